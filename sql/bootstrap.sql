@@ -1,0 +1,9 @@
+create schema if not exists :"schema";
+
+-- One row for each migration that ran. hash is the SHA-256 of its file.
+create table if not exists :"schema".migration (
+  number integer primary key,
+  name text not null,
+  hash text not null,
+  applied_at timestamptz not null default now()
+);

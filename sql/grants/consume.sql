@@ -1,0 +1,10 @@
+-- May run consumers.
+grant usage on schema :"schema" to :"role";
+grant select on :"schema".notification_log, :"schema".log_origin, :"schema".migration to :"role";
+grant select, insert, update on :"schema".consumer_progress to :"role";
+grant select on sequence :"schema".notification_log_id_seq to :"role";
+grant execute on function
+  :"schema".log_partition_create(text, integer),
+  :"schema".doorbell_class()
+to :"role";
+grant usage on schema :"api_schema" to :"role";

@@ -1,0 +1,7 @@
+-- May read the log.
+grant usage on schema :"schema" to :"role";
+grant select on :"schema".notification, :"schema".consumer_progress, :"schema".migration to :"role";
+grant execute on function
+  :"schema".notification_event_id(bigint, xid8, timestamptz),
+  :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8)
+to :"role";

@@ -1,0 +1,173 @@
+-- The log: one row for each notification, written by the transaction that publishes it.
+-- Partitioned by time, because retention then is dropping a table.
+
+/*
+One notification a row; never updated.
+
+id          drawn after the xid (see xid); order within a window
+xid         the writer's top-level transaction: what snapshots are compared with
+created_at  when it was written; with id the primary key, and the partition key
+key         what it is about; notifications of one key keep their order; null: about nothing in particular
+payload     an explicit notification; null for a captured change, whose payload is put together when
+            it is read from action (INSERT, UPDATE, DELETE, TRUNCATE), relation (a JSON array: schema,
+            table, then the columns of the primary key), old_row, new_row and metadata (user_id, session_id)
+event_id    only where the publisher gave one; see notification_event_id()
+*/
+create table :"schema".notification_log (
+  id bigint generated always as identity (cache 1),
+  xid xid8 not null,
+  created_at timestamptz not null default clock_timestamp(),
+  channel text not null,
+  key text,
+  payload jsonb,
+  action text,
+  relation jsonb,
+  old_row jsonb,
+  new_row jsonb,
+  metadata jsonb,
+  event_id uuid,
+  primary key (id, created_at)
+) partition by range (created_at);
+
+-- (xid, id) and not (xid): the rows of one transaction that committed late are found page by page.
+create index notification_log_xid on :"schema".notification_log (xid, id);
+
+create table :"schema".notification_log_default partition of :"schema".notification_log default;
+
+-- Where ids and xids of an earlier cluster end: see log_rebase().
+create table :"schema".log_origin (
+  is_only boolean primary key default true check (is_only),
+  rebased_id bigint not null default 0
+);
+insert into :"schema".log_origin default values;
+
+-- Publishers' own event ids, so that publishing the same event twice writes it once.
+create table :"schema".published (
+  event_id uuid primary key,
+  notification_id bigint not null,
+  digest uuid not null,
+  created_at timestamptz not null default clock_timestamp()
+);
+
+create function :"schema".log_partition_create(period text default 'day', ahead integer default 3)
+returns setof text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
+set lock_timeout = '200ms'
+as $$
+/*
+Creates the partitions for the running period and those ahead that are still missing.
+
+Parameters: period 'day' or 'hour'; ahead: how many periods after the running one.
+Returns: the names of the partitions that it created.
+A partition that cannot be created now (its rows already lie in the default partition, it overlaps
+one of another period, or a lock is not to be had within 200 ms) is left out: its rows go to the
+default partition and nothing is lost.
+Tables written: none, creates partitions of notification_log.
+*/
+declare
+  starts timestamptz;
+  partition_name text;
+  name_format text := case period when 'day' then 'YYYYMMDD' when 'hour' then 'YYYYMMDDHH24' end;
+begin
+  if name_format is null then
+    raise exception 'The partition period must be day or hour, not %.', coalesce(period, 'null')
+    using errcode = 'PW004';
+  end if;
+  for step in 0..ahead loop
+    starts := date_trunc(period, now()) + step * ('1 ' || period)::interval;
+    partition_name := 'notification_log_' || to_char(starts, name_format);
+    continue when to_regclass(format('%I.%I', :'schema', partition_name)) is not null;
+    begin
+      execute format(
+        'create table %1$I.%2$I (like %1$I.notification_log including defaults including constraints)',
+        :'schema', partition_name);
+      execute format(
+        'alter table %1$I.notification_log attach partition %1$I.%2$I for values from (%3$L) to (%4$L)',
+        :'schema', partition_name, starts, starts + ('1 ' || period)::interval);
+      return next partition_name;
+    exception
+      when lock_not_available or check_violation or invalid_object_definition
+        or duplicate_table or deadlock_detected then
+        null;
+    end;
+  end loop;
+end;
+$$;
+revoke all on function :"schema".log_partition_create(text, integer) from public;
+
+/*
+The event id of a notification whose publisher gave none: derived from what identifies the row, so
+that it is the same at every read and costs the writer nothing. Ids and xids alone would not do:
+both are handed out again after an asynchronous failover or a restore.
+Returns: a uuid of version 8 (RFC 9562): the md5 of 'id:xid:microseconds'.
+*/
+create function :"schema".notification_event_id(id bigint, xid xid8, created_at timestamptz)
+returns uuid
+language sql
+stable
+parallel safe
+return overlay(overlay(
+  md5(concat_ws(':', id, xid, (extract(epoch from created_at) * 1000000)::bigint))
+  placing '8' from 13) placing '8' from 17)::uuid;
+revoke all on function :"schema".notification_event_id(bigint, xid8, timestamptz) from public;
+
+create function :"schema".change_payload(
+  action text, relation jsonb, old_row jsonb, new_row jsonb, metadata jsonb, xid xid8)
+returns jsonb
+language sql
+stable
+parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Puts the payload of a captured change together.
+
+Parameters: the columns of notification_log with these names.
+Returns: schema, table, action, id (the value of the primary key, an object for a composite one, null
+without one), old_data, new_data, changed (the columns that an UPDATE changed), metadata.
+*/
+select jsonb_build_object(
+  'schema', relation -> 0,
+  'table', relation -> 1,
+  'action', action,
+  'id', case jsonb_array_length(relation)
+    when 2 then null
+    when 3 then coalesce(new_row, old_row) -> (relation ->> 2)
+    else (
+      select jsonb_object_agg(column_name, coalesce(new_row, old_row) -> column_name)
+      from jsonb_array_elements_text(relation) with ordinality as part (column_name, position)
+      where position > 2 and coalesce(new_row, old_row) is not null)
+    end,
+  'old_data', old_row,
+  'new_data', new_row,
+  'changed', case action when 'UPDATE' then (
+      select coalesce(jsonb_agg(n.key order by n.key collate "C"), '[]')
+      from jsonb_each(new_row) as n
+      where n.value is distinct from old_row -> n.key)
+    end,
+  'metadata', jsonb_build_object(
+    'user_id', metadata -> 'user_id',
+    'session_id', metadata -> 'session_id',
+    'transaction_id', xid::text))
+$$;
+revoke all on function :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8) from public;
+
+-- Every notification with its whole payload and event id, for people who read with SQL.
+create view :"schema".notification as
+select
+  log.id,
+  coalesce(log.event_id, :"schema".notification_event_id(log.id, log.xid, log.created_at)) as event_id,
+  log.channel,
+  log.key,
+  case when log.action is null then log.payload
+    else :"schema".change_payload(
+      log.action, log.relation, log.old_row, log.new_row, log.metadata, log.xid)
+    end as payload,
+  log.created_at,
+  log.xid
+from :"schema".notification_log as log;
+
+select :"schema".log_partition_create();

@@ -1,0 +1,159 @@
+-- Publishing: smart_notify() appends to the log in the caller's transaction and rings the doorbell.
+
+/* The first key of the advisory locks that sleeping daemons hold on their channels. */
+create function :"schema".doorbell_class()
+returns integer
+language sql
+immutable
+parallel safe
+return hashtext('pgwatch doorbell ' || :'schema');
+revoke all on function :"schema".doorbell_class() from public;
+
+create function :"schema".doorbell_ring(channel_name text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Wakes the daemons that sleep on a channel, if there are any: NOTIFY makes commits wait for each
+other, so it is used only when somebody needs it.
+
+A sleeping daemon holds a shared lock. Getting the exclusive one means that nobody sleeps. The two
+calls stand in one expression so that no cancelled query can leave the lock behind.
+The caller must have its xid and have inserted its row: the daemon polls until every transaction
+that was running when it took its lock has ended.
+Parameters: the channel. Returns: nothing. Tables written: none.
+*/
+begin
+  if not (pg_try_advisory_lock(:"schema".doorbell_class(), hashtext(channel_name))
+    and pg_advisory_unlock(:"schema".doorbell_class(), hashtext(channel_name)))
+    and pg_notification_queue_usage() < 0.5
+  then
+    perform pg_notify(:'schema', channel_name);
+  end if;
+end;
+$$;
+revoke all on function :"schema".doorbell_ring(text) from public;
+
+create function :"schema".channel_check(channel_name text)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+/* Raises PW001 unless the name can be a channel: LISTEN cuts longer ones off without a word. */
+begin
+  if channel_name is null or octet_length(channel_name) not between 1 and 63 then
+    raise exception 'A channel is a name of 1 to 63 bytes, not %.', case
+      when channel_name is null then 'null'
+      when channel_name = '' then 'an empty one'
+      else format('one of %s bytes: %s…', octet_length(channel_name), left(channel_name, 20)) end
+    using errcode = 'PW001', hint = 'Bytes count, not characters: "é" is two.';
+  end if;
+end;
+$$;
+revoke all on function :"schema".channel_check(text) from public;
+
+create function :"schema".notification_announce(
+  channel_name text, notification_id bigint, created_at timestamptz, payload_data jsonb)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Sends the NOTIFY that plain LISTEN clients read, with the payload where it fits into the 8000 bytes
+that PostgreSQL allows, else by reference. The text of a jsonb is at least a sixteenth of its size,
+so the text of a large one is not even made.
+Parameters: the notification. Returns: nothing. Tables written: none.
+*/
+declare
+  envelope_head constant text := format('{"notification_log_id": %s, "timestamp": %s, ',
+    notification_id, extract(epoch from created_at));
+  envelope_text text;
+begin
+  if pg_notification_queue_usage() >= 0.5 then
+    return;
+  end if;
+  if pg_column_size(payload_data) < 128000 then
+    envelope_text := envelope_head || '"data": ' || payload_data::text || '}';
+  end if;
+  if envelope_text is null or octet_length(envelope_text) >= 8000 then
+    envelope_text := envelope_head || '"large_payload": true}';
+  end if;
+  perform pg_notify(channel_name, envelope_text);
+end;
+$$;
+revoke all on function :"schema".notification_announce(text, bigint, timestamptz, jsonb) from public;
+
+create function :"api_schema".smart_notify(
+  channel_name text,
+  payload_data jsonb default '{}',
+  key text default null,
+  event_id uuid default null)
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Publishes a notification: appends it to the log in the caller's transaction, and rings.
+
+Parameters: the channel (1 to 63 bytes); the payload; the key (notifications of one key keep their
+order); an event id of the publisher's own, which makes publishing idempotent.
+Returns: the notification's id; for an event id that is already published, the id it has.
+Raises: PW001 for a bad channel, PW002 for an event id that was published with other content.
+Setting pgwatch.notify: always (default here), doorbell or off.
+Tables written: notification_log, published.
+*/
+declare
+  /* First of all: no notification may hold an id without an xid. */
+  writer_xid constant xid8 := pg_current_xact_id();
+  content jsonb := coalesce(payload_data, 'null');
+  content_digest uuid;
+  published_digest uuid;
+  notification_id bigint;
+  notification_time timestamptz;
+begin
+  if channel_name is null or octet_length(channel_name) not between 1 and 63 then
+    perform :"schema".channel_check(channel_name);
+  end if;
+
+  if smart_notify.event_id is not null then
+    content_digest := md5(jsonb_build_array(channel_name, smart_notify.key, content)::text)::uuid;
+    notification_id := nextval(pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id'));
+    insert into :"schema".published as known (event_id, notification_id, digest)
+    values (smart_notify.event_id, notification_id, content_digest)
+    on conflict do nothing;
+    if not found then
+      select known.notification_id, known.digest into notification_id, published_digest
+      from :"schema".published as known
+      where known.event_id = smart_notify.event_id;
+      if published_digest is distinct from content_digest then
+        raise exception 'Event % is already published, with another channel, key or payload.',
+          smart_notify.event_id
+        using errcode = 'PW002', hint = 'An event id stands for one event: give a new event a new id.';
+      end if;
+      return notification_id;
+    end if;
+    insert into :"schema".notification_log (id, xid, channel, key, payload, event_id)
+    overriding system value
+    values (notification_id, writer_xid, channel_name, smart_notify.key, content, smart_notify.event_id)
+    returning created_at into notification_time;
+  else
+    insert into :"schema".notification_log (xid, channel, key, payload)
+    values (writer_xid, channel_name, smart_notify.key, content)
+    returning id, created_at into notification_id, notification_time;
+  end if;
+
+  case current_setting('pgwatch.notify', true)
+    when 'off' then null;
+    when 'doorbell' then perform :"schema".doorbell_ring(channel_name);
+    else perform :"schema".notification_announce(
+      channel_name, notification_id, notification_time, content);
+  end case;
+  return notification_id;
+end;
+$$;
+revoke all on function :"api_schema".smart_notify(text, jsonb, text, uuid) from public;

@@ -1,0 +1,112 @@
+import { PgwatchError } from '../errors.ts';
+import { suggest } from '../suggest.ts';
+import { parseDurationMs } from '../time.ts';
+import type { Config } from './define.ts';
+
+/** Options by name, from one place: the config file, the environment or the command line. */
+export type OptionSource = { place: string; options: Record<string, unknown> };
+
+/** What each option must be. Strings are accepted for numbers, since the environment has no others. */
+const CHECKS: Record<string, { key: keyof Config; parse: (value: unknown) => unknown; expected: string }> = {
+  url: { key: 'url', parse: text, expected: 'a connection string' },
+  directUrl: { key: 'directUrl', parse: text, expected: 'a connection string' },
+  schema: { key: 'schema', parse: identifier, expected: 'a name of 1 to 63 bytes' },
+  apiSchema: { key: 'apiSchema', parse: identifier, expected: 'a name of 1 to 63 bytes' },
+  roles: {
+    key: 'roles',
+    parse: roles,
+    expected: 'an object of lists of role names: publish, consume, read',
+  },
+  consumers: { key: 'consumers', parse: text, expected: 'the path of a folder' },
+  partition: { key: 'partition', parse: oneOf('day', 'hour'), expected: "'day' or 'hour'" },
+  partitionsAhead: { key: 'partitionsAhead', parse: integer(1, 100), expected: 'a whole number from 1 to 100' },
+  pollInterval: { key: 'pollIntervalMs', parse: duration(10), expected: "a duration like '5s', from 10 ms" },
+  reconnectDelay: { key: 'reconnectDelayMs', parse: duration(1), expected: "a duration like '500ms'" },
+  heartbeatInterval: { key: 'heartbeatIntervalMs', parse: duration(10), expected: "a duration like '5s'" },
+  heartbeatDeadline: { key: 'heartbeatDeadlineMs', parse: duration(10), expected: "a duration like '5s'" },
+  maxBatchSize: { key: 'maxBatchSize', parse: integer(1, 10_000), expected: 'a whole number from 1 to 10000' },
+  maxBatchBytes: { key: 'maxBatchBytes', parse: bytes, expected: "a size like '4MB'" },
+  poolSize: { key: 'poolSize', parse: integer(2, 1000), expected: 'a whole number from 2 to 1000' },
+  shutdownTimeout: { key: 'shutdownTimeoutMs', parse: duration(0), expected: "a duration like '30s'" },
+};
+
+/** The names of all options, as written in a config file. */
+export const OPTION_NAMES: readonly string[] = Object.keys(CHECKS);
+
+/**
+ * Checks the options of one source and turns them into parts of a Config.
+ * @throws PgwatchError config_invalid that names the source, the option and what it should be
+ */
+export function checkOptions({ place, options }: OptionSource): Partial<Config> {
+  const checked: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    const check = Object.hasOwn(CHECKS, name) ? CHECKS[name] : undefined;
+    if (!check) {
+      throw new PgwatchError(
+        'config_invalid',
+        `${place} has an unknown option "${name}".${suggest(name, OPTION_NAMES)} Options are: ${OPTION_NAMES.join(', ')}.`,
+      );
+    }
+    const parsed = check.parse(value);
+    if (parsed === undefined) {
+      const shown = /url/i.test(name) ? 'the value given' : JSON.stringify(value);
+      throw new PgwatchError('config_invalid', `${place}: ${name} must be ${check.expected}, not ${shown}.`);
+    }
+    checked[check.key] = parsed;
+  }
+  return checked;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function identifier(value: unknown): string | undefined {
+  if (typeof value !== 'string' || value.includes('\0')) return undefined;
+  const size = Buffer.byteLength(value);
+  return size >= 1 && size <= 63 ? value : undefined;
+}
+
+function oneOf(...allowed: string[]) {
+  return (value: unknown) => allowed.find((candidate) => candidate === value);
+}
+
+function integer(least: number, most: number) {
+  return (value: unknown): number | undefined => {
+    const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+    const isInside =
+      typeof number === 'number' && Number.isInteger(number) && number >= least && number <= most;
+    return isInside ? number : undefined;
+  };
+}
+
+function duration(leastMs: number) {
+  return (value: unknown): number | undefined => {
+    const durationMs = parseDurationMs(value);
+    const isInside = durationMs !== undefined && durationMs >= leastMs && durationMs <= TIMER_MS_MAX;
+    return isInside ? durationMs : undefined;
+  };
+}
+
+function bytes(value: unknown): number | undefined {
+  if (typeof value === 'number') return Number.isInteger(value) && value > 0 ? value : undefined;
+  const match = typeof value === 'string' ? /^(\d+)\s*(B|KB|MB|GB)?$/i.exec(value.trim()) : null;
+  if (!match) return undefined;
+  const exponent = ['B', 'KB', 'MB', 'GB'].indexOf((match[2] ?? 'B').toUpperCase());
+  return Number(match[1]) * 1024 ** exponent || undefined;
+}
+
+function roles(value: unknown): Config['roles'] | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const result: Record<string, string[]> = { publish: [], consume: [], read: [] };
+  for (const [kind, names] of Object.entries(value)) {
+    const isList = Array.isArray(names) && names.every((name) => identifier(name) !== undefined);
+    if (!Object.hasOwn(result, kind) || !isList) return undefined;
+    result[kind] = names;
+  }
+  return result as unknown as Config["roles"];
+}
+
+/** What a Node.js timer can hold: longer ones fire at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;

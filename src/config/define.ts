@@ -1,0 +1,81 @@
+/** A number of milliseconds, or a text with its unit: '250ms', '5s', '2m', '1h', '7d'. */
+export type Duration = number | string;
+
+/** A number of bytes, or a text with its unit: '64KB', '4MB'. */
+export type ByteSize = number | string;
+
+/** What pgwatch.config.ts may hold. Everything is optional. */
+export type UserConfig = {
+  /** Connection string. Default: DATABASE_URL, else libpq's PGHOST, PGUSER and so on. */
+  url?: string;
+  /** Connection string that bypasses a transaction pooler, for the control connection. Default: url. */
+  directUrl?: string;
+  /** The schema of the log. Default 'pgwatch'. */
+  schema?: string;
+  /** The schema of smart_notify and notify_data_change. Default 'public'. */
+  apiSchema?: string;
+  /** Roles that are granted what they need when migrating. Default none. */
+  roles?: {
+    /** May call smart_notify. */
+    publish?: string[];
+    /** May run consumers. */
+    consume?: string[];
+    /** May read the log. */
+    read?: string[];
+  };
+  /** The folder of consumer files, relative to the config file. Default 'consumers'. */
+  consumers?: string;
+  /** How much time one partition of the log spans: 'day' (default) or 'hour'. */
+  partition?: 'day' | 'hour';
+  /** How many partitions are created ahead of the running one. Default 3. */
+  partitionsAhead?: number;
+  /** The time between polls while nothing rings. Default '5s'. */
+  pollInterval?: Duration;
+  /** The first wait before reconnecting; it doubles up to 30 s. Default '500ms'. */
+  reconnectDelay?: Duration;
+  /** The time between checks that the control connection is alive. Default '5s'. */
+  heartbeatInterval?: Duration;
+  /** How long such a check may take before the connection counts as dead. Default '5s'. */
+  heartbeatDeadline?: Duration;
+  /** How many notifications are read at once, at most. Default 500. */
+  maxBatchSize?: number;
+  /** How many bytes of notifications are read at once, about; a larger one comes alone. Default '4MB'. */
+  maxBatchBytes?: ByteSize;
+  /** How many connections the pool holds at most, besides the control connection. Default 10. */
+  poolSize?: number;
+  /** How long running handlers may take to finish at shutdown. Default '30s'. */
+  shutdownTimeout?: Duration;
+};
+
+/** The complete configuration: checked, frozen, nothing optional, durations in milliseconds. */
+export type Config = Readonly<{
+  /** Null: libpq's environment variables. */
+  url: string | null;
+  directUrl: string | null;
+  schema: string;
+  apiSchema: string;
+  roles: Readonly<{
+    publish: readonly string[];
+    consume: readonly string[];
+    read: readonly string[];
+  }>;
+  /** Absolute path. */
+  consumers: string;
+  partition: 'day' | 'hour';
+  partitionsAhead: number;
+  pollIntervalMs: number;
+  reconnectDelayMs: number;
+  heartbeatIntervalMs: number;
+  heartbeatDeadlineMs: number;
+  maxBatchSize: number;
+  maxBatchBytes: number;
+  poolSize: number;
+  shutdownTimeoutMs: number;
+  /** The config file that was read; null where there is none. */
+  file: string | null;
+}>;
+
+/** Gives a config file its types. Returns what it is given. */
+export function defineConfig(config: UserConfig): UserConfig {
+  return config;
+}

@@ -1,0 +1,158 @@
+import pg from 'pg';
+import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import { SQLSTATE } from './sqlstate.ts';
+
+export type ConnectOptions = {
+  /** Null: libpq's environment variables. */
+  url: string | null;
+  /** Shown in pg_stat_activity. Default 'pgwatch'. */
+  applicationName?: string;
+};
+
+/** Whatever can run a query: a client, a pool, a client borrowed from a pool. */
+export type Queryable = Pick<pg.ClientBase, 'query'> | Pick<pg.Pool, 'query'>;
+
+/**
+ * A pool that never kills the process and whose connections can be dropped at once, which is what a
+ * dead network needs: nothing else ends a query on a half-open connection.
+ */
+export class Pool {
+  readonly pool: pg.Pool;
+  readonly #clients = new Set<pg.PoolClient>();
+
+  constructor(options: ConnectOptions & { size: number; onError?: (error: Error) => void }) {
+    this.pool = new pg.Pool({ ...clientOptions(options), max: options.size });
+    const onError = options.onError ?? (() => {});
+    this.pool.on('error', onError);
+    this.pool.on('connect', (client) => {
+      this.#clients.add(client);
+      client.on('error', onError);
+    });
+    this.pool.on('remove', (client) => this.#clients.delete(client));
+  }
+
+  /** Runs the work with a borrowed client; the client is thrown away where the connection failed. */
+  async withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.pool.connect();
+    let failure: Error | undefined;
+    try {
+      return await work(client);
+    } catch (thrown) {
+      failure = toError(thrown);
+      throw thrown;
+    } finally {
+      client.release(failure !== undefined && !isStatementError(failure));
+    }
+  }
+
+  /** Cuts every connection; queries that run on one fail. The pool goes on with new ones. */
+  reset(): void {
+    for (const client of this.#clients) destroySocket(client);
+  }
+
+  /** Ends the pool: what is still running after the grace time is cut off. */
+  async close(graceMs = 1000): Promise<void> {
+    const ended = this.pool.end();
+    const timer = setTimeout(() => this.reset(), graceMs);
+    await ended.finally(() => clearTimeout(timer));
+  }
+}
+
+/**
+ * Opens one connection.
+ * @throws PgwatchError connection_failed, with the server's or the network's error as its cause
+ */
+export async function connect(options: ConnectOptions): Promise<pg.Client> {
+  const client = new pg.Client(clientOptions(options));
+  // Without a listener an error on an idle connection would end the process.
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    return client;
+  } catch (thrown) {
+    destroySocket(client);
+    throw connectionError(thrown, options.url);
+  }
+}
+
+/** Runs the work with a connection of its own and closes it afterwards. */
+export async function withConnection<T>(
+  options: ConnectOptions,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = await connect(options);
+  try {
+    return await work(client);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** Closes the socket without a word to the server: for connections that no longer answer. */
+export function destroySocket(client: pg.ClientBase): void {
+  const { connection } = client as unknown as { connection?: { stream: { destroy(): void } } };
+  connection?.stream.destroy();
+}
+
+/** True where waiting may help: the server is away, starting, or full. False for a wrong password. */
+export function isTransient(thrown: unknown): boolean {
+  const cause = thrown instanceof PgwatchError ? thrown.cause : thrown;
+  const code = errorCodeOf(cause) ?? '';
+  return !(PERMANENT.has(code) || (cause instanceof TypeError && code === 'ERR_INVALID_URL'));
+}
+
+/** The server and database of a connection string, without its password. */
+export function describeTarget(url: string | null): string {
+  const client = new pg.Client(clientOptions({ url }));
+  return `${client.host}:${client.port}, database "${client.database}", user "${client.user}"`;
+}
+
+function clientOptions({ url, applicationName = 'pgwatch' }: ConnectOptions): pg.ClientConfig {
+  return {
+    ...(url === null ? {} : { connectionString: url }),
+    application_name: applicationName,
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+  };
+}
+
+function connectionError(thrown: unknown, url: string | null): PgwatchError {
+  const code = errorCodeOf(thrown) ?? '';
+  const reason = REASONS[code] ?? `: ${toError(thrown).message.replace(/\.$/, '')}.`;
+  const source =
+    url === null
+      ? ' No connection string is set: give --database-url or DATABASE_URL.'
+      : ' The connection string is in --database-url, DATABASE_URL or the config file.';
+  let target: string;
+  try {
+    target = describeTarget(url);
+  } catch {
+    return new PgwatchError(
+      'connection_failed',
+      'The connection string is not a URL like postgres://user:password@host:5432/database.',
+      { cause: thrown },
+    );
+  }
+  return new PgwatchError('connection_failed', `Cannot connect to ${target}${reason}${source}`, {
+    cause: thrown,
+  });
+}
+
+function isStatementError(error: Error): boolean {
+  return error instanceof pg.DatabaseError && error.severity === 'ERROR';
+}
+
+const PERMANENT = new Set<string>([
+  SQLSTATE.invalidPassword,
+  SQLSTATE.invalidAuthorization,
+  SQLSTATE.invalidCatalog,
+]);
+
+const REASONS: Record<string, string> = {
+  [SQLSTATE.invalidPassword]: ': the password is wrong.',
+  [SQLSTATE.invalidCatalog]: ': there is no such database.',
+  [SQLSTATE.cannotConnectNow]: ': the server is starting up or shutting down.',
+  [SQLSTATE.tooManyConnections]: ': the server has no free connection (max_connections).',
+  ECONNREFUSED: ': no server is listening there.',
+  ENOTFOUND: ': there is no host of that name.',
+};

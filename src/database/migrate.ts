@@ -1,0 +1,171 @@
+import type { ClientBase } from 'pg';
+import type { Config } from '../config/define.ts';
+import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import type { Queryable } from './connect.ts';
+import { bootstrapSql, grantSql, type Migration, migrationSql, readMigrations } from './migrations.ts';
+import { fillNames, type Names, qualified } from './names.ts';
+import { SQLSTATE } from './sqlstate.ts';
+import { withTransaction } from './transaction.ts';
+
+export type MigrationState = {
+  number: number;
+  name: string;
+  /** changed: the file is not the one that ran. unknown: a newer program ran it. */
+  state: 'applied' | 'pending' | 'changed' | 'unknown';
+  appliedAt: Date | null;
+};
+
+/**
+ * Brings the database to this version, one transaction for each migration, and grants the roles.
+ * Concurrent runs wait for each other.
+ * @returns the migrations that this call applied
+ * @throws PgwatchError migration_failed (names the file), schema_too_new
+ */
+export async function migrateUp(client: ClientBase, config: Config): Promise<Migration[]> {
+  return withMigrationLock(client, config.schema, async () => {
+    await client.query(bootstrapSql(config));
+    const states = await readMigrationStates(client, config);
+    refuseForeignStates(states);
+    const pending = new Set(states.filter((s) => s.state === 'pending').map((s) => s.number));
+    const migrations = readMigrations().filter((migration) => pending.has(migration.number));
+    for (const migration of migrations) await applyMigration(client, migration, config);
+    await withTransaction(client, () => client.query(grantSql(config, config.roles)));
+    return migrations;
+  });
+}
+
+/** The state of every migration that this program or the database knows, in order. */
+export async function readMigrationStates(client: Queryable, names: Names): Promise<MigrationState[]> {
+  const applied = await readApplied(client, names);
+  const states: MigrationState[] = readMigrations().map(({ number, name, hash }) => {
+    const row = applied.get(number);
+    applied.delete(number);
+    if (!row) return { number, name, state: 'pending', appliedAt: null };
+    const state = row.hash === hash ? 'applied' : 'changed';
+    return { number, name, state, appliedAt: row.applied_at };
+  });
+  for (const [number, row] of applied) {
+    states.push({ number, name: row.name, state: 'unknown', appliedAt: row.applied_at });
+  }
+  return states;
+}
+
+/**
+ * Refuses a database whose schema is not the one of this program.
+ * @throws PgwatchError schema_missing, schema_outdated or schema_too_new
+ */
+export async function requireCurrentSchema(client: Queryable, names: Names): Promise<void> {
+  const states = await readMigrationStates(client, names);
+  if (states.every((state) => state.state === 'pending')) {
+    throw new PgwatchError(
+      'schema_missing',
+      `The database has no schema "${names.schema}" of pgwatch yet. Run "pgwatch migrate".`,
+    );
+  }
+  refuseForeignStates(states);
+  const pending = states.filter((state) => state.state === 'pending');
+  if (pending.length > 0) {
+    throw new PgwatchError(
+      'schema_outdated',
+      `The database lacks ${pending.length} migration${pending.length > 1 ? 's' : ''} (${pending.map((s) => s.name).join(', ')}). Run "pgwatch migrate".`,
+    );
+  }
+}
+
+/** What uninstalling would remove. */
+export async function readFootprint(client: Queryable, names: Names) {
+  const log = qualified(names.schema, 'notification_log');
+  const { rows } = await client.query(
+    `select
+       (select count(*)::float8 from ${log}) as notifications,
+       (select count(*)::float8 from ${qualified(names.schema, 'consumer_progress')}) as consumers,
+       array(
+         select tgrelid::regclass::text from pg_trigger
+         where tgfoid = to_regprocedure($1) and not tgisinternal order by 1) as triggered_tables`,
+    [`${qualified(names.apiSchema, 'notify_data_change')}()`],
+  );
+  return rows[0] as { notifications: number; consumers: number; triggered_tables: string[] };
+}
+
+/** Removes everything: the schema with the log, both functions, and the triggers that use them. */
+export async function uninstall(client: ClientBase, names: Names): Promise<void> {
+  await withMigrationLock(client, names.schema, () =>
+    withTransaction(client, () =>
+      client.query(
+        fillNames(
+          `drop function if exists :"api_schema".smart_notify(text, jsonb, text, uuid);
+           drop function if exists :"api_schema".notify_data_change() cascade;
+           drop schema if exists :"schema" cascade;`,
+          names,
+        ),
+      ),
+    ),
+  );
+}
+
+async function readApplied(client: Queryable, names: Names) {
+  try {
+    const { rows } = await client.query(
+      `select number, name, hash, applied_at from ${qualified(names.schema, 'migration')} order by number`,
+    );
+    return new Map(
+      (rows as { number: number; name: string; hash: string; applied_at: Date }[]).map((row) => [row.number, row]),
+    );
+  } catch (thrown) {
+    const code = errorCodeOf(thrown);
+    if (code === SQLSTATE.undefinedTable || code === SQLSTATE.undefinedSchema) return new Map();
+    throw thrown;
+  }
+}
+
+function refuseForeignStates(states: MigrationState[]): void {
+  const unknown = states.find((state) => state.state === 'unknown');
+  if (unknown) {
+    throw new PgwatchError(
+      'schema_too_new',
+      `The database was migrated by a newer pgwatch (migration ${unknown.number} "${unknown.name}"). Update the package pgwatch.`,
+    );
+  }
+  const changed = states.find((state) => state.state === 'changed');
+  if (changed) {
+    throw new PgwatchError(
+      'schema_outdated',
+      `Migration ${changed.number} "${changed.name}" is not the one that ran in this database. Install the version of pgwatch that ran it, or start over with "pgwatch migrate uninstall" and "pgwatch migrate".`,
+    );
+  }
+}
+
+async function applyMigration(client: ClientBase, migration: Migration, names: Names): Promise<void> {
+  try {
+    await withTransaction(client, async () => {
+      await client.query("set local lock_timeout = '5s'");
+      await client.query(migrationSql(migration, names));
+    });
+  } catch (thrown) {
+    throw new PgwatchError(
+      'migration_failed',
+      `Migration ${migration.number} "${migration.name}" failed and was rolled back: ${toError(thrown).message}.${remedyFor(thrown, names)}`,
+      { cause: thrown },
+    );
+  }
+}
+
+function remedyFor(thrown: unknown, names: Names): string {
+  const code = errorCodeOf(thrown);
+  if (code === SQLSTATE.insufficientPrivilege) {
+    return ` The role needs CREATE on the database and on schema "${names.apiSchema}": run it as the database's owner.`;
+  }
+  if (code === SQLSTATE.lockNotAvailable) return ' Another session holds the lock: run it again.';
+  return '';
+}
+
+async function withMigrationLock<T>(client: ClientBase, schema: string, work: () => Promise<T>): Promise<T> {
+  const key = [`pgwatch migrate ${schema}`];
+  await client.query('select pg_advisory_lock(hashtextextended($1, 0))', key);
+  try {
+    return await work();
+  } finally {
+    // A broken connection has released the lock already.
+    await client.query('select pg_advisory_unlock(hashtextextended($1, 0))', key).catch(() => {});
+  }
+}

@@ -1,0 +1,55 @@
+import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import pg from 'pg';
+import { fillNames, type Names, readSql } from './names.ts';
+
+/** One file of sql/migrations. */
+export type Migration = {
+  /** From the file's name, from 1. */
+  number: number;
+  name: string;
+  /** SHA-256 of the file, in hex. */
+  hash: string;
+  /** The text, with placeholders for the schemas. */
+  sql: string;
+};
+
+/** All migrations of this version of the program, in order. */
+export function readMigrations(): Migration[] {
+  const folder = new URL('../../sql/migrations/', import.meta.url);
+  const files = readdirSync(folder).filter((file) => file.endsWith('.sql')).sort();
+  return files.map((file) => {
+    const sql = readSql(`migrations/${file}`);
+    return {
+      number: Number(file.slice(0, 4)),
+      name: file.slice(5, -'.sql'.length),
+      hash: createHash('sha256').update(sql).digest('hex'),
+      sql,
+    };
+  });
+}
+
+/** Creates the schema and the record of migrations. Safe to repeat. */
+export function bootstrapSql(names: Names): string {
+  return fillNames(readSql('bootstrap.sql'), names);
+}
+
+/** The statements of one migration and its record, to be run in one transaction. */
+export function migrationSql(migration: Migration, names: Names): string {
+  const values = [String(migration.number), pg.escapeLiteral(migration.name), pg.escapeLiteral(migration.hash)];
+  const record = `insert into :"schema".migration (number, name, hash) values (${values.join(', ')});\n`;
+  return fillNames(`${migration.sql.trimEnd()}\n\n${record}`, names);
+}
+
+/** Grants each role what it needs. Safe to repeat. */
+export function grantSql(
+  names: Names,
+  roles: Record<'publish' | 'consume' | 'read', readonly string[]>,
+): string {
+  const grants = Object.entries(roles).flatMap(([kind, roleNames]) =>
+    roleNames.map((role) =>
+      readSql(`grants/${kind}.sql`).replaceAll(':"role"', pg.escapeIdentifier(role)),
+    ),
+  );
+  return fillNames(grants.join(''), names);
+}

@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import pg from 'pg';
+
+/** The schemas that SQL text is written for. */
+export type Names = { schema: string; apiSchema: string };
+
+/** A schema-qualified, quoted name. */
+export function qualified(schema: string, name: string): string {
+  return `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`;
+}
+
+/**
+ * Writes the schemas into SQL text: :"schema" and :"api_schema" become quoted names, :'schema' and
+ * :'api_schema' quoted literals (psql's way of writing variables).
+ */
+export function fillNames(sql: string, names: Names): string {
+  const values: Record<string, string> = { schema: names.schema, api_schema: names.apiSchema };
+  return sql.replaceAll(/(?<!:):(["'])(schema|api_schema)\1/g, (_, quote: string, name: string) => {
+    const value = values[name] ?? '';
+    return quote === '"' ? pg.escapeIdentifier(value) : pg.escapeLiteral(value);
+  });
+}
+
+/** The text of a file under sql/, which lies beside src and dist alike. */
+export function readSql(path: string): string {
+  return readFileSync(new URL(`../../sql/${path}`, import.meta.url), 'utf8');
+}

@@ -1,0 +1,42 @@
+/** What went wrong, for programs: stable, one word per kind. */
+export type ErrorCode =
+  | 'channel_invalid'
+  | 'cluster_restored'
+  | 'config_invalid'
+  | 'connection_failed'
+  | 'consumer_invalid'
+  | 'consumer_unknown'
+  | 'embedded_failed'
+  | 'event_id_taken'
+  | 'input_invalid'
+  | 'migration_failed'
+  | 'payload_invalid'
+  | 'schema_missing'
+  | 'schema_outdated'
+  | 'schema_too_new'
+  | 'server_unsuitable'
+  | 'usage'
+  | 'node_too_old';
+
+/** An operational failure. The message is a whole sentence that ends in what to do. */
+export class PgwatchError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown } = {}) {
+    super(message, options);
+    this.name = 'PgwatchError';
+    this.code = code;
+  }
+}
+
+/** Turns whatever was thrown into an Error, keeping an Error as it is. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+/** The SQLSTATE of a PostgreSQL error or the system code of a socket error; else undefined. */
+export function errorCodeOf(thrown: unknown): string | undefined {
+  if (thrown instanceof AggregateError) return errorCodeOf(thrown.errors[0]);
+  const code = (thrown as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : undefined;
+}

@@ -1,0 +1,153 @@
+import { createHash } from 'node:crypto';
+import { parseJson } from '../json.ts';
+
+/** A captured row change. */
+export type Change<Row = Record<string, unknown>> = {
+  schema: string;
+  table: string;
+  /** The value of the primary key, an object for a composite one, null without one. */
+  id: unknown;
+} & (
+  | { action: 'INSERT'; new: Row }
+  | { action: 'UPDATE'; old: Row; new: Row; changed: string[] }
+  | { action: 'DELETE'; old: Row }
+  | { action: 'TRUNCATE' }
+);
+
+/** The columns of a log row, as text, in the order of COLUMNS in page.ts. */
+export type LogRow = [
+  id: string,
+  xid: string,
+  createdAtUs: string,
+  channel: string,
+  key: string | null,
+  payload: string | null,
+  action: string | null,
+  relation: string | null,
+  oldRow: string | null,
+  newRow: string | null,
+  metadata: string | null,
+  eventId: string | null,
+];
+
+/** One notification. Payload, change and event id are made when they are first asked for. */
+export class Notification {
+  readonly id: number;
+  readonly channel: string;
+  /** What it is about: notifications of one key keep their order. Null: nothing in particular. */
+  readonly key: string | null;
+  /** True where it was committed before this process took the consumer over: it was missed, or failed. */
+  readonly isReplay: boolean;
+  /** Which call of the handler this is, from 1. */
+  readonly attempt: number;
+  readonly #row: LogRow;
+  #payload: { value: unknown } | undefined;
+  #change: { value: Change | null } | undefined;
+
+  constructor(row: LogRow, delivery: { isReplay: boolean; attempt: number }) {
+    this.id = safeId(row[0]);
+    this.channel = row[3];
+    this.key = row[4];
+    this.isReplay = delivery.isReplay;
+    this.attempt = delivery.attempt;
+    this.#row = row;
+  }
+
+  get createdAt(): Date {
+    return new Date(Number(this.#row[2]) / 1000);
+  }
+
+  /** The same at every delivery and unique for ever, unlike the id: deduplicate by this. */
+  get eventId(): string {
+    const [id, xid, createdAtUs] = this.#row;
+    return this.#row[11] ?? derivedEventId(id, xid, createdAtUs);
+  }
+
+  /** The published value; for a captured change the object that the view pgwatch.notification shows. */
+  get payload(): unknown {
+    this.#payload ??= { value: this.change ? this.#changePayload() : parseJson(this.#row[5] ?? 'null') };
+    return this.#payload.value;
+  }
+
+  /** The captured row change; null for an explicit notification. */
+  get change(): Change | null {
+    this.#change ??= { value: this.#row[6] === null ? null : changeOf(this.#row) };
+    return this.#change.value;
+  }
+
+  /** The same notification for another call of the handler. */
+  forAttempt(attempt: number): Notification {
+    return new Notification(this.#row, { isReplay: this.isReplay, attempt });
+  }
+
+  toJSON(): Record<string, unknown> {
+    const { id, eventId, channel, key, payload, createdAt, isReplay, attempt } = this;
+    return { id, eventId, channel, key, payload, createdAt, isReplay, attempt };
+  }
+
+  #changePayload(): Record<string, unknown> {
+    const change = this.change as Change & { old?: unknown; new?: unknown; changed?: string[] };
+    const metadata = parseJson(this.#row[10] ?? '{}') as Record<string, unknown>;
+    return {
+      schema: change.schema,
+      table: change.table,
+      action: change.action,
+      id: change.id,
+      old_data: change.old ?? null,
+      new_data: change.new ?? null,
+      changed: change.changed ?? null,
+      metadata: {
+        user_id: metadata.user_id ?? null,
+        session_id: metadata.session_id ?? null,
+        transaction_id: this.#row[1],
+      },
+    };
+  }
+}
+
+/**
+ * A notification id as a number.
+ * @throws Error where it is beyond what a JavaScript number holds exactly
+ */
+export function safeId(text: string): number {
+  const id = Number(text);
+  if (!Number.isSafeInteger(id)) throw new Error(`Notification id ${text} is beyond 2^53.`);
+  return id;
+}
+
+/** As the SQL function notification_event_id, which says why. */
+function derivedEventId(id: string, xid: string, createdAtUs: string): string {
+  const hash = createHash('md5').update(`${id}:${xid}:${createdAtUs}`).digest('hex');
+  const hex = `${hash.slice(0, 12)}8${hash.slice(13, 16)}8${hash.slice(17)}`;
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
+function changeOf(row: LogRow): Change {
+  const [schema, table, ...keyColumns] = parseJson(row[7] ?? '[]') as [string, string, ...string[]];
+  const before = row[8] === null ? undefined : (parseJson(row[8]) as Record<string, unknown>);
+  const after = row[9] === null ? undefined : (parseJson(row[9]) as Record<string, unknown>);
+  const base = { schema, table, id: primaryKey(keyColumns, after ?? before) };
+  switch (row[6]) {
+    case 'INSERT':
+      return { ...base, action: 'INSERT', new: after ?? {} };
+    case 'UPDATE':
+      return { ...base, action: 'UPDATE', old: before ?? {}, new: after ?? {}, changed: changed(before, after) };
+    case 'DELETE':
+      return { ...base, action: 'DELETE', old: before ?? {} };
+    default:
+      return { ...base, action: 'TRUNCATE' };
+  }
+}
+
+function primaryKey(columns: string[], row: Record<string, unknown> | undefined): unknown {
+  const [only] = columns;
+  if (!row || only === undefined) return null;
+  if (columns.length === 1) return row[only] ?? null;
+  return Object.fromEntries(columns.map((column) => [column, row[column] ?? null]));
+}
+
+function changed(before: Record<string, unknown> = {}, after: Record<string, unknown> = {}): string[] {
+  return Object.keys(after)
+    .filter((column) => JSON.stringify(after[column]) !== JSON.stringify(before[column]))
+    .sort();
+}

@@ -1,0 +1,60 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Waits, or returns early, without an error, when the signal aborts. */
+export async function sleep(durationMs: number, signal: AbortSignal): Promise<void> {
+  await delay(durationMs, undefined, { signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
+}
+
+/** Rejects with what `onTimeout` makes when the promise has not settled in time. */
+export async function withDeadline<T>(
+  promise: Promise<T>,
+  deadlineMs: number,
+  onTimeout: () => Error,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(onTimeout()), deadlineMs);
+  });
+  try {
+    return await Promise.race([promise, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export type Backoff = { baseMs: number; capMs: number };
+
+/**
+ * Exponential backoff with equal jitter: between half and all of base × 2^(attempt − 1), capped.
+ * @param attempt counts from 1
+ * @param random from 0 to 1, for tests
+ */
+export function backoffMs(attempt: number, { baseMs, capMs }: Backoff, random = Math.random()): number {
+  const full = Math.min(capMs, baseMs * 2 ** Math.min(attempt - 1, 50));
+  return Math.round(full / 2 + (full / 2) * random);
+}
+
+const MS_PER_UNIT = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Milliseconds of '250ms', '5s', '2m', '1h', '7d' or a number of milliseconds; undefined if it is neither. */
+export function parseDurationMs(value: unknown): number | undefined {
+  if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? value : undefined;
+  if (typeof value !== 'string') return undefined;
+  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?$/.exec(value.trim());
+  if (!match) return undefined;
+  const unit = (match[2] ?? 'ms') as keyof typeof MS_PER_UNIT;
+  return Number(match[1]) * MS_PER_UNIT[unit];
+}
+
+/** '850 ms', '4.2 s', '3 min 10 s', '2 h 5 min', for people. */
+export function formatDuration(durationMs: number): string {
+  if (durationMs < 1000) return `${Math.round(durationMs)} ms`;
+  const seconds = durationMs / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

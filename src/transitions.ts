@@ -1,0 +1,37 @@
+import { channel } from 'node:diagnostics_channel';
+
+/**
+ * What the daemon does, published on the diagnostics channel `pgwatch` as it happens: tests wait for
+ * these instead of sleeping, and operators can subscribe to the same.
+ */
+export type Transition =
+  | { type: 'connected'; attempt: number }
+  | { type: 'disconnected'; error: Error }
+  | { type: 'listening'; mode: 'doorbell' | 'poll' }
+  | { type: 'asleep' }
+  | { type: 'awake' }
+  | { type: 'consumer_registered'; consumerId: string }
+  | { type: 'consumer_owned'; consumerId: string; epoch: number }
+  | { type: 'consumer_standby'; consumerId: string }
+  | { type: 'consumer_lost'; consumerId: string; epoch: number }
+  | { type: 'consumer_released'; consumerId: string }
+  | { type: 'replay_started'; consumerId: string }
+  | { type: 'replay_finished'; consumerId: string; count: number }
+  | { type: 'tail_joined'; consumerId: string }
+  | { type: 'tail_left'; consumerId: string }
+  | { type: 'position_saved'; consumerIds: string[] }
+  | { type: 'handler_failed'; consumerId: string; notificationId: number; attempt: number };
+
+const transitions = channel('pgwatch');
+
+/** Tells whoever subscribes. Costs nothing where nobody does. */
+export function publishTransition(transition: Transition): void {
+  if (transitions.hasSubscribers) transitions.publish(transition);
+}
+
+/** Calls the listener with each transition. Returns the function that ends the subscription. */
+export function subscribeTransitions(listener: (transition: Transition) => void): () => void {
+  const onMessage = (message: unknown) => listener(message as Transition);
+  transitions.subscribe(onMessage);
+  return () => transitions.unsubscribe(onMessage);
+}
