@@ -5,7 +5,7 @@ import { channel } from 'node:diagnostics_channel';
  * these instead of sleeping, and operators can subscribe to the same.
  */
 export type Transition =
-  | { type: 'connected'; attempt: number }
+  | { type: 'connected' }
   | { type: 'disconnected'; error: Error }
   | { type: 'listening'; mode: 'doorbell' | 'poll' }
   | { type: 'asleep' }

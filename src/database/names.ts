@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
 
@@ -24,4 +25,9 @@ export function fillNames(sql: string, names: Names): string {
 /** The text of a file under sql/, which lies beside src and dist alike. */
 export function readSql(path: string): string {
   return readFileSync(new URL(`../../sql/${path}`, import.meta.url), 'utf8');
+}
+
+/** A name for a prepared statement: the same text always gets the same one, of fewer than 64 bytes. */
+export function statementName(purpose: string, text: string): string {
+  return `pgwatch_${purpose}_${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
 }

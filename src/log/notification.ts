@@ -18,7 +18,8 @@ export type Change<Row = Record<string, unknown>> = {
 export type LogRow = [
   id: string,
   xid: string,
-  createdAtUs: string,
+  /** Seconds since 1970 with microseconds. */
+  createdAtEpoch: string,
   channel: string,
   key: string | null,
   payload: string | null,
@@ -31,7 +32,7 @@ export type LogRow = [
 ];
 
 /** One notification. Payload, change and event id are made when they are first asked for. */
-export class Notification {
+export class Notification<Payload = unknown> {
   readonly id: number;
   readonly channel: string;
   /** What it is about: notifications of one key keep their order. Null: nothing in particular. */
@@ -54,19 +55,18 @@ export class Notification {
   }
 
   get createdAt(): Date {
-    return new Date(Number(this.#row[2]) / 1000);
+    return new Date(Number(this.#row[2]) * 1000);
   }
 
   /** The same at every delivery and unique for ever, unlike the id: deduplicate by this. */
   get eventId(): string {
-    const [id, xid, createdAtUs] = this.#row;
-    return this.#row[11] ?? derivedEventId(id, xid, createdAtUs);
+    return this.#row[11] ?? derivedEventId(this.#row);
   }
 
   /** The published value; for a captured change the object that the view pgwatch.notification shows. */
-  get payload(): unknown {
+  get payload(): Payload {
     this.#payload ??= { value: this.change ? this.#changePayload() : parseJson(this.#row[5] ?? 'null') };
-    return this.#payload.value;
+    return this.#payload.value as Payload;
   }
 
   /** The captured row change; null for an explicit notification. */
@@ -76,8 +76,8 @@ export class Notification {
   }
 
   /** The same notification for another call of the handler. */
-  forAttempt(attempt: number): Notification {
-    return new Notification(this.#row, { isReplay: this.isReplay, attempt });
+  forAttempt(attempt: number): Notification<Payload> {
+    return new Notification<Payload>(this.#row, { isReplay: this.isReplay, attempt });
   }
 
   toJSON(): Record<string, unknown> {
@@ -116,8 +116,10 @@ export function safeId(text: string): number {
 }
 
 /** As the SQL function notification_event_id, which says why. */
-function derivedEventId(id: string, xid: string, createdAtUs: string): string {
-  const hash = createHash('md5').update(`${id}:${xid}:${createdAtUs}`).digest('hex');
+function derivedEventId([id, xid, createdAtEpoch]: LogRow): string {
+  // Below 2^53, so that rounding gives the very microsecond.
+  const microseconds = Math.round(Number(createdAtEpoch) * 1_000_000);
+  const hash = createHash('md5').update(`${id}:${xid}:${microseconds}`).digest('hex');
   const hex = `${hash.slice(0, 12)}8${hash.slice(13, 16)}8${hash.slice(17)}`;
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
@@ -149,5 +151,5 @@ function primaryKey(columns: string[], row: Record<string, unknown> | undefined)
 function changed(before: Record<string, unknown> = {}, after: Record<string, unknown> = {}): string[] {
   return Object.keys(after)
     .filter((column) => JSON.stringify(after[column]) !== JSON.stringify(before[column]))
-    .sort();
+    .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }

@@ -40,6 +40,18 @@ export function closeWindow(position: Position, window: Window): Position {
   };
 }
 
+/** The position with the bound that saving it has told: an xid taken after both its snapshots. */
+export function learnXid(position: Position, saved: Position, xid: Xid): Position {
+  const isKnown = (snapshot: Snapshot) =>
+    snapshot === saved.doneSnapshot || snapshot === saved.window?.snapshot;
+  const { doneSnapshot, doneXid, window } = position;
+  return {
+    ...position,
+    doneXid: doneXid === null && isKnown(doneSnapshot) ? xid : doneXid,
+    window: window?.xid === null && isKnown(window.snapshot) ? { ...window, xid } : window,
+  };
+}
+
 /** The highest id that is settled, for people: what remains lies above it, but for late commits. */
 export function reachedId(position: Position): number {
   return Math.max(position.doneId, position.window?.id ?? 0);

@@ -1,0 +1,110 @@
+import { relative } from 'node:path';
+import type { Command } from 'commander';
+import type { Config } from '../../config/define.ts';
+import type { Consumer } from '../../consumers/define.ts';
+import { addCommonOptions, type CommonOptions, configFor, parseSeconds, reporterFor, splitList } from '../options.ts';
+import type { Outcome } from '../program.ts';
+import { stopSignal } from '../stop-signal.ts';
+import { printJson, printTable } from '../table.ts';
+
+type ListenOptions = CommonOptions & {
+  consumers?: string[];
+  excludeConsumers?: string[];
+  apps?: string[];
+  listConsumers?: boolean;
+  json?: boolean;
+  skipPlayback?: boolean;
+  maxBatchSize?: string;
+  timeout?: number;
+  reconnectDelay?: number;
+  once?: boolean;
+  embedded?: boolean;
+};
+
+/** pgwatch listen: the daemon. */
+export function addListen(program: Command, outcome: Outcome): void {
+  addCommonOptions(program.command('listen'))
+    .description('Run consumers: replay what each has missed, then follow the log until Ctrl-C.')
+    .option('--consumers <ids...>', 'only these consumers')
+    .option('--exclude-consumers <ids...>', 'all but these consumers')
+    .option('--apps <names...>', 'only consumers in these sub-folders of the consumers folder')
+    .option('--list-consumers', 'print the consumers that would run, and exit')
+    .option('--json', 'with --list-consumers: as JSON')
+    .option('--skip-playback', 'move past everything that was missed; it is never handed out')
+    .option('--max-batch-size <n>', 'how many notifications are read at once, at most (default: 500)')
+    .option('--timeout <seconds>', 'the time between polls while nothing rings (default: 5)', parseSeconds)
+    .option('--reconnect-delay <seconds>', 'the first wait before reconnecting (default: 0.5)', parseSeconds)
+    .option('--once', 'handle everything that is there now, and exit')
+    .option('--embedded', 'use a PostgreSQL of its own, kept in .pgwatch/')
+    .addHelpText(
+      'after',
+      `
+Consumers are the files consumers/**/*.{ts,mts,js,mjs}. Each is handed every notification of its
+channels at least once, in order, and its position is kept in the database.
+
+Examples:
+  $ pgwatch listen                               all consumers, on DATABASE_URL
+  $ pgwatch listen --consumers email webhook     two of them
+  $ pgwatch listen --apps billing --once         those in consumers/billing, as a cron job
+  $ pgwatch listen --list-consumers --json       what would run`,
+    )
+    .action((options: ListenOptions) => listen(options, outcome));
+}
+
+async function listen(options: ListenOptions, outcome: Outcome): Promise<void> {
+  const { discoverConsumers } = await import('../../consumers/discover.ts');
+  const { selectConsumers } = await import('../../consumers/select.ts');
+  const config = await configFor(options, {
+    maxBatchSize: options.maxBatchSize,
+    pollInterval: options.timeout,
+    reconnectDelay: options.reconnectDelay,
+  });
+  const consumers = selectConsumers(await discoverConsumers(config.consumers), {
+    ids: splitList(options.consumers),
+    excludedIds: splitList(options.excludeConsumers),
+    apps: splitList(options.apps),
+  });
+  if (options.listConsumers) return listConsumers(consumers, options);
+  await runDaemon(config, consumers, options);
+  outcome.exitCode = 0;
+}
+
+async function runDaemon(config: Config, consumers: Consumer[], options: ListenOptions): Promise<void> {
+  const reporter = reporterFor(options);
+  if (consumers.length === 0) {
+    reporter.warn(`There is no consumer in ${config.consumers}: nothing to do.`);
+    return;
+  }
+  const { Daemon } = await import('../../daemon/daemon.ts');
+  const { describeTarget } = await import('../../database/connect.ts');
+  const { withEmbedded } = await import('../embedded.ts');
+  const signal = stopSignal(reporter);
+  const run = async (complete: Config) => {
+    const ids = consumers.map(({ id }) => id).join(', ');
+    reporter.info(`Running ${ids} on ${describeTarget(complete.url)}.`);
+    const daemon = new Daemon({
+      config: complete,
+      consumers,
+      reporter,
+      skipPlayback: options.skipPlayback ?? false,
+    });
+    await (options.once ? daemon.runOnce(signal) : daemon.run(signal));
+    reporter.info('Stopped.');
+  };
+  await (options.embedded ? withEmbedded(config, reporter, run) : run(config));
+}
+
+function listConsumers(consumers: readonly Consumer[], options: ListenOptions): void {
+  const rows = consumers.map(({ id, app, channels, from, file }) => ({
+    id,
+    app,
+    channels,
+    from: from instanceof Date ? from.toISOString() : from,
+    file: relative(process.cwd(), file),
+  }));
+  if (options.json) return printJson(rows);
+  printTable(
+    ['CONSUMER', 'APP', 'CHANNELS', 'FROM', 'FILE'],
+    rows.map((row) => [row.id, row.app ?? '-', row.channels.join(', '), String(row.from), row.file]),
+  );
+}

@@ -1,0 +1,138 @@
+import type { Command } from 'commander';
+import type { Client } from 'pg';
+import type { Config } from '../../config/define.ts';
+import { addCommonOptions, type CommonOptions, configFor, confirm, reporterFor } from '../options.ts';
+import type { Outcome } from '../program.ts';
+import { printJson, printTable } from '../table.ts';
+
+/** pgwatch migrate: installs the schema, and what belongs to it. */
+export function addMigrate(program: Command, outcome: Outcome): void {
+  const migrate = addCommonOptions(program.command('migrate'))
+    .description('Install pgwatch in the database, or bring it up to date.')
+    .addHelpText(
+      'after',
+      `
+Needs no superuser: the database's owner can run it. Running it again, or twice at once, does no harm.
+Roles named in the config (roles: { publish, consume, read }) are granted what they need.
+
+Examples:
+  $ pgwatch migrate                      install or update
+  $ pgwatch migrate status               what is installed; exit code 1 if something is pending
+  $ pgwatch migrate sql > pgwatch.sql    the SQL, for one's own migrations
+  $ pgwatch migrate rebase               after restoring a dump into another server`,
+    )
+    .action((options: CommonOptions) => up(options));
+  addCommonOptions(migrate.command('up'))
+    .description('The same as "pgwatch migrate".')
+    .addHelpText('after', '\nExamples:\n  $ pgwatch migrate up')
+    .action((_, command: Command) => up(command.optsWithGlobals()));
+  addCommonOptions(migrate.command('status'))
+    .description('Show which migrations are installed; exit code 1 if one is pending or changed.')
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExamples:\n  $ pgwatch migrate status\n  $ pgwatch migrate status --json')
+    .action((_, command: Command) => status(command.optsWithGlobals(), outcome));
+  addCommonOptions(migrate.command('sql'))
+    .description('Print all migrations as SQL. Uses no connection.')
+    .addHelpText('after', '\nExamples:\n  $ pgwatch migrate sql | psql mydb')
+    .action((_, command: Command) => printSql(command.optsWithGlobals()));
+  addCommonOptions(migrate.command('uninstall'))
+    .description('Remove pgwatch from the database, with all notifications and positions.')
+    .option('--yes', 'do not ask')
+    .addHelpText('after', '\nExamples:\n  $ pgwatch migrate uninstall\n  $ pgwatch migrate uninstall --yes')
+    .action((_, command: Command) => remove(command.optsWithGlobals(), outcome));
+  addCommonOptions(migrate.command('rebase'))
+    .description("Make a restored or copied log this server's own, so that the daemon starts again.")
+    .addHelpText(
+      'after',
+      `
+Transaction ids begin anew in another server, so that "pgwatch listen" refuses a log that was restored
+into it, or whose sequence was set back. This sets it right; nothing that a consumer has not handled is
+skipped, and some of what it has handled may be handed to it again.
+
+Examples:
+  $ pg_restore -d mydb dump && pgwatch migrate rebase`,
+    )
+    .action((_, command: Command) => rebase(command.optsWithGlobals()));
+}
+
+async function connected<T>(
+  options: CommonOptions,
+  work: (client: Client, config: Config) => Promise<T>,
+): Promise<T> {
+  const { withConnection } = await import('../../database/connect.ts');
+  const config = await configFor(options);
+  return withConnection({ url: config.directUrl ?? config.url }, (client) => work(client, config));
+}
+
+async function up(options: CommonOptions): Promise<void> {
+  const { migrateUp } = await import('../../database/migrate.ts');
+  const reporter = reporterFor(options);
+  await connected(options, async (client, config) => {
+    const applied = await migrateUp(client, config);
+    for (const { number, name } of applied) reporter.info(`Applied migration ${number} "${name}".`);
+    reporter.info(
+      applied.length === 0
+        ? `Schema "${config.schema}" is up to date.`
+        : `Schema "${config.schema}" is ready. Publish with smart_notify(), consume with "pgwatch listen".`,
+    );
+  });
+}
+
+async function status(options: CommonOptions & { json?: boolean }, outcome: Outcome): Promise<void> {
+  const { readMigrationStates } = await import('../../database/migrate.ts');
+  const states = await connected(options, readMigrationStates);
+  outcome.exitCode = states.every(({ state }) => state === 'applied') ? 0 : 1;
+  if (options.json) return printJson(states);
+  printTable(
+    ['NUMBER', 'NAME', 'STATE', 'APPLIED'],
+    states.map(({ number, name, state, appliedAt }) => [
+      String(number),
+      name,
+      state,
+      appliedAt?.toISOString() ?? '-',
+    ]),
+  );
+}
+
+async function printSql(options: CommonOptions): Promise<void> {
+  const { bootstrapSql, grantSql, migrationSql, readMigrations } = await import(
+    '../../database/migrations.ts'
+  );
+  const config = await configFor(options);
+  const migrations = readMigrations().map((migration) => migrationSql(migration, config));
+  const parts = [bootstrapSql(config), ...migrations, grantSql(config, config.roles)];
+  const transactions = parts.filter((part) => part !== '').map((part) => `begin;\n\n${part}\ncommit;\n`);
+  process.stdout.write(transactions.join('\n'));
+}
+
+async function remove(options: CommonOptions & { yes?: boolean }, outcome: Outcome): Promise<void> {
+  const { readFootprint, requireCurrentSchema, uninstall } = await import('../../database/migrate.ts');
+  const reporter = reporterFor(options);
+  await connected(options, async (client, config) => {
+    await requireCurrentSchema(client, config);
+    const { notifications, consumers, triggered_tables: tables } = await readFootprint(client, config);
+    const triggers = tables.length > 0 ? ` and the triggers on ${tables.join(', ')}` : '';
+    const loss = `${notifications.toLocaleString('en')} notifications, the positions of ${consumers} consumers${triggers}`;
+    const question = `This removes schema "${config.schema}" with ${loss}.`;
+    if (!options.yes && !(await confirm(question, '--yes'))) {
+      outcome.exitCode = 1;
+      reporter.info('Nothing was removed.');
+      return;
+    }
+    await uninstall(client, config);
+    reporter.info(`Removed ${loss}.`);
+  });
+}
+
+async function rebase(options: CommonOptions): Promise<void> {
+  const { requireCurrentSchema } = await import('../../database/migrate.ts');
+  const { rebaseLog } = await import('../../log/origin.ts');
+  const reporter = reporterFor(options);
+  await connected(options, async (client, config) => {
+    await requireCurrentSchema(client, config);
+    const { notifications, lastId } = await rebaseLog(client, config.schema);
+    reporter.info(
+      `The log is this server's own now: ${notifications.toLocaleString('en')} notifications, the last with id ${lastId}.`,
+    );
+  });
+}

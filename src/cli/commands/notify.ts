@@ -1,0 +1,80 @@
+import { createInterface } from 'node:readline';
+import type { Command } from 'commander';
+import { PgwatchError, toError } from '../../errors.ts';
+import { addCommonOptions, type CommonOptions, configFor } from '../options.ts';
+
+type NotifyOptions = CommonOptions & { key?: string; eventId?: string };
+
+/** pgwatch notify: publishes from the shell. */
+export function addNotify(program: Command): void {
+  addCommonOptions(program.command('notify'))
+    .description('Publish a notification and print its id.')
+    .argument('<channel>', 'a name of 1 to 63 bytes')
+    .argument('[json]', 'the payload; "-" reads one JSON value a line from stdin (default: {})')
+    .option('--key <key>', 'what it is about: notifications of one key keep their order')
+    .option('--event-id <uuid>', 'an id of your own: publishing it a second time does nothing')
+    .addHelpText(
+      'after',
+      `
+With "-", up to ${LINES_PER_TRANSACTION} lines are one transaction. A faulty line stops it: what was printed is published,
+what was not is not.
+
+Examples:
+  $ pgwatch notify orders '{"id": 42, "total": 99.5}' --key order:42
+  $ pgwatch notify reports
+  $ jq -c '.[]' orders.json | pgwatch notify orders -`,
+    )
+    .action(publish);
+}
+
+async function publish(channel: string, json: string | undefined, options: NotifyOptions): Promise<void> {
+  const { withConnection } = await import('../../database/connect.ts');
+  const { publishTexts } = await import('../../log/publish.ts');
+  const { key = null, eventId = null } = options;
+  if (json === '-' && eventId !== null) {
+    throw new PgwatchError('usage', '--event-id names one notification: it does not go with "-".');
+  }
+  const config = await configFor(options);
+  const payload = json === undefined ? '{}' : json === '-' ? null : checked(json, 'The payload');
+  await withConnection(config, async (client) => {
+    const send = async (texts: string[]) => {
+      const notifications = texts.map((text) => ({ channel, json: text, key, eventId }));
+      const ids = await publishTexts(client, notifications, config.apiSchema);
+      process.stdout.write(ids.map((id) => `${id}\n`).join(''));
+    };
+    await (payload === null ? sendLines(send) : send([payload]));
+  });
+}
+
+async function sendLines(send: (texts: string[]) => Promise<void>): Promise<void> {
+  let [texts, size, lineNumber]: [string[], number, number] = [[], 0, 0];
+  for await (const line of createInterface({ input: process.stdin })) {
+    lineNumber += 1;
+    if (line.trim() === '') continue;
+    texts.push(checked(line, `Line ${lineNumber} of stdin`));
+    size += line.length;
+    if (texts.length === LINES_PER_TRANSACTION || size > CHARACTERS_PER_TRANSACTION) {
+      await send(texts);
+      [texts, size] = [[], 0];
+    }
+  }
+  await send(texts);
+}
+
+/** The text itself, known to be JSON: it is stored as it was written, with all the digits of its numbers. */
+function checked(text: string, what: string): string {
+  try {
+    JSON.parse(text);
+    return text;
+  } catch (thrown) {
+    const shown = text.length > 60 ? `${text.slice(0, 60)}…` : text;
+    throw new PgwatchError(
+      'payload_invalid',
+      `${what} is not JSON: ${shown} (${toError(thrown).message}). In a shell, quote it: '{"id": 1}'.`,
+      { cause: thrown },
+    );
+  }
+}
+
+const LINES_PER_TRANSACTION = 1000;
+const CHARACTERS_PER_TRANSACTION = 8_000_000;

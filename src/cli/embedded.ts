@@ -1,0 +1,23 @@
+import { resolve } from 'node:path';
+import type { Config } from '../config/define.ts';
+import { withConnection } from '../database/connect.ts';
+import { startEmbedded } from '../database/embedded.ts';
+import { migrateUp } from '../database/migrate.ts';
+import type { Reporter } from '../reporter.ts';
+
+/** Runs the work on the embedded PostgreSQL in .pgwatch/, migrated, and stops the server afterwards. */
+export async function withEmbedded(
+  config: Config,
+  reporter: Reporter,
+  work: (config: Config) => Promise<void>,
+): Promise<void> {
+  const server = await startEmbedded({ folder: resolve('.pgwatch') });
+  try {
+    const complete: Config = { ...config, url: server.url, directUrl: null };
+    await withConnection(complete, (client) => migrateUp(client, complete));
+    reporter.info(`PostgreSQL is running in ${server.folder}. Connect with:\n\n    psql ${server.url}\n`);
+    await work(complete);
+  } finally {
+    await server.stop();
+  }
+}

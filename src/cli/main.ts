@@ -1,0 +1,30 @@
+import { CommanderError } from 'commander';
+import { PgwatchError, toError } from '../errors.ts';
+import { Reporter, type ReportFormat } from '../reporter.ts';
+import { makeProgram } from './program.ts';
+
+/**
+ * Runs the command line.
+ * @returns the exit code: 0 fine, 1 failed or something found, 2 wrong usage
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const outcome = { exitCode: 0 };
+  try {
+    await makeProgram(outcome).parseAsync(args, { from: 'user' });
+    return outcome.exitCode;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+    report(toError(thrown), args);
+    return thrown instanceof PgwatchError && thrown.code === 'usage' ? 2 : 1;
+  }
+}
+
+function report(error: Error, args: readonly string[]): void {
+  const isJson = args.some((arg, index) => arg === '--log-format=json' || (arg === 'json' && args[index - 1] === '--log-format'));
+  const format: ReportFormat = isJson ? 'json' : 'text';
+  const isVerbose = args.includes('--verbose');
+  // A stack helps only where the error is ours or was asked for.
+  const isExpected = error instanceof PgwatchError;
+  const message = !isExpected || isVerbose ? (error.stack ?? error.message) : error.message;
+  new Reporter({ format }).error(message, isExpected ? { code: error.code } : {});
+}

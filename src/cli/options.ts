@@ -1,0 +1,67 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Config } from '../config/define.ts';
+import { PgwatchError } from '../errors.ts';
+import { Reporter, type ReportFormat } from '../reporter.ts';
+
+/** What every command that uses a database accepts. */
+export type CommonOptions = {
+  databaseUrl?: string;
+  config?: string;
+  logFormat: ReportFormat;
+  verbose?: boolean;
+};
+
+/** Adds the options of CommonOptions to a command. */
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option('--database-url <url>', 'connection string (default: DATABASE_URL, else PGHOST and so on)')
+    .option('--config <file>', 'config file (default: pgwatch.config.ts and the like, if there is one)')
+    .addOption(
+      new Option('--log-format <format>', 'how reports are printed on stderr')
+        .choices(['text', 'json'])
+        .default('text'),
+    )
+    .option('--verbose', 'report details, and stacks of errors');
+}
+
+/** The configuration with the command's flags applied. */
+export async function configFor(
+  options: CommonOptions,
+  flags: Record<string, unknown> = {},
+): Promise<Config> {
+  const { loadConfig } = await import('../config/load.ts');
+  return loadConfig({ file: options.config, flags: { url: options.databaseUrl, ...flags } });
+}
+
+export function reporterFor(options: CommonOptions): Reporter {
+  return new Reporter({ format: options.logFormat, level: options.verbose ? 'debug' : 'info' });
+}
+
+/** A number of seconds, fractions allowed, as milliseconds. */
+export function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() === '' || !(seconds >= 0)) throw new InvalidArgumentError('Give a number of seconds.');
+  return seconds * 1000;
+}
+
+/** Values of an option that may be repeated or hold several, with spaces or commas between. */
+export function splitList(values: readonly string[] | undefined): string[] | undefined {
+  return values?.flatMap((value) => value.split(',')).filter((value) => value !== '');
+}
+
+/**
+ * Asks for a yes on the terminal.
+ * @throws PgwatchError usage where nobody is there to answer
+ */
+export async function confirm(question: string, flag: string): Promise<boolean> {
+  if (!process.stdin.isTTY) {
+    throw new PgwatchError('usage', `${question} Nobody is there to answer: pass ${flag} to go ahead.`);
+  }
+  const { createInterface } = await import('node:readline/promises');
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());
+  } finally {
+    terminal.close();
+  }
+}

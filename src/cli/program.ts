@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { addDev } from './commands/dev.ts';
+import { addListen } from './commands/listen.ts';
+import { addMigrate } from './commands/migrate.ts';
+import { addNotify } from './commands/notify.ts';
+
+/** What a command leaves behind for the process. */
+export type Outcome = { exitCode: number };
+
+/** The command line with all commands; what a command needs is imported when it runs. */
+export function makeProgram(outcome: Outcome): Command {
+  const program = new Command('pgwatch')
+    .description('Durable LISTEN/NOTIFY for PostgreSQL: no notification is missed by who was not listening.')
+    .version(readVersion(), '-V, --version')
+    .exitOverride()
+    .showSuggestionAfterError()
+    .showHelpAfterError('(see --help)')
+    .addHelpText(
+      'after',
+      `
+First steps:
+  $ pgwatch dev --demo                 watch it work on a PostgreSQL of its own
+  $ pgwatch migrate                    install it in the database of DATABASE_URL
+  $ pgwatch listen                     run the consumers in ./consumers
+  $ pgwatch notify orders '{"id": 1}'  publish a notification`,
+    );
+  for (const add of [addListen, addNotify, addMigrate, addDev]) add(program, outcome);
+  return program;
+}
+
+function readVersion(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,18 @@
+import type { Reporter } from '../reporter.ts';
+
+/**
+ * A signal that aborts at the first SIGINT or SIGTERM. The second ends the process at once with exit
+ * code 1, whatever still runs.
+ */
+export function stopSignal(reporter: Reporter): AbortSignal {
+  const controller = new AbortController();
+  const onSignal = (name: NodeJS.Signals) => {
+    if (controller.signal.aborted) process.exit(1);
+    reporter.status('');
+    reporter.info(`${name}: finishing what is being handled. Once more to quit at once.`);
+    controller.abort();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return controller.signal;
+}

@@ -1,0 +1,83 @@
+import { basename, dirname, relative, sep } from 'node:path';
+import type { From } from '../log/progress.ts';
+import { suggest } from '../suggest.ts';
+import type { Consumer, ConsumerContext, ConsumerDefinition } from './define.ts';
+import type { Notification } from '../log/notification.ts';
+
+/**
+ * Checks what a consumer file exports and completes it.
+ * @param folder the consumers folder, which apps are sub-folders of
+ * @throws Error whose message says what is wrong with the definition, to follow the file's name
+ */
+export function checkConsumer(exported: unknown, file: string, folder: string): Consumer {
+  if (typeof exported !== 'object' || exported === null) {
+    throw new Error(
+      'it has no default export made by defineConsumer({ … }). Start the file\'s name with "_" if it is no consumer',
+    );
+  }
+  for (const name of Object.keys(exported)) {
+    if (!OPTIONS.includes(name)) throw new Error(`unknown option "${name}".${suggest(name, OPTIONS)}`);
+  }
+  const definition = exported as ConsumerDefinition & { handle?: unknown; handleBatch?: unknown };
+  const app = relative(folder, dirname(file)).split(sep)[0] || null;
+  const id = definition.id ?? basename(file).replace(/\.m?[jt]s$/, '');
+  if (typeof id !== 'string' || !/^[\w.:-]{1,100}$/.test(id)) {
+    throw new Error(`id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not ${JSON.stringify(id)}`);
+  }
+  return Object.freeze({
+    id,
+    channels: checkChannels(definition.channels),
+    from: checkFrom(definition.from ?? 'start'),
+    app,
+    file,
+    ...checkHandler(definition),
+  });
+}
+
+function checkChannels(channels: unknown): readonly string[] {
+  if (!Array.isArray(channels) || channels.length === 0) {
+    throw new Error("channels must be a list of at least one channel, like ['orders']");
+  }
+  for (const channel of channels) {
+    const size = typeof channel === 'string' && !channel.includes('\0') ? Buffer.byteLength(channel) : 0;
+    if (size < 1 || size > 63) {
+      throw new Error(`a channel is a name of 1 to 63 bytes, not ${JSON.stringify(channel)}`);
+    }
+  }
+  return Object.freeze([...new Set(channels as string[])]);
+}
+
+function checkFrom(from: unknown): From {
+  if (from === 'start' || from === 'now') return from;
+  if (typeof from === 'number' && Number.isSafeInteger(from) && from >= 0) return from;
+  const time = from instanceof Date || typeof from === 'string' ? new Date(from) : undefined;
+  if (time && !Number.isNaN(time.getTime())) return time;
+  throw new Error(`from must be 'start', 'now', a notification's id, or a time, not ${JSON.stringify(from)}`);
+}
+
+type Handle = (notification: Notification, context: ConsumerContext) => unknown;
+
+function checkHandler(definition: {
+  handle?: unknown;
+  handleBatch?: unknown;
+  batchSize?: unknown;
+}): Pick<Consumer, 'batchSize' | 'handleBatch'> {
+  const { handle, handleBatch, batchSize = null } = definition;
+  if ((typeof handle === 'function') === (typeof handleBatch === 'function')) {
+    throw new Error('it needs a function handle or a function handleBatch, and not both');
+  }
+  if (typeof handle === 'function') {
+    if (batchSize !== null) throw new Error('batchSize goes with handleBatch');
+    const call = handle.bind(definition) as Handle;
+    return { batchSize: 1, handleBatch: ([only], context) => call(only as Notification, context) };
+  }
+  if (batchSize !== null && !(Number.isInteger(batchSize) && Number(batchSize) > 0)) {
+    throw new Error(`batchSize must be a whole number from 1, not ${JSON.stringify(batchSize)}`);
+  }
+  return {
+    batchSize: batchSize as number | null,
+    handleBatch: (handleBatch as Consumer['handleBatch']).bind(definition),
+  };
+}
+
+const OPTIONS: readonly string[] = ['id', 'channels', 'from', 'handle', 'handleBatch', 'batchSize'];

@@ -1,0 +1,83 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { PgwatchError, toError } from '../errors.ts';
+import { checkConsumer } from './check.ts';
+import type { Consumer } from './define.ts';
+
+/**
+ * Loads all consumer files below a folder: *.ts, *.mts, *.js, *.mjs, but no tests, no declarations, and
+ * nothing whose name starts with "_" or ".". Either all of them load or none.
+ * @returns the consumers, by id
+ * @throws PgwatchError consumer_invalid that names each faulty file, with the line where known
+ */
+export async function discoverConsumers(folder: string): Promise<Consumer[]> {
+  if (!existsSync(folder)) {
+    throw new PgwatchError(
+      'consumer_invalid',
+      `There is no folder ${folder}. Put consumer files there, or name another with the option "consumers".`,
+    );
+  }
+  const consumers: Consumer[] = [];
+  const faults: string[] = [];
+  let firstCause: unknown;
+  for (const file of consumerFiles(folder)) {
+    try {
+      const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
+      consumers.push(checkConsumer(module.default, file, folder));
+    } catch (thrown) {
+      firstCause ??= thrown;
+      faults.push(describeFault(file, toError(thrown)));
+    }
+  }
+  faults.push(...duplicateIds(consumers));
+  if (faults.length > 0) {
+    const count = faults.length === 1 ? 'A consumer file is' : `${faults.length} consumer files are`;
+    throw new PgwatchError(
+      'consumer_invalid',
+      `${count} faulty, so that no consumer was started:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
+      { cause: firstCause },
+    );
+  }
+  return consumers.sort((a, b) => a.id.localeCompare(b.id));
+}
+
+function consumerFiles(folder: string): string[] {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() || entry.isSymbolicLink())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => {
+      const parts = relative(folder, file).split(/[\\/]/);
+      const name = parts.at(-1) ?? '';
+      const isHidden = parts.some((part) => /^[_.]/.test(part) || part === 'node_modules');
+      return !isHidden && /\.m?[jt]s$/.test(name) && !/\.(d|test|spec)\.m?[jt]s$/.test(name);
+    })
+    .sort();
+}
+
+function describeFault(file: string, error: Error): string {
+  const line = lineIn(file, error);
+  const path = relative(process.cwd(), file);
+  const kind = error.name === 'Error' ? '' : `${error.name}: `;
+  return `${path}${line ? `:${line}` : ''}: ${kind}${error.message.trim().replace(/\.?$/, '.')}`;
+}
+
+/** The line of the file that the error's stack names first: of its throw, or of its syntax error. */
+function lineIn(file: string, error: Error): string | undefined {
+  for (const match of (error.stack ?? '').matchAll(/(file:\/\/[^\s:)]+|\/[^\s:)]+):(\d+)/g)) {
+    const path = match[1]?.startsWith('file:') ? fileURLToPath(match[1]) : match[1];
+    if (path === file) return match[2];
+  }
+  return undefined;
+}
+
+function duplicateIds(consumers: Consumer[]): string[] {
+  const filesById = Map.groupBy(consumers, (consumer) => consumer.id);
+  return [...filesById]
+    .filter(([, same]) => same.length > 1)
+    .map(([id, same]) => {
+      const files = same.map(({ file }) => relative(process.cwd(), file)).join(' and ');
+      return `${files} have the same id "${id}": each consumer needs its own.`;
+    });
+}

@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import pg, { type Client } from 'pg';
+import type { Config } from '../config/define.ts';
+import { connect, destroySocket } from '../database/connect.ts';
+import { PgwatchError, toError } from '../errors.ts';
+import { sleep, withDeadline } from '../time.ts';
+
+/**
+ * The control connection: it listens, holds the locks, and tells when it is lost. Whatever stands on
+ * the locks ends with it, so everything that runs in a session runs until `lost` aborts.
+ */
+export class Control {
+  readonly client: Client;
+  readonly #lost = new AbortController();
+  readonly #config: Config;
+  readonly #rings = new Set<() => void>();
+  #hasRung = false;
+  #isClosing = false;
+
+  private constructor(client: Client, config: Config) {
+    this.client = client;
+    this.#config = config;
+    client.on('error', (error) => this.#lose(error));
+    client.on('end', () => this.#lose(new Error('the server closed the connection')));
+    client.on('notification', () => this.#ring());
+  }
+
+  /**
+   * Connects to the primary.
+   * @throws PgwatchError connection_failed, server_unsuitable
+   */
+  static async open(config: Config): Promise<Control> {
+    const url = config.directUrl ?? config.url;
+    const client = await connect({ url, applicationName: 'pgwatch control' });
+    const control = new Control(client, config);
+    try {
+      await control.#requirePrimary();
+      return control;
+    } catch (thrown) {
+      await control.close();
+      throw thrown;
+    }
+  }
+
+  /** Aborts, with the reason, when the connection no longer works. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** True once nothing can be done with it any more. */
+  get isClosed(): boolean {
+    return this.#isClosing || this.#lost.signal.aborted;
+  }
+
+  /**
+   * Listens for the doorbell and on the channels, and proves by a round trip that it works.
+   * @returns 'poll' where it does not, as behind a transaction pooler
+   */
+  async listen(channels: readonly string[]): Promise<'doorbell' | 'poll'> {
+    const { schema } = this.#config;
+    for (const channel of [schema, ...channels]) {
+      await this.client.query(`listen ${pg.escapeIdentifier(channel)}`);
+    }
+    const token = `probe ${randomUUID()}`;
+    const heard = new Promise<boolean>((resolve) => {
+      this.client.on('notification', ({ payload }) => payload === token && resolve(true));
+      setTimeout(resolve, PROBE_MS_MAX, false).unref();
+    });
+    await this.client.query('select pg_notify($1, $2)', [schema, token]);
+    return (await heard) ? 'doorbell' : 'poll';
+  }
+
+  /** Forgets rings so far: called before a read, so that a ring during it is kept. */
+  clearRing(): void {
+    this.#hasRung = false;
+  }
+
+  /** Waits for a ring, at most so long; returns early when the signal aborts. True for a ring. */
+  async waitForRing(durationMs: number, signal: AbortSignal): Promise<boolean> {
+    if (this.#hasRung || signal.aborted) return this.#hasRung;
+    const woken = new AbortController();
+    const wake = () => woken.abort();
+    this.#rings.add(wake);
+    await sleep(durationMs, AbortSignal.any([signal, woken.signal]));
+    this.#rings.delete(wake);
+    return this.#hasRung;
+  }
+
+  /** Checks the connection again and again until the signal aborts or the connection is lost. */
+  async runHeartbeat(signal: AbortSignal): Promise<void> {
+    const { heartbeatIntervalMs, heartbeatDeadlineMs } = this.#config;
+    while (!signal.aborted) {
+      await sleep(heartbeatIntervalMs, signal);
+      if (signal.aborted) return;
+      try {
+        // The deadline is ours: the kernel of a half-open connection's other end may go on answering.
+        await withDeadline(this.#requirePrimary(), heartbeatDeadlineMs, () => {
+          return new Error(`the server did not answer within ${heartbeatDeadlineMs} ms`);
+        });
+      } catch (thrown) {
+        this.#lose(toError(thrown));
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await withDeadline(this.client.end(), 1000, () => new Error('no answer')).catch(() => {});
+    destroySocket(this.client);
+  }
+
+  async #requirePrimary(): Promise<void> {
+    const { rows } = await this.client.query('select pg_is_in_recovery() as is_standby');
+    if (rows[0]?.is_standby) {
+      throw new PgwatchError(
+        'server_unsuitable',
+        'The server is a standby: the log is written and read on the primary. Connect to the primary.',
+      );
+    }
+  }
+
+  #ring(): void {
+    this.#hasRung = true;
+    for (const wake of this.#rings) wake();
+  }
+
+  #lose(error: Error): void {
+    if (this.#lost.signal.aborted || this.#isClosing) return;
+    this.#lost.abort(error);
+    destroySocket(this.client);
+  }
+}
+
+const PROBE_MS_MAX = 3000;

@@ -1,0 +1,153 @@
+import type { Config } from '../config/define.ts';
+import type { Consumer, ConsumerContext } from '../consumers/define.ts';
+import { isTransient, Pool } from '../database/connect.ts';
+import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import { pageReader, type ReadPage } from '../log/page.ts';
+import type { Reporter } from '../reporter.ts';
+import { backoffMs, formatDuration, sleep } from '../time.ts';
+import { publishTransition } from '../transitions.ts';
+import type { OwnershipOptions } from './ownership.ts';
+import { PositionSaver } from './position-saver.ts';
+import { ReplayDisplay } from './replay-display.ts';
+import { runSession } from './session.ts';
+
+export type DaemonOptions = {
+  config: Config;
+  consumers: readonly Consumer[];
+  reporter: Reporter;
+  /** Default: pageReader. Tests pass wrong ones to see that they are caught. */
+  readPage?: ReadPage;
+  /** Moves the consumers past everything they missed, which they then never get. Default false. */
+  skipPlayback?: boolean;
+};
+
+/** Runs consumers: session after session, for as long as it is let. */
+export class Daemon {
+  readonly #options: Required<DaemonOptions>;
+  readonly #pool: Pool;
+  readonly #saver: PositionSaver;
+  readonly #running: OwnershipOptions['running'] = new Map();
+  readonly #skipping: Set<string>;
+  /** Aborts what handlers are given as their signal. */
+  readonly #abandon = new AbortController();
+  #hasConnected = false;
+
+  constructor(options: DaemonOptions) {
+    const { config, reporter } = options;
+    this.#options = { readPage: pageReader(config.schema), skipPlayback: false, ...options };
+    this.#skipping = new Set(options.skipPlayback ? options.consumers.map(({ id }) => id) : []);
+    this.#pool = new Pool({
+      url: config.url,
+      size: config.poolSize,
+      onError: (error) => reporter.debug(`A pooled connection failed: ${error.message}`),
+    });
+    this.#saver = new PositionSaver(this.#pool, config.schema, reporter);
+  }
+
+  /**
+   * Runs until the signal aborts and the running handlers have finished, reconnecting for ever.
+   * @throws PgwatchError where waiting cannot help: a wrong password at the start, a missing schema, a
+   *   restored cluster
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#runSessions('tail', signal);
+  }
+
+  /** Handles everything that is visible now, then returns. Throws as run. */
+  async runOnce(signal: AbortSignal): Promise<void> {
+    await this.#runSessions('once', signal);
+  }
+
+  async #runSessions(mode: 'tail' | 'once', signal: AbortSignal): Promise<void> {
+    const { config, reporter, consumers, readPage } = this.#options;
+    const display = new ReplayDisplay(reporter, this.#running);
+    const onStop = () => this.#abandonLater();
+    signal.addEventListener('abort', onStop, { once: true });
+    try {
+      for (let failures = 0; !signal.aborted; ) {
+        const startedAt = performance.now();
+        try {
+          const session = {
+            config,
+            consumers,
+            reporter,
+            readPage,
+            mode,
+            pool: this.#pool,
+            saver: this.#saver,
+            running: this.#running,
+            skipping: this.#skipping,
+            onConnected: () => {
+              this.#hasConnected = true;
+              publishTransition({ type: 'connected' });
+            },
+            contextFor: (consumer: Consumer) => this.#contextFor(consumer),
+          };
+          await runSession(session, signal);
+          break;
+        } catch (thrown) {
+          failures = performance.now() - startedAt > STABLE_MS ? 1 : failures + 1;
+          await this.#recover(toError(thrown), failures, signal);
+        }
+      }
+    } finally {
+      display.stop();
+      signal.removeEventListener('abort', onStop);
+      await this.#untilIdle();
+      await this.#saver.flush();
+      await this.#pool.close();
+    }
+  }
+
+  async #recover(error: Error, failures: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    if (this.#isFatal(error)) throw error;
+    const { config, reporter } = this.#options;
+    publishTransition({ type: 'disconnected', error });
+    const waitMs = backoffMs(failures, { baseMs: config.reconnectDelayMs, capMs: RECONNECT_MS_MAX });
+    const retry = `Trying again in ${formatDuration(waitMs)}.`;
+    reporter.warn(
+      error instanceof PgwatchError
+        ? `${error.message} ${retry}`
+        : `The connection to the database was lost: ${error.message}. ${retry}`,
+    );
+    await sleep(waitMs, signal);
+  }
+
+  #isFatal(error: Error): boolean {
+    if (error instanceof PgwatchError) {
+      if (error.code === 'server_unsuitable') return false;
+      if (error.code !== 'connection_failed') return true;
+      return !this.#hasConnected && !isTransient(error);
+    }
+    // Syntax or access rule violations, and programmer errors: the next session would meet them too.
+    return (errorCodeOf(error) ?? '').startsWith('42') || error.name === 'AssertionError' || error instanceof TypeError;
+  }
+
+  #contextFor(consumer: Consumer): ConsumerContext {
+    const { reporter } = this.#options;
+    const { pool } = this.#pool;
+    const fields = { consumer: consumer.id };
+    return {
+      consumerId: consumer.id,
+      db: { query: (text, values) => pool.query(text, values) },
+      signal: this.#abandon.signal,
+      reporter: {
+        info: (message, more = {}) => reporter.info(`${consumer.id}: ${message}`, { ...fields, ...more }),
+        warn: (message, more = {}) => reporter.warn(`${consumer.id}: ${message}`, { ...fields, ...more }),
+      },
+    };
+  }
+
+  #abandonLater(): void {
+    setTimeout(() => this.#abandon.abort(), this.#options.config.shutdownTimeoutMs).unref();
+  }
+
+  /** Waits for the handlers of lost sessions too; each ends soon after #abandon aborts. */
+  async #untilIdle(): Promise<void> {
+    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+  }
+}
+
+const STABLE_MS = 10_000;
+const RECONNECT_MS_MAX = 30_000;

@@ -1,0 +1,203 @@
+import type { Config } from '../config/define.ts';
+import type { Consumer, ConsumerContext } from '../consumers/define.ts';
+import { deliverBatch } from '../consumers/deliver.ts';
+import type { Pool } from '../database/connect.ts';
+import { Notification, safeId } from '../log/notification.ts';
+import { type Page, positionAt, type ReadPage } from '../log/page.ts';
+import { learnXid, type Position, reachedId, type Xid } from '../log/position.ts';
+import type { Reporter } from '../reporter.ts';
+import { publishTransition } from '../transitions.ts';
+import type { PositionOwner, PositionSaver } from './position-saver.ts';
+import type { Subscription } from './subscription.ts';
+import type { Tail } from './tail.ts';
+
+export type RunnerOptions = {
+  config: Config;
+  consumer: Consumer;
+  context: ConsumerContext;
+  pool: Pool;
+  readPage: ReadPage;
+  rebasedId: number;
+  saver: PositionSaver;
+  reporter: Reporter;
+};
+
+/** How far a runner's replay got, for those who watch. */
+export type ReplayProgress = { count: number; fromId: number; reachedId: number; endId: number };
+
+/**
+ * Runs one consumer while this process owns it: works through what it missed, then follows the tail;
+ * where it falls behind, it reads by itself again. Its position moves only past what is handled.
+ */
+export class ConsumerRunner implements PositionOwner {
+  readonly consumerId: string;
+  readonly epoch: number;
+  readonly #options: RunnerOptions;
+  readonly #stop = new AbortController();
+  #position: Position;
+  /** True until all that was committed before this runner started has been handled. */
+  #isReplay = true;
+  #savedAt = performance.now();
+  #progress: ReplayProgress | undefined;
+
+  constructor(options: RunnerOptions, ownership: { epoch: number; position: Position }) {
+    this.#options = options;
+    this.consumerId = options.consumer.id;
+    this.epoch = ownership.epoch;
+    this.#position = ownership.position;
+  }
+
+  /** What it is replaying; undefined while it follows the tail. */
+  get progress(): ReplayProgress | undefined {
+    return this.#progress;
+  }
+
+  /** True once another process was found to own the consumer. */
+  get isFenced(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  onSaved(position: Position, xid: Xid): void {
+    this.#position = learnXid(this.#position, position, xid);
+  }
+
+  onFenced(): void {
+    this.#stop.abort();
+  }
+
+  /** Works until the signal aborts or the consumer is fenced; lets the running handler finish. */
+  async run(signal: AbortSignal, tail: Tail): Promise<void> {
+    const stop = AbortSignal.any([signal, this.#stop.signal]);
+    while (!stop.aborted) {
+      await this.runToEnd(stop);
+      if (!stop.aborted) await this.#follow(tail, stop);
+      // The tail has ended, and the session with it.
+      if (tail.hasEnded) break;
+    }
+  }
+
+  /** Works through everything that is visible now, by reads of its own. */
+  async runToEnd(signal: AbortSignal): Promise<void> {
+    const stop = AbortSignal.any([signal, this.#stop.signal]);
+    // A window that was open when the last owner stopped comes first; then what is visible now.
+    for (let isWindowOurs = this.#position.window === null; !stop.aborted; isWindowOurs = true) {
+      await this.#readWindow(stop);
+      if (isWindowOurs) break;
+    }
+    if (!stop.aborted && this.#isReplay) this.#endReplay();
+  }
+
+  async #follow(tail: Tail, stop: AbortSignal): Promise<void> {
+    const subscription = await tail.join();
+    if (!subscription) return;
+    const onStop = () => tail.leave(subscription);
+    stop.addEventListener('abort', onStop, { once: true });
+    try {
+      await this.#readToJoint(subscription, stop);
+      publishTransition({ type: 'tail_joined', consumerId: this.consumerId });
+      for (;;) {
+        const page = await subscription.take();
+        if (!page || stop.aborted) break;
+        await this.#work(this.#ownPart(page), stop);
+      }
+    } finally {
+      stop.removeEventListener('abort', onStop);
+      tail.leave(subscription);
+      publishTransition({ type: 'tail_left', consumerId: this.consumerId });
+    }
+  }
+
+  /** Reads what lies between its own position and the joint, so that both are the same. */
+  async #readToJoint({ joint }: Subscription, stop: AbortSignal): Promise<void> {
+    const window = { snapshot: joint.doneSnapshot, endId: joint.doneId, id: 0, xid: null };
+    this.#position = { ...this.#position, window };
+    await this.#readWindow(stop);
+  }
+
+  /** Reads and works page after page until the window closes. */
+  async #readWindow(stop: AbortSignal): Promise<void> {
+    let reading = this.#read(this.#position);
+    for (let hasMore = true; hasMore && !stop.aborted; ) {
+      const page = await reading;
+      hasMore = page.hasMore;
+      if (hasMore) {
+        // The next page is read while this one is worked; its failure is met when it is awaited.
+        reading = this.#read(page.after);
+        reading.catch(() => {});
+      }
+      await this.#work(page, stop);
+    }
+  }
+
+  async #read(position: Position): Promise<Page> {
+    const { pool, readPage, config, consumer, rebasedId } = this.#options;
+    return pool.withClient((client) =>
+      readPage(client, {
+        position,
+        channels: consumer.channels,
+        limit: { rows: config.maxBatchSize, bytes: config.maxBatchBytes },
+        rebasedId,
+      }),
+    );
+  }
+
+  async #work(page: Page, stop: AbortSignal): Promise<void> {
+    const { consumer, context, reporter } = this.#options;
+    if (this.#isReplay) this.#countReplay(page);
+    const size = consumer.batchSize ?? page.rows.length;
+    for (let index = 0; index < page.rows.length; index += size) {
+      if (stop.aborted) return;
+      const rows = page.rows.slice(index, index + size);
+      const notifications = rows.map(
+        (row) => new Notification(row, { isReplay: this.#isReplay, attempt: 1 }),
+      );
+      const outcome = await deliverBatch({ consumer, context, reporter, stop }, notifications);
+      if (outcome === 'stopped') return;
+      if (this.#progress) this.#progress.count += rows.length;
+      this.#advance(page, safeId(rows.at(-1)?.[0] ?? '0'), stop);
+    }
+    this.#position = page.after;
+    if (page.rows.length > 0) this.#save();
+    else if (page.after !== page.before) this.#options.saver.saveLazily(this, page.after);
+  }
+
+  /** Moves the position inside a page, where that is needed: when stopping, and now and then. */
+  #advance(page: Page, id: number, stop: AbortSignal): void {
+    const isDue = performance.now() - this.#savedAt > SAVE_MS;
+    if (!isDue && !stop.aborted) return;
+    this.#position = positionAt(page, id);
+    this.#save();
+  }
+
+  #save(): void {
+    this.#savedAt = performance.now();
+    this.#options.saver.save(this, this.#position);
+  }
+
+  #ownPart(page: Page): Page {
+    const { channels } = this.#options.consumer;
+    return { ...page, rows: page.rows.filter((row) => channels.includes(row[3])) };
+  }
+
+  #countReplay(page: Page): void {
+    const reached = reachedId(this.#position);
+    if (!this.#progress && page.rows.length > 0) {
+      publishTransition({ type: 'replay_started', consumerId: this.consumerId });
+      this.#progress = { count: 0, fromId: reached, reachedId: reached, endId: page.window.endId };
+    }
+    if (this.#progress) {
+      this.#progress.reachedId = reached;
+      this.#progress.endId = Math.max(page.window.endId, this.#progress.endId);
+    }
+  }
+
+  #endReplay(): void {
+    this.#isReplay = false;
+    const count = this.#progress?.count ?? 0;
+    this.#progress = undefined;
+    publishTransition({ type: 'replay_finished', consumerId: this.consumerId, count });
+  }
+}
+
+/** While a long page is worked, its position is saved so often. */
+const SAVE_MS = 500;

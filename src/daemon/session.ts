@@ -1,0 +1,134 @@
+import type { Config } from '../config/define.ts';
+import type { Consumer, ConsumerContext } from '../consumers/define.ts';
+import type { Pool } from '../database/connect.ts';
+import { requireCurrentSchema } from '../database/migrate.ts';
+import { toError } from '../errors.ts';
+import { requireOwnCluster } from '../log/origin.ts';
+import type { ReadPage } from '../log/page.ts';
+import { createPartitions } from '../log/partitions.ts';
+import { registerConsumer } from '../log/progress.ts';
+import type { Reporter } from '../reporter.ts';
+import { sleep } from '../time.ts';
+import { publishTransition } from '../transitions.ts';
+import { Control } from './control.ts';
+import { Ownership, type OwnershipOptions } from './ownership.ts';
+import type { PositionSaver } from './position-saver.ts';
+import { ConsumerRunner } from './runner.ts';
+import { Tail } from './tail.ts';
+
+export type SessionOptions = {
+  config: Config;
+  consumers: readonly Consumer[];
+  pool: Pool;
+  saver: PositionSaver;
+  reporter: Reporter;
+  readPage: ReadPage;
+  running: OwnershipOptions['running'];
+  skipping: OwnershipOptions['skipping'];
+  /** Called once the connection stands. */
+  onConnected(): void;
+  contextFor(consumer: Consumer): ConsumerContext;
+  /** tail: until the signal aborts. once: until everything visible is handled. */
+  mode: 'tail' | 'once';
+};
+
+/**
+ * One life of the control connection. The order matters: listen, then read the positions from the
+ * database, then read the log, then tail; and all of it again in the next session. Nothing is carried
+ * over, because a failover may have taken back what was read before.
+ * @throws whatever ends the session, other than the signal
+ */
+export async function runSession(options: SessionOptions, signal: AbortSignal): Promise<void> {
+  const { config, consumers, pool, reporter } = options;
+  const control = await Control.open(config);
+  options.onConnected();
+  const ended = new AbortController();
+  const alive = AbortSignal.any([signal, control.lost, ended.signal]);
+  try {
+    await requireCurrentSchema(control.client, config);
+    const rebasedId = await requireOwnCluster(control.client, config);
+    await prepare(options, control);
+    const channels = [...new Set(consumers.flatMap((consumer) => consumer.channels))].sort();
+    const mode = await control.listen(channels);
+    publishTransition({ type: 'listening', mode });
+    if (mode === 'poll') {
+      reporter.warn(
+        `LISTEN does not work on this connection (a transaction pooler?), so that notifications wait for the next poll, ${config.pollIntervalMs} ms apart. Give directUrl a connection that bypasses the pooler.`,
+      );
+    }
+    const tail = new Tail({ ...options, control, rebasedId, channels, mode });
+    const ownership = new Ownership({
+      ...options,
+      control,
+      makeRunner: (consumer, owned) =>
+        new ConsumerRunner(
+          { ...options, consumer, rebasedId, context: options.contextFor(consumer) },
+          owned,
+        ),
+    });
+    const parts =
+      options.mode === 'once'
+        ? [ownership.runOnce((runner) => runner.runToEnd(alive))]
+        : [
+            tail.run(alive),
+            ownership.run(alive, signal, (runner) => runner.run(alive, tail)),
+            runPartitions(options, alive),
+          ];
+    await untilAllEnd(parts, [control.runHeartbeat(alive)], ended);
+    if (control.lost.aborted && !signal.aborted) throw control.lost.reason;
+  } catch (thrown) {
+    // The connection's own end is the reason behind whatever else failed by it.
+    throw control.lost.aborted ? control.lost.reason : thrown;
+  } finally {
+    ended.abort();
+    // What still runs on a dead network would never end by itself.
+    if (control.lost.aborted) pool.reset();
+    await control.close();
+  }
+}
+
+/** Waits for all parts; the first that fails ends the others, and is thrown once all have ended. */
+async function untilAllEnd(
+  parts: Promise<void>[],
+  companions: Promise<void>[],
+  ended: AbortController,
+): Promise<void> {
+  const failures: unknown[] = [];
+  const watch = (part: Promise<void>) =>
+    part.catch((thrown: unknown) => {
+      failures.push(thrown);
+      ended.abort();
+    });
+  const watched = companions.map(watch);
+  await Promise.all(parts.map(watch));
+  ended.abort();
+  await Promise.all(watched);
+  if (failures.length > 0) throw failures[0];
+}
+
+async function prepare({ config, consumers, reporter }: SessionOptions, control: Control): Promise<void> {
+  await createPartitions(control.client, config);
+  for (const consumer of consumers) {
+    if (await registerConsumer(control.client, config.schema, consumer)) {
+      publishTransition({ type: 'consumer_registered', consumerId: consumer.id });
+      const from = consumer.from instanceof Date ? consumer.from.toISOString() : consumer.from;
+      reporter.info(`${consumer.id} is new; it begins at ${from}.`, { consumer: consumer.id });
+    }
+  }
+}
+
+/** Creates partitions ahead, again and again: a daemon runs for months. */
+async function runPartitions({ config, pool, reporter }: SessionOptions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await sleep(PARTITIONS_MS, signal);
+    if (signal.aborted) return;
+    try {
+      await createPartitions(pool.pool, config);
+    } catch (thrown) {
+      // Not fatal: what finds no partition goes to the default one.
+      reporter.warn(`Partitions cannot be created: ${toError(thrown).message}`);
+    }
+  }
+}
+
+const PARTITIONS_MS = 600_000;

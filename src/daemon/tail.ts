@@ -1,0 +1,187 @@
+import type { Config } from '../config/define.ts';
+import type { Pool } from '../database/connect.ts';
+import { armDoorbell, disarmDoorbell } from '../log/doorbell.ts';
+import type { Page, ReadPage } from '../log/page.ts';
+import { type Position, snapshotXmin } from '../log/position.ts';
+import { readNewestPosition } from '../log/progress.ts';
+import { sleep } from '../time.ts';
+import { publishTransition } from '../transitions.ts';
+import type { Control } from './control.ts';
+import { Subscription } from './subscription.ts';
+
+export type TailOptions = {
+  config: Config;
+  pool: Pool;
+  control: Control;
+  readPage: ReadPage;
+  rebasedId: number;
+  /** What any of the daemon's consumers wants. */
+  channels: readonly string[];
+  mode: 'doorbell' | 'poll';
+};
+
+/**
+ * Follows the newest end of the log for all consumers that have caught up: one read serves them all.
+ *
+ *   awake ── some empty reads ──▶ arming ── locks held, all older writers ended ──▶ asleep
+ *     ▲                             │ locks not to be had, or rows                     │ ring, or poll
+ *     └─────────────────────────────┴──────────── rows, one read after another ◀───────┘
+ *
+ * Awake it reads every few milliseconds and writers need not ring. Asleep it holds the doorbell's
+ * locks. In between it has the locks, but writers that looked before may be about to commit.
+ */
+export class Tail {
+  readonly #options: TailOptions;
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #joining = new Set<(subscription: Subscription | undefined) => void>();
+  #hasEnded = false;
+  #position: Position | undefined;
+  #onJoin = () => {};
+
+  constructor(options: TailOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Joins at the end of the tail's next read: whatever is not visible at that joint comes as pages.
+   * Undefined where the tail has ended.
+   */
+  async join(): Promise<Subscription | undefined> {
+    if (this.#hasEnded) return undefined;
+    const joined = new Promise<Subscription | undefined>((resolve) => this.#joining.add(resolve));
+    this.#onJoin();
+    return joined;
+  }
+
+  /** True once it reads no more. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Gives a subscription up. */
+  leave(subscription: Subscription): void {
+    subscription.end();
+    this.#subscriptions.delete(subscription);
+  }
+
+  /** Reads until the signal aborts, then ends all subscriptions. */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      while (!signal.aborted) {
+        if (this.#subscriptions.size === 0 && this.#joining.size === 0) {
+          this.#position = undefined;
+          await this.#waitForJoin(signal);
+        } else if (this.#options.mode === 'poll') {
+          await this.#poll(signal);
+        } else {
+          await this.#stayAwake(signal);
+          await this.#sleepArmed(signal);
+        }
+      }
+    } finally {
+      this.#hasEnded = true;
+      for (const subscription of this.#subscriptions) subscription.end();
+      for (const resolve of this.#joining) resolve(undefined);
+    }
+  }
+
+  async #stayAwake(signal: AbortSignal): Promise<void> {
+    for (let emptyReads = 0; emptyReads < EMPTY_READS_MAX && !signal.aborted; ) {
+      const page = await this.#read();
+      emptyReads = page.rows.length === 0 ? emptyReads + 1 : 0;
+      if (!page.hasMore) await sleep(AWAKE_MS * (emptyReads + 1), signal);
+    }
+  }
+
+  /** Sleeps under the doorbell's locks; returns, without them, when it is worth staying awake. */
+  async #sleepArmed(signal: AbortSignal): Promise<void> {
+    const { control, config, channels } = this.#options;
+    const newerXid = await armDoorbell(control.client, config.schema, channels);
+    if (newerXid === null) return;
+    let isSafe = false;
+    let busyReads = 0;
+    for (let waitMs = ARMING_MS; !signal.aborted && busyReads < BUSY_READS; ) {
+      control.clearRing();
+      const startedAt = performance.now();
+      const page = await this.#read();
+      if (this.#subscriptions.size === 0 && this.#joining.size === 0) break;
+      if (!isSafe && !page.hasMore && snapshotXmin(page.window.snapshot) >= newerXid) {
+        isSafe = true;
+        publishTransition({ type: 'asleep' });
+      }
+      if (page.hasMore) continue;
+      await this.#waitAsleep(isSafe ? config.pollIntervalMs : waitMs, signal);
+      waitMs = Math.min(waitMs * 2, ARMING_MS_MAX);
+      const isBusy = page.rows.length > 0 && performance.now() - startedAt < BUSY_MS;
+      busyReads = isBusy ? busyReads + 1 : 0;
+    }
+    publishTransition({ type: 'awake' });
+    if (!control.lost.aborted) await disarmDoorbell(control.client, config.schema, channels);
+  }
+
+  async #poll(signal: AbortSignal): Promise<void> {
+    const page = await this.#read();
+    if (!page.hasMore) await this.#waitAsleep(this.#options.config.pollIntervalMs, signal);
+  }
+
+  async #read(): Promise<Page> {
+    const { pool, readPage, config, channels, rebasedId } = this.#options;
+    const position = this.#position ?? (await readNewestPosition(pool.pool, config.schema));
+    const page = await pool.withClient((client) =>
+      readPage(client, {
+        position,
+        channels,
+        limit: { rows: config.maxBatchSize, bytes: config.maxBatchBytes },
+        rebasedId,
+      }),
+    );
+    this.#position = page.after;
+    if (page.after !== page.before) this.#handOut(page);
+    if (page.after.window === null) this.#admit(page.after);
+    return page;
+  }
+
+  #handOut(page: Page): void {
+    for (const subscription of this.#subscriptions) {
+      if (!subscription.push(page)) this.#subscriptions.delete(subscription);
+    }
+  }
+
+  #admit(joint: Position): void {
+    const { maxBatchSize, maxBatchBytes } = this.#options.config;
+    for (const resolve of this.#joining) {
+      const limit = { rows: QUEUE_PAGES * maxBatchSize, bytes: QUEUE_PAGES * maxBatchBytes };
+      const subscription = new Subscription(joint, limit);
+      this.#subscriptions.add(subscription);
+      resolve(subscription);
+    }
+    this.#joining.clear();
+  }
+
+  async #waitForJoin(signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#onJoin = resolve;
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+
+  /** Waits for a ring, a consumer that wants to join, or the time. */
+  async #waitAsleep(durationMs: number, signal: AbortSignal): Promise<void> {
+    if (this.#joining.size > 0) return;
+    const joined = new AbortController();
+    this.#onJoin = () => joined.abort();
+    await this.#options.control.waitForRing(durationMs, AbortSignal.any([signal, joined.signal]));
+  }
+}
+
+/** Awake: the pause after a read, longer after each empty one. */
+const AWAKE_MS = 2;
+const EMPTY_READS_MAX = 5;
+/** Arming: the first pause and the longest. */
+const ARMING_MS = 5;
+const ARMING_MS_MAX = 50;
+/** So many reads with rows, each so soon after the one before, and writers are spared the ringing. */
+const BUSY_READS = 3;
+const BUSY_MS = 10;
+/** How many full pages a consumer may be behind the tail. */
+const QUEUE_PAGES = 2;

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import type { ClientBase, CustomTypesConfig } from 'pg';
+import { statementName } from '../database/names.ts';
+import { type LogRow, safeId } from './notification.ts';
+import { pageSql } from './page-sql.ts';
+import { closeWindow, type Position, type Snapshot, type Window } from './position.ts';
+
+export type PageRequest = {
+  position: Position;
+  channels: readonly string[];
+  /** Limits of a page. A row larger than bytes comes alone. */
+  limit: { rows: number; bytes: number };
+  /** Rows up to this id were written by an earlier cluster: they are visible to all. */
+  rebasedId: number;
+};
+
+/** What one read found, in order of id, and where it leads. */
+export type Page = Readonly<{
+  rows: readonly LogRow[];
+  /** The length of their content, in characters. */
+  bytes: number;
+  /** The position before the page. */
+  before: Position;
+  /** The position once the whole page is settled. */
+  after: Position;
+  /** The window that the page belongs to; it may close with the page. */
+  window: Window;
+  /** True where more lies in the window behind the page. */
+  hasMore: boolean;
+}>;
+
+/** Reads a page; a function of this shape is what the daemon is given. */
+export type ReadPage = (client: ClientBase, request: PageRequest) => Promise<Page>;
+
+/** Makes the function that reads pages of the log in a schema. */
+export function pageReader(schema: string): ReadPage {
+  const text = pageSql(schema);
+  const name = statementName('page', text);
+  return async (client, request) => {
+    const { rows } = await client.query<RawRow>({
+      name,
+      text,
+      values: pageValues(request),
+      rowMode: 'array',
+      types: AS_TEXT,
+    });
+    return toPage(rows, request);
+  };
+}
+
+/** The position once everything of the page up to an id is settled. */
+export function positionAt(page: Page, id: number): Position {
+  const last = page.rows.at(-1);
+  if (last && id >= safeId(last[0]) && !page.hasMore) return page.after;
+  return { ...page.before, window: { ...page.window, id } };
+}
+
+function pageValues({ position, channels, limit, rebasedId }: PageRequest): unknown[] {
+  const { doneId, doneSnapshot, doneXid, window } = position;
+  return [
+    doneSnapshot,
+    doneId,
+    doneXid,
+    window?.snapshot ?? null,
+    window?.endId ?? null,
+    window?.id ?? 0,
+    channels,
+    limit.rows,
+    limit.bytes,
+    rebasedId,
+  ];
+}
+
+function toPage(raw: RawRow[], { position, channels, limit }: PageRequest): Page {
+  const [meta, ...found] = raw as [RawRow, ...RawRow[]];
+  const [seen, snapshot, windowEnd] = [Number(meta[0]), meta[12] as Snapshot, meta[13]];
+  const ids = found.map((row) => safeId(row[0] as string));
+  assert(ids.every((id, index) => id >= (ids[index - 1] ?? 0)), 'a page is in order of id');
+  const hasMore = seen === limit.rows || seen > found.length;
+  const lastId = ids.at(-1) ?? position.window?.id ?? 0;
+  const window: Window = {
+    snapshot,
+    endId: windowEnd === null ? Math.max(lastId, position.doneId) : safeId(windowEnd as string),
+    id: lastId,
+    xid: position.window?.xid ?? null,
+  };
+  const isUnchanged = found.length === 0 && position.window === null;
+  const rows = found.filter((row) => channels.includes(row[3] as string)) as unknown as LogRow[];
+  return {
+    rows,
+    bytes: contentLength(rows),
+    before: position,
+    after: isUnchanged
+      ? position
+      : hasMore
+        ? { ...position, window }
+        : closeWindow(position, window),
+    window,
+    hasMore,
+  };
+}
+
+function contentLength(rows: readonly LogRow[]): number {
+  let length = 0;
+  for (const [, , , , , payload, , , oldRow, newRow] of rows) {
+    length += (payload?.length ?? 0) + (oldRow?.length ?? 0) + (newRow?.length ?? 0);
+  }
+  return length;
+}
+
+/** A LogRow, then snapshot and window_end, which only the first row has. */
+type RawRow = (string | null)[];
+
+const AS_TEXT: CustomTypesConfig = { getTypeParser: () => (value: unknown) => value } as never;

@@ -1,0 +1,170 @@
+import type { ClientBase, QueryResultRow } from 'pg';
+import type { Queryable } from '../database/connect.ts';
+import { qualified, statementName } from '../database/names.ts';
+import { safeId } from './notification.ts';
+import type { Position, Snapshot, Xid } from './position.ts';
+
+/** Where a new consumer begins: at the first notification, the newest, an id, or a time. */
+export type From = 'start' | 'now' | number | Date;
+
+/** A position to be saved, and on whose behalf. */
+export type PositionSave = { consumerId: string; epoch: number; position: Position };
+
+/**
+ * The newest position: everything visible is settled.
+ * Highest id and snapshot are taken in one statement: between two, commits would be lost.
+ */
+export async function readNewestPosition(client: Queryable, schema: string): Promise<Position> {
+  const { rows } = await client.query(
+    `select coalesce(max(id), 0)::text as id, pg_current_snapshot()::text as snapshot
+     from ${qualified(schema, 'notification_log')}`,
+  );
+  const { id, snapshot } = rows[0] as { id: string; snapshot: Snapshot };
+  return { doneId: safeId(id), doneSnapshot: snapshot, doneXid: null, window: null };
+}
+
+/**
+ * Makes sure that the consumer has a row, beginning where `from` says if it is new.
+ * @returns true where it is new
+ */
+export async function registerConsumer(
+  client: Queryable,
+  schema: string,
+  consumer: { id: string; channels: readonly string[]; from: From },
+): Promise<boolean> {
+  const log = qualified(schema, 'notification_log');
+  const { from } = consumer;
+  const startId = {
+    start: '0',
+    now: `(select coalesce(max(id), 0) from ${log})`,
+    id: '($3::bigint - 1)',
+    time: `coalesce((select min(id) - 1 from ${log} where created_at >= $3::timestamptz),
+      (select max(id) from ${log}), 0)`,
+  }[from instanceof Date ? 'time' : typeof from === 'number' ? 'id' : from];
+  // From the start, not even what commits late is settled: nothing is visible in '1:1:'.
+  const snapshot = from === 'start' ? `'1:1:'` : 'pg_current_snapshot()';
+  const values: unknown[] = [consumer.id, consumer.channels];
+  if (from instanceof Date || typeof from === 'number') values.push(from);
+  const inserted = await client.query(
+    `insert into ${qualified(schema, 'consumer_progress')} (consumer_id, channels, done_id, done_snapshot)
+     values ($1, $2, ${startId}, ${snapshot})
+     on conflict (consumer_id) do nothing`,
+    values,
+  );
+  return inserted.rowCount === 1;
+}
+
+/**
+ * Makes the caller the consumer's owner: raises the epoch, by which every write of an earlier owner
+ * fails from now on, and reads the position.
+ */
+export async function takeOver(
+  client: Queryable,
+  schema: string,
+  claim: { consumerId: string; channels: readonly string[]; owner: string },
+): Promise<{ epoch: number; position: Position }> {
+  const { rows } = await client.query(
+    `update ${qualified(schema, 'consumer_progress')}
+     set epoch = epoch + 1, owner = $2, owned_since = now(), channels = $3
+     where consumer_id = $1
+     returning epoch::text, done_id::text, done_snapshot::text, done_xid::text,
+       window_snapshot::text, window_end::text, window_id::text, window_xid::text`,
+    [claim.consumerId, claim.owner, claim.channels],
+  );
+  const row = rows[0] as PositionRow & { epoch: string };
+  return { epoch: Number(row.epoch), position: toPosition(row) };
+}
+
+/** Records a clean stop. Does nothing for a past owner. */
+export async function releaseOwnership(
+  client: Queryable,
+  schema: string,
+  claim: { consumerId: string; epoch: number },
+): Promise<void> {
+  await client.query(
+    `update ${qualified(schema, 'consumer_progress')} set owner = null, owned_since = null
+     where consumer_id = $1 and epoch = $2`,
+    [claim.consumerId, claim.epoch],
+  );
+}
+
+/**
+ * Saves positions, all in one statement. Asynchronous commit: should the server crash, the last moments
+ * are handed out again, which at-least-once allows.
+ * @returns whose position was saved (a past owner's is not) and the xid of the saving transaction
+ */
+export async function savePositions(
+  client: ClientBase,
+  schema: string,
+  saves: readonly PositionSave[],
+): Promise<{ savedIds: Set<string>; xid: Xid | null }> {
+  const column = (value: (save: PositionSave) => unknown) => saves.map(value);
+  const text = savePositionsSql(schema);
+  const { rows } = await client.query({
+    name: statementName('save', text),
+    text,
+    values: [
+      column(({ consumerId }) => consumerId),
+      column(({ epoch }) => epoch),
+      column(({ position }) => position.doneId),
+      column(({ position }) => position.doneSnapshot),
+      column(({ position }) => position.doneXid),
+      column(({ position }) => position.window?.snapshot ?? null),
+      column(({ position }) => position.window?.endId ?? null),
+      column(({ position }) => position.window?.id ?? null),
+      column(({ position }) => position.window?.xid ?? null),
+    ],
+  });
+  const saved = rows as { consumer_id: string; xid: Xid }[];
+  return { savedIds: new Set(saved.map((row) => row.consumer_id)), xid: saved[0]?.xid ?? null };
+}
+
+function savePositionsSql(schema: string): string {
+  return `
+  with asynchronous as (select set_config('synchronous_commit', 'off', true))
+  update ${qualified(schema, 'consumer_progress')} as progress
+  set
+    done_id = save.done_id,
+    done_snapshot = save.done_snapshot::pg_snapshot,
+    done_xid = coalesce(save.done_xid::xid8, pg_current_xact_id()),
+    window_snapshot = save.window_snapshot::pg_snapshot,
+    window_end = save.window_end,
+    window_id = save.window_id,
+    window_xid = case when save.window_snapshot is not null
+      then coalesce(save.window_xid::xid8, pg_current_xact_id()) end,
+    saved_at = now()
+  from asynchronous, unnest(
+    $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+    $8::bigint[], $9::text[]
+  ) as save (consumer_id, epoch, done_id, done_snapshot, done_xid, window_snapshot, window_end,
+    window_id, window_xid)
+  where progress.consumer_id = save.consumer_id and progress.epoch = save.epoch
+  returning progress.consumer_id, pg_current_xact_id()::text as xid`;
+}
+
+type PositionRow = QueryResultRow & {
+  done_id: string;
+  done_snapshot: Snapshot;
+  done_xid: Xid | null;
+  window_snapshot: Snapshot | null;
+  window_end: string | null;
+  window_id: string | null;
+  window_xid: Xid | null;
+};
+
+function toPosition(row: PositionRow): Position {
+  return {
+    doneId: safeId(row.done_id),
+    doneSnapshot: row.done_snapshot,
+    doneXid: row.done_xid,
+    window:
+      row.window_snapshot === null
+        ? null
+        : {
+            snapshot: row.window_snapshot,
+            endId: safeId(row.window_end ?? '0'),
+            id: safeId(row.window_id ?? '0'),
+            xid: row.window_xid,
+          },
+  };
+}

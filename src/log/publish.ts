@@ -1,0 +1,119 @@
+import type { Queryable } from '../database/connect.ts';
+import { qualified } from '../database/names.ts';
+import { fromSqlError, SQLSTATE } from '../database/sqlstate.ts';
+import { errorCodeOf, PgwatchError } from '../errors.ts';
+import { safeId } from './notification.ts';
+
+export type PublishOptions = {
+  /** What it is about: notifications of one key keep their order. Default none. */
+  key?: string | null;
+  /** A uuid of the publisher's own: publishing it again does nothing. Default: derived. */
+  eventId?: string | null;
+};
+
+export type NewNotification = PublishOptions & { channel: string; payload: unknown };
+
+/**
+ * Publishes a notification through any pg client or pool: with a client inside the caller's own
+ * transaction, so that it is delivered exactly if that transaction commits.
+ * @param channel 1 to 63 bytes
+ * @param payload anything that JSON can hold
+ * @param options.apiSchema where smart_notify lives; default 'public'
+ * @returns the notification's id
+ * @throws PgwatchError channel_invalid, payload_invalid, event_id_taken
+ */
+export async function notify(
+  client: Queryable,
+  channel: string,
+  payload: unknown,
+  options: PublishOptions & { apiSchema?: string } = {},
+): Promise<number> {
+  const { apiSchema = 'public', ...published } = options;
+  const [id] = await notifyMany(client, [{ channel, payload, ...published }], { apiSchema });
+  return id as number;
+}
+
+/**
+ * Publishes many notifications in one statement, in the order given: all of them or none.
+ * @returns their ids
+ * @throws as notify
+ */
+export async function notifyMany(
+  client: Queryable,
+  notifications: readonly NewNotification[],
+  options: { apiSchema?: string } = {},
+): Promise<number[]> {
+  const texts = notifications.map(({ payload, ...rest }) => ({ ...rest, json: toJson(payload) }));
+  return publishTexts(client, texts, options.apiSchema ?? 'public');
+}
+
+/**
+ * As notifyMany, for payloads that are JSON text already, which is stored with all its digits.
+ * @throws as notify; PgwatchError schema_missing
+ */
+export async function publishTexts(
+  client: Queryable,
+  notifications: readonly (Omit<NewNotification, 'payload'> & { json: string })[],
+  apiSchema: string,
+): Promise<number[]> {
+  if (notifications.length === 0) return [];
+  const values = [
+    notifications.map(({ channel }) => checkedChannel(channel)),
+    notifications.map(({ json }) => json),
+    notifications.map(({ key }) => key ?? null),
+    notifications.map(({ eventId }) => eventId ?? null),
+  ];
+  try {
+    // The function is called in the order of the array: unnest returns it so, and nothing sorts.
+    const { rows } = await client.query(
+      `select ${qualified(apiSchema, 'smart_notify')}(n.channel, n.payload::jsonb, n.key, n.event_id)::text as id
+       from unnest($1::text[], $2::text[], $3::text[], $4::uuid[]) as n (channel, payload, key, event_id)`,
+      values,
+    );
+    return (rows as { id: string }[]).map((row) => safeId(row.id));
+  } catch (thrown) {
+    throw explain(thrown);
+  }
+}
+
+function checkedChannel(channel: unknown): string {
+  if (typeof channel === 'string' && !channel.includes('\0')) return channel;
+  throw new PgwatchError('channel_invalid', 'A channel is a text of 1 to 63 bytes without NUL.');
+}
+
+/** The payload as JSON text that jsonb can hold. */
+function toJson(payload: unknown): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(payload === undefined ? {} : payload);
+  } catch (cause) {
+    throw new PgwatchError('payload_invalid', `The payload is not JSON: ${(cause as Error).message}.`, { cause });
+  }
+  if (text === undefined) {
+    throw new PgwatchError('payload_invalid', `The payload is not JSON: it is a ${typeof payload}.`);
+  }
+  return text;
+}
+
+function explain(thrown: unknown): Error {
+  const code = errorCodeOf(thrown) ?? '';
+  if (code === SQLSTATE.undefinedFunction || code === SQLSTATE.undefinedSchema) {
+    return new PgwatchError(
+      'schema_missing',
+      'The database has no function smart_notify. Run "pgwatch migrate".',
+      { cause: thrown },
+    );
+  }
+  const reason = PAYLOAD_FAULTS[code];
+  if (!reason) return fromSqlError(thrown);
+  return new PgwatchError('payload_invalid', `The payload cannot be stored: ${reason}.`, { cause: thrown });
+}
+
+/** What JSON allows and jsonb does not. */
+const PAYLOAD_FAULTS: Record<string, string> = {
+  '22P05': 'jsonb cannot hold the character \\u0000',
+  '22P02': 'it holds half of a surrogate pair or is no valid JSON',
+  '54000': 'it is larger than the 256 MB that jsonb can hold',
+  '54001': 'it is nested too deeply (see max_stack_depth)',
+  '22003': 'it holds a number that jsonb cannot hold',
+};
