@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 18)) {
-  console.error(`pgwatch needs Node.js 22.18 or newer, and this is ${process.version}: install a current one.`);
+  console.error(
+    `pgwatch needs Node.js 22.18 or newer, and this is ${process.version}: install a current one.`,
+  );
   process.exitCode = 1;
 } else {
   const { main } = await import('../dist/cli/main.js');

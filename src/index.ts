@@ -1,6 +1,10 @@
 /** The public door: what consumer files, config files and publishing programs import. */
 export { defineConfig, type UserConfig } from './config/define.ts';
-export { type ConsumerContext, type ConsumerDefinition, defineConsumer } from './consumers/define.ts';
+export {
+  type ConsumerContext,
+  type ConsumerDefinition,
+  defineConsumer,
+} from './consumers/define.ts';
 export { type ErrorCode, PgwatchError } from './errors.ts';
 export type { Change, Notification } from './log/notification.ts';
 export { type NewNotification, notify, notifyMany, type PublishOptions } from './log/publish.ts';

@@ -8,7 +8,8 @@ export function parseJson(text: string): unknown {
 
 function exactInteger(_key: string, value: unknown, context?: { source?: string }): unknown {
   const source = context?.source;
-  const isInexact = typeof value === 'number' && !Number.isSafeInteger(value) && source !== undefined;
+  const isInexact =
+    typeof value === 'number' && !Number.isSafeInteger(value) && source !== undefined;
   return isInexact && /^-?\d+$/.test(source) ? source : value;
 }
 

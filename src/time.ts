@@ -31,7 +31,11 @@ export type Backoff = { baseMs: number; capMs: number };
  * @param attempt counts from 1
  * @param random from 0 to 1, for tests
  */
-export function backoffMs(attempt: number, { baseMs, capMs }: Backoff, random = Math.random()): number {
+export function backoffMs(
+  attempt: number,
+  { baseMs, capMs }: Backoff,
+  random = Math.random(),
+): number {
   const full = Math.min(capMs, baseMs * 2 ** Math.min(attempt - 1, 50));
   return Math.round(full / 2 + (full / 2) * random);
 }

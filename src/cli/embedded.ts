@@ -15,7 +15,9 @@ export async function withEmbedded(
   try {
     const complete: Config = { ...config, url: server.url, directUrl: null };
     await withConnection(complete, (client) => migrateUp(client, complete));
-    reporter.info(`PostgreSQL is running in ${server.folder}. Connect with:\n\n    psql ${server.url}\n`);
+    reporter.info(
+      `PostgreSQL is running in ${server.folder}. Connect with:\n\n    psql ${server.url}\n`,
+    );
     await work(complete);
   } finally {
     await server.stop();

@@ -20,7 +20,10 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 function report(error: Error, args: readonly string[]): void {
-  const isJson = args.some((arg, index) => arg === '--log-format=json' || (arg === 'json' && args[index - 1] === '--log-format'));
+  const isJson = args.some(
+    (arg, index) =>
+      arg === '--log-format=json' || (arg === 'json' && args[index - 1] === '--log-format'),
+  );
   const format: ReportFormat = isJson ? 'json' : 'text';
   const isVerbose = args.includes('--verbose');
   // A stack helps only where the error is ours or was asked for.

@@ -14,8 +14,14 @@ export type CommonOptions = {
 /** Adds the options of CommonOptions to a command. */
 export function addCommonOptions(command: Command): Command {
   return command
-    .option('--database-url <url>', 'connection string (default: DATABASE_URL, else PGHOST and so on)')
-    .option('--config <file>', 'config file (default: pgwatch.config.ts and the like, if there is one)')
+    .option(
+      '--database-url <url>',
+      'connection string (default: DATABASE_URL, else PGHOST and so on)',
+    )
+    .option(
+      '--config <file>',
+      'config file (default: pgwatch.config.ts and the like, if there is one)',
+    )
     .addOption(
       new Option('--log-format <format>', 'how reports are printed on stderr')
         .choices(['text', 'json'])
@@ -40,7 +46,8 @@ export function reporterFor(options: CommonOptions): Reporter {
 /** A number of seconds, fractions allowed, as milliseconds. */
 export function parseSeconds(text: string): number {
   const seconds = Number(text);
-  if (text.trim() === '' || !(seconds >= 0)) throw new InvalidArgumentError('Give a number of seconds.');
+  if (text.trim() === '' || !(seconds >= 0))
+    throw new InvalidArgumentError('Give a number of seconds.');
   return seconds * 1000;
 }
 
@@ -55,7 +62,10 @@ export function splitList(values: readonly string[] | undefined): string[] | und
  */
 export async function confirm(question: string, flag: string): Promise<boolean> {
   if (!process.stdin.isTTY) {
-    throw new PgwatchError('usage', `${question} Nobody is there to answer: pass ${flag} to go ahead.`);
+    throw new PgwatchError(
+      'usage',
+      `${question} Nobody is there to answer: pass ${flag} to go ahead.`,
+    );
   }
   const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: process.stdin, output: process.stderr });

@@ -11,7 +11,9 @@ export type Outcome = { exitCode: number };
 /** The command line with all commands; what a command needs is imported when it runs. */
 export function makeProgram(outcome: Outcome): Command {
   const program = new Command('pgwatch')
-    .description('Durable LISTEN/NOTIFY for PostgreSQL: no notification is missed by who was not listening.')
+    .description(
+      'Durable LISTEN/NOTIFY for PostgreSQL: no notification is missed by who was not listening.',
+    )
     .version(readVersion(), '-V, --version')
     .exitOverride()
     .showSuggestionAfterError()

@@ -4,7 +4,10 @@ import { colorsFor, printable } from '../reporter.ts';
  * Prints rows as an aligned table on stdout. Where the terminal is too narrow the last column is cut;
  * into a pipe nothing is.
  */
-export function printTable(headings: readonly string[], rows: readonly (readonly string[])[]): void {
+export function printTable(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+): void {
   const colors = colorsFor(process.stdout);
   const cells = rows.map((row) => row.map(printable));
   const widths = headings.map((heading, column) =>
@@ -12,7 +15,10 @@ export function printTable(headings: readonly string[], rows: readonly (readonly
   );
   const columns = process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
   const line = (row: readonly string[]) => {
-    const text = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd();
+    const text = row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
     return text.length > columns ? `${text.slice(0, columns - 1)}…` : text;
   };
   const lines = [colors.bold(line(headings)), ...cells.map(line)];

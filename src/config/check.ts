@@ -7,7 +7,10 @@ import type { Config } from './define.ts';
 export type OptionSource = { place: string; options: Record<string, unknown> };
 
 /** What each option must be. Strings are accepted for numbers, since the environment has no others. */
-const CHECKS: Record<string, { key: keyof Config; parse: (value: unknown) => unknown; expected: string }> = {
+const CHECKS: Record<
+  string,
+  { key: keyof Config; parse: (value: unknown) => unknown; expected: string }
+> = {
   url: { key: 'url', parse: text, expected: 'a connection string' },
   directUrl: { key: 'directUrl', parse: text, expected: 'a connection string' },
   schema: { key: 'schema', parse: identifier, expected: 'a name of 1 to 63 bytes' },
@@ -19,15 +22,43 @@ const CHECKS: Record<string, { key: keyof Config; parse: (value: unknown) => unk
   },
   consumers: { key: 'consumers', parse: text, expected: 'the path of a folder' },
   partition: { key: 'partition', parse: oneOf('day', 'hour'), expected: "'day' or 'hour'" },
-  partitionsAhead: { key: 'partitionsAhead', parse: integer(1, 100), expected: 'a whole number from 1 to 100' },
-  pollInterval: { key: 'pollIntervalMs', parse: duration(10), expected: "a duration like '5s', from 10 ms" },
-  reconnectDelay: { key: 'reconnectDelayMs', parse: duration(1), expected: "a duration like '500ms'" },
-  heartbeatInterval: { key: 'heartbeatIntervalMs', parse: duration(10), expected: "a duration like '5s'" },
-  heartbeatDeadline: { key: 'heartbeatDeadlineMs', parse: duration(10), expected: "a duration like '5s'" },
-  maxBatchSize: { key: 'maxBatchSize', parse: integer(1, 10_000), expected: 'a whole number from 1 to 10000' },
+  partitionsAhead: {
+    key: 'partitionsAhead',
+    parse: integer(1, 100),
+    expected: 'a whole number from 1 to 100',
+  },
+  pollInterval: {
+    key: 'pollIntervalMs',
+    parse: duration(10),
+    expected: "a duration like '5s', from 10 ms",
+  },
+  reconnectDelay: {
+    key: 'reconnectDelayMs',
+    parse: duration(1),
+    expected: "a duration like '500ms'",
+  },
+  heartbeatInterval: {
+    key: 'heartbeatIntervalMs',
+    parse: duration(10),
+    expected: "a duration like '5s'",
+  },
+  heartbeatDeadline: {
+    key: 'heartbeatDeadlineMs',
+    parse: duration(10),
+    expected: "a duration like '5s'",
+  },
+  maxBatchSize: {
+    key: 'maxBatchSize',
+    parse: integer(1, 10_000),
+    expected: 'a whole number from 1 to 10000',
+  },
   maxBatchBytes: { key: 'maxBatchBytes', parse: bytes, expected: "a size like '4MB'" },
   poolSize: { key: 'poolSize', parse: integer(2, 1000), expected: 'a whole number from 2 to 1000' },
-  shutdownTimeout: { key: 'shutdownTimeoutMs', parse: duration(0), expected: "a duration like '30s'" },
+  shutdownTimeout: {
+    key: 'shutdownTimeoutMs',
+    parse: duration(0),
+    expected: "a duration like '30s'",
+  },
 };
 
 /** The names of all options, as written in a config file. */
@@ -51,7 +82,10 @@ export function checkOptions({ place, options }: OptionSource): Partial<Config> 
     const parsed = check.parse(value);
     if (parsed === undefined) {
       const shown = /url/i.test(name) ? 'the value given' : JSON.stringify(value);
-      throw new PgwatchError('config_invalid', `${place}: ${name} must be ${check.expected}, not ${shown}.`);
+      throw new PgwatchError(
+        'config_invalid',
+        `${place}: ${name} must be ${check.expected}, not ${shown}.`,
+      );
     }
     checked[check.key] = parsed;
   }
@@ -84,7 +118,8 @@ function integer(least: number, most: number) {
 function duration(leastMs: number) {
   return (value: unknown): number | undefined => {
     const durationMs = parseDurationMs(value);
-    const isInside = durationMs !== undefined && durationMs >= leastMs && durationMs <= TIMER_MS_MAX;
+    const isInside =
+      durationMs !== undefined && durationMs >= leastMs && durationMs <= TIMER_MS_MAX;
     return isInside ? durationMs : undefined;
   };
 }
@@ -105,7 +140,7 @@ function roles(value: unknown): Config['roles'] | undefined {
     if (!Object.hasOwn(result, kind) || !isList) return undefined;
     result[kind] = names;
   }
-  return result as unknown as Config["roles"];
+  return result as unknown as Config['roles'];
 }
 
 /** What a Node.js timer can hold: longer ones fire at once. */

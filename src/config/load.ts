@@ -80,7 +80,9 @@ async function findFile(folder: string, file: string | undefined) {
     const result = path ? await explorer.load(path) : await explorer.search(folder);
     if (!result || result.isEmpty) return undefined;
     if (typeof result.config !== 'object' || result.config === null) {
-      throw new Error('it has no default export that is an object (export default defineConfig({ … }))');
+      throw new Error(
+        'it has no default export that is an object (export default defineConfig({ … }))',
+      );
     }
     return { path: result.filepath, options: result.config as Record<string, unknown> };
   } catch (thrown) {

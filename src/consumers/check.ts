@@ -1,8 +1,8 @@
 import { basename, dirname, relative, sep } from 'node:path';
+import type { Notification } from '../log/notification.ts';
 import type { From } from '../log/progress.ts';
 import { suggest } from '../suggest.ts';
 import type { Consumer, ConsumerContext, ConsumerDefinition } from './define.ts';
-import type { Notification } from '../log/notification.ts';
 
 /**
  * Checks what a consumer file exports and completes it.
@@ -16,13 +16,16 @@ export function checkConsumer(exported: unknown, file: string, folder: string): 
     );
   }
   for (const name of Object.keys(exported)) {
-    if (!OPTIONS.includes(name)) throw new Error(`unknown option "${name}".${suggest(name, OPTIONS)}`);
+    if (!OPTIONS.includes(name))
+      throw new Error(`unknown option "${name}".${suggest(name, OPTIONS)}`);
   }
   const definition = exported as ConsumerDefinition & { handle?: unknown; handleBatch?: unknown };
   const app = relative(folder, dirname(file)).split(sep)[0] || null;
   const id = definition.id ?? basename(file).replace(/\.m?[jt]s$/, '');
   if (typeof id !== 'string' || !/^[\w.:-]{1,100}$/.test(id)) {
-    throw new Error(`id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not ${JSON.stringify(id)}`);
+    throw new Error(
+      `id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not ${JSON.stringify(id)}`,
+    );
   }
   return Object.freeze({
     id,
@@ -39,7 +42,8 @@ function checkChannels(channels: unknown): readonly string[] {
     throw new Error("channels must be a list of at least one channel, like ['orders']");
   }
   for (const channel of channels) {
-    const size = typeof channel === 'string' && !channel.includes('\0') ? Buffer.byteLength(channel) : 0;
+    const size =
+      typeof channel === 'string' && !channel.includes('\0') ? Buffer.byteLength(channel) : 0;
     if (size < 1 || size > 63) {
       throw new Error(`a channel is a name of 1 to 63 bytes, not ${JSON.stringify(channel)}`);
     }
@@ -52,7 +56,9 @@ function checkFrom(from: unknown): From {
   if (typeof from === 'number' && Number.isSafeInteger(from) && from >= 0) return from;
   const time = from instanceof Date || typeof from === 'string' ? new Date(from) : undefined;
   if (time && !Number.isNaN(time.getTime())) return time;
-  throw new Error(`from must be 'start', 'now', a notification's id, or a time, not ${JSON.stringify(from)}`);
+  throw new Error(
+    `from must be 'start', 'now', a notification's id, or a time, not ${JSON.stringify(from)}`,
+  );
 }
 
 type Handle = (notification: Notification, context: ConsumerContext) => unknown;

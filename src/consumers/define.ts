@@ -1,6 +1,6 @@
 import type { QueryResult, QueryResultRow } from 'pg';
-import type { From } from '../log/progress.ts';
 import type { Notification } from '../log/notification.ts';
+import type { From } from '../log/progress.ts';
 import type { Fields } from '../reporter.ts';
 
 /** What a handler is given besides the notification. */

@@ -61,8 +61,14 @@ function reportFailure(
   { error, attempt, waitMs }: { error: Error; attempt: number; waitMs: number },
 ): void {
   const notificationId = batch[0]?.id ?? 0;
-  const which = batch.length === 1 ? `notification ${notificationId}` : `${batch.length} notifications from ${notificationId}`;
-  const where = error.stack?.split('\n').find((line) => line.includes(consumer.file))?.trim();
+  const which =
+    batch.length === 1
+      ? `notification ${notificationId}`
+      : `${batch.length} notifications from ${notificationId}`;
+  const where = error.stack
+    ?.split('\n')
+    .find((line) => line.includes(consumer.file))
+    ?.trim();
   reporter.warn(
     `${consumer.id} failed on ${which}, attempt ${attempt}: ${error.message}${where ? ` (${where})` : ''}. Next attempt in ${formatDuration(waitMs)}; the consumer waits for it.`,
     { consumer: consumer.id, notification: notificationId, attempt },

@@ -32,7 +32,8 @@ export async function discoverConsumers(folder: string): Promise<Consumer[]> {
   }
   faults.push(...duplicateIds(consumers));
   if (faults.length > 0) {
-    const count = faults.length === 1 ? 'A consumer file is' : `${faults.length} consumer files are`;
+    const count =
+      faults.length === 1 ? 'A consumer file is' : `${faults.length} consumer files are`;
     throw new PgwatchError(
       'consumer_invalid',
       `${count} faulty, so that no consumer was started:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,

@@ -26,7 +26,11 @@ export function selectConsumers(consumers: readonly Consumer[], selection: Selec
   );
 }
 
-function requireKnown(kind: 'consumer' | 'app', names: string[] | readonly string[], known: string[]): void {
+function requireKnown(
+  kind: 'consumer' | 'app',
+  names: string[] | readonly string[],
+  known: string[],
+): void {
   const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
   const list = known.length > 0 ? `There are: ${known.join(', ')}.` : `There is no ${kind} at all.`;

@@ -104,7 +104,10 @@ export class Daemon {
     if (this.#isFatal(error)) throw error;
     const { config, reporter } = this.#options;
     publishTransition({ type: 'disconnected', error });
-    const waitMs = backoffMs(failures, { baseMs: config.reconnectDelayMs, capMs: RECONNECT_MS_MAX });
+    const waitMs = backoffMs(failures, {
+      baseMs: config.reconnectDelayMs,
+      capMs: RECONNECT_MS_MAX,
+    });
     const retry = `Trying again in ${formatDuration(waitMs)}.`;
     reporter.warn(
       error instanceof PgwatchError
@@ -121,7 +124,11 @@ export class Daemon {
       return !this.#hasConnected && !isTransient(error);
     }
     // Syntax or access rule violations, and programmer errors: the next session would meet them too.
-    return (errorCodeOf(error) ?? '').startsWith('42') || error.name === 'AssertionError' || error instanceof TypeError;
+    return (
+      (errorCodeOf(error) ?? '').startsWith('42') ||
+      error.name === 'AssertionError' ||
+      error instanceof TypeError
+    );
   }
 
   #contextFor(consumer: Consumer): ConsumerContext {
@@ -133,8 +140,10 @@ export class Daemon {
       db: { query: (text, values) => pool.query(text, values) },
       signal: this.#abandon.signal,
       reporter: {
-        info: (message, more = {}) => reporter.info(`${consumer.id}: ${message}`, { ...fields, ...more }),
-        warn: (message, more = {}) => reporter.warn(`${consumer.id}: ${message}`, { ...fields, ...more }),
+        info: (message, more = {}) =>
+          reporter.info(`${consumer.id}: ${message}`, { ...fields, ...more }),
+        warn: (message, more = {}) =>
+          reporter.warn(`${consumer.id}: ${message}`, { ...fields, ...more }),
       },
     };
   }

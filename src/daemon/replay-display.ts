@@ -54,16 +54,22 @@ export class ReplayDisplay {
     const [first] = lines;
     if (!this.#reporter.isInteractive) {
       for (const line of lines) {
-        this.#reporter.info(`${line.consumerId} is replaying: ${describe(line.progress, line.elapsedMs)}.`, {
-          consumer: line.consumerId,
-          replayed: line.progress.count,
-        });
+        this.#reporter.info(
+          `${line.consumerId} is replaying: ${describe(line.progress, line.elapsedMs)}.`,
+          {
+            consumer: line.consumerId,
+            replayed: line.progress.count,
+          },
+        );
       }
     } else if (first) {
       const rest = lines.length > 1 ? ` (+${lines.length - 1} more)` : '';
       const text = `${describe(first.progress, first.elapsedMs)}${rest}`;
       const label = first.consumerId.slice(0, 24);
-      const width = Math.max(0, Math.min(40, this.#reporter.columns - label.length - text.length - 3));
+      const width = Math.max(
+        0,
+        Math.min(40, this.#reporter.columns - label.length - text.length - 3),
+      );
       this.#reporter.status(`${label} ${bar(fraction(first.progress), width)} ${text}`);
     } else {
       this.#reporter.status('');

@@ -106,7 +106,10 @@ async function untilAllEnd(
   if (failures.length > 0) throw failures[0];
 }
 
-async function prepare({ config, consumers, reporter }: SessionOptions, control: Control): Promise<void> {
+async function prepare(
+  { config, consumers, reporter }: SessionOptions,
+  control: Control,
+): Promise<void> {
   await createPartitions(control.client, config);
   for (const consumer of consumers) {
     if (await registerConsumer(control.client, config.schema, consumer)) {
@@ -118,7 +121,10 @@ async function prepare({ config, consumers, reporter }: SessionOptions, control:
 }
 
 /** Creates partitions ahead, again and again: a daemon runs for months. */
-async function runPartitions({ config, pool, reporter }: SessionOptions, signal: AbortSignal): Promise<void> {
+async function runPartitions(
+  { config, pool, reporter }: SessionOptions,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     await sleep(PARTITIONS_MS, signal);
     if (signal.aborted) return;

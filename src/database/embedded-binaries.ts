@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { arch, platform, tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -86,7 +94,10 @@ function restoreSymlinks(folder: string): void {
   if (!existsSync(list)) return;
   const links = JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[];
   for (const { source, target } of links) {
-    const [from, to] = [source, target].map((path) => join(dirname(folder), path)) as [string, string];
+    const [from, to] = [source, target].map((path) => join(dirname(folder), path)) as [
+      string,
+      string,
+    ];
     if (!existsSync(to)) symlinkSync(relative(dirname(to), from), to);
   }
 }

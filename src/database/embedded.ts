@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
@@ -12,7 +13,6 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { basename, join, resolve } from 'node:path';
-import { createHash } from 'node:crypto';
 import { PgwatchError } from '../errors.ts';
 import { sleep } from '../time.ts';
 import { connect, isTransient } from './connect.ts';
@@ -171,7 +171,9 @@ async function freePort(preferred: number): Promise<number> {
     const server = createServer();
     const port = await new Promise<number | undefined>((resolve) => {
       server.once('error', () => resolve(undefined));
-      server.listen(candidate, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+      server.listen(candidate, '127.0.0.1', () =>
+        resolve((server.address() as { port: number }).port),
+      );
     });
     if (port !== undefined) {
       await new Promise((resolve) => server.close(resolve));

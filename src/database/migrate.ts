@@ -2,7 +2,13 @@ import type { ClientBase } from 'pg';
 import type { Config } from '../config/define.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import type { Queryable } from './connect.ts';
-import { bootstrapSql, grantSql, type Migration, migrationSql, readMigrations } from './migrations.ts';
+import {
+  bootstrapSql,
+  grantSql,
+  type Migration,
+  migrationSql,
+  readMigrations,
+} from './migrations.ts';
 import { fillNames, type Names, qualified } from './names.ts';
 import { SQLSTATE } from './sqlstate.ts';
 import { withTransaction } from './transaction.ts';
@@ -35,7 +41,10 @@ export async function migrateUp(client: ClientBase, config: Config): Promise<Mig
 }
 
 /** The state of every migration that this program or the database knows, in order. */
-export async function readMigrationStates(client: Queryable, names: Names): Promise<MigrationState[]> {
+export async function readMigrationStates(
+  client: Queryable,
+  names: Names,
+): Promise<MigrationState[]> {
   const applied = await readApplied(client, names);
   const states: MigrationState[] = readMigrations().map(({ number, name, hash }) => {
     const row = applied.get(number);
@@ -109,7 +118,10 @@ async function readApplied(client: Queryable, names: Names) {
       `select number, name, hash, applied_at from ${qualified(names.schema, 'migration')} order by number`,
     );
     return new Map(
-      (rows as { number: number; name: string; hash: string; applied_at: Date }[]).map((row) => [row.number, row]),
+      (rows as { number: number; name: string; hash: string; applied_at: Date }[]).map((row) => [
+        row.number,
+        row,
+      ]),
     );
   } catch (thrown) {
     const code = errorCodeOf(thrown);
@@ -135,7 +147,11 @@ function refuseForeignStates(states: MigrationState[]): void {
   }
 }
 
-async function applyMigration(client: ClientBase, migration: Migration, names: Names): Promise<void> {
+async function applyMigration(
+  client: ClientBase,
+  migration: Migration,
+  names: Names,
+): Promise<void> {
   try {
     await withTransaction(client, async () => {
       await client.query("set local lock_timeout = '5s'");
@@ -159,7 +175,11 @@ function remedyFor(thrown: unknown, names: Names): string {
   return '';
 }
 
-async function withMigrationLock<T>(client: ClientBase, schema: string, work: () => Promise<T>): Promise<T> {
+async function withMigrationLock<T>(
+  client: ClientBase,
+  schema: string,
+  work: () => Promise<T>,
+): Promise<T> {
   const key = [`pgwatch migrate ${schema}`];
   await client.query('select pg_advisory_lock(hashtextextended($1, 0))', key);
   try {

@@ -17,7 +17,9 @@ export type Migration = {
 /** All migrations of this version of the program, in order. */
 export function readMigrations(): Migration[] {
   const folder = new URL('../../sql/migrations/', import.meta.url);
-  const files = readdirSync(folder).filter((file) => file.endsWith('.sql')).sort();
+  const files = readdirSync(folder)
+    .filter((file) => file.endsWith('.sql'))
+    .sort();
   return files.map((file) => {
     const sql = readSql(`migrations/${file}`);
     return {
@@ -36,7 +38,11 @@ export function bootstrapSql(names: Names): string {
 
 /** The statements of one migration and its record, to be run in one transaction. */
 export function migrationSql(migration: Migration, names: Names): string {
-  const values = [String(migration.number), pg.escapeLiteral(migration.name), pg.escapeLiteral(migration.hash)];
+  const values = [
+    String(migration.number),
+    pg.escapeLiteral(migration.name),
+    pg.escapeLiteral(migration.hash),
+  ];
   const record = `insert into :"schema".migration (number, name, hash) values (${values.join(', ')});\n`;
   return fillNames(`${migration.sql.trimEnd()}\n\n${record}`, names);
 }

@@ -19,7 +19,11 @@ export async function armDoorbell(
   );
   const held = (rows as { channel: string; is_held: boolean }[]).filter((row) => row.is_held);
   if (held.length < channels.length) {
-    await disarmDoorbell(client, schema, held.map((row) => row.channel));
+    await disarmDoorbell(
+      client,
+      schema,
+      held.map((row) => row.channel),
+    );
     return null;
   }
   // In a statement of its own: the xid must be taken after the locks.

@@ -65,7 +65,9 @@ export class Notification<Payload = unknown> {
 
   /** The published value; for a captured change the object that the view pgwatch.notification shows. */
   get payload(): Payload {
-    this.#payload ??= { value: this.change ? this.#changePayload() : parseJson(this.#row[5] ?? 'null') };
+    this.#payload ??= {
+      value: this.change ? this.#changePayload() : parseJson(this.#row[5] ?? 'null'),
+    };
     return this.#payload.value as Payload;
   }
 
@@ -121,7 +123,13 @@ function derivedEventId([id, xid, createdAtEpoch]: LogRow): string {
   const microseconds = Math.round(Number(createdAtEpoch) * 1_000_000);
   const hash = createHash('md5').update(`${id}:${xid}:${microseconds}`).digest('hex');
   const hex = `${hash.slice(0, 12)}8${hash.slice(13, 16)}8${hash.slice(17)}`;
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    hex.slice(12, 16),
+    hex.slice(16, 20),
+    hex.slice(20),
+  ].join('-');
 }
 
 function changeOf(row: LogRow): Change {
@@ -133,7 +141,13 @@ function changeOf(row: LogRow): Change {
     case 'INSERT':
       return { ...base, action: 'INSERT', new: after ?? {} };
     case 'UPDATE':
-      return { ...base, action: 'UPDATE', old: before ?? {}, new: after ?? {}, changed: changed(before, after) };
+      return {
+        ...base,
+        action: 'UPDATE',
+        old: before ?? {},
+        new: after ?? {},
+        changed: changed(before, after),
+      };
     case 'DELETE':
       return { ...base, action: 'DELETE', old: before ?? {} };
     default:
@@ -148,7 +162,10 @@ function primaryKey(columns: string[], row: Record<string, unknown> | undefined)
   return Object.fromEntries(columns.map((column) => [column, row[column] ?? null]));
 }
 
-function changed(before: Record<string, unknown> = {}, after: Record<string, unknown> = {}): string[] {
+function changed(
+  before: Record<string, unknown> = {},
+  after: Record<string, unknown> = {},
+): string[] {
   return Object.keys(after)
     .filter((column) => JSON.stringify(after[column]) !== JSON.stringify(before[column]))
     .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));

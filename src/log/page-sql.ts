@@ -15,30 +15,30 @@ import { qualified } from '../database/names.ts';
 export function pageSql(schema: string): string {
   const log = qualified(schema, 'notification_log');
   const inWindow = `($4::pg_snapshot is null
-      or (id <= $5 and (id <= $10 or pg_visible_in_snapshot(xid, $4::pg_snapshot))))`;
+      or (id <= $5::bigint and (id <= $10::bigint or pg_visible_in_snapshot(xid, $4::pg_snapshot))))`;
   // One row in 64 of other channels comes along, so that a page full of those moves the position too:
   // that bounds the rows scanned as well as the rows returned.
   const isWanted = '(channel = any($7::text[]) or id % 64 = 0)';
-  const late = `$6 < $2 and id > greatest($6, $10) and id <= $2 and ${isWanted} and ${inWindow}`;
+  const late = `$6::bigint < $2::bigint and id > greatest($6::bigint, $10::bigint) and id <= $2::bigint and ${isWanted} and ${inWindow}`;
   return `
 with seen as materialized (
   select * from (
     (select row.*
       from unnest(array(select pg_snapshot_xip($1::pg_snapshot))) as running (xid)
       cross join lateral (
-        select ${ROW} from ${log} where xid = running.xid and ${late} order by id limit $8
+        select ${ROW} from ${log} where xid = running.xid and ${late} order by id limit $8::bigint
       ) as row
-      order by id limit $8)
+      order by id limit $8::bigint)
     union all
     (select ${ROW} from ${log}
       where xid >= pg_snapshot_xmax($1::pg_snapshot) and ($3::xid8 is null or xid < $3::xid8) and ${late}
-      order by id limit $8)
+      order by id limit $8::bigint)
     union all
     (select ${ROW} from ${log}
       where id > greatest($2::bigint, $6::bigint) and ${isWanted} and ${inWindow}
-      order by id limit $8)
+      order by id limit $8::bigint)
   ) as found
-  order by id limit $8
+  order by id limit $8::bigint
 ),
 sized as (
   select *, sum(bytes) over (order by id rows unbounded preceding) - bytes as bytes_before from seen
@@ -49,10 +49,10 @@ select
   null as metadata, null as event_id,
   coalesce($4::pg_snapshot, pg_current_snapshot())::text as snapshot,
   coalesce($5::bigint, case when
-    (select count(*) from seen) = $8 or exists (select from sized where bytes_before >= $9)
+    (select count(*) from seen) = $8::bigint or exists (select from sized where bytes_before >= $9::bigint)
     then (select max(id) from ${log}) end) as window_end
 union all
-select ${COLUMNS.join(', ')}, null, null from sized where bytes_before < $9`;
+select ${COLUMNS.join(', ')}, null, null from sized where bytes_before < $9::bigint`;
 }
 
 /** The columns of a LogRow. */

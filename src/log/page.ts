@@ -75,7 +75,10 @@ function toPage(raw: RawRow[], { position, channels, limit }: PageRequest): Page
   const [meta, ...found] = raw as [RawRow, ...RawRow[]];
   const [seen, snapshot, windowEnd] = [Number(meta[0]), meta[12] as Snapshot, meta[13]];
   const ids = found.map((row) => safeId(row[0] as string));
-  assert(ids.every((id, index) => id >= (ids[index - 1] ?? 0)), 'a page is in order of id');
+  assert(
+    ids.every((id, index) => id >= (ids[index - 1] ?? 0)),
+    'a page is in order of id',
+  );
   const hasMore = seen === limit.rows || seen > found.length;
   const lastId = ids.at(-1) ?? position.window?.id ?? 0;
   const window: Window = {

@@ -87,10 +87,17 @@ function toJson(payload: unknown): string {
   try {
     text = JSON.stringify(payload === undefined ? {} : payload);
   } catch (cause) {
-    throw new PgwatchError('payload_invalid', `The payload is not JSON: ${(cause as Error).message}.`, { cause });
+    throw new PgwatchError(
+      'payload_invalid',
+      `The payload is not JSON: ${(cause as Error).message}.`,
+      { cause },
+    );
   }
   if (text === undefined) {
-    throw new PgwatchError('payload_invalid', `The payload is not JSON: it is a ${typeof payload}.`);
+    throw new PgwatchError(
+      'payload_invalid',
+      `The payload is not JSON: it is a ${typeof payload}.`,
+    );
   }
   return text;
 }
@@ -106,7 +113,9 @@ function explain(thrown: unknown): Error {
   }
   const reason = PAYLOAD_FAULTS[code];
   if (!reason) return fromSqlError(thrown);
-  return new PgwatchError('payload_invalid', `The payload cannot be stored: ${reason}.`, { cause: thrown });
+  return new PgwatchError('payload_invalid', `The payload cannot be stored: ${reason}.`, {
+    cause: thrown,
+  });
 }
 
 /** What JSON allows and jsonb does not. */

@@ -2,7 +2,14 @@ import { relative } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../../config/define.ts';
 import type { Consumer } from '../../consumers/define.ts';
-import { addCommonOptions, type CommonOptions, configFor, parseSeconds, reporterFor, splitList } from '../options.ts';
+import {
+  addCommonOptions,
+  type CommonOptions,
+  configFor,
+  parseSeconds,
+  reporterFor,
+  splitList,
+} from '../options.ts';
 import type { Outcome } from '../program.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson, printTable } from '../table.ts';
@@ -31,9 +38,20 @@ export function addListen(program: Command, outcome: Outcome): void {
     .option('--list-consumers', 'print the consumers that would run, and exit')
     .option('--json', 'with --list-consumers: as JSON')
     .option('--skip-playback', 'move past everything that was missed; it is never handed out')
-    .option('--max-batch-size <n>', 'how many notifications are read at once, at most (default: 500)')
-    .option('--timeout <seconds>', 'the time between polls while nothing rings (default: 5)', parseSeconds)
-    .option('--reconnect-delay <seconds>', 'the first wait before reconnecting (default: 0.5)', parseSeconds)
+    .option(
+      '--max-batch-size <n>',
+      'how many notifications are read at once, at most (default: 500)',
+    )
+    .option(
+      '--timeout <seconds>',
+      'the time between polls while nothing rings (default: 5)',
+      parseSeconds,
+    )
+    .option(
+      '--reconnect-delay <seconds>',
+      'the first wait before reconnecting (default: 0.5)',
+      parseSeconds,
+    )
     .option('--once', 'handle everything that is there now, and exit')
     .option('--embedded', 'use a PostgreSQL of its own, kept in .pgwatch/')
     .addHelpText(
@@ -69,7 +87,11 @@ async function listen(options: ListenOptions, outcome: Outcome): Promise<void> {
   outcome.exitCode = 0;
 }
 
-async function runDaemon(config: Config, consumers: Consumer[], options: ListenOptions): Promise<void> {
+async function runDaemon(
+  config: Config,
+  consumers: Consumer[],
+  options: ListenOptions,
+): Promise<void> {
   const reporter = reporterFor(options);
   if (consumers.length === 0) {
     reporter.warn(`There is no consumer in ${config.consumers}: nothing to do.`);
@@ -102,9 +124,18 @@ function listConsumers(consumers: readonly Consumer[], options: ListenOptions): 
     from: from instanceof Date ? from.toISOString() : from,
     file: relative(process.cwd(), file),
   }));
-  if (options.json) return printJson(rows);
+  if (options.json) {
+    printJson(rows);
+    return;
+  }
   printTable(
     ['CONSUMER', 'APP', 'CHANNELS', 'FROM', 'FILE'],
-    rows.map((row) => [row.id, row.app ?? '-', row.channels.join(', '), String(row.from), row.file]),
+    rows.map((row) => [
+      row.id,
+      row.app ?? '-',
+      row.channels.join(', '),
+      String(row.from),
+      row.file,
+    ]),
   );
 }

@@ -1,7 +1,13 @@
 import type { Command } from 'commander';
 import type { Client } from 'pg';
 import type { Config } from '../../config/define.ts';
-import { addCommonOptions, type CommonOptions, configFor, confirm, reporterFor } from '../options.ts';
+import {
+  addCommonOptions,
+  type CommonOptions,
+  configFor,
+  confirm,
+  reporterFor,
+} from '../options.ts';
 import type { Outcome } from '../program.ts';
 import { printJson, printTable } from '../table.ts';
 
@@ -29,7 +35,10 @@ Examples:
   addCommonOptions(migrate.command('status'))
     .description('Show which migrations are installed; exit code 1 if one is pending or changed.')
     .option('--json', 'as JSON')
-    .addHelpText('after', '\nExamples:\n  $ pgwatch migrate status\n  $ pgwatch migrate status --json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ pgwatch migrate status\n  $ pgwatch migrate status --json',
+    )
     .action((_, command: Command) => status(command.optsWithGlobals(), outcome));
   addCommonOptions(migrate.command('sql'))
     .description('Print all migrations as SQL. Uses no connection.')
@@ -38,10 +47,15 @@ Examples:
   addCommonOptions(migrate.command('uninstall'))
     .description('Remove pgwatch from the database, with all notifications and positions.')
     .option('--yes', 'do not ask')
-    .addHelpText('after', '\nExamples:\n  $ pgwatch migrate uninstall\n  $ pgwatch migrate uninstall --yes')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ pgwatch migrate uninstall\n  $ pgwatch migrate uninstall --yes',
+    )
     .action((_, command: Command) => remove(command.optsWithGlobals(), outcome));
   addCommonOptions(migrate.command('rebase'))
-    .description("Make a restored or copied log this server's own, so that the daemon starts again.")
+    .description(
+      "Make a restored or copied log this server's own, so that the daemon starts again.",
+    )
     .addHelpText(
       'after',
       `
@@ -78,7 +92,10 @@ async function up(options: CommonOptions): Promise<void> {
   });
 }
 
-async function status(options: CommonOptions & { json?: boolean }, outcome: Outcome): Promise<void> {
+async function status(
+  options: CommonOptions & { json?: boolean },
+  outcome: Outcome,
+): Promise<void> {
   const { readMigrationStates } = await import('../../database/migrate.ts');
   const states = await connected(options, readMigrationStates);
   outcome.exitCode = states.every(({ state }) => state === 'applied') ? 0 : 1;
@@ -101,16 +118,24 @@ async function printSql(options: CommonOptions): Promise<void> {
   const config = await configFor(options);
   const migrations = readMigrations().map((migration) => migrationSql(migration, config));
   const parts = [bootstrapSql(config), ...migrations, grantSql(config, config.roles)];
-  const transactions = parts.filter((part) => part !== '').map((part) => `begin;\n\n${part}\ncommit;\n`);
+  const transactions = parts
+    .filter((part) => part !== '')
+    .map((part) => `begin;\n\n${part}\ncommit;\n`);
   process.stdout.write(transactions.join('\n'));
 }
 
 async function remove(options: CommonOptions & { yes?: boolean }, outcome: Outcome): Promise<void> {
-  const { readFootprint, requireCurrentSchema, uninstall } = await import('../../database/migrate.ts');
+  const { readFootprint, requireCurrentSchema, uninstall } = await import(
+    '../../database/migrate.ts'
+  );
   const reporter = reporterFor(options);
   await connected(options, async (client, config) => {
     await requireCurrentSchema(client, config);
-    const { notifications, consumers, triggered_tables: tables } = await readFootprint(client, config);
+    const {
+      notifications,
+      consumers,
+      triggered_tables: tables,
+    } = await readFootprint(client, config);
     const triggers = tables.length > 0 ? ` and the triggers on ${tables.join(', ')}` : '';
     const loss = `${notifications.toLocaleString('en')} notifications, the positions of ${consumers} consumers${triggers}`;
     const question = `This removes schema "${config.schema}" with ${loss}.`;

@@ -27,7 +27,11 @@ Examples:
     .action(publish);
 }
 
-async function publish(channel: string, json: string | undefined, options: NotifyOptions): Promise<void> {
+async function publish(
+  channel: string,
+  json: string | undefined,
+  options: NotifyOptions,
+): Promise<void> {
   const { withConnection } = await import('../../database/connect.ts');
   const { publishTexts } = await import('../../log/publish.ts');
   const { key = null, eventId = null } = options;

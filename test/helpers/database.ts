@@ -1,0 +1,105 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, Pool, type QueryResult } from 'pg';
+import { afterAll, beforeAll, inject } from 'vitest';
+import type { Config, UserConfig } from '../../src/config/define.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { withConnection } from '../../src/database/connect.ts';
+import { type EmbeddedServer, startEmbedded } from '../../src/database/embedded.ts';
+import { migrateUp } from '../../src/database/migrate.ts';
+import { until } from './wait.ts';
+
+/** A database of one test file. The fields are there from the first hook on. */
+export type TestDatabase = {
+  url: string;
+  /** The configuration for it, with short times. */
+  config: Config;
+  /** A pool for the test's own statements. */
+  pool: Pool;
+  query(text: string, values?: unknown[]): Promise<QueryResult>;
+  /** A connection of its own, closed after the file. */
+  connect(): Promise<Client>;
+};
+
+/** A clone of the migrated template for the test file that calls it, dropped afterwards. */
+export function useDatabase(overrides: UserConfig = {}): TestDatabase {
+  const database = {} as TestDatabase;
+  const name = `test_${process.pid}_${Math.random().toString(36).slice(2, 8)}`;
+  let close = async () => {};
+  beforeAll(async () => {
+    const serverUrl = inject('serverUrl');
+    await withConnection({ url: serverUrl }, (client) =>
+      client.query(`create database ${name} template ${inject('templateName')}`),
+    );
+    const url = new URL(serverUrl);
+    url.pathname = `/${name}`;
+    close = await openDatabase(database, url.href, overrides);
+  });
+  afterAll(async () => {
+    await close();
+    await withConnection({ url: inject('serverUrl') }, async (client) => {
+      await requireNoConnections(client, name);
+      await client.query(`drop database ${name} with (force)`);
+    });
+  });
+  return database;
+}
+
+/** A server of its own for the test file that calls it: for tests that hold the cluster's horizon or kill. */
+export function useIsolatedServer(
+  settings: Record<string, string> = {},
+): TestDatabase & { server: EmbeddedServer } {
+  const database = {} as TestDatabase & { server: EmbeddedServer };
+  const folder = mkdtempSync(join(tmpdir(), 'pgwatch-isolated-'));
+  let close = async () => {};
+  beforeAll(async () => {
+    database.server = await startEmbedded({
+      folder,
+      settings: { fsync: 'off', max_connections: '200', ...settings },
+    });
+    close = await openDatabase(database, database.server.url, {});
+    await withConnection(database.config, (client) => migrateUp(client, database.config));
+  });
+  afterAll(async () => {
+    await close();
+    await database.server.stop();
+    rmSync(database.server.folder, { recursive: true, force: true });
+  });
+  return database;
+}
+
+async function openDatabase(database: TestDatabase, url: string, overrides: UserConfig) {
+  const clients: Client[] = [];
+  const pool = new Pool({ connectionString: url, max: 10 });
+  pool.on('error', () => {});
+  database.url = url;
+  database.config = await loadConfig({
+    flags: { url, reconnectDelay: '20ms', ...overrides },
+    environment: {},
+    folder: tmpdir(),
+  });
+  database.pool = pool;
+  database.query = (text, values) => pool.query(text, values);
+  database.connect = async () => {
+    const client = new Client({ connectionString: url });
+    client.on('error', () => {});
+    await client.connect();
+    clients.push(client);
+    return client;
+  };
+  return async () => {
+    await Promise.all([pool.end(), ...clients.map((client) => client.end().catch(() => {}))]);
+  };
+}
+
+/** What is still connected when a file ends was leaked by it. */
+async function requireNoConnections(client: Client, name: string): Promise<void> {
+  await until(`connections to ${name} are closed`, async () => {
+    const { rows } = await client.query(
+      "select application_name, state, left(query, 60) as query from pg_stat_activity where datname = $1 and backend_type = 'client backend'",
+      [name],
+    );
+    return rows.length === 0 ? true : `open: ${JSON.stringify(rows)}`;
+  });
+}

@@ -1,0 +1,95 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { loadConfig } from '../../src/config/load.ts';
+import { withConnection } from '../../src/database/connect.ts';
+import { startEmbedded } from '../../src/database/embedded.ts';
+import { migrateUp } from '../../src/database/migrate.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    serverUrl: string;
+    templateName: string;
+  }
+}
+
+type Server = { url: string; kind: string; stop(): Promise<void> };
+
+/**
+ * One server for the run: PGWATCH_TEST_DATABASE_URL where set, else a container where a Docker engine
+ * has the image, else the embedded PostgreSQL. Creating a database costs milliseconds, starting a
+ * server seconds, so each test file clones a template that is migrated here once.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const server = givenServer() ?? (await startContainer()) ?? (await startOwn());
+  const templateName = `pgwatch_template_${process.pid}`;
+  await withConnection({ url: server.url }, async (client) => {
+    await client.query(`create database ${templateName}`);
+    const { rows } = await client.query('show server_version');
+    console.log(`Tests run on PostgreSQL ${rows[0].server_version} (${server.kind}).`);
+  });
+  const config = await loadConfig({
+    flags: { url: withDatabase(server.url, templateName) },
+    environment: {},
+  });
+  await withConnection(config, (client) => migrateUp(client, config));
+  project.provide('serverUrl', server.url);
+  project.provide('templateName', templateName);
+  return async () => {
+    await withConnection({ url: server.url }, (client) =>
+      client.query(`drop database if exists ${templateName} with (force)`),
+    );
+    await server.stop();
+  };
+}
+
+function givenServer(): Server | undefined {
+  const url = process.env.PGWATCH_TEST_DATABASE_URL;
+  return url ? { url, kind: 'PGWATCH_TEST_DATABASE_URL', stop: async () => {} } : undefined;
+}
+
+async function startContainer(): Promise<Server | undefined> {
+  // Without the image of its reaper, testcontainers would wait for a registry.
+  process.env.TESTCONTAINERS_RYUK_DISABLED ??= 'true';
+  const { getContainerRuntimeClient, ImageName } = await import('testcontainers');
+  try {
+    const runtime = await getContainerRuntimeClient();
+    if (!(await runtime.image.exists(ImageName.fromString(IMAGE)))) return undefined;
+  } catch {
+    return undefined;
+  }
+  const { PostgreSqlContainer } = await import('@testcontainers/postgresql');
+  const flags = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const container = await new PostgreSqlContainer(IMAGE)
+    .withCommand(['postgres', ...flags])
+    .start();
+  return {
+    url: container.getConnectionUri(),
+    kind: 'testcontainers',
+    stop: async () => void (await container.stop()),
+  };
+}
+
+async function startOwn(): Promise<Server> {
+  const folder = mkdtempSync(join(tmpdir(), 'pgwatch-test-'));
+  const server = await startEmbedded({ folder, settings: SETTINGS });
+  return {
+    url: server.url,
+    kind: 'embedded',
+    async stop() {
+      await server.stop();
+      rmSync(server.folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function withDatabase(url: string, database: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${database}`;
+  return changed.href;
+}
+
+const IMAGE = 'postgres:18-alpine';
+/** Tests need speed, not what a crash of the server leaves behind; those that do start their own. */
+const SETTINGS = { fsync: 'off', max_connections: '300', max_prepared_transactions: '10' };
