@@ -33,8 +33,7 @@ export type Page = Readonly<{
 export type ReadPage = (client: ClientBase, request: PageRequest) => Promise<Page>;
 
 /** Makes the function that reads pages of the log in a schema. */
-export function pageReader(schema: string): ReadPage {
-  const text = pageSql(schema);
+export function pageReader(schema: string, text = pageSql(schema)): ReadPage {
   const name = statementName('page', text);
   return async (client, request) => {
     const { rows } = await client.query<RawRow>({

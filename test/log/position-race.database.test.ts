@@ -1,0 +1,101 @@
+import { describe, expect, test } from 'vitest';
+import { type Page, pageReader, positionAt, type ReadPage } from '../../src/log/page.ts';
+import type { Position } from '../../src/log/position.ts';
+import { registerConsumer, savePositions, takeOver } from '../../src/log/progress.ts';
+import { useIsolatedServer } from '../helpers/database.ts';
+import { describeVerdict, judge, type Verdict } from '../racing/history.ts';
+import { chooseSeed, type Random, seededRandom } from '../racing/random.ts';
+import { raceWriters } from '../racing/writers.ts';
+import { WRONG_READERS } from '../racing/wrong-readers.ts';
+
+/*
+Goal: the position loses nothing, whatever the writers do and wherever the reader stops.
+Method: racing writers, and a reader of pages of 3 to 20 rows that at random saves its position, forgets
+what it did since and goes on from what is saved, as after a crash. Wrong readers must be caught.
+*/
+
+const database = useIsolatedServer();
+const CHANNEL = 'race';
+let consumers = 0;
+
+type Race = { readPage: ReadPage; writers: number; durationMs: number; seed: number };
+
+async function race({ readPage, writers, durationMs, seed }: Race): Promise<Verdict> {
+  const random = seededRandom(seed);
+  const consumerId = `reader_${++consumers}`;
+  const client = await database.connect();
+  await registerConsumer(client, 'pgwatch', { id: consumerId, channels: [CHANNEL], from: 'now' });
+  const claim = { consumerId, channels: [CHANNEL], owner: 'test' };
+  let { epoch, position } = await takeOver(client, 'pgwatch', claim);
+  const deliveries: string[] = [];
+  const stop = new AbortController();
+  setTimeout(() => stop.abort(), durationMs);
+  let isWriting = true;
+  const writing = raceWriters({
+    url: database.url,
+    channel: CHANNEL,
+    count: writers,
+    seed,
+    stop: stop.signal,
+  });
+  const writersEnded = writing.finally(() => {
+    isWriting = false;
+  });
+  for (let isDrained = false; !isDrained; ) {
+    const mayEnd = !isWriting;
+    const limit = { rows: 3 + Math.floor(random() * 18), bytes: 1e6 };
+    const page = await readPage(client, { position, channels: [CHANNEL], limit, rebasedId: 0 });
+    position = await work(page, deliveries, random);
+    const dice = random();
+    if (dice < 0.5) await savePositions(client, 'pgwatch', [{ consumerId, epoch, position }]);
+    else if (dice < 0.6) ({ epoch, position } = await takeOver(client, 'pgwatch', claim));
+    isDrained = mayEnd && !page.hasMore && page.rows.length === 0;
+  }
+  await client.end();
+  return judge(await writersEnded, deliveries);
+}
+
+/** Settles all of a page, or only its beginning. */
+async function work(page: Page, deliveries: string[], random: Random): Promise<Position> {
+  const count = random() < 0.2 ? Math.floor(random() * page.rows.length) : page.rows.length;
+  const rows = page.rows.slice(0, count);
+  deliveries.push(...rows.map((row) => JSON.parse(row[5] ?? 'null') as string));
+  const last = rows.at(-1);
+  if (count === page.rows.length) return page.after;
+  return last ? positionAt(page, Number(last[0])) : page.before;
+}
+
+test('24 racing writers: nothing is lost, nothing aborted is delivered, keys keep their order', async () => {
+  const seed = chooseSeed('position race');
+  const verdict = await race({
+    readPage: pageReader('pgwatch'),
+    writers: 24,
+    durationMs: 5000,
+    seed,
+  });
+  console.log(describeVerdict('difference of snapshots', verdict));
+  expect(verdict.committed).toBeGreaterThan(500);
+  expect(verdict).toMatchObject({ lost: [], phantom: [], inversions: [] });
+});
+
+describe('the same race catches', () => {
+  test.each(Object.entries(WRONG_READERS))(
+    '%s',
+    async (name, readPage) => {
+      const seed = chooseSeed(name);
+      let verdict: Verdict | undefined;
+      // The rarer faults need a few writers and some luck: it goes on until it has caught the reader.
+      for (let round = 0; round < 15 && !verdict?.lost.length; round++) {
+        verdict = await race({
+          readPage,
+          writers: round % 2 ? 24 : 5,
+          durationMs: 1500,
+          seed: seed + round,
+        });
+        console.log(describeVerdict(name, verdict));
+      }
+      expect(verdict?.lost.length).toBeGreaterThan(0);
+    },
+    60_000,
+  );
+});
