@@ -1,0 +1,147 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { armDoorbell } from '../../src/log/doorbell.ts';
+import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { useIsolatedServer } from '../helpers/database.ts';
+import { describeLatencies } from '../helpers/latency.ts';
+import { until } from '../helpers/wait.ts';
+import { chooseSeed, seededRandom } from '../racing/random.ts';
+
+/*
+Goal: a notification wakes a sleeping daemon, whenever it comes; the poll is never what finds it.
+Method: the poll interval is a minute, so that a lost wake shows as a minute. A server of its own,
+because the daemon does not sleep while a transaction is open anywhere in the cluster.
+*/
+
+// As it is, unless a test puts something wrong in its place.
+vi.mock('../../src/log/doorbell.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../src/log/doorbell.ts')>();
+  return { ...original, armDoorbell: vi.fn(original.armDoorbell) };
+});
+
+const database = useIsolatedServer();
+let daemon: TestDaemon | undefined;
+
+afterEach(async () => {
+  vi.mocked(armDoorbell).mockReset();
+  await daemon?.stop();
+  daemon = undefined;
+  await database.query('delete from pgwatch.consumer_progress');
+});
+
+/** A daemon whose consumer tells how long after `sentAt` each notification came. */
+async function startTimed(): Promise<{ sentAt: Map<number, number>; latenciesMs: number[] }> {
+  const sentAt = new Map<number, number>();
+  const latenciesMs: number[] = [];
+  daemon = await startTailing({ ...database.config, pollIntervalMs: 60_000 }, [
+    {
+      id: 'timed',
+      channels: ['wake'],
+      from: 'now',
+      handle: ({ payload }) =>
+        latenciesMs.push(performance.now() - (sentAt.get(payload as number) ?? 0)),
+    },
+  ]);
+  return { sentAt, latenciesMs };
+}
+
+const PUBLISH = `select set_config('pgwatch.notify', $2, false), smart_notify('wake', to_jsonb($1::int))`;
+
+test('10,000 notifications at random moments all arrive, long before the poll', async () => {
+  const random = seededRandom(chooseSeed('random moments'));
+  const { sentAt, latenciesMs } = await startTimed();
+  const clients = await Promise.all([1, 2, 3, 4].map(() => database.connect()));
+  let next = 0;
+  // Bursts and pauses, so that the daemon falls asleep and wakes up hundreds of times.
+  while (next < 10_000) {
+    const burst = Math.min(10_000 - next, 1 + Math.floor(random() ** 3 * 200));
+    const end = next + burst;
+    const publishing = clients.map(async (client) => {
+      while (next < end) {
+        const token = next++;
+        sentAt.set(token, performance.now());
+        await client.query(PUBLISH, [token, random() < 0.8 ? 'doorbell' : 'always']);
+        if (random() < 0.2) await delay(random() * 4);
+      }
+    });
+    await Promise.all(publishing);
+    await delay(random() * 120);
+  }
+  await until(
+    'all have arrived',
+    () => latenciesMs.length === 10_000 || `${latenciesMs.length} have`,
+  );
+  const naps = daemon?.transitions.seen.filter(({ type }) => type === 'asleep').length ?? 0;
+  console.log(describeLatencies(`random moments (asleep ${naps} times)`, latenciesMs));
+  expect(naps).toBeGreaterThan(20);
+  expect(Math.max(...latenciesMs)).toBeLessThan(1000);
+}, 120_000);
+
+test('idle latency: a sleeping daemon is woken by each of 300', async () => {
+  const { sentAt, latenciesMs } = await startTimed();
+  const client = await database.connect();
+  await daemon?.transitions.for({ type: 'asleep' });
+  for (let token = 0; token < 300; token++) {
+    sentAt.set(token, performance.now());
+    await client.query(PUBLISH, [token, 'doorbell']);
+    await until('it has arrived', () => latenciesMs.length === token + 1);
+  }
+  console.log(describeLatencies('idle', latenciesMs));
+  expect(latenciesMs).toHaveLength(300);
+});
+
+/** A writer looks while nobody sleeps and commits when the daemon has long wanted to. */
+async function publishAcrossFallingAsleep(holdMs: number): Promise<number> {
+  const { sentAt, latenciesMs } = await startTimed();
+  const [writer, other] = [await database.connect(), await database.connect()];
+  // Kept awake until the writer has looked, so that nobody holds the doorbell's lock then.
+  let isLooking = true;
+  const busy = (async () => {
+    for (let n = 1; isLooking; n++) await other.query(PUBLISH, [n + 1000, 'off']);
+  })();
+  await until('the daemon is awake', async () => {
+    const { rowCount } = await writer.query(
+      `select from pg_locks where locktype = 'advisory' and objsubid = 2`,
+    );
+    return rowCount === 0 || 'it holds the lock';
+  });
+  await writer.query('begin');
+  await writer.query(PUBLISH, [0, 'doorbell']);
+  isLooking = false;
+  await busy;
+  await delay(holdMs);
+  latenciesMs.length = 0;
+  sentAt.set(0, performance.now());
+  await writer.query('commit');
+  await until('it arrives', () => latenciesMs.length === 1, 3000);
+  return latenciesMs[0] ?? Number.POSITIVE_INFINITY;
+}
+
+describe('a writer that found nobody asleep and commits later', () => {
+  test('is noticed, because the daemon does not sleep before it has ended', async () => {
+    const latencyMs = await publishAcrossFallingAsleep(1000);
+    console.log(`a held writer: ${latencyMs.toFixed(2)} ms`);
+    expect(latencyMs).toBeLessThan(1000);
+  });
+
+  test('is missed by a daemon that sleeps as soon as it has the locks', async () => {
+    const { armDoorbell: arm } = await vi.importActual<typeof import('../../src/log/doorbell.ts')>(
+      '../../src/log/doorbell.ts',
+    );
+    vi.mocked(armDoorbell).mockImplementation(async (...args) => {
+      return (await arm(...args)) === null ? null : 0n;
+    });
+    await expect(publishAcrossFallingAsleep(1000)).rejects.toThrow('in vain');
+  });
+});
+
+test('a lock that somebody holds exclusively keeps the daemon awake, and nothing waits', async () => {
+  const blocker = await database.connect();
+  await blocker.query(`select pg_advisory_lock(pgwatch.doorbell_class(), hashtext('wake'))`);
+  const { sentAt, latenciesMs } = await startTimed();
+  sentAt.set(1, performance.now());
+  await database.query(PUBLISH, [1, 'off']);
+  await until('it is read without a ring', () => latenciesMs.length === 1);
+  expect(latenciesMs[0]).toBeLessThan(1000);
+  expect(daemon?.transitions.seen.map(({ type }) => type)).not.toContain('asleep');
+});
