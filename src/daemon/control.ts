@@ -10,15 +10,16 @@ import { sleep, withDeadline } from '../time.ts';
  * the locks ends with it, so everything that runs in a session runs until `lost` aborts.
  */
 export class Control {
-  readonly client: Client;
+  readonly #client: Client;
   readonly #lost = new AbortController();
   readonly #config: Config;
   readonly #rings = new Set<() => void>();
   #hasRung = false;
   #isClosing = false;
+  #idle: Promise<unknown> = Promise.resolve();
 
   private constructor(client: Client, config: Config) {
-    this.client = client;
+    this.#client = client;
     this.#config = config;
     client.on('error', (error) => this.#lose(error));
     client.on('end', () => this.#lose(new Error('the server closed the connection')));
@@ -52,21 +53,30 @@ export class Control {
     return this.#isClosing || this.#lost.signal.aborted;
   }
 
+  /** Runs the work alone on the connection, after what was asked for before. */
+  async run<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    const running = this.#idle.then(() => work(this.#client));
+    this.#idle = running.catch(() => {});
+    return running;
+  }
+
   /**
    * Listens for the doorbell and on the channels, and proves by a round trip that it works.
    * @returns 'poll' where it does not, as behind a transaction pooler
    */
   async listen(channels: readonly string[]): Promise<'doorbell' | 'poll'> {
     const { schema } = this.#config;
-    for (const channel of [schema, ...channels]) {
-      await this.client.query(`listen ${pg.escapeIdentifier(channel)}`);
-    }
+    await this.run(async (client) => {
+      for (const channel of [schema, ...channels]) {
+        await client.query(`listen ${pg.escapeIdentifier(channel)}`);
+      }
+    });
     const token = `probe ${randomUUID()}`;
     const heard = new Promise<boolean>((resolve) => {
-      this.client.on('notification', ({ payload }) => payload === token && resolve(true));
+      this.#client.on('notification', ({ payload }) => payload === token && resolve(true));
       setTimeout(resolve, PROBE_MS_MAX, false).unref();
     });
-    await this.client.query('select pg_notify($1, $2)', [schema, token]);
+    await this.run((client) => client.query('select pg_notify($1, $2)', [schema, token]));
     return (await heard) ? 'doorbell' : 'poll';
   }
 
@@ -105,12 +115,14 @@ export class Control {
 
   async close(): Promise<void> {
     this.#isClosing = true;
-    await withDeadline(this.client.end(), 1000, () => new Error('no answer')).catch(() => {});
-    destroySocket(this.client);
+    await withDeadline(this.#client.end(), 1000, () => new Error('no answer')).catch(() => {});
+    destroySocket(this.#client);
   }
 
   async #requirePrimary(): Promise<void> {
-    const { rows } = await this.client.query('select pg_is_in_recovery() as is_standby');
+    const { rows } = await this.run((client) =>
+      client.query<{ is_standby: boolean }>('select pg_is_in_recovery() as is_standby'),
+    );
     if (rows[0]?.is_standby) {
       throw new PgwatchError(
         'server_unsuitable',
@@ -127,7 +139,7 @@ export class Control {
   #lose(error: Error): void {
     if (this.#lost.signal.aborted || this.#isClosing) return;
     this.#lost.abort(error);
-    destroySocket(this.client);
+    destroySocket(this.#client);
   }
 }
 

@@ -72,7 +72,7 @@ export class Ownership {
     const idle = consumers.filter(({ id }) => !running.has(id));
     if (idle.length === 0) return;
     const ids = idle.map(({ id }) => id);
-    const locked = await lockConsumers(control.client, config.schema, ids);
+    const locked = await control.run((client) => lockConsumers(client, config.schema, ids));
     for (const consumer of idle) {
       if (locked.includes(consumer.id)) await this.#start(consumer, work);
       else this.#standBy(consumer.id);
@@ -82,10 +82,11 @@ export class Ownership {
   async #start(consumer: Consumer, work: (runner: ConsumerRunner) => Promise<void>): Promise<void> {
     const { config, control, running, skipping } = this.#options;
     const claim = { consumerId: consumer.id, channels: consumer.channels, owner: OWNER };
-    const ownership = await takeOver(control.client, config.schema, claim);
-    if (skipping.delete(consumer.id)) {
-      ownership.position = await readNewestPosition(control.client, config.schema);
-    }
+    const ownership = await control.run(async (client) => {
+      const owned = await takeOver(client, config.schema, claim);
+      if (!skipping.delete(consumer.id)) return owned;
+      return { ...owned, position: await readNewestPosition(client, config.schema) };
+    });
     const runner = this.#options.makeRunner(consumer, ownership);
     this.#standby.delete(consumer.id);
     publishTransition({ type: 'consumer_owned', consumerId: consumer.id, epoch: runner.epoch });
@@ -112,10 +113,10 @@ export class Ownership {
       reporter.warn(`${consumerId} was taken over by another process; standing by for it.`);
       publishTransition({ type: 'consumer_lost', consumerId, epoch });
     } else {
-      await releaseOwnership(control.client, config.schema, { consumerId, epoch });
+      await control.run((client) => releaseOwnership(client, config.schema, { consumerId, epoch }));
       publishTransition({ type: 'consumer_released', consumerId });
     }
-    await unlockConsumer(control.client, config.schema, consumerId);
+    await control.run((client) => unlockConsumer(client, config.schema, consumerId));
   }
 
   #standBy(consumerId: string): void {

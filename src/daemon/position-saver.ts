@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Pool } from '../database/connect.ts';
 import { toError } from '../errors.ts';
 import type { Position, Xid } from '../log/position.ts';
@@ -62,6 +63,8 @@ export class PositionSaver {
 
   async #run(): Promise<void> {
     for (let failures = 0; this.#dirty.size > 0 && failures < FAILURES_MAX; ) {
+      // The consumers that a page was handed to finish within the same turn of the event loop.
+      await setImmediate();
       const batch = new Map(this.#dirty);
       this.#dirty.clear();
       try {

@@ -146,26 +146,30 @@ export class ConsumerRunner implements PositionOwner {
     if (this.#isReplay) this.#countReplay(page);
     const size = consumer.batchSize ?? page.rows.length;
     for (let index = 0; index < page.rows.length; index += size) {
-      if (stop.aborted) return;
       const rows = page.rows.slice(index, index + size);
       const notifications = rows.map(
         (row) => new Notification(row, { isReplay: this.#isReplay, attempt: 1 }),
       );
-      const outcome = await deliverBatch({ consumer, context, reporter, stop }, notifications);
-      if (outcome === 'stopped') return;
+      const outcome = stop.aborted
+        ? 'stopped'
+        : await deliverBatch({ consumer, context, reporter, stop }, notifications);
+      if (outcome === 'stopped') {
+        this.#advance(page, index);
+        return;
+      }
       if (this.#progress) this.#progress.count += rows.length;
-      this.#advance(page, safeId(rows.at(-1)?.[0] ?? '0'), stop);
+      if (performance.now() - this.#savedAt > SAVE_MS) this.#advance(page, index + rows.length);
     }
     this.#position = page.after;
     if (page.rows.length > 0) this.#save();
     else if (page.after !== page.before) this.#options.saver.saveLazily(this, page.after);
   }
 
-  /** Moves the position inside a page, where that is needed: when stopping, and now and then. */
-  #advance(page: Page, id: number, stop: AbortSignal): void {
-    const isDue = performance.now() - this.#savedAt > SAVE_MS;
-    if (!isDue && !stop.aborted) return;
-    this.#position = positionAt(page, id);
+  /** Moves the position behind the first so many rows of a page. */
+  #advance(page: Page, count: number): void {
+    const last = page.rows[count - 1];
+    if (!last) return;
+    this.#position = positionAt(page, safeId(last[0]));
     this.#save();
   }
 

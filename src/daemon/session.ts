@@ -1,3 +1,4 @@
+import type { Client } from 'pg';
 import type { Config } from '../config/define.ts';
 import type { Consumer, ConsumerContext } from '../consumers/define.ts';
 import type { Pool } from '../database/connect.ts';
@@ -45,9 +46,7 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
   const ended = new AbortController();
   const alive = AbortSignal.any([signal, control.lost, ended.signal]);
   try {
-    await requireCurrentSchema(control.client, config);
-    const rebasedId = await requireOwnCluster(control.client, config);
-    await prepare(options, control);
+    const rebasedId = await control.run((client) => prepare(options, client));
     const channels = [...new Set(consumers.flatMap((consumer) => consumer.channels))].sort();
     const mode = await control.listen(channels);
     publishTransition({ type: 'listening', mode });
@@ -106,18 +105,22 @@ async function untilAllEnd(
   if (failures.length > 0) throw failures[0];
 }
 
+/** Checks the database, and registers new consumers. Returns the id that requireOwnCluster found. */
 async function prepare(
   { config, consumers, reporter }: SessionOptions,
-  control: Control,
-): Promise<void> {
-  await createPartitions(control.client, config);
+  client: Client,
+): Promise<number> {
+  await requireCurrentSchema(client, config);
+  const rebasedId = await requireOwnCluster(client, config);
+  await createPartitions(client, config);
   for (const consumer of consumers) {
-    if (await registerConsumer(control.client, config.schema, consumer)) {
+    if (await registerConsumer(client, config.schema, consumer)) {
       publishTransition({ type: 'consumer_registered', consumerId: consumer.id });
       const from = consumer.from instanceof Date ? consumer.from.toISOString() : consumer.from;
       reporter.info(`${consumer.id} is new; it begins at ${from}.`, { consumer: consumer.id });
     }
   }
+  return rebasedId;
 }
 
 /** Creates partitions ahead, again and again: a daemon runs for months. */

@@ -96,7 +96,7 @@ export class Tail {
   /** Sleeps under the doorbell's locks; returns, without them, when it is worth staying awake. */
   async #sleepArmed(signal: AbortSignal): Promise<void> {
     const { control, config, channels } = this.#options;
-    const newerXid = await armDoorbell(control.client, config.schema, channels);
+    const newerXid = await control.run((client) => armDoorbell(client, config.schema, channels));
     if (newerXid === null) return;
     let isSafe = false;
     let busyReads = 0;
@@ -116,7 +116,8 @@ export class Tail {
       busyReads = isBusy ? busyReads + 1 : 0;
     }
     publishTransition({ type: 'awake' });
-    if (!control.lost.aborted) await disarmDoorbell(control.client, config.schema, channels);
+    if (control.isClosed) return;
+    await control.run((client) => disarmDoorbell(client, config.schema, channels));
   }
 
   async #poll(signal: AbortSignal): Promise<void> {

@@ -1,34 +1,284 @@
 import { afterEach, expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
-import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { pageReader, type ReadPage } from '../../src/log/page.ts';
+import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
-const database = useDatabase();
-let daemon: TestDaemon | undefined;
+const database = useDatabase({ maxBatchSize: 100 });
+const daemons: TestDaemon[] = [];
 
 afterEach(async () => {
-  await daemon?.stop();
-  daemon = undefined;
+  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
+  await database.query('truncate pgwatch.consumer_progress, pgwatch.notification_log');
 });
 
-test('what was published before the daemon started is replayed in order, then what comes is handed on', async () => {
-  const seen: Notification[] = [];
-  await database.query(
-    `select smart_notify('one', to_jsonb(n)) from generate_series(1, 1200) as n`,
-  );
-  daemon = await startTailing(database.config, [
-    { id: 'one', channels: ['one'], handle: (notification) => seen.push(notification) },
-  ]);
-  expect(seen.map(({ payload }) => payload)).toEqual(Array.from({ length: 1200 }, (_, i) => i + 1));
-  expect(seen.every(({ isReplay }) => isReplay)).toBe(true);
+const numbers = (from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i);
+const payloads = (seen: Notification[]) => seen.map(({ payload }) => payload);
 
-  await database.query(`select smart_notify('one', '"live"')`);
-  await until('the live one arrives', () => seen.length === 1201);
-  expect(seen[1200]).toMatchObject({
-    payload: 'live',
-    isReplay: false,
-    attempt: 1,
-    channel: 'one',
+function publish(channel: string, from: number, to: number) {
+  return database.query(
+    'select smart_notify($1, to_jsonb(n)) from generate_series($2::int, $3::int) as n',
+    [channel, from, to],
+  );
+}
+
+/** A consumer that collects what it is given. */
+function collector(id: string, channel: string) {
+  const seen: Notification[] = [];
+  return {
+    seen,
+    definition: { id, channels: [channel], handle: (n: Notification) => void seen.push(n) },
+  };
+}
+
+test('what was missed is replayed in order, then what comes is handed on', async () => {
+  const { seen, definition } = collector('c', 'c');
+  await publish('c', 1, 250);
+  daemons.push(await startTailing(database.config, [definition]));
+  expect(payloads(seen)).toEqual(numbers(1, 250));
+  expect(seen.every(({ isReplay, attempt }) => isReplay && attempt === 1)).toBe(true);
+
+  await publish('c', 251, 251);
+  await until('the live one arrives', () => seen.length === 251);
+  expect(seen[250]).toMatchObject({ payload: 251, isReplay: false, channel: 'c', key: null });
+});
+
+test('a clean stop in the middle of a page and a restart hand out nothing twice and lose nothing', async () => {
+  const seen: unknown[] = [];
+  await publish('c', 1, 95);
+  const first = startDaemon(database.config, [
+    {
+      id: 'c',
+      channels: ['c'],
+      async handle({ payload }) {
+        seen.push(payload);
+        if (payload === 40) void first.stop();
+        await new Promise((resolve) => setImmediate(resolve));
+      },
+    },
+  ]);
+  await first.ended;
+  expect(seen).toEqual(numbers(1, 40));
+  const rest = collector('c', 'c');
+  daemons.push(await startTailing(database.config, [rest.definition]));
+  expect(payloads(rest.seen)).toEqual(numbers(41, 95));
+});
+
+test('a handler that throws is called again and holds its own consumer only', async () => {
+  const other = collector('other', 'c');
+  const seen: [unknown, number][] = [];
+  const daemon = await startTailing(database.config, [
+    {
+      id: 'failing',
+      channels: ['c'],
+      handle({ payload, attempt }) {
+        seen.push([payload, attempt]);
+        if (payload === 2 && attempt < 3) throw new Error('out of order');
+      },
+    },
+    other.definition,
+  ]);
+  daemons.push(daemon);
+  await publish('c', 1, 3);
+  await until('the other has all', () => other.seen.length === 3);
+  expect(seen.at(-1)?.[0]).toBe(2);
+  await until('the failing one has all', () => seen.length === 5);
+  expect(seen).toEqual([
+    [1, 1],
+    [2, 1],
+    [2, 2],
+    [2, 3],
+    [3, 1],
+  ]);
+  expect(daemon.reports.join('')).toMatch(
+    /failing failed on notification \d+, attempt 1: out of order.*Next attempt in/,
+  );
+});
+
+test('a stop while a handler keeps failing loses nothing', async () => {
+  await publish('c', 1, 3);
+  const failing = startDaemon(database.config, [
+    {
+      id: 'c',
+      channels: ['c'],
+      handle({ payload }) {
+        if (payload === 2) throw new Error('never');
+      },
+    },
+  ]);
+  await failing.transitions.for({ type: 'handler_failed' });
+  await failing.stop();
+  const { seen, definition } = collector('c', 'c');
+  daemons.push(await startTailing(database.config, [definition]));
+  expect(payloads(seen)).toEqual([2, 3]);
+});
+
+test('a handler that never returns keeps neither other consumers nor the end of the process', async () => {
+  const { seen, definition } = collector('other', 'c');
+  const daemon = startDaemon({ ...database.config, shutdownTimeoutMs: 100 }, [
+    { id: 'hanging', channels: ['c'], handle: () => new Promise(() => {}) },
+    definition,
+  ]);
+  await daemon.transitions.for({ type: 'tail_joined', consumerId: 'other' });
+  await publish('c', 1, 2);
+  await until('the other has all', () => seen.length === 2);
+  await daemon.stop();
+  const again = collector('hanging', 'c');
+  daemons.push(await startTailing(database.config, [again.definition]));
+  expect(payloads(again.seen)).toEqual([1, 2]);
+});
+
+test('a slow consumer leaves the tail and comes back, without a loss or a second delivery', async () => {
+  const fast = collector('fast', 'c');
+  const slow: unknown[] = [];
+  let release = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
   });
+  const daemon = await startTailing({ ...database.config, maxBatchSize: 10 }, [
+    fast.definition,
+    {
+      id: 'slow',
+      channels: ['c'],
+      async handle({ payload }) {
+        slow.push(payload);
+        if (payload === 1) await held;
+      },
+    },
+  ]);
+  daemons.push(daemon);
+  for (let n = 1; n <= 300; n += 3) await publish('c', n, n + 2);
+  await until('the fast one has all', () => fast.seen.length === 300);
+  expect(slow).toEqual([1]);
+  release();
+  await daemon.transitions.for({ type: 'tail_joined', consumerId: 'slow' }, 2);
+  await publish('c', 301, 301);
+  await until('the slow one has all', () => slow.length === 301);
+  expect(slow).toEqual(numbers(1, 301));
+  expect(payloads(fast.seen)).toEqual(numbers(1, 301));
+});
+
+test('handleBatch gets many at once, in order, and all of them again when it throws', async () => {
+  const batches: number[][] = [];
+  await publish('c', 1, 25);
+  daemons.push(
+    await startTailing(database.config, [
+      {
+        id: 'c',
+        channels: ['c'],
+        batchSize: 10,
+        handleBatch(notifications) {
+          batches.push(notifications.map(({ payload }) => payload as number));
+          if (batches.length === 2) throw new Error('once');
+        },
+      },
+    ]),
+  );
+  expect(batches).toEqual([numbers(1, 10), numbers(11, 20), numbers(11, 20), numbers(21, 25)]);
+});
+
+test('the number of queries does not grow with the number of consumers', async () => {
+  const measure = async (count: number) => {
+    let reads = 0;
+    const readPage: ReadPage = (client, request) => {
+      reads += 1;
+      return pageReader('pgwatch')(client, request);
+    };
+    const collectors = numbers(1, count).map((n) => collector(`c${n}`, 'c'));
+    const daemon = startDaemon(
+      database.config,
+      collectors.map(({ definition }) => definition),
+      { readPage },
+    );
+    await Promise.all(
+      collectors.map(({ definition: { id } }) =>
+        daemon.transitions.for({ type: 'tail_joined', consumerId: id }),
+      ),
+    );
+    const saves = () =>
+      daemon.transitions.seen.filter(({ type }) => type === 'position_saved').length;
+    const before = { reads, saves: saves() };
+    for (let n = 1; n <= 100; n++) {
+      await publish('c', n, n);
+      await until('all have it', () => collectors.every(({ seen }) => seen.length >= n));
+    }
+    await daemon.stop();
+    return { reads: reads - before.reads, saves: saves() - before.saves };
+  };
+  const one = await measure(1);
+  await database.query('truncate pgwatch.consumer_progress, pgwatch.notification_log');
+  const twenty = await measure(20);
+  console.log(
+    `queries for 100 notifications: 1 consumer ${JSON.stringify(one)}, 20 consumers ${JSON.stringify(twenty)}`,
+  );
+  expect(twenty.saves).toBeLessThanOrEqual(one.saves * 1.5);
+  expect(twenty.reads).toBeLessThanOrEqual(one.reads * 1.5);
+});
+
+test('a consumer of a rare channel moves past what it does not want', async () => {
+  const { seen, definition } = collector('rare', 'rare');
+  await publish('common', 1, 2000);
+  await publish('rare', 1, 1);
+  daemons.push(await startTailing(database.config, [definition]));
+  expect(payloads(seen)).toEqual([1]);
+  await publish('common', 1, 1000);
+  await until('its position has moved', async () => {
+    const { rows } = await database.query(
+      'select done_id::int, (select max(id)::int from pgwatch.notification_log) as last from pgwatch.consumer_progress',
+    );
+    return rows[0].last - rows[0].done_id < 64 || JSON.stringify(rows[0]);
+  });
+});
+
+test('with skipPlayback what was missed is never handed out', async () => {
+  await publish('c', 1, 5);
+  const { seen, definition } = collector('c', 'c');
+  const daemon = startDaemon(database.config, [definition], { skipPlayback: true });
+  daemons.push(daemon);
+  await daemon.transitions.for({ type: 'tail_joined' });
+  await publish('c', 6, 6);
+  await until('the live one arrives', () => seen.length === 1);
+  expect(payloads(seen)).toEqual([6]);
+});
+
+test.each([
+  ['start', 'start' as const, [1, 2, 3, 4]],
+  ['now', 'now' as const, [4]],
+  ['a time', new Date(0), [1, 2, 3, 4]],
+  ['a time to come', new Date(Date.now() + 3_600_000), [4]],
+])('a new consumer begins at %s', async (_, from, expected) => {
+  await publish('c', 1, 3);
+  const { seen, definition } = collector('new', 'c');
+  daemons.push(await startTailing(database.config, [{ ...definition, from }]));
+  await publish('c', 4, 4);
+  await until('the last arrives', () => seen.at(-1)?.payload === 4);
+  expect(payloads(seen)).toEqual(expected);
+});
+
+test('a new consumer that begins at an id gets that one first', async () => {
+  await publish('c', 1, 3);
+  const { rows } = await database.query('select max(id)::int as id from pgwatch.notification_log');
+  const { seen, definition } = collector('new', 'c');
+  daemons.push(await startTailing(database.config, [{ ...definition, from: rows[0].id }]));
+  expect(payloads(seen)).toEqual([3]);
+});
+
+test('handlers write with context.db', async () => {
+  await database.query('create table counter (n int)');
+  daemons.push(
+    await startTailing(database.config, [
+      {
+        id: 'c',
+        channels: ['c'],
+        handle: ({ payload }, { db }) => db.query('insert into counter values ($1)', [payload]),
+      },
+    ]),
+  );
+  await publish('c', 7, 7);
+  await until(
+    'the row is there',
+    async () => (await database.query('select from counter where n = 7')).rowCount === 1,
+  );
 });

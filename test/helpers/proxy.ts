@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+/** A TCP proxy before the server that can do what networks do. */
+export type Proxy = {
+  /** The server's connection string, by way of the proxy. */
+  url: string;
+  /** Swallows everything on the connections there are now, without closing them. New ones work. */
+  blackhole(): void;
+  /** Resets the connections there are now. */
+  reset(): void;
+  close(): Promise<void>;
+};
+
+export async function startProxy(serverUrl: string): Promise<Proxy> {
+  const target = new URL(serverUrl);
+  const pairs = new Set<{ client: Socket; server: Socket }>();
+  const listener = createServer((client) => {
+    const server = connect(Number(target.port), target.hostname);
+    const pair = { client, server };
+    pairs.add(pair);
+    client.pipe(server);
+    server.pipe(client);
+    for (const socket of [client, server]) {
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        client.destroy();
+        server.destroy();
+        pairs.delete(pair);
+      });
+    }
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const url = new URL(serverUrl);
+  url.hostname = '127.0.0.1';
+  url.port = String((listener.address() as AddressInfo).port);
+  return {
+    url: url.href,
+    blackhole() {
+      for (const { client, server } of pairs) {
+        client.unpipe(server);
+        server.unpipe(client);
+        // Read and thrown away, so that neither side feels the other's silence.
+        client.resume();
+        server.resume();
+      }
+    },
+    reset() {
+      for (const { client } of pairs) client.resetAndDestroy();
+    },
+    async close() {
+      for (const { client } of pairs) client.destroy();
+      listener.close();
+      await once(listener, 'close');
+    },
+  };
+}
