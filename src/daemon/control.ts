@@ -48,6 +48,11 @@ export class Control {
     return this.#lost.signal;
   }
 
+  /** True where the connection was given up because the other end had fallen silent. */
+  get isSilent(): boolean {
+    return this.lost.reason instanceof SilenceError;
+  }
+
   /** True once nothing can be done with it any more. */
   get isClosed(): boolean {
     return this.#isClosing || this.#lost.signal.aborted;
@@ -105,7 +110,7 @@ export class Control {
       try {
         // The deadline is ours: the kernel of a half-open connection's other end may go on answering.
         await withDeadline(this.#requirePrimary(), heartbeatDeadlineMs, () => {
-          return new Error(`the server did not answer within ${heartbeatDeadlineMs} ms`);
+          return new SilenceError(`the server did not answer within ${heartbeatDeadlineMs} ms`);
         });
       } catch (thrown) {
         this.#lose(toError(thrown));
@@ -142,5 +147,7 @@ export class Control {
     destroySocket(this.#client);
   }
 }
+
+class SilenceError extends Error {}
 
 const PROBE_MS_MAX = 3000;

@@ -45,6 +45,8 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
   options.onConnected();
   const ended = new AbortController();
   const alive = AbortSignal.any([signal, control.lost, ended.signal]);
+  // Queries on a dead network would never end by themselves.
+  control.lost.addEventListener('abort', () => control.isSilent && pool.reset(), { once: true });
   try {
     const rebasedId = await control.run((client) => prepare(options, client));
     const channels = [...new Set(consumers.flatMap((consumer) => consumer.channels))].sort();
@@ -80,8 +82,6 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
     throw control.lost.aborted ? control.lost.reason : thrown;
   } finally {
     ended.abort();
-    // What still runs on a dead network would never end by itself.
-    if (control.lost.aborted) pool.reset();
     await control.close();
   }
 }

@@ -1,0 +1,93 @@
+import { afterEach, expect, test } from 'vitest';
+import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+const daemons: TestDaemon[] = [];
+
+afterEach(async () => {
+  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
+  await database.query('truncate pgwatch.consumer_progress, pgwatch.notification_log');
+});
+
+function publish(n: number) {
+  return database.query(`select smart_notify('c', to_jsonb($1::int))`, [n]);
+}
+
+function collector() {
+  const seen: unknown[] = [];
+  return {
+    seen,
+    definition: {
+      id: 'c',
+      channels: ['c'],
+      handle: ({ payload }: { payload: unknown }) => void seen.push(payload),
+    },
+  };
+}
+
+const progress = async () =>
+  (await database.query('select owner, epoch::int from pgwatch.consumer_progress')).rows[0];
+
+test('a second daemon stands by and takes over when the first stops', async () => {
+  const [first, second] = [collector(), collector()];
+  const owner = await startTailing(database.config, [first.definition]);
+  const standby = startDaemon(database.config, [second.definition]);
+  daemons.push(standby);
+  await standby.transitions.for({ type: 'consumer_standby' });
+  await publish(1);
+  await until('the owner has it', () => first.seen.length === 1);
+  await owner.stop();
+  await standby.transitions.for({ type: 'consumer_owned', epoch: 2 });
+  await publish(2);
+  await until('the other has it', () => second.seen.length === 1);
+  expect([first.seen, second.seen]).toEqual([[1], [2]]);
+});
+
+test('a clean stop leaves no owner, and every takeover raises the epoch', async () => {
+  const { definition } = collector();
+  for (const epoch of [1, 2, 3]) {
+    const daemon = await startTailing(database.config, [definition]);
+    expect(await progress()).toMatchObject({
+      epoch,
+      owner: expect.stringContaining(`:${process.pid}`),
+    });
+    await daemon.stop();
+    expect(await progress()).toEqual({ epoch, owner: null });
+  }
+});
+
+test('a past owner saves nothing: its position is refused by the epoch', async () => {
+  const { seen, definition } = collector();
+  const daemon = await startTailing(database.config, [definition]);
+  daemons.push(daemon);
+  await publish(1);
+  await daemon.transitions.for({ type: 'position_saved' });
+  await database.query('update pgwatch.consumer_progress set epoch = epoch + 10');
+  const { rows: before } = await database.query('select done_id from pgwatch.consumer_progress');
+  await publish(2);
+  await daemon.transitions.for({ type: 'consumer_lost', epoch: 1 });
+  const { rows: after } = await database.query('select done_id from pgwatch.consumer_progress');
+  expect(after).toEqual(before);
+  // It stands by for the consumer again, becomes its owner, and hands on what was not settled.
+  await daemon.transitions.for({ type: 'consumer_owned', epoch: 12 });
+  await until('it is handed on again', () => seen.length === 3);
+  expect(seen).toEqual([1, 2, 2]);
+});
+
+test('one that holds its handler for long does not keep another process from its other consumers', async () => {
+  const other: unknown[] = [];
+  const daemon = startDaemon({ ...database.config, shutdownTimeoutMs: 50 }, [
+    { id: 'a', channels: ['c'], handle: () => new Promise(() => {}) },
+  ]);
+  await daemon.transitions.for({ type: 'consumer_owned', consumerId: 'a' });
+  await publish(1);
+  daemons.push(
+    await startTailing(database.config, [
+      { id: 'b', channels: ['c'], handle: ({ payload }) => void other.push(payload) },
+    ]),
+  );
+  expect(other).toEqual([1]);
+  await daemon.stop();
+});

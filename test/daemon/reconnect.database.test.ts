@@ -1,0 +1,124 @@
+import { afterEach, expect, test } from 'vitest';
+import { startEmbedded } from '../../src/database/embedded.ts';
+import type { Notification } from '../../src/log/notification.ts';
+import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { useIsolatedServer } from '../helpers/database.ts';
+import { startProxy } from '../helpers/proxy.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useIsolatedServer();
+const daemons: TestDaemon[] = [];
+const closing: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
+  await Promise.all(closing.splice(0).map((close) => close()));
+  await database.query('truncate pgwatch.consumer_progress, pgwatch.notification_log');
+});
+
+function publish(n: number) {
+  return database.query(`select smart_notify('c', to_jsonb($1::int))`, [n]);
+}
+
+/** Starts a daemon that collects what it is given, over the connection string given. */
+async function startCollecting(
+  url = database.url,
+  overrides: Partial<typeof database.config> = {},
+) {
+  const seen: Notification[] = [];
+  const daemon = await startTailing({ ...database.config, url, ...overrides }, [
+    { id: 'c', channels: ['c'], handle: (notification) => void seen.push(notification) },
+  ]);
+  daemons.push(daemon);
+  const arrived = (n: number) =>
+    until(`${n} arrives`, () => seen.some(({ payload }) => payload === n));
+  return { daemon, seen, arrived };
+}
+
+test.each(['pgwatch control', 'pgwatch'])(
+  'a terminated connection (%s) is replaced, and nothing is lost',
+  async (name) => {
+    const { seen, arrived } = await startCollecting();
+    for (let n = 1; n <= 20; n++) {
+      await publish(n);
+      if (n % 5 === 0) {
+        await database.query(
+          'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1',
+          [name],
+        );
+      }
+    }
+    await arrived(20);
+    expect(new Set(seen.map(({ payload }) => payload)).size).toBe(20);
+  },
+);
+
+test('what was published while the connection was gone is a replay', async () => {
+  const { daemon, seen, arrived } = await startCollecting();
+  await publish(1);
+  await arrived(1);
+  await database.query(`
+    begin;
+    lock table pgwatch.migration in access exclusive mode;
+    select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgwatch control';
+    select smart_notify('c', '2');
+    commit`);
+  await arrived(2);
+  await daemon.transitions.for({ type: 'tail_joined' }, 2);
+  await publish(3);
+  await arrived(3);
+  expect(seen.map(({ payload, isReplay }) => [payload, isReplay])).toEqual([
+    [1, false],
+    [2, true],
+    [3, false],
+  ]);
+});
+
+test('a half-open connection is noticed by its silence, and replaced', async () => {
+  const proxy = await startProxy(database.url);
+  closing.push(proxy.close);
+  const { daemon, arrived } = await startCollecting(proxy.url, {
+    heartbeatIntervalMs: 100,
+    heartbeatDeadlineMs: 200,
+  });
+  await publish(1);
+  await arrived(1);
+  proxy.blackhole();
+  const startedAt = performance.now();
+  await publish(2);
+  await arrived(2);
+  console.log(`half-open: recovered in ${Math.round(performance.now() - startedAt)} ms`);
+  expect(daemon.reports.join('')).toContain('did not answer within 200 ms');
+});
+
+test('a network that resets again and again costs no notification and no connection', async () => {
+  const proxy = await startProxy(database.url);
+  closing.push(proxy.close);
+  const { seen, arrived } = await startCollecting(proxy.url);
+  for (let n = 1; n <= 50; n++) {
+    await publish(n);
+    if (n % 5 === 0) proxy.reset();
+  }
+  await arrived(50);
+  expect(new Set(seen.map(({ payload }) => payload)).size).toBe(50);
+  const { rows } = await database.query(
+    `select count(*)::int from pg_stat_activity where application_name like 'pgwatch%'`,
+  );
+  expect(rows[0].count).toBeLessThanOrEqual(1 + database.config.poolSize);
+});
+
+test('a server that restarts is waited for', async () => {
+  const { daemon, arrived } = await startCollecting();
+  const { server } = database;
+  await server.stop();
+  await daemon.transitions.for({ type: 'disconnected' });
+  const restarted = await startEmbedded({
+    folder: server.folder,
+    port: Number(new URL(server.url).port),
+  });
+  database.server.stop = restarted.stop;
+  await publish(1);
+  await arrived(1);
+  await publish(2);
+  await arrived(2);
+});
