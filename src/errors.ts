@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'input_invalid'
   | 'migration_failed'
   | 'payload_invalid'
+  | 'permission_denied'
   | 'schema_missing'
   | 'schema_outdated'
   | 'schema_too_new'

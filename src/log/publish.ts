@@ -1,7 +1,7 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import { fromSqlError, SQLSTATE } from '../database/sqlstate.ts';
-import { errorCodeOf, PgwatchError } from '../errors.ts';
+import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { safeId } from './notification.ts';
 
 export type PublishOptions = {
@@ -20,7 +20,8 @@ export type NewNotification = PublishOptions & { channel: string; payload: unkno
  * @param payload anything that JSON can hold
  * @param options.apiSchema where smart_notify lives; default 'public'
  * @returns the notification's id
- * @throws PgwatchError channel_invalid, payload_invalid, event_id_taken
+ * @throws PgwatchError channel_invalid, payload_invalid, input_invalid, event_id_taken,
+ *   permission_denied, schema_missing
  */
 export async function notify(
   client: Queryable,
@@ -49,7 +50,7 @@ export async function notifyMany(
 
 /**
  * As notifyMany, for payloads that are JSON text already, which is stored with all its digits.
- * @throws as notify; PgwatchError schema_missing
+ * @throws as notify
  */
 export async function publishTexts(
   client: Queryable,
@@ -60,8 +61,8 @@ export async function publishTexts(
   const values = [
     notifications.map(({ channel }) => checkedChannel(channel)),
     notifications.map(({ json }) => json),
-    notifications.map(({ key }) => key ?? null),
-    notifications.map(({ eventId }) => eventId ?? null),
+    notifications.map(({ key }) => checkedKey(key ?? null)),
+    notifications.map(({ eventId }) => checkedEventId(eventId ?? null)),
   ];
   try {
     // The function is called in the order of the array: unnest returns it so, and nothing sorts.
@@ -77,8 +78,29 @@ export async function publishTexts(
 }
 
 function checkedChannel(channel: unknown): string {
-  if (typeof channel === 'string' && !channel.includes('\0')) return channel;
-  throw new PgwatchError('channel_invalid', 'A channel is a text of 1 to 63 bytes without NUL.');
+  if (isStorable(channel)) return channel;
+  throw new PgwatchError(
+    'channel_invalid',
+    `A channel is a text of 1 to 63 bytes without NUL, not ${JSON.stringify(channel)}.`,
+  );
+}
+
+function checkedKey(key: unknown): string | null {
+  if (key === null || isStorable(key)) return key;
+  throw new PgwatchError(
+    'input_invalid',
+    `A key is a text without NUL, not ${JSON.stringify(key)}.`,
+  );
+}
+
+function checkedEventId(eventId: unknown): string | null {
+  if (eventId === null || (typeof eventId === 'string' && UUID.test(eventId))) return eventId;
+  throw new PgwatchError('input_invalid', `An event id is a uuid, not ${JSON.stringify(eventId)}.`);
+}
+
+/** PostgreSQL's text holds no NUL, and half a surrogate pair would turn into another character. */
+function isStorable(value: unknown): value is string {
+  return typeof value === 'string' && !value.includes('\0') && value.isWellFormed();
 }
 
 /** The payload as JSON text that jsonb can hold. */
@@ -89,7 +111,7 @@ function toJson(payload: unknown): string {
   } catch (cause) {
     throw new PgwatchError(
       'payload_invalid',
-      `The payload is not JSON: ${(cause as Error).message}.`,
+      `The payload is not JSON: ${toError(cause).message.split('\n')[0]}.`,
       { cause },
     );
   }
@@ -111,12 +133,21 @@ function explain(thrown: unknown): Error {
       { cause: thrown },
     );
   }
+  if (code === SQLSTATE.insufficientPrivilege) {
+    return new PgwatchError(
+      'permission_denied',
+      'This role may not publish. Add it to roles: { publish: [ … ] } in the config and run "pgwatch migrate".',
+      { cause: thrown },
+    );
+  }
   const reason = PAYLOAD_FAULTS[code];
   if (!reason) return fromSqlError(thrown);
   return new PgwatchError('payload_invalid', `The payload cannot be stored: ${reason}.`, {
     cause: thrown,
   });
 }
+
+const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
 /** What JSON allows and jsonb does not. */
 const PAYLOAD_FAULTS: Record<string, string> = {

@@ -1,0 +1,29 @@
+import type { Client, Notification } from 'pg';
+import pg from 'pg';
+import type { TestDatabase } from './database.ts';
+
+/** A plain LISTEN client, as anybody's program would use one. */
+export type Listening = {
+  client: Client;
+  /** What it was sent. Its own transactions' NOTIFYs are here once their COMMIT has been answered. */
+  heard: Notification[];
+  /** The payloads, parsed, and the list emptied. */
+  take(): unknown[];
+};
+
+/** Connects and listens on the channels. */
+export async function listening(database: TestDatabase, ...channels: string[]): Promise<Listening> {
+  const client = await database.connect();
+  const heard: Notification[] = [];
+  client.on('notification', (notification) => heard.push(notification));
+  for (const channel of channels) await client.query(`listen ${pg.escapeIdentifier(channel)}`);
+  return {
+    client,
+    heard,
+    take: () => heard.splice(0).map(({ payload }) => parsed(payload ?? '')),
+  };
+}
+
+function parsed(text: string): unknown {
+  return text.startsWith('{') ? JSON.parse(text) : text;
+}

@@ -1,0 +1,91 @@
+import { randomUUID } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { notify, notifyMany } from '../../src/log/publish.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+
+async function countOf(eventId: string): Promise<number> {
+  const { rows } = await database.query(
+    'select count(*)::int as count from pgwatch.notification_log where event_id = $1',
+    [eventId],
+  );
+  return rows[0].count;
+}
+
+test('an event published again gets the id it has, and is written once', async () => {
+  const eventId = randomUUID();
+  const publish = () => notify(database.pool, 'orders', { total: 1 }, { eventId, key: 'order:1' });
+  const id = await publish();
+  expect(await publish()).toBe(id);
+  expect(await countOf(eventId)).toBe(1);
+});
+
+test('the order of members makes no other content', async () => {
+  const eventId = randomUUID();
+  const id = await notify(database.pool, 'orders', { a: 1, b: 2 }, { eventId });
+  expect(await notify(database.pool, 'orders', { b: 2, a: 1 }, { eventId })).toBe(id);
+});
+
+test.each([
+  ['payload', { channel: 'orders', payload: { total: 2 }, key: 'order:1' }],
+  ['channel', { channel: 'invoices', payload: { total: 1 }, key: 'order:1' }],
+  ['key', { channel: 'orders', payload: { total: 1 }, key: 'order:2' }],
+  ['key (none)', { channel: 'orders', payload: { total: 1 }, key: null }],
+])('an event id with another %s is refused: nothing is swallowed', async (_, other) => {
+  const eventId = randomUUID();
+  await notify(database.pool, 'orders', { total: 1 }, { eventId, key: 'order:1' });
+  await expect(notifyMany(database.pool, [{ ...other, eventId }])).rejects.toMatchObject({
+    code: 'event_id_taken',
+    message: `Event ${eventId} is already published, with another channel, key or payload.`,
+  });
+  expect(await countOf(eventId)).toBe(1);
+});
+
+test('an event of an aborted transaction can be published again', async () => {
+  const eventId = randomUUID();
+  const client = await database.connect();
+  await client.query('begin');
+  await notify(client, 'orders', 1, { eventId });
+  await client.query('rollback');
+  await notify(client, 'orders', 2, { eventId });
+  expect(await countOf(eventId)).toBe(1);
+});
+
+test('of many publishers of one event at once one writes it, and all get its id', async () => {
+  const eventId = randomUUID();
+  const publish = () => notify(database.pool, 'race', { n: 1 }, { eventId });
+  const ids = await Promise.all(Array.from({ length: 30 }, publish));
+  expect(new Set(ids).size).toBe(1);
+  expect(await countOf(eventId)).toBe(1);
+});
+
+test('a publisher waits for another that has not committed the same event yet', async () => {
+  const eventId = randomUUID();
+  const [first, second] = [await database.connect(), await database.connect()];
+  await first.query('begin');
+  const id = await notify(first, 'orders', 1, { eventId });
+  const waiting = notify(second, 'orders', 1, { eventId });
+  await until('the second publisher waits', async () => {
+    const { rows } = await database.query(
+      `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%smart_notify%'`,
+    );
+    return rows.length === 1 || 'nobody waits';
+  });
+  await first.query('commit');
+  expect(await waiting).toBe(id);
+});
+
+test('the same event twice in one call is written once', async () => {
+  const event = { channel: 'orders', payload: 1, eventId: randomUUID() };
+  const [first, second] = await notifyMany(database.pool, [event, event]);
+  expect(second).toBe(first);
+});
+
+test('an event id that is no uuid is refused as such', async () => {
+  await expect(notify(database.pool, 'orders', 1, { eventId: 'order-1' })).rejects.toMatchObject({
+    code: 'input_invalid',
+    message: 'An event id is a uuid, not "order-1".',
+  });
+});
