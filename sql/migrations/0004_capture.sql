@@ -72,6 +72,11 @@ begin
       tg_name, tg_table_schema, tg_table_name
     using errcode = 'PW003';
   end if;
+  if tg_nargs > 1 then
+    raise exception 'Trigger % on %.% has % arguments: notify_data_change takes one, the channel.',
+      tg_name, tg_table_schema, tg_table_name, tg_nargs
+    using errcode = 'PW003';
+  end if;
   if octet_length(channel_name) not between 1 and 63 then
     perform :"schema".channel_check(channel_name);
   end if;
