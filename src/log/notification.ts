@@ -55,7 +55,7 @@ export class Notification<Payload = unknown> {
   }
 
   get createdAt(): Date {
-    return new Date(Number(this.#row[2]) * 1000);
+    return new Date(microseconds(this.#row) / 1000);
   }
 
   /** The same at every delivery and unique for ever, unlike the id: deduplicate by this. */
@@ -118,10 +118,11 @@ export function safeId(text: string): number {
 }
 
 /** As the SQL function notification_event_id, which says why. */
-function derivedEventId([id, xid, createdAtEpoch]: LogRow): string {
-  // Below 2^53, so that rounding gives the very microsecond.
-  const microseconds = Math.round(Number(createdAtEpoch) * 1_000_000);
-  const hash = createHash('md5').update(`${id}:${xid}:${microseconds}`).digest('hex');
+function derivedEventId(row: LogRow): string {
+  const [id, xid] = row;
+  const hash = createHash('md5')
+    .update(`${id}:${xid}:${microseconds(row)}`)
+    .digest('hex');
   const hex = `${hash.slice(0, 12)}8${hash.slice(13, 16)}8${hash.slice(17)}`;
   return [
     hex.slice(0, 8),
@@ -130,6 +131,11 @@ function derivedEventId([id, xid, createdAtEpoch]: LogRow): string {
     hex.slice(16, 20),
     hex.slice(20),
   ].join('-');
+}
+
+/** When it was created. Below 2^53, so that rounding gives the very microsecond. */
+function microseconds([, , createdAtEpoch]: LogRow): number {
+  return Math.round(Number(createdAtEpoch) * 1_000_000);
 }
 
 function changeOf(row: LogRow): Change {

@@ -1,0 +1,41 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { parseJson } from '../src/json.ts';
+
+test.each([
+  ['9007199254740991', 2 ** 53 - 1],
+  ['9007199254740993', '9007199254740993'],
+  ['-9223372036854775808', '-9223372036854775808'],
+  ['10000000000000000000000', '10000000000000000000000'],
+  ['12345678901234567.8900', '12345678901234567.89'],
+  ['1.0000000000000000000', 1],
+  ['0.30000000000000004', 0.30000000000000004],
+  ['0.300000000000000041', '0.300000000000000041'],
+  [`0.${'0'.repeat(399)}1`, `0.${'0'.repeat(399)}1`],
+  ['-0.00000012345678901234566', -1.2345678901234566e-7],
+])('%s becomes %j: a number where that is exact, else a string', (text, expected) => {
+  expect(parseJson(text)).toBe(expected);
+  expect(parseJson(`{"a": [${text}]}`)).toEqual({ a: [expected] });
+});
+
+test('digits inside strings and names are left alone', () => {
+  const text = '{"9007199254740993": "9007199254740993.10"}';
+  expect(parseJson(text)).toEqual({ '9007199254740993': '9007199254740993.10' });
+});
+
+test('a member called __proto__ is a member, on the exact way too', () => {
+  for (const number of ['1', '9007199254740993']) {
+    const value = parseJson(`{"__proto__": {"x": ${number}}}`);
+    expect(Object.keys(value as object)).toEqual(['__proto__']);
+    expect(Object.getPrototypeOf(value)).toBe(Object.prototype);
+  }
+});
+
+test('what JavaScript wrote comes back, but for integers beyond 2^53', () => {
+  const value = fc.jsonValue().filter((json) => !/\d{16}|e\+/.test(JSON.stringify(json)));
+  fc.assert(
+    fc.property(value, (json) => {
+      expect(parseJson(JSON.stringify(json))).toEqual(JSON.parse(JSON.stringify(json)));
+    }),
+  );
+});
