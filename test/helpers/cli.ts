@@ -18,11 +18,7 @@ export type CliOptions = {
 export type CliResult = { exitCode: number | null; stdout: string; stderr: string };
 
 /** A running pgwatch. It is killed when the test that started it ends. */
-export type Cli = {
-  readonly pid: number;
-  /** What it has printed so far. */
-  readonly stdout: string;
-  readonly stderr: string;
+export type Cli = Readonly<Pick<CliResult, 'stdout' | 'stderr'>> & {
   /** Resolves once stdout or stderr holds it; rejects after a while, or where it ends without. */
   waitFor(expected: string | RegExp, timeoutMs?: number): Promise<void>;
   signal(name: NodeJS.Signals): void;
@@ -84,7 +80,6 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Cli
       check();
     });
   return {
-    pid: child.pid ?? 0,
     get stdout() {
       return output.stdout;
     },
