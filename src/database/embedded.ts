@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
-import { basename, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { PgwatchError } from '../errors.ts';
 import { sleep } from '../time.ts';
 import { connect, isTransient } from './connect.ts';
@@ -23,9 +23,19 @@ import {
   type ServerUser,
   serverUser,
 } from './embedded-binaries.ts';
+import {
+  type EmbeddedServer,
+  findRunning,
+  own,
+  PASSWORD,
+  STOP_MS_MAX,
+  serverUrl,
+} from './embedded-running.ts';
+
+export type { EmbeddedServer } from './embedded-running.ts';
 
 export type EmbeddedOptions = {
-  /** Holds data/, server.log and port; created where missing and kept. */
+  /** Holds data/, server.log and owner (who stops the server); created where missing and kept. */
   folder: string;
   /** Server settings, as in postgresql.conf. */
   settings?: Record<string, string>;
@@ -33,16 +43,6 @@ export type EmbeddedOptions = {
   packageName?: string;
   /** The port to prefer. Default 54329; where it is taken, a free one. */
   port?: number;
-};
-
-/** A PostgreSQL server of our own, on 127.0.0.1. */
-export type EmbeddedServer = {
-  url: string;
-  folder: string;
-  /** The postmaster's process id. */
-  pid: number;
-  /** Waits until the server has stopped. Does nothing for a server that was running before. */
-  stop(): Promise<void>;
 };
 
 /**
@@ -54,7 +54,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   const wanted = resolve(options.folder);
   const hash = createHash('sha256').update(wanted).digest('hex').slice(0, 12);
   const folder = reachable(wanted, user, `server-${hash}`);
-  const running = runningServer(folder);
+  const running = await findRunning(folder);
   if (running) return running;
 
   const binaries = reachableBinaries(findBinaries(options.packageName), user);
@@ -63,6 +63,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   const data = join(folder, 'data');
   if (!existsSync(data)) initialise(binaries, folder, user);
   const port = await freePort(options.port ?? 54_329);
+  own(folder);
   const child = spawnServer({ binaries, folder, port, user, settings: options.settings ?? {} });
   const url = serverUrl(port);
   await untilReady(child, url, folder);
@@ -150,22 +151,6 @@ async function stopServer(child: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
-/** The server whose postmaster.pid lies in the folder, if that process is alive. */
-function runningServer(folder: string): EmbeddedServer | undefined {
-  const file = join(folder, 'data', 'postmaster.pid');
-  if (!existsSync(file)) return undefined;
-  const lines = readFileSync(file, 'utf8').split('\n');
-  const [pid, port] = [Number(lines[0]), Number(lines[3])];
-  // A starting server has not written its state yet, and its pid may be another program's by now.
-  if (!isPostgres(pid) || lines[7]?.trim() !== 'ready') return undefined;
-  return { url: serverUrl(port), folder, pid, stop: async () => {} };
-}
-
-function isPostgres(pid: number): boolean {
-  const result = spawnSync('ps', ['-o', 'comm=', '-p', String(pid)], { encoding: 'utf8' });
-  return result.status === 0 && basename(result.stdout.trim()).startsWith('postgres');
-}
-
 async function freePort(preferred: number): Promise<number> {
   for (const candidate of [preferred, 0]) {
     const server = createServer();
@@ -183,12 +168,5 @@ async function freePort(preferred: number): Promise<number> {
   throw new PgwatchError('embedded_failed', 'There is no free port on 127.0.0.1.');
 }
 
-function serverUrl(port: number): string {
-  return `postgres://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`;
-}
-
-/** No secret: the server listens on 127.0.0.1 only and holds what development puts there. */
-const PASSWORD = 'pgwatch';
 const INITDB_FLAGS = ['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', '--no-sync'];
 const START_MS_MAX = 60_000;
-const STOP_MS_MAX = 20_000;
