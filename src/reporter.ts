@@ -63,6 +63,14 @@ export class Reporter {
     this.#stream.write(`\r\u001b[2K${line}`);
   }
 
+  /** Writes a line of data to stdout as it is, above the status line where both are one terminal. */
+  data(line: string): void {
+    const status = this.#statusLine;
+    if (status) this.#stream.write('\r\u001b[2K');
+    process.stdout.write(`${line}\n`);
+    if (status) this.#stream.write(status);
+  }
+
   #report(level: Level, message: string, fields: Fields): void {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(this.#level)) return;
     const text =

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Config } from '../config/define.ts';
 import { withConnection } from '../database/connect.ts';
@@ -11,12 +12,15 @@ export async function withEmbedded(
   reporter: Reporter,
   work: (config: Config) => Promise<void>,
 ): Promise<void> {
-  const server = await startEmbedded({ folder: resolve('.pgwatch') });
+  const folder = resolve('.pgwatch');
+  const isNew = !existsSync(folder);
+  reporter.info(`${isNew ? 'Setting up' : 'Starting'} a PostgreSQL server in ${folder} …`);
+  const server = await startEmbedded({ folder });
   try {
     const complete: Config = { ...config, url: server.url, directUrl: null };
     await withConnection(complete, (client) => migrateUp(client, complete));
     reporter.info(
-      `PostgreSQL is running in ${server.folder}. Connect with:\n\n    psql ${server.url}\n`,
+      `It is running${server.folder === folder ? '' : ` in ${server.folder}`}. Connect with:\n\n    psql ${server.url}\n`,
     );
     await work(complete);
   } finally {

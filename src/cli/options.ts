@@ -13,11 +13,17 @@ export type CommonOptions = {
 
 /** Adds the options of CommonOptions to a command. */
 export function addCommonOptions(command: Command): Command {
-  return command
-    .option(
+  return addLocalOptions(
+    command.option(
       '--database-url <url>',
       'connection string (default: DATABASE_URL, else PGHOST and so on)',
-    )
+    ),
+  );
+}
+
+/** The same for a command that has a database of its own. */
+export function addLocalOptions(command: Command): Command {
+  return command
     .option(
       '--config <file>',
       'config file (default: pgwatch.config.ts and the like, if there is one)',

@@ -1,0 +1,16 @@
+import type { Queryable } from '../database/connect.ts';
+import { qualified } from '../database/names.ts';
+
+/** How many notifications of the channels lie in the log above an id. */
+export async function countNotifications(
+  client: Queryable,
+  schema: string,
+  range: { afterId: number; channels: readonly string[] },
+): Promise<number> {
+  const { rows } = await client.query(
+    `select count(*)::float8 as count from ${qualified(schema, 'notification_log')}
+     where id > $1 and channel = any($2::text[])`,
+    [range.afterId, range.channels],
+  );
+  return (rows[0] as { count: number }).count;
+}
