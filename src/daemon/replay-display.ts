@@ -36,7 +36,8 @@ export class ReplayDisplay {
   #finish(consumerId: string, count: number): void {
     const startedAt = this.#startedAt.get(consumerId);
     this.#startedAt.delete(consumerId);
-    this.#show();
+    // Elsewhere the line below says it, and the other replays have their turn by the clock.
+    if (this.#reporter.isInteractive) this.#show();
     const took = startedAt === undefined ? 0 : performance.now() - startedAt;
     this.#reporter.info(
       count === 0
