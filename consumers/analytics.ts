@@ -1,0 +1,50 @@
+import { defineConsumer } from 'pgwatch';
+
+/** Two tables of its own: what was counted, and the counts. */
+const TABLES = `
+  create table if not exists analytics_seen (event_id uuid primary key);
+  create table if not exists analytics_daily (
+    day date, channel text, count bigint not null, primary key (day, channel))`;
+
+/**
+ * A notification may come twice, and must not be counted twice. So what was seen is written down in the
+ * same statement as the counts: both happen or neither, and only what was new is counted.
+ */
+const COUNT = `
+  with fresh as (
+    insert into analytics_seen (event_id)
+    select event_id from unnest($1::uuid[]) as event_id
+    on conflict do nothing
+    returning event_id
+  )
+  insert into analytics_daily as daily (day, channel, count)
+  select n.created_at::date, n.channel, count(*)
+  from fresh
+  join unnest($1::uuid[], $2::timestamptz[], $3::text[]) as n (event_id, created_at, channel)
+    using (event_id)
+  group by 1, 2
+  order by 1, 2
+  on conflict (day, channel) do update set count = daily.count + excluded.count`;
+
+let hasTables = false;
+let counted = 0;
+
+/** Counts notifications by day and channel: select * from analytics_daily. */
+export default defineConsumer({
+  id: 'analytics',
+  channels: ['data_change', 'orders', 'reports'],
+  batchSize: 200,
+  // Many at once: one statement for a whole page makes a long replay short.
+  async handleBatch(notifications, { db, reporter }) {
+    if (!hasTables) await db.query(TABLES);
+    hasTables = true;
+    await db.query(COUNT, [
+      notifications.map(({ eventId }) => eventId),
+      notifications.map(({ createdAt }) => createdAt),
+      notifications.map(({ channel }) => channel),
+    ]);
+    const before = counted;
+    counted += notifications.length;
+    if (Math.floor(counted / 50) > Math.floor(before / 50)) reporter.info(`${counted} counted.`);
+  },
+});

@@ -1,0 +1,27 @@
+import { defineConsumer } from 'pgwatch';
+
+const url = process.env.WEBHOOK_URL ?? 'http://127.0.0.1:54330/webhook';
+let sent = 0;
+
+/** Hands every notification of the channel "orders" to another system, in order. */
+export default defineConsumer({
+  id: 'webhook',
+  channels: ['orders'],
+  async handle(notification, { signal, reporter }) {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        // At least once: should this come twice, the receiver knows it by this id.
+        'idempotency-key': notification.eventId,
+      },
+      body: JSON.stringify(notification),
+      // A receiver that never answers must not hold the consumer for ever, nor the shutdown.
+      signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]),
+    });
+    // Throwing is how a handler says "again, later": nothing is lost while the receiver is down.
+    if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+    sent += 1;
+    if (sent === 1 || sent % 20 === 0) reporter.info(`${sent} posted to ${url}.`);
+  },
+});

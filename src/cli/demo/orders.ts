@@ -1,0 +1,53 @@
+import type { Queryable } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
+
+/** Creates the demo's table, with a trigger written by hand as anybody would write it. */
+export async function createOrders(client: Queryable, apiSchema: string): Promise<void> {
+  await client.query(`
+    create schema if not exists demo;
+    create table if not exists demo.orders (
+      id bigint generated always as identity primary key,
+      item text not null,
+      buyer text not null,
+      status text not null default 'new'
+    );
+    create or replace trigger orders_changed
+      after insert or update or delete on demo.orders
+      for each row execute function ${qualified(apiSchema, 'notify_data_change')}();`);
+}
+
+/** Places an order and returns its id. */
+export async function insertOrder(client: Queryable): Promise<number> {
+  const { rows } = await client.query(
+    'insert into demo.orders (item, buyer) values ($1, $2) returning id::integer',
+    [oneOf(ITEMS), oneOf(BUYERS)],
+  );
+  return (rows[0] as { id: number }).id;
+}
+
+/** Moves an open order on: new, paid, shipped. Undefined where none is open. */
+export async function advanceOrder(client: Queryable): Promise<number | undefined> {
+  const { rows } = await client.query(
+    `update demo.orders
+     set status = case status when 'new' then 'paid' else 'shipped' end
+     where id = (select id from demo.orders where status <> 'shipped' order by random() limit 1)
+     returning id::integer`,
+  );
+  return (rows[0] as { id: number } | undefined)?.id;
+}
+
+/** Deletes the oldest shipped order where there are more than a few. */
+export async function deleteOrder(client: Queryable): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `delete from demo.orders
+     where id = (select id from demo.orders where status = 'shipped' order by id desc offset 5 limit 1)`,
+  );
+  return rowCount === 1;
+}
+
+function oneOf(values: readonly string[]): string {
+  return values[Math.floor(Math.random() * values.length)] ?? '';
+}
+
+const BUYERS = ['Ada', 'Grace', 'Edsger', 'Barbara', 'Donald', 'Radia', 'Leslie', 'Frances'];
+const ITEMS = ['espresso', 'green tea', 'croissant', 'lemonade', 'bagel', 'cocoa', 'apple pie'];
