@@ -41,7 +41,10 @@ export type UserConfig = {
   maxBatchSize?: number;
   /** How many bytes of notifications are read at once, about; a larger one comes alone. Default '4MB'. */
   maxBatchBytes?: ByteSize;
-  /** How many connections the pool holds at most, besides the control connection. Default 10. */
+  /**
+   * How many connections there are at most, besides the control connection: up to 4 read the log, the
+   * others are what handlers write with. Default 10.
+   */
   poolSize?: number;
   /** How long running handlers may take to finish at shutdown. Default '30s'. */
   shutdownTimeout?: Duration;

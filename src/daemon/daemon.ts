@@ -24,7 +24,10 @@ export type DaemonOptions = {
 /** Runs consumers: session after session, for as long as it is let. */
 export class Daemon {
   readonly #options: Required<DaemonOptions>;
-  readonly #pool: Pool;
+  /** Reads the log and saves positions; its settings suit nothing else. */
+  readonly #logPool: Pool;
+  /** What handlers write with. */
+  readonly #handlerPool: Pool;
   readonly #saver: PositionSaver;
   readonly #running: OwnershipOptions['running'] = new Map();
   readonly #skipping: Set<string>;
@@ -36,12 +39,12 @@ export class Daemon {
     const { config, reporter } = options;
     this.#options = { readPage: pageReader(config.schema), skipPlayback: false, ...options };
     this.#skipping = new Set(options.skipPlayback ? options.consumers.map(({ id }) => id) : []);
-    this.#pool = new Pool({
-      url: config.url,
-      size: config.poolSize,
-      onError: (error) => reporter.debug(`A pooled connection failed: ${error.message}`),
-    });
-    this.#saver = new PositionSaver(this.#pool, config.schema, reporter);
+    const onError = (error: Error) =>
+      reporter.debug(`A pooled connection failed: ${error.message}`);
+    const logSize = Math.min(LOG_CONNECTIONS_MAX, Math.floor(config.poolSize / 2));
+    this.#logPool = new Pool({ url: config.url, size: logSize, settings: LOG_SETTINGS, onError });
+    this.#handlerPool = new Pool({ url: config.url, size: config.poolSize - logSize, onError });
+    this.#saver = new PositionSaver(this.#logPool, config.schema, reporter);
   }
 
   /**
@@ -73,7 +76,8 @@ export class Daemon {
             reporter,
             readPage,
             mode,
-            pool: this.#pool,
+            pool: this.#logPool,
+            handlerPool: this.#handlerPool,
             saver: this.#saver,
             running: this.#running,
             skipping: this.#skipping,
@@ -95,7 +99,7 @@ export class Daemon {
       signal.removeEventListener('abort', onStop);
       await this.#untilIdle();
       await this.#saver.flush();
-      await this.#pool.close();
+      await Promise.all([this.#logPool.close(), this.#handlerPool.close()]);
     }
   }
 
@@ -133,7 +137,7 @@ export class Daemon {
 
   #contextFor(consumer: Consumer): ConsumerContext {
     const { reporter } = this.#options;
-    const { pool } = this.#pool;
+    const { pool } = this.#handlerPool;
     const fields = { consumer: consumer.id };
     return {
       consumerId: consumer.id,
@@ -158,5 +162,11 @@ export class Daemon {
   }
 }
 
+/**
+ * The log's statements are made for generic plans over its indexes: planning them anew would cost more
+ * than running them, and statistics of a partition made today say nothing of it an hour later.
+ */
+const LOG_SETTINGS = { plan_cache_mode: 'force_generic_plan', enable_seqscan: 'off', jit: 'off' };
+const LOG_CONNECTIONS_MAX = 4;
 const STABLE_MS = 10_000;
 const RECONNECT_MS_MAX = 30_000;

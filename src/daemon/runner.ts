@@ -5,6 +5,7 @@ import type { Pool } from '../database/connect.ts';
 import { Notification, safeId } from '../log/notification.ts';
 import { type Page, positionAt, type ReadPage } from '../log/page.ts';
 import { learnXid, type Position, reachedId, type Xid } from '../log/position.ts';
+import { isReplayable, replayPages } from '../log/replay.ts';
 import type { Reporter } from '../reporter.ts';
 import { publishTransition } from '../transitions.ts';
 import type { PositionOwner, PositionSaver } from './position-saver.ts';
@@ -15,6 +16,7 @@ export type RunnerOptions = {
   config: Config;
   consumer: Consumer;
   context: ConsumerContext;
+  /** Reads the log and saves positions. */
   pool: Pool;
   readPage: ReadPage;
   rebasedId: number;
@@ -116,15 +118,25 @@ export class ConsumerRunner implements PositionOwner {
 
   /** Reads and works page after page until the window closes. */
   async #readWindow(stop: AbortSignal): Promise<void> {
-    let reading = this.#read(this.#position);
     for (let hasMore = true; hasMore && !stop.aborted; ) {
-      const page = await reading;
-      hasMore = page.hasMore;
-      if (hasMore) {
-        // The next page is read while this one is worked; its failure is met when it is awaited.
-        reading = this.#read(page.after);
-        reading.catch(() => {});
+      const { pool, config, consumer, rebasedId } = this.#options;
+      const limit = { rows: config.maxBatchSize, bytes: config.maxBatchBytes };
+      if (isReplayable(this.#position, limit.rows)) {
+        const options = {
+          pool,
+          schema: config.schema,
+          channels: consumer.channels,
+          limit,
+          rebasedId,
+        };
+        for await (const page of replayPages(options, this.#position)) {
+          await this.#work(page, stop);
+          if (stop.aborted) return;
+        }
+        return;
       }
+      const page = await this.#read(this.#position);
+      hasMore = page.hasMore;
       await this.#work(page, stop);
     }
   }

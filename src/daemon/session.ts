@@ -20,7 +20,9 @@ import { Tail } from './tail.ts';
 export type SessionOptions = {
   config: Config;
   consumers: readonly Consumer[];
+  /** Reads the log. */
   pool: Pool;
+  handlerPool: Pool;
   saver: PositionSaver;
   reporter: Reporter;
   readPage: ReadPage;
@@ -46,7 +48,11 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
   const ended = new AbortController();
   const alive = AbortSignal.any([signal, control.lost, ended.signal]);
   // Queries on a dead network would never end by themselves.
-  control.lost.addEventListener('abort', () => control.isSilent && pool.reset(), { once: true });
+  control.lost.addEventListener('abort', () => {
+    if (!control.isSilent) return;
+    pool.reset();
+    options.handlerPool.reset();
+  });
   try {
     const rebasedId = await control.run((client) => prepare(options, client));
     const channels = [...new Set(consumers.flatMap((consumer) => consumer.channels))].sort();

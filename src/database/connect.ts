@@ -9,6 +9,15 @@ export type ConnectOptions = {
   applicationName?: string;
 };
 
+export type PoolOptions = ConnectOptions & {
+  /** How many connections at most. */
+  size: number;
+  /** Server settings of its connections. */
+  settings?: Record<string, string>;
+  /** Told of errors on idle connections. */
+  onError?: (error: Error) => void;
+};
+
 /** Whatever can run a query: a client, a pool, a client borrowed from a pool. */
 export type Queryable = Pick<pg.ClientBase, 'query'> | Pick<pg.Pool, 'query'>;
 
@@ -20,8 +29,16 @@ export class Pool {
   readonly pool: pg.Pool;
   readonly #clients = new Set<pg.PoolClient>();
 
-  constructor(options: ConnectOptions & { size: number; onError?: (error: Error) => void }) {
-    this.pool = new pg.Pool({ ...clientOptions(options), max: options.size });
+  constructor(options: PoolOptions) {
+    const settings = Object.entries(options.settings ?? {})
+      .map(([name, value]) => `set ${name} = ${pg.escapeLiteral(value)};`)
+      .join(' ');
+    this.pool = new pg.Pool({
+      ...clientOptions(options),
+      max: options.size,
+      // After connecting, because poolers refuse such settings at the start.
+      onConnect: async (client: pg.ClientBase) => void (settings && (await client.query(settings))),
+    });
     const onError = options.onError ?? (() => {});
     this.pool.on('error', onError);
     this.pool.on('connect', (client) => {

@@ -4,56 +4,99 @@ import { qualified } from '../database/names.ts';
  * The statement that reads a page: what is visible now, or in an open window, and not settled yet.
  * Rows and snapshot come from one statement: between two, commits fall into a hole and are lost.
  *
- * What a position has not settled lies in three places, each found through an index and in order of
- * id: transactions that were running when its snapshot S was taken and are in its list; those newer
- * than every transaction that had ended by then, which are in no list; and ids above H. The first two
- * are the late commits.
+ * What a position has not settled lies in three places, each found through an index: transactions that
+ * were running when its snapshot S was taken and are in its list; those newer than every transaction
+ * that had ended by then, which are in no list; and ids above H. The first two are the late commits.
  *
  * Parameters: 1 S, 2 H, 3 N or null, 4 T or null, 5 the window's end, 6 p (0 without a window),
  * 7 channels, 8 rows at most, 9 bytes at most, 10 the id up to which rows count as visible to all.
  */
 export function pageSql(schema: string): string {
   const log = qualified(schema, 'notification_log');
-  const inWindow = `($4::pg_snapshot is null
-      or (id <= $5::bigint and (id <= $10::bigint or pg_visible_in_snapshot(xid, $4::pg_snapshot))))`;
   // One row in 64 of other channels comes along, so that a page full of those moves the position too:
   // that bounds the rows scanned as well as the rows returned.
-  const isWanted = '(channel = any($7::text[]) or id % 64 = 0)';
-  const late = `$6::bigint < $2::bigint and id > greatest($6::bigint, $10::bigint) and id <= $2::bigint and ${isWanted} and ${inWindow}`;
+  const isWanted = `(channel = any($7::text[]) or id % 64 = 0)
+      and ($4::pg_snapshot is null
+        or (id <= $5::bigint and (id <= $10::bigint or pg_visible_in_snapshot(xid, $4::pg_snapshot))))`;
   return `
 with seen as materialized (
   select * from (
     (select row.*
       from unnest(array(select pg_snapshot_xip($1::pg_snapshot))) as running (xid)
       cross join lateral (
-        select ${ROW} from ${log} where xid = running.xid and ${late} order by id limit $8::bigint
+        select ${ROW} from ${log}
+        where $6::bigint < $2::bigint and xid = running.xid
+          and id > greatest($6::bigint, $10::bigint) and id <= $2::bigint
+          and ${isWanted}
+        order by id limit $8::bigint
       ) as row
       order by id limit $8::bigint)
     union all
-    (select ${ROW} from ${log}
-      where xid >= pg_snapshot_xmax($1::pg_snapshot) and ($3::xid8 is null or xid < $3::xid8) and ${late}
+    (select * from (
+        select ${ROW} from ${log}
+        where $6::bigint < $2::bigint
+          and xid >= pg_snapshot_xmax($1::pg_snapshot) and xid < coalesce($3::xid8, '${XID_MAX}')
+          and id + 0 > greatest($6::bigint, $10::bigint) and id + 0 <= $2::bigint
+          and ${isWanted}
+        /* offset 0 and id + 0: only the index on xid is of use, these are few rows among many ids. */
+        offset 0
+      ) as newer
       order by id limit $8::bigint)
     union all
     (select ${ROW} from ${log}
-      where id > greatest($2::bigint, $6::bigint) and ${isWanted} and ${inWindow}
+      where id > greatest($2::bigint, $6::bigint)
+        and ${isWanted}
       order by id limit $8::bigint)
   ) as found
   order by id limit $8::bigint
 ),
-sized as (
-  select *, sum(bytes) over (order by id rows unbounded preceding) - bytes as bytes_before from seen
+total as (
+  select count(*) as rows, count(*) = $8::bigint or sum(bytes) >= $9::bigint as is_full from seen
 )
 select
-  (select count(*) from seen) as id, null as xid, null as created_at, null as channel, null as key,
-  null as payload, null as action, null as relation, null as old_row, null as new_row,
-  null as metadata, null as event_id,
+  rows as id, null as xid, null as created_at, null as channel, null as key, null as payload,
+  null as action, null as relation, null as old_row, null as new_row, null as metadata,
+  null as event_id,
   coalesce($4::pg_snapshot, pg_current_snapshot())::text as snapshot,
-  coalesce($5::bigint, case when
-    (select count(*) from seen) = $8::bigint or exists (select from sized where bytes_before >= $9::bigint)
-    then (select max(id) from ${log}) end) as window_end
+  coalesce($5::bigint, case when is_full then (select max(id) from ${log}) end) as window_end
+from total
 union all
-select ${COLUMNS.join(', ')}, null, null from sized where bytes_before < $9::bigint`;
+select ${COLUMNS.join(', ')}, null, null
+from (
+  select *, sum(bytes) over (order by id rows unbounded preceding) - bytes as bytes_before from seen
+) as sized
+where bytes_before < $9::bigint`;
 }
+
+/**
+ * The statement that streams the new part of an open window, for a cursor. A large row comes without its
+ * content, which is fetched when its turn comes, so that a chunk of rows has a bounded size.
+ *
+ * Parameters: 1 the id to begin after, 2 the window's end, 3 channels, 4 T, 5 as 10 above.
+ */
+export function replaySql(schema: string): string {
+  const content = (column: string) =>
+    `case when bytes <= ${CONTENT_BYTES_MAX} then ${column} end as ${column}`;
+  return `
+select id, xid, created_at, channel, key, ${content('payload')}, action, relation,
+  ${content('old_row')}, ${content('new_row')}, metadata, event_id, bytes
+from (
+  select ${ROW} from ${qualified(schema, 'notification_log')}
+  where id > $1::bigint and id <= $2::bigint
+    and (channel = any($3::text[]) or id % 64 = 0)
+    and (id <= $5::bigint or pg_visible_in_snapshot(xid, $4::pg_snapshot))
+) as row
+order by id`;
+}
+
+/** The statement that fetches the content of rows. Parameters: 1 their ids, 2 their xids. */
+export function contentSql(schema: string): string {
+  return `select id, payload, old_row, new_row from ${qualified(schema, 'notification_log')}
+    where id = any($1::bigint[]) and xid = any($2::xid8[])`;
+}
+
+/** What a replayed row may bring along. 500 of these are what a chunk holds at most. */
+export const CONTENT_BYTES_MAX = 65_536;
 
 /** The columns of a LogRow. */
 const COLUMNS = [
@@ -71,12 +114,16 @@ const COLUMNS = [
   'event_id',
 ] as const;
 
+/** The highest xid8. */
+const XID_MAX = '18446744073709551615';
+
 // A compressed value counts sixteenfold: its true size would have to be unpacked to be known.
-const CONTENT = ['payload', 'old_row', 'new_row'];
-const BYTES = CONTENT.map(
+const BYTES = ['payload', 'old_row', 'new_row'].map(
   (column) =>
-    `coalesce(pg_column_size(${column})::bigint * case when pg_column_compression(${column}) is null then 1 else 16 end, 0)`,
-).join(' + ');
+    `coalesce(pg_column_size(${column})::bigint
+          * case when pg_column_compression(${column}) is null then 1 else 16 end, 0)`,
+);
 
 const ROW = `id, xid, date_part('epoch', created_at) as created_at, channel,
-        key, payload, action, relation, old_row, new_row, metadata, event_id, 100 + ${BYTES} as bytes`;
+        key, payload, action, relation, old_row, new_row, metadata, event_id,
+          (least(100 + ${BYTES.join(' + ')}, 1073741824))::integer as bytes`;

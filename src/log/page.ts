@@ -102,7 +102,8 @@ function toPage(raw: RawRow[], { position, channels, limit }: PageRequest): Page
   };
 }
 
-function contentLength(rows: readonly LogRow[]): number {
+/** The length of the rows' content, in characters. */
+export function contentLength(rows: readonly LogRow[]): number {
   let length = 0;
   for (const [, , , , , payload, , , oldRow, newRow] of rows) {
     length += (payload?.length ?? 0) + (oldRow?.length ?? 0) + (newRow?.length ?? 0);
@@ -113,4 +114,7 @@ function contentLength(rows: readonly LogRow[]): number {
 /** A LogRow, then snapshot and window_end, which only the first row has. */
 type RawRow = (string | null)[];
 
-const AS_TEXT: CustomTypesConfig = { getTypeParser: () => (value: unknown) => value } as never;
+/** Values as PostgreSQL writes them. */
+export const AS_TEXT: CustomTypesConfig = {
+  getTypeParser: () => (value: unknown) => value,
+} as never;

@@ -2,36 +2,34 @@ import { type Page, pageReader, type ReadPage } from '../../src/log/page.ts';
 import { pageSql } from '../../src/log/page-sql.ts';
 import { closeWindow, type Position, type Snapshot, type Xid } from '../../src/log/position.ts';
 
+/** Leaves out what was running when the snapshot was taken, and is in its list. */
+const RUNNING: [string, string] = ['xid = running.xid', 'false'];
+/** Leaves out what was newer than all that had ended, and is in no list. */
+const NEWER: [string, string] = [
+  'and xid >= pg_snapshot_xmax($1',
+  'and false and xid >= pg_snapshot_xmax($1',
+];
+
 /** Readers with a fault that looks harmless. A test that lets one pass does not test anything. */
 export const WRONG_READERS: Record<string, ReadPage> = {
-  'id > cursor': textReader((sql) => cursorOnly(sql)),
-  'id > cursor and xid < xmin': textReader((sql) =>
-    cursorOnly(sql).replaceAll(
-      'where id > greatest',
-      'where xid < pg_snapshot_xmin(pg_current_snapshot()) and id > greatest',
-    ),
-  ),
+  'id > cursor': textReader(RUNNING, NEWER),
+  'id > cursor and xid < xmin': textReader(RUNNING, NEWER, [
+    'id > greatest($2',
+    'xid < pg_snapshot_xmin(pg_current_snapshot()) and id > greatest($2',
+  ]),
   'rows and snapshot in two statements': twoStatements,
-  'no late rows above xmax': textReader((sql) =>
-    sql.replace('where xid >= pg_snapshot_xmax', 'where false and xid >= pg_snapshot_xmax'),
-  ),
+  'no late rows above xmax': textReader(NEWER),
   'a done_xid that is too low': (client, request) =>
     pageReader('pgwatch')(client, { ...request, position: withLowXid(request.position) }),
 };
 
-function textReader(change: (sql: string) => string): ReadPage {
-  const right = pageSql('pgwatch');
-  const wrong = change(right);
-  if (wrong === right)
-    throw new Error('The change did not apply: the statement looks different now.');
-  return pageReader('pgwatch', wrong);
-}
-
-/** Leaves both kinds of late rows out: what remains compares ids. */
-function cursorOnly(sql: string): string {
-  return sql
-    .replace('where xid = running.xid', 'where false and xid = running.xid')
-    .replace('where xid >= pg_snapshot_xmax', 'where false and xid >= pg_snapshot_xmax');
+/** The statement with changes, each a text and what stands in its place. */
+function textReader(...changes: [string, string][]): ReadPage {
+  const text = changes.reduce((sql, [right, wrong]) => {
+    if (!sql.includes(right)) throw new Error(`The statement no longer has "${right}".`);
+    return sql.replace(right, wrong);
+  }, pageSql('pgwatch'));
+  return pageReader('pgwatch', text);
 }
 
 async function twoStatements(...[client, request]: Parameters<ReadPage>): Promise<Page> {

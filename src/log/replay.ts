@@ -1,0 +1,187 @@
+import type { PoolClient } from 'pg';
+import Cursor from 'pg-cursor';
+import type { Pool } from '../database/connect.ts';
+import { type LogRow, safeId } from './notification.ts';
+import { AS_TEXT, contentLength, type Page } from './page.ts';
+import { CONTENT_BYTES_MAX, contentSql, replaySql } from './page-sql.ts';
+import { closeWindow, type Position, type Window } from './position.ts';
+
+export type ReplayOptions = {
+  pool: Pool;
+  schema: string;
+  channels: readonly string[];
+  limit: { rows: number; bytes: number };
+  rebasedId: number;
+};
+
+/** True where only new rows are left of an open window, and enough of them to stream. */
+export function isReplayable({ window, doneId }: Position, rows: number): boolean {
+  return window !== null && window.id >= doneId && window.endId - window.id > 2 * rows;
+}
+
+/**
+ * Streams the rest of an open window in pages, over a cursor: two to three times as fast as asking for
+ * each page, because the statement starts only once. The cursor is kept open a few seconds at most: its
+ * snapshot holds the cluster's horizon back, by which vacuum everywhere would suffer.
+ * @param position where isReplayable
+ */
+export async function* replayPages(
+  options: ReplayOptions,
+  position: Position,
+): AsyncGenerator<Page, void> {
+  const window = position.window as Window;
+  const cursor = new ReplayCursor(options, window);
+  try {
+    let reading = cursor.read(window.id);
+    let before = position;
+    for (let hasMore = true; hasMore; ) {
+      const rows = await reading;
+      hasMore = rows.length === options.limit.rows;
+      const lastId = idOf(rows.at(-1)) ?? window.id;
+      if (hasMore) {
+        // The next chunk is read while this one is worked; its failure is met when it is awaited.
+        reading = cursor.read(lastId);
+        reading.catch(() => {});
+      }
+      for (const part of partsOf(rows, options.limit.bytes)) {
+        const isLast = !hasMore && part.at(-1) === rows.at(-1);
+        const page = await toPage(options, part, { before, window, isLast });
+        before = page.after;
+        yield page;
+      }
+    }
+  } finally {
+    await cursor.close();
+  }
+}
+
+/** Rows of the window, in order of id. Opens and closes the database's cursor as needed. */
+class ReplayCursor {
+  readonly #options: ReplayOptions;
+  readonly #window: Window;
+  #open: { client: PoolClient; cursor: Cursor<ReplayRow>; openedAt: number } | undefined;
+  #reading: Promise<ReplayRow[]> = Promise.resolve([]);
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ReplayOptions, window: Window) {
+    this.#options = options;
+    this.#window = window;
+  }
+
+  /** The next rows; always the last id of the rows before, or where to begin. */
+  read(afterId: number): Promise<ReplayRow[]> {
+    this.#reading = this.#reading.then(() => this.#readOn(afterId));
+    return this.#reading;
+  }
+
+  async close(): Promise<void> {
+    await this.#reading.catch(() => {});
+    await this.#closeCursor();
+  }
+
+  async #readOn(afterId: number): Promise<ReplayRow[]> {
+    this.#open ??= await this.#openCursor(afterId);
+    const rows = await this.#open.cursor.read(this.#options.limit.rows);
+    const hasEnded = rows.length < this.#options.limit.rows;
+    if (hasEnded || performance.now() - this.#open.openedAt > OPEN_MS_MAX)
+      await this.#closeCursor();
+    return rows;
+  }
+
+  async #openCursor(afterId: number) {
+    const { pool, schema, channels, rebasedId } = this.#options;
+    const { endId, snapshot } = this.#window;
+    const client = await pool.pool.connect();
+    const values = [afterId, endId, channels, snapshot, rebasedId];
+    const config = { rowMode: 'array' as const, types: AS_TEXT };
+    const cursor = client.query(new Cursor<ReplayRow>(replaySql(schema), values, config));
+    // Closed by the clock too: a slow handler may not ask for the next rows for long.
+    this.#timer = setTimeout(() => {
+      this.#reading = this.#reading.then((rows) => this.#closeCursor().then(() => rows));
+      this.#reading.catch(() => {});
+    }, OPEN_MS_MAX);
+    return { client, cursor, openedAt: performance.now() };
+  }
+
+  async #closeCursor(): Promise<void> {
+    clearTimeout(this.#timer);
+    const open = this.#open;
+    this.#open = undefined;
+    if (!open) return;
+    try {
+      await open.cursor.close();
+      open.client.release();
+    } catch {
+      // Whoever reads next meets the broken connection's error; this one is thrown away.
+      open.client.release(true);
+    }
+  }
+}
+
+/** Splits rows so that each part has about so many bytes, or is one row. */
+function partsOf(rows: ReplayRow[], bytesMax: number): ReplayRow[][] {
+  const parts: ReplayRow[][] = [[]];
+  let bytes = 0;
+  for (const row of rows) {
+    const size = Number(row[12]);
+    const part = parts.at(-1) as ReplayRow[];
+    if (part.length > 0 && bytes + size > bytesMax) {
+      parts.push([row]);
+      bytes = size;
+    } else {
+      part.push(row);
+      bytes += size;
+    }
+  }
+  return parts;
+}
+
+async function toPage(
+  options: ReplayOptions,
+  part: ReplayRow[],
+  place: { before: Position; window: Window; isLast: boolean },
+): Promise<Page> {
+  const { before, window, isLast } = place;
+  const wanted = part.filter((row) => options.channels.includes(row[3]));
+  await fetchContents(
+    options,
+    wanted.filter((row) => Number(row[12]) > CONTENT_BYTES_MAX),
+  );
+  const rows = wanted as unknown as LogRow[];
+  const reached: Window = { ...window, id: idOf(part.at(-1)) ?? window.id };
+  return {
+    rows,
+    bytes: contentLength(rows),
+    before,
+    after: isLast ? closeWindow(before, window) : { ...before, window: reached },
+    window: reached,
+    hasMore: !isLast,
+  };
+}
+
+async function fetchContents({ pool, schema }: ReplayOptions, rows: ReplayRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  const { rows: contents } = await pool.pool.query<(string | null)[]>({
+    text: contentSql(schema),
+    values: [rows.map((row) => row[0]), rows.map((row) => row[1])],
+    rowMode: 'array',
+    types: AS_TEXT,
+  });
+  const byId = new Map(contents.map((content) => [content[0], content]));
+  for (const row of rows) {
+    const [, payload = null, oldRow = null, newRow = null] = byId.get(row[0]) ?? [];
+    row[5] = payload;
+    row[8] = oldRow;
+    row[9] = newRow;
+  }
+}
+
+function idOf(row: ReplayRow | undefined): number | undefined {
+  return row && safeId(row[0]);
+}
+
+/** A LogRow and its size in bytes. */
+type ReplayRow = [...LogRow, bytes: string];
+
+/** How long a cursor stays open. */
+const OPEN_MS_MAX = 3000;
