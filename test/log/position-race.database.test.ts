@@ -1,7 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { Pool } from '../../src/database/connect.ts';
 import { type Page, pageReader, positionAt, type ReadPage } from '../../src/log/page.ts';
 import type { Position } from '../../src/log/position.ts';
 import { registerConsumer, savePositions, takeOver } from '../../src/log/progress.ts';
+import { isReplayable, replayPages } from '../../src/log/replay.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import { describeVerdict, judge, type Verdict } from '../racing/history.ts';
 import { chooseSeed, type Random, seededRandom } from '../racing/random.ts';
@@ -27,7 +30,9 @@ async function race({ readPage, writers, durationMs, seed }: Race): Promise<Verd
   await registerConsumer(client, 'pgwatch', { id: consumerId, channels: [CHANNEL], from: 'now' });
   const claim = { consumerId, channels: [CHANNEL], owner: 'test' };
   let { epoch, position } = await takeOver(client, 'pgwatch', claim);
+  const pool = new Pool({ url: database.url, size: 2 });
   const deliveries: string[] = [];
+  let streams = 0;
   const stop = new AbortController();
   setTimeout(() => stop.abort(), durationMs);
   let isWriting = true;
@@ -44,19 +49,31 @@ async function race({ readPage, writers, durationMs, seed }: Race): Promise<Verd
   for (let isDrained = false; !isDrained; ) {
     const mayEnd = !isWriting;
     const limit = { rows: 3 + Math.floor(random() * 18), bytes: 1e6 };
-    const page = await readPage(client, { position, channels: [CHANNEL], limit, rebasedId: 0 });
-    position = await work(page, deliveries, random);
+    const request = { channels: [CHANNEL], limit, rebasedId: 0 };
+    if (isReplayable(position, limit.rows)) {
+      streams += 1;
+      const pages = replayPages({ ...request, pool, schema: 'pgwatch' }, position);
+      for await (const page of pages) {
+        position = work(page, deliveries, random);
+        if (position !== page.after) break;
+      }
+    }
+    const page = await readPage(client, { ...request, position });
+    position = work(page, deliveries, random);
     const dice = random();
     if (dice < 0.5) await savePositions(client, 'pgwatch', [{ consumerId, epoch, position }]);
     else if (dice < 0.6) ({ epoch, position } = await takeOver(client, 'pgwatch', claim));
+    // Now and then it is away for a while, so that a window has many pages.
+    if (random() < 0.02) await delay(200);
     isDrained = mayEnd && !page.hasMore && page.rows.length === 0;
   }
-  await client.end();
+  await Promise.all([client.end(), pool.close()]);
+  console.log(`${streams} windows were streamed`);
   return judge(await writersEnded, deliveries);
 }
 
 /** Settles all of a page, or only its beginning. */
-async function work(page: Page, deliveries: string[], random: Random): Promise<Position> {
+function work(page: Page, deliveries: string[], random: Random): Position {
   const count = random() < 0.2 ? Math.floor(random() * page.rows.length) : page.rows.length;
   const rows = page.rows.slice(0, count);
   deliveries.push(...rows.map((row) => JSON.parse(row[5] ?? 'null') as string));

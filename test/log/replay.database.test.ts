@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Pool } from '../../src/database/connect.ts';
+import { type Page, pageReader } from '../../src/log/page.ts';
+import type { Position, Snapshot } from '../../src/log/position.ts';
+import { isReplayable, replayPages } from '../../src/log/replay.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+let pool: Pool;
+
+beforeAll(() => {
+  pool = new Pool({ url: database.url, size: 2, applicationName: 'replay' });
+});
+afterAll(() => pool.close());
+beforeEach(() => database.query('truncate pgwatch.notification_log'));
+
+const START: Position = {
+  doneId: 0,
+  doneSnapshot: '1:1:' as Snapshot,
+  doneXid: null,
+  window: null,
+};
+
+/** Opens a window with a first page, and streams the rest. */
+async function* replay(limit: { rows: number; bytes: number }): AsyncGenerator<Page> {
+  const request = { channels: ['c'], limit, rebasedId: 0 };
+  const first = await pool.withClient((client) =>
+    pageReader('pgwatch')(client, { ...request, position: START }),
+  );
+  yield first;
+  expect(isReplayable(first.after, limit.rows)).toBe(true);
+  yield* replayPages({ ...request, pool, schema: 'pgwatch' }, first.after);
+}
+
+async function collect(limit: { rows: number; bytes: number }): Promise<Page[]> {
+  const pages: Page[] = [];
+  for await (const page of replay(limit)) pages.push(page);
+  return pages;
+}
+
+const payloads = (pages: Page[]) =>
+  pages.flatMap(({ rows }) => rows.map((row) => JSON.parse(row[5] ?? '')));
+
+describe('a replay', () => {
+  test('hands out each row once, in order, and closes its window', async () => {
+    await database.query(
+      `select smart_notify(case when n % 3 = 0 then 'other' else 'c' end, to_jsonb(n)) from generate_series(1, 2000) as n`,
+    );
+    const pages = await collect({ rows: 50, bytes: 1e6 });
+    const expected = Array.from({ length: 2000 }, (_, i) => i + 1).filter((n) => n % 3 !== 0);
+    expect(payloads(pages)).toEqual(expected);
+    expect(pages.at(-1)?.after.window).toBeNull();
+    for (const [index, page] of pages.slice(1).entries())
+      expect(page.before).toEqual(pages[index]?.after);
+  });
+
+  test('of a length that is a multiple of the page closes its window too', async () => {
+    await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 200) as n`);
+    const pages = await collect({ rows: 50, bytes: 1e6 });
+    expect(payloads(pages)).toHaveLength(200);
+    expect(pages.at(-1)?.after.window).toBeNull();
+  });
+
+  test('does not see what is published meanwhile: that lies behind its window', async () => {
+    await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 200) as n`);
+    const pages: Page[] = [];
+    for await (const page of replay({ rows: 20, bytes: 1e6 })) {
+      pages.push(page);
+      await database.query(`select smart_notify('c', '"new"')`);
+    }
+    expect(payloads(pages)).toHaveLength(200);
+  });
+
+  test('hands out large rows whole, in parts of bounded size', async () => {
+    await database.query(
+      `select smart_notify('c', to_jsonb((select string_agg(md5(random()::text || piece), '') from generate_series(1, case when n % 10 = 0 then 20000 else 10 end) as piece)))
+       from generate_series(1, 100) as n`,
+    );
+    const pages = await collect({ rows: 20, bytes: 1_000_000 });
+    const lengths = (payloads(pages) as string[]).map(({ length }) => length);
+    expect(lengths).toEqual(
+      Array.from({ length: 100 }, (_, i) => ((i + 1) % 10 === 0 ? 640_000 : 320)),
+    );
+    expect(Math.max(...pages.map(({ bytes }) => bytes))).toBeLessThan(1_400_000);
+  });
+
+  test('with a slow handler does not keep its cursor open: it would hold the horizon back', async () => {
+    await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 300) as n`);
+    const holders = async () =>
+      (
+        await database.query(
+          `select from pg_stat_activity where application_name = 'replay' and backend_xmin is not null`,
+        )
+      ).rowCount;
+    const pages: Page[] = [];
+    for await (const page of replay({ rows: 20, bytes: 1e6 })) {
+      pages.push(page);
+      if (pages.length === 3) {
+        expect(await holders()).toBe(1);
+        await until('the cursor is closed', async () => (await holders()) === 0, 10_000);
+      }
+    }
+    expect(payloads(pages)).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
+  });
+
+  test('that is given up gives its connection back', async () => {
+    await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 300) as n`);
+    for (let round = 0; round < 5; round++) {
+      let pages = 0;
+      for await (const _ of replay({ rows: 20, bytes: 1e6 })) if (++pages === 3) break;
+    }
+    expect(pool.pool.idleCount).toBe(pool.pool.totalCount);
+  });
+});
