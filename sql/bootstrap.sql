@@ -7,3 +7,6 @@ create table if not exists :"schema".migration (
   hash text not null,
   applied_at timestamptz not null default now()
 );
+
+-- Fails before anything is created where the functions' schema is missing.
+select format('%I', :'api_schema')::regnamespace as api_schema;

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
-import { PgwatchError, toError } from '../errors.ts';
+import { fromSqlError } from '../database/sqlstate.ts';
+import { PgwatchError } from '../errors.ts';
 import { Reporter, type ReportFormat } from '../reporter.ts';
 import { makeProgram } from './program.ts';
 
@@ -14,8 +15,9 @@ export async function main(args: readonly string[]): Promise<number> {
     return outcome.exitCode;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-    report(toError(thrown), args);
-    return thrown instanceof PgwatchError && thrown.code === 'usage' ? 2 : 1;
+    const error = fromSqlError(thrown);
+    report(error, args);
+    return error instanceof PgwatchError && error.code === 'usage' ? 2 : 1;
   }
 }
 

@@ -49,12 +49,12 @@ export function reporterFor(options: CommonOptions): Reporter {
   return new Reporter({ format: options.logFormat, level: options.verbose ? 'debug' : 'info' });
 }
 
-/** A number of seconds, fractions allowed, as milliseconds. */
-export function parseSeconds(text: string): number {
+/** A number of seconds, fractions allowed, as a duration for the config. */
+export function parseSeconds(text: string): string {
   const seconds = Number(text);
   if (text.trim() === '' || !(seconds >= 0))
     throw new InvalidArgumentError('Give a number of seconds.');
-  return seconds * 1000;
+  return `${seconds}s`;
 }
 
 /** Values of an option that may be repeated or hold several, with spaces or commas between. */

@@ -3,18 +3,27 @@ import { suggest } from '../suggest.ts';
 import { parseDurationMs } from '../time.ts';
 import type { Config } from './define.ts';
 
-/** Options by name, from one place: the config file, the environment or the command line. */
-export type OptionSource = { place: string; options: Record<string, unknown> };
+/** Options from one place: the config file, the environment or the command line. */
+export type OptionSource = {
+  /** By their names in a config file. */
+  options: Record<string, unknown>;
+  /** What such an option is called there, for messages. */
+  nameOf(name: string): string;
+};
+
+const CONNECTION_STRING =
+  'a URL like postgres://user:password@host:5432/database, with special characters in the password written as in %23 for "#"';
+const SCHEMA_NAME = 'a name of 1 to 63 bytes that does not begin with "pg_" and has no "$$" in it';
 
 /** What each option must be. Strings are accepted for numbers, since the environment has no others. */
 const CHECKS: Record<
   string,
   { key: keyof Config; parse: (value: unknown) => unknown; expected: string }
 > = {
-  url: { key: 'url', parse: text, expected: 'a connection string' },
-  directUrl: { key: 'directUrl', parse: text, expected: 'a connection string' },
-  schema: { key: 'schema', parse: identifier, expected: 'a name of 1 to 63 bytes' },
-  apiSchema: { key: 'apiSchema', parse: identifier, expected: 'a name of 1 to 63 bytes' },
+  url: { key: 'url', parse: connectionString, expected: CONNECTION_STRING },
+  directUrl: { key: 'directUrl', parse: connectionString, expected: CONNECTION_STRING },
+  schema: { key: 'schema', parse: schemaName, expected: SCHEMA_NAME },
+  apiSchema: { key: 'apiSchema', parse: schemaName, expected: SCHEMA_NAME },
   roles: {
     key: 'roles',
     parse: roles,
@@ -66,9 +75,9 @@ export const OPTION_NAMES: readonly string[] = Object.keys(CHECKS);
 
 /**
  * Checks the options of one source and turns them into parts of a Config.
- * @throws PgwatchError config_invalid that names the source, the option and what it should be
+ * @throws PgwatchError config_invalid that names the option and what it should be
  */
-export function checkOptions({ place, options }: OptionSource): Partial<Config> {
+export function checkOptions({ options, nameOf }: OptionSource): Partial<Config> {
   const checked: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
@@ -76,15 +85,16 @@ export function checkOptions({ place, options }: OptionSource): Partial<Config> 
     if (!check) {
       throw new PgwatchError(
         'config_invalid',
-        `${place} has an unknown option "${name}".${suggest(name, OPTION_NAMES)} Options are: ${OPTION_NAMES.join(', ')}.`,
+        `${nameOf(name)} is no option.${suggest(name, OPTION_NAMES)} Options are: ${OPTION_NAMES.join(', ')}.`,
       );
     }
     const parsed = check.parse(value);
     if (parsed === undefined) {
-      const shown = /url/i.test(name) ? 'the value given' : JSON.stringify(value);
+      // A connection string is not shown: it may hold a password.
+      const shown = /url/i.test(name) ? '' : `, not ${JSON.stringify(value)}`;
       throw new PgwatchError(
         'config_invalid',
-        `${place}: ${name} must be ${check.expected}, not ${shown}.`,
+        `${nameOf(name)} must be ${check.expected}${shown}.`,
       );
     }
     checked[check.key] = parsed;
@@ -96,8 +106,28 @@ function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
+/** The text itself, if it can be parsed and no part of the password would be taken for something else. */
+function connectionString(value: unknown): string | undefined {
+  const parts =
+    typeof value === 'string' ? /^postgres(?:ql)?:\/\/([^/?#]*)([^?]*)/i.exec(value) : null;
+  if (!parts || String(value).includes('#')) return undefined;
+  const [, authority = '', path = ''] = parts;
+  const isUnescaped = !authority.includes('@') && path.includes('@');
+  // Without a host it is a Unix socket's, which the pg driver knows and URL does not.
+  const url = String(value).replace('@/', '@localhost/');
+  return isUnescaped || !URL.canParse(url) ? undefined : String(value);
+}
+
+/** SQL texts quote names as they are, but "$$" would end the body of a function. */
+function schemaName(value: unknown): string | undefined {
+  const name = identifier(value);
+  return name === undefined || name.startsWith('pg_') || name.includes('$$') ? undefined : name;
+}
+
 function identifier(value: unknown): string | undefined {
-  if (typeof value !== 'string' || value.includes('\0')) return undefined;
+  if (typeof value !== 'string' || value.includes('\0') || !value.isWellFormed()) {
+    return undefined;
+  }
   const size = Buffer.byteLength(value);
   return size >= 1 && size <= 63 ? value : undefined;
 }

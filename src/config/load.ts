@@ -1,8 +1,10 @@
-import { dirname, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { cosmiconfig } from 'cosmiconfig';
+import { cosmiconfig, defaultLoaders, type Loader } from 'cosmiconfig';
 import { PgwatchError, toError } from '../errors.ts';
-import { checkOptions, OPTION_NAMES } from './check.ts';
+import { describeFault } from '../import-fault.ts';
+import { checkOptions, OPTION_NAMES, type OptionSource } from './check.ts';
 import type { Config } from './define.ts';
 
 export type LoadOptions = {
@@ -44,12 +46,14 @@ const DEFAULTS = {
 export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
   const folder = resolve(options.folder ?? process.cwd());
   const found = await findFile(folder, options.file);
-  const fromFile = found ? checkOptions({ place: found.path, options: found.options }) : {};
-  const fromEnvironment = checkOptions({
-    place: 'The environment',
-    options: environmentOptions(options.environment ?? process.env),
-  });
-  const fromFlags = checkOptions({ place: 'The command line', options: options.flags ?? {} });
+  const fromFile = found
+    ? checkOptions({
+        options: found.options,
+        nameOf: (name) => `${relative(process.cwd(), found.path)}: ${name}`,
+      })
+    : {};
+  const fromEnvironment = checkOptions(environmentOptions(options.environment ?? process.env));
+  const fromFlags = checkOptions({ options: options.flags ?? {}, nameOf: flagOf });
   const merged = { ...DEFAULTS, ...fromFile, ...fromEnvironment, ...fromFlags };
   const isFolderFromFile = !fromEnvironment.consumers && !fromFlags.consumers;
   const base = found && isFolderFromFile ? dirname(found.path) : folder;
@@ -71,42 +75,78 @@ async function findFile(folder: string, file: string | undefined) {
       '.pgwatchrc',
       'package.json',
     ],
-    // Node strips the types itself: cosmiconfig's own loader would need the typescript package.
-    loaders: { '.ts': importFile, '.mts': importFile, '.js': importFile, '.mjs': importFile },
+    loaders: LOADERS,
     searchStrategy: 'project',
   });
   const path = file === undefined ? undefined : resolve(folder, file);
   try {
+    if (path && !existsSync(path)) throw new Error(`there is no file ${path}.`);
     const result = path ? await explorer.load(path) : await explorer.search(folder);
     if (!result || result.isEmpty) return undefined;
-    if (typeof result.config !== 'object' || result.config === null) {
-      throw new Error(
-        'it has no default export that is an object (export default defineConfig({ … }))',
-      );
+    const options: unknown = result.config;
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+      throw new Error(describeFault(result.filepath, new Error(NO_OBJECT)));
     }
-    return { path: result.filepath, options: result.config as Record<string, unknown> };
+    return { path: result.filepath, options: options as Record<string, unknown> };
   } catch (thrown) {
-    const error = toError(thrown);
     throw new PgwatchError(
       'config_invalid',
-      `The config file${path ? ` ${path}` : ''} cannot be read: ${error.message}.`,
+      `The config file cannot be used: ${toError(thrown).message}`,
       { cause: thrown },
     );
   }
 }
 
-async function importFile(path: string): Promise<unknown> {
+/** A loader whose errors name the file and, where it is known, the line. */
+function named(load: (path: string, content: string) => unknown): Loader {
+  return async (path, content) => {
+    try {
+      return await load(path, content);
+    } catch (thrown) {
+      throw new Error(describeFault(path, thrown), { cause: thrown });
+    }
+  };
+}
+
+async function importDefault(path: string): Promise<unknown> {
   const module = (await import(pathToFileURL(path).href)) as { default?: unknown };
+  // Nothing would stand for an empty file.
   return module.default ?? 'no default export';
 }
 
+// Node strips the types itself: cosmiconfig's own loader would need the typescript package.
+const LOADERS: Record<string, Loader> = {
+  '.ts': named(importDefault),
+  '.mts': named(importDefault),
+  '.js': named(importDefault),
+  '.mjs': named(importDefault),
+  '.json': named((_, content) => JSON.parse(content)),
+  noExt: named(defaultLoaders.noExt),
+};
+
+const NO_OBJECT =
+  'it holds no object of options; in TypeScript: export default defineConfig({ … })';
+
 /** PGWATCH_POLL_INTERVAL is pollInterval. Other PGWATCH_ variables are none of ours and left alone. */
-function environmentOptions(environment: NodeJS.ProcessEnv): Record<string, unknown> {
+function environmentOptions(environment: NodeJS.ProcessEnv): OptionSource {
   const options: Record<string, unknown> = {};
   for (const name of OPTION_NAMES) {
-    const variable = `PGWATCH_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-    if (environment[variable]) options[name] = environment[variable];
+    const value = environment[variableOf(name)];
+    if (value) options[name] = value;
   }
-  if (environment.DATABASE_URL && !options.url) options.url = environment.DATABASE_URL;
-  return options;
+  const isPlain = environment.DATABASE_URL && !options.url;
+  if (isPlain) options.url = environment.DATABASE_URL;
+  return {
+    options,
+    nameOf: (name) => (name === 'url' && isPlain ? 'DATABASE_URL' : variableOf(name)),
+  };
+}
+
+function variableOf(name: string): string {
+  return `PGWATCH_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+function flagOf(name: string): string {
+  const flags: Record<string, string> = { url: '--database-url', pollInterval: '--timeout' };
+  return flags[name] ?? `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

@@ -17,7 +17,7 @@ export function checkConsumer(exported: unknown, file: string, folder: string): 
   }
   for (const name of Object.keys(exported)) {
     if (!OPTIONS.includes(name))
-      throw new Error(`unknown option "${name}".${suggest(name, OPTIONS)}`);
+      throw new Error(`it has an unknown option "${name}".${suggest(name, OPTIONS)}`);
   }
   const definition = exported as ConsumerDefinition & { handle?: unknown; handleBatch?: unknown };
   const app = relative(folder, dirname(file)).split(sep)[0] || null;
@@ -43,7 +43,9 @@ function checkChannels(channels: unknown): readonly string[] {
   }
   for (const channel of channels) {
     const size =
-      typeof channel === 'string' && !channel.includes('\0') ? Buffer.byteLength(channel) : 0;
+      typeof channel === 'string' && channel.isWellFormed() && !channel.includes('\0')
+        ? Buffer.byteLength(channel)
+        : 0;
     if (size < 1 || size > 63) {
       throw new Error(`a channel is a name of 1 to 63 bytes, not ${JSON.stringify(channel)}`);
     }

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { PgwatchError, toError } from '../errors.ts';
+import { pathToFileURL } from 'node:url';
+import { PgwatchError } from '../errors.ts';
+import { describeFault } from '../import-fault.ts';
 import { checkConsumer } from './check.ts';
 import type { Consumer } from './define.ts';
 
@@ -12,7 +13,7 @@ import type { Consumer } from './define.ts';
  * @throws PgwatchError consumer_invalid that names each faulty file, with the line where known
  */
 export async function discoverConsumers(folder: string): Promise<Consumer[]> {
-  if (!existsSync(folder)) {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
     throw new PgwatchError(
       'consumer_invalid',
       `There is no folder ${folder}. Put consumer files there, or name another with the option "consumers".`,
@@ -27,7 +28,7 @@ export async function discoverConsumers(folder: string): Promise<Consumer[]> {
       consumers.push(checkConsumer(module.default, file, folder));
     } catch (thrown) {
       firstCause ??= thrown;
-      faults.push(describeFault(file, toError(thrown)));
+      faults.push(describeFault(file, thrown));
     }
   }
   faults.push(...duplicateIds(consumers));
@@ -55,22 +56,6 @@ function consumerFiles(folder: string): string[] {
       return !isHidden && /\.m?[jt]s$/.test(name) && !/\.(d|test|spec)\.m?[jt]s$/.test(name);
     })
     .sort();
-}
-
-function describeFault(file: string, error: Error): string {
-  const line = lineIn(file, error);
-  const path = relative(process.cwd(), file);
-  const kind = error.name === 'Error' ? '' : `${error.name}: `;
-  return `${path}${line ? `:${line}` : ''}: ${kind}${error.message.trim().replace(/\.?$/, '.')}`;
-}
-
-/** The line of the file that the error's stack names first: of its throw, or of its syntax error. */
-function lineIn(file: string, error: Error): string | undefined {
-  for (const match of (error.stack ?? '').matchAll(/(file:\/\/[^\s:)]+|\/[^\s:)]+):(\d+)/g)) {
-    const path = match[1]?.startsWith('file:') ? fileURLToPath(match[1]) : match[1];
-    if (path === file) return match[2];
-  }
-  return undefined;
 }
 
 function duplicateIds(consumers: Consumer[]): string[] {

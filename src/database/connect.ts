@@ -115,13 +115,16 @@ export function destroySocket(client: pg.ClientBase): void {
 export function isTransient(thrown: unknown): boolean {
   const cause = thrown instanceof PgwatchError ? thrown.cause : thrown;
   const code = errorCodeOf(cause) ?? '';
-  return !(PERMANENT.has(code) || (cause instanceof TypeError && code === 'ERR_INVALID_URL'));
+  return !PERMANENT.has(code);
 }
 
 /** The server and database of a connection string, without its password. */
 export function describeTarget(url: string | null): string {
-  const client = new pg.Client(clientOptions({ url }));
-  return `${client.host}:${client.port}, database "${client.database}", user "${client.user}"`;
+  const { host, port, database, user } = new pg.Client(clientOptions({ url }));
+  const parts = [`${host}:${port}`];
+  if (database) parts.push(`database "${database}"`);
+  if (user) parts.push(`user "${user}"`);
+  return parts.join(', ');
 }
 
 function clientOptions({ url, applicationName = 'pgwatch' }: ConnectOptions): pg.ClientConfig {
@@ -134,22 +137,13 @@ function clientOptions({ url, applicationName = 'pgwatch' }: ConnectOptions): pg
 }
 
 function connectionError(thrown: unknown, url: string | null): PgwatchError {
+  const target = describeTarget(url);
   const code = errorCodeOf(thrown) ?? '';
   const reason = REASONS[code] ?? `: ${toError(thrown).message.replace(/\.$/, '')}.`;
   const source =
     url === null
       ? ' No connection string is set: give --database-url or DATABASE_URL.'
       : ' The connection string is in --database-url, DATABASE_URL or the config file.';
-  let target: string;
-  try {
-    target = describeTarget(url);
-  } catch {
-    return new PgwatchError(
-      'connection_failed',
-      'The connection string is not a URL like postgres://user:password@host:5432/database.',
-      { cause: thrown },
-    );
-  }
   return new PgwatchError('connection_failed', `Cannot connect to ${target}${reason}${source}`, {
     cause: thrown,
   });

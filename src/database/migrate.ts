@@ -29,13 +29,18 @@ export type MigrationState = {
  */
 export async function migrateUp(client: ClientBase, config: Config): Promise<Migration[]> {
   return withMigrationLock(client, config.schema, async () => {
-    await client.query(bootstrapSql(config));
+    await requireFreeSchema(client, config);
+    await attempt(`Creating schema "${config.schema}"`, config, () =>
+      client.query(bootstrapSql(config)),
+    );
     const states = await readMigrationStates(client, config);
     refuseForeignStates(states);
     const pending = new Set(states.filter((s) => s.state === 'pending').map((s) => s.number));
     const migrations = readMigrations().filter((migration) => pending.has(migration.number));
     for (const migration of migrations) await applyMigration(client, migration, config);
-    await withTransaction(client, () => client.query(grantSql(config, config.roles)));
+    await attempt('Granting the roles of the config', config, () =>
+      withTransaction(client, () => client.query(grantSql(config, config.roles))),
+    );
     return migrations;
   });
 }
@@ -81,8 +86,20 @@ export async function requireCurrentSchema(client: Queryable, names: Names): Pro
   }
 }
 
-/** What uninstalling would remove. */
+/**
+ * What uninstalling would remove. An outdated schema can be uninstalled too, and one whose migrations
+ * were changed.
+ * @throws PgwatchError schema_missing, schema_too_new
+ */
 export async function readFootprint(client: Queryable, names: Names) {
+  const states = await readMigrationStates(client, names);
+  if (states.every(({ state }) => state === 'pending')) {
+    throw new PgwatchError(
+      'schema_missing',
+      `The database has no schema "${names.schema}" of pgwatch: there is nothing to remove.`,
+    );
+  }
+  refuseNewer(states);
   const log = qualified(names.schema, 'notification_log');
   const { rows } = await client.query(
     `select
@@ -90,7 +107,7 @@ export async function readFootprint(client: Queryable, names: Names) {
        (select count(*)::float8 from ${qualified(names.schema, 'consumer_progress')}) as consumers,
        array(
          select tgrelid::regclass::text from pg_trigger
-         where tgfoid = to_regprocedure($1) and not tgisinternal order by 1) as triggered_tables`,
+         where tgfoid = to_regprocedure($1) and tgparentid = 0 order by 1) as triggered_tables`,
     [`${qualified(names.apiSchema, 'notify_data_change')}()`],
   );
   return rows[0] as { notifications: number; consumers: number; triggered_tables: string[] };
@@ -99,13 +116,16 @@ export async function readFootprint(client: Queryable, names: Names) {
 /** Removes everything: the schema with the log, both functions, and the triggers that use them. */
 export async function uninstall(client: ClientBase, names: Names): Promise<void> {
   await withMigrationLock(client, names.schema, () =>
-    withTransaction(client, () =>
-      client.query(
-        fillNames(
-          `drop function if exists :"api_schema".smart_notify(text, jsonb, text, uuid);
+    attempt('Uninstalling', names, () =>
+      withTransaction(client, () =>
+        client.query(
+          fillNames(
+            `set local lock_timeout = '5s';
+           drop function if exists :"api_schema".smart_notify(text, jsonb, text, uuid);
            drop function if exists :"api_schema".notify_data_change() cascade;
            drop schema if exists :"schema" cascade;`,
-          names,
+            names,
+          ),
         ),
       ),
     ),
@@ -130,7 +150,7 @@ async function readApplied(client: Queryable, names: Names) {
   }
 }
 
-function refuseForeignStates(states: MigrationState[]): void {
+function refuseNewer(states: MigrationState[]): void {
   const unknown = states.find((state) => state.state === 'unknown');
   if (unknown) {
     throw new PgwatchError(
@@ -138,6 +158,10 @@ function refuseForeignStates(states: MigrationState[]): void {
       `The database was migrated by a newer pgwatch (migration ${unknown.number} "${unknown.name}"). Update the package pgwatch.`,
     );
   }
+}
+
+function refuseForeignStates(states: MigrationState[]): void {
+  refuseNewer(states);
   const changed = states.find((state) => state.state === 'changed');
   if (changed) {
     throw new PgwatchError(
@@ -147,32 +171,73 @@ function refuseForeignStates(states: MigrationState[]): void {
   }
 }
 
+/**
+ * A schema with other things in it is not ours to fill, and later to remove.
+ * @throws PgwatchError config_invalid
+ */
+async function requireFreeSchema(client: Queryable, { schema }: Names): Promise<void> {
+  const { rows } = await client.query(
+    `select exists (
+       select from pg_namespace as n
+       where nspname = $1 and (
+         exists (select from pg_class where relnamespace = n.oid)
+         or exists (select from pg_proc where pronamespace = n.oid)
+         or exists (select from pg_type where typnamespace = n.oid)
+       ) and not exists (
+         select from pg_class as c join pg_attribute as a on a.attrelid = c.oid
+         where c.relnamespace = n.oid and c.relname = 'migration' and a.attname = 'hash'
+       )
+     ) as is_taken`,
+    [schema],
+  );
+  if (!(rows[0] as { is_taken: boolean }).is_taken) return;
+  throw new PgwatchError(
+    'config_invalid',
+    `Schema "${schema}" already holds other objects, and pgwatch needs one of its own. Name another with the option schema.`,
+  );
+}
+
 async function applyMigration(
   client: ClientBase,
   migration: Migration,
   names: Names,
 ): Promise<void> {
-  try {
-    await withTransaction(client, async () => {
+  await attempt(`Migration ${migration.number} "${migration.name}"`, names, () =>
+    withTransaction(client, async () => {
       await client.query("set local lock_timeout = '5s'");
       await client.query(migrationSql(migration, names));
-    });
+    }),
+  );
+}
+
+/** Runs one step, which is undone where it fails; says which it was, and the remedy. */
+async function attempt(what: string, names: Names, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
   } catch (thrown) {
     throw new PgwatchError(
       'migration_failed',
-      `Migration ${migration.number} "${migration.name}" failed and was rolled back: ${toError(thrown).message}.${remedyFor(thrown, names)}`,
+      `${what} failed and was rolled back: ${toError(thrown).message}.${remedyFor(thrown, names)}`,
       { cause: thrown },
     );
   }
 }
 
-function remedyFor(thrown: unknown, names: Names): string {
-  const code = errorCodeOf(thrown);
-  if (code === SQLSTATE.insufficientPrivilege) {
-    return ` The role needs CREATE on the database and on schema "${names.apiSchema}": run it as the database's owner.`;
+function remedyFor(thrown: unknown, { apiSchema }: Names): string {
+  switch (errorCodeOf(thrown)) {
+    case SQLSTATE.insufficientPrivilege:
+      return ` Run it as the database's owner: it takes CREATE on the database and on schema "${apiSchema}".`;
+    case SQLSTATE.undefinedSchema:
+      return ' Create that schema, or name another with the option apiSchema.';
+    case SQLSTATE.undefinedObject:
+      return ' Create that role, or correct roles in the config.';
+    case SQLSTATE.lockNotAvailable:
+      return ' Another session holds the lock: run it again.';
+    case SQLSTATE.dependentObjects:
+      return ` ${(thrown as { detail?: string }).detail ?? ''}. Drop what depends on it first.`;
+    default:
+      return '';
   }
-  if (code === SQLSTATE.lockNotAvailable) return ' Another session holds the lock: run it again.';
-  return '';
 }
 
 async function withMigrationLock<T>(

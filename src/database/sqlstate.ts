@@ -3,6 +3,7 @@ import { type ErrorCode, errorCodeOf, PgwatchError, toError } from '../errors.ts
 /** PostgreSQL's codes that are decided upon somewhere (appendix A of its manual). */
 export const SQLSTATE = {
   cannotConnectNow: '57P03',
+  dependentObjects: '2BP01',
   insufficientPrivilege: '42501',
   invalidAuthorization: '28000',
   invalidCatalog: '3D000',
@@ -10,6 +11,7 @@ export const SQLSTATE = {
   lockNotAvailable: '55P03',
   readOnlyTransaction: '25006',
   tooManyConnections: '53300',
+  undefinedObject: '42704',
   undefinedFunction: '42883',
   undefinedSchema: '3F000',
   undefinedTable: '42P01',
@@ -24,9 +26,16 @@ const OWN_STATES: Record<string, ErrorCode> = {
   PW004: 'config_invalid',
 };
 
-/** Turns an error that our SQL raised into a PgwatchError with its message; leaves others as they are. */
+/** Turns an error that our SQL raised, or a missing privilege, into a PgwatchError; leaves others. */
 export function fromSqlError(thrown: unknown): Error {
   const error = toError(thrown);
+  if (errorCodeOf(thrown) === SQLSTATE.insufficientPrivilege) {
+    return new PgwatchError(
+      'permission_denied',
+      `The database refuses it: ${error.message}. Name the role in roles: { publish, consume, read } in the config and run "pgwatch migrate" as the database's owner, or use another role.`,
+      { cause: thrown },
+    );
+  }
   const code = OWN_STATES[errorCodeOf(thrown) ?? ''];
   return code ? new PgwatchError(code, error.message, { cause: thrown }) : error;
 }

@@ -133,13 +133,6 @@ function explain(thrown: unknown): Error {
       { cause: thrown },
     );
   }
-  if (code === SQLSTATE.insufficientPrivilege) {
-    return new PgwatchError(
-      'permission_denied',
-      'This role may not publish. Add it to roles: { publish: [ … ] } in the config and run "pgwatch migrate".',
-      { cause: thrown },
-    );
-  }
   const reason = PAYLOAD_FAULTS[code];
   if (!reason) return fromSqlError(thrown);
   return new PgwatchError('payload_invalid', `The payload cannot be stored: ${reason}.`, {

@@ -22,8 +22,8 @@ type ListenOptions = CommonOptions & {
   json?: boolean;
   skipPlayback?: boolean;
   maxBatchSize?: string;
-  timeout?: number;
-  reconnectDelay?: number;
+  timeout?: string;
+  reconnectDelay?: string;
   once?: boolean;
   embedded?: boolean;
 };

@@ -125,19 +125,19 @@ async function printSql(options: CommonOptions): Promise<void> {
 }
 
 async function remove(options: CommonOptions & { yes?: boolean }, outcome: Outcome): Promise<void> {
-  const { readFootprint, requireCurrentSchema, uninstall } = await import(
-    '../../database/migrate.ts'
-  );
+  const { readFootprint, uninstall } = await import('../../database/migrate.ts');
   const reporter = reporterFor(options);
   await connected(options, async (client, config) => {
-    await requireCurrentSchema(client, config);
     const {
       notifications,
       consumers,
       triggered_tables: tables,
     } = await readFootprint(client, config);
-    const triggers = tables.length > 0 ? ` and the triggers on ${tables.join(', ')}` : '';
-    const loss = `${notifications.toLocaleString('en')} notifications, the positions of ${consumers} consumers${triggers}`;
+    const loss = [
+      `${notifications.toLocaleString('en')} notifications`,
+      `the positions of ${consumers} consumers`,
+      ...(tables.length > 0 ? [`the triggers on ${tables.join(', ')}`] : []),
+    ].join(' and ');
     const question = `This removes schema "${config.schema}" with ${loss}.`;
     if (!options.yes && !(await confirm(question, '--yes'))) {
       outcome.exitCode = 1;

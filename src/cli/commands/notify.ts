@@ -39,7 +39,12 @@ async function publish(
     throw new PgwatchError('usage', '--event-id names one notification: it does not go with "-".');
   }
   const config = await configFor(options);
-  const payload = json === undefined ? '{}' : json === '-' ? null : checked(json, 'The payload');
+  const payload =
+    json === undefined
+      ? '{}'
+      : json === '-'
+        ? null
+        : checked(json, 'The payload', ` In a shell, quote it: '{"id": 1}'.`);
   await withConnection(config, async (client) => {
     const send = async (texts: string[]) => {
       const notifications = texts.map((text) => ({ channel, json: text, key, eventId }));
@@ -66,7 +71,7 @@ async function sendLines(send: (texts: string[]) => Promise<void>): Promise<void
 }
 
 /** The text itself, known to be JSON: it is stored as it was written, with all the digits of its numbers. */
-function checked(text: string, what: string): string {
+function checked(text: string, what: string, hint = ''): string {
   try {
     JSON.parse(text);
     return text;
@@ -74,7 +79,7 @@ function checked(text: string, what: string): string {
     const shown = text.length > 60 ? `${text.slice(0, 60)}…` : text;
     throw new PgwatchError(
       'payload_invalid',
-      `${what} is not JSON: ${shown} (${toError(thrown).message}). In a shell, quote it: '{"id": 1}'.`,
+      `${what} is not JSON: ${shown} (${toError(thrown).message}).${hint}`,
       { cause: thrown },
     );
   }

@@ -1,0 +1,61 @@
+import { spawnSync } from 'node:child_process';
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
+
+/**
+ * Says why a user's file could not be used: `consumers/email.ts:3: no API key.`, one line of text with
+ * the line in the file where that is known.
+ */
+export function describeFault(file: string, thrown: unknown): string {
+  const path = relative(process.cwd(), file);
+  if (!(thrown instanceof Error)) return `${path}: it threw ${inspect(thrown)}.`;
+  const first = places(thrown)[0] ?? syntaxErrorPlace(file, thrown);
+  const line = first?.path === file ? `:${first.line}` : '';
+  const elsewhere =
+    first && first.path !== file
+      ? ` (in ${relative(process.cwd(), first.path)}:${first.line})`
+      : '';
+  const kind = thrown.name === 'Error' ? '' : `${thrown.name}: `;
+  const message = oneLine(thrown.message);
+  const hint = HINTS[(thrown as { code?: string }).code ?? ''] ?? '';
+  const end = /[?!]$/.test(message + hint + elsewhere) ? '' : '.';
+  return `${path}${line}: ${kind}${message}${hint}${elsewhere}${end}`;
+}
+
+/** Without what some parsers show of the text, below an empty line. */
+function oneLine(message: string): string {
+  const [text = ''] = message.trim().split(/\n\s*\n/);
+  return text.replaceAll(/\s+/g, ' ').replace(/\.$/, '');
+}
+
+type Place = { path: string; line: number };
+
+/** The places in users' files that the error's stack names, innermost first. */
+function places({ stack = '' }: Error): Place[] {
+  const found: Place[] = [];
+  for (const match of stack.matchAll(
+    /(?<![^\s(])(file:\/\/[^\s)]+?|\/[^\s()]+?):(\d+)(?=[:\s)]|$)/g,
+  )) {
+    const [, location = '', line] = match;
+    const path = location.startsWith('file:') ? fileURLToPath(location) : location;
+    const isOurs = OWN_FOLDERS.some((folder) => path.startsWith(folder));
+    if (!isOurs && !path.includes('/node_modules/')) found.push({ path, line: Number(line) });
+  }
+  return found;
+}
+
+/** Where JavaScript cannot be parsed, import() does not tell; node --check does, and runs nothing. */
+function syntaxErrorPlace(file: string, error: Error): Place | undefined {
+  if (error.name !== 'SyntaxError' || !/\.m?js$/.test(file)) return undefined;
+  const { stderr } = spawnSync(process.execPath, ['--check', file], { encoding: 'utf8' });
+  const line = /:(\d+)\r?\n/.exec(stderr ?? '')?.[1];
+  return line === undefined ? undefined : { path: file, line: Number(line) };
+}
+
+const OWN_FOLDERS = ['.', '../bin/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+
+const HINTS: Record<string, string> = {
+  ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX:
+    '; Node.js runs TypeScript by leaving out the types, which does not work for enums, namespaces and parameter properties',
+};

@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { runCli } from '../helpers/cli.ts';
+import { useDatabase } from '../helpers/database.ts';
+
+const database = useDatabase();
+
+async function notify(args: string[], input?: string) {
+  const env = { DATABASE_URL: database.url };
+  const result = await runCli(['notify', ...args], input === undefined ? { env } : { env, input });
+  return { ...result, stderr: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '') };
+}
+
+async function published(channel: string): Promise<{ id: number; payload: unknown }[]> {
+  const { rows } = await database.query(
+    'select id::float8, payload from pgwatch.notification_log where channel = $1 order by id',
+    [channel],
+  );
+  return rows;
+}
+
+test.each([
+  [
+    ['orders', '{a: 1}'],
+    /^error The payload is not JSON: \{a: 1\} \(.*\)\. In a shell, quote it: '\{"id": 1\}'\.\n$/,
+  ],
+  [['orders', 'x'.repeat(1000)], /^error The payload is not JSON: x{60}… \(/],
+  [
+    ['orders', '"\\u0000"'],
+    /^error The payload cannot be stored: jsonb cannot hold the character \\u0000\.\n$/,
+  ],
+  [
+    ['orders', '"\\ud800"'],
+    /^error The payload cannot be stored: it holds half of a surrogate pair/,
+  ],
+  [['orders', '{}', '--event-id', '42'], /^error An event id is a uuid, not "42"\.\n$/],
+  [['', '{}'], /^error A channel is a name of 1 to 63 bytes, not an empty one\.\n$/],
+  [
+    ['é'.repeat(32), '{}'],
+    /^error A channel is a name of 1 to 63 bytes, not one of 64 bytes: é{20}…\.\n$/,
+  ],
+])('%j is refused in one sentence, and nothing is published', async (args, message) => {
+  const { exitCode, stdout, stderr } = await notify(args);
+  expect(stderr).toMatch(message);
+  expect([exitCode, stdout]).toEqual([1, '']);
+  expect(await published(args[0] as string)).toEqual([]);
+});
+
+test('an event id with other content is refused', async () => {
+  const args = ['taken', '--event-id', randomUUID()];
+  const first = await notify([...args, '1']);
+  expect(await notify([...args, '1'])).toEqual(first);
+  const { exitCode, stderr } = await notify([...args, '2']);
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(
+    /^error Event \S+ is already published, with another channel, key or payload\.\n$/,
+  );
+  expect(await notify(['taken', '-', '--event-id', randomUUID()], '1')).toMatchObject({
+    exitCode: 2,
+    stderr: 'error --event-id names one notification: it does not go with "-".\n',
+  });
+});
+
+test('of many lines exactly those are published whose ids were printed', async () => {
+  const lines = Array.from({ length: 2500 }, (_, index) => JSON.stringify(index));
+  lines[2100] = '{"a":';
+  const { exitCode, stdout, stderr } = await notify(['lines', '-'], `\n${lines.join('\n')}\n`);
+  expect(exitCode).toBe(1);
+  // Line 1 is empty, and passed over.
+  expect(stderr).toMatch(
+    /^error Line 2102 of stdin is not JSON: \{"a": \(Unexpected end of JSON input\)\.\n$/,
+  );
+  const printed = stdout.trim().split('\n').map(Number);
+  const stored = await published('lines');
+  expect(printed).toHaveLength(2000);
+  expect(stored.map(({ id }) => id)).toEqual(printed);
+  expect(stored.map(({ payload }) => payload)).toEqual(printed.map((_, index) => index));
+});
+
+test('of a transaction with a line that cannot be stored nothing is published', async () => {
+  const { exitCode, stdout, stderr } = await notify(['partly', '-'], '1\n"\\u0000"\n3\n');
+  expect(stderr).toContain('jsonb cannot hold the character \\u0000');
+  expect([exitCode, stdout]).toEqual([1, '']);
+  expect(await published('partly')).toEqual([]);
+});
+
+test('no lines are nothing to publish, and no fault', async () => {
+  expect(await notify(['none', '-'], '\n\n')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
+});

@@ -1,0 +1,32 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { onTestFinished } from 'vitest';
+
+/**
+ * Makes a folder with these files, as somebody's project, for the test that calls it.
+ * @param files contents by path; a package.json that says "module" is added
+ */
+export function makeProject(files: Record<string, string>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'pgwatch-project-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  for (const [path, content] of Object.entries({ 'package.json': MODULE, ...files })) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), content);
+  }
+  return folder;
+}
+
+/** The text of a consumer file whose handler prints each payload as JSON on stdout. */
+export function printingConsumer(id: string, channels: readonly string[]): string {
+  return `export default {
+  id: ${JSON.stringify(id)},
+  channels: ${JSON.stringify(channels)},
+  handle(notification) {
+    console.log(JSON.stringify(notification.payload));
+  },
+};
+`;
+}
+
+const MODULE = '{ "type": "module" }';

@@ -1,0 +1,26 @@
+import { onTestFinished } from 'vitest';
+import type { TestDatabase } from './database.ts';
+
+/** A role that may log in, and what it logs in with. */
+export type Role = {
+  /** Needs quoting: it has a capital and a space in it. */
+  name: string;
+  /** The test database as this role. */
+  url: string;
+};
+
+/** Creates a role with no rights beyond PUBLIC's; it is dropped, with what it owns, when the test ends. */
+export async function createRole(database: TestDatabase, purpose: string): Promise<Role> {
+  const name = `Test ${purpose} ${Math.random().toString(36).slice(2, 8)}`;
+  await database.query(`create role "${name}" login password '${ROLE_PASSWORD}'`);
+  onTestFinished(async () => {
+    await database.query(`drop owned by "${name}" cascade`);
+    await database.query(`drop role "${name}"`);
+  });
+  const url = new URL(database.url);
+  Object.assign(url, { username: name, password: ROLE_PASSWORD });
+  return { name, url: url.href };
+}
+
+/** Nothing may ever print it. */
+export const ROLE_PASSWORD = 'c4nary-p4ssw0rd';
