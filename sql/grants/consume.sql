@@ -7,4 +7,3 @@ grant execute on function
   :"schema".log_partition_create(text, integer),
   :"schema".doorbell_class()
 to :"role";
-grant usage on schema :"api_schema" to :"role";

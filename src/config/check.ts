@@ -118,16 +118,14 @@ function connectionString(value: unknown): string | undefined {
   return isUnescaped || !URL.canParse(url) ? undefined : String(value);
 }
 
-/** SQL texts quote names as they are, but "$$" would end the body of a function. */
 function schemaName(value: unknown): string | undefined {
   const name = identifier(value);
-  return name === undefined || name.startsWith('pg_') || name.includes('$$') ? undefined : name;
+  return name?.startsWith('pg_') ? undefined : name;
 }
 
+/** SQL texts quote names as they are, but "$$" would end the body of a function. */
 function identifier(value: unknown): string | undefined {
-  if (typeof value !== 'string' || value.includes('\0') || !value.isWellFormed()) {
-    return undefined;
-  }
+  if (typeof value !== 'string' || /\0|\$\$/.test(value) || !value.isWellFormed()) return undefined;
   const size = Buffer.byteLength(value);
   return size >= 1 && size <= 63 ? value : undefined;
 }

@@ -54,7 +54,9 @@ export function grantSql(
 ): string {
   const grants = Object.entries(roles).flatMap(([kind, roleNames]) =>
     roleNames.map((role) =>
-      readSql(`grants/${kind}.sql`).replaceAll(':"role"', pg.escapeIdentifier(role)),
+      readSql(`grants/${kind}.sql`)
+        .replaceAll(':"role"', () => pg.escapeIdentifier(role))
+        .replaceAll(":'role'", () => pg.escapeLiteral(role)),
     ),
   );
   return fillNames(grants.join(''), names);

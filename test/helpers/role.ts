@@ -1,5 +1,4 @@
 import { onTestFinished } from 'vitest';
-import type { TestDatabase } from './database.ts';
 
 /** A role that may log in, and what it logs in with. */
 export type Role = {
@@ -10,7 +9,10 @@ export type Role = {
 };
 
 /** Creates a role with no rights beyond PUBLIC's; it is dropped, with what it owns, when the test ends. */
-export async function createRole(database: TestDatabase, purpose: string): Promise<Role> {
+export async function createRole(
+  database: { url: string; query(text: string): Promise<unknown> },
+  purpose: string,
+): Promise<Role> {
   const name = `Test ${purpose} ${Math.random().toString(36).slice(2, 8)}`;
   await database.query(`create role "${name}" login password '${ROLE_PASSWORD}'`);
   onTestFinished(async () => {
