@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Config } from '../config/define.ts';
 import { withConnection } from '../database/connect.ts';
@@ -13,8 +12,7 @@ export async function withEmbedded(
   work: (config: Config) => Promise<void>,
 ): Promise<void> {
   const folder = resolve('.pgwatch');
-  const isNew = !existsSync(folder);
-  reporter.info(`${isNew ? 'Setting up' : 'Starting'} a PostgreSQL server in ${folder} …`);
+  reporter.info(`Starting a PostgreSQL server in ${folder} …`);
   const server = await startEmbedded({ folder });
   try {
     const complete: Config = { ...config, url: server.url, directUrl: null };

@@ -20,14 +20,18 @@ export async function findRunning(folder: string): Promise<EmbeddedServer | unde
   if (!existsSync(pidFile)) return undefined;
   const lines = readFileSync(pidFile, 'utf8').split('\n');
   const [pid, url] = [Number(lines[0]), serverUrl(Number(lines[3]))];
-  // Its pid and its port may be another program's by now.
-  const data = await withConnection({ url }, (client) => client.query('show data_directory')).catch(
-    () => undefined,
-  );
-  if (data?.rows[0].data_directory !== join(folder, 'data')) return undefined;
+  if (!(await servesFolder(url, folder))) return undefined;
   if (isOwned(folder)) return { url, folder, pid, stop: async () => {} };
   own(folder);
   return { url, folder, pid, stop: () => stopOrphan(pid, pidFile) };
+}
+
+/** True where a server answers and is the folder's: its port may be another's, and all have one password. */
+export async function servesFolder(url: string, folder: string): Promise<boolean> {
+  return withConnection({ url }, async (client) => {
+    const { rows } = await client.query('show data_directory');
+    return rows[0].data_directory === join(folder, 'data');
+  }).catch(() => false);
 }
 
 /** Writes down who stops the server. */

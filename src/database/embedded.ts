@@ -15,7 +15,6 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { PgwatchError } from '../errors.ts';
 import { sleep } from '../time.ts';
-import { connect, isTransient } from './connect.ts';
 import {
   findBinaries,
   reachable,
@@ -30,6 +29,7 @@ import {
   PASSWORD,
   STOP_MS_MAX,
   serverUrl,
+  servesFolder,
 } from './embedded-running.ts';
 
 export type { EmbeddedServer } from './embedded-running.ts';
@@ -62,12 +62,18 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   if (user.uid !== undefined) chownSync(folder, user.uid, user.gid ?? user.uid);
   const data = join(folder, 'data');
   if (!existsSync(data)) initialise(binaries, folder, user);
-  const port = await freePort(options.port ?? 54_329);
   own(folder);
-  const child = spawnServer({ binaries, folder, port, user, settings: options.settings ?? {} });
-  const url = serverUrl(port);
-  await untilReady(child, url, folder);
-  return { url, folder, pid: child.pid ?? 0, stop: () => stopServer(child) };
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort(options.port ?? 54_329);
+    const child = spawnServer({ binaries, folder, port, user, settings: options.settings ?? {} });
+    const url = serverUrl(port);
+    if (await becomesReady(child, url, folder)) {
+      return { url, folder, pid: child.pid ?? 0, stop: () => stopServer(child) };
+    }
+    // Another program may have taken the port between the look and the start.
+    const isPortFree = (await freePort(port)) === port;
+    if (isPortFree || attempt === START_ATTEMPTS) throw startFailure(folder);
+  }
 }
 
 function initialise(binaries: string, folder: string, user: ServerUser): void {
@@ -84,9 +90,10 @@ function initialise(binaries: string, folder: string, user: ServerUser): void {
   );
   rmSync(passwordFile);
   if (result.status !== 0) {
+    const reason = result.error?.message ?? (result.signal ? `${result.signal}.` : result.stderr);
     throw new PgwatchError(
       'embedded_failed',
-      `The embedded PostgreSQL could not be set up in ${folder}: ${(result.stderr || String(result.error)).trim()}`,
+      `The embedded PostgreSQL could not be set up in ${folder}: ${reason.trim()}`,
     );
   }
   renameSync(unfinished, join(folder, 'data'));
@@ -120,21 +127,19 @@ function spawnServer(start: {
   return child;
 }
 
-async function untilReady(child: ChildProcess, url: string, folder: string): Promise<void> {
+async function becomesReady(child: ChildProcess, url: string, folder: string): Promise<boolean> {
   const never = new AbortController().signal;
   for (let waitedMs = 0; waitedMs < START_MS_MAX && child.exitCode === null; waitedMs += 50) {
-    try {
-      const client = await connect({ url });
-      await client.end();
-      return;
-    } catch (thrown) {
-      if (!isTransient(thrown)) throw thrown;
-      await sleep(50, never);
-    }
+    if (await servesFolder(url, folder)) return true;
+    await sleep(50, never);
   }
   child.kill('SIGKILL');
+  return false;
+}
+
+function startFailure(folder: string): PgwatchError {
   const output = readFileSync(join(folder, 'server.log'), 'utf8').trim().split('\n').slice(-5);
-  throw new PgwatchError(
+  return new PgwatchError(
     'embedded_failed',
     `The embedded PostgreSQL did not start in ${folder}. Its last words:\n${output.join('\n')}`,
   );
@@ -169,4 +174,5 @@ async function freePort(preferred: number): Promise<number> {
 }
 
 const INITDB_FLAGS = ['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', '--no-sync'];
+const START_ATTEMPTS = 3;
 const START_MS_MAX = 60_000;

@@ -43,7 +43,7 @@ async function dev(options: DevOptions): Promise<void> {
       );
     });
   } else {
-    const consumers = await findConsumers(config);
+    const consumers = existsSync(config.consumers) ? await findConsumers(config) : [];
     requireConsumers(consumers, config);
     await withEmbedded(config, reporter, (complete) =>
       runDaemon(complete, { consumers, reporter }, signal),

@@ -9,7 +9,7 @@ export async function createOrders(client: Queryable, apiSchema: string): Promis
       id bigint generated always as identity primary key,
       item text not null,
       buyer text not null,
-      status text not null default 'new'
+      state text not null default 'new'
     );
     create or replace trigger orders_changed
       after insert or update or delete on demo.orders
@@ -25,22 +25,22 @@ export async function insertOrder(client: Queryable): Promise<number> {
   return (rows[0] as { id: number }).id;
 }
 
-/** Moves an open order on: new, paid, shipped. Undefined where none is open. */
+/** Moves an open order on: new, paid, sent. Undefined where none is open. */
 export async function advanceOrder(client: Queryable): Promise<number | undefined> {
   const { rows } = await client.query(
     `update demo.orders
-     set status = case status when 'new' then 'paid' else 'shipped' end
-     where id = (select id from demo.orders where status <> 'shipped' order by random() limit 1)
+     set state = case state when 'new' then 'paid' else 'sent' end
+     where id = (select id from demo.orders where state <> 'sent' order by random() limit 1)
      returning id::integer`,
   );
   return (rows[0] as { id: number } | undefined)?.id;
 }
 
-/** Deletes the oldest shipped order where there are more than a few. */
+/** Deletes an order that was sent, where there are more than a few. */
 export async function deleteOrder(client: Queryable): Promise<boolean> {
   const { rowCount } = await client.query(
     `delete from demo.orders
-     where id = (select id from demo.orders where status = 'shipped' order by id desc offset 5 limit 1)`,
+     where id = (select id from demo.orders where state = 'sent' order by id desc offset 5 limit 1)`,
   );
   return rowCount === 1;
 }
@@ -49,5 +49,6 @@ function oneOf(values: readonly string[]): string {
   return values[Math.floor(Math.random() * values.length)] ?? '';
 }
 
-const BUYERS = ['Ada', 'Grace', 'Edsger', 'Barbara', 'Donald', 'Radia', 'Leslie', 'Frances'];
-const ITEMS = ['espresso', 'green tea', 'croissant', 'lemonade', 'bagel', 'cocoa', 'apple pie'];
+/** Short, so that a change fits into a line of 80 columns. */
+const BUYERS = ['Ada', 'Alan', 'Bob', 'Eve', 'Joan', 'Ken', 'Lena', 'Rob'];
+const ITEMS = ['cake', 'pie', 'rice', 'soup', 'taco', 'tea'];

@@ -32,38 +32,46 @@ export function rowOf(notification: Notification, nowMs: number): Row {
 
 /** The heading of the table, with what its marks mean. */
 export function headingLines(columns: number, colors: ChalkInstance): string[] {
-  const heading = [
-    'ID'.padStart(WIDTHS.id),
-    'CHANNEL'.padEnd(WIDTHS.channel),
-    'KEY'.padEnd(WIDTHS.key),
-    'LATENCY'.padStart(WIDTHS.latency),
-    'SIZE'.padStart(WIDTHS.size),
-    'WHAT',
-  ].join(GAP);
+  const cells = inColumns(['ID', 'CHANNEL', 'KEY', 'LATENCY', 'SIZE']);
+  const heading = `${cells.join('')}WHAT`;
   const legend = `${REPLAY} written before anybody listened   ${LARGE} too large for NOTIFY: sent by reference`;
   return [colors.dim(legend.slice(0, columns)), colors.bold(heading.slice(0, columns))];
 }
 
 /** One line of the table; WHAT takes what room is left. */
 export function rowLine(row: Row, columns: number, colors: ChalkInstance): string {
-  const latency = `${row.isReplay ? `${REPLAY} ` : ''}${shortDuration(row.latencyMs)}`;
-  const size = `${row.isLarge ? `${LARGE} ` : ''}${shortSize(row.bytes)}`;
-  const what = cut(row.what, columns - WHAT_COLUMN);
-  const [verb] = what.split(' ', 1) as [string];
+  const cells = inColumns([
+    String(row.id),
+    cut(row.channel, WIDTHS[1]),
+    cut(row.key, WIDTHS[2]),
+    `${row.isReplay ? `${REPLAY} ` : ''}${shortDuration(row.latencyMs)}`,
+    `${row.isLarge ? `${LARGE} ` : ''}${shortSize(row.bytes)}`,
+  ]);
+  const [id, channel, key, latency, size] = cells;
+  const what = cut(row.what, columns - cells.join('').length);
+  const verb = /^(?:insert|update|delete)\b/.exec(what)?.[0] as
+    | keyof typeof VERB_COLORS
+    | undefined;
   return [
-    colors.dim(String(row.id).padStart(WIDTHS.id)),
-    cut(row.channel, WIDTHS.channel).padEnd(WIDTHS.channel),
-    cut(row.key, WIDTHS.key).padEnd(WIDTHS.key),
-    row.isReplay
-      ? colors.yellow(latency.padStart(WIDTHS.latency))
-      : latency.padStart(WIDTHS.latency),
-    row.isLarge
-      ? colors.magenta(size.padStart(WIDTHS.size))
-      : colors.dim(size.padStart(WIDTHS.size)),
-    verb in VERB_COLORS
-      ? colors[VERB_COLORS[verb as keyof typeof VERB_COLORS]](verb) + what.slice(verb.length)
-      : what,
-  ].join(GAP);
+    colors.dim(id),
+    channel,
+    key,
+    row.isReplay ? colors.yellow(latency) : latency,
+    row.isLarge ? colors.magenta(size) : colors.dim(size),
+    verb ? colors[VERB_COLORS[verb]](verb) + what.slice(verb.length) : what,
+  ].join('');
+}
+
+type Cells = [id: string, channel: string, key: string, latency: string, size: string];
+
+function inColumns([id, channel, key, latency, size]: Cells): Cells {
+  return [
+    `${id.padStart(WIDTHS[0])}  `,
+    `${channel.padEnd(WIDTHS[1])}  `,
+    `${key.padEnd(WIDTHS[2])} `,
+    `${latency.padStart(WIDTHS[3])}  `,
+    `${size.padStart(WIDTHS[4])}  `,
+  ];
 }
 
 function describeChange({ change }: Notification): string | undefined {
@@ -71,7 +79,7 @@ function describeChange({ change }: Notification): string | undefined {
     case 'INSERT':
       return `insert ${fields(change.new, Object.keys(change.new))}`;
     case 'UPDATE':
-      return `update ${change.changed.map((name) => `${name} ${text(change.old[name])} → ${text(change.new[name])}`).join(', ')}`;
+      return `update ${change.changed.map((name) => `${name} ${text(change.old[name])}→${text(change.new[name])}`).join(', ')}`;
     case 'DELETE':
       return `delete ${fields(change.old, Object.keys(change.old))}`;
     default:
@@ -113,12 +121,11 @@ function shortSize(bytes: number): string {
   return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-const WIDTHS = { id: 6, channel: 11, key: 15, latency: 8, size: 9 };
-const GAP = '  ';
-const WHAT_COLUMN = Object.values(WIDTHS).reduce((sum, width) => sum + width + GAP.length, 0);
+/** Of the columns, in their order. Chosen so that a change fits into 80 columns. */
+const WIDTHS = [5, 11, 15, 8, 9] as const;
 const REPLAY = '↻';
 const LARGE = '●';
-const VERB_COLORS = { insert: 'green', update: 'cyan', delete: 'red', truncate: 'red' } as const;
+const VERB_COLORS = { insert: 'green', update: 'cyan', delete: 'red' } as const;
 /** What NOTIFY carries is below 8000 bytes, the envelope included. */
 const NOTIFY_BYTES_MAX = 7900;
 /** No terminal is wider. */

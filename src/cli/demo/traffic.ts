@@ -13,7 +13,7 @@ export const DEMO_CHANNELS: readonly string[] = ['data_change', 'orders', 'repor
 export async function writeBacklog(client: Queryable, { apiSchema }: Config): Promise<void> {
   for (let count = 0; count < 3; count++) await insertOrder(client);
   await advanceOrder(client);
-  await publishOrder(client, apiSchema);
+  await publishRating(client, apiSchema);
   await publishReport(client, apiSchema);
 }
 
@@ -37,16 +37,16 @@ export async function runTraffic(
 
 async function write(client: Queryable, apiSchema: string, step: number): Promise<void> {
   if (step % STEPS_PER_REPORT === 0) return publishReport(client, apiSchema);
-  if (step % 6 === 0) return publishOrder(client, apiSchema);
+  if (step % 6 === 0) return publishRating(client, apiSchema);
   if (step % 5 === 0 && (await deleteOrder(client))) return;
   if (step % 2 === 0 && (await advanceOrder(client)) !== undefined) return;
   await insertOrder(client);
 }
 
 /** What an application publishes by itself: no row has changed. */
-async function publishOrder(client: Queryable, apiSchema: string): Promise<void> {
-  const order = Math.ceil(Math.random() * 100);
-  const payload = { event: 'rated', order, stars: 1 + Math.floor(Math.random() * 5) };
+async function publishRating(client: Queryable, apiSchema: string): Promise<void> {
+  const order = Math.ceil(Math.random() * 99);
+  const payload = { order, stars: Math.ceil(Math.random() * 5) };
   await notify(client, 'orders', payload, { key: `order:${order}`, apiSchema });
 }
 

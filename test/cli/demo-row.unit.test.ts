@@ -1,0 +1,85 @@
+import { Chalk } from 'chalk';
+import { expect, test } from 'vitest';
+import { headingLines, type Row, rowLine, rowOf } from '../../src/cli/demo/row.ts';
+import { type LogRow, Notification } from '../../src/log/notification.ts';
+
+const plain = new Chalk({ level: 0 });
+const row: Row = {
+  id: 7,
+  channel: 'data_change',
+  key: 'demo.orders:4',
+  isReplay: false,
+  latencyMs: 3,
+  bytes: 222,
+  isLarge: false,
+  what: 'insert rice, Alan, new',
+};
+
+test('a row of the demo is aligned with the heading', () => {
+  expect([...headingLines(80, plain).slice(1), rowLine(row, 80, plain)]).toEqual([
+    '   ID  CHANNEL      KEY              LATENCY       SIZE  WHAT',
+    '    7  data_change  demo.orders:4       3 ms      222 B  insert rice, Alan, new',
+  ]);
+});
+
+test.for([64, 80, 160])('no row is wider than a terminal of %i columns', (columns) => {
+  const long = 'é'.repeat(500);
+  const wide = { ...row, id: 123_456_789, channel: long, key: long, what: long, isLarge: true };
+  const late = { ...wide, isReplay: true, latencyMs: 999, bytes: 123_456_789 };
+  for (const line of [...headingLines(columns, plain), rowLine(late, columns, plain)]) {
+    expect([...line].length).toBeLessThanOrEqual(columns);
+  }
+});
+
+test.for([
+  [0, '<1 ms'],
+  [999, '999 ms'],
+  [59_940, '59.9 s'],
+  [60_000, '1 min'],
+  [3_600_000, '1 h'],
+  [200_000_000, '2 d'],
+] as const)('a latency of %i ms is shown as %s', ([latencyMs, shown]) => {
+  expect(rowLine({ ...row, latencyMs }, 80, plain)).toContain(` ${shown}  `);
+});
+
+test('what a payload holds cannot steer the terminal, nor break the line', () => {
+  const shown = rowOf(explicit({ text: 'a\u001b[31m\nb' }), 0).what;
+  const line = rowLine({ ...row, what: `${shown}\u001b[31m\n\u0007x` }, 160, plain);
+  expect(line).not.toMatch(/\p{Cc}/u);
+});
+
+test('a payload that NOTIFY cannot carry is marked as large', () => {
+  expect(rowOf(explicit('x'.repeat(7800)), 0).isLarge).toBe(false);
+  expect(rowOf(explicit('é'.repeat(4000)), 0)).toMatchObject({ isLarge: true, bytes: 8002 });
+});
+
+test('an update shows what has changed', () => {
+  const notification = new Notification(
+    [
+      '1',
+      '1',
+      '0',
+      'data_change',
+      'public.t:1',
+      null,
+      'UPDATE',
+      '["public","t","id"]',
+      '{"id":1,"a":"x","b":null}',
+      '{"id":1,"a":"y","b":{"c":1}}',
+      null,
+      null,
+    ],
+    { isReplay: true, attempt: 1 },
+  );
+  expect(rowOf(notification, 5)).toMatchObject({
+    what: 'update a x→y, b null→{"c":1}',
+    isReplay: true,
+    latencyMs: 5,
+  });
+});
+
+function explicit(payload: unknown): Notification {
+  const head: [string, string, string, string, null] = ['1', '1', '0', 'orders', null];
+  const log: LogRow = [...head, JSON.stringify(payload), null, null, null, null, null, null];
+  return new Notification(log, { isReplay: false, attempt: 1 });
+}
