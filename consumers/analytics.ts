@@ -27,7 +27,7 @@ const COUNT = `
   on conflict (day, channel) do update set count = daily.count + excluded.count`;
 
 let hasTables = false;
-let counted = 0;
+let [counted, reportedAt] = [0, Date.now()];
 
 /** Counts notifications by day and channel: select * from analytics_daily. */
 export default defineConsumer({
@@ -43,8 +43,9 @@ export default defineConsumer({
       notifications.map(({ createdAt }) => createdAt),
       notifications.map(({ channel }) => channel),
     ]);
-    const before = counted;
     counted += notifications.length;
-    if (Math.floor(counted / 50) > Math.floor(before / 50)) reporter.info(`${counted} counted.`);
+    if (Date.now() - reportedAt < 15_000) return;
+    reporter.info(`${counted} counted.`);
+    reportedAt = Date.now();
   },
 });

@@ -6,7 +6,7 @@ import { defineConsumer } from 'pgwatch';
  */
 export const cache = new Map<string, unknown>();
 
-let [changes, removed] = [0, 0];
+let [changes, removed, reportedAt] = [0, 0, Date.now()];
 
 export default defineConsumer({
   id: 'cache_invalidation',
@@ -19,7 +19,9 @@ export default defineConsumer({
     changes += 1;
     if (change.action === 'TRUNCATE') removed += removeTable(key);
     else if (cache.delete(key)) removed += 1;
-    if (changes % 50 === 0) reporter.info(`${changes} changes, ${removed} entries removed.`);
+    if (Date.now() - reportedAt < 15_000) return;
+    reporter.info(`${changes} changes, ${removed} entries removed.`);
+    reportedAt = Date.now();
   },
 });
 

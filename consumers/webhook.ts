@@ -1,7 +1,7 @@
 import { defineConsumer } from 'pgwatch';
 
 const url = process.env.WEBHOOK_URL ?? 'http://127.0.0.1:54330/webhook';
-let sent = 0;
+let [sent, reportedAt] = [0, 0];
 
 /** Hands every notification of the channel "orders" to another system, in order. */
 export default defineConsumer({
@@ -22,6 +22,8 @@ export default defineConsumer({
     // Throwing is how a handler says "again, later": nothing is lost while the receiver is down.
     if (!response.ok) throw new Error(`${url} answered ${response.status}`);
     sent += 1;
-    if (sent === 1 || sent % 20 === 0) reporter.info(`${sent} posted to ${url}.`);
+    if (Date.now() - reportedAt < 15_000) return;
+    reporter.info(`${sent} posted to ${url}.`);
+    reportedAt = Date.now();
   },
 });

@@ -1,9 +1,9 @@
-import { Chalk } from 'chalk';
 import { expect, test } from 'vitest';
 import { headingLines, type Row, rowLine, rowOf } from '../../src/cli/demo/row.ts';
 import { type LogRow, Notification } from '../../src/log/notification.ts';
+import { colorsFor } from '../../src/reporter.ts';
 
-const plain = new Chalk({ level: 0 });
+const plain = colorsFor({ isTTY: false });
 const row: Row = {
   id: 7,
   channel: 'data_change',
@@ -20,6 +20,12 @@ test('a row of the demo is aligned with the heading', () => {
     '   ID  CHANNEL      KEY              LATENCY       SIZE  WHAT',
     '    7  data_change  demo.orders:4       3 ms      222 B  insert rice, Alan, new',
   ]);
+});
+
+test('a long key keeps its end, and a wide terminal gives it room', () => {
+  const long = { ...row, key: 'demo.orders:12345' };
+  expect(rowLine(long, 80, plain)).toContain('  …o.orders:12345     3 ms');
+  expect(rowLine(long, 100, plain)).toContain('  demo.orders:12345            3 ms');
 });
 
 test.for([64, 80, 160])('no row is wider than a terminal of %i columns', (columns) => {

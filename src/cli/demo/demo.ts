@@ -1,8 +1,8 @@
-import pg from 'pg';
 import type { Config } from '../../config/define.ts';
 import type { Consumer } from '../../consumers/define.ts';
 import { Daemon } from '../../daemon/daemon.ts';
 import { Pool } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
 import { countNotifications } from '../../log/count.ts';
 import { readNewestPosition } from '../../log/progress.ts';
 import type { Reporter, ReportFormat } from '../../reporter.ts';
@@ -51,14 +51,14 @@ async function prepare(pool: Pool, { config, reporter }: DemoOptions): Promise<n
     afterId: doneId,
     channels: DEMO_CHANNELS,
   });
-  const isPublic = config.apiSchema === 'public';
-  const prefix = isPublic ? '' : `${pg.escapeIdentifier(config.apiSchema)}.`;
+  const { apiSchema } = config;
+  const name = apiSchema === 'public' ? 'smart_notify' : qualified(apiSchema, 'smart_notify');
   reporter.info(
     [
       'What you do there shows up here, for example:',
       '',
       `    insert into demo.orders (item, buyer) values ('tea', 'you');`,
-      `    select ${prefix}smart_notify('orders', '{"hello": "world"}');`,
+      `    select ${name}('orders', '{"hello": "world"}');`,
       '',
     ].join('\n'),
   );

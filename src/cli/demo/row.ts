@@ -1,6 +1,5 @@
-import type { ChalkInstance } from 'chalk';
 import type { Notification } from '../../log/notification.ts';
-import { printable } from '../../reporter.ts';
+import { type colorsFor, printable } from '../../reporter.ts';
 
 /** What a row of the table shows. */
 export type Row = {
@@ -15,6 +14,9 @@ export type Row = {
   what: string;
 };
 
+type Colors = ReturnType<typeof colorsFor>;
+
+/** What is to be shown of a notification that is handled now. */
 export function rowOf(notification: Notification, nowMs: number): Row {
   const payload = JSON.stringify(notification.payload);
   const bytes = Buffer.byteLength(payload);
@@ -31,22 +33,24 @@ export function rowOf(notification: Notification, nowMs: number): Row {
 }
 
 /** The heading of the table, with what its marks mean. */
-export function headingLines(columns: number, colors: ChalkInstance): string[] {
-  const cells = inColumns(['ID', 'CHANNEL', 'KEY', 'LATENCY', 'SIZE']);
+export function headingLines(columns: number, colors: Colors): string[] {
+  const cells = inColumns(['ID', 'CHANNEL', 'KEY', 'LATENCY', 'SIZE'], columns);
   const heading = `${cells.join('')}WHAT`;
   const legend = `${REPLAY} written before anybody listened   ${LARGE} too large for NOTIFY: sent by reference`;
   return [colors.dim(legend.slice(0, columns)), colors.bold(heading.slice(0, columns))];
 }
 
 /** One line of the table; WHAT takes what room is left. */
-export function rowLine(row: Row, columns: number, colors: ChalkInstance): string {
-  const cells = inColumns([
+export function rowLine(row: Row, columns: number, colors: Colors): string {
+  const mark = row.isReplay ? `${REPLAY} ` : '';
+  const texts: Cells = [
     String(row.id),
-    cut(row.channel, WIDTHS[1]),
-    cut(row.key, WIDTHS[2]),
-    `${row.isReplay ? `${REPLAY} ` : ''}${shortDuration(row.latencyMs)}`,
+    row.channel,
+    row.key,
+    `${mark}${shortDuration(row.latencyMs)}`,
     `${row.isLarge ? `${LARGE} ` : ''}${shortSize(row.bytes)}`,
-  ]);
+  ];
+  const cells = inColumns(texts, columns);
   const [id, channel, key, latency, size] = cells;
   const what = cut(row.what, columns - cells.join('').length);
   const verb = /^(?:insert|update|delete)\b/.exec(what)?.[0] as
@@ -64,13 +68,15 @@ export function rowLine(row: Row, columns: number, colors: ChalkInstance): strin
 
 type Cells = [id: string, channel: string, key: string, latency: string, size: string];
 
-function inColumns([id, channel, key, latency, size]: Cells): Cells {
+/** Chosen so that a change fits into 80 columns; where there are more, the key gets some. */
+function inColumns([id, channel, key, latency, size]: Cells, columns: number): Cells {
+  const keyWidth = columns < 100 ? 15 : 24;
   return [
-    `${id.padStart(WIDTHS[0])}  `,
-    `${channel.padEnd(WIDTHS[1])}  `,
-    `${key.padEnd(WIDTHS[2])} `,
-    `${latency.padStart(WIDTHS[3])}  `,
-    `${size.padStart(WIDTHS[4])}  `,
+    `${id.padStart(5)}  `,
+    `${cut(channel, 11).padEnd(11)}  `,
+    `${cutStart(key, keyWidth).padEnd(keyWidth)} `,
+    `${latency.padStart(8)}  `,
+    `${size.padStart(9)}  `,
   ];
 }
 
@@ -101,10 +107,22 @@ function text(value: unknown): string {
 
 /** On one line, safe for a terminal, and no longer than that. */
 function cut(value: string, width: number): string {
-  const characters = [...printable(value.slice(0, WHAT_LENGTH_MAX).replaceAll(/\s+/g, ' '))];
+  const characters = [...onOneLine(value)];
   return characters.length > width
     ? `${characters.slice(0, Math.max(0, width - 1)).join('')}…`
     : characters.join('');
+}
+
+/** The same from the other side: the end of a key tells more than its beginning. */
+function cutStart(value: string, width: number): string {
+  const characters = [...onOneLine(value)];
+  return characters.length > width
+    ? `…${characters.slice(characters.length - width + 1).join('')}`
+    : characters.join('');
+}
+
+function onOneLine(value: string): string {
+  return printable(value.slice(0, WHAT_LENGTH_MAX).replaceAll(/\s+/g, ' '));
 }
 
 function shortDuration(durationMs: number): string {
@@ -121,8 +139,6 @@ function shortSize(bytes: number): string {
   return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-/** Of the columns, in their order. Chosen so that a change fits into 80 columns. */
-const WIDTHS = [5, 11, 15, 8, 9] as const;
 const REPLAY = '↻';
 const LARGE = '●';
 const VERB_COLORS = { insert: 'green', update: 'cyan', delete: 'red' } as const;

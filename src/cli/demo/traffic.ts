@@ -38,9 +38,8 @@ export async function runTraffic(
 async function write(client: Queryable, apiSchema: string, step: number): Promise<void> {
   if (step % STEPS_PER_REPORT === 0) return publishReport(client, apiSchema);
   if (step % 6 === 0) return publishRating(client, apiSchema);
-  if (step % 5 === 0 && (await deleteOrder(client))) return;
   if (step % 2 === 0 && (await advanceOrder(client)) !== undefined) return;
-  await insertOrder(client);
+  if (!(await deleteOrder(client))) await insertOrder(client);
 }
 
 /** What an application publishes by itself: no row has changed. */
