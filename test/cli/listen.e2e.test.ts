@@ -207,6 +207,8 @@ describe('listen', () => {
       cwd,
       env: { DATABASE_URL: database.url, PGWATCH_MAX_BATCH_SIZE: 'many' },
     });
-    expect(result.stderr).toContain('PGWATCH_MAX_BATCH_SIZE must be a whole number from 1 to 10000');
+    expect(result.stderr).toContain(
+      'PGWATCH_MAX_BATCH_SIZE must be a whole number from 1 to 10000',
+    );
   });
 });
