@@ -21,7 +21,10 @@ const [count = 1000] = process.argv.slice(2).map(Number);
 const folder = mkdtempSync(join(tmpdir(), 'pgwatch-bench-'));
 const server = await startEmbedded({ folder, settings: { fsync: 'off' } });
 try {
-  const config = await loadConfig({ flags: { url: server.url, pollInterval: '60s' }, environment: {} });
+  const config = await loadConfig({
+    flags: { url: server.url, pollInterval: '60s' },
+    environment: {},
+  });
   await withConnection(config, (client) => migrateUp(client, config));
   let onHandled = () => {};
   const consumer = checkConsumer(
@@ -33,7 +36,11 @@ try {
     subscribeTransitions(({ type }) => type === 'asleep' && resolve());
   });
   const stop = new AbortController();
-  const daemon = new Daemon({ config, consumers: [consumer], reporter: new Reporter({ level: 'error' }) });
+  const daemon = new Daemon({
+    config,
+    consumers: [consumer],
+    reporter: new Reporter({ level: 'error' }),
+  });
   const ended = daemon.run(stop.signal);
   await asleep;
   const publisher = new Client({ connectionString: server.url });
