@@ -76,6 +76,10 @@ begin
     raise exception 'The partition period must be day or hour, not %.', coalesce(period, 'null')
     using errcode = 'PW004';
   end if;
+  if ahead is null or ahead not between 0 and 100 then
+    raise exception 'Partitions can be created 0 to 100 periods ahead, not %.', coalesce(ahead::text, 'null')
+    using errcode = 'PW004';
+  end if;
   for step in 0..ahead loop
     starts := date_trunc(period, now()) + step * ('1 ' || period)::interval;
     partition_name := 'notification_log_' || to_char(starts, name_format);
@@ -89,9 +93,11 @@ begin
         :'schema', partition_name, starts, starts + ('1 ' || period)::interval);
       return next partition_name;
     exception
-      when lock_not_available or check_violation or invalid_object_definition
-        or duplicate_table or deadlock_detected then
+      when check_violation or invalid_object_definition or duplicate_table then
         null;
+      when lock_not_available or deadlock_detected then
+        /* The next one would wait as well, and writers to the default partition behind it. */
+        exit;
     end;
   end loop;
 end;

@@ -31,7 +31,7 @@ export async function migrateUp(client: ClientBase, config: Config): Promise<Mig
   return withMigrationLock(client, config.schema, async () => {
     await requireFreeSchema(client, config);
     await attempt(`Creating schema "${config.schema}"`, config, () =>
-      client.query(bootstrapSql(config)),
+      withTransaction(client, () => client.query(bootstrapSql(config))),
     );
     const states = await readMigrationStates(client, config);
     refuseForeignStates(states);

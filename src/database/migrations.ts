@@ -31,9 +31,9 @@ export function readMigrations(): Migration[] {
   });
 }
 
-/** Creates the schema and the record of migrations. Safe to repeat. */
+/** Creates the schema and the record of migrations, in one transaction. Safe to repeat. */
 export function bootstrapSql(names: Names): string {
-  return fillNames(readSql('bootstrap.sql'), names);
+  return fillNames(`${SAFE_PATH}\n${readSql('bootstrap.sql')}`, names);
 }
 
 /** The statements of one migration and its record, to be run in one transaction. */
@@ -44,10 +44,10 @@ export function migrationSql(migration: Migration, names: Names): string {
     pg.escapeLiteral(migration.hash),
   ];
   const record = `insert into :"schema".migration (number, name, hash) values (${values.join(', ')});\n`;
-  return fillNames(`${migration.sql.trimEnd()}\n\n${record}`, names);
+  return fillNames(`${SAFE_PATH}\n${migration.sql.trimEnd()}\n\n${record}`, names);
 }
 
-/** Grants each role what it needs. Safe to repeat. */
+/** Grants each role what it needs, in one transaction. Safe to repeat. */
 export function grantSql(
   names: Names,
   roles: Record<'publish' | 'consume' | 'read', readonly string[]>,
@@ -59,5 +59,8 @@ export function grantSql(
         .replaceAll(":'role'", () => pg.escapeLiteral(role)),
     ),
   );
-  return fillNames(grants.join(''), names);
+  return grants.length === 0 ? '' : fillNames(`${SAFE_PATH}\n${grants.join('')}`, names);
 }
+
+/** Else a function that lies in wait in schema public could be built into one of ours. */
+const SAFE_PATH = 'set local search_path = pg_catalog, pg_temp;\n';

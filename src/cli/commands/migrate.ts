@@ -75,7 +75,11 @@ async function connected<T>(
 ): Promise<T> {
   const { withConnection } = await import('../../database/connect.ts');
   const config = await configFor(options);
-  return withConnection({ url: config.directUrl ?? config.url }, (client) => work(client, config));
+  return withConnection({ url: config.directUrl ?? config.url }, async (client) => {
+    // A powerful role often runs this: it must not meet functions that others put into schema public.
+    await client.query('set search_path = pg_catalog, pg_temp');
+    return work(client, config);
+  });
 }
 
 async function up(options: CommonOptions): Promise<void> {

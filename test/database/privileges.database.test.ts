@@ -1,0 +1,196 @@
+import type { Client } from 'pg';
+import { beforeAll, expect, test } from 'vitest';
+import { connect, withConnection } from '../../src/database/connect.ts';
+import { migrateUp, requireCurrentSchema } from '../../src/database/migrate.ts';
+import { withTransaction } from '../../src/database/transaction.ts';
+import { armDoorbell, disarmDoorbell } from '../../src/log/doorbell.ts';
+import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
+import { lockConsumers, unlockConsumer } from '../../src/log/owner-lock.ts';
+import { pageReader } from '../../src/log/page.ts';
+import { createPartitions } from '../../src/log/partitions.ts';
+import {
+  readNewestPosition,
+  registerConsumer,
+  releaseOwnership,
+  savePositions,
+  takeOver,
+} from '../../src/log/progress.ts';
+import { notify } from '../../src/log/publish.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { createRole } from '../helpers/role.ts';
+
+const database = useDatabase();
+const KINDS = ['publish', 'consume', 'read', 'nobody'] as const;
+type Kind = (typeof KINDS)[number];
+type Action = { by: readonly Kind[]; run(client: Client): Promise<unknown> };
+
+const claim = { consumerId: 'probe', channels: ['ch'], owner: 'me', epoch: 1 };
+const sql = (text: string) => (client: Client) => client.query(text);
+const consume = (run: Action['run']): Action => ({ by: ['consume'], run });
+const readable = (run: Action['run']): Action => ({ by: ['consume', 'read'], run });
+const forbidden = (text: string): Action => ({ by: [], run: sql(text) });
+
+/** Everything that one can want to do with pgwatch's objects, and who may. */
+const ACTIONS: Record<string, Action> = {
+  'call smart_notify': { by: ['publish'], run: (client) => notify(client, 'ch', 1) },
+  'call smart_notify with an event id': {
+    by: ['publish'],
+    run: sql(`select smart_notify('ch', '1', 'k', gen_random_uuid())`),
+  },
+  'read the view': { by: ['read'], run: sql('select * from pgwatch.notification') },
+  'read the positions': readable(sql('select * from pgwatch.consumer_progress')),
+  'check the schema': readable((client) => requireCurrentSchema(client, database.config)),
+  'check the cluster': consume((client) => requireOwnCluster(client, database.config)),
+  'create partitions': consume((client) => createPartitions(client, database.config)),
+  'register a consumer': consume((client) =>
+    registerConsumer(client, 'pgwatch', { id: 'new', channels: ['ch'], from: 'start' }),
+  ),
+  'register a consumer from a time': consume((client) =>
+    registerConsumer(client, 'pgwatch', { id: 'new', channels: ['ch'], from: new Date() }),
+  ),
+  'take a consumer over': consume((client) => takeOver(client, 'pgwatch', claim)),
+  'release a consumer': consume((client) => releaseOwnership(client, 'pgwatch', claim)),
+  'save positions': consume(async (client) => {
+    const position = await readNewestPosition(client, 'pgwatch');
+    return savePositions(client, 'pgwatch', [{ ...claim, position }]);
+  }),
+  'read a page': consume(async (client) =>
+    pageReader('pgwatch')(client, {
+      position: await readNewestPosition(client, 'pgwatch'),
+      channels: ['ch'],
+      limit: { rows: 10, bytes: 1000 },
+      rebasedId: 0,
+    }),
+  ),
+  'arm the doorbell': consume(async (client) => {
+    await armDoorbell(client, 'pgwatch', ['ch']);
+    await disarmDoorbell(client, 'pgwatch', ['ch']);
+  }),
+  'lock a consumer': {
+    // Advisory locks know no privileges; what decides is the epoch.
+    by: KINDS,
+    run: async (client) => {
+      const got = await lockConsumers(client, 'pgwatch', ['probe']);
+      for (const id of got) await unlockConsumer(client, 'pgwatch', id);
+    },
+  },
+  'rebase the log': { by: [], run: (client) => rebaseLog(client, 'pgwatch') },
+  'write the log': forbidden(
+    `insert into pgwatch.notification_log (xid, channel) values (pg_current_xact_id(), 'ch')`,
+  ),
+  'change the log': forbidden(`update pgwatch.notification_log set payload = '0'`),
+  'empty the log': forbidden('truncate pgwatch.notification_log'),
+  'delete from the log': forbidden('delete from pgwatch.notification_log'),
+  'read a partition': forbidden('select * from pgwatch.notification_log_default'),
+  'set the sequence back': forbidden(`select setval('pgwatch.notification_log_id_seq', 1)`),
+  'use up ids': forbidden(`select nextval('pgwatch.notification_log_id_seq')`),
+  'remove a consumer': forbidden('delete from pgwatch.consumer_progress'),
+  'forget what was published': forbidden('delete from pgwatch.published'),
+  'read what was published': forbidden('select * from pgwatch.published'),
+  'forge a migration': forbidden(`insert into pgwatch.migration values (999, 'x', 'x')`),
+  'move the origin': forbidden('update pgwatch.log_origin set rebased_id = 10'),
+  'drop the schema': forbidden('drop schema pgwatch cascade'),
+  'create a table in the schema': forbidden('create table pgwatch.mine ()'),
+  'replace a function': forbidden(
+    `create or replace function smart_notify(channel_name text, payload_data jsonb default '{}',
+       key text default null, event_id uuid default null) returns bigint return 1`,
+  ),
+  'ring without a lock': forbidden(`select pgwatch.doorbell_ring('ch')`),
+  'announce what is not there': forbidden(
+    `select pgwatch.notification_announce('ch', 1, now(), '1')`,
+  ),
+  'capture with a trigger': forbidden(
+    `create temporary table mine (id int);
+     create trigger c after insert on mine for each row execute function notify_data_change()`,
+  ),
+};
+
+beforeAll(async () => {
+  await database.query(`select smart_notify('ch', to_jsonb(n)) from generate_series(1, 10) as n`);
+  await withConnection(database.config, (client) =>
+    registerConsumer(client, 'pgwatch', { id: 'probe', channels: ['ch'], from: 'start' }),
+  );
+});
+
+/** What a role was refused for; undefined where it was not. The transaction is rolled back. */
+async function refusal(client: Client, { run }: Action): Promise<string | undefined> {
+  let message: string | undefined;
+  await withTransaction(client, async () => {
+    await run(client).catch((error: Error) => {
+      message = error.message;
+    });
+    throw new Error('undo');
+  }).catch(() => {});
+  return message;
+}
+
+test.each(KINDS)('a role that may %s can do exactly that, whatever it tries', async (kind) => {
+  const { name, url } = await createRole(database, kind);
+  const config = { ...database.config, roles: { publish: [], consume: [], read: [] } };
+  if (kind !== 'nobody') Object.assign(config.roles, { [kind]: [name] });
+  await withConnection(config, (client) => migrateUp(client, config));
+  const client = await connect({ url });
+  try {
+    const refusals: Record<string, string> = {};
+    for (const [action, definition] of Object.entries(ACTIONS)) {
+      refusals[action] = (await refusal(client, definition)) ?? 'allowed';
+    }
+    const expected = Object.entries(ACTIONS).map(([action, { by }]) => [
+      action,
+      by.includes(kind)
+        ? 'allowed'
+        : expect.stringMatching(/permission denied|must be owner|privilege/i),
+    ]);
+    expect(refusals).toEqual(Object.fromEntries(expected));
+  } finally {
+    await client.end();
+  }
+});
+
+test('by default nobody but the owner may do anything', async () => {
+  const { rows } = await database.query(
+    `select relname as name, grantee::regrole::text as role, privilege_type as privilege
+     from pg_class, aclexplode(relacl)
+     where relnamespace = 'pgwatch'::regnamespace and grantee <> relowner`,
+  );
+  expect(rows).toEqual([]);
+});
+
+test('PUBLIC may execute none of our functions', async () => {
+  const { rows } = await database.query(
+    `select p.oid::regprocedure::text as name from pg_proc as p
+     where (pronamespace = 'pgwatch'::regnamespace
+       or proname in ('smart_notify', 'notify_data_change'))
+       and (proacl is null or exists (select from aclexplode(proacl) where grantee = 0))`,
+  );
+  expect(rows).toEqual([]);
+});
+
+test('a writer without any right on the schema is captured all the same', async () => {
+  const { name, url } = await createRole(database, 'writer');
+  await database.query('create table orders (id int primary key)');
+  await database.query(`create trigger c after insert or update or delete on orders
+    for each row execute function notify_data_change()`);
+  await database.query(`create trigger t after truncate on orders
+    for each statement execute function notify_data_change()`);
+  await database.query(`grant all on orders to "${name}"`);
+  await withConnection({ url }, async (writer) => {
+    for (const mode of ['always', 'doorbell', 'off']) {
+      await writer.query(`set pgwatch.notify = '${mode}'`);
+      await writer.query('insert into orders values (1)');
+      await writer.query('update orders set id = 2');
+      await writer.query('delete from orders');
+      await writer.query('truncate orders');
+    }
+    await expect(writer.query('select * from pgwatch.notification')).rejects.toThrow(
+      'permission denied for schema pgwatch',
+    );
+  });
+  const { rows } = await database.query(
+    `select action, count(*)::int from pgwatch.notification_log where action is not null
+     group by action order by action`,
+  );
+  expect(rows).toEqual(
+    ['DELETE', 'INSERT', 'TRUNCATE', 'UPDATE'].map((action) => ({ action, count: 3 })),
+  );
+});

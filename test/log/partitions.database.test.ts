@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import { useDatabase } from '../helpers/database.ts';
+
+const database = useDatabase();
+
+async function create(period: string | null, ahead: number | null): Promise<string[]> {
+  const { rows } = await database.query(
+    'select created from pgwatch.log_partition_create($1, $2) as created',
+    [period, ahead],
+  );
+  return rows.map(({ created }) => created);
+}
+
+test('partitions are created for today and ahead, once', async () => {
+  const created = await create('day', 10);
+  // The migration has made today's and three more.
+  expect(created).toHaveLength(7);
+  expect(created.every((name) => /^notification_log_\d{8}$/.test(name))).toBe(true);
+  expect(await create('day', 10)).toEqual([]);
+});
+
+test('what is published now lies in the partition of today, not in the default one', async () => {
+  const { rows } = await database.query(`
+    with published as (select smart_notify('ch') as id) select id from published`);
+  const found = await database.query(
+    `select tableoid::regclass::text = 'pgwatch.notification_log_' || to_char(now() at time zone 'UTC', 'YYYYMMDD') as is_todays
+     from pgwatch.notification_log where id = $1`,
+    [rows[0].id],
+  );
+  expect(found.rows).toEqual([{ is_todays: true }]);
+});
+
+test("the session's time zone does not move the borders", async () => {
+  const client = await database.connect();
+  await client.query(`set timezone = 'Pacific/Kiritimati'`);
+  await client.query(`select pgwatch.log_partition_create('day', 20)`);
+  await client.query(`set timezone = 'UTC'`);
+  const { rows } = await client.query(
+    `select pg_get_expr(relpartbound, oid) as bound from pg_class
+     where relname ~ '^notification_log_\\d{8}$'`,
+  );
+  expect(rows).toHaveLength(21);
+  for (const { bound } of rows) expect(bound.match(/ 00:00:00\+00'/g)).toHaveLength(2);
+});
+
+test("hours that lie in a day's partition are left out, and nothing fails", async () => {
+  expect(await create('hour', 5)).toEqual([]);
+});
+
+test.each([
+  ['week', 3, 'The partition period must be day or hour, not week.'],
+  [null, 3, 'The partition period must be day or hour, not null.'],
+  ['day', 101, 'Partitions can be created 0 to 100 periods ahead, not 101.'],
+  ['day', -1, 'Partitions can be created 0 to 100 periods ahead, not -1.'],
+  ['day', null, 'Partitions can be created 0 to 100 periods ahead, not null.'],
+])('period %j, %j ahead, is refused', async (period, ahead, message) => {
+  await expect(create(period, ahead)).rejects.toMatchObject({ code: 'PW004', message });
+});
+
+test('partitions are created while a writer holds its transaction open', async () => {
+  const writer = await database.connect();
+  await writer.query('begin');
+  await writer.query(`select smart_notify('ch')`);
+  expect(await create('day', 30)).toHaveLength(10);
+  await writer.query('commit');
+});
+
+test('where a lock is not to be had at once, creating gives up until the next time', async () => {
+  const holder = await database.connect();
+  await holder.query('begin');
+  await holder.query('lock table pgwatch.notification_log_default in row exclusive mode');
+  const startedAt = performance.now();
+  expect(await create('day', 60)).toEqual([]);
+  expect(performance.now() - startedAt).toBeLessThan(2000);
+  await holder.query('commit');
+  expect(await create('day', 60)).toHaveLength(30);
+});
