@@ -66,18 +66,31 @@ export function splitList(values: readonly string[] | undefined): string[] | und
  * Asks for a yes on the terminal.
  * @throws PgwatchError usage where nobody is there to answer
  */
-export async function confirm(question: string, flag: string): Promise<boolean> {
-  if (!process.stdin.isTTY) {
+export async function confirm(
+  question: string,
+  flag: string,
+  terminal: {
+    input: NodeJS.ReadableStream & { isTTY?: boolean };
+    output: NodeJS.WritableStream;
+  } = {
+    input: process.stdin,
+    output: process.stderr,
+  },
+): Promise<boolean> {
+  if (!terminal.input.isTTY) {
     throw new PgwatchError(
       'usage',
       `${question} Nobody is there to answer: pass ${flag} to go ahead.`,
     );
   }
   const { createInterface } = await import('node:readline/promises');
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const asked = createInterface(terminal);
   try {
-    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());
+    // Ctrl-D closes it without an answer.
+    const closed = new Promise<string>((resolve) => asked.once('close', () => resolve('')));
+    const answer = await Promise.race([asked.question(`${question} [y/N] `), closed]);
+    return /^y(es)?$/i.test(answer.trim());
   } finally {
-    terminal.close();
+    asked.close();
   }
 }
