@@ -3,6 +3,9 @@ import type { Config } from '../config/define.ts';
 import { PgwatchError } from '../errors.ts';
 import { Reporter, type ReportFormat } from '../reporter.ts';
 
+/** What a command leaves behind for the process. */
+export type Outcome = { exitCode: number };
+
 /** What every command that uses a database accepts. */
 export type CommonOptions = {
   databaseUrl?: string;

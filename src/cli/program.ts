@@ -4,9 +4,7 @@ import { addDev } from './commands/dev.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
-
-/** What a command leaves behind for the process. */
-export type Outcome = { exitCode: number };
+import type { Outcome } from './options.ts';
 
 /** The command line with all commands; what a command needs is imported when it runs. */
 export function makeProgram(outcome: Outcome): Command {

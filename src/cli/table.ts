@@ -9,7 +9,7 @@ export function printTable(
   rows: readonly (readonly string[])[],
 ): void {
   const colors = colorsFor(process.stdout);
-  const cells = rows.map((row) => row.map(printable));
+  const cells = rows.map((row) => row.map((cell) => printable(cell).replaceAll(/\s/g, ' ')));
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...cells.map((row) => row[column]?.length ?? 0)),
   );

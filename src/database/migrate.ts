@@ -1,10 +1,10 @@
 import type { ClientBase } from 'pg';
-import type { Config } from '../config/define.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import type { Queryable } from './connect.ts';
 import {
   bootstrapSql,
   grantSql,
+  type Installation,
   type Migration,
   migrationSql,
   readMigrations,
@@ -27,19 +27,19 @@ export type MigrationState = {
  * @returns the migrations that this call applied
  * @throws PgwatchError migration_failed (names the file), schema_too_new
  */
-export async function migrateUp(client: ClientBase, config: Config): Promise<Migration[]> {
-  return withMigrationLock(client, config.schema, async () => {
-    await requireFreeSchema(client, config);
-    await attempt(`Creating schema "${config.schema}"`, config, () =>
-      withTransaction(client, () => client.query(bootstrapSql(config))),
+export async function migrateUp(client: ClientBase, target: Installation): Promise<Migration[]> {
+  return withMigrationLock(client, target.schema, async () => {
+    await requireFreeSchema(client, target);
+    await attempt(`Creating schema "${target.schema}"`, target, () =>
+      withTransaction(client, () => client.query(bootstrapSql(target))),
     );
-    const states = await readMigrationStates(client, config);
+    const states = await readMigrationStates(client, target);
     refuseForeignStates(states);
     const pending = new Set(states.filter((s) => s.state === 'pending').map((s) => s.number));
     const migrations = readMigrations().filter((migration) => pending.has(migration.number));
-    for (const migration of migrations) await applyMigration(client, migration, config);
-    await attempt('Granting the roles of the config', config, () =>
-      withTransaction(client, () => client.query(grantSql(config, config.roles))),
+    for (const migration of migrations) await applyMigration(client, migration, target);
+    await attempt('Granting the roles of the config', target, () =>
+      withTransaction(client, () => client.query(grantSql(target))),
     );
     return migrations;
   });

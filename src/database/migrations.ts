@@ -3,6 +3,11 @@ import { readdirSync } from 'node:fs';
 import pg from 'pg';
 import { fillNames, type Names, readSql } from './names.ts';
 
+/** Where pgwatch is installed, and the roles that are granted what they need. */
+export type Installation = Names & {
+  roles: Readonly<Record<'publish' | 'consume' | 'read', readonly string[]>>;
+};
+
 /** One file of sql/migrations. */
 export type Migration = {
   /** From the file's name, from 1. */
@@ -48,10 +53,7 @@ export function migrationSql(migration: Migration, names: Names): string {
 }
 
 /** Grants each role what it needs, in one transaction. Safe to repeat. */
-export function grantSql(
-  names: Names,
-  roles: Record<'publish' | 'consume' | 'read', readonly string[]>,
-): string {
+export function grantSql({ roles, ...names }: Installation): string {
   const grants = Object.entries(roles).flatMap(([kind, roleNames]) =>
     roleNames.map((role) =>
       readSql(`grants/${kind}.sql`)

@@ -6,11 +6,11 @@ import {
   addCommonOptions,
   type CommonOptions,
   configFor,
+  type Outcome,
   parseSeconds,
   reporterFor,
   splitList,
 } from '../options.ts';
-import type { Outcome } from '../program.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson, printTable } from '../table.ts';
 

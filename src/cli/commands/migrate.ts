@@ -6,9 +6,9 @@ import {
   type CommonOptions,
   configFor,
   confirm,
+  type Outcome,
   reporterFor,
 } from '../options.ts';
-import type { Outcome } from '../program.ts';
 import { printJson, printTable } from '../table.ts';
 
 /** pgwatch migrate: installs the schema, and what belongs to it. */
@@ -121,7 +121,7 @@ async function printSql(options: CommonOptions): Promise<void> {
   );
   const config = await configFor(options);
   const migrations = readMigrations().map((migration) => migrationSql(migration, config));
-  const parts = [bootstrapSql(config), ...migrations, grantSql(config, config.roles)];
+  const parts = [bootstrapSql(config), ...migrations, grantSql(config)];
   const transactions = parts
     .filter((part) => part !== '')
     .map((part) => `begin;\n\n${part}\ncommit;\n`);

@@ -1,0 +1,55 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import { printJson, printTable } from '../../src/cli/table.ts';
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+});
+
+/** What the work writes on stdout, a terminal so wide, or none. */
+function printedBy(work: () => void, columns?: number): string {
+  let text = '';
+  vi.stubEnv('NO_COLOR', '1');
+  vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+    text += chunk;
+    return true;
+  });
+  const original = { isTTY: process.stdout.isTTY, columns: process.stdout.columns };
+  Object.assign(process.stdout, { isTTY: columns !== undefined, columns });
+  try {
+    work();
+  } finally {
+    Object.assign(process.stdout, original);
+  }
+  return text;
+}
+
+const rows = [
+  ['email', 'orders, users'],
+  ['a-long-name', '-'],
+];
+
+test('columns are aligned, and no line ends in spaces', () => {
+  expect(printedBy(() => printTable(['CONSUMER', 'CHANNELS'], rows))).toBe(
+    'CONSUMER     CHANNELS\nemail        orders, users\na-long-name  -\n',
+  );
+});
+
+test('on a narrow terminal lines are cut, into a pipe they are not', () => {
+  expect(printedBy(() => printTable(['CONSUMER', 'CHANNELS'], rows), 20)).toBe(
+    'CONSUMER     CHANNE…\nemail        orders…\na-long-name  -\n',
+  );
+});
+
+test('control characters in a cell are made visible, and line breaks do not break the table', () => {
+  expect(printedBy(() => printTable(['A'], [['x\u001b[31m\ny']]))).toBe('A\nx\\u001b[31m y\n');
+});
+
+test('no rows are a heading alone', () => {
+  expect(printedBy(() => printTable(['A', 'B'], []))).toBe('A  B\n');
+});
+
+test('JSON is one line in a pipe, and indented on a terminal', () => {
+  expect(printedBy(() => printJson([{ a: 1 }]))).toBe('[{"a":1}]\n');
+  expect(printedBy(() => printJson({ a: 1 }), 80)).toBe('{\n  "a": 1\n}\n');
+});

@@ -1,0 +1,90 @@
+import { PassThrough } from 'node:stream';
+import { Chalk } from 'chalk';
+import { afterEach, expect, test, vi } from 'vitest';
+import { colorsFor, printable, Reporter, type ReporterOptions } from '../src/reporter.ts';
+
+afterEach(() => vi.unstubAllEnvs());
+
+function makeReporter(options: ReporterOptions = {}, isTTY = false) {
+  const stream = Object.assign(new PassThrough({ encoding: 'utf8' }), { isTTY });
+  const reporter = new Reporter({ stream, colors: new Chalk({ level: 0 }), ...options });
+  return { reporter, printed: () => String(stream.read() ?? '') };
+}
+
+test('text reports are a time, the level where it matters, and the message', () => {
+  const { reporter, printed } = makeReporter();
+  reporter.debug('hidden');
+  reporter.info('hello');
+  reporter.warn('careful', { consumer: 'email' });
+  reporter.error('broken');
+  expect(printed().replaceAll(/\d\d:\d\d:\d\d/g, 'TIME')).toBe(
+    'TIME hello\nTIME warning careful\nTIME error broken\n',
+  );
+});
+
+test('JSON reports are one object a line, with the fields', () => {
+  const { reporter, printed } = makeReporter({ format: 'json', level: 'debug' });
+  reporter.debug('a "quoted"\nline', { consumer: 'email', attempt: 2 });
+  const lines = printed().trimEnd().split('\n');
+  expect(lines).toHaveLength(1);
+  expect(JSON.parse(lines[0] ?? '')).toEqual({
+    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+    level: 'debug',
+    message: 'a "quoted"\nline',
+    consumer: 'email',
+    attempt: 2,
+  });
+});
+
+test.each(['debug', 'info', 'warn', 'error'] as const)(
+  'from level %s on, reports are shown',
+  (level) => {
+    const { reporter, printed } = makeReporter({ level, format: 'json' });
+    const levels = ['debug', 'info', 'warn', 'error'] as const;
+    for (const each of levels) reporter[each]('x');
+    const shown = printed()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).level);
+    expect(shown).toEqual(levels.slice(levels.indexOf(level)));
+  },
+);
+
+test('on a terminal the status line stays below the reports', () => {
+  const { reporter, printed } = makeReporter({}, true);
+  reporter.status('50 %');
+  reporter.status('50 %');
+  reporter.info('hello');
+  reporter.status('');
+  expect(printed().replaceAll(/\d\d:\d\d:\d\d/g, 'TIME')).toBe(
+    '\r\u001b[2K50 %\r\u001b[2KTIME hello\n50 %\r\u001b[2K',
+  );
+});
+
+test('into a pipe, and as JSON, no status line is drawn', () => {
+  for (const { reporter, printed } of [makeReporter(), makeReporter({ format: 'json' }, true)]) {
+    reporter.status('50 %');
+    expect(printed()).toBe('');
+    expect(reporter.isInteractive).toBe(false);
+  }
+});
+
+test('control characters of a message cannot steer the terminal', () => {
+  const { reporter, printed } = makeReporter();
+  reporter.info('a\u001b[2Jb\u0007\u009b31m\r\u0000\u007f\ttab\nline é 🔔');
+  expect(printed()).toMatch(
+    / a\\u001b\[2Jb\\u0007\\u009b31m\\u000d\\u0000\\u007f\ttab\nline é 🔔\n$/,
+  );
+  expect(printable('\u001b]8;;http://evil\u001b\\')).toBe('\\u001b]8;;http://evil\\u001b\\');
+});
+
+test('NO_COLOR, and a pipe, take the colours away; FORCE_COLOR brings them to a pipe', () => {
+  vi.stubEnv('FORCE_COLOR', '');
+  vi.stubEnv('NO_COLOR', '1');
+  expect(colorsFor({ isTTY: true }).red('x')).toBe('x');
+  vi.stubEnv('NO_COLOR', '');
+  expect(colorsFor({ isTTY: false }).red('x')).toBe('x');
+  vi.stubEnv('FORCE_COLOR', '1');
+  vi.stubEnv('NO_COLOR', '1');
+  expect(colorsFor({}).red('x')).toBe('x');
+});
