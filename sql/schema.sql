@@ -282,8 +282,8 @@ begin
         where log.created_at > restored_at or not (
           (log.id <= progress.done_id and (
             log.id <= rebased_id or pg_visible_in_snapshot(log.xid, progress.done_snapshot)))
-          or (log.id <= progress.window_id and (
-            log.id <= rebased_id or pg_visible_in_snapshot(log.xid, progress.window_snapshot)))
+          or coalesce(log.id <= progress.window_id and (
+            log.id <= rebased_id or pg_visible_in_snapshot(log.xid, progress.window_snapshot)), false)
         )), highest_id),
       done_snapshot = pg_current_snapshot(),
       done_xid = null,

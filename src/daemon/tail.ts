@@ -112,8 +112,8 @@ export class Tail {
       if (page.hasMore) continue;
       await this.#waitAsleep(isSafe ? config.pollIntervalMs : waitMs, signal);
       waitMs = Math.min(waitMs * 2, ARMING_MS_MAX);
-      const isBusy = page.rows.length > 0 && performance.now() - startedAt < BUSY_MS;
-      busyReads = isBusy ? busyReads + 1 : 0;
+      const isSoon = !isSafe || performance.now() - startedAt < BUSY_MS;
+      busyReads = page.rows.length > 0 && isSoon ? busyReads + 1 : 0;
     }
     publishTransition({ type: 'awake' });
     if (control.isClosed) return;

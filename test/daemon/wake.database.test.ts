@@ -97,18 +97,21 @@ async function publishAcrossFallingAsleep(holdMs: number): Promise<number> {
   // Kept awake until the writer has looked, so that nobody holds the doorbell's lock then.
   let isLooking = true;
   const busy = (async () => {
-    for (let n = 1; isLooking; n++) await other.query(PUBLISH, [n + 1000, 'off']);
+    for (let n = 1; isLooking; n++) await other.query(PUBLISH, [n + 1000, 'always']);
   })();
-  await until('the daemon is awake', async () => {
-    const { rowCount } = await writer.query(
-      `select from pg_locks where locktype = 'advisory' and objsubid = 2`,
-    );
-    return rowCount === 0 || 'it holds the lock';
-  });
-  await writer.query('begin');
-  await writer.query(PUBLISH, [0, 'doorbell']);
-  isLooking = false;
-  await busy;
+  try {
+    await until('the daemon is awake', async () => {
+      const { rowCount } = await writer.query(
+        `select from pg_locks where locktype = 'advisory' and objsubid = 2`,
+      );
+      return rowCount === 0 || 'it holds the lock';
+    });
+    await writer.query('begin');
+    await writer.query(PUBLISH, [0, 'doorbell']);
+  } finally {
+    isLooking = false;
+    await busy;
+  }
   await delay(holdMs);
   latenciesMs.length = 0;
   sentAt.set(0, performance.now());
