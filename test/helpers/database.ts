@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import type { Config, UserConfig } from '../../src/config/define.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { withConnection } from '../../src/database/connect.ts';
 import { type EmbeddedServer, startEmbedded } from '../../src/database/embedded.ts';
+import { findBinaries } from '../../src/database/embedded-binaries.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { until } from './wait.ts';
 
@@ -56,6 +58,7 @@ export function useIsolatedServer(
   beforeAll(async () => {
     database.server = await startEmbedded({
       folder,
+      binaries: process.env.PGWATCH_TEST_BINARIES,
       settings: { fsync: 'off', max_connections: '200', ...settings },
     });
     close = await openDatabase(database, database.server.url, {});
@@ -67,6 +70,13 @@ export function useIsolatedServer(
     rmSync(database.server.folder, { recursive: true, force: true });
   });
   return database;
+}
+
+/** The major version that useIsolatedServer starts. */
+export function isolatedMajor(): number {
+  const postgres = join(process.env.PGWATCH_TEST_BINARIES ?? findBinaries(), 'bin', 'postgres');
+  const { stdout } = spawnSync(postgres, ['--version'], { encoding: 'utf8' });
+  return Number(/(\d+)\./.exec(stdout)?.[1]);
 }
 
 async function openDatabase(database: TestDatabase, url: string, overrides: UserConfig) {

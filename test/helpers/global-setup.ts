@@ -18,7 +18,7 @@ type Server = { url: string; kind: string; stop(): Promise<void> };
 
 /**
  * One server for the run: PGWATCH_TEST_DATABASE_URL where set, else a container where a Docker engine
- * has the image, else the embedded PostgreSQL. Creating a database costs milliseconds, starting a
+ * has the image, else the embedded PostgreSQL (PGWATCH_TEST_BINARIES: of another version). Creating a database costs milliseconds, starting a
  * server seconds, so each test file clones a template that is migrated here once.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -50,6 +50,7 @@ function givenServer(): Server | undefined {
 }
 
 async function startContainer(): Promise<Server | undefined> {
+  if (process.env.PGWATCH_TEST_BINARIES) return undefined;
   // Without the image of its reaper, testcontainers would wait for a registry.
   process.env.TESTCONTAINERS_RYUK_DISABLED ??= 'true';
   const { getContainerRuntimeClient, ImageName } = await import('testcontainers');
@@ -73,7 +74,11 @@ async function startContainer(): Promise<Server | undefined> {
 
 async function startOwn(): Promise<Server> {
   const folder = mkdtempSync(join(tmpdir(), 'pgwatch-test-'));
-  const server = await startEmbedded({ folder, settings: SETTINGS });
+  const server = await startEmbedded({
+    folder,
+    settings: SETTINGS,
+    binaries: process.env.PGWATCH_TEST_BINARIES,
+  });
   return {
     url: server.url,
     kind: 'embedded',

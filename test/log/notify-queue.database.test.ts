@@ -1,32 +1,38 @@
-import { expect, test } from 'vitest';
-import { useIsolatedServer } from '../helpers/database.ts';
+import { describe, expect, test } from 'vitest';
+import { isolatedMajor, useIsolatedServer } from '../helpers/database.ts';
 import { listening } from '../helpers/listening.ts';
 
-// The least that PostgreSQL allows: half a megabyte. Before version 17 it was always 8 GB.
-const database = useIsolatedServer({ max_notify_queue_pages: '64' });
+// Before version 17 the queue always has 8 GB, which no test can fill.
+const canFill = isolatedMajor() >= 17;
+if (!canFill) console.warn('SKIPPED: a full NOTIFY queue, which needs PostgreSQL 17 or newer.');
 
-test('a NOTIFY queue that fills up breaks no publisher: above half nobody rings', async () => {
-  const { client: stuck } = await listening(database, 'stuck');
-  // A listener inside a transaction keeps the queue from being emptied.
-  await stuck.query('begin');
-  await stuck.query('select 1');
-  await database.query('create table captured (id int primary key, filling text)');
-  await database.query(`create trigger capture after insert on captured
+describe.skipIf(!canFill)('a NOTIFY queue', () => {
+  // The least that PostgreSQL allows: half a megabyte.
+  const database = useIsolatedServer({ max_notify_queue_pages: '64' });
+
+  test('that fills up breaks no publisher: above half nobody rings', async () => {
+    const { client: stuck } = await listening(database, 'stuck');
+    // A listener inside a transaction keeps the queue from being emptied.
+    await stuck.query('begin');
+    await stuck.query('select 1');
+    await database.query('create table captured (id int primary key, filling text)');
+    await database.query(`create trigger capture after insert on captured
     for each row execute function notify_data_change('stuck')`);
-  await database.query(`alter database postgres set pgwatch.notify = 'always'`);
-  const writer = await database.connect();
-  const filling = 'x'.repeat(7000);
-  for (let id = 0; id < 150; id++) {
-    await writer.query(`select smart_notify('stuck', to_jsonb($1::text))`, [filling]);
-    await writer.query('insert into captured values ($1, $2)', [id, filling]);
-  }
-  const { rows } = await writer.query(
-    `select count(*)::int, pg_notification_queue_usage() as usage from pgwatch.notification_log`,
-  );
-  expect(rows[0].count).toBe(300);
-  expect(rows[0].usage).toBeGreaterThan(0.45);
-  expect(rows[0].usage).toBeLessThan(0.6);
-  // Without that bound it would have been full: the same by hand fails.
-  const flood = `select pg_notify('stuck', n || repeat('x', 7900)) from generate_series(1, 100) as n`;
-  await expect(writer.query(flood)).rejects.toThrow('in the NOTIFY queue');
+    await database.query(`alter database postgres set pgwatch.notify = 'always'`);
+    const writer = await database.connect();
+    const filling = 'x'.repeat(7000);
+    for (let id = 0; id < 150; id++) {
+      await writer.query(`select smart_notify('stuck', to_jsonb($1::text))`, [filling]);
+      await writer.query('insert into captured values ($1, $2)', [id, filling]);
+    }
+    const { rows } = await writer.query(
+      `select count(*)::int, pg_notification_queue_usage() as usage from pgwatch.notification_log`,
+    );
+    expect(rows[0].count).toBe(300);
+    expect(rows[0].usage).toBeGreaterThan(0.45);
+    expect(rows[0].usage).toBeLessThan(0.6);
+    // Without that bound it would have been full: the same by hand fails.
+    const flood = `select pg_notify('stuck', n || repeat('x', 7900)) from generate_series(1, 100) as n`;
+    await expect(writer.query(flood)).rejects.toThrow('in the NOTIFY queue');
+  });
 });
