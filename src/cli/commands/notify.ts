@@ -16,8 +16,8 @@ export function addNotify(program: Command): void {
     .addHelpText(
       'after',
       `
-With "-", up to ${LINES_PER_TRANSACTION} lines are one transaction. A faulty line stops it: what was printed is published,
-what was not is not.
+With "-", up to ${LINES_PER_TRANSACTION} lines are one transaction. A faulty line stops it: the ids
+that were printed are published, and nothing else.
 
 Examples:
   $ pgwatch notify orders '{"id": 42, "total": 99.5}' --key order:42

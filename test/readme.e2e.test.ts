@@ -1,0 +1,86 @@
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { makeProgram } from '../src/cli/program.ts';
+import { OPTION_NAMES } from '../src/config/check.ts';
+import { notify } from '../src/log/publish.ts';
+import { runCli } from './helpers/cli.ts';
+import { useDatabase } from './helpers/database.ts';
+import { makeProject } from './helpers/project.ts';
+
+/*
+Goal: what the README shows works as it stands there.
+Method: its code blocks are taken from it and run, in its order.
+*/
+
+const database = useDatabase();
+const root = fileURLToPath(new URL('..', import.meta.url));
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+
+/** The code blocks of a language, in order. */
+function blocks(language: string): string[] {
+  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(
+    ([, text = '']) => text,
+  );
+}
+
+test('the first five minutes', async () => {
+  const consumers = blocks('ts').filter((text) => text.startsWith('// consumers/'));
+  const files = Object.fromEntries(
+    consumers.map((text) => [/^\/\/ (\S+)/.exec(text)?.[1] ?? '', text]),
+  );
+  expect(Object.keys(files)).toEqual(['consumers/welcome-email.ts', 'consumers/search-index.ts']);
+  const cwd = makeProject(files);
+  mkdirSync(join(cwd, 'node_modules'));
+  symlinkSync(root, join(cwd, 'node_modules/pgwatch'));
+  const env = { DATABASE_URL: database.url };
+
+  const [publish = '', trigger = ''] = blocks('sql');
+  await database.query(publish);
+  const shell = /npx pgwatch (notify signup) '(.*)'/.exec(readme);
+  expect(
+    (await runCli([...(shell?.[1] ?? '').split(' '), shell?.[2] ?? ''], { cwd, env })).exitCode,
+  ).toBe(0);
+  await notify(database.pool, 'signup', { email: 'alan@example.com' }, { key: 'user:3' });
+  await database.query('create table users (id int primary key, email text)');
+  await database.query(trigger);
+  await database.query(`insert into users values (1, 'ada@example.com'); delete from users`);
+
+  const { stderr, exitCode } = await runCli(['listen', '--once'], { cwd, env });
+  expect(exitCode).toBe(0);
+  for (const line of [
+    'welcome-email: welcome, ada@example.com',
+    'welcome-email: welcome, grace@example.com',
+    'welcome-email: welcome, alan@example.com',
+    'search-index: index public.users:1: ada@example.com',
+    'search-index: remove public.users:1',
+  ]) {
+    expect(stderr).toContain(line);
+  }
+});
+
+test('it names every command, every flag of listen and every option', () => {
+  const program = makeProgram({ exitCode: 0 });
+  const common = ['--database-url', '--config', '--log-format', '--verbose'];
+  for (const command of program.commands) expect(readme).toContain(`pgwatch ${command.name()}`);
+  const listen = program.commands.find((command) => command.name() === 'listen');
+  for (const flag of [...common, ...(listen?.options ?? []).map(({ long }) => long ?? '')]) {
+    expect(readme).toContain(`\`${flag}`);
+  }
+  for (const option of OPTION_NAMES) expect(readme).toContain(`\`${option}\``);
+});
+
+test('every command explains itself with examples, in 80 columns', () => {
+  const explain = (command: ReturnType<typeof makeProgram>): string[] => {
+    const written: string[] = [];
+    command.configureOutput({ writeOut: (text) => written.push(text), getOutHelpWidth: () => 80 });
+    command.outputHelp();
+    const help = written.join('');
+    const isTooWide = help.split('\n').some((line) => line.length > 80);
+    const hasExamples = /(Examples|First steps):\n {2}\$ /.test(help);
+    const own = hasExamples && !isTooWide ? [] : [command.name()];
+    return [...own, ...command.commands.flatMap(explain)];
+  };
+  expect(explain(makeProgram({ exitCode: 0 }))).toEqual([]);
+});
