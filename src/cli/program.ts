@@ -21,7 +21,7 @@ export function makeProgram(outcome: Outcome): Command {
       `
 First steps:
   $ pgwatch dev --demo                 watch it work on a PostgreSQL of its own
-  $ pgwatch migrate                    install it in the database of DATABASE_URL
+  $ pgwatch migrate                    install it, in DATABASE_URL
   $ pgwatch listen                     run the consumers in ./consumers
   $ pgwatch notify orders '{"id": 1}'  publish a notification`,
     );

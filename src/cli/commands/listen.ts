@@ -64,7 +64,7 @@ in the database.
 Examples:
   $ pgwatch listen                               all consumers, on DATABASE_URL
   $ pgwatch listen --consumers email webhook     two of them
-  $ pgwatch listen --apps billing --once         those in consumers/billing, as a cron job
+  $ pgwatch listen --apps billing --once         those in consumers/billing
   $ pgwatch listen --list-consumers --json       what would run`,
     )
     .action((options: ListenOptions) => listen(options, outcome));
