@@ -136,3 +136,20 @@ test('a role without rights is told what it lacks', async () => {
   }
   expect(await failure(['migrate'], url)).toMatch(/Run it as the database's owner/);
 });
+
+test('no password is printed, not with every detail, as JSON, or in the middle of things', async () => {
+  const { url } = await createRole(database, 'reader');
+  const cwd = project();
+  const commands = [['listen'], ['notify', 'orders'], ['migrate', 'uninstall']];
+  for (const flags of [['--verbose'], ['--verbose', '--log-format', 'json']]) {
+    for (const wrong of [url, changedUrl({ password: CANARY }), `${url}#`, `${CANARY}${url}`]) {
+      const runs = commands.map((args) =>
+        runCli([...args, ...flags], { cwd, env: { DATABASE_URL: wrong } }),
+      );
+      for (const { exitCode, stdout, stderr } of await Promise.all(runs)) {
+        expect(exitCode).not.toBe(0);
+        expect(stdout + stderr).not.toContain(CANARY);
+      }
+    }
+  }
+});

@@ -16,8 +16,10 @@ import {
   takeOver,
 } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
+import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { createRole } from '../helpers/role.ts';
+import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
 const KINDS = ['publish', 'consume', 'read', 'nobody'] as const;
@@ -193,4 +195,27 @@ test('a writer without any right on the schema is captured all the same', async 
   expect(rows).toEqual(
     ['DELETE', 'INSERT', 'TRUNCATE', 'UPDATE'].map((action) => ({ action, count: 3 })),
   );
+});
+
+test('a daemon runs as a role that may consume, and no more: replay, tail and doorbell', async () => {
+  const { name, url } = await createRole(database, 'daemon');
+  const roles = { publish: [], consume: [name], read: [] };
+  const config = { ...database.config, url, roles, pollIntervalMs: 600_000 };
+  await withConnection(database.config, (client) => migrateUp(client, config));
+  await database.query(
+    `select smart_notify('work', to_jsonb(n)) from generate_series(1, 1500) as n`,
+  );
+  const seen: unknown[] = [];
+  const daemon = await startTailing(config, [
+    { id: 'worker', channels: ['work'], handle: ({ payload }) => seen.push(payload) },
+  ]);
+  try {
+    expect(seen).toHaveLength(1500);
+    await daemon.transitions.for({ type: 'asleep' });
+    await database.query(`set pgwatch.notify = 'doorbell'; select smart_notify('work', '"live"')`);
+    await until('it arrives', () => seen.at(-1) === 'live');
+  } finally {
+    await daemon.stop();
+  }
+  expect(daemon.reports.filter((report) => /warning|error/.test(report))).toEqual([]);
 });
