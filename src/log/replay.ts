@@ -59,7 +59,7 @@ export async function* replayPages(
 class ReplayCursor {
   readonly #options: ReplayOptions;
   readonly #window: Window;
-  #open: { client: PoolClient; cursor: Cursor<ReplayRow>; openedAt: number } | undefined;
+  #open: OpenCursor | undefined;
   #reading: Promise<ReplayRow[]> = Promise.resolve([]);
   #timer: NodeJS.Timeout | undefined;
 
@@ -88,7 +88,7 @@ class ReplayCursor {
     return rows;
   }
 
-  async #openCursor(afterId: number) {
+  async #openCursor(afterId: number): Promise<OpenCursor> {
     const { pool, schema, channels, rebasedId } = this.#options;
     const { endId, snapshot } = this.#window;
     const client = await pool.pool.connect();
@@ -100,7 +100,11 @@ class ReplayCursor {
       this.#reading = this.#reading.then((rows) => this.#closeCursor().then(() => rows));
       this.#reading.catch(() => {});
     }, OPEN_MS_MAX);
-    return { client, cursor, openedAt: performance.now() };
+    const ended = new AbortController();
+    const onEnd = () => ended.abort();
+    client.once('end', onEnd);
+    const forget = () => client.off('end', onEnd);
+    return { client, cursor, openedAt: performance.now(), ended: ended.signal, forget };
   }
 
   async #closeCursor(): Promise<void> {
@@ -109,13 +113,24 @@ class ReplayCursor {
     this.#open = undefined;
     if (!open) return;
     try {
-      await open.cursor.close();
+      await untilClosed(open);
       open.client.release();
     } catch {
       // Whoever reads next meets the broken connection's error; this one is thrown away.
       open.client.release(true);
+    } finally {
+      open.forget();
     }
   }
+}
+
+/** Closing waits for the server's answer, which on a connection that has ended never comes. */
+async function untilClosed({ cursor, ended }: OpenCursor): Promise<void> {
+  ended.throwIfAborted();
+  await Promise.race([
+    cursor.close(),
+    new Promise((_, reject) => ended.addEventListener('abort', reject, { once: true })),
+  ]);
 }
 
 /** Splits rows so that each part has about so many bytes, or is one row. */
@@ -182,6 +197,15 @@ function idOf(row: ReplayRow | undefined): number | undefined {
 
 /** A LogRow and its size in bytes. */
 type ReplayRow = [...LogRow, bytes: string];
+
+type OpenCursor = {
+  client: PoolClient;
+  cursor: Cursor<ReplayRow>;
+  openedAt: number;
+  /** Aborts when the connection has ended. */
+  ended: AbortSignal;
+  forget(): void;
+};
 
 /** How long a cursor stays open. */
 const OPEN_MS_MAX = 3000;

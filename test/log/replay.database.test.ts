@@ -112,4 +112,26 @@ describe('a replay', () => {
     }
     expect(pool.pool.idleCount).toBe(pool.pool.totalCount);
   });
+
+  test.each(['read on', 'given up'])(
+    'whose connection is cut ends when it is %s, and gives the dead connection up',
+    async (next) => {
+      await database.query(
+        `select smart_notify('c', to_jsonb(n)) from generate_series(1, 900) as n`,
+      );
+      const pages = replay({ rows: 20, bytes: 1e6 });
+      for (let page = 0; page < 3; page++) await pages.next();
+      const { rowCount } = await database.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'replay'`,
+      );
+      expect(rowCount).toBeGreaterThan(0);
+      if (next === 'given up') await pages.return(undefined).catch(() => {});
+      else await expect(pages.next().then(() => collectRest(pages))).rejects.toThrow(/terminat/i);
+      expect(pool.pool.idleCount).toBe(pool.pool.totalCount);
+    },
+  );
 });
+
+async function collectRest(pages: AsyncGenerator<Page>): Promise<void> {
+  for await (const _ of pages);
+}
