@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
-import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import { errorCodeOf, PgwatchError } from '../errors.ts';
 import type { Queryable } from './connect.ts';
+import { attempt, withMigrationLock } from './migration-step.ts';
 import {
   bootstrapSql,
   grantSql,
@@ -9,7 +10,7 @@ import {
   migrationSql,
   readMigrations,
 } from './migrations.ts';
-import { fillNames, type Names, qualified } from './names.ts';
+import { type Names, qualified } from './names.ts';
 import { SQLSTATE } from './sqlstate.ts';
 import { withTransaction } from './transaction.ts';
 
@@ -86,52 +87,6 @@ export async function requireCurrentSchema(client: Queryable, names: Names): Pro
   }
 }
 
-/**
- * What uninstalling would remove. An outdated schema can be uninstalled too, and one whose migrations
- * were changed.
- * @throws PgwatchError schema_missing, schema_too_new
- */
-export async function readFootprint(client: Queryable, names: Names) {
-  const states = await readMigrationStates(client, names);
-  if (states.every(({ state }) => state === 'pending')) {
-    throw new PgwatchError(
-      'schema_missing',
-      `The database has no schema "${names.schema}" of pgwatch: there is nothing to remove.`,
-    );
-  }
-  refuseNewer(states);
-  const log = qualified(names.schema, 'notification_log');
-  const { rows } = await client.query(
-    `select
-       (select count(*)::float8 from ${log}) as notifications,
-       (select count(*)::float8 from ${qualified(names.schema, 'consumer_progress')}) as consumers,
-       array(
-         select tgrelid::regclass::text from pg_trigger
-         where tgfoid = to_regprocedure($1) and tgparentid = 0 order by 1) as triggered_tables`,
-    [`${qualified(names.apiSchema, 'notify_data_change')}()`],
-  );
-  return rows[0] as { notifications: number; consumers: number; triggered_tables: string[] };
-}
-
-/** Removes everything: the schema with the log, both functions, and the triggers that use them. */
-export async function uninstall(client: ClientBase, names: Names): Promise<void> {
-  await withMigrationLock(client, names.schema, () =>
-    attempt('Uninstalling', names, () =>
-      withTransaction(client, () =>
-        client.query(
-          fillNames(
-            `set local lock_timeout = '5s';
-           drop function if exists :"api_schema".smart_notify(text, jsonb, text, uuid);
-           drop function if exists :"api_schema".notify_data_change() cascade;
-           drop schema if exists :"schema" cascade;`,
-            names,
-          ),
-        ),
-      ),
-    ),
-  );
-}
-
 async function readApplied(client: Queryable, names: Names) {
   try {
     const { rows } = await client.query(
@@ -150,7 +105,11 @@ async function readApplied(client: Queryable, names: Names) {
   }
 }
 
-function refuseNewer(states: MigrationState[]): void {
+/**
+ * Refuses a database that a newer program migrated.
+ * @throws PgwatchError schema_too_new
+ */
+export function refuseNewer(states: MigrationState[]): void {
   const unknown = states.find((state) => state.state === 'unknown');
   if (unknown) {
     throw new PgwatchError(
@@ -208,49 +167,4 @@ async function applyMigration(
       await client.query(migrationSql(migration, names));
     }),
   );
-}
-
-/** Runs one step, which is undone where it fails; says which it was, and the remedy. */
-async function attempt(what: string, names: Names, work: () => Promise<unknown>): Promise<void> {
-  try {
-    await work();
-  } catch (thrown) {
-    throw new PgwatchError(
-      'migration_failed',
-      `${what} failed and was rolled back: ${toError(thrown).message}.${remedyFor(thrown, names)}`,
-      { cause: thrown },
-    );
-  }
-}
-
-function remedyFor(thrown: unknown, { apiSchema }: Names): string {
-  switch (errorCodeOf(thrown)) {
-    case SQLSTATE.insufficientPrivilege:
-      return ` Run it as the database's owner: it takes CREATE on the database and on schema "${apiSchema}".`;
-    case SQLSTATE.undefinedSchema:
-      return ' Create that schema, or name another with the option apiSchema.';
-    case SQLSTATE.undefinedObject:
-      return ' Create that role, or correct roles in the config.';
-    case SQLSTATE.lockNotAvailable:
-      return ' Another session holds the lock: run it again.';
-    case SQLSTATE.dependentObjects:
-      return ` ${(thrown as { detail?: string }).detail ?? ''}. Drop what depends on it first.`;
-    default:
-      return '';
-  }
-}
-
-async function withMigrationLock<T>(
-  client: ClientBase,
-  schema: string,
-  work: () => Promise<T>,
-): Promise<T> {
-  const key = [`pgwatch migrate ${schema}`];
-  await client.query('select pg_advisory_lock(hashtextextended($1, 0))', key);
-  try {
-    return await work();
-  } finally {
-    // A broken connection has released the lock already.
-    await client.query('select pg_advisory_unlock(hashtextextended($1, 0))', key).catch(() => {});
-  }
 }

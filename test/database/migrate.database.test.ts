@@ -2,12 +2,11 @@ import { expect, test } from 'vitest';
 import { withConnection } from '../../src/database/connect.ts';
 import {
   migrateUp,
-  readFootprint,
   readMigrationStates,
   requireCurrentSchema,
-  uninstall,
 } from '../../src/database/migrate.ts';
 import { readMigrations } from '../../src/database/migrations.ts';
+import { readFootprint, uninstall } from '../../src/database/uninstall.ts';
 import { requireOwnCluster } from '../../src/log/origin.ts';
 import { notify } from '../../src/log/publish.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';

@@ -131,7 +131,7 @@ async function printSql(options: CommonOptions): Promise<void> {
 }
 
 async function remove(options: CommonOptions & { yes?: boolean }, outcome: Outcome): Promise<void> {
-  const { readFootprint, uninstall } = await import('../../database/migrate.ts');
+  const { readFootprint, uninstall } = await import('../../database/uninstall.ts');
   const reporter = reporterFor(options);
   await connected(options, async (client, config) => {
     const {

@@ -1,0 +1,57 @@
+import type { ClientBase } from 'pg';
+import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import type { Names } from './names.ts';
+import { SQLSTATE } from './sqlstate.ts';
+
+/**
+ * Runs one step, which is undone where it fails.
+ * @throws PgwatchError migration_failed, which says what failed, and the remedy
+ */
+export async function attempt(
+  what: string,
+  names: Names,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (thrown) {
+    throw new PgwatchError(
+      'migration_failed',
+      `${what} failed and was rolled back: ${toError(thrown).message}.${remedyFor(thrown, names)}`,
+      { cause: thrown },
+    );
+  }
+}
+
+function remedyFor(thrown: unknown, { apiSchema }: Names): string {
+  switch (errorCodeOf(thrown)) {
+    case SQLSTATE.insufficientPrivilege:
+      return ` Run it as the database's owner: it takes CREATE on the database and on schema "${apiSchema}".`;
+    case SQLSTATE.undefinedSchema:
+      return ' Create that schema, or name another with the option apiSchema.';
+    case SQLSTATE.undefinedObject:
+      return ' Create that role, or correct roles in the config.';
+    case SQLSTATE.lockNotAvailable:
+      return ' Another session holds the lock: run it again.';
+    case SQLSTATE.dependentObjects:
+      return ` ${(thrown as { detail?: string }).detail ?? ''}. Drop what depends on it first.`;
+    default:
+      return '';
+  }
+}
+
+/** Keeps every other run of migrations in this schema waiting until the work is done. */
+export async function withMigrationLock<T>(
+  client: ClientBase,
+  schema: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const key = [`pgwatch migrate ${schema}`];
+  await client.query('select pg_advisory_lock(hashtextextended($1, 0))', key);
+  try {
+    return await work();
+  } finally {
+    // A broken connection has released the lock already.
+    await client.query('select pg_advisory_unlock(hashtextextended($1, 0))', key).catch(() => {});
+  }
+}
