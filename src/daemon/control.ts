@@ -35,6 +35,7 @@ export class Control {
     const client = await connect({ url, applicationName: 'pgwatch control' });
     const control = new Control(client, config);
     try {
+      await control.run(() => client.query('set search_path = pg_catalog, pg_temp'));
       await control.#requirePrimary();
       return control;
     } catch (thrown) {

@@ -166,7 +166,13 @@ export class Daemon {
  * The log's statements are made for generic plans over its indexes: planning them anew would cost more
  * than running them, and statistics of a partition made today say nothing of it an hour later.
  */
-const LOG_SETTINGS = { plan_cache_mode: 'force_generic_plan', enable_seqscan: 'off', jit: 'off' };
+const LOG_SETTINGS = {
+  plan_cache_mode: 'force_generic_plan',
+  enable_seqscan: 'off',
+  jit: 'off',
+  // Operators and functions are PostgreSQL's own, whatever others have put into schema public.
+  search_path: 'pg_catalog, pg_temp',
+};
 const LOG_CONNECTIONS_MAX = 4;
 const STABLE_MS = 10_000;
 const RECONNECT_MS_MAX = 30_000;

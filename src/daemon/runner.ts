@@ -92,6 +92,10 @@ export class ConsumerRunner implements PositionOwner {
   async #follow(tail: Tail, stop: AbortSignal): Promise<void> {
     const subscription = await tail.join();
     if (!subscription) return;
+    if (stop.aborted) {
+      tail.leave(subscription);
+      return;
+    }
     const onStop = () => tail.leave(subscription);
     stop.addEventListener('abort', onStop, { once: true });
     try {

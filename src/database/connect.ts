@@ -27,25 +27,28 @@ export type Queryable = Pick<pg.ClientBase, 'query'> | Pick<pg.Pool, 'query'>;
  */
 export class Pool {
   readonly pool: pg.Pool;
-  readonly #clients = new Set<pg.PoolClient>();
+  readonly #clients = new Set<pg.ClientBase>();
 
   constructor(options: PoolOptions) {
     const settings = Object.entries(options.settings ?? {})
-      .map(([name, value]) => `set ${name} = ${pg.escapeLiteral(value)};`)
-      .join(' ');
+      .map(([name, value]) => `set_config('${name}', ${pg.escapeLiteral(value)}, false)`)
+      .join(', ');
     this.pool = new pg.Pool({
       ...clientOptions(options),
       max: options.size,
-      // After connecting, because poolers refuse such settings at the start.
-      onConnect: async (client: pg.ClientBase) => void (settings && (await client.query(settings))),
+      onConnect: async (client: pg.ClientBase) => {
+        // From here on reset() can cut it off, whatever it waits for.
+        this.#clients.add(client);
+        client.once('end', () => this.#clients.delete(client));
+        // After connecting, because poolers refuse such settings at the start.
+        if (settings) await client.query(`select ${settings}`);
+      },
     });
     const onError = options.onError ?? (() => {});
     this.pool.on('error', onError);
     this.pool.on('connect', (client) => {
-      this.#clients.add(client);
       client.on('error', onError);
     });
-    this.pool.on('remove', (client) => this.#clients.delete(client));
   }
 
   /** Runs the work with a borrowed client; the client is thrown away where the connection failed. */
