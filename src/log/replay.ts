@@ -100,11 +100,10 @@ class ReplayCursor {
       this.#reading = this.#reading.then((rows) => this.#closeCursor().then(() => rows));
       this.#reading.catch(() => {});
     }, OPEN_MS_MAX);
-    const ended = new AbortController();
-    const onEnd = () => ended.abort();
-    client.once('end', onEnd);
-    const forget = () => client.off('end', onEnd);
-    return { client, cursor, openedAt: performance.now(), ended: ended.signal, forget };
+    const lost = Promise.withResolvers<never>();
+    lost.promise.catch(() => {});
+    client.once('end', lost.reject);
+    return { client, cursor, lost, openedAt: performance.now() };
   }
 
   async #closeCursor(): Promise<void> {
@@ -113,24 +112,15 @@ class ReplayCursor {
     this.#open = undefined;
     if (!open) return;
     try {
-      await untilClosed(open);
+      // On a connection that is gone, close() would wait for an answer for ever.
+      await Promise.race([open.cursor.close(), open.lost.promise]);
+      open.client.off('end', open.lost.reject);
       open.client.release();
     } catch {
       // Whoever reads next meets the broken connection's error; this one is thrown away.
       open.client.release(true);
-    } finally {
-      open.forget();
     }
   }
-}
-
-/** Closing waits for the server's answer, which on a connection that has ended never comes. */
-async function untilClosed({ cursor, ended }: OpenCursor): Promise<void> {
-  ended.throwIfAborted();
-  await Promise.race([
-    cursor.close(),
-    new Promise((_, reject) => ended.addEventListener('abort', reject, { once: true })),
-  ]);
 }
 
 /** Splits rows so that each part has about so many bytes, or is one row. */
@@ -195,17 +185,16 @@ function idOf(row: ReplayRow | undefined): number | undefined {
   return row && safeId(row[0]);
 }
 
-/** A LogRow and its size in bytes. */
-type ReplayRow = [...LogRow, bytes: string];
-
 type OpenCursor = {
   client: PoolClient;
   cursor: Cursor<ReplayRow>;
+  /** Rejects when the connection ends. */
+  lost: PromiseWithResolvers<never>;
   openedAt: number;
-  /** Aborts when the connection has ended. */
-  ended: AbortSignal;
-  forget(): void;
 };
+
+/** A LogRow and its size in bytes. */
+type ReplayRow = [...LogRow, bytes: string];
 
 /** How long a cursor stays open. */
 const OPEN_MS_MAX = 3000;
