@@ -28,27 +28,36 @@ export type Queryable = Pick<pg.ClientBase, 'query'> | Pick<pg.Pool, 'query'>;
 export class Pool {
   readonly pool: pg.Pool;
   readonly #clients = new Set<pg.ClientBase>();
+  readonly #keptMax: number;
+  #kept = 0;
+  #isShut = false;
 
   constructor(options: PoolOptions) {
     const settings = Object.entries(options.settings ?? {})
       .map(([name, value]) => `set_config('${name}', ${pg.escapeLiteral(value)}, false)`)
       .join(', ');
+    const onError = options.onError ?? (() => {});
+    const clients = this.#clients;
     this.pool = new pg.Pool({
       ...clientOptions(options),
       max: options.size,
+      // Known from the first moment, because connecting can hang too.
+      Client: class extends pg.Client {
+        constructor(config?: pg.ClientConfig) {
+          super(config);
+          clients.add(this);
+          this.on('error', onError);
+          this.once('end', () => clients.delete(this));
+        }
+      },
       onConnect: async (client: pg.ClientBase) => {
-        // From here on reset() can cut it off, whatever it waits for.
-        this.#clients.add(client);
-        client.once('end', () => this.#clients.delete(client));
+        if (this.#isShut) throw new Error('The pool is shut.');
         // After connecting, because poolers refuse such settings at the start.
         if (settings) await client.query(`select ${settings}`);
       },
     });
-    const onError = options.onError ?? (() => {});
     this.pool.on('error', onError);
-    this.pool.on('connect', (client) => {
-      client.on('error', onError);
-    });
+    this.#keptMax = Math.floor(options.size / 2);
   }
 
   /** Runs the work with a borrowed client; the client is thrown away where the connection failed. */
@@ -63,6 +72,26 @@ export class Pool {
     } finally {
       client.release(failure !== undefined && !isStatementError(failure));
     }
+  }
+
+  /**
+   * Asks to keep a client for longer than a statement. False where too few would be left for the others'
+   * statements: at most half of them may be kept. True must be followed by unkeep().
+   */
+  keep(): boolean {
+    if (this.#kept >= this.#keptMax) return false;
+    this.#kept += 1;
+    return true;
+  }
+
+  unkeep(): void {
+    this.#kept -= 1;
+  }
+
+  /** Cuts every connection, for good: whatever wants one from now on fails. */
+  shut(): void {
+    this.#isShut = true;
+    this.reset();
   }
 
   /** Cuts every connection; queries that run on one fail. The pool goes on with new ones. */
@@ -114,6 +143,11 @@ export function destroySocket(client: pg.ClientBase): void {
   connection?.stream.destroy();
 }
 
+/** True where the server refused a statement, and the connection is none the worse for it. */
+export function isStatementError(thrown: unknown): boolean {
+  return thrown instanceof pg.DatabaseError && thrown.severity === 'ERROR';
+}
+
 /** True where waiting may help: the server is away, starting, or full. False for a wrong password. */
 export function isTransient(thrown: unknown): boolean {
   const cause = thrown instanceof PgwatchError ? thrown.cause : thrown;
@@ -150,10 +184,6 @@ function connectionError(thrown: unknown, url: string | null): PgwatchError {
   return new PgwatchError('connection_failed', `Cannot connect to ${target}${reason}${source}`, {
     cause: thrown,
   });
-}
-
-function isStatementError(error: Error): boolean {
-  return error instanceof pg.DatabaseError && error.severity === 'ERROR';
 }
 
 const PERMANENT = new Set<string>([

@@ -80,6 +80,7 @@ class ReplayCursor {
   }
 
   async #readOn(afterId: number): Promise<ReplayRow[]> {
+    if (!this.#open && !this.#options.pool.keep()) return this.#readOnce(afterId);
     this.#open ??= await this.#openCursor(afterId);
     const rows = await this.#open.cursor.read(this.#options.limit.rows);
     const hasEnded = rows.length < this.#options.limit.rows;
@@ -88,11 +89,27 @@ class ReplayCursor {
     return rows;
   }
 
+  /** Without a cursor, where other replays have theirs. */
+  async #readOnce(afterId: number): Promise<ReplayRow[]> {
+    const { pool, schema, limit } = this.#options;
+    const { rows } = await pool.withClient((client) =>
+      client.query<ReplayRow>({
+        text: `${replaySql(schema)} limit ${limit.rows}`,
+        values: this.#values(afterId),
+        rowMode: 'array',
+        types: AS_TEXT,
+      }),
+    );
+    return rows;
+  }
+
   async #openCursor(afterId: number): Promise<OpenCursor> {
-    const { pool, schema, channels, rebasedId } = this.#options;
-    const { endId, snapshot } = this.#window;
-    const client = await pool.pool.connect();
-    const values = [afterId, endId, channels, snapshot, rebasedId];
+    const { pool, schema } = this.#options;
+    const client = await pool.pool.connect().catch((thrown: unknown) => {
+      pool.unkeep();
+      throw thrown;
+    });
+    const values = this.#values(afterId);
     const config = { rowMode: 'array' as const, types: AS_TEXT };
     const cursor = client.query(new Cursor<ReplayRow>(replaySql(schema), values, config));
     // Closed by the clock too: a slow handler may not ask for the next rows for long.
@@ -106,11 +123,17 @@ class ReplayCursor {
     return { client, cursor, lost, openedAt: performance.now() };
   }
 
+  #values(afterId: number): unknown[] {
+    const { channels, rebasedId } = this.#options;
+    return [afterId, this.#window.endId, channels, this.#window.snapshot, rebasedId];
+  }
+
   async #closeCursor(): Promise<void> {
     clearTimeout(this.#timer);
     const open = this.#open;
     this.#open = undefined;
     if (!open) return;
+    this.#options.pool.unkeep();
     try {
       // On a connection that is gone, close() would wait for an answer for ever.
       await Promise.race([open.cursor.close(), open.lost.promise]);
