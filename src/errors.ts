@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** What went wrong, for programs: stable, one word per kind. */
 export type ErrorCode =
   | 'channel_invalid'
@@ -12,6 +14,7 @@ export type ErrorCode =
   | 'migration_failed'
   | 'payload_invalid'
   | 'permission_denied'
+  | 'position_missing'
   | 'schema_missing'
   | 'schema_outdated'
   | 'schema_too_new'
@@ -32,7 +35,9 @@ export class PgwatchError extends Error {
 
 /** Turns whatever was thrown into an Error, keeping an Error as it is. */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
+  if (thrown instanceof Error) return thrown;
+  // Not String(): it throws where an object cannot be turned into text.
+  return new Error(typeof thrown === 'string' ? thrown : inspect(thrown));
 }
 
 /** The SQLSTATE of a PostgreSQL error or the system code of a socket error; else undefined. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import pg, { type Client } from 'pg';
 import type { Config } from '../config/define.ts';
-import { connect, destroySocket } from '../database/connect.ts';
+import { connect, destroySocket, isStatementError } from '../database/connect.ts';
 import { PgwatchError, toError } from '../errors.ts';
 import { sleep, withDeadline } from '../time.ts';
 
@@ -36,7 +36,7 @@ export class Control {
     const control = new Control(client, config);
     try {
       await control.run(() => client.query('set search_path = pg_catalog, pg_temp'));
-      await control.#requirePrimary();
+      await control.#checkAlive();
       return control;
     } catch (thrown) {
       await control.close();
@@ -68,22 +68,28 @@ export class Control {
 
   /**
    * Listens for the doorbell and on the channels, and proves by a round trip that it works.
-   * @returns 'poll' where it does not, as behind a transaction pooler
+   * @returns null, or why it does not: as behind a transaction pooler, or with a full queue
    */
-  async listen(channels: readonly string[]): Promise<'doorbell' | 'poll'> {
+  async listen(channels: readonly string[]): Promise<string | null> {
     const { schema } = this.#config;
-    await this.run(async (client) => {
-      for (const channel of [schema, ...channels]) {
-        await client.query(`listen ${pg.escapeIdentifier(channel)}`);
-      }
-    });
     const token = `probe ${randomUUID()}`;
-    const heard = new Promise<boolean>((resolve) => {
-      this.#client.on('notification', ({ payload }) => payload === token && resolve(true));
-      setTimeout(resolve, PROBE_MS_MAX, false).unref();
+    const heard = new Promise<null>((resolve) => {
+      this.#client.on('notification', ({ payload }) => payload === token && resolve(null));
     });
-    await this.run((client) => client.query('select pg_notify($1, $2)', [schema, token]));
-    return (await heard) ? 'doorbell' : 'poll';
+    try {
+      await this.run(async (client) => {
+        for (const channel of [schema, ...channels]) {
+          await client.query(`listen ${pg.escapeIdentifier(channel)}`);
+        }
+        await client.query('select pg_notify($1, $2)', [schema, token]);
+      });
+      // The time runs from here, because a slow server is late with the statements too.
+      return await withDeadline(heard, PROBE_MS_MAX, () => new SilenceError('a pooler?'));
+    } catch (thrown) {
+      if (isStatementError(thrown) || thrown instanceof SilenceError)
+        return toError(thrown).message;
+      throw thrown;
+    }
   }
 
   /** Forgets rings so far: called before a read, so that a ring during it is kept. */
@@ -104,25 +110,35 @@ export class Control {
 
   /** Checks the connection again and again until the signal aborts or the connection is lost. */
   async runHeartbeat(signal: AbortSignal): Promise<void> {
-    const { heartbeatIntervalMs, heartbeatDeadlineMs } = this.#config;
+    const { heartbeatIntervalMs } = this.#config;
     while (!signal.aborted) {
       await sleep(heartbeatIntervalMs, signal);
       if (signal.aborted) return;
       try {
-        // The deadline is ours: the kernel of a half-open connection's other end may go on answering.
-        await withDeadline(this.#requirePrimary(), heartbeatDeadlineMs, () => {
-          return new SilenceError(`the server did not answer within ${heartbeatDeadlineMs} ms`);
-        });
+        await this.#checkAlive();
       } catch (thrown) {
         this.#lose(toError(thrown));
       }
     }
   }
 
+  /** Gives the connection up, whatever still runs on it. */
+  abandon(): void {
+    this.#lose(new Error('the daemon has waited long enough for it'));
+  }
+
   async close(): Promise<void> {
     this.#isClosing = true;
     await withDeadline(this.#client.end(), 1000, () => new Error('no answer')).catch(() => {});
     destroySocket(this.#client);
+  }
+
+  async #checkAlive(): Promise<void> {
+    const { heartbeatDeadlineMs } = this.#config;
+    // The deadline is ours: the kernel of a half-open connection's other end may go on answering.
+    await withDeadline(this.#requirePrimary(), heartbeatDeadlineMs, () => {
+      return new SilenceError(`the server did not answer within ${heartbeatDeadlineMs} ms`);
+    });
   }
 
   async #requirePrimary(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Config } from '../config/define.ts';
 import type { Consumer, ConsumerContext } from '../consumers/define.ts';
-import { isTransient, Pool } from '../database/connect.ts';
+import { isStatementError, isTransient, Pool } from '../database/connect.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { pageReader, type ReadPage } from '../log/page.ts';
 import type { Reporter } from '../reporter.ts';
@@ -33,6 +33,8 @@ export class Daemon {
   readonly #skipping: Set<string>;
   /** Aborts what handlers are given as their signal. */
   readonly #abandon = new AbortController();
+  /** Aborts a little later, when nothing at all is waited for any more. */
+  readonly #cutOff = new AbortController();
   #hasConnected = false;
 
   constructor(options: DaemonOptions) {
@@ -64,8 +66,10 @@ export class Daemon {
   async #runSessions(mode: 'tail' | 'once', signal: AbortSignal): Promise<void> {
     const { config, reporter, consumers, readPage } = this.#options;
     const display = new ReplayDisplay(reporter, this.#running);
-    const onStop = () => this.#abandonLater();
-    signal.addEventListener('abort', onStop, { once: true });
+    const timers: NodeJS.Timeout[] = [];
+    const onStop = () => timers.push(...this.#abandonLater());
+    if (signal.aborted) onStop();
+    else signal.addEventListener('abort', onStop, { once: true });
     try {
       for (let failures = 0; !signal.aborted; ) {
         const startedAt = performance.now();
@@ -81,6 +85,7 @@ export class Daemon {
             saver: this.#saver,
             running: this.#running,
             skipping: this.#skipping,
+            cutOff: this.#cutOff.signal,
             onConnected: () => {
               this.#hasConnected = true;
               publishTransition({ type: 'connected' });
@@ -100,6 +105,7 @@ export class Daemon {
       await this.#untilIdle();
       await this.#saver.flush();
       await Promise.all([this.#logPool.close(), this.#handlerPool.close()]);
+      for (const timer of timers) clearTimeout(timer);
     }
   }
 
@@ -112,18 +118,17 @@ export class Daemon {
       baseMs: config.reconnectDelayMs,
       capMs: RECONNECT_MS_MAX,
     });
-    const retry = `Trying again in ${formatDuration(waitMs)}.`;
-    reporter.warn(
-      error instanceof PgwatchError
-        ? `${error.message} ${retry}`
-        : `The connection to the database was lost: ${error.message}. ${retry}`,
-    );
+    const what = isStatementError(error)
+      ? `The database refused a statement: ${error.message}.`
+      : `The connection to the database was lost: ${error.message}.`;
+    const reason = error instanceof PgwatchError ? error.message : what;
+    reporter.warn(`${reason} Trying again in ${formatDuration(waitMs)}.`);
     await sleep(waitMs, signal);
   }
 
   #isFatal(error: Error): boolean {
     if (error instanceof PgwatchError) {
-      if (error.code === 'server_unsuitable') return false;
+      if (error.code === 'server_unsuitable' || error.code === 'position_missing') return false;
       if (error.code !== 'connection_failed') return true;
       return !this.#hasConnected && !isTransient(error);
     }
@@ -152,8 +157,17 @@ export class Daemon {
     };
   }
 
-  #abandonLater(): void {
-    setTimeout(() => this.#abandon.abort(), this.#options.config.shutdownTimeoutMs).unref();
+  #abandonLater(): NodeJS.Timeout[] {
+    const { shutdownTimeoutMs } = this.#options.config;
+    const cutOff = () => {
+      this.#cutOff.abort();
+      this.#logPool.shut();
+      this.#handlerPool.shut();
+    };
+    return [
+      setTimeout(() => this.#abandon.abort(), shutdownTimeoutMs),
+      setTimeout(cutOff, shutdownTimeoutMs + CUT_OFF_MS),
+    ];
   }
 
   /** Waits for the handlers of lost sessions too; each ends soon after #abandon aborts. */
@@ -165,6 +179,7 @@ export class Daemon {
 /**
  * The log's statements are made for generic plans over its indexes: planning them anew would cost more
  * than running them, and statistics of a partition made today say nothing of it an hour later.
+ * Where a database's default is serializable, reading the log would abort those who write it.
  */
 const LOG_SETTINGS = {
   plan_cache_mode: 'force_generic_plan',
@@ -172,7 +187,10 @@ const LOG_SETTINGS = {
   jit: 'off',
   // Operators and functions are PostgreSQL's own, whatever others have put into schema public.
   search_path: 'pg_catalog, pg_temp',
+  default_transaction_isolation: 'read committed',
 };
 const LOG_CONNECTIONS_MAX = 4;
+/** Longer than an abandoned handler gets: its position is saved then. */
+const CUT_OFF_MS = 2000;
 const STABLE_MS = 10_000;
 const RECONNECT_MS_MAX = 30_000;

@@ -28,6 +28,8 @@ export type SessionOptions = {
   readPage: ReadPage;
   running: OwnershipOptions['running'];
   skipping: OwnershipOptions['skipping'];
+  /** Aborts when a stop has taken so long that the database is not waited for any more. */
+  cutOff: AbortSignal;
   /** Called once the connection stands. */
   onConnected(): void;
   contextFor(consumer: Consumer): ConsumerContext;
@@ -42,25 +44,28 @@ export type SessionOptions = {
  * @throws whatever ends the session, other than the signal
  */
 export async function runSession(options: SessionOptions, signal: AbortSignal): Promise<void> {
-  const { config, consumers, pool, reporter } = options;
+  const { config, consumers, pool, reporter, cutOff } = options;
   const control = await Control.open(config);
   options.onConnected();
   const ended = new AbortController();
   const alive = AbortSignal.any([signal, control.lost, ended.signal]);
-  // Queries on a dead network would never end by themselves.
+  // Reads that wait for a lock, or on a dead network, would keep the session from ending.
   control.lost.addEventListener('abort', () => {
-    if (!control.isSilent) return;
     pool.reset();
-    options.handlerPool.reset();
+    if (control.isSilent) options.handlerPool.reset();
   });
+  const onCutOff = () => control.abandon();
+  if (cutOff.aborted) onCutOff();
+  else cutOff.addEventListener('abort', onCutOff, { signal: ended.signal });
   try {
     const rebasedId = await control.run((client) => prepare(options, client));
     const channels = [...new Set(consumers.flatMap((consumer) => consumer.channels))].sort();
-    const mode = await control.listen(channels);
+    const silence = await control.listen(channels);
+    const mode = silence === null ? 'doorbell' : 'poll';
     publishTransition({ type: 'listening', mode });
     if (mode === 'poll') {
       reporter.warn(
-        `LISTEN does not work on this connection (a transaction pooler?), so that notifications wait for the next poll, ${config.pollIntervalMs} ms apart. Give directUrl a connection that bypasses the pooler.`,
+        `LISTEN does not work on this connection (${silence}), so that notifications wait for the next poll, ${config.pollIntervalMs} ms apart. Give directUrl a connection that bypasses the pooler.`,
       );
     }
     const tail = new Tail({ ...options, control, rebasedId, channels, mode });
@@ -81,7 +86,9 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
             ownership.run(alive, signal, (runner) => runner.run(alive, tail)),
             runPartitions(options, alive),
           ];
-    await untilAllEnd(parts, [control.runHeartbeat(alive)], ended);
+    // While the daemon stops, the network may die too.
+    const untilEnd = AbortSignal.any([control.lost, ended.signal]);
+    await untilAllEnd(parts, [control.runHeartbeat(untilEnd)], ended);
     if (control.lost.aborted && !signal.aborted) throw control.lost.reason;
   } catch (thrown) {
     // The connection's own end is the reason behind whatever else failed by it.

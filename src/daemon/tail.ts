@@ -66,11 +66,12 @@ export class Tail {
 
   /** Reads until the signal aborts, then ends all subscriptions. */
   async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.#onJoin(), { once: true });
     try {
       while (!signal.aborted) {
         if (this.#subscriptions.size === 0 && this.#joining.size === 0) {
           this.#position = undefined;
-          await this.#waitForJoin(signal);
+          await this.#waitForJoin();
         } else if (this.#options.mode === 'poll') {
           await this.#poll(signal);
         } else {
@@ -159,10 +160,10 @@ export class Tail {
     this.#joining.clear();
   }
 
-  async #waitForJoin(signal: AbortSignal): Promise<void> {
+  /** Ends at the end of the session too: see run. */
+  async #waitForJoin(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#onJoin = resolve;
-      signal.addEventListener('abort', () => resolve(), { once: true });
     });
   }
 

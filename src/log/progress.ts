@@ -1,6 +1,7 @@
 import type { ClientBase, QueryResultRow } from 'pg';
 import type { Queryable } from '../database/connect.ts';
 import { qualified, statementName } from '../database/names.ts';
+import { PgwatchError } from '../errors.ts';
 import { safeId } from './notification.ts';
 import type { Position, Snapshot, Xid } from './position.ts';
 
@@ -57,6 +58,7 @@ export async function registerConsumer(
 /**
  * Makes the caller the consumer's owner: raises the epoch, by which every write of an earlier owner
  * fails from now on, and reads the position.
+ * @throws PgwatchError position_missing
  */
 export async function takeOver(
   client: Queryable,
@@ -71,7 +73,13 @@ export async function takeOver(
        window_snapshot::text, window_end::text, window_id::text, window_xid::text`,
     [claim.consumerId, claim.owner, claim.channels],
   );
-  const row = rows[0] as PositionRow & { epoch: string };
+  const row = rows[0] as (PositionRow & { epoch: string }) | undefined;
+  if (!row) {
+    throw new PgwatchError(
+      'position_missing',
+      `Somebody has deleted the position of ${claim.consumerId}: it is registered anew.`,
+    );
+  }
   return { epoch: Number(row.epoch), position: toPosition(row) };
 }
 

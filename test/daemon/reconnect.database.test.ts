@@ -53,6 +53,35 @@ test.each(['pgwatch control', 'pgwatch'])(
   },
 );
 
+test('a lost connection is replaced although a read still waits for a lock', async () => {
+  const { daemon, arrived } = await startCollecting();
+  const locker = await database.connect();
+  await locker.query('begin; lock table pgwatch.notification_log in access exclusive mode');
+  await until('a read waits', async () => {
+    const { rowCount } = await database.query(
+      `select from pg_stat_activity where application_name = 'pgwatch' and wait_event_type = 'Lock'`,
+    );
+    return rowCount !== 0;
+  });
+  await database.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgwatch control'`,
+  );
+  await daemon.transitions.for({ type: 'disconnected' });
+  await locker.query('rollback');
+  await publish(1);
+  await arrived(1);
+});
+
+test('a consumer whose position somebody deletes is registered anew', async () => {
+  const { daemon, arrived } = await startCollecting();
+  await database.query('delete from pgwatch.consumer_progress');
+  await publish(1);
+  await daemon.transitions.for({ type: 'consumer_registered' }, 2);
+  await publish(2);
+  await arrived(2);
+  expect(daemon.reports.join('')).toContain('deleted the position of c');
+});
+
 test('what was published while the connection was gone is a replay', async () => {
   const { daemon, seen, arrived } = await startCollecting();
   await publish(1);

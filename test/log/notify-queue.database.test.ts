@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { startTailing } from '../helpers/daemon.ts';
 import { isolatedMajor, useIsolatedServer } from '../helpers/database.ts';
 import { listening } from '../helpers/listening.ts';
+import { until } from '../helpers/wait.ts';
 
 // Before version 17 the queue always has 8 GB, which no test can fill.
 const canFill = isolatedMajor() >= 17;
@@ -34,5 +36,24 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     // Without that bound it would have been full: the same by hand fails.
     const flood = `select pg_notify('stuck', n || repeat('x', 7900)) from generate_series(1, 100) as n`;
     await expect(writer.query(flood)).rejects.toThrow('in the NOTIFY queue');
+    await stuck.query('rollback');
   });
+
+test('that is full keeps no daemon from its work: it polls', async () => {
+  const { client: stuck } = await listening(database, 'stuck');
+  await stuck.query('begin');
+  await stuck.query('select 1');
+  const fill = async () => {
+    for (;;) await database.query(`select pg_notify('stuck', repeat('x', 7900))`);
+  };
+  await expect(fill()).rejects.toThrow('in the NOTIFY queue');
+  const seen: unknown[] = [];
+  const daemon = await startTailing({ ...database.config, pollIntervalMs: 50 }, [
+    { id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) },
+  ]);
+  await database.query(`select smart_notify('c', '1')`);
+  await until('it arrives', () => seen.length === 1);
+  expect(daemon.reports.join('')).toContain('LISTEN does not work on this connection (too many');
+  await daemon.stop();
+});
 });
