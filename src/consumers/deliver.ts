@@ -65,8 +65,9 @@ function reportFailure(
     batch.length === 1
       ? `notification ${notificationId}`
       : `${batch.length} notifications from ${notificationId}`;
-  const where = error.stack
-    ?.split('\n')
+  // A stack may be anything: programs replace Error.prepareStackTrace.
+  const where = String(error.stack)
+    .split('\n')
     .find((line) => line.includes(consumer.file))
     ?.trim();
   reporter.warn(

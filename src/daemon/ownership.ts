@@ -3,7 +3,7 @@ import type { Config } from '../config/define.ts';
 import type { Consumer } from '../consumers/define.ts';
 import { toError } from '../errors.ts';
 import { lockConsumers, unlockConsumer } from '../log/owner-lock.ts';
-import { readNewestPosition, releaseOwnership, takeOver } from '../log/progress.ts';
+import { readNewestPosition, releaseOwnership, savePositions, takeOver } from '../log/progress.ts';
 import type { Reporter } from '../reporter.ts';
 import { sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
@@ -84,8 +84,12 @@ export class Ownership {
     const claim = { consumerId: consumer.id, channels: consumer.channels, owner: OWNER };
     const ownership = await control.run(async (client) => {
       const owned = await takeOver(client, config.schema, claim);
-      if (!skipping.delete(consumer.id)) return owned;
-      return { ...owned, position: await readNewestPosition(client, config.schema) };
+      if (!skipping.has(consumer.id)) return owned;
+      const position = await readNewestPosition(client, config.schema);
+      const save = { consumerId: consumer.id, epoch: owned.epoch, position };
+      await savePositions(client, config.schema, [save]);
+      skipping.delete(consumer.id);
+      return { ...owned, position };
     });
     const runner = this.#options.makeRunner(consumer, ownership);
     this.#standby.delete(consumer.id);

@@ -56,9 +56,7 @@ export class PositionSaver {
   #start(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#saving ??= this.#run().finally(() => {
-      this.#saving = undefined;
-    });
+    if (this.#dirty.size > 0) this.#saving ??= this.#run();
   }
 
   async #run(): Promise<void> {
@@ -79,8 +77,9 @@ export class PositionSaver {
         await sleep(backoffMs(failures, { baseMs: 50, capMs: 500 }), NEVER);
       }
     }
-    // What cannot be saved is handed out again by whoever takes over: at least once, never not at all.
-    this.#dirty.clear();
+    // What cannot be saved is tried again with the next save, and at the end; if it never can, whoever
+    // takes over hands it out again: at least once, never not at all.
+    this.#saving = undefined;
   }
 
   async #saveBatch(batch: Map<PositionOwner, Position>): Promise<void> {

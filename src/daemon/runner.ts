@@ -97,7 +97,8 @@ export class ConsumerRunner implements PositionOwner {
       return;
     }
     const onStop = () => tail.leave(subscription);
-    stop.addEventListener('abort', onStop, { once: true });
+    if (stop.aborted) onStop();
+    else stop.addEventListener('abort', onStop, { once: true });
     try {
       await this.#readToJoint(subscription, stop);
       publishTransition({ type: 'tail_joined', consumerId: this.consumerId });

@@ -1,7 +1,14 @@
 import { afterEach, expect, test } from 'vitest';
+import { Daemon } from '../../src/daemon/daemon.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { pageReader, type ReadPage } from '../../src/log/page.ts';
-import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import {
+  collectReports,
+  makeConsumer,
+  startDaemon,
+  startTailing,
+  type TestDaemon,
+} from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
@@ -97,6 +104,26 @@ test('a handler that throws is called again and holds its own consumer only', as
   );
 });
 
+test.each([
+  ['an object without a prototype', () => Object.create(null)],
+  ['an error whose stack is no text', () => Object.assign(new Error('x'), { stack: [] })],
+])('a handler that throws %s is a handler that throws', async (_, makeThrown) => {
+  const { seen, definition } = collector('other', 'c');
+  const failing = {
+    id: 'failing',
+    channels: ['c'],
+    handle: () => {
+      throw makeThrown();
+    },
+  };
+  const daemon = await startTailing(database.config, [failing, definition]);
+  daemons.push(daemon);
+  await publish('c', 1, 1);
+  await daemon.transitions.for({ type: 'handler_failed', consumerId: 'failing' });
+  await publish('c', 2, 2);
+  await until('the other has both', () => seen.length === 2);
+});
+
 test('a stop while a handler keeps failing loses nothing', async () => {
   await publish('c', 1, 3);
   const failing = startDaemon(database.config, [
@@ -159,6 +186,32 @@ test('a slow consumer leaves the tail and comes back, without a loss or a second
   expect(slow).toEqual(numbers(1, 301));
   expect(payloads(fast.seen)).toEqual(numbers(1, 301));
 });
+
+test.each([10, 2])(
+  'replays of slow consumers do not keep the tail waiting, with poolSize %i',
+  async (poolSize) => {
+    await publish('c', 1, 100);
+    const release = Promise.withResolvers<void>();
+    const slow = numbers(1, 8).map((n) => {
+      return { id: `slow${n}`, channels: ['c'], handle: () => release.promise };
+    });
+    const { seen, definition } = collector('fast', 'c');
+    const config = { ...database.config, maxBatchSize: 10, poolSize };
+    const startedAt = performance.now();
+    const daemon = startDaemon(config, [...slow, { ...definition, from: 'now' }]);
+    daemons.push(daemon);
+    await daemon.transitions.for({ type: 'tail_joined', consumerId: 'fast' });
+    await publish('c', 101, 101);
+    await until('it arrives', () => seen.length === 1);
+    // Less than what a replay keeps its cursor open.
+    expect(performance.now() - startedAt).toBeLessThan(2000);
+    release.resolve();
+    for (const { id } of slow) {
+      await daemon.transitions.for({ type: 'tail_joined', consumerId: id });
+    }
+    expect(daemon.transitions.seen.map(({ type }) => type)).not.toContain('disconnected');
+  },
+);
 
 test('handleBatch gets many at once, in order, and all of them again when it throws', async () => {
   const batches: number[][] = [];
@@ -241,6 +294,35 @@ test('with skipPlayback what was missed is never handed out', async () => {
   await publish('c', 6, 6);
   await until('the live one arrives', () => seen.length === 1);
   expect(payloads(seen)).toEqual([6]);
+});
+
+test('with skipPlayback a run to the end skips for good', async () => {
+  await publish('c', 1, 5);
+  const { seen, definition } = collector('c', 'c');
+  const { reporter } = collectReports();
+  const consumers = [makeConsumer(definition)];
+  for (const skipPlayback of [true, false]) {
+    const daemon = new Daemon({ config: database.config, consumers, reporter, skipPlayback });
+    await daemon.runOnce(new AbortController().signal);
+  }
+  expect(seen).toEqual([]);
+});
+
+test('reading never aborts those who write, where all transactions are serializable', async () => {
+  const name = new URL(database.url).pathname.slice(1);
+  await database.query('create table account as select 1 as balance');
+  await database.query(`alter database ${name} set default_transaction_isolation = 'serializable'`);
+  const { seen, definition } = collector('c', 'c');
+  daemons.push(await startTailing(database.config, [definition]));
+  const [first, second] = [await database.connect(), await database.connect()];
+  await first.query('begin; select from account');
+  await first.query(`select smart_notify('c', '1')`);
+  await second.query('begin; update account set balance = 2');
+  await second.query(`select smart_notify('c', '2'); commit`);
+  await until('the second has arrived', () => seen.length === 1);
+  await first.query('commit');
+  await until('the first has arrived', () => seen.length === 2);
+  await database.query(`alter database ${name} reset default_transaction_isolation`);
 });
 
 test.each([
