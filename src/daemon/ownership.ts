@@ -86,10 +86,10 @@ export class Ownership {
       const owned = await takeOver(client, config.schema, claim);
       if (!skipping.has(consumer.id)) return owned;
       const position = await readNewestPosition(client, config.schema);
-      const save = { consumerId: consumer.id, epoch: owned.epoch, position };
-      await savePositions(client, config.schema, [save]);
+      const skipped = { ...owned, position };
+      await savePositions(client, config.schema, [skipped]);
       skipping.delete(consumer.id);
-      return { ...owned, position };
+      return skipped;
     });
     const runner = this.#options.makeRunner(consumer, ownership);
     this.#standby.delete(consumer.id);

@@ -2,18 +2,16 @@ import { setImmediate } from 'node:timers/promises';
 import type { Pool } from '../database/connect.ts';
 import { toError } from '../errors.ts';
 import type { Position, Xid } from '../log/position.ts';
-import { type PositionSave, savePositions } from '../log/progress.ts';
+import { type Claim, type PositionSave, savePositions } from '../log/progress.ts';
 import type { Reporter } from '../reporter.ts';
 import { backoffMs, sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
 
 /** Whose position is saved, and what it is told. */
-export type PositionOwner = {
-  readonly consumerId: string;
-  readonly epoch: number;
+export type PositionOwner = Readonly<Claim> & {
   /** The position is saved, by a transaction with this xid. */
   onSaved(position: Position, xid: Xid): void;
-  /** Another process owns the consumer by now. */
+  /** Another process owns the consumer by now, or the server is another. */
   onFenced(): void;
 };
 
@@ -83,8 +81,8 @@ export class PositionSaver {
   }
 
   async #saveBatch(batch: Map<PositionOwner, Position>): Promise<void> {
-    const saves: PositionSave[] = [...batch].map(([{ consumerId, epoch }, position]) => {
-      return { consumerId, epoch, position };
+    const saves: PositionSave[] = [...batch].map(([{ consumerId, epoch, server }, position]) => {
+      return { consumerId, epoch, server, position };
     });
     const { savedIds, xid } = await this.#pool.withClient((client) =>
       savePositions(client, this.#schema, saves),

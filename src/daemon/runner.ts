@@ -5,6 +5,7 @@ import type { Pool } from '../database/connect.ts';
 import { Notification, safeId } from '../log/notification.ts';
 import { type Page, positionAt, type ReadPage } from '../log/page.ts';
 import { learnXid, type Position, reachedId, type Xid } from '../log/position.ts';
+import type { Claim } from '../log/progress.ts';
 import { isReplayable, replayPages } from '../log/replay.ts';
 import type { Reporter } from '../reporter.ts';
 import { publishTransition } from '../transitions.ts';
@@ -34,6 +35,7 @@ export type ReplayProgress = { count: number; fromId: number; reachedId: number;
 export class ConsumerRunner implements PositionOwner {
   readonly consumerId: string;
   readonly epoch: number;
+  readonly server: string;
   readonly #options: RunnerOptions;
   readonly #stop = new AbortController();
   #position: Position;
@@ -42,10 +44,11 @@ export class ConsumerRunner implements PositionOwner {
   #savedAt = performance.now();
   #progress: ReplayProgress | undefined;
 
-  constructor(options: RunnerOptions, ownership: { epoch: number; position: Position }) {
+  constructor(options: RunnerOptions, ownership: Claim & { position: Position }) {
     this.#options = options;
     this.consumerId = options.consumer.id;
     this.epoch = ownership.epoch;
+    this.server = ownership.server;
     this.#position = ownership.position;
   }
 

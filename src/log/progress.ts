@@ -8,8 +8,19 @@ import type { Position, Snapshot, Xid } from './position.ts';
 /** Where a new consumer begins: at the first notification, the newest, an id, or a time. */
 export type From = 'start' | 'now' | number | Date;
 
+/** Who may save a consumer's position, and where. */
+export type Claim = {
+  consumerId: string;
+  epoch: number;
+  /**
+   * The server's start time. A server that started since may be another one, after a failover, or have
+   * lost its last commits: ids and xids are handed out again there, and the position would hide them.
+   */
+  server: string;
+};
+
 /** A position to be saved, and on whose behalf. */
-export type PositionSave = { consumerId: string; epoch: number; position: Position };
+export type PositionSave = Claim & { position: Position };
 
 /**
  * The newest position: everything visible is settled.
@@ -64,30 +75,31 @@ export async function takeOver(
   client: Queryable,
   schema: string,
   claim: { consumerId: string; channels: readonly string[]; owner: string },
-): Promise<{ epoch: number; position: Position }> {
+): Promise<Claim & { position: Position }> {
   const { rows } = await client.query(
     `update ${qualified(schema, 'consumer_progress')}
      set epoch = epoch + 1, owner = $2, owned_since = now(), channels = $3
      where consumer_id = $1
-     returning epoch::text, done_id::text, done_snapshot::text, done_xid::text,
+     returning epoch::text, ${SERVER} as server, done_id::text, done_snapshot::text, done_xid::text,
        window_snapshot::text, window_end::text, window_id::text, window_xid::text`,
     [claim.consumerId, claim.owner, claim.channels],
   );
-  const row = rows[0] as (PositionRow & { epoch: string }) | undefined;
+  const row = rows[0] as (PositionRow & { epoch: string; server: string }) | undefined;
   if (!row) {
     throw new PgwatchError(
       'position_missing',
       `Somebody has deleted the position of ${claim.consumerId}: it is registered anew.`,
     );
   }
-  return { epoch: Number(row.epoch), position: toPosition(row) };
+  const { consumerId } = claim;
+  return { consumerId, epoch: Number(row.epoch), server: row.server, position: toPosition(row) };
 }
 
 /** Records a clean stop. Does nothing for a past owner. */
 export async function releaseOwnership(
   client: Queryable,
   schema: string,
-  claim: { consumerId: string; epoch: number },
+  claim: Omit<Claim, 'server'>,
 ): Promise<void> {
   await client.query(
     `update ${qualified(schema, 'consumer_progress')} set owner = null, owned_since = null
@@ -99,7 +111,7 @@ export async function releaseOwnership(
 /**
  * Saves positions, all in one statement. Asynchronous commit: should the server crash, the last moments
  * are handed out again, which at-least-once allows.
- * @returns whose position was saved (a past owner's is not) and the xid of the saving transaction
+ * @returns whose position was saved (a past owner's is not, nor a past server's) and the xid of the saving transaction
  */
 export async function savePositions(
   client: ClientBase,
@@ -121,6 +133,7 @@ export async function savePositions(
       column(({ position }) => position.window?.endId ?? null),
       column(({ position }) => position.window?.id ?? null),
       column(({ position }) => position.window?.xid ?? null),
+      column(({ server }) => server),
     ],
   });
   const saved = rows as { consumer_id: string; xid: Xid }[];
@@ -143,12 +156,15 @@ function savePositionsSql(schema: string): string {
     saved_at = now()
   from asynchronous, unnest(
     $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-    $8::bigint[], $9::text[]
+    $8::bigint[], $9::text[], $10::text[]
   ) as save (consumer_id, epoch, done_id, done_snapshot, done_xid, window_snapshot, window_end,
-    window_id, window_xid)
+    window_id, window_xid, server)
   where progress.consumer_id = save.consumer_id and progress.epoch = save.epoch
+    and save.server = ${SERVER}
   returning progress.consumer_id, pg_current_xact_id()::text as xid`;
 }
+
+const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
 
 type PositionRow = QueryResultRow & {
   done_id: string;

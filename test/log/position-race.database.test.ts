@@ -29,7 +29,7 @@ async function race({ readPage, writers, durationMs, seed }: Race): Promise<Verd
   const client = await database.connect();
   await registerConsumer(client, 'pgwatch', { id: consumerId, channels: [CHANNEL], from: 'now' });
   const claim = { consumerId, channels: [CHANNEL], owner: 'test' };
-  let { epoch, position } = await takeOver(client, 'pgwatch', claim);
+  let { position, ...owned } = await takeOver(client, 'pgwatch', claim);
   const pool = new Pool({ url: database.url, size: 2 });
   const deliveries: string[] = [];
   let streams = 0;
@@ -61,8 +61,8 @@ async function race({ readPage, writers, durationMs, seed }: Race): Promise<Verd
     const page = await readPage(client, { ...request, position });
     position = work(page, deliveries, random);
     const dice = random();
-    if (dice < 0.5) await savePositions(client, 'pgwatch', [{ consumerId, epoch, position }]);
-    else if (dice < 0.6) ({ epoch, position } = await takeOver(client, 'pgwatch', claim));
+    if (dice < 0.5) await savePositions(client, 'pgwatch', [{ ...owned, position }]);
+    else if (dice < 0.6) ({ position, ...owned } = await takeOver(client, 'pgwatch', claim));
     // Now and then it is away for a while, so that a window has many pages.
     if (random() < 0.02) await delay(200);
     isDrained = mayEnd && !page.hasMore && page.rows.length === 0;
