@@ -5,6 +5,9 @@ import { connect, destroySocket, isStatementError } from '../database/connect.ts
 import { PgwatchError, toError } from '../errors.ts';
 import { sleep, withDeadline } from '../time.ts';
 
+/** The server's end of a connection. Its start too, because process ids are used again. */
+export type Backend = { pid: number; startedAt: string };
+
 /**
  * The control connection: it listens, holds the locks, and tells when it is lost. Whatever stands on
  * the locks ends with it, so everything that runs in a session runs until `lost` aborts.
@@ -14,6 +17,7 @@ export class Control {
   readonly #lost = new AbortController();
   readonly #config: Config;
   readonly #rings = new Set<() => void>();
+  #backend: Backend | null = null;
   #hasRung = false;
   #isClosing = false;
   #idle: Promise<unknown> = Promise.resolve();
@@ -27,21 +31,30 @@ export class Control {
   }
 
   /**
-   * Connects to the primary.
+   * Connects to the primary, where the server may still believe in the connection before: that one
+   * holds the locks of the consumers for as long.
    * @throws PgwatchError connection_failed, server_unsuitable
    */
-  static async open(config: Config): Promise<Control> {
+  static async open(config: Config, predecessor: Backend | null): Promise<Control> {
     const url = config.directUrl ?? config.url;
     const client = await connect({ url, applicationName: 'pgwatch control' });
     const control = new Control(client, config);
     try {
       await control.run(() => client.query('set search_path = pg_catalog, pg_temp'));
       await control.#checkAlive();
+      await control.run((client) => client.query(KEEPALIVES));
+      if (predecessor) await control.#terminate(predecessor);
+      await control.#readBackend();
       return control;
     } catch (thrown) {
       await control.close();
       throw thrown;
     }
+  }
+
+  /** The server's end of it; null before it is known. */
+  get backend(): Backend | null {
+    return this.#backend;
   }
 
   /** Aborts, with the reason, when the connection no longer works. */
@@ -133,6 +146,28 @@ export class Control {
     destroySocket(this.#client);
   }
 
+  async #readBackend(): Promise<void> {
+    const { rows } = await this.run((client) =>
+      client.query<Backend>(
+        `select pid, backend_start::text as "startedAt" from pg_stat_activity
+         where pid = pg_backend_pid()`,
+      ),
+    );
+    this.#backend = rows[0] ?? null;
+  }
+
+  /** Ends a backend that still holds locks. Without any it may serve another client of a pooler. */
+  async #terminate({ pid, startedAt }: Backend): Promise<void> {
+    await this.run((client) =>
+      client.query(
+        `select pg_terminate_backend(pid, 1000) from pg_stat_activity
+         where pid = $1 and backend_start::text = $2
+           and exists (select from pg_locks where pg_locks.pid = $1 and locktype = 'advisory')`,
+        [pid, startedAt],
+      ),
+    );
+  }
+
   async #checkAlive(): Promise<void> {
     const { heartbeatDeadlineMs } = this.#config;
     // The deadline is ours: the kernel of a half-open connection's other end may go on answering.
@@ -167,4 +202,7 @@ export class Control {
 
 class SilenceError extends Error {}
 
+/** How the server finds out that a machine is gone, and its locks with it: by default after two hours. */
+const KEEPALIVES =
+  'set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3';
 const PROBE_MS_MAX = 3000;

@@ -6,6 +6,7 @@ import { pageReader, type ReadPage } from '../log/page.ts';
 import type { Reporter } from '../reporter.ts';
 import { backoffMs, formatDuration, sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
+import type { Backend } from './control.ts';
 import type { OwnershipOptions } from './ownership.ts';
 import { PositionSaver } from './position-saver.ts';
 import { ReplayDisplay } from './replay-display.ts';
@@ -36,6 +37,8 @@ export class Daemon {
   /** Aborts a little later, when nothing at all is waited for any more. */
   readonly #cutOff = new AbortController();
   #hasConnected = false;
+  /** Of the last control connection. */
+  #backend: Backend | null = null;
 
   constructor(options: DaemonOptions) {
     const { config, reporter } = options;
@@ -86,8 +89,10 @@ export class Daemon {
             running: this.#running,
             skipping: this.#skipping,
             cutOff: this.#cutOff.signal,
-            onConnected: () => {
+            predecessor: this.#backend,
+            onConnected: (backend: Backend | null) => {
               this.#hasConnected = true;
+              this.#backend = backend;
               publishTransition({ type: 'connected' });
             },
             contextFor: (consumer: Consumer) => this.#contextFor(consumer),

@@ -11,7 +11,7 @@ import { registerConsumer } from '../log/progress.ts';
 import type { Reporter } from '../reporter.ts';
 import { sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
-import { Control } from './control.ts';
+import { type Backend, Control } from './control.ts';
 import { Ownership, type OwnershipOptions } from './ownership.ts';
 import type { PositionSaver } from './position-saver.ts';
 import { ConsumerRunner } from './runner.ts';
@@ -30,8 +30,10 @@ export type SessionOptions = {
   skipping: OwnershipOptions['skipping'];
   /** Aborts when a stop has taken so long that the database is not waited for any more. */
   cutOff: AbortSignal;
+  /** The control connection before this one. */
+  predecessor: Backend | null;
   /** Called once the connection stands. */
-  onConnected(): void;
+  onConnected(backend: Backend | null): void;
   contextFor(consumer: Consumer): ConsumerContext;
   /** tail: until the signal aborts. once: until everything visible is handled. */
   mode: 'tail' | 'once';
@@ -45,8 +47,8 @@ export type SessionOptions = {
  */
 export async function runSession(options: SessionOptions, signal: AbortSignal): Promise<void> {
   const { config, consumers, pool, reporter, cutOff } = options;
-  const control = await Control.open(config);
-  options.onConnected();
+  const control = await Control.open(config, options.predecessor);
+  options.onConnected(control.backend);
   const ended = new AbortController();
   const alive = AbortSignal.any([signal, control.lost, ended.signal]);
   // Reads that wait for a lock, or on a dead network, would keep the session from ending.

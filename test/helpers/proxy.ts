@@ -5,7 +5,10 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export type Proxy = {
   /** The server's connection string, by way of the proxy. */
   url: string;
-  /** Swallows everything on the connections there are now, without closing them. New ones work. */
+  /**
+   * Swallows everything on the connections there are now, also their end: the server goes on believing
+   * in them until the proxy is closed. New ones work.
+   */
   blackhole(): void;
   /** Resets the connections there are now. */
   reset(): void;
@@ -15,6 +18,7 @@ export type Proxy = {
 export async function startProxy(serverUrl: string): Promise<Proxy> {
   const target = new URL(serverUrl);
   const pairs = new Set<{ client: Socket; server: Socket }>();
+  const swallowed: Socket[] = [];
   const listener = createServer((client) => {
     const server = connect(Number(target.port), target.hostname);
     const pair = { client, server };
@@ -25,7 +29,7 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
       socket.on('error', () => {});
       socket.on('close', () => {
         client.destroy();
-        server.destroy();
+        if (!swallowed.includes(server)) server.destroy();
         pairs.delete(pair);
       });
     }
@@ -41,6 +45,7 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
       for (const { client, server } of pairs) {
         client.unpipe(server);
         server.unpipe(client);
+        swallowed.push(server);
         // Read and thrown away, so that neither side feels the other's silence.
         client.resume();
         server.resume();
@@ -51,6 +56,7 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
     },
     async close() {
       for (const { client } of pairs) client.destroy();
+      for (const server of swallowed) server.destroy();
       listener.close();
       await once(listener, 'close');
     },
