@@ -47,7 +47,14 @@ export class Daemon {
     const onError = (error: Error) =>
       reporter.debug(`A pooled connection failed: ${error.message}`);
     const logSize = Math.min(LOG_CONNECTIONS_MAX, Math.floor(config.poolSize / 2));
-    this.#logPool = new Pool({ url: config.url, size: logSize, settings: LOG_SETTINGS, onError });
+    this.#logPool = new Pool({
+      url: config.url,
+      size: logSize,
+      settings: LOG_SETTINGS,
+      // A page is a bounded amount of work, though on a cold disk more than a heartbeat.
+      deadlineMs: 12 * config.heartbeatDeadlineMs,
+      onError,
+    });
     this.#handlerPool = new Pool({ url: config.url, size: config.poolSize - logSize, onError });
     this.#saver = new PositionSaver(this.#logPool, config.schema, reporter);
   }

@@ -147,7 +147,7 @@ async function runPartitions(
     await sleep(PARTITIONS_MS, signal);
     if (signal.aborted) return;
     try {
-      await createPartitions(pool.pool, config);
+      await pool.withClient((client) => createPartitions(client, config));
     } catch (thrown) {
       // Not fatal: what finds no partition goes to the default one.
       reporter.warn(`Partitions cannot be created: ${toError(thrown).message}`);

@@ -128,10 +128,9 @@ export class Tail {
 
   async #read(): Promise<Page> {
     const { pool, readPage, config, channels, rebasedId } = this.#options;
-    const position = this.#position ?? (await readNewestPosition(pool.pool, config.schema));
-    const page = await pool.withClient((client) =>
+    const page = await pool.withClient(async (client) =>
       readPage(client, {
-        position,
+        position: this.#position ?? (await readNewestPosition(client, config.schema)),
         channels,
         limit: { rows: config.maxBatchSize, bytes: config.maxBatchBytes },
         rebasedId,

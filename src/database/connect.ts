@@ -14,6 +14,8 @@ export type PoolOptions = ConnectOptions & {
   size: number;
   /** Server settings of its connections. */
   settings?: Record<string, string>;
+  /** How long work with a borrowed client may take before its connection counts as dead. Default: for ever. */
+  deadlineMs?: number;
   /** Told of errors on idle connections. */
   onError?: (error: Error) => void;
 };
@@ -28,6 +30,7 @@ export type Queryable = Pick<pg.ClientBase, 'query'> | Pick<pg.Pool, 'query'>;
 export class Pool {
   readonly pool: pg.Pool;
   readonly #clients = new Set<pg.ClientBase>();
+  readonly #deadlineMs: number;
   readonly #keptMax: number;
   #kept = 0;
   #isShut = false;
@@ -53,10 +56,11 @@ export class Pool {
       onConnect: async (client: pg.ClientBase) => {
         if (this.#isShut) throw new Error('The pool is shut.');
         // After connecting, because poolers refuse such settings at the start.
-        if (settings) await client.query(`select ${settings}`);
+        if (settings) await this.guard(client, client.query(`select ${settings}`));
       },
     });
     this.pool.on('error', onError);
+    this.#deadlineMs = options.deadlineMs ?? TIMER_MS_MAX;
     this.#keptMax = Math.floor(options.size / 2);
   }
 
@@ -65,13 +69,19 @@ export class Pool {
     const client = await this.pool.connect();
     let failure: Error | undefined;
     try {
-      return await work(client);
+      return await this.guard(client, work(client));
     } catch (thrown) {
       failure = toError(thrown);
       throw thrown;
     } finally {
       client.release(failure !== undefined && !isStatementError(failure));
     }
+  }
+
+  /** Waits for work on a client, and cuts its connection where that takes longer than deadlineMs. */
+  async guard<T>(client: pg.ClientBase, work: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => destroySocket(client), this.#deadlineMs);
+    return work.finally(() => clearTimeout(timer));
   }
 
   /**
@@ -185,6 +195,9 @@ function connectionError(thrown: unknown, url: string | null): PgwatchError {
     cause: thrown,
   });
 }
+
+/** The longest that a timer can wait: 24 days. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 const PERMANENT = new Set<string>([
   SQLSTATE.invalidPassword,

@@ -82,7 +82,8 @@ class ReplayCursor {
   async #readOn(afterId: number): Promise<ReplayRow[]> {
     if (!this.#open && !this.#options.pool.keep()) return this.#readOnce(afterId);
     this.#open ??= await this.#openCursor(afterId);
-    const rows = await this.#open.cursor.read(this.#options.limit.rows);
+    const { client, cursor } = this.#open;
+    const rows = await this.#options.pool.guard(client, cursor.read(this.#options.limit.rows));
     const hasEnded = rows.length < this.#options.limit.rows;
     if (hasEnded || performance.now() - this.#open.openedAt > OPEN_MS_MAX)
       await this.#closeCursor();
@@ -189,12 +190,14 @@ async function toPage(
 
 async function fetchContents({ pool, schema }: ReplayOptions, rows: ReplayRow[]): Promise<void> {
   if (rows.length === 0) return;
-  const { rows: contents } = await pool.pool.query<(string | null)[]>({
-    text: contentSql(schema),
-    values: [rows.map((row) => row[0]), rows.map((row) => row[1])],
-    rowMode: 'array',
-    types: AS_TEXT,
-  });
+  const { rows: contents } = await pool.withClient((client) =>
+    client.query<(string | null)[]>({
+      text: contentSql(schema),
+      values: [rows.map((row) => row[0]), rows.map((row) => row[1])],
+      rowMode: 'array',
+      types: AS_TEXT,
+    }),
+  );
   const byId = new Map(contents.map((content) => [content[0], content]));
   for (const row of rows) {
     const [, payload = null, oldRow = null, newRow = null] = byId.get(row[0]) ?? [];

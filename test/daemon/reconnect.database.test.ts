@@ -120,6 +120,20 @@ test('a half-open connection is noticed by its silence, and replaced', async () 
   expect(daemon.reports.join('')).toContain('did not answer within 200 ms');
 });
 
+test('a read on a half-open connection is given up, although the control connection is well', async () => {
+  const proxy = await startProxy(database.url);
+  closing.push(proxy.close);
+  const { arrived } = await startCollecting(proxy.url, {
+    directUrl: database.url,
+    heartbeatDeadlineMs: 100,
+  });
+  await publish(1);
+  await arrived(1);
+  proxy.blackhole();
+  await publish(2);
+  await arrived(2);
+});
+
 test('a network that resets again and again costs no notification and no connection', async () => {
   const proxy = await startProxy(database.url);
   closing.push(proxy.close);
