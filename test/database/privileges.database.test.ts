@@ -53,8 +53,9 @@ const ACTIONS: Record<string, Action> = {
   'take a consumer over': consume((client) => takeOver(client, 'pgwatch', claim)),
   'release a consumer': consume((client) => releaseOwnership(client, 'pgwatch', claim)),
   'save positions': consume(async (client) => {
-    const position = await readNewestPosition(client, 'pgwatch');
-    return savePositions(client, 'pgwatch', [{ ...claim, position }]);
+    const owned = await takeOver(client, 'pgwatch', claim);
+    const { savedIds } = await savePositions(client, 'pgwatch', [owned]);
+    expect([...savedIds]).toEqual([owned.consumerId]);
   }),
   'read a page': consume(async (client) =>
     pageReader('pgwatch')(client, {

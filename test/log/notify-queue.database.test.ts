@@ -39,21 +39,21 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     await stuck.query('rollback');
   });
 
-test('that is full keeps no daemon from its work: it polls', async () => {
-  const { client: stuck } = await listening(database, 'stuck');
-  await stuck.query('begin');
-  await stuck.query('select 1');
-  const fill = async () => {
-    for (;;) await database.query(`select pg_notify('stuck', repeat('x', 7900))`);
-  };
-  await expect(fill()).rejects.toThrow('in the NOTIFY queue');
-  const seen: unknown[] = [];
-  const daemon = await startTailing({ ...database.config, pollIntervalMs: 50 }, [
-    { id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) },
-  ]);
-  await database.query(`select smart_notify('c', '1')`);
-  await until('it arrives', () => seen.length === 1);
-  expect(daemon.reports.join('')).toContain('LISTEN does not work on this connection (too many');
-  await daemon.stop();
-});
+  test('that is full keeps no daemon from its work: it polls', async () => {
+    const { client: stuck } = await listening(database, 'stuck');
+    await stuck.query('begin');
+    await stuck.query('select 1');
+    const fill = async () => {
+      for (;;) await database.query(`select pg_notify('stuck', repeat('x', 7900))`);
+    };
+    await expect(fill()).rejects.toThrow('in the NOTIFY queue');
+    const seen: unknown[] = [];
+    const daemon = await startTailing({ ...database.config, pollIntervalMs: 50 }, [
+      { id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) },
+    ]);
+    await database.query(`select smart_notify('c', '1')`);
+    await until('it arrives', () => seen.length === 1);
+    expect(daemon.reports.join('')).toContain('LISTEN does not work on this connection (too many');
+    await daemon.stop();
+  });
 });
