@@ -114,6 +114,8 @@ export class Daemon {
     } finally {
       display.stop();
       signal.removeEventListener('abort', onStop);
+      // An error that ends the daemon waits for handlers no longer than a stop does.
+      if (!signal.aborted) onStop();
       await this.#untilIdle();
       await this.#saver.flush();
       await Promise.all([this.#logPool.close(), this.#handlerPool.close()]);

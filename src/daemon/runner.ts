@@ -100,8 +100,7 @@ export class ConsumerRunner implements PositionOwner {
       return;
     }
     const onStop = () => tail.leave(subscription);
-    if (stop.aborted) onStop();
-    else stop.addEventListener('abort', onStop, { once: true });
+    stop.addEventListener('abort', onStop, { once: true });
     try {
       await this.#readToJoint(subscription, stop);
       publishTransition({ type: 'tail_joined', consumerId: this.consumerId });
