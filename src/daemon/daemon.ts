@@ -113,6 +113,8 @@ export class Daemon {
       }
     } finally {
       display.stop();
+      // Where it cannot go on, handlers get the same time as at a stop.
+      if (timers.length === 0) onStop();
       signal.removeEventListener('abort', onStop);
       // An error that ends the daemon waits for handlers no longer than a stop does.
       if (!signal.aborted) onStop();

@@ -1,4 +1,4 @@
-import { test } from 'vitest';
+import { expect, test } from 'vitest';
 import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { startProxy } from '../helpers/proxy.ts';
@@ -66,4 +66,28 @@ test('a daemon whose network has fallen silent stops', async () => {
   proxy.blackhole();
   await expectToStop(daemon);
   await proxy.close();
+});
+
+test('a daemon that cannot go on says why, although a handler never returns', async () => {
+  const config = { ...database.config, ...IMPATIENT };
+  const isHandling = Promise.withResolvers<void>();
+  const daemon = await startTailing(config, [
+    {
+      id: 'hanging',
+      channels: ['hanging'],
+      handle() {
+        isHandling.resolve();
+        return new Promise(() => {});
+      },
+    },
+  ]);
+  await database.query(`select smart_notify('hanging')`);
+  await isHandling.promise;
+  await database.query(`insert into pgwatch.migration values (9999, 'later', '')`);
+  await database.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and application_name = 'pgwatch control'`,
+  );
+  await expect(daemon.ended).rejects.toThrow('migrated by a newer pgwatch');
+  await database.query('delete from pgwatch.migration where number = 9999');
 });
