@@ -10,6 +10,8 @@ import { makeProgram } from './program.ts';
  */
 export async function main(args: readonly string[]): Promise<number> {
   const outcome = { exitCode: 0 };
+  // Whoever read the output may go away; what the process does is worth more than what it says.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   try {
     await makeProgram(outcome).parseAsync(args, { from: 'user' });
     return outcome.exitCode;

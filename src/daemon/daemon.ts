@@ -75,7 +75,7 @@ export class Daemon {
 
   async #runSessions(mode: 'tail' | 'once', signal: AbortSignal): Promise<void> {
     const { config, reporter, consumers, readPage } = this.#options;
-    const display = new ReplayDisplay(reporter, this.#running);
+    const display = new ReplayDisplay(reporter, this.#running, mode);
     const timers: NodeJS.Timeout[] = [];
     const onStop = () => timers.push(...this.#abandonLater());
     if (signal.aborted) onStop();
@@ -116,8 +116,6 @@ export class Daemon {
       // Where it cannot go on, handlers get the same time as at a stop.
       if (timers.length === 0) onStop();
       signal.removeEventListener('abort', onStop);
-      // An error that ends the daemon waits for handlers no longer than a stop does.
-      if (!signal.aborted) onStop();
       await this.#untilIdle();
       await this.#saver.flush();
       await Promise.all([this.#logPool.close(), this.#handlerPool.close()]);

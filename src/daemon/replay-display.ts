@@ -8,11 +8,14 @@ import type { ReplayProgress } from './runner.ts';
 export class ReplayDisplay {
   readonly #reporter: Reporter;
   readonly #running: OwnershipOptions['running'];
+  readonly #then: string;
   readonly #startedAt = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
 
-  constructor(reporter: Reporter, running: OwnershipOptions['running']) {
+  /** @param mode what a consumer does once it has replayed what it missed */
+  constructor(reporter: Reporter, running: OwnershipOptions['running'], mode: 'tail' | 'once') {
+    this.#then = mode === 'tail' ? 'following the tail' : 'done';
     this.#reporter = reporter;
     this.#running = running;
     const intervalMs = reporter.isInteractive ? REDRAW_MS : LINE_MS;
@@ -41,8 +44,8 @@ export class ReplayDisplay {
     const took = startedAt === undefined ? 0 : performance.now() - startedAt;
     this.#reporter.info(
       count === 0
-        ? `${consumerId} has missed nothing; following the tail.`
-        : `${consumerId} has replayed ${count.toLocaleString('en')} in ${formatDuration(took)}; following the tail.`,
+        ? `${consumerId} has missed nothing; ${this.#then}.`
+        : `${consumerId} has replayed ${count.toLocaleString('en')} in ${formatDuration(took)}; ${this.#then}.`,
       { consumer: consumerId, replayed: count },
     );
   }

@@ -134,7 +134,7 @@ describe('a writer that found nobody asleep and commits later', () => {
     vi.mocked(armDoorbell).mockImplementation(async (...args) => {
       return (await arm(...args)) === null ? null : 0n;
     });
-    await expect(publishAcrossFallingAsleep(1000)).rejects.toThrow('in vain');
+    await expect(publishAcrossFallingAsleep(1000)).rejects.toThrow('in vain until it arrives');
   });
 });
 
