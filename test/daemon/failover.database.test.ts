@@ -2,9 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { startEmbedded } from '../../src/database/embedded.ts';
 import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { useIsolatedServer } from '../helpers/database.ts';
+import { restartServer, useIsolatedServer } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
@@ -53,8 +52,7 @@ test('a position that a handler reaches after the failover does not hide what wa
   rmSync(data, { recursive: true });
   rmSync(join(copy, 'postmaster.pid'));
   renameSync(copy, data);
-  const port = Number(new URL(server.url).port);
-  database.server.stop = (await startEmbedded({ folder: server.folder, port })).stop;
+  await restartServer(database);
   await daemon.transitions.for({ type: 'listening' }, 2);
   await publish(1001, 1010);
   release.resolve();

@@ -1,8 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
-import { startEmbedded } from '../../src/database/embedded.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { useIsolatedServer } from '../helpers/database.ts';
+import { restartServer, useIsolatedServer } from '../helpers/database.ts';
 import { startProxy } from '../helpers/proxy.ts';
 import { until } from '../helpers/wait.ts';
 
@@ -155,12 +154,7 @@ test('a server that restarts is waited for', async () => {
   const { server } = database;
   await server.stop();
   await daemon.transitions.for({ type: 'disconnected' });
-  const restarted = await startEmbedded({
-    folder: server.folder,
-    binaries: process.env.PGWATCH_TEST_BINARIES,
-    port: Number(new URL(server.url).port),
-  });
-  database.server.stop = restarted.stop;
+  await restartServer(database);
   await publish(1);
   await arrived(1);
   await publish(2);

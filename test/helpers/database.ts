@@ -72,6 +72,15 @@ export function useIsolatedServer(
   return database;
 }
 
+/** Starts a server that was stopped on its folder and port again. */
+export async function restartServer(database: { server: EmbeddedServer }): Promise<void> {
+  const { folder, url } = database.server;
+  const port = Number(new URL(url).port);
+  const binaries = process.env.PGWATCH_TEST_BINARIES;
+  // The same object: what the helpers stop at the end is this server, then.
+  Object.assign(database.server, await startEmbedded({ folder, port, binaries }));
+}
+
 /** The major version that useIsolatedServer starts. */
 export function isolatedMajor(): number {
   const postgres = join(process.env.PGWATCH_TEST_BINARIES ?? findBinaries(), 'bin', 'postgres');
