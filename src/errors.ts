@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'consumer_unknown'
   | 'embedded_failed'
   | 'event_id_taken'
+  | 'handler_failed'
   | 'input_invalid'
   | 'migration_failed'
   | 'payload_invalid'

@@ -18,7 +18,8 @@ export function describeFault(file: string, thrown: unknown): string {
       : '';
   const kind = thrown.name === 'Error' ? '' : `${thrown.name}: `;
   const message = oneLine(thrown.message);
-  const hint = HINTS[(thrown as { code?: string }).code ?? ''] ?? '';
+  const isCommonJs = thrown.message.startsWith('Cannot use import statement outside a module');
+  const hint = isCommonJs ? MODULE_HINT : (HINTS[(thrown as { code?: string }).code ?? ''] ?? '');
   const end = /[?!]$/.test(message + hint + elsewhere) ? '' : '.';
   return `${path}${line}: ${kind}${message}${hint}${elsewhere}${end}`;
 }
@@ -54,6 +55,9 @@ function syntaxErrorPlace(file: string, error: Error): Place | undefined {
 }
 
 const OWN_FOLDERS = ['.', '../bin/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+
+const MODULE_HINT =
+  '; package.json makes it CommonJS: run "npm pkg set type=module", or name the file .mts';
 
 const HINTS: Record<string, string> = {
   ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX:

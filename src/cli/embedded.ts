@@ -18,7 +18,7 @@ export async function withEmbedded(
     const complete: Config = { ...config, url: server.url, directUrl: null };
     await withConnection(complete, (client) => migrateUp(client, complete));
     reporter.info(
-      `It is running${server.folder === folder ? '' : ` in ${server.folder}`}. Connect with:\n\n    psql ${server.url}\n`,
+      `It is running${server.folder === folder ? '' : ` in ${server.folder}`}. Connect with:\n\n    psql ${server.url}\n    export DATABASE_URL=${server.url}\n`,
     );
     await work(complete);
   } finally {

@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { fromSqlError } from '../database/sqlstate.ts';
-import { PgwatchError } from '../errors.ts';
+import { type ErrorCode, PgwatchError } from '../errors.ts';
 import { Reporter, type ReportFormat } from '../reporter.ts';
 import { makeProgram } from './program.ts';
 
@@ -19,7 +19,7 @@ export async function main(args: readonly string[]): Promise<number> {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
     const error = fromSqlError(thrown);
     report(error, args);
-    return error instanceof PgwatchError && error.code === 'usage' ? 2 : 1;
+    return error instanceof PgwatchError && USAGE_FAULTS.includes(error.code) ? 2 : 1;
   }
 }
 
@@ -35,3 +35,11 @@ function report(error: Error, args: readonly string[]): void {
   const message = !isExpected || isVerbose ? (error.stack ?? error.message) : error.message;
   new Reporter({ format }).error(message, isExpected ? { code: error.code } : {});
 }
+
+/** Faults of what stands on the command line. */
+const USAGE_FAULTS: readonly ErrorCode[] = [
+  'usage',
+  'channel_invalid',
+  'consumer_unknown',
+  'input_invalid',
+];

@@ -55,8 +55,9 @@ export function reporterFor(options: CommonOptions): Reporter {
 /** A number of seconds, fractions allowed, as a duration for the config. */
 export function parseSeconds(text: string): string {
   const seconds = Number(text);
-  if (text.trim() === '' || !(seconds >= 0))
-    throw new InvalidArgumentError('Give a number of seconds.');
+  if (text.trim() === '' || !(seconds >= 0.01)) {
+    throw new InvalidArgumentError('Give a number of seconds, from 0.01, without a unit.');
+  }
   return `${seconds}s`;
 }
 

@@ -7,7 +7,10 @@ import type { Reporter } from '../reporter.ts';
 export function stopSignal(reporter: Reporter): AbortSignal {
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals) => {
-    if (controller.signal.aborted) process.exit(1);
+    if (controller.signal.aborted) {
+      reporter.info(`${name}: quitting. What was being handled will be handed out again.`);
+      process.exit(1);
+    }
     reporter.status('');
     reporter.info(`${name}: finishing what is being handled. Once more to quit at once.`);
     controller.abort();

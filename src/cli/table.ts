@@ -13,7 +13,7 @@ export function printTable(
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...cells.map((row) => row[column]?.length ?? 0)),
   );
-  const columns = process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
+  const columns = (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY;
   const line = (row: readonly string[]) => {
     const text = row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))

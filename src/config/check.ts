@@ -1,4 +1,4 @@
-import { PgwatchError } from '../errors.ts';
+import { type ErrorCode, PgwatchError } from '../errors.ts';
 import { suggest } from '../suggest.ts';
 import { parseDurationMs } from '../time.ts';
 import type { Config } from './define.ts';
@@ -9,6 +9,8 @@ export type OptionSource = {
   options: Record<string, unknown>;
   /** What such an option is called there, for messages. */
   nameOf(name: string): string;
+  /** What a fault in it is. Default config_invalid. */
+  fault?: ErrorCode;
 };
 
 const CONNECTION_STRING =
@@ -77,14 +79,18 @@ export const OPTION_NAMES: readonly string[] = Object.keys(CHECKS);
  * Checks the options of one source and turns them into parts of a Config.
  * @throws PgwatchError config_invalid that names the option and what it should be
  */
-export function checkOptions({ options, nameOf }: OptionSource): Partial<Config> {
+export function checkOptions({
+  options,
+  nameOf,
+  fault = 'config_invalid',
+}: OptionSource): Partial<Config> {
   const checked: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
     const check = Object.hasOwn(CHECKS, name) ? CHECKS[name] : undefined;
     if (!check) {
       throw new PgwatchError(
-        'config_invalid',
+        fault,
         `${nameOf(name)} is no option.${suggest(name, OPTION_NAMES)} Options are: ${OPTION_NAMES.join(', ')}.`,
       );
     }
@@ -92,10 +98,7 @@ export function checkOptions({ options, nameOf }: OptionSource): Partial<Config>
     if (parsed === undefined) {
       // A connection string is not shown: it may hold a password.
       const shown = /url/i.test(name) ? '' : `, not ${JSON.stringify(value)}`;
-      throw new PgwatchError(
-        'config_invalid',
-        `${nameOf(name)} must be ${check.expected}${shown}.`,
-      );
+      throw new PgwatchError(fault, `${nameOf(name)} must be ${check.expected}${shown}.`);
     }
     checked[check.key] = parsed;
   }

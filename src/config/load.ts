@@ -41,7 +41,7 @@ const DEFAULTS = {
 /**
  * Finds and reads the configuration. Flags beat the environment (DATABASE_URL, PGWATCH_*, libpq's PG*)
  * beat the file beat the defaults. A file is not needed.
- * @throws PgwatchError config_invalid that names the file and the option
+ * @throws PgwatchError config_invalid that names the file and the option; usage, the flag
  */
 export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
   const folder = resolve(options.folder ?? process.cwd());
@@ -53,7 +53,11 @@ export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
       })
     : {};
   const fromEnvironment = checkOptions(environmentOptions(options.environment ?? process.env));
-  const fromFlags = checkOptions({ options: options.flags ?? {}, nameOf: flagOf });
+  const fromFlags = checkOptions({
+    options: options.flags ?? {},
+    nameOf: flagOf,
+    fault: 'usage',
+  });
   const merged = { ...DEFAULTS, ...fromFile, ...fromEnvironment, ...fromFlags };
   const isFolderFromFile = !fromEnvironment.consumers && !fromFlags.consumers;
   const base = found && isFolderFromFile ? dirname(found.path) : folder;

@@ -1,4 +1,4 @@
-import { toError } from '../errors.ts';
+import { errorCodeOf, toError } from '../errors.ts';
 import type { Notification } from '../log/notification.ts';
 import type { Reporter } from '../reporter.ts';
 import { type Backoff, backoffMs, formatDuration, sleep } from '../time.ts';
@@ -11,18 +11,21 @@ export type Delivery = {
   reporter: Reporter;
   /** Aborts when no further attempt is to be made. A running handler is let finish. */
   stop: AbortSignal;
+  /** How often the handler is called before it is given up, for now; its notifications stay. */
+  attemptsMax: number;
 };
 
 /**
  * Hands notifications to the consumer's handler until it returns. A handler that throws is called
  * again after a while; until then nothing else of this consumer is handled, and nothing is lost.
- * @returns 'done' once the handler has returned; 'stopped' where it was not going to
+ * @returns 'done' once the handler has returned; 'stopped' where it was not going to; 'given_up' after
+ *   attemptsMax attempts
  */
 export async function deliverBatch(
   delivery: Delivery,
   notifications: readonly Notification[],
-): Promise<'done' | 'stopped'> {
-  const { consumer, context, stop } = delivery;
+): Promise<'done' | 'stopped' | 'given_up'> {
+  const { consumer, context, stop, attemptsMax } = delivery;
   for (let attempt = 1; !stop.aborted || attempt === 1; attempt++) {
     const batch = notifications.map((n) => (attempt === 1 ? n : n.forAttempt(attempt)));
     try {
@@ -31,6 +34,7 @@ export async function deliverBatch(
       return 'done';
     } catch (thrown) {
       if (thrown === ABANDONED) return 'stopped';
+      if (attempt === attemptsMax) return 'given_up';
       const waitMs = backoffMs(attempt, RETRY);
       reportFailure(delivery, batch, { error: toError(thrown), attempt, waitMs });
       await sleep(waitMs, stop);
@@ -70,8 +74,11 @@ function reportFailure(
     .split('\n')
     .find((line) => line.includes(consumer.file))
     ?.trim();
+  // fetch() says only "fetch failed"; what happened is in the cause.
+  const cause =
+    error.cause instanceof Error ? ` (${error.cause.message || errorCodeOf(error.cause)})` : '';
   reporter.warn(
-    `${consumer.id} failed on ${which}, attempt ${attempt}: ${error.message}${where ? ` (${where})` : ''}. Next attempt in ${formatDuration(waitMs)}; the consumer waits for it.`,
+    `${consumer.id} failed on ${which}, attempt ${attempt}: ${error.message}${cause}${where ? ` (${where})` : ''}. Next attempt in ${formatDuration(waitMs)}; the consumer waits for it.`,
     { consumer: consumer.id, notification: notificationId, attempt },
   );
   publishTransition({ type: 'handler_failed', consumerId: consumer.id, notificationId, attempt });

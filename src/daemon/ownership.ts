@@ -80,7 +80,7 @@ export class Ownership {
   }
 
   async #start(consumer: Consumer, work: (runner: ConsumerRunner) => Promise<void>): Promise<void> {
-    const { config, control, running, skipping } = this.#options;
+    const { config, control, running, skipping, reporter } = this.#options;
     const claim = { consumerId: consumer.id, channels: consumer.channels, owner: OWNER };
     const ownership = await control.run(async (client) => {
       const owned = await takeOver(client, config.schema, claim);
@@ -89,10 +89,11 @@ export class Ownership {
       const skipped = { ...owned, position };
       await savePositions(client, config.schema, [skipped]);
       skipping.delete(consumer.id);
+      reporter.info(`${consumer.id} skips everything up to id ${position.doneId}.`);
       return skipped;
     });
     const runner = this.#options.makeRunner(consumer, ownership);
-    this.#standby.delete(consumer.id);
+    if (this.#standby.delete(consumer.id)) reporter.info(`${consumer.id} is taken over.`);
     publishTransition({ type: 'consumer_owned', consumerId: consumer.id, epoch: runner.epoch });
     const task = this.#runOwned(runner, work)
       .catch((thrown: unknown) => this.#failed.abort(toError(thrown)))

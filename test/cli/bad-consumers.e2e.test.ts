@@ -6,11 +6,15 @@ import { makeProject, printingConsumer } from '../helpers/project.ts';
 const database = useDatabase();
 
 /** Runs listen on files that it has to refuse, and returns what it said. */
-async function refused(files: Record<string, string>, args: string[] = []): Promise<string> {
+async function refused(
+  files: Record<string, string>,
+  args: string[] = [],
+  exitCode = 1,
+): Promise<string> {
   const cwd = makeProject(files);
   const env = { DATABASE_URL: database.url };
   const result = await runCli(['listen', ...args], { cwd, env });
-  expect(result.exitCode).toBe(1);
+  expect(result.exitCode).toBe(exitCode);
   expect(result.stdout).toBe('');
   expect(result.stderr).not.toMatch(/\n\s+at /);
   return result.stderr.replaceAll(/^\d\d:\d\d:\d\d error /gm, '').trim();
@@ -151,18 +155,18 @@ test('an unknown consumer or app is refused, with what there is', async () => {
     'consumers/email.ts': printingConsumer('email', ['a']),
     'consumers/billing/invoice.ts': printingConsumer('invoice', ['a']),
   };
-  expect(await refused(files, ['--consumers', 'emial', 'invoice'])).toBe(
+  expect(await refused(files, ['--consumers', 'emial', 'invoice'], 2)).toBe(
     'There is no consumer "emial". Did you mean "email"? There are: email, invoice.',
   );
-  expect(await refused(files, ['--exclude-consumers', 'zzz'])).toBe(
+  expect(await refused(files, ['--exclude-consumers', 'zzz'], 2)).toBe(
     'There is no consumer "zzz". There are: email, invoice.',
   );
-  expect(await refused(files, ['--apps', 'biling'])).toBe(
+  expect(await refused(files, ['--apps', 'biling'], 2)).toBe(
     'There is no app "biling". Did you mean "billing"? There are: billing.',
   );
-  expect(await refused({ 'consumers/a.ts': printingConsumer('a', ['a']) }, ['--apps', 'x'])).toBe(
-    'There is no app "x". There is no app at all.',
-  );
+  expect(
+    await refused({ 'consumers/a.ts': printingConsumer('a', ['a']) }, ['--apps', 'x'], 2),
+  ).toBe('There is no app "x". There is no app at all.');
 });
 
 test('without a consumers folder it says where one is expected', async () => {

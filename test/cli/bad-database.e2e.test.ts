@@ -17,7 +17,7 @@ function changedUrl(change: Partial<Record<'username' | 'password' | 'pathname',
 /** Runs a command that has to fail, and checks what every failure has in common. */
 async function failure(args: string[], url: string | undefined, cwd = project()) {
   const result = await runCli(args, { cwd, env: { DATABASE_URL: url } });
-  expect(result.exitCode).toBe(1);
+  expect(result.exitCode).toBe(args.includes('--database-url') ? 2 : 1);
   expect(result.stdout).toBe('');
   expect(result.stderr).not.toMatch(/\n\s+at /);
   expect(result.stderr).not.toContain(CANARY);

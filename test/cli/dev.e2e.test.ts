@@ -96,12 +96,18 @@ test('without --demo the consumers of the folder run, on the same kind of server
   expect(serverPid()).toBeUndefined();
 });
 
-test('without --demo and without consumers a sentence says what to do, and no server starts', async () => {
-  const { exitCode, stderr } = await runCli(['dev'], { cwd: folder });
-  expect(exitCode).toBe(1);
-  expect(stderr).toContain(`There is no consumer in ${join(folder, 'consumers')}.`);
-  expect(stderr).toContain('pgwatch dev --demo');
-  expect(existsSync(join(folder, '.pgwatch'))).toBe(false);
+test('without --demo and without consumers it runs the server, and keeps its port', async () => {
+  const urls: (string | undefined)[] = [];
+  for (const _ of [1, 2]) {
+    const dev = startCli(['dev'], { cwd: folder });
+    await dev.waitFor(`No consumer in ${join(folder, 'consumers')} yet`);
+    urls.push(/export DATABASE_URL=(\S+)/.exec(dev.stderr)?.[1]);
+    const sent = await runCli(['notify', 'x', '--database-url', urls.at(-1) ?? '']);
+    expect(sent.exitCode).toBe(0);
+    dev.signal('SIGINT');
+    await expect(dev.exited).resolves.toMatchObject({ exitCode: 0 });
+  }
+  expect(urls[1]).toBe(urls[0]);
 });
 
 test('the demo ends cleanly when nobody reads its output any more', async () => {

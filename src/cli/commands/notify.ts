@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
-import { PgwatchError, toError } from '../../errors.ts';
+import { type ErrorCode, PgwatchError, toError } from '../../errors.ts';
 import { addCommonOptions, type CommonOptions, configFor } from '../options.ts';
 
 type NotifyOptions = CommonOptions & { key?: string; eventId?: string };
@@ -24,6 +24,8 @@ Examples:
   $ pgwatch notify reports
   $ jq -c '.[]' orders.json | pgwatch notify orders -`,
     )
+    // Said in publish(), with what to do: a shell splits JSON that is not quoted.
+    .allowExcessArguments()
     .action(publish);
 }
 
@@ -31,7 +33,14 @@ async function publish(
   channel: string,
   json: string | undefined,
   options: NotifyOptions,
+  command: Command,
 ): Promise<void> {
+  if (command.args.length > 2) {
+    throw new PgwatchError(
+      'usage',
+      `The payload is one argument, and the shell has made ${command.args.length - 1} of it.${QUOTE_HINT}`,
+    );
+  }
   const { withConnection } = await import('../../database/connect.ts');
   const { publishTexts } = await import('../../log/publish.ts');
   const { key = null, eventId = null } = options;
@@ -44,7 +53,7 @@ async function publish(
       ? '{}'
       : json === '-'
         ? null
-        : checked(json, 'The payload', ` In a shell, quote it: '{"id": 1}'.`);
+        : checked(json, 'The payload', { fault: 'usage', hint: QUOTE_HINT });
   await withConnection(config, async (client) => {
     const send = async (texts: string[]) => {
       const notifications = texts.map((text) => ({ channel, json: text, key, eventId }));
@@ -71,19 +80,24 @@ async function sendLines(send: (texts: string[]) => Promise<void>): Promise<void
 }
 
 /** The text itself, known to be JSON: it is stored as it was written, with all the digits of its numbers. */
-function checked(text: string, what: string, hint = ''): string {
+function checked(
+  text: string,
+  what: string,
+  { fault = 'payload_invalid', hint = '' }: { fault?: ErrorCode; hint?: string } = {},
+): string {
   try {
     JSON.parse(text);
     return text;
   } catch (thrown) {
     const shown = text.length > 60 ? `${text.slice(0, 60)}…` : text;
     throw new PgwatchError(
-      'payload_invalid',
+      fault,
       `${what} is not JSON: ${shown} (${toError(thrown).message}).${hint}`,
       { cause: thrown },
     );
   }
 }
 
+const QUOTE_HINT = ` In a shell, quote it: '{"id": 1}'.`;
 const LINES_PER_TRANSACTION = 1000;
 const CHARACTERS_PER_TRANSACTION = 8_000_000;
