@@ -187,6 +187,8 @@ Returns: the names of the partitions that it created.
 A partition that cannot be created now (its rows already lie in the default partition, it overlaps
 one of another period, or a lock is not to be had within 200 ms) is left out: its rows go to the
 default partition and nothing is lost.
+None is created while the default partition holds more than 16 MB: attaching reads all of it under a lock
+that keeps every reader of the log waiting.
 Tables written: none, creates partitions of notification_log.
 */
 declare
@@ -201,6 +203,9 @@ begin
   if ahead is null or ahead not between 0 and 100 then
     raise exception 'Partitions can be created 0 to 100 periods ahead, not %.', coalesce(ahead::text, 'null')
     using errcode = 'PW004';
+  end if;
+  if pg_relation_size(format('%I.notification_log_default', 'pgwatch')::regclass) > 16777216 then
+    return;
   end if;
   for step in 0..ahead loop
     starts := date_trunc(period, now()) + step * ('1 ' || period)::interval;

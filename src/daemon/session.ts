@@ -127,7 +127,12 @@ async function prepare(
 ): Promise<number> {
   await requireCurrentSchema(client, config);
   const rebasedId = await requireOwnCluster(client, config);
-  await createPartitions(client, config);
+  const { defaultBytes } = await createPartitions(client, config);
+  if (defaultBytes > DEFAULT_PARTITION_BYTES) {
+    reporter.warn(
+      `The log's default partition holds ${Math.round(defaultBytes / 2 ** 20)} MB, as after days without a daemon. Nothing is lost, but no partition is created until what is no longer needed there is deleted from ${config.schema}.notification_log_default.`,
+    );
+  }
   for (const consumer of consumers) {
     if (await registerConsumer(client, config.schema, consumer)) {
       publishTransition({ type: 'consumer_registered', consumerId: consumer.id });
@@ -156,3 +161,5 @@ async function runPartitions(
 }
 
 const PARTITIONS_MS = 600_000;
+/** As in log_partition_create. */
+const DEFAULT_PARTITION_BYTES = 16 * 2 ** 20;

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
+import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();
@@ -83,4 +84,19 @@ test('where a lock is not to be had at once, creating gives up until the next ti
   expect(performance.now() - startedAt).toBeLessThan(2000);
   await holder.query('commit');
   expect(await create('day', 33)).toHaveLength(30);
+});
+
+test('a large default partition is not read under a lock: none is created, and the daemon says so', async () => {
+  await database.query(`
+    insert into pgwatch.notification_log (xid, created_at, channel, payload)
+    select pg_current_xact_id(), now() + interval '1 year', 'far', to_jsonb(repeat(md5(n::text), 60))
+    from generate_series(1, 12000) as n`);
+  expect(await create('day', 8)).toEqual([]);
+  const daemon = await startTailing(database.config, [{ id: 'c', channels: ['c'], handle() {} }]);
+  await daemon.stop();
+  expect(daemon.reports.join('')).toMatch(
+    /default partition holds \d+ MB.*no partition is created/,
+  );
+  await database.query('truncate pgwatch.notification_log');
+  expect(await create('day', 8)).toHaveLength(5);
 });
