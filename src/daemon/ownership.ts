@@ -9,7 +9,7 @@ import { sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Control } from './control.ts';
 import type { PositionSaver } from './position-saver.ts';
-import type { ConsumerRunner } from './runner.ts';
+import type { ConsumerRunner, OwnedPosition } from './runner.ts';
 
 export type OwnershipOptions = {
   config: Config;
@@ -21,7 +21,7 @@ export type OwnershipOptions = {
   running: Map<string, { runner: ConsumerRunner; ended: Promise<void> }>;
   /** Consumers whose missed notifications are to be skipped when they are first taken over. */
   skipping: Set<string>;
-  makeRunner(consumer: Consumer, ownership: Awaited<ReturnType<typeof takeOver>>): ConsumerRunner;
+  makeRunner(consumer: Consumer, ownership: OwnedPosition): ConsumerRunner;
 };
 
 /**
@@ -84,12 +84,13 @@ export class Ownership {
     const claim = { consumerId: consumer.id, channels: consumer.channels, owner: OWNER };
     const ownership = await control.run(async (client) => {
       const owned = await takeOver(client, config.schema, claim);
-      if (!skipping.has(consumer.id)) return owned;
-      const position = await readNewestPosition(client, config.schema);
-      const skipped = { ...owned, position };
+      // After it, not with it: an earlier owner's last save must not be newer.
+      const newest = await readNewestPosition(client, config.schema);
+      if (!skipping.has(consumer.id)) return { ...owned, newest };
+      const skipped = { ...owned, newest, position: newest };
       await savePositions(client, config.schema, [skipped]);
       skipping.delete(consumer.id);
-      reporter.info(`${consumer.id} skips everything up to id ${position.doneId}.`);
+      reporter.info(`${consumer.id} skips everything up to id ${newest.doneId}.`);
       return skipped;
     });
     const runner = this.#options.makeRunner(consumer, ownership);

@@ -11,7 +11,6 @@ import { isReplayable, replayPages } from '../log/replay.ts';
 import type { Reporter } from '../reporter.ts';
 import { publishTransition } from '../transitions.ts';
 import type { PositionOwner, PositionSaver } from './position-saver.ts';
-import type { Subscription } from './subscription.ts';
 import type { Tail } from './tail.ts';
 
 export type RunnerOptions = {
@@ -28,6 +27,13 @@ export type RunnerOptions = {
   mode: 'tail' | 'once';
 };
 
+/** What a runner is given to work from. */
+export type OwnedPosition = Claim & {
+  position: Position;
+  /** The newest position when the consumer was taken over: what lies before it is a replay. */
+  newest: Position;
+};
+
 /** How far a runner's replay got, for those who watch. */
 export type ReplayProgress = { count: number; fromId: number; reachedId: number; endId: number };
 
@@ -41,18 +47,20 @@ export class ConsumerRunner implements PositionOwner {
   readonly server: string;
   readonly #options: RunnerOptions;
   readonly #stop = new AbortController();
+  readonly #newest: Position;
   #position: Position;
   /** True until all that was committed before this runner started has been handled. */
   #isReplay = true;
   #savedAt = performance.now();
   #progress: ReplayProgress | undefined;
 
-  constructor(options: RunnerOptions, ownership: Claim & { position: Position }) {
+  constructor(options: RunnerOptions, ownership: OwnedPosition) {
     this.#options = options;
     this.consumerId = options.consumer.id;
     this.epoch = ownership.epoch;
     this.server = ownership.server;
     this.#position = ownership.position;
+    this.#newest = ownership.newest;
   }
 
   /** What it is replaying; undefined while it follows the tail. */
@@ -87,12 +95,13 @@ export class ConsumerRunner implements PositionOwner {
   /** Works through everything that is visible now, by reads of its own. */
   async runToEnd(signal: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([signal, this.#stop.signal]);
-    // A window that was open when the last owner stopped comes first; then what is visible now.
-    for (let isWindowOurs = this.#position.window === null; !stop.aborted; isWindowOurs = true) {
-      await this.#readWindow(stop);
-      if (isWindowOurs) break;
+    // What was open comes first: a window of the last owner's, or of the tail's.
+    if (this.#position.window !== null) await this.#readWindow(stop);
+    if (this.#isReplay && !stop.aborted) {
+      await this.#readTo(this.#newest, stop);
+      if (!stop.aborted) this.#endReplay();
     }
-    if (!stop.aborted && this.#isReplay) this.#endReplay();
+    if (!stop.aborted) await this.#readWindow(stop);
   }
 
   async #follow(tail: Tail, stop: AbortSignal): Promise<void> {
@@ -105,7 +114,7 @@ export class ConsumerRunner implements PositionOwner {
     const onStop = () => tail.leave(subscription);
     stop.addEventListener('abort', onStop, { once: true });
     try {
-      await this.#readToJoint(subscription, stop);
+      await this.#readTo(subscription.joint, stop);
       publishTransition({ type: 'tail_joined', consumerId: this.consumerId });
       for (;;) {
         const page = await subscription.take();
@@ -119,9 +128,9 @@ export class ConsumerRunner implements PositionOwner {
     }
   }
 
-  /** Reads what lies between its own position and the joint, so that both are the same. */
-  async #readToJoint({ joint }: Subscription, stop: AbortSignal): Promise<void> {
-    const window = { snapshot: joint.doneSnapshot, endId: joint.doneId, id: 0, xid: null };
+  /** Reads what lies between its own position and a newer one, so that both are the same. */
+  async #readTo({ doneSnapshot, doneId }: Position, stop: AbortSignal): Promise<void> {
+    const window = { snapshot: doneSnapshot, endId: doneId, id: 0, xid: null };
     this.#position = { ...this.#position, window };
     await this.#readWindow(stop);
   }

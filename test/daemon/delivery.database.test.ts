@@ -73,6 +73,23 @@ test('a clean stop in the middle of a page and a restart hand out nothing twice 
   expect(payloads(rest.seen)).toEqual(numbers(41, 95));
 });
 
+test('what is committed while an old window is worked off is no replay', async () => {
+  const first = startDaemon({ ...database.config, maxBatchSize: 10 }, [
+    { id: 'c', channels: ['c'], handle: ({ payload }) => void (payload === 15 && first.stop()) },
+  ]);
+  await first.transitions.for({ type: 'tail_joined' });
+  await publish('c', 1, 40);
+  await first.ended;
+  const seen: Notification[] = [];
+  const handle = async (notification: Notification) => {
+    if (seen.push(notification) === 1) await publish('c', 41, 41);
+  };
+  daemons.push(await startTailing(database.config, [{ id: 'c', channels: ['c'], handle }]));
+  await until('the last arrives', () => seen.at(-1)?.payload === 41);
+  expect(payloads(seen)).toEqual(numbers(16, 41));
+  expect(seen.filter(({ isReplay }) => !isReplay).map(({ payload }) => payload)).toEqual([41]);
+});
+
 test('a handler that throws is called again and holds its own consumer only', async () => {
   const other = collector('other', 'c');
   const seen: [unknown, number][] = [];
