@@ -110,10 +110,9 @@ export class Tail {
         isSafe = true;
         publishTransition({ type: 'asleep' });
       }
-      if (page.hasMore) continue;
-      await this.#waitAsleep(isSafe ? config.pollIntervalMs : waitMs, signal);
+      if (!page.hasMore) await this.#waitAsleep(isSafe ? config.pollIntervalMs : waitMs, signal);
       waitMs = Math.min(waitMs * 2, ARMING_MS_MAX);
-      const isSoon = !isSafe || performance.now() - startedAt < BUSY_MS;
+      const isSoon = !isSafe || page.hasMore || performance.now() - startedAt < BUSY_MS;
       busyReads = page.rows.length > 0 && isSoon ? busyReads + 1 : 0;
     }
     publishTransition({ type: 'awake' });

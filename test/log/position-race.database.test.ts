@@ -101,11 +101,11 @@ describe('the same race catches', () => {
     async (name, readPage) => {
       const seed = chooseSeed(name);
       let verdict: Verdict | undefined;
-      // The rarer faults need a few writers and some luck: it goes on until it has caught the reader.
-      for (let round = 0; round < 15 && !verdict?.lost.length; round++) {
+      // The rarer faults need some luck: it goes on until it has caught the reader.
+      for (let round = 0; round < 20 && !verdict?.lost.length; round++) {
         verdict = await race({
           readPage,
-          writers: round % 2 ? 24 : 5,
+          writers: 24,
           durationMs: 1500,
           seed: seed + round,
         });
@@ -113,6 +113,6 @@ describe('the same race catches', () => {
       }
       expect(verdict?.lost.length).toBeGreaterThan(0);
     },
-    60_000,
+    90_000,
   );
 });
