@@ -3,29 +3,16 @@ How long a sleeping daemon takes from commit to handler:  npm run bench -- laten
 The clock starts when the publisher has its answer, which is the commit seen from outside, and when it
 sends its statement, which is an upper bound.
 */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
-import { loadConfig } from '../src/config/load.ts';
 import { checkConsumer } from '../src/consumers/check.ts';
 import { Daemon } from '../src/daemon/daemon.ts';
-import { withConnection } from '../src/database/connect.ts';
-import { startEmbedded } from '../src/database/embedded.ts';
-import { migrateUp } from '../src/database/migrate.ts';
 import { Reporter } from '../src/reporter.ts';
 import { subscribeTransitions } from '../src/transitions.ts';
+import { withServer } from './server.ts';
 
 const [count = 1000] = process.argv.slice(2).map(Number);
-const folder = mkdtempSync(join(tmpdir(), 'pgwatch-bench-'));
-const server = await startEmbedded({ folder, settings: { fsync: 'off' } });
-try {
-  const config = await loadConfig({
-    flags: { url: server.url, pollInterval: '60s' },
-    environment: {},
-  });
-  await withConnection(config, (client) => migrateUp(client, config));
+await withServer(async (config) => {
   let onHandled = () => {};
   const consumer = checkConsumer(
     { id: 'c', channels: ['c'], handle: () => onHandled() },
@@ -43,7 +30,7 @@ try {
   });
   const ended = daemon.run(stop.signal);
   await asleep;
-  const publisher = new Client({ connectionString: server.url });
+  const publisher = new Client({ connectionString: config.url ?? '' });
   await publisher.connect();
   const [fromSend, fromAnswer]: number[][] = [[], []];
   for (let n = 0; n < count; n++) {
@@ -66,7 +53,4 @@ try {
   await publisher.end();
   stop.abort();
   await ended;
-} finally {
-  await server.stop();
-  rmSync(server.folder, { recursive: true, force: true });
-}
+});

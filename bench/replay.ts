@@ -2,24 +2,15 @@
 How fast a backlog is replayed by one consumer with an empty handler, and in how much memory:
   npm run bench -- replay [ROWS] [PAYLOAD_BYTES]
 */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { loadConfig } from '../src/config/load.ts';
 import { checkConsumer } from '../src/consumers/check.ts';
 import { Daemon } from '../src/daemon/daemon.ts';
 import { withConnection } from '../src/database/connect.ts';
-import { startEmbedded } from '../src/database/embedded.ts';
-import { migrateUp } from '../src/database/migrate.ts';
 import { Reporter } from '../src/reporter.ts';
+import { withServer } from './server.ts';
 
 const [rows = 500_000, payloadBytes = 50] = process.argv.slice(2).map(Number);
-const folder = mkdtempSync(join(tmpdir(), 'pgwatch-bench-'));
-const server = await startEmbedded({ folder, settings: { fsync: 'off', shared_buffers: '256MB' } });
-try {
-  const config = await loadConfig({ flags: { url: server.url }, environment: {} });
+await withServer(async (config) => {
   await withConnection(config, async (client) => {
-    await migrateUp(client, config);
     await client.query(`set pgwatch.notify = off`);
     await client.query(
       `select count(smart_notify('c', jsonb_build_object('n', n, 'text', repeat('x', $2)))) from generate_series(1, $1::int) as n`,
@@ -54,7 +45,4 @@ try {
       `${count} notifications of ${payloadBytes} bytes in ${seconds.toFixed(2)} s: ${Math.round(count / seconds)}/s, resident memory ${Math.round(memory / 2 ** 20)} MB at most`,
     );
   }
-} finally {
-  await server.stop();
-  rmSync(server.folder, { recursive: true, force: true });
-}
+});

@@ -3,26 +3,16 @@ The latency of a steady stream, commit to handler:  npm run bench -- steady [PER
 Sixteen publishers in this process, one notification a transaction, in doorbell mode. The clock starts
 when a publisher has its answer.
 */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
-import { loadConfig } from '../src/config/load.ts';
 import { checkConsumer } from '../src/consumers/check.ts';
 import { Daemon } from '../src/daemon/daemon.ts';
-import { withConnection } from '../src/database/connect.ts';
-import { startEmbedded } from '../src/database/embedded.ts';
-import { migrateUp } from '../src/database/migrate.ts';
 import { Reporter } from '../src/reporter.ts';
+import { withServer } from './server.ts';
 
 const [perSecond = 5000, seconds = 10] = process.argv.slice(2).map(Number);
 const PUBLISHERS = 16;
-const folder = mkdtempSync(join(tmpdir(), 'pgwatch-bench-'));
-const server = await startEmbedded({ folder, settings: { fsync: 'off' } });
-try {
-  const config = await loadConfig({ flags: { url: server.url }, environment: {} });
-  await withConnection(config, (client) => migrateUp(client, config));
+await withServer(async (config) => {
   const answeredAt: number[] = [];
   const handledAt: number[] = [];
   const handle = ({ payload }: { payload: unknown }) => {
@@ -40,7 +30,7 @@ try {
   let next = 0;
   const startedAt = performance.now() + 1000;
   const publish = async () => {
-    const client = new Client({ connectionString: server.url });
+    const client = new Client({ connectionString: config.url ?? '' });
     await client.connect();
     await client.query('set pgwatch.notify = doorbell');
     for (let n = next++; n < total; n = next++) {
@@ -65,7 +55,4 @@ try {
   );
   stop.abort();
   await ended;
-} finally {
-  await server.stop();
-  rmSync(server.folder, { recursive: true, force: true });
-}
+});

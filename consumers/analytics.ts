@@ -7,8 +7,8 @@ const TABLES = `
     day date, channel text, count bigint not null, primary key (day, channel))`;
 
 /**
- * A notification may come twice, and must not be counted twice. So what was seen is written down in the
- * same statement as the counts: both happen or neither, and only what was new is counted.
+ * A notification may come twice, and must not be counted twice. So what was seen is written down in
+ * the same statement as the counts: both happen or neither, and only what was new is counted.
  */
 const COUNT = `
   with fresh as (

@@ -1,8 +1,8 @@
 import { defineConsumer } from 'pgwatch';
 
 /**
- * What this process remembers of the database, by row: 'public.users:42'. Code that reads a row looks
- * here first; when the row changes, whoever changed it, the entry goes.
+ * What this process remembers of the database, by row: 'public.users:42'. Code that reads a row
+ * looks here first; when the row changes, whoever changed it, the entry goes.
  */
 export const cache = new Map<string, unknown>();
 

@@ -20,8 +20,7 @@ export type ErrorCode =
   | 'schema_outdated'
   | 'schema_too_new'
   | 'server_unsuitable'
-  | 'usage'
-  | 'node_too_old';
+  | 'usage';
 
 /** An operational failure. The message is a whole sentence that ends in what to do. */
 export class PgwatchError extends Error {

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 
 /**
- * Says why a user's file could not be used: `consumers/email.ts:3: no API key.`, one line of text with
- * the line in the file where that is known.
+ * Says why a user's file could not be used: `consumers/email.ts:3: no API key.`, one line of text
+ * with the line in the file where that is known.
  */
 export function describeFault(file: string, thrown: unknown): string {
   const path = relative(process.cwd(), file);
@@ -46,7 +46,9 @@ function places({ stack = '' }: Error): Place[] {
   return found;
 }
 
-/** Where JavaScript cannot be parsed, import() does not tell; node --check does, and runs nothing. */
+/**
+ * Where JavaScript cannot be parsed, import() does not tell; node --check does, and runs nothing.
+ */
 function syntaxErrorPlace(file: string, error: Error): Place | undefined {
   if (error.name !== 'SyntaxError' || !/\.m?js$/.test(file)) return undefined;
   const { stderr } = spawnSync(process.execPath, ['--check', file], { encoding: 'utf8' });

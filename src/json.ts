@@ -1,6 +1,7 @@
 /**
- * Parses the text of a jsonb without losing digits: a number that JavaScript cannot hold exactly, as a
- * bigint or numeric column may, becomes a string of its digits, as the pg driver gives such columns.
+ * Parses the text of a jsonb without losing digits: a number that JavaScript cannot hold exactly,
+ * as a bigint or numeric column may, becomes a string of its digits, as the pg driver gives such
+ * columns.
  */
 export function parseJson(text: string): unknown {
   return LONG_NUMBER.test(text) ? JSON.parse(text, exactNumber) : JSON.parse(text);

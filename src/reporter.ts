@@ -63,7 +63,9 @@ export class Reporter {
     this.#stream.write(`\r\u001b[2K${line}`);
   }
 
-  /** Writes a line of data to stdout as it is, above the status line where both are one terminal. */
+  /**
+   * Writes a line of data to stdout as it is, above the status line where both are one terminal.
+   */
   data(line: string): void {
     const status = this.#statusLine;
     if (status) this.#stream.write('\r\u001b[2K');

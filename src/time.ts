@@ -1,5 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** What a timer of Node.js can hold, 24 days: longer ones fire at once. */
+export const TIMER_MS_MAX = 2 ** 31 - 1;
+
 /** Waits, or returns early, without an error, when the signal aborts. */
 export async function sleep(durationMs: number, signal: AbortSignal): Promise<void> {
   await delay(durationMs, undefined, { signal }).catch((error: unknown) => {
@@ -42,7 +45,10 @@ export function backoffMs(
 
 const MS_PER_UNIT = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** Milliseconds of '250ms', '5s', '2m', '1h', '7d' or a number of milliseconds; undefined if it is neither. */
+/**
+ * Milliseconds of '250ms', '5s', '2m', '1h', '7d' or a number of milliseconds; undefined if it is
+ * neither.
+ */
 export function parseDurationMs(value: unknown): number | undefined {
   if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? value : undefined;
   if (typeof value !== 'string') return undefined;

@@ -1,8 +1,8 @@
 import { channel } from 'node:diagnostics_channel';
 
 /**
- * What the daemon does, published on the diagnostics channel `pgwatch` as it happens: tests wait for
- * these instead of sleeping, and operators can subscribe to the same.
+ * What the daemon does, published on the diagnostics channel `pgwatch` as it happens: tests wait
+ * for these instead of sleeping, and operators can subscribe to the same.
  */
 export type Transition =
   | { type: 'connected' }

@@ -5,7 +5,9 @@ import { startEmbedded } from '../database/embedded.ts';
 import { migrateUp } from '../database/migrate.ts';
 import type { Reporter } from '../reporter.ts';
 
-/** Runs the work on the embedded PostgreSQL in .pgwatch/, migrated, and stops the server afterwards. */
+/**
+ * Runs the work on the embedded PostgreSQL in .pgwatch/, migrated, and stops the server afterwards.
+ */
 export async function withEmbedded(
   config: Config,
   reporter: Reporter,

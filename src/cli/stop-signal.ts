@@ -1,8 +1,8 @@
 import type { Reporter } from '../reporter.ts';
 
 /**
- * A signal that aborts at the first SIGINT or SIGTERM, or when the terminal is closed. The second ends
- * the process at once with exit code 1, whatever still runs.
+ * A signal that aborts at the first SIGINT or SIGTERM, or when the terminal is closed. The second
+ * ends the process at once with exit code 1, whatever still runs.
  */
 export function stopSignal(reporter: Reporter): AbortSignal {
   const controller = new AbortController();

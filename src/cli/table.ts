@@ -1,8 +1,8 @@
 import { colorsFor, printable } from '../reporter.ts';
 
 /**
- * Prints rows as an aligned table on stdout. Where the terminal is too narrow the last column is cut;
- * into a pipe nothing is.
+ * Prints rows as an aligned table on stdout. Where the terminal is too narrow the last column is
+ * cut; into a pipe nothing is.
  */
 export function printTable(
   headings: readonly string[],

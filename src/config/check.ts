@@ -1,6 +1,6 @@
 import { type ErrorCode, PgwatchError } from '../errors.ts';
 import { suggest } from '../suggest.ts';
-import { parseDurationMs } from '../time.ts';
+import { parseDurationMs, TIMER_MS_MAX } from '../time.ts';
 import type { Config } from './define.ts';
 
 /** Options from one place: the config file, the environment or the command line. */
@@ -17,7 +17,9 @@ const CONNECTION_STRING =
   'a URL like postgres://user:password@host:5432/database, with special characters in the password written as in %23 for "#"';
 const SCHEMA_NAME = 'a name of 1 to 63 bytes that does not begin with "pg_" and has no "$$" in it';
 
-/** What each option must be. Strings are accepted for numbers, since the environment has no others. */
+/**
+ * What each option must be. Strings are accepted for numbers, since the environment has no others.
+ */
 const CHECKS: Record<
   string,
   { key: keyof Config; parse: (value: unknown) => unknown; expected: string }
@@ -109,7 +111,10 @@ function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** The text itself, if it can be parsed and no part of the password would be taken for something else. */
+/**
+ * The text itself, if it can be parsed and no part of the password would be taken for something
+ * else.
+ */
 function connectionString(value: unknown): string | undefined {
   const parts =
     typeof value === 'string' ? /^postgres(?:ql)?:\/\/([^/?#]*)([^?]*)/i.exec(value) : null;
@@ -173,6 +178,3 @@ function roles(value: unknown): Config['roles'] | undefined {
   }
   return result as unknown as Config['roles'];
 }
-
-/** What a Node.js timer can hold: longer ones fire at once. */
-const TIMER_MS_MAX = 2 ** 31 - 1;

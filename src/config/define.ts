@@ -8,7 +8,9 @@ export type ByteSize = number | string;
 export type UserConfig = {
   /** Connection string. Default: DATABASE_URL, else libpq's PGHOST, PGUSER and so on. */
   url?: string;
-  /** Connection string that bypasses a transaction pooler, for the control connection. Default: url. */
+  /**
+   * Connection string that bypasses a transaction pooler, for the control connection. Default: url.
+   */
   directUrl?: string;
   /** The schema of the log. Default 'pgwatch'. */
   schema?: string;
@@ -39,11 +41,14 @@ export type UserConfig = {
   heartbeatDeadline?: Duration;
   /** How many notifications are read at once, at most. Default 500. */
   maxBatchSize?: number;
-  /** How many bytes of notifications are read at once, about; a larger one comes alone. Default '4MB'. */
+  /**
+   * How many bytes of notifications are read at once, about; a larger one comes alone. Default
+   * '4MB'.
+   */
   maxBatchBytes?: ByteSize;
   /**
-   * How many connections there are at most, besides the control connection: up to 4 read the log, the
-   * others are what handlers write with. Default 10.
+   * How many connections there are at most, besides the control connection: up to 4 read the log,
+   * the others are what handlers write with. Default 10.
    */
   poolSize?: number;
   /** How long running handlers may take to finish at shutdown. Default '30s'. */

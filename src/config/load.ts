@@ -8,7 +8,9 @@ import { checkOptions, OPTION_NAMES, type OptionSource } from './check.ts';
 import type { Config } from './define.ts';
 
 export type LoadOptions = {
-  /** Where to look for a config file and what paths are relative to. Default: the working directory. */
+  /**
+   * Where to look for a config file and what paths are relative to. Default: the working directory.
+   */
   folder?: string;
   /** A config file, instead of looking for one. */
   file?: string | undefined;
@@ -39,8 +41,8 @@ const DEFAULTS = {
 } satisfies Config;
 
 /**
- * Finds and reads the configuration. Flags beat the environment (DATABASE_URL, PGWATCH_*, libpq's PG*)
- * beat the file beat the defaults. A file is not needed.
+ * Finds and reads the configuration. Flags beat the environment (DATABASE_URL, PGWATCH_*, libpq's
+ * PG*) beat the file beat the defaults. A file is not needed.
  * @throws PgwatchError config_invalid that names the file and the option; usage, the flag
  */
 export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
@@ -131,7 +133,9 @@ const LOADERS: Record<string, Loader> = {
 const NO_OBJECT =
   'it holds no object of options; in TypeScript: export default defineConfig({ … })';
 
-/** PGWATCH_POLL_INTERVAL is pollInterval. Other PGWATCH_ variables are none of ours and left alone. */
+/**
+ * PGWATCH_POLL_INTERVAL is pollInterval. Other PGWATCH_ variables are none of ours and left alone.
+ */
 function environmentOptions(environment: NodeJS.ProcessEnv): OptionSource {
   const options: Record<string, unknown> = {};
   for (const name of OPTION_NAMES) {

@@ -13,7 +13,9 @@ export type ConsumerContext = {
       values?: unknown[],
     ): Promise<QueryResult<Row>>;
   };
-  /** Aborts when the daemon will not wait for the handler any longer: hand it to fetch and the like. */
+  /**
+   * Aborts when the daemon will not wait for the handler any longer: hand it to fetch and the like.
+   */
   signal: AbortSignal;
   /** Prints what the handler has to say, with the consumer's id. */
   reporter: {
@@ -30,7 +32,8 @@ export type ConsumerDefinition<Payload = unknown> = {
   channels: readonly string[];
   /**
    * Where it begins when it runs for the first time: 'start' (default) gets everything in the log,
-   * 'now' only what is published from then on; or a notification's id, a Date, or a time as ISO 8601.
+   * 'now' only what is published from then on; or a notification's id (one to come
+   * counts as 'now'), a Date, or a time as ISO 8601.
    */
   from?: 'start' | 'now' | number | Date | string;
 } & (

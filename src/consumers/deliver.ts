@@ -18,8 +18,8 @@ export type Delivery = {
 /**
  * Hands notifications to the consumer's handler until it returns. A handler that throws is called
  * again after a while; until then nothing else of this consumer is handled, and nothing is lost.
- * @returns 'done' once the handler has returned; 'stopped' where it was not going to; 'given_up' after
- *   attemptsMax attempts
+ * @returns 'done' once the handler has returned; 'stopped' where it was not going to; 'given_up'
+ *   after attemptsMax attempts
  */
 export async function deliverBatch(
   delivery: Delivery,

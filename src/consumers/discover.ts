@@ -7,8 +7,8 @@ import { checkConsumer } from './check.ts';
 import type { Consumer } from './define.ts';
 
 /**
- * Loads all consumer files below a folder: *.ts, *.mts, *.js, *.mjs, but no tests, no declarations, and
- * nothing whose name starts with "_" or ".". Either all of them load or none.
+ * Loads all consumer files below a folder: *.ts, *.mts, *.js, *.mjs, but no tests, no declarations,
+ * and nothing whose name starts with "_" or ".". Either all of them load or none.
  * @returns the consumers, by id
  * @throws PgwatchError consumer_invalid that names each faulty file, with the line where known
  */

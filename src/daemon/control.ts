@@ -9,8 +9,8 @@ import { sleep, withDeadline } from '../time.ts';
 export type Backend = { pid: number; startedAt: string };
 
 /**
- * The control connection: it listens, holds the locks, and tells when it is lost. Whatever stands on
- * the locks ends with it, so everything that runs in a session runs until `lost` aborts.
+ * The control connection: it listens, holds the locks, and tells when it is lost. Whatever stands
+ * on the locks ends with it, so everything that runs in a session runs until `lost` aborts.
  */
 export class Control {
   readonly #client: Client;
@@ -202,7 +202,10 @@ export class Control {
 
 class SilenceError extends Error {}
 
-/** How the server finds out that a machine is gone, and its locks with it: by default after two hours. */
+/**
+ * How the server finds out that a machine is gone, and its locks with it: by default after two
+ * hours.
+ */
 const KEEPALIVES =
   'set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3';
 const PROBE_MS_MAX = 3000;

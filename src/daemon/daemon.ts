@@ -61,8 +61,8 @@ export class Daemon {
 
   /**
    * Runs until the signal aborts and the running handlers have finished, reconnecting for ever.
-   * @throws PgwatchError where waiting cannot help: a wrong password at the start, a missing schema, a
-   *   restored cluster
+   * @throws PgwatchError where waiting cannot help: a wrong password at the start, a missing
+   *   schema, a restored cluster
    */
   async run(signal: AbortSignal): Promise<void> {
     await this.#runSessions('tail', signal);
@@ -146,7 +146,8 @@ export class Daemon {
       if (error.code !== 'connection_failed') return true;
       return !this.#hasConnected && !isTransient(error);
     }
-    // Syntax or access rule violations, and programmer errors: the next session would meet them too.
+    // Syntax or access rule violations, and programmer errors: the next session would meet them
+    // too.
     return (
       (errorCodeOf(error) ?? '').startsWith('42') ||
       error.name === 'AssertionError' ||
@@ -191,8 +192,8 @@ export class Daemon {
 }
 
 /**
- * The log's statements are made for generic plans over its indexes: planning them anew would cost more
- * than running them, and statistics of a partition made today say nothing of it an hour later.
+ * The log's statements are made for generic plans over its indexes: planning them anew would cost
+ * more than running them, and statistics of a partition made today say nothing of it an hour later.
  * Where a database's default is serializable, reading the log would abort those who write it.
  */
 const LOG_SETTINGS = {

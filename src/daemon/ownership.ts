@@ -39,8 +39,9 @@ export class Ownership {
   }
 
   /**
-   * Runs every consumer that it can own, until the session ends. Where the daemon stops, it waits for
-   * the handlers; where the session failed it does not: one that hangs must not keep the others away.
+   * Runs every consumer that it can own, until the session ends. Where the daemon stops, it waits
+   * for the handlers; where the session failed it does not: one that hangs must not keep the others
+   * away.
    */
   async run(
     session: AbortSignal,

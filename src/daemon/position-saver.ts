@@ -16,8 +16,8 @@ export type PositionOwner = Readonly<Claim> & {
 };
 
 /**
- * Saves positions behind the handlers' backs: the newest of each consumer, those of all consumers in
- * one statement. While one save is under way the next ones gather.
+ * Saves positions behind the handlers' backs: the newest of each consumer, those of all consumers
+ * in one statement. While one save is under way the next ones gather.
  */
 export class PositionSaver {
   readonly #pool: Pool;
@@ -39,7 +39,9 @@ export class PositionSaver {
     this.#start();
   }
 
-  /** Saves it within a second: for positions that only moved past what the consumer does not want. */
+  /**
+   * Saves it within a second: for positions that only moved past what the consumer does not want.
+   */
   saveLazily(owner: PositionOwner, position: Position): void {
     this.#dirty.set(owner, position);
     this.#timer ??= setTimeout(() => this.#start(), LAZY_MS);
@@ -75,8 +77,8 @@ export class PositionSaver {
         await sleep(backoffMs(failures, { baseMs: 50, capMs: 500 }), NEVER);
       }
     }
-    // What cannot be saved is tried again with the next save, and at the end; if it never can, whoever
-    // takes over hands it out again: at least once, never not at all.
+    // What cannot be saved is tried again with the next save, and at the end; if it never can,
+    // whoever takes over hands it out again: at least once, never not at all.
     this.#saving = undefined;
   }
 

@@ -4,7 +4,10 @@ import { subscribeTransitions } from '../transitions.ts';
 import type { OwnershipOptions } from './ownership.ts';
 import type { ReplayProgress } from './runner.ts';
 
-/** Shows how replays get on: a bar that is redrawn on a terminal, a line every few seconds elsewhere. */
+/**
+ * Shows how replays get on: a bar that is redrawn on a terminal, a line every few seconds
+ * elsewhere.
+ */
 export class ReplayDisplay {
   readonly #reporter: Reporter;
   readonly #running: OwnershipOptions['running'];

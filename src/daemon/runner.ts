@@ -38,8 +38,9 @@ export type OwnedPosition = Claim & {
 export type ReplayProgress = { count: number; fromId: number; reachedId: number; endId: number };
 
 /**
- * Runs one consumer while this process owns it: works through what it missed, then follows the tail;
- * where it falls behind, it reads by itself again. Its position moves only past what is handled.
+ * Runs one consumer while this process owns it: works through what it missed, then follows the
+ * tail; where it falls behind, it reads by itself again. Its position moves only past what is
+ * handled.
  */
 export class ConsumerRunner implements PositionOwner {
   readonly consumerId: string;

@@ -41,8 +41,8 @@ export type SessionOptions = {
 
 /**
  * One life of the control connection. The order matters: listen, then read the positions from the
- * database, then read the log, then tail; and all of it again in the next session. Nothing is carried
- * over, because a failover may have taken back what was read before.
+ * database, then read the log, then tail; and all of it again in the next session. Nothing is
+ * carried over, because a failover may have taken back what was read before.
  * @throws whatever ends the session, other than the signal
  */
 export async function runSession(options: SessionOptions, signal: AbortSignal): Promise<void> {
@@ -120,7 +120,9 @@ async function untilAllEnd(
   if (failures.length > 0) throw failures[0];
 }
 
-/** Checks the database, and registers new consumers. Returns the id that requireOwnCluster found. */
+/**
+ * Checks the database, and registers new consumers. Returns the id that requireOwnCluster found.
+ */
 async function prepare(
   { config, consumers, reporter }: SessionOptions,
   client: Client,

@@ -5,8 +5,9 @@ import type { Position } from '../log/position.ts';
 export type QueueLimit = { rows: number; bytes: number };
 
 /**
- * A consumer's share of the tail: the pages read since it joined, in a bounded queue. A consumer that
- * falls behind loses the subscription, not notifications: it reads on by itself from its position.
+ * A consumer's share of the tail: the pages read since it joined, in a bounded queue. A consumer
+ * that falls behind loses the subscription, not notifications: it reads on by itself from its
+ * position.
  */
 export class Subscription {
   /** The tail's position at which it joined: the pages begin there. */
@@ -23,7 +24,9 @@ export class Subscription {
     this.#limit = limit;
   }
 
-  /** Adds a page; where it does not fit, ends the subscription before it. False once it has ended. */
+  /**
+   * Adds a page; where it does not fit, ends the subscription before it. False once it has ended.
+   */
   push(page: Page): boolean {
     const { rows, bytes } = pageSize(page);
     const isFull = this.#rows + rows > this.#limit.rows || this.#bytes + bytes > this.#limit.bytes;

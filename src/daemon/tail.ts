@@ -21,10 +21,12 @@ export type TailOptions = {
 };
 
 /**
- * Follows the newest end of the log for all consumers that have caught up: one read serves them all.
+ * Follows the newest end of the log for all consumers that have caught up: one read serves them
+ * all.
  *
  *   awake ── some empty reads ──▶ arming ── locks held, all older writers ended ──▶ asleep
- *     ▲                             │ locks not to be had, or rows                     │ ring, or poll
+ *     ▲                             │ locks not to be had, or rows                     │ ring, or
+ *     poll
  *     └─────────────────────────────┴──────────── rows, one read after another ◀───────┘
  *
  * Awake it reads every few milliseconds and writers need not ring. Asleep it holds the doorbell's
@@ -180,7 +182,9 @@ const EMPTY_READS_MAX = 5;
 /** Arming: the first pause and the longest. */
 const ARMING_MS = 5;
 const ARMING_MS_MAX = 50;
-/** So many reads with rows, each so soon after the one before, and writers are spared the ringing. */
+/**
+ * So many reads with rows, each so soon after the one before, and writers are spared the ringing.
+ */
 const BUSY_READS = 3;
 const BUSY_MS = 10;
 /** How many full pages a consumer may be behind the tail. */

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import { TIMER_MS_MAX } from '../time.ts';
 import { SQLSTATE } from './sqlstate.ts';
 
 export type ConnectOptions = {
@@ -14,7 +15,10 @@ export type PoolOptions = ConnectOptions & {
   size: number;
   /** Server settings of its connections. */
   settings?: Record<string, string>;
-  /** How long work with a borrowed client may take before its connection counts as dead. Default: for ever. */
+  /**
+   * How long work with a borrowed client may take before its connection counts as dead. Default:
+   * for ever.
+   */
   deadlineMs?: number;
   /** Told of errors on idle connections. */
   onError?: (error: Error) => void;
@@ -64,7 +68,9 @@ export class Pool {
     this.#keptMax = Math.floor(options.size / 2);
   }
 
-  /** Runs the work with a borrowed client; the client is thrown away where the connection failed. */
+  /**
+   * Runs the work with a borrowed client; the client is thrown away where the connection failed.
+   */
   async withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const client = await this.pool.connect();
     let failure: Error | undefined;
@@ -78,15 +84,17 @@ export class Pool {
     }
   }
 
-  /** Waits for work on a client, and cuts its connection where that takes longer than deadlineMs. */
+  /**
+   * Waits for work on a client, and cuts its connection where that takes longer than deadlineMs.
+   */
   async guard<T>(client: pg.ClientBase, work: Promise<T>): Promise<T> {
     const timer = setTimeout(() => destroySocket(client), this.#deadlineMs);
     return work.finally(() => clearTimeout(timer));
   }
 
   /**
-   * Asks to keep a client for longer than a statement. False where too few would be left for the others'
-   * statements: at most half of them may be kept. True must be followed by unkeep().
+   * Asks to keep a client for longer than a statement. False where too few would be left for the
+   * others' statements: at most half of them may be kept. True must be followed by unkeep().
    */
   keep(): boolean {
     if (this.#kept >= this.#keptMax) return false;
@@ -158,7 +166,9 @@ export function isStatementError(thrown: unknown): boolean {
   return thrown instanceof pg.DatabaseError && thrown.severity === 'ERROR';
 }
 
-/** True where waiting may help: the server is away, starting, or full. False for a wrong password. */
+/**
+ * True where waiting may help: the server is away, starting, or full. False for a wrong password.
+ */
 export function isTransient(thrown: unknown): boolean {
   const cause = thrown instanceof PgwatchError ? thrown.cause : thrown;
   const code = errorCodeOf(cause) ?? '';
@@ -195,9 +205,6 @@ function connectionError(thrown: unknown, url: string | null): PgwatchError {
     cause: thrown,
   });
 }
-
-/** The longest that a timer can wait: 24 days. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 
 const PERMANENT = new Set<string>([
   SQLSTATE.invalidPassword,

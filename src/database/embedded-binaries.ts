@@ -52,8 +52,8 @@ export function serverUser(): ServerUser {
 }
 
 /**
- * A place the server's user can reach: the folder itself, or where we are root and it lies in a folder
- * closed to others (as /root is), one under the temporary folder.
+ * A place the server's user can reach: the folder itself, or where we are root and it lies in a
+ * folder closed to others (as /root is), one under the temporary folder.
  */
 export function reachable(folder: string, user: ServerUser, name: string): string {
   return user.uid === undefined || isOpen(folder) ? folder : join(tmpdir(), `pgwatch-${name}`);
@@ -84,7 +84,9 @@ function isOpen(folder: string): boolean {
   return true;
 }
 
-/** npm packages hold no symbolic links; the package's install script makes them, where it may run. */
+/**
+ * npm packages hold no symbolic links; the package's install script makes them, where it may run.
+ */
 function restoreSymlinks(folder: string): void {
   const list = join(folder, 'pg-symlinks.json');
   if (!existsSync(list)) return;

@@ -26,7 +26,10 @@ export async function findRunning(folder: string): Promise<EmbeddedServer | unde
   return { url, folder, pid, stop: () => stopOrphan(pid, pidFile) };
 }
 
-/** True where a server answers and is the folder's: its port may be another's, and all have one password. */
+/**
+ * True where a server answers and is the folder's: its port may be another's, and all have one
+ * password.
+ */
 export async function servesFolder(url: string, folder: string): Promise<boolean> {
   return withConnection({ url }, async (client) => {
     const { rows } = await client.query('show data_directory');
@@ -39,7 +42,10 @@ export function own(folder: string): void {
   writeFileSync(join(folder, 'owner'), String(process.pid));
 }
 
-/** True while the process that is to stop the server lives. Killed, it leaves the server to the next. */
+/**
+ * True while the process that is to stop the server lives. Killed, it leaves the server to the
+ * next.
+ */
 function isOwned(folder: string): boolean {
   try {
     process.kill(Number(readFileSync(join(folder, 'owner'), 'utf8')), 0);

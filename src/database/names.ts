@@ -27,7 +27,9 @@ export function readSql(path: string): string {
   return readFileSync(new URL(`../../sql/${path}`, import.meta.url), 'utf8');
 }
 
-/** A name for a prepared statement: the same text always gets the same one, of fewer than 64 bytes. */
+/**
+ * A name for a prepared statement: the same text always gets the same one, of fewer than 64 bytes.
+ */
 export function statementName(purpose: string, text: string): string {
   return `pgwatch_${purpose}_${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
 }

@@ -26,7 +26,9 @@ const OWN_STATES: Record<string, ErrorCode> = {
   PW004: 'config_invalid',
 };
 
-/** Turns an error that our SQL raised, or a missing privilege, into a PgwatchError; leaves others. */
+/**
+ * Turns an error that our SQL raised, or a missing privilege, into a PgwatchError; leaves others.
+ */
 export function fromSqlError(thrown: unknown): Error {
   const error = toError(thrown);
   if (errorCodeOf(thrown) === SQLSTATE.insufficientPrivilege) {

@@ -7,8 +7,8 @@ import { fillNames, type Names, qualified } from './names.ts';
 import { withTransaction } from './transaction.ts';
 
 /**
- * What uninstalling would remove. An outdated schema can be uninstalled too, and one whose migrations
- * were changed.
+ * What uninstalling would remove. An outdated schema can be uninstalled too, and one whose
+ * migrations were changed.
  * @throws PgwatchError schema_missing, schema_too_new
  */
 export async function readFootprint(client: Queryable, names: Names) {

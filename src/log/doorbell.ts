@@ -2,10 +2,10 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 
 /**
- * Takes the shared lock of each channel, which tells writers that somebody sleeps and must be rung for.
- * Never waits: where somebody holds one exclusively, all are given back.
- * @returns an xid above that of every transaction that may have found nobody asleep: once all below it
- *   have ended and were read, sleeping is safe. Null where the locks are not to be had.
+ * Takes the shared lock of each channel, which tells writers that somebody sleeps and must be rung
+ * for. Never waits: where somebody holds one exclusively, all are given back.
+ * @returns an xid above that of every transaction that may have found nobody asleep: once all below
+ *   it have ended and were read, sleeping is safe. Null where the locks are not to be had.
  */
 export async function armDoorbell(
   client: Queryable,

@@ -37,7 +37,10 @@ export class Notification<Payload = unknown> {
   readonly channel: string;
   /** What it is about: notifications of one key keep their order. Null: nothing in particular. */
   readonly key: string | null;
-  /** True where it was committed before this process took the consumer over: it was missed, or failed. */
+  /**
+   * True where it was committed before this process took the consumer over: it was missed, or
+   * failed.
+   */
   readonly isReplay: boolean;
   /** Which call of the handler this is, from 1. */
   readonly attempt: number;
@@ -63,7 +66,9 @@ export class Notification<Payload = unknown> {
     return this.#row[11] ?? derivedEventId(this.#row);
   }
 
-  /** The published value; for a captured change the object that the view pgwatch.notification shows. */
+  /**
+   * The published value; for a captured change the object that the view pgwatch.notification shows.
+   */
   get payload(): Payload {
     this.#payload ??= {
       value: this.change ? this.#changePayload() : parseJson(this.#row[5] ?? 'null'),

@@ -4,17 +4,18 @@ import { qualified } from '../database/names.ts';
  * The statement that reads a page: what is visible now, or in an open window, and not settled yet.
  * Rows and snapshot come from one statement: between two, commits fall into a hole and are lost.
  *
- * What a position has not settled lies in three places, each found through an index: transactions that
- * were running when its snapshot S was taken and are in its list; those newer than every transaction
- * that had ended by then, which are in no list; and ids above H. The first two are the late commits.
+ * What a position has not settled lies in three places, each found through an index: transactions
+ * that were running when its snapshot S was taken and are in its list; those newer than every
+ * transaction that had ended by then, which are in no list; and ids above H. The first two are the
+ * late commits.
  *
  * Parameters: 1 S, 2 H, 3 N or null, 4 T or null, 5 the window's end, 6 p (0 without a window),
  * 7 channels, 8 rows at most, 9 bytes at most, 10 the id up to which rows count as visible to all.
  */
 export function pageSql(schema: string): string {
   const log = qualified(schema, 'notification_log');
-  // One row in 64 of other channels comes along, so that a page full of those moves the position too:
-  // that bounds the rows scanned as well as the rows returned.
+  // One row in 64 of other channels comes along, so that a page full of those moves the position
+  // too: that bounds the rows scanned as well as the rows returned.
   const isWanted = `(channel = any($7::text[]) or id % 64 = 0)
       and ($4::pg_snapshot is null
         or (id <= $5::bigint and (id <= $10::bigint or pg_visible_in_snapshot(xid, $4::pg_snapshot))))`;
@@ -69,8 +70,9 @@ where bytes_before < $9::bigint`;
 }
 
 /**
- * The statement that streams the new part of an open window, for a cursor. A large row comes without its
- * content, which is fetched when its turn comes, so that a chunk of rows has a bounded size.
+ * The statement that streams the new part of an open window, for a cursor. A large row comes
+ * without its content, which is fetched when its turn comes, so that a chunk of rows has a bounded
+ * size.
  *
  * Parameters: 1 the id to begin after, 2 the window's end, 3 channels, 4 T, 5 as 10 above.
  */

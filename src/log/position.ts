@@ -1,4 +1,6 @@
-/** A snapshot in PostgreSQL's text form, `xmin:xmax:xip,…`. Never looked into, except for its xmin. */
+/**
+ * A snapshot in PostgreSQL's text form, `xmin:xmax:xip,…`. Never looked into, except for its xmin.
+ */
 export type Snapshot = string & { readonly brand: 'Snapshot' };
 
 /** A transaction id (xid8), in decimal. */
@@ -6,20 +8,23 @@ export type Xid = string & { readonly brand: 'Xid' };
 
 /**
  * How far a consumer got. Every notification with id ≤ doneId that is visible in doneSnapshot is
- * settled; and where a window is open, of what is visible in its snapshot everything with id ≤ its id.
+ * settled; and where a window is open, of what is visible in its snapshot everything with id ≤ its
+ * id.
  */
 export type Position = Readonly<{
   doneId: number;
   doneSnapshot: Snapshot;
   /**
-   * Every xid that existed when doneSnapshot was taken is below it, so that it bounds the search for
-   * late commits. Null: no such bound is known, which is slower and as right.
+   * Every xid that existed when doneSnapshot was taken is below it, so that it bounds the search
+   * for late commits. Null: no such bound is known, which is slower and as right.
    */
   doneXid: Xid | null;
   window: Window | null;
 }>;
 
-/** A page did not hold all that there was: what is visible in the snapshot is read to its end first. */
+/**
+ * A page did not hold all that there was: what is visible in the snapshot is read to its end first.
+ */
 export type Window = Readonly<{
   snapshot: Snapshot;
   /** The highest id visible in the snapshot. */

@@ -13,8 +13,9 @@ export type Claim = {
   consumerId: string;
   epoch: number;
   /**
-   * The server's start time. A server that started since may be another one, after a failover, or have
-   * lost its last commits: ids and xids are handed out again there, and the position would hide them.
+   * The server's start time. A server that started since may be another one, after a failover, or
+   * have lost its last commits: ids and xids are handed out again there, and the position would
+   * hide them.
    */
   server: string;
 };
@@ -49,7 +50,8 @@ export async function registerConsumer(
   const startId = {
     start: '0',
     now: `(select coalesce(max(id), 0) from ${log})`,
-    id: '($3::bigint - 1)',
+    // Not above the newest: what is settled must lie below the ids to come.
+    id: `least($3::bigint - 1, (select coalesce(max(id), 0) from ${log}))`,
     time: `coalesce((select min(id) - 1 from ${log} where created_at >= $3::timestamptz),
       (select max(id) from ${log}), 0)`,
   }[from instanceof Date ? 'time' : typeof from === 'number' ? 'id' : from];
@@ -109,9 +111,10 @@ export async function releaseOwnership(
 }
 
 /**
- * Saves positions, all in one statement. Asynchronous commit: should the server crash, the last moments
- * are handed out again, which at-least-once allows.
- * @returns whose position was saved (a past owner's is not, nor a past server's) and the xid of the saving transaction
+ * Saves positions, all in one statement. Asynchronous commit: should the server crash, the last
+ * moments are handed out again, which at-least-once allows.
+ * @returns whose position was saved (a past owner's is not, nor a past server's) and the xid of the
+ *   saving transaction
  */
 export async function savePositions(
   client: ClientBase,

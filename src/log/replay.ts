@@ -20,9 +20,9 @@ export function isReplayable({ window, doneId }: Position, rows: number): boolea
 }
 
 /**
- * Streams the rest of an open window in pages, over a cursor: two to three times as fast as asking for
- * each page, because the statement starts only once. The cursor is kept open a few seconds at most: its
- * snapshot holds the cluster's horizon back, by which vacuum everywhere would suffer.
+ * Streams the rest of an open window in pages, over a cursor: two to three times as fast as asking
+ * for each page, because the statement starts only once. The cursor is kept open a few seconds at
+ * most: its snapshot holds the cluster's horizon back, by which vacuum everywhere would suffer.
  * @param position where isReplayable
  */
 export async function* replayPages(

@@ -136,7 +136,9 @@ function serverPid(): number | undefined {
   return existsSync(file) ? Number(readFileSync(file, 'utf8').split('\n')[0]) : undefined;
 }
 
-/** A process that has ended and whose parent has not asked yet (a zombie, on Linux) is not alive. */
+/**
+ * A process that has ended and whose parent has not asked yet (a zombie, on Linux) is not alive.
+ */
 function isAlive(pid: number): boolean {
   const file = `/proc/${pid}/stat`;
   try {

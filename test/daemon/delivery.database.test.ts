@@ -364,6 +364,19 @@ test('a new consumer that begins at an id gets that one first', async () => {
   expect(payloads(seen)).toEqual([3]);
 });
 
+test('a new consumer that begins at an id to come misses nothing before it', async () => {
+  await publish('c', 1, 3);
+  const { seen, definition } = collector('new', 'c');
+  daemons.push(await startTailing(database.config, [{ ...definition, from: 1_000_000 }]));
+  await publish('c', 4, 5);
+  await until('both arrive', () => seen.length === 2);
+  expect(payloads(seen)).toEqual([4, 5]);
+  const { rows } = await database.query(
+    'select done_id < 1000000 as is_real from pgwatch.consumer_progress',
+  );
+  expect(rows).toEqual([{ is_real: true }]);
+});
+
 test('handlers write with context.db', async () => {
   await database.query('create table counter (n int)');
   daemons.push(

@@ -18,7 +18,10 @@ test('every function pins its search path, or is bound to what it calls when it 
   expect(rows).toEqual([]);
 });
 
-/** What stands in for functions and operators wherever a search path lets it, and tells who called it. */
+/**
+ * What stands in for functions and operators wherever a search path lets it, and tells who called
+ * it.
+ */
 const TRAPS = ['public', 'pg_temp'].flatMap((schema) => [
   `create function ${schema}.tell(call text) returns void language plpgsql as $$ begin
      insert into public.caught values (call, current_user); end $$`,

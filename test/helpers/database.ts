@@ -48,7 +48,10 @@ export function useDatabase(overrides: UserConfig = {}): TestDatabase {
   return database;
 }
 
-/** A server of its own for the test file that calls it: for tests that hold the cluster's horizon or kill. */
+/**
+ * A server of its own for the test file that calls it: for tests that hold the cluster's horizon or
+ * kill.
+ */
 export function useIsolatedServer(
   settings: Record<string, string> = {},
 ): TestDatabase & { server: EmbeddedServer } {

@@ -4,7 +4,9 @@ import { dirname, join } from 'node:path/posix';
 /** Source texts by path, as in src/log/page.ts. */
 export type Sources = ReadonlyMap<string, string>;
 
-/** The floor of each room: a file imports from lower floors and from its own room, and nothing else. */
+/**
+ * The floor of each room: a file imports from lower floors and from its own room, and nothing else.
+ */
 const FLOORS: Record<string, number> = {
   cli: 5,
   daemon: 4,

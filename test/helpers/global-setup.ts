@@ -17,9 +17,10 @@ declare module 'vitest' {
 type Server = { url: string; kind: string; stop(): Promise<void> };
 
 /**
- * One server for the run: PGWATCH_TEST_DATABASE_URL where set, else a container where a Docker engine
- * has the image, else the embedded PostgreSQL (PGWATCH_TEST_BINARIES: of another version). Creating a database costs milliseconds, starting a
- * server seconds, so each test file clones a template that is migrated here once.
+ * One server for the run: PGWATCH_TEST_DATABASE_URL where set, else a container where a Docker
+ * engine has the image, else the embedded PostgreSQL (PGWATCH_TEST_BINARIES: of another version).
+ * Creating a database costs milliseconds, starting a server seconds, so each test file clones a
+ * template that is migrated here once.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const server = givenServer() ?? (await startContainer()) ?? (await startOwn());
@@ -96,5 +97,7 @@ function withDatabase(url: string, database: string): string {
 }
 
 const IMAGE = 'postgres:18-alpine';
-/** Tests need speed, not what a crash of the server leaves behind; those that do start their own. */
+/**
+ * Tests need speed, not what a crash of the server leaves behind; those that do start their own.
+ */
 const SETTINGS = { fsync: 'off', max_connections: '300', max_prepared_transactions: '10' };

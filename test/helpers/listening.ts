@@ -5,7 +5,9 @@ import type { TestDatabase } from './database.ts';
 /** A plain LISTEN client, as anybody's program would use one. */
 export type Listening = {
   client: Client;
-  /** What it was sent. Its own transactions' NOTIFYs are here once their COMMIT has been answered. */
+  /**
+   * What it was sent. Its own transactions' NOTIFYs are here once their COMMIT has been answered.
+   */
   heard: Notification[];
   /** The payloads, parsed, and the list emptied. */
   take(): unknown[];

@@ -6,8 +6,8 @@ export type Proxy = {
   /** The server's connection string, by way of the proxy. */
   url: string;
   /**
-   * Swallows everything on the connections there are now, also their end: the server goes on believing
-   * in them until the proxy is closed. New ones work.
+   * Swallows everything on the connections there are now, also their end: the server goes on
+   * believing in them until the proxy is closed. New ones work.
    */
   blackhole(): void;
   /** Resets the connections there are now. */

@@ -8,7 +8,10 @@ export type Role = {
   url: string;
 };
 
-/** Creates a role with no rights beyond PUBLIC's; it is dropped, with what it owns, when the test ends. */
+/**
+ * Creates a role with no rights beyond PUBLIC's; it is dropped, with what it owns, when the test
+ * ends.
+ */
 export async function createRole(
   database: { url: string; query(text: string): Promise<unknown> },
   purpose: string,

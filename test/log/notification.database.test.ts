@@ -8,8 +8,8 @@ import type { Snapshot } from '../../src/log/position.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /**
- * One contract, two implementations: what the view shows to people who read with SQL and what the class
- * Notification gives to consumers are the same for every row.
+ * One contract, two implementations: what the view shows to people who read with SQL and what the
+ * class Notification gives to consumers are the same for every row.
  */
 const database = useDatabase();
 const readPage = pageReader('pgwatch');
@@ -34,7 +34,9 @@ beforeAll(async () => {
 
 afterAll(() => client.end());
 
-/** Runs the work and returns its log rows both ways: as a reader of SQL and as a consumer sees them. */
+/**
+ * Runs the work and returns its log rows both ways: as a reader of SQL and as a consumer sees them.
+ */
 async function bothWays(work: () => Promise<unknown>) {
   const { rows: before } = await client.query(
     'select coalesce(max(id), 0)::float8 as id from pgwatch.notification_log',

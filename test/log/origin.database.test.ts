@@ -39,7 +39,9 @@ async function publish(database: TestDatabase, from: number, to: number): Promis
     await database.query(`select smart_notify('c', to_jsonb($1::int))`, [n]);
 }
 
-/** Runs the daemon until the consumer has been given the last payload; returns what it was given. */
+/**
+ * Runs the daemon until the consumer has been given the last payload; returns what it was given.
+ */
 async function handleUntil(database: TestDatabase, last: number): Promise<unknown[]> {
   const seen: unknown[] = [];
   const daemon = await startTailing(database.config, [

@@ -4,7 +4,8 @@ import { useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();
 
-// Each test begins with the partitions of today and the three days after it, as the migration left them.
+// Each test begins with the partitions of today and the three days after it, as the migration left
+// them.
 beforeEach(async () => {
   const { rows } = await database.query(
     `select format('drop table pgwatch.%I', relname) as statement from pg_class

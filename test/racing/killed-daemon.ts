@@ -10,7 +10,9 @@ import type { Random } from './random.ts';
 
 export type Faults = { kills: number; terminations: number };
 
-/** A daemon in a process of its own that is killed and started again, and whose connections are cut. */
+/**
+ * A daemon in a process of its own that is killed and started again, and whose connections are cut.
+ */
 export class KilledDaemon {
   readonly faults: Faults = { kills: 0, terminations: 0 };
   readonly #url: string;

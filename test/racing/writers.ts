@@ -15,8 +15,9 @@ export type WriterOptions = {
 };
 
 /**
- * Writers that race: each publishes in transactions that are short or held, that commit, abort, or roll
- * back to a savepoint, and in which time passes between taking the xid, publishing and the end.
+ * Writers that race: each publishes in transactions that are short or held, that commit, abort, or
+ * roll back to a savepoint, and in which time passes between taking the xid, publishing and the
+ * end.
  * @returns what each tried and how it ended
  */
 export async function raceWriters(options: WriterOptions): Promise<Attempt[]> {

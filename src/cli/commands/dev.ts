@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { Config } from '../../config/define.ts';
 import type { Consumer } from '../../consumers/define.ts';
 import type { Reporter } from '../../reporter.ts';
-import { sleep } from '../../time.ts';
+import { sleep, TIMER_MS_MAX } from '../../time.ts';
 import { addLocalOptions, type CommonOptions, configFor, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 
@@ -38,14 +38,14 @@ async function dev(options: DevOptions): Promise<void> {
     const { runDemo } = await import('../demo/demo.ts');
     const { withReceiver } = await import('../demo/receiver.ts');
     await withReceiver(async (receiver) => {
-      const consumers = existsSync(config.consumers) ? await findConsumers(config) : [];
+      const consumers = await findConsumers(config);
       const { logFormat: format } = options;
       await withEmbedded(config, reporter, (complete) =>
         runDemo({ config: complete, consumers, receiver, reporter, format }, signal),
       );
     });
   } else {
-    const consumers = existsSync(config.consumers) ? await findConsumers(config) : [];
+    const consumers = await findConsumers(config);
     await withEmbedded(config, reporter, (complete) =>
       runDaemon(complete, { consumers, reporter }, signal),
     );
@@ -53,7 +53,9 @@ async function dev(options: DevOptions): Promise<void> {
   reporter.info('Stopped.');
 }
 
+/** None where there is no folder yet. */
 async function findConsumers(config: Config): Promise<Consumer[]> {
+  if (!existsSync(config.consumers)) return [];
   const { discoverConsumers } = await import('../../consumers/discover.ts');
   return discoverConsumers(config.consumers);
 }
@@ -65,7 +67,7 @@ async function runDaemon(
 ): Promise<void> {
   if (consumers.length === 0) {
     reporter.info(`No consumer in ${config.consumers} yet: put one there and start again.`);
-    return sleep(FOREVER_MS, signal);
+    return sleep(TIMER_MS_MAX, signal);
   }
   const { Daemon } = await import('../../daemon/daemon.ts');
   reporter.info(`Running ${consumers.map(({ id }) => id).join(', ')}. Ctrl-C stops.`);
@@ -80,6 +82,3 @@ function readerGone(): AbortSignal {
   }
   return controller.signal;
 }
-
-/** As long as a timer of Node.js can be: 24 days. */
-const FOREVER_MS = 2 ** 31 - 1;

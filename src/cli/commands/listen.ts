@@ -6,7 +6,6 @@ import {
   addCommonOptions,
   type CommonOptions,
   configFor,
-  type Outcome,
   parseSeconds,
   reporterFor,
   splitList,
@@ -29,7 +28,7 @@ type ListenOptions = CommonOptions & {
 };
 
 /** pgwatch listen: the daemon. */
-export function addListen(program: Command, outcome: Outcome): void {
+export function addListen(program: Command): void {
   addCommonOptions(program.command('listen'))
     .description('Run consumers: replay what each has missed, then follow the log until Ctrl-C.')
     .option('--consumers <ids...>', 'only these consumers')
@@ -67,10 +66,10 @@ Examples:
   $ pgwatch listen --apps billing --once         those in consumers/billing
   $ pgwatch listen --list-consumers --json       what would run`,
     )
-    .action((options: ListenOptions) => listen(options, outcome));
+    .action(listen);
 }
 
-async function listen(options: ListenOptions, outcome: Outcome): Promise<void> {
+async function listen(options: ListenOptions): Promise<void> {
   const { discoverConsumers } = await import('../../consumers/discover.ts');
   const { selectConsumers } = await import('../../consumers/select.ts');
   const config = await configFor(options, {
@@ -85,7 +84,6 @@ async function listen(options: ListenOptions, outcome: Outcome): Promise<void> {
   });
   if (options.listConsumers) return listConsumers(consumers, options);
   await runDaemon(config, consumers, options);
-  outcome.exitCode = 0;
 }
 
 async function runDaemon(

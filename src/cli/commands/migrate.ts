@@ -78,7 +78,8 @@ async function connected<T>(
   const { withConnection } = await import('../../database/connect.ts');
   const config = await configFor(options);
   return withConnection({ url: config.directUrl ?? config.url }, async (client) => {
-    // A powerful role often runs this: it must not meet functions that others put into schema public.
+    // A powerful role often runs this: it must not meet functions that others put into schema
+    // public.
     await client.query('set search_path = pg_catalog, pg_temp');
     return work(client, config);
   });

@@ -79,7 +79,10 @@ async function sendLines(send: (texts: string[]) => Promise<void>): Promise<void
   await send(texts);
 }
 
-/** The text itself, known to be JSON: it is stored as it was written, with all the digits of its numbers. */
+/**
+ * The text itself, known to be JSON: it is stored as it was written, with all the digits of its
+ * numbers.
+ */
 function checked(
   text: string,
   what: string,

@@ -49,7 +49,10 @@ async function publishRating(client: Queryable, apiSchema: string): Promise<void
   await notify(client, 'orders', payload, { key: `order:${order}`, apiSchema });
 }
 
-/** About 20 KB, where a NOTIFY holds 8000 bytes: the payload stays in the log and is sent by reference. */
+/**
+ * About 20 KB, where a NOTIFY holds 8000 bytes: the payload stays in the log and is sent by
+ * reference.
+ */
 async function publishReport(client: Queryable, apiSchema: string): Promise<void> {
   const sales = Array.from({ length: 600 }, (_, index) => ({ order: index + 1, total: '49.90' }));
   const day = new Date().toISOString().slice(0, 10);
