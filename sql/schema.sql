@@ -14,12 +14,53 @@ create table pgwatch.consumer_progress (
   window_id bigint,
   window_xid xid8,
   epoch bigint default 0 not null,
-  owner text,
+  owner uuid,
   owned_since timestamp with time zone,
+  is_shared boolean default false not null,
   created_at timestamp with time zone default now() not null,
   saved_at timestamp with time zone default now() not null,
   constraint consumer_progress_pkey PRIMARY KEY (consumer_id)
 ) with (fillfactor=50);
+
+create table pgwatch.daemon (
+  daemon_id uuid not null,
+  host text not null,
+  pid integer not null,
+  started_at timestamp with time zone default now() not null,
+  has_lock boolean not null,
+  consumer_ids text[] not null,
+  alive_until timestamp with time zone not null,
+  constraint daemon_pkey PRIMARY KEY (daemon_id)
+);
+
+create table pgwatch.delivery (
+  consumer_id text not null,
+  notification_id bigint not null,
+  state text not null,
+  key text,
+  attempts integer default 0 not null,
+  next_attempt_at timestamp with time zone,
+  first_failed_at timestamp with time zone,
+  last_failed_at timestamp with time zone,
+  first_error jsonb,
+  last_error jsonb,
+  notification jsonb,
+  lease_id bigint,
+  constraint delivery_pkey PRIMARY KEY (consumer_id, notification_id),
+  constraint delivery_state_check CHECK ((state = ANY (ARRAY['retry'::text, 'blocked'::text, 'dead'::text])))
+);
+
+create table pgwatch.lease (
+  lease_id bigint generated always as identity not null,
+  consumer_id text not null,
+  slot integer,
+  notification_ids bigint[] not null,
+  kind text not null,
+  owner uuid,
+  epoch integer default 0 not null,
+  constraint lease_kind_check CHECK ((kind = ANY (ARRAY['page'::text, 'retry'::text, 'orphan'::text]))),
+  constraint lease_pkey PRIMARY KEY (lease_id)
+) with (fillfactor=70);
 
 create table pgwatch.log_origin (
   is_only boolean default true not null,
@@ -64,9 +105,32 @@ create table pgwatch.published (
 
 -- Indexes
 
+CREATE INDEX delivery_dead ON pgwatch.delivery USING btree (consumer_id, last_failed_at) WHERE (state = 'dead'::text);
+
+CREATE INDEX delivery_due ON pgwatch.delivery USING btree (consumer_id, next_attempt_at) WHERE (state = 'retry'::text);
+
+CREATE INDEX delivery_key ON pgwatch.delivery USING btree (consumer_id, key, notification_id) WHERE ((state <> 'dead'::text) AND (key IS NOT NULL));
+
+CREATE INDEX lease_slot ON pgwatch.lease USING btree (consumer_id, slot, lease_id);
+
 CREATE INDEX notification_log_xid ON ONLY pgwatch.notification_log USING btree (xid, id);
 
 -- Views
+
+create view pgwatch.live_daemon as
+ SELECT daemon_id,
+    host,
+    pid,
+    started_at,
+    has_lock,
+    consumer_ids,
+    alive_until
+   FROM pgwatch.daemon
+  WHERE alive_until > clock_timestamp() AND (NOT has_lock OR (EXISTS ( SELECT
+           FROM pg_locks
+          WHERE pg_locks.locktype = 'advisory'::text AND pg_locks.objsubid = 2 AND pg_locks.database = (( SELECT pg_database.oid
+                   FROM pg_database
+                  WHERE pg_database.datname = current_database())) AND pg_locks.classid = (pgwatch.daemon_class()::bigint & '4294967295'::bigint)::oid AND pg_locks.objid = (hashtext(daemon.daemon_id::text)::bigint & '4294967295'::bigint)::oid)));
 
 create view pgwatch.notification as
  SELECT id,
@@ -138,6 +202,12 @@ begin
   end if;
 end;
 $function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.daemon_class()
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN hashtext(('pgwatch daemon '::text || 'pgwatch'::text));
 
 CREATE OR REPLACE FUNCTION pgwatch.doorbell_class()
  RETURNS integer
@@ -518,6 +588,8 @@ $function$;
 
 -- Privileges
 
+grant execute on function pgwatch.daemon_class() to consumer;
+
 grant execute on function pgwatch.doorbell_class() to consumer;
 
 grant execute on function pgwatch.log_partition_create(text,integer) to consumer;
@@ -527,6 +599,14 @@ grant usage on schema pgwatch to consumer;
 grant select on sequence pgwatch.notification_log_id_seq to consumer;
 
 grant insert, select, update on table pgwatch.consumer_progress to consumer;
+
+grant delete, insert, select, update on table pgwatch.daemon to consumer;
+
+grant delete, insert, select, update on table pgwatch.delivery to consumer;
+
+grant delete, insert, select, update on table pgwatch.lease to consumer;
+
+grant select on table pgwatch.live_daemon to consumer;
 
 grant select on table pgwatch.log_origin to consumer;
 
@@ -538,11 +618,21 @@ grant execute on function public.smart_notify(text,jsonb,text,uuid) to publisher
 
 grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xid8) to reader;
 
+grant execute on function pgwatch.daemon_class() to reader;
+
 grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp with time zone) to reader;
 
 grant usage on schema pgwatch to reader;
 
 grant select on table pgwatch.consumer_progress to reader;
+
+grant select on table pgwatch.daemon to reader;
+
+grant select on table pgwatch.delivery to reader;
+
+grant select on table pgwatch.lease to reader;
+
+grant select on table pgwatch.live_daemon to reader;
 
 grant select on table pgwatch.migration to reader;
 

@@ -10,7 +10,8 @@ window_snapshot         T, an open window: of what is visible in it, everything 
 window_end, window_id   settled; window_end is the highest id visible in T. All null when none is open
 window_xid              the N of that window: the xid of the transaction that first saved it
 epoch                   raised by each new owner; an older owner's writes are refused by it
-owner, owned_since      the process that runs the consumer now; null after a clean stop
+owner, owned_since      the daemon that runs the consumer now; null after a clean stop
+is_shared               several daemons split its work (see lease), and none owns it
 */
 create table :"schema".consumer_progress (
   consumer_id text primary key,
@@ -23,8 +24,9 @@ create table :"schema".consumer_progress (
   window_id bigint,
   window_xid xid8,
   epoch bigint not null default 0,
-  owner text,
+  owner uuid,
   owned_since timestamptz,
+  is_shared boolean not null default false,
   created_at timestamptz not null default now(),
   saved_at timestamptz not null default now()
 ) with (fillfactor = 50);

@@ -1,4 +1,4 @@
-import { hostname } from 'node:os';
+import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/define.ts';
 import type { Consumer } from '../consumers/define.ts';
 import { toError } from '../errors.ts';
@@ -134,5 +134,5 @@ export class Ownership {
   }
 }
 
-const OWNER = `${hostname()}:${process.pid}`;
+const OWNER = randomUUID();
 const STANDBY_MS = 1000;

@@ -51,12 +51,12 @@ test('a run that dies in the middle leaves whole migrations, and the next one go
   const { client, configWith, url } = await createEmptyDatabase();
   const config = await configWith({});
   await migrateUp(client, config);
-  await client.query('drop function notify_data_change() cascade');
-  await client.query('drop function pgwatch.row_key, pgwatch.relation_description');
+  await client.query('drop table pgwatch.delivery, pgwatch.lease, pgwatch.daemon cascade');
+  await client.query('drop function pgwatch.daemon_class');
   await client.query('delete from pgwatch.migration where number = $1', [ALL.length]);
   await expect(requireCurrentSchema(client, config)).rejects.toMatchObject({
     code: 'schema_outdated',
-    message: 'The database lacks 1 migration (capture). Run "pgwatch migrate".',
+    message: 'The database lacks 1 migration (deliveries). Run "pgwatch migrate".',
   });
   const applied = await withConnection({ url }, (other) => migrateUp(other, config));
   expect(applied.map(({ number }) => number)).toEqual([ALL.length]);

@@ -28,7 +28,7 @@ async function race({ readPage, writers, durationMs, seed }: Race): Promise<Verd
   const consumerId = `reader_${++consumers}`;
   const client = await database.connect();
   await registerConsumer(client, 'pgwatch', { id: consumerId, channels: [CHANNEL], from: 'now' });
-  const claim = { consumerId, channels: [CHANNEL], owner: 'test' };
+  const claim = { consumerId, channels: [CHANNEL], owner: '00000000-0000-0000-0000-000000000001' };
   let { position, ...owned } = await takeOver(client, 'pgwatch', claim);
   const pool = new Pool({ url: database.url, size: 2 });
   const deliveries: string[] = [];
