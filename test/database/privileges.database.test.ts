@@ -26,7 +26,12 @@ const KINDS = ['publish', 'consume', 'read', 'nobody'] as const;
 type Kind = (typeof KINDS)[number];
 type Action = { by: readonly Kind[]; run(client: Client): Promise<unknown> };
 
-const claim = { consumerId: 'probe', channels: ['ch'], owner: '00000000-0000-0000-0000-000000000001', epoch: 1 };
+const claim = {
+  consumerId: 'probe',
+  channels: ['ch'],
+  owner: '00000000-0000-0000-0000-000000000001',
+  epoch: 1,
+};
 const sql = (text: string) => (client: Client) => client.query(text);
 const consume = (run: Action['run']): Action => ({ by: ['consume'], run });
 const readable = (run: Action['run']): Action => ({ by: ['consume', 'read'], run });
