@@ -29,6 +29,7 @@ create table pgwatch.daemon (
   started_at timestamp with time zone default now() not null,
   has_lock boolean not null,
   consumer_ids text[] not null,
+  shared_ids text[] not null,
   alive_until timestamp with time zone not null,
   constraint daemon_pkey PRIMARY KEY (daemon_id)
 );
@@ -124,6 +125,7 @@ create view pgwatch.live_daemon as
     started_at,
     has_lock,
     consumer_ids,
+    shared_ids,
     alive_until
    FROM pgwatch.daemon
   WHERE alive_until > clock_timestamp() AND (NOT has_lock OR (EXISTS ( SELECT

@@ -3,8 +3,12 @@ export { defineConfig, type UserConfig } from './config/define.ts';
 export {
   type ConsumerContext,
   type ConsumerDefinition,
+  type Database,
   defineConsumer,
+  type RetryOptions,
 } from './consumers/define.ts';
+export { DeadLetter, RetryAfter } from './consumers/outcome.ts';
+export type { StandardSchema } from './consumers/schema.ts';
 export { type ErrorCode, PgwatchError } from './errors.ts';
 export type { Change, Notification } from './log/notification.ts';
 export { type NewNotification, notify, notifyMany, type PublishOptions } from './log/publish.ts';

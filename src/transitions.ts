@@ -20,7 +20,13 @@ export type Transition =
   | { type: 'tail_joined'; consumerId: string }
   | { type: 'tail_left'; consumerId: string }
   | { type: 'position_saved'; consumerIds: string[] }
-  | { type: 'handler_failed'; consumerId: string; notificationId: number; attempt: number };
+  | {
+      type: 'handler_failed';
+      consumerId: string;
+      notificationId: number;
+      attempt: number;
+      isDead: boolean;
+    };
 
 const transitions = channel('pgwatch');
 

@@ -7,7 +7,8 @@ One notification that a consumer has not handled at its first call. What succeed
 state            retry: it is due at next_attempt_at
                  blocked: an earlier notification of its key fails, and it waits for that
                  dead: it was given up, and stays until somebody retries or discards it
-attempts         how often the handler was called, those calls included that ended the process
+attempts         how often the handler was called, those calls included that ended the process, but
+                 for those that asked for RetryAfter
 first_, last_    when it failed, and the error: name, message, code, stack
 notification     of a dead letter a copy of its row in the log, so that retention never destroys it
 lease_id         of a shared consumer: the lease that calls the handler again now
@@ -37,7 +38,8 @@ One process that runs consumers.
 
 has_lock      it holds a session advisory lock, so that the server tells at once when it dies;
               behind a transaction pooler it cannot, and alive_until alone counts
-consumer_ids  what it wants to run
+consumer_ids  what it wants to run, each alone
+shared_ids    what it works on together with others
 alive_until   moved on by every heartbeat; past it the process counts as dead, whatever it holds
 */
 create table :"schema".daemon (
@@ -47,6 +49,7 @@ create table :"schema".daemon (
   started_at timestamptz not null default now(),
   has_lock boolean not null,
   consumer_ids text[] not null,
+  shared_ids text[] not null,
   alive_until timestamptz not null
 );
 

@@ -2,6 +2,7 @@ import { basename, dirname, relative, sep } from 'node:path';
 import type { Notification } from '../log/notification.ts';
 import type { From } from '../log/progress.ts';
 import { suggest } from '../suggest.ts';
+import { checkDelivery } from './check-delivery.ts';
 import type { Consumer, ConsumerContext, ConsumerDefinition } from './define.ts';
 
 /**
@@ -33,6 +34,7 @@ export function checkConsumer(exported: unknown, file: string, folder: string): 
     from: checkFrom(definition.from ?? 'start'),
     app,
     file,
+    ...checkDelivery(definition, definition.handleBatch !== undefined),
     ...checkHandler(definition),
   });
 }
@@ -88,4 +90,19 @@ function checkHandler(definition: {
   };
 }
 
-const OPTIONS: readonly string[] = ['id', 'channels', 'from', 'handle', 'handleBatch', 'batchSize'];
+const OPTIONS: readonly string[] = [
+  'id',
+  'channels',
+  'from',
+  'order',
+  'concurrency',
+  'retry',
+  'timeout',
+  'onDead',
+  'transaction',
+  'instances',
+  'schema',
+  'handle',
+  'handleBatch',
+  'batchSize',
+];

@@ -1,27 +1,49 @@
 import type { QueryResult, QueryResultRow } from 'pg';
+import type { Duration } from '../config/define.ts';
 import type { Notification } from '../log/notification.ts';
 import type { From } from '../log/progress.ts';
 import type { Fields } from '../reporter.ts';
+import type { StandardSchema } from './schema.ts';
+
+/** Runs SQL. */
+export type Database = {
+  query<Row extends QueryResultRow = QueryResultRow>(
+    text: string,
+    values?: unknown[],
+  ): Promise<QueryResult<Row>>;
+};
 
 /** What a handler is given besides the notification. */
 export type ConsumerContext = {
-  consumerId: string;
-  /** Runs SQL over the daemon's pool. */
-  db: {
-    query<Row extends QueryResultRow = QueryResultRow>(
-      text: string,
-      values?: unknown[],
-    ): Promise<QueryResult<Row>>;
-  };
+  readonly consumerId: string;
+  /** Which call for the notification this is, from 1; those that asked for RetryAfter not counted. */
+  readonly attempt: number;
   /**
-   * Aborts when the daemon will not wait for the handler any longer: hand it to fetch and the like.
+   * Runs SQL over the daemon's pool; with `transaction: true` inside the transaction that moves the
+   * position, which commits once the handler has returned.
    */
-  signal: AbortSignal;
+  readonly db: Database;
+  /**
+   * Aborts when the handler's time is over, or the daemon stops and waits no longer: hand it to
+   * fetch and the like.
+   */
+  readonly signal: AbortSignal;
   /** Prints what the handler has to say, with the consumer's id. */
-  reporter: {
+  readonly reporter: {
     info(message: string, fields?: Fields): void;
     warn(message: string, fields?: Fields): void;
   };
+};
+
+/** How a notification is tried again when its handler throws. */
+export type RetryOptions = {
+  /** How often the handler is called before the notification goes to the dead letters. Default 20. */
+  attempts?: number;
+  /**
+   * The first wait, default '1s', doubled with each attempt up to 15 minutes, of which between half
+   * and all is waited; or a function from the number of the failed attempt to the wait.
+   */
+  backoff?: Duration | ((attempt: number) => Duration);
 };
 
 /** What a consumer file exports by default. */
@@ -36,13 +58,41 @@ export type ConsumerDefinition<Payload = unknown> = {
    * counts as 'now'), a Date, or a time as ISO 8601.
    */
   from?: 'start' | 'now' | number | Date | string;
+  /**
+   * 'key' (default): of one key one after the other, in order; while one fails, those behind it
+   * wait. 'none': each for itself.
+   */
+  order?: 'key' | 'none';
+  /** How many calls run side by side, at most, in each process. Default 1. Not with handleBatch. */
+  concurrency?: number;
+  retry?: RetryOptions;
+  /** How long a call may take before it counts as failed. Default '5m'. */
+  timeout?: Duration;
+  /**
+   * What a dead letter means for the others: 'continue' (default), or 'stop': nothing new is handed
+   * out until somebody retries or discards it.
+   */
+  onDead?: 'continue' | 'stop';
+  /**
+   * True: what the handler writes through context.db commits together with the position, or not at
+   * all, so that it happens exactly once. Default false.
+   */
+  transaction?: boolean;
+  /** 'one' (default): one process at a time runs it. 'shared': all that are alive split its work. */
+  instances?: 'one' | 'shared';
+  /** A Standard Schema (Zod, Valibot, ArkType, …): payloads that do not fit are dead letters. */
+  schema?: StandardSchema<Payload>;
 } & (
   | {
       /** Returning is success; throwing hands the notification to it again, later. */
       handle(notification: Notification<Payload>, context: ConsumerContext): unknown;
     }
   | {
-      /** The same for many at once, in order: returning is success for all of them. */
+      /**
+       * The same for many at once, in order. Returning is success for all, unless it returns a list
+       * with an Error (or what Promise.allSettled gives) in the place of each that failed. Where it
+       * throws, all are called again, one by one.
+       */
       handleBatch(notifications: Notification<Payload>[], context: ConsumerContext): unknown;
       /** How many it gets at once, at most. Default: what one read brings (maxBatchSize). */
       batchSize?: number;
@@ -57,6 +107,16 @@ export type Consumer = Readonly<{
   /** The sub-folder of the consumers folder that its file lies in; null directly in it. */
   app: string | null;
   file: string;
+  order: 'key' | 'none';
+  concurrency: number;
+  attemptsMax: number;
+  /** The wait after a failed attempt, in milliseconds. */
+  backoffMs(attempt: number): number;
+  timeoutMs: number;
+  onDead: 'continue' | 'stop';
+  isTransactional: boolean;
+  isShared: boolean;
+  schema: StandardSchema | null;
   /** 1 for a consumer with handle. Null: as many as one read brings. */
   batchSize: number | null;
   handleBatch(notifications: Notification[], context: ConsumerContext): unknown;

@@ -4,6 +4,7 @@ import type { Config } from '../config/define.ts';
 import { connect, destroySocket, isStatementError } from '../database/connect.ts';
 import { PgwatchError, toError } from '../errors.ts';
 import { sleep, withDeadline } from '../time.ts';
+import { Bell } from './bell.ts';
 
 /** The server's end of a connection. Its start too, because process ids are used again. */
 export type Backend = { pid: number; startedAt: string };
@@ -13,12 +14,17 @@ export type Backend = { pid: number; startedAt: string };
  * on the locks ends with it, so everything that runs in a session runs until `lost` aborts.
  */
 export class Control {
+  /** Rings for notifications, or when they may be there. */
+  readonly doorbell = new Bell();
+  /** Rings when consumers may have no owner, or daemons have come or gone. */
+  readonly owners = new Bell();
+  /** Rings when a notification may be due again. */
+  readonly retries = new Bell();
   readonly #client: Client;
   readonly #lost = new AbortController();
   readonly #config: Config;
-  readonly #rings = new Set<() => void>();
   #backend: Backend | null = null;
-  #hasRung = false;
+  #hasSession = false;
   #isClosing = false;
   #idle: Promise<unknown> = Promise.resolve();
 
@@ -27,7 +33,7 @@ export class Control {
     this.#config = config;
     client.on('error', (error) => this.#lose(error));
     client.on('end', () => this.#lose(new Error('the server closed the connection')));
-    client.on('notification', () => this.#ring());
+    client.on('notification', ({ payload }) => this.#ring(payload));
   }
 
   /**
@@ -72,6 +78,11 @@ export class Control {
     return this.#isClosing || this.#lost.signal.aborted;
   }
 
+  /** True where the connection is one session to the server: LISTEN and its locks work. */
+  get hasSession(): boolean {
+    return this.#hasSession;
+  }
+
   /** Runs the work alone on the connection, after what was asked for before. */
   async run<T>(work: (client: Client) => Promise<T>): Promise<T> {
     const running = this.#idle.then(() => work(this.#client));
@@ -97,28 +108,14 @@ export class Control {
         await client.query('select pg_notify($1, $2)', [schema, token]);
       });
       // The time runs from here, because a slow server is late with the statements too.
-      return await withDeadline(heard, PROBE_MS_MAX, () => new SilenceError('a pooler?'));
+      await withDeadline(heard, PROBE_MS_MAX, () => new SilenceError('a pooler?'));
+      this.#hasSession = true;
+      return null;
     } catch (thrown) {
       if (isStatementError(thrown) || thrown instanceof SilenceError)
         return toError(thrown).message;
       throw thrown;
     }
-  }
-
-  /** Forgets rings so far: called before a read, so that a ring during it is kept. */
-  clearRing(): void {
-    this.#hasRung = false;
-  }
-
-  /** Waits for a ring, at most so long; returns early when the signal aborts. True for a ring. */
-  async waitForRing(durationMs: number, signal: AbortSignal): Promise<boolean> {
-    if (this.#hasRung || signal.aborted) return this.#hasRung;
-    const woken = new AbortController();
-    const wake = () => woken.abort();
-    this.#rings.add(wake);
-    await sleep(durationMs, AbortSignal.any([signal, woken.signal]));
-    this.#rings.delete(wake);
-    return this.#hasRung;
   }
 
   /** Checks the connection again and again until the signal aborts or the connection is lost. */
@@ -188,9 +185,11 @@ export class Control {
     }
   }
 
-  #ring(): void {
-    this.#hasRung = true;
-    for (const wake of this.#rings) wake();
+  /** What is said is a hint where to look, and never believed: anybody can say it. */
+  #ring(payload: string | undefined): void {
+    if (payload === 'pgwatch:owners') this.owners.ring();
+    else if (payload === 'pgwatch:retry') this.retries.ring();
+    else this.doorbell.ring();
   }
 
   #lose(error: Error): void {

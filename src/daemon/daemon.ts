@@ -1,16 +1,19 @@
+import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/define.ts';
-import type { Consumer, ConsumerContext } from '../consumers/define.ts';
+import { consumerReporter } from '../consumers/context.ts';
+import type { Consumer } from '../consumers/define.ts';
 import { isStatementError, isTransient, Pool } from '../database/connect.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { pageReader, type ReadPage } from '../log/page.ts';
 import type { Reporter } from '../reporter.ts';
 import { backoffMs, formatDuration, sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
+import type { Calling } from './calling.ts';
 import type { Backend } from './control.ts';
 import type { OwnershipOptions } from './ownership.ts';
-import { PositionSaver } from './position-saver.ts';
 import { ReplayDisplay } from './replay-display.ts';
 import { runSession } from './session.ts';
+import { Settler } from './settler.ts';
 
 export type DaemonOptions = {
   config: Config;
@@ -29,7 +32,9 @@ export class Daemon {
   readonly #logPool: Pool;
   /** What handlers write with. */
   readonly #handlerPool: Pool;
-  readonly #saver: PositionSaver;
+  readonly #settler: Settler;
+  /** Names this process in the database. */
+  readonly #daemonId = randomUUID();
   readonly #running: OwnershipOptions['running'] = new Map();
   readonly #skipping: Set<string>;
   /** Aborts what handlers are given as their signal. */
@@ -56,7 +61,7 @@ export class Daemon {
       onError,
     });
     this.#handlerPool = new Pool({ url: config.url, size: config.poolSize - logSize, onError });
-    this.#saver = new PositionSaver(this.#logPool, config.schema, reporter);
+    this.#settler = new Settler(this.#logPool, config.schema, reporter);
   }
 
   /**
@@ -92,7 +97,8 @@ export class Daemon {
             mode,
             pool: this.#logPool,
             handlerPool: this.#handlerPool,
-            saver: this.#saver,
+            settler: this.#settler,
+            daemonId: this.#daemonId,
             running: this.#running,
             skipping: this.#skipping,
             cutOff: this.#cutOff.signal,
@@ -102,7 +108,7 @@ export class Daemon {
               this.#backend = backend;
               publishTransition({ type: 'connected' });
             },
-            contextFor: (consumer: Consumer) => this.#contextFor(consumer),
+            callingFor: (consumer: Consumer) => this.#callingFor(consumer),
           };
           await runSession(session, signal);
           break;
@@ -117,7 +123,7 @@ export class Daemon {
       if (timers.length === 0) onStop();
       signal.removeEventListener('abort', onStop);
       await this.#untilIdle();
-      await this.#saver.flush();
+      await this.#settler.flush();
       await Promise.all([this.#logPool.close(), this.#handlerPool.close()]);
       for (const timer of timers) clearTimeout(timer);
     }
@@ -155,20 +161,17 @@ export class Daemon {
     );
   }
 
-  #contextFor(consumer: Consumer): ConsumerContext {
+  #callingFor(consumer: Consumer): Calling {
     const { reporter } = this.#options;
     const { pool } = this.#handlerPool;
-    const fields = { consumer: consumer.id };
     return {
-      consumerId: consumer.id,
-      db: { query: (text, values) => pool.query(text, values) },
-      signal: this.#abandon.signal,
-      reporter: {
-        info: (message, more = {}) =>
-          reporter.info(`${consumer.id}: ${message}`, { ...fields, ...more }),
-        warn: (message, more = {}) =>
-          reporter.warn(`${consumer.id}: ${message}`, { ...fields, ...more }),
+      consumer,
+      reporter,
+      shared: {
+        db: { query: (text, values) => pool.query(text, values) },
+        reporter: consumerReporter(consumer, reporter),
       },
+      abandon: this.#abandon.signal,
     };
   }
 

@@ -1,31 +1,48 @@
-import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/define.ts';
 import type { Consumer } from '../consumers/define.ts';
-import { toError } from '../errors.ts';
-import { lockConsumers, unlockConsumer } from '../log/owner-lock.ts';
+import { PgwatchError, toError } from '../errors.ts';
+import {
+  type LiveDaemon,
+  type OwnerState,
+  readLiveDaemons,
+  readOwners,
+  tellDaemons,
+} from '../log/daemons.ts';
+import { readStanding } from '../log/due.ts';
+import type { Position } from '../log/position.ts';
 import { readNewestPosition, releaseOwnership, savePositions, takeOver } from '../log/progress.ts';
 import type { Reporter } from '../reporter.ts';
-import { sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Control } from './control.ts';
-import type { PositionSaver } from './position-saver.ts';
-import type { ConsumerRunner, OwnedPosition } from './runner.ts';
+import type { OwnedConsumer } from './owned-delivery.ts';
+import type { ConsumerRunner } from './runner.ts';
+import type { Settler } from './settler.ts';
+import { spread } from './spread.ts';
 
 export type OwnershipOptions = {
   config: Config;
   control: Control;
+  daemonId: string;
+  /** Those that one process at a time runs. */
   consumers: readonly Consumer[];
-  saver: PositionSaver;
+  settler: Settler;
   reporter: Reporter;
+  /** once: takes whatever nobody runs now, and leaves the spreading to others. */
+  mode: 'tail' | 'once';
   /** Consumers that this process still runs, by id, those of a session that was lost included. */
-  running: Map<string, { runner: ConsumerRunner; ended: Promise<void> }>;
+  running: Map<string, Running>;
   /** Consumers whose missed notifications are to be skipped when they are first taken over. */
   skipping: Set<string>;
-  makeRunner(consumer: Consumer, ownership: OwnedPosition): ConsumerRunner;
+  makeRunner(consumer: Consumer, owned: OwnedConsumer, newest: Position): ConsumerRunner;
 };
 
+export type Running = { runner: ConsumerRunner; ended: Promise<void>; leave: AbortController };
+
+/** What is done with a consumer while it is owned; the signal aborts when it is to be handed over. */
+type Work = (runner: ConsumerRunner, leave: AbortSignal) => Promise<void>;
+
 /**
- * Owns the consumers that no other process owns, runs them, and stands by for the others. The lock
+ * Owns the consumers that fall to this process, runs them, and stands by for the others. Who is alive
  * only keeps two processes from working in vain: what decides is the epoch.
  */
 export class Ownership {
@@ -39,26 +56,23 @@ export class Ownership {
   }
 
   /**
-   * Runs every consumer that it can own, until the session ends. Where the daemon stops, it waits
-   * for the handlers; where the session failed it does not: one that hangs must not keep the others
-   * away.
+   * Runs its consumers until the session ends. Where the daemon stops, it waits for the handlers;
+   * where the session failed it does not: one that hangs must not keep the others away.
    */
-  async run(
-    session: AbortSignal,
-    stop: AbortSignal,
-    work: (runner: ConsumerRunner) => Promise<void>,
-  ): Promise<void> {
+  async run(session: AbortSignal, stop: AbortSignal, work: Work): Promise<void> {
+    const { control, config } = this.#options;
     const ended = AbortSignal.any([session, this.#failed.signal]);
     while (!ended.aborted) {
-      await this.#claim(work);
-      await sleep(STANDBY_MS, ended);
+      control.owners.clear();
+      const isStandingBy = await this.#claim(work);
+      await control.owners.wait(isStandingBy ? STANDBY_MS : config.heartbeatIntervalMs, ended);
     }
     if (stop.aborted) await this.#finish();
     if (this.#failed.signal.aborted) throw this.#failed.signal.reason;
   }
 
-  /** Runs every consumer that it can own now, each until its work returns. */
-  async runOnce(work: (runner: ConsumerRunner) => Promise<void>): Promise<void> {
+  /** Runs every consumer that nobody runs now, each until its work returns. */
+  async runOnce(work: Work): Promise<void> {
     await this.#claim(work);
     await this.#finish();
   }
@@ -68,62 +82,122 @@ export class Ownership {
     if (this.#failed.signal.aborted) throw this.#failed.signal.reason;
   }
 
-  async #claim(work: (runner: ConsumerRunner) => Promise<void>): Promise<void> {
+  /** Takes what falls to this process, and hands over what does not. True where it stands by. */
+  async #claim(work: Work): Promise<boolean> {
     const { config, control, consumers, running } = this.#options;
-    const idle = consumers.filter(({ id }) => !running.has(id));
-    if (idle.length === 0) return;
-    const ids = idle.map(({ id }) => id);
-    const locked = await control.run((client) => lockConsumers(client, config.schema, ids));
-    for (const consumer of idle) {
-      if (locked.includes(consumer.id)) await this.#start(consumer, work);
-      else this.#standBy(consumer.id);
+    const { owners, daemons } = await control.run(async (client) => ({
+      owners: await readOwners(client, config.schema),
+      daemons: await readLiveDaemons(client, config.schema),
+    }));
+    const targets = spread(owners, daemons);
+    let isStandingBy = false;
+    for (const consumer of consumers) {
+      const state = owners.find(({ consumerId }) => consumerId === consumer.id);
+      if (!state) throw positionMissing(consumer.id);
+      const entry = running.get(consumer.id);
+      if (entry) {
+        this.#handOver(state, targets.get(consumer.id), entry);
+      } else if (
+        !this.#mayTake(state, daemons, targets) ||
+        !(await this.#start(consumer, state, work))
+      ) {
+        isStandingBy = true;
+        this.#standBy(consumer.id);
+      }
     }
+    return isStandingBy;
   }
 
-  async #start(consumer: Consumer, work: (runner: ConsumerRunner) => Promise<void>): Promise<void> {
-    const { config, control, running, skipping, reporter } = this.#options;
-    const claim = { consumerId: consumer.id, channels: consumer.channels, owner: OWNER };
-    const ownership = await control.run(async (client) => {
-      const owned = await takeOver(client, config.schema, claim);
-      // After it, not with it: an earlier owner's last save must not be newer.
-      const newest = await readNewestPosition(client, config.schema);
-      if (!skipping.has(consumer.id)) return { ...owned, newest };
-      const skipped = { ...owned, newest, position: newest };
-      await savePositions(client, config.schema, [skipped]);
-      skipping.delete(consumer.id);
-      reporter.info(`${consumer.id} skips everything up to id ${newest.doneId}.`);
-      return skipped;
-    });
-    const runner = this.#options.makeRunner(consumer, ownership);
+  #mayTake(
+    { consumerId, liveOwner }: OwnerState,
+    daemons: readonly LiveDaemon[],
+    targets: ReadonlyMap<string, string>,
+  ): boolean {
+    const { daemonId, mode } = this.#options;
+    if (liveOwner !== null && liveOwner !== daemonId) return false;
+    // During a deployment that changes this, those that share it come first.
+    if (daemons.some(({ sharedIds }) => sharedIds.includes(consumerId))) return false;
+    return mode === 'once' || targets.get(consumerId) === daemonId;
+  }
+
+  #handOver({ consumerId }: OwnerState, target: string | undefined, { leave }: Running): void {
+    const { daemonId, mode, reporter } = this.#options;
+    if (mode === 'once' || target === undefined || target === daemonId) return;
+    if (leave.signal.aborted) return;
+    reporter.info(`${consumerId} is handed over to a process that runs fewer consumers.`);
+    leave.abort();
+  }
+
+  /** False where another process was faster. */
+  async #start(consumer: Consumer, { epoch }: OwnerState, work: Work): Promise<boolean> {
+    const { control, running, reporter } = this.#options;
+    const taken = await this.#takeOver(consumer, epoch);
+    if (!taken) return false;
+    const runner = this.#options.makeRunner(consumer, taken.owned, taken.newest);
     if (this.#standby.delete(consumer.id)) reporter.info(`${consumer.id} is taken over.`);
-    publishTransition({ type: 'consumer_owned', consumerId: consumer.id, epoch: runner.epoch });
-    const task = this.#runOwned(runner, work)
+    if (taken.owned.carefulCount > 0) {
+      reporter.info(
+        `${consumer.id} was not stopped cleanly: its next ${taken.owned.carefulCount} notifications are handed out one by one, each attempt recorded before it is made.`,
+      );
+    }
+    const { id: consumerId } = consumer;
+    publishTransition({ type: 'consumer_owned', consumerId, epoch: taken.owned.epoch });
+    const leave = new AbortController();
+    const task = this.#runOwned(runner, leave.signal, work)
       .catch((thrown: unknown) => this.#failed.abort(toError(thrown)))
       .finally(() => {
-        running.delete(consumer.id);
+        running.delete(consumerId);
         this.#tasks.delete(task);
+        control.owners.ring();
       });
     this.#tasks.add(task);
-    running.set(consumer.id, { runner, ended: task });
+    running.set(consumerId, { runner, ended: task, leave });
+    return true;
   }
 
-  async #runOwned(runner: ConsumerRunner, work: (runner: ConsumerRunner) => Promise<void>) {
-    const { config, control, saver, reporter } = this.#options;
-    const { consumerId, epoch } = runner;
+  async #takeOver(
+    { id: consumerId, channels, order }: Consumer,
+    seenEpoch: number,
+  ): Promise<{ owned: OwnedConsumer; newest: Position } | null> {
+    const { config, control, daemonId, skipping, reporter } = this.#options;
+    const { schema } = config;
+    return control.run(async (client) => {
+      const claim = { consumerId, channels, owner: daemonId, seenEpoch };
+      const taken = await takeOver(client, schema, claim);
+      if (!taken) return null;
+      const scope = { consumerId, isOrdered: order === 'key' };
+      const standing = await readStanding(client, schema, scope);
+      const isClean = taken.previousOwner === null || taken.previousOwner === daemonId;
+      const owned = { ...taken, standing, carefulCount: isClean ? 0 : config.maxBatchSize };
+      // After it, not with it: an earlier owner's last save must not be newer.
+      const newest = await readNewestPosition(client, schema);
+      if (!skipping.has(consumerId)) return { owned, newest };
+      await savePositions(client, schema, [{ ...taken, position: newest }]);
+      skipping.delete(consumerId);
+      reporter.info(`${consumerId} skips everything up to id ${newest.doneId}.`);
+      return { owned: { ...owned, position: newest }, newest };
+    });
+  }
+
+  async #runOwned(runner: ConsumerRunner, leave: AbortSignal, work: Work): Promise<void> {
+    const { config, control, settler, reporter } = this.#options;
+    const { consumerId, epoch } = runner.delivery;
     try {
-      await work(runner);
+      await work(runner, leave);
     } finally {
-      await saver.flush();
+      await settler.flush();
     }
     if (control.isClosed) return;
-    if (runner.isFenced) {
+    if (runner.delivery.isFenced) {
       reporter.warn(`${consumerId} was taken over by another process; standing by for it.`);
       publishTransition({ type: 'consumer_lost', consumerId, epoch });
-    } else {
-      await control.run((client) => releaseOwnership(client, config.schema, { consumerId, epoch }));
-      publishTransition({ type: 'consumer_released', consumerId });
+      return;
     }
-    await control.run((client) => unlockConsumer(client, config.schema, consumerId));
+    await control.run(async (client) => {
+      await releaseOwnership(client, config.schema, { consumerId, epoch });
+      await tellDaemons(client, config.schema, 'owners');
+    });
+    publishTransition({ type: 'consumer_released', consumerId });
   }
 
   #standBy(consumerId: string): void {
@@ -134,5 +208,11 @@ export class Ownership {
   }
 }
 
-const OWNER = randomUUID();
+function positionMissing(consumerId: string): PgwatchError {
+  return new PgwatchError(
+    'position_missing',
+    `Somebody has deleted the position of ${consumerId}: it is registered anew.`,
+  );
+}
+
 const STANDBY_MS = 1000;

@@ -2,7 +2,7 @@ import type { Reporter } from '../reporter.ts';
 import { formatDuration } from '../time.ts';
 import { subscribeTransitions } from '../transitions.ts';
 import type { OwnershipOptions } from './ownership.ts';
-import type { ReplayProgress } from './runner.ts';
+import type { ReplayProgress } from './replay-count.ts';
 
 /**
  * Shows how replays get on: a bar that is redrawn on a terminal, a line every few seconds
@@ -57,7 +57,7 @@ export class ReplayDisplay {
 
   #show(): void {
     const lines = [...this.#startedAt].flatMap(([consumerId, startedAt]) => {
-      const progress = this.#running.get(consumerId)?.runner.progress;
+      const progress = this.#running.get(consumerId)?.runner.replay.progress;
       return progress ? [{ consumerId, progress, elapsedMs: performance.now() - startedAt }] : [];
     });
     const [first] = lines;

@@ -1,111 +1,97 @@
 import type { Config } from '../config/define.ts';
-import type { Consumer, ConsumerContext } from '../consumers/define.ts';
-import { deliverBatch } from '../consumers/deliver.ts';
-import type { Pool } from '../database/connect.ts';
-import { PgwatchError } from '../errors.ts';
-import { Notification, safeId } from '../log/notification.ts';
-import { type Page, positionAt, type ReadPage } from '../log/page.ts';
-import { learnXid, type Position, reachedId, type Xid } from '../log/position.ts';
-import type { Claim } from '../log/progress.ts';
+import type { Page, ReadPage } from '../log/page.ts';
+import { learnXid, type Position } from '../log/position.ts';
 import { isReplayable, replayPages } from '../log/replay.ts';
-import type { Reporter } from '../reporter.ts';
 import { publishTransition } from '../transitions.ts';
-import type { PositionOwner, PositionSaver } from './position-saver.ts';
+import { type DeliveryOptions, type OwnedConsumer, OwnedDelivery } from './owned-delivery.ts';
+import { ReplayCount } from './replay-count.ts';
 import type { Tail } from './tail.ts';
 
-export type RunnerOptions = {
+export type RunnerOptions = Omit<DeliveryOptions, 'onHandled' | 'onSaved'> & {
   config: Config;
-  consumer: Consumer;
-  context: ConsumerContext;
-  /** Reads the log and saves positions. */
-  pool: Pool;
   readPage: ReadPage;
   rebasedId: number;
-  saver: PositionSaver;
-  reporter: Reporter;
-  /** once: gives up after a few attempts, because somebody waits for the end. */
-  mode: 'tail' | 'once';
 };
-
-/** What a runner is given to work from. */
-export type OwnedPosition = Claim & {
-  position: Position;
-  /** The newest position when the consumer was taken over: what lies before it is a replay. */
-  newest: Position;
-};
-
-/** How far a runner's replay got, for those who watch. */
-export type ReplayProgress = { count: number; fromId: number; reachedId: number; endId: number };
 
 /**
- * Runs one consumer while this process owns it: works through what it missed, then follows the
- * tail; where it falls behind, it reads by itself again. Its position moves only past what is
- * handled.
+ * Runs one consumer while this process owns it: reads what it missed, then follows the tail; where
+ * it falls behind, it reads by itself again.
  */
-export class ConsumerRunner implements PositionOwner {
-  readonly consumerId: string;
-  readonly epoch: number;
-  readonly server: string;
+export class ConsumerRunner {
+  readonly delivery: OwnedDelivery;
+  readonly replay: ReplayCount;
   readonly #options: RunnerOptions;
-  readonly #stop = new AbortController();
+  /** When the consumer was taken over: what lies before it is a replay. */
   readonly #newest: Position;
+  /** Everything before it has been read. */
   #position: Position;
-  /** True until all that was committed before this runner started has been handled. */
-  #isReplay = true;
-  #savedAt = performance.now();
-  #progress: ReplayProgress | undefined;
 
-  constructor(options: RunnerOptions, ownership: OwnedPosition) {
+  /** @param newest the newest position when the consumer was taken over */
+  constructor(options: RunnerOptions, owned: OwnedConsumer, newest: Position) {
     this.#options = options;
-    this.consumerId = options.consumer.id;
-    this.epoch = ownership.epoch;
-    this.server = ownership.server;
-    this.#position = ownership.position;
-    this.#newest = ownership.newest;
+    this.#newest = newest;
+    this.#position = owned.position;
+    this.replay = new ReplayCount(options.calling.consumer.id);
+    this.delivery = new OwnedDelivery(
+      {
+        ...options,
+        onHandled: (isReplay) => this.replay.count(isReplay),
+        onSaved: (position, xid) => {
+          this.#position = learnXid(this.#position, position, xid);
+        },
+      },
+      owned,
+    );
   }
 
-  /** What it is replaying; undefined while it follows the tail. */
-  get progress(): ReplayProgress | undefined {
-    return this.#progress;
-  }
-
-  /** True once another process was found to own the consumer. */
-  get isFenced(): boolean {
-    return this.#stop.signal.aborted;
-  }
-
-  onSaved(position: Position, xid: Xid): void {
-    this.#position = learnXid(this.#position, position, xid);
-  }
-
-  onFenced(): void {
-    this.#stop.abort();
-  }
-
-  /** Works until the signal aborts or the consumer is fenced; lets the running handler finish. */
+  /**
+   * Works until the signal aborts or the consumer is no longer ours; lets running handlers finish.
+   * @throws where the workers have failed
+   */
   async run(signal: AbortSignal, tail: Tail): Promise<void> {
-    const stop = AbortSignal.any([signal, this.#stop.signal]);
-    while (!stop.aborted) {
-      await this.runToEnd(stop);
-      if (!stop.aborted) await this.#follow(tail, stop);
-      // The tail has ended, and the session with it.
-      if (tail.hasEnded) break;
+    await this.#whileOurs(signal, async (stop) => {
+      while (!stop.aborted) {
+        await this.#readToEnd(stop);
+        if (!stop.aborted) await this.#follow(tail, stop);
+        // The tail has ended, and the session with it.
+        if (tail.hasEnded) break;
+      }
+    });
+  }
+
+  /** Works through everything that is visible now, by reads of its own, then more. Throws as run. */
+  async runToEnd(signal: AbortSignal, andThen: () => Promise<void>): Promise<void> {
+    await this.#whileOurs(signal, async (stop) => {
+      await this.#readToEnd(stop);
+      await andThen();
+    });
+  }
+
+  async #whileOurs(signal: AbortSignal, work: (stop: AbortSignal) => Promise<void>): Promise<void> {
+    const stop = AbortSignal.any([signal, this.delivery.ended]);
+    const close = () => this.delivery.close();
+    if (stop.aborted) close();
+    else stop.addEventListener('abort', close, { once: true });
+    try {
+      await work(stop);
+    } finally {
+      close();
+      await this.delivery.untilIdle();
     }
   }
 
-  /** Works through everything that is visible now, by reads of its own. */
-  async runToEnd(signal: AbortSignal): Promise<void> {
-    const stop = AbortSignal.any([signal, this.#stop.signal]);
+  async #readToEnd(stop: AbortSignal): Promise<void> {
     // What was open comes first: a window of the last owner's, or of the tail's.
     if (this.#position.window !== null) await this.#readWindow(stop);
-    if (this.#isReplay && !stop.aborted) {
+    if (this.replay.isReading && !stop.aborted) {
       await this.#readTo(this.#newest, stop);
-      if (!stop.aborted) this.#endReplay();
+      if (!stop.aborted) this.replay.endReading();
     }
     if (!stop.aborted) await this.#readWindow(stop);
   }
 
   async #follow(tail: Tail, stop: AbortSignal): Promise<void> {
+    const { consumer } = this.#options.calling;
     const subscription = await tail.join();
     if (!subscription) return;
     if (stop.aborted) {
@@ -116,16 +102,17 @@ export class ConsumerRunner implements PositionOwner {
     stop.addEventListener('abort', onStop, { once: true });
     try {
       await this.#readTo(subscription.joint, stop);
-      publishTransition({ type: 'tail_joined', consumerId: this.consumerId });
+      publishTransition({ type: 'tail_joined', consumerId: consumer.id });
       for (;;) {
         const page = await subscription.take();
         if (!page || stop.aborted) break;
-        await this.#work(this.#ownPart(page), stop);
+        const rows = page.rows.filter((row) => consumer.channels.includes(row[3]));
+        await this.#deliver({ ...page, rows });
       }
     } finally {
       stop.removeEventListener('abort', onStop);
       tail.leave(subscription);
-      publishTransition({ type: 'tail_left', consumerId: this.consumerId });
+      publishTransition({ type: 'tail_left', consumerId: consumer.id });
     }
   }
 
@@ -136,114 +123,31 @@ export class ConsumerRunner implements PositionOwner {
     await this.#readWindow(stop);
   }
 
-  /** Reads and works page after page until the window closes. */
+  /** Reads page after page until the window closes. */
   async #readWindow(stop: AbortSignal): Promise<void> {
+    const { pool, schema, config, calling, rebasedId, readPage } = this.#options;
+    const { channels } = calling.consumer;
+    const limit = { rows: config.maxBatchSize, bytes: config.maxBatchBytes };
     for (let hasMore = true; hasMore && !stop.aborted; ) {
-      const { pool, config, consumer, rebasedId } = this.#options;
-      const limit = { rows: config.maxBatchSize, bytes: config.maxBatchBytes };
       if (isReplayable(this.#position, limit.rows)) {
-        const options = {
-          pool,
-          schema: config.schema,
-          channels: consumer.channels,
-          limit,
-          rebasedId,
-        };
+        const options = { pool, schema, channels, limit, rebasedId };
         for await (const page of replayPages(options, this.#position)) {
-          await this.#work(page, stop);
+          await this.#deliver(page);
           if (stop.aborted) return;
         }
         return;
       }
-      const page = await this.#read(this.#position);
+      const request = { position: this.#position, channels, limit, rebasedId };
+      const page = await pool.withClient((client) => readPage(client, request));
       hasMore = page.hasMore;
-      await this.#work(page, stop);
+      await this.#deliver(page);
     }
   }
 
-  async #read(position: Position): Promise<Page> {
-    const { pool, readPage, config, consumer, rebasedId } = this.#options;
-    return pool.withClient((client) =>
-      readPage(client, {
-        position,
-        channels: consumer.channels,
-        limit: { rows: config.maxBatchSize, bytes: config.maxBatchBytes },
-        rebasedId,
-      }),
-    );
-  }
-
-  async #work(page: Page, stop: AbortSignal): Promise<void> {
-    const { consumer, context, reporter, mode } = this.#options;
-    if (this.#isReplay) this.#countReplay(page);
-    const size = consumer.batchSize ?? page.rows.length;
-    for (let index = 0; index < page.rows.length; index += size) {
-      const rows = page.rows.slice(index, index + size);
-      const notifications = rows.map(
-        (row) => new Notification(row, { isReplay: this.#isReplay, attempt: 1 }),
-      );
-      const outcome = stop.aborted
-        ? 'stopped'
-        : await deliverBatch(
-            { consumer, context, reporter, stop, attemptsMax: ATTEMPTS_MAX[mode] },
-            notifications,
-          );
-      if (outcome !== 'done') this.#advance(page, index);
-      if (outcome === 'stopped') return;
-      if (outcome === 'given_up') throw givenUp(consumer.id, notifications);
-      if (this.#progress) this.#progress.count += rows.length;
-      if (performance.now() - this.#savedAt > SAVE_MS) this.#advance(page, index + rows.length);
-    }
+  async #deliver(page: Page): Promise<void> {
     this.#position = page.after;
-    if (page.rows.length > 0) this.#save();
-    else if (page.after !== page.before) this.#options.saver.saveLazily(this, page.after);
+    if (page.after === page.before && page.rows.length === 0) return;
+    const { isReading } = this.replay;
+    await this.delivery.deliver(page, isReading, isReading ? this.replay.open(page) : () => {});
   }
-
-  /** Moves the position behind the first so many rows of a page. */
-  #advance(page: Page, count: number): void {
-    const last = page.rows[count - 1];
-    if (!last) return;
-    this.#position = positionAt(page, safeId(last[0]));
-    this.#save();
-  }
-
-  #save(): void {
-    this.#savedAt = performance.now();
-    this.#options.saver.save(this, this.#position);
-  }
-
-  #ownPart(page: Page): Page {
-    const { channels } = this.#options.consumer;
-    return { ...page, rows: page.rows.filter((row) => channels.includes(row[3])) };
-  }
-
-  #countReplay(page: Page): void {
-    const reached = reachedId(this.#position);
-    if (!this.#progress && page.rows.length > 0) {
-      publishTransition({ type: 'replay_started', consumerId: this.consumerId });
-      this.#progress = { count: 0, fromId: reached, reachedId: reached, endId: page.window.endId };
-    }
-    if (this.#progress) {
-      this.#progress.reachedId = reached;
-      this.#progress.endId = Math.max(page.window.endId, this.#progress.endId);
-    }
-  }
-
-  #endReplay(): void {
-    this.#isReplay = false;
-    const count = this.#progress?.count ?? 0;
-    this.#progress = undefined;
-    publishTransition({ type: 'replay_finished', consumerId: this.consumerId, count });
-  }
-}
-
-/** While a long page is worked, its position is saved so often. */
-const SAVE_MS = 500;
-const ATTEMPTS_MAX = { tail: Number.POSITIVE_INFINITY, once: 4 };
-
-function givenUp(consumerId: string, [first]: Notification[]): PgwatchError {
-  return new PgwatchError(
-    'handler_failed',
-    `${consumerId} fails on notification ${first?.id}, ${ATTEMPTS_MAX.once} times now, and was given up. It comes first at the next run.`,
-  );
 }

@@ -1,9 +1,9 @@
 import type { Client } from 'pg';
 import type { Config } from '../config/define.ts';
-import type { Consumer, ConsumerContext } from '../consumers/define.ts';
+import type { Consumer } from '../consumers/define.ts';
 import type { Pool } from '../database/connect.ts';
 import { requireCurrentSchema } from '../database/migrate.ts';
-import { toError } from '../errors.ts';
+import { PgwatchError, toError } from '../errors.ts';
 import { requireOwnCluster } from '../log/origin.ts';
 import type { ReadPage } from '../log/page.ts';
 import { createPartitions } from '../log/partitions.ts';
@@ -11,10 +11,13 @@ import { registerConsumer } from '../log/progress.ts';
 import type { Reporter } from '../reporter.ts';
 import { sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
+import type { Calling } from './calling.ts';
 import { type Backend, Control } from './control.ts';
+import { Membership } from './membership.ts';
 import { Ownership, type OwnershipOptions } from './ownership.ts';
-import type { PositionSaver } from './position-saver.ts';
+import { retryDue, runRetries } from './retries.ts';
 import { ConsumerRunner } from './runner.ts';
+import type { Settler } from './settler.ts';
 import { Tail } from './tail.ts';
 
 export type SessionOptions = {
@@ -23,18 +26,19 @@ export type SessionOptions = {
   /** Reads the log. */
   pool: Pool;
   handlerPool: Pool;
-  saver: PositionSaver;
+  settler: Settler;
   reporter: Reporter;
   readPage: ReadPage;
   running: OwnershipOptions['running'];
   skipping: OwnershipOptions['skipping'];
   /** Aborts when a stop has taken so long that the database is not waited for any more. */
   cutOff: AbortSignal;
+  daemonId: string;
   /** The control connection before this one. */
   predecessor: Backend | null;
   /** Called once the connection stands. */
   onConnected(backend: Backend | null): void;
-  contextFor(consumer: Consumer): ConsumerContext;
+  callingFor(consumer: Consumer): Calling;
   /** tail: until the signal aborts. once: until everything visible is handled. */
   mode: 'tail' | 'once';
 };
@@ -70,28 +74,19 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
         `LISTEN does not work on this connection (${silence}), so that notifications wait for the next poll, ${config.pollIntervalMs} ms apart. Give directUrl a connection that bypasses the pooler.`,
       );
     }
-    const tail = new Tail({ ...options, control, rebasedId, channels, mode });
-    const ownership = new Ownership({
-      ...options,
-      control,
-      makeRunner: (consumer, owned) =>
-        new ConsumerRunner(
-          { ...options, consumer, rebasedId, context: options.contextFor(consumer) },
-          owned,
-        ),
-    });
+    const membership = membershipOf(options, control);
+    await membership.join();
+    const found = { control, rebasedId, channels, mode } as const;
     const parts =
       options.mode === 'once'
-        ? [ownership.runOnce((runner) => runner.runToEnd(alive))]
-        : [
-            tail.run(alive),
-            ownership.run(alive, signal, (runner) => runner.run(alive, tail)),
-            runPartitions(options, alive),
-          ];
-    // While the daemon stops, the network may die too.
+        ? [runAllOnce(options, found, alive)]
+        : tailing(options, found, alive, signal);
+    // While the daemon stops, the network may die too, and others must know that it is alive.
     const untilEnd = AbortSignal.any([control.lost, ended.signal]);
-    await untilAllEnd(parts, [control.runHeartbeat(untilEnd)], ended);
+    const companions = [control.runHeartbeat(untilEnd), membership.run(untilEnd)];
+    await untilAllEnd(parts, companions, ended);
     if (control.lost.aborted && !signal.aborted) throw control.lost.reason;
+    await membership.leave();
   } catch (thrown) {
     // The connection's own end is the reason behind whatever else failed by it.
     throw control.lost.aborted ? control.lost.reason : thrown;
@@ -99,6 +94,85 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
     ended.abort();
     await control.close();
   }
+}
+
+type Found = {
+  control: Control;
+  rebasedId: number;
+  /** What any of the daemon's consumers wants. */
+  channels: readonly string[];
+  mode: 'doorbell' | 'poll';
+};
+
+function membershipOf(options: SessionOptions, control: Control): Membership {
+  const { config, daemonId, consumers, mode } = options;
+  // One that runs to the end takes what is free, and no consumer is kept for it.
+  const consumerIds = mode === 'once' ? [] : consumers.map(({ id }) => id);
+  return new Membership({ config, control, daemonId, consumerIds, sharedIds: [] });
+}
+
+/** What runs until the session ends. */
+function tailing(
+  options: SessionOptions,
+  found: Found,
+  alive: AbortSignal,
+  stop: AbortSignal,
+): Promise<void>[] {
+  const { config, pool, running } = options;
+  const { control } = found;
+  const tail = new Tail({ ...options, ...found });
+  const owning = ownershipOf(options, found).run(alive, stop, (runner, leave) =>
+    runner.run(AbortSignal.any([alive, leave]), tail),
+  );
+  const retries = runRetries({ config, control, pool, running }, alive);
+  return [tail.run(alive), owning, retries, runPartitions(options, alive)];
+}
+
+/**
+ * Hands out what is there now, and what is due again.
+ * @throws PgwatchError handler_failed where something failed, once everything else is done
+ */
+async function runAllOnce(
+  options: SessionOptions,
+  found: Found,
+  alive: AbortSignal,
+): Promise<void> {
+  const { config, pool, settler } = options;
+  const failed: string[] = [];
+  await ownershipOf(options, found).runOnce(async (runner) => {
+    const { delivery } = runner;
+    await runner.runToEnd(alive, async () => {
+      do {
+        await delivery.untilIdle();
+        await settler.flush();
+      } while (!alive.aborted && (await retryDue([delivery], pool, config.schema)) > 0);
+    });
+    if (delivery.failedCount > 0) failed.push(`${delivery.failedCount} of ${delivery.consumerId}`);
+  });
+  if (failed.length === 0) return;
+  throw new PgwatchError(
+    'handler_failed',
+    `Notifications failed: ${failed.join(', ')}. They are tried again when their time comes; pgwatch dlq list --state all shows them.`,
+  );
+}
+
+function ownershipOf(options: SessionOptions, { control, rebasedId }: Found): Ownership {
+  const { config } = options;
+  return new Ownership({
+    ...options,
+    control,
+    makeRunner: (consumer, owned, newest) => {
+      const runnerOptions = {
+        ...options,
+        schema: config.schema,
+        calling: options.callingFor(consumer),
+        rebasedId,
+        openRowsMax: OPEN_PAGES_MAX * config.maxBatchSize,
+        onWaiting: () => control.retries.ring(),
+      };
+      return new ConsumerRunner(runnerOptions, owned, newest);
+    },
+  });
 }
 
 /** Waits for all parts; the first that fails ends the others, and is thrown once all have ended. */
@@ -162,6 +236,8 @@ async function runPartitions(
   }
 }
 
+/** How many pages may be read while an earlier notification takes its time. */
+const OPEN_PAGES_MAX = 20;
 const PARTITIONS_MS = 600_000;
 /** As in log_partition_create. */
 const DEFAULT_PARTITION_BYTES = 16 * 2 ** 20;

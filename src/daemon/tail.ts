@@ -104,7 +104,7 @@ export class Tail {
     let isSafe = false;
     let busyReads = 0;
     for (let waitMs = ARMING_MS; !signal.aborted && busyReads < BUSY_READS; ) {
-      control.clearRing();
+      control.doorbell.clear();
       const startedAt = performance.now();
       const page = await this.#read();
       if (this.#subscriptions.size === 0 && this.#joining.size === 0) break;
@@ -172,7 +172,8 @@ export class Tail {
     if (this.#joining.size > 0) return;
     const joined = new AbortController();
     this.#onJoin = () => joined.abort();
-    await this.#options.control.waitForRing(durationMs, AbortSignal.any([signal, joined.signal]));
+    const ended = AbortSignal.any([signal, joined.signal]);
+    await this.#options.control.doorbell.wait(durationMs, ended);
   }
 }
 

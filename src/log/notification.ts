@@ -42,18 +42,22 @@ export class Notification<Payload = unknown> {
    * failed.
    */
   readonly isReplay: boolean;
-  /** Which call of the handler this is, from 1. */
+  /** As in the context: which call of the handler this is, from 1. */
   readonly attempt: number;
   readonly #row: LogRow;
   #payload: { value: unknown } | undefined;
   #change: { value: Change | null } | undefined;
 
-  constructor(row: LogRow, delivery: { isReplay: boolean; attempt: number }) {
+  constructor(
+    row: LogRow,
+    delivery: { isReplay: boolean; attempt: number; payload?: { value: unknown } | undefined },
+  ) {
     this.id = safeId(row[0]);
     this.channel = row[3];
     this.key = row[4];
     this.isReplay = delivery.isReplay;
     this.attempt = delivery.attempt;
+    this.#payload = delivery.payload;
     this.#row = row;
   }
 
@@ -82,9 +86,10 @@ export class Notification<Payload = unknown> {
     return this.#change.value;
   }
 
-  /** The same notification for another call of the handler. */
-  forAttempt(attempt: number): Notification<Payload> {
-    return new Notification<Payload>(this.#row, { isReplay: this.isReplay, attempt });
+  /** The same notification with another payload, as a schema made it. */
+  withPayload(value: unknown): Notification<Payload> {
+    const { isReplay, attempt } = this;
+    return new Notification<Payload>(this.#row, { isReplay, attempt, payload: { value } });
   }
 
   toJSON(): Record<string, unknown> {

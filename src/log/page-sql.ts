@@ -101,7 +101,7 @@ export function contentSql(schema: string): string {
 export const CONTENT_BYTES_MAX = 65_536;
 
 /** The columns of a LogRow. */
-const COLUMNS = [
+export const COLUMNS = [
   'id',
   'xid',
   'created_at',
@@ -126,6 +126,9 @@ const BYTES = ['payload', 'old_row', 'new_row'].map(
           * case when pg_column_compression(${column}) is null then 1 else 16 end, 0)`,
 );
 
-const ROW = `id, xid, date_part('epoch', created_at) as created_at, channel,
+/** A time as a LogRow has it. */
+export const EPOCH = (column: string) => `date_part('epoch', ${column})`;
+
+const ROW = `id, xid, ${EPOCH('created_at')} as created_at, channel,
         key, payload, action, relation, old_row, new_row, metadata, event_id,
           (least(100 + ${BYTES.join(' + ')}, 1073741824))::integer as bytes`;

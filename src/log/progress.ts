@@ -1,7 +1,6 @@
 import type { ClientBase, QueryResultRow } from 'pg';
 import type { Queryable } from '../database/connect.ts';
 import { qualified, statementName } from '../database/names.ts';
-import { PgwatchError } from '../errors.ts';
 import { safeId } from './notification.ts';
 import type { Position, Snapshot, Xid } from './position.ts';
 
@@ -18,6 +17,13 @@ export type Claim = {
    * hide them.
    */
   server: string;
+};
+
+/** What the new owner finds. */
+export type Takeover = Claim & {
+  position: Position;
+  /** The daemon that ran it before; null where that one stopped cleanly. */
+  previousOwner: string | null;
 };
 
 /** A position to be saved, and on whose behalf. */
@@ -71,30 +77,35 @@ export async function registerConsumer(
 /**
  * Makes the caller the consumer's owner: raises the epoch, by which every write of an earlier owner
  * fails from now on, and reads the position.
- * @throws PgwatchError position_missing
+ * @param claim.seenEpoch the epoch at which the consumer was found to have no owner that is alive
+ * @returns null where another process was faster
  */
 export async function takeOver(
   client: Queryable,
   schema: string,
-  claim: { consumerId: string; channels: readonly string[]; owner: string },
-): Promise<Claim & { position: Position }> {
+  claim: { consumerId: string; channels: readonly string[]; owner: string; seenEpoch: number },
+): Promise<Takeover | null> {
+  const progress = qualified(schema, 'consumer_progress');
   const { rows } = await client.query(
-    `update ${qualified(schema, 'consumer_progress')}
-     set epoch = epoch + 1, owner = $2, owned_since = now(), channels = $3
-     where consumer_id = $1
-     returning epoch::text, ${SERVER} as server, done_id::text, done_snapshot::text, done_xid::text,
-       window_snapshot::text, window_end::text, window_id::text, window_xid::text`,
-    [claim.consumerId, claim.owner, claim.channels],
+    `update ${progress} as progress
+     set epoch = progress.epoch + 1, owner = $2, owned_since = now(), channels = $3, is_shared = false
+     from (select owner from ${progress} where consumer_id = $1 for update) as before
+     where consumer_id = $1 and epoch = $4
+     returning progress.epoch::text, ${SERVER} as server, before.owner as previous_owner,
+       ${POSITION_COLUMNS}`,
+    [claim.consumerId, claim.owner, claim.channels, claim.seenEpoch],
   );
-  const row = rows[0] as (PositionRow & { epoch: string; server: string }) | undefined;
-  if (!row) {
-    throw new PgwatchError(
-      'position_missing',
-      `Somebody has deleted the position of ${claim.consumerId}: it is registered anew.`,
-    );
-  }
-  const { consumerId } = claim;
-  return { consumerId, epoch: Number(row.epoch), server: row.server, position: toPosition(row) };
+  const row = rows[0] as
+    | (PositionRow & { epoch: string; server: string; previous_owner: string | null })
+    | undefined;
+  if (!row) return null;
+  return {
+    consumerId: claim.consumerId,
+    epoch: Number(row.epoch),
+    server: row.server,
+    position: toPosition(row),
+    previousOwner: row.previous_owner,
+  };
 }
 
 /** Records a clean stop. Does nothing for a past owner. */
@@ -111,8 +122,9 @@ export async function releaseOwnership(
 }
 
 /**
- * Saves positions, all in one statement. Asynchronous commit: should the server crash, the last
- * moments are handed out again, which at-least-once allows.
+ * Saves positions, all in one statement. By default with asynchronous commit: should the server
+ * crash, the last moments are handed out again, which at-least-once allows.
+ * @param options.isDurable waits for the disk as usual: where more is committed than positions
  * @returns whose position was saved (a past owner's is not, nor a past server's) and the xid of the
  *   saving transaction
  */
@@ -120,9 +132,10 @@ export async function savePositions(
   client: ClientBase,
   schema: string,
   saves: readonly PositionSave[],
+  { isDurable = false } = {},
 ): Promise<{ savedIds: Set<string>; xid: Xid | null }> {
   const column = (value: (save: PositionSave) => unknown) => saves.map(value);
-  const text = savePositionsSql(schema);
+  const text = savePositionsSql(schema, isDurable);
   const { rows } = await client.query({
     name: statementName('save', text),
     text,
@@ -143,9 +156,12 @@ export async function savePositions(
   return { savedIds: new Set(saved.map((row) => row.consumer_id)), xid: saved[0]?.xid ?? null };
 }
 
-function savePositionsSql(schema: string): string {
+function savePositionsSql(schema: string, isDurable: boolean): string {
+  const commit = isDurable
+    ? "current_setting('synchronous_commit')"
+    : "set_config('synchronous_commit', 'off', true)";
   return `
-  with asynchronous as (select set_config('synchronous_commit', 'off', true))
+  with commit as (select ${commit})
   update ${qualified(schema, 'consumer_progress')} as progress
   set
     done_id = save.done_id,
@@ -157,7 +173,7 @@ function savePositionsSql(schema: string): string {
     window_xid = case when save.window_snapshot is not null
       then coalesce(save.window_xid::xid8, pg_current_xact_id()) end,
     saved_at = now()
-  from asynchronous, unnest(
+  from commit, unnest(
     $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
     $8::bigint[], $9::text[], $10::text[]
   ) as save (consumer_id, epoch, done_id, done_snapshot, done_xid, window_snapshot, window_end,
@@ -168,6 +184,9 @@ function savePositionsSql(schema: string): string {
 }
 
 const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
+
+const POSITION_COLUMNS = `done_id::text, done_snapshot::text, done_xid::text,
+  window_snapshot::text, window_end::text, window_id::text, window_xid::text`;
 
 type PositionRow = QueryResultRow & {
   done_id: string;

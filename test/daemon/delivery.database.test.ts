@@ -9,7 +9,7 @@ import {
   startTailing,
   type TestDaemon,
 } from '../helpers/daemon.ts';
-import { useDatabase } from '../helpers/database.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase({ maxBatchSize: 100 });
@@ -17,7 +17,7 @@ const daemons: TestDaemon[] = [];
 
 afterEach(async () => {
   await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await database.query('truncate pgwatch.consumer_progress, pgwatch.notification_log');
+  await emptyLog(database);
 });
 
 const numbers = (from: number, to: number) =>
@@ -90,37 +90,6 @@ test('what is committed while an old window is worked off is no replay', async (
   expect(seen.filter(({ isReplay }) => !isReplay).map(({ payload }) => payload)).toEqual([41]);
 });
 
-test('a handler that throws is called again and holds its own consumer only', async () => {
-  const other = collector('other', 'c');
-  const seen: [unknown, number][] = [];
-  const daemon = await startTailing(database.config, [
-    {
-      id: 'failing',
-      channels: ['c'],
-      handle({ payload, attempt }) {
-        seen.push([payload, attempt]);
-        if (payload === 2 && attempt < 3) throw new Error('out of order');
-      },
-    },
-    other.definition,
-  ]);
-  daemons.push(daemon);
-  await publish('c', 1, 3);
-  await until('the other has all', () => other.seen.length === 3);
-  expect(seen.at(-1)?.[0]).toBe(2);
-  await until('the failing one has all', () => seen.length === 5);
-  expect(seen).toEqual([
-    [1, 1],
-    [2, 1],
-    [2, 2],
-    [2, 3],
-    [3, 1],
-  ]);
-  expect(daemon.reports.join('')).toMatch(
-    /failing failed on notification \d+, attempt 1: out of order.*Next attempt in/,
-  );
-});
-
 test.each([
   ['an object without a prototype', () => Object.create(null)],
   ['an error whose stack is no text', () => Object.assign(new Error('x'), { stack: [] })],
@@ -139,24 +108,6 @@ test.each([
   await daemon.transitions.for({ type: 'handler_failed', consumerId: 'failing' });
   await publish('c', 2, 2);
   await until('the other has both', () => seen.length === 2);
-});
-
-test('a stop while a handler keeps failing loses nothing', async () => {
-  await publish('c', 1, 3);
-  const failing = startDaemon(database.config, [
-    {
-      id: 'c',
-      channels: ['c'],
-      handle({ payload }) {
-        if (payload === 2) throw new Error('never');
-      },
-    },
-  ]);
-  await failing.transitions.for({ type: 'handler_failed' });
-  await failing.stop();
-  const { seen, definition } = collector('c', 'c');
-  daemons.push(await startTailing(database.config, [definition]));
-  expect(payloads(seen)).toEqual([2, 3]);
 });
 
 test('a handler that never returns keeps neither other consumers nor the end of the process', async () => {
@@ -230,23 +181,15 @@ test.each([10, 2])(
   },
 );
 
-test('handleBatch gets many at once, in order, and all of them again when it throws', async () => {
+test('handleBatch gets many at once, in order', async () => {
   const batches: number[][] = [];
   await publish('c', 1, 25);
-  daemons.push(
-    await startTailing(database.config, [
-      {
-        id: 'c',
-        channels: ['c'],
-        batchSize: 10,
-        handleBatch(notifications) {
-          batches.push(notifications.map(({ payload }) => payload as number));
-          if (batches.length === 2) throw new Error('once');
-        },
-      },
-    ]),
-  );
-  expect(batches).toEqual([numbers(1, 10), numbers(11, 20), numbers(11, 20), numbers(21, 25)]);
+  const handleBatch = (notifications: Notification[]) => {
+    batches.push(notifications.map(({ payload }) => payload as number));
+  };
+  const definition = { id: 'c', channels: ['c'], batchSize: 10, handleBatch };
+  daemons.push(await startTailing(database.config, [definition]));
+  expect(batches).toEqual([numbers(1, 10), numbers(11, 20), numbers(21, 25)]);
 });
 
 test('the number of queries does not grow with the number of consumers', async () => {
@@ -278,7 +221,7 @@ test('the number of queries does not grow with the number of consumers', async (
     return { reads: reads - before.reads, saves: saves() - before.saves };
   };
   const one = await measure(1);
-  await database.query('truncate pgwatch.consumer_progress, pgwatch.notification_log');
+  await emptyLog(database);
   const twenty = await measure(20);
   console.log(
     `queries for 100 notifications: 1 consumer ${JSON.stringify(one)}, 20 consumers ${JSON.stringify(twenty)}`,

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { useDatabase } from '../helpers/database.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
@@ -8,7 +8,7 @@ const daemons: TestDaemon[] = [];
 
 afterEach(async () => {
   await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await database.query('truncate pgwatch.consumer_progress, pgwatch.notification_log');
+  await emptyLog(database);
 });
 
 function publish(n: number) {

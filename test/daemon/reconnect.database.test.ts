@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
 import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { restartServer, useIsolatedServer } from '../helpers/database.ts';
+import { emptyLog, restartServer, useIsolatedServer } from '../helpers/database.ts';
 import { startProxy } from '../helpers/proxy.ts';
 import { until } from '../helpers/wait.ts';
 
@@ -12,7 +12,7 @@ const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
   await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
   await Promise.all(closing.splice(0).map((close) => close()));
-  await database.query('truncate pgwatch.consumer_progress, pgwatch.notification_log');
+  await emptyLog(database);
 });
 
 function publish(n: number) {

@@ -102,7 +102,7 @@ async function publishAcrossFallingAsleep(holdMs: number): Promise<number> {
   try {
     await until('the daemon is awake', async () => {
       const { rowCount } = await writer.query(
-        `select from pg_locks where locktype = 'advisory' and objsubid = 2`,
+        `select from pg_locks where locktype = 'advisory' and classid = (pgwatch.doorbell_class()::bigint & 4294967295)::oid`,
       );
       return rowCount === 0 || 'it holds the lock';
     });

@@ -3,9 +3,11 @@ import { beforeAll, expect, test } from 'vitest';
 import { connect, withConnection } from '../../src/database/connect.ts';
 import { migrateUp, requireCurrentSchema } from '../../src/database/migrate.ts';
 import { withTransaction } from '../../src/database/transaction.ts';
+import { beat, readLiveDaemons, readOwners, removeDaemon } from '../../src/log/daemons.ts';
+import { applyChanges } from '../../src/log/delivery.ts';
 import { armDoorbell, disarmDoorbell } from '../../src/log/doorbell.ts';
+import { readDue, readStanding } from '../../src/log/due.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
-import { lockConsumers, unlockConsumer } from '../../src/log/owner-lock.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
 import {
@@ -13,11 +15,11 @@ import {
   registerConsumer,
   releaseOwnership,
   savePositions,
-  takeOver,
 } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { seize } from '../helpers/owner.ts';
 import { createRole } from '../helpers/role.ts';
 import { until } from '../helpers/wait.ts';
 
@@ -26,12 +28,16 @@ const KINDS = ['publish', 'consume', 'read', 'nobody'] as const;
 type Kind = (typeof KINDS)[number];
 type Action = { by: readonly Kind[]; run(client: Client): Promise<unknown> };
 
-const claim = {
-  consumerId: 'probe',
-  channels: ['ch'],
-  owner: '00000000-0000-0000-0000-000000000001',
-  epoch: 1,
+const daemon = {
+  daemonId: '00000000-0000-0000-0000-000000000002',
+  host: 'here',
+  pid: 1,
+  consumerIds: ['probe'],
+  sharedIds: [],
+  hasLock: true,
+  aliveMs: 1000,
 };
+const probe = { consumerId: 'probe', channels: ['ch'] };
 const sql = (text: string) => (client: Client) => client.query(text);
 const consume = (run: Action['run']): Action => ({ by: ['consume'], run });
 const readable = (run: Action['run']): Action => ({ by: ['consume', 'read'], run });
@@ -55,10 +61,12 @@ const ACTIONS: Record<string, Action> = {
   'register a consumer from a time': consume((client) =>
     registerConsumer(client, 'pgwatch', { id: 'new', channels: ['ch'], from: new Date() }),
   ),
-  'take a consumer over': consume((client) => takeOver(client, 'pgwatch', claim)),
-  'release a consumer': consume((client) => releaseOwnership(client, 'pgwatch', claim)),
+  'take a consumer over': consume((client) => seize(client, probe)),
+  'release a consumer': consume((client) =>
+    releaseOwnership(client, 'pgwatch', { ...probe, epoch: 1 }),
+  ),
   'save positions': consume(async (client) => {
-    const owned = await takeOver(client, 'pgwatch', claim);
+    const owned = await seize(client, probe);
     const { savedIds } = await savePositions(client, 'pgwatch', [owned]);
     expect([...savedIds]).toEqual([owned.consumerId]);
   }),
@@ -74,14 +82,21 @@ const ACTIONS: Record<string, Action> = {
     await armDoorbell(client, 'pgwatch', ['ch']);
     await disarmDoorbell(client, 'pgwatch', ['ch']);
   }),
-  'lock a consumer': {
-    // Advisory locks know no privileges; what decides is the epoch.
-    by: KINDS,
-    run: async (client) => {
-      const got = await lockConsumers(client, 'pgwatch', ['probe']);
-      for (const id of got) await unlockConsumer(client, 'pgwatch', id);
-    },
-  },
+  'say that a daemon is alive': consume(async (client) => {
+    await beat(client, 'pgwatch', daemon);
+    await readLiveDaemons(client, 'pgwatch');
+    await removeDaemon(client, 'pgwatch', daemon.daemonId);
+  }),
+  'see who owns what': readable((client) => readOwners(client, 'pgwatch')),
+  'file deliveries': consume(async (client) => {
+    const scope = { consumerId: 'probe', isOrdered: true };
+    const error = { name: 'Error', message: 'x' };
+    const change = { notificationId: 1, key: 'k', state: 'dead', attempts: 1, error } as const;
+    await applyChanges(client, 'pgwatch', scope, [change, { ...change, notificationId: 2 }]);
+    await applyChanges(client, 'pgwatch', scope, [{ ...change, state: 'done' }]);
+    await readStanding(client, 'pgwatch', scope);
+    await readDue(client, 'pgwatch', [{ ...scope, workingIds: [] }]);
+  }),
   'rebase the log': { by: [], run: (client) => rebaseLog(client, 'pgwatch') },
   'write the log': forbidden(
     `insert into pgwatch.notification_log (xid, channel) values (pg_current_xact_id(), 'ch')`,

@@ -75,6 +75,13 @@ export function useIsolatedServer(
   return database;
 }
 
+/** Makes the log, and what is known of consumers, as new; for daemons that have stopped. */
+export async function emptyLog(database: TestDatabase): Promise<void> {
+  await database.query(
+    'truncate pgwatch.notification_log, pgwatch.consumer_progress, pgwatch.delivery, pgwatch.daemon, pgwatch.lease',
+  );
+}
+
 /** Starts a server that was stopped on its folder and port again. */
 export async function restartServer(database: { server: EmbeddedServer }): Promise<void> {
   const { folder, url } = database.server;

@@ -3,9 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { Pool } from '../../src/database/connect.ts';
 import { type Page, pageReader, positionAt, type ReadPage } from '../../src/log/page.ts';
 import type { Position } from '../../src/log/position.ts';
-import { registerConsumer, savePositions, takeOver } from '../../src/log/progress.ts';
+import { registerConsumer, savePositions } from '../../src/log/progress.ts';
 import { isReplayable, replayPages } from '../../src/log/replay.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
+import { seize } from '../helpers/owner.ts';
 import { describeVerdict, judge, type Verdict } from '../racing/history.ts';
 import { chooseSeed, type Random, seededRandom } from '../racing/random.ts';
 import { raceWriters } from '../racing/writers.ts';
@@ -28,8 +29,8 @@ async function race({ readPage, writers, durationMs, seed }: Race): Promise<Verd
   const consumerId = `reader_${++consumers}`;
   const client = await database.connect();
   await registerConsumer(client, 'pgwatch', { id: consumerId, channels: [CHANNEL], from: 'now' });
-  const claim = { consumerId, channels: [CHANNEL], owner: '00000000-0000-0000-0000-000000000001' };
-  let { position, ...owned } = await takeOver(client, 'pgwatch', claim);
+  const consumer = { consumerId, channels: [CHANNEL] };
+  let { position, ...owned } = await seize(client, consumer);
   const pool = new Pool({ url: database.url, size: 2 });
   const deliveries: string[] = [];
   let streams = 0;
@@ -62,7 +63,7 @@ async function race({ readPage, writers, durationMs, seed }: Race): Promise<Verd
     position = work(page, deliveries, random);
     const dice = random();
     if (dice < 0.5) await savePositions(client, 'pgwatch', [{ ...owned, position }]);
-    else if (dice < 0.6) ({ position, ...owned } = await takeOver(client, 'pgwatch', claim));
+    else if (dice < 0.6) ({ position, ...owned } = await seize(client, consumer));
     // Now and then it is away for a while, so that a window has many pages.
     if (random() < 0.02) await delay(200);
     isDrained = mayEnd && !page.hasMore && page.rows.length === 0;

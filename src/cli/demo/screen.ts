@@ -1,4 +1,5 @@
-import type { Consumer } from '../../consumers/define.ts';
+import { checkConsumer } from '../../consumers/check.ts';
+import { type Consumer, defineConsumer } from '../../consumers/define.ts';
 import type { Notification } from '../../log/notification.ts';
 import { colorsFor, type Reporter, type ReportFormat } from '../../reporter.ts';
 import { withDeadline } from '../../time.ts';
@@ -28,15 +29,12 @@ export class Screen {
     this.#reporter = reporter;
     this.#format = run.format;
     this.#afterId = run.afterId;
-    this.consumer = {
+    const definition = defineConsumer({
       id: 'demo_screen',
       channels: run.channels,
-      from: 'start',
-      app: null,
-      file: import.meta.filename,
-      batchSize: 1,
-      handleBatch: ([only]) => this.#show(only as Notification),
-    };
+      handle: (notification) => this.#show(notification),
+    });
+    this.consumer = checkConsumer(definition, import.meta.filename, import.meta.dirname);
   }
 
   /** Waits until so many of this run were handled, or for a while. */

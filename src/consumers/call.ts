@@ -1,0 +1,110 @@
+import { toError } from '../errors.ts';
+import type { Notification } from '../log/notification.ts';
+import { formatDuration } from '../time.ts';
+import type { CallContext } from './context.ts';
+import type { Consumer } from './define.ts';
+import { DONE, failureOf, type Outcome, outcomesOf } from './outcome.ts';
+import { checkPayload } from './schema.ts';
+
+/** One outcome for each notification, in their order. */
+export type Outcomes = readonly Outcome[];
+
+export type Call = {
+  consumer: Consumer;
+  notifications: readonly Notification[];
+  context: CallContext;
+  /** Aborts when the daemon will not wait for handlers any longer. */
+  abandon: AbortSignal;
+};
+
+/**
+ * Calls the handler. Never throws, and its promise never rejects; it is no promise where the handler
+ * returns none, because a promise for each of a million notifications costs more than the rest.
+ */
+export function callHandler(call: Call): Outcomes | Promise<Outcomes> {
+  return call.consumer.schema === null ? callDirectly(call) : callChecked(call);
+}
+
+function callDirectly(call: Call): Outcomes | Promise<Outcomes> {
+  const { consumer, notifications, context } = call;
+  try {
+    const result = consumer.handleBatch([...notifications], context);
+    if (isPromise(result)) return untilEnd(call, result);
+    return notifications.length === 1 && !Array.isArray(result)
+      ? ONE_DONE
+      : outcomesOf(result, notifications.length);
+  } catch (thrown) {
+    return allOf(call, failureOf(thrown));
+  }
+}
+
+/** Those whose payload does not fit the schema are dead; the others are handed on. */
+async function callChecked(call: Call): Promise<Outcomes> {
+  const { schema } = call.consumer;
+  const checked = await Promise.all(
+    call.notifications.map(async (notification): Promise<Notification | Outcome> => {
+      try {
+        return notification.withPayload(await checkPayload(schema as never, notification.payload));
+      } catch (thrown) {
+        return { type: 'dead', error: toError(thrown) };
+      }
+    }),
+  );
+  const isFitting = (entry: Notification | Outcome): entry is Notification => !('type' in entry);
+  const fitting = checked.filter(isFitting);
+  if (fitting.length === 0) return checked as Outcomes;
+  const outcomes = [...(await callDirectly({ ...call, notifications: fitting }))];
+  return checked.map((entry) => (isFitting(entry) ? (outcomes.shift() as Outcome) : entry));
+}
+
+/** Waits for the handler, for its time at most, and until the daemon waits no longer. */
+async function untilEnd(call: Call, running: PromiseLike<unknown>): Promise<Outcomes> {
+  const { consumer, notifications, context, abandon } = call;
+  const timers: NodeJS.Timeout[] = [];
+  const cut = Promise.withResolvers<Outcome>();
+  timers.push(
+    setTimeout(() => {
+      const error = new TimeoutError(consumer.timeoutMs);
+      context.abort(error);
+      // Handlers that mind their signal end by it, with an error of their own.
+      timers.push(setTimeout(() => cut.resolve(failureOf(error)), GRACE_MS));
+    }, consumer.timeoutMs),
+  );
+  const onAbandon = () => {
+    context.abort(toError(abandon.reason));
+    timers.push(setTimeout(() => cut.resolve({ type: 'abandoned' }), GRACE_MS));
+  };
+  if (abandon.aborted) onAbandon();
+  else abandon.addEventListener('abort', onAbandon, { once: true });
+  try {
+    return await Promise.race([
+      cut.promise.then((outcome) => allOf(call, outcome)),
+      Promise.resolve(running).then((result) => outcomesOf(result, notifications.length)),
+    ]);
+  } catch (thrown) {
+    return allOf(call, failureOf(thrown));
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    abandon.removeEventListener('abort', onAbandon);
+  }
+}
+
+/** The handler has not returned in time; it may still be at work. */
+export class TimeoutError extends Error {
+  constructor(timeoutMs: number) {
+    super(`the handler did not return within ${formatDuration(timeoutMs)}`);
+    this.name = 'TimeoutError';
+  }
+}
+
+function allOf({ notifications }: Call, outcome: Outcome): Outcomes {
+  return new Array(notifications.length).fill(outcome);
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null)?.then === 'function';
+}
+
+const ONE_DONE: Outcomes = Object.freeze([DONE]);
+/** What a handler gets to end by itself once its signal has aborted. */
+const GRACE_MS = 500;

@@ -1,0 +1,81 @@
+import { PgwatchError, toError } from '../errors.ts';
+import { parseDurationMs } from '../time.ts';
+
+/**
+ * Thrown by a handler that knows when to be called again: after this time instead of the backoff's.
+ * It spends no attempt, as where a service asks for patience.
+ */
+export class RetryAfter extends Error {
+  readonly delayMs: number;
+
+  /**
+   * @param delay milliseconds, or a text like '30s'
+   * @throws TypeError for anything else
+   */
+  constructor(delay: number | string, options: { cause?: unknown } = {}) {
+    const delayMs = parseDurationMs(delay);
+    if (delayMs === undefined) {
+      throw new TypeError(`RetryAfter takes milliseconds or a text like '30s', not ${delay}.`);
+    }
+    super(`asked to be called again in ${delay}${typeof delay === 'number' ? ' ms' : ''}`, options);
+    this.name = 'RetryAfter';
+    this.delayMs = delayMs;
+  }
+}
+
+/**
+ * Thrown by a handler that will never succeed: the notification goes to the dead letters at once.
+ */
+export class DeadLetter extends Error {
+  constructor(reason: string, options: { cause?: unknown } = {}) {
+    super(reason, options);
+    this.name = 'DeadLetter';
+  }
+}
+
+/**
+ * How a call ended for one notification. abandoned: the daemon stops and waits no longer; nothing is
+ * known of it.
+ */
+export type Outcome =
+  | { type: 'done' }
+  | { type: 'failed'; error: Error; retryAfterMs: number | null }
+  | { type: 'dead'; error: Error }
+  | { type: 'abandoned' };
+
+export const DONE: Outcome = Object.freeze({ type: 'done' });
+
+/** What a thrown value asks for. */
+export function failureOf(thrown: unknown): Outcome {
+  const error = toError(thrown);
+  // By name: a consumer file may have been loaded with another copy of this package.
+  if (error.name === 'DeadLetter') return { type: 'dead', error };
+  const { delayMs } = error as Partial<RetryAfter>;
+  const isTimed = error.name === 'RetryAfter' && Number.isFinite(delayMs);
+  return { type: 'failed', error, retryAfterMs: isTimed ? (delayMs as number) : null };
+}
+
+/**
+ * What a handler returned for so many notifications. Returning is success, except for a list with
+ * an error in it, or with a rejected promise's result: that one speaks for each notification by its
+ * place.
+ */
+export function outcomesOf(returned: unknown, count: number): readonly Outcome[] {
+  const failures = Array.isArray(returned) ? returned.map(failureIn) : [];
+  if (failures.every((failure) => failure === undefined)) return new Array(count).fill(DONE);
+  if (failures.length !== count) {
+    const error = new PgwatchError(
+      'handler_failed',
+      `handleBatch returned ${failures.length} results for ${count} notifications: return one for each, in order.`,
+    );
+    return new Array(count).fill(failureOf(error));
+  }
+  return failures.map((failure) => failure ?? DONE);
+}
+
+/** An element of the list: an error, or one of what Promise.allSettled() gives. */
+function failureIn(element: unknown): Outcome | undefined {
+  if (element instanceof Error) return failureOf(element);
+  const { status, reason } = (element ?? {}) as { status?: unknown; reason?: unknown };
+  return status === 'rejected' ? failureOf(reason) : undefined;
+}

@@ -1,0 +1,44 @@
+/**
+ * What a Standard Schema looks like (https://standardschema.dev, version 1), as Zod, Valibot,
+ * ArkType and others give it.
+ */
+export type StandardSchema<Output = unknown> = {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    validate(value: unknown): SchemaResult<Output> | Promise<SchemaResult<Output>>;
+    readonly types?: { readonly input: unknown; readonly output: Output } | undefined;
+  };
+};
+
+type SchemaResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] };
+
+type SchemaIssue = {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+};
+
+/** Why a payload is refused: what the schema found, place by place. */
+export class PayloadRefused extends Error {
+  constructor(issues: readonly SchemaIssue[]) {
+    super(`the payload does not fit the schema: ${issues.map(describe).join('; ')}`);
+    this.name = 'PayloadRefused';
+  }
+}
+
+/**
+ * The payload as the schema gives it.
+ * @throws PayloadRefused
+ */
+export async function checkPayload(schema: StandardSchema, payload: unknown): Promise<unknown> {
+  const result = await schema['~standard'].validate(payload);
+  if (result.issues) throw new PayloadRefused(result.issues);
+  return result.value;
+}
+
+function describe({ message, path = [] }: SchemaIssue): string {
+  const place = path.map((part) => String(typeof part === 'object' ? part.key : part)).join('.');
+  return place ? `${place}: ${message}` : message;
+}

@@ -1,0 +1,63 @@
+import { callHandler, type Outcomes } from '../consumers/call.ts';
+import { CallContext } from '../consumers/context.ts';
+import type { Consumer, ConsumerContext } from '../consumers/define.ts';
+import type { Outcome } from '../consumers/outcome.ts';
+import type { DeliveryChange } from '../log/delivery.ts';
+import { errorRecord } from '../log/error-record.ts';
+import { Notification } from '../log/notification.ts';
+import type { Reporter } from '../reporter.ts';
+import { reportFailure } from './report-failure.ts';
+import type { Task } from './task.ts';
+
+/** What calling a consumer's handlers takes. */
+export type Calling = {
+  consumer: Consumer;
+  shared: Pick<ConsumerContext, 'db' | 'reporter'>;
+  reporter: Reporter;
+  /** Aborts when the daemon will not wait for handlers any longer. */
+  abandon: AbortSignal;
+};
+
+/** Calls the handler for tasks. As callHandler. */
+export function callTasks(
+  calling: Calling,
+  tasks: readonly Task[],
+  shared = calling.shared,
+): Outcomes | Promise<Outcomes> {
+  const { consumer, abandon } = calling;
+  const attempt = tasks[0]?.attempt ?? 1;
+  const notifications = tasks.map((task) => new Notification(task.row, task));
+  const context = new CallContext(consumer.id, attempt, shared);
+  return callHandler({ consumer, notifications, context, abandon });
+}
+
+/**
+ * What becomes of a notification after a call, and says so where that is no success. Null: nothing
+ * is to be written down.
+ */
+export function changeAfter(
+  { consumer, reporter }: Calling,
+  task: Task,
+  outcome: Exclude<Outcome, { type: 'abandoned' }>,
+): DeliveryChange | null {
+  const { id: notificationId, key, attempt } = task;
+  if (outcome.type === 'done') {
+    return task.isFiled ? { notificationId, key, state: 'done' } : null;
+  }
+  if (task.chain) task.chain.isBroken = true;
+  const { error } = outcome;
+  const about = { notificationId, key, error: errorRecord(error) };
+  const retryAfterMs = outcome.type === 'failed' ? outcome.retryAfterMs : null;
+  const isDead =
+    outcome.type === 'dead' || (retryAfterMs === null && attempt >= consumer.attemptsMax);
+  const delayMs = retryAfterMs ?? consumer.backoffMs(attempt);
+  reportFailure({ consumer, reporter }, task, { error, delayMs: isDead ? null : delayMs });
+  if (isDead) return { ...about, state: 'dead', attempts: attempt };
+  return {
+    ...about,
+    state: 'retry',
+    // Asking for patience spends no attempt.
+    attempts: retryAfterMs === null ? attempt : attempt - 1,
+    delayMs,
+  };
+}

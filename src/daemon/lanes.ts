@@ -1,0 +1,124 @@
+import type { Outcomes } from '../consumers/call.ts';
+import type { DeliveryChange } from '../log/delivery.ts';
+import { type Calling, callTasks, changeAfter } from './calling.ts';
+import type { FailingKeys } from './failing-keys.ts';
+import { TaskQueue } from './queue.ts';
+import type { Task } from './task.ts';
+import { Waiters } from './waiters.ts';
+import type { Workers } from './workers.ts';
+
+/** Told of each task that is through. What the change says is yet to be saved; null: nothing. */
+export type OnSettled = (task: Task, change: DeliveryChange | null) => void;
+
+/** Calls handlers, up to `concurrency` side by side; of a key one after the other. */
+export class Lanes implements Workers {
+  readonly #calling: Calling;
+  readonly #onSettled: OnSettled;
+  readonly #queue: TaskQueue;
+  readonly #waiters = new Waiters();
+  #running = 0;
+  #isClosed = false;
+  #isPumping = false;
+
+  constructor(calling: Calling, failing: FailingKeys, onSettled: OnSettled) {
+    const { order, concurrency } = calling.consumer;
+    this.#calling = calling;
+    this.#onSettled = onSettled;
+    this.#queue = new TaskQueue({
+      isOrdered: order === 'key',
+      isSerial: concurrency === 1,
+      failing,
+      onBlocked: onSettled,
+    });
+  }
+
+  get waitingCount(): number {
+    return this.#queue.size;
+  }
+
+  push(tasks: readonly Task[]): void {
+    this.#queue.push(tasks);
+    this.#pump();
+  }
+
+  pushFirst(tasks: readonly Task[]): void {
+    this.#queue.pushFirst(tasks);
+    this.#pump();
+  }
+
+  pause(isPaused: boolean): void {
+    this.#queue.pause(isPaused);
+    this.#pump();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#queue.clear();
+    this.#waiters.check();
+  }
+
+  async until(isMet: () => boolean): Promise<void> {
+    await this.#waiters.until(() => this.#isClosed || isMet());
+  }
+
+  async untilIdle(): Promise<void> {
+    await this.#waiters.until(() => this.#running === 0 && this.#queue.isEmpty);
+  }
+
+  #pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    const startedAt = performance.now();
+    while (!this.#isClosed && this.#running < this.#calling.consumer.concurrency) {
+      if (performance.now() - startedAt > TURN_MS) {
+        // Handlers that never wait would keep the heartbeat from its turn.
+        setImmediate(() => this.#pump());
+        break;
+      }
+      const batch = this.#takeBatch();
+      if (!batch) break;
+      this.#call(batch);
+    }
+    this.#isPumping = false;
+    this.#waiters.check();
+  }
+
+  #takeBatch(): Task[] | undefined {
+    const first = this.#queue.take();
+    if (!first) return undefined;
+    const batch = [first];
+    const sizeMax = this.#calling.consumer.batchSize ?? Number.POSITIVE_INFINITY;
+    while (batch.length < sizeMax && !first.isFiled) {
+      const next = this.#queue.takeFresh();
+      if (!next) break;
+      batch.push(next);
+    }
+    return batch;
+  }
+
+  #call(batch: Task[]): void {
+    const outcomes = callTasks(this.#calling, batch);
+    if (!(outcomes instanceof Promise)) {
+      this.#finish(batch, outcomes);
+      return;
+    }
+    this.#running += 1;
+    void outcomes.then((late) => {
+      this.#running -= 1;
+      this.#finish(batch, late);
+      this.#pump();
+    });
+  }
+
+  #finish(batch: Task[], outcomes: Outcomes): void {
+    for (const [index, task] of batch.entries()) {
+      const outcome = outcomes[index];
+      this.#queue.release(task);
+      if (!outcome || outcome.type === 'abandoned') continue;
+      this.#onSettled(task, changeAfter(this.#calling, task, outcome));
+    }
+  }
+}
+
+/** How long it goes on without a pause. */
+const TURN_MS = 20;

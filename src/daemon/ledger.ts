@@ -1,0 +1,109 @@
+import { type LogRow, safeId } from '../log/notification.ts';
+import { type Page, positionAt } from '../log/page.ts';
+import { learnXid, type Position, type Xid } from '../log/position.ts';
+import type { Task, TaskSource } from './task.ts';
+
+/**
+ * What of the pages is settled while their notifications are handled side by side. The position moves
+ * only past what is settled without a gap: the slowest holds it, whatever else is done.
+ */
+export class Ledger {
+  readonly #entries: LedgerPage[] = [];
+  #position: Position;
+  #openRows = 0;
+
+  constructor(position: Position) {
+    this.#position = position;
+  }
+
+  /** Everything before it is settled. */
+  get position(): Position {
+    return this.#entries[0]?.reached ?? this.#position;
+  }
+
+  /** What the position will be once these are settled too. */
+  positionWith(tasks: readonly Pick<Task, 'source' | 'index'>[]): Position {
+    let position = this.#position;
+    for (const entry of this.#entries) {
+      const indexes = tasks.filter(({ source }) => source === entry).map(({ index }) => index);
+      const next = entry.nextWith(new Set(indexes));
+      if (next > 0) position = entry.positionAt(next - 1);
+      if (next < entry.page.rows.length) break;
+    }
+    return position;
+  }
+
+  /** How many rows lie in pages that are not settled to their end. */
+  get openRows(): number {
+    return this.#openRows;
+  }
+
+  /** Takes a page up, behind those before. */
+  open(page: Page, onClosed: () => void = () => {}): LedgerPage {
+    const entry = new LedgerPage(page, onClosed, () => this.#advance());
+    this.#entries.push(entry);
+    this.#openRows += page.rows.length;
+    if (page.rows.length === 0) this.#advance();
+    return entry;
+  }
+
+  learn(saved: Position, xid: Xid): void {
+    this.#position = learnXid(this.#position, saved, xid);
+  }
+
+  #advance(): void {
+    for (let entry = this.#entries[0]; entry?.isClosed; entry = this.#entries[0]) {
+      this.#position = entry.page.after;
+      this.#openRows -= entry.page.rows.length;
+      this.#entries.shift();
+      entry.onClosed();
+    }
+  }
+}
+
+/** A page of the ledger. */
+export class LedgerPage implements TaskSource {
+  readonly page: Page;
+  readonly onClosed: () => void;
+  readonly #onFull: () => void;
+  readonly #isSettled: Uint8Array;
+  #next = 0;
+
+  constructor(page: Page, onClosed: () => void, onFull: () => void) {
+    this.page = page;
+    this.onClosed = onClosed;
+    this.#onFull = onFull;
+    this.#isSettled = new Uint8Array(page.rows.length);
+  }
+
+  /** True once all its rows are settled. */
+  get isClosed(): boolean {
+    return this.#next === this.page.rows.length;
+  }
+
+  /** The position behind all that is settled without a gap; undefined where nothing is. */
+  get reached(): Position | undefined {
+    return this.#next === 0 ? undefined : this.positionAt(this.#next - 1);
+  }
+
+  /** The first row that is neither settled nor among these. */
+  nextWith(indexes: ReadonlySet<number>): number {
+    let next = this.#next;
+    while (this.#isSettled[next] || indexes.has(next)) next += 1;
+    return next;
+  }
+
+  /** The row is done, or has its delivery. */
+  settle(index: number): void {
+    this.#isSettled[index] = 1;
+    if (index !== this.#next) return;
+    while (this.#isSettled[this.#next]) this.#next += 1;
+    if (this.isClosed) this.#onFull();
+  }
+
+  /** The position once everything up to this row is settled. */
+  positionAt(index: number): Position {
+    if (index === this.page.rows.length - 1) return this.page.after;
+    return positionAt(this.page, safeId((this.page.rows[index] as LogRow)[0]));
+  }
+}

@@ -1,0 +1,64 @@
+import { hostname } from 'node:os';
+import type { Config } from '../config/define.ts';
+import { beat, removeDaemon, tellDaemons } from '../log/daemons.ts';
+import { sleep } from '../time.ts';
+import type { Control } from './control.ts';
+
+export type MembershipOptions = {
+  config: Config;
+  control: Control;
+  /** Names this process; the same in all its sessions. */
+  daemonId: string;
+  /** What it runs alone, and what it shares. */
+  consumerIds: readonly string[];
+  sharedIds: readonly string[];
+};
+
+/** Tells the other daemons that this one is alive, and what it wants to run. */
+export class Membership {
+  readonly #options: MembershipOptions;
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+  }
+
+  async join(): Promise<void> {
+    const { control, config } = this.#options;
+    await this.#beat();
+    await control.run((client) => tellDaemons(client, config.schema, 'owners'));
+  }
+
+  /** Goes on saying so until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(this.#options.config.heartbeatIntervalMs, signal);
+      if (!signal.aborted) await this.#beat();
+    }
+  }
+
+  async leave(): Promise<void> {
+    const { control, config, daemonId } = this.#options;
+    if (control.isClosed) return;
+    await control.run(async (client) => {
+      await removeDaemon(client, config.schema, daemonId);
+      await tellDaemons(client, config.schema, 'owners');
+    });
+  }
+
+  async #beat(): Promise<void> {
+    const { control, config, daemonId, consumerIds, sharedIds } = this.#options;
+    const daemon = {
+      daemonId,
+      host: hostname(),
+      pid: process.pid,
+      consumerIds,
+      sharedIds,
+      hasLock: control.hasSession,
+      aliveMs: BEATS_MISSED * config.heartbeatIntervalMs,
+    };
+    await control.run((client) => beat(client, config.schema, daemon));
+  }
+}
+
+/** A daemon that has missed so many heartbeats counts as dead, whatever it holds. */
+const BEATS_MISSED = 3;

@@ -1,0 +1,296 @@
+import type { PoolClient } from 'pg';
+import type { Pool } from '../database/connect.ts';
+import { applyChanges, type DeliveryChange, recordAttempts } from '../log/delivery.ts';
+import { type DueDelivery, readFiled, type StandingDeliveries } from '../log/due.ts';
+import { safeId } from '../log/notification.ts';
+import type { Page } from '../log/page.ts';
+import type { Position, Xid } from '../log/position.ts';
+import { savePositions, type Takeover } from '../log/progress.ts';
+import { type Account, workersFor } from './account.ts';
+import type { Calling } from './calling.ts';
+import { FailingKeys } from './failing-keys.ts';
+import { Ledger } from './ledger.ts';
+import { retryTasks } from './retry-tasks.ts';
+import { lastOfEach, type SettlementOwner, type Settler } from './settler.ts';
+import type { Settled, Task } from './task.ts';
+import { TransactionLane } from './transaction-lane.ts';
+import { Waiters } from './waiters.ts';
+import type { Workers } from './workers.ts';
+
+export type DeliveryOptions = {
+  calling: Calling;
+  schema: string;
+  /** Reads the log and the deliveries. */
+  pool: Pool;
+  /** What handlers write with. */
+  handlerPool: Pool;
+  settler: Settler;
+  /** How many rows may be read and not settled, because an earlier one takes its time. */
+  openRowsMax: number;
+  /** Told of each notification that is through. */
+  onHandled(isReplay: boolean): void;
+  onSaved(position: Position, xid: Xid): void;
+  /** Told when something may be due sooner than was known. */
+  onWaiting(): void;
+};
+
+/** What the new owner of a consumer begins with. */
+export type OwnedConsumer = Takeover & {
+  standing: StandingDeliveries;
+  /** How many notifications are worked carefully: the owner before did not stop cleanly. */
+  carefulCount: number;
+};
+
+/**
+ * Hands the pages of a consumer that this process owns to its handlers, and settles them: the
+ * position moves only past what is done or has a delivery. What is due again comes in between.
+ */
+export class OwnedDelivery implements Account, SettlementOwner {
+  readonly consumerId: string;
+  readonly epoch: number;
+  readonly server: string;
+  readonly isOrdered: boolean;
+  readonly failing: FailingKeys;
+  readonly #options: DeliveryOptions;
+  readonly #ledger: Ledger;
+  readonly #workers: Workers;
+  /** What is being called though it has a delivery, so that it is not read as due. */
+  readonly #working = new Set<number>();
+  readonly #waiters = new Waiters();
+  readonly #ended = new AbortController();
+  readonly #filedUpTo: number;
+  readonly #failedIds = new Set<number>();
+  #carefulCount: number;
+  #isClosed = false;
+  #isFenced = false;
+  #isHalted = false;
+  #savedAt = performance.now();
+
+  constructor(options: DeliveryOptions, owned: OwnedConsumer) {
+    const { consumer } = options.calling;
+    this.#options = options;
+    this.consumerId = consumer.id;
+    this.epoch = owned.epoch;
+    this.server = owned.server;
+    this.isOrdered = consumer.order === 'key';
+    this.failing = new FailingKeys(owned.standing.keys);
+    this.#ledger = new Ledger(owned.position);
+    this.#filedUpTo = owned.standing.highestId;
+    this.#carefulCount = owned.carefulCount;
+    this.#workers = workersFor(options.calling, options.handlerPool, this);
+    this.halt(owned.standing.hasDead);
+  }
+
+  /** Aborts when nothing more can be delivered: the consumer is another's, or working has failed. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  get isFenced(): boolean {
+    return this.#isFenced;
+  }
+
+  /** What is not to be read as due. */
+  get workingIds(): readonly number[] {
+    return [...this.#working];
+  }
+
+  /** How many notifications have failed, so far. */
+  get failedCount(): number {
+    return this.#failedIds.size;
+  }
+
+  /** True where nothing new is handed out because of a dead letter. */
+  get isHalted(): boolean {
+    return this.#isHalted;
+  }
+
+  /** Says whether there are dead letters, which only matters with onDead 'stop'. */
+  halt(hasDead: boolean): void {
+    const { consumer, reporter } = this.#options.calling;
+    const isHalted = hasDead && consumer.onDead === 'stop';
+    if (isHalted === this.#isHalted) return;
+    this.#isHalted = isHalted;
+    this.#workers.pause(isHalted);
+    if (!isHalted) {
+      reporter.info(`${consumer.id} goes on: no dead letter is left.`);
+      return;
+    }
+    reporter.warn(
+      `${consumer.id} has a dead letter and onDead: 'stop': it takes nothing new until that is retried or discarded (pgwatch dlq list --consumer ${consumer.id}).`,
+    );
+  }
+
+  /** Hands a page out; returns once more is welcome, or nothing more can be delivered. */
+  async deliver(page: Page, isReplay: boolean, onClosed: () => void): Promise<void> {
+    const filed = await this.#readFiled(page);
+    const source = this.#ledger.open(page, () => {
+      this.#savePosition(page.rows.length === 0);
+      onClosed();
+    });
+    const tasks: Task[] = [];
+    for (const [index, row] of page.rows.entries()) {
+      const id = safeId(row[0]);
+      if (filed.has(id)) source.settle(index);
+      else
+        tasks.push({ row, id, key: row[4], isReplay, attempt: 1, isFiled: false, source, index });
+    }
+    const careful = tasks.slice(0, this.#carefulCount);
+    for (const task of careful) await this.#deliverCarefully(task);
+    this.#workers.push(careful.length === 0 ? tasks : tasks.slice(careful.length));
+    await this.#workers.until(() => this.#hasRoom());
+  }
+
+  /** Calls the handler for what is due again. */
+  async retry(due: readonly DueDelivery[]): Promise<void> {
+    const { tasks, toRecord, dead } = retryTasks(this.#options.calling, due);
+    for (const { key } of due) this.failing.add(key);
+    if (dead.length > 0) this.#file(dead);
+    for (const { id } of tasks) this.#working.add(id);
+    if (toRecord.length === 0 || (await this.#record(toRecord))) this.#workers.pushFirst(tasks);
+  }
+
+  /** Starts nothing any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#workers.close();
+    this.#waiters.check();
+  }
+
+  /**
+   * Waits until every handler has returned, and has the position saved. Rejects where the workers
+   * have failed.
+   */
+  async untilIdle(): Promise<void> {
+    await this.#workers.untilIdle();
+    this.#savePosition(false);
+  }
+
+  settle(task: Task, change: DeliveryChange | null): void {
+    this.#isThrough(task);
+    if (change) this.#file([change]);
+    else if (performance.now() - this.#savedAt > SAVE_MS) this.#savePosition(false);
+  }
+
+  async settleIn(client: PoolClient, settled: readonly Settled[]): Promise<string[] | null> {
+    const { schema } = this.#options;
+    const position = this.#ledger.positionWith(settled.map(({ task }) => task));
+    const save = { consumerId: this.consumerId, epoch: this.epoch, server: this.server, position };
+    const { xid } = await savePositions(client, schema, [save], { isDurable: true });
+    if (xid === null) return null;
+    const changes = settled.flatMap(({ change }) => change ?? []);
+    return changes.length === 0 ? [] : applyChanges(client, schema, this, lastOfEach(changes));
+  }
+
+  onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void {
+    const changes = settled.flatMap(({ change }) => change ?? []);
+    for (const change of changes) this.failing.note(change);
+    for (const { task } of settled) this.#isThrough(task);
+    this.onFiled(changes, waitingKeys);
+  }
+
+  onSaved(position: Position, xid: Xid): void {
+    this.#ledger.learn(position, xid);
+    this.#options.onSaved(position, xid);
+  }
+
+  onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void {
+    this.failing.settle(changes, waitingKeys);
+    for (const { state, notificationId } of changes) {
+      this.#working.delete(notificationId);
+      if (state === 'dead') this.halt(true);
+    }
+    this.#waiters.check();
+    if (changes.length > 0) this.#options.onWaiting();
+  }
+
+  onFenced(): void {
+    this.#isFenced = true;
+    this.#ended.abort();
+  }
+
+  onFailed(): void {
+    this.#ended.abort();
+  }
+
+  #isThrough({ source, index, id, isReplay }: Task): void {
+    this.#working.delete(id);
+    this.#options.onHandled(isReplay);
+    source?.settle(index);
+  }
+
+  #file(changes: readonly DeliveryChange[]): void {
+    for (const change of changes) {
+      this.failing.note(change);
+      if (change.state === 'done') this.#failedIds.delete(change.notificationId);
+      else if (change.state !== 'blocked') this.#failedIds.add(change.notificationId);
+      // Until it is saved, the database says that it is due.
+      this.#working.add(change.notificationId);
+    }
+    this.#savedAt = performance.now();
+    this.#options.settler.settle(this, this.#ledger.position, changes);
+  }
+
+  /** @param isLazy for a position that only moved past what the consumer does not want */
+  #savePosition(isLazy: boolean): void {
+    const { settler } = this.#options;
+    if (this.#workers instanceof TransactionLane) {
+      // It has saved what it did itself.
+      if (isLazy) this.#workers.savePositionLazily();
+    } else if (isLazy) {
+      settler.settleLazily(this, this.#ledger.position);
+    } else {
+      this.#savedAt = performance.now();
+      settler.settle(this, this.#ledger.position);
+    }
+  }
+
+  #hasRoom(): boolean {
+    const { calling, openRowsMax } = this.#options;
+    const { concurrency, batchSize } = calling.consumer;
+    const waitingMax = Math.max(2 * concurrency, batchSize ?? 1);
+    return this.#workers.waitingCount < waitingMax && this.#ledger.openRows < openRowsMax;
+  }
+
+  /** Which of a page have a delivery already: settled, though the position was not saved since. */
+  async #readFiled({ rows }: Page): Promise<ReadonlySet<number>> {
+    const { pool, schema } = this.#options;
+    const ids = rows.map((row) => safeId(row[0])).filter((id) => id <= this.#filedUpTo);
+    if (ids.length === 0) return NONE;
+    return pool.withClient((client) => readFiled(client, schema, this.consumerId, ids));
+  }
+
+  /**
+   * Calls the handler once nothing else is called, and once it is written down that it will be: an
+   * earlier process may have died over this notification.
+   */
+  async #deliverCarefully(task: Task): Promise<void> {
+    if (this.#isClosed) return;
+    this.#carefulCount -= 1;
+    if (this.isOrdered && this.failing.has(task.key)) {
+      this.#workers.push([task]);
+      return;
+    }
+    this.#working.add(task.id);
+    if (!(await this.#record([task]))) return;
+    this.#workers.push([{ ...task, isFiled: true }]);
+    await this.#waiters.until(() => this.#isClosed || !this.#working.has(task.id));
+  }
+
+  /** False where the consumer is not ours any longer. */
+  async #record(tasks: readonly Task[]): Promise<boolean> {
+    const { pool, schema, calling } = this.#options;
+    const attempts = tasks.map(({ id, key, attempt }) => {
+      return { notificationId: id, key, attempt, delayMs: calling.consumer.backoffMs(attempt) };
+    });
+    const isOurs = await pool.withClient((client) =>
+      recordAttempts(client, schema, this, attempts),
+    );
+    if (!isOurs) this.onFenced();
+    return isOurs;
+  }
+}
+
+/** While a long page is worked, its position is saved so often. */
+const SAVE_MS = 500;
+const NONE: ReadonlySet<number> = new Set();

@@ -1,0 +1,37 @@
+import type { Consumer } from '../consumers/define.ts';
+import { withCause } from '../log/error-record.ts';
+import type { Reporter } from '../reporter.ts';
+import { formatDuration } from '../time.ts';
+import { publishTransition } from '../transitions.ts';
+import type { Task } from './task.ts';
+
+/**
+ * Says that a handler failed.
+ * @param failure.delayMs when it is called again; null for a dead letter
+ */
+export function reportFailure(
+  { consumer, reporter }: { consumer: Consumer; reporter: Reporter },
+  { id, key, attempt }: Pick<Task, 'id' | 'key' | 'attempt'>,
+  { error, delayMs }: { error: Error; delayMs: number | null },
+): void {
+  // A stack may be anything: programs replace Error.prepareStackTrace.
+  const where = String(error.stack)
+    .split('\n')
+    .find((line) => line.includes(consumer.file))
+    ?.trim();
+  const what = `${consumer.id} failed on notification ${id}, attempt ${attempt} of ${consumer.attemptsMax}: ${withCause(error)}${where ? ` (${where})` : ''}.`;
+  const others =
+    consumer.order === 'key' && key !== null ? `; the others of ${key} wait for it` : '';
+  const then =
+    delayMs === null
+      ? `It is a dead letter now: pgwatch dlq show ${id}.`
+      : `Next attempt in ${formatDuration(delayMs)}${others}.`;
+  reporter.warn(`${what} ${then}`, { consumer: consumer.id, notification: id, attempt });
+  publishTransition({
+    type: 'handler_failed',
+    consumerId: consumer.id,
+    notificationId: id,
+    attempt,
+    isDead: delayMs === null,
+  });
+}

@@ -1,0 +1,75 @@
+import type { Config } from '../config/define.ts';
+import type { Pool } from '../database/connect.ts';
+import { readDue, readHavingDead, readNextDueMs } from '../log/due.ts';
+import type { Control } from './control.ts';
+import type { OwnedDelivery } from './owned-delivery.ts';
+import type { Running } from './ownership.ts';
+
+export type RetriesOptions = {
+  config: Config;
+  control: Control;
+  pool: Pool;
+  running: ReadonlyMap<string, Running>;
+};
+
+/**
+ * Hands out what is due again: for all consumers that this process owns, in one statement, by the
+ * clock of the server. What is due is what the database says, so that a dead letter that somebody
+ * retries comes the same way.
+ */
+export async function runRetries(options: RetriesOptions, signal: AbortSignal): Promise<void> {
+  const { config, control, pool, running } = options;
+  while (!signal.aborted) {
+    control.retries.clear();
+    const deliveries = [...running.values()].map(({ runner }) => runner.delivery);
+    await retryDue(deliveries, pool, config.schema);
+    const nextMs = await untilDueMs(deliveries, pool, config.schema);
+    await control.retries.wait(Math.min(nextMs, config.pollIntervalMs), signal);
+  }
+}
+
+/** Hands out what is due now. Returns how much that was. */
+export async function retryDue(
+  deliveries: readonly OwnedDelivery[],
+  pool: Pool,
+  schema: string,
+): Promise<number> {
+  const open = deliveries.filter(({ ended }) => !ended.aborted);
+  await updateHalted(open, pool, schema);
+  const idle = open.filter(({ workingIds }) => workingIds.length < WORKING_MAX);
+  if (idle.length === 0) return 0;
+  const due = await pool.withClient((client) => readDue(client, schema, idle));
+  const byConsumer = Map.groupBy(due, ({ consumerId }) => consumerId);
+  for (const delivery of idle) {
+    const own = byConsumer.get(delivery.consumerId);
+    if (own) await delivery.retry(own);
+  }
+  return due.length;
+}
+
+async function untilDueMs(
+  deliveries: readonly OwnedDelivery[],
+  pool: Pool,
+  schema: string,
+): Promise<number> {
+  const ids = deliveries.map(({ consumerId }) => consumerId);
+  if (ids.length === 0) return Number.POSITIVE_INFINITY;
+  const nextMs = await pool.withClient((client) => readNextDueMs(client, schema, ids));
+  return nextMs ?? Number.POSITIVE_INFINITY;
+}
+
+/** Whether consumers that stop at a dead letter may go on. */
+async function updateHalted(
+  deliveries: readonly OwnedDelivery[],
+  pool: Pool,
+  schema: string,
+): Promise<void> {
+  const halted = deliveries.filter(({ isHalted }) => isHalted);
+  if (halted.length === 0) return;
+  const ids = halted.map(({ consumerId }) => consumerId);
+  const havingDead = await pool.withClient((client) => readHavingDead(client, schema, ids));
+  for (const delivery of halted) delivery.halt(havingDead.has(delivery.consumerId));
+}
+
+/** So many of a consumer may be under way before it gets no more. */
+const WORKING_MAX = 200;

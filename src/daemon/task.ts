@@ -1,0 +1,30 @@
+import type { DeliveryChange } from '../log/delivery.ts';
+import type { LogRow } from '../log/notification.ts';
+
+/** One notification that a consumer is to handle. */
+export type Task = {
+  readonly row: LogRow;
+  readonly id: number;
+  readonly key: string | null;
+  readonly isReplay: boolean;
+  /** Which call this is, from 1. */
+  readonly attempt: number;
+  /** True where it has a delivery by now: success removes that. */
+  readonly isFiled: boolean;
+  /**
+   * For notifications of a key that come one behind the other from the deliveries: true once one of
+   * them has failed, so that those behind it keep waiting.
+   */
+  readonly chain?: { isBroken: boolean };
+  /** Where it came from, and its place there; null for one that comes again. */
+  readonly source: TaskSource | null;
+  readonly index: number;
+};
+
+/** What keeps the account of a task: a page of the ledger, or a lease. */
+export interface TaskSource {
+  settle(index: number): void;
+}
+
+/** A task that was called, and what is to be written down of it. */
+export type Settled = { task: Task; change: DeliveryChange | null };

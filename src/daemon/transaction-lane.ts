@@ -1,0 +1,241 @@
+import type { PoolClient } from 'pg';
+import { isStatementError, type Pool } from '../database/connect.ts';
+import { PgwatchError, toError } from '../errors.ts';
+import { type Calling, changeAfter } from './calling.ts';
+import type { FailingKeys } from './failing-keys.ts';
+import { TaskQueue } from './queue.ts';
+import type { Settled, Task } from './task.ts';
+import { CallBroken, callInTransaction } from './transaction-call.ts';
+import { Waiters } from './waiters.ts';
+import type { Workers } from './workers.ts';
+
+export type TransactionOptions = {
+  calling: Calling;
+  failing: FailingKeys;
+  /** What handlers write with. */
+  pool: Pool;
+  /**
+   * Settles in the transaction: the position behind all of it, and the deliveries.
+   * @param beganAt the transaction's id when it began
+   * @returns the keys that still have a notification waiting; null where the consumer is not ours
+   *   any longer
+   */
+  settleIn(
+    client: PoolClient,
+    settled: readonly Settled[],
+    beganAt: string,
+  ): Promise<string[] | null>;
+  /** The transaction has committed. */
+  onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void;
+  /** Nothing will be called any more: the transaction's outcome is unknown, or the connection gone. */
+  onFailed(): void;
+  onFenced(): void;
+};
+
+/**
+ * Calls handlers one after the other, in transactions that settle what they did: effects, position
+ * and deliveries commit together or not at all. It settles nothing in any other way, because a
+ * position that is saved late by somebody else would make an effect happen again.
+ */
+export class TransactionLane implements Workers {
+  readonly #options: TransactionOptions;
+  readonly #queue: TaskQueue;
+  readonly #waiters = new Waiters();
+  /** Settled without a call, or after a transaction that failed: they go with the next. */
+  #settled: Settled[] = [];
+  /** Taken, and to be called before others: their transaction was undone. */
+  #again: Task[] = [];
+  /** So many are called alone, to find the one whose commit fails. */
+  #alone = 0;
+  #hasMoved = false;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #isClosed = false;
+  #hasWarned = false;
+  #failure: Error | undefined;
+
+  constructor(options: TransactionOptions) {
+    this.#options = options;
+    this.#queue = new TaskQueue({
+      isOrdered: options.calling.consumer.order === 'key',
+      isSerial: true,
+      failing: options.failing,
+      onBlocked: (task, change) => this.#settled.push({ task, change }),
+    });
+  }
+
+  get waitingCount(): number {
+    return this.#queue.size + this.#again.length;
+  }
+
+  push(tasks: readonly Task[]): void {
+    this.#queue.push(tasks);
+    this.#start();
+  }
+
+  pushFirst(tasks: readonly Task[]): void {
+    this.#queue.pushFirst(tasks);
+    this.#start();
+  }
+
+  pause(isPaused: boolean): void {
+    this.#queue.pause(isPaused);
+    this.#start();
+  }
+
+  /** The position has moved past what nobody wants: it is saved within a second. */
+  savePositionLazily(): void {
+    this.#hasMoved = true;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#start();
+    }, LAZY_MS);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#queue.clear();
+    this.#again = [];
+    this.#waiters.check();
+  }
+
+  async until(isMet: () => boolean): Promise<void> {
+    await this.#waiters.until(() => this.#isClosed || isMet() || this.#failure !== undefined);
+    if (this.#failure) throw this.#failure;
+  }
+
+  async untilIdle(): Promise<void> {
+    await this.#waiters.until(() => !this.#running);
+    if (this.#failure) throw this.#failure;
+  }
+
+  #start(): void {
+    if (this.#isClosed || this.#failure) return;
+    this.#running ??= this.#run()
+      .catch((thrown: unknown) => {
+        this.#failure = toError(thrown);
+        this.#options.onFailed();
+      })
+      .finally(() => {
+        this.#running = undefined;
+        this.#waiters.check();
+      });
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      // Before the transaction begins: what it settles was read before it had an id (see Position).
+      const tasks = this.#takeStretch();
+      if (tasks.length === 0 && this.#settled.length === 0 && !this.#hasMoved) return;
+      await this.#transact(tasks);
+      this.#waiters.check();
+    }
+  }
+
+  #takeStretch(): Task[] {
+    const { batchSize } = this.#options.calling.consumer;
+    const sizeMax = this.#alone > 0 ? 1 : batchSize === 1 ? STRETCH_MAX : (batchSize ?? BATCH_MAX);
+    const tasks = this.#again.splice(0, sizeMax);
+    while (tasks.length < sizeMax && !this.#isClosed) {
+      const task = this.#queue.take();
+      if (!task) break;
+      tasks.push(task);
+    }
+    return tasks;
+  }
+
+  async #transact(tasks: Task[]): Promise<void> {
+    const { pool, onCommitted, onFenced } = this.#options;
+    const earlier = this.#settled.splice(0);
+    this.#hasMoved = false;
+    try {
+      const committed = await pool.withClient((client) =>
+        this.#callAndSettle(client, tasks, earlier),
+      );
+      this.#alone = Math.max(0, this.#alone - 1);
+      if (committed) onCommitted(committed.settled, committed.waitingKeys);
+      else onFenced();
+    } catch (thrown) {
+      this.#settled.unshift(...earlier);
+      this.#undo(tasks, thrown);
+    }
+  }
+
+  async #callAndSettle(client: PoolClient, tasks: Task[], earlier: readonly Settled[]) {
+    const { calling, failing, settleIn } = this.#options;
+    const options = {
+      client,
+      calling,
+      failing,
+      isStopping: () => this.#isClosed,
+      onOutside: () => this.#warnOutside(),
+    };
+    await client.query('begin');
+    try {
+      const { rows } = await client.query<{ xid: string }>(
+        'select pg_current_xact_id()::text as xid',
+      );
+      const settled = [...earlier, ...(await callInTransaction(options, tasks))];
+      const waitingKeys = await settleIn(client, settled, (rows[0] as { xid: string }).xid);
+      await client.query(waitingKeys === null ? 'rollback' : 'commit');
+      return waitingKeys === null ? null : { settled, waitingKeys };
+    } catch (thrown) {
+      // Behind a query that hangs a rollback would hang too; the connection is cut instead.
+      if (!(thrown instanceof CallBroken)) await client.query('rollback').catch(() => {});
+      throw thrown;
+    }
+  }
+
+  #undo(tasks: Task[], thrown: unknown): void {
+    if (thrown instanceof CallBroken) {
+      const { settled } = thrown;
+      if (settled) this.#settled.push(settled);
+      this.#again = [...tasks.filter((task) => task !== settled?.task), ...this.#again];
+    } else if (isOfHandlers(thrown) && tasks.length > 0) {
+      this.#undoCommit(tasks, toError(thrown));
+    } else {
+      throw thrown;
+    }
+  }
+
+  /** The transaction could not be settled or committed, as by a deferred constraint. */
+  #undoCommit(tasks: Task[], error: Error): void {
+    if (tasks.length > 1) {
+      this.#again = [...tasks, ...this.#again];
+      this.#alone = tasks.length;
+      return;
+    }
+    const { calling } = this.#options;
+    for (const task of tasks) {
+      const outcome = { type: 'failed', error, retryAfterMs: null } as const;
+      this.#settled.push({ task, change: changeAfter(calling, task, outcome) });
+    }
+  }
+
+  #warnOutside(): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    const { consumer, reporter } = this.#options.calling;
+    reporter.warn(
+      `${consumer.id} has transaction: true and writes over another connection than context.db: that is neither undone when it fails nor done exactly once. Write with context.db.`,
+      { consumer: consumer.id },
+    );
+  }
+}
+
+/** What handlers can bring about: a constraint that is checked at the commit, a commit of their own. */
+function isOfHandlers(thrown: unknown): boolean {
+  return (
+    isStatementError(thrown) || (thrown instanceof PgwatchError && thrown.code === 'handler_failed')
+  );
+}
+
+/**
+ * How many notifications share a transaction. Each has a savepoint, and beyond 64 of these in one
+ * transaction every snapshot in the cluster becomes more expensive (PGPROC_MAX_CACHED_SUBXIDS).
+ */
+const STRETCH_MAX = 50;
+const LAZY_MS = 1000;
+/** For handleBatch, which has one savepoint for all, where it does not say so itself. */
+const BATCH_MAX = 500;

@@ -1,0 +1,99 @@
+import type { Queryable } from '../database/connect.ts';
+import { qualified } from '../database/names.ts';
+
+/** One process that runs consumers, as the others see it. */
+export type LiveDaemon = { daemonId: string; consumerIds: string[]; sharedIds: string[] };
+
+/** Who runs a consumer, by what the database knows. */
+export type OwnerState = {
+  consumerId: string;
+  epoch: number;
+  /** The owner, where it is alive; null where there is none, or a dead one. */
+  liveOwner: string | null;
+};
+
+/**
+ * Says that the daemon is alive, for a while from now by the server's clock.
+ * @param daemon.hasLock true where the connection can hold a session lock: the lock is taken, and the
+ *   daemon counts as dead as soon as the connection ends
+ */
+export async function beat(
+  control: Queryable,
+  schema: string,
+  daemon: {
+    daemonId: string;
+    host: string;
+    pid: number;
+    consumerIds: readonly string[];
+    sharedIds: readonly string[];
+    hasLock: boolean;
+    aliveMs: number;
+  },
+): Promise<void> {
+  const { daemonId, host, pid, consumerIds, sharedIds, hasLock, aliveMs } = daemon;
+  await control.query(
+    `insert into ${qualified(schema, 'daemon')} as daemon
+       (daemon_id, host, pid, consumer_ids, shared_ids, has_lock, alive_until)
+     select $1::uuid, $2, $3, $4, $7, $5::boolean and (is_locked or pg_try_advisory_lock(class, object)),
+       clock_timestamp() + $6 * interval '1 ms'
+     from (
+       select ${qualified(schema, 'daemon_class')}() as class, hashtext($1::uuid::text) as object
+     ) as lock
+     cross join lateral (
+       select exists (
+         select from pg_locks where pid = pg_backend_pid() and locktype = 'advisory'
+           and objsubid = 2 and classid = (class::bigint & 4294967295)::oid
+           and objid = (object::bigint & 4294967295)::oid) as is_locked
+     ) as held
+     on conflict (daemon_id) do update
+     set consumer_ids = excluded.consumer_ids, shared_ids = excluded.shared_ids,
+       has_lock = excluded.has_lock, alive_until = excluded.alive_until`,
+    [daemonId, host, pid, consumerIds, hasLock, aliveMs, sharedIds],
+  );
+}
+
+/** Removes the daemon, which stops, and those that have been dead for a day. */
+export async function removeDaemon(
+  control: Queryable,
+  schema: string,
+  daemonId: string,
+): Promise<void> {
+  await control.query(
+    `delete from ${qualified(schema, 'daemon')}
+     where daemon_id = $1 or alive_until < now() - interval '1 day'`,
+    [daemonId],
+  );
+}
+
+/** The daemons that are alive. */
+export async function readLiveDaemons(control: Queryable, schema: string): Promise<LiveDaemon[]> {
+  const { rows } = await control.query(
+    `select daemon_id as "daemonId", consumer_ids as "consumerIds", shared_ids as "sharedIds"
+     from ${qualified(schema, 'live_daemon')} order by daemon_id`,
+  );
+  return rows as LiveDaemon[];
+}
+
+/** Who runs the consumers, all that are registered. */
+export async function readOwners(control: Queryable, schema: string): Promise<OwnerState[]> {
+  const { rows } = await control.query(
+    `select consumer_id as "consumerId", epoch::float8, live.daemon_id as "liveOwner"
+     from ${qualified(schema, 'consumer_progress')} as progress
+     left join ${qualified(schema, 'live_daemon')} as live on live.daemon_id = progress.owner
+     order by consumer_id`,
+  );
+  return rows as OwnerState[];
+}
+
+/** Tells all daemons that something other than a notification has changed: who runs what, or retries. */
+export async function tellDaemons(
+  client: Queryable,
+  schema: string,
+  news: 'owners' | 'retry',
+): Promise<void> {
+  // They look by themselves now and then: not worth a failure where the queue fills up.
+  await client.query('select pg_notify($1, $2) where pg_notification_queue_usage() < 0.5', [
+    schema,
+    `pgwatch:${news}`,
+  ]);
+}

@@ -1,0 +1,194 @@
+import type { ClientBase } from 'pg';
+import type { Queryable } from '../database/connect.ts';
+import { qualified } from '../database/names.ts';
+import type { DeliveryScope } from './delivery.ts';
+import { type LogRow, safeId } from './notification.ts';
+import { AS_TEXT } from './page.ts';
+import { COLUMNS, EPOCH } from './page-sql.ts';
+
+/** A notification whose turn has come again, or has come at last. */
+export type DueDelivery = {
+  consumerId: string;
+  notificationId: number;
+  /** Null: the log does not hold it any longer, nor was it copied. */
+  row: LogRow | null;
+  key: string | null;
+  /** How often its handler was called so far. */
+  attempts: number;
+  /** True for one that was only blocked: it comes behind the one before it in the list. */
+  isBlocked: boolean;
+};
+
+/** What a consumer has standing when it is taken over. */
+export type StandingDeliveries = {
+  /** Keys with a notification that waits. */
+  keys: string[];
+  /** How many wait for a retry. */
+  retryCount: number;
+  hasDead: boolean;
+  /** The highest notification with a row: those up to it may have one already. */
+  highestId: number;
+};
+
+/**
+ * Reads what is due: of each key the first that waits, with those that are blocked behind it.
+ * @param consumers for whom, each with what it is working on already
+ */
+export async function readDue(
+  client: ClientBase,
+  schema: string,
+  consumers: readonly (DeliveryScope & { workingIds: readonly number[] })[],
+): Promise<DueDelivery[]> {
+  const working = consumers.flatMap(({ consumerId, workingIds }) =>
+    workingIds.map((id) => ({ consumerId, id })),
+  );
+  const { rows } = await client.query<(string | null)[]>({
+    text: dueSql(schema),
+    values: [
+      consumers.map(({ consumerId }) => consumerId),
+      consumers.map(({ isOrdered }) => isOrdered),
+      working.map(({ consumerId }) => consumerId),
+      working.map(({ id }) => id),
+    ],
+    rowMode: 'array',
+    types: AS_TEXT,
+  });
+  return rows.map(([consumerId, notificationId, key, attempts, state, ...row]) => ({
+    consumerId: consumerId as string,
+    notificationId: safeId(notificationId as string),
+    key: key as string | null,
+    attempts: Number(attempts),
+    isBlocked: state === 'blocked',
+    row: row[0] === null ? null : (row as unknown as LogRow),
+  }));
+}
+
+/** In how many milliseconds the next one is due; null where none waits. */
+export async function readNextDueMs(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<number | null> {
+  const { rows } = await client.query(
+    `select extract(epoch from min(next_at) - clock_timestamp()) * 1000 as ms
+     from unnest($1::text[]) as c (id)
+     cross join lateral (
+       select min(next_attempt_at) as next_at from ${qualified(schema, 'delivery')}
+       where consumer_id = c.id and state = 'retry' and next_attempt_at > clock_timestamp()
+     ) as d`,
+    [consumerIds],
+  );
+  const ms = (rows[0] as { ms: string | null }).ms;
+  return ms === null ? null : Math.max(0, Math.ceil(Number(ms)));
+}
+
+/** Which of the notifications have a delivery already: they are not handed out from the log. */
+export async function readFiled(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+  ids: readonly number[],
+): Promise<Set<number>> {
+  const { rows } = await client.query(
+    `select notification_id::text as id from ${qualified(schema, 'delivery')}
+     where consumer_id = $1 and notification_id = any($2::bigint[])`,
+    [consumerId, ids],
+  );
+  return new Set((rows as { id: string }[]).map(({ id }) => safeId(id)));
+}
+
+/** Reads what the consumer has standing; without order by key nothing stays blocked. */
+export async function readStanding(
+  client: Queryable,
+  schema: string,
+  { consumerId, isOrdered }: DeliveryScope,
+): Promise<StandingDeliveries> {
+  const delivery = qualified(schema, 'delivery');
+  if (!isOrdered) {
+    await client.query(
+      `update ${delivery} set state = 'retry', next_attempt_at = clock_timestamp()
+       where consumer_id = $1 and state = 'blocked'`,
+      [consumerId],
+    );
+  }
+  const { rows } = await client.query(
+    `select
+       array(select distinct key from ${delivery}
+         where consumer_id = $1 and state <> 'dead' and key is not null) as keys,
+       (select count(*) from ${delivery} where consumer_id = $1 and state = 'retry')::integer as "retryCount",
+       exists (select from ${delivery} where consumer_id = $1 and state = 'dead') as "hasDead",
+       (select coalesce(max(notification_id), 0) from ${delivery} where consumer_id = $1)::text
+         as "highestId"`,
+    [consumerId],
+  );
+  const standing = rows[0] as StandingDeliveries & { highestId: string };
+  return { ...standing, highestId: safeId(standing.highestId) };
+}
+
+/** Which of the consumers have dead letters. */
+export async function readHavingDead(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Set<string>> {
+  const { rows } = await client.query(
+    `select id from unnest($1::text[]) as id
+     where exists (
+       select from ${qualified(schema, 'delivery')} where consumer_id = id and state = 'dead')`,
+    [consumerIds],
+  );
+  return new Set((rows as { id: string }[]).map(({ id }) => id));
+}
+
+function dueSql(schema: string): string {
+  const delivery = qualified(schema, 'delivery');
+  const log = qualified(schema, 'notification_log');
+  return `
+with consumer as (
+  select * from unnest($1::text[], $2::boolean[]) as c (id, is_ordered)
+),
+head as (
+  select due.*, consumer.is_ordered from consumer cross join lateral (
+    select consumer_id, notification_id, key, attempts, state, notification from ${delivery} as d
+    where consumer_id = consumer.id and state = 'retry' and next_attempt_at <= clock_timestamp()
+      and not exists (
+        select from unnest($3::text[], $4::bigint[]) as working (consumer_id, id)
+        where working.consumer_id = d.consumer_id and working.id = d.notification_id)
+      and (key is null or not consumer.is_ordered or not exists (
+        select from ${delivery} as earlier
+        where earlier.consumer_id = d.consumer_id and earlier.key = d.key
+          and earlier.state <> 'dead' and earlier.notification_id < d.notification_id))
+    order by next_attempt_at limit ${HEADS_MAX}
+  ) as due
+),
+turn as (
+  select consumer_id, notification_id, key, attempts, state, notification from head
+  union all
+  select behind.* from head cross join lateral (
+    select consumer_id, notification_id, key, attempts, state, notification from ${delivery} as d
+    where head.is_ordered and consumer_id = head.consumer_id and key = head.key
+      and state = 'blocked' and notification_id > head.notification_id
+      and not exists (
+        select from ${delivery} as between_them
+        where between_them.consumer_id = d.consumer_id and between_them.key = d.key
+          and between_them.state = 'retry' and between_them.notification_id > head.notification_id
+          and between_them.notification_id < d.notification_id)
+    order by notification_id limit ${BEHIND_MAX}
+  ) as behind
+)
+select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.state,
+  ${COLUMNS.map((column) => (column === 'created_at' ? EPOCH('row.created_at') : `row.${column}`)).join(', ')}
+from turn
+left join lateral (
+  select * from ${log} where id = turn.notification_id
+  union all
+  select * from jsonb_populate_record(null::${log}, turn.notification)
+  where turn.notification is not null
+  limit 1
+) as row on true
+order by turn.consumer_id, turn.notification_id`;
+}
+
+/** So many keys at a time, and behind each so many. */
+const HEADS_MAX = 100;
+const BEHIND_MAX = 50;
