@@ -588,11 +588,15 @@ $function$;
 
 -- Privileges
 
+grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xid8) to consumer;
+
 grant execute on function pgwatch.daemon_class() to consumer;
 
 grant execute on function pgwatch.doorbell_class() to consumer;
 
 grant execute on function pgwatch.log_partition_create(text,integer) to consumer;
+
+grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp with time zone) to consumer;
 
 grant usage on schema pgwatch to consumer;
 
@@ -611,6 +615,8 @@ grant select on table pgwatch.live_daemon to consumer;
 grant select on table pgwatch.log_origin to consumer;
 
 grant select on table pgwatch.migration to consumer;
+
+grant select on table pgwatch.notification to consumer;
 
 grant select on table pgwatch.notification_log to consumer;
 
