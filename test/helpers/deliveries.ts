@@ -35,7 +35,8 @@ export async function addConsumers(
 ): Promise<void> {
   await database.query(
     `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
-     select id, '{orders}', 0, '1:1:' from unnest($1::text[]) as id`,
+     select id, '{orders}', 0, '1:1:' from unnest($1::text[]) as id
+     on conflict do nothing`,
     [ids],
   );
 }
