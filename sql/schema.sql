@@ -127,12 +127,12 @@ create view pgwatch.live_daemon as
     consumer_ids,
     shared_ids,
     alive_until
-   FROM pgwatch.daemon
+   FROM pgwatch.daemon d
   WHERE alive_until > clock_timestamp() AND (NOT has_lock OR (EXISTS ( SELECT
-           FROM pg_locks
-          WHERE pg_locks.locktype = 'advisory'::text AND pg_locks.objsubid = 2 AND pg_locks.database = (( SELECT pg_database.oid
-                   FROM pg_database
-                  WHERE pg_database.datname = current_database())) AND pg_locks.classid = (pgwatch.daemon_class()::bigint & '4294967295'::bigint)::oid AND pg_locks.objid = (hashtext(daemon.daemon_id::text)::bigint & '4294967295'::bigint)::oid)));
+           FROM pg_locks l
+          WHERE l.locktype = 'advisory'::text AND l.objsubid = 2 AND l.database = (( SELECT b.oid
+                   FROM pg_database b
+                  WHERE b.datname = current_database())) AND l.classid = (pgwatch.daemon_class()::bigint & '4294967295'::bigint)::oid AND l.objid = (hashtext(d.daemon_id::text)::bigint & '4294967295'::bigint)::oid)));
 
 create view pgwatch.notification as
  SELECT id,
@@ -590,11 +590,15 @@ $function$;
 
 -- Privileges
 
+grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xid8) to consumer;
+
 grant execute on function pgwatch.daemon_class() to consumer;
 
 grant execute on function pgwatch.doorbell_class() to consumer;
 
 grant execute on function pgwatch.log_partition_create(text,integer) to consumer;
+
+grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp with time zone) to consumer;
 
 grant usage on schema pgwatch to consumer;
 
@@ -613,6 +617,8 @@ grant select on table pgwatch.live_daemon to consumer;
 grant select on table pgwatch.log_origin to consumer;
 
 grant select on table pgwatch.migration to consumer;
+
+grant select on table pgwatch.notification to consumer;
 
 grant select on table pgwatch.notification_log to consumer;
 

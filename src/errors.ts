@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'connection_failed'
   | 'consumer_invalid'
   | 'consumer_unknown'
+  | 'dead_letter_unknown'
   | 'embedded_failed'
   | 'event_id_taken'
   | 'handler_failed'

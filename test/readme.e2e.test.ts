@@ -7,6 +7,7 @@ import { OPTION_NAMES } from '../src/config/check.ts';
 import { notify } from '../src/log/publish.ts';
 import { runCli } from './helpers/cli.ts';
 import { useDatabase } from './helpers/database.ts';
+import { addConsumers, addDelivery } from './helpers/deliveries.ts';
 import { makeProject } from './helpers/project.ts';
 
 /*
@@ -57,6 +58,30 @@ test('the first five minutes', async () => {
   ]) {
     expect(stderr).toContain(line);
   }
+});
+
+test('the commands for dead letters', async () => {
+  await addConsumers(database, ['welcome-email']);
+  const error = { name: 'TimeoutError', message: 'too slow' };
+  const id = await addDelivery(database, { consumerId: 'welcome-email', error });
+  const old = { consumerId: 'welcome-email', failedAgoMs: 40 * 86_400_000 };
+  await addDelivery(database, old);
+  const block = blocks('sh').find((text) => text.includes('pgwatch dlq')) ?? '';
+  const said: string[] = [];
+  for (const [, args = ''] of block.matchAll(/^npx pgwatch (.*?)(?: +#.*)?$/gm)) {
+    const { exitCode, stderr } = await runCli(args.replace('42', String(id)).split(' '), {
+      env: { DATABASE_URL: database.url },
+    });
+    expect(exitCode).toBe(0);
+    said.push(stderr.slice('00:00:00 '.length).trim());
+  }
+  expect(said).toEqual([
+    '',
+    '',
+    'Would retry 1 dead letter: welcome-email 1.',
+    'Retrying 1 dead letter: welcome-email 1.',
+    'Discarded 1 dead letter: welcome-email 1.',
+  ]);
 });
 
 test('it names every command, every flag of listen and every option', () => {

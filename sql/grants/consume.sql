@@ -4,10 +4,12 @@ grant select on :"schema".notification_log, :"schema".log_origin, :"schema".migr
 grant select, insert, update on :"schema".consumer_progress to :"role";
 grant select, insert, update, delete
   on :"schema".delivery, :"schema".daemon, :"schema".lease to :"role";
-grant select on :"schema".live_daemon to :"role";
+grant select on :"schema".notification, :"schema".live_daemon to :"role";
 grant select on sequence :"schema".notification_log_id_seq to :"role";
 grant execute on function
   :"schema".log_partition_create(text, integer),
+  :"schema".notification_event_id(bigint, xid8, timestamptz),
+  :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
   :"schema".doorbell_class(),
   :"schema".daemon_class()
 to :"role";

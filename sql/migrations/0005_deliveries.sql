@@ -64,15 +64,15 @@ revoke all on function :"schema".daemon_class() from public;
 
 -- The daemons that are alive, by the server's clock and its locks.
 create view :"schema".live_daemon as
-select *
-from :"schema".daemon
-where alive_until > clock_timestamp()
-  and (not has_lock or exists (
-    select from pg_locks
-    where locktype = 'advisory' and objsubid = 2
-      and database = (select oid from pg_database where datname = current_database())
-      and classid = (:"schema".daemon_class()::bigint & 4294967295)::oid
-      and objid = (hashtext(daemon_id::text)::bigint & 4294967295)::oid));
+select d.daemon_id, d.host, d.pid, d.started_at, d.has_lock, d.consumer_ids, d.shared_ids, d.alive_until
+from :"schema".daemon as d
+where d.alive_until > clock_timestamp()
+  and (not d.has_lock or exists (
+    select from pg_locks as l
+    where l.locktype = 'advisory' and l.objsubid = 2
+      and l.database = (select b.oid from pg_database as b where b.datname = current_database())
+      and l.classid = (:"schema".daemon_class()::bigint & 4294967295)::oid
+      and l.objid = (hashtext(d.daemon_id::text)::bigint & 4294967295)::oid));
 
 /*
 A part of a shared consumer's work: notifications that its position has passed and that are not

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Config } from '../config/define.ts';
 import { PgwatchError } from '../errors.ts';
 import { Reporter, type ReportFormat } from '../reporter.ts';
+import { parseDurationMs } from '../time.ts';
 
 /** What a command leaves behind for the process. */
 export type Outcome = { exitCode: number };
@@ -59,6 +60,15 @@ export function parseSeconds(text: string): string {
     throw new InvalidArgumentError('Give a number of seconds, from 0.01, without a unit.');
   }
   return `${seconds}s`;
+}
+
+/** A duration with its unit, in milliseconds: a bare number would be milliseconds, meant as days. */
+export function parseAge(text: string): number {
+  const ageMs = /[a-z]$/.test(text) ? parseDurationMs(text) : undefined;
+  if (ageMs === undefined) {
+    throw new InvalidArgumentError('Give a duration with its unit, like 30m, 2h or 7d.');
+  }
+  return ageMs;
 }
 
 /** Values of an option that may be repeated or hold several, with spaces or commas between. */

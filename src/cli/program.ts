@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addDev } from './commands/dev.ts';
+import { addDlq } from './commands/dlq.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
@@ -25,7 +26,7 @@ First steps:
   $ pgwatch listen                     run the consumers in ./consumers
   $ pgwatch notify orders '{"id": 1}'  publish a notification`,
     );
-  for (const add of [addListen, addNotify, addMigrate, addDev]) add(program, outcome);
+  for (const add of [addListen, addNotify, addDlq, addMigrate, addDev]) add(program, outcome);
   return program;
 }
 

@@ -9,11 +9,11 @@ export function printTable(
   rows: readonly (readonly string[])[],
 ): void {
   const colors = colorsFor(process.stdout);
-  const cells = rows.map((row) => row.map((cell) => printable(cell).replaceAll(/\s/g, ' ')));
+  const cells = rows.map((row) => row.map(onOneLine));
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...cells.map((row) => row[column]?.length ?? 0)),
   );
-  const columns = (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY;
+  const columns = stdoutColumns();
   const line = (row: readonly string[]) => {
     const text = row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
@@ -25,7 +25,25 @@ export function printTable(
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
+/** The width of the terminal that stdout is; without end where it is none. */
+export function stdoutColumns(): number {
+  return (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY;
+}
+
+/** A text of anybody's for a line of ours: it can neither steer the terminal nor begin a line. */
+export function onOneLine(text: string): string {
+  return printable(text).replaceAll(/\s/g, ' ');
+}
+
 /** Prints a value as JSON on stdout, for programs. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, null, process.stdout.isTTY ? 2 : 0)}\n`);
+  process.stdout.write(`${jsonText(value, process.stdout.isTTY ? 2 : 0)}\n`);
+}
+
+/**
+ * JSON that a terminal can show: JSON.stringify leaves some control characters as they are, and
+ * what printable() makes of them is how JSON writes them.
+ */
+export function jsonText(value: unknown, indent: number): string {
+  return printable(JSON.stringify(value, null, indent));
 }

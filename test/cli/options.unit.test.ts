@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { confirm, parseSeconds, splitList } from '../../src/cli/options.ts';
+import { confirm, parseAge, parseSeconds, splitList } from '../../src/cli/options.ts';
 
 function terminal(answer: string, isTTY = true) {
   const input = Object.assign(new PassThrough(), { isTTY });
@@ -37,6 +37,15 @@ test('seconds become a duration; anything else is refused', () => {
   expect(['0.01', '5', '0.25'].map(parseSeconds)).toEqual(['0.01s', '5s', '0.25s']);
   for (const text of ['', ' ', 'soon', '0', '-1', '5s']) {
     expect(() => parseSeconds(text)).toThrow('Give a number of seconds');
+  }
+});
+
+test('an age has a unit: a bare number would be milliseconds, and was meant as days', () => {
+  expect(['90m', '2h', '7d', '1.5 h'].map(parseAge)).toEqual([
+    5_400_000, 7_200_000, 604_800_000, 5_400_000,
+  ]);
+  for (const text of ['', '7', '7w', 'soon', '-1d', 'd']) {
+    expect(() => parseAge(text)).toThrow('Give a duration with its unit');
   }
 });
 

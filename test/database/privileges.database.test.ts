@@ -4,7 +4,15 @@ import { connect, withConnection } from '../../src/database/connect.ts';
 import { migrateUp, requireCurrentSchema } from '../../src/database/migrate.ts';
 import { withTransaction } from '../../src/database/transaction.ts';
 import { beat, readLiveDaemons, readOwners, removeDaemon } from '../../src/log/daemons.ts';
+import { changeBatch } from '../../src/log/dead-letter-change.ts';
+import {
+  countDeliveries,
+  listConsumerIds,
+  listDeliveries,
+  readDeliveries,
+} from '../../src/log/dead-letters.ts';
 import { applyChanges } from '../../src/log/delivery.ts';
+import { NO_FILTER } from '../../src/log/delivery-filter.ts';
 import { armDoorbell, disarmDoorbell } from '../../src/log/doorbell.ts';
 import { readDue, readStanding } from '../../src/log/due.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
@@ -19,6 +27,7 @@ import {
 import { notify } from '../../src/log/publish.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { addDelivery } from '../helpers/deliveries.ts';
 import { seize } from '../helpers/owner.ts';
 import { createRole } from '../helpers/role.ts';
 import { until } from '../helpers/wait.ts';
@@ -50,7 +59,7 @@ const ACTIONS: Record<string, Action> = {
     by: ['publish'],
     run: sql(`select smart_notify('ch', '1', 'k', gen_random_uuid())`),
   },
-  'read the view': { by: ['read'], run: sql('select * from pgwatch.notification') },
+  'read the view': readable(sql('select * from pgwatch.notification')),
   'read the positions': readable(sql('select * from pgwatch.consumer_progress')),
   'check the schema': readable((client) => requireCurrentSchema(client, database.config)),
   'check the cluster': consume((client) => requireOwnCluster(client, database.config)),
@@ -77,6 +86,26 @@ const ACTIONS: Record<string, Action> = {
       limit: { rows: 10, bytes: 1000 },
       rebasedId: 0,
     }),
+  ),
+  'list dead letters': readable(async (client) => {
+    const filter = { ...NO_FILTER, channel: 'ch' };
+    expect(await listDeliveries(client, 'pgwatch', { filter, limit: 9 })).toHaveLength(2);
+    expect(await countDeliveries(client, 'pgwatch', filter)).toBe(2);
+    await listConsumerIds(client, 'pgwatch');
+  }),
+  'show a dead letter, and one that the log has': readable(async (client) => {
+    for (const { notification } of await readDeliveries(client, 'pgwatch', NO_FILTER)) {
+      expect(notification?.payload).toEqual({ n: 1 });
+    }
+  }),
+  'see what a retry would do': readable((client) =>
+    changeBatch(client, 'pgwatch', { action: 'retry', filter: NO_FILTER, isDryRun: true }),
+  ),
+  'retry dead letters': consume((client) =>
+    changeBatch(client, 'pgwatch', { action: 'retry', filter: NO_FILTER, isDryRun: false }),
+  ),
+  'discard dead letters': consume((client) =>
+    changeBatch(client, 'pgwatch', { action: 'discard', filter: NO_FILTER, isDryRun: false }),
   ),
   'arm the doorbell': consume(async (client) => {
     await armDoorbell(client, 'pgwatch', ['ch']);
@@ -133,6 +162,9 @@ beforeAll(async () => {
   await withConnection(database.config, (client) =>
     registerConsumer(client, 'pgwatch', { id: 'probe', channels: ['ch'], from: 'start' }),
   );
+  for (const state of ['dead', 'blocked'] as const) {
+    await addDelivery(database, { channel: 'ch', payload: { n: 1 }, state });
+  }
 });
 
 /** What a role was refused for; undefined where it was not. The transaction is rolled back. */

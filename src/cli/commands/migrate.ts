@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import type { Client } from 'pg';
-import type { Config } from '../../config/define.ts';
+import { connected } from '../connected.ts';
 import {
   addCommonOptions,
   type CommonOptions,
@@ -69,20 +68,6 @@ Examples:
   $ pg_restore -d mydb dump && pgwatch migrate rebase`,
     )
     .action((_, command: Command) => rebase(command.optsWithGlobals()));
-}
-
-async function connected<T>(
-  options: CommonOptions,
-  work: (client: Client, config: Config) => Promise<T>,
-): Promise<T> {
-  const { withConnection } = await import('../../database/connect.ts');
-  const config = await configFor(options);
-  return withConnection({ url: config.directUrl ?? config.url }, async (client) => {
-    // A powerful role often runs this: it must not meet functions that others put into schema
-    // public.
-    await client.query('set search_path = pg_catalog, pg_temp');
-    return work(client, config);
-  });
 }
 
 async function up(options: CommonOptions): Promise<void> {

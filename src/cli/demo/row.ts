@@ -1,5 +1,6 @@
 import type { Notification } from '../../log/notification.ts';
 import { type colorsFor, printable } from '../../reporter.ts';
+import { shortDuration } from '../../time.ts';
 
 /** What a row of the table shows. */
 export type Row = {
@@ -123,15 +124,6 @@ function cutStart(value: string, width: number): string {
 
 function onOneLine(value: string): string {
   return printable(value.slice(0, WHAT_LENGTH_MAX).replaceAll(/\s+/g, ' '));
-}
-
-function shortDuration(durationMs: number): string {
-  if (durationMs < 1) return '<1 ms';
-  if (durationMs < 1000) return `${durationMs} ms`;
-  const seconds = durationMs / 1000;
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-  return seconds < 86_400 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
 }
 
 function shortSize(bytes: number): string {

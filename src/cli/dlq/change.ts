@@ -1,0 +1,128 @@
+import { PgwatchError } from '../../errors.ts';
+import {
+  changeDeadLetters,
+  type DeadLetterAction,
+  type Picked,
+} from '../../log/dead-letter-change.ts';
+import type { DeliveryFilter } from '../../log/delivery-filter.ts';
+import { type CommonOptions, reporterFor } from '../options.ts';
+import { printJson, printTable } from '../table.ts';
+import { withConsumers } from './consumers.ts';
+import { countOf, someOf } from './describe.ts';
+import { type FilterOptions, filterFrom, idsFrom } from './filter.ts';
+
+type ChangeOptions = CommonOptions &
+  FilterOptions & { all?: boolean; dryRun?: boolean; json?: boolean };
+
+/**
+ * Retries or discards what ids and options choose, and says what happened.
+ * @throws PgwatchError dead_letter_unknown for an id that nobody failed at, once the others are done
+ */
+export async function change(
+  action: DeadLetterAction,
+  ids: readonly string[],
+  options: ChangeOptions,
+): Promise<void> {
+  const filter = filterOf(action, ids, options);
+  const isDryRun = options.dryRun ?? false;
+  const picked: Picked[] = [];
+  await withConsumers(options, filter.consumerIds ?? [], async (client, { schema }) => {
+    for await (const batch of changeDeadLetters(client, schema, { action, filter, isDryRun })) {
+      picked.push(...batch);
+    }
+  });
+  const knownIds = new Set(picked.map(({ id }) => id));
+  const result: Result = {
+    action,
+    isDryRun,
+    changed: picked.filter(({ isChanged }) => isChanged),
+    left: picked.filter(({ isChanged }) => !isChanged),
+    unknownIds: (filter.ids ?? []).filter((id) => !knownIds.has(id)),
+  };
+  if (options.json) printJson(toJson(result));
+  else report(result, options);
+  if (result.unknownIds.length === 0) return;
+  throw new PgwatchError(
+    'dead_letter_unknown',
+    `There is no such dead letter: ${someOf(result.unknownIds.map(String))}. It was handled since, or discarded, or never failed.`,
+  );
+}
+
+/** @throws PgwatchError usage where nothing says which are meant, or two things do */
+function filterOf(
+  action: DeadLetterAction,
+  idTexts: readonly string[],
+  options: ChangeOptions,
+): DeliveryFilter {
+  const filter = filterFrom(options, idsFrom(idTexts));
+  if (options.all && filter.ids) {
+    throw new PgwatchError('usage', 'Ids mean these, and --all means all: give one of the two.');
+  }
+  if (!options.all && Object.values(filter).every((value) => value === null)) {
+    throw new PgwatchError(
+      'usage',
+      `Say which dead letters to ${action}: give ids, a filter like --consumer or --error, or --all.`,
+    );
+  }
+  return filter;
+}
+
+type Result = {
+  action: DeadLetterAction;
+  isDryRun: boolean;
+  changed: readonly Picked[];
+  left: readonly Picked[];
+  unknownIds: readonly number[];
+};
+
+function toJson({ action, isDryRun, changed, left, unknownIds }: Result): Record<string, unknown> {
+  const shown = ({ consumerId, id, key, state }: Picked) => ({ consumerId, id, key, state });
+  return {
+    dryRun: isDryRun,
+    [action === 'retry' ? 'retried' : 'discarded']: changed.map(shown),
+    left: left.map(shown),
+    unknown: unknownIds,
+  };
+}
+
+function report({ action, isDryRun, changed, left }: Result, options: ChangeOptions): void {
+  const reporter = reporterFor(options);
+  const rows = [...changed, ...left];
+  if (isDryRun && rows.length > 0) printPicked(rows.slice(0, ROWS_SHOWN_MAX), action);
+  const verb = isDryRun ? `Would ${action}` : DONE[action];
+  const noun = changed.every(({ state }) => state === 'dead') ? 'dead letter' : 'notification';
+  reporter.info(
+    changed.length === 0
+      ? `There is nothing to ${action}.`
+      : `${verb} ${countOf(changed.length, noun)}: ${byConsumer(changed)}.`,
+  );
+  if (left.length > 0) {
+    const shown = left.map(({ consumerId, id, state }) => `${id} of ${consumerId} (${state})`);
+    reporter.info(`Left alone, not dead: ${someOf(shown)}.`);
+  }
+  if (isDryRun && rows.length > ROWS_SHOWN_MAX) {
+    reporter.info(`The first ${ROWS_SHOWN_MAX} are shown: --json has them all.`);
+  }
+}
+
+function printPicked(picked: readonly Picked[], action: DeadLetterAction): void {
+  printTable(
+    ['ID', 'CONSUMER', 'STATE', 'OUTCOME', 'KEY'],
+    picked.map(({ id, consumerId, state, isChanged, key }) => [
+      String(id),
+      consumerId,
+      state,
+      isChanged ? action : 'left alone',
+      key ?? '-',
+    ]),
+  );
+}
+
+function byConsumer(picked: readonly Picked[]): string {
+  const counts = new Map<string, number>();
+  for (const { consumerId } of picked) counts.set(consumerId, (counts.get(consumerId) ?? 0) + 1);
+  return [...counts].map(([id, count]) => `${id} ${count.toLocaleString('en')}`).join(', ');
+}
+
+const DONE: Record<DeadLetterAction, string> = { retry: 'Retrying', discard: 'Discarded' };
+const ROWS_SHOWN_MAX = 50;

@@ -1,0 +1,36 @@
+import type { Delivery } from '../../log/dead-letters.ts';
+import type { ErrorRecord } from '../../log/delivery.ts';
+import { shortDuration } from '../../time.ts';
+
+/** 'dead', 'blocked', 'retry in 5 min', 'retry now'. */
+export function describeState({ state, nextAttemptAt }: Delivery): string {
+  if (state !== 'retry' || nextAttemptAt === null) return state;
+  const waitMs = nextAttemptAt.getTime() - Date.now();
+  return waitMs > 0 ? `retry in ${shortDuration(waitMs)}` : 'retry now';
+}
+
+/** How long ago a time is, '-' where there is none. */
+export function describeAge(time: Date | null): string {
+  return time ? `${shortDuration(Math.max(0, Date.now() - time.getTime()))} ago` : '-';
+}
+
+/** 'TypeError: x is not a function'; a name that says nothing is left out. */
+export function describeError(error: ErrorRecord | null): string {
+  if (!error) return '-';
+  return error.name === 'Error' ? error.message : `${error.name}: ${error.message}`;
+}
+
+/** '1,234 dead letters'. */
+export function countOf(count: number, noun: string): string {
+  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** 'a, b, c', and where there are many how many more. */
+export function someOf(texts: readonly string[]): string {
+  const more = texts.length - SOME;
+  return (
+    texts.slice(0, SOME).join(', ') + (more > 0 ? ` and ${more.toLocaleString('en')} more` : '')
+  );
+}
+
+const SOME = 10;

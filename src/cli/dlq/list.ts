@@ -1,0 +1,68 @@
+import { PgwatchError } from '../../errors.ts';
+import { countDeliveries, type Delivery, listDeliveries } from '../../log/dead-letters.ts';
+import type { DeliveryFilter, DeliveryState } from '../../log/delivery-filter.ts';
+import { type CommonOptions, reporterFor } from '../options.ts';
+import { printJson, printTable, stdoutColumns } from '../table.ts';
+import { withConsumers } from './consumers.ts';
+import { countOf, describeAge, describeError, describeState } from './describe.ts';
+import { type FilterOptions, filterFrom } from './filter.ts';
+
+type ListOptions = CommonOptions &
+  FilterOptions & { state: DeliveryState | 'all'; limit: string; json?: boolean };
+
+/** Prints the deliveries that the options choose. */
+export async function list(options: ListOptions): Promise<void> {
+  const state = options.state === 'all' ? null : options.state;
+  const filter: DeliveryFilter = { ...filterFrom(options), state };
+  const limit = checkedLimit(options.limit);
+  await withConsumers(options, filter.consumerIds ?? [], async (client, { schema }) => {
+    const found = await listDeliveries(client, schema, { filter, limit });
+    if (options.json) return printJson(found);
+    if (found.length > 0) printDeliveries(found, options.state);
+    const total =
+      found.length < limit ? found.length : await countDeliveries(client, schema, filter);
+    const noun = state === 'dead' ? 'dead letter' : 'notification';
+    const reporter = reporterFor(options);
+    if (total === 0) reporter.info(`There is no such ${noun}.`);
+    if (total > found.length) {
+      reporter.info(
+        `The newest ${found.length} of ${countOf(total, noun)}: see more with --limit.`,
+      );
+    }
+  });
+}
+
+/** A narrow terminal has no room for what mostly tells least. */
+function printDeliveries(deliveries: readonly Delivery[], state: DeliveryState | 'all'): void {
+  const columns = stdoutColumns();
+  const isWide = columns >= 120;
+  const keyWidth = columns === Number.POSITIVE_INFINITY ? columns : isWide ? 32 : 16;
+  const shown: [heading: string, cell: (delivery: Delivery) => string, isShown?: boolean][] = [
+    ['ID', ({ id }) => String(id)],
+    ['CONSUMER', ({ consumerId }) => consumerId],
+    ['CHANNEL', ({ channel }) => channel ?? '-', isWide],
+    ['KEY', ({ key }) => endOf(key ?? '-', keyWidth)],
+    ['STATE', describeState, state !== 'dead'],
+    ['ATTEMPTS', ({ attempts }) => String(attempts), isWide],
+    ['FAILED', ({ lastFailedAt }) => describeAge(lastFailedAt)],
+    ['ERROR', ({ lastError }) => describeError(lastError)],
+  ];
+  const fields = shown.filter(([, , isShown = true]) => isShown);
+  printTable(
+    fields.map(([heading]) => heading),
+    deliveries.map((delivery) => fields.map(([, cell]) => cell(delivery))),
+  );
+}
+
+/** The end of a key tells more than its beginning. */
+function endOf(key: string, width: number): string {
+  return key.length > width ? `…${key.slice(key.length - width + 1)}` : key;
+}
+
+function checkedLimit(text: string): number {
+  const limit = Number(text);
+  if (/^\d+$/.test(text) && limit >= 1 && limit <= LIMIT_MAX) return limit;
+  throw new PgwatchError('usage', `--limit is a number from 1 to ${LIMIT_MAX}, not "${text}".`);
+}
+
+const LIMIT_MAX = 10_000;

@@ -1,0 +1,110 @@
+import { PgwatchError } from '../../errors.ts';
+import { type Delivery, readDeliveries } from '../../log/dead-letters.ts';
+import type { ErrorRecord } from '../../log/delivery.ts';
+import { NO_FILTER } from '../../log/delivery-filter.ts';
+import type { Notification } from '../../log/notification.ts';
+import { colorsFor, printable } from '../../reporter.ts';
+import type { CommonOptions } from '../options.ts';
+import { jsonText, onOneLine, printJson } from '../table.ts';
+import { withConsumers } from './consumers.ts';
+import { countOf, describeAge, describeError, describeState } from './describe.ts';
+import { idsFrom } from './filter.ts';
+
+type ShowOptions = CommonOptions & { consumer?: string; json?: boolean };
+
+/** Prints everything that is known of a notification that somebody failed at. */
+export async function show(idText: string, options: ShowOptions): Promise<void> {
+  const ids = idsFrom([idText]);
+  const consumerIds = options.consumer === undefined ? null : [options.consumer];
+  await withConsumers(options, consumerIds ?? [], async (client, { schema }) => {
+    const found = await readDeliveries(client, schema, { ...NO_FILTER, ids, consumerIds });
+    if (found.length === 0) {
+      throw new PgwatchError(
+        'dead_letter_unknown',
+        `There is no dead letter ${idText}${consumerIds ? ` of ${consumerIds}` : ''}, and none that waits for a retry: see "pgwatch dlq list --state all".`,
+      );
+    }
+    if (options.json) return printJson(found.map(toJson));
+    process.stdout.write(`${textOf(found)}\n`);
+  });
+}
+
+export type Found = Delivery & { notification: Notification | null };
+
+function toJson({ notification, ...delivery }: Found): Record<string, unknown> {
+  if (!notification) return { ...delivery, notification };
+  const { id, eventId, channel, key, createdAt, payload } = notification;
+  return { ...delivery, notification: { id, eventId, channel, key, createdAt, payload } };
+}
+
+/** For people: the notification once, then each consumer. */
+export function textOf(found: readonly Found[]): string {
+  const colors = colorsFor(process.stdout);
+  const blocks = found.flatMap((delivery, index) => {
+    const { id, notification } = delivery;
+    const isShown = index > 0 && notification?.eventId === found[index - 1]?.notification?.eventId;
+    const about = notification ? describeNotification(notification) : GONE;
+    return [
+      ...(isShown ? [] : [`${colors.bold(`Notification ${id}`)}\n${about}`]),
+      `${colors.bold(onOneLine(headingOf(delivery)))}\n${describeFailures(delivery)}`,
+    ];
+  });
+  return blocks.join('\n\n');
+}
+
+function describeNotification({ eventId, channel, key, createdAt, payload }: Notification): string {
+  return [
+    field('channel', channel),
+    field('key', key ?? '-'),
+    field('event id', eventId),
+    timeField('created', createdAt),
+    field('payload', ''),
+    indented(jsonText(payload, 2)),
+  ].join('\n');
+}
+
+function headingOf(delivery: Delivery): string {
+  const { consumerId, state, attempts } = delivery;
+  if (state === 'blocked') return `${consumerId}: blocked by an earlier notification of its key`;
+  return `${consumerId}: ${describeState(delivery)}, after ${countOf(attempts, 'attempt')}`;
+}
+
+function describeFailures(delivery: Delivery): string {
+  const { firstFailedAt, firstError, lastFailedAt, lastError } = delivery;
+  if (!lastFailedAt) return field('failed', 'never');
+  const isOnlyOne = firstFailedAt?.getTime() === lastFailedAt.getTime();
+  const [first, last] = [errorText(firstError), errorText(lastError)];
+  return [
+    ...(isOnlyOne ? [] : [timeField('first failed', firstFailedAt)]),
+    ...(isOnlyOne || first === last ? [] : [first]),
+    timeField(isOnlyOne ? 'failed' : 'last failed', lastFailedAt),
+    last,
+  ].join('\n');
+}
+
+/** The name, the message and the code, then of the stack what comes behind the message. */
+function errorText(error: ErrorRecord | null): string {
+  const { code, message = '', stack = '' } = error ?? {};
+  const described = describeError(error);
+  const head = code === undefined ? described : `${described} (${code})`;
+  const start = `: ${message}`;
+  const at = stack.indexOf(start);
+  const calls = at < 0 ? stack : stack.slice(at + start.length);
+  return indented(printable([head, ...calls.split('\n').filter((line) => line.trim())].join('\n')));
+}
+
+function timeField(name: string, time: Date | null): string {
+  return field(name, time ? `${time.toISOString()}, ${describeAge(time)}` : '-');
+}
+
+function field(name: string, value: string): string {
+  return `  ${name.padEnd(FIELD_WIDTH)}${onOneLine(value)}`.trimEnd();
+}
+
+/** Deeper than our own lines, so that no text of others looks like one. */
+function indented(text: string): string {
+  return text.replaceAll(/^/gm, '    ');
+}
+
+const FIELD_WIDTH = 14;
+const GONE = '  It is no longer in the log.';

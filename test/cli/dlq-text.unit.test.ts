@@ -1,0 +1,99 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { someOf } from '../../src/cli/dlq/describe.ts';
+import { type Found, textOf } from '../../src/cli/dlq/show.ts';
+import { jsonText, onOneLine } from '../../src/cli/table.ts';
+import { Notification } from '../../src/log/notification.ts';
+
+/** Much of what steers terminals, among other characters. */
+const text = fc.string({
+  unit: fc.oneof(
+    fc.constantFrom('\u001b', '\u009b', '\u0007', '\r', '\n', '\t', '\u007f', '\u0000'),
+    fc.string({ unit: 'binary', minLength: 1, maxLength: 3 }),
+  ),
+});
+const error = fc.record(
+  { name: text, message: text, code: text, stack: text },
+  { requiredKeys: ['name', 'message'] },
+);
+const found = fc.record({
+  key: text,
+  channel: text,
+  payload: fc.jsonValue(),
+  error,
+  content: text,
+});
+
+function foundOf({
+  key,
+  channel,
+  payload,
+  error,
+  content,
+}: {
+  key: string;
+  channel: string;
+  payload: unknown;
+  error: NonNullable<Found['lastError']>;
+  content: string;
+}): Found {
+  const json = JSON.stringify({ payload, [content]: content });
+  const uuid = '00000000-0000-0000-0000-000000000000';
+  return {
+    consumerId: content,
+    id: 7,
+    channel,
+    key,
+    state: 'dead',
+    attempts: 5,
+    nextAttemptAt: null,
+    firstFailedAt: new Date(0),
+    lastFailedAt: new Date(1),
+    firstError: error,
+    lastError: error,
+    notification: new Notification(
+      ['7', '700', '0', channel, key, json, null, null, null, null, null, uuid],
+      { isReplay: true, attempt: 5 },
+    ),
+  };
+}
+
+test('whatever is in a dead letter, no control character of it is shown', () => {
+  fc.assert(
+    fc.property(found, (parts) => {
+      const shown = textOf([foundOf(parts)]);
+      expect(shown).not.toMatch(/[^\P{Cc}\n\t]/u);
+      // Our own lines stand further to the left than any text of others.
+      const ours = shown.split('\n').filter((line) => /^(?! {4})./.test(line));
+      expect(ours).toHaveLength(9);
+    }),
+  );
+});
+
+test('JSON for a terminal holds no control character, and the very same value', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.jsonValue(), text, fc.dictionary(text, text)), (value) => {
+      expect(jsonText(value, 0)).not.toMatch(/\p{Cc}/u);
+      expect(jsonText(value, 2)).not.toMatch(/[^\P{Cc}\n]/u);
+      const same = JSON.parse(JSON.stringify(value));
+      expect([JSON.parse(jsonText(value, 0)), JSON.parse(jsonText(value, 2))]).toEqual([
+        same,
+        same,
+      ]);
+    }),
+  );
+});
+
+test('a text for one line is on one line', () => {
+  fc.assert(
+    fc.property(text, (value) => {
+      expect(onOneLine(value)).not.toMatch(/\p{Cc}/u);
+    }),
+  );
+});
+
+test('of many only some are named', () => {
+  const names = Array.from({ length: 1234 }, (_, index) => `n${index}`);
+  expect(someOf(names.slice(0, 3))).toBe('n0, n1, n2');
+  expect(someOf(names)).toBe('n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 1,224 more');
+});

@@ -1,0 +1,62 @@
+import type { DeliveryState } from '../../src/log/delivery-filter.ts';
+
+/** What a test says of a delivery; the rest is filled in. */
+export type NewDelivery = {
+  consumerId?: string;
+  channel?: string;
+  key?: string | null;
+  payload?: unknown;
+  state?: DeliveryState;
+  attempts?: number;
+  failedAgoMs?: number;
+  error?: { name: string; message: string; code?: string; stack?: string };
+};
+
+/** Publishes a notification and files it, as a daemon does whose handler fails at it. */
+export async function addDelivery(
+  database: { query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }> },
+  { consumerId = 'email', channel = 'orders', key = null, payload = {}, ...rest }: NewDelivery = {},
+): Promise<number> {
+  const { state = 'dead', attempts = 5, failedAgoMs = 60_000, error = ERROR } = rest;
+  const { rows } = await database.query('select smart_notify($1, $2::jsonb, $3)::float8 as id', [
+    channel,
+    JSON.stringify(payload),
+    key,
+  ]);
+  const { id } = rows[0] as { id: number };
+  await database.query(FILE_SQL, [consumerId, id, state, attempts, failedAgoMs, error]);
+  return id;
+}
+
+/** Makes consumers known, as running them does. */
+export async function addConsumers(
+  database: { query(text: string, values?: unknown[]): Promise<unknown> },
+  ids: readonly string[],
+): Promise<void> {
+  await database.query(
+    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
+     select id, '{orders}', 0, '1:1:' from unnest($1::text[]) as id
+     on conflict do nothing`,
+    [ids],
+  );
+}
+
+const FILE_SQL = `
+insert into pgwatch.delivery (consumer_id, notification_id, state, key, attempts, next_attempt_at,
+  first_failed_at, last_failed_at, first_error, last_error, notification)
+select $1, log.id, $3::text, log.key,
+  case when $3 = 'blocked' then 0 else $4::integer end,
+  case when $3 = 'retry' then now() + interval '1 hour' end,
+  failure.at - interval '1 minute', failure.at, failure.error, failure.error,
+  case when $3 = 'dead' then to_jsonb(log) end
+from pgwatch.notification_log as log
+left join (select now() - $5::float8 * interval '1 ms' as at, $6::jsonb as error) as failure
+  on $3 <> 'blocked'
+where log.id = $2`;
+
+const ERROR = {
+  name: 'Error',
+  message: 'connect ECONNREFUSED 127.0.0.1:25',
+  code: 'ECONNREFUSED',
+  stack: 'Error: connect ECONNREFUSED 127.0.0.1:25\n    at send (email.ts:7:11)',
+};

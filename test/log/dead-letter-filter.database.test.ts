@@ -1,0 +1,28 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { countDeliveries } from '../../src/log/dead-letters.ts';
+import { NO_FILTER } from '../../src/log/delivery-filter.ts';
+import { useDatabase } from '../helpers/database.ts';
+
+const database = useDatabase();
+
+/** What LIKE and regular expressions would read something into, and letters to meet by chance. */
+const text = fc.string({ unit: fc.constantFrom(...'%_\\.*+?^$[](){}|\'"-: aAbBé'), maxLength: 8 });
+
+test('the text of an error is found where it stands, and nothing in it is a wildcard', async () => {
+  const client = await database.connect();
+  await client.query(`insert into pgwatch.delivery (consumer_id, notification_id, state)
+    values ('email', 1, 'dead')`);
+  await fc.assert(
+    fc.asyncProperty(text, text, text, async (name, message, errorText) => {
+      await client.query('update pgwatch.delivery set last_error = $1', [{ name, message }]);
+      const count = (part: string) =>
+        countDeliveries(client, 'pgwatch', { ...NO_FILTER, errorText: part });
+      const whole = `${name}: ${message}`.toLowerCase();
+      expect(await count(errorText)).toBe(whole.includes(errorText.toLowerCase()) ? 1 : 0);
+      // What becomes of other letters is up to the database's locale.
+      expect(await count(message.replaceAll(/[a-z]/g, (letter) => letter.toUpperCase()))).toBe(1);
+    }),
+    { numRuns: 300 },
+  );
+});
