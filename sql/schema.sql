@@ -46,7 +46,6 @@ create table pgwatch.delivery (
   first_error jsonb,
   last_error jsonb,
   notification jsonb,
-  lease_id bigint,
   constraint delivery_pkey PRIMARY KEY (consumer_id, notification_id),
   constraint delivery_state_check CHECK ((state = ANY (ARRAY['retry'::text, 'blocked'::text, 'dead'::text])))
 );

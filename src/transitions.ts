@@ -15,6 +15,7 @@ export type Transition =
   | { type: 'consumer_standby'; consumerId: string }
   | { type: 'consumer_lost'; consumerId: string; epoch: number }
   | { type: 'consumer_released'; consumerId: string }
+  | { type: 'consumer_shared'; consumerId: string; processes: number }
   | { type: 'replay_started'; consumerId: string }
   | { type: 'replay_finished'; consumerId: string; count: number }
   | { type: 'tail_joined'; consumerId: string }

@@ -11,7 +11,6 @@ attempts         how often the handler was called, those calls included that end
                  for those that asked for RetryAfter
 first_, last_    when it failed, and the error: name, message, code, stack
 notification     of a dead letter a copy of its row in the log, so that retention never destroys it
-lease_id         of a shared consumer: the lease that calls the handler again now
 */
 create table :"schema".delivery (
   consumer_id text not null,
@@ -25,7 +24,6 @@ create table :"schema".delivery (
   first_error jsonb,
   last_error jsonb,
   notification jsonb,
-  lease_id bigint,
   primary key (consumer_id, notification_id)
 );
 create index delivery_due on :"schema".delivery (consumer_id, next_attempt_at) where state = 'retry';

@@ -5,7 +5,7 @@ import type { DeliveryChange } from '../log/delivery.ts';
 import type { Calling } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import { Lanes } from './lanes.ts';
-import type { Settled, Task } from './task.ts';
+import type { Place, Settled } from './task.ts';
 import { TransactionLane } from './transaction-lane.ts';
 import type { Workers } from './workers.ts';
 
@@ -13,7 +13,7 @@ import type { Workers } from './workers.ts';
 export interface Account {
   readonly failing: FailingKeys;
   /** The task is through; the account sees to it that this is saved. */
-  settle(task: Task, change: DeliveryChange | null): void;
+  settle(task: Place, change: DeliveryChange | null): void;
   /**
    * Settles tasks in a transaction.
    * @returns the keys that still have a notification waiting; null where they are not ours any longer

@@ -3,11 +3,19 @@ import { sleep } from '../time.ts';
 /** Something to wait for that may have happened already. It carries nothing: it is a boolean. */
 export class Bell {
   readonly #waiting = new Set<() => void>();
+  readonly #listeners = new Set<() => void>();
   #hasRung = false;
 
   ring(): void {
     this.#hasRung = true;
+    for (const listener of this.#listeners) listener();
     for (const wake of this.#waiting) wake();
+  }
+
+  /** Calls the listener with each ring, until the signal aborts. */
+  listen(listener: () => void, signal: AbortSignal): void {
+    this.#listeners.add(listener);
+    signal.addEventListener('abort', () => this.#listeners.delete(listener), { once: true });
   }
 
   /** Forgets rings so far: called before a look, so that a ring during it is kept. */

@@ -14,6 +14,7 @@ import type { OwnershipOptions } from './ownership.ts';
 import { ReplayDisplay } from './replay-display.ts';
 import { runSession } from './session.ts';
 import { Settler } from './settler.ts';
+import type { SharingOptions } from './sharing.ts';
 
 export type DaemonOptions = {
   config: Config;
@@ -36,6 +37,7 @@ export class Daemon {
   /** Names this process in the database. */
   readonly #daemonId = randomUUID();
   readonly #running: OwnershipOptions['running'] = new Map();
+  readonly #sharing: SharingOptions['sharing'] = new Map();
   readonly #skipping: Set<string>;
   /** Aborts what handlers are given as their signal. */
   readonly #abandon = new AbortController();
@@ -100,6 +102,7 @@ export class Daemon {
             settler: this.#settler,
             daemonId: this.#daemonId,
             running: this.#running,
+            sharing: this.#sharing,
             skipping: this.#skipping,
             cutOff: this.#cutOff.signal,
             predecessor: this.#backend,
@@ -190,7 +193,8 @@ export class Daemon {
 
   /** Waits for the handlers of lost sessions too; each ends soon after #abandon aborts. */
   async #untilIdle(): Promise<void> {
-    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+    const running = [...this.#running.values()].map(({ ended }) => ended);
+    await Promise.all([...running, ...this.#sharing.values()]);
   }
 }
 

@@ -28,6 +28,16 @@ export class FailingKeys {
     if (state === 'retry' || state === 'blocked') entry.isWaiting = true;
   }
 
+  /** Of these keys, the waiting ones have a notification that waits, as the database says. */
+  refresh(keys: readonly string[], waitingKeys: readonly string[]): void {
+    const waiting = new Set(waitingKeys);
+    for (const key of keys) {
+      if ((this.#keys.get(key)?.unsavedCount ?? 0) > 0) continue;
+      if (waiting.has(key)) this.add(key);
+      else this.#keys.delete(key);
+    }
+  }
+
   /** The changes are saved; of their keys those given still have a notification that waits. */
   settle(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void {
     const waiting = new Set(waitingKeys);

@@ -3,12 +3,12 @@ import type { DeliveryChange } from '../log/delivery.ts';
 import { type Calling, callTasks, changeAfter } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import { TaskQueue } from './queue.ts';
-import type { Task } from './task.ts';
+import type { Place, Settled, Task } from './task.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
 
 /** Told of each task that is through. What the change says is yet to be saved; null: nothing. */
-export type OnSettled = (task: Task, change: DeliveryChange | null) => void;
+export type OnSettled = (task: Place, change: DeliveryChange | null) => void;
 
 /** Calls handlers, up to `concurrency` side by side; of a key one after the other. */
 export class Lanes implements Workers {
@@ -44,6 +44,10 @@ export class Lanes implements Workers {
   pushFirst(tasks: readonly Task[]): void {
     this.#queue.pushFirst(tasks);
     this.#pump();
+  }
+
+  skip(settled: readonly Settled[]): void {
+    for (const { task, change } of settled) this.#onSettled(task, change);
   }
 
   pause(isPaused: boolean): void {

@@ -1,7 +1,7 @@
 import { type LogRow, safeId } from '../log/notification.ts';
 import { type Page, positionAt } from '../log/page.ts';
 import { learnXid, type Position, type Xid } from '../log/position.ts';
-import type { Task, TaskSource } from './task.ts';
+import type { Place, TaskSource } from './task.ts';
 
 /**
  * What of the pages is settled while their notifications are handled side by side. The position moves
@@ -22,7 +22,7 @@ export class Ledger {
   }
 
   /** What the position will be once these are settled too. */
-  positionWith(tasks: readonly Pick<Task, 'source' | 'index'>[]): Position {
+  positionWith(tasks: readonly Place[]): Position {
     let position = this.#position;
     for (const entry of this.#entries) {
       const indexes = tasks.filter(({ source }) => source === entry).map(({ index }) => index);

@@ -12,7 +12,7 @@ import { FailingKeys } from './failing-keys.ts';
 import { Ledger } from './ledger.ts';
 import { retryTasks } from './retry-tasks.ts';
 import { lastOfEach, type SettlementOwner, type Settler } from './settler.ts';
-import type { Settled, Task } from './task.ts';
+import type { Place, Settled, Task } from './task.ts';
 import { TransactionLane } from './transaction-lane.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
@@ -145,7 +145,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
   async retry(due: readonly DueDelivery[]): Promise<void> {
     const { tasks, toRecord, dead } = retryTasks(this.#options.calling, due);
     for (const { key } of due) this.failing.add(key);
-    if (dead.length > 0) this.#file(dead);
+    this.#workers.skip(dead);
     for (const { id } of tasks) this.#working.add(id);
     if (toRecord.length === 0 || (await this.#record(toRecord))) this.#workers.pushFirst(tasks);
   }
@@ -166,7 +166,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
     this.#savePosition(false);
   }
 
-  settle(task: Task, change: DeliveryChange | null): void {
+  settle(task: Place, change: DeliveryChange | null): void {
     this.#isThrough(task);
     if (change) this.#file([change]);
     else if (performance.now() - this.#savedAt > SAVE_MS) this.#savePosition(false);
@@ -213,7 +213,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
     this.#ended.abort();
   }
 
-  #isThrough({ source, index, id, isReplay }: Task): void {
+  #isThrough({ source, index, id, isReplay }: Place): void {
     this.#working.delete(id);
     this.#options.onHandled(isReplay);
     source?.settle(index);

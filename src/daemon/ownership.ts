@@ -9,6 +9,7 @@ import {
   tellDaemons,
 } from '../log/daemons.ts';
 import { readStanding } from '../log/due.ts';
+import { absorbLeases } from '../log/lease-settle.ts';
 import type { Position } from '../log/position.ts';
 import { readNewestPosition, releaseOwnership, savePositions, takeOver } from '../log/progress.ts';
 import type { Reporter } from '../reporter.ts';
@@ -165,6 +166,8 @@ export class Ownership {
       const claim = { consumerId, channels, owner: daemonId, seenEpoch };
       const taken = await takeOver(client, schema, claim);
       if (!taken) return null;
+      // Where it was shared until now, what others still work on comes again.
+      await absorbLeases(client, schema, consumerId);
       const scope = { consumerId, isOrdered: order === 'key' };
       const standing = await readStanding(client, schema, scope);
       const isClean = taken.previousOwner === null || taken.previousOwner === daemonId;

@@ -2,7 +2,7 @@ import type { DeliveryChange } from '../log/delivery.ts';
 import type { DueDelivery } from '../log/due.ts';
 import type { Calling } from './calling.ts';
 import { reportFailure } from './report-failure.ts';
-import type { Task } from './task.ts';
+import type { Settled, Task } from './task.ts';
 
 /** What is to be done about deliveries that are due. */
 export type RetryWork = {
@@ -11,33 +11,39 @@ export type RetryWork = {
   /** Of those the ones that failed before: this attempt is recorded before it is made. */
   toRecord: Task[];
   /** What is given up without another call. */
-  dead: DeliveryChange[];
+  dead: Settled[];
 };
 
+/** Where the account of a retried notification is kept. */
+type PlaceOf = (notificationId: number) => Pick<Task, 'source' | 'index'>;
+
 /** Makes tasks of deliveries that are due; those of a key form a chain that the first failure breaks. */
-export function retryTasks(calling: Calling, due: readonly DueDelivery[]): RetryWork {
+export function retryTasks(
+  calling: Calling,
+  due: readonly DueDelivery[],
+  placeOf: PlaceOf = () => NOWHERE,
+): RetryWork {
   const { consumer } = calling;
   const work: RetryWork = { tasks: [], toRecord: [], dead: [] };
   const chains = new Map<string, { isBroken: boolean }>();
   for (const delivery of due) {
     const { notificationId, key, row, attempts, isBlocked } = delivery;
     const reason = reasonToGiveUp(delivery, consumer.attemptsMax);
+    const place = { id: notificationId, isReplay: true, ...placeOf(notificationId) };
     if (row === null || reason !== null) {
-      work.dead.push(giveUp(calling, delivery, reason ?? GONE));
+      const change = giveUp(calling, delivery, reason ?? GONE);
+      work.dead.push({ task: place, change });
       continue;
     }
     const chain = chains.get(key ?? '') ?? { isBroken: false };
     if (key !== null && consumer.order === 'key') chains.set(key, chain);
     const task: Task = {
+      ...place,
       row,
-      id: notificationId,
       key,
-      isReplay: true,
       attempt: attempts + 1,
       isFiled: true,
       chain,
-      source: null,
-      index: 0,
     };
     work.tasks.push(task);
     if (!isBlocked) work.toRecord.push(task);
@@ -66,4 +72,5 @@ function ordinal(count: number): string {
   return `${count}${suffix ?? 'th'}`;
 }
 
+const NOWHERE = { source: null, index: 0 };
 const GONE = 'the log does not hold the notification any longer';

@@ -18,6 +18,8 @@ import { Ownership, type OwnershipOptions } from './ownership.ts';
 import { retryDue, runRetries } from './retries.ts';
 import { ConsumerRunner } from './runner.ts';
 import type { Settler } from './settler.ts';
+import { SharedRunner } from './shared-runner.ts';
+import { runShared, type SharingOptions } from './sharing.ts';
 import { Tail } from './tail.ts';
 
 export type SessionOptions = {
@@ -30,6 +32,7 @@ export type SessionOptions = {
   reporter: Reporter;
   readPage: ReadPage;
   running: OwnershipOptions['running'];
+  sharing: SharingOptions['sharing'];
   skipping: OwnershipOptions['skipping'];
   /** Aborts when a stop has taken so long that the database is not waited for any more. */
   cutOff: AbortSignal;
@@ -106,9 +109,11 @@ type Found = {
 
 function membershipOf(options: SessionOptions, control: Control): Membership {
   const { config, daemonId, consumers, mode } = options;
+  const idsOf = (isShared: boolean) =>
+    consumers.filter((consumer) => consumer.isShared === isShared).map(({ id }) => id);
   // One that runs to the end takes what is free, and no consumer is kept for it.
-  const consumerIds = mode === 'once' ? [] : consumers.map(({ id }) => id);
-  return new Membership({ config, control, daemonId, consumerIds, sharedIds: [] });
+  const consumerIds = mode === 'once' ? [] : idsOf(false);
+  return new Membership({ config, control, daemonId, consumerIds, sharedIds: idsOf(true) });
 }
 
 /** What runs until the session ends. */
@@ -124,8 +129,11 @@ function tailing(
   const owning = ownershipOf(options, found).run(alive, stop, (runner, leave) =>
     runner.run(AbortSignal.any([alive, leave]), tail),
   );
+  const sharing = runShared(sharingOf(options, found), alive, stop, (runner) =>
+    runner.run(alive, tail),
+  );
   const retries = runRetries({ config, control, pool, running }, alive);
-  return [tail.run(alive), owning, retries, runPartitions(options, alive)];
+  return [tail.run(alive), owning, sharing, retries, runPartitions(options, alive)];
 }
 
 /**
@@ -149,6 +157,8 @@ async function runAllOnce(
     });
     if (delivery.failedCount > 0) failed.push(`${delivery.failedCount} of ${delivery.consumerId}`);
   });
+  const sharing = sharingOf(options, found);
+  await runShared(sharing, alive, alive, (runner) => runner.runToEnd(alive));
   if (failed.length === 0) return;
   throw new PgwatchError(
     'handler_failed',
@@ -160,6 +170,7 @@ function ownershipOf(options: SessionOptions, { control, rebasedId }: Found): Ow
   const { config } = options;
   return new Ownership({
     ...options,
+    consumers: options.consumers.filter(({ isShared }) => !isShared),
     control,
     makeRunner: (consumer, owned, newest) => {
       const runnerOptions = {
@@ -173,6 +184,20 @@ function ownershipOf(options: SessionOptions, { control, rebasedId }: Found): Ow
       return new ConsumerRunner(runnerOptions, owned, newest);
     },
   });
+}
+
+function sharingOf(options: SessionOptions, { control, rebasedId }: Found): SharingOptions {
+  const { schema } = options.config;
+  return {
+    ...options,
+    schema,
+    control,
+    consumers: options.consumers.filter(({ isShared }) => isShared),
+    makeRunner: (consumer) => {
+      const calling = options.callingFor(consumer);
+      return new SharedRunner({ ...options, schema, calling, rebasedId });
+    },
+  };
 }
 
 /** Waits for all parts; the first that fails ends the others, and is thrown once all have ended. */

@@ -26,5 +26,8 @@ export interface TaskSource {
   settle(index: number): void;
 }
 
-/** A task that was called, and what is to be written down of it. */
-export type Settled = { task: Task; change: DeliveryChange | null };
+/** What it takes to settle a task. */
+export type Place = Pick<Task, 'id' | 'isReplay' | 'source' | 'index'>;
+
+/** A task that is through, and what is to be written down of it; null: nothing. */
+export type Settled = { task: Place; change: DeliveryChange | null };

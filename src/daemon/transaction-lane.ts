@@ -78,6 +78,11 @@ export class TransactionLane implements Workers {
     this.#start();
   }
 
+  skip(settled: readonly Settled[]): void {
+    this.#settled.push(...settled);
+    this.#start();
+  }
+
   pause(isPaused: boolean): void {
     this.#queue.pause(isPaused);
     this.#start();

@@ -1,4 +1,4 @@
-import type { Task } from './task.ts';
+import type { Settled, Task } from './task.ts';
 
 /** What works tasks off: several calls side by side, or one transaction after the other. */
 export interface Workers {
@@ -7,6 +7,8 @@ export interface Workers {
   push(tasks: readonly Task[]): void;
   /** For tasks that come again. */
   pushFirst(tasks: readonly Task[]): void;
+  /** Settles what is not called. */
+  skip(settled: readonly Settled[]): void;
   /** While it is paused, only what comes again is called. */
   pause(isPaused: boolean): void;
   /** Starts nothing any more; what runs is let finish. */

@@ -13,6 +13,23 @@ export type DeliveryChange = { notificationId: number; key: string | null } & (
   | { state: 'dead'; attempts: number; error: ErrorRecord }
 );
 
+/** Which of the keys have a notification that waits. */
+export async function readWaitingKeys(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+  keys: readonly string[],
+): Promise<string[]> {
+  const { rows } = await client.query(
+    `select key from unnest($2::text[]) as wanted (key)
+     where exists (
+       select from ${qualified(schema, 'delivery')} as d
+       where d.consumer_id = $1 and d.key = wanted.key and d.state <> 'dead')`,
+    [consumerId, keys],
+  );
+  return (rows as { key: string }[]).map(({ key }) => key);
+}
+
 /** Whose deliveries: with order by key, the notifications of a key wait for each other. */
 export type DeliveryScope = { consumerId: string; isOrdered: boolean };
 
@@ -45,13 +62,13 @@ export async function applyChanges(
 /**
  * Writes down that handlers are about to be called, before they are: should the process die over
  * one, that call counts.
- * @param claim who may: a past owner writes nothing
+ * @param claim who may: the consumer's owner, or that of the lease; a past one writes nothing
  * @returns false for a past owner
  */
 export async function recordAttempts(
   client: Queryable,
   schema: string,
-  claim: { consumerId: string; epoch: number },
+  claim: { consumerId: string; epoch: number; leaseId?: number },
   attempts: readonly {
     notificationId: number;
     key: string | null;
@@ -66,9 +83,14 @@ export async function recordAttempts(
      select $1, a.id, 'retry', a.key, a.attempt, clock_timestamp() + a.delay_ms * interval '1 ms'
      from unnest($3::bigint[], $4::text[], $5::integer[], $6::float8[])
        as a (id, key, attempt, delay_ms)
-     where exists (
-       select from ${qualified(schema, 'consumer_progress')}
-       where consumer_id = $1 and epoch = $2)
+     where case when $7::bigint is null
+       then exists (
+         select from ${qualified(schema, 'consumer_progress')}
+         where consumer_id = $1 and epoch = $2)
+       else exists (
+         select from ${qualified(schema, 'lease')}
+         where consumer_id = $1 and lease_id = $7::bigint and epoch = $2)
+       end
      on conflict (consumer_id, notification_id) do update
      set state = 'retry', attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at`,
     [
@@ -78,6 +100,7 @@ export async function recordAttempts(
       column((a) => a.key),
       column((a) => a.attempt),
       column((a) => a.delayMs),
+      claim.leaseId ?? null,
     ],
   );
   return (rowCount ?? 0) > 0;
@@ -122,8 +145,7 @@ set state = excluded.state,
   last_failed_at = coalesce(excluded.last_failed_at, delivery.last_failed_at),
   first_error = coalesce(delivery.first_error, excluded.first_error),
   last_error = coalesce(excluded.last_error, delivery.last_error),
-  notification = coalesce(delivery.notification, excluded.notification),
-  lease_id = null`;
+  notification = coalesce(delivery.notification, excluded.notification)`;
 }
 
 /** The first notification that waits of each key: where it is blocked, it is due now. */

@@ -53,14 +53,45 @@ export async function readDue(
     rowMode: 'array',
     types: AS_TEXT,
   });
-  return rows.map(([consumerId, notificationId, key, attempts, state, ...row]) => ({
-    consumerId: consumerId as string,
-    notificationId: safeId(notificationId as string),
-    key: key as string | null,
-    attempts: Number(attempts),
-    isBlocked: state === 'blocked',
-    row: row[0] === null ? null : (row as unknown as LogRow),
-  }));
+  return rows.map(toDue);
+}
+
+/** Reads deliveries that were found due before, by their ids; in order. */
+export async function readDeliveries(
+  client: ClientBase,
+  schema: string,
+  consumerId: string,
+  ids: readonly number[],
+): Promise<DueDelivery[]> {
+  const turn = `
+with turn as (
+  select consumer_id, notification_id, key, attempts, state, notification
+  from ${qualified(schema, 'delivery')}
+  where consumer_id = $1 and notification_id = any($2::bigint[]) and state <> 'dead'
+)`;
+  const { rows } = await client.query<(string | null)[]>({
+    text: turn + contentOfTurn(schema),
+    values: [consumerId, ids],
+    rowMode: 'array',
+    types: AS_TEXT,
+  });
+  return rows.map(toDue);
+}
+
+/** Reads rows of the log by their ids, in any order; those it does not hold are left out. */
+export async function readRows(
+  client: ClientBase,
+  schema: string,
+  ids: readonly number[],
+): Promise<LogRow[]> {
+  const { rows } = await client.query<LogRow>({
+    text: `select ${columnsOf('row')} from ${qualified(schema, 'notification_log')} as row
+      where id = any($1::bigint[])`,
+    values: [ids],
+    rowMode: 'array',
+    types: AS_TEXT,
+  });
+  return rows;
 }
 
 /** In how many milliseconds the next one is due; null where none waits. */
@@ -142,7 +173,6 @@ export async function readHavingDead(
 
 function dueSql(schema: string): string {
   const delivery = qualified(schema, 'delivery');
-  const log = qualified(schema, 'notification_log');
   return `
 with consumer as (
   select * from unnest($1::text[], $2::boolean[]) as c (id, is_ordered)
@@ -175,9 +205,15 @@ turn as (
           and between_them.notification_id < d.notification_id)
     order by notification_id limit ${BEHIND_MAX}
   ) as behind
-)
+)${contentOfTurn(schema)}`;
+}
+
+/** What is in turn, with the rows of the log: from the copy where the log has lost them. */
+function contentOfTurn(schema: string): string {
+  const log = qualified(schema, 'notification_log');
+  return `
 select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.state,
-  ${COLUMNS.map((column) => (column === 'created_at' ? EPOCH('row.created_at') : `row.${column}`)).join(', ')}
+  ${columnsOf('row')}
 from turn
 left join lateral (
   select * from ${log} where id = turn.notification_id
@@ -187,6 +223,24 @@ left join lateral (
   limit 1
 ) as row on true
 order by turn.consumer_id, turn.notification_id`;
+}
+
+function columnsOf(row: string): string {
+  return COLUMNS.map((column) =>
+    column === 'created_at' ? EPOCH(`${row}.created_at`) : `${row}.${column}`,
+  ).join(', ');
+}
+
+function toDue(raw: (string | null)[]): DueDelivery {
+  const [consumerId, notificationId, key, attempts, state, ...row] = raw;
+  return {
+    consumerId: consumerId as string,
+    notificationId: safeId(notificationId as string),
+    key: key as string | null,
+    attempts: Number(attempts),
+    isBlocked: state === 'blocked',
+    row: row[0] === null ? null : (row as unknown as LogRow),
+  };
 }
 
 /** So many keys at a time, and behind each so many. */

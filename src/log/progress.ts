@@ -185,10 +185,11 @@ function savePositionsSql(schema: string, isDurable: boolean): string {
 
 const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
 
-const POSITION_COLUMNS = `done_id::text, done_snapshot::text, done_xid::text,
+/** The columns of a position, as toPosition() takes them. */
+export const POSITION_COLUMNS = `done_id::text, done_snapshot::text, done_xid::text,
   window_snapshot::text, window_end::text, window_id::text, window_xid::text`;
 
-type PositionRow = QueryResultRow & {
+export type PositionRow = QueryResultRow & {
   done_id: string;
   done_snapshot: Snapshot;
   done_xid: Xid | null;
@@ -198,7 +199,7 @@ type PositionRow = QueryResultRow & {
   window_xid: Xid | null;
 };
 
-function toPosition(row: PositionRow): Position {
+export function toPosition(row: PositionRow): Position {
   return {
     doneId: safeId(row.done_id),
     doneSnapshot: row.done_snapshot,

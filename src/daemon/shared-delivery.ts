@@ -1,0 +1,250 @@
+import type { PoolClient } from 'pg';
+import type { Pool } from '../database/connect.ts';
+import {
+  applyChanges,
+  type DeliveryChange,
+  readWaitingKeys,
+  recordAttempts,
+} from '../log/delivery.ts';
+import { readDeliveries, readFiled, readRows } from '../log/due.ts';
+import type { Lease } from '../log/lease.ts';
+import { settleLeases } from '../log/lease-settle.ts';
+import { safeId } from '../log/notification.ts';
+import { type Account, workersFor } from './account.ts';
+import type { Calling } from './calling.ts';
+import { FailingKeys } from './failing-keys.ts';
+import { LeaseSettler } from './lease-settler.ts';
+import { LeaseWork } from './lease-work.ts';
+import { retryTasks } from './retry-tasks.ts';
+import { lastOfEach } from './settler.ts';
+import type { Place, Settled, Task } from './task.ts';
+import { Waiters } from './waiters.ts';
+import type { Workers } from './workers.ts';
+
+export type SharedDeliveryOptions = {
+  calling: Calling;
+  schema: string;
+  daemonId: string;
+  pool: Pool;
+  handlerPool: Pool;
+  /** Told when a lease is through, or something may be due: it is worth looking for more. */
+  onFreed(): void;
+};
+
+/**
+ * Hands the leases that this process has taken to the handlers, and settles them: a lease shrinks
+ * with what is done or has a delivery.
+ */
+export class SharedDelivery implements Account {
+  readonly failing = new FailingKeys();
+  readonly #options: SharedDeliveryOptions;
+  readonly #workers: Workers;
+  readonly #settler: LeaseSettler;
+  readonly #ended = new AbortController();
+  readonly #waiters = new Waiters();
+  readonly #open = new Set<LeaseWork>();
+  #isClosed = false;
+
+  constructor(options: SharedDeliveryOptions) {
+    const { calling, handlerPool, schema, pool, daemonId } = options;
+    const { id: consumerId, order } = calling.consumer;
+    this.#options = options;
+    this.#workers = workersFor(calling, handlerPool, this);
+    this.#settler = new LeaseSettler({
+      consumerId,
+      isOrdered: order === 'key',
+      pool,
+      schema,
+      daemonId,
+      onSettled: (works, changes, waitingKeys) => this.#afterSettling(works, changes, waitingKeys),
+      onFenced: () => this.onFenced(),
+    });
+  }
+
+  /** Aborts when nothing more can be delivered: a lease is another's, or working has failed. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** How many leases are not through. */
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  pause(isPaused: boolean): void {
+    this.#workers.pause(isPaused);
+  }
+
+  /** Hands leases out, in their order; returns once all of them are with the workers. */
+  async deliver(leases: readonly Lease[]): Promise<void> {
+    const works = leases.map((lease) => new LeaseWork(lease));
+    for (const work of works) this.#open.add(work);
+    for (const work of works) {
+      if (this.#isClosed) return;
+      if (work.lease.kind === 'retry') await this.#retry(work);
+      else if (work.lease.kind === 'orphan') await this.#deliverCarefully(work);
+      else this.#workers.push(await this.#tasksOf(work));
+    }
+  }
+
+  /** Resolves once the condition holds or it is closed; looked at after every call. */
+  async until(isMet: () => boolean): Promise<void> {
+    await this.#waiters.until(() => this.#isClosed || isMet());
+  }
+
+  /** Starts nothing any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#workers.close();
+    this.#waiters.check();
+  }
+
+  /** Waits until every handler has returned and what it did is settled. Rejects where it failed. */
+  async untilIdle(): Promise<void> {
+    await this.#workers.untilIdle();
+    await this.#settler.flush();
+  }
+
+  settle({ source, index }: Place, change: DeliveryChange | null): void {
+    const work = source as LeaseWork;
+    work.settle(index);
+    if (change) this.failing.note(change);
+    this.#settler.settle(work, change);
+  }
+
+  async settleIn(client: PoolClient, settled: readonly Settled[]): Promise<string[] | null> {
+    const { schema, daemonId, calling } = this.#options;
+    const byWork = Map.groupBy(settled, ({ task }) => task.source as LeaseWork);
+    const rests = [...byWork].map(([work, own]) =>
+      work.restWithout(new Set(own.map(({ task }) => task.index))),
+    );
+    if (!(await settleLeases(client, schema, daemonId, rests))) return null;
+    const { id: consumerId, order } = calling.consumer;
+    const changes = lastOfEach(settled.flatMap(({ change }) => change ?? []));
+    return applyChanges(client, schema, { consumerId, isOrdered: order === 'key' }, changes);
+  }
+
+  onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void {
+    const changes = settled.flatMap(({ change }) => change ?? []);
+    for (const change of changes) this.failing.note(change);
+    for (const { task } of settled) (task.source as LeaseWork).settle(task.index);
+    const works = new Set(settled.map(({ task }) => task.source as LeaseWork));
+    this.#afterSettling([...works], changes, waitingKeys);
+  }
+
+  onFenced(): void {
+    this.#ended.abort();
+  }
+
+  onFailed(): void {
+    this.#ended.abort();
+  }
+
+  #afterSettling(
+    works: readonly LeaseWork[],
+    changes: readonly DeliveryChange[],
+    waitingKeys: readonly string[],
+  ): void {
+    this.failing.settle(changes, waitingKeys);
+    for (const work of works) if (work.isFinished) this.#open.delete(work);
+    this.#waiters.check();
+    this.#options.onFreed();
+  }
+
+  /** The tasks of a lease; what the log has lost meanwhile is settled. */
+  async #tasksOf(work: LeaseWork): Promise<Task[]> {
+    const { pool, schema, calling } = this.#options;
+    const { notificationIds } = work.lease;
+    const rows = await pool.withClient((client) => readRows(client, schema, notificationIds));
+    const byId = new Map(rows.map((row) => [safeId(row[0]), row]));
+    const keys = [...new Set(rows.flatMap((row) => row[4] ?? []))];
+    const { id: consumerId } = calling.consumer;
+    if (calling.consumer.order === 'key') {
+      const waiting = await pool.withClient((client) =>
+        readWaitingKeys(client, schema, consumerId, keys),
+      );
+      this.failing.refresh(keys, waiting);
+    }
+    return notificationIds.flatMap((id, index) => {
+      const row = byId.get(id);
+      if (!row) {
+        this.#drop(work, [id]);
+        return [];
+      }
+      return {
+        row,
+        id,
+        key: row[4],
+        isReplay: false,
+        attempt: 1,
+        isFiled: false,
+        source: work,
+        index,
+      };
+    });
+  }
+
+  /** A process has died over one of them: each is called alone, once its attempt is written down. */
+  async #deliverCarefully(work: LeaseWork): Promise<void> {
+    const { pool, schema, calling } = this.#options;
+    const { id: consumerId } = calling.consumer;
+    const { notificationIds } = work.lease;
+    // Which it was is known where an attempt was written down: that one is due by its delivery.
+    const filed = await pool.withClient((client) =>
+      readFiled(client, schema, consumerId, notificationIds),
+    );
+    for (const task of await this.#tasksOf(work)) {
+      if (this.#isClosed) return;
+      if (filed.has(task.id)) {
+        this.#drop(work, [task.id]);
+        continue;
+      }
+      const isBlocked = calling.consumer.order === 'key' && this.failing.has(task.key);
+      if (!isBlocked && !(await this.#record(work, [task]))) return;
+      this.#workers.push([{ ...task, isFiled: !isBlocked }]);
+      await this.until(() => work.isSettled(task.index));
+    }
+  }
+
+  async #retry(work: LeaseWork): Promise<void> {
+    const { pool, schema, calling } = this.#options;
+    const { notificationIds } = work.lease;
+    const due = await pool.withClient((client) =>
+      readDeliveries(client, schema, calling.consumer.id, notificationIds),
+    );
+    const { tasks, toRecord, dead } = retryTasks(calling, due, (id) => ({
+      source: work,
+      index: notificationIds.indexOf(id),
+    }));
+    if (toRecord.length > 0 && !(await this.#record(work, toRecord))) return;
+    this.#workers.pushFirst(tasks);
+    const places = [...tasks, ...dead.map(({ task }) => task)];
+    const gone = notificationIds.filter((wanted) => !places.some(({ id }) => id === wanted));
+    this.#drop(work, gone);
+    this.#workers.skip(dead);
+  }
+
+  /** Settles what is not handed out: it has its delivery, or nothing is left of it. */
+  #drop(work: LeaseWork, ids: readonly number[]): void {
+    const settled = ids.map((id) => {
+      const index = work.lease.notificationIds.indexOf(id);
+      return { task: { id, isReplay: false, source: work, index }, change: null };
+    });
+    this.#workers.skip(settled);
+  }
+
+  async #record(work: LeaseWork, tasks: readonly Task[]): Promise<boolean> {
+    const { pool, schema, calling } = this.#options;
+    const { consumer } = calling;
+    const { leaseId, epoch } = work.lease;
+    const attempts = tasks.map(({ id, key, attempt }) => {
+      return { notificationId: id, key, attempt, delayMs: consumer.backoffMs(attempt) };
+    });
+    const claim = { consumerId: consumer.id, epoch, leaseId };
+    const isOurs = await pool.withClient((client) =>
+      recordAttempts(client, schema, claim, attempts),
+    );
+    if (!isOurs) this.onFenced();
+    return isOurs;
+  }
+}

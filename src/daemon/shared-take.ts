@@ -1,0 +1,114 @@
+import type { ClientBase } from 'pg';
+import type { Consumer } from '../consumers/define.ts';
+import { withTransaction } from '../database/transaction.ts';
+import { readDue, readHavingDead } from '../log/due.ts';
+import {
+  insertLeases,
+  type Lease,
+  lockSharedConsumer,
+  type NewLease,
+  readSharedPosition,
+  SLOTS,
+  saveSharedPosition,
+  slotOf,
+  splitRows,
+  takeLeases,
+} from '../log/lease.ts';
+import { countFreeLeases, readLeasedIds } from '../log/lease-settle.ts';
+import type { ReadPage } from '../log/page.ts';
+import type { Position } from '../log/position.ts';
+
+export type TakeOptions = {
+  consumer: Consumer;
+  schema: string;
+  daemonId: string;
+  readPage: ReadPage;
+  rebasedId: number;
+  limit: { rows: number; bytes: number };
+};
+
+/** What was taken; null where the consumer is not shared any longer. */
+export type Taken = { leases: Lease[]; hasDead: boolean } | null;
+
+/**
+ * Takes work of a shared consumer, in one transaction that only one process at a time is in: what is
+ * due again and what nobody works on; where that is not enough, a page behind the position, which
+ * moves on.
+ * @param count how many leases at most
+ */
+export async function takeShared(
+  client: ClientBase,
+  options: TakeOptions,
+  count: number,
+): Promise<Taken> {
+  const { consumer, schema } = options;
+  return withTransaction(client, async () => {
+    await lockSharedConsumer(client, schema, consumer.id);
+    let position = await readSharedPosition(client, schema, consumer.id);
+    if (position === null) return null;
+    const hasDead =
+      consumer.onDead === 'stop' &&
+      (await readHavingDead(client, schema, [consumer.id])).has(consumer.id);
+    await leaseDue(client, options);
+    const take = {
+      consumerId: consumer.id,
+      daemonId: options.daemonId,
+      kinds: hasDead ? (['retry'] as const) : (['page', 'retry', 'orphan'] as const),
+    };
+    const leases = await takeLeases(client, schema, { ...take, count });
+    while (!hasDead && leases.length < count) {
+      const reached: Position | null = await leasePage(client, options, position);
+      if (reached === null) break;
+      position = reached;
+      const more = { ...take, count: count - leases.length };
+      leases.push(...(await takeLeases(client, schema, more)));
+    }
+    return { leases, hasDead };
+  });
+}
+
+/** What is due becomes leases, which wait for those of their slot like others. */
+async function leaseDue(client: ClientBase, { consumer, schema }: TakeOptions): Promise<void> {
+  const isOrdered = consumer.order === 'key';
+  const workingIds = await readLeasedIds(client, schema, consumer.id);
+  const scope = { consumerId: consumer.id, isOrdered, workingIds };
+  const due = await readDue(client, schema, [scope]);
+  const leases: NewLease[] = [];
+  const chains = new Map<string, NewLease>();
+  for (const { notificationId, key } of due) {
+    const chain = key !== null && isOrdered ? chains.get(key) : undefined;
+    if (chain) {
+      chain.notificationIds.push(notificationId);
+      continue;
+    }
+    const slot = key !== null && isOrdered ? slotOf(key) : null;
+    const lease: NewLease = { kind: 'retry', slot, notificationIds: [notificationId] };
+    leases.push(lease);
+    if (key !== null) chains.set(key, lease);
+  }
+  await insertLeases(client, schema, consumer.id, leases);
+}
+
+/**
+ * The next page becomes leases. The position is read once in a transaction and carried on from there:
+ * its id would be too old a bound for a snapshot that was taken in it.
+ * @returns the position behind the page; null where there is none, or too much waits already
+ */
+async function leasePage(
+  client: ClientBase,
+  options: TakeOptions,
+  position: Position,
+): Promise<Position | null> {
+  const { consumer, schema, readPage, rebasedId, limit } = options;
+  if ((await countFreeLeases(client, schema, consumer.id)) > FREE_MAX) return null;
+  const { channels } = consumer;
+  const page = await readPage(client, { position, channels, limit, rebasedId });
+  if (page.after === page.before) return null;
+  const leases = splitRows(page.rows, consumer.order === 'key');
+  await insertLeases(client, schema, consumer.id, leases);
+  await saveSharedPosition(client, schema, consumer.id, page.after);
+  return page.after;
+}
+
+/** Enough for every process to find something, and no more: what is leased cannot be skipped. */
+const FREE_MAX = 4 * SLOTS;

@@ -1,0 +1,127 @@
+import type { ClientBase } from 'pg';
+import type { Queryable } from '../database/connect.ts';
+import { qualified } from '../database/names.ts';
+import { safeId } from './notification.ts';
+
+/** What is left of a lease. */
+export type LeaseRest = { leaseId: number; epoch: number; notificationIds: readonly number[] };
+
+/**
+ * Records what is left of leases; of one with nothing left nothing stays.
+ * @returns false where any of them is another process's by now: then nothing may be committed
+ */
+export async function settleLeases(
+  client: ClientBase,
+  schema: string,
+  daemonId: string,
+  rests: readonly LeaseRest[],
+): Promise<boolean> {
+  const lease = qualified(schema, 'lease');
+  const isOurs = `lease.lease_id = rest.id and lease.epoch = rest.epoch and lease.owner = $1`;
+  const finished = rests.filter(({ notificationIds }) => notificationIds.length === 0);
+  const open = rests.filter(({ notificationIds }) => notificationIds.length > 0);
+  const deleted = await client.query(
+    `delete from ${lease} as lease using unnest($2::bigint[], $3::integer[]) as rest (id, epoch)
+     where ${isOurs}`,
+    [daemonId, finished.map(({ leaseId }) => leaseId), finished.map(({ epoch }) => epoch)],
+  );
+  if (deleted.rowCount !== finished.length) return false;
+  if (open.length === 0) return true;
+  const updated = await client.query(
+    `update ${lease} as lease set notification_ids = string_to_array(rest.ids, ',')::bigint[]
+     from unnest($2::bigint[], $3::integer[], $4::text[]) as rest (id, epoch, ids)
+     where ${isOurs}`,
+    [
+      daemonId,
+      open.map(({ leaseId }) => leaseId),
+      open.map(({ epoch }) => epoch),
+      open.map(({ notificationIds }) => notificationIds.join(',')),
+    ],
+  );
+  return updated.rowCount === open.length;
+}
+
+/**
+ * Gives back what the daemon has taken and will not finish. What a dead daemon had taken is given
+ * back too, to be worked carefully; what it called again is due when its delivery says.
+ * @param isDead true: of all daemons that are dead; false: of this one
+ * @returns how many
+ */
+export async function freeLeases(
+  client: Queryable,
+  schema: string,
+  { consumerId, daemonId, isDead }: { consumerId: string; daemonId: string; isDead: boolean },
+): Promise<number> {
+  const lease = qualified(schema, 'lease');
+  const isMeant = isDead
+    ? `owner not in (select daemon_id from ${qualified(schema, 'live_daemon')}) and owner <> $2`
+    : 'owner = $2';
+  const { rows } = await client.query(
+    `with meant as (
+       select lease_id, kind from ${lease} where consumer_id = $1 and ${isMeant} for update
+     ),
+     gone as (
+       delete from ${lease} where lease_id in (select lease_id from meant where kind = 'retry')
+     ),
+     freed as (
+       update ${lease}
+       set owner = null, epoch = epoch + 1, kind = case when $3 then 'orphan' else kind end
+       where lease_id in (select lease_id from meant where kind <> 'retry')
+     )
+     select count(*)::integer as count from meant`,
+    [consumerId, daemonId, isDead],
+  );
+  return (rows[0] as { count: number }).count;
+}
+
+/** What is being called though it has a delivery: it is not due. */
+export async function readLeasedIds(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+): Promise<number[]> {
+  const { rows } = await client.query(
+    `select unnest(notification_ids)::text as id from ${qualified(schema, 'lease')}
+     where consumer_id = $1 and kind <> 'page'`,
+    [consumerId],
+  );
+  return (rows as { id: string }[]).map(({ id }) => safeId(id));
+}
+
+/** How many leases nobody works on. */
+export async function countFreeLeases(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+): Promise<number> {
+  const { rows } = await client.query(
+    `select count(*)::integer as count from ${qualified(schema, 'lease')}
+     where consumer_id = $1 and owner is null`,
+    [consumerId],
+  );
+  return (rows[0] as { count: number }).count;
+}
+
+/**
+ * Turns the leases of a consumer that is not shared any longer into deliveries that are due: whoever
+ * still works on them has lost them.
+ */
+export async function absorbLeases(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+): Promise<void> {
+  await client.query(
+    `with gone as (
+       delete from ${qualified(schema, 'lease')} where consumer_id = $1
+       returning kind, notification_ids
+     )
+     insert into ${qualified(schema, 'delivery')}
+       (consumer_id, notification_id, state, key, next_attempt_at)
+     select $1, log.id, 'retry', log.key, clock_timestamp()
+     from gone cross join lateral unnest(notification_ids) as leased (id)
+     join ${qualified(schema, 'notification_log')} as log on log.id = leased.id
+     on conflict (consumer_id, notification_id) do nothing`,
+    [consumerId],
+  );
+}

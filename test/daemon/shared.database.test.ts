@@ -1,0 +1,160 @@
+import { afterEach, expect, test } from 'vitest';
+import type { ConsumerContext } from '../../src/consumers/define.ts';
+import type { Notification } from '../../src/log/notification.ts';
+import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase({ maxBatchSize: 100, heartbeatInterval: '200ms' });
+const daemons: TestDaemon[] = [];
+
+afterEach(async () => {
+  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
+  await emptyLog(database);
+});
+
+/** Publishes 1 to count; of each key the numbers ascend. */
+async function publish(count: number, keys: number): Promise<void> {
+  await database.query(
+    `select smart_notify('c', to_jsonb(n), 'key:' || n % $2::int) from generate_series(1, $1::int) as n`,
+    [count, keys],
+  );
+}
+
+type Seen = { process: number; payload: number; key: string };
+
+/** A shared consumer, as one of several processes runs it. */
+function sharer(process: number, seen: Seen[], options: object = {}) {
+  return {
+    id: 'c',
+    channels: ['c'],
+    instances: 'shared' as const,
+    async handle({ payload, key }: Notification, _: ConsumerContext) {
+      if (all.has(key as string)) throw new Error(`${key} is worked on by two at once`);
+      all.add(key as string);
+      await new Promise((resolve) => setImmediate(resolve));
+      seen.push({ process, payload: payload as number, key: key as string });
+      all.delete(key as string);
+    },
+    ...options,
+  };
+}
+
+/** The keys that any process works on. */
+const all = new Set<string>();
+
+function judge(seen: readonly Seen[], count: number): void {
+  expect(seen.map(({ payload }) => payload).sort((a, b) => a - b)).toEqual(
+    Array.from({ length: count }, (_, index) => index + 1),
+  );
+  for (const of of Map.groupBy(seen, ({ key }) => key).values()) {
+    const numbers = of.map(({ payload }) => payload);
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+  }
+}
+
+async function nothingIsLeft(): Promise<boolean | string> {
+  const { rows } = await database.query(
+    `select (select count(*) from pgwatch.lease)::int as leases,
+       (select count(*) from pgwatch.delivery)::int as deliveries`,
+  );
+  return (rows[0].leases === 0 && rows[0].deliveries === 0) || JSON.stringify(rows[0]);
+}
+
+test('four processes share a backlog: each notification once, each key in order', async () => {
+  const seen: Seen[] = [];
+  await publish(4000, 50);
+  for (const process of [1, 2, 3, 4]) {
+    daemons.push(startDaemon(database.config, [sharer(process, seen, { concurrency: 4 })]));
+  }
+  await until('all are handled', () => seen.length >= 4000 || `${seen.length}`);
+  await until('nothing is left', nothingIsLeft);
+  judge(seen, 4000);
+  const counts = [1, 2, 3, 4].map((process) => seen.filter((s) => s.process === process).length);
+  console.log(`handled by each: ${counts.join(', ')}`);
+  expect(Math.min(...counts)).toBeGreaterThan(100);
+});
+
+test('what comes at the tail is shared too, and a failing key waits for itself only', async () => {
+  const seen: Seen[] = [];
+  const failures = new Map<number, number>();
+  const failing = (process: number) => {
+    const definition = sharer(process, seen, { retry: { backoff: '10ms' } });
+    return {
+      ...definition,
+      async handle(notification: Notification, context: ConsumerContext) {
+        const payload = notification.payload as number;
+        if (payload % 7 === 0 && (failures.get(payload) ?? 0) < 2) {
+          failures.set(payload, (failures.get(payload) ?? 0) + 1);
+          throw new Error('not yet');
+        }
+        await definition.handle(notification, context);
+      },
+    };
+  };
+  daemons.push(await startTailing(database.config, [failing(1)]));
+  daemons.push(await startTailing(database.config, [failing(2)]));
+  for (let n = 1; n <= 300; n++) {
+    await database.query(`select smart_notify('c', to_jsonb($1::int), $2)`, [n, `key:${n % 10}`]);
+  }
+  await until('all are handled', () => seen.length >= 300 || `${seen.length}`);
+  await until('nothing is left', nothingIsLeft);
+  judge(seen, 300);
+});
+
+test('a process that joins gets its part, and one that leaves gives its part back', async () => {
+  const seen: Seen[] = [];
+  await publish(3000, 40);
+  const first = startDaemon(database.config, [sharer(1, seen)]);
+  await until('the first works', () => seen.length > 100);
+  const second = startDaemon(database.config, [sharer(2, seen)]);
+  daemons.push(second);
+  await until('the second works', () => seen.some(({ process }) => process === 2));
+  await first.stop();
+  await until('all are handled', () => seen.length >= 3000 || `${seen.length}`);
+  await until('nothing is left', nothingIsLeft);
+  judge(seen, 3000);
+});
+
+test('with transaction: true each effect happens once, whoever does it', async () => {
+  await database.query('create table effect (n int)');
+  await publish(1000, 30);
+  for (let index = 0; index < 3; index++) {
+    daemons.push(
+      startDaemon(database.config, [
+        {
+          id: 'c',
+          channels: ['c'],
+          instances: 'shared',
+          transaction: true,
+          handle: ({ payload }, { db }) => db.query('insert into effect values ($1)', [payload]),
+        },
+      ]),
+    );
+  }
+  await until('all are there', async () => {
+    const { rows } = await database.query('select count(*)::int as count from effect');
+    return rows[0].count >= 1000 || `${rows[0].count}`;
+  });
+  await until('nothing is left', nothingIsLeft);
+  const { rows } = await database.query(
+    'select count(*)::int as count, count(distinct n)::int as different from effect',
+  );
+  expect(rows).toEqual([{ count: 1000, different: 1000 }]);
+});
+
+test('a consumer changes between one process and several without losing anything', async () => {
+  const seen: Seen[] = [];
+  await publish(1000, 20);
+  const shared = startDaemon(database.config, [sharer(1, seen)]);
+  await until('it works', () => seen.length > 50);
+  const alone = startDaemon(database.config, [sharer(2, seen, { instances: 'one' })]);
+  daemons.push(alone);
+  await alone.transitions.for({ type: 'consumer_standby' });
+  await shared.stop();
+  await alone.transitions.for({ type: 'consumer_owned' });
+  const again = startDaemon(database.config, [sharer(3, seen)]);
+  daemons.push(again);
+  await until('all are handled', () => seen.length >= 1000 || `${seen.length}`);
+  judge(seen, 1000);
+});
