@@ -49,7 +49,7 @@ export class TransactionLane implements Workers {
   #alone = 0;
   #hasMoved = false;
   #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
+  #isRunning = false;
   #isClosed = false;
   #hasWarned = false;
   #failure: Error | undefined;
@@ -111,28 +111,31 @@ export class TransactionLane implements Workers {
   }
 
   async untilIdle(): Promise<void> {
-    await this.#waiters.until(() => !this.#running);
+    await this.#waiters.until(() => !this.#isRunning);
     if (this.#failure) throw this.#failure;
   }
 
   #start(): void {
-    if (this.#isClosed || this.#failure) return;
-    this.#running ??= this.#run()
+    if (this.#isClosed || this.#failure || this.#isRunning) return;
+    this.#isRunning = true;
+    void this.#run()
       .catch((thrown: unknown) => {
+        this.#isRunning = false;
         this.#failure = toError(thrown);
         this.#options.onFailed();
       })
-      .finally(() => {
-        this.#running = undefined;
-        this.#waiters.check();
-      });
+      .then(() => this.#waiters.check());
   }
 
   async #run(): Promise<void> {
     for (;;) {
       // Before the transaction begins: what it settles was read before it had an id (see Position).
       const tasks = this.#takeStretch();
-      if (tasks.length === 0 && this.#settled.length === 0 && !this.#hasMoved) return;
+      if (tasks.length === 0 && this.#settled.length === 0 && !this.#hasMoved) {
+        // In the turn of the last look: what is pushed from now on has to start it again.
+        this.#isRunning = false;
+        return;
+      }
       await this.#transact(tasks);
       this.#waiters.check();
     }
