@@ -66,7 +66,7 @@ export class Lanes implements Workers {
   }
 
   async untilIdle(): Promise<void> {
-    await this.#waiters.until(() => this.#running === 0 && this.#queue.isEmpty);
+    await this.#waiters.until(() => this.#running === 0 && this.#queue.isIdle);
   }
 
   #pump(): void {

@@ -25,6 +25,8 @@ export type DeliveryOptions = {
   /** What handlers write with. */
   handlerPool: Pool;
   settler: Settler;
+  /** once: at a dead letter that stops the consumer, it ends instead of waiting. */
+  mode: 'tail' | 'once';
   /** How many rows may be read and not settled, because an earlier one takes its time. */
   openRowsMax: number;
   /** Told of each notification that is through. */
@@ -119,6 +121,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
     reporter.warn(
       `${consumer.id} has a dead letter and onDead: 'stop': it takes nothing new until that is retried or discarded (pgwatch dlq list --consumer ${consumer.id}).`,
     );
+    if (this.#options.mode === 'once') this.#ended.abort();
   }
 
   /** Hands a page out; returns once more is welcome, or nothing more can be delivered. */

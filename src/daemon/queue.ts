@@ -28,8 +28,9 @@ export class TaskQueue {
     return this.#fresh.length - this.#freshIndex + this.#behindCount + this.#released.length;
   }
 
-  get isEmpty(): boolean {
-    return this.size === 0 && this.#again.length === 0;
+  /** True where nothing would be given out, whatever is out now. */
+  get isIdle(): boolean {
+    return (this.size === 0 || this.#isPaused) && this.#again.length === 0;
   }
 
   push(tasks: readonly Task[]): void {

@@ -155,7 +155,9 @@ async function runAllOnce(
         await settler.flush();
       } while (!alive.aborted && (await retryDue([delivery], pool, config.schema)) > 0);
     });
-    if (delivery.failedCount > 0) failed.push(`${delivery.failedCount} of ${delivery.consumerId}`);
+    const { failedCount, isHalted, consumerId } = delivery;
+    if (failedCount > 0) failed.push(`${failedCount} of ${consumerId}`);
+    else if (isHalted) failed.push(`an earlier one of ${consumerId}, which stops at it`);
   });
   const sharing = sharingOf(options, found);
   await runShared(sharing, alive, alive, (runner) => runner.runToEnd(alive));

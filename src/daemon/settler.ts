@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Pool } from '../database/connect.ts';
+import { isStatementError, type Pool } from '../database/connect.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { toError } from '../errors.ts';
 import { applyChanges, type DeliveryChange, type DeliveryScope } from '../log/delivery.ts';
@@ -84,15 +84,9 @@ export class Settler {
       await setImmediate();
       const batch = new Map(this.#pending);
       this.#pending.clear();
-      try {
-        await this.#settleBatch(batch);
-        failures = 0;
-      } catch (thrown) {
-        failures += 1;
-        for (const [owner, settlement] of batch) this.#putBack(owner, settlement);
-        this.#reporter.debug(`Nothing is settled yet: ${toError(thrown).message}`);
-        await sleep(backoffMs(failures, { baseMs: 50, capMs: 500 }), NEVER);
-      }
+      const failure = await this.#settleBatch(batch);
+      failures = failure ? failures + 1 : 0;
+      if (failure) await this.#wait(failure, failures);
     }
     // What cannot be saved is tried again with the next one, and at the end; if it never can,
     // whoever takes over hands it out again: at least once, never not at all.
@@ -107,21 +101,47 @@ export class Settler {
     });
   }
 
-  async #settleBatch(batch: Map<SettlementOwner, Settlement>): Promise<void> {
-    for (const [owner, settlement] of batch) {
-      if (settlement.changes.length === 0) continue;
-      await this.#file(owner, settlement);
-      batch.delete(owner);
+  /** Waits before the next attempt, and says so where it is not a matter of waiting. */
+  async #wait(failure: Error, failures: number): Promise<void> {
+    const text = `What was handled is not settled yet: ${failure.message}`;
+    if (isStatementError(failure) && failures === FAILURES_MAX) this.#reporter.warn(text);
+    else this.#reporter.debug(text);
+    await sleep(backoffMs(failures, { baseMs: 50, capMs: 500 }), NEVER);
+  }
+
+  /** Settles each for itself, so that one that cannot be settled holds no other. */
+  async #settleBatch(batch: Map<SettlementOwner, Settlement>): Promise<Error | undefined> {
+    let failure: Error | undefined;
+    const tryTo = async (settling: Promise<void>, owners: readonly SettlementOwner[]) => {
+      await settling.catch((thrown: unknown) => {
+        failure = toError(thrown);
+        for (const owner of owners) this.#putBack(owner, batch.get(owner) as Settlement);
+      });
+    };
+    const owners = [...batch.keys()];
+    const isFiling = (owner: SettlementOwner) => (batch.get(owner)?.changes.length ?? 0) > 0;
+    for (const owner of owners.filter(isFiling)) {
+      await tryTo(this.#file(owner, batch.get(owner) as Settlement), [owner]);
     }
-    if (batch.size === 0) return;
-    const saves = [...batch].map(([{ consumerId, epoch, server }, { position }]) => {
-      return { consumerId, epoch, server, position };
+    const moving = owners.filter((owner) => !isFiling(owner));
+    if (moving.length > 0) await tryTo(this.#savePositions(moving, batch), moving);
+    return failure;
+  }
+
+  async #savePositions(
+    owners: readonly SettlementOwner[],
+    batch: ReadonlyMap<SettlementOwner, Settlement>,
+  ): Promise<void> {
+    const positionOf = (owner: SettlementOwner) => (batch.get(owner) as Settlement).position;
+    const saves = owners.map((owner) => {
+      const { consumerId, epoch, server } = owner;
+      return { consumerId, epoch, server, position: positionOf(owner) };
     });
     const { savedIds, xid } = await this.#pool.withClient((client) =>
       savePositions(client, this.#schema, saves),
     );
-    for (const [owner, { position }] of batch) {
-      if (savedIds.has(owner.consumerId) && xid !== null) owner.onSaved(position, xid);
+    for (const owner of owners) {
+      if (savedIds.has(owner.consumerId) && xid !== null) owner.onSaved(positionOf(owner), xid);
       else owner.onFenced();
     }
     publishTransition({ type: 'position_saved', consumerIds: [...savedIds] });

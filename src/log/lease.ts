@@ -29,8 +29,8 @@ export async function lockSharedConsumer(
   consumerId: string,
 ): Promise<void> {
   await client.query(
-    `select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '10s', true),
-       set_config('idle_in_transaction_session_timeout', '10s', true)`,
+    `select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '30s', true),
+       set_config('idle_in_transaction_session_timeout', '5s', true)`,
   );
   await client.query(
     `select pg_advisory_xact_lock(hashtextextended('pgwatch shared ' || $1::text || ' ' || $2::text, 0))`,
