@@ -153,6 +153,8 @@ export class Ownership {
       });
     this.#tasks.add(task);
     running.set(consumerId, { runner, ended: task, leave });
+    // What the owner before has left may be due.
+    control.retries.ring();
     return true;
   }
 

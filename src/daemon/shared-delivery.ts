@@ -9,7 +9,7 @@ import {
 import { readDeliveries, readFiled, readRows } from '../log/due.ts';
 import type { Lease } from '../log/lease.ts';
 import { settleLeases } from '../log/lease-settle.ts';
-import { safeId } from '../log/notification.ts';
+import { type LogRow, safeId } from '../log/notification.ts';
 import { type Account, workersFor } from './account.ts';
 import type { Calling } from './calling.ts';
 import { FailingKeys } from './failing-keys.ts';
@@ -79,12 +79,10 @@ export class SharedDelivery implements Account {
   async deliver(leases: readonly Lease[]): Promise<void> {
     const works = leases.map((lease) => new LeaseWork(lease));
     for (const work of works) this.#open.add(work);
-    for (const work of works) {
-      if (this.#isClosed) return;
-      if (work.lease.kind === 'retry') await this.#retry(work);
-      else if (work.lease.kind === 'orphan') await this.#deliverCarefully(work);
-      else this.#workers.push(await this.#tasksOf(work));
-    }
+    const ofKind = (kind: Lease['kind']) => works.filter(({ lease }) => lease.kind === kind);
+    this.#workers.push(await this.#tasksOf(ofKind('page')));
+    for (const work of ofKind('retry')) await this.#retry(work);
+    for (const work of ofKind('orphan')) await this.#deliverCarefully(work);
   }
 
   /** Resolves once the condition holds or it is closed; looked at after every call. */
@@ -151,37 +149,34 @@ export class SharedDelivery implements Account {
     this.#options.onFreed();
   }
 
-  /** The tasks of a lease; what the log has lost meanwhile is settled. */
-  async #tasksOf(work: LeaseWork): Promise<Task[]> {
-    const { pool, schema, calling } = this.#options;
-    const { notificationIds } = work.lease;
-    const rows = await pool.withClient((client) => readRows(client, schema, notificationIds));
-    const byId = new Map(rows.map((row) => [safeId(row[0]), row]));
-    const keys = [...new Set(rows.flatMap((row) => row[4] ?? []))];
-    const { id: consumerId } = calling.consumer;
-    if (calling.consumer.order === 'key') {
-      const waiting = await pool.withClient((client) =>
-        readWaitingKeys(client, schema, consumerId, keys),
-      );
-      this.failing.refresh(keys, waiting);
-    }
-    return notificationIds.flatMap((id, index) => {
-      const row = byId.get(id);
-      if (!row) {
-        this.#drop(work, [id]);
-        return [];
+  /** The tasks of leases; what the log has lost meanwhile is settled. */
+  async #tasksOf(works: readonly LeaseWork[]): Promise<Task[]> {
+    if (works.length === 0) return [];
+    const byId = await this.#readRows(works.flatMap(({ lease }) => lease.notificationIds));
+    const tasks: Task[] = [];
+    for (const work of works) {
+      for (const [index, id] of work.lease.notificationIds.entries()) {
+        const row = byId.get(id);
+        const place = { id, isReplay: false, source: work, index };
+        if (row) tasks.push({ ...place, row, key: row[4], attempt: 1, isFiled: false });
+        else this.#workers.skip([{ task: place, change: null }]);
       }
-      return {
-        row,
-        id,
-        key: row[4],
-        isReplay: false,
-        attempt: 1,
-        isFiled: false,
-        source: work,
-        index,
-      };
+    }
+    return tasks;
+  }
+
+  /** The rows, by id; and which of their keys wait is known then. */
+  async #readRows(ids: readonly number[]): Promise<Map<number, LogRow>> {
+    const { pool, schema, calling } = this.#options;
+    const { id: consumerId, order } = calling.consumer;
+    const rows = await pool.withClient(async (client) => {
+      const found = await readRows(client, schema, ids);
+      if (order !== 'key') return found;
+      const keys = [...new Set(found.flatMap((row) => row[4] ?? []))];
+      this.failing.refresh(keys, await readWaitingKeys(client, schema, consumerId, keys));
+      return found;
     });
+    return new Map(rows.map((row) => [safeId(row[0]), row]));
   }
 
   /** A process has died over one of them: each is called alone, once its attempt is written down. */
@@ -193,7 +188,7 @@ export class SharedDelivery implements Account {
     const filed = await pool.withClient((client) =>
       readFiled(client, schema, consumerId, notificationIds),
     );
-    for (const task of await this.#tasksOf(work)) {
+    for (const task of await this.#tasksOf([work])) {
       if (this.#isClosed) return;
       if (filed.has(task.id)) {
         this.#drop(work, [task.id]);

@@ -31,9 +31,15 @@ export class SharedRunner {
   /** Among how many processes the slots are divided; none while one process runs it alone. */
   #sharers = 0;
   #isStandingBy = false;
+  #pageRows: number;
+  #takenAt = 0;
+  #nextDueAt = 0;
+  #nextCheckAt = 0;
+  #hasLookedForDue = false;
 
   constructor(options: SharedRunnerOptions) {
     this.#options = options;
+    this.#pageRows = options.config.maxBatchSize;
   }
 
   /**
@@ -46,7 +52,9 @@ export class SharedRunner {
       await this.#share(signal, async (delivery, stop) => {
         while (!stop.aborted) {
           this.work.clear();
-          if (!(await this.#takeAndDeliver(delivery))) await this.#idle(stop);
+          await this.#check();
+          if (await this.#takeAndDeliver(delivery)) continue;
+          await this.work.wait(await this.#idleMs(delivery), stop);
         }
       });
     }
@@ -58,9 +66,10 @@ export class SharedRunner {
     await this.#share(signal, async (delivery, stop) => {
       while (!stop.aborted) {
         this.work.clear();
+        await this.#check();
         if (await this.#takeAndDeliver(delivery)) continue;
-        if (delivery.openCount === 0) return;
-        await this.work.wait(CHECK_MS, stop);
+        if (delivery.openCount === 0 && this.#hasLookedForDue) return;
+        await this.work.wait(await this.#idleMs(delivery), stop);
       }
     });
   }
@@ -78,7 +87,6 @@ export class SharedRunner {
     try {
       // What an earlier session of this process has left.
       await this.#free(false);
-      await this.#check();
       await work(delivery, stop);
     } finally {
       stop.removeEventListener('abort', close);
@@ -92,36 +100,55 @@ export class SharedRunner {
   /** True where it has taken something. */
   async #takeAndDeliver(delivery: SharedDelivery): Promise<boolean> {
     const { config, calling, pool } = this.#options;
-    const count = this.#sharers === 0 ? 0 : Math.ceil(SLOTS / this.#sharers) - delivery.openCount;
-    if (count <= 0) return false;
-    const limit = { rows: config.maxBatchSize, bytes: config.maxBatchBytes };
+    // Few large takes are cheaper than many small ones.
+    if (this.#sharers === 0 || this.#isBusy(delivery)) return false;
+    const limit = { rows: this.#pageRows, bytes: config.maxBatchBytes };
     const options = { ...this.#options, consumer: calling.consumer, limit };
-    const taken = await pool.withClient((client) => takeShared(client, options, count));
-    if (taken === null) {
-      this.#sharers = 0;
-      return false;
-    }
+    const startedAt = performance.now();
+    const isDue = startedAt > this.#nextDueAt;
+    const count = this.#part - delivery.openCount;
+    const taken = await pool.withClient((client) => takeShared(client, options, { count, isDue }));
+    this.#hasLookedForDue = isDue;
+    if (isDue) this.#nextDueAt = startedAt + DUE_MS;
+    if (taken === null) this.#sharers = 0;
+    if (!taken) return false;
     delivery.pause(taken.hasDead);
+    this.#adaptPage(startedAt, taken.leases.length > 0);
     await delivery.deliver(taken.leases);
     return taken.leases.length > 0;
   }
 
-  /** Waits until it is worth looking for more. */
-  async #idle(stop: AbortSignal): Promise<void> {
-    const { config, calling, pool, schema } = this.#options;
-    const ids = [calling.consumer.id];
-    const dueMs = await pool.withClient((client) => readNextDueMs(client, schema, ids));
-    const endAt =
-      performance.now() + Math.min(dueMs ?? config.pollIntervalMs, config.pollIntervalMs);
-    while (!stop.aborted) {
-      const leftMs = endAt - performance.now();
-      if (leftMs <= 0 || (await this.work.wait(Math.min(leftMs, CHECK_MS), stop))) return;
-      if (await this.#check()) return;
+  /**
+   * Pages grow while handlers are fast, and shrink while they are slow: a process that joins should
+   * find something to do before those are through with what they have.
+   */
+  #adaptPage(takenAt: number, hasTaken: boolean): void {
+    const { maxBatchSize } = this.#options.config;
+    const tookMs = takenAt - this.#takenAt;
+    const factor = tookMs < FAST_MS ? 2 : tookMs > SLOW_MS ? 0.5 : 1;
+    if (hasTaken && this.#takenAt > 0) {
+      const rows = Math.round(this.#pageRows * factor);
+      this.#pageRows = Math.min(4 * maxBatchSize, Math.max(SLOTS, rows));
     }
+    this.#takenAt = hasTaken ? takenAt : 0;
   }
 
-  /** Looks who else shares it, and frees what the dead have left. True where that is something. */
-  async #check(): Promise<boolean> {
+  /** How long to wait for a ring, where there was nothing to take. */
+  async #idleMs(delivery: SharedDelivery): Promise<number> {
+    const { calling, pool, schema } = this.#options;
+    // What is freed rings, and who waits has to look after the others now and then.
+    if (this.#isBusy(delivery) || this.#sharers === 0) return CHECK_MS;
+    if (!this.#hasLookedForDue) return DUE_MS;
+    const ids = [calling.consumer.id];
+    const dueMs = await pool.withClient((client) => readNextDueMs(client, schema, ids));
+    return Math.min(dueMs ?? CHECK_MS, CHECK_MS);
+  }
+
+  /** Now and then: looks who else shares it, and frees what the dead have left. */
+  async #check(): Promise<void> {
+    const now = performance.now();
+    if (now < this.#nextCheckAt) return;
+    this.#nextCheckAt = now + CHECK_MS;
     const { calling, pool, schema } = this.#options;
     const { id: consumerId, channels } = calling.consumer;
     const isShared = await pool.withClient((client) =>
@@ -129,18 +156,25 @@ export class SharedRunner {
     );
     if (!isShared) {
       this.#standBy();
-      return false;
+      return;
     }
     const daemons = await pool.withClient((client) => readLiveDaemons(client, schema));
-    const sharers = daemons.filter(({ sharedIds }) => sharedIds.includes(consumerId));
-    const before = this.#sharers;
-    this.#sharers = Math.max(1, sharers.length);
-    if (before !== this.#sharers) {
-      this.#isStandingBy = false;
-      publishTransition({ type: 'consumer_shared', consumerId, processes: this.#sharers });
-    }
-    const freed = await this.#free(true);
-    return freed > 0 || before === 0;
+    const sharers = daemons.filter(({ sharedIds }) => sharedIds.includes(consumerId)).length;
+    await this.#free(true);
+    if (this.#sharers === sharers) return;
+    this.#sharers = Math.max(1, sharers);
+    this.#isStandingBy = false;
+    publishTransition({ type: 'consumer_shared', consumerId, processes: this.#sharers });
+  }
+
+  /** True while what it has taken is more than half of its part. */
+  #isBusy(delivery: SharedDelivery): boolean {
+    return delivery.openCount > this.#part / 2;
+  }
+
+  /** How many leases this process has at once. */
+  get #part(): number {
+    return this.#sharers === 0 ? 0 : Math.ceil(SLOTS / this.#sharers);
   }
 
   async #free(isDead: boolean): Promise<number> {
@@ -182,3 +216,8 @@ export class SharedRunner {
 
 /** How often it looks for processes that have died or come. */
 const CHECK_MS = 1000;
+/** How often it looks for what is due, while there is other work. */
+const DUE_MS = 50;
+/** What was taken is through so soon, or so late, that the next pages are larger, or smaller. */
+const FAST_MS = 250;
+const SLOW_MS = 1000;

@@ -34,12 +34,13 @@ export type Taken = { leases: Lease[]; hasDead: boolean } | null;
  * Takes work of a shared consumer, in one transaction that only one process at a time is in: what is
  * due again and what nobody works on; where that is not enough, a page behind the position, which
  * moves on.
- * @param count how many leases at most
+ * @param take.count how many leases at most
+ * @param take.isDue false where nothing is expected to be due
  */
 export async function takeShared(
   client: ClientBase,
   options: TakeOptions,
-  count: number,
+  { count, isDue }: { count: number; isDue: boolean },
 ): Promise<Taken> {
   const { consumer, schema } = options;
   return withTransaction(client, async () => {
@@ -49,7 +50,7 @@ export async function takeShared(
     const hasDead =
       consumer.onDead === 'stop' &&
       (await readHavingDead(client, schema, [consumer.id])).has(consumer.id);
-    await leaseDue(client, options);
+    if (isDue) await leaseDue(client, options);
     const take = {
       consumerId: consumer.id,
       daemonId: options.daemonId,
