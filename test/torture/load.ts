@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../helpers/wait.ts';
+import { EXACT, RECORDING } from './consumers.ts';
 import type { ConsumerSetup, DaemonSetup } from './daemons/setup.ts';
 import type { World } from './world.ts';
 import type { WriterOptions } from './writers/writers.ts';
@@ -7,6 +8,7 @@ import type { WriterOptions } from './writers/writers.ts';
 export type Load = {
   /** How many daemons run. Default 1. */
   daemons?: number;
+  /** Default: one that hands over at least once, and one whose effects happen exactly once. */
   consumers?: readonly ConsumerSetup[];
   writers?: Partial<WriterOptions>;
   /** How the setup of a daemon differs; asked for each of its processes. */
@@ -17,11 +19,11 @@ export type Load = {
 
 /** Lets writers write and daemons handle while harm is done, and for a moment after it. */
 export async function underLoad(world: World, load: Load): Promise<void> {
-  for (const consumer of load.consumers ?? [RECORDING]) world.addConsumer(consumer);
+  for (const consumer of load.consumers ?? [RECORDING, EXACT]) world.addConsumer(consumer);
   for (let count = load.daemons ?? 1; count > 0; count--) world.addDaemon(load.daemon);
-  await until('a consumer is registered', async () => {
+  await until('the consumers are registered', async () => {
     const rows = await world.query('select from pgwatch.consumer_progress');
-    return rows.length > 0 || 'none is';
+    return rows.length === world.consumers.length || `${rows.length} are`;
   });
   const writersStop = new AbortController();
   const writing = world.write(load.writers ?? {}, writersStop.signal);
@@ -46,16 +48,5 @@ export async function repeatedly(
     await act();
   }
 }
-
-/** Hands over at least once, in order of keys. */
-export const RECORDING: ConsumerSetup = {
-  id: 'recording',
-  handler: 'works',
-  options: {},
-  promised: { order: 'key', effects: 'at least once' },
-};
-
-/** Its handler needs the database, so that it fails when the database does. */
-export const ASKING: ConsumerSetup = { ...RECORDING, id: 'asking', handler: 'writes an effect' };
 
 const AFTERMATH_MS = 300;

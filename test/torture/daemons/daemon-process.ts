@@ -30,6 +30,8 @@ const consumers = setup.consumers.map(({ id, handler, options }) =>
       id,
       channels: ['torture'],
       from: 'start',
+      // In the time that a round has.
+      retry: { attempts: 100, backoff: () => 50 },
       ...options,
       handle: makeHandler(handler, record, url),
     },

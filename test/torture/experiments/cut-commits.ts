@@ -1,5 +1,6 @@
+import { ASKING, EXACT } from '../consumers.ts';
 import type { Experiment } from '../experiment.ts';
-import { ASKING, underLoad } from '../load.ts';
+import { underLoad } from '../load.ts';
 
 /** Connections are cut between a commit and its answer, for the writers and for the daemon. */
 export const cutCommits: Experiment = {
@@ -8,7 +9,7 @@ export const cutCommits: Experiment = {
     const daemons = await world.openNetwork();
     const writers = await world.openNetwork();
     await underLoad(world, {
-      consumers: [ASKING],
+      consumers: [ASKING, EXACT],
       daemon: () => ({ url: daemons.url }),
       writers: { url: writers.url, retrying: 4 },
       async harm(signal) {
@@ -21,6 +22,9 @@ export const cutCommits: Experiment = {
     world.count("daemon's commit cut from its answer", daemons.cutCommits);
   },
   mutants: {
+    'effects are written over another connection': {
+      handler: 'writes its effect over another connection',
+    },
     'a writer tries again without its event id': { writers: { retryWith: 'no event id' } },
     'a writer takes silence for failure': { writers: { belief: 'aborted' } },
   },

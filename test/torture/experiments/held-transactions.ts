@@ -4,7 +4,7 @@ import { drain } from '../drain.ts';
 import type { Experiment } from '../experiment.ts';
 import type { Attempt } from '../history/history.ts';
 import { RecordWriter } from '../history/record.ts';
-import { RECORDING, underLoad } from '../load.ts';
+import { underLoad } from '../load.ts';
 import type { World } from '../world.ts';
 
 /**
@@ -32,7 +32,7 @@ export const heldTransactions: Experiment = {
       world.count('transaction held open', 4);
       const harm = (signal: AbortSignal) =>
         new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
-      await underLoad(world, { consumers: [RECORDING], harm });
+      await underLoad(world, { harm });
       world.overdue.push(...(await drain(world)).map((missing) => `while held: ${missing}`));
       await open.query('commit');
       record.append({ token: 'held.open', outcome: 'committed' });

@@ -26,6 +26,9 @@ export const killAtEveryStep: Experiment = {
   },
   mutants: {
     'the position moves before the work is done': { handler: 'returns before its work is done' },
+    'effects are written over another connection': {
+      handler: 'writes its effect over another connection',
+    },
   },
 };
 

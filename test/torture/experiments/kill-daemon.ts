@@ -15,5 +15,8 @@ export const killDaemon: Experiment = {
   },
   mutants: {
     'the position moves before the work is done': { handler: 'returns before its work is done' },
+    'effects are written over another connection': {
+      handler: 'writes its effect over another connection',
+    },
   },
 };

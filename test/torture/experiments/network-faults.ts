@@ -1,8 +1,9 @@
+import { ASKING, EXACT } from '../consumers.ts';
 import { NO_CATCH_UP } from '../daemons/wrong-readers.ts';
 import { makeDeck } from '../deck.ts';
 import type { Experiment } from '../experiment.ts';
-import { ASKING, repeatedly, underLoad } from '../load.ts';
-import type { Network } from '../network/network.ts';
+import { repeatedly, underLoad } from '../load.ts';
+import type { Link } from '../network/link.ts';
 import type { World } from '../world.ts';
 
 const KINDS = ['swallowed', 'reset', 'half-closed', 'dripping'] as const;
@@ -16,16 +17,19 @@ export const networkFaults: Experiment = {
     const writers = await world.openNetwork();
     const [deal, dealToWriters] = [makeDeck(world.random, KINDS), makeDeck(world.random, KINDS)];
     await underLoad(world, {
-      consumers: [ASKING],
+      consumers: [ASKING, EXACT],
       daemon: () => ({ url: daemons.url }),
       writers: { url: writers.url },
       async harm(signal) {
         await repeatedly(world, [100, 400], signal, () => {
           const isWriters = world.random() < 0.3;
-          harm(world, isWriters ? writers : daemons, isWriters ? dealToWriters() : deal());
+          const links = (isWriters ? writers : daemons).links(
+            world.random() < 0.5 ? 'all' : 'half',
+          );
+          harm(world, links, isWriters ? dealToWriters() : deal());
         });
         // What nobody is told of comes last: nothing that follows helps to notice it.
-        for (const network of [writers, daemons]) harm(world, network, 'swallowed');
+        for (const network of [writers, daemons]) harm(world, network.links('all'), 'swallowed');
       },
     });
   },
@@ -35,8 +39,7 @@ export const networkFaults: Experiment = {
   },
 };
 
-function harm(world: World, network: Network, kind: Kind): void {
-  const links = network.links(world.random() < 0.7 ? 'all' : 'half');
+function harm(world: World, links: Link[], kind: Kind): void {
   for (const link of links) {
     if (kind === 'swallowed') link.swallow();
     if (kind === 'reset') link.reset();

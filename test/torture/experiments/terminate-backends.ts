@@ -1,7 +1,8 @@
+import { ASKING, EXACT } from '../consumers.ts';
 import { NO_CATCH_UP } from '../daemons/wrong-readers.ts';
 import { makeDeck } from '../deck.ts';
 import type { Experiment } from '../experiment.ts';
-import { ASKING, repeatedly, underLoad } from '../load.ts';
+import { repeatedly, underLoad } from '../load.ts';
 import type { World } from '../world.ts';
 
 /** The server ends connections: the daemons', the writers', or all there are. */
@@ -10,7 +11,7 @@ export const terminateBackends: Experiment = {
   async run(world) {
     const deal = makeDeck(world.random, ['pgwatch control', 'pgwatch', 'writer', '%']);
     await underLoad(world, {
-      consumers: [ASKING],
+      consumers: [ASKING, EXACT],
       harm: (signal) => repeatedly(world, [100, 400], signal, () => terminate(world, deal())),
     });
   },
