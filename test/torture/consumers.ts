@@ -1,0 +1,20 @@
+import type { ConsumerSetup } from './daemons/setup.ts';
+
+/** Hands over at least once, keys side by side. */
+export const RECORDING: ConsumerSetup = {
+  id: 'recording',
+  handler: 'works',
+  options: { concurrency: 4 },
+  promised: { order: 'key', effects: 'at least once' },
+};
+
+/** The same; but its handler needs the database, and fails when that does. */
+export const ASKING: ConsumerSetup = { ...RECORDING, id: 'asking', handler: 'writes an effect' };
+
+/** Writes its effects in the transaction that moves its position. */
+export const EXACT: ConsumerSetup = {
+  id: 'exact',
+  handler: 'writes an effect',
+  options: { transaction: true },
+  promised: { order: 'key', effects: 'exactly once' },
+};

@@ -1,0 +1,88 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Pool } from 'pg';
+import type { ConsumerContext } from '../../../src/consumers/define.ts';
+import type { Notification } from '../../../src/log/notification.ts';
+import type { Handling } from '../history/history.ts';
+import type { RecordWriter } from '../history/record.ts';
+import type { Payload } from '../writers/transaction.ts';
+
+type TortureNotification = Notification<Payload>;
+type Work = (notification: TortureNotification, context: ConsumerContext) => Promise<void>;
+
+/** How a consumer's handler works. The names of wrong ones say what is wrong. */
+export type HandlerName =
+  | 'works'
+  | 'writes an effect'
+  | 'returns before its work is done'
+  | 'swallows its errors'
+  | 'writes its effect over another connection';
+
+/** Makes the handler of that name, which records what it does. */
+export function makeHandler(name: HandlerName, record: RecordWriter<Handling>, url: string): Work {
+  const recorded = (work: Work) => recording(record, work);
+  switch (name) {
+    case 'works':
+      return recorded(suffer);
+    case 'writes an effect':
+      return recorded(async (notification, context) => {
+        await suffer(notification);
+        await writeEffect(context.db, notification, context.consumerId);
+      });
+    case 'returns before its work is done':
+      return async (notification, context) => {
+        setTimeout(() => void recorded(suffer)(notification, context), 20);
+      };
+    case 'swallows its errors':
+      return async (notification, context) =>
+        recorded(suffer)(notification, context).catch(() => {});
+    case 'writes its effect over another connection': {
+      const pool = new Pool({ connectionString: url, max: 4, allowExitOnIdle: true });
+      pool.on('error', () => {});
+      return recorded(async (notification, context) => {
+        await suffer(notification);
+        await writeEffect(pool, notification, context.consumerId);
+      });
+    }
+  }
+}
+
+/** Notes that the handler was called, and that it returned or threw. */
+function recording(record: RecordWriter<Handling>, work: Work): Work {
+  return async (notification, context) => {
+    const { token } = notification.payload;
+    const note = (at: Handling['at']) =>
+      record.append({ at, consumer: context.consumerId, token, pid: process.pid });
+    note('begun');
+    try {
+      await work(notification, context);
+    } catch (thrown) {
+      note('failed');
+      throw thrown;
+    }
+    note('done');
+  };
+}
+
+/** Works for a moment, mostly for none at all, and meets what the notification has in store. */
+async function suffer({ payload, attempt }: TortureNotification): Promise<void> {
+  const dice = Math.random();
+  if (dice > 0.9) await delay(dice > 0.99 ? 50 : 5);
+  const { poison } = payload;
+  if (poison === 'kills') process.kill(process.pid, 'SIGKILL');
+  if (poison === 'never returns') await new Promise(() => {});
+  if (poison === 'throws' || (poison === 'throws once' && attempt === 1)) {
+    throw new Error(`It ${poison}.`);
+  }
+}
+
+async function writeEffect(
+  db: { query(text: string, values: unknown[]): Promise<unknown> },
+  { id, eventId, payload }: TortureNotification,
+  consumer: string,
+): Promise<void> {
+  await db.query(
+    `insert into torture.effect (consumer, notification_id, event_id, token)
+     values ($1, $2, $3, $4)`,
+    [consumer, id, eventId, payload.token],
+  );
+}

@@ -1,0 +1,32 @@
+import { Socket } from 'node:net';
+import type { Handling } from '../history/history.ts';
+import type { RecordWriter } from '../history/record.ts';
+
+/**
+ * Kills this process (-9) at its n-th step. A step is what can be seen from outside: before and after
+ * each packet that goes to the server, and before and after each line that a handler records. Whatever
+ * the process does from one step to the next is undone by its death, so that these are all the places
+ * between awaits at which it matters that it dies.
+ */
+export function killAtStep(n: number, record: RecordWriter<Handling>): void {
+  let steps = 0;
+  const step = () => {
+    steps += 1;
+    if (steps === n) process.kill(process.pid, 'SIGKILL');
+  };
+  const prototype = Socket.prototype as unknown as Record<string, Send>;
+  for (const name of ['_write', '_writev']) surround(prototype, name, step);
+  surround(record as unknown as Record<string, Send>, 'append', step);
+}
+
+type Send = (...args: unknown[]) => unknown;
+
+function surround(target: Record<string, Send>, name: string, step: () => void): void {
+  const send = target[name] as Send;
+  target[name] = function (this: unknown, ...args) {
+    step();
+    const result = send.apply(this, args);
+    step();
+    return result;
+  };
+}

@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { check } from './history/check.ts';
+import type { Attempt, DeadLetter, Effect, Handling, History, Stored } from './history/history.ts';
+import { RecordReader } from './history/record.ts';
+import type { World } from './world.ts';
+
+/**
+ * Waits until nothing is missing any more: what was harmed has to recover by itself, within a time.
+ * @returns what is missing still
+ */
+export async function drain(world: World): Promise<readonly string[]> {
+  const deadline = performance.now() + DRAIN_MS;
+  for (let quietSince = performance.now(), handled = -1; ; ) {
+    const history = await readHistory(world);
+    const { lost } = check(history);
+    const now = performance.now();
+    if (history.handlings.length !== handled) quietSince = now;
+    handled = history.handlings.length;
+    const isHopeless = world.isMutant && now - quietSince > MUTANT_QUIET_MS;
+    if (lost.length === 0 || now > deadline || isHopeless) return lost;
+    await delay(200);
+  }
+}
+
+/** Everything that is known of the round so far. */
+export async function readHistory(world: World): Promise<History> {
+  const read = <Entry>(name: string) =>
+    new RecordReader<Entry>(join(world.folder, `${name}.jsonl`)).refresh();
+  const stored = await world.query<Stored>(
+    `select payload->>'token' as token, key, (payload->>'sequence')::int as sequence
+     from pgwatch.notification_log order by id`,
+  );
+  const effects = await world.query<Effect>(
+    'select consumer, token from torture.effect order by effect_id',
+  );
+  const deadLetters = await world.query<DeadLetter>(
+    `select consumer_id as consumer, payload->>'token' as token
+     from pgwatch.delivery join pgwatch.notification_log on id = notification_id
+     where state = 'dead'`,
+  );
+  return {
+    consumers: world.consumers.map(({ id, promised }) => ({ id, ...promised })),
+    attempts: lastOf(read<Attempt>('attempts')),
+    handlings: read<Handling>('handlings'),
+    stored,
+    effects,
+    deadLetters,
+  };
+}
+
+/** A writer says 'unknown' before COMMIT, and what became of it after it: its last word counts. */
+function lastOf(attempts: readonly Attempt[]): Attempt[] {
+  return [...new Map(attempts.map((attempt) => [attempt.token, attempt])).values()];
+}
+
+const DRAIN_MS = 20_000;
+/** What a mutant has lost never comes. */
+const MUTANT_QUIET_MS = 1200;

@@ -1,0 +1,25 @@
+import type { UserConfig } from '../../src/config/define.ts';
+import type { HandlerName } from './daemons/handlers.ts';
+import type { World } from './world.ts';
+import type { WriterOptions } from './writers/writers.ts';
+
+/** One way to harm pgwatch, and the proof that the harm is felt. */
+export type Experiment = {
+  name: string;
+  /** Harms what the world has in it, for about as long as the world says. */
+  run(world: World): Promise<void>;
+  /** Broken variants by what is wrong with them. Each must be caught by the same run. */
+  mutants: Readonly<Record<string, Mutation>>;
+  /** Why it cannot run on this machine; null where it can. */
+  unavailable?(): string | null;
+};
+
+/** What is broken on purpose. */
+export type Mutation = {
+  reader?: string;
+  handler?: HandlerName;
+  config?: UserConfig;
+  /** Run in the round's database before anything else. */
+  sql?: string;
+  writers?: Partial<Pick<WriterOptions, 'belief' | 'retryWith'>>;
+};

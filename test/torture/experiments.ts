@@ -1,0 +1,21 @@
+import type { Experiment } from './experiment.ts';
+import { cutCommits } from './experiments/cut-commits.ts';
+import { heldTransactions } from './experiments/held-transactions.ts';
+import { killAtEveryStep } from './experiments/kill-at-every-step.ts';
+import { killDaemon } from './experiments/kill-daemon.ts';
+import { killServer } from './experiments/kill-server.ts';
+import { lateCommits } from './experiments/late-commits.ts';
+import { networkFaults } from './experiments/network-faults.ts';
+import { terminateBackends } from './experiments/terminate-backends.ts';
+
+/** All experiments, in the order in which they run. */
+export const EXPERIMENTS: readonly Experiment[] = [
+  lateCommits,
+  killDaemon,
+  killAtEveryStep,
+  killServer,
+  terminateBackends,
+  networkFaults,
+  cutCommits,
+  heldTransactions,
+];

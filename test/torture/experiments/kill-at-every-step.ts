@@ -1,0 +1,36 @@
+import type { Experiment } from '../experiment.ts';
+import { underLoad } from '../load.ts';
+
+/**
+ * Daemons kill themselves (-9) at one step after the other: before and after everything that they send
+ * or record.
+ */
+export const killAtEveryStep: Experiment = {
+  name: 'kill-at-every-step',
+  async run(world) {
+    // Far enough from where the round before began, so that it goes on where that one ended.
+    let step = (world.seed * 97) % STEPS;
+    let hasEnded = false;
+    await underLoad(world, {
+      writers: { racing: 2 },
+      daemon() {
+        step += 1;
+        return hasEnded ? {} : { killAt: 1 + (step % STEPS) };
+      },
+      async harm(signal) {
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        hasEnded = true;
+      },
+    });
+    world.count('kill -9 of a daemon at one of its steps', world.daemons[0]?.deaths);
+  },
+  mutants: {
+    'the position moves before the work is done': { handler: 'returns before its work is done' },
+    'effects are written over another connection': {
+      handler: 'writes its effect over another connection',
+    },
+  },
+};
+
+/** A daemon that takes over, works through what it missed and follows the tail takes about so many. */
+const STEPS = 300;

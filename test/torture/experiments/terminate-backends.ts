@@ -1,0 +1,30 @@
+import { ASKING, EXACT } from '../consumers.ts';
+import { NO_CATCH_UP } from '../daemons/wrong-readers.ts';
+import { makeDeck } from '../deck.ts';
+import type { Experiment } from '../experiment.ts';
+import { repeatedly, underLoad } from '../load.ts';
+import type { World } from '../world.ts';
+
+/** The server ends connections: the daemons', the writers', or all there are. */
+export const terminateBackends: Experiment = {
+  name: 'terminate-backends',
+  async run(world) {
+    const deal = makeDeck(world.random, ['pgwatch control', 'pgwatch', 'writer', '%']);
+    await underLoad(world, {
+      consumers: [ASKING, EXACT],
+      harm: (signal) => repeatedly(world, [100, 400], signal, () => terminate(world, deal())),
+    });
+  },
+  mutants: {
+    'no catch-up after a reconnect': { reader: NO_CATCH_UP },
+  },
+};
+
+async function terminate(world: World, whose: string): Promise<void> {
+  const ended = await world.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and application_name like $1 and pid <> pg_backend_pid()`,
+    [whose],
+  );
+  world.count('pg_terminate_backend', ended.length);
+}

@@ -1,0 +1,47 @@
+/** How a transaction ended, as far as its writer knows. */
+export type Outcome = 'committed' | 'aborted' | 'unknown';
+
+/** What a writer published: a token that is unique, and how its transaction ended. */
+export type Attempt = { token: string; outcome: Outcome };
+
+/**
+ * What a handler did, in the order in which all handlers of all processes did it: it was called, it
+ * returned, it threw.
+ */
+export type Handling = {
+  at: 'begun' | 'done' | 'failed';
+  consumer: string;
+  token: string;
+  /** The process that it ran in. */
+  pid: number;
+};
+
+/**
+ * A row of the log as it is when all is over. Notifications of one key are committed in the order
+ * of their sequence.
+ */
+export type Stored = { token: string; key: string | null; sequence: number };
+
+/** A row that a handler wrote in its transaction, in the order of writing. */
+export type Effect = { consumer: string; token: string };
+
+/** A notification that was given up on, and is kept. */
+export type DeadLetter = { consumer: string; token: string };
+
+/** What a consumer promises. */
+export type Promised = {
+  id: string;
+  order: 'key' | 'none';
+  /** exactly once: every notification leaves one row, written in the handler's transaction. */
+  effects: 'at least once' | 'exactly once';
+};
+
+/** All that is known of a round. Attempts and handlings were recorded outside of the database. */
+export type History = {
+  consumers: readonly Promised[];
+  attempts: readonly Attempt[];
+  handlings: readonly Handling[];
+  stored: readonly Stored[];
+  effects: readonly Effect[];
+  deadLetters: readonly DeadLetter[];
+};

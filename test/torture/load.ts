@@ -1,0 +1,52 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../helpers/wait.ts';
+import { EXACT, RECORDING } from './consumers.ts';
+import type { ConsumerSetup, DaemonSetup } from './daemons/setup.ts';
+import type { World } from './world.ts';
+import type { WriterOptions } from './writers/writers.ts';
+
+export type Load = {
+  /** How many daemons run. Default 1. */
+  daemons?: number;
+  /** Default: one that hands over at least once, and one whose effects happen exactly once. */
+  consumers?: readonly ConsumerSetup[];
+  writers?: Partial<WriterOptions>;
+  /** How the setup of a daemon differs; asked for each of its processes. */
+  daemon?: () => Partial<DaemonSetup>;
+  /** Harms the world until the signal aborts; what it did must have an end when it returns. */
+  harm(signal: AbortSignal): Promise<void>;
+};
+
+/** Lets writers write and daemons handle while harm is done, and for a moment after it. */
+export async function underLoad(world: World, load: Load): Promise<void> {
+  for (const consumer of load.consumers ?? [RECORDING, EXACT]) world.addConsumer(consumer);
+  for (let count = load.daemons ?? 1; count > 0; count--) world.addDaemon(load.daemon);
+  await until('the consumers are registered', async () => {
+    const rows = await world.query('select from pgwatch.consumer_progress');
+    return rows.length === world.consumers.length || `${rows.length} are`;
+  });
+  const writersStop = new AbortController();
+  const writing = world.write(load.writers ?? {}, writersStop.signal);
+  await load.harm(AbortSignal.timeout(world.durationMs));
+  // The writers go on for a moment, so that the way back to normal is seen, too.
+  await delay(AFTERMATH_MS);
+  writersStop.abort();
+  await writing;
+}
+
+/** Does something again and again, at random times that far apart, until the signal aborts. */
+export async function repeatedly(
+  world: World,
+  [leastMs, mostMs]: readonly [number, number],
+  signal: AbortSignal,
+  act: () => Promise<void> | void,
+): Promise<void> {
+  for (;;) {
+    const waitMs = leastMs + world.random() * (mostMs - leastMs);
+    await delay(waitMs, undefined, { signal }).catch(() => {});
+    if (signal.aborted) return;
+    await act();
+  }
+}
+
+const AFTERMATH_MS = 300;

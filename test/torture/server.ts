@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { loadConfig } from '../../src/config/load.ts';
+import { withConnection } from '../../src/database/connect.ts';
+import { type EmbeddedServer, startEmbedded } from '../../src/database/embedded.ts';
+import { migrateUp } from '../../src/database/migrate.ts';
+
+/** A PostgreSQL server of our own that may be killed. Each round has a database of its own in it. */
+export class TortureServer {
+  readonly #folder: string;
+  #server: EmbeddedServer;
+  #databases = 0;
+
+  private constructor(folder: string, server: EmbeddedServer) {
+    this.#folder = folder;
+    this.#server = server;
+  }
+
+  /** Starts it on a folder, by default a new one, and makes the template of the databases. */
+  static async start(
+    folder = mkdtempSync(join(tmpdir(), 'pgwatch-torture-')),
+  ): Promise<TortureServer> {
+    const server = await startEmbedded({ folder, port: randomPort(), ...START });
+    const torture = new TortureServer(folder, server);
+    await torture.#administer((client) => client.query(`create database ${TEMPLATE}`));
+    const config = await loadConfig({ flags: { url: torture.urlOf(TEMPLATE) }, environment: {} });
+    await withConnection(config, async (client) => {
+      await migrateUp(client, config);
+      await client.query(SCHEMA);
+    });
+    return torture;
+  }
+
+  urlOf(database: string): string {
+    const url = new URL(this.#server.url);
+    url.pathname = `/${database}`;
+    return url.href;
+  }
+
+  /** Clones the template. Returns the connection string. */
+  async createDatabase(): Promise<string> {
+    const name = `round_${++this.#databases}`;
+    await this.#administer((client) =>
+      client.query(`create database ${name} template ${TEMPLATE}`),
+    );
+    return this.urlOf(name);
+  }
+
+  async dropDatabase(url: string): Promise<void> {
+    const name = new URL(url).pathname.slice(1);
+    await this.#administer((client) => client.query(`drop database ${name} with (force)`));
+  }
+
+  /**
+   * Kills (-9) processes of the server and starts it again: its main process alone, all of them at
+   * once, or one that serves a connection, at which the server restarts by itself.
+   */
+  async crash(what: 'postmaster' | 'everything' | 'backend', downMs: number): Promise<void> {
+    const pids = await this.#administer(async (client) => {
+      const { rows } = await client.query('select pid, backend_type from pg_stat_activity');
+      return rows as { pid: number; backend_type: string }[];
+    });
+    const backend = pids.find(({ backend_type }) => backend_type === 'client backend');
+    if (what === 'backend') kill(backend?.pid);
+    else kill(this.#server.pid);
+    if (what === 'everything') for (const { pid } of pids) kill(pid);
+    if (what === 'backend') return;
+    await delay(downMs);
+    await this.#restart();
+  }
+
+  async stop(): Promise<void> {
+    await this.#server.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.#server.folder, { recursive: true, force: true });
+  }
+
+  /** The dead server's processes may take a moment to notice, and to let go of its memory. */
+  async #restart(): Promise<void> {
+    const { url } = this.#server;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const port = Number(new URL(url).port);
+        this.#server = await startEmbedded({ folder: this.#folder, port, ...START });
+        assert.equal(this.#server.url, url, 'another program has taken the port of the server');
+        return;
+      } catch (thrown) {
+        if (attempt === RESTART_ATTEMPTS) throw thrown;
+        await delay(200);
+      }
+    }
+  }
+
+  async #administer<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    return withConnection({ url: this.#server.url }, work);
+  }
+}
+
+/** Below those that the system gives to connections, which could take it while the server is down. */
+function randomPort(): number {
+  return 20_000 + Math.floor(Math.random() * 10_000);
+}
+
+function kill(pid: number | undefined): void {
+  try {
+    if (pid) process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+const START = {
+  binaries: process.env.PGWATCH_TEST_BINARIES,
+  // Without fsync a killed server loses nothing that it has written: the system still has it.
+  settings: { fsync: 'off', max_connections: '200', max_prepared_transactions: '10' },
+};
+const RESTART_ATTEMPTS = 20;
+const TEMPLATE = 'torture_template';
+
+/**
+ * What writers and handlers need. A row of torture.key is locked by whoever publishes with the key,
+ * so that the order of commits is that of the sequence. An effect may be written twice: the checker
+ * must be able to see it.
+ */
+const SCHEMA = `
+create schema torture;
+create table torture.key (key text primary key, sequence bigint not null default 0)
+  with (fillfactor = 20);
+create table torture.effect (
+  effect_id bigint generated always as identity primary key,
+  consumer text not null,
+  notification_id bigint not null,
+  event_id uuid not null,
+  token text not null
+);`;

@@ -1,0 +1,94 @@
+import { isClean, type Verdict } from './history/check.ts';
+import type { Round } from './round.ts';
+
+/** What a campaign has shown, for programs. */
+export type Summary = {
+  notifications: number;
+  faults: Record<string, number>;
+  lost: number;
+  phantom: number;
+  duplicateEffects: number;
+  inversions: number;
+  mutants: { caught: number; of: number; missed: string[] };
+  /** Rounds in which something other than the above went wrong. */
+  failures: number;
+  skipped: string[];
+  seed: number;
+};
+
+/** Adds up the rounds. */
+export function summarize(
+  rounds: readonly Round[],
+  { seed, skipped }: { seed: number; skipped: string[] },
+): Summary {
+  const clean = rounds.filter(({ mutant }) => mutant === null);
+  const sum = (count: (verdict: Verdict) => number) =>
+    clean.reduce((total, { verdict }) => total + count(verdict), 0);
+  const faults: Record<string, number> = {};
+  for (const [kind, times] of clean.flatMap((round) => [...round.faults])) {
+    faults[kind] = (faults[kind] ?? 0) + times;
+  }
+  const mutants = Map.groupBy(
+    rounds.filter(({ mutant }) => mutant !== null),
+    ({ experiment, mutant }) => `${experiment}: ${mutant}`,
+  );
+  const missed = [...mutants]
+    .filter(([, attempts]) => attempts.every(({ verdict }) => isClean(verdict)))
+    .map(([name]) => name);
+  return {
+    notifications: sum(({ notifications }) => notifications),
+    faults,
+    lost: sum(({ lost }) => lost.length),
+    phantom: sum(({ phantom }) => phantom.length),
+    duplicateEffects: sum(({ duplicateEffects }) => duplicateEffects.length),
+    inversions: sum(({ inversions }) => inversions.length),
+    mutants: { caught: mutants.size - missed.length, of: mutants.size, missed },
+    failures: clean.filter(({ failures }) => failures.length > 0).length,
+    skipped,
+    seed,
+  };
+}
+
+/** True where every promise was kept and every mutant caught. */
+export function isPassed(summary: Summary): boolean {
+  const { lost, phantom, duplicateEffects, inversions, failures, mutants } = summary;
+  const faults = lost + phantom + duplicateEffects + inversions + failures;
+  return faults === 0 && mutants.missed.length === 0;
+}
+
+/** The one line. */
+export function describeSummary(summary: Summary): string {
+  const kinds = Object.entries(summary.faults).filter(([, times]) => times > 0);
+  const total = kinds.reduce((sum, [, times]) => sum + times, 0);
+  return [
+    `${summary.notifications} notifications`,
+    `${total} faults (${kinds.map(([kind, times]) => `${times} × ${kind}`).join(', ')})`,
+    `lost ${summary.lost}`,
+    `phantom ${summary.phantom}`,
+    `duplicate effects ${summary.duplicateEffects} (same-transaction)`,
+    `inversions ${summary.inversions}`,
+    `mutants caught ${summary.mutants.caught} of ${summary.mutants.of}`,
+    ...(summary.failures > 0 ? [`FAILED rounds ${summary.failures}`] : []),
+    ...(summary.skipped.length > 0 ? [`SKIPPED ${summary.skipped.join(', ')}`] : []),
+    `seed ${summary.seed}`,
+  ].join(' · ');
+}
+
+/** A line for one round; more where something is wrong. */
+export function describeRound(round: Round): string {
+  const { experiment, mutant, seed, verdict, faults, failures, folder } = round;
+  const { lost, phantom, duplicateEffects, inversions } = verdict;
+  const findings = Object.entries({ lost, phantom, duplicateEffects, inversions });
+  const counts = findings.map(([kind, found]) => `${kind} ${found.length}`).join(', ');
+  if (mutant !== null) {
+    return `  ${isClean(verdict) ? 'MISSED' : 'caught'} "${mutant}": ${counts}`;
+  }
+  const harm = [...faults].map(([kind, times]) => `${times} × ${kind}`).join(', ');
+  const line = `${experiment} (seed ${seed}): ${verdict.notifications} notifications, ${harm || 'no faults'}: ${counts}, handled again ${verdict.repeated}`;
+  if (folder === null) return line;
+  const examples = findings.flatMap(([kind, found]) =>
+    found.slice(0, 5).map((what) => `  ${kind}: ${what}`),
+  );
+  const replay = `  The history is in ${folder}; again with --seed ${seed} --only ${experiment}`;
+  return [line, ...examples, ...failures.map((what) => `  failed: ${what}`), replay].join('\n');
+}

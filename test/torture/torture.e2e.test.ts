@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chooseSeed } from '../racing/random.ts';
+import { EXPERIMENTS } from './experiments.ts';
+import { isClean } from './history/check.ts';
+import { runRound } from './round.ts';
+import { TortureServer } from './server.ts';
+import { describeRound } from './summary.ts';
+
+/*
+Goal: whatever is done to it, pgwatch loses nothing, and a broken pgwatch is caught.
+Method: each experiment of `npm run torture` for a moment, and one of its mutants.
+*/
+
+let server: TortureServer;
+beforeAll(async () => {
+  server = await TortureServer.start();
+});
+afterAll(async () => {
+  await server.stop();
+});
+
+const seed = chooseSeed('torture');
+
+describe.each(EXPERIMENTS)('$name', (experiment) => {
+  const options = { timeout: 60_000, skip: Boolean(experiment.unavailable?.()) };
+  const run = async (mutant: string | null, roundSeed = seed) => {
+    const round = await runRound({ server, seed: roundSeed, durationMs: 1500, experiment, mutant });
+    console.log(describeRound(round));
+    return round;
+  };
+
+  test('keeps every promise', options, async () => {
+    const { verdict, failures } = await run(null);
+    const nothing = { lost: [], phantom: [], duplicateEffects: [], inversions: [] };
+    expect(verdict).toMatchObject(nothing);
+    expect(failures).toEqual([]);
+    expect(verdict.notifications).toBeGreaterThan(50);
+  });
+
+  const [mutant = ''] = Object.keys(experiment.mutants);
+  test(`catches that ${mutant}`, options, async () => {
+    const { verdict } = await run(mutant);
+    // Chance decides whether the fault meets its occasion.
+    const isCaught = !isClean(verdict) || !isClean((await run(mutant, seed + 1)).verdict);
+    expect(isCaught).toBe(true);
+  });
+});
