@@ -31,7 +31,11 @@ test('the first five minutes', async () => {
   const files = Object.fromEntries(
     consumers.map((text) => [/^\/\/ (\S+)/.exec(text)?.[1] ?? '', text]),
   );
-  expect(Object.keys(files)).toEqual(['consumers/welcome-email.ts', 'consumers/search-index.ts']);
+  expect(Object.keys(files)).toEqual([
+    'consumers/welcome-email.ts',
+    'consumers/search-index.ts',
+    'consumers/invoice.ts',
+  ]);
   const cwd = makeProject(files);
   mkdirSync(join(cwd, 'node_modules'));
   symlinkSync(root, join(cwd, 'node_modules/pgwatch'));
@@ -47,6 +51,9 @@ test('the first five minutes', async () => {
   await database.query(trigger);
   await database.query(`insert into users values (1, 'ada@example.com'); delete from users`);
 
+  await database.query('create table invoice (event_id uuid, customer int, cents int)');
+  await notify(database.pool, 'order_paid', { customer: 7, cents: 1200 });
+
   const { stderr, exitCode } = await runCli(['listen', '--once'], { cwd, env });
   expect(exitCode).toBe(0);
   for (const line of [
@@ -58,6 +65,8 @@ test('the first five minutes', async () => {
   ]) {
     expect(stderr).toContain(line);
   }
+  const { rows } = await database.query('select customer, cents from invoice');
+  expect(rows).toEqual([{ customer: 7, cents: 1200 }]);
 });
 
 test('the commands for dead letters', async () => {
