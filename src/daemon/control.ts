@@ -37,7 +37,7 @@ export class Control {
    */
   static async open(config: Config, predecessor: Backend | null): Promise<Control> {
     const url = config.directUrl ?? config.url;
-    const client = await connect({ url, applicationName: 'pgwatch control' });
+    const client = await connect({ url, tls: config.tls, applicationName: 'pgwatch control' });
     const control = new Control(client, config);
     try {
       await control.run(() => client.query('set search_path = pg_catalog, pg_temp'));

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Pool } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { toError } from '../errors.ts';
 import type { Position, Xid } from '../log/position.ts';
 import { type Claim, type PositionSave, savePositions } from '../log/progress.ts';

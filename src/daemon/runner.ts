@@ -1,7 +1,7 @@
 import type { Config } from '../config/define.ts';
 import type { Consumer, ConsumerContext } from '../consumers/define.ts';
 import { deliverBatch } from '../consumers/deliver.ts';
-import type { Pool } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { PgwatchError } from '../errors.ts';
 import { Notification, safeId } from '../log/notification.ts';
 import { type Page, positionAt, type ReadPage } from '../log/page.ts';

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import type { Config } from '../config/define.ts';
 import type { Consumer, ConsumerContext } from '../consumers/define.ts';
-import type { Pool } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { requireCurrentSchema } from '../database/migrate.ts';
 import { toError } from '../errors.ts';
 import { requireOwnCluster } from '../log/origin.ts';

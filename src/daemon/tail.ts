@@ -1,5 +1,5 @@
 import type { Config } from '../config/define.ts';
-import type { Pool } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { armDoorbell, disarmDoorbell } from '../log/doorbell.ts';
 import type { Page, ReadPage } from '../log/page.ts';
 import { type Position, snapshotXmin } from '../log/position.ts';

@@ -8,6 +8,7 @@ import {
   confirm,
   type Outcome,
   reporterFor,
+  warnUnverified,
 } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
 
@@ -77,7 +78,9 @@ async function connected<T>(
 ): Promise<T> {
   const { withConnection } = await import('../../database/connect.ts');
   const config = await configFor(options);
-  return withConnection({ url: config.directUrl ?? config.url }, async (client) => {
+  await warnUnverified(config, reporterFor(options));
+  const { directUrl, url, tls } = config;
+  return withConnection({ url: directUrl ?? url, tls }, async (client) => {
     // A powerful role often runs this: it must not meet functions that others put into schema
     // public.
     await client.query('set search_path = pg_catalog, pg_temp');
