@@ -1,8 +1,8 @@
 import type { Client } from 'pg';
 import type { Config } from '../config/define.ts';
 import type { Consumer, ConsumerContext } from '../consumers/define.ts';
-import type { Pool } from '../database/pool.ts';
 import { requireCurrentSchema } from '../database/migrate.ts';
+import type { Pool } from '../database/pool.ts';
 import { toError } from '../errors.ts';
 import { requireOwnCluster } from '../log/origin.ts';
 import type { ReadPage } from '../log/page.ts';
@@ -12,6 +12,7 @@ import type { Reporter } from '../reporter.ts';
 import { sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
 import { type Backend, Control } from './control.ts';
+import { retryListening, startListening } from './listening.ts';
 import { Ownership, type OwnershipOptions } from './ownership.ts';
 import type { PositionSaver } from './position-saver.ts';
 import { ConsumerRunner } from './runner.ts';
@@ -62,15 +63,8 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
   try {
     const rebasedId = await control.run((client) => prepare(options, client));
     const channels = [...new Set(consumers.flatMap((consumer) => consumer.channels))].sort();
-    const silence = await control.listen(channels);
-    const mode = silence === null ? 'doorbell' : 'poll';
-    publishTransition({ type: 'listening', mode });
-    if (mode === 'poll') {
-      reporter.warn(
-        `LISTEN does not work on this connection (${silence}), so that notifications wait for the next poll, ${config.pollIntervalMs} ms apart. Give directUrl a connection that bypasses the pooler.`,
-      );
-    }
-    const tail = new Tail({ ...options, control, rebasedId, channels, mode });
+    await startListening({ config, control, reporter, channels });
+    const tail = new Tail({ ...options, control, rebasedId, channels });
     const ownership = new Ownership({
       ...options,
       control,
@@ -86,6 +80,7 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
         : [
             tail.run(alive),
             ownership.run(alive, signal, (runner) => runner.run(alive, tail)),
+            retryListening({ config, control, reporter, channels }, alive),
             runPartitions(options, alive),
           ];
     // While the daemon stops, the network may die too.

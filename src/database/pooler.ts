@@ -44,15 +44,20 @@ export function forgetNames(client: ClientBase): void {
 
 async function staysApart(client: ClientBase, other: ClientBase): Promise<boolean> {
   const pid = await serverPid(client);
-  // Other programs borrow from the pooler too, and it may lend in turn.
+  // Again and again, because other programs borrow from the pooler too, and it may lend in turn.
   for (let round = 1; round <= PROBE_ROUNDS; round++) {
+    if ((await borrowed(other)) === pid) return false;
     if ((await serverPid(client)) !== pid) return false;
-    await other.query('begin');
-    if ((await serverPid(other)) === pid) return false;
-    if ((await serverPid(client)) !== pid) return false;
-    await other.query('rollback');
+    const [next] = await Promise.all([serverPid(client), other.query('rollback')]);
+    if (next !== pid) return false;
   }
   return true;
+}
+
+/** The server's process that serves a client for as long as its transaction is open. */
+async function borrowed(client: ClientBase): Promise<number> {
+  await client.query('begin');
+  return serverPid(client);
 }
 
 async function serverPid(client: ClientBase): Promise<number> {
@@ -65,5 +70,5 @@ function isNamed(first: unknown): first is { name: string } {
   return typeof first === 'object' && first !== null && 'name' in first && !('submit' in first);
 }
 
-const PROBE_ROUNDS = 5;
-const PROBE_MS_MAX = 2000;
+const PROBE_ROUNDS = 8;
+const PROBE_MS_MAX = 3000;
