@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
+import { PgwatchError } from '../errors.ts';
 import { connect, destroySocket } from './connect.ts';
-import type { ConnectOptions } from './target.ts';
+import { type ConnectOptions, describeHost } from './target.ts';
 
 /**
  * True where a pooler stands between: it gives out process ids of its own, while the server's is
@@ -32,6 +33,18 @@ export async function keepsSession(client: ClientBase, options: ConnectOptions):
   } catch {
     return false;
   }
+}
+
+/**
+ * Refuses a pooler's connection for what takes locks and settings of a session.
+ * @throws PgwatchError server_unsuitable
+ */
+export async function requireSession(client: ClientBase, options: ConnectOptions): Promise<void> {
+  if (await keepsSession(client, options)) return;
+  throw new PgwatchError(
+    'server_unsuitable',
+    `${describeHost(options)} is a pooler that lends a connection for one transaction only, and this takes one of its own. Give directUrl a connection that bypasses it.`,
+  );
 }
 
 /** Leaves nothing with a name on the connection: the next statement may run on another one. */

@@ -77,10 +77,13 @@ async function connected<T>(
   work: (client: Client, config: Config) => Promise<T>,
 ): Promise<T> {
   const { withConnection } = await import('../../database/connect.ts');
+  const { requireSession } = await import('../../database/pooler.ts');
   const config = await configFor(options);
   await warnUnverified(config, reporterFor(options));
   const { directUrl, url, tls } = config;
-  return withConnection({ url: directUrl ?? url, tls }, async (client) => {
+  const target = { url: directUrl ?? url, tls };
+  return withConnection(target, async (client) => {
+    await requireSession(client, target);
     // A powerful role often runs this: it must not meet functions that others put into schema
     // public.
     await client.query('set search_path = pg_catalog, pg_temp');
