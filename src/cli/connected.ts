@@ -1,15 +1,23 @@
 import type { Client } from 'pg';
 import type { Config } from '../config/define.ts';
-import { type CommonOptions, configFor } from './options.ts';
+import { type CommonOptions, configFor, reporterFor, warnUnverified } from './options.ts';
 
-/** Runs the work with a direct connection to the database that the options name. */
+/**
+ * Runs the work with a direct connection to the database that the options name.
+ * @throws PgwatchError connection_failed, server_unsuitable behind a transaction pooler
+ */
 export async function connected<T>(
   options: CommonOptions,
   work: (client: Client, config: Config) => Promise<T>,
 ): Promise<T> {
   const { withConnection } = await import('../database/connect.ts');
+  const { requireSession } = await import('../database/pooler.ts');
   const config = await configFor(options);
-  return withConnection({ url: config.directUrl ?? config.url }, async (client) => {
+  await warnUnverified(config, reporterFor(options));
+  const { directUrl, url, tls } = config;
+  const target = { url: directUrl ?? url, tls };
+  return withConnection(target, async (client) => {
+    await requireSession(client, target);
     // A powerful role often runs this: it must not meet functions that others put into schema
     // public.
     await client.query('set search_path = pg_catalog, pg_temp');

@@ -17,7 +17,7 @@ export async function withEmbedded(
   reporter.info(`Starting a PostgreSQL server in ${folder} …`);
   const server = await startEmbedded({ folder });
   try {
-    const complete: Config = { ...config, url: server.url, directUrl: null };
+    const complete: Config = { ...config, url: server.url, directUrl: null, tls: 'off' };
     await withConnection(complete, (client) => migrateUp(client, complete));
     reporter.info(
       `It is running${server.folder === folder ? '' : ` in ${server.folder}`}. Connect with:\n\n    psql ${server.url}\n    export DATABASE_URL=${server.url}\n`,

@@ -53,6 +53,18 @@ export function reporterFor(options: CommonOptions): Reporter {
   return new Reporter({ format: options.logFormat, level: options.verbose ? 'debug' : 'info' });
 }
 
+/** Says loudly where whoever is on the way could pose as the server. */
+export async function warnUnverified(config: Config, reporter: Reporter): Promise<void> {
+  const { describeHost, isUnverified } = await import('../database/target.ts');
+  const { url, directUrl, tls } = config;
+  for (const each of new Set([url, directUrl ?? url])) {
+    if (!isUnverified({ url: each, tls })) continue;
+    reporter.warn(
+      `The certificate of ${describeHost({ url: each })} is NOT VERIFIED: anybody on the way to it can read and change everything. Take no-verify out of tls or sslmode, and name an authority of your own by sslrootcert.`,
+    );
+  }
+}
+
 /** A number of seconds, fractions allowed, as a duration for the config. */
 export function parseSeconds(text: string): string {
   const seconds = Number(text);

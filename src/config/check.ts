@@ -26,6 +26,11 @@ const CHECKS: Record<
 > = {
   url: { key: 'url', parse: connectionString, expected: CONNECTION_STRING },
   directUrl: { key: 'directUrl', parse: connectionString, expected: CONNECTION_STRING },
+  tls: {
+    key: 'tls',
+    parse: oneOf('verify', 'no-verify', 'off'),
+    expected: "'verify', 'no-verify' or 'off'",
+  },
   schema: { key: 'schema', parse: schemaName, expected: SCHEMA_NAME },
   apiSchema: { key: 'apiSchema', parse: schemaName, expected: SCHEMA_NAME },
   roles: {

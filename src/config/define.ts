@@ -12,6 +12,11 @@ export type UserConfig = {
    * Connection string that bypasses a transaction pooler, for the control connection. Default: url.
    */
   directUrl?: string;
+  /**
+   * Whether connections are encrypted, and the server's certificate verified. Default: what sslmode
+   * in the connection string or PGSSLMODE says, else 'off' on this machine and 'verify' elsewhere.
+   */
+  tls?: 'verify' | 'no-verify' | 'off';
   /** The schema of the log. Default 'pgwatch'. */
   schema?: string;
   /** The schema of smart_notify and notify_data_change. Default 'public'. */
@@ -60,6 +65,8 @@ export type Config = Readonly<{
   /** Null: libpq's environment variables. */
   url: string | null;
   directUrl: string | null;
+  /** Null: what the connection string says, else by the host. */
+  tls: 'verify' | 'no-verify' | 'off' | null;
   schema: string;
   apiSchema: string;
   roles: Readonly<{

@@ -23,6 +23,7 @@ export type LoadOptions = {
 const DEFAULTS = {
   url: null,
   directUrl: null,
+  tls: null,
   schema: 'pgwatch',
   apiSchema: 'public',
   roles: Object.freeze({ publish: [], consume: [], read: [] }),

@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg';
-import type { Pool } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { PgwatchError } from '../errors.ts';
 import type { DeliveryChange } from '../log/delivery.ts';
 import type { Calling } from './calling.ts';

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import pg, { type Client } from 'pg';
+import pg, { type Client, type Notification } from 'pg';
 import type { Config } from '../config/define.ts';
 import { connect, destroySocket, isStatementError } from '../database/connect.ts';
+import { keepsSession } from '../database/pooler.ts';
+import { beginWith, settingsSql, withTransaction } from '../database/transaction.ts';
 import { PgwatchError, toError } from '../errors.ts';
 import { sleep, withDeadline } from '../time.ts';
 import { Bell } from './bell.ts';
@@ -25,6 +27,7 @@ export class Control {
   readonly #config: Config;
   #backend: Backend | null = null;
   #hasSession = false;
+  #isListening = false;
   #isClosing = false;
   #idle: Promise<unknown> = Promise.resolve();
 
@@ -43,12 +46,14 @@ export class Control {
    */
   static async open(config: Config, predecessor: Backend | null): Promise<Control> {
     const url = config.directUrl ?? config.url;
-    const client = await connect({ url, applicationName: 'pgwatch control' });
+    const options = { url, tls: config.tls, applicationName: APPLICATION };
+    const client = await connect(options);
     const control = new Control(client, config);
     try {
-      await control.run(() => client.query('set search_path = pg_catalog, pg_temp'));
       await control.#checkAlive();
-      await control.run((client) => client.query(KEEPALIVES));
+      control.#hasSession = await keepsSession(client, options);
+      if (!control.#hasSession) return control;
+      await control.run(() => client.query(settingsSql(SESSION_SETTINGS, 'session')));
       if (predecessor) await control.#terminate(predecessor);
       await control.#readBackend();
       return control;
@@ -58,7 +63,20 @@ export class Control {
     }
   }
 
-  /** The server's end of it; null before it is known. */
+  /**
+   * Whether session locks, settings and LISTEN last. Not behind a pooler that lends a connection for
+   * one transaction: there they would be left to whoever borrows it next.
+   */
+  get hasSession(): boolean {
+    return this.#hasSession;
+  }
+
+  /** True once a round trip has proved that the doorbell is heard. */
+  get isListening(): boolean {
+    return this.#isListening;
+  }
+
+  /** The server's end of it; null before it is known, and where it changes. */
   get backend(): Backend | null {
     return this.#backend;
   }
@@ -78,28 +96,24 @@ export class Control {
     return this.#isClosing || this.#lost.signal.aborted;
   }
 
-  /** True where the connection is one session to the server: LISTEN and its locks work. */
-  get hasSession(): boolean {
-    return this.#hasSession;
-  }
-
   /** Runs the work alone on the connection, after what was asked for before. */
   async run<T>(work: (client: Client) => Promise<T>): Promise<T> {
-    const running = this.#idle.then(() => work(this.#client));
-    this.#idle = running.catch(() => {});
-    return running;
+    return this.#runAlone((client) =>
+      this.#hasSession ? work(client) : withTransaction(client, work, beginWith(SEARCH_PATH)),
+    );
   }
 
   /**
-   * Listens for the doorbell and on the channels, and proves by a round trip that it works.
-   * @returns null, or why it does not: as behind a transaction pooler, or with a full queue
+   * Listens for the doorbell and on the channels, and proves by a round trip that it works. Only
+   * where hasSession.
+   * @returns null, or why it does not: as with a full queue
    */
   async listen(channels: readonly string[]): Promise<string | null> {
     const { schema } = this.#config;
     const token = `probe ${randomUUID()}`;
-    const heard = new Promise<null>((resolve) => {
-      this.#client.on('notification', ({ payload }) => payload === token && resolve(null));
-    });
+    const heard = Promise.withResolvers<void>();
+    const onNotification = ({ payload }: Notification) => payload === token && heard.resolve();
+    this.#client.on('notification', onNotification);
     try {
       await this.run(async (client) => {
         for (const channel of [schema, ...channels]) {
@@ -108,13 +122,16 @@ export class Control {
         await client.query('select pg_notify($1, $2)', [schema, token]);
       });
       // The time runs from here, because a slow server is late with the statements too.
-      await withDeadline(heard, PROBE_MS_MAX, () => new SilenceError('a pooler?'));
-      this.#hasSession = true;
+      const onSilence = () => new SilenceError('nothing is heard');
+      await withDeadline(heard.promise, PROBE_MS_MAX, onSilence);
+      this.#isListening = true;
       return null;
     } catch (thrown) {
       if (isStatementError(thrown) || thrown instanceof SilenceError)
         return toError(thrown).message;
       throw thrown;
+    } finally {
+      this.#client.off('notification', onNotification);
     }
   }
 
@@ -143,6 +160,12 @@ export class Control {
     destroySocket(this.#client);
   }
 
+  async #runAlone<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    const running = this.#idle.then(() => work(this.#client));
+    this.#idle = running.catch(() => {});
+    return running;
+  }
+
   async #readBackend(): Promise<void> {
     const { rows } = await this.run((client) =>
       client.query<Backend>(
@@ -158,9 +181,9 @@ export class Control {
     await this.run((client) =>
       client.query(
         `select pg_terminate_backend(pid, 1000) from pg_stat_activity
-         where pid = $1 and backend_start::text = $2
+         where pid = $1 and backend_start::text = $2 and application_name = $3
            and exists (select from pg_locks where pg_locks.pid = $1 and locktype = 'advisory')`,
-        [pid, startedAt],
+        [pid, startedAt, APPLICATION],
       ),
     );
   }
@@ -174,13 +197,22 @@ export class Control {
   }
 
   async #requirePrimary(): Promise<void> {
-    const { rows } = await this.run((client) =>
-      client.query<{ is_standby: boolean }>('select pg_is_in_recovery() as is_standby'),
+    const { rows } = await this.#runAlone((client) =>
+      client.query<{ is_standby: boolean; is_read_only: boolean }>(
+        `select pg_is_in_recovery() as is_standby,
+           current_setting('transaction_read_only')::boolean as is_read_only`,
+      ),
     );
     if (rows[0]?.is_standby) {
       throw new PgwatchError(
         'server_unsuitable',
         'The server is a standby: the log is written and read on the primary. Connect to the primary.',
+      );
+    }
+    if (rows[0]?.is_read_only) {
+      throw new PgwatchError(
+        'server_unsuitable',
+        'The server only reads (default_transaction_read_only), and positions must be saved. Connect to the primary, or let the role write.',
       );
     }
   }
@@ -201,10 +233,17 @@ export class Control {
 
 class SilenceError extends Error {}
 
+const APPLICATION = 'pgwatch control';
+/** Nobody else's functions are called, whatever others have put into schema public. */
+const SEARCH_PATH = { search_path: 'pg_catalog, pg_temp' };
 /**
  * How the server finds out that a machine is gone, and its locks with it: by default after two
  * hours.
  */
-const KEEPALIVES =
-  'set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3';
+const SESSION_SETTINGS = {
+  ...SEARCH_PATH,
+  tcp_keepalives_idle: '10',
+  tcp_keepalives_interval: '5',
+  tcp_keepalives_count: '3',
+};
 const PROBE_MS_MAX = 3000;

@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/define.ts';
 import { consumerReporter } from '../consumers/context.ts';
 import type { Consumer } from '../consumers/define.ts';
-import { isStatementError, isTransient, Pool } from '../database/connect.ts';
+import { isStatementError } from '../database/connect.ts';
+import { isTransient } from '../database/connection-error.ts';
+import { Pool } from '../database/pool.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { pageReader, type ReadPage } from '../log/page.ts';
 import type { Reporter } from '../reporter.ts';
@@ -56,13 +58,19 @@ export class Daemon {
     const logSize = Math.min(LOG_CONNECTIONS_MAX, Math.floor(config.poolSize / 2));
     this.#logPool = new Pool({
       url: config.url,
+      tls: config.tls,
       size: logSize,
       settings: LOG_SETTINGS,
       // A page is a bounded amount of work, though on a cold disk more than a heartbeat.
       deadlineMs: 12 * config.heartbeatDeadlineMs,
       onError,
     });
-    this.#handlerPool = new Pool({ url: config.url, size: config.poolSize - logSize, onError });
+    this.#handlerPool = new Pool({
+      url: config.url,
+      tls: config.tls,
+      size: config.poolSize - logSize,
+      onError,
+    });
     this.#settler = new Settler(this.#logPool, config.schema, reporter);
   }
 
@@ -166,7 +174,7 @@ export class Daemon {
 
   #callingFor(consumer: Consumer): Calling {
     const { reporter } = this.#options;
-    const { pool } = this.#handlerPool;
+    const pool = this.#handlerPool;
     return {
       consumer,
       reporter,

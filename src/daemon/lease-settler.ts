@@ -1,4 +1,4 @@
-import type { Pool } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { applyChanges, type DeliveryChange, type DeliveryScope } from '../log/delivery.ts';
 import { settleLeases } from '../log/lease-settle.ts';

@@ -1,5 +1,5 @@
 import type { Config } from '../config/define.ts';
-import type { Pool } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { readDue, readHavingDead, readNextDueMs } from '../log/due.ts';
 import type { Control } from './control.ts';
 import type { OwnedDelivery } from './owned-delivery.ts';

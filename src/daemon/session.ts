@@ -1,8 +1,8 @@
 import type { Client } from 'pg';
 import type { Config } from '../config/define.ts';
 import type { Consumer } from '../consumers/define.ts';
-import type { Pool } from '../database/connect.ts';
 import { requireCurrentSchema } from '../database/migrate.ts';
+import type { Pool } from '../database/pool.ts';
 import { PgwatchError, toError } from '../errors.ts';
 import { requireOwnCluster } from '../log/origin.ts';
 import type { ReadPage } from '../log/page.ts';
@@ -13,6 +13,7 @@ import { sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Calling } from './calling.ts';
 import { type Backend, Control } from './control.ts';
+import { retryListening, startListening } from './listening.ts';
 import { Membership } from './membership.ts';
 import { Ownership, type OwnershipOptions } from './ownership.ts';
 import { retryDue, runRetries } from './retries.ts';
@@ -69,17 +70,10 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
   try {
     const rebasedId = await control.run((client) => prepare(options, client));
     const channels = [...new Set(consumers.flatMap((consumer) => consumer.channels))].sort();
-    const silence = await control.listen(channels);
-    const mode = silence === null ? 'doorbell' : 'poll';
-    publishTransition({ type: 'listening', mode });
-    if (mode === 'poll') {
-      reporter.warn(
-        `LISTEN does not work on this connection (${silence}), so that notifications wait for the next poll, ${config.pollIntervalMs} ms apart. Give directUrl a connection that bypasses the pooler.`,
-      );
-    }
+    await startListening({ config, control, reporter, channels });
     const membership = membershipOf(options, control);
     await membership.join();
-    const found = { control, rebasedId, channels, mode } as const;
+    const found = { control, rebasedId, channels };
     const parts =
       options.mode === 'once'
         ? [runAllOnce(options, found, alive)]
@@ -104,7 +98,6 @@ type Found = {
   rebasedId: number;
   /** What any of the daemon's consumers wants. */
   channels: readonly string[];
-  mode: 'doorbell' | 'poll';
 };
 
 function membershipOf(options: SessionOptions, control: Control): Membership {
@@ -123,8 +116,8 @@ function tailing(
   alive: AbortSignal,
   stop: AbortSignal,
 ): Promise<void>[] {
-  const { config, pool, running } = options;
-  const { control } = found;
+  const { config, pool, running, reporter } = options;
+  const { control, channels } = found;
   const tail = new Tail({ ...options, ...found });
   const owning = ownershipOf(options, found).run(alive, stop, (runner, leave) =>
     runner.run(AbortSignal.any([alive, leave]), tail),
@@ -133,7 +126,8 @@ function tailing(
     runner.run(alive, tail),
   );
   const retries = runRetries({ config, control, pool, running }, alive);
-  return [tail.run(alive), owning, sharing, retries, runPartitions(options, alive)];
+  const listening = retryListening({ config, control, reporter, channels }, alive);
+  return [tail.run(alive), owning, sharing, retries, listening, runPartitions(options, alive)];
 }
 
 /**

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { isStatementError, type Pool } from '../database/connect.ts';
+import { isStatementError } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { toError } from '../errors.ts';
 import { applyChanges, type DeliveryChange, type DeliveryScope } from '../log/delivery.ts';

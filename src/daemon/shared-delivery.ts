@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg';
-import type { Pool } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import {
   applyChanges,
   type DeliveryChange,

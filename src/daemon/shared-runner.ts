@@ -1,5 +1,5 @@
 import type { Config } from '../config/define.ts';
-import type { Pool } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { readLiveDaemons } from '../log/daemons.ts';
 import { readNextDueMs } from '../log/due.ts';
 import { SLOTS, shareConsumer } from '../log/lease.ts';

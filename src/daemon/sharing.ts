@@ -1,5 +1,5 @@
 import type { Consumer } from '../consumers/define.ts';
-import type { Pool } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { lockSharedConsumer, saveSharedPosition } from '../log/lease.ts';
 import { readNewestPosition } from '../log/progress.ts';

@@ -1,5 +1,5 @@
 import type { Config } from '../config/define.ts';
-import type { Pool } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { armDoorbell, disarmDoorbell } from '../log/doorbell.ts';
 import type { Page, ReadPage } from '../log/page.ts';
 import { type Position, snapshotXmin } from '../log/position.ts';
@@ -17,7 +17,6 @@ export type TailOptions = {
   rebasedId: number;
   /** What any of the daemon's consumers wants. */
   channels: readonly string[];
-  mode: 'doorbell' | 'poll';
 };
 
 /**
@@ -74,7 +73,7 @@ export class Tail {
         if (this.#subscriptions.size === 0 && this.#joining.size === 0) {
           this.#position = undefined;
           await this.#waitForJoin();
-        } else if (this.#options.mode === 'poll') {
+        } else if (!this.#options.control.isListening) {
           await this.#poll(signal);
         } else {
           await this.#stayAwake(signal);

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
-import { isStatementError, type Pool } from '../database/connect.ts';
+import { isStatementError } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { PgwatchError, toError } from '../errors.ts';
 import { type Calling, changeAfter } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';

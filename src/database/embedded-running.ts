@@ -31,7 +31,7 @@ export async function findRunning(folder: string): Promise<EmbeddedServer | unde
  * password.
  */
 export async function servesFolder(url: string, folder: string): Promise<boolean> {
-  return withConnection({ url }, async (client) => {
+  return withConnection({ url, tls: 'off' }, async (client) => {
     const { rows } = await client.query('show data_directory');
     return rows[0].data_directory === join(folder, 'data');
   }).catch(() => false);

@@ -1,11 +1,17 @@
-import type { ClientBase } from 'pg';
+import pg, { type ClientBase } from 'pg';
 
-/** Runs the work in a transaction: commits what it did, or rolls it back and rethrows. */
+/**
+ * Runs the work in a transaction: commits what it did, or rolls it back and rethrows. Inside a
+ * transaction it is a part of that one.
+ * @param begin the statement that begins it
+ */
 export async function withTransaction<C extends ClientBase, T>(
   client: C,
   work: (client: C) => Promise<T>,
+  begin = 'begin',
 ): Promise<T> {
-  await client.query('begin');
+  if (client.getTransactionStatus() === 'T') return work(client);
+  await client.query(begin);
   try {
     const result = await work(client);
     await client.query('commit');
@@ -16,3 +22,20 @@ export async function withTransaction<C extends ClientBase, T>(
     throw thrown;
   }
 }
+
+/** Begins a transaction to which settings are confined, whatever the database's default is. */
+export function beginWith(settings: Settings): string {
+  return `begin isolation level read committed; ${settingsSql(settings, 'transaction')}`;
+}
+
+/** Changes server settings until the session or the transaction ends. */
+export function settingsSql(settings: Settings, scope: 'session' | 'transaction'): string {
+  const calls = Object.entries(settings).map(
+    ([name, value]) =>
+      `pg_catalog.set_config('${name}', ${pg.escapeLiteral(value)}, ${scope === 'transaction'})`,
+  );
+  return `select ${calls.join(', ')}`;
+}
+
+/** Server settings, by name. */
+export type Settings = Readonly<Record<string, string>>;

@@ -34,7 +34,8 @@ export async function beat(
   await control.query(
     `insert into ${qualified(schema, 'daemon')} as daemon
        (daemon_id, host, pid, consumer_ids, shared_ids, has_lock, alive_until)
-     select $1::uuid, $2, $3, $4, $7, $5::boolean and (is_locked or pg_try_advisory_lock(class, object)),
+     select $1::uuid, $2, $3, $4, $7, case when not $5::boolean then false when is_locked then true
+         else pg_try_advisory_lock(class, object) end,
        clock_timestamp() + $6 * interval '1 ms'
      from (
        select ${qualified(schema, 'daemon_class')}() as class, hashtext($1::uuid::text) as object

@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import Cursor from 'pg-cursor';
-import type { Pool } from '../database/connect.ts';
+import type { Pool } from '../database/pool.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { AS_TEXT, contentLength, type Page } from './page.ts';
 import { CONTENT_BYTES_MAX, contentSql, replaySql } from './page-sql.ts';
@@ -80,8 +80,8 @@ class ReplayCursor {
   }
 
   async #readOn(afterId: number): Promise<ReplayRow[]> {
-    if (!this.#open && !this.#options.pool.keep()) return this.#readOnce(afterId);
     this.#open ??= await this.#openCursor(afterId);
+    if (!this.#open) return this.#readOnce(afterId);
     const { client, cursor } = this.#open;
     const rows = await this.#options.pool.guard(client, cursor.read(this.#options.limit.rows));
     const hasEnded = rows.length < this.#options.limit.rows;
@@ -90,7 +90,7 @@ class ReplayCursor {
     return rows;
   }
 
-  /** Without a cursor, where other replays have theirs. */
+  /** Without a cursor, where other replays have theirs, or a pooler lends no client for long. */
   async #readOnce(afterId: number): Promise<ReplayRow[]> {
     const { pool, schema, limit } = this.#options;
     const { rows } = await pool.withClient((client) =>
@@ -104,12 +104,10 @@ class ReplayCursor {
     return rows;
   }
 
-  async #openCursor(afterId: number): Promise<OpenCursor> {
+  async #openCursor(afterId: number): Promise<OpenCursor | undefined> {
     const { pool, schema } = this.#options;
-    const client = await pool.pool.connect().catch((thrown: unknown) => {
-      pool.unkeep();
-      throw thrown;
-    });
+    const client = await pool.keep();
+    if (!client) return undefined;
     const values = this.#values(afterId);
     const config = { rowMode: 'array' as const, types: AS_TEXT };
     const cursor = client.query(new Cursor<ReplayRow>(replaySql(schema), values, config));
@@ -134,15 +132,15 @@ class ReplayCursor {
     const open = this.#open;
     this.#open = undefined;
     if (!open) return;
-    this.#options.pool.unkeep();
+    const { pool } = this.#options;
     try {
       // On a connection that is gone, close() would wait for an answer for ever.
       await Promise.race([open.cursor.close(), open.lost.promise]);
       open.client.off('end', open.lost.reject);
-      open.client.release();
+      pool.unkeep(open.client, 'sound');
     } catch {
       // Whoever reads next meets the broken connection's error; this one is thrown away.
-      open.client.release(true);
+      pool.unkeep(open.client, 'broken');
     }
   }
 }

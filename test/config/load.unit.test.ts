@@ -10,6 +10,7 @@ test('with nothing given, everything has its default, and nothing can be changed
   expect(config).toEqual({
     url: null,
     directUrl: null,
+    tls: null,
     schema: 'pgwatch',
     apiSchema: 'public',
     roles: { publish: [], consume: [], read: [] },

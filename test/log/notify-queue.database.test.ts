@@ -39,7 +39,7 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     await stuck.query('rollback');
   });
 
-  test('that is full keeps no daemon from its work: it polls', async () => {
+  test('that is full keeps no daemon from its work: it polls, until the queue has room', async () => {
     const { client: stuck } = await listening(database, 'stuck');
     await stuck.query('begin');
     await stuck.query('select 1');
@@ -54,6 +54,11 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     await database.query(`select smart_notify('c', '1')`);
     await until('it arrives', () => seen.length === 1);
     expect(daemon.reports.join('')).toContain('LISTEN does not work on this connection (too many');
+    await stuck.query('rollback');
+    await daemon.transitions.for({ type: 'listening', mode: 'doorbell' });
+    await daemon.transitions.for({ type: 'asleep' });
+    await database.query(`select smart_notify('c', '2')`);
+    await until('it arrives', () => seen.length === 2);
     await daemon.stop();
   });
 });

@@ -1,6 +1,6 @@
 import { Client, type ClientBase } from 'pg';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Pool } from '../../src/database/connect.ts';
+import { Pool } from '../../src/database/pool.ts';
 import { type PageRequest, pageReader, positionAt } from '../../src/log/page.ts';
 import type { Position, Snapshot } from '../../src/log/position.ts';
 import { readNewestPosition } from '../../src/log/progress.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { Pool } from '../../src/database/connect.ts';
+import { Pool } from '../../src/database/pool.ts';
 import { type Page, pageReader, positionAt, type ReadPage } from '../../src/log/page.ts';
 import type { Position } from '../../src/log/position.ts';
 import { registerConsumer, savePositions } from '../../src/log/progress.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { Pool } from '../../src/database/connect.ts';
+import { Pool } from '../../src/database/pool.ts';
 import { type Page, pageReader } from '../../src/log/page.ts';
 import type { Position, Snapshot } from '../../src/log/position.ts';
 import { isReplayable, replayPages } from '../../src/log/replay.ts';

@@ -9,6 +9,7 @@ import {
   parseSeconds,
   reporterFor,
   splitList,
+  warnUnverified,
 } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson, printTable } from '../table.ts';
@@ -97,12 +98,13 @@ async function runDaemon(
     return;
   }
   const { Daemon } = await import('../../daemon/daemon.ts');
-  const { describeTarget } = await import('../../database/connect.ts');
+  const { describeTarget } = await import('../../database/target.ts');
   const { withEmbedded } = await import('../embedded.ts');
   const signal = stopSignal(reporter);
   const run = async (complete: Config) => {
     const ids = consumers.map(({ id }) => id).join(', ');
-    reporter.info(`Running ${ids} on ${describeTarget(complete.url)}.`);
+    reporter.info(`Running ${ids} on ${describeTarget(complete)}.`);
+    await warnUnverified(complete, reporter);
     const daemon = new Daemon({
       config: complete,
       consumers,

@@ -1,7 +1,13 @@
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { type ErrorCode, PgwatchError, toError } from '../../errors.ts';
-import { addCommonOptions, type CommonOptions, configFor } from '../options.ts';
+import {
+  addCommonOptions,
+  type CommonOptions,
+  configFor,
+  reporterFor,
+  warnUnverified,
+} from '../options.ts';
 
 type NotifyOptions = CommonOptions & { key?: string; eventId?: string };
 
@@ -54,6 +60,7 @@ async function publish(
       : json === '-'
         ? null
         : checked(json, 'The payload', { fault: 'usage', hint: QUOTE_HINT });
+  await warnUnverified(config, reporterFor(options));
   await withConnection(config, async (client) => {
     const send = async (texts: string[]) => {
       const notifications = texts.map((text) => ({ channel, json: text, key, eventId }));

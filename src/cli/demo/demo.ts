@@ -1,8 +1,8 @@
 import type { Config } from '../../config/define.ts';
 import type { Consumer } from '../../consumers/define.ts';
 import { Daemon } from '../../daemon/daemon.ts';
-import { Pool } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
+import { Pool } from '../../database/pool.ts';
 import { countNotifications } from '../../log/count.ts';
 import { readNewestPosition } from '../../log/progress.ts';
 import type { Reporter, ReportFormat } from '../../reporter.ts';
@@ -23,7 +23,8 @@ export type DemoOptions = {
 /** Writes to the database and shows what arrives until the signal aborts, then sums up. */
 export async function runDemo(options: DemoOptions, signal: AbortSignal): Promise<void> {
   const { config, consumers, receiver, reporter, format } = options;
-  const pool = new Pool({ url: config.url, size: 2, applicationName: 'pgwatch demo' });
+  const { url, tls } = config;
+  const pool = new Pool({ url, tls, size: 2, applicationName: 'pgwatch demo' });
   try {
     const afterId = await prepare(pool, options);
     const screen = new Screen(reporter, { channels: DEMO_CHANNELS, afterId, format });
@@ -44,12 +45,12 @@ export async function runDemo(options: DemoOptions, signal: AbortSignal): Promis
 
 /** @returns the newest id before anything of this run was written */
 async function prepare(pool: Pool, { config, reporter }: DemoOptions): Promise<number> {
-  const { doneId } = await readNewestPosition(pool.pool, config.schema);
-  await createOrders(pool.pool, config.apiSchema);
-  await pool.withClient((client) => writeBacklog(client, config));
-  const written = await countNotifications(pool.pool, config.schema, {
-    afterId: doneId,
-    channels: DEMO_CHANNELS,
+  const { doneId, written } = await pool.withClient(async (client) => {
+    const before = await readNewestPosition(client, config.schema);
+    await createOrders(client, config.apiSchema);
+    await writeBacklog(client, config);
+    const range = { afterId: before.doneId, channels: DEMO_CHANNELS };
+    return { ...before, written: await countNotifications(client, config.schema, range) };
   });
   const { apiSchema } = config;
   const name = apiSchema === 'public' ? 'smart_notify' : qualified(apiSchema, 'smart_notify');
@@ -69,7 +70,9 @@ async function prepare(pool: Pool, { config, reporter }: DemoOptions): Promise<n
 /** Undefined where the database does not answer any more. */
 async function countWritten(pool: Pool, config: Config, afterId: number) {
   const range = { afterId, channels: DEMO_CHANNELS };
-  return countNotifications(pool.pool, config.schema, range).catch(() => undefined);
+  return pool
+    .withClient((client) => countNotifications(client, config.schema, range))
+    .catch(() => undefined);
 }
 
 function sumUp(

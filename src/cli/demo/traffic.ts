@@ -1,5 +1,6 @@
 import type { Config } from '../../config/define.ts';
-import type { Pool, Queryable } from '../../database/connect.ts';
+import type { Queryable } from '../../database/connect.ts';
+import type { Pool } from '../../database/pool.ts';
 import { toError } from '../../errors.ts';
 import { notify } from '../../log/publish.ts';
 import type { Reporter } from '../../reporter.ts';

@@ -1,0 +1,199 @@
+import pg from 'pg';
+import { errorCodeOf, toError } from '../errors.ts';
+import { TIMER_MS_MAX } from '../time.ts';
+import { destroySocket, isStatementError } from './connect.ts';
+import { connectionError } from './connection-error.ts';
+import { forgetNames, isPooled } from './pooler.ts';
+import { SQLSTATE } from './sqlstate.ts';
+import { CONNECT_MS_MAX, type ConnectOptions, clientOptions } from './target.ts';
+import { beginWith, type Settings, settingsSql, withTransaction } from './transaction.ts';
+
+export type PoolOptions = ConnectOptions & {
+  /** How many connections at most. */
+  size: number;
+  /** Server settings of its connections. */
+  settings?: Settings;
+  /**
+   * How long work with a borrowed client may take before its connection counts as dead. Default:
+   * for ever.
+   */
+  deadlineMs?: number;
+  /** Told of errors on idle connections. */
+  onError?: (error: Error) => void;
+};
+
+/**
+ * A pool that never kills the process and whose connections can be dropped at once, which is what a
+ * dead network needs: nothing else ends a query on a half-open connection. Where a pooler lends the
+ * server's connections, nothing stays behind on one: no setting, no prepared statement.
+ */
+export class Pool {
+  /** For its counts: clients are borrowed from here, not from there. */
+  readonly pool: pg.Pool;
+  readonly #options: PoolOptions;
+  readonly #clients = new Set<pg.ClientBase>();
+  readonly #pooled = new WeakSet<pg.ClientBase>();
+  readonly #waiting = new Set<PromiseWithResolvers<pg.PoolClient>>();
+  #kept = 0;
+  #isShut = false;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+    const onError = options.onError ?? (() => {});
+    const clients = this.#clients;
+    // Its limit for connecting would be one for waiting, too: a busy pool is waited for.
+    const { connectionTimeoutMillis, ...clientConfig } = clientOptions(options);
+    this.pool = new pg.Pool({
+      ...clientConfig,
+      max: options.size,
+      // Known from the first moment, because connecting can hang too.
+      Client: class extends pg.Client {
+        constructor(config?: pg.ClientConfig) {
+          super({ ...config, connectionTimeoutMillis });
+          clients.add(this);
+          this.on('error', onError);
+          this.once('end', () => clients.delete(this));
+        }
+      },
+      onConnect: (client: pg.ClientBase) =>
+        this.#guard(client, this.#prepare(client), CONNECT_MS_MAX),
+    });
+    this.pool.on('error', onError);
+  }
+
+  /**
+   * Runs the work with a borrowed client, waiting for a free one for as long as it takes; the client
+   * is thrown away where the connection failed.
+   * @throws PgwatchError connection_failed, and whatever the work throws
+   */
+  async withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const { settings } = this.#options;
+    const client = await this.#borrow();
+    let failure: Error | undefined;
+    try {
+      const isConfined = settings !== undefined && this.#pooled.has(client);
+      return await this.guard(
+        client,
+        isConfined ? withTransaction(client, work, beginWith(settings)) : work(client),
+      );
+    } catch (thrown) {
+      failure = toError(thrown);
+      throw thrown;
+    } finally {
+      client.release(failure !== undefined && !isHarmless(failure));
+    }
+  }
+
+  /** Runs one statement. Throws as withClient. */
+  async query<Row extends pg.QueryResultRow>(
+    text: string,
+    values?: unknown[],
+  ): Promise<pg.QueryResult<Row>> {
+    return this.withClient((client) => client.query<Row>(text, values));
+  }
+
+  /**
+   * Waits for work on a client, and cuts its connection where that takes longer than deadlineMs.
+   */
+  async guard<T>(client: pg.ClientBase, work: Promise<T>): Promise<T> {
+    return this.#guard(client, work, this.#options.deadlineMs ?? TIMER_MS_MAX);
+  }
+
+  /**
+   * Borrows a client for longer than a statement. Undefined where too few would be left for the
+   * others' statements, since at most half of them may be kept, and where a pooler lends them for a
+   * transaction only. Goes back by unkeep().
+   */
+  async keep(): Promise<pg.PoolClient | undefined> {
+    if (this.#kept >= Math.floor(this.#options.size / 2)) return undefined;
+    this.#kept += 1;
+    const client = await this.#borrow().catch((thrown: unknown) => {
+      this.#kept -= 1;
+      throw thrown;
+    });
+    if (!this.#pooled.has(client)) return client;
+    this.unkeep(client, 'sound');
+    return undefined;
+  }
+
+  unkeep(client: pg.PoolClient, state: 'sound' | 'broken'): void {
+    this.#kept -= 1;
+    client.release(state === 'broken');
+  }
+
+  /** Cuts every connection, for good: whatever wants one from now on fails, and who waits for one. */
+  shut(): void {
+    this.#isShut = true;
+    this.#refuse();
+    this.reset();
+  }
+
+  /** Cuts every connection; queries that run on one fail. The pool goes on with new ones. */
+  reset(): void {
+    for (const client of this.#clients) destroySocket(client);
+  }
+
+  /**
+   * Ends the pool: what is still running after the grace time is cut off, and not waited for.
+   */
+  async close(graceMs = 1000): Promise<void> {
+    this.#refuse();
+    const cut = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      this.reset();
+      cut.resolve();
+    }, graceMs);
+    await Promise.race([this.pool.end(), cut.promise]);
+    clearTimeout(timer);
+  }
+
+  async #borrow(): Promise<pg.PoolClient> {
+    if (this.#isShut) throw connectionError(new Error(SHUT), this.#options);
+    const waiting = Promise.withResolvers<pg.PoolClient>();
+    this.#waiting.add(waiting);
+    this.pool.connect().then(
+      (client) => {
+        // Comes too late where the pool was shut meanwhile.
+        if (this.#waiting.delete(waiting)) waiting.resolve(client);
+        else client.release(true);
+      },
+      (thrown) => {
+        this.#waiting.delete(waiting);
+        waiting.reject(connectionError(thrown, this.#options));
+      },
+    );
+    return waiting.promise;
+  }
+
+  /** node-postgres's pool would leave them waiting for ever. */
+  #refuse(): void {
+    for (const waiting of this.#waiting) {
+      waiting.reject(connectionError(new Error(SHUT), this.#options));
+    }
+    this.#waiting.clear();
+  }
+
+  /** After connecting, because poolers refuse settings at the start. */
+  async #prepare(client: pg.ClientBase): Promise<void> {
+    if (this.#isShut) throw new Error(SHUT);
+    const { settings } = this.#options;
+    if (await isPooled(client)) {
+      this.#pooled.add(client);
+      forgetNames(client);
+    } else if (settings) {
+      await client.query(settingsSql(settings, 'session'));
+    }
+  }
+
+  async #guard<T>(client: pg.ClientBase, work: Promise<T>, deadlineMs: number): Promise<T> {
+    const timer = setTimeout(() => destroySocket(client), deadlineMs);
+    return work.finally(() => clearTimeout(timer));
+  }
+}
+
+/** A server that only reads by now is not the primary any more: the next connection may find it. */
+function isHarmless(failure: Error): boolean {
+  return isStatementError(failure) && errorCodeOf(failure) !== SQLSTATE.readOnlyTransaction;
+}
+
+const SHUT = 'the pool is shut';

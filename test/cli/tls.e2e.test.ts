@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+import { runCli, startCli } from '../helpers/cli.ts';
+import { useIsolatedServer } from '../helpers/database.ts';
+import { makeProject, printingConsumer } from '../helpers/project.ts';
+
+/*
+A server without TLS. The name 127.1 is one for this machine that does not look like a loopback, so
+that it stands for a host elsewhere.
+*/
+
+const database = useIsolatedServer();
+
+function elsewhere(query = ''): string {
+  const url = new URL(database.url);
+  url.hostname = '127.1';
+  url.search = query;
+  return url.href;
+}
+
+const project = () => makeProject({ 'consumers/ok.ts': printingConsumer('ok', ['orders']) });
+
+test.each([['listen'], ['notify', 'orders'], ['migrate']])(
+  'a server elsewhere that offers no TLS stops %s %s',
+  async (...args) => {
+    const { exitCode, stderr } = await runCli(args, {
+      cwd: project(),
+      env: { DATABASE_URL: elsewhere() },
+    });
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(
+      `": it offers no TLS. Switch it on there, or set tls: 'off' or sslmode=disable where the network is trusted.\n`,
+    );
+  },
+);
+
+test.each([
+  ['by the environment', '', 'off'],
+  ['by the connection string', '?sslmode=disable', ''],
+])('it is used where TLS is switched off %s', async (_, query, tls) => {
+  const env = { DATABASE_URL: elsewhere(query), PGWATCH_TLS: tls };
+  const cwd = project();
+  const listen = startCli(['listen'], { cwd, env });
+  await listen.waitFor('Running ok');
+  expect(await runCli(['notify', 'orders', '"hello"'], { cwd, env })).toMatchObject({
+    exitCode: 0,
+    stderr: '',
+  });
+  await listen.waitFor('"hello"');
+  listen.signal('SIGTERM');
+  expect(await listen.exited).toMatchObject({ exitCode: 0 });
+});
+
+test.each([['listen'], ['notify', 'orders'], ['migrate']])(
+  'no-verify is warned of once by %s %s',
+  async (...args) => {
+    const env = { DATABASE_URL: elsewhere('?sslmode=no-verify') };
+    const { stderr } = await runCli(args, { cwd: project(), env });
+    expect(stderr.match(/warning The certificate of 127\.1:\d+ is NOT VERIFIED/g)).toHaveLength(1);
+  },
+);
+
+test('a mode that is none is refused', async () => {
+  const env = { DATABASE_URL: elsewhere(), PGWATCH_TLS: 'yes' };
+  const { stderr } = await runCli(['listen'], { cwd: project(), env });
+  expect(stderr).toContain(`PGWATCH_TLS must be 'verify', 'no-verify' or 'off', not "yes".`);
+});

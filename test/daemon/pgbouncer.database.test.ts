@@ -1,0 +1,239 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { Control } from '../../src/daemon/control.ts';
+import { connect } from '../../src/database/connect.ts';
+import { Pool } from '../../src/database/pool.ts';
+import { keepsSession } from '../../src/database/pooler.ts';
+import { startDaemon, startTailing } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { findPgBouncer, type PgBouncer, startPgBouncer } from '../helpers/pgbouncer.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+Goal: a daemon behind a pooler delivers everything and leaves nothing on the connections that it
+shares with others. Where session state does not last it polls, and says so; with directUrl it
+listens.
+Method: Debian's PgBouncer before the test server, with few connections, so that they are shared.
+*/
+
+const program = findPgBouncer() ?? '';
+if (!program) {
+  console.warn(
+    'SKIPPED: everything about poolers. Install PgBouncer ("apt-get install pgbouncer") or name it in PGWATCH_TEST_PGBOUNCER.',
+  );
+}
+
+describe.skipIf(!program)('behind PgBouncer', () => {
+  const database = useDatabase();
+
+  async function startPooler(settings: Record<string, string | number>): Promise<PgBouncer> {
+    const pooler = await startPgBouncer(program, database.url, settings);
+    onTestFinished(pooler.stop);
+    return pooler;
+  }
+
+  const TRANSACTION = { pool_mode: 'transaction', default_pool_size: 3 };
+
+  function publish(from: number, to: number) {
+    const statement = `select smart_notify('c', to_jsonb(n)) from generate_series($1::int, $2) as n`;
+    return database.query(statement, [from, to]);
+  }
+
+  const numbers = (to: number) => Array.from({ length: to }, (_, index) => index + 1);
+
+  /** A consumer of what publish() writes, and what it was given. */
+  function collector(id: string) {
+    const seen: unknown[] = [];
+    const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
+    return { seen, definition: { id, channels: ['c'], handle } };
+  }
+
+  /** What each connection that the pooler has to the server would show to its next borrower. */
+  async function leftOnConnections(url: string, count: number) {
+    const clients = await Promise.all(numbers(count).map(() => connect({ url })));
+    // All at once in a transaction, so that each has another of the server's connections.
+    await Promise.all(clients.map((client) => client.query('begin')));
+    const left = await Promise.all(
+      clients.map(async (client) => {
+        const { rows } = await client.query(`
+          select pg_backend_pid() as pid, array(select pg_listening_channels()) as channels,
+            array(select name from pg_prepared_statements) as statements,
+            array(select name from pg_settings where source = 'session' and name not in
+              ('client_encoding', 'application_name', 'DateStyle', 'TimeZone',
+               'standard_conforming_strings')) as settings,
+            (select count(*)::int from pg_locks where pid = pg_backend_pid()
+              and locktype = 'advisory') as locks`);
+        return rows[0];
+      }),
+    );
+    await Promise.all(clients.map((client) => client.end()));
+    expect(new Set(left.map(({ pid }) => pid)).size).toBe(count);
+    return left.map(({ pid, ...rest }) => rest);
+  }
+
+  const NOTHING = { channels: [], statements: [], settings: [], locks: 0 };
+
+  test.each([
+    [false, { pool_mode: 'transaction', default_pool_size: 1 }],
+    [false, { pool_mode: 'transaction', default_pool_size: 4 }],
+    [false, { pool_mode: 'transaction', default_pool_size: 4, server_round_robin: 1 }],
+    [false, { pool_mode: 'statement', default_pool_size: 4 }],
+    // Its only connection is taken: what cannot be proven counts as not so.
+    [false, { pool_mode: 'session', default_pool_size: 1 }],
+    [true, { pool_mode: 'session', default_pool_size: 4 }],
+  ])('that a session lasts is %s with %j, which is known in seconds', async (lasts, settings) => {
+    const { url } = await startPooler(settings);
+    const client = await connect({ url });
+    const startedAt = performance.now();
+    expect(await keepsSession(client, { url })).toBe(lasts);
+    expect(performance.now() - startedAt).toBeLessThan(5000);
+    await client.end();
+  });
+
+  test.each([0, 1])(
+    'no session is believed in while others use the pooler, too (round robin: %i)',
+    async (server_round_robin) => {
+      const { url } = await startPooler({ ...TRANSACTION, server_round_robin });
+      const others = await Promise.all(numbers(4).map(() => connect({ url })));
+      const client = await connect({ url });
+      let isOver = false;
+      const busy = others.map(async (other) => {
+        while (!isOver) await other.query('select pg_sleep(random() * 0.002)');
+      });
+      const answers = new Set<boolean>();
+      for (let n = 0; n < 50; n++) answers.add(await keepsSession(client, { url }));
+      isOver = true;
+      await Promise.all(busy);
+      await Promise.all([client, ...others].map((each) => each.end()));
+      expect(answers).toEqual(new Set([false]));
+    },
+  );
+
+  test('without directUrl a daemon polls, says why, delivers everything and leaves nothing behind', async () => {
+    const { url } = await startPooler(TRANSACTION);
+    const collectors = ['a', 'b', 'c'].map((id) => collector(`polled_${id}`));
+    await publish(1, 5000);
+    const config = { ...database.config, url, pollIntervalMs: 20, maxBatchSize: 100 };
+    const startedAt = performance.now();
+    const daemon = startDaemon(
+      config,
+      collectors.map(({ definition }) => definition),
+    );
+    await daemon.transitions.for({ type: 'listening', mode: 'poll' });
+    const knownMs = performance.now() - startedAt;
+    for (const { id } of collectors.map(({ definition }) => definition)) {
+      await daemon.transitions.for({ type: 'tail_joined', consumerId: id });
+    }
+    for (let n = 5001; n <= 5050; n++) await publish(n, n);
+    for (const { seen } of collectors) {
+      await until('everything is there', () => seen.length >= 5050 || `${seen.length} are`);
+      expect(seen).toEqual(numbers(5050));
+    }
+    console.log(`behind a transaction pooler: known after ${Math.round(knownMs)} ms`);
+    expect(knownMs).toBeLessThan(5000);
+    const host = `127.0.0.1:${new URL(url).port}`;
+    const warnings = daemon.reports.filter((line) => line.includes('warning'));
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        `${host} is a pooler that .* Give directUrl a connection that bypasses`,
+      ),
+    ]);
+    expect(await leftOnConnections(url, 3)).toEqual([NOTHING, NOTHING, NOTHING]);
+    await daemon.stop();
+    expect(daemon.reports.join('')).not.toMatch(/prepared statement|refused a statement|was lost/);
+  });
+
+  test.each([
+    [true, 'a connection of its own'],
+    [false, 'what a pooler lends'],
+  ])('session state lasts: %s on %s, and no statement finds foreign operators', async (lasts) => {
+    const url = lasts ? database.url : (await startPooler(TRANSACTION)).url;
+    const control = await Control.open({ ...database.config, url }, null);
+    expect(control.hasSession).toBe(lasts);
+    expect(control.backend === null).toBe(!lasts);
+    const { rows } = await control.run((client) => client.query('show search_path'));
+    expect(rows).toEqual([{ search_path: 'pg_catalog, pg_temp' }]);
+    await control.close();
+  });
+
+  test('no client is kept for longer than a transaction', async () => {
+    const { url } = await startPooler(TRANSACTION);
+    for (const [size, each, isKept] of [
+      [4, url, false],
+      [4, database.url, true],
+      [1, database.url, false],
+    ] as const) {
+      const pool = new Pool({ url: each, size });
+      const client = await pool.keep();
+      expect(client !== undefined).toBe(isKept);
+      if (client) pool.unkeep(client, 'sound');
+      expect(pool.pool.idleCount).toBe(pool.pool.totalCount);
+      await pool.close();
+    }
+  });
+
+  test('handlers use context.db over it', async () => {
+    const { url } = await startPooler(TRANSACTION);
+    const seen: unknown[] = [];
+    const daemon = await startTailing({ ...database.config, url, pollIntervalMs: 20 }, [
+      {
+        id: 'asking',
+        channels: ['ask'],
+        async handle({ payload }, { db }) {
+          const { rows } = await db.query('select $1::int + 1 as answer', [payload]);
+          seen.push(rows[0]?.answer);
+        },
+      },
+    ]);
+    await database.query(
+      `select smart_notify('ask', to_jsonb(n)) from generate_series(1, 20) as n`,
+    );
+    await until('all have an answer', () => seen.length === 20);
+    await daemon.stop();
+    expect(seen).toEqual(numbers(21).slice(1));
+  });
+
+  test('with directUrl two daemons listen, one after the other, and read over the pooler', async () => {
+    const { url } = await startPooler(TRANSACTION);
+    const [first, second] = [collector('direct'), collector('direct')];
+    await database.query('truncate pgwatch.notification_log');
+    await publish(1, 5000);
+    // A lost wake would show as a minute.
+    const config = {
+      ...database.config,
+      url,
+      directUrl: database.url,
+      pollIntervalMs: 60_000,
+      maxBatchSize: 100,
+    };
+    const owner = await startTailing(config, [first.definition]);
+    const standby = startDaemon(config, [second.definition]);
+    await standby.transitions.for({ type: 'consumer_standby' });
+    await owner.transitions.for({ type: 'listening', mode: 'doorbell' });
+    await owner.transitions.for({ type: 'asleep' });
+    await publish(5001, 5001);
+    await until('the owner is woken', () => first.seen.length === 5001);
+    await owner.stop();
+    await standby.transitions.for({ type: 'consumer_owned', epoch: 2 });
+    await standby.transitions.for({ type: 'tail_joined' });
+    for (let n = 5002; n <= 5020; n++) await publish(n, n);
+    await until('the other is woken', () => second.seen.length === 19);
+    expect([...first.seen, ...second.seen]).toEqual(numbers(5020));
+    expect(await leftOnConnections(url, 3)).toEqual([NOTHING, NOTHING, NOTHING]);
+    await standby.stop();
+    expect([...owner.reports, ...standby.reports].join('')).not.toContain('warning');
+  });
+
+  test('behind a pooler of sessions a daemon listens without directUrl', async () => {
+    const { url } = await startPooler({ pool_mode: 'session', default_pool_size: 20 });
+    const { seen, definition } = collector('session');
+    await database.query('truncate pgwatch.notification_log');
+    const daemon = await startTailing({ ...database.config, url, pollIntervalMs: 60_000 }, [
+      definition,
+    ]);
+    await daemon.transitions.for({ type: 'asleep' });
+    await publish(1, 1);
+    await until('it is woken', () => seen.length === 1);
+    await daemon.stop();
+    expect(daemon.reports.join('')).not.toContain('warning');
+  });
+});

@@ -1,0 +1,88 @@
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { withConnection } from '../../src/database/connect.ts';
+import { startEmbedded } from '../../src/database/embedded.ts';
+import { startDaemon, startTailing } from '../helpers/daemon.ts';
+import { restartServer, useIsolatedServer } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+Goal: a daemon works on a server that writes and on no other, and waits for one without making noise.
+Method: a hot standby from a copy of the server's files, which is promoted later; and a server that
+stops writing without closing a connection.
+*/
+
+const database = useIsolatedServer();
+
+function collector(seen: unknown[]) {
+  const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
+  return { id: 'c', channels: ['c'], handle };
+}
+
+/** A standby of the server, as it is after a restart. */
+async function startStandby() {
+  const { server } = database;
+  const folder = `${server.folder}-standby`;
+  await server.stop();
+  // With their owner, who runs the server.
+  execFileSync('cp', ['-a', server.folder, folder]);
+  await restartServer(database);
+  writeFileSync(join(folder, 'data', 'standby.signal'), '');
+  const standby = await startEmbedded({
+    folder,
+    binaries: process.env.PGWATCH_TEST_BINARIES,
+    // A standby wants as many as its primary had.
+    settings: { fsync: 'off', max_connections: '200' },
+  });
+  onTestFinished(async () => {
+    await standby.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return standby;
+}
+
+test('a standby is refused less than once a second, and taken once it is promoted', async () => {
+  const { url } = await startStandby();
+  const startedAt = performance.now();
+  const patient = startDaemon({ ...database.config, url, reconnectDelayMs: 500 }, [collector([])]);
+  await patient.transitions.for({ type: 'disconnected' }, 6);
+  const seconds = (performance.now() - startedAt) / 1000;
+  await patient.stop();
+  console.log(`a standby: ${patient.reports.length} lines in ${seconds.toFixed(1)} s`);
+  expect(patient.reports.length).toBeLessThanOrEqual(Math.ceil(seconds));
+  for (const line of patient.reports) expect(line).toContain('The server is a standby: ');
+
+  const seen: unknown[] = [];
+  const daemon = startDaemon({ ...database.config, url }, [collector(seen)]);
+  await daemon.transitions.for({ type: 'disconnected' });
+  await withConnection({ url }, async (client) => {
+    await client.query('select pg_promote()');
+    await daemon.transitions.for({ type: 'tail_joined' });
+    await client.query(`select smart_notify('c', '1')`);
+  });
+  await until('it works there', () => seen.length === 1);
+  await daemon.stop();
+});
+
+test('a server that only reads by now is left, although it closes nothing, and taken again', async () => {
+  const seen: unknown[] = [];
+  const config = { ...database.config, heartbeatIntervalMs: 50 };
+  const daemon = await startTailing(config, [collector(seen)]);
+  const setReadOnly = async (value: 'on' | 'off') => {
+    await database.query('set default_transaction_read_only = off');
+    await database.query(`alter system set default_transaction_read_only = ${value}`);
+    await database.query('select pg_reload_conf()');
+  };
+  await setReadOnly('on');
+  await daemon.transitions.for({ type: 'disconnected' });
+  await setReadOnly('off');
+  await daemon.transitions.for({ type: 'tail_joined' }, 2);
+  await database.query(`select smart_notify('c', '1')`);
+  await until('it works again', () => seen.length === 1);
+  expect(daemon.reports.join('')).toContain(
+    'The server only reads (default_transaction_read_only), and positions must be saved.',
+  );
+  await daemon.stop();
+});

@@ -1,0 +1,133 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
+import { Pool, type PoolOptions } from '../../src/database/pool.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+const pools: Pool[] = [];
+
+afterEach(async () => {
+  await Promise.all(pools.splice(0).map((pool) => pool.close(0)));
+});
+
+function makePool(options: Partial<PoolOptions> = {}): Pool {
+  const pool = new Pool({ url: database.url, size: 2, applicationName: 'pooled', ...options });
+  pools.push(pool);
+  return pool;
+}
+
+/** Borrows a client until it is told to give it back. */
+async function hold(pool: Pool): Promise<() => void> {
+  const [borrowed, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  void pool.withClient(async () => {
+    borrowed.resolve();
+    await release.promise;
+  });
+  await borrowed.promise;
+  return release.resolve;
+}
+
+/** How many connections the server has from the pools. */
+async function count(condition = 'true'): Promise<number> {
+  const { rows } = await database.query(
+    `select count(*)::int from pg_stat_activity
+     where application_name = 'pooled' and ${condition}`,
+  );
+  return rows[0].count;
+}
+
+test('a busy pool is waited for, however long it takes', async () => {
+  const pool = makePool({ size: 1 });
+  const release = await hold(pool);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const waiting = pool.query('select 1 as one');
+  await vi.advanceTimersByTimeAsync(3_600_000);
+  release();
+  expect((await waiting).rows).toEqual([{ one: 1 }]);
+});
+
+test('a server that accepts and says nothing is given up after ten seconds', async () => {
+  const mute = createServer((socket) => void socket.on('error', () => {}).resume());
+  mute.listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  onTestFinished(() => void mute.close());
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { port } = mute.address() as AddressInfo;
+  const pool = makePool({ url: `postgres://me@127.0.0.1:${port}/db` });
+  const asking = pool.query('select 1');
+  const failed = expect(asking).rejects.toThrow(/^Cannot connect to 127\.0\.0\.1:\d+, .*timeout/);
+  await once(mute, 'connection');
+  await vi.advanceTimersByTimeAsync(10_000);
+  await failed;
+});
+
+test.each(['shut', 'close'] as const)(
+  '%s() ends who waits for a client, although another one never gives it back',
+  async (end) => {
+    const pool = makePool({ size: 1 });
+    await hold(pool);
+    const waiting = [1, 2, 3].map(() => pool.query('select 1'));
+    const failed = waiting.map((each) => expect(each).rejects.toThrow(': the pool is shut.'));
+    if (end === 'shut') pool.shut();
+    await pool.close(0);
+    pools.pop();
+    await Promise.all(failed);
+    await expect(pool.query('select 1')).rejects.toMatchObject({ code: 'connection_failed' });
+    await until('nothing is connected', async () => (await count()) === 0);
+  },
+);
+
+test('through 200 flaps there are never more connections than asked for, and no error escapes', async () => {
+  const errors: Error[] = [];
+  const pool = makePool({ size: 4, onError: (error) => errors.push(error) });
+  const killer = await database.connect();
+  let [lost, most] = [0, 0];
+  for (let flap = 0; flap < 200; flap++) {
+    // Killed while they work, and while they are idle, in turn.
+    const isIdle = flap % 2 === 1;
+    const asking = [1, 2, 3, 4].map(() =>
+      pool.query('select pg_sleep($1)', [isIdle ? 0 : 60]).catch(() => {
+        lost += 1;
+      }),
+    );
+    if (isIdle) await Promise.all(asking);
+    else await until('all work', async () => (await count(`wait_event = 'PgSleep'`)) === 4);
+    const { rows: killed } = await killer.query(
+      `select pid, pg_terminate_backend(pid) from pg_stat_activity
+       where application_name = 'pooled'`,
+    );
+    most = Math.max(most, killed.length);
+    await Promise.all(asking);
+    // For the server, a connection that ends still counts as one.
+    await until('the killed are gone', async () => {
+      const pids = killed.map(({ pid }) => pid);
+      const there = 'select from pg_stat_activity where pid = any($1::int[])';
+      return (await killer.query(there, [pids])).rowCount === 0 && pool.pool.totalCount === 0;
+    });
+  }
+  console.log(`200 flaps: ${lost} queries lost, ${errors.length} errors, at most ${most}`);
+  expect(most).toBe(4);
+  expect(lost).toBe(400);
+  expect(errors.length).toBeGreaterThan(400);
+  expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  expect(await count()).toBeLessThanOrEqual(4);
+});
+
+test('a connection to a server that only reads by now is dropped, one that refused a statement kept', async () => {
+  const pool = makePool({ size: 1 });
+  const pid = async () =>
+    (await pool.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid;
+  const first = await pid();
+  await expect(pool.query('select 1 / 0')).rejects.toMatchObject({ code: '22012' });
+  expect(await pid()).toBe(first);
+  const writing = pool.withClient(async (client) => {
+    await client.query('begin read only');
+    await client.query('create table of_nothing ()');
+  });
+  await expect(writing).rejects.toMatchObject({ code: '25006' });
+  expect(await pid()).not.toBe(first);
+});
