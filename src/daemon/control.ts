@@ -24,6 +24,7 @@ export class Control {
   readonly retries = new Bell();
   readonly #client: Client;
   readonly #lost = new AbortController();
+  readonly #closing = new AbortController();
   readonly #config: Config;
   #backend: Backend | null = null;
   #hasSession = false;
@@ -49,6 +50,7 @@ export class Control {
     const options = { url, tls: config.tls, applicationName: APPLICATION };
     const client = await connect(options);
     const control = new Control(client, config);
+    void control.#runHeartbeat();
     try {
       await control.#checkAlive();
       control.#hasSession = await keepsSession(client, options);
@@ -135,20 +137,6 @@ export class Control {
     }
   }
 
-  /** Checks the connection again and again until the signal aborts or the connection is lost. */
-  async runHeartbeat(signal: AbortSignal): Promise<void> {
-    const { heartbeatIntervalMs } = this.#config;
-    while (!signal.aborted) {
-      await sleep(heartbeatIntervalMs, signal);
-      if (signal.aborted) return;
-      try {
-        await this.#checkAlive();
-      } catch (thrown) {
-        this.#lose(toError(thrown));
-      }
-    }
-  }
-
   /** Gives the connection up, whatever still runs on it. */
   abandon(): void {
     this.#lose(new Error('the daemon has waited long enough for it'));
@@ -156,6 +144,7 @@ export class Control {
 
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#closing.abort();
     await withDeadline(this.#client.end(), 1000, () => new Error('no answer')).catch(() => {});
     destroySocket(this.#client);
   }
@@ -186,6 +175,23 @@ export class Control {
         [pid, startedAt, APPLICATION],
       ),
     );
+  }
+
+  /**
+   * Checks the connection again and again, from the first moment on: what is asked at the start can
+   * hang like anything later.
+   */
+  async #runHeartbeat(): Promise<void> {
+    const ended = AbortSignal.any([this.lost, this.#closing.signal]);
+    while (!ended.aborted) {
+      await sleep(this.#config.heartbeatIntervalMs, ended);
+      if (ended.aborted) return;
+      try {
+        await this.#checkAlive();
+      } catch (thrown) {
+        this.#lose(toError(thrown));
+      }
+    }
   }
 
   async #checkAlive(): Promise<void> {

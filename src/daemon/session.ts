@@ -80,8 +80,7 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
         : tailing(options, found, alive, signal);
     // While the daemon stops, the network may die too, and others must know that it is alive.
     const untilEnd = AbortSignal.any([control.lost, ended.signal]);
-    const companions = [control.runHeartbeat(untilEnd), membership.run(untilEnd)];
-    await untilAllEnd(parts, companions, ended);
+    await untilAllEnd(parts, [membership.run(untilEnd)], ended);
     if (control.lost.aborted && !signal.aborted) throw control.lost.reason;
     await membership.leave();
   } catch (thrown) {
