@@ -16,7 +16,8 @@ export class Lanes implements Workers {
   readonly #onSettled: OnSettled;
   readonly #queue: TaskQueue;
   readonly #waiters = new Waiters();
-  #running = 0;
+  /** What is being called, and since when. */
+  readonly #running = new Map<Task[], number>();
   #isClosed = false;
   #isPumping = false;
 
@@ -61,19 +62,49 @@ export class Lanes implements Workers {
     this.#waiters.check();
   }
 
+  /**
+   * Files calls that take long, as if they were to be called again once their time is over: the
+   * position need not wait for them, and of the others only those of their key do.
+   */
+  fileSlow(): void {
+    const { timeoutMs } = this.#calling.consumer;
+    const startedBefore = performance.now() - SLOW_MS;
+    for (const [batch, startedAt] of this.#running) {
+      for (const task of startedAt < startedBefore ? batch : []) {
+        if (task.isFiled) continue;
+        const { id: notificationId, key, attempt: attempts } = task;
+        const delayMs = timeoutMs + SLOW_MS;
+        const retry = {
+          notificationId,
+          key,
+          state: 'retry',
+          attempts,
+          delayMs,
+          error: null,
+        } as const;
+        const place = { ...task };
+        task.isFiled = true;
+        task.source = null;
+        this.#onSettled(place, retry);
+        this.#queue.blockBehind(key);
+      }
+    }
+    this.#waiters.check();
+  }
+
   async until(isMet: () => boolean): Promise<void> {
     await this.#waiters.until(() => this.#isClosed || isMet());
   }
 
   async untilIdle(): Promise<void> {
-    await this.#waiters.until(() => this.#running === 0 && this.#queue.isIdle);
+    await this.#waiters.until(() => this.#running.size === 0 && this.#queue.isIdle);
   }
 
   #pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
     const startedAt = performance.now();
-    while (!this.#isClosed && this.#running < this.#calling.consumer.concurrency) {
+    while (!this.#isClosed && this.#running.size < this.#calling.consumer.concurrency) {
       if (performance.now() - startedAt > TURN_MS) {
         // Handlers that never wait would keep the heartbeat from its turn.
         setImmediate(() => this.#pump());
@@ -106,9 +137,9 @@ export class Lanes implements Workers {
       this.#finish(batch, outcomes);
       return;
     }
-    this.#running += 1;
+    this.#running.set(batch, performance.now());
     void outcomes.then((late) => {
-      this.#running -= 1;
+      this.#running.delete(batch);
       this.#finish(batch, late);
       this.#pump();
     });
@@ -126,3 +157,5 @@ export class Lanes implements Workers {
 
 /** How long it goes on without a pause. */
 const TURN_MS = 20;
+/** After so long a call counts as slow. */
+const SLOW_MS = 1000;

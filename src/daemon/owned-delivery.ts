@@ -9,6 +9,7 @@ import { savePositions, type Takeover } from '../log/progress.ts';
 import { type Account, workersFor } from './account.ts';
 import type { Calling } from './calling.ts';
 import { FailingKeys } from './failing-keys.ts';
+import { Lanes } from './lanes.ts';
 import { Ledger } from './ledger.ts';
 import { retryTasks } from './retry-tasks.ts';
 import { lastOfEach, type SettlementOwner, type Settler } from './settler.ts';
@@ -141,7 +142,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
     const careful = tasks.slice(0, this.#carefulCount);
     for (const task of careful) await this.#deliverCarefully(task);
     this.#workers.push(careful.length === 0 ? tasks : tasks.slice(careful.length));
-    await this.#workers.until(() => this.#hasRoom());
+    await this.#untilRoom();
   }
 
   /** Calls the handler for what is due again. */
@@ -248,6 +249,16 @@ export class OwnedDelivery implements Account, SettlementOwner {
     }
   }
 
+  async #untilRoom(): Promise<void> {
+    if (this.#hasRoom()) return;
+    // Where one call takes its time, what is done behind it fills the ledger.
+    const isFilling = () => this.#ledger.openRows > this.#options.openRowsMax / 2;
+    const timer = setInterval(() => {
+      if (this.#workers instanceof Lanes && isFilling()) this.#workers.fileSlow();
+    }, SLOW_MS);
+    await this.#workers.until(() => this.#hasRoom()).finally(() => clearInterval(timer));
+  }
+
   #hasRoom(): boolean {
     const { calling, openRowsMax } = this.#options;
     const { concurrency, batchSize } = calling.consumer;
@@ -296,4 +307,5 @@ export class OwnedDelivery implements Account, SettlementOwner {
 
 /** While a long page is worked, its position is saved so often. */
 const SAVE_MS = 500;
+const SLOW_MS = 500;
 const NONE: ReadonlySet<number> = new Set();

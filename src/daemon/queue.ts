@@ -89,6 +89,15 @@ export class TaskQueue {
     this.#released.push(next);
   }
 
+  /** Blocks what is behind a task of the key that is out, instead of waiting for it. */
+  blockBehind(key: string | null): void {
+    const behind = key === null ? undefined : this.#behind.get(key);
+    for (const task of behind?.splice(0) ?? []) {
+      this.#behindCount -= 1;
+      if (!this.#settleBlocked(task)) this.#released.push(task);
+    }
+  }
+
   #takeReleased(): Task | undefined {
     const index = this.#released.findIndex(({ isFiled }) => isFiled || !this.#isPaused);
     return index < 0 ? undefined : this.#released.splice(index, 1)[0];

@@ -10,14 +10,14 @@ export type Task = {
   /** Which call this is, from 1. */
   readonly attempt: number;
   /** True where it has a delivery by now: success removes that. */
-  readonly isFiled: boolean;
+  isFiled: boolean;
   /**
    * For notifications of a key that come one behind the other from the deliveries: true once one of
    * them has failed, so that those behind it keep waiting.
    */
   readonly chain?: { isBroken: boolean };
-  /** Where it came from, and its place there; null for one that comes again. */
-  readonly source: TaskSource | null;
+  /** Where it came from, and its place there; null where that is settled, or it comes again. */
+  source: TaskSource | null;
   readonly index: number;
 };
 

@@ -1,0 +1,75 @@
+import { afterEach, expect, test } from 'vitest';
+import type { Notification } from '../../src/log/notification.ts';
+import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase({ maxBatchSize: 10, shutdownTimeout: '50ms' });
+const daemons: TestDaemon[] = [];
+
+afterEach(async () => {
+  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
+  await emptyLog(database);
+});
+
+function publish(from: number, to: number, keys: number) {
+  return database.query(
+    `select smart_notify('c', to_jsonb(n), 'key:' || n % $3::int) from generate_series($1::int, $2::int) as n`,
+    [from, to, keys],
+  );
+}
+
+/** A consumer whose first notification is held until it is let go. */
+function holding() {
+  const seen: number[] = [];
+  const first = Promise.withResolvers<void>();
+  const definition = {
+    id: 'c',
+    channels: ['c'],
+    concurrency: 4,
+    async handle({ payload }: Notification) {
+      if (payload === 1) await first.promise;
+      else await new Promise((resolve) => setTimeout(resolve, 1));
+      seen.push(payload as number);
+    },
+  };
+  return { seen, definition, letGo: first.resolve };
+}
+
+const ofFirstKey = (n: number) => n % 50 === 1;
+
+test('a call that does not return holds its own key only, however much comes behind it', async () => {
+  const { seen, definition, letGo } = holding();
+  daemons.push(await startTailing(database.config, [definition]));
+  await publish(1, 8000, 50);
+  const others = 8000 - 160;
+  await until('all others are handled', () => seen.length === others || `${seen.length}`, 60_000);
+  expect(seen.some(ofFirstKey)).toBe(false);
+  letGo();
+  await until('its key follows', () => seen.length === 8000 || `${seen.length}`, 60_000);
+  const key = seen.filter(ofFirstKey);
+  expect(key).toEqual([...key].sort((a, b) => a - b));
+  await until('nothing is left', async () => {
+    const { rowCount } = await database.query('select from pgwatch.delivery');
+    return rowCount === 0 || `${rowCount}`;
+  });
+}, 90_000);
+
+test('should its process end meanwhile, it is called again and nothing else is', async () => {
+  const { seen, definition } = holding();
+  const daemon = await startTailing(database.config, [{ ...definition, timeout: '1s' }]);
+  await publish(1, 1, 50);
+  await publish(2, 2000, 50);
+  await until('it is filed', async () => {
+    const { rowCount } = await database.query(`select from pgwatch.delivery where state = 'retry'`);
+    return rowCount === 1;
+  });
+  await daemon.stop();
+  const before = [...seen];
+  const again = holding();
+  again.letGo();
+  daemons.push(startDaemon(database.config, [again.definition]));
+  await until('it is called again', () => again.seen.includes(1), 30_000);
+  await until('all are handled', () => before.length + again.seen.length === 2000);
+  expect(again.seen.filter((n) => before.includes(n))).toEqual([]);
+}, 60_000);
