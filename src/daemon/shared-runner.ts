@@ -46,7 +46,9 @@ export class SharedRunner {
       await this.#share(signal, async (delivery, stop) => {
         while (!stop.aborted) {
           this.work.clear();
-          if (!(await this.#takeAndDeliver(delivery))) await this.#idle(stop);
+          // Before it looks: what becomes due in between would be seen by neither.
+          const dueMs = await this.#untilDueMs();
+          if (!(await this.#takeAndDeliver(delivery))) await this.#idle(stop, dueMs);
         }
       });
     }
@@ -106,13 +108,16 @@ export class SharedRunner {
     return taken.leases.length > 0;
   }
 
-  /** Waits until it is worth looking for more. */
-  async #idle(stop: AbortSignal): Promise<void> {
-    const { config, calling, pool, schema } = this.#options;
+  async #untilDueMs(): Promise<number> {
+    const { calling, pool, schema } = this.#options;
     const ids = [calling.consumer.id];
     const dueMs = await pool.withClient((client) => readNextDueMs(client, schema, ids));
-    const endAt =
-      performance.now() + Math.min(dueMs ?? config.pollIntervalMs, config.pollIntervalMs);
+    return dueMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Waits until it is worth looking for more. */
+  async #idle(stop: AbortSignal, dueMs: number): Promise<void> {
+    const endAt = performance.now() + Math.min(dueMs, this.#options.config.pollIntervalMs);
     while (!stop.aborted) {
       const leftMs = endAt - performance.now();
       if (leftMs <= 0 || (await this.work.wait(Math.min(leftMs, CHECK_MS), stop))) return;
