@@ -36,14 +36,34 @@ export class PgwatchError extends Error {
 
 /** Turns whatever was thrown into an Error, keeping an Error as it is. */
 export function toError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
-  // Not String(): it throws where an object cannot be turned into text.
-  return new Error(typeof thrown === 'string' ? thrown : inspect(thrown));
+  try {
+    if (thrown instanceof Error) return thrown;
+    // Not String(): it throws where an object cannot be turned into text.
+    return new Error(typeof thrown === 'string' ? thrown : inspect(thrown));
+  } catch {
+    return new Error('what was thrown cannot be shown');
+  }
+}
+
+/**
+ * A text of an error, '' where there is none. Programs throw anything: it may be no text, and reading
+ * it may throw, as through a getter or where Error.prepareStackTrace was replaced.
+ */
+export function textOf(read: () => unknown): string {
+  try {
+    const text = read();
+    return typeof text === 'string' ? text : '';
+  } catch {
+    return '';
+  }
 }
 
 /** The SQLSTATE of a PostgreSQL error or the system code of a socket error; else undefined. */
 export function errorCodeOf(thrown: unknown): string | undefined {
-  if (thrown instanceof AggregateError) return errorCodeOf(thrown.errors[0]);
-  const code = (thrown as { code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : undefined;
+  const code = textOf(() =>
+    thrown instanceof AggregateError
+      ? errorCodeOf(thrown.errors[0])
+      : (thrown as { code?: unknown } | null)?.code,
+  );
+  return code === '' ? undefined : code;
 }

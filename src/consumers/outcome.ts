@@ -1,4 +1,4 @@
-import { PgwatchError, toError } from '../errors.ts';
+import { PgwatchError, textOf, toError } from '../errors.ts';
 import { parseDurationMs } from '../time.ts';
 
 /**
@@ -49,10 +49,14 @@ export const DONE: Outcome = Object.freeze({ type: 'done' });
 export function failureOf(thrown: unknown): Outcome {
   const error = toError(thrown);
   // By name: a consumer file may have been loaded with another copy of this package.
-  if (error.name === 'DeadLetter') return { type: 'dead', error };
-  const { delayMs } = error as Partial<RetryAfter>;
-  const isTimed = error.name === 'RetryAfter' && Number.isFinite(delayMs);
-  return { type: 'failed', error, retryAfterMs: isTimed ? (delayMs as number) : null };
+  const name = textOf(() => error.name);
+  if (name === 'DeadLetter') return { type: 'dead', error };
+  return { type: 'failed', error, retryAfterMs: name === 'RetryAfter' ? delayOf(error) : null };
+}
+
+function delayOf({ delayMs }: Partial<RetryAfter>): number | null {
+  if (!Number.isFinite(delayMs)) return null;
+  return Math.min(Math.max(0, delayMs as number), RETRY_AFTER_MS_MAX);
 }
 
 /**
@@ -79,3 +83,6 @@ function failureIn(element: unknown): Outcome | undefined {
   const { status, reason } = (element ?? {}) as { status?: unknown; reason?: unknown };
   return status === 'rejected' ? failureOf(reason) : undefined;
 }
+
+/** A hundred years: far beyond it, PostgreSQL's timestamps end. */
+const RETRY_AFTER_MS_MAX = 36_525 * 86_400_000;

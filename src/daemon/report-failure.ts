@@ -1,4 +1,5 @@
 import type { Consumer } from '../consumers/define.ts';
+import { textOf } from '../errors.ts';
 import { withCause } from '../log/error-record.ts';
 import type { Reporter } from '../reporter.ts';
 import { formatDuration } from '../time.ts';
@@ -14,8 +15,7 @@ export function reportFailure(
   { id, key, attempt }: Pick<Task, 'id' | 'key' | 'attempt'>,
   { error, delayMs }: { error: Error; delayMs: number | null },
 ): void {
-  // A stack may be anything: programs replace Error.prepareStackTrace.
-  const where = String(error.stack)
+  const where = textOf(() => error.stack)
     .split('\n')
     .find((line) => line.includes(consumer.file))
     ?.trim();

@@ -22,8 +22,9 @@ export async function runRetries(options: RetriesOptions, signal: AbortSignal): 
   while (!signal.aborted) {
     control.retries.clear();
     const deliveries = [...running.values()].map(({ runner }) => runner.delivery);
-    await retryDue(deliveries, pool, config.schema);
+    // Before it: what becomes due in between would be seen by neither.
     const nextMs = await untilDueMs(deliveries, pool, config.schema);
+    await retryDue(deliveries, pool, config.schema);
     await control.retries.wait(Math.min(nextMs, config.pollIntervalMs), signal);
   }
 }

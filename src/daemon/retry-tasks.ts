@@ -35,8 +35,9 @@ export function retryTasks(
       work.dead.push({ task: place, change });
       continue;
     }
-    const chain = chains.get(key ?? '') ?? { isBroken: false };
-    if (key !== null && consumer.order === 'key') chains.set(key, chain);
+    const isOrdered = key !== null && consumer.order === 'key';
+    const chain = (isOrdered && chains.get(key)) || { isBroken: false };
+    if (isOrdered) chains.set(key, chain);
     const task: Task = {
       ...place,
       row,

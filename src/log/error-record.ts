@@ -1,12 +1,12 @@
-import { errorCodeOf } from '../errors.ts';
+import { errorCodeOf, textOf } from '../errors.ts';
 import type { ErrorRecord } from './delivery.ts';
 
 /** What is kept of an error in the database. */
 export function errorRecord(error: Error): ErrorRecord {
   const code = errorCodeOf(error);
-  const stack = storable(error.stack);
+  const stack = storable(textOf(() => error.stack));
   return {
-    name: storable(error.name),
+    name: storable(textOf(() => error.name)),
     message: storable(withCause(error)),
     ...(code === undefined ? {} : { code: storable(code) }),
     ...(stack === '' ? {} : { stack }),
@@ -15,15 +15,15 @@ export function errorRecord(error: Error): ErrorRecord {
 
 /** The message, with that of the cause: fetch() says only "fetch failed" by itself. */
 export function withCause(error: Error): string {
-  const { cause } = error;
-  return cause instanceof Error
-    ? `${error.message} (${cause.message || errorCodeOf(cause)})`
-    : error.message;
+  const message = textOf(() => error.message);
+  const cause = textOf(
+    () => error.cause instanceof Error && (error.cause.message || errorCodeOf(error.cause)),
+  );
+  return cause === '' ? message : `${message} (${cause})`;
 }
 
 /** Whatever a program has put there, as text that jsonb can hold. */
-function storable(text: unknown): string {
-  if (typeof text !== 'string') return '';
+function storable(text: string): string {
   return text.slice(0, LENGTH_MAX).replaceAll('\0', '�').toWellFormed();
 }
 

@@ -1,0 +1,95 @@
+import { afterEach } from 'vitest';
+import type { ConsumerDefinition } from '../../src/consumers/define.ts';
+import { startTailing, type TestDaemon } from './daemon.ts';
+import { emptyLog, type TestDatabase } from './database.ts';
+import { until } from './wait.ts';
+
+/** A row of the table delivery, as tests compare it. */
+export type DeliveryRow = {
+  id: number;
+  state: string;
+  key: string | null;
+  attempts: number;
+  error: { name: string; message: string; stack?: string } | null;
+};
+
+/** What a test of deliveries does to the database and to daemons. */
+export type Delivering = {
+  /** Starts a daemon, stopped after the test, and waits until it follows the tail. */
+  tail(...definitions: (ConsumerDefinition & { id: string })[]): Promise<TestDaemon>;
+  /** Has the daemon stopped after the test. */
+  keep<Daemon extends TestDaemon>(daemon: Daemon): Daemon;
+  /** Publishes on channel c, of each [key, payload], in one statement. Returns the ids. */
+  publish(...notifications: [key: string | null, payload: unknown][]): Promise<number[]>;
+  /** What is filed for the consumer c, in order. */
+  filed(): Promise<DeliveryRow[]>;
+  /** Waits until that is what is filed for the consumer c: so many, in these states. */
+  untilFiled(...states: string[]): Promise<DeliveryRow[]>;
+};
+
+/**
+ * For the test file that calls it. After each test the daemons are stopped, and what they have left
+ * is checked and deleted.
+ */
+export function useDelivering(database: TestDatabase): Delivering {
+  const daemons: TestDaemon[] = [];
+  afterEach(async () => {
+    await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
+    await requireNoOrphans(database);
+    await emptyLog(database);
+  });
+  const keep = <Daemon extends TestDaemon>(daemon: Daemon) => {
+    daemons.push(daemon);
+    return daemon;
+  };
+  const filed = async () => {
+    const { rows } = await database.query(
+      `select notification_id::float8 as id, state, key, attempts, last_error as error
+       from pgwatch.delivery where consumer_id = 'c' order by notification_id`,
+    );
+    return rows as DeliveryRow[];
+  };
+  return {
+    keep,
+    filed,
+    tail: async (...definitions) => keep(await startTailing(database.config, definitions)),
+    async publish(...notifications) {
+      const { rows } = await database.query(
+        `select smart_notify('c', n.payload, n.key)::float8 as id
+         from unnest($1::text[], $2::jsonb[]) as n (key, payload)`,
+        [notifications.map(([key]) => key), notifications.map(([, p]) => JSON.stringify(p))],
+      );
+      return rows.map(({ id }) => id);
+    },
+    async untilFiled(...states) {
+      let rows: DeliveryRow[] = [];
+      await until(`these are filed: ${states}`, async () => {
+        rows = await filed();
+        const found = rows.map(({ state }) => state);
+        return found.join() === states.join() || JSON.stringify(rows);
+      });
+      return rows;
+    },
+  };
+}
+
+/** Every blocked delivery waits for an earlier one of its key: nobody else would ever wake it. */
+export async function requireNoOrphans(database: TestDatabase): Promise<void> {
+  const { rows } = await database.query(
+    `select * from pgwatch.delivery as d where state = 'blocked' and not exists (
+       select from pgwatch.delivery as earlier
+       where earlier.consumer_id = d.consumer_id and earlier.key = d.key
+         and earlier.state <> 'dead' and earlier.notification_id < d.notification_id)`,
+  );
+  if (rows.length > 0) throw new Error(`Blocked for ever: ${JSON.stringify(rows)}`);
+}
+
+/** Throws, the first times that it is called with a payload. */
+export function failing(times: number, makeError: () => unknown = () => new Error('not yet')) {
+  const calls = new Map<string, number>();
+  return (payload: unknown) => {
+    const text = JSON.stringify(payload);
+    calls.set(text, (calls.get(text) ?? 0) + 1);
+    if ((calls.get(text) ?? 0) <= times) throw makeError();
+  };
+}
