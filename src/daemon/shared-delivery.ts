@@ -43,7 +43,9 @@ export class SharedDelivery implements Account {
   readonly #ended = new AbortController();
   readonly #waiters = new Waiters();
   readonly #open = new Set<LeaseWork>();
+  readonly #failedIds = new Set<number>();
   #isClosed = false;
+  #isPaused = false;
 
   constructor(options: SharedDeliveryOptions) {
     const { calling, handlerPool, schema, pool, daemonId } = options;
@@ -66,12 +68,23 @@ export class SharedDelivery implements Account {
     return this.#ended.signal;
   }
 
+  /** How many notifications have failed, so far. */
+  get failedCount(): number {
+    return this.#failedIds.size;
+  }
+
   /** How many leases are not through. */
   get openCount(): number {
     return this.#open.size;
   }
 
+  /** True while nothing new is handed out, because of a dead letter. */
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
   pause(isPaused: boolean): void {
+    this.#isPaused = isPaused;
     this.#workers.pause(isPaused);
   }
 
@@ -144,6 +157,10 @@ export class SharedDelivery implements Account {
     waitingKeys: readonly string[],
   ): void {
     this.failing.settle(changes, waitingKeys);
+    for (const { state, notificationId } of changes) {
+      if (state === 'done') this.#failedIds.delete(notificationId);
+      else if (state !== 'blocked') this.#failedIds.add(notificationId);
+    }
     for (const work of works) if (work.isFinished) this.#open.delete(work);
     this.#waiters.check();
     this.#options.onFreed();

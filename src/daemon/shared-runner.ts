@@ -27,6 +27,7 @@ export type SharedRunnerOptions = {
 export class SharedRunner {
   /** Rings when there may be something to take. */
   readonly work = new Bell();
+  readonly consumerId: string;
   readonly #options: SharedRunnerOptions;
   /** Among how many processes the slots are divided; none while one process runs it alone. */
   #sharers = 0;
@@ -39,6 +40,7 @@ export class SharedRunner {
 
   constructor(options: SharedRunnerOptions) {
     this.#options = options;
+    this.consumerId = options.calling.consumer.id;
     this.#pageRows = options.config.maxBatchSize;
   }
 
@@ -61,13 +63,15 @@ export class SharedRunner {
     await listening;
   }
 
-  /** Works until there is nothing to take. Throws as run. */
-  async runToEnd(signal: AbortSignal): Promise<void> {
-    await this.#share(signal, async (delivery, stop) => {
+  /** Works until there is nothing to take. Returns how many notifications failed. Throws as run. */
+  async runToEnd(signal: AbortSignal): Promise<number> {
+    return this.#share(signal, async (delivery, stop) => {
       while (!stop.aborted) {
         this.work.clear();
         await this.#check();
         if (await this.#takeAndDeliver(delivery)) continue;
+        // Another process may run it alone, or a dead letter may have stopped it.
+        if (this.#sharers === 0 || delivery.isPaused) return;
         if (delivery.openCount === 0 && this.#hasLookedForDue) return;
         await this.work.wait(await this.#idleMs(delivery), stop);
       }
@@ -78,7 +82,7 @@ export class SharedRunner {
   async #share(
     signal: AbortSignal,
     work: (delivery: SharedDelivery, stop: AbortSignal) => Promise<void>,
-  ): Promise<void> {
+  ): Promise<number> {
     const delivery = new SharedDelivery({ ...this.#options, onFreed: () => this.work.ring() });
     const stop = AbortSignal.any([signal, delivery.ended]);
     const close = () => delivery.close();
@@ -88,6 +92,7 @@ export class SharedRunner {
       // What an earlier session of this process has left.
       await this.#free(false);
       await work(delivery, stop);
+      return delivery.failedCount;
     } finally {
       stop.removeEventListener('abort', close);
       close();

@@ -1,7 +1,14 @@
 import { afterEach, expect, test } from 'vitest';
 import type { ConsumerContext } from '../../src/consumers/define.ts';
+import { Daemon } from '../../src/daemon/daemon.ts';
 import type { Notification } from '../../src/log/notification.ts';
-import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import {
+  collectReports,
+  makeConsumer,
+  startDaemon,
+  startTailing,
+  type TestDaemon,
+} from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
@@ -157,4 +164,35 @@ test('a consumer changes between one process and several without losing anything
   daemons.push(again);
   await until('all are handled', () => seen.length >= 1000 || `${seen.length}`);
   judge(seen, 1000);
+});
+
+test('--once handles what there is, and says what failed', async () => {
+  const seen: Seen[] = [];
+  await publish(50, 5);
+  const definition = sharer(1, seen);
+  const failing = {
+    ...definition,
+    async handle(notification: Notification, context: ConsumerContext) {
+      if (notification.payload === 50) throw new Error('no');
+      await definition.handle(notification, context);
+    },
+  };
+  const { reporter } = collectReports();
+  const daemon = new Daemon({
+    config: database.config,
+    consumers: [makeConsumer(failing)],
+    reporter,
+  });
+  await expect(daemon.runOnce(new AbortController().signal)).rejects.toThrow('1 of c');
+  judge(seen, 49);
+});
+
+test('--once leaves alone what another process runs alone', async () => {
+  const seen: Seen[] = [];
+  daemons.push(await startTailing(database.config, [sharer(1, seen, { instances: 'one' })]));
+  const { reporter, reports } = collectReports();
+  const consumers = [makeConsumer(sharer(2, seen))];
+  const daemon = new Daemon({ config: database.config, consumers, reporter });
+  await daemon.runOnce(new AbortController().signal);
+  expect(reports.join('')).toContain('c is run by another process alone');
 });

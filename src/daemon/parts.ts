@@ -1,0 +1,115 @@
+import { PgwatchError } from '../errors.ts';
+import type { Control } from './control.ts';
+import { retryListening } from './listening.ts';
+import { Membership } from './membership.ts';
+import { Ownership } from './ownership.ts';
+import { runPartitions } from './prepare.ts';
+import { retryDue, runRetries } from './retries.ts';
+import { ConsumerRunner } from './runner.ts';
+import type { Found, SessionOptions } from './session-options.ts';
+import { SharedRunner } from './shared-runner.ts';
+import { runShared, type SharingOptions } from './sharing.ts';
+import { Tail } from './tail.ts';
+
+/** How this daemon shows itself to the others. */
+export function membershipOf(options: SessionOptions, control: Control): Membership {
+  const { config, daemonId, consumers, mode } = options;
+  const idsOf = (isShared: boolean) =>
+    consumers.filter((consumer) => consumer.isShared === isShared).map(({ id }) => id);
+  // One that runs to the end takes what is free, and no consumer is kept for it.
+  const consumerIds = mode === 'once' ? [] : idsOf(false);
+  return new Membership({ config, control, daemonId, consumerIds, sharedIds: idsOf(true) });
+}
+
+/** What runs until the session ends. */
+export function tailing(
+  options: SessionOptions,
+  found: Found,
+  alive: AbortSignal,
+  stop: AbortSignal,
+): Promise<void>[] {
+  const { config, pool, running, reporter } = options;
+  const { control, channels } = found;
+  const tail = new Tail({ ...options, ...found });
+  const owning = ownershipOf(options, found).run(alive, stop, (runner, leave) =>
+    runner.run(AbortSignal.any([alive, leave]), tail),
+  );
+  const sharing = runShared(sharingOf(options, found), alive, stop, (runner) =>
+    runner.run(alive, tail),
+  );
+  const retries = runRetries({ config, control, pool, running }, alive);
+  const listening = retryListening({ config, control, reporter, channels }, alive);
+  return [tail.run(alive), owning, sharing, retries, listening, runPartitions(options, alive)];
+}
+
+/**
+ * Hands out what is there now, and what is due again.
+ * @throws PgwatchError handler_failed where something failed, once everything else is done
+ */
+export async function runAllOnce(
+  options: SessionOptions,
+  found: Found,
+  alive: AbortSignal,
+): Promise<void> {
+  const { config, pool, settler } = options;
+  const failed: string[] = [];
+  await ownershipOf(options, found).runOnce(async (runner) => {
+    const { delivery } = runner;
+    await runner.runToEnd(alive, async () => {
+      do {
+        await delivery.untilIdle();
+        await settler.flush();
+      } while (!alive.aborted && (await retryDue([delivery], pool, config.schema)) > 0);
+    });
+    const { failedCount, isHalted, consumerId } = delivery;
+    if (failedCount > 0) failed.push(`${failedCount} of ${consumerId}`);
+    else if (isHalted) failed.push(`an earlier one of ${consumerId}, which stops at it`);
+  });
+  const sharing = sharingOf(options, found);
+  await runShared(sharing, alive, alive, async (runner) => {
+    const failedCount = await runner.runToEnd(alive);
+    if (failedCount > 0) failed.push(`${failedCount} of ${runner.consumerId}`);
+  });
+  if (failed.length === 0) return;
+  throw new PgwatchError(
+    'handler_failed',
+    `Notifications failed: ${failed.join(', ')}. They are tried again when their time comes; pgwatch dlq list --state all shows them.`,
+  );
+}
+
+function ownershipOf(options: SessionOptions, { control, rebasedId }: Found): Ownership {
+  const { config } = options;
+  return new Ownership({
+    ...options,
+    consumers: options.consumers.filter(({ isShared }) => !isShared),
+    control,
+    makeRunner: (consumer, owned, newest) => {
+      const runnerOptions = {
+        ...options,
+        schema: config.schema,
+        calling: options.callingFor(consumer),
+        rebasedId,
+        openRowsMax: OPEN_PAGES_MAX * config.maxBatchSize,
+        onWaiting: () => control.retries.ring(),
+      };
+      return new ConsumerRunner(runnerOptions, owned, newest);
+    },
+  });
+}
+
+function sharingOf(options: SessionOptions, { control, rebasedId }: Found): SharingOptions {
+  const { schema } = options.config;
+  return {
+    ...options,
+    schema,
+    control,
+    consumers: options.consumers.filter(({ isShared }) => isShared),
+    makeRunner: (consumer) => {
+      const calling = options.callingFor(consumer);
+      return new SharedRunner({ ...options, schema, calling, rebasedId });
+    },
+  };
+}
+
+/** How many pages may be read while an earlier notification takes its time. */
+const OPEN_PAGES_MAX = 20;

@@ -1,0 +1,55 @@
+import type { Client } from 'pg';
+import { requireCurrentSchema } from '../database/migrate.ts';
+import { toError } from '../errors.ts';
+import { requireOwnCluster } from '../log/origin.ts';
+import { createPartitions } from '../log/partitions.ts';
+import { registerConsumer } from '../log/progress.ts';
+import { sleep } from '../time.ts';
+import { publishTransition } from '../transitions.ts';
+import type { SessionOptions } from './session-options.ts';
+
+/**
+ * Checks the database, and registers new consumers. Returns the id that requireOwnCluster found.
+ */
+export async function prepare(
+  { config, consumers, reporter }: SessionOptions,
+  client: Client,
+): Promise<number> {
+  await requireCurrentSchema(client, config);
+  const rebasedId = await requireOwnCluster(client, config);
+  const { defaultBytes } = await createPartitions(client, config);
+  if (defaultBytes > DEFAULT_PARTITION_BYTES) {
+    reporter.warn(
+      `The log's default partition holds ${Math.round(defaultBytes / 2 ** 20)} MB, as after days without a daemon. Nothing is lost, but no partition is created until what is no longer needed there is deleted from ${config.schema}.notification_log_default.`,
+    );
+  }
+  for (const consumer of consumers) {
+    if (await registerConsumer(client, config.schema, consumer)) {
+      publishTransition({ type: 'consumer_registered', consumerId: consumer.id });
+      const from = consumer.from instanceof Date ? consumer.from.toISOString() : consumer.from;
+      reporter.info(`${consumer.id} is new; it begins at ${from}.`, { consumer: consumer.id });
+    }
+  }
+  return rebasedId;
+}
+
+/** Creates partitions ahead, again and again: a daemon runs for months. */
+export async function runPartitions(
+  { config, pool, reporter }: SessionOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await sleep(PARTITIONS_MS, signal);
+    if (signal.aborted) return;
+    try {
+      await pool.withClient((client) => createPartitions(client, config));
+    } catch (thrown) {
+      // Not fatal: what finds no partition goes to the default one.
+      reporter.warn(`Partitions cannot be created: ${toError(thrown).message}`);
+    }
+  }
+}
+
+const PARTITIONS_MS = 600_000;
+/** As in log_partition_create. */
+const DEFAULT_PARTITION_BYTES = 16 * 2 ** 20;

@@ -1,0 +1,43 @@
+import type { Config } from '../config/define.ts';
+import type { Consumer } from '../consumers/define.ts';
+import type { Pool } from '../database/pool.ts';
+import type { ReadPage } from '../log/page.ts';
+import type { Reporter } from '../reporter.ts';
+import type { Calling } from './calling.ts';
+import type { Backend, Control } from './control.ts';
+import type { OwnershipOptions } from './ownership.ts';
+import type { Settler } from './settler.ts';
+import type { SharingOptions } from './sharing.ts';
+
+/** What outlives a session, and goes from one to the next. */
+export type SessionOptions = {
+  config: Config;
+  consumers: readonly Consumer[];
+  /** Reads the log. */
+  pool: Pool;
+  handlerPool: Pool;
+  settler: Settler;
+  reporter: Reporter;
+  readPage: ReadPage;
+  running: OwnershipOptions['running'];
+  sharing: SharingOptions['sharing'];
+  skipping: OwnershipOptions['skipping'];
+  /** Aborts when a stop has taken so long that the database is not waited for any more. */
+  cutOff: AbortSignal;
+  daemonId: string;
+  /** The control connection before this one. */
+  predecessor: Backend | null;
+  /** Called once the connection stands. */
+  onConnected(backend: Backend | null): void;
+  callingFor(consumer: Consumer): Calling;
+  /** tail: until the signal aborts. once: until everything visible is handled. */
+  mode: 'tail' | 'once';
+};
+
+/** What a session has found at its start. */
+export type Found = {
+  control: Control;
+  rebasedId: number;
+  /** What any of the daemon's consumers wants. */
+  channels: readonly string[];
+};
