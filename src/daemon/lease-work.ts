@@ -18,10 +18,10 @@ export class LeaseWork implements TaskSource {
 
   /** What is left of it, to be saved; without more of them, where these are about to be settled. */
   restWithout(indexes: ReadonlySet<number> = NONE): LeaseRest {
-    const { leaseId, epoch, notificationIds } = this.lease;
+    const { leaseId, epoch, server, notificationIds } = this.lease;
     const settled = new Set([...indexes].map((index) => notificationIds[index]));
     const open = notificationIds.filter((id) => this.#openIds.has(id) && !settled.has(id));
-    return { leaseId, epoch, notificationIds: open };
+    return { leaseId, epoch, server, notificationIds: open };
   }
 
   isSettled(index: number): boolean {

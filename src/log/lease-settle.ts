@@ -1,10 +1,14 @@
 import type { ClientBase } from 'pg';
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
+import type { Lease } from './lease.ts';
 import { safeId } from './notification.ts';
+import { SERVER } from './progress.ts';
 
 /** What is left of a lease. */
-export type LeaseRest = { leaseId: number; epoch: number; notificationIds: readonly number[] };
+export type LeaseRest = Pick<Lease, 'leaseId' | 'epoch' | 'server'> & {
+  notificationIds: readonly number[];
+};
 
 /**
  * Records what is left of leases; of one with nothing left nothing stays.
@@ -17,25 +21,32 @@ export async function settleLeases(
   rests: readonly LeaseRest[],
 ): Promise<boolean> {
   const lease = qualified(schema, 'lease');
-  const isOurs = `lease.lease_id = rest.id and lease.epoch = rest.epoch and lease.owner = $1`;
+  const isOurs = `lease.lease_id = rest.id and lease.epoch = rest.epoch and lease.owner = $1
+    and rest.server = ${SERVER}`;
   const finished = rests.filter(({ notificationIds }) => notificationIds.length === 0);
   const open = rests.filter(({ notificationIds }) => notificationIds.length > 0);
   const deleted = await client.query(
-    `delete from ${lease} as lease using unnest($2::bigint[], $3::integer[]) as rest (id, epoch)
+    `delete from ${lease} as lease using unnest($2::bigint[], $3::integer[], $4::text[]) as rest (id, epoch, server)
      where ${isOurs}`,
-    [daemonId, finished.map(({ leaseId }) => leaseId), finished.map(({ epoch }) => epoch)],
+    [
+      daemonId,
+      finished.map(({ leaseId }) => leaseId),
+      finished.map(({ epoch }) => epoch),
+      finished.map(({ server }) => server),
+    ],
   );
   if (deleted.rowCount !== finished.length) return false;
   if (open.length === 0) return true;
   const updated = await client.query(
     `update ${lease} as lease set notification_ids = string_to_array(rest.ids, ',')::bigint[]
-     from unnest($2::bigint[], $3::integer[], $4::text[]) as rest (id, epoch, ids)
+     from unnest($2::bigint[], $3::integer[], $4::text[], $5::text[]) as rest (id, epoch, ids, server)
      where ${isOurs}`,
     [
       daemonId,
       open.map(({ leaseId }) => leaseId),
       open.map(({ epoch }) => epoch),
       open.map(({ notificationIds }) => notificationIds.join(',')),
+      open.map(({ server }) => server),
     ],
   );
   return updated.rowCount === open.length;

@@ -4,13 +4,15 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import { type LogRow, safeId } from './notification.ts';
 import type { Position } from './position.ts';
-import { POSITION_COLUMNS, type PositionRow, toPosition } from './progress.ts';
+import { POSITION_COLUMNS, type PositionRow, SERVER, toPosition } from './progress.ts';
 
 /** A part of a shared consumer's work that this process has taken; see the table lease. */
 export type Lease = {
   leaseId: number;
   kind: 'page' | 'retry' | 'orphan';
   epoch: number;
+  /** The server's start time: after a crash it may hand out the ids of leases that it has lost. */
+  server: string;
   /** In the order in which they are handed out. */
   notificationIds: number[];
 };
@@ -178,7 +180,7 @@ export async function takeLeases(
      ) as picked
      where taken.lease_id = picked.lease_id
      returning taken.lease_id::float8 as "leaseId", taken.kind, taken.epoch,
-       taken.notification_ids::float8[] as "notificationIds"`,
+       ${SERVER} as server, taken.notification_ids::float8[] as "notificationIds"`,
     [take.consumerId, take.daemonId, take.kinds, take.count],
   );
   return (rows as Lease[]).sort((a, b) => a.leaseId - b.leaseId);

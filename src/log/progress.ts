@@ -183,7 +183,8 @@ function savePositionsSql(schema: string, isDurable: boolean): string {
   returning progress.consumer_id, pg_current_xact_id()::text as xid`;
 }
 
-const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
+/** The server's start time, as a Claim has it. */
+export const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
 
 /** The columns of a position, as toPosition() takes them. */
 export const POSITION_COLUMNS = `done_id::text, done_snapshot::text, done_xid::text,
