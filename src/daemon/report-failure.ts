@@ -19,7 +19,8 @@ export function reportFailure(
     .split('\n')
     .find((line) => line.includes(consumer.file))
     ?.trim();
-  const what = `${consumer.id} failed on notification ${id}, attempt ${attempt} of ${consumer.attemptsMax}: ${withCause(error)}${where ? ` (${where})` : ''}.`;
+  const verb = error.name === 'RetryAfter' ? 'put off' : 'failed on';
+  const what = `${consumer.id} ${verb} notification ${id}, attempt ${attempt} of ${consumer.attemptsMax}: ${withCause(error)}${where ? ` (${where})` : ''}.`;
   const others =
     consumer.order === 'key' && key !== null ? `; the others of ${key} wait for it` : '';
   const then =

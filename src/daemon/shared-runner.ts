@@ -169,6 +169,9 @@ export class SharedRunner {
     if (this.#sharers === sharers) return;
     this.#sharers = Math.max(1, sharers);
     this.#isStandingBy = false;
+    const others =
+      this.#sharers === 1 ? 'this process alone, so far' : `${this.#sharers} processes`;
+    calling.reporter.info(`${consumerId} is shared: ${others}.`, { consumer: consumerId });
     publishTransition({ type: 'consumer_shared', consumerId, processes: this.#sharers });
   }
 
