@@ -14,6 +14,8 @@ export interface Account {
   readonly failing: FailingKeys;
   /** The task is through; the account sees to it that this is saved. */
   settle(task: Place, change: DeliveryChange | null): void;
+  /** A transaction is about to begin: it may settle what was read until now. */
+  onBegin?(): void;
   /**
    * Settles tasks in a transaction.
    * @returns the keys that still have a notification waiting; null where they are not ours any longer
@@ -40,6 +42,7 @@ export function workersFor(calling: Calling, handlerPool: Pool, account: Account
       await requireSameTransaction(client, beganAt);
       return account.settleIn(client, settled);
     },
+    onBegin: () => account.onBegin?.(),
     onCommitted: (settled, waitingKeys) => account.onCommitted(settled, waitingKeys),
     onFenced: () => account.onFenced(),
     onFailed: () => account.onFailed(),

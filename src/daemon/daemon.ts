@@ -5,6 +5,7 @@ import type { Consumer } from '../consumers/define.ts';
 import { isStatementError } from '../database/connect.ts';
 import { isTransient } from '../database/connection-error.ts';
 import { Pool } from '../database/pool.ts';
+import { noteConnection } from '../database/transaction-scope.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { pageReader, type ReadPage } from '../log/page.ts';
 import type { Reporter } from '../reporter.ts';
@@ -179,7 +180,12 @@ export class Daemon {
       consumer,
       reporter,
       shared: {
-        db: { query: (text, values) => pool.query(text, values) },
+        db: {
+          query: (text, values) => {
+            noteConnection(pool);
+            return pool.query(text, values);
+          },
+        },
         reporter: consumerReporter(consumer, reporter),
       },
       abandon: this.#abandon.signal,

@@ -21,10 +21,19 @@ export class Ledger {
     return this.#entries[0]?.reached ?? this.#position;
   }
 
-  /** What the position will be once these are settled too. */
-  positionWith(tasks: readonly Place[]): Position {
-    let position = this.#position;
-    for (const entry of this.#entries) {
+  /** What was read so far: a transaction that begins now may move the position within it. */
+  get mark(): LedgerMark {
+    return { position: this.#position, entries: [...this.#entries] };
+  }
+
+  /**
+   * What the position will be once these are settled too.
+   * @param mark what was read before the transaction had an id, which becomes the bound of the
+   *   search for late commits: a snapshot taken since would be too new for it
+   */
+  positionWith(tasks: readonly Place[], mark: LedgerMark): Position {
+    let { position } = mark;
+    for (const entry of mark.entries) {
       const indexes = tasks.filter(({ source }) => source === entry).map(({ index }) => index);
       const next = entry.nextWith(new Set(indexes));
       if (next > 0) position = entry.positionAt(next - 1);
@@ -60,6 +69,8 @@ export class Ledger {
     }
   }
 }
+
+export type LedgerMark = Readonly<{ position: Position; entries: readonly LedgerPage[] }>;
 
 /** A page of the ledger. */
 export class LedgerPage implements TaskSource {

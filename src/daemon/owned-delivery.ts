@@ -10,7 +10,7 @@ import { type Account, workersFor } from './account.ts';
 import type { Calling } from './calling.ts';
 import { FailingKeys } from './failing-keys.ts';
 import { Lanes } from './lanes.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type LedgerMark } from './ledger.ts';
 import { retryTasks } from './retry-tasks.ts';
 import { lastOfEach, type SettlementOwner, type Settler } from './settler.ts';
 import type { Place, Settled, Task } from './task.ts';
@@ -59,10 +59,15 @@ export class OwnedDelivery implements Account, SettlementOwner {
   readonly #workers: Workers;
   /** What is being called though it has a delivery, so that it is not read as due. */
   readonly #working = new Set<number>();
+  /** What has left it since the last look at what is due: that look may have seen it. */
+  readonly #through = new Set<number>();
   readonly #waiters = new Waiters();
   readonly #ended = new AbortController();
   readonly #filedUpTo: number;
   readonly #failedIds = new Set<number>();
+  #mark: LedgerMark;
+  /** What the transaction under way saves. */
+  #saving: { position: Position; xid: Xid } | undefined;
   #carefulCount: number;
   #isClosed = false;
   #isFenced = false;
@@ -78,6 +83,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
     this.isOrdered = consumer.order === 'key';
     this.failing = new FailingKeys(owned.standing.keys);
     this.#ledger = new Ledger(owned.position);
+    this.#mark = this.#ledger.mark;
     this.#filedUpTo = owned.standing.highestId;
     this.#carefulCount = owned.carefulCount;
     this.#workers = workersFor(options.calling, options.handlerPool, this);
@@ -93,8 +99,14 @@ export class OwnedDelivery implements Account, SettlementOwner {
     return this.#isFenced;
   }
 
-  /** What is not to be read as due. */
-  get workingIds(): readonly number[] {
+  /** How many are being called though they have a delivery. */
+  get workingCount(): number {
+    return this.#working.size;
+  }
+
+  /** A look at what is due begins. Returns what is not to be seen as due. */
+  look(): readonly number[] {
+    this.#through.clear();
     return [...this.#working];
   }
 
@@ -145,8 +157,9 @@ export class OwnedDelivery implements Account, SettlementOwner {
     await this.#untilRoom();
   }
 
-  /** Calls the handler for what is due again. */
-  async retry(due: readonly DueDelivery[]): Promise<void> {
+  /** Calls the handler for what the last look has found to be due again. */
+  async retry(found: readonly DueDelivery[]): Promise<void> {
+    const due = this.#withoutStale(found);
     const { tasks, toRecord, dead } = retryTasks(this.#options.calling, due);
     for (const { key } of due) this.failing.add(key);
     this.#workers.skip(dead);
@@ -176,13 +189,21 @@ export class OwnedDelivery implements Account, SettlementOwner {
     else if (performance.now() - this.#savedAt > SAVE_MS) this.#savePosition(false);
   }
 
+  onBegin(): void {
+    this.#mark = this.#ledger.mark;
+  }
+
   async settleIn(client: PoolClient, settled: readonly Settled[]): Promise<string[] | null> {
     const { schema } = this.#options;
-    const position = this.#ledger.positionWith(settled.map(({ task }) => task));
+    const places = settled.map(({ task }) => task);
+    const position = this.#ledger.positionWith(places, this.#mark);
     const save = { consumerId: this.consumerId, epoch: this.epoch, server: this.server, position };
     const { xid } = await savePositions(client, schema, [save], { isDurable: true });
     if (xid === null) return null;
+    this.#saving = { position, xid };
     const changes = settled.flatMap(({ change }) => change ?? []);
+    // From the commit on the database says that they are due, and its reply comes later.
+    for (const { notificationId } of changes) this.#working.add(notificationId);
     return changes.length === 0 ? [] : applyChanges(client, schema, this, lastOfEach(changes));
   }
 
@@ -190,6 +211,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
     const changes = settled.flatMap(({ change }) => change ?? []);
     for (const change of changes) this.failing.note(change);
     for (const { task } of settled) this.#isThrough(task);
+    if (this.#saving) this.onSaved(this.#saving.position, this.#saving.xid);
     this.onFiled(changes, waitingKeys);
   }
 
@@ -218,7 +240,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
   }
 
   #isThrough({ source, index, id, isReplay }: Place): void {
-    this.#working.delete(id);
+    if (this.#working.delete(id)) this.#through.add(id);
     this.#options.onHandled(isReplay);
     source?.settle(index);
   }
@@ -289,6 +311,19 @@ export class OwnedDelivery implements Account, SettlementOwner {
     if (!(await this.#record([task]))) return;
     this.#workers.push([{ ...task, isFiled: true }]);
     await this.#waiters.until(() => this.#isClosed || !this.#working.has(task.id));
+  }
+
+  /**
+   * The look may have come to the server late: what was worked on since is not due any longer, nor
+   * what stands behind it. Another look follows, because what is settled says so.
+   */
+  #withoutStale(found: readonly DueDelivery[]): DueDelivery[] {
+    const isStale = (id: number) => this.#working.has(id) || this.#through.has(id);
+    const stale = found.filter(({ notificationId }) => isStale(notificationId));
+    const keys = new Set(this.isOrdered ? stale.map(({ key }) => key) : []);
+    return found.filter(({ notificationId, key }) => {
+      return !isStale(notificationId) && (key === null || !keys.has(key));
+    });
   }
 
   /** False where the consumer is not ours any longer. */

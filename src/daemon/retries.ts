@@ -37,9 +37,15 @@ export async function retryDue(
 ): Promise<number> {
   const open = deliveries.filter(({ ended }) => !ended.aborted);
   await updateHalted(open, pool, schema);
-  const idle = open.filter(({ workingIds }) => workingIds.length < WORKING_MAX);
+  const idle = open.filter(({ workingCount }) => workingCount < WORKING_MAX);
   if (idle.length === 0) return 0;
-  const due = await pool.withClient((client) => readDue(client, schema, idle));
+  const due = await pool.withClient((client) => {
+    const looks = idle.map((delivery) => {
+      const { consumerId, isOrdered } = delivery;
+      return { consumerId, isOrdered, workingIds: delivery.look() };
+    });
+    return readDue(client, schema, looks);
+  });
   const byConsumer = Map.groupBy(due, ({ consumerId }) => consumerId);
   for (const delivery of idle) {
     const own = byConsumer.get(delivery.consumerId);

@@ -3,6 +3,7 @@ import { TimeoutError } from '../consumers/call.ts';
 import { failureOf, type Outcome } from '../consumers/outcome.ts';
 import { isStatementError } from '../database/connect.ts';
 import { withinScope } from '../database/transaction-scope.ts';
+import { PgwatchError } from '../errors.ts';
 import { type Calling, callTasks, changeAfter } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import type { Settled, Task } from './task.ts';
@@ -12,6 +13,8 @@ export type CallsOptions = {
   client: PoolClient;
   calling: Calling;
   failing: FailingKeys;
+  /** What the transaction settles besides: those behind a failure in it wait too. */
+  earlier: readonly Settled[];
   /** True where no more is to be called. */
   isStopping(): boolean;
   /** Told once where a handler writes over another connection of ours. */
@@ -41,9 +44,11 @@ export async function callInTransaction(options: CallsOptions, tasks: Task[]): P
   const settled: Settled[] = [];
   for (let index = 0; index < tasks.length && !options.isStopping(); ) {
     const rest = tasks.slice(index, index + (batchSize ?? tasks.length));
-    const batch = rest[0]?.isFiled ? rest.slice(0, 1) : rest.filter(({ isFiled }) => !isFiled);
+    // What comes again is called alone.
+    const nextFiled = rest.findIndex(({ isFiled }) => isFiled);
+    const batch = nextFiled < 0 ? rest : rest.slice(0, Math.max(1, nextFiled));
     index += batch.length;
-    const called = batch.length > 1 ? await callTogether(options, batch) : null;
+    const called = batch.length > 1 ? await callTogether(options, batch, settled) : null;
     if (called) settled.push(...called);
     else for (const task of batch) settled.push(await callAlone(options, task, settled));
   }
@@ -51,9 +56,13 @@ export async function callInTransaction(options: CallsOptions, tasks: Task[]): P
 }
 
 /** Null where not all succeeded: everything is undone, to be called one by one. */
-async function callTogether(options: CallsOptions, batch: Task[]): Promise<Settled[] | null> {
+async function callTogether(
+  options: CallsOptions,
+  batch: Task[],
+  settled: readonly Settled[],
+): Promise<Settled[] | null> {
   const { calling } = options;
-  if (batch.some((task) => mustWait(options, task, []))) return null;
+  if (batch.some((task) => mustWait(options, task, settled))) return null;
   const outcomes = await callWithSavepoint(options, batch);
   if (!outcomes.every(({ type }) => type === 'done')) return null;
   return batch.map((task) => ({ task, change: changeAfter(calling, task, { type: 'done' }) }));
@@ -62,10 +71,10 @@ async function callTogether(options: CallsOptions, batch: Task[]): Promise<Settl
 async function callAlone(
   options: CallsOptions,
   task: Task,
-  earlier: readonly Settled[],
+  settled: readonly Settled[],
 ): Promise<Settled> {
   const { id: notificationId, key, isFiled } = task;
-  if (mustWait(options, task, earlier)) {
+  if (mustWait(options, task, settled)) {
     return { task, change: isFiled ? null : { notificationId, key, state: 'blocked' } };
   }
   const [outcome] = await callWithSavepoint(options, [task]);
@@ -74,15 +83,23 @@ async function callAlone(
 
 /** True where an earlier notification of its key fails, since before or in this transaction. */
 function mustWait(
-  { calling, failing }: CallsOptions,
+  { calling, failing, earlier }: CallsOptions,
   { key, isFiled, chain }: Task,
-  earlier: readonly Settled[],
+  settled: readonly Settled[],
 ): boolean {
   if (isFiled) return chain?.isBroken ?? false;
   if (calling.consumer.order !== 'key' || key === null) return false;
   return (
     failing.has(key) ||
-    earlier.some(({ change }) => change?.key === key && change.state === 'retry')
+    [...earlier, ...settled].some(({ change }) => change?.key === key && change.state === 'retry')
+  );
+}
+
+function swallowed(cause: Error): PgwatchError {
+  return new PgwatchError(
+    'handler_failed',
+    'A statement of the handler failed, and the handler went on; all that it wrote is undone. Let the error through, or go back to a savepoint.',
+    { cause },
   );
 }
 
@@ -108,18 +125,21 @@ async function callWithSavepoint(options: CallsOptions, tasks: Task[]): Promise<
     const [task] = tasks as [Task];
     throw new CallBroken({ task, change: changeAfter(calling, task, late) });
   }
-  return release(client, finished);
+  return release(client, finished, db);
 }
 
-async function release(client: PoolClient, outcomes: Finished[]): Promise<Finished[]> {
+async function release(
+  client: PoolClient,
+  outcomes: Finished[],
+  { failure }: TransactionDatabase,
+): Promise<Finished[]> {
   if (outcomes.every(({ type }) => type === 'done')) {
     try {
       await client.query('release savepoint pgwatch_call');
       return outcomes;
     } catch (thrown) {
       if (!isStatementError(thrown)) throw thrown;
-      // A statement failed and the handler went on: PostgreSQL undoes all of it.
-      outcomes.fill(failureOf(thrown) as Finished);
+      outcomes.fill(failureOf(failure ? swallowed(failure) : thrown) as Finished);
     }
   }
   await client.query('rollback to savepoint pgwatch_call');

@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg';
 import { isStatementError } from '../database/connect.ts';
 import type { Pool } from '../database/pool.ts';
 import { PgwatchError, toError } from '../errors.ts';
+import { withDeadline } from '../time.ts';
 import { type Calling, changeAfter } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import { TaskQueue } from './queue.ts';
@@ -15,6 +16,8 @@ export type TransactionOptions = {
   failing: FailingKeys;
   /** What handlers write with. */
   pool: Pool;
+  /** A transaction is about to begin. */
+  onBegin(): void;
   /**
    * Settles in the transaction: the position behind all of it, and the deliveries.
    * @param beganAt the transaction's id when it began
@@ -158,33 +161,43 @@ export class TransactionLane implements Workers {
     const { pool, onCommitted, onFenced } = this.#options;
     const earlier = this.#settled.splice(0);
     this.#hasMoved = false;
+    const backend: { pid?: number; xid?: string } = {};
     try {
       const committed = await pool.withClient((client) =>
-        this.#callAndSettle(client, tasks, earlier),
+        this.#callAndSettle(client, tasks, earlier, backend),
       );
       this.#alone = Math.max(0, this.#alone - 1);
       if (committed) onCommitted(committed.settled, committed.waitingKeys);
       else onFenced();
     } catch (thrown) {
       this.#settled.unshift(...earlier);
+      if (thrown instanceof CallBroken) await endTransaction(pool, backend);
       this.#undo(tasks, thrown);
     }
   }
 
-  async #callAndSettle(client: PoolClient, tasks: Task[], earlier: readonly Settled[]) {
-    const { calling, failing, settleIn } = this.#options;
+  async #callAndSettle(
+    client: PoolClient,
+    tasks: Task[],
+    earlier: readonly Settled[],
+    backend: { pid?: number; xid?: string },
+  ) {
+    const { calling, failing, onBegin, settleIn } = this.#options;
     const options = {
       client,
       calling,
       failing,
+      earlier,
       isStopping: () => this.#isClosed,
       onOutside: () => this.#warnOutside(),
     };
+    onBegin();
     await client.query('begin');
     try {
-      const { rows } = await client.query<{ xid: string }>(
-        'select pg_current_xact_id()::text as xid',
+      const { rows } = await client.query<{ pid: number; xid: string }>(
+        'select pg_backend_pid() as pid, pg_current_xact_id()::text as xid',
       );
+      Object.assign(backend, rows[0]);
       const settled = [...earlier, ...(await callInTransaction(options, tasks))];
       const waitingKeys = await settleIn(client, settled, (rows[0] as { xid: string }).xid);
       await client.query(waitingKeys === null ? 'rollback' : 'commit');
@@ -233,6 +246,22 @@ export class TransactionLane implements Workers {
   }
 }
 
+/**
+ * Ends what the server still does for a call that was given up: behind a query that waits, it would
+ * hold its locks against the next attempt. By the transaction's id, because a pooler may have given the
+ * backend to somebody else.
+ */
+async function endTransaction(pool: Pool, { pid, xid }: { pid?: number; xid?: string }) {
+  const ending = pool.withClient((client) =>
+    client.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where pid = $1 and backend_xid = $2::xid8::xid`,
+      [pid, xid],
+    ),
+  );
+  await withDeadline(ending, END_MS_MAX, () => new Error('no answer')).catch(() => {});
+}
+
 /** What handlers can bring about: a constraint that is checked at the commit, a commit of their own. */
 function isOfHandlers(thrown: unknown): boolean {
   return (
@@ -246,5 +275,6 @@ function isOfHandlers(thrown: unknown): boolean {
  */
 const STRETCH_MAX = 50;
 const LAZY_MS = 1000;
+const END_MS_MAX = 2000;
 /** For handleBatch, which has one savepoint for all, where it does not say so itself. */
 const BATCH_MAX = 500;

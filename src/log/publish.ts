@@ -1,6 +1,7 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import { fromSqlError, SQLSTATE } from '../database/sqlstate.ts';
+import { noteConnection } from '../database/transaction-scope.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { safeId } from './notification.ts';
 
@@ -64,6 +65,7 @@ export async function publishTexts(
     notifications.map(({ key }) => checkedKey(key ?? null)),
     notifications.map(({ eventId }) => checkedEventId(eventId ?? null)),
   ];
+  noteConnection(client);
   try {
     // The function is called in the order of the array: unnest returns it so, and nothing sorts.
     const { rows } = await client.query(
