@@ -19,7 +19,7 @@ export function reportFailure(
     .split('\n')
     .find((line) => line.includes(consumer.file))
     ?.trim();
-  const verb = error.name === 'RetryAfter' ? 'put off' : 'failed on';
+  const verb = textOf(() => error.name) === 'RetryAfter' ? 'put off' : 'failed on';
   const what = `${consumer.id} ${verb} notification ${id}, attempt ${attempt} of ${consumer.attemptsMax}: ${withCause(error)}${where ? ` (${where})` : ''}.`;
   const others =
     consumer.order === 'key' && key !== null ? `; the others of ${key} wait for it` : '';
