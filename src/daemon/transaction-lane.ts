@@ -1,34 +1,14 @@
-import type { PoolClient } from 'pg';
 import { isStatementError } from '../database/connect.ts';
-import type { Pool } from '../database/pool.ts';
 import { PgwatchError, toError } from '../errors.ts';
-import { withDeadline } from '../time.ts';
-import { type Calling, changeAfter } from './calling.ts';
-import type { FailingKeys } from './failing-keys.ts';
+import { changeAfter } from './calling.ts';
 import { TaskQueue } from './queue.ts';
 import type { Settled, Task } from './task.ts';
-import { CallBroken, callInTransaction } from './transaction-call.ts';
+import { CallBroken } from './transaction-call.ts';
+import { runTransaction, type TransactionOptions } from './transaction-run.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
 
-export type TransactionOptions = {
-  calling: Calling;
-  failing: FailingKeys;
-  /** What handlers write with. */
-  pool: Pool;
-  /** A transaction is about to begin. */
-  onBegin(): void;
-  /**
-   * Settles in the transaction: the position behind all of it, and the deliveries.
-   * @param beganAt the transaction's id when it began
-   * @returns the keys that still have a notification waiting; null where the consumer is not ours
-   *   any longer
-   */
-  settleIn(
-    client: PoolClient,
-    settled: readonly Settled[],
-    beganAt: string,
-  ): Promise<string[] | null>;
+export type LaneOptions = TransactionOptions & {
   /** The transaction has committed. */
   onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void;
   /** Nothing will be called any more: the transaction's outcome is unknown, or the connection gone. */
@@ -42,7 +22,7 @@ export type TransactionOptions = {
  * position that is saved late by somebody else would make an effect happen again.
  */
 export class TransactionLane implements Workers {
-  readonly #options: TransactionOptions;
+  readonly #options: LaneOptions;
   readonly #queue: TaskQueue;
   readonly #waiters = new Waiters();
   /** Settled without a call, or after a transaction that failed: they go with the next. */
@@ -58,7 +38,7 @@ export class TransactionLane implements Workers {
   #hasWarned = false;
   #failure: Error | undefined;
 
-  constructor(options: TransactionOptions) {
+  constructor(options: LaneOptions) {
     this.#options = options;
     this.#queue = new TaskQueue({
       isOrdered: options.calling.consumer.order === 'key',
@@ -158,54 +138,21 @@ export class TransactionLane implements Workers {
   }
 
   async #transact(tasks: Task[]): Promise<void> {
-    const { pool, onCommitted, onFenced } = this.#options;
+    const { onCommitted, onFenced } = this.#options;
     const earlier = this.#settled.splice(0);
     this.#hasMoved = false;
-    const backend: { pid?: number; xid?: string } = {};
     try {
-      const committed = await pool.withClient((client) =>
-        this.#callAndSettle(client, tasks, earlier, backend),
-      );
+      const committed = await runTransaction(this.#options, tasks, {
+        earlier,
+        isStopping: () => this.#isClosed,
+        onOutside: () => this.#warnOutside(),
+      });
       this.#alone = Math.max(0, this.#alone - 1);
       if (committed) onCommitted(committed.settled, committed.waitingKeys);
       else onFenced();
     } catch (thrown) {
       this.#settled.unshift(...earlier);
-      if (thrown instanceof CallBroken) await endTransaction(pool, backend);
       this.#undo(tasks, thrown);
-    }
-  }
-
-  async #callAndSettle(
-    client: PoolClient,
-    tasks: Task[],
-    earlier: readonly Settled[],
-    backend: { pid?: number; xid?: string },
-  ) {
-    const { calling, failing, onBegin, settleIn } = this.#options;
-    const options = {
-      client,
-      calling,
-      failing,
-      earlier,
-      isStopping: () => this.#isClosed,
-      onOutside: () => this.#warnOutside(),
-    };
-    onBegin();
-    await client.query('begin');
-    try {
-      const { rows } = await client.query<{ pid: number; xid: string }>(
-        'select pg_backend_pid() as pid, pg_current_xact_id()::text as xid',
-      );
-      Object.assign(backend, rows[0]);
-      const settled = [...earlier, ...(await callInTransaction(options, tasks))];
-      const waitingKeys = await settleIn(client, settled, (rows[0] as { xid: string }).xid);
-      await client.query(waitingKeys === null ? 'rollback' : 'commit');
-      return waitingKeys === null ? null : { settled, waitingKeys };
-    } catch (thrown) {
-      // Behind a query that hangs a rollback would hang too; the connection is cut instead.
-      if (!(thrown instanceof CallBroken)) await client.query('rollback').catch(() => {});
-      throw thrown;
     }
   }
 
@@ -246,22 +193,6 @@ export class TransactionLane implements Workers {
   }
 }
 
-/**
- * Ends what the server still does for a call that was given up: behind a query that waits, it would
- * hold its locks against the next attempt. By the transaction's id, because a pooler may have given the
- * backend to somebody else.
- */
-async function endTransaction(pool: Pool, { pid, xid }: { pid?: number; xid?: string }) {
-  const ending = pool.withClient((client) =>
-    client.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity
-       where pid = $1 and backend_xid = $2::xid8::xid`,
-      [pid, xid],
-    ),
-  );
-  await withDeadline(ending, END_MS_MAX, () => new Error('no answer')).catch(() => {});
-}
-
 /** What handlers can bring about: a constraint that is checked at the commit, a commit of their own. */
 function isOfHandlers(thrown: unknown): boolean {
   return (
@@ -275,6 +206,5 @@ function isOfHandlers(thrown: unknown): boolean {
  */
 const STRETCH_MAX = 50;
 const LAZY_MS = 1000;
-const END_MS_MAX = 2000;
 /** For handleBatch, which has one savepoint for all, where it does not say so itself. */
 const BATCH_MAX = 500;

@@ -1,0 +1,104 @@
+import type { PoolClient } from 'pg';
+import type { Pool } from '../database/pool.ts';
+import { withDeadline } from '../time.ts';
+import type { Calling } from './calling.ts';
+import type { FailingKeys } from './failing-keys.ts';
+import type { Settled, Task } from './task.ts';
+import { CallBroken, callInTransaction } from './transaction-call.ts';
+
+export type TransactionOptions = {
+  calling: Calling;
+  failing: FailingKeys;
+  /** What handlers write with. */
+  pool: Pool;
+  /** A transaction is about to begin. */
+  onBegin(): void;
+  /**
+   * Settles in the transaction: the position behind all of it, and the deliveries.
+   * @param beganAt the transaction's id when it began
+   * @returns the keys that still have a notification waiting; null where the consumer is not ours
+   *   any longer
+   */
+  settleIn(
+    client: PoolClient,
+    settled: readonly Settled[],
+    beganAt: string,
+  ): Promise<string[] | null>;
+};
+
+type Stretch = {
+  /** Settled before, and still to be saved. */
+  earlier: readonly Settled[];
+  /** True where no more is to be called. */
+  isStopping(): boolean;
+  /** Told where a handler writes over another connection of ours. */
+  onOutside(): void;
+};
+
+/** A transaction on the server. */
+type Running = { pid?: number; xid?: string };
+
+/**
+ * Calls the handler for tasks and settles them, in one transaction.
+ * @returns what was settled; null where the consumer is not ours any longer
+ * @throws CallBroken, or why it could not be committed: then nothing of it has happened, or, where the
+ *   connection was lost at the commit, nobody knows
+ */
+export async function runTransaction(
+  options: TransactionOptions,
+  tasks: Task[],
+  stretch: Stretch,
+): Promise<{ settled: Settled[]; waitingKeys: string[] } | null> {
+  const { pool, onBegin } = options;
+  const running: Running = {};
+  try {
+    return await pool.withClient(async (client) => {
+      onBegin();
+      await client.query('begin');
+      try {
+        return await callAndSettle({ ...options, ...stretch, client }, tasks, running);
+      } catch (thrown) {
+        // Behind a query that hangs a rollback would hang too; the connection is cut instead.
+        if (!(thrown instanceof CallBroken)) await client.query('rollback').catch(() => {});
+        throw thrown;
+      }
+    });
+  } catch (thrown) {
+    if (thrown instanceof CallBroken) await endTransaction(pool, running);
+    throw thrown;
+  }
+}
+
+async function callAndSettle(
+  options: TransactionOptions & Stretch & { client: PoolClient },
+  tasks: Task[],
+  running: Running,
+) {
+  const { client, earlier, settleIn } = options;
+  const { rows } = await client.query<{ pid: number; xid: string }>(
+    'select pg_backend_pid() as pid, pg_current_xact_id()::text as xid',
+  );
+  Object.assign(running, rows[0]);
+  const settled = [...earlier, ...(await callInTransaction(options, tasks))];
+  const waitingKeys = await settleIn(client, settled, (rows[0] as { xid: string }).xid);
+  await client.query(waitingKeys === null ? 'rollback' : 'commit');
+  return waitingKeys === null ? null : { settled, waitingKeys };
+}
+
+/**
+ * Ends what the server still does for a call that was given up: behind a query that waits, it would
+ * hold its locks against the next attempt. By the transaction's id, because a pooler may have given the
+ * backend to somebody else.
+ */
+async function endTransaction(pool: Pool, { pid, xid }: Running) {
+  const ending = pool.withClient((client) =>
+    client.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where pid = $1 and backend_xid = $2::xid8::xid`,
+      [pid, xid],
+    ),
+  );
+  await withDeadline(ending, END_MS_MAX, () => new Error('no answer')).catch(() => {});
+}
+
+const END_MS_MAX = 2000;
