@@ -1,19 +1,14 @@
 import type { PoolClient } from 'pg';
 import type { Pool } from '../database/pool.ts';
-import {
-  applyChanges,
-  type DeliveryChange,
-  readWaitingKeys,
-  recordAttempts,
-} from '../log/delivery.ts';
-import { readDeliveries, readFiled, readRows } from '../log/due.ts';
+import { applyChanges, type DeliveryChange } from '../log/delivery.ts';
+import { readDeliveries, readFiled } from '../log/due.ts';
 import type { Lease } from '../log/lease.ts';
 import { settleLeases } from '../log/lease-settle.ts';
-import { type LogRow, safeId } from '../log/notification.ts';
 import { type Account, workersFor } from './account.ts';
 import type { Calling } from './calling.ts';
 import { FailingKeys } from './failing-keys.ts';
 import { LeaseSettler } from './lease-settler.ts';
+import { readTasks, recordLeased, untouched } from './lease-tasks.ts';
 import { LeaseWork } from './lease-work.ts';
 import { retryTasks } from './retry-tasks.ts';
 import { lastOfEach } from './settler.ts';
@@ -93,7 +88,7 @@ export class SharedDelivery implements Account {
     const works = leases.map((lease) => new LeaseWork(lease));
     for (const work of works) this.#open.add(work);
     const ofKind = (kind: Lease['kind']) => works.filter(({ lease }) => lease.kind === kind);
-    this.#workers.push(await this.#tasksOf(ofKind('page')));
+    this.#workers.push(await this.#readTasks(ofKind('page')));
     for (const work of ofKind('retry')) await this.#retry(work);
     for (const work of ofKind('orphan')) await this.#deliverCarefully(work);
   }
@@ -160,40 +155,11 @@ export class SharedDelivery implements Account {
     for (const { state, notificationId } of changes) {
       if (state === 'done') this.#failedIds.delete(notificationId);
       else if (state !== 'blocked') this.#failedIds.add(notificationId);
+      if (state === 'dead' && this.#options.calling.consumer.onDead === 'stop') this.pause(true);
     }
     for (const work of works) if (work.isFinished) this.#open.delete(work);
     this.#waiters.check();
     this.#options.onFreed();
-  }
-
-  /** The tasks of leases; what the log has lost meanwhile is settled. */
-  async #tasksOf(works: readonly LeaseWork[]): Promise<Task[]> {
-    if (works.length === 0) return [];
-    const byId = await this.#readRows(works.flatMap(({ lease }) => lease.notificationIds));
-    const tasks: Task[] = [];
-    for (const work of works) {
-      for (const [index, id] of work.lease.notificationIds.entries()) {
-        const row = byId.get(id);
-        const place = { id, isReplay: false, source: work, index };
-        if (row) tasks.push({ ...place, row, key: row[4], attempt: 1, isFiled: false });
-        else this.#workers.skip([{ task: place, change: null }]);
-      }
-    }
-    return tasks;
-  }
-
-  /** The rows, by id; and which of their keys wait is known then. */
-  async #readRows(ids: readonly number[]): Promise<Map<number, LogRow>> {
-    const { pool, schema, calling } = this.#options;
-    const { id: consumerId, order } = calling.consumer;
-    const rows = await pool.withClient(async (client) => {
-      const found = await readRows(client, schema, ids);
-      if (order !== 'key') return found;
-      const keys = [...new Set(found.flatMap((row) => row[4] ?? []))];
-      this.failing.refresh(keys, await readWaitingKeys(client, schema, consumerId, keys));
-      return found;
-    });
-    return new Map(rows.map((row) => [safeId(row[0]), row]));
   }
 
   /** A process has died over one of them: each is called alone, once its attempt is written down. */
@@ -205,12 +171,10 @@ export class SharedDelivery implements Account {
     const filed = await pool.withClient((client) =>
       readFiled(client, schema, consumerId, notificationIds),
     );
-    for (const task of await this.#tasksOf([work])) {
+    this.#workers.skip(untouched(work, [...filed]));
+    for (const task of await this.#readTasks([work])) {
       if (this.#isClosed) return;
-      if (filed.has(task.id)) {
-        this.#drop(work, [task.id]);
-        continue;
-      }
+      if (filed.has(task.id)) continue;
       const isBlocked = calling.consumer.order === 'key' && this.failing.has(task.key);
       if (!isBlocked && !(await this.#record(work, [task]))) return;
       this.#workers.push([{ ...task, isFiled: !isBlocked }]);
@@ -232,30 +196,17 @@ export class SharedDelivery implements Account {
     this.#workers.pushFirst(tasks);
     const places = [...tasks, ...dead.map(({ task }) => task)];
     const gone = notificationIds.filter((wanted) => !places.some(({ id }) => id === wanted));
-    this.#drop(work, gone);
-    this.#workers.skip(dead);
+    this.#workers.skip([...untouched(work, gone), ...dead]);
   }
 
-  /** Settles what is not handed out: it has its delivery, or nothing is left of it. */
-  #drop(work: LeaseWork, ids: readonly number[]): void {
-    const settled = ids.map((id) => {
-      const index = work.lease.notificationIds.indexOf(id);
-      return { task: { id, isReplay: false, source: work, index }, change: null };
-    });
-    this.#workers.skip(settled);
+  async #readTasks(works: readonly LeaseWork[]): Promise<Task[]> {
+    const { tasks, gone } = await readTasks(this.#options, works, this.failing);
+    this.#workers.skip(gone);
+    return tasks;
   }
 
   async #record(work: LeaseWork, tasks: readonly Task[]): Promise<boolean> {
-    const { pool, schema, calling } = this.#options;
-    const { consumer } = calling;
-    const { leaseId, epoch } = work.lease;
-    const attempts = tasks.map(({ id, key, attempt }) => {
-      return { notificationId: id, key, attempt, delayMs: consumer.backoffMs(attempt) };
-    });
-    const claim = { consumerId: consumer.id, epoch, leaseId };
-    const isOurs = await pool.withClient((client) =>
-      recordAttempts(client, schema, claim, attempts),
-    );
+    const isOurs = await recordLeased(this.#options, work, tasks);
     if (!isOurs) this.onFenced();
     return isOurs;
   }

@@ -111,7 +111,7 @@ export class SharedRunner {
     const options = { ...this.#options, consumer: calling.consumer, limit };
     const startedAt = performance.now();
     const isDue = startedAt > this.#nextDueAt;
-    const count = this.#part - delivery.openCount;
+    const count = Math.max(1, this.#part - delivery.openCount);
     const taken = await pool.withClient((client) => takeShared(client, options, { count, isDue }));
     this.#hasLookedForDue = isDue;
     if (isDue) this.#nextDueAt = startedAt + DUE_MS;
@@ -175,9 +175,9 @@ export class SharedRunner {
     publishTransition({ type: 'consumer_shared', consumerId, processes: this.#sharers });
   }
 
-  /** True while what it has taken is more than half of its part. */
+  /** True while what it has taken is more than half of its part, and it can go on with that. */
   #isBusy(delivery: SharedDelivery): boolean {
-    return delivery.openCount > this.#part / 2;
+    return delivery.openCount > this.#part / 2 && !delivery.isPaused;
   }
 
   /** How many leases this process has at once. */

@@ -196,3 +196,33 @@ test('--once leaves alone what another process runs alone', async () => {
   await daemon.runOnce(new AbortController().signal);
   expect(reports.join('')).toContain('c is run by another process alone');
 });
+
+test("with onDead: 'stop' a dead letter stops all of them, until somebody discards it", async () => {
+  const seen: Seen[] = [];
+  const stopping = (process: number) => {
+    const definition = sharer(process, seen, { onDead: 'stop', retry: { attempts: 1 } });
+    return {
+      ...definition,
+      async handle(notification: Notification, context: ConsumerContext) {
+        if (notification.payload === 1) throw new Error('no');
+        await definition.handle(notification, context);
+      },
+    };
+  };
+  daemons.push(await startTailing(database.config, [stopping(1)]));
+  daemons.push(await startTailing(database.config, [stopping(2)]));
+  await publish(1, 1);
+  await daemons[0]?.transitions.for({ type: 'handler_failed', isDead: true });
+  await until('it is dead', async () => {
+    const { rowCount } = await database.query(`select from pgwatch.delivery where state = 'dead'`);
+    return rowCount === 1;
+  });
+  await database.query(
+    `select smart_notify('c', to_jsonb(n), 'key:' || n) from generate_series(2, 40) as n`,
+  );
+  // Each has looked by then, and found that it may not.
+  await daemons[0]?.transitions.for({ type: 'asleep' });
+  expect(seen).toEqual([]);
+  await database.query('delete from pgwatch.delivery');
+  await until('the others are handled', () => seen.length === 39 || `${seen.length}`);
+});
