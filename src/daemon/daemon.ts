@@ -224,6 +224,8 @@ const LOG_SETTINGS = {
   // Operators and functions are PostgreSQL's own, whatever others have put into schema public.
   search_path: 'pg_catalog, pg_temp',
   default_transaction_isolation: 'read committed',
+  // A process that stands still in the middle of settling would keep the others from taking over.
+  idle_in_transaction_session_timeout: '5s',
 };
 const LOG_CONNECTIONS_MAX = 4;
 /** Longer than an abandoned handler gets: its position is saved then. */

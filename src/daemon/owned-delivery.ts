@@ -162,8 +162,9 @@ export class OwnedDelivery implements Account, SettlementOwner {
     const due = this.#withoutStale(found);
     const { tasks, toRecord, dead } = retryTasks(this.#options.calling, due);
     for (const { key } of due) this.failing.add(key);
+    // Also what is given up: until that is saved it would be read as due again, with all behind it.
+    for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.#working.add(id);
     this.#workers.skip(dead);
-    for (const { id } of tasks) this.#working.add(id);
     if (toRecord.length === 0 || (await this.#record(toRecord))) this.#workers.pushFirst(tasks);
   }
 

@@ -34,7 +34,9 @@ export type TailOptions = {
 export class Tail {
   readonly #options: TailOptions;
   readonly #subscriptions = new Set<Subscription>();
-  readonly #joining = new Set<(subscription: Subscription | undefined) => void>();
+  readonly #joining = new Set<Joining>();
+  /** Those of them who came before the snapshot of what is being read now was taken. */
+  #due: readonly Joining[] = [];
   #hasEnded = false;
   #position: Position | undefined;
   #onJoin = () => {};
@@ -44,8 +46,8 @@ export class Tail {
   }
 
   /**
-   * Joins at the end of the tail's next read: whatever is not visible at that joint comes as pages.
-   * Undefined where the tail has ended.
+   * Joins at the end of a read that begins from now on: whatever is not visible at that joint comes
+   * as pages. Undefined where the tail has ended.
    */
   async join(): Promise<Subscription | undefined> {
     if (this.#hasEnded) return undefined;
@@ -128,6 +130,8 @@ export class Tail {
 
   async #read(): Promise<Page> {
     const { pool, readPage, config, channels, rebasedId } = this.#options;
+    // At an older snapshot than what it has read itself, a consumer would get the rest twice.
+    if (!this.#position?.window) this.#due = [...this.#joining];
     const page = await pool.withClient(async (client) =>
       readPage(client, {
         position: this.#position ?? (await readNewestPosition(client, config.schema)),
@@ -150,13 +154,14 @@ export class Tail {
 
   #admit(joint: Position): void {
     const { maxBatchSize, maxBatchBytes } = this.#options.config;
-    for (const resolve of this.#joining) {
+    for (const resolve of this.#due) {
       const limit = { rows: QUEUE_PAGES * maxBatchSize, bytes: QUEUE_PAGES * maxBatchBytes };
       const subscription = new Subscription(joint, limit);
       this.#subscriptions.add(subscription);
+      this.#joining.delete(resolve);
       resolve(subscription);
     }
-    this.#joining.clear();
+    this.#due = [];
   }
 
   /** Ends at the end of the session too: see run. */
@@ -175,6 +180,8 @@ export class Tail {
     await this.#options.control.doorbell.wait(durationMs, ended);
   }
 }
+
+type Joining = (subscription: Subscription | undefined) => void;
 
 /** Awake: the pause after a read, longer after each empty one. */
 const AWAKE_MS = 2;

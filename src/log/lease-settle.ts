@@ -54,7 +54,8 @@ export async function settleLeases(
 
 /**
  * Gives back what the daemon has taken and will not finish. What a dead daemon had taken is given
- * back too, to be worked carefully; what it called again is due when its delivery says.
+ * back too, to be worked carefully; what it called again is due when its delivery says. What one that
+ * stands still has locked comes another time.
  * @param isDead true: of all daemons that are dead; false: of this one
  * @returns how many
  */
@@ -69,7 +70,8 @@ export async function freeLeases(
     : 'owner = $2';
   const { rows } = await client.query(
     `with meant as (
-       select lease_id, kind from ${lease} where consumer_id = $1 and ${isMeant} for update
+       select lease_id, kind from ${lease} where consumer_id = $1 and ${isMeant}
+       for update skip locked
      ),
      gone as (
        delete from ${lease} where lease_id in (select lease_id from meant where kind = 'retry')

@@ -78,7 +78,8 @@ export async function registerConsumer(
  * Makes the caller the consumer's owner: raises the epoch, by which every write of an earlier owner
  * fails from now on, and reads the position.
  * @param claim.seenEpoch the epoch at which the consumer was found to have no owner that is alive
- * @returns null where another process was faster
+ * @returns null where another process was faster, or holds the row: one that stands still in the
+ *   middle of a transaction must not make this one stand still too
  */
 export async function takeOver(
   client: Queryable,
@@ -89,7 +90,9 @@ export async function takeOver(
   const { rows } = await client.query(
     `update ${progress} as progress
      set epoch = progress.epoch + 1, owner = $2, owned_since = now(), channels = $3, is_shared = false
-     from (select owner from ${progress} where consumer_id = $1 for update) as before
+     from (
+       select owner from ${progress} where consumer_id = $1 for update skip locked
+     ) as before
      where consumer_id = $1 and epoch = $4
      returning progress.epoch::text, ${SERVER} as server, before.owner as previous_owner,
        ${POSITION_COLUMNS}`,

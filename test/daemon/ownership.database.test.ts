@@ -91,3 +91,22 @@ test('one that holds its handler for long does not keep another process from its
   expect(other).toEqual([1]);
   await daemon.stop();
 });
+
+test('one that stands still while it settles keeps nobody from other consumers', async () => {
+  const seen: unknown[] = [];
+  const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
+  await (await startTailing(database.config, [{ id: 'a', channels: ['c'], handle }])).stop();
+  const frozen = await database.connect();
+  await frozen.query('begin; select from pgwatch.consumer_progress for update');
+  const daemon = startDaemon({ ...database.config, heartbeatDeadlineMs: 500 }, [
+    { id: 'a', channels: ['c'], handle },
+    { id: 'b', channels: ['c'], handle },
+  ]);
+  daemons.push(daemon);
+  await daemon.transitions.for({ type: 'consumer_standby', consumerId: 'a' });
+  await publish(1);
+  await until('the other consumer works', () => seen.length === 1);
+  expect(daemon.transitions.seen.filter(({ type }) => type === 'disconnected')).toEqual([]);
+  await frozen.query('rollback');
+  await until('it is taken over', () => seen.length === 2);
+});

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../racing/random.ts';
-import { check, isClean } from './history/check.ts';
+import { check, FINDINGS, isClean } from './history/check.ts';
 import type { Handling, History } from './history/history.ts';
 import { makeHistory } from './model.ts';
 
@@ -16,12 +16,7 @@ test('a history that keeps the promises is clean', () => {
     fc.property(fc.integer(), (seed) => {
       const history = makeHistory(seededRandom(seed));
       const verdict = check(history);
-      expect(verdict).toMatchObject({
-        lost: [],
-        phantom: [],
-        duplicateEffects: [],
-        inversions: [],
-      });
+      expect(verdict).toMatchObject(Object.fromEntries(FINDINGS.map((kind) => [kind, []])));
       expect(isClean(verdict)).toBe(true);
       expect(verdict.notifications).toBe(history.stored.length);
     }),
@@ -68,7 +63,7 @@ describe('it finds', () => {
 
   test('a notification that no writer has written', () => {
     forEachStored((history) => {
-      const stored = [...history.stored, { token: 'forged', key: null, sequence: 0 }];
+      const stored = [...history.stored, { token: 'forged', key: null, sequence: 0, poison: null }];
       expect(check({ ...history, stored }).phantom).toEqual(['log: forged']);
     });
   });
@@ -109,9 +104,10 @@ test('what a writer does not know is resolved by the log', () => {
       { token: 'gone', outcome: 'unknown' },
     ],
     handlings: [],
-    stored: [{ token: 'stored', key: null, sequence: 0 }],
+    stored: [{ token: 'stored', key: null, sequence: 0, poison: null }],
     effects: [],
     deadLetters: [],
+    setbacks: [],
   };
   expect(check(history)).toMatchObject({
     notifications: 1,
@@ -127,9 +123,15 @@ test('of what was given up on, the last call has to be over before the next one 
     consumers: [{ id: 'plain', order: 'key', effects: 'at least once' }],
     attempts: ['a', 'b'].map((token) => ({ token, outcome: 'committed' })),
     handlings: [line('begun', 'a'), line('failed', 'a'), line('begun', 'b'), line('done', 'b')],
-    stored: ['a', 'b'].map((token, index) => ({ token, key: 'k', sequence: index + 1 })),
+    stored: ['a', 'b'].map((token, index) => ({
+      token,
+      key: 'k',
+      sequence: index + 1,
+      poison: 'throws' as const,
+    })),
     effects: [],
-    deadLetters: [{ consumer: 'plain', token: 'a' }],
+    deadLetters: [{ consumer: 'plain', token: 'a', error: 'It throws.' }],
+    setbacks: [],
   };
   expect(isClean(check(history))).toBe(true);
   const late = [...history.handlings, line('begun', 'a'), line('failed', 'a')];

@@ -18,3 +18,17 @@ export const EXACT: ConsumerSetup = {
   options: { transaction: true },
   promised: { order: 'key', effects: 'exactly once' },
 };
+
+/** As RECORDING, its work split among the daemons. */
+export const SHARED: ConsumerSetup = {
+  ...RECORDING,
+  id: 'shared',
+  options: { ...RECORDING.options, instances: 'shared' },
+};
+
+/** As EXACT, its work split among the daemons. */
+export const SHARED_EXACT: ConsumerSetup = {
+  ...EXACT,
+  id: 'shared-exact',
+  options: { ...EXACT.options, instances: 'shared' },
+};

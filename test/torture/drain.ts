@@ -28,17 +28,20 @@ export async function readHistory(world: World): Promise<History> {
   const read = <Entry>(name: string) =>
     new RecordReader<Entry>(join(world.folder, `${name}.jsonl`)).refresh();
   const stored = await world.query<Stored>(
-    `select payload->>'token' as token, key, (payload->>'sequence')::int as sequence
+    `select payload->>'token' as token, key, (payload->>'sequence')::int as sequence,
+       payload->>'poison' as poison
      from pgwatch.notification_log order by id`,
   );
   const effects = await world.query<Effect>(
     'select consumer, token from torture.effect order by effect_id',
   );
   const deadLetters = await world.query<DeadLetter>(
-    `select consumer_id as consumer, payload->>'token' as token
+    `select consumer_id as consumer, payload->>'token' as token,
+       last_error->>'message' as error
      from pgwatch.delivery join pgwatch.notification_log on id = notification_id
      where state = 'dead'`,
   );
+  const setbacks = await world.query<{ text: string }>('select text from torture.setback');
   return {
     consumers: world.consumers.map(({ id, promised }) => ({ id, ...promised })),
     attempts: lastOf(read<Attempt>('attempts')),
@@ -46,6 +49,7 @@ export async function readHistory(world: World): Promise<History> {
     stored,
     effects,
     deadLetters,
+    setbacks: setbacks.map(({ text }) => text),
   };
 }
 

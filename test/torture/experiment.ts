@@ -1,5 +1,6 @@
 import type { UserConfig } from '../../src/config/define.ts';
 import type { HandlerName } from './daemons/handlers.ts';
+import type { ConsumerSetup } from './daemons/setup.ts';
 import type { World } from './world.ts';
 import type { WriterOptions } from './writers/writers.ts';
 
@@ -18,6 +19,8 @@ export type Experiment = {
 export type Mutation = {
   reader?: string;
   handler?: HandlerName;
+  /** Of every consumer's definition, though not of what it promises. */
+  options?: ConsumerSetup['options'];
   config?: UserConfig;
   /** Run in the round's database before anything else. */
   sql?: string;

@@ -1,11 +1,14 @@
 import type { Experiment } from './experiment.ts';
 import { cutCommits } from './experiments/cut-commits.ts';
+import { freeze } from './experiments/freeze.ts';
 import { heldTransactions } from './experiments/held-transactions.ts';
+import { joinLeave } from './experiments/join-leave.ts';
 import { killAtEveryStep } from './experiments/kill-at-every-step.ts';
 import { killDaemon } from './experiments/kill-daemon.ts';
 import { killServer } from './experiments/kill-server.ts';
 import { lateCommits } from './experiments/late-commits.ts';
 import { networkFaults } from './experiments/network-faults.ts';
+import { poison } from './experiments/poison.ts';
 import { terminateBackends } from './experiments/terminate-backends.ts';
 
 /** All experiments, in the order in which they run. */
@@ -18,4 +21,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
   networkFaults,
   cutCommits,
   heldTransactions,
+  freeze,
+  joinLeave,
+  poison,
 ];

@@ -27,11 +27,14 @@ export async function underLoad(world: World, load: Load): Promise<void> {
   });
   const writersStop = new AbortController();
   const writing = world.write(load.writers ?? {}, writersStop.signal);
-  await load.harm(AbortSignal.timeout(world.durationMs));
-  // The writers go on for a moment, so that the way back to normal is seen, too.
-  await delay(AFTERMATH_MS);
-  writersStop.abort();
-  await writing;
+  try {
+    await load.harm(AbortSignal.timeout(world.durationMs));
+    // The writers go on for a moment, so that the way back to normal is seen, too.
+    await delay(AFTERMATH_MS);
+  } finally {
+    writersStop.abort();
+    await writing;
+  }
 }
 
 /** Does something again and again, at random times that far apart, until the signal aborts. */

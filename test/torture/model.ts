@@ -1,9 +1,16 @@
 import type { Random } from '../racing/random.ts';
-import type { Handling, History, Outcome, Promised } from './history/history.ts';
+import type {
+  DeadLetter,
+  Effect,
+  Handling,
+  History,
+  Outcome,
+  Promised,
+} from './history/history.ts';
 
 /** One of each kind. */
 const CONSUMERS: Promised[] = [
-  { id: 'plain', order: 'key', effects: 'at least once' },
+  { id: 'plain', order: 'key', effects: 'at least once', neverOverlaps: true },
   { id: 'exact', order: 'key', effects: 'exactly once' },
   { id: 'free', order: 'none', effects: 'at least once' },
 ];
@@ -26,7 +33,7 @@ export function makeHistory(random: Random): History {
     const key = pick(random, ['a', 'b', 'c', null]);
     const sequence = (sequences.get(key ?? '') ?? 0) + 1;
     sequences.set(key ?? '', sequence);
-    stored.push({ token: `t${n}`, key, sequence: key === null ? 0 : sequence });
+    stored.push({ token: `t${n}`, key, sequence: key === null ? 0 : sequence, poison: 'throws' });
   }
   const runs = CONSUMERS.map(({ id }) => handleAll(random, id, stored));
   return {
@@ -36,13 +43,15 @@ export function makeHistory(random: Random): History {
     stored,
     effects: runs.flatMap(({ effects }) => effects),
     deadLetters: runs.flatMap(({ deadLetters }) => deadLetters),
+    setbacks: [],
   };
 }
 
 /** Handles all, by handlers that fail, and by processes that die and repeat the last ones. */
 function handleAll(random: Random, consumer: string, stored: History['stored']) {
   const handlings: Handling[] = [];
-  const [effects, deadLetters]: { consumer: string; token: string }[][] = [[], []];
+  const effects: Effect[] = [];
+  const deadLetters: DeadLetter[] = [];
   const note = (at: Handling['at'], token: string) =>
     handlings.push({ at, consumer, token, pid: 1 });
   for (const [index, { token }] of stored.entries()) {
@@ -52,19 +61,19 @@ function handleAll(random: Random, consumer: string, stored: History['stored']) 
     }
     note('begun', token);
     if (random() < 0.1) {
-      deadLetters?.push({ consumer, token });
+      deadLetters.push({ consumer, token, error: 'It throws.' });
       continue;
     }
     note('done', token);
-    if (consumer === 'exact') effects?.push({ consumer, token });
+    if (consumer === 'exact') effects.push({ consumer, token });
     if (random() > 0.1) continue;
     for (const again of stored.slice(Math.max(0, index - 2), index + 1)) {
-      if (deadLetters?.some((dead) => dead.token === again.token)) continue;
+      if (deadLetters.some((dead) => dead.token === again.token)) continue;
       note('begun', again.token);
       note('done', again.token);
     }
   }
-  return { handlings, effects: effects ?? [], deadLetters: deadLetters ?? [] };
+  return { handlings, effects, deadLetters };
 }
 
 function pick<T>(random: Random, items: readonly T[]): T {

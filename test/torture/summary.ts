@@ -1,4 +1,4 @@
-import { isClean, type Verdict } from './history/check.ts';
+import { FINDINGS, isClean } from './history/check.ts';
 import type { Round } from './round.ts';
 
 /** What a campaign has shown, for programs. */
@@ -9,6 +9,9 @@ export type Summary = {
   phantom: number;
   duplicateEffects: number;
   inversions: number;
+  overlaps: number;
+  wronglyDead: number;
+  setbacks: number;
   mutants: { caught: number; of: number; missed: string[] };
   /** Rounds in which something other than the above went wrong. */
   failures: number;
@@ -22,8 +25,8 @@ export function summarize(
   { seed, skipped }: { seed: number; skipped: string[] },
 ): Summary {
   const clean = rounds.filter(({ mutant }) => mutant === null);
-  const sum = (count: (verdict: Verdict) => number) =>
-    clean.reduce((total, { verdict }) => total + count(verdict), 0);
+  const count = (kind: (typeof FINDINGS)[number]) =>
+    clean.reduce((total, { verdict }) => total + verdict[kind].length, 0);
   const faults: Record<string, number> = {};
   for (const [kind, times] of clean.flatMap((round) => [...round.faults])) {
     faults[kind] = (faults[kind] ?? 0) + times;
@@ -36,12 +39,15 @@ export function summarize(
     .filter(([, attempts]) => attempts.every(({ verdict }) => isClean(verdict)))
     .map(([name]) => name);
   return {
-    notifications: sum(({ notifications }) => notifications),
+    notifications: clean.reduce((total, { verdict }) => total + verdict.notifications, 0),
     faults,
-    lost: sum(({ lost }) => lost.length),
-    phantom: sum(({ phantom }) => phantom.length),
-    duplicateEffects: sum(({ duplicateEffects }) => duplicateEffects.length),
-    inversions: sum(({ inversions }) => inversions.length),
+    lost: count('lost'),
+    phantom: count('phantom'),
+    duplicateEffects: count('duplicateEffects'),
+    inversions: count('inversions'),
+    overlaps: count('overlaps'),
+    wronglyDead: count('wronglyDead'),
+    setbacks: count('setbacks'),
     mutants: { caught: mutants.size - missed.length, of: mutants.size, missed },
     failures: clean.filter(({ failures }) => failures.length > 0).length,
     skipped,
@@ -51,9 +57,8 @@ export function summarize(
 
 /** True where every promise was kept and every mutant caught. */
 export function isPassed(summary: Summary): boolean {
-  const { lost, phantom, duplicateEffects, inversions, failures, mutants } = summary;
-  const faults = lost + phantom + duplicateEffects + inversions + failures;
-  return faults === 0 && mutants.missed.length === 0;
+  const faults = FINDINGS.reduce((sum, kind) => sum + summary[kind], summary.failures);
+  return faults === 0 && summary.mutants.missed.length === 0;
 }
 
 /** The one line. */
@@ -67,6 +72,9 @@ export function describeSummary(summary: Summary): string {
     `phantom ${summary.phantom}`,
     `duplicate effects ${summary.duplicateEffects} (same-transaction)`,
     `inversions ${summary.inversions}`,
+    `overlaps ${summary.overlaps}`,
+    `wrongly dead ${summary.wronglyDead}`,
+    `setbacks ${summary.setbacks}`,
     `mutants caught ${summary.mutants.caught} of ${summary.mutants.of}`,
     ...(summary.failures > 0 ? [`FAILED rounds ${summary.failures}`] : []),
     ...(summary.skipped.length > 0 ? [`SKIPPED ${summary.skipped.join(', ')}`] : []),
@@ -77,16 +85,16 @@ export function describeSummary(summary: Summary): string {
 /** A line for one round; more where something is wrong. */
 export function describeRound(round: Round): string {
   const { experiment, mutant, seed, verdict, faults, failures, folder } = round;
-  const { lost, phantom, duplicateEffects, inversions } = verdict;
-  const findings = Object.entries({ lost, phantom, duplicateEffects, inversions });
-  const counts = findings.map(([kind, found]) => `${kind} ${found.length}`).join(', ');
+  const findings = FINDINGS.map((kind) => [kind, verdict[kind]] as const);
+  const wrong = findings.filter(([, found]) => found.length > 0);
+  const counts = wrong.map(([kind, found]) => `${kind} ${found.length}`).join(', ') || 'clean';
   if (mutant !== null) {
     return `  ${isClean(verdict) ? 'MISSED' : 'caught'} "${mutant}": ${counts}`;
   }
   const harm = [...faults].map(([kind, times]) => `${times} × ${kind}`).join(', ');
   const line = `${experiment} (seed ${seed}): ${verdict.notifications} notifications, ${harm || 'no faults'}: ${counts}, handled again ${verdict.repeated}`;
   if (folder === null) return line;
-  const examples = findings.flatMap(([kind, found]) =>
+  const examples = wrong.flatMap(([kind, found]) =>
     found.slice(0, 5).map((what) => `  ${kind}: ${what}`),
   );
   const replay = `  The history is in ${folder}; again with --seed ${seed} --only ${experiment}`;

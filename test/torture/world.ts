@@ -61,21 +61,24 @@ export class World {
 
   /** Adds a consumer to those that the daemons run. */
   addConsumer(consumer: ConsumerSetup): void {
-    const handler = this.mutation.handler ?? consumer.handler;
-    this.consumers.push({ ...consumer, handler });
+    const { handler = consumer.handler, options } = this.mutation;
+    this.consumers.push({ ...consumer, handler, options: { ...consumer.options, ...options } });
   }
 
   /** Starts a daemon with the consumers there are. */
   addDaemon(differences: () => Partial<DaemonSetup> = () => ({})): SupervisedDaemon {
     const { url, folder, consumers, mutation } = this;
-    const daemon = new SupervisedDaemon(() => ({
-      url,
-      folder,
-      consumers,
-      ...(mutation.reader ? { reader: mutation.reader } : {}),
-      ...differences(),
-      config: { ...DAEMON_CONFIG, ...mutation.config },
-    }));
+    const daemon = new SupervisedDaemon(() => {
+      const { config, ...others } = differences();
+      return {
+        url,
+        folder,
+        consumers,
+        ...(mutation.reader ? { reader: mutation.reader } : {}),
+        ...others,
+        config: { ...DAEMON_CONFIG, ...config, ...mutation.config },
+      };
+    });
     this.daemons.push(daemon);
     return daemon;
   }

@@ -11,8 +11,8 @@ import { Reporter } from '../../../src/reporter.ts';
 import type { Handling } from '../history/history.ts';
 import { RecordWriter } from '../history/record.ts';
 import { makeHandler } from './handlers.ts';
-import { killAtStep } from './kill-at-step.ts';
 import type { DaemonSetup } from './setup.ts';
+import { signalAtStep } from './signal-at-step.ts';
 import { makeWrongReader } from './wrong-readers.ts';
 
 const setup = JSON.parse(process.argv[2] ?? '{}') as DaemonSetup;
@@ -23,7 +23,8 @@ const config = await loadConfig({
   folder,
 });
 const record = new RecordWriter<Handling>(join(folder, 'handlings.jsonl'));
-if (killAt !== undefined) killAtStep(killAt, record);
+if (killAt !== undefined) signalAtStep('SIGKILL', killAt, record);
+process.on('SIGUSR2', () => signalAtStep('SIGSTOP', 1 + Math.floor(Math.random() * 30), record));
 const consumers = setup.consumers.map(({ id, handler, options }) =>
   checkConsumer(
     {
@@ -33,7 +34,7 @@ const consumers = setup.consumers.map(({ id, handler, options }) =>
       // In the time that a round has.
       retry: { attempts: 100, backoff: () => 50 },
       ...options,
-      handle: makeHandler(handler, record, url),
+      handle: makeHandler(handler, { record, url, folder }),
     },
     join(folder, `${id}.ts`),
     folder,

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Pool } from 'pg';
 import type { ConsumerContext } from '../../../src/consumers/define.ts';
@@ -17,9 +19,16 @@ export type HandlerName =
   | 'swallows its errors'
   | 'writes its effect over another connection';
 
+/** What handlers work with. */
+type Tools = { record: RecordWriter<Handling>; url: string; folder: string };
+
+/** In the round's folder once the handlers are mended. */
+export const MENDED = 'mended';
+
 /** Makes the handler of that name, which records what it does. */
-export function makeHandler(name: HandlerName, record: RecordWriter<Handling>, url: string): Work {
+export function makeHandler(name: HandlerName, { record, url, folder }: Tools): Work {
   const recorded = (work: Work) => recording(record, work);
+  const suffer = (notification: TortureNotification) => work(notification, folder);
   switch (name) {
     case 'works':
       return recorded(suffer);
@@ -64,15 +73,17 @@ function recording(record: RecordWriter<Handling>, work: Work): Work {
 }
 
 /** Works for a moment, mostly for none at all, and meets what the notification has in store. */
-async function suffer({ payload, attempt }: TortureNotification): Promise<void> {
+async function work({ payload, attempt }: TortureNotification, folder: string): Promise<void> {
   const dice = Math.random();
   if (dice > 0.9) await delay(dice > 0.99 ? 50 : 5);
   const { poison } = payload;
   if (poison === 'kills') process.kill(process.pid, 'SIGKILL');
   if (poison === 'never returns') await new Promise(() => {});
-  if (poison === 'throws' || (poison === 'throws once' && attempt === 1)) {
-    throw new Error(`It ${poison}.`);
-  }
+  const throws =
+    poison === 'throws' ||
+    (poison === 'throws once' && attempt === 1) ||
+    (poison === 'throws until it is mended' && !existsSync(join(folder, MENDED)));
+  if (throws) throw new Error(`It ${poison}.`);
 }
 
 async function writeEffect(

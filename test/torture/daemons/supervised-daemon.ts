@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { until } from '../../helpers/wait.ts';
 import type { DaemonSetup } from './setup.ts';
 
 /** A daemon that is to run: whatever ends its process, another one is started, as systemd would. */
@@ -13,9 +13,10 @@ export class SupervisedDaemon {
   deaths = 0;
   /** Exits that nobody has asked for, other than by SIGKILL: a fault of the daemon. */
   readonly crashes: string[] = [];
+  /** True once it is to end for good. */
+  isStopping = false;
   readonly #setups: () => DaemonSetup;
   #child: ChildProcess;
-  #isStopping = false;
   #ended: Promise<void>;
 
   /** @param setups is asked for the setup of each process */
@@ -30,17 +31,28 @@ export class SupervisedDaemon {
     this.#child.kill('SIGKILL');
   }
 
-  /** Stops its process as it is, as a hypervisor or a debugger would, and lets it go on later. */
-  async freeze(durationMs: number, signal: AbortSignal): Promise<void> {
-    const child = this.#child;
-    child.kill('SIGSTOP');
-    await delay(durationMs, undefined, { signal }).catch(() => {});
-    child.kill('SIGCONT');
+  /** The id of its process. */
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /**
+   * Stops its process as it is, as a hypervisor or a debugger would: now, or within its next steps
+   * (see signalAtStep). Returns once it stands still.
+   */
+  async freeze(when: 'now' | 'at a step'): Promise<void> {
+    this.#child.kill(when === 'now' ? 'SIGSTOP' : 'SIGUSR2');
+    await until('the process stands still', () => stateOf(this.pid).startsWith('T'));
+  }
+
+  /** Lets the frozen process go on. */
+  thaw(): void {
+    this.#child.kill('SIGCONT');
   }
 
   /** Ends it cleanly, and waits. One that does not end is killed, which counts as a crash. */
   async stop(): Promise<void> {
-    this.#isStopping = true;
+    this.isStopping = true;
     this.#child.kill('SIGTERM');
     const timer = setTimeout(() => {
       this.crashes.push(`did not end within ${STOP_MS_MAX} ms of SIGTERM`);
@@ -52,7 +64,7 @@ export class SupervisedDaemon {
 
   /** Ends it at once. */
   async abandon(): Promise<void> {
-    this.#isStopping = true;
+    this.isStopping = true;
     this.#child.kill('SIGKILL');
     await this.#ended;
   }
@@ -61,9 +73,11 @@ export class SupervisedDaemon {
     for (;;) {
       const [code, signal] = await exitOf(this.#child);
       if (signal === 'SIGKILL') this.deaths += 1;
+      // Of a process that has hardly begun, SIGTERM is the end as for any program.
+      else if (signal === 'SIGTERM' && this.isStopping) return;
       else if (code !== 0) this.crashes.push(`exit code ${code}, signal ${signal}`);
-      else if (!this.#isStopping) this.crashes.push('ended without being asked');
-      if (this.#isStopping) return;
+      else if (!this.isStopping) this.crashes.push('ended without being asked');
+      if (this.isStopping) return;
       this.#child = spawnDaemon(this.#setups());
     }
   }
@@ -78,6 +92,10 @@ function spawnDaemon(setup: DaemonSetup): ChildProcess {
   });
   closeSync(output);
   return child;
+}
+
+function stateOf(pid: number): string {
+  return spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout;
 }
 
 async function exitOf(child: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> {

@@ -1,4 +1,6 @@
-import type { History, Promised, Stored } from './history.ts';
+import { findWronglyDead } from './dead-letters.ts';
+import type { Handling, History, Promised } from './history.ts';
+import { findInversions, findOverlaps } from './order.ts';
 
 /** What is wrong with a history. Each finding is a text that names the notification. */
 export type Verdict = {
@@ -14,6 +16,12 @@ export type Verdict = {
   duplicateEffects: string[];
   /** Handled before an earlier one of its key was over. */
   inversions: string[];
+  /** Handled while another call for its key was running. */
+  overlaps: string[];
+  /** Given up on although nothing is wrong with it, or for another reason than its own. */
+  wronglyDead: string[];
+  /** Positions that went back. */
+  setbacks: string[];
   /** Calls beyond the first that returned: what at-least-once allows. */
   repeated: number;
 };
@@ -36,14 +44,27 @@ export function check(history: History): Verdict {
       ...perConsumer.flatMap(({ duplicateEffects }) => duplicateEffects),
     ],
     inversions: perConsumer.flatMap(({ inversions }) => inversions),
+    overlaps: perConsumer.flatMap(({ overlaps }) => overlaps),
+    wronglyDead: perConsumer.flatMap(({ wronglyDead }) => wronglyDead),
+    setbacks: [...history.setbacks],
     repeated: perConsumer.reduce((sum, { repeated }) => sum + repeated, 0),
   };
 }
 
+/** What can be wrong, in the order in which it is told. */
+export const FINDINGS = [
+  'lost',
+  'phantom',
+  'duplicateEffects',
+  'inversions',
+  'overlaps',
+  'wronglyDead',
+  'setbacks',
+] as const;
+
 /** True where nothing is wrong. */
 export function isClean(verdict: Verdict): boolean {
-  const { lost, phantom, duplicateEffects, inversions } = verdict;
-  return [lost, phantom, duplicateEffects, inversions].every((findings) => findings.length === 0);
+  return FINDINGS.every((kind) => verdict[kind].length === 0);
 }
 
 /** Those whose writers say so, and of those whose writers do not know, the ones in the log. */
@@ -73,7 +94,10 @@ function findPhantoms(history: History, committed: ReadonlySet<string>): string[
   return [...new Set(seen)].filter((text) => !committed.has(text.slice(text.indexOf(' ') + 1)));
 }
 
-type ConsumerVerdict = Pick<Verdict, 'lost' | 'duplicateEffects' | 'inversions' | 'repeated'>;
+type ConsumerVerdict = Pick<
+  Verdict,
+  'lost' | 'duplicateEffects' | 'inversions' | 'overlaps' | 'wronglyDead' | 'repeated'
+>;
 
 function checkConsumer(
   history: History,
@@ -82,75 +106,46 @@ function checkConsumer(
 ): ConsumerVerdict {
   const own = <Item extends { consumer: string }>(items: readonly Item[]) =>
     items.filter((item) => item.consumer === consumer.id);
-  const name = (token: string) => `${consumer.id}: ${token}`;
-  const done = own(history.handlings)
-    .filter(({ at }) => at === 'done')
-    .map(({ token }) => token);
+  const name = (text: string) => `${consumer.id}: ${text}`;
+  const { stored } = history;
+  const handlings = own(history.handlings);
+  const done = handlings.filter(({ at }) => at === 'done').map(({ token }) => token);
   const effects = own(history.effects).map(({ token }) => token);
   const dead = own(history.deadLetters).map(({ token }) => token);
   const isExact = consumer.effects === 'exactly once';
   const settled = new Set([...(isExact ? effects : done), ...dead]);
+  const overlaps = consumer.neverOverlaps ? findOverlaps(stored, handlings) : [];
   const inversions =
-    consumer.order === 'none'
-      ? []
-      : [
-          ...findInversions(history.stored, timesOf(own(history.handlings), dead)),
-          ...findInversions(history.stored, timesOf(effects.flatMap(asHandlings), [])),
-        ];
+    consumer.order === 'none' ? [] : inversionsOf(history, handlings, { effects, dead });
   return {
     lost: [...committed].filter((token) => !settled.has(token)).map(name),
     // A dead letter's effect would be there twice once somebody retries it.
     duplicateEffects: isExact ? repetitions([...new Set(dead), ...effects]).map(name) : [],
-    inversions: [...new Set(inversions)].map(name),
+    inversions: inversions.map(name),
+    overlaps: overlaps.map(name),
+    wronglyDead: findWronglyDead(stored, own(history.deadLetters)).map(name),
     repeated: done.length - new Set(done).size,
   };
 }
 
-/** When a notification was first handed over, and when it was over: places in the history. */
-type Times = Map<string, { begun: number; over: number }>;
+/** Of the calls and of the effects; what was revived has its effect late. */
+function inversionsOf(
+  { stored }: History,
+  handlings: readonly Handling[],
+  { effects, dead }: { effects: readonly string[]; dead: readonly string[] },
+): string[] {
+  const revived = new Set(handlings.filter(({ at }) => at === 'revived').map((line) => line.token));
+  const inTime = effects.filter((token) => !revived.has(token)).flatMap(asLines);
+  const found = [...findInversions(stored, handlings, dead), ...findInversions(stored, inTime, [])];
+  return [...new Set(found)];
+}
 
 /** An effect is begun and done in one. */
-function asHandlings(token: string): { at: 'begun' | 'done'; token: string }[] {
+function asLines(token: string): Pick<Handling, 'at' | 'token'>[] {
   return [
     { at: 'begun', token },
     { at: 'done', token },
   ];
-}
-
-/** Over is the first call that returned; of what was given up on, the last one that began. */
-function timesOf(
-  handlings: readonly { at: string; token: string }[],
-  dead: readonly string[],
-): Times {
-  const times: Times = new Map();
-  const isDead = new Set(dead);
-  for (const [place, { at, token }] of handlings.entries()) {
-    const known = times.get(token);
-    const isDone = known !== undefined && known.over < Number.POSITIVE_INFINITY;
-    if (!known) times.set(token, { begun: place, over: Number.POSITIVE_INFINITY });
-    else if (at === 'done' && !isDone) known.over = place;
-  }
-  for (const [place, { at, token }] of handlings.entries()) {
-    const known = times.get(token);
-    if (known && at === 'begun' && isDead.has(token)) known.over = place;
-  }
-  return times;
-}
-
-function findInversions(stored: readonly Stored[], times: Times): string[] {
-  const keys = Map.groupBy(
-    stored.filter(({ key, token }) => key !== null && times.has(token)),
-    ({ key }) => key,
-  );
-  return [...keys.values()].flatMap((rows) => {
-    const inOrder = rows.toSorted((a, b) => a.sequence - b.sequence);
-    return inOrder
-      .filter(({ token }, index) => {
-        const before = times.get(inOrder[index - 1]?.token ?? '');
-        return before !== undefined && (times.get(token)?.begun ?? 0) < before.over;
-      })
-      .map(({ token }) => token);
-  });
 }
 
 /** Each item once for every time that it occurs again. */

@@ -1,3 +1,5 @@
+import type { Poison } from '../writers/transaction.ts';
+
 /** How a transaction ended, as far as its writer knows. */
 export type Outcome = 'committed' | 'aborted' | 'unknown';
 
@@ -6,10 +8,10 @@ export type Attempt = { token: string; outcome: Outcome };
 
 /**
  * What a handler did, in the order in which all handlers of all processes did it: it was called, it
- * returned, it threw.
+ * returned, it threw. Among it, which dead letters were about to be revived.
  */
 export type Handling = {
-  at: 'begun' | 'done' | 'failed';
+  at: 'begun' | 'done' | 'failed' | 'revived';
   consumer: string;
   token: string;
   /** The process that it ran in. */
@@ -20,13 +22,19 @@ export type Handling = {
  * A row of the log as it is when all is over. Notifications of one key are committed in the order
  * of their sequence.
  */
-export type Stored = { token: string; key: string | null; sequence: number };
+export type Stored = {
+  token: string;
+  key: string | null;
+  sequence: number;
+  /** What it does to its handlers; null: nothing. */
+  poison: Poison | null;
+};
 
 /** A row that a handler wrote in its transaction, in the order of writing. */
 export type Effect = { consumer: string; token: string };
 
-/** A notification that was given up on, and is kept. */
-export type DeadLetter = { consumer: string; token: string };
+/** A notification that was given up on, and is kept; with the error that is kept with it. */
+export type DeadLetter = { consumer: string; token: string; error: string };
 
 /** What a consumer promises. */
 export type Promised = {
@@ -34,6 +42,11 @@ export type Promised = {
   order: 'key' | 'none';
   /** exactly once: every notification leaves one row, written in the handler's transaction. */
   effects: 'at least once' | 'exactly once';
+  /**
+   * Never two calls of a key at once, in all processes together. Cannot be promised where a process
+   * is frozen or cut off: it finds out only afterwards that its work is another's.
+   */
+  neverOverlaps?: boolean;
 };
 
 /** All that is known of a round. Attempts and handlings were recorded outside of the database. */
@@ -44,4 +57,6 @@ export type History = {
   stored: readonly Stored[];
   effects: readonly Effect[];
   deadLetters: readonly DeadLetter[];
+  /** Positions that were saved although a later one had been saved before. */
+  setbacks: readonly string[];
 };

@@ -8,7 +8,12 @@ import type { WriterOptions } from './writers.ts';
 export type Payload = { token: string; key: string | null; sequence: number; poison?: Poison };
 
 /** What a notification does to its handler. */
-export type Poison = 'throws' | 'throws once' | 'never returns' | 'kills';
+export type Poison =
+  | 'throws'
+  | 'throws once'
+  | 'throws until it is mended'
+  | 'never returns'
+  | 'kills';
 
 export type TransactionOptions = Pick<WriterOptions, 'keys' | 'poison'> & {
   client: Client;

@@ -3,16 +3,20 @@ import type { Handling } from '../history/history.ts';
 import type { RecordWriter } from '../history/record.ts';
 
 /**
- * Kills this process (-9) at its n-th step. A step is what can be seen from outside: before and after
- * each packet that goes to the server, and before and after each line that a handler records. Whatever
- * the process does from one step to the next is undone by its death, so that these are all the places
- * between awaits at which it matters that it dies.
+ * Kills (-9) or stops this process at its n-th step from now on. A step is what can be seen from
+ * outside: before and after each packet that goes to the server, and before and after each line that
+ * a handler records. Whatever the process does from one step to the next is undone by its death, so
+ * that these are all the places between awaits at which it matters that it dies.
  */
-export function killAtStep(n: number, record: RecordWriter<Handling>): void {
+export function signalAtStep(
+  signal: 'SIGKILL' | 'SIGSTOP',
+  n: number,
+  record: RecordWriter<Handling>,
+): void {
   let steps = 0;
   const step = () => {
     steps += 1;
-    if (steps === n) process.kill(process.pid, 'SIGKILL');
+    if (steps === n) process.kill(process.pid, signal);
   };
   const prototype = Socket.prototype as unknown as Record<string, Send>;
   for (const name of ['_write', '_writev']) surround(prototype, name, step);

@@ -1,0 +1,69 @@
+import { setImmediate } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import { pageReader, type ReadPage } from '../../src/log/page.ts';
+import { startDaemon, type TestDaemon } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+Goal: a consumer that joins the tail gets everything once, whatever the tail is doing.
+Method: reads are told apart by their channels, and held where the test wants them.
+*/
+
+const database = useDatabase();
+let daemon: TestDaemon | undefined;
+
+afterEach(async () => {
+  await daemon?.stop();
+});
+
+test('one that joins during a read of the tail gets nothing again that this read was too old for', async () => {
+  const right = pageReader(database.config.schema);
+  const isTails = (channels: readonly string[]) => channels.length === 2;
+  const [own, tails, tailHasRead] = [1, 2, 3].map(() => Promise.withResolvers<void>());
+  let isTailHeld = false;
+  const readPage: ReadPage = async (client, request) => {
+    if (!isTails(request.channels)) {
+      if (request.channels.includes('late')) await own?.promise;
+      return right(client, request);
+    }
+    const page = await right(client, request);
+    if (isTailHeld) {
+      tailHasRead?.resolve();
+      await tails?.promise;
+    }
+    return page;
+  };
+  const handled: string[] = [];
+  daemon = startDaemon(
+    database.config,
+    [
+      { id: 'early', channels: ['early'], handle() {} },
+      {
+        id: 'late',
+        channels: ['late'],
+        handle: ({ payload }) => void handled.push(payload as string),
+      },
+    ],
+    { readPage },
+  );
+  await daemon.transitions.for({ type: 'tail_joined', consumerId: 'early' });
+  isTailHeld = true;
+  await publish('early', 'wakes the tail');
+  await tailHasRead?.promise;
+  await publish('late', 'newer than what the tail has read');
+  own?.resolve();
+  await until('it has read that itself', () => handled.length > 0);
+  // By then it has asked to join.
+  for (let turn = 0; turn < 10; turn++) await setImmediate();
+  isTailHeld = false;
+  tails?.resolve();
+  await daemon.transitions.for({ type: 'tail_joined', consumerId: 'late' });
+  await publish('late', 'last');
+  await until('the last one has come', () => handled.includes('last'));
+  expect(handled).toEqual(['newer than what the tail has read', 'last']);
+});
+
+async function publish(channel: string, payload: string): Promise<void> {
+  await database.query('select smart_notify($1, to_jsonb($2::text))', [channel, payload]);
+}

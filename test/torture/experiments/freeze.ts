@@ -1,0 +1,75 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../../helpers/wait.ts';
+import { EXACT, RECORDING, SHARED, SHARED_EXACT } from '../consumers.ts';
+import type { SupervisedDaemon } from '../daemons/supervised-daemon.ts';
+import { makeDeck } from '../deck.ts';
+import type { Experiment } from '../experiment.ts';
+import { underLoad } from '../load.ts';
+import type { World } from '../world.ts';
+
+/**
+ * Two of three daemons stand still for three times as long as they count as alive, and go on: what
+ * they had is taken over meanwhile, and what they are in the middle of must not commit.
+ */
+export const freeze: Experiment = {
+  name: 'freeze',
+  async run(world) {
+    await underLoad(world, {
+      daemons: 3,
+      consumers: [RECORDING, EXACT, SHARED, SHARED_EXACT],
+      daemon: () => ({ config: { heartbeatInterval: HEARTBEAT_MS } }),
+      async harm(signal) {
+        const deal = makeDeck(world.random, world.daemons);
+        do {
+          await delay(world.random() * 300);
+          const spared = deal();
+          const frozen = world.daemons.filter((daemon) => daemon !== spared);
+          await Promise.all(frozen.map((daemon) => freezeOne(world, daemon)));
+        } while (!signal.aborted);
+      },
+    });
+  },
+  mutants: {
+    'a takeover does not raise the epoch': {
+      sql: `create function torture.keep_epoch() returns trigger language plpgsql as $$
+        begin
+          new.epoch := old.epoch;
+          return new;
+        end $$;
+        create trigger keep_epoch before update on pgwatch.consumer_progress for each row
+        execute function torture.keep_epoch()`,
+    },
+    'effects are written over another connection': {
+      handler: 'writes its effect over another connection',
+    },
+  },
+};
+
+async function freezeOne(world: World, daemon: SupervisedDaemon): Promise<void> {
+  const when = world.random() < 0.5 ? 'now' : 'at a step';
+  await until('the daemon has joined', async () => {
+    const joined = await world.query('select from pgwatch.daemon where pid = $1', [daemon.pid]);
+    return joined.length > 0;
+  });
+  await daemon.freeze(when);
+  world.count(`daemon frozen ${when}`);
+  try {
+    await delay(3 * ALIVE_MS);
+    await until('what the frozen daemon had is taken over', async () => {
+      const kept = await world.query<{ what: string }>(KEPT, [daemon.pid]);
+      return kept.length === 0 || kept.map(({ what }) => what).join(', ');
+    });
+  } finally {
+    daemon.thaw();
+  }
+}
+
+const KEPT = `
+with frozen as (select daemon_id from pgwatch.daemon where pid = $1)
+select consumer_id as what from pgwatch.consumer_progress join frozen on owner = daemon_id
+union all
+select format('lease of %s', consumer_id) from pgwatch.lease join frozen on owner = daemon_id`;
+
+const HEARTBEAT_MS = 300;
+/** A daemon counts as dead once it has missed three heartbeats. */
+const ALIVE_MS = 3 * HEARTBEAT_MS;

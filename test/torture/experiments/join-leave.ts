@@ -1,0 +1,64 @@
+import { EXACT, RECORDING, SHARED, SHARED_EXACT } from '../consumers.ts';
+import type { ConsumerSetup } from '../daemons/setup.ts';
+import type { Experiment } from '../experiment.ts';
+import { repeatedly, underLoad } from '../load.ts';
+
+/**
+ * Daemons come and go all the time, up to eight and down to two; those that go are asked to, or
+ * killed (-9). Of every key one notification at a time is handled all the while.
+ */
+export const joinLeave: Experiment = {
+  name: 'join-leave',
+  async run(world) {
+    let isGrowing = true;
+    await underLoad(world, {
+      consumers: [RECORDING, EXACT, SHARED, SHARED_EXACT].map(neverOverlapping),
+      writers: { racing: 6 },
+      daemon: () => ({ config: PATIENT }),
+      harm: (signal) =>
+        repeatedly(world, [50, 250], signal, async () => {
+          const running = world.daemons.filter(({ isStopping }) => !isStopping);
+          if (running.length >= DAEMONS_MAX) isGrowing = false;
+          if (running.length <= DAEMONS_MIN) isGrowing = true;
+          if (isGrowing === world.random() < 0.8) {
+            world.addDaemon(() => ({ config: PATIENT }));
+            world.count('daemon joins');
+            return;
+          }
+          const leaving = running[Math.floor(world.random() * running.length)];
+          if (running.length <= 1 || !leaving) return;
+          const how = world.random() < 0.5 ? 'on SIGTERM' : 'by kill -9';
+          world.count(`daemon leaves ${how}`);
+          // Others come and go while it ends.
+          void (how === 'on SIGTERM' ? leaving.stop() : leaving.abandon());
+        }),
+    });
+  },
+  mutants: {
+    'leases of a key have no order': {
+      sql: `create function torture.forget_slot() returns trigger language plpgsql as $$
+        begin
+          new.slot := null;
+          return new;
+        end $$;
+        create trigger forget_slot before insert on pgwatch.lease for each row
+        execute function torture.forget_slot()`,
+    },
+    'a daemon counts as dead between heartbeats': {
+      sql: `do $$ begin
+          execute 'create or replace view pgwatch.live_daemon as ' || replace(
+            pg_get_viewdef('pgwatch.live_daemon'), 'clock_timestamp()',
+            $i$(clock_timestamp() + interval '8 s')$i$);
+        end $$`,
+    },
+  },
+};
+
+/** On a busy machine, a heartbeat that is late must not pass for a death. */
+const PATIENT = { heartbeatInterval: '3s', heartbeatDeadline: '20s' };
+const DAEMONS_MAX = 8;
+const DAEMONS_MIN = 2;
+
+function neverOverlapping(consumer: ConsumerSetup): ConsumerSetup {
+  return { ...consumer, promised: { ...consumer.promised, neverOverlaps: true } };
+}

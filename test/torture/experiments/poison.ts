@@ -1,0 +1,103 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { changeDeadLetters } from '../../../src/log/dead-letter-change.ts';
+import { NO_FILTER } from '../../../src/log/delivery-filter.ts';
+import { EXACT, RECORDING, SHARED } from '../consumers.ts';
+import { MENDED } from '../daemons/handlers.ts';
+import type { ConsumerSetup } from '../daemons/setup.ts';
+import type { Experiment } from '../experiment.ts';
+import type { Attempt, Handling } from '../history/history.ts';
+import { RecordWriter } from '../history/record.ts';
+import { repeatedly, underLoad } from '../load.ts';
+import type { World } from '../world.ts';
+import type { Poison } from '../writers/transaction.ts';
+
+/**
+ * Some notifications make their handlers throw, hang, or kill their process, each time. Those end as
+ * dead letters and no others do. What fails until its handler is mended is retried by hand then.
+ */
+export const poison: Experiment = {
+  name: 'poison',
+  async run(world) {
+    await underLoad(world, {
+      daemons: 2,
+      consumers: [RECORDING, EXACT, SHARED].map(soonGivingUp),
+      writers: {
+        racing: 6,
+        poison: SHARES,
+      },
+      async harm(signal) {
+        await plant(world);
+        await delay(world.durationMs / 2);
+        writeFileSync(join(world.folder, MENDED), '');
+        await repeatedly(world, [100, 300], signal, () => revive(world));
+        // What was called before it was mended has failed by then.
+        await delay(500);
+        await revive(world);
+        world.count('process killed by its handler', deathsOf(world));
+      },
+    });
+  },
+  mutants: {
+    'a handler swallows its errors': { handler: 'swallows its errors' },
+    'deliveries vanish': {
+      sql: `create function torture.vanish() returns trigger language plpgsql as $$
+        begin
+          return case when random() < 0.5 then new end;
+        end $$;
+        create trigger vanish before insert on pgwatch.delivery for each row
+        execute function torture.vanish()`,
+    },
+    'keys have no order': { options: { order: 'none' } },
+  },
+};
+
+/** One of each kind, whatever the writers choose. */
+async function plant(world: World): Promise<void> {
+  const record = new RecordWriter<Attempt>(join(world.folder, 'attempts.jsonl'));
+  for (const kind of Object.keys(SHARES)) {
+    const token = `planted.${kind}`;
+    const payload = { token, sequence: 1, poison: kind };
+    await world.query(`select smart_notify('torture', $1, $2)`, [payload, token]);
+    record.append({ token, outcome: 'committed' });
+  }
+  record.close();
+}
+
+/** As an operator does once a handler is mended. */
+async function revive(world: World): Promise<void> {
+  const record = new RecordWriter<Handling>(join(world.folder, 'handlings.jsonl'));
+  const dead = await world.query<{ consumer: string; id: number; token: string }>(MENDED_DEAD);
+  for (const { consumer, id, token } of dead) {
+    // Before it is done: what is called again comes later in the record.
+    record.append({ at: 'revived', consumer, token, pid: process.pid });
+    const filter = { ...NO_FILTER, consumerIds: [consumer], ids: [id] };
+    const change = { action: 'retry', filter, isDryRun: false } as const;
+    await world.withClient(async (client) => {
+      for await (const _ of changeDeadLetters(client, 'pgwatch', change));
+    });
+  }
+  record.close();
+  world.count('dead letter retried by hand', dead.length);
+}
+
+const MENDED_DEAD = `
+select consumer_id as consumer, id::float8 as id, payload->>'token' as token
+from pgwatch.delivery join pgwatch.notification_log on id = notification_id
+where state = 'dead' and last_error->>'message' = 'It throws until it is mended.'`;
+
+const SHARES: Record<Poison, number> = {
+  throws: 0.01,
+  'throws once': 0.01,
+  'throws until it is mended': 0.01,
+  'never returns': 0.0005,
+  kills: 0.0005,
+};
+
+const deathsOf = ({ daemons }: World) => daemons.reduce((sum, { deaths }) => sum + deaths, 0);
+
+function soonGivingUp(consumer: ConsumerSetup): ConsumerSetup {
+  const options = { ...consumer.options, retry: { attempts: 4, backoff: 30 }, timeout: 300 };
+  return { ...consumer, options };
+}
