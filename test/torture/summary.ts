@@ -92,7 +92,7 @@ export function describeRound(round: Round): string {
     return `  ${isClean(verdict) ? 'MISSED' : 'caught'} "${mutant}": ${counts}`;
   }
   const harm = [...faults].map(([kind, times]) => `${times} × ${kind}`).join(', ');
-  const line = `${experiment} (seed ${seed}): ${verdict.notifications} notifications, ${harm || 'no faults'}: ${counts}, handled again ${verdict.repeated}`;
+  const line = `${experiment} (seed ${seed}): ${verdict.notifications} notifications, ${harm || 'no faults'}: ${counts}, handled again ${verdict.repeated}${verdict.collateral.length > 0 ? `, died with others ${verdict.collateral.length}` : ''}`;
   if (folder === null) return line;
   const examples = wrong.flatMap(([kind, found]) =>
     found.slice(0, 5).map((what) => `  ${kind}: ${what}`),

@@ -1,4 +1,4 @@
-import { findWronglyDead } from './dead-letters.ts';
+import { checkDeadLetters } from './dead-letters.ts';
 import type { Handling, History, Promised } from './history.ts';
 import { findInversions, findOverlaps } from './order.ts';
 
@@ -20,6 +20,11 @@ export type Verdict = {
   overlaps: string[];
   /** Given up on although nothing is wrong with it, or for another reason than its own. */
   wronglyDead: string[];
+  /**
+   * Given up because their process ended during each of their calls, though others have ended it:
+   * what a daemon cannot always tell apart.
+   */
+  collateral: string[];
   /** Positions that went back. */
   setbacks: string[];
   /** Calls beyond the first that returned: what at-least-once allows. */
@@ -46,6 +51,7 @@ export function check(history: History): Verdict {
     inversions: perConsumer.flatMap(({ inversions }) => inversions),
     overlaps: perConsumer.flatMap(({ overlaps }) => overlaps),
     wronglyDead: perConsumer.flatMap(({ wronglyDead }) => wronglyDead),
+    collateral: perConsumer.flatMap(({ collateral }) => collateral),
     setbacks: [...history.setbacks],
     repeated: perConsumer.reduce((sum, { repeated }) => sum + repeated, 0),
   };
@@ -96,7 +102,13 @@ function findPhantoms(history: History, committed: ReadonlySet<string>): string[
 
 type ConsumerVerdict = Pick<
   Verdict,
-  'lost' | 'duplicateEffects' | 'inversions' | 'overlaps' | 'wronglyDead' | 'repeated'
+  | 'lost'
+  | 'duplicateEffects'
+  | 'inversions'
+  | 'overlaps'
+  | 'wronglyDead'
+  | 'collateral'
+  | 'repeated'
 >;
 
 function checkConsumer(
@@ -114,6 +126,7 @@ function checkConsumer(
   const dead = own(history.deadLetters).map(({ token }) => token);
   const isExact = consumer.effects === 'exactly once';
   const settled = new Set([...(isExact ? effects : done), ...dead]);
+  const { wronglyDead, collateral } = checkDeadLetters(stored, own(history.deadLetters));
   const overlaps = consumer.neverOverlaps ? findOverlaps(stored, handlings) : [];
   const inversions =
     consumer.order === 'none' ? [] : inversionsOf(history, handlings, { effects, dead });
@@ -123,7 +136,8 @@ function checkConsumer(
     duplicateEffects: isExact ? repetitions([...new Set(dead), ...effects]).map(name) : [],
     inversions: inversions.map(name),
     overlaps: overlaps.map(name),
-    wronglyDead: findWronglyDead(stored, own(history.deadLetters)).map(name),
+    wronglyDead: wronglyDead.map(name),
+    collateral: collateral.map(name),
     repeated: done.length - new Set(done).size,
   };
 }

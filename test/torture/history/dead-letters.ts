@@ -1,31 +1,29 @@
 import type { Poison } from '../writers/transaction.ts';
 import type { DeadLetter, Stored } from './history.ts';
 
-/**
- * The dead letters of a consumer that should be none, and those whose error is not theirs. That the
- * process ended during the last call may befall any of the poisonous ones.
- */
-export function findWronglyDead(
-  stored: readonly Stored[],
-  deadLetters: readonly DeadLetter[],
-): string[] {
+/** What is wrong with the dead letters of a consumer, each with its error. */
+export function checkDeadLetters(stored: readonly Stored[], deadLetters: readonly DeadLetter[]) {
   const poisons = new Map(stored.map(({ token, poison }) => [token, poison]));
-  return deadLetters
-    .filter(({ token, error }) => {
-      const poison = poisons.get(token);
-      const expected = poison && ERRORS[poison];
-      return !expected?.test(error);
-    })
-    .map(({ token, error }) => `${token} (${poisons.get(token) ?? 'no poison'}): ${error}`);
+  const ownError = (token: string) => ERRORS[poisons.get(token) ?? 'none'];
+  const describe = ({ token, error }: DeadLetter) =>
+    `${token} (${poisons.get(token) ?? 'no poison'}): ${error}`;
+  const [ended, others] = [true, false].map((hasEnded) =>
+    deadLetters.filter(({ error }) => error.startsWith(PROCESS_ENDED) === hasEnded),
+  ) as [DeadLetter[], DeadLetter[]];
+  return {
+    wronglyDead: others.filter(({ token, error }) => !ownError(token)?.test(error)).map(describe),
+    collateral: ended.filter(({ token }) => ownError(token) === null).map(describe),
+  };
 }
 
 const PROCESS_ENDED = 'the process ended while the handler was called';
 
-/** What is kept of each kind; null: it has to be handled in the end. */
-const ERRORS: Record<Poison, RegExp | null> = {
-  throws: new RegExp(`It throws|${PROCESS_ENDED}`),
+/** What is kept of each kind, unless its process has ended; null: it has to be handled in the end. */
+const ERRORS: Record<Poison | 'none', RegExp | null> = {
+  none: null,
+  throws: /It throws/,
   'throws once': null,
   'throws until it is mended': null,
-  'never returns': new RegExp(`did not return within|${PROCESS_ENDED}`),
-  kills: new RegExp(PROCESS_ENDED),
+  'never returns': /did not return within/,
+  kills: /^$/,
 };
