@@ -1,6 +1,7 @@
 import type { UserConfig } from '../../src/config/define.ts';
 import type { HandlerName } from './daemons/handlers.ts';
 import type { ConsumerSetup } from './daemons/setup.ts';
+import type { TortureServer } from './server.ts';
 import type { World } from './world.ts';
 import type { WriterOptions } from './writers/writers.ts';
 
@@ -11,6 +12,8 @@ export type Experiment = {
   run(world: World): Promise<void>;
   /** Broken variants by what is wrong with them. Each must be caught by the same run. */
   mutants: Readonly<Record<string, Mutation>>;
+  /** For one that needs a server of its own, which is stopped after the round. */
+  startServer?(): Promise<TortureServer>;
   /** Why it cannot run on this machine; null where it can. */
   unavailable?(): string | null;
 };

@@ -1,5 +1,6 @@
 import type { Experiment } from './experiment.ts';
 import { cutCommits } from './experiments/cut-commits.ts';
+import { diskFull } from './experiments/disk-full.ts';
 import { freeze } from './experiments/freeze.ts';
 import { heldTransactions } from './experiments/held-transactions.ts';
 import { joinLeave } from './experiments/join-leave.ts';
@@ -24,4 +25,5 @@ export const EXPERIMENTS: readonly Experiment[] = [
   freeze,
   joinLeave,
   poison,
+  diskFull,
 ];

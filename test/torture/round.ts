@@ -2,6 +2,7 @@ import { withDeadline } from '../../src/time.ts';
 import { drain, readHistory } from './drain.ts';
 import type { Experiment } from './experiment.ts';
 import { check, isClean, type Verdict } from './history/check.ts';
+import type { TortureServer } from './server.ts';
 import { World, type WorldOptions } from './world.ts';
 
 /** What one run of an experiment has shown. */
@@ -25,9 +26,19 @@ export type RoundOptions = Omit<WorldOptions, 'mutation'> & {
 
 /** Runs an experiment once, in a world of its own, and checks its history. */
 export async function runRound(options: RoundOptions): Promise<Round> {
+  const { experiment } = options;
+  const server = await experiment.startServer?.();
+  try {
+    return await runOn(server ?? options.server, options);
+  } finally {
+    await server?.stop();
+  }
+}
+
+async function runOn(server: TortureServer, options: RoundOptions): Promise<Round> {
   const { experiment, mutant, seed } = options;
   const mutation = mutant === null ? null : (experiment.mutants[mutant] ?? null);
-  const world = await World.open({ ...options, mutation });
+  const world = await World.open({ ...options, server, mutation });
   const failures: string[] = [];
   try {
     const running = experiment.run(world).then(() => drain(world));

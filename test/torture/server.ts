@@ -8,14 +8,19 @@ import { loadConfig } from '../../src/config/load.ts';
 import { withConnection } from '../../src/database/connect.ts';
 import { type EmbeddedServer, startEmbedded } from '../../src/database/embedded.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
+import { until } from '../helpers/wait.ts';
+import type { SmallDisk } from './disk.ts';
 
 /** A PostgreSQL server of our own that may be killed. Each round has a database of its own in it. */
 export class TortureServer {
+  /** What its data lies on, where that can be filled. */
+  readonly disk: SmallDisk | null;
   readonly #folder: string;
   #server: EmbeddedServer;
   #databases = 0;
 
-  private constructor(folder: string, server: EmbeddedServer) {
+  private constructor(folder: string, server: EmbeddedServer, disk: SmallDisk | null) {
+    this.disk = disk;
     this.#folder = folder;
     this.#server = server;
   }
@@ -24,8 +29,22 @@ export class TortureServer {
   static async start(
     folder = mkdtempSync(join(tmpdir(), 'pgwatch-torture-')),
   ): Promise<TortureServer> {
-    const server = await startEmbedded({ folder, port: randomPort(), ...START });
-    const torture = new TortureServer(folder, server);
+    return TortureServer.#start(folder, null);
+  }
+
+  /** Starts it on a small disk, which is unmounted once it stops. */
+  static async startOn(disk: SmallDisk): Promise<TortureServer> {
+    try {
+      return await TortureServer.#start(join(disk.folder, 'server'), disk);
+    } catch (thrown) {
+      disk.unmount();
+      throw thrown;
+    }
+  }
+
+  static async #start(folder: string, disk: SmallDisk | null): Promise<TortureServer> {
+    const server = await startEmbedded({ folder, port: randomPort(), ...settingsFor(disk) });
+    const torture = new TortureServer(folder, server, disk);
     await torture.#administer((client) => client.query(`create database ${TEMPLATE}`));
     const config = await loadConfig({ flags: { url: torture.urlOf(TEMPLATE) }, environment: {} });
     await withConnection(config, async (client) => {
@@ -73,8 +92,38 @@ export class TortureServer {
     await this.#restart();
   }
 
+  /**
+   * Makes the server write its log until that finds no room, at which it goes down.
+   * @returns false where it did not
+   */
+  async exhaustLog(): Promise<boolean> {
+    try {
+      await this.#administer(async (client) => {
+        for (let n = 0; n < LOG_FILES_MAX; n++) {
+          await client.query(`select pg_logical_emit_message(false, '', 'x'), pg_switch_wal()`);
+        }
+      });
+      return false;
+    } catch {
+      return true;
+    }
+  }
+
+  /** Starts it again where it is down, or is going to be. */
+  async ensureRunning(): Promise<void> {
+    await until(
+      'the server answers',
+      async () => {
+        if (!isAlive(this.#server.pid)) await this.#restart();
+        return this.#administer(() => Promise.resolve(true)).catch(String);
+      },
+      30_000,
+    );
+  }
+
   async stop(): Promise<void> {
     await this.#server.stop();
+    this.disk?.unmount();
     rmSync(this.#folder, { recursive: true, force: true });
     rmSync(this.#server.folder, { recursive: true, force: true });
   }
@@ -85,7 +134,11 @@ export class TortureServer {
     for (let attempt = 1; ; attempt++) {
       try {
         const port = Number(new URL(url).port);
-        this.#server = await startEmbedded({ folder: this.#folder, port, ...START });
+        this.#server = await startEmbedded({
+          folder: this.#folder,
+          port,
+          ...settingsFor(this.disk),
+        });
         assert.equal(this.#server.url, url, 'another program has taken the port of the server');
         return;
       } catch (thrown) {
@@ -105,6 +158,14 @@ function randomPort(): number {
   return 20_000 + Math.floor(Math.random() * 10_000);
 }
 
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 function kill(pid: number | undefined): void {
   try {
     if (pid) process.kill(pid, 'SIGKILL');
@@ -118,6 +179,14 @@ const START = {
   // Without fsync a killed server loses nothing that it has written: the system still has it.
   settings: { fsync: 'off', max_connections: '200', max_prepared_transactions: '10' },
 };
+/** On a small disk the log is to be small, too. */
+const SMALL = { max_wal_size: '48MB', min_wal_size: '32MB' };
+
+function settingsFor(disk: SmallDisk | null) {
+  return { ...START, settings: { ...START.settings, ...(disk ? SMALL : {}) } };
+}
+
+const LOG_FILES_MAX = 8;
 const RESTART_ATTEMPTS = 20;
 const TEMPLATE = 'torture_template';
 

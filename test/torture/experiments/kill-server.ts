@@ -3,7 +3,8 @@ import { makeDeck } from '../deck.ts';
 import type { Experiment } from '../experiment.ts';
 import { repeatedly, underLoad } from '../load.ts';
 
-const UNLOGGED_LOG = `
+/** Tables that are emptied when the server has crashed. */
+export const UNLOGGED_LOG = `
 select pgwatch.log_partition_create();
 do $$ declare part regclass; begin
   for part in select inhrelid from pg_inherits where inhparent = 'pgwatch.notification_log'::regclass

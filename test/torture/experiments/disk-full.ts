@@ -1,0 +1,41 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { NO_CATCH_UP } from '../daemons/wrong-readers.ts';
+import { SmallDisk } from '../disk.ts';
+import type { Experiment } from '../experiment.ts';
+import { repeatedly, underLoad } from '../load.ts';
+import { TortureServer } from '../server.ts';
+import { UNLOGGED_LOG } from './kill-server.ts';
+
+/**
+ * The server's disk fills up under load, and has room again a little later. At first tables cannot
+ * grow; in the end the server cannot write its log, and goes down until somebody makes room.
+ */
+export const diskFull: Experiment = {
+  name: 'disk-full',
+  unavailable: () => SmallDisk.unavailable(),
+  async run(world) {
+    const { disk } = world.server;
+    if (!disk) throw new Error('the server has no disk of its own');
+    await underLoad(world, {
+      harm: (signal) =>
+        repeatedly(world, [200, 500], signal, async () => {
+          disk.fill();
+          world.count('disk filled');
+          await delay(200 + world.random() * 400);
+          if (await world.server.exhaustLog()) world.count('server down for want of room');
+          await delay(100);
+          disk.free();
+          await world.server.ensureRunning();
+        }),
+    });
+  },
+  startServer: () => TortureServer.startOn(SmallDisk.mount(DISK_MB)),
+  mutants: {
+    'the log is not crash-safe': { sql: UNLOGGED_LOG },
+    'a writer takes silence for success': { writers: { belief: 'committed' } },
+    'no catch-up after a reconnect': { reader: NO_CATCH_UP },
+  },
+};
+
+/** What the server, its template and a round take, and not much more. */
+const DISK_MB = 300;
