@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { setTimeout as delay, setImmediate } from 'node:timers/promises';
+import { beforeAll, expect, test } from 'vitest';
 import { startTailing } from '../helpers/daemon.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import {
@@ -22,6 +22,11 @@ every notification: a daemon that goes on from it would find those that are not 
 
 const database = useIsolatedServer();
 
+beforeAll(async () => {
+  await database.query('create table effect (place serial, token text)');
+  await recordPositions(database);
+});
+
 async function filed({ query }: Pick<typeof database, 'query'>): Promise<string> {
   const { rows } = await query('select *, clock_timestamp() from pgwatch.delivery limit 5');
   return JSON.stringify(rows);
@@ -30,8 +35,6 @@ async function filed({ query }: Pick<typeof database, 'query'>): Promise<string>
 test('whatever is saved while writers race, nothing would be lost, and each effect happens once', async () => {
   const seed = chooseSeed('transaction race');
   const random = seededRandom(seed);
-  await database.query('create table effect (place serial, token text)');
-  await recordPositions(database);
   const daemon = await startTailing({ ...database.config, maxBatchSize: 20 }, [
     {
       id: 'c',
@@ -73,3 +76,47 @@ test('whatever is saved while writers race, nothing would be lost, and each effe
   expect(await lostByPositions(database, 'race')).toEqual([]);
   expect(await positionsTakenBack(database)).toEqual([]);
 }, 90_000);
+
+test('a transaction saves no snapshot that was taken since it began', async () => {
+  const gate = Promise.withResolvers<void>();
+  let calls = 0;
+  let others = 0;
+  const daemon = await startTailing(database.config, [
+    {
+      id: 'slow',
+      channels: ['slow'],
+      transaction: true,
+      retry: { backoff: () => 1 },
+      async handle({ payload }) {
+        if (payload === 'late') return;
+        calls += 1;
+        // It comes again by itself, so that no page holds the position.
+        if (calls === 1) throw new Error('not yet');
+        await gate.promise;
+      },
+    },
+    {
+      id: 'other',
+      channels: ['other'],
+      handle() {
+        others += 1;
+      },
+    },
+  ]);
+  await database.query(`select smart_notify('slow')`);
+  await until('it is called again', () => calls === 2);
+  const [early, late] = [await database.connect(), await database.connect()];
+  await early.query('begin; select pg_current_xact_id()');
+  await late.query(`begin; select pg_current_xact_id(); select smart_notify('slow', '"late"')`);
+  // A higher id of a lower xid: the next snapshot knows nothing of the late transaction.
+  await early.query(`select smart_notify('other'); commit`);
+  await until('it is read', () => others === 1);
+  for (let turn = 0; turn < 20; turn++) await setImmediate();
+  gate.resolve();
+  await until('it is settled', async () => {
+    return (await database.query('select from pgwatch.delivery')).rowCount === 0;
+  });
+  await late.query('commit');
+  await daemon.stop();
+  expect(await lostByPositions(database, 'slow')).toEqual([]);
+});
