@@ -4,7 +4,7 @@ import { formatDuration } from '../time.ts';
 import type { CallContext } from './context.ts';
 import type { Consumer } from './define.ts';
 import { DONE, failureOf, type Outcome, outcomesOf } from './outcome.ts';
-import { checkPayload } from './schema.ts';
+import { checkPayload, PayloadRefused } from './schema.ts';
 
 /** One outcome for each notification, in their order. */
 export type Outcomes = readonly Outcome[];
@@ -22,19 +22,27 @@ export type Call = {
  * returns none, because a promise for each of a million notifications costs more than the rest.
  */
 export function callHandler(call: Call): Outcomes | Promise<Outcomes> {
-  return call.consumer.schema === null ? callDirectly(call) : callChecked(call);
+  if (call.consumer.schema !== null) return untilEnd(call, callChecked(call));
+  const outcomes = callDirectly(call, call.notifications);
+  return outcomes instanceof Promise ? untilEnd(call, outcomes) : outcomes;
 }
 
-function callDirectly(call: Call): Outcomes | Promise<Outcomes> {
-  const { consumer, notifications, context } = call;
+function callDirectly(
+  { consumer, context }: Call,
+  notifications: readonly Notification[],
+): Outcomes | Promise<Outcomes> {
+  const count = notifications.length;
+  const failed = (thrown: unknown) => new Array(count).fill(failureOf(thrown));
   try {
     const result = consumer.handleBatch([...notifications], context);
-    if (isPromise(result)) return untilEnd(call, result);
-    return notifications.length === 1 && !Array.isArray(result)
-      ? ONE_DONE
-      : outcomesOf(result, notifications.length);
+    if (isPromise(result)) {
+      return Promise.resolve(result)
+        .then((value) => outcomesOf(value, count))
+        .catch(failed);
+    }
+    return count === 1 && !Array.isArray(result) ? ONE_DONE : outcomesOf(result, count);
   } catch (thrown) {
-    return allOf(call, failureOf(thrown));
+    return failed(thrown);
   }
 }
 
@@ -46,20 +54,22 @@ async function callChecked(call: Call): Promise<Outcomes> {
       try {
         return notification.withPayload(await checkPayload(schema as never, notification.payload));
       } catch (thrown) {
-        return { type: 'dead', error: toError(thrown) };
+        return thrown instanceof PayloadRefused
+          ? { type: 'dead', error: thrown }
+          : failureOf(thrown);
       }
     }),
   );
   const isFitting = (entry: Notification | Outcome): entry is Notification => !('type' in entry);
   const fitting = checked.filter(isFitting);
   if (fitting.length === 0) return checked as Outcomes;
-  const outcomes = [...(await callDirectly({ ...call, notifications: fitting }))];
+  const outcomes = [...(await callDirectly(call, fitting))];
   return checked.map((entry) => (isFitting(entry) ? (outcomes.shift() as Outcome) : entry));
 }
 
 /** Waits for the handler, for its time at most, and until the daemon waits no longer. */
-async function untilEnd(call: Call, running: PromiseLike<unknown>): Promise<Outcomes> {
-  const { consumer, notifications, context, abandon } = call;
+async function untilEnd(call: Call, running: Promise<Outcomes>): Promise<Outcomes> {
+  const { consumer, context, abandon } = call;
   const timers: NodeJS.Timeout[] = [];
   const cut = Promise.withResolvers<Outcome>();
   timers.push(
@@ -77,12 +87,7 @@ async function untilEnd(call: Call, running: PromiseLike<unknown>): Promise<Outc
   if (abandon.aborted) onAbandon();
   else abandon.addEventListener('abort', onAbandon, { once: true });
   try {
-    return await Promise.race([
-      cut.promise.then((outcome) => allOf(call, outcome)),
-      Promise.resolve(running).then((result) => outcomesOf(result, notifications.length)),
-    ]);
-  } catch (thrown) {
-    return allOf(call, failureOf(thrown));
+    return await Promise.race([cut.promise.then((outcome) => allOf(call, outcome)), running]);
   } finally {
     for (const timer of timers) clearTimeout(timer);
     abandon.removeEventListener('abort', onAbandon);

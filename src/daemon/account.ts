@@ -49,15 +49,9 @@ export function workersFor(calling: Calling, handlerPool: Pool, account: Account
   });
 }
 
-/**
- * And does not let it stand still from here on: what is settled now is locked until the commit.
- * @throws PgwatchError handler_failed where a handler has ended the transaction that it was given
- */
+/** @throws PgwatchError handler_failed where a handler has ended the transaction that it was given */
 async function requireSameTransaction(client: PoolClient, beganAt: string): Promise<void> {
-  const { rows } = await client.query<{ xid: string }>(
-    `select pg_current_xact_id()::text as xid,
-       set_config('idle_in_transaction_session_timeout', '5s', true)`,
-  );
+  const { rows } = await client.query<{ xid: string }>('select pg_current_xact_id()::text as xid');
   if (rows[0]?.xid === beganAt) return;
   throw new PgwatchError(
     'handler_failed',

@@ -135,7 +135,7 @@ export class Daemon {
       if (timers.length === 0) onStop();
       signal.removeEventListener('abort', onStop);
       await this.#untilIdle();
-      await this.#settler.flush();
+      await this.#settler.close();
       await Promise.all([this.#logPool.close(), this.#handlerPool.close()]);
       for (const timer of timers) clearTimeout(timer);
     }

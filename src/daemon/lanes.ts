@@ -38,12 +38,13 @@ export class Lanes implements Workers {
   }
 
   push(tasks: readonly Task[]): void {
-    this.#queue.push(tasks);
+    // Reads that were under way when it closed still bring some: they would keep it from its rest.
+    if (!this.#isClosed) this.#queue.push(tasks);
     this.#pump();
   }
 
   pushFirst(tasks: readonly Task[]): void {
-    this.#queue.pushFirst(tasks);
+    if (!this.#isClosed) this.#queue.pushFirst(tasks);
     this.#pump();
   }
 

@@ -9,8 +9,9 @@ export type MembershipOptions = {
   control: Control;
   /** Names this process; the same in all its sessions. */
   daemonId: string;
-  /** What it runs alone, and what it shares. */
-  consumerIds: readonly string[];
+  /** What it can run alone now. */
+  wantedIds(): readonly string[];
+  /** What it shares. */
   sharedIds: readonly string[];
 };
 
@@ -36,6 +37,12 @@ export class Membership {
     }
   }
 
+  /** Says what has changed in what it wants, and has everybody look. */
+  async announce(): Promise<void> {
+    // Where that fails, so does the session, by its heartbeat.
+    if (!this.#options.control.isClosed) await this.join().catch(() => {});
+  }
+
   async leave(): Promise<void> {
     const { control, config, daemonId } = this.#options;
     if (control.isClosed) return;
@@ -46,12 +53,12 @@ export class Membership {
   }
 
   async #beat(): Promise<void> {
-    const { control, config, daemonId, consumerIds, sharedIds } = this.#options;
+    const { control, config, daemonId, wantedIds, sharedIds } = this.#options;
     const daemon = {
       daemonId,
       host: hostname(),
       pid: process.pid,
-      consumerIds,
+      consumerIds: wantedIds(),
       sharedIds,
       hasLock: control.hasSession,
       aliveMs: BEATS_MISSED * config.heartbeatIntervalMs,

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { Pool } from '../database/pool.ts';
+import { toError } from '../errors.ts';
 import { applyChanges, type DeliveryChange, recordAttempts } from '../log/delivery.ts';
 import { type DueDelivery, readFiled, type StandingDeliveries } from '../log/due.ts';
 import { safeId } from '../log/notification.ts';
@@ -69,9 +70,18 @@ export class OwnedDelivery implements Account, SettlementOwner {
   /** What the transaction under way saves. */
   #saving: { position: Position; xid: Xid } | undefined;
   #carefulCount: number;
+  /** Where the owner before did not stop cleanly: of what has a delivery since then, what was called. */
+  readonly #called: Set<number> | null;
+  /** Careful calls go one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** Dead letters that are not saved yet. */
+  #newDead = 0;
+  #retryCount: number;
+  #failure: Error | undefined;
   #isClosed = false;
   #isFenced = false;
   #isHalted = false;
+  #isOverfull = false;
   #savedAt = performance.now();
 
   constructor(options: DeliveryOptions, owned: OwnedConsumer) {
@@ -86,6 +96,8 @@ export class OwnedDelivery implements Account, SettlementOwner {
     this.#mark = this.#ledger.mark;
     this.#filedUpTo = owned.standing.highestId;
     this.#carefulCount = owned.carefulCount;
+    this.#called = owned.carefulCount > 0 ? new Set() : null;
+    this.#retryCount = owned.standing.retryCount;
     this.#workers = workersFor(options.calling, options.handlerPool, this);
     this.halt(owned.standing.hasDead);
   }
@@ -93,6 +105,10 @@ export class OwnedDelivery implements Account, SettlementOwner {
   /** Aborts when nothing more can be delivered: the consumer is another's, or working has failed. */
   get ended(): AbortSignal {
     return this.#ended.signal;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   get isFenced(): boolean {
@@ -110,7 +126,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
     return [...this.#working];
   }
 
-  /** How many notifications have failed, so far. */
+  /** How many notifications have failed, so far, for a run to the end. */
   get failedCount(): number {
     return this.#failedIds.size;
   }
@@ -123,16 +139,39 @@ export class OwnedDelivery implements Account, SettlementOwner {
   /** Says whether there are dead letters, which only matters with onDead 'stop'. */
   halt(hasDead: boolean): void {
     const { consumer, reporter } = this.#options.calling;
-    const isHalted = hasDead && consumer.onDead === 'stop';
+    const isHalted = (hasDead || this.#newDead > 0) && consumer.onDead === 'stop';
     if (isHalted === this.#isHalted) return;
     this.#isHalted = isHalted;
-    this.#workers.pause(isHalted);
+    this.#pause();
     if (!isHalted) {
       reporter.info(`${consumer.id} goes on: no dead letter is left.`);
       return;
     }
     reporter.warn(
       `${consumer.id} has a dead letter and onDead: 'stop': it takes nothing new until that is retried or discarded (pgwatch dlq list --consumer ${consumer.id}).`,
+    );
+    if (this.#options.mode === 'once') this.#ended.abort();
+  }
+
+  /** True where nothing new is handed out because too much waits for a retry. */
+  get isOverfull(): boolean {
+    return this.#isOverfull;
+  }
+
+  /** Says how many wait for a retry: while these are too many, nothing new is handed out. */
+  countRetries(count: number): void {
+    this.#retryCount = count;
+    const isOverfull = count > (this.#isOverfull ? RETRIES_MAX / 2 : RETRIES_MAX);
+    if (isOverfull === this.#isOverfull) return;
+    this.#isOverfull = isOverfull;
+    this.#pause();
+    const { consumer, reporter } = this.#options.calling;
+    if (!isOverfull) {
+      reporter.info(`${consumer.id} takes new notifications again.`);
+      return;
+    }
+    reporter.warn(
+      `${consumer.id} fails so often that more than ${RETRIES_MAX} notifications wait for a retry: it takes nothing new until half of them are through (pgwatch dlq list --state retry --consumer ${consumer.id}).`,
     );
     if (this.#options.mode === 'once') this.#ended.abort();
   }
@@ -152,20 +191,32 @@ export class OwnedDelivery implements Account, SettlementOwner {
         tasks.push({ row, id, key: row[4], isReplay, attempt: 1, isFiled: false, source, index });
     }
     const careful = tasks.slice(0, this.#carefulCount);
-    for (const task of careful) await this.#deliverCarefully(task);
+    for (const task of careful) {
+      await this.#waiters.until(() => this.#isClosed || !(this.#isHalted || this.#isOverfull));
+      await this.#takeTurn(() => this.#deliverCarefully(task));
+    }
     this.#workers.push(careful.length === 0 ? tasks : tasks.slice(careful.length));
     await this.#untilRoom();
   }
 
-  /** Calls the handler for what the last look has found to be due again. */
-  async retry(found: readonly DueDelivery[]): Promise<void> {
+  /**
+   * Calls the handler for what the last look has found to be due again. After an unclean end each that
+   * stood then is called alone for once, its attempt recorded: a process may have died over it.
+   */
+  retry(found: readonly DueDelivery[]): void {
     const due = this.#withoutStale(found);
-    const { tasks, toRecord, dead } = retryTasks(this.#options.calling, due);
+    const { tasks, dead } = retryTasks(this.#options.calling, due);
     for (const { key } of due) this.failing.add(key);
     // Also what is given up: until that is saved it would be read as due again, with all behind it.
     for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.#working.add(id);
     this.#workers.skip(dead);
-    if (toRecord.length === 0 || (await this.#record(toRecord))) this.#workers.pushFirst(tasks);
+    const isSuspect = ({ id }: Task) =>
+      this.#called !== null && id <= this.#filedUpTo && !this.#called.has(id);
+    const suspects = new Set(tasks.filter(isSuspect).map(({ chain }) => chain));
+    this.#workers.pushFirst(tasks.filter(({ chain }) => !suspects.has(chain)));
+    for (const task of tasks.filter(({ chain }) => suspects.has(chain))) {
+      this.#takeTurn(() => this.#callCarefully(task)).catch((thrown) => this.#fail(thrown));
+    }
   }
 
   /** Starts nothing any more. */
@@ -180,14 +231,21 @@ export class OwnedDelivery implements Account, SettlementOwner {
    * have failed.
    */
   async untilIdle(): Promise<void> {
+    await this.#turn;
     await this.#workers.untilIdle();
+    if (this.#failure) throw this.#failure;
     this.#savePosition(false);
   }
 
   settle(task: Place, change: DeliveryChange | null): void {
     this.#isThrough(task);
-    if (change) this.#file([change]);
-    else if (performance.now() - this.#savedAt > SAVE_MS) this.#savePosition(false);
+    if (change) {
+      this.#countNew(task, change);
+      this.#file([change]);
+      return;
+    }
+    this.#waiters.check();
+    if (performance.now() - this.#savedAt > SAVE_MS) this.#savePosition(false);
   }
 
   onBegin(): void {
@@ -210,8 +268,11 @@ export class OwnedDelivery implements Account, SettlementOwner {
 
   onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void {
     const changes = settled.flatMap(({ change }) => change ?? []);
-    for (const change of changes) this.failing.note(change);
-    for (const { task } of settled) this.#isThrough(task);
+    for (const change of changes) this.#note(change);
+    for (const { task, change } of settled) {
+      this.#isThrough(task);
+      if (change) this.#countNew(task, change);
+    }
     if (this.#saving) this.onSaved(this.#saving.position, this.#saving.xid);
     this.onFiled(changes, waitingKeys);
   }
@@ -225,7 +286,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
     this.failing.settle(changes, waitingKeys);
     for (const { state, notificationId } of changes) {
       this.#working.delete(notificationId);
-      if (state === 'dead') this.halt(true);
+      if (state === 'dead') this.#newDead -= 1;
     }
     this.#waiters.check();
     if (changes.length > 0) this.#options.onWaiting();
@@ -248,14 +309,39 @@ export class OwnedDelivery implements Account, SettlementOwner {
 
   #file(changes: readonly DeliveryChange[]): void {
     for (const change of changes) {
-      this.failing.note(change);
-      if (change.state === 'done') this.#failedIds.delete(change.notificationId);
-      else if (change.state !== 'blocked') this.#failedIds.add(change.notificationId);
+      this.#note(change);
       // Until it is saved, the database says that it is due.
       this.#working.add(change.notificationId);
     }
     this.#savedAt = performance.now();
     this.#options.settler.settle(this, this.#ledger.position, changes);
+  }
+
+  #note(change: DeliveryChange): void {
+    const { notificationId, state } = change;
+    this.failing.note(change);
+    if (state === 'done') this.#failedIds.delete(notificationId);
+    else if (state !== 'blocked' && this.#options.mode === 'once') {
+      this.#failedIds.add(notificationId);
+    }
+    if (state !== 'dead') return;
+    this.#newDead += 1;
+    this.halt(true);
+  }
+
+  /** Between two counts in the database, those that come to it are counted here. */
+  #countNew({ source }: Place, { state }: DeliveryChange): void {
+    if (source !== null && state === 'retry') this.countRetries(this.#retryCount + 1);
+  }
+
+  #pause(): void {
+    this.#workers.pause(this.#isHalted || this.#isOverfull);
+    this.#waiters.check();
+  }
+
+  #fail(thrown: unknown): void {
+    this.#failure = toError(thrown);
+    this.onFailed();
   }
 
   /** @param isLazy for a position that only moved past what the consumer does not want */
@@ -297,10 +383,13 @@ export class OwnedDelivery implements Account, SettlementOwner {
     return pool.withClient((client) => readFiled(client, schema, this.consumerId, ids));
   }
 
-  /**
-   * Calls the handler once nothing else is called, and once it is written down that it will be: an
-   * earlier process may have died over this notification.
-   */
+  #takeTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  /** As all after an unclean end: an earlier process may have died over this notification. */
   async #deliverCarefully(task: Task): Promise<void> {
     if (this.#isClosed) return;
     this.#carefulCount -= 1;
@@ -309,8 +398,15 @@ export class OwnedDelivery implements Account, SettlementOwner {
       return;
     }
     this.#working.add(task.id);
-    if (!(await this.#record([task]))) return;
-    this.#workers.push([{ ...task, isFiled: true }]);
+    await this.#callCarefully(task);
+  }
+
+  /** Calls the handler once it is written down that it will be, and waits for it. */
+  async #callCarefully(task: Task): Promise<void> {
+    if (this.#isClosed) return;
+    this.#called?.add(task.id);
+    if (!task.chain?.isBroken && !(await this.#record(task))) return;
+    this.#workers.pushFirst([{ ...task, isFiled: true }]);
     await this.#waiters.until(() => this.#isClosed || !this.#working.has(task.id));
   }
 
@@ -328,11 +424,10 @@ export class OwnedDelivery implements Account, SettlementOwner {
   }
 
   /** False where the consumer is not ours any longer. */
-  async #record(tasks: readonly Task[]): Promise<boolean> {
+  async #record({ id: notificationId, key, attempt }: Task): Promise<boolean> {
     const { pool, schema, calling } = this.#options;
-    const attempts = tasks.map(({ id, key, attempt }) => {
-      return { notificationId: id, key, attempt, delayMs: calling.consumer.backoffMs(attempt) };
-    });
+    const delayMs = Math.max(RECORDED_MS_MIN, calling.consumer.backoffMs(attempt));
+    const attempts = [{ notificationId, key, attempt, delayMs }];
     const isOurs = await pool.withClient((client) =>
       recordAttempts(client, schema, this, attempts),
     );
@@ -345,3 +440,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
 const SAVE_MS = 500;
 const SLOW_MS = 500;
 const NONE: ReadonlySet<number> = new Set();
+/** Of a consumer's notifications so many may wait for a retry before it takes no new ones. */
+const RETRIES_MAX = 10_000;
+/** A call that was recorded is not due again before it can have been made. */
+const RECORDED_MS_MIN = 1000;

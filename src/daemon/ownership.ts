@@ -61,8 +61,12 @@ export class Ownership {
    * where the session failed it does not: one that hangs must not keep the others away.
    */
   async run(session: AbortSignal, stop: AbortSignal, work: Work): Promise<void> {
-    const { control, config } = this.#options;
+    const { control, config, running } = this.#options;
     const ended = AbortSignal.any([session, this.#failed.signal]);
+    // Handlers of the session before: once they have returned, their consumers are to be had.
+    for (const { ended: leaving } of running.values()) {
+      void leaving.then(() => control.owners.ring());
+    }
     while (!ended.aborted) {
       control.owners.clear();
       const isStandingBy = await this.#claim(work);
@@ -96,6 +100,8 @@ export class Ownership {
       const state = owners.find(({ consumerId }) => consumerId === consumer.id);
       if (!state) throw positionMissing(consumer.id);
       const entry = running.get(consumer.id);
+      // Frozen for a while, say: it need not wait for its next settlement to know.
+      if (entry && entry.runner.delivery.epoch !== state.epoch) entry.runner.delivery.onFenced();
       if (entry) {
         this.#handOver(state, targets.get(consumer.id), entry);
       } else if (

@@ -11,14 +11,28 @@ import { SharedRunner } from './shared-runner.ts';
 import { runShared, type SharingOptions } from './sharing.ts';
 import { Tail } from './tail.ts';
 
-/** How this daemon shows itself to the others. */
-export function membershipOf(options: SessionOptions, control: Control): Membership {
-  const { config, daemonId, consumers, mode } = options;
+/** How this daemon shows itself to the others: it wants no consumers when it stops. */
+export function membershipOf(
+  options: SessionOptions,
+  control: Control,
+  stop: AbortSignal,
+): Membership {
+  const { config, daemonId, consumers, mode, running } = options;
   const idsOf = (isShared: boolean) =>
     consumers.filter((consumer) => consumer.isShared === isShared).map(({ id }) => id);
   // One that runs to the end takes what is free, and no consumer is kept for it.
-  const consumerIds = mode === 'once' ? [] : idsOf(false);
-  return new Membership({ config, control, daemonId, consumerIds, sharedIds: idsOf(true) });
+  const ids = mode === 'once' ? [] : idsOf(false);
+  // A handler of the session before may hang: its consumer is for those who can run it.
+  const leaving = new Set(running.values());
+  const isFree = (id: string) => {
+    const entry = running.get(id);
+    return entry === undefined || !leaving.has(entry);
+  };
+  const wantedIds = () => (stop.aborted ? [] : ids.filter(isFree));
+  const sharedIds = idsOf(true);
+  const membership = new Membership({ config, control, daemonId, wantedIds, sharedIds });
+  for (const { ended } of leaving) void ended.then(() => membership.announce());
+  return membership;
 }
 
 /** What runs until the session ends. */

@@ -1,6 +1,6 @@
 import type { Config } from '../config/define.ts';
 import type { Pool } from '../database/pool.ts';
-import { readDue, readHavingDead, readNextDueMs } from '../log/due.ts';
+import { readDue, readHavingDead, readNextDueMs, readRetryCounts } from '../log/due.ts';
 import type { Control } from './control.ts';
 import type { OwnedDelivery } from './owned-delivery.ts';
 import type { Running } from './ownership.ts';
@@ -35,8 +35,10 @@ export async function retryDue(
   pool: Pool,
   schema: string,
 ): Promise<number> {
-  const open = deliveries.filter(({ ended }) => !ended.aborted);
+  // Those of a session before are only waited for.
+  const open = deliveries.filter(({ ended, isClosed }) => !ended.aborted && !isClosed);
   await updateHalted(open, pool, schema);
+  await countRetries(open, pool, schema);
   const idle = open.filter(({ workingCount }) => workingCount < WORKING_MAX);
   if (idle.length === 0) return 0;
   const due = await pool.withClient((client) => {
@@ -49,7 +51,7 @@ export async function retryDue(
   const byConsumer = Map.groupBy(due, ({ consumerId }) => consumerId);
   for (const delivery of idle) {
     const own = byConsumer.get(delivery.consumerId);
-    if (own) await delivery.retry(own);
+    if (own) delivery.retry(own);
   }
   return due.length;
 }
@@ -76,6 +78,19 @@ async function updateHalted(
   const ids = halted.map(({ consumerId }) => consumerId);
   const havingDead = await pool.withClient((client) => readHavingDead(client, schema, ids));
   for (const delivery of halted) delivery.halt(havingDead.has(delivery.consumerId));
+}
+
+/** Whether consumers that have too many waiting may take more. */
+async function countRetries(
+  deliveries: readonly OwnedDelivery[],
+  pool: Pool,
+  schema: string,
+): Promise<void> {
+  const overfull = deliveries.filter(({ isOverfull }) => isOverfull);
+  if (overfull.length === 0) return;
+  const ids = overfull.map(({ consumerId }) => consumerId);
+  const counts = await pool.withClient((client) => readRetryCounts(client, schema, ids));
+  for (const delivery of overfull) delivery.countRetries(counts.get(delivery.consumerId) ?? 0);
 }
 
 /** So many of a consumer may be under way before it gets no more. */

@@ -28,8 +28,11 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
     const rebasedId = await control.run((client) => prepare(options, client));
     const channels = [...new Set(consumers.flatMap((consumer) => consumer.channels))].sort();
     await startListening({ config, control, reporter, channels });
-    const membership = membershipOf(options, control);
+    const membership = membershipOf(options, control, signal);
     await membership.join();
+    // What has ended here is taken over while other handlers still take their time.
+    const onStop = () => void membership.announce();
+    signal.addEventListener('abort', onStop, { once: true, signal: ended.signal });
     const found = { control, rebasedId, channels };
     const parts =
       options.mode === 'once'

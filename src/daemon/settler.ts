@@ -34,6 +34,7 @@ export class Settler {
   readonly #pending = new Map<SettlementOwner, Settlement>();
   #settling: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(pool: Pool, schema: string, reporter: Reporter) {
     this.#pool = pool;
@@ -68,6 +69,13 @@ export class Settler {
     await this.#settling;
   }
 
+  /** Settles what can be settled, and then no more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.flush();
+    clearTimeout(this.#timer);
+  }
+
   #add(owner: SettlementOwner, { position, changes }: Settlement): void {
     const earlier = this.#pending.get(owner)?.changes ?? [];
     this.#pending.set(owner, { position, changes: [...earlier, ...changes] });
@@ -89,9 +97,12 @@ export class Settler {
       failures = failure ? failures + 1 : 0;
       if (failure) await this.#wait(failure, failures);
     }
-    // What cannot be saved is tried again with the next one, and at the end; if it never can,
-    // whoever takes over hands it out again: at least once, never not at all.
     this.#settling = undefined;
+    // If it never can be saved, whoever takes over hands it out again: at least once, never not at
+    // all.
+    if (this.#pending.size > 0 && !this.#isClosed) {
+      this.#timer ??= setTimeout(() => this.#start(), AGAIN_MS);
+    }
   }
 
   #putBack(owner: SettlementOwner, { position, changes }: Settlement): void {
@@ -162,7 +173,7 @@ export class Settler {
     );
     if (filed === null) return owner.onFenced();
     owner.onSaved(position, filed.xid);
-    owner.onFiled(last, filed.waitingKeys);
+    owner.onFiled(changes, filed.waitingKeys);
     publishTransition({ type: 'position_saved', consumerIds: [consumerId] });
   }
 }
@@ -173,5 +184,6 @@ export function lastOfEach(changes: readonly DeliveryChange[]): DeliveryChange[]
 }
 
 const LAZY_MS = 1000;
+const AGAIN_MS = 2000;
 const FAILURES_MAX = 5;
 const NEVER = new AbortController().signal;

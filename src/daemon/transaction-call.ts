@@ -37,12 +37,16 @@ export class CallBroken extends Error {
 /**
  * Calls the handler for each task within the client's transaction, with a savepoint, so that one
  * failure undoes itself alone.
+ * @returns of the tasks those that are through: at a dead letter that stops the consumer it ends
  * @throws CallBroken, and whatever the connection throws
  */
 export async function callInTransaction(options: CallsOptions, tasks: Task[]): Promise<Settled[]> {
-  const { batchSize } = options.calling.consumer;
+  const { batchSize, onDead } = options.calling.consumer;
   const settled: Settled[] = [];
-  for (let index = 0; index < tasks.length && !options.isStopping(); ) {
+  const mustStop = () =>
+    options.isStopping() ||
+    (onDead === 'stop' && settled.some(({ change }) => change?.state === 'dead'));
+  for (let index = 0; index < tasks.length && !mustStop(); ) {
     const rest = tasks.slice(index, index + (batchSize ?? tasks.length));
     // What comes again is called alone.
     const nextFiled = rest.findIndex(({ isFiled }) => isFiled);
@@ -50,7 +54,11 @@ export async function callInTransaction(options: CallsOptions, tasks: Task[]): P
     index += batch.length;
     const called = batch.length > 1 ? await callTogether(options, batch, settled) : null;
     if (called) settled.push(...called);
-    else for (const task of batch) settled.push(await callAlone(options, task, settled));
+    else {
+      for (const task of batch) {
+        if (!mustStop()) settled.push(await callAlone(options, task, settled));
+      }
+    }
   }
   return settled;
 }

@@ -31,6 +31,7 @@ export class TransactionLane implements Workers {
   #again: Task[] = [];
   /** So many are called alone, to find the one whose commit fails. */
   #alone = 0;
+  #isPaused = false;
   #hasMoved = false;
   #timer: NodeJS.Timeout | undefined;
   #isRunning = false;
@@ -53,12 +54,12 @@ export class TransactionLane implements Workers {
   }
 
   push(tasks: readonly Task[]): void {
-    this.#queue.push(tasks);
+    if (!this.#isClosed) this.#queue.push(tasks);
     this.#start();
   }
 
   pushFirst(tasks: readonly Task[]): void {
-    this.#queue.pushFirst(tasks);
+    if (!this.#isClosed) this.#queue.pushFirst(tasks);
     this.#start();
   }
 
@@ -68,6 +69,7 @@ export class TransactionLane implements Workers {
   }
 
   pause(isPaused: boolean): void {
+    this.#isPaused = isPaused;
     this.#queue.pause(isPaused);
     this.#start();
   }
@@ -128,13 +130,18 @@ export class TransactionLane implements Workers {
   #takeStretch(): Task[] {
     const { batchSize } = this.#options.calling.consumer;
     const sizeMax = this.#alone > 0 ? 1 : batchSize === 1 ? STRETCH_MAX : (batchSize ?? BATCH_MAX);
-    const tasks = this.#again.splice(0, sizeMax);
+    const tasks: Task[] = [];
     while (tasks.length < sizeMax && !this.#isClosed) {
-      const task = this.#queue.take();
+      const task = this.#takeAgain() ?? this.#queue.take();
       if (!task) break;
       tasks.push(task);
     }
     return tasks;
+  }
+
+  #takeAgain(): Task | undefined {
+    const index = this.#again.findIndex(({ isFiled }) => isFiled || !this.#isPaused);
+    return index < 0 ? undefined : this.#again.splice(index, 1)[0];
   }
 
   async #transact(tasks: Task[]): Promise<void> {
@@ -148,8 +155,10 @@ export class TransactionLane implements Workers {
         onOutside: () => this.#warnOutside(),
       });
       this.#alone = Math.max(0, this.#alone - 1);
-      if (committed) onCommitted(committed.settled, committed.waitingKeys);
-      else onFenced();
+      if (!committed) return onFenced();
+      const through = new Set(committed.settled.map(({ task }) => task));
+      if (!this.#isClosed) this.#again.unshift(...tasks.filter((task) => !through.has(task)));
+      onCommitted(committed.settled, committed.waitingKeys);
     } catch (thrown) {
       this.#settled.unshift(...earlier);
       this.#undo(tasks, thrown);

@@ -62,7 +62,8 @@ export async function applyChanges(
 /**
  * Writes down that handlers are about to be called, before they are: should the process die over
  * one, that call counts.
- * @param claim who may: the consumer's owner, or that of the lease; a past one writes nothing
+ * @param claim who may: the consumer's owner, or that of the lease; a past one writes nothing, nor
+ *   one that is just being followed
  * @returns false for a past owner
  */
 export async function recordAttempts(
@@ -86,10 +87,10 @@ export async function recordAttempts(
      where case when $7::bigint is null
        then exists (
          select from ${qualified(schema, 'consumer_progress')}
-         where consumer_id = $1 and epoch = $2)
+         where consumer_id = $1 and epoch = $2 for share)
        else exists (
          select from ${qualified(schema, 'lease')}
-         where consumer_id = $1 and lease_id = $7::bigint and epoch = $2)
+         where consumer_id = $1 and lease_id = $7::bigint and epoch = $2 for share)
        end
      on conflict (consumer_id, notification_id) do update
      set state = 'retry', attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at`,

@@ -156,6 +156,20 @@ export async function readStanding(
   return { ...standing, highestId: safeId(standing.highestId) };
 }
 
+/** How many wait for a retry, by consumer; none where there are none. */
+export async function readRetryCounts(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Map<string, number>> {
+  const { rows } = await client.query(
+    `select consumer_id as id, count(*)::integer as count from ${qualified(schema, 'delivery')}
+     where consumer_id = any($1) and state = 'retry' group by consumer_id`,
+    [consumerIds],
+  );
+  return new Map((rows as { id: string; count: number }[]).map(({ id, count }) => [id, count]));
+}
+
 /** Which of the consumers have dead letters. */
 export async function readHavingDead(
   client: Queryable,

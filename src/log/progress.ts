@@ -67,7 +67,10 @@ export async function registerConsumer(
   if (from instanceof Date || typeof from === 'number') values.push(from);
   const inserted = await client.query(
     `insert into ${qualified(schema, 'consumer_progress')} (consumer_id, channels, done_id, done_snapshot)
-     values ($1, $2, ${startId}, ${snapshot})
+     select $1, $2::text[], ${startId}, ${snapshot}
+     where not exists (
+       /* Where it exists, on conflict would wait for whoever is just saving it. */
+       select from ${qualified(schema, 'consumer_progress')} where consumer_id = $1)
      on conflict (consumer_id) do nothing`,
     values,
   );
@@ -160,8 +163,9 @@ export async function savePositions(
 }
 
 function savePositionsSql(schema: string, isDurable: boolean): string {
+  // A process that is frozen before its commit would keep the row from whoever takes over.
   const commit = isDurable
-    ? "current_setting('synchronous_commit')"
+    ? `set_config('idle_in_transaction_session_timeout', '${SETTLE_MS_MAX}', true)`
     : "set_config('synchronous_commit', 'off', true)";
   return `
   with commit as (select ${commit})
@@ -187,6 +191,7 @@ function savePositionsSql(schema: string, isDurable: boolean): string {
 }
 
 /** The server's start time, as a Claim has it. */
+const SETTLE_MS_MAX = 5000;
 export const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
 
 /** The columns of a position, as toPosition() takes them. */

@@ -1,0 +1,211 @@
+import { expect, test } from 'vitest';
+import type { Notification } from '../../src/log/notification.ts';
+import { savePositions } from '../../src/log/progress.ts';
+import { startDaemon, startTailing } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { failing, useDelivering } from '../helpers/delivering.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+What waits is woken by what it waits for: neither a poll nor a heartbeat helps here.
+*/
+
+const database = useDatabase({ pollInterval: '10m', heartbeatInterval: '10m' });
+const { tail, keep, publish, untilFiled } = useDelivering(database);
+
+function cutControl() {
+  return database.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and application_name = 'pgwatch control'`,
+  );
+}
+
+test('a handler that outlives its session gives the consumer back when it returns, though something is due', async () => {
+  const gate = Promise.withResolvers<void>();
+  const seen: unknown[] = [];
+  const fail = failing(1);
+  const daemon = await tail({
+    id: 'c',
+    channels: ['c'],
+    retry: { backoff: () => 300 },
+    async handle({ payload }) {
+      seen.push(payload);
+      if (payload === 'again') fail(payload);
+      if (payload === 'slow') await gate.promise;
+    },
+  });
+  await publish([null, 'again'], [null, 'slow']);
+  await untilFiled('retry');
+  await cutControl();
+  await daemon.transitions.for({ type: 'listening' }, 2);
+  await until('it is due', async () => {
+    const { rowCount } = await database.query(
+      'select from pgwatch.delivery where next_attempt_at < clock_timestamp()',
+    );
+    return rowCount === 1;
+  });
+  // The new session has looked at what is due.
+  await database.query(`notify pgwatch, 'pgwatch:retry'`);
+  await publish([null, 'later']);
+  gate.resolve();
+  await daemon.transitions.for({ type: 'consumer_owned' }, 2);
+  await untilFiled();
+  await until('all are handled', () => seen.includes('later'));
+});
+
+test('what could not be filed for a while is filed by itself, and comes again', async () => {
+  await database.query(
+    `create function refuse() returns trigger language plpgsql as
+       $$ begin raise exception 'disk full' using errcode = '53100'; end $$;
+     create trigger refuse before insert on pgwatch.delivery
+       for each row execute function refuse()`,
+  );
+  const fail = failing(1);
+  let calls = 0;
+  const daemon = await tail({
+    id: 'c',
+    channels: ['c'],
+    retry: { backoff: () => 1 },
+    handle({ payload }) {
+      calls += 1;
+      fail(payload);
+    },
+  });
+  await publish([null, 'a']);
+  await until('it is reported', () => daemon.reports.some((line) => line.includes('disk full')));
+  await until('it has given up for now', () => {
+    const count = daemon.reports.filter((line) => line.includes('disk full')).length;
+    return count >= 5 || `it has tried ${count} times`;
+  });
+  await database.query('drop function refuse() cascade');
+  await until('it is called again', () => calls === 2);
+  await untilFiled();
+});
+
+test.each([
+  ['never answers', () => new Promise<never>(() => {})],
+  ['throws', () => Promise.reject(new Error('the schema registry is down'))],
+])('a schema that %s is a failure of the call, and no refusal', async (_, validate) => {
+  let count = 0;
+  const schema = {
+    '~standard': {
+      version: 1 as const,
+      vendor: 'test',
+      validate: (value: unknown) => (count++ === 0 ? validate() : { value }),
+    },
+  };
+  const seen: unknown[] = [];
+  await tail({
+    id: 'c',
+    channels: ['c'],
+    schema,
+    timeout: 50,
+    retry: { backoff: () => 1 },
+    handle: ({ payload }: Notification) => void seen.push(payload),
+  });
+  await publish([null, 'a']);
+  await until('it is called', () => seen.length === 1);
+  await untilFiled();
+});
+
+test('a schema that never answers does not keep the daemon from its end', async () => {
+  const asked = Promise.withResolvers<void>();
+  const validate = () => {
+    asked.resolve();
+    return new Promise<never>(() => {});
+  };
+  const daemon = await startTailing({ ...database.config, shutdownTimeoutMs: 50 }, [
+    {
+      id: 'c',
+      channels: ['c'],
+      schema: { '~standard': { version: 1, vendor: 'test', validate } },
+      handle: () => {},
+    },
+  ]);
+  await publish([null, 'a']);
+  await asked.promise;
+  await daemon.stop();
+});
+
+const UNUSED = { id: 'c', channels: ['c'], handle: () => {} };
+
+test('an owner that froze between its save and its commit keeps nobody away for long', async () => {
+  const first = await startTailing(database.config, [UNUSED]);
+  await first.stop();
+  const frozen = await database.connect();
+  const { rows } = await frozen.query(
+    `select epoch::int, done_id::int, done_snapshot::text,
+       extract(epoch from pg_postmaster_start_time())::text as server
+     from pgwatch.consumer_progress`,
+  );
+  const { epoch, done_id: doneId, done_snapshot: doneSnapshot, server } = rows[0];
+  const position = { doneId, doneSnapshot, doneXid: null, window: null };
+  await frozen.query('begin');
+  const save = { consumerId: 'c', epoch, server, position };
+  const saved = await savePositions(frozen, 'pgwatch', [save], { isDurable: true });
+  expect(saved.xid).not.toBeNull();
+  const next = keep(startDaemon(database.config, [UNUSED]));
+  await next.transitions.for({ type: 'consumer_standby' });
+  await next.transitions.for({ type: 'consumer_owned' });
+});
+
+test('an idle owner learns that another one took over before its next settlement', async () => {
+  const daemon = await tail(UNUSED);
+  await database.query('update pgwatch.consumer_progress set epoch = epoch + 10');
+  await database.query(`notify pgwatch, 'pgwatch:owners'`);
+  await daemon.transitions.for({ type: 'consumer_lost', epoch: 1 });
+  await daemon.transitions.for({ type: 'consumer_owned', epoch: 12 });
+});
+
+/** The consumers of a process; with what it was called. */
+function process(hang: (id: string) => unknown) {
+  const seen: string[] = [];
+  const consumers = ['a', 'y', 'z'].map((id) => ({
+    id,
+    channels: [id],
+    async handle({ payload }: Notification) {
+      seen.push(`${id}${payload}`);
+      await hang(id);
+    },
+  }));
+  return { seen, consumers };
+}
+
+test('what hangs in a lost session is not handed back to where it cannot run', async () => {
+  const gate = Promise.withResolvers<void>();
+  const first = process((id) => id === 'a' && gate.promise);
+  const second = process(() => {});
+  const away = { ...database.config, reconnectDelayMs: 4000 };
+  const returning = keep(await startTailing(away, first.consumers));
+  await database.query(`select smart_notify('a', '1')`);
+  await until('it hangs', () => first.seen.length === 1);
+  const taking = keep(startDaemon(database.config, second.consumers));
+  await taking.transitions.for({ type: 'listening' });
+  await database.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and application_name = 'pgwatch control'
+     order by backend_start limit 1`,
+  );
+  await until('all are taken over', () => second.seen.includes('a1'));
+  await returning.transitions.for({ type: 'consumer_owned', consumerId: 'y', epoch: 3 });
+  await database.query(`select smart_notify('a', '2')`);
+  await until('it is handled where it can run', () => second.seen.includes('a2'));
+  gate.resolve();
+});
+
+test('what a stopping process has finished with is taken over while it still waits for a handler', async () => {
+  const gate = Promise.withResolvers<void>();
+  const first = process((id) => id === 'z' && gate.promise);
+  const second = process(() => {});
+  const stopping = await startTailing(database.config, first.consumers);
+  await database.query(`select smart_notify('z', '1')`);
+  await until('it hangs', () => first.seen.length === 1);
+  const taking = keep(startDaemon(database.config, second.consumers));
+  await taking.transitions.for({ type: 'consumer_owned', consumerId: 'a', epoch: 2 });
+  const stopped = stopping.stop();
+  await database.query(`select smart_notify('y', '2')`);
+  await until('it is handled', () => second.seen.includes('y2'));
+  expect(second.seen).toEqual(['y2']);
+  gate.resolve();
+  await stopped;
+});
