@@ -8,7 +8,9 @@ import type { Page } from '../log/page.ts';
 import type { Position, Xid } from '../log/position.ts';
 import { savePositions, type Takeover } from '../log/progress.ts';
 import { type Account, workersFor } from './account.ts';
+import { Brake } from './brake.ts';
 import type { Calling } from './calling.ts';
+import { Careful } from './careful.ts';
 import { FailingKeys } from './failing-keys.ts';
 import { Lanes } from './lanes.ts';
 import { Ledger, type LedgerMark } from './ledger.ts';
@@ -18,6 +20,7 @@ import type { Place, Settled, Task } from './task.ts';
 import { TransactionLane } from './transaction-lane.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
+import { Working } from './working.ts';
 
 export type DeliveryOptions = {
   calling: Calling;
@@ -58,10 +61,9 @@ export class OwnedDelivery implements Account, SettlementOwner {
   readonly #options: DeliveryOptions;
   readonly #ledger: Ledger;
   readonly #workers: Workers;
-  /** What is being called though it has a delivery, so that it is not read as due. */
-  readonly #working = new Set<number>();
-  /** What has left it since the last look at what is due: that look may have seen it. */
-  readonly #through = new Set<number>();
+  readonly #working = new Working();
+  readonly #brake: Brake;
+  readonly #careful: Careful;
   readonly #waiters = new Waiters();
   readonly #ended = new AbortController();
   readonly #filedUpTo: number;
@@ -69,19 +71,9 @@ export class OwnedDelivery implements Account, SettlementOwner {
   #mark: LedgerMark;
   /** What the transaction under way saves. */
   #saving: { position: Position; xid: Xid } | undefined;
-  #carefulCount: number;
-  /** Where the owner before did not stop cleanly: of what has a delivery since then, what was called. */
-  readonly #called: Set<number> | null;
-  /** Careful calls go one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
-  /** Dead letters that are not saved yet. */
-  #newDead = 0;
-  #retryCount: number;
   #failure: Error | undefined;
   #isClosed = false;
   #isFenced = false;
-  #isHalted = false;
-  #isOverfull = false;
   #savedAt = performance.now();
 
   constructor(options: DeliveryOptions, owned: OwnedConsumer) {
@@ -95,11 +87,16 @@ export class OwnedDelivery implements Account, SettlementOwner {
     this.#ledger = new Ledger(owned.position);
     this.#mark = this.#ledger.mark;
     this.#filedUpTo = owned.standing.highestId;
-    this.#carefulCount = owned.carefulCount;
-    this.#called = owned.carefulCount > 0 ? new Set() : null;
-    this.#retryCount = owned.standing.retryCount;
+    this.#careful = new Careful({
+      count: owned.carefulCount,
+      filedUpTo: owned.standing.highestId,
+      record: (task) => this.#record(task),
+      call: (task) => this.#callAlone(task),
+    });
+    const onChange = (isOn: boolean) => this.#pause(isOn);
+    this.#brake = new Brake({ ...options, onChange }, owned.standing.retryCount);
     this.#workers = workersFor(options.calling, options.handlerPool, this);
-    this.halt(owned.standing.hasDead);
+    this.#brake.halt(owned.standing.hasDead);
   }
 
   /** Aborts when nothing more can be delivered: the consumer is another's, or working has failed. */
@@ -115,65 +112,19 @@ export class OwnedDelivery implements Account, SettlementOwner {
     return this.#isFenced;
   }
 
-  /** How many are being called though they have a delivery. */
-  get workingCount(): number {
-    return this.#working.size;
+  /** What is being called though it has a delivery. */
+  get working(): Working {
+    return this.#working;
   }
 
-  /** A look at what is due begins. Returns what is not to be seen as due. */
-  look(): readonly number[] {
-    this.#through.clear();
-    return [...this.#working];
+  /** What keeps it from new notifications. */
+  get brake(): Brake {
+    return this.#brake;
   }
 
   /** How many notifications have failed, so far, for a run to the end. */
   get failedCount(): number {
     return this.#failedIds.size;
-  }
-
-  /** True where nothing new is handed out because of a dead letter. */
-  get isHalted(): boolean {
-    return this.#isHalted;
-  }
-
-  /** Says whether there are dead letters, which only matters with onDead 'stop'. */
-  halt(hasDead: boolean): void {
-    const { consumer, reporter } = this.#options.calling;
-    const isHalted = (hasDead || this.#newDead > 0) && consumer.onDead === 'stop';
-    if (isHalted === this.#isHalted) return;
-    this.#isHalted = isHalted;
-    this.#pause();
-    if (!isHalted) {
-      reporter.info(`${consumer.id} goes on: no dead letter is left.`);
-      return;
-    }
-    reporter.warn(
-      `${consumer.id} has a dead letter and onDead: 'stop': it takes nothing new until that is retried or discarded (pgwatch dlq list --consumer ${consumer.id}).`,
-    );
-    if (this.#options.mode === 'once') this.#ended.abort();
-  }
-
-  /** True where nothing new is handed out because too much waits for a retry. */
-  get isOverfull(): boolean {
-    return this.#isOverfull;
-  }
-
-  /** Says how many wait for a retry: while these are too many, nothing new is handed out. */
-  countRetries(count: number): void {
-    this.#retryCount = count;
-    const isOverfull = count > (this.#isOverfull ? RETRIES_MAX / 2 : RETRIES_MAX);
-    if (isOverfull === this.#isOverfull) return;
-    this.#isOverfull = isOverfull;
-    this.#pause();
-    const { consumer, reporter } = this.#options.calling;
-    if (!isOverfull) {
-      reporter.info(`${consumer.id} takes new notifications again.`);
-      return;
-    }
-    reporter.warn(
-      `${consumer.id} fails so often that more than ${RETRIES_MAX} notifications wait for a retry: it takes nothing new until half of them are through (pgwatch dlq list --state retry --consumer ${consumer.id}).`,
-    );
-    if (this.#options.mode === 'once') this.#ended.abort();
   }
 
   /** Hands a page out; returns once more is welcome, or nothing more can be delivered. */
@@ -190,32 +141,26 @@ export class OwnedDelivery implements Account, SettlementOwner {
       else
         tasks.push({ row, id, key: row[4], isReplay, attempt: 1, isFiled: false, source, index });
     }
-    const careful = tasks.slice(0, this.#carefulCount);
-    for (const task of careful) {
-      await this.#waiters.until(() => this.#isClosed || !(this.#isHalted || this.#isOverfull));
-      await this.#takeTurn(() => this.#deliverCarefully(task));
-    }
+    const careful = this.#careful.takeFrom(tasks);
+    for (const task of careful) await this.#deliverCarefully(task);
     this.#workers.push(careful.length === 0 ? tasks : tasks.slice(careful.length));
     await this.#untilRoom();
   }
 
-  /**
-   * Calls the handler for what the last look has found to be due again. After an unclean end each that
-   * stood then is called alone for once, its attempt recorded: a process may have died over it.
-   */
+  /** Calls the handler for what the last look has found to be due again. */
   retry(found: readonly DueDelivery[]): void {
-    const due = this.#withoutStale(found);
+    const due = this.#working.withoutStale(found, this.isOrdered);
     const { tasks, dead } = retryTasks(this.#options.calling, due);
     for (const { key } of due) this.failing.add(key);
     // Also what is given up: until that is saved it would be read as due again, with all behind it.
     for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.#working.add(id);
     this.#workers.skip(dead);
-    const isSuspect = ({ id }: Task) =>
-      this.#called !== null && id <= this.#filedUpTo && !this.#called.has(id);
-    const suspects = new Set(tasks.filter(isSuspect).map(({ chain }) => chain));
+    const suspects = new Set(
+      tasks.filter((task) => this.#careful.isSuspect(task)).map(({ chain }) => chain),
+    );
     this.#workers.pushFirst(tasks.filter(({ chain }) => !suspects.has(chain)));
     for (const task of tasks.filter(({ chain }) => suspects.has(chain))) {
-      this.#takeTurn(() => this.#callCarefully(task)).catch((thrown) => this.#fail(thrown));
+      this.#careful.call(task).catch((thrown) => this.#fail(thrown));
     }
   }
 
@@ -231,7 +176,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
    * have failed.
    */
   async untilIdle(): Promise<void> {
-    await this.#turn;
+    await this.#careful.untilIdle();
     await this.#workers.untilIdle();
     if (this.#failure) throw this.#failure;
     this.#savePosition(false);
@@ -286,7 +231,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
     this.failing.settle(changes, waitingKeys);
     for (const { state, notificationId } of changes) {
       this.#working.delete(notificationId);
-      if (state === 'dead') this.#newDead -= 1;
+      if (state === 'dead') this.#brake.savedDead();
     }
     this.#waiters.check();
     if (changes.length > 0) this.#options.onWaiting();
@@ -302,7 +247,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
   }
 
   #isThrough({ source, index, id, isReplay }: Place): void {
-    if (this.#working.delete(id)) this.#through.add(id);
+    this.#working.leave(id);
     this.#options.onHandled(isReplay);
     source?.settle(index);
   }
@@ -324,19 +269,18 @@ export class OwnedDelivery implements Account, SettlementOwner {
     else if (state !== 'blocked' && this.#options.mode === 'once') {
       this.#failedIds.add(notificationId);
     }
-    if (state !== 'dead') return;
-    this.#newDead += 1;
-    this.halt(true);
+    if (state === 'dead') this.#brake.addDead();
   }
 
   /** Between two counts in the database, those that come to it are counted here. */
   #countNew({ source }: Place, { state }: DeliveryChange): void {
-    if (source !== null && state === 'retry') this.countRetries(this.#retryCount + 1);
+    if (source !== null && state === 'retry') this.#brake.addRetry();
   }
 
-  #pause(): void {
-    this.#workers.pause(this.#isHalted || this.#isOverfull);
+  #pause(isOn: boolean): void {
+    this.#workers.pause(isOn);
     this.#waiters.check();
+    if (isOn && this.#options.mode === 'once') this.#ended.abort();
   }
 
   #fail(thrown: unknown): void {
@@ -383,48 +327,25 @@ export class OwnedDelivery implements Account, SettlementOwner {
     return pool.withClient((client) => readFiled(client, schema, this.consumerId, ids));
   }
 
-  #takeTurn(work: () => Promise<void>): Promise<void> {
-    const turn = this.#turn.then(work);
-    this.#turn = turn.catch(() => {});
-    return turn;
-  }
-
-  /** As all after an unclean end: an earlier process may have died over this notification. */
   async #deliverCarefully(task: Task): Promise<void> {
+    await this.#waiters.until(() => this.#isClosed || !this.#brake.isOn);
     if (this.#isClosed) return;
-    this.#carefulCount -= 1;
     if (this.isOrdered && this.failing.has(task.key)) {
-      this.#workers.push([task]);
+      await this.#careful.takeTurn(async () => this.#workers.push([task]));
       return;
     }
     this.#working.add(task.id);
-    await this.#callCarefully(task);
+    await this.#careful.call(task);
   }
 
-  /** Calls the handler once it is written down that it will be, and waits for it. */
-  async #callCarefully(task: Task): Promise<void> {
-    if (this.#isClosed) return;
-    this.#called?.add(task.id);
-    if (!task.chain?.isBroken && !(await this.#record(task))) return;
-    this.#workers.pushFirst([{ ...task, isFiled: true }]);
+  async #callAlone(task: Task): Promise<void> {
+    this.#workers.pushFirst([task]);
     await this.#waiters.until(() => this.#isClosed || !this.#working.has(task.id));
-  }
-
-  /**
-   * The look may have come to the server late: what was worked on since is not due any longer, nor
-   * what stands behind it. Another look follows, because what is settled says so.
-   */
-  #withoutStale(found: readonly DueDelivery[]): DueDelivery[] {
-    const isStale = (id: number) => this.#working.has(id) || this.#through.has(id);
-    const stale = found.filter(({ notificationId }) => isStale(notificationId));
-    const keys = new Set(this.isOrdered ? stale.map(({ key }) => key) : []);
-    return found.filter(({ notificationId, key }) => {
-      return !isStale(notificationId) && (key === null || !keys.has(key));
-    });
   }
 
   /** False where the consumer is not ours any longer. */
   async #record({ id: notificationId, key, attempt }: Task): Promise<boolean> {
+    if (this.#isClosed) return false;
     const { pool, schema, calling } = this.#options;
     const delayMs = Math.max(RECORDED_MS_MIN, calling.consumer.backoffMs(attempt));
     const attempts = [{ notificationId, key, attempt, delayMs }];
@@ -440,7 +361,5 @@ export class OwnedDelivery implements Account, SettlementOwner {
 const SAVE_MS = 500;
 const SLOW_MS = 500;
 const NONE: ReadonlySet<number> = new Set();
-/** Of a consumer's notifications so many may wait for a retry before it takes no new ones. */
-const RETRIES_MAX = 10_000;
 /** A call that was recorded is not due again before it can have been made. */
 const RECORDED_MS_MIN = 1000;

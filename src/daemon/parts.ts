@@ -75,9 +75,9 @@ export async function runAllOnce(
         await settler.flush();
       } while (!alive.aborted && (await retryDue([delivery], pool, config.schema)) > 0);
     });
-    const { failedCount, isHalted, consumerId } = delivery;
+    const { failedCount, brake, consumerId } = delivery;
     if (failedCount > 0) failed.push(`${failedCount} of ${consumerId}`);
-    else if (isHalted) failed.push(`an earlier one of ${consumerId}, which stops at it`);
+    else if (brake.isHalted) failed.push(`an earlier one of ${consumerId}, which stops at it`);
   });
   const sharing = sharingOf(options, found);
   await runShared(sharing, alive, alive, async (runner) => {

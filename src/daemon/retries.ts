@@ -39,12 +39,12 @@ export async function retryDue(
   const open = deliveries.filter(({ ended, isClosed }) => !ended.aborted && !isClosed);
   await updateHalted(open, pool, schema);
   await countRetries(open, pool, schema);
-  const idle = open.filter(({ workingCount }) => workingCount < WORKING_MAX);
+  const idle = open.filter(({ working }) => working.size < WORKING_MAX);
   if (idle.length === 0) return 0;
   const due = await pool.withClient((client) => {
     const looks = idle.map((delivery) => {
       const { consumerId, isOrdered } = delivery;
-      return { consumerId, isOrdered, workingIds: delivery.look() };
+      return { consumerId, isOrdered, workingIds: delivery.working.look() };
     });
     return readDue(client, schema, looks);
   });
@@ -73,11 +73,11 @@ async function updateHalted(
   pool: Pool,
   schema: string,
 ): Promise<void> {
-  const halted = deliveries.filter(({ isHalted }) => isHalted);
+  const halted = deliveries.filter(({ brake }) => brake.isHalted);
   if (halted.length === 0) return;
   const ids = halted.map(({ consumerId }) => consumerId);
   const havingDead = await pool.withClient((client) => readHavingDead(client, schema, ids));
-  for (const delivery of halted) delivery.halt(havingDead.has(delivery.consumerId));
+  for (const { brake, consumerId } of halted) brake.halt(havingDead.has(consumerId));
 }
 
 /** Whether consumers that have too many waiting may take more. */
@@ -86,11 +86,11 @@ async function countRetries(
   pool: Pool,
   schema: string,
 ): Promise<void> {
-  const overfull = deliveries.filter(({ isOverfull }) => isOverfull);
+  const overfull = deliveries.filter(({ brake }) => brake.isOverfull);
   if (overfull.length === 0) return;
   const ids = overfull.map(({ consumerId }) => consumerId);
   const counts = await pool.withClient((client) => readRetryCounts(client, schema, ids));
-  for (const delivery of overfull) delivery.countRetries(counts.get(delivery.consumerId) ?? 0);
+  for (const { brake, consumerId } of overfull) brake.countRetries(counts.get(consumerId) ?? 0);
 }
 
 /** So many of a consumer may be under way before it gets no more. */

@@ -1,0 +1,97 @@
+import type { Calling } from './calling.ts';
+
+export type BrakeOptions = {
+  calling: Calling;
+  /** once: somebody waits for the end, so that a brake ends the run instead of waiting. */
+  mode: 'tail' | 'once';
+  /** Told whenever it is put on or taken off. */
+  onChange(isOn: boolean): void;
+};
+
+/**
+ * Keeps a consumer from new notifications: at a dead letter, where that is asked for, and where so
+ * many wait for a retry that more would be of no use.
+ */
+export class Brake {
+  readonly #options: BrakeOptions;
+  /** Dead letters that are not saved yet. */
+  #newDead = 0;
+  #retryCount: number;
+  #isHalted = false;
+  #isOverfull = false;
+
+  /** @param retryCount how many wait for a retry at the beginning */
+  constructor(options: BrakeOptions, retryCount: number) {
+    this.#options = options;
+    this.#retryCount = retryCount;
+  }
+
+  get isOn(): boolean {
+    return this.#isHalted || this.#isOverfull;
+  }
+
+  /** True where it is on because of a dead letter. */
+  get isHalted(): boolean {
+    return this.#isHalted;
+  }
+
+  /** True where it is on because too much waits for a retry. */
+  get isOverfull(): boolean {
+    return this.#isOverfull;
+  }
+
+  /** Says whether there are dead letters, which only matters with onDead 'stop'. */
+  halt(hasDead: boolean): void {
+    const { consumer } = this.#options.calling;
+    const isHalted = (hasDead || this.#newDead > 0) && consumer.onDead === 'stop';
+    if (isHalted === this.#isHalted) return;
+    this.#isHalted = isHalted;
+    this.#change(
+      isHalted,
+      isHalted
+        ? `has a dead letter and onDead: 'stop': it takes nothing new until that is retried or discarded (pgwatch dlq list --consumer ${consumer.id})`
+        : 'goes on: no dead letter is left',
+    );
+  }
+
+  /** One more is dead, and about to be saved. */
+  addDead(): void {
+    this.#newDead += 1;
+    this.halt(true);
+  }
+
+  /** One of those is saved. */
+  savedDead(): void {
+    this.#newDead -= 1;
+  }
+
+  /** Between two counts in the database, what comes to it is counted here. */
+  addRetry(): void {
+    this.countRetries(this.#retryCount + 1);
+  }
+
+  /** Says how many wait for a retry. */
+  countRetries(count: number): void {
+    const { consumer } = this.#options.calling;
+    this.#retryCount = count;
+    const isOverfull = count > (this.#isOverfull ? RETRIES_MAX / 2 : RETRIES_MAX);
+    if (isOverfull === this.#isOverfull) return;
+    this.#isOverfull = isOverfull;
+    this.#change(
+      isOverfull,
+      isOverfull
+        ? `fails so often that more than ${RETRIES_MAX} notifications wait for a retry: it takes nothing new until half of them are through (pgwatch dlq list --state retry --consumer ${consumer.id})`
+        : 'takes new notifications again',
+    );
+  }
+
+  #change(isPutOn: boolean, what: string): void {
+    const { consumer, reporter } = this.#options.calling;
+    this.#options.onChange(this.isOn);
+    if (isPutOn) reporter.warn(`${consumer.id} ${what}.`, { consumer: consumer.id });
+    else reporter.info(`${consumer.id} ${what}.`, { consumer: consumer.id });
+  }
+}
+
+/** Of a consumer's notifications so many may wait for a retry before it takes no new ones. */
+const RETRIES_MAX = 10_000;

@@ -1,0 +1,52 @@
+import type { DueDelivery } from '../log/due.ts';
+
+/**
+ * What is being called though it has a delivery, and what is not saved yet: the database may say that
+ * it is due, and it is not.
+ */
+export class Working {
+  readonly #ids = new Set<number>();
+  /** What has left since the last look at what is due: that look may have seen it. */
+  readonly #left = new Set<number>();
+
+  get size(): number {
+    return this.#ids.size;
+  }
+
+  has(id: number): boolean {
+    return this.#ids.has(id);
+  }
+
+  add(id: number): void {
+    this.#ids.add(id);
+  }
+
+  /** It is saved. */
+  delete(id: number): void {
+    this.#ids.delete(id);
+  }
+
+  /** Its call is over. */
+  leave(id: number): void {
+    if (this.#ids.delete(id)) this.#left.add(id);
+  }
+
+  /** A look at what is due begins. Returns what is not to be seen as due. */
+  look(): readonly number[] {
+    this.#left.clear();
+    return [...this.#ids];
+  }
+
+  /**
+   * The look may have come to the server late: what was worked on since is not due any longer, nor
+   * what stands behind it. Another look follows, because what is settled says so.
+   */
+  withoutStale(found: readonly DueDelivery[], isOrdered: boolean): DueDelivery[] {
+    const isStale = (id: number) => this.#ids.has(id) || this.#left.has(id);
+    const stale = found.filter(({ notificationId }) => isStale(notificationId));
+    const keys = new Set(isOrdered ? stale.map(({ key }) => key) : []);
+    return found.filter(({ notificationId, key }) => {
+      return !isStale(notificationId) && (key === null || !keys.has(key));
+    });
+  }
+}
