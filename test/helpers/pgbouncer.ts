@@ -21,7 +21,7 @@ export function findPgBouncer(): string | undefined {
   return candidates.find((path) => path && spawnSync(path, ['--version']).status === 0);
 }
 
-/** Starts one with a pool of so many server connections; it does not run as root. */
+/** Starts one, on a free port unless listen_port is set; it does not run as root. */
 export async function startPgBouncer(
   program: string,
   serverUrl: string,
@@ -29,7 +29,7 @@ export async function startPgBouncer(
 ): Promise<PgBouncer> {
   const { hostname, port, username, password } = new URL(serverUrl);
   const url = new URL(serverUrl);
-  Object.assign(url, { hostname: '127.0.0.1', port: await freePort() });
+  Object.assign(url, { hostname: '127.0.0.1', port: settings.listen_port ?? (await freePort()) });
   const folder = mkdtempSync(join(tmpdir(), 'pgwatch-pgbouncer-'));
   const lines = Object.entries({
     listen_addr: '127.0.0.1',

@@ -6,6 +6,7 @@ import { heldTransactions } from './experiments/held-transactions.ts';
 import { joinLeave } from './experiments/join-leave.ts';
 import { killAtEveryStep } from './experiments/kill-at-every-step.ts';
 import { killDaemon } from './experiments/kill-daemon.ts';
+import { killPooler } from './experiments/kill-pooler.ts';
 import { killServer } from './experiments/kill-server.ts';
 import { lateCommits } from './experiments/late-commits.ts';
 import { networkFaults } from './experiments/network-faults.ts';
@@ -26,4 +27,5 @@ export const EXPERIMENTS: readonly Experiment[] = [
   joinLeave,
   poison,
   diskFull,
+  killPooler,
 ];

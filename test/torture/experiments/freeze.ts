@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../../helpers/wait.ts';
 import { EXACT, RECORDING, SHARED, SHARED_EXACT } from '../consumers.ts';
 import type { SupervisedDaemon } from '../daemons/supervised-daemon.ts';
-import { makeDeck } from '../deck.ts';
 import type { Experiment } from '../experiment.ts';
 import { underLoad } from '../load.ts';
 import type { World } from '../world.ts';
@@ -19,10 +18,9 @@ export const freeze: Experiment = {
       consumers: [RECORDING, EXACT, SHARED, SHARED_EXACT],
       daemon: () => ({ config: { heartbeatInterval: HEARTBEAT_MS } }),
       async harm(signal) {
-        const deal = makeDeck(world.random, world.daemons);
         do {
           await delay(world.random() * 300);
-          const spared = deal();
+          const spared = await chooseSpared(world);
           const frozen = world.daemons.filter((daemon) => daemon !== spared);
           await Promise.all(frozen.map((daemon) => freezeOne(world, daemon)));
         } while (!signal.aborted);
@@ -44,6 +42,17 @@ export const freeze: Experiment = {
     },
   },
 };
+
+/** Any but the one in whose transactions the effects are. */
+async function chooseSpared(world: World): Promise<SupervisedDaemon | undefined> {
+  const owners = await world.query<{ pid: number }>(
+    `select pid from pgwatch.consumer_progress join pgwatch.daemon on owner = daemon_id
+     where consumer_id = $1`,
+    [EXACT.id],
+  );
+  const others = world.daemons.filter(({ pid }) => pid !== owners[0]?.pid);
+  return others[Math.floor(world.random() * others.length)];
+}
 
 async function freezeOne(world: World, daemon: SupervisedDaemon): Promise<void> {
   const when = world.random() < 0.5 ? 'now' : 'at a step';

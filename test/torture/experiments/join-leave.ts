@@ -48,7 +48,7 @@ export const joinLeave: Experiment = {
       sql: `do $$ begin
           execute 'create or replace view pgwatch.live_daemon as ' || replace(
             pg_get_viewdef('pgwatch.live_daemon'), 'clock_timestamp()',
-            $i$(clock_timestamp() + interval '8 s')$i$);
+            $i$(clock_timestamp() + interval '8.7 s')$i$);
         end $$`,
     },
   },

@@ -98,6 +98,6 @@ const SHARES: Record<Poison, number> = {
 const deathsOf = ({ daemons }: World) => daemons.reduce((sum, { deaths }) => sum + deaths, 0);
 
 function soonGivingUp(consumer: ConsumerSetup): ConsumerSetup {
-  const options = { ...consumer.options, retry: { attempts: 4, backoff: 30 }, timeout: 300 };
+  const options = { ...consumer.options, retry: { attempts: 3, backoff: 30 }, timeout: 300 };
   return { ...consumer, options };
 }
