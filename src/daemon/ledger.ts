@@ -42,6 +42,18 @@ export class Ledger {
     return position;
   }
 
+  /** Rows that are not settled though one behind them is: they alone hold the position. */
+  get gaps(): { source: LedgerPage; index: number; row: LogRow }[] {
+    const last = this.#entries.findLastIndex(({ settledTo }) => settledTo > 0);
+    return this.#entries.slice(0, last + 1).flatMap((source, place) => {
+      const { page, settledTo } = source;
+      const rows = page.rows.slice(0, place < last ? page.rows.length : settledTo);
+      return rows
+        .map((row, index) => ({ source, index, row }))
+        .filter(({ index }) => !source.isSettled(index));
+    });
+  }
+
   /** How many rows lie in pages that are not settled to their end. */
   get openRows(): number {
     return this.#openRows;
@@ -95,6 +107,15 @@ export class LedgerPage implements TaskSource {
   /** The position behind all that is settled without a gap; undefined where nothing is. */
   get reached(): Position | undefined {
     return this.#next === 0 ? undefined : this.positionAt(this.#next - 1);
+  }
+
+  /** Behind the last row that is settled. */
+  get settledTo(): number {
+    return this.#isSettled.lastIndexOf(1) + 1;
+  }
+
+  isSettled(index: number): boolean {
+    return this.#isSettled[index] === 1;
   }
 
   /** The first row that is neither settled nor among these. */

@@ -179,6 +179,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
     await this.#careful.untilIdle();
     await this.#workers.untilIdle();
     if (this.#failure) throw this.#failure;
+    if (this.#isClosed && !this.#isFenced && this.#workers instanceof Lanes) this.#fileGaps();
     this.#savePosition(false);
   }
 
@@ -275,6 +276,22 @@ export class OwnedDelivery implements Account, SettlementOwner {
   /** Between two counts in the database, those that come to it are counted here. */
   #countNew({ source }: Place, { state }: DeliveryChange): void {
     if (source !== null && state === 'retry') this.#brake.addRetry();
+  }
+
+  /**
+   * What was not called any more, though others behind it were, becomes due, so that the position need
+   * not stay before it: whoever is next would call those others again.
+   */
+  #fileGaps(): void {
+    const { gaps } = this.#ledger;
+    const changes = gaps.flatMap(({ row }): DeliveryChange[] => {
+      const about = { notificationId: safeId(row[0]), key: row[4] };
+      if (this.#working.has(about.notificationId)) return [];
+      if (this.isOrdered && about.key !== null) return [{ ...about, state: 'blocked' }];
+      return [{ ...about, state: 'retry', attempts: 0, delayMs: 0, error: null }];
+    });
+    for (const { source, index } of gaps) source.settle(index);
+    if (changes.length > 0) this.#file(changes);
   }
 
   #pause(isOn: boolean): void {
