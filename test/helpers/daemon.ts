@@ -57,11 +57,19 @@ export async function startTailing(
   definitions: readonly (ConsumerDefinition & { id: string })[],
 ): Promise<TestDaemon> {
   const daemon = startDaemon(config, definitions);
+  await untilTailing(daemon, definitions);
+  return daemon;
+}
+
+/** Waits until all its consumers follow the tail, or it has ended. */
+export async function untilTailing(
+  daemon: TestDaemon,
+  definitions: readonly { id: string }[],
+): Promise<void> {
   const joined = definitions.map(({ id }) =>
     daemon.transitions.for({ type: 'tail_joined', consumerId: id }),
   );
   await Promise.race([Promise.all(joined), daemon.ended]);
-  return daemon;
 }
 
 /** A reporter whose lines can be read. */

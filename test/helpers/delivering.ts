@@ -1,6 +1,6 @@
 import { afterEach } from 'vitest';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
-import { startTailing, type TestDaemon } from './daemon.ts';
+import { startDaemon, type TestDaemon, untilTailing } from './daemon.ts';
 import { emptyLog, type TestDatabase } from './database.ts';
 import { until } from './wait.ts';
 
@@ -52,7 +52,11 @@ export function useDelivering(database: TestDatabase): Delivering {
   return {
     keep,
     filed,
-    tail: async (...definitions) => keep(await startTailing(database.config, definitions)),
+    async tail(...definitions) {
+      const daemon = keep(startDaemon(database.config, definitions));
+      await untilTailing(daemon, definitions);
+      return daemon;
+    },
     async publish(...notifications) {
       const { rows } = await database.query(
         `select smart_notify('c', n.payload, n.key)::float8 as id

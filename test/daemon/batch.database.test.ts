@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest';
+import { DeadLetter } from '../../src/consumers/outcome.ts';
+import type { Notification } from '../../src/log/notification.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { useDelivering } from '../helpers/delivering.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase({ pollInterval: '10m' });
+const { tail, publish, filed, untilFiled } = useDelivering(database);
+
+/** A batch consumer whose first call does that, and whose later ones succeed; with what it was given. */
+function consumer(first: (payloads: unknown[]) => unknown, rest: { transaction?: boolean } = {}) {
+  const calls: unknown[][] = [];
+  return {
+    calls,
+    definition: {
+      id: 'c',
+      channels: ['c'],
+      retry: { backoff: () => 1 },
+      ...rest,
+      handleBatch(notifications: Notification[]) {
+        const payloads = notifications.map(({ payload }) => payload);
+        return calls.push(payloads) === 1 ? first(payloads) : undefined;
+      },
+    },
+  };
+}
+
+test.each<[string, (payloads: unknown[]) => unknown]>([
+  ['errors', (payloads) => payloads.map((payload) => (payload === 2 ? new Error('no') : null))],
+  [
+    'results of Promise.allSettled',
+    (payloads) =>
+      Promise.allSettled(payloads.map(async (payload) => payload === 2 && Promise.reject('no'))),
+  ],
+])('a list of %s speaks for each notification by its place', async (_, first) => {
+  const { calls, definition } = consumer(first);
+  await tail(definition);
+  await publish([null, 1], [null, 2], [null, 3]);
+  await until('the failed one comes again', () => calls.length === 2);
+  await untilFiled();
+  expect(calls).toEqual([[1, 2, 3], [2]]);
+});
+
+test('a dead letter in the list is one, the others are done', async () => {
+  const { calls, definition } = consumer(() => [null, new DeadLetter('never'), null]);
+  await tail(definition);
+  const ids = await publish([null, 1], [null, 2], [null, 3]);
+  expect(await untilFiled('dead')).toMatchObject([{ id: ids[1] }]);
+  expect(calls).toEqual([[1, 2, 3]]);
+});
+
+test.each<[string, () => unknown, RegExp]>([
+  ['throws', () => Promise.reject(new Error('all of it')), /all of it/],
+  ['names too few', () => [new Error('which?')], /returned 1 results for 3 notifications/],
+])('where it %s, all fail and come again one by one', async (_, first, expected) => {
+  const { calls, definition } = consumer(first);
+  const daemon = await tail(definition);
+  await publish([null, 1], [null, 2], [null, 3]);
+  await until('all come again', () => calls.length === 4);
+  await untilFiled();
+  expect(calls).toEqual([[1, 2, 3], [1], [2], [3]]);
+  expect(daemon.reports.filter((line) => expected.test(line)).length).toBe(3);
+});
+
+test('where it throws in a transaction, all are called again one by one, as their first attempt', async () => {
+  const { calls, definition } = consumer(() => Promise.reject(new Error('all of it')), {
+    transaction: true,
+  });
+  await tail(definition);
+  await publish([null, 1], [null, 2], [null, 3]);
+  await until('all come again', () => calls.length === 4);
+  expect(calls).toEqual([[1, 2, 3], [1], [2], [3]]);
+  expect(await filed()).toEqual([]);
+});

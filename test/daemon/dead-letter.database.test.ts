@@ -1,0 +1,182 @@
+import { describe, expect, test } from 'vitest';
+import { DeadLetter } from '../../src/consumers/outcome.ts';
+import { Daemon } from '../../src/daemon/daemon.ts';
+import { changeDeadLetters, type DeadLetterAction } from '../../src/log/dead-letter-change.ts';
+import { NO_FILTER } from '../../src/log/delivery-filter.ts';
+import type { Notification } from '../../src/log/notification.ts';
+import { collectReports, makeConsumer, startDaemon } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { useDelivering } from '../helpers/delivering.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase({ pollInterval: '10m' });
+const { tail, keep, publish, filed, untilFiled } = useDelivering(database);
+
+/** As pgwatch dlq retry and discard. */
+async function change(action: DeadLetterAction): Promise<void> {
+  const client = await database.connect();
+  for await (const _ of changeDeadLetters(client, 'pgwatch', {
+    action,
+    filter: NO_FILTER,
+    isDryRun: false,
+  }));
+}
+
+/** A consumer that gives up what starts with "bad", until it is mended. */
+function makeMendable(rest: { transaction?: boolean; concurrency?: number; onDead?: 'stop' } = {}) {
+  const seen: Notification[] = [];
+  const state = { isMended: false, gate: Promise.resolve() };
+  const definition = {
+    id: 'c',
+    channels: ['c'],
+    ...rest,
+    async handle(notification: Notification) {
+      seen.push(notification);
+      await state.gate;
+      if (!state.isMended && String(notification.payload).startsWith('bad')) {
+        throw new DeadLetter('never');
+      }
+    },
+  };
+  return { seen, state, definition, payloads: () => seen.map(({ payload }) => payload) };
+}
+
+test('a dead letter that is retried is called at once, as the same notification', async () => {
+  const { seen, state, definition } = makeMendable();
+  await tail(definition);
+  await publish(['k', 'bad']);
+  await untilFiled('dead');
+  state.isMended = true;
+  await change('retry');
+  await untilFiled();
+  expect(seen.length).toBe(2);
+  expect(seen[1]).toMatchObject({ id: seen[0]?.id, eventId: seen[0]?.eventId, attempt: 1 });
+  expect(seen[1]?.createdAt).toEqual(seen[0]?.createdAt);
+});
+
+test('it is retried from its copy where the log has lost it', async () => {
+  const { seen, state, definition } = makeMendable();
+  await tail(definition);
+  await publish(['k', 'bad']);
+  await untilFiled('dead');
+  await database.query('truncate pgwatch.notification_log');
+  state.isMended = true;
+  await change('retry');
+  await untilFiled();
+  expect(JSON.stringify(seen[1])).toBe(JSON.stringify({ ...seen[0]?.toJSON(), isReplay: true }));
+});
+
+test('what waits for a retry and is lost by the log is a dead letter that says so', async () => {
+  await tail({
+    id: 'c',
+    channels: ['c'],
+    retry: { backoff: () => 200 },
+    handle() {
+      throw new Error('not yet');
+    },
+  });
+  await publish(['k', 'a']);
+  await untilFiled('retry');
+  await database.query('truncate pgwatch.notification_log');
+  const [dead] = await untilFiled('dead');
+  expect(dead?.error?.message).toContain('the log does not hold the notification any longer');
+});
+
+test.each([1, 4])(
+  'retried while its key is busy it comes after that, never beside it (concurrency %i)',
+  async (concurrency) => {
+    const { seen, state, definition, payloads } = makeMendable({ concurrency });
+    await tail(definition);
+    await publish(['k', 'bad']);
+    await untilFiled('dead');
+    state.isMended = true;
+    const gate = Promise.withResolvers<void>();
+    state.gate = gate.promise;
+    await publish(['k', 'busy']);
+    await until('its key is busy', () => seen.length === 2);
+    await change('retry');
+    await publish(['k', 'later']);
+    gate.resolve();
+    await until('all are called', () => seen.length === 4);
+    await untilFiled();
+    expect(payloads().slice(0, 2)).toEqual(['bad', 'busy']);
+    expect(payloads().slice(2).sort()).toEqual(['bad', 'later']);
+  },
+);
+
+describe.each([false, true])("onDead: 'stop', transaction: %s:", (transaction) => {
+  const stopping = { onDead: 'stop', transaction } as const;
+
+  test('nothing new is called until it is retried, also after a restart', async () => {
+    const { state, definition, payloads } = makeMendable(stopping);
+    const daemon = await tail(definition);
+    await publish(['a', 1], ['b', 'bad'], ['c', 2], ['a', 3]);
+    await untilFiled('dead');
+    await publish(['d', 4]);
+    expect(payloads()).toEqual([1, 'bad']);
+    await daemon.stop();
+    const second = keep(startDaemon(database.config, [definition]));
+    await publish(['e', 5]);
+    await until('it says so', () => second.reports.some((line) => line.includes('takes nothing')));
+    expect(payloads()).toEqual([1, 'bad']);
+    state.isMended = true;
+    await change('retry');
+    await until('all are called', () => payloads().length === 7);
+    await untilFiled();
+    expect(payloads().sort()).toEqual([1, 2, 3, 4, 5, 'bad', 'bad']);
+  });
+
+  test('it goes on once that is discarded', async () => {
+    const { definition, payloads } = makeMendable(stopping);
+    await tail(definition);
+    await publish(['b', 'bad'], ['c', 2]);
+    await untilFiled('dead');
+    await change('discard');
+    await until('it goes on', () => payloads().length === 2);
+    expect(payloads()).toEqual(['bad', 2]);
+  });
+});
+
+describe.each([false, true])('a run to the end, transaction: %s,', (transaction) => {
+  function once(definition: Parameters<typeof makeConsumer>[0]) {
+    const { reporter } = collectReports();
+    const consumers = [makeConsumer(definition)];
+    const daemon = new Daemon({ config: database.config, consumers, reporter });
+    return daemon.runOnce(new AbortController().signal);
+  }
+
+  test('handles what is there and what is due, and says what failed', async () => {
+    const seen: unknown[] = [];
+    const definition = {
+      id: 'c',
+      channels: ['c'],
+      transaction,
+      retry: { backoff: (attempt: number) => (attempt === 1 ? 0 : '1h') },
+      handle({ payload, attempt }: Notification) {
+        seen.push([payload, attempt]);
+        if (payload !== 'ok') throw new Error('not yet');
+      },
+    };
+    await publish(['a', 'bad'], ['a', 'ok'], ['b', 'ok']);
+    await expect(once(definition)).rejects.toThrow(
+      'Notifications failed: 1 of c. They are tried again when their time comes; pgwatch dlq list --state all shows them.',
+    );
+    expect(await filed()).toMatchObject([{ state: 'retry', attempts: 2 }, { state: 'blocked' }]);
+    expect(seen).toEqual([
+      ['bad', 1],
+      ['ok', 1],
+      ['bad', 2],
+    ]);
+  });
+
+  test('ends at a dead letter that stops it, and says so', async () => {
+    const { definition, payloads } = makeMendable({ onDead: 'stop', transaction });
+    await publish(['a', 1], ['b', 'bad'], ['c', 2]);
+    await expect(once(definition)).rejects.toThrow('Notifications failed: 1 of c');
+    await expect(once(definition)).rejects.toThrow('an earlier one of c, which stops at it');
+    expect(payloads()).toEqual([1, 'bad']);
+    await change('discard');
+    await once(definition);
+    expect(payloads()).toEqual([1, 'bad', 2]);
+  });
+});

@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest';
+import type { Notification } from '../../src/log/notification.ts';
+import { startDaemon } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { useDelivering } from '../helpers/delivering.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase({ pollInterval: '10m', heartbeatInterval: '10m' });
+const { tail, keep, publish } = useDelivering(database);
+const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
+
+/** How many consumers each living process runs, as the database says. */
+async function untilSpread(...expected: number[]): Promise<void> {
+  await until(`they are spread ${expected}`, async () => {
+    const { rows } = await database.query(
+      `select count(*)::int as count from pgwatch.consumer_progress
+       where owner in (select daemon_id from pgwatch.live_daemon) group by owner order by 1`,
+    );
+    const counts = rows.map(({ count }) => count).join();
+    return counts === expected.join() || counts;
+  });
+}
+
+test('six consumers over two, three and two processes: evenly, nothing lost, nothing twice', async () => {
+  const seen: string[] = [];
+  const start = () =>
+    keep(
+      startDaemon(
+        database.config,
+        IDS.map((id) => ({
+          id,
+          channels: ['c'],
+          async handle({ payload }: Notification) {
+            seen.push(`${id}${payload}`);
+          },
+        })),
+      ),
+    );
+  let count = 0;
+  let isWriting = true;
+  const writing = (async () => {
+    while (isWriting) await publish([`k${count % 5}`, ++count]);
+  })();
+  start();
+  start();
+  await untilSpread(3, 3);
+  const third = start();
+  await untilSpread(2, 2, 2);
+  await third.stop();
+  await untilSpread(3, 3);
+  isWriting = false;
+  await writing;
+  const expected = IDS.flatMap((id) => Array.from({ length: count }, (_, i) => `${id}${i + 1}`));
+  await until('all are handled', () => seen.length >= expected.length);
+  expect([...seen].sort()).toEqual(expected.sort());
+  const { rows } = await database.query(
+    'select max(epoch)::int as epoch from pgwatch.consumer_progress',
+  );
+  // First owner, second process, third, and back: nobody moves without need.
+  expect(rows[0].epoch).toBeLessThanOrEqual(4);
+});
+
+test('a clean stop with several calls side by side hands out nothing twice', async () => {
+  const gate = Promise.withResolvers<void>();
+  const seen: unknown[] = [];
+  const definition = {
+    id: 'c',
+    channels: ['c'],
+    concurrency: 2,
+    async handle({ payload }: Notification) {
+      seen.push(payload);
+      if (payload === 'a1') await gate.promise;
+    },
+  };
+  const first = await tail(definition);
+  await publish(['a', 'a1'], ['a', 'a2'], ['b', 'b1'], ['a', 'a3'], ['b', 'b2']);
+  await until('the others are done', () => seen.includes('b2'));
+  const stopped = first.stop();
+  gate.resolve();
+  await stopped;
+  expect(seen).toEqual(['a1', 'b1', 'b2']);
+  await tail(definition);
+  await until('the rest is handled', () => seen.length >= 5);
+  expect(seen).toEqual(['a1', 'b1', 'b2', 'a2', 'a3']);
+});

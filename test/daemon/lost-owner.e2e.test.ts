@@ -1,0 +1,92 @@
+import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { type Cli, startCli } from '../helpers/cli.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { makeProject } from '../helpers/project.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+
+beforeAll(() => database.query('create table effect (place serial, owner int, payload int)'));
+
+beforeEach(async () => {
+  await emptyLog(database);
+  await database.query('truncate effect');
+});
+
+/** Takes its time over notification 2, in the middle of its transaction. */
+const CONSUMER = `export default {
+  id: 'c', channels: ['c'], transaction: true,
+  async handle({ payload }, { db }) {
+    await db.query('insert into public.effect (owner, payload) values ($1, $2)', [process.pid, payload]);
+    console.log('handling ' + payload);
+    if (payload === 2) await new Promise((resolve) => setTimeout(resolve, 1500));
+    console.log('handled ' + payload);
+  },
+};`;
+
+const publish = (payload: number) =>
+  database.query(`select smart_notify('c', to_jsonb($1::int))`, [payload]);
+
+/** An owner that has handled 1, and another process that stands by. */
+async function startTwo(): Promise<[owner: Cli, other: Cli]> {
+  const cwd = makeProject({ 'consumers/c.js': CONSUMER });
+  const start = () =>
+    startCli(['listen', '--database-url', database.url], {
+      cwd,
+      env: { PGWATCH_HEARTBEAT_INTERVAL: '300ms' },
+    });
+  const owner = start();
+  await publish(1);
+  await owner.waitFor('handled 1');
+  await owner.waitFor('following the tail');
+  const other = start();
+  await other.waitFor('standing by');
+  return [owner, other];
+}
+
+const untilEffects = (...expected: number[]) =>
+  until('these are the effects', async () => {
+    const { rows } = await database.query('select payload from effect order by place');
+    const found = rows.map(({ payload }) => payload).join();
+    return found === expected.join() || found;
+  });
+
+test('where the owner is killed, the other takes over within two seconds, and loses nothing', async () => {
+  const [owner, other] = await startTwo();
+  await publish(2);
+  await owner.waitFor('handling 2');
+  owner.signal('SIGKILL');
+  const killedAt = performance.now();
+  await publish(3);
+  await other.waitFor('handling 2');
+  expect(performance.now() - killedAt).toBeLessThan(2000);
+  await untilEffects(1, 2, 3);
+});
+
+test('where the owner is frozen, the other takes over; when it thaws it commits nothing', async () => {
+  const [owner, other] = await startTwo();
+  await publish(2);
+  await owner.waitFor('handling 2');
+  owner.signal('SIGSTOP');
+  await publish(3);
+  await other.waitFor('handled 3');
+  await untilEffects(1, 2, 3);
+  owner.signal('SIGCONT');
+  await owner.waitFor('handled 2');
+  await owner.waitFor(/taken over by another process|standing by/);
+  await publish(4);
+  await untilEffects(1, 2, 3, 4);
+  const { rows } = await database.query('select count(distinct owner)::int as owners from effect');
+  expect(rows).toEqual([{ owners: 2 }]);
+});
+
+test('where the owner is stopped, the other takes over at once', async () => {
+  const [owner, other] = await startTwo();
+  owner.signal('SIGTERM');
+  const { exitCode } = await owner.exited;
+  expect(exitCode).toBe(0);
+  const stoppedAt = performance.now();
+  await other.waitFor('is taken over');
+  // The tick of those who stand by is a second.
+  expect(performance.now() - stoppedAt).toBeLessThan(500);
+});
