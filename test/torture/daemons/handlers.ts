@@ -15,6 +15,7 @@ type Work = (notification: TortureNotification, context: ConsumerContext) => Pro
 export type HandlerName =
   | 'works'
   | 'writes an effect'
+  | 'writes an effect after a while'
   | 'returns before its work is done'
   | 'swallows its errors'
   | 'writes its effect over another connection';
@@ -35,6 +36,11 @@ export function makeHandler(name: HandlerName, { record, url, folder }: Tools): 
     case 'writes an effect':
       return recorded(async (notification, context) => {
         await suffer(notification);
+        await writeEffect(context.db, notification, context.consumerId);
+      });
+    case 'writes an effect after a while':
+      return recorded(async (notification, context) => {
+        await delay(30);
         await writeEffect(context.db, notification, context.consumerId);
       });
     case 'returns before its work is done':

@@ -45,6 +45,8 @@ export const joinLeave: Experiment = {
         execute function torture.forget_slot()`,
     },
     'a daemon counts as dead between heartbeats': {
+      // So that there is a call under way when it is taken for dead.
+      handler: 'writes an effect after a while',
       sql: `do $$ begin
           execute 'create or replace view pgwatch.live_daemon as ' || replace(
             pg_get_viewdef('pgwatch.live_daemon'), 'clock_timestamp()',
