@@ -6,19 +6,19 @@ import { RecordReader } from './history/record.ts';
 import type { World } from './world.ts';
 
 /**
- * Waits until nothing is missing any more: what was harmed has to recover by itself, within a time.
+ * Waits until nothing is missing any more: what was harmed has to recover by itself. It may take its
+ * time while it gets on, as on a busy machine with much to do; it may not stand still for long.
  * @returns what is missing still
  */
 export async function drain(world: World): Promise<readonly string[]> {
-  const deadline = performance.now() + DRAIN_MS;
+  const quietMax = world.isMutant ? MUTANT_QUIET_MS : QUIET_MS;
   for (let quietSince = performance.now(), handled = -1; ; ) {
     const history = await readHistory(world);
     const { lost } = check(history);
     const now = performance.now();
     if (history.handlings.length !== handled) quietSince = now;
     handled = history.handlings.length;
-    const isHopeless = world.isMutant && now - quietSince > MUTANT_QUIET_MS;
-    if (lost.length === 0 || now > deadline || isHopeless) return lost;
+    if (lost.length === 0 || now - quietSince > quietMax) return lost;
     await delay(200);
   }
 }
@@ -58,6 +58,7 @@ function lastOf(attempts: readonly Attempt[]): Attempt[] {
   return [...new Map(attempts.map((attempt) => [attempt.token, attempt])).values()];
 }
 
-const DRAIN_MS = 20_000;
+/** More than the longest wait before a daemon connects again. */
+const QUIET_MS = 40_000;
 /** What a mutant has lost never comes. */
 const MUTANT_QUIET_MS = 1200;
