@@ -20,7 +20,7 @@ export type ConsumerContext = {
   readonly attempt: number;
   /**
    * Runs SQL over the daemon's pool; with `transaction: true` inside the transaction that moves the
-   * position, which commits once the handler has returned.
+   * position, which commits once the handler has returned; there it takes one statement at a time.
    */
   readonly db: Database;
   /**

@@ -1,7 +1,10 @@
+import { isStatementError } from '../database/connect.ts';
 import type { Pool } from '../database/pool.ts';
 import { withTransaction } from '../database/transaction.ts';
+import { toError } from '../errors.ts';
 import { applyChanges, type DeliveryChange, type DeliveryScope } from '../log/delivery.ts';
 import { settleLeases } from '../log/lease-settle.ts';
+import type { Reporter } from '../reporter.ts';
 import { backoffMs, sleep } from '../time.ts';
 import type { LeaseWork } from './lease-work.ts';
 import { lastOfEach } from './settler.ts';
@@ -10,6 +13,7 @@ export type LeaseSettlerOptions = DeliveryScope & {
   pool: Pool;
   schema: string;
   daemonId: string;
+  reporter: Reporter;
   /** Saved; of the changes' keys those given still have a notification that waits. */
   onSettled(
     works: readonly LeaseWork[],
@@ -27,6 +31,7 @@ export class LeaseSettler {
   #changes: DeliveryChange[] = [];
   #settling: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(options: LeaseSettlerOptions) {
     this.#options = options;
@@ -40,8 +45,9 @@ export class LeaseSettler {
     else this.#timer ??= setTimeout(() => this.#start(), PARTLY_MS);
   }
 
-  /** Waits until everything is saved, or has failed to be. */
-  async flush(): Promise<void> {
+  /** Waits until everything is saved, or has failed to be; then no more is. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
     this.#start();
     await this.#settling;
   }
@@ -61,14 +67,26 @@ export class LeaseSettler {
       try {
         await this.#settleBatch(works, changes);
         failures = 0;
-      } catch {
+      } catch (thrown) {
         failures += 1;
         for (const work of works) this.#works.add(work);
         this.#changes = [...changes, ...this.#changes];
+        this.#report(toError(thrown), failures);
         await sleep(backoffMs(failures, { baseMs: 50, capMs: 500 }), NEVER);
       }
     }
     this.#settling = undefined;
+    // Nothing else may come that would take it along.
+    if (this.#works.size > 0 && !this.#isClosed) {
+      this.#timer ??= setTimeout(() => this.#start(), AGAIN_MS);
+    }
+  }
+
+  #report(failure: Error, failures: number): void {
+    const { consumerId, reporter } = this.#options;
+    const text = `What ${consumerId} handled is not settled yet: ${failure.message}`;
+    if (isStatementError(failure) && failures === FAILURES_MAX) reporter.warn(text);
+    else reporter.debug(text);
   }
 
   async #settleBatch(
@@ -99,4 +117,5 @@ const FENCED = Symbol('fenced');
 /** How often the part of a lease that is done is saved. */
 const PARTLY_MS = 500;
 const FAILURES_MAX = 5;
+const AGAIN_MS = 2000;
 const NEVER = new AbortController().signal;

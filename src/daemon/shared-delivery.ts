@@ -53,6 +53,7 @@ export class SharedDelivery implements Account {
       pool,
       schema,
       daemonId,
+      reporter: calling.reporter,
       onSettled: (works, changes, waitingKeys) => this.#afterSettling(works, changes, waitingKeys),
       onFenced: () => this.onFenced(),
     });
@@ -108,7 +109,7 @@ export class SharedDelivery implements Account {
   /** Waits until every handler has returned and what it did is settled. Rejects where it failed. */
   async untilIdle(): Promise<void> {
     await this.#workers.untilIdle();
-    await this.#settler.flush();
+    await this.#settler.close();
   }
 
   settle({ source, index }: Place, change: DeliveryChange | null): void {

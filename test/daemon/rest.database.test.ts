@@ -53,34 +53,38 @@ test('a handler that outlives its session gives the consumer back when it return
   await until('all are handled', () => seen.includes('later'));
 });
 
-test('what could not be filed for a while is filed by itself, and comes again', async () => {
-  await database.query(
-    `create function refuse() returns trigger language plpgsql as
+test.each(['one', 'shared'] as const)(
+  'what could not be filed for a while is filed by itself, and comes again (instances: %s)',
+  async (instances) => {
+    await database.query(
+      `create function refuse() returns trigger language plpgsql as
        $$ begin raise exception 'disk full' using errcode = '53100'; end $$;
      create trigger refuse before insert on pgwatch.delivery
        for each row execute function refuse()`,
-  );
-  const fail = failing(1);
-  let calls = 0;
-  const daemon = await tail({
-    id: 'c',
-    channels: ['c'],
-    retry: { backoff: () => 1 },
-    handle({ payload }) {
-      calls += 1;
-      fail(payload);
-    },
-  });
-  await publish([null, 'a']);
-  await until('it is reported', () => daemon.reports.some((line) => line.includes('disk full')));
-  await until('it has given up for now', () => {
-    const count = daemon.reports.filter((line) => line.includes('disk full')).length;
-    return count >= 5 || `it has tried ${count} times`;
-  });
-  await database.query('drop function refuse() cascade');
-  await until('it is called again', () => calls === 2);
-  await untilFiled();
-});
+    );
+    const fail = failing(1);
+    let calls = 0;
+    const daemon = await tail({
+      id: 'c',
+      channels: ['c'],
+      instances,
+      retry: { backoff: () => 1 },
+      handle({ payload }) {
+        calls += 1;
+        fail(payload);
+      },
+    });
+    await publish([null, 'a']);
+    await until('it is reported', () => daemon.reports.some((line) => line.includes('disk full')));
+    await until('it has given up for now', () => {
+      const count = daemon.reports.filter((line) => line.includes('disk full')).length;
+      return count >= 5 || `it has tried ${count} times`;
+    });
+    await database.query('drop function refuse() cascade');
+    await until('it is called again', () => calls === 2);
+    await untilFiled();
+  },
+);
 
 test.each([
   ['never answers', () => new Promise<never>(() => {})],
