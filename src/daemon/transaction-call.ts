@@ -70,10 +70,15 @@ async function callTogether(
   settled: readonly Settled[],
 ): Promise<Settled[] | null> {
   const { calling } = options;
-  if (batch.some((task) => mustWait(options, task, settled))) return null;
-  const outcomes = await callWithSavepoint(options, batch);
+  const waiting = new Set(batch.filter((task) => mustWait(options, task, settled)));
+  const ready = batch.filter((task) => !waiting.has(task));
+  const outcomes = ready.length > 0 ? await callWithSavepoint(options, ready) : [];
   if (!outcomes.every(({ type }) => type === 'done')) return null;
-  return batch.map((task) => ({ task, change: changeAfter(calling, task, { type: 'done' }) }));
+  return batch.map((task) =>
+    waiting.has(task)
+      ? blocked(task)
+      : { task, change: changeAfter(calling, task, { type: 'done' }) },
+  );
 }
 
 async function callAlone(
@@ -81,12 +86,14 @@ async function callAlone(
   task: Task,
   settled: readonly Settled[],
 ): Promise<Settled> {
-  const { id: notificationId, key, isFiled } = task;
-  if (mustWait(options, task, settled)) {
-    return { task, change: isFiled ? null : { notificationId, key, state: 'blocked' } };
-  }
+  if (mustWait(options, task, settled)) return blocked(task);
   const [outcome] = await callWithSavepoint(options, [task]);
   return { task, change: changeAfter(options.calling, task, outcome as Finished) };
+}
+
+function blocked(task: Task): Settled {
+  const { id: notificationId, key, isFiled } = task;
+  return { task, change: isFiled ? null : { notificationId, key, state: 'blocked' } };
 }
 
 /** True where an earlier notification of its key fails, since before or in this transaction. */

@@ -42,7 +42,9 @@ export class TransactionLane implements Workers {
   constructor(options: LaneOptions) {
     this.#options = options;
     this.#queue = new TaskQueue({
-      isOrdered: options.calling.consumer.order === 'key',
+      // What has to wait for its key is settled in its turn, like what is called: nothing is filed that
+      // the position has not passed, since what was done of it would be called again from there.
+      isOrdered: false,
       isSerial: true,
       failing: options.failing,
       onBlocked: (task, change) => this.#settled.push({ task, change }),
