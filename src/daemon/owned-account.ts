@@ -125,9 +125,9 @@ export class OwnedAccount implements Account, SettlementOwner {
 
   onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void {
     this.failing.settle(changes, waitingKeys);
-    for (const { state, notificationId } of changes) {
-      this.#options.working.delete(notificationId);
-      if (state === 'dead') this.#options.brake.savedDead();
+    for (const change of changes) {
+      if (!isUnderWay(change)) this.#options.working.delete(change.notificationId);
+      if (change.state === 'dead') this.#options.brake.savedDead();
     }
     this.#options.onFiled(changes.length);
   }
@@ -200,6 +200,11 @@ export class OwnedAccount implements Account, SettlementOwner {
   #countNew({ source }: Place, { state }: DeliveryChange): void {
     if (source !== null && state === 'retry') this.#options.brake.addRetry();
   }
+}
+
+/** True for what was filed because its call takes long: it is still being called. */
+function isUnderWay(change: DeliveryChange): boolean {
+  return change.state === 'retry' && change.error === null && change.attempts > 0;
 }
 
 /** While a long page is worked, its position is saved so often. */

@@ -73,3 +73,37 @@ test('should its process end meanwhile, it is called again and nothing else is',
   await until('all are handled', () => before.length + again.seen.length === 2000);
   expect(again.seen.filter((n) => before.includes(n))).toEqual([]);
 }, 60_000);
+
+test('somebody who wants it retried meanwhile does not get it called a second time beside the first', async () => {
+  const { definition, letGo } = holding();
+  const called: number[] = [];
+  let hasFailed = false;
+  const handle = async (notification: Notification) => {
+    const payload = notification.payload as number;
+    called.push(payload);
+    if (payload === 3000 && !hasFailed) {
+      hasFailed = true;
+      throw new Error('once');
+    }
+    await definition.handle(notification);
+  };
+  const retry = { backoff: 1 };
+  daemons.push(await startTailing(database.config, [{ ...definition, retry, handle }]));
+  await publish(1, 1, 50);
+  await publish(2, 1000, 50);
+  await until('it is filed', async () => {
+    const { rowCount } = await database.query(`select from pgwatch.delivery where state = 'retry'`);
+    return rowCount === 1;
+  });
+  await database.query('update pgwatch.delivery set next_attempt_at = now()');
+  // Whoever looks for this one would find the other due, too.
+  await publish(3000, 3000, 49);
+  await until('that is retried', () => called.filter((n) => n === 3000).length === 2);
+  expect(called.filter((n) => n === 1)).toEqual([1]);
+  letGo();
+  await until('nothing is left', async () => {
+    const { rowCount } = await database.query('select from pgwatch.delivery');
+    return rowCount === 0 || `${rowCount}`;
+  });
+  expect(called.filter((n) => n === 1)).toEqual([1]);
+}, 60_000);
