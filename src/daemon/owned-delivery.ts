@@ -1,21 +1,23 @@
+import type { PoolClient } from 'pg';
 import type { Pool } from '../database/pool.ts';
 import { toError } from '../errors.ts';
-import { recordAttempts } from '../log/delivery.ts';
+import { applyChanges, type DeliveryChange, recordAttempts } from '../log/delivery.ts';
 import { type DueDelivery, readFiled, type StandingDeliveries } from '../log/due.ts';
 import { safeId } from '../log/notification.ts';
 import type { Page } from '../log/page.ts';
 import type { Position, Xid } from '../log/position.ts';
-import type { Takeover } from '../log/progress.ts';
-import { workersFor } from './account.ts';
+import { savePositions, type Takeover } from '../log/progress.ts';
+import { type Account, workersFor } from './account.ts';
 import { Brake } from './brake.ts';
 import type { Calling } from './calling.ts';
 import { Careful } from './careful.ts';
+import { FailingKeys } from './failing-keys.ts';
 import { Lanes } from './lanes.ts';
-import { OwnedAccount, type OwnedAccountOptions } from './owned-account.ts';
+import { Ledger, type LedgerMark } from './ledger.ts';
 import { retryTasks } from './retry-tasks.ts';
-import type { Settler } from './settler.ts';
-import type { Task } from './task.ts';
-import type { TransactionLane } from './transaction-lane.ts';
+import { lastOfEach, type SettlementOwner, type Settler } from './settler.ts';
+import type { Place, Settled, Task } from './task.ts';
+import { TransactionLane } from './transaction-lane.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
 import { Working } from './working.ts';
@@ -50,44 +52,51 @@ export type OwnedConsumer = Takeover & {
  * Hands the pages of a consumer that this process owns to its handlers, and settles them: the
  * position moves only past what is done or has a delivery. What is due again comes in between.
  */
-export class OwnedDelivery {
+export class OwnedDelivery implements Account, SettlementOwner {
   readonly consumerId: string;
   readonly epoch: number;
+  readonly server: string;
   readonly isOrdered: boolean;
-  /** What is being called though it has a delivery. */
-  readonly working = new Working();
-  /** What keeps it from new notifications. */
-  readonly brake: Brake;
+  readonly failing: FailingKeys;
   readonly #options: DeliveryOptions;
-  readonly #account: OwnedAccount;
+  readonly #ledger: Ledger;
   readonly #workers: Workers;
+  readonly #working = new Working();
+  readonly #brake: Brake;
   readonly #careful: Careful;
   readonly #waiters = new Waiters();
   readonly #ended = new AbortController();
   readonly #filedUpTo: number;
+  readonly #failedIds = new Set<number>();
+  #mark: LedgerMark;
+  /** What the transaction under way saves. */
+  #saving: { position: Position; xid: Xid } | undefined;
   #failure: Error | undefined;
   #isClosed = false;
   #isFenced = false;
+  #savedAt = performance.now();
 
   constructor(options: DeliveryOptions, owned: OwnedConsumer) {
     const { consumer } = options.calling;
-    const { standing, carefulCount: count } = owned;
     this.#options = options;
     this.consumerId = consumer.id;
     this.epoch = owned.epoch;
+    this.server = owned.server;
     this.isOrdered = consumer.order === 'key';
-    this.#filedUpTo = standing.highestId;
+    this.failing = new FailingKeys(owned.standing.keys);
+    this.#ledger = new Ledger(owned.position);
+    this.#mark = this.#ledger.mark;
+    this.#filedUpTo = owned.standing.highestId;
     this.#careful = new Careful({
-      count,
-      filedUpTo: standing.highestId,
+      count: owned.carefulCount,
+      filedUpTo: owned.standing.highestId,
       record: (task) => this.#record(task),
       call: (task) => this.#callAlone(task),
     });
     const onChange = (isOn: boolean) => this.#pause(isOn);
-    this.brake = new Brake({ ...options, onChange }, standing.retryCount);
-    this.#account = this.#makeAccount(owned);
-    this.#workers = workersFor(options.calling, options.handlerPool, this.#account);
-    this.brake.halt(standing.hasDead);
+    this.#brake = new Brake({ ...options, onChange }, owned.standing.retryCount);
+    this.#workers = workersFor(options.calling, options.handlerPool, this);
+    this.#brake.halt(owned.standing.hasDead);
   }
 
   /** Aborts when nothing more can be delivered: the consumer is another's, or working has failed. */
@@ -103,15 +112,28 @@ export class OwnedDelivery {
     return this.#isFenced;
   }
 
+  /** What is being called though it has a delivery. */
+  get working(): Working {
+    return this.#working;
+  }
+
+  /** What keeps it from new notifications. */
+  get brake(): Brake {
+    return this.#brake;
+  }
+
   /** How many notifications have failed, so far, for a run to the end. */
   get failedCount(): number {
-    return this.#account.failedCount;
+    return this.#failedIds.size;
   }
 
   /** Hands a page out; returns once more is welcome, or nothing more can be delivered. */
   async deliver(page: Page, isReplay: boolean, onClosed: () => void): Promise<void> {
     const filed = await this.#readFiled(page);
-    const source = this.#account.open(page, onClosed);
+    const source = this.#ledger.open(page, () => {
+      this.#savePosition(page.rows.length === 0);
+      onClosed();
+    });
     const tasks: Task[] = [];
     for (const [index, row] of page.rows.entries()) {
       const id = safeId(row[0]);
@@ -127,11 +149,11 @@ export class OwnedDelivery {
 
   /** Calls the handler for what the last look has found to be due again. */
   retry(found: readonly DueDelivery[]): void {
-    const due = this.working.withoutStale(found, this.isOrdered);
+    const due = this.#working.withoutStale(found, this.isOrdered);
     const { tasks, dead } = retryTasks(this.#options.calling, due);
-    for (const { key } of due) this.#account.failing.add(key);
+    for (const { key } of due) this.failing.add(key);
     // Also what is given up: until that is saved it would be read as due again, with all behind it.
-    for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.working.add(id);
+    for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.#working.add(id);
     this.#workers.skip(dead);
     const suspects = new Set(
       tasks.filter((task) => this.#careful.isSuspect(task)).map(({ chain }) => chain),
@@ -157,39 +179,119 @@ export class OwnedDelivery {
     await this.#careful.untilIdle();
     await this.#workers.untilIdle();
     if (this.#failure) throw this.#failure;
-    if (this.#isClosed && !this.#isFenced && this.#workers instanceof Lanes)
-      this.#account.fileGaps();
-    this.#account.savePosition(false);
+    if (this.#isClosed && !this.#isFenced && this.#workers instanceof Lanes) this.#fileGaps();
+    this.#savePosition(false);
   }
 
-  #makeAccount(owned: OwnedConsumer): OwnedAccount {
-    const { calling, onWaiting } = this.#options;
-    const { isTransactional } = calling.consumer;
-    const options: OwnedAccountOptions = {
-      ...this.#options,
-      isOrdered: this.isOrdered,
-      working: this.working,
-      brake: this.brake,
-      onFiled: (count) => {
-        this.#waiters.check();
-        if (count > 0) onWaiting();
-      },
-      onEnded: (isFenced) => this.#end(isFenced),
-      saveLazily: isTransactional
-        ? () => (this.#workers as TransactionLane).savePositionLazily()
-        : undefined,
-    };
-    return new OwnedAccount(options, owned, owned.standing.keys);
+  settle(task: Place, change: DeliveryChange | null): void {
+    this.#isThrough(task);
+    if (change) {
+      this.#countNew(task, change);
+      this.#file([change]);
+      return;
+    }
+    this.#waiters.check();
+    if (performance.now() - this.#savedAt > SAVE_MS) this.#savePosition(false);
   }
 
-  /** The consumer is another process's by now. */
+  onBegin(): void {
+    this.#mark = this.#ledger.mark;
+  }
+
+  async settleIn(client: PoolClient, settled: readonly Settled[]): Promise<string[] | null> {
+    const { schema } = this.#options;
+    const places = settled.map(({ task }) => task);
+    const position = this.#ledger.positionWith(places, this.#mark);
+    const save = { consumerId: this.consumerId, epoch: this.epoch, server: this.server, position };
+    const { xid } = await savePositions(client, schema, [save], { isDurable: true });
+    if (xid === null) return null;
+    this.#saving = { position, xid };
+    const changes = settled.flatMap(({ change }) => change ?? []);
+    // From the commit on the database says that they are due, and its reply comes later.
+    for (const { notificationId } of changes) this.#working.add(notificationId);
+    return changes.length === 0 ? [] : applyChanges(client, schema, this, lastOfEach(changes));
+  }
+
+  onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void {
+    const changes = settled.flatMap(({ change }) => change ?? []);
+    for (const change of changes) this.#note(change);
+    for (const { task, change } of settled) {
+      this.#isThrough(task);
+      if (change) this.#countNew(task, change);
+    }
+    if (this.#saving) this.onSaved(this.#saving.position, this.#saving.xid);
+    this.onFiled(changes, waitingKeys);
+  }
+
+  onSaved(position: Position, xid: Xid): void {
+    this.#ledger.learn(position, xid);
+    this.#options.onSaved(position, xid);
+  }
+
+  onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void {
+    this.failing.settle(changes, waitingKeys);
+    for (const change of changes) {
+      if (!isUnderWay(change)) this.#working.delete(change.notificationId);
+      if (change.state === 'dead') this.#brake.savedDead();
+    }
+    this.#waiters.check();
+    if (changes.length > 0) this.#options.onWaiting();
+  }
+
   onFenced(): void {
-    this.#end(true);
+    this.#isFenced = true;
+    this.#ended.abort();
   }
 
-  #end(isFenced: boolean): void {
-    this.#isFenced ||= isFenced;
+  onFailed(): void {
     this.#ended.abort();
+  }
+
+  #isThrough({ source, index, id, isReplay }: Place): void {
+    this.#working.leave(id);
+    this.#options.onHandled(isReplay);
+    source?.settle(index);
+  }
+
+  #file(changes: readonly DeliveryChange[]): void {
+    for (const change of changes) {
+      this.#note(change);
+      // Until it is saved, the database says that it is due.
+      this.#working.add(change.notificationId);
+    }
+    this.#savedAt = performance.now();
+    this.#options.settler.settle(this, this.#ledger.position, changes);
+  }
+
+  #note(change: DeliveryChange): void {
+    const { notificationId, state } = change;
+    this.failing.note(change);
+    if (state === 'done') this.#failedIds.delete(notificationId);
+    else if (state !== 'blocked' && this.#options.mode === 'once') {
+      this.#failedIds.add(notificationId);
+    }
+    if (state === 'dead') this.#brake.addDead();
+  }
+
+  /** Between two counts in the database, those that come to it are counted here. */
+  #countNew({ source }: Place, { state }: DeliveryChange): void {
+    if (source !== null && state === 'retry') this.#brake.addRetry();
+  }
+
+  /**
+   * What was not called any more, though others behind it were, becomes due, so that the position need
+   * not stay before it: whoever is next would call those others again.
+   */
+  #fileGaps(): void {
+    const { gaps } = this.#ledger;
+    const changes = gaps.flatMap(({ row }): DeliveryChange[] => {
+      const about = { notificationId: safeId(row[0]), key: row[4] };
+      if (this.#working.has(about.notificationId)) return [];
+      if (this.isOrdered && about.key !== null) return [{ ...about, state: 'blocked' }];
+      return [{ ...about, state: 'retry', attempts: 0, delayMs: 0, error: null }];
+    });
+    for (const { source, index } of gaps) source.settle(index);
+    if (changes.length > 0) this.#file(changes);
   }
 
   #pause(isOn: boolean): void {
@@ -200,13 +302,27 @@ export class OwnedDelivery {
 
   #fail(thrown: unknown): void {
     this.#failure = toError(thrown);
-    this.#end(false);
+    this.onFailed();
+  }
+
+  /** @param isLazy for a position that only moved past what the consumer does not want */
+  #savePosition(isLazy: boolean): void {
+    const { settler } = this.#options;
+    if (this.#workers instanceof TransactionLane) {
+      // It has saved what it did itself.
+      if (isLazy) this.#workers.savePositionLazily();
+    } else if (isLazy) {
+      settler.settleLazily(this, this.#ledger.position);
+    } else {
+      this.#savedAt = performance.now();
+      settler.settle(this, this.#ledger.position);
+    }
   }
 
   async #untilRoom(): Promise<void> {
     if (this.#hasRoom()) return;
     // Where one call takes its time, what is done behind it fills the ledger.
-    const isFilling = () => this.#account.openRows > this.#options.openRowsMax / 2;
+    const isFilling = () => this.#ledger.openRows > this.#options.openRowsMax / 2;
     const timer = setInterval(() => {
       if (this.#workers instanceof Lanes && isFilling()) this.#workers.fileSlow();
     }, SLOW_MS);
@@ -217,7 +333,7 @@ export class OwnedDelivery {
     const { calling, openRowsMax } = this.#options;
     const { concurrency, batchSize } = calling.consumer;
     const waitingMax = Math.max(2 * concurrency, batchSize ?? 1);
-    return this.#workers.waitingCount < waitingMax && this.#account.openRows < openRowsMax;
+    return this.#workers.waitingCount < waitingMax && this.#ledger.openRows < openRowsMax;
   }
 
   /** Which of a page have a delivery already: settled, though the position was not saved since. */
@@ -229,19 +345,19 @@ export class OwnedDelivery {
   }
 
   async #deliverCarefully(task: Task): Promise<void> {
-    await this.#waiters.until(() => this.#isClosed || !this.brake.isOn);
+    await this.#waiters.until(() => this.#isClosed || !this.#brake.isOn);
     if (this.#isClosed) return;
-    if (this.isOrdered && this.#account.failing.has(task.key)) {
+    if (this.isOrdered && this.failing.has(task.key)) {
       await this.#careful.takeTurn(async () => this.#workers.push([task]));
       return;
     }
-    this.working.add(task.id);
+    this.#working.add(task.id);
     await this.#careful.call(task);
   }
 
   async #callAlone(task: Task): Promise<void> {
     this.#workers.pushFirst([task]);
-    await this.#waiters.until(() => this.#isClosed || !this.working.has(task.id));
+    await this.#waiters.until(() => this.#isClosed || !this.#working.has(task.id));
   }
 
   /** False where the consumer is not ours any longer. */
@@ -251,13 +367,20 @@ export class OwnedDelivery {
     const delayMs = Math.max(RECORDED_MS_MIN, calling.consumer.backoffMs(attempt));
     const attempts = [{ notificationId, key, attempt, delayMs }];
     const isOurs = await pool.withClient((client) =>
-      recordAttempts(client, schema, this.#account, attempts),
+      recordAttempts(client, schema, this, attempts),
     );
-    if (!isOurs) this.#end(true);
+    if (!isOurs) this.onFenced();
     return isOurs;
   }
 }
 
+/** True for what was filed because its call takes long: it is still being called. */
+function isUnderWay(change: DeliveryChange): boolean {
+  return change.state === 'retry' && change.error === null && change.attempts > 0;
+}
+
+/** While a long page is worked, its position is saved so often. */
+const SAVE_MS = 500;
 const SLOW_MS = 500;
 const NONE: ReadonlySet<number> = new Set();
 /** A call that was recorded is not due again before it can have been made. */
