@@ -82,8 +82,10 @@ class ReplayCursor {
   async #readOn(afterId: number): Promise<ReplayRow[]> {
     this.#open ??= await this.#openCursor(afterId);
     if (!this.#open) return this.#readOnce(afterId);
-    const { client, cursor } = this.#open;
-    const rows = await this.#options.pool.guard(client, cursor.read(this.#options.limit.rows));
+    const { client, cursor, lost } = this.#open;
+    const reading = this.#options.pool.guard(client, cursor.read(this.#options.limit.rows));
+    // On a connection that is gone a cursor never answers.
+    const rows = await Promise.race([reading, lost.promise]);
     const hasEnded = rows.length < this.#options.limit.rows;
     if (hasEnded || performance.now() - this.#open.openedAt > OPEN_MS_MAX)
       await this.#closeCursor();
@@ -116,8 +118,9 @@ class ReplayCursor {
       this.#reading = this.#reading.then((rows) => this.#closeCursor().then(() => rows));
       this.#reading.catch(() => {});
     }, OPEN_MS_MAX);
-    const lost = Promise.withResolvers<never>();
-    lost.promise.catch(() => {});
+    const { promise, reject } = Promise.withResolvers<never>();
+    promise.catch(() => {});
+    const lost = { promise, reject: () => reject(new Error('the connection has ended')) };
     client.once('end', lost.reject);
     return { client, cursor, lost, openedAt: performance.now() };
   }
@@ -213,7 +216,7 @@ type OpenCursor = {
   client: PoolClient;
   cursor: Cursor<ReplayRow>;
   /** Rejects when the connection ends. */
-  lost: PromiseWithResolvers<never>;
+  lost: { promise: Promise<never>; reject: () => void };
   openedAt: number;
 };
 
