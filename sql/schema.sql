@@ -41,6 +41,7 @@ create table pgwatch.delivery (
   key text,
   attempts integer default 0 not null,
   next_attempt_at timestamp with time zone,
+  is_suspect boolean default false not null,
   first_failed_at timestamp with time zone,
   last_failed_at timestamp with time zone,
   first_error jsonb,

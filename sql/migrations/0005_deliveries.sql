@@ -9,6 +9,8 @@ state            retry: it is due at next_attempt_at
                  dead: it was given up, and stays until somebody retries or discards it
 attempts         how often the handler was called, those calls included that ended the process, but
                  for those that asked for RetryAfter
+is_suspect       a process may have died over it, or is calling it carefully: the next call is made alone,
+                 and is recorded before it is made
 first_, last_    when it failed, and the error: name, message, code, stack
 notification     of a dead letter a copy of its row in the log, so that retention never destroys it
 */
@@ -19,6 +21,7 @@ create table :"schema".delivery (
   key text,
   attempts integer not null default 0,
   next_attempt_at timestamptz,
+  is_suspect boolean not null default false,
   first_failed_at timestamptz,
   last_failed_at timestamptz,
   first_error jsonb,

@@ -1,5 +1,5 @@
 import type { Outcomes } from '../consumers/call.ts';
-import type { DeliveryChange } from '../log/delivery.ts';
+import { type DeliveryChange, underWay } from '../log/delivery.ts';
 import { type Calling, callTasks, changeAfter } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import { TaskQueue } from './queue.ts';
@@ -73,21 +73,11 @@ export class Lanes implements Workers {
     for (const [batch, startedAt] of this.#running) {
       for (const task of startedAt < startedBefore ? batch : []) {
         if (task.isFiled) continue;
-        const { id: notificationId, key, attempt: attempts } = task;
-        const delayMs = timeoutMs + SLOW_MS;
-        const retry = {
-          notificationId,
-          key,
-          state: 'retry',
-          attempts,
-          delayMs,
-          error: null,
-        } as const;
         const place = { ...task };
         task.isFiled = true;
         task.source = null;
-        this.#onSettled(place, retry);
-        this.#queue.blockBehind(key);
+        this.#onSettled(place, underWay(task, timeoutMs + SLOW_MS));
+        this.#queue.blockBehind(task.key);
       }
     }
     this.#waiters.check();

@@ -1,13 +1,12 @@
-import { isStatementError } from '../database/connect.ts';
 import type { Pool } from '../database/pool.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { toError } from '../errors.ts';
 import { applyChanges, type DeliveryChange, type DeliveryScope } from '../log/delivery.ts';
 import { settleLeases } from '../log/lease-settle.ts';
 import type { Reporter } from '../reporter.ts';
-import { backoffMs, sleep } from '../time.ts';
 import type { LeaseWork } from './lease-work.ts';
 import { lastOfEach } from './settler.ts';
+import { Settling } from './settling.ts';
 
 export type LeaseSettlerOptions = DeliveryScope & {
   pool: Pool;
@@ -24,69 +23,49 @@ export type LeaseSettlerOptions = DeliveryScope & {
   onFenced(): void;
 };
 
-/** Settles leases behind the handlers' backs; while one settlement is under way others gather. */
+/** Settles leases of a shared consumer that this process has taken, and the deliveries with them. */
 export class LeaseSettler {
   readonly #options: LeaseSettlerOptions;
+  readonly #settling: Settling;
   readonly #works = new Set<LeaseWork>();
   #changes: DeliveryChange[] = [];
-  #settling: Promise<void> | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #isClosed = false;
 
   constructor(options: LeaseSettlerOptions) {
     this.#options = options;
+    this.#settling = new Settling({
+      what: `What ${options.consumerId} handled`,
+      reporter: options.reporter,
+      hasPending: () => this.#works.size > 0,
+      settle: () => this.#settlePending(),
+    });
   }
 
   /** Settles what of the lease is done: at once where all is, or something is to be filed. */
   settle(work: LeaseWork, change: DeliveryChange | null): void {
     this.#works.add(work);
     if (change) this.#changes.push(change);
-    if (change || work.isFinished) this.#start();
-    else this.#timer ??= setTimeout(() => this.#start(), PARTLY_MS);
+    if (change || work.isFinished) this.#settling.start();
+    else this.#settling.startWithin(PARTLY_MS);
   }
 
-  /** Waits until everything is saved, or has failed to be; then no more is. */
+  /** Settles what can be settled, and then no more. */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#start();
-    await this.#settling;
+    await this.#settling.close();
   }
 
-  #start(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (this.#works.size > 0) this.#settling ??= this.#run();
-  }
-
-  async #run(): Promise<void> {
-    for (let failures = 0; this.#works.size > 0 && failures < FAILURES_MAX; ) {
-      const works = [...this.#works];
-      const changes = this.#changes;
-      this.#works.clear();
-      this.#changes = [];
-      try {
-        await this.#settleBatch(works, changes);
-        failures = 0;
-      } catch (thrown) {
-        failures += 1;
-        for (const work of works) this.#works.add(work);
-        this.#changes = [...changes, ...this.#changes];
-        this.#report(toError(thrown), failures);
-        await sleep(backoffMs(failures, { baseMs: 50, capMs: 500 }), NEVER);
-      }
+  async #settlePending(): Promise<Error | undefined> {
+    const works = [...this.#works];
+    const changes = this.#changes;
+    this.#works.clear();
+    this.#changes = [];
+    try {
+      await this.#settleBatch(works, changes);
+      return undefined;
+    } catch (thrown) {
+      for (const work of works) this.#works.add(work);
+      this.#changes = [...changes, ...this.#changes];
+      return toError(thrown);
     }
-    this.#settling = undefined;
-    // Nothing else may come that would take it along.
-    if (this.#works.size > 0 && !this.#isClosed) {
-      this.#timer ??= setTimeout(() => this.#start(), AGAIN_MS);
-    }
-  }
-
-  #report(failure: Error, failures: number): void {
-    const { consumerId, reporter } = this.#options;
-    const text = `What ${consumerId} handled is not settled yet: ${failure.message}`;
-    if (isStatementError(failure) && failures === FAILURES_MAX) reporter.warn(text);
-    else reporter.debug(text);
   }
 
   async #settleBatch(
@@ -116,6 +95,3 @@ export class LeaseSettler {
 const FENCED = Symbol('fenced');
 /** How often the part of a lease that is done is saved. */
 const PARTLY_MS = 500;
-const FAILURES_MAX = 5;
-const AGAIN_MS = 2000;
-const NEVER = new AbortController().signal;

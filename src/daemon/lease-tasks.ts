@@ -1,6 +1,7 @@
 import type { Pool } from '../database/pool.ts';
-import { readWaitingKeys, recordAttempts } from '../log/delivery.ts';
+import { readWaitingKeys, underWay } from '../log/delivery.ts';
 import { readRows } from '../log/due.ts';
+import { recordAttempt } from '../log/lease-settle.ts';
 import { type LogRow, safeId } from '../log/notification.ts';
 import type { Calling } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
@@ -38,19 +39,16 @@ export function untouched(work: LeaseWork, ids: readonly number[]): Settled[] {
   });
 }
 
-/** Writes down that these are about to be called. False where the lease is another's by now. */
+/** Writes down that it is about to be called. False where the lease is another's by now. */
 export async function recordLeased(
   { calling, pool, schema }: Options,
-  work: LeaseWork,
-  tasks: readonly Task[],
+  task: Task,
 ): Promise<boolean> {
-  const { consumer } = calling;
-  const { leaseId, epoch } = work.lease;
-  const attempts = tasks.map(({ id, key, attempt }) => {
-    return { notificationId: id, key, attempt, delayMs: consumer.backoffMs(attempt) };
-  });
-  const claim = { consumerId: consumer.id, epoch, leaseId };
-  return pool.withClient((client) => recordAttempts(client, schema, claim, attempts));
+  const { id: consumerId, order, backoffMs } = calling.consumer;
+  const scope = { consumerId, isOrdered: order === 'key' };
+  const { lease } = task.source as LeaseWork;
+  const change = underWay(task, backoffMs(task.attempt));
+  return pool.withClient((client) => recordAttempt(client, schema, scope, lease, change));
 }
 
 /** The rows; and which of their keys wait is known then. */

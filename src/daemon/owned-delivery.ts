@@ -1,23 +1,22 @@
-import type { PoolClient } from 'pg';
 import type { Pool } from '../database/pool.ts';
 import { toError } from '../errors.ts';
-import { applyChanges, type DeliveryChange, recordAttempts } from '../log/delivery.ts';
-import { type DueDelivery, readFiled, type StandingDeliveries } from '../log/due.ts';
+import { underWay } from '../log/delivery.ts';
+import type { DueDelivery } from '../log/due.ts';
 import { safeId } from '../log/notification.ts';
 import type { Page } from '../log/page.ts';
 import type { Position, Xid } from '../log/position.ts';
-import { savePositions, type Takeover } from '../log/progress.ts';
-import { type Account, workersFor } from './account.ts';
+import { readFiled } from '../log/standing.ts';
+import { workersFor } from './account.ts';
 import { Brake } from './brake.ts';
 import type { Calling } from './calling.ts';
 import { Careful } from './careful.ts';
-import { FailingKeys } from './failing-keys.ts';
 import { Lanes } from './lanes.ts';
-import { Ledger, type LedgerMark } from './ledger.ts';
+import { OwnedAccount, type OwnedAccountOptions } from './owned-account.ts';
 import { retryTasks } from './retry-tasks.ts';
-import { lastOfEach, type SettlementOwner, type Settler } from './settler.ts';
-import type { Place, Settled, Task } from './task.ts';
-import { TransactionLane } from './transaction-lane.ts';
+import type { Settler } from './settler.ts';
+import type { OwnedConsumer } from './takeover.ts';
+import type { Task } from './task.ts';
+import type { TransactionLane } from './transaction-lane.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
 import { Working } from './working.ts';
@@ -32,6 +31,8 @@ export type DeliveryOptions = {
   settler: Settler;
   /** once: at a dead letter that stops the consumer, it ends instead of waiting. */
   mode: 'tail' | 'once';
+  /** How many new notifications are called carefully, where the owner before may have died over one. */
+  carefulMax: number;
   /** How many rows may be read and not settled, because an earlier one takes its time. */
   openRowsMax: number;
   /** Told of each notification that is through. */
@@ -41,62 +42,54 @@ export type DeliveryOptions = {
   onWaiting(): void;
 };
 
-/** What the new owner of a consumer begins with. */
-export type OwnedConsumer = Takeover & {
-  standing: StandingDeliveries;
-  /** How many notifications are worked carefully: the owner before did not stop cleanly. */
-  carefulCount: number;
-};
-
 /**
  * Hands the pages of a consumer that this process owns to its handlers, and settles them: the
  * position moves only past what is done or has a delivery. What is due again comes in between.
  */
-export class OwnedDelivery implements Account, SettlementOwner {
+export class OwnedDelivery {
   readonly consumerId: string;
   readonly epoch: number;
-  readonly server: string;
   readonly isOrdered: boolean;
-  readonly failing: FailingKeys;
+  /** What is being called though it has a delivery. */
+  readonly working = new Working();
+  /** What keeps it from new notifications. */
+  readonly brake: Brake;
   readonly #options: DeliveryOptions;
-  readonly #ledger: Ledger;
+  readonly #account: OwnedAccount;
   readonly #workers: Workers;
-  readonly #working = new Working();
-  readonly #brake: Brake;
   readonly #careful: Careful;
   readonly #waiters = new Waiters();
   readonly #ended = new AbortController();
   readonly #filedUpTo: number;
-  readonly #failedIds = new Set<number>();
-  #mark: LedgerMark;
-  /** What the transaction under way saves. */
-  #saving: { position: Position; xid: Xid } | undefined;
+  /** So many new notifications are still to be called carefully. */
+  #carefulCount: number;
   #failure: Error | undefined;
   #isClosed = false;
   #isFenced = false;
-  #savedAt = performance.now();
 
   constructor(options: DeliveryOptions, owned: OwnedConsumer) {
     const { consumer } = options.calling;
+    const { standing } = owned;
     this.#options = options;
     this.consumerId = consumer.id;
     this.epoch = owned.epoch;
-    this.server = owned.server;
     this.isOrdered = consumer.order === 'key';
-    this.failing = new FailingKeys(owned.standing.keys);
-    this.#ledger = new Ledger(owned.position);
-    this.#mark = this.#ledger.mark;
-    this.#filedUpTo = owned.standing.highestId;
-    this.#careful = new Careful({
-      count: owned.carefulCount,
-      filedUpTo: owned.standing.highestId,
-      record: (task) => this.#record(task),
-      call: (task) => this.#callAlone(task),
-    });
+    this.#filedUpTo = standing.highestId;
+    this.#carefulCount = owned.isSuspect ? options.carefulMax : 0;
     const onChange = (isOn: boolean) => this.#pause(isOn);
-    this.#brake = new Brake({ ...options, onChange }, owned.standing.retryCount);
-    this.#workers = workersFor(options.calling, options.handlerPool, this);
-    this.#brake.halt(owned.standing.hasDead);
+    this.brake = new Brake({ ...options, onChange }, standing.retryCount);
+    this.#account = this.#makeAccount(owned);
+    this.#workers = workersFor(options.calling, options.handlerPool, this.#account);
+    this.#careful = new Careful({
+      isOrdered: this.isOrdered,
+      failing: this.#account.failing,
+      workers: this.#workers,
+      record: (task) => this.#record(task),
+      isThrough: ({ source, index, id }) =>
+        source === null ? !this.working.has(id) : source.isSettled(index),
+      until: (isMet) => this.#until(isMet),
+    });
+    this.brake.halt(standing.hasDead);
   }
 
   /** Aborts when nothing more can be delivered: the consumer is another's, or working has failed. */
@@ -112,28 +105,15 @@ export class OwnedDelivery implements Account, SettlementOwner {
     return this.#isFenced;
   }
 
-  /** What is being called though it has a delivery. */
-  get working(): Working {
-    return this.#working;
-  }
-
-  /** What keeps it from new notifications. */
-  get brake(): Brake {
-    return this.#brake;
-  }
-
   /** How many notifications have failed, so far, for a run to the end. */
   get failedCount(): number {
-    return this.#failedIds.size;
+    return this.#account.failedCount;
   }
 
   /** Hands a page out; returns once more is welcome, or nothing more can be delivered. */
   async deliver(page: Page, isReplay: boolean, onClosed: () => void): Promise<void> {
     const filed = await this.#readFiled(page);
-    const source = this.#ledger.open(page, () => {
-      this.#savePosition(page.rows.length === 0);
-      onClosed();
-    });
+    const source = this.#account.open(page, onClosed);
     const tasks: Task[] = [];
     for (const [index, row] of page.rows.entries()) {
       const id = safeId(row[0]);
@@ -141,25 +121,26 @@ export class OwnedDelivery implements Account, SettlementOwner {
       else
         tasks.push({ row, id, key: row[4], isReplay, attempt: 1, isFiled: false, source, index });
     }
-    const careful = this.#careful.takeFrom(tasks);
-    for (const task of careful) await this.#deliverCarefully(task);
-    this.#workers.push(careful.length === 0 ? tasks : tasks.slice(careful.length));
+    const careful = tasks.splice(0, this.#carefulCount);
+    this.#carefulCount -= careful.length;
+    for (const task of careful) {
+      await this.#until(() => !this.brake.isOn);
+      if (!this.#isClosed) await this.#careful.call(task);
+    }
+    this.#workers.push(tasks);
     await this.#untilRoom();
   }
 
   /** Calls the handler for what the last look has found to be due again. */
   retry(found: readonly DueDelivery[]): void {
-    const due = this.#working.withoutStale(found, this.isOrdered);
-    const { tasks, dead } = retryTasks(this.#options.calling, due);
-    for (const { key } of due) this.failing.add(key);
+    const due = this.working.withoutStale(found, this.isOrdered);
+    const { tasks, suspects, dead } = retryTasks(this.#options.calling, due);
+    for (const { key } of due) this.#account.failing.add(key);
     // Also what is given up: until that is saved it would be read as due again, with all behind it.
-    for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.#working.add(id);
+    for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.working.add(id);
     this.#workers.skip(dead);
-    const suspects = new Set(
-      tasks.filter((task) => this.#careful.isSuspect(task)).map(({ chain }) => chain),
-    );
-    this.#workers.pushFirst(tasks.filter(({ chain }) => !suspects.has(chain)));
-    for (const task of tasks.filter(({ chain }) => suspects.has(chain))) {
+    this.#workers.pushFirst(tasks.filter((task) => !suspects.has(task)));
+    for (const task of suspects) {
       this.#careful.call(task).catch((thrown) => this.#fail(thrown));
     }
   }
@@ -179,119 +160,39 @@ export class OwnedDelivery implements Account, SettlementOwner {
     await this.#careful.untilIdle();
     await this.#workers.untilIdle();
     if (this.#failure) throw this.#failure;
-    if (this.#isClosed && !this.#isFenced && this.#workers instanceof Lanes) this.#fileGaps();
-    this.#savePosition(false);
+    if (this.#isClosed && !this.#isFenced && this.#workers instanceof Lanes)
+      this.#account.fileGaps();
+    this.#account.savePosition(false);
   }
 
-  settle(task: Place, change: DeliveryChange | null): void {
-    this.#isThrough(task);
-    if (change) {
-      this.#countNew(task, change);
-      this.#file([change]);
-      return;
-    }
-    this.#waiters.check();
-    if (performance.now() - this.#savedAt > SAVE_MS) this.#savePosition(false);
+  #makeAccount(owned: OwnedConsumer): OwnedAccount {
+    const { calling, onWaiting } = this.#options;
+    const { isTransactional } = calling.consumer;
+    const options: OwnedAccountOptions = {
+      ...this.#options,
+      isOrdered: this.isOrdered,
+      working: this.working,
+      brake: this.brake,
+      onFiled: (count) => {
+        this.#waiters.check();
+        if (count > 0) onWaiting();
+      },
+      onEnded: (isFenced) => this.#end(isFenced),
+      saveLazily: isTransactional
+        ? () => (this.#workers as TransactionLane).savePositionLazily()
+        : undefined,
+    };
+    return new OwnedAccount(options, owned, owned.standing.keys);
   }
 
-  onBegin(): void {
-    this.#mark = this.#ledger.mark;
-  }
-
-  async settleIn(client: PoolClient, settled: readonly Settled[]): Promise<string[] | null> {
-    const { schema } = this.#options;
-    const places = settled.map(({ task }) => task);
-    const position = this.#ledger.positionWith(places, this.#mark);
-    const save = { consumerId: this.consumerId, epoch: this.epoch, server: this.server, position };
-    const { xid } = await savePositions(client, schema, [save], { isDurable: true });
-    if (xid === null) return null;
-    this.#saving = { position, xid };
-    const changes = settled.flatMap(({ change }) => change ?? []);
-    // From the commit on the database says that they are due, and its reply comes later.
-    for (const { notificationId } of changes) this.#working.add(notificationId);
-    return changes.length === 0 ? [] : applyChanges(client, schema, this, lastOfEach(changes));
-  }
-
-  onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void {
-    const changes = settled.flatMap(({ change }) => change ?? []);
-    for (const change of changes) this.#note(change);
-    for (const { task, change } of settled) {
-      this.#isThrough(task);
-      if (change) this.#countNew(task, change);
-    }
-    if (this.#saving) this.onSaved(this.#saving.position, this.#saving.xid);
-    this.onFiled(changes, waitingKeys);
-  }
-
-  onSaved(position: Position, xid: Xid): void {
-    this.#ledger.learn(position, xid);
-    this.#options.onSaved(position, xid);
-  }
-
-  onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void {
-    this.failing.settle(changes, waitingKeys);
-    for (const change of changes) {
-      if (!isUnderWay(change)) this.#working.delete(change.notificationId);
-      if (change.state === 'dead') this.#brake.savedDead();
-    }
-    this.#waiters.check();
-    if (changes.length > 0) this.#options.onWaiting();
-  }
-
+  /** The consumer is another process's by now. */
   onFenced(): void {
-    this.#isFenced = true;
+    this.#end(true);
+  }
+
+  #end(isFenced: boolean): void {
+    this.#isFenced ||= isFenced;
     this.#ended.abort();
-  }
-
-  onFailed(): void {
-    this.#ended.abort();
-  }
-
-  #isThrough({ source, index, id, isReplay }: Place): void {
-    this.#working.leave(id);
-    this.#options.onHandled(isReplay);
-    source?.settle(index);
-  }
-
-  #file(changes: readonly DeliveryChange[]): void {
-    for (const change of changes) {
-      this.#note(change);
-      // Until it is saved, the database says that it is due.
-      this.#working.add(change.notificationId);
-    }
-    this.#savedAt = performance.now();
-    this.#options.settler.settle(this, this.#ledger.position, changes);
-  }
-
-  #note(change: DeliveryChange): void {
-    const { notificationId, state } = change;
-    this.failing.note(change);
-    if (state === 'done') this.#failedIds.delete(notificationId);
-    else if (state !== 'blocked' && this.#options.mode === 'once') {
-      this.#failedIds.add(notificationId);
-    }
-    if (state === 'dead') this.#brake.addDead();
-  }
-
-  /** Between two counts in the database, those that come to it are counted here. */
-  #countNew({ source }: Place, { state }: DeliveryChange): void {
-    if (source !== null && state === 'retry') this.#brake.addRetry();
-  }
-
-  /**
-   * What was not called any more, though others behind it were, becomes due, so that the position need
-   * not stay before it: whoever is next would call those others again.
-   */
-  #fileGaps(): void {
-    const { gaps } = this.#ledger;
-    const changes = gaps.flatMap(({ row }): DeliveryChange[] => {
-      const about = { notificationId: safeId(row[0]), key: row[4] };
-      if (this.#working.has(about.notificationId)) return [];
-      if (this.isOrdered && about.key !== null) return [{ ...about, state: 'blocked' }];
-      return [{ ...about, state: 'retry', attempts: 0, delayMs: 0, error: null }];
-    });
-    for (const { source, index } of gaps) source.settle(index);
-    if (changes.length > 0) this.#file(changes);
   }
 
   #pause(isOn: boolean): void {
@@ -302,27 +203,13 @@ export class OwnedDelivery implements Account, SettlementOwner {
 
   #fail(thrown: unknown): void {
     this.#failure = toError(thrown);
-    this.onFailed();
-  }
-
-  /** @param isLazy for a position that only moved past what the consumer does not want */
-  #savePosition(isLazy: boolean): void {
-    const { settler } = this.#options;
-    if (this.#workers instanceof TransactionLane) {
-      // It has saved what it did itself.
-      if (isLazy) this.#workers.savePositionLazily();
-    } else if (isLazy) {
-      settler.settleLazily(this, this.#ledger.position);
-    } else {
-      this.#savedAt = performance.now();
-      settler.settle(this, this.#ledger.position);
-    }
+    this.#end(false);
   }
 
   async #untilRoom(): Promise<void> {
     if (this.#hasRoom()) return;
     // Where one call takes its time, what is done behind it fills the ledger.
-    const isFilling = () => this.#ledger.openRows > this.#options.openRowsMax / 2;
+    const isFilling = () => this.#account.openRows > this.#options.openRowsMax / 2;
     const timer = setInterval(() => {
       if (this.#workers instanceof Lanes && isFilling()) this.#workers.fileSlow();
     }, SLOW_MS);
@@ -333,7 +220,7 @@ export class OwnedDelivery implements Account, SettlementOwner {
     const { calling, openRowsMax } = this.#options;
     const { concurrency, batchSize } = calling.consumer;
     const waitingMax = Math.max(2 * concurrency, batchSize ?? 1);
-    return this.#workers.waitingCount < waitingMax && this.#ledger.openRows < openRowsMax;
+    return this.#workers.waitingCount < waitingMax && this.#account.openRows < openRowsMax;
   }
 
   /** Which of a page have a delivery already: settled, though the position was not saved since. */
@@ -344,43 +231,26 @@ export class OwnedDelivery implements Account, SettlementOwner {
     return pool.withClient((client) => readFiled(client, schema, this.consumerId, ids));
   }
 
-  async #deliverCarefully(task: Task): Promise<void> {
-    await this.#waiters.until(() => this.#isClosed || !this.#brake.isOn);
-    if (this.#isClosed) return;
-    if (this.isOrdered && this.failing.has(task.key)) {
-      await this.#careful.takeTurn(async () => this.#workers.push([task]));
-      return;
-    }
-    this.#working.add(task.id);
-    await this.#careful.call(task);
+  async #until(isMet: () => boolean): Promise<void> {
+    await this.#waiters.until(() => this.#isClosed || isMet());
   }
 
-  async #callAlone(task: Task): Promise<void> {
-    this.#workers.pushFirst([task]);
-    await this.#waiters.until(() => this.#isClosed || !this.#working.has(task.id));
-  }
-
-  /** False where the consumer is not ours any longer. */
-  async #record({ id: notificationId, key, attempt }: Task): Promise<boolean> {
-    if (this.#isClosed) return false;
-    const { pool, schema, calling } = this.#options;
-    const delayMs = Math.max(RECORDED_MS_MIN, calling.consumer.backoffMs(attempt));
-    const attempts = [{ notificationId, key, attempt, delayMs }];
-    const isOurs = await pool.withClient((client) =>
-      recordAttempts(client, schema, this, attempts),
-    );
-    if (!isOurs) this.onFenced();
-    return isOurs;
+  /**
+   * It becomes a delivery together with the position behind it. Were the position left before it, it
+   * could be done by its delivery, and be read once more by who comes after the next crash.
+   */
+  async #record(task: Task): Promise<Task | null> {
+    if (this.#isClosed) return null;
+    const { backoffMs } = this.#options.calling.consumer;
+    const { recording } = this.#account;
+    recording.add(task.id);
+    const delayMs = Math.max(RECORDED_MS_MIN, backoffMs(task.attempt));
+    this.#workers.skip([{ task, change: underWay(task, delayMs) }]);
+    await this.#until(() => !recording.has(task.id));
+    return this.#isClosed ? null : { ...task, isFiled: true, source: null };
   }
 }
 
-/** True for what was filed because its call takes long: it is still being called. */
-function isUnderWay(change: DeliveryChange): boolean {
-  return change.state === 'retry' && change.error === null && change.attempts > 0;
-}
-
-/** While a long page is worked, its position is saved so often. */
-const SAVE_MS = 500;
 const SLOW_MS = 500;
 const NONE: ReadonlySet<number> = new Set();
 /** A call that was recorded is not due again before it can have been made. */

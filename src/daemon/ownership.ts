@@ -8,17 +8,14 @@ import {
   readOwners,
   tellDaemons,
 } from '../log/daemons.ts';
-import { readStanding } from '../log/due.ts';
-import { absorbLeases } from '../log/lease-settle.ts';
-import type { Position } from '../log/position.ts';
-import { readNewestPosition, releaseOwnership, savePositions, takeOver } from '../log/progress.ts';
+import { releaseOwnership, savePositions } from '../log/progress.ts';
 import type { Reporter } from '../reporter.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Control } from './control.ts';
-import type { OwnedConsumer } from './owned-delivery.ts';
 import type { ConsumerRunner } from './runner.ts';
 import type { Settler } from './settler.ts';
 import { spread } from './spread.ts';
+import { type OwnedConsumer, takeConsumer } from './takeover.ts';
 
 export type OwnershipOptions = {
   config: Config;
@@ -34,7 +31,7 @@ export type OwnershipOptions = {
   running: Map<string, Running>;
   /** Consumers whose missed notifications are to be skipped when they are first taken over. */
   skipping: Set<string>;
-  makeRunner(consumer: Consumer, owned: OwnedConsumer, newest: Position): ConsumerRunner;
+  makeRunner(consumer: Consumer, owned: OwnedConsumer): ConsumerRunner;
 };
 
 export type Running = { runner: ConsumerRunner; ended: Promise<void>; leave: AbortController };
@@ -137,18 +134,18 @@ export class Ownership {
 
   /** False where another process was faster. */
   async #start(consumer: Consumer, { epoch }: OwnerState, work: Work): Promise<boolean> {
-    const { control, running, reporter } = this.#options;
-    const taken = await this.#takeOver(consumer, epoch);
-    if (!taken) return false;
-    const runner = this.#options.makeRunner(consumer, taken.owned, taken.newest);
-    if (this.#standby.delete(consumer.id)) reporter.info(`${consumer.id} is taken over.`);
-    if (taken.owned.carefulCount > 0) {
+    const { config, control, running, reporter } = this.#options;
+    const owned = await this.#takeOver(consumer, epoch);
+    if (!owned) return false;
+    const runner = this.#options.makeRunner(consumer, owned);
+    const { id: consumerId } = consumer;
+    if (this.#standby.delete(consumerId)) reporter.info(`${consumerId} is taken over.`);
+    if (owned.isSuspect) {
       reporter.info(
-        `${consumer.id} was not stopped cleanly: its next ${taken.owned.carefulCount} notifications are handed out one by one, each attempt recorded before it is made.`,
+        `${consumerId} was not stopped cleanly: its next ${config.maxBatchSize} notifications are handed out one by one, each attempt recorded before it is made.`,
       );
     }
-    const { id: consumerId } = consumer;
-    publishTransition({ type: 'consumer_owned', consumerId, epoch: taken.owned.epoch });
+    publishTransition({ type: 'consumer_owned', consumerId, epoch: owned.epoch });
     const leave = new AbortController();
     const task = this.#runOwned(runner, leave.signal, work)
       .catch((thrown: unknown) => this.#failed.abort(toError(thrown)))
@@ -164,29 +161,17 @@ export class Ownership {
     return true;
   }
 
-  async #takeOver(
-    { id: consumerId, channels, order }: Consumer,
-    seenEpoch: number,
-  ): Promise<{ owned: OwnedConsumer; newest: Position } | null> {
+  async #takeOver(consumer: Consumer, seenEpoch: number): Promise<OwnedConsumer | null> {
     const { config, control, daemonId, skipping, reporter } = this.#options;
-    const { schema } = config;
     return control.run(async (client) => {
-      const claim = { consumerId, channels, owner: daemonId, seenEpoch };
-      const taken = await takeOver(client, schema, claim);
-      if (!taken) return null;
-      // Where it was shared until now, what others still work on comes again.
-      await absorbLeases(client, schema, consumerId);
-      const scope = { consumerId, isOrdered: order === 'key' };
-      const standing = await readStanding(client, schema, scope);
-      const isClean = taken.previousOwner === null || taken.previousOwner === daemonId;
-      const owned = { ...taken, standing, carefulCount: isClean ? 0 : config.maxBatchSize };
-      // After it, not with it: an earlier owner's last save must not be newer.
-      const newest = await readNewestPosition(client, schema);
-      if (!skipping.has(consumerId)) return { owned, newest };
-      await savePositions(client, schema, [{ ...taken, position: newest }]);
-      skipping.delete(consumerId);
-      reporter.info(`${consumerId} skips everything up to id ${newest.doneId}.`);
-      return { owned: { ...owned, position: newest }, newest };
+      const claim = { daemonId, seenEpoch };
+      const owned = await takeConsumer(client, config.schema, consumer, claim);
+      if (!owned || !skipping.has(consumer.id)) return owned;
+      const { newest } = owned;
+      await savePositions(client, config.schema, [{ ...owned, position: newest }]);
+      skipping.delete(consumer.id);
+      reporter.info(`${consumer.id} skips everything up to id ${newest.doneId}.`);
+      return { ...owned, position: newest };
     });
   }
 

@@ -97,16 +97,17 @@ function ownershipOf(options: SessionOptions, { control, rebasedId }: Found): Ow
     ...options,
     consumers: options.consumers.filter(({ isShared }) => !isShared),
     control,
-    makeRunner: (consumer, owned, newest) => {
+    makeRunner: (consumer, owned) => {
       const runnerOptions = {
         ...options,
         schema: config.schema,
         calling: options.callingFor(consumer),
         rebasedId,
+        carefulMax: config.maxBatchSize,
         openRowsMax: OPEN_PAGES_MAX * config.maxBatchSize,
         onWaiting: () => control.retries.ring(),
       };
-      return new ConsumerRunner(runnerOptions, owned, newest);
+      return new ConsumerRunner(runnerOptions, owned);
     },
   });
 }

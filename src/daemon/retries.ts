@@ -1,6 +1,8 @@
+import type { PoolClient } from 'pg';
 import type { Config } from '../config/define.ts';
 import type { Pool } from '../database/pool.ts';
-import { readDue, readHavingDead, readNextDueMs, readRetryCounts } from '../log/due.ts';
+import { readDue } from '../log/due.ts';
+import { readHavingDead, readNextDueMs, readRetryCounts } from '../log/standing.ts';
 import type { Control } from './control.ts';
 import type { OwnedDelivery } from './owned-delivery.ts';
 import type { Running } from './ownership.ts';
@@ -23,9 +25,9 @@ export async function runRetries(options: RetriesOptions, signal: AbortSignal): 
     control.retries.clear();
     const deliveries = [...running.values()].map(({ runner }) => runner.delivery);
     // Before it: what becomes due in between would be seen by neither.
-    const nextMs = await untilDueMs(deliveries, pool, config.schema);
+    const nextMs = await readOf(deliveries, pool, config.schema, readNextDueMs);
     await retryDue(deliveries, pool, config.schema);
-    await control.retries.wait(Math.min(nextMs, config.pollIntervalMs), signal);
+    await control.retries.wait(Math.min(nextMs ?? NEVER_MS, config.pollIntervalMs), signal);
   }
 }
 
@@ -37,8 +39,7 @@ export async function retryDue(
 ): Promise<number> {
   // Those of a session before are only waited for.
   const open = deliveries.filter(({ ended, isClosed }) => !ended.aborted && !isClosed);
-  await updateHalted(open, pool, schema);
-  await countRetries(open, pool, schema);
+  await updateBrakes(open, pool, schema);
   const idle = open.filter(({ working }) => working.size < WORKING_MAX);
   if (idle.length === 0) return 0;
   const due = await pool.withClient((client) => {
@@ -56,42 +57,32 @@ export async function retryDue(
   return due.length;
 }
 
-async function untilDueMs(
-  deliveries: readonly OwnedDelivery[],
-  pool: Pool,
-  schema: string,
-): Promise<number> {
-  const ids = deliveries.map(({ consumerId }) => consumerId);
-  if (ids.length === 0) return Number.POSITIVE_INFINITY;
-  const nextMs = await pool.withClient((client) => readNextDueMs(client, schema, ids));
-  return nextMs ?? Number.POSITIVE_INFINITY;
-}
-
-/** Whether consumers that stop at a dead letter may go on. */
-async function updateHalted(
+/** Takes the brakes off where what they are on for is over. */
+async function updateBrakes(
   deliveries: readonly OwnedDelivery[],
   pool: Pool,
   schema: string,
 ): Promise<void> {
   const halted = deliveries.filter(({ brake }) => brake.isHalted);
-  if (halted.length === 0) return;
-  const ids = halted.map(({ consumerId }) => consumerId);
-  const havingDead = await pool.withClient((client) => readHavingDead(client, schema, ids));
-  for (const { brake, consumerId } of halted) brake.halt(havingDead.has(consumerId));
+  const havingDead = await readOf(halted, pool, schema, readHavingDead);
+  for (const { brake, consumerId } of halted) brake.halt(havingDead?.has(consumerId) ?? false);
+  const overfull = deliveries.filter(({ brake }) => brake.isOverfull);
+  const counts = await readOf(overfull, pool, schema, readRetryCounts);
+  for (const { brake, consumerId } of overfull) brake.countRetries(counts?.get(consumerId) ?? 0);
 }
 
-/** Whether consumers that have too many waiting may take more. */
-async function countRetries(
+/** Undefined where there are no deliveries to read of. */
+async function readOf<T>(
   deliveries: readonly OwnedDelivery[],
   pool: Pool,
   schema: string,
-): Promise<void> {
-  const overfull = deliveries.filter(({ brake }) => brake.isOverfull);
-  if (overfull.length === 0) return;
-  const ids = overfull.map(({ consumerId }) => consumerId);
-  const counts = await pool.withClient((client) => readRetryCounts(client, schema, ids));
-  for (const { brake, consumerId } of overfull) brake.countRetries(counts.get(consumerId) ?? 0);
+  read: (client: PoolClient, schema: string, consumerIds: string[]) => Promise<T>,
+): Promise<T | undefined> {
+  if (deliveries.length === 0) return undefined;
+  const ids = deliveries.map(({ consumerId }) => consumerId);
+  return pool.withClient((client) => read(client, schema, ids));
 }
 
+const NEVER_MS = Number.POSITIVE_INFINITY;
 /** So many of a consumer may be under way before it gets no more. */
 const WORKING_MAX = 200;

@@ -8,8 +8,8 @@ import type { Settled, Task } from './task.ts';
 export type RetryWork = {
   /** In order of id. */
   tasks: Task[];
-  /** Of those the ones that failed before: this attempt is recorded before it is made. */
-  toRecord: Task[];
+  /** Of those the ones that go one by one: suspects, and what stands with one in a chain. */
+  suspects: ReadonlySet<Task>;
   /** What is given up without another call. */
   dead: Settled[];
 };
@@ -24,15 +24,16 @@ export function retryTasks(
   placeOf: PlaceOf = () => NOWHERE,
 ): RetryWork {
   const { consumer } = calling;
-  const work: RetryWork = { tasks: [], toRecord: [], dead: [] };
+  const tasks: Task[] = [];
+  const dead: Settled[] = [];
   const chains = new Map<string, { isBroken: boolean }>();
+  const suspectChains = new Set<Task['chain']>();
   for (const delivery of due) {
-    const { notificationId, key, row, attempts, isBlocked } = delivery;
-    const reason = reasonToGiveUp(delivery, consumer.attemptsMax);
+    const { notificationId, key, row, attempts, isSuspect } = delivery;
+    const reason = row === null ? GONE : reasonToGiveUp(delivery, consumer.attemptsMax);
     const place = { id: notificationId, isReplay: true, ...placeOf(notificationId) };
     if (row === null || reason !== null) {
-      const change = giveUp(calling, delivery, reason ?? GONE);
-      work.dead.push({ task: place, change });
+      dead.push({ task: place, change: giveUp(calling, delivery, reason ?? GONE) });
       continue;
     }
     const isOrdered = key !== null && consumer.order === 'key';
@@ -46,15 +47,15 @@ export function retryTasks(
       isFiled: true,
       chain,
     };
-    work.tasks.push(task);
-    if (!isBlocked) work.toRecord.push(task);
+    tasks.push(task);
+    if (isSuspect) suspectChains.add(chain);
   }
-  return work;
+  return { tasks, suspects: new Set(tasks.filter(({ chain }) => suspectChains.has(chain))), dead };
 }
 
-/** The attempts are counted before each call, so that a call that ended the process counts too. */
-function reasonToGiveUp({ attempts }: DueDelivery, attemptsMax: number): string | null {
-  if (attempts < attemptsMax) return null;
+/** What failed so often became a dead letter at once; a call that ended the process could not say so. */
+function reasonToGiveUp({ attempts, isSuspect }: DueDelivery, attemptsMax: number): string | null {
+  if (!isSuspect || attempts < attemptsMax) return null;
   return `the process ended while the handler was called for the ${ordinal(attempts)} time, or the daemon did not wait for it`;
 }
 

@@ -3,9 +3,10 @@ import type { Page, ReadPage } from '../log/page.ts';
 import { learnXid, type Position } from '../log/position.ts';
 import { isReplayable, replayPages } from '../log/replay.ts';
 import { publishTransition } from '../transitions.ts';
-import { type DeliveryOptions, type OwnedConsumer, OwnedDelivery } from './owned-delivery.ts';
+import { type DeliveryOptions, OwnedDelivery } from './owned-delivery.ts';
 import { ReplayCount } from './replay-count.ts';
 import type { Tail } from './tail.ts';
+import type { OwnedConsumer } from './takeover.ts';
 
 export type RunnerOptions = Omit<DeliveryOptions, 'onHandled' | 'onSaved'> & {
   config: Config;
@@ -26,10 +27,9 @@ export class ConsumerRunner {
   /** Everything before it has been read. */
   #position: Position;
 
-  /** @param newest the newest position when the consumer was taken over */
-  constructor(options: RunnerOptions, owned: OwnedConsumer, newest: Position) {
+  constructor(options: RunnerOptions, owned: OwnedConsumer) {
     this.#options = options;
-    this.#newest = newest;
+    this.#newest = owned.newest;
     this.#position = owned.position;
     this.replay = new ReplayCount(options.calling.consumer.id);
     this.delivery = new OwnedDelivery(

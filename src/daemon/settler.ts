@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises';
-import { isStatementError } from '../database/connect.ts';
 import type { Pool } from '../database/pool.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { toError } from '../errors.ts';
@@ -7,8 +6,8 @@ import { applyChanges, type DeliveryChange, type DeliveryScope } from '../log/de
 import type { Position, Xid } from '../log/position.ts';
 import { type Claim, savePositions } from '../log/progress.ts';
 import type { Reporter } from '../reporter.ts';
-import { backoffMs, sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
+import { Settling } from './settling.ts';
 
 /** Whose position and deliveries are settled, and what it is told. */
 export type SettlementOwner = Readonly<Claim & DeliveryScope> & {
@@ -23,23 +22,25 @@ export type SettlementOwner = Readonly<Claim & DeliveryScope> & {
 type Settlement = { position: Position; changes: readonly DeliveryChange[] };
 
 /**
- * Settles behind the handlers' backs. Positions alone are saved together, the newest of each
- * consumer in one statement for all; deliveries commit together with their consumer's position.
- * While one settlement is under way the next ones gather.
+ * Settles what consumers that this process owns have done. Positions alone are saved together, the
+ * newest of each consumer in one statement for all; deliveries commit together with their consumer's
+ * position.
  */
 export class Settler {
   readonly #pool: Pool;
   readonly #schema: string;
-  readonly #reporter: Reporter;
+  readonly #settling: Settling;
   readonly #pending = new Map<SettlementOwner, Settlement>();
-  #settling: Promise<void> | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #isClosed = false;
 
   constructor(pool: Pool, schema: string, reporter: Reporter) {
     this.#pool = pool;
     this.#schema = schema;
-    this.#reporter = reporter;
+    this.#settling = new Settling({
+      what: 'What was handled',
+      reporter,
+      hasPending: () => this.#pending.size > 0,
+      settle: () => this.#settlePending(),
+    });
   }
 
   /**
@@ -52,7 +53,7 @@ export class Settler {
     changes: readonly DeliveryChange[] = [],
   ): void {
     this.#add(owner, { position, changes });
-    this.#start();
+    this.#settling.start();
   }
 
   /**
@@ -60,20 +61,17 @@ export class Settler {
    */
   settleLazily(owner: SettlementOwner, position: Position): void {
     this.#add(owner, { position, changes: [] });
-    this.#timer ??= setTimeout(() => this.#start(), LAZY_MS);
+    this.#settling.startWithin(LAZY_MS);
   }
 
   /** Waits until everything is settled, or has failed to be. */
   async flush(): Promise<void> {
-    this.#start();
-    await this.#settling;
+    await this.#settling.flush();
   }
 
   /** Settles what can be settled, and then no more. */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.flush();
-    clearTimeout(this.#timer);
+    await this.#settling.close();
   }
 
   #add(owner: SettlementOwner, { position, changes }: Settlement): void {
@@ -81,28 +79,12 @@ export class Settler {
     this.#pending.set(owner, { position, changes: [...earlier, ...changes] });
   }
 
-  #start(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (this.#pending.size > 0) this.#settling ??= this.#run();
-  }
-
-  async #run(): Promise<void> {
-    for (let failures = 0; this.#pending.size > 0 && failures < FAILURES_MAX; ) {
-      // The consumers that a page was handed to finish within the same turn of the event loop.
-      await setImmediate();
-      const batch = new Map(this.#pending);
-      this.#pending.clear();
-      const failure = await this.#settleBatch(batch);
-      failures = failure ? failures + 1 : 0;
-      if (failure) await this.#wait(failure, failures);
-    }
-    this.#settling = undefined;
-    // If it never can be saved, whoever takes over hands it out again: at least once, never not at
-    // all.
-    if (this.#pending.size > 0 && !this.#isClosed) {
-      this.#timer ??= setTimeout(() => this.#start(), AGAIN_MS);
-    }
+  async #settlePending(): Promise<Error | undefined> {
+    // The consumers that a page was handed to finish within the same turn of the event loop.
+    await setImmediate();
+    const batch = new Map(this.#pending);
+    this.#pending.clear();
+    return this.#settleBatch(batch);
   }
 
   #putBack(owner: SettlementOwner, { position, changes }: Settlement): void {
@@ -111,14 +93,6 @@ export class Settler {
       position: newer?.position ?? position,
       changes: [...changes, ...(newer?.changes ?? [])],
     });
-  }
-
-  /** Waits before the next attempt, and says so where it is not a matter of waiting. */
-  async #wait(failure: Error, failures: number): Promise<void> {
-    const text = `What was handled is not settled yet: ${failure.message}`;
-    if (isStatementError(failure) && failures === FAILURES_MAX) this.#reporter.warn(text);
-    else this.#reporter.debug(text);
-    await sleep(backoffMs(failures, { baseMs: 50, capMs: 500 }), NEVER);
   }
 
   /** Settles each for itself, so that one that cannot be settled holds no other. */
@@ -184,6 +158,3 @@ export function lastOfEach(changes: readonly DeliveryChange[]): DeliveryChange[]
 }
 
 const LAZY_MS = 1000;
-const AGAIN_MS = 2000;
-const FAILURES_MAX = 5;
-const NEVER = new AbortController().signal;

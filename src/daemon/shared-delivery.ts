@@ -1,11 +1,14 @@
 import type { PoolClient } from 'pg';
 import type { Pool } from '../database/pool.ts';
+import { toError } from '../errors.ts';
 import { applyChanges, type DeliveryChange } from '../log/delivery.ts';
-import { readDeliveries, readFiled } from '../log/due.ts';
+import { readDeliveries } from '../log/due.ts';
 import type { Lease } from '../log/lease.ts';
 import { settleLeases } from '../log/lease-settle.ts';
+import { readFiled } from '../log/standing.ts';
 import { type Account, workersFor } from './account.ts';
 import type { Calling } from './calling.ts';
+import { Careful } from './careful.ts';
 import { FailingKeys } from './failing-keys.ts';
 import { LeaseSettler } from './lease-settler.ts';
 import { readTasks, recordLeased, untouched } from './lease-tasks.ts';
@@ -34,11 +37,13 @@ export class SharedDelivery implements Account {
   readonly failing = new FailingKeys();
   readonly #options: SharedDeliveryOptions;
   readonly #workers: Workers;
+  readonly #careful: Careful;
   readonly #settler: LeaseSettler;
   readonly #ended = new AbortController();
   readonly #waiters = new Waiters();
   readonly #open = new Set<LeaseWork>();
   readonly #failedIds = new Set<number>();
+  #failure: Error | undefined;
   #isClosed = false;
   #isPaused = false;
 
@@ -47,6 +52,14 @@ export class SharedDelivery implements Account {
     const { id: consumerId, order } = calling.consumer;
     this.#options = options;
     this.#workers = workersFor(calling, handlerPool, this);
+    this.#careful = new Careful({
+      isOrdered: order === 'key',
+      failing: this.failing,
+      workers: this.#workers,
+      record: (task) => this.#record(task),
+      isThrough: ({ source, index }) => source?.isSettled(index) ?? true,
+      until: (isMet) => this.until(isMet),
+    });
     this.#settler = new LeaseSettler({
       consumerId,
       isOrdered: order === 'key',
@@ -108,8 +121,10 @@ export class SharedDelivery implements Account {
 
   /** Waits until every handler has returned and what it did is settled. Rejects where it failed. */
   async untilIdle(): Promise<void> {
+    await this.#careful.untilIdle();
     await this.#workers.untilIdle();
     await this.#settler.close();
+    if (this.#failure) throw this.#failure;
   }
 
   settle({ source, index }: Place, change: DeliveryChange | null): void {
@@ -163,7 +178,7 @@ export class SharedDelivery implements Account {
     this.#options.onFreed();
   }
 
-  /** A process has died over one of them: each is called alone, once its attempt is written down. */
+  /** A process may have died over one of them. */
   async #deliverCarefully(work: LeaseWork): Promise<void> {
     const { pool, schema, calling } = this.#options;
     const { id: consumerId } = calling.consumer;
@@ -173,13 +188,17 @@ export class SharedDelivery implements Account {
       readFiled(client, schema, consumerId, notificationIds),
     );
     this.#workers.skip(untouched(work, [...filed]));
-    for (const task of await this.#readTasks([work])) {
-      if (this.#isClosed) return;
-      if (filed.has(task.id)) continue;
-      const isBlocked = calling.consumer.order === 'key' && this.failing.has(task.key);
-      if (!isBlocked && !(await this.#record(work, [task]))) return;
-      this.#workers.push([{ ...task, isFiled: !isBlocked }]);
-      await this.until(() => work.isSettled(task.index));
+    const tasks = await this.#readTasks([work]);
+    this.#callCarefully(tasks.filter(({ id }) => !filed.has(id)));
+  }
+
+  /** It is not waited for: meanwhile other leases are worked on. */
+  #callCarefully(tasks: Iterable<Task>): void {
+    for (const task of tasks) {
+      this.#careful.call(task).catch((thrown) => {
+        this.#failure ??= toError(thrown);
+        this.onFailed();
+      });
     }
   }
 
@@ -189,12 +208,12 @@ export class SharedDelivery implements Account {
     const due = await pool.withClient((client) =>
       readDeliveries(client, schema, calling.consumer.id, notificationIds),
     );
-    const { tasks, toRecord, dead } = retryTasks(calling, due, (id) => ({
+    const { tasks, suspects, dead } = retryTasks(calling, due, (id) => ({
       source: work,
       index: notificationIds.indexOf(id),
     }));
-    if (toRecord.length > 0 && !(await this.#record(work, toRecord))) return;
-    this.#workers.pushFirst(tasks);
+    this.#workers.pushFirst(tasks.filter((task) => !suspects.has(task)));
+    this.#callCarefully(suspects);
     const places = [...tasks, ...dead.map(({ task }) => task)];
     const gone = notificationIds.filter((wanted) => !places.some(({ id }) => id === wanted));
     this.#workers.skip([...untouched(work, gone), ...dead]);
@@ -206,9 +225,10 @@ export class SharedDelivery implements Account {
     return tasks;
   }
 
-  async #record(work: LeaseWork, tasks: readonly Task[]): Promise<boolean> {
-    const isOurs = await recordLeased(this.#options, work, tasks);
+  async #record(task: Task): Promise<Task | null> {
+    if (this.#isClosed) return null;
+    const isOurs = await recordLeased(this.#options, task);
     if (!isOurs) this.onFenced();
-    return isOurs;
+    return isOurs ? { ...task, isFiled: true } : null;
   }
 }

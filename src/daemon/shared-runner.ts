@@ -1,10 +1,10 @@
 import type { Config } from '../config/define.ts';
 import type { Pool } from '../database/pool.ts';
 import { readLiveDaemons } from '../log/daemons.ts';
-import { readNextDueMs } from '../log/due.ts';
 import { SLOTS, shareConsumer } from '../log/lease.ts';
 import { freeLeases } from '../log/lease-settle.ts';
 import type { ReadPage } from '../log/page.ts';
+import { readNextDueMs } from '../log/standing.ts';
 import { publishTransition } from '../transitions.ts';
 import { Bell } from './bell.ts';
 import type { Calling } from './calling.ts';

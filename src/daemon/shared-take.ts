@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import type { Consumer } from '../consumers/define.ts';
 import { withTransaction } from '../database/transaction.ts';
-import { readDue, readHavingDead } from '../log/due.ts';
+import { readDue } from '../log/due.ts';
 import {
   insertLeases,
   type Lease,
@@ -17,6 +17,7 @@ import {
 import { countFreeLeases, readLeasedIds } from '../log/lease-settle.ts';
 import type { ReadPage } from '../log/page.ts';
 import type { Position } from '../log/position.ts';
+import { readHavingDead } from '../log/standing.ts';
 
 export type TakeOptions = {
   consumer: Consumer;

@@ -23,6 +23,7 @@ export type Task = {
 
 /** What keeps the account of a task: a page of the ledger, or a lease. */
 export interface TaskSource {
+  isSettled(index: number): boolean;
   settle(index: number): void;
 }
 

@@ -13,6 +13,23 @@ export type DeliveryChange = { notificationId: number; key: string | null } & (
   | { state: 'dead'; attempts: number; error: ErrorRecord }
 );
 
+/** Filed while its handler is being called: the call counts, should the process die over it. */
+export function underWay(
+  {
+    id: notificationId,
+    key,
+    attempt: attempts,
+  }: { id: number; key: string | null; attempt: number },
+  delayMs: number,
+): DeliveryChange {
+  return { notificationId, key, state: 'retry', attempts, delayMs, error: null };
+}
+
+/** True for what underWay() makes. */
+export function isUnderWay(change: DeliveryChange): boolean {
+  return change.state === 'retry' && change.error === null && change.attempts > 0;
+}
+
 /** Which of the keys have a notification that waits. */
 export async function readWaitingKeys(
   client: Queryable,
@@ -59,54 +76,6 @@ export async function applyChanges(
   return rows.map(({ key }) => key);
 }
 
-/**
- * Writes down that handlers are about to be called, before they are: should the process die over
- * one, that call counts.
- * @param claim who may: the consumer's owner, or that of the lease; a past one writes nothing, nor
- *   one that is just being followed
- * @returns false for a past owner
- */
-export async function recordAttempts(
-  client: Queryable,
-  schema: string,
-  claim: { consumerId: string; epoch: number; leaseId?: number },
-  attempts: readonly {
-    notificationId: number;
-    key: string | null;
-    attempt: number;
-    delayMs: number;
-  }[],
-): Promise<boolean> {
-  const column = <T>(value: (entry: (typeof attempts)[number]) => T) => attempts.map(value);
-  const { rowCount } = await client.query(
-    `insert into ${qualified(schema, 'delivery')} as delivery
-       (consumer_id, notification_id, state, key, attempts, next_attempt_at)
-     select $1, a.id, 'retry', a.key, a.attempt, clock_timestamp() + a.delay_ms * interval '1 ms'
-     from unnest($3::bigint[], $4::text[], $5::integer[], $6::float8[])
-       as a (id, key, attempt, delay_ms)
-     where case when $7::bigint is null
-       then exists (
-         select from ${qualified(schema, 'consumer_progress')}
-         where consumer_id = $1 and epoch = $2 for share)
-       else exists (
-         select from ${qualified(schema, 'lease')}
-         where consumer_id = $1 and lease_id = $7::bigint and epoch = $2 for share)
-       end
-     on conflict (consumer_id, notification_id) do update
-     set state = 'retry', attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at`,
-    [
-      claim.consumerId,
-      claim.epoch,
-      column((a) => a.notificationId),
-      column((a) => a.key),
-      column((a) => a.attempt),
-      column((a) => a.delayMs),
-      claim.leaseId ?? null,
-    ],
-  );
-  return (rowCount ?? 0) > 0;
-}
-
 async function upsert(
   client: ClientBase,
   schema: string,
@@ -123,6 +92,7 @@ async function upsert(
     kept.map((change) => ('attempts' in change ? change.attempts : 0)),
     kept.map((change) => (change.state === 'retry' ? change.delayMs : null)),
     kept.map((change) => ('error' in change && change.error ? JSON.stringify(change.error) : null)),
+    kept.map(isUnderWay),
   ]);
 }
 
@@ -130,18 +100,20 @@ function upsertSql(schema: string): string {
   const log = qualified(schema, 'notification_log');
   return `
 insert into ${qualified(schema, 'delivery')} as delivery
-  (consumer_id, notification_id, state, key, attempts, next_attempt_at,
+  (consumer_id, notification_id, state, key, attempts, next_attempt_at, is_suspect,
    first_failed_at, last_failed_at, first_error, last_error, notification)
 select $1, c.id, c.state, c.key, c.attempts, clock_timestamp() + c.delay_ms * interval '1 ms',
-  failed_at, failed_at, c.error::jsonb, c.error::jsonb,
+  c.is_suspect, failed_at, failed_at, c.error::jsonb, c.error::jsonb,
   case c.state when 'dead' then (select to_jsonb(log) from ${log} as log where log.id = c.id limit 1) end
-from unnest($2::bigint[], $3::text[], $4::text[], $5::integer[], $6::float8[], $7::text[])
-  as c (id, state, key, attempts, delay_ms, error)
+from unnest(
+  $2::bigint[], $3::text[], $4::text[], $5::integer[], $6::float8[], $7::text[], $8::boolean[]
+) as c (id, state, key, attempts, delay_ms, error, is_suspect)
 cross join lateral (select case when c.error is not null then clock_timestamp() end as failed_at) as f
 on conflict (consumer_id, notification_id) do update
 set state = excluded.state,
   attempts = excluded.attempts,
   next_attempt_at = excluded.next_attempt_at,
+  is_suspect = excluded.is_suspect,
   first_failed_at = coalesce(delivery.first_failed_at, excluded.first_failed_at),
   last_failed_at = coalesce(excluded.last_failed_at, delivery.last_failed_at),
   first_error = coalesce(delivery.first_error, excluded.first_error),

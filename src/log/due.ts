@@ -1,5 +1,4 @@
 import type { ClientBase } from 'pg';
-import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import type { DeliveryScope } from './delivery.ts';
 import { type LogRow, safeId } from './notification.ts';
@@ -17,17 +16,8 @@ export type DueDelivery = {
   attempts: number;
   /** True for one that was only blocked: it comes behind the one before it in the list. */
   isBlocked: boolean;
-};
-
-/** What a consumer has standing when it is taken over. */
-export type StandingDeliveries = {
-  /** Keys with a notification that waits. */
-  keys: string[];
-  /** How many wait for a retry. */
-  retryCount: number;
-  hasDead: boolean;
-  /** The highest notification with a row: those up to it may have one already. */
-  highestId: number;
+  /** True where a process may have died over it: called alone, and recorded before it is called. */
+  isSuspect: boolean;
 };
 
 /**
@@ -65,7 +55,7 @@ export async function readDeliveries(
 ): Promise<DueDelivery[]> {
   const turn = `
 with turn as (
-  select consumer_id, notification_id, key, attempts, state, notification
+  select consumer_id, notification_id, key, attempts, state, is_suspect, notification
   from ${qualified(schema, 'delivery')}
   where consumer_id = $1 and notification_id = any($2::bigint[]) and state <> 'dead'
 )`;
@@ -94,97 +84,6 @@ export async function readRows(
   return rows;
 }
 
-/** In how many milliseconds the next one is due; null where none waits. */
-export async function readNextDueMs(
-  client: Queryable,
-  schema: string,
-  consumerIds: readonly string[],
-): Promise<number | null> {
-  const { rows } = await client.query(
-    `select extract(epoch from min(next_at) - clock_timestamp()) * 1000 as ms
-     from unnest($1::text[]) as c (id)
-     cross join lateral (
-       select min(next_attempt_at) as next_at from ${qualified(schema, 'delivery')}
-       where consumer_id = c.id and state = 'retry' and next_attempt_at > clock_timestamp()
-     ) as d`,
-    [consumerIds],
-  );
-  const ms = (rows[0] as { ms: string | null }).ms;
-  return ms === null ? null : Math.max(0, Math.ceil(Number(ms)));
-}
-
-/** Which of the notifications have a delivery already: they are not handed out from the log. */
-export async function readFiled(
-  client: Queryable,
-  schema: string,
-  consumerId: string,
-  ids: readonly number[],
-): Promise<Set<number>> {
-  const { rows } = await client.query(
-    `select notification_id::text as id from ${qualified(schema, 'delivery')}
-     where consumer_id = $1 and notification_id = any($2::bigint[])`,
-    [consumerId, ids],
-  );
-  return new Set((rows as { id: string }[]).map(({ id }) => safeId(id)));
-}
-
-/** Reads what the consumer has standing; without order by key nothing stays blocked. */
-export async function readStanding(
-  client: Queryable,
-  schema: string,
-  { consumerId, isOrdered }: DeliveryScope,
-): Promise<StandingDeliveries> {
-  const delivery = qualified(schema, 'delivery');
-  if (!isOrdered) {
-    await client.query(
-      `update ${delivery} set state = 'retry', next_attempt_at = clock_timestamp()
-       where consumer_id = $1 and state = 'blocked'`,
-      [consumerId],
-    );
-  }
-  const { rows } = await client.query(
-    `select
-       array(select distinct key from ${delivery}
-         where consumer_id = $1 and state <> 'dead' and key is not null) as keys,
-       (select count(*) from ${delivery} where consumer_id = $1 and state = 'retry')::integer as "retryCount",
-       exists (select from ${delivery} where consumer_id = $1 and state = 'dead') as "hasDead",
-       (select coalesce(max(notification_id), 0) from ${delivery} where consumer_id = $1)::text
-         as "highestId"`,
-    [consumerId],
-  );
-  const standing = rows[0] as StandingDeliveries & { highestId: string };
-  return { ...standing, highestId: safeId(standing.highestId) };
-}
-
-/** How many wait for a retry, by consumer; none where there are none. */
-export async function readRetryCounts(
-  client: Queryable,
-  schema: string,
-  consumerIds: readonly string[],
-): Promise<Map<string, number>> {
-  const { rows } = await client.query(
-    `select consumer_id as id, count(*)::integer as count from ${qualified(schema, 'delivery')}
-     where consumer_id = any($1) and state = 'retry' group by consumer_id`,
-    [consumerIds],
-  );
-  return new Map((rows as { id: string; count: number }[]).map(({ id, count }) => [id, count]));
-}
-
-/** Which of the consumers have dead letters. */
-export async function readHavingDead(
-  client: Queryable,
-  schema: string,
-  consumerIds: readonly string[],
-): Promise<Set<string>> {
-  const { rows } = await client.query(
-    `select id from unnest($1::text[]) as id
-     where exists (
-       select from ${qualified(schema, 'delivery')} where consumer_id = id and state = 'dead')`,
-    [consumerIds],
-  );
-  return new Set((rows as { id: string }[]).map(({ id }) => id));
-}
-
 function dueSql(schema: string): string {
   const delivery = qualified(schema, 'delivery');
   return `
@@ -193,7 +92,7 @@ with consumer as (
 ),
 head as (
   select due.*, consumer.is_ordered from consumer cross join lateral (
-    select consumer_id, notification_id, key, attempts, state, notification from ${delivery} as d
+    select consumer_id, notification_id, key, attempts, state, is_suspect, notification from ${delivery} as d
     where consumer_id = consumer.id and state = 'retry' and next_attempt_at <= clock_timestamp()
       and not exists (
         select from unnest($3::text[], $4::bigint[]) as working (consumer_id, id)
@@ -206,10 +105,10 @@ head as (
   ) as due
 ),
 turn as (
-  select consumer_id, notification_id, key, attempts, state, notification from head
+  select consumer_id, notification_id, key, attempts, state, is_suspect, notification from head
   union all
   select behind.* from head cross join lateral (
-    select consumer_id, notification_id, key, attempts, state, notification from ${delivery} as d
+    select consumer_id, notification_id, key, attempts, state, is_suspect, notification from ${delivery} as d
     where head.is_ordered and consumer_id = head.consumer_id and key = head.key
       and state = 'blocked' and notification_id > head.notification_id
       and not exists (
@@ -226,7 +125,7 @@ turn as (
 function contentOfTurn(schema: string): string {
   const log = qualified(schema, 'notification_log');
   return `
-select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.state,
+select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.state, turn.is_suspect,
   ${columnsOf('row')}
 from turn
 left join lateral (
@@ -246,13 +145,14 @@ function columnsOf(row: string): string {
 }
 
 function toDue(raw: (string | null)[]): DueDelivery {
-  const [consumerId, notificationId, key, attempts, state, ...row] = raw;
+  const [consumerId, notificationId, key, attempts, state, isSuspect, ...row] = raw;
   return {
     consumerId: consumerId as string,
     notificationId: safeId(notificationId as string),
     key: key as string | null,
     attempts: Number(attempts),
     isBlocked: state === 'blocked',
+    isSuspect: isSuspect === 't',
     row: row[0] === null ? null : (row as unknown as LogRow),
   };
 }

@@ -1,6 +1,8 @@
 import type { ClientBase } from 'pg';
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
+import { withTransaction } from '../database/transaction.ts';
+import { applyChanges, type DeliveryChange, type DeliveryScope } from './delivery.ts';
 import type { Lease } from './lease.ts';
 import { safeId } from './notification.ts';
 import { SERVER } from './progress.ts';
@@ -53,8 +55,30 @@ export async function settleLeases(
 }
 
 /**
+ * Writes down that the handler is about to be called for one notification of a lease, before it is:
+ * should the process die over it, that call counts.
+ * @returns false where the lease is another process's by now, or is just becoming it
+ */
+export async function recordAttempt(
+  client: ClientBase,
+  schema: string,
+  scope: DeliveryScope,
+  { leaseId, epoch }: Pick<Lease, 'leaseId' | 'epoch'>,
+  change: DeliveryChange,
+): Promise<boolean> {
+  return withTransaction(client, async () => {
+    const { rowCount } = await client.query(
+      `select from ${qualified(schema, 'lease')} where lease_id = $1 and epoch = $2 for share`,
+      [leaseId, epoch],
+    );
+    if (rowCount === 1) await applyChanges(client, schema, scope, [change]);
+    return rowCount === 1;
+  });
+}
+
+/**
  * Gives back what the daemon has taken and will not finish. What a dead daemon had taken is given
- * back too, to be worked carefully; what it called again is due when its delivery says. What one that
+ * back too, to be worked carefully; what it called again is suspect. What one that
  * stands still has locked comes another time.
  * @param isDead true: of all daemons that are dead; false: of this one
  * @returns how many
@@ -75,6 +99,13 @@ export async function freeLeases(
      ),
      gone as (
        delete from ${lease} where lease_id in (select lease_id from meant where kind = 'retry')
+       returning notification_ids
+     ),
+     suspect as (
+       update ${qualified(schema, 'delivery')} set is_suspect = true
+       from gone
+       where $3 and consumer_id = $1 and notification_id = any(gone.notification_ids)
+         and state <> 'dead'
      ),
      freed as (
        update ${lease}
@@ -127,14 +158,16 @@ export async function absorbLeases(
   await client.query(
     `with gone as (
        delete from ${qualified(schema, 'lease')} where consumer_id = $1
-       returning kind, notification_ids
+       returning notification_ids, kind = 'orphan' or owner not in (
+         select daemon_id from ${qualified(schema, 'live_daemon')}) as is_suspect
      )
-     insert into ${qualified(schema, 'delivery')}
-       (consumer_id, notification_id, state, key, next_attempt_at)
-     select $1, log.id, 'retry', log.key, clock_timestamp()
+     insert into ${qualified(schema, 'delivery')} as delivery
+       (consumer_id, notification_id, state, key, next_attempt_at, is_suspect)
+     select $1, log.id, 'retry', log.key, clock_timestamp(), coalesce(gone.is_suspect, false)
      from gone cross join lateral unnest(notification_ids) as leased (id)
      join ${qualified(schema, 'notification_log')} as log on log.id = leased.id
-     on conflict (consumer_id, notification_id) do nothing`,
+     on conflict (consumer_id, notification_id) do update
+     set is_suspect = delivery.is_suspect or excluded.is_suspect`,
     [consumerId],
   );
 }

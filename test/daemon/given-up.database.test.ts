@@ -49,13 +49,14 @@ test.each([true, false])('behind what is given up, with transaction: %s', async 
   expect(called).toEqual(['busy', 'behind', 'last']);
 });
 
-/** Files one of a channel that the consumer does not read; of a retry no attempt is left. */
+/** Files one of a channel that the consumer does not read; of a suspect no attempt is left. */
 async function file(consumerId: string, delivery: NewDelivery): Promise<number> {
   return addDelivery(database, { consumerId, channel: 'elsewhere', attempts: 5, ...delivery });
 }
 
 async function makeDue(id: number): Promise<void> {
-  const due = 'update pgwatch.delivery set next_attempt_at = now() where notification_id = $1';
+  const due =
+    'update pgwatch.delivery set next_attempt_at = now(), is_suspect = true where notification_id = $1';
   await database.query(due, [id]);
   await tellDaemons(database.pool, 'pgwatch', 'retry');
 }

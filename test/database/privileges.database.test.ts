@@ -14,7 +14,7 @@ import {
 import { applyChanges } from '../../src/log/delivery.ts';
 import { NO_FILTER } from '../../src/log/delivery-filter.ts';
 import { armDoorbell, disarmDoorbell } from '../../src/log/doorbell.ts';
-import { readDue, readStanding } from '../../src/log/due.ts';
+import { readDue } from '../../src/log/due.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
@@ -25,6 +25,7 @@ import {
   savePositions,
 } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
+import { readStanding, suspectAll } from '../../src/log/standing.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addDelivery } from '../helpers/deliveries.ts';
@@ -123,6 +124,7 @@ const ACTIONS: Record<string, Action> = {
     const change = { notificationId: 1, key: 'k', state: 'dead', attempts: 1, error } as const;
     await applyChanges(client, 'pgwatch', scope, [change, { ...change, notificationId: 2 }]);
     await applyChanges(client, 'pgwatch', scope, [{ ...change, state: 'done' }]);
+    await suspectAll(client, 'pgwatch', scope.consumerId);
     await readStanding(client, 'pgwatch', scope);
     await readDue(client, 'pgwatch', [{ ...scope, workingIds: [] }]);
   }),

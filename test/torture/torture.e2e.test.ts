@@ -33,7 +33,8 @@ describe.each(EXPERIMENTS)('$name', (experiment) => {
     const { verdict, failures } = await run(null);
     expect(verdict).toMatchObject(Object.fromEntries(FINDINGS.map((kind) => [kind, []])));
     expect(failures).toEqual([]);
-    expect(verdict.notifications).toBeGreaterThan(50);
+    // Where connections are swallowed, writers come to little in a second.
+    expect(verdict.notifications).toBeGreaterThan(10);
   });
 
   // Another one each time, and each time every other experiment's: all would take minutes.

@@ -1,0 +1,204 @@
+import type { PoolClient } from 'pg';
+import { applyChanges, type DeliveryChange, isUnderWay } from '../log/delivery.ts';
+import { safeId } from '../log/notification.ts';
+import type { Page } from '../log/page.ts';
+import type { Position, Xid } from '../log/position.ts';
+import { savePositions, type Takeover } from '../log/progress.ts';
+import type { Account } from './account.ts';
+import type { Brake } from './brake.ts';
+import { FailingKeys } from './failing-keys.ts';
+import { Ledger, type LedgerMark, type LedgerPage } from './ledger.ts';
+import { lastOfEach, type SettlementOwner, type Settler } from './settler.ts';
+import type { Place, Settled } from './task.ts';
+import type { Working } from './working.ts';
+
+export type OwnedAccountOptions = {
+  schema: string;
+  settler: Settler;
+  mode: 'tail' | 'once';
+  isOrdered: boolean;
+  working: Working;
+  brake: Brake;
+  /** Told of each notification that is through. */
+  onHandled(isReplay: boolean): void;
+  onSaved(position: Position, xid: Xid): void;
+  /** Told when something is saved: more may be welcome, or due sooner than was known. */
+  onFiled(changeCount: number): void;
+  /** True: it is another's. False: the workers have failed. */
+  onEnded(isFenced: boolean): void;
+  /** Saves a position within a second, in a transaction; undefined where the settler does that. */
+  saveLazily: (() => void) | undefined;
+};
+
+/**
+ * Keeps the account of a consumer that this process owns, and has it settled: the position behind all
+ * that is done or has a delivery, and the deliveries.
+ */
+export class OwnedAccount implements Account, SettlementOwner {
+  readonly consumerId: string;
+  readonly epoch: number;
+  readonly server: string;
+  readonly isOrdered: boolean;
+  readonly failing: FailingKeys;
+  /** What is about to be called, once that is saved. */
+  readonly recording = new Set<number>();
+  readonly #options: OwnedAccountOptions;
+  readonly #ledger: Ledger;
+  readonly #failedIds = new Set<number>();
+  #mark: LedgerMark;
+  /** What the transaction under way saves. */
+  #saving: { position: Position; xid: Xid } | undefined;
+  #savedAt = performance.now();
+
+  /** @param failingKeys of which a notification waits at the beginning */
+  constructor(options: OwnedAccountOptions, owned: Takeover, failingKeys: readonly string[]) {
+    this.#options = options;
+    this.consumerId = owned.consumerId;
+    this.epoch = owned.epoch;
+    this.server = owned.server;
+    this.isOrdered = options.isOrdered;
+    this.failing = new FailingKeys(failingKeys);
+    this.#ledger = new Ledger(owned.position);
+    this.#mark = this.#ledger.mark;
+  }
+
+  /** How many notifications have failed, so far, for a run to the end. */
+  get failedCount(): number {
+    return this.#failedIds.size;
+  }
+
+  /** How many rows lie in pages that are not settled to their end. */
+  get openRows(): number {
+    return this.#ledger.openRows;
+  }
+
+  /** Takes a page up. */
+  open(page: Page, onClosed: () => void): LedgerPage {
+    return this.#ledger.open(page, () => {
+      this.savePosition(page.rows.length === 0);
+      onClosed();
+    });
+  }
+
+  settle(task: Place, change: DeliveryChange | null): void {
+    this.#isThrough(task, change);
+    if (change) {
+      this.#file([change]);
+      return;
+    }
+    this.#options.onFiled(0);
+    if (performance.now() - this.#savedAt > SAVE_MS) this.savePosition(false);
+  }
+
+  onBegin(): void {
+    this.#mark = this.#ledger.mark;
+  }
+
+  async settleIn(client: PoolClient, settled: readonly Settled[]): Promise<string[] | null> {
+    const { schema } = this.#options;
+    const places = settled.map(({ task }) => task);
+    const position = this.#ledger.positionWith(places, this.#mark);
+    const save = { consumerId: this.consumerId, epoch: this.epoch, server: this.server, position };
+    const { xid } = await savePositions(client, schema, [save], { isDurable: true });
+    if (xid === null) return null;
+    this.#saving = { position, xid };
+    const changes = settled.flatMap(({ change }) => change ?? []);
+    // From the commit on the database says that they are due, and its reply comes later.
+    for (const { notificationId } of changes) this.#options.working.add(notificationId);
+    return changes.length === 0 ? [] : applyChanges(client, schema, this, lastOfEach(changes));
+  }
+
+  onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void {
+    const changes = settled.flatMap(({ change }) => change ?? []);
+    for (const change of changes) this.#note(change);
+    for (const { task, change } of settled) this.#isThrough(task, change);
+    if (this.#saving) this.onSaved(this.#saving.position, this.#saving.xid);
+    this.onFiled(changes, waitingKeys);
+  }
+
+  onSaved(position: Position, xid: Xid): void {
+    this.#ledger.learn(position, xid);
+    this.#options.onSaved(position, xid);
+  }
+
+  onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void {
+    this.failing.settle(changes, waitingKeys);
+    for (const change of changes) {
+      if (isUnderWay(change)) this.recording.delete(change.notificationId);
+      else this.#options.working.delete(change.notificationId);
+      if (change.state === 'dead') this.#options.brake.savedDead();
+    }
+    this.#options.onFiled(changes.length);
+  }
+
+  onFenced(): void {
+    this.#options.onEnded(true);
+  }
+
+  onFailed(): void {
+    this.#options.onEnded(false);
+  }
+
+  /**
+   * What was not called any more, though others behind it were, becomes due, so that the position need
+   * not stay before it: whoever is next would call those others again.
+   */
+  fileGaps(): void {
+    const { gaps } = this.#ledger;
+    const changes = gaps.flatMap(({ row }): DeliveryChange[] => {
+      const about = { notificationId: safeId(row[0]), key: row[4] };
+      if (this.#options.working.has(about.notificationId)) return [];
+      if (this.isOrdered && about.key !== null) return [{ ...about, state: 'blocked' }];
+      return [{ ...about, state: 'retry', attempts: 0, delayMs: 0, error: null }];
+    });
+    for (const { source, index } of gaps) source.settle(index);
+    if (changes.length > 0) this.#file(changes);
+  }
+
+  /** @param isLazy for a position that only moved past what the consumer does not want */
+  savePosition(isLazy: boolean): void {
+    const { settler, saveLazily } = this.#options;
+    if (saveLazily) {
+      // What was done is saved by its own transaction.
+      if (isLazy) saveLazily();
+    } else if (isLazy) {
+      settler.settleLazily(this, this.#ledger.position);
+    } else {
+      this.#savedAt = performance.now();
+      settler.settle(this, this.#ledger.position);
+    }
+  }
+
+  #isThrough({ source, index, id, isReplay }: Place, change: DeliveryChange | null): void {
+    const { working, brake, onHandled } = this.#options;
+    source?.settle(index);
+    if (change && isUnderWay(change)) return;
+    working.leave(id);
+    onHandled(isReplay);
+    // Between two counts in the database, those that come to it are counted here.
+    if (source !== null && change?.state === 'retry') brake.addRetry();
+  }
+
+  #file(changes: readonly DeliveryChange[]): void {
+    for (const change of changes) {
+      this.#note(change);
+      // Until it is saved, the database says that it is due.
+      this.#options.working.add(change.notificationId);
+    }
+    this.#savedAt = performance.now();
+    this.#options.settler.settle(this, this.#ledger.position, changes);
+  }
+
+  #note(change: DeliveryChange): void {
+    const { notificationId, state } = change;
+    this.failing.note(change);
+    if (state === 'done') this.#failedIds.delete(notificationId);
+    else if (state !== 'blocked' && !isUnderWay(change) && this.#options.mode === 'once') {
+      this.#failedIds.add(notificationId);
+    }
+    if (state === 'dead') this.#options.brake.addDead();
+  }
+}
+
+/** While a long page is worked, its position is saved so often. */
+const SAVE_MS = 500;

@@ -1,0 +1,77 @@
+import { isStatementError } from '../database/connect.ts';
+import type { Reporter } from '../reporter.ts';
+import { backoffMs, sleep } from '../time.ts';
+
+export type SettlingOptions = {
+  /** What is settled, for what is said where it fails. */
+  what: string;
+  reporter: Reporter;
+  hasPending(): boolean;
+  /** Takes what is pending and settles it. Returns why it could not be: then it is pending again. */
+  settle(): Promise<Error | undefined>;
+};
+
+/**
+ * Settles behind the handlers' backs: while one settlement is under way the next ones gather. Tries
+ * again where it fails, and if it never works, whoever takes over hands it out again: at least once,
+ * never not at all.
+ */
+export class Settling {
+  readonly #options: SettlingOptions;
+  #running: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: SettlingOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#options.hasPending()) this.#running ??= this.#run();
+  }
+
+  /** Starts within so many milliseconds, or sooner with something else. */
+  startWithin(ms: number): void {
+    this.#timer ??= setTimeout(() => this.start(), ms);
+  }
+
+  /** Waits until everything is settled, or has failed to be. */
+  async flush(): Promise<void> {
+    this.start();
+    await this.#running;
+  }
+
+  /** Settles what can be settled, and then no more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.flush();
+    clearTimeout(this.#timer);
+  }
+
+  async #run(): Promise<void> {
+    const { hasPending, settle } = this.#options;
+    for (let failures = 0; hasPending() && failures < FAILURES_MAX; ) {
+      const failure = await settle();
+      failures = failure ? failures + 1 : 0;
+      if (failure) await this.#wait(failure, failures);
+    }
+    this.#running = undefined;
+    // Nothing else may come that would take it along.
+    if (hasPending() && !this.#isClosed) this.startWithin(AGAIN_MS);
+  }
+
+  /** Waits before the next attempt, and says so where it is not a matter of waiting. */
+  async #wait(failure: Error, failures: number): Promise<void> {
+    const { what, reporter } = this.#options;
+    const text = `${what} is not settled yet: ${failure.message}`;
+    if (isStatementError(failure) && failures === FAILURES_MAX) reporter.warn(text);
+    else reporter.debug(text);
+    await sleep(backoffMs(failures, { baseMs: 50, capMs: 500 }), NEVER);
+  }
+}
+
+const FAILURES_MAX = 5;
+const AGAIN_MS = 2000;
+const NEVER = new AbortController().signal;

@@ -1,0 +1,39 @@
+import type { Client } from 'pg';
+import type { Consumer } from '../consumers/define.ts';
+import { absorbLeases } from '../log/lease-settle.ts';
+import type { Position } from '../log/position.ts';
+import { readNewestPosition, type Takeover, takeOver } from '../log/progress.ts';
+import { readStanding, type StandingDeliveries, suspectAll } from '../log/standing.ts';
+
+/** What the new owner of a consumer begins with. */
+export type OwnedConsumer = Takeover & {
+  standing: StandingDeliveries;
+  /** True where the owner before did not stop cleanly: it may have died over a notification. */
+  isSuspect: boolean;
+  /** The newest position at that time: what lies before it is a replay. */
+  newest: Position;
+};
+
+/**
+ * Takes a consumer over, with all that it has standing.
+ * @param claim.seenEpoch as in takeOver
+ * @returns null where another process was faster
+ */
+export async function takeConsumer(
+  client: Client,
+  schema: string,
+  { id: consumerId, channels, order }: Consumer,
+  { daemonId, seenEpoch }: { daemonId: string; seenEpoch: number },
+): Promise<OwnedConsumer | null> {
+  const claim = { consumerId, channels, owner: daemonId, seenEpoch };
+  const taken = await takeOver(client, schema, claim);
+  if (!taken) return null;
+  const isSuspect = taken.previousOwner !== null && taken.previousOwner !== daemonId;
+  if (isSuspect) await suspectAll(client, schema, consumerId);
+  // Where it was shared until now, what others still work on comes again.
+  await absorbLeases(client, schema, consumerId);
+  const standing = await readStanding(client, schema, { consumerId, isOrdered: order === 'key' });
+  // After it, not with it: an earlier owner's last save must not be newer.
+  const newest = await readNewestPosition(client, schema);
+  return { ...taken, standing, isSuspect, newest };
+}

@@ -1,0 +1,119 @@
+import type { Queryable } from '../database/connect.ts';
+import { qualified } from '../database/names.ts';
+import type { DeliveryScope } from './delivery.ts';
+import { safeId } from './notification.ts';
+
+/** What a consumer has standing when it is taken over. */
+export type StandingDeliveries = {
+  /** Keys with a notification that waits. */
+  keys: string[];
+  /** How many wait for a retry. */
+  retryCount: number;
+  hasDead: boolean;
+  /** The highest notification with a row: those up to it may have one already. */
+  highestId: number;
+};
+
+/** In how many milliseconds the next one is due; null where none waits. */
+export async function readNextDueMs(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<number | null> {
+  const { rows } = await client.query(
+    `select extract(epoch from min(next_at) - clock_timestamp()) * 1000 as ms
+     from unnest($1::text[]) as c (id)
+     cross join lateral (
+       select min(next_attempt_at) as next_at from ${qualified(schema, 'delivery')}
+       where consumer_id = c.id and state = 'retry' and next_attempt_at > clock_timestamp()
+     ) as d`,
+    [consumerIds],
+  );
+  const ms = (rows[0] as { ms: string | null }).ms;
+  return ms === null ? null : Math.max(0, Math.ceil(Number(ms)));
+}
+
+/** Which of the notifications have a delivery already: they are not handed out from the log. */
+export async function readFiled(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+  ids: readonly number[],
+): Promise<Set<number>> {
+  const { rows } = await client.query(
+    `select notification_id::text as id from ${qualified(schema, 'delivery')}
+     where consumer_id = $1 and notification_id = any($2::bigint[])`,
+    [consumerId, ids],
+  );
+  return new Set((rows as { id: string }[]).map(({ id }) => safeId(id)));
+}
+
+/** Reads what the consumer has standing; without order by key nothing stays blocked. */
+export async function readStanding(
+  client: Queryable,
+  schema: string,
+  { consumerId, isOrdered }: DeliveryScope,
+): Promise<StandingDeliveries> {
+  const delivery = qualified(schema, 'delivery');
+  if (!isOrdered) {
+    await client.query(
+      `update ${delivery} set state = 'retry', next_attempt_at = clock_timestamp()
+       where consumer_id = $1 and state = 'blocked'`,
+      [consumerId],
+    );
+  }
+  const { rows } = await client.query(
+    `select
+       array(select distinct key from ${delivery}
+         where consumer_id = $1 and state <> 'dead' and key is not null) as keys,
+       (select count(*) from ${delivery} where consumer_id = $1 and state = 'retry')::integer as "retryCount",
+       exists (select from ${delivery} where consumer_id = $1 and state = 'dead') as "hasDead",
+       (select coalesce(max(notification_id), 0) from ${delivery} where consumer_id = $1)::text
+         as "highestId"`,
+    [consumerId],
+  );
+  const standing = rows[0] as StandingDeliveries & { highestId: string };
+  return { ...standing, highestId: safeId(standing.highestId) };
+}
+
+/** Makes all that waits suspect: a process has died, over which of them nobody knows. */
+export async function suspectAll(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+): Promise<void> {
+  await client.query(
+    `update ${qualified(schema, 'delivery')} set is_suspect = true
+     where consumer_id = $1 and state <> 'dead' and not is_suspect`,
+    [consumerId],
+  );
+}
+
+/** How many wait for a retry, by consumer; none where there are none. */
+export async function readRetryCounts(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Map<string, number>> {
+  const { rows } = await client.query(
+    `select consumer_id as id, count(*)::integer as count from ${qualified(schema, 'delivery')}
+     where consumer_id = any($1) and state = 'retry' group by consumer_id`,
+    [consumerIds],
+  );
+  return new Map((rows as { id: string; count: number }[]).map(({ id, count }) => [id, count]));
+}
+
+/** Which of the consumers have dead letters. */
+export async function readHavingDead(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Set<string>> {
+  const { rows } = await client.query(
+    `select id from unnest($1::text[]) as id
+     where exists (
+       select from ${qualified(schema, 'delivery')} where consumer_id = id and state = 'dead')`,
+    [consumerIds],
+  );
+  return new Set((rows as { id: string }[]).map(({ id }) => id));
+}

@@ -1,0 +1,131 @@
+import { expect, test } from 'vitest';
+import type { ConsumerDefinition } from '../../src/consumers/define.ts';
+import { withConnection } from '../../src/database/connect.ts';
+import type { Notification } from '../../src/log/notification.ts';
+import { startTailing } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { useDelivering } from '../helpers/delivering.ts';
+import { seize } from '../helpers/owner.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+Goal: what a process may have died over is called alone, each attempt recorded before it is made;
+and a process that stops cleanly leaves nothing under suspicion.
+Method: an owner that does not exist, handlers that look at the database while they are called, and
+handlers that a daemon does not wait for.
+*/
+
+const database = useDatabase();
+const { publish, untilFiled, keep } = useDelivering(database);
+
+const consumer = (
+  handle: (notification: Notification) => unknown,
+  rest: Partial<ConsumerDefinition> = {},
+) => ({ id: 'c', channels: ['c'], retry: { backoff: () => 1 }, handle, ...rest });
+
+/** What the database says about the consumer while its handler is called. */
+async function look(id: number) {
+  const { rows } = await database.query(
+    `select (greatest(done_id, window_id) >= $1) as is_passed, attempts, is_suspect
+     from pgwatch.consumer_progress left join pgwatch.delivery on notification_id = $1`,
+    [id],
+  );
+  return rows[0];
+}
+
+test.each([true, false])(
+  'after a crash each attempt is recorded, with the position behind it; with transaction: %s',
+  async (transaction) => {
+    const seen: unknown[] = [];
+    const define = () => consumer(async ({ id }) => seen.push(await look(id)), { transaction });
+    await (await startTailing(database.config, [define()])).stop();
+    await publish(['a', 1], ['b', 2], [null, 3]);
+    await seizeIt();
+    keep(await startTailing(database.config, [define()]));
+    await until('all are called', () => seen.length === 3 || JSON.stringify(seen));
+    const recorded = { is_passed: true, attempts: 1, is_suspect: true };
+    expect(seen).toEqual([recorded, recorded, recorded]);
+    await untilFiled();
+  },
+);
+
+test('of what a dead owner has left each is recorded before it is called, until its outcome is known', async () => {
+  const failing = consumer(() => Promise.reject(new Error('not yet')), {
+    retry: { backoff: () => 3_600_000 },
+  });
+  const first = await startTailing(database.config, [failing]);
+  await publish(['a', 'a1'], ['a', 'a2'], ['b', 'b1']);
+  await untilFiled('retry', 'blocked', 'retry');
+  await first.stop();
+  await seizeIt();
+  await database.query(`update pgwatch.delivery set next_attempt_at = now() where state = 'retry'`);
+  const seen: unknown[] = [];
+  keep(
+    await startTailing(database.config, [
+      consumer(async ({ id, payload, attempt }) => {
+        const { attempts, is_suspect } = await look(id);
+        seen.push([payload, attempt, attempts, is_suspect]);
+        if (payload === 'b1' && attempt === 2) throw new Error('not yet');
+      }),
+    ]),
+  );
+  await untilFiled();
+  expect(seen.sort()).toEqual([
+    ['a1', 2, 2, true],
+    ['a2', 1, 1, true],
+    ['b1', 2, 2, true],
+    ['b1', 3, 2, false],
+  ]);
+});
+
+test('with several processes too, and a clean stop spends no attempt of what was not called', async () => {
+  const shared = { instances: 'shared', concurrency: 1 } as const;
+  const failing = consumer(() => Promise.reject(new Error('not yet')), {
+    ...shared,
+    retry: { backoff: () => 3_600_000 },
+  });
+  const first = await startTailing(database.config, [failing]);
+  await publish(['a', 'a1'], ['b', 'b1'], ['c', 'c1']);
+  await untilFiled('retry', 'retry', 'retry');
+  await first.stop();
+  const due = `update pgwatch.delivery set next_attempt_at = now() where state = 'retry'`;
+  await database.query(due);
+  const called = Promise.withResolvers<void>();
+  const finish = Promise.withResolvers<void>();
+  const slow = consumer(async () => {
+    called.resolve();
+    await finish.promise;
+  }, shared);
+  const second = await startTailing(database.config, [slow]);
+  await called.promise;
+  const stopped = second.stop();
+  finish.resolve();
+  await stopped;
+  expect((await untilFiled('retry', 'retry')).map(({ attempts }) => attempts)).toEqual([1, 1]);
+
+  // As a process leaves them that dies while it works on them.
+  await database.query(
+    `insert into pgwatch.lease (consumer_id, notification_ids, kind, owner, epoch)
+     select 'c', array_agg(notification_id), 'retry', gen_random_uuid(), 1 from pgwatch.delivery`,
+  );
+  const seen: unknown[] = [];
+  keep(
+    await startTailing(database.config, [
+      consumer(async ({ id, attempt }) => {
+        const { attempts, is_suspect } = await look(id);
+        seen.push([attempt, attempts, is_suspect]);
+      }, shared),
+    ]),
+  );
+  await untilFiled();
+  expect(seen).toEqual([
+    [2, 2, true],
+    [2, 2, true],
+  ]);
+});
+
+function seizeIt() {
+  return withConnection({ url: database.url }, (client) =>
+    seize(client, { consumerId: 'c', channels: ['c'] }),
+  );
+}

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { withConnection } from '../../src/database/connect.ts';
+import { underWay } from '../../src/log/delivery.ts';
+import { insertLeases, takeLeases } from '../../src/log/lease.ts';
+import { recordAttempt } from '../../src/log/lease-settle.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+const SCOPE = { consumerId: 'c', isOrdered: true };
+const DAEMON = '00000000-0000-0000-0000-000000000001';
+const CHANGE = underWay({ id: 7, key: null, attempt: 1 }, 0);
+
+test('who is just losing a lease records no attempt', async () => {
+  const client = await database.connect();
+  await insertLeases(client, 'pgwatch', 'c', [{ kind: 'page', slot: null, notificationIds: [7] }]);
+  const take = { consumerId: 'c', daemonId: DAEMON, kinds: ['page'] as const, count: 1 };
+  const [lease] = await takeLeases(client, 'pgwatch', take);
+  if (!lease) throw new Error('there is one to take');
+  expect(await recordAttempt(client, 'pgwatch', SCOPE, lease, CHANGE)).toBe(true);
+  const recorded = await database.query('select attempts, is_suspect from pgwatch.delivery');
+  expect(recorded.rows).toEqual([{ attempts: 1, is_suspect: true }]);
+  await database.query('delete from pgwatch.delivery');
+
+  await withConnection({ url: database.url }, async (successor) => {
+    await successor.query('begin; update pgwatch.lease set epoch = epoch + 1, owner = null');
+    const recording = recordAttempt(client, 'pgwatch', SCOPE, lease, CHANGE);
+    await until('it waits', async () => {
+      const { rowCount } = await database.query(
+        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rowCount === 1;
+    });
+    await successor.query('commit');
+    expect(await recording).toBe(false);
+  });
+  expect((await database.query('select from pgwatch.delivery')).rowCount).toBe(0);
+});
