@@ -37,10 +37,11 @@ function callDirectly(
     const result = consumer.handleBatch([...notifications], context);
     if (isPromise(result)) {
       return Promise.resolve(result)
-        .then((value) => outcomesOf(value, count))
+        .then((value) => outcomesOf(value, count, consumer.isBatch))
         .catch(failed);
     }
-    return count === 1 && !Array.isArray(result) ? ONE_DONE : outcomesOf(result, count);
+    if (count === 1 && !Array.isArray(result)) return ONE_DONE;
+    return outcomesOf(result, count, consumer.isBatch);
   } catch (thrown) {
     return failed(thrown);
   }

@@ -71,7 +71,7 @@ function checkHandler(definition: {
   handle?: unknown;
   handleBatch?: unknown;
   batchSize?: unknown;
-}): Pick<Consumer, 'batchSize' | 'handleBatch'> {
+}): Pick<Consumer, 'isBatch' | 'batchSize' | 'handleBatch'> {
   const { handle, handleBatch, batchSize = null } = definition;
   if ((typeof handle === 'function') === (typeof handleBatch === 'function')) {
     throw new Error('it needs a function handle or a function handleBatch, and not both');
@@ -79,12 +79,17 @@ function checkHandler(definition: {
   if (typeof handle === 'function') {
     if (batchSize !== null) throw new Error('batchSize goes with handleBatch');
     const call = handle.bind(definition) as Handle;
-    return { batchSize: 1, handleBatch: ([only], context) => call(only as Notification, context) };
+    return {
+      isBatch: false,
+      batchSize: 1,
+      handleBatch: ([only], context) => call(only as Notification, context),
+    };
   }
   if (batchSize !== null && !(Number.isInteger(batchSize) && Number(batchSize) > 0)) {
     throw new Error(`batchSize must be a whole number from 1, not ${JSON.stringify(batchSize)}`);
   }
   return {
+    isBatch: true,
     batchSize: batchSize as number | null,
     handleBatch: (handleBatch as Consumer['handleBatch']).bind(definition),
   };

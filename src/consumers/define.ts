@@ -117,6 +117,8 @@ export type Consumer = Readonly<{
   isTransactional: boolean;
   isShared: boolean;
   schema: StandardSchema | null;
+  /** False for a consumer with handle: what that returns is not a list of results. */
+  isBatch: boolean;
   /** 1 for a consumer with handle. Null: as many as one read brings. */
   batchSize: number | null;
   handleBatch(notifications: Notification[], context: ConsumerContext): unknown;

@@ -61,12 +61,15 @@ function delayOf({ delayMs }: Partial<RetryAfter>): number | null {
 
 /**
  * What a handler returned for so many notifications. Returning is success, except for a list with
- * an error in it, or with a rejected promise's result: that one speaks for each notification by its
- * place.
+ * an error in it, or with a rejected promise's result. That of handleBatch speaks for each
+ * notification by its place; handle has failed with any of them, since who returns what
+ * Promise.allSettled() gives would else lose it.
  */
-export function outcomesOf(returned: unknown, count: number): readonly Outcome[] {
+export function outcomesOf(returned: unknown, count: number, isBatch: boolean): readonly Outcome[] {
   const failures = Array.isArray(returned) ? returned.map(failureIn) : [];
-  if (failures.every((failure) => failure === undefined)) return new Array(count).fill(DONE);
+  const first = failures.find((failure) => failure !== undefined);
+  if (first === undefined) return new Array(count).fill(DONE);
+  if (!isBatch) return [first];
   if (failures.length !== count) {
     const error = new PgwatchError(
       'handler_failed',

@@ -171,12 +171,13 @@ export class OwnedAccount implements Account, SettlementOwner {
 
   #isThrough({ source, index, id, isReplay }: Place, change: DeliveryChange | null): void {
     const { working, brake, onHandled } = this.#options;
+    if (!change || !isUnderWay(change)) {
+      working.leave(id);
+      onHandled(isReplay);
+      // Between two counts in the database, those that come to it are counted here.
+      if (source !== null && change?.state === 'retry') brake.addRetry();
+    }
     source?.settle(index);
-    if (change && isUnderWay(change)) return;
-    working.leave(id);
-    onHandled(isReplay);
-    // Between two counts in the database, those that come to it are counted here.
-    if (source !== null && change?.state === 'retry') brake.addRetry();
   }
 
   #file(changes: readonly DeliveryChange[]): void {
