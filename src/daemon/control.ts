@@ -4,12 +4,11 @@ import type { Config } from '../config/define.ts';
 import { connect, destroySocket, isStatementError } from '../database/connect.ts';
 import { keepsSession } from '../database/pooler.ts';
 import { beginWith, settingsSql, withTransaction } from '../database/transaction.ts';
-import { PgwatchError, toError } from '../errors.ts';
+import { toError } from '../errors.ts';
 import { sleep, withDeadline } from '../time.ts';
+import { type Backend, readBackend, requirePrimary, terminateBackend } from './backend.ts';
 import { Bell } from './bell.ts';
-
-/** The server's end of a connection. Its start too, because process ids are used again. */
-export type Backend = { pid: number; startedAt: string };
+import { Turns } from './turns.ts';
 
 /**
  * The control connection: it listens, holds the locks, and tells when it is lost. Whatever stands
@@ -26,11 +25,11 @@ export class Control {
   readonly #lost = new AbortController();
   readonly #closing = new AbortController();
   readonly #config: Config;
+  readonly #turns = new Turns();
   #backend: Backend | null = null;
   #hasSession = false;
   #isListening = false;
   #isClosing = false;
-  #idle: Promise<unknown> = Promise.resolve();
 
   private constructor(client: Client, config: Config) {
     this.#client = client;
@@ -56,8 +55,10 @@ export class Control {
       control.#hasSession = await keepsSession(client, options);
       if (!control.#hasSession) return control;
       await control.run(() => client.query(settingsSql(SESSION_SETTINGS, 'session')));
-      if (predecessor) await control.#terminate(predecessor);
-      await control.#readBackend();
+      if (predecessor) {
+        await control.run(() => terminateBackend(client, predecessor, APPLICATION));
+      }
+      control.#backend = await control.run(readBackend);
       return control;
     } catch (thrown) {
       await control.close();
@@ -100,8 +101,10 @@ export class Control {
 
   /** Runs the work alone on the connection, after what was asked for before. */
   async run<T>(work: (client: Client) => Promise<T>): Promise<T> {
-    return this.#runAlone((client) =>
-      this.#hasSession ? work(client) : withTransaction(client, work, beginWith(SEARCH_PATH)),
+    return this.#turns.take(() =>
+      this.#hasSession
+        ? work(this.#client)
+        : withTransaction(this.#client, work, beginWith(SEARCH_PATH)),
     );
   }
 
@@ -149,34 +152,6 @@ export class Control {
     destroySocket(this.#client);
   }
 
-  async #runAlone<T>(work: (client: Client) => Promise<T>): Promise<T> {
-    const running = this.#idle.then(() => work(this.#client));
-    this.#idle = running.catch(() => {});
-    return running;
-  }
-
-  async #readBackend(): Promise<void> {
-    const { rows } = await this.run((client) =>
-      client.query<Backend>(
-        `select pid, backend_start::text as "startedAt" from pg_stat_activity
-         where pid = pg_backend_pid()`,
-      ),
-    );
-    this.#backend = rows[0] ?? null;
-  }
-
-  /** Ends a backend that still holds locks. Without any it may serve another client of a pooler. */
-  async #terminate({ pid, startedAt }: Backend): Promise<void> {
-    await this.run((client) =>
-      client.query(
-        `select pg_terminate_backend(pid, 1000) from pg_stat_activity
-         where pid = $1 and backend_start::text = $2 and application_name = $3
-           and exists (select from pg_locks where pg_locks.pid = $1 and locktype = 'advisory')`,
-        [pid, startedAt, APPLICATION],
-      ),
-    );
-  }
-
   /**
    * Checks the connection again and again, from the first moment on: what is asked at the start can
    * hang like anything later.
@@ -197,30 +172,10 @@ export class Control {
   async #checkAlive(): Promise<void> {
     const { heartbeatDeadlineMs } = this.#config;
     // The deadline is ours: the kernel of a half-open connection's other end may go on answering.
-    await withDeadline(this.#requirePrimary(), heartbeatDeadlineMs, () => {
+    const checking = this.#turns.take(() => requirePrimary(this.#client));
+    await withDeadline(checking, heartbeatDeadlineMs, () => {
       return new SilenceError(`the server did not answer within ${heartbeatDeadlineMs} ms`);
     });
-  }
-
-  async #requirePrimary(): Promise<void> {
-    const { rows } = await this.#runAlone((client) =>
-      client.query<{ is_standby: boolean; is_read_only: boolean }>(
-        `select pg_is_in_recovery() as is_standby,
-           current_setting('transaction_read_only')::boolean as is_read_only`,
-      ),
-    );
-    if (rows[0]?.is_standby) {
-      throw new PgwatchError(
-        'server_unsuitable',
-        'The server is a standby: the log is written and read on the primary. Connect to the primary.',
-      );
-    }
-    if (rows[0]?.is_read_only) {
-      throw new PgwatchError(
-        'server_unsuitable',
-        'The server only reads (default_transaction_read_only), and positions must be saved. Connect to the primary, or let the role write.',
-      );
-    }
   }
 
   /** What is said is a hint where to look, and never believed: anybody can say it. */

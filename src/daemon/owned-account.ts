@@ -3,7 +3,8 @@ import { applyChanges, type DeliveryChange, isUnderWay } from '../log/delivery.t
 import { safeId } from '../log/notification.ts';
 import type { Page } from '../log/page.ts';
 import type { Position, Xid } from '../log/position.ts';
-import { savePositions, type Takeover } from '../log/progress.ts';
+import type { Takeover } from '../log/progress.ts';
+import { savePositions } from '../log/save-positions.ts';
 import type { Account } from './account.ts';
 import type { Brake } from './brake.ts';
 import { FailingKeys } from './failing-keys.ts';

@@ -8,7 +8,8 @@ import {
   readOwners,
   tellDaemons,
 } from '../log/daemons.ts';
-import { releaseOwnership, savePositions } from '../log/progress.ts';
+import { releaseOwnership } from '../log/progress.ts';
+import { savePositions } from '../log/save-positions.ts';
 import type { Reporter } from '../reporter.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Control } from './control.ts';

@@ -8,6 +8,7 @@ import { readNextDueMs } from '../log/standing.ts';
 import { publishTransition } from '../transitions.ts';
 import { Bell } from './bell.ts';
 import type { Calling } from './calling.ts';
+import { PageSize } from './page-size.ts';
 import { SharedDelivery } from './shared-delivery.ts';
 import { takeShared } from './shared-take.ts';
 import type { Tail } from './tail.ts';
@@ -29,11 +30,10 @@ export class SharedRunner {
   readonly work = new Bell();
   readonly consumerId: string;
   readonly #options: SharedRunnerOptions;
+  readonly #pageSize: PageSize;
   /** Among how many processes the slots are divided; none while one process runs it alone. */
   #sharers = 0;
   #isStandingBy = false;
-  #pageRows: number;
-  #takenAt = 0;
   #nextDueAt = 0;
   #nextCheckAt = 0;
   #hasLookedForDue = false;
@@ -41,7 +41,7 @@ export class SharedRunner {
   constructor(options: SharedRunnerOptions) {
     this.#options = options;
     this.consumerId = options.calling.consumer.id;
-    this.#pageRows = options.config.maxBatchSize;
+    this.#pageSize = new PageSize(options.config.maxBatchSize);
   }
 
   /**
@@ -107,7 +107,7 @@ export class SharedRunner {
     const { config, calling, pool } = this.#options;
     // Few large takes are cheaper than many small ones.
     if (this.#sharers === 0 || this.#isBusy(delivery)) return false;
-    const limit = { rows: this.#pageRows, bytes: config.maxBatchBytes };
+    const limit = { rows: this.#pageSize.rows, bytes: config.maxBatchBytes };
     const options = { ...this.#options, consumer: calling.consumer, limit };
     const startedAt = performance.now();
     const isDue = startedAt > this.#nextDueAt;
@@ -118,24 +118,9 @@ export class SharedRunner {
     if (taken === null) this.#sharers = 0;
     if (!taken) return false;
     delivery.pause(taken.hasDead);
-    this.#adaptPage(startedAt, taken.leases.length > 0);
+    this.#pageSize.adapt(startedAt, taken.leases.length > 0);
     await delivery.deliver(taken.leases);
     return taken.leases.length > 0;
-  }
-
-  /**
-   * Pages grow while handlers are fast, and shrink while they are slow: a process that joins should
-   * find something to do before those are through with what they have.
-   */
-  #adaptPage(takenAt: number, hasTaken: boolean): void {
-    const { maxBatchSize } = this.#options.config;
-    const tookMs = takenAt - this.#takenAt;
-    const factor = tookMs < FAST_MS ? 2 : tookMs > SLOW_MS ? 0.5 : 1;
-    if (hasTaken && this.#takenAt > 0) {
-      const rows = Math.round(this.#pageRows * factor);
-      this.#pageRows = Math.min(4 * maxBatchSize, Math.max(SLOTS, rows));
-    }
-    this.#takenAt = hasTaken ? takenAt : 0;
   }
 
   /** How long to wait for a ring, where there was nothing to take. */
@@ -226,6 +211,3 @@ export class SharedRunner {
 const CHECK_MS = 1000;
 /** How often it looks for what is due, while there is other work. */
 const DUE_MS = 50;
-/** What was taken is through so soon, or so late, that the next pages are larger, or smaller. */
-const FAST_MS = 250;
-const SLOW_MS = 1000;

@@ -1,6 +1,6 @@
-import type { ClientBase, QueryResultRow } from 'pg';
+import type { QueryResultRow } from 'pg';
 import type { Queryable } from '../database/connect.ts';
-import { qualified, statementName } from '../database/names.ts';
+import { qualified } from '../database/names.ts';
 import { safeId } from './notification.ts';
 import type { Position, Snapshot, Xid } from './position.ts';
 
@@ -25,9 +25,6 @@ export type Takeover = Claim & {
   /** The daemon that ran it before; null where that one stopped cleanly. */
   previousOwner: string | null;
 };
-
-/** A position to be saved, and on whose behalf. */
-export type PositionSave = Claim & { position: Position };
 
 /**
  * The newest position: everything visible is settled.
@@ -127,71 +124,7 @@ export async function releaseOwnership(
   );
 }
 
-/**
- * Saves positions, all in one statement. By default with asynchronous commit: should the server
- * crash, the last moments are handed out again, which at-least-once allows.
- * @param options.isDurable waits for the disk as usual: where more is committed than positions
- * @returns whose position was saved (a past owner's is not, nor a past server's) and the xid of the
- *   saving transaction
- */
-export async function savePositions(
-  client: ClientBase,
-  schema: string,
-  saves: readonly PositionSave[],
-  { isDurable = false } = {},
-): Promise<{ savedIds: Set<string>; xid: Xid | null }> {
-  const column = (value: (save: PositionSave) => unknown) => saves.map(value);
-  const text = savePositionsSql(schema, isDurable);
-  const { rows } = await client.query({
-    name: statementName('save', text),
-    text,
-    values: [
-      column(({ consumerId }) => consumerId),
-      column(({ epoch }) => epoch),
-      column(({ position }) => position.doneId),
-      column(({ position }) => position.doneSnapshot),
-      column(({ position }) => position.doneXid),
-      column(({ position }) => position.window?.snapshot ?? null),
-      column(({ position }) => position.window?.endId ?? null),
-      column(({ position }) => position.window?.id ?? null),
-      column(({ position }) => position.window?.xid ?? null),
-      column(({ server }) => server),
-    ],
-  });
-  const saved = rows as { consumer_id: string; xid: Xid }[];
-  return { savedIds: new Set(saved.map((row) => row.consumer_id)), xid: saved[0]?.xid ?? null };
-}
-
-function savePositionsSql(schema: string, isDurable: boolean): string {
-  // A process that is frozen before its commit would keep the row from whoever takes over.
-  const commit = isDurable
-    ? `set_config('idle_in_transaction_session_timeout', '${SETTLE_MS_MAX}', true)`
-    : "set_config('synchronous_commit', 'off', true)";
-  return `
-  with commit as (select ${commit})
-  update ${qualified(schema, 'consumer_progress')} as progress
-  set
-    done_id = save.done_id,
-    done_snapshot = save.done_snapshot::pg_snapshot,
-    done_xid = coalesce(save.done_xid::xid8, pg_current_xact_id()),
-    window_snapshot = save.window_snapshot::pg_snapshot,
-    window_end = save.window_end,
-    window_id = save.window_id,
-    window_xid = case when save.window_snapshot is not null
-      then coalesce(save.window_xid::xid8, pg_current_xact_id()) end,
-    saved_at = now()
-  from commit, unnest(
-    $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-    $8::bigint[], $9::text[], $10::text[]
-  ) as save (consumer_id, epoch, done_id, done_snapshot, done_xid, window_snapshot, window_end,
-    window_id, window_xid, server)
-  where progress.consumer_id = save.consumer_id and progress.epoch = save.epoch
-    and save.server = ${SERVER}
-  returning progress.consumer_id, pg_current_xact_id()::text as xid`;
-}
-
 /** The server's start time, as a Claim has it. */
-const SETTLE_MS_MAX = 5000;
 export const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
 
 /** The columns of a position, as toPosition() takes them. */

@@ -87,8 +87,10 @@ test('list --json is one array of complete objects', async () => {
 
 test('show prints the notification once, and what every consumer met with it', async () => {
   await database.query(
-    `insert into pgwatch.delivery select 'webhook', notification_id, state, key, 1, next_attempt_at,
-       last_failed_at, last_failed_at, last_error, last_error, notification
+    `insert into pgwatch.delivery (consumer_id, notification_id, state, attempts, first_failed_at,
+       last_failed_at, first_error, last_error, notification)
+     select 'webhook', notification_id, state, 1, last_failed_at, last_failed_at, last_error,
+       last_error, notification
      from pgwatch.delivery where notification_id = $1`,
     [ids[0]],
   );

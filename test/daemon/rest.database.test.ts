@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
-import { savePositions } from '../../src/log/progress.ts';
+import { savePositions } from '../../src/log/save-positions.ts';
 import { startDaemon, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { failing, useDelivering } from '../helpers/delivering.ts';

@@ -18,13 +18,9 @@ import { readDue } from '../../src/log/due.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
-import {
-  readNewestPosition,
-  registerConsumer,
-  releaseOwnership,
-  savePositions,
-} from '../../src/log/progress.ts';
+import { readNewestPosition, registerConsumer, releaseOwnership } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
+import { savePositions } from '../../src/log/save-positions.ts';
 import { readStanding, suspectAll } from '../../src/log/standing.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';

@@ -1,0 +1,73 @@
+import type { ClientBase } from 'pg';
+import { qualified, statementName } from '../database/names.ts';
+import type { Position, Xid } from './position.ts';
+import { type Claim, SERVER } from './progress.ts';
+
+/** A position to be saved, and on whose behalf. */
+export type PositionSave = Claim & { position: Position };
+
+/**
+ * Saves positions, all in one statement. By default with asynchronous commit: should the server
+ * crash, the last moments are handed out again, which at-least-once allows.
+ * @param options.isDurable waits for the disk as usual: where more is committed than positions
+ * @returns whose position was saved (a past owner's is not, nor a past server's) and the xid of the
+ *   saving transaction
+ */
+export async function savePositions(
+  client: ClientBase,
+  schema: string,
+  saves: readonly PositionSave[],
+  { isDurable = false } = {},
+): Promise<{ savedIds: Set<string>; xid: Xid | null }> {
+  const column = (value: (save: PositionSave) => unknown) => saves.map(value);
+  const text = savePositionsSql(schema, isDurable);
+  const { rows } = await client.query({
+    name: statementName('save', text),
+    text,
+    values: [
+      column(({ consumerId }) => consumerId),
+      column(({ epoch }) => epoch),
+      column(({ position }) => position.doneId),
+      column(({ position }) => position.doneSnapshot),
+      column(({ position }) => position.doneXid),
+      column(({ position }) => position.window?.snapshot ?? null),
+      column(({ position }) => position.window?.endId ?? null),
+      column(({ position }) => position.window?.id ?? null),
+      column(({ position }) => position.window?.xid ?? null),
+      column(({ server }) => server),
+    ],
+  });
+  const saved = rows as { consumer_id: string; xid: Xid }[];
+  return { savedIds: new Set(saved.map((row) => row.consumer_id)), xid: saved[0]?.xid ?? null };
+}
+
+function savePositionsSql(schema: string, isDurable: boolean): string {
+  // A process that is frozen before its commit would keep the row from whoever takes over.
+  const commit = isDurable
+    ? `set_config('idle_in_transaction_session_timeout', '${SETTLE_MS_MAX}', true)`
+    : "set_config('synchronous_commit', 'off', true)";
+  return `
+  with commit as (select ${commit})
+  update ${qualified(schema, 'consumer_progress')} as progress
+  set
+    done_id = save.done_id,
+    done_snapshot = save.done_snapshot::pg_snapshot,
+    done_xid = coalesce(save.done_xid::xid8, pg_current_xact_id()),
+    window_snapshot = save.window_snapshot::pg_snapshot,
+    window_end = save.window_end,
+    window_id = save.window_id,
+    window_xid = case when save.window_snapshot is not null
+      then coalesce(save.window_xid::xid8, pg_current_xact_id()) end,
+    saved_at = now()
+  from commit, unnest(
+    $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+    $8::bigint[], $9::text[], $10::text[]
+  ) as save (consumer_id, epoch, done_id, done_snapshot, done_xid, window_snapshot, window_end,
+    window_id, window_xid, server)
+  where progress.consumer_id = save.consumer_id and progress.epoch = save.epoch
+    and save.server = ${SERVER}
+  returning progress.consumer_id, pg_current_xact_id()::text as xid`;
+}
+
+/** A process that stands still in the middle of settling is cut off after so long. */
+const SETTLE_MS_MAX = 5000;
