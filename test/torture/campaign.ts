@@ -1,5 +1,4 @@
 import type { Experiment } from './experiment.ts';
-import { isClean } from './history/check.ts';
 import { type Round, runRound } from './round.ts';
 import type { TortureServer } from './server.ts';
 
@@ -66,8 +65,8 @@ async function runExperiment(
   for (const name of pass === 0 ? mutants : []) {
     // Chance decides whether the fault meets its occasion within seconds.
     for (let attempt = 0; attempt < MUTANT_ATTEMPTS; attempt++) {
-      const { verdict } = await run(name, seed + attempt);
-      if (!isClean(verdict)) break;
+      const { isCaught } = await run(name, seed + attempt);
+      if (isCaught) break;
     }
   }
   return rounds;

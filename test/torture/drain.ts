@@ -60,5 +60,5 @@ function lastOf(attempts: readonly Attempt[]): Attempt[] {
 
 /** More than the longest wait before a daemon connects again. */
 const QUIET_MS = 40_000;
-/** What a mutant has lost never comes. */
-const MUTANT_QUIET_MS = 1200;
+/** What a mutant has lost never comes; what it is late with does, and is not to count as lost. */
+const MUTANT_QUIET_MS = 5000;

@@ -1,6 +1,7 @@
 import type { UserConfig } from '../../src/config/define.ts';
 import type { HandlerName } from './daemons/handlers.ts';
 import type { ConsumerSetup } from './daemons/setup.ts';
+import type { Finding } from './history/check.ts';
 import type { TortureServer } from './server.ts';
 import type { World } from './world.ts';
 import type { WriterOptions } from './writers/writers.ts';
@@ -20,6 +21,8 @@ export type Experiment = {
 
 /** What is broken on purpose. */
 export type Mutation = {
+  /** What must be found for it to count as caught: one of these, and nothing else that it brings. */
+  shows: readonly Finding[];
   reader?: string;
   handler?: HandlerName;
   /** Of every consumer's definition, though not of what it promises. */

@@ -12,6 +12,8 @@ export type Round = {
   mutant: string | null;
   seed: number;
   verdict: Verdict;
+  /** Of a mutant: whether what it must show was found. */
+  isCaught: boolean;
   faults: ReadonlyMap<string, number>;
   /** What went wrong besides: a daemon that crashed, an experiment that could not go on. */
   failures: string[];
@@ -60,6 +62,7 @@ async function runOn(server: TortureServer, options: RoundOptions): Promise<Roun
     mutant,
     seed,
     verdict,
+    isCaught: mutation?.shows.some((kind) => verdict[kind].length > 0) ?? false,
     faults: world.faults,
     failures,
     folder,

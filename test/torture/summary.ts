@@ -1,4 +1,4 @@
-import { FINDINGS, isClean } from './history/check.ts';
+import { FINDINGS, type Finding } from './history/check.ts';
 import type { Round } from './round.ts';
 
 /** What a campaign has shown, for programs. */
@@ -25,7 +25,7 @@ export function summarize(
   { seed, skipped }: { seed: number; skipped: string[] },
 ): Summary {
   const clean = rounds.filter(({ mutant }) => mutant === null);
-  const count = (kind: (typeof FINDINGS)[number]) =>
+  const count = (kind: Finding) =>
     clean.reduce((total, { verdict }) => total + verdict[kind].length, 0);
   const faults: Record<string, number> = {};
   for (const [kind, times] of clean.flatMap((round) => [...round.faults])) {
@@ -36,7 +36,7 @@ export function summarize(
     ({ experiment, mutant }) => `${experiment}: ${mutant}`,
   );
   const missed = [...mutants]
-    .filter(([, attempts]) => attempts.every(({ verdict }) => isClean(verdict)))
+    .filter(([, attempts]) => attempts.every(({ isCaught }) => !isCaught))
     .map(([name]) => name);
   return {
     notifications: clean.reduce((total, { verdict }) => total + verdict.notifications, 0),
@@ -84,12 +84,12 @@ export function describeSummary(summary: Summary): string {
 
 /** A line for one round; more where something is wrong. */
 export function describeRound(round: Round): string {
-  const { experiment, mutant, seed, verdict, faults, failures, folder } = round;
+  const { experiment, mutant, seed, verdict, isCaught, faults, failures, folder } = round;
   const findings = FINDINGS.map((kind) => [kind, verdict[kind]] as const);
   const wrong = findings.filter(([, found]) => found.length > 0);
   const counts = wrong.map(([kind, found]) => `${kind} ${found.length}`).join(', ') || 'clean';
   if (mutant !== null) {
-    return `  ${isClean(verdict) ? 'MISSED' : 'caught'} "${mutant}": ${counts}`;
+    return `  ${isCaught ? 'caught' : 'MISSED'} "${mutant}": ${counts}`;
   }
   const harm = [...faults].map(([kind, times]) => `${times} × ${kind}`).join(', ');
   const line = `${experiment} (seed ${seed}): ${verdict.notifications} notifications, ${harm || 'no faults'}: ${counts}, handled again ${verdict.repeated}${verdict.collateral.length > 0 ? `, died with others ${verdict.collateral.length}` : ''}`;

@@ -26,7 +26,7 @@ export class World {
   readonly server: TortureServer;
   readonly seed: number;
   readonly durationMs: number;
-  readonly mutation: Mutation;
+  readonly mutation: Partial<Mutation>;
   readonly isMutant: boolean;
   readonly random: Random;
   readonly url: string;

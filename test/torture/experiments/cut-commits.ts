@@ -24,8 +24,12 @@ export const cutCommits: Experiment = {
   mutants: {
     'effects are written over another connection': {
       handler: 'writes its effect over another connection',
+      shows: ['duplicateEffects'],
     },
-    'a writer tries again without its event id': { writers: { retryWith: 'no event id' } },
-    'a writer takes silence for failure': { writers: { belief: 'aborted' } },
+    'a writer tries again without its event id': {
+      writers: { retryWith: 'no event id' },
+      shows: ['duplicateEffects'],
+    },
+    'a writer takes silence for failure': { writers: { belief: 'aborted' }, shows: ['phantom'] },
   },
 };

@@ -31,9 +31,9 @@ export const diskFull: Experiment = {
   },
   startServer: () => TortureServer.startOn(SmallDisk.mount(DISK_MB)),
   mutants: {
-    'the log is not crash-safe': { sql: UNLOGGED_LOG },
-    'a writer takes silence for success': { writers: { belief: 'committed' } },
-    'no catch-up after a reconnect': { reader: NO_CATCH_UP },
+    'the log is not crash-safe': { sql: UNLOGGED_LOG, shows: ['lost'] },
+    'a writer takes silence for success': { writers: { belief: 'committed' }, shows: ['lost'] },
+    'no catch-up after a reconnect': { reader: NO_CATCH_UP, shows: ['lost'] },
   },
 };
 

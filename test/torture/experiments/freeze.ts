@@ -36,9 +36,11 @@ export const freeze: Experiment = {
         end $$;
         create trigger keep_epoch before update on pgwatch.consumer_progress for each row
         execute function torture.keep_epoch()`,
+      shows: ['duplicateEffects', 'setbacks'],
     },
     'effects are written over another connection': {
       handler: 'writes its effect over another connection',
+      shows: ['duplicateEffects'],
     },
   },
 };

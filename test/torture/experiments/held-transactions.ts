@@ -43,7 +43,7 @@ export const heldTransactions: Experiment = {
     }
   },
   mutants: {
-    'id > cursor and xid < xmin': { reader: 'id > cursor and xid < xmin' },
+    'id > cursor and xid < xmin': { reader: 'id > cursor and xid < xmin', shows: ['lost'] },
   },
 };
 

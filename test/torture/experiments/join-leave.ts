@@ -43,10 +43,12 @@ export const joinLeave: Experiment = {
         end $$;
         create trigger forget_slot before insert on pgwatch.lease for each row
         execute function torture.forget_slot()`,
+      shows: ['inversions', 'overlaps'],
     },
     'a daemon counts as dead between heartbeats': {
       // So that there is a call under way when it is taken for dead.
       handler: 'writes an effect after a while',
+      shows: ['overlaps', 'duplicateEffects'],
       sql: `do $$ begin
           execute 'create or replace view pgwatch.live_daemon as ' || replace(
             pg_get_viewdef('pgwatch.live_daemon'), 'clock_timestamp()',

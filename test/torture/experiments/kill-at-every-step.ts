@@ -25,9 +25,13 @@ export const killAtEveryStep: Experiment = {
     world.count('kill -9 of a daemon at one of its steps', world.daemons[0]?.deaths);
   },
   mutants: {
-    'the position moves before the work is done': { handler: 'returns before its work is done' },
+    'the position moves before the work is done': {
+      handler: 'returns before its work is done',
+      shows: ['lost'],
+    },
     'effects are written over another connection': {
       handler: 'writes its effect over another connection',
+      shows: ['duplicateEffects'],
     },
   },
 };

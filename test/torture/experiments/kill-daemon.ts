@@ -14,9 +14,13 @@ export const killDaemon: Experiment = {
     });
   },
   mutants: {
-    'the position moves before the work is done': { handler: 'returns before its work is done' },
+    'the position moves before the work is done': {
+      handler: 'returns before its work is done',
+      shows: ['lost'],
+    },
     'effects are written over another connection': {
       handler: 'writes its effect over another connection',
+      shows: ['duplicateEffects'],
     },
   },
 };

@@ -37,9 +37,10 @@ export const killPooler: Experiment = {
     }
   },
   mutants: {
-    'no catch-up after a reconnect': { reader: NO_CATCH_UP },
+    'no catch-up after a reconnect': { reader: NO_CATCH_UP, shows: ['lost'] },
     'effects are written over another connection': {
       handler: 'writes its effect over another connection',
+      shows: ['duplicateEffects'],
     },
   },
 };

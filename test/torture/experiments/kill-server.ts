@@ -32,8 +32,9 @@ export const killServer: Experiment = {
       sql: `do $$ begin
         execute format('alter database %I set synchronous_commit = off', current_database());
       end $$`,
+      shows: ['lost'],
     },
-    'the log is not crash-safe': { sql: UNLOGGED_LOG },
-    'no catch-up after a reconnect': { reader: NO_CATCH_UP },
+    'the log is not crash-safe': { sql: UNLOGGED_LOG, shows: ['lost'] },
+    'no catch-up after a reconnect': { reader: NO_CATCH_UP, shows: ['lost'] },
   },
 };

@@ -11,8 +11,11 @@ export const lateCommits: Experiment = {
     });
   },
   mutants: {
-    'id > cursor': { reader: 'id > cursor' },
-    'id > cursor and xid < xmin': { reader: 'id > cursor and xid < xmin' },
-    'rows and snapshot in two statements': { reader: 'rows and snapshot in two statements' },
+    'id > cursor': { reader: 'id > cursor', shows: ['lost'] },
+    'id > cursor and xid < xmin': { reader: 'id > cursor and xid < xmin', shows: ['lost'] },
+    'rows and snapshot in two statements': {
+      reader: 'rows and snapshot in two statements',
+      shows: ['lost'],
+    },
   },
 };

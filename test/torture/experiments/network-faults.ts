@@ -34,8 +34,11 @@ export const networkFaults: Experiment = {
     });
   },
   mutants: {
-    'no heartbeat': { config: { heartbeatInterval: '1h', heartbeatDeadline: '1h' } },
-    'no catch-up after a reconnect': { reader: NO_CATCH_UP },
+    'no heartbeat': {
+      config: { heartbeatInterval: '1h', heartbeatDeadline: '1h' },
+      shows: ['lost'],
+    },
+    'no catch-up after a reconnect': { reader: NO_CATCH_UP, shows: ['lost'] },
   },
 };
 

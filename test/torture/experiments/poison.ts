@@ -40,7 +40,7 @@ export const poison: Experiment = {
     });
   },
   mutants: {
-    'a handler swallows its errors': { handler: 'swallows its errors' },
+    'a handler swallows its errors': { handler: 'swallows its errors', shows: ['lost'] },
     'deliveries vanish': {
       sql: `create function torture.vanish() returns trigger language plpgsql as $$
         begin
@@ -48,8 +48,9 @@ export const poison: Experiment = {
         end $$;
         create trigger vanish before insert on pgwatch.delivery for each row
         execute function torture.vanish()`,
+      shows: ['lost'],
     },
-    'keys have no order': { options: { order: 'none' } },
+    'keys have no order': { options: { order: 'none' }, shows: ['inversions'] },
   },
 };
 

@@ -16,7 +16,7 @@ export const terminateBackends: Experiment = {
     });
   },
   mutants: {
-    'no catch-up after a reconnect': { reader: NO_CATCH_UP },
+    'no catch-up after a reconnect': { reader: NO_CATCH_UP, shows: ['lost'] },
   },
 };
 

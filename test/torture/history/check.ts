@@ -68,6 +68,8 @@ export const FINDINGS = [
   'setbacks',
 ] as const;
 
+export type Finding = (typeof FINDINGS)[number];
+
 /** True where nothing is wrong. */
 export function isClean(verdict: Verdict): boolean {
   return FINDINGS.every((kind) => verdict[kind].length === 0);
