@@ -87,7 +87,7 @@ export class Ownership {
 
   /** Takes what falls to this process, and hands over what does not. True where it stands by. */
   async #claim(work: Work): Promise<boolean> {
-    const { config, control, consumers, running } = this.#options;
+    const { config, control, daemonId, consumers, running } = this.#options;
     const { owners, daemons } = await control.run(async (client) => ({
       owners: await readOwners(client, config.schema),
       daemons: await readLiveDaemons(client, config.schema),
@@ -106,6 +106,8 @@ export class Ownership {
         !this.#mayTake(state, daemons, targets) ||
         !(await this.#start(consumer, state, work))
       ) {
+        // Of a session before: nobody else takes it from a process that is alive.
+        if (state.liveOwner === daemonId) await this.#release(consumer.id, state.epoch);
         isStandingBy = true;
         this.#standBy(consumer.id);
       }
@@ -177,7 +179,7 @@ export class Ownership {
   }
 
   async #runOwned(runner: ConsumerRunner, leave: AbortSignal, work: Work): Promise<void> {
-    const { config, control, settler, reporter } = this.#options;
+    const { control, settler, reporter } = this.#options;
     const { consumerId, epoch } = runner.delivery;
     try {
       await work(runner, leave);
@@ -190,11 +192,16 @@ export class Ownership {
       publishTransition({ type: 'consumer_lost', consumerId, epoch });
       return;
     }
+    await this.#release(consumerId, epoch);
+    publishTransition({ type: 'consumer_released', consumerId });
+  }
+
+  async #release(consumerId: string, epoch: number): Promise<void> {
+    const { config, control } = this.#options;
     await control.run(async (client) => {
       await releaseOwnership(client, config.schema, { consumerId, epoch });
       await tellDaemons(client, config.schema, 'owners');
     });
-    publishTransition({ type: 'consumer_released', consumerId });
   }
 
   #standBy(consumerId: string): void {

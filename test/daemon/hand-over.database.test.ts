@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { tellDaemons } from '../../src/log/daemons.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { startDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
@@ -58,6 +59,29 @@ test('six consumers over two, three and two processes: evenly, nothing lost, not
   );
   // First owner, second process, third, and back: nobody moves without need.
   expect(rows[0].epoch).toBeLessThanOrEqual(4);
+});
+
+test('what a process owns and does not run, as after a lost connection, is left to the other', async () => {
+  const seen: unknown[] = [];
+  const definitions = ['a', 'b'].map((id) => ({
+    id,
+    channels: ['c'],
+    handle: ({ payload }: Notification) => void seen.push(`${id}${payload}`),
+  }));
+  keep(startDaemon(database.config, definitions));
+  keep(startDaemon(database.config, definitions));
+  await untilSpread(1, 1);
+  // As where its runner of a session before has ended without being able to say so.
+  await database.query(
+    `update pgwatch.consumer_progress set epoch = epoch + 1,
+       owner = (select owner from pgwatch.consumer_progress where consumer_id = 'b')
+     where consumer_id = 'a'`,
+  );
+  await tellDaemons(database.pool, 'pgwatch', 'owners');
+  await publish([null, 1]);
+  await until('both have it', () => seen.length === 2 || `${seen}`);
+  expect(seen.sort()).toEqual(['a1', 'b1']);
+  await untilSpread(1, 1);
 });
 
 test('a clean stop with several calls side by side hands out nothing twice', async () => {
