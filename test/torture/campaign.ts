@@ -77,4 +77,4 @@ const ROUND_MS_MAX = 20_000;
 /** What a round takes besides: starting, waiting for what is missing, checking. */
 const OVERHEAD_MS = 2000;
 const MUTANT_MS = 5000;
-const MUTANT_ATTEMPTS = 3;
+const MUTANT_ATTEMPTS = 8;
