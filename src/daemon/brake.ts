@@ -2,8 +2,6 @@ import type { Calling } from './calling.ts';
 
 export type BrakeOptions = {
   calling: Calling;
-  /** once: somebody waits for the end, so that a brake ends the run instead of waiting. */
-  mode: 'tail' | 'once';
   /** Told whenever it is put on or taken off. */
   onChange(isOn: boolean): void;
 };
@@ -16,6 +14,8 @@ export class Brake {
   readonly #options: BrakeOptions;
   /** Dead letters that are not saved yet. */
   #newDead = 0;
+  /** How often one came to these, or was saved. */
+  #deadMoves = 0;
   #retryCount: number;
   #isHalted = false;
   #isOverfull = false;
@@ -54,15 +54,26 @@ export class Brake {
     );
   }
 
+  /**
+   * A look for dead letters begins. Returns what is to be told whether there are any: of those that
+   * came or were saved since, it may know nothing.
+   */
+  look(): (hasDead: boolean) => void {
+    const seen = this.#deadMoves;
+    return (hasDead) => this.halt(hasDead || this.#deadMoves !== seen);
+  }
+
   /** One more is dead, and about to be saved. */
   addDead(): void {
     this.#newDead += 1;
+    this.#deadMoves += 1;
     this.halt(true);
   }
 
   /** One of those is saved. */
   savedDead(): void {
     this.#newDead -= 1;
+    this.#deadMoves += 1;
   }
 
   /** Between two counts in the database, what comes to it is counted here. */

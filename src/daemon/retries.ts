@@ -64,8 +64,9 @@ async function updateBrakes(
   schema: string,
 ): Promise<void> {
   const halted = deliveries.filter(({ brake }) => brake.isHalted);
+  const looks = halted.map(({ brake, consumerId }) => ({ consumerId, tell: brake.look() }));
   const havingDead = await readOf(halted, pool, schema, readHavingDead);
-  for (const { brake, consumerId } of halted) brake.halt(havingDead?.has(consumerId) ?? false);
+  for (const { consumerId, tell } of looks) tell(havingDead?.has(consumerId) ?? false);
   const overfull = deliveries.filter(({ brake }) => brake.isOverfull);
   const counts = await readOf(overfull, pool, schema, readRetryCounts);
   for (const { brake, consumerId } of overfull) brake.countRetries(counts?.get(consumerId) ?? 0);

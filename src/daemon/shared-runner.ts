@@ -71,7 +71,7 @@ export class SharedRunner {
         await this.#check();
         if (await this.#takeAndDeliver(delivery)) continue;
         // Another process may run it alone, or a dead letter may have stopped it.
-        if (this.#sharers === 0 || delivery.isPaused) return;
+        if (this.#sharers === 0 || delivery.brake.isOn) return;
         if (delivery.openCount === 0 && this.#hasLookedForDue) return;
         await this.work.wait(await this.#idleMs(delivery), stop);
       }
@@ -112,12 +112,13 @@ export class SharedRunner {
     const startedAt = performance.now();
     const isDue = startedAt > this.#nextDueAt;
     const count = Math.max(1, this.#part - delivery.openCount);
+    const tell = delivery.brake.look();
     const taken = await pool.withClient((client) => takeShared(client, options, { count, isDue }));
     this.#hasLookedForDue = isDue;
     if (isDue) this.#nextDueAt = startedAt + DUE_MS;
     if (taken === null) this.#sharers = 0;
     if (!taken) return false;
-    delivery.pause(taken.hasDead);
+    tell(taken.hasDead);
     this.#pageSize.adapt(startedAt, taken.leases.length > 0);
     await delivery.deliver(taken.leases);
     return taken.leases.length > 0;
@@ -162,7 +163,7 @@ export class SharedRunner {
 
   /** True while what it has taken is more than half of its part, and it can go on with that. */
   #isBusy(delivery: SharedDelivery): boolean {
-    return delivery.openCount > this.#part / 2 && !delivery.isPaused;
+    return delivery.openCount > this.#part / 2 && !delivery.brake.isOn;
   }
 
   /** How many leases this process has at once. */

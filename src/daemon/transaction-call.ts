@@ -6,7 +6,7 @@ import { withinScope } from '../database/transaction-scope.ts';
 import { PgwatchError } from '../errors.ts';
 import { type Calling, callTasks, changeAfter } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
-import type { Settled, Task } from './task.ts';
+import { blocked, type Settled, type Task } from './task.ts';
 import { TransactionDatabase } from './transaction-db.ts';
 
 export type CallsOptions = {
@@ -89,11 +89,6 @@ async function callAlone(
   if (mustWait(options, task, settled)) return blocked(task);
   const [outcome] = await callWithSavepoint(options, [task]);
   return { task, change: changeAfter(options.calling, task, outcome as Finished) };
-}
-
-function blocked(task: Task): Settled {
-  const { id: notificationId, key, isFiled } = task;
-  return { task, change: isFiled ? null : { notificationId, key, state: 'blocked' } };
 }
 
 /** True where an earlier notification of its key fails, since before or in this transaction. */

@@ -104,7 +104,9 @@ export class TransactionLane implements Workers {
   }
 
   #start(): void {
-    if (this.#isClosed || this.#failure || this.#isRunning) return;
+    if (this.#failure || this.#isRunning) return;
+    // What is settled without a call still is.
+    if (this.#isClosed && this.#settled.length === 0) return;
     this.#isRunning = true;
     void this.#run()
       .catch((thrown: unknown) => {
