@@ -72,7 +72,7 @@ export class SharedDelivery implements Account {
       schema,
       daemonId,
       reporter: calling.reporter,
-      onSettled: (works, changes, waitingKeys) => this.#afterSettling(works, changes, waitingKeys),
+      onSettled: (through, changes, keys) => this.#afterSettling(through, changes, keys),
       onFenced: () => this.onFenced(),
     });
   }
@@ -90,6 +90,11 @@ export class SharedDelivery implements Account {
   /** How many leases are not through. */
   get openCount(): number {
     return this.#open.size;
+  }
+
+  /** Which these are. */
+  get openIds(): number[] {
+    return [...this.#open].map(({ lease }) => lease.leaseId);
   }
 
   /** Hands leases out, in their order; returns once all of them are with the workers. */
@@ -146,7 +151,8 @@ export class SharedDelivery implements Account {
     for (const change of changes) this.#note(change);
     for (const { task } of settled) (task.source as LeaseWork).settle(task.index);
     const works = new Set(settled.map(({ task }) => task.source as LeaseWork));
-    this.#afterSettling([...works], changes, waitingKeys);
+    const through = [...works].filter(({ isFinished }) => isFinished);
+    this.#afterSettling(through, changes, waitingKeys);
   }
 
   onFenced(): void {
@@ -168,7 +174,7 @@ export class SharedDelivery implements Account {
   }
 
   #afterSettling(
-    works: readonly LeaseWork[],
+    through: readonly LeaseWork[],
     changes: readonly DeliveryChange[],
     waitingKeys: readonly string[],
   ): void {
@@ -178,7 +184,7 @@ export class SharedDelivery implements Account {
       else if (state !== 'blocked') this.#failedIds.add(notificationId);
       if (state === 'dead') this.brake.savedDead();
     }
-    for (const work of works) if (work.isFinished) this.#open.delete(work);
+    for (const work of through) this.#open.delete(work);
     this.#waiters.check();
     this.#options.onFreed();
   }

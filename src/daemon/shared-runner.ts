@@ -4,7 +4,7 @@ import { readLiveDaemons } from '../log/daemons.ts';
 import { SLOTS, shareConsumer } from '../log/lease.ts';
 import { freeLeases } from '../log/lease-settle.ts';
 import type { ReadPage } from '../log/page.ts';
-import { readNextDueMs } from '../log/standing.ts';
+import { readNextDueMs, unblockAll } from '../log/standing.ts';
 import { publishTransition } from '../transitions.ts';
 import { Bell } from './bell.ts';
 import type { Calling } from './calling.ts';
@@ -54,7 +54,7 @@ export class SharedRunner {
       await this.#share(signal, async (delivery, stop) => {
         while (!stop.aborted) {
           this.work.clear();
-          await this.#check();
+          await this.#check(delivery);
           if (await this.#takeAndDeliver(delivery)) continue;
           await this.work.wait(await this.#idleMs(delivery), stop);
         }
@@ -68,7 +68,7 @@ export class SharedRunner {
     return this.#share(signal, async (delivery, stop) => {
       while (!stop.aborted) {
         this.work.clear();
-        await this.#check();
+        await this.#check(delivery);
         if (await this.#takeAndDeliver(delivery)) continue;
         // Another process may run it alone, or a dead letter may have stopped it.
         if (this.#sharers === 0 || delivery.brake.isOn) return;
@@ -90,7 +90,7 @@ export class SharedRunner {
     else stop.addEventListener('abort', close, { once: true });
     try {
       // What an earlier session of this process has left.
-      await this.#free(false);
+      await this.#free({ isDead: false });
       await work(delivery, stop);
       return delivery.failedCount;
     } finally {
@@ -98,7 +98,7 @@ export class SharedRunner {
       close();
       await delivery.untilIdle();
       // Where that fails, the others take it once this process has gone.
-      await this.#free(false).catch(() => {});
+      await this.#free({ isDead: false }).catch(() => {});
     }
   }
 
@@ -136,12 +136,12 @@ export class SharedRunner {
   }
 
   /** Now and then: looks who else shares it, and frees what the dead have left. */
-  async #check(): Promise<void> {
+  async #check(delivery: SharedDelivery): Promise<void> {
     const now = performance.now();
     if (now < this.#nextCheckAt) return;
     this.#nextCheckAt = now + CHECK_MS;
     const { calling, pool, schema } = this.#options;
-    const { id: consumerId, channels } = calling.consumer;
+    const { id: consumerId, channels, order } = calling.consumer;
     const isShared = await pool.withClient((client) =>
       shareConsumer(client, schema, { consumerId, channels }),
     );
@@ -151,8 +151,12 @@ export class SharedRunner {
     }
     const daemons = await pool.withClient((client) => readLiveDaemons(client, schema));
     const sharers = daemons.filter(({ sharedIds }) => sharedIds.includes(consumerId)).length;
-    await this.#free(true);
+    await this.#free({ isDead: true });
+    // A transaction of a connection that was cut may have locked some when they were given back.
+    await this.#free({ isDead: false, heldIds: delivery.openIds });
     if (this.#sharers === sharers) return;
+    // Whoever has left may have had an order to keep.
+    if (order === 'none') await pool.withClient((client) => unblockAll(client, schema, consumerId));
     this.#sharers = Math.max(1, sharers);
     this.#isStandingBy = false;
     const others =
@@ -171,11 +175,11 @@ export class SharedRunner {
     return this.#sharers === 0 ? 0 : Math.ceil(SLOTS / this.#sharers);
   }
 
-  async #free(isDead: boolean): Promise<number> {
+  async #free(which: { isDead: boolean; heldIds?: readonly number[] }): Promise<number> {
     const { calling, pool, schema, daemonId } = this.#options;
     const consumerId = calling.consumer.id;
     return pool.withClient((client) =>
-      freeLeases(client, schema, { consumerId, daemonId, isDead }),
+      freeLeases(client, schema, { consumerId, daemonId, ...which }),
     );
   }
 

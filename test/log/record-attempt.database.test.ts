@@ -21,6 +21,9 @@ test('who is just losing a lease records no attempt', async () => {
   const recorded = await database.query('select attempts, is_suspect from pgwatch.delivery');
   expect(recorded.rows).toEqual([{ attempts: 1, is_suspect: true }]);
   await database.query('delete from pgwatch.delivery');
+  // Where the server has lost its last commits, the lease of this id may be another one.
+  const ofPastServer = { ...lease, server: '0' };
+  expect(await recordAttempt(client, 'pgwatch', SCOPE, ofPastServer, CHANGE)).toBe(false);
 
   await withConnection({ url: database.url }, async (successor) => {
     await successor.query('begin; update pgwatch.lease set epoch = epoch + 1, owner = null');
