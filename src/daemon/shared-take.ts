@@ -48,15 +48,11 @@ export async function takeShared(
     await lockSharedConsumer(client, schema, consumer.id);
     let position = await readSharedPosition(client, schema, consumer.id);
     if (position === null) return null;
+    const isStopping = consumer.onDead === 'stop';
     const hasDead =
-      consumer.onDead === 'stop' &&
-      (await readHavingDead(client, schema, [consumer.id])).has(consumer.id);
+      isStopping && (await readHavingDead(client, schema, [consumer.id])).has(consumer.id);
     if (isDue) await leaseDue(client, options);
-    const take = {
-      consumerId: consumer.id,
-      daemonId: options.daemonId,
-      kinds: hasDead ? (['retry'] as const) : (['page', 'retry', 'orphan'] as const),
-    };
+    const take = { consumerId: consumer.id, daemonId: options.daemonId, isStopping };
     const leases = await takeLeases(client, schema, { ...take, count });
     while (!hasDead && leases.length < count) {
       const reached: Position | null = await leasePage(client, options, position);

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { test } from 'vitest';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { startTailing } from '../helpers/daemon.ts';

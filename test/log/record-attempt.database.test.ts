@@ -14,7 +14,7 @@ const CHANGE = underWay({ id: 7, key: null, attempt: 1 }, 0);
 test('who is just losing a lease records no attempt', async () => {
   const client = await database.connect();
   await insertLeases(client, 'pgwatch', 'c', [{ kind: 'page', slot: null, notificationIds: [7] }]);
-  const take = { consumerId: 'c', daemonId: DAEMON, kinds: ['page'] as const, count: 1 };
+  const take = { consumerId: 'c', daemonId: DAEMON, isStopping: false, count: 1 };
   const [lease] = await takeLeases(client, 'pgwatch', take);
   if (!lease) throw new Error('there is one to take');
   expect(await recordAttempt(client, 'pgwatch', SCOPE, lease, CHANGE)).toBe(true);
