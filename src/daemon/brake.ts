@@ -17,6 +17,9 @@ export class Brake {
   /** How often one came to these, or was saved. */
   #deadMoves = 0;
   #retryCount: number;
+  /** How many have come to these, and how many of them are saved. */
+  #addedRetries = 0;
+  #savedRetries = 0;
   #isHalted = false;
   #isOverfull = false;
 
@@ -35,9 +38,12 @@ export class Brake {
     return this.#isHalted;
   }
 
-  /** True where it is on because too much waits for a retry. */
-  get isOverfull(): boolean {
-    return this.#isOverfull;
+  /**
+   * True where it is to be told how many wait for a retry: it is on because of them, or has counted
+   * many, and knows nothing of those that are through.
+   */
+  get isFilling(): boolean {
+    return this.#isOverfull || this.#retryCount > RETRIES_MAX / 2;
   }
 
   /** Says whether there are dead letters, which only matters with onDead 'stop'. */
@@ -78,7 +84,22 @@ export class Brake {
 
   /** Between two counts in the database, what comes to it is counted here. */
   addRetry(): void {
+    this.#addedRetries += 1;
     this.countRetries(this.#retryCount + 1);
+  }
+
+  /** One that was counted here is saved. */
+  savedRetry(): void {
+    this.#savedRetries += 1;
+  }
+
+  /**
+   * They are about to be counted in the database. Returns what is to be told of it: what is saved only
+   * now may not be among them.
+   */
+  recount(): (count: number) => void {
+    const savedCount = this.#savedRetries;
+    return (count) => this.countRetries(count + this.#addedRetries - savedCount);
   }
 
   /** Says how many wait for a retry. */

@@ -57,7 +57,7 @@ export async function retryDue(
   return due.length;
 }
 
-/** Takes the brakes off where what they are on for is over. */
+/** Takes the brakes off where what they are on for is over, and counts before one would be put on. */
 async function updateBrakes(
   deliveries: readonly OwnedDelivery[],
   pool: Pool,
@@ -67,9 +67,10 @@ async function updateBrakes(
   const looks = halted.map(({ brake, consumerId }) => ({ consumerId, tell: brake.look() }));
   const havingDead = await readOf(halted, pool, schema, readHavingDead);
   for (const { consumerId, tell } of looks) tell(havingDead?.has(consumerId) ?? false);
-  const overfull = deliveries.filter(({ brake }) => brake.isOverfull);
-  const counts = await readOf(overfull, pool, schema, readRetryCounts);
-  for (const { brake, consumerId } of overfull) brake.countRetries(counts?.get(consumerId) ?? 0);
+  const filling = deliveries.filter(({ brake }) => brake.isFilling);
+  const recounts = filling.map(({ brake, consumerId }) => ({ consumerId, tell: brake.recount() }));
+  const counts = await readOf(filling, pool, schema, readRetryCounts);
+  for (const { consumerId, tell } of recounts) tell(counts?.get(consumerId) ?? 0);
 }
 
 /** Undefined where there are no deliveries to read of. */
