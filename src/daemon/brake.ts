@@ -38,6 +38,11 @@ export class Brake {
     return this.#isHalted;
   }
 
+  /** True where it is on because too much waits for a retry. */
+  get isOverfull(): boolean {
+    return this.#isOverfull;
+  }
+
   /**
    * True where it is to be told how many wait for a retry: it is on because of them, or has counted
    * many, and knows nothing of those that are through.

@@ -92,6 +92,8 @@ export class OwnedDelivery {
       until: (isMet) => this.#until(isMet),
     });
     this.brake.halt(standing.hasDead);
+    // A run to the end would end before it has tried any of them.
+    if (options.mode === 'tail') this.brake.countRetries(standing.retryCount);
   }
 
   /** Aborts when nothing more can be delivered: the consumer is another's, or working has failed. */

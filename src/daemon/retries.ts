@@ -26,6 +26,7 @@ export async function runRetries(options: RetriesOptions, signal: AbortSignal): 
     const deliveries = [...running.values()].map(({ runner }) => runner.delivery);
     // Before it: what becomes due in between would be seen by neither.
     const nextMs = await readOf(deliveries, pool, config.schema, readNextDueMs);
+    await updateBrakes(deliveries.filter(isOpen), pool, config.schema);
     await retryDue(deliveries, pool, config.schema);
     await control.retries.wait(Math.min(nextMs ?? NEVER_MS, config.pollIntervalMs), signal);
   }
@@ -37,10 +38,7 @@ export async function retryDue(
   pool: Pool,
   schema: string,
 ): Promise<number> {
-  // Those of a session before are only waited for.
-  const open = deliveries.filter(({ ended, isClosed }) => !ended.aborted && !isClosed);
-  await updateBrakes(open, pool, schema);
-  const idle = open.filter(({ working }) => working.size < WORKING_MAX);
+  const idle = deliveries.filter(isOpen).filter(({ working }) => working.size < WORKING_MAX);
   if (idle.length === 0) return 0;
   const due = await pool.withClient((client) => {
     const looks = idle.map((delivery) => {
@@ -55,6 +53,11 @@ export async function retryDue(
     if (own) delivery.retry(own);
   }
   return due.length;
+}
+
+/** False for those of a session before, which are only waited for. */
+function isOpen({ ended, isClosed }: OwnedDelivery): boolean {
+  return !ended.aborted && !isClosed;
 }
 
 /** Takes the brakes off where what they are on for is over, and counts before one would be put on. */

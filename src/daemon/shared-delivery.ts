@@ -54,12 +54,12 @@ export class SharedDelivery implements Account {
     const { id: consumerId, order } = calling.consumer;
     this.#options = options;
     this.#workers = workersFor(calling, handlerPool, this);
-    this.brake = new Brake({ calling, onChange: (isOn) => this.#pause(isOn) }, 0);
+    this.brake = new Brake({ calling, onChange: () => this.#pause() }, 0);
     this.#careful = new Careful({
       isOrdered: order === 'key',
       failing: this.failing,
       workers: this.#workers,
-      isHeld: () => this.brake.isOn,
+      isHeld: () => this.brake.isHalted,
       isClosed: () => this.#isClosed,
       record: (task) => this.#record(task),
       isThrough: ({ source, index }) => source?.isSettled(index) ?? true,
@@ -163,8 +163,9 @@ export class SharedDelivery implements Account {
     this.#ended.abort();
   }
 
-  #pause(isOn: boolean): void {
-    this.#workers.pause(isOn);
+  /** Where too much waits for a retry, what is leased goes on: in its slots, retries are behind it. */
+  #pause(): void {
+    this.#workers.pause(this.brake.isHalted);
     this.#waiters.check();
   }
 

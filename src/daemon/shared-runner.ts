@@ -63,15 +63,15 @@ export class SharedRunner {
     await listening;
   }
 
-  /** Works until there is nothing to take. Returns how many notifications failed. Throws as run. */
-  async runToEnd(signal: AbortSignal): Promise<number> {
+  /** Works until there is nothing to take. Returns how it went. Throws as run. */
+  async runToEnd(signal: AbortSignal): Promise<SharedDelivery> {
     return this.#share(signal, async (delivery, stop) => {
       while (!stop.aborted) {
         this.work.clear();
         await this.#check(delivery);
         if (await this.#takeAndDeliver(delivery)) continue;
         // Another process may run it alone, or a dead letter may have stopped it.
-        if (this.#sharers === 0 || delivery.brake.isOn) return;
+        if (this.#sharers === 0 || delivery.brake.isHalted) return;
         if (delivery.openCount === 0 && this.#hasLookedForDue) return;
         await this.work.wait(await this.#idleMs(delivery), stop);
       }
@@ -82,7 +82,7 @@ export class SharedRunner {
   async #share(
     signal: AbortSignal,
     work: (delivery: SharedDelivery, stop: AbortSignal) => Promise<void>,
-  ): Promise<number> {
+  ): Promise<SharedDelivery> {
     const delivery = new SharedDelivery({ ...this.#options, onFreed: () => this.work.ring() });
     const stop = AbortSignal.any([signal, delivery.ended]);
     const close = () => delivery.close();
@@ -92,7 +92,7 @@ export class SharedRunner {
       // What an earlier session of this process has left.
       await this.#free({ isDead: false });
       await work(delivery, stop);
-      return delivery.failedCount;
+      return delivery;
     } finally {
       stop.removeEventListener('abort', close);
       close();
@@ -112,8 +112,15 @@ export class SharedRunner {
     const startedAt = performance.now();
     const isDue = startedAt > this.#nextDueAt;
     const count = Math.max(1, this.#part - delivery.openCount);
-    const tell = delivery.brake.look();
-    const taken = await pool.withClient((client) => takeShared(client, options, { count, isDue }));
+    const { brake } = delivery;
+    const mayRead = (retryCount: number) => {
+      brake.countRetries(retryCount);
+      return !brake.isOverfull;
+    };
+    const tell = brake.look();
+    const taken = await pool.withClient((client) =>
+      takeShared(client, options, { count, isDue, mayRead }),
+    );
     this.#hasLookedForDue = isDue;
     if (isDue) this.#nextDueAt = startedAt + DUE_MS;
     if (taken === null) this.#sharers = 0;
@@ -167,7 +174,7 @@ export class SharedRunner {
 
   /** True while what it has taken is more than half of its part, and it can go on with that. */
   #isBusy(delivery: SharedDelivery): boolean {
-    return delivery.openCount > this.#part / 2 && !delivery.brake.isOn;
+    return delivery.openCount > this.#part / 2 && !delivery.brake.isHalted;
   }
 
   /** How many leases this process has at once. */

@@ -3,8 +3,32 @@ import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
 
-const database = useDatabase();
-const { tail, publish } = useDelivering(database);
+const database = useDatabase({ pollInterval: '100ms' });
+const { tail, publish, untilFiled } = useDelivering(database);
+
+test.each(['one', 'shared'] as const)(
+  'while too many wait for a retry nothing new is called, from the start: instances %s',
+  async (instances) => {
+    await database.query(
+      `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at)
+       select 'c', 1000000 + n, 'retry', now() + interval '1 hour' from generate_series(1, 10001) as n`,
+    );
+    await publish([null, 1]);
+    let callCount = 0;
+    const daemon = await tail(
+      { id: 'c', channels: ['c'], instances, handle: () => (callCount += 1) },
+      { id: 'other', channels: ['other'], handle: () => {} },
+    );
+    await until('it says so', () =>
+      daemon.reports.join('').includes('more than 10000 notifications wait for a retry'),
+    );
+    await daemon.transitions.for({ type: 'asleep' });
+    expect(callCount).toBe(0);
+    await database.query('delete from pgwatch.delivery');
+    await untilFiled();
+    await until('it goes on', () => callCount === 1);
+  },
+);
 
 test('what has failed once and is long through does not count as waiting for a retry', async () => {
   let doneCount = 0;

@@ -33,7 +33,7 @@ test("with onDead: 'stop' nothing new is taken of a slot whose dead letter has j
       rebasedId: 0,
       limit: { rows: 10, bytes: 1e6 },
     },
-    { count: 10, isDue: true },
+    { count: 10, isDue: true, mayRead: () => true },
   );
   await until('it waits', async () => {
     const { rowCount } = await database.query(
