@@ -23,14 +23,17 @@ export type CallsOptions = {
 
 /**
  * The handler has not returned and may go on using the connection, so that nothing can be settled
- * over it. What is to be settled of it is null where the daemon only stops.
+ * over it. What is to be settled of it is null where the daemon only stops, and of several that were
+ * called together: they are called again one by one, so that the one that hangs stands alone.
  */
 export class CallBroken extends Error {
   readonly settled: Settled | null;
+  readonly isTogether: boolean;
 
-  constructor(settled: Settled | null) {
+  constructor(settled: Settled | null, isTogether = false) {
     super('the handler did not return');
     this.settled = settled;
+    this.isTogether = isTogether;
   }
 }
 
@@ -131,6 +134,7 @@ async function callWithSavepoint(options: CallsOptions, tasks: Task[]): Promise<
   const finished = outcomes.filter((outcome): outcome is Finished => outcome.type !== 'abandoned');
   if (finished.length < tasks.length) throw new CallBroken(null);
   const late = finished.find((o) => o.type === 'failed' && o.error instanceof TimeoutError);
+  if (late && tasks.length > 1) throw new CallBroken(null, true);
   if (late) {
     const [task] = tasks as [Task];
     throw new CallBroken({ task, change: changeAfter(calling, task, late) });
