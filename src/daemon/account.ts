@@ -49,9 +49,16 @@ export function workersFor(calling: Calling, handlerPool: Pool, account: Account
   });
 }
 
-/** @throws PgwatchError handler_failed where a handler has ended the transaction that it was given */
+/**
+ * The handlers are through; should the process stand still from now on, it would keep what it settles
+ * from whoever takes over.
+ * @throws PgwatchError handler_failed where a handler has ended the transaction that it was given
+ */
 async function requireSameTransaction(client: PoolClient, beganAt: string): Promise<void> {
-  const { rows } = await client.query<{ xid: string }>('select pg_current_xact_id()::text as xid');
+  const { rows } = await client.query<{ xid: string }>(
+    `select pg_current_xact_id()::text as xid,
+       set_config('idle_in_transaction_session_timeout', '5s', true)`,
+  );
   if (rows[0]?.xid === beganAt) return;
   throw new PgwatchError(
     'handler_failed',

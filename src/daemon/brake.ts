@@ -2,8 +2,6 @@ import type { Calling } from './calling.ts';
 
 export type BrakeOptions = {
   calling: Calling;
-  /** once: somebody waits for the end, so that a brake ends the run instead of waiting. */
-  mode: 'tail' | 'once';
   /** Told whenever it is put on or taken off. */
   onChange(isOn: boolean): void;
 };
@@ -16,7 +14,12 @@ export class Brake {
   readonly #options: BrakeOptions;
   /** Dead letters that are not saved yet. */
   #newDead = 0;
+  /** How often one came to these, or was saved. */
+  #deadMoves = 0;
   #retryCount: number;
+  /** How many have come to these, and how many of them are saved. */
+  #addedRetries = 0;
+  #savedRetries = 0;
   #isHalted = false;
   #isOverfull = false;
 
@@ -40,6 +43,14 @@ export class Brake {
     return this.#isOverfull;
   }
 
+  /**
+   * True where it is to be told how many wait for a retry: it is on because of them, or has counted
+   * many, and knows nothing of those that are through.
+   */
+  get isFilling(): boolean {
+    return this.#isOverfull || this.#retryCount > RETRIES_MAX / 2;
+  }
+
   /** Says whether there are dead letters, which only matters with onDead 'stop'. */
   halt(hasDead: boolean): void {
     const { consumer } = this.#options.calling;
@@ -54,20 +65,46 @@ export class Brake {
     );
   }
 
+  /**
+   * A look for dead letters begins. Returns what is to be told whether there are any: of those that
+   * came or were saved since, it may know nothing.
+   */
+  look(): (hasDead: boolean) => void {
+    const seen = this.#deadMoves;
+    return (hasDead) => this.halt(hasDead || this.#deadMoves !== seen);
+  }
+
   /** One more is dead, and about to be saved. */
   addDead(): void {
     this.#newDead += 1;
+    this.#deadMoves += 1;
     this.halt(true);
   }
 
   /** One of those is saved. */
   savedDead(): void {
     this.#newDead -= 1;
+    this.#deadMoves += 1;
   }
 
   /** Between two counts in the database, what comes to it is counted here. */
   addRetry(): void {
+    this.#addedRetries += 1;
     this.countRetries(this.#retryCount + 1);
+  }
+
+  /** One that was counted here is saved. */
+  savedRetry(): void {
+    this.#savedRetries += 1;
+  }
+
+  /**
+   * They are about to be counted in the database. Returns what is to be told of it: what is saved only
+   * now may not be among them.
+   */
+  recount(): (count: number) => void {
+    const savedCount = this.#savedRetries;
+    return (count) => this.countRetries(count + this.#addedRetries - savedCount);
   }
 
   /** Says how many wait for a retry. */

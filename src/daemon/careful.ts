@@ -1,5 +1,5 @@
 import type { FailingKeys } from './failing-keys.ts';
-import type { Task } from './task.ts';
+import { blocked, type Settled, type Task } from './task.ts';
 import { Turns } from './turns.ts';
 import type { Workers } from './workers.ts';
 
@@ -7,6 +7,10 @@ export type CarefulOptions = {
   isOrdered: boolean;
   failing: FailingKeys;
   workers: Workers;
+  /** True while nothing new is called. */
+  isHeld(): boolean;
+  /** True once nothing at all is called any more. */
+  isClosed(): boolean;
   /** Writes down that the task is about to be called. Returns what is to be called; null: nothing. */
   record(task: Task): Promise<Task | null>;
   /** True once its call is over, and that is saved. */
@@ -27,20 +31,36 @@ export class Careful {
     this.#options = options;
   }
 
-  /** Calls it when it is its turn, and waits until that is over. */
-  call(task: Task): Promise<void> {
-    return this.#turns.take(async () => {
-      const { workers, record, isThrough, until } = this.#options;
-      const called = this.#isCalled(task) ? await record(task) : task;
-      if (!called) return;
-      if (called.isFiled) workers.pushFirst([called]);
-      else workers.push([called]);
-      await until(() => isThrough(called));
-    });
+  /**
+   * Calls it when it is its turn, and waits until that is over. While nothing new is called, a new one
+   * lets those that come again go first.
+   */
+  async call(task: Task): Promise<void> {
+    const { isHeld, until } = this.#options;
+    while (!(await this.#turns.take(() => this.#take(task)))) await until(() => !isHeld());
   }
 
   async untilIdle(): Promise<void> {
     await this.#turns.untilIdle();
+  }
+
+  /** False where it has to be asked for again. */
+  async #take(task: Task): Promise<boolean> {
+    const { workers, isHeld, isClosed, record, isThrough, until } = this.#options;
+    if (isClosed()) return true;
+    // Looked at in its turn: what was called before it may have become a dead letter.
+    if (isHeld() && !task.isFiled) return false;
+    if (!this.#isCalled(task)) {
+      workers.skip([blocked(task)]);
+      return true;
+    }
+    const called = await record(task);
+    if (called && isClosed()) workers.skip([uncalled(called)]);
+    else if (called) {
+      workers.pushFirst([called]);
+      await until(() => isThrough(called));
+    }
+    return true;
   }
 
   /** False where it has to wait for one of its key that fails: then its call is not one. */
@@ -48,4 +68,14 @@ export class Careful {
     if (isFiled) return !chain?.isBroken;
     return !(this.#options.isOrdered && this.#options.failing.has(key));
   }
+}
+
+/** Recorded, and then the process began to stop: that spends no attempt. */
+function uncalled(task: Task): Settled {
+  const { id: notificationId, key, attempt } = task;
+  const attempts = attempt - 1;
+  return {
+    task,
+    change: { notificationId, key, state: 'retry', attempts, delayMs: 0, error: null },
+  };
 }

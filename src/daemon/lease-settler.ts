@@ -13,9 +13,9 @@ export type LeaseSettlerOptions = DeliveryScope & {
   schema: string;
   daemonId: string;
   reporter: Reporter;
-  /** Saved; of the changes' keys those given still have a notification that waits. */
+  /** Saved, and these are through; of the changes' keys those given still have one that waits. */
   onSettled(
-    works: readonly LeaseWork[],
+    through: readonly LeaseWork[],
     changes: readonly DeliveryChange[],
     waitingKeys: readonly string[],
   ): void;
@@ -87,8 +87,10 @@ export class LeaseSettler {
         if (thrown === FENCED) return null;
         throw thrown;
       });
-    if (waitingKeys === null) onFenced();
-    else onSettled(works, changes, waitingKeys);
+    if (waitingKeys === null) return onFenced();
+    // By what is saved: meanwhile more may be done.
+    const through = works.filter((_, index) => rests[index]?.notificationIds.length === 0);
+    onSettled(through, changes, waitingKeys);
   }
 }
 

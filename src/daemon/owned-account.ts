@@ -46,6 +46,8 @@ export class OwnedAccount implements Account, SettlementOwner {
   readonly #options: OwnedAccountOptions;
   readonly #ledger: Ledger;
   readonly #failedIds = new Set<number>();
+  /** Those that the brake has counted, until they are saved. */
+  readonly #newRetries = new Set<number>();
   #mark: LedgerMark;
   /** What the transaction under way saves. */
   #saving: { position: Position; xid: Xid } | undefined;
@@ -128,6 +130,7 @@ export class OwnedAccount implements Account, SettlementOwner {
       if (isUnderWay(change)) this.recording.delete(change.notificationId);
       else this.#options.working.delete(change.notificationId);
       if (change.state === 'dead') this.#options.brake.savedDead();
+      if (this.#newRetries.delete(change.notificationId)) this.#options.brake.savedRetry();
     }
     this.#options.onFiled(changes.length);
   }
@@ -176,7 +179,10 @@ export class OwnedAccount implements Account, SettlementOwner {
       working.leave(id);
       onHandled(isReplay);
       // Between two counts in the database, those that come to it are counted here.
-      if (source !== null && change?.state === 'retry') brake.addRetry();
+      if (source !== null && change?.state === 'retry') {
+        this.#newRetries.add(id);
+        brake.addRetry();
+      }
     }
     source?.settle(index);
   }

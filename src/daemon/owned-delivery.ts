@@ -84,12 +84,16 @@ export class OwnedDelivery {
       isOrdered: this.isOrdered,
       failing: this.#account.failing,
       workers: this.#workers,
+      isHeld: () => this.brake.isOn,
+      isClosed: () => this.#isClosed,
       record: (task) => this.#record(task),
       isThrough: ({ source, index, id }) =>
         source === null ? !this.working.has(id) : source.isSettled(index),
       until: (isMet) => this.#until(isMet),
     });
     this.brake.halt(standing.hasDead);
+    // A run to the end would end before it has tried any of them.
+    if (options.mode === 'tail') this.brake.countRetries(standing.retryCount);
   }
 
   /** Aborts when nothing more can be delivered: the consumer is another's, or working has failed. */
@@ -123,10 +127,7 @@ export class OwnedDelivery {
     }
     const careful = tasks.splice(0, this.#carefulCount);
     this.#carefulCount -= careful.length;
-    for (const task of careful) {
-      await this.#until(() => !this.brake.isOn);
-      if (!this.#isClosed) await this.#careful.call(task);
-    }
+    for (const task of careful) await this.#careful.call(task);
     this.#workers.push(tasks);
     await this.#untilRoom();
   }
@@ -239,15 +240,14 @@ export class OwnedDelivery {
    * It becomes a delivery together with the position behind it. Were the position left before it, it
    * could be done by its delivery, and be read once more by who comes after the next crash.
    */
-  async #record(task: Task): Promise<Task | null> {
-    if (this.#isClosed) return null;
+  async #record(task: Task): Promise<Task> {
     const { backoffMs } = this.#options.calling.consumer;
     const { recording } = this.#account;
     recording.add(task.id);
     const delayMs = Math.max(RECORDED_MS_MIN, backoffMs(task.attempt));
     this.#workers.skip([{ task, change: underWay(task, delayMs) }]);
     await this.#until(() => !recording.has(task.id));
-    return this.#isClosed ? null : { ...task, isFiled: true, source: null };
+    return { ...task, isFiled: true, source: null };
   }
 }
 

@@ -1,4 +1,5 @@
 import { PgwatchError } from '../errors.ts';
+import type { Brake } from './brake.ts';
 import type { Control } from './control.ts';
 import { retryListening } from './listening.ts';
 import { Membership } from './membership.ts';
@@ -67,6 +68,10 @@ export async function runAllOnce(
 ): Promise<void> {
   const { config, pool, settler } = options;
   const failed: string[] = [];
+  const note = (id: string, { failedCount, brake }: { failedCount: number; brake: Brake }) => {
+    if (failedCount > 0) failed.push(`${failedCount} of ${id}`);
+    else if (brake.isHalted) failed.push(`an earlier one of ${id}, which stops at it`);
+  };
   await ownershipOf(options, found).runOnce(async (runner) => {
     const { delivery } = runner;
     await runner.runToEnd(alive, async () => {
@@ -75,14 +80,11 @@ export async function runAllOnce(
         await settler.flush();
       } while (!alive.aborted && (await retryDue([delivery], pool, config.schema)) > 0);
     });
-    const { failedCount, brake, consumerId } = delivery;
-    if (failedCount > 0) failed.push(`${failedCount} of ${consumerId}`);
-    else if (brake.isHalted) failed.push(`an earlier one of ${consumerId}, which stops at it`);
+    note(delivery.consumerId, delivery);
   });
   const sharing = sharingOf(options, found);
   await runShared(sharing, alive, alive, async (runner) => {
-    const failedCount = await runner.runToEnd(alive);
-    if (failedCount > 0) failed.push(`${failedCount} of ${runner.consumerId}`);
+    note(runner.consumerId, await runner.runToEnd(alive));
   });
   if (failed.length === 0) return;
   throw new PgwatchError(

@@ -60,20 +60,12 @@ export class TaskQueue {
 
   /** The next task, which is out from then on; undefined where none can be started. */
   take(): Task | undefined {
-    for (let task = this.#takeReleased(); task; task = this.#takeReleased()) {
-      if (!this.#settleBlocked(task)) return task;
-      this.release(task);
-    }
-    for (let task = this.#next(); task; task = this.#next()) {
-      if (this.#settleBlocked(task) || this.#putBehind(task)) continue;
-      return task;
-    }
-    return undefined;
+    return this.#take(true);
   }
 
   /** The next fresh task, to be called together with one that was taken before. */
   takeFresh(): Task | undefined {
-    return this.#again.length === 0 ? this.take() : undefined;
+    return this.#again.length === 0 ? this.#take(false) : undefined;
   }
 
   /** The task is not out any longer: the next of its key may be. */
@@ -98,8 +90,23 @@ export class TaskQueue {
     }
   }
 
-  #takeReleased(): Task | undefined {
-    const index = this.#released.findIndex(({ isFiled }) => isFiled || !this.#isPaused);
+  #take(mayBeFiled: boolean): Task | undefined {
+    const next = () => this.#takeReleased(mayBeFiled);
+    for (let task = next(); task; task = next()) {
+      if (!this.#settleBlocked(task)) return task;
+      this.release(task);
+    }
+    for (let task = this.#next(); task; task = this.#next()) {
+      if (this.#settleBlocked(task) || this.#putBehind(task)) continue;
+      return task;
+    }
+    return undefined;
+  }
+
+  #takeReleased(mayBeFiled: boolean): Task | undefined {
+    const index = this.#released.findIndex(({ isFiled }) =>
+      isFiled ? mayBeFiled : !this.#isPaused,
+    );
     return index < 0 ? undefined : this.#released.splice(index, 1)[0];
   }
 

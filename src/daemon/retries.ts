@@ -26,6 +26,7 @@ export async function runRetries(options: RetriesOptions, signal: AbortSignal): 
     const deliveries = [...running.values()].map(({ runner }) => runner.delivery);
     // Before it: what becomes due in between would be seen by neither.
     const nextMs = await readOf(deliveries, pool, config.schema, readNextDueMs);
+    await updateBrakes(deliveries.filter(isOpen), pool, config.schema);
     await retryDue(deliveries, pool, config.schema);
     await control.retries.wait(Math.min(nextMs ?? NEVER_MS, config.pollIntervalMs), signal);
   }
@@ -37,10 +38,7 @@ export async function retryDue(
   pool: Pool,
   schema: string,
 ): Promise<number> {
-  // Those of a session before are only waited for.
-  const open = deliveries.filter(({ ended, isClosed }) => !ended.aborted && !isClosed);
-  await updateBrakes(open, pool, schema);
-  const idle = open.filter(({ working }) => working.size < WORKING_MAX);
+  const idle = deliveries.filter(isOpen).filter(({ working }) => working.size < WORKING_MAX);
   if (idle.length === 0) return 0;
   const due = await pool.withClient((client) => {
     const looks = idle.map((delivery) => {
@@ -57,18 +55,25 @@ export async function retryDue(
   return due.length;
 }
 
-/** Takes the brakes off where what they are on for is over. */
+/** False for those of a session before, which are only waited for. */
+function isOpen({ ended, isClosed }: OwnedDelivery): boolean {
+  return !ended.aborted && !isClosed;
+}
+
+/** Takes the brakes off where what they are on for is over, and counts before one would be put on. */
 async function updateBrakes(
   deliveries: readonly OwnedDelivery[],
   pool: Pool,
   schema: string,
 ): Promise<void> {
   const halted = deliveries.filter(({ brake }) => brake.isHalted);
+  const looks = halted.map(({ brake, consumerId }) => ({ consumerId, tell: brake.look() }));
   const havingDead = await readOf(halted, pool, schema, readHavingDead);
-  for (const { brake, consumerId } of halted) brake.halt(havingDead?.has(consumerId) ?? false);
-  const overfull = deliveries.filter(({ brake }) => brake.isOverfull);
-  const counts = await readOf(overfull, pool, schema, readRetryCounts);
-  for (const { brake, consumerId } of overfull) brake.countRetries(counts?.get(consumerId) ?? 0);
+  for (const { consumerId, tell } of looks) tell(havingDead?.has(consumerId) ?? false);
+  const filling = deliveries.filter(({ brake }) => brake.isFilling);
+  const recounts = filling.map(({ brake, consumerId }) => ({ consumerId, tell: brake.recount() }));
+  const counts = await readOf(filling, pool, schema, readRetryCounts);
+  for (const { consumerId, tell } of recounts) tell(counts?.get(consumerId) ?? 0);
 }
 
 /** Undefined where there are no deliveries to read of. */

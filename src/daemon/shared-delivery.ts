@@ -7,6 +7,7 @@ import type { Lease } from '../log/lease.ts';
 import { settleLeases } from '../log/lease-settle.ts';
 import { readFiled } from '../log/standing.ts';
 import { type Account, workersFor } from './account.ts';
+import { Brake } from './brake.ts';
 import type { Calling } from './calling.ts';
 import { Careful } from './careful.ts';
 import { FailingKeys } from './failing-keys.ts';
@@ -35,6 +36,8 @@ export type SharedDeliveryOptions = {
  */
 export class SharedDelivery implements Account {
   readonly failing = new FailingKeys();
+  /** What keeps it from new notifications. */
+  readonly brake: Brake;
   readonly #options: SharedDeliveryOptions;
   readonly #workers: Workers;
   readonly #careful: Careful;
@@ -45,17 +48,19 @@ export class SharedDelivery implements Account {
   readonly #failedIds = new Set<number>();
   #failure: Error | undefined;
   #isClosed = false;
-  #isPaused = false;
 
   constructor(options: SharedDeliveryOptions) {
     const { calling, handlerPool, schema, pool, daemonId } = options;
     const { id: consumerId, order } = calling.consumer;
     this.#options = options;
     this.#workers = workersFor(calling, handlerPool, this);
+    this.brake = new Brake({ calling, onChange: () => this.#pause() }, 0);
     this.#careful = new Careful({
       isOrdered: order === 'key',
       failing: this.failing,
       workers: this.#workers,
+      isHeld: () => this.brake.isHalted,
+      isClosed: () => this.#isClosed,
       record: (task) => this.#record(task),
       isThrough: ({ source, index }) => source?.isSettled(index) ?? true,
       until: (isMet) => this.until(isMet),
@@ -67,7 +72,7 @@ export class SharedDelivery implements Account {
       schema,
       daemonId,
       reporter: calling.reporter,
-      onSettled: (works, changes, waitingKeys) => this.#afterSettling(works, changes, waitingKeys),
+      onSettled: (through, changes, keys) => this.#afterSettling(through, changes, keys),
       onFenced: () => this.onFenced(),
     });
   }
@@ -87,14 +92,9 @@ export class SharedDelivery implements Account {
     return this.#open.size;
   }
 
-  /** True while nothing new is handed out, because of a dead letter. */
-  get isPaused(): boolean {
-    return this.#isPaused;
-  }
-
-  pause(isPaused: boolean): void {
-    this.#isPaused = isPaused;
-    this.#workers.pause(isPaused);
+  /** Which these are. */
+  get openIds(): number[] {
+    return [...this.#open].map(({ lease }) => lease.leaseId);
   }
 
   /** Hands leases out, in their order; returns once all of them are with the workers. */
@@ -130,7 +130,7 @@ export class SharedDelivery implements Account {
   settle({ source, index }: Place, change: DeliveryChange | null): void {
     const work = source as LeaseWork;
     work.settle(index);
-    if (change) this.failing.note(change);
+    if (change) this.#note(change);
     this.#settler.settle(work, change);
   }
 
@@ -148,10 +148,11 @@ export class SharedDelivery implements Account {
 
   onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void {
     const changes = settled.flatMap(({ change }) => change ?? []);
-    for (const change of changes) this.failing.note(change);
+    for (const change of changes) this.#note(change);
     for (const { task } of settled) (task.source as LeaseWork).settle(task.index);
     const works = new Set(settled.map(({ task }) => task.source as LeaseWork));
-    this.#afterSettling([...works], changes, waitingKeys);
+    const through = [...works].filter(({ isFinished }) => isFinished);
+    this.#afterSettling(through, changes, waitingKeys);
   }
 
   onFenced(): void {
@@ -162,8 +163,19 @@ export class SharedDelivery implements Account {
     this.#ended.abort();
   }
 
+  /** Where too much waits for a retry, what is leased goes on: in its slots, retries are behind it. */
+  #pause(): void {
+    this.#workers.pause(this.brake.isHalted);
+    this.#waiters.check();
+  }
+
+  #note(change: DeliveryChange): void {
+    this.failing.note(change);
+    if (change.state === 'dead') this.brake.addDead();
+  }
+
   #afterSettling(
-    works: readonly LeaseWork[],
+    through: readonly LeaseWork[],
     changes: readonly DeliveryChange[],
     waitingKeys: readonly string[],
   ): void {
@@ -171,9 +183,9 @@ export class SharedDelivery implements Account {
     for (const { state, notificationId } of changes) {
       if (state === 'done') this.#failedIds.delete(notificationId);
       else if (state !== 'blocked') this.#failedIds.add(notificationId);
-      if (state === 'dead' && this.#options.calling.consumer.onDead === 'stop') this.pause(true);
+      if (state === 'dead') this.brake.savedDead();
     }
-    for (const work of works) if (work.isFinished) this.#open.delete(work);
+    for (const work of through) this.#open.delete(work);
     this.#waiters.check();
     this.#options.onFreed();
   }
@@ -192,14 +204,15 @@ export class SharedDelivery implements Account {
     this.#callCarefully(tasks.filter(({ id }) => !filed.has(id)));
   }
 
-  /** It is not waited for: meanwhile other leases are worked on. */
+  /** One after the other. It is not waited for: meanwhile other leases are worked on. */
   #callCarefully(tasks: Iterable<Task>): void {
-    for (const task of tasks) {
-      this.#careful.call(task).catch((thrown) => {
-        this.#failure ??= toError(thrown);
-        this.onFailed();
-      });
-    }
+    const calling = async () => {
+      for (const task of tasks) await this.#careful.call(task);
+    };
+    calling().catch((thrown) => {
+      this.#failure ??= toError(thrown);
+      this.onFailed();
+    });
   }
 
   async #retry(work: LeaseWork): Promise<void> {
@@ -226,7 +239,6 @@ export class SharedDelivery implements Account {
   }
 
   async #record(task: Task): Promise<Task | null> {
-    if (this.#isClosed) return null;
     const isOurs = await recordLeased(this.#options, task);
     if (!isOurs) this.onFenced();
     return isOurs ? { ...task, isFiled: true } : null;

@@ -4,7 +4,7 @@ import { readLiveDaemons } from '../log/daemons.ts';
 import { SLOTS, shareConsumer } from '../log/lease.ts';
 import { freeLeases } from '../log/lease-settle.ts';
 import type { ReadPage } from '../log/page.ts';
-import { readNextDueMs } from '../log/standing.ts';
+import { readNextDueMs, unblockAll } from '../log/standing.ts';
 import { publishTransition } from '../transitions.ts';
 import { Bell } from './bell.ts';
 import type { Calling } from './calling.ts';
@@ -54,7 +54,7 @@ export class SharedRunner {
       await this.#share(signal, async (delivery, stop) => {
         while (!stop.aborted) {
           this.work.clear();
-          await this.#check();
+          await this.#check(delivery);
           if (await this.#takeAndDeliver(delivery)) continue;
           await this.work.wait(await this.#idleMs(delivery), stop);
         }
@@ -63,15 +63,15 @@ export class SharedRunner {
     await listening;
   }
 
-  /** Works until there is nothing to take. Returns how many notifications failed. Throws as run. */
-  async runToEnd(signal: AbortSignal): Promise<number> {
+  /** Works until there is nothing to take. Returns how it went. Throws as run. */
+  async runToEnd(signal: AbortSignal): Promise<SharedDelivery> {
     return this.#share(signal, async (delivery, stop) => {
       while (!stop.aborted) {
         this.work.clear();
-        await this.#check();
+        await this.#check(delivery);
         if (await this.#takeAndDeliver(delivery)) continue;
         // Another process may run it alone, or a dead letter may have stopped it.
-        if (this.#sharers === 0 || delivery.isPaused) return;
+        if (this.#sharers === 0 || delivery.brake.isHalted) return;
         if (delivery.openCount === 0 && this.#hasLookedForDue) return;
         await this.work.wait(await this.#idleMs(delivery), stop);
       }
@@ -82,7 +82,7 @@ export class SharedRunner {
   async #share(
     signal: AbortSignal,
     work: (delivery: SharedDelivery, stop: AbortSignal) => Promise<void>,
-  ): Promise<number> {
+  ): Promise<SharedDelivery> {
     const delivery = new SharedDelivery({ ...this.#options, onFreed: () => this.work.ring() });
     const stop = AbortSignal.any([signal, delivery.ended]);
     const close = () => delivery.close();
@@ -90,15 +90,15 @@ export class SharedRunner {
     else stop.addEventListener('abort', close, { once: true });
     try {
       // What an earlier session of this process has left.
-      await this.#free(false);
+      await this.#free({ isDead: false });
       await work(delivery, stop);
-      return delivery.failedCount;
+      return delivery;
     } finally {
       stop.removeEventListener('abort', close);
       close();
       await delivery.untilIdle();
       // Where that fails, the others take it once this process has gone.
-      await this.#free(false).catch(() => {});
+      await this.#free({ isDead: false }).catch(() => {});
     }
   }
 
@@ -112,12 +112,20 @@ export class SharedRunner {
     const startedAt = performance.now();
     const isDue = startedAt > this.#nextDueAt;
     const count = Math.max(1, this.#part - delivery.openCount);
-    const taken = await pool.withClient((client) => takeShared(client, options, { count, isDue }));
+    const { brake } = delivery;
+    const mayRead = (retryCount: number) => {
+      brake.countRetries(retryCount);
+      return !brake.isOverfull;
+    };
+    const tell = brake.look();
+    const taken = await pool.withClient((client) =>
+      takeShared(client, options, { count, isDue, mayRead }),
+    );
     this.#hasLookedForDue = isDue;
     if (isDue) this.#nextDueAt = startedAt + DUE_MS;
     if (taken === null) this.#sharers = 0;
     if (!taken) return false;
-    delivery.pause(taken.hasDead);
+    tell(taken.hasDead);
     this.#pageSize.adapt(startedAt, taken.leases.length > 0);
     await delivery.deliver(taken.leases);
     return taken.leases.length > 0;
@@ -135,12 +143,12 @@ export class SharedRunner {
   }
 
   /** Now and then: looks who else shares it, and frees what the dead have left. */
-  async #check(): Promise<void> {
+  async #check(delivery: SharedDelivery): Promise<void> {
     const now = performance.now();
     if (now < this.#nextCheckAt) return;
     this.#nextCheckAt = now + CHECK_MS;
     const { calling, pool, schema } = this.#options;
-    const { id: consumerId, channels } = calling.consumer;
+    const { id: consumerId, channels, order } = calling.consumer;
     const isShared = await pool.withClient((client) =>
       shareConsumer(client, schema, { consumerId, channels }),
     );
@@ -150,8 +158,12 @@ export class SharedRunner {
     }
     const daemons = await pool.withClient((client) => readLiveDaemons(client, schema));
     const sharers = daemons.filter(({ sharedIds }) => sharedIds.includes(consumerId)).length;
-    await this.#free(true);
+    await this.#free({ isDead: true });
+    // A transaction of a connection that was cut may have locked some when they were given back.
+    await this.#free({ isDead: false, heldIds: delivery.openIds });
     if (this.#sharers === sharers) return;
+    // Whoever has left may have had an order to keep.
+    if (order === 'none') await pool.withClient((client) => unblockAll(client, schema, consumerId));
     this.#sharers = Math.max(1, sharers);
     this.#isStandingBy = false;
     const others =
@@ -162,7 +174,7 @@ export class SharedRunner {
 
   /** True while what it has taken is more than half of its part, and it can go on with that. */
   #isBusy(delivery: SharedDelivery): boolean {
-    return delivery.openCount > this.#part / 2 && !delivery.isPaused;
+    return delivery.openCount > this.#part / 2 && !delivery.brake.isHalted;
   }
 
   /** How many leases this process has at once. */
@@ -170,11 +182,11 @@ export class SharedRunner {
     return this.#sharers === 0 ? 0 : Math.ceil(SLOTS / this.#sharers);
   }
 
-  async #free(isDead: boolean): Promise<number> {
+  async #free(which: { isDead: boolean; heldIds?: readonly number[] }): Promise<number> {
     const { calling, pool, schema, daemonId } = this.#options;
     const consumerId = calling.consumer.id;
     return pool.withClient((client) =>
-      freeLeases(client, schema, { consumerId, daemonId, isDead }),
+      freeLeases(client, schema, { consumerId, daemonId, ...which }),
     );
   }
 

@@ -17,7 +17,7 @@ import {
 import { countFreeLeases, readLeasedIds } from '../log/lease-settle.ts';
 import type { ReadPage } from '../log/page.ts';
 import type { Position } from '../log/position.ts';
-import { readHavingDead } from '../log/standing.ts';
+import { readHavingDead, readRetryCounts } from '../log/standing.ts';
 
 export type TakeOptions = {
   consumer: Consumer;
@@ -37,28 +37,31 @@ export type Taken = { leases: Lease[]; hasDead: boolean } | null;
  * moves on.
  * @param take.count how many leases at most
  * @param take.isDue false where nothing is expected to be due
+ * @param take.mayRead whether a page may be read while so many wait for a retry
  */
 export async function takeShared(
   client: ClientBase,
   options: TakeOptions,
-  { count, isDue }: { count: number; isDue: boolean },
+  {
+    count,
+    isDue,
+    mayRead,
+  }: { count: number; isDue: boolean; mayRead(retryCount: number): boolean },
 ): Promise<Taken> {
   const { consumer, schema } = options;
   return withTransaction(client, async () => {
     await lockSharedConsumer(client, schema, consumer.id);
     let position = await readSharedPosition(client, schema, consumer.id);
     if (position === null) return null;
+    const isStopping = consumer.onDead === 'stop';
     const hasDead =
-      consumer.onDead === 'stop' &&
-      (await readHavingDead(client, schema, [consumer.id])).has(consumer.id);
+      isStopping && (await readHavingDead(client, schema, [consumer.id])).has(consumer.id);
+    const retryCounts = await readRetryCounts(client, schema, [consumer.id]);
+    const isReading = !hasDead && mayRead(retryCounts.get(consumer.id) ?? 0);
     if (isDue) await leaseDue(client, options);
-    const take = {
-      consumerId: consumer.id,
-      daemonId: options.daemonId,
-      kinds: hasDead ? (['retry'] as const) : (['page', 'retry', 'orphan'] as const),
-    };
+    const take = { consumerId: consumer.id, daemonId: options.daemonId, isStopping };
     const leases = await takeLeases(client, schema, { ...take, count });
-    while (!hasDead && leases.length < count) {
+    while (isReading && leases.length < count) {
       const reached: Position | null = await leasePage(client, options, position);
       if (reached === null) break;
       position = reached;

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import type { Consumer } from '../consumers/define.ts';
+import { beginWith, withTransaction } from '../database/transaction.ts';
 import { absorbLeases } from '../log/lease-settle.ts';
 import type { Position } from '../log/position.ts';
 import { readNewestPosition, type Takeover, takeOver } from '../log/progress.ts';
@@ -26,14 +27,21 @@ export async function takeConsumer(
   { daemonId, seenEpoch }: { daemonId: string; seenEpoch: number },
 ): Promise<OwnedConsumer | null> {
   const claim = { consumerId, channels, owner: daemonId, seenEpoch };
-  const taken = await takeOver(client, schema, claim);
-  if (!taken) return null;
-  const isSuspect = taken.previousOwner !== null && taken.previousOwner !== daemonId;
-  if (isSuspect) await suspectAll(client, schema, consumerId);
-  // Where it was shared until now, what others still work on comes again.
-  await absorbLeases(client, schema, consumerId);
-  const standing = await readStanding(client, schema, { consumerId, isOrdered: order === 'key' });
-  // After it, not with it: an earlier owner's last save must not be newer.
-  const newest = await readNewestPosition(client, schema);
-  return { ...taken, standing, isSuspect, newest };
+  // In one transaction: for who has become the owner, there is no owner before that may have died.
+  const work = async (): Promise<OwnedConsumer | null> => {
+    const taken = await takeOver(client, schema, claim);
+    if (!taken) return null;
+    const isSuspect = taken.previousOwner !== null && taken.previousOwner !== daemonId;
+    if (isSuspect) await suspectAll(client, schema, consumerId);
+    // Where it was shared until now, what others still work on comes again.
+    await absorbLeases(client, schema, consumerId);
+    const standing = await readStanding(client, schema, { consumerId, isOrdered: order === 'key' });
+    // After it, not with it: an earlier owner's last save must not be newer.
+    const newest = await readNewestPosition(client, schema);
+    return { ...taken, standing, isSuspect, newest };
+  };
+  return withTransaction(client, work, beginWith(SETTINGS));
 }
+
+/** Who stands still in the middle of it must not keep the others from it. */
+const SETTINGS = { idle_in_transaction_session_timeout: '5s' };

@@ -32,3 +32,9 @@ export type Place = Pick<Task, 'id' | 'isReplay' | 'source' | 'index'>;
 
 /** A task that is through, and what is to be written down of it; null: nothing. */
 export type Settled = { task: Place; change: DeliveryChange | null };
+
+/** Settles one that waits for an earlier one of its key, which fails. */
+export function blocked(task: Task): Settled {
+  const { id: notificationId, key, isFiled } = task;
+  return { task, change: isFiled ? null : { notificationId, key, state: 'blocked' } };
+}

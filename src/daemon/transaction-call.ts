@@ -6,7 +6,7 @@ import { withinScope } from '../database/transaction-scope.ts';
 import { PgwatchError } from '../errors.ts';
 import { type Calling, callTasks, changeAfter } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
-import type { Settled, Task } from './task.ts';
+import { blocked, type Settled, type Task } from './task.ts';
 import { TransactionDatabase } from './transaction-db.ts';
 
 export type CallsOptions = {
@@ -23,14 +23,17 @@ export type CallsOptions = {
 
 /**
  * The handler has not returned and may go on using the connection, so that nothing can be settled
- * over it. What is to be settled of it is null where the daemon only stops.
+ * over it. What is to be settled of it is null where the daemon only stops, and of several that were
+ * called together: they are called again one by one, so that the one that hangs stands alone.
  */
 export class CallBroken extends Error {
   readonly settled: Settled | null;
+  readonly isTogether: boolean;
 
-  constructor(settled: Settled | null) {
+  constructor(settled: Settled | null, isTogether = false) {
     super('the handler did not return');
     this.settled = settled;
+    this.isTogether = isTogether;
   }
 }
 
@@ -91,11 +94,6 @@ async function callAlone(
   return { task, change: changeAfter(options.calling, task, outcome as Finished) };
 }
 
-function blocked(task: Task): Settled {
-  const { id: notificationId, key, isFiled } = task;
-  return { task, change: isFiled ? null : { notificationId, key, state: 'blocked' } };
-}
-
 /** True where an earlier notification of its key fails, since before or in this transaction. */
 function mustWait(
   { calling, failing, earlier }: CallsOptions,
@@ -136,6 +134,7 @@ async function callWithSavepoint(options: CallsOptions, tasks: Task[]): Promise<
   const finished = outcomes.filter((outcome): outcome is Finished => outcome.type !== 'abandoned');
   if (finished.length < tasks.length) throw new CallBroken(null);
   const late = finished.find((o) => o.type === 'failed' && o.error instanceof TimeoutError);
+  if (late && tasks.length > 1) throw new CallBroken(null, true);
   if (late) {
     const [task] = tasks as [Task];
     throw new CallBroken({ task, change: changeAfter(calling, task, late) });

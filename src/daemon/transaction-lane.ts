@@ -104,7 +104,9 @@ export class TransactionLane implements Workers {
   }
 
   #start(): void {
-    if (this.#isClosed || this.#failure || this.#isRunning) return;
+    if (this.#failure || this.#isRunning) return;
+    // What is settled without a call still is.
+    if (this.#isClosed && this.#settled.length === 0) return;
     this.#isRunning = true;
     void this.#run()
       .catch((thrown: unknown) => {
@@ -168,7 +170,9 @@ export class TransactionLane implements Workers {
   }
 
   #undo(tasks: Task[], thrown: unknown): void {
-    if (thrown instanceof CallBroken) {
+    if (thrown instanceof CallBroken && thrown.isTogether) {
+      this.#callAlone(tasks);
+    } else if (thrown instanceof CallBroken) {
       const { settled } = thrown;
       if (settled) this.#settled.push(settled);
       this.#again = [...tasks.filter((task) => task !== settled?.task), ...this.#again];
@@ -181,16 +185,17 @@ export class TransactionLane implements Workers {
 
   /** The transaction could not be settled or committed, as by a deferred constraint. */
   #undoCommit(tasks: Task[], error: Error): void {
-    if (tasks.length > 1) {
-      this.#again = [...tasks, ...this.#again];
-      this.#alone = tasks.length;
-      return;
-    }
+    if (tasks.length > 1) return this.#callAlone(tasks);
     const { calling } = this.#options;
     for (const task of tasks) {
       const outcome = { type: 'failed', error, retryAfterMs: null } as const;
       this.#settled.push({ task, change: changeAfter(calling, task, outcome) });
     }
+  }
+
+  #callAlone(tasks: readonly Task[]): void {
+    this.#again = [...tasks, ...this.#again];
+    this.#alone = tasks.length;
   }
 
   #warnOutside(): void {

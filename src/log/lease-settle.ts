@@ -63,13 +63,14 @@ export async function recordAttempt(
   client: ClientBase,
   schema: string,
   scope: DeliveryScope,
-  { leaseId, epoch }: Pick<Lease, 'leaseId' | 'epoch'>,
+  { leaseId, epoch, server }: Pick<Lease, 'leaseId' | 'epoch' | 'server'>,
   change: DeliveryChange,
 ): Promise<boolean> {
   return withTransaction(client, async () => {
     const { rowCount } = await client.query(
-      `select from ${qualified(schema, 'lease')} where lease_id = $1 and epoch = $2 for share`,
-      [leaseId, epoch],
+      `select from ${qualified(schema, 'lease')}
+       where lease_id = $1 and epoch = $2 and $3 = ${SERVER} for share`,
+      [leaseId, epoch, server],
     );
     if (rowCount === 1) await applyChanges(client, schema, scope, [change]);
     return rowCount === 1;
@@ -80,21 +81,28 @@ export async function recordAttempt(
  * Gives back what the daemon has taken and will not finish. What a dead daemon had taken is given
  * back too, to be worked carefully; what it called again is suspect. What one that
  * stands still has locked comes another time.
- * @param isDead true: of all daemons that are dead; false: of this one
+ * @param which.isDead true: of all daemons that are dead; false: of this one
+ * @param which.heldIds of the leases that this one works on
  * @returns how many
  */
 export async function freeLeases(
   client: Queryable,
   schema: string,
-  { consumerId, daemonId, isDead }: { consumerId: string; daemonId: string; isDead: boolean },
+  which: {
+    consumerId: string;
+    daemonId: string;
+    isDead: boolean;
+    heldIds?: readonly number[];
+  },
 ): Promise<number> {
+  const { consumerId, daemonId, isDead, heldIds = [] } = which;
   const lease = qualified(schema, 'lease');
   const isMeant = isDead
     ? `owner not in (select daemon_id from ${qualified(schema, 'live_daemon')}) and owner <> $2`
     : 'owner = $2';
   const { rows } = await client.query(
     `with meant as (
-       select lease_id, kind from ${lease} where consumer_id = $1 and ${isMeant}
+       select lease_id, kind from ${lease} where consumer_id = $1 and ${isMeant} and lease_id <> all($4::bigint[])
        for update skip locked
      ),
      gone as (
@@ -113,7 +121,7 @@ export async function freeLeases(
        where lease_id in (select lease_id from meant where kind <> 'retry')
      )
      select count(*)::integer as count from meant`,
-    [consumerId, daemonId, isDead],
+    [consumerId, daemonId, isDead, heldIds],
   );
   return (rows[0] as { count: number }).count;
 }

@@ -158,19 +158,23 @@ export async function insertLeases(
 
 /**
  * Takes leases that nobody works on, the oldest first, and of a slot only the first one.
- * @param take.kinds which ones may be taken now
+ * @param take.isStopping true: with a dead letter only retries are taken. Looked at in this statement,
+ *   because a lease ends with the dead letter in it, and lets the next of its slot be taken
  */
 export async function takeLeases(
   client: ClientBase,
   schema: string,
-  take: { consumerId: string; daemonId: string; kinds: readonly Lease['kind'][]; count: number },
+  take: { consumerId: string; daemonId: string; isStopping: boolean; count: number },
 ): Promise<Lease[]> {
   const lease = qualified(schema, 'lease');
   const { rows } = await client.query(
     `update ${lease} as taken set owner = $2, epoch = taken.epoch + 1
      from (
        select lease_id from ${lease} as free
-       where consumer_id = $1 and owner is null and kind = any($3)
+       where consumer_id = $1 and owner is null
+         and (kind = 'retry' or not $3::boolean or not exists (
+           select from ${qualified(schema, 'delivery')}
+           where consumer_id = $1 and state = 'dead'))
          and (slot is null or not exists (
            select from ${lease} as earlier
            where earlier.consumer_id = free.consumer_id and earlier.slot = free.slot
@@ -181,7 +185,7 @@ export async function takeLeases(
      where taken.lease_id = picked.lease_id
      returning taken.lease_id::float8 as "leaseId", taken.kind, taken.epoch,
        ${SERVER} as server, taken.notification_ids::float8[] as "notificationIds"`,
-    [take.consumerId, take.daemonId, take.kinds, take.count],
+    [take.consumerId, take.daemonId, take.isStopping, take.count],
   );
   return (rows as Lease[]).sort((a, b) => a.leaseId - b.leaseId);
 }

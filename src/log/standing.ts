@@ -55,13 +55,7 @@ export async function readStanding(
   { consumerId, isOrdered }: DeliveryScope,
 ): Promise<StandingDeliveries> {
   const delivery = qualified(schema, 'delivery');
-  if (!isOrdered) {
-    await client.query(
-      `update ${delivery} set state = 'retry', next_attempt_at = clock_timestamp()
-       where consumer_id = $1 and state = 'blocked'`,
-      [consumerId],
-    );
-  }
+  if (!isOrdered) await unblockAll(client, schema, consumerId);
   const { rows } = await client.query(
     `select
        array(select distinct key from ${delivery}
@@ -74,6 +68,19 @@ export async function readStanding(
   );
   const standing = rows[0] as StandingDeliveries & { highestId: string };
   return { ...standing, highestId: safeId(standing.highestId) };
+}
+
+/** Makes due what is blocked: for a consumer that had order by key, and has it no longer. */
+export async function unblockAll(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+): Promise<void> {
+  await client.query(
+    `update ${qualified(schema, 'delivery')} set state = 'retry', next_attempt_at = clock_timestamp()
+     where consumer_id = $1 and state = 'blocked'`,
+    [consumerId],
+  );
 }
 
 /** Makes all that waits suspect: a process has died, over which of them nobody knows. */

@@ -26,6 +26,36 @@ function consumer(first: (payloads: unknown[]) => unknown, rest: { transaction?:
   };
 }
 
+test('a batch in a transaction that does not return in time is called one by one, and spends no attempt', async () => {
+  const through: unknown[] = [];
+  let cutCount = 0;
+  await tail({
+    id: 'c',
+    channels: ['c'],
+    transaction: true,
+    timeout: 50,
+    retry: { backoff: () => 1 },
+    async handleBatch(notifications) {
+      const isCut = notifications.some(({ payload, attempt }) => payload === 3 && attempt === 1);
+      if (isCut) {
+        cutCount += 1;
+        await new Promise(() => {});
+      }
+      for (const { payload, attempt } of notifications) through.push([payload, attempt]);
+    },
+  });
+  await publish([null, 1], [null, 2], [null, 3], [null, 4]);
+  await until('all are through', () => through.length === 4 || JSON.stringify(through));
+  expect(through.sort()).toEqual([
+    [1, 1],
+    [2, 1],
+    [3, 2],
+    [4, 1],
+  ]);
+  expect(cutCount).toBe(2);
+  await untilFiled();
+});
+
 test.each<[string, (payloads: unknown[]) => unknown]>([
   ['errors', (payloads) => payloads.map((payload) => (payload === 2 ? new Error('no') : null))],
   [

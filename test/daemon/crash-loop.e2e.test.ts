@@ -22,8 +22,12 @@ afterEach(async () => {
 });
 
 /** Kills its process over "kill…", from the attempt on; "fails…" fails at its first attempt. */
-const consumer = (isTransactional: boolean, killsFrom: number) => `export default {
-  id: 'c', channels: ['c'], transaction: ${isTransactional},
+const consumer = (
+  isTransactional: boolean,
+  killsFrom: number,
+  instances = 'one',
+) => `export default {
+  id: 'c', channels: ['c'], transaction: ${isTransactional}, instances: '${instances}',
   retry: { attempts: ${ATTEMPTS}, backoff: () => 1 },
   async handle({ payload, attempt }, { db }) {
     await db.query('insert into public.effect (payload) values ($1)', [payload]);
@@ -53,7 +57,7 @@ async function supervise(text: string): Promise<number> {
 async function isSettled(): Promise<true | string> {
   const { rows } = await database.query(
     `select (select done_id >= (select max(id) from pgwatch.notification_log)
-         from pgwatch.consumer_progress) as is_read,
+         from pgwatch.consumer_progress) and not exists (select from pgwatch.lease) as is_read,
        array(select notification_id || ' ' || state || ' ' || attempts from pgwatch.delivery
          where state <> 'dead') as waiting`,
   );
@@ -82,13 +86,15 @@ async function effects(): Promise<string[]> {
 const KILLED = [{ payload: 'kill', state: 'dead', attempts: ATTEMPTS, error: 'HandlerLost' }];
 
 test.each([
-  ['at least once', false],
-  ['with a transaction', true],
+  ['at least once', false, 'one'],
+  ['with a transaction', true, 'one'],
+  ['shared', false, 'shared'],
+  ['shared, with a transaction', true, 'shared'],
 ])(
   'what kills its process is a dead letter after its attempts, the others are handled: %s',
-  async (_, isTransactional) => {
+  async (_, isTransactional, instances) => {
     await publish(['a', 'ok 1'], ['k', 'kill'], ['k', 'ok behind'], ['b', 'ok 2'], ['b', 'ok 3']);
-    const deaths = await supervise(consumer(isTransactional, 1));
+    const deaths = await supervise(consumer(isTransactional, 1, instances));
     // The first death is of a process that had no reason to be careful.
     expect(deaths).toBe(ATTEMPTS + 1);
     expect(await deadLetters()).toEqual(KILLED);

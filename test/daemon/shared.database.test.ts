@@ -10,6 +10,7 @@ import {
   type TestDaemon,
 } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { addDelivery } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase({ maxBatchSize: 100, heartbeatInterval: '200ms' });
@@ -195,6 +196,15 @@ test('--once leaves alone what another process runs alone', async () => {
   const daemon = new Daemon({ config: database.config, consumers, reporter });
   await daemon.runOnce(new AbortController().signal);
   expect(reports.join('')).toContain('c is run by another process alone');
+});
+
+test("--once says that an earlier dead letter stops it, with onDead: 'stop'", async () => {
+  await addDelivery(database, { consumerId: 'c', channel: 'c' });
+  const { reporter } = collectReports();
+  const consumers = [makeConsumer(sharer(1, [], { onDead: 'stop' }))];
+  const daemon = new Daemon({ config: database.config, consumers, reporter });
+  const running = daemon.runOnce(new AbortController().signal);
+  await expect(running).rejects.toThrow('an earlier one of c, which stops at it');
 });
 
 test("with onDead: 'stop' a dead letter stops all of them, until somebody discards it", async () => {

@@ -14,13 +14,16 @@ const CHANGE = underWay({ id: 7, key: null, attempt: 1 }, 0);
 test('who is just losing a lease records no attempt', async () => {
   const client = await database.connect();
   await insertLeases(client, 'pgwatch', 'c', [{ kind: 'page', slot: null, notificationIds: [7] }]);
-  const take = { consumerId: 'c', daemonId: DAEMON, kinds: ['page'] as const, count: 1 };
+  const take = { consumerId: 'c', daemonId: DAEMON, isStopping: false, count: 1 };
   const [lease] = await takeLeases(client, 'pgwatch', take);
   if (!lease) throw new Error('there is one to take');
   expect(await recordAttempt(client, 'pgwatch', SCOPE, lease, CHANGE)).toBe(true);
   const recorded = await database.query('select attempts, is_suspect from pgwatch.delivery');
   expect(recorded.rows).toEqual([{ attempts: 1, is_suspect: true }]);
   await database.query('delete from pgwatch.delivery');
+  // Where the server has lost its last commits, the lease of this id may be another one.
+  const ofPastServer = { ...lease, server: '0' };
+  expect(await recordAttempt(client, 'pgwatch', SCOPE, ofPastServer, CHANGE)).toBe(false);
 
   await withConnection({ url: database.url }, async (successor) => {
     await successor.query('begin; update pgwatch.lease set epoch = epoch + 1, owner = null');

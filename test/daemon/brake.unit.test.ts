@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest';
+import { Brake } from '../../src/daemon/brake.ts';
+import { collectReports, makeConsumer } from '../helpers/daemon.ts';
+
+function makeBrake(onDead: 'stop' | 'continue' = 'stop') {
+  const consumer = makeConsumer({ id: 'c', channels: ['c'], onDead, handle: () => {} });
+  const { reporter, reports } = collectReports();
+  const calling = {
+    consumer,
+    reporter,
+    shared: { db: { query: () => Promise.reject() }, reporter },
+    abandon: new AbortController().signal,
+  };
+  return { brake: new Brake({ calling, onChange: () => {} }, 0), reports };
+}
+
+test('a look that began before a dead letter was saved does not take the brake off', () => {
+  const { brake } = makeBrake();
+  brake.addDead();
+  const tell = brake.look();
+  brake.savedDead();
+  tell(false);
+  expect(brake.isHalted).toBe(true);
+  brake.look()(false);
+  expect(brake.isHalted).toBe(false);
+});
+
+test('a count in the database that began before some were saved does not forget them', () => {
+  const { brake } = makeBrake();
+  for (let count = 0; count < 10_000; count++) brake.addRetry();
+  brake.recount()(0);
+  brake.addRetry();
+  expect(brake.isOverfull).toBe(true);
+  for (let count = 0; count < 10_001; count++) brake.savedRetry();
+  brake.recount()(0);
+  expect(brake.isOverfull).toBe(false);
+});

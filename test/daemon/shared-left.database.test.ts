@@ -1,0 +1,99 @@
+import { test } from 'vitest';
+import type { ConsumerDefinition } from '../../src/consumers/define.ts';
+import type { Notification } from '../../src/log/notification.ts';
+import { startTailing } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { useDelivering } from '../helpers/delivering.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+Goal: nothing of a shared consumer is left lying: neither what was blocked while it had an order, nor what
+a transaction of the process's own held when it looked.
+*/
+
+const database = useDatabase();
+const { publish, untilFiled, keep } = useDelivering(database);
+
+const sharer = (
+  handle: (notification: Notification) => unknown,
+  rest: Partial<ConsumerDefinition> = {},
+) => ({
+  id: 'c',
+  channels: ['c'],
+  instances: 'shared' as const,
+  retry: { backoff: () => 1 },
+  handle,
+  ...rest,
+});
+
+test('what was blocked is handed out where there is no order any longer', async () => {
+  const failing = sharer(() => Promise.reject(new Error('not yet')), {
+    retry: { backoff: () => 3_600_000 },
+  });
+  const first = await startTailing(database.config, [failing]);
+  await publish(['a', 1], ['a', 2], ['a', 3]);
+  await untilFiled('retry', 'blocked', 'blocked');
+  await first.stop();
+  const seen: unknown[] = [];
+  keep(
+    await startTailing(database.config, [
+      sharer(({ payload }) => seen.push(payload), { order: 'none' }),
+    ]),
+  );
+  await until('both are handled', () => seen.length === 2 || JSON.stringify(seen));
+});
+
+test('a lease that was locked when its session ended is worked on again', async () => {
+  const seen: unknown[] = [];
+  const called = Promise.withResolvers<void>();
+  const finish = Promise.withResolvers<void>();
+  const daemon = keep(
+    await startTailing(database.config, [
+      sharer(
+        async ({ payload }) => {
+          seen.push(payload);
+          called.resolve();
+          await finish.promise;
+        },
+        { transaction: true },
+      ),
+    ]),
+  );
+  await publish(['a', 1]);
+  await called.promise;
+  // As the transaction of a connection that was cut holds it, until the server finds out.
+  const zombie = await database.connect();
+  await zombie.query('begin; select from pgwatch.lease for update');
+  finish.resolve();
+  const ended = async () => {
+    const { rows } = await database.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return rows.length === 1;
+  };
+  await until('it settles, and is cut off', ended);
+  await daemon.transitions.for({ type: 'connected' }, 2);
+  await daemon.transitions.for({ type: 'tail_joined' }, 2);
+  await zombie.query('rollback');
+  await until('it is called again', () => seen.length === 2 || JSON.stringify(seen));
+  await until('nothing is left', async () => {
+    return (await database.query('select from pgwatch.lease')).rowCount === 0;
+  });
+});
+
+test('who stands still before the commit of its effects loses the lease', async () => {
+  await database.query(`
+    create table setting (value text);
+    create function note() returns trigger language plpgsql as $$ begin
+      insert into setting values (current_setting('idle_in_transaction_session_timeout'));
+      return old;
+    end $$;
+    create trigger note before delete on pgwatch.lease for each row execute function note()`);
+  keep(await startTailing(database.config, [sharer(() => {}, { transaction: true })]));
+  await publish(['a', 1]);
+  await until('it has settled', async () => {
+    const { rows } = await database.query('select value from setting');
+    return rows[0]?.value === '5s' || JSON.stringify(rows);
+  });
+});

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { takeShared } from '../../src/daemon/shared-take.ts';
+import { insertLeases } from '../../src/log/lease.ts';
+import { pageReader } from '../../src/log/page.ts';
+import { makeConsumer } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+
+test("with onDead: 'stop' nothing new is taken of a slot whose dead letter has just been saved", async () => {
+  const consumer = makeConsumer({
+    id: 'c',
+    channels: ['c'],
+    instances: 'shared',
+    onDead: 'stop',
+    handle: () => {},
+  });
+  await addConsumers(database, ['c']);
+  await database.query('update pgwatch.consumer_progress set is_shared = true');
+  const [taker, settler] = [await database.connect(), await database.connect()];
+  const lease = (id: number) => ({ kind: 'page' as const, slot: 1, notificationIds: [id] });
+  await insertLeases(settler, 'pgwatch', 'c', [lease(1), lease(2)]);
+  await settler.query('begin; lock table pgwatch.lease in access exclusive mode');
+  const taking = takeShared(
+    taker,
+    {
+      consumer,
+      schema: 'pgwatch',
+      daemonId: '00000000-0000-0000-0000-000000000001',
+      readPage: pageReader('pgwatch'),
+      rebasedId: 0,
+      limit: { rows: 10, bytes: 1e6 },
+    },
+    { count: 10, isDue: true, mayRead: () => true },
+  );
+  await until('it waits', async () => {
+    const { rowCount } = await database.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return rowCount === 1;
+  });
+  await addDelivery(settler, { consumerId: 'c', channel: 'c' });
+  await settler.query(
+    'delete from pgwatch.lease where notification_ids = array[1::bigint]; commit',
+  );
+  expect((await taking)?.leases).toEqual([]);
+});
