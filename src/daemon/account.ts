@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { Pool } from '../database/pool.ts';
+import { STANDSTILL_MAX } from '../database/transaction.ts';
 import { PgwatchError } from '../errors.ts';
 import type { DeliveryChange } from '../log/delivery.ts';
 import type { Calling } from './calling.ts';
@@ -57,7 +58,7 @@ export function workersFor(calling: Calling, handlerPool: Pool, account: Account
 async function requireSameTransaction(client: PoolClient, beganAt: string): Promise<void> {
   const { rows } = await client.query<{ xid: string }>(
     `select pg_current_xact_id()::text as xid,
-       set_config('idle_in_transaction_session_timeout', '5s', true)`,
+       set_config('idle_in_transaction_session_timeout', '${STANDSTILL_MAX}', true)`,
   );
   if (rows[0]?.xid === beganAt) return;
   throw new PgwatchError(

@@ -5,6 +5,7 @@ import type { Consumer } from '../consumers/define.ts';
 import { isStatementError } from '../database/connect.ts';
 import { isTransient } from '../database/connection-error.ts';
 import { Pool } from '../database/pool.ts';
+import { STANDSTILL_MAX } from '../database/transaction.ts';
 import { noteConnection } from '../database/transaction-scope.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { pageReader, type ReadPage } from '../log/page.ts';
@@ -224,8 +225,8 @@ const LOG_SETTINGS = {
   // Operators and functions are PostgreSQL's own, whatever others have put into schema public.
   search_path: 'pg_catalog, pg_temp',
   default_transaction_isolation: 'read committed',
-  // A process that stands still in the middle of settling would keep the others from taking over.
-  idle_in_transaction_session_timeout: '5s',
+  // Standing still in the middle of settling would keep the others from taking over.
+  idle_in_transaction_session_timeout: STANDSTILL_MAX,
 };
 const LOG_CONNECTIONS_MAX = 4;
 /** Longer than an abandoned handler gets: its position is saved then. */

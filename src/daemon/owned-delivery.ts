@@ -50,6 +50,8 @@ export class OwnedDelivery {
   readonly consumerId: string;
   readonly epoch: number;
   readonly isOrdered: boolean;
+  /** True where a dead letter stops it. */
+  readonly isStopping: boolean;
   /** What is being called though it has a delivery. */
   readonly working = new Working();
   /** What keeps it from new notifications. */
@@ -74,6 +76,7 @@ export class OwnedDelivery {
     this.consumerId = consumer.id;
     this.epoch = owned.epoch;
     this.isOrdered = consumer.order === 'key';
+    this.isStopping = consumer.onDead === 'stop';
     this.#filedUpTo = standing.highestId;
     this.#carefulCount = owned.isSuspect ? options.carefulMax : 0;
     const onChange = (isOn: boolean) => this.#pause(isOn);

@@ -1,6 +1,6 @@
 import type { DeliveryChange } from '../log/delivery.ts';
 import type { FailingKeys } from './failing-keys.ts';
-import type { Task } from './task.ts';
+import { blocked, type Task } from './task.ts';
 
 /**
  * The tasks of a consumer that have not been started. Those that come again go first. With order by
@@ -121,14 +121,10 @@ export class TaskQueue {
   /** True where it has to wait for one that fails. */
   #settleBlocked(task: Task): boolean {
     const { isOrdered, failing, onBlocked } = this.#options;
-    const { id: notificationId, key, isFiled, chain } = task;
-    if (isFiled) {
-      if (chain?.isBroken) onBlocked(task, null);
-      return chain?.isBroken ?? false;
-    }
-    if (!isOrdered || !failing.has(key)) return false;
-    onBlocked(task, { notificationId, key, state: 'blocked' });
-    return true;
+    const { key, isFiled, chain } = task;
+    const isBlocked = isFiled ? chain?.isBroken : isOrdered && failing.has(key);
+    if (isBlocked) onBlocked(task, blocked(task).change);
+    return isBlocked ?? false;
   }
 
   #putBehind(task: Task): boolean {

@@ -42,8 +42,8 @@ export async function retryDue(
   if (idle.length === 0) return 0;
   const due = await pool.withClient((client) => {
     const looks = idle.map((delivery) => {
-      const { consumerId, isOrdered } = delivery;
-      return { consumerId, isOrdered, workingIds: delivery.working.look() };
+      const { consumerId, isOrdered, isStopping } = delivery;
+      return { consumerId, isOrdered, isStopping, workingIds: delivery.working.look() };
     });
     return readDue(client, schema, looks);
   });

@@ -30,15 +30,16 @@ export function retryTasks(
   const suspectChains = new Set<Task['chain']>();
   for (const delivery of due) {
     const { notificationId, key, row, attempts, isSuspect } = delivery;
-    const reason = row === null ? GONE : reasonToGiveUp(delivery, consumer.attemptsMax);
-    const place = { id: notificationId, isReplay: true, ...placeOf(notificationId) };
-    if (row === null || reason !== null) {
-      dead.push({ task: place, change: giveUp(calling, delivery, reason ?? GONE) });
-      continue;
-    }
     const isOrdered = key !== null && consumer.order === 'key';
     const chain = (isOrdered && chains.get(key)) || { isBroken: false };
     if (isOrdered) chains.set(key, chain);
+    const place = { id: notificationId, isReplay: true, ...placeOf(notificationId) };
+    const end = endOf(delivery, consumer.attemptsMax);
+    if (row === null || end !== null) {
+      dead.push({ task: place, change: giveUp(calling, delivery, end ?? GONE) });
+      chain.isBroken ||= consumer.onDead === 'stop';
+      continue;
+    }
     const task: Task = {
       ...place,
       row,
@@ -53,18 +54,20 @@ export function retryTasks(
   return { tasks, suspects: new Set(tasks.filter(({ chain }) => suspectChains.has(chain))), dead };
 }
 
+type End = { name: string; message: string };
+
 /** What failed so often became a dead letter at once; a call that ended the process could not say so. */
-function reasonToGiveUp({ attempts, isSuspect }: DueDelivery, attemptsMax: number): string | null {
+function endOf({ attempts, isSuspect }: DueDelivery, attemptsMax: number): End | null {
   if (!isSuspect || attempts < attemptsMax) return null;
-  return `the process ended while the handler was called for the ${ordinal(attempts)} time, or the daemon did not wait for it`;
+  const message = `the process ended while the handler was called for the ${ordinal(attempts)} time, or the daemon did not wait for it`;
+  return { name: 'HandlerLost', message };
 }
 
-function giveUp(calling: Calling, delivery: DueDelivery, reason: string): DeliveryChange {
+function giveUp(calling: Calling, delivery: DueDelivery, { name, message }: End): DeliveryChange {
   const { notificationId, key, attempts } = delivery;
-  const error = Object.assign(new Error(reason), { name: 'HandlerLost', stack: '' });
+  const error = Object.assign(new Error(message), { name, stack: '' });
   reportFailure(calling, { id: notificationId, key, attempt: attempts }, { error, delayMs: null });
-  const record = { name: error.name, message: reason };
-  return { notificationId, key, state: 'dead', attempts, error: record };
+  return { notificationId, key, state: 'dead', attempts, error: { name, message } };
 }
 
 function ordinal(count: number): string {
@@ -75,4 +78,7 @@ function ordinal(count: number): string {
 }
 
 const NOWHERE = { source: null, index: 0 };
-const GONE = 'the log does not hold the notification any longer';
+const GONE = {
+  name: 'NotificationGone',
+  message: 'the log does not hold the notification any longer',
+};

@@ -76,7 +76,8 @@ export async function takeShared(
 async function leaseDue(client: ClientBase, { consumer, schema }: TakeOptions): Promise<void> {
   const isOrdered = consumer.order === 'key';
   const workingIds = await readLeasedIds(client, schema, consumer.id);
-  const scope = { consumerId: consumer.id, isOrdered, workingIds };
+  const isStopping = consumer.onDead === 'stop';
+  const scope = { consumerId: consumer.id, isOrdered, workingIds, isStopping };
   const due = await readDue(client, schema, [scope]);
   const leases: NewLease[] = [];
   const chains = new Map<string, NewLease>();

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import type { Consumer } from '../consumers/define.ts';
-import { beginWith, withTransaction } from '../database/transaction.ts';
+import { beginWith, STANDSTILL_MAX, withTransaction } from '../database/transaction.ts';
 import { absorbLeases } from '../log/lease-settle.ts';
 import type { Position } from '../log/position.ts';
 import { readNewestPosition, type Takeover, takeOver } from '../log/progress.ts';
@@ -44,4 +44,4 @@ export async function takeConsumer(
 }
 
 /** Who stands still in the middle of it must not keep the others from it. */
-const SETTINGS = { idle_in_transaction_session_timeout: '5s' };
+const SETTINGS = { idle_in_transaction_session_timeout: STANDSTILL_MAX };

@@ -185,7 +185,10 @@ export class TransactionLane implements Workers {
 
   /** The transaction could not be settled or committed, as by a deferred constraint. */
   #undoCommit(tasks: Task[], error: Error): void {
-    if (tasks.length > 1) return this.#callAlone(tasks);
+    if (tasks.length > 1) {
+      this.#callAlone(tasks);
+      return;
+    }
     const { calling } = this.#options;
     for (const task of tasks) {
       const outcome = { type: 'failed', error, retryAfterMs: null } as const;

@@ -37,5 +37,11 @@ export function settingsSql(settings: Settings, scope: 'session' | 'transaction'
   return `select ${calls.join(', ')}`;
 }
 
+/**
+ * For a transaction in which others wait for what it has locked: the server ends one that stands still,
+ * as in a process that is frozen, after so long.
+ */
+export const STANDSTILL_MAX = '5s';
+
 /** Server settings, by name. */
 export type Settings = Readonly<Record<string, string>>;

@@ -14,20 +14,23 @@ export type DueDelivery = {
   key: string | null;
   /** How often its handler was called so far. */
   attempts: number;
-  /** True for one that was only blocked: it comes behind the one before it in the list. */
-  isBlocked: boolean;
   /** True where a process may have died over it: called alone, and recorded before it is called. */
   isSuspect: boolean;
 };
 
-/**
- * Reads what is due: of each key the first that waits, with those that are blocked behind it.
- * @param consumers for whom, each with what it is working on already
- */
+/** For whom something may be due. */
+export type DueScope = DeliveryScope & {
+  /** What it is working on already. */
+  workingIds: readonly number[];
+  /** True: what stands behind a dead letter of its key waits until somebody has decided about that. */
+  isStopping: boolean;
+};
+
+/** Reads what is due: of each key the first that waits, with those that are blocked behind it. */
 export async function readDue(
   client: ClientBase,
   schema: string,
-  consumers: readonly (DeliveryScope & { workingIds: readonly number[] })[],
+  consumers: readonly DueScope[],
 ): Promise<DueDelivery[]> {
   const working = consumers.flatMap(({ consumerId, workingIds }) =>
     workingIds.map((id) => ({ consumerId, id })),
@@ -39,6 +42,7 @@ export async function readDue(
       consumers.map(({ isOrdered }) => isOrdered),
       working.map(({ consumerId }) => consumerId),
       working.map(({ id }) => id),
+      consumers.map(({ isStopping }) => isStopping),
     ],
     rowMode: 'array',
     types: AS_TEXT,
@@ -55,7 +59,7 @@ export async function readDeliveries(
 ): Promise<DueDelivery[]> {
   const turn = `
 with turn as (
-  select consumer_id, notification_id, key, attempts, state, is_suspect, notification
+  select consumer_id, notification_id, key, attempts, is_suspect, notification
   from ${qualified(schema, 'delivery')}
   where consumer_id = $1 and notification_id = any($2::bigint[]) and state <> 'dead'
 )`;
@@ -88,11 +92,11 @@ function dueSql(schema: string): string {
   const delivery = qualified(schema, 'delivery');
   return `
 with consumer as (
-  select * from unnest($1::text[], $2::boolean[]) as c (id, is_ordered)
+  select * from unnest($1::text[], $2::boolean[], $5::boolean[]) as c (id, is_ordered, is_stopping)
 ),
 head as (
   select due.*, consumer.is_ordered from consumer cross join lateral (
-    select consumer_id, notification_id, key, attempts, state, is_suspect, notification from ${delivery} as d
+    select consumer_id, notification_id, key, attempts, is_suspect, notification from ${delivery} as d
     where consumer_id = consumer.id and state = 'retry' and next_attempt_at <= clock_timestamp()
       and not exists (
         select from unnest($3::text[], $4::bigint[]) as working (consumer_id, id)
@@ -100,15 +104,16 @@ head as (
       and (key is null or not consumer.is_ordered or not exists (
         select from ${delivery} as earlier
         where earlier.consumer_id = d.consumer_id and earlier.key = d.key
-          and earlier.state <> 'dead' and earlier.notification_id < d.notification_id))
+          and (earlier.state <> 'dead' or consumer.is_stopping)
+          and earlier.notification_id < d.notification_id))
     order by next_attempt_at limit ${HEADS_MAX}
   ) as due
 ),
 turn as (
-  select consumer_id, notification_id, key, attempts, state, is_suspect, notification from head
+  select consumer_id, notification_id, key, attempts, is_suspect, notification from head
   union all
   select behind.* from head cross join lateral (
-    select consumer_id, notification_id, key, attempts, state, is_suspect, notification from ${delivery} as d
+    select consumer_id, notification_id, key, attempts, is_suspect, notification from ${delivery} as d
     where head.is_ordered and consumer_id = head.consumer_id and key = head.key
       and state = 'blocked' and notification_id > head.notification_id
       and not exists (
@@ -125,7 +130,7 @@ turn as (
 function contentOfTurn(schema: string): string {
   const log = qualified(schema, 'notification_log');
   return `
-select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.state, turn.is_suspect,
+select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.is_suspect,
   ${columnsOf('row')}
 from turn
 left join lateral (
@@ -145,13 +150,12 @@ function columnsOf(row: string): string {
 }
 
 function toDue(raw: (string | null)[]): DueDelivery {
-  const [consumerId, notificationId, key, attempts, state, isSuspect, ...row] = raw;
+  const [consumerId, notificationId, key, attempts, isSuspect, ...row] = raw;
   return {
     consumerId: consumerId as string,
     notificationId: safeId(notificationId as string),
     key: key as string | null,
     attempts: Number(attempts),
-    isBlocked: state === 'blocked',
     isSuspect: isSuspect === 't',
     row: row[0] === null ? null : (row as unknown as LogRow),
   };

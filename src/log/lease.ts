@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { ClientBase } from 'pg';
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
+import { STANDSTILL_MAX } from '../database/transaction.ts';
 import { type LogRow, safeId } from './notification.ts';
 import type { Position } from './position.ts';
 import { POSITION_COLUMNS, type PositionRow, SERVER, toPosition } from './progress.ts';
@@ -32,7 +33,7 @@ export async function lockSharedConsumer(
 ): Promise<void> {
   await client.query(
     `select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '30s', true),
-       set_config('idle_in_transaction_session_timeout', '5s', true)`,
+       set_config('idle_in_transaction_session_timeout', '${STANDSTILL_MAX}', true)`,
   );
   await client.query(
     `select pg_advisory_xact_lock(hashtextextended('pgwatch shared ' || $1::text || ' ' || $2::text, 0))`,

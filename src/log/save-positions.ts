@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import { qualified, statementName } from '../database/names.ts';
+import { STANDSTILL_MAX } from '../database/transaction.ts';
 import type { Position, Xid } from './position.ts';
 import { type Claim, SERVER } from './progress.ts';
 
@@ -44,7 +45,7 @@ export async function savePositions(
 function savePositionsSql(schema: string, isDurable: boolean): string {
   // A process that is frozen before its commit would keep the row from whoever takes over.
   const commit = isDurable
-    ? `set_config('idle_in_transaction_session_timeout', '${SETTLE_MS_MAX}', true)`
+    ? `set_config('idle_in_transaction_session_timeout', '${STANDSTILL_MAX}', true)`
     : "set_config('synchronous_commit', 'off', true)";
   return `
   with commit as (select ${commit})
@@ -68,6 +69,3 @@ function savePositionsSql(schema: string, isDurable: boolean): string {
     and save.server = ${SERVER}
   returning progress.consumer_id, pg_current_xact_id()::text as xid`;
 }
-
-/** A process that stands still in the middle of settling is cut off after so long. */
-const SETTLE_MS_MAX = 5000;

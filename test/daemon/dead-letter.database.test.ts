@@ -25,7 +25,11 @@ async function change(action: DeadLetterAction): Promise<void> {
 /** A consumer that gives up what starts with "bad", until it is mended. */
 function makeMendable(rest: { transaction?: boolean; concurrency?: number; onDead?: 'stop' } = {}) {
   const seen: Notification[] = [];
-  const state = { isMended: false, gate: Promise.resolve() };
+  const state = {
+    isMended: false,
+    gate: Promise.resolve(),
+    fail: (): Error => new DeadLetter('never'),
+  };
   const definition = {
     id: 'c',
     channels: ['c'],
@@ -34,7 +38,7 @@ function makeMendable(rest: { transaction?: boolean; concurrency?: number; onDea
       seen.push(notification);
       await state.gate;
       if (!state.isMended && String(notification.payload).startsWith('bad')) {
-        throw new DeadLetter('never');
+        throw state.fail();
       }
     },
   };
@@ -124,6 +128,19 @@ describe.each([false, true])("onDead: 'stop', transaction: %s:", (transaction) =
     await until('all are called', () => payloads().length === 7);
     await untilFiled();
     expect(payloads().sort()).toEqual([1, 2, 3, 4, 5, 'bad', 'bad']);
+  });
+
+  test('what is blocked behind it waits for the decision too, and follows in order', async () => {
+    const { state, definition, payloads } = makeMendable(stopping);
+    await tail({ ...definition, retry: { attempts: 2, backoff: () => 1 } });
+    state.fail = () => new Error('not yet');
+    await publish(['b', 'bad'], ['b', 2], ['b', 3]);
+    const [, second] = await untilFiled('dead', 'retry', 'blocked');
+    expect(second?.attempts).toBe(0);
+    state.isMended = true;
+    await change('retry');
+    await untilFiled();
+    expect(payloads()).toEqual(['bad', 'bad', 'bad', 2, 3]);
   });
 
   test('it goes on once that is discarded', async () => {

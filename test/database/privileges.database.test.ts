@@ -122,7 +122,7 @@ const ACTIONS: Record<string, Action> = {
     await applyChanges(client, 'pgwatch', scope, [{ ...change, state: 'done' }]);
     await suspectAll(client, 'pgwatch', scope.consumerId);
     await readStanding(client, 'pgwatch', scope);
-    await readDue(client, 'pgwatch', [{ ...scope, workingIds: [] }]);
+    await readDue(client, 'pgwatch', [{ ...scope, workingIds: [], isStopping: false }]);
   }),
   'rebase the log': { by: [], run: (client) => rebaseLog(client, 'pgwatch') },
   'write the log': forbidden(
