@@ -73,17 +73,24 @@ async function untilEnd(call: Call, running: Promise<Outcomes>): Promise<Outcome
   const { consumer, context, abandon } = call;
   const timers: NodeJS.Timeout[] = [];
   const cut = Promise.withResolvers<Outcome>();
+  const giveUpLater = (outcome: Outcome) => {
+    const giveUp = () => {
+      context.giveUp();
+      cut.resolve(outcome);
+    };
+    timers.push(setTimeout(giveUp, GRACE_MS));
+  };
   timers.push(
     setTimeout(() => {
       const error = new TimeoutError(consumer.timeoutMs);
       context.abort(error);
       // Handlers that mind their signal end by it, with an error of their own.
-      timers.push(setTimeout(() => cut.resolve(failureOf(error)), GRACE_MS));
+      giveUpLater(failureOf(error));
     }, consumer.timeoutMs),
   );
   const onAbandon = () => {
     context.abort(toError(abandon.reason));
-    timers.push(setTimeout(() => cut.resolve({ type: 'abandoned' }), GRACE_MS));
+    giveUpLater({ type: 'abandoned' });
   };
   if (abandon.aborted) onAbandon();
   else abandon.addEventListener('abort', onAbandon, { once: true });

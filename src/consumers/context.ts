@@ -1,34 +1,59 @@
+import { PgwatchError } from '../errors.ts';
 import type { Reporter } from '../reporter.ts';
 import type { Consumer, ConsumerContext, Database } from './define.ts';
+
+/** What the calls of a consumer work with. */
+export type CallTools = {
+  reporter: ConsumerContext['reporter'];
+  /** Makes a call's db. What that is still doing when the call is given up is to be cut off. */
+  makeDb(call: { readonly givenUp: AbortSignal }): Database;
+};
 
 /** What a handler is given besides the notifications, for one call. */
 export class CallContext implements ConsumerContext {
   readonly consumerId: string;
   readonly attempt: number;
-  readonly db: Database;
   readonly reporter: ConsumerContext['reporter'];
-  #controller: AbortController | undefined;
+  readonly #tools: CallTools;
+  // All made when they are first asked for: most handlers never do, and there is one call after another.
+  #db: Database | undefined;
+  #timeIsOver: AbortController | undefined;
+  #givenUp: AbortController | undefined;
 
-  constructor(
-    consumerId: string,
-    attempt: number,
-    shared: Pick<ConsumerContext, 'db' | 'reporter'>,
-  ) {
+  constructor(consumerId: string, attempt: number, tools: CallTools) {
     this.consumerId = consumerId;
     this.attempt = attempt;
-    this.db = shared.db;
-    this.reporter = shared.reporter;
+    this.reporter = tools.reporter;
+    this.#tools = tools;
   }
 
-  /** Made when it is first asked for: most handlers never do, and there is one call after another. */
+  get db(): Database {
+    this.#db ??= this.#tools.makeDb(this);
+    return this.#db;
+  }
+
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    return this.#controller.signal;
+    this.#timeIsOver ??= new AbortController();
+    return this.#timeIsOver.signal;
   }
 
+  /** Aborts when nobody waits for the call any longer. */
+  get givenUp(): AbortSignal {
+    this.#givenUp ??= new AbortController();
+    return this.#givenUp.signal;
+  }
+
+  /** Its time is over: it may still end by itself. */
   abort(reason: Error): void {
-    this.#controller ??= new AbortController();
-    this.#controller.abort(reason);
+    this.#timeIsOver ??= new AbortController();
+    this.#timeIsOver.abort(reason);
+  }
+
+  giveUp(): void {
+    this.#givenUp ??= new AbortController();
+    this.#givenUp.abort(
+      new PgwatchError('handler_failed', 'The call was given up, and its context.db with it.'),
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 import { callHandler, type Outcomes } from '../consumers/call.ts';
-import { CallContext } from '../consumers/context.ts';
-import type { Consumer, ConsumerContext } from '../consumers/define.ts';
+import { CallContext, type CallTools } from '../consumers/context.ts';
+import type { Consumer } from '../consumers/define.ts';
 import type { Outcome } from '../consumers/outcome.ts';
 import type { DeliveryChange } from '../log/delivery.ts';
 import { errorRecord } from '../log/error-record.ts';
@@ -12,8 +12,10 @@ import type { Task } from './task.ts';
 /** What calling a consumer's handlers takes. */
 export type Calling = {
   consumer: Consumer;
-  shared: Pick<ConsumerContext, 'db' | 'reporter'>;
+  tools: CallTools;
   reporter: Reporter;
+  /** How long the server may take to answer between the calls of a transaction. */
+  answerMsMax: number;
   /** Aborts when the daemon will not wait for handlers any longer. */
   abandon: AbortSignal;
 };
@@ -22,12 +24,12 @@ export type Calling = {
 export function callTasks(
   calling: Calling,
   tasks: readonly Task[],
-  shared = calling.shared,
+  tools = calling.tools,
 ): Outcomes | Promise<Outcomes> {
   const { consumer, abandon } = calling;
   const attempt = tasks[0]?.attempt ?? 1;
   const notifications = tasks.map((task) => new Notification(task.row, task));
-  const context = new CallContext(consumer.id, attempt, shared);
+  const context = new CallContext(consumer.id, attempt, tools);
   return callHandler({ consumer, notifications, context, abandon });
 }
 

@@ -64,7 +64,7 @@ export class Daemon {
       size: logSize,
       settings: LOG_SETTINGS,
       // A page is a bounded amount of work, though on a cold disk more than a heartbeat.
-      deadlineMs: 12 * config.heartbeatDeadlineMs,
+      deadlineMs: ANSWER_DEADLINES_MAX * config.heartbeatDeadlineMs,
       onError,
     });
     this.#handlerPool = new Pool({
@@ -180,15 +180,16 @@ export class Daemon {
     return {
       consumer,
       reporter,
-      shared: {
-        db: {
+      tools: {
+        makeDb: (call) => ({
           query: (text, values) => {
             noteConnection(pool);
-            return pool.query(text, values);
+            return pool.query(text, values, call.givenUp);
           },
-        },
+        }),
         reporter: consumerReporter(consumer, reporter),
       },
+      answerMsMax: ANSWER_DEADLINES_MAX * this.#options.config.heartbeatDeadlineMs,
       abandon: this.#abandon.signal,
     };
   }
@@ -229,6 +230,8 @@ const LOG_SETTINGS = {
   idle_in_transaction_session_timeout: STANDSTILL_MAX,
 };
 const LOG_CONNECTIONS_MAX = 4;
+/** How long the server may take for work of ours, in deadlines of a heartbeat. */
+const ANSWER_DEADLINES_MAX = 12;
 /** Longer than an abandoned handler gets: its position is saved then. */
 const CUT_OFF_MS = 2000;
 const STABLE_MS = 10_000;

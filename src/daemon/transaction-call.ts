@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg';
 import { TimeoutError } from '../consumers/call.ts';
 import { failureOf, type Outcome } from '../consumers/outcome.ts';
 import { isStatementError } from '../database/connect.ts';
+import type { StandstillGuard } from '../database/standstill.ts';
 import { withinScope } from '../database/transaction-scope.ts';
 import { PgwatchError } from '../errors.ts';
 import { type Calling, callTasks, changeAfter } from './calling.ts';
@@ -11,6 +12,8 @@ import { TransactionDatabase } from './transaction-db.ts';
 
 export type CallsOptions = {
   client: PoolClient;
+  /** Stopped while the handler is called: that may take its time. */
+  guard: StandstillGuard;
   calling: Calling;
   failing: FailingKeys;
   /** What the transaction settles besides: those behind a failure in it wait too. */
@@ -120,17 +123,20 @@ type Finished = Exclude<Outcome, { type: 'abandoned' }>;
 
 /** Outcomes of a call whose effects stand only where all are done. */
 async function callWithSavepoint(options: CallsOptions, tasks: Task[]): Promise<Finished[]> {
-  const { client, calling, onOutside } = options;
+  const { client, guard, calling, onOutside } = options;
+  guard.start();
   await client.query('savepoint pgwatch_call');
   const db = new TransactionDatabase(client);
   const scope = {
     owns: (connection: unknown) => connection === client || connection === db,
     onOutside,
   };
+  guard.stop();
   const outcomes = await withinScope(scope, () =>
-    callTasks(calling, tasks, { ...calling.shared, db }),
+    callTasks(calling, tasks, { ...calling.tools, makeDb: () => db }),
   );
   db.end();
+  guard.start();
   const finished = outcomes.filter((outcome): outcome is Finished => outcome.type !== 'abandoned');
   if (finished.length < tasks.length) throw new CallBroken(null);
   const late = finished.find((o) => o.type === 'failed' && o.error instanceof TimeoutError);

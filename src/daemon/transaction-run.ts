@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { Pool } from '../database/pool.ts';
+import { StandstillGuard } from '../database/standstill.ts';
 import { withDeadline } from '../time.ts';
 import type { Calling } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
@@ -49,28 +50,33 @@ export async function runTransaction(
   tasks: Task[],
   stretch: Stretch,
 ): Promise<{ settled: Settled[]; waitingKeys: string[] } | null> {
-  const { pool, onBegin } = options;
+  const { calling, pool, onBegin } = options;
   const running: Running = {};
+  let guard: StandstillGuard | undefined;
   try {
     return await pool.withClient(async (client) => {
       onBegin();
-      await client.query('begin');
+      guard = new StandstillGuard(client, calling.answerMsMax);
+      guard.start();
       try {
-        return await callAndSettle({ ...options, ...stretch, client }, tasks, running);
+        await client.query('begin');
+        return await callAndSettle({ ...options, ...stretch, client, guard }, tasks, running);
       } catch (thrown) {
         // Behind a query that hangs a rollback would hang too; the connection is cut instead.
         if (!(thrown instanceof CallBroken)) await client.query('rollback').catch(() => {});
         throw thrown;
+      } finally {
+        guard.stop();
       }
     });
   } catch (thrown) {
-    if (thrown instanceof CallBroken) await endTransaction(pool, running);
+    if (thrown instanceof CallBroken || guard?.hasCut) await endTransaction(pool, running);
     throw thrown;
   }
 }
 
 async function callAndSettle(
-  options: TransactionOptions & Stretch & { client: PoolClient },
+  options: TransactionOptions & Stretch & { client: PoolClient; guard: StandstillGuard },
   tasks: Task[],
   running: Running,
 ) {
@@ -80,14 +86,15 @@ async function callAndSettle(
   );
   Object.assign(running, rows[0]);
   const settled = [...earlier, ...(await callInTransaction(options, tasks))];
+  options.guard.start();
   const waitingKeys = await settleIn(client, settled, (rows[0] as { xid: string }).xid);
   await client.query(waitingKeys === null ? 'rollback' : 'commit');
   return waitingKeys === null ? null : { settled, waitingKeys };
 }
 
 /**
- * Ends what the server still does for a call that was given up: behind a query that waits, it would
- * hold its locks against the next attempt. By the transaction's id, because a pooler may have given the
+ * Ends what the server still does for a call that was given up, or believes of a connection that was
+ * cut: it would hold its locks against the next attempt. By the transaction's id, because a pooler may have given the
  * backend to somebody else.
  */
 async function endTransaction(pool: Pool, { pid, xid }: Running) {

@@ -84,12 +84,22 @@ export class Pool {
     }
   }
 
-  /** Runs one statement. Throws as withClient. */
+  /**
+   * Runs one statement.
+   * @param stop when it aborts, the connection is cut: on a network that swallows, nothing else ends it
+   * @throws as withClient
+   */
   async query<Row extends pg.QueryResultRow>(
     text: string,
     values?: unknown[],
+    stop?: AbortSignal,
   ): Promise<pg.QueryResult<Row>> {
-    return this.withClient((client) => client.query<Row>(text, values));
+    return this.withClient(async (client) => {
+      stop?.throwIfAborted();
+      const cut = () => destroySocket(client);
+      stop?.addEventListener('abort', cut, { once: true });
+      return client.query<Row>(text, values).finally(() => stop?.removeEventListener('abort', cut));
+    });
   }
 
   /**

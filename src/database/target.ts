@@ -22,6 +22,8 @@ export function clientOptions(options: ConnectOptions): pg.ClientConfig {
     application_name: options.applicationName ?? 'pgwatch',
     connectionTimeoutMillis: CONNECT_MS_MAX,
     keepAlive: true,
+    // By default the system begins to ask after two hours.
+    keepAliveInitialDelayMillis: 10_000,
   };
 }
 

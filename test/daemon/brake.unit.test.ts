@@ -8,7 +8,8 @@ function makeBrake(onDead: 'stop' | 'continue' = 'stop') {
   const calling = {
     consumer,
     reporter,
-    shared: { db: { query: () => Promise.reject() }, reporter },
+    tools: { makeDb: () => ({ query: () => Promise.reject() }), reporter },
+    answerMsMax: 60_000,
     abandon: new AbortController().signal,
   };
   return { brake: new Brake({ calling, onChange: () => {} }, 0), reports };

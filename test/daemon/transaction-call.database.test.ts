@@ -3,6 +3,7 @@ import type { ConsumerDefinition } from '../../src/consumers/define.ts';
 import { FailingKeys } from '../../src/daemon/failing-keys.ts';
 import type { Settled, Task } from '../../src/daemon/task.ts';
 import { callInTransaction } from '../../src/daemon/transaction-call.ts';
+import { StandstillGuard } from '../../src/database/standstill.ts';
 import { collectReports, makeConsumer } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 
@@ -43,13 +44,15 @@ async function call(tasks: Task[], earlier: Settled[] = []): Promise<Settled[]> 
   const calling = {
     consumer: makeConsumer(definition),
     reporter,
-    shared: { db: database as never, reporter },
+    tools: { makeDb: () => database as never, reporter },
+    answerMsMax: 60_000,
     abandon: new AbortController().signal,
   };
   const client = await database.pool.connect();
   try {
     await client.query('begin');
-    const options = { isStopping: () => false, onOutside: () => {} };
+    const guard = new StandstillGuard(client, 60_000);
+    const options = { guard, isStopping: () => false, onOutside: () => {} };
     const failing = new FailingKeys();
     return await callInTransaction({ client, calling, failing, earlier, ...options }, tasks);
   } finally {

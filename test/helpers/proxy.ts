@@ -12,6 +12,10 @@ export type Proxy = {
   blackhole(): void;
   /** Resets the connections there are now. */
   reset(): void;
+  /** The next connection over which a statement with this text in it is sent falls silent with it. */
+  swallowAt(text: string): void;
+  /** True once it has. */
+  readonly hasSwallowed: boolean;
   close(): Promise<void>;
 };
 
@@ -19,10 +23,25 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
   const target = new URL(serverUrl);
   const pairs = new Set<{ client: Socket; server: Socket }>();
   const swallowed: Socket[] = [];
+  let swallowAt: string | undefined;
+  const swallow = ({ client, server }: { client: Socket; server: Socket }) => {
+    client.unpipe(server);
+    server.unpipe(client);
+    swallowed.push(server);
+    // Read and thrown away, so that neither side feels the other's silence.
+    client.resume();
+    server.resume();
+  };
   const listener = createServer((client) => {
     const server = connect(Number(target.port), target.hostname);
     const pair = { client, server };
     pairs.add(pair);
+    // Before the pipe, which passes on what comes after this one.
+    client.on('data', (chunk: Buffer) => {
+      if (swallowAt === undefined || !chunk.includes(swallowAt)) return;
+      swallowAt = undefined;
+      swallow(pair);
+    });
     client.pipe(server);
     server.pipe(client);
     for (const socket of [client, server]) {
@@ -42,14 +61,13 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
   return {
     url: url.href,
     blackhole() {
-      for (const { client, server } of pairs) {
-        client.unpipe(server);
-        server.unpipe(client);
-        swallowed.push(server);
-        // Read and thrown away, so that neither side feels the other's silence.
-        client.resume();
-        server.resume();
-      }
+      for (const pair of pairs) swallow(pair);
+    },
+    swallowAt(text) {
+      swallowAt = text;
+    },
+    get hasSwallowed() {
+      return swallowed.length > 0;
     },
     reset() {
       for (const { client } of pairs) client.resetAndDestroy();

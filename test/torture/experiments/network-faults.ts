@@ -1,4 +1,5 @@
 import { ASKING, EXACT } from '../consumers.ts';
+import type { ConsumerSetup } from '../daemons/setup.ts';
 import { NO_CATCH_UP } from '../daemons/wrong-readers.ts';
 import { makeDeck } from '../deck.ts';
 import type { Experiment } from '../experiment.ts';
@@ -17,7 +18,7 @@ export const networkFaults: Experiment = {
     const writers = await world.openNetwork();
     const [deal, dealToWriters] = [makeDeck(world.random, KINDS), makeDeck(world.random, KINDS)];
     await underLoad(world, {
-      consumers: [ASKING, EXACT],
+      consumers: [ASKING, EXACT].map(impatient),
       daemon: () => ({ url: daemons.url }),
       writers: { url: writers.url },
       async harm(signal) {
@@ -41,6 +42,11 @@ export const networkFaults: Experiment = {
     'no catch-up after a reconnect': { reader: NO_CATCH_UP, shows: ['lost'] },
   },
 };
+
+/** A query that goes nowhere ends with its call: half of the connections may be swallowed, and no more. */
+function impatient(consumer: ConsumerSetup): ConsumerSetup {
+  return { ...consumer, options: { ...consumer.options, timeout: '3s' } };
+}
 
 function harm(world: World, links: Link[], kind: Kind): void {
   for (const link of links) {
