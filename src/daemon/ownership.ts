@@ -104,7 +104,9 @@ export class Ownership {
       const entry = running.get(consumer.id);
       // Frozen for a while, say: it need not wait for its next settlement to know.
       if (entry && entry.runner.delivery.epoch !== state.epoch) entry.runner.delivery.onFenced();
-      if (entry) {
+      if (entry && !this.#tasks.has(entry.ended)) {
+        await this.#leave(state, daemons);
+      } else if (entry) {
         this.#handOver(state, targets.get(consumer.id), entry);
       } else if (!this.#mayTake(state, daemons, targets)) {
         // Of a session before: nobody else takes it from a process that is alive.
@@ -137,6 +139,19 @@ export class Ownership {
     if (leave.signal.aborted) return;
     reporter.info(`${consumerId} is handed over to a process that runs fewer consumers.`);
     leave.abort();
+  }
+
+  /** Its handler of a session before still runs, and keeps it from this process only. */
+  async #leave({ consumerId, liveOwner, epoch }: OwnerState, daemons: readonly LiveDaemon[]) {
+    const { daemonId, reporter } = this.#options;
+    const isWanted = daemons.some(
+      (other) =>
+        other.daemonId !== daemonId &&
+        [...other.consumerIds, ...other.sharedIds].includes(consumerId),
+    );
+    if (liveOwner !== daemonId || !isWanted) return;
+    reporter.info(`${consumerId} is left to another process: its handler has not returned yet.`);
+    await this.#release(consumerId, epoch);
   }
 
   /** False where another process was faster, or has locked what belongs to the consumer. */
