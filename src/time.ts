@@ -10,7 +10,10 @@ export async function sleep(durationMs: number, signal: AbortSignal): Promise<vo
   });
 }
 
-/** Rejects with what `onTimeout` makes when the promise has not settled in time. */
+/**
+ * Rejects with what `onTimeout` makes when the promise has not settled in time. Where this process was
+ * busy or frozen, what has come in meanwhile counts as in time.
+ */
 export async function withDeadline<T>(
   promise: Promise<T>,
   deadlineMs: number,
@@ -18,7 +21,8 @@ export async function withDeadline<T>(
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(onTimeout()), deadlineMs);
+    // Timers come before what was received, and this one after it.
+    timer = setTimeout(() => setImmediate(() => reject(onTimeout())), deadlineMs);
   });
   try {
     return await Promise.race([promise, deadline]);

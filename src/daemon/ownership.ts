@@ -1,6 +1,8 @@
 import type { Config } from '../config/define.ts';
 import type { Consumer } from '../consumers/define.ts';
-import { PgwatchError, toError } from '../errors.ts';
+import type { Pool } from '../database/pool.ts';
+import { SQLSTATE } from '../database/sqlstate.ts';
+import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import {
   type LiveDaemon,
   type OwnerState,
@@ -21,6 +23,8 @@ import { type OwnedConsumer, takeConsumer } from './takeover.ts';
 export type OwnershipOptions = {
   config: Config;
   control: Control;
+  /** Takes consumers over: on the control connection, what takes long would look like silence. */
+  pool: Pool;
   daemonId: string;
   /** Those that one process at a time runs. */
   consumers: readonly Consumer[];
@@ -100,14 +104,16 @@ export class Ownership {
       const entry = running.get(consumer.id);
       // Frozen for a while, say: it need not wait for its next settlement to know.
       if (entry && entry.runner.delivery.epoch !== state.epoch) entry.runner.delivery.onFenced();
-      if (entry) {
+      if (entry && !this.#tasks.has(entry.ended)) {
+        await this.#leave(state, daemons);
+      } else if (entry) {
         this.#handOver(state, targets.get(consumer.id), entry);
-      } else if (
-        !this.#mayTake(state, daemons, targets) ||
-        !(await this.#start(consumer, state, work))
-      ) {
+      } else if (!this.#mayTake(state, daemons, targets)) {
         // Of a session before: nobody else takes it from a process that is alive.
         if (state.liveOwner === daemonId) await this.#release(consumer.id, state.epoch);
+        isStandingBy = true;
+        this.#standBy(consumer.id);
+      } else if (!(await this.#start(consumer, state, work))) {
         isStandingBy = true;
         this.#standBy(consumer.id);
       }
@@ -135,7 +141,20 @@ export class Ownership {
     leave.abort();
   }
 
-  /** False where another process was faster. */
+  /** Its handler of a session before still runs, and keeps it from this process only. */
+  async #leave({ consumerId, liveOwner, epoch }: OwnerState, daemons: readonly LiveDaemon[]) {
+    const { daemonId, reporter } = this.#options;
+    const isWanted = daemons.some(
+      (other) =>
+        other.daemonId !== daemonId &&
+        [...other.consumerIds, ...other.sharedIds].includes(consumerId),
+    );
+    if (liveOwner !== daemonId || !isWanted) return;
+    reporter.info(`${consumerId} is left to another process: its handler has not returned yet.`);
+    await this.#release(consumerId, epoch);
+  }
+
+  /** False where another process was faster, or has locked what belongs to the consumer. */
   async #start(consumer: Consumer, { epoch }: OwnerState, work: Work): Promise<boolean> {
     const { config, control, running, reporter } = this.#options;
     const owned = await this.#takeOver(consumer, epoch);
@@ -165,8 +184,8 @@ export class Ownership {
   }
 
   async #takeOver(consumer: Consumer, seenEpoch: number): Promise<OwnedConsumer | null> {
-    const { config, control, daemonId, skipping, reporter } = this.#options;
-    return control.run(async (client) => {
+    const { config, pool, daemonId, skipping, reporter } = this.#options;
+    const takingOver = pool.withClient(async (client) => {
       const claim = { daemonId, seenEpoch };
       const owned = await takeConsumer(client, config.schema, consumer, claim);
       if (!owned || !skipping.has(consumer.id)) return owned;
@@ -175,6 +194,10 @@ export class Ownership {
       skipping.delete(consumer.id);
       reporter.info(`${consumer.id} skips everything up to id ${newest.doneId}.`);
       return { ...owned, position: newest };
+    });
+    return takingOver.catch((thrown: unknown) => {
+      if (errorCodeOf(thrown) === SQLSTATE.lockNotAvailable) return null;
+      throw thrown;
     });
   }
 

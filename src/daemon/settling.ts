@@ -1,6 +1,7 @@
 import { isStatementError } from '../database/connect.ts';
 import type { Reporter } from '../reporter.ts';
 import { backoffMs, sleep } from '../time.ts';
+import { Waiters } from './waiters.ts';
 
 export type SettlingOptions = {
   /** What is settled, for what is said where it fails. */
@@ -18,9 +19,14 @@ export type SettlingOptions = {
  */
 export class Settling {
   readonly #options: SettlingOptions;
+  readonly #waiters = new Waiters();
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
+  /** True while one settlement is under way: what comes now goes with the next. */
+  #isSettling = false;
+  /** How many have succeeded. */
+  #succeeded = 0;
 
   constructor(options: SettlingOptions) {
     this.#options = options;
@@ -37,27 +43,37 @@ export class Settling {
     this.#timer ??= setTimeout(() => this.start(), ms);
   }
 
-  /** Waits until everything is settled, or has failed to be. */
+  /**
+   * Waits until everything that is pending now is settled, or has failed to be; not for what comes
+   * meanwhile, because others may never rest.
+   */
   async flush(): Promise<void> {
     this.start();
-    await this.#running;
+    const last = this.#succeeded + (this.#isSettling ? 2 : 1);
+    await this.#waiters.until(() => this.#running === undefined || this.#succeeded >= last);
   }
 
   /** Settles what can be settled, and then no more. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.flush();
+    this.start();
+    await this.#running;
     clearTimeout(this.#timer);
   }
 
   async #run(): Promise<void> {
     const { hasPending, settle } = this.#options;
     for (let failures = 0; hasPending() && failures < FAILURES_MAX; ) {
+      this.#isSettling = true;
       const failure = await settle();
+      this.#isSettling = false;
       failures = failure ? failures + 1 : 0;
+      if (!failure) this.#succeeded += 1;
+      this.#waiters.check();
       if (failure) await this.#wait(failure, failures);
     }
     this.#running = undefined;
+    this.#waiters.check();
     // Nothing else may come that would take it along.
     if (hasPending() && !this.#isClosed) this.startWithin(AGAIN_MS);
   }

@@ -53,7 +53,10 @@ async function runOne(
   const { control, sharing, skipping } = options;
   // Its handlers may still run, from the session before.
   await sharing.get(consumer.id);
-  if (skipping.delete(consumer.id)) await skip(options, consumer);
+  if (skipping.has(consumer.id)) {
+    await skip(options, consumer);
+    skipping.delete(consumer.id);
+  }
   const runner = options.makeRunner(consumer);
   control.retries.listen(() => runner.work.ring(), session);
   control.owners.listen(() => runner.work.ring(), session);

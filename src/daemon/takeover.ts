@@ -1,6 +1,6 @@
-import type { Client } from 'pg';
+import type { ClientBase } from 'pg';
 import type { Consumer } from '../consumers/define.ts';
-import { beginWith, STANDSTILL_MAX, withTransaction } from '../database/transaction.ts';
+import { STANDSTILL_MAX, settingsSql, withTransaction } from '../database/transaction.ts';
 import { absorbLeases } from '../log/lease-settle.ts';
 import type { Position } from '../log/position.ts';
 import { readNewestPosition, type Takeover, takeOver } from '../log/progress.ts';
@@ -16,12 +16,13 @@ export type OwnedConsumer = Takeover & {
 };
 
 /**
- * Takes a consumer over, with all that it has standing.
+ * Takes a consumer over, with all that it has standing: where that is much, it takes its time.
  * @param claim.seenEpoch as in takeOver
  * @returns null where another process was faster
+ * @throws lockNotAvailable where somebody has locked what it has standing
  */
 export async function takeConsumer(
-  client: Client,
+  client: ClientBase,
   schema: string,
   { id: consumerId, channels, order }: Consumer,
   { daemonId, seenEpoch }: { daemonId: string; seenEpoch: number },
@@ -29,6 +30,7 @@ export async function takeConsumer(
   const claim = { consumerId, channels, owner: daemonId, seenEpoch };
   // In one transaction: for who has become the owner, there is no owner before that may have died.
   const work = async (): Promise<OwnedConsumer | null> => {
+    await client.query(settingsSql(SETTINGS, 'transaction'));
     const taken = await takeOver(client, schema, claim);
     if (!taken) return null;
     const isSuspect = taken.previousOwner !== null && taken.previousOwner !== daemonId;
@@ -40,8 +42,8 @@ export async function takeConsumer(
     const newest = await readNewestPosition(client, schema);
     return { ...taken, standing, isSuspect, newest };
   };
-  return withTransaction(client, work, beginWith(SETTINGS));
+  return withTransaction(client, work);
 }
 
-/** Who stands still in the middle of it must not keep the others from it. */
-const SETTINGS = { idle_in_transaction_session_timeout: STANDSTILL_MAX };
+/** Who stands still in the middle of it must not keep the others from it, nor be kept by one who does. */
+const SETTINGS = { idle_in_transaction_session_timeout: STANDSTILL_MAX, lock_timeout: '1s' };

@@ -1,7 +1,8 @@
 import type { PoolClient } from 'pg';
+import { isStatementError } from '../database/connect.ts';
 import type { Pool } from '../database/pool.ts';
 import { StandstillGuard } from '../database/standstill.ts';
-import { withDeadline } from '../time.ts';
+import { TIMER_MS_MAX, withDeadline } from '../time.ts';
 import type { Calling } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import type { Settled, Task } from './task.ts';
@@ -52,11 +53,10 @@ export async function runTransaction(
 ): Promise<{ settled: Settled[]; waitingKeys: string[] } | null> {
   const { calling, pool, onBegin } = options;
   const running: Running = {};
-  let guard: StandstillGuard | undefined;
   try {
     return await pool.withClient(async (client) => {
       onBegin();
-      guard = new StandstillGuard(client, calling.answerMsMax);
+      const guard = new StandstillGuard(client, calling.answerMsMax);
       guard.start();
       try {
         await client.query('begin');
@@ -70,7 +70,8 @@ export async function runTransaction(
       }
     });
   } catch (thrown) {
-    if (thrown instanceof CallBroken || guard?.hasCut) await endTransaction(pool, running);
+    // Where the connection was lost, too: the server may not know of it.
+    if (!isStatementError(thrown)) await endTransaction(pool, running);
     throw thrown;
   }
 }
@@ -81,8 +82,13 @@ async function callAndSettle(
   running: Running,
 ) {
   const { client, earlier, settleIn } = options;
+  const { consumer, answerMsMax } = options.calling;
+  // The server gives up a process that it does not hear of any more: its locks would stay with it.
+  const idleMs = Math.min(consumer.timeoutMs + answerMsMax, TIMER_MS_MAX);
   const { rows } = await client.query<{ pid: number; xid: string }>(
-    'select pg_backend_pid() as pid, pg_current_xact_id()::text as xid',
+    `select pg_backend_pid() as pid, pg_current_xact_id()::text as xid,
+       set_config('idle_in_transaction_session_timeout', $1, true)`,
+    [String(idleMs)],
   );
   Object.assign(running, rows[0]);
   const settled = [...earlier, ...(await callInTransaction(options, tasks))];
@@ -98,6 +104,7 @@ async function callAndSettle(
  * backend to somebody else.
  */
 async function endTransaction(pool: Pool, { pid, xid }: Running) {
+  if (pid === undefined) return;
   const ending = pool.withClient((client) =>
     client.query(
       `select pg_terminate_backend(pid) from pg_stat_activity

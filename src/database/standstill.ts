@@ -9,25 +9,16 @@ export class StandstillGuard {
   readonly #client: ClientBase;
   readonly #ms: number;
   #timer: NodeJS.Timeout | undefined;
-  #hasCut = false;
 
   constructor(client: ClientBase, ms: number) {
     this.#client = client;
     this.#ms = ms;
   }
 
-  /** True once it has: the server may still believe in the connection. */
-  get hasCut(): boolean {
-    return this.#hasCut;
-  }
-
   /** The server is waited for from now on. */
   start(): void {
     this.stop();
-    this.#timer = setTimeout(() => {
-      this.#hasCut = true;
-      destroySocket(this.#client);
-    }, this.#ms);
+    this.#timer = setTimeout(() => destroySocket(this.#client), this.#ms);
   }
 
   /** Something else is, or nothing. */

@@ -137,8 +137,8 @@ class ReplayCursor {
     if (!open) return;
     const { pool } = this.#options;
     try {
-      // On a connection that is gone, close() would wait for an answer for ever.
-      await Promise.race([open.cursor.close(), open.lost.promise]);
+      // On a connection that is gone, or silent, close() would wait for an answer for ever.
+      await Promise.race([pool.guard(open.client, open.cursor.close()), open.lost.promise]);
       open.client.off('end', open.lost.reject);
       pool.unkeep(open.client, 'sound');
     } catch {

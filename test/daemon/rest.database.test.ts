@@ -197,6 +197,25 @@ test('what hangs in a lost session is not handed back to where it cannot run', a
   gate.resolve();
 });
 
+test('what hangs in a lost session is left to who can run it, however soon the next session comes', async () => {
+  const gate = Promise.withResolvers<void>();
+  const first = process((id) => id === 'a' && gate.promise);
+  const second = process(() => {});
+  const returning = keep(await startTailing(database.config, first.consumers));
+  await database.query(`select smart_notify('a', '1')`);
+  await until('it hangs', () => first.seen.length === 1);
+  const waiting = keep(startDaemon(database.config, second.consumers));
+  await waiting.transitions.for({ type: 'consumer_standby', consumerId: 'a' });
+  await database.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and application_name = 'pgwatch control'
+     order by backend_start limit 1`,
+  );
+  await returning.transitions.for({ type: 'connected' }, 2);
+  await until('it is handled where it can run', () => second.seen.includes('a1'));
+  gate.resolve();
+});
+
 test('what a stopping process has finished with is taken over while it still waits for a handler', async () => {
   const gate = Promise.withResolvers<void>();
   const first = process((id) => id === 'z' && gate.promise);

@@ -4,6 +4,7 @@ import { type Page, pageReader } from '../../src/log/page.ts';
 import type { Position, Snapshot } from '../../src/log/position.ts';
 import { isReplayable, replayPages } from '../../src/log/replay.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { startProxy } from '../helpers/proxy.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
@@ -23,14 +24,14 @@ const START: Position = {
 };
 
 /** Opens a window with a first page, and streams the rest. */
-async function* replay(limit: { rows: number; bytes: number }): AsyncGenerator<Page> {
+async function* replay(limit: { rows: number; bytes: number }, from = pool): AsyncGenerator<Page> {
   const request = { channels: ['c'], limit, rebasedId: 0 };
-  const first = await pool.withClient((client) =>
+  const first = await from.withClient((client) =>
     pageReader('pgwatch')(client, { ...request, position: START }),
   );
   yield first;
   expect(isReplayable(first.after, limit.rows)).toBe(true);
-  yield* replayPages({ ...request, pool, schema: 'pgwatch' }, first.after);
+  yield* replayPages({ ...request, pool: from, schema: 'pgwatch' }, first.after);
 }
 
 async function collect(limit: { rows: number; bytes: number }): Promise<Page[]> {
@@ -131,4 +132,24 @@ describe('a replay', () => {
       await until('it is given back', () => pool.pool.totalCount === pool.pool.idleCount);
     },
   );
+
+  test('whose connection falls silent can be given up', async () => {
+    await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 900) as n`);
+    const proxy = await startProxy(database.url);
+    const silent = new Pool({
+      url: proxy.url,
+      size: 2,
+      applicationName: 'silent',
+      deadlineMs: 300,
+    });
+    const pages = replay({ rows: 20, bytes: 1e6 }, silent);
+    for (let count = 0; count < 3; count++) await pages.next();
+    // Meanwhile the next rows have come, too: what hangs is the end of the cursor.
+    for (let count = 0; count < 100; count++) await database.query('select 1');
+    proxy.blackhole();
+    await pages.return(undefined);
+    expect(silent.pool.totalCount).toBe(silent.pool.idleCount);
+    await silent.close();
+    await proxy.close();
+  });
 });

@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import { type SettlementOwner, Settler } from '../../src/daemon/settler.ts';
+import { Pool } from '../../src/database/pool.ts';
+import { registerConsumer } from '../../src/log/progress.ts';
+import { Reporter } from '../../src/reporter.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { seize } from '../helpers/owner.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+
+test('who waits until everything is settled does not wait for a consumer that never rests', async () => {
+  const client = await database.connect();
+  const pool = new Pool({ url: database.url, size: 2 });
+  const settler = new Settler(pool, 'pgwatch', new Reporter());
+  const saved: string[] = [];
+  let isBusy = true;
+  const own = async (consumerId: string, onSaved: () => void): Promise<SettlementOwner> => {
+    const consumer = { id: consumerId, channels: ['c'], from: 'start' } as const;
+    await registerConsumer(client, 'pgwatch', consumer);
+    const taken = await seize(client, { consumerId, channels: ['c'] });
+    return { ...taken, isOrdered: true, onSaved, onFiled() {}, onFenced() {} };
+  };
+  const busy = await own('busy', () => {
+    saved.push('busy');
+    if (isBusy) settler.settle(busy, start);
+  });
+  const rare = await own('rare', () => saved.push('rare'));
+  const { rows } = await database.query('select pg_current_snapshot()::text as snapshot');
+  const start = { doneId: 0, doneSnapshot: rows[0].snapshot, doneXid: null, window: null };
+  settler.settle(busy, start);
+  const timer = setTimeout(() => {
+    isBusy = false;
+  }, 3000);
+  await until('it is settled again and again', () => saved.length > 5);
+  settler.settle(rare, start);
+  await settler.flush();
+  expect(saved).toContain('rare');
+  expect(isBusy).toBe(true);
+  clearTimeout(timer);
+  isBusy = false;
+  await settler.close();
+  await pool.close();
+});
