@@ -13,10 +13,12 @@ What waits is woken by what it waits for: neither a poll nor a heartbeat helps h
 const database = useDatabase({ pollInterval: '10m', heartbeatInterval: '10m' });
 const { tail, keep, publish, untilFiled } = useDelivering(database);
 
+/** Ends the control connection of the daemon that was started first. */
 function cutControl() {
   return database.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
-     where datname = current_database() and application_name = 'pgwatch control'`,
+     where datname = current_database() and application_name = 'pgwatch control'
+     order by backend_start limit 1`,
   );
 }
 
@@ -185,11 +187,7 @@ test('what hangs in a lost session is not handed back to where it cannot run', a
   await until('it hangs', () => first.seen.length === 1);
   const taking = keep(startDaemon(database.config, second.consumers));
   await taking.transitions.for({ type: 'listening' });
-  await database.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity
-     where datname = current_database() and application_name = 'pgwatch control'
-     order by backend_start limit 1`,
-  );
+  await cutControl();
   await until('all are taken over', () => second.seen.includes('a1'));
   await returning.transitions.for({ type: 'consumer_owned', consumerId: 'y', epoch: 3 });
   await database.query(`select smart_notify('a', '2')`);
@@ -206,11 +204,7 @@ test('what hangs in a lost session is left to who can run it, however soon the n
   await until('it hangs', () => first.seen.length === 1);
   const waiting = keep(startDaemon(database.config, second.consumers));
   await waiting.transitions.for({ type: 'consumer_standby', consumerId: 'a' });
-  await database.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity
-     where datname = current_database() and application_name = 'pgwatch control'
-     order by backend_start limit 1`,
-  );
+  await cutControl();
   await returning.transitions.for({ type: 'connected' }, 2);
   await until('it is handled where it can run', () => second.seen.includes('a1'));
   gate.resolve();

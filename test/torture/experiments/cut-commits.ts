@@ -1,6 +1,7 @@
 import { ASKING, EXACT } from '../consumers.ts';
 import type { Experiment } from '../experiment.ts';
 import { underLoad } from '../load.ts';
+import { OVER_ANOTHER_CONNECTION } from '../mutations.ts';
 
 /** Connections are cut between a commit and its answer, for the writers and for the daemon. */
 export const cutCommits: Experiment = {
@@ -22,10 +23,7 @@ export const cutCommits: Experiment = {
     world.count("daemon's commit cut from its answer", daemons.cutCommits);
   },
   mutants: {
-    'effects are written over another connection': {
-      handler: 'writes its effect over another connection',
-      shows: ['duplicateEffects'],
-    },
+    ...OVER_ANOTHER_CONNECTION,
     'a writer tries again without its event id': {
       writers: { retryWith: 'no event id' },
       shows: ['duplicateEffects'],

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { NO_CATCH_UP } from '../daemons/wrong-readers.ts';
 import { SmallDisk } from '../disk.ts';
 import type { Experiment } from '../experiment.ts';
 import { repeatedly, underLoad } from '../load.ts';
+import { WITHOUT_CATCH_UP } from '../mutations.ts';
 import { TortureServer } from '../server.ts';
 import { UNLOGGED_LOG } from './kill-server.ts';
 
@@ -33,7 +33,7 @@ export const diskFull: Experiment = {
   mutants: {
     'the log is not crash-safe': { sql: UNLOGGED_LOG, shows: ['lost'] },
     'a writer takes silence for success': { writers: { belief: 'committed' }, shows: ['lost'] },
-    'no catch-up after a reconnect': { reader: NO_CATCH_UP, shows: ['lost'] },
+    ...WITHOUT_CATCH_UP,
   },
 };
 

@@ -4,6 +4,7 @@ import { EXACT, RECORDING, SHARED, SHARED_EXACT } from '../consumers.ts';
 import type { SupervisedDaemon } from '../daemons/supervised-daemon.ts';
 import type { Experiment } from '../experiment.ts';
 import { underLoad } from '../load.ts';
+import { OVER_ANOTHER_CONNECTION, tamperSql } from '../mutations.ts';
 import type { World } from '../world.ts';
 
 /**
@@ -29,19 +30,10 @@ export const freeze: Experiment = {
   },
   mutants: {
     'a takeover does not raise the epoch': {
-      sql: `create function torture.keep_epoch() returns trigger language plpgsql as $$
-        begin
-          new.epoch := old.epoch;
-          return new;
-        end $$;
-        create trigger keep_epoch before update on pgwatch.consumer_progress for each row
-        execute function torture.keep_epoch()`,
+      sql: tamperSql('update', 'consumer_progress', 'new.epoch := old.epoch; return new;'),
       shows: ['duplicateEffects', 'setbacks'],
     },
-    'effects are written over another connection': {
-      handler: 'writes its effect over another connection',
-      shows: ['duplicateEffects'],
-    },
+    ...OVER_ANOTHER_CONNECTION,
   },
 };
 

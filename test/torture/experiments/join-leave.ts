@@ -2,6 +2,7 @@ import { EXACT, RECORDING, SHARED, SHARED_EXACT } from '../consumers.ts';
 import type { ConsumerSetup } from '../daemons/setup.ts';
 import type { Experiment } from '../experiment.ts';
 import { repeatedly, underLoad } from '../load.ts';
+import { tamperSql } from '../mutations.ts';
 
 /**
  * Daemons come and go all the time, up to eight and down to two; those that go are asked to, or
@@ -36,13 +37,7 @@ export const joinLeave: Experiment = {
   },
   mutants: {
     'leases of a key have no order': {
-      sql: `create function torture.forget_slot() returns trigger language plpgsql as $$
-        begin
-          new.slot := null;
-          return new;
-        end $$;
-        create trigger forget_slot before insert on pgwatch.lease for each row
-        execute function torture.forget_slot()`,
+      sql: tamperSql('insert', 'lease', 'new.slot := null; return new;'),
       shows: ['inversions', 'overlaps'],
     },
     'a daemon counts as dead between heartbeats': {

@@ -1,5 +1,6 @@
 import type { Experiment } from '../experiment.ts';
 import { underLoad } from '../load.ts';
+import { BEFORE_THE_WORK, OVER_ANOTHER_CONNECTION } from '../mutations.ts';
 
 /**
  * Daemons kill themselves (-9) at one step after the other: before and after everything that they send
@@ -25,14 +26,8 @@ export const killAtEveryStep: Experiment = {
     world.count('kill -9 of a daemon at one of its steps', world.daemons[0]?.deaths);
   },
   mutants: {
-    'the position moves before the work is done': {
-      handler: 'returns before its work is done',
-      shows: ['lost'],
-    },
-    'effects are written over another connection': {
-      handler: 'writes its effect over another connection',
-      shows: ['duplicateEffects'],
-    },
+    ...BEFORE_THE_WORK,
+    ...OVER_ANOTHER_CONNECTION,
   },
 };
 

@@ -1,5 +1,6 @@
 import type { Experiment } from '../experiment.ts';
 import { repeatedly, underLoad } from '../load.ts';
+import { BEFORE_THE_WORK, OVER_ANOTHER_CONNECTION } from '../mutations.ts';
 
 /** Daemons are killed (-9) at any time, and start again. */
 export const killDaemon: Experiment = {
@@ -14,13 +15,7 @@ export const killDaemon: Experiment = {
     });
   },
   mutants: {
-    'the position moves before the work is done': {
-      handler: 'returns before its work is done',
-      shows: ['lost'],
-    },
-    'effects are written over another connection': {
-      handler: 'writes its effect over another connection',
-      shows: ['duplicateEffects'],
-    },
+    ...BEFORE_THE_WORK,
+    ...OVER_ANOTHER_CONNECTION,
   },
 };

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { findPgBouncer, startPgBouncer } from '../../helpers/pgbouncer.ts';
 import { EXACT, RECORDING, SHARED } from '../consumers.ts';
-import { NO_CATCH_UP } from '../daemons/wrong-readers.ts';
 import { drain } from '../drain.ts';
 import type { Experiment } from '../experiment.ts';
 import { repeatedly, underLoad } from '../load.ts';
+import { OVER_ANOTHER_CONNECTION, WITHOUT_CATCH_UP } from '../mutations.ts';
 
 /** Daemons work behind a PgBouncer in transaction mode, which is killed (-9) and comes back. */
 export const killPooler: Experiment = {
@@ -37,11 +37,8 @@ export const killPooler: Experiment = {
     }
   },
   mutants: {
-    'no catch-up after a reconnect': { reader: NO_CATCH_UP, shows: ['lost'] },
-    'effects are written over another connection': {
-      handler: 'writes its effect over another connection',
-      shows: ['duplicateEffects'],
-    },
+    ...WITHOUT_CATCH_UP,
+    ...OVER_ANOTHER_CONNECTION,
   },
 };
 

@@ -1,7 +1,7 @@
-import { NO_CATCH_UP } from '../daemons/wrong-readers.ts';
 import { makeDeck } from '../deck.ts';
 import type { Experiment } from '../experiment.ts';
 import { repeatedly, underLoad } from '../load.ts';
+import { WITHOUT_CATCH_UP } from '../mutations.ts';
 
 /** Tables that are emptied when the server has crashed. */
 export const UNLOGGED_LOG = `
@@ -35,6 +35,6 @@ export const killServer: Experiment = {
       shows: ['lost'],
     },
     'the log is not crash-safe': { sql: UNLOGGED_LOG, shows: ['lost'] },
-    'no catch-up after a reconnect': { reader: NO_CATCH_UP, shows: ['lost'] },
+    ...WITHOUT_CATCH_UP,
   },
 };

@@ -1,9 +1,9 @@
 import { ASKING, EXACT } from '../consumers.ts';
 import type { ConsumerSetup } from '../daemons/setup.ts';
-import { NO_CATCH_UP } from '../daemons/wrong-readers.ts';
 import { makeDeck } from '../deck.ts';
 import type { Experiment } from '../experiment.ts';
 import { repeatedly, underLoad } from '../load.ts';
+import { WITHOUT_CATCH_UP } from '../mutations.ts';
 import type { Link } from '../network/link.ts';
 import type { World } from '../world.ts';
 
@@ -39,7 +39,7 @@ export const networkFaults: Experiment = {
       config: { heartbeatInterval: '1h', heartbeatDeadline: '1h' },
       shows: ['lost'],
     },
-    'no catch-up after a reconnect': { reader: NO_CATCH_UP, shows: ['lost'] },
+    ...WITHOUT_CATCH_UP,
   },
 };
 

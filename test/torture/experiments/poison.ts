@@ -10,6 +10,7 @@ import type { Experiment } from '../experiment.ts';
 import type { Attempt, Handling } from '../history/history.ts';
 import { RecordWriter } from '../history/record.ts';
 import { repeatedly, underLoad } from '../load.ts';
+import { tamperSql } from '../mutations.ts';
 import type { World } from '../world.ts';
 import type { Poison } from '../writers/transaction.ts';
 
@@ -42,12 +43,7 @@ export const poison: Experiment = {
   mutants: {
     'a handler swallows its errors': { handler: 'swallows its errors', shows: ['lost'] },
     'deliveries vanish': {
-      sql: `create function torture.vanish() returns trigger language plpgsql as $$
-        begin
-          return case when random() < 0.5 then new end;
-        end $$;
-        create trigger vanish before insert on pgwatch.delivery for each row
-        execute function torture.vanish()`,
+      sql: tamperSql('insert', 'delivery', 'return case when random() < 0.5 then new end;'),
       shows: ['lost'],
     },
     'keys have no order': { options: { order: 'none' }, shows: ['inversions'] },

@@ -1,8 +1,8 @@
 import { ASKING, EXACT } from '../consumers.ts';
-import { NO_CATCH_UP } from '../daemons/wrong-readers.ts';
 import { makeDeck } from '../deck.ts';
 import type { Experiment } from '../experiment.ts';
 import { repeatedly, underLoad } from '../load.ts';
+import { WITHOUT_CATCH_UP } from '../mutations.ts';
 import type { World } from '../world.ts';
 
 /** The server ends connections: the daemons', the writers', or all there are. */
@@ -16,7 +16,7 @@ export const terminateBackends: Experiment = {
     });
   },
   mutants: {
-    'no catch-up after a reconnect': { reader: NO_CATCH_UP, shows: ['lost'] },
+    ...WITHOUT_CATCH_UP,
   },
 };
 
