@@ -197,6 +197,8 @@ export class Pool {
 
   async #guard<T>(client: pg.ClientBase, work: Promise<T>, deadlineMs: number): Promise<T> {
     const timer = setTimeout(() => destroySocket(client), deadlineMs);
+    // Work on a connection that is gone may never settle: that alone must not keep the process alive.
+    timer.unref();
     return work.finally(() => clearTimeout(timer));
   }
 }

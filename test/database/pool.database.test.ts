@@ -131,3 +131,14 @@ test('a connection to a server that only reads by now is dropped, one that refus
   await expect(writing).rejects.toMatchObject({ code: '25006' });
   expect(await pid()).not.toBe(first);
 });
+
+test('what is waited for on a connection that is gone does not keep the process alive', async () => {
+  const pool = new Pool({ url: database.url, size: 1, deadlineMs: 3_600_000 });
+  const client = await pool.pool.connect();
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  void pool.guard(client, new Promise(() => {}));
+  expect(timers()).toBe(before);
+  client.release(true);
+  await pool.close();
+});
