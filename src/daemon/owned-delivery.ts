@@ -10,13 +10,11 @@ import { workersFor } from './account.ts';
 import { Brake } from './brake.ts';
 import type { Calling } from './calling.ts';
 import { Careful } from './careful.ts';
-import { Lanes } from './lanes.ts';
 import { OwnedAccount, type OwnedAccountOptions } from './owned-account.ts';
 import { retryTasks } from './retry-tasks.ts';
 import type { Settler } from './settler.ts';
 import type { OwnedConsumer } from './takeover.ts';
 import type { Task } from './task.ts';
-import type { TransactionLane } from './transaction-lane.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
 import { Working } from './working.ts';
@@ -164,8 +162,8 @@ export class OwnedDelivery {
     await this.#careful.untilIdle();
     await this.#workers.untilIdle();
     if (this.#failure) throw this.#failure;
-    if (this.#isClosed && !this.#isFenced && this.#workers instanceof Lanes)
-      this.#account.fileGaps();
+    const { isTransactional } = this.#options.calling.consumer;
+    if (this.#isClosed && !this.#isFenced && !isTransactional) this.#account.fileGaps();
     this.#account.savePosition(false);
   }
 
@@ -182,9 +180,7 @@ export class OwnedDelivery {
         if (count > 0) onWaiting();
       },
       onEnded: (isFenced) => this.#end(isFenced),
-      saveLazily: isTransactional
-        ? () => (this.#workers as TransactionLane).savePositionLazily()
-        : undefined,
+      saveLazily: isTransactional ? () => this.#workers.savePositionLazily?.() : undefined,
     };
     return new OwnedAccount(options, owned, owned.standing.keys);
   }
@@ -215,7 +211,7 @@ export class OwnedDelivery {
     // Where one call takes its time, what is done behind it fills the ledger.
     const isFilling = () => this.#account.openRows > this.#options.openRowsMax / 2;
     const timer = setInterval(() => {
-      if (this.#workers instanceof Lanes && isFilling()) this.#workers.fileSlow();
+      if (isFilling()) this.#workers.fileSlow?.();
     }, SLOW_MS);
     await this.#workers.until(() => this.#hasRoom()).finally(() => clearInterval(timer));
   }

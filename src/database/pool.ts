@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import pg from 'pg';
 import { errorCodeOf, toError } from '../errors.ts';
 import { TIMER_MS_MAX } from '../time.ts';
@@ -144,7 +145,8 @@ export class Pool {
   }
 
   /**
-   * Ends the pool: what is still running after the grace time is cut off, and not waited for.
+   * Ends the pool and its connections: what is still there after the grace time is cut off, and not
+   * waited for.
    */
   async close(graceMs = 1000): Promise<void> {
     this.#refuse();
@@ -153,8 +155,14 @@ export class Pool {
       this.reset();
       cut.resolve();
     }, graceMs);
-    await Promise.race([this.pool.end(), cut.promise]);
+    // Its clients say goodbye only then, and on a network that swallows nobody answers.
+    const ended = this.pool.end().then(() => this.#goodbyes());
+    await Promise.race([ended, cut.promise]);
     clearTimeout(timer);
+  }
+
+  async #goodbyes(): Promise<void> {
+    await Promise.allSettled([...this.#clients].map((client) => once(client, 'end')));
   }
 
   async #borrow(): Promise<pg.PoolClient> {

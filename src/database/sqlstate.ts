@@ -3,14 +3,18 @@ import { type ErrorCode, errorCodeOf, PgwatchError, toError } from '../errors.ts
 /** PostgreSQL's codes that are decided upon somewhere (appendix A of its manual). */
 export const SQLSTATE = {
   cannotConnectNow: '57P03',
+  datatypeMismatch: '42804',
   dependentObjects: '2BP01',
   insufficientPrivilege: '42501',
   invalidAuthorization: '28000',
   invalidCatalog: '3D000',
+  invalidObjectDefinition: '42P17',
   invalidPassword: '28P01',
   lockNotAvailable: '55P03',
   readOnlyTransaction: '25006',
+  syntaxError: '42601',
   tooManyConnections: '53300',
+  undefinedColumn: '42703',
   undefinedObject: '42704',
   undefinedFunction: '42883',
   undefinedSchema: '3F000',

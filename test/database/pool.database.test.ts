@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { Pool, type PoolOptions } from '../../src/database/pool.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { startProxy } from '../helpers/proxy.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
@@ -141,4 +142,18 @@ test('what is waited for on a connection that is gone does not keep the process 
   expect(timers()).toBe(before);
   client.release(true);
   await pool.close();
+});
+
+test('close() leaves no connection open on a network that swallows its goodbye', async () => {
+  const proxy = await startProxy(database.url);
+  onTestFinished(() => proxy.close());
+  const pool = new Pool({ url: proxy.url, size: 1 });
+  const sockets: Socket[] = [];
+  pool.pool.on('connect', (client) => {
+    sockets.push((client as unknown as { connection: { stream: Socket } }).connection.stream);
+  });
+  await pool.query('select 1');
+  proxy.blackhole();
+  await pool.close(50);
+  expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true]);
 });
