@@ -8,9 +8,12 @@ import { startEmbedded } from '../src/database/embedded.ts';
 import { migrateUp } from '../src/database/migrate.ts';
 
 /** Runs the work on a migrated server of its own, which is removed afterwards. */
-export async function withServer(work: (config: Config) => Promise<void>): Promise<void> {
+export async function withServer(
+  work: (config: Config) => Promise<void>,
+  overrides: Record<string, string> = {},
+): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'pgwatch-bench-'));
-  const settings = { fsync: 'off', shared_buffers: '256MB' };
+  const settings = { fsync: 'off', shared_buffers: '256MB', ...overrides };
   const server = await startEmbedded({ folder, settings });
   try {
     const flags = { url: server.url, pollInterval: '60s' };

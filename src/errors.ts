@@ -21,6 +21,8 @@ export type ErrorCode =
   | 'schema_outdated'
   | 'schema_too_new'
   | 'server_unsuitable'
+  | 'table_locked'
+  | 'table_unsuitable'
   | 'usage';
 
 /** An operational failure. The message is a whole sentence that ends in what to do. */

@@ -1,5 +1,7 @@
 /** The public door: what consumer files, config files and publishing programs import. */
+export { createTrigger, dropTrigger, type TriggerPlace } from './capture/create-trigger.ts';
 export { defineConfig, type UserConfig } from './config/define.ts';
+export type { Operation, TriggerOptions } from './config/triggers.ts';
 export {
   type ConsumerContext,
   type ConsumerDefinition,
@@ -10,6 +12,7 @@ export {
 export { DeadLetter, RetryAfter } from './consumers/outcome.ts';
 export type { StandardSchema } from './consumers/schema.ts';
 export { type ErrorCode, PgwatchError } from './errors.ts';
-export type { Change, Notification } from './log/notification.ts';
+export type { CapturedTables, Change } from './log/change.ts';
+export type { Notification } from './log/notification.ts';
 export { type NewNotification, notify, notifyMany, type PublishOptions } from './log/publish.ts';
 export { subscribeTransitions, type Transition } from './transitions.ts';

@@ -41,14 +41,15 @@ test('the first five minutes', async () => {
   symlinkSync(root, join(cwd, 'node_modules/pgwatch'));
   const env = { DATABASE_URL: database.url };
 
-  const [publish = '', trigger = ''] = blocks('sql');
+  const [publish = ''] = blocks('sql');
   await database.query(publish);
   const shell = /npx pgwatch (notify signup) '(.*)'/.exec(readme);
   expect(
     (await runCli([...(shell?.[1] ?? '').split(' '), shell?.[2] ?? ''], { cwd, env })).exitCode,
   ).toBe(0);
   await notify(database.pool, 'signup', { email: 'alan@example.com' }, { key: 'user:3' });
-  await database.query(trigger);
+  await database.query(/-c '(create table users .*)'/.exec(readme)?.[1] ?? '');
+  expect((await runCli(['trigger', 'add', 'users'], { cwd, env })).exitCode).toBe(0);
   await database.query(`insert into users values (1, 'ada@example.com'); delete from users`);
 
   await database.query('create table invoice (event_id uuid, customer int, cents int)');
@@ -116,4 +117,20 @@ test('every command explains itself with examples, in 80 columns', () => {
     return [...own, ...command.commands.flatMap(explain)];
   };
   expect(explain(makeProgram({ exitCode: 0 }))).toEqual([]);
+});
+
+test('what the pages about capture tell people to run exists, with every flag', () => {
+  const pages = [readme, readFileSync(join(root, 'docs/capture.md'), 'utf8')].join('\n');
+  const commands = [...pages.matchAll(/^npx pgwatch (trigger \w+|snapshot|types)\b([^#\n>]*)/gm)];
+  expect(commands.length).toBeGreaterThan(15);
+  for (const [, name = '', rest = ''] of commands) {
+    const path = name.split(' ');
+    const found = path.reduce(
+      (command, part) => command?.commands.find((each) => each.name() === part),
+      makeProgram({ exitCode: 0 }) as ReturnType<typeof makeProgram> | undefined,
+    );
+    const flags = found?.options.map(({ long }) => long) ?? [];
+    for (const [flag] of rest.matchAll(/--[\w-]+/g))
+      expect([name, flags]).toEqual([name, expect.arrayContaining([flag])]);
+  }
 });

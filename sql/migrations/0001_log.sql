@@ -9,8 +9,9 @@ xid         the writer's top-level transaction: what snapshots are compared with
 created_at  when it was written; with id the primary key, and the partition key
 key         what it is about; notifications of one key keep their order; null: about nothing in particular
 payload     an explicit notification; null for a captured change, whose payload is put together when
-            it is read from action (INSERT, UPDATE, DELETE, TRUNCATE), relation (a JSON array: schema,
-            table, then the columns of the primary key), old_row, new_row and metadata (user_id, session_id)
+            it is read from action (INSERT, UPDATE, DELETE, TRUNCATE, SNAPSHOT), relation (a JSON array:
+            schema, table, then the columns of the primary key), old_row, new_row and metadata (user_id,
+            session_id; of a SNAPSHOT the channel of the capture, since its own is that of one consumer)
 event_id    only where the publisher gave one; see notification_event_id()
 */
 create table :"schema".notification_log (
@@ -171,7 +172,7 @@ create view :"schema".notification as
 select
   log.id,
   coalesce(log.event_id, :"schema".notification_event_id(log.id, log.xid, log.created_at)) as event_id,
-  log.channel,
+  case when log.action = 'SNAPSHOT' then log.metadata ->> 'channel' else log.channel end as channel,
   log.key,
   case when log.action is null then log.payload
     else :"schema".change_payload(

@@ -9,6 +9,20 @@ parallel safe
 return hashtext('pgwatch doorbell ' || :'schema');
 revoke all on function :"schema".doorbell_class() from public;
 
+/*
+True where nobody has to be woken for a channel: nobody sleeps, or pgwatch.notify is off. A sleeping
+daemon holds a shared lock; getting the exclusive one means that nobody sleeps. The two calls stand in one
+expression so that no cancelled query can leave the lock behind. Inlined.
+*/
+create function :"schema".doorbell_is_quiet(channel_name text)
+returns boolean
+language sql
+volatile
+return coalesce(current_setting('pgwatch.notify', true), '') = 'off'
+  or (pg_try_advisory_lock(:"schema".doorbell_class(), hashtext(channel_name))
+    and pg_advisory_unlock(:"schema".doorbell_class(), hashtext(channel_name)));
+revoke all on function :"schema".doorbell_is_quiet(text) from public;
+
 create function :"schema".doorbell_ring(channel_name text)
 returns void
 language plpgsql
@@ -19,17 +33,12 @@ as $$
 Wakes the daemons that sleep on a channel, if there are any: NOTIFY makes commits wait for each
 other, so it is used only when somebody needs it.
 
-A sleeping daemon holds a shared lock. Getting the exclusive one means that nobody sleeps. The two
-calls stand in one expression so that no cancelled query can leave the lock behind.
 The caller must have its xid and have inserted its row: the daemon polls until every transaction
 that was running when it took its lock has ended.
 Parameters: the channel. Returns: nothing. Tables written: none.
 */
 begin
-  if not (pg_try_advisory_lock(:"schema".doorbell_class(), hashtext(channel_name))
-    and pg_advisory_unlock(:"schema".doorbell_class(), hashtext(channel_name)))
-    and pg_notification_queue_usage() < 0.5
-  then
+  if not :"schema".doorbell_is_quiet(channel_name) and pg_notification_queue_usage() < 0.5 then
     perform pg_notify(:'schema', channel_name);
   end if;
 end;

@@ -2,113 +2,576 @@
 
 create function :"schema".relation_description(relation_id oid)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* What notification_log.relation holds of a table: schema, table, then its primary key's columns. */
-select jsonb_build_array(n.nspname, c.relname) || coalesce((
-  select jsonb_agg(a.attname order by k.position)
-  from pg_index as i
-  cross join lateral unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
-  join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
-  where i.indrelid = c.oid and i.indisprimary), '[]')
-from pg_class as c
-join pg_namespace as n on n.oid = c.relnamespace
-where c.oid = relation_id
+/*
+What notification_log.relation holds of a table: schema, table, then its primary key's columns. A
+partition goes by the name and the primary key of the table that it is a part of.
+*/
+begin
+  return (
+    select jsonb_build_array(n.nspname, c.relname) || coalesce((
+      select jsonb_agg(a.attname order by k.position)
+      from pg_index as i
+      cross join lateral unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
+      join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+      where i.indrelid = c.oid and i.indisprimary), '[]')
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = coalesce(pg_partition_root(relation_id), relation_id));
+end;
 $$;
 revoke all on function :"schema".relation_description(oid) from public;
 
-create function :"schema".row_key(relation jsonb, row_data jsonb)
+/* A value of a key: 1.0 and 1.00 are one, so that changes of one row keep their order. Inlined. */
+create function :"schema".key_value(value jsonb)
+returns jsonb
+language sql
+immutable
+parallel safe
+return case when jsonb_typeof(value) = 'number' and value::text like '%.%0'
+  then to_jsonb(trim_scale(value::numeric)) else value end;
+revoke all on function :"schema".key_value(jsonb) from public;
+
+create function :"schema".composite_key(columns text[], data jsonb)
 returns text
+language sql
+immutable
+parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+/* The values of several columns, as the text of a JSON array. */
+select jsonb_agg(:"schema".key_value(data -> column_name) order by position)::text
+from unnest(columns) with ordinality as part (column_name, position)
+$$;
+revoke all on function :"schema".composite_key(text[], jsonb) from public;
+
+/*
+The key of a captured row: schema.table:42, schema.table:[1, "a"] for several columns, and
+schema.table for none, so that all changes of such a table keep their order. Without a search_path of
+its own, because a function that has one is not inlined.
+*/
+create function :"schema".row_key(table_name text, columns text[], data jsonb)
+returns text
+language sql
+immutable
+parallel safe
+return table_name || case cardinality(columns)
+  when 0 then ''
+  when 1 then ':' || coalesce(:"schema".key_value(data -> columns[1]) #>> '{}', '')
+  else ':' || :"schema".composite_key(columns, data)
+end;
+revoke all on function :"schema".row_key(text, text[], jsonb) from public;
+
+create function :"schema".row_part(data jsonb, other jsonb, columns text[])
+returns jsonb
+language sql
+immutable
+parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+A part of a row: the columns that are given, and, where there is another row, those in which the two
+differ.
+*/
+select coalesce(jsonb_object_agg(part.key, part.value), '{}')
+from jsonb_each(data) as part
+where part.key = any(columns) or (other is not null and part.value is distinct from other -> part.key)
+$$;
+revoke all on function :"schema".row_part(jsonb, jsonb, text[]) from public;
+
+create function :"schema".has_changed(old_data jsonb, new_data jsonb, columns text[])
+returns boolean
+language sql
+immutable
+parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+True where one of the columns has another value than before, or is not there any more: then nobody
+knows.
+*/
+select exists (
+  select from unnest(columns) as part (column_name)
+  where not new_data ? column_name or old_data -> column_name is distinct from new_data -> column_name)
+$$;
+revoke all on function :"schema".has_changed(jsonb, jsonb, text[]) from public;
+
+create function :"schema".current_key(relation_id oid, data jsonb)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/* The key by the primary key that the table has now: for triggers that name columns it no longer has. */
+declare
+  relation constant jsonb := :"schema".relation_description(relation_id);
+begin
+  return :"schema".row_key(concat(relation ->> 0, '.', relation ->> 1),
+    array(select jsonb_array_elements_text(relation - 0 - 0)), data);
+end;
+$$;
+revoke all on function :"schema".current_key(oid, jsonb) from public;
+
+/*
+What is written of a changed row. One row; inlined into the statements of notify_data_change(), whose
+variables the parameters are. Where the row lacks a column that the trigger names, because it was
+renamed or dropped, the table's primary key of now is looked up instead.
+*/
+create function :"schema".log_entry(
+  action text, old_data jsonb, new_data jsonb, relation_id oid, relation jsonb, table_name text,
+  id_columns text[], key_columns text[], excluded_columns text[], payload text)
+returns table (key text, relation jsonb, old_row jsonb, new_row jsonb)
+language sql
+stable
+begin atomic
+  select
+    case when data ?& key_columns then :"schema".row_key(table_name, key_columns, data)
+      else :"schema".current_key(relation_id, data) end,
+    case when data ?& id_columns then relation
+      else (select :"schema".relation_description(relation_id)) end,
+    case when action = 'INSERT' then null
+      when payload = 'full' then old_data - excluded_columns
+      when payload = 'keys' then :"schema".row_part(old_data, null, id_columns || key_columns)
+      when action = 'DELETE' then old_data - excluded_columns
+      else :"schema".row_part(old_data, new_data, id_columns || key_columns) - excluded_columns end,
+    case when action = 'DELETE' then null
+      when payload = 'full' then new_data - excluded_columns
+      when payload = 'keys' then :"schema".row_part(new_data, null, id_columns || key_columns)
+      when action = 'INSERT' then new_data - excluded_columns
+      else :"schema".row_part(new_data, old_data, id_columns || key_columns) - excluded_columns end
+  from (select case when action = 'DELETE' then old_data else new_data end as data) as row;
+end;
+revoke all on function :"schema".log_entry(
+  text, jsonb, jsonb, oid, jsonb, text, text[], text[], text[], text) from public;
+
+/* Who makes a change, as the application has said; null where it has not. Inlined. */
+create function :"schema".change_metadata()
+returns jsonb
+language sql
+stable
+return case
+  when current_setting('app.user_id', true) <> '' or current_setting('app.session_id', true) <> ''
+  then jsonb_strip_nulls(jsonb_build_object(
+    'user_id', nullif(current_setting('app.user_id', true), ''),
+    'session_id', nullif(current_setting('app.session_id', true), '')))
+end;
+revoke all on function :"schema".change_metadata() from public;
+
+create function :"schema".text_list(list jsonb)
+returns text[]
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-/*
-The key of a captured row: schema.table:42, schema.table:[1, "a"] for a composite primary key, and
-schema.table for a table without one, whose changes thereby all keep their order.
-*/
-select concat(relation ->> 0, '.', relation ->> 1, case jsonb_array_length(relation)
-  when 2 then ''
-  when 3 then ':' || (row_data ->> (relation ->> 2))
-  else ':' || (
-    select jsonb_agg(row_data -> column_name order by position)
-    from jsonb_array_elements_text(relation) with ordinality as part (column_name, position)
-    where position > 2)::text
-  end)
+/* A JSON array of texts; null for null. */
+select array(select jsonb_array_elements_text(list)) where list is not null
 $$;
-revoke all on function :"schema".row_key(jsonb, jsonb) from public;
+revoke all on function :"schema".text_list(jsonb) from public;
+
+/* What the second argument of notify_data_change() may hold. */
+create function :"schema".capture_options()
+returns text[]
+language sql
+immutable
+return array['id', 'key', 'table', 'columns', 'exclude', 'payload', 'json', 'notify', 'when', 'for_each'];
+revoke all on function :"schema".capture_options() from public;
+
+create function :"schema".trigger_check(
+  trigger_name text, table_name text, is_after boolean, channel_name text, options jsonb)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+/* Raises PW001 or PW003 for a trigger that notify_data_change() cannot serve, and says why. */
+declare
+  complaint constant text := case
+    when not is_after then 'must be an AFTER trigger'
+    when starts_with(table_name, :'schema' || '.') then 'would capture pgwatch''s own tables'
+    when jsonb_typeof(options) <> 'object' then 'has options that are no JSON object'
+    when options - :"schema".capture_options() <> '{}' then format('has an unknown option %s, known are %s',
+      (select min(key) from jsonb_object_keys(options - :"schema".capture_options()) as key),
+      array_to_string(:"schema".capture_options(), ', '))
+    when options ->> 'payload' not in ('full', 'keys', 'changed') then
+      format('has the payload %s, known are full, keys and changed', options ->> 'payload')
+    when options ->> 'notify' not in ('always', 'doorbell', 'off') then
+      format('has the notify mode %s, known are always, doorbell and off', options ->> 'notify')
+    end;
+begin
+  perform :"schema".channel_check(channel_name);
+  if complaint is not null then
+    raise exception 'Trigger % on % %.', trigger_name, table_name, complaint using errcode = 'PW003';
+  end if;
+end;
+$$;
+revoke all on function :"schema".trigger_check(text, text, boolean, text, jsonb) from public;
+
+create function :"schema".row_data(data record)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
+as $$
+/*
+A row of a table with columns of type json. These may hold escapes that no jsonb can: those of the
+character zero, and halves of characters. U+FFFD takes their place: no write may fail because of them.
+*/
+begin
+  return to_jsonb(data);
+exception
+  when untranslatable_character or invalid_text_representation then
+    /* An escape is one where the number of backslashes before it is even. */
+    return regexp_replace(row_to_json(data)::text,
+      '(?<!\\)((?:\\\\)*)(?:\\u0000|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]..|\\u[dD][89abAB]..(?!\\u[dD][c-fC-F]))',
+      '\1\\ufffd', 'g')::jsonb;
+end;
+$$;
+revoke all on function :"schema".row_data(record) from public;
+
+create function :"schema".column_types(relation_id oid)
+returns setof oid
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/* The types of a table's columns, and those that they are made of. */
+with recursive part (type_id) as (
+  select a.atttypid
+  from pg_attribute as a
+  where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped
+  union
+  select inner_part.type_id
+  from part
+  join pg_type as t on t.oid = part.type_id
+  cross join lateral (
+    select unnest(array[t.typbasetype, t.typelem])
+    union all
+    select a.atttypid
+    from pg_attribute as a
+    where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+  ) as inner_part (type_id))
+select part.type_id from part where part.type_id <> 0
+$$;
+revoke all on function :"schema".column_types(oid) from public;
+
+create function :"schema".type_check(trigger_name text, relation_id oid)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Raises PW003 where a value of the table would be made JSON by a function of somebody else's: to_jsonb() takes
+the casts to json that owners of types have made, and here they would run with the rights of pgwatch's owner.
+For the fast way "pgwatch trigger add" has looked that there are no such owners.
+*/
+declare
+  type_id oid;
+begin
+  select part.type_id into type_id
+  from :"schema".column_types(relation_id) as part (type_id)
+  join pg_cast as c on c.castsource = part.type_id and c.casttarget = 'json'::regtype
+  join pg_proc as p on p.oid = c.castfunc
+  join pg_roles as r on r.oid = p.proowner
+  where not r.rolsuper and r.rolname <> current_user
+  limit 1;
+  if found then
+    raise exception 'Trigger % on % cannot capture the type %, because somebody else than the owner of pgwatch has made a cast of it to json.',
+      trigger_name, relation_id::regclass, format_type(type_id, null)
+      using errcode = 'PW003', hint = 'Drop the cast, or have its function owned by a superuser.';
+  end if;
+end;
+$$;
+revoke all on function :"schema".type_check(text, oid) from public;
 
 create function :"api_schema".notify_data_change()
 returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
+set datestyle = 'ISO, MDY'
+set intervalstyle = 'postgres'
+set bytea_output = 'hex'
+set extra_float_digits = 1
+set plan_cache_mode = force_generic_plan
 as $$
 /*
 Trigger function: appends each changed row to the log.
 
-Use: create trigger NAME after insert or update or delete on TABLE
-  for each row execute function notify_data_change();
-and for TRUNCATE: after truncate … for each statement. Argument: the channel, default data_change.
+Use: "pgwatch trigger add TABLE", or by hand
+  create trigger NAME after insert or update or delete on TABLE
+    for each row execute function notify_data_change('CHANNEL', 'OPTIONS');
+  create trigger NAME after update on TABLE referencing old table as old_rows new table as new_rows
+    for each statement execute function notify_data_change('CHANNEL', 'OPTIONS');
+  and so on for insert with new table as changed_rows, for delete with old table as changed_rows, for
+  truncate with neither.
+Arguments, all optional: the channel, default data_change; options, a JSON object:
+  id       the columns of the primary key; looked up at every change where they are not given
+  key      the columns that the key is made of, default id
+  table    schema and name that go into payload and key, default those of the table
+  columns  an UPDATE counts only where one of these has changed, or one of id
+  exclude  columns that are in no payload
+  payload  full (default); keys: only the columns of id and key; changed: of an UPDATE these and what
+           has changed
+  json     true where columns of type json are to be expected; looked up where id is not given
+  notify   as the setting
+and three more that "pgwatch trigger add" writes where no option but id and table matters: the only
+column of id, and where table is given its parts.
+An UPDATE that changes the id becomes a DELETE and an INSERT: each belongs to a key of its own.
 Raises: PW001 for a bad channel, PW003 for a trigger it cannot serve (both at the first change).
-Settings: pgwatch.notify: always, doorbell (default here) or off; app.user_id and app.session_id go
-into the metadata.
+Settings: pgwatch.notify: always, doorbell (default here) or off, which the option overrides, except
+off. app.user_id and app.session_id go into the metadata. Those that values are written by are pinned,
+for keys above all: a row has the same one whoever writes it, and numbers all of their digits. So is how
+plans are kept: a session that begins with many rows would plan each single one anew.
 Tables written: notification_log.
 */
 declare
-  writer_xid constant xid8 := pg_current_xact_id();
-  channel_name constant text := coalesce(tg_argv[0], 'data_change');
-  relation jsonb;
-  old_data jsonb;
-  new_data jsonb;
-  metadata jsonb;
-  notification_id bigint;
-  notification_time timestamptz;
+  has_moved boolean;
 begin
-  if tg_when <> 'AFTER' or (tg_level = 'STATEMENT' and tg_op <> 'TRUNCATE') then
-    raise exception 'Trigger % on %.% must be AFTER … FOR EACH ROW (TRUNCATE: FOR EACH STATEMENT).',
-      tg_name, tg_table_schema, tg_table_name
-    using errcode = 'PW003';
+  /*
+  The fast way, for triggers with a third argument. Every expression counts here: each has its price in
+  every transaction. What lacks the column, because that was renamed since, is left to the other way. Who
+  has changed something has an xid.
+  */
+  if tg_argv[2] is not null and tg_level = 'STATEMENT' and tg_op <> 'UPDATE'
+    and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
+  then
+    insert into :"schema".notification_log
+      (xid, channel, metadata, action, relation, key, old_row, new_row)
+    select same.xid, tg_argv[0], same.metadata, tg_op, same.relation,
+      same.prefix || (change.data ->> tg_argv[2]),
+      case when tg_op = 'DELETE' then change.data end, case when tg_op = 'INSERT' then change.data end
+    from (
+      select pg_current_xact_id_if_assigned() as xid, :"schema".change_metadata() as metadata,
+        jsonb_build_array(tg_table_schema, tg_table_name, tg_argv[2]) as relation,
+        concat(tg_table_schema, '.', tg_table_name, ':') as prefix
+      offset 0) as same
+    cross join (select to_jsonb(data.*) as data from changed_rows as data offset 0) as change
+    where change.data ? tg_argv[2];
+  elsif tg_argv[2] is not null and tg_level = 'STATEMENT'
+    and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
+  then
+    /*
+    Both tables hold the rows in the order of their changes. No join but a full one can do without a
+    nested loop, which is planned while there are few rows and kept for many.
+    */
+    with appended as (
+      insert into :"schema".notification_log
+        (xid, channel, metadata, action, relation, key, old_row, new_row)
+      select same.xid, tg_argv[0], same.metadata,
+        case when pair.has_moved then 'DELETE' else 'UPDATE' end, same.relation,
+        same.prefix || (pair.old_data ->> tg_argv[2]),
+        pair.old_data, case when not pair.has_moved then pair.new_data end
+      from (
+        select pg_current_xact_id_if_assigned() as xid, :"schema".change_metadata() as metadata,
+          jsonb_build_array(tg_table_schema, tg_table_name, tg_argv[2]) as relation,
+          concat(tg_table_schema, '.', tg_table_name, ':') as prefix
+        offset 0) as same
+      cross join (
+        select data.*, data.old_data ->> tg_argv[2] <> data.new_data ->> tg_argv[2] as has_moved
+        from (
+          select to_jsonb(o.data) as old_data, to_jsonb(n.data) as new_data
+          from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
+          full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
+            using (number)
+          offset 0) as data
+        offset 0) as pair
+      where pair.new_data ? tg_argv[2]
+      returning action)
+    select bool_or(appended.action = 'DELETE') into has_moved from appended having count(*) > 0;
+  elsif tg_argv[2] is not null and coalesce(current_setting('pgwatch.notify', true), '') <> 'always' then
+    insert into :"schema".notification_log
+      (xid, channel, metadata, action, relation, key, old_row, new_row)
+    select pg_current_xact_id(), tg_argv[0], :"schema".change_metadata(), tg_op,
+      jsonb_build_array(
+        coalesce(tg_argv[3], tg_table_schema), coalesce(tg_argv[4], tg_table_name), tg_argv[2]),
+      concat(coalesce(tg_argv[3], tg_table_schema), '.', coalesce(tg_argv[4], tg_table_name), ':',
+        coalesce(change.new_data, change.old_data) ->> tg_argv[2]),
+      change.old_data, change.new_data
+    from (
+      select case when tg_op <> 'INSERT' then to_jsonb(old) end as old_data,
+        case when tg_op <> 'DELETE' then to_jsonb(new) end as new_data
+      offset 0) as change
+    where coalesce(change.new_data, change.old_data) ? tg_argv[2]
+      and (tg_op <> 'UPDATE' or change.old_data ->> tg_argv[2] = change.new_data ->> tg_argv[2]);
   end if;
-  if tg_nargs > 1 then
-    raise exception 'Trigger % on %.% has % arguments: notify_data_change takes one, the channel.',
-      tg_name, tg_table_schema, tg_table_name, tg_nargs
-    using errcode = 'PW003';
-  end if;
-  if octet_length(channel_name) not between 1 and 63 then
-    perform :"schema".channel_check(channel_name);
+  if found and has_moved is not true and :"schema".doorbell_is_quiet(tg_argv[0]) then
+    return null;
+  elsif found and has_moved is not true then
+    perform :"schema".doorbell_ring(tg_argv[0]);
+    return null;
   end if;
 
-  relation := :"schema".relation_description(tg_relid);
-  if tg_op in ('UPDATE', 'DELETE') then
-    old_data := to_jsonb(old);
-  end if;
-  if tg_op in ('INSERT', 'UPDATE') then
-    new_data := to_jsonb(new);
-  end if;
-  metadata := nullif(jsonb_strip_nulls(jsonb_build_object(
-    'user_id', nullif(current_setting('app.user_id', true), ''),
-    'session_id', nullif(current_setting('app.session_id', true), ''))), '{}');
+  declare
+    options constant jsonb := coalesce(tg_argv[1], '{}');
+    channel_name constant text := coalesce(tg_argv[0], 'data_change');
+    /* No notification may hold an id without an xid; whoever has changed something has one. */
+    writer_xid constant xid8 := pg_current_xact_id_if_assigned();
+    setting constant text := coalesce(current_setting('pgwatch.notify', true), '');
+    notify_mode constant text := case setting when 'off' then setting else coalesce(options ->> 'notify', setting) end;
+    metadata constant jsonb := :"schema".change_metadata();
+    payload constant text := coalesce(options ->> 'payload', 'full');
+    relation constant jsonb := case when options ? 'id'
+      then coalesce(options -> 'table', jsonb_build_array(tg_table_schema, tg_table_name))
+        || (options -> 'id')
+      else :"schema".relation_description(tg_relid) end;
+    table_name constant text := concat(relation ->> 0, '.', relation ->> 1);
+    id_columns constant text[] := case jsonb_array_length(relation) when 3 then array[relation ->> 2]
+      else :"schema".text_list(relation - 0 - 0) end;
+    key_columns constant text[] := case when options ? 'key'
+      then :"schema".text_list(options -> 'key') else id_columns end;
+    filter_columns constant text[] := case when options ? 'columns'
+      then :"schema".text_list(options -> 'columns') end;
+    excluded_columns constant text[] := case when options ? 'exclude'
+      then :"schema".text_list(options -> 'exclude') else '{}' end;
+    has_json constant boolean := case when options ? 'id' then options ? 'json' else exists (
+      select from pg_attribute as a
+      where a.attrelid = tg_relid and a.atttypid in ('json'::regtype, 'json[]'::regtype)) end;
+    /* Only what has moved is left to do. */
+    is_done constant boolean := found;
+    old_data jsonb;
+    new_data jsonb;
+    last_id bigint;
+  begin
+    if tg_when <> 'AFTER' or tg_table_schema = :'schema' or octet_length(channel_name) not between 1 and 63
+      or options - :"schema".capture_options() <> '{}' or payload not in ('full', 'keys', 'changed')
+      or notify_mode not in ('', 'always', 'doorbell', 'off') and options ? 'notify'
+    then
+      perform :"schema".trigger_check(tg_name, concat(tg_table_schema, '.', tg_table_name),
+        tg_when = 'AFTER', channel_name, options);
+    end if;
+    /* 16384 is the first oid that is not PostgreSQL's own. */
+    if (select castsource from pg_cast order by castsource desc limit 1) >= 16384 then
+      perform :"schema".type_check(tg_name, tg_relid);
+    end if;
+    if writer_xid is null then
+      /* A statement that found nothing to change. */
+      return null;
+    end if;
+    if notify_mode = 'always' then
+      last_id := coalesce((
+        select max(log.id) from :"schema".notification_log as log where log.xid = writer_xid), 0);
+    end if;
+    if tg_level = 'ROW' then
+      old_data := case when tg_op = 'INSERT' then null when has_json then :"schema".row_data(old)
+        else to_jsonb(old) end;
+      new_data := case when tg_op = 'DELETE' then null when has_json then :"schema".row_data(new)
+        else to_jsonb(new) end;
+    end if;
+    if is_done then
+      null;
+    elsif tg_op = 'TRUNCATE' and pg_partition_root(tg_relid) <> tg_relid then
+      /* The table by whose name it goes is not empty. */
+      return null;
+    elsif tg_op = 'TRUNCATE' then
+      insert into :"schema".notification_log (xid, channel, metadata, action, key, relation)
+      values (writer_xid, channel_name, metadata, tg_op, table_name, relation);
+    elsif tg_level = 'ROW' then
+      has_moved := tg_op = 'UPDATE' and :"schema".row_key('', id_columns, old_data)
+        <> :"schema".row_key('', id_columns, new_data);
+      if tg_op = 'UPDATE' and filter_columns is not null and not has_moved
+        and not :"schema".has_changed(old_data, new_data, filter_columns)
+      then
+        return null;
+      end if;
+      insert into :"schema".notification_log
+        (xid, channel, metadata, action, key, relation, old_row, new_row)
+      select writer_xid, channel_name, metadata, change.action, entry.*
+      from (select case when has_moved then 'DELETE' else tg_op end as action offset 0) as change
+      cross join lateral :"schema".log_entry(change.action, old_data, new_data, tg_relid,
+        relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry;
+    elsif tg_op = 'UPDATE' then
+      with appended as (
+        insert into :"schema".notification_log
+          (xid, channel, metadata, action, key, relation, old_row, new_row)
+        select writer_xid, channel_name, metadata, change.action, entry.*
+        from (
+          select pair.*, case when :"schema".row_key('', id_columns, pair.old_data)
+            <> :"schema".row_key('', id_columns, pair.new_data) then 'DELETE' else 'UPDATE' end as action
+          from (
+            select case when has_json then :"schema".row_data(o.data) else to_jsonb(o.data) end as old_data,
+              case when has_json then :"schema".row_data(n.data) else to_jsonb(n.data) end as new_data
+            from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
+            full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
+              using (number)
+            offset 0) as pair
+          offset 0) as change
+        cross join lateral :"schema".log_entry(change.action, change.old_data, change.new_data,
+          tg_relid, relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry
+        where filter_columns is null or change.action = 'DELETE'
+          or :"schema".has_changed(change.old_data, change.new_data, filter_columns)
+        returning action)
+      select bool_or(appended.action = 'DELETE') into has_moved from appended;
+    else
+      insert into :"schema".notification_log
+        (xid, channel, metadata, action, key, relation, old_row, new_row)
+      select writer_xid, channel_name, metadata, tg_op, entry.*
+      from (
+        select case when has_json then :"schema".row_data(data.*) else to_jsonb(data.*) end as data
+        from changed_rows as data
+        offset 0) as change
+      cross join lateral :"schema".log_entry(tg_op, change.data, change.data, tg_relid,
+        relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry;
+    end if;
 
-  insert into :"schema".notification_log (xid, channel, key, action, relation, old_row, new_row, metadata)
-  values (
-    writer_xid,
-    channel_name,
-    case when tg_op = 'TRUNCATE' then concat(tg_table_schema, '.', tg_table_name)
-      else :"schema".row_key(relation, coalesce(new_data, old_data)) end,
-    tg_op, relation, old_data, new_data, metadata)
-  returning id, created_at into notification_id, notification_time;
+    /* Behind every DELETE: another row may have had the new key before. */
+    if has_moved and tg_level = 'ROW' then
+      insert into :"schema".notification_log
+        (xid, channel, metadata, action, key, relation, old_row, new_row)
+      select writer_xid, channel_name, metadata, 'INSERT', entry.*
+      from :"schema".log_entry('INSERT', null, new_data, tg_relid,
+        relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry;
+    elsif has_moved then
+      insert into :"schema".notification_log
+        (xid, channel, metadata, action, key, relation, old_row, new_row)
+      select writer_xid, channel_name, metadata, 'INSERT', entry.*
+      from (
+        select case when has_json then :"schema".row_data(o.data) else to_jsonb(o.data) end as old_data,
+          case when has_json then :"schema".row_data(n.data) else to_jsonb(n.data) end as new_data
+        from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
+        full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
+          using (number)
+        offset 0) as pair
+      cross join lateral :"schema".log_entry('INSERT', null, pair.new_data, tg_relid,
+        relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry
+      where :"schema".row_key('', id_columns, pair.old_data)
+        <> :"schema".row_key('', id_columns, pair.new_data);
+    end if;
 
-  case current_setting('pgwatch.notify', true)
-    when 'off' then null;
-    when 'always' then perform :"schema".notification_announce(
-      channel_name, notification_id, notification_time,
-      :"schema".change_payload(tg_op, relation, old_data, new_data, metadata, writer_xid));
-    else perform :"schema".doorbell_ring(channel_name);
-  end case;
+    if notify_mode = 'always' then
+      perform :"schema".notification_announce(channel_name, log.id, log.created_at,
+        :"schema".change_payload(
+          log.action, log.relation, log.old_row, log.new_row, log.metadata, log.xid))
+      from :"schema".notification_log as log
+      where log.xid = writer_xid and log.id > last_id
+      order by log.id;
+    elsif notify_mode <> 'off' then
+      perform :"schema".doorbell_ring(channel_name);
+    end if;
+  end;
   return null;
 end;
 $$;
 revoke all on function :"api_schema".notify_data_change() from public;
+
+/*
+How far "pgwatch snapshot" got: it hands the rows that a table already has to one consumer.
+
+last_key     the key of the last row that was handed over, its columns as texts; null before the first
+finished_at  null while it is under way, or was interrupted
+*/
+create table :"schema".snapshot (
+  consumer_id text,
+  schema_name text,
+  table_name text,
+  last_key text[],
+  done bigint not null default 0,
+  started_at timestamptz not null default now(),
+  finished_at timestamptz,
+  primary key (consumer_id, schema_name, table_name)
+);

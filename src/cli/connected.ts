@@ -24,3 +24,18 @@ export async function connected<T>(
     return work(client, config);
   });
 }
+
+/**
+ * Runs the work with a connection to a database that has our tables.
+ * @throws PgwatchError schema_missing and the like
+ */
+export function withSchema<T>(
+  options: CommonOptions,
+  work: (client: Client, config: Config) => Promise<T>,
+): Promise<T> {
+  return connected(options, async (client, config) => {
+    const { requireCurrentSchema } = await import('../database/migrate.ts');
+    await requireCurrentSchema(client, config);
+    return work(client, config);
+  });
+}

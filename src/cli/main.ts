@@ -42,4 +42,5 @@ const USAGE_FAULTS: readonly ErrorCode[] = [
   'channel_invalid',
   'consumer_unknown',
   'input_invalid',
+  'table_unsuitable',
 ];

@@ -5,6 +5,9 @@ import { addDlq } from './commands/dlq.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
+import { addSnapshot } from './commands/snapshot.ts';
+import { addTrigger } from './commands/trigger.ts';
+import { addTypes } from './commands/types.ts';
 import type { Outcome } from './options.ts';
 
 /** The command line with all commands; what a command needs is imported when it runs. */
@@ -24,9 +27,20 @@ First steps:
   $ pgwatch dev --demo                 watch it work on a PostgreSQL of its own
   $ pgwatch migrate                    install it, in DATABASE_URL
   $ pgwatch listen                     run the consumers in ./consumers
-  $ pgwatch notify orders '{"id": 1}'  publish a notification`,
+  $ pgwatch notify orders '{"id": 1}'  publish a notification
+  $ pgwatch trigger add users          publish what happens to a table`,
     );
-  for (const add of [addListen, addNotify, addDlq, addMigrate, addDev]) add(program, outcome);
+  const adders = [
+    addListen,
+    addNotify,
+    addTrigger,
+    addTypes,
+    addSnapshot,
+    addDlq,
+    addMigrate,
+    addDev,
+  ];
+  for (const add of adders) add(program, outcome);
   return program;
 }
 

@@ -2,6 +2,7 @@ import { type ErrorCode, PgwatchError } from '../errors.ts';
 import { suggest } from '../suggest.ts';
 import { parseDurationMs, TIMER_MS_MAX } from '../time.ts';
 import type { Config } from './define.ts';
+import { checkTriggerOptions } from './triggers.ts';
 
 /** Options from one place: the config file, the environment or the command line. */
 export type OptionSource = {
@@ -22,7 +23,7 @@ const SCHEMA_NAME = 'a name of 1 to 63 bytes that does not begin with "pg_" and 
  */
 const CHECKS: Record<
   string,
-  { key: keyof Config; parse: (value: unknown) => unknown; expected: string }
+  { key: keyof Config; parse: (value: unknown, name: string) => unknown; expected: string }
 > = {
   url: { key: 'url', parse: connectionString, expected: CONNECTION_STRING },
   directUrl: { key: 'directUrl', parse: connectionString, expected: CONNECTION_STRING },
@@ -37,6 +38,12 @@ const CHECKS: Record<
     key: 'roles',
     parse: roles,
     expected: 'an object of lists of role names: publish, consume, read',
+  },
+  triggers: {
+    key: 'triggers',
+    parse: triggers,
+    expected:
+      "an object of tables and what to capture of them, like { users: { channel: 'users' } }",
   },
   consumers: { key: 'consumers', parse: text, expected: 'the path of a folder' },
   partition: { key: 'partition', parse: oneOf('day', 'hour'), expected: "'day' or 'hour'" },
@@ -101,7 +108,7 @@ export function checkOptions({
         `${nameOf(name)} is no option.${suggest(name, OPTION_NAMES)} Options are: ${OPTION_NAMES.join(', ')}.`,
       );
     }
-    const parsed = check.parse(value);
+    const parsed = check.parse(value, nameOf(name));
     if (parsed === undefined) {
       // A connection string is not shown: it may hold a password.
       const shown = /url/i.test(name) ? '' : `, not ${JSON.stringify(value)}`;
@@ -174,7 +181,7 @@ function bytes(value: unknown): number | undefined {
 }
 
 function roles(value: unknown): Config['roles'] | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
+  if (!isObject(value)) return undefined;
   const result: Record<string, string[]> = { publish: [], consume: [], read: [] };
   for (const [kind, names] of Object.entries(value)) {
     const isList = Array.isArray(names) && names.every((name) => identifier(name) !== undefined);
@@ -182,4 +189,19 @@ function roles(value: unknown): Config['roles'] | undefined {
     result[kind] = names;
   }
   return result as unknown as Config['roles'];
+}
+
+/** @throws PgwatchError config_invalid for a fault in the options of one */
+function triggers(value: unknown, name: string): Config['triggers'] | undefined {
+  if (!isObject(value)) return undefined;
+  for (const [table, options] of Object.entries(value)) {
+    if (!isObject(options)) return undefined;
+    const nameOf = (option: string) => `${name}: ${JSON.stringify(table)}: ${option}`;
+    checkTriggerOptions(options, nameOf, 'config_invalid');
+  }
+  return value as Config['triggers'];
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,3 +1,5 @@
+import type { TriggerOptions } from './triggers.ts';
+
 /** A number of milliseconds, or a text with its unit: '250ms', '5s', '2m', '1h', '7d'. */
 export type Duration = number | string;
 
@@ -30,6 +32,11 @@ export type UserConfig = {
     /** May read the log. */
     read?: string[];
   };
+  /**
+   * The tables that "pgwatch trigger sync" captures, and how, by name, with the schema where it is not on
+   * the search path: { users: { exclude: ['password'] }, 'app.orders': {} }. Default: none are managed.
+   */
+  triggers?: Record<string, TriggerOptions>;
   /** The folder of consumer files, relative to the config file. Default 'consumers'. */
   consumers?: string;
   /** How much time one partition of the log spans: 'day' (default) or 'hour'. */
@@ -74,6 +81,8 @@ export type Config = Readonly<{
     consume: readonly string[];
     read: readonly string[];
   }>;
+  /** Null: none are managed by the config. */
+  triggers: Readonly<Record<string, TriggerOptions>> | null;
   /** Absolute path. */
   consumers: string;
   partition: 'day' | 'hour';

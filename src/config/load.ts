@@ -27,6 +27,7 @@ const DEFAULTS = {
   schema: 'pgwatch',
   apiSchema: 'public',
   roles: Object.freeze({ publish: [], consume: [], read: [] }),
+  triggers: null,
   consumers: 'consumers',
   partition: 'day',
   partitionsAhead: 3,

@@ -1,6 +1,6 @@
 import { basename, dirname, relative, sep } from 'node:path';
 import type { Notification } from '../log/notification.ts';
-import type { From } from '../log/progress.ts';
+import { consumerChannel, type From } from '../log/progress.ts';
 import { suggest } from '../suggest.ts';
 import { checkDelivery } from './check-delivery.ts';
 import type { Consumer, ConsumerContext, ConsumerDefinition } from './define.ts';
@@ -30,7 +30,7 @@ export function checkConsumer(exported: unknown, file: string, folder: string): 
   }
   return Object.freeze({
     id,
-    channels: checkChannels(definition.channels),
+    channels: checkChannels(definition.channels, consumerChannel(id)),
     from: checkFrom(definition.from ?? 'start'),
     app,
     file,
@@ -39,7 +39,7 @@ export function checkConsumer(exported: unknown, file: string, folder: string): 
   });
 }
 
-function checkChannels(channels: unknown): readonly string[] {
+function checkChannels(channels: unknown, own: string): readonly string[] {
   if (!Array.isArray(channels) || channels.length === 0) {
     throw new Error("channels must be a list of at least one channel, like ['orders']");
   }
@@ -52,7 +52,7 @@ function checkChannels(channels: unknown): readonly string[] {
       throw new Error(`a channel is a name of 1 to 63 bytes, not ${JSON.stringify(channel)}`);
     }
   }
-  return Object.freeze([...new Set(channels as string[])]);
+  return Object.freeze([...new Set([...(channels as string[]), own])]);
 }
 
 function checkFrom(from: unknown): From {

@@ -102,6 +102,7 @@ export type ConsumerDefinition<Payload = unknown> = {
 /** A checked consumer, complete. */
 export type Consumer = Readonly<{
   id: string;
+  /** Those of its definition, and the one of its own (consumerChannel). */
   channels: readonly string[];
   from: From;
   /** The sub-folder of the consumers folder that its file lies in; null directly in it. */

@@ -1,18 +1,8 @@
 import { createHash } from 'node:crypto';
 import { parseJson } from '../json.ts';
+import type { Change } from './change.ts';
 
-/** A captured row change. */
-export type Change<Row = Record<string, unknown>> = {
-  schema: string;
-  table: string;
-  /** The value of the primary key, an object for a composite one, null without one. */
-  id: unknown;
-} & (
-  | { action: 'INSERT'; new: Row }
-  | { action: 'UPDATE'; old: Row; new: Row; changed: string[] }
-  | { action: 'DELETE'; old: Row }
-  | { action: 'TRUNCATE' }
-);
+export type { Change };
 
 /** The columns of a log row, as text, in the order of COLUMNS in page.ts. */
 export type LogRow = [
@@ -53,7 +43,7 @@ export class Notification<Payload = unknown> {
     delivery: { isReplay: boolean; attempt: number; payload?: { value: unknown } | undefined },
   ) {
     this.id = safeId(row[0]);
-    this.channel = row[3];
+    this.channel = row[6] === 'SNAPSHOT' ? captureChannel(row) : row[3];
     this.key = row[4];
     this.isReplay = delivery.isReplay;
     this.attempt = delivery.attempt;
@@ -166,9 +156,17 @@ function changeOf(row: LogRow): Change {
       };
     case 'DELETE':
       return { ...base, action: 'DELETE', old: before ?? {} };
+    case 'SNAPSHOT':
+      return { ...base, action: 'SNAPSHOT', new: after ?? {} };
     default:
-      return { ...base, action: 'TRUNCATE' };
+      return { ...base, id: null, action: 'TRUNCATE' };
   }
+}
+
+/** The row itself lies in the channel of one consumer: see consumerChannel. */
+function captureChannel(row: LogRow): string {
+  const { channel } = parseJson(row[10] ?? '{}') as { channel?: string };
+  return channel ?? row[3];
 }
 
 function primaryKey(columns: string[], row: Record<string, unknown> | undefined): unknown {

@@ -7,6 +7,27 @@ import type { Position, Snapshot, Xid } from './position.ts';
 /** Where a new consumer begins: at the first notification, the newest, an id, or a time. */
 export type From = 'start' | 'now' | number | Date;
 
+/**
+ * The channel that one consumer alone reads, besides those it asks for: what is meant for nobody else,
+ * as the rows of a snapshot, is published there.
+ */
+export function consumerChannel(consumerId: string): string {
+  return `consumer:${consumerId}`;
+}
+
+/** The channels that a consumer has read since it last ran. */
+export async function readChannels(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+): Promise<string[]> {
+  const { rows } = await client.query<{ channels: string[] }>(
+    `select channels from ${qualified(schema, 'consumer_progress')} where consumer_id = $1`,
+    [consumerId],
+  );
+  return rows[0]?.channels ?? [];
+}
+
 /** Who may save a consumer's position, and where. */
 export type Claim = {
   consumerId: string;

@@ -14,6 +14,7 @@ test('with nothing given, everything has its default, and nothing can be changed
     schema: 'pgwatch',
     apiSchema: 'public',
     roles: { publish: [], consume: [], read: [] },
+    triggers: null,
     consumers: join(folder, 'consumers'),
     partition: 'day',
     partitionsAhead: 3,

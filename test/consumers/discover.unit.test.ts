@@ -21,7 +21,11 @@ test('consumers are found in all folders, in all four kinds of file, and named b
     ['three', 'app', join(folder, 'app/three.js')],
     ['two', null, join(folder, 'two.mts')],
   ]);
-  expect(found[1]).toMatchObject({ channels: ['a', 'b'], from: 'start', batchSize: 1 });
+  expect(found[1]).toMatchObject({
+    channels: ['a', 'b', 'consumer:four'],
+    from: 'start',
+    batchSize: 1,
+  });
 });
 
 test('what is no consumer file is passed over', async () => {

@@ -98,6 +98,7 @@ async function expectSame(work: () => Promise<unknown>, count: number) {
   expect(inConsumer).toEqual(inSql);
 }
 
+/* An update of the key is two changes. */
 test('rows with one key column are the same in SQL and in a consumer', async () => {
   const row = fc.tuple(
     bigint,
@@ -108,14 +109,17 @@ test('rows with one key column are the same in SQL and in a consumer', async () 
   );
   await fc.assert(
     fc.asyncProperty(row, row, (before, after) =>
-      expectSame(async () => {
-        await client.query('insert into single values ($1, $2, $3, $4, $5)', before);
-        await client.query(
-          'update single set (id, n, f, t, j) = ($1, $2, $3, $4, $5::jsonb)',
-          after,
-        );
-        await client.query('delete from single');
-      }, 3),
+      expectSame(
+        async () => {
+          await client.query('insert into single values ($1, $2, $3, $4, $5)', before);
+          await client.query(
+            'update single set (id, n, f, t, j) = ($1, $2, $3, $4, $5::jsonb)',
+            after,
+          );
+          await client.query('delete from single');
+        },
+        before[0] === after[0] ? 3 : 4,
+      ),
     ),
     { numRuns: 150 },
   );
@@ -125,11 +129,14 @@ test('rows with two key columns are the same in SQL and in a consumer', async ()
   const row = fc.tuple(bigint, text, nullable(rawJson));
   await fc.assert(
     fc.asyncProperty(row, row, (before, after) =>
-      expectSame(async () => {
-        await client.query('insert into composite values ($1, $2, $3)', before);
-        await client.query('update composite set (a, b, v) = ($1, $2, $3::jsonb)', after);
-        await client.query('truncate composite');
-      }, 3),
+      expectSame(
+        async () => {
+          await client.query('insert into composite values ($1, $2, $3)', before);
+          await client.query('update composite set (a, b, v) = ($1, $2, $3::jsonb)', after);
+          await client.query('truncate composite');
+        },
+        before[0] === after[0] && before[1] === after[1] ? 3 : 4,
+      ),
     ),
     { numRuns: 100 },
   );

@@ -117,11 +117,15 @@ async function runDaemon(
   await (options.embedded ? withEmbedded(config, reporter, run) : run(config));
 }
 
-function listConsumers(consumers: readonly Consumer[], options: ListenOptions): void {
+async function listConsumers(
+  consumers: readonly Consumer[],
+  options: ListenOptions,
+): Promise<void> {
+  const { consumerChannel } = await import('../../log/progress.ts');
   const rows = consumers.map(({ id, app, channels, from, file }) => ({
     id,
     app,
-    channels,
+    channels: channels.filter((channel) => channel !== consumerChannel(id)),
     from: from instanceof Date ? from.toISOString() : from,
     file: relative(process.cwd(), file),
   }));

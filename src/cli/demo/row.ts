@@ -84,7 +84,8 @@ function inColumns([id, channel, key, latency, size]: Cells, columns: number): C
 function describeChange({ change }: Notification): string | undefined {
   switch (change?.action) {
     case 'INSERT':
-      return `insert ${fields(change.new, Object.keys(change.new))}`;
+    case 'SNAPSHOT':
+      return `${change.action.toLowerCase()} ${fields(change.new, Object.keys(change.new))}`;
     case 'UPDATE':
       return `update ${change.changed.map((name) => `${name} ${text(change.old[name])}→${text(change.new[name])}`).join(', ')}`;
     case 'DELETE':

@@ -1,10 +1,9 @@
 import type { Client } from 'pg';
 import type { Config } from '../../config/define.ts';
-import { requireCurrentSchema } from '../../database/migrate.ts';
 import { PgwatchError } from '../../errors.ts';
 import { listConsumerIds } from '../../log/dead-letters.ts';
 import { suggest } from '../../suggest.ts';
-import { connected } from '../connected.ts';
+import { withSchema } from '../connected.ts';
 import type { CommonOptions } from '../options.ts';
 
 /**
@@ -16,8 +15,7 @@ export function withConsumers<T>(
   consumerIds: readonly string[],
   work: (client: Client, config: Config) => Promise<T>,
 ): Promise<T> {
-  return connected(options, async (client, config) => {
-    await requireCurrentSchema(client, config);
+  return withSchema(options, async (client, config) => {
     if (consumerIds.length > 0) {
       requireKnown(consumerIds, await listConsumerIds(client, config.schema));
     }
@@ -32,6 +30,6 @@ function requireKnown(ids: readonly string[], known: readonly string[]): void {
     known.length > 0 ? `There are: ${known.join(', ')}.` : 'No consumer has ever run on it.';
   throw new PgwatchError(
     'consumer_unknown',
-    `The database knows no consumer "${unknown}".${suggest(unknown, known)} ${list}`,
+    `The database knows no consumer "${unknown}".${suggest(unknown, known)} ${list} One is known once "pgwatch listen" has run it.`,
   );
 }

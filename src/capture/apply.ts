@@ -1,0 +1,106 @@
+import type { ClientBase } from 'pg';
+import { isStatementError } from '../database/connect.ts';
+import type { Names } from '../database/names.ts';
+import { SQLSTATE } from '../database/sqlstate.ts';
+import { withTransaction } from '../database/transaction.ts';
+import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import { formatDuration } from '../time.ts';
+import type { TriggerChange } from './changes.ts';
+import { readCaptures } from './existing.ts';
+import { readHolders } from './holders.ts';
+import { type PatienceOptions, patiently } from './patience.ts';
+import { tableText } from './table-name.ts';
+
+export type ApplyOptions = PatienceOptions & {
+  names: Names;
+  /** Told whom it waits for, each time that is somebody else. */
+  onWaiting(message: string): void;
+};
+
+/**
+ * Does what a change needs, in one transaction. It waits for a lock a moment at a time, because those who
+ * come after it wait behind it, and tries again. Inside a transaction of the caller's it tries once, with
+ * the lock_timeout of that one.
+ * @throws PgwatchError table_locked with who holds the table, permission_denied, table_unsuitable
+ */
+export async function applyChange(
+  client: ClientBase,
+  change: TriggerChange,
+  options: ApplyOptions,
+): Promise<void> {
+  if (change.statements.length === 0) return;
+  const isInside = client.getTransactionStatus() === 'T';
+  const work = () => run(client, change, isInside, options.names);
+  let said = '';
+  const onRefused = async (isLast: boolean) => {
+    const holders = await readHolders(client, change.table.oid);
+    if (isLast) throw locked(change, holders, options.patienceMs);
+    // For how long is not what makes it another.
+    const who = holders.replaceAll(/ since [^:]*/g, '');
+    if (who !== said) options.onWaiting(`Waiting for ${tableText(change.table)}: ${holders}.`);
+    said = who;
+  };
+  try {
+    await (isInside ? work() : patiently(work, onRefused, options));
+  } catch (thrown) {
+    throw explain(thrown, change);
+  }
+}
+
+async function run(
+  client: ClientBase,
+  { table, again }: TriggerChange,
+  isInside: boolean,
+  names: Names,
+): Promise<void> {
+  await withTransaction(client, async () => {
+    if (!isInside) await client.query(`set local lock_timeout = '${LOCK_MS_MAX}ms'`);
+    // Of two at once, the other one may have changed the triggers since they were read.
+    const lock = 'select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))';
+    await client.query(lock, [`pgwatch trigger ${table.oid}`]);
+    const [there] = await readCaptures(client, names, [table.oid]);
+    // By themselves, as the extended protocol takes them: a condition can bring no second statement along.
+    for (const text of again(there?.triggers ?? []).statements) {
+      await client.query({ text, values: [], queryMode: 'extended' } as never);
+    }
+  });
+}
+
+function locked({ table }: TriggerChange, holders: string, patienceMs: number): PgwatchError {
+  return new PgwatchError(
+    'table_locked',
+    `${tableText(table)} was in use for ${formatDuration(patienceMs)}, and nothing was changed: ${holders}. End that transaction, or try again later.`,
+  );
+}
+
+function explain(thrown: unknown, { table }: TriggerChange): Error {
+  const { message } = toError(thrown);
+  const unsuitable = (why: string) =>
+    new PgwatchError(
+      'table_unsuitable',
+      `${tableText(table)} cannot be captured like that: ${why}.`,
+      {
+        cause: thrown,
+      },
+    );
+  if (thrown instanceof PgwatchError) return thrown;
+  switch (errorCodeOf(thrown)) {
+    case SQLSTATE.insufficientPrivilege:
+      return new PgwatchError(
+        'permission_denied',
+        `The database refuses to capture ${tableText(table)}: ${message}. It takes the privilege TRIGGER on the table (to drop one, its owner) and EXECUTE on notify_data_change().`,
+        { cause: thrown },
+      );
+    case SQLSTATE.invalidObjectDefinition:
+      return unsuitable(
+        `${message}. Of INSERT there is no row old, and of DELETE none new: say for which operations the condition is, like insert and update`,
+      );
+    default:
+      return isStatementError(thrown)
+        ? unsuitable(`${message}. Look at the condition (when), if there is one`)
+        : toError(thrown);
+  }
+}
+
+/** How long writers may have to wait behind it, each time. */
+const LOCK_MS_MAX = 200;

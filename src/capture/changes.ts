@@ -1,0 +1,147 @@
+import { OPERATIONS } from '../config/triggers.ts';
+import type { Names } from '../database/names.ts';
+import { PgwatchError } from '../errors.ts';
+import { argumentsOf, type ExistingTrigger } from './existing.ts';
+import type { Capture } from './plan.ts';
+import { tableText } from './table-name.ts';
+import { dropSql, type Trigger, triggerSql } from './trigger-sql.ts';
+
+/** What is to be done so that a table is captured as it should be. */
+export type TriggerChange = {
+  table: { oid: number; schema: string; name: string };
+  kind: 'added' | 'changed' | 'removed' | 'unchanged';
+  /** 'payload full → keys', for people. */
+  differences: string[];
+  /** In order; none where nothing is to be done. */
+  statements: string[];
+  /** Columns that were excluded and are in its notifications from then on. */
+  exposed: string[];
+  /** The same where the table has these triggers by now. */
+  again(existing: readonly ExistingTrigger[]): TriggerChange;
+};
+
+/**
+ * What makes the triggers of a table what they are to be.
+ * @throws PgwatchError table_unsuitable where somebody has written a trigger by hand: each change would be
+ *   recorded twice
+ */
+export function changesTo(
+  capture: Capture,
+  existing: readonly ExistingTrigger[],
+  names: Names,
+): TriggerChange {
+  const { table, options } = capture;
+  const foreign = existing.find(({ isOurs }) => !isOurs);
+  if (foreign) {
+    throw new PgwatchError(
+      'table_unsuitable',
+      `${tableText(table)} is captured already, by the trigger ${JSON.stringify(foreign.name)} that was written by hand: drop it first, or "pgwatch trigger remove" it.`,
+    );
+  }
+  const wanted = new Set(capture.triggers.map(({ name }) => name));
+  const outdated = capture.triggers.filter(
+    (trigger) => !existing.some((there) => isSame(there, trigger)),
+  );
+  const statements = [
+    ...existing.filter(({ name }) => !wanted.has(name)).map(({ name }) => dropSql(table, name)),
+    // Whether it runs always is nothing that replacing it changes back.
+    ...outdated.flatMap((trigger) => {
+      const there = existing.find(({ name }) => name === trigger.name);
+      const isInTheWay = there !== undefined && there.isAlways !== trigger.isAlways;
+      return [
+        ...(isInTheWay || there?.isEnabled === false ? [dropSql(table, trigger.name)] : []),
+        ...triggerSql(table, trigger, names, options.when),
+      ];
+    }),
+  ];
+  const kind = existing.length === 0 ? 'added' : statements.length === 0 ? 'unchanged' : 'changed';
+  const differences = kind === 'changed' ? differencesOf(capture, existing) : [];
+  const again = (now: readonly ExistingTrigger[]) => changesTo(capture, now, names);
+  const exposed = exposedBy(capture, existing);
+  return { table, kind, differences, statements, exposed, again };
+}
+
+/** What removes the triggers of a table that are chosen; by default all, also what was written by hand. */
+export function changesToNone(
+  table: { oid: number; schema: string; name: string },
+  existing: readonly ExistingTrigger[],
+  isChosen: (trigger: ExistingTrigger) => boolean = () => true,
+): TriggerChange {
+  const chosen = existing.filter(isChosen);
+  return {
+    table,
+    kind: chosen.length > 0 ? 'removed' : 'unchanged',
+    differences: [],
+    exposed: [],
+    statements: chosen.map(({ name }) => dropSql(table, name)),
+    again: (now) => changesToNone(table, now, isChosen),
+  };
+}
+
+/** True where a trigger is what it is to be. */
+export function isSame(there: ExistingTrigger, trigger: Trigger): boolean {
+  return (
+    there.name === trigger.name &&
+    there.operations.length === 1 &&
+    there.operation === trigger.operation &&
+    there.isRow === trigger.isRow &&
+    there.isAlways === trigger.isAlways &&
+    there.isEnabled &&
+    JSON.stringify(there.args) === JSON.stringify(trigger.args)
+  );
+}
+
+function exposedBy({ table, triggers }: Capture, existing: readonly ExistingTrigger[]): string[] {
+  const known = table.columns.map(({ name }) => name);
+  const after = argumentsOf(triggers[0]).exclude ?? [];
+  const before = existing.flatMap((trigger) => argumentsOf(trigger).exclude ?? []);
+  return [...new Set(before)].filter((name) => known.includes(name) && !after.includes(name));
+}
+
+function differencesOf({ table, triggers, level }: Capture, existing: readonly ExistingTrigger[]) {
+  const before = describe(existing, existing.some(({ isRow }) => isRow) ? 'row' : 'statement');
+  const after = describe(triggers, level.forEach);
+  const changed = Object.keys(after).filter((name) => before[name] !== after[name]);
+  const disabled = existing.filter(({ isEnabled }) => !isEnabled).map(({ name }) => name);
+  return [
+    ...changed.map((name) => `${name} ${before[name]} → ${after[name]}`),
+    ...(disabled.length > 0 ? [`enabled ${disabled.join(', ')} of ${tableText(table)}`] : []),
+  ];
+}
+
+/** A text for each thing that can differ. */
+function describe(triggers: readonly Trigger[], forEach: string): Record<string, string> {
+  const [first] = triggers as readonly ExistingTrigger[];
+  const { id = [], key, table, columns, exclude, payload, json, notify, when } = argumentsOf(first);
+  return {
+    channel: first?.args[0] ?? 'data_change',
+    operations: OPERATIONS.filter((each) =>
+      triggers.some(({ operation }) => operation === each),
+    ).join(', '),
+    'for each': forEach,
+    id: id.join(', ') || 'none',
+    key: (key ?? id).join(', ') || 'none',
+    table: table?.join('.') ?? 'its own name',
+    columns: columns?.join(', ') ?? 'any',
+    exclude: exclude?.join(', ') ?? 'none',
+    payload: payload ?? 'full',
+    'json columns': json ? 'some' : 'none',
+    when: when ?? 'always',
+    notify: notify ?? 'as set',
+    always: String(triggers.some(({ isAlways }) => isAlways)),
+  };
+}
+
+/** What a captured table is no longer right about; none: it is current. */
+export function staleness(capture: Capture, existing: readonly ExistingTrigger[]): string[] {
+  // That some are disabled is another matter.
+  const enabled = existing.map((there) => ({ ...there, isEnabled: true }));
+  const differences = differencesOf(capture, enabled);
+  const isCurrent = capture.triggers.every((trigger) =>
+    enabled.some((there) => isSame(there, trigger)),
+  );
+  if (isCurrent) return [];
+  if (differences.length > 0) return differences;
+  const asked = new Set(existing.map(({ args }) => JSON.stringify(args.slice(0, 2))));
+  return [asked.size > 1 ? 'its triggers differ from each other' : 'who owns it, or its types'];
+}

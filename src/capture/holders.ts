@@ -1,0 +1,30 @@
+import type { ClientBase } from 'pg';
+import { formatDuration } from '../time.ts';
+
+/**
+ * Who keeps a table, or rows of it, from being locked: process, program, since when, and doing what; for
+ * people.
+ */
+export async function readHolders(client: ClientBase, tableOid: number): Promise<string> {
+  const { rows } = await client.query<{
+    pid: number;
+    program: string | null;
+    state: string | null;
+    ms: number | null;
+    query: string | null;
+  }>(
+    `select l.pid, nullif(a.application_name, '') as program, a.state, left(a.query, 60) as query,
+       extract(epoch from clock_timestamp() - a.xact_start)::float8 * 1000 as ms
+     from pg_catalog.pg_locks as l
+     left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
+     where l.relation = $1 and l.granted and l.pid is distinct from pg_catalog.pg_backend_pid()
+       and l.mode not in ('AccessShareLock', 'RowShareLock')
+     order by a.xact_start limit 3`,
+    [tableOid],
+  );
+  const texts = rows.map(({ pid, program, state, ms, query }) => {
+    const since = ms === null ? '' : ` since ${formatDuration(ms)}`;
+    return `pid ${pid}${program ? ` (${program})` : ''} is ${state ?? 'unknown'}${since}: ${(query ?? '').replaceAll(/\s+/g, ' ')}`;
+  });
+  return texts.join('; ') || 'somebody who has let go by now';
+}

@@ -1,0 +1,128 @@
+import { OPERATIONS, type TriggerOptions } from '../config/triggers.ts';
+import { PgwatchError } from '../errors.ts';
+import { suggest } from '../suggest.ts';
+import { chooseLevel, type Level } from './level.ts';
+import type { Table } from './table.ts';
+import { tableText } from './table-name.ts';
+import { TRIGGER_PREFIX, type Trigger } from './trigger-sql.ts';
+import { warningsFor } from './warnings.ts';
+
+/** How a table is captured: its triggers, and what whoever asked for it should know. */
+export type Capture = {
+  table: Table;
+  options: TriggerOptions;
+  level: Level;
+  triggers: Trigger[];
+  /** Whole sentences. */
+  warnings: string[];
+};
+
+/** The second argument of notify_data_change, which documents its fields. */
+export type CaptureArgument = {
+  id?: readonly string[];
+  key?: readonly string[];
+  table?: readonly [schema: string, name: string];
+  columns?: readonly string[];
+  exclude?: readonly string[];
+  payload?: string;
+  json?: true;
+  notify?: string;
+  /** Not read by the function: what was asked for, so that it can be compared. */
+  when?: string;
+  for_each?: string;
+};
+
+/**
+ * Decides how a table is captured.
+ * @throws PgwatchError table_unsuitable where an option does not fit the table
+ */
+export function planCapture(table: Table, options: TriggerOptions): Capture {
+  checkColumns(table, options);
+  if (table.isCapturedByRoot && table.root) {
+    const message = `is a partition of ${tableText(table.root)}, which is captured: that captures it, too.`;
+    throw unsuitable(table, message);
+  }
+  const level = chooseLevel(table, options);
+  // Where one partition is emptied, the table by whose name it goes is not.
+  const operations = OPERATIONS.filter(
+    (each) =>
+      (options.operations ?? OPERATIONS).includes(each) &&
+      (each !== 'truncate' || table.kind !== 'partition'),
+  );
+  const args = argumentsFor(table, options);
+  const [channel = '', argument = ''] = args;
+  const triggers = operations.map((operation) => ({
+    name: `${TRIGGER_PREFIX}${operation}`,
+    operation,
+    isRow: level.forEach === 'row' && operation !== 'truncate',
+    // The function's fast way is one for rows.
+    args: operation === 'truncate' ? [channel, argument] : args,
+    isAlways: table.isSubscribed,
+  }));
+  return { table, options, level, triggers, warnings: warningsFor(table, options, level) };
+}
+
+/** Where nothing else matters, the column of the primary key is enough: the function's fast way. */
+function argumentsFor(table: Table, options: TriggerOptions): string[] {
+  const argument = argumentOf(table, options);
+  const { id = [], key, columns, exclude, payload, json, notify } = argument;
+  const isNumeric = table.columns.some((column) => column.isNumeric && id.includes(column.name));
+  const hasOptions = key || columns || exclude || payload || json || notify;
+  const isPlain = table.isTrusted && id.length === 1 && !isNumeric && !hasOptions;
+  return [
+    options.channel ?? 'data_change',
+    JSON.stringify(argument),
+    ...(isPlain ? [...id, ...(argument.table ?? [])] : []),
+  ];
+}
+
+function argumentOf(table: Table, options: TriggerOptions): CaptureArgument {
+  const { key, columns, payload, notify, when, forEach } = options;
+  const exclude = excludedColumns(table, options);
+  return {
+    id: idColumns(table, options),
+    ...(key && { key }),
+    ...(table.root && { table: [table.root.schema, table.root.name] }),
+    ...(columns && { columns }),
+    ...(exclude.length > 0 && { exclude }),
+    ...(payload && payload !== 'full' && { payload }),
+    ...(table.columns.some(({ isJson }) => isJson) && { json: true as const }),
+    ...(notify && { notify }),
+    ...(when !== undefined && { when }),
+    ...(forEach && forEach !== 'auto' && { for_each: forEach }),
+  };
+}
+
+/** What tells rows apart: the primary key, else what was given as the key. */
+function idColumns({ primaryKey }: Table, { key = [] }: TriggerOptions): readonly string[] {
+  return primaryKey.length > 0 ? primaryKey : key;
+}
+
+function excludedColumns({ columns }: Table, { exclude = [] }: TriggerOptions): string[] {
+  const virtual = columns.filter(({ isVirtual }) => isVirtual).map(({ name }) => name);
+  return [...new Set([...exclude, ...virtual])];
+}
+
+function checkColumns(table: Table, { key, columns, exclude, when }: TriggerOptions): void {
+  const known = table.columns.map(({ name }) => name);
+  for (const [option, list = []] of Object.entries({ key, columns, exclude })) {
+    const unknown = list.find((name) => !known.includes(name));
+    if (unknown === undefined) continue;
+    throw unsuitable(
+      table,
+      `has no column ${JSON.stringify(unknown)}, which ${option} names.${suggest(unknown, known)} Columns are: ${known.join(', ')}.`,
+    );
+  }
+  const needed = [...table.primaryKey, ...(key ?? [])].find((name) => exclude?.includes(name));
+  if (needed !== undefined) {
+    throw unsuitable(
+      table,
+      `cannot do without ${JSON.stringify(needed)} in its notifications: it is a part of their key. Take it out of exclude, or name other columns as the key.`,
+    );
+  }
+  if (when !== undefined && /^\s*$/.test(when)) throw unsuitable(table, 'has an empty condition.');
+}
+
+function unsuitable(table: Table, what: string): PgwatchError {
+  return new PgwatchError('table_unsuitable', `${tableText(table)} ${what}`);
+}

@@ -1,0 +1,176 @@
+import type { ClientBase } from 'pg';
+import { type Names, qualified } from '../database/names.ts';
+import { settingsSql, withTransaction } from '../database/transaction.ts';
+import { PgwatchError } from '../errors.ts';
+import { consumerChannel } from '../log/progress.ts';
+import { argumentsOf } from './existing.ts';
+import { boundSql, copySql, progressTable } from './snapshot-sql.ts';
+import type { CaptureState } from './state.ts';
+import type { Table } from './table.ts';
+import { tableText } from './table-name.ts';
+
+/** Hands the rows that a captured table already has to one consumer. */
+export type TableSnapshot = {
+  consumerId: string;
+  state: CaptureState;
+  /** How many rows are handed over, and kept from changing meanwhile, in one transaction. */
+  batchSize: number;
+};
+
+/** How far it is: of which rows a consumer has been handed so many. */
+export type SnapshotProgress = { done: number; isFinished: boolean };
+
+/**
+ * Begins a snapshot, or goes on with the one that was interrupted; `again` begins anew.
+ * @throws PgwatchError table_unsuitable where rows cannot be told apart
+ */
+export async function beginSnapshot(
+  client: ClientBase,
+  { schema }: Names,
+  { consumerId, state: { table } }: TableSnapshot,
+  again: boolean,
+): Promise<SnapshotProgress> {
+  if (table.primaryKey.length === 0) {
+    throw new PgwatchError(
+      'table_unsuitable',
+      `${tableText(table)} has no primary key: a snapshot could not tell its rows apart, nor go on after an interruption. Give it one.`,
+    );
+  }
+  const values = [consumerId, table.schema, table.name, again];
+  const { rows } = await client.query<SnapshotProgress>(
+    `insert into ${progressTable(schema)} as s (consumer_id, schema_name, table_name) values ($1, $2, $3)
+     on conflict (consumer_id, schema_name, table_name) do update
+     set last_key = case when $4 or s.finished_at is not null then null else s.last_key end,
+       done = case when $4 or s.finished_at is not null then 0 else s.done end,
+       started_at = case when $4 or s.finished_at is not null then now() else s.started_at end,
+       finished_at = null
+     returning done::float8, false as "isFinished"`,
+    values,
+  );
+  return rows[0] ?? { done: 0, isFinished: false };
+}
+
+/**
+ * Hands the next rows over, in one transaction. They are locked against changes until it commits: what
+ * was changed before is in the log before them, what is changed later comes after them. So no row
+ * is overwritten by what it was before.
+ * @returns null where the snapshot was begun anew or removed meanwhile
+ * @throws lock_not_available where somebody else has locked one of the rows for long
+ */
+export async function copyBatch(
+  client: ClientBase,
+  names: Names,
+  snapshot: TableSnapshot,
+): Promise<SnapshotProgress | null> {
+  const { table, existing } = snapshot.state;
+  return withTransaction(
+    client,
+    async () => {
+      await client.query(settingsSql(SETTINGS, 'transaction'));
+      if (!table.isTrusted) {
+        const check = qualified(names.schema, 'type_check');
+        await client.query(`select ${check}('of the snapshot', $1)`, [table.oid]);
+      }
+      // No notification may hold an id without an xid.
+      await client.query('select pg_current_xact_id()');
+      const progress = await lockProgress(client, names, snapshot);
+      if (!progress) return null;
+      const { lastKey } = progress;
+      const bound = await client.query<{ key: string[] }>(boundSql(table, lastKey), [
+        snapshot.batchSize,
+        ...(lastKey ?? []),
+      ]);
+      const upTo = bound.rows[0]?.key;
+      if (upTo === undefined) return finish(client, names, snapshot, progress.done);
+      const { key, exclude, payload } = argumentsOf(existing.triggers[0]);
+      const channel = existing.triggers[0]?.args[0] ?? 'data_change';
+      const own = consumerChannel(snapshot.consumerId);
+      const copied = await client.query<{ count: number }>(
+        copySql(names, table, lastKey !== null),
+        [
+          own,
+          { channel },
+          JSON.stringify([
+            (table.root ?? table).schema,
+            (table.root ?? table).name,
+            ...table.primaryKey,
+          ]),
+          table.primaryKey,
+          key ?? table.primaryKey,
+          exclude ?? [],
+          payload ?? 'full',
+          ...upTo,
+          ...(lastKey ?? []),
+        ],
+      );
+      await client.query(`select ${qualified(names.schema, 'doorbell_ring')}($1)`, [own]);
+      const done = progress.done + (copied.rows[0]?.count ?? 0);
+      await saveProgress(client, names, snapshot, { done, lastKey: upTo });
+      return { done, isFinished: false };
+    },
+    'begin isolation level read committed',
+  );
+}
+
+/** How many rows a table has, as the planner believes; 0 where nobody knows. */
+export async function readRowEstimate(client: ClientBase, { oid }: Table): Promise<number> {
+  const { rows } = await client.query<{ rows: number }>(
+    'select greatest(reltuples, 0)::float8 as rows from pg_catalog.pg_class where oid = $1',
+    [oid],
+  );
+  return rows[0]?.rows ?? 0;
+}
+
+async function lockProgress(client: ClientBase, { schema }: Names, snapshot: TableSnapshot) {
+  const { rows } = await client.query<{ done: number; lastKey: string[] | null }>(
+    `select done::float8, last_key as "lastKey" from ${progressTable(schema)}
+     where (consumer_id, schema_name, table_name) = ($1, $2, $3) and finished_at is null for update`,
+    nameOf(snapshot),
+  );
+  return rows[0];
+}
+
+async function saveProgress(
+  client: ClientBase,
+  { schema }: Names,
+  snapshot: TableSnapshot,
+  { done, lastKey }: { done: number; lastKey: string[] },
+): Promise<void> {
+  await client.query(
+    `update ${progressTable(schema)} set done = $4, last_key = $5
+     where (consumer_id, schema_name, table_name) = ($1, $2, $3)`,
+    [...nameOf(snapshot), done, lastKey],
+  );
+}
+
+async function finish(
+  client: ClientBase,
+  { schema }: Names,
+  snapshot: TableSnapshot,
+  done: number,
+) {
+  await client.query(
+    `update ${progressTable(schema)} set finished_at = now()
+     where (consumer_id, schema_name, table_name) = ($1, $2, $3)`,
+    nameOf(snapshot),
+  );
+  return { done, isFinished: true };
+}
+
+function nameOf({ consumerId, state: { table } }: TableSnapshot): string[] {
+  return [consumerId, table.schema, table.name];
+}
+
+/**
+ * Who waits for a row gives up soon, because others wait for those that it has locked. Values are written as
+ * notify_data_change() writes them.
+ */
+const SETTINGS = {
+  lock_timeout: '500ms',
+  datestyle: 'ISO, MDY',
+  intervalstyle: 'postgres',
+  timezone: 'UTC',
+  extra_float_digits: '1',
+  bytea_output: 'hex',
+  row_security: 'off',
+};

@@ -1,0 +1,61 @@
+import { type Names, qualified } from '../database/names.ts';
+
+// The bits of tgtype are PostgreSQL's TRIGGER_TYPE_ROW 1, BEFORE 2, INSTEAD 64 (pg_trigger.h).
+const otherTriggers = (isRow: boolean) => `array(
+    select t.tgname::text from pg_catalog.pg_trigger as t
+    where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D' and not t.tginitdeferred
+      and t.tgfoid is distinct from pg_catalog.to_regprocedure($1)
+      and t.tgtype::int & 66 = 0 and (t.tgtype::int & 1 = 1) = ${isRow}
+    order by t.tgname)`;
+
+/** Reads what capture has to know of tables, but for the condition. Parameter 1: the trigger function. */
+export const tablesSql = ({ schema }: Names) => `
+select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
+  c.relkind::text as relkind, c.relpersistence::text as relpersistence,
+  c.relispartition as "isPartition",
+  not exists (
+    select from pg_catalog.pg_proc as p
+    cross join (
+      select c.relowner
+      union all
+      select t.typowner from ${qualified(schema, 'column_types')}(c.oid) as part (type_id)
+      join pg_catalog.pg_type as t on t.oid = part.type_id
+    ) as involved (owner)
+    where p.oid = pg_catalog.to_regprocedure($1)
+      and not pg_catalog.pg_has_role(involved.owner, p.proowner, 'member')) as "isTrusted",
+  exists (select from pg_catalog.pg_inherits where c.oid in (inhrelid, inhparent)) as "hasRelatives",
+  array(
+    select a.attname::text
+    from pg_catalog.pg_index as i
+    cross join lateral pg_catalog.unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
+    join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = coalesce(root.oid, c.oid) and i.indisprimary order by k.position) as "primaryKey",
+  exists (select from pg_catalog.pg_index as i
+    where i.indrelid = coalesce(root.oid, c.oid) and i.indisprimary and not i.indimmediate
+  ) as "isKeyDeferrable",
+  (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+      'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+      'isVirtual', a.attgenerated = 'v',
+      'isJson', 'json'::pg_catalog.regtype in (t.oid, t.typbasetype, t.typelem) or exists (
+        select from pg_catalog.pg_attribute as part
+        where part.attrelid = t.typrelid and part.atttypid = 'json'::pg_catalog.regtype),
+      'isNumeric', 'numeric'::pg_catalog.regtype in (t.oid, t.typbasetype)
+    ) order by a.attnum), '[]')
+    from pg_catalog.pg_attribute as a
+    join pg_catalog.pg_type as t on t.oid = a.atttypid
+    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
+  case when root.oid is not null then pg_catalog.json_build_object(
+    'schema', rn.nspname, 'name', root.relname) end as root,
+  exists (select from pg_catalog.pg_trigger as t
+    where t.tgrelid = c.oid and t.tgparentid <> 0
+      and t.tgfoid = pg_catalog.to_regprocedure($1)) as "isCapturedByRoot",
+  exists (select from pg_catalog.pg_subscription_rel where srrelid = c.oid) as "isSubscribed",
+  exists (select from pg_catalog.pg_constraint as f
+    where f.contype = 'f' and f.conrelid = c.oid and f.confrelid = c.oid
+      and f.confupdtype in ('c', 'n', 'd')) as "refersToItself",
+  ${otherTriggers(true)} as "rowTriggers",
+  ${otherTriggers(false)} as "statementTriggers"
+from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+left join pg_catalog.pg_class as root on root.oid = pg_catalog.pg_partition_root(c.oid)
+left join pg_catalog.pg_namespace as rn on rn.oid = root.relnamespace`;

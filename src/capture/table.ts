@@ -1,0 +1,168 @@
+import type { ClientBase } from 'pg';
+import { type Names, qualified } from '../database/names.ts';
+import { PgwatchError } from '../errors.ts';
+import { suggest } from '../suggest.ts';
+import { type TableName, tableText } from './table-name.ts';
+import { tablesSql } from './table-sql.ts';
+
+/** What capture has to know of a table. */
+export type Table = {
+  oid: number;
+  schema: string;
+  name: string;
+  kind: 'plain' | 'partitioned' | 'partition' | 'inherited';
+  /** The columns of the primary key, in its order; of a partition, those of the whole table. */
+  primaryKey: string[];
+  /** It is checked at the end of a statement or later, so that rows can have one key for a while. */
+  isKeyDeferrable: boolean;
+  columns: Column[];
+  /** The name that payloads and keys show, where it is not its own: that of the whole table. */
+  root: { schema: string; name: string } | null;
+  /** It is a partition, and the whole table is captured. */
+  isCapturedByRoot: boolean;
+  /** A subscription writes to it. */
+  isSubscribed: boolean;
+  /** Changing its key changes other rows of it, by a foreign key to itself. */
+  refersToItself: boolean;
+  /** Other triggers for each row that run at once, after the change. */
+  rowTriggers: string[];
+  /** Those for each statement. */
+  statementTriggers: string[];
+  /**
+   * Whoever owns it or a type of its columns may act as the owner of the trigger function anyway. Others could
+   * run code as that one, by casts of their types to json: see type_check().
+   */
+  isTrusted: boolean;
+};
+
+export type Column = {
+  name: string;
+  /** As in format_type(). */
+  type: string;
+  /** Virtual generated: triggers do not see its value. */
+  isVirtual: boolean;
+  /** Of type json, or made of it: it may hold what no jsonb can. */
+  isJson: boolean;
+  /** Of type numeric: values that are equal can be written with more zeros or less. */
+  isNumeric: boolean;
+};
+
+/**
+ * Finds a table that can be captured.
+ * @param schemas where to look for a name without a schema
+ * @throws PgwatchError table_unsuitable that says why it cannot
+ */
+export async function findTable(
+  client: ClientBase,
+  names: Names,
+  wanted: TableName,
+  schemas: readonly string[],
+): Promise<Table> {
+  const { rows } = await client.query<Found>(
+    `${tablesSql(names)}
+    where c.relname = $2 and n.nspname = any($3::text[]) order by array_position($3::text[], n.nspname::text)`,
+    [triggerFunction(names), wanted.name, wanted.schema === null ? schemas : [wanted.schema]],
+  );
+  const [found] = rows;
+  if (!found) throw await unknownTable(client, wanted, schemas);
+  const problem = problemWith(found, names);
+  if (problem) {
+    throw new PgwatchError('table_unsuitable', `${tableText(found)} ${problem}`);
+  }
+  return tableOf(found);
+}
+
+/** All tables of schemas that can be captured, in order of their names; partitions go with the whole. */
+export async function listTables(
+  client: ClientBase,
+  names: Names,
+  schemas: readonly string[],
+): Promise<Table[]> {
+  const { rows } = await client.query<Found>(
+    `${tablesSql(names)} where n.nspname = any($2::text[]) and not c.relispartition order by n.nspname, c.relname`,
+    [triggerFunction(names), schemas],
+  );
+  return rows.filter((found) => problemWith(found, names) === null).map(tableOf);
+}
+
+/** Tables by their oids. */
+export async function readTables(
+  client: ClientBase,
+  names: Names,
+  oids: readonly number[],
+): Promise<Map<number, Table>> {
+  const { rows } = await client.query<Found>(`${tablesSql(names)} where c.oid = any($2::oid[])`, [
+    triggerFunction(names),
+    oids,
+  ]);
+  return new Map(rows.map((found) => [found.oid, tableOf(found)]));
+}
+
+/** As to_regprocedure() reads it. */
+export function triggerFunction({ apiSchema }: Names): string {
+  return `${qualified(apiSchema, 'notify_data_change')}()`;
+}
+
+type Found = Omit<Table, 'kind'> & {
+  relkind: string;
+  relpersistence: string;
+  isPartition: boolean;
+  hasRelatives: boolean;
+};
+
+function tableOf({ relkind, relpersistence, isPartition, hasRelatives, ...table }: Found): Table {
+  const kind =
+    relkind === 'p'
+      ? 'partitioned'
+      : isPartition
+        ? 'partition'
+        : hasRelatives
+          ? 'inherited'
+          : 'plain';
+  return { ...table, kind };
+}
+
+function problemWith(found: Found, { schema }: Names): string | null {
+  if (found.schema === schema) return "is pgwatch's own: it would capture itself without end.";
+  if (found.schema === 'pg_catalog' || found.schema === 'information_schema') {
+    return 'belongs to PostgreSQL itself, which allows no triggers on it.';
+  }
+  const kind = KINDS[found.relkind];
+  if (kind) return `is ${kind}`;
+  if (found.relpersistence === 't') return 'is a temporary table of another session.';
+  return null;
+}
+
+const KINDS: Record<string, string> = {
+  v: 'a view: capture the tables that it reads.',
+  m: 'a materialized view, whose rows change without triggers: capture the tables that it reads.',
+  f: 'a foreign table, whose rows change without its triggers: capture it where it lives.',
+  S: 'a sequence, not a table.',
+  i: 'an index, not a table.',
+  I: 'an index, not a table.',
+  c: 'a type, not a table.',
+};
+
+async function unknownTable(client: ClientBase, wanted: TableName, schemas: readonly string[]) {
+  const { rows } = await client.query<{ schema: string; name: string }>(
+    `select n.nspname as schema, c.relname as name
+     from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+     where c.relkind in ('r', 'p') and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'`,
+  );
+  const where = wanted.schema === null ? `in ${schemas.join(', ') || 'no schema'}` : '';
+  const text =
+    wanted.schema === null ? wanted.name : tableText({ ...wanted, schema: wanted.schema });
+  const known = rows.flatMap((row) => [
+    tableText(row),
+    ...(wanted.schema === null ? [row.name] : []),
+  ]);
+  const elsewhere = rows.filter(({ name }) => name === wanted.name).map(tableText);
+  const hint =
+    elsewhere.length > 0
+      ? ` There is ${elsewhere.join(', ')}.`
+      : suggest(text, [...new Set(known)]);
+  return new PgwatchError(
+    'table_unsuitable',
+    `There is no table ${text}${where && ` ${where}`}.${hint}`,
+  );
+}

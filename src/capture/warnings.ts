@@ -1,0 +1,35 @@
+import type { TriggerOptions } from '../config/triggers.ts';
+import type { Level } from './level.ts';
+import type { Table } from './table.ts';
+import { tableText } from './table-name.ts';
+import { TRIGGER_PREFIX } from './trigger-sql.ts';
+
+/** What whoever captures a table should know: whole sentences. */
+export function warningsFor(table: Table, options: TriggerOptions, level: Level): string[] {
+  const name = tableText(table);
+  const virtual = table.columns.filter(({ isVirtual }) => isVirtual).map((column) => column.name);
+  const isBlind = table.primaryKey.length === 0 && !options.key;
+  const earlier = [
+    ...(level.forEach === 'statement' ? table.rowTriggers : []),
+    ...(level.forEach === 'row' ? table.rowTriggers : table.statementTriggers).filter(
+      (trigger) => trigger < TRIGGER_PREFIX,
+    ),
+  ];
+  const warnings = [
+    isBlind &&
+      `${name} has no primary key: its notifications have no id, and all of them keep their order. Give it one, or name columns by the option key.`,
+    virtual.length > 0 &&
+      `${virtual.join(', ')} of ${name} is virtual: triggers do not see its value, and no payload holds it.`,
+    table.kind === 'inherited' &&
+      `${name} inherits, or is inherited from: rows of other tables in the family are captured only if those are added, too.`,
+    table.kind === 'partition' &&
+      `${name} goes by the name of ${table.root ? tableText(table.root) : 'the whole table'} in its notifications, and says nothing when it is truncated. Capture the whole table instead.`,
+    table.kind === 'partitioned' &&
+      `A partition of ${name} that is truncated, detached or dropped by itself says nothing of its rows.`,
+    table.isKeyDeferrable &&
+      `The primary key of ${name} is deferrable: where rows have the same one for a while, as when two change places ${level.forEach === 'row' ? 'within a statement' : 'in two statements'}, the DELETE of one comes after the INSERT of the other.`,
+    earlier.length > 0 &&
+      `${earlier.join(', ')} on ${name} runs before the capture: what it changes in ${name} is recorded before what made it change that.`,
+  ];
+  return warnings.filter((warning) => warning !== false);
+}

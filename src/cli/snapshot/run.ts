@@ -1,0 +1,147 @@
+import type { Client } from 'pg';
+import { readHolders } from '../../capture/holders.ts';
+import { patiently } from '../../capture/patience.ts';
+import {
+  beginSnapshot,
+  copyBatch,
+  readRowEstimate,
+  type TableSnapshot,
+} from '../../capture/snapshot.ts';
+import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
+import { tableText } from '../../capture/table-name.ts';
+import type { Config } from '../../config/define.ts';
+import { PgwatchError } from '../../errors.ts';
+import { readChannels } from '../../log/progress.ts';
+import type { Reporter } from '../../reporter.ts';
+import { formatDuration } from '../../time.ts';
+import { withConsumers } from '../dlq/consumers.ts';
+import { countOf } from '../dlq/describe.ts';
+import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
+import { stopSignal } from '../stop-signal.ts';
+import { printJson } from '../table.ts';
+import { findTables } from '../trigger/tables.ts';
+
+type SnapshotOptions = CommonOptions & {
+  consumer: string;
+  again?: boolean;
+  batchSize: string;
+  json?: boolean;
+};
+
+/** Hands a table's rows to a consumer, batch by batch, until the end or a signal. */
+export async function snapshot(
+  tableName: string,
+  options: SnapshotOptions,
+  outcome: Outcome,
+): Promise<void> {
+  const reporter = reporterFor(options);
+  const signal = stopSignal(reporter);
+  const consumerId = options.consumer;
+  const batchSize = checkedBatchSize(options.batchSize);
+  await withConsumers(options, [consumerId], async (client, config) => {
+    const state = await findCapture(client, config, tableName);
+    const wanted = { consumerId, state, batchSize };
+    warnAbout(wanted, await readChannels(client, config.schema, consumerId), reporter);
+    const startedAt = performance.now();
+    const { done, isFinished } = await copyAll(client, config, wanted, {
+      again: options.again ?? false,
+      reporter,
+      signal,
+    });
+    const name = tableText(state.table);
+    if (options.json) printJson({ table: name, consumer: consumerId, rows: done, isFinished });
+    const took = formatDuration(performance.now() - startedAt);
+    const rows = `${countOf(done, 'row')} of ${name}`;
+    if (isFinished) return reporter.info(`Handed ${rows} to ${consumerId} in ${took}.`);
+    outcome.exitCode = 1;
+    reporter.info(`Stopped after ${rows}. The same command goes on from there.`);
+  });
+}
+
+async function copyAll(
+  client: Client,
+  config: Config,
+  wanted: TableSnapshot,
+  { again, reporter, signal }: { again: boolean; reporter: Reporter; signal: AbortSignal },
+) {
+  const name = tableText(wanted.state.table);
+  const total = await readRowEstimate(client, wanted.state.table);
+  let progress = await beginSnapshot(client, config, wanted, again);
+  if (progress.done > 0) {
+    reporter.info(`Going on after ${progress.done.toLocaleString('en')} rows of ${name}.`);
+  }
+  const onRefused = async () => {
+    const holders = await readHolders(client, wanted.state.table.oid);
+    reporter.status('');
+    reporter.info(`Waiting for rows of ${name}: ${holders}.`);
+  };
+  let saidAt = performance.now();
+  while (!progress.isFinished && !signal.aborted) {
+    const work = () => copyBatch(client, config, wanted);
+    const copied = await patiently(work, onRefused, { patienceMs: PATIENCE_MS, signal }).catch(
+      (thrown: unknown) => {
+        if (signal.aborted) return progress;
+        throw thrown;
+      },
+    );
+    if (!copied) throw removed(name);
+    progress = copied;
+    const { done } = progress;
+    const share = total > done ? `, ${Math.floor((100 * done) / total)} %` : '';
+    const line = `${name}: ${done.toLocaleString('en')} rows${share}`;
+    reporter.status(line);
+    if (reporter.isInteractive || performance.now() - saidAt < LINE_MS) continue;
+    saidAt = performance.now();
+    reporter.info(`${line}.`);
+  }
+  reporter.status('');
+  return progress;
+}
+
+async function findCapture(client: Client, config: Config, text: string): Promise<CaptureState> {
+  const [table] = await findTables(client, config, [text]);
+  const [state] = await readCaptureStates(client, config, table ? [table.oid] : []);
+  if (state) return state;
+  throw new PgwatchError(
+    'table_unsuitable',
+    `${table ? tableText(table) : text} is not captured, so that its rows would be out of date at once: "pgwatch trigger add ${text}" first.`,
+  );
+}
+
+function warnAbout(
+  { consumerId, state }: TableSnapshot,
+  channels: string[],
+  reporter: Reporter,
+): void {
+  const name = tableText(state.table);
+  const { channel = 'data_change', when } = state.options;
+  if (!channels.includes(channel)) {
+    reporter.warn(
+      `${consumerId} does not read the channel ${channel}: it gets these rows, and no later change of ${name}.`,
+    );
+  }
+  if (when !== undefined) {
+    reporter.warn(`All rows of ${name} are handed over: the condition ${when} is one for changes.`);
+  }
+}
+
+function checkedBatchSize(text: string): number {
+  const size = Number(text);
+  if (/^\d+$/.test(text) && size >= 1 && size <= BATCH_SIZE_MAX) return size;
+  throw new PgwatchError(
+    'usage',
+    `--batch-size is a number from 1 to ${BATCH_SIZE_MAX}, not "${text}".`,
+  );
+}
+
+function removed(name: string): PgwatchError {
+  return new PgwatchError(
+    'table_unsuitable',
+    `Somebody else has finished or removed this snapshot of ${name} meanwhile: look whether its consumer has what it needs, else run it again.`,
+  );
+}
+
+const BATCH_SIZE_MAX = 10_000;
+const LINE_MS = 5000;
+/** As good as for ever: it says whom it waits for, and Ctrl-C ends it. */
+const PATIENCE_MS = 24 * 3_600_000;

@@ -1,0 +1,91 @@
+import { applyChange } from '../../capture/apply.ts';
+import { changesTo, type TriggerChange } from '../../capture/changes.ts';
+import { readCaptures } from '../../capture/existing.ts';
+import { type Capture, planCapture } from '../../capture/plan.ts';
+import { tableText } from '../../capture/table-name.ts';
+import type { Names } from '../../database/names.ts';
+import { PgwatchError } from '../../errors.ts';
+import type { Reporter } from '../../reporter.ts';
+import { withSchema } from '../connected.ts';
+import { type CommonOptions, reporterFor } from '../options.ts';
+import { stopSignal } from '../stop-signal.ts';
+import { type CaptureFlags, triggerOptionsFrom } from './options.ts';
+import { chooseTables, type TableChoice } from './tables.ts';
+
+type AddOptions = CommonOptions & CaptureFlags & TableChoice & { dryRun?: boolean };
+
+/** Captures tables as the options say, and says what that changed. */
+export async function add(texts: readonly string[], options: AddOptions): Promise<void> {
+  const asked = triggerOptionsFrom(options);
+  const reporter = reporterFor(options);
+  await withSchema(options, async (client, config) => {
+    const tables = await chooseTables(client, config, texts, options);
+    // Whatever does not fit is said before anything is changed.
+    const captures = tables.map((table) => planCapture(table, asked));
+    const existing = await readCaptures(
+      client,
+      config,
+      tables.map(({ oid }) => oid),
+    );
+    const triggersOf = new Map(existing.map(({ tableOid, triggers }) => [tableOid, triggers]));
+    const plans = captures.map((capture) => {
+      const change = changesTo(capture, triggersOf.get(capture.table.oid) ?? [], config);
+      return { capture, change };
+    });
+    const exposing = plans.find(({ change }) => change.exposed.length > 0);
+    if (options.all && exposing) throw wouldExpose(exposing.change);
+    if (options.dryRun) return printStatements(plans.map(({ change }) => change));
+    const apply = applierFor(reporter, config);
+    for (const { capture, change } of plans) {
+      await applyChange(client, change, apply);
+      report(reporter, capture, change);
+    }
+  });
+}
+
+/** Says what was done about a table, and what whoever did it should know. */
+export function report(reporter: Reporter, capture: Capture, change: TriggerChange): void {
+  const name = tableText(capture.table);
+  const { channel = 'data_change' } = capture.options;
+  const operations = capture.triggers.map(({ operation }) => operation).join(', ');
+  const { forEach, reason } = capture.level;
+  const level = `for each ${forEach}${reason ? ` (${reason})` : ''}`;
+  const said: Record<TriggerChange['kind'], string> = {
+    added: `Captured: ${name}, ${operations}, on channel ${channel}, ${level}.`,
+    changed: `Changed: ${name}, ${change.differences.join('; ') || 'triggers made anew'}.`,
+    unchanged: `Unchanged: ${name} is captured like that already.`,
+    removed: `Removed: ${name} is captured no longer.`,
+  };
+  reporter.info(said[change.kind]);
+  if (change.kind === 'unchanged') return;
+  for (const warning of capture.warnings) reporter.warn(warning);
+  if (change.exposed.length === 0) return;
+  reporter.warn(
+    `${change.exposed.join(', ')} of ${name} was excluded, and is in its notifications from now on: if that was not meant, add it again with --exclude.`,
+  );
+}
+
+function wouldExpose({ table, exposed }: TriggerChange): PgwatchError {
+  return new PgwatchError(
+    'usage',
+    `${tableText(table)} excludes ${exposed.join(', ')}, which --all would put into its notifications: take the table out by --except, or give --exclude, too. Nothing was changed.`,
+  );
+}
+
+/** How long DDL tries to get its lock, and what it says meanwhile. */
+export function applierFor(reporter: Reporter, names: Names) {
+  return {
+    names,
+    patienceMs: PATIENCE_MS,
+    onWaiting: (message: string) => reporter.info(message),
+    signal: stopSignal(reporter),
+  };
+}
+
+/** Prints statements on stdout, as a script. */
+export function printStatements(changes: readonly Pick<TriggerChange, 'statements'>[]): void {
+  const statements = changes.flatMap((change) => change.statements);
+  process.stdout.write(statements.map((statement) => `${statement};\n`).join('\n'));
+}
+
+const PATIENCE_MS = 30_000;

@@ -1,0 +1,86 @@
+import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
+import { tableText } from '../../capture/table-name.ts';
+import { withSchema } from '../connected.ts';
+import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
+import { printJson, printTable } from '../table.ts';
+
+type ListOptions = CommonOptions & { json?: boolean };
+
+/** Prints how the captured tables stand. */
+export async function list(options: ListOptions, outcome: Outcome): Promise<void> {
+  const states = await withSchema(options, (client, config) => readCaptureStates(client, config));
+  const hasFinding = states.some(({ stale, disabled }) => stale.length + disabled.length > 0);
+  outcome.exitCode = hasFinding ? 1 : 0;
+  if (options.json) return printJson(states.map(toJson));
+  if (states.length === 0) {
+    reporterFor(options).info('No table is captured. Begin with "pgwatch trigger add users".');
+    return;
+  }
+  printTable(
+    ['TABLE', 'STATE', 'CHANNEL', 'OPERATIONS', 'FOR EACH', 'OPTIONS'],
+    states.map((state) => [
+      tableText(state.table),
+      stateText(state),
+      state.options.channel ?? '-',
+      operationsText(state),
+      levelOf(state),
+      optionsText(state),
+    ]),
+  );
+  for (const finding of states.flatMap(findingsOf)) reporterFor(options).warn(finding);
+}
+
+/** What is to be done about a table, in sentences. */
+function findingsOf({ table, stale, disabled }: CaptureState): string[] {
+  const name = tableText(table);
+  const enable = disabled.map((trigger) => `"${trigger}"`).join(', ');
+  return [
+    ...(stale.length > 0
+      ? [
+          `${name} is stale: ${stale.join('; ')}. "pgwatch trigger add" with the same options, or sync, makes it current.`,
+        ]
+      : []),
+    ...(disabled.length > 0
+      ? [
+          `${name} is not captured by ${enable}, which somebody has disabled: alter table … enable trigger.`,
+        ]
+      : []),
+  ];
+}
+
+function toJson(state: CaptureState): Record<string, unknown> {
+  const { table, options, existing, isByHand, disabled, stale } = state;
+  return {
+    schema: table.schema,
+    table: table.name,
+    options,
+    forEach: levelOf(state),
+    byHand: isByHand,
+    triggers: existing.triggers.map(({ name }) => name),
+    disabled,
+    stale,
+  };
+}
+
+function levelOf({ existing }: CaptureState): 'row' | 'statement' {
+  return existing.triggers.some(({ isRow }) => isRow) ? 'row' : 'statement';
+}
+
+function operationsText({ options: { operations = [] } }: CaptureState): string {
+  return operations.length === 4 ? 'all' : operations.join(',');
+}
+
+function stateText({ disabled, stale, isByHand, existing }: CaptureState): string {
+  if (disabled.length > 0) {
+    return disabled.length === existing.triggers.length ? 'disabled' : 'partly disabled';
+  }
+  return stale.length > 0 ? 'stale' : isByHand ? 'by hand' : 'current';
+}
+
+function optionsText({ options }: CaptureState): string {
+  const { channel, operations, ...others } = options;
+  const texts = Object.entries(others).map(
+    ([name, value]) => `${name} ${Array.isArray(value) ? value.join(',') : value}`,
+  );
+  return texts.join('; ') || '-';
+}

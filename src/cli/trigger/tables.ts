@@ -1,0 +1,66 @@
+import type { Client } from 'pg';
+import { findTable, listTables, type Table } from '../../capture/table.ts';
+import { parseTableName, readDefaultSearchPath } from '../../capture/table-name.ts';
+import type { Config } from '../../config/define.ts';
+import { PgwatchError } from '../../errors.ts';
+import { splitList } from '../options.ts';
+
+/** Which tables a command is about. */
+export type TableChoice = { all?: boolean; schema?: string[]; except?: string[] };
+
+/**
+ * The tables that are named, each once.
+ * @throws PgwatchError table_unsuitable, before anything is done to the others
+ */
+export async function findTables(
+  client: Client,
+  config: Config,
+  texts: readonly string[],
+): Promise<Table[]> {
+  const names = texts.map(parseTableName);
+  const path = await readDefaultSearchPath(client);
+  const tables = new Map<number, Table>();
+  for (const name of names) {
+    const table = await findTable(client, config, name, path);
+    tables.set(table.oid, table);
+  }
+  return [...tables.values()];
+}
+
+/**
+ * The same, or all tables of schemas but some.
+ * @throws PgwatchError usage, table_unsuitable
+ */
+export async function chooseTables(
+  client: Client,
+  config: Config,
+  texts: readonly string[],
+  choice: TableChoice,
+): Promise<Table[]> {
+  const schemas = splitList(choice.schema) ?? [];
+  if (!choice.all) {
+    if (texts.length === 0) throw usage('Say which tables: give names, or --all --schema app.');
+    if (schemas.length > 0 || choice.except) {
+      throw usage('--schema and --except choose among all tables: give --all, too.');
+    }
+    return findTables(client, config, texts);
+  }
+  if (texts.length > 0)
+    throw usage('Names mean these tables, and --all means all: give one of the two.');
+  if (schemas.length === 0) throw usage('--all takes the schemas it is about: --all --schema app.');
+  const except = await findTables(client, config, choice.except ?? []);
+  const excluded = new Set(except.map(({ oid }) => oid));
+  const tables = await listTables(client, config, schemas);
+  const chosen = tables.filter(({ oid }) => !excluded.has(oid));
+  if (chosen.length === 0) {
+    throw new PgwatchError(
+      'table_unsuitable',
+      `There is no table to capture in ${schemas.join(', ')}.`,
+    );
+  }
+  return chosen;
+}
+
+function usage(message: string): PgwatchError {
+  return new PgwatchError('usage', message);
+}

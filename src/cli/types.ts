@@ -1,0 +1,79 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { isPrintedTypes, printTypes } from '../capture/types/print.ts';
+import { readRowShapes } from '../capture/types/shape.ts';
+import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import { withSchema } from './connected.ts';
+import { type CommonOptions, type Outcome, reporterFor } from './options.ts';
+
+export type TypesOptions = CommonOptions & { out?: string; check?: boolean };
+
+/**
+ * Prints or writes the types of the captured tables, or says whether a file holds them.
+ * @throws PgwatchError usage, input_invalid
+ */
+export async function types(options: TypesOptions, outcome: Outcome): Promise<void> {
+  const { out, check } = options;
+  if (check && out === undefined) {
+    throw new PgwatchError('usage', '--check compares with a file: name it with --out FILE.');
+  }
+  const reporter = reporterFor(options);
+  const shapes = await withSchema(options, readRowShapes);
+  const text = printTypes(shapes);
+  if (shapes.length === 0) {
+    reporter.warn(
+      'No table is captured, so that there are no types. Begin with "pgwatch trigger add users".',
+    );
+  }
+  if (out === undefined) {
+    process.stdout.write(text);
+    return;
+  }
+  const before = read(out);
+  const tables = `${shapes.length} captured ${shapes.length === 1 ? 'table' : 'tables'}`;
+  // Git may have given it other ends of lines.
+  if (before?.replaceAll('\r\n', '\n') === text) {
+    reporter.info(`Unchanged: ${out} has the types of ${tables}.`);
+  } else if (check) {
+    outcome.exitCode = 1;
+    const what =
+      before === null ? 'is not there' : 'does not have the types of the captured tables';
+    reporter.info(`Different: ${out} ${what}. Run "pgwatch types --out ${out}".`);
+  } else {
+    if (before !== null && !isPrintedTypes(before)) throw foreign(out);
+    write(out, text);
+    reporter.info(`${before === null ? 'Written' : 'Changed'}: ${out}, the types of ${tables}.`);
+  }
+}
+
+function foreign(file: string): PgwatchError {
+  return new PgwatchError(
+    'input_invalid',
+    `${file} was not written by "pgwatch types", and is left as it is: delete it, or name another file with --out.`,
+  );
+}
+
+function read(file: string): string | null {
+  try {
+    return readFileSync(resolve(file), 'utf8');
+  } catch (thrown) {
+    if (errorCodeOf(thrown) === 'ENOENT') return null;
+    throw unusable(file, 'read', thrown);
+  }
+}
+
+function write(file: string, text: string): void {
+  try {
+    writeFileSync(resolve(file), text);
+  } catch (thrown) {
+    throw unusable(file, 'written', thrown);
+  }
+}
+
+function unusable(file: string, done: string, thrown: unknown): PgwatchError {
+  return new PgwatchError(
+    'input_invalid',
+    `${file} cannot be ${done}: ${toError(thrown).message}. Name a file in a folder that is there with --out.`,
+    { cause: thrown },
+  );
+}

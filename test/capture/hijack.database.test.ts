@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import { withConnection } from '../../src/database/connect.ts';
+import { captureTable, changesOf, shortChangesOf } from '../helpers/captured.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { createRole } from '../helpers/role.ts';
+
+/*
+Goal: nobody who owns a type of a captured table's column runs code with the rights of the function.
+*/
+
+const database = useDatabase();
+
+test.each(['statement', 'row'] as const)(
+  'a cast to json that a role has made does not run as the owner of pgwatch: for each %s',
+  async (forEach) => {
+    const { name, url } = await createRole(database, 'attacker');
+    const table = `bait_${forEach}`;
+    await database.query(
+      `create table caught_${forEach} (who text); grant all on caught_${forEach} to public`,
+    );
+    await database.query(`grant create on schema public to "${name}"`);
+    await withConnection({ url }, async (attacker) => {
+      await attacker.query(`create type trap_${forEach} as enum ('a');
+        create function spring(trap_${forEach}) returns json language plpgsql as $$
+          begin insert into public.caught_${forEach} values (current_user); return '1'; end $$;
+        create cast (trap_${forEach} as json) with function spring(trap_${forEach})`);
+    });
+    await captureTable(
+      database,
+      table,
+      `id int primary key, trap trap_${forEach}, nested trap_${forEach}[]`,
+      { forEach },
+    );
+    await database.query(`grant all on ${table} to "${name}"`);
+    const writing = withConnection({ url }, (attacker) =>
+      attacker.query(`insert into ${table} values (1, 'a', '{a}')`),
+    );
+    await expect(writing).rejects.toMatchObject({
+      code: 'PW003',
+      message: `Trigger 00_pgwatch_insert on public.${table} cannot capture the type public.trap_${forEach}, because somebody else than the owner of pgwatch has made a cast of it to json.`,
+    });
+    const { rows } = await database.query(`select who from caught_${forEach}`);
+    expect(rows).toEqual([]);
+    // Other tables are captured as ever.
+    await captureTable(database, `other_${forEach}`, 'id int primary key', { forEach });
+    await database.query(`insert into other_${forEach} values (1)`);
+    await database.query(`update other_${forEach} set id = 2`);
+    expect(await shortChangesOf(database, `other_${forEach}`)).toEqual([
+      'INSERT 1',
+      'DELETE 1',
+      'INSERT 2',
+    ]);
+  },
+);
+
+test('a cast of the owner, or of a superuser, is taken', async () => {
+  await database.query(`create type fine as enum ('a');
+    create function spell(fine) returns json language sql as $$ select '{"spelt": 1}'::json $$;
+    create cast (fine as json) with function spell(fine)`);
+  await captureTable(database, 'cast_well', 'id int primary key, fine fine');
+  await database.query(`insert into cast_well values (1, 'a')`);
+  expect(await changesOf(database, 'cast_well')).toMatchObject([
+    { payload: { new_data: { id: 1, fine: { spelt: 1 } } } },
+  ]);
+});

@@ -1,0 +1,284 @@
+import { expect, test } from 'vitest';
+import { createTrigger } from '../../src/capture/create-trigger.ts';
+import { beginSnapshot, copyBatch, type TableSnapshot } from '../../src/capture/snapshot.ts';
+import { readCaptureStates } from '../../src/capture/state.ts';
+import type { Notification } from '../../src/log/notification.ts';
+import { changesOf } from '../helpers/captured.ts';
+import { startTailing } from '../helpers/daemon.ts';
+import { type TestDatabase, useDatabase } from '../helpers/database.ts';
+import { RebuiltTable } from '../helpers/rebuilt-table.ts';
+import { createRole } from '../helpers/role.ts';
+import { until } from '../helpers/wait.ts';
+import { seededRandom } from '../racing/random.ts';
+
+const database = useDatabase();
+
+/** A table with rows in it, which is captured since. */
+async function filledTable(name: string, columns: string, fill: string, options = {}) {
+  const client = await database.connect();
+  await client.query(`create table ${name} (${columns})`);
+  await client.query(`insert into ${name} ${fill}`);
+  await createTrigger(client, name, options);
+}
+
+async function snapshotOf(
+  name: string,
+  consumerId: string,
+  batchSize: number,
+): Promise<TableSnapshot> {
+  const client = await database.connect();
+  const states = await readCaptureStates(client, database.config);
+  const state = states.find(({ table }) => table.name === name.replaceAll('"', ''));
+  if (!state) throw new Error(`${name} is not captured`);
+  return { consumerId, state, batchSize };
+}
+
+/** Runs a snapshot to its end, or so many batches of it. */
+async function run(
+  snapshot: TableSnapshot,
+  batchesMax = Number.POSITIVE_INFINITY,
+  change = (text: string) => text,
+) {
+  const client = await database.connect();
+  const query = client.query.bind(client) as (text: string, values?: unknown[]) => Promise<never>;
+  client.query = ((text: string, values?: unknown[]) => query(change(text), values)) as never;
+  let progress = await beginSnapshot(client, database.config, snapshot, false);
+  for (let batch = 0; batch < batchesMax && !progress.isFinished; batch++) {
+    const copied = await copyBatch(client, database.config, snapshot).catch((thrown) => {
+      if (thrown.code !== '55P03') throw thrown;
+      return progress;
+    });
+    if (copied) progress = copied;
+  }
+  return progress;
+}
+
+/** Consumers that write down what they get. */
+async function listeners(consumers: Record<string, string[]>) {
+  const got = new Map(Object.keys(consumers).map((id) => [id, [] as Notification[]]));
+  const daemon = await startTailing(
+    database.config,
+    Object.entries(consumers).map(([id, channels]) => ({
+      id,
+      channels,
+      from: 'now' as const,
+      handle: (notification: Notification) => got.get(id)?.push(notification),
+    })),
+  );
+  return { daemon, of: (id: string) => got.get(id) ?? [] };
+}
+
+test('one consumer gets the rows, as the capture would show them; others get nothing', async () => {
+  const columns = 'id bigint primary key, name text, password text';
+  const fill = `select n, 'n' || n, 'CANARY' from generate_series(1, 25) as n`;
+  await filledTable('people', columns, fill, { exclude: ['password'], channel: 'people' });
+  const { daemon, of } = await listeners({ wants: ['people'], other: ['people'] });
+  expect(await run(await snapshotOf('people', 'wants', 10))).toEqual({
+    done: 25,
+    isFinished: true,
+  });
+  await database.query(`update people set name = 'new' where id = 7`);
+  await until('all is there', () => of('wants').length === 26 && of('other').length === 1);
+  await daemon.stop();
+  const [first] = of('wants');
+  expect(first?.toJSON()).toMatchObject({
+    channel: 'people',
+    key: 'public.people:1',
+    payload: {
+      schema: 'public',
+      table: 'people',
+      action: 'SNAPSHOT',
+      id: 1,
+      old_data: null,
+      new_data: { id: 1, name: 'n1' },
+      changed: null,
+    },
+  });
+  expect(first?.change).toMatchObject({ action: 'SNAPSHOT', new: { id: 1, name: 'n1' } });
+  expect(of('wants').map(({ change }) => change?.id)).toEqual(
+    [...Array(25).keys()].map((n) => n + 1).concat(7),
+  );
+  expect(JSON.stringify(of('wants'))).not.toContain('CANARY');
+  const { rows } = await database.query(
+    `select distinct channel from pgwatch.notification where payload ->> 'table' = 'people'`,
+  );
+  expect(rows).toEqual([{ channel: 'people' }]);
+});
+
+test('interrupted, it goes on where it was; finished or again, it begins anew', async () => {
+  await filledTable('resumed', 'id int primary key', 'select generate_series(1, 10)');
+  const snapshot = await snapshotOf('resumed', 'wants', 3);
+  expect(await run(snapshot, 2)).toEqual({ done: 6, isFinished: false });
+  await database.query('insert into resumed values (11), (0)');
+  expect(await run(snapshot)).toEqual({ done: 11, isFinished: true });
+  const handed = await database.query(
+    `select (payload ->> 'id')::int as id from pgwatch.notification
+     where payload ->> 'table' = 'resumed' and payload ->> 'action' = 'SNAPSHOT' order by id`,
+  );
+  expect(handed.rows.map(({ id }) => id)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  expect(await run(snapshot, 1)).toEqual({ done: 3, isFinished: false });
+  const client = await database.connect();
+  expect(await beginSnapshot(client, database.config, snapshot, true)).toMatchObject({ done: 0 });
+});
+
+test.each([
+  [
+    'composite',
+    'a int, b text, primary key (b, a)',
+    `select n % 3, 'part "' || n from generate_series(1, 20) as n`,
+  ],
+  ['uuid', 'id uuid primary key', `select md5(n::text)::uuid from generate_series(1, 20) as n`],
+  [
+    'instant',
+    'at timestamptz primary key',
+    `select '2026-01-01 00:00:00.000001+05:45'::timestamptz + n * interval '1 us' from generate_series(1, 20) as n`,
+  ],
+  ['float', 'f float8 primary key', `select n / 10.0::float8 from generate_series(1, 20) as n`],
+  [
+    '"Odd name"',
+    '"Key ""x""" text collate "C" primary key',
+    `select chr(64 + n) || n from generate_series(1, 20) as n`,
+  ],
+  [
+    'parted',
+    'id int, at date, primary key (at, id)',
+    `select n, date '2026-01-01' + n from generate_series(1, 20) as n`,
+  ],
+])('the rows of a table with the key of %s all come, each once', async (name, columns, fill) => {
+  await filledTable(name, columns, fill);
+  await setForAll('datestyle', 'SQL, DMY');
+  expect(await run(await snapshotOf(name, 'wants', 3))).toEqual({ done: 20, isFinished: true });
+  const { rows } = await database.query(
+    `select count(*)::int as count, count(distinct key)::int as keys from pgwatch.notification
+     where payload ->> 'table' = $1`,
+    [name.replaceAll('"', '')],
+  );
+  expect(rows).toEqual([{ count: 20, keys: 20 }]);
+});
+
+test("it writes rows as the capture does: what no jsonb holds, and nobody else's casts", async () => {
+  await filledTable(
+    'odd',
+    'id int primary key, j json, b bytea',
+    `values (1, '{"a": "\\u0000"}', '\\xff')`,
+  );
+  await setForAll('bytea_output', 'escape');
+  expect(await run(await snapshotOf('odd', 'wants', 10))).toMatchObject({ done: 1 });
+  const [row] = await changesOf(database, 'odd');
+  expect(row?.payload.new_data).toEqual({ id: 1, j: { a: '\ufffd' }, b: '\\xff' });
+  const { name } = await createRole(database, 'typist');
+  await database.query(`create type trap as enum ('a'); create table trapped (id int primary key, trap trap);
+    create function spring(trap) returns json language sql as $$ select '1'::json $$;
+    create cast (trap as json) with function spring(trap);
+    alter function spring(trap) owner to "${name}"; alter type trap owner to "${name}"`);
+  await createTrigger(await database.connect(), 'trapped');
+  await expect(run(await snapshotOf('trapped', 'wants', 10))).rejects.toMatchObject({
+    code: 'PW003',
+  });
+});
+
+test('of a family a snapshot has the rows of the table itself', async () => {
+  await filledTable('elder', 'id int primary key', 'values (1)');
+  await database.query(`create table younger (extra text) inherits (elder);
+    insert into younger values (2, 'x')`);
+  expect(await run(await snapshotOf('elder', 'wants', 10))).toEqual({ done: 1, isFinished: true });
+});
+
+test('a row that is being changed is waited for, and comes as it is then', async () => {
+  await filledTable('waited', 'id int primary key, name text', `values (1, 'old'), (2, 'old')`);
+  const writer = await database.connect();
+  await writer.query(`begin; update waited set name = 'new' where id = 2`);
+  const running = run(await snapshotOf('waited', 'wants', 10));
+  await until('it waits', () => isWaiting(database));
+  await writer.query('commit');
+  await running;
+  expect(await handed('waited')).toEqual(['UPDATE 2 new', 'SNAPSHOT 1 old', 'SNAPSHOT 2 new']);
+});
+
+test('without the lock the row as it was would come behind its change', async () => {
+  await filledTable('unlocked', 'id int primary key, name text', `values (1, 'old'), (2, 'old')`);
+  const writer = await database.connect();
+  await writer.query(`begin; update unlocked set name = 'new' where id = 2`);
+  const snapshot = await snapshotOf('unlocked', 'wants', 10);
+  await run(snapshot, Number.POSITIVE_INFINITY, (text) => text.replace('for share', ''));
+  await writer.query('commit');
+  expect(await handed('unlocked')).toEqual(['UPDATE 2 new', 'SNAPSHOT 1 old', 'SNAPSHOT 2 old']);
+});
+
+test('a row whose key changes while it is waited for takes no others along', async () => {
+  await filledTable(
+    'moved',
+    'id int primary key, name text',
+    `select n, 'x' from generate_series(1, 6) as n`,
+  );
+  const writer = await database.connect();
+  await writer.query('begin; update moved set id = 100 where id = 2');
+  const running = run(await snapshotOf('moved', 'wants', 3));
+  await until('it waits', () => isWaiting(database));
+  await writer.query('commit');
+  await running;
+  const ids = (await handed('moved')).filter((text) => text.startsWith('SNAPSHOT'));
+  expect(ids).toEqual([1, 3, 4, 5, 6, 100].map((id) => `SNAPSHOT ${id} x`));
+});
+
+test('with writers all the time, the copy ends as the table', { timeout: 60_000 }, async () => {
+  const fill = 'select n, 0 from generate_series(1, 600) as n';
+  await filledTable('alive', 'id int primary key, n int', fill);
+  const copy = new RebuiltTable({ isPartial: true });
+  const daemon = await startTailing(database.config, [
+    {
+      id: 'copy',
+      channels: ['data_change'],
+      from: 'now',
+      handle: ({ change }) => change && copy.apply(change),
+    },
+  ]);
+  const random = seededRandom(7);
+  const id = () => 1 + Math.floor(random() * 650);
+  let isDone = false;
+  const writer = async () => {
+    const client = await database.connect();
+    while (!isDone) {
+      await client.query('begin');
+      await client.query(
+        `insert into alive values (${id()}, 1) on conflict (id) do update set n = alive.n + 1`,
+      );
+      await client.query(`update alive set n = n + 1 where id = ${id()}`).catch(() => {});
+      await client.query(random() < 0.8 ? 'commit' : 'rollback');
+      await client.query(`delete from alive where id = ${id()}`);
+    }
+  };
+  const writers = [writer(), writer(), writer()];
+  await run(await snapshotOf('alive', 'copy', 20));
+  isDone = true;
+  await Promise.all(writers);
+  await until(
+    'nothing differs',
+    async () => (await copy.differences(database, 'alive')).length === 0,
+  );
+  await daemon.stop();
+});
+
+/** For every connection that begins from now on. */
+async function setForAll(name: string, value: string): Promise<void> {
+  await database.query(`do $$ begin execute format('alter database %I set ${name} = %L',
+    current_database(), '${value}'); end $$`);
+}
+
+async function isWaiting({ query }: TestDatabase): Promise<boolean> {
+  const { rowCount } = await query(
+    `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%for share%'
+       and datname = current_database()`,
+  );
+  return rowCount === 1;
+}
+
+/** What is in the log of a table, in short. */
+async function handed(table: string): Promise<string[]> {
+  const { rows } = await database.query(
+    `select payload ->> 'action' || ' ' || (payload ->> 'id') || ' ' || (payload #>> '{new_data,name}') as text
+     from pgwatch.notification where payload ->> 'table' = $1 and payload -> 'new_data' <> 'null' order by id`,
+    [table],
+  );
+  return rows.map(({ text }) => text);
+}

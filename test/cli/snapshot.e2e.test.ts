@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest';
+import { runCli } from '../helpers/cli.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { addConsumers } from '../helpers/deliveries.ts';
+
+const database = useDatabase();
+
+async function snapshot(...args: string[]) {
+  const result = await runCli(['snapshot', ...args], { env: { DATABASE_URL: database.url } });
+  return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
+}
+
+test('it says how many rows it handed to whom, and warns where no change would follow', async () => {
+  await addConsumers(database, ['index']);
+  await database.query(`create table item (id int primary key);
+    insert into item select generate_series(1, 2500)`);
+  await runCli(['trigger', 'add', 'item', '--channel', 'items'], {
+    env: { DATABASE_URL: database.url },
+  });
+  const { exitCode, said, stdout } = await snapshot('item', '--consumer', 'index');
+  expect(said.replace(/in [\d.]+ m?s/, 'in a moment').split('\n')).toEqual([
+    'warning index does not read the channel items: it gets these rows, and no later change of public.item.',
+    'Handed 2,500 rows of public.item to index in a moment.',
+  ]);
+  expect([exitCode, stdout]).toEqual([0, '']);
+  const again = await snapshot('item', '--consumer', 'index', '--json', '--batch-size', '100');
+  expect(JSON.parse(again.stdout)).toEqual({
+    table: 'public.item',
+    consumer: 'index',
+    rows: 2500,
+    isFinished: true,
+  });
+  const { rows } = await database.query(
+    `select count(*)::int as count from pgwatch.notification_log where channel = 'consumer:index'`,
+  );
+  expect(rows).toEqual([{ count: 5000 }]);
+});
+
+test.each([
+  [['nosuch', '--consumer', 'index'], 'There is no table nosuch in public.'],
+  [
+    ['bare', '--consumer', 'index'],
+    'public.bare is not captured, so that its rows would be out of date at once: "pgwatch trigger add bare" first.',
+  ],
+  [
+    ['bare', '--consumer', 'idnex'],
+    'The database knows no consumer "idnex". Did you mean "index"?',
+  ],
+  [['bare'], "required option '--consumer <id>' not specified"],
+  [
+    ['bare', '--consumer', 'index', '--batch-size', 'many'],
+    '--batch-size is a number from 1 to 10000, not "many".',
+  ],
+])('%j is refused with a sentence', async (args, sentence) => {
+  await addConsumers(database, ['index']);
+  await database.query('create table if not exists bare (id int primary key)');
+  const { exitCode, said } = await snapshot(...args);
+  expect(said).toContain(sentence);
+  expect(exitCode).toBe(2);
+});
+
+test('a table without a primary key is refused: its rows cannot be told apart', async () => {
+  await addConsumers(database, ['index']);
+  await database.query('create table keyless (id int)');
+  await runCli(['trigger', 'add', 'keyless'], { env: { DATABASE_URL: database.url } });
+  expect((await snapshot('keyless', '--consumer', 'index')).said).toContain(
+    'public.keyless has no primary key: a snapshot could not tell its rows apart',
+  );
+});

@@ -1,0 +1,298 @@
+import { expect, test } from 'vitest';
+import { runCli, startCli } from '../helpers/cli.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { makeProject } from '../helpers/project.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+
+/** Runs pgwatch trigger; reports come without their times. */
+async function trigger(args: readonly string[], cwd?: string) {
+  const env = { DATABASE_URL: database.url };
+  const result = await runCli(['trigger', ...args], { env, ...(cwd && { cwd }) });
+  return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
+}
+
+const list = async () =>
+  JSON.parse((await trigger(['list', '--json'])).stdout) as Record<string, unknown>[];
+
+test('add says what it did; once more changes nothing; other options change it', async () => {
+  await database.query('create table users (id int primary key, email text, password text)');
+  expect(await trigger(['add', 'users'])).toMatchObject({
+    exitCode: 0,
+    stdout: '',
+    said: 'Captured: public.users, insert, update, delete, truncate, on channel data_change, for each statement.',
+  });
+  expect((await trigger(['add', 'users'])).said).toBe(
+    'Unchanged: public.users is captured like that already.',
+  );
+  const flags = ['--exclude', 'password', '--channel', 'users', '--operations', 'update,insert'];
+  expect((await trigger(['add', 'users', ...flags])).said).toBe(
+    'Changed: public.users, channel data_change → users; operations insert, update, delete, truncate → insert, update; exclude none → password.',
+  );
+  expect(await list()).toEqual([
+    {
+      schema: 'public',
+      table: 'users',
+      options: { channel: 'users', operations: ['insert', 'update'], exclude: ['password'] },
+      forEach: 'statement',
+      byHand: false,
+      triggers: ['00_pgwatch_insert', '00_pgwatch_update'],
+      disabled: [],
+      stale: [],
+    },
+  ]);
+  const table = await trigger(['list']);
+  expect(table.stdout).toBe(
+    [
+      'TABLE         STATE    CHANNEL  OPERATIONS     FOR EACH   OPTIONS',
+      'public.users  current  users    insert,update  statement  exclude password\n',
+    ].join('\n'),
+  );
+});
+
+test('list finds what is stale and what is disabled, and add makes it right', async () => {
+  await database.query('create table aging (id int primary key, a int, b int)');
+  await trigger(['add', 'aging', '--exclude', 'a']);
+  await database.query('alter table aging drop constraint aging_pkey, add primary key (b, id)');
+  await database.query('alter table aging disable trigger "00_pgwatch_insert"');
+  const stale = await trigger(['list']);
+  expect(stale.exitCode).toBe(1);
+  expect(stale.stdout).toMatch(/^public\.aging +partly disabled +data_change /m);
+  expect(stale.said.split('\n')).toEqual([
+    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add" with the same options, or sync, makes it current.',
+    'warning public.aging is not captured by "00_pgwatch_insert", which somebody has disabled: alter table … enable trigger.',
+  ]);
+  await database.query('alter table aging drop column a');
+  expect((await trigger(['list'])).said).toContain('has no column "a", which exclude names');
+  const added = await trigger(['add', 'aging']);
+  expect(added.said).toContain('exclude a → none; enabled 00_pgwatch_insert of public.aging');
+  expect((await trigger(['list'])).exitCode).toBe(0);
+  await database.query('insert into aging values (1, 2)');
+  const { rows } = await database.query(
+    `select key from pgwatch.notification_log where key ~ 'aging'`,
+  );
+  expect(rows).toEqual([{ key: 'public.aging:[2, 1]' }]);
+});
+
+test('--dry-run and sql print what add would run, and change nothing', async () => {
+  await database.query('create table planned (id int primary key)');
+  const sql = await trigger(['sql', 'planned', '--payload', 'keys']);
+  expect((await trigger(['add', 'planned', '--payload', 'keys', '--dry-run'])).stdout).toBe(
+    sql.stdout,
+  );
+  expect(await list()).not.toContainEqual(expect.objectContaining({ table: 'planned' }));
+  await database.query(sql.stdout);
+  expect(await list()).toContainEqual(
+    expect.objectContaining({
+      table: 'planned',
+      options: expect.objectContaining({ payload: 'keys' }),
+    }),
+  );
+  expect((await trigger(['add', 'planned', '--payload', 'keys'])).said).toContain('Unchanged');
+  await database.query((await trigger(['sql', 'planned', '--down'])).stdout);
+  expect(await list()).not.toContainEqual(expect.objectContaining({ table: 'planned' }));
+});
+
+test('--all captures a schema but some; remove takes names with everything in them', async () => {
+  await database.query(`create schema "My app"; create table "My app".a (id int primary key);
+    create table "My app"."b.c" (id int primary key); create view "My app".v as select 1 as one;
+    create table "My app".p (id int primary key) partition by range (id);
+    create table "My app".p1 partition of "My app".p default`);
+  const added = await trigger(['add', '--all', '--schema', 'My app', '--except', 'My app.a']);
+  expect(added.said.split('\n').map((line) => line.slice(0, 30))).toEqual([
+    'Captured: My app."b.c", insert',
+    'Captured: My app.p, insert, up',
+    'warning A partition of My app.',
+  ]);
+  const removed = await trigger(['remove', 'My app."b.c"', 'My app.p', 'My app.a']);
+  expect(removed.said.split('\n')).toEqual([
+    'Removed: My app."b.c" is captured no longer.',
+    'Removed: My app.p is captured no longer.',
+    'Unchanged: My app.a was not captured.',
+  ]);
+});
+
+test('what was excluded is not exposed without a word, and not at all by --all', async () => {
+  await database.query(
+    'create schema vault; create table vault.people (id int primary key, pin text)',
+  );
+  await trigger(['add', 'vault.people', '--exclude', 'pin']);
+  const refused = await trigger(['add', '--all', '--schema', 'vault']);
+  expect([refused.exitCode, refused.said]).toEqual([
+    2,
+    'error vault.people excludes pin, which --all would put into its notifications: take the table out by --except, or give --exclude, too. Nothing was changed.',
+  ]);
+  expect((await trigger(['add', 'vault.people'])).said).toContain(
+    'warning pin of vault.people was excluded, and is in its notifications from now on',
+  );
+});
+
+test('the SQL of a narrower capture removes what it does not want any more', async () => {
+  await database.query('create table narrowed (id int primary key, note text)');
+  await trigger(['add', 'narrowed']);
+  const options = ['narrowed', '--operations', 'insert', '--exclude', 'note'];
+  await database.query((await trigger(['sql', ...options])).stdout);
+  expect((await trigger(['add', ...options])).said).toContain('Unchanged');
+});
+
+test('a partition is captured with the whole, and by itself says nothing when it is emptied', async () => {
+  await database.query(`create table whole (id int primary key) partition by range (id);
+    create table part partition of whole for values from (0) to (10)`);
+  await trigger(['add', 'part']);
+  await database.query('insert into whole values (1); truncate part');
+  const { rows } = await database.query(
+    `select action, key from pgwatch.notification_log where key ~ 'whole|part' order by id`,
+  );
+  expect(rows).toEqual([{ action: 'INSERT', key: 'public.whole:1' }]);
+  await trigger(['remove', 'part']);
+  await trigger(['add', 'whole']);
+  expect(await trigger(['add', 'part'])).toMatchObject({
+    exitCode: 2,
+    said: 'error public.part is a partition of public.whole, which is captured: that captures it, too.',
+  });
+});
+
+test('a trigger that was written by hand is listed, kept from add and sync, and removed if asked', async () => {
+  await database.query(`create table manual (id int primary key);
+    create trigger mine after insert or update on manual for each row execute function notify_data_change('m')`);
+  expect(await list()).toContainEqual(
+    expect.objectContaining({ table: 'manual', byHand: true, forEach: 'row', triggers: ['mine'] }),
+  );
+  const refused = await trigger(['add', 'manual']);
+  expect(refused).toMatchObject({
+    exitCode: 2,
+    said: 'error public.manual is captured already, by the trigger "mine" that was written by hand: drop it first, or "pgwatch trigger remove" it.',
+  });
+  expect((await trigger(['remove', 'manual'])).said).toContain('Removed');
+  expect((await trigger(['add', 'manual'])).exitCode).toBe(0);
+});
+
+test('sync makes the database match the config; --check only tells', async () => {
+  await database.query(`create table kept (id int primary key); create table extra (id int primary key);
+    create table missing (id int primary key)`);
+  await trigger(['remove', ...(await list()).map(({ schema, table }) => `${schema}.${table}`)]);
+  await trigger(['add', 'kept', 'extra']);
+  const cwd = makeProject({
+    'pgwatch.config.ts': `export default { triggers: { 'public.kept': { channel: 'k' }, missing: {} } };`,
+  });
+  const drift = [
+    'Different: public.kept, channel data_change → k.',
+    'Missing: public.missing is not captured.',
+    'Too many: public.extra is captured, and not in the config.',
+  ];
+  const checked = await trigger(['sync', '--check'], cwd);
+  expect([checked.exitCode, checked.said.split('\n')]).toEqual([1, drift]);
+  const synced = await trigger(['sync', '--json'], cwd);
+  expect(
+    JSON.parse(synced.stdout).map(({ table, kind }: Record<string, string>) => [table, kind]),
+  ).toEqual([
+    ['kept', 'changed'],
+    ['missing', 'added'],
+    ['extra', 'removed'],
+  ]);
+  expect(await trigger(['sync', '--check'], cwd)).toMatchObject({
+    exitCode: 0,
+    said: 'The database matches 2 triggers.',
+  });
+  expect((await list()).map(({ table }) => table)).toEqual(['kept', 'missing']);
+});
+
+test.each([
+  [['add'], 'Say which tables: give names, or --all --schema app.'],
+  [['add', '--all'], '--all takes the schemas it is about: --all --schema app.'],
+  [['add', 'a', '--all'], 'Names mean these tables, and --all means all: give one of the two.'],
+  [
+    ['add', 'a', '--schema', 'x'],
+    '--schema and --except choose among all tables: give --all, too.',
+  ],
+  [['add', 'nosuch'], 'There is no table nosuch in public.'],
+  [['add', 'a.b.c'], '"a.b.c" is no table\'s name'],
+  [['add', 'seen'], 'public.seen is a view: capture the tables that it reads.'],
+  [
+    ['add', 'pgwatch.delivery'],
+    "pgwatch.delivery is pgwatch's own: it would capture itself without end.",
+  ],
+  [
+    ['add', 'wrong', '--columns', 'emial'],
+    'public.wrong has no column "emial", which columns names. Did you mean "email"?',
+  ],
+  [['add', 'wrong', '--exclude', 'id'], 'public.wrong cannot do without "id" in its notifications'],
+  [
+    ['add', 'wrong', '--operations', 'insret'],
+    '--operations must be a list of insert, update, delete, truncate, each once, not ["insret"].',
+  ],
+  [['add', 'wrong', '--channel', 'x'.repeat(64)], '--channel must be a name of 1 to 63 bytes'],
+  [
+    ['add', 'wrong', '--when', 'new.id > 1'],
+    "DELETE trigger's WHEN condition cannot reference NEW values",
+  ],
+  [
+    [
+      'add',
+      'wrong',
+      '--operations',
+      'insert',
+      '--when',
+      'true) execute function notify_data_change(); create trigger x after insert on wrong for each row when (true',
+    ],
+    'public.wrong cannot be captured like that: cannot insert multiple commands',
+  ],
+  [
+    ['add', 'wrong', '--when', 'new.id > 1', '--for-each', 'statement'],
+    'cannot be captured for each statement: its condition is one for rows',
+  ],
+])('%j is refused with a sentence', async (args, sentence) => {
+  await database.query(`create table if not exists wrong (id int primary key, email text);
+    create or replace view seen as select 1 as one`);
+  const { exitCode, said } = await trigger(args);
+  expect(said).toContain(sentence);
+  expect(said.split('\n')).toHaveLength(1);
+  expect(exitCode).toBe(2);
+});
+
+test('only of tables and types of trusted owners nobody looks for casts at each write', async () => {
+  const role = `owner_${process.pid}`;
+  await database.query(`create role ${role}; create table owned (id int primary key)`);
+  const argumentsOf = async () => {
+    const { rows } = await database.query(
+      `select array_length(string_to_array(encode(tgargs, 'escape'), '\\000'), 1) - 1 as count from pg_trigger
+       where tgrelid = 'owned'::regclass and tgname = '00_pgwatch_insert'`,
+    );
+    return rows[0].count as number;
+  };
+  try {
+    await trigger(['add', 'owned']);
+    expect(await argumentsOf()).toBe(3);
+    await database.query(`alter table owned owner to ${role}`);
+    const stale = await trigger(['list']);
+    expect([stale.exitCode, stale.said]).toEqual([
+      1,
+      expect.stringContaining('stale: who owns it, or its types'),
+    ]);
+    await trigger(['add', 'owned']);
+    expect(await argumentsOf()).toBe(2);
+    await database.query(`create type mood as enum ('sad'); alter type mood owner to ${role};
+      alter table owned owner to current_user, add column mood mood`);
+    await trigger(['add', 'owned']);
+    expect(await argumentsOf()).toBe(2);
+    expect((await trigger(['list'])).stdout).toMatch(/^public\.owned +current /m);
+  } finally {
+    await database.query(`drop table owned; drop type if exists mood; drop role ${role}`);
+  }
+});
+
+test('DDL lets writers pass, says whom it waits for, and goes on when that one is done', async () => {
+  await database.query('create table busy (id int primary key)');
+  const holder = await database.connect();
+  await holder.query(`set application_name = 'holder'; begin; insert into busy values (1)`);
+  const adding = startCli(['trigger', 'add', 'busy'], { env: { DATABASE_URL: database.url } });
+  await adding.waitFor(
+    /Waiting for public\.busy: pid \d+ \(holder\) is idle in transaction since .*insert into busy/,
+  );
+  // Whoever comes meanwhile waits no longer than the attempt that is under way.
+  await database.query(`set statement_timeout = '2s'; insert into busy values (2)`);
+  await holder.query('commit');
+  await until('it has ended', async () => (await adding.exited).exitCode === 0);
+  expect(adding.stderr).toContain('Captured: public.busy');
+});

@@ -1,0 +1,49 @@
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { runCli } from './cli.ts';
+import { makeProject } from './project.ts';
+
+/**
+ * What the strict compiler says of these files in a project that uses pgwatch, '' where all is well.
+ * @param pgwatch 'types': of pgwatch only what a change is; 'built': all of it, built before
+ */
+export async function compile(
+  files: Record<string, string>,
+  pgwatch: 'types' | 'built' = 'types',
+): Promise<string> {
+  const compilerOptions = { ...STRICT, typeRoots: [join(ROOT, 'node_modules/@types')] };
+  const folder = makeProject({
+    ...files,
+    'tsconfig.json': JSON.stringify({ compilerOptions }),
+    ...(pgwatch === 'types' && {
+      'node_modules/pgwatch/package.json': '{ "type": "module", "types": "index.d.ts" }',
+      'node_modules/pgwatch/index.d.ts': readFileSync(join(ROOT, 'src/log/change.ts'), 'utf8'),
+    }),
+  });
+  if (pgwatch === 'built') {
+    mkdirSync(join(folder, 'node_modules'));
+    symlinkSync(ROOT, join(folder, 'node_modules/pgwatch'));
+  }
+  const command = [join(ROOT, 'node_modules/.bin/tsc'), '-p'] as const;
+  const { stdout, stderr } = await runCli([folder], { command });
+  return stdout + stderr;
+}
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+const STRICT = {
+  strict: true,
+  target: 'es2024',
+  module: 'nodenext',
+  noEmit: true,
+  types: ['node'],
+  allowImportingTsExtensions: true,
+  noUncheckedIndexedAccess: true,
+  exactOptionalPropertyTypes: true,
+  noUnusedLocals: true,
+  erasableSyntaxOnly: true,
+  verbatimModuleSyntax: true,
+  isolatedModules: true,
+  skipLibCheck: false,
+};
