@@ -25,7 +25,9 @@ const ROUNDS_MAX = 6;
 describe.each(EXPERIMENTS)('$name', (experiment) => {
   const options = { timeout: 60_000, skip: Boolean(experiment.unavailable?.()) };
   const run = async (mutant: string | null, roundSeed = seed) => {
-    const round = await runRound({ server, seed: roundSeed, durationMs: 1500, experiment, mutant });
+    // A fault needs its occasion: a mutant has more time for it.
+    const durationMs = mutant === null ? 1500 : 3000;
+    const round = await runRound({ server, seed: roundSeed, durationMs, experiment, mutant });
     console.log(describeRound(round));
     return round;
   };

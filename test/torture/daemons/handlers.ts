@@ -54,8 +54,8 @@ export function makeHandler(name: HandlerName, { record, url, folder }: Tools): 
       const pool = new Pool({ connectionString: url, max: 4, allowExitOnIdle: true });
       pool.on('error', () => {});
       return recorded(async (notification, context) => {
-        await suffer(notification);
         await writeEffect(pool, notification, context.consumerId);
+        await suffer(notification);
       });
     }
   }

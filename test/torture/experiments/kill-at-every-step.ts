@@ -9,13 +9,12 @@ import { BEFORE_THE_WORK, OVER_ANOTHER_CONNECTION } from '../mutations.ts';
 export const killAtEveryStep: Experiment = {
   name: 'kill-at-every-step',
   async run(world) {
-    // Far enough from where the round before began, so that it goes on where that one ended.
-    let step = (world.seed * 97) % STEPS;
+    let step = (world.seed * 37) % STEPS;
     let hasEnded = false;
     await underLoad(world, {
       writers: { racing: 2 },
       daemon() {
-        step += 1;
+        step += STRIDE;
         return hasEnded ? {} : { killAt: 1 + (step % STEPS) };
       },
       async harm(signal) {
@@ -32,4 +31,10 @@ export const killAtEveryStep: Experiment = {
 };
 
 /** A daemon that takes over, works through what it missed and follows the tail takes about so many. */
-const STEPS = 300;
+const STEPS = 600;
+
+/**
+ * From one death to the next: has no divisor in common with STEPS, so that each step has its turn, and
+ * is large, so that a short round too dies in its beginning, in the work and at its end.
+ */
+const STRIDE = 97;
