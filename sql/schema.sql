@@ -17,8 +17,11 @@ create table pgwatch.consumer_progress (
   owner uuid,
   owned_since timestamp with time zone,
   is_shared boolean default false not null,
+  paused_at timestamp with time zone,
+  paused_until timestamp with time zone,
   created_at timestamp with time zone default now() not null,
   saved_at timestamp with time zone default now() not null,
+  constraint consumer_progress_check CHECK (((paused_until IS NULL) OR (paused_at IS NOT NULL))),
   constraint consumer_progress_pkey PRIMARY KEY (consumer_id)
 ) with (fillfactor=50);
 
@@ -31,6 +34,7 @@ create table pgwatch.daemon (
   consumer_ids text[] not null,
   shared_ids text[] not null,
   alive_until timestamp with time zone not null,
+  activity jsonb default '{}'::jsonb not null,
   constraint daemon_pkey PRIMARY KEY (daemon_id)
 );
 
@@ -42,6 +46,7 @@ create table pgwatch.delivery (
   attempts integer default 0 not null,
   next_attempt_at timestamp with time zone,
   is_suspect boolean default false not null,
+  replayed_at timestamp with time zone,
   first_failed_at timestamp with time zone,
   last_failed_at timestamp with time zone,
   first_error jsonb,
@@ -137,7 +142,8 @@ create view pgwatch.live_daemon as
     has_lock,
     consumer_ids,
     shared_ids,
-    alive_until
+    alive_until,
+    activity
    FROM pgwatch.daemon d
   WHERE alive_until > clock_timestamp() AND (NOT has_lock OR (EXISTS ( SELECT
            FROM pg_locks l
@@ -154,7 +160,7 @@ create view pgwatch.notification as
         END AS channel,
     key,
         CASE
-            WHEN action IS NULL THEN payload
+            WHEN action IS NULL OR action = 'GAP'::text THEN payload
             ELSE pgwatch.change_payload(action, relation, old_row, new_row, metadata, xid)
         END AS payload,
     created_at,

@@ -101,9 +101,13 @@ export function colorsFor(stream: { isTTY?: boolean }): ChalkInstance {
   return isPlain ? new Chalk({ level: 0 }) : stderrColors();
 }
 
-/** Makes control characters visible, so that no text from a payload can steer the terminal. */
+/**
+ * Makes control characters visible, so that no text from a payload can steer the terminal, nor turn
+ * what stands beside it around: those that set the direction of text count as such.
+ */
 export function printable(text: string): string {
-  return text.replaceAll(/[^\P{Cc}\t\n]/gu, (character) => {
+  const steering = /[^\P{Cc}\t\n]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
+  return text.replaceAll(steering, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
   });
 }

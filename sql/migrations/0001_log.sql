@@ -11,7 +11,9 @@ key         what it is about; notifications of one key keep their order; null: a
 payload     an explicit notification; null for a captured change, whose payload is put together when
             it is read from action (INSERT, UPDATE, DELETE, TRUNCATE, SNAPSHOT), relation (a JSON array:
             schema, table, then the columns of the primary key), old_row, new_row and metadata (user_id,
-            session_id; of a SNAPSHOT the channel of the capture, since its own is that of one consumer)
+            session_id; of a SNAPSHOT the channel of the capture, since its own is that of one consumer).
+            Action GAP, on the channel of one consumer: notifications that it had not done were removed;
+            its payload says which
 event_id    only where the publisher gave one; see notification_event_id()
 */
 create table :"schema".notification_log (
@@ -174,7 +176,7 @@ select
   coalesce(log.event_id, :"schema".notification_event_id(log.id, log.xid, log.created_at)) as event_id,
   case when log.action = 'SNAPSHOT' then log.metadata ->> 'channel' else log.channel end as channel,
   log.key,
-  case when log.action is null then log.payload
+  case when log.action is null or log.action = 'GAP' then log.payload
     else :"schema".change_payload(
       log.action, log.relation, log.old_row, log.new_row, log.metadata, log.xid)
     end as payload,

@@ -12,6 +12,8 @@ window_xid              the N of that window: the xid of the transaction that fi
 epoch                   raised by each new owner; an older owner's writes are refused by it
 owner, owned_since      the daemon that runs the consumer now; null after a clean stop
 is_shared               several daemons split its work (see lease), and none owns it
+paused_at               since when no daemon runs it; null: it is not paused
+paused_until            when that ends by itself; null: when somebody resumes it
 */
 create table :"schema".consumer_progress (
   consumer_id text primary key,
@@ -27,6 +29,8 @@ create table :"schema".consumer_progress (
   owner uuid,
   owned_since timestamptz,
   is_shared boolean not null default false,
+  paused_at timestamptz,
+  paused_until timestamptz check (paused_until is null or paused_at is not null),
   created_at timestamptz not null default now(),
   saved_at timestamptz not null default now()
 ) with (fillfactor = 50);

@@ -11,6 +11,7 @@ attempts         how often the handler was called, those calls included that end
                  for those that asked for RetryAfter
 is_suspect       a process may have died over it, or is calling it carefully: the next call is made alone,
                  and is recorded before it is made
+replayed_at      when "pgwatch replay" asked for it to be handed out again; null: it did not
 first_, last_    when it failed, and the error: name, message, code, stack
 notification     of a dead letter a copy of its row in the log, so that retention never destroys it
 */
@@ -22,6 +23,7 @@ create table :"schema".delivery (
   attempts integer not null default 0,
   next_attempt_at timestamptz,
   is_suspect boolean not null default false,
+  replayed_at timestamptz,
   first_failed_at timestamptz,
   last_failed_at timestamptz,
   first_error jsonb,
@@ -42,6 +44,7 @@ has_lock      it holds a session advisory lock, so that the server tells at once
 consumer_ids  what it wants to run, each alone
 shared_ids    what it works on together with others
 alive_until   moved on by every heartbeat; past it the process counts as dead, whatever it holds
+activity      what it does, for people who look: written with every heartbeat
 */
 create table :"schema".daemon (
   daemon_id uuid primary key,
@@ -51,7 +54,8 @@ create table :"schema".daemon (
   has_lock boolean not null,
   consumer_ids text[] not null,
   shared_ids text[] not null,
-  alive_until timestamptz not null
+  alive_until timestamptz not null,
+  activity jsonb not null default '{}'
 );
 
 /* The first key of the advisory locks that daemons hold while they are alive. */
@@ -65,7 +69,8 @@ revoke all on function :"schema".daemon_class() from public;
 
 -- The daemons that are alive, by the server's clock and its locks.
 create view :"schema".live_daemon as
-select d.daemon_id, d.host, d.pid, d.started_at, d.has_lock, d.consumer_ids, d.shared_ids, d.alive_until
+select d.daemon_id, d.host, d.pid, d.started_at, d.has_lock, d.consumer_ids, d.shared_ids, d.alive_until,
+  d.activity
 from :"schema".daemon as d
 where d.alive_until > clock_timestamp()
   and (not d.has_lock or exists (

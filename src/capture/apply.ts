@@ -1,14 +1,14 @@
 import type { ClientBase } from 'pg';
 import { isStatementError } from '../database/connect.ts';
+import { readHolders } from '../database/holders.ts';
 import type { Names } from '../database/names.ts';
+import { type PatienceOptions, patiently } from '../database/patience.ts';
 import { SQLSTATE } from '../database/sqlstate.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { formatDuration } from '../time.ts';
 import type { TriggerChange } from './changes.ts';
 import { readCaptures } from './existing.ts';
-import { readHolders } from './holders.ts';
-import { type PatienceOptions, patiently } from './patience.ts';
 import { tableText } from './table-name.ts';
 
 export type ApplyOptions = PatienceOptions & {

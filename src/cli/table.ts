@@ -1,3 +1,4 @@
+import stringWidth from 'string-width';
 import { colorsFor, printable } from '../reporter.ts';
 
 /**
@@ -11,18 +12,31 @@ export function printTable(
   const colors = colorsFor(process.stdout);
   const cells = rows.map((row) => row.map(onOneLine));
   const widths = headings.map((heading, column) =>
-    Math.max(heading.length, ...cells.map((row) => row[column]?.length ?? 0)),
+    cells.reduce((widest, row) => Math.max(widest, stringWidth(row[column] ?? '')), heading.length),
   );
   const columns = stdoutColumns();
   const line = (row: readonly string[]) => {
     const text = row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - stringWidth(cell)))
       .join('  ')
       .trimEnd();
-    return text.length > columns ? `${text.slice(0, columns - 1)}…` : text;
+    return cutToWidth(text, columns);
   };
   const lines = [colors.bold(line(headings)), ...cells.map(line)];
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** The text, cut where it needs more columns of a terminal than that, with an ellipsis as its end. */
+export function cutToWidth(text: string, columns: number): string {
+  if (stringWidth(text) <= columns) return text;
+  let cut = '';
+  let width = 0;
+  for (const { segment } of new Intl.Segmenter().segment(text)) {
+    width += stringWidth(segment);
+    if (width >= columns) break;
+    cut += segment;
+  }
+  return `${cut}…`;
 }
 
 /** The width of the terminal that stdout is; without end where it is none. */

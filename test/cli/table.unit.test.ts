@@ -45,6 +45,18 @@ test('control characters in a cell are made visible, and line breaks do not brea
   expect(printedBy(() => printTable(['A'], [['x\u001b[31m\ny']]))).toBe('A\nx\\u001b[31m y\n');
 });
 
+test('columns are aligned by what a terminal shows, and what turns text around is made visible', () => {
+  const wide = [
+    ['日本語', 'x'],
+    ['👩‍💻 é', 'y'],
+    ['\u202egnp', 'z'],
+  ];
+  expect(printedBy(() => printTable(['KEY', 'B'], wide))).toBe(
+    'KEY        B\n日本語     x\n👩‍💻 é       y\n\\u202egnp  z\n',
+  );
+  expect(printedBy(() => printTable(['KEY'], [['日本語日本語']]), 6)).toBe('KEY\n日本…\n');
+});
+
 test('no rows are a heading alone', () => {
   expect(printedBy(() => printTable(['A', 'B'], []))).toBe('A  B\n');
 });

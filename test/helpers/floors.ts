@@ -10,6 +10,7 @@ export type Sources = ReadonlyMap<string, string>;
 const FLOORS: Record<string, number> = {
   cli: 5,
   daemon: 4,
+  inspect: 4,
   admin: 4,
   relay: 4,
   consumers: 3,
@@ -22,6 +23,7 @@ const FLOORS: Record<string, number> = {
 /** Packages that only one place may know, so that another one can take their place. */
 const HOMES: Record<string, RegExp> = {
   chalk: /^src\/reporter\.ts$/,
+  'string-width': /^src\/cli\/table\.ts$/,
   cosmiconfig: /^src\/config\/load\.ts$/,
   commander: /^src\/cli\//,
   testcontainers: /^$/,

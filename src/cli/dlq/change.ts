@@ -5,10 +5,10 @@ import {
   type Picked,
 } from '../../log/dead-letter-change.ts';
 import type { DeliveryFilter } from '../../log/delivery-filter.ts';
+import { withConsumers } from '../consumers.ts';
+import { countOf, someOf } from '../describe.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
-import { withConsumers } from './consumers.ts';
-import { countOf, someOf } from './describe.ts';
 import { type FilterOptions, filterFrom, idsFrom } from './filter.ts';
 
 type ChangeOptions = CommonOptions &

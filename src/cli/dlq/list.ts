@@ -1,10 +1,10 @@
 import { PgwatchError } from '../../errors.ts';
 import { countDeliveries, type Delivery, listDeliveries } from '../../log/dead-letters.ts';
 import type { DeliveryFilter, DeliveryState } from '../../log/delivery-filter.ts';
+import { withConsumers } from '../consumers.ts';
+import { countOf, describeAge, describeError, describeState } from '../describe.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printJson, printTable, stdoutColumns } from '../table.ts';
-import { withConsumers } from './consumers.ts';
-import { countOf, describeAge, describeError, describeState } from './describe.ts';
 import { type FilterOptions, filterFrom } from './filter.ts';
 
 type ListOptions = CommonOptions &

@@ -4,10 +4,11 @@ import type { ErrorRecord } from '../../log/delivery.ts';
 import { NO_FILTER } from '../../log/delivery-filter.ts';
 import type { Notification } from '../../log/notification.ts';
 import { colorsFor, printable } from '../../reporter.ts';
+import { withConsumers } from '../consumers.ts';
+import { countOf, describeError, describeState } from '../describe.ts';
+import { describeNotification, field, indented, timeField } from '../detail.ts';
 import type { CommonOptions } from '../options.ts';
-import { jsonText, onOneLine, printJson } from '../table.ts';
-import { withConsumers } from './consumers.ts';
-import { countOf, describeAge, describeError, describeState } from './describe.ts';
+import { onOneLine, printJson } from '../table.ts';
 import { idsFrom } from './filter.ts';
 
 type ShowOptions = CommonOptions & { consumer?: string; json?: boolean };
@@ -52,17 +53,6 @@ export function textOf(found: readonly Found[]): string {
   return blocks.join('\n\n');
 }
 
-function describeNotification({ eventId, channel, key, createdAt, payload }: Notification): string {
-  return [
-    field('channel', channel),
-    field('key', key ?? '-'),
-    field('event id', eventId),
-    timeField('created', createdAt),
-    field('payload', ''),
-    indented(jsonText(payload, 2)),
-  ].join('\n');
-}
-
 function headingOf(delivery: Delivery): string {
   const { consumerId, state, attempts } = delivery;
   if (state === 'blocked') return `${consumerId}: blocked by an earlier notification of its key`;
@@ -93,18 +83,4 @@ function errorText(error: ErrorRecord | null): string {
   return indented(printable([head, ...calls.split('\n').filter((line) => line.trim())].join('\n')));
 }
 
-function timeField(name: string, time: Date | null): string {
-  return field(name, time ? `${time.toISOString()}, ${describeAge(time)}` : '-');
-}
-
-function field(name: string, value: string): string {
-  return `  ${name.padEnd(FIELD_WIDTH)}${onOneLine(value)}`.trimEnd();
-}
-
-/** Deeper than our own lines, so that no text of others looks like one. */
-function indented(text: string): string {
-  return text.replaceAll(/^/gm, '    ');
-}
-
-const FIELD_WIDTH = 14;
 const GONE = '  It is no longer in the log.';

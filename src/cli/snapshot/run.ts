@@ -1,6 +1,4 @@
 import type { Client } from 'pg';
-import { readHolders } from '../../capture/holders.ts';
-import { patiently } from '../../capture/patience.ts';
 import {
   beginSnapshot,
   copyBatch,
@@ -10,12 +8,14 @@ import {
 import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
 import { tableText } from '../../capture/table-name.ts';
 import type { Config } from '../../config/define.ts';
+import { readHolders } from '../../database/holders.ts';
+import { patiently } from '../../database/patience.ts';
 import { PgwatchError } from '../../errors.ts';
 import { readChannels } from '../../log/progress.ts';
 import type { Reporter } from '../../reporter.ts';
 import { formatDuration } from '../../time.ts';
-import { withConsumers } from '../dlq/consumers.ts';
-import { countOf } from '../dlq/describe.ts';
+import { withConsumers } from '../consumers.ts';
+import { countOf } from '../describe.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson } from '../table.ts';

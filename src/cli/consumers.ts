@@ -1,10 +1,10 @@
 import type { Client } from 'pg';
-import type { Config } from '../../config/define.ts';
-import { PgwatchError } from '../../errors.ts';
-import { listConsumerIds } from '../../log/dead-letters.ts';
-import { suggest } from '../../suggest.ts';
-import { withSchema } from '../connected.ts';
-import type { CommonOptions } from '../options.ts';
+import type { Config } from '../config/define.ts';
+import { PgwatchError } from '../errors.ts';
+import { listConsumerIds } from '../log/dead-letters.ts';
+import { suggest } from '../suggest.ts';
+import { withSchema } from './connected.ts';
+import type { CommonOptions } from './options.ts';
 
 /**
  * Runs the work with a connection to a database that has our tables and these consumers.

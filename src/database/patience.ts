@@ -1,6 +1,6 @@
-import { SQLSTATE } from '../database/sqlstate.ts';
 import { errorCodeOf } from '../errors.ts';
 import { backoffMs, sleep } from '../time.ts';
+import { SQLSTATE } from './sqlstate.ts';
 
 export type PatienceOptions = {
   /** How long to try, in milliseconds, while others hold what it needs. */

@@ -1,6 +1,6 @@
-import type { Delivery } from '../../log/dead-letters.ts';
-import type { ErrorRecord } from '../../log/delivery.ts';
-import { shortDuration } from '../../time.ts';
+import type { Delivery } from '../log/dead-letters.ts';
+import type { ErrorRecord } from '../log/delivery.ts';
+import { shortDuration } from '../time.ts';
 
 /** 'dead', 'blocked', 'retry in 5 min', 'retry now'. */
 export function describeState({ state, nextAttemptAt }: Delivery): string {

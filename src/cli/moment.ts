@@ -1,0 +1,29 @@
+import { InvalidArgumentError } from 'commander';
+import { parseDurationMs } from '../time.ts';
+
+/**
+ * A point in time on the command line: an age with its unit ('1h', '-1h', '7d'), 'now', or a date or
+ * time as in ISO 8601, which is local time unless it names a zone.
+ * @throws InvalidArgumentError
+ */
+export function parseMoment(text: string): Date {
+  const moment = momentFrom(text);
+  if (moment) return moment;
+  throw new InvalidArgumentError(
+    'Give an age like 30m, 2h or 7d, or a time like 2026-11-20T09:30 or 2026-11-20T09:30Z.',
+  );
+}
+
+/** The same; undefined where the text is no point in time. */
+export function momentFrom(text: string, now = Date.now()): Date | undefined {
+  if (text === 'now') return new Date(now);
+  const ageMs = /[a-z]$/.test(text) ? parseDurationMs(text.replace(/^-/, '')) : undefined;
+  if (ageMs !== undefined) return new Date(now - ageMs);
+  const parts =
+    /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?(Z|[+-]\d\d:?\d\d)?$/.exec(text);
+  if (!parts) return undefined;
+  // Without a time a date would be UTC's midnight, and all else here is local time.
+  const [, day, time = '00:00', zone = ''] = parts;
+  const moment = new Date(`${day}T${time}${zone}`);
+  return Number.isNaN(moment.getTime()) ? undefined : moment;
+}
