@@ -72,13 +72,14 @@ export async function runAllOnce(
     if (failedCount > 0) failed.push(`${failedCount} of ${id}`);
     else if (brake.isHalted) failed.push(`an earlier one of ${id}, which stops at it`);
   };
-  await ownershipOf(options, found).runOnce(async (runner) => {
+  await ownershipOf(options, found).runOnce(async (runner, leave) => {
     const { delivery } = runner;
-    await runner.runToEnd(alive, async () => {
+    const stop = AbortSignal.any([alive, leave]);
+    await runner.runToEnd(stop, async () => {
       do {
         await delivery.untilIdle();
         await settler.flush();
-      } while (!alive.aborted && (await retryDue([delivery], pool, config.schema)) > 0);
+      } while (!stop.aborted && (await retryDue([delivery], pool, config.schema)) > 0);
     });
     note(delivery.consumerId, delivery);
   });

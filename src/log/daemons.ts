@@ -1,5 +1,6 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
+import { IS_PAUSED } from './progress.ts';
 
 /** One process that runs consumers, as the others see it. */
 export type LiveDaemon = { daemonId: string; consumerIds: string[]; sharedIds: string[] };
@@ -10,6 +11,9 @@ export type OwnerState = {
   epoch: number;
   /** The owner, where it is alive; null where there is none, or a dead one. */
   liveOwner: string | null;
+  /** True: nobody is to run it, until then or, with null, until somebody resumes it. */
+  isPaused: boolean;
+  pausedUntil: Date | null;
 };
 
 /**
@@ -78,7 +82,8 @@ export async function readLiveDaemons(control: Queryable, schema: string): Promi
 /** Who runs the consumers, all that are registered. */
 export async function readOwners(control: Queryable, schema: string): Promise<OwnerState[]> {
   const { rows } = await control.query(
-    `select consumer_id as "consumerId", epoch::float8, live.daemon_id as "liveOwner"
+    `select consumer_id as "consumerId", epoch::float8, live.daemon_id as "liveOwner",
+       ${IS_PAUSED} as "isPaused", paused_until as "pausedUntil"
      from ${qualified(schema, 'consumer_progress')} as progress
      left join ${qualified(schema, 'live_daemon')} as live on live.daemon_id = progress.owner
      order by consumer_id`,
