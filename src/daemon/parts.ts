@@ -18,7 +18,7 @@ export function membershipOf(
   control: Control,
   stop: AbortSignal,
 ): Membership {
-  const { config, daemonId, consumers, mode, running } = options;
+  const { config, daemonId, consumers, mode, running, meters } = options;
   const idsOf = (isShared: boolean) =>
     consumers.filter((consumer) => consumer.isShared === isShared).map(({ id }) => id);
   // One that runs to the end takes what is free, and no consumer is kept for it.
@@ -31,7 +31,7 @@ export function membershipOf(
   };
   const wantedIds = () => (stop.aborted ? [] : ids.filter(isFree));
   const sharedIds = idsOf(true);
-  const membership = new Membership({ config, control, daemonId, wantedIds, sharedIds });
+  const membership = new Membership({ config, control, daemonId, wantedIds, sharedIds, meters });
   for (const { ended } of leaving) void ended.then(() => membership.announce());
   return membership;
 }

@@ -1,5 +1,6 @@
 import type { Config } from '../config/define.ts';
 import type { Pool } from '../database/pool.ts';
+import type { ConsumerState } from '../log/activity.ts';
 import { readLiveDaemons } from '../log/daemons.ts';
 import { SLOTS, shareConsumer } from '../log/lease.ts';
 import { freeLeases } from '../log/lease-settle.ts';
@@ -37,6 +38,7 @@ export class SharedRunner {
   #sharers = 0;
   #isStandingBy = false;
   #isPaused = false;
+  #isBehind = false;
   #nextDueAt = 0;
   #nextCheckAt = 0;
   #hasLookedForDue = false;
@@ -110,18 +112,28 @@ export class SharedRunner {
     const close = () => delivery.close();
     if (stop.aborted) close();
     else stop.addEventListener('abort', close, { once: true });
-    try {
-      // What an earlier session of this process has left.
-      await this.#free({ isDead: false });
-      await work(delivery, stop);
-      return delivery;
-    } finally {
-      stop.removeEventListener('abort', close);
-      close();
-      await delivery.untilIdle();
-      // Where that fails, the others take it once this process has gone.
-      await this.#free({ isDead: false }).catch(() => {});
-    }
+    const sharing = async () => {
+      try {
+        // What an earlier session of this process has left.
+        await this.#free({ isDead: false });
+        await work(delivery, stop);
+        return delivery;
+      } finally {
+        stop.removeEventListener('abort', close);
+        close();
+        await delivery.untilIdle();
+        // Where that fails, the others take it once this process has gone.
+        await this.#free({ isDead: false }).catch(() => {});
+      }
+    };
+    return this.#options.calling.meter.during(() => this.#stateOf(delivery), sharing);
+  }
+
+  #stateOf({ isClosed, brake }: SharedDelivery): ConsumerState | null {
+    if (this.#sharers === 0) return null;
+    if (isClosed) return 'finishing';
+    if (brake.isOn) return brake.isHalted ? 'stopped' : 'retrying';
+    return this.#isBehind ? 'replay' : 'tail';
   }
 
   /** True where it has taken something. */
@@ -151,6 +163,7 @@ export class SharedRunner {
       return false;
     }
     tell(taken.hasDead);
+    this.#isBehind = taken.isBehind;
     this.#pageSize.adapt(startedAt, taken.leases.length > 0);
     await delivery.deliver(taken.leases);
     return taken.leases.length > 0;
