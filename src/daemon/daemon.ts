@@ -14,6 +14,7 @@ import { backoffMs, formatDuration, sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Backend } from './backend.ts';
 import type { Calling } from './calling.ts';
+import { Meter } from './meter.ts';
 import type { OwnershipOptions } from './ownership.ts';
 import { ReplayDisplay } from './replay-display.ts';
 import { runSession } from './session.ts';
@@ -43,6 +44,7 @@ export class Daemon {
   readonly #running: OwnershipOptions['running'] = new Map();
   readonly #sharing: SharingOptions['sharing'] = new Map();
   readonly #skipping: Set<string>;
+  readonly #meters: ReadonlyMap<string, Meter>;
   /** Aborts what handlers are given as their signal. */
   readonly #abandon = new AbortController();
   /** Aborts a little later, when nothing at all is waited for any more. */
@@ -54,6 +56,7 @@ export class Daemon {
   constructor(options: DaemonOptions) {
     const { config, reporter } = options;
     this.#options = { readPage: pageReader(config.schema), skipPlayback: false, ...options };
+    this.#meters = new Map(options.consumers.map(({ id }) => [id, new Meter()]));
     this.#skipping = new Set(options.skipPlayback ? options.consumers.map(({ id }) => id) : []);
     const onError = (error: Error) =>
       reporter.debug(`A pooled connection failed: ${error.message}`);
@@ -114,6 +117,7 @@ export class Daemon {
             running: this.#running,
             sharing: this.#sharing,
             skipping: this.#skipping,
+            meters: this.#meters,
             cutOff: this.#cutOff.signal,
             predecessor: this.#backend,
             onConnected: (backend: Backend | null) => {
@@ -180,6 +184,7 @@ export class Daemon {
     return {
       consumer,
       reporter,
+      meter: this.#meters.get(consumer.id) ?? new Meter(),
       tools: {
         makeDb: (call) => ({
           query: (text, values) => {

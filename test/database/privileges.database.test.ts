@@ -42,6 +42,7 @@ const daemon = {
   sharedIds: [],
   hasLock: true,
   aliveMs: 1000,
+  activity: { version: '1', mode: 'poll', pollMs: 1, consumers: {} } as const,
 };
 const probe = { consumerId: 'probe', channels: ['ch'] };
 const sql = (text: string) => (client: Client) => client.query(text);
