@@ -212,7 +212,9 @@ export class Ownership {
     }
     if (control.isClosed) return;
     if (runner.delivery.isFenced) {
-      reporter.warn(`${consumerId} was taken over by another process; standing by for it.`);
+      reporter.warn(
+        `${consumerId} was taken over by another process, or its position was moved by hand: this process lets go of it.`,
+      );
       publishTransition({ type: 'consumer_lost', consumerId, epoch });
       return;
     }
