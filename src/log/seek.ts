@@ -23,10 +23,8 @@ export type Sought = {
 
 /**
  * Moves a consumer's position, for good and at once: an owner that is alive loses the consumer by it,
- * lets its handlers return, and takes it over again at the new position.
- *
- * The id and the snapshot of the position come from one statement, as those of a new consumer do: what
- * has not committed by then is handed out once it has, whatever its id.
+ * lets its handlers return, and takes it over again at the new position. What has not committed by then
+ * is handed out once it has, whatever its id.
  * @param seek.seenEpoch at which it was looked at
  * @param seek.mode idle: only while nobody who is alive runs it
  * @returns null where somebody has taken it over since, or runs it
@@ -39,18 +37,12 @@ export async function seekPosition(
   const { consumerId, mode } = seek;
   return withTransaction(client, async () => {
     await lockTaking(client, schema, consumerId);
-    const at = seekSql(schema, seek.to, '$4');
-    const { rows } = await client.query(
-      `update ${qualified(schema, 'consumer_progress')} as progress
-       set (done_id, done_snapshot, began_id, began_snapshot) = (
-           select at.id, at.snapshot, at.id, at.snapshot
-           from (select ${at.doneId} as id, ${at.doneSnapshot} as snapshot offset 0) as at),
-         done_xid = null, window_snapshot = null, window_end = null, window_id = null,
-         window_xid = null, began_at = now(), epoch = epoch + 1, saved_at = now()
-       where consumer_id = $1 and epoch = $2 and ($3::boolean or not ${isLiveSql(schema)})
-       returning done_id::text as id`,
-      [consumerId, seek.seenEpoch, mode === 'live', ...at.values],
-    );
+    const { rows } = await client.query(moveSql(schema, seek.to), [
+      consumerId,
+      seek.seenEpoch,
+      mode === 'live',
+      ...seekSql(schema, seek.to, '$4').values,
+    ]);
     if (!rows[0]) return null;
     const doneId = safeId((rows[0] as { id: string }).id);
     await lockLeases(client, schema, consumerId);
@@ -60,6 +52,38 @@ export async function seekPosition(
     await tellDaemons(client, schema, 'owners');
     return { doneId, reread, released };
   });
+}
+
+/**
+ * Back: of what was settled the part up to the target stays settled, and nothing else becomes it, so that
+ * no late commit is skipped. Forward: all that is visible up to the target becomes settled, with the
+ * snapshot of the very statement that finds the target.
+ */
+function moveSql(schema: string, to: SeekTarget): string {
+  const at = seekSql(schema, to, '$4');
+  return `
+update ${qualified(schema, 'consumer_progress')} as progress
+set (done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, window_xid,
+    began_id, began_snapshot, began_at) = (
+    select
+      case when is_back then least(progress.done_id, at.id) else at.id end,
+      case when is_back then progress.done_snapshot else at.snapshot end,
+      case when is_back then progress.done_xid end,
+      case when is_back then progress.window_snapshot end,
+      case when is_back then progress.window_end end,
+      case when is_back then least(progress.window_id, at.id) end,
+      case when is_back then progress.window_xid end,
+      case when is_back then least(progress.began_id, at.id) else at.id end,
+      case when is_back then progress.began_snapshot else at.snapshot end,
+      case when is_back then progress.began_at else now() end
+    from (
+      /* offset 0: found once, and not for each column. */
+      select id, snapshot, id <= ${reachedSql('progress')} as is_back
+      from (select ${at.doneId} as id, ${at.doneSnapshot} as snapshot offset 0) as target
+    ) as at),
+  epoch = epoch + 1, saved_at = now()
+where consumer_id = $1 and epoch = $2 and ($3::boolean or not ${isLiveSql(schema)})
+returning ${reachedSql('progress')}::text as id`;
 }
 
 /** H and S of a target, for a statement that has the consumer's row as progress. */

@@ -140,7 +140,7 @@ test('targets: the first, an id, a time, so many of its channels forward or back
   expect((await readIds()).ids).toEqual([next]);
 });
 
-test('a window that is open is dropped, and its rest is handed out again', async () => {
+test('a window that is open: its rest is handed out, and of the rest what was meant', async () => {
   await register('start');
   const ids = await publishMany(6);
   const owned = await seize(client, consumer);
@@ -152,6 +152,24 @@ test('a window that is open is dropped, and its rest is handed out again', async
   expect(page.after.window?.id).toBe(ids[1]);
   await seek(ids[1] as number);
   expect((await readIds()).ids).toEqual(ids.slice(1));
+  await seek({ by: 2 });
+  expect((await readIds()).ids).toEqual(ids.slice(3));
+});
+
+test('a seek back skips no late commit that was not handed out yet', async () => {
+  await register('start');
+  await writer.query('begin');
+  const late = await publish(writer);
+  const ids = await publishMany(4);
+  await readAll();
+  await writer.query('commit');
+  await seek({ by: -2 });
+  expect((await readIds()).ids).toEqual([late, ...ids.slice(2)]);
+  // As it is, the snapshot would say that it was settled.
+  await client.query(
+    'update pgwatch.consumer_progress set done_snapshot = pg_current_snapshot(), done_xid = null',
+  );
+  expect((await readIds()).ids).toEqual(ids.slice(2));
 });
 
 test('the plan tells what would come again, what would be skipped, and what lies in between', async () => {
