@@ -81,10 +81,11 @@ async function countBetween(
     [consumerId, Math.min(fromId, toId), Math.max(fromId, toId)],
   );
   const { settled, open, ...found } = rows[0] as Counted;
-  // Behind a position that is moved back lies also what it had not settled: handed out for the first time.
+  // Behind a position that is moved back lies also what comes for the first time, and before one that is
+  // moved forward what has a delivery: that is handed out by it, or dead.
   return toId < fromId
     ? { ...found, again: settled, skipped: 0 }
-    : { ...found, again: 0, skipped: open };
+    : { ...found, again: 0, skipped: Math.max(0, open - found.dead - found.waiting) };
 }
 
 type Found = Pick<SeekPlan, 'epoch' | 'isLive' | 'isShared' | 'oldestId' | 'newestId'> & {
