@@ -17,6 +17,10 @@ create table pgwatch.consumer_progress (
   owner uuid,
   owned_since timestamp with time zone,
   is_shared boolean default false not null,
+  is_ordered boolean default true not null,
+  began_id bigint default 0 not null,
+  began_snapshot pg_snapshot default '1:1:'::pg_snapshot not null,
+  began_at timestamp with time zone default now() not null,
   paused_at timestamp with time zone,
   paused_until timestamp with time zone,
   created_at timestamp with time zone default now() not null,
@@ -1065,6 +1069,8 @@ grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp wi
 
 grant usage on schema pgwatch to reader;
 
+grant select on sequence pgwatch.notification_log_id_seq to reader;
+
 grant select on table pgwatch.consumer_progress to reader;
 
 grant select on table pgwatch.daemon to reader;
@@ -1075,6 +1081,10 @@ grant select on table pgwatch.lease to reader;
 
 grant select on table pgwatch.live_daemon to reader;
 
+grant select on table pgwatch.log_origin to reader;
+
 grant select on table pgwatch.migration to reader;
 
 grant select on table pgwatch.notification to reader;
+
+grant select on table pgwatch.notification_log to reader;

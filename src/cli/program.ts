@@ -5,6 +5,7 @@ import { addDlq } from './commands/dlq.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
+import { addSeek } from './commands/seek.ts';
 import { addSnapshot } from './commands/snapshot.ts';
 import { addTrigger } from './commands/trigger.ts';
 import { addTypes } from './commands/types.ts';
@@ -37,6 +38,7 @@ First steps:
     addTypes,
     addSnapshot,
     addDlq,
+    addSeek,
     addMigrate,
     addDev,
   ];

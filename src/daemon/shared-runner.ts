@@ -5,6 +5,7 @@ import { readLiveDaemons } from '../log/daemons.ts';
 import { SLOTS, shareConsumer } from '../log/lease.ts';
 import { freeLeases } from '../log/lease-settle.ts';
 import type { ReadPage } from '../log/page.ts';
+import { noteOrder } from '../log/progress.ts';
 import { readNextDueMs, unblockAll } from '../log/standing.ts';
 import { publishTransition } from '../transitions.ts';
 import { Bell } from './bell.ts';
@@ -191,8 +192,10 @@ export class SharedRunner {
     // A transaction of a connection that was cut may have locked some when they were given back.
     await this.#free({ isDead: false, heldIds: delivery.openIds });
     if (this.#sharers === sharers) return;
-    // Whoever has left may have had an order to keep.
-    if (order === 'none') await pool.withClient((client) => unblockAll(client, schema, consumerId));
+    const isOrdered = order === 'key';
+    await pool.withClient((client) => noteOrder(client, schema, { consumerId, isOrdered }));
+    // Whoever has left may have had an order to keep. After the note: who files reads that.
+    if (!isOrdered) await pool.withClient((client) => unblockAll(client, schema, consumerId));
     this.#sharers = Math.max(1, sharers);
     this.#isStandingBy = false;
     const others =

@@ -15,9 +15,10 @@ import {
   takeLeases,
 } from '../log/lease.ts';
 import { countFreeLeases, readLeasedIds } from '../log/lease-settle.ts';
+import { safeId } from '../log/notification.ts';
 import type { ReadPage } from '../log/page.ts';
 import type { Position } from '../log/position.ts';
-import { readHavingDead, readRetryCounts } from '../log/standing.ts';
+import { readFiled, readHavingDead, readRetryCounts } from '../log/standing.ts';
 
 export type TakeOptions = {
   consumer: Consumer;
@@ -113,11 +114,16 @@ async function leasePage(
   const { channels } = consumer;
   const page = await readPage(client, { position, channels, limit, rebasedId });
   if (page.after === page.before) return null;
-  const leases = splitRows(page.rows, consumer.order === 'key');
+  // What has a row is not handed out from its page: a position may have been moved back.
+  const ids = page.rows.map((row) => safeId(row[0]));
+  const filed = ids.length > 0 ? await readFiled(client, schema, consumer.id, ids) : NONE;
+  const rows = page.rows.filter((row) => !filed.has(safeId(row[0])));
+  const leases = splitRows(rows, consumer.order === 'key');
   await insertLeases(client, schema, consumer.id, leases);
   await saveSharedPosition(client, schema, consumer.id, page.after);
   return page.after;
 }
 
+const NONE: ReadonlySet<number> = new Set();
 /** Enough for every process to find something, and no more: what is leased cannot be skipped. */
 const FREE_MAX = 4 * SLOTS;
