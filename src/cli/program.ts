@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addDev } from './commands/dev.ts';
 import { addDlq } from './commands/dlq.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
@@ -37,6 +38,7 @@ First steps:
     addTypes,
     addSnapshot,
     addDlq,
+    addDoctor,
     addMigrate,
     addDev,
   ];
