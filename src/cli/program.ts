@@ -6,6 +6,7 @@ import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
 import { addSnapshot } from './commands/snapshot.ts';
+import { addTail } from './commands/tail.ts';
 import { addTrigger } from './commands/trigger.ts';
 import { addTypes } from './commands/types.ts';
 import type { Outcome } from './options.ts';
@@ -36,6 +37,7 @@ First steps:
     addTrigger,
     addTypes,
     addSnapshot,
+    addTail,
     addDlq,
     addMigrate,
     addDev,

@@ -59,7 +59,7 @@ const ACTIONS: Record<string, Action> = {
   'read the view': readable(sql('select * from pgwatch.notification')),
   'read the positions': readable(sql('select * from pgwatch.consumer_progress')),
   'check the schema': readable((client) => requireCurrentSchema(client, database.config)),
-  'check the cluster': consume((client) => requireOwnCluster(client, database.config)),
+  'check the cluster': readable((client) => requireOwnCluster(client, database.config)),
   'create partitions': consume((client) => createPartitions(client, database.config)),
   'register a consumer': consume((client) =>
     registerConsumer(client, 'pgwatch', { id: 'new', channels: ['ch'], from: 'start' }),
@@ -76,7 +76,7 @@ const ACTIONS: Record<string, Action> = {
     const { savedIds } = await savePositions(client, 'pgwatch', [owned]);
     expect([...savedIds]).toEqual([owned.consumerId]);
   }),
-  'read a page': consume(async (client) =>
+  'read a page': readable(async (client) =>
     pageReader('pgwatch')(client, {
       position: await readNewestPosition(client, 'pgwatch'),
       channels: ['ch'],
@@ -136,6 +136,9 @@ const ACTIONS: Record<string, Action> = {
   'use up ids': forbidden(`select nextval('pgwatch.notification_log_id_seq')`),
   'remove a consumer': forbidden('delete from pgwatch.consumer_progress'),
   'forget what was published': forbidden('delete from pgwatch.published'),
+  'find what was published by its event id': readable(
+    sql('select notification_id from pgwatch.published where event_id is null'),
+  ),
   'read what was published': forbidden('select * from pgwatch.published'),
   'forge a migration': forbidden(`insert into pgwatch.migration values (999, 'x', 'x')`),
   'move the origin': forbidden('update pgwatch.log_origin set rebased_id = 10'),
