@@ -5,6 +5,7 @@ grant select, insert, update on :"schema".consumer_progress to :"role";
 grant select, insert, update, delete
   on :"schema".delivery, :"schema".daemon, :"schema".lease to :"role";
 grant select on :"schema".notification, :"schema".live_daemon to :"role";
+grant select (event_id, notification_id) on :"schema".published to :"role";
 grant select on sequence :"schema".notification_log_id_seq to :"role";
 grant execute on function
   :"schema".log_partition_create(text, integer),

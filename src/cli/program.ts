@@ -8,6 +8,7 @@ import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
 import { addSeek } from './commands/seek.ts';
 import { addSnapshot } from './commands/snapshot.ts';
+import { addTail } from './commands/tail.ts';
 import { addTrigger } from './commands/trigger.ts';
 import { addTypes } from './commands/types.ts';
 import type { Outcome } from './options.ts';
@@ -38,6 +39,7 @@ First steps:
     addTrigger,
     addTypes,
     addSnapshot,
+    addTail,
     addDlq,
     addSeek,
     addDoctor,

@@ -137,6 +137,9 @@ const ACTIONS: Record<string, Action> = {
   'use up ids': forbidden(`select nextval('pgwatch.notification_log_id_seq')`),
   'remove a consumer': forbidden('delete from pgwatch.consumer_progress'),
   'forget what was published': forbidden('delete from pgwatch.published'),
+  'find what was published by its event id': readable(
+    sql('select notification_id from pgwatch.published where event_id is null'),
+  ),
   'read what was published': forbidden('select * from pgwatch.published'),
   'forge a migration': forbidden(`insert into pgwatch.migration values (999, 'x', 'x')`),
   'move the origin': forbidden('update pgwatch.log_origin set rebased_id = 10'),
