@@ -1,4 +1,3 @@
-import type { ChalkInstance } from 'chalk';
 import type { Change, Notification } from '../../log/notification.ts';
 import { colorsFor } from '../../reporter.ts';
 import { describeNotification } from '../detail.ts';
@@ -70,8 +69,10 @@ function changeText(change: Change): string {
   }
 }
 
-function paint(colors: ChalkInstance, action: string): (text: string) => string {
-  const paints: Record<string, ChalkInstance> = {
+type Colors = ReturnType<typeof colorsFor>;
+
+function paint(colors: Colors, action: string): (text: string) => string {
+  const paints: Record<string, Colors> = {
     INSERT: colors.green,
     UPDATE: colors.yellow,
     DELETE: colors.red,
