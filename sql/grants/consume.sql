@@ -12,5 +12,6 @@ grant execute on function
   :"schema".notification_event_id(bigint, xid8, timestamptz),
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
   :"schema".doorbell_class(),
-  :"schema".daemon_class()
+  :"schema".daemon_class(),
+  :"schema".consumer_lag(text[])
 to :"role";
