@@ -1,9 +1,12 @@
 -- May read the log.
 grant usage on schema :"schema" to :"role";
-grant select on :"schema".notification, :"schema".consumer_progress, :"schema".delivery,
-  :"schema".daemon, :"schema".live_daemon, :"schema".lease, :"schema".migration to :"role";
+grant select on :"schema".notification, :"schema".notification_log, :"schema".log_origin,
+  :"schema".consumer_progress, :"schema".delivery, :"schema".daemon, :"schema".live_daemon,
+  :"schema".lease, :"schema".migration to :"role";
+grant select on sequence :"schema".notification_log_id_seq to :"role";
 grant execute on function
   :"schema".notification_event_id(bigint, xid8, timestamptz),
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
+  :"schema".column_types(oid),
   :"schema".daemon_class()
 to :"role";

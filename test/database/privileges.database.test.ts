@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { beforeAll, expect, test } from 'vitest';
+import { readCaptureStates } from '../../src/capture/state.ts';
 import { connect, withConnection } from '../../src/database/connect.ts';
 import { migrateUp, requireCurrentSchema } from '../../src/database/migrate.ts';
 import { withTransaction } from '../../src/database/transaction.ts';
@@ -59,7 +60,7 @@ const ACTIONS: Record<string, Action> = {
   'read the view': readable(sql('select * from pgwatch.notification')),
   'read the positions': readable(sql('select * from pgwatch.consumer_progress')),
   'check the schema': readable((client) => requireCurrentSchema(client, database.config)),
-  'check the cluster': consume((client) => requireOwnCluster(client, database.config)),
+  'check the cluster': readable((client) => requireOwnCluster(client, database.config)),
   'create partitions': consume((client) => createPartitions(client, database.config)),
   'register a consumer': consume((client) =>
     registerConsumer(client, 'pgwatch', { id: 'new', channels: ['ch'], from: 'start' }),
@@ -76,7 +77,7 @@ const ACTIONS: Record<string, Action> = {
     const { savedIds } = await savePositions(client, 'pgwatch', [owned]);
     expect([...savedIds]).toEqual([owned.consumerId]);
   }),
-  'read a page': consume(async (client) =>
+  'read a page': readable(async (client) =>
     pageReader('pgwatch')(client, {
       position: await readNewestPosition(client, 'pgwatch'),
       channels: ['ch'],
@@ -84,6 +85,7 @@ const ACTIONS: Record<string, Action> = {
       rebasedId: 0,
     }),
   ),
+  'list captured tables': readable((client) => readCaptureStates(client, database.config)),
   'list dead letters': readable(async (client) => {
     const filter = { ...NO_FILTER, channel: 'ch' };
     expect(await listDeliveries(client, 'pgwatch', { filter, limit: 9 })).toHaveLength(2);

@@ -122,16 +122,20 @@ test('sessions that wait for each other to commit a NOTIFY are found', async () 
   });
 });
 
-test.skipIf(isolatedMajor() < 17)('a queue that fills up is found, with who is in a transaction', async () => {
-  const { client: stuck } = await listening(database, 'stuck');
-  await stuck.query('begin');
-  await stuck.query('select 1');
-  for (let n = 0; n < 10; n++) await database.query(`select pg_notify('stuck', repeat('x', 7000))`);
-  const { findings } = await diagnose(database.config, 'queue');
-  expect(findings[0]).toMatchObject({
-    level: 'note',
-    what: expect.stringMatching(/^The queue of NOTIFY is \d+ % full\.$/),
-    fix: expect.stringContaining('is idle in transaction, open for'),
-  });
-  await stuck.query('rollback');
-});
+test.skipIf(isolatedMajor() < 17)(
+  'a queue that fills up is found, with who is in a transaction',
+  async () => {
+    const { client: stuck } = await listening(database, 'stuck');
+    await stuck.query('begin');
+    await stuck.query('select 1');
+    for (let n = 0; n < 10; n++)
+      await database.query(`select pg_notify('stuck', repeat('x', 7000))`);
+    const { findings } = await diagnose(database.config, 'queue');
+    expect(findings[0]).toMatchObject({
+      level: 'note',
+      what: expect.stringMatching(/^The queue of NOTIFY is \d+ % full\.$/),
+      fix: expect.stringContaining('is idle in transaction, open for'),
+    });
+    await stuck.query('rollback');
+  },
+);
