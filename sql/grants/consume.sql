@@ -11,6 +11,7 @@ grant execute on function
   :"schema".log_partition_create(text, integer),
   :"schema".notification_event_id(bigint, xid8, timestamptz),
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
+  :"schema".column_types(oid),
   :"schema".doorbell_class(),
   :"schema".daemon_class(),
   :"schema".consumer_lag(text[])

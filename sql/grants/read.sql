@@ -8,6 +8,7 @@ grant select (event_id, notification_id) on :"schema".published to :"role";
 grant execute on function
   :"schema".notification_event_id(bigint, xid8, timestamptz),
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
+  :"schema".column_types(oid),
   :"schema".daemon_class(),
   :"schema".consumer_lag(text[])
 to :"role";

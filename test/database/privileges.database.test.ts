@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { beforeAll, expect, test } from 'vitest';
+import { readCaptureStates } from '../../src/capture/state.ts';
 import { connect, withConnection } from '../../src/database/connect.ts';
 import { migrateUp, requireCurrentSchema } from '../../src/database/migrate.ts';
 import { withTransaction } from '../../src/database/transaction.ts';
@@ -85,6 +86,7 @@ const ACTIONS: Record<string, Action> = {
       rebasedId: 0,
     }),
   ),
+  'list captured tables': readable((client) => readCaptureStates(client, database.config)),
   'list dead letters': readable(async (client) => {
     const filter = { ...NO_FILTER, channel: 'ch' };
     expect(await listDeliveries(client, 'pgwatch', { filter, limit: 9 })).toHaveLength(2);

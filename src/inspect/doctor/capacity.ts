@@ -10,7 +10,8 @@ export const capacity: Check = {
     const { rows } = await client.query<Capacity>(
       `select current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
            - coalesce(current_setting('reserved_connections', true), '0')::integer as connections,
-         (select count(*)::integer from pg_stat_activity where backend_type = 'client backend') as used,
+         (select count(*)::integer from pg_stat_activity
+           where usesysid is not null and coalesce(backend_type, 'client backend') = 'client backend') as used,
          (select nullif(rolconnlimit, -1) from pg_roles where rolname = current_user) as "roleLimit",
          (select nullif(datconnlimit, -1) from pg_database where datname = current_database()) as "databaseLimit",
          current_setting('max_locks_per_transaction')::integer * (

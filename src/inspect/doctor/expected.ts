@@ -44,7 +44,7 @@ function tablesIn(sql: string): ExpectedTable[] {
 
 function functionsIn(sql: string, names: Names): ExpectedFunction[] {
   const functions = sql.matchAll(
-    /^create function :"(schema|api_schema)"\.(\w+)\((.*?)\)\nreturns (.*?)^(?:as (\$\w*\$)(.*?)\5;|return )/gms,
+    /^create function :"(schema|api_schema)"\.(\w+)\((.*?)\)\s+returns (.*?)^(?:as (\$\w*\$)(.*?)\5;|return |begin atomic)/gms,
   );
   return [...functions].map(([, place, name = '', , header = '', quote, body = '']) => ({
     schema: place === 'schema' ? names.schema : names.apiSchema,

@@ -31,11 +31,10 @@ async function readSessions(client: Client): Promise<{ sessions: Session[]; hidd
      where backend_type = 'client backend' and xact_start is not null and pid <> pg_backend_pid()
      order by xact_start limit 10`,
   );
-  // A role without pg_read_all_stats sees that others have a session, and no more.
+  // Of others' sessions a role without pg_read_all_stats sees that they are there, and no more.
   const { rows: counts } = await client.query<{ hidden: number }>(
     `select count(*)::integer as hidden from pg_stat_activity
-     where backend_type = 'client backend' and not pg_has_role(usesysid, 'usage')
-       and not pg_has_role('pg_read_all_stats', 'usage')`,
+     where backend_type is null and usesysid is not null`,
   );
   return { sessions: rows, hidden: counts[0]?.hidden ?? 0 };
 }
