@@ -9,6 +9,7 @@ import { addSeek } from './commands/seek.ts';
 import { addSnapshot } from './commands/snapshot.ts';
 import { addTrigger } from './commands/trigger.ts';
 import { addTypes } from './commands/types.ts';
+import { addWhy } from './commands/why.ts';
 import type { Outcome } from './options.ts';
 
 /** The command line with all commands; what a command needs is imported when it runs. */
@@ -39,6 +40,7 @@ First steps:
     addSnapshot,
     addDlq,
     addSeek,
+    addWhy,
     addMigrate,
     addDev,
   ];
