@@ -11,6 +11,7 @@ import { addSnapshot } from './commands/snapshot.ts';
 import { addTail } from './commands/tail.ts';
 import { addTrigger } from './commands/trigger.ts';
 import { addTypes } from './commands/types.ts';
+import { addWhy } from './commands/why.ts';
 import type { Outcome } from './options.ts';
 
 /** The command line with all commands; what a command needs is imported when it runs. */
@@ -43,6 +44,7 @@ First steps:
     addDlq,
     addSeek,
     addDoctor,
+    addWhy,
     addMigrate,
     addDev,
   ];
