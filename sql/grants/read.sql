@@ -5,5 +5,9 @@ grant select on :"schema".notification, :"schema".consumer_progress, :"schema".d
 grant execute on function
   :"schema".notification_event_id(bigint, xid8, timestamptz),
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
-  :"schema".daemon_class()
+  :"schema".daemon_class(),
+  :"schema".log_partitions(),
+  :"schema".log_pins(text, bigint),
+  :"schema".log_span(text, timestamptz),
+  :"schema".log_gaps(text, timestamptz)
 to :"role";
