@@ -10,5 +10,9 @@ grant execute on function
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
   :"schema".column_types(oid),
   :"schema".daemon_class(),
-  :"schema".consumer_lag(text[])
+  :"schema".consumer_lag(text[]),
+  :"schema".log_partitions(),
+  :"schema".log_pins(text, bigint),
+  :"schema".log_span(text, timestamptz),
+  :"schema".log_gaps(text, timestamptz)
 to :"role";
