@@ -1,11 +1,13 @@
 import { Command } from 'commander';
 import { readVersion } from '../version.ts';
+import { addConsumers } from './commands/consumers.ts';
 import { addDev } from './commands/dev.ts';
 import { addDlq } from './commands/dlq.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
 import { addSnapshot } from './commands/snapshot.ts';
+import { addStatus } from './commands/status.ts';
 import { addTrigger } from './commands/trigger.ts';
 import { addTypes } from './commands/types.ts';
 import type { Outcome } from './options.ts';
@@ -36,6 +38,8 @@ First steps:
     addTrigger,
     addTypes,
     addSnapshot,
+    addStatus,
+    addConsumers,
     addDlq,
     addMigrate,
     addDev,

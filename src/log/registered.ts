@@ -77,13 +77,10 @@ function toRegistered(row: RegisteredRow): Registered {
     createdAt,
     savedAt,
     epoch,
-    owner: owner && {
-      daemonId: owner,
-      host,
-      pid,
-      since: ownedSince ?? savedAt,
-      isAlive: isAlive ?? false,
-    },
+    owner:
+      owner === null
+        ? null
+        : { daemonId: owner, host, pid, since: ownedSince ?? savedAt, isAlive: isAlive ?? false },
     position: toPosition(row),
   };
 }
