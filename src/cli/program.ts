@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { readVersion } from '../version.ts';
+import { addConsumers } from './commands/consumers.ts';
 import { addDev } from './commands/dev.ts';
 import { addDlq } from './commands/dlq.ts';
 import { addDoctor } from './commands/doctor.ts';
@@ -9,6 +10,7 @@ import { addNotify } from './commands/notify.ts';
 import { addSeek } from './commands/seek.ts';
 import { addSnapshot } from './commands/snapshot.ts';
 import { addTail } from './commands/tail.ts';
+import { addStatus } from './commands/status.ts';
 import { addTrigger } from './commands/trigger.ts';
 import { addTypes } from './commands/types.ts';
 import { addWhy } from './commands/why.ts';
@@ -41,6 +43,8 @@ First steps:
     addTypes,
     addSnapshot,
     addTail,
+    addStatus,
+    addConsumers,
     addDlq,
     addSeek,
     addDoctor,

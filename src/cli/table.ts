@@ -9,6 +9,14 @@ export function printTable(
   headings: readonly string[],
   rows: readonly (readonly string[])[],
 ): void {
+  process.stdout.write(`${tableLines(headings, rows).join('\n')}\n`);
+}
+
+/** The lines of such a table. */
+export function tableLines(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+): string[] {
   const colors = colorsFor(process.stdout);
   const cells = rows.map((row) => row.map(onOneLine));
   const widths = headings.map((heading, column) =>
@@ -22,8 +30,7 @@ export function printTable(
       .trimEnd();
     return cutToWidth(text, columns);
   };
-  const lines = [colors.bold(line(headings)), ...cells.map(line)];
-  process.stdout.write(`${lines.join('\n')}\n`);
+  return [colors.bold(line(headings)), ...cells.map(line)];
 }
 
 /** The text, cut where it needs more columns of a terminal than that, with an ellipsis as its end. */

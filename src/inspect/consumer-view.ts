@@ -70,15 +70,16 @@ export function viewOf(
   const isWanted = alive.some(({ consumerIds, sharedIds }) =>
     [...consumerIds, ...sharedIds].includes(consumerId),
   );
+  const state = stateOf(consumer, { daemons, activities, isWanted });
   const failures = [standing.lastError, ...activities.map(failureOf)];
   return {
     ...consumer,
     ...lag,
     ...standing,
-    state: stateOf(consumer, { daemons, activities, isWanted }),
+    state,
     daemons,
     rate,
-    timeLeftMs: lag.unread === 0 ? 0 : rate > 0 ? (lag.unread / rate) * 1000 : null,
+    timeLeftMs: timeLeftOf(lag, state, rate),
     lastError: newest(failures.filter((failure) => failure !== null)),
   };
 }
@@ -102,6 +103,11 @@ function stateOf(
   return isWanted ? 'waiting' : 'not running';
 }
 
+function timeLeftOf({ unread }: Lag, state: ViewState, rate: number): number | null {
+  if (unread === 0) return 0;
+  return STILL.includes(state) || rate === 0 ? null : (unread / rate) * 1000;
+}
+
 function failureOf({ lastError }: ConsumerActivity): Failure | null {
   return lastError && { ...lastError, at: new Date(lastError.at) };
 }
@@ -112,6 +118,9 @@ function newest(failures: readonly Failure[]): Failure | null {
     null,
   );
 }
+
+/** As long as it is one of these, nothing new is handled, whatever the rate was until now. */
+export const STILL: readonly ViewState[] = ['paused', 'pausing', 'stopped', 'not running'];
 
 const WORST_FIRST: readonly ConsumerState[] = [
   'stopped',

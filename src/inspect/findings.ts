@@ -29,7 +29,10 @@ function judge(view: ConsumerView, limits: Limits, at: Date): Omit<Finding, 'con
     add('not_running', 'no daemon runs it, and it is not paused');
   }
   if (state === 'stopped') {
-    add('stopped', `stopped at a dead letter (${grouped(dead)} dead) until that is decided`);
+    add(
+      'stopped',
+      `stopped at a dead letter, of ${grouped(dead)}, until that is retried or discarded`,
+    );
   }
   if (maxLag !== null && unread > maxLag) {
     const count = `${isExact ? '' : 'about '}${grouped(unread)}`;

@@ -80,13 +80,7 @@ function toRegistered(row: RegisteredRow): Registered {
     owner:
       owner === null
         ? null
-        : {
-            daemonId: owner,
-            host,
-            pid,
-            since: ownedSince ?? savedAt,
-            isAlive: isAlive ?? false,
-          },
+        : { daemonId: owner, host, pid, since: ownedSince ?? savedAt, isAlive: isAlive ?? false },
     position: toPosition(row),
   };
 }
