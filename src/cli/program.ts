@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addDev } from './commands/dev.ts';
 import { addDlq } from './commands/dlq.ts';
+import { addHistory } from './commands/history.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
@@ -38,6 +39,7 @@ First steps:
     addTypes,
     addSnapshot,
     addTail,
+    addHistory,
     addDlq,
     addMigrate,
     addDev,
