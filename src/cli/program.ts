@@ -6,6 +6,7 @@ import { addHistory } from './commands/history.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
+import { addShow } from './commands/show.ts';
 import { addSnapshot } from './commands/snapshot.ts';
 import { addTail } from './commands/tail.ts';
 import { addTrigger } from './commands/trigger.ts';
@@ -39,6 +40,7 @@ First steps:
     addTypes,
     addSnapshot,
     addTail,
+    addShow,
     addHistory,
     addDlq,
     addMigrate,

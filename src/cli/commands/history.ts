@@ -8,7 +8,7 @@ export function addHistory(program: Command, outcome: Outcome): void {
     .command('history')
     .argument('<table>', 'users, app.users or app."a.b"; also one that is gone')
     .argument('<id>', 'value of the primary key; a=1,b=2 or JSON for several columns')
-    .option('--at <time>', 'the row as it was then: 1h ago, or 2026-11-20T09:30', parseMoment)
+    .option('--at <time>', 'the row as it was then: 1h, 2026-11-20T09:30', parseMoment)
     .option('--undo <id>', 'print the SQL that would undo this notification')
     .option('--diff', 'what changed line by line, for long texts and JSON')
     .option('--since <time>', 'only from then on, and read the log from there', parseMoment)

@@ -60,14 +60,15 @@ async function printVersions(place: Place, limit: number): Promise<void> {
   const newest: RowVersion[] = [];
   let count = 0;
   for await (const version of versions(place, { until: options.until ?? null })) {
+    // Whether the row was among those, nothing tells.
+    if (count === 0 && version.action === 'TRUNCATE') continue;
     count += 1;
     if (newest.push(version) > limit) newest.shift();
   }
   if (count === 0) throw await unknown(place);
   if (options.json) return printJson(newest.map(versionToJson));
-  const isFirst = (index: number) => index === 0;
   const texts = newest.map((version, index) =>
-    versionText(version, { isFirst: isFirst(index), isDiff: options.diff ?? false }),
+    versionText(version, { isFirst: index === 0, isDiff: options.diff ?? false }),
   );
   process.stdout.write(`${texts.join('\n')}\n`);
   if (count > limit) {
