@@ -49,7 +49,8 @@ async function* openBatches(
   text: string,
   values: unknown[],
 ): AsyncGenerator<LogRow[]> {
-  await client.query('begin read only');
+  const isPart = client.getTransactionStatus() === 'T';
+  if (!isPart) await client.query('begin read only');
   try {
     await client.query(`declare history no scroll cursor for ${text}`, values);
     for (;;) {
@@ -62,7 +63,8 @@ async function* openBatches(
       if (rows.length < BATCH_ROWS) return;
     }
   } finally {
-    await client.query('rollback').catch(() => {});
+    // Where the connection is gone there is nothing to close.
+    await client.query(isPart ? 'close history' : 'rollback').catch(() => {});
   }
 }
 
