@@ -28,7 +28,6 @@ export class HistoryWalk {
   readonly #client: Client;
   readonly #random: Random;
   readonly #database: TestDatabase;
-  readonly #options: TriggerOptions;
   readonly #file = `${tmpdir()}/pgwatch-history-${randomUUID()}`;
 
   static async begin(
@@ -45,7 +44,7 @@ export class HistoryWalk {
     const client = await database.connect();
     // How the truth is written, and nothing of pgwatch's.
     await client.query(`set timezone = 'UTC'`);
-    const walk = new HistoryWalk(database, client, { table, random, options });
+    const walk = new HistoryWalk(database, client, { table, random });
     for (const statement of table.create) await client.query(statement);
     await createTrigger(client, `"${table.text.replaceAll('"', '""')}"`, {
       ...table.options,
@@ -57,13 +56,12 @@ export class HistoryWalk {
   private constructor(
     database: TestDatabase,
     client: Client,
-    { table, random, options }: { table: RandomTable; random: Random; options: TriggerOptions },
+    { table, random }: { table: RandomTable; random: Random },
   ) {
     this.#database = database;
     this.#client = client;
     this.table = table;
     this.#random = random;
-    this.#options = options;
   }
 
   /** Runs transactions, some of which fail or are rolled back. */

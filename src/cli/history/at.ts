@@ -2,8 +2,8 @@ import type { RowAt } from '../../inspect/history/at.ts';
 import { columnLines, versionToJson } from './version.ts';
 
 /** The row, a column a line. */
-export function atText({ row }: RowAt): string {
-  return columnLines(row ?? {})
+export function atText({ row }: RowAt, order: readonly string[]): string {
+  return columnLines(row ?? {}, order)
     .map((line) => line.trimStart())
     .join('\n');
 }

@@ -68,7 +68,11 @@ async function printVersions(place: Place, limit: number): Promise<void> {
   if (count === 0) throw await unknown(place);
   if (options.json) return printJson(newest.map(versionToJson));
   const texts = newest.map((version, index) =>
-    versionText(version, { isFirst: index === 0, isDiff: options.diff ?? false }),
+    versionText(version, {
+      isFirst: index === 0,
+      isDiff: options.diff ?? false,
+      order: orderOf(subject),
+    }),
   );
   process.stdout.write(`${texts.join('\n')}\n`);
   if (count > limit) {
@@ -85,7 +89,7 @@ async function printAt(place: Place, time: Date, outcome: Outcome): Promise<void
     return since && options.since && options.since > since ? options.since : since;
   });
   if (options.json) printJson(atToJson(found, time));
-  else if (found.state === 'exists') process.stdout.write(`${atText(found)}\n`);
+  else if (found.state === 'exists') process.stdout.write(`${atText(found, orderOf(subject))}\n`);
   const { sentence, warning } = atToJson(found, time);
   const reporter = reporterFor(options);
   reporter.info(`${subject.text} ${sentence}`);
@@ -108,6 +112,11 @@ async function printUndo(place: Place, notificationId: number): Promise<void> {
     );
   }
   process.stdout.write(`${await undoSql(client, config.schema, subject, found)}\n`);
+}
+
+/** The columns as the table has them. */
+function orderOf({ table }: Subject): string[] {
+  return table?.columns.map(({ name }) => name) ?? [];
 }
 
 /** @throws PgwatchError usage where tables of that name lie in several schemas */

@@ -13,22 +13,33 @@ export function versionToJson(version: RowVersion): Record<string, unknown> {
 /** A heading, and beneath it what changed. */
 export function versionText(
   version: RowVersion,
-  { isFirst, isDiff }: { isFirst: boolean; isDiff: boolean },
+  { isFirst, isDiff, order }: { isFirst: boolean; isDiff: boolean; order: readonly string[] },
 ): string {
-  const { action, before, after, changed, isAfterGap } = version;
+  const { action, before, after, isAfterGap } = version;
+  const changed = inOrder(version.changed, order);
   const lines = isAfterGap ? ['    (something has changed it before, without a notification)'] : [];
   // What is the same as in the version before is not said again.
   const isNews = isFirst || isAfterGap || action === 'INSERT';
   if (action === 'UPDATE' && isDiff) lines.push(...diffOf(before ?? {}, after ?? {}, changed));
   else if (action === 'UPDATE') lines.push(...changes(before ?? {}, after ?? {}, changed));
-  else if (isNews && action !== 'TRUNCATE') lines.push(...columnLines(after ?? before ?? {}));
+  else if (isNews && action !== 'TRUNCATE')
+    lines.push(...columnLines(after ?? before ?? {}, order));
   const columns = stdoutColumns();
   return [heading(version), ...lines.map((line) => cutToWidth(line, columns))].join('\n');
 }
 
-/** 'name  value' for each column of a row, indented. */
-export function columnLines(row: Row): string[] {
-  return aligned(Object.entries(row).map(([name, value]) => [name, jsonText(value, 0)]));
+/** 'name  value' for each column of a row, indented, in the order of the table's columns. */
+export function columnLines(row: Row, order: readonly string[]): string[] {
+  const names = inOrder(Object.keys(row), order);
+  return aligned(names.map((name) => [name, jsonText(row[name], 0)]));
+}
+
+/** JSON has an order of its own; what the table has no more comes last. */
+function inOrder(names: readonly string[], order: readonly string[]): string[] {
+  return [
+    ...order.filter((name) => names.includes(name)),
+    ...names.filter((name) => !order.includes(name)),
+  ];
 }
 
 function heading({

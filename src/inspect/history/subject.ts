@@ -64,13 +64,12 @@ export async function findSubject(
     );
   }
   const { columns, texts } = idTexts(asked.id, table?.primaryKey ?? null);
-  const keyValues = await Promise.all(
-    texts.map(async (text, index) => {
-      const name = columns?.[index] ?? table?.primaryKey[index];
-      const type = table?.columns.find((column) => column.name === name)?.type;
-      return [...(await canonical(client, text, type)), ...plain(text)];
-    }),
-  );
+  const keyValues: string[][] = [];
+  for (const [index, text] of texts.entries()) {
+    const name = columns?.[index] ?? table?.primaryKey[index];
+    const type = table?.columns.find((column) => column.name === name)?.type;
+    keyValues.push([...(await canonical(client, text, type)), ...plain(text)]);
+  }
   const { schema, name } = table ?? wanted;
   const tableName = schema === null ? name : tableText({ schema, name });
   return { schema, name, table, keyColumns: columns, keyValues, text: `${tableName} ${asked.id}` };
