@@ -1,8 +1,9 @@
-import type { ChalkInstance } from 'chalk';
 import type { Change, Notification } from '../../log/notification.ts';
 import { colorsFor } from '../../reporter.ts';
 import { describeNotification } from '../detail.ts';
 import { cutToWidth, endOfWidth, jsonText, onOneLine, stdoutColumns, widthOf } from '../table.ts';
+
+type Colors = ReturnType<typeof colorsFor>;
 
 /** A notification as a line or more on stdout. */
 export type Format = (notification: Notification) => string;
@@ -70,8 +71,8 @@ function changeText(change: Change): string {
   }
 }
 
-function paint(colors: ChalkInstance, action: string): (text: string) => string {
-  const paints: Record<string, ChalkInstance> = {
+function paint(colors: Colors, action: string): (text: string) => string {
+  const paints: Record<string, (text: string) => string> = {
     INSERT: colors.green,
     UPDATE: colors.yellow,
     DELETE: colors.red,
