@@ -3,7 +3,10 @@ import type { ErrorRecord } from '../log/delivery.ts';
 import { shortDuration } from '../time.ts';
 
 /** 'dead', 'blocked', 'retry in 5 min', 'retry now'. */
-export function describeState({ state, nextAttemptAt }: Delivery): string {
+export function describeState({
+  state,
+  nextAttemptAt,
+}: Pick<Delivery, 'state' | 'nextAttemptAt'>): string {
   if (state !== 'retry' || nextAttemptAt === null) return state;
   const waitMs = nextAttemptAt.getTime() - Date.now();
   return waitMs > 0 ? `retry in ${shortDuration(waitMs)}` : 'retry now';

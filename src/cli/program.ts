@@ -8,6 +8,11 @@ import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
 import { addSeek } from './commands/seek.ts';
+import { addHistory } from './commands/history.ts';
+import { addListen } from './commands/listen.ts';
+import { addMigrate } from './commands/migrate.ts';
+import { addNotify } from './commands/notify.ts';
+import { addShow } from './commands/show.ts';
 import { addSnapshot } from './commands/snapshot.ts';
 import { addTail } from './commands/tail.ts';
 import { addStatus } from './commands/status.ts';
@@ -45,6 +50,8 @@ First steps:
     addTail,
     addStatus,
     addConsumers,
+    addShow,
+    addHistory,
     addDlq,
     addSeek,
     addDoctor,

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { beforeEach, expect, test } from 'vitest';
 import { captureTable } from '../helpers/captured.ts';
 import { type CliOptions, runCli, startCli } from '../helpers/cli.ts';
@@ -5,6 +6,7 @@ import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
+const BIN = fileURLToPath(new URL('../../bin/pgwatch.js', import.meta.url));
 const EVIL = '\u001b]0;title\u0007\u001b[2J\u009b31m\u202e\r\nforged';
 
 beforeEach(() => emptyLog(database));
@@ -88,15 +90,12 @@ test('it follows from now on through lost connections, shows nothing twice, and 
 test('it ends quietly where nobody reads on, and at --limit and --until', async () => {
   const first = await publish({ n: 1 });
   await database.query(`select smart_notify('orders', '{"n": 2}') from generate_series(1, 3000)`);
-  const bin =
-    process.argv[1] &&
-    (await import('node:url')).fileURLToPath(new URL('../../bin/pgwatch.js', import.meta.url));
-  const command = [
+  const command: [string, ...string[]] = [
     'sh',
     '-c',
-    `"${process.execPath}" "${bin}" tail --from start --follow | head -1`,
+    `"${process.execPath}" "${BIN}" tail --from start --follow | head -1`,
   ];
-  const piped = await runCli([], { command: command as [string, ...string[]], env: env() });
+  const piped = await runCli([], { command, env: env() });
   expect([piped.exitCode, piped.stderr]).toEqual([0, '']);
   expect(JSON.parse(piped.stdout).id).toBe(first);
   const limited = await tail([

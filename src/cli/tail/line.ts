@@ -3,6 +3,8 @@ import { colorsFor } from '../../reporter.ts';
 import { describeNotification } from '../detail.ts';
 import { cutToWidth, endOfWidth, jsonText, onOneLine, stdoutColumns, widthOf } from '../table.ts';
 
+type Colors = ReturnType<typeof colorsFor>;
+
 /** A notification as a line or more on stdout. */
 export type Format = (notification: Notification) => string;
 
@@ -69,10 +71,8 @@ function changeText(change: Change): string {
   }
 }
 
-type Colors = ReturnType<typeof colorsFor>;
-
 function paint(colors: Colors, action: string): (text: string) => string {
-  const paints: Record<string, Colors> = {
+  const paints: Record<string, (text: string) => string> = {
     INSERT: colors.green,
     UPDATE: colors.yellow,
     DELETE: colors.red,
