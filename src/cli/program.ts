@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { addCleanup } from './commands/cleanup.ts';
 import { addDev } from './commands/dev.ts';
 import { addDlq } from './commands/dlq.ts';
 import { addListen } from './commands/listen.ts';
@@ -37,6 +38,7 @@ First steps:
     addTypes,
     addSnapshot,
     addDlq,
+    addCleanup,
     addMigrate,
     addDev,
   ];
