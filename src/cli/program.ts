@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { readVersion } from '../version.ts';
 import { addConsumers } from './commands/consumers.ts';
+import { addCleanup } from './commands/cleanup.ts';
 import { addDev } from './commands/dev.ts';
 import { addDlq } from './commands/dlq.ts';
 import { addDoctor } from './commands/doctor.ts';
@@ -56,6 +57,7 @@ First steps:
     addSeek,
     addDoctor,
     addWhy,
+    addCleanup,
     addMigrate,
     addDev,
   ];

@@ -2,10 +2,10 @@ import { fillNames, readSql } from '../../src/database/names.ts';
 
 const NAMES = { schema: 'pgwatch', apiSchema: 'public' };
 
-/** Each function that cleanup consists of, as the migration makes it. */
-export function rightFunctions(): string[] {
-  return ['log_pins', 'log_empty', 'log_is_settled'].map((name) => wrongFunction(name));
-}
+/** The functions as the migration makes them. */
+export const RIGHT_CLEANUP = ['log_pins', 'log_empty', 'log_is_settled'].map((name) =>
+  wrongFunction(name),
+);
 
 const LOCK = `  perform "pgwatch".cleanup_lock(partition_name);\n`;
 const LOOK = `  if gaps is null then
@@ -15,7 +15,7 @@ const LOOK = `  if gaps is null then
 `;
 
 /** Cleanups with a fault that looks harmless. A test that lets one pass does not test anything. */
-export const WRONG_CLEANUPS: Record<string, string> = {
+export const WRONG_CLEANUPS = {
   'what is needed is looked up before the lock': wrongFunction('log_empty', [
     `${LOCK}${LOOK}`,
     `${LOOK}    ${LOCK}`,
@@ -33,7 +33,7 @@ export const WRONG_CLEANUPS: Record<string, string> = {
     'late.xid = any(running)',
     'false and late.xid = any(running)',
   ]),
-};
+} satisfies Record<string, string>;
 
 /** A function of the migration with changes, each a text and what stands in its place. */
 function wrongFunction(name: string, ...changes: [string, string][]): string {
