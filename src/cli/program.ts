@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addDev } from './commands/dev.ts';
 import { addDlq } from './commands/dlq.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addInit } from './commands/init.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
@@ -41,6 +42,7 @@ First steps:
     addDoctor,
     addMigrate,
     addDev,
+    addInit,
   ];
   for (const add of adders) add(program, outcome);
   return program;
