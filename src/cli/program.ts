@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { addCompletion } from './commands/completion.ts';
 import { addDev } from './commands/dev.ts';
 import { addDlq } from './commands/dlq.ts';
 import { addDoctor } from './commands/doctor.ts';
@@ -43,6 +44,7 @@ First steps:
     addMigrate,
     addDev,
     addInit,
+    addCompletion,
   ];
   for (const add of adders) add(program, outcome);
   return program;
