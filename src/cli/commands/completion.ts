@@ -10,9 +10,9 @@ export function addCompletion(program: Command): void {
       'after',
       `
 Install it once for each shell, and again after an update of pgwatch:
-  bash  put this into ~/.bashrc: source <(pgwatch completion bash)
-  zsh   put this into ~/.zshrc, behind compinit: source <(pgwatch completion zsh)
-  fish  run the last of the examples
+  bash  into ~/.bashrc: source <(pgwatch completion bash)
+  zsh   into ~/.zshrc, behind compinit: source <(pgwatch completion zsh)
+  fish  into a file of its own, as in the last example
 
 Commands, options and the values that they choose from are completed, and files.
 Names of consumers and tables are not: each Tab would connect to the database.
