@@ -2,9 +2,11 @@ import { Command } from 'commander';
 import { readVersion } from '../version.ts';
 import { addConsumers } from './commands/consumers.ts';
 import { addCleanup } from './commands/cleanup.ts';
+import { addCompletion } from './commands/completion.ts';
 import { addDev } from './commands/dev.ts';
 import { addDlq } from './commands/dlq.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addInit } from './commands/init.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
@@ -60,6 +62,8 @@ First steps:
     addCleanup,
     addMigrate,
     addDev,
+    addInit,
+    addCompletion,
   ];
   for (const add of adders) add(program, outcome);
   return program;

@@ -45,6 +45,19 @@ test('a directUrl that leads to another database is found', async () => {
   ]);
 });
 
+test('a url that leads nowhere beside a directUrl that works is found', async () => {
+  const config = {
+    ...database.config,
+    directUrl: database.url,
+    url: 'postgres://nobody@127.0.0.1:1/none',
+  };
+  expect(await findingsOf(config, 'connection')).toEqual([
+    expect.stringMatching(
+      /^problem: directUrl works, and url does not: Cannot connect to 127.0.0.1:1/,
+    ),
+  ]);
+});
+
 test('a certificate that nobody verifies is found', async () => {
   const config = { ...database.config, tls: 'no-verify' as const };
   const target = { url: database.url };

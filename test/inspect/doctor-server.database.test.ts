@@ -1,4 +1,7 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import { startEmbedded } from '../../src/database/embedded.ts';
 import { isolatedMajor, useIsolatedServer } from '../helpers/database.ts';
 import { diagnose, findingsOf } from '../helpers/doctor.ts';
 import { listening } from '../helpers/listening.ts';
@@ -9,13 +12,13 @@ Goal: the doctor finds what is wrong with a server, and nothing on one that is w
 Method: a server of its own, since its settings, its queue and its slots are those of all databases.
 */
 
-const database = useIsolatedServer({
+const SETTINGS = {
   fsync: 'on',
   wal_level: 'logical',
-  max_prepared_transactions: '5',
   max_connections: '100',
   ...(isolatedMajor() >= 17 && { max_notify_queue_pages: '64' }),
-});
+};
+const database = useIsolatedServer(SETTINGS);
 
 /** Changes a setting of the server, and back when the test is over. */
 async function withSetting(name: string, value: string, work: () => Promise<void>): Promise<void> {
@@ -133,9 +136,47 @@ test.skipIf(isolatedMajor() < 17)(
     const { findings } = await diagnose(database.config, 'queue');
     expect(findings[0]).toMatchObject({
       level: 'note',
-      what: expect.stringMatching(/^The queue of NOTIFY is \d+ % full\.$/),
-      fix: expect.stringContaining('is idle in transaction, open for'),
+      what: expect.stringMatching(
+        /^The queue of NOTIFY is \d+ % full\. .* is idle in transaction, open for /,
+      ),
+      fix: expect.stringMatching(/select pg_terminate_backend\(\d+\);$/),
     });
+    const fill = async () => {
+      for (;;) await database.query(`select pg_notify('stuck', repeat('x', 7900))`);
+    };
+    await expect(fill()).rejects.toThrow('in the NOTIFY queue');
+    expect((await diagnose(database.config, 'queue')).findings[0]?.level).toBe('problem');
+    expect(await findingsOf(database.config, 'listen')).toEqual([
+      'problem: LISTEN does not work: too many notifications in the NOTIFY queue.',
+    ]);
     await stuck.query('rollback');
+    await until('the queue is empty', async () => {
+      const { rows } = await database.query('select pg_notification_queue_usage() as usage');
+      return rows[0].usage === 0 || `${rows[0].usage} is left`;
+    });
   },
 );
+
+test('a round trip that takes too long is found', async () => {
+  expect(await findingsOf(database.config, 'listen', { listenMs: -1 })).toEqual([
+    expect.stringMatching(/^note: A NOTIFY takes \d+ ms to come back\.$/),
+  ]);
+});
+
+test('a standby is found, and looked at as far as that goes', async () => {
+  const { folder } = database.server;
+  await database.server.stop();
+  writeFileSync(join(folder, 'data', 'standby.signal'), '');
+  // A standby needs as much room as its primary had.
+  const port = Number(new URL(database.url).port);
+  const binaries = process.env.PGWATCH_TEST_BINARIES;
+  const settings = SETTINGS;
+  Object.assign(database.server, await startEmbedded({ folder, port, binaries, settings }));
+  const { findings, checked } = await diagnose(database.config, 'all');
+  const problems = findings.filter(({ check }) => check === 'version' || check === 'listen');
+  expect(problems.map(({ what }) => what)).toEqual([
+    'The connection leads to a standby, which takes no writes.',
+    'LISTEN does not work: cannot execute LISTEN during recovery.',
+  ]);
+  expect(checked.filter(({ outcome }) => outcome === 'unchecked')).toEqual([]);
+});

@@ -173,6 +173,17 @@ describe('the log', () => {
     expect(full).toMatch(/^problem: The default partition holds/);
   });
 
+  test('a default partition that is gone is found', async () => {
+    await given(
+      'alter table pgwatch.notification_log detach partition pgwatch.notification_log_default',
+      'alter table pgwatch.notification_log attach partition pgwatch.notification_log_default default',
+    );
+    expect(await find('partitions')).toEqual(['problem: The log has no default partition.']);
+    expect(await find('drift')).toEqual([
+      'problem: Table pgwatch.notification_log_default is no partition of the log any more.',
+    ]);
+  });
+
   test('of a large one the days and channels are named', async () => {
     for (const channel of ['orders', 'orders', 'orders', 'users']) {
       await database.query('select smart_notify($1)', [channel]);
@@ -285,6 +296,13 @@ describe('consumers', () => {
     expect((await find('consumers'))[1]).toMatch(
       /^problem: email runs, and 1 of its retries are late, the oldest by 10 min 0 s\.$/,
     );
+  });
+
+  test('what is there to be copied stays one word, whatever an id is', async () => {
+    await addConsumers(database, [`it's; reboot`]);
+    await database.query(`select smart_notify('orders')`);
+    const { findings } = await diagnose(database.config, 'consumers');
+    expect(findings[0]?.fix).toContain(`pgwatch listen --consumers 'it'\\''s; reboot';`);
   });
 
   test('files that do not load, have never run, or are gone are found', async () => {

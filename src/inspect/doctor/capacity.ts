@@ -75,9 +75,9 @@ function connectionFindings(found: Capacity, poolSize: number): Finding[] {
   ];
 }
 
-/** A read of the log locks each partition and its two indexes. */
+/** A read of the log locks each partition and its two indexes; so many connections of a daemon read it. */
 function lockFindings({ locks, partitions }: Capacity, poolSize: number): Finding[] {
-  const needed = 3 * partitions * (poolSize + 1);
+  const needed = 3 * partitions * (Math.min(poolSize, READERS_MAX) + 1);
   if (needed <= locks / 2) return [];
   return [
     {
@@ -90,3 +90,5 @@ function lockFindings({ locks, partitions }: Capacity, poolSize: number): Findin
 }
 
 const CROWDED = 0.9;
+/** Of the pool; the control connection is one more. */
+const READERS_MAX = 4;

@@ -5,6 +5,7 @@ import { triggerFunction } from '../../capture/table.ts';
 import { quotedTable, tableText } from '../../capture/table-name.ts';
 import { PgwatchError } from '../../errors.ts';
 import type { Check, Context, Finding } from './check.ts';
+import { shellWord } from './shell-word.ts';
 
 /** Whether the captured tables are captured as they should be, at every one of their triggers. */
 export const capture: Check = {
@@ -22,14 +23,14 @@ export const capture: Check = {
   },
 };
 
-function staleFindings({ table, stale, options }: CaptureState): Finding[] {
+function staleFindings({ table, stale }: CaptureState): Finding[] {
   if (stale.length === 0) return [];
   return [
     {
       level: 'problem',
       what: `The capture of ${tableText(table)} no longer fits the table: ${stale.join('; ')}.`,
       why: 'Its notifications may have wrong keys or lack columns, and writers may get slow or fail.',
-      fix: `pgwatch trigger add ${shellWord(tableText(table))} with the options it has (${optionsText(options)}), or pgwatch trigger sync`,
+      fix: `pgwatch trigger sync; or pgwatch trigger add ${shellWord(tableText(table))} with the options that "pgwatch trigger list" shows`,
     },
   ];
 }
@@ -93,14 +94,4 @@ async function findUnlikeConfig(client: Client, { config }: Context): Promise<Fi
     const why = '"pgwatch trigger sync" fails at it, and what follows is not compared.';
     return [{ level: 'problem', what, why, fix: 'Correct triggers in the config.' }];
   }
-}
-
-function optionsText(options: CaptureState['options']): string {
-  return Object.entries(options)
-    .map(([name, value]) => `${name} ${Array.isArray(value) ? value.join(',') : value}`)
-    .join('; ');
-}
-
-function shellWord(text: string): string {
-  return /^[\w.]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

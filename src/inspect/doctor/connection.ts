@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { withConnection } from '../../database/connect.ts';
 import { isPooled, keepsSession } from '../../database/pooler.ts';
 import { describeHost, isUnverified } from '../../database/target.ts';
+import { toError } from '../../errors.ts';
 import type { Check, Context, Finding } from './check.ts';
 
 /** What stands between here and the server: a pooler, and whoever could listen in. */
@@ -66,19 +67,24 @@ async function findOther({ config, target }: Context): Promise<Finding[]> {
     return rows[0]?.name;
   };
   const { tls } = target;
-  const [direct, pooled] = await Promise.all(
-    [config.directUrl, config.url].map((url) =>
-      withConnection({ url, ...(tls && { tls }) }, identify),
-    ),
-  );
-  if (direct === pooled) return [];
+  const nameOf = (url: string | null) => withConnection({ url, ...(tls && { tls }) }, identify);
+  const direct = await nameOf(config.directUrl);
+  const other = await nameOf(config.url).catch((thrown: unknown) => toError(thrown));
+  if (other === direct) return [];
   return [
-    {
-      level: 'problem',
-      what: 'url and directUrl lead to different databases.',
-      why: 'A daemon listens in the one and reads in the other: it hears of nothing, and its locks guard nothing.',
-      fix: 'Let both name one database of one server.',
-    },
+    other instanceof Error
+      ? {
+          level: 'problem',
+          what: `directUrl works, and url does not: ${other.message}`,
+          why: 'Daemons read the log and run handlers by way of url.',
+          fix: 'Set url in the config, or DATABASE_URL, right.',
+        }
+      : {
+          level: 'problem',
+          what: 'url and directUrl lead to different databases.',
+          why: 'A daemon listens in the one and reads in the other: it hears of nothing, and its locks guard nothing.',
+          fix: 'Let both name one database of one server.',
+        },
   ];
 }
 

@@ -4,6 +4,7 @@ import { discoverConsumers } from '../../consumers/discover.ts';
 import { qualified } from '../../database/names.ts';
 import { PgwatchError } from '../../errors.ts';
 import type { Check, Finding } from './check.ts';
+import { shellWord } from './shell-word.ts';
 
 /** Whether the consumer files load, and are those that the database knows. */
 export const consumerFiles: Check = {
@@ -46,7 +47,7 @@ function withoutFile(id: string, folder: string): Finding {
     level: 'note',
     what: `${id} is known to the database, and has no file in ${folder}.`,
     why: 'Where no other project runs it, it keeps all that it has not read from being cleaned up.',
-    fix: `pgwatch consumers show ${id}; and where nobody needs it: pgwatch consumers remove ${id}`,
+    fix: `pgwatch consumers show ${shellWord(id)}; and where nobody needs it: pgwatch consumers remove ${shellWord(id)}`,
   };
 }
 

@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { formatDuration } from '../../time.ts';
 import type { Check, Context, Finding } from './check.ts';
+import { shellWord } from './shell-word.ts';
 
 /** Whether somebody runs each consumer that is known, and what it has left lying. */
 export const consumers: Check = {
@@ -100,7 +101,7 @@ function notRun(
     why: isForgotten
       ? 'It keeps the log from being cleaned up, all that it has not read.'
       : 'They wait until one does.',
-    fix: `pgwatch listen --consumers ${id}; or where nobody needs it any more: pgwatch consumers remove ${id}`,
+    fix: `pgwatch listen --consumers ${shellWord(id)}; or where nobody needs it any more: pgwatch consumers remove ${shellWord(id)}`,
   };
   return [finding];
 }
@@ -113,7 +114,7 @@ function paused({ id, isPaused, pausedAt, pausedUntil }: ConsumerState): Finding
       level: 'note',
       what: `${id} is paused since ${pausedAt?.toISOString()}, ${end}.`,
       why: 'Nothing is handed to it, and what it has not read stays in the log.',
-      fix: `pgwatch consumers resume ${id}`,
+      fix: `pgwatch consumers resume ${shellWord(id)}`,
     },
   ];
 }
@@ -130,7 +131,7 @@ function failed(
             level: 'problem' as const,
             what: `${id} has ${dead.toLocaleString('en')} dead letter${dead === 1 ? '' : 's'}.`,
             why: 'These were given up, and nobody handles them until somebody decides.',
-            fix: `pgwatch dlq list --consumer ${id}; then pgwatch dlq retry, or discard, --consumer ${id}`,
+            fix: `pgwatch dlq list --consumer ${shellWord(id)}; then pgwatch dlq retry, or discard, --consumer ${shellWord(id)}`,
           },
         ]
       : []),
@@ -140,7 +141,7 @@ function failed(
             level: 'problem' as const,
             what: `${id} runs, and ${late.toLocaleString('en')} of its retries are late, the oldest by ${formatDuration(lateMs ?? context.limits.retryLateMs)}.`,
             why: 'Its handlers are too slow for what comes, or one hangs; or it has stopped at a dead letter (onDead).',
-            fix: `pgwatch status ${id} tells what it does; more concurrency, a shorter timeout, or instances: 'shared' let it keep up.`,
+            fix: `pgwatch status ${shellWord(id)} tells what it does; more concurrency, a shorter timeout, or instances: 'shared' let it keep up.`,
           },
         ]
       : []),

@@ -38,16 +38,18 @@ export function usageFindings(usage: number, holders: readonly Session[]): Findi
   if (usage < NOTEWORTHY) return [];
   const isHigh = usage >= RINGING_STOPS;
   const who = holders.map(sessionText).join('; ');
+  const [oldest] = holders;
   return [
     {
       level: isHigh ? 'problem' : 'note',
-      what: `The queue of NOTIFY is ${percent(usage)} full.`,
+      what: `The queue of NOTIFY is ${percent(usage)} full.${who && ` The oldest transactions, in all databases: ${who}.`}`,
       why: isHigh
         ? 'pgwatch has stopped ringing, so that daemons only poll; when it is full, commits of others that NOTIFY fail.'
         : 'A session that listens is in a transaction and takes nothing out; from 50 % on pgwatch does not ring any more.',
-      fix: who
-        ? `End the transaction of the one that listens, in whatever database; the oldest are ${who}. select pg_terminate_backend(${holders[0]?.pid});`
-        : "Find the session that listens and does not read: select * from pg_stat_activity where query ilike 'listen%';",
+      // No text of others stands in what is there to be copied.
+      fix: oldest
+        ? `End the transaction of the one that listens: select pg_terminate_backend(${oldest.pid});`
+        : "Find who listens and does not read: select * from pg_stat_activity where query ilike 'listen%';",
     },
   ];
 }
