@@ -115,7 +115,10 @@ describe('at a consumer', () => {
     const seen: unknown[] = [];
     await tail({ ...c, handle: ({ payload }) => void seen.push(payload) });
     const id = await one();
-    await until('it is saved', async () => (await codes(id)).join() === 'done' || codes(id));
+    await until('it is saved', async () => {
+      const found = (await codes(id)).join();
+      return found === 'done' || found;
+    });
     expect((await ask(id)).answers).toEqual([
       {
         consumerId: 'b',
