@@ -1,24 +1,21 @@
 import { Command } from 'commander';
 import { readVersion } from '../version.ts';
-import { addConsumers } from './commands/consumers.ts';
 import { addCleanup } from './commands/cleanup.ts';
 import { addCompletion } from './commands/completion.ts';
+import { addConsumers } from './commands/consumers.ts';
 import { addDev } from './commands/dev.ts';
 import { addDlq } from './commands/dlq.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addHistory } from './commands/history.ts';
 import { addInit } from './commands/init.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
 import { addSeek } from './commands/seek.ts';
-import { addHistory } from './commands/history.ts';
-import { addListen } from './commands/listen.ts';
-import { addMigrate } from './commands/migrate.ts';
-import { addNotify } from './commands/notify.ts';
 import { addShow } from './commands/show.ts';
 import { addSnapshot } from './commands/snapshot.ts';
-import { addTail } from './commands/tail.ts';
 import { addStatus } from './commands/status.ts';
+import { addTail } from './commands/tail.ts';
 import { addTrigger } from './commands/trigger.ts';
 import { addTypes } from './commands/types.ts';
 import { addWhy } from './commands/why.ts';
@@ -44,27 +41,17 @@ First steps:
   $ pgwatch notify orders '{"id": 1}'  publish a notification
   $ pgwatch trigger add users          publish what happens to a table`,
     );
-  const adders = [
-    addListen,
-    addNotify,
-    addTrigger,
-    addTypes,
-    addSnapshot,
-    addTail,
-    addStatus,
-    addConsumers,
-    addShow,
-    addHistory,
-    addDlq,
-    addSeek,
-    addDoctor,
-    addWhy,
-    addCleanup,
-    addMigrate,
-    addDev,
-    addInit,
-    addCompletion,
-  ];
-  for (const add of adders) add(program, outcome);
+  for (const [heading, adders] of GROUPS) {
+    program.commandsGroup(heading);
+    for (const add of adders) add(program, outcome);
+  }
   return program;
 }
+
+const GROUPS: [heading: string, adders: ((program: Command, outcome: Outcome) => void)[]][] = [
+  ['Begin:', [addInit, addMigrate, addDev, addCompletion]],
+  ['Publish and consume:', [addListen, addNotify]],
+  ['Capture tables:', [addTrigger, addSnapshot, addTypes]],
+  ['See and explain:', [addStatus, addWhy, addTail, addShow, addHistory, addDoctor]],
+  ['Move, replay, clean up:', [addConsumers, addDlq, addSeek, addCleanup]],
+];

@@ -1,6 +1,5 @@
 import pg from 'pg';
-import { tableText } from '../../capture/table-name.ts';
-import { qualified } from '../../database/names.ts';
+import { quotedTable, tableText } from '../../capture/table-name.ts';
 import { explainTable, isTableFault, type TableReason } from '../../inspect/why/table.ts';
 import { colorsFor } from '../../reporter.ts';
 import { withSchema } from '../connected.ts';
@@ -14,7 +13,7 @@ export async function whyTable(text: string, options: WhyOptions, outcome: Outco
   const { name, sqlName, channel, reasons } = await withSchema(options, async (client, config) => {
     const [table] = await findTables(client, config, [text]);
     if (!table) throw new Error('findTables returns one or throws');
-    const sqlName = qualified(table.schema, table.name);
+    const sqlName = quotedTable(table);
     return { name: tableText(table), sqlName, ...(await explainTable(client, config, table)) };
   });
   outcome.exitCode = reasons.some(isTableFault) ? 1 : 0;
