@@ -5,6 +5,7 @@ import { addDlq } from './commands/dlq.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
+import { addReplay } from './commands/replay.ts';
 import { addSeek } from './commands/seek.ts';
 import { addSnapshot } from './commands/snapshot.ts';
 import { addTrigger } from './commands/trigger.ts';
@@ -40,6 +41,7 @@ First steps:
     addSnapshot,
     addDlq,
     addSeek,
+    addReplay,
     addWhy,
     addMigrate,
     addDev,
