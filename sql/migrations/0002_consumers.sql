@@ -65,6 +65,7 @@ declare
   sequence_name regclass := pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id');
   restored_at timestamptz;
   highest_id bigint;
+  used_id bigint;
 begin
   lock table :"schema".notification_log in share row exclusive mode;
   lock table :"schema".consumer_progress in share row exclusive mode;
@@ -74,7 +75,14 @@ begin
   where log.xid >= cluster_xid and log.id > rebased_id;
 
   select coalesce(max(log.id), 0) into highest_id from :"schema".notification_log as log;
-  perform setval(sequence_name, greatest(highest_id, 1), highest_id > 0);
+  /* Of what cleanup has removed the ids are still known: a new notification that got the id of a dead letter
+     would count as handled. */
+  select greatest(
+    highest_id,
+    (select max(greatest(progress.done_id, progress.window_end)) from :"schema".consumer_progress as progress),
+    (select max(d.notification_id) from :"schema".delivery as d)
+  ) into used_id;
+  perform setval(sequence_name, greatest(used_id, 1), used_id > 0);
 
   /* A sequence that was set back gives an id a second time. The later row gets a new one. */
   update :"schema".notification_log as log

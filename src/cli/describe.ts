@@ -8,7 +8,7 @@ export function describeState({
   nextAttemptAt,
   replayedAt,
   lastFailedAt,
-}: Delivery): string {
+}: Pick<Delivery, 'state' | 'nextAttemptAt' | 'replayedAt' | 'lastFailedAt'>): string {
   const isReplay = replayedAt !== null && lastFailedAt === null;
   if (state === 'blocked' && isReplay) return 'replay, blocked';
   if (state !== 'retry' || nextAttemptAt === null) return state;

@@ -30,8 +30,11 @@ export type TakeOptions = {
   limit: { rows: number; bytes: number };
 };
 
-/** What was taken; null where the consumer is not shared any longer. */
-export type Taken = { leases: Lease[]; hasDead: boolean } | null;
+/**
+ * What was taken, and whether more was found than was read; null where the consumer is paused, or not
+ * shared any longer.
+ */
+export type Taken = { leases: Lease[]; hasDead: boolean; isBehind: boolean } | null;
 
 /**
  * Takes work of a shared consumer, in one transaction that only one process at a time is in: what is
@@ -70,7 +73,7 @@ export async function takeShared(
       const more = { ...take, count: count - leases.length };
       leases.push(...(await takeLeases(client, schema, more)));
     }
-    return { leases, hasDead };
+    return { leases, hasDead, isBehind: position.window !== null };
   });
 }
 

@@ -59,7 +59,7 @@ async function runOne(
   }
   const runner = options.makeRunner(consumer);
   control.retries.listen(() => runner.work.ring(), session);
-  control.owners.listen(() => runner.work.ring(), session);
+  control.owners.listen(() => runner.look(), session);
   const running = work(runner);
   sharing.set(
     consumer.id,

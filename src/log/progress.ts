@@ -89,7 +89,7 @@ export async function registerConsumer(
  * fails from now on, and reads the position.
  * @param claim.seenEpoch the epoch at which the consumer was found to have no owner that is alive
  * @returns null where another process was faster, or holds the row: one that stands still in the
- *   middle of a transaction must not make this one stand still too
+ *   middle of a transaction must not make this one stand still too. Or where it was paused since
  */
 export async function takeOver(
   client: Queryable,
@@ -103,7 +103,7 @@ export async function takeOver(
      from (
        select owner from ${progress} where consumer_id = $1 for update skip locked
      ) as before
-     where consumer_id = $1 and epoch = $4
+     where consumer_id = $1 and epoch = $4 and not ${IS_PAUSED}
      returning progress.epoch::text, ${SERVER} as server, before.owner as previous_owner,
        ${POSITION_COLUMNS}`,
     [claim.consumerId, claim.owner, claim.channels, claim.seenEpoch],
@@ -167,6 +167,9 @@ export async function releaseOwnership(
     [claim.consumerId, claim.epoch],
   );
 }
+
+/** Whether a row of consumer_progress is paused, by the server's clock: nobody is to run it then. */
+export const IS_PAUSED = 'coalesce(paused_until > clock_timestamp(), paused_at is not null)';
 
 /** The server's start time, as a Claim has it. */
 export const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
