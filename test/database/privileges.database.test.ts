@@ -7,6 +7,7 @@ import { withTransaction } from '../../src/database/transaction.ts';
 import { readCoverage, readRowChanges } from '../../src/inspect/history/read.ts';
 import { findSubject } from '../../src/inspect/history/subject.ts';
 import { readOutcomes } from '../../src/inspect/outcomes.ts';
+import { explain } from '../../src/inspect/why/explain.ts';
 import { beat, readLiveDaemons, readOwners, removeDaemon } from '../../src/log/daemons.ts';
 import { changeBatch } from '../../src/log/dead-letter-change.ts';
 import {
@@ -25,7 +26,11 @@ import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
 import { readNewestPosition, registerConsumer, releaseOwnership } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
+import { cancelReplays, fileReplay } from '../../src/log/replay-file.ts';
+import { countStretch } from '../../src/log/replay-stretch.ts';
 import { savePositions } from '../../src/log/save-positions.ts';
+import { seekPosition } from '../../src/log/seek.ts';
+import { planSeek } from '../../src/log/seek-plan.ts';
 import { readStanding, suspectAll } from '../../src/log/standing.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
@@ -50,6 +55,7 @@ const daemon = {
   activity: { version: '1', mode: 'poll', pollMs: 1, consumers: {} } as const,
 };
 const probe = { consumerId: 'probe', channels: ['ch'] };
+const stretch = { ...probe, since: null, until: null, channel: null, key: null, ids: [1] };
 const sql = (text: string) => (client: Client) => client.query(text);
 const consume = (run: Action['run']): Action => ({ by: ['consume'], run });
 const readable = (run: Action['run']): Action => ({ by: ['consume', 'read'], run });
@@ -144,6 +150,18 @@ const ACTIONS: Record<string, Action> = {
     const period = { since: null, until: null };
     await Array.fromAsync(readRowChanges(client, 'pgwatch', subject, period));
   }),
+  'move a position': consume((client) =>
+    seekPosition(client, 'pgwatch', { ...probe, to: 'start', seenEpoch: 0, mode: 'live' }),
+  ),
+  'plan to move a position': readable((client) =>
+    planSeek(client, 'pgwatch', { ...probe, to: { by: -1 } }),
+  ),
+  'replay a stretch': consume(async (client) => {
+    await fileReplay(client, 'pgwatch', { stretch, speed: null, max: 10 });
+    await cancelReplays(client, 'pgwatch', probe.consumerId);
+  }),
+  'count a stretch': readable((client) => countStretch(client, 'pgwatch', stretch)),
+  'ask why': readable((client) => explain(client, database.config, { id: 1, consumerId: null })),
   'rebase the log': { by: [], run: (client) => rebaseLog(client, 'pgwatch') },
   'write the log': forbidden(
     `insert into pgwatch.notification_log (xid, channel) values (pg_current_xact_id(), 'ch')`,
