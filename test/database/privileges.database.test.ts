@@ -3,6 +3,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { connect, withConnection } from '../../src/database/connect.ts';
 import { migrateUp, requireCurrentSchema } from '../../src/database/migrate.ts';
 import { withTransaction } from '../../src/database/transaction.ts';
+import { readStatus } from '../../src/inspect/status.ts';
 import { beat, readLiveDaemons, readOwners, removeDaemon } from '../../src/log/daemons.ts';
 import { changeBatch } from '../../src/log/dead-letter-change.ts';
 import {
@@ -18,6 +19,7 @@ import { readDue } from '../../src/log/due.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
+import { pauseConsumer, resumeConsumer } from '../../src/log/pause.ts';
 import { readNewestPosition, registerConsumer, releaseOwnership } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
 import { savePositions } from '../../src/log/save-positions.ts';
@@ -113,6 +115,16 @@ const ACTIONS: Record<string, Action> = {
     await beat(client, 'pgwatch', daemon);
     await readLiveDaemons(client, 'pgwatch');
     await removeDaemon(client, 'pgwatch', daemon.daemonId);
+  }),
+  'see how consumers get on': readable(async (client) => {
+    const { consumers } = await readStatus(client, 'pgwatch', null);
+    expect(consumers).not.toHaveLength(0);
+  }),
+  'pause and resume a consumer': consume(async (client) => {
+    expect(
+      await pauseConsumer(client, 'pgwatch', { consumerId: 'probe', until: null }),
+    ).not.toBeNull();
+    expect(await resumeConsumer(client, 'pgwatch', { consumerId: 'probe' })).toBe(true);
   }),
   'see who owns what': readable((client) => readOwners(client, 'pgwatch')),
   'file deliveries': consume(async (client) => {
