@@ -8,6 +8,7 @@ import { readCoverage, readRowChanges } from '../../src/inspect/history/read.ts'
 import { findSubject } from '../../src/inspect/history/subject.ts';
 import { readOutcomes } from '../../src/inspect/outcomes.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
+import { readStatus } from '../../src/inspect/status.ts';
 import { beat, readLiveDaemons, readOwners, removeDaemon } from '../../src/log/daemons.ts';
 import { changeBatch } from '../../src/log/dead-letter-change.ts';
 import {
@@ -24,6 +25,7 @@ import { findIdsByEventId, findNotifications } from '../../src/log/find.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
+import { pauseConsumer, resumeConsumer } from '../../src/log/pause.ts';
 import { readNewestPosition, registerConsumer, releaseOwnership } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
 import { cancelReplays, fileReplay } from '../../src/log/replay-file.ts';
@@ -125,6 +127,16 @@ const ACTIONS: Record<string, Action> = {
     await beat(client, 'pgwatch', daemon);
     await readLiveDaemons(client, 'pgwatch');
     await removeDaemon(client, 'pgwatch', daemon.daemonId);
+  }),
+  'see how consumers get on': readable(async (client) => {
+    const { consumers } = await readStatus(client, 'pgwatch', null);
+    expect(consumers).not.toHaveLength(0);
+  }),
+  'pause and resume a consumer': consume(async (client) => {
+    expect(
+      await pauseConsumer(client, 'pgwatch', { consumerId: 'probe', until: null }),
+    ).not.toBeNull();
+    expect(await resumeConsumer(client, 'pgwatch', { consumerId: 'probe' })).toBe(true);
   }),
   'see who owns what': readable((client) => readOwners(client, 'pgwatch')),
   'file deliveries': consume(async (client) => {
