@@ -31,7 +31,7 @@ async function history(...args: (string | number)[]) {
   return { ...result, stderr: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '') };
 }
 
-const OMITTED = 'Its capture leaves something out: without secret.\n';
+const OMITTED = 'Not in the log: the columns secret.\n';
 
 test('it shows who has made each version, and what changed', async () => {
   const { stdout, stderr, exitCode } = await history('users', 1);
@@ -47,6 +47,17 @@ test('it shows who has made each version, and what changed', async () => {
     expect.stringMatching(`^${ids[2]}  DELETE  20\\S+Z  transaction \\d+$`),
     '',
   ]);
+});
+
+test('a change of the key shows under both keys', async () => {
+  await database.query(
+    `insert into users values (10, 'Grace'); update users set id = 11 where id = 10`,
+  );
+  expect((await history('users', 10)).stdout).toMatch(
+    /DELETE.*\n {4}\(its key became 11: notification \d+\)\n$/,
+  );
+  const json = JSON.parse((await history('users', 11, '--json')).stdout);
+  expect(json[0].otherHalf).toEqual({ notificationId: expect.any(Number), key: { id: 10 } });
 });
 
 test('--diff shows lines, --limit the newest, --json everything', async () => {

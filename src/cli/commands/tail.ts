@@ -36,7 +36,8 @@ commits, so that ids may go back.
 
 In --where there are id, channel, key, payload, change, action, table, createdAt
 (a Date) and eventId. What throws is no match. --from -20 counts before it.
-Channels stand before the options.
+The rows of a snapshot lie on the channel consumer:ID. Channels stand before
+the options.
 
 Examples:
   $ pgwatch tail                                     all that happens from now on

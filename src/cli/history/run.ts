@@ -3,6 +3,7 @@ import { parseTableName, readDefaultSearchPath, tableText } from '../../capture/
 import type { Config } from '../../config/define.ts';
 import { PgwatchError } from '../../errors.ts';
 import { rowAt } from '../../inspect/history/at.ts';
+import { type OtherHalf, readOtherHalf } from '../../inspect/history/key-change.ts';
 import { type Period, readCoverage, readRowChanges } from '../../inspect/history/read.ts';
 import { findSubject, type Subject } from '../../inspect/history/subject.ts';
 import { undoSql } from '../../inspect/history/undo.ts';
@@ -45,7 +46,7 @@ export async function history(
     const place: Place = { client, config, subject, options };
     const { omissions = [] } = subject.table ?? {};
     if (omissions.length > 0) {
-      reporterFor(options).info(`Its capture leaves something out: ${omissions.join('; ')}.`);
+      reporterFor(options).info(`Not in the log: ${omissions.join('; ')}.`);
     }
     if (options.at) await printAt(place, options.at, outcome);
     else if (undoId !== undefined) await printUndo(place, undoId);
@@ -66,20 +67,28 @@ async function printVersions(place: Place, limit: number): Promise<void> {
     if (newest.push(version) > limit) newest.shift();
   }
   if (count === 0) throw await unknown(place);
-  if (options.json) return printJson(newest.map(versionToJson));
-  const texts = newest.map((version, index) =>
-    versionText(version, {
-      isFirst: index === 0,
-      isDiff: options.diff ?? false,
-      order: orderOf(subject),
-    }),
-  );
-  process.stdout.write(`${texts.join('\n')}\n`);
+  await printThese(place, newest);
   if (count > limit) {
     reporterFor(options).info(
       `The newest ${limit} of ${count.toLocaleString('en')} versions of ${subject.text}: see more with --limit.`,
     );
   }
+}
+
+async function printThese(
+  { client, config, subject, options }: Place,
+  shown: readonly RowVersion[],
+): Promise<void> {
+  const halves: (OtherHalf | null)[] = [];
+  for (const version of shown) halves.push(await readOtherHalf(client, config.schema, version));
+  if (options.json) {
+    return printJson(shown.map((version, index) => versionToJson(version, halves[index])));
+  }
+  const view = { isDiff: options.diff ?? false, order: orderOf(subject) };
+  const texts = shown.map((version, index) =>
+    versionText(version, { ...view, isFirst: index === 0, otherHalf: halves[index] ?? null }),
+  );
+  process.stdout.write(`${texts.join('\n')}\n`);
 }
 
 async function printAt(place: Place, time: Date, outcome: Outcome): Promise<void> {

@@ -94,7 +94,7 @@ class View {
     }
     if (this.#position) {
       this.output.reporter.warn(
-        'The log has lost its newest notifications, as after a failover: going on behind what is left of it.',
+        'The server has lost its newest transactions, as after a failover: going on behind what is left of the log.',
       );
       this.#start = null;
       return readStart(client, schema, 'now', conditionOf(filter));

@@ -1,6 +1,6 @@
 import pg, { type ClientBase } from 'pg';
 import { printable } from '../../reporter.ts';
-import type { SubjectColumn, SubjectTable } from './subject.ts';
+import type { SubjectColumn, SubjectTable } from './subject-table.ts';
 
 /** Some columns of a row, given as JSON, as a table of one row; each has its own type. */
 export async function recordSql(
