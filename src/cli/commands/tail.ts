@@ -21,7 +21,7 @@ export function addTail(program: Command): void {
     .option('--where <expression>', 'only where this JavaScript is true')
     .option('--follow', 'stay, and show what comes (default on a terminal)')
     .option('--no-follow', 'show what is there, and exit')
-    .option('--full', 'the whole payload, on lines of its own')
+    .option('--full', 'as text, with the whole payload beneath')
     .option('--json', 'as JSON, one object a line (default where piped)')
     .option('--no-json', 'as text, also where piped');
   addCommonOptions(command)
@@ -40,7 +40,7 @@ The rows of a snapshot lie on the channel consumer:ID. Channels stand before
 the options.
 
 Examples:
-  $ pgwatch tail                                     all that happens from now on
+  $ pgwatch tail                                    all there is from now on
   $ pgwatch tail orders --since 1h
   $ pgwatch tail --table users --action UPDATE,DELETE
   $ pgwatch tail orders --where 'payload.total > 100' --full

@@ -1,12 +1,11 @@
 import type { ClientBase } from 'pg';
 import { PgwatchError } from '../../errors.ts';
-import { parseJson } from '../../json.ts';
 import { printable } from '../../reporter.ts';
 import { readOtherHalf } from './key-change.ts';
 import type { Subject } from './subject.ts';
 import type { SubjectColumn, SubjectTable } from './subject-table.ts';
-import { quoted, recordSql, tableSql, unchangedSql } from './undo-sql.ts';
-import type { Row, RowVersion } from './versions.ts';
+import { columnsOf, omitted, quoted, recordSql, tableSql, unchangedSql } from './undo-sql.ts';
+import type { RowVersion } from './versions.ts';
 
 /**
  * The SQL that would reverse one change of a row, and do nothing where the row was changed again since. It is
@@ -123,12 +122,6 @@ async function undoDelete(
   };
 }
 
-/** What is in the row and in the table. */
-function columnsOf(table: SubjectTable, row: string): SubjectColumn[] {
-  const names = Object.keys(parseJson(row) as Row);
-  return table.columns.filter(({ name }) => names.includes(name));
-}
-
 function keyIs({ primaryKey, name }: SubjectTable, columns: readonly SubjectColumn[]): string[] {
   if (!primaryKey.every((key) => columns.some((column) => column.name === key))) {
     throw impossible(
@@ -136,18 +129,6 @@ function keyIs({ primaryKey, name }: SubjectTable, columns: readonly SubjectColu
     );
   }
   return primaryKey.map((key) => `t.${quoted(key)} = found.${quoted(key)}`);
-}
-
-function omitted({ columns }: SubjectTable, row: string): string[] {
-  const names = Object.keys(parseJson(row) as Row);
-  const missing = columns.filter(({ name, isGenerated }) => !isGenerated && !names.includes(name));
-  const gone = names.filter((name) => !columns.some((column) => column.name === name));
-  return [
-    ...(missing.length > 0
-      ? [`The notification does not have: ${missing.map(({ name }) => name).join(', ')}.`]
-      : []),
-    ...(gone.length > 0 ? [`The table no longer has: ${gone.join(', ')}.`] : []),
-  ];
 }
 
 /** A comment must end where its line does. */
