@@ -351,11 +351,12 @@ Empties a partition whose time is over, at once, if nobody needs anything of it.
 
 Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
 log_gaps() has counted.
-Returns: emptied; gone, where there is no such partition (any longer); pinned, where something is needed;
-changed, where more has come since it was counted.
+Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
+pinned, where something is needed; changed, where more has come since it was counted.
 Tables written: notification_log, delivery, lease.
 */
 declare
+  is_filled boolean;
   is_changed boolean;
 begin
   perform :"schema".cleanup_begin();
@@ -365,6 +366,10 @@ begin
     return 'gone';
   end if;
   perform :"schema".cleanup_lock(partition_name);
+  execute format('select exists (select from %I.%I)', :'schema', partition_name) into is_filled;
+  if not is_filled then
+    return 'empty';
+  end if;
   if gaps is null then
     if exists (select from :"schema".log_pins(partition_name)) then
       return 'pinned';

@@ -20,13 +20,16 @@ export async function emptyPartition(
   client: Queryable,
   schema: string,
   { partition, before, counted }: { partition: string; before: Date; counted: Counted | null },
-): Promise<'emptied' | 'gone' | 'pinned' | 'changed'> {
+): Promise<EmptyOutcome> {
   return outcomeOf(
     client,
     `select ${qualified(schema, 'log_empty')}($1, $2, $3::pg_snapshot, $4) as outcome`,
     [partition, before, counted?.countedIn, counted && JSON.stringify(counted.gaps)],
   );
 }
+
+/** changed: more has come since it was counted. */
+export type EmptyOutcome = 'emptied' | 'empty' | 'gone' | 'pinned' | 'changed';
 
 /** Drops a partition that was emptied. */
 export async function dropPartition(
