@@ -71,7 +71,11 @@ test.each([
   ['hour', '59m', '1h'],
 ])('retention is no shorter than a partition: a %s', async (partition, retention, least) => {
   const load = (shown: string) =>
-    loadConfig({ folder: makeProject({}), environment: {}, flags: { partition, retention: shown } });
+    loadConfig({
+      folder: makeProject({}),
+      environment: {},
+      flags: { partition, retention: shown },
+    });
   await expect(load(retention)).rejects.toThrow(`retention must be at least '${least}'`);
   expect((await load(least)).retentionMs).toBeGreaterThan(0);
 });
