@@ -43,11 +43,14 @@ async function startWriters(count: number) {
   const run = async () => {
     const client = await database.connect();
     await client.query(`set lock_timeout = '200ms'; set pgwatch.notify = 'off'`);
-    while (!isStopped) {
-      await client.query(`select smart_notify('busy')`);
-      written += 1;
+    try {
+      do {
+        await client.query(`select smart_notify('busy')`);
+        written += 1;
+      } while (!isStopped);
+    } finally {
+      await client.end();
     }
-    await client.end();
   };
   const running = Promise.all(Array.from({ length: count }, run));
   running.catch(() => {});
@@ -102,6 +105,32 @@ test('beside an open transaction a partition is emptied at once, and dropped onc
   await writers.stop();
   expect(writers.written).toBeGreaterThan(20);
   await client.end();
+});
+
+test('a cleanup that waits for the lock of the log too long keeps writers from writing', async () => {
+  const holder = await holdOpen();
+  await database.query(
+    `alter function pgwatch.log_drop(text, timestamptz) set lock_timeout = '5s'`,
+  );
+  const client = await database.connect();
+  const dropping = removePartition(client, options(0), await partition());
+  try {
+    await until('it waits', async () => {
+      const { rows } = await database.query(
+        `select from pg_locks where not granted and relation = 'pgwatch.notification_log'::regclass`,
+      );
+      return rows.length > 0;
+    });
+    const writers = await startWriters(1);
+    await expect(writers.stop()).rejects.toMatchObject({ code: '55P03' });
+  } finally {
+    await database.query(
+      `alter function pgwatch.log_drop(text, timestamptz) set lock_timeout = '50ms'`,
+    );
+    await holder.query('commit');
+  }
+  expect(await dropping).toMatchObject({ type: 'dropped' });
+  await Promise.all([client.end(), holder.end()]);
 });
 
 test('to empty a partition no lock is needed that writers of others have', async () => {
