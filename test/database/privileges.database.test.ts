@@ -20,6 +20,10 @@ import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
 import { readNewestPosition, registerConsumer, releaseOwnership } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
+import { cleanLog, cleanPublished } from '../../src/log/retention/clean-log.ts';
+import { readPinning } from '../../src/log/retention/pins.ts';
+import { planCleanup } from '../../src/log/retention/plan.ts';
+import { lockCleanup } from '../../src/log/retention/steps.ts';
 import { savePositions } from '../../src/log/save-positions.ts';
 import { readStanding, suspectAll } from '../../src/log/standing.ts';
 import { startTailing } from '../helpers/daemon.ts';
@@ -123,6 +127,21 @@ const ACTIONS: Record<string, Action> = {
     await suspectAll(client, 'pgwatch', scope.consumerId);
     await readStanding(client, 'pgwatch', scope);
     await readDue(client, 'pgwatch', [{ ...scope, workingIds: [], isStopping: false }]);
+  }),
+  'see what cleanup would do': readable(async (client) => {
+    expect(await planCleanup(client, 'pgwatch', new Date())).not.toEqual([]);
+    await readPinning(client, 'pgwatch', ['probe']);
+  }),
+  'clean up': consume(async (client) => {
+    await lockCleanup(client, 'pgwatch');
+    for (const needed of ['keep', 'remove'] as const) {
+      const { signal } = new AbortController();
+      const before = new Date();
+      const cleaning = { schema: 'pgwatch', before, needed, patienceMs: 0, signal };
+      const done = await Array.fromAsync(cleanLog(client, { ...cleaning, scope: 'all' }));
+      expect(done).toMatchObject([{ outcome: needed === 'keep' ? 'pinned' : 'deleted' }]);
+      await cleanPublished(client, cleaning);
+    }
   }),
   'rebase the log': { by: [], run: (client) => rebaseLog(client, 'pgwatch') },
   'write the log': forbidden(
