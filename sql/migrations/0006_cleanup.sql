@@ -525,7 +525,7 @@ that is large no partition is created, so that ever more comes to lie in it. It 
 is written again: unchanged, for readers take their snapshots once they have their locks.
 
 Parameters: the time; up to which id all that is visible in a snapshot is from before it; that snapshot.
-Returns: emptied; pinned, where something is needed; large, where more than 5,000 notifications or 4 MB would
+Returns: emptied; pinned, where something is needed; large, where more than 2,000 notifications or 1 MB would
 stay.
 Tables written: notification_log.
 */
@@ -553,9 +553,9 @@ begin
     union all
     select * from :"schema".notification_log_default as log
     where log.id + 0 <= up_to and log.xid >= pg_snapshot_xmax(counted_in)
-    limit 5001
+    limit 2001
   ) as young;
-  if cardinality(staying_ids) > 5000 or staying_bytes > 4194304 then
+  if cardinality(staying_ids) > 2000 or staying_bytes > 1048576 then
     return 'large';
   end if;
   select array_agg(cast(log as :"schema".notification_log)) into stays

@@ -3,6 +3,7 @@ import type { Config } from '../config/define.ts';
 import { SQLSTATE } from '../database/sqlstate.ts';
 import { errorCodeOf, toError } from '../errors.ts';
 import { type Cleaned, cleanLog } from '../log/retention/clean-log.ts';
+import { isCleanupFree } from '../log/retention/steps.ts';
 import type { Reporter } from '../reporter.ts';
 import { sleep } from '../time.ts';
 import type { SessionOptions } from './session-options.ts';
@@ -42,7 +43,7 @@ export class Retention {
     try {
       await withClient((client) => this.#clean(client, signal));
     } catch (thrown) {
-      // Somebody else cleans up, or the lock is not to be had: there is a next time.
+      // The locks are not to be had: there is a next time.
       if (errorCodeOf(thrown) === SQLSTATE.lockNotAvailable || signal.aborted) return;
       this.#reporter.warn(`Old notifications cannot be removed: ${toError(thrown).message}`);
     }
@@ -58,6 +59,7 @@ export class Retention {
       scope: 'whole',
       patienceMs: PATIENCE_MS,
     } as const;
+    if (!(await isCleanupFree(client, schema))) return;
     const results: Cleaned[] = [];
     for await (const cleaned of cleanLog(client, { ...options, signal })) results.push(cleaned);
     this.#report(results, before);

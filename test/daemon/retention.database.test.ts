@@ -57,8 +57,7 @@ test('while somebody else cleans up, nothing happens, and nothing is said', asyn
   const other = await database.connect();
   expect(await lockCleanup(other, 'pgwatch')).toBe(true);
   await withRetention(async (runOnce, reports) => {
-    const running = runOnce();
-    await running;
+    await runOnce();
     expect(await pastDays()).toEqual(['20200105']);
     expect(reports).toEqual([]);
     await other.end();

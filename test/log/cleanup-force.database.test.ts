@@ -1,10 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Pool } from '../../src/database/pool.ts';
 import { readDeliveries } from '../../src/log/due.ts';
+import { pageReader } from '../../src/log/page.ts';
+import { registerConsumer } from '../../src/log/progress.ts';
+import { replayPages } from '../../src/log/replay.ts';
 import type { CleanOptions } from '../../src/log/retention/clean.ts';
 import { type Cleaned, cleanLog } from '../../src/log/retention/clean-log.ts';
 import { countGaps } from '../../src/log/retention/gaps.ts';
 import { emptyPartition } from '../../src/log/retention/steps.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { seize } from '../helpers/owner.ts';
 import {
   createPastDay,
   finishConsumer,
@@ -116,4 +122,25 @@ test('what has come since it was counted is not removed unseen', async () => {
     'emptied',
   );
   await client.end();
+});
+
+test('a large payload that is removed between two reads of a replay is left out, and not handed out as null', async () => {
+  const client = await database.connect();
+  const consumer = { consumerId: 'email', channels: ['c'] };
+  await registerConsumer(client, 'pgwatch', { id: 'email', channels: ['c'], from: 'start' });
+  // So large, and so random, that a replay fetches it in a statement of its own.
+  const payload = randomBytes(100_000).toString('hex');
+  await publishPast(database, 5, Array(12).fill(payload));
+  const { position } = await seize(client, consumer);
+  const limit = { rows: 3, bytes: 1e7 };
+  const request = { channels: ['c'], limit, rebasedId: 0 };
+  const first = await pageReader('pgwatch')(client, { ...request, position });
+  const pool = new Pool({ url: database.url, size: 2 });
+  const lengths: (number | undefined)[] = [];
+  for await (const page of replayPages({ ...request, pool, schema: 'pgwatch' }, first.after)) {
+    lengths.push(...page.rows.map((row) => row[5]?.length));
+    await database.query(`delete from pgwatch.notification_log`);
+  }
+  expect(lengths).toEqual(Array(3).fill(200_002));
+  await Promise.all([client.end(), pool.close()]);
 });
