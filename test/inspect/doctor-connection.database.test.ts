@@ -73,7 +73,7 @@ test('a check that fails is a note, and the others go on', async () => {
   const broken = {
     name: 'broken',
     runs: 'transaction' as const,
-    needsSchema: false,
+    needs: 'nothing' as const,
     run: async () => Promise.reject(new Error('no such thing')),
   };
   const writing = {

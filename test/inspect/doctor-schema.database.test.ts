@@ -229,7 +229,9 @@ describe('a schema', () => {
     await migrateUp(empty.client, config);
     await empty.query(change);
     expect(await findingsOf(config, 'schema')).toEqual([expect.stringContaining(what)]);
-    const { checked } = await diagnose(config, 'all');
+    const { findings, checked } = await diagnose(config, 'all');
     expect(checked.filter(({ outcome }) => outcome === 'unchecked')).toEqual([]);
+    const others = findings.filter(({ check }) => !['version', 'settings'].includes(check));
+    expect(others.map(({ check }) => check)).toEqual(['schema']);
   });
 });

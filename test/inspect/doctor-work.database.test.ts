@@ -67,6 +67,21 @@ describe('overrides', () => {
   });
 });
 
+test('a timeout that a role has is found, by that role', async () => {
+  const role = await createRole(database, 'hurried');
+  expect(await findingsOf({ ...database.config, url: role.url }, 'timeouts')).toEqual([]);
+  await database.query(`alter role "${role.name}" set statement_timeout = '2s'`);
+  const { findings } = await diagnose({ ...database.config, url: role.url }, 'timeouts');
+  expect(findings[0]?.what).toBe('Sessions of this role begin with statement_timeout 2.0 s.');
+  // The remedy is SQL that the role itself may run.
+  const { Client } = await import('pg');
+  const client = new Client({ connectionString: role.url });
+  await client.connect();
+  await client.query((findings[0]?.fix ?? '').replace(/;.*/, ''));
+  await client.end();
+  expect(await findingsOf({ ...database.config, url: role.url }, 'timeouts')).toEqual([]);
+});
+
 describe('capture', () => {
   test('triggers that are disabled, or fire in replication only, are found', async () => {
     await captureTable(database, 'users', 'id int primary key');
@@ -257,15 +272,15 @@ describe('consumers', () => {
     expect(await find('consumers')).toEqual([]);
     await database.query(`select smart_notify('orders'), smart_notify('else')`);
     expect(await find('consumers')).toEqual([
-      'problem: No daemon runs email, and it has 1 notifications or more to read.',
+      'problem: No daemon runs email, and it has at least 1 notification to read.',
     ]);
     await database.query(
       `update pgwatch.consumer_progress set saved_at = now() - interval '9 days'`,
     );
-    expect((await find('consumers'))[0]).toContain('No daemon runs email since 9 days');
+    expect((await find('consumers'))[0]).toMatch(/ Its position has not moved for 9 days\.$/);
     await database.query('update pgwatch.consumer_progress set paused_at = now()');
     expect(await find('consumers')).toEqual([
-      expect.stringMatching(/^note: email is paused since .*, until somebody resumes it\.$/),
+      expect.stringMatching(/^note: email has been paused since .*, until somebody resumes it\.$/),
     ]);
     await database.query(
       `update pgwatch.consumer_progress set paused_until = now() - interval '1 minute', paused_at = now() - interval '1 hour'`,

@@ -11,7 +11,7 @@ import { shellWord } from './shell-word.ts';
 export const capture: Check = {
   name: 'capture',
   runs: 'transaction',
-  needsSchema: true,
+  needs: 'schema',
   async run(client, context) {
     const states = await readCaptureStates(client, context.config);
     const findings = [

@@ -9,7 +9,7 @@ import type { Check, Context, Finding } from './check.ts';
 export const connection: Check = {
   name: 'connection',
   runs: 'connection',
-  needsSchema: false,
+  needs: 'nothing',
   async run(client, context) {
     const { config, target } = context;
     const isBehind = await isPooled(client);

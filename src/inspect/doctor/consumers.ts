@@ -8,7 +8,7 @@ import { shellWord } from './shell-word.ts';
 export const consumers: Check = {
   name: 'consumers',
   runs: 'transaction',
-  needsSchema: true,
+  needs: 'schema',
   async run(client, context) {
     const states = await readStates(client, context);
     const findings = states.flatMap((state) => [
@@ -89,15 +89,19 @@ function notRun(
 ) {
   if (isRun || isPaused || unread + waiting + leased === 0) return [];
   const isForgotten = idleMs > context.limits.consumerDays * 86_400_000;
-  const since = isForgotten ? ` since ${Math.floor(idleMs / 86_400_000)} days` : '';
+  const idle = isForgotten
+    ? ` Its position has not moved for ${Math.floor(idleMs / 86_400_000)} days.`
+    : '';
   const left = [
-    ...(unread > 0 ? [`${unread.toLocaleString('en')} notifications or more to read`] : []),
+    ...(unread > 0
+      ? [`at least ${unread.toLocaleString('en')} notification${unread === 1 ? '' : 's'} to read`]
+      : []),
     ...(waiting > 0 ? [`${waiting.toLocaleString('en')} that wait for a retry`] : []),
     ...(leased > 0 ? [`${leased.toLocaleString('en')} in leases of a daemon that is gone`] : []),
   ];
   const finding: Finding = {
     level: 'problem',
-    what: `No daemon runs ${id}${since}, and it has ${left.join(', ')}.`,
+    what: `No daemon runs ${id}, and it has ${left.join(', ')}.${idle}`,
     why: isForgotten
       ? 'It keeps the log from being cleaned up, all that it has not read.'
       : 'They wait until one does.',
@@ -112,7 +116,7 @@ function paused({ id, isPaused, pausedAt, pausedUntil }: ConsumerState): Finding
   return [
     {
       level: 'note',
-      what: `${id} is paused since ${pausedAt?.toISOString()}, ${end}.`,
+      what: `${id} has been paused since ${pausedAt?.toISOString()}, ${end}.`,
       why: 'Nothing is handed to it, and what it has not read stays in the log.',
       fix: `pgwatch consumers resume ${shellWord(id)}`,
     },

@@ -6,7 +6,7 @@ import { readGrants } from './grants.ts';
 export const privileges: Check = {
   name: 'privileges',
   runs: 'transaction',
-  needsSchema: true,
+  needs: 'schema',
   async run(client, context) {
     const { roles } = context.config;
     const { rows } = await client.query<{ role: string }>('select current_user::text as role');

@@ -4,7 +4,7 @@ import type { Check, Finding, Level } from './check.ts';
 export const settings: Check = {
   name: 'settings',
   runs: 'transaction',
-  needsSchema: false,
+  needs: 'nothing',
   async run(client) {
     const { rows } = await client.query<Setting>(
       `select name, setting as value, source from pg_settings where name = any($1)`,
