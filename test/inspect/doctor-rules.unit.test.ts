@@ -164,7 +164,8 @@ test('a queue is worth a note early, and a problem from where ringing stops', ()
     },
   ]);
   expect(waitFindings({ count: 2, waitedMs: 20, holder: 1 }, 1000)).toEqual([]);
-  expect(waitFindings({ count: 9, waitedMs: 20, holder: null }, 1000)).toHaveLength(1);
+  expect(waitFindings({ count: 9, waitedMs: 20, holder: null }, 1000)[0]?.level).toBe('note');
+  expect(waitFindings({ count: 1, waitedMs: 2000, holder: 7 }, 1000)[0]?.level).toBe('problem');
 });
 
 test('a log is worth a note once it is large or old', () => {

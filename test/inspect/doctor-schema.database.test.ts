@@ -3,7 +3,7 @@ import { migrateUp } from '../../src/database/migrate.ts';
 import { readExpected } from '../../src/inspect/doctor/expected.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';
 import { useDatabase } from '../helpers/database.ts';
-import { diagnose, findingsOf } from '../helpers/doctor.ts';
+import { diagnose, findingsOf, ofDatabase } from '../helpers/doctor.ts';
 import { createRole } from '../helpers/role.ts';
 
 /*
@@ -197,7 +197,7 @@ describe('a schema', () => {
     const empty = await createEmptyDatabase();
     const config = await empty.configWith({});
     const { findings, checked } = await diagnose(config, 'all');
-    expect(findings.filter(({ check }) => !['version', 'settings'].includes(check))).toEqual([
+    expect(ofDatabase(findings)).toEqual([
       expect.objectContaining({
         level: 'problem',
         what: 'The database has no schema "pgwatch" of pgwatch.',
@@ -231,7 +231,6 @@ describe('a schema', () => {
     expect(await findingsOf(config, 'schema')).toEqual([expect.stringContaining(what)]);
     const { findings, checked } = await diagnose(config, 'all');
     expect(checked.filter(({ outcome }) => outcome === 'unchecked')).toEqual([]);
-    const others = findings.filter(({ check }) => !['version', 'settings'].includes(check));
-    expect(others.map(({ check }) => check)).toEqual(['schema']);
+    expect(ofDatabase(findings).map(({ check }) => check)).toEqual(['schema']);
   });
 });

@@ -140,33 +140,6 @@ describe('capture', () => {
   });
 });
 
-describe('transactions', () => {
-  test('one that stays open is a note, later a problem, and says who it is', async () => {
-    const client = await database.connect();
-    await client.query(`set application_name = 'report'`);
-    await client.query('begin');
-    await client.query('select 1 as forgotten');
-    const ours = (texts: string[]) => texts.filter((text) => text.includes('(report,'));
-    expect(ours(await find('transactions'))).toEqual([]);
-    const [note] = ours(await find('transactions', { transactionNoteMs: 0 }));
-    expect(note).toMatch(
-      /^note: A transaction stays open: pid \d+ \(report, database "test_.*"\) is idle in transaction, open for .*: select 1 as forgotten\.$/,
-    );
-    const limits = { transactionNoteMs: 0, transactionProblemMs: 0 };
-    expect(ours(await find('transactions', limits))[0]).toMatch(/^problem: /);
-    await client.query('rollback');
-  });
-
-  test('a prepared one is found', async () => {
-    await database.query(`begin; create table never (id int); prepare transaction 'it''s mine'`);
-    undo.push(`rollback prepared 'it''s mine'`);
-    const { findings } = await diagnose(database.config, 'transactions', { transactionNoteMs: 0 });
-    const found = findings.find(({ what }) => what.includes('prepared'));
-    expect(found?.what).toContain(`The prepared transaction 'it''s mine' of`);
-    expect(found?.fix).toContain(`rollback prepared 'it''s mine';`);
-  });
-});
-
 describe('the log', () => {
   test('a partition that is missing, and what lies in the default one, are found', async () => {
     expect(await find('partitions')).toEqual([]);

@@ -52,11 +52,12 @@ export type Waiting = { count: number; waitedMs: number | null; holder: number |
 
 /** What is to be said of those who wait for each other's commits. */
 export function waitFindings({ count, waitedMs, holder }: Waiting, limitMs: number): Finding[] {
-  if (count === 0 || (count < CROWD && (waitedMs ?? 0) < limitMs)) return [];
+  const isLong = (waitedMs ?? 0) >= limitMs;
+  if (count === 0 || (count < CROWD && !isLong)) return [];
   const who = holder === null ? '' : ` pid ${holder} holds the lock.`;
   return [
     {
-      level: 'problem',
+      level: isLong ? 'problem' : 'note',
       what: `${count} session${count === 1 ? ' waits' : 's wait'} to commit a NOTIFY, up to ${formatDuration(waitedMs ?? 0)}.${who}`,
       why: 'Transactions with NOTIFY commit one after the other in the whole cluster, each after its flush to disk, or to a synchronous standby.',
       fix: `alter database … set pgwatch.notify = 'doorbell'; where no plain LISTEN client reads the notifications. Look at what the holder waits for, as an absent synchronous standby.`,
