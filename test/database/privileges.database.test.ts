@@ -4,6 +4,9 @@ import { readCaptureStates } from '../../src/capture/state.ts';
 import { connect, withConnection } from '../../src/database/connect.ts';
 import { migrateUp, requireCurrentSchema } from '../../src/database/migrate.ts';
 import { withTransaction } from '../../src/database/transaction.ts';
+import { readCoverage, readRowChanges } from '../../src/inspect/history/read.ts';
+import { findSubject } from '../../src/inspect/history/subject.ts';
+import { readOutcomes } from '../../src/inspect/outcomes.ts';
 import { beat, readLiveDaemons, readOwners, removeDaemon } from '../../src/log/daemons.ts';
 import { changeBatch } from '../../src/log/dead-letter-change.ts';
 import {
@@ -16,6 +19,7 @@ import { applyChanges } from '../../src/log/delivery.ts';
 import { NO_FILTER } from '../../src/log/delivery-filter.ts';
 import { armDoorbell, disarmDoorbell } from '../../src/log/doorbell.ts';
 import { readDue } from '../../src/log/due.ts';
+import { findIdsByEventId, findNotifications } from '../../src/log/find.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
@@ -43,6 +47,7 @@ const daemon = {
   sharedIds: [],
   hasLock: true,
   aliveMs: 1000,
+  activity: { version: '1', mode: 'poll', pollMs: 1, consumers: {} } as const,
 };
 const probe = { consumerId: 'probe', channels: ['ch'] };
 const sql = (text: string) => (client: Client) => client.query(text);
@@ -126,6 +131,19 @@ const ACTIONS: Record<string, Action> = {
     await readStanding(client, 'pgwatch', scope);
     await readDue(client, 'pgwatch', [{ ...scope, workingIds: [], isStopping: false }]);
   }),
+  'show a notification': readable(async (client) => {
+    const eventId = '00000000-0000-8000-8000-000000000000';
+    await findIdsByEventId(client, 'pgwatch', { eventId, since: null });
+    await findNotifications(client, 'pgwatch', [1]);
+    await readOutcomes(client, 'pgwatch', 1);
+  }),
+  'read the history of a row': readable(async (client) => {
+    const table = { schema: null, name: 'gone' };
+    const subject = await findSubject(client, database.config, { table, id: '1', schemas: [] });
+    await readCoverage(client, 'pgwatch', subject);
+    const period = { since: null, until: null };
+    await Array.fromAsync(readRowChanges(client, 'pgwatch', subject, period));
+  }),
   'rebase the log': { by: [], run: (client) => rebaseLog(client, 'pgwatch') },
   'write the log': forbidden(
     `insert into pgwatch.notification_log (xid, channel) values (pg_current_xact_id(), 'ch')`,
@@ -138,6 +156,9 @@ const ACTIONS: Record<string, Action> = {
   'use up ids': forbidden(`select nextval('pgwatch.notification_log_id_seq')`),
   'remove a consumer': forbidden('delete from pgwatch.consumer_progress'),
   'forget what was published': forbidden('delete from pgwatch.published'),
+  'find what was published by its event id': readable(
+    sql('select notification_id from pgwatch.published where event_id is null'),
+  ),
   'read what was published': forbidden('select * from pgwatch.published'),
   'forge a migration': forbidden(`insert into pgwatch.migration values (999, 'x', 'x')`),
   'move the origin': forbidden('update pgwatch.log_origin set rebased_id = 10'),
