@@ -172,6 +172,20 @@ describe('privileges', () => {
     expect(checked.filter(({ outcome }) => outcome !== 'ok' && outcome !== 'problem')).toEqual([]);
   });
 
+  test('of what is granted, a part that somebody has revoked is named', async () => {
+    const role = await createRole(database, 'reading');
+    const config = { ...database.config, roles: { publish: [], consume: [], read: [role.name] } };
+    const client = await database.connect();
+    await migrateUp(client, config);
+    await client.query(`revoke select (event_id) on pgwatch.published from "${role.name}"`);
+    await client.query(`revoke execute on function pgwatch.column_types(oid) from "${role.name}"`);
+    expect(await findingsOf(config, 'privileges')).toEqual([
+      expect.stringMatching(
+        /: select on "pgwatch"\."published"\.event_id, execute on "pgwatch"\."column_types"\(oid\)\.$/,
+      ),
+    ]);
+  });
+
   test('a role that may do nothing gets findings, not a crash', async () => {
     const role = await createRole(database, 'nobody');
     const { findings, checked } = await diagnose({ ...database.config, url: role.url }, 'all');

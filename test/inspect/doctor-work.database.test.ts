@@ -245,7 +245,7 @@ describe('consumers', () => {
     expect(await find('consumers')).toEqual([]);
     await database.query(`select smart_notify('orders'), smart_notify('else')`);
     expect(await find('consumers')).toEqual([
-      'problem: No daemon runs email, and it has at least 1 notification to read.',
+      'problem: No daemon runs email, and it has 1 notification to read.',
     ]);
     await database.query(
       `update pgwatch.consumer_progress set saved_at = now() - interval '9 days'`,
@@ -272,9 +272,9 @@ describe('consumers', () => {
       `insert into pgwatch.lease (consumer_id, notification_ids, kind, owner) values ('jobs', '{1,2,3}', 'page', '${DAEMON}')`,
     );
     expect(await find('consumers')).toEqual([
-      'problem: No daemon runs email, and it has 1 that wait for a retry.',
+      'problem: No daemon runs email, and it has 1 notification waiting for a retry.',
       'problem: email has 1 dead letter.',
-      'problem: No daemon runs jobs, and it has 3 in leases of a daemon that is gone.',
+      'problem: No daemon runs jobs, and it has 3 notifications to read (3 in leases of a daemon that is gone).',
     ]);
     await addDaemon(`false, '{email}', '{jobs}', now() + interval '1 minute'`);
     expect(await find('consumers')).toEqual(['problem: email has 1 dead letter.']);
