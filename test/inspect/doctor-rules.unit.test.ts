@@ -93,7 +93,7 @@ test.each([
   ['track_activities', 'off', 'note'],
 ])('%s = %s is found', (name, value, level) => {
   const found = settingFindings([{ name, value, source: 'configuration file' }]);
-  expect(short(found)).toEqual([`${level}: ${name} is ${value} (by configuration file).`]);
+  expect(short(found)).toEqual([`${level}: ${name} is ${value} (set in the configuration file).`]);
 });
 
 test('timeouts that end what a daemon does are found', () => {

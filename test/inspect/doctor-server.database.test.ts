@@ -63,7 +63,7 @@ test('settings that lose data are found, with where they are set', async () => {
       {
         check: 'settings',
         level: 'note',
-        what: 'synchronous_commit is off (by configuration file).',
+        what: 'synchronous_commit is off (set in the configuration file).',
         why: expect.stringContaining('the last commits are lost'),
         fix: 'alter system set synchronous_commit = on; select pg_reload_conf();',
       },
@@ -71,7 +71,7 @@ test('settings that lose data are found, with where they are set', async () => {
   });
   await withSetting('full_page_writes', 'off', async () => {
     expect(await findingsOf(database.config, 'settings')).toEqual([
-      'problem: full_page_writes is off (by configuration file).',
+      'problem: full_page_writes is off (set in the configuration file).',
     ]);
   });
   expect(await findingsOf(database.config, 'settings')).toEqual([]);

@@ -88,11 +88,12 @@ describe('capture', () => {
     undo.push('drop table users');
     expect(await find('capture')).toEqual([]);
     await database.query('alter table users disable trigger "00_pgwatch_insert"');
+    await database.query('alter table users disable trigger "00_pgwatch_update"');
     await database.query('alter table users enable replica trigger "00_pgwatch_delete"');
     const { findings } = await diagnose(database.config, 'capture');
     expect(findings.map(({ what }) => what)).toEqual([
-      'Trigger "00_pgwatch_delete" of public.users fires in replication only.',
-      'Trigger "00_pgwatch_insert" of public.users is disabled.',
+      'Of public.users these triggers are disabled: "00_pgwatch_insert", "00_pgwatch_update".',
+      'Of public.users these triggers are fired in replication only: "00_pgwatch_delete".',
     ]);
     for (const { fix } of findings) await database.query(fix.slice(0, fix.indexOf(';')));
     expect(await find('capture')).toEqual([]);
@@ -108,7 +109,7 @@ describe('capture', () => {
     expect(await find('capture')).toEqual([]);
     await database.query('alter table orders_1 disable trigger "00_pgwatch_insert"');
     expect(await find('capture')).toEqual([
-      'problem: Trigger "00_pgwatch_insert" of the partition public.orders_1 is disabled.',
+      'problem: Of the partition public.orders_1 these triggers are disabled: "00_pgwatch_insert".',
     ]);
   });
 

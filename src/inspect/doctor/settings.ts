@@ -27,7 +27,7 @@ export function settingFindings(given: readonly Setting[]): Finding[] {
 }
 
 function sourceText(source: string): string {
-  return source === 'default' ? 'by default' : `by ${source}`;
+  return SOURCES[source] ?? `set by ${source}`;
 }
 
 function fixFor({ name, source }: Setting, right: string): string {
@@ -99,6 +99,14 @@ const RULES: readonly Rule[] = [
     why: 'Nobody can see which session holds a transaction open, or a lock, and what it is doing.',
   },
 ];
+
+/** As in pg_settings.source. */
+const SOURCES: Readonly<Record<string, string>> = {
+  default: 'the default',
+  'command line': 'set on the command line',
+  'configuration file': 'set in the configuration file',
+  'environment variable': 'set in the environment',
+};
 
 /** Told of with their names by the check of overrides. */
 const OVERRIDES = new Set(['database', 'user', 'database user']);
