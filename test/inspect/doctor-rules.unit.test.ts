@@ -9,6 +9,7 @@ import { notifyFindings, sizeFindings } from '../../src/inspect/doctor/log-size.
 import { bytesText } from '../../src/inspect/doctor/log-text.ts';
 import { usageFindings, waitFindings } from '../../src/inspect/doctor/queue.ts';
 import { settingFindings } from '../../src/inspect/doctor/settings.ts';
+import { timeoutFindings } from '../../src/inspect/doctor/timeouts.ts';
 import { vacuumFindings } from '../../src/inspect/doctor/vacuum.ts';
 import { versionFindings } from '../../src/inspect/doctor/version.ts';
 
@@ -82,6 +83,32 @@ test('a setting is mended where it is set, and one of a role or database is told
   expect(settingFindings([{ name: 'fsync', value: 'on', source: 'default' }])).toEqual([]);
 });
 
+test.each([
+  ['full_page_writes', 'off', 'problem'],
+  ['synchronous_commit', 'off', 'note'],
+  ['default_transaction_read_only', 'on', 'problem'],
+  ['session_replication_role', 'replica', 'problem'],
+  ['autovacuum', 'off', 'problem'],
+  ['track_counts', 'off', 'problem'],
+  ['track_activities', 'off', 'note'],
+])('%s = %s is found', (name, value, level) => {
+  const found = settingFindings([{ name, value, source: 'configuration file' }]);
+  expect(short(found)).toEqual([`${level}: ${name} is ${value} (set in the configuration file).`]);
+});
+
+test('timeouts that end what a daemon does are found', () => {
+  const found = (name: string, ms: number) =>
+    short(timeoutFindings([{ name, ms }], { heartbeatIntervalMs: 5000 }));
+  expect(found('statement_timeout', 0)).toEqual([]);
+  expect(found('statement_timeout', 30_000)).toEqual([]);
+  expect(found('statement_timeout', 2000)).toEqual([
+    'problem: Sessions of this role begin with statement_timeout 2.0 s.',
+  ]);
+  expect(found('transaction_timeout', 60_000)).toHaveLength(1);
+  expect(found('idle_session_timeout', 5000)).toHaveLength(1);
+  expect(found('idle_session_timeout', 60_000)).toEqual([]);
+});
+
 test('locks on hundreds of partitions, and crowded servers, are found', () => {
   const roomy: Capacity = {
     connections: 97,
@@ -137,7 +164,8 @@ test('a queue is worth a note early, and a problem from where ringing stops', ()
     },
   ]);
   expect(waitFindings({ count: 2, waitedMs: 20, holder: 1 }, 1000)).toEqual([]);
-  expect(waitFindings({ count: 9, waitedMs: 20, holder: null }, 1000)).toHaveLength(1);
+  expect(waitFindings({ count: 9, waitedMs: 20, holder: null }, 1000)[0]?.level).toBe('note');
+  expect(waitFindings({ count: 1, waitedMs: 2000, holder: 7 }, 1000)[0]?.level).toBe('problem');
 });
 
 test('a log is worth a note once it is large or old', () => {

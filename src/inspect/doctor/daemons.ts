@@ -6,7 +6,7 @@ import type { Check, Finding } from './check.ts';
 export const daemons: Check = {
   name: 'daemons',
   runs: 'transaction',
-  needsSchema: true,
+  needs: 'schema',
   async run(client, { config }) {
     const table = (name: string) => qualified(config.schema, name);
     const { rows } = await client.query<DaemonState>(

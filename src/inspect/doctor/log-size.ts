@@ -7,7 +7,7 @@ import { bytesText } from './log-text.ts';
 export const logSize: Check = {
   name: 'log',
   runs: 'transaction',
-  needsSchema: true,
+  needs: 'schema',
   async run(client, context) {
     const days = await readDays(client, context);
     const channels = await readChannels(client, context);
@@ -17,7 +17,7 @@ export const logSize: Check = {
       ...(await findSequence(client, context)),
     ];
     const bytes = days.reduce((sum, day) => sum + day.bytes, 0);
-    const seen = `${bytesText(bytes)} in ${days.length} partitions, ${channelsText(channels)}`;
+    const seen = `${bytesText(bytes)}, ${daysText(days, 3)}; ${channelsText(channels)}`;
     return { findings, seen };
   },
 };
@@ -71,12 +71,11 @@ export function sizeFindings(
   const oldest = Math.max(0, ...days.map(({ startsDaysAgo }) => startsDaysAgo ?? 0));
   const isOld = oldest > limits.logDays;
   if (bytes <= limits.logBytes && !isOld) return [];
-  const largest = days.slice(0, 10).map((day) => `${day.name} ${bytesText(day.bytes)}`);
   const age = isOld ? ` and reaches ${Math.floor(oldest)} days back` : '';
   return [
     {
       level: 'note',
-      what: `The log holds ${bytesText(bytes)}${age}: ${largest.join(', ')}; ${channelsText(channels)}.`,
+      what: `The log holds ${bytesText(bytes)}${age}: ${daysText(days, 10)}; ${channelsText(channels)}.`,
       why: 'Nothing is removed unless somebody asks for it; large logs make backups and the start of new consumers slow.',
       fix: 'pgwatch cleanup --days 7 --dry-run tells what would go, and which consumer keeps it; retention in the config does it by itself.',
     },
@@ -126,6 +125,14 @@ async function findSequence(client: Client, { config }: Context): Promise<Findin
       fix: `Set it back to just above the highest id, then make the positions fit: select setval('${qualified(config.schema, 'notification_log_id_seq')}', (select max(id) from ${qualified(config.schema, 'notification_log')})); pgwatch migrate rebase`,
     },
   ];
+}
+
+/** The largest partitions. */
+function daysText(days: readonly Day[], count: number): string {
+  const texts = days.slice(0, count).map(({ name, bytes }) => `${name} ${bytesText(bytes)}`);
+  return days.length > count
+    ? `${texts.join(', ')} and ${days.length - count} more`
+    : texts.join(', ');
 }
 
 function channelsText(channels: readonly Channel[]): string {
