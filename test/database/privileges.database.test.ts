@@ -29,16 +29,13 @@ import { pauseConsumer, resumeConsumer } from '../../src/log/pause.ts';
 import { readNewestPosition, registerConsumer, releaseOwnership } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
 
-
 import { cancelReplays, fileReplay } from '../../src/log/replay-file.ts';
 import { countStretch } from '../../src/log/replay-stretch.ts';
-
 
 import { cleanLog, cleanPublished } from '../../src/log/retention/clean-log.ts';
 import { readPinning } from '../../src/log/retention/pins.ts';
 import { planCleanup } from '../../src/log/retention/plan.ts';
 import { lockCleanup } from '../../src/log/retention/steps.ts';
-
 
 import { savePositions } from '../../src/log/save-positions.ts';
 import { seekPosition } from '../../src/log/seek.ts';
@@ -176,7 +173,7 @@ const ACTIONS: Record<string, Action> = {
     seekPosition(client, 'pgwatch', { ...probe, to: 'start', seenEpoch: 0, mode: 'live' }),
   ),
   'plan to move a position': readable((client) =>
-    planSeek(client, 'pgwatch', { ...probe, to: by: -1 }),
+    planSeek(client, 'pgwatch', { ...probe, to: { by: -1 } }),
   ),
   'replay a stretch': consume(async (client) => {
     await fileReplay(client, 'pgwatch', { stretch, speed: null, max: 10 });
