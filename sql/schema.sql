@@ -1065,6 +1065,8 @@ grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp wi
 
 grant usage on schema pgwatch to reader;
 
+grant select on sequence pgwatch.notification_log_id_seq to reader;
+
 grant select on table pgwatch.consumer_progress to reader;
 
 grant select on table pgwatch.daemon to reader;
@@ -1075,6 +1077,10 @@ grant select on table pgwatch.lease to reader;
 
 grant select on table pgwatch.live_daemon to reader;
 
+grant select on table pgwatch.log_origin to reader;
+
 grant select on table pgwatch.migration to reader;
 
 grant select on table pgwatch.notification to reader;
+
+grant select on table pgwatch.notification_log to reader;
