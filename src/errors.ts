@@ -7,6 +7,7 @@ export type ErrorCode =
   | 'config_invalid'
   | 'connection_failed'
   | 'consumer_invalid'
+  | 'consumer_running'
   | 'consumer_unknown'
   | 'dead_letter_unknown'
   | 'embedded_failed'

@@ -8,5 +8,11 @@ grant select (event_id, notification_id) on :"schema".published to :"role";
 grant execute on function
   :"schema".notification_event_id(bigint, xid8, timestamptz),
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
-  :"schema".daemon_class()
+  :"schema".column_types(oid),
+  :"schema".daemon_class(),
+  :"schema".consumer_lag(text[]),
+  :"schema".log_partitions(),
+  :"schema".log_pins(text, bigint),
+  :"schema".log_span(text, timestamptz),
+  :"schema".log_gaps(text, timestamptz)
 to :"role";

@@ -27,11 +27,17 @@ export function addCommonOptions(command: Command): Command {
 
 /** The same for a command that has a database of its own. */
 export function addLocalOptions(command: Command): Command {
-  return command
-    .option(
+  return addReportOptions(
+    command.option(
       '--config <file>',
       'config file (default: pgwatch.config.ts and the like, if there is one)',
-    )
+    ),
+  );
+}
+
+/** The same for a command that goes by no config. */
+export function addReportOptions(command: Command): Command {
+  return command
     .addOption(
       new Option('--log-format <format>', 'how reports are printed on stderr')
         .choices(['text', 'json'])

@@ -1,16 +1,25 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { readVersion } from '../version.ts';
+import { addCleanup } from './commands/cleanup.ts';
+import { addCompletion } from './commands/completion.ts';
+import { addConsumers } from './commands/consumers.ts';
 import { addDev } from './commands/dev.ts';
 import { addDlq } from './commands/dlq.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addHistory } from './commands/history.ts';
+import { addInit } from './commands/init.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
+import { addReplay } from './commands/replay.ts';
+import { addSeek } from './commands/seek.ts';
 import { addShow } from './commands/show.ts';
 import { addSnapshot } from './commands/snapshot.ts';
+import { addStatus } from './commands/status.ts';
 import { addTail } from './commands/tail.ts';
 import { addTrigger } from './commands/trigger.ts';
 import { addTypes } from './commands/types.ts';
+import { addWhy } from './commands/why.ts';
 import type { Outcome } from './options.ts';
 
 /** The command line with all commands; what a command needs is imported when it runs. */
@@ -33,24 +42,17 @@ First steps:
   $ pgwatch notify orders '{"id": 1}'  publish a notification
   $ pgwatch trigger add users          publish what happens to a table`,
     );
-  const adders = [
-    addListen,
-    addNotify,
-    addTrigger,
-    addTypes,
-    addSnapshot,
-    addTail,
-    addShow,
-    addHistory,
-    addDlq,
-    addMigrate,
-    addDev,
-  ];
-  for (const add of adders) add(program, outcome);
+  for (const [heading, adders] of GROUPS) {
+    program.commandsGroup(heading);
+    for (const add of adders) add(program, outcome);
+  }
   return program;
 }
 
-function readVersion(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
+const GROUPS: [heading: string, adders: ((program: Command, outcome: Outcome) => void)[]][] = [
+  ['Begin:', [addInit, addMigrate, addDev, addCompletion]],
+  ['Publish and consume:', [addListen, addNotify]],
+  ['Capture tables:', [addTrigger, addSnapshot, addTypes]],
+  ['See and explain:', [addStatus, addWhy, addTail, addShow, addHistory, addDoctor]],
+  ['Move, replay, clean up:', [addConsumers, addDlq, addSeek, addReplay, addCleanup]],
+];

@@ -1,14 +1,17 @@
 import type { Config } from '../config/define.ts';
 import type { Pool } from '../database/pool.ts';
+import type { ConsumerState } from '../log/activity.ts';
 import { readLiveDaemons } from '../log/daemons.ts';
 import { SLOTS, shareConsumer } from '../log/lease.ts';
 import { freeLeases } from '../log/lease-settle.ts';
 import type { ReadPage } from '../log/page.ts';
+import { noteOrder } from '../log/progress.ts';
 import { readNextDueMs, unblockAll } from '../log/standing.ts';
 import { publishTransition } from '../transitions.ts';
 import { Bell } from './bell.ts';
 import type { Calling } from './calling.ts';
 import { PageSize } from './page-size.ts';
+import { Pauses } from './pauses.ts';
 import { SharedDelivery } from './shared-delivery.ts';
 import { takeShared } from './shared-take.ts';
 import type { Tail } from './tail.ts';
@@ -31,9 +34,12 @@ export class SharedRunner {
   readonly consumerId: string;
   readonly #options: SharedRunnerOptions;
   readonly #pageSize: PageSize;
+  readonly #pauses: Pauses;
   /** Among how many processes the slots are divided; none while one process runs it alone. */
   #sharers = 0;
   #isStandingBy = false;
+  #isPaused = false;
+  #isBehind = false;
   #nextDueAt = 0;
   #nextCheckAt = 0;
   #hasLookedForDue = false;
@@ -41,6 +47,7 @@ export class SharedRunner {
   constructor(options: SharedRunnerOptions) {
     this.#options = options;
     this.consumerId = options.calling.consumer.id;
+    this.#pauses = new Pauses(options.calling.reporter);
     this.#pageSize = new PageSize(options.config.maxBatchSize);
   }
 
@@ -51,10 +58,13 @@ export class SharedRunner {
   async run(signal: AbortSignal, tail: Tail): Promise<void> {
     const listening = this.#listen(signal, tail);
     while (!signal.aborted) {
+      await this.#untilResumed(signal);
       await this.#share(signal, async (delivery, stop) => {
         while (!stop.aborted) {
           this.work.clear();
           await this.#check(delivery);
+          // What it holds is given back, for whoever is there when it is resumed.
+          if (this.#isPaused) return;
           if (await this.#takeAndDeliver(delivery)) continue;
           await this.work.wait(await this.#idleMs(delivery), stop);
         }
@@ -69,6 +79,7 @@ export class SharedRunner {
       while (!stop.aborted) {
         this.work.clear();
         await this.#check(delivery);
+        if (this.#isPaused) return;
         if (await this.#takeAndDeliver(delivery)) continue;
         // Another process may run it alone, or a dead letter may have stopped it.
         if (this.#sharers === 0 || delivery.brake.isHalted) return;
@@ -76,6 +87,20 @@ export class SharedRunner {
         await this.work.wait(await this.#idleMs(delivery), stop);
       }
     });
+  }
+
+  /** Has it look at once who else is there, and whether it is paused. */
+  look(): void {
+    this.#nextCheckAt = 0;
+    this.work.ring();
+  }
+
+  async #untilResumed(signal: AbortSignal): Promise<void> {
+    while (this.#isPaused && !signal.aborted) {
+      this.work.clear();
+      if (this.#isTimeToCheck()) await this.#mayShare();
+      if (this.#isPaused) await this.work.wait(CHECK_MS, signal);
+    }
   }
 
   /** Until the work returns, or the signal aborts, or a lease is lost to another process. */
@@ -88,18 +113,28 @@ export class SharedRunner {
     const close = () => delivery.close();
     if (stop.aborted) close();
     else stop.addEventListener('abort', close, { once: true });
-    try {
-      // What an earlier session of this process has left.
-      await this.#free({ isDead: false });
-      await work(delivery, stop);
-      return delivery;
-    } finally {
-      stop.removeEventListener('abort', close);
-      close();
-      await delivery.untilIdle();
-      // Where that fails, the others take it once this process has gone.
-      await this.#free({ isDead: false }).catch(() => {});
-    }
+    const sharing = async () => {
+      try {
+        // What an earlier session of this process has left.
+        await this.#free({ isDead: false });
+        await work(delivery, stop);
+        return delivery;
+      } finally {
+        stop.removeEventListener('abort', close);
+        close();
+        await delivery.untilIdle();
+        // Where that fails, the others take it once this process has gone.
+        await this.#free({ isDead: false }).catch(() => {});
+      }
+    };
+    return this.#options.calling.meter.during(() => this.#stateOf(delivery), sharing);
+  }
+
+  #stateOf({ isClosed, brake }: SharedDelivery): ConsumerState | null {
+    if (this.#sharers === 0) return null;
+    if (isClosed) return 'finishing';
+    if (brake.isOn) return brake.isHalted ? 'stopped' : 'retrying';
+    return this.#isBehind ? 'replay' : 'tail';
   }
 
   /** True where it has taken something. */
@@ -123,9 +158,13 @@ export class SharedRunner {
     );
     this.#hasLookedForDue = isDue;
     if (isDue) this.#nextDueAt = startedAt + DUE_MS;
-    if (taken === null) this.#sharers = 0;
-    if (!taken) return false;
+    if (taken === null) {
+      this.#sharers = 0;
+      this.look();
+      return false;
+    }
     tell(taken.hasDead);
+    this.#isBehind = taken.isBehind;
     this.#pageSize.adapt(startedAt, taken.leases.length > 0);
     await delivery.deliver(taken.leases);
     return taken.leases.length > 0;
@@ -144,32 +183,47 @@ export class SharedRunner {
 
   /** Now and then: looks who else shares it, and frees what the dead have left. */
   async #check(delivery: SharedDelivery): Promise<void> {
-    const now = performance.now();
-    if (now < this.#nextCheckAt) return;
-    this.#nextCheckAt = now + CHECK_MS;
+    if (!this.#isTimeToCheck() || !(await this.#mayShare())) return;
     const { calling, pool, schema } = this.#options;
-    const { id: consumerId, channels, order } = calling.consumer;
-    const isShared = await pool.withClient((client) =>
-      shareConsumer(client, schema, { consumerId, channels }),
-    );
-    if (!isShared) {
-      this.#standBy();
-      return;
-    }
+    const { id: consumerId, order } = calling.consumer;
     const daemons = await pool.withClient((client) => readLiveDaemons(client, schema));
     const sharers = daemons.filter(({ sharedIds }) => sharedIds.includes(consumerId)).length;
     await this.#free({ isDead: true });
     // A transaction of a connection that was cut may have locked some when they were given back.
     await this.#free({ isDead: false, heldIds: delivery.openIds });
     if (this.#sharers === sharers) return;
-    // Whoever has left may have had an order to keep.
-    if (order === 'none') await pool.withClient((client) => unblockAll(client, schema, consumerId));
+    const isOrdered = order === 'key';
+    await pool.withClient((client) => noteOrder(client, schema, { consumerId, isOrdered }));
+    // Whoever has left may have had an order to keep. After the note: who files reads that.
+    if (!isOrdered) await pool.withClient((client) => unblockAll(client, schema, consumerId));
     this.#sharers = Math.max(1, sharers);
     this.#isStandingBy = false;
     const others =
       this.#sharers === 1 ? 'this process alone, so far' : `${this.#sharers} processes`;
     calling.reporter.info(`${consumerId} is shared: ${others}.`, { consumer: consumerId });
     publishTransition({ type: 'consumer_shared', consumerId, processes: this.#sharers });
+  }
+
+  #isTimeToCheck(): boolean {
+    const now = performance.now();
+    if (now < this.#nextCheckAt) return false;
+    this.#nextCheckAt = now + CHECK_MS;
+    return true;
+  }
+
+  /** False while it is paused, or another process runs it alone. */
+  async #mayShare(): Promise<boolean> {
+    const { calling, pool, schema } = this.#options;
+    const { id: consumerId, channels } = calling.consumer;
+    const found = await pool.withClient((client) =>
+      shareConsumer(client, schema, { consumerId, channels }),
+    );
+    this.#isPaused = found.is === 'paused';
+    if (found.is === 'paused') this.#pauses.begin({ consumerId, pausedUntil: found.until });
+    else this.#pauses.end(consumerId);
+    if (found.is !== 'shared') this.#sharers = 0;
+    if (found.is === 'owned') this.#standBy();
+    return found.is === 'shared';
   }
 
   /** True while what it has taken is more than half of its part, and it can go on with that. */
@@ -211,7 +265,6 @@ export class SharedRunner {
   #standBy(): void {
     const { calling } = this.#options;
     const consumerId = calling.consumer.id;
-    this.#sharers = 0;
     if (this.#isStandingBy) return;
     this.#isStandingBy = true;
     calling.reporter.info(`${consumerId} is run by another process alone; waiting to share it.`);

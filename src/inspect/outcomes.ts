@@ -9,7 +9,7 @@ import type { DeliveryState } from '../log/delivery-filter.ts';
  */
 export type OutcomeAt = Pick<
   Delivery,
-  'consumerId' | 'attempts' | 'nextAttemptAt' | 'lastFailedAt' | 'lastError'
+  'consumerId' | 'attempts' | 'nextAttemptAt' | 'replayedAt' | 'lastFailedAt' | 'lastError'
 > & { state: DeliveryState | 'done' | 'waiting' | 'working' };
 
 /** Of each consumer that reads the channel, or has a delivery of it; in order of their ids. */
@@ -20,7 +20,7 @@ export async function readOutcomes(
 ): Promise<OutcomeAt[]> {
   const { rows } = await client.query(
     `select coalesce(d.consumer_id, p.consumer_id) as "consumerId",
-       coalesce(d.attempts, 0) as attempts, d.next_attempt_at as "nextAttemptAt",
+       coalesce(d.attempts, 0) as attempts, d.next_attempt_at as "nextAttemptAt", d.replayed_at as "replayedAt",
        d.last_failed_at as "lastFailedAt", d.last_error as "lastError",
        case
          when d.state is not null then d.state
