@@ -11,6 +11,7 @@ import { addInit } from './commands/init.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
+import { addReplay } from './commands/replay.ts';
 import { addSeek } from './commands/seek.ts';
 import { addShow } from './commands/show.ts';
 import { addSnapshot } from './commands/snapshot.ts';
@@ -53,5 +54,5 @@ const GROUPS: [heading: string, adders: ((program: Command, outcome: Outcome) =>
   ['Publish and consume:', [addListen, addNotify]],
   ['Capture tables:', [addTrigger, addSnapshot, addTypes]],
   ['See and explain:', [addStatus, addWhy, addTail, addShow, addHistory, addDoctor]],
-  ['Move, replay, clean up:', [addConsumers, addDlq, addSeek, addCleanup]],
+  ['Move, replay, clean up:', [addConsumers, addDlq, addSeek, addReplay, addCleanup]],
 ];

@@ -11,6 +11,7 @@ import {
   SLOTS,
   saveSharedPosition,
   slotOf,
+  splitEvenly,
   splitRows,
   takeLeases,
 } from '../log/lease.ts';
@@ -76,26 +77,29 @@ export async function takeShared(
   });
 }
 
-/** What is due becomes leases, which wait for those of their slot like others. */
+/**
+ * What is due becomes leases, which wait for those of their slot like others: one for each key, and those
+ * whose order does not matter split evenly.
+ */
 async function leaseDue(client: ClientBase, { consumer, schema }: TakeOptions): Promise<void> {
+  if ((await countFreeLeases(client, schema, consumer.id)) > FREE_MAX) return;
   const isOrdered = consumer.order === 'key';
   const workingIds = await readLeasedIds(client, schema, consumer.id);
   const isStopping = consumer.onDead === 'stop';
   const scope = { consumerId: consumer.id, isOrdered, workingIds, isStopping };
   const due = await readDue(client, schema, [scope]);
-  const leases: NewLease[] = [];
   const chains = new Map<string, NewLease>();
+  const free: number[] = [];
   for (const { notificationId, key } of due) {
-    const chain = key !== null && isOrdered ? chains.get(key) : undefined;
-    if (chain) {
-      chain.notificationIds.push(notificationId);
+    if (key === null || !isOrdered) {
+      free.push(notificationId);
       continue;
     }
-    const slot = key !== null && isOrdered ? slotOf(key) : null;
-    const lease: NewLease = { kind: 'retry', slot, notificationIds: [notificationId] };
-    leases.push(lease);
-    if (key !== null) chains.set(key, lease);
+    const chain = chains.get(key) ?? { kind: 'retry', slot: slotOf(key), notificationIds: [] };
+    chains.set(key, chain);
+    chain.notificationIds.push(notificationId);
   }
+  const leases = [...chains.values(), ...splitEvenly(free, 'retry')];
   await insertLeases(client, schema, consumer.id, leases);
 }
 

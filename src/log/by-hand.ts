@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../database/names.ts';
 import { lockSharedConsumer } from './lease.ts';
+import { IS_PAUSED } from './progress.ts';
 
 /*
 For changes that somebody makes by hand to what a consumer has before it, while daemons may be at work on
@@ -53,10 +54,13 @@ export async function wakeOrphans(
   );
 }
 
-/** The condition that somebody who is alive runs the consumer of the row progress. */
+/**
+ * The condition that somebody who is alive runs the consumer of the row progress. While it is paused, an
+ * owner may still be letting go of it; those who share it take nothing then.
+ */
 export function isLiveSql(schema: string): string {
   return `exists (
     select from ${qualified(schema, 'live_daemon')} as live
     where live.daemon_id = progress.owner
-      or progress.is_shared and progress.consumer_id = any(live.shared_ids))`;
+      or progress.is_shared and not ${IS_PAUSED} and progress.consumer_id = any(live.shared_ids))`;
 }

@@ -114,6 +114,21 @@ export async function readRetryCounts(
 /** What somebody asked to be handed out once more says nothing about how the consumer fares. */
 const HAS_FAILED = '(replayed_at is null or last_failed_at is not null)';
 
+/** The keys of which a notification waits, by consumer; none where there are none. */
+export async function readStandingKeys(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Map<string, string[]>> {
+  const { rows } = await client.query(
+    `select consumer_id as id, array_agg(distinct key) as keys
+     from ${qualified(schema, 'delivery')}
+     where consumer_id = any($1) and state <> 'dead' and key is not null group by consumer_id`,
+    [consumerIds],
+  );
+  return new Map((rows as { id: string; keys: string[] }[]).map(({ id, keys }) => [id, keys]));
+}
+
 /** Which of the consumers have dead letters. */
 export async function readHavingDead(
   client: Queryable,

@@ -84,7 +84,9 @@ test('while a daemon runs it, it wants --live, and the daemon goes on from there
   ]);
   const refused = await seek('email', '--to', ids[17] as number, '--execute');
   expect(refused.stdout).toContain('running       a daemon runs it: needs --live');
-  expect(refused.said).toMatch(/^error A daemon runs email: stop it first, or pass --live/);
+  expect(refused.said).toMatch(
+    /^error A daemon runs email: stop it or pause the consumer first, or pass --live/,
+  );
   expect(refused.exitCode).toBe(1);
   const moved = await seek('email', '--to', ids[17] as number, '--execute', '--live');
   expect([moved.exitCode, moved.said]).toEqual([0, `Moved email from ${ids[19]} to ${ids[16]}.`]);

@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import type { Queryable } from '../../src/database/connect.ts';
 import { conditionOf, type LogFilter } from '../../src/log/log-filter.ts';
 import { Notification } from '../../src/log/notification.ts';
-import { type ReadFrom, readPages, readStart } from '../../src/log/reading.ts';
+import { isStillThere, type ReadFrom, readPages, readStart } from '../../src/log/reading.ts';
 import { captureTable } from '../helpers/captured.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
@@ -141,6 +141,17 @@ test('from an id, from one that is not there yet, and from a time', async () => 
   await publish(4);
   await until('4 is seen', () => ahead.seen.includes(4));
   await ahead.stop();
+});
+
+test('a server that has not come as far as the position is another one, or was set back', async () => {
+  await publish(1);
+  const client = await database.connect();
+  const position = await readStart(client, 'pgwatch', 'now', conditionOf(EVERYTHING));
+  const isThere = (change: object) => isStillThere(client, 'pgwatch', { ...position, ...change });
+  await emptyLog(database);
+  expect(await isThere({})).toBe(true);
+  expect(await isThere({ doneId: position.doneId + 1000 })).toBe(false);
+  expect(await isThere({ doneSnapshot: '1:99999999:' })).toBe(false);
 });
 
 test('a filter lets through what matches all of it, among many others', async () => {

@@ -64,7 +64,7 @@ async function move(
 function running(consumerId: string): PgwatchError {
   return new PgwatchError(
     'consumer_running',
-    `A daemon runs ${consumerId}: stop it first, or pass --live, and it goes on from the new position. What it has in hand then may be handed out once more.`,
+    `A daemon runs ${consumerId}: stop it or pause the consumer first, or pass --live, and it goes on from the new position. What it has in hand then may be handed out once more.`,
   );
 }
 

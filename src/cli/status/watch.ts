@@ -42,7 +42,8 @@ export async function watch(options: CommonOptions, how: WatchOptions): Promise<
       // A server that does not answer keeps nobody here.
       const looking = look().catch((thrown: unknown) => {
         if (!hasShown || !isPassing(thrown)) throw thrown;
-        if (!signal.aborted) show([onOneLine(toError(thrown).message)]);
+        const { message } = toError(thrown);
+        if (!signal.aborted) show([onOneLine(`Trying again: ${message}`)]);
       });
       await Promise.race([looking, interrupted]);
       await sleep(how.intervalMs, signal);
@@ -59,12 +60,14 @@ function isPassing(thrown: unknown): boolean {
     : !isStatementError(thrown);
 }
 
-/** A signal that aborts at Ctrl-C and the like; once more, and the process ends as usual. */
+/** A signal that aborts at Ctrl-C and the like, and where nobody reads any more; once more, and the process ends as usual. */
 function interruption(): AbortSignal {
   const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(name, () => controller.abort());
   }
+  // Who read it has gone, as "head" does.
+  process.stdout.once('error', () => controller.abort());
   return controller.signal;
 }
 

@@ -2,6 +2,7 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import type { ErrorRecord } from '../../log/delivery.ts';
 import type { DeliveryState } from '../../log/delivery-filter.ts';
+import { IS_PAUSED } from '../../log/progress.ts';
 import { reachedSql, settledSql } from '../../log/settled-sql.ts';
 import type { LogEntry } from './presence.ts';
 
@@ -74,7 +75,7 @@ function factsSql(schema: string): string {
   const log = qualified(schema, 'notification_log');
   return `
 select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
-  case when coalesce(p.paused_until > clock_timestamp(), true) then p.paused_at end as "pausedAt",
+  case when ${IS_PAUSED} then p.paused_at end as "pausedAt",
   p.paused_until as "pausedUntil", p.saved_at as "savedAt", p.began_at as "beganAt",
   p.created_at as "registeredAt", ${reachedSql('p')}::float8 as "reachedId",
   coalesce(it.channel = any(p.channels), false) as "isWanted",
