@@ -155,6 +155,16 @@ test('what is there stays, and a folder of other consumers is left alone', async
   expect(files['pgwatch.config.js']).toContain("consumers: 'pgwatch-consumers'");
 });
 
+test('a config that is there says where the consumer goes', async () => {
+  const cwd = makeProject({ 'pgwatch.config.js': `export default { consumers: 'src/handlers' };` });
+  await init(cwd);
+  expect(Object.keys(contents(cwd))).toEqual([
+    'package.json',
+    'pgwatch.config.js',
+    'src/handlers/hello.js',
+  ]);
+});
+
 test('outside of a project, or in a broken one, it writes nothing', async () => {
   const broken = makeProject({ 'package.json': '{ "name": ' });
   const { stderr, exitCode } = await init(broken);

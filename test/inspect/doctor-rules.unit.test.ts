@@ -208,12 +208,16 @@ test('a daemon is alive, polls, hangs or has died', () => {
     hasLock: true,
     isAlive: true,
     silentMs: -9000,
-    consumers: 3,
     isConnected: true,
+    mode: 'doorbell',
+    version: '1.0.0',
   };
   expect(daemonFindings(daemon)).toEqual([]);
   const found = (changes: Partial<DaemonState>) => short(daemonFindings({ ...daemon, ...changes }));
   expect(found({ hasLock: false })[0]).toContain('has no session lock');
+  expect(found({ mode: 'poll' })).toEqual([
+    'note: The daemon with pid 42 on web-1 polls: LISTEN does not work for it.',
+  ]);
   expect(found({ isAlive: false, silentMs: 60_000 })).toEqual([
     'problem: The daemon with pid 42 on web-1 is still connected, and has missed its heartbeats for 1 min 0 s.',
   ]);

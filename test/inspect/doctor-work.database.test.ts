@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { captureTable } from '../helpers/captured.ts';
+import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
 import { diagnose, findingsOf } from '../helpers/doctor.ts';
@@ -287,6 +288,29 @@ describe('consumers', () => {
     );
   });
 
+  test('one that a daemon runs is well', async () => {
+    const consumer = { id: 'email', channels: ['orders'], handle() {} };
+    const daemon = await startTailing(database.config, [consumer]);
+    await database.query(`select smart_notify('orders')`);
+    for (const check of ['consumers', 'daemons', 'cluster']) expect(await find(check)).toEqual([]);
+    const { checked } = await diagnose(database.config, 'consumers');
+    expect(checked[0]?.seen).toBe('1 known, 1 running');
+    await daemon.stop();
+    expect(await find('daemons')).toEqual([]);
+  });
+
+  test('one that has stopped at a dead letter says so', async () => {
+    await addConsumers(database, ['email']);
+    await addDelivery(database, { state: 'dead' });
+    await addDaemon(`false, '{email}', '{}', now() + interval '1 minute'`);
+    await database.query(
+      `update pgwatch.daemon set activity = '{"consumers": {"email": {"state": "stopped"}}}'`,
+    );
+    expect(await find('consumers')).toEqual([
+      'problem: email has 1 dead letter, and has stopped there.',
+    ]);
+  });
+
   test('what is there to be copied stays one word, whatever an id is', async () => {
     await addConsumers(database, [`it's; reboot`]);
     await database.query(`select smart_notify('orders')`);
@@ -309,6 +333,20 @@ describe('consumers', () => {
     expect(await findingsOf(faulty, 'consumer-files')).toEqual([
       expect.stringMatching(/^problem: A consumer file is faulty/),
     ]);
+  });
+
+  test('daemons of several versions, as of an update that was left half done, are found', async () => {
+    await addDaemon(`false, '{}', '{}', now() + interval '1 minute'`);
+    await database.query(
+      `insert into pgwatch.daemon select gen_random_uuid(), host, 43, started_at, has_lock, consumer_ids, shared_ids,
+         alive_until from pgwatch.daemon`,
+    );
+    await database.query(
+      `update pgwatch.daemon set activity = jsonb_build_object('version', case pid when 42 then '1.0.0' else '1.1.0' end)`,
+    );
+    expect((await find('daemons')).at(-1)).toBe(
+      'note: Daemons of several versions of pgwatch run: 1.0.0, 1.1.0.',
+    );
   });
 
   test('a daemon that died, hangs, or polls is found', async () => {
