@@ -77,12 +77,13 @@ function rowOf(view: ConsumerView, at: Date): string[] {
 
 /** What does not fit into a column: a pause, the next retry, the last error. */
 function notesOn(view: ConsumerView, at: Date): string[] {
-  const { isPaused, retrying, nextAttemptAt, lastError } = view;
+  const { isPaused, retrying, replaying, nextAttemptAt, lastError } = view;
   const notes = isPaused ? [describePause(view, at)] : [];
   if (retrying > 0 && nextAttemptAt) {
     const waitMs = nextAttemptAt.getTime() - at.getTime();
     notes.push(waitMs > 0 ? `next retry in ${short(waitMs)}` : 'a retry is due');
   }
+  if (replaying > 0) notes.push(`${replaying.toLocaleString('en')} to be replayed`);
   if (lastError) {
     const { notificationId, at: failedAt } = lastError;
     const what = describeError(lastError);
