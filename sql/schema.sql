@@ -1755,6 +1755,8 @@ grant select on table pgwatch.notification to consumer;
 
 grant select on table pgwatch.notification_log to consumer;
 
+grant select (event_id, notification_id) on table pgwatch.published to consumer;
+
 grant execute on function public.smart_notify(text,jsonb,text,uuid) to publisher;
 
 grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xid8) to reader;
@@ -1796,3 +1798,5 @@ grant select on table pgwatch.migration to reader;
 grant select on table pgwatch.notification to reader;
 
 grant select on table pgwatch.notification_log to reader;
+
+grant select (event_id, notification_id) on table pgwatch.published to reader;

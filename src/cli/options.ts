@@ -50,9 +50,9 @@ export function addReportOptions(command: Command): Command {
     .addOption(common('--verbose', 'report details, and stacks of errors'));
 }
 
-/** Stands behind what a command has for itself. */
+/** Described behind what a command has for itself. */
 function common(flags: string, description: string): Option {
-  return new Option(flags, description).helpGroup('Connection and reports:');
+  return new Option(flags, description).helpGroup(COMMON_HEADING);
 }
 
 /** The configuration with the command's flags applied. */
@@ -135,3 +135,6 @@ export async function confirm(
     asked.close();
   }
 }
+
+/** Over the options that all commands have, in their help. */
+export const COMMON_HEADING = 'Connection and reports:';

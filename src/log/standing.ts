@@ -14,6 +14,9 @@ export type StandingDeliveries = {
   highestId: number;
 };
 
+/** Of a delivery: what somebody asked to be handed out once more says nothing about how the consumer fares. */
+export const HAS_FAILED = '(replayed_at is null or last_failed_at is not null)';
+
 /** In how many milliseconds the next one is due; null where none waits. */
 export async function readNextDueMs(
   client: Queryable,
@@ -110,9 +113,6 @@ export async function readRetryCounts(
   );
   return new Map((rows as { id: string; count: number }[]).map(({ id, count }) => [id, count]));
 }
-
-/** What somebody asked to be handed out once more says nothing about how the consumer fares. */
-const HAS_FAILED = '(replayed_at is null or last_failed_at is not null)';
 
 /** The keys of which a notification waits, by consumer; none where there are none. */
 export async function readStandingKeys(

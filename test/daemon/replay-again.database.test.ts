@@ -51,15 +51,13 @@ const untilSettled = async (id: number) =>
 /** Ways to file a replay; the wrong ones leave a daemon that runs without knowing. */
 const VARIANTS: Record<string, () => Promise<unknown>> = {
   'as it is': () => replay(),
-  'filed behind the back of the daemon': async () => {
-    await client.query(
+  'filed behind the back of the daemon': () =>
+    client.query(
       `insert into pgwatch.delivery (consumer_id, notification_id, state, key, next_attempt_at)
        select 'c', id, case when id = first_value(id) over (partition by key order by id)
          then 'retry' else 'blocked' end, key, clock_timestamp()
        from pgwatch.notification_log`,
-    );
-    await tellDaemons(client, 'pgwatch', 'retry');
-  },
+    ),
 };
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => 1 + i);
@@ -86,14 +84,18 @@ describe('a consumer that keeps the newest state of each key ends with the newes
     await untilSettled(ids.at(-1) as number);
     await VARIANTS[name]?.();
     await publish(...values(100, 1).flat());
+    const isNew = () => [...state.values()].every((payload) => payload === 100);
+    if (name !== 'as it is') {
+      await until('what is new is handled', () => isNew() || 'not yet');
+      await tellDaemons(client, 'pgwatch', 'retry');
+    }
     await until(
       'all are handled again',
       () => seen.length >= 2 * ids.length + 4 || `${seen.length}`,
     );
     await untilNothingStands();
-    const newest = [...state.values()].every((payload) => payload === 100);
-    expect(newest).toBe(name === 'as it is');
-    if (!newest) return;
+    expect(isNew()).toBe(name === 'as it is');
+    if (!isNew()) return;
     // In order of each key, and marked as what they are; the owner before may have had the newest in hand.
     for (const key of KEYS) {
       const own = seen.filter((each) => each.key === key).slice(-41);
@@ -154,12 +156,12 @@ test.each(['one', 'shared'] as const)(
     await tail(definition);
     if (instances === 'shared') await tail(definition);
     const stop = new AbortController();
-    const options = { url: database.url, channel: 'c', count: 8, seed, stop: stop.signal };
+    const options = { url: database.url, channel: 'c', count: 4, seed, stop: stop.signal };
     const writing = raceWriters(options);
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 3; round++) {
       const count = seen.length;
       await until('some more are handled', () => seen.length > count + 10 || `${seen.length}`);
-      if (round % 4 === 3) await cancelReplays(client, 'pgwatch', 'c');
+      if (round === 1) await cancelReplays(client, 'pgwatch', 'c');
       else await replay();
     }
     stop.abort();

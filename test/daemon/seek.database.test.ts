@@ -113,7 +113,7 @@ test.each(['one', 'shared'] as const)(
     for (let round = 0; round < 12; round++) {
       const count = seen.length;
       await until('some more are handled', () => seen.length > count + 10 || `${seen.length}`);
-      await seekLive({ by: -20 });
+      expect(await seekLive({ by: -20 })).not.toBeNull();
     }
     stop.abort();
     const attempts = await writing;
@@ -123,7 +123,8 @@ test.each(['one', 'shared'] as const)(
       return lost.length === 0 || `of ${committed.length} lost ${lost}`;
     });
     expect(judge(attempts, seen)).toMatchObject({ phantom: [], inversions: [] });
-    expect(seen.length).toBeGreaterThan(committed.length);
+    // A position that is shared may be that far ahead of what is handled.
+    if (instances === 'one') expect(seen.length).toBeGreaterThan(committed.length);
   },
 );
 

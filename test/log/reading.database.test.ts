@@ -6,6 +6,9 @@ import { isStillThere, type ReadFrom, readPages, readStart } from '../../src/log
 import { captureTable } from '../helpers/captured.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
+import { describeVerdict, judge } from '../racing/history.ts';
+import { chooseSeed } from '../racing/random.ts';
+import { raceWriters } from '../racing/writers.ts';
 
 /*
 Goal: who only looks misses nothing that is committed once it follows, and leaves nothing behind.
@@ -93,6 +96,24 @@ test('what commits late, with a lower id, is seen, and what is rolled back is no
   await Promise.all([reader.stop(), wrong.stop()]);
   expect([...reader.seen].sort()).toEqual([1, 2, 3]);
   expect(wrong.seen).toEqual([2, 3]);
+});
+
+test('racing writers: nothing is lost, shown twice, or shown though it was rolled back', async () => {
+  const reader = await read('now', { filter: { ...EVERYTHING, channels: ['race'] } });
+  const stop = AbortSignal.timeout(1500);
+  const seed = chooseSeed('reading race');
+  const options = { url: database.url, channel: 'race', count: 12, seed, stop };
+  const attempts = await raceWriters(options);
+  await publish(-1, database.pool, 'race');
+  await until('the last one is seen', () => reader.seen.includes(-1));
+  await reader.stop();
+  const verdict = judge(
+    attempts,
+    reader.seen.filter((each) => typeof each === 'string'),
+  );
+  console.log(describeVerdict('reading', verdict));
+  expect(verdict.committed).toBeGreaterThan(50);
+  expect(verdict).toMatchObject({ lost: [], phantom: [], duplicates: 0, inversions: [] });
 });
 
 test('it saves nothing, and has no transaction open while it waits', async () => {

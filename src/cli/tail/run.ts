@@ -73,6 +73,8 @@ class View {
     const condition = conditionOf(this.#request.filter);
     const position = await this.#begin(client, schema);
     if (position === null) return;
+    // From now on: should the connection be lost before anything is read, "now" would be later.
+    this.#position = position;
     const mode = this.#request.isFollowing ? 'follow' : 'once';
     const stop = () => destroySocket(client);
     signal.addEventListener('abort', stop, { once: true });
