@@ -5,7 +5,8 @@ import { lineFindings } from '../../src/inspect/doctor/connection.ts';
 import { type DaemonState, daemonFindings } from '../../src/inspect/doctor/daemons.ts';
 import { KNOWN_FAULTS } from '../../src/inspect/doctor/known-faults.ts';
 import { LIMITS } from '../../src/inspect/doctor/limits.ts';
-import { notifyFindings, sizeFindings } from '../../src/inspect/doctor/log-size.ts';
+import { notifyFindings } from '../../src/inspect/doctor/log-channels.ts';
+import { sizeFindings } from '../../src/inspect/doctor/log-size.ts';
 import { bytesText } from '../../src/inspect/doctor/log-text.ts';
 import { usageFindings, waitFindings } from '../../src/inspect/doctor/queue.ts';
 import { settingFindings } from '../../src/inspect/doctor/settings.ts';
@@ -173,13 +174,19 @@ test('a log is worth a note once it is large or old', () => {
     { name: 'notification_log_20260101', bytes, startsDaysAgo },
   ];
   const channel = { name: 'orders', count: 75, explicit: 0, total: 100, spanMs: 1000 };
-  expect(sizeFindings(days(2 ** 30, 7), [channel], { limits: LIMITS })).toEqual([]);
-  expect(short(sizeFindings(days(20 * 2 ** 30, 7), [channel], { limits: LIMITS }))).toEqual([
+  const found = (bytes: number, age: number, retentionMs: number | null = null) =>
+    short(sizeFindings(days(bytes, age), [channel], { limits: LIMITS, config: { retentionMs } }));
+  expect(found(2 ** 30, 7)).toEqual([]);
+  expect(found(20 * 2 ** 30, 7)).toEqual([
     'note: The log holds 20 GB: notification_log_20260101 20 GB; of the newest 100 notifications "orders" 75 %.',
   ]);
-  expect(sizeFindings(days(100, 45.5), [], { limits: LIMITS })[0]?.what).toContain(
-    'reaches 45 days back',
-  );
+  expect(found(100, 45.5)[0]).toContain('reaches 45 days back');
+  // With retention age counts only beyond it.
+  expect(found(100, 45.5, 60 * 86_400_000)).toEqual([]);
+  expect(found(100, 8, 7 * 86_400_000)).toEqual([]);
+  expect(found(100, 10, 7 * 86_400_000)).toEqual([
+    'problem: The log reaches 10 days back, although retention is 7 days.',
+  ]);
   expect(['0 bytes', '2.0 KB', '12 MB']).toEqual([0, 2048, 12 * 2 ** 20].map(bytesText));
 });
 
