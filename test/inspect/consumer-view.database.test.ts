@@ -104,6 +104,33 @@ describe('the state of a consumer', () => {
     expect(await view()).toMatchObject({ isPaused: false, pausedAt: null, pausedUntil: null });
   });
 
+  test('is pausing, too, while a handler of one that shares it still runs', async () => {
+    let letGo = () => {};
+    const handle = () =>
+      new Promise<void>((resolve) => {
+        letGo = resolve;
+      });
+    const daemon = await started({ ...quiet, instances: 'shared', handle });
+    await publish();
+    await untilState('tail');
+    await until('it is handled', async () => {
+      const { rowCount } = await database.query(
+        'select from pgwatch.lease where owner is not null',
+      );
+      return rowCount === 1;
+    });
+    await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: null });
+    await daemon.transitions.for({ type: 'consumer_paused' });
+    // By then several heartbeats have told what it does.
+    await until('that is told', async () => {
+      const [told] = (await view()).daemons;
+      return told?.activity.consumers.c?.state === 'finishing';
+    });
+    expect((await view()).state).toBe('pausing');
+    letGo();
+    await untilState('paused');
+  });
+
   test('is stopped at a dead letter: it will never get there, whatever its rate was', async () => {
     await started({
       ...quiet,

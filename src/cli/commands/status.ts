@@ -24,7 +24,7 @@ is counted beside it: it waits for its RETRY, is BLOCKED behind an earlier one
 of its key, or is DEAD. A large lag is estimated ("about").
 
 Without limits, --check finds consumers that nobody runs though they are not
-paused, and those that have stopped at a dead letter.
+paused, and those that take nothing new because of what failed.
 
 Examples:
   $ pgwatch status
