@@ -105,7 +105,7 @@ describe('the state of a consumer', () => {
   });
 
   test('is pausing, too, while a handler of one that shares it still runs', async () => {
-    let letGo = () => {};
+    let letGo: (() => void) | undefined;
     const handle = () =>
       new Promise<void>((resolve) => {
         letGo = resolve;
@@ -113,12 +113,7 @@ describe('the state of a consumer', () => {
     const daemon = await started({ ...quiet, instances: 'shared', handle });
     await publish();
     await untilState('tail');
-    await until('it is handled', async () => {
-      const { rowCount } = await database.query(
-        'select from pgwatch.lease where owner is not null',
-      );
-      return rowCount === 1;
-    });
+    await until('it is handled', () => letGo !== undefined);
     await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: null });
     await daemon.transitions.for({ type: 'consumer_paused' });
     // By then several heartbeats have told what it does.
@@ -127,7 +122,7 @@ describe('the state of a consumer', () => {
       return told?.activity.consumers.c?.state === 'finishing';
     });
     expect((await view()).state).toBe('pausing');
-    letGo();
+    letGo?.();
     await untilState('paused');
   });
 
