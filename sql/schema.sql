@@ -17,6 +17,10 @@ create table pgwatch.consumer_progress (
   owner uuid,
   owned_since timestamp with time zone,
   is_shared boolean default false not null,
+  is_ordered boolean default true not null,
+  began_id bigint default 0 not null,
+  began_snapshot pg_snapshot default '1:1:'::pg_snapshot not null,
+  began_at timestamp with time zone default now() not null,
   paused_at timestamp with time zone,
   paused_until timestamp with time zone,
   created_at timestamp with time zone default now() not null,
@@ -237,6 +241,58 @@ begin
 end;
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.cleanup_begin()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+Begins a step of cleanup: one at a time, and each statement with a snapshot of its own, since what is needed
+has to be read after the lock was had.
+
+Raises: 55P03 (lock not available) where somebody else cleans up, PW005 in other isolation levels.
+Tables written: none.
+*/
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'Cleanup works in transactions that are READ COMMITTED, not %.',
+      upper(current_setting('transaction_isolation'))
+    using errcode = 'PW005';
+  end if;
+  if not pg_try_advisory_xact_lock("pgwatch".cleanup_key()) then
+    raise exception 'Somebody else is cleaning up.' using errcode = 'lock_not_available';
+  end if;
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.cleanup_key()
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN hashtextextended(('pgwatch cleanup '::text || 'pgwatch'::text), (0)::bigint);
+
+CREATE OR REPLACE FUNCTION pgwatch.cleanup_lock(partition_name text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '100ms'
+AS $function$
+/*
+Locks a partition until the end of the transaction, so that what it holds is of transactions that have ended,
+and that whoever reads it has read or comes after.
+
+First against vacuum alone, for which PostgreSQL lets nobody wait longer than deadlock_timeout; then against
+all, for which others wait too, and so only a moment.
+Raises: 55P03 where it is not to be had. Tables written: none.
+*/
+begin
+  perform set_config('lock_timeout', '2s', true);
+  execute format('lock table %I.%I in share update exclusive mode', 'pgwatch', partition_name);
+  perform set_config('lock_timeout', '100ms', true);
+  execute format('lock table %I.%I in access exclusive mode', 'pgwatch', partition_name);
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.column_types(relation_id oid)
  RETURNS SETOF oid
  LANGUAGE sql
@@ -441,6 +497,231 @@ CREATE OR REPLACE FUNCTION pgwatch.key_value(value jsonb)
  IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN ((jsonb_typeof(value) = 'number'::text) AND ((value)::text ~~ '%.%0'::text)) THEN to_jsonb(trim_scale((value)::numeric)) ELSE value END;
 
+CREATE OR REPLACE FUNCTION pgwatch.log_default_empty(before timestamp with time zone, up_to bigint, counted_in pg_snapshot)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '100ms'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+/*
+Empties the default partition but for what is young. Deleting leaves its file as large as it was, and while
+that is large no partition is created, so that ever more comes to lie in it. It is truncated, and what stays
+is written again: unchanged, for readers take their snapshots once they have their locks.
+
+Parameters: the time; up to which id all that is visible in a snapshot is from before it; that snapshot.
+Returns: emptied; pinned, where something is needed; large, where more than 2,000 notifications or 1 MB would
+stay.
+Tables written: notification_log.
+*/
+declare
+  staying_ids bigint[];
+  staying_bytes bigint;
+  stays "pgwatch".notification_log[];
+begin
+  perform "pgwatch".cleanup_begin();
+  if before > now() then
+    return 'large';
+  end if;
+  perform "pgwatch".cleanup_lock('notification_log_default');
+  if exists (select from "pgwatch".log_pins('notification_log_default', up_to)) then
+    return 'pinned';
+  end if;
+  select array_agg(id), sum(coalesce(pg_column_size(payload), 0) + coalesce(pg_column_size(old_row), 0)
+    + coalesce(pg_column_size(new_row), 0))
+  into staying_ids, staying_bytes
+  from (
+    select * from "pgwatch".notification_log_default as log where log.id > up_to
+    union all
+    select * from "pgwatch".notification_log_default as log
+    where log.id <= up_to and log.xid = any(array(select pg_snapshot_xip(counted_in)))
+    union all
+    select * from "pgwatch".notification_log_default as log
+    where log.id + 0 <= up_to and log.xid >= pg_snapshot_xmax(counted_in)
+    limit 2001
+  ) as young;
+  if cardinality(staying_ids) > 2000 or staying_bytes > 1048576 then
+    return 'large';
+  end if;
+  select array_agg(cast(log as "pgwatch".notification_log)) into stays
+  from "pgwatch".notification_log_default as log
+  where log.id = any(staying_ids);
+  truncate "pgwatch".notification_log_default;
+  insert into "pgwatch".notification_log_default overriding system value
+  select * from unnest(stays);
+  return 'emptied';
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.log_delete(partition_name text, before timestamp with time zone, after_id bigint, up_to bigint, rows_max integer DEFAULT 5000, counted_in pg_snapshot DEFAULT NULL::pg_snapshot)
+ RETURNS TABLE(last_id bigint, removed bigint, pinned bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '100ms'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+/*
+Deletes notifications from before a time that nobody needs: for partitions whose time is not over, and for the
+default one. One batch; writers do not notice it. Daemons that settle failures wait for its end, because
+deliveries are locked against whoever would file some of what is about to be deleted.
+
+Parameters: the partition; the time, in the past; which ids to look at, and how many at most; to delete what
+is needed all the same, the snapshot in which log_gaps() has counted it.
+Returns: the last id looked at, null where there is none; how many it has deleted; how many are needed.
+Tables written: notification_log, delivery, lease.
+*/
+declare
+  batch_end bigint;
+begin
+  perform "pgwatch".cleanup_begin();
+  if not exists (select from "pgwatch".log_partitions() as p where p.name = partition_name) then
+    return;
+  end if;
+  lock table "pgwatch".delivery in share mode;
+  execute format($query$
+    select max(id) from (
+      select id from %1$I.%2$I where id > $1 and id <= $2 order by id limit $3) as batch
+    $query$, 'pgwatch', partition_name)
+  into batch_end using after_id, up_to, rows_max;
+  if counted_in is not null then
+    perform "pgwatch".log_keep(partition_name, after_id, batch_end);
+  end if;
+  return query execute format($query$
+    with batch as materialized (
+      select id, created_at, xid, channel from %1$I.%2$I where id > $1 and id <= $2
+    ),
+    needed as materialized (
+      select d.notification_id as id
+      from %1$I.delivery as d join %1$I.consumer_progress as c on c.consumer_id = d.consumer_id
+      where d.notification_id > $1 and d.notification_id <= $2 and d.notification is null
+      union
+      select leased.id from %1$I.lease as l cross join lateral unnest(l.notification_ids) as leased (id)
+      where l.kind <> 'retry' and leased.id > $1 and leased.id <= $2
+    ),
+    doomed as (
+      select batch.id, batch.created_at
+      from batch, %1$I.log_origin as o
+      where batch.created_at < least($3, now())
+        and batch.id not in (select needed.id from needed)
+        and (coalesce(pg_visible_in_snapshot(batch.xid, $4) or batch.id <= o.rebased_id and $4 is not null, false)
+          or not exists (
+            select from %1$I.consumer_progress as c
+            where batch.channel = any(c.channels)
+              and not %1$I.log_is_settled(batch.id, batch.xid, c, o.rebased_id)))
+    ),
+    deleted as (
+      delete from %1$I.%2$I as log using doomed
+      where log.id = doomed.id and log.created_at = doomed.created_at
+      returning 1
+    )
+    select $2,
+      (select count(*) from deleted),
+      (select count(*) from batch where created_at < least($3, now())) - (select count(*) from deleted)
+    $query$, 'pgwatch', partition_name)
+  using after_id, batch_end, before, counted_in;
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.log_drop(partition_name text, before timestamp with time zone)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '50ms'
+AS $function$
+/*
+Drops a partition that was emptied. That needs the lock of the whole log, for which every open transaction
+that has published must end, and behind which all others wait: at most three times 50 ms, since there are
+three locks, and mostly none but the first is waited for.
+
+Returns: dropped; gone, where there is no such partition (any longer); filled, where something was written
+to it since.
+Raises: 55P03 where a lock is not to be had. Tables written: none, drops a partition of notification_log.
+*/
+declare
+  is_filled boolean;
+begin
+  perform "pgwatch".cleanup_begin();
+  if not exists (
+    select from "pgwatch".log_partitions() as p where p.name = partition_name and p.ends <= least(before, now())
+  ) then
+    return 'gone';
+  end if;
+  lock table only "pgwatch".notification_log in access exclusive mode;
+  execute format('lock table %I.%I in access exclusive mode', 'pgwatch', partition_name);
+  execute format('select exists (select from %I.%I)', 'pgwatch', partition_name) into is_filled;
+  if is_filled then
+    return 'filled';
+  end if;
+  execute format('drop table %I.%I', 'pgwatch', partition_name);
+  return 'dropped';
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.log_empty(partition_name text, before timestamp with time zone, counted_in pg_snapshot DEFAULT NULL::pg_snapshot, gaps jsonb DEFAULT NULL::jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '100ms'
+ SET jit TO 'off'
+AS $function$
+/*
+Empties a partition whose time is over, at once, if nobody needs anything of it.
+
+Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
+log_gaps() has counted.
+Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
+pinned, where something is needed; changed, where more has come since it was counted.
+Tables written: notification_log, delivery, lease.
+*/
+declare
+  is_filled boolean;
+  is_changed boolean;
+begin
+  perform "pgwatch".cleanup_begin();
+  if not exists (
+    select from "pgwatch".log_partitions() as p where p.name = partition_name and p.ends <= least(before, now())
+  ) then
+    return 'gone';
+  end if;
+  perform "pgwatch".cleanup_lock(partition_name);
+  execute format('select exists (select from %I.%I)', 'pgwatch', partition_name) into is_filled;
+  if not is_filled then
+    return 'empty';
+  end if;
+  if gaps is null then
+    if exists (select from "pgwatch".log_pins(partition_name)) then
+      return 'pinned';
+    end if;
+  else
+    execute format($query$
+      select exists (
+          select from %1$I.%2$I as log, %1$I.log_origin
+          where log.xid = any(array(select pg_snapshot_xip($1))) and log.id > rebased_id)
+        or exists (
+          select from %1$I.%2$I as log, %1$I.log_origin
+          where log.xid >= pg_snapshot_xmax($1) and log.id > rebased_id)
+        or exists (
+          select from %1$I.consumer_progress as c
+          where c.consumer_id not in (select g ->> 'consumer_id' from jsonb_array_elements($2) as g))
+      $query$, 'pgwatch', partition_name)
+    into is_changed using counted_in, gaps;
+    if is_changed then
+      return 'changed';
+    end if;
+    perform "pgwatch".log_keep(partition_name);
+    perform "pgwatch".log_gap_tell(gaps);
+  end if;
+  execute format('truncate %I.%I', 'pgwatch', partition_name);
+  return 'emptied';
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.log_entry(action text, old_data jsonb, new_data jsonb, relation_id oid, relation jsonb, table_name text, id_columns text[], key_columns text[], excluded_columns text[], payload text)
  RETURNS TABLE(key text, relation jsonb, old_row jsonb, new_row jsonb)
  LANGUAGE sql
@@ -476,6 +757,131 @@ BEGIN ATOMIC
                  END AS data) "row";
 END;
 
+CREATE OR REPLACE FUNCTION pgwatch.log_gap_tell(gaps jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+Leaves a marker for each consumer that misses something, on the channel that it alone reads.
+
+Parameters: as log_gaps() returns them. Returns: nothing.
+Tables written: notification_log.
+*/
+declare
+  /* First of all: no notification may hold an id without an xid. */
+  writer_xid constant xid8 := pg_current_xact_id();
+  gap jsonb;
+begin
+  for gap in select element from jsonb_array_elements(gaps) as element loop
+    continue when (gap ->> 'count')::bigint = 0;
+    insert into "pgwatch".notification_log (xid, channel, payload, action)
+    values (writer_xid, 'consumer:' || (gap ->> 'consumer_id'),
+      gap - 'consumer_id' || jsonb_build_object('removed_at', now()), 'GAP');
+    perform "pgwatch".doorbell_ring('consumer:' || (gap ->> 'consumer_id'));
+  end loop;
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.log_gaps(partition_name text, before timestamp with time zone)
+ RETURNS TABLE(counted_in pg_snapshot, gaps jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET jit TO 'off'
+AS $function$
+/*
+What each consumer would miss were a partition, or its notifications from before a time, removed now.
+Reads all of them.
+
+Returns: the snapshot in which they were counted; for each consumer its consumer_id, count, first_id,
+last_id, from and until.
+Tables written: none.
+*/
+begin
+  return query execute format($query$
+    select pg_current_snapshot(), coalesce((
+        select jsonb_agg(jsonb_build_object('consumer_id', c.consumer_id, 'count', missed.count,
+          'first_id', missed.first_id, 'last_id', missed.last_id, 'from', missed.from, 'until', missed.until)
+          order by c.consumer_id)
+        from %1$I.consumer_progress as c
+        cross join %1$I.log_origin as o
+        cross join lateral (
+          select count(*) as count, min(log.id) as first_id, max(log.id) as last_id,
+            min(log.created_at) as from, max(log.created_at) as until
+          from %1$I.%2$I as log
+          where log.created_at < $1 and log.channel = any(c.channels)
+            and not %1$I.log_is_settled(log.id, log.xid, c, o.rebased_id)
+        ) as missed
+      ), '[]')
+    $query$, 'pgwatch', partition_name)
+  using before;
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.log_is_settled(id bigint, xid xid8, progress pgwatch.consumer_progress, rebased_id bigint)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (((id <= (progress).done_id) AND ((id <= rebased_id) OR pg_visible_in_snapshot(xid, (progress).done_snapshot))) OR COALESCE(((id <= (progress).window_id) AND ((id <= rebased_id) OR pg_visible_in_snapshot(xid, (progress).window_snapshot))), false));
+
+CREATE OR REPLACE FUNCTION pgwatch.log_keep(partition_name text, after_id bigint DEFAULT NULL::bigint, up_to bigint DEFAULT NULL::bigint, rows_max integer DEFAULT NULL::integer)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '100ms'
+ SET jit TO 'off'
+AS $function$
+/*
+Copies notifications that are about to be removed, and that are called again or worked on, into the
+deliveries: from there they are handed out just the same. Leases of them become deliveries; whoever works
+on such a lease has lost it.
+
+Parameters: the partition; of which ids, null: all; how many deliveries at most.
+Returns: how many deliveries have their copies now.
+Tables written: delivery, lease.
+*/
+declare
+  copied bigint;
+begin
+  execute format($query$
+    update %1$I.delivery as d set notification = to_jsonb(log)
+    from (
+      select d.consumer_id, d.notification_id from %1$I.delivery as d
+      where d.notification is null and d.notification_id > $1 and d.notification_id <= $2
+        and exists (select from %1$I.%2$I as held where held.id = d.notification_id)
+      limit $3
+    ) as due
+    join %1$I.%2$I as log on log.id = due.notification_id
+    where d.consumer_id = due.consumer_id and d.notification_id = due.notification_id
+    $query$, 'pgwatch', partition_name)
+  using coalesce(after_id, 0), coalesce(up_to, 9223372036854775807), rows_max;
+  get diagnostics copied = row_count;
+  execute format($query$
+    with gone as (
+      delete from %1$I.lease as l
+      where l.kind <> 'retry' and exists (
+        select from %1$I.%2$I as held
+        where held.id = any(l.notification_ids) and held.id > $1 and held.id <= $2)
+      returning l.consumer_id, l.notification_ids, l.kind = 'orphan' or l.owner not in (
+        select daemon_id from %1$I.live_daemon) as is_suspect
+    )
+    insert into %1$I.delivery as delivery
+      (consumer_id, notification_id, state, key, next_attempt_at, is_suspect, notification)
+    select gone.consumer_id, log.id, 'retry', log.key, clock_timestamp(), coalesce(is_suspect, false), to_jsonb(log)
+    from gone cross join lateral unnest(notification_ids) as leased (id)
+    join %1$I.notification_log as log on log.id = leased.id
+    on conflict (consumer_id, notification_id) do update
+    set is_suspect = delivery.is_suspect or excluded.is_suspect,
+      notification = coalesce(delivery.notification, excluded.notification)
+    $query$, 'pgwatch', partition_name)
+  using coalesce(after_id, 0), coalesce(up_to, 9223372036854775807);
+  return copied;
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.log_partition_create(period text DEFAULT 'day'::text, ahead integer DEFAULT 3)
  RETURNS SETOF text
  LANGUAGE plpgsql
@@ -509,9 +915,14 @@ begin
     raise exception 'Partitions can be created 0 to 100 periods ahead, not %.', coalesce(ahead::text, 'null')
     using errcode = 'PW004';
   end if;
-  if pg_relation_size(format('%I.notification_log_default', 'pgwatch')::regclass) > 16777216 then
-    return;
-  end if;
+  begin
+    if pg_relation_size(format('%I.notification_log_default', 'pgwatch')::regclass) > 16777216 then
+      return;
+    end if;
+  exception
+    when lock_not_available then
+      return;
+  end;
   for step in 0..ahead loop
     starts := date_trunc(period, now()) + step * ('1 ' || period)::interval;
     partition_name := 'notification_log_' || to_char(starts, name_format);
@@ -532,6 +943,107 @@ begin
         exit;
     end;
   end loop;
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.log_partitions()
+ RETURNS TABLE(name text, starts timestamp with time zone, ends timestamp with time zone, row_estimate double precision, bytes bigint)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+AS $function$
+/*
+The partitions of the log, in order of time.
+
+Returns: starts and ends are null for the default partition; row_estimate is null where the server has not
+counted yet.
+*/
+select c.relname::text, bound.starts, bound.ends, nullif(c.reltuples, -1)::float8, pg_total_relation_size(c.oid)
+from pg_inherits as i
+join pg_class as c on c.oid = i.inhrelid
+cross join lateral regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \((.+)\) TO \((.+)\)') as found (bounds)
+cross join lateral (select
+  case bounds[1] when 'MINVALUE' then '-infinity' else trim(both '''' from bounds[1]) end::timestamptz as starts,
+  case bounds[2] when 'MAXVALUE' then 'infinity' else trim(both '''' from bounds[2]) end::timestamptz as ends
+) as bound
+where i.inhparent = format('%I.notification_log', 'pgwatch')::regclass
+order by bound.starts nulls last, c.relname
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.log_pins(partition_name text, up_to bigint DEFAULT NULL::bigint)
+ RETURNS TABLE(consumer_id text, reason text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+/*
+Who needs something of a partition, and why: position, retry or lease. Fast, because writers of that
+partition may wait meanwhile: of what lies above a position it looks at 10,000 notifications at most, and
+where none of them is of the consumer's channels, but there are more, it counts as needed.
+
+Parameters: the partition; up_to which id, null: all.
+Returns: a row for each consumer and reason.
+Tables written: none.
+*/
+begin
+  return query execute format($query$
+    with span as (
+      select
+        (select min(id) from %1$I.%2$I) as first_id,
+        (select max(id) from %1$I.%2$I where id <= $1) as last_id
+    ),
+    consumer as (
+      select c as progress, c.consumer_id, c.channels, o.rebased_id,
+        greatest(c.done_id, coalesce(c.window_id, 0)) as reached_id,
+        array(select pg_snapshot_xip(s) from unnest(array[before_window, c.window_snapshot]) as s) as running,
+        least(pg_snapshot_xmax(before_window), pg_snapshot_xmax(c.window_snapshot)) as newer
+      from %1$I.consumer_progress as c
+      cross join %1$I.log_origin as o
+      /* Once a window has passed done_id, its snapshot alone tells: the one before may be very old. */
+      cross join lateral (
+        select case when c.window_id >= c.done_id then null else c.done_snapshot end as before_window) as b
+    )
+    select consumer.consumer_id, 'position'
+    from span, consumer
+    where last_id > reached_id and exists (
+        select from (
+          select channel from %1$I.%2$I
+          where id > reached_id and id <= last_id order by id desc limit 10000
+        ) as new
+        having count(*) = 10000 or bool_or(channel = any(channels)))
+      or first_id <= reached_id and exists (
+        select from %1$I.%2$I as late
+        where late.xid = any(running) and late.id <= last_id
+          and late.channel = any(channels)
+          and not %1$I.log_is_settled(late.id, late.xid, progress, rebased_id))
+      or first_id <= reached_id and exists (
+        /* id + 0: only the index on xid is of use, these are few rows among many ids. */
+        select from %1$I.%2$I as newest
+        where newest.xid >= newer and newest.id + 0 <= least(reached_id, last_id)
+          and newest.channel = any(channels)
+          and not %1$I.log_is_settled(newest.id, newest.xid, progress, rebased_id))
+    union all
+    select d.consumer_id, 'retry'
+    from span
+    join %1$I.delivery as d on d.notification_id between first_id and last_id and d.notification is null
+    join %1$I.consumer_progress as c on c.consumer_id = d.consumer_id
+    where exists (select from %1$I.%2$I as held where held.id = d.notification_id)
+    group by 1
+    union all
+    select l.consumer_id, 'lease'
+    from span, %1$I.lease as l
+    /* What a lease calls again has a delivery. */
+    where l.kind <> 'retry' and exists (
+      select from unnest(l.notification_ids) as leased (id)
+      where leased.id between first_id and last_id
+        and exists (select from %1$I.%2$I as held where held.id = leased.id))
+    group by 1
+    $query$, 'pgwatch', partition_name)
+  using coalesce(up_to, 9223372036854775807);
 end;
 $function$;
 
@@ -557,6 +1069,7 @@ declare
   sequence_name regclass := pg_get_serial_sequence(format('%I.notification_log', 'pgwatch'), 'id');
   restored_at timestamptz;
   highest_id bigint;
+  used_id bigint;
 begin
   lock table "pgwatch".notification_log in share row exclusive mode;
   lock table "pgwatch".consumer_progress in share row exclusive mode;
@@ -566,7 +1079,14 @@ begin
   where log.xid >= cluster_xid and log.id > rebased_id;
 
   select coalesce(max(log.id), 0) into highest_id from "pgwatch".notification_log as log;
-  perform setval(sequence_name, greatest(highest_id, 1), highest_id > 0);
+  /* Of what cleanup has removed the ids are still known: a new notification that got the id of a dead letter
+     would count as handled. */
+  select greatest(
+    highest_id,
+    (select max(greatest(progress.done_id, progress.window_end)) from "pgwatch".consumer_progress as progress),
+    (select max(d.notification_id) from "pgwatch".delivery as d)
+  ) into used_id;
+  perform setval(sequence_name, greatest(used_id, 1), used_id > 0);
 
   /* A sequence that was set back gives an id a second time. The later row gets a new one. */
   update "pgwatch".notification_log as log
@@ -609,6 +1129,30 @@ begin
 end;
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.log_span(partition_name text, before timestamp with time zone)
+ RETURNS TABLE(counted_in pg_snapshot, old_count bigint, last_old_id bigint, first_young_id bigint)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET jit TO 'off'
+AS $function$
+/*
+How much of a partition is from before a time. Reads all of it.
+
+Returns: the snapshot in which it was counted; how many are from before, and the highest id of them; the lowest
+id of the others.
+Tables written: none.
+*/
+begin
+  return query execute format($query$
+    select pg_current_snapshot(), count(*) filter (where created_at < $1),
+      max(id) filter (where created_at < $1), min(id) filter (where created_at >= $1)
+    from %1$I.%2$I
+    $query$, 'pgwatch', partition_name)
+  using before;
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.notification_announce(channel_name text, notification_id bigint, created_at timestamp with time zone, payload_data jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -644,6 +1188,40 @@ CREATE OR REPLACE FUNCTION pgwatch.notification_event_id(id bigint, xid xid8, cr
  LANGUAGE sql
  STABLE PARALLEL SAFE
 RETURN (OVERLAY(OVERLAY(md5(concat_ws(':'::text, id, xid, ((EXTRACT(epoch FROM created_at) * (1000000)::numeric))::bigint)) PLACING '8'::text FROM 13) PLACING '8'::text FROM 17))::uuid;
+
+CREATE OR REPLACE FUNCTION pgwatch.published_delete(before timestamp with time zone, after_id uuid, rows_max integer DEFAULT 5000)
+ RETURNS TABLE(last_id uuid, removed bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '100ms'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+/*
+Forgets publishers' event ids from before a time, a batch in the order of the primary key: there is no index on
+the time. Publishing such an event again writes it again.
+
+Parameters: the time; the event id to go on behind, null: from the first; how many to look at.
+Returns: the last event id looked at, null where there is none; how many it has deleted.
+Tables written: published.
+*/
+begin
+  perform "pgwatch".cleanup_begin();
+  return query
+  with batch as materialized (
+    select known.event_id, known.created_at from "pgwatch".published as known
+    where after_id is null or known.event_id > after_id
+    order by known.event_id limit rows_max
+  ),
+  deleted as (
+    delete from "pgwatch".published as known using batch
+    where known.event_id = batch.event_id and batch.created_at < least(before, now())
+    returning 1
+  )
+  select (select batch.event_id from batch order by batch.event_id desc limit 1), (select count(*) from deleted);
+end;
+$function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.relation_description(relation_id oid)
  RETURNS jsonb
@@ -1119,15 +1697,41 @@ $function$;
 
 grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xid8) to consumer;
 
+grant execute on function pgwatch.cleanup_key() to consumer;
+
+grant execute on function pgwatch.column_types(oid) to consumer;
+
 grant execute on function pgwatch.consumer_lag(text[]) to consumer;
 
 grant execute on function pgwatch.daemon_class() to consumer;
 
 grant execute on function pgwatch.doorbell_class() to consumer;
 
+grant execute on function pgwatch.log_default_empty(timestamp with time zone,bigint,pg_snapshot) to consumer;
+
+grant execute on function pgwatch.log_delete(text,timestamp with time zone,bigint,bigint,integer,pg_snapshot) to consumer;
+
+grant execute on function pgwatch.log_drop(text,timestamp with time zone) to consumer;
+
+grant execute on function pgwatch.log_empty(text,timestamp with time zone,pg_snapshot,jsonb) to consumer;
+
+grant execute on function pgwatch.log_gap_tell(jsonb) to consumer;
+
+grant execute on function pgwatch.log_gaps(text,timestamp with time zone) to consumer;
+
+grant execute on function pgwatch.log_keep(text,bigint,bigint,integer) to consumer;
+
 grant execute on function pgwatch.log_partition_create(text,integer) to consumer;
 
+grant execute on function pgwatch.log_partitions() to consumer;
+
+grant execute on function pgwatch.log_pins(text,bigint) to consumer;
+
+grant execute on function pgwatch.log_span(text,timestamp with time zone) to consumer;
+
 grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp with time zone) to consumer;
+
+grant execute on function pgwatch.published_delete(timestamp with time zone,uuid,integer) to consumer;
 
 grant usage on schema pgwatch to consumer;
 
@@ -1151,17 +1755,31 @@ grant select on table pgwatch.notification to consumer;
 
 grant select on table pgwatch.notification_log to consumer;
 
+grant select (event_id, notification_id) on table pgwatch.published to consumer;
+
 grant execute on function public.smart_notify(text,jsonb,text,uuid) to publisher;
 
 grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xid8) to reader;
+
+grant execute on function pgwatch.column_types(oid) to reader;
 
 grant execute on function pgwatch.consumer_lag(text[]) to reader;
 
 grant execute on function pgwatch.daemon_class() to reader;
 
+grant execute on function pgwatch.log_gaps(text,timestamp with time zone) to reader;
+
+grant execute on function pgwatch.log_partitions() to reader;
+
+grant execute on function pgwatch.log_pins(text,bigint) to reader;
+
+grant execute on function pgwatch.log_span(text,timestamp with time zone) to reader;
+
 grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp with time zone) to reader;
 
 grant usage on schema pgwatch to reader;
+
+grant select on sequence pgwatch.notification_log_id_seq to reader;
 
 grant select on table pgwatch.consumer_progress to reader;
 
@@ -1173,6 +1791,12 @@ grant select on table pgwatch.lease to reader;
 
 grant select on table pgwatch.live_daemon to reader;
 
+grant select on table pgwatch.log_origin to reader;
+
 grant select on table pgwatch.migration to reader;
 
 grant select on table pgwatch.notification to reader;
+
+grant select on table pgwatch.notification_log to reader;
+
+grant select (event_id, notification_id) on table pgwatch.published to reader;

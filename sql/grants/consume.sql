@@ -5,12 +5,26 @@ grant select, insert, update on :"schema".consumer_progress to :"role";
 grant select, insert, update, delete
   on :"schema".delivery, :"schema".daemon, :"schema".lease to :"role";
 grant select on :"schema".notification, :"schema".live_daemon to :"role";
+grant select (event_id, notification_id) on :"schema".published to :"role";
 grant select on sequence :"schema".notification_log_id_seq to :"role";
 grant execute on function
   :"schema".log_partition_create(text, integer),
   :"schema".notification_event_id(bigint, xid8, timestamptz),
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
+  :"schema".column_types(oid),
   :"schema".doorbell_class(),
   :"schema".daemon_class(),
-  :"schema".consumer_lag(text[])
+  :"schema".consumer_lag(text[]),
+  :"schema".cleanup_key(),
+  :"schema".log_partitions(),
+  :"schema".log_pins(text, bigint),
+  :"schema".log_span(text, timestamptz),
+  :"schema".log_gaps(text, timestamptz),
+  :"schema".log_gap_tell(jsonb),
+  :"schema".log_keep(text, bigint, bigint, integer),
+  :"schema".log_empty(text, timestamptz, pg_snapshot, jsonb),
+  :"schema".log_drop(text, timestamptz),
+  :"schema".log_delete(text, timestamptz, bigint, bigint, integer, pg_snapshot),
+  :"schema".log_default_empty(timestamptz, bigint, pg_snapshot),
+  :"schema".published_delete(timestamptz, uuid, integer)
 to :"role";

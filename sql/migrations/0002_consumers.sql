@@ -12,6 +12,10 @@ window_xid              the N of that window: the xid of the transaction that fi
 epoch                   raised by each new owner; an older owner's writes are refused by it
 owner, owned_since      the daemon that runs the consumer now; null after a clean stop
 is_shared               several daemons split its work (see lease), and none owns it
+is_ordered              notifications of one key wait for each other, as who ran it last says
+began_id,               where it began, or was moved to by hand: what lies before that may never have
+began_snapshot,         been handed to it; and when. Visible in that snapshot with id <= began_id
+began_at                is what lies before
 paused_at               since when no daemon runs it; null: it is not paused
 paused_until            when that ends by itself; null: when somebody resumes it
 */
@@ -29,6 +33,10 @@ create table :"schema".consumer_progress (
   owner uuid,
   owned_since timestamptz,
   is_shared boolean not null default false,
+  is_ordered boolean not null default true,
+  began_id bigint not null default 0,
+  began_snapshot pg_snapshot not null default '1:1:',
+  began_at timestamptz not null default now(),
   paused_at timestamptz,
   paused_until timestamptz check (paused_until is null or paused_at is not null),
   created_at timestamptz not null default now(),
@@ -57,6 +65,7 @@ declare
   sequence_name regclass := pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id');
   restored_at timestamptz;
   highest_id bigint;
+  used_id bigint;
 begin
   lock table :"schema".notification_log in share row exclusive mode;
   lock table :"schema".consumer_progress in share row exclusive mode;
@@ -66,7 +75,14 @@ begin
   where log.xid >= cluster_xid and log.id > rebased_id;
 
   select coalesce(max(log.id), 0) into highest_id from :"schema".notification_log as log;
-  perform setval(sequence_name, greatest(highest_id, 1), highest_id > 0);
+  /* Of what cleanup has removed the ids are still known: a new notification that got the id of a dead letter
+     would count as handled. */
+  select greatest(
+    highest_id,
+    (select max(greatest(progress.done_id, progress.window_end)) from :"schema".consumer_progress as progress),
+    (select max(d.notification_id) from :"schema".delivery as d)
+  ) into used_id;
+  perform setval(sequence_name, greatest(used_id, 1), used_id > 0);
 
   /* A sequence that was set back gives an id a second time. The later row gets a new one. */
   update :"schema".notification_log as log

@@ -62,6 +62,20 @@ export function cutToWidth(text: string, columns: number): string {
   return `${cut}…`;
 }
 
+/** The end of the text, where it needs more columns than that: the end of a key tells more. */
+export function endOfWidth(text: string, columns: number): string {
+  if (stringWidth(text) <= columns) return text;
+  const reversed = [...new Intl.Segmenter().segment(text)].map(({ segment }) => segment).reverse();
+  const cut = cutToWidth(reversed.join(''), columns).slice(0, -1);
+  const kept = [...new Intl.Segmenter().segment(cut)].length;
+  return `…${reversed.slice(0, kept).reverse().join('')}`;
+}
+
+/** How many columns of a terminal the text needs. */
+export function widthOf(text: string): number {
+  return stringWidth(text);
+}
+
 /** The width of the terminal that stdout is; without end where it is none. */
 export function stdoutColumns(): number {
   return (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY;

@@ -6,6 +6,7 @@ import type { DeliveryChange } from '../log/delivery.ts';
 import { errorRecord } from '../log/error-record.ts';
 import { Notification } from '../log/notification.ts';
 import type { Reporter } from '../reporter.ts';
+import type { FailureReports } from './failure-reports.ts';
 import type { Meter } from './meter.ts';
 import { reportFailure } from './report-failure.ts';
 import type { Task } from './task.ts';
@@ -15,6 +16,7 @@ export type Calling = {
   consumer: Consumer;
   tools: CallTools;
   reporter: Reporter;
+  failures: FailureReports;
   meter: Meter;
   /** How long the server may take to answer between the calls of a transaction. */
   answerMsMax: number;

@@ -10,7 +10,7 @@ import {
   readOwners,
   tellDaemons,
 } from '../log/daemons.ts';
-import { releaseOwnership } from '../log/progress.ts';
+import { noteBeginning, releaseOwnership } from '../log/progress.ts';
 import { savePositions } from '../log/save-positions.ts';
 import type { Reporter } from '../reporter.ts';
 import { publishTransition } from '../transitions.ts';
@@ -228,6 +228,7 @@ export class Ownership {
       if (!owned || !skipping.has(consumer.id)) return owned;
       const { newest } = owned;
       await savePositions(client, config.schema, [{ ...owned, position: newest }]);
+      await noteBeginning(client, config.schema, owned);
       skipping.delete(consumer.id);
       reporter.info(`${consumer.id} skips everything up to id ${newest.doneId}.`);
       return { ...owned, position: newest };
@@ -248,7 +249,9 @@ export class Ownership {
     }
     if (control.isClosed) return;
     if (runner.delivery.isFenced) {
-      reporter.warn(`${consumerId} was taken over by another process; standing by for it.`);
+      reporter.warn(
+        `${consumerId} was taken over by another process, or its position was moved by hand: this process lets go of it.`,
+      );
       publishTransition({ type: 'consumer_lost', consumerId, epoch });
       return;
     }

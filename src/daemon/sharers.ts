@@ -1,6 +1,7 @@
 import type { Pool } from '../database/pool.ts';
 import { readLiveDaemons } from '../log/daemons.ts';
 import { SLOTS, shareConsumer } from '../log/lease.ts';
+import { noteOrder } from '../log/progress.ts';
 import { unblockAll } from '../log/standing.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Calling } from './calling.ts';
@@ -76,8 +77,10 @@ export class Sharers {
     const daemons = await pool.withClient((client) => readLiveDaemons(client, schema));
     const count = daemons.filter(({ sharedIds }) => sharedIds.includes(consumerId)).length;
     if (this.#count === count) return;
-    // Whoever has left may have had an order to keep.
-    if (order === 'none') await pool.withClient((client) => unblockAll(client, schema, consumerId));
+    const isOrdered = order === 'key';
+    await pool.withClient((client) => noteOrder(client, schema, { consumerId, isOrdered }));
+    // Whoever has left may have had an order to keep. After the note: who files reads that.
+    if (!isOrdered) await pool.withClient((client) => unblockAll(client, schema, consumerId));
     this.#count = Math.max(1, count);
     this.#isStandingBy = false;
     const others = this.#count === 1 ? 'this process alone, so far' : `${this.#count} processes`;

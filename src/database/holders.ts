@@ -4,10 +4,15 @@ import { formatDuration } from '../time.ts';
 /**
  * Who keeps a table, or rows of it, from being locked: process, program, since when, and doing what; for
  * people.
+ * @param options.isExclusive true where even who only reads is in the way
  */
-export async function readHolders(client: ClientBase, tableOid: number): Promise<string> {
+export async function readHolders(
+  client: ClientBase,
+  tableOid: number,
+  { isExclusive = false } = {},
+): Promise<string> {
   const { rows } = await client.query<{
-    pid: number;
+    pid: number | null;
     program: string | null;
     state: string | null;
     ms: number | null;
@@ -18,11 +23,12 @@ export async function readHolders(client: ClientBase, tableOid: number): Promise
      from pg_catalog.pg_locks as l
      left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
      where l.relation = $1 and l.granted and l.pid is distinct from pg_catalog.pg_backend_pid()
-       and l.mode not in ('AccessShareLock', 'RowShareLock')
+       and ($2 or l.mode not in ('AccessShareLock', 'RowShareLock'))
      order by a.xact_start limit 3`,
-    [tableOid],
+    [tableOid, isExclusive],
   );
   const texts = rows.map(({ pid, program, state, ms, query }) => {
+    if (pid === null) return 'a prepared transaction (see pg_prepared_xacts)';
     const since = ms === null ? '' : ` since ${formatDuration(ms)}`;
     return `pid ${pid}${program ? ` (${program})` : ''} is ${state ?? 'unknown'}${since}: ${(query ?? '').replaceAll(/\s+/g, ' ')}`;
   });

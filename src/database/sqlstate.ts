@@ -28,6 +28,7 @@ const OWN_STATES: Record<string, ErrorCode> = {
   PW002: 'event_id_taken',
   PW003: 'config_invalid',
   PW004: 'config_invalid',
+  PW005: 'server_unsuitable',
 };
 
 /**

@@ -1,6 +1,7 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import type { ErrorRecord } from '../log/delivery.ts';
+import { HAS_FAILED } from '../log/standing.ts';
 
 /** What of a consumer is not plain success. */
 export type Standing = {
@@ -9,6 +10,8 @@ export type Standing = {
   nextAttemptAt: Date | null;
   blocked: number;
   blockedKeys: number;
+  /** Handed out once more because somebody asked for it, and not among the others. */
+  replaying: number;
   dead: number;
   lastError: Failure | null;
 };
@@ -28,10 +31,11 @@ export async function readStandings(
        last.last_error as error
      from (
        select consumer_id as id,
-         count(*) filter (where state = 'retry')::float8 as retrying,
-         min(next_attempt_at) filter (where state = 'retry') as "nextAttemptAt",
-         count(*) filter (where state = 'blocked')::float8 as blocked,
-         count(distinct key) filter (where state = 'blocked')::float8 as "blockedKeys",
+         count(*) filter (where state = 'retry' and ${HAS_FAILED})::float8 as retrying,
+         min(next_attempt_at) filter (where state = 'retry' and ${HAS_FAILED}) as "nextAttemptAt",
+         count(*) filter (where state = 'blocked' and ${HAS_FAILED})::float8 as blocked,
+         count(distinct key) filter (where state = 'blocked' and ${HAS_FAILED})::float8 as "blockedKeys",
+         count(*) filter (where state <> 'dead' and not ${HAS_FAILED})::float8 as replaying,
          count(*) filter (where state = 'dead')::float8 as dead
        from ${delivery} where $1::text[] is null or consumer_id = any($1)
        group by consumer_id
@@ -52,6 +56,7 @@ export const NOTHING_STANDING: Standing = {
   nextAttemptAt: null,
   blocked: 0,
   blockedKeys: 0,
+  replaying: 0,
   dead: 0,
   lastError: null,
 };

@@ -127,10 +127,15 @@ export function splitRows(rows: readonly LogRow[], isOrdered: boolean): NewLease
     slot,
     notificationIds,
   }));
-  const size = Math.ceil(free.length / SLOTS);
-  for (let index = 0; index < free.length; index += size) {
-    const notificationIds = free.slice(index, index + size);
-    leases.push({ kind: 'page', slot: null, notificationIds });
+  return [...leases, ...splitEvenly(free, 'page')];
+}
+
+/** Splits what has no order into as many leases as there are slots, at most. */
+export function splitEvenly(ids: readonly number[], kind: Lease['kind']): NewLease[] {
+  const leases: NewLease[] = [];
+  const size = Math.ceil(ids.length / SLOTS);
+  for (let index = 0; index < ids.length; index += size) {
+    leases.push({ kind, slot: null, notificationIds: ids.slice(index, index + size) });
   }
   return leases;
 }

@@ -7,12 +7,15 @@ import { safeId } from './notification.ts';
 export type StandingDeliveries = {
   /** Keys with a notification that waits. */
   keys: string[];
-  /** How many wait for a retry. */
+  /** How many wait for a retry, without those that are only replayed. */
   retryCount: number;
   hasDead: boolean;
   /** The highest notification with a row: those up to it may have one already. */
   highestId: number;
 };
+
+/** Of a delivery: what somebody asked to be handed out once more says nothing about how the consumer fares. */
+export const HAS_FAILED = '(replayed_at is null or last_failed_at is not null)';
 
 /** In how many milliseconds the next one is due; null where none waits. */
 export async function readNextDueMs(
@@ -60,7 +63,8 @@ export async function readStanding(
     `select
        array(select distinct key from ${delivery}
          where consumer_id = $1 and state <> 'dead' and key is not null) as keys,
-       (select count(*) from ${delivery} where consumer_id = $1 and state = 'retry')::integer as "retryCount",
+       (select count(*) from ${delivery}
+         where consumer_id = $1 and state = 'retry' and ${HAS_FAILED})::integer as "retryCount",
        exists (select from ${delivery} where consumer_id = $1 and state = 'dead') as "hasDead",
        (select coalesce(max(notification_id), 0) from ${delivery} where consumer_id = $1)::text
          as "highestId"`,
@@ -96,7 +100,7 @@ export async function suspectAll(
   );
 }
 
-/** How many wait for a retry, by consumer; none where there are none. */
+/** How many wait for a retry, by consumer, without those that are only replayed; none where there are none. */
 export async function readRetryCounts(
   client: Queryable,
   schema: string,
@@ -104,10 +108,25 @@ export async function readRetryCounts(
 ): Promise<Map<string, number>> {
   const { rows } = await client.query(
     `select consumer_id as id, count(*)::integer as count from ${qualified(schema, 'delivery')}
-     where consumer_id = any($1) and state = 'retry' group by consumer_id`,
+     where consumer_id = any($1) and state = 'retry' and ${HAS_FAILED} group by consumer_id`,
     [consumerIds],
   );
   return new Map((rows as { id: string; count: number }[]).map(({ id, count }) => [id, count]));
+}
+
+/** The keys of which a notification waits, by consumer; none where there are none. */
+export async function readStandingKeys(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Map<string, string[]>> {
+  const { rows } = await client.query(
+    `select consumer_id as id, array_agg(distinct key) as keys
+     from ${qualified(schema, 'delivery')}
+     where consumer_id = any($1) and state <> 'dead' and key is not null group by consumer_id`,
+    [consumerIds],
+  );
+  return new Map((rows as { id: string; keys: string[] }[]).map(({ id, keys }) => [id, keys]));
 }
 
 /** Which of the consumers have dead letters. */

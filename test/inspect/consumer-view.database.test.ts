@@ -7,7 +7,7 @@ import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';
 
-const database = useDatabase({ heartbeatInterval: '50ms' });
+const database = useDatabase({ heartbeatInterval: '300ms' });
 const daemons: TestDaemon[] = [];
 
 afterEach(async () => {
@@ -21,11 +21,12 @@ async function view(consumerId = 'c'): Promise<ConsumerView> {
 }
 
 async function untilState(state: string): Promise<ConsumerView> {
+  let found = await view();
   await until(`it is ${state}`, async () => {
-    const found = (await view()).state;
-    return found === state || found;
+    found = await view();
+    return found.state === state || found.state;
   });
-  return view();
+  return found;
 }
 
 const publish = (count = 1) =>
@@ -95,7 +96,7 @@ describe('the state of a consumer', () => {
     await publish();
     await until('it is handled', () => isBegun);
     await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: 3_600_000 });
-    expect((await view()).state).toBe('pausing');
+    await untilState('pausing');
     letGo();
     const paused = await untilState('paused');
     expect(paused).toMatchObject({ isPaused: true, owner: null, pausedUntil: expect.any(Date) });
@@ -121,7 +122,7 @@ describe('the state of a consumer', () => {
       const [told] = (await view()).daemons;
       return told?.activity.consumers.c?.state === 'finishing';
     });
-    expect((await view()).state).toBe('pausing');
+    await untilState('pausing');
     letGo?.();
     await untilState('paused');
   });

@@ -10,6 +10,8 @@ export type WriterOptions = {
   seed: number;
   /** Aborts when the writers are to stop after their running transaction. */
   stop: AbortSignal;
+  /** How it publishes. Parameters: channel, token, key. Default: with smart_notify. */
+  publishSql?: string;
   /** Told after each transaction, so that a reader can keep in step. */
   onEnd?: () => void;
 };
@@ -50,18 +52,15 @@ async function runWriter(options: WriterOptions, index: number): Promise<Attempt
   return history;
 }
 
-type Step = { channel: string; key: string; sequence: number };
+type Step = { channel: string; key: string; sequence: number; publishSql?: string };
 
 async function runTransaction(client: Client, random: Random, step: Step): Promise<Attempt[]> {
   const attempts: Attempt[] = [];
   let next = step.sequence;
   const publish = async () => {
     const token = `${step.key}/${next++}`;
-    await client.query('select smart_notify($1, to_jsonb($2::text), $3)', [
-      step.channel,
-      token,
-      step.key,
-    ]);
+    const publishSql = step.publishSql ?? 'select smart_notify($1, to_jsonb($2::text), $3)';
+    await client.query(publishSql, [step.channel, token, step.key]);
     return token;
   };
   await client.query('begin');

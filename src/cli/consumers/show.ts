@@ -35,7 +35,7 @@ export async function show(
 function textOf(view: ConsumerView, at: Date): string {
   const time = (name: string, when: Date) => field(name, `${when.toISOString()}, ${ago(when, at)}`);
   const { consumerId, channels, isShared, epoch, createdAt, savedAt, oldestAt, lastError } = view;
-  const { pausedAt, pausedUntil, owner, retrying, blocked, blockedKeys, dead } = view;
+  const { pausedAt, pausedUntil, owner, retrying, blocked, blockedKeys, replaying, dead } = view;
   const bold = colorsFor(process.stdout).bold(onOneLine(`Consumer ${consumerId}`));
   return [
     bold,
@@ -62,7 +62,7 @@ function textOf(view: ConsumerView, at: Date): string {
     ...(view.timeLeftMs ? [field('time left', formatDuration(view.timeLeftMs))] : []),
     field(
       'deliveries',
-      `${retrying} retry, ${blocked} blocked (keys: ${blockedKeys}), ${dead} dead`,
+      `${retrying} retry, ${blocked} blocked (keys: ${blockedKeys}), ${dead} dead${replaying > 0 ? `, ${replaying} to be replayed` : ''}`,
     ),
     ...(lastError ? [time('last error', lastError.at)] : []),
     ...(lastError

@@ -92,8 +92,9 @@ function rowOf(view: ConsumerView, at: Date): string[] {
 
 /** What does not fit into a column, a line each: a pause, what waits for what, the last error. */
 function notesOn(view: ConsumerView, at: Date): string[] {
-  const { isPaused, blocked, blockedKeys, retrying, nextAttemptAt, lastError } = view;
+  const { isPaused, blocked, blockedKeys, retrying, replaying, nextAttemptAt, lastError } = view;
   const waiting: string[] = [];
+  if (replaying > 0) waiting.push(`${replaying.toLocaleString('en')} to be replayed`);
   if (blocked > 0) {
     const keys = countOf(blockedKeys, 'key');
     waiting.push(`${blocked.toLocaleString('en')} blocked behind earlier ones of ${keys}`);

@@ -1,0 +1,605 @@
+-- Cleanup: taking old notifications out of the log, and none that somebody still needs.
+
+/*
+What a consumer needs of the log, until it has it:
+
+position  a notification of its channels that its position has not settled
+retry     one that is called again or waits for that, and of which its delivery holds no copy
+lease     one that a process is working on
+
+Whoever makes something needed that was not so before (a replay, which files deliveries) reads it from the
+log in the same transaction. Cleanup therefore looks only once it has a lock that waits for such readers, and
+reads all three in one statement: between two, a notification goes from one of them to another unseen.
+*/
+
+/* Whether a position has settled a notification; see consumer_progress and log_origin. Inlined. */
+create function :"schema".log_is_settled(
+  id bigint, xid xid8, progress :"schema".consumer_progress, rebased_id bigint)
+returns boolean
+language sql
+immutable
+parallel safe
+return (id <= (progress).done_id
+    and (id <= rebased_id or pg_visible_in_snapshot(xid, (progress).done_snapshot)))
+  or coalesce(id <= (progress).window_id
+    and (id <= rebased_id or pg_visible_in_snapshot(xid, (progress).window_snapshot)), false);
+revoke all on function :"schema".log_is_settled(bigint, xid8, :"schema".consumer_progress, bigint) from public;
+
+/* The advisory lock of whoever cleans up: one at a time. */
+create function :"schema".cleanup_key()
+returns bigint
+language sql
+immutable
+parallel safe
+return hashtextextended('pgwatch cleanup ' || :'schema', 0);
+revoke all on function :"schema".cleanup_key() from public;
+
+create function :"schema".log_partitions()
+returns table (
+  name text, starts timestamptz, ends timestamptz, row_estimate float8, bytes bigint)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
+set datestyle = 'ISO'
+as $$
+/*
+The partitions of the log, in order of time.
+
+Returns: starts and ends are null for the default partition; row_estimate is null where the server has not
+counted yet.
+*/
+select c.relname::text, bound.starts, bound.ends, nullif(c.reltuples, -1)::float8, pg_total_relation_size(c.oid)
+from pg_inherits as i
+join pg_class as c on c.oid = i.inhrelid
+cross join lateral regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \((.+)\) TO \((.+)\)') as found (bounds)
+cross join lateral (select
+  case bounds[1] when 'MINVALUE' then '-infinity' else trim(both '''' from bounds[1]) end::timestamptz as starts,
+  case bounds[2] when 'MAXVALUE' then 'infinity' else trim(both '''' from bounds[2]) end::timestamptz as ends
+) as bound
+where i.inhparent = format('%I.notification_log', :'schema')::regclass
+order by bound.starts nulls last, c.relname
+$$;
+revoke all on function :"schema".log_partitions() from public;
+
+create function :"schema".log_pins(partition_name text, up_to bigint default null)
+returns table (consumer_id text, reason text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+/*
+Who needs something of a partition, and why: position, retry or lease. Fast, because writers of that
+partition may wait meanwhile: of what lies above a position it looks at 10,000 notifications at most, and
+where none of them is of the consumer's channels, but there are more, it counts as needed.
+
+Parameters: the partition; up_to which id, null: all.
+Returns: a row for each consumer and reason.
+Tables written: none.
+*/
+begin
+  return query execute format($query$
+    with span as (
+      select
+        (select min(id) from %1$I.%2$I) as first_id,
+        (select max(id) from %1$I.%2$I where id <= $1) as last_id
+    ),
+    consumer as (
+      select c as progress, c.consumer_id, c.channels, o.rebased_id,
+        greatest(c.done_id, coalesce(c.window_id, 0)) as reached_id,
+        array(select pg_snapshot_xip(s) from unnest(array[before_window, c.window_snapshot]) as s) as running,
+        least(pg_snapshot_xmax(before_window), pg_snapshot_xmax(c.window_snapshot)) as newer
+      from %1$I.consumer_progress as c
+      cross join %1$I.log_origin as o
+      /* Once a window has passed done_id, its snapshot alone tells: the one before may be very old. */
+      cross join lateral (
+        select case when c.window_id >= c.done_id then null else c.done_snapshot end as before_window) as b
+    )
+    select consumer.consumer_id, 'position'
+    from span, consumer
+    where last_id > reached_id and exists (
+        select from (
+          select channel from %1$I.%2$I
+          where id > reached_id and id <= last_id order by id desc limit 10000
+        ) as new
+        having count(*) = 10000 or bool_or(channel = any(channels)))
+      or first_id <= reached_id and exists (
+        select from %1$I.%2$I as late
+        where late.xid = any(running) and late.id <= last_id
+          and late.channel = any(channels)
+          and not %1$I.log_is_settled(late.id, late.xid, progress, rebased_id))
+      or first_id <= reached_id and exists (
+        /* id + 0: only the index on xid is of use, these are few rows among many ids. */
+        select from %1$I.%2$I as newest
+        where newest.xid >= newer and newest.id + 0 <= least(reached_id, last_id)
+          and newest.channel = any(channels)
+          and not %1$I.log_is_settled(newest.id, newest.xid, progress, rebased_id))
+    union all
+    select d.consumer_id, 'retry'
+    from span
+    join %1$I.delivery as d on d.notification_id between first_id and last_id and d.notification is null
+    join %1$I.consumer_progress as c on c.consumer_id = d.consumer_id
+    where exists (select from %1$I.%2$I as held where held.id = d.notification_id)
+    group by 1
+    union all
+    select l.consumer_id, 'lease'
+    from span, %1$I.lease as l
+    /* What a lease calls again has a delivery. */
+    where l.kind <> 'retry' and exists (
+      select from unnest(l.notification_ids) as leased (id)
+      where leased.id between first_id and last_id
+        and exists (select from %1$I.%2$I as held where held.id = leased.id))
+    group by 1
+    $query$, :'schema', partition_name)
+  using coalesce(up_to, 9223372036854775807);
+end;
+$$;
+revoke all on function :"schema".log_pins(text, bigint) from public;
+
+create function :"schema".log_span(partition_name text, before timestamptz)
+returns table (counted_in pg_snapshot, old_count bigint, last_old_id bigint, first_young_id bigint)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+/*
+How much of a partition is from before a time. Reads all of it.
+
+Returns: the snapshot in which it was counted; how many are from before, and the highest id of them; the lowest
+id of the others.
+Tables written: none.
+*/
+begin
+  return query execute format($query$
+    select pg_current_snapshot(), count(*) filter (where created_at < $1),
+      max(id) filter (where created_at < $1), min(id) filter (where created_at >= $1)
+    from %1$I.%2$I
+    $query$, :'schema', partition_name)
+  using before;
+end;
+$$;
+revoke all on function :"schema".log_span(text, timestamptz) from public;
+
+create function :"schema".log_gaps(partition_name text, before timestamptz)
+returns table (counted_in pg_snapshot, gaps jsonb)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+/*
+What each consumer would miss were a partition, or its notifications from before a time, removed now.
+Reads all of them.
+
+Returns: the snapshot in which they were counted; for each consumer its consumer_id, count, first_id,
+last_id, from and until.
+Tables written: none.
+*/
+begin
+  return query execute format($query$
+    select pg_current_snapshot(), coalesce((
+        select jsonb_agg(jsonb_build_object('consumer_id', c.consumer_id, 'count', missed.count,
+          'first_id', missed.first_id, 'last_id', missed.last_id, 'from', missed.from, 'until', missed.until)
+          order by c.consumer_id)
+        from %1$I.consumer_progress as c
+        cross join %1$I.log_origin as o
+        cross join lateral (
+          select count(*) as count, min(log.id) as first_id, max(log.id) as last_id,
+            min(log.created_at) as from, max(log.created_at) as until
+          from %1$I.%2$I as log
+          where log.created_at < $1 and log.channel = any(c.channels)
+            and not %1$I.log_is_settled(log.id, log.xid, c, o.rebased_id)
+        ) as missed
+      ), '[]')
+    $query$, :'schema', partition_name)
+  using before;
+end;
+$$;
+revoke all on function :"schema".log_gaps(text, timestamptz) from public;
+
+create function :"schema".log_gap_tell(gaps jsonb)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Leaves a marker for each consumer that misses something, on the channel that it alone reads.
+
+Parameters: as log_gaps() returns them. Returns: nothing.
+Tables written: notification_log.
+*/
+declare
+  /* First of all: no notification may hold an id without an xid. */
+  writer_xid constant xid8 := pg_current_xact_id();
+  gap jsonb;
+begin
+  for gap in select element from jsonb_array_elements(gaps) as element loop
+    continue when (gap ->> 'count')::bigint = 0;
+    insert into :"schema".notification_log (xid, channel, payload, action)
+    values (writer_xid, 'consumer:' || (gap ->> 'consumer_id'),
+      gap - 'consumer_id' || jsonb_build_object('removed_at', now()), 'GAP');
+    perform :"schema".doorbell_ring('consumer:' || (gap ->> 'consumer_id'));
+  end loop;
+end;
+$$;
+revoke all on function :"schema".log_gap_tell(jsonb) from public;
+
+create function :"schema".log_keep(
+  partition_name text, after_id bigint default null, up_to bigint default null, rows_max integer default null)
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
+set jit = off
+as $$
+/*
+Copies notifications that are about to be removed, and that are called again or worked on, into the
+deliveries: from there they are handed out just the same. Leases of them become deliveries; whoever works
+on such a lease has lost it.
+
+Parameters: the partition; of which ids, null: all; how many deliveries at most.
+Returns: how many deliveries have their copies now.
+Tables written: delivery, lease.
+*/
+declare
+  copied bigint;
+begin
+  execute format($query$
+    update %1$I.delivery as d set notification = to_jsonb(log)
+    from (
+      select d.consumer_id, d.notification_id from %1$I.delivery as d
+      where d.notification is null and d.notification_id > $1 and d.notification_id <= $2
+        and exists (select from %1$I.%2$I as held where held.id = d.notification_id)
+      limit $3
+    ) as due
+    join %1$I.%2$I as log on log.id = due.notification_id
+    where d.consumer_id = due.consumer_id and d.notification_id = due.notification_id
+    $query$, :'schema', partition_name)
+  using coalesce(after_id, 0), coalesce(up_to, 9223372036854775807), rows_max;
+  get diagnostics copied = row_count;
+  execute format($query$
+    with gone as (
+      delete from %1$I.lease as l
+      where l.kind <> 'retry' and exists (
+        select from %1$I.%2$I as held
+        where held.id = any(l.notification_ids) and held.id > $1 and held.id <= $2)
+      returning l.consumer_id, l.notification_ids, l.kind = 'orphan' or l.owner not in (
+        select daemon_id from %1$I.live_daemon) as is_suspect
+    )
+    insert into %1$I.delivery as delivery
+      (consumer_id, notification_id, state, key, next_attempt_at, is_suspect, notification)
+    select gone.consumer_id, log.id, 'retry', log.key, clock_timestamp(), coalesce(is_suspect, false), to_jsonb(log)
+    from gone cross join lateral unnest(notification_ids) as leased (id)
+    join %1$I.notification_log as log on log.id = leased.id
+    on conflict (consumer_id, notification_id) do update
+    set is_suspect = delivery.is_suspect or excluded.is_suspect,
+      notification = coalesce(delivery.notification, excluded.notification)
+    $query$, :'schema', partition_name)
+  using coalesce(after_id, 0), coalesce(up_to, 9223372036854775807);
+  return copied;
+end;
+$$;
+revoke all on function :"schema".log_keep(text, bigint, bigint, integer) from public;
+
+create function :"schema".cleanup_begin()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Begins a step of cleanup: one at a time, and each statement with a snapshot of its own, since what is needed
+has to be read after the lock was had.
+
+Raises: 55P03 (lock not available) where somebody else cleans up, PW005 in other isolation levels.
+Tables written: none.
+*/
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'Cleanup works in transactions that are READ COMMITTED, not %.',
+      upper(current_setting('transaction_isolation'))
+    using errcode = 'PW005';
+  end if;
+  if not pg_try_advisory_xact_lock(:"schema".cleanup_key()) then
+    raise exception 'Somebody else is cleaning up.' using errcode = 'lock_not_available';
+  end if;
+end;
+$$;
+revoke all on function :"schema".cleanup_begin() from public;
+
+create function :"schema".cleanup_lock(partition_name text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
+as $$
+/*
+Locks a partition until the end of the transaction, so that what it holds is of transactions that have ended,
+and that whoever reads it has read or comes after.
+
+First against vacuum alone, for which PostgreSQL lets nobody wait longer than deadlock_timeout; then against
+all, for which others wait too, and so only a moment.
+Raises: 55P03 where it is not to be had. Tables written: none.
+*/
+begin
+  perform set_config('lock_timeout', '2s', true);
+  execute format('lock table %I.%I in share update exclusive mode', :'schema', partition_name);
+  perform set_config('lock_timeout', '100ms', true);
+  execute format('lock table %I.%I in access exclusive mode', :'schema', partition_name);
+end;
+$$;
+revoke all on function :"schema".cleanup_lock(text) from public;
+
+create function :"schema".log_empty(
+  partition_name text, before timestamptz, counted_in pg_snapshot default null, gaps jsonb default null)
+returns text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
+set jit = off
+as $$
+/*
+Empties a partition whose time is over, at once, if nobody needs anything of it.
+
+Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
+log_gaps() has counted.
+Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
+pinned, where something is needed; changed, where more has come since it was counted.
+Tables written: notification_log, delivery, lease.
+*/
+declare
+  is_filled boolean;
+  is_changed boolean;
+begin
+  perform :"schema".cleanup_begin();
+  if not exists (
+    select from :"schema".log_partitions() as p where p.name = partition_name and p.ends <= least(before, now())
+  ) then
+    return 'gone';
+  end if;
+  perform :"schema".cleanup_lock(partition_name);
+  execute format('select exists (select from %I.%I)', :'schema', partition_name) into is_filled;
+  if not is_filled then
+    return 'empty';
+  end if;
+  if gaps is null then
+    if exists (select from :"schema".log_pins(partition_name)) then
+      return 'pinned';
+    end if;
+  else
+    execute format($query$
+      select exists (
+          select from %1$I.%2$I as log, %1$I.log_origin
+          where log.xid = any(array(select pg_snapshot_xip($1))) and log.id > rebased_id)
+        or exists (
+          select from %1$I.%2$I as log, %1$I.log_origin
+          where log.xid >= pg_snapshot_xmax($1) and log.id > rebased_id)
+        or exists (
+          select from %1$I.consumer_progress as c
+          where c.consumer_id not in (select g ->> 'consumer_id' from jsonb_array_elements($2) as g))
+      $query$, :'schema', partition_name)
+    into is_changed using counted_in, gaps;
+    if is_changed then
+      return 'changed';
+    end if;
+    perform :"schema".log_keep(partition_name);
+    perform :"schema".log_gap_tell(gaps);
+  end if;
+  execute format('truncate %I.%I', :'schema', partition_name);
+  return 'emptied';
+end;
+$$;
+revoke all on function :"schema".log_empty(text, timestamptz, pg_snapshot, jsonb) from public;
+
+create function :"schema".log_drop(partition_name text, before timestamptz)
+returns text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '50ms'
+as $$
+/*
+Drops a partition that was emptied. That needs the lock of the whole log, for which every open transaction
+that has published must end, and behind which all others wait: at most three times 50 ms, since there are
+three locks, and mostly none but the first is waited for.
+
+Returns: dropped; gone, where there is no such partition (any longer); filled, where something was written
+to it since.
+Raises: 55P03 where a lock is not to be had. Tables written: none, drops a partition of notification_log.
+*/
+declare
+  is_filled boolean;
+begin
+  perform :"schema".cleanup_begin();
+  if not exists (
+    select from :"schema".log_partitions() as p where p.name = partition_name and p.ends <= least(before, now())
+  ) then
+    return 'gone';
+  end if;
+  lock table only :"schema".notification_log in access exclusive mode;
+  execute format('lock table %I.%I in access exclusive mode', :'schema', partition_name);
+  execute format('select exists (select from %I.%I)', :'schema', partition_name) into is_filled;
+  if is_filled then
+    return 'filled';
+  end if;
+  execute format('drop table %I.%I', :'schema', partition_name);
+  return 'dropped';
+end;
+$$;
+revoke all on function :"schema".log_drop(text, timestamptz) from public;
+
+create function :"schema".log_delete(
+  partition_name text, before timestamptz, after_id bigint, up_to bigint,
+  rows_max integer default 5000, counted_in pg_snapshot default null)
+returns table (last_id bigint, removed bigint, pinned bigint)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
+set enable_seqscan = off
+set jit = off
+as $$
+/*
+Deletes notifications from before a time that nobody needs: for partitions whose time is not over, and for the
+default one. One batch; writers do not notice it. Daemons that settle failures wait for its end, because
+deliveries are locked against whoever would file some of what is about to be deleted.
+
+Parameters: the partition; the time, in the past; which ids to look at, and how many at most; to delete what
+is needed all the same, the snapshot in which log_gaps() has counted it.
+Returns: the last id looked at, null where there is none; how many it has deleted; how many are needed.
+Tables written: notification_log, delivery, lease.
+*/
+declare
+  batch_end bigint;
+begin
+  perform :"schema".cleanup_begin();
+  if not exists (select from :"schema".log_partitions() as p where p.name = partition_name) then
+    return;
+  end if;
+  lock table :"schema".delivery in share mode;
+  execute format($query$
+    select max(id) from (
+      select id from %1$I.%2$I where id > $1 and id <= $2 order by id limit $3) as batch
+    $query$, :'schema', partition_name)
+  into batch_end using after_id, up_to, rows_max;
+  if counted_in is not null then
+    perform :"schema".log_keep(partition_name, after_id, batch_end);
+  end if;
+  return query execute format($query$
+    with batch as materialized (
+      select id, created_at, xid, channel from %1$I.%2$I where id > $1 and id <= $2
+    ),
+    needed as materialized (
+      select d.notification_id as id
+      from %1$I.delivery as d join %1$I.consumer_progress as c on c.consumer_id = d.consumer_id
+      where d.notification_id > $1 and d.notification_id <= $2 and d.notification is null
+      union
+      select leased.id from %1$I.lease as l cross join lateral unnest(l.notification_ids) as leased (id)
+      where l.kind <> 'retry' and leased.id > $1 and leased.id <= $2
+    ),
+    doomed as (
+      select batch.id, batch.created_at
+      from batch, %1$I.log_origin as o
+      where batch.created_at < least($3, now())
+        and batch.id not in (select needed.id from needed)
+        and (coalesce(pg_visible_in_snapshot(batch.xid, $4) or batch.id <= o.rebased_id and $4 is not null, false)
+          or not exists (
+            select from %1$I.consumer_progress as c
+            where batch.channel = any(c.channels)
+              and not %1$I.log_is_settled(batch.id, batch.xid, c, o.rebased_id)))
+    ),
+    deleted as (
+      delete from %1$I.%2$I as log using doomed
+      where log.id = doomed.id and log.created_at = doomed.created_at
+      returning 1
+    )
+    select $2,
+      (select count(*) from deleted),
+      (select count(*) from batch where created_at < least($3, now())) - (select count(*) from deleted)
+    $query$, :'schema', partition_name)
+  using after_id, batch_end, before, counted_in;
+end;
+$$;
+revoke all on function :"schema".log_delete(text, timestamptz, bigint, bigint, integer, pg_snapshot) from public;
+
+create function :"schema".log_default_empty(before timestamptz, up_to bigint, counted_in pg_snapshot)
+returns text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
+set enable_seqscan = off
+set jit = off
+as $$
+/*
+Empties the default partition but for what is young. Deleting leaves its file as large as it was, and while
+that is large no partition is created, so that ever more comes to lie in it. It is truncated, and what stays
+is written again: unchanged, for readers take their snapshots once they have their locks.
+
+Parameters: the time; up to which id all that is visible in a snapshot is from before it; that snapshot.
+Returns: emptied; pinned, where something is needed; large, where more than 2,000 notifications or 1 MB would
+stay.
+Tables written: notification_log.
+*/
+declare
+  staying_ids bigint[];
+  staying_bytes bigint;
+  stays :"schema".notification_log[];
+begin
+  perform :"schema".cleanup_begin();
+  if before > now() then
+    return 'large';
+  end if;
+  perform :"schema".cleanup_lock('notification_log_default');
+  if exists (select from :"schema".log_pins('notification_log_default', up_to)) then
+    return 'pinned';
+  end if;
+  select array_agg(id), sum(coalesce(pg_column_size(payload), 0) + coalesce(pg_column_size(old_row), 0)
+    + coalesce(pg_column_size(new_row), 0))
+  into staying_ids, staying_bytes
+  from (
+    select * from :"schema".notification_log_default as log where log.id > up_to
+    union all
+    select * from :"schema".notification_log_default as log
+    where log.id <= up_to and log.xid = any(array(select pg_snapshot_xip(counted_in)))
+    union all
+    select * from :"schema".notification_log_default as log
+    where log.id + 0 <= up_to and log.xid >= pg_snapshot_xmax(counted_in)
+    limit 2001
+  ) as young;
+  if cardinality(staying_ids) > 2000 or staying_bytes > 1048576 then
+    return 'large';
+  end if;
+  select array_agg(cast(log as :"schema".notification_log)) into stays
+  from :"schema".notification_log_default as log
+  where log.id = any(staying_ids);
+  truncate :"schema".notification_log_default;
+  insert into :"schema".notification_log_default overriding system value
+  select * from unnest(stays);
+  return 'emptied';
+end;
+$$;
+revoke all on function :"schema".log_default_empty(timestamptz, bigint, pg_snapshot) from public;
+
+create function :"schema".published_delete(before timestamptz, after_id uuid, rows_max integer default 5000)
+returns table (last_id uuid, removed bigint)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
+set enable_seqscan = off
+set jit = off
+as $$
+/*
+Forgets publishers' event ids from before a time, a batch in the order of the primary key: there is no index on
+the time. Publishing such an event again writes it again.
+
+Parameters: the time; the event id to go on behind, null: from the first; how many to look at.
+Returns: the last event id looked at, null where there is none; how many it has deleted.
+Tables written: published.
+*/
+begin
+  perform :"schema".cleanup_begin();
+  return query
+  with batch as materialized (
+    select known.event_id, known.created_at from :"schema".published as known
+    where after_id is null or known.event_id > after_id
+    order by known.event_id limit rows_max
+  ),
+  deleted as (
+    delete from :"schema".published as known using batch
+    where known.event_id = batch.event_id and batch.created_at < least(before, now())
+    returning 1
+  )
+  select (select batch.event_id from batch order by batch.event_id desc limit 1), (select count(*) from deleted);
+end;
+$$;
+revoke all on function :"schema".published_delete(timestamptz, uuid, integer) from public;

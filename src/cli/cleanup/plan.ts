@@ -1,0 +1,57 @@
+import type { Planned } from '../../log/retention/plan.ts';
+import { printTable, stdoutColumns } from '../table.ts';
+import { partitionText, sizeText } from './partition-text.ts';
+
+/** What would be done, as a table: a partition a line, and what comes to all of them. */
+export function printPlan(plans: readonly Planned[], isForced: boolean): void {
+  const rows = plans.map((plan) => [
+    partitionText(plan.partition),
+    countText(plan),
+    plan.isWhole ? sizeText(plan.partition.bytes) : '-',
+    outcomeText(plan, isForced),
+  ]);
+  const free = isForced ? plans : plans.filter(({ pins }) => pins.length === 0);
+  const total = free.reduce((sum, { count }) => sum + count, 0);
+  const bytes = free.reduce((sum, plan) => sum + (plan.isWhole ? plan.partition.bytes : 0), 0);
+  const isAbout = free.some(({ isEstimate }) => isEstimate);
+  const sum = ['to be removed', `${isAbout ? '~' : ''}${total.toLocaleString('en')}`];
+  printTable(
+    ['PARTITION', 'NOTIFICATIONS', 'SIZE', 'OUTCOME'],
+    [...rows, [...sum, sizeText(bytes), '']],
+  );
+}
+
+/** The same for programs. */
+export function planJson(plans: readonly Planned[], before: Date): Record<string, unknown> {
+  return {
+    dryRun: true,
+    before,
+    partitions: plans.map(({ partition, count, isEstimate, isWhole, pins }) => ({
+      partition: partition.name,
+      from: partition.starts,
+      until: partition.ends,
+      notifications: count,
+      isEstimate,
+      bytes: partition.bytes,
+      outcome: pins.length > 0 ? 'pinned' : isWhole ? 'drop' : 'delete',
+      pinnedBy: pins,
+    })),
+  };
+}
+
+function countText({ count, isEstimate }: Planned): string {
+  return `${isEstimate ? '~' : ''}${count.toLocaleString('en')}`;
+}
+
+function outcomeText({ pins, isWhole }: Planned, isForced: boolean): string {
+  const verb = isWhole ? 'drop' : 'delete';
+  if (pins.length === 0) return verb;
+  const isWide = stdoutColumns() >= 120;
+  const needs = pins.map(({ consumerId, reason, count }) => {
+    const about = count ? ` ${count.toLocaleString('en')}` : '';
+    return isWide || reason !== 'position'
+      ? `${consumerId} (${reason}${about})`
+      : `${consumerId}${about && ` (${about.trim()})`}`;
+  });
+  return `${isForced ? `${verb}, though needed` : 'needed'} by ${needs.join(', ')}`;
+}

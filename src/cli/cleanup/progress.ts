@@ -1,0 +1,33 @@
+import type { Partition } from '../../log/retention/partitions.ts';
+import type { Reporter } from '../../reporter.ts';
+import { partitionText } from './partition-text.ts';
+
+/** Says how far it is: on a terminal in a line of its own, elsewhere a report now and then. */
+export class Progress {
+  readonly #reporter: Reporter;
+  #name = '';
+  #reportedAt = performance.now();
+
+  constructor(reporter: Reporter) {
+    this.#reporter = reporter;
+  }
+
+  begin(partition: Partition): void {
+    this.#name = partitionText(partition);
+    this.#reporter.status(`Cleaning ${this.#name} …`);
+  }
+
+  update(removed: number, total: number): void {
+    const text = `Cleaning ${this.#name}: removed ${removed.toLocaleString('en')} of ${total.toLocaleString('en')}`;
+    this.#reporter.status(text);
+    if (this.#reporter.isInteractive || performance.now() - this.#reportedAt < REPORT_MS) return;
+    this.#reportedAt = performance.now();
+    this.#reporter.info(`${text}.`);
+  }
+
+  end(): void {
+    this.#reporter.status('');
+  }
+}
+
+const REPORT_MS = 10_000;

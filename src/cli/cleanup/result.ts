@@ -1,0 +1,56 @@
+import type { Cleaned } from '../../log/retention/clean-log.ts';
+import { countOf } from '../describe.ts';
+import { partitionText, sizeText } from './partition-text.ts';
+
+/** What became of a partition, as a sentence. */
+export function cleanedText({ partition, outcome, removed, pins, heldBy }: Cleaned): string {
+  const name = partitionText(partition);
+  const count = removed === null ? '' : `about ${countOf(removed, 'notification')}, `;
+  const whole = `${name}: ${count}${sizeText(partition.bytes)}`;
+  const consumers = [...new Set(pins.map(({ consumerId }) => consumerId))].join(', ');
+  const left = removed
+    ? `Removed ${countOf(removed, 'notification')} of ${name}, and left`
+    : 'Left';
+  const isAlready = removed === 0 && (outcome === 'dropped' || outcome === 'emptied');
+  if (isAlready) {
+    return outcome === 'dropped'
+      ? `Dropped ${name}, which was empty.`
+      : `${name} is empty and stays for the next time, held by ${heldBy}.`;
+  }
+  switch (outcome) {
+    case 'dropped':
+      return `Removed ${whole}.`;
+    case 'emptied':
+      return `Removed ${whole}. The empty partition stays for the next time, held by ${heldBy}.`;
+    case 'deleted':
+      return `Removed ${countOf(removed ?? 0, 'notification')} of ${name}.`;
+    case 'pinned':
+      return `${left} what ${consumers || 'somebody'} needs${removed ? '' : ` of ${name}`}.`;
+    case 'locked':
+      return `${left} ${removed ? 'the rest' : name}, held by ${heldBy}.`;
+  }
+}
+
+/** All of it, for programs. */
+export function cleanedJson(done: {
+  before: Date;
+  results: readonly Cleaned[];
+  eventIds: number;
+}): Record<string, unknown> {
+  return {
+    dryRun: false,
+    before: done.before,
+    partitions: done.results.map(({ partition, outcome, removed, pins, heldBy }) => ({
+      partition: partition.name,
+      from: partition.starts,
+      until: partition.ends,
+      outcome,
+      removed,
+      isEstimate: outcome === 'dropped' || outcome === 'emptied',
+      bytes: partition.bytes,
+      pinnedBy: pins,
+      heldBy,
+    })),
+    eventIds: done.eventIds,
+  };
+}

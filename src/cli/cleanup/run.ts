@@ -1,0 +1,138 @@
+import type { Client } from 'pg';
+import type { Config } from '../../config/define.ts';
+import { PgwatchError } from '../../errors.ts';
+import { createPartitions } from '../../log/partitions.ts';
+import { type Cleaned, cleanLog, cleanPublished } from '../../log/retention/clean-log.ts';
+import { readPinning } from '../../log/retention/pins.ts';
+import { planCleanup } from '../../log/retention/plan.ts';
+import { lockCleanup } from '../../log/retention/steps.ts';
+import type { Reporter } from '../../reporter.ts';
+import { formatDuration } from '../../time.ts';
+import { withSchema } from '../connected.ts';
+import { countOf } from '../describe.ts';
+import { type CommonOptions, confirm, type Outcome, reporterFor } from '../options.ts';
+import { stopSignal } from '../stop-signal.ts';
+import { printJson } from '../table.ts';
+import { needText, pinningAdvice } from './pinning.ts';
+import { planJson, printPlan } from './plan.ts';
+import { Progress } from './progress.ts';
+import { cleanedJson, cleanedText } from './result.ts';
+
+export type CleanupOptions = CommonOptions & {
+  days?: number;
+  before?: Date;
+  dryRun?: boolean;
+  force?: boolean;
+  yes?: boolean;
+  json?: boolean;
+};
+
+/** Removes what the options say, or says what would be. */
+export async function cleanup(options: CleanupOptions, outcome: Outcome): Promise<void> {
+  const before = timeOf(options);
+  const reporter = reporterFor(options);
+  await withSchema(options, async (client, config) => {
+    if (options.dryRun) return dryRun(client, config, { before, options, reporter, outcome });
+    if (!(await lockCleanup(client, config.schema))) {
+      outcome.exitCode = 1;
+      reporter.error('Somebody else is cleaning up: another "pgwatch cleanup", or a daemon. Wait.');
+      return;
+    }
+    if (options.force && !options.yes && !(await isMeant(client, config, before))) {
+      outcome.exitCode = 1;
+      reporter.info('Nothing was removed.');
+      return;
+    }
+    await clean(client, config, { before, options, reporter, outcome });
+  });
+}
+
+type Run = { before: Date; options: CleanupOptions; reporter: Reporter; outcome: Outcome };
+
+async function dryRun(client: Client, { schema }: Config, run: Run): Promise<void> {
+  const { before, options, reporter, outcome } = run;
+  const plans = await planCleanup(client, schema, before);
+  const pins = options.force ? [] : plans.flatMap((plan) => plan.pins);
+  if (options.json) printJson(planJson(plans, before));
+  else if (plans.length > 0) printPlan(plans, options.force ?? false);
+  if (plans.length === 0) reporter.info(`Nothing is older than ${before.toISOString()}.`);
+  await adviseAbout(client, schema, { pins, reporter, outcome });
+}
+
+/** False where somebody has thought better of it; asked only where consumers would miss something. */
+async function isMeant(client: Client, { schema }: Config, before: Date): Promise<boolean> {
+  const plans = await planCleanup(client, schema, before);
+  const needs = needText(plans.flatMap(({ pins }) => pins));
+  return needs === '' || confirm(`Remove what nobody has handled yet: ${needs}?`, '--yes');
+}
+
+async function clean(client: Client, config: Config, run: Run): Promise<void> {
+  const { before, options, reporter, outcome } = run;
+  const startedAt = performance.now();
+  const signal = stopSignal(reporter);
+  const progress = new Progress(reporter);
+  const cleaning = {
+    schema: config.schema,
+    before,
+    needed: options.force ? ('remove' as const) : ('keep' as const),
+    patienceMs: PATIENCE_MS,
+    signal,
+  };
+  const results: Cleaned[] = [];
+  for await (const cleaned of cleanLog(client, {
+    ...cleaning,
+    scope: 'all',
+    onBegin: (partition) => progress.begin(partition),
+    onRemoved: (removed, total) => progress.update(removed, total),
+  })) {
+    results.push(cleaned);
+    progress.end();
+    if (!options.json) reporter.info(cleanedText(cleaned));
+  }
+  const eventIds = await cleanPublished(client, cleaning);
+  progress.end();
+  // A large default partition had kept them from being created.
+  const { created } = await createPartitions(client, config);
+  const pins = results.flatMap((cleaned) => cleaned.pins);
+  if (options.json) printJson(cleanedJson({ before, results, eventIds }));
+  else {
+    if (created.length > 0) reporter.info(`Created ${countOf(created.length, 'partition')} ahead.`);
+    if (eventIds > 0) reporter.info(`Forgot ${countOf(eventIds, 'event id')}.`);
+    if (results.length === 0) reporter.info(`Nothing is older than ${before.toISOString()}.`);
+    else reporter.info(`Done in ${formatDuration(performance.now() - startedAt)}.`);
+  }
+  if (signal.aborted || results.some((cleaned) => cleaned.outcome === 'locked')) {
+    outcome.exitCode = 1;
+  }
+  await adviseAbout(client, config.schema, { pins, reporter, outcome });
+}
+
+async function adviseAbout(
+  client: Client,
+  schema: string,
+  about: Pick<Run, 'reporter' | 'outcome'> & { pins: Cleaned['pins'] },
+): Promise<void> {
+  const { pins, reporter, outcome } = about;
+  if (pins.length === 0) return;
+  outcome.exitCode = 1;
+  const consumers = await readPinning(client, schema, [
+    ...new Set(pins.map(({ consumerId }) => consumerId)),
+  ]);
+  for (const consumer of consumers) {
+    reporter.warn(pinningAdvice(consumer, pins), { consumer: consumer.consumerId });
+  }
+}
+
+/** @throws PgwatchError usage */
+function timeOf({ days, before }: CleanupOptions): Date {
+  if ((days === undefined) === (before === undefined)) {
+    throw new PgwatchError('usage', 'Say what is old: either --days 7 or --before 2026-11-01.');
+  }
+  const time = before ?? new Date(Date.now() - (days ?? 0) * DAY_MS);
+  if (time.getTime() <= Date.now()) return time;
+  throw new PgwatchError('usage', `--before is a time of the past, not ${time.toISOString()}.`);
+}
+
+const DAY_MS = 86_400_000;
+/** How long it tries to get what others hold. */
+const PATIENCE_MS = 10_000;

@@ -1,0 +1,110 @@
+import type { ClientBase } from 'pg';
+import { readHolders } from '../../database/holders.ts';
+import { qualified } from '../../database/names.ts';
+import { patiently } from '../../database/patience.ts';
+import { SQLSTATE } from '../../database/sqlstate.ts';
+import { errorCodeOf } from '../../errors.ts';
+import { countGaps, keepDeliveries } from './gaps.ts';
+import type { Partition } from './partitions.ts';
+import { dropPartition, type EmptyOutcome, emptyPartition } from './steps.ts';
+
+export type CleanOptions = {
+  schema: string;
+  /** What is older is removed. */
+  before: Date;
+  /** What is needed: left alone, or removed all the same, with markers for those who needed it. */
+  needed: 'keep' | 'remove';
+  /** How long to try, in milliseconds, while others hold a lock. */
+  patienceMs: number;
+  signal: AbortSignal;
+};
+
+/** What became of a partition. */
+export type Outcome =
+  /** It is gone. */
+  | { type: 'dropped'; wasEmpty: boolean }
+  /** It is empty, and stays until it can be dropped. */
+  | { type: 'emptied'; wasEmpty: boolean; heldBy: string }
+  /** Somebody needs something of it, and all of it is there. */
+  | { type: 'pinned' }
+  /** Somebody holds it, and all of it is there. */
+  | { type: 'locked'; heldBy: string };
+
+/**
+ * Removes a partition whose time is over. First it is emptied, for which only its own lock is needed, and only
+ * readers wait; then it is dropped, which needs the lock of the whole log.
+ */
+export async function removePartition(
+  client: ClientBase,
+  options: CleanOptions,
+  { name }: Partition,
+): Promise<Outcome> {
+  const { schema, before } = options;
+  const target = { partition: name, before };
+  const emptied = await withHolders(client, options, name, () =>
+    emptyOnce(client, options, target),
+  );
+  if ('heldBy' in emptied) return { type: 'locked', ...emptied };
+  if (emptied.value === 'pinned') return { type: 'pinned' };
+  const wasEmpty = emptied.value !== 'emptied';
+  if (emptied.value === 'gone') return { type: 'dropped', wasEmpty };
+  const dropped = await withHolders(client, options, 'notification_log', () =>
+    dropPartition(client, schema, target),
+  );
+  if ('heldBy' in dropped) return { type: 'emptied', wasEmpty, ...dropped };
+  if (dropped.value !== 'filled') return { type: 'dropped', wasEmpty };
+  return { type: 'emptied', wasEmpty, heldBy: 'somebody who has just written to it' };
+}
+
+async function emptyOnce(
+  client: ClientBase,
+  { schema, needed }: CleanOptions,
+  target: { partition: string; before: Date },
+): Promise<Exclude<EmptyOutcome, 'changed'>> {
+  const outcome = await emptyPartition(client, schema, { ...target, counted: null });
+  if (outcome === 'changed' || (outcome === 'pinned' && needed === 'remove')) {
+    return forceEmpty(client, schema, target);
+  }
+  return outcome;
+}
+
+/** What has come since it was counted is counted, too: writers of a partition of the past are rare. */
+async function forceEmpty(
+  client: ClientBase,
+  schema: string,
+  target: { partition: string; before: Date },
+): Promise<Exclude<EmptyOutcome, 'changed'>> {
+  for (let attempt = 1; attempt <= COUNTS_MAX; attempt++) {
+    // Most of it before anybody has to wait.
+    while ((await keepDeliveries(client, schema, target.partition)) > 0);
+    const counted = await countGaps(client, schema, target);
+    const outcome = await emptyPartition(client, schema, { ...target, counted });
+    if (outcome !== 'changed') return outcome;
+  }
+  return 'pinned';
+}
+
+/** Does a step patiently; says who holds the table where it is not to be had. */
+export async function withHolders<T>(
+  client: ClientBase,
+  { schema, patienceMs, signal }: CleanOptions,
+  table: string,
+  step: () => Promise<T>,
+): Promise<{ value: T } | { heldBy: string }> {
+  let heldBy = '';
+  const onRefused = async () => {
+    const { rows } = await client.query<{ oid: number | null }>(
+      'select to_regclass($1)::oid::int8::float8 as oid',
+      [qualified(schema, table)],
+    );
+    heldBy = await readHolders(client, rows[0]?.oid ?? 0, { isExclusive: true });
+  };
+  try {
+    return { value: await patiently(step, onRefused, { patienceMs, signal }) };
+  } catch (thrown) {
+    if (errorCodeOf(thrown) !== SQLSTATE.lockNotAvailable) throw thrown;
+    return { heldBy };
+  }
+}
+
+const COUNTS_MAX = 5;

@@ -1,0 +1,60 @@
+import type { Queryable } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
+import { safeId } from '../notification.ts';
+
+/** Why a consumer needs something; see the migration that makes log_pins. */
+export type PinReason = 'position' | 'retry' | 'lease';
+
+/** Who needs something of what is to be removed. */
+export type Pin = { consumerId: string; reason: PinReason };
+
+/** Who needs something of a partition, of ids up to one. */
+export async function readPins(
+  client: Queryable,
+  schema: string,
+  { partition, upTo = null }: { partition: string; upTo?: number | null },
+): Promise<Pin[]> {
+  const { rows } = await client.query(
+    `select consumer_id as "consumerId", reason
+     from ${qualified(schema, 'log_pins')}($1, $2) order by 1, 2`,
+    [partition, upTo],
+  );
+  return rows as Pin[];
+}
+
+/** How far a consumer is that others wait for. */
+export type PinningConsumer = {
+  consumerId: string;
+  atId: number;
+  /** How many notifications lie above its position, of its channels or not; at most 100,000 are counted. */
+  behind: number;
+  isAlive: boolean;
+  savedAt: Date;
+};
+
+/** Reads how far consumers are, and whether anybody runs them. */
+export async function readPinning(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<PinningConsumer[]> {
+  const live = qualified(schema, 'live_daemon');
+  const { rows } = await client.query(
+    `select c.consumer_id as "consumerId", reached.id::text as "atId", c.saved_at as "savedAt",
+       (select count(*)::float8 from (
+         select from ${qualified(schema, 'notification')} where id > reached.id limit ${BEHIND_MAX}
+       ) as behind) as behind,
+       case when c.is_shared then exists (select from ${live} where c.consumer_id = any(shared_ids))
+         else exists (select from ${live} where daemon_id = c.owner) end as "isAlive"
+     from ${qualified(schema, 'consumer_progress')} as c
+     cross join lateral (select greatest(c.done_id, coalesce(c.window_id, 0)) as id) as reached
+     where c.consumer_id = any($1)
+     order by 1`,
+    [consumerIds],
+  );
+  type Row = Omit<PinningConsumer, 'atId'> & { atId: string };
+  return (rows as Row[]).map((row) => ({ ...row, atId: safeId(row.atId) }));
+}
+
+/** So many are counted. */
+export const BEHIND_MAX = 100_000;

@@ -1,0 +1,108 @@
+import type { Queryable } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
+import type { Counted } from './gaps.ts';
+
+/*
+The steps of cleanup, each a call of one function and so one transaction. Each may be refused a lock (55P03)
+and is to be tried again then.
+*/
+
+/** Takes the lock of whoever cleans up, for this session. False where somebody else has it. */
+export async function lockCleanup(client: Queryable, schema: string): Promise<boolean> {
+  const { rows } = await client.query(
+    `select pg_try_advisory_lock(${qualified(schema, 'cleanup_key')}()) as is_ours`,
+  );
+  return (rows[0] as { is_ours: boolean }).is_ours;
+}
+
+/** False while somebody else cleans up. */
+export async function isCleanupFree(client: Queryable, schema: string): Promise<boolean> {
+  // Until the end of this statement, which is enough to know: each step takes it for itself.
+  const { rows } = await client.query(
+    `select pg_try_advisory_xact_lock(${qualified(schema, 'cleanup_key')}()) as is_free`,
+  );
+  return (rows[0] as { is_free: boolean }).is_free;
+}
+
+/** Empties a partition whose time is over; with what was counted, whoever needs it. */
+export async function emptyPartition(
+  client: Queryable,
+  schema: string,
+  { partition, before, counted }: { partition: string; before: Date; counted: Counted | null },
+): Promise<EmptyOutcome> {
+  return outcomeOf(
+    client,
+    `select ${qualified(schema, 'log_empty')}($1, $2, $3::pg_snapshot, $4) as outcome`,
+    [partition, before, counted?.countedIn, counted && JSON.stringify(counted.gaps)],
+  );
+}
+
+/** changed: more has come since it was counted. */
+export type EmptyOutcome = 'emptied' | 'empty' | 'gone' | 'pinned' | 'changed';
+
+/** Drops a partition that was emptied. */
+export async function dropPartition(
+  client: Queryable,
+  schema: string,
+  { partition, before }: { partition: string; before: Date },
+): Promise<'dropped' | 'gone' | 'filled'> {
+  const text = `select ${qualified(schema, 'log_drop')}($1, $2) as outcome`;
+  return outcomeOf(client, text, [partition, before]);
+}
+
+/** Empties the default partition but for what is young, where that is little. */
+export async function emptyDefault(
+  client: Queryable,
+  schema: string,
+  { before, upTo, snapshot }: { before: Date; upTo: string; snapshot: string },
+): Promise<'emptied' | 'pinned' | 'large'> {
+  const text = `select ${qualified(schema, 'log_default_empty')}($1, $2, $3::pg_snapshot) as outcome`;
+  return outcomeOf(client, text, [before, upTo, snapshot]);
+}
+
+/** One batch of notifications of a partition that is not removed as a whole. */
+export type Batch = { lastId: string | null; removed: number; pinned: number };
+
+/** Deletes a batch of what nobody needs; with a snapshot, of all that is visible in it. */
+export async function deleteBatch(
+  client: Queryable,
+  schema: string,
+  batch: {
+    partition: string;
+    before: Date;
+    afterId: string;
+    upTo: string;
+    counted: Counted | null;
+  },
+): Promise<Batch> {
+  const { partition, before, afterId, upTo, counted } = batch;
+  const { rows } = await client.query(
+    `select last_id::text as "lastId", removed::float8 as removed, pinned::float8 as pinned
+     from ${qualified(schema, 'log_delete')}($1, $2, $3, $4, counted_in => $5::pg_snapshot)`,
+    [partition, before, afterId, upTo, counted?.countedIn],
+  );
+  return (rows[0] as Batch | undefined) ?? { lastId: null, removed: 0, pinned: 0 };
+}
+
+/** Forgets a batch of publishers' own event ids. */
+export async function deletePublished(
+  client: Queryable,
+  schema: string,
+  { before, afterId }: { before: Date; afterId: string | null },
+): Promise<{ lastId: string | null; removed: number }> {
+  const { rows } = await client.query(
+    `select last_id as "lastId", removed::float8 as removed
+     from ${qualified(schema, 'published_delete')}($1, $2)`,
+    [before, afterId],
+  );
+  return rows[0] as { lastId: string | null; removed: number };
+}
+
+async function outcomeOf<Outcome extends string>(
+  client: Queryable,
+  text: string,
+  values: unknown[],
+): Promise<Outcome> {
+  const { rows } = await client.query(text, values);
+  return (rows[0] as { outcome: Outcome }).outcome;
+}

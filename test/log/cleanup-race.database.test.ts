@@ -1,0 +1,206 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { beforeAll, expect, test } from 'vitest';
+import { errorCodeOf } from '../../src/errors.ts';
+import { type Page, pageReader, positionAt } from '../../src/log/page.ts';
+import type { Position } from '../../src/log/position.ts';
+import { registerConsumer } from '../../src/log/progress.ts';
+import { type CleanOptions, removePartition } from '../../src/log/retention/clean.ts';
+import { thinPartition } from '../../src/log/retention/clean-part.ts';
+import { readPartitions, shareBefore } from '../../src/log/retention/partitions.ts';
+import { emptyPartition } from '../../src/log/retention/steps.ts';
+import { savePositions } from '../../src/log/save-positions.ts';
+import { useIsolatedServer } from '../helpers/database.ts';
+import { seize } from '../helpers/owner.ts';
+import { type Attempt, describeVerdict, judge } from '../racing/history.ts';
+import { chooseSeed, type Random, seededRandom } from '../racing/random.ts';
+import { raceWriters } from '../racing/writers.ts';
+import { WRONG_CLEANUPS } from '../racing/wrong-cleanup.ts';
+
+/*
+Goal: cleanup removes nothing that a consumer has not done, whatever the writers do meanwhile.
+Method: writers that race write into the past, as if the days had gone by; consumers work it off in random pages,
+and forget at random what was not saved; and cleanup runs all the time, on partitions whose time is over and on
+the default one. Wrong cleanups must be caught.
+*/
+
+const database = useIsolatedServer();
+const READERS = 2;
+let races = 0;
+
+beforeAll(async () => {
+  // The xid first, as everybody who writes to the log has to. An hour goes by ten times a second.
+  await database.query(`
+    create table race_began (at timestamptz);
+    create function write_late(channel text, token text, key text) returns void language plpgsql as $$
+    declare
+      hour integer := floor(extract(epoch from clock_timestamp() - (select at from race_began)) * 10 - random() * 1.3);
+    begin
+      perform pg_current_xact_id();
+      insert into pgwatch.notification_log (xid, created_at, channel, key, payload)
+      values (pg_current_xact_id(), case when random() < 0.1 then '2000-01-01' else '2001-01-01'::timestamptz + hour * interval '1 hour' end,
+        channel, key, to_jsonb(token));
+    end $$`);
+});
+
+/** The hours of the past in which the writers write. */
+async function createHours(durationMs: number): Promise<void> {
+  await database.query(`
+    do $$
+    declare
+      starts timestamptz;
+    begin
+      truncate pgwatch.notification_log;
+      for hour in 0..${Math.ceil(durationMs / 100)} loop
+        starts := '2001-01-01'::timestamptz + hour * interval '1 hour';
+        execute format('create table if not exists pgwatch.hour_%s partition of pgwatch.notification_log
+          for values from (%L) to (%L)', hour, starts, starts + interval '1 hour');
+      end loop;
+      delete from race_began;
+      insert into race_began values (clock_timestamp());
+    end $$`);
+}
+
+async function race({ seed, durationMs = 4000 }: { seed: number; durationMs?: number }) {
+  const channel = `race_${++races}`;
+  await createHours(durationMs);
+  const stop = new AbortController();
+  setTimeout(() => stop.abort(), durationMs);
+  const readers = await Promise.all(
+    Array.from({ length: READERS }, (_, index) =>
+      startReader(channel, `${channel}_${index}`, seed),
+    ),
+  );
+  const cleaned = cleanAllTheTime(stop.signal, seededRandom(seed));
+  const history = await raceWriters({
+    url: database.url,
+    channel,
+    count: 8,
+    seed,
+    stop: stop.signal,
+    publishSql: 'select write_late($1, $2, $3)',
+  });
+  const removed = await cleaned;
+  const deliveries = await Promise.all(readers.map((reader) => reader.finish()));
+  await database.query('delete from pgwatch.consumer_progress');
+  return { removed, verdicts: deliveries.map((tokens) => judge(history, tokens)), history };
+}
+
+/** Works in random pages from now on, until it is to finish: then to the end. */
+async function startReader(channel: string, consumerId: string, seed: number) {
+  const client = await database.connect();
+  const channels = [channel];
+  await registerConsumer(client, 'pgwatch', { id: consumerId, channels, from: 'now' });
+  const random = seededRandom(seed + consumerId.length + Number(consumerId.slice(-1)));
+  const readPage = pageReader('pgwatch');
+  const deliveries: string[] = [];
+  let isFinishing = false;
+  const run = async () => {
+    let { position, ...owned } = await seize(client, { consumerId, channels });
+    for (;;) {
+      const mayEnd = isFinishing;
+      const limit = { rows: 3 + Math.floor(random() * 18), bytes: 1e6 };
+      const page = await readPage(client, { channels, limit, rebasedId: 0, position });
+      position = work(page, deliveries, random);
+      const dice = random();
+      if (dice < 0.6) await savePositions(client, 'pgwatch', [{ ...owned, position }]);
+      else if (dice < 0.7) ({ position, ...owned } = await seize(client, { consumerId, channels }));
+      if (random() < 0.02) await delay(100);
+      // An empty page may be the end of a window, behind which there is more.
+      if (mayEnd && page.after === page.before && position === page.before) return;
+    }
+  };
+  const ended = run();
+  return {
+    async finish() {
+      isFinishing = true;
+      await ended;
+      await client.end();
+      return deliveries;
+    },
+  };
+}
+
+/** Settles all of a page, or only its beginning. */
+function work(page: Page, deliveries: string[], random: Random): Position {
+  const count = random() < 0.2 ? Math.floor(random() * page.rows.length) : page.rows.length;
+  const rows = page.rows.slice(0, count);
+  deliveries.push(...rows.map((row) => JSON.parse(row[5] ?? 'null') as string));
+  const last = rows.at(-1);
+  if (count === page.rows.length) return page.after;
+  return last ? positionAt(page, Number(last[0])) : page.before;
+}
+
+/** Empties or drops what is past, and deletes from the default partition. Returns how often. */
+async function cleanAllTheTime(signal: AbortSignal, random: Random) {
+  const client = await database.connect();
+  await client.query('set search_path = pg_catalog, pg_temp');
+  const before = new Date('2010-01-01');
+  const options: CleanOptions = {
+    schema: 'pgwatch',
+    before,
+    needed: 'keep',
+    patienceMs: 0,
+    signal,
+  };
+  const removed = { emptied: 0, dropped: 0, thinned: 0 };
+  while (!signal.aborted) {
+    for (const partition of await readPartitions(client, 'pgwatch')) {
+      const share = shareBefore(partition, before);
+      if (share === 'part') {
+        removed.thinned += (await thinPartition(client, options, partition, () => {})).removed;
+      } else if (share === 'all' && random() < 0.1) {
+        const { type } = await removePartition(client, options, partition);
+        if (type === 'dropped') removed.dropped += 1;
+      } else if (share === 'all' && (await isEmptied(client, partition.name, before))) {
+        removed.emptied += 1;
+      }
+    }
+    await delay(random() * 5);
+  }
+  await client.end();
+  return removed;
+}
+
+type Connection = Awaited<ReturnType<typeof database.connect>>;
+
+/** True where there was something in it. */
+async function isEmptied(client: Connection, partition: string, before: Date): Promise<boolean> {
+  const { rows } = await client.query('select pg_relation_size(to_regclass($1))::float8 as bytes', [
+    `pgwatch.${partition}`,
+  ]);
+  if (!(rows[0].bytes > 0)) return false;
+  const target = { partition, before, counted: null };
+  const outcome = await emptyPartition(client, 'pgwatch', target).catch((thrown: unknown) => {
+    if (errorCodeOf(thrown) !== '55P03') throw thrown;
+    return 'locked';
+  });
+  return outcome === 'emptied';
+}
+
+test('nothing is removed that a consumer has not done', async () => {
+  const seed = chooseSeed('cleanup race');
+  const { removed, verdicts, history } = await race({ seed, durationMs: 5000 });
+  console.log(JSON.stringify(removed));
+  for (const verdict of verdicts) {
+    console.log(describeVerdict('cleanup', verdict));
+    expect(verdict).toMatchObject({ lost: [], phantom: [] });
+  }
+  // It has removed a good part, or it would have proven nothing.
+  expect(removed.emptied + removed.dropped).toBeGreaterThan(5);
+  expect(removed.thinned).toBeGreaterThan(5);
+  expect(
+    history.filter((attempt: Attempt) => attempt.outcome === 'committed').length,
+  ).toBeGreaterThan(200);
+});
+
+test('the same race catches a cleanup that compares ids only, and no snapshots', async () => {
+  const seed = chooseSeed('ids only');
+  await database.query(WRONG_CLEANUPS['only ids are compared, and no snapshots']);
+  let lost = 0;
+  for (let round = 0; round < 12 && lost === 0; round++) {
+    const { verdicts, removed } = await race({ seed: seed + round, durationMs: 1500 });
+    lost = verdicts.reduce((sum, verdict) => sum + verdict.lost.length, 0);
+    console.log(`ids only: ${lost} lost, ${JSON.stringify(removed)}`);
+  }
+  expect(lost).toBeGreaterThan(0);
+}, 60_000);

@@ -1,0 +1,53 @@
+import { fillNames, readSql } from '../../src/database/names.ts';
+
+const NAMES = { schema: 'pgwatch', apiSchema: 'public' };
+
+/** The functions as the migration makes them. */
+export const RIGHT_CLEANUP = ['log_pins', 'log_empty', 'log_is_settled'].map((name) =>
+  wrongFunction(name),
+);
+
+const LOCK = `  perform "pgwatch".cleanup_lock(partition_name);
+  execute format('select exists (select from %I.%I)', 'pgwatch', partition_name) into is_filled;
+  if not is_filled then
+    return 'empty';
+  end if;
+`;
+const LOOK = `  if gaps is null then
+    if exists (select from "pgwatch".log_pins(partition_name)) then
+      return 'pinned';
+    end if;
+`;
+
+/** Cleanups with a fault that looks harmless. A test that lets one pass does not test anything. */
+export const WRONG_CLEANUPS = {
+  'what is needed is looked up before the lock': wrongFunction('log_empty', [
+    `${LOCK}${LOOK}`,
+    `${LOOK}    ${LOCK}`,
+  ]),
+  'only ids are compared, and no snapshots': wrongFunction(
+    'log_is_settled',
+    ['pg_visible_in_snapshot(xid, (progress).done_snapshot)', 'true'],
+    ['pg_visible_in_snapshot(xid, (progress).window_snapshot)', 'true'],
+  ),
+  'who is newer than the snapshot is forgotten': wrongFunction('log_pins', [
+    'newest.xid >= newer',
+    'false and newest.xid >= newer',
+  ]),
+  'who was running in the snapshot is forgotten': wrongFunction('log_pins', [
+    'late.xid = any(running)',
+    'false and late.xid = any(running)',
+  ]),
+} satisfies Record<string, string>;
+
+/** A function of the migration with changes, each a text and what stands in its place. */
+function wrongFunction(name: string, ...changes: [string, string][]): string {
+  const sql = fillNames(readSql('migrations/0006_cleanup.sql'), NAMES);
+  const start = sql.indexOf(`create function "pgwatch".${name}(`);
+  const end = sql.indexOf('\nrevoke ', start);
+  const text = sql.slice(start, end).replace('create function', 'create or replace function');
+  return changes.reduce((changed, [right, wrong]) => {
+    if (!changed.includes(right)) throw new Error(`${name} no longer has "${right}".`);
+    return changed.replace(right, wrong);
+  }, text);
+}
