@@ -7,11 +7,12 @@ export type Limits = { maxLag: number | null; maxAgeMs: number | null; maxDead: 
 /** Something that somebody should look at. */
 export type Finding = { consumerId: string; kind: FindingKind; message: string };
 
-export type FindingKind = 'not_running' | 'stopped' | 'lag' | 'age' | 'dead';
+export type FindingKind = 'not_running' | 'stopped' | 'retrying' | 'lag' | 'age' | 'dead';
 
 /**
- * What is wrong: a consumer that nobody runs, though nobody has paused it; one that has stopped at a
- * dead letter; and what is beyond the limits, of paused ones too.
+ * What is wrong: a consumer that nobody runs, though nobody has paused it; one that takes nothing new,
+ * because of a dead letter or because so much waits for a retry; and what is beyond the limits, of
+ * paused ones too.
  */
 export function findingsOf({ at, consumers }: Status, limits: Limits): Finding[] {
   return consumers.flatMap((consumer) =>
@@ -33,6 +34,9 @@ function judge(view: ConsumerView, limits: Limits, at: Date): Omit<Finding, 'con
       'stopped',
       `stopped at a dead letter, of ${grouped(dead)}, until that is retried or discarded`,
     );
+  }
+  if (state === 'retrying') {
+    add('retrying', `takes nothing new: ${grouped(view.retrying)} wait for a retry`);
   }
   if (maxLag !== null && unread > maxLag) {
     const count = `${isExact ? '' : 'about '}${grouped(unread)}`;

@@ -5,7 +5,7 @@ import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';
 
-const database = useDatabase({ heartbeatInterval: '50ms' });
+const database = useDatabase();
 
 afterEach(() => emptyLog(database));
 

@@ -7,7 +7,7 @@ import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';
 
-const database = useDatabase({ heartbeatInterval: '50ms' });
+const database = useDatabase({ heartbeatInterval: '300ms' });
 const daemons: TestDaemon[] = [];
 
 afterEach(async () => {
@@ -21,11 +21,12 @@ async function view(consumerId = 'c'): Promise<ConsumerView> {
 }
 
 async function untilState(state: string): Promise<ConsumerView> {
+  let found = await view();
   await until(`it is ${state}`, async () => {
-    const found = (await view()).state;
-    return found === state || found;
+    found = await view();
+    return found.state === state || found.state;
   });
-  return view();
+  return found;
 }
 
 const publish = (count = 1) =>
@@ -95,13 +96,35 @@ describe('the state of a consumer', () => {
     await publish();
     await until('it is handled', () => isBegun);
     await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: 3_600_000 });
-    expect((await view()).state).toBe('pausing');
+    await untilState('pausing');
     letGo();
     const paused = await untilState('paused');
     expect(paused).toMatchObject({ isPaused: true, owner: null, pausedUntil: expect.any(Date) });
     await database.query(`update pgwatch.consumer_progress set paused_until = now()`);
     await untilState('tail');
     expect(await view()).toMatchObject({ isPaused: false, pausedAt: null, pausedUntil: null });
+  });
+
+  test('is pausing, too, while a handler of one that shares it still runs', async () => {
+    let letGo: (() => void) | undefined;
+    const handle = () =>
+      new Promise<void>((resolve) => {
+        letGo = resolve;
+      });
+    const daemon = await started({ ...quiet, instances: 'shared', handle });
+    await publish();
+    await untilState('tail');
+    await until('it is handled', () => letGo !== undefined);
+    await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: null });
+    await daemon.transitions.for({ type: 'consumer_paused' });
+    // By then several heartbeats have told what it does.
+    await until('that is told', async () => {
+      const [told] = (await view()).daemons;
+      return told?.activity.consumers.c?.state === 'finishing';
+    });
+    await untilState('pausing');
+    letGo?.();
+    await untilState('paused');
   });
 
   test('is stopped at a dead letter: it will never get there, whatever its rate was', async () => {

@@ -33,6 +33,9 @@ test('without limits only what stands still and should not is a finding', () => 
   expect(found({ state: 'stopped', dead: 2 })).toEqual([
     'stopped: stopped at a dead letter, of 2, until that is retried or discarded',
   ]);
+  expect(found({ state: 'retrying', retrying: 10_001 })).toEqual([
+    'retrying: takes nothing new: 10,001 wait for a retry',
+  ]);
 });
 
 test('a limit itself is fine, one more is not', () => {

@@ -21,10 +21,10 @@ export function addStatus(program: Command, outcome: Outcome): void {
 LAG counts notifications that are not settled; OLDEST is the age of the oldest
 of them, LEFT the time until all are settled at the current RATE. What failed
 is counted beside it: it waits for its RETRY, is BLOCKED behind an earlier one
-of its key, or is DEAD. A large lag is estimated ("about").
+of its key, or is DEAD. A large lag is estimated (~4,300,000).
 
 Without limits, --check finds consumers that nobody runs though they are not
-paused, and those that have stopped at a dead letter.
+paused, and those that take nothing new because of what failed.
 
 Examples:
   $ pgwatch status

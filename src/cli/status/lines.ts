@@ -23,11 +23,11 @@ export function statusLines(status: Status): string[] {
   ];
 }
 
-/** How many are unread: exactly, or about. */
+/** How many are unread: '1,234', or about '~4,300,000'. */
 export function describeLag({ unread, isExact }: ConsumerView): string {
   if (isExact) return unread.toLocaleString('en');
   // Two digits of an estimate are worth something.
-  return `about ${Number(unread.toPrecision(2)).toLocaleString('en')}`;
+  return `~${Number(unread.toPrecision(2)).toLocaleString('en')}`;
 }
 
 /** Who runs it: 'web-1:4711'. */
@@ -153,4 +153,4 @@ const HEADINGS = [
   'OWNER',
 ];
 /** Of a consumer's id so much is to be seen at least. */
-const ID_WIDTH_MIN = 12;
+const ID_WIDTH_MIN = 10;
