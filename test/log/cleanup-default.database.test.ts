@@ -1,10 +1,15 @@
 import { afterEach, expect, test } from 'vitest';
 import { rebaseLog } from '../../src/log/origin.ts';
+import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
+import { registerConsumer } from '../../src/log/progress.ts';
 import { cleanLog, cleanPublished } from '../../src/log/retention/clean-log.ts';
 import { readPartitions } from '../../src/log/retention/partitions.ts';
+import { emptyDefault } from '../../src/log/retention/steps.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { seize } from '../helpers/owner.ts';
 import { finishConsumer, forgetPast, publishPast } from '../helpers/past.ts';
+import { until } from '../helpers/wait.ts';
 
 /*
 Goal: a default partition that has become large is emptied, so that partitions are created again, and nothing
@@ -66,6 +71,39 @@ test('it is emptied, but for what is young, and partitions are created again', a
   expect(left.bytes).toBeLessThan(1_000_000);
   expect((await createPartitions(database.pool, database.config)).created).toHaveLength(3);
 });
+
+test.each([0, 10])(
+  'who waits while it is written again finds what stays; pages read before: %i',
+  async (pages) => {
+    await registerConsumer(database.pool, 'pgwatch', { id: 'r', channels: ['c'], from: 'start' });
+    const reader = await database.connect();
+    const { position } = await seize(reader, { consumerId: 'r', channels: ['c'] });
+    const request = { position, channels: ['c'], limit: { rows: 10, bytes: 1e6 }, rebasedId: 0 };
+    const readPage = pageReader('pgwatch');
+    for (let page = 0; page < pages; page++) await readPage(reader, request);
+    const [old] = await publishPast(database, 3, ['old']);
+    await database.query(
+      'update pgwatch.consumer_progress set done_id = $1, done_snapshot = pg_current_snapshot()',
+      [old],
+    );
+    await publishPast(database, 12, ['young, and unread']);
+    const cleaner = await database.connect();
+    await cleaner.query('begin');
+    const span = { before: options.before, upTo: String(old), snapshot: '' };
+    span.snapshot = (await database.query('select pg_current_snapshot()::text as s')).rows[0].s;
+    expect(await emptyDefault(cleaner, 'pgwatch', span)).toBe('emptied');
+    const reading = readPage(reader, request);
+    await until('the reader waits', async () => {
+      const { rows } = await database.query(
+        `select from pg_locks where not granted and relation = 'pgwatch.notification_log_default'::regclass`,
+      );
+      return rows.length > 0;
+    });
+    await cleaner.query('commit');
+    expect((await reading).rows.map((row) => row[5])).toEqual(['"young, and unread"']);
+    await Promise.all([cleaner.end(), reader.end()]);
+  },
+);
 
 test('it is left as it is where something of it is needed, and the rest is deleted', async () => {
   await fill();

@@ -28,6 +28,8 @@ beforeEach(async () => {
 });
 afterEach(() => forgetPast(database));
 
+const dropping = (patienceMs: number) => ({ ...options(patienceMs), dropPatienceMs: patienceMs });
+
 const options = (patienceMs: number): CleanOptions => ({
   schema: 'pgwatch',
   before: new Date('2020-02-01'),
@@ -87,7 +89,7 @@ test('beside an open transaction a partition is emptied at once, and dropped onc
   const holder = await holdOpen();
   const writers = await startWriters(4);
   const client = await database.connect();
-  const first = await removePartition(client, options(1500), await partition());
+  const first = await removePartition(client, dropping(1500), await partition());
   expect(first).toEqual({
     type: 'emptied',
     wasEmpty: false,
@@ -96,7 +98,7 @@ test('beside an open transaction a partition is emptied at once, and dropped onc
   const { rows } = await database.query(`select from pgwatch.${day.name}`);
   expect(rows).toEqual([]);
   const before = writers.written;
-  const second = removePartition(client, options(10_000), await partition());
+  const second = removePartition(client, dropping(10_000), await partition());
   await until('they go on writing', () => writers.written > before + 20);
   await holder.query('commit');
   await holder.end();
@@ -113,7 +115,7 @@ test('a cleanup that waits for the lock of the log too long keeps writers from w
     `alter function pgwatch.log_drop(text, timestamptz) set lock_timeout = '5s'`,
   );
   const client = await database.connect();
-  const dropping = removePartition(client, options(0), await partition());
+  const waiting = removePartition(client, dropping(0), await partition());
   try {
     await until('it waits', async () => {
       const { rows } = await database.query(
@@ -129,7 +131,7 @@ test('a cleanup that waits for the lock of the log too long keeps writers from w
     );
     await holder.query('commit');
   }
-  expect(await dropping).toMatchObject({ type: 'dropped' });
+  expect(await waiting).toMatchObject({ type: 'dropped' });
   await Promise.all([client.end(), holder.end()]);
 });
 
@@ -161,7 +163,7 @@ test('who reads is waited for only a moment, and named', async () => {
   await reader.query(`set application_name = 'dump'`);
   await reader.query('begin; select count(*) from pgwatch.notification_log');
   const client = await database.connect();
-  const outcome = await removePartition(client, options(0), await partition());
+  const outcome = await removePartition(client, dropping(0), await partition());
   expect(outcome).toEqual({ type: 'locked', heldBy: expect.stringContaining('(dump)') });
   await reader.query('commit');
   await Promise.all([client.end(), reader.end()]);

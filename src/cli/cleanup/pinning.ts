@@ -41,7 +41,7 @@ function positionText({ atId, behind, isAlive, savedAt }: PinningConsumer): stri
   const count = `${behind.toLocaleString('en')}${behind === BEHIND_MAX ? ' or more' : ''}`;
   const running = isAlive
     ? 'and running'
-    : `and not running; it was last here ${describeAge(savedAt)}`;
+    : `and not running (its position was saved ${describeAge(savedAt)})`;
   return `is at id ${atId.toLocaleString('en')}, ${count} behind, ${running}`;
 }
 

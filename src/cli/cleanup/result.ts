@@ -15,19 +15,19 @@ export function cleanedText({ partition, outcome, removed, pins, heldBy }: Clean
   if (isAlready) {
     return outcome === 'dropped'
       ? `Dropped ${name}, which was empty.`
-      : `${name} is empty and stays for the next time, held by ${heldBy}.`;
+      : `${name} is empty and stays for the next time: ${heldBy}.`;
   }
   switch (outcome) {
     case 'dropped':
       return `Removed ${whole}.`;
     case 'emptied':
-      return `Removed ${whole}. The empty partition stays for the next time, held by ${heldBy}.`;
+      return `Removed ${whole}. The empty partition stays for the next time: ${heldBy}.`;
     case 'deleted':
       return `Removed ${countOf(removed ?? 0, 'notification')} of ${name}.`;
     case 'pinned':
       return `${left} what ${consumers || 'somebody'} needs${removed ? '' : ` of ${name}`}.`;
     case 'locked':
-      return `${left} ${removed ? 'the rest' : name}, held by ${heldBy}.`;
+      return `${left} ${removed ? 'the rest' : name}: ${heldBy}.`;
   }
 }
 

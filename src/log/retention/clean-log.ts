@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import { type CleanOptions, removePartition } from './clean.ts';
+import { type CleanOptions, type DropOptions, removePartition } from './clean.ts';
 import { type OnRemoved, thinPartition } from './clean-part.ts';
 import { type Partition, readPartitions, shareBefore } from './partitions.ts';
 import { type Pin, readPins } from './pins.ts';
@@ -35,6 +35,7 @@ export async function* cleanLog(
   options: LogCleaning,
 ): AsyncGenerator<Cleaned, void> {
   const { schema, before, scope, signal, onBegin, onRemoved } = options;
+  let dropPatienceMs = options.patienceMs;
   for (const partition of await readPartitions(client, schema)) {
     const share = shareBefore(partition, before);
     if (signal.aborted) return;
@@ -42,8 +43,10 @@ export async function* cleanLog(
     onBegin?.(partition);
     const cleaned =
       share === 'all'
-        ? await removeWhole(client, options, partition)
+        ? await removeWhole(client, { ...options, dropPatienceMs }, partition)
         : await removeSome(client, options, partition, onRemoved ?? (() => {}));
+    // Who has kept one from being dropped keeps all of them: it is not waited for again.
+    if (cleaned?.outcome === 'emptied') dropPatienceMs = 0;
     if (cleaned) yield cleaned;
   }
 }
@@ -65,7 +68,7 @@ export async function cleanPublished(
 
 async function removeWhole(
   client: ClientBase,
-  options: CleanOptions,
+  options: DropOptions,
   partition: Partition,
 ): Promise<Cleaned> {
   const result = await removePartition(client, options, partition);

@@ -19,6 +19,11 @@ export type CleanOptions = {
   signal: AbortSignal;
 };
 
+export type DropOptions = CleanOptions & {
+  /** How long to try to drop it, where that is not as long as all else. */
+  dropPatienceMs: number;
+};
+
 /** What became of a partition. */
 export type Outcome =
   /** It is gone. */
@@ -36,7 +41,7 @@ export type Outcome =
  */
 export async function removePartition(
   client: ClientBase,
-  options: CleanOptions,
+  options: DropOptions,
   { name }: Partition,
 ): Promise<Outcome> {
   const { schema, before } = options;
@@ -48,7 +53,8 @@ export async function removePartition(
   if (emptied.value === 'pinned') return { type: 'pinned' };
   const wasEmpty = emptied.value !== 'emptied';
   if (emptied.value === 'gone') return { type: 'dropped', wasEmpty };
-  const dropped = await withHolders(client, options, 'notification_log', () =>
+  const dropping = { ...options, patienceMs: options.dropPatienceMs };
+  const dropped = await withHolders(client, dropping, 'notification_log', () =>
     dropPartition(client, schema, target),
   );
   if ('heldBy' in dropped) return { type: 'emptied', wasEmpty, ...dropped };
