@@ -512,7 +512,7 @@ that is large no partition is created, so that ever more comes to lie in it. It 
 is written again: unchanged, for readers take their snapshots once they have their locks.
 
 Parameters: the time; up to which id all that is visible in a snapshot is from before it; that snapshot.
-Returns: emptied; pinned, where something is needed; large, where more than 5,000 notifications or 4 MB would
+Returns: emptied; pinned, where something is needed; large, where more than 2,000 notifications or 1 MB would
 stay.
 Tables written: notification_log.
 */
@@ -540,9 +540,9 @@ begin
     union all
     select * from "pgwatch".notification_log_default as log
     where log.id + 0 <= up_to and log.xid >= pg_snapshot_xmax(counted_in)
-    limit 5001
+    limit 2001
   ) as young;
-  if cardinality(staying_ids) > 5000 or staying_bytes > 4194304 then
+  if cardinality(staying_ids) > 2000 or staying_bytes > 1048576 then
     return 'large';
   end if;
   select array_agg(cast(log as "pgwatch".notification_log)) into stays
@@ -675,11 +675,12 @@ Empties a partition whose time is over, at once, if nobody needs anything of it.
 
 Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
 log_gaps() has counted.
-Returns: emptied; gone, where there is no such partition (any longer); pinned, where something is needed;
-changed, where more has come since it was counted.
+Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
+pinned, where something is needed; changed, where more has come since it was counted.
 Tables written: notification_log, delivery, lease.
 */
 declare
+  is_filled boolean;
   is_changed boolean;
 begin
   perform "pgwatch".cleanup_begin();
@@ -689,6 +690,10 @@ begin
     return 'gone';
   end if;
   perform "pgwatch".cleanup_lock(partition_name);
+  execute format('select exists (select from %I.%I)', 'pgwatch', partition_name) into is_filled;
+  if not is_filled then
+    return 'empty';
+  end if;
   if gaps is null then
     if exists (select from "pgwatch".log_pins(partition_name)) then
       return 'pinned';
@@ -910,9 +915,14 @@ begin
     raise exception 'Partitions can be created 0 to 100 periods ahead, not %.', coalesce(ahead::text, 'null')
     using errcode = 'PW004';
   end if;
-  if pg_relation_size(format('%I.notification_log_default', 'pgwatch')::regclass) > 16777216 then
-    return;
-  end if;
+  begin
+    if pg_relation_size(format('%I.notification_log_default', 'pgwatch')::regclass) > 16777216 then
+      return;
+    end if;
+  exception
+    when lock_not_available then
+      return;
+  end;
   for step in 0..ahead loop
     starts := date_trunc(period, now()) + step * ('1 ' || period)::interval;
     partition_name := 'notification_log_' || to_char(starts, name_format);
@@ -1745,6 +1755,8 @@ grant select on table pgwatch.notification to consumer;
 
 grant select on table pgwatch.notification_log to consumer;
 
+grant select (event_id, notification_id) on table pgwatch.published to consumer;
+
 grant execute on function public.smart_notify(text,jsonb,text,uuid) to publisher;
 
 grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xid8) to reader;
@@ -1786,3 +1798,5 @@ grant select on table pgwatch.migration to reader;
 grant select on table pgwatch.notification to reader;
 
 grant select on table pgwatch.notification_log to reader;
+
+grant select (event_id, notification_id) on table pgwatch.published to reader;

@@ -13,6 +13,7 @@ export { DeadLetter, RetryAfter } from './consumers/outcome.ts';
 export type { StandardSchema } from './consumers/schema.ts';
 export { type ErrorCode, PgwatchError } from './errors.ts';
 export type { CapturedTables, Change } from './log/change.ts';
+export type { Gap } from './log/gap.ts';
 export type { Notification } from './log/notification.ts';
 export { type NewNotification, notify, notifyMany, type PublishOptions } from './log/publish.ts';
 export { subscribeTransitions, type Transition } from './transitions.ts';

@@ -85,9 +85,14 @@ begin
     raise exception 'Partitions can be created 0 to 100 periods ahead, not %.', coalesce(ahead::text, 'null')
     using errcode = 'PW004';
   end if;
-  if pg_relation_size(format('%I.notification_log_default', :'schema')::regclass) > 16777216 then
-    return;
-  end if;
+  begin
+    if pg_relation_size(format('%I.notification_log_default', :'schema')::regclass) > 16777216 then
+      return;
+    end if;
+  exception
+    when lock_not_available then
+      return;
+  end;
   for step in 0..ahead loop
     starts := date_trunc(period, now()) + step * ('1 ' || period)::interval;
     partition_name := 'notification_log_' || to_char(starts, name_format);

@@ -351,11 +351,12 @@ Empties a partition whose time is over, at once, if nobody needs anything of it.
 
 Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
 log_gaps() has counted.
-Returns: emptied; gone, where there is no such partition (any longer); pinned, where something is needed;
-changed, where more has come since it was counted.
+Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
+pinned, where something is needed; changed, where more has come since it was counted.
 Tables written: notification_log, delivery, lease.
 */
 declare
+  is_filled boolean;
   is_changed boolean;
 begin
   perform :"schema".cleanup_begin();
@@ -365,6 +366,10 @@ begin
     return 'gone';
   end if;
   perform :"schema".cleanup_lock(partition_name);
+  execute format('select exists (select from %I.%I)', :'schema', partition_name) into is_filled;
+  if not is_filled then
+    return 'empty';
+  end if;
   if gaps is null then
     if exists (select from :"schema".log_pins(partition_name)) then
       return 'pinned';
@@ -520,7 +525,7 @@ that is large no partition is created, so that ever more comes to lie in it. It 
 is written again: unchanged, for readers take their snapshots once they have their locks.
 
 Parameters: the time; up to which id all that is visible in a snapshot is from before it; that snapshot.
-Returns: emptied; pinned, where something is needed; large, where more than 5,000 notifications or 4 MB would
+Returns: emptied; pinned, where something is needed; large, where more than 2,000 notifications or 1 MB would
 stay.
 Tables written: notification_log.
 */
@@ -548,9 +553,9 @@ begin
     union all
     select * from :"schema".notification_log_default as log
     where log.id + 0 <= up_to and log.xid >= pg_snapshot_xmax(counted_in)
-    limit 5001
+    limit 2001
   ) as young;
-  if cardinality(staying_ids) > 5000 or staying_bytes > 4194304 then
+  if cardinality(staying_ids) > 2000 or staying_bytes > 1048576 then
     return 'large';
   end if;
   select array_agg(cast(log as :"schema".notification_log)) into stays

@@ -18,9 +18,11 @@ export type CommonOptions = {
 /** Adds the options of CommonOptions to a command. */
 export function addCommonOptions(command: Command): Command {
   return addLocalOptions(
-    command.option(
-      '--database-url <url>',
-      'connection string (default: DATABASE_URL, else PGHOST and so on)',
+    command.addOption(
+      common(
+        '--database-url <url>',
+        'connection string (default: DATABASE_URL, else PGHOST and so on)',
+      ),
     ),
   );
 }
@@ -28,9 +30,11 @@ export function addCommonOptions(command: Command): Command {
 /** The same for a command that has a database of its own. */
 export function addLocalOptions(command: Command): Command {
   return addReportOptions(
-    command.option(
-      '--config <file>',
-      'config file (default: pgwatch.config.ts and the like, if there is one)',
+    command.addOption(
+      common(
+        '--config <file>',
+        'config file (default: pgwatch.config.ts and the like, if there is one)',
+      ),
     ),
   );
 }
@@ -39,11 +43,16 @@ export function addLocalOptions(command: Command): Command {
 export function addReportOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--log-format <format>', 'how reports are printed on stderr')
+      common('--log-format <format>', 'how reports are printed on stderr')
         .choices(['text', 'json'])
         .default('text'),
     )
-    .option('--verbose', 'report details, and stacks of errors');
+    .addOption(common('--verbose', 'report details, and stacks of errors'));
+}
+
+/** Described behind what a command has for itself. */
+function common(flags: string, description: string): Option {
+  return new Option(flags, description).helpGroup(COMMON_HEADING);
 }
 
 /** The configuration with the command's flags applied. */
@@ -126,3 +135,6 @@ export async function confirm(
     asked.close();
   }
 }
+
+/** Over the options that all commands have, in their help. */
+export const COMMON_HEADING = 'Connection and reports:';

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Help } from 'commander';
 import { readVersion } from '../version.ts';
 import { addCleanup } from './commands/cleanup.ts';
 import { addCompletion } from './commands/completion.ts';
@@ -20,7 +20,7 @@ import { addTail } from './commands/tail.ts';
 import { addTrigger } from './commands/trigger.ts';
 import { addTypes } from './commands/types.ts';
 import { addWhy } from './commands/why.ts';
-import type { Outcome } from './options.ts';
+import { COMMON_HEADING, type Outcome } from './options.ts';
 
 /** The command line with all commands; what a command needs is imported when it runs. */
 export function makeProgram(outcome: Outcome): Command {
@@ -30,6 +30,7 @@ export function makeProgram(outcome: Outcome): Command {
     )
     .version(readVersion(), '-V, --version')
     .exitOverride()
+    .configureHelp({ groupItems: commonLast })
     .showSuggestionAfterError()
     .showHelpAfterError('(see --help)')
     .addHelpText(
@@ -48,6 +49,14 @@ First steps:
   }
   return program;
 }
+
+/** Groups as commander does, wherever a command has the options that all have. */
+const commonLast: Help['groupItems'] = (unsorted, visible, getGroup) => {
+  const groups = Help.prototype.groupItems(unsorted, visible, getGroup);
+  const common = groups.get(COMMON_HEADING);
+  if (common && groups.delete(COMMON_HEADING)) groups.set(COMMON_HEADING, common);
+  return groups;
+};
 
 const GROUPS: [heading: string, adders: ((program: Command, outcome: Outcome) => void)[]][] = [
   ['Begin:', [addInit, addMigrate, addDev, addCompletion]],

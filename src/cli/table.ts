@@ -19,9 +19,7 @@ export function tableLines(
 ): string[] {
   const colors = colorsFor(process.stdout);
   const cells = rows.map((row) => row.map(onOneLine));
-  const widths = headings.map((heading, column) =>
-    cells.reduce((widest, row) => Math.max(widest, stringWidth(row[column] ?? '')), heading.length),
-  );
+  const widths = widthsOf(headings, cells);
   const columns = stdoutColumns();
   const line = (row: readonly string[]) => {
     const text = row
@@ -31,6 +29,24 @@ export function tableLines(
     return cutToWidth(text, columns);
   };
   return [colors.bold(line(headings)), ...cells.map(line)];
+}
+
+/** How many columns of a terminal such a table takes. */
+export function tableWidth(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+): number {
+  const widths = widthsOf(
+    headings,
+    rows.map((row) => row.map(onOneLine)),
+  );
+  return widths.reduce((sum, width) => sum + 2 + width, -2);
+}
+
+function widthsOf(headings: readonly string[], cells: readonly (readonly string[])[]): number[] {
+  return headings.map((heading, column) =>
+    cells.reduce((widest, row) => Math.max(widest, stringWidth(row[column] ?? '')), heading.length),
+  );
 }
 
 /** The text, cut where it needs more columns of a terminal than that, with an ellipsis as its end. */

@@ -52,6 +52,11 @@ const CHECKS: Record<
     parse: integer(1, 100),
     expected: 'a whole number from 1 to 100',
   },
+  retention: {
+    key: 'retentionMs',
+    parse: longDuration,
+    expected: "a duration like '7d', up to 100 years",
+  },
   pollInterval: {
     key: 'pollIntervalMs',
     parse: duration(10),
@@ -172,6 +177,13 @@ function duration(leastMs: number) {
   };
 }
 
+/** For what no timer waits for. */
+function longDuration(value: unknown): number | undefined {
+  const durationMs = parseDurationMs(value);
+  const isInside = durationMs !== undefined && durationMs > 0 && durationMs <= CENTURY_MS;
+  return isInside ? durationMs : undefined;
+}
+
 function bytes(value: unknown): number | undefined {
   if (typeof value === 'number') return Number.isInteger(value) && value > 0 ? value : undefined;
   const match = typeof value === 'string' ? /^(\d+)\s*(B|KB|MB|GB)?$/i.exec(value.trim()) : null;
@@ -205,3 +217,5 @@ function triggers(value: unknown, name: string): Config['triggers'] | undefined 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+const CENTURY_MS = 36_525 * 86_400_000;

@@ -43,6 +43,11 @@ export type UserConfig = {
   partition?: 'day' | 'hour';
   /** How many partitions are created ahead of the running one. Default 3. */
   partitionsAhead?: number;
+  /**
+   * How long notifications are kept, '7d': the daemon drops partitions that are older as a whole, if no
+   * consumer needs anything of them. Default: until "pgwatch cleanup" removes them.
+   */
+  retention?: Duration;
   /** The time between polls while nothing rings. Default '5s'. */
   pollInterval?: Duration;
   /** The first wait before reconnecting; it doubles up to 30 s. Default '500ms'. */
@@ -87,6 +92,8 @@ export type Config = Readonly<{
   consumers: string;
   partition: 'day' | 'hour';
   partitionsAhead: number;
+  /** Null: nothing is removed. */
+  retentionMs: number | null;
   pollIntervalMs: number;
   reconnectDelayMs: number;
   heartbeatIntervalMs: number;

@@ -41,6 +41,7 @@ const DEFAULTS = {
   consumers: 'consumers',
   partition: 'day',
   partitionsAhead: 3,
+  retentionMs: null,
   pollIntervalMs: 5000,
   reconnectDelayMs: 500,
   heartbeatIntervalMs: 5000,
@@ -73,6 +74,7 @@ export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
     fault: 'usage',
   });
   const merged = { ...DEFAULTS, ...fromFile, ...fromEnvironment, ...fromFlags };
+  requireRetention(merged);
   const isFolderFromFile = !fromEnvironment.consumers && !fromFlags.consumers;
   const base = found && isFolderFromFile ? dirname(found.path) : folder;
   return Object.freeze({
@@ -80,6 +82,16 @@ export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
     consumers: resolve(base, merged.consumers),
     file: found?.path ?? null,
   });
+}
+
+/** What is younger than a partition lies in the running one, which is never removed. */
+function requireRetention({ retentionMs, partition }: Pick<Config, 'retentionMs' | 'partition'>) {
+  const [leastMs, least] = partition === 'day' ? [86_400_000, '1d'] : [3_600_000, '1h'];
+  if (retentionMs === null || retentionMs >= leastMs) return;
+  throw new PgwatchError(
+    'config_invalid',
+    `retention must be at least '${least}', because a partition of the log spans a whole ${partition}.`,
+  );
 }
 
 async function findFile(folder: string, file: string | undefined) {

@@ -1,4 +1,5 @@
 import { toError } from '../errors.ts';
+import type { Gap } from '../log/gap.ts';
 import type { Notification } from '../log/notification.ts';
 import { formatDuration } from '../time.ts';
 import type { CallContext } from './context.ts';
@@ -22,6 +23,7 @@ export type Call = {
  * returns none, because a promise for each of a million notifications costs more than the rest.
  */
 export function callHandler(call: Call): Outcomes | Promise<Outcomes> {
+  if (call.notifications.some(({ isGap }) => isGap)) return untilEnd(call, callWithGaps(call));
   if (call.consumer.schema !== null) return untilEnd(call, callChecked(call));
   const outcomes = callDirectly(call, call.notifications);
   return outcomes instanceof Promise ? untilEnd(call, outcomes) : outcomes;
@@ -45,6 +47,36 @@ function callDirectly(
   } catch (thrown) {
     return failed(thrown);
   }
+}
+
+/** In order: what lies between gaps is called together. */
+async function callWithGaps(call: Call): Promise<Outcomes> {
+  const outcomes: Outcome[] = [];
+  const { notifications } = call;
+  for (let index = 0; index < notifications.length; index = outcomes.length) {
+    const nextGap = notifications.findIndex(({ isGap }, at) => isGap && at >= index);
+    const end = nextGap < 0 ? notifications.length : Math.max(index + 1, nextGap);
+    const part = notifications.slice(index, end);
+    const { gap = null } = part[0] ?? {};
+    if (gap !== null) outcomes.push(await callOnGap(call, gap));
+    else if (call.consumer.schema !== null)
+      outcomes.push(...(await callChecked({ ...call, notifications: part })));
+    else outcomes.push(...(await callDirectly(call, part)));
+  }
+  return outcomes;
+}
+
+async function callOnGap({ consumer, context }: Call, gap: Gap): Promise<Outcome> {
+  try {
+    if (consumer.onGap) return outcomesOf(await consumer.onGap(gap, context), 1, false)[0] ?? DONE;
+  } catch (thrown) {
+    return failureOf(thrown);
+  }
+  const { count, firstId, lastId, from, until, removedAt } = gap;
+  context.reporter.warn(
+    `it will never get up to ${count} of its notifications (ids ${firstId} to ${lastId}, published from ${from.toISOString()} to ${until.toISOString()}): they were removed from the log at ${removedAt.toISOString()}, before it had done them. Define onGap to act on that.`,
+  );
+  return DONE;
 }
 
 /** Those whose payload does not fit the schema are dead; the others are handed on. */

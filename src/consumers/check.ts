@@ -36,6 +36,7 @@ export function checkConsumer(exported: unknown, file: string, folder: string): 
     file,
     ...checkDelivery(definition, definition.handleBatch !== undefined),
     ...checkHandler(definition),
+    onGap: checkOnGap(definition),
   });
 }
 
@@ -95,6 +96,13 @@ function checkHandler(definition: {
   };
 }
 
+function checkOnGap(definition: ConsumerDefinition): Consumer['onGap'] {
+  const { onGap = null } = definition;
+  if (onGap === null) return null;
+  if (typeof onGap !== 'function') throw new Error('onGap must be a function');
+  return onGap.bind(definition);
+}
+
 const OPTIONS: readonly string[] = [
   'id',
   'channels',
@@ -107,6 +115,7 @@ const OPTIONS: readonly string[] = [
   'transaction',
   'instances',
   'schema',
+  'onGap',
   'handle',
   'handleBatch',
   'batchSize',

@@ -1,5 +1,6 @@
 import type { QueryResult, QueryResultRow } from 'pg';
 import type { Duration } from '../config/define.ts';
+import type { Gap } from '../log/gap.ts';
 import type { Notification } from '../log/notification.ts';
 import type { From } from '../log/progress.ts';
 import type { Fields } from '../reporter.ts';
@@ -82,6 +83,12 @@ export type ConsumerDefinition<Payload = unknown> = {
   instances?: 'one' | 'shared';
   /** A Standard Schema (Zod, Valibot, ArkType, …): payloads that do not fit are dead letters. */
   schema?: StandardSchema<Payload>;
+  /**
+   * Told of notifications that were removed from the log before it had done them, as by "pgwatch cleanup
+   * --force": it never gets those. Throwing has it told again, later, like a notification. Default: the daemon
+   * reports a warning.
+   */
+  onGap?(gap: Gap, context: ConsumerContext): unknown;
 } & (
   | {
       /** Returning is success; throwing hands the notification to it again, later. */
@@ -123,6 +130,8 @@ export type Consumer = Readonly<{
   /** 1 for a consumer with handle. Null: as many as one read brings. */
   batchSize: number | null;
   handleBatch(notifications: Notification[], context: ConsumerContext): unknown;
+  /** Null: the daemon reports gaps. */
+  onGap: ((gap: Gap, context: ConsumerContext) => unknown) | null;
 }>;
 
 /** Gives a consumer file its types. Returns what it is given. */

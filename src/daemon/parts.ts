@@ -5,6 +5,7 @@ import { retryListening } from './listening.ts';
 import { Membership } from './membership.ts';
 import { Ownership } from './ownership.ts';
 import { runPartitions } from './prepare.ts';
+import { runRetention } from './retention.ts';
 import { retryDue, runRetries } from './retries.ts';
 import { ConsumerRunner } from './runner.ts';
 import type { Found, SessionOptions } from './session-options.ts';
@@ -54,7 +55,8 @@ export function tailing(
   );
   const retries = runRetries({ config, control, pool, running }, alive);
   const listening = retryListening({ config, control, reporter, channels }, alive);
-  return [tail.run(alive), owning, sharing, retries, listening, runPartitions(options, alive)];
+  const upkeep = [runPartitions(options, alive), runRetention(options, alive)];
+  return [tail.run(alive), owning, sharing, retries, listening, ...upkeep];
 }
 
 /**

@@ -20,7 +20,7 @@ export async function prepare(
   const { defaultBytes } = await createPartitions(client, config);
   if (defaultBytes > DEFAULT_PARTITION_BYTES) {
     reporter.warn(
-      `The log's default partition holds ${Math.round(defaultBytes / 2 ** 20)} MB, as after days without a daemon. Nothing is lost, but no partition is created until what is no longer needed there is deleted from ${config.schema}.notification_log_default.`,
+      `The log's default partition holds ${Math.round(defaultBytes / 2 ** 20)} MB, as after days without a daemon. Nothing is lost, but no partition is created until what is no longer needed there is removed: run "pgwatch cleanup --before 1h" or the like.`,
     );
   }
   for (const consumer of consumers) {

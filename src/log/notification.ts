@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { parseJson } from '../json.ts';
 import type { Change } from './change.ts';
+import { type Gap, gapOf } from './gap.ts';
 
 export type { Change };
 
@@ -72,8 +73,18 @@ export class Notification<Payload = unknown> {
 
   /** The captured row change; null for an explicit notification. */
   get change(): Change | null {
-    this.#change ??= { value: this.#row[6] === null ? null : changeOf(this.#row) };
+    this.#change ??= { value: this.#row[6] === null || this.isGap ? null : changeOf(this.#row) };
     return this.#change.value;
+  }
+
+  /** True for a marker that stands for others, which were removed: no handler ever gets it. */
+  get isGap(): boolean {
+    return this.#row[6] === 'GAP';
+  }
+
+  /** What the marker says; null for every notification that is none. */
+  get gap(): Gap | null {
+    return this.isGap ? gapOf(this.#row[5]) : null;
   }
 
   /** The same notification with another payload, as a schema made it. */

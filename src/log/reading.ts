@@ -60,16 +60,17 @@ export async function readLastIdAt(
   return rows[0]?.id ? safeId(rows[0].id) : null;
 }
 
-/** False where the log lacks what the position has seen: the server is another one, or was set back. */
+/** False where the server has not come as far as the position: it is another one, or was set back. */
 export async function isStillThere(
   client: ClientBase,
   schema: string,
   { doneId, doneSnapshot }: Position,
 ): Promise<boolean> {
+  // Not by the highest id in the log: that may have been removed since.
   const { rows } = await client.query<{ isThere: boolean }>(
-    `select coalesce(max(id), 0) >= $1::bigint
+    `select last_value >= $1::bigint
        and pg_snapshot_xmax(pg_current_snapshot()) >= pg_snapshot_xmax($2::pg_snapshot) as "isThere"
-     from ${qualified(schema, 'notification_log')}`,
+     from ${qualified(schema, 'notification_log_id_seq')}`,
     [doneId, doneSnapshot],
   );
   return rows[0]?.isThere === true;

@@ -173,11 +173,11 @@ async function toPage(
 ): Promise<Page> {
   const { before, window, isLast } = place;
   const wanted = part.filter((row) => options.channels.includes(row[3]));
-  await fetchContents(
+  const gone = await fetchContents(
     options,
     wanted.filter((row) => Number(row[12]) > CONTENT_BYTES_MAX),
   );
-  const rows = wanted as unknown as LogRow[];
+  const rows = wanted.filter((row) => !gone.has(row)) as unknown as LogRow[];
   const reached: Window = { ...window, id: idOf(part.at(-1)) ?? window.id };
   return {
     rows,
@@ -189,8 +189,13 @@ async function toPage(
   };
 }
 
-async function fetchContents({ pool, schema }: ReplayOptions, rows: ReplayRow[]): Promise<void> {
-  if (rows.length === 0) return;
+/** Returns those whose content was removed from the log meanwhile: the consumer is told of a gap. */
+async function fetchContents(
+  { pool, schema }: ReplayOptions,
+  rows: ReplayRow[],
+): Promise<ReadonlySet<ReplayRow>> {
+  const gone = new Set<ReplayRow>();
+  if (rows.length === 0) return gone;
   const { rows: contents } = await pool.withClient((client) =>
     client.query<(string | null)[]>({
       text: contentSql(schema),
@@ -201,11 +206,14 @@ async function fetchContents({ pool, schema }: ReplayOptions, rows: ReplayRow[])
   );
   const byId = new Map(contents.map((content) => [content[0], content]));
   for (const row of rows) {
-    const [, payload = null, oldRow = null, newRow = null] = byId.get(row[0]) ?? [];
+    const content = byId.get(row[0]);
+    if (!content) gone.add(row);
+    const [, payload = null, oldRow = null, newRow = null] = content ?? [];
     row[5] = payload;
     row[8] = oldRow;
     row[9] = newRow;
   }
+  return gone;
 }
 
 function idOf(row: ReplayRow | undefined): number | undefined {

@@ -139,6 +139,21 @@ export async function readRetryCounts(
   return new Map((rows as { id: string; count: number }[]).map(({ id, count }) => [id, count]));
 }
 
+/** The keys of which a notification waits, by consumer; none where there are none. */
+export async function readStandingKeys(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Map<string, string[]>> {
+  const { rows } = await client.query(
+    `select consumer_id as id, array_agg(distinct key) as keys
+     from ${qualified(schema, 'delivery')}
+     where consumer_id = any($1) and state <> 'dead' and key is not null group by consumer_id`,
+    [consumerIds],
+  );
+  return new Map((rows as { id: string; keys: string[] }[]).map(({ id, keys }) => [id, keys]));
+}
+
 /** Which of the consumers have dead letters. */
 export async function readHavingDead(
   client: Queryable,

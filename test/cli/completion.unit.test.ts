@@ -13,12 +13,25 @@ const levels = levelsOf(program);
 const names = (path: string) => levels.find((level) => level.path === path);
 const optionsOf = (path: string) => names(path)?.options.map(({ long }) => long) ?? [];
 
-/** Asks a shell in which the script is installed. */
-const SHELLS = {
-  bash: (line: string) => completeInBash(bashScript(levels), line),
-  zsh: (line: string) => completeInZsh(fileOf(zshScript(levels)), line),
-  fish: (line: string) => completeInFish(fileOf(fishScript(levels)), line),
+/** Asks a shell in which the script is installed what it offers for these lines. */
+const SHELLS: Record<string, (lines: readonly string[]) => string[][]> = {
+  bash: (lines) => lines.map((line) => completeInBash(bashScript(levels), line)),
+  zsh: (lines) => completeInZsh(fileOf(zshScript(levels)), lines),
+  fish: (lines) => lines.map((line) => completeInFish(fileOf(fishScript(levels)), line)),
 };
+
+const EXPECTED: [line: string, offered: string[]][] = [
+  ['pgwatch tri', ['trigger']],
+  ['pgwatch trigger ', ['add', 'list', 'remove', 'sql', 'sync']],
+  ['pgwatch trigger add --pay', ['--payload']],
+  ['pgwatch listen --', optionsOf('listen').sort()],
+  ['pgwatch listen --log-format ', ['json', 'text']],
+  ['pgwatch listen --log-format=j', ['json']],
+  // The value of an option is no command, whatever it is called.
+  ['pgwatch --config list trigger sy', ['sync']],
+  ['pgwatch listen --timeout ', []],
+  ['pgwatch completion ', ['bash', 'fish', 'zsh']],
+];
 
 function fileOf(text: string): string {
   return join(makeProject({ script: text }), 'script');
@@ -39,22 +52,16 @@ test('every command is a level, with its options', () => {
 
 describe.each(Object.entries(SHELLS))('in %s', (shell, ask) => {
   test.skipIf(!hasShell(shell))('Tab completes commands, options and choices', () => {
-    const complete = (line: string) => ask(line).sort();
-    expect(complete('pgwatch tri')).toEqual(['trigger']);
-    expect(complete('pgwatch trigger ')).toEqual(['add', 'list', 'remove', 'sql', 'sync']);
-    expect(complete('pgwatch trigger add --pay')).toEqual(['--payload']);
-    expect(complete('pgwatch listen --')).toEqual(optionsOf('listen').sort());
-    expect(complete('pgwatch listen --log-format ')).toEqual(['json', 'text']);
-    // The value of an option is no command, whatever it is called.
-    expect(complete('pgwatch --config list trigger sy')).toEqual(['sync']);
-    expect(complete('pgwatch listen --timeout ')).toEqual([]);
-    expect(complete('pgwatch completion ')).toEqual(['bash', 'fish', 'zsh']);
-    const joined = complete('pgwatch listen --log-format=j').map((text) => text.split('=').at(-1));
-    expect(joined).toEqual(['json']);
+    const answers = ask(EXPECTED.map(([line]) => line));
+    // fish writes the option before its value.
+    const offered = answers.map((words) => words.map((word) => word.replace(/^--.*=/, '')).sort());
+    expect(EXPECTED.map(([line], index) => [line, offered[index]])).toEqual(EXPECTED);
   });
 });
 
 test('in bash files are completed where one is asked for', () => {
   const folder = makeProject({ 'a b.ts': '', 'c.ts': '' });
-  expect(SHELLS.bash(`pgwatch listen --config ${folder}/c`)).toEqual([`${folder}/c.ts`]);
+  expect(completeInBash(bashScript(levels), `pgwatch listen --config ${folder}/c`)).toEqual([
+    `${folder}/c.ts`,
+  ]);
 });

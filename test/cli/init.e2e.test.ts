@@ -53,38 +53,40 @@ describe('in a fresh project', () => {
     ['CommonJS in TypeScript', '{ "devDependencies": { "typescript": "7" } }', 'mts'],
     ['modules', '{ "type": "module" }', 'js'],
     ['CommonJS', '{}', 'mjs'],
-  ])(
-    'of %s what it writes runs, and running it again changes nothing',
-    async (_, packageJson, extension) => {
-      const cwd = project({ 'package.json': packageJson });
-      const written = await init(cwd);
-      expect(written.exitCode).toBe(0);
-      expect(said(written.stderr)).toEqual([
-        `pgwatch.config.${extension}: wrote the config.`,
-        `consumers/hello.${extension}: wrote a first consumer.`,
-        'package.json: wrote the script "pgwatch".',
-      ]);
-      const files = contents(cwd);
-      expect(JSON.parse(files['package.json'] ?? '')).toMatchObject({
-        scripts: { pgwatch: 'pgwatch listen' },
-      });
+  ])('of %s what it writes runs', async (_, packageJson, extension) => {
+    const cwd = project({ 'package.json': packageJson });
+    const written = await init(cwd);
+    expect(written.exitCode).toBe(0);
+    expect(said(written.stderr)).toEqual([
+      `pgwatch.config.${extension}: wrote the config.`,
+      `consumers/hello.${extension}: wrote a first consumer.`,
+      'package.json: wrote the script "pgwatch".',
+    ]);
+    const files = contents(cwd);
+    expect(JSON.parse(files['package.json'] ?? '')).toMatchObject({
+      scripts: { pgwatch: 'pgwatch listen' },
+    });
 
-      const env = { DATABASE_URL: database.url };
-      await database.query(`select smart_notify('hello', '{"name": "${extension}"}')`);
-      const once = await runCli(['listen', '--once'], { cwd, env });
-      expect(once.exitCode).toBe(0);
-      expect(once.stderr).toContain(`Hello, ${extension}!`);
-      await database.query('truncate pgwatch.notification_log, pgwatch.consumer_progress');
+    const env = { DATABASE_URL: database.url };
+    await database.query(`select smart_notify('hello', '{"name": "${extension}"}')`);
+    const once = await runCli(['listen', '--once'], { cwd, env });
+    expect(once.exitCode).toBe(0);
+    expect(once.stderr).toContain(`Hello, ${extension}!`);
+    await database.query('truncate pgwatch.notification_log, pgwatch.consumer_progress');
+  });
 
-      const again = await init(cwd, ['--json']);
-      expect(JSON.parse(again.stdout).parts.map(({ state }: { state: string }) => state)).toEqual([
-        'there',
-        'there',
-        'there',
-      ]);
-      expect(contents(cwd)).toEqual(files);
-    },
-  );
+  test('running it again changes nothing', async () => {
+    const cwd = makeProject({ 'package.json': '{ "name": "x" }' });
+    await init(cwd);
+    const files = contents(cwd);
+    const again = await init(cwd, ['--json']);
+    expect(JSON.parse(again.stdout).parts.map(({ state }: { state: string }) => state)).toEqual([
+      'there',
+      'there',
+      'there',
+    ]);
+    expect(contents(cwd)).toEqual(files);
+  });
 
   test('the strict compiler has nothing to say of what it writes', async () => {
     const cwd = project({ 'package.json': '{ "type": "module" }', 'tsconfig.json': '{}' });
@@ -151,6 +153,16 @@ test('what is there stays, and a folder of other consumers is left alone', async
   ]);
   expect(files['package.json']).toContain('"pgwatch": "mine"');
   expect(files['pgwatch.config.js']).toContain("consumers: 'pgwatch-consumers'");
+});
+
+test('a config that is there says where the consumer goes', async () => {
+  const cwd = makeProject({ 'pgwatch.config.js': `export default { consumers: 'src/handlers' };` });
+  await init(cwd);
+  expect(Object.keys(contents(cwd))).toEqual([
+    'package.json',
+    'pgwatch.config.js',
+    'src/handlers/hello.js',
+  ]);
 });
 
 test('outside of a project, or in a broken one, it writes nothing', async () => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { lineFormat } from '../../src/cli/tail/line.ts';
 import { requestOf, type TailOptions } from '../../src/cli/tail/request.ts';
 import { Where } from '../../src/cli/tail/where.ts';
-import { Notification } from '../../src/log/notification.ts';
+import { type LogRow, Notification } from '../../src/log/notification.ts';
 
 const of = (
   options: Partial<TailOptions>,
@@ -49,23 +49,21 @@ test.each<[Partial<TailOptions>, string]>([
 });
 
 /** An update of a row of public.users. */
-const UPDATE = new Notification(
-  [
-    '42',
-    '700',
-    '1700000000.5',
-    'data_change',
-    'public.users:1',
-    null,
-    'UPDATE',
-    '["public","users","id"]',
-    '{"id":1,"name":"日本語"}',
-    '{"id":1,"name":"b"}',
-    null,
-    null,
-  ],
-  { isReplay: false, attempt: 1 },
-);
+const ROW: LogRow = [
+  '42',
+  '700',
+  '1700000000.5',
+  'data_change',
+  'public.users:1',
+  null,
+  'UPDATE',
+  '["public","users","id"]',
+  '{"id":1,"name":"日本語"}',
+  '{"id":1,"name":"b"}',
+  null,
+  null,
+];
+const UPDATE = new Notification(ROW, { isReplay: false, attempt: 1 });
 
 test.each([
   ['id === 42 && channel === "data_change"', true],
@@ -86,4 +84,14 @@ test('a line fits the terminal, wide characters included, whatever its width', (
   );
   expect(lineFormat(64)(UPDATE)).toMatch(/name: "日…$/);
   expect(lineFormat(30)(UPDATE)).toHaveLength(30);
+});
+
+test('a marker of what was removed is no notification of anybody', () => {
+  const row: LogRow = [...ROW];
+  row[5] = '{"removed":3}';
+  row[6] = 'GAP';
+  row[7] = null;
+  const gap = new Notification(row, { isReplay: false, attempt: 1 });
+  expect(lineFormat(80)(gap)).toMatch(/ {2}GAP {2}\{"removed":3\}$/);
+  expect(new Where('action === "GAP" && change === null').matches(gap)).toBe(true);
 });

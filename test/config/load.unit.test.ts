@@ -18,6 +18,7 @@ test('with nothing given, everything has its default, and nothing can be changed
     consumers: join(folder, 'consumers'),
     partition: 'day',
     partitionsAhead: 3,
+    retentionMs: null,
     pollIntervalMs: 5000,
     reconnectDelayMs: 500,
     heartbeatIntervalMs: 5000,
@@ -63,6 +64,20 @@ test('PGWATCH_URL beats DATABASE_URL, which beats the file', async () => {
   expect(await urlWith({ DATABASE_URL: database })).toBe(database);
   expect(await urlWith({ DATABASE_URL: database, PGWATCH_URL: own })).toBe(own);
   expect(await urlWith({ DATABASE_URL: '', PGWATCH_URL: '' })).toBe('postgres://file/db');
+});
+
+test.each([
+  ['day', '23h', '1d'],
+  ['hour', '59m', '1h'],
+])('retention is no shorter than a partition: a %s', async (partition, retention, least) => {
+  const load = (shown: string) =>
+    loadConfig({
+      folder: makeProject({}),
+      environment: {},
+      flags: { partition, retention: shown },
+    });
+  await expect(load(retention)).rejects.toThrow(`retention must be at least '${least}'`);
+  expect((await load(least)).retentionMs).toBeGreaterThan(0);
 });
 
 test('a variable that is wrong is named, other PGWATCH_ variables are left alone', async () => {

@@ -7,6 +7,7 @@ import { withTransaction } from '../../src/database/transaction.ts';
 import { readCoverage, readRowChanges } from '../../src/inspect/history/read.ts';
 import { findSubject } from '../../src/inspect/history/subject.ts';
 import { readOutcomes } from '../../src/inspect/outcomes.ts';
+import { readStatus } from '../../src/inspect/status.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
 import { beat, readLiveDaemons, readOwners, removeDaemon } from '../../src/log/daemons.ts';
 import { changeBatch } from '../../src/log/dead-letter-change.ts';
@@ -24,10 +25,18 @@ import { findIdsByEventId, findNotifications } from '../../src/log/find.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
+import { pauseConsumer, resumeConsumer } from '../../src/log/pause.ts';
 import { readNewestPosition, registerConsumer, releaseOwnership } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
+
 import { cancelReplays, fileReplay } from '../../src/log/replay-file.ts';
 import { countStretch } from '../../src/log/replay-stretch.ts';
+
+import { cleanLog, cleanPublished } from '../../src/log/retention/clean-log.ts';
+import { readPinning } from '../../src/log/retention/pins.ts';
+import { planCleanup } from '../../src/log/retention/plan.ts';
+import { lockCleanup } from '../../src/log/retention/steps.ts';
+
 import { savePositions } from '../../src/log/save-positions.ts';
 import { seekPosition } from '../../src/log/seek.ts';
 import { planSeek } from '../../src/log/seek-plan.ts';
@@ -126,6 +135,16 @@ const ACTIONS: Record<string, Action> = {
     await readLiveDaemons(client, 'pgwatch');
     await removeDaemon(client, 'pgwatch', daemon.daemonId);
   }),
+  'see how consumers get on': readable(async (client) => {
+    const { consumers } = await readStatus(client, 'pgwatch', null);
+    expect(consumers).not.toHaveLength(0);
+  }),
+  'pause and resume a consumer': consume(async (client) => {
+    expect(
+      await pauseConsumer(client, 'pgwatch', { consumerId: 'probe', until: null }),
+    ).not.toBeNull();
+    expect(await resumeConsumer(client, 'pgwatch', { consumerId: 'probe' })).toBe(true);
+  }),
   'see who owns what': readable((client) => readOwners(client, 'pgwatch')),
   'file deliveries': consume(async (client) => {
     const scope = { consumerId: 'probe', isOrdered: true };
@@ -162,6 +181,21 @@ const ACTIONS: Record<string, Action> = {
   }),
   'count a stretch': readable((client) => countStretch(client, 'pgwatch', stretch)),
   'ask why': readable((client) => explain(client, database.config, { id: 1, consumerId: null })),
+  'see what cleanup would do': readable(async (client) => {
+    expect(await planCleanup(client, 'pgwatch', new Date())).not.toEqual([]);
+    await readPinning(client, 'pgwatch', ['probe']);
+  }),
+  'clean up': consume(async (client) => {
+    await lockCleanup(client, 'pgwatch');
+    for (const needed of ['keep', 'remove'] as const) {
+      const { signal } = new AbortController();
+      const before = new Date();
+      const cleaning = { schema: 'pgwatch', before, needed, patienceMs: 0, signal };
+      const done = await Array.fromAsync(cleanLog(client, { ...cleaning, scope: 'all' }));
+      expect(done).toMatchObject([{ outcome: needed === 'keep' ? 'pinned' : 'deleted' }]);
+      await cleanPublished(client, cleaning);
+    }
+  }),
   'rebase the log': { by: [], run: (client) => rebaseLog(client, 'pgwatch') },
   'write the log': forbidden(
     `insert into pgwatch.notification_log (xid, channel) values (pg_current_xact_id(), 'ch')`,

@@ -27,3 +27,10 @@ export async function findingsOf(
   const { findings } = await diagnose(config, name, limits);
   return findings.map(({ level, what }) => `${level}: ${what}`);
 }
+
+/** Findings without those about the server, which other tests use at the same time. */
+export function ofDatabase<F extends { check: string }>(findings: readonly F[]): F[] {
+  return findings.filter(({ check }) => !OF_SERVER.includes(check));
+}
+
+const OF_SERVER = ['version', 'settings', 'overrides', 'capacity', 'queue', 'transactions'];

@@ -21,19 +21,27 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
   return linesOf(spawnSync('bash', ['--norc', '-c', run], { encoding: 'utf8' }));
 }
 
-/** The same for zsh: an interactive one on a terminal of its own, in which Tab is pressed. */
-export function completeInZsh(file: string, line: string): string[] {
+/**
+ * The same for zsh, for several lines: an interactive one on a terminal of its own, in which Tab is
+ * pressed.
+ */
+export function completeInZsh(file: string, lines: readonly string[]): string[][] {
   const folder = makeProject({ '.zshrc': `${ZSH_SETUP}source ${quoted(file)}\nPS1=READY\n` });
   const run = `zmodload zsh/zpty
 zpty shell ZDOTDIR=${quoted(folder)} TERM=dumb zsh -d -i
 zpty -r shell all '*READY*'
-zpty -w -n shell ${quoted(line)}$'\\t'
-zpty -r shell all '*END:END*'
-zpty -d shell
-print -r -- $all`;
-  const result = spawnSync('zsh', ['-f', '-c', run], { encoding: 'utf8', timeout: 20_000 });
-  if (!result.stdout.includes('END:END')) throw new Error(result.stderr || 'zsh did not answer');
-  return [...result.stdout.matchAll(/HIT:(\S+)/g)].map(([, hit = '']) => hit);
+for line in "$@"; do
+  # Ctrl-U takes the line before away.
+  zpty -w -n shell $'\\x15'$line$'\\t'
+  zpty -r shell all '*END:END*'
+  print -r -- $all
+done
+zpty -d shell`;
+  const args = ['-f', '-c', run, 'zsh', ...lines];
+  const { stdout, stderr } = spawnSync('zsh', args, { encoding: 'utf8', timeout: 30_000 });
+  const answers = stdout.split('END:END').slice(0, -1);
+  if (answers.length < lines.length) throw new Error(stderr || 'zsh did not answer');
+  return answers.map((text) => [...text.matchAll(/HIT:(\S+)/g)].map(([, hit = '']) => hit));
 }
 
 /** The same for fish, which has a way to ask. */
@@ -53,7 +61,8 @@ compadd() {
   local hit
   for hit in $hits; do print -r -- "HIT:$hit"; done
 }
-finish() { print -r -- END:END }
+# zsh forgets it once it has run.
+finish() { print -r -- END:END; comppostfuncs=(finish) }
 comppostfuncs=(finish)
 bindkey '^I' complete-word
 `;

@@ -5,10 +5,12 @@ import { lineFindings } from '../../src/inspect/doctor/connection.ts';
 import { type DaemonState, daemonFindings } from '../../src/inspect/doctor/daemons.ts';
 import { KNOWN_FAULTS } from '../../src/inspect/doctor/known-faults.ts';
 import { LIMITS } from '../../src/inspect/doctor/limits.ts';
-import { notifyFindings, sizeFindings } from '../../src/inspect/doctor/log-size.ts';
+import { notifyFindings } from '../../src/inspect/doctor/log-channels.ts';
+import { sizeFindings } from '../../src/inspect/doctor/log-size.ts';
 import { bytesText } from '../../src/inspect/doctor/log-text.ts';
 import { usageFindings, waitFindings } from '../../src/inspect/doctor/queue.ts';
 import { settingFindings } from '../../src/inspect/doctor/settings.ts';
+import { timeoutFindings } from '../../src/inspect/doctor/timeouts.ts';
 import { vacuumFindings } from '../../src/inspect/doctor/vacuum.ts';
 import { versionFindings } from '../../src/inspect/doctor/version.ts';
 
@@ -82,6 +84,32 @@ test('a setting is mended where it is set, and one of a role or database is told
   expect(settingFindings([{ name: 'fsync', value: 'on', source: 'default' }])).toEqual([]);
 });
 
+test.each([
+  ['full_page_writes', 'off', 'problem'],
+  ['synchronous_commit', 'off', 'note'],
+  ['default_transaction_read_only', 'on', 'problem'],
+  ['session_replication_role', 'replica', 'problem'],
+  ['autovacuum', 'off', 'problem'],
+  ['track_counts', 'off', 'problem'],
+  ['track_activities', 'off', 'note'],
+])('%s = %s is found', (name, value, level) => {
+  const found = settingFindings([{ name, value, source: 'configuration file' }]);
+  expect(short(found)).toEqual([`${level}: ${name} is ${value} (set in the configuration file).`]);
+});
+
+test('timeouts that end what a daemon does are found', () => {
+  const found = (name: string, ms: number) =>
+    short(timeoutFindings([{ name, ms }], { heartbeatIntervalMs: 5000 }));
+  expect(found('statement_timeout', 0)).toEqual([]);
+  expect(found('statement_timeout', 30_000)).toEqual([]);
+  expect(found('statement_timeout', 2000)).toEqual([
+    'problem: Sessions of this role begin with statement_timeout 2.0 s.',
+  ]);
+  expect(found('transaction_timeout', 60_000)).toHaveLength(1);
+  expect(found('idle_session_timeout', 5000)).toHaveLength(1);
+  expect(found('idle_session_timeout', 60_000)).toEqual([]);
+});
+
 test('locks on hundreds of partitions, and crowded servers, are found', () => {
   const roomy: Capacity = {
     connections: 97,
@@ -137,7 +165,8 @@ test('a queue is worth a note early, and a problem from where ringing stops', ()
     },
   ]);
   expect(waitFindings({ count: 2, waitedMs: 20, holder: 1 }, 1000)).toEqual([]);
-  expect(waitFindings({ count: 9, waitedMs: 20, holder: null }, 1000)).toHaveLength(1);
+  expect(waitFindings({ count: 9, waitedMs: 20, holder: null }, 1000)[0]?.level).toBe('note');
+  expect(waitFindings({ count: 1, waitedMs: 2000, holder: 7 }, 1000)[0]?.level).toBe('problem');
 });
 
 test('a log is worth a note once it is large or old', () => {
@@ -145,13 +174,19 @@ test('a log is worth a note once it is large or old', () => {
     { name: 'notification_log_20260101', bytes, startsDaysAgo },
   ];
   const channel = { name: 'orders', count: 75, explicit: 0, total: 100, spanMs: 1000 };
-  expect(sizeFindings(days(2 ** 30, 7), [channel], { limits: LIMITS })).toEqual([]);
-  expect(short(sizeFindings(days(20 * 2 ** 30, 7), [channel], { limits: LIMITS }))).toEqual([
+  const found = (bytes: number, age: number, retentionMs: number | null = null) =>
+    short(sizeFindings(days(bytes, age), [channel], { limits: LIMITS, config: { retentionMs } }));
+  expect(found(2 ** 30, 7)).toEqual([]);
+  expect(found(20 * 2 ** 30, 7)).toEqual([
     'note: The log holds 20 GB: notification_log_20260101 20 GB; of the newest 100 notifications "orders" 75 %.',
   ]);
-  expect(sizeFindings(days(100, 45.5), [], { limits: LIMITS })[0]?.what).toContain(
-    'reaches 45 days back',
-  );
+  expect(found(100, 45.5)[0]).toContain('reaches 45 days back');
+  // With retention age counts only beyond it.
+  expect(found(100, 45.5, 60 * 86_400_000)).toEqual([]);
+  expect(found(100, 8, 7 * 86_400_000)).toEqual([]);
+  expect(found(100, 10, 7 * 86_400_000)).toEqual([
+    'problem: The log reaches 10 days back, although retention is 7 days.',
+  ]);
   expect(['0 bytes', '2.0 KB', '12 MB']).toEqual([0, 2048, 12 * 2 ** 20].map(bytesText));
 });
 
@@ -180,12 +215,16 @@ test('a daemon is alive, polls, hangs or has died', () => {
     hasLock: true,
     isAlive: true,
     silentMs: -9000,
-    consumers: 3,
     isConnected: true,
+    mode: 'doorbell',
+    version: '1.0.0',
   };
   expect(daemonFindings(daemon)).toEqual([]);
   const found = (changes: Partial<DaemonState>) => short(daemonFindings({ ...daemon, ...changes }));
   expect(found({ hasLock: false })[0]).toContain('has no session lock');
+  expect(found({ mode: 'poll' })).toEqual([
+    'note: The daemon with pid 42 on web-1 polls: LISTEN does not work for it.',
+  ]);
   expect(found({ isAlive: false, silentMs: 60_000 })).toEqual([
     'problem: The daemon with pid 42 on web-1 is still connected, and has missed its heartbeats for 1 min 0 s.',
   ]);

@@ -16,6 +16,7 @@ const SETTINGS = {
   fsync: 'on',
   wal_level: 'logical',
   max_connections: '100',
+  max_prepared_transactions: '5',
   ...(isolatedMajor() >= 17 && { max_notify_queue_pages: '64' }),
 };
 const database = useIsolatedServer(SETTINGS);
@@ -62,7 +63,7 @@ test('settings that lose data are found, with where they are set', async () => {
       {
         check: 'settings',
         level: 'note',
-        what: 'synchronous_commit is off (by configuration file).',
+        what: 'synchronous_commit is off (set in the configuration file).',
         why: expect.stringContaining('the last commits are lost'),
         fix: 'alter system set synchronous_commit = on; select pg_reload_conf();',
       },
@@ -70,7 +71,7 @@ test('settings that lose data are found, with where they are set', async () => {
   });
   await withSetting('full_page_writes', 'off', async () => {
     expect(await findingsOf(database.config, 'settings')).toEqual([
-      'problem: full_page_writes is off (by configuration file).',
+      'problem: full_page_writes is off (set in the configuration file).',
     ]);
   });
   expect(await findingsOf(database.config, 'settings')).toEqual([]);
@@ -89,6 +90,39 @@ test('a pool that the server has no room for is found', async () => {
   } finally {
     await database.query('alter database postgres connection limit -1');
   }
+});
+
+test('a transaction that stays open is a note, later a problem, and says who it is', async () => {
+  const client = await database.connect();
+  await client.query(`set application_name = 'report'`);
+  await client.query('begin');
+  await client.query('select 1 as forgotten');
+  expect(await findingsOf(database.config, 'transactions')).toEqual([]);
+  expect(await findingsOf(database.config, 'transactions', { transactionNoteMs: 0 })).toEqual([
+    expect.stringMatching(
+      /^note: A transaction stays open: pid \d+ \(report, database "postgres"\) is idle in transaction, open for .*: select 1 as forgotten\.$/,
+    ),
+  ]);
+  const limits = { transactionNoteMs: 0, transactionProblemMs: 0 };
+  const [problem] = (await diagnose(database.config, 'transactions', limits)).findings;
+  expect(problem?.level).toBe('problem');
+  // The remedy ends it.
+  await database.query((problem?.fix ?? '').replace(/;.*/, ''));
+  await until('it is gone', async () => {
+    return (await findingsOf(database.config, 'transactions', limits)).length === 0;
+  });
+});
+
+test('a prepared transaction is found', async () => {
+  await database.query(`begin; create table never (id int); prepare transaction 'it''s mine'`);
+  const { findings } = await diagnose(database.config, 'transactions', { transactionNoteMs: 0 });
+  expect(findings.map(({ what }) => what)).toEqual([
+    expect.stringMatching(
+      /^The prepared transaction 'it''s mine' of postgres in database "postgres" has waited for /,
+    ),
+  ]);
+  expect(findings[0]?.fix).toContain(`rollback prepared 'it''s mine';`);
+  await database.query(`rollback prepared 'it''s mine'`);
 });
 
 test('a replication slot that nobody reads is found', async () => {
@@ -173,7 +207,7 @@ test('a standby is found, and looked at as far as that goes', async () => {
   const settings = SETTINGS;
   Object.assign(database.server, await startEmbedded({ folder, port, binaries, settings }));
   const { findings, checked } = await diagnose(database.config, 'all');
-  const problems = findings.filter(({ check }) => check === 'version' || check === 'listen');
+  const problems = findings.filter(({ level }) => level === 'problem');
   expect(problems.map(({ what }) => what)).toEqual([
     'The connection leads to a standby, which takes no writes.',
     'LISTEN does not work: cannot execute LISTEN during recovery.',

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { captureTable } from '../helpers/captured.ts';
+import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
 import { diagnose, findingsOf } from '../helpers/doctor.ts';
@@ -67,17 +68,33 @@ describe('overrides', () => {
   });
 });
 
+test('a timeout that a role has is found, by that role', async () => {
+  const role = await createRole(database, 'hurried');
+  expect(await findingsOf({ ...database.config, url: role.url }, 'timeouts')).toEqual([]);
+  await database.query(`alter role "${role.name}" set statement_timeout = '2s'`);
+  const { findings } = await diagnose({ ...database.config, url: role.url }, 'timeouts');
+  expect(findings[0]?.what).toBe('Sessions of this role begin with statement_timeout 2.0 s.');
+  // The remedy is SQL that the role itself may run.
+  const { Client } = await import('pg');
+  const client = new Client({ connectionString: role.url });
+  await client.connect();
+  await client.query((findings[0]?.fix ?? '').replace(/;.*/, ''));
+  await client.end();
+  expect(await findingsOf({ ...database.config, url: role.url }, 'timeouts')).toEqual([]);
+});
+
 describe('capture', () => {
   test('triggers that are disabled, or fire in replication only, are found', async () => {
     await captureTable(database, 'users', 'id int primary key');
     undo.push('drop table users');
     expect(await find('capture')).toEqual([]);
     await database.query('alter table users disable trigger "00_pgwatch_insert"');
+    await database.query('alter table users disable trigger "00_pgwatch_update"');
     await database.query('alter table users enable replica trigger "00_pgwatch_delete"');
     const { findings } = await diagnose(database.config, 'capture');
     expect(findings.map(({ what }) => what)).toEqual([
-      'Trigger "00_pgwatch_delete" of public.users fires in replication only.',
-      'Trigger "00_pgwatch_insert" of public.users is disabled.',
+      'Of public.users these triggers are disabled: "00_pgwatch_insert", "00_pgwatch_update".',
+      'Of public.users these triggers are fired in replication only: "00_pgwatch_delete".',
     ]);
     for (const { fix } of findings) await database.query(fix.slice(0, fix.indexOf(';')));
     expect(await find('capture')).toEqual([]);
@@ -93,7 +110,7 @@ describe('capture', () => {
     expect(await find('capture')).toEqual([]);
     await database.query('alter table orders_1 disable trigger "00_pgwatch_insert"');
     expect(await find('capture')).toEqual([
-      'problem: Trigger "00_pgwatch_insert" of the partition public.orders_1 is disabled.',
+      'problem: Of the partition public.orders_1 these triggers are disabled: "00_pgwatch_insert".',
     ]);
   });
 
@@ -122,33 +139,6 @@ describe('capture', () => {
     expect(await findingsOf({ ...database.config, triggers: { userz: {} } }, 'capture')).toEqual([
       expect.stringMatching(/^problem: The config's triggers do not fit the database: .*userz/),
     ]);
-  });
-});
-
-describe('transactions', () => {
-  test('one that stays open is a note, later a problem, and says who it is', async () => {
-    const client = await database.connect();
-    await client.query(`set application_name = 'report'`);
-    await client.query('begin');
-    await client.query('select 1 as forgotten');
-    const ours = (texts: string[]) => texts.filter((text) => text.includes('(report,'));
-    expect(ours(await find('transactions'))).toEqual([]);
-    const [note] = ours(await find('transactions', { transactionNoteMs: 0 }));
-    expect(note).toMatch(
-      /^note: A transaction stays open: pid \d+ \(report, database "test_.*"\) is idle in transaction, open for .*: select 1 as forgotten\.$/,
-    );
-    const limits = { transactionNoteMs: 0, transactionProblemMs: 0 };
-    expect(ours(await find('transactions', limits))[0]).toMatch(/^problem: /);
-    await client.query('rollback');
-  });
-
-  test('a prepared one is found', async () => {
-    await database.query(`begin; create table never (id int); prepare transaction 'it''s mine'`);
-    undo.push(`rollback prepared 'it''s mine'`);
-    const { findings } = await diagnose(database.config, 'transactions', { transactionNoteMs: 0 });
-    const found = findings.find(({ what }) => what.includes('prepared'));
-    expect(found?.what).toContain(`The prepared transaction 'it''s mine' of`);
-    expect(found?.fix).toContain(`rollback prepared 'it''s mine';`);
   });
 });
 
@@ -257,15 +247,15 @@ describe('consumers', () => {
     expect(await find('consumers')).toEqual([]);
     await database.query(`select smart_notify('orders'), smart_notify('else')`);
     expect(await find('consumers')).toEqual([
-      'problem: No daemon runs email, and it has 1 notifications or more to read.',
+      'problem: No daemon runs email, and it has 1 notification to read.',
     ]);
     await database.query(
       `update pgwatch.consumer_progress set saved_at = now() - interval '9 days'`,
     );
-    expect((await find('consumers'))[0]).toContain('No daemon runs email since 9 days');
+    expect((await find('consumers'))[0]).toMatch(/ Its position has not moved for 9 days\.$/);
     await database.query('update pgwatch.consumer_progress set paused_at = now()');
     expect(await find('consumers')).toEqual([
-      expect.stringMatching(/^note: email is paused since .*, until somebody resumes it\.$/),
+      expect.stringMatching(/^note: email has been paused since .*, until somebody resumes it\.$/),
     ]);
     await database.query(
       `update pgwatch.consumer_progress set paused_until = now() - interval '1 minute', paused_at = now() - interval '1 hour'`,
@@ -284,9 +274,9 @@ describe('consumers', () => {
       `insert into pgwatch.lease (consumer_id, notification_ids, kind, owner) values ('jobs', '{1,2,3}', 'page', '${DAEMON}')`,
     );
     expect(await find('consumers')).toEqual([
-      'problem: No daemon runs email, and it has 1 that wait for a retry.',
+      'problem: No daemon runs email, and it has 1 notification waiting for a retry.',
       'problem: email has 1 dead letter.',
-      'problem: No daemon runs jobs, and it has 3 in leases of a daemon that is gone.',
+      'problem: No daemon runs jobs, and it has 3 notifications to read (3 in leases of a daemon that is gone).',
     ]);
     await addDaemon(`false, '{email}', '{jobs}', now() + interval '1 minute'`);
     expect(await find('consumers')).toEqual(['problem: email has 1 dead letter.']);
@@ -296,6 +286,29 @@ describe('consumers', () => {
     expect((await find('consumers'))[1]).toMatch(
       /^problem: email runs, and 1 of its retries are late, the oldest by 10 min 0 s\.$/,
     );
+  });
+
+  test('one that a daemon runs is well', async () => {
+    const consumer = { id: 'email', channels: ['orders'], handle() {} };
+    const daemon = await startTailing(database.config, [consumer]);
+    await database.query(`select smart_notify('orders')`);
+    for (const check of ['consumers', 'daemons', 'cluster']) expect(await find(check)).toEqual([]);
+    const { checked } = await diagnose(database.config, 'consumers');
+    expect(checked[0]?.seen).toBe('1 known, 1 running');
+    await daemon.stop();
+    expect(await find('daemons')).toEqual([]);
+  });
+
+  test('one that has stopped at a dead letter says so', async () => {
+    await addConsumers(database, ['email']);
+    await addDelivery(database, { state: 'dead' });
+    await addDaemon(`false, '{email}', '{}', now() + interval '1 minute'`);
+    await database.query(
+      `update pgwatch.daemon set activity = '{"consumers": {"email": {"state": "stopped"}}}'`,
+    );
+    expect(await find('consumers')).toEqual([
+      'problem: email has 1 dead letter, and has stopped there.',
+    ]);
   });
 
   test('what is there to be copied stays one word, whatever an id is', async () => {
@@ -320,6 +333,20 @@ describe('consumers', () => {
     expect(await findingsOf(faulty, 'consumer-files')).toEqual([
       expect.stringMatching(/^problem: A consumer file is faulty/),
     ]);
+  });
+
+  test('daemons of several versions, as of an update that was left half done, are found', async () => {
+    await addDaemon(`false, '{}', '{}', now() + interval '1 minute'`);
+    await database.query(
+      `insert into pgwatch.daemon select gen_random_uuid(), host, 43, started_at, has_lock, consumer_ids, shared_ids,
+         alive_until from pgwatch.daemon`,
+    );
+    await database.query(
+      `update pgwatch.daemon set activity = jsonb_build_object('version', case pid when 42 then '1.0.0' else '1.1.0' end)`,
+    );
+    expect((await find('daemons')).at(-1)).toBe(
+      'note: Daemons of several versions of pgwatch run: 1.0.0, 1.1.0.',
+    );
   });
 
   test('a daemon that died, hangs, or polls is found', async () => {

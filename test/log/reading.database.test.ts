@@ -2,10 +2,13 @@ import { beforeEach, expect, test } from 'vitest';
 import type { Queryable } from '../../src/database/connect.ts';
 import { conditionOf, type LogFilter } from '../../src/log/log-filter.ts';
 import { Notification } from '../../src/log/notification.ts';
-import { type ReadFrom, readPages, readStart } from '../../src/log/reading.ts';
+import { isStillThere, type ReadFrom, readPages, readStart } from '../../src/log/reading.ts';
 import { captureTable } from '../helpers/captured.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
+import { describeVerdict, judge } from '../racing/history.ts';
+import { chooseSeed } from '../racing/random.ts';
+import { raceWriters } from '../racing/writers.ts';
 
 /*
 Goal: who only looks misses nothing that is committed once it follows, and leaves nothing behind.
@@ -95,6 +98,24 @@ test('what commits late, with a lower id, is seen, and what is rolled back is no
   expect(wrong.seen).toEqual([2, 3]);
 });
 
+test('racing writers: nothing is lost, shown twice, or shown though it was rolled back', async () => {
+  const reader = await read('now', { filter: { ...EVERYTHING, channels: ['race'] } });
+  const stop = AbortSignal.timeout(1500);
+  const seed = chooseSeed('reading race');
+  const options = { url: database.url, channel: 'race', count: 12, seed, stop };
+  const attempts = await raceWriters(options);
+  await publish(-1, database.pool, 'race');
+  await until('the last one is seen', () => reader.seen.includes(-1));
+  await reader.stop();
+  const verdict = judge(
+    attempts,
+    reader.seen.filter((each) => typeof each === 'string'),
+  );
+  console.log(describeVerdict('reading', verdict));
+  expect(verdict.committed).toBeGreaterThan(50);
+  expect(verdict).toMatchObject({ lost: [], phantom: [], duplicates: 0, inversions: [] });
+});
+
 test('it saves nothing, and has no transaction open while it waits', async () => {
   await publish(1);
   const reader = await read('start');
@@ -141,6 +162,17 @@ test('from an id, from one that is not there yet, and from a time', async () => 
   await publish(4);
   await until('4 is seen', () => ahead.seen.includes(4));
   await ahead.stop();
+});
+
+test('a server that has not come as far as the position is another one, or was set back', async () => {
+  await publish(1);
+  const client = await database.connect();
+  const position = await readStart(client, 'pgwatch', 'now', conditionOf(EVERYTHING));
+  const isThere = (change: object) => isStillThere(client, 'pgwatch', { ...position, ...change });
+  await emptyLog(database);
+  expect(await isThere({})).toBe(true);
+  expect(await isThere({ doneId: position.doneId + 1000 })).toBe(false);
+  expect(await isThere({ doneSnapshot: '1:99999999:' })).toBe(false);
 });
 
 test('a filter lets through what matches all of it, among many others', async () => {

@@ -7,7 +7,12 @@ export const RIGHT_CLEANUP = ['log_pins', 'log_empty', 'log_is_settled'].map((na
   wrongFunction(name),
 );
 
-const LOCK = `  perform "pgwatch".cleanup_lock(partition_name);\n`;
+const LOCK = `  perform "pgwatch".cleanup_lock(partition_name);
+  execute format('select exists (select from %I.%I)', 'pgwatch', partition_name) into is_filled;
+  if not is_filled then
+    return 'empty';
+  end if;
+`;
 const LOOK = `  if gaps is null then
     if exists (select from "pgwatch".log_pins(partition_name)) then
       return 'pinned';

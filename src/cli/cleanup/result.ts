@@ -11,6 +11,12 @@ export function cleanedText({ partition, outcome, removed, pins, heldBy }: Clean
   const left = removed
     ? `Removed ${countOf(removed, 'notification')} of ${name}, and left`
     : 'Left';
+  const isAlready = removed === 0 && (outcome === 'dropped' || outcome === 'emptied');
+  if (isAlready) {
+    return outcome === 'dropped'
+      ? `Dropped ${name}, which was empty.`
+      : `${name} is empty and stays for the next time, held by ${heldBy}.`;
+  }
   switch (outcome) {
     case 'dropped':
       return `Removed ${whole}.`;

@@ -21,7 +21,7 @@ export function addTail(program: Command): void {
     .option('--where <expression>', 'only where this JavaScript is true')
     .option('--follow', 'stay, and show what comes (default on a terminal)')
     .option('--no-follow', 'show what is there, and exit')
-    .option('--full', 'the whole payload, on lines of its own')
+    .option('--full', 'as text, with the whole payload beneath')
     .option('--json', 'as JSON, one object a line (default where piped)')
     .option('--no-json', 'as text, also where piped');
   addCommonOptions(command)
@@ -36,10 +36,11 @@ commits, so that ids may go back.
 
 In --where there are id, channel, key, payload, change, action, table, createdAt
 (a Date) and eventId. What throws is no match. --from -20 counts before it.
-Channels stand before the options.
+The rows of a snapshot lie on the channel consumer:ID. Channels stand before
+the options.
 
 Examples:
-  $ pgwatch tail                                     all that happens from now on
+  $ pgwatch tail                                    all there is from now on
   $ pgwatch tail orders --since 1h
   $ pgwatch tail --table users --action UPDATE,DELETE
   $ pgwatch tail orders --where 'payload.total > 100' --full

@@ -1,3 +1,4 @@
+import type { OtherHalf } from '../../inspect/history/key-change.ts';
 import type { Row, RowVersion } from '../../inspect/history/versions.ts';
 import { colorsFor } from '../../reporter.ts';
 import { indented } from '../detail.ts';
@@ -5,15 +6,26 @@ import { cutToWidth, jsonText, onOneLine, stdoutColumns, widthOf } from '../tabl
 import { diffLines } from './diff.ts';
 
 /** For programs: the row before and after, and who has made the one the other. */
-export function versionToJson(version: RowVersion): Record<string, unknown> {
+export function versionToJson(
+  version: RowVersion,
+  otherHalf: OtherHalf | null = null,
+): Record<string, unknown> {
   const { source, ...shown } = version;
-  return shown;
+  return { ...shown, otherHalf };
 }
+
+export type VersionView = {
+  isFirst: boolean;
+  isDiff: boolean;
+  /** Of the columns. */
+  order: readonly string[];
+  otherHalf: OtherHalf | null;
+};
 
 /** A heading, and beneath it what changed. */
 export function versionText(
   version: RowVersion,
-  { isFirst, isDiff, order }: { isFirst: boolean; isDiff: boolean; order: readonly string[] },
+  { isFirst, isDiff, order, otherHalf }: VersionView,
 ): string {
   const { action, before, after, isAfterGap } = version;
   const changed = inOrder(version.changed, order);
@@ -24,8 +36,16 @@ export function versionText(
   else if (action === 'UPDATE') lines.push(...changes(before ?? {}, after ?? {}, changed));
   else if (isNews && action !== 'TRUNCATE')
     lines.push(...columnLines(after ?? before ?? {}, order));
+  if (otherHalf) lines.push(keyLine(action, otherHalf));
   const columns = stdoutColumns();
   return [heading(version), ...lines.map((line) => cutToWidth(line, columns))].join('\n');
+}
+
+function keyLine(action: string, { notificationId, key }: OtherHalf): string {
+  const values = Object.values(key);
+  const text = onOneLine(jsonText(values.length === 1 ? values[0] : key, 0));
+  const said = action === 'DELETE' ? 'its key became' : 'its key was changed from';
+  return `    (${said} ${text}: notification ${notificationId})`;
 }
 
 /** 'name  value' for each column of a row, indented, in the order of the table's columns. */

@@ -18,7 +18,7 @@ type Part = { path: string; what: string; state: 'written' | 'would write' | 'th
  * @throws PgwatchError usage outside of any project
  */
 export async function init(options: InitOptions): Promise<void> {
-  const project = readProject(process.cwd(), process.env);
+  const project = await readProject(process.cwd(), process.env);
   const parts = [writeConfig, writeConsumer, writeScript].map((write) =>
     write(project, options.dryRun ? 'would write' : 'written'),
   );

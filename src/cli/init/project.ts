@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { CONFIG_FILES } from '../../config/load.ts';
+import { dirname, join, relative } from 'node:path';
+import { CONFIG_FILES, loadConfig } from '../../config/load.ts';
 import { consumerFiles } from '../../consumers/discover.ts';
 import { PgwatchError, toError } from '../../errors.ts';
 
@@ -35,7 +35,7 @@ export type PackageJson = {
  * Finds the project that a folder is in, and looks at it.
  * @throws PgwatchError usage where there is none, input_invalid where its package.json cannot be read
  */
-export function readProject(start: string, environment: NodeJS.ProcessEnv): Project {
+export async function readProject(start: string, environment: NodeJS.ProcessEnv): Promise<Project> {
   const folder = foldersUp(start).find((each) => existsSync(join(each, 'package.json')));
   if (folder === undefined) {
     throw new PgwatchError(
@@ -45,14 +45,17 @@ export function readProject(start: string, environment: NodeJS.ProcessEnv): Proj
   }
   const packageText = readFileSync(join(folder, 'package.json'), 'utf8');
   const content = parsePackage(packageText, folder);
-  const consumersFolder = chooseConsumers(folder);
+  const configFile = configOf(folder, content);
+  const consumersFolder = configFile
+    ? await consumersOf(folder, environment)
+    : chooseConsumers(folder);
   return {
     folder,
     packageText,
     package: content,
     manager: managerOf(folder, content),
     extension: extensionOf(folder, content),
-    configFile: configOf(folder, content),
+    configFile,
     consumersFolder,
     consumerFiles: filesIn(join(folder, consumersFolder)),
     databaseUrl: databaseUrlOf(folder, environment),
@@ -105,6 +108,16 @@ function extensionOf(folder: string, content: PackageJson): Project['extension']
 function configOf(folder: string, content: PackageJson): string {
   if (content.pgwatch !== undefined) return 'package.json';
   return CONFIG_FILES.find((file) => existsSync(join(folder, file))) ?? '';
+}
+
+/** What the config says; the usual name where it does not load, as before pgwatch is installed. */
+async function consumersOf(folder: string, environment: NodeJS.ProcessEnv): Promise<string> {
+  try {
+    const { consumers } = await loadConfig({ folder, environment });
+    return relative(folder, consumers) || '.';
+  } catch {
+    return 'consumers';
+  }
 }
 
 /** The usual name, unless a folder that is called so holds something else, as consumers of Kafka. */

@@ -3,27 +3,24 @@ import { type DaemonView, placeOf } from '../../inspect/daemons.ts';
 import type { LogSummary } from '../../inspect/log-size.ts';
 import type { Status } from '../../inspect/status.ts';
 import { shortDuration } from '../../time.ts';
-import { describeError, someOf } from '../describe.ts';
-import { cutToWidth, onOneLine, stdoutColumns, tableLines } from '../table.ts';
+import { countOf, describeError, someOf } from '../describe.ts';
+import { cutToWidth, onOneLine, stdoutColumns, tableLines, tableWidth } from '../table.ts';
 
 /** The status for people: the whole in two lines, a table, and what takes more words. */
 export function statusLines(status: Status): string[] {
   const { at, daemons, log, consumers } = status;
   const head = [`Daemons  ${describeDaemons(daemons)}`, `Log      ${describeLog(log, at)}`];
-  const table =
-    consumers.length === 0
-      ? ['No consumer is known: each is once "pgwatch listen" has run it.']
-      : tableLines(
-          HEADINGS,
-          consumers.map((consumer) => rowOf(consumer, at)),
-        );
-  const notes = consumers.flatMap((consumer) => {
-    const parts = notesOn(consumer, at);
-    return parts.length > 0 ? [`${consumer.consumerId}: ${parts.join('; ')}.`] : [];
-  });
   const columns = stdoutColumns();
+  const notes = consumers.flatMap((consumer) =>
+    notesOn(consumer, at).map((note) => `${consumer.consumerId}: ${note}`),
+  );
   const cut = (lines: string[]) => lines.map((line) => cutToWidth(onOneLine(line), columns));
-  return [...cut(head), '', ...table, ...(notes.length > 0 ? ['', ...cut(notes)] : [])];
+  return [
+    ...cut(head),
+    '',
+    ...tableOf(status, columns),
+    ...(notes.length > 0 ? ['', ...cut(notes)] : []),
+  ];
 }
 
 /** How many are unread: exactly, or about. */
@@ -53,11 +50,29 @@ export function ago(time: Date, at: Date): string {
   return `${shortDuration(Math.max(0, at.getTime() - time.getTime()))} ago`;
 }
 
+/** Where the terminal is narrow, owners are left out and ids cut, so that all numbers are to be seen. */
+function tableOf({ at, consumers }: Status, columns: number): string[] {
+  if (consumers.length === 0) {
+    return ['No consumer is known: each is once "pgwatch listen" has run it.'];
+  }
+  const rows = consumers.map((consumer) => rowOf(consumer, at));
+  if (tableWidth(HEADINGS, rows) <= columns) return tableLines(HEADINGS, rows);
+  const headings = HEADINGS.slice(0, -1);
+  const cut = rows.map((row) => row.slice(0, -1));
+  const excess = Math.max(0, tableWidth(headings, cut) - columns);
+  const ids = cut.map(([id = '']) => [id]);
+  const room = Math.max(ID_WIDTH_MIN, tableWidth(headings.slice(0, 1), ids) - excess);
+  const shorten = (id: string) => cutToWidth(onOneLine(id), room);
+  return tableLines(
+    headings,
+    cut.map(([id = '', ...rest]) => [shorten(id), ...rest]),
+  );
+}
+
 function rowOf(view: ConsumerView, at: Date): string[] {
   const { consumerId, state, unread, oldestAt, timeLeftMs, rate, retrying, blocked, dead } = view;
   const isRun = view.daemons.length > 0 && state !== 'paused';
   const left = timeLeftMs === null ? (STILL.includes(state) ? 'never' : '-') : short(timeLeftMs);
-  const keys = blocked > 0 ? ` (${view.blockedKeys} keys)`.replace('(1 keys)', '(1 key)') : '';
   const since = view.owner?.isAlive
     ? ` for ${short(at.getTime() - view.owner.since.getTime())}`
     : '';
@@ -69,21 +84,27 @@ function rowOf(view: ConsumerView, at: Date): string[] {
     unread === 0 ? '-' : left,
     !isRun ? '-' : `${Number(rate.toPrecision(3)).toLocaleString('en')}/s`,
     retrying.toLocaleString('en'),
-    `${blocked.toLocaleString('en')}${keys}`,
+    blocked.toLocaleString('en'),
     dead.toLocaleString('en'),
     `${describeOwner(view)}${since}`,
   ];
 }
 
-/** What does not fit into a column: a pause, the next retry, the last error. */
+/** What does not fit into a column, a line each: a pause, what waits for what, the last error. */
 function notesOn(view: ConsumerView, at: Date): string[] {
-  const { isPaused, retrying, replaying, nextAttemptAt, lastError } = view;
-  const notes = isPaused ? [describePause(view, at)] : [];
+  const { isPaused, blocked, blockedKeys, retrying, replaying, nextAttemptAt, lastError } = view;
+  const waiting: string[] = [];
+  if (replaying > 0) waiting.push(`${replaying.toLocaleString('en')} to be replayed`);
+  if (blocked > 0) {
+    const keys = countOf(blockedKeys, 'key');
+    waiting.push(`${blocked.toLocaleString('en')} blocked behind earlier ones of ${keys}`);
+  }
   if (retrying > 0 && nextAttemptAt) {
     const waitMs = nextAttemptAt.getTime() - at.getTime();
-    notes.push(waitMs > 0 ? `next retry in ${short(waitMs)}` : 'a retry is due');
+    waiting.push(waitMs > 0 ? `next retry in ${short(waitMs)}` : 'a retry is due');
   }
-  if (replaying > 0) notes.push(`${replaying.toLocaleString('en')} to be replayed`);
+  const notes = isPaused ? [describePause(view, at)] : [];
+  if (waiting.length > 0) notes.push(waiting.join(', '));
   if (lastError) {
     const { notificationId, at: failedAt } = lastError;
     const what = describeError(lastError);
@@ -131,3 +152,5 @@ const HEADINGS = [
   'DEAD',
   'OWNER',
 ];
+/** Of a consumer's id so much is to be seen at least. */
+const ID_WIDTH_MIN = 12;

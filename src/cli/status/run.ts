@@ -29,7 +29,8 @@ export async function status(
   const consumerIds = ids.length > 0 ? ids : null;
   if (options.watch) {
     const linesOf = (found: Status) =>
-      options.json ? [jsonText(statusJson(found), 0)] : statusLines(found);
+      // Of what is printed block after block, each ends with an empty line.
+      options.json ? [jsonText(statusJson(found), 0)] : [...statusLines(found), ''];
     return watch(options, { consumerIds, linesOf, intervalMs: options.interval ?? INTERVAL_MS });
   }
   const found = await withConsumers(options, ids, (client, { schema }) =>

@@ -4,7 +4,8 @@ import { readStatus, type Status } from '../../inspect/status.ts';
 import { sleep } from '../../time.ts';
 import { withConsumers } from '../consumers.ts';
 import type { CommonOptions } from '../options.ts';
-import { cutToWidth, onOneLine } from '../table.ts';
+import { onOneLine } from '../table.ts';
+import { Screen } from './screen.ts';
 
 export type WatchOptions = {
   consumerIds: readonly string[] | null;
@@ -20,7 +21,7 @@ export type WatchOptions = {
  */
 export async function watch(options: CommonOptions, how: WatchOptions): Promise<void> {
   const signal = interruption();
-  const screen = process.stdout.isTTY ? new Screen() : null;
+  const screen = process.stdout.isTTY ? new Screen(process.stdout) : null;
   const show = (lines: readonly string[]) =>
     screen ? screen.draw(lines) : process.stdout.write(`${lines.join('\n')}\n`);
   let hasShown = false;
@@ -42,7 +43,8 @@ export async function watch(options: CommonOptions, how: WatchOptions): Promise<
       // A server that does not answer keeps nobody here.
       const looking = look().catch((thrown: unknown) => {
         if (!hasShown || !isPassing(thrown)) throw thrown;
-        if (!signal.aborted) show([onOneLine(toError(thrown).message)]);
+        const { message } = toError(thrown);
+        if (!signal.aborted) show([onOneLine(`Trying again: ${message}`)]);
       });
       await Promise.race([looking, interrupted]);
       await sleep(how.intervalMs, signal);
@@ -59,41 +61,13 @@ function isPassing(thrown: unknown): boolean {
     : !isStatementError(thrown);
 }
 
-/** A signal that aborts at Ctrl-C and the like; once more, and the process ends as usual. */
+/** A signal that aborts at Ctrl-C and the like, and where nobody reads any more; once more, and the process ends as usual. */
 function interruption(): AbortSignal {
   const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(name, () => controller.abort());
   }
+  // Who read it has gone, as "head" does.
+  process.stdout.once('error', () => controller.abort());
   return controller.signal;
 }
-
-/** The terminal's second screen, which has no history: nothing scrolls away. */
-class Screen {
-  #lines: readonly string[] = [];
-  readonly #redraw = () => this.draw(this.#lines);
-
-  constructor() {
-    process.stdout.write(`${ESCAPE}[?1049h${ESCAPE}[?25l`);
-    process.stdout.on('resize', this.#redraw);
-  }
-
-  draw(lines: readonly string[]): void {
-    this.#lines = lines;
-    const { rows = 24, columns = 80 } = process.stdout;
-    const room = rows - 1;
-    const left = lines.length - room;
-    const more =
-      left > 0 ? [cutToWidth(`… ${left + 1} more lines need a higher window`, columns)] : [];
-    const shown = [...lines.slice(0, room - more.length), ...more];
-    const text = shown.map((line) => `${line}${ESCAPE}[K\r\n`).join('');
-    process.stdout.write(`${ESCAPE}[H${text}${ESCAPE}[J`);
-  }
-
-  close(): void {
-    process.stdout.off('resize', this.#redraw);
-    process.stdout.write(`${ESCAPE}[?25h${ESCAPE}[?1049l`);
-  }
-}
-
-const ESCAPE = '\u001b';

@@ -8,6 +8,11 @@ type Colors = ReturnType<typeof colorsFor>;
 /** A notification as a line or more on stdout. */
 export type Format = (notification: Notification) => string;
 
+/** What --action chooses by: of a captured change, or GAP for a marker of what was removed. */
+export function actionOf({ change, isGap }: Notification): string | null {
+  return isGap ? 'GAP' : (change?.action ?? null);
+}
+
 /** For programs: what a handler gets, but for what only a delivery has. */
 export function jsonLine(notification: Notification): string {
   const { isReplay, attempt, ...shown } = notification.toJSON();
@@ -16,8 +21,9 @@ export function jsonLine(notification: Notification): string {
 
 /** A line, with the whole notification beneath. */
 export function fullText(notification: Notification): string {
-  const { id, change } = notification;
-  const heading = [`Notification ${id}`, ...(change ? [change.action] : [])].join('  ');
+  const heading = [`Notification ${notification.id}`, actionOf(notification) ?? '']
+    .join('  ')
+    .trim();
   return `${colorsFor(process.stdout).bold(heading)}\n${describeNotification(notification)}\n`;
 }
 
@@ -32,7 +38,7 @@ export function lineFormat(columns = stdoutColumns(), colors = colorsFor(process
   };
   return (notification) => {
     const { id, channel, key, change, createdAt } = notification;
-    const action = change?.action ?? 'NOTIFY';
+    const action = actionOf(notification) ?? 'NOTIFY';
     const cells = [
       cell('time', timeOf(createdAt, { isWide })),
       cell('id', String(id)),

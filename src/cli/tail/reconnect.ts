@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import type { Config } from '../../config/define.ts';
 import { isStatementError } from '../../database/connect.ts';
 import { isTransient } from '../../database/connection-error.ts';
-import { PgwatchError, toError } from '../../errors.ts';
+import { PgwatchError } from '../../errors.ts';
 import type { Reporter } from '../../reporter.ts';
 import { backoffMs, sleep } from '../../time.ts';
 import { withSchema } from '../connected.ts';
@@ -35,7 +35,7 @@ export async function keepConnected(
       if (signal.aborted) return;
       if (mode === 'once' || !hasBegun || !mayComeBack(thrown)) throw unwrapped(thrown);
       if (attempt === 0) {
-        reporter.warn(`The connection is lost: ${messageOf(thrown)}. Trying again until Ctrl-C.`);
+        reporter.warn('The connection is lost: trying again until Ctrl-C.');
       }
       await sleep(backoffMs(attempt + 1, BACKOFF), signal);
     }
@@ -67,10 +67,6 @@ function mayComeBack(thrown: unknown): boolean {
 
 function unwrapped(thrown: unknown): unknown {
   return thrown instanceof LostConnection ? thrown.cause : thrown;
-}
-
-function messageOf(thrown: unknown): string {
-  return toError(unwrapped(thrown)).message.replace(/\.$/, '');
 }
 
 const BACKOFF = { baseMs: 250, capMs: 10_000 };

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Client } from 'pg';
 import type { Config } from '../../config/define.ts';
 import { destroySocket } from '../../database/connect.ts';
+import { PgwatchError } from '../../errors.ts';
 import { conditionOf } from '../../log/log-filter.ts';
 import { Notification } from '../../log/notification.ts';
 import { requireOwnCluster } from '../../log/origin.ts';
@@ -23,7 +24,10 @@ import { Where } from './where.ts';
 export async function tail(channels: readonly string[], options: TailOptions): Promise<void> {
   const isTerminal = process.stdout.isTTY === true;
   const request = requestOf(channels, options, isTerminal);
-  const isJson = options.json ?? !isTerminal;
+  const isJson = options.json ?? (!isTerminal && !options.full);
+  if (isJson && options.full) {
+    throw new PgwatchError('usage', '--full is for text, and JSON is whole anyway: leave one out.');
+  }
   const view = new View(request, {
     format: isJson ? jsonLine : options.full ? fullText : lineFormat(),
     where: options.where === undefined ? null : new Where(options.where),
@@ -69,6 +73,8 @@ class View {
     const condition = conditionOf(this.#request.filter);
     const position = await this.#begin(client, schema);
     if (position === null) return;
+    // From now on: should the connection be lost before anything is read, "now" would be later.
+    this.#position = position;
     const mode = this.#request.isFollowing ? 'follow' : 'once';
     const stop = () => destroySocket(client);
     signal.addEventListener('abort', stop, { once: true });
@@ -94,7 +100,7 @@ class View {
     }
     if (this.#position) {
       this.output.reporter.warn(
-        'The log has lost its newest notifications, as after a failover: going on behind what is left of it.',
+        'The server has lost its newest transactions, as after a failover: going on behind what is left of the log.',
       );
       this.#start = null;
       return readStart(client, schema, 'now', conditionOf(filter));

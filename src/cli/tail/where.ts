@@ -1,6 +1,7 @@
 import { createContext, Script } from 'node:vm';
 import { PgwatchError, textOf, toError } from '../../errors.ts';
 import type { Notification } from '../../log/notification.ts';
+import { actionOf } from './line.ts';
 
 /**
  * An expression of the user's own, on notifications. It runs with a time limit, and is no sandbox: whoever
@@ -29,7 +30,7 @@ export class Where {
   /** What throws, or takes too long, is no match. */
   matches(notification: Notification): boolean {
     const { id, channel, key, payload, change, createdAt, eventId } = notification;
-    const [action, table] = [change?.action ?? null, change?.table ?? null];
+    const [action, table] = [actionOf(notification), change?.table ?? null];
     const values = { id, channel, key, payload, change, action, table, createdAt, eventId };
     this.#tried += 1;
     try {

@@ -5,7 +5,7 @@ import type { Check, Finding } from './check.ts';
 export const capacity: Check = {
   name: 'capacity',
   runs: 'transaction',
-  needsSchema: false,
+  needs: 'nothing',
   async run(client, { config }) {
     const { rows } = await client.query<Capacity>(
       `select current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer

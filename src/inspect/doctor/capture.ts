@@ -1,4 +1,4 @@
-import type { Client } from 'pg';
+import { type Client, escapeIdentifier } from 'pg';
 import { planCaptures } from '../../capture/drift.ts';
 import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
 import { triggerFunction } from '../../capture/table.ts';
@@ -11,7 +11,7 @@ import { shellWord } from './shell-word.ts';
 export const capture: Check = {
   name: 'capture',
   runs: 'transaction',
-  needsSchema: true,
+  needs: 'schema',
   async run(client, context) {
     const states = await readCaptureStates(client, context.config);
     const findings = [
@@ -38,7 +38,8 @@ function staleFindings({ table, stale }: CaptureState): Finding[] {
 type Silent = {
   schema: string;
   table: string;
-  name: string;
+  /** Of its triggers. */
+  names: string[];
   enabled: 'D' | 'R';
   isPartition: boolean;
 };
@@ -46,23 +47,25 @@ type Silent = {
 /** Triggers that do not fire: disabled, or for replication only; of partitions, too, each for itself. */
 async function findSilent(client: Client, { config }: Context): Promise<Finding[]> {
   const { rows } = await client.query<Silent>(
-    `select n.nspname as schema, c.relname as table, t.tgname as name, t.tgenabled as enabled,
-       t.tgparentid <> 0 as "isPartition"
+    `select n.nspname as schema, c.relname as table, t.tgenabled as enabled,
+       t.tgparentid <> 0 as "isPartition", array_agg(t.tgname::text order by t.tgname) as names
      from pg_trigger as t
      join pg_class as c on c.oid = t.tgrelid
      join pg_namespace as n on n.oid = c.relnamespace
      where t.tgfoid = to_regprocedure($1) and t.tgenabled in ('D', 'R')
-     order by n.nspname, c.relname, t.tgname`,
+     group by 1, 2, 3, 4 order by 1, 2, 3, 4`,
     [triggerFunction(config)],
   );
-  return rows.map(({ schema, table, name, enabled, isPartition }) => {
+  return rows.map(({ schema, table, names, enabled, isPartition }) => {
     const place = { schema, name: table };
-    const state = enabled === 'D' ? 'is disabled' : 'fires in replication only';
+    const quoted = names.map((name) => escapeIdentifier(name));
+    const state = enabled === 'D' ? 'disabled' : 'fired in replication only';
+    const enable = quoted.map((name) => `enable trigger ${name}`).join(', ');
     return {
       level: 'problem',
-      what: `Trigger "${name}" of ${isPartition ? 'the partition ' : ''}${tableText(place)} ${state}.`,
-      why: 'The changes that it stands for are not recorded, and will never be.',
-      fix: `alter table ${quotedTable(place)} enable trigger "${name.replaceAll('"', '""')}"; what was changed meanwhile: pgwatch snapshot`,
+      what: `Of ${isPartition ? 'the partition ' : ''}${tableText(place)} these triggers are ${state}: ${quoted.join(', ')}.`,
+      why: 'The changes that they stand for are not recorded, and never will be.',
+      fix: `alter table ${quotedTable(place)} ${enable}; then hand over what was changed meanwhile: pgwatch snapshot`,
     };
   });
 }

@@ -21,8 +21,8 @@ export type Check = {
    * for what a transaction does not let through.
    */
   runs: 'transaction' | 'connection';
-  /** False for what works on any database. */
-  needsSchema: boolean;
+  /** schema: our tables, of whatever version. current schema: those of this one. */
+  needs: 'nothing' | 'schema' | 'current schema';
   /** Reads, and changes nothing. What it throws counts as "could not be checked". */
   run(client: Client, context: Context): Promise<Verdict>;
 };

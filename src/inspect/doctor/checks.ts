@@ -16,6 +16,7 @@ import { privileges } from './privileges.ts';
 import { queue } from './queue.ts';
 import { schema } from './schema.ts';
 import { settings } from './settings.ts';
+import { timeouts } from './timeouts.ts';
 import { transactions } from './transactions.ts';
 import { vacuum } from './vacuum.ts';
 import { version } from './version.ts';
@@ -27,6 +28,7 @@ export const CHECKS: readonly Check[] = [
   listen,
   clock,
   settings,
+  timeouts,
   overrides,
   capacity,
   schema,

@@ -5,7 +5,7 @@ import type { Check, Finding } from './check.ts';
 export const clock: Check = {
   name: 'clock',
   runs: 'transaction',
-  needsSchema: false,
+  needs: 'nothing',
   async run(client, { limits }) {
     const sentMs = Date.now();
     const { rows } = await client.query<{ ms: number }>(

@@ -7,7 +7,7 @@ import type { Check, Finding } from './check.ts';
 export const cluster: Check = {
   name: 'cluster',
   runs: 'transaction',
-  needsSchema: true,
+  needs: 'schema',
   async run(client, { config }) {
     try {
       await requireOwnCluster(client, config);

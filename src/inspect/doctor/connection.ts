@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { withConnection } from '../../database/connect.ts';
 import { isPooled, keepsSession } from '../../database/pooler.ts';
-import { describeHost, isUnverified } from '../../database/target.ts';
+import { describeHost, describeTarget, isUnverified } from '../../database/target.ts';
 import { toError } from '../../errors.ts';
 import type { Check, Context, Finding } from './check.ts';
 
@@ -9,9 +9,9 @@ import type { Check, Context, Finding } from './check.ts';
 export const connection: Check = {
   name: 'connection',
   runs: 'connection',
-  needsSchema: false,
+  needs: 'nothing',
   async run(client, context) {
-    const { config, target } = context;
+    const { target } = context;
     const isBehind = await isPooled(client);
     const hasSession = !isBehind || (await keepsSession(client, target));
     const { rows } = await client.query<Line>(
@@ -27,7 +27,7 @@ export const connection: Check = {
       ...(isBehind ? [] : lineFindings(rows[0])),
     ];
     const pooler = isBehind ? `, by a pooler that ${hasSession ? 'keeps' : 'shares'} sessions` : '';
-    return { findings, seen: `${describeHost({ url: config.directUrl ?? config.url })}${pooler}` };
+    return { findings, seen: `${describeTarget(target)}${pooler}` };
   },
 };
 

@@ -10,7 +10,7 @@ import { shellWord } from './shell-word.ts';
 export const consumerFiles: Check = {
   name: 'consumer-files',
   runs: 'connection',
-  needsSchema: true,
+  needs: 'schema',
   async run(client, { config }) {
     const folder = relative(process.cwd(), config.consumers) || '.';
     if (!existsSync(config.consumers))

@@ -1,14 +1,13 @@
-import type { Client } from 'pg';
-import { qualified } from '../../database/names.ts';
 import { formatDuration } from '../../time.ts';
 import type { Check, Context, Finding } from './check.ts';
+import { type ConsumerState, readStates } from './consumer-states.ts';
 import { shellWord } from './shell-word.ts';
 
 /** Whether somebody runs each consumer that is known, and what it has left lying. */
 export const consumers: Check = {
   name: 'consumers',
   runs: 'transaction',
-  needsSchema: true,
+  needs: 'schema',
   async run(client, context) {
     const states = await readStates(client, context);
     const findings = states.flatMap((state) => [
@@ -21,83 +20,25 @@ export const consumers: Check = {
   },
 };
 
-export type ConsumerState = {
-  id: string;
-  /** A daemon that is alive has it among those it runs, or would take over. */
-  isRun: boolean;
-  isPaused: boolean;
-  pausedAt: Date | null;
-  pausedUntil: Date | null;
-  idleMs: number;
-  /** At least; counted where nobody runs it. */
-  unread: number;
-  dead: number;
-  waiting: number;
-  /** By how much the oldest retry is late. */
-  lateMs: number | null;
-  late: number;
-  /** Notifications in leases of daemons that are gone. */
-  leased: number;
-};
-
-async function readStates(client: Client, { config, limits }: Context): Promise<ConsumerState[]> {
-  const table = (name: string) => qualified(config.schema, name);
-  const { rows } = await client.query<ConsumerState>(
-    `with live as (
-       select daemon_id, consumer_ids || shared_ids as ids from ${table('live_daemon')}
-     ), consumer as (
-       select *, exists (select from live where consumer_id = any(ids)) as is_run,
-         coalesce(paused_at is not null and (paused_until is null or paused_until > now()), false) as is_paused,
-         greatest(done_id, window_id) as read_id
-       from ${table('consumer_progress')}
-     )
-     select c.consumer_id as id, is_run as "isRun", is_paused as "isPaused", paused_at as "pausedAt",
-       paused_until as "pausedUntil", extract(epoch from now() - saved_at)::float8 * 1000 as "idleMs",
-       coalesce(u.count, 0)::integer as unread, d.dead, d.waiting, d.late,
-       extract(epoch from now() - d.due_at)::float8 * 1000 as "lateMs",
-       (select coalesce(sum(cardinality(notification_ids)), 0)::integer from ${table('lease')} as l
-         where l.consumer_id = c.consumer_id and owner is not null
-           and not exists (select from live where daemon_id = l.owner)) as leased
-     from consumer as c
-     left join lateral (
-       /* Neither scan reads more than so many rows, wherever the position is. */
-       select greatest(
-         (select count(*) from (
-           select channel from ${table('notification_log')} where id > read_id order by id limit 50000) as next
-         where channel = any(c.channels)),
-         (select count(*) from (
-           select channel, id from ${table('notification_log')} order by id desc limit 10000) as newest
-         where channel = any(c.channels) and id > read_id)) as count
-       where not is_run and not is_paused
-     ) as u on true
-     cross join lateral (
-       select count(*) filter (where state = 'dead')::integer as dead,
-         count(*) filter (where state <> 'dead')::integer as waiting,
-         count(*) filter (where state = 'retry' and next_attempt_at < now() - $1 * interval '1 ms')::integer as late,
-         min(next_attempt_at) filter (where state = 'retry') as due_at
-       from ${table('delivery')} as d where d.consumer_id = c.consumer_id
-     ) as d
-     order by c.consumer_id`,
-    [limits.retryLateMs],
-  );
-  return rows;
-}
-
 function notRun(
-  { id, isRun, isPaused, unread, waiting, leased, idleMs }: ConsumerState,
+  { id, isRun, isPaused, unread, isExact, waiting, leased, idleMs }: ConsumerState,
   context: Context,
 ) {
-  if (isRun || isPaused || unread + waiting + leased === 0) return [];
+  if (isRun || isPaused || unread + waiting === 0) return [];
   const isForgotten = idleMs > context.limits.consumerDays * 86_400_000;
-  const since = isForgotten ? ` since ${Math.floor(idleMs / 86_400_000)} days` : '';
+  const idle = isForgotten
+    ? ` Its position has not moved for ${Math.floor(idleMs / 86_400_000)} days.`
+    : '';
+  const about = isExact ? '' : 'about ';
+  const inLeases =
+    leased > 0 ? ` (${leased.toLocaleString('en')} in leases of a daemon that is gone)` : '';
   const left = [
-    ...(unread > 0 ? [`${unread.toLocaleString('en')} notifications or more to read`] : []),
-    ...(waiting > 0 ? [`${waiting.toLocaleString('en')} that wait for a retry`] : []),
-    ...(leased > 0 ? [`${leased.toLocaleString('en')} in leases of a daemon that is gone`] : []),
+    ...(unread > 0 ? [`${about}${countText(unread)} to read${inLeases}`] : []),
+    ...(waiting > 0 ? [`${countText(waiting)} waiting for a retry`] : []),
   ];
   const finding: Finding = {
     level: 'problem',
-    what: `No daemon runs ${id}${since}, and it has ${left.join(', ')}.`,
+    what: `No daemon runs ${id}, and it has ${left.join(', and ')}.${idle}`,
     why: isForgotten
       ? 'It keeps the log from being cleaned up, all that it has not read.'
       : 'They wait until one does.',
@@ -112,7 +53,7 @@ function paused({ id, isPaused, pausedAt, pausedUntil }: ConsumerState): Finding
   return [
     {
       level: 'note',
-      what: `${id} is paused since ${pausedAt?.toISOString()}, ${end}.`,
+      what: `${id} has been paused since ${pausedAt?.toISOString()}, ${end}.`,
       why: 'Nothing is handed to it, and what it has not read stays in the log.',
       fix: `pgwatch consumers resume ${shellWord(id)}`,
     },
@@ -120,17 +61,19 @@ function paused({ id, isPaused, pausedAt, pausedUntil }: ConsumerState): Finding
 }
 
 function failed(
-  { id, isRun, isPaused, dead, late, lateMs }: ConsumerState,
+  { id, isRun, isPaused, isStopped, dead, late, lateMs }: ConsumerState,
   context: Context,
 ): Finding[] {
-  const isLate = isRun && !isPaused && late > 0;
+  const isLate = isRun && !isPaused && !isStopped && late > 0;
   return [
     ...(dead > 0
       ? [
           {
             level: 'problem' as const,
-            what: `${id} has ${dead.toLocaleString('en')} dead letter${dead === 1 ? '' : 's'}.`,
-            why: 'These were given up, and nobody handles them until somebody decides.',
+            what: `${id} has ${dead.toLocaleString('en')} dead letter${dead === 1 ? '' : 's'}${isStopped ? ', and has stopped there' : ''}.`,
+            why: isStopped
+              ? "With onDead: 'stop' nothing new is handed to it until somebody decides about these."
+              : 'These were given up, and nobody handles them until somebody decides.',
             fix: `pgwatch dlq list --consumer ${shellWord(id)}; then pgwatch dlq retry, or discard, --consumer ${shellWord(id)}`,
           },
         ]
@@ -140,10 +83,14 @@ function failed(
           {
             level: 'problem' as const,
             what: `${id} runs, and ${late.toLocaleString('en')} of its retries are late, the oldest by ${formatDuration(lateMs ?? context.limits.retryLateMs)}.`,
-            why: 'Its handlers are too slow for what comes, or one hangs; or it has stopped at a dead letter (onDead).',
+            why: 'Its handlers are too slow for what comes, or one hangs.',
             fix: `pgwatch status ${shellWord(id)} tells what it does; more concurrency, a shorter timeout, or instances: 'shared' let it keep up.`,
           },
         ]
       : []),
   ];
+}
+
+function countText(count: number): string {
+  return `${Math.round(count).toLocaleString('en')} notification${count === 1 ? '' : 's'}`;
 }

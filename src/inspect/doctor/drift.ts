@@ -1,12 +1,13 @@
 import type { Client } from 'pg';
 import type { Check, Context, Finding } from './check.ts';
-import { type ExpectedFunction, readExpected } from './expected.ts';
+import { findFunctions, RESTORE } from './drift-functions.ts';
+import { readExpected } from './expected.ts';
 
 /** Whether tables, indexes, views and functions still are what the migrations made. */
 export const drift: Check = {
   name: 'drift',
   runs: 'transaction',
-  needsSchema: true,
+  needs: 'current schema',
   async run(client, context) {
     const { config } = context;
     const expected = readExpected(config);
@@ -109,71 +110,6 @@ async function findUnsafeTables(client: Client, schema: string): Promise<Finding
   ]);
 }
 
-type Found = {
-  schema: string;
-  name: string;
-  body: string;
-  isDefiner: boolean;
-  isPinned: boolean;
-  isPublic: boolean;
-  signature: string;
-};
-
-async function findFunctions(
-  client: Client,
-  expected: readonly ExpectedFunction[],
-): Promise<Finding[]> {
-  const { rows } = await client.query<Found>(
-    `select n.nspname as schema, p.proname as name, p.prosrc as body, p.prosecdef as "isDefiner",
-       coalesce(p.proconfig @> '{"search_path=pg_catalog, pg_temp"}', false) as "isPinned",
-       p.oid::regprocedure::text as signature,
-       exists (
-         select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner)))
-         where grantee = 0 and privilege_type = 'EXECUTE') as "isPublic"
-     from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
-     where n.nspname = any($1) and p.proname = any($2)`,
-    [expected.map(({ schema }) => schema), expected.map(({ name }) => name)],
-  );
-  return expected.flatMap((wanted) => {
-    const there = rows.filter(
-      ({ schema, name }) => schema === wanted.schema && name === wanted.name,
-    );
-    return [...changedFunction(wanted, there), ...publicFunctions(there)];
-  });
-}
-
-function changedFunction(wanted: ExpectedFunction, there: readonly Found[]): Finding[] {
-  const name = `Function ${wanted.schema}.${wanted.name}`;
-  const isSame = (found: Found) =>
-    (wanted.body === null || found.body === wanted.body) &&
-    found.isDefiner === wanted.isDefiner &&
-    (found.isPinned || !wanted.isPinned);
-  if (there.some(isSame)) return [];
-  if (there.length === 0) {
-    const what = `${name} is missing.`;
-    return [{ level: 'problem', what, why: 'What calls it fails.', fix: RESTORE }];
-  }
-  return [
-    {
-      level: 'problem',
-      what: `${name} is not as this version of pgwatch made it.`,
-      why: 'Somebody has replaced or altered it: what is promised of pgwatch is not promised of that.',
-      fix: RESTORE,
-    },
-  ];
-}
-
-function publicFunctions(there: readonly Found[]): Finding[] {
-  return there
-    .filter(({ isPublic }) => isPublic)
-    .map(({ signature }) => ({
-      level: 'problem',
-      what: `Function ${signature} may be called by everybody (PUBLIC).`,
-      why: 'It acts with the rights of the role that installed pgwatch: any role could publish, or ring, in its name.',
-      fix: `revoke execute on function ${signature} from public; and name who needs it in roles: { publish } of the config.`,
-    }));
-}
-
 /** Tables that look like partitions of the log, and are none: their rows are read by nobody. */
 async function findDetached(client: Client, { config }: Context): Promise<Finding[]> {
   const { rows } = await client.query<{ name: string }>(
@@ -191,6 +127,3 @@ async function findDetached(client: Client, { config }: Context): Promise<Findin
     fix: `Attach it again, or drop it where nobody needs its rows: drop table ${name};`,
   }));
 }
-
-const RESTORE =
-  '"pgwatch migrate sql" prints how it was made: run that part again (a function with "create or replace").';

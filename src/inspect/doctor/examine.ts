@@ -45,7 +45,7 @@ async function look(
   context: Context,
   schema: SchemaState,
 ): Promise<Omit<Checked, 'check'> & { findings: Finding[] }> {
-  const reason = check.needsSchema ? NOT_THERE[schema] : undefined;
+  const reason = reasonToSkip(check, schema);
   if (reason) return { outcome: 'skipped', seen: reason, findings: [] };
   try {
     const { findings, seen } = await run(check, client, context);
@@ -53,12 +53,19 @@ async function look(
     return { outcome, seen, findings };
   } catch (thrown) {
     const isForeign = schema !== 'current' && MISSING.has(errorCodeOf(thrown) ?? '');
-    if (check.needsSchema && isForeign) {
-      return { outcome: 'skipped', seen: 'the schema is not of this version', findings: [] };
+    if (check.needs !== 'nothing' && isForeign) {
+      return { outcome: 'skipped', seen: FOREIGN, findings: [] };
     }
     const message = toError(thrown).message.replace(/\.$/, '');
     return { outcome: 'unchecked', seen: message, findings: [unchecked(thrown, message)] };
   }
+}
+
+function reasonToSkip({ needs }: Check, schema: SchemaState): string | undefined {
+  if (needs === 'nothing') return undefined;
+  return (
+    NOT_THERE[schema] ?? (needs === 'current schema' && schema === 'other' ? FOREIGN : undefined)
+  );
 }
 
 async function run(check: Check, client: Client, context: Context): Promise<Verdict> {
@@ -93,6 +100,8 @@ function unchecked(thrown: unknown, reason: string): Finding {
       : 'Run "pgwatch doctor" again.',
   };
 }
+
+const FOREIGN = 'the schema is not of this version';
 
 const NOT_THERE: Partial<Record<SchemaState, string>> = {
   missing: 'there is no schema to look at',

@@ -2,10 +2,12 @@ import { type Names, qualified, readSql } from '../../database/names.ts';
 
 /** One privilege that a role of some kind is granted. */
 export type Grant = {
-  type: 'table' | 'sequence' | 'function' | 'schema';
+  type: 'table' | 'sequence' | 'function' | 'schema' | 'column';
   /** As SQL writes it, with the types of a function's parameters. */
   object: string;
   privilege: string;
+  /** Of a column its name, else ''. */
+  column: string;
 };
 
 /** What sql/grants gives to roles of this kind. */
@@ -16,26 +18,31 @@ export function readGrants(kind: 'publish' | 'consume' | 'read', names: Names): 
   const statements = sql
     .replaceAll(/^--.*$/gm, '')
     .replaceAll(/do \$\$.*?\$\$;/gs, '')
-    .matchAll(/grant ([\w, ]+?)\s+on (schema |function\s|sequence )?(.*?)\s+to :"role"/gs);
+    .matchAll(/grant ([\w, ()]+?)\s+on (schema |function\s|sequence )?(.*?)\s+to :"role"/gs);
   const grants = [...statements].flatMap(([, privileges = '', type = '', objects = '']) =>
-    objectsIn(objects).flatMap((object) =>
-      privileges.split(/,\s*/).map((privilege) => ({
-        type: (type.trim() || 'table') as Grant['type'],
-        object: named(object, names),
-        privilege,
-      })),
+    partsOf(objects).flatMap((object) =>
+      partsOf(privileges).flatMap((privilege) =>
+        grantsOf(named(object, names), (type.trim() || 'table') as Grant['type'], privilege),
+      ),
     ),
   );
   return [...block, ...grants];
 }
 
 function apiUsage({ apiSchema }: Names): Grant {
-  return { type: 'schema', object: apiSchema, privilege: 'usage' };
+  return { type: 'schema', object: apiSchema, privilege: 'usage', column: '' };
 }
 
-/** Between the commas, but for those of a function's parameters. */
-function objectsIn(list: string): string[] {
-  return list.split(/,(?![^(]*\))/).map((object) => object.trim());
+/** 'select', or 'select (a, b)': one for each column. */
+function grantsOf(object: string, type: Grant['type'], text: string): Grant[] {
+  const [, privilege = '', columns] = /^(\w+)(?: \((.*)\))?$/.exec(text) ?? [];
+  if (columns === undefined) return [{ type, object, privilege, column: '' }];
+  return columns.split(', ').map((column) => ({ type: 'column', object, privilege, column }));
+}
+
+/** Between the commas, but for those in parentheses. */
+function partsOf(list: string): string[] {
+  return list.split(/,(?![^(]*\))/).map((part) => part.trim());
 }
 
 function named(object: string, { schema, apiSchema }: Names): string {

@@ -9,7 +9,7 @@ import type { Check, Finding } from './check.ts';
 export const listen: Check = {
   name: 'listen',
   runs: 'connection',
-  needsSchema: false,
+  needs: 'nothing',
   async run(client, { target, limits }) {
     if ((await isPooled(client)) && !(await keepsSession(client, target))) {
       return { findings: [], seen: 'nothing: a pooler stands between' };

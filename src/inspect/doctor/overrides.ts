@@ -5,7 +5,7 @@ import type { Check, Finding, Level } from './check.ts';
 export const overrides: Check = {
   name: 'overrides',
   runs: 'transaction',
-  needsSchema: false,
+  needs: 'nothing',
   async run(client) {
     const { rows } = await client.query<Override>(
       `select r.rolname as role, d.datname as database,

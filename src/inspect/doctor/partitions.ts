@@ -6,7 +6,7 @@ import { bytesText } from './log-text.ts';
 export const partitions: Check = {
   name: 'partitions',
   runs: 'transaction',
-  needsSchema: true,
+  needs: 'schema',
   async run(client, { config, limits }) {
     const { rows } = await client.query<Found>(
       `with partition as (

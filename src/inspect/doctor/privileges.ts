@@ -6,7 +6,7 @@ import { readGrants } from './grants.ts';
 export const privileges: Check = {
   name: 'privileges',
   runs: 'transaction',
-  needsSchema: true,
+  needs: 'schema',
   async run(client, context) {
     const { roles } = context.config;
     const { rows } = await client.query<{ role: string }>('select current_user::text as role');
@@ -75,13 +75,14 @@ async function readLacking(
   const grants = readGrants(kind, config);
   // What is missing altogether is another check's.
   const { rows } = await client.query<{ text: string }>(
-    `select g.privilege || ' on ' || g.object as text
-     from unnest($2::text[], $3::text[], $4::text[]) with ordinality as g (type, object, privilege, place)
+    `select g.privilege || ' on ' || g.object || coalesce('.' || nullif(g.name, ''), '') as text
+     from unnest($2::text[], $3::text[], $4::text[], $5::text[]) with ordinality as g (type, object, privilege, name, place)
      where not coalesce(case g.type
        when 'schema' then has_schema_privilege($1::text, (
          select oid from pg_namespace where nspname = g.object), g.privilege)
        when 'function' then has_function_privilege($1::text, to_regprocedure(g.object)::oid, g.privilege)
        when 'sequence' then has_sequence_privilege($1::text, to_regclass(g.object)::oid, g.privilege)
+       when 'column' then has_column_privilege($1::text, to_regclass(g.object)::oid, g.name, g.privilege)
        else has_table_privilege($1::text, to_regclass(g.object)::oid, g.privilege) end, true)
      order by g.place`,
     [
@@ -89,6 +90,7 @@ async function readLacking(
       grants.map(({ type }) => type),
       grants.map(({ object }) => object),
       grants.map(({ privilege }) => privilege),
+      grants.map(({ column }) => column),
     ],
   );
   return rows.map(({ text }) => text);

@@ -1,24 +1,18 @@
 import { formatDuration } from '../../time.ts';
 import type { Check, Finding } from './check.ts';
-import { type Session, sessionText } from './session-text.ts';
+import { readSessions, type Session, sessionText } from './sessions.ts';
 
 /** The queue of NOTIFY, who keeps it from being emptied, and who waits for its lock. */
 export const queue: Check = {
   name: 'queue',
   runs: 'transaction',
-  needsSchema: false,
+  needs: 'nothing',
   async run(client, { limits }) {
     const { rows: usages } = await client.query<{ usage: number }>(
       'select pg_notification_queue_usage() as usage',
     );
     const usage = usages[0]?.usage ?? 0;
-    const { rows: holders } = await client.query<Session>(
-      `select pid, datname as database, application_name as program, state, left(query, 200) as query,
-         extract(epoch from clock_timestamp() - xact_start)::float8 * 1000 as "openMs"
-       from pg_stat_activity
-       where backend_type = 'client backend' and xact_start is not null and pid <> pg_backend_pid()
-       order by xact_start limit 3`,
-    );
+    const holders = (await readSessions(client)).slice(0, 3);
     const { rows: waiting } = await client.query<Waiting>(
       `select count(*)::integer as count, max(extract(epoch from clock_timestamp() - w.waitstart))::float8 * 1000 as "waitedMs",
          (select h.pid from pg_locks as h where h.granted and ${NOTIFY_LOCK('h')} limit 1) as holder
@@ -58,11 +52,12 @@ export type Waiting = { count: number; waitedMs: number | null; holder: number |
 
 /** What is to be said of those who wait for each other's commits. */
 export function waitFindings({ count, waitedMs, holder }: Waiting, limitMs: number): Finding[] {
-  if (count === 0 || (count < CROWD && (waitedMs ?? 0) < limitMs)) return [];
+  const isLong = (waitedMs ?? 0) >= limitMs;
+  if (count === 0 || (count < CROWD && !isLong)) return [];
   const who = holder === null ? '' : ` pid ${holder} holds the lock.`;
   return [
     {
-      level: 'problem',
+      level: isLong ? 'problem' : 'note',
       what: `${count} session${count === 1 ? ' waits' : 's wait'} to commit a NOTIFY, up to ${formatDuration(waitedMs ?? 0)}.${who}`,
       why: 'Transactions with NOTIFY commit one after the other in the whole cluster, each after its flush to disk, or to a synchronous standby.',
       fix: `alter database … set pgwatch.notify = 'doorbell'; where no plain LISTEN client reads the notifications. Look at what the holder waits for, as an absent synchronous standby.`,

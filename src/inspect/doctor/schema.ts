@@ -5,7 +5,7 @@ import type { Check, Finding } from './check.ts';
 export const schema: Check = {
   name: 'schema',
   runs: 'transaction',
-  needsSchema: false,
+  needs: 'nothing',
   async run(client, { config }) {
     const states = await readMigrationStates(client, config);
     const applied = states.filter(({ state }) => state === 'applied').length;

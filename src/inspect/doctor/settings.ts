@@ -4,7 +4,7 @@ import type { Check, Finding, Level } from './check.ts';
 export const settings: Check = {
   name: 'settings',
   runs: 'transaction',
-  needsSchema: false,
+  needs: 'nothing',
   async run(client) {
     const { rows } = await client.query<Setting>(
       `select name, setting as value, source from pg_settings where name = any($1)`,
@@ -27,7 +27,7 @@ export function settingFindings(given: readonly Setting[]): Finding[] {
 }
 
 function sourceText(source: string): string {
-  return source === 'default' ? 'by default' : `by ${source}`;
+  return SOURCES[source] ?? `set by ${source}`;
 }
 
 function fixFor({ name, source }: Setting, right: string): string {
@@ -99,6 +99,14 @@ const RULES: readonly Rule[] = [
     why: 'Nobody can see which session holds a transaction open, or a lock, and what it is doing.',
   },
 ];
+
+/** As in pg_settings.source. */
+const SOURCES: Readonly<Record<string, string>> = {
+  default: 'the default',
+  'command line': 'set on the command line',
+  'configuration file': 'set in the configuration file',
+  'environment variable': 'set in the environment',
+};
 
 /** Told of with their names by the check of overrides. */
 const OVERRIDES = new Set(['database', 'user', 'database user']);

@@ -2,15 +2,16 @@ import type { Client } from 'pg';
 import { formatDuration } from '../../time.ts';
 import type { Check, Context, Finding } from './check.ts';
 import type { Limits } from './limits.ts';
-import { type Session, sessionText } from './session-text.ts';
+import { readSessions, type Session, sessionText } from './sessions.ts';
 
 /** What has been open for long: transactions, prepared ones, and replication slots that nobody reads. */
 export const transactions: Check = {
   name: 'transactions',
   runs: 'transaction',
-  needsSchema: false,
+  needs: 'nothing',
   async run(client, context) {
-    const { sessions, hidden } = await readSessions(client);
+    const sessions = await readSessions(client);
+    const hidden = await countHidden(client);
     const findings = [
       ...sessions.flatMap((session) => sessionFindings(session, context.limits)),
       ...(await findPrepared(client, context)),
@@ -23,20 +24,13 @@ export const transactions: Check = {
   },
 };
 
-async function readSessions(client: Client): Promise<{ sessions: Session[]; hidden: number }> {
-  const { rows } = await client.query<Session>(
-    `select pid, datname as database, application_name as program, state, left(query, 200) as query,
-       extract(epoch from clock_timestamp() - xact_start)::float8 * 1000 as "openMs"
-     from pg_stat_activity
-     where backend_type = 'client backend' and xact_start is not null and pid <> pg_backend_pid()
-     order by xact_start limit 10`,
-  );
-  // Of others' sessions a role without pg_read_all_stats sees that they are there, and no more.
-  const { rows: counts } = await client.query<{ hidden: number }>(
+/** Of others' sessions a role without pg_read_all_stats sees that they are there, and no more. */
+async function countHidden(client: Client): Promise<number> {
+  const { rows } = await client.query<{ hidden: number }>(
     `select count(*)::integer as hidden from pg_stat_activity
      where backend_type is null and usesysid is not null`,
   );
-  return { sessions: rows, hidden: counts[0]?.hidden ?? 0 };
+  return rows[0]?.hidden ?? 0;
 }
 
 /** What is to be said of a session's transaction. */

@@ -5,7 +5,7 @@ import type { Limits } from './limits.ts';
 export const vacuum: Check = {
   name: 'vacuum',
   runs: 'transaction',
-  needsSchema: true,
+  needs: 'schema',
   async run(client, { config, limits }) {
     const { rows } = await client.query<TableState>(
       `select c.oid::regclass::text as name, coalesce(s.n_dead_tup, 0)::float8 as "deadRows",

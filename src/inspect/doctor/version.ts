@@ -5,7 +5,7 @@ import { faultsOf } from './known-faults.ts';
 export const version: Check = {
   name: 'version',
   runs: 'transaction',
-  needsSchema: false,
+  needs: 'nothing',
   async run(client) {
     const { rows } = await client.query<Server>(
       `select current_setting('server_version_num')::integer as number,

@@ -1,6 +1,8 @@
 import pg, { type ClientBase } from 'pg';
+import { parseJson } from '../../json.ts';
 import { printable } from '../../reporter.ts';
-import type { SubjectColumn, SubjectTable } from './subject.ts';
+import type { SubjectColumn, SubjectTable } from './subject-table.ts';
+import type { Row } from './versions.ts';
 
 /** Some columns of a row, given as JSON, as a table of one row; each has its own type. */
 export async function recordSql(
@@ -26,6 +28,25 @@ export function unchangedSql(
   return columns
     .filter(({ name, isGenerated }) => !primaryKey.includes(name) && !isGenerated)
     .map((column) => `${valueSql('t', column)} is not distinct from ${valueSql('found', column)}`);
+}
+
+/** What is in the row and in the table. */
+export function columnsOf(table: SubjectTable, row: string): SubjectColumn[] {
+  const names = Object.keys(parseJson(row) as Row);
+  return table.columns.filter(({ name }) => names.includes(name));
+}
+
+/** What the row lacks and the table has, and the other way round, a sentence each. */
+export function omitted({ columns }: SubjectTable, row: string): string[] {
+  const names = Object.keys(parseJson(row) as Row);
+  const missing = columns.filter(({ name, isGenerated }) => !isGenerated && !names.includes(name));
+  const gone = names.filter((name) => !columns.some((column) => column.name === name));
+  return [
+    ...(missing.length > 0
+      ? [`The notification does not have: ${missing.map(({ name }) => name).join(', ')}.`]
+      : []),
+    ...(gone.length > 0 ? [`The table no longer has: ${gone.join(', ')}.`] : []),
+  ];
 }
 
 export function tableSql({ schema, name }: SubjectTable): string {

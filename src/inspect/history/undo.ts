@@ -1,11 +1,11 @@
 import type { ClientBase } from 'pg';
-import { qualified } from '../../database/names.ts';
 import { PgwatchError } from '../../errors.ts';
-import { parseJson } from '../../json.ts';
 import { printable } from '../../reporter.ts';
-import type { Subject, SubjectColumn, SubjectTable } from './subject.ts';
-import { quoted, recordSql, tableSql, unchangedSql } from './undo-sql.ts';
-import type { Row, RowVersion } from './versions.ts';
+import { readOtherHalf } from './key-change.ts';
+import type { Subject } from './subject.ts';
+import type { SubjectColumn, SubjectTable } from './subject-table.ts';
+import { columnsOf, omitted, quoted, recordSql, tableSql, unchangedSql } from './undo-sql.ts';
+import type { RowVersion } from './versions.ts';
 
 /**
  * The SQL that would reverse one change of a row, and do nothing where the row was changed again since. It is
@@ -29,7 +29,9 @@ export async function undoSql(
     `Undoes notification ${notificationId}: ${action} of ${subject.text}, ${createdAt.toISOString()}, transaction ${xid}.`,
     ...(other === null
       ? []
-      : [`It is half of a change of the key, the other is notification ${other}: undo both.`]),
+      : [
+          `It is half of a change of the key, the other is notification ${other.notificationId}: undo both.`,
+        ]),
     ...remarks,
   ];
   return [...comments.map((each) => `-- ${onOneLine(each)}`), `${sql};`].join('\n');
@@ -120,12 +122,6 @@ async function undoDelete(
   };
 }
 
-/** What is in the row and in the table. */
-function columnsOf(table: SubjectTable, row: string): SubjectColumn[] {
-  const names = Object.keys(parseJson(row) as Row);
-  return table.columns.filter(({ name }) => names.includes(name));
-}
-
 function keyIs({ primaryKey, name }: SubjectTable, columns: readonly SubjectColumn[]): string[] {
   if (!primaryKey.every((key) => columns.some((column) => column.name === key))) {
     throw impossible(
@@ -133,39 +129,6 @@ function keyIs({ primaryKey, name }: SubjectTable, columns: readonly SubjectColu
     );
   }
   return primaryKey.map((key) => `t.${quoted(key)} = found.${quoted(key)}`);
-}
-
-function omitted({ columns }: SubjectTable, row: string): string[] {
-  const names = Object.keys(parseJson(row) as Row);
-  const missing = columns.filter(({ name, isGenerated }) => !isGenerated && !names.includes(name));
-  const gone = names.filter((name) => !columns.some((column) => column.name === name));
-  return [
-    ...(missing.length > 0
-      ? [`The notification does not have: ${missing.map(({ name }) => name).join(', ')}.`]
-      : []),
-    ...(gone.length > 0 ? [`The table no longer has: ${gone.join(', ')}.`] : []),
-  ];
-}
-
-/** A change of a primary key is a DELETE and an INSERT of what is the same but for the key. */
-async function readOtherHalf(
-  client: ClientBase,
-  schema: string,
-  { source, action }: RowVersion,
-): Promise<string | null> {
-  const [id, xid, , , , , , relation, oldRow, newRow] = source;
-  if (action !== 'INSERT' && action !== 'DELETE') return null;
-  const { rows } = await client.query<{ id: string }>(
-    `select id::text as id
-     from ${qualified(schema, 'notification_log')},
-       (select array(select jsonb_array_elements_text($3::jsonb - 0 - 0)) as columns) as key
-     where xid = $1::xid8 and relation = $3::jsonb and action = $4
-       and (id > $2::bigint) = ($4 = 'INSERT')
-       and coalesce(new_row, old_row) - key.columns = $5::jsonb - key.columns
-     limit 2`,
-    [xid, id, relation, action === 'INSERT' ? 'DELETE' : 'INSERT', newRow ?? oldRow],
-  );
-  return rows.length === 1 ? (rows[0]?.id ?? null) : null;
 }
 
 /** A comment must end where its line does. */

@@ -69,7 +69,7 @@ async function removeWhole(
   partition: Partition,
 ): Promise<Cleaned> {
   const result = await removePartition(client, options, partition);
-  const isRemoved = result.type === 'dropped' || result.type === 'emptied';
+  const isRemoved = 'wasEmpty' in result && !result.wasEmpty;
   return {
     partition,
     outcome: result.type,

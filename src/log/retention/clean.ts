@@ -6,7 +6,7 @@ import { SQLSTATE } from '../../database/sqlstate.ts';
 import { errorCodeOf } from '../../errors.ts';
 import { countGaps, keepDeliveries } from './gaps.ts';
 import type { Partition } from './partitions.ts';
-import { dropPartition, emptyPartition } from './steps.ts';
+import { dropPartition, type EmptyOutcome, emptyPartition } from './steps.ts';
 
 export type CleanOptions = {
   schema: string;
@@ -22,9 +22,9 @@ export type CleanOptions = {
 /** What became of a partition. */
 export type Outcome =
   /** It is gone. */
-  | { type: 'dropped' }
+  | { type: 'dropped'; wasEmpty: boolean }
   /** It is empty, and stays until it can be dropped. */
-  | { type: 'emptied'; heldBy: string }
+  | { type: 'emptied'; wasEmpty: boolean; heldBy: string }
   /** Somebody needs something of it, and all of it is there. */
   | { type: 'pinned' }
   /** Somebody holds it, and all of it is there. */
@@ -46,20 +46,21 @@ export async function removePartition(
   );
   if ('heldBy' in emptied) return { type: 'locked', ...emptied };
   if (emptied.value === 'pinned') return { type: 'pinned' };
-  if (emptied.value === 'gone') return { type: 'dropped' };
+  const wasEmpty = emptied.value !== 'emptied';
+  if (emptied.value === 'gone') return { type: 'dropped', wasEmpty };
   const dropped = await withHolders(client, options, 'notification_log', () =>
     dropPartition(client, schema, target),
   );
-  if ('heldBy' in dropped) return { type: 'emptied', ...dropped };
-  if (dropped.value !== 'filled') return { type: 'dropped' };
-  return { type: 'emptied', heldBy: 'somebody who has just written to it' };
+  if ('heldBy' in dropped) return { type: 'emptied', wasEmpty, ...dropped };
+  if (dropped.value !== 'filled') return { type: 'dropped', wasEmpty };
+  return { type: 'emptied', wasEmpty, heldBy: 'somebody who has just written to it' };
 }
 
 async function emptyOnce(
   client: ClientBase,
   { schema, needed }: CleanOptions,
   target: { partition: string; before: Date },
-): Promise<'emptied' | 'gone' | 'pinned'> {
+): Promise<Exclude<EmptyOutcome, 'changed'>> {
   const outcome = await emptyPartition(client, schema, { ...target, counted: null });
   if (outcome === 'changed' || (outcome === 'pinned' && needed === 'remove')) {
     return forceEmpty(client, schema, target);
@@ -72,7 +73,7 @@ async function forceEmpty(
   client: ClientBase,
   schema: string,
   target: { partition: string; before: Date },
-): Promise<'emptied' | 'gone' | 'pinned'> {
+): Promise<Exclude<EmptyOutcome, 'changed'>> {
   for (let attempt = 1; attempt <= COUNTS_MAX; attempt++) {
     // Most of it before anybody has to wait.
     while ((await keepDeliveries(client, schema, target.partition)) > 0);

@@ -15,18 +15,30 @@ export async function lockCleanup(client: Queryable, schema: string): Promise<bo
   return (rows[0] as { is_ours: boolean }).is_ours;
 }
 
+/** False while somebody else cleans up. */
+export async function isCleanupFree(client: Queryable, schema: string): Promise<boolean> {
+  // Until the end of this statement, which is enough to know: each step takes it for itself.
+  const { rows } = await client.query(
+    `select pg_try_advisory_xact_lock(${qualified(schema, 'cleanup_key')}()) as is_free`,
+  );
+  return (rows[0] as { is_free: boolean }).is_free;
+}
+
 /** Empties a partition whose time is over; with what was counted, whoever needs it. */
 export async function emptyPartition(
   client: Queryable,
   schema: string,
   { partition, before, counted }: { partition: string; before: Date; counted: Counted | null },
-): Promise<'emptied' | 'gone' | 'pinned' | 'changed'> {
+): Promise<EmptyOutcome> {
   return outcomeOf(
     client,
     `select ${qualified(schema, 'log_empty')}($1, $2, $3::pg_snapshot, $4) as outcome`,
     [partition, before, counted?.countedIn, counted && JSON.stringify(counted.gaps)],
   );
 }
+
+/** changed: more has come since it was counted. */
+export type EmptyOutcome = 'emptied' | 'empty' | 'gone' | 'pinned' | 'changed';
 
 /** Drops a partition that was emptied. */
 export async function dropPartition(

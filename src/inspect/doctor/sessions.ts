@@ -1,3 +1,4 @@
+import type { Client } from 'pg';
 import { formatDuration } from '../../time.ts';
 
 /** A session that has a transaction open. */
@@ -9,6 +10,18 @@ export type Session = {
   query: string | null;
   openMs: number;
 };
+
+/** The sessions with a transaction, the oldest first, in all databases; of those that this role may see. */
+export async function readSessions(client: Client): Promise<Session[]> {
+  const { rows } = await client.query<Session>(
+    `select pid, datname as database, application_name as program, state, left(query, 200) as query,
+       extract(epoch from clock_timestamp() - xact_start)::float8 * 1000 as "openMs"
+     from pg_stat_activity
+     where backend_type = 'client backend' and xact_start is not null and pid <> pg_backend_pid()
+     order by xact_start limit 10`,
+  );
+  return rows;
+}
 
 /** 'pid 42 (psql, database "app") is idle in transaction, open for 6 min 0 s: select 1', for people. */
 export function sessionText({ pid, database, program, state, query, openMs }: Session): string {

@@ -1,0 +1,95 @@
+import type { ClientBase } from 'pg';
+import type { Config } from '../config/define.ts';
+import { SQLSTATE } from '../database/sqlstate.ts';
+import { errorCodeOf, toError } from '../errors.ts';
+import { type Cleaned, cleanLog } from '../log/retention/clean-log.ts';
+import { isCleanupFree } from '../log/retention/steps.ts';
+import type { Reporter } from '../reporter.ts';
+import { sleep } from '../time.ts';
+import type { SessionOptions } from './session-options.ts';
+
+/**
+ * Removes what is older than `retention`, again and again: partitions that are old as a whole, if nobody needs
+ * anything of them. Nothing that goes wrong with it ends the daemon.
+ */
+export async function runRetention(
+  { config, pool, reporter }: SessionOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const retention = new Retention(config, reporter);
+  for (let waitMs = FIRST_MS; config.retentionMs !== null && !signal.aborted; waitMs = AGAIN_MS) {
+    await sleep(waitMs, signal);
+    if (signal.aborted) return;
+    await retention.runOnce((work) => pool.withClient(work), signal);
+  }
+}
+
+/** What cleaning by itself remembers from one time to the next. */
+export class Retention {
+  readonly #config: Config;
+  readonly #reporter: Reporter;
+  /** Who was said to need something. */
+  #warnedOf = '';
+
+  constructor(config: Config, reporter: Reporter) {
+    this.#config = config;
+    this.#reporter = reporter;
+  }
+
+  async runOnce(
+    withClient: (work: (client: ClientBase) => Promise<void>) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    try {
+      await withClient((client) => this.#clean(client, signal));
+    } catch (thrown) {
+      // The locks are not to be had: there is a next time.
+      if (errorCodeOf(thrown) === SQLSTATE.lockNotAvailable || signal.aborted) return;
+      this.#reporter.warn(`Old notifications cannot be removed: ${toError(thrown).message}`);
+    }
+  }
+
+  async #clean(client: ClientBase, signal: AbortSignal): Promise<void> {
+    const { schema, retentionMs } = this.#config;
+    const before = new Date(Date.now() - (retentionMs ?? 0));
+    const options = {
+      schema,
+      before,
+      needed: 'keep',
+      scope: 'whole',
+      patienceMs: PATIENCE_MS,
+    } as const;
+    if (!(await isCleanupFree(client, schema))) return;
+    const results: Cleaned[] = [];
+    for await (const cleaned of cleanLog(client, { ...options, signal })) results.push(cleaned);
+    this.#report(results, before);
+  }
+
+  #report(results: readonly Cleaned[], before: Date): void {
+    // What was empty before was told of when it was emptied.
+    const removed = results.filter(
+      (cleaned) => cleaned.removed !== 0 && ['dropped', 'emptied'].includes(cleaned.outcome),
+    );
+    if (removed.length > 0) {
+      const count = removed.reduce((sum, cleaned) => sum + (cleaned.removed ?? 0), 0);
+      const parts = `${removed.length} partition${removed.length === 1 ? '' : 's'}`;
+      this.#reporter.info(
+        `Removed about ${count.toLocaleString('en')} notifications from before ${before.toISOString()} (${parts}).`,
+      );
+    }
+    const pins = results.flatMap((cleaned) => cleaned.pins);
+    const needy = [...new Set(pins.map(({ consumerId }) => consumerId))].sort().join(', ');
+    if (needy !== '' && needy !== this.#warnedOf) {
+      this.#reporter.warn(
+        `Notifications from before ${before.toISOString()} stay, because consumers need them: ${needy}. "pgwatch cleanup --before ${before.toISOString()} --dry-run" says more.`,
+      );
+    }
+    this.#warnedOf = needy;
+  }
+}
+
+/** Not at once: those who begin may have much to catch up on. */
+const FIRST_MS = 300_000;
+const AGAIN_MS = 3_600_000;
+/** A connection of the pool is taken that long, for each partition. */
+const PATIENCE_MS = 5000;

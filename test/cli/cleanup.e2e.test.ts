@@ -1,0 +1,100 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { runCli } from '../helpers/cli.ts';
+import { useIsolatedServer } from '../helpers/database.ts';
+import { createPastDay, finishConsumer, forgetPast, publishPast } from '../helpers/past.ts';
+
+const database = useIsolatedServer();
+beforeEach(async () => {
+  await createPastDay(database, 5);
+});
+afterEach(() => forgetPast(database));
+
+const cleanup = (...args: string[]) =>
+  runCli(['cleanup', '--database-url', database.url, ...args], { env: { TZ: 'UTC' } });
+
+/** The size of a busy day: PGWATCH_TEST_CLEANUP_ROWS=10000000. */
+const ROWS = Number(process.env.PGWATCH_TEST_CLEANUP_ROWS ?? 1_000_000);
+
+test('a whole day: refused while somebody needs it, gone at once when nobody does', async () => {
+  await database.query(
+    `insert into pgwatch.notification_log (xid, created_at, channel, key, payload)
+       select pg_current_xact_id(), '2020-01-05'::timestamptz + n * interval '1 ms', 'c', 'key', '{"a": 1}'
+       from generate_series(1, $1) as n`,
+    [ROWS],
+  );
+  await database.query(
+    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
+       values ('email', array['c', 'consumer:email'], 0, '1:1:')`,
+  );
+  const refused = await cleanup('--days', '7');
+  expect(refused).toMatchObject({ exitCode: 1, stdout: '' });
+  expect(refused.stderr).toContain('Left what email needs of 2020-01-05.');
+  expect(refused.stderr).toMatch(/email is at id 0, 100,000 or more behind, and not running/);
+  expect(refused.stderr).toContain('pgwatch consumers remove email');
+  const { rows } = await database.query('select count(*)::integer from pgwatch.notification');
+  expect(rows).toEqual([{ count: ROWS }]);
+
+  await finishConsumer(database);
+  const startedAt = performance.now();
+  const removed = await cleanup('--days', '7', '--json');
+  console.log(
+    `removed ${ROWS} rows in ${Math.round(performance.now() - startedAt)} ms, the process included`,
+  );
+  expect(removed.exitCode).toBe(0);
+  expect(JSON.parse(removed.stdout)).toMatchObject({
+    dryRun: false,
+    partitions: [{ partition: 'notification_log_20200105', outcome: 'dropped', pinnedBy: [] }],
+  });
+}, 300_000);
+
+test('a dry run tells what would be removed, and who needs what', async () => {
+  await publishPast(database, 5, ['done', 'done']);
+  await publishPast(database, 7, ['done']);
+  await finishConsumer(database);
+  await createPastDay(database, 9);
+  await publishPast(database, 9, ['to do']);
+  const plain = await cleanup('--before', '2020-02-01', '--dry-run');
+  expect(plain.exitCode).toBe(1);
+  expect(plain.stdout.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+    ['PARTITION', 'NOTIFICATIONS', 'SIZE', 'OUTCOME'],
+    ['2020-01-05', '2', expect.any(String), 'drop'],
+    ['2020-01-09', '1', expect.any(String), 'needed by email (position 1)'],
+    ['the default partition', '1', '-', 'delete'],
+    ['to be removed', '3', expect.any(String)],
+    [''],
+  ]);
+  const json = await cleanup('--before', '2020-02-01', '--dry-run', '--json');
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    dryRun: true,
+    partitions: [
+      { from: '2020-01-05T00:00:00.000Z', notifications: 2, isEstimate: false, outcome: 'drop' },
+      { outcome: 'pinned', pinnedBy: [{ consumerId: 'email', reason: 'position', count: 1 }] },
+      { partition: 'notification_log_default', from: null, notifications: 1, outcome: 'delete' },
+    ],
+  });
+  expect((await database.query('select from pgwatch.notification')).rows).toHaveLength(4);
+});
+
+test('--force asks, and says what became of each partition', async () => {
+  await finishConsumer(database);
+  await publishPast(database, 5, ['to do']);
+  const asked = await cleanup('--days', '7', '--force');
+  expect(asked.exitCode).toBe(2);
+  expect(asked.stderr).toContain('email (1 notification)? Nobody is there to answer: pass --yes');
+  const forced = await cleanup('--days', '7', '--force', '--yes');
+  expect(forced.exitCode).toBe(0);
+  expect(forced.stderr).toMatch(/Removed 2020-01-05: .*\n.*Done in/);
+  const { rows } = await database.query('select action from pgwatch.notification_log');
+  expect(rows).toEqual([{ action: 'GAP' }]);
+});
+
+test.each([
+  [[], 'either --days 7 or --before'],
+  [['--days', '7', '--before', '1h'], 'either --days 7 or --before'],
+  [['--days', '0'], 'a whole number of days, from 1'],
+  [['--before', '2999-01-01'], 'a time of the past'],
+])('%j is wrong usage', async (args, expected) => {
+  const { exitCode, stderr } = await cleanup(...args);
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain(expected);
+});

@@ -1,0 +1,81 @@
+import { afterEach, expect, test } from 'vitest';
+import { Retention } from '../../src/daemon/retention.ts';
+import { Pool } from '../../src/database/pool.ts';
+import { readPartitions } from '../../src/log/retention/partitions.ts';
+import { lockCleanup } from '../../src/log/retention/steps.ts';
+import { collectReports } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { createPastDay, finishConsumer, forgetPast, publishPast } from '../helpers/past.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase({ retention: '30d' });
+afterEach(() => forgetPast(database));
+const NEVER = new AbortController().signal;
+
+/** As the daemon does it, over a pool of its own. */
+async function withRetention(
+  work: (runOnce: () => Promise<void>, reports: string[]) => Promise<void>,
+): Promise<void> {
+  const { reporter, reports } = collectReports();
+  const retention = new Retention(database.config, reporter);
+  const pool = new Pool({ url: database.url, size: 2 });
+  const runOnce = () => retention.runOnce((step) => pool.withClient(step), NEVER);
+  await work(runOnce, reports).finally(() => pool.close());
+}
+
+async function pastDays(): Promise<string[]> {
+  const partitions = await readPartitions(database.pool, 'pgwatch');
+  const isPast = ({ ends }: { ends: Date | null }) => ends !== null && ends < new Date();
+  return partitions.filter(isPast).map(({ name }) => name.slice(-8));
+}
+
+test('old partitions go, and are told of once; what is needed stays, and is warned of once', async () => {
+  for (const day of [5, 6]) await createPastDay(database, day);
+  await publishPast(database, 5, ['done']);
+  await finishConsumer(database);
+  await publishPast(database, 6, ['to do']);
+  await publishPast(database, 8, ['done, and in the default partition']);
+  await withRetention(async (runOnce, reports) => {
+    await runOnce();
+    expect(await pastDays()).toEqual(['20200106']);
+    await runOnce();
+    expect(reports).toHaveLength(2);
+    expect(reports[0]).toMatch(/Removed .* \(1 partition\)/);
+    expect(reports[1]).toMatch(/warning .*because consumers need them: email\. /);
+    await finishConsumer(database);
+    await runOnce();
+    expect(await pastDays()).toEqual([]);
+    expect(reports).toHaveLength(3);
+  });
+  const { rows } = await database.query('select from pgwatch.notification_log_default');
+  expect(rows).toHaveLength(1);
+});
+
+test('while somebody else cleans up, nothing happens, and nothing is said', async () => {
+  await createPastDay(database, 5);
+  await publishPast(database, 5, ['done']);
+  const other = await database.connect();
+  expect(await lockCleanup(other, 'pgwatch')).toBe(true);
+  await withRetention(async (runOnce, reports) => {
+    await runOnce();
+    expect(await pastDays()).toEqual(['20200105']);
+    expect(reports).toEqual([]);
+    await other.end();
+    await until('the lock is free', async () => {
+      await runOnce();
+      return (await pastDays()).length === 0;
+    });
+  });
+});
+
+test('what fails is reported, and ends nothing', async () => {
+  await withRetention(async (runOnce, reports) => {
+    await database.query('alter function pgwatch.log_partitions() rename to log_partitions_gone');
+    try {
+      await runOnce();
+    } finally {
+      await database.query('alter function pgwatch.log_partitions_gone() rename to log_partitions');
+    }
+    expect(reports.join('')).toContain('Old notifications cannot be removed: ');
+  });
+});
