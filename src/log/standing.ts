@@ -1,6 +1,7 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import type { DeliveryScope } from './delivery.ts';
+import { BEHIND_MAX } from './due.ts';
 import { safeId } from './notification.ts';
 
 /** What a consumer has standing when it is taken over. */
@@ -87,15 +88,39 @@ export async function unblockAll(
   );
 }
 
-/** Makes all that waits suspect: a process has died, over which of them nobody knows. */
+/**
+ * Makes all that waits suspect: a process has died, over which of them nobody knows. Of what is only
+ * replayed, which may be very much, it is what the process can have had in hand: the first that were due,
+ * and those behind them.
+ */
 export async function suspectAll(
   client: Queryable,
   schema: string,
   consumerId: string,
 ): Promise<void> {
+  const delivery = qualified(schema, 'delivery');
   await client.query(
-    `update ${qualified(schema, 'delivery')} set is_suspect = true
-     where consumer_id = $1 and state <> 'dead' and not is_suspect`,
+    `with head as (
+       select notification_id, key from ${delivery} as d
+       where consumer_id = $1 and state = 'retry' and next_attempt_at <= clock_timestamp()
+         and (key is null or not exists (
+           select from ${delivery} as earlier
+           where earlier.consumer_id = d.consumer_id and earlier.key = d.key
+             and earlier.state <> 'dead' and earlier.notification_id < d.notification_id))
+       order by next_attempt_at limit ${HEADS_IN_HAND_MAX}
+     )
+     update ${delivery} as d set is_suspect = true
+     where consumer_id = $1 and state <> 'dead' and not is_suspect and (
+       ${HAS_FAILED}
+       or notification_id in (
+         select notification_id from head
+         union all
+         select behind.notification_id from head cross join lateral (
+           select notification_id from ${delivery}
+           where consumer_id = $1 and key = head.key and state = 'blocked'
+             and notification_id > head.notification_id
+           order by notification_id limit ${BEHIND_MAX}
+         ) as behind))`,
     [consumerId],
   );
 }
@@ -143,3 +168,9 @@ export async function readHavingDead(
   );
   return new Set((rows as { id: string }[]).map(({ id }) => id));
 }
+
+/**
+ * So many that are due a process can have in hand, with those behind them: it looks for 100 more as long as
+ * it works on fewer than 200.
+ */
+const HEADS_IN_HAND_MAX = 400;

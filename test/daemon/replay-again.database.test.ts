@@ -206,6 +206,30 @@ test('only what is meant and done is replayed; what has a delivery is left alone
   await until('it comes again', () => seen.length === 6 || `${seen.length}`);
 });
 
+test.each(['one', 'shared'] as const)(
+  'where keys have no order nothing waits for another, whoever has run it before (%s)',
+  async (instances) => {
+    const seen: unknown[] = [];
+    const ordered = { id: 'c', channels: ['c'], instances };
+    const first = await tail({ ...ordered, handle: ({ payload }) => void seen.push(payload) });
+    const ids = await publish(['k', 1], ['k', 2], ['k', 3]);
+    await until('all are handled', () => seen.length === 3 || `${seen.length}`);
+    await untilSettled(ids[2] as number);
+    await first.stop();
+    // Filed for one that keeps the order of keys, and handed to one that does not.
+    expect(await replay()).toMatchObject({ filed: 3 });
+    await untilFiled('retry', 'blocked', 'blocked');
+    const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
+    await tail({ ...ordered, order: 'none', concurrency: 3, handle });
+    await untilNothingStands();
+    await replay();
+    await until('they come again', () => seen.length === 9 || `${seen.length}`);
+    await untilNothingStands();
+    const { rows } = await client.query('select is_ordered from pgwatch.consumer_progress');
+    expect(rows).toEqual([{ is_ordered: false }]);
+  },
+);
+
 test('a failure on the way is retried and given up as any other, and the progress tells', async () => {
   let isBroken = false;
   await tail({

@@ -5,6 +5,7 @@ import { explain } from '../../src/inspect/why/explain.ts';
 import { insertLeases } from '../../src/log/lease.ts';
 import { registerConsumer } from '../../src/log/progress.ts';
 import { seekPosition } from '../../src/log/seek.ts';
+import { startDaemon, untilTailing } from '../helpers/daemon.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
@@ -143,6 +144,37 @@ describe('at a consumer', () => {
     expect(await reasons(behind)).toMatchObject([{ code: 'skipped', by: 'seek' }]);
     await move('start', 1);
     expect(await codes(id)).toEqual(['not_running', 'waiting']);
+  });
+
+  test('that was told to skip what it had missed', async () => {
+    await register();
+    const id = await one();
+    const daemon = startDaemon(database.config, [{ ...c, handle() {} }], { skipPlayback: true });
+    await untilTailing(daemon, [c]);
+    await daemon.stop();
+    expect(await reasons(id)).toMatchObject([{ code: 'skipped', by: 'seek' }]);
+  });
+
+  test('whose handler has it: only its owner knows', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let calls = 0;
+    await tail({
+      ...c,
+      async handle() {
+        calls += 1;
+        await held;
+      },
+    });
+    await one();
+    const second = await one();
+    await until('it is called', () => calls > 0 || 'not yet');
+    expect(await reasons(second)).toMatchObject([
+      { code: 'waiting', ahead: 1, mayBeUnderWay: true },
+    ]);
+    release();
   });
 
   test('that nobody runs: what comes before it', async () => {

@@ -13,8 +13,7 @@ export function describeStretch(
   const { settled, keys, firstId, lastId, dead, waiting, open } = count;
   const colors = colorsFor(process.stdout);
   const number = (value: number) => value.toLocaleString('en');
-  const range =
-    firstId === lastId ? number(firstId ?? 0) : `${number(firstId ?? 0)} to ${number(lastId ?? 0)}`;
+  const range = firstId === lastId ? `${firstId}` : `${firstId} to ${lastId}`;
   const about = keys > 0 ? `, of ${countOf(keys, 'key')}` : '';
   const left = [
     ...(dead > 0 ? [countOf(dead, 'dead letter')] : []),

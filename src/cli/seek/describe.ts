@@ -13,16 +13,13 @@ export function describePlan(consumerId: string, plan: SeekPlan): string {
   const direction = toId < fromId ? 'back' : toId > fromId ? 'forward' : 'no move';
   return [
     colors.bold(onOneLine(consumerId)),
-    field('position', `${number(fromId)} → ${number(toId)} (${direction})`),
+    field('position', `${fromId} → ${toId} (${direction})`),
     ...(toId < fromId ? [field('again', count(again))] : []),
     ...(toId > fromId ? [field('skipped', `${count(skipped)}, never handed out`)] : []),
     ...standing(consumerId, plan),
-    field(
-      'log',
-      newestId === null ? 'is empty' : `ids ${number(oldestId ?? 0)} to ${number(newestId)}`,
-    ),
+    field('log', newestId === null ? 'is empty' : `ids ${oldestId} to ${newestId}`),
     ...(oldestId !== null && toId < fromId && toId + 1 < oldestId && fromId >= oldestId
-      ? [field('', `what was before ${number(oldestId)} is gone, and does not come again`)]
+      ? [field('', `what was before ${oldestId} is gone, and does not come again`)]
       : []),
     field('running', running(plan)),
   ].join('\n');

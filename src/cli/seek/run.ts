@@ -31,9 +31,7 @@ export async function seek(consumerId: string, options: SeekOptions): Promise<vo
     }
     const { plan: done, sought } = await move(client, schema, consumerId, options, plan);
     if (options.json) return printJson(toJson(consumerId, done, sought));
-    reporter.info(
-      `Moved ${consumerId} from ${done.fromId.toLocaleString('en')} to ${sought.doneId.toLocaleString('en')}.`,
-    );
+    reporter.info(`Moved ${consumerId} from ${done.fromId} to ${sought.doneId}.`);
     if (sought.reread > 0) {
       const what = countOf(sought.reread, 'notification');
       reporter.info(`${what} that waited for a retry will be handed out in turn.`);

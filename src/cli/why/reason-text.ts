@@ -100,8 +100,10 @@ function leasedText({ earlier, runner }: Extract<Reason, { code: 'leased' }>): s
     : 'It is part of work that the next process takes.';
 }
 
-function waitingText({ ahead, isExact, reachedId, rate }: Extract<Reason, { code: 'waiting' }>) {
-  const position = `the position is at ${reachedId.toLocaleString('en')}`;
+function waitingText(reason: Extract<Reason, { code: 'waiting' }>): string {
+  const { ahead, isExact, reachedId, rate, mayBeUnderWay } = reason;
+  const hand = mayBeUnderWay ? ', and it may be in the page that is worked on now' : '';
+  const position = `the position is at ${reachedId}${hand}`;
   if (ahead === 0) return `It is the next: ${position}.`;
   const left = rate
     ? `, at ${rate.toLocaleString('en')} a second ${formatDuration((ahead / rate) * 1000)}`

@@ -36,7 +36,15 @@ export type Reason =
   | { code: 'under_way'; attempt: number; runner: Runner }
   | { code: 'leased'; earlier: number; runner: Runner | null }
   | { code: 'late' }
-  | { code: 'waiting'; ahead: number; isExact: boolean; reachedId: number; rate: number | null }
+  | {
+      code: 'waiting';
+      ahead: number;
+      isExact: boolean;
+      reachedId: number;
+      rate: number | null;
+      /** Its owner works on pages that it may be part of: only the owner knows. */
+      mayBeUnderWay: boolean;
+    }
   | { code: 'paused'; since: Date; until: Date | null }
   | { code: 'not_running'; seenAt: Date; runner: Runner | null }
   | { code: 'stopped' | 'overfull'; runner: Runner };
@@ -50,12 +58,18 @@ export type Answer = {
   reasons: Reason[];
 };
 
-/** @param isPresent whether the log holds the notification */
-export function decide(facts: Facts, isPresent: boolean): Answer {
+/**
+ * @param log.isPresent whether the log holds the notification
+ * @param log.pageRows how many are read at once
+ */
+export function decide(
+  facts: Facts,
+  { isPresent, pageRows }: { isPresent: boolean; pageRows: number },
+): Answer {
   const { consumerId } = facts;
   const settled = settledReason(facts, isPresent);
   if (!settled) {
-    const reasons = [...obstacles(facts), ...pendingReasons(facts)];
+    const reasons = [...obstacles(facts), ...pendingReasons(facts, pageRows)];
     return { consumerId, isArrived: false, isExpected: true, reasons };
   }
   const { code } = settled;
@@ -90,7 +104,7 @@ function obstacles({ pausedAt, pausedUntil, runners, savedAt }: Facts): Reason[]
   return overfull ? [{ code: 'overfull', runner: overfull }] : [];
 }
 
-function pendingReasons(facts: Facts): Reason[] {
+function pendingReasons(facts: Facts, pageRows: number): Reason[] {
   const { delivery, blocker, lease, ahead, isExact, reachedId } = facts;
   if (lease?.runner?.isLive) {
     return [{ code: 'under_way', attempt: (delivery?.attempts ?? 0) + 1, runner: lease.runner }];
@@ -99,8 +113,10 @@ function pendingReasons(facts: Facts): Reason[] {
   if (lease) return [{ code: 'leased', earlier: lease.earlier, runner: lease.runner }];
   const behind: Reason[] = blocker ? [{ code: 'blocked', by: blocker }] : [];
   if (facts.isLate) return [...behind, { code: 'late' }];
-  const rate = facts.runners.find(({ isLive }) => isLive)?.rate ?? null;
-  return [...behind, { code: 'waiting', ahead, isExact, reachedId, rate }];
+  const runner = facts.runners.find(({ isLive }) => isLive);
+  const mayBeUnderWay = runner !== undefined && !facts.isShared && ahead < pageRows;
+  const rate = runner?.rate ?? null;
+  return [...behind, { code: 'waiting', ahead, isExact, reachedId, rate, mayBeUnderWay }];
 }
 
 function deliveryReason(delivery: FoundDelivery, blocker: FoundDelivery | null): Reason {

@@ -34,5 +34,6 @@ export async function explain(
   const presence = await findNotification(client, schema, id);
   const entry = presence.code === 'present' ? presence.entry : null;
   const facts = await readFacts(client, schema, { entry, consumerId, id });
-  return { presence, restored, answers: facts.map((each) => decide(each, entry !== null)) };
+  const log = { isPresent: entry !== null, pageRows: config.maxBatchSize };
+  return { presence, restored, answers: facts.map((each) => decide(each, log)) };
 }
