@@ -56,14 +56,18 @@ describe.each([
     await until('that is saved', async () => (await position()) === ids[19] || 'not yet');
     await seekLive(ids[5] as number);
     await publish(...about([21]));
-    await until('they come again', () => seen.length >= 36 || `${seen.length}`);
-    expect(seen.slice(20).map(({ payload }) => payload)).toEqual(numbers(16, 6));
-    await until(
-      'it is at the end again',
-      async () => (await position()) > (ids[19] as number) || 'no',
-    );
+    // The owner before may have 21 in hand: then that comes once more.
+    const again = () => {
+      const payloads = seen.slice(20).map(({ payload }) => payload);
+      return payloads.slice(payloads.indexOf(6));
+    };
+    await until('they come again', () => again().length === 16 || `${again()}`);
+    expect(again()).toEqual(numbers(16, 6));
+    await until('it is at the end again', async () => {
+      return (await position()) > (ids[19] as number) || 'not yet';
+    });
     await publish(...about([22]));
-    await until('it goes on', () => seen.length === 37 || `${seen.length}`);
+    await until('it goes on', () => seen.some(({ payload }) => payload === 22) || 'not yet');
   });
 
   test('is moved forward: what it had not begun is skipped, and nothing that comes', async () => {

@@ -6,10 +6,11 @@ import { countOf, describeAge, describeError } from '../describe.ts';
 /** What a reason says to people, and the command that helps, where one does. */
 export type ReasonText = { sentence: string; advice: string | null };
 
+type Obstacle = Extract<Reason, { code: 'paused' | 'not_running' | 'stopped' | 'overfull' }>;
+
 /** Says a reason about a notification and a consumer. */
 export function describeReason(reason: Reason, id: number, consumerId: string): ReasonText {
   const fine = (sentence: string): ReasonText => ({ sentence, advice: null });
-  const list = (state: string) => `pgwatch dlq list --state ${state} --consumer ${consumerId}`;
   switch (reason.code) {
     case 'done':
       return fine('It was handed out, and is done.');
@@ -62,6 +63,15 @@ export function describeReason(reason: Reason, id: number, consumerId: string): 
       return fine('It was committed late, behind the position: the next read finds it.');
     case 'waiting':
       return fine(waitingText(reason));
+    default:
+      return describeObstacle(reason, consumerId);
+  }
+}
+
+/** What keeps all notifications from a consumer. */
+function describeObstacle(reason: Obstacle, consumerId: string): ReasonText {
+  const list = (state: string) => `pgwatch dlq list --state ${state} --consumer ${consumerId}`;
+  switch (reason.code) {
     case 'paused':
       return {
         sentence: `The consumer is paused since ${time(reason.since)}, until ${reason.until ? time(reason.until) : 'somebody resumes it'}.`,
