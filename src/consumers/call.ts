@@ -1,32 +1,25 @@
 import { toError } from '../errors.ts';
-import type { Gap } from '../log/gap.ts';
 import type { Notification } from '../log/notification.ts';
 import { formatDuration } from '../time.ts';
-import type { CallContext } from './context.ts';
-import type { Consumer } from './define.ts';
-import { DONE, failureOf, type Outcome, outcomesOf } from './outcome.ts';
+import type { Call } from './context.ts';
+import { callWithGaps } from './gaps.ts';
+import { DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
 import { checkPayload, PayloadRefused } from './schema.ts';
-
-/** One outcome for each notification, in their order. */
-export type Outcomes = readonly Outcome[];
-
-export type Call = {
-  consumer: Consumer;
-  notifications: readonly Notification[];
-  context: CallContext;
-  /** Aborts when the daemon will not wait for handlers any longer. */
-  abandon: AbortSignal;
-};
 
 /**
  * Calls the handler. Never throws, and its promise never rejects; it is no promise where the handler
  * returns none, because a promise for each of a million notifications costs more than the rest.
  */
 export function callHandler(call: Call): Outcomes | Promise<Outcomes> {
-  if (call.notifications.some(({ isGap }) => isGap)) return untilEnd(call, callWithGaps(call));
-  if (call.consumer.schema !== null) return untilEnd(call, callChecked(call));
-  const outcomes = callDirectly(call, call.notifications);
+  if (call.notifications.some(({ isGap }) => isGap)) {
+    return untilEnd(call, callWithGaps(call, callPart));
+  }
+  const outcomes = callPart(call);
   return outcomes instanceof Promise ? untilEnd(call, outcomes) : outcomes;
+}
+
+function callPart(call: Call): Outcomes | Promise<Outcomes> {
+  return call.consumer.schema ? callChecked(call) : callDirectly(call, call.notifications);
 }
 
 function callDirectly(
@@ -47,36 +40,6 @@ function callDirectly(
   } catch (thrown) {
     return failed(thrown);
   }
-}
-
-/** In order: what lies between gaps is called together. */
-async function callWithGaps(call: Call): Promise<Outcomes> {
-  const outcomes: Outcome[] = [];
-  const { notifications } = call;
-  for (let index = 0; index < notifications.length; index = outcomes.length) {
-    const nextGap = notifications.findIndex(({ isGap }, at) => isGap && at >= index);
-    const end = nextGap < 0 ? notifications.length : Math.max(index + 1, nextGap);
-    const part = notifications.slice(index, end);
-    const { gap = null } = part[0] ?? {};
-    if (gap !== null) outcomes.push(await callOnGap(call, gap));
-    else if (call.consumer.schema !== null)
-      outcomes.push(...(await callChecked({ ...call, notifications: part })));
-    else outcomes.push(...(await callDirectly(call, part)));
-  }
-  return outcomes;
-}
-
-async function callOnGap({ consumer, context }: Call, gap: Gap): Promise<Outcome> {
-  try {
-    if (consumer.onGap) return outcomesOf(await consumer.onGap(gap, context), 1, false)[0] ?? DONE;
-  } catch (thrown) {
-    return failureOf(thrown);
-  }
-  const { count, firstId, lastId, from, until, removedAt } = gap;
-  context.reporter.warn(
-    `it will never get up to ${count} of its notifications (ids ${firstId} to ${lastId}, published from ${from.toISOString()} to ${until.toISOString()}): they were removed from the log at ${removedAt.toISOString()}, before it had done them. Define onGap to act on that.`,
-  );
-  return DONE;
 }
 
 /** Those whose payload does not fit the schema are dead; the others are handed on. */

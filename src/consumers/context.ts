@@ -1,4 +1,5 @@
 import { PgwatchError } from '../errors.ts';
+import type { Notification } from '../log/notification.ts';
 import type { Reporter } from '../reporter.ts';
 import type { Consumer, ConsumerContext, Database } from './define.ts';
 
@@ -56,6 +57,15 @@ export class CallContext implements ConsumerContext {
     );
   }
 }
+
+/** A call of a handler. */
+export type Call = {
+  consumer: Consumer;
+  notifications: readonly Notification[];
+  context: CallContext;
+  /** Aborts when the daemon will not wait for handlers any longer. */
+  abandon: AbortSignal;
+};
 
 /** Prints what a consumer's handler has to say, with its id. */
 export function consumerReporter(

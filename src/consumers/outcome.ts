@@ -43,6 +43,9 @@ export type Outcome =
   | { type: 'dead'; error: Error }
   | { type: 'abandoned' };
 
+/** One outcome for each notification, in their order. */
+export type Outcomes = readonly Outcome[];
+
 export const DONE: Outcome = Object.freeze({ type: 'done' });
 
 /** What a thrown value asks for. */

@@ -1,7 +1,7 @@
-import { callHandler, type Outcomes } from '../consumers/call.ts';
+import { callHandler } from '../consumers/call.ts';
 import { CallContext, type CallTools } from '../consumers/context.ts';
 import type { Consumer } from '../consumers/define.ts';
-import type { Outcome } from '../consumers/outcome.ts';
+import type { Outcome, Outcomes } from '../consumers/outcome.ts';
 import type { DeliveryChange } from '../log/delivery.ts';
 import { errorRecord } from '../log/error-record.ts';
 import { Notification } from '../log/notification.ts';

@@ -1,4 +1,4 @@
-import type { Outcomes } from '../consumers/call.ts';
+import type { Outcomes } from '../consumers/outcome.ts';
 import { type DeliveryChange, underWay } from '../log/delivery.ts';
 import { type Calling, callTasks, changeAfter } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';

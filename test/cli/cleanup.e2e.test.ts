@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { lockCleanup } from '../../src/log/retention/steps.ts';
 import { runCli } from '../helpers/cli.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import { createPastDay, finishConsumer, forgetPast, publishPast } from '../helpers/past.ts';
@@ -86,6 +87,15 @@ test('--force asks, and says what became of each partition', async () => {
   expect(forced.stderr).toMatch(/Removed 2020-01-05: .*\n.*Done in/);
   const { rows } = await database.query('select action from pgwatch.notification_log');
   expect(rows).toEqual([{ action: 'GAP' }]);
+});
+
+test('it says so where somebody else cleans up', async () => {
+  const other = await database.connect();
+  await lockCleanup(other, 'pgwatch');
+  const { exitCode, stderr } = await cleanup('--days', '7');
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain('Somebody else is cleaning up');
+  await other.end();
 });
 
 test.each([

@@ -130,3 +130,25 @@ test('without onGap the daemon says what is missed, and goes on', async () => {
   expect(seen).toEqual(['next']);
   expect(daemon.reports.join('')).toMatch(/c: it will never get up to 9 .*ids 3 to 9.*onGap/);
 });
+
+test('onGap is not called once the time of the call is over', async () => {
+  const attempts: number[] = [];
+  let calls = 0;
+  await delivering.tail({
+    id: 'c',
+    channels: ['c'],
+    timeout: '100ms',
+    retry: { backoff: 1 },
+    handleBatch: async (_, { signal }) => {
+      // The first call ends only with its time, and as if nothing were wrong.
+      if (++calls > 1) return;
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    },
+    onGap: (_, { attempt }) => {
+      attempts.push(attempt);
+    },
+  });
+  await publishAll();
+  await until('both were told', () => attempts.length === 2);
+  expect(attempts).toEqual([2, 2]);
+});

@@ -37,14 +37,15 @@ export function needText(pins: readonly (Pin & { count: number | null })[]): str
     .join(', ');
 }
 
-function positionText({ atId, behind, isAlive, savedAt }: PinningConsumer): string {
+function positionText({ atId, behind, isAlive, isPaused, savedAt }: PinningConsumer): string {
   const count = `${behind.toLocaleString('en')}${behind === BEHIND_MAX ? ' or more' : ''}`;
   const running = isAlive
     ? 'and running'
-    : `and not running (its position was saved ${describeAge(savedAt)})`;
+    : `and ${isPaused ? 'paused' : 'not running'} (its position was saved ${describeAge(savedAt)})`;
   return `is at id ${atId.toLocaleString('en')}, ${count} behind, ${running}`;
 }
 
-function runText({ isAlive }: PinningConsumer): string {
+function runText({ consumerId, isAlive, isPaused }: PinningConsumer): string {
+  if (isPaused) return `let it go on with "pgwatch consumers resume ${consumerId}"`;
   return isAlive ? 'wait until it has caught up' : 'start it with "pgwatch listen"';
 }

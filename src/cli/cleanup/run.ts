@@ -7,7 +7,7 @@ import { readPinning } from '../../log/retention/pins.ts';
 import { planCleanup } from '../../log/retention/plan.ts';
 import { lockCleanup } from '../../log/retention/steps.ts';
 import type { Reporter } from '../../reporter.ts';
-import { formatDuration } from '../../time.ts';
+import { formatDuration, sleep } from '../../time.ts';
 import { withSchema } from '../connected.ts';
 import { countOf } from '../describe.ts';
 import { type CommonOptions, confirm, type Outcome, reporterFor } from '../options.ts';
@@ -33,9 +33,11 @@ export async function cleanup(options: CleanupOptions, outcome: Outcome): Promis
   const reporter = reporterFor(options);
   await withSchema(options, async (client, config) => {
     if (options.dryRun) return dryRun(client, config, { before, options, reporter, outcome });
-    if (!(await lockCleanup(client, config.schema))) {
+    if (!(await isOurs(client, config))) {
       outcome.exitCode = 1;
-      reporter.error('Somebody else is cleaning up: another "pgwatch cleanup", or a daemon. Wait.');
+      reporter.error(
+        'Somebody else is cleaning up: another "pgwatch cleanup", or a daemon. Try again once it is done.',
+      );
       return;
     }
     if (options.force && !options.yes && !(await isMeant(client, config, before))) {
@@ -45,6 +47,15 @@ export async function cleanup(options: CleanupOptions, outcome: Outcome): Promis
     }
     await clean(client, config, { before, options, reporter, outcome });
   });
+}
+
+/** A daemon has the lock only for a moment at a time. */
+async function isOurs(client: Client, { schema }: Config): Promise<boolean> {
+  for (let attempt = 1; attempt <= 10; attempt++) {
+    if (await lockCleanup(client, schema)) return true;
+    await sleep(100, new AbortController().signal);
+  }
+  return false;
 }
 
 type Run = { before: Date; options: CleanupOptions; reporter: Reporter; outcome: Outcome };

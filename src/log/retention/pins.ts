@@ -29,6 +29,7 @@ export type PinningConsumer = {
   /** How many notifications lie above its position, of its channels or not; at most 100,000 are counted. */
   behind: number;
   isAlive: boolean;
+  isPaused: boolean;
   savedAt: Date;
 };
 
@@ -45,7 +46,8 @@ export async function readPinning(
          select from ${qualified(schema, 'notification')} where id > reached.id limit ${BEHIND_MAX}
        ) as behind) as behind,
        case when c.is_shared then exists (select from ${live} where c.consumer_id = any(shared_ids))
-         else exists (select from ${live} where daemon_id = c.owner) end as "isAlive"
+         else exists (select from ${live} where daemon_id = c.owner) end as "isAlive",
+       c.paused_at is not null and coalesce(c.paused_until > now(), true) as "isPaused"
      from ${qualified(schema, 'consumer_progress')} as c
      cross join lateral (select greatest(c.done_id, coalesce(c.window_id, 0)) as id) as reached
      where c.consumer_id = any($1)

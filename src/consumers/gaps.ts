@@ -1,0 +1,46 @@
+import { toError } from '../errors.ts';
+import type { Gap } from '../log/gap.ts';
+import type { Call } from './context.ts';
+import { DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
+
+/**
+ * Calls the handler for what lies between gaps, and onGap for each of these, all in order.
+ * @param callPart calls the handler
+ */
+export async function callWithGaps(
+  call: Call,
+  callPart: (part: Call) => Outcomes | Promise<Outcomes>,
+): Promise<Outcomes> {
+  const { notifications, context, abandon } = call;
+  const outcomes: Outcome[] = [];
+  for (let index = 0; index < notifications.length; index = outcomes.length) {
+    if (context.signal.aborted) {
+      // Its time is over, and what is left of it was not called.
+      const rest: Outcome = abandon.aborted
+        ? { type: 'abandoned' }
+        : failureOf(toError(context.signal.reason));
+      outcomes.push(...new Array<Outcome>(notifications.length - index).fill(rest));
+      break;
+    }
+    const nextGap = notifications.findIndex(({ isGap }, at) => isGap && at >= index);
+    const end = nextGap < 0 ? notifications.length : Math.max(index + 1, nextGap);
+    const part = notifications.slice(index, end);
+    const { gap = null } = part[0] ?? {};
+    if (gap !== null) outcomes.push(await callOnGap(call, gap));
+    else outcomes.push(...(await callPart({ ...call, notifications: part })));
+  }
+  return outcomes;
+}
+
+async function callOnGap({ consumer, context }: Call, gap: Gap): Promise<Outcome> {
+  try {
+    if (consumer.onGap) return outcomesOf(await consumer.onGap(gap, context), 1, false)[0] ?? DONE;
+  } catch (thrown) {
+    return failureOf(thrown);
+  }
+  const { count, firstId, lastId, from, until, removedAt } = gap;
+  context.reporter.warn(
+    `it will never get up to ${count} of its notifications (ids ${firstId} to ${lastId}, published from ${from.toISOString()} to ${until.toISOString()}): they were removed from the log at ${removedAt.toISOString()}, before it had done them. Define onGap to act on that.`,
+  );
+  return DONE;
+}

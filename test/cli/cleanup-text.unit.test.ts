@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest';
+import { partitionText, sizeText } from '../../src/cli/cleanup/partition-text.ts';
+import { needText, pinningAdvice } from '../../src/cli/cleanup/pinning.ts';
+
+const email = {
+  consumerId: 'email',
+  atId: 1234,
+  behind: 5678,
+  isAlive: false,
+  isPaused: false,
+  savedAt: new Date(Date.now() - 3 * 86_400_000),
+};
+const position = { consumerId: 'email', reason: 'position' } as const;
+
+test.each([
+  [
+    {},
+    /^email is at id 1,234, 5,678 behind, and not running \(.* 3 d ago\): start it with "pgwatch listen"/,
+  ],
+  [{ isAlive: true }, /and running: wait until it has caught up/],
+  [{ isPaused: true }, /and paused \(.*\): let it go on with "pgwatch consumers resume email"/],
+  [{ behind: 100_000 }, /100,000 or more behind/],
+])('what a consumer pins by its position, and how to go on: %j', (facts, expected) => {
+  const text = pinningAdvice({ ...email, ...facts }, [position]);
+  expect(text).toMatch(expected);
+  expect(text).toMatch(/"pgwatch consumers remove email", or remove what it needs with --force\.$/);
+});
+
+test('retries are looked at, and need no daemon', () => {
+  const text = pinningAdvice(email, [{ consumerId: 'email', reason: 'retry' }]);
+  expect(text).toMatch(/^email waits for retries of what is old: see "pgwatch dlq list/);
+  expect(text).not.toContain('listen');
+});
+
+test('what would be missed is counted over all partitions', () => {
+  const pins = [
+    { ...position, count: 1000 },
+    { ...position, count: 234 },
+    { consumerId: 'audit', reason: 'retry', count: null } as const,
+  ];
+  expect(needText(pins)).toBe('email (1,234 notifications), audit (retries, which are copied)');
+  expect(needText([])).toBe('');
+});
+
+test.each([
+  ['2020-01-05T00:00Z', '2020-01-06T00:00Z', '2020-01-05'],
+  ['2020-01-05T07:00Z', '2020-01-05T08:00Z', '2020-01-05T07'],
+  ['2020-01-05T00:00Z', '2020-01-08T00:00Z', 'p'],
+  [null, null, 'the default partition'],
+])('the partition from %s to %s is %s', (from, until, expected) => {
+  const toDate = (text: string | null) => (text === null ? null : new Date(text));
+  const partition = {
+    name: 'p',
+    starts: toDate(from),
+    ends: toDate(until),
+    rowEstimate: 0,
+    bytes: 0,
+  };
+  expect(partitionText(partition)).toBe(expected);
+});
+
+test.each([
+  [0, '0 B'],
+  [999, '999 B'],
+  [4_400_000, '4.2 MB'],
+  [13_000_000_000, '12 GB'],
+])('%i bytes are %s', (bytes, expected) => {
+  expect(sizeText(bytes)).toBe(expected);
+});
