@@ -87,9 +87,9 @@ const QUERIES = {
     order by name collate "C"`,
   privileges: `
     select format('grant %s on %s to %s;',
-      string_agg(lower(privilege_type), ', ' order by privilege_type), object, grantee) as text
+      string_agg(privilege, ', ' order by privilege), object, grantee) as text
     from (
-      select privilege_type, object, coalesce($3::jsonb ->> rolname, rolname, 'public') as grantee
+      select lower(privilege_type) as privilege, object, coalesce($3::jsonb ->> rolname, rolname, 'public') as grantee
       from (
         select 'schema ' || quote_ident(nspname) as object, nspacl as acl, nspowner as owner
         from pg_namespace where nspname = $1
@@ -105,6 +105,15 @@ const QUERIES = {
       cross join lateral aclexplode(acl)
       left join pg_roles on pg_roles.oid = grantee
       where grantee <> owner
+      union all
+      select format('%s (%s)', lower(privilege_type),
+          string_agg(quote_ident(attname), ', ' order by attnum)),
+        'table ' || name, coalesce($3::jsonb ->> rolname, rolname, 'public')
+      from (${RELATIONS}) as relation
+      join pg_attribute on attrelid = relation.oid
+      cross join lateral aclexplode(attacl)
+      left join pg_roles on pg_roles.oid = grantee
+      group by privilege_type, name, rolname
     ) as granted
     group by object, grantee
     order by grantee, object collate "C"`,

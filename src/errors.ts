@@ -7,13 +7,16 @@ export type ErrorCode =
   | 'config_invalid'
   | 'connection_failed'
   | 'consumer_invalid'
+  | 'consumer_running'
   | 'consumer_unknown'
   | 'dead_letter_unknown'
   | 'embedded_failed'
   | 'event_id_taken'
   | 'handler_failed'
+  | 'history_unknown'
   | 'input_invalid'
   | 'migration_failed'
+  | 'notification_unknown'
   | 'payload_invalid'
   | 'permission_denied'
   | 'position_missing'
@@ -23,6 +26,7 @@ export type ErrorCode =
   | 'server_unsuitable'
   | 'table_locked'
   | 'table_unsuitable'
+  | 'undo_impossible'
   | 'usage';
 
 /** An operational failure. The message is a whole sentence that ends in what to do. */

@@ -13,6 +13,7 @@ export type Transition =
   | { type: 'consumer_registered'; consumerId: string }
   | { type: 'consumer_owned'; consumerId: string; epoch: number }
   | { type: 'consumer_standby'; consumerId: string }
+  | { type: 'consumer_paused'; consumerId: string }
   | { type: 'consumer_lost'; consumerId: string; epoch: number }
   | { type: 'consumer_released'; consumerId: string }
   | { type: 'consumer_shared'; consumerId: string; processes: number }

@@ -5,13 +5,16 @@ grant select, insert, update on :"schema".consumer_progress to :"role";
 grant select, insert, update, delete
   on :"schema".delivery, :"schema".daemon, :"schema".lease to :"role";
 grant select on :"schema".notification, :"schema".live_daemon to :"role";
+grant select (event_id, notification_id) on :"schema".published to :"role";
 grant select on sequence :"schema".notification_log_id_seq to :"role";
 grant execute on function
   :"schema".log_partition_create(text, integer),
   :"schema".notification_event_id(bigint, xid8, timestamptz),
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
+  :"schema".column_types(oid),
   :"schema".doorbell_class(),
   :"schema".daemon_class(),
+  :"schema".consumer_lag(text[]),
   :"schema".cleanup_key(),
   :"schema".log_partitions(),
   :"schema".log_pins(text, bigint),

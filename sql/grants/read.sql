@@ -1,11 +1,16 @@
 -- May read the log.
 grant usage on schema :"schema" to :"role";
-grant select on :"schema".notification, :"schema".consumer_progress, :"schema".delivery,
-  :"schema".daemon, :"schema".live_daemon, :"schema".lease, :"schema".migration to :"role";
+grant select on :"schema".notification, :"schema".notification_log, :"schema".log_origin,
+  :"schema".consumer_progress, :"schema".delivery, :"schema".daemon, :"schema".live_daemon,
+  :"schema".lease, :"schema".migration to :"role";
+grant select on sequence :"schema".notification_log_id_seq to :"role";
+grant select (event_id, notification_id) on :"schema".published to :"role";
 grant execute on function
   :"schema".notification_event_id(bigint, xid8, timestamptz),
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
+  :"schema".column_types(oid),
   :"schema".daemon_class(),
+  :"schema".consumer_lag(text[]),
   :"schema".log_partitions(),
   :"schema".log_pins(text, bigint),
   :"schema".log_span(text, timestamptz),

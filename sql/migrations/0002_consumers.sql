@@ -12,6 +12,10 @@ window_xid              the N of that window: the xid of the transaction that fi
 epoch                   raised by each new owner; an older owner's writes are refused by it
 owner, owned_since      the daemon that runs the consumer now; null after a clean stop
 is_shared               several daemons split its work (see lease), and none owns it
+is_ordered              notifications of one key wait for each other, as who ran it last says
+began_id,               where it began, or was moved to by hand: what lies before that may never have
+began_snapshot,         been handed to it; and when. Visible in that snapshot with id <= began_id
+began_at                is what lies before
 paused_at               since when no daemon runs it; null: it is not paused
 paused_until            when that ends by itself; null: when somebody resumes it
 */
@@ -29,6 +33,10 @@ create table :"schema".consumer_progress (
   owner uuid,
   owned_since timestamptz,
   is_shared boolean not null default false,
+  is_ordered boolean not null default true,
+  began_id bigint not null default 0,
+  began_snapshot pg_snapshot not null default '1:1:',
+  began_at timestamptz not null default now(),
   paused_at timestamptz,
   paused_until timestamptz check (paused_until is null or paused_at is not null),
   created_at timestamptz not null default now(),

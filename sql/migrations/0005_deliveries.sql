@@ -102,3 +102,99 @@ create table :"schema".lease (
   epoch integer not null default 0
 ) with (fillfactor = 70);
 create index lease_slot on :"schema".lease (consumer_id, slot, lease_id);
+
+create function :"schema".consumer_lag(consumer_ids text[] default null)
+returns table (consumer_id text, unread bigint, is_exact boolean, oldest_at timestamptz)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+/*
+How much of the log consumers have not settled: of their channels what lies above their positions,
+what committed late, and what is leased. Deliveries are not counted: they have rows of their own.
+
+Looks at 100,000 rows of the log for each consumer, whatever the channel, and estimates by the ids
+what lies above those. With the rights of the owner, because it tells numbers only: who may read has no
+table of the log.
+Parameters: consumer_ids: null for all.
+Returns: how many; false where that is an estimate; when the oldest of those it has seen was written.
+Tables written: none.
+*/
+with progress as (
+  select p.*, greatest(p.done_id, coalesce(p.window_id, 0)) as reached_id, rebased_id
+  from :"schema".consumer_progress as p, :"schema".log_origin
+  where consumer_ids is null or p.consumer_id = any(consumer_ids)
+),
+newest as (select coalesce(max(log.id), 0) as id from :"schema".notification_log as log)
+select
+  progress.consumer_id,
+  late.count + leased.count + newer.wanted + case when newer.scanned < 100000 then 0
+    else (newest.id - newer.last_id) * newer.wanted / (newer.last_id - newer.first_id + 1) end,
+  late.scanned < 100000 and newer.scanned < 100000,
+  least(late.oldest_at, leased.oldest_at, newer.oldest_at)
+from progress
+cross join newest
+cross join lateral (
+  /* As in the statement that reads a page, of both snapshots; what is settled is left out at last. */
+  select count(*) as scanned, count(*) filter (where is_unread) as count,
+    min(created_at) filter (where is_unread) as oldest_at
+  from (
+    select found.created_at, found.channel = any(progress.channels)
+      and not (found.id <= progress.done_id
+        and pg_visible_in_snapshot(found.xid, progress.done_snapshot))
+      and not coalesce(found.id <= progress.window_id
+        and pg_visible_in_snapshot(found.xid, progress.window_snapshot), false) as is_unread
+    from (
+      (select log.id, log.xid, log.created_at, log.channel
+        from (
+          select pg_snapshot_xip(progress.done_snapshot) as xid
+          union select pg_snapshot_xip(progress.window_snapshot)
+        ) as running
+        join :"schema".notification_log as log on log.xid = running.xid
+          and log.id > progress.rebased_id and log.id <= progress.reached_id
+        limit 100000)
+      union
+      (select log.id, log.xid, log.created_at, log.channel
+        from (values
+          (pg_snapshot_xmax(progress.done_snapshot), progress.done_xid),
+          (pg_snapshot_xmax(progress.window_snapshot), progress.window_xid)) as newer (xmax, xid)
+        join :"schema".notification_log as log on log.xid >= newer.xmax and log.xid < newer.xid
+          and log.id + 0 > progress.rebased_id and log.id + 0 <= progress.reached_id
+        limit 100000)
+      union
+      /* Where no bound is known yet, everything newer would have to be looked at. */
+      (select log.id, log.xid, log.created_at, log.channel
+        from :"schema".notification_log as log
+        where (progress.done_xid is null
+            or (progress.window_snapshot is not null and progress.window_xid is null))
+          and log.id > greatest(progress.rebased_id, progress.reached_id - 1000)
+          and log.id <= progress.reached_id
+          and log.xid >= least(pg_snapshot_xmax(progress.done_snapshot),
+            pg_snapshot_xmax(progress.window_snapshot))
+        limit 100000)
+    ) as found
+  ) as judged
+) as late
+cross join lateral (
+  select coalesce(sum(cardinality(l.notification_ids)), 0)::bigint as count, min((
+    select log.created_at from :"schema".notification_log as log
+    where log.id = l.notification_ids[1] limit 1)) as oldest_at
+  from :"schema".lease as l
+  where l.consumer_id = progress.consumer_id and l.kind <> 'retry'
+) as leased
+cross join lateral (
+  select count(*) as scanned, count(*) filter (where is_wanted) as wanted,
+    min(created_at) filter (where is_wanted) as oldest_at, min(id) as first_id, max(id) as last_id
+  from (
+    select log.id, log.created_at, log.channel = any(progress.channels) as is_wanted
+    from :"schema".notification_log as log
+    where log.id > progress.reached_id
+    order by log.id limit 100000
+  ) as above
+) as newer
+order by progress.consumer_id
+$$;
+revoke all on function :"schema".consumer_lag(text[]) from public;

@@ -2,11 +2,19 @@ import type { Delivery } from '../log/dead-letters.ts';
 import type { ErrorRecord } from '../log/delivery.ts';
 import { shortDuration } from '../time.ts';
 
-/** 'dead', 'blocked', 'retry in 5 min', 'retry now'. */
-export function describeState({ state, nextAttemptAt }: Delivery): string {
+/** 'dead', 'blocked', 'retry in 5 min', 'retry now'; 'replay now' of one that has not failed. */
+export function describeState({
+  state,
+  nextAttemptAt,
+  replayedAt,
+  lastFailedAt,
+}: Pick<Delivery, 'state' | 'nextAttemptAt' | 'replayedAt' | 'lastFailedAt'>): string {
+  const isReplay = replayedAt !== null && lastFailedAt === null;
+  if (state === 'blocked' && isReplay) return 'replay, blocked';
   if (state !== 'retry' || nextAttemptAt === null) return state;
   const waitMs = nextAttemptAt.getTime() - Date.now();
-  return waitMs > 0 ? `retry in ${shortDuration(waitMs)}` : 'retry now';
+  const what = isReplay ? 'replay' : 'retry';
+  return waitMs > 0 ? `${what} in ${shortDuration(waitMs)}` : `${what} now`;
 }
 
 /** How long ago a time is, '-' where there is none. */

@@ -18,26 +18,41 @@ export type CommonOptions = {
 /** Adds the options of CommonOptions to a command. */
 export function addCommonOptions(command: Command): Command {
   return addLocalOptions(
-    command.option(
-      '--database-url <url>',
-      'connection string (default: DATABASE_URL, else PGHOST and so on)',
+    command.addOption(
+      common(
+        '--database-url <url>',
+        'connection string (default: DATABASE_URL, else PGHOST and so on)',
+      ),
     ),
   );
 }
 
 /** The same for a command that has a database of its own. */
 export function addLocalOptions(command: Command): Command {
+  return addReportOptions(
+    command.addOption(
+      common(
+        '--config <file>',
+        'config file (default: pgwatch.config.ts and the like, if there is one)',
+      ),
+    ),
+  );
+}
+
+/** The same for a command that goes by no config. */
+export function addReportOptions(command: Command): Command {
   return command
-    .option(
-      '--config <file>',
-      'config file (default: pgwatch.config.ts and the like, if there is one)',
-    )
     .addOption(
-      new Option('--log-format <format>', 'how reports are printed on stderr')
+      common('--log-format <format>', 'how reports are printed on stderr')
         .choices(['text', 'json'])
         .default('text'),
     )
-    .option('--verbose', 'report details, and stacks of errors');
+    .addOption(common('--verbose', 'report details, and stacks of errors'));
+}
+
+/** Described behind what a command has for itself. */
+function common(flags: string, description: string): Option {
+  return new Option(flags, description).helpGroup(COMMON_HEADING);
 }
 
 /** The configuration with the command's flags applied. */
@@ -120,3 +135,6 @@ export async function confirm(
     asked.close();
   }
 }
+
+/** Over the options that all commands have, in their help. */
+export const COMMON_HEADING = 'Connection and reports:';

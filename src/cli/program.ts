@@ -1,15 +1,26 @@
-import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, Help } from 'commander';
+import { readVersion } from '../version.ts';
 import { addCleanup } from './commands/cleanup.ts';
+import { addCompletion } from './commands/completion.ts';
+import { addConsumers } from './commands/consumers.ts';
 import { addDev } from './commands/dev.ts';
 import { addDlq } from './commands/dlq.ts';
+import { addDoctor } from './commands/doctor.ts';
+import { addHistory } from './commands/history.ts';
+import { addInit } from './commands/init.ts';
 import { addListen } from './commands/listen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addNotify } from './commands/notify.ts';
+import { addReplay } from './commands/replay.ts';
+import { addSeek } from './commands/seek.ts';
+import { addShow } from './commands/show.ts';
 import { addSnapshot } from './commands/snapshot.ts';
+import { addStatus } from './commands/status.ts';
+import { addTail } from './commands/tail.ts';
 import { addTrigger } from './commands/trigger.ts';
 import { addTypes } from './commands/types.ts';
-import type { Outcome } from './options.ts';
+import { addWhy } from './commands/why.ts';
+import { COMMON_HEADING, type Outcome } from './options.ts';
 
 /** The command line with all commands; what a command needs is imported when it runs. */
 export function makeProgram(outcome: Outcome): Command {
@@ -19,6 +30,7 @@ export function makeProgram(outcome: Outcome): Command {
     )
     .version(readVersion(), '-V, --version')
     .exitOverride()
+    .configureHelp({ groupItems: commonLast })
     .showSuggestionAfterError()
     .showHelpAfterError('(see --help)')
     .addHelpText(
@@ -31,22 +43,25 @@ First steps:
   $ pgwatch notify orders '{"id": 1}'  publish a notification
   $ pgwatch trigger add users          publish what happens to a table`,
     );
-  const adders = [
-    addListen,
-    addNotify,
-    addTrigger,
-    addTypes,
-    addSnapshot,
-    addDlq,
-    addCleanup,
-    addMigrate,
-    addDev,
-  ];
-  for (const add of adders) add(program, outcome);
+  for (const [heading, adders] of GROUPS) {
+    program.commandsGroup(heading);
+    for (const add of adders) add(program, outcome);
+  }
   return program;
 }
 
-function readVersion(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
+/** Groups as commander does, wherever a command has the options that all have. */
+const commonLast: Help['groupItems'] = (unsorted, visible, getGroup) => {
+  const groups = Help.prototype.groupItems(unsorted, visible, getGroup);
+  const common = groups.get(COMMON_HEADING);
+  if (common && groups.delete(COMMON_HEADING)) groups.set(COMMON_HEADING, common);
+  return groups;
+};
+
+const GROUPS: [heading: string, adders: ((program: Command, outcome: Outcome) => void)[]][] = [
+  ['Begin:', [addInit, addMigrate, addDev, addCompletion]],
+  ['Publish and consume:', [addListen, addNotify]],
+  ['Capture tables:', [addTrigger, addSnapshot, addTypes]],
+  ['See and explain:', [addStatus, addWhy, addTail, addShow, addHistory, addDoctor]],
+  ['Move, replay, clean up:', [addConsumers, addDlq, addSeek, addReplay, addCleanup]],
+];

@@ -9,11 +9,17 @@ export function printTable(
   headings: readonly string[],
   rows: readonly (readonly string[])[],
 ): void {
+  process.stdout.write(`${tableLines(headings, rows).join('\n')}\n`);
+}
+
+/** The lines of such a table. */
+export function tableLines(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+): string[] {
   const colors = colorsFor(process.stdout);
   const cells = rows.map((row) => row.map(onOneLine));
-  const widths = headings.map((heading, column) =>
-    cells.reduce((widest, row) => Math.max(widest, stringWidth(row[column] ?? '')), heading.length),
-  );
+  const widths = widthsOf(headings, cells);
   const columns = stdoutColumns();
   const line = (row: readonly string[]) => {
     const text = row
@@ -22,8 +28,25 @@ export function printTable(
       .trimEnd();
     return cutToWidth(text, columns);
   };
-  const lines = [colors.bold(line(headings)), ...cells.map(line)];
-  process.stdout.write(`${lines.join('\n')}\n`);
+  return [colors.bold(line(headings)), ...cells.map(line)];
+}
+
+/** How many columns of a terminal such a table takes. */
+export function tableWidth(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+): number {
+  const widths = widthsOf(
+    headings,
+    rows.map((row) => row.map(onOneLine)),
+  );
+  return widths.reduce((sum, width) => sum + 2 + width, -2);
+}
+
+function widthsOf(headings: readonly string[], cells: readonly (readonly string[])[]): number[] {
+  return headings.map((heading, column) =>
+    cells.reduce((widest, row) => Math.max(widest, stringWidth(row[column] ?? '')), heading.length),
+  );
 }
 
 /** The text, cut where it needs more columns of a terminal than that, with an ellipsis as its end. */
@@ -37,6 +60,20 @@ export function cutToWidth(text: string, columns: number): string {
     cut += segment;
   }
   return `${cut}…`;
+}
+
+/** The end of the text, where it needs more columns than that: the end of a key tells more. */
+export function endOfWidth(text: string, columns: number): string {
+  if (stringWidth(text) <= columns) return text;
+  const reversed = [...new Intl.Segmenter().segment(text)].map(({ segment }) => segment).reverse();
+  const cut = cutToWidth(reversed.join(''), columns).slice(0, -1);
+  const kept = [...new Intl.Segmenter().segment(cut)].length;
+  return `…${reversed.slice(0, kept).reverse().join('')}`;
+}
+
+/** How many columns of a terminal the text needs. */
+export function widthOf(text: string): number {
+  return stringWidth(text);
 }
 
 /** The width of the terminal that stdout is; without end where it is none. */

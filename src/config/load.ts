@@ -20,6 +20,16 @@ export type LoadOptions = {
   environment?: NodeJS.ProcessEnv;
 };
 
+/** The names that a config file may have; package.json may hold one, too, as its field "pgwatch". */
+export const CONFIG_FILES: readonly string[] = [
+  'pgwatch.config.ts',
+  'pgwatch.config.mts',
+  'pgwatch.config.js',
+  'pgwatch.config.mjs',
+  'pgwatch.config.json',
+  '.pgwatchrc',
+];
+
 const DEFAULTS = {
   url: null,
   directUrl: null,
@@ -86,15 +96,7 @@ function requireRetention({ retentionMs, partition }: Pick<Config, 'retentionMs'
 
 async function findFile(folder: string, file: string | undefined) {
   const explorer = cosmiconfig('pgwatch', {
-    searchPlaces: [
-      'pgwatch.config.ts',
-      'pgwatch.config.mts',
-      'pgwatch.config.js',
-      'pgwatch.config.mjs',
-      'pgwatch.config.json',
-      '.pgwatchrc',
-      'package.json',
-    ],
+    searchPlaces: [...CONFIG_FILES, 'package.json'],
     loaders: LOADERS,
     searchStrategy: 'project',
   });

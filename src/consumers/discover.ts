@@ -44,7 +44,8 @@ export async function discoverConsumers(folder: string): Promise<Consumer[]> {
   return consumers.sort((a, b) => a.id.localeCompare(b.id));
 }
 
-function consumerFiles(folder: string): string[] {
+/** The files of a folder that would be loaded as consumers. */
+export function consumerFiles(folder: string): string[] {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => entry.isFile() || entry.isSymbolicLink())

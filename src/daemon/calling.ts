@@ -6,6 +6,8 @@ import type { DeliveryChange } from '../log/delivery.ts';
 import { errorRecord } from '../log/error-record.ts';
 import { Notification } from '../log/notification.ts';
 import type { Reporter } from '../reporter.ts';
+import type { FailureReports } from './failure-reports.ts';
+import type { Meter } from './meter.ts';
 import { reportFailure } from './report-failure.ts';
 import type { Task } from './task.ts';
 
@@ -14,6 +16,8 @@ export type Calling = {
   consumer: Consumer;
   tools: CallTools;
   reporter: Reporter;
+  failures: FailureReports;
+  meter: Meter;
   /** How long the server may take to answer between the calls of a transaction. */
   answerMsMax: number;
   /** Aborts when the daemon will not wait for handlers any longer. */
@@ -38,10 +42,11 @@ export function callTasks(
  * is to be written down.
  */
 export function changeAfter(
-  { consumer, reporter }: Calling,
+  calling: Calling,
   task: Task,
   outcome: Exclude<Outcome, { type: 'abandoned' }>,
 ): DeliveryChange | null {
+  const { consumer } = calling;
   const { id: notificationId, key, attempt } = task;
   if (outcome.type === 'done') {
     return task.isFiled ? { notificationId, key, state: 'done' } : null;
@@ -53,7 +58,7 @@ export function changeAfter(
   const isDead =
     outcome.type === 'dead' || (retryAfterMs === null && attempt >= consumer.attemptsMax);
   const delayMs = retryAfterMs ?? consumer.backoffMs(attempt);
-  reportFailure({ consumer, reporter }, task, { error, delayMs: isDead ? null : delayMs });
+  reportFailure(calling, task, { error, delayMs: isDead ? null : delayMs });
   if (isDead) return { ...about, state: 'dead', attempts: attempt };
   return {
     ...about,

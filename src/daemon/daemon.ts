@@ -14,6 +14,8 @@ import { backoffMs, formatDuration, sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Backend } from './backend.ts';
 import type { Calling } from './calling.ts';
+import { FailureReports } from './failure-reports.ts';
+import { Meter } from './meter.ts';
 import type { OwnershipOptions } from './ownership.ts';
 import { ReplayDisplay } from './replay-display.ts';
 import { runSession } from './session.ts';
@@ -43,6 +45,8 @@ export class Daemon {
   readonly #running: OwnershipOptions['running'] = new Map();
   readonly #sharing: SharingOptions['sharing'] = new Map();
   readonly #skipping: Set<string>;
+  readonly #meters: ReadonlyMap<string, Meter>;
+  readonly #failures: FailureReports;
   /** Aborts what handlers are given as their signal. */
   readonly #abandon = new AbortController();
   /** Aborts a little later, when nothing at all is waited for any more. */
@@ -54,6 +58,8 @@ export class Daemon {
   constructor(options: DaemonOptions) {
     const { config, reporter } = options;
     this.#options = { readPage: pageReader(config.schema), skipPlayback: false, ...options };
+    this.#meters = new Map(options.consumers.map(({ id }) => [id, new Meter()]));
+    this.#failures = new FailureReports(reporter);
     this.#skipping = new Set(options.skipPlayback ? options.consumers.map(({ id }) => id) : []);
     const onError = (error: Error) =>
       reporter.debug(`A pooled connection failed: ${error.message}`);
@@ -114,6 +120,7 @@ export class Daemon {
             running: this.#running,
             sharing: this.#sharing,
             skipping: this.#skipping,
+            meters: this.#meters,
             cutOff: this.#cutOff.signal,
             predecessor: this.#backend,
             onConnected: (backend: Backend | null) => {
@@ -136,6 +143,7 @@ export class Daemon {
       if (timers.length === 0) onStop();
       signal.removeEventListener('abort', onStop);
       await this.#untilIdle();
+      this.#failures.close();
       await this.#settler.close();
       await Promise.all([this.#logPool.close(), this.#handlerPool.close()]);
       for (const timer of timers) clearTimeout(timer);
@@ -180,6 +188,8 @@ export class Daemon {
     return {
       consumer,
       reporter,
+      failures: this.#failures,
+      meter: this.#meters.get(consumer.id) ?? new Meter(),
       tools: {
         makeDb: (call) => ({
           query: (text, values) => {

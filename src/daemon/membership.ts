@@ -1,8 +1,11 @@
 import { hostname } from 'node:os';
 import type { Config } from '../config/define.ts';
+import type { DaemonActivity } from '../log/activity.ts';
 import { beat, removeDaemon, tellDaemons } from '../log/daemons.ts';
 import { sleep } from '../time.ts';
+import { readVersion } from '../version.ts';
 import type { Control } from './control.ts';
+import type { Meter } from './meter.ts';
 
 export type MembershipOptions = {
   config: Config;
@@ -13,6 +16,8 @@ export type MembershipOptions = {
   wantedIds(): readonly string[];
   /** What it shares. */
   sharedIds: readonly string[];
+  /** Of the consumers that it runs, or has run. */
+  meters: ReadonlyMap<string, Meter>;
 };
 
 /** Tells the other daemons that this one is alive, and what it wants to run. */
@@ -62,10 +67,26 @@ export class Membership {
       sharedIds,
       hasLock: control.hasSession,
       aliveMs: BEATS_MISSED * config.heartbeatIntervalMs,
+      activity: this.#readActivity(),
     };
     await control.run((client) => beat(client, config.schema, daemon));
   }
+
+  #readActivity(): DaemonActivity {
+    const { control, config, meters } = this.#options;
+    const consumers = [...meters].flatMap(([id, meter]) => {
+      const activity = meter.read();
+      return activity ? [[id, activity]] : [];
+    });
+    return {
+      version: VERSION,
+      mode: control.isListening ? 'doorbell' : 'poll',
+      pollMs: config.pollIntervalMs,
+      consumers: Object.fromEntries(consumers),
+    };
+  }
 }
 
+const VERSION = readVersion();
 /** A daemon that has missed so many heartbeats counts as dead, whatever it holds. */
 const BEATS_MISSED = 3;

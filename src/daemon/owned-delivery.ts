@@ -147,6 +147,11 @@ export class OwnedDelivery {
     }
   }
 
+  /** Somebody else has had notifications of these keys wait. */
+  learnFailing(keys: readonly string[]): void {
+    for (const key of keys) this.#account.failing.add(key);
+  }
+
   /** Starts nothing any more. */
   close(): void {
     this.#isClosed = true;

@@ -10,11 +10,12 @@ import {
   readOwners,
   tellDaemons,
 } from '../log/daemons.ts';
-import { releaseOwnership } from '../log/progress.ts';
+import { noteBeginning, releaseOwnership } from '../log/progress.ts';
 import { savePositions } from '../log/save-positions.ts';
 import type { Reporter } from '../reporter.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Control } from './control.ts';
+import { Pauses } from './pauses.ts';
 import type { ConsumerRunner } from './runner.ts';
 import type { Settler } from './settler.ts';
 import { spread } from './spread.ts';
@@ -52,10 +53,12 @@ export class Ownership {
   readonly #options: OwnershipOptions;
   readonly #tasks = new Set<Promise<void>>();
   readonly #standby = new Set<string>();
+  readonly #pauses: Pauses;
   readonly #failed = new AbortController();
 
   constructor(options: OwnershipOptions) {
     this.#options = options;
+    this.#pauses = new Pauses(options.reporter);
   }
 
   /**
@@ -72,7 +75,9 @@ export class Ownership {
     while (!ended.aborted) {
       control.owners.clear();
       const isStandingBy = await this.#claim(work);
-      await control.owners.wait(isStandingBy ? STANDBY_MS : config.heartbeatIntervalMs, ended);
+      // Who does not hear the others looks for what they have changed.
+      const isLooking = isStandingBy || !control.isListening;
+      await control.owners.wait(isLooking ? STANDBY_MS : config.heartbeatIntervalMs, ended);
     }
     if (stop.aborted) await this.#finish();
     if (this.#failed.signal.aborted) throw this.#failed.signal.reason;
@@ -81,7 +86,13 @@ export class Ownership {
   /** Runs every consumer that nobody runs now, each until its work returns. */
   async runOnce(work: Work): Promise<void> {
     await this.#claim(work);
-    await this.#finish();
+    const finished = new AbortController();
+    // It fails where the connection does, and what runs is waited for all the same.
+    const watching = this.#watchPauses(finished.signal).catch((thrown: unknown) =>
+      this.#failed.abort(toError(thrown)),
+    );
+    await this.#finish().finally(() => finished.abort());
+    await watching;
   }
 
   async #finish(): Promise<void> {
@@ -104,7 +115,10 @@ export class Ownership {
       const entry = running.get(consumer.id);
       // Frozen for a while, say: it need not wait for its next settlement to know.
       if (entry && entry.runner.delivery.epoch !== state.epoch) entry.runner.delivery.onFenced();
-      if (entry && !this.#tasks.has(entry.ended)) {
+      if (state.isPaused) {
+        await this.#pause(state, entry);
+        isStandingBy = true;
+      } else if (entry && !this.#tasks.has(entry.ended)) {
         await this.#leave(state, daemons);
       } else if (entry) {
         this.#handOver(state, targets.get(consumer.id), entry);
@@ -141,6 +155,28 @@ export class Ownership {
     leave.abort();
   }
 
+  /** Nobody is to run it: what is being handled is finished, and after that it has no owner. */
+  async #pause({ consumerId, pausedUntil, liveOwner, epoch }: OwnerState, entry?: Running) {
+    this.#standby.delete(consumerId);
+    this.#pauses.begin({ consumerId, pausedUntil });
+    if (entry) entry.leave.abort();
+    else if (liveOwner === this.#options.daemonId) await this.#release(consumerId, epoch);
+  }
+
+  /** For a run to the end, which looks at nothing else. */
+  async #watchPauses(finished: AbortSignal): Promise<void> {
+    const { control, config, running } = this.#options;
+    while (!finished.aborted) {
+      control.owners.clear();
+      const owners = await control.run((client) => readOwners(client, config.schema));
+      for (const state of owners.filter(({ isPaused }) => isPaused)) {
+        const entry = running.get(state.consumerId);
+        if (entry) await this.#pause(state, entry);
+      }
+      await control.owners.wait(STANDBY_MS, finished);
+    }
+  }
+
   /** Its handler of a session before still runs, and keeps it from this process only. */
   async #leave({ consumerId, liveOwner, epoch }: OwnerState, daemons: readonly LiveDaemon[]) {
     const { daemonId, reporter } = this.#options;
@@ -162,6 +198,7 @@ export class Ownership {
     const runner = this.#options.makeRunner(consumer, owned);
     const { id: consumerId } = consumer;
     if (this.#standby.delete(consumerId)) reporter.info(`${consumerId} is taken over.`);
+    this.#pauses.end(consumerId);
     if (owned.isSuspect) {
       reporter.info(
         `${consumerId} was not stopped cleanly: its next ${config.maxBatchSize} notifications are handed out one by one, each attempt recorded before it is made.`,
@@ -191,6 +228,7 @@ export class Ownership {
       if (!owned || !skipping.has(consumer.id)) return owned;
       const { newest } = owned;
       await savePositions(client, config.schema, [{ ...owned, position: newest }]);
+      await noteBeginning(client, config.schema, owned);
       skipping.delete(consumer.id);
       reporter.info(`${consumer.id} skips everything up to id ${newest.doneId}.`);
       return { ...owned, position: newest };
@@ -211,7 +249,9 @@ export class Ownership {
     }
     if (control.isClosed) return;
     if (runner.delivery.isFenced) {
-      reporter.warn(`${consumerId} was taken over by another process; standing by for it.`);
+      reporter.warn(
+        `${consumerId} was taken over by another process, or its position was moved by hand: this process lets go of it.`,
+      );
       publishTransition({ type: 'consumer_lost', consumerId, epoch });
       return;
     }
@@ -228,6 +268,7 @@ export class Ownership {
   }
 
   #standBy(consumerId: string): void {
+    this.#pauses.end(consumerId);
     if (this.#standby.has(consumerId)) return;
     this.#standby.add(consumerId);
     this.#options.reporter.info(`${consumerId} is run by another process; standing by.`);

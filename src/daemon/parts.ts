@@ -19,7 +19,7 @@ export function membershipOf(
   control: Control,
   stop: AbortSignal,
 ): Membership {
-  const { config, daemonId, consumers, mode, running } = options;
+  const { config, daemonId, consumers, mode, running, meters } = options;
   const idsOf = (isShared: boolean) =>
     consumers.filter((consumer) => consumer.isShared === isShared).map(({ id }) => id);
   // One that runs to the end takes what is free, and no consumer is kept for it.
@@ -32,7 +32,7 @@ export function membershipOf(
   };
   const wantedIds = () => (stop.aborted ? [] : ids.filter(isFree));
   const sharedIds = idsOf(true);
-  const membership = new Membership({ config, control, daemonId, wantedIds, sharedIds });
+  const membership = new Membership({ config, control, daemonId, wantedIds, sharedIds, meters });
   for (const { ended } of leaving) void ended.then(() => membership.announce());
   return membership;
 }
@@ -74,13 +74,14 @@ export async function runAllOnce(
     if (failedCount > 0) failed.push(`${failedCount} of ${id}`);
     else if (brake.isHalted) failed.push(`an earlier one of ${id}, which stops at it`);
   };
-  await ownershipOf(options, found).runOnce(async (runner) => {
+  await ownershipOf(options, found).runOnce(async (runner, leave) => {
     const { delivery } = runner;
-    await runner.runToEnd(alive, async () => {
+    const stop = AbortSignal.any([alive, leave]);
+    await runner.runToEnd(stop, async () => {
       do {
         await delivery.untilIdle();
         await settler.flush();
-      } while (!alive.aborted && (await retryDue([delivery], pool, config.schema)) > 0);
+      } while (!stop.aborted && (await retryDue([delivery], pool, config.schema)) > 0);
     });
     note(delivery.consumerId, delivery);
   });

@@ -1,9 +1,10 @@
 import type { Consumer } from '../consumers/define.ts';
 import { textOf } from '../errors.ts';
 import { withCause } from '../log/error-record.ts';
-import type { Reporter } from '../reporter.ts';
 import { formatDuration } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
+import type { FailureReports } from './failure-reports.ts';
+import type { Meter } from './meter.ts';
 import type { Task } from './task.ts';
 
 /**
@@ -11,7 +12,7 @@ import type { Task } from './task.ts';
  * @param failure.delayMs when it is called again; null for a dead letter
  */
 export function reportFailure(
-  { consumer, reporter }: { consumer: Consumer; reporter: Reporter },
+  { consumer, failures, meter }: { consumer: Consumer; failures: FailureReports; meter: Meter },
   { id, key, attempt }: Pick<Task, 'id' | 'key' | 'attempt'>,
   { error, delayMs }: { error: Error; delayMs: number | null },
 ): void {
@@ -27,7 +28,8 @@ export function reportFailure(
     delayMs === null
       ? `It is a dead letter now: pgwatch dlq show ${id}.`
       : `Next attempt in ${formatDuration(delayMs)}${others}.`;
-  reporter.warn(`${what} ${then}`, { consumer: consumer.id, notification: id, attempt });
+  failures.say(consumer.id, `${what} ${then}`, { notification: id, attempt });
+  meter.noteFailure(id, error);
   publishTransition({
     type: 'handler_failed',
     consumerId: consumer.id,

@@ -2,7 +2,12 @@ import type { PoolClient } from 'pg';
 import type { Config } from '../config/define.ts';
 import type { Pool } from '../database/pool.ts';
 import { readDue } from '../log/due.ts';
-import { readHavingDead, readNextDueMs, readRetryCounts } from '../log/standing.ts';
+import {
+  readHavingDead,
+  readNextDueMs,
+  readRetryCounts,
+  readStandingKeys,
+} from '../log/standing.ts';
 import type { Control } from './control.ts';
 import type { OwnedDelivery } from './owned-delivery.ts';
 import type { Running } from './ownership.ts';
@@ -69,6 +74,10 @@ async function updateBrakes(
   const halted = deliveries.filter(({ brake }) => brake.isHalted);
   const looks = halted.map(({ brake, consumerId }) => ({ consumerId, tell: brake.look() }));
   const havingDead = await readOf(halted, pool, schema, readHavingDead);
+  // A dead letter that was retried goes first: what has come of its key since was kept back by it.
+  const freed = halted.filter(({ consumerId }) => !havingDead?.has(consumerId));
+  const keys = await readOf(freed, pool, schema, readStandingKeys);
+  for (const delivery of freed) delivery.learnFailing(keys?.get(delivery.consumerId) ?? []);
   for (const { consumerId, tell } of looks) tell(havingDead?.has(consumerId) ?? false);
   const filling = deliveries.filter(({ brake }) => brake.isFilling);
   const recounts = filling.map(({ brake, consumerId }) => ({ consumerId, tell: brake.recount() }));

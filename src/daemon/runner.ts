@@ -1,4 +1,5 @@
 import type { Config } from '../config/define.ts';
+import type { ConsumerState } from '../log/activity.ts';
 import type { Page, ReadPage } from '../log/page.ts';
 import { learnXid, type Position } from '../log/position.ts';
 import { isReplayable, replayPages } from '../log/replay.ts';
@@ -26,6 +27,7 @@ export class ConsumerRunner {
   readonly #newest: Position;
   /** Everything before it has been read. */
   #position: Position;
+  #isFollowing = false;
 
   constructor(options: RunnerOptions, owned: OwnedConsumer) {
     this.#options = options;
@@ -35,7 +37,10 @@ export class ConsumerRunner {
     this.delivery = new OwnedDelivery(
       {
         ...options,
-        onHandled: (isReplay) => this.replay.count(isReplay),
+        onHandled: (isReplay) => {
+          options.calling.meter.count();
+          this.replay.count(isReplay);
+        },
         onSaved: (position, xid) => {
           this.#position = learnXid(this.#position, position, xid);
         },
@@ -72,12 +77,24 @@ export class ConsumerRunner {
     const close = () => this.delivery.close();
     if (stop.aborted) close();
     else stop.addEventListener('abort', close, { once: true });
-    try {
-      await work(stop);
-    } finally {
-      close();
-      await this.delivery.untilIdle();
-    }
+    await this.#options.calling.meter.during(
+      () => this.#state,
+      async () => {
+        try {
+          await work(stop);
+        } finally {
+          close();
+          await this.delivery.untilIdle();
+        }
+      },
+    );
+  }
+
+  get #state(): ConsumerState {
+    const { isClosed, brake } = this.delivery;
+    if (isClosed) return 'finishing';
+    if (brake.isOn) return brake.isHalted ? 'stopped' : 'retrying';
+    return this.#isFollowing ? 'tail' : 'replay';
   }
 
   async #readToEnd(stop: AbortSignal): Promise<void> {
@@ -102,6 +119,7 @@ export class ConsumerRunner {
     stop.addEventListener('abort', onStop, { once: true });
     try {
       await this.#readTo(subscription.joint, stop);
+      this.#isFollowing = true;
       publishTransition({ type: 'tail_joined', consumerId: consumer.id });
       for (;;) {
         const page = await subscription.take();
@@ -110,6 +128,7 @@ export class ConsumerRunner {
         await this.#deliver({ ...page, rows });
       }
     } finally {
+      this.#isFollowing = false;
       stop.removeEventListener('abort', onStop);
       tail.leave(subscription);
       publishTransition({ type: 'tail_left', consumerId: consumer.id });

@@ -6,6 +6,7 @@ import type { Reporter } from '../reporter.ts';
 import type { Backend } from './backend.ts';
 import type { Calling } from './calling.ts';
 import type { Control } from './control.ts';
+import type { Meter } from './meter.ts';
 import type { OwnershipOptions } from './ownership.ts';
 import type { Settler } from './settler.ts';
 import type { SharingOptions } from './sharing.ts';
@@ -23,6 +24,7 @@ export type SessionOptions = {
   running: OwnershipOptions['running'];
   sharing: SharingOptions['sharing'];
   skipping: OwnershipOptions['skipping'];
+  meters: ReadonlyMap<string, Meter>;
   /** Aborts when a stop has taken so long that the database is not waited for any more. */
   cutOff: AbortSignal;
   daemonId: string;

@@ -87,6 +87,11 @@ export class SharedDelivery implements Account {
     return this.#failedIds.size;
   }
 
+  /** True once nothing is started any more. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** How many leases are not through. */
   get openCount(): number {
     return this.#open.size;
@@ -130,6 +135,7 @@ export class SharedDelivery implements Account {
   settle({ source, index }: Place, change: DeliveryChange | null): void {
     const work = source as LeaseWork;
     work.settle(index);
+    this.#options.calling.meter.count();
     if (change) this.#note(change);
     this.#settler.settle(work, change);
   }
@@ -150,6 +156,7 @@ export class SharedDelivery implements Account {
     const changes = settled.flatMap(({ change }) => change ?? []);
     for (const change of changes) this.#note(change);
     for (const { task } of settled) (task.source as LeaseWork).settle(task.index);
+    this.#options.calling.meter.count(settled.length);
     const works = new Set(settled.map(({ task }) => task.source as LeaseWork));
     const through = [...works].filter(({ isFinished }) => isFinished);
     this.#afterSettling(through, changes, waitingKeys);

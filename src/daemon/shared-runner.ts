@@ -1,16 +1,16 @@
 import type { Config } from '../config/define.ts';
 import type { Pool } from '../database/pool.ts';
-import { readLiveDaemons } from '../log/daemons.ts';
-import { SLOTS, shareConsumer } from '../log/lease.ts';
+import type { ConsumerState } from '../log/activity.ts';
 import { freeLeases } from '../log/lease-settle.ts';
 import type { ReadPage } from '../log/page.ts';
-import { readNextDueMs, unblockAll } from '../log/standing.ts';
+import { readNextDueMs } from '../log/standing.ts';
 import { publishTransition } from '../transitions.ts';
 import { Bell } from './bell.ts';
 import type { Calling } from './calling.ts';
 import { PageSize } from './page-size.ts';
 import { SharedDelivery } from './shared-delivery.ts';
 import { takeShared } from './shared-take.ts';
+import { CHECK_MS, Sharers } from './sharers.ts';
 import type { Tail } from './tail.ts';
 
 export type SharedRunnerOptions = {
@@ -31,16 +31,15 @@ export class SharedRunner {
   readonly consumerId: string;
   readonly #options: SharedRunnerOptions;
   readonly #pageSize: PageSize;
-  /** Among how many processes the slots are divided; none while one process runs it alone. */
-  #sharers = 0;
-  #isStandingBy = false;
+  readonly #sharers: Sharers;
+  #isBehind = false;
   #nextDueAt = 0;
-  #nextCheckAt = 0;
   #hasLookedForDue = false;
 
   constructor(options: SharedRunnerOptions) {
     this.#options = options;
     this.consumerId = options.calling.consumer.id;
+    this.#sharers = new Sharers(options);
     this.#pageSize = new PageSize(options.config.maxBatchSize);
   }
 
@@ -51,10 +50,13 @@ export class SharedRunner {
   async run(signal: AbortSignal, tail: Tail): Promise<void> {
     const listening = this.#listen(signal, tail);
     while (!signal.aborted) {
+      await this.#untilResumed(signal);
       await this.#share(signal, async (delivery, stop) => {
         while (!stop.aborted) {
           this.work.clear();
           await this.#check(delivery);
+          // What it holds is given back, for whoever is there when it is resumed.
+          if (this.#sharers.isPaused) return;
           if (await this.#takeAndDeliver(delivery)) continue;
           await this.work.wait(await this.#idleMs(delivery), stop);
         }
@@ -69,13 +71,34 @@ export class SharedRunner {
       while (!stop.aborted) {
         this.work.clear();
         await this.#check(delivery);
+        if (this.#sharers.isPaused) return;
         if (await this.#takeAndDeliver(delivery)) continue;
         // Another process may run it alone, or a dead letter may have stopped it.
-        if (this.#sharers === 0 || delivery.brake.isHalted) return;
+        if (this.#sharers.isNone || delivery.brake.isHalted) {
+          // It says why.
+          await this.#sharers.share();
+          return;
+        }
         if (delivery.openCount === 0 && this.#hasLookedForDue) return;
         await this.work.wait(await this.#idleMs(delivery), stop);
       }
     });
+  }
+
+  /** Has it look at once who else is there, and whether it is paused. */
+  look(): void {
+    this.#sharers.lookSoon();
+    this.work.ring();
+  }
+
+  async #untilResumed(signal: AbortSignal): Promise<void> {
+    while (this.#sharers.isPaused && !signal.aborted) {
+      this.work.clear();
+      await this.#sharers.share();
+      if (this.#sharers.isPaused) await this.work.wait(CHECK_MS, signal);
+    }
+    // It begins at once.
+    this.#sharers.lookSoon();
   }
 
   /** Until the work returns, or the signal aborts, or a lease is lost to another process. */
@@ -88,30 +111,40 @@ export class SharedRunner {
     const close = () => delivery.close();
     if (stop.aborted) close();
     else stop.addEventListener('abort', close, { once: true });
-    try {
-      // What an earlier session of this process has left.
-      await this.#free({ isDead: false });
-      await work(delivery, stop);
-      return delivery;
-    } finally {
-      stop.removeEventListener('abort', close);
-      close();
-      await delivery.untilIdle();
-      // Where that fails, the others take it once this process has gone.
-      await this.#free({ isDead: false }).catch(() => {});
-    }
+    const sharing = async () => {
+      try {
+        // What an earlier session of this process has left.
+        await this.#free({ isDead: false });
+        await work(delivery, stop);
+        return delivery;
+      } finally {
+        stop.removeEventListener('abort', close);
+        close();
+        await delivery.untilIdle();
+        // Where that fails, the others take it once this process has gone.
+        await this.#free({ isDead: false }).catch(() => {});
+      }
+    };
+    return this.#options.calling.meter.during(() => this.#stateOf(delivery), sharing);
+  }
+
+  #stateOf({ isClosed, brake }: SharedDelivery): ConsumerState | null {
+    if (isClosed) return 'finishing';
+    if (this.#sharers.isNone) return null;
+    if (brake.isOn) return brake.isHalted ? 'stopped' : 'retrying';
+    return this.#isBehind ? 'replay' : 'tail';
   }
 
   /** True where it has taken something. */
   async #takeAndDeliver(delivery: SharedDelivery): Promise<boolean> {
     const { config, calling, pool } = this.#options;
     // Few large takes are cheaper than many small ones.
-    if (this.#sharers === 0 || this.#isBusy(delivery)) return false;
+    if (this.#sharers.isNone || this.#isBusy(delivery)) return false;
     const limit = { rows: this.#pageSize.rows, bytes: config.maxBatchBytes };
     const options = { ...this.#options, consumer: calling.consumer, limit };
     const startedAt = performance.now();
     const isDue = startedAt > this.#nextDueAt;
-    const count = Math.max(1, this.#part - delivery.openCount);
+    const count = Math.max(1, this.#sharers.part - delivery.openCount);
     const { brake } = delivery;
     const mayRead = (retryCount: number) => {
       brake.countRetries(retryCount);
@@ -123,9 +156,13 @@ export class SharedRunner {
     );
     this.#hasLookedForDue = isDue;
     if (isDue) this.#nextDueAt = startedAt + DUE_MS;
-    if (taken === null) this.#sharers = 0;
-    if (!taken) return false;
+    if (taken === null) {
+      this.#sharers.leave();
+      this.work.ring();
+      return false;
+    }
     tell(taken.hasDead);
+    this.#isBehind = taken.isBehind;
     this.#pageSize.adapt(startedAt, taken.leases.length > 0);
     await delivery.deliver(taken.leases);
     return taken.leases.length > 0;
@@ -135,7 +172,7 @@ export class SharedRunner {
   async #idleMs(delivery: SharedDelivery): Promise<number> {
     const { calling, pool, schema } = this.#options;
     // What is freed rings, and who waits has to look after the others now and then.
-    if (this.#isBusy(delivery) || this.#sharers === 0) return CHECK_MS;
+    if (this.#isBusy(delivery) || this.#sharers.isNone) return CHECK_MS;
     if (!this.#hasLookedForDue) return DUE_MS;
     const ids = [calling.consumer.id];
     const dueMs = await pool.withClient((client) => readNextDueMs(client, schema, ids));
@@ -144,42 +181,16 @@ export class SharedRunner {
 
   /** Now and then: looks who else shares it, and frees what the dead have left. */
   async #check(delivery: SharedDelivery): Promise<void> {
-    const now = performance.now();
-    if (now < this.#nextCheckAt) return;
-    this.#nextCheckAt = now + CHECK_MS;
-    const { calling, pool, schema } = this.#options;
-    const { id: consumerId, channels, order } = calling.consumer;
-    const isShared = await pool.withClient((client) =>
-      shareConsumer(client, schema, { consumerId, channels }),
-    );
-    if (!isShared) {
-      this.#standBy();
-      return;
-    }
-    const daemons = await pool.withClient((client) => readLiveDaemons(client, schema));
-    const sharers = daemons.filter(({ sharedIds }) => sharedIds.includes(consumerId)).length;
+    if (!(await this.#sharers.share())) return;
     await this.#free({ isDead: true });
     // A transaction of a connection that was cut may have locked some when they were given back.
     await this.#free({ isDead: false, heldIds: delivery.openIds });
-    if (this.#sharers === sharers) return;
-    // Whoever has left may have had an order to keep.
-    if (order === 'none') await pool.withClient((client) => unblockAll(client, schema, consumerId));
-    this.#sharers = Math.max(1, sharers);
-    this.#isStandingBy = false;
-    const others =
-      this.#sharers === 1 ? 'this process alone, so far' : `${this.#sharers} processes`;
-    calling.reporter.info(`${consumerId} is shared: ${others}.`, { consumer: consumerId });
-    publishTransition({ type: 'consumer_shared', consumerId, processes: this.#sharers });
+    await this.#sharers.count();
   }
 
   /** True while what it has taken is more than half of its part, and it can go on with that. */
   #isBusy(delivery: SharedDelivery): boolean {
-    return delivery.openCount > this.#part / 2 && !delivery.brake.isHalted;
-  }
-
-  /** How many leases this process has at once. */
-  get #part(): number {
-    return this.#sharers === 0 ? 0 : Math.ceil(SLOTS / this.#sharers);
+    return delivery.openCount > this.#sharers.part / 2 && !delivery.brake.isHalted;
   }
 
   async #free(which: { isDead: boolean; heldIds?: readonly number[] }): Promise<number> {
@@ -207,19 +218,7 @@ export class SharedRunner {
       signal.removeEventListener('abort', leave);
     }
   }
-
-  #standBy(): void {
-    const { calling } = this.#options;
-    const consumerId = calling.consumer.id;
-    this.#sharers = 0;
-    if (this.#isStandingBy) return;
-    this.#isStandingBy = true;
-    calling.reporter.info(`${consumerId} is run by another process alone; waiting to share it.`);
-    publishTransition({ type: 'consumer_standby', consumerId });
-  }
 }
 
-/** How often it looks for processes that have died or come. */
-const CHECK_MS = 1000;
 /** How often it looks for what is due, while there is other work. */
 const DUE_MS = 50;

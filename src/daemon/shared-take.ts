@@ -11,13 +11,15 @@ import {
   SLOTS,
   saveSharedPosition,
   slotOf,
+  splitEvenly,
   splitRows,
   takeLeases,
 } from '../log/lease.ts';
 import { countFreeLeases, readLeasedIds } from '../log/lease-settle.ts';
+import { safeId } from '../log/notification.ts';
 import type { ReadPage } from '../log/page.ts';
 import type { Position } from '../log/position.ts';
-import { readHavingDead, readRetryCounts } from '../log/standing.ts';
+import { readFiled, readHavingDead, readRetryCounts } from '../log/standing.ts';
 
 export type TakeOptions = {
   consumer: Consumer;
@@ -28,8 +30,11 @@ export type TakeOptions = {
   limit: { rows: number; bytes: number };
 };
 
-/** What was taken; null where the consumer is not shared any longer. */
-export type Taken = { leases: Lease[]; hasDead: boolean } | null;
+/**
+ * What was taken, and whether more was found than was read; null where the consumer is paused, or not
+ * shared any longer.
+ */
+export type Taken = { leases: Lease[]; hasDead: boolean; isBehind: boolean } | null;
 
 /**
  * Takes work of a shared consumer, in one transaction that only one process at a time is in: what is
@@ -68,30 +73,33 @@ export async function takeShared(
       const more = { ...take, count: count - leases.length };
       leases.push(...(await takeLeases(client, schema, more)));
     }
-    return { leases, hasDead };
+    return { leases, hasDead, isBehind: position.window !== null };
   });
 }
 
-/** What is due becomes leases, which wait for those of their slot like others. */
+/**
+ * What is due becomes leases, which wait for those of their slot like others: one for each key, and those
+ * whose order does not matter split evenly.
+ */
 async function leaseDue(client: ClientBase, { consumer, schema }: TakeOptions): Promise<void> {
+  if ((await countFreeLeases(client, schema, consumer.id)) > FREE_MAX) return;
   const isOrdered = consumer.order === 'key';
   const workingIds = await readLeasedIds(client, schema, consumer.id);
   const isStopping = consumer.onDead === 'stop';
   const scope = { consumerId: consumer.id, isOrdered, workingIds, isStopping };
   const due = await readDue(client, schema, [scope]);
-  const leases: NewLease[] = [];
   const chains = new Map<string, NewLease>();
+  const free: number[] = [];
   for (const { notificationId, key } of due) {
-    const chain = key !== null && isOrdered ? chains.get(key) : undefined;
-    if (chain) {
-      chain.notificationIds.push(notificationId);
+    if (key === null || !isOrdered) {
+      free.push(notificationId);
       continue;
     }
-    const slot = key !== null && isOrdered ? slotOf(key) : null;
-    const lease: NewLease = { kind: 'retry', slot, notificationIds: [notificationId] };
-    leases.push(lease);
-    if (key !== null) chains.set(key, lease);
+    const chain = chains.get(key) ?? { kind: 'retry', slot: slotOf(key), notificationIds: [] };
+    chains.set(key, chain);
+    chain.notificationIds.push(notificationId);
   }
+  const leases = [...chains.values(), ...splitEvenly(free, 'retry')];
   await insertLeases(client, schema, consumer.id, leases);
 }
 
@@ -110,11 +118,16 @@ async function leasePage(
   const { channels } = consumer;
   const page = await readPage(client, { position, channels, limit, rebasedId });
   if (page.after === page.before) return null;
-  const leases = splitRows(page.rows, consumer.order === 'key');
+  // What has a row is not handed out from its page: a position may have been moved back.
+  const ids = page.rows.map((row) => safeId(row[0]));
+  const filed = ids.length > 0 ? await readFiled(client, schema, consumer.id, ids) : NONE;
+  const rows = page.rows.filter((row) => !filed.has(safeId(row[0])));
+  const leases = splitRows(rows, consumer.order === 'key');
   await insertLeases(client, schema, consumer.id, leases);
   await saveSharedPosition(client, schema, consumer.id, page.after);
   return page.after;
 }
 
+const NONE: ReadonlySet<number> = new Set();
 /** Enough for every process to find something, and no more: what is leased cannot be skipped. */
 const FREE_MAX = 4 * SLOTS;

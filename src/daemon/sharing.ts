@@ -2,7 +2,7 @@ import type { Consumer } from '../consumers/define.ts';
 import type { Pool } from '../database/pool.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { lockSharedConsumer, saveSharedPosition } from '../log/lease.ts';
-import { readNewestPosition } from '../log/progress.ts';
+import { noteBeginning, readNewestPosition } from '../log/progress.ts';
 import type { Reporter } from '../reporter.ts';
 import type { Control } from './control.ts';
 import type { SharedRunner } from './shared-runner.ts';
@@ -59,7 +59,7 @@ async function runOne(
   }
   const runner = options.makeRunner(consumer);
   control.retries.listen(() => runner.work.ring(), session);
-  control.owners.listen(() => runner.work.ring(), session);
+  control.owners.listen(() => runner.look(), session);
   const running = work(runner);
   sharing.set(
     consumer.id,
@@ -74,6 +74,7 @@ async function skip({ pool, schema, reporter }: SharingOptions, { id }: Consumer
       await lockSharedConsumer(client, schema, id);
       const position = await readNewestPosition(client, schema);
       await saveSharedPosition(client, schema, id, position);
+      await noteBeginning(client, schema, { consumerId: id, epoch: null });
       return position;
     }),
   );

@@ -3,7 +3,7 @@ import type { Consumer } from '../consumers/define.ts';
 import { STANDSTILL_MAX, settingsSql, withTransaction } from '../database/transaction.ts';
 import { absorbLeases } from '../log/lease-settle.ts';
 import type { Position } from '../log/position.ts';
-import { readNewestPosition, type Takeover, takeOver } from '../log/progress.ts';
+import { noteOrder, readNewestPosition, type Takeover, takeOver } from '../log/progress.ts';
 import { readStanding, type StandingDeliveries, suspectAll } from '../log/standing.ts';
 
 /** What the new owner of a consumer begins with. */
@@ -37,7 +37,9 @@ export async function takeConsumer(
     if (isSuspect) await suspectAll(client, schema, consumerId);
     // Where it was shared until now, what others still work on comes again.
     await absorbLeases(client, schema, consumerId);
-    const standing = await readStanding(client, schema, { consumerId, isOrdered: order === 'key' });
+    const scope = { consumerId, isOrdered: order === 'key' };
+    await noteOrder(client, schema, scope);
+    const standing = await readStanding(client, schema, scope);
     // After it, not with it: an earlier owner's last save must not be newer.
     const newest = await readNewestPosition(client, schema);
     return { ...taken, standing, isSuspect, newest };

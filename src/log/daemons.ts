@@ -1,5 +1,7 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
+import type { DaemonActivity } from './activity.ts';
+import { IS_PAUSED } from './progress.ts';
 
 /** One process that runs consumers, as the others see it. */
 export type LiveDaemon = { daemonId: string; consumerIds: string[]; sharedIds: string[] };
@@ -10,6 +12,9 @@ export type OwnerState = {
   epoch: number;
   /** The owner, where it is alive; null where there is none, or a dead one. */
   liveOwner: string | null;
+  /** True: nobody is to run it, until then or, with null, until somebody resumes it. */
+  isPaused: boolean;
+  pausedUntil: Date | null;
 };
 
 /**
@@ -28,15 +33,16 @@ export async function beat(
     sharedIds: readonly string[];
     hasLock: boolean;
     aliveMs: number;
+    activity: DaemonActivity;
   },
 ): Promise<void> {
-  const { daemonId, host, pid, consumerIds, sharedIds, hasLock, aliveMs } = daemon;
+  const { daemonId, host, pid, consumerIds, sharedIds, hasLock, aliveMs, activity } = daemon;
   await control.query(
     `insert into ${qualified(schema, 'daemon')} as daemon
-       (daemon_id, host, pid, consumer_ids, shared_ids, has_lock, alive_until)
+       (daemon_id, host, pid, consumer_ids, shared_ids, has_lock, alive_until, activity)
      select $1::uuid, $2, $3, $4, $7, case when not $5::boolean then false when is_locked then true
          else pg_try_advisory_lock(class, object) end,
-       clock_timestamp() + $6 * interval '1 ms'
+       clock_timestamp() + $6 * interval '1 ms', $8::jsonb
      from (
        select ${qualified(schema, 'daemon_class')}() as class, hashtext($1::uuid::text) as object
      ) as lock
@@ -48,8 +54,9 @@ export async function beat(
      ) as held
      on conflict (daemon_id) do update
      set consumer_ids = excluded.consumer_ids, shared_ids = excluded.shared_ids,
-       has_lock = excluded.has_lock, alive_until = excluded.alive_until`,
-    [daemonId, host, pid, consumerIds, hasLock, aliveMs, sharedIds],
+       has_lock = excluded.has_lock, alive_until = excluded.alive_until,
+       activity = excluded.activity`,
+    [daemonId, host, pid, consumerIds, hasLock, aliveMs, sharedIds, JSON.stringify(activity)],
   );
 }
 
@@ -78,7 +85,8 @@ export async function readLiveDaemons(control: Queryable, schema: string): Promi
 /** Who runs the consumers, all that are registered. */
 export async function readOwners(control: Queryable, schema: string): Promise<OwnerState[]> {
   const { rows } = await control.query(
-    `select consumer_id as "consumerId", epoch::float8, live.daemon_id as "liveOwner"
+    `select consumer_id as "consumerId", epoch::float8, live.daemon_id as "liveOwner",
+       ${IS_PAUSED} as "isPaused", paused_until as "pausedUntil"
      from ${qualified(schema, 'consumer_progress')} as progress
      left join ${qualified(schema, 'live_daemon')} as live on live.daemon_id = progress.owner
      order by consumer_id`,

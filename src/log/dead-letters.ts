@@ -21,6 +21,8 @@ export type Delivery = {
   state: DeliveryState;
   attempts: number;
   nextAttemptAt: Date | null;
+  /** When somebody asked for it to be handed out once more, by "pgwatch replay". */
+  replayedAt: Date | null;
   firstFailedAt: Date | null;
   lastFailedAt: Date | null;
   firstError: ErrorRecord | null;
@@ -113,6 +115,7 @@ type DeliveryRow = QueryResultRow & {
   state: DeliveryState;
   attempts: number;
   next_attempt_at: Date | null;
+  replayed_at: Date | null;
   first_failed_at: Date | null;
   last_failed_at: Date | null;
   first_error: ErrorRecord | null;
@@ -128,6 +131,7 @@ function toDelivery(row: DeliveryRow): Delivery {
     state: row.state,
     attempts: row.attempts,
     nextAttemptAt: row.next_attempt_at,
+    replayedAt: row.replayed_at,
     firstFailedAt: row.first_failed_at,
     lastFailedAt: row.last_failed_at,
     firstError: row.first_error,
@@ -152,4 +156,4 @@ function logRow(content: readonly string[]): string {
 const NEWEST_FIRST = 'd.last_failed_at desc nulls last, d.notification_id desc, d.consumer_id';
 
 const COLUMNS = `d.consumer_id, d.notification_id::text as id, d.key, d.state, d.attempts,
-  d.next_attempt_at, d.first_failed_at, d.last_failed_at, d.first_error, d.last_error`;
+  d.next_attempt_at, d.replayed_at, d.first_failed_at, d.last_failed_at, d.first_error, d.last_error`;

@@ -163,4 +163,4 @@ function toDue(raw: (string | null)[]): DueDelivery {
 
 /** So many keys at a time, and behind each so many. */
 const HEADS_MAX = 100;
-const BEHIND_MAX = 50;
+export const BEHIND_MAX = 50;

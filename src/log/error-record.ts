@@ -4,7 +4,7 @@ import type { ErrorRecord } from './delivery.ts';
 /** What is kept of an error in the database. */
 export function errorRecord(error: Error): ErrorRecord {
   const code = errorCodeOf(error);
-  const stack = storable(textOf(() => error.stack));
+  const stack = storable(withoutCallers(textOf(() => error.stack)));
   return {
     name: storable(textOf(() => error.name)),
     message: storable(withCause(error)),
@@ -22,9 +22,21 @@ export function withCause(error: Error): string {
   return cause === '' ? message : `${message} (${cause})`;
 }
 
+/**
+ * The stack without its end, which is the same for all handlers: how pgwatch came to call this one.
+ * Where an error comes from pgwatch alone, the stack is left whole.
+ */
+function withoutCallers(stack: string): string {
+  const lines = stack.split('\n');
+  const last = lines.findLastIndex((line) => !line.includes(OWN_FILES) && !line.includes('(node:'));
+  return /^\s+at /.test(lines[last] ?? '') ? lines.slice(0, last + 1).join('\n') : stack;
+}
+
 /** Whatever a program has put there, as text that jsonb can hold. */
 function storable(text: string): string {
   return text.slice(0, LENGTH_MAX).replaceAll('\0', '�').toWellFormed();
 }
 
+/** As frames name them: of the folder src, or of dist. */
+const OWN_FILES = new URL('..', import.meta.url).href;
 const LENGTH_MAX = 10_000;

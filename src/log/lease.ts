@@ -5,7 +5,7 @@ import { qualified } from '../database/names.ts';
 import { STANDSTILL_MAX } from '../database/transaction.ts';
 import { type LogRow, safeId } from './notification.ts';
 import type { Position } from './position.ts';
-import { POSITION_COLUMNS, type PositionRow, SERVER, toPosition } from './progress.ts';
+import { IS_PAUSED, POSITION_COLUMNS, type PositionRow, SERVER, toPosition } from './progress.ts';
 
 /** A part of a shared consumer's work that this process has taken; see the table lease. */
 export type Lease = {
@@ -41,7 +41,7 @@ export async function lockSharedConsumer(
   );
 }
 
-/** The position of a shared consumer, for who has the lock; null where it is not shared. */
+/** The position of a shared consumer, for who has the lock; null where it is paused, or not shared. */
 export async function readSharedPosition(
   client: ClientBase,
   schema: string,
@@ -52,7 +52,7 @@ export async function readSharedPosition(
      set done_xid = coalesce(done_xid, pg_current_xact_id()),
        window_xid = case when window_snapshot is not null
          then coalesce(window_xid, pg_current_xact_id()) end
-     where consumer_id = $1 and is_shared
+     where consumer_id = $1 and is_shared and not ${IS_PAUSED}
      returning ${POSITION_COLUMNS}`,
     [consumerId],
   );
@@ -85,24 +85,29 @@ export async function saveSharedPosition(
 }
 
 /**
- * Makes the consumer a shared one.
- * @returns false while a process that is alive runs it alone
+ * Makes the consumer a shared one, unless it is paused, or a process that is alive runs it alone.
+ * @returns what it is
  */
 export async function shareConsumer(
   client: Queryable,
   schema: string,
   consumer: { consumerId: string; channels: readonly string[] },
-): Promise<boolean> {
+): Promise<{ is: 'shared' | 'owned' } | { is: 'paused'; until: Date | null }> {
   const progress = qualified(schema, 'consumer_progress');
   const { rowCount } = await client.query(
     `update ${progress}
      set is_shared = true, channels = $2, owner = null, owned_since = null,
        epoch = epoch + case when is_shared then 0 else 1 end
-     where consumer_id = $1 and (owner is null or owner not in (
+     where consumer_id = $1 and not ${IS_PAUSED} and (owner is null or owner not in (
        select daemon_id from ${qualified(schema, 'live_daemon')}))`,
     [consumer.consumerId, consumer.channels],
   );
-  return rowCount === 1;
+  if (rowCount === 1) return { is: 'shared' };
+  const { rows } = await client.query<{ until: Date | null }>(
+    `select paused_until as until from ${progress} where consumer_id = $1 and ${IS_PAUSED}`,
+    [consumer.consumerId],
+  );
+  return rows[0] ? { is: 'paused', until: rows[0].until } : { is: 'owned' };
 }
 
 /**
@@ -122,10 +127,15 @@ export function splitRows(rows: readonly LogRow[], isOrdered: boolean): NewLease
     slot,
     notificationIds,
   }));
-  const size = Math.ceil(free.length / SLOTS);
-  for (let index = 0; index < free.length; index += size) {
-    const notificationIds = free.slice(index, index + size);
-    leases.push({ kind: 'page', slot: null, notificationIds });
+  return [...leases, ...splitEvenly(free, 'page')];
+}
+
+/** Splits what has no order into as many leases as there are slots, at most. */
+export function splitEvenly(ids: readonly number[], kind: Lease['kind']): NewLease[] {
+  const leases: NewLease[] = [];
+  const size = Math.ceil(ids.length / SLOTS);
+  for (let index = 0; index < ids.length; index += size) {
+    leases.push({ kind, slot: null, notificationIds: ids.slice(index, index + size) });
   }
   return leases;
 }

@@ -10,13 +10,15 @@ import { qualified } from '../database/names.ts';
  * late commits.
  *
  * Parameters: 1 S, 2 H, 3 N or null, 4 T or null, 5 the window's end, 6 p (0 without a window),
- * 7 channels, 8 rows at most, 9 bytes at most, 10 the id up to which rows count as visible to all.
+ * 7 channels, or what else the condition refers to, 8 rows at most, 9 bytes at most, 10 the id up to
+ * which rows count as visible to all.
+ * @param condition which rows are wanted
  */
-export function pageSql(schema: string): string {
+export function pageSql(schema: string, condition = 'channel = any($7::text[])'): string {
   const log = qualified(schema, 'notification_log');
-  // One row in 64 of other channels comes along, so that a page full of those moves the position
-  // too: that bounds the rows scanned as well as the rows returned.
-  const isWanted = `(channel = any($7::text[]) or id % 64 = 0)
+  // One row in 64 of the others comes along, so that a page full of those moves the position too:
+  // that bounds the rows scanned as well as the rows returned.
+  const isWanted = `(${condition} or id % 64 = 0)
       and ($4::pg_snapshot is null
         or (id <= $5::bigint and (id <= $10::bigint or pg_visible_in_snapshot(xid, $4::pg_snapshot))))`;
   return `

@@ -34,16 +34,41 @@ export type ReadPage = (client: ClientBase, request: PageRequest) => Promise<Pag
 
 /** Makes the function that reads pages of the log in a schema. */
 export function pageReader(schema: string, text = pageSql(schema)): ReadPage {
-  const name = statementName('page', text);
+  const readRows = rowReader(text);
   return async (client, request) => {
-    const { rows } = await client.query<RawRow>({
-      name,
-      text,
-      values: pageValues(request),
-      rowMode: 'array',
-      types: AS_TEXT,
-    });
-    return toPage(rows, request);
+    const { channels } = request;
+    const rows = await readRows(client, request, channels);
+    return toPage(rows, request, (row) => channels.includes(row[3]));
+  };
+}
+
+/** What decides which rows of the log are wanted, in SQL and here. */
+export type RowCondition = {
+  /** On the columns of a row, and $7. */
+  sql: string;
+  /** The value of $7. */
+  value: unknown;
+  has(row: LogRow): boolean;
+};
+
+/** The same for rows of whatever channel. */
+export function pageReaderWhere(
+  schema: string,
+  condition: RowCondition,
+): (client: ClientBase, request: Omit<PageRequest, 'channels'>) => Promise<Page> {
+  const readRows = rowReader(pageSql(schema, condition.sql));
+  return async (client, request) =>
+    toPage(await readRows(client, request, condition.value), request, condition.has);
+}
+
+type Reading = Omit<PageRequest, 'channels'>;
+
+function rowReader(text: string) {
+  const name = statementName('page', text);
+  return async (client: ClientBase, request: Reading, wanted: unknown): Promise<RawRow[]> => {
+    const values = pageValues(request, wanted);
+    const query = { name, text, values, rowMode: 'array' as const, types: AS_TEXT };
+    return (await client.query<RawRow>(query)).rows;
   };
 }
 
@@ -54,7 +79,7 @@ export function positionAt(page: Page, id: number): Position {
   return { ...page.before, window: { ...page.window, id } };
 }
 
-function pageValues({ position, channels, limit, rebasedId }: PageRequest): unknown[] {
+function pageValues({ position, limit, rebasedId }: Reading, wanted: unknown): unknown[] {
   const { doneId, doneSnapshot, doneXid, window } = position;
   return [
     doneSnapshot,
@@ -63,14 +88,18 @@ function pageValues({ position, channels, limit, rebasedId }: PageRequest): unkn
     window?.snapshot ?? null,
     window?.endId ?? null,
     window?.id ?? 0,
-    channels,
+    wanted,
     limit.rows,
     limit.bytes,
     rebasedId,
   ];
 }
 
-function toPage(raw: RawRow[], { position, channels, limit }: PageRequest): Page {
+function toPage(
+  raw: RawRow[],
+  { position, limit }: Reading,
+  isWanted: (row: LogRow) => boolean,
+): Page {
   const [meta, ...found] = raw as [RawRow, ...RawRow[]];
   const [seen, snapshot, windowEnd] = [Number(meta[0]), meta[12] as Snapshot, meta[13]];
   const ids = found.map((row) => safeId(row[0] as string));
@@ -87,7 +116,7 @@ function toPage(raw: RawRow[], { position, channels, limit }: PageRequest): Page
     xid: position.window?.xid ?? null,
   };
   const isUnchanged = found.length === 0 && position.window === null;
-  const rows = found.filter((row) => channels.includes(row[3] as string)) as unknown as LogRow[];
+  const rows = (found as unknown as LogRow[]).filter(isWanted);
   return {
     rows,
     bytes: contentLength(rows),

@@ -1,11 +1,11 @@
 import type { QueryResultRow } from 'pg';
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
+import { beginningAt, type From } from './beginning.ts';
 import { safeId } from './notification.ts';
 import type { Position, Snapshot, Xid } from './position.ts';
 
-/** Where a new consumer begins: at the first notification, the newest, an id, or a time. */
-export type From = 'start' | 'now' | number | Date;
+export type { From };
 
 /**
  * The channel that one consumer alone reads, besides those it asks for: what is meant for nobody else,
@@ -69,28 +69,17 @@ export async function registerConsumer(
   schema: string,
   consumer: { id: string; channels: readonly string[]; from: From },
 ): Promise<boolean> {
-  const log = qualified(schema, 'notification_log');
-  const { from } = consumer;
-  const startId = {
-    start: '0',
-    now: `(select coalesce(max(id), 0) from ${log})`,
-    // Not above the newest: what is settled must lie below the ids to come.
-    id: `least($3::bigint - 1, (select coalesce(max(id), 0) from ${log}))`,
-    time: `coalesce((select min(id) - 1 from ${log} where created_at >= $3::timestamptz),
-      (select max(id) from ${log}), 0)`,
-  }[from instanceof Date ? 'time' : typeof from === 'number' ? 'id' : from];
-  // From the start, not even what commits late is settled: nothing is visible in '1:1:'.
-  const snapshot = from === 'start' ? `'1:1:'` : 'pg_current_snapshot()';
-  const values: unknown[] = [consumer.id, consumer.channels];
-  if (from instanceof Date || typeof from === 'number') values.push(from);
+  const { doneId, doneSnapshot, values } = beginningAt(schema, consumer.from, '$3');
   const inserted = await client.query(
-    `insert into ${qualified(schema, 'consumer_progress')} (consumer_id, channels, done_id, done_snapshot)
-     select $1, $2::text[], ${startId}, ${snapshot}
+    `insert into ${qualified(schema, 'consumer_progress')}
+       (consumer_id, channels, done_id, done_snapshot, began_id, began_snapshot)
+     select $1, $2::text[], at.done_id, at.done_snapshot, at.done_id, at.done_snapshot
+     from (select ${doneId} as done_id, ${doneSnapshot} as done_snapshot) as at
      where not exists (
        /* Where it exists, on conflict would wait for whoever is just saving it. */
        select from ${qualified(schema, 'consumer_progress')} where consumer_id = $1)
      on conflict (consumer_id) do nothing`,
-    values,
+    [consumer.id, consumer.channels, ...values],
   );
   return inserted.rowCount === 1;
 }
@@ -100,7 +89,7 @@ export async function registerConsumer(
  * fails from now on, and reads the position.
  * @param claim.seenEpoch the epoch at which the consumer was found to have no owner that is alive
  * @returns null where another process was faster, or holds the row: one that stands still in the
- *   middle of a transaction must not make this one stand still too
+ *   middle of a transaction must not make this one stand still too. Or where it was paused since
  */
 export async function takeOver(
   client: Queryable,
@@ -114,7 +103,7 @@ export async function takeOver(
      from (
        select owner from ${progress} where consumer_id = $1 for update skip locked
      ) as before
-     where consumer_id = $1 and epoch = $4
+     where consumer_id = $1 and epoch = $4 and not ${IS_PAUSED}
      returning progress.epoch::text, ${SERVER} as server, before.owner as previous_owner,
        ${POSITION_COLUMNS}`,
     [claim.consumerId, claim.owner, claim.channels, claim.seenEpoch],
@@ -132,6 +121,40 @@ export async function takeOver(
   };
 }
 
+/**
+ * Notes whether the notifications of a key wait for each other: who files some needs to know, and what
+ * is blocked is never handed out where they do not.
+ */
+export async function noteOrder(
+  client: Queryable,
+  schema: string,
+  { consumerId, isOrdered }: { consumerId: string; isOrdered: boolean },
+): Promise<void> {
+  await client.query(
+    `update ${qualified(schema, 'consumer_progress')} set is_ordered = $2
+     where consumer_id = $1 and is_ordered <> $2`,
+    [consumerId, isOrdered],
+  );
+}
+
+/**
+ * Notes that the position was moved, and not by what was done: what lies before it may have been skipped.
+ * Of a past owner nothing is noted.
+ * @param claim.epoch null: it has no owner, and the caller keeps others from its position
+ */
+export async function noteBeginning(
+  client: Queryable,
+  schema: string,
+  { consumerId, epoch }: { consumerId: string; epoch: number | null },
+): Promise<void> {
+  await client.query(
+    `update ${qualified(schema, 'consumer_progress')}
+     set began_id = done_id, began_snapshot = done_snapshot, began_at = now()
+     where consumer_id = $1 and ($2::bigint is null or epoch = $2)`,
+    [consumerId, epoch],
+  );
+}
+
 /** Records a clean stop. Does nothing for a past owner. */
 export async function releaseOwnership(
   client: Queryable,
@@ -144,6 +167,9 @@ export async function releaseOwnership(
     [claim.consumerId, claim.epoch],
   );
 }
+
+/** Whether a row of consumer_progress is paused, by the server's clock: nobody is to run it then. */
+export const IS_PAUSED = 'coalesce(paused_until > clock_timestamp(), paused_at is not null)';
 
 /** The server's start time, as a Claim has it. */
 export const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';

@@ -1,18 +1,22 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import type { DeliveryScope } from './delivery.ts';
+import { BEHIND_MAX } from './due.ts';
 import { safeId } from './notification.ts';
 
 /** What a consumer has standing when it is taken over. */
 export type StandingDeliveries = {
   /** Keys with a notification that waits. */
   keys: string[];
-  /** How many wait for a retry. */
+  /** How many wait for a retry, without those that are only replayed. */
   retryCount: number;
   hasDead: boolean;
   /** The highest notification with a row: those up to it may have one already. */
   highestId: number;
 };
+
+/** Of a delivery: what somebody asked to be handed out once more says nothing about how the consumer fares. */
+export const HAS_FAILED = '(replayed_at is null or last_failed_at is not null)';
 
 /** In how many milliseconds the next one is due; null where none waits. */
 export async function readNextDueMs(
@@ -60,7 +64,8 @@ export async function readStanding(
     `select
        array(select distinct key from ${delivery}
          where consumer_id = $1 and state <> 'dead' and key is not null) as keys,
-       (select count(*) from ${delivery} where consumer_id = $1 and state = 'retry')::integer as "retryCount",
+       (select count(*) from ${delivery}
+         where consumer_id = $1 and state = 'retry' and ${HAS_FAILED})::integer as "retryCount",
        exists (select from ${delivery} where consumer_id = $1 and state = 'dead') as "hasDead",
        (select coalesce(max(notification_id), 0) from ${delivery} where consumer_id = $1)::text
          as "highestId"`,
@@ -83,20 +88,44 @@ export async function unblockAll(
   );
 }
 
-/** Makes all that waits suspect: a process has died, over which of them nobody knows. */
+/**
+ * Makes all that waits suspect: a process has died, over which of them nobody knows. Of what is only
+ * replayed, which may be very much, it is what the process can have had in hand: the first that were due,
+ * and those behind them.
+ */
 export async function suspectAll(
   client: Queryable,
   schema: string,
   consumerId: string,
 ): Promise<void> {
+  const delivery = qualified(schema, 'delivery');
   await client.query(
-    `update ${qualified(schema, 'delivery')} set is_suspect = true
-     where consumer_id = $1 and state <> 'dead' and not is_suspect`,
+    `with head as (
+       select notification_id, key from ${delivery} as d
+       where consumer_id = $1 and state = 'retry' and next_attempt_at <= clock_timestamp()
+         and (key is null or not exists (
+           select from ${delivery} as earlier
+           where earlier.consumer_id = d.consumer_id and earlier.key = d.key
+             and earlier.state <> 'dead' and earlier.notification_id < d.notification_id))
+       order by next_attempt_at limit ${HEADS_IN_HAND_MAX}
+     )
+     update ${delivery} as d set is_suspect = true
+     where consumer_id = $1 and state <> 'dead' and not is_suspect and (
+       ${HAS_FAILED}
+       or notification_id in (
+         select notification_id from head
+         union all
+         select behind.notification_id from head cross join lateral (
+           select notification_id from ${delivery}
+           where consumer_id = $1 and key = head.key and state = 'blocked'
+             and notification_id > head.notification_id
+           order by notification_id limit ${BEHIND_MAX}
+         ) as behind))`,
     [consumerId],
   );
 }
 
-/** How many wait for a retry, by consumer; none where there are none. */
+/** How many wait for a retry, by consumer, without those that are only replayed; none where there are none. */
 export async function readRetryCounts(
   client: Queryable,
   schema: string,
@@ -104,10 +133,25 @@ export async function readRetryCounts(
 ): Promise<Map<string, number>> {
   const { rows } = await client.query(
     `select consumer_id as id, count(*)::integer as count from ${qualified(schema, 'delivery')}
-     where consumer_id = any($1) and state = 'retry' group by consumer_id`,
+     where consumer_id = any($1) and state = 'retry' and ${HAS_FAILED} group by consumer_id`,
     [consumerIds],
   );
   return new Map((rows as { id: string; count: number }[]).map(({ id, count }) => [id, count]));
+}
+
+/** The keys of which a notification waits, by consumer; none where there are none. */
+export async function readStandingKeys(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Map<string, string[]>> {
+  const { rows } = await client.query(
+    `select consumer_id as id, array_agg(distinct key) as keys
+     from ${qualified(schema, 'delivery')}
+     where consumer_id = any($1) and state <> 'dead' and key is not null group by consumer_id`,
+    [consumerIds],
+  );
+  return new Map((rows as { id: string; keys: string[] }[]).map(({ id, keys }) => [id, keys]));
 }
 
 /** Which of the consumers have dead letters. */
@@ -124,3 +168,9 @@ export async function readHavingDead(
   );
   return new Set((rows as { id: string }[]).map(({ id }) => id));
 }
+
+/**
+ * So many that are due a process can have in hand, with those behind them: it looks for 100 more as long as
+ * it works on fewer than 200.
+ */
+const HEADS_IN_HAND_MAX = 400;

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { Brake } from '../../src/daemon/brake.ts';
+import { FailureReports } from '../../src/daemon/failure-reports.ts';
+import { Meter } from '../../src/daemon/meter.ts';
 import { collectReports, makeConsumer } from '../helpers/daemon.ts';
 
 function makeBrake(onDead: 'stop' | 'continue' = 'stop') {
@@ -10,6 +12,8 @@ function makeBrake(onDead: 'stop' | 'continue' = 'stop') {
     reporter,
     tools: { makeDb: () => ({ query: () => Promise.reject() }), reporter },
     answerMsMax: 60_000,
+    failures: new FailureReports(reporter),
+    meter: new Meter(),
     abandon: new AbortController().signal,
   };
   return { brake: new Brake({ calling, onChange: () => {} }, 0), reports };

@@ -143,6 +143,19 @@ describe.each([false, true])("onDead: 'stop', transaction: %s:", (transaction) =
     expect(payloads()).toEqual(['bad', 'bad', 'bad', 2, 3]);
   });
 
+  test('what came of its key meanwhile follows it once it is retried', async () => {
+    const { state, definition, payloads } = makeMendable(stopping);
+    await tail(definition);
+    await publish(['b', 'bad']);
+    await untilFiled('dead');
+    await publish(['b', 2], ['c', 3]);
+    state.isMended = true;
+    await change('retry');
+    await until('all are called', () => payloads().length === 4);
+    expect(payloads().filter((payload) => payload !== 3)).toEqual(['bad', 'bad', 2]);
+    await untilFiled();
+  });
+
   test('it goes on once that is discarded', async () => {
     const { definition, payloads } = makeMendable(stopping);
     await tail(definition);

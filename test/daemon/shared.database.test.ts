@@ -1,6 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
 import type { ConsumerContext } from '../../src/consumers/define.ts';
 import { Daemon } from '../../src/daemon/daemon.ts';
+import { changeDeadLetters } from '../../src/log/dead-letter-change.ts';
+import { NO_FILTER } from '../../src/log/delivery-filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import {
   collectReports,
@@ -235,4 +237,37 @@ test("with onDead: 'stop' a dead letter stops all of them, until somebody discar
   expect(seen).toEqual([]);
   await database.query('delete from pgwatch.delivery');
   await until('the others are handled', () => seen.length === 39 || `${seen.length}`);
+});
+
+test("with onDead: 'stop' what came of a key meanwhile follows its dead letter once that is retried", async () => {
+  const seen: Seen[] = [];
+  let isMended = false;
+  const stopping = (process: number) => {
+    const definition = sharer(process, seen, { onDead: 'stop', retry: { attempts: 1 } });
+    return {
+      ...definition,
+      async handle(notification: Notification, context: ConsumerContext) {
+        if (!isMended && notification.payload === 1) throw new Error('no');
+        await definition.handle(notification, context);
+      },
+    };
+  };
+  daemons.push(await startTailing(database.config, [stopping(1)]));
+  daemons.push(await startTailing(database.config, [stopping(2)]));
+  await publish(1, 1);
+  const dead = `select from pgwatch.delivery where state = 'dead'`;
+  await until('it is dead', async () => (await database.query(dead)).rowCount === 1);
+  await database.query(
+    `select smart_notify('c', to_jsonb(n), 'key:' || n % 2) from generate_series(2, 41) as n`,
+  );
+  isMended = true;
+  const client = await database.connect();
+  const change = { action: 'retry', filter: NO_FILTER, isDryRun: false } as const;
+  for await (const _ of changeDeadLetters(client, 'pgwatch', change));
+  await until('all are handled', () => seen.length === 41 || `${seen.length}`);
+  const ofKey = seen.filter(({ payload }) => payload === 1 || payload % 2 === 0);
+  expect(ofKey.map(({ payload }) => payload)).toEqual([
+    1,
+    ...Array.from({ length: 20 }, (_, index) => 2 * index + 2),
+  ]);
 });

@@ -7,7 +7,7 @@ const daemon = (daemonId: string, consumerIds: string[]): LiveDaemon => {
   return { daemonId, consumerIds, sharedIds: [] };
 };
 const consumer = (consumerId: string, liveOwner: string | null): OwnerState => {
-  return { consumerId, liveOwner, epoch: 1 };
+  return { consumerId, liveOwner, epoch: 1, isPaused: false, pausedUntil: null };
 };
 
 function loadsOf(targets: ReadonlyMap<string, string>, daemons: readonly LiveDaemon[]): number[] {
@@ -56,6 +56,17 @@ test('what its owner does not want any longer is for another one', () => {
     [daemon('d0', []), daemon('d1', ['a', 'b'])],
   );
   expect(targets.get('b')).toBe('d1');
+});
+
+test('what is paused is for nobody, and does not count as work', () => {
+  const paused = ['a', 'b', 'c'].map((id) => ({ ...consumer(id, 'd0'), isPaused: true }));
+  const owned = [...paused, consumer('d', 'd0'), consumer('e', null), consumer('f', null)];
+  const targets = spread(owned, [daemon('d0', IDS), daemon('d1', IDS)]);
+  expect([...targets]).toEqual([
+    ['d', 'd0'],
+    ['e', 'd1'],
+    ['f', 'd0'],
+  ]);
 });
 
 describe('whatever is owned and wanted by whom,', () => {

@@ -1,6 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
 import { FailingKeys } from '../../src/daemon/failing-keys.ts';
+import { FailureReports } from '../../src/daemon/failure-reports.ts';
+import { Meter } from '../../src/daemon/meter.ts';
 import type { Settled, Task } from '../../src/daemon/task.ts';
 import { callInTransaction } from '../../src/daemon/transaction-call.ts';
 import { StandstillGuard } from '../../src/database/standstill.ts';
@@ -46,6 +48,8 @@ async function call(tasks: Task[], earlier: Settled[] = []): Promise<Settled[]> 
     reporter,
     tools: { makeDb: () => database as never, reporter },
     answerMsMax: 60_000,
+    failures: new FailureReports(reporter),
+    meter: new Meter(),
     abandon: new AbortController().signal,
   };
   const client = await database.pool.connect();

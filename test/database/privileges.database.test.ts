@@ -1,8 +1,14 @@
 import type { Client } from 'pg';
 import { beforeAll, expect, test } from 'vitest';
+import { readCaptureStates } from '../../src/capture/state.ts';
 import { connect, withConnection } from '../../src/database/connect.ts';
 import { migrateUp, requireCurrentSchema } from '../../src/database/migrate.ts';
 import { withTransaction } from '../../src/database/transaction.ts';
+import { readCoverage, readRowChanges } from '../../src/inspect/history/read.ts';
+import { findSubject } from '../../src/inspect/history/subject.ts';
+import { readOutcomes } from '../../src/inspect/outcomes.ts';
+import { readStatus } from '../../src/inspect/status.ts';
+import { explain } from '../../src/inspect/why/explain.ts';
 import { beat, readLiveDaemons, readOwners, removeDaemon } from '../../src/log/daemons.ts';
 import { changeBatch } from '../../src/log/dead-letter-change.ts';
 import {
@@ -15,16 +21,25 @@ import { applyChanges } from '../../src/log/delivery.ts';
 import { NO_FILTER } from '../../src/log/delivery-filter.ts';
 import { armDoorbell, disarmDoorbell } from '../../src/log/doorbell.ts';
 import { readDue } from '../../src/log/due.ts';
+import { findIdsByEventId, findNotifications } from '../../src/log/find.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
+import { pauseConsumer, resumeConsumer } from '../../src/log/pause.ts';
 import { readNewestPosition, registerConsumer, releaseOwnership } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
+
+import { cancelReplays, fileReplay } from '../../src/log/replay-file.ts';
+import { countStretch } from '../../src/log/replay-stretch.ts';
+
 import { cleanLog, cleanPublished } from '../../src/log/retention/clean-log.ts';
 import { readPinning } from '../../src/log/retention/pins.ts';
 import { planCleanup } from '../../src/log/retention/plan.ts';
 import { lockCleanup } from '../../src/log/retention/steps.ts';
+
 import { savePositions } from '../../src/log/save-positions.ts';
+import { seekPosition } from '../../src/log/seek.ts';
+import { planSeek } from '../../src/log/seek-plan.ts';
 import { readStanding, suspectAll } from '../../src/log/standing.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
@@ -46,8 +61,10 @@ const daemon = {
   sharedIds: [],
   hasLock: true,
   aliveMs: 1000,
+  activity: { version: '1', mode: 'poll', pollMs: 1, consumers: {} } as const,
 };
 const probe = { consumerId: 'probe', channels: ['ch'] };
+const stretch = { ...probe, since: null, until: null, channel: null, key: null, ids: [1] };
 const sql = (text: string) => (client: Client) => client.query(text);
 const consume = (run: Action['run']): Action => ({ by: ['consume'], run });
 const readable = (run: Action['run']): Action => ({ by: ['consume', 'read'], run });
@@ -63,7 +80,7 @@ const ACTIONS: Record<string, Action> = {
   'read the view': readable(sql('select * from pgwatch.notification')),
   'read the positions': readable(sql('select * from pgwatch.consumer_progress')),
   'check the schema': readable((client) => requireCurrentSchema(client, database.config)),
-  'check the cluster': consume((client) => requireOwnCluster(client, database.config)),
+  'check the cluster': readable((client) => requireOwnCluster(client, database.config)),
   'create partitions': consume((client) => createPartitions(client, database.config)),
   'register a consumer': consume((client) =>
     registerConsumer(client, 'pgwatch', { id: 'new', channels: ['ch'], from: 'start' }),
@@ -80,7 +97,7 @@ const ACTIONS: Record<string, Action> = {
     const { savedIds } = await savePositions(client, 'pgwatch', [owned]);
     expect([...savedIds]).toEqual([owned.consumerId]);
   }),
-  'read a page': consume(async (client) =>
+  'read a page': readable(async (client) =>
     pageReader('pgwatch')(client, {
       position: await readNewestPosition(client, 'pgwatch'),
       channels: ['ch'],
@@ -88,6 +105,7 @@ const ACTIONS: Record<string, Action> = {
       rebasedId: 0,
     }),
   ),
+  'list captured tables': readable((client) => readCaptureStates(client, database.config)),
   'list dead letters': readable(async (client) => {
     const filter = { ...NO_FILTER, channel: 'ch' };
     expect(await listDeliveries(client, 'pgwatch', { filter, limit: 9 })).toHaveLength(2);
@@ -117,6 +135,16 @@ const ACTIONS: Record<string, Action> = {
     await readLiveDaemons(client, 'pgwatch');
     await removeDaemon(client, 'pgwatch', daemon.daemonId);
   }),
+  'see how consumers get on': readable(async (client) => {
+    const { consumers } = await readStatus(client, 'pgwatch', null);
+    expect(consumers).not.toHaveLength(0);
+  }),
+  'pause and resume a consumer': consume(async (client) => {
+    expect(
+      await pauseConsumer(client, 'pgwatch', { consumerId: 'probe', until: null }),
+    ).not.toBeNull();
+    expect(await resumeConsumer(client, 'pgwatch', { consumerId: 'probe' })).toBe(true);
+  }),
   'see who owns what': readable((client) => readOwners(client, 'pgwatch')),
   'file deliveries': consume(async (client) => {
     const scope = { consumerId: 'probe', isOrdered: true };
@@ -128,6 +156,31 @@ const ACTIONS: Record<string, Action> = {
     await readStanding(client, 'pgwatch', scope);
     await readDue(client, 'pgwatch', [{ ...scope, workingIds: [], isStopping: false }]);
   }),
+  'show a notification': readable(async (client) => {
+    const eventId = '00000000-0000-8000-8000-000000000000';
+    await findIdsByEventId(client, 'pgwatch', { eventId, since: null });
+    await findNotifications(client, 'pgwatch', [1]);
+    await readOutcomes(client, 'pgwatch', 1);
+  }),
+  'read the history of a row': readable(async (client) => {
+    const table = { schema: null, name: 'gone' };
+    const subject = await findSubject(client, database.config, { table, id: '1', schemas: [] });
+    await readCoverage(client, 'pgwatch', subject);
+    const period = { since: null, until: null };
+    await Array.fromAsync(readRowChanges(client, 'pgwatch', subject, period));
+  }),
+  'move a position': consume((client) =>
+    seekPosition(client, 'pgwatch', { ...probe, to: 'start', seenEpoch: 0, mode: 'live' }),
+  ),
+  'plan to move a position': readable((client) =>
+    planSeek(client, 'pgwatch', { ...probe, to: { by: -1 } }),
+  ),
+  'replay a stretch': consume(async (client) => {
+    await fileReplay(client, 'pgwatch', { stretch, speed: null, max: 10 });
+    await cancelReplays(client, 'pgwatch', probe.consumerId);
+  }),
+  'count a stretch': readable((client) => countStretch(client, 'pgwatch', stretch)),
+  'ask why': readable((client) => explain(client, database.config, { id: 1, consumerId: null })),
   'see what cleanup would do': readable(async (client) => {
     expect(await planCleanup(client, 'pgwatch', new Date())).not.toEqual([]);
     await readPinning(client, 'pgwatch', ['probe']);
@@ -155,6 +208,9 @@ const ACTIONS: Record<string, Action> = {
   'use up ids': forbidden(`select nextval('pgwatch.notification_log_id_seq')`),
   'remove a consumer': forbidden('delete from pgwatch.consumer_progress'),
   'forget what was published': forbidden('delete from pgwatch.published'),
+  'find what was published by its event id': readable(
+    sql('select notification_id from pgwatch.published where event_id is null'),
+  ),
   'read what was published': forbidden('select * from pgwatch.published'),
   'forge a migration': forbidden(`insert into pgwatch.migration values (999, 'x', 'x')`),
   'move the origin': forbidden('update pgwatch.log_origin set rebased_id = 10'),

@@ -64,6 +64,7 @@ test('a listed delivery is complete, but for its payload', async () => {
     state: 'blocked',
     attempts: 0,
     nextAttemptAt: null,
+    replayedAt: null,
     firstFailedAt: null,
     lastFailedAt: null,
     firstError: null,

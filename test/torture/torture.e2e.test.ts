@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 const seed = chooseSeed('torture');
-const ROUNDS_MAX = 6;
+const ROUNDS_MAX = 10;
 
 describe.each(EXPERIMENTS)('$name', (experiment) => {
   const options = { timeout: 60_000, skip: Boolean(experiment.unavailable?.()) };

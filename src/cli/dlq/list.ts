@@ -4,7 +4,7 @@ import type { DeliveryFilter, DeliveryState } from '../../log/delivery-filter.ts
 import { withConsumers } from '../consumers.ts';
 import { countOf, describeAge, describeError, describeState } from '../describe.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
-import { printJson, printTable, stdoutColumns } from '../table.ts';
+import { endOfWidth, printJson, printTable, stdoutColumns } from '../table.ts';
 import { type FilterOptions, filterFrom } from './filter.ts';
 
 type ListOptions = CommonOptions &
@@ -41,7 +41,7 @@ function printDeliveries(deliveries: readonly Delivery[], state: DeliveryState |
     ['ID', ({ id }) => String(id)],
     ['CONSUMER', ({ consumerId }) => consumerId],
     ['CHANNEL', ({ channel }) => channel ?? '-', isWide],
-    ['KEY', ({ key }) => endOf(key ?? '-', keyWidth)],
+    ['KEY', ({ key }) => endOfWidth(key ?? '-', keyWidth)],
     ['STATE', describeState, state !== 'dead'],
     ['ATTEMPTS', ({ attempts }) => String(attempts), isWide],
     ['FAILED', ({ lastFailedAt }) => describeAge(lastFailedAt)],
@@ -52,11 +52,6 @@ function printDeliveries(deliveries: readonly Delivery[], state: DeliveryState |
     fields.map(([heading]) => heading),
     deliveries.map((delivery) => fields.map(([, cell]) => cell(delivery))),
   );
-}
-
-/** The end of a key tells more than its beginning. */
-function endOf(key: string, width: number): string {
-  return key.length > width ? `…${key.slice(key.length - width + 1)}` : key;
 }
 
 function checkedLimit(text: string): number {

@@ -1,10 +1,8 @@
 import type { Client } from 'pg';
 import { applyChange } from '../../capture/apply.ts';
-import { changesTo, changesToNone, type TriggerChange } from '../../capture/changes.ts';
-import { readCaptures } from '../../capture/existing.ts';
-import { type Capture, planCapture } from '../../capture/plan.ts';
-import { findTable } from '../../capture/table.ts';
-import { parseTableName, readDefaultSearchPath, tableText } from '../../capture/table-name.ts';
+import type { TriggerChange } from '../../capture/changes.ts';
+import { type CapturePlan, planCaptures } from '../../capture/drift.ts';
+import { tableText } from '../../capture/table-name.ts';
 import type { Config } from '../../config/define.ts';
 import { PgwatchError } from '../../errors.ts';
 import { withSchema } from '../connected.ts';
@@ -37,31 +35,14 @@ export async function sync(options: SyncOptions, outcome: Outcome): Promise<void
   });
 }
 
-type Plan = { capture: Capture | null; change: TriggerChange };
-
-async function planSync(client: Client, config: Config): Promise<Plan[]> {
+async function planSync(client: Client, config: Config): Promise<CapturePlan[]> {
   if (config.triggers === null) {
     throw new PgwatchError(
       'config_invalid',
       "The config has no triggers: name the tables in pgwatch.config.ts, as in triggers: { users: {}, 'app.orders': { exclude: ['note'] } }.",
     );
   }
-  const path = await readDefaultSearchPath(client);
-  const existing = await readCaptures(client, config);
-  const plans: Plan[] = [];
-  for (const [text, options] of Object.entries(config.triggers)) {
-    const table = await findTable(client, config, parseTableName(text), path);
-    const capture = planCapture(table, options);
-    const there = existing.find(({ tableOid }) => tableOid === table.oid);
-    plans.push({ capture, change: changesTo(capture, there?.triggers ?? [], config) });
-  }
-  const wanted = new Set(plans.map(({ change }) => change.table.oid));
-  for (const { tableOid, schema, name, triggers } of existing) {
-    const table = { oid: tableOid, schema, name };
-    const change = changesToNone(table, triggers, ({ isOurs }) => isOurs);
-    if (!wanted.has(tableOid) && change.kind === 'removed') plans.push({ capture: null, change });
-  }
-  return plans;
+  return planCaptures(client, config, config.triggers);
 }
 
 function toJson({ table, kind, differences }: TriggerChange): Record<string, unknown> {

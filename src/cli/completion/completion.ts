@@ -1,0 +1,15 @@
+import type { Command } from 'commander';
+import { bashScript } from './bash.ts';
+import { fishScript } from './fish.ts';
+import { type Level, levelsOf } from './levels.ts';
+import { zshScript } from './zsh.ts';
+
+/** Prints the script of a shell. */
+export function printCompletion(shell: keyof typeof SCRIPTS, program: Command): void {
+  process.stdout.write(SCRIPTS[shell](levelsOf(program)));
+}
+
+const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript } satisfies Record<
+  string,
+  (levels: readonly Level[]) => string
+>;

@@ -1,0 +1,30 @@
+import { readStatus } from '../../inspect/status.ts';
+import { consumerChannel } from '../../log/progress.ts';
+import { withSchema } from '../connected.ts';
+import { type CommonOptions, reporterFor } from '../options.ts';
+import { consumerJson } from '../status/json.ts';
+import { describeLag, describeOwner } from '../status/lines.ts';
+import { printJson, printTable } from '../table.ts';
+
+/** Lists the consumers that the database knows. */
+export async function list(options: CommonOptions & { json?: boolean }): Promise<void> {
+  const { at, consumers } = await withSchema(options, (client, { schema }) =>
+    readStatus(client, schema, null),
+  );
+  if (options.json) return printJson(consumers.map((consumer) => consumerJson(consumer, at)));
+  if (consumers.length === 0) {
+    reporterFor(options).info('No consumer is known: each is once "pgwatch listen" has run it.');
+    return;
+  }
+  printTable(
+    ['CONSUMER', 'STATE', 'OWNER', 'LAG', 'DEAD', 'CHANNELS'],
+    consumers.map((consumer) => [
+      consumer.consumerId,
+      consumer.state,
+      describeOwner(consumer),
+      describeLag(consumer),
+      consumer.dead.toLocaleString('en'),
+      consumer.channels.filter((each) => each !== consumerChannel(consumer.consumerId)).join(', '),
+    ]),
+  );
+}

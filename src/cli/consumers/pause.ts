@@ -1,0 +1,41 @@
+import { pauseConsumer, resumeConsumer } from '../../log/pause.ts';
+import { withConsumers } from '../consumers.ts';
+import { type CommonOptions, reporterFor } from '../options.ts';
+import { printJson } from '../table.ts';
+
+type PauseOptions = CommonOptions & { until?: Date | number; json?: boolean };
+
+/** Pauses consumers, and says until when. */
+export async function pause(ids: readonly string[], options: PauseOptions): Promise<void> {
+  const reporter = reporterFor(options);
+  const result: object[] = [];
+  await withConsumers(options, ids, async (client, { schema }) => {
+    for (const consumerId of new Set(ids)) {
+      const until = options.until ?? null;
+      const paused = await pauseConsumer(client, schema, { consumerId, until });
+      // Somebody may have removed it since it was looked for.
+      if (!paused) continue;
+      const { pausedAt, pausedUntil } = paused;
+      result.push({ consumerId, pausedAt, pausedUntil });
+      const end = pausedUntil
+        ? `until ${pausedUntil.toISOString()}`
+        : `until "pgwatch consumers resume ${consumerId}"`;
+      reporter.info(`${consumerId} is paused ${end}: what is published meanwhile waits for it.`);
+    }
+  });
+  if (options.json) printJson(result);
+}
+
+/** Resumes consumers; those that are not paused stay as they are. */
+export async function resume(ids: readonly string[], options: PauseOptions): Promise<void> {
+  const reporter = reporterFor(options);
+  const result: object[] = [];
+  await withConsumers(options, ids, async (client, { schema }) => {
+    for (const consumerId of new Set(ids)) {
+      const wasPaused = await resumeConsumer(client, schema, { consumerId });
+      result.push({ consumerId, wasPaused });
+      reporter.info(`${consumerId} ${wasPaused ? 'is resumed' : 'was not paused'}.`);
+    }
+  });
+  if (options.json) printJson(result);
+}

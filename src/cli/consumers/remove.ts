@@ -1,0 +1,67 @@
+import type { Client } from 'pg';
+import { PgwatchError } from '../../errors.ts';
+import { placeOf } from '../../inspect/daemons.ts';
+import { type Removed, removeConsumer } from '../../log/remove-consumer.ts';
+import { withConsumers } from '../consumers.ts';
+import { countOf, someOf } from '../describe.ts';
+import { type CommonOptions, confirm, reporterFor } from '../options.ts';
+import { printJson } from '../table.ts';
+
+type RemoveOptions = CommonOptions & { dryRun?: boolean; yes?: boolean; json?: boolean };
+
+/**
+ * Removes consumers, once somebody has said yes to what goes with them.
+ * @throws PgwatchError consumer_running while a daemon that is alive runs or wants one: then none goes
+ */
+export async function remove(ids: readonly string[], options: RemoveOptions): Promise<void> {
+  const reporter = reporterFor(options);
+  const unique = [...new Set(ids)];
+  await withConsumers(options, unique, async (client, { schema }) => {
+    const planned = await removeAll(client, schema, { ids: unique, isDryRun: true });
+    const plan = planned.map(describe).join('; ');
+    if (options.dryRun) {
+      reporter.info(`Would remove ${plan}.`);
+      if (options.json) printJson({ dryRun: true, removed: planned });
+      return;
+    }
+    if (!options.yes && !(await confirm(`This removes ${plan}.`, '--yes'))) {
+      reporter.info('Nothing was removed.');
+      return;
+    }
+    const removed = await removeAll(client, schema, { ids: unique, isDryRun: false });
+    reporter.info(`Removed ${removed.map(describe).join('; ')}.`);
+    if (options.json) printJson({ dryRun: false, removed });
+  });
+}
+
+async function removeAll(
+  client: Client,
+  schema: string,
+  { ids, isDryRun }: { ids: readonly string[]; isDryRun: boolean },
+): Promise<Removed[]> {
+  const removed: Removed[] = [];
+  for (const consumerId of ids) {
+    const result = await removeConsumer(client, schema, { consumerId, isDryRun });
+    if (result && 'inUse' in result) {
+      throw new PgwatchError(
+        'consumer_running',
+        `${consumerId} is run or wanted by ${someOf(result.inUse.map(placeOf))}, which would register it anew: stop that, or have it run without ${consumerId}.`,
+      );
+    }
+    if (result) removed.push(result.removed);
+  }
+  return removed;
+}
+
+/** 'email at id 42 with 2 dead letters, 1 retry'. */
+function describe({ consumerId, doneId, ...counts }: Removed): string {
+  const parts = [
+    [counts.dead, 'dead letter'],
+    [counts.retrying + counts.blocked, 'waiting notification'],
+    [counts.leases, 'lease'],
+    [counts.snapshots, 'snapshot'],
+  ] as const;
+  const given = parts.filter(([count]) => count > 0).map(([count, noun]) => countOf(count, noun));
+  const rest = given.length > 0 ? ` with ${given.join(', ')}` : '';
+  return `${consumerId}, its position at ${doneId}${rest}`;
+}

@@ -1,0 +1,78 @@
+import type { ConsumerView } from '../../inspect/consumer-view.ts';
+import { placeOf } from '../../inspect/daemons.ts';
+import { readStatus } from '../../inspect/status.ts';
+import type { Position } from '../../log/position.ts';
+import { colorsFor } from '../../reporter.ts';
+import { formatDuration } from '../../time.ts';
+import { withConsumers } from '../consumers.ts';
+import { describeError } from '../describe.ts';
+import { field } from '../detail.ts';
+import type { CommonOptions } from '../options.ts';
+import { consumerJson } from '../status/json.ts';
+import { ago, describeLag, describeOwner } from '../status/lines.ts';
+import { onOneLine, printJson } from '../table.ts';
+
+/** Prints everything that is known of consumers. */
+export async function show(
+  ids: readonly string[],
+  options: CommonOptions & { json?: boolean },
+): Promise<void> {
+  const { at, consumers } = await withConsumers(options, ids, (client, { schema }) =>
+    readStatus(client, schema, ids),
+  );
+  if (options.json) {
+    const complete = (view: ConsumerView) => ({
+      ...consumerJson(view, at),
+      position: view.position,
+    });
+    return printJson(consumers.map(complete));
+  }
+  const blocks = consumers.map((consumer) => textOf(consumer, at));
+  process.stdout.write(`${blocks.join('\n\n')}\n`);
+}
+
+/** For people, a field a line. */
+function textOf(view: ConsumerView, at: Date): string {
+  const time = (name: string, when: Date) => field(name, `${when.toISOString()}, ${ago(when, at)}`);
+  const { consumerId, channels, isShared, epoch, createdAt, savedAt, oldestAt, lastError } = view;
+  const { pausedAt, pausedUntil, owner, retrying, blocked, blockedKeys, replaying, dead } = view;
+  const bold = colorsFor(process.stdout).bold(onOneLine(`Consumer ${consumerId}`));
+  return [
+    bold,
+    field('state', view.state),
+    ...(pausedAt ? [time('paused', pausedAt)] : []),
+    ...(pausedAt ? [field('paused until', pausedUntil?.toISOString() ?? 'it is resumed')] : []),
+    field('channels', channels.join(', ')),
+    time('created', createdAt),
+    field('run by', isShared ? 'several daemons together' : 'one daemon at a time'),
+    field(isShared ? 'daemons' : 'owner', describeOwner(view)),
+    ...(owner ? [time('owned since', owner.since)] : []),
+    field('epoch', String(epoch)),
+    ...view.daemons.flatMap(({ host, pid, activity }) => {
+      const own = activity.consumers[consumerId];
+      if (!own) return [];
+      const { state, rate, handled } = own;
+      const what = `${state}, ${rate}/s, ${handled.toLocaleString('en')} since it began`;
+      return [field('activity', `${placeOf({ host, pid })}: ${what}`)];
+    }),
+    field('position', describePosition(view.position)),
+    time('saved', savedAt),
+    field('lag', describeLag(view)),
+    ...(oldestAt ? [time('oldest unread', oldestAt)] : []),
+    ...(view.timeLeftMs ? [field('time left', formatDuration(view.timeLeftMs))] : []),
+    field(
+      'deliveries',
+      `${retrying} retry, ${blocked} blocked (keys: ${blockedKeys}), ${dead} dead${replaying > 0 ? `, ${replaying} to be replayed` : ''}`,
+    ),
+    ...(lastError ? [time('last error', lastError.at)] : []),
+    ...(lastError
+      ? [field('', `notification ${lastError.notificationId}: ${describeError(lastError)}`)]
+      : []),
+  ].join('\n');
+}
+
+/** The id, and where a window is open how far that is read. */
+function describePosition({ doneId, window }: Position): string {
+  if (!window) return `everything up to ${doneId}`;
+  return `everything up to ${doneId}; reading up to ${window.endId}, of which ${window.id} is reached`;
+}

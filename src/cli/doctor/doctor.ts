@@ -1,0 +1,37 @@
+import { withConnection } from '../../database/connect.ts';
+import { type Examination, examine } from '../../inspect/doctor/examine.ts';
+import { LIMITS } from '../../inspect/doctor/limits.ts';
+import { type CommonOptions, configFor, type Outcome } from '../options.ts';
+import { printJson } from '../table.ts';
+import { describeExamination } from './describe.ts';
+
+type DoctorOptions = CommonOptions & { json?: boolean };
+
+/**
+ * Prints what is wrong.
+ * @throws PgwatchError connection_failed, config_invalid: of what it cannot reach it knows nothing
+ */
+export async function doctor(options: DoctorOptions, outcome: Outcome): Promise<void> {
+  const config = await configFor(options);
+  const target = { url: config.directUrl ?? config.url, tls: config.tls };
+  // Not by way of connected(): that refuses what is to be found out here.
+  const examination = await withConnection(target, (client) =>
+    examine(client, { config, target, limits: LIMITS }),
+  );
+  outcome.exitCode = examination.findings.some(({ level }) => level === 'problem') ? 1 : 0;
+  if (options.json) printJson(toJson(examination));
+  else process.stdout.write(`${describeExamination(examination)}\n`);
+}
+
+function toJson({ findings, checked }: Examination) {
+  return {
+    findings: findings.map(({ check, level, what, why, fix }) => ({
+      check,
+      level,
+      what,
+      why,
+      fix,
+    })),
+    checked: checked.map(({ check, outcome, seen }) => ({ check, outcome, seen })),
+  };
+}

@@ -1,0 +1,60 @@
+import { PgwatchError } from '../../errors.ts';
+import { type OtherHalf, readOtherHalf } from '../../inspect/history/key-change.ts';
+import { readCoverage } from '../../inspect/history/read.ts';
+import type { RowVersion } from '../../inspect/history/versions.ts';
+import { reporterFor } from '../options.ts';
+import { printJson } from '../table.ts';
+import { orderOf, type Place, versions } from './place.ts';
+import { versionText, versionToJson } from './version.ts';
+
+/**
+ * Prints the newest versions of a row, the oldest of them first.
+ * @throws PgwatchError history_unknown where there is none
+ */
+export async function printVersions(place: Place, limit: number): Promise<void> {
+  const { options, subject } = place;
+  const newest: RowVersion[] = [];
+  let count = 0;
+  for await (const version of versions(place, { until: options.until ?? null })) {
+    // Whether the row was among those, nothing tells.
+    if (count === 0 && version.action === 'TRUNCATE') continue;
+    count += 1;
+    if (newest.push(version) > limit) newest.shift();
+  }
+  if (count === 0) throw await unknown(place);
+  await printThese(place, newest);
+  if (count > limit) {
+    reporterFor(options).info(
+      `The newest ${limit} of ${count.toLocaleString('en')} versions of ${subject.text}: see more with --limit.`,
+    );
+  }
+}
+
+async function printThese(
+  { client, config, subject, options }: Place,
+  shown: readonly RowVersion[],
+): Promise<void> {
+  const halves: (OtherHalf | null)[] = [];
+  for (const version of shown) halves.push(await readOtherHalf(client, config.schema, version));
+  if (options.json) {
+    return printJson(shown.map((version, index) => versionToJson(version, halves[index])));
+  }
+  const view = { isDiff: options.diff ?? false, order: orderOf(subject) };
+  const texts = shown.map((version, index) =>
+    versionText(version, { ...view, isFirst: index === 0, otherHalf: halves[index] ?? null }),
+  );
+  process.stdout.write(`${texts.join('\n')}\n`);
+}
+
+async function unknown({ client, config, subject, options }: Place): Promise<PgwatchError> {
+  const coverage = await readCoverage(client, config.schema, subject);
+  const reason =
+    coverage === null
+      ? 'It has nothing of the table at all: is it captured ("pgwatch trigger list"), and called that?'
+      : `It tells of the table since ${coverage.toISOString()}, and the row was not changed in that time.`;
+  const bounds = options.since || options.until ? ' between --since and --until' : '';
+  return new PgwatchError(
+    'history_unknown',
+    `The log has nothing of ${subject.text}${bounds}. ${reason}`,
+  );
+}

@@ -1,0 +1,54 @@
+import type { ClientBase } from 'pg';
+import { tableText } from '../../capture/table-name.ts';
+import type { Config } from '../../config/define.ts';
+import { PgwatchError } from '../../errors.ts';
+import { type Period, readRowChanges } from '../../inspect/history/read.ts';
+import type { Subject } from '../../inspect/history/subject.ts';
+import { type RowVersion, versionsOf } from '../../inspect/history/versions.ts';
+import type { CommonOptions } from '../options.ts';
+
+export type HistoryOptions = CommonOptions & {
+  at?: Date;
+  undo?: string;
+  diff?: boolean;
+  since?: Date;
+  until?: Date;
+  limit: string;
+  json?: boolean;
+};
+
+/** Whose history is asked for, and where it is. */
+export type Place = {
+  client: ClientBase;
+  config: Config;
+  subject: Subject;
+  options: HistoryOptions;
+};
+
+/** The columns as the table has them. */
+export function orderOf({ table }: Subject): string[] {
+  return table?.columns.map(({ name }) => name) ?? [];
+}
+
+/**
+ * The versions of the row, from --since on.
+ * @throws PgwatchError usage where tables of that name lie in several schemas
+ */
+export async function* versions(
+  { client, config, subject, options }: Place,
+  { until }: Pick<Period, 'until'>,
+): AsyncGenerator<RowVersion> {
+  const period = { since: options.since ?? null, until };
+  const rows = readRowChanges(client, config.schema, subject, period);
+  let first: RowVersion | undefined;
+  for await (const version of versionsOf(rows, subject.table?.captureKey)) {
+    first ??= version;
+    if (version.schema !== first.schema) {
+      const [one, other] = [first, version].map(({ schema, table: name }) =>
+        tableText({ schema, name }),
+      );
+      throw new PgwatchError('usage', `The log has ${one} and ${other}: say which one is meant.`);
+    }
+    yield version;
+  }
+}

@@ -1,0 +1,82 @@
+import { parseTableName, readDefaultSearchPath } from '../../capture/table-name.ts';
+import { PgwatchError } from '../../errors.ts';
+import { rowAt } from '../../inspect/history/at.ts';
+import { readCoverage } from '../../inspect/history/read.ts';
+import { findSubject } from '../../inspect/history/subject.ts';
+import { undoSql } from '../../inspect/history/undo.ts';
+import type { RowVersion } from '../../inspect/history/versions.ts';
+import { withSchema } from '../connected.ts';
+import { idsFrom } from '../dlq/filter.ts';
+import { type Outcome, reporterFor } from '../options.ts';
+import { printJson } from '../table.ts';
+import { atText, atToJson } from './at.ts';
+import { printVersions } from './list.ts';
+import { type HistoryOptions, orderOf, type Place, versions } from './place.ts';
+
+/**
+ * Prints the versions of a row, the row at a time, or how to undo a version.
+ * @throws PgwatchError usage, table_unsuitable, history_unknown, undo_impossible
+ */
+export async function history(
+  asked: { table: string; id: string },
+  options: HistoryOptions,
+  outcome: Outcome,
+): Promise<void> {
+  const table = parseTableName(asked.table);
+  const limit = limitOf(options.limit);
+  const [undoId] = idsFrom(options.undo === undefined ? [] : [options.undo]) ?? [];
+  await withSchema(options, async (client, config) => {
+    const schemas = table.schema === null ? await readDefaultSearchPath(client) : [];
+    const subject = await findSubject(client, config, { table, id: asked.id, schemas });
+    const place: Place = { client, config, subject, options };
+    const { omissions = [] } = subject.table ?? {};
+    if (omissions.length > 0) {
+      reporterFor(options).info(`Not in the log: ${omissions.join('; ')}.`);
+    }
+    if (options.at) await printAt(place, options.at, outcome);
+    else if (undoId !== undefined) await printUndo(place, undoId);
+    else await printVersions(place, limit);
+  });
+}
+
+async function printAt(place: Place, time: Date, outcome: Outcome): Promise<void> {
+  const { client, config, subject, options } = place;
+  const found = await rowAt(versions(place, { until: null }), time, async () => {
+    const since = await readCoverage(client, config.schema, subject);
+    return since && options.since && options.since > since ? options.since : since;
+  });
+  if (options.json) printJson(atToJson(found, time));
+  else if (found.state === 'exists') process.stdout.write(`${atText(found, orderOf(subject))}\n`);
+  const { sentence, warning } = atToJson(found, time);
+  const reporter = reporterFor(options);
+  reporter.info(`${subject.text} ${sentence}`);
+  if (warning) reporter.warn(warning);
+  if (found.state === 'unknown') outcome.exitCode = 1;
+}
+
+async function printUndo(place: Place, notificationId: number): Promise<void> {
+  const { client, config, subject, options } = place;
+  let found: RowVersion | undefined;
+  for await (const version of versions(place, { until: null })) {
+    if (version.notificationId !== notificationId) continue;
+    found = version;
+    break;
+  }
+  if (!found) {
+    throw new PgwatchError(
+      'history_unknown',
+      `Notification ${notificationId} is no version of ${subject.text}: see "pgwatch history" without --undo.`,
+    );
+  }
+  const sql = await undoSql(client, config.schema, subject, found);
+  if (options.json) printJson({ notificationId, sql });
+  else process.stdout.write(`${sql}\n`);
+}
+
+function limitOf(text: string): number {
+  const limit = Number(text);
+  if (/^\d+$/.test(text) && limit >= 1 && limit <= LIMIT_MAX) return limit;
+  throw new PgwatchError('usage', `--limit is a number from 1 to ${LIMIT_MAX}, not "${text}".`);
+}
+
+const LIMIT_MAX = 10_000;

@@ -1,0 +1,117 @@
+import type { OtherHalf } from '../../inspect/history/key-change.ts';
+import type { Row, RowVersion } from '../../inspect/history/versions.ts';
+import { colorsFor } from '../../reporter.ts';
+import { indented } from '../detail.ts';
+import { cutToWidth, jsonText, onOneLine, stdoutColumns, widthOf } from '../table.ts';
+import { diffLines } from './diff.ts';
+
+/** For programs: the row before and after, and who has made the one the other. */
+export function versionToJson(
+  version: RowVersion,
+  otherHalf: OtherHalf | null = null,
+): Record<string, unknown> {
+  const { source, ...shown } = version;
+  return { ...shown, otherHalf };
+}
+
+export type VersionView = {
+  isFirst: boolean;
+  isDiff: boolean;
+  /** Of the columns. */
+  order: readonly string[];
+  otherHalf: OtherHalf | null;
+};
+
+/** A heading, and beneath it what changed. */
+export function versionText(
+  version: RowVersion,
+  { isFirst, isDiff, order, otherHalf }: VersionView,
+): string {
+  const { action, before, after, isAfterGap } = version;
+  const changed = inOrder(version.changed, order);
+  const lines = isAfterGap ? ['    (something has changed it before, without a notification)'] : [];
+  // What is the same as in the version before is not said again.
+  const isNews = isFirst || isAfterGap || action === 'INSERT';
+  if (action === 'UPDATE' && isDiff) lines.push(...diffOf(before ?? {}, after ?? {}, changed));
+  else if (action === 'UPDATE') lines.push(...changes(before ?? {}, after ?? {}, changed));
+  else if (isNews && action !== 'TRUNCATE')
+    lines.push(...columnLines(after ?? before ?? {}, order));
+  if (otherHalf) lines.push(keyLine(action, otherHalf));
+  const columns = stdoutColumns();
+  return [heading(version), ...lines.map((line) => cutToWidth(line, columns))].join('\n');
+}
+
+function keyLine(action: string, { notificationId, key }: OtherHalf): string {
+  const values = Object.values(key);
+  const text = onOneLine(jsonText(values.length === 1 ? values[0] : key, 0));
+  const said = action === 'DELETE' ? 'its key became' : 'its key was changed from';
+  return `    (${said} ${text}: notification ${notificationId})`;
+}
+
+/** 'name  value' for each column of a row, indented, in the order of the table's columns. */
+export function columnLines(row: Row, order: readonly string[]): string[] {
+  const names = inOrder(Object.keys(row), order);
+  return aligned(names.map((name) => [name, jsonText(row[name], 0)]));
+}
+
+/** JSON has an order of its own; what the table has no more comes last. */
+function inOrder(names: readonly string[], order: readonly string[]): string[] {
+  return [
+    ...order.filter((name) => names.includes(name)),
+    ...names.filter((name) => !order.includes(name)),
+  ];
+}
+
+function heading({
+  notificationId,
+  action,
+  createdAt,
+  userId,
+  sessionId,
+  xid,
+}: RowVersion): string {
+  const colors = colorsFor(process.stdout);
+  const who = [
+    ...(userId === null ? [] : [`by ${userId}`]),
+    ...(sessionId === null ? [] : [`session ${sessionId}`]),
+    `transaction ${xid}`,
+  ];
+  const first = colors.bold(`${notificationId}  ${action}`);
+  const room = stdoutColumns() - `${notificationId}  ${action}  `.length;
+  return `${first}  ${cutToWidth(`${createdAt.toISOString()}  ${onOneLine(who.join(', '))}`, room)}`;
+}
+
+function changes(before: Row, after: Row, changed: readonly string[]): string[] {
+  if (changed.length === 0) return ['    nothing changed'];
+  const value = (row: Row, column: string) => (column in row ? jsonText(row[column], 0) : '?');
+  return aligned(
+    changed.map((column) => [column, `${value(before, column)} → ${value(after, column)}`]),
+  );
+}
+
+function aligned(fields: readonly (readonly [name: string, text: string])[]): string[] {
+  const names = fields.map(([name]) => onOneLine(name));
+  const width = names.reduce((widest, name) => Math.max(widest, widthOf(name)), 0);
+  return fields.map(
+    ([, text], index) =>
+      `    ${names[index]}${' '.repeat(width - widthOf(names[index] ?? ''))}  ${onOneLine(text)}`,
+  );
+}
+
+function diffOf(before: Row, after: Row, changed: readonly string[]): string[] {
+  const colors = colorsFor(process.stdout);
+  return changed.flatMap((column) => {
+    const [old, now] = [before, after].map((row) => valueLines(row[column]));
+    const lines = diffLines(old ?? [], now ?? []).map(({ kind, text }) => {
+      const line = cutToWidth(`      ${kind} ${text}`, stdoutColumns());
+      return kind === '-' ? colors.red(line) : kind === '+' ? colors.green(line) : line;
+    });
+    return [indented(onOneLine(column)), ...lines];
+  });
+}
+
+/** A text line by line, anything else as indented JSON. */
+function valueLines(value: unknown): string[] {
+  const text = typeof value === 'string' && value.includes('\n') ? value : jsonText(value, 2);
+  return text.split('\n').map(onOneLine);
+}

@@ -1,0 +1,51 @@
+import type { Stretch, StretchCount, StretchEntry } from '../../log/replay-stretch.ts';
+import { colorsFor } from '../../reporter.ts';
+import { countOf } from '../describe.ts';
+import { field } from '../detail.ts';
+import { onOneLine, printTable } from '../table.ts';
+
+/** What a replay would do, for people. */
+export function describeStretch(
+  stretch: Stretch,
+  count: StretchCount,
+  speed: number | null,
+): string {
+  const { settled, keys, firstId, lastId, dead, waiting, open } = count;
+  const colors = colorsFor(process.stdout);
+  const number = (value: number) => value.toLocaleString('en');
+  const range = firstId === lastId ? `${firstId}` : `${firstId} to ${lastId}`;
+  const about = keys > 0 ? `, of ${countOf(keys, 'key')}` : '';
+  const left = [
+    ...(dead > 0 ? [countOf(dead, 'dead letter')] : []),
+    ...(waiting > 0 ? [`${number(waiting)} that wait anyway`] : []),
+  ];
+  return [
+    colors.bold(onOneLine(stretch.consumerId)),
+    field(
+      'again',
+      settled === 0 ? 'none' : `${countOf(settled, 'notification')}, ${range}${about}`,
+    ),
+    ...(left.length > 0 ? [field('left alone', left.join(', '))] : []),
+    ...(open > 0 ? [field('not yet', `${number(open)} that it has not done come anyway`)] : []),
+    ...(settled > 0
+      ? [
+          field('speed', speed === null ? 'as fast as it can' : `${speed}x of how it was written`),
+          field('effects', 'its handler has them again, in a transaction or not'),
+          ...(keys > 0 ? [field('order', 'what is new of these keys waits for them')] : []),
+        ]
+      : []),
+  ].join('\n');
+}
+
+/** The first that would be replayed. */
+export function printFirst(entries: readonly StretchEntry[]): void {
+  printTable(
+    ['ID', 'CREATED', 'CHANNEL', 'KEY'],
+    entries.map(({ id, createdAt, channel, key }) => [
+      String(id),
+      createdAt.toISOString(),
+      channel,
+      key ?? '-',
+    ]),
+  );
+}

@@ -1,0 +1,98 @@
+import type { Client } from 'pg';
+import { PgwatchError } from '../../errors.ts';
+import { cancelReplays, fileReplay } from '../../log/replay-file.ts';
+import {
+  countStretch,
+  readStretch,
+  type Stretch,
+  type StretchCount,
+} from '../../log/replay-stretch.ts';
+import { withConsumers } from '../consumers.ts';
+import { countOf } from '../describe.ts';
+import { type Outcome, reporterFor } from '../options.ts';
+import { printJson } from '../table.ts';
+import { describeStretch, printFirst } from './describe.ts';
+import { type ReplayOptions, stretchFrom } from './options.ts';
+import { watchReplay } from './watch.ts';
+
+/**
+ * Files what the options describe to be handed out once more, and shows how far that is.
+ * @throws PgwatchError input_invalid where it is more than can be filed at once
+ */
+export async function replay(
+  consumerId: string,
+  options: ReplayOptions,
+  outcome: Outcome,
+): Promise<void> {
+  const stretch = stretchFrom(consumerId, options);
+  await withConsumers(options, [consumerId], async (client, { schema }) => {
+    if (options.cancel) return cancel(client, schema, consumerId, options);
+    const count = await countStretch(client, schema, stretch);
+    if (count.settled > REPLAY_MAX) throw tooMany(consumerId, count.settled);
+    const isFiling = !options.dryRun && count.settled > 0;
+    if (!options.json) process.stdout.write(`${describeStretch(stretch, count, options.speed)}\n`);
+    if (!isFiling) return showOnly(client, schema, { stretch, count, options });
+    const { speed } = options;
+    const filed = await fileReplay(client, schema, { stretch, speed, max: REPLAY_MAX });
+    const watched = options.wait
+      ? await watchReplay(client, schema, { consumerId, ...filed, reporter: reporterFor(options) })
+      : null;
+    if (watched && watched.dead > 0) outcome.exitCode = 1;
+    if (options.json) {
+      return printJson({
+        ...toJson(stretch, count),
+        isDryRun: false,
+        filed: filed.filed,
+        ...watched,
+      });
+    }
+    if (watched) return;
+    reporterFor(options).info(
+      `Filed ${countOf(filed.filed, 'notification')}: see them with "pgwatch dlq list --state all --consumer ${consumerId}".`,
+    );
+  });
+}
+
+async function showOnly(
+  client: Client,
+  schema: string,
+  { stretch, count, options }: { stretch: Stretch; count: StretchCount; options: ReplayOptions },
+): Promise<void> {
+  const isDryRun = options.dryRun ?? false;
+  const first = await readStretch(client, schema, stretch, FIRST);
+  if (options.json) return printJson({ ...toJson(stretch, count), isDryRun, filed: 0, first });
+  if (first.length > 0) printFirst(first);
+  reporterFor(options).info(
+    count.settled === 0 ? 'There is nothing to replay.' : 'Nothing is changed: this was a dry run.',
+  );
+}
+
+async function cancel(
+  client: Client,
+  schema: string,
+  consumerId: string,
+  options: ReplayOptions,
+): Promise<void> {
+  const cancelled = await cancelReplays(client, schema, consumerId);
+  if (options.json) return printJson({ consumer: consumerId, cancelled });
+  reporterFor(options).info(
+    cancelled === 0
+      ? 'There is no replay to take back.'
+      : `Took ${countOf(cancelled, 'notification')} back that ${cancelled === 1 ? 'was' : 'were'} to be handed to ${consumerId} once more.`,
+  );
+}
+
+function toJson({ consumerId }: Stretch, { settled, ...count }: StretchCount) {
+  return { consumer: consumerId, matching: settled, ...count };
+}
+
+function tooMany(consumerId: string, count: number): PgwatchError {
+  return new PgwatchError(
+    'input_invalid',
+    `These are ${countOf(count, 'notification')}, and at most ${REPLAY_MAX.toLocaleString('en')} can be replayed at a time: narrow it by --since and --until, or move the position: "pgwatch seek ${consumerId} --to …".`,
+  );
+}
+
+/** Filing so many takes a second or two, in which nothing that the consumer has done is saved. */
+const REPLAY_MAX = 100_000;
+const FIRST = 5;

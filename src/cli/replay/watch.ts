@@ -1,0 +1,65 @@
+import type { Client } from 'pg';
+import { type ReplayProgress, readReplayProgress } from '../../log/replay-progress.ts';
+import type { Reporter } from '../../reporter.ts';
+import { formatDuration, shortDuration, sleep } from '../../time.ts';
+import { countOf } from '../describe.ts';
+import { stopSignal } from '../stop-signal.ts';
+
+type Watched = { consumerId: string; filed: number; replayedAt: string; reporter: Reporter };
+
+/** Shows how far a replay is, until all of it is through or a signal comes. Returns how it stands then. */
+export async function watchReplay(
+  client: Client,
+  schema: string,
+  watched: Watched,
+): Promise<{ isFinished: boolean; dead: number; standing: number }> {
+  const { consumerId, filed, reporter } = watched;
+  const signal = stopSignal(reporter, 'no longer watching; the replay goes on.');
+  const startedAt = performance.now();
+  let saidAt = startedAt;
+  let hasSaidIdle = false;
+  for (;;) {
+    const progress = await readReplayProgress(client, schema, watched);
+    const { standing, dead, isLive } = progress;
+    if (standing === 0) {
+      reporter.status('');
+      const took = formatDuration(performance.now() - startedAt);
+      reporter.info(`Handed ${countOf(filed - dead, 'notification')} to ${consumerId} in ${took}.`);
+      if (dead > 0) reporter.warn(deadText(consumerId, dead));
+      return { isFinished: true, dead, standing };
+    }
+    if (!isLive && !hasSaidIdle) {
+      hasSaidIdle = true;
+      reporter.info(`No daemon runs ${consumerId}: they wait for one ("pgwatch listen").`);
+    }
+    const line = lineOf(filed, progress);
+    reporter.status(line);
+    if (!reporter.isInteractive && performance.now() - saidAt > LINE_MS) {
+      saidAt = performance.now();
+      reporter.info(`${line}.`);
+    }
+    await sleep(LOOK_MS, signal);
+    if (!signal.aborted) continue;
+    reporter.status('');
+    reporter.info(
+      `${countOf(standing, 'notification')} of ${filed.toLocaleString('en')} still stand. To take them back: "pgwatch replay ${consumerId} --cancel".`,
+    );
+    return { isFinished: false, dead, standing };
+  }
+}
+
+function lineOf(filed: number, { standing, failing, nextMs }: ReplayProgress): string {
+  const done = (filed - standing).toLocaleString('en');
+  const share = Math.floor((100 * (filed - standing)) / filed);
+  const failed = failing > 0 ? `, ${failing.toLocaleString('en')} failing` : '';
+  const next = nextMs !== null && nextMs > 1000 ? `, the next in ${shortDuration(nextMs)}` : '';
+  return `Replayed ${done} of ${filed.toLocaleString('en')}, ${share} %${failed}${next}`;
+}
+
+function deadText(consumerId: string, dead: number): string {
+  const what = dead === 1 ? 'One of them was' : `${dead.toLocaleString('en')} of them were`;
+  return `${what} given up: "pgwatch dlq list --consumer ${consumerId}".`;
+}
+
+const LOOK_MS = 500;
+const LINE_MS = 5000;

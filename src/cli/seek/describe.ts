@@ -1,0 +1,62 @@
+import type { SeekPlan } from '../../log/seek-plan.ts';
+import { colorsFor } from '../../reporter.ts';
+import { countOf } from '../describe.ts';
+import { field } from '../detail.ts';
+import { onOneLine } from '../table.ts';
+
+/** What a seek would do, for people. */
+export function describePlan(consumerId: string, plan: SeekPlan): string {
+  const { fromId, toId, oldestId, newestId, again, skipped, isExact } = plan;
+  const colors = colorsFor(process.stdout);
+  const count = (found: number) =>
+    `${isExact ? '' : 'more than '}${countOf(found, 'notification')} of its channels`;
+  const direction = toId < fromId ? 'back' : toId > fromId ? 'forward' : 'no move';
+  return [
+    colors.bold(onOneLine(consumerId)),
+    field('position', `${fromId} → ${toId} (${direction})`),
+    ...(toId < fromId ? [field('again', count(again))] : []),
+    ...(toId > fromId ? [field('skipped', `${count(skipped)}, never handed out`)] : []),
+    ...standing(consumerId, plan),
+    field('log', newestId === null ? 'is empty' : `ids ${oldestId} to ${newestId}`),
+    ...(oldestId !== null && toId < fromId && toId + 1 < oldestId && fromId >= oldestId
+      ? [field('', `what was before ${oldestId} is gone, and does not come again`)]
+      : []),
+    field('running', running(plan)),
+  ].join('\n');
+}
+
+function standing(consumerId: string, { fromId, toId, dead, waiting, leased }: SeekPlan): string[] {
+  const isBack = toId < fromId;
+  return [
+    ...(waiting > 0
+      ? [
+          field(
+            'waiting',
+            isBack
+              ? `${number(waiting)} in between wait for a retry, and come with the others`
+              : `${number(waiting)} in between wait for a retry, and are still retried`,
+          ),
+        ]
+      : []),
+    ...(dead > 0
+      ? [
+          field(
+            'dead',
+            `${countOf(dead, 'dead letter')} in between, left as it is: pgwatch dlq list --consumer ${consumerId}`,
+          ),
+        ]
+      : []),
+    ...(leased > 0
+      ? [field('leased', `${number(leased)} are given out already; those begun are finished`)]
+      : []),
+  ];
+}
+
+function running({ isLive, isShared }: SeekPlan): string {
+  if (!isLive) return 'no daemon runs it';
+  return isShared ? 'daemons share it: needs --live' : 'a daemon runs it: needs --live';
+}
+
+function number(value: number): string {
+  return value.toLocaleString('en');
+}

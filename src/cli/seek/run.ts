@@ -1,0 +1,75 @@
+import type { Client } from 'pg';
+import { PgwatchError } from '../../errors.ts';
+import { type SeekTarget, type Sought, seekPosition } from '../../log/seek.ts';
+import { planSeek, type SeekPlan } from '../../log/seek-plan.ts';
+import { withConsumers } from '../consumers.ts';
+import { countOf } from '../describe.ts';
+import { type CommonOptions, reporterFor } from '../options.ts';
+import { printJson } from '../table.ts';
+import { describePlan } from './describe.ts';
+
+type SeekOptions = CommonOptions & {
+  to: SeekTarget;
+  execute?: boolean;
+  live?: boolean;
+  json?: boolean;
+};
+
+/**
+ * Prints what moving the position would do, and does it where that is asked for.
+ * @throws PgwatchError consumer_running while a daemon runs it, unless that is allowed
+ */
+export async function seek(consumerId: string, options: SeekOptions): Promise<void> {
+  const reporter = reporterFor(options);
+  await withConsumers(options, [consumerId], async (client, { schema }) => {
+    const plan = await planSeek(client, schema, { consumerId, to: options.to });
+    if (!options.json) process.stdout.write(`${describePlan(consumerId, plan)}\n`);
+    if (!options.execute) {
+      if (options.json) printJson(toJson(consumerId, plan, null));
+      const flags = plan.isLive && !options.live ? '--execute, and --live' : '--execute';
+      return reporter.info(`Nothing is changed: add ${flags} to move the position.`);
+    }
+    const { plan: done, sought } = await move(client, schema, consumerId, options, plan);
+    if (options.json) return printJson(toJson(consumerId, done, sought));
+    reporter.info(`Moved ${consumerId} from ${done.fromId} to ${sought.doneId}.`);
+    if (sought.reread > 0) {
+      const what = countOf(sought.reread, 'notification');
+      reporter.info(`${what} that waited for a retry will be handed out in turn.`);
+    }
+    if (!done.isLive) reporter.info('No daemon runs it now: "pgwatch listen" goes on from there.');
+  });
+}
+
+/** A daemon may take it over just then: while it may be live, it is tried anew. */
+async function move(
+  client: Client,
+  schema: string,
+  consumerId: string,
+  { to, live }: SeekOptions,
+  first: SeekPlan,
+): Promise<{ plan: SeekPlan; sought: Sought }> {
+  let plan = first;
+  for (let attempt = 1; attempt <= (live ? ATTEMPTS_MAX : 1); attempt++) {
+    if (plan.isLive && !live) throw running(consumerId);
+    const seen = { consumerId, to, seenEpoch: plan.epoch, mode: live ? 'live' : 'idle' } as const;
+    const sought = await seekPosition(client, schema, seen);
+    if (sought) return { plan, sought };
+    plan = await planSeek(client, schema, { consumerId, to });
+  }
+  throw running(consumerId);
+}
+
+function running(consumerId: string): PgwatchError {
+  return new PgwatchError(
+    'consumer_running',
+    `A daemon runs ${consumerId}: stop it or pause the consumer first, or pass --live, and it goes on from the new position. What it has in hand then may be handed out once more.`,
+  );
+}
+
+function toJson(consumerId: string, plan: SeekPlan, sought: Sought | null) {
+  const { epoch: _, ...shown } = plan;
+  const toId = sought?.doneId ?? plan.toId;
+  return { consumer: consumerId, isExecuted: sought !== null, ...shown, toId };
+}
+
+const ATTEMPTS_MAX = 5;

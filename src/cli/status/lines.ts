@@ -1,0 +1,156 @@
+import { type ConsumerView, STILL } from '../../inspect/consumer-view.ts';
+import { type DaemonView, placeOf } from '../../inspect/daemons.ts';
+import type { LogSummary } from '../../inspect/log-size.ts';
+import type { Status } from '../../inspect/status.ts';
+import { shortDuration } from '../../time.ts';
+import { countOf, describeError, someOf } from '../describe.ts';
+import { cutToWidth, onOneLine, stdoutColumns, tableLines, tableWidth } from '../table.ts';
+
+/** The status for people: the whole in two lines, a table, and what takes more words. */
+export function statusLines(status: Status): string[] {
+  const { at, daemons, log, consumers } = status;
+  const head = [`Daemons  ${describeDaemons(daemons)}`, `Log      ${describeLog(log, at)}`];
+  const columns = stdoutColumns();
+  const notes = consumers.flatMap((consumer) =>
+    notesOn(consumer, at).map((note) => `${consumer.consumerId}: ${note}`),
+  );
+  const cut = (lines: string[]) => lines.map((line) => cutToWidth(onOneLine(line), columns));
+  return [
+    ...cut(head),
+    '',
+    ...tableOf(status, columns),
+    ...(notes.length > 0 ? ['', ...cut(notes)] : []),
+  ];
+}
+
+/** How many are unread: '1,234', or about '~4,300,000'. */
+export function describeLag({ unread, isExact }: ConsumerView): string {
+  if (isExact) return unread.toLocaleString('en');
+  // Two digits of an estimate are worth something.
+  return `~${Number(unread.toPrecision(2)).toLocaleString('en')}`;
+}
+
+/** Who runs it: 'web-1:4711'. */
+export function describeOwner({ isShared, daemons, owner }: ConsumerView): string {
+  if (isShared) return daemons.length > 0 ? someOf(daemons.map(placeOf)) : '-';
+  if (!owner) return '-';
+  const { host, pid, isAlive } = owner;
+  const place = host === null || pid === null ? 'somebody' : placeOf({ host, pid });
+  return isAlive ? place : `${place}, gone`;
+}
+
+/** 'since …, until …'. */
+export function describePause({ pausedAt, pausedUntil }: ConsumerView, at: Date): string {
+  const since = pausedAt ? `paused ${ago(pausedAt, at)}` : 'paused';
+  return pausedUntil ? `${since}, until ${pausedUntil.toISOString()}` : since;
+}
+
+/** '3 min ago', by the server's clock. */
+export function ago(time: Date, at: Date): string {
+  return `${shortDuration(Math.max(0, at.getTime() - time.getTime()))} ago`;
+}
+
+/** Where the terminal is narrow, owners are left out and ids cut, so that all numbers are to be seen. */
+function tableOf({ at, consumers }: Status, columns: number): string[] {
+  if (consumers.length === 0) {
+    return ['No consumer is known: each is once "pgwatch listen" has run it.'];
+  }
+  const rows = consumers.map((consumer) => rowOf(consumer, at));
+  if (tableWidth(HEADINGS, rows) <= columns) return tableLines(HEADINGS, rows);
+  const headings = HEADINGS.slice(0, -1);
+  const cut = rows.map((row) => row.slice(0, -1));
+  const excess = Math.max(0, tableWidth(headings, cut) - columns);
+  const ids = cut.map(([id = '']) => [id]);
+  const room = Math.max(ID_WIDTH_MIN, tableWidth(headings.slice(0, 1), ids) - excess);
+  const shorten = (id: string) => cutToWidth(onOneLine(id), room);
+  return tableLines(
+    headings,
+    cut.map(([id = '', ...rest]) => [shorten(id), ...rest]),
+  );
+}
+
+function rowOf(view: ConsumerView, at: Date): string[] {
+  const { consumerId, state, unread, oldestAt, timeLeftMs, rate, retrying, blocked, dead } = view;
+  const isRun = view.daemons.length > 0 && state !== 'paused';
+  const left = timeLeftMs === null ? (STILL.includes(state) ? 'never' : '-') : short(timeLeftMs);
+  const since = view.owner?.isAlive
+    ? ` for ${short(at.getTime() - view.owner.since.getTime())}`
+    : '';
+  return [
+    consumerId,
+    state,
+    describeLag(view),
+    oldestAt ? short(at.getTime() - oldestAt.getTime()) : '-',
+    unread === 0 ? '-' : left,
+    !isRun ? '-' : `${Number(rate.toPrecision(3)).toLocaleString('en')}/s`,
+    retrying.toLocaleString('en'),
+    blocked.toLocaleString('en'),
+    dead.toLocaleString('en'),
+    `${describeOwner(view)}${since}`,
+  ];
+}
+
+/** What does not fit into a column, a line each: a pause, what waits for what, the last error. */
+function notesOn(view: ConsumerView, at: Date): string[] {
+  const { isPaused, blocked, blockedKeys, retrying, replaying, nextAttemptAt, lastError } = view;
+  const waiting: string[] = [];
+  if (replaying > 0) waiting.push(`${replaying.toLocaleString('en')} to be replayed`);
+  if (blocked > 0) {
+    const keys = countOf(blockedKeys, 'key');
+    waiting.push(`${blocked.toLocaleString('en')} blocked behind earlier ones of ${keys}`);
+  }
+  if (retrying > 0 && nextAttemptAt) {
+    const waitMs = nextAttemptAt.getTime() - at.getTime();
+    waiting.push(waitMs > 0 ? `next retry in ${short(waitMs)}` : 'a retry is due');
+  }
+  const notes = isPaused ? [describePause(view, at)] : [];
+  if (waiting.length > 0) notes.push(waiting.join(', '));
+  if (lastError) {
+    const { notificationId, at: failedAt } = lastError;
+    const what = describeError(lastError);
+    notes.push(`last error ${ago(failedAt, at)}, notification ${notificationId}: ${what}`);
+  }
+  return notes;
+}
+
+function describeDaemons(daemons: readonly DaemonView[]): string {
+  if (daemons.length === 0) return 'none is alive: "pgwatch listen" starts one';
+  const texts = daemons.map((daemon) => {
+    const { mode, pollMs } = daemon.activity;
+    const how = mode === 'doorbell' ? 'doorbell' : `polls every ${short(pollMs)}`;
+    return `${placeOf(daemon)} (${how})`;
+  });
+  return `${daemons.length.toLocaleString('en')} alive: ${someOf(texts)}`;
+}
+
+function describeLog({ bytes, newestId, newestAt }: LogSummary, at: Date): string {
+  if (newestId === null || newestAt === null) return `${describeBytes(bytes)}, empty`;
+  return `${describeBytes(bytes)}, the newest notification is ${newestId}, ${ago(newestAt, at)}`;
+}
+
+/** '1.2 GB'. */
+function describeBytes(bytes: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  let [value, unit] = [bytes, 0];
+  for (; value >= 1000 && unit < units.length - 1; unit += 1) value /= 1024;
+  return `${unit === 0 || value >= 10 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+function short(durationMs: number): string {
+  return shortDuration(Math.max(0, Math.round(durationMs)));
+}
+
+const HEADINGS = [
+  'CONSUMER',
+  'STATE',
+  'LAG',
+  'OLDEST',
+  'LEFT',
+  'RATE',
+  'RETRY',
+  'BLOCKED',
+  'DEAD',
+  'OWNER',
+];
+/** Of a consumer's id so much is to be seen at least. */
+const ID_WIDTH_MIN = 10;

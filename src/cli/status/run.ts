@@ -1,0 +1,78 @@
+import { PgwatchError } from '../../errors.ts';
+import { findingsOf } from '../../inspect/findings.ts';
+import { readStatus, type Status } from '../../inspect/status.ts';
+import { withConsumers } from '../consumers.ts';
+import { countOf } from '../describe.ts';
+import type { CommonOptions, Outcome } from '../options.ts';
+import { jsonText, onOneLine, printJson } from '../table.ts';
+import { statusJson } from './json.ts';
+import { statusLines } from './lines.ts';
+import { watch } from './watch.ts';
+
+type StatusOptions = CommonOptions & {
+  json?: boolean;
+  watch?: boolean;
+  interval?: number;
+  check?: boolean;
+  maxLag?: number;
+  maxAge?: number;
+  maxDead?: number;
+};
+
+/** Shows how consumers get on: once, again and again, or only what is wrong. */
+export async function status(
+  ids: readonly string[],
+  options: StatusOptions,
+  outcome: Outcome,
+): Promise<void> {
+  requireFitting(options);
+  const consumerIds = ids.length > 0 ? ids : null;
+  if (options.watch) {
+    const linesOf = (found: Status) =>
+      // Of what is printed block after block, each ends with an empty line.
+      options.json ? [jsonText(statusJson(found), 0)] : [...statusLines(found), ''];
+    return watch(options, { consumerIds, linesOf, intervalMs: options.interval ?? INTERVAL_MS });
+  }
+  const found = await withConsumers(options, ids, (client, { schema }) =>
+    readStatus(client, schema, consumerIds),
+  );
+  if (options.check) outcome.exitCode = check(found, options);
+  else if (options.json) printJson(statusJson(found));
+  else process.stdout.write(`${statusLines(found).join('\n')}\n`);
+}
+
+/** Prints what is wrong, a line each, or that nothing is. Returns the exit code. */
+function check(found: Status, options: StatusOptions): number {
+  const { maxLag = null, maxAge: maxAgeMs = null, maxDead = null } = options;
+  const findings = findingsOf(found, { maxLag, maxAgeMs, maxDead });
+  const exitCode = findings.length === 0 ? 0 : 1;
+  if (options.json) {
+    printJson({ ok: exitCode === 0, at: found.at, findings });
+    return exitCode;
+  }
+  const { consumers } = found;
+  const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0);
+  const unread = sum(consumers.map((consumer) => consumer.unread));
+  const dead = sum(consumers.map((consumer) => consumer.dead));
+  const fine = `OK: ${countOf(consumers.length, 'consumer')}, ${unread.toLocaleString('en')} unread, ${countOf(dead, 'dead letter')}.`;
+  const lines = findings.map(({ consumerId, message }) => onOneLine(`${consumerId}: ${message}.`));
+  process.stdout.write(`${(exitCode === 0 ? [fine] : lines).join('\n')}\n`);
+  return exitCode;
+}
+
+/** @throws PgwatchError usage */
+function requireFitting(options: StatusOptions): void {
+  const { maxLag, maxAge, maxDead, interval } = options;
+  const refuse = (message: string) => {
+    throw new PgwatchError('usage', message);
+  };
+  if (options.check && options.watch) refuse('--check looks once: give it without --watch.');
+  const hasLimits = [maxLag, maxAge, maxDead].some((limit) => limit !== undefined);
+  if (hasLimits && !options.check) refuse('--max-lag, --max-age and --max-dead go with --check.');
+  if (interval === undefined) return;
+  if (!options.watch) refuse('--interval goes with --watch.');
+  if (interval < INTERVAL_MS_MIN) refuse('Give an --interval of 100ms or more.');
+}
+
+const INTERVAL_MS = 2000;
+const INTERVAL_MS_MIN = 100;

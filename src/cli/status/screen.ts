@@ -1,0 +1,40 @@
+import { cutToWidth } from '../table.ts';
+
+/** What a screen needs of a terminal. */
+export type Terminal = Pick<NodeJS.WriteStream, 'rows' | 'columns' | 'on' | 'off'> & {
+  write(text: string): boolean;
+};
+
+/** The terminal's second screen, which has no history: nothing scrolls away, and what was there comes back. */
+export class Screen {
+  readonly #terminal: Terminal;
+  readonly #redraw = () => this.draw(this.#lines);
+  #lines: readonly string[] = [];
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+    terminal.write(`${ESCAPE}[?1049h${ESCAPE}[?25l`);
+    terminal.on('resize', this.#redraw);
+  }
+
+  /** Draws the lines over those before; what does not fit is counted. */
+  draw(lines: readonly string[]): void {
+    this.#lines = lines;
+    const { rows, columns } = this.#terminal;
+    // In the last row a line's end would scroll.
+    const room = Math.max(1, rows - 1);
+    const left = lines.length - room;
+    const more = `… ${left + 1} more lines need a higher window`;
+    const shown = left > 0 ? [...lines.slice(0, room - 1), more] : lines;
+    const text = shown.map((line) => `${cutToWidth(line, columns)}${ESCAPE}[K\r\n`).join('');
+    this.#terminal.write(`${ESCAPE}[H${text}${ESCAPE}[J`);
+  }
+
+  /** Gives the terminal back as it was. */
+  close(): void {
+    this.#terminal.off('resize', this.#redraw);
+    this.#terminal.write(`${ESCAPE}[?25h${ESCAPE}[?1049l`);
+  }
+}
+
+const ESCAPE = '\u001b';

@@ -1,0 +1,84 @@
+import type { Answer } from '../../inspect/why/decide.ts';
+import { type Explanation, explain } from '../../inspect/why/explain.ts';
+import { colorsFor } from '../../reporter.ts';
+import { withConsumers } from '../consumers.ts';
+import { idsFrom } from '../dlq/filter.ts';
+import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
+import { onOneLine, printJson } from '../table.ts';
+import { absenceText, describePresence, writerText } from './presence-text.ts';
+import { describeReason } from './reason-text.ts';
+
+export type WhyOptions = CommonOptions & { consumer?: string; table?: string; json?: boolean };
+
+/** Prints why a notification has or has not arrived; exit code 1 where it has not, and should have. */
+export async function why(idText: string, options: WhyOptions, outcome: Outcome): Promise<void> {
+  const id = idsFrom([idText])?.[0] ?? 0;
+  const consumerId = options.consumer ?? null;
+  const found = await withConsumers(options, consumerId === null ? [] : [consumerId], (...on) =>
+    explain(...on, { id, consumerId }),
+  );
+  outcome.exitCode = hasArrived(found, consumerId !== null) ? 0 : 1;
+  if (options.json) return printJson(toJson(id, found));
+  process.stdout.write(`${describe(id, found)}\n`);
+  const reporter = reporterFor(options);
+  if (found.restored) reporter.warn(found.restored);
+  if (found.answers.length === 0) {
+    reporter.info(
+      'No consumer has ever run on this database: "pgwatch listen" registers those it runs.',
+    );
+  } else if (found.presence.code === 'present' && !found.answers.some(isRead)) {
+    reporter.info(`No consumer reads the channel ${found.presence.entry.channel}.`);
+  }
+}
+
+/** Named, it has to have arrived at the consumer; else at all that it was meant for, and at one of them. */
+function hasArrived({ presence, answers }: Explanation, isNamed: boolean): boolean {
+  const meant = isNamed ? answers : answers.filter(({ isExpected }) => isExpected);
+  if (meant.length === 0) return presence.code === 'present' && answers.some(isRead);
+  return meant.every(({ isArrived }) => isArrived);
+}
+
+function isRead({ reasons }: Answer): boolean {
+  return reasons[0]?.code !== 'filtered';
+}
+
+/** For people: the notification, then a block for each consumer. */
+function describe(id: number, { presence, answers }: Explanation): string {
+  const colors = colorsFor(process.stdout);
+  const head = `${colors.bold(`Notification ${id}`)}\n${describePresence(presence)}`;
+  const known = answers.filter(({ reasons }) => reasons[0]?.code !== 'gone');
+  const blocks = known.map(({ consumerId, isArrived, reasons }) => {
+    const lines = reasons.flatMap((reason) => {
+      const { sentence, advice } = describeReason(reason, id, consumerId);
+      return [`  ${sentence}`, ...(advice === null ? [] : [`    → ${advice}`])];
+    });
+    const name = onOneLine(consumerId);
+    const title = isArrived ? colors.bold(name) : `${colors.bold(name)}: not arrived`;
+    return [title, ...lines.map(onOneLine)].join('\n');
+  });
+  return [head, ...blocks].join('\n\n');
+}
+
+function toJson(id: number, { presence, restored, answers }: Explanation) {
+  const absence =
+    presence.code === 'present' ? { ...presence.entry } : { message: absenceText(presence) };
+  const writers = presence.code === 'uncommitted' ? presence.writers : [];
+  return {
+    id,
+    presence: presence.code,
+    ...absence,
+    ...(writers.length > 0
+      ? { writers: writers.map((writer) => ({ ...writer, advice: writerText(writer).advice })) }
+      : {}),
+    restored,
+    consumers: answers.map(({ consumerId, isArrived, isExpected, reasons }) => ({
+      consumer: consumerId,
+      isArrived,
+      isExpected,
+      reasons: reasons.map((reason) => {
+        const { sentence, advice } = describeReason(reason, id, consumerId);
+        return { ...reason, message: sentence, advice };
+      }),
+    })),
+  };
+}

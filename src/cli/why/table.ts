@@ -1,0 +1,88 @@
+import pg from 'pg';
+import { quotedTable, tableText } from '../../capture/table-name.ts';
+import { explainTable, isTableFault, type TableReason } from '../../inspect/why/table.ts';
+import { colorsFor } from '../../reporter.ts';
+import { withSchema } from '../connected.ts';
+import type { Outcome } from '../options.ts';
+import { onOneLine, printJson } from '../table.ts';
+import { findTables } from '../trigger/tables.ts';
+import type { WhyOptions } from './run.ts';
+
+/** Prints why changes of a table do not arrive; exit code 1 where there is a fault. */
+export async function whyTable(text: string, options: WhyOptions, outcome: Outcome): Promise<void> {
+  const { name, sqlName, channel, reasons } = await withSchema(options, async (client, config) => {
+    const [table] = await findTables(client, config, [text]);
+    if (!table) throw new Error('findTables returns one or throws');
+    const sqlName = quotedTable(table);
+    return { name: tableText(table), sqlName, ...(await explainTable(client, config, table)) };
+  });
+  outcome.exitCode = reasons.some(isTableFault) ? 1 : 0;
+  const told = reasons.map((reason) => ({
+    reason,
+    ...describeTableReason(reason, { name, sqlName }),
+  }));
+  if (options.json) {
+    return printJson({
+      table: name,
+      channel,
+      reasons: told.map(({ reason, sentence, advice }) => ({
+        ...reason,
+        message: sentence,
+        advice,
+      })),
+    });
+  }
+  const fine = `Its changes are published on ${channel}. "pgwatch why ID" tells of a single one.`;
+  const lines = told.flatMap(({ sentence, advice }) => [
+    `  ${sentence}`,
+    ...(advice === null ? [] : [`    → ${advice}`]),
+  ]);
+  if (outcome.exitCode === 0) lines.unshift(`  ${fine}`);
+  const title = colorsFor(process.stdout).bold(onOneLine(name));
+  process.stdout.write(`${[title, ...lines.map(onOneLine)].join('\n')}\n`);
+}
+
+function describeTableReason(
+  reason: TableReason,
+  { name, sqlName }: { name: string; sqlName: string },
+): { sentence: string; advice: string | null } {
+  switch (reason.code) {
+    case 'not_captured':
+      return {
+        sentence: 'It is not captured: no trigger publishes what happens to it.',
+        advice: `pgwatch trigger add ${name}`,
+      };
+    case 'disabled':
+      return {
+        sentence: `${reason.isAll ? 'All of' : 'Some of'} its triggers are disabled: ${reason.triggers.join(', ')}.`,
+        advice: reason.triggers
+          .map((trigger) => `alter table ${sqlName} enable trigger ${pg.escapeIdentifier(trigger)}`)
+          .join('; '),
+      };
+    case 'stale':
+      return {
+        sentence: `Its triggers do not fit it any longer: ${reason.differences.join('; ')}.`,
+        advice: `pgwatch trigger sync, or pgwatch trigger add ${name} with the same options`,
+      };
+    case 'replica':
+      return {
+        sentence: `Sessions of these fire no ordinary triggers (session_replication_role = replica): ${reason.scopes.join(', ')}.`,
+        advice: `alter table ${sqlName} enable always trigger …, or take the setting back`,
+      };
+    case 'limited': {
+      const { operations, columns, when } = reason.options;
+      const limits = [
+        ...(operations ? [`operations ${operations.join(', ')}`] : []),
+        ...(columns ? [`an update of the columns ${columns.join(', ')}`] : []),
+        ...(when === undefined ? [] : [`the condition ${when}`]),
+      ];
+      return { sentence: `Only some changes count: ${limits.join('; ')}.`, advice: null };
+    }
+    case 'unrung':
+      return {
+        sentence:
+          'Nobody is rung for its changes (notify off): a daemon finds them at its next poll.',
+        advice: null,
+      };
+  }
+}

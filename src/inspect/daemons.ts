@@ -1,0 +1,36 @@
+import type { Queryable } from '../database/connect.ts';
+import { qualified } from '../database/names.ts';
+import type { DaemonActivity } from '../log/activity.ts';
+
+/** A daemon that is alive, and what it said with its last heartbeat that it does. */
+export type DaemonView = {
+  daemonId: string;
+  host: string;
+  pid: number;
+  startedAt: Date;
+  /** What it wants to run: alone, and together with others. */
+  consumerIds: string[];
+  sharedIds: string[];
+  activity: DaemonActivity;
+};
+
+/** The daemons that are alive, the oldest first. */
+export async function readDaemons(client: Queryable, schema: string): Promise<DaemonView[]> {
+  const { rows } = await client.query(
+    `select daemon_id as "daemonId", host, pid, started_at as "startedAt",
+       consumer_ids as "consumerIds", shared_ids as "sharedIds", activity
+     from ${qualified(schema, 'live_daemon')} order by started_at, daemon_id`,
+  );
+  return (rows as DaemonView[]).map((row) => ({
+    ...row,
+    activity: { ...NOTHING_SAID, ...row.activity },
+  }));
+}
+
+/** 'web-1:4711'. */
+export function placeOf({ host, pid }: Pick<DaemonView, 'host' | 'pid'>): string {
+  return `${host}:${pid}`;
+}
+
+/** Its first heartbeat is still to come, or what runs there is of another version. */
+const NOTHING_SAID: DaemonActivity = { version: '', mode: 'poll', pollMs: 0, consumers: {} };

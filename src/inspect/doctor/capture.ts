@@ -1,0 +1,100 @@
+import { type Client, escapeIdentifier } from 'pg';
+import { planCaptures } from '../../capture/drift.ts';
+import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
+import { triggerFunction } from '../../capture/table.ts';
+import { quotedTable, tableText } from '../../capture/table-name.ts';
+import { PgwatchError } from '../../errors.ts';
+import type { Check, Context, Finding } from './check.ts';
+import { shellWord } from './shell-word.ts';
+
+/** Whether the captured tables are captured as they should be, at every one of their triggers. */
+export const capture: Check = {
+  name: 'capture',
+  runs: 'transaction',
+  needs: 'schema',
+  async run(client, context) {
+    const states = await readCaptureStates(client, context.config);
+    const findings = [
+      ...states.flatMap(staleFindings),
+      ...(await findSilent(client, context)),
+      ...(await findUnlikeConfig(client, context)),
+    ];
+    return { findings, seen: `${states.length} captured tables` };
+  },
+};
+
+function staleFindings({ table, stale }: CaptureState): Finding[] {
+  if (stale.length === 0) return [];
+  return [
+    {
+      level: 'problem',
+      what: `The capture of ${tableText(table)} no longer fits the table: ${stale.join('; ')}.`,
+      why: 'Its notifications may have wrong keys or lack columns, and writers may get slow or fail.',
+      fix: `pgwatch trigger sync; or pgwatch trigger add ${shellWord(tableText(table))} with the options that "pgwatch trigger list" shows`,
+    },
+  ];
+}
+
+type Silent = {
+  schema: string;
+  table: string;
+  /** Of its triggers. */
+  names: string[];
+  enabled: 'D' | 'R';
+  isPartition: boolean;
+};
+
+/** Triggers that do not fire: disabled, or for replication only; of partitions, too, each for itself. */
+async function findSilent(client: Client, { config }: Context): Promise<Finding[]> {
+  const { rows } = await client.query<Silent>(
+    `select n.nspname as schema, c.relname as table, t.tgenabled as enabled,
+       t.tgparentid <> 0 as "isPartition", array_agg(t.tgname::text order by t.tgname) as names
+     from pg_trigger as t
+     join pg_class as c on c.oid = t.tgrelid
+     join pg_namespace as n on n.oid = c.relnamespace
+     where t.tgfoid = to_regprocedure($1) and t.tgenabled in ('D', 'R')
+     group by 1, 2, 3, 4 order by 1, 2, 3, 4`,
+    [triggerFunction(config)],
+  );
+  return rows.map(({ schema, table, names, enabled, isPartition }) => {
+    const place = { schema, name: table };
+    const quoted = names.map((name) => escapeIdentifier(name));
+    const state = enabled === 'D' ? 'disabled' : 'fired in replication only';
+    const enable = quoted.map((name) => `enable trigger ${name}`).join(', ');
+    return {
+      level: 'problem',
+      what: `Of ${isPartition ? 'the partition ' : ''}${tableText(place)} these triggers are ${state}: ${quoted.join(', ')}.`,
+      why: 'The changes that they stand for are not recorded, and never will be.',
+      fix: `alter table ${quotedTable(place)} ${enable}; then hand over what was changed meanwhile: pgwatch snapshot`,
+    };
+  });
+}
+
+/** What "pgwatch trigger sync" would do. */
+async function findUnlikeConfig(client: Client, { config }: Context): Promise<Finding[]> {
+  if (config.triggers === null) return [];
+  const fix = 'pgwatch trigger sync';
+  try {
+    const plans = await planCaptures(client, config, config.triggers);
+    return plans.flatMap(({ change: { table, kind, differences } }): Finding[] => {
+      const name = tableText(table);
+      if (kind === 'unchanged') return [];
+      if (kind === 'added') {
+        const what = `${name} is not captured, and the config names it.`;
+        return [{ level: 'problem', what, why: 'Its changes are not recorded.', fix }];
+      }
+      const what =
+        kind === 'removed'
+          ? `${name} is captured, and the config does not name it.`
+          : `${name} is not captured as the config says: ${differences.join('; ') || 'its triggers differ'}.`;
+      const why =
+        'The config and the database say different things; sync makes it what the config says.';
+      return [{ level: 'note', what, why, fix }];
+    });
+  } catch (thrown) {
+    if (!(thrown instanceof PgwatchError)) throw thrown;
+    const what = `The config's triggers do not fit the database: ${thrown.message}`;
+    const why = '"pgwatch trigger sync" fails at it, and what follows is not compared.';
+    return [{ level: 'problem', what, why, fix: 'Correct triggers in the config.' }];
+  }
+}

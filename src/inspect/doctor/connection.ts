@@ -1,0 +1,100 @@
+import type { Client } from 'pg';
+import { withConnection } from '../../database/connect.ts';
+import { isPooled, keepsSession } from '../../database/pooler.ts';
+import { describeHost, describeTarget, isUnverified } from '../../database/target.ts';
+import { toError } from '../../errors.ts';
+import type { Check, Context, Finding } from './check.ts';
+
+/** What stands between here and the server: a pooler, and whoever could listen in. */
+export const connection: Check = {
+  name: 'connection',
+  runs: 'connection',
+  needs: 'nothing',
+  async run(client, context) {
+    const { target } = context;
+    const isBehind = await isPooled(client);
+    const hasSession = !isBehind || (await keepsSession(client, target));
+    const { rows } = await client.query<Line>(
+      `select coalesce(s.ssl, false) as "isEncrypted", host(pg_catalog.inet_server_addr()) as server,
+         pg_catalog.inet_client_addr() is not null
+           and pg_catalog.inet_client_addr() <> pg_catalog.inet_server_addr() as "isRemote"
+       from pg_catalog.pg_stat_ssl as s where s.pid = pg_catalog.pg_backend_pid()`,
+    );
+    const findings = [
+      ...(hasSession ? [] : [noSession(context)]),
+      ...(await findOther(context)),
+      ...unverified(context),
+      ...(isBehind ? [] : lineFindings(rows[0])),
+    ];
+    const pooler = isBehind ? `, by a pooler that ${hasSession ? 'keeps' : 'shares'} sessions` : '';
+    return { findings, seen: `${describeTarget(target)}${pooler}` };
+  },
+};
+
+export type Line = { isEncrypted: boolean; server: string | null; isRemote: boolean };
+
+/** What is to be said of the way to the server itself. */
+export function lineFindings(line: Line | undefined): Finding[] {
+  if (!line || line.isEncrypted || !line.isRemote) return [];
+  return [
+    {
+      level: 'note',
+      what: `The connection to ${line.server ?? 'the server'} is not encrypted.`,
+      why: 'Whoever is on the way can read and change what is published, and sees the password or its proof.',
+      fix: "Set tls: 'verify' in the config, or sslmode=verify-full in the connection string, unless the network is your own.",
+    },
+  ];
+}
+
+function noSession({ config }: Context): Finding {
+  const isDirect = config.directUrl !== null;
+  const host = describeHost({ url: config.directUrl ?? config.url });
+  return {
+    level: 'problem',
+    what: `${host} is a pooler that lends a connection for one transaction only${isDirect ? ', and directUrl leads to it' : ', and there is no directUrl'}.`,
+    why: 'LISTEN and session locks do not work there: notifications wait for the next poll, a dead daemon is noticed late, and "pgwatch migrate" and "pgwatch trigger" refuse to run.',
+    fix: `Set directUrl in the config, or PGWATCH_DIRECT_URL, to a connection string that ${isDirect ? 'really bypasses' : 'bypasses'} the pooler.`,
+  };
+}
+
+/** With directUrl there are two ways to the database, which have to lead to the same one. */
+async function findOther({ config, target }: Context): Promise<Finding[]> {
+  if (config.directUrl === null) return [];
+  const identify = async (client: Client) => {
+    const { rows } = await client.query<{ name: string }>(
+      `select pg_catalog.current_database() || ' ' || pg_catalog.pg_postmaster_start_time() as name`,
+    );
+    return rows[0]?.name;
+  };
+  const { tls } = target;
+  const nameOf = (url: string | null) => withConnection({ url, ...(tls && { tls }) }, identify);
+  const direct = await nameOf(config.directUrl);
+  const other = await nameOf(config.url).catch((thrown: unknown) => toError(thrown));
+  if (other === direct) return [];
+  return [
+    other instanceof Error
+      ? {
+          level: 'problem',
+          what: `directUrl works, and url does not: ${other.message}`,
+          why: 'Daemons read the log and run handlers by way of url.',
+          fix: 'Set url in the config, or DATABASE_URL, right.',
+        }
+      : {
+          level: 'problem',
+          what: 'url and directUrl lead to different databases.',
+          why: 'A daemon listens in the one and reads in the other: it hears of nothing, and its locks guard nothing.',
+          fix: 'Let both name one database of one server.',
+        },
+  ];
+}
+
+function unverified({ config: { url, directUrl, tls } }: Context): Finding[] {
+  return [...new Set([url, directUrl ?? url])]
+    .filter((each) => isUnverified({ url: each, tls }))
+    .map((each) => ({
+      level: 'problem',
+      what: `The certificate of ${describeHost({ url: each })} is not verified.`,
+      why: 'Anybody on the way to it can pose as the server, read the password or its proof, and change everything.',
+      fix: 'Take no-verify out of tls or sslmode, and name an authority of your own by sslrootcert.',
+    }));
+}

@@ -1,0 +1,61 @@
+import { existsSync } from 'node:fs';
+import { relative } from 'node:path';
+import { discoverConsumers } from '../../consumers/discover.ts';
+import { qualified } from '../../database/names.ts';
+import { PgwatchError } from '../../errors.ts';
+import type { Check, Finding } from './check.ts';
+import { shellWord } from './shell-word.ts';
+
+/** Whether the consumer files load, and are those that the database knows. */
+export const consumerFiles: Check = {
+  name: 'consumer-files',
+  runs: 'connection',
+  needs: 'schema',
+  async run(client, { config }) {
+    const folder = relative(process.cwd(), config.consumers) || '.';
+    if (!existsSync(config.consumers))
+      return { findings: [], seen: `there is no folder ${folder}` };
+    try {
+      const ids = (await discoverConsumers(config.consumers)).map(({ id }) => id);
+      const { rows } = await client.query<{ id: string }>(
+        `select consumer_id as id from ${qualified(config.schema, 'consumer_progress')} order by consumer_id`,
+      );
+      const known = rows.map(({ id }) => id);
+      const findings = [
+        ...ids.filter((id) => !known.includes(id)).map((id) => neverRun(id, folder)),
+        ...known.filter((id) => !ids.includes(id)).map((id) => withoutFile(id, folder)),
+      ];
+      return { findings, seen: `${ids.length} in ${folder}` };
+    } catch (thrown) {
+      if (!(thrown instanceof PgwatchError)) throw thrown;
+      return { findings: [faulty(thrown.message)], seen: folder };
+    }
+  },
+};
+
+function neverRun(id: string, folder: string): Finding {
+  return {
+    level: 'note',
+    what: `${id} has a file in ${folder}, and has never run on this database.`,
+    why: "It has no position yet, so that nothing is kept for it: with from: 'now' it misses what is published until it runs.",
+    fix: 'pgwatch listen',
+  };
+}
+
+function withoutFile(id: string, folder: string): Finding {
+  return {
+    level: 'note',
+    what: `${id} is known to the database, and has no file in ${folder}.`,
+    why: 'Where no other project runs it, it keeps all that it has not read from being cleaned up.',
+    fix: `pgwatch consumers show ${shellWord(id)}; and where nobody needs it: pgwatch consumers remove ${shellWord(id)}`,
+  };
+}
+
+function faulty(message: string): Finding {
+  return {
+    level: 'problem',
+    what: message,
+    why: '"pgwatch listen" refuses to start: it runs all consumers or none.',
+    fix: 'Correct the files that are named.',
+  };
+}

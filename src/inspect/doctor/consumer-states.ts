@@ -1,0 +1,67 @@
+import type { Client } from 'pg';
+import { qualified } from '../../database/names.ts';
+import { IS_PAUSED } from '../../log/progress.ts';
+import type { Context } from './check.ts';
+
+/** How a consumer stands. */
+export type ConsumerState = {
+  id: string;
+  /** A daemon that is alive has it among those it runs, or would take over. */
+  isRun: boolean;
+  isPaused: boolean;
+  /** A daemon runs it, and hands nothing new out: onDead is 'stop'. */
+  isStopped: boolean;
+  pausedAt: Date | null;
+  pausedUntil: Date | null;
+  idleMs: number;
+  /** Where nobody runs it; those that are leased count. */
+  unread: number;
+  isExact: boolean;
+  dead: number;
+  waiting: number;
+  /** By how much the oldest retry is late. */
+  lateMs: number | null;
+  late: number;
+  /** Of them, those in leases of daemons that are gone. */
+  leased: number;
+};
+
+/** Reads how all consumers stand, in order of their ids. */
+export async function readStates(
+  client: Client,
+  { config, limits }: Context,
+): Promise<ConsumerState[]> {
+  const table = (name: string) => qualified(config.schema, name);
+  const { rows } = await client.query<ConsumerState>(
+    `with live as (
+       select daemon_id, consumer_ids || shared_ids as ids, activity from ${table('live_daemon')}
+     ), consumer as (
+       select *, exists (select from live where consumer_id = any(ids)) as is_run,
+         ${IS_PAUSED} as is_paused,
+         exists (
+           select from live where activity -> 'consumers' -> consumer_id ->> 'state' = 'stopped') as is_stopped
+       from ${table('consumer_progress')}
+     )
+     select c.consumer_id as id, is_run as "isRun", is_paused as "isPaused", is_stopped as "isStopped", paused_at as "pausedAt",
+       paused_until as "pausedUntil", extract(epoch from now() - saved_at)::float8 * 1000 as "idleMs",
+       coalesce(u.unread, 0)::float8 as unread, coalesce(u.is_exact, true) as "isExact", d.dead, d.waiting, d.late,
+       extract(epoch from now() - d.due_at)::float8 * 1000 as "lateMs",
+       (select coalesce(sum(cardinality(notification_ids)), 0)::integer from ${table('lease')} as l
+         where l.consumer_id = c.consumer_id and kind <> 'retry' and owner is not null
+           and not exists (select from live where daemon_id = l.owner)) as leased
+     from consumer as c
+     left join lateral (
+       select unread, is_exact from ${table('consumer_lag')}(array[c.consumer_id]) where not is_run and not is_paused
+     ) as u on true
+     cross join lateral (
+       select count(*) filter (where state = 'dead')::integer as dead,
+         count(*) filter (where state <> 'dead')::integer as waiting,
+         count(*) filter (where state = 'retry' and next_attempt_at < now() - $1 * interval '1 ms')::integer as late,
+         min(next_attempt_at) filter (where state = 'retry') as due_at
+       from ${table('delivery')} as d where d.consumer_id = c.consumer_id
+     ) as d
+     order by c.consumer_id`,
+    [limits.retryLateMs],
+  );
+  return rows;
+}

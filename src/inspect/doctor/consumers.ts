@@ -1,0 +1,96 @@
+import { formatDuration } from '../../time.ts';
+import type { Check, Context, Finding } from './check.ts';
+import { type ConsumerState, readStates } from './consumer-states.ts';
+import { shellWord } from './shell-word.ts';
+
+/** Whether somebody runs each consumer that is known, and what it has left lying. */
+export const consumers: Check = {
+  name: 'consumers',
+  runs: 'transaction',
+  needs: 'schema',
+  async run(client, context) {
+    const states = await readStates(client, context);
+    const findings = states.flatMap((state) => [
+      ...notRun(state, context),
+      ...paused(state),
+      ...failed(state, context),
+    ]);
+    const running = states.filter(({ isRun }) => isRun).length;
+    return { findings, seen: `${states.length} known, ${running} running` };
+  },
+};
+
+function notRun(
+  { id, isRun, isPaused, unread, isExact, waiting, leased, idleMs }: ConsumerState,
+  context: Context,
+) {
+  if (isRun || isPaused || unread + waiting === 0) return [];
+  const isForgotten = idleMs > context.limits.consumerDays * 86_400_000;
+  const idle = isForgotten
+    ? ` Its position has not moved for ${Math.floor(idleMs / 86_400_000)} days.`
+    : '';
+  const about = isExact ? '' : 'about ';
+  const inLeases =
+    leased > 0 ? ` (${leased.toLocaleString('en')} in leases of a daemon that is gone)` : '';
+  const left = [
+    ...(unread > 0 ? [`${about}${countText(unread)} to read${inLeases}`] : []),
+    ...(waiting > 0 ? [`${countText(waiting)} waiting for a retry`] : []),
+  ];
+  const finding: Finding = {
+    level: 'problem',
+    what: `No daemon runs ${id}, and it has ${left.join(', and ')}.${idle}`,
+    why: isForgotten
+      ? 'It keeps the log from being cleaned up, all that it has not read.'
+      : 'They wait until one does.',
+    fix: `pgwatch listen --consumers ${shellWord(id)}; or where nobody needs it any more: pgwatch consumers remove ${shellWord(id)}`,
+  };
+  return [finding];
+}
+
+function paused({ id, isPaused, pausedAt, pausedUntil }: ConsumerState): Finding[] {
+  if (!isPaused) return [];
+  const end = pausedUntil ? `until ${pausedUntil.toISOString()}` : 'until somebody resumes it';
+  return [
+    {
+      level: 'note',
+      what: `${id} has been paused since ${pausedAt?.toISOString()}, ${end}.`,
+      why: 'Nothing is handed to it, and what it has not read stays in the log.',
+      fix: `pgwatch consumers resume ${shellWord(id)}`,
+    },
+  ];
+}
+
+function failed(
+  { id, isRun, isPaused, isStopped, dead, late, lateMs }: ConsumerState,
+  context: Context,
+): Finding[] {
+  const isLate = isRun && !isPaused && !isStopped && late > 0;
+  return [
+    ...(dead > 0
+      ? [
+          {
+            level: 'problem' as const,
+            what: `${id} has ${dead.toLocaleString('en')} dead letter${dead === 1 ? '' : 's'}${isStopped ? ', and has stopped there' : ''}.`,
+            why: isStopped
+              ? "With onDead: 'stop' nothing new is handed to it until somebody decides about these."
+              : 'These were given up, and nobody handles them until somebody decides.',
+            fix: `pgwatch dlq list --consumer ${shellWord(id)}; then pgwatch dlq retry, or discard, --consumer ${shellWord(id)}`,
+          },
+        ]
+      : []),
+    ...(isLate
+      ? [
+          {
+            level: 'problem' as const,
+            what: `${id} runs, and ${late.toLocaleString('en')} of its retries are late, the oldest by ${formatDuration(lateMs ?? context.limits.retryLateMs)}.`,
+            why: 'Its handlers are too slow for what comes, or one hangs.',
+            fix: `pgwatch status ${shellWord(id)} tells what it does; more concurrency, a shorter timeout, or instances: 'shared' let it keep up.`,
+          },
+        ]
+      : []),
+  ];
+}
+
+function countText(count: number): string {
+  return `${Math.round(count).toLocaleString('en')} notification${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,129 @@
+import type { Client } from 'pg';
+import type { Check, Context, Finding } from './check.ts';
+import { findFunctions, RESTORE } from './drift-functions.ts';
+import { readExpected } from './expected.ts';
+
+/** Whether tables, indexes, views and functions still are what the migrations made. */
+export const drift: Check = {
+  name: 'drift',
+  runs: 'transaction',
+  needs: 'current schema',
+  async run(client, context) {
+    const { config } = context;
+    const expected = readExpected(config);
+    const findings = [
+      ...(await findMissing(client, config.schema, expected)),
+      ...(await findUnsafeTables(client, config.schema)),
+      ...(await findFunctions(client, expected.functions)),
+      ...(await findDetached(client, context)),
+    ];
+    const { tables, functions, indexes } = expected;
+    const seen = `${tables.length} tables, ${indexes.length} indexes, ${functions.length} functions`;
+    return { findings, seen };
+  },
+};
+
+type Missing = { kind: string; name: string };
+
+/** Tables, columns, primary keys, indexes and views that are not there, or not usable. */
+async function findMissing(
+  client: Client,
+  schema: string,
+  { tables, indexes, views }: ReturnType<typeof readExpected>,
+): Promise<Finding[]> {
+  const columns = tables.flatMap((table) =>
+    table.columns.map((each) => [table.name, each] as const),
+  );
+  const { rows } = await client.query<Missing>(
+    `with relation as (
+       select c.oid, c.relname::text as name, c.relkind from pg_class as c
+       join pg_namespace as n on n.oid = c.relnamespace where n.nspname = $1)
+     select 'Table' as kind, name from unnest($2::text[]) as name
+     where not exists (select from relation as r where r.name = name.name and relkind in ('r', 'p'))
+     union all
+     select 'View', name from unnest($3::text[]) as name
+     where not exists (select from relation as r where r.name = name.name and relkind = 'v')
+     union all
+     select 'Index', name from unnest($4::text[]) as name
+     where not exists (
+       select from relation as r join pg_index as i on i.indexrelid = r.oid
+       where r.name = name.name and i.indisvalid and i.indisready)
+     union all
+     select 'Primary key of', r.name from relation as r
+     where r.name = any($2) and not exists (
+       select from pg_index as i where i.indrelid = r.oid and i.indisprimary and i.indisvalid)
+     union all
+     select 'Column', format('%s.%s (%s)', c.table_name, c.name, c.type)
+     from unnest($5::text[], $6::text[], $7::text[]) as c (table_name, name, type)
+     join relation as r on r.name = c.table_name
+     where not exists (
+       select from pg_attribute as a
+       where a.attrelid = r.oid and a.attname = c.name and a.atttypid = to_regtype(c.type))`,
+    [
+      schema,
+      tables.map(({ name }) => name),
+      views,
+      indexes,
+      columns.map(([table]) => table),
+      columns.map(([, { name }]) => name),
+      columns.map(([, { type }]) => type),
+    ],
+  );
+  return rows.map(({ kind, name }) => ({
+    level: 'problem',
+    what: `${kind} ${name} is missing, or not what it was made as.`,
+    why: 'Somebody has changed it by hand, or a restore has left it out; statements fail, or get slow, without it.',
+    fix: RESTORE,
+  }));
+}
+
+/** Tables of which a crash, or a policy, takes rows away. */
+async function findUnsafeTables(client: Client, schema: string): Promise<Finding[]> {
+  const { rows } = await client.query<{ name: string; isUnlogged: boolean; hasPolicy: boolean }>(
+    `select c.oid::regclass::text as name, c.relpersistence <> 'p' as "isUnlogged", c.relrowsecurity as "hasPolicy"
+     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+     where n.nspname = $1 and c.relkind in ('r', 'p') and (c.relpersistence <> 'p' or c.relrowsecurity)
+     order by 1`,
+    [schema],
+  );
+  return rows.flatMap(({ name, isUnlogged, hasPolicy }) => [
+    ...(isUnlogged
+      ? [
+          {
+            level: 'problem' as const,
+            what: `Table ${name} is unlogged.`,
+            why: 'A crash of the server empties it, and it is not on standbys.',
+            fix: `alter table ${name} set logged;`,
+          },
+        ]
+      : []),
+    ...(hasPolicy
+      ? [
+          {
+            level: 'problem' as const,
+            what: `Table ${name} has row-level security switched on.`,
+            why: 'Roles that it applies to see none of its rows, or some: a consumer would pass notifications over without a word.',
+            fix: `alter table ${name} disable row level security;`,
+          },
+        ]
+      : []),
+  ]);
+}
+
+/** Tables that look like partitions of the log, and are none: their rows are read by nobody. */
+async function findDetached(client: Client, { config }: Context): Promise<Finding[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `select c.oid::regclass::text as name
+     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+     where n.nspname = $1 and c.relkind = 'r' and c.relname ~ '^notification_log_(\\d{8}|\\d{10}|default)$'
+       and not c.relispartition
+     order by 1`,
+    [config.schema],
+  );
+  return rows.map(({ name }) => ({
+    level: 'problem',
+    what: `Table ${name} is no partition of the log any more.`,
+    why: 'Somebody has detached it: consumers do not see its rows.',
+    fix: `Attach it again, or drop it where nobody needs its rows: drop table ${name};`,
+  }));
+}

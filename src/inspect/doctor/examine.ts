@@ -1,0 +1,126 @@
+import type { Client } from 'pg';
+import { readMigrationStates } from '../../database/migrate.ts';
+import { SQLSTATE } from '../../database/sqlstate.ts';
+import { beginWith } from '../../database/transaction.ts';
+import { errorCodeOf, toError } from '../../errors.ts';
+import type { Check, Context, Finding, Verdict } from './check.ts';
+import { CHECKS } from './checks.ts';
+
+/** What the doctor found, and what it looked at. */
+export type Examination = {
+  findings: (Finding & { check: string })[];
+  checked: Checked[];
+};
+
+/** ok: no problem, perhaps notes. skipped: there is nothing to look at, as without a schema. */
+export type Checked = {
+  check: string;
+  outcome: 'ok' | 'problem' | 'unchecked' | 'skipped';
+  /** What it looked at, or why it could not. */
+  seen: string;
+};
+
+/** Runs the checks one after the other. None that fails keeps the others from running; nothing is changed. */
+export async function examine(
+  client: Client,
+  context: Context,
+  checks: readonly Check[] = CHECKS,
+): Promise<Examination> {
+  const schema = await schemaState(client, context);
+  const examination: Examination = { findings: [], checked: [] };
+  for (const check of checks) {
+    const { findings, ...checked } = await look(check, client, context, schema);
+    examination.checked.push({ check: check.name, ...checked });
+    for (const finding of findings) examination.findings.push({ check: check.name, ...finding });
+  }
+  return examination;
+}
+
+/** forbidden: this role may not look. other: of another version, or not whole. */
+type SchemaState = 'missing' | 'current' | 'other' | 'forbidden';
+
+async function look(
+  check: Check,
+  client: Client,
+  context: Context,
+  schema: SchemaState,
+): Promise<Omit<Checked, 'check'> & { findings: Finding[] }> {
+  const reason = reasonToSkip(check, schema);
+  if (reason) return { outcome: 'skipped', seen: reason, findings: [] };
+  try {
+    const { findings, seen } = await run(check, client, context);
+    const outcome = findings.some(({ level }) => level === 'problem') ? 'problem' : 'ok';
+    return { outcome, seen, findings };
+  } catch (thrown) {
+    const isForeign = schema !== 'current' && MISSING.has(errorCodeOf(thrown) ?? '');
+    if (check.needs !== 'nothing' && isForeign) {
+      return { outcome: 'skipped', seen: FOREIGN, findings: [] };
+    }
+    const message = toError(thrown).message.replace(/\.$/, '');
+    return { outcome: 'unchecked', seen: message, findings: [unchecked(thrown, message)] };
+  }
+}
+
+function reasonToSkip({ needs }: Check, schema: SchemaState): string | undefined {
+  if (needs === 'nothing') return undefined;
+  return (
+    NOT_THERE[schema] ?? (needs === 'current schema' && schema === 'other' ? FOREIGN : undefined)
+  );
+}
+
+async function run(check: Check, client: Client, context: Context): Promise<Verdict> {
+  if (check.runs === 'connection') return check.run(client, context);
+  await client.query(beginWith(SETTINGS));
+  try {
+    return await check.run(client, context);
+  } finally {
+    await client.query('rollback').catch(() => {});
+  }
+}
+
+async function schemaState(client: Client, { config }: Context): Promise<SchemaState> {
+  try {
+    const states = await readMigrationStates(client, config);
+    if (states.every(({ state }) => state === 'pending')) return 'missing';
+    return states.every(({ state }) => state === 'applied') ? 'current' : 'other';
+  } catch (thrown) {
+    // The check of the schema says why.
+    return errorCodeOf(thrown) === SQLSTATE.insufficientPrivilege ? 'forbidden' : 'other';
+  }
+}
+
+function unchecked(thrown: unknown, reason: string): Finding {
+  const isForbidden = errorCodeOf(thrown) === SQLSTATE.insufficientPrivilege;
+  return {
+    level: 'note',
+    what: `Could not be checked: ${reason}.`,
+    why: 'What is wrong there, if anything is, stays unknown.',
+    fix: isForbidden
+      ? 'Run "pgwatch doctor" as the role that installed pgwatch, or name this one in roles: { consume } in the config and run "pgwatch migrate".'
+      : 'Run "pgwatch doctor" again.',
+  };
+}
+
+const FOREIGN = 'the schema is not of this version';
+
+const NOT_THERE: Partial<Record<SchemaState, string>> = {
+  missing: 'there is no schema to look at',
+  forbidden: 'this role may not look at the schema',
+};
+
+/** What a statement meets that is made for another version of the schema. */
+const MISSING = new Set<string>([
+  SQLSTATE.undefinedTable,
+  SQLSTATE.undefinedColumn,
+  SQLSTATE.undefinedFunction,
+  SQLSTATE.undefinedSchema,
+]);
+
+/** Nothing that it runs can change anything, nor wait for long, nor meet what others put on its path. */
+const SETTINGS = {
+  transaction_read_only: 'on',
+  search_path: 'pg_catalog, pg_temp',
+  statement_timeout: '15s',
+  lock_timeout: '1s',
+  timezone: 'UTC',
+};

@@ -1,0 +1,52 @@
+import { type Names, qualified, readSql } from '../../database/names.ts';
+
+/** One privilege that a role of some kind is granted. */
+export type Grant = {
+  type: 'table' | 'sequence' | 'function' | 'schema' | 'column';
+  /** As SQL writes it, with the types of a function's parameters. */
+  object: string;
+  privilege: string;
+  /** Of a column its name, else ''. */
+  column: string;
+};
+
+/** What sql/grants gives to roles of this kind. */
+export function readGrants(kind: 'publish' | 'consume' | 'read', names: Names): Grant[] {
+  const sql = readSql(`grants/${kind}.sql`);
+  // What stands in a block is granted where it is needed only.
+  const block = sql.includes('grant usage on schema :"api_schema"') ? [apiUsage(names)] : [];
+  const statements = sql
+    .replaceAll(/^--.*$/gm, '')
+    .replaceAll(/do \$\$.*?\$\$;/gs, '')
+    .matchAll(/grant ([\w, ()]+?)\s+on (schema |function\s|sequence )?(.*?)\s+to :"role"/gs);
+  const grants = [...statements].flatMap(([, privileges = '', type = '', objects = '']) =>
+    partsOf(objects).flatMap((object) =>
+      partsOf(privileges).flatMap((privilege) =>
+        grantsOf(named(object, names), (type.trim() || 'table') as Grant['type'], privilege),
+      ),
+    ),
+  );
+  return [...block, ...grants];
+}
+
+function apiUsage({ apiSchema }: Names): Grant {
+  return { type: 'schema', object: apiSchema, privilege: 'usage', column: '' };
+}
+
+/** 'select', or 'select (a, b)': one for each column. */
+function grantsOf(object: string, type: Grant['type'], text: string): Grant[] {
+  const [, privilege = '', columns] = /^(\w+)(?: \((.*)\))?$/.exec(text) ?? [];
+  if (columns === undefined) return [{ type, object, privilege, column: '' }];
+  return columns.split(', ').map((column) => ({ type: 'column', object, privilege, column }));
+}
+
+/** Between the commas, but for those in parentheses. */
+function partsOf(list: string): string[] {
+  return list.split(/,(?![^(]*\))/).map((part) => part.trim());
+}
+
+function named(object: string, { schema, apiSchema }: Names): string {
+  if (object === ':"schema"') return schema;
+  const [, place, name = '', rest = ''] = /^:"(schema|api_schema)"\.(\w+)(.*)$/s.exec(object) ?? [];
+  return qualified(place === 'schema' ? schema : apiSchema, name) + rest;
+}

@@ -1,0 +1,84 @@
+import { escapeIdentifier } from 'pg';
+import type { Check, Finding, Level } from './check.ts';
+
+/** Settings that a database or a role begins each session with, and that take notifications away. */
+export const overrides: Check = {
+  name: 'overrides',
+  runs: 'transaction',
+  needs: 'nothing',
+  async run(client) {
+    const { rows } = await client.query<Override>(
+      `select r.rolname as role, d.datname as database,
+         split_part(entry, '=', 1) as name, substr(entry, strpos(entry, '=') + 1) as value
+       from pg_db_role_setting as s
+       left join pg_roles as r on r.oid = s.setrole
+       left join pg_database as d on d.oid = s.setdatabase
+       cross join lateral unnest(s.setconfig) as entry
+       where s.setdatabase = 0 or d.datname = current_database()
+       order by r.rolname nulls first, d.datname nulls first, name`,
+    );
+    const findings = rows.flatMap(findingOf);
+    return { findings, seen: `${rows.length} settings of the database and of roles` };
+  },
+};
+
+type Override = { role: string | null; database: string | null; name: string; value: string };
+
+function findingOf(override: Override): Finding[] {
+  const rule = RULES.find(({ name, values }) => {
+    return name === override.name && values.includes(override.value);
+  });
+  if (!rule) return [];
+  const { level, why } = rule;
+  const what = `${override.name} is ${override.value} for ${whoseText(override)}.`;
+  return [{ level, what, why, fix: resetSql(override) }];
+}
+
+function whoseText({ role, database }: Override): string {
+  const who = role === null ? 'all sessions' : `sessions of role ${escapeIdentifier(role)}`;
+  return database === null ? who : `${who} in database ${escapeIdentifier(database)}`;
+}
+
+function resetSql({ role, database, name }: Override): string {
+  const setting = name.split('.').map(escapeIdentifier).join('.');
+  if (role === null && database !== null) {
+    return `alter database ${escapeIdentifier(database)} reset ${setting};`;
+  }
+  const where = database === null ? '' : ` in database ${escapeIdentifier(database)}`;
+  return `alter role ${role === null ? 'all' : escapeIdentifier(role)}${where} reset ${setting};`;
+}
+
+type Rule = { name: string; values: string[]; level: Level; why: string };
+
+const RULES: readonly Rule[] = [
+  {
+    name: 'session_replication_role',
+    values: ['replica'],
+    level: 'problem',
+    why: 'Triggers do not fire in these sessions: what they change in captured tables is never recorded.',
+  },
+  {
+    name: 'pgwatch.notify',
+    values: ['off'],
+    level: 'note',
+    why: 'What these sessions publish rings for nobody: it is handled when the daemons poll, seconds later.',
+  },
+  {
+    name: 'pgwatch.notify',
+    values: ['always'],
+    level: 'note',
+    why: 'Each of their commits sends a NOTIFY, and commits with NOTIFY wait for each other in the whole cluster.',
+  },
+  {
+    name: 'synchronous_commit',
+    values: ['off'],
+    level: 'note',
+    why: 'When the server crashes, the last of their commits are lost, their notifications with them; consumers may have handled those already.',
+  },
+  {
+    name: 'default_transaction_read_only',
+    values: ['on', 'true', 'yes', '1'],
+    level: 'problem',
+    why: 'These sessions can publish nothing and save no position unless each transaction says otherwise.',
+  },
+];

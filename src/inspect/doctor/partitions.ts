@@ -1,0 +1,85 @@
+import { qualified } from '../../database/names.ts';
+import type { Check, Context, Finding } from './check.ts';
+import { bytesText } from './log-text.ts';
+
+/** Whether what is published today and tomorrow finds a partition. */
+export const partitions: Check = {
+  name: 'partitions',
+  runs: 'transaction',
+  needs: 'schema',
+  async run(client, { config, limits }) {
+    const { rows } = await client.query<Found>(
+      `with partition as (
+         select c.oid, pg_get_expr(c.relpartbound, c.oid) as bound
+         from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
+         where i.inhparent = to_regclass($1)
+       ), span as (
+         select (regexp_match(bound, $$FROM \\('([^']+)'\\)$$))[1]::timestamptz as starts,
+           (regexp_match(bound, $$TO \\('([^']+)'\\)$$))[1]::timestamptz as ends
+         from partition where bound <> 'DEFAULT'
+       ), period as (
+         select date_trunc($2, now()) + step * ('1 ' || $2)::interval as at from generate_series(0, 1) as step
+       )
+       select (select count(*)::integer from partition) as count,
+         array(select to_char(at, 'YYYY-MM-DD HH24:MI') from period
+           where not exists (select from span where starts <= at and at < ends) order by at) as missing,
+         (select pg_relation_size(oid)::float8 from partition where bound = 'DEFAULT') as "defaultBytes",
+         (select oid::regclass::text from partition where bound = 'DEFAULT') as "defaultName",
+         to_regclass($1) is not null as "isThere"`,
+      [qualified(config.schema, 'notification_log'), config.partition],
+    );
+    const [found] = rows as [Found];
+    return { findings: partitionFindings(found, limits), seen: `${found.count} partitions` };
+  },
+};
+
+export type Found = {
+  count: number;
+  /** The beginnings, in UTC, of the running period and the next one that no partition covers. */
+  missing: string[];
+  defaultBytes: number | null;
+  defaultName: string | null;
+  isThere: boolean;
+};
+
+function partitionFindings(found: Found, limits: Context['limits']): Finding[] {
+  const { missing, defaultBytes, defaultName, isThere } = found;
+  if (!isThere) return [];
+  const isFull = (defaultBytes ?? 0) > limits.defaultPartitionBytes;
+  return [
+    ...(missing.length > 0
+      ? [
+          {
+            level: 'note' as const,
+            what: `The log has no partition for ${missing.map((at) => `${at} UTC`).join(' and ')}.`,
+            why: 'What is published then goes to the default partition: nothing is lost, but it can only be removed row by row.',
+            fix: isFull
+              ? 'Empty the default partition first, as the finding about it says.'
+              : 'Run a daemon: "pgwatch listen" makes partitions ahead, when it starts and every ten minutes.',
+          },
+        ]
+      : []),
+    ...(defaultName === null
+      ? [
+          {
+            level: 'problem' as const,
+            what: 'The log has no default partition.',
+            why: 'Where no partition covers the time, publishing and every write to a captured table fail.',
+            fix: '"pgwatch migrate sql" prints how notification_log_default is made: run that part again.',
+          },
+        ]
+      : []),
+    ...(defaultName !== null && defaultBytes
+      ? [
+          {
+            level: isFull ? ('problem' as const) : ('note' as const),
+            what: `The default partition holds ${bytesText(defaultBytes)}, as after days without a daemon.`,
+            why: isFull
+              ? `Above ${bytesText(limits.defaultPartitionBytes)} no partition is made any more, since attaching one reads all of it under a lock: all that is published goes there, too.`
+              : 'The days whose rows lie there cannot get a partition of their own, and are removed row by row.',
+            fix: `pgwatch cleanup --days 7 removes what no consumer needs. Empty already: vacuum ${defaultName};`,
+          },
+        ]
+      : []),
+  ];
+}

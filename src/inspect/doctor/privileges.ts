@@ -1,0 +1,123 @@
+import { type Client, escapeIdentifier } from 'pg';
+import type { Check, Context, Finding } from './check.ts';
+import { readGrants } from './grants.ts';
+
+/** Whether the roles of the config, and the one that asks, may do what they are to do, and nobody else. */
+export const privileges: Check = {
+  name: 'privileges',
+  runs: 'transaction',
+  needs: 'schema',
+  async run(client, context) {
+    const { roles } = context.config;
+    const { rows } = await client.query<{ role: string }>('select current_user::text as role');
+    const self = rows[0]?.role ?? '';
+    const findings = await findPublic(client, context);
+    for (const kind of KINDS) {
+      for (const role of roles[kind])
+        findings.push(...(await findRole(client, context, kind, role)));
+    }
+    const lacking = await readLacking(client, context, 'consume', self);
+    if (lacking.length > 0 && !roles.consume.includes(self))
+      findings.push(noConsumer(self, lacking));
+    const named = KINDS.reduce((count, kind) => count + roles[kind].length, 0);
+    return { findings, seen: `role ${self}, and ${named} in the config` };
+  },
+};
+
+type Kind = 'publish' | 'consume' | 'read';
+const KINDS: readonly Kind[] = ['publish', 'consume', 'read'];
+
+async function findRole(
+  client: Client,
+  context: Context,
+  kind: Kind,
+  role: string,
+): Promise<Finding[]> {
+  const { rows } = await client.query('select from pg_roles where rolname = $1', [role]);
+  if (rows.length === 0) {
+    return [
+      {
+        level: 'problem',
+        what: `Role ${escapeIdentifier(role)}, which roles.${kind} of the config names, does not exist.`,
+        why: '"pgwatch migrate" fails at it.',
+        fix: `create role ${escapeIdentifier(role)}; or take it out of the config.`,
+      },
+    ];
+  }
+  const lacking = await readLacking(client, context, kind, role);
+  if (lacking.length === 0) return [];
+  return [
+    {
+      level: 'problem',
+      what: `Role ${escapeIdentifier(role)} lacks what roles.${kind} of the config is to give it: ${some(lacking)}.`,
+      why: 'What it does with pgwatch fails with "permission denied".',
+      fix: 'pgwatch migrate, as the role that installed pgwatch: it grants what the config says.',
+    },
+  ];
+}
+
+function noConsumer(role: string, lacking: readonly string[]): Finding {
+  return {
+    level: 'note',
+    what: `Role ${escapeIdentifier(role)}, which this runs as, cannot run consumers: it lacks ${some(lacking)}.`,
+    why: '"pgwatch listen" fails with it; for looking only it may be right.',
+    fix: `Name it in roles: { consume: [${JSON.stringify(role)}] } in the config and run "pgwatch migrate" as the role that installed pgwatch.`,
+  };
+}
+
+/** What a role has not, of what roles of that kind are granted: 'select on pgwatch.delivery'. */
+async function readLacking(
+  client: Client,
+  { config }: Context,
+  kind: Kind,
+  role: string,
+): Promise<string[]> {
+  const grants = readGrants(kind, config);
+  // What is missing altogether is another check's.
+  const { rows } = await client.query<{ text: string }>(
+    `select g.privilege || ' on ' || g.object || coalesce('.' || nullif(g.name, ''), '') as text
+     from unnest($2::text[], $3::text[], $4::text[], $5::text[]) with ordinality as g (type, object, privilege, name, place)
+     where not coalesce(case g.type
+       when 'schema' then has_schema_privilege($1::text, (
+         select oid from pg_namespace where nspname = g.object), g.privilege)
+       when 'function' then has_function_privilege($1::text, to_regprocedure(g.object)::oid, g.privilege)
+       when 'sequence' then has_sequence_privilege($1::text, to_regclass(g.object)::oid, g.privilege)
+       when 'column' then has_column_privilege($1::text, to_regclass(g.object)::oid, g.name, g.privilege)
+       else has_table_privilege($1::text, to_regclass(g.object)::oid, g.privilege) end, true)
+     order by g.place`,
+    [
+      role,
+      grants.map(({ type }) => type),
+      grants.map(({ object }) => object),
+      grants.map(({ privilege }) => privilege),
+      grants.map(({ column }) => column),
+    ],
+  );
+  return rows.map(({ text }) => text);
+}
+
+/** Tables that everybody may use; functions are among what has drifted. */
+async function findPublic(client: Client, { config }: Context): Promise<Finding[]> {
+  const { rows } = await client.query<{ name: string; privileges: string }>(
+    `select c.oid::regclass::text as name, string_agg(lower(a.privilege_type), ', ' order by a.privilege_type) as privileges
+     from pg_class as c
+     join pg_namespace as n on n.oid = c.relnamespace
+     cross join lateral aclexplode(c.relacl) as a
+     where n.nspname = $1 and a.grantee = 0
+     group by c.oid order by 1`,
+    [config.schema],
+  );
+  return rows.map(({ name, privileges }) => ({
+    level: 'problem',
+    what: `Everybody (PUBLIC) may ${privileges} ${name}.`,
+    why: 'Any role that can connect may read what is published, or write the log and positions by hand.',
+    fix: `revoke all on ${name} from public;`,
+  }));
+}
+
+function some(texts: readonly string[]): string {
+  const more = texts.length - SHOWN;
+  return texts.slice(0, SHOWN).join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
+
+const SHOWN = 4;

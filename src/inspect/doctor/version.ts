@@ -1,0 +1,86 @@
+import type { Check, Finding } from './check.ts';
+import { faultsOf } from './known-faults.ts';
+
+/** Which PostgreSQL it is, and what is known of that release. */
+export const version: Check = {
+  name: 'version',
+  runs: 'transaction',
+  needs: 'nothing',
+  async run(client) {
+    const { rows } = await client.query<Server>(
+      `select current_setting('server_version_num')::integer as number,
+         current_setting('server_version') as text, pg_is_in_recovery() as "isStandby", now() as today`,
+    );
+    const [server] = rows as [Server];
+    const standby = server.isStandby ? [STANDBY] : [];
+    const findings = [...standby, ...versionFindings(server.number, server.today)];
+    return { findings, seen: `PostgreSQL ${server.text}` };
+  },
+};
+
+type Server = { number: number; text: string; isStandby: boolean; today: Date };
+
+/** What is to be said of a release on a day. */
+export function versionFindings(number: number, today: Date): Finding[] {
+  const [major, minor] = [Math.floor(number / 10_000), number % 10_000];
+  if (major < FIRST) {
+    return [
+      {
+        level: 'problem',
+        what: `PostgreSQL ${major} is not supported: pgwatch needs ${FIRST} or newer.`,
+        why: 'It lacks what the migrations use, and nothing is tested with it.',
+        fix: `Upgrade the server to PostgreSQL ${LAST}.`,
+      },
+    ];
+  }
+  return [
+    ...(major > LAST ? [untested(major)] : []),
+    ...endOfLife(major, today),
+    ...faultsOf(major, minor).map(({ level, what, fix, fixed }) => ({
+      level,
+      what: `PostgreSQL ${major}.${minor} has a known fault that ${fixed} mends: ${what}.`,
+      why: 'Minor releases hold nothing but such corrections, and need no migration of data.',
+      fix: `Install the newest release of PostgreSQL ${major} and restart the server${fix ? `; then ${fix}` : ''}.`,
+    })),
+  ];
+}
+
+function untested(major: number): Finding {
+  return {
+    level: 'note',
+    what: `PostgreSQL ${major} is newer than this pgwatch, which is tested with ${FIRST} to ${LAST}.`,
+    why: 'What has changed in it is not known here.',
+    fix: 'Update the package pgwatch: npm install pgwatch@latest',
+  };
+}
+
+function endOfLife(major: number, today: Date): Finding[] {
+  const end = ENDS[major];
+  // The day itself still brings a release.
+  if (end === undefined || today.toISOString().slice(0, 10) <= end) return [];
+  return [
+    {
+      level: 'note',
+      what: `PostgreSQL ${major} has been out of support since ${end}.`,
+      why: 'Faults that are found in it now, those of security too, are mended no longer.',
+      fix: `Upgrade the server to PostgreSQL ${LAST}.`,
+    },
+  ];
+}
+
+const STANDBY: Finding = {
+  level: 'problem',
+  what: 'The connection leads to a standby, which takes no writes.',
+  why: 'Consumers cannot run there: their positions are saved in the database, and LISTEN does not work.',
+  fix: 'Connect to the primary: name it in DATABASE_URL, or give several hosts to a proxy that picks it.',
+};
+
+const [FIRST, LAST] = [14, 18];
+/** The last day of support, from postgresql.org/support/versioning. */
+const ENDS: Readonly<Record<number, string>> = {
+  14: '2026-11-12',
+  15: '2027-11-11',
+  16: '2028-11-09',
+  17: '2029-11-08',
+  18: '2030-11-14',
+};

@@ -1,0 +1,66 @@
+import type { ConsumerView } from './consumer-view.ts';
+import type { Status } from './status.ts';
+
+/** What is too much; null: anything goes. */
+export type Limits = { maxLag: number | null; maxAgeMs: number | null; maxDead: number | null };
+
+/** Something that somebody should look at. */
+export type Finding = { consumerId: string; kind: FindingKind; message: string };
+
+export type FindingKind = 'not_running' | 'stopped' | 'retrying' | 'lag' | 'age' | 'dead';
+
+/**
+ * What is wrong: a consumer that nobody runs, though nobody has paused it; one that takes nothing new,
+ * because of a dead letter or because so much waits for a retry; and what is beyond the limits, of
+ * paused ones too.
+ */
+export function findingsOf({ at, consumers }: Status, limits: Limits): Finding[] {
+  return consumers.flatMap((consumer) =>
+    judge(consumer, limits, at).map((found) => ({ consumerId: consumer.consumerId, ...found })),
+  );
+}
+
+function judge(view: ConsumerView, limits: Limits, at: Date): Omit<Finding, 'consumerId'>[] {
+  const { state, unread, isExact, oldestAt, dead } = view;
+  const ageMs = oldestAt ? at.getTime() - oldestAt.getTime() : 0;
+  const { maxLag, maxAgeMs, maxDead } = limits;
+  const findings: Omit<Finding, 'consumerId'>[] = [];
+  const add = (kind: FindingKind, message: string) => findings.push({ kind, message });
+  if (state === 'not running') {
+    add('not_running', 'no daemon runs it, and it is not paused');
+  }
+  if (state === 'stopped') {
+    add(
+      'stopped',
+      `stopped at a dead letter, of ${grouped(dead)}, until that is retried or discarded`,
+    );
+  }
+  if (state === 'retrying') {
+    add('retrying', `takes nothing new: ${grouped(view.retrying)} wait for a retry`);
+  }
+  if (maxLag !== null && unread > maxLag) {
+    const count = `${isExact ? '' : 'about '}${grouped(unread)}`;
+    add('lag', `${count} unread, more than ${grouped(maxLag)}${pauseOf(view)}`);
+  }
+  if (maxAgeMs !== null && ageMs > maxAgeMs) {
+    const text = `the oldest unread is ${seconds(ageMs)} old, more than ${seconds(maxAgeMs)}`;
+    add('age', `${text}${pauseOf(view)}`);
+  }
+  if (maxDead !== null && dead > maxDead) {
+    add('dead', `${grouped(dead)} dead letters, more than ${grouped(maxDead)}`);
+  }
+  return findings;
+}
+
+function pauseOf({ pausedAt }: ConsumerView): string {
+  return pausedAt ? ` (paused since ${pausedAt.toISOString()})` : '';
+}
+
+function grouped(count: number): string {
+  return count.toLocaleString('en');
+}
+
+/** In one unit, so that two of them can be compared by eye. */
+function seconds(ms: number): string {
+  return `${(Math.floor(ms / 100) / 10).toLocaleString('en')} s`;
+}

@@ -1,0 +1,92 @@
+import type { ClientBase } from 'pg';
+import { argumentsOf, type ExistingCapture, readCaptures } from '../../capture/existing.ts';
+import type { CaptureArgument } from '../../capture/plan.ts';
+import type { TableName } from '../../capture/table-name.ts';
+import { OPERATIONS } from '../../config/triggers.ts';
+import type { Names } from '../../database/names.ts';
+
+/** A column as the table has it now. */
+export type SubjectColumn = {
+  name: string;
+  /** As format_type() writes it, with its schema. */
+  type: string;
+  /** Of the type, as in pg_type: values of some can be compared as they are. */
+  category: string;
+  isJson: boolean;
+  isGenerated: boolean;
+  isIdentityAlways: boolean;
+};
+
+/** A table that is there; for a partition the whole that it is a part of. */
+export type SubjectTable = {
+  schema: string;
+  name: string;
+  primaryKey: string[];
+  columns: SubjectColumn[];
+  /** The columns that its capture makes the key of. */
+  captureKey: string[];
+  /** What its capture leaves out of the log. */
+  omissions: string[];
+};
+
+/** Finds a table by its name, in the first of the schemas that has it; a partition goes by the whole. */
+export async function readSubjectTable(
+  client: ClientBase,
+  names: Names,
+  { schema, name }: TableName,
+  schemas: readonly string[],
+): Promise<SubjectTable | null> {
+  const { rows } = await client.query<{ oid: number } & SubjectTable>(TABLE_SQL, [
+    name,
+    schema === null ? schemas : [schema],
+  ]);
+  const [found] = rows;
+  if (!found) return null;
+  const { oid, ...table } = found;
+  const [capture] = await readCaptures(client, names, [oid]);
+  const first = argumentsOf(capture?.triggers[0]);
+  return { ...table, captureKey: [...(first.key ?? [])], omissions: omissionsOf(capture, first) };
+}
+
+function omissionsOf(
+  capture: ExistingCapture | undefined,
+  { payload, exclude, columns, when }: CaptureArgument,
+): string[] {
+  if (!capture) return ['what is changed now, since no trigger captures it'];
+  const missing = OPERATIONS.filter(
+    (operation) => !capture.triggers.some(({ operations }) => operations.includes(operation)),
+  );
+  return [
+    ...missing.map((operation) => `${operation}s`),
+    ...(payload === 'keys' ? ['rows, but for their keys'] : []),
+    ...(exclude?.length ? [`the columns ${exclude.join(', ')}`] : []),
+    ...(columns?.length ? [`updates that do not change ${columns.join(', ')}`] : []),
+    ...(when ? [`rows that are not ${when}`] : []),
+  ];
+}
+
+/** Parameters: 1 the name, 2 schemas, the first of which counts. A partition goes by the whole. */
+const TABLE_SQL = `
+select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
+  array(
+    select a.attname::text
+    from pg_catalog.pg_index as i
+    cross join lateral pg_catalog.unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
+    join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = c.oid and i.indisprimary order by k.position) as "primaryKey",
+  (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+      'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+      'category', case when t.typname in ('uuid', 'bytea') then 'S' else t.typcategory::text end,
+      'isJson', coalesce(nullif(t.typbasetype, 0), t.oid)
+        in ('json'::pg_catalog.regtype, 'jsonb'::pg_catalog.regtype),
+      'isGenerated', a.attgenerated <> '', 'isIdentityAlways', a.attidentity = 'a'
+    ) order by a.attnum), '[]')
+    from pg_catalog.pg_attribute as a
+    join pg_catalog.pg_type as t on t.oid = a.atttypid
+    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns
+from pg_catalog.pg_class as named
+join pg_catalog.pg_namespace as place on place.oid = named.relnamespace
+join pg_catalog.pg_class as c on c.oid = coalesce(pg_catalog.pg_partition_root(named.oid), named.oid)
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where named.relname = $1 and place.nspname = any($2::text[]) and named.relkind in ('r', 'p')
+order by pg_catalog.array_position($2::text[], place.nspname::text) limit 1`;

@@ -1,0 +1,94 @@
+import type { ClientBase } from 'pg';
+import { type TableName, tableText } from '../../capture/table-name.ts';
+import { isStatementError } from '../../database/connect.ts';
+import type { Names } from '../../database/names.ts';
+import { settingsSql, withTransaction } from '../../database/transaction.ts';
+import { PgwatchError } from '../../errors.ts';
+import { idTexts } from './row-id.ts';
+import { readSubjectTable, type SubjectTable } from './subject-table.ts';
+
+/** Whose history is asked for. */
+export type Subject = {
+  /** Null: not known, since the table is gone. */
+  schema: string | null;
+  name: string;
+  /** Null where it is gone, renamed, or was never there. */
+  table: SubjectTable | null;
+  /** The columns of the key, where they were named. */
+  keyColumns: string[] | null;
+  /** What each part of the key may look like in the log, as texts of JSON. */
+  keyValues: string[][];
+  /** As people write it: public.users 42. */
+  text: string;
+};
+
+/**
+ * Finds out what a table and an id on the command line mean.
+ * @param schemas where to look for a table without one
+ * @throws PgwatchError table_unsuitable, usage
+ */
+export async function findSubject(
+  client: ClientBase,
+  names: Names,
+  asked: { table: TableName; id: string; schemas: readonly string[] },
+): Promise<Subject> {
+  const { table: wanted, schemas } = asked;
+  const table = await readSubjectTable(client, names, wanted, schemas);
+  if (table && table.primaryKey.length === 0) {
+    throw new PgwatchError(
+      'table_unsuitable',
+      `${tableText(table)} has no primary key, by which its rows could be told apart. See all its changes with "pgwatch tail --table ${tableText(table)} --from start".`,
+    );
+  }
+  const { columns, texts } = idTexts(asked.id, table?.primaryKey ?? null);
+  const keyValues: string[][] = [];
+  for (const [index, text] of texts.entries()) {
+    const name = columns?.[index] ?? table?.primaryKey[index];
+    const type = table?.columns.find((column) => column.name === name)?.type;
+    keyValues.push([...(await canonical(client, text, type)), ...plain(text)]);
+  }
+  const { schema, name } = table ?? wanted;
+  const tableName = schema === null ? name : tableText({ schema, name });
+  return { schema, name, table, keyColumns: columns, keyValues, text: `${tableName} ${asked.id}` };
+}
+
+/** The value as the log has it, by way of the column's type. */
+async function canonical(
+  client: ClientBase,
+  text: string,
+  type: string | undefined,
+): Promise<string[]> {
+  if (type === undefined) return [];
+  return withTransaction(
+    client,
+    async () => {
+      await client.query(settingsSql(LOG_SETTINGS, 'transaction'));
+      const { rows } = await client.query<{ value: string }>(
+        `select to_jsonb($1::text::${type})::text as value`,
+        [text],
+      );
+      return [rows[0]?.value ?? 'null'];
+    },
+    'begin read only',
+  ).catch((thrown: unknown) => {
+    if (!isStatementError(thrown)) throw thrown;
+    throw new PgwatchError('usage', `"${text}" is no ${type}, of which type the key is.`, {
+      cause: thrown,
+    });
+  });
+}
+
+/** What the log may have where the key was, or is, of another type: a text, or a number. */
+function plain(text: string): string[] {
+  const quoted = JSON.stringify(text);
+  return /^-?(0|[1-9]\d*)(\.\d+)?$/.test(text) ? [quoted, text] : [quoted];
+}
+
+/** As notify_data_change() writes values. */
+export const LOG_SETTINGS = {
+  datestyle: 'ISO, MDY',
+  intervalstyle: 'postgres',
+  timezone: 'UTC',
+  extra_float_digits: '1',
+  bytea_output: 'hex',
+};

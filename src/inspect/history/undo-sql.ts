@@ -1,0 +1,77 @@
+import pg, { type ClientBase } from 'pg';
+import { parseJson } from '../../json.ts';
+import { printable } from '../../reporter.ts';
+import type { SubjectColumn, SubjectTable } from './subject-table.ts';
+import type { Row } from './versions.ts';
+
+/** Some columns of a row, given as JSON, as a table of one row; each has its own type. */
+export async function recordSql(
+  client: ClientBase,
+  { alias, row, columns }: { alias: string; row: string; columns: readonly SubjectColumn[] },
+): Promise<string> {
+  // PostgreSQL takes the columns out of it: no number loses digits on the way.
+  const { rows } = await client.query<{ json: string }>(
+    `select coalesce(jsonb_object_agg(part.key, part.value), '{}')::text as json
+     from jsonb_each($1::jsonb) as part where part.key = any($2::text[])`,
+    [row, columns.map(({ name }) => name)],
+  );
+  const types = columns.map(({ name, type }) => `${quoted(name)} ${type}`);
+  const json = pg.escapeLiteral(printable(rows[0]?.json ?? '{}')).trimStart();
+  return `jsonb_to_record(${json}) as ${alias} (${types.join(', ')})`;
+}
+
+/** Conditions that hold where the row t still is what the change has left. */
+export function unchangedSql(
+  { primaryKey }: SubjectTable,
+  columns: readonly SubjectColumn[],
+): string[] {
+  return columns
+    .filter(({ name, isGenerated }) => !primaryKey.includes(name) && !isGenerated)
+    .map((column) => `${valueSql('t', column)} is not distinct from ${valueSql('found', column)}`);
+}
+
+/** What is in the row and in the table. */
+export function columnsOf(table: SubjectTable, row: string): SubjectColumn[] {
+  const names = Object.keys(parseJson(row) as Row);
+  return table.columns.filter(({ name }) => names.includes(name));
+}
+
+/** What the row lacks and the table has, and the other way round, a sentence each. */
+export function omitted({ columns }: SubjectTable, row: string): string[] {
+  const names = Object.keys(parseJson(row) as Row);
+  const missing = columns.filter(({ name, isGenerated }) => !isGenerated && !names.includes(name));
+  const gone = names.filter((name) => !columns.some((column) => column.name === name));
+  return [
+    ...(missing.length > 0
+      ? [`The notification does not have: ${missing.map(({ name }) => name).join(', ')}.`]
+      : []),
+    ...(gone.length > 0 ? [`The table no longer has: ${gone.join(', ')}.`] : []),
+  ];
+}
+
+export function tableSql({ schema, name }: SubjectTable): string {
+  return `${quoted(schema)}.${quoted(name)}`;
+}
+
+/** A name as SQL writes it; by its code points where it would steer a terminal. */
+export function quoted(name: string): string {
+  if (!/\s/.test(name.replaceAll(' ', '')) && printable(name) === name) {
+    return pg.escapeIdentifier(name);
+  }
+  const codes = [...name].map((each) =>
+    /[\p{L}\p{N}_ ]/u.test(each)
+      ? each
+      : `\\+${each.codePointAt(0)?.toString(16).padStart(6, '0')}`,
+  );
+  return `U&"${codes.join('')}"`;
+}
+
+/** Not all types can be compared; their JSON can. A null of JSON comes back as SQL's. */
+function valueSql(alias: string, { name, category, isJson }: SubjectColumn): string {
+  const column = `${alias}.${quoted(name)}`;
+  if (isJson) return `nullif(to_jsonb(${column}), 'null')`;
+  return COMPARABLE.includes(category) ? column : `to_jsonb(${column})`;
+}
+
+/** As in pg_type: booleans, dates, enums, networks, numbers, strings, intervals. */
+const COMPARABLE = 'BDEINST';

@@ -1,0 +1,132 @@
+import { isDeepStrictEqual } from 'node:util';
+import { parseJson } from '../../json.ts';
+import type { LogRow } from '../../log/notification.ts';
+
+export type Row = Record<string, unknown>;
+
+export type VersionAction = 'INSERT' | 'UPDATE' | 'DELETE' | 'TRUNCATE' | 'SNAPSHOT';
+
+/** One notification of a row, and what the row was before and after. */
+export type RowVersion = {
+  notificationId: number;
+  action: VersionAction;
+  createdAt: Date;
+  xid: string;
+  userId: string | null;
+  sessionId: string | null;
+  schema: string;
+  table: string;
+  /** Null where it was not there, or where the log does not tell. */
+  before: Row | null;
+  /** Null where it is gone. */
+  after: Row | null;
+  /** The columns in which the two differ. */
+  changed: string[];
+  /** The row was not what the version before had left: something has changed it without a notification. */
+  isAfterGap: boolean;
+  /** As the log has it. */
+  source: LogRow;
+};
+
+/**
+ * Puts the versions of a row together, in the order of the changes: that of the ids, because who changes a
+ * row waits for who changed it before.
+ * @param captureKey columns that a notification holds whether they have changed or not, besides those of
+ *   the primary key
+ */
+export async function* versionsOf(
+  rows: AsyncIterable<LogRow> | Iterable<LogRow>,
+  captureKey: readonly string[] = [],
+): AsyncGenerator<RowVersion> {
+  /** Undefined: nobody knows; null: it is not there. */
+  let state: Row | null | undefined;
+  let previous: LogRow | undefined;
+  for await (const source of rows) {
+    const action = source[6] as VersionAction;
+    const isRepeated = previous !== undefined && isSameChange(previous, source);
+    previous = source;
+    // What is not there is not truncated either; and a table may be captured twice.
+    if (isRepeated || (action === 'TRUNCATE' && state === null)) continue;
+    const version = versionOf(source, action, state, captureKey);
+    yield version;
+    state = version.after;
+  }
+}
+
+function versionOf(
+  source: LogRow,
+  action: VersionAction,
+  state: Row | null | undefined,
+  captureKey: readonly string[],
+): RowVersion {
+  const [id, xid, createdAt, , , , , relation, oldText, newText, metadata] = source;
+  const [schema = '', table = '', ...primaryKey] = parseJson(relation ?? '[]') as string[];
+  const who = parseJson(metadata ?? '{}') as { user_id?: string; session_id?: string };
+  const [oldRow, newRow] = [oldText, newText].map((text) =>
+    text === null ? null : (parseJson(text) as Row),
+  ) as [Row | null, Row | null];
+  const keys = [...primaryKey, ...captureKey];
+  const { before, after } = rebuilt({ action, oldRow, newRow, state, keys });
+  return {
+    notificationId: Number(id),
+    action,
+    createdAt: new Date(Math.floor(Number(createdAt) * 1000)),
+    xid,
+    userId: who.user_id ?? null,
+    sessionId: who.session_id ?? null,
+    schema,
+    table,
+    before,
+    after,
+    changed: before && after ? differing(before, after) : [],
+    isAfterGap: hasGap(action, state, oldRow ?? newRow),
+    source,
+  };
+}
+
+type Change = {
+  action: VersionAction;
+  oldRow: Row | null;
+  newRow: Row | null;
+  state: Row | null | undefined;
+  keys: readonly string[];
+};
+
+/** Fills in what the notification leaves out, as with the payload "changed". */
+function rebuilt({ action, oldRow, newRow, state, keys }: Change) {
+  const known = state ?? null;
+  if (action === 'INSERT') return { before: null, after: newRow };
+  if (action === 'TRUNCATE') return { before: known, after: null };
+  if (action === 'SNAPSHOT') return { before: known, after: newRow };
+  if (action === 'DELETE') {
+    const isKeyOnly = Object.keys(oldRow ?? {}).every((column) => keys.includes(column));
+    return { before: isKeyOnly ? { ...known, ...oldRow } : oldRow, after: null };
+  }
+  const changed = differing(oldRow ?? {}, newRow ?? {});
+  const isWhole = Object.keys(newRow ?? {}).some(
+    (column) => !keys.includes(column) && !changed.includes(column),
+  );
+  if (isWhole) return { before: oldRow, after: newRow };
+  return { before: { ...known, ...oldRow }, after: { ...known, ...newRow } };
+}
+
+function hasGap(action: VersionAction, state: Row | null | undefined, found: Row | null): boolean {
+  if (state === undefined || action === 'TRUNCATE') return false;
+  if (action === 'INSERT' || state === null) return (action === 'INSERT') !== (state === null);
+  // A column that came or went is no change of the row.
+  return Object.entries(found ?? {}).some(
+    ([column, value]) => column in state && !isDeepStrictEqual(state[column], value),
+  );
+}
+
+function differing(before: Row, after: Row): string[] {
+  return Object.keys(after).filter(
+    (column) => !(column in before) || !isDeepStrictEqual(before[column], after[column]),
+  );
+}
+
+/** One change that two captures of the table have recorded, each on its channel. */
+function isSameChange(a: LogRow, b: LogRow): boolean {
+  const isSame = [1, 6, 8, 9].every((column) => a[column] === b[column]);
+  return isSame && a[3] !== b[3] && a[6] !== 'SNAPSHOT';
+}

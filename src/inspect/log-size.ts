@@ -1,0 +1,27 @@
+import type { Queryable } from '../database/connect.ts';
+import { qualified } from '../database/names.ts';
+
+/** What the log is as a whole. */
+export type LogSummary = {
+  /** On disk, with indexes. */
+  bytes: number;
+  newestId: number | null;
+  newestAt: Date | null;
+};
+
+export async function readLogSummary(client: Queryable, schema: string): Promise<LogSummary> {
+  const { rows } = await client.query<LogSummary>(
+    `select (
+         select sum(pg_total_relation_size(relid))::float8
+         from pg_partition_tree($1::regclass) where isleaf
+       ) as bytes,
+       newest.id::float8 as "newestId", newest.created_at as "newestAt"
+     from (select) as one
+     left join lateral (
+       /* The view, because who may only read has no table. */
+       select id, created_at from ${qualified(schema, 'notification')} order by id desc limit 1
+     ) as newest on true`,
+    [qualified(schema, 'notification_log')],
+  );
+  return rows[0] as LogSummary;
+}

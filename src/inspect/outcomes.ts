@@ -1,0 +1,52 @@
+import type { Queryable } from '../database/connect.ts';
+import { qualified } from '../database/names.ts';
+import type { Delivery } from '../log/dead-letters.ts';
+import type { DeliveryState } from '../log/delivery-filter.ts';
+
+/**
+ * What has become of a notification at a consumer, as far as its position and its deliveries tell. done:
+ * its position has passed it; working: a shared consumer has it in hand.
+ */
+export type OutcomeAt = Pick<
+  Delivery,
+  'consumerId' | 'attempts' | 'nextAttemptAt' | 'replayedAt' | 'lastFailedAt' | 'lastError'
+> & { state: DeliveryState | 'done' | 'waiting' | 'working' };
+
+/** Of each consumer that reads the channel, or has a delivery of it; in order of their ids. */
+export async function readOutcomes(
+  client: Queryable,
+  schema: string,
+  notificationId: number,
+): Promise<OutcomeAt[]> {
+  const { rows } = await client.query(
+    `select coalesce(d.consumer_id, p.consumer_id) as "consumerId",
+       coalesce(d.attempts, 0) as attempts, d.next_attempt_at as "nextAttemptAt", d.replayed_at as "replayedAt",
+       d.last_failed_at as "lastFailedAt", d.last_error as "lastError",
+       case
+         when d.state is not null then d.state
+         when exists (
+           select from ${qualified(schema, 'lease')} as l
+           where l.consumer_id = p.consumer_id and p.notification_id = any(l.notification_ids)
+         ) then 'working'
+         when p.is_passed then 'done'
+         else 'waiting'
+       end as state
+     from (
+       select progress.consumer_id, log.id as notification_id,
+         coalesce(log.id <= done_id and (
+           log.id <= rebased_id or pg_visible_in_snapshot(log.xid, done_snapshot)), false)
+         or coalesce(log.id <= window_id and (
+           log.id <= rebased_id or pg_visible_in_snapshot(log.xid, window_snapshot)), false) as is_passed
+       from ${qualified(schema, 'notification_log')} as log
+       join ${qualified(schema, 'consumer_progress')} as progress on log.channel = any(progress.channels)
+       cross join ${qualified(schema, 'log_origin')}
+       where log.id = $1
+     ) as p
+     full join (
+       select * from ${qualified(schema, 'delivery')} where notification_id = $1
+     ) as d on d.consumer_id = p.consumer_id
+     order by 1`,
+    [notificationId],
+  );
+  return rows as OutcomeAt[];
+}

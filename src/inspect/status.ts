@@ -1,0 +1,24 @@
+import type { Queryable } from '../database/connect.ts';
+import { type ConsumerView, readConsumerViews } from './consumer-view.ts';
+import type { DaemonView } from './daemons.ts';
+import { type LogSummary, readLogSummary } from './log-size.ts';
+
+/** What happens, at one moment. */
+export type Status = {
+  at: Date;
+  daemons: readonly DaemonView[];
+  log: LogSummary;
+  consumers: readonly ConsumerView[];
+};
+
+/** Reads what happens: bounded work, however much is unread. Null: of all consumers. */
+export async function readStatus(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[] | null,
+): Promise<Status> {
+  const log = await readLogSummary(client, schema);
+  const { daemons, consumers } = await readConsumerViews(client, schema, consumerIds);
+  const { rows } = await client.query<{ at: Date }>('select clock_timestamp() as at');
+  return { at: (rows[0] as { at: Date }).at, daemons, log, consumers };
+}

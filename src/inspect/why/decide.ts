@@ -1,0 +1,138 @@
+import type { Facts, FoundDelivery, Runner } from './facts.ts';
+
+/**
+ * Why a notification has or has not arrived at a consumer.
+ *
+ * done         it was handed out, and is settled
+ * skipped      the consumer began behind it, or its position was moved past it
+ * filtered     the consumer does not read its channel
+ * gone         the log does not hold it, and the consumer knows nothing of it
+ * dead         it was given up
+ * backoff      it has failed, and is called again later
+ * due          its turn has come; a daemon takes it at any moment
+ * replay       somebody asked for it once more
+ * blocked      it waits for an earlier one of its key
+ * under_way    a process has taken it, and works on it or is about to
+ * leased       it is part of work that nobody has taken yet
+ * late         it was committed behind the position, and is handed out with the next read
+ * waiting      others come before it
+ *
+ * What keeps all of a consumer's notifications:
+ *
+ * paused, not_running
+ * stopped      it takes nothing new, because of a dead letter
+ * overfull     it takes nothing new, because too much waits for a retry
+ */
+export type Reason =
+  | { code: 'done' }
+  | { code: 'skipped'; at: Date; by: 'registration' | 'seek' }
+  | { code: 'filtered'; channels: string[] }
+  | { code: 'gone' }
+  | ({ code: 'dead' | 'backoff' | 'due' | 'replay' } & Pick<
+      FoundDelivery,
+      'attempts' | 'nextAttemptMs' | 'firstFailedMs' | 'lastFailedMs' | 'lastError'
+    >)
+  | { code: 'blocked'; by: FoundDelivery | null }
+  | { code: 'under_way'; attempt: number; runner: Runner }
+  | { code: 'leased'; earlier: number; runner: Runner | null }
+  | { code: 'late' }
+  | {
+      code: 'waiting';
+      ahead: number;
+      isExact: boolean;
+      reachedId: number;
+      rate: number | null;
+      /** Its owner works on pages that it may be part of: only the owner knows. */
+      mayBeUnderWay: boolean;
+    }
+  | { code: 'paused'; since: Date; until: Date | null }
+  | { code: 'not_running'; seenAt: Date; runner: Runner | null }
+  | { code: 'stopped' | 'overfull'; runner: Runner };
+
+export type Answer = {
+  consumerId: string;
+  isArrived: boolean;
+  /** False where nobody would expect it to: another channel, or before the consumer's time. */
+  isExpected: boolean;
+  /** What explains most first. */
+  reasons: Reason[];
+};
+
+/**
+ * @param log.isPresent whether the log holds the notification
+ * @param log.pageRows how many are read at once
+ */
+export function decide(
+  facts: Facts,
+  { isPresent, pageRows }: { isPresent: boolean; pageRows: number },
+): Answer {
+  const { consumerId } = facts;
+  const settled = settledReason(facts, isPresent);
+  if (!settled) {
+    const reasons = [...obstacles(facts), ...pendingReasons(facts, pageRows)];
+    return { consumerId, isArrived: false, isExpected: true, reasons };
+  }
+  const { code } = settled;
+  const isOutside = code === 'skipped' && settled.by === 'registration';
+  const isExpected = !isOutside && code !== 'filtered' && code !== 'gone';
+  return { consumerId, isArrived: code === 'done', isExpected, reasons: [settled] };
+}
+
+/** What is decided for good, until somebody does something about it. */
+function settledReason(facts: Facts, isPresent: boolean): Reason | null {
+  const { delivery, channels, beganAt, registeredAt } = facts;
+  if (delivery?.state === 'dead') return { code: 'dead', ...failureOf(delivery) };
+  if (delivery || facts.lease) return null;
+  if (!isPresent) return { code: 'gone' };
+  if (!facts.isWanted) return { code: 'filtered', channels };
+  if (!facts.isSettled) return null;
+  if (!facts.isSkipped) return { code: 'done' };
+  const by = beganAt.getTime() === registeredAt.getTime() ? 'registration' : 'seek';
+  return { code: 'skipped', at: beganAt, by };
+}
+
+/** What keeps the whole consumer from working. */
+function obstacles({ pausedAt, pausedUntil, runners, savedAt }: Facts): Reason[] {
+  if (pausedAt) return [{ code: 'paused', since: pausedAt, until: pausedUntil }];
+  const live = runners.filter(({ isLive }) => isLive);
+  if (live.length === 0) {
+    return [{ code: 'not_running', seenAt: savedAt, runner: runners.at(-1) ?? null }];
+  }
+  const stopped = live.find(({ state }) => state === 'stopped');
+  if (stopped) return [{ code: 'stopped', runner: stopped }];
+  const overfull = live.find(({ state }) => state === 'retrying');
+  return overfull ? [{ code: 'overfull', runner: overfull }] : [];
+}
+
+function pendingReasons(facts: Facts, pageRows: number): Reason[] {
+  const { delivery, blocker, lease, ahead, isExact, reachedId } = facts;
+  if (lease?.runner?.isLive) {
+    return [{ code: 'under_way', attempt: (delivery?.attempts ?? 0) + 1, runner: lease.runner }];
+  }
+  if (delivery) return [deliveryReason(delivery, blocker)];
+  if (lease) return [{ code: 'leased', earlier: lease.earlier, runner: lease.runner }];
+  const behind: Reason[] = blocker ? [{ code: 'blocked', by: blocker }] : [];
+  if (facts.isLate) return [...behind, { code: 'late' }];
+  const runner = facts.runners.find(({ isLive }) => isLive);
+  const mayBeUnderWay = runner !== undefined && !facts.isShared && ahead < pageRows;
+  const rate = runner?.rate ?? null;
+  return [...behind, { code: 'waiting', ahead, isExact, reachedId, rate, mayBeUnderWay }];
+}
+
+function deliveryReason(delivery: FoundDelivery, blocker: FoundDelivery | null): Reason {
+  if (delivery.state === 'blocked' || blocker) return { code: 'blocked', by: blocker };
+  if (delivery.isReplay && delivery.attempts === 0) {
+    return { code: 'replay', ...failureOf(delivery) };
+  }
+  return { code: delivery.isDue ? 'due' : 'backoff', ...failureOf(delivery) };
+}
+
+function failureOf({
+  attempts,
+  nextAttemptMs,
+  firstFailedMs,
+  lastFailedMs,
+  lastError,
+}: FoundDelivery) {
+  return { attempts, nextAttemptMs, firstFailedMs, lastFailedMs, lastError };
+}

@@ -1,0 +1,39 @@
+import type { Client } from 'pg';
+import type { Config } from '../../config/define.ts';
+import { PgwatchError } from '../../errors.ts';
+import { requireOwnCluster } from '../../log/origin.ts';
+import { type Answer, decide } from './decide.ts';
+import { readFacts } from './facts.ts';
+import { findNotification, type Presence } from './presence.ts';
+
+/** Where a notification is. */
+export type Explanation = {
+  presence: Presence;
+  /** Null: the log is this cluster's own. Else what is wrong: no daemon runs on it. */
+  restored: string | null;
+  answers: Answer[];
+};
+
+/**
+ * Explains why a notification has or has not arrived at one consumer, or at each; changes nothing.
+ */
+export async function explain(
+  client: Client,
+  config: Config,
+  { id, consumerId }: { id: number; consumerId: string | null },
+): Promise<Explanation> {
+  const { schema } = config;
+  const restored = await requireOwnCluster(client, config).then(
+    () => null,
+    (thrown: unknown) => {
+      if (thrown instanceof PgwatchError && thrown.code === 'cluster_restored')
+        return thrown.message;
+      throw thrown;
+    },
+  );
+  const presence = await findNotification(client, schema, id);
+  const entry = presence.code === 'present' ? presence.entry : null;
+  const facts = await readFacts(client, schema, { entry, consumerId, id });
+  const log = { isPresent: entry !== null, pageRows: config.maxBatchSize };
+  return { presence, restored, answers: facts.map((each) => decide(each, log)) };
+}

@@ -1,0 +1,141 @@
+import type { Queryable } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
+import type { ErrorRecord } from '../../log/delivery.ts';
+import type { DeliveryState } from '../../log/delivery-filter.ts';
+import { IS_PAUSED } from '../../log/progress.ts';
+import { reachedSql, settledSql } from '../../log/settled-sql.ts';
+import type { LogEntry } from './presence.ts';
+
+/** A process that runs consumers, or did. */
+export type Runner = {
+  host: string;
+  pid: number;
+  isLive: boolean;
+  /** What it says that it does for the consumer: 'tail', 'stopped'; null where it says nothing. */
+  state: string | null;
+  /** Notifications a second. */
+  rate: number | null;
+};
+
+/** A delivery as this asks for it. Times are milliseconds since 1970. */
+export type FoundDelivery = {
+  id: number;
+  state: DeliveryState;
+  attempts: number;
+  nextAttemptMs: number | null;
+  isDue: boolean;
+  isReplay: boolean;
+  firstFailedMs: number | null;
+  lastFailedMs: number | null;
+  lastError: ErrorRecord | null;
+};
+
+/** What the database says of one notification and one consumer. */
+export type Facts = {
+  consumerId: string;
+  channels: string[];
+  isShared: boolean;
+  /** Null: it is not paused. */
+  pausedAt: Date | null;
+  pausedUntil: Date | null;
+  savedAt: Date;
+  beganAt: Date;
+  registeredAt: Date;
+  /** Where it is in the log. */
+  reachedId: number;
+  isWanted: boolean;
+  isSettled: boolean;
+  /** Settled from the beginning, or since the position was moved. */
+  isSkipped: boolean;
+  isLate: boolean;
+  /** How many of its channels come before it; of those that were looked at. */
+  ahead: number;
+  isExact: boolean;
+  delivery: FoundDelivery | null;
+  /** The first that waits of its key, and comes before it. */
+  blocker: FoundDelivery | null;
+  lease: { kind: string; runner: Runner | null; earlier: number } | null;
+  /** Those that run it or want to, and of the dead the last owner. */
+  runners: Runner[];
+};
+
+/** Reads the facts of the consumers that are named, or all; in order. */
+export async function readFacts(
+  client: Queryable,
+  schema: string,
+  { entry, consumerId, id }: { entry: LogEntry | null; consumerId: string | null; id: number },
+): Promise<Facts[]> {
+  const values = [id, entry?.xid ?? null, entry?.channel ?? null, entry?.key ?? null, consumerId];
+  const { rows } = await client.query(factsSql(schema), values);
+  return rows as Facts[];
+}
+
+function factsSql(schema: string): string {
+  const [delivery, lease] = [qualified(schema, 'delivery'), qualified(schema, 'lease')];
+  const log = qualified(schema, 'notification_log');
+  return `
+select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
+  case when ${IS_PAUSED} then p.paused_at end as "pausedAt",
+  p.paused_until as "pausedUntil", p.saved_at as "savedAt", p.began_at as "beganAt",
+  p.created_at as "registeredAt", ${reachedSql('p')}::float8 as "reachedId",
+  coalesce(it.channel = any(p.channels), false) as "isWanted",
+  coalesce(${settledSql('p', 'it', 'origin.rebased_id')}, false) as "isSettled",
+  coalesce(it.id <= p.began_id and (
+    it.id <= origin.rebased_id or pg_visible_in_snapshot(it.xid, p.began_snapshot)), false) as "isSkipped",
+  it.id <= p.done_id as "isLate",
+  before.ahead, before.seen < ${SEEN_MAX} as "isExact",
+  (select ${deliveryJson('d')} from ${delivery} as d
+    where d.consumer_id = p.consumer_id and d.notification_id = it.id) as delivery,
+  (select ${deliveryJson('d')} from ${delivery} as d
+    where d.consumer_id = p.consumer_id and p.is_ordered and d.notification_id < it.id
+      and d.state <> 'dead' and d.key = coalesce(it.key, (
+        select key from ${delivery} where consumer_id = p.consumer_id and notification_id = it.id))
+    order by d.notification_id limit 1) as blocker,
+  (select jsonb_build_object('kind', l.kind, 'earlier', (
+      select count(*) from ${lease} as e
+      where e.consumer_id = l.consumer_id and e.slot = l.slot and e.lease_id < l.lease_id),
+      'runner', (select ${runnerJson('d')} from ${qualified(schema, 'daemon')} as d where d.daemon_id = l.owner))
+    from ${lease} as l where l.consumer_id = p.consumer_id and it.id = any(l.notification_ids)
+    order by l.lease_id limit 1) as lease,
+  coalesce((select jsonb_agg(${runnerJson('d')} order by d.started_at)
+    from ${qualified(schema, 'daemon')} as d
+    where d.daemon_id = p.owner or (p.consumer_id = any(d.consumer_ids || d.shared_ids) and ${isLive('d')})
+  ), '[]') as runners
+from (select $1::bigint as id, $2::xid8 as xid, $3::text as channel, $4::text as key) as it
+cross join ${qualified(schema, 'log_origin')} as origin
+cross join ${qualified(schema, 'consumer_progress')} as p
+cross join lateral (
+  select count(*)::float8 as seen,
+    (count(*) filter (where log.channel = any(p.channels)
+      and not ${settledSql('p', 'log', 'origin.rebased_id')}))::float8 as ahead
+  from (
+    select id, xid, channel from ${log}
+    where id > ${reachedSql('p')} and id < it.id order by id limit ${SEEN_MAX}
+  ) as log
+) as before
+where $5::text is null or p.consumer_id = $5
+order by p.consumer_id`;
+
+  function isLive(daemon: string): string {
+    return `${daemon}.daemon_id in (select daemon_id from ${qualified(schema, 'live_daemon')})`;
+  }
+
+  function runnerJson(daemon: string): string {
+    const activity = (field: string) =>
+      `${daemon}.activity #> array['consumers', p.consumer_id, '${field}']`;
+    return `jsonb_build_object('host', ${daemon}.host, 'pid', ${daemon}.pid, 'isLive', ${isLive(daemon)},
+      'state', ${activity('state')}, 'rate', ${activity('rate')})`;
+  }
+}
+
+function deliveryJson(d: string): string {
+  const ms = (column: string) => `extract(epoch from ${d}.${column})::float8 * 1000`;
+  return `jsonb_build_object('id', ${d}.notification_id, 'state', ${d}.state, 'attempts', ${d}.attempts,
+    'nextAttemptMs', ${ms('next_attempt_at')}, 'isDue', ${d}.next_attempt_at <= clock_timestamp(),
+    'isReplay', ${d}.replayed_at is not null and ${d}.last_failed_at is null,
+    'firstFailedMs', ${ms('first_failed_at')}, 'lastFailedMs', ${ms('last_failed_at')},
+    'lastError', ${d}.last_error)`;
+}
+
+/** So many notifications are looked at to count. */
+const SEEN_MAX = 1_000_000;

@@ -1,0 +1,42 @@
+import type { Queryable } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
+
+/** A transaction that has written to the log and is still open. */
+export type Writer = {
+  /** Null: it is prepared, and belongs to no process. */
+  pid: number | null;
+  /** Of a prepared one. */
+  gid: string | null;
+  program: string | null;
+  user: string | null;
+  /** As in pg_stat_activity; null where this role may not see it. */
+  state: string | null;
+  query: string | null;
+  /** When it began; of a prepared one, when it was prepared. */
+  since: Date | null;
+};
+
+/** Who may hold notifications that nobody sees yet: whoever writes keeps a lock until the end. */
+export async function readWriters(client: Queryable, schema: string): Promise<Writer[]> {
+  const { rows } = await client.query(
+    `with parent as (select $1::regclass as oid)
+     select distinct on (l.virtualtransaction) l.pid, p.gid,
+       nullif(a.application_name, '') as program, coalesce(a.usename, p.owner) as user, a.state,
+       case when a.state is not null then a.query end as query,
+       coalesce(a.xact_start, p.prepared) as since
+     from pg_catalog.pg_locks as l
+     left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
+     left join pg_catalog.pg_prepared_xacts as p on l.pid is null and exists (
+       select from pg_catalog.pg_locks as own
+       where own.locktype = 'transactionid' and own.virtualtransaction = l.virtualtransaction
+         and own.transactionid = p.transaction and own.pid is null)
+     where l.locktype = 'relation' and l.mode = 'RowExclusiveLock' and l.granted
+       and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
+       and l.pid is distinct from pg_catalog.pg_backend_pid()
+       and (l.relation = (select oid from parent) or l.relation in (
+         select inhrelid from pg_catalog.pg_inherits where inhparent = (select oid from parent)))
+     order by l.virtualtransaction`,
+    [qualified(schema, 'notification_log')],
+  );
+  return (rows as Writer[]).sort((a, b) => Number(a.since) - Number(b.since));
+}

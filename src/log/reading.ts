@@ -1,0 +1,134 @@
+import type { ClientBase } from 'pg';
+import { qualified } from '../database/names.ts';
+import { StandstillGuard } from '../database/standstill.ts';
+import { type Settings, settingsSql } from '../database/transaction.ts';
+import { sleep } from '../time.ts';
+import { safeId } from './notification.ts';
+import { type Page, pageReaderWhere, type RowCondition } from './page.ts';
+import type { Position, Snapshot } from './position.ts';
+
+/**
+ * Where somebody begins to read who only looks: at the first notification, behind the newest, at an id, at
+ * a time, or so many before the end.
+ */
+export type ReadFrom = 'start' | 'now' | { id: number } | { time: Date } | { last: number };
+
+export type ReadOptions = {
+  schema: string;
+  condition: RowCondition;
+  /** Rows up to this id were written by an earlier cluster: they are visible to all. */
+  rebasedId: number;
+  position: Position;
+  /** follow: until the signal aborts. once: what is there now. */
+  mode: 'follow' | 'once';
+  signal: AbortSignal;
+};
+
+/** The position to begin at. What commits later comes in any case, also with a lower id. */
+export async function readStart(
+  client: ClientBase,
+  schema: string,
+  from: ReadFrom,
+  condition: RowCondition,
+): Promise<Position> {
+  if (from === 'start') {
+    // Nothing is visible in it: not even what commits late counts as read.
+    return { doneId: 0, doneSnapshot: '1:1:' as Snapshot, doneXid: null, window: null };
+  }
+  const log = qualified(schema, 'notification_log');
+  const newest = `(select coalesce(max(id), 0) from ${log})`;
+  const [doneId, values] = startOf(from, log, newest, condition);
+  const { rows } = await client.query<{ id: string; snapshot: Snapshot }>(
+    `select ${doneId}::text as id, pg_current_snapshot()::text as snapshot`,
+    values,
+  );
+  const { id, snapshot } = rows[0] as { id: string; snapshot: Snapshot };
+  return { doneId: safeId(id), doneSnapshot: snapshot, doneXid: null, window: null };
+}
+
+/** The highest id that was written up to a time; null where none was. */
+export async function readLastIdAt(
+  client: ClientBase,
+  schema: string,
+  time: Date,
+): Promise<number | null> {
+  const { rows } = await client.query<{ id: string | null }>(
+    `select max(id)::text as id from ${qualified(schema, 'notification_log')}
+     where created_at <= $1::timestamptz`,
+    [time],
+  );
+  return rows[0]?.id ? safeId(rows[0].id) : null;
+}
+
+/** False where the server has not come as far as the position: it is another one, or was set back. */
+export async function isStillThere(
+  client: ClientBase,
+  schema: string,
+  { doneId, doneSnapshot }: Position,
+): Promise<boolean> {
+  // Not by the highest id in the log: that may have been removed since.
+  const { rows } = await client.query<{ isThere: boolean }>(
+    `select last_value >= $1::bigint
+       and pg_snapshot_xmax(pg_current_snapshot()) >= pg_snapshot_xmax($2::pg_snapshot) as "isThere"
+     from ${qualified(schema, 'notification_log_id_seq')}`,
+    [doneId, doneSnapshot],
+  );
+  return rows[0]?.isThere === true;
+}
+
+/**
+ * Reads page by page from a position on. No position is saved, no transaction is open between two pages,
+ * and no consumer notices. What is committed late comes with the next page, as for a consumer.
+ */
+export async function* readPages(client: ClientBase, options: ReadOptions): AsyncGenerator<Page> {
+  const { schema, condition, rebasedId, mode, signal } = options;
+  await client.query(settingsSql(SETTINGS, 'session'));
+  const readPage = pageReaderWhere(schema, condition);
+  const guard = new StandstillGuard(client, STANDSTILL_MS);
+  let { position } = options;
+  while (!signal.aborted) {
+    guard.start();
+    const page = await readPage(client, { position, limit: LIMIT, rebasedId }).finally(() =>
+      guard.stop(),
+    );
+    position = page.after;
+    yield page;
+    if (page.hasMore) continue;
+    if (mode === 'once') return;
+    await sleep(POLL_MS, signal);
+  }
+}
+
+function startOf(
+  from: Exclude<ReadFrom, 'start'>,
+  log: string,
+  newest: string,
+  condition: RowCondition,
+): [doneId: string, values: unknown[]] {
+  if (from === 'now') return [newest, []];
+  // Not above the newest: what counts as read must lie below the ids to come.
+  if ('id' in from) return [`least($1::bigint - 1, ${newest})`, [from.id]];
+  if ('time' in from) {
+    const first = `(select min(id) - 1 from ${log} where created_at >= $1::timestamptz)`;
+    return [`coalesce(${first}, ${newest})`, [from.time]];
+  }
+  const matching = `select id from ${log} where ${condition.sql.replaceAll('$7', '$1')}`;
+  const last = `(select min(id) - 1 from (${matching} order by id desc limit $2) as matching)`;
+  return [`coalesce(${last}, ${newest})`, [condition.value, from.last]];
+}
+
+/** As for consumers: the plans of a page differ with its parameters, and only one of them is right. */
+const SETTINGS: Settings = {
+  plan_cache_mode: 'force_generic_plan',
+  enable_seqscan: 'off',
+  jit: 'off',
+  default_transaction_isolation: 'read committed',
+};
+
+const LIMIT = { rows: 500, bytes: 4_000_000 };
+
+/** A page that takes longer is not coming: its connection is cut. */
+const STANDSTILL_MS = 60_000;
+
+/** How soon what is new is seen; an empty read is an index probe for each partition. */
+const POLL_MS = 250;

@@ -1,0 +1,86 @@
+import type { ClientBase } from 'pg';
+import { qualified } from '../database/names.ts';
+import { settingsSql, withTransaction } from '../database/transaction.ts';
+
+/** What goes with a consumer. */
+export type Removed = {
+  consumerId: string;
+  /** The highest id that it had settled. */
+  doneId: number;
+  retrying: number;
+  blocked: number;
+  dead: number;
+  /** Parts of its work, where it is shared. */
+  leases: number;
+  /** How far tables were handed over to it. */
+  snapshots: number;
+};
+
+/** A daemon that is alive and runs or wants a consumer. */
+export type InUse = { host: string; pid: number };
+
+/**
+ * Removes a consumer with all that is known of it, unless a daemon that is alive runs or wants it.
+ * @returns what has gone, or would go; who uses it, where it stays; null where there is none
+ */
+export async function removeConsumer(
+  client: ClientBase,
+  schema: string,
+  { consumerId, isDryRun }: { consumerId: string; isDryRun: boolean },
+): Promise<{ removed: Removed } | { inUse: InUse[] } | null> {
+  return withTransaction(client, async () => {
+    await client.query(settingsSql({ lock_timeout: '5s' }, 'transaction'));
+    const { rows } = await client.query<Pick<Removed, 'doneId'>>(
+      `select greatest(done_id, window_id)::float8 as "doneId"
+       from ${qualified(schema, 'consumer_progress')}
+       where consumer_id = $1 ${isDryRun ? '' : 'for update'}`,
+      [consumerId],
+    );
+    const [found] = rows;
+    if (!found) return null;
+    const inUse = await readUsers(client, schema, consumerId);
+    if (inUse.length > 0) return { inUse };
+    const counts = await countAll(client, schema, consumerId);
+    if (!isDryRun) {
+      for (const table of TABLES) {
+        await client.query(`delete from ${qualified(schema, table)} where consumer_id = $1`, [
+          consumerId,
+        ]);
+      }
+    }
+    return { removed: { consumerId, ...found, ...counts } };
+  });
+}
+
+async function readUsers(client: ClientBase, schema: string, consumerId: string): Promise<InUse[]> {
+  const { rows } = await client.query<InUse>(
+    `select host, pid from ${qualified(schema, 'live_daemon')} as live
+     where $1 = any(consumer_ids || shared_ids) or daemon_id = (
+       select owner from ${qualified(schema, 'consumer_progress')} where consumer_id = $1)
+     order by started_at`,
+    [consumerId],
+  );
+  return rows;
+}
+
+async function countAll(
+  client: ClientBase,
+  schema: string,
+  consumerId: string,
+): Promise<Omit<Removed, 'consumerId' | 'doneId'>> {
+  const { rows } = await client.query(
+    `select
+       count(*) filter (where state = 'retry')::float8 as retrying,
+       count(*) filter (where state = 'blocked')::float8 as blocked,
+       count(*) filter (where state = 'dead')::float8 as dead,
+       (select count(*) from ${qualified(schema, 'lease')} where consumer_id = $1)::float8 as leases,
+       (select count(*) from ${qualified(schema, 'snapshot')} where consumer_id = $1)::float8
+         as snapshots
+     from ${qualified(schema, 'delivery')} where consumer_id = $1`,
+    [consumerId],
+  );
+  return rows[0] as Omit<Removed, 'consumerId' | 'doneId'>;
+}
+
+/** Those that have rows of a consumer. */
+const TABLES = ['delivery', 'lease', 'snapshot', 'consumer_progress'];

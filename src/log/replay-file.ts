@@ -1,0 +1,129 @@
+import type { ClientBase } from 'pg';
+import { qualified } from '../database/names.ts';
+import { withTransaction } from '../database/transaction.ts';
+import { lockLeases, lockTaking, wakeOrphans } from './by-hand.ts';
+import { tellDaemons } from './daemons.ts';
+import { type Stretch, stretchSql, stretchValues } from './replay-stretch.ts';
+
+/** A replay that was asked for: what it filed, and by what its deliveries are known. */
+export type FiledReplay = { filed: number; replayedAt: string };
+
+/**
+ * Files what a stretch holds as deliveries, which daemons hand out as they do those that are due again.
+ *
+ * Of each key the order holds, also towards what comes meanwhile, or a consumer that keeps the newest
+ * state of each key would end with an old one. So whoever owns the consumer loses it by the same
+ * transaction that files: what it has done and not saved by then is not part of the replay, but is read
+ * again by who takes over next, who knows of the keys that wait. Of a consumer that is shared, what is
+ * leased of these keys comes once more behind them.
+ * @param replay.speed how many times as fast as it was written; null: as fast as can be
+ * @param replay.max how many at most
+ */
+export async function fileReplay(
+  client: ClientBase,
+  schema: string,
+  replay: { stretch: Stretch; speed: number | null; max: number },
+): Promise<FiledReplay> {
+  const { stretch, speed, max } = replay;
+  return withTransaction(client, async () => {
+    const isOrdered = await disown(client, schema, stretch.consumerId);
+    const { rows } = await client.query(fileSql(schema), [
+      ...stretchValues(stretch),
+      isOrdered,
+      speed,
+      max,
+    ]);
+    // Not of retries: an owner that does not know yet would call some, and its successor again.
+    await tellDaemons(client, schema, 'owners');
+    return rows[0] as FiledReplay;
+  });
+}
+
+/**
+ * Takes back what of replays stands and was not tried yet.
+ * @returns how many
+ */
+export async function cancelReplays(
+  client: ClientBase,
+  schema: string,
+  consumerId: string,
+): Promise<number> {
+  return withTransaction(client, async () => {
+    await disown(client, schema, consumerId);
+    const { rowCount } = await client.query(
+      `delete from ${qualified(schema, 'delivery')}
+       where consumer_id = $1 and replayed_at is not null and state <> 'dead'
+         and attempts = 0 and last_failed_at is null`,
+      [consumerId],
+    );
+    await wakeOrphans(client, schema, consumerId);
+    await tellDaemons(client, schema, 'owners');
+    return rowCount ?? 0;
+  });
+}
+
+/**
+ * Takes the consumer from its owner, if it has one, and keeps those who share it from settling and taking
+ * until the transaction ends.
+ * @returns whether notifications of a key wait for each other
+ */
+async function disown(client: ClientBase, schema: string, consumerId: string): Promise<boolean> {
+  await lockTaking(client, schema, consumerId);
+  const { rows } = await client.query<{ isOrdered: boolean }>(
+    `update ${qualified(schema, 'consumer_progress')}
+     set epoch = epoch + case when is_shared then 0 else 1 end
+     where consumer_id = $1 returning is_ordered as "isOrdered"`,
+    [consumerId],
+  );
+  await lockLeases(client, schema, consumerId);
+  return rows[0]?.isOrdered ?? true;
+}
+
+/**
+ * Parameters: those of the stretch, 7 is ordered, 8 speed, 9 max.
+ *
+ * At full speed only the first of each key is due, and the others are blocked behind it: that is how due
+ * ones are found fast, and handed out several at a time. Otherwise each has its time.
+ */
+function fileSql(schema: string): string {
+  const delivery = qualified(schema, 'delivery');
+  return `${stretchSql(schema)},
+filed as (
+  select id, key, row_number() over (order by id) as place,
+    row_number() over (partition by key order by id) as key_place,
+    created_at - min(created_at) over () as distance
+  from (select * from stretch where is_replayable order by id limit $9::bigint) as replayable
+),
+again as (
+  select log.id, log.key
+  from leased
+  join ${qualified(schema, 'notification_log')} as log on log.id = leased.id
+  join filed on filed.key = log.key and filed.key_place = 1 and filed.id < log.id
+  where $7::boolean
+),
+asked as (
+  select id, key, $7::boolean and $8::float8 is null and key is not null and (
+      key_place > 1 or exists (
+        select from ${delivery} as d
+        where d.consumer_id = $1 and d.key = filed.key and d.state <> 'dead'
+          and d.notification_id < filed.id)) as is_blocked,
+    clock_timestamp() + case when $8::float8 is null then place * interval '1 microsecond'
+      else distance / $8::float8 end as at,
+    now() as replayed_at
+  from filed
+  union all
+  select id, key, true, null, null from again
+),
+inserted as (
+  insert into ${delivery}
+    (consumer_id, notification_id, state, key, next_attempt_at, replayed_at)
+  select $1, id, case when is_blocked then 'blocked' else 'retry' end, key,
+    case when not is_blocked then at end, replayed_at
+  from asked
+  order by id
+  on conflict (consumer_id, notification_id) do nothing
+  returning replayed_at
+)
+select count(*) filter (where replayed_at is not null)::float8 as filed, now()::text as "replayedAt"
+from inserted`;
+}

@@ -1,0 +1,39 @@
+import type { Queryable } from '../database/connect.ts';
+import { qualified } from '../database/names.ts';
+import { isLiveSql } from './by-hand.ts';
+
+/** How far a replay is. */
+export type ReplayProgress = {
+  /** So many have not been handled yet; of these so many have failed, and are tried again. */
+  standing: number;
+  failing: number;
+  /** So many were given up. */
+  dead: number;
+  /** In how many milliseconds the next one is due; null: none is waited for. */
+  nextMs: number | null;
+  isLive: boolean;
+};
+
+/** @param replay.replayedAt as filing it returned it */
+export async function readReplayProgress(
+  client: Queryable,
+  schema: string,
+  { consumerId, replayedAt }: { consumerId: string; replayedAt: string },
+): Promise<ReplayProgress> {
+  const { rows } = await client.query(
+    `select
+       count(*) filter (where d.state <> 'dead')::float8 as standing,
+       count(*) filter (where d.state <> 'dead' and d.last_failed_at is not null)::float8 as failing,
+       count(*) filter (where d.state = 'dead')::float8 as dead,
+       extract(epoch from min(d.next_attempt_at) filter (where d.state = 'retry')
+         - clock_timestamp())::float8 * 1000 as "nextMs",
+       ${isLiveSql(schema)} as "isLive"
+     from ${qualified(schema, 'consumer_progress')} as progress
+     left join ${qualified(schema, 'delivery')} as d
+       on d.consumer_id = progress.consumer_id and d.replayed_at = $2::timestamptz
+     where progress.consumer_id = $1
+     group by progress.consumer_id`,
+    [consumerId, replayedAt],
+  );
+  return rows[0] as ReplayProgress;
+}

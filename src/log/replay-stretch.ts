@@ -1,0 +1,97 @@
+import type { Queryable } from '../database/connect.ts';
+import { qualified } from '../database/names.ts';
+import { settledSql } from './settled-sql.ts';
+
+/** Which of a consumer's notifications are to be handed out once more: those that match all of it. */
+export type Stretch = {
+  consumerId: string;
+  /** Created then or later; and before then. */
+  since: Date | null;
+  until: Date | null;
+  channel: string | null;
+  key: string | null;
+  ids: readonly number[] | null;
+};
+
+/** What a stretch holds. */
+export type StretchCount = {
+  /** Done, and without a delivery: those are replayed. */
+  settled: number;
+  keys: number;
+  firstId: number | null;
+  lastId: number | null;
+  /** Left alone: those that are dead, and those that wait anyway. */
+  dead: number;
+  waiting: number;
+  /** The position has not reached them, or they are being worked on. */
+  open: number;
+};
+
+/** One that would be replayed. */
+export type StretchEntry = { id: number; channel: string; key: string | null; createdAt: Date };
+
+/** Counts what a stretch holds; changes nothing. */
+export async function countStretch(
+  client: Queryable,
+  schema: string,
+  stretch: Stretch,
+): Promise<StretchCount> {
+  const { rows } = await client.query(
+    `${stretchSql(schema)}
+     select count(*) filter (where is_replayable)::float8 as settled,
+       count(distinct key) filter (where is_replayable)::float8 as keys,
+       (min(id) filter (where is_replayable))::float8 as "firstId",
+       (max(id) filter (where is_replayable))::float8 as "lastId",
+       count(*) filter (where state = 'dead')::float8 as dead,
+       count(*) filter (where state <> 'dead')::float8 as waiting,
+       count(*) filter (where state is null and not is_replayable)::float8 as open
+     from stretch`,
+    stretchValues(stretch),
+  );
+  return rows[0] as StretchCount;
+}
+
+/** The first that would be replayed. */
+export async function readStretch(
+  client: Queryable,
+  schema: string,
+  stretch: Stretch,
+  limit: number,
+): Promise<StretchEntry[]> {
+  const { rows } = await client.query(
+    `${stretchSql(schema)}
+     select id::float8, channel, key, created_at as "createdAt" from stretch
+     where is_replayable order by id limit $7`,
+    [...stretchValues(stretch), limit],
+  );
+  return rows as StretchEntry[];
+}
+
+/** What is leased, and the stretch with what has become of each; for parameters of stretchValues. */
+export function stretchSql(schema: string): string {
+  return `
+with leased as materialized (
+  select unnest(notification_ids) as id from ${qualified(schema, 'lease')} where consumer_id = $1
+),
+stretch as materialized (
+  select log.id, log.channel, log.key, log.created_at, d.state,
+    d.state is null and log.id not in (select id from leased)
+      and ${settledSql('progress', 'log', 'origin.rebased_id')} as is_replayable
+  from ${qualified(schema, 'consumer_progress')} as progress
+  cross join ${qualified(schema, 'log_origin')} as origin
+  join ${qualified(schema, 'notification_log')} as log on log.channel = any(progress.channels)
+  left join ${qualified(schema, 'delivery')} as d
+    on d.consumer_id = progress.consumer_id and d.notification_id = log.id
+  where progress.consumer_id = $1
+    and ($2::timestamptz is null or log.created_at >= $2)
+    and ($3::timestamptz is null or log.created_at < $3)
+    and ($4::text is null or log.channel = $4)
+    and ($5::text is null or log.key = $5)
+    and ($6::bigint[] is null or log.id = any($6))
+)`;
+}
+
+export function stretchValues(stretch: Stretch): unknown[] {
+  const { consumerId, since, until, channel, key, ids } = stretch;
+  return [consumerId, since, until, channel, key, ids];
+}

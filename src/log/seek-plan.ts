@@ -1,0 +1,102 @@
+import type { Queryable } from '../database/connect.ts';
+import { qualified } from '../database/names.ts';
+import { isLiveSql } from './by-hand.ts';
+import { safeId } from './notification.ts';
+import { type SeekTarget, seekSql } from './seek.ts';
+import { reachedSql, settledSql } from './settled-sql.ts';
+
+/** What moving a position would do, as things are now. */
+export type SeekPlan = {
+  /** To be given to seekPosition. */
+  epoch: number;
+  isLive: boolean;
+  isShared: boolean;
+  /** The highest id that is settled now, and that would be. */
+  fromId: number;
+  toId: number;
+  /** The first and the last notification that the log holds; null where it is empty. */
+  oldestId: number | null;
+  newestId: number | null;
+  /** So many of its channels would be handed out again, or never; of those that were looked at. */
+  again: number;
+  skipped: number;
+  /** False where so many lie in between that not all were looked at: it is more. */
+  isExact: boolean;
+  /** Deliveries that lie in between. */
+  dead: number;
+  waiting: number;
+  /** Notifications that are leased: it is shared, and its position has passed them. */
+  leased: number;
+};
+
+/** Reads it; changes nothing. The consumer has to be one that is known. */
+export async function planSeek(
+  client: Queryable,
+  schema: string,
+  { consumerId, to }: { consumerId: string; to: SeekTarget },
+): Promise<SeekPlan> {
+  const log = qualified(schema, 'notification_log');
+  const at = seekSql(schema, to, '$2');
+  const { rows } = await client.query(
+    `select progress.epoch::float8, progress.is_shared as "isShared", ${isLiveSql(schema)} as "isLive",
+       ${reachedSql('progress')}::text as from_id, (${at.doneId})::text as to_id,
+       (select min(id) from ${log})::float8 as "oldestId",
+       (select max(id) from ${log})::float8 as "newestId"
+     from ${qualified(schema, 'consumer_progress')} as progress where consumer_id = $1`,
+    [consumerId, ...at.values],
+  );
+  const { from_id, to_id, ...found } = rows[0] as Found;
+  const [fromId, toId] = [safeId(from_id), safeId(to_id)];
+  const between = { consumerId, fromId, toId };
+  return { ...found, fromId, toId, ...(await countBetween(client, schema, between)) };
+}
+
+async function countBetween(
+  client: Queryable,
+  schema: string,
+  { consumerId, fromId, toId }: { consumerId: string; fromId: number; toId: number },
+): Promise<Pick<SeekPlan, 'again' | 'skipped' | 'isExact' | 'dead' | 'waiting' | 'leased'>> {
+  const delivery = qualified(schema, 'delivery');
+  const isBetween = `d.consumer_id = $1 and d.notification_id > $2 and d.notification_id <= $3`;
+  const { rows } = await client.query(
+    `with seen as (
+       select log.channel = any(progress.channels) as is_own,
+         ${settledSql('progress', 'log', 'origin.rebased_id')} as is_settled
+       from ${qualified(schema, 'consumer_progress')} as progress,
+         ${qualified(schema, 'log_origin')} as origin,
+         lateral (
+           select id, xid, channel from ${qualified(schema, 'notification_log')}
+           where id > $2 and id <= $3 order by id limit ${SEEN_MAX}
+         ) as log
+       where progress.consumer_id = $1
+     )
+     select count(*) filter (where is_own and is_settled)::float8 as settled,
+       count(*) filter (where is_own and not is_settled)::float8 as open,
+       count(*) < ${SEEN_MAX} as "isExact",
+       (select count(*) from ${delivery} as d where ${isBetween} and state = 'dead')::float8 as dead,
+       (select count(*) from ${delivery} as d where ${isBetween} and state <> 'dead')::float8 as waiting,
+       (select coalesce(sum(cardinality(notification_ids)), 0)
+         from ${qualified(schema, 'lease')} where consumer_id = $1)::float8 as leased
+     from seen`,
+    [consumerId, Math.min(fromId, toId), Math.max(fromId, toId)],
+  );
+  const { settled, open, ...found } = rows[0] as Counted;
+  // Behind a position that is moved back lies also what comes for the first time, and before one that is
+  // moved forward what has a delivery: that is handed out by it, or dead.
+  return toId < fromId
+    ? { ...found, again: settled, skipped: 0 }
+    : { ...found, again: 0, skipped: Math.max(0, open - found.dead - found.waiting) };
+}
+
+type Found = Pick<SeekPlan, 'epoch' | 'isLive' | 'isShared' | 'oldestId' | 'newestId'> & {
+  from_id: string;
+  to_id: string;
+};
+
+type Counted = Pick<SeekPlan, 'isExact' | 'dead' | 'waiting' | 'leased'> & {
+  settled: number;
+  open: number;
+};
+
+/** So many notifications are looked at to count, which takes less than a second. */
+const SEEN_MAX = 1_000_000;

@@ -1,0 +1,102 @@
+import type { ClientBase } from 'pg';
+import { qualified } from '../database/names.ts';
+import { withTransaction } from '../database/transaction.ts';
+import { type Beginning, beginningAt, type From } from './beginning.ts';
+import { isLiveSql, lockLeases, lockTaking, wakeOrphans } from './by-hand.ts';
+import { tellDaemons } from './daemons.ts';
+import { safeId } from './notification.ts';
+import { dropReread, takeBackLeases } from './seek-standing.ts';
+import { reachedSql } from './settled-sql.ts';
+
+/** Where a position is to be moved: so that one is next, or by so many notifications of its channels. */
+export type SeekTarget = From | { by: number };
+
+/** What a seek has done. */
+export type Sought = {
+  /** The highest id that counts as settled from now on. */
+  doneId: number;
+  /** So many waited for a retry, and are handed out from the log again. */
+  reread: number;
+  /** So many were leased to nobody yet, and are handed out from the log again. */
+  released: number;
+};
+
+/**
+ * Moves a consumer's position, for good and at once: an owner that is alive loses the consumer by it,
+ * lets its handlers return, and takes it over again at the new position. What has not committed by then
+ * is handed out once it has, whatever its id.
+ * @param seek.seenEpoch at which it was looked at
+ * @param seek.mode idle: only while nobody who is alive runs it
+ * @returns null where somebody has taken it over since, or runs it
+ */
+export async function seekPosition(
+  client: ClientBase,
+  schema: string,
+  seek: { consumerId: string; to: SeekTarget; seenEpoch: number; mode: 'idle' | 'live' },
+): Promise<Sought | null> {
+  const { consumerId, mode } = seek;
+  return withTransaction(client, async () => {
+    await lockTaking(client, schema, consumerId);
+    const { rows } = await client.query(moveSql(schema, seek.to), [
+      consumerId,
+      seek.seenEpoch,
+      mode === 'live',
+      ...seekSql(schema, seek.to, '$4').values,
+    ]);
+    if (!rows[0]) return null;
+    const doneId = safeId((rows[0] as { id: string }).id);
+    await lockLeases(client, schema, consumerId);
+    const released = await takeBackLeases(client, schema, consumerId, doneId);
+    const reread = await dropReread(client, schema, consumerId, doneId);
+    await wakeOrphans(client, schema, consumerId);
+    await tellDaemons(client, schema, 'owners');
+    return { doneId, reread, released };
+  });
+}
+
+/**
+ * Back: of what was settled the part up to the target stays settled, and nothing else becomes it, so that
+ * no late commit is skipped. Forward: all that is visible up to the target becomes settled, with the
+ * snapshot of the very statement that finds the target.
+ */
+function moveSql(schema: string, to: SeekTarget): string {
+  const at = seekSql(schema, to, '$4');
+  return `
+update ${qualified(schema, 'consumer_progress')} as progress
+set (done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, window_xid,
+    began_id, began_snapshot, began_at) = (
+    select
+      case when is_back then least(progress.done_id, at.id) else at.id end,
+      case when is_back then progress.done_snapshot else at.snapshot end,
+      case when is_back then progress.done_xid end,
+      case when is_back then progress.window_snapshot end,
+      case when is_back then progress.window_end end,
+      case when is_back then least(progress.window_id, at.id) end,
+      case when is_back then progress.window_xid end,
+      case when is_back then least(progress.began_id, at.id) else at.id end,
+      case when is_back then progress.began_snapshot else at.snapshot end,
+      case when is_back then progress.began_at else now() end
+    from (
+      /* offset 0: found once, and not for each column. */
+      select id, snapshot, id <= ${reachedSql('progress')} as is_back
+      from (select ${at.doneId} as id, ${at.doneSnapshot} as snapshot offset 0) as target
+    ) as at),
+  epoch = epoch + 1, saved_at = now()
+where consumer_id = $1 and epoch = $2 and ($3::boolean or not ${isLiveSql(schema)})
+returning ${reachedSql('progress')}::text as id`;
+}
+
+/** H and S of a target, for a statement that has the consumer's row as progress. */
+export function seekSql(schema: string, to: SeekTarget, parameter: string): Beginning {
+  if (typeof to !== 'object' || to instanceof Date) return beginningAt(schema, to, parameter);
+  const log = qualified(schema, 'notification_log');
+  const isOwn = 'channel = any(progress.channels)';
+  const nth = (way: string) => `order by id ${way} offset ${parameter}::bigint - 1 limit 1`;
+  const reached = reachedSql('progress');
+  const doneId =
+    to.by > 0
+      ? `coalesce((select id from ${log} where id > ${reached} and ${isOwn} ${nth('')}),
+          (select max(id) from ${log}), 0)`
+      : `coalesce((select id - 1 from ${log} where id <= ${reached} and ${isOwn} ${nth('desc')}), 0)`;
+  return { doneId, doneSnapshot: 'pg_current_snapshot()', values: [Math.abs(to.by)] };
+}

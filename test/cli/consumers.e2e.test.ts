@@ -1,0 +1,124 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { runCli } from '../helpers/cli.ts';
+import { startTailing } from '../helpers/daemon.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+
+const database = useDatabase();
+
+beforeEach(() => addConsumers(database, ['email', 'webhook']));
+afterEach(() => emptyLog(database));
+
+async function consumers(...args: string[]) {
+  const result = await runCli(['consumers', ...args], { env: { DATABASE_URL: database.url } });
+  return { ...result, stderr: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '') };
+}
+
+const paused = async () =>
+  (
+    await database.query(
+      'select consumer_id as id from pgwatch.consumer_progress where paused_at is not null',
+    )
+  ).rows.map(({ id }) => id);
+
+test('list shows who is there, in a table and as JSON', async () => {
+  await database.query(
+    `update pgwatch.consumer_progress set channels = channels || array['consumer:' || consumer_id]`,
+  );
+  await addDelivery(database, { consumerId: 'webhook' });
+  const { stdout, stderr, exitCode } = await consumers('list');
+  expect([exitCode, stderr]).toEqual([0, '']);
+  expect(stdout.replaceAll(/ +/g, ' ').split('\n')).toEqual([
+    'CONSUMER STATE OWNER LAG DEAD CHANNELS',
+    'email not running - 1 0 orders',
+    'webhook not running - 1 1 orders',
+    '',
+  ]);
+  const json = JSON.parse((await consumers('list', '--json')).stdout);
+  expect(json).toMatchObject([
+    { consumerId: 'email', state: 'not running', unread: 1, isExact: true, owner: null },
+    { consumerId: 'webhook', dead: 1, lastError: { name: 'Error' } },
+  ]);
+});
+
+test('show tells everything of those that are named, with the position', async () => {
+  await addDelivery(database, { state: 'blocked', key: 'k' });
+  const { stdout, exitCode } = await consumers('show', 'email');
+  expect(exitCode).toBe(0);
+  expect(stdout).toMatch(/^Consumer email\n {2}state +not running\n {2}channels +orders\n/);
+  expect(stdout).toMatch(/\n {2}position +everything up to 0\n/);
+  expect(stdout).toMatch(/\n {2}deliveries +0 retry, 1 blocked \(keys: 1\), 0 dead\n/);
+  const json = JSON.parse((await consumers('show', 'email', 'webhook', '--json')).stdout);
+  expect(json[1]).toMatchObject({ consumerId: 'webhook', position: { doneId: 0, window: null } });
+});
+
+test('pause and resume take several, may be repeated, and say what they did', async () => {
+  const first = await consumers('pause', 'email', 'webhook', '--json');
+  expect(JSON.parse(first.stdout)).toEqual([
+    { consumerId: 'email', pausedAt: expect.any(String), pausedUntil: null },
+    { consumerId: 'webhook', pausedAt: expect.any(String), pausedUntil: null },
+  ]);
+  expect(first.stderr).toContain(
+    'email is paused until "pgwatch consumers resume email": what is published meanwhile waits for it.\n',
+  );
+  const again = await consumers('pause', 'email', '--until', '2h');
+  expect(again.stderr).toMatch(/^email is paused until \d{4}-.*Z: /);
+  const { rows } = await database.query(
+    `select extract(epoch from paused_until - now())::float8 as seconds from pgwatch.consumer_progress
+     where consumer_id = 'email'`,
+  );
+  expect(rows[0].seconds).toBeGreaterThan(7100);
+  expect(rows[0].seconds).toBeLessThan(7201);
+  expect(await consumers('resume', 'email', 'email')).toEqual({
+    exitCode: 0,
+    stdout: '',
+    stderr: 'email is resumed.\n',
+  });
+  expect((await consumers('resume', 'email')).stderr).toBe('email was not paused.\n');
+  expect(await paused()).toEqual(['webhook']);
+});
+
+test('a name that is not known, or a time that is no end, is wrong usage, and nothing is paused', async () => {
+  const unknown = await consumers('pause', 'webhook', 'emial');
+  expect([unknown.exitCode, unknown.stderr]).toEqual([
+    2,
+    expect.stringContaining('knows no consumer "emial". Did you mean "email"?'),
+  ]);
+  const past = await consumers('pause', 'email', '--until', '2020-01-01');
+  expect([past.exitCode, past.stderr]).toEqual([2, expect.stringContaining('has passed')]);
+  const bare = await consumers('pause', 'email', '--until', '120');
+  expect([bare.exitCode, bare.stderr]).toEqual([2, expect.stringContaining('a duration from now')]);
+  expect(await paused()).toEqual([]);
+});
+
+test('remove shows what would go, needs a yes, and then removes it', async () => {
+  await addDelivery(database, {});
+  const plan = 'email, its position at 0 with 1 dead letter';
+  const dry = await consumers('remove', 'email', '--dry-run', '--json');
+  expect(dry.stderr).toBe(`Would remove ${plan}.\n`);
+  expect(JSON.parse(dry.stdout)).toMatchObject({ dryRun: true, removed: [{ dead: 1 }] });
+  const unasked = await consumers('remove', 'email');
+  expect([unasked.exitCode, unasked.stderr]).toEqual([
+    2,
+    `error This removes ${plan}. Nobody is there to answer: pass --yes to go ahead.\n`,
+  ]);
+  expect(await consumers('remove', 'email', '--yes')).toEqual({
+    exitCode: 0,
+    stdout: '',
+    stderr: `Removed ${plan}.\n`,
+  });
+  const { rows } = await database.query('select consumer_id from pgwatch.consumer_progress');
+  expect(rows).toEqual([{ consumer_id: 'webhook' }]);
+});
+
+test('remove names the daemon that has it, and leaves all as they are', async () => {
+  const daemon = await startTailing(database.config, [
+    { id: 'email', channels: ['orders'], handle: () => {} },
+  ]);
+  const { exitCode, stderr } = await consumers('remove', 'webhook', 'email', '--yes');
+  await daemon.stop();
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(/^error email is run or wanted by .+:\d+, which would register it anew/);
+  const { rowCount } = await database.query('select from pgwatch.consumer_progress');
+  expect(rowCount).toBe(2);
+});

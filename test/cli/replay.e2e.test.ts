@@ -1,0 +1,130 @@
+import { beforeEach, expect, test } from 'vitest';
+import { runCli, startCli } from '../helpers/cli.ts';
+import { startTailing } from '../helpers/daemon.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { addConsumers } from '../helpers/deliveries.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+let ids: number[] = [];
+
+/** Six are done, of two keys; a seventh is not. */
+beforeEach(async () => {
+  await emptyLog(database);
+  await addConsumers(database, ['email']);
+  ids = [];
+  for (let n = 1; n <= 7; n++) {
+    const { rows } = await database.query(
+      `select smart_notify('orders', to_jsonb($1::int), 'order:' || $1 % 2)::float8 as id`,
+      [n],
+    );
+    ids.push(rows[0].id);
+  }
+  await database.query(
+    `update pgwatch.consumer_progress set done_id = $1, done_snapshot = pg_current_snapshot()`,
+    [ids[5]],
+  );
+});
+
+async function replay(...args: (string | number | undefined)[]) {
+  const result = await runCli(['replay', ...args.map(String)], {
+    env: { DATABASE_URL: database.url },
+  });
+  return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
+}
+
+const tail = (handle: (about: { payload: unknown; isReplay: boolean }) => void) =>
+  startTailing(database.config, [
+    { id: 'email', channels: ['orders'], retry: { attempts: 1 }, handle },
+  ]);
+
+test('a dry run counts, shows the first, and files nothing', async () => {
+  await database.query(
+    `insert into pgwatch.delivery (consumer_id, notification_id, state)
+     values ('email', $1, 'dead'), ('email', $2, 'retry')`,
+    [ids[2], ids[3]],
+  );
+  const { stdout, said, exitCode } = await replay('email', '--since', '1h', '--dry-run');
+  expect([exitCode, said]).toEqual([0, 'Nothing is changed: this was a dry run.']);
+  expect(stdout.split('\n')).toEqual([
+    'email',
+    `  again         4 notifications, ${ids[0]} to ${ids[5]}, of 2 keys`,
+    '  left alone    1 dead letter, 1 that wait anyway',
+    '  not yet       1 that it has not done come anyway',
+    '  speed         as fast as it can',
+    '  effects       its handler has them again, in a transaction or not',
+    '  order         what is new of these keys waits for them',
+    expect.stringMatching(/^ID +CREATED +CHANNEL +KEY$/),
+    ...[0, 1, 4, 5].map((n) =>
+      expect.stringMatching(`^${ids[n]} +20\\S+Z +orders +order:${(n + 1) % 2}$`),
+    ),
+    '',
+  ]);
+  const json = await replay('email', '--key', 'order:0', '--until', '1h', '--dry-run', '--json');
+  expect(JSON.parse(json.stdout)).toMatchObject({ consumer: 'email', matching: 0, filed: 0 });
+});
+
+test('it watches until all are through, and fails where one was given up', async () => {
+  const seen: [unknown, boolean][] = [];
+  const daemon = await tail(({ payload, isReplay }) => {
+    seen.push([payload, isReplay]);
+    if (payload === 4) throw new Error('no');
+  });
+  await until('the last is done', () => seen.length === 1 || `${seen.length}`);
+  const first = await replay('email', '--id', `${ids[0]},${ids[2]}`);
+  expect([first.exitCode, first.said.replace(/in [\d.]+ m?s/, 'in a moment')]).toEqual([
+    0,
+    'Handed 2 notifications to email in a moment.',
+  ]);
+  expect(seen.slice(-2)).toEqual([
+    [1, true],
+    [3, true],
+  ]);
+  const second = await replay('email', '--key', 'order:0', '--json');
+  await daemon.stop();
+  expect(second.exitCode).toBe(1);
+  expect(JSON.parse(second.stdout)).toMatchObject({ filed: 3, isFinished: true, dead: 1 });
+  expect(second.said).toContain(
+    'warning One of them was given up: "pgwatch dlq list --consumer email".',
+  );
+});
+
+test('without a daemon it says so; Ctrl-C leaves the replay, and --cancel takes it back', async () => {
+  const watching = startCli(['replay', 'email', '--since', '1h', '--speed', '1x'], {
+    env: { DATABASE_URL: database.url },
+  });
+  await watching.waitFor('No daemon runs email: they wait for one');
+  watching.signal('SIGINT');
+  const { exitCode, stderr } = await watching.exited;
+  expect(exitCode).toBe(0);
+  expect(stderr).toMatch(/SIGINT: no longer watching; the replay goes on\./);
+  expect(stderr).toMatch(
+    /6 notifications of 6 still stand\. To take them back: "pgwatch replay email --cancel"/,
+  );
+  const list = await runCli(['dlq', 'list', '--state', 'all'], {
+    env: { DATABASE_URL: database.url },
+  });
+  expect(list.stdout).toMatch(/ email +orders +order:\d +replay (now|in \S+ m?s) +0 +- +-\n/);
+  expect(list.stdout).not.toContain('retry');
+  expect((await replay('email', '--cancel')).said).toBe(
+    'Took 6 notifications back that were to be handed to email once more.',
+  );
+  expect((await replay('email', '--cancel', '--json')).stdout).toBe(
+    '{"consumer":"email","cancelled":0}\n',
+  );
+  expect((await replay('email', '--id', ids[0], '--no-wait')).said).toMatch(
+    /^Filed 1 notification: /,
+  );
+});
+
+test.each([
+  [['email'], 'Say what is to be replayed'],
+  [['email', '--speed', 'fast', '--since', '1h'], 'Give 1x, 10x and the like, or max.'],
+  [['email', '--since', '1h', '--until', '2h'], '--until lies before --since'],
+  [['email', '--cancel', '--since', '1h'], '--cancel takes back all that stands'],
+  [['emial', '--since', '1h'], 'Did you mean "email"?'],
+])('%j is refused with a sentence', async (args, sentence) => {
+  const { exitCode, said } = await replay(...args);
+  expect(said).toContain(sentence);
+  expect(exitCode).toBe(2);
+});

@@ -1,0 +1,107 @@
+import { beforeEach, expect, test } from 'vitest';
+import { runCli } from '../helpers/cli.ts';
+import { startTailing } from '../helpers/daemon.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { addConsumers } from '../helpers/deliveries.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+let ids: number[] = [];
+
+/** All are done: the position stands at the last of twenty. */
+beforeEach(async () => {
+  await emptyLog(database);
+  await addConsumers(database, ['email']);
+  const { rows } = await database.query(
+    `select smart_notify('orders', to_jsonb(n))::float8 as id from generate_series(1, 20) as n`,
+  );
+  ids = rows.map(({ id }) => id);
+  await database.query(
+    `update pgwatch.consumer_progress set done_id = $1, done_snapshot = pg_current_snapshot()`,
+    [ids[19]],
+  );
+});
+
+async function seek(...args: (string | number)[]) {
+  const result = await runCli(['seek', ...args.map(String)], {
+    env: { DATABASE_URL: database.url },
+  });
+  return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
+}
+
+const doneId = async () => {
+  const { rows } = await database.query(
+    'select done_id::float8 as id from pgwatch.consumer_progress',
+  );
+  return (rows[0] as { id: number }).id;
+};
+
+test('it prints the plan, and changes nothing unless told to', async () => {
+  await database.query(
+    `insert into pgwatch.delivery (consumer_id, notification_id, state)
+     values ('email', $1, 'dead'), ('email', $2, 'retry')`,
+    [ids[17], ids[18]],
+  );
+  const [from, to] = [ids[19], ids[14]];
+  const plan = await seek('email', '--to', '-5');
+  expect(plan.stdout.split('\n')).toEqual([
+    'email',
+    `  position      ${from} → ${to} (back)`,
+    '  again         5 notifications of its channels',
+    '  waiting       1 in between wait for a retry, and come with the others',
+    '  dead          1 dead letter in between, left as it is: pgwatch dlq list --consumer email',
+    `  log           ids ${ids[0]} to ${from}`,
+    '  running       no daemon runs it',
+    '',
+  ]);
+  expect(plan.said).toBe('Nothing is changed: add --execute to move the position.');
+  expect([plan.exitCode, await doneId()]).toEqual([0, from]);
+
+  const done = await seek('email', '--to', '-5', '--execute');
+  expect(done.said.split('\n')).toEqual([
+    `Moved email from ${from} to ${to}.`,
+    '1 notification that waited for a retry will be handed out in turn.',
+    'No daemon runs it now: "pgwatch listen" goes on from there.',
+  ]);
+  expect([done.exitCode, await doneId()]).toEqual([0, to]);
+
+  const forward = await seek('email', '--to', 'now', '--execute', '--json');
+  expect(JSON.parse(forward.stdout)).toMatchObject({
+    consumer: 'email',
+    isExecuted: true,
+    fromId: to,
+    toId: from,
+    skipped: 4,
+    again: 0,
+    isLive: false,
+  });
+});
+
+test('while a daemon runs it, it wants --live, and the daemon goes on from there', async () => {
+  const seen: unknown[] = [];
+  const daemon = await startTailing(database.config, [
+    { id: 'email', channels: ['orders'], handle: ({ payload }) => void seen.push(payload) },
+  ]);
+  const refused = await seek('email', '--to', ids[17] as number, '--execute');
+  expect(refused.stdout).toContain('running       a daemon runs it: needs --live');
+  expect(refused.said).toMatch(
+    /^error A daemon runs email: stop it or pause the consumer first, or pass --live/,
+  );
+  expect(refused.exitCode).toBe(1);
+  const moved = await seek('email', '--to', ids[17] as number, '--execute', '--live');
+  expect([moved.exitCode, moved.said]).toEqual([0, `Moved email from ${ids[19]} to ${ids[16]}.`]);
+  await until('they come again', () => seen.length >= 3 || `${seen}`);
+  await daemon.stop();
+  expect(seen).toEqual([18, 19, 20]);
+});
+
+test.each([
+  [['email'], "required option '--to <target>' not specified"],
+  [['email', '--to', 'yesterday'], 'Give start, now, an id, +100 or -100'],
+  [['email', '--to', '+0'], 'Give start, now, an id, +100 or -100'],
+  [['emial', '--to', 'now'], 'The database knows no consumer "emial". Did you mean "email"?'],
+])('%j is refused with a sentence', async (args, sentence) => {
+  const { exitCode, said } = await seek(...args);
+  expect(said).toContain(sentence);
+  expect(exitCode).toBe(2);
+});

@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import { runCli } from '../helpers/cli.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+
+const database = useDatabase();
+const EVIL = '\u001b[2J\u009b31m\nemail: done';
+
+const show = (...args: (string | number)[]) =>
+  runCli(['show', ...args.map(String)], { env: { DATABASE_URL: database.url } });
+
+test('show prints notifications whole, with a line for each consumer, and names what is not there', async () => {
+  await addConsumers(database, ['email', 'search']);
+  const error = { name: 'TypeError', message: EVIL };
+  const id = await addDelivery(database, { key: EVIL, payload: { text: EVIL }, error });
+  const other = await addDelivery(database, { consumerId: 'search', state: 'retry', attempts: 2 });
+  const { stdout, stderr, exitCode } = await show(id, other, 999_999);
+  expect(stdout.split('\n')).toEqual([
+    `Notification ${id}`,
+    '  channel       orders',
+    '  key           \\u001b[2J\\u009b31m email: done',
+    expect.stringMatching(/^ {2}event id {6}[\da-f-]{36}$/),
+    expect.stringMatching(/^ {2}created {7}20\S+Z, .* ago$/),
+    expect.stringMatching(/^ {2}transaction {3}\d+$/),
+    '  size          39 bytes',
+    '  payload',
+    '    {',
+    '      "text": "\\u001b[2J\\u009b31m\\nemail: done"',
+    '    }',
+    '  consumers',
+    '    email: dead, failed 1 min ago, after 5 attempts: TypeError: \\u001b[2J\\u009b31m email: done',
+    '    search: waiting',
+    '',
+    `Notification ${other}`,
+    ...Array(7).fill(expect.any(String)),
+    '    {}',
+    '  consumers',
+    '    email: waiting',
+    expect.stringMatching(
+      /^ {4}search: retry in 59 min, failed 1 min ago, after 2 attempts: connect/,
+    ),
+    '',
+  ]);
+  expect([exitCode, stderr]).toEqual([
+    1,
+    expect.stringContaining('There is no notification 999999'),
+  ]);
+});
+
+test('show --json, by an event id, and refusals', async () => {
+  const id = await addDelivery(database, { payload: { n: 1 } });
+  const { rows } = await database.query('select event_id from pgwatch.notification where id = $1', [
+    id,
+  ]);
+  const { stdout, exitCode } = await show(rows[0].event_id, '--json', '--since', '1h');
+  expect(exitCode).toBe(0);
+  expect(JSON.parse(stdout)).toEqual([
+    expect.objectContaining({
+      id,
+      eventId: rows[0].event_id,
+      xid: expect.stringMatching(/^\d+$/),
+      bytes: 8,
+      source: 'log',
+      payload: { n: 1 },
+      consumers: [
+        expect.objectContaining({ consumerId: 'email', state: 'dead', attempts: 5 }),
+        expect.objectContaining({ consumerId: 'search', state: 'waiting' }),
+      ],
+    }),
+  ]);
+  expect(await show('')).toMatchObject({ exitCode: 2, stdout: '' });
+  expect((await show('4x')).stderr).toContain('"4x" is no id of a notification');
+});

@@ -1,0 +1,54 @@
+import { EventEmitter } from 'node:events';
+import { expect, test } from 'vitest';
+import { Screen, type Terminal } from '../../src/cli/status/screen.ts';
+
+/** A terminal of so many rows, that remembers what was written to it last. */
+function terminal(rows: number, columns = 20) {
+  const fake = Object.assign(new EventEmitter(), {
+    rows,
+    columns,
+    written: [] as string[],
+    write: (text: string) => fake.written.push(text) > 0,
+  });
+  return fake as typeof fake & Terminal;
+}
+
+/** The rows of the last frame, without what steers. */
+function rowsOf({ written }: { written: string[] }): string[] {
+  let text = written.at(-1) ?? '';
+  for (const steering of ['\u001b[K', '\u001b[H', '\u001b[J']) text = text.replaceAll(steering, '');
+  return text.split('\r\n').slice(0, -1);
+}
+
+test('each frame is drawn over the one before, and what it had more is wiped out', () => {
+  const fake = terminal(10);
+  const screen = new Screen(fake);
+  screen.draw(['a', 'b']);
+  screen.draw(['c']);
+  expect(fake.written.at(-1)).toBe('\u001b[Hc\u001b[K\r\n\u001b[J');
+});
+
+test('more lines than rows never scroll: the last row says how many are left out', () => {
+  const fake = terminal(5);
+  const lines = Array.from({ length: 9 }, (_, index) => `line ${index}`);
+  new Screen(fake).draw(lines);
+  expect(rowsOf(fake)).toEqual(['line 0', 'line 1', 'line 2', '… 6 more lines need…']);
+  new Screen(fake).draw(lines.slice(0, 4));
+  expect(rowsOf(fake)).toEqual(lines.slice(0, 4));
+});
+
+test('it is drawn anew when the window changes, and the terminal is given back at the end', () => {
+  const fake = terminal(3);
+  const screen = new Screen(fake);
+  screen.draw(['a', 'b', 'c']);
+  expect(rowsOf(fake)).toHaveLength(2);
+  fake.rows = 10;
+  fake.emit('resize');
+  expect(rowsOf(fake)).toEqual(['a', 'b', 'c']);
+  screen.close();
+  const [first, last] = [fake.written[0], fake.written.at(-1)];
+  expect([first, last]).toEqual(['\u001b[?1049h\u001b[?25l', '\u001b[?25h\u001b[?1049l']);
+  const count = fake.written.length;
+  fake.emit('resize');
+  expect(fake.written).toHaveLength(count);
+});

@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest';
+import { lineFormat } from '../../src/cli/tail/line.ts';
+import { requestOf, type TailOptions } from '../../src/cli/tail/request.ts';
+import { Where } from '../../src/cli/tail/where.ts';
+import { type LogRow, Notification } from '../../src/log/notification.ts';
+
+const of = (
+  options: Partial<TailOptions>,
+  { channels = [] as string[], isTerminal = false } = {},
+) => requestOf(channels, { logFormat: 'text', ...options }, isTerminal);
+
+test.each<[Partial<TailOptions>, boolean, { from: unknown; isFollowing: boolean }]>([
+  [{}, true, { from: 'now', isFollowing: true }],
+  [{}, false, { from: 'now', isFollowing: true }],
+  [{ from: '-20' }, true, { from: { last: 20 }, isFollowing: true }],
+  [{ from: '-20' }, false, { from: { last: 20 }, isFollowing: false }],
+  [{ from: '-20', follow: true }, false, { from: { last: 20 }, isFollowing: true }],
+  [{ from: '7' }, true, { from: { id: 7 }, isFollowing: true }],
+  [{ from: 'start', until: '9' }, true, { from: 'start', isFollowing: false }],
+  [{ follow: false }, true, { from: { last: 10 }, isFollowing: false }],
+])('%j, on a terminal %j, is %j', (options, isTerminal, expected) => {
+  expect(of(options, { isTerminal })).toMatchObject(expected);
+});
+
+test('filters', () => {
+  const { filter } = of(
+    { table: ['users,app."x.y"'], action: ['insert', 'Update'], key: 'k' },
+    { channels: ['a', 'b'] },
+  );
+  expect(filter).toEqual({
+    channels: ['a', 'b'],
+    key: 'k',
+    actions: ['INSERT', 'UPDATE'],
+    tables: [
+      { schema: null, name: 'users' },
+      { schema: 'app', name: 'x.y' },
+    ],
+  });
+});
+
+test.each<[Partial<TailOptions>, string]>([
+  [{ from: 'begin' }, '--from is an id, "start", or like -20'],
+  [{ until: 'soon' }, '--until is an id, an age like 2h'],
+  [{ limit: '0' }, '--limit is a number from 1'],
+  [{ action: ['UPDTE'] }, '"UPDTE" is no action. Did you mean "UPDATE"?'],
+  [{ table: [''] }, 'One of the tables is empty'],
+])('%j is refused', (options, message) => {
+  expect(() => of(options)).toThrow(message);
+});
+
+/** An update of a row of public.users. */
+const ROW: LogRow = [
+  '42',
+  '700',
+  '1700000000.5',
+  'data_change',
+  'public.users:1',
+  null,
+  'UPDATE',
+  '["public","users","id"]',
+  '{"id":1,"name":"日本語"}',
+  '{"id":1,"name":"b"}',
+  null,
+  null,
+];
+const UPDATE = new Notification(ROW, { isReplay: false, attempt: 1 });
+
+test.each([
+  ['id === 42 && channel === "data_change"', true],
+  ['change.new.name === "b" && action === "UPDATE" && table === "users"', true],
+  ['payload.old_data.id === 1 && createdAt > new Date("2023-01-01")', true],
+  ['key.startsWith("public.users:")', true],
+  ['eventId.length === 36', true],
+  ['payload.nothing.deeper', false],
+  ['(() => { for (;;); })()', false],
+  ['null', false],
+])('where %s: %j', (expression, expected) => {
+  expect(new Where(expression).matches(UPDATE)).toBe(expected);
+});
+
+test('a line fits the terminal, wide characters included, whatever its width', () => {
+  expect(lineFormat(80)(UPDATE)).toMatch(
+    /^2023-11-1\d {2}42 {2}data_change {2}public\.users:1 {2}UPDATE {2}name: "日本語" → "b"$/,
+  );
+  expect(lineFormat(64)(UPDATE)).toMatch(/name: "日…$/);
+  expect(lineFormat(30)(UPDATE)).toHaveLength(30);
+});
+
+test('a marker of what was removed is no notification of anybody', () => {
+  const row: LogRow = [...ROW];
+  row[5] = '{"removed":3}';
+  row[6] = 'GAP';
+  row[7] = null;
+  const gap = new Notification(row, { isReplay: false, attempt: 1 });
+  expect(lineFormat(80)(gap)).toMatch(/ {2}GAP {2}\{"removed":3\}$/);
+  expect(new Where('action === "GAP" && change === null').matches(gap)).toBe(true);
+});

@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest';
+import { parseUntil } from '../../src/cli/consumers/until.ts';
+
+test('a duration is from now, and a time is a time', () => {
+  expect(parseUntil('2h')).toBe(7_200_000);
+  expect(parseUntil('1.5m')).toBe(90_000);
+  expect(parseUntil('2026-11-30T06:00Z')).toEqual(new Date('2026-11-30T06:00:00Z'));
+  expect(parseUntil('2026-11-30')).toEqual(new Date(2026, 10, 30));
+});
+
+test.for(['', 'now', '120', '0s', '-2h', '2 fortnights', '2026', '2026-13-01', 'tomorrow'])(
+  'nothing else is an end: %j',
+  (text) => {
+    expect(() => parseUntil(text)).toThrow(/a duration from now/);
+  },
+);

@@ -1,0 +1,146 @@
+import { beforeAll, expect, test } from 'vitest';
+import { withConnection } from '../../src/database/connect.ts';
+import { migrateUp } from '../../src/database/migrate.ts';
+import { runCli } from '../helpers/cli.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import { createRole } from '../helpers/role.ts';
+
+const database = useDatabase();
+const EVIL = '\u001b]0;title\u0007\u009b31m\r';
+let [dead, waiting, blocked]: number[] = [];
+
+beforeAll(async () => {
+  await addConsumers(database, ['email']);
+  await database.query(
+    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot, paused_at)
+     values ('metrics', '{other}', 0, '1:1:', null), ('slow', '{orders}', 0, '1:1:', now())`,
+  );
+  dead = await addDelivery(database, { key: EVIL });
+  waiting = await addDelivery(database, { key: 'order:2', state: 'retry', attempts: 2 });
+  blocked = await addDelivery(database, { key: 'order:2', state: 'blocked' });
+});
+
+async function why(args: (string | number | undefined)[], url = database.url) {
+  const result = await runCli(['why', ...args.map(String)], { env: { DATABASE_URL: url } });
+  return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
+}
+
+test('it prints a block for each consumer: the reason, and what to do', async () => {
+  const { stdout, exitCode, said } = await why([blocked]);
+  expect([exitCode, said]).toEqual([1, '']);
+  expect(stdout.split('\n')).toEqual([
+    `Notification ${blocked}`,
+    '  channel       orders',
+    '  key           order:2',
+    expect.stringMatching(/^ {2}created {7}20\d\d-/),
+    '',
+    'email: not arrived',
+    expect.stringMatching(
+      /^ {2}No daemon runs the consumer; its position was last saved .* ago\.$/,
+    ),
+    '    → pgwatch listen --consumers email',
+    expect.stringMatching(
+      `^  It waits for ${waiting}, an earlier one of its key, which is tried again in 59 min \\(attempt 3\\): connect ECONNREFUSED`,
+    ),
+    `    → pgwatch why ${waiting} --consumer email`,
+    '',
+    'metrics: not arrived',
+    '  It is on none of its channels: other.',
+    '',
+    'slow: not arrived',
+    expect.stringMatching(/^ {2}The consumer is paused since 20.*, until somebody resumes it\.$/),
+    '    → pgwatch consumers resume slow',
+    '  It waits behind 2 others: the position is at 0.',
+    '',
+  ]);
+});
+
+test('as JSON each reason has its code; nothing of others steers a terminal', async () => {
+  const { stdout, exitCode } = await why([dead, '--consumer', 'email', '--json']);
+  expect(exitCode).toBe(1);
+  expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
+  expect(JSON.parse(stdout)).toMatchObject({
+    id: dead,
+    presence: 'present',
+    channel: 'orders',
+    key: EVIL,
+    restored: null,
+    consumers: [
+      {
+        consumer: 'email',
+        isArrived: false,
+        reasons: [
+          { code: 'dead', attempts: 5, advice: `pgwatch dlq retry ${dead} --consumer email` },
+        ],
+      },
+    ],
+  });
+  expect((await why([dead])).stdout).not.toMatch(/[^\P{Cc}\n]/u);
+});
+
+test('a role that may read is told who holds what has not committed, and nothing it may not see', async () => {
+  const { name, url } = await createRole(database, 'read');
+  const config = { ...database.config, roles: { publish: [], consume: [], read: [name] } };
+  await withConnection(config, (client) => migrateUp(client, config));
+  const writer = await database.connect();
+  await writer.query(`set application_name = '${EVIL}'; begin`);
+  const { rows } = await writer.query(`select smart_notify('orders')::int as id`);
+  const { stdout, exitCode, said } = await why([rows[0].id], url);
+  await writer.query('rollback');
+  expect([exitCode, said]).toEqual([1, '']);
+  expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
+  expect(stdout).toMatch(/It has not committed: this transaction, which has written to the log/);
+  expect(stdout).toMatch(/ {4}pid \d+.* of \w+, open: not shown to this role/);
+  expect(stdout).toMatch(/→ let it commit, or end it: select pg_terminate_backend\(\d+\)/);
+  expect((await why([rows[0].id, '--json'])).stdout).toContain('"presence":"rolled_back"');
+});
+
+test('of a table it tells why its changes do not arrive', async () => {
+  await database.query('create table "Users" (id int primary key, name text)');
+  const bare = await why(['--table', '"Users"']);
+  expect([bare.exitCode, bare.stdout]).toEqual([
+    1,
+    'public.Users\n  It is not captured: no trigger publishes what happens to it.\n    → pgwatch trigger add public.Users\n',
+  ]);
+  await runCli(['trigger', 'add', '"Users"', '--operations', 'insert,update', '--notify', 'off'], {
+    env: { DATABASE_URL: database.url },
+  });
+  const captured = await why(['--table', '"Users"']);
+  expect([captured.exitCode, captured.stdout.split('\n').slice(1)]).toEqual([
+    0,
+    [
+      '  Its changes are published on data_change. "pgwatch why ID" tells of a single one.',
+      '  Only some changes count: operations insert, update.',
+      '  Nobody is rung for its changes (notify off): a daemon finds them at its next poll.',
+      '',
+    ],
+  ]);
+  await database.query(`alter table "Users" disable trigger user`);
+  const disabled = await why(['--table', '"Users"', '--json']);
+  expect(disabled.exitCode).toBe(1);
+  expect(JSON.parse(disabled.stdout)).toMatchObject({
+    table: 'public.Users',
+    channel: 'data_change',
+    reasons: [
+      {
+        code: 'disabled',
+        isAll: true,
+        advice: expect.stringMatching(/^alter table "public"."Users" enable trigger "00_pgwatch/),
+      },
+      { code: 'limited' },
+      { code: 'unrung' },
+    ],
+  });
+});
+
+test.each([
+  [[], 'Give the id of a notification, or --table and its name.'],
+  [['7', '--table', 'x'], 'Give the id of a notification, or --table and its name.'],
+  [['x'], '"x" is no id of a notification'],
+  [['7', '--consumer', 'emial'], 'Did you mean "email"?'],
+])('%j is refused with a sentence', async (args, sentence) => {
+  const { exitCode, said } = await why(args);
+  expect(said).toContain(sentence);
+  expect(exitCode).toBe(2);
+});

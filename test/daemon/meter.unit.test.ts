@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+import { Meter } from '../../src/daemon/meter.ts';
+
+/** A meter of a consumer that runs until the test has ended. */
+function running(): Meter {
+  const meter = new Meter();
+  void meter.during(
+    () => 'tail',
+    () => new Promise(() => {}),
+  );
+  return meter;
+}
+
+test('the rate is that of the last ten seconds, however often it is asked', () => {
+  const meter = running();
+  const start = performance.now();
+  for (let second = 1; second <= 20; second += 1) {
+    meter.count(100);
+    meter.read(start + second * 1000);
+  }
+  expect(meter.read(start + 20_000)).toMatchObject({ rate: 100, handled: 2000 });
+  for (let second = 21; second <= 40; second += 1) meter.read(start + second * 1000);
+  expect(meter.read(start + 40_000)).toMatchObject({ rate: 0, handled: 2000 });
+});
+
+test('between two heartbeats far apart the rate is that between them', () => {
+  const meter = running();
+  const start = performance.now();
+  meter.read(start);
+  meter.count(600);
+  expect(meter.read(start + 60_000)?.rate).toBeCloseTo(10, 0);
+});
+
+test('it has nothing to say of a consumer that does not run, and keeps its count', async () => {
+  const meter = new Meter();
+  expect(meter.read()).toBeNull();
+  await meter.during(
+    () => 'replay',
+    async () => meter.count(3),
+  );
+  expect(meter.read()).toBeNull();
+  await meter.during(
+    () => 'replay',
+    async () => expect(meter.read()).toMatchObject({ state: 'replay', handled: 3, rate: 0 }),
+  );
+});

@@ -1,0 +1,289 @@
+import assert from 'node:assert/strict';
+import type { ClientBase } from 'pg';
+import { afterEach, describe, expect, test } from 'vitest';
+import { Daemon } from '../../src/daemon/daemon.ts';
+import { readOwners } from '../../src/log/daemons.ts';
+import { lockSharedConsumer, readSharedPosition, shareConsumer } from '../../src/log/lease.ts';
+import { pauseConsumer, resumeConsumer } from '../../src/log/pause.ts';
+import { takeOver } from '../../src/log/progress.ts';
+import {
+  collectReports,
+  makeConsumer,
+  startDaemon,
+  startTailing,
+  type TestDaemon,
+} from '../helpers/daemon.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+// By a heartbeat nothing would be noticed in time.
+const database = useDatabase({ heartbeatInterval: '60s' });
+const daemons: TestDaemon[] = [];
+
+afterEach(async () => {
+  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
+  await emptyLog(database);
+});
+
+const publish = (...values: number[]) =>
+  database.query(
+    `select smart_notify('c', to_jsonb(n), key => n::text) from unnest($1::int[]) as n`,
+    [values],
+  );
+const pause = (until: Date | number | null = null, consumerId = 'c') =>
+  pauseConsumer(database.pool, 'pgwatch', { consumerId, until });
+const resume = () => resumeConsumer(database.pool, 'pgwatch', { consumerId: 'c' });
+const owner = async () =>
+  (await database.query(`select owner from pgwatch.consumer_progress where consumer_id = 'c'`))
+    .rows[0].owner;
+
+/** A consumer whose calls each wait until they are let go. */
+function gated(more: object = {}) {
+  const [begun, done]: [number[], number[]] = [[], []];
+  const gates = new Map<number, () => void>();
+  const handle = async ({ payload }: { payload: unknown }) => {
+    const n = payload as number;
+    begun.push(n);
+    await new Promise<void>((resolve) => gates.set(n, resolve));
+    done.push(n);
+  };
+  const letGo = (n: number) => (gates.get(n) as () => void)();
+  return { begun, done, letGo, definition: { id: 'c', channels: ['c'], handle, ...more } };
+}
+
+function collecting(more: object = {}) {
+  const seen: unknown[] = [];
+  const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
+  return { seen, definition: { id: 'c', channels: ['c'], handle, ...more } };
+}
+
+async function started(...definitions: Parameters<typeof startTailing>[1]): Promise<TestDaemon> {
+  const daemon = await startTailing(database.config, definitions);
+  daemons.push(daemon);
+  return daemon;
+}
+
+describe('a consumer that one process runs', () => {
+  test('finishes what is being handled, is released, and goes on there when it is resumed', async () => {
+    const { begun, done, letGo, definition } = gated();
+    const other = collecting({ id: 'other' });
+    const daemon = await started(definition, other.definition);
+    await publish(1, 2, 3);
+    await until('one is being handled', () => begun.length === 1);
+    await pause();
+    await daemon.transitions.for({ type: 'consumer_paused', consumerId: 'c' });
+    expect(await owner()).not.toBeNull();
+    letGo(1);
+    await daemon.transitions.for({ type: 'consumer_released', consumerId: 'c' });
+    expect(await owner()).toBeNull();
+    // The tail goes on for the other one.
+    await publish(4);
+    await until('the other has it', () => other.seen.length === 4);
+    expect([begun, done]).toEqual([[1], [1]]);
+    expect(await resume()).toBe(true);
+    for (const n of [2, 3, 4]) {
+      await until(`${n} is being handled`, () => begun.includes(n));
+      letGo(n);
+    }
+    await until('all are done', () => done.length === 4);
+    expect(done).toEqual([1, 2, 3, 4]);
+    expect(daemon.reports.filter((line) => /c is (paused|resumed)/.test(line))).toHaveLength(2);
+  });
+
+  test('is not taken by another process, nor by one that starts', async () => {
+    const first = collecting();
+    const second = collecting();
+    const owning = await started(first.definition);
+    const standby = startDaemon(database.config, [second.definition]);
+    daemons.push(standby);
+    await standby.transitions.for({ type: 'consumer_standby' });
+    await pause();
+    await owning.transitions.for({ type: 'consumer_released' });
+    // The watches of one process see the transitions of all: the reports tell them apart.
+    await until('the standby knows', () => standby.reports.some((line) => /paused/.test(line)));
+    await owning.stop();
+    daemons.splice(daemons.indexOf(owning), 1);
+    const third = startDaemon(database.config, [collecting().definition]);
+    daemons.push(third);
+    await until('the third knows', () => third.reports.some((line) => /paused/.test(line)));
+    await publish(1);
+    expect([await owner(), first.seen, second.seen]).toEqual([null, [], []]);
+    await resume();
+    await until('somebody owns it', async () => (await owner()) !== null);
+  });
+
+  test('goes on by itself when its time has come', async () => {
+    const { seen, definition } = collecting();
+    const daemon = await started(definition);
+    const paused = await pause(1500);
+    await daemon.transitions.for({ type: 'consumer_released' });
+    await publish(1);
+    await until('it is handed out', () => seen.length === 1, 5000);
+    const { rows } = await database.query('select clock_timestamp() > $1 as is_over', [
+      paused?.pausedUntil,
+    ]);
+    expect(rows).toEqual([{ is_over: true }]);
+    // Nothing is left to resume.
+    expect(await resume()).toBe(false);
+  });
+
+  test('is handed no retry meanwhile', async () => {
+    const failingOnce = (id: string) => {
+      const calls: number[] = [];
+      const handle = ({ attempt }: { attempt: number }) => {
+        calls.push(attempt);
+        if (attempt === 1) throw new Error('not yet');
+      };
+      const retry = { attempts: 5, backoff: () => 300 };
+      return { calls, definition: { id, channels: [id], handle, retry } };
+    };
+    const [paused, other] = [failingOnce('c'), failingOnce('other')];
+    const daemon = await started(paused.definition, other.definition);
+    await publish(1);
+    await daemon.transitions.for({ type: 'handler_failed' });
+    await pause();
+    await daemon.transitions.for({ type: 'consumer_released' });
+    await database.query(`select smart_notify('other', '1')`);
+    // It fails later, so that the first is due as well by then.
+    await until('the other is called again', () => other.calls.length === 2);
+    expect(paused.calls).toEqual([1]);
+    await resume();
+    await until('it is called again', () => paused.calls.length === 2);
+  });
+
+  test('whose handler outlives a lost session is not run in the next one, and released', async () => {
+    const { begun, letGo, definition } = gated();
+    const daemon = await started(definition);
+    await publish(1, 2);
+    await until('one is being handled', () => begun.length === 1);
+    await database.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where application_name = 'pgwatch control' and datname = current_database()`,
+    );
+    await daemon.transitions.for({ type: 'disconnected' });
+    await pause();
+    await daemon.transitions.for({ type: 'consumer_paused' });
+    letGo(1);
+    await until('it has no owner', async () => (await owner()) === null);
+    expect(begun).toEqual([1]);
+    await resume();
+    await daemon.transitions.for({ type: 'consumer_owned' }, 2);
+  });
+
+  test('that is paused between the look and the takeover is not taken over', async () => {
+    await (await startTailing(database.config, [collecting().definition])).stop();
+    const client = await database.connect();
+    const [state] = await readOwners(client, 'pgwatch');
+    assert(state && !state.isPaused);
+    await pause();
+    const claim = { consumerId: 'c', channels: ['c'], owner: SOMEBODY, seenEpoch: state.epoch };
+    expect(await takeOver(client, 'pgwatch', claim)).toBeNull();
+    expect(await owner()).toBeNull();
+    // The wrong variant, which trusts the look, takes it.
+    expect(await takeOver(withoutTheCheck(client), 'pgwatch', claim)).not.toBeNull();
+    expect(await owner()).toBe(SOMEBODY);
+  });
+});
+
+describe('a shared consumer', () => {
+  const shared = { instances: 'shared', order: 'none', concurrency: 2 } as const;
+
+  test('starts nothing more, gives back what it holds, and loses nothing', async () => {
+    const { begun, done, letGo, definition } = gated(shared);
+    const daemon = await started(definition);
+    const all = Array.from({ length: 20 }, (_, index) => index + 1);
+    await publish(...all);
+    await until('two are being handled', () => begun.length === 2);
+    await pause();
+    await daemon.transitions.for({ type: 'consumer_paused' });
+    for (const n of [...begun]) letGo(n);
+    const held = async () =>
+      (await database.query('select from pgwatch.lease where owner is not null')).rowCount;
+    await until('nothing is held', async () => (await held()) === 0);
+    await publish(21);
+    expect(begun).toHaveLength(2);
+    await resume();
+    for (const total of all.slice(2)) {
+      await until(`${total + 1} have begun`, () => begun.length > total - 1);
+      for (const n of begun.filter((each) => !done.includes(each))) letGo(n);
+    }
+    await until('the last has begun', () => begun.length === 21);
+    for (const n of begun.filter((each) => !done.includes(each))) letGo(n);
+    await until('all are done', () => done.length === 21);
+    expect([...done].sort((a, b) => a - b)).toEqual([...all, 21]);
+  });
+
+  test('hands out no lease from the moment on at which the pause is committed', async () => {
+    await started(collecting(shared).definition);
+    const client = await database.connect();
+    const take = async (queryable: ClientBase) => {
+      await client.query('begin');
+      await lockSharedConsumer(client, 'pgwatch', 'c');
+      const position = await readSharedPosition(queryable, 'pgwatch', 'c');
+      await client.query('rollback');
+      return position;
+    };
+    expect(await take(client)).not.toBeNull();
+    await pause();
+    expect(await take(client)).toBeNull();
+    expect(await take(withoutTheCheck(client))).not.toBeNull();
+    const consumer = { consumerId: 'c', channels: ['c'] };
+    expect(await shareConsumer(client, 'pgwatch', consumer)).toEqual({ is: 'paused', until: null });
+  });
+});
+
+describe('a run to the end', () => {
+  const runOnce = (definition: Parameters<typeof makeConsumer>[0]) => {
+    const { reporter, reports } = collectReports();
+    const consumers = [makeConsumer(definition)];
+    const daemon = new Daemon({ config: database.config, consumers, reporter });
+    return { reports, ended: daemon.runOnce(new AbortController().signal) };
+  };
+
+  test.for(['one', 'shared'] as const)('leaves a paused consumer alone: %s', async (instances) => {
+    const { seen, definition } = collecting({ from: 'start', instances });
+    await publish(1);
+    await runOnce(definition).ended;
+    await pause();
+    await publish(2);
+    const { ended, reports } = runOnce(definition);
+    await ended;
+    expect(seen).toEqual([1]);
+    expect(reports.join('')).toContain('c is paused until "pgwatch consumers resume c"');
+  });
+
+  test.for(['one', 'shared'] as const)('ends when it is paused: %s', async (instances) => {
+    const { begun, letGo, definition } = gated({ from: 'start', instances });
+    await publish(1, 2);
+    const { ended, reports } = runOnce(definition);
+    await until('one is being handled', () => begun.length === 1);
+    await pause();
+    await until('it is known', () => reports.some((line) => line.includes('is paused')));
+    letGo(begun[0] as number);
+    await ended;
+    expect(begun).toHaveLength(1);
+  });
+});
+
+test('pausing twice keeps the beginning and takes the new end; a time that has passed is refused', async () => {
+  await (await startTailing(database.config, [collecting().definition])).stop();
+  const first = await pause();
+  expect(first?.pausedUntil).toBeNull();
+  const later = new Date(Date.now() + 60_000);
+  expect(await pause(later)).toEqual({ pausedAt: first?.pausedAt, pausedUntil: later });
+  await expect(pause(new Date(Date.now() - 60_000))).rejects.toThrow(/has passed/);
+  expect(await pause(null, 'unknown')).toBeNull();
+  expect([await resume(), await resume()]).toEqual([true, false]);
+});
+
+/** The same, but for one condition. */
+function withoutTheCheck(client: ClientBase): ClientBase {
+  const query = (text: string, values: unknown[]) => {
+    const wrong = text.replace(/and not coalesce\(paused_until.*\)/, '');
+    assert.notEqual(wrong, text);
+    return client.query(wrong, values);
+  };
+  return { query } as unknown as ClientBase;
+}
+
+const SOMEBODY = '00000000-0000-0000-0000-000000000002';

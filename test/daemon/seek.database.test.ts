@@ -1,0 +1,189 @@
+import type { Client } from 'pg';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type SeekTarget, seekPosition } from '../../src/log/seek.ts';
+import { planSeek } from '../../src/log/seek-plan.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { useDelivering } from '../helpers/delivering.ts';
+import { until } from '../helpers/wait.ts';
+import { judge } from '../racing/history.ts';
+import { chooseSeed } from '../racing/random.ts';
+import { raceWriters } from '../racing/writers.ts';
+
+const database = useDatabase();
+const { tail, publish, filed } = useDelivering(database);
+let client: Client;
+
+beforeAll(async () => {
+  client = await database.connect();
+});
+
+const seekLive = async (to: SeekTarget) => {
+  const { epoch } = await planSeek(client, 'pgwatch', { consumerId: 'c', to });
+  return seekPosition(client, 'pgwatch', { consumerId: 'c', to, seenEpoch: epoch, mode: 'live' });
+};
+
+const position = async (): Promise<number> => {
+  const { rows } = await client.query(
+    'select done_id::float8 as id from pgwatch.consumer_progress',
+  );
+  return (rows[0] as { id: number }).id;
+};
+
+/** Without raising the epoch: the owner never learns of it. */
+const seekUnfenced = () =>
+  client.query(
+    `update pgwatch.consumer_progress set done_id = 0, done_snapshot = '1:1:', done_xid = null`,
+  );
+
+const numbers = (count: number, from = 1) => Array.from({ length: count }, (_, i) => from + i);
+const about = (payloads: number[], key: string | null = null) =>
+  payloads.map((payload): [string | null, unknown] => [key, payload]);
+
+describe.each([
+  ['owned', 'one'],
+  ['shared', 'shared'],
+] as const)('a consumer that is %s, while it runs', (_, instances) => {
+  test('is moved back: everything behind it comes again, and what comes meanwhile', async () => {
+    const seen: { payload: unknown; isReplay: boolean }[] = [];
+    await tail({
+      id: 'c',
+      channels: ['c'],
+      instances,
+      handle: ({ payload, isReplay }) => void seen.push({ payload, isReplay }),
+    });
+    const ids = await publish(...about(numbers(20)));
+    await until('all are handled', () => seen.length === 20 || `${seen.length}`);
+    await until('that is saved', async () => (await position()) === ids[19] || 'not yet');
+    await seekLive(ids[5] as number);
+    await publish(...about([21]));
+    // The owner before may have 21 in hand: then that comes once more.
+    const again = () => {
+      const payloads = seen.slice(20).map(({ payload }) => payload);
+      return payloads.slice(payloads.indexOf(6));
+    };
+    await until('they come again', () => again().length === 16 || `${again()}`);
+    expect(again()).toEqual(numbers(16, 6));
+    await until('it is at the end again', async () => {
+      return (await position()) > (ids[19] as number) || 'not yet';
+    });
+    await publish(...about([22]));
+    await until('it goes on', () => seen.some(({ payload }) => payload === 22) || 'not yet');
+  });
+
+  test('is moved forward: what it had not begun is skipped, and nothing that comes', async () => {
+    const seen: unknown[] = [];
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await tail({
+      id: 'c',
+      channels: ['c'],
+      instances,
+      async handle({ payload }) {
+        seen.push(payload);
+        if (payload === 1) await held;
+      },
+    });
+    await publish(...about([1], 'k'));
+    await until('the first is being handled', () => seen.length === 1 || 'not yet');
+    await publish(...about([2], 'k'));
+    const before = await position();
+    expect(await seekLive('now')).not.toBeNull();
+    expect(await position()).toBeGreaterThanOrEqual(before);
+    await publish(...about([3], 'k'));
+    release();
+    await until('the newest is handled', () => seen.includes(3) || `${seen}`);
+    // It may have had 2 in its hands by then.
+    expect(seen.filter((payload) => payload !== 2)).toEqual([1, 3]);
+  });
+});
+
+test.each(['one', 'shared'] as const)(
+  'racing writers lose nothing to a position that is moved back again and again (%s)',
+  async (instances) => {
+    const seed = chooseSeed('seek');
+    const seen: string[] = [];
+    const handle = ({ payload }: { payload: unknown }) => void seen.push(payload as string);
+    await tail({ id: 'c', channels: ['c'], instances, concurrency: 4, handle });
+    const stop = new AbortController();
+    const writing = raceWriters({
+      url: database.url,
+      channel: 'c',
+      count: 8,
+      seed,
+      stop: stop.signal,
+    });
+    for (let round = 0; round < 12; round++) {
+      const count = seen.length;
+      await until('some more are handled', () => seen.length > count + 10 || `${seen.length}`);
+      expect(await seekLive({ by: -20 })).not.toBeNull();
+    }
+    stop.abort();
+    const attempts = await writing;
+    const committed = attempts.filter(({ outcome }) => outcome === 'committed');
+    await until('all are handled', () => {
+      const { lost } = judge(attempts, seen);
+      return lost.length === 0 || `of ${committed.length} lost ${lost}`;
+    });
+    expect(judge(attempts, seen)).toMatchObject({ phantom: [], inversions: [] });
+    // A position that is shared may be that far ahead of what is handled.
+    if (instances === 'one') expect(seen.length).toBeGreaterThan(committed.length);
+  },
+);
+
+test('a call that is under way is waited for: no key is worked on by two', async () => {
+  let running = 0;
+  let most = 0;
+  const seen: unknown[] = [];
+  await tail({
+    id: 'c',
+    channels: ['c'],
+    async handle({ payload }) {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      running -= 1;
+      seen.push(payload);
+    },
+  });
+  await publish(...about(numbers(8), 'k'));
+  await until('it is in the middle', () => seen.length === 3 || `${seen.length}`);
+  await seekLive('start');
+  await until('the last is handled', () => seen.includes(8) || `${seen}`);
+  expect(most).toBe(1);
+  const again = seen.slice(seen.lastIndexOf(1));
+  expect(again).toEqual(numbers(8));
+});
+
+test('without a new epoch the owner would never read the new position', async () => {
+  const seen: unknown[] = [];
+  await tail({ id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) });
+  await publish(...about(numbers(3)));
+  await until('all are handled', () => seen.length === 3 || `${seen.length}`);
+  await seekUnfenced();
+  const [last] = await publish(...about([4]));
+  await until('the next is saved', async () => (await position()) === last || 'not yet');
+  expect(seen).toEqual([1, 2, 3, 4]);
+});
+
+test('a key that fails keeps its order through a seek back', async () => {
+  const seen: unknown[] = [];
+  let isBroken = true;
+  await tail({
+    id: 'c',
+    channels: ['c'],
+    retry: { attempts: 50, backoff: '100ms' },
+    handle({ payload }) {
+      if (payload === 5 && isBroken) throw new Error('not yet');
+      seen.push(payload);
+    },
+  });
+  await publish(...about(numbers(6), 'k'));
+  await until('the fifth fails', async () => (await filed()).length === 2 || 'not yet');
+  await seekLive('start');
+  await until('those before it come again', () => seen.length === 8 || `${seen}`);
+  isBroken = false;
+  await until('the last is handled', () => seen.includes(6) || `${seen}`);
+  expect(seen).toEqual([1, 2, 3, 4, 1, 2, 3, 4, 5, 6]);
+  await until('nothing waits', async () => (await filed()).length === 0 || 'it does');
+});

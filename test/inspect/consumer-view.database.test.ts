@@ -1,0 +1,209 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { type ConsumerView, readConsumerViews } from '../../src/inspect/consumer-view.ts';
+import { readStatus } from '../../src/inspect/status.ts';
+import { pauseConsumer } from '../../src/log/pause.ts';
+import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase({ heartbeatInterval: '300ms' });
+const daemons: TestDaemon[] = [];
+
+afterEach(async () => {
+  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
+  await emptyLog(database);
+});
+
+async function view(consumerId = 'c'): Promise<ConsumerView> {
+  const { consumers } = await readConsumerViews(database.pool, 'pgwatch', [consumerId]);
+  return consumers[0] as ConsumerView;
+}
+
+async function untilState(state: string): Promise<ConsumerView> {
+  let found = await view();
+  await until(`it is ${state}`, async () => {
+    found = await view();
+    return found.state === state || found.state;
+  });
+  return found;
+}
+
+const publish = (count = 1) =>
+  database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, $1::int) as n`, [
+    count,
+  ]);
+
+type Definition = Parameters<typeof startTailing>[1][number];
+
+async function started(definition: Definition): Promise<TestDaemon> {
+  const daemon = await startTailing(database.config, [definition]);
+  daemons.push(daemon);
+  return daemon;
+}
+
+const quiet: Definition = { id: 'c', channels: ['c'], handle: () => {} };
+
+describe('the state of a consumer', () => {
+  test('is tail with its owner while it is followed, and not running after a clean stop', async () => {
+    const daemon = await started(quiet);
+    const found = await untilState('tail');
+    const { pid } = process;
+    expect(found.owner).toMatchObject({ pid, isAlive: true, since: expect.any(Date) });
+    expect(found.daemons).toMatchObject([{ pid, activity: { mode: 'doorbell' } }]);
+    await daemon.stop();
+    await publish(3);
+    expect(await view()).toMatchObject({
+      state: 'not running',
+      owner: null,
+      unread: 3,
+      rate: 0,
+      timeLeftMs: null,
+    });
+  });
+
+  test('is not running where its owner has died, whom it names', async () => {
+    await addConsumers(database, ['c']);
+    const dead = '00000000-0000-0000-0000-00000000dead';
+    await database.query(
+      `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until)
+       values ($1, 'web-1', 4711, false, '{c}', '{}', now() - interval '1 s')`,
+      [dead],
+    );
+    await database.query('update pgwatch.consumer_progress set owner = $1, owned_since = now()', [
+      dead,
+    ]);
+    const owner = { daemonId: dead, host: 'web-1', pid: 4711, isAlive: false };
+    expect(await view()).toMatchObject({ state: 'not running', owner });
+    await database.query(
+      `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until)
+       values (gen_random_uuid(), 'web-2', 1, false, '{c}', '{}', now() + interval '1 h')`,
+    );
+    expect((await view()).state).toBe('waiting');
+  });
+
+  test('is pausing while a handler runs, then paused; a pause that is over is none', async () => {
+    let letGo = () => {};
+    let isBegun = false;
+    await started({
+      ...quiet,
+      handle: () =>
+        new Promise<void>((resolve) => {
+          letGo = resolve;
+          isBegun = true;
+        }),
+    });
+    await publish();
+    await until('it is handled', () => isBegun);
+    await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: 3_600_000 });
+    await untilState('pausing');
+    letGo();
+    const paused = await untilState('paused');
+    expect(paused).toMatchObject({ isPaused: true, owner: null, pausedUntil: expect.any(Date) });
+    await database.query(`update pgwatch.consumer_progress set paused_until = now()`);
+    await untilState('tail');
+    expect(await view()).toMatchObject({ isPaused: false, pausedAt: null, pausedUntil: null });
+  });
+
+  test('is pausing, too, while a handler of one that shares it still runs', async () => {
+    let letGo: (() => void) | undefined;
+    const handle = () =>
+      new Promise<void>((resolve) => {
+        letGo = resolve;
+      });
+    const daemon = await started({ ...quiet, instances: 'shared', handle });
+    await publish();
+    await untilState('tail');
+    await until('it is handled', () => letGo !== undefined);
+    await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: null });
+    await daemon.transitions.for({ type: 'consumer_paused' });
+    // By then several heartbeats have told what it does.
+    await until('that is told', async () => {
+      const [told] = (await view()).daemons;
+      return told?.activity.consumers.c?.state === 'finishing';
+    });
+    await untilState('pausing');
+    letGo?.();
+    await untilState('paused');
+  });
+
+  test('is stopped at a dead letter: it will never get there, whatever its rate was', async () => {
+    await started({
+      ...quiet,
+      onDead: 'stop',
+      retry: { attempts: 1 },
+      handle: ({ payload }) => {
+        if (payload === 5) throw new Error('five');
+      },
+    });
+    await publish(10);
+    const found = await untilState('stopped');
+    expect(found).toMatchObject({ unread: 5, dead: 1, timeLeftMs: null });
+    expect(found.lastError).toMatchObject({ message: 'five', at: expect.any(Date) });
+  });
+
+  test('is replay while what was missed is read, with the time that it takes', async () => {
+    await publish(2000);
+    const handle = () => new Promise<void>((resolve) => setTimeout(resolve, 5));
+    const daemon = startDaemon(database.config, [{ ...quiet, from: 'start', handle }]);
+    daemons.push(daemon);
+    await daemon.transitions.for({ type: 'consumer_registered' });
+    await untilState('replay');
+    await until('it has a rate', async () => (await view()).rate > 0);
+    const { unread, rate, timeLeftMs } = await view();
+    expect(timeLeftMs).toBeCloseTo((unread / rate) * 1000, 3);
+    // What is left need not be handled for the test.
+    await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: null });
+    await untilState('paused');
+  });
+});
+
+test('of those that share a consumer the parts are added up', async () => {
+  const shared: Definition = { ...quiet, instances: 'shared', order: 'none' };
+  await started(shared);
+  const second = await started(shared);
+  await second.transitions.for({ type: 'consumer_shared', processes: 2 });
+  await publish(100);
+  await until('all is handled', async () => {
+    const { daemons: both, unread } = await view();
+    const handled = both.map(({ activity }) => activity.consumers.c?.handled ?? 0);
+    const sum = handled.reduce((total, count) => total + count, 0);
+    return (unread === 0 && sum === 100) || `${handled}`;
+  });
+  const { rate, daemons: both, state } = await view();
+  const rates = both.map(({ activity }) => activity.consumers.c?.rate ?? 0);
+  expect(state).toBe('tail');
+  expect(rate).toBeGreaterThan(Math.max(...rates) * 0.99);
+});
+
+test('what failed is counted by what becomes of it, with the newest error', async () => {
+  await addConsumers(database, ['email', 'other']);
+  await addDelivery(database, { failedAgoMs: 50_000, error: { name: 'Error', message: 'older' } });
+  await addDelivery(database, { key: 'k', state: 'retry', error: { name: 'E', message: 'newer' } });
+  await database.query(`update pgwatch.delivery set last_failed_at = now() where key = 'k'`);
+  for (const key of ['k', 'k', 'l']) await addDelivery(database, { key, state: 'blocked' });
+  expect(await view('email')).toMatchObject({
+    retrying: 1,
+    nextAttemptAt: expect.any(Date),
+    blocked: 3,
+    blockedKeys: 2,
+    dead: 1,
+    lastError: { name: 'E', message: 'newer' },
+  });
+  expect(await view('other')).toMatchObject({ retrying: 0, dead: 0, lastError: null });
+});
+
+test('the log as a whole: its size, and its newest notification', async () => {
+  const empty = await readStatus(database.pool, 'pgwatch', null);
+  expect(empty).toMatchObject({
+    log: { newestId: null, newestAt: null },
+    consumers: [],
+    daemons: [],
+  });
+  await publish(2);
+  const { log, at } = await readStatus(database.pool, 'pgwatch', null);
+  expect(log.bytes).toBeGreaterThan(8192);
+  const { rows } = await database.query('select max(id)::int as id from pgwatch.notification_log');
+  expect(log.newestId).toBe(rows[0].id);
+  expect(at.getTime()).toBeGreaterThanOrEqual(log.newestAt?.getTime() ?? Number.NaN);
+});

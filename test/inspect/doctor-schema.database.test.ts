@@ -1,0 +1,250 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { migrateUp } from '../../src/database/migrate.ts';
+import { readExpected } from '../../src/inspect/doctor/expected.ts';
+import { createEmptyDatabase } from '../helpers/cluster.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { diagnose, findingsOf, ofDatabase } from '../helpers/doctor.ts';
+import { createRole } from '../helpers/role.ts';
+
+/*
+Goal: the doctor sees whatever somebody changes of the schema by hand, and each finding names it.
+Method: every test changes one thing in a database of its own file, and takes it back.
+*/
+
+const database = useDatabase();
+
+/** Puts the database into a state, and out of it when the test is over. */
+let undo: string[] = [];
+async function given(sql: string, back: string): Promise<void> {
+  undo.push(back);
+  await database.query(sql);
+}
+beforeEach(() => {
+  undo = [];
+});
+afterEach(async () => {
+  for (const sql of undo.reverse()) await database.query(sql);
+  expect(await findingsOf(database.config, 'drift')).toEqual([]);
+});
+
+test('what is expected is found in the migrations, all of it', async () => {
+  const { tables, functions, indexes, views } = readExpected(database.config);
+  const { rows } = await database.query(
+    `select
+       array(select p.proname::text from pg_proc as p
+         where p.pronamespace = 'pgwatch'::regnamespace
+           or p.proname in ('smart_notify', 'notify_data_change') order by 1) as functions,
+       array(select c.relname::text || '.' || a.attname from pg_attribute as a join pg_class as c on c.oid = a.attrelid
+         where c.relnamespace = 'pgwatch'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+           and a.attnum > 0 and not a.attisdropped order by 1) as columns,
+       array(select c.relname::text from pg_class as c join pg_index as i on i.indexrelid = c.oid
+         where c.relnamespace = 'pgwatch'::regnamespace and not i.indisprimary and not c.relispartition order by 1) as indexes,
+       array(select c.relname::text from pg_class as c
+         where c.relnamespace = 'pgwatch'::regnamespace and c.relkind = 'v' order by 1) as views`,
+  );
+  const columns = tables.flatMap((table) =>
+    table.columns.map(({ name }) => `${table.name}.${name}`),
+  );
+  expect({
+    functions: functions.map(({ name }) => name).sort(),
+    columns: columns.sort(),
+    indexes: indexes.sort(),
+    views: views.sort(),
+  }).toEqual(rows[0]);
+  // As many bodies are compared as PostgreSQL keeps texts of.
+  expect(functions.filter(({ body }) => body !== null).length).toBeGreaterThan(15);
+});
+
+describe('drift', () => {
+  test.each([
+    [
+      'a column that is gone',
+      'alter table pgwatch.delivery rename column is_suspect to suspect',
+      'alter table pgwatch.delivery rename column suspect to is_suspect',
+      'Column delivery.is_suspect (boolean) is missing, or not what it was made as.',
+    ],
+    [
+      'a column of another type',
+      'alter table pgwatch.lease alter column epoch type bigint',
+      'alter table pgwatch.lease alter column epoch type integer',
+      'Column lease.epoch (integer) is missing, or not what it was made as.',
+    ],
+    [
+      'an index that is gone',
+      'alter index pgwatch.delivery_due rename to other',
+      'alter index pgwatch.other rename to delivery_due',
+      'Index delivery_due is missing, or not what it was made as.',
+    ],
+    [
+      'a primary key that is gone',
+      'alter table pgwatch.published drop constraint published_pkey',
+      'alter table pgwatch.published add primary key (event_id)',
+      'Primary key of published is missing, or not what it was made as.',
+    ],
+    [
+      'a table that a crash would empty',
+      'alter table pgwatch.delivery set unlogged',
+      'alter table pgwatch.delivery set logged',
+      'Table pgwatch.delivery is unlogged.',
+    ],
+    [
+      'row-level security',
+      'alter table pgwatch.notification_log enable row level security',
+      'alter table pgwatch.notification_log disable row level security',
+      'Table pgwatch.notification_log has row-level security switched on.',
+    ],
+    [
+      'a function that everybody may call',
+      'grant execute on function pgwatch.doorbell_ring(text) to public',
+      'revoke execute on function pgwatch.doorbell_ring(text) from public',
+      'Function pgwatch.doorbell_ring(text) may be called by everybody (PUBLIC).',
+    ],
+    [
+      'a function without its search_path',
+      'alter function pgwatch.doorbell_ring(text) reset search_path',
+      'alter function pgwatch.doorbell_ring(text) set search_path = pg_catalog, pg_temp',
+      'Function pgwatch.doorbell_ring is not as this version of pgwatch made it.',
+    ],
+    [
+      'a partition that was detached',
+      'create table pgwatch.notification_log_20200101 (like pgwatch.notification_log)',
+      'drop table pgwatch.notification_log_20200101',
+      'Table pgwatch.notification_log_20200101 is no partition of the log any more.',
+    ],
+  ])('%s is found', async (_, change, back, what) => {
+    await given(change, back);
+    expect(await findingsOf(database.config, 'drift')).toEqual([`problem: ${what}`]);
+  });
+
+  test('a function with another text is found, one that is gone too', async () => {
+    const { rows } = await database.query(
+      `select pg_get_functiondef('pgwatch.doorbell_ring'::regproc) as sql`,
+    );
+    await given(rows[0].sql.replace('< 0.5', '< 0.9'), rows[0].sql);
+    expect(await findingsOf(database.config, 'drift')).toEqual([
+      'problem: Function pgwatch.doorbell_ring is not as this version of pgwatch made it.',
+    ]);
+    await given(
+      'alter function pgwatch.channel_check(text) rename to other',
+      'alter function pgwatch.other(text) rename to channel_check',
+    );
+    expect(await findingsOf(database.config, 'drift')).toContain(
+      'problem: Function pgwatch.channel_check is missing.',
+    );
+  });
+});
+
+describe('privileges', () => {
+  test('what PUBLIC may do with a table is found', async () => {
+    await given(
+      'grant select, insert on pgwatch.notification_log to public',
+      'revoke all on pgwatch.notification_log from public',
+    );
+    expect(await findingsOf(database.config, 'privileges')).toEqual([
+      'problem: Everybody (PUBLIC) may insert, select pgwatch.notification_log.',
+    ]);
+  });
+
+  test('a role of the config that lacks something, or is not there, is found', async () => {
+    const role = await createRole(database, 'consuming');
+    const config = {
+      ...database.config,
+      roles: { publish: [], consume: [role.name], read: ['no body'] },
+    };
+    expect(await findingsOf(config, 'privileges')).toEqual([
+      expect.stringMatching(
+        /^problem: Role "Test consuming .*" lacks .*: usage on pgwatch, select on .* and \d+ more\.$/,
+      ),
+      'problem: Role "no body", which roles.read of the config names, does not exist.',
+    ]);
+    const granted = { ...config, roles: { ...config.roles, read: [] } };
+    const client = await database.connect();
+    await migrateUp(client, granted);
+    expect(await findingsOf(granted, 'privileges')).toEqual([]);
+  });
+
+  test.each(['consume', 'read'] as const)('a role in %s can check everything', async (kind) => {
+    const role = await createRole(database, kind);
+    const roles = { publish: [], consume: [], read: [], [kind]: [role.name] };
+    const client = await database.connect();
+    await migrateUp(client, { ...database.config, roles });
+    const { checked } = await diagnose({ ...database.config, roles, url: role.url }, 'all');
+    expect(checked.filter(({ outcome }) => outcome !== 'ok' && outcome !== 'problem')).toEqual([]);
+  });
+
+  test('of what is granted, a part that somebody has revoked is named', async () => {
+    const role = await createRole(database, 'reading');
+    const config = { ...database.config, roles: { publish: [], consume: [], read: [role.name] } };
+    const client = await database.connect();
+    await migrateUp(client, config);
+    await client.query(`revoke select (event_id) on pgwatch.published from "${role.name}"`);
+    await client.query(`revoke execute on function pgwatch.column_types(oid) from "${role.name}"`);
+    expect(await findingsOf(config, 'privileges')).toEqual([
+      expect.stringMatching(
+        /: select on "pgwatch"\."published"\.event_id, execute on "pgwatch"\."column_types"\(oid\)\.$/,
+      ),
+    ]);
+  });
+
+  test('a role that may do nothing gets findings, not a crash', async () => {
+    const role = await createRole(database, 'nobody');
+    const { findings, checked } = await diagnose({ ...database.config, url: role.url }, 'all');
+    expect(findings.filter(({ check }) => check === 'schema')).toEqual([
+      expect.objectContaining({
+        level: 'note',
+        what: 'Could not be checked: permission denied for schema pgwatch.',
+      }),
+    ]);
+    expect(checked.find(({ check }) => check === 'consumers')).toEqual({
+      check: 'consumers',
+      outcome: 'skipped',
+      seen: 'this role may not look at the schema',
+    });
+    expect(findings.filter(({ check }) => check === 'transactions')[0]?.what).toMatch(
+      /^Of \d+ sessions of other roles this role cannot see what they do\.$/,
+    );
+  });
+});
+
+describe('a schema', () => {
+  test('that is not there is one finding, and the rest is looked at', async () => {
+    const empty = await createEmptyDatabase();
+    const config = await empty.configWith({});
+    const { findings, checked } = await diagnose(config, 'all');
+    expect(ofDatabase(findings)).toEqual([
+      expect.objectContaining({
+        level: 'problem',
+        what: 'The database has no schema "pgwatch" of pgwatch.',
+      }),
+    ]);
+    expect(checked.find(({ check }) => check === 'drift')?.outcome).toBe('skipped');
+    expect(checked.find(({ check }) => check === 'listen')?.outcome).toBe('ok');
+  });
+
+  test.each([
+    [
+      'an older',
+      'delete from pgwatch.migration where number = 5; drop table pgwatch.delivery cascade; drop view pgwatch.live_daemon',
+      'has not run in this database.',
+    ],
+    [
+      'a newer',
+      `insert into pgwatch.migration (number, name, hash) values (99, 'future', 'x')`,
+      'is of a newer pgwatch than this one.',
+    ],
+    [
+      'another',
+      `update pgwatch.migration set hash = 'x' where number = 2`,
+      'ran in another version than the one of this program.',
+    ],
+  ])('of %s version is a finding, and nothing crashes', async (_, change, what) => {
+    const empty = await createEmptyDatabase();
+    const config = await empty.configWith({});
+    await migrateUp(empty.client, config);
+    await empty.query(change);
+    expect(await findingsOf(config, 'schema')).toEqual([expect.stringContaining(what)]);
+    const { findings, checked } = await diagnose(config, 'all');
+    expect(checked.filter(({ outcome }) => outcome === 'unchecked')).toEqual([]);
+    expect(ofDatabase(findings).map(({ check }) => check)).toEqual(['schema']);
+  });
+});

@@ -1,0 +1,171 @@
+import type { Client } from 'pg';
+import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { createTrigger } from '../../src/capture/create-trigger.ts';
+import type { RowAt } from '../../src/inspect/history/at.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { historyOf } from './history-of.ts';
+
+const database = useDatabase();
+let client: Client;
+
+beforeAll(async () => {
+  client = await database.connect();
+  await client.query(`
+    create table users (id bigint primary key, name text, email text, visits int default 0);
+    create table lines (a int, "B c" text, n numeric(6, 2), note text, primary key (a, "B c", n));
+    create table bare (n int)`);
+  await createTrigger(client, 'lines');
+  await createTrigger(client, 'bare');
+});
+
+beforeEach(async () => {
+  await emptyLog(database);
+  await client.query('drop trigger if exists second on users; truncate users, lines');
+  await client.query('alter table users drop column if exists added');
+  await createTrigger(client, 'users');
+  await emptyLog(database);
+});
+
+const users = (id = '1') => historyOf(database, client, { table: 'users', id });
+
+/** A moment later than all that was written, and earlier than all that will be. */
+async function moment(): Promise<Date> {
+  await client.query('select pg_sleep(0.003)');
+  const { rows } = await client.query('select clock_timestamp() as time');
+  await client.query('select pg_sleep(0.003)');
+  return rows[0].time;
+}
+
+test('who made each version, and what it changed', async () => {
+  await client.query(
+    `set app.user_id = 'ada'; set app.session_id = 's1'; insert into users values (1, 'Ada')`,
+  );
+  await client.query(
+    `reset app.user_id; reset app.session_id; update users set name = 'Ada L.', visits = 1`,
+  );
+  const { versions, short } = await users();
+  expect(short).toEqual(['INSERT', 'UPDATE name visits']);
+  expect(versions.map(({ userId, sessionId }) => [userId, sessionId])).toEqual([
+    ['ada', 's1'],
+    [null, null],
+  ]);
+  expect(versions[1]).toMatchObject({
+    before: { name: 'Ada', visits: 0 },
+    after: { id: 1, name: 'Ada L.', visits: 1 },
+    schema: 'public',
+    table: 'users',
+  });
+});
+
+test.each(['a=1,B c=x,n=2.5', '{"B c": "x", "a": 1, "n": 2.50}', '[1, "x", 2.5]'])(
+  'a composite key as %s',
+  async (id) => {
+    await client.query(`insert into lines values (1, 'x', 2.5), (1, 'y', 2.5), (2, 'x', 2.5)`);
+    await client.query(`update lines set note = 'z' where a = 1 and "B c" = 'x'`);
+    const { short } = await historyOf(database, client, { table: 'lines', id });
+    expect(short).toEqual(['INSERT', 'UPDATE note']);
+  },
+);
+
+test('keys that do not fit are refused, and tables whose rows cannot be told apart', async () => {
+  const refusal = (table: string, id: string) =>
+    historyOf(database, client, { table, id }).then(
+      () => 'none',
+      (error: Error) => error.message,
+    );
+  expect(await refusal('lines', '1')).toContain(
+    'does not fit the primary key (a, B c, n): write a=1,B c=2,n=3',
+  );
+  expect(await refusal('lines', 'a=1,b=2,n=3')).toContain('does not fit the primary key');
+  expect(await refusal('users', 'x')).toBe('"x" is no bigint, of which type the key is.');
+  expect(await refusal('bare', '1')).toContain('has no primary key');
+});
+
+test('a table that is gone is known by its name alone, in whatever schema it was', async () => {
+  await client.query('create schema app; create table app.gone (id text primary key)');
+  await createTrigger(client, 'app.gone');
+  await client.query(`insert into app.gone values ('007'), ('7')`);
+  await client.query('drop schema app cascade');
+  for (const table of ['gone', 'app.gone']) {
+    const { short, versions } = await historyOf(database, client, { table, id: '007' });
+    expect([short, versions[0]?.after]).toEqual([['INSERT'], { id: '007' }]);
+  }
+});
+
+test('at a time: not known, not there, there, gone', async () => {
+  const start = await moment();
+  await client.query('insert into users values (2)');
+  const before = await moment();
+  await client.query(`insert into users values (1, 'Ada')`);
+  const inserted = await moment();
+  await client.query(`update users set name = 'Ada L.' where id = 1`);
+  const updated = await moment();
+  await client.query('truncate users');
+  const emptied = await moment();
+  const { at } = await users();
+  const told: RowAt[] = [];
+  for (const time of [start, before, inserted, updated, emptied]) told.push(await at(time));
+  expect(told.map(({ state, row }) => [state, row?.name ?? null])).toEqual([
+    ['unknown', null],
+    ['absent', null],
+    ['exists', 'Ada'],
+    ['exists', 'Ada L.'],
+    ['absent', null],
+  ]);
+});
+
+test('a row that was there before its capture is known from the first change on, and before that as it was', async () => {
+  await client.query('alter table users disable trigger user');
+  await client.query(`insert into users values (1, 'Ada'), (2, 'Grace')`);
+  await client.query('alter table users enable trigger user');
+  await client.query(`update users set name = 'G.' where id = 2`);
+  const covered = await moment();
+  await client.query(`update users set name = 'A.' where id = 1`);
+  const { at } = await users();
+  expect(await at(covered)).toMatchObject({ state: 'exists', row: { name: 'Ada' }, version: null });
+  expect((await at(new Date(0))).state).toBe('unknown');
+});
+
+test('what was changed without a notification shows as a gap; a new column is none', async () => {
+  await client.query(`insert into users values (1, 'Ada')`);
+  await client.query('alter table users add column added int default 7');
+  await client.query(`update users set visits = 1`);
+  await client.query('alter table users disable trigger user');
+  await client.query(`update users set name = 'other'`);
+  await client.query('alter table users enable trigger user');
+  const hidden = await moment();
+  await client.query(`update users set visits = 2`);
+  await client.query('alter table users disable trigger user');
+  await client.query('delete from users');
+  await client.query('alter table users enable trigger user');
+  await client.query(`insert into users values (1, 'new')`);
+  const { short, at } = await users();
+  expect(short).toEqual(['INSERT', 'UPDATE visits', 'UPDATE visits gap', 'INSERT gap']);
+  expect((await at(hidden)).next?.isAfterGap).toBe(true);
+});
+
+test('with the payload "changed" the row is put together again; what is excluded is not made up', async () => {
+  await createTrigger(client, 'users', { payload: 'changed' });
+  await client.query(`insert into users values (1, 'Ada', 'a@x', 0)`);
+  await client.query(`update users set visits = 1`);
+  await client.query(`update users set visits = 2, name = 'A.', email = 'b@x'`);
+  const partial = await users();
+  expect(partial.short).toEqual(['INSERT', 'UPDATE visits', 'UPDATE name email visits']);
+  expect(partial.versions.map(({ after }) => after)).toEqual([
+    { id: 1, name: 'Ada', email: 'a@x', visits: 0 },
+    { id: 1, name: 'Ada', email: 'a@x', visits: 1 },
+    { id: 1, name: 'A.', email: 'b@x', visits: 2 },
+  ]);
+  await createTrigger(client, 'users', { exclude: ['email'] });
+  await client.query(`update users set visits = 3`);
+  expect((await users()).versions.at(-1)?.after).toEqual({ id: 1, name: 'A.', visits: 3 });
+});
+
+test('a table that two triggers capture has each change once', async () => {
+  await client.query(`create trigger second after insert or update on users
+    for each row execute function notify_data_change('other')`);
+  await client.query(`insert into users values (1, 'Ada')`);
+  await client.query('update users set name = name');
+  await client.query('update users set name = name');
+  expect((await users()).short).toEqual(['INSERT', 'UPDATE', 'UPDATE']);
+});

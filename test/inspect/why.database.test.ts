@@ -1,0 +1,311 @@
+import type { Client } from 'pg';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { Reason } from '../../src/inspect/why/decide.ts';
+import { explain } from '../../src/inspect/why/explain.ts';
+import { insertLeases } from '../../src/log/lease.ts';
+import { registerConsumer } from '../../src/log/progress.ts';
+import { seekPosition } from '../../src/log/seek.ts';
+import { startDaemon, untilTailing } from '../helpers/daemon.ts';
+import { useIsolatedServer } from '../helpers/database.ts';
+import { useDelivering } from '../helpers/delivering.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+Each state is made as it comes about, by daemons, writers and crashes; what is looked at is the code of
+each reason.
+*/
+
+const database = useIsolatedServer({ max_prepared_transactions: '5' });
+const { tail, publish, untilFiled } = useDelivering(database);
+let client: Client;
+let writer: Client;
+
+beforeAll(async () => {
+  client = await database.connect();
+  writer = await database.connect();
+});
+
+const ask = (id: number, consumerId: string | null = null) =>
+  explain(client, database.config, { id, consumerId });
+
+/** The reasons of the consumer c. */
+const reasons = async (id: number): Promise<Reason[]> =>
+  (await ask(id, 'c')).answers.flatMap((answer) => answer.reasons);
+
+const codes = async (id: number) => (await reasons(id)).map(({ code }) => code);
+
+const one = async (key: string | null = null, payload: unknown = 0) => {
+  const [id = 0] = await publish([key, payload]);
+  return id;
+};
+
+const draw = async (by: Client) => {
+  const { rows } = await by.query(`select smart_notify('c', '0')::float8 as id`);
+  return (rows[0] as { id: number }).id;
+};
+
+const register = (from: 'start' | 'now' = 'start') =>
+  registerConsumer(client, 'pgwatch', { id: 'c', channels: ['c'], from });
+
+const c = { id: 'c', channels: ['c'] };
+
+describe('of a notification that nobody can see', () => {
+  test('it was never published', async () => {
+    const id = await one();
+    expect((await ask(id + 1)).presence).toEqual({ code: 'never_drawn', lastId: id });
+  });
+
+  test('it has not committed: who may hold it, and who may not', async () => {
+    await writer.query(`set application_name = 'importer'; begin`);
+    const id = await draw(writer);
+    await one();
+    const other = await database.connect();
+    await other.query('begin');
+    await draw(other);
+    const { presence } = await ask(id);
+    expect(presence).toEqual({
+      code: 'uncommitted',
+      // The other began after a later id was written.
+      writers: [
+        expect.objectContaining({
+          gid: null,
+          program: 'importer',
+          state: 'idle in transaction',
+          since: expect.any(Date),
+          query: expect.stringContaining('smart_notify'),
+        }),
+      ],
+    });
+    await Promise.all([writer.query('commit'), other.query('rollback')]);
+    expect((await ask(id)).presence).toMatchObject({ code: 'present' });
+  });
+
+  test('it is prepared', async () => {
+    await writer.query(`begin; set local pgwatch.notify = 'off'`);
+    const id = await draw(writer);
+    await writer.query(`prepare transaction 'it''s prepared'`);
+    const { presence } = await ask(id);
+    await client.query(`rollback prepared 'it''s prepared'`);
+    expect(presence).toEqual({
+      code: 'uncommitted',
+      writers: [
+        expect.objectContaining({ pid: null, gid: "it's prepared", since: expect.any(Date) }),
+      ],
+    });
+  });
+
+  test('it was rolled back, also to a savepoint by somebody who goes on', async () => {
+    await one();
+    await writer.query('begin; savepoint s');
+    const id = await draw(writer);
+    await writer.query('rollback to s');
+    expect((await ask(id)).presence).toEqual({ code: 'rolled_back' });
+    await writer.query('commit');
+  });
+
+  test('it was removed', async () => {
+    const [id = 0, next = 0] = await publish([null, 1], [null, 2]);
+    await client.query('delete from pgwatch.notification_log where id = $1', [id]);
+    expect((await ask(id)).presence).toEqual({ code: 'removed', oldestId: next });
+  });
+});
+
+describe('at a consumer', () => {
+  test('that has it done, and one that reads other channels', async () => {
+    await registerConsumer(client, 'pgwatch', { id: 'b', channels: ['other'], from: 'start' });
+    const seen: unknown[] = [];
+    await tail({ ...c, handle: ({ payload }) => void seen.push(payload) });
+    const id = await one();
+    await until('it is saved', async () => {
+      const found = (await codes(id)).join();
+      return found === 'done' || found;
+    });
+    expect((await ask(id)).answers).toEqual([
+      {
+        consumerId: 'b',
+        isArrived: false,
+        isExpected: false,
+        reasons: [{ code: 'filtered', channels: ['other'] }],
+      },
+      { consumerId: 'c', isArrived: true, isExpected: true, reasons: [{ code: 'done' }] },
+    ]);
+  });
+
+  test('that began behind it, or was moved past it; and back', async () => {
+    const id = await one();
+    await register('now');
+    const behind = await one();
+    expect(await reasons(id)).toEqual([
+      { code: 'skipped', by: 'registration', at: expect.any(Date) },
+    ]);
+    const move = (to: 'now' | 'start', seenEpoch: number) =>
+      seekPosition(client, 'pgwatch', { consumerId: 'c', to, seenEpoch, mode: 'idle' });
+    await move('now', 0);
+    expect(await reasons(behind)).toMatchObject([{ code: 'skipped', by: 'seek' }]);
+    await move('start', 1);
+    expect(await codes(id)).toEqual(['not_running', 'waiting']);
+  });
+
+  test('that was told to skip what it had missed', async () => {
+    await register();
+    const id = await one();
+    const daemon = startDaemon(database.config, [{ ...c, handle() {} }], { skipPlayback: true });
+    await untilTailing(daemon, [c]);
+    await daemon.stop();
+    expect(await reasons(id)).toMatchObject([{ code: 'skipped', by: 'seek' }]);
+  });
+
+  test('whose handler has it: only its owner knows', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let calls = 0;
+    await tail({
+      ...c,
+      async handle() {
+        calls += 1;
+        await held;
+      },
+    });
+    await one();
+    const second = await one();
+    await until('it is called', () => calls > 0 || 'not yet');
+    expect(await reasons(second)).toMatchObject([
+      { code: 'waiting', ahead: 1, mayBeUnderWay: true },
+    ]);
+    release();
+  });
+
+  test('that nobody runs: what comes before it', async () => {
+    await register();
+    const ids = await publish([null, 1], [null, 2], [null, 3]);
+    expect(await reasons(ids[2] as number)).toMatchObject([
+      { code: 'not_running', runner: null },
+      { code: 'waiting', ahead: 2, isExact: true, reachedId: 0 },
+    ]);
+  });
+
+  test('that is paused', async () => {
+    await register();
+    const id = await one();
+    await client.query('update pgwatch.consumer_progress set paused_at = now()');
+    expect(await codes(id)).toEqual(['paused', 'waiting']);
+    await client.query(`update pgwatch.consumer_progress
+      set paused_at = now() - interval '2 hours', paused_until = now() - interval '1 hour'`);
+    expect(await codes(id)).toEqual(['not_running', 'waiting']);
+  });
+
+  test('at which it fails, with others of its key behind it', async () => {
+    await tail({
+      ...c,
+      retry: { attempts: 5, backoff: '1h' },
+      handle() {
+        throw new Error('no connection');
+      },
+    });
+    const [first = 0, second = 0] = await publish(['k', 1], ['k', 2]);
+    await untilFiled('retry', 'blocked');
+    expect(await reasons(first)).toMatchObject([
+      { code: 'backoff', attempts: 1, lastError: { message: 'no connection' } },
+    ]);
+    expect(await reasons(second)).toMatchObject([
+      { code: 'blocked', by: { id: first, state: 'retry', lastError: { name: 'Error' } } },
+    ]);
+    await client.query(`update pgwatch.delivery set next_attempt_at = now(), replayed_at = now(),
+      attempts = 0, last_failed_at = null, last_error = null where state = 'retry'`);
+    // Nobody has told the daemon.
+    expect(await codes(first)).toEqual(['replay']);
+  });
+
+  test('that has given it up, also where the log has lost it', async () => {
+    await tail({
+      ...c,
+      retry: { attempts: 1 },
+      handle() {
+        throw new TypeError('x');
+      },
+    });
+    const id = await one();
+    await untilFiled('dead');
+    const dead = { code: 'dead', attempts: 1, lastError: { name: 'TypeError', message: 'x' } };
+    expect(await reasons(id)).toMatchObject([dead]);
+    await client.query('delete from pgwatch.notification_log');
+    const { presence, answers } = await ask(id, 'c');
+    expect([presence.code, answers[0]?.reasons]).toMatchObject(['removed', [dead]]);
+  });
+
+  test('that finds it as a late commit', async () => {
+    await register();
+    await writer.query('begin');
+    const late = await draw(writer);
+    const next = await one();
+    await client.query(
+      `update pgwatch.consumer_progress set done_id = $1, done_snapshot = pg_current_snapshot()`,
+      [next],
+    );
+    await writer.query('commit');
+    expect(await codes(late)).toEqual(['not_running', 'late']);
+  });
+
+  test('that shares it: in whose hands it is, and what nobody has taken', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let calls = 0;
+    await tail({
+      ...c,
+      instances: 'shared',
+      async handle() {
+        calls += 1;
+        await held;
+      },
+    });
+    const id = await one('k');
+    await until('it is called', () => calls === 1 || 'not yet');
+    expect(await reasons(id)).toMatchObject([
+      { code: 'under_way', attempt: 1, runner: { pid: process.pid, isLive: true } },
+    ]);
+    const [first = 0, second = 0] = await publish(['k', 1], ['k', 2]);
+    await insertLeases(client, 'pgwatch', 'x', [
+      { kind: 'page', slot: 1, notificationIds: [first] },
+      { kind: 'page', slot: 1, notificationIds: [second] },
+    ]);
+    await registerConsumer(client, 'pgwatch', { id: 'x', channels: ['c'], from: 'now' });
+    const [answer] = (await ask(second, 'x')).answers;
+    expect(answer?.reasons).toMatchObject([
+      { code: 'not_running' },
+      { code: 'leased', earlier: 1, runner: null },
+    ]);
+    release();
+  });
+
+  test.each([
+    ['stopped', 'stopped'],
+    ['retrying', 'overfull'],
+  ])('that takes nothing new, as its daemon says (%s)', async (state, code) => {
+    await register();
+    const id = await one();
+    await client.query(
+      `insert into pgwatch.daemon
+         (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until, activity)
+       values (gen_random_uuid(), 'h', 7, false, '{c}', '{}', now() + interval '1 hour',
+         jsonb_build_object('consumers', jsonb_build_object('c', jsonb_build_object('state', $1::text))))`,
+      [state],
+    );
+    expect(await reasons(id)).toMatchObject([
+      { code, runner: { host: 'h', pid: 7, isLive: true } },
+      { code: 'waiting' },
+    ]);
+  });
+});
+
+test('of a log that another cluster wrote it says so', async () => {
+  await register();
+  const id = await one();
+  await client.query(
+    `update pgwatch.notification_log set xid = (pg_current_xact_id()::text::bigint + 1000000)::text::xid8`,
+  );
+  expect((await ask(id)).restored).toMatch(/another PostgreSQL cluster/);
+});

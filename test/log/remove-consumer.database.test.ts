@@ -1,0 +1,71 @@
+import { beforeEach, expect, test } from 'vitest';
+import { type Removed, removeConsumer } from '../../src/log/remove-consumer.ts';
+import { startTailing } from '../helpers/daemon.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+
+const database = useDatabase();
+
+beforeEach(() => emptyLog(database));
+
+async function remove(consumerId: string, isDryRun = false) {
+  return removeConsumer(await database.connect(), 'pgwatch', { consumerId, isDryRun });
+}
+
+/** What the tables hold of consumers, by table. */
+async function rowsOf(consumerId: string): Promise<number[]> {
+  const tables = ['consumer_progress', 'delivery', 'lease', 'snapshot'];
+  const counts = tables.map(async (table) => {
+    const text = `select from pgwatch.${table} where consumer_id = $1`;
+    return (await database.query(text, [consumerId])).rowCount ?? 0;
+  });
+  return Promise.all(counts);
+}
+
+async function fill(consumerId: string): Promise<void> {
+  await addConsumers(database, [consumerId]);
+  await addDelivery(database, { consumerId });
+  await addDelivery(database, { consumerId, key: 'k', state: 'retry' });
+  await addDelivery(database, { consumerId, key: 'k', state: 'blocked' });
+  await database.query(
+    `insert into pgwatch.lease (consumer_id, notification_ids, kind) values ($1, '{1}', 'page')`,
+    [consumerId],
+  );
+  await database.query(
+    `insert into pgwatch.snapshot (consumer_id, schema_name, table_name) values ($1, 'public', 't')`,
+    [consumerId],
+  );
+}
+
+test('all that is known of it goes, and nothing of another one', async () => {
+  await fill('old');
+  await fill('other');
+  const removed: Removed = {
+    consumerId: 'old',
+    doneId: 0,
+    retrying: 1,
+    blocked: 1,
+    dead: 1,
+    leases: 1,
+    snapshots: 1,
+  };
+  expect(await remove('old', true)).toEqual({ removed });
+  expect(await rowsOf('old')).toEqual([1, 3, 1, 1]);
+  expect(await remove('old')).toEqual({ removed });
+  expect(await rowsOf('old')).toEqual([0, 0, 0, 0]);
+  expect(await rowsOf('other')).toEqual([1, 3, 1, 1]);
+  expect(await remove('old')).toBeNull();
+});
+
+test.for(['one', 'shared'] as const)('it stays while a daemon wants it: %s', async (instances) => {
+  const definition = { id: 'c', channels: ['c'], instances, handle: () => {} };
+  const daemon = await startTailing(database.config, [definition]);
+  const users = [{ host: expect.any(String), pid: process.pid }];
+  expect(await remove('c')).toEqual({ inUse: users });
+  expect(await remove('c', true)).toEqual({ inUse: users });
+  // Standing by for it is enough: it would be registered anew.
+  await database.query(`update pgwatch.consumer_progress set owner = null`);
+  expect(await remove('c')).toEqual({ inUse: users });
+  await daemon.stop();
+  expect(await remove('c')).toMatchObject({ removed: { consumerId: 'c' } });
+});

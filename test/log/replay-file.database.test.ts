@@ -1,0 +1,92 @@
+import type { Client } from 'pg';
+import { afterEach, beforeAll, expect, test } from 'vitest';
+import { readDue } from '../../src/log/due.ts';
+import { registerConsumer } from '../../src/log/progress.ts';
+import { fileReplay } from '../../src/log/replay-file.ts';
+import { suspectAll } from '../../src/log/standing.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+
+const database = useDatabase();
+let client: Client;
+
+beforeAll(async () => {
+  client = await database.connect();
+});
+afterEach(() => emptyLog(database));
+
+const STRETCH = {
+  consumerId: 'c',
+  since: null,
+  until: null,
+  channel: null,
+  key: null,
+  ids: null,
+};
+
+/** Publishes so many, of so many keys (0: without), all of which are done. */
+async function publishDone(count: number, keys: number): Promise<void> {
+  await client.query(
+    `select smart_notify('c', '0', case when $2 > 0 then 'k' || n % $2 end)
+     from generate_series(1, $1::int) as n`,
+    [count, keys],
+  );
+  await registerConsumer(client, 'pgwatch', { id: 'c', channels: ['c'], from: 'now' });
+}
+
+const suspects = async (): Promise<number[]> => {
+  const { rows } = await client.query(
+    'select notification_id::float8 as id from pgwatch.delivery where is_suspect',
+  );
+  return rows.map(({ id }) => id);
+};
+
+const due = (workingIds: number[] = []) =>
+  readDue(client, 'pgwatch', [{ consumerId: 'c', isOrdered: true, workingIds, isStopping: false }]);
+
+test.each([0, 3, 700])(
+  'of a long replay what a process can have died over is suspect, and no more (%d keys)',
+  async (keys) => {
+    await publishDone(3000, keys);
+    await fileReplay(client, 'pgwatch', { stretch: STRETCH, speed: null, max: 10_000 });
+    const first = await due();
+    const second = await due(first.map(({ notificationId }) => notificationId));
+    await suspectAll(client, 'pgwatch', 'c');
+    const found = await suspects();
+    const inHand = [...first, ...second].map(({ notificationId }) => notificationId);
+    expect(inHand.length).toBeGreaterThan(100);
+    expect(inHand.filter((id) => !found.includes(id))).toEqual([]);
+    expect(found.length).toBeLessThan(2500);
+    // What has failed is suspect wherever it stands.
+    await client.query(`update pgwatch.delivery set last_failed_at = now()`);
+    await suspectAll(client, 'pgwatch', 'c');
+    expect(await suspects()).toHaveLength(3000);
+  },
+);
+
+test('the first of each key is due, also towards what stands already, and never more than are asked for', async () => {
+  await publishDone(10, 2);
+  const { rows } = await client.query(
+    'select id::float8 from pgwatch.notification_log order by id',
+  );
+  const ids = rows.map(({ id }) => id);
+  await client.query(
+    `insert into pgwatch.delivery (consumer_id, notification_id, state, key, next_attempt_at, attempts)
+     values ('c', $1, 'retry', 'k1', now() + interval '1 hour', 1)`,
+    [ids[0]],
+  );
+  expect(
+    await fileReplay(client, 'pgwatch', { stretch: STRETCH, speed: null, max: 5 }),
+  ).toMatchObject({
+    filed: 5,
+  });
+  const { rows: filed } = await client.query(
+    `select notification_id::float8 as id, state from pgwatch.delivery where replayed_at is not null order by 1`,
+  );
+  expect(filed).toEqual([
+    { id: ids[1], state: 'retry' },
+    { id: ids[2], state: 'blocked' },
+    { id: ids[3], state: 'blocked' },
+    { id: ids[4], state: 'blocked' },
+    { id: ids[5], state: 'blocked' },
+  ]);
+});

@@ -1,0 +1,263 @@
+import type { Client, ClientBase } from 'pg';
+import { afterEach, beforeAll, expect, test } from 'vitest';
+import { insertLeases } from '../../src/log/lease.ts';
+import { pageReader } from '../../src/log/page.ts';
+import { POSITION_COLUMNS, registerConsumer, toPosition } from '../../src/log/progress.ts';
+import { savePositions } from '../../src/log/save-positions.ts';
+import { type SeekTarget, seekPosition } from '../../src/log/seek.ts';
+import { planSeek } from '../../src/log/seek-plan.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { seize } from '../helpers/owner.ts';
+
+const database = useDatabase();
+const consumer = { consumerId: 'c', channels: ['c'] };
+let client: Client;
+let writer: Client;
+
+beforeAll(async () => {
+  client = await database.connect();
+  writer = await database.connect();
+});
+afterEach(() => emptyLog(database));
+
+const publish = async (by: ClientBase, channel = 'c', key: string | null = null) => {
+  const { rows } = await by.query(`select smart_notify($1, '0', $2)::float8 as id`, [channel, key]);
+  return (rows[0] as { id: number }).id;
+};
+
+/** Publishes so many, each in a transaction of its own. */
+const publishMany = async (count: number, channel = 'c') => {
+  const ids: number[] = [];
+  for (let n = 0; n < count; n++) ids.push(await publish(client, channel));
+  return ids;
+};
+
+const register = (from: 'start' | 'now') =>
+  registerConsumer(client, 'pgwatch', { id: 'c', channels: ['c'], from });
+
+const seek = async (to: SeekTarget) => {
+  const { epoch } = await planSeek(client, 'pgwatch', { consumerId: 'c', to });
+  return seekPosition(client, 'pgwatch', { consumerId: 'c', to, seenEpoch: epoch, mode: 'idle' });
+};
+
+/** What would be handed out now, from the position. */
+const readIds = async () => {
+  const { rows } = await client.query(
+    `select ${POSITION_COLUMNS} from pgwatch.consumer_progress where consumer_id = 'c'`,
+  );
+  const limit = { rows: 1000, bytes: 1e6 };
+  const request = { position: toPosition(rows[0]), channels: ['c'], limit, rebasedId: 0 };
+  const page = await pageReader('pgwatch')(client, request);
+  return { page, ids: page.rows.map((row) => Number(row[0])) };
+};
+
+/** Reads all, and saves the position behind it. */
+const readAll = async () => {
+  const { page, ids } = await readIds();
+  const owned = await seize(client, consumer);
+  await savePositions(client, 'pgwatch', [{ ...owned, position: page.after }]);
+  await client.query('update pgwatch.consumer_progress set owner = null');
+  return ids;
+};
+
+/** Ways to move the position to a time. What is between comes between their first statement and the next. */
+const VARIANTS: Record<string, (time: Date, between: () => Promise<unknown>) => Promise<unknown>> =
+  {
+    'as it is': (time, between) => seek(time).then(between),
+    'the id alone': async (time, between) => {
+      await client.query(
+        `update pgwatch.consumer_progress set done_id = (
+           select min(id) - 1 from pgwatch.notification_log where created_at >= $1)`,
+        [time],
+      );
+      await between();
+    },
+    'the id and the snapshot in two statements': async (time, between) => {
+      const { rows } = await client.query(
+        'select min(id) - 1 as id from pgwatch.notification_log where created_at >= $1',
+        [time],
+      );
+      await between();
+      await client.query(
+        `update pgwatch.consumer_progress
+         set done_id = $1, done_snapshot = pg_current_snapshot(), done_xid = null`,
+        [rows[0].id],
+      );
+    },
+  };
+
+test.each(Object.entries(VARIANTS))(
+  'what commits late after a seek to a time is handed out (%s)',
+  async (name, move) => {
+    await register('start');
+    await publishMany(3);
+    await readAll();
+    const { rows } = await client.query('select clock_timestamp() as now');
+    await writer.query('begin');
+    const late = await publish(writer);
+    const newer = await publish(client);
+    await move(rows[0].now, () => writer.query('commit'));
+    const { ids } = await readIds();
+    // The others are caught: they lose what had a lower id, and had not committed.
+    expect(ids).toEqual(name === 'as it is' ? [late, newer] : [newer]);
+  },
+);
+
+test('a seek to now skips what is visible, and nothing that commits afterwards', async () => {
+  await register('start');
+  await writer.query('begin');
+  const late = await publish(writer);
+  await publishMany(3);
+  await seek('now');
+  const after = await publish(client);
+  await writer.query('commit');
+  expect((await readIds()).ids).toEqual([late, after]);
+});
+
+test('targets: the first, an id, a time, so many of its channels forward or back', async () => {
+  await register('now');
+  const ids = await publishMany(4);
+  await publishMany(5, 'other');
+  ids.push(...(await publishMany(4)));
+  await readAll();
+  await publishMany(3, 'other');
+  const nextAfter = async (to: SeekTarget) => {
+    await seek(to);
+    return (await readIds()).ids[0];
+  };
+  expect(await nextAfter('start')).toBe(ids[0]);
+  expect(await nextAfter(ids[5] as number)).toBe(ids[5]);
+  expect(await nextAfter({ by: -3 })).toBe(ids[2]);
+  expect(await nextAfter({ by: 4 })).toBe(ids[6]);
+  expect(await nextAfter({ by: -100 })).toBe(ids[0]);
+  expect(await nextAfter(new Date(Date.now() - 3_600_000))).toBe(ids[0]);
+  expect(await nextAfter({ by: 100 })).toBeUndefined();
+  await seek('start');
+  expect(await nextAfter(new Date(Date.now() + 3_600_000))).toBeUndefined();
+  // Never above the newest: what comes next has a higher id.
+  expect(await nextAfter(1_000_000)).toBeUndefined();
+  const next = await publish(client);
+  expect((await readIds()).ids).toEqual([next]);
+});
+
+test('a window that is open: its rest is handed out, and of the rest what was meant', async () => {
+  await register('start');
+  const ids = await publishMany(6);
+  const owned = await seize(client, consumer);
+  const limit = { rows: 2, bytes: 1e6 };
+  const request = { ...owned, channels: ['c'], limit, rebasedId: 0 };
+  const page = await pageReader('pgwatch')(client, request);
+  await savePositions(client, 'pgwatch', [{ ...owned, position: page.after }]);
+  await client.query('update pgwatch.consumer_progress set owner = null');
+  expect(page.after.window?.id).toBe(ids[1]);
+  await seek(ids[1] as number);
+  expect((await readIds()).ids).toEqual(ids.slice(1));
+  await seek({ by: 2 });
+  expect((await readIds()).ids).toEqual(ids.slice(3));
+});
+
+test('a seek back skips no late commit that was not handed out yet', async () => {
+  await register('start');
+  await writer.query('begin');
+  const late = await publish(writer);
+  const ids = await publishMany(4);
+  await readAll();
+  await writer.query('commit');
+  await seek({ by: -2 });
+  expect((await readIds()).ids).toEqual([late, ...ids.slice(2)]);
+  // As it is, the snapshot would say that it was settled.
+  await client.query(
+    'update pgwatch.consumer_progress set done_snapshot = pg_current_snapshot(), done_xid = null',
+  );
+  expect((await readIds()).ids).toEqual(ids.slice(2));
+});
+
+test('the plan tells what would come again, what would be skipped, and what lies in between', async () => {
+  await register('start');
+  const ids = await publishMany(5);
+  await readAll();
+  await publishMany(2, 'other');
+  const open = await publishMany(3);
+  const last = open.at(-1) as number;
+  await client.query(
+    `insert into pgwatch.delivery (consumer_id, notification_id, state)
+     values ('c', $1, 'dead'), ('c', $2, 'retry')`,
+    [ids[3], ids[4]],
+  );
+  const plan = (to: SeekTarget) => planSeek(client, 'pgwatch', { consumerId: 'c', to });
+  const base = { fromId: ids[4], isLive: false, isExact: true, oldestId: ids[0], newestId: last };
+  expect(await plan(ids[2] as number)).toMatchObject({
+    ...base,
+    ...{ toId: ids[1], again: 3, skipped: 0, dead: 1, waiting: 1 },
+  });
+  expect(await plan('now')).toMatchObject({
+    ...base,
+    ...{ toId: last, again: 0, skipped: 3, dead: 0, waiting: 0 },
+  });
+});
+
+test('what waits for a retry behind the position comes from the log; what is dead stays so', async () => {
+  await register('start');
+  const ids = await publishMany(4);
+  await readAll();
+  await client.query(
+    `insert into pgwatch.delivery (consumer_id, notification_id, state, key)
+     select 'c', d.id, d.state, 'k' from unnest($1::bigint[], $2::text[]) as d (id, state)`,
+    [
+      [...ids, 999_999],
+      ['retry', 'dead', 'retry', 'blocked', 'blocked'],
+    ],
+  );
+  expect(await seek(ids[1] as number)).toMatchObject({ reread: 2 });
+  const { rows } = await client.query(
+    'select notification_id::float8 as id, state from pgwatch.delivery order by 1',
+  );
+  expect(rows).toEqual([
+    { id: ids[0], state: 'retry' },
+    { id: ids[1], state: 'dead' },
+    // The log has lost it: it keeps its row, behind the first of its key.
+    { id: 999_999, state: 'blocked' },
+  ]);
+  expect(await seek('start')).toMatchObject({ reread: 1 });
+  const { rows: left } = await client.query(
+    `select state from pgwatch.delivery where state <> 'dead'`,
+  );
+  expect(left).toEqual([{ state: 'retry' }]);
+});
+
+test('leases that nobody has begun are cut where they lie behind the position', async () => {
+  await register('start');
+  const ids = await publishMany(6);
+  await readAll();
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = ids;
+  await client.query('begin');
+  await insertLeases(client, 'pgwatch', 'c', [
+    { kind: 'page', slot: 1, notificationIds: [a, d] },
+    { kind: 'page', slot: 2, notificationIds: [e] },
+    { kind: 'page', slot: 3, notificationIds: [b, f] },
+    { kind: 'orphan', slot: 4, notificationIds: [c, f] },
+  ]);
+  await client.query('commit');
+  await client.query(
+    'update pgwatch.lease set owner = gen_random_uuid() where slot = 3; update pgwatch.consumer_progress set is_shared = true',
+  );
+  expect(await seek(c)).toMatchObject({ released: 2 });
+  const { rows } = await client.query(
+    'select slot, notification_ids::float8[] as ids from pgwatch.lease order by slot',
+  );
+  // Nothing below the position is forgotten: it was not done yet.
+  expect(rows).toEqual([
+    { slot: 1, ids: [a] },
+    { slot: 3, ids: [b, f] },
+    { slot: 4, ids: [c, f] },
+  ]);
+});
+
+test('a seek fails where somebody took the consumer over since it was planned', async () => {
+  await register('start');
+  await publishMany(1);
+  const { epoch } = await planSeek(client, 'pgwatch', { consumerId: 'c', to: 'now' });
+  await seize(client, consumer);
+  const late = { consumerId: 'c', to: 'now', seenEpoch: epoch, mode: 'idle' } as const;
+  expect(await seekPosition(client, 'pgwatch', late)).toBeNull();
+});
