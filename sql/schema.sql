@@ -555,7 +555,7 @@ begin
 end;
 $function$;
 
-CREATE OR REPLACE FUNCTION pgwatch.log_delete(partition_name text, before timestamp with time zone, after_id bigint, up_to bigint, rows_max integer DEFAULT 5000, counted_in pg_snapshot DEFAULT NULL::pg_snapshot)
+CREATE OR REPLACE FUNCTION pgwatch.log_delete(partition_name text, before timestamp with time zone, after_id bigint, up_to bigint, rows_max integer DEFAULT 2000, counted_in pg_snapshot DEFAULT NULL::pg_snapshot)
  RETURNS TABLE(last_id bigint, removed bigint, pinned bigint)
  LANGUAGE plpgsql
  SECURITY DEFINER

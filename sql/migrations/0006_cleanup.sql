@@ -438,7 +438,7 @@ revoke all on function :"schema".log_drop(text, timestamptz) from public;
 
 create function :"schema".log_delete(
   partition_name text, before timestamptz, after_id bigint, up_to bigint,
-  rows_max integer default 5000, counted_in pg_snapshot default null)
+  rows_max integer default 2000, counted_in pg_snapshot default null)
 returns table (last_id bigint, removed bigint, pinned bigint)
 language plpgsql
 security definer

@@ -33,6 +33,7 @@ test.each([
   [{ ...base, id: 'x'.repeat(101) }, 'id must be'],
   [{ ...base, id: 7 }, 'id must be'],
   [{ ...base, batchSize: 10 }, 'batchSize goes with handleBatch'],
+  [{ ...base, onGap: 'x' }, 'onGap must be a function'],
   [{ ...base, handleBatch: handle }, 'not both'],
   [{ channels: ['a'] }, 'it needs a function handle'],
   [{ channels: ['a'], handle: 'x' }, 'it needs a function handle'],

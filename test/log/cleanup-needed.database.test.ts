@@ -1,7 +1,9 @@
 import type { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errorCodeOf } from '../../src/errors.ts';
+import { fileReplay } from '../../src/log/replay-file.ts';
 import { deleteBatch, emptyPartition } from '../../src/log/retention/steps.ts';
+import { seekPosition } from '../../src/log/seek.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import {
   createPastDay,
@@ -120,14 +122,19 @@ describe.each(Object.entries(INTERLEAVINGS))('%s:', (name, interleave) => {
   });
 });
 
-const REPLAY = `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at)
-  select 'email', id, 'retry', now() from pgwatch.notification_log where id = $1`;
-
 test('a replay that is being filed is waited for, and what it wants stays', async () => {
   const [id] = await publishPast(database, 5, ['again']);
   await finishConsumer(database);
   const replay = await begin();
-  await replay.query(REPLAY, [id]);
+  const stretch = {
+    consumerId: 'email',
+    since: null,
+    until: null,
+    channel: null,
+    key: null,
+    ids: null,
+  };
+  expect((await fileReplay(replay, 'pgwatch', { stretch, speed: null, max: 10 })).filed).toBe(1);
   const client = await database.connect();
   const whole = { partition: day.name, before: day.ends, counted: null };
   const part = { ...whole, afterId: '0', upTo: String(id) };
@@ -138,6 +145,20 @@ test('a replay that is being filed is waited for, and what it wants stays', asyn
   expect(await deleteBatch(client, 'pgwatch', part)).toMatchObject({ removed: 0, pinned: 1 });
   await database.query(`update pgwatch.delivery set notification = '{}'`);
   expect(await deleteBatch(client, 'pgwatch', part)).toMatchObject({ removed: 1, pinned: 0 });
+  await client.end();
+});
+
+test('a seek that goes back is waited for, and what it wants stays', async () => {
+  await publishPast(database, 5, ['again']);
+  await finishConsumer(database);
+  const seek = await begin();
+  const back = { consumerId: 'email', to: 'start', seenEpoch: 0, mode: 'idle' } as const;
+  expect(await seekPosition(seek, 'pgwatch', back)).toMatchObject({ doneId: 0 });
+  const client = await database.connect();
+  const target = { partition: day.name, before: day.ends, counted: null };
+  expect(await attempt(() => emptyPartition(client, 'pgwatch', target))).toBe('locked');
+  await commit(seek);
+  expect(await emptyPartition(client, 'pgwatch', target)).toBe('pinned');
   await client.end();
 });
 

@@ -14,7 +14,7 @@ import { seize } from '../helpers/owner.ts';
 import { type Attempt, describeVerdict, judge } from '../racing/history.ts';
 import { chooseSeed, type Random, seededRandom } from '../racing/random.ts';
 import { raceWriters } from '../racing/writers.ts';
-import { WRONG_CLEANUPS } from '../racing/wrong-cleanup.ts';
+import { BLIND_CLEANUP } from '../racing/wrong-cleanup.ts';
 
 /*
 Goal: cleanup removes nothing that a consumer has not done, whatever the writers do meanwhile.
@@ -131,7 +131,7 @@ function work(page: Page, deliveries: string[], random: Random): Position {
 }
 
 /** Empties or drops what is past, and deletes from the default partition. Returns how often. */
-async function cleanAllTheTime(signal: AbortSignal, random: Random) {
+async function cleanAllTheTime(stop: AbortSignal, random: Random) {
   const client = await database.connect();
   await client.query('set search_path = pg_catalog, pg_temp');
   const before = new Date('2010-01-01');
@@ -141,21 +141,27 @@ async function cleanAllTheTime(signal: AbortSignal, random: Random) {
     needed: 'keep',
     patienceMs: 0,
     dropPatienceMs: 0,
-    signal,
+    signal: new AbortController().signal,
   };
   const removed = { emptied: 0, dropped: 0, thinned: 0, rewritten: 0 };
-  while (!signal.aborted) {
+  // On a busy machine it goes on beside readers alone: until it has removed something.
+  const isThrough = () =>
+    stop.aborted &&
+    removed.emptied + removed.dropped > 5 &&
+    removed.thinned + removed.rewritten > 0;
+  const endAt = performance.now() + 20_000;
+  while (!isThrough() && performance.now() < endAt) {
     for (const partition of await readPartitions(client, 'pgwatch')) {
       const share = shareBefore(partition, before);
       if (share === 'part' && random() < 0.5) {
         removed.rewritten += (await rewriteDefault(client, before)) ? 1 : 0;
       } else if (share === 'part') {
         removed.thinned += (await thinPartition(client, options, partition, () => {})).removed;
-      } else if (share === 'all' && random() < 0.1) {
-        const { type } = await removePartition(client, options, partition);
-        if (type === 'dropped') removed.dropped += 1;
-      } else if (share === 'all' && (await isEmptied(client, partition.name, before))) {
-        removed.emptied += 1;
+      } else if (share === 'all' && (await isFilled(client, partition.name))) {
+        if (random() < 0.1) {
+          const { type } = await removePartition(client, options, partition);
+          if (type === 'dropped') removed.dropped += 1;
+        } else if (await isEmptied(client, partition.name, before)) removed.emptied += 1;
       }
     }
     await delay(random() * 5);
@@ -184,15 +190,16 @@ function isLocked(thrown: unknown): 'locked' {
   return 'locked';
 }
 
-/** True where there was something in it. */
-async function isEmptied(client: Connection, partition: string, before: Date): Promise<boolean> {
+async function isFilled(client: Connection, partition: string): Promise<boolean> {
   const { rows } = await client.query('select pg_relation_size(to_regclass($1))::float8 as bytes', [
     `pgwatch.${partition}`,
   ]);
-  if (!(rows[0].bytes > 0)) return false;
+  return rows[0].bytes > 0;
+}
+
+async function isEmptied(client: Connection, partition: string, before: Date): Promise<boolean> {
   const target = { partition, before, counted: null };
-  const outcome = await emptyPartition(client, 'pgwatch', target).catch(isLocked);
-  return outcome === 'emptied';
+  return (await emptyPartition(client, 'pgwatch', target).catch(isLocked)) === 'emptied';
 }
 
 test('nothing is removed that a consumer has not done', async () => {
@@ -211,14 +218,14 @@ test('nothing is removed that a consumer has not done', async () => {
   ).toBeGreaterThan(200);
 });
 
-test('the same race catches a cleanup that compares ids only, and no snapshots', async () => {
-  const seed = chooseSeed('ids only');
-  await database.query(WRONG_CLEANUPS['only ids are compared, and no snapshots']);
+test('the same race catches a cleanup that does not look who needs what; cleanup-needed has subtler ones', async () => {
+  const seed = chooseSeed('blind cleanup');
+  await database.query(BLIND_CLEANUP);
   let lost = 0;
   for (let round = 0; round < 20 && lost === 0; round++) {
     const { verdicts, removed } = await race({ seed: seed + round, durationMs: 1500 });
     lost = verdicts.reduce((sum, verdict) => sum + verdict.lost.length, 0);
-    console.log(`ids only: ${lost} lost, ${JSON.stringify(removed)}`);
+    console.log(`blind: ${lost} lost, ${JSON.stringify(removed)}`);
   }
   expect(lost).toBeGreaterThan(0);
 }, 90_000);

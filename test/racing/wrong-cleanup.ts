@@ -40,6 +40,12 @@ export const WRONG_CLEANUPS = {
   ]),
 } satisfies Record<string, string>;
 
+/** A cleanup that looks at no position, retry or lease: shows that a race would notice what is lost. */
+export const BLIND_CLEANUP = wrongFunction('log_pins', [
+  'return query execute',
+  'return;\n  return query execute',
+]);
+
 /** A function of the migration with changes, each a text and what stands in its place. */
 function wrongFunction(name: string, ...changes: [string, string][]): string {
   const sql = fillNames(readSql('migrations/0006_cleanup.sql'), NAMES);
