@@ -1109,12 +1109,8 @@ begin
       done_id = coalesce((
         select min(log.id) - 1
         from "pgwatch".notification_log as log, "pgwatch".log_origin
-        where log.created_at > restored_at or not (
-          (log.id <= progress.done_id and (
-            log.id <= rebased_id or pg_visible_in_snapshot(log.xid, progress.done_snapshot)))
-          or coalesce(log.id <= progress.window_id and (
-            log.id <= rebased_id or pg_visible_in_snapshot(log.xid, progress.window_snapshot)), false)
-        )), highest_id),
+        where log.created_at > restored_at
+          or not "pgwatch".log_is_settled(log.id, log.xid, progress, rebased_id)), highest_id),
       done_snapshot = pg_current_snapshot(),
       done_xid = null,
       window_snapshot = null,
@@ -1719,6 +1715,8 @@ grant execute on function pgwatch.log_gap_tell(jsonb) to consumer;
 
 grant execute on function pgwatch.log_gaps(text,timestamp with time zone) to consumer;
 
+grant execute on function pgwatch.log_is_settled(bigint,xid8,pgwatch.consumer_progress,bigint) to consumer;
+
 grant execute on function pgwatch.log_keep(text,bigint,bigint,integer) to consumer;
 
 grant execute on function pgwatch.log_partition_create(text,integer) to consumer;
@@ -1768,6 +1766,8 @@ grant execute on function pgwatch.consumer_lag(text[]) to reader;
 grant execute on function pgwatch.daemon_class() to reader;
 
 grant execute on function pgwatch.log_gaps(text,timestamp with time zone) to reader;
+
+grant execute on function pgwatch.log_is_settled(bigint,xid8,pgwatch.consumer_progress,bigint) to reader;
 
 grant execute on function pgwatch.log_partitions() to reader;
 

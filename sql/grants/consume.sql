@@ -13,6 +13,7 @@ grant execute on function
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
   :"schema".column_types(oid),
   :"schema".doorbell_class(),
+  :"schema".log_is_settled(bigint, xid8, :"schema".consumer_progress, bigint),
   :"schema".daemon_class(),
   :"schema".consumer_lag(text[]),
   :"schema".cleanup_key(),

@@ -43,6 +43,22 @@ create table :"schema".consumer_progress (
   saved_at timestamptz not null default now()
 ) with (fillfactor = 50);
 
+/*
+Whether a position has settled a notification: it is visible in one of its snapshots and not above what was
+reached in that. True also for what waits for a retry, and for what was skipped. Inlined.
+*/
+create function :"schema".log_is_settled(
+  id bigint, xid xid8, progress :"schema".consumer_progress, rebased_id bigint)
+returns boolean
+language sql
+immutable
+parallel safe
+return (id <= (progress).done_id
+    and (id <= rebased_id or pg_visible_in_snapshot(xid, (progress).done_snapshot)))
+  or coalesce(id <= (progress).window_id
+    and (id <= rebased_id or pg_visible_in_snapshot(xid, (progress).window_snapshot)), false);
+revoke all on function :"schema".log_is_settled(bigint, xid8, :"schema".consumer_progress, bigint) from public;
+
 create function :"schema".log_rebase()
 returns table (kept_notifications bigint, last_id bigint)
 language plpgsql
@@ -105,12 +121,8 @@ begin
       done_id = coalesce((
         select min(log.id) - 1
         from :"schema".notification_log as log, :"schema".log_origin
-        where log.created_at > restored_at or not (
-          (log.id <= progress.done_id and (
-            log.id <= rebased_id or pg_visible_in_snapshot(log.xid, progress.done_snapshot)))
-          or coalesce(log.id <= progress.window_id and (
-            log.id <= rebased_id or pg_visible_in_snapshot(log.xid, progress.window_snapshot)), false)
-        )), highest_id),
+        where log.created_at > restored_at
+          or not :"schema".log_is_settled(log.id, log.xid, progress, rebased_id)), highest_id),
       done_snapshot = pg_current_snapshot(),
       done_xid = null,
       window_snapshot = null,

@@ -12,19 +12,6 @@ log in the same transaction. Cleanup therefore looks only once it has a lock tha
 reads all three in one statement: between two, a notification goes from one of them to another unseen.
 */
 
-/* Whether a position has settled a notification; see consumer_progress and log_origin. Inlined. */
-create function :"schema".log_is_settled(
-  id bigint, xid xid8, progress :"schema".consumer_progress, rebased_id bigint)
-returns boolean
-language sql
-immutable
-parallel safe
-return (id <= (progress).done_id
-    and (id <= rebased_id or pg_visible_in_snapshot(xid, (progress).done_snapshot)))
-  or coalesce(id <= (progress).window_id
-    and (id <= rebased_id or pg_visible_in_snapshot(xid, (progress).window_snapshot)), false);
-revoke all on function :"schema".log_is_settled(bigint, xid8, :"schema".consumer_progress, bigint) from public;
-
 /* The advisory lock of whoever cleans up: one at a time. */
 create function :"schema".cleanup_key()
 returns bigint

@@ -2,6 +2,7 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import type { Delivery } from '../log/dead-letters.ts';
 import type { DeliveryState } from '../log/delivery-filter.ts';
+import { settledSql } from '../log/settled-sql.ts';
 
 /**
  * What has become of a notification at a consumer, as far as its position and its deliveries tell. done:
@@ -33,13 +34,10 @@ export async function readOutcomes(
        end as state
      from (
        select progress.consumer_id, log.id as notification_id,
-         coalesce(log.id <= done_id and (
-           log.id <= rebased_id or pg_visible_in_snapshot(log.xid, done_snapshot)), false)
-         or coalesce(log.id <= window_id and (
-           log.id <= rebased_id or pg_visible_in_snapshot(log.xid, window_snapshot)), false) as is_passed
+         ${settledSql(schema, 'progress', 'log')} as is_passed
        from ${qualified(schema, 'notification_log')} as log
        join ${qualified(schema, 'consumer_progress')} as progress on log.channel = any(progress.channels)
-       cross join ${qualified(schema, 'log_origin')}
+       cross join ${qualified(schema, 'log_origin')} as origin
        where log.id = $1
      ) as p
      full join (

@@ -76,7 +76,7 @@ with leased as materialized (
 stretch as materialized (
   select log.id, log.channel, log.key, log.created_at, d.state,
     d.state is null and log.id not in (select id from leased)
-      and ${settledSql('progress', 'log', 'origin.rebased_id')} as is_replayable
+      and ${settledSql(schema, 'progress', 'log')} as is_replayable
   from ${qualified(schema, 'consumer_progress')} as progress
   cross join ${qualified(schema, 'log_origin')} as origin
   join ${qualified(schema, 'notification_log')} as log on log.channel = any(progress.channels)

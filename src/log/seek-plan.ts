@@ -61,7 +61,7 @@ async function countBetween(
   const { rows } = await client.query(
     `with seen as (
        select log.channel = any(progress.channels) as is_own,
-         ${settledSql('progress', 'log', 'origin.rebased_id')} as is_settled
+         ${settledSql(schema, 'progress', 'log')} as is_settled
        from ${qualified(schema, 'consumer_progress')} as progress,
          ${qualified(schema, 'log_origin')} as origin,
          lateral (
@@ -84,7 +84,7 @@ async function countBetween(
   // Behind a position that is moved back lies also what comes for the first time, and before one that is
   // moved forward what has a delivery: that is handed out by it, or dead.
   return toId < fromId
-    ? { ...found, again: settled, skipped: 0 }
+    ? { ...found, again: Math.max(0, settled - found.dead), skipped: 0 }
     : { ...found, again: 0, skipped: Math.max(0, open - found.dead - found.waiting) };
 }
 

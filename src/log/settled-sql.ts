@@ -1,16 +1,18 @@
+import { qualified } from '../database/names.ts';
+
 /**
- * The condition that a position has settled a notification: it is visible in one of its snapshots and
- * not above what was reached in that. True also for what waits for a retry, and for what was skipped.
+ * The condition that a position has settled a notification, as the SQL function log_is_settled has it.
  * @param progress the name of a row of consumer_progress
  * @param log the name of a row of the log
  * @param rebasedId the id up to which rows count as visible to all, as SQL
  */
-export function settledSql(progress: string, log: string, rebasedId: string): string {
-  const isIn = (snapshot: string) =>
-    `(${log}.id <= ${rebasedId} or pg_visible_in_snapshot(${log}.xid, ${progress}.${snapshot}))`;
-  return `(${log}.id <= ${progress}.done_id and ${isIn('done_snapshot')}
-    or ${progress}.window_snapshot is not null and ${log}.id <= ${progress}.window_id
-      and ${isIn('window_snapshot')})`;
+export function settledSql(
+  schema: string,
+  progress: string,
+  log: string,
+  rebasedId = 'origin.rebased_id',
+): string {
+  return `${qualified(schema, 'log_is_settled')}(${log}.id, ${log}.xid, ${progress}, ${rebasedId})`;
 }
 
 /** The highest id that a position has reached, but for what commits late. */

@@ -46,9 +46,10 @@ export const BLIND_CLEANUP = wrongFunction('log_pins', [
   'return;\n  return query execute',
 ]);
 
-/** A function of the migration with changes, each a text and what stands in its place. */
+/** A function of the migrations with changes, each a text and what stands in its place. */
 function wrongFunction(name: string, ...changes: [string, string][]): string {
-  const sql = fillNames(readSql('migrations/0006_cleanup.sql'), NAMES);
+  const files = ['migrations/0002_consumers.sql', 'migrations/0006_cleanup.sql'];
+  const sql = fillNames(files.map(readSql).join('\n'), NAMES);
   const start = sql.indexOf(`create function "pgwatch".${name}(`);
   const end = sql.indexOf('\nrevoke ', start);
   const text = sql.slice(start, end).replace('create function', 'create or replace function');

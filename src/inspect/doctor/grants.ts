@@ -1,4 +1,4 @@
-import { type Names, qualified, readSql } from '../../database/names.ts';
+import { fillNames, type Names, qualified, readSql } from '../../database/names.ts';
 
 /** One privilege that a role of some kind is granted. */
 export type Grant = {
@@ -45,8 +45,9 @@ function partsOf(list: string): string[] {
   return list.split(/,(?![^(]*\))/).map((part) => part.trim());
 }
 
-function named(object: string, { schema, apiSchema }: Names): string {
+function named(object: string, names: Names): string {
+  const { schema, apiSchema } = names;
   if (object === ':"schema"') return schema;
   const [, place, name = '', rest = ''] = /^:"(schema|api_schema)"\.(\w+)(.*)$/s.exec(object) ?? [];
-  return qualified(place === 'schema' ? schema : apiSchema, name) + rest;
+  return qualified(place === 'schema' ? schema : apiSchema, name) + fillNames(rest, names);
 }

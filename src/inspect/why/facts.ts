@@ -79,7 +79,7 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
   p.paused_until as "pausedUntil", p.saved_at as "savedAt", p.began_at as "beganAt",
   p.created_at as "registeredAt", ${reachedSql('p')}::float8 as "reachedId",
   coalesce(it.channel = any(p.channels), false) as "isWanted",
-  coalesce(${settledSql('p', 'it', 'origin.rebased_id')}, false) as "isSettled",
+  coalesce(${settledSql(schema, 'p', 'it')}, false) as "isSettled",
   coalesce(it.id <= p.began_id and (
     it.id <= origin.rebased_id or pg_visible_in_snapshot(it.xid, p.began_snapshot)), false) as "isSkipped",
   it.id <= p.done_id as "isLate",
@@ -107,7 +107,7 @@ cross join ${qualified(schema, 'consumer_progress')} as p
 cross join lateral (
   select count(*)::float8 as seen,
     (count(*) filter (where log.channel = any(p.channels)
-      and not ${settledSql('p', 'log', 'origin.rebased_id')}))::float8 as ahead
+      and not ${settledSql(schema, 'p', 'log')}))::float8 as ahead
   from (
     select id, xid, channel from ${log}
     where id > ${reachedSql('p')} and id < it.id order by id limit ${SEEN_MAX}
