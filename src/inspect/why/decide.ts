@@ -114,7 +114,8 @@ function pendingReasons(facts: Facts, pageRows: number): Reason[] {
   const behind: Reason[] = blocker ? [{ code: 'blocked', by: blocker }] : [];
   if (facts.isLate) return [...behind, { code: 'late' }];
   const runner = facts.runners.find(({ isLive }) => isLive);
-  const mayBeUnderWay = runner !== undefined && !facts.isShared && ahead < pageRows;
+  const isWorking = runner !== undefined && runner.state !== 'stopped';
+  const mayBeUnderWay = isWorking && !facts.isShared && ahead < pageRows;
   const rate = runner?.rate ?? null;
   return [...behind, { code: 'waiting', ahead, isExact, reachedId, rate, mayBeUnderWay }];
 }
