@@ -35,7 +35,8 @@ export type Claim = {
   /**
    * The server's start time. A server that started since may be another one, after a failover, or
    * have lost its last commits: ids and xids are handed out again there, and the position would
-   * hide them.
+   * hide them. And when the consumer was registered: where it was removed and registered anew, epochs
+   * begin anew, too.
    */
   server: string;
 };
@@ -104,7 +105,7 @@ export async function takeOver(
        select owner from ${progress} where consumer_id = $1 for update skip locked
      ) as before
      where consumer_id = $1 and epoch = $4 and not ${IS_PAUSED}
-     returning progress.epoch::text, ${SERVER} as server, before.owner as previous_owner,
+     returning progress.epoch::text, ${CLAIMED_ON} as server, before.owner as previous_owner,
        ${POSITION_COLUMNS}`,
     [claim.consumerId, claim.owner, claim.channels, claim.seenEpoch],
   );
@@ -171,8 +172,11 @@ export async function releaseOwnership(
 /** Whether a row of consumer_progress is paused, by the server's clock: nobody is to run it then. */
 export const IS_PAUSED = 'coalesce(paused_until > clock_timestamp(), paused_at is not null)';
 
-/** The server's start time, as a Claim has it. */
+/** The server's start time, as a Lease has it. */
 export const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
+
+/** Of a row of consumer_progress what a Claim has as its server. */
+export const CLAIMED_ON = `${SERVER} || ' ' || extract(epoch from progress.created_at)::text`;
 
 /** The columns of a position, as toPosition() takes them. */
 export const POSITION_COLUMNS = `done_id::text, done_snapshot::text, done_xid::text,

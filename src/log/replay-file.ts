@@ -33,6 +33,7 @@ export async function fileReplay(
       speed,
       max,
     ]);
+    if (isOrdered) await fenceRetries(client, schema, stretch.consumerId);
     // Not of retries: an owner that does not know yet would call some, and its successor again.
     await tellDaemons(client, schema, 'owners');
     return rows[0] as FiledReplay;
@@ -77,6 +78,25 @@ async function disown(client: ClientBase, schema: string, consumerId: string): P
   );
   await lockLeases(client, schema, consumerId);
   return rows[0]?.isOrdered ?? true;
+}
+
+/**
+ * Of a consumer that is shared, what is being called again may be of a key that was just filed: once done, it
+ * would not come behind that any more. Who works on it has lost it, and gives it back when its handler returns;
+ * until then the lease keeps its slot to itself.
+ */
+async function fenceRetries(client: ClientBase, schema: string, consumerId: string): Promise<void> {
+  const delivery = qualified(schema, 'delivery');
+  await client.query(
+    `update ${qualified(schema, 'lease')} as lease set epoch = epoch + 1
+     where consumer_id = $1 and kind <> 'page' and exists (
+       select from ${delivery} as d
+       join ${delivery} as earlier on earlier.consumer_id = d.consumer_id and earlier.key = d.key
+         and earlier.notification_id < d.notification_id
+       where d.consumer_id = $1 and d.notification_id = any(lease.notification_ids)
+         and earlier.state <> 'dead' and earlier.replayed_at = now())`,
+    [consumerId],
+  );
 }
 
 /**

@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import { qualified, statementName } from '../database/names.ts';
 import { STANDSTILL_MAX } from '../database/transaction.ts';
 import type { Position, Xid } from './position.ts';
-import { type Claim, SERVER } from './progress.ts';
+import { CLAIMED_ON, type Claim } from './progress.ts';
 
 /** A position to be saved, and on whose behalf. */
 export type PositionSave = Claim & { position: Position };
@@ -66,6 +66,6 @@ function savePositionsSql(schema: string, isDurable: boolean): string {
   ) as save (consumer_id, epoch, done_id, done_snapshot, done_xid, window_snapshot, window_end,
     window_id, window_xid, server)
   where progress.consumer_id = save.consumer_id and progress.epoch = save.epoch
-    and save.server = ${SERVER}
+    and save.server = ${CLAIMED_ON}
   returning progress.consumer_id, pg_current_xact_id()::text as xid`;
 }

@@ -76,6 +76,19 @@ test('a dry run tells what would be removed, and who needs what', async () => {
   expect((await database.query('select from pgwatch.notification')).rows).toHaveLength(4);
 });
 
+test('a dry run tells what would be removed of a partition that stays, though some of it is needed', async () => {
+  await publishPast(database, 7, ['done', 'done']);
+  await finishConsumer(database);
+  await publishPast(database, 7, ['to do']);
+  const plain = await cleanup('--before', '2020-02-01', '--dry-run');
+  expect(plain.stdout).toMatch(
+    /default partition {2}3 +- +delete what is not needed by email \(position 1\)\nto be removed +~2 /,
+  );
+  const { stderr } = await cleanup('--before', '2020-02-01');
+  expect(stderr).toContain('Removed 2 notifications of the default partition');
+  expect((await database.query('select from pgwatch.notification')).rows).toHaveLength(1);
+});
+
 test('--force asks, and says what became of each partition', async () => {
   await finishConsumer(database);
   await publishPast(database, 5, ['to do']);

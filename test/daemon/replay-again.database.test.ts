@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { tellDaemons } from '../../src/log/daemons.ts';
+import { slotOf } from '../../src/log/lease.ts';
 import { cancelReplays, type FiledReplay, fileReplay } from '../../src/log/replay-file.ts';
 import { readReplayProgress } from '../../src/log/replay-progress.ts';
 import type { Stretch } from '../../src/log/replay-stretch.ts';
@@ -140,6 +141,58 @@ describe('a consumer that keeps the newest state of each key ends with the newes
     // It was done before the replay of its key, so it comes once more behind it.
     expect(calls.filter((payload) => payload === 50)).toHaveLength(2);
   });
+
+  test.each(['fails', 'kills its process'] as const)(
+    'shared, while the newest, which %s at first, is being called again',
+    async (way) => {
+      const calls: unknown[] = [];
+      let release = () => {};
+      const held = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const definition = {
+        id: 'c',
+        channels: ['c'],
+        instances: 'shared' as const,
+        retry: { backoff: '10ms' },
+        async handle({ payload, attempt }: { payload: unknown; attempt: number }) {
+          calls.push(payload);
+          if (payload !== 2) return;
+          if (way === 'fails' && attempt === 1) throw new Error('not yet');
+          if (calls.filter((call) => call === 2).length === (way === 'fails' ? 2 : 1)) await held;
+        },
+      };
+      const first = await tail(definition);
+      const [old = 0] = await publish(['a', 1]);
+      await untilSettled(old);
+      if (way === 'fails') await publish(['a', 2]);
+      else {
+        await first.stop();
+        const [newest] = await publish(['a', 2]);
+        // As a process leaves it that has died in the middle of a lease.
+        await client.query(
+          `insert into pgwatch.lease (consumer_id, slot, kind, notification_ids)
+           values ('c', $1, 'orphan', array[$2::bigint])`,
+          [slotOf('a'), newest],
+        );
+        await client.query(
+          `update pgwatch.consumer_progress set done_id = $1, done_snapshot = pg_current_snapshot(), done_xid = null`,
+          [newest],
+        );
+        await tail(definition);
+      }
+      await until('it is being called again', () => {
+        return (
+          calls.filter((call) => call === 2).length === (way === 'fails' ? 2 : 1) || `${calls}`
+        );
+      });
+      expect(await replay({ ids: [old] })).toMatchObject({ filed: 1 });
+      release();
+      await untilNothingStands();
+      await until('the old one came again', () => calls.filter((call) => call === 1).length === 2);
+      expect(calls.slice(-2)).toEqual([1, 2]);
+    },
+  );
 });
 
 test.each(['one', 'shared'] as const)(

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
+import { CLAIMED_ON } from '../../src/log/progress.ts';
 import { savePositions } from '../../src/log/save-positions.ts';
 import { startDaemon, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
@@ -141,8 +142,8 @@ test('an owner that froze between its save and its commit keeps nobody away for 
   const frozen = await database.connect();
   const { rows } = await frozen.query(
     `select epoch::int, done_id::int, done_snapshot::text,
-       extract(epoch from pg_postmaster_start_time())::text as server
-     from pgwatch.consumer_progress`,
+       ${CLAIMED_ON} as server
+     from pgwatch.consumer_progress as progress`,
   );
   const { epoch, done_id: doneId, done_snapshot: doneSnapshot, server } = rows[0];
   const position = { doneId, doneSnapshot, doneXid: null, window: null };

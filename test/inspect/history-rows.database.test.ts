@@ -1,8 +1,10 @@
 import type { Client } from 'pg';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { createTrigger } from '../../src/capture/create-trigger.ts';
-import type { RowAt } from '../../src/inspect/history/at.ts';
+import { atToJson } from '../../src/cli/history/at.ts';
+import { type RowAt, rowAt } from '../../src/inspect/history/at.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { createRole } from '../helpers/role.ts';
 import { historyOf } from './history-of.ts';
 
 const database = useDatabase();
@@ -156,9 +158,36 @@ test('with the payload "changed" the row is put together again; what is excluded
     { id: 1, name: 'Ada', email: 'a@x', visits: 1 },
     { id: 1, name: 'A.', email: 'b@x', visits: 2 },
   ]);
+  expect(partial.versions.map(({ isPartial }) => isPartial)).toEqual([false, false, false]);
   await createTrigger(client, 'users', { exclude: ['email'] });
   await client.query(`update users set visits = 3`);
   expect((await users()).versions.at(-1)?.after).toEqual({ id: 1, name: 'A.', visits: 3 });
+});
+
+test('of a row that the log has only changes of, it says that this is not all of it', async () => {
+  await createTrigger(client, 'users', { payload: 'changed' });
+  await client.query(`insert into users values (1, 'Ada', 'a@x', 0)`);
+  const before = await moment();
+  await emptyLog(database);
+  await client.query(`update users set visits = 1`);
+  const after = await moment();
+  await client.query(`update users set name = 'A.'`);
+  const since = async () => new Date(0);
+  const { versions, at } = await users();
+  expect(versions.map(({ isPartial }) => isPartial)).toEqual([true, true]);
+  expect((await rowAt(versions, before, since)).row).toEqual({ id: 1, visits: 0 });
+  const found = await at(after);
+  expect(found.row).toEqual({ id: 1, visits: 1 });
+  const order = ['id', 'name', 'email', 'visits'];
+  expect(atToJson(found, after, order).warning).toMatch(/^This is not all of the row/);
+  // What has changed in all its columns is whole, and so is what follows the row as a whole.
+  expect(atToJson(found, after, ['id', 'visits']).warning).toBeNull();
+  await createTrigger(client, 'users');
+  await client.query(`update users set visits = 2`);
+  await createTrigger(client, 'users', { payload: 'changed' });
+  await client.query(`update users set visits = 3`);
+  const later = (await users()).versions.slice(2);
+  expect(later.map(({ isPartial }) => isPartial)).toEqual([false, false]);
 });
 
 test('a table that two triggers capture has each change once', async () => {
@@ -168,4 +197,34 @@ test('a table that two triggers capture has each change once', async () => {
   await client.query('update users set name = name');
   await client.query('update users set name = name');
   expect((await users()).short).toEqual(['INSERT', 'UPDATE', 'UPDATE']);
+});
+
+test('nothing that the owner of a type has made runs as whoever asks', async () => {
+  const role = await createRole(database, 'owner');
+  const schema = `"${role.name}"`;
+  await client.query(`
+    create schema ${schema} authorization ${schema}; set role ${schema};
+    create function ${schema}.check(value text) returns boolean language plpgsql as $$
+    begin
+      assert current_user = $a$${role.name}$a$, 'run as ' || current_user;
+      return true;
+    end $$;
+    create domain ${schema}.code as varchar(10) check (${schema}.check(value));
+    create domain ${schema}.amount as numeric(6, 2) check (${schema}.check(value::text));
+    create type ${schema}.mood as enum ('sad');
+    create function ${schema}.shown(value ${schema}.mood) returns json language plpgsql as $$
+    begin
+      assert ${schema}.check('');
+      return to_json(value::text);
+    end $$;
+    create table ${schema}.t (
+      code ${schema}.code, amount ${schema}.amount, mood ${schema}.mood, primary key (code, amount, mood));
+    reset role`);
+  await createTrigger(client, `${schema}.t`);
+  // The cast comes later: with it nothing would be captured.
+  await client.query(`
+    set role ${schema}; insert into ${schema}.t values ('x', 2.5, 'sad');
+    create cast (${schema}.mood as json) with function ${schema}.shown; reset role`);
+  const asked = { table: `${schema}.t`, id: 'code=x,amount=2.5,mood=sad' };
+  expect((await historyOf(database, client, asked)).short).toEqual(['INSERT']);
 });

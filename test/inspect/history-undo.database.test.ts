@@ -20,9 +20,9 @@ beforeAll(async () => {
   await client.query(`
     create schema other;
     create domain other.code as text not null check (value <> '');
-    create type other.mood as enum ('sad', 'very "happy"');
+    create type other."mo""o\u001b]0;d" as enum ('sad', 'very "happy"');
     create table ${NAME} (
-      id bigint generated always as identity primary key, code other.code, mood other.mood,
+      id bigint generated always as identity primary key, code other.code, mood other."mo""o\u001b]0;d",
       ${TOTAL} numeric, twice numeric generated always as (${TOTAL} * 2) stored,
       place point, data jsonb, secret text)`);
 });

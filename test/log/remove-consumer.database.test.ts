@@ -1,8 +1,11 @@
 import { beforeEach, expect, test } from 'vitest';
+import { registerConsumer } from '../../src/log/progress.ts';
 import { type Removed, removeConsumer } from '../../src/log/remove-consumer.ts';
+import { savePositions } from '../../src/log/save-positions.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import { seize } from '../helpers/owner.ts';
 
 const database = useDatabase();
 
@@ -68,4 +71,21 @@ test.for(['one', 'shared'] as const)('it stays while a daemon wants it: %s', asy
   expect(await remove('c')).toEqual({ inUse: users });
   await daemon.stop();
   expect(await remove('c')).toMatchObject({ removed: { consumerId: 'c' } });
+});
+
+test('an owner that had frozen saves nothing to a consumer of that name that came since', async () => {
+  const client = await database.connect();
+  const consumer = { id: 'c', consumerId: 'c', channels: ['c'], from: 'start' } as const;
+  await registerConsumer(client, 'pgwatch', consumer);
+  const frozen = await seize(client, consumer);
+  expect((await savePositions(client, 'pgwatch', [frozen])).savedIds).toEqual(new Set(['c']));
+  expect(await remove('c')).toMatchObject({ removed: { consumerId: 'c' } });
+  await registerConsumer(client, 'pgwatch', consumer);
+  const owned = await seize(client, consumer);
+  // Epochs begin anew with it, so that they do not tell the two apart.
+  expect(owned.epoch).toBe(frozen.epoch);
+  const position = { ...frozen.position, doneId: 500 };
+  const { savedIds } = await savePositions(client, 'pgwatch', [{ ...frozen, position }]);
+  expect(savedIds).toEqual(new Set());
+  expect((await savePositions(client, 'pgwatch', [owned])).savedIds).toEqual(new Set(['c']));
 });

@@ -10,10 +10,12 @@ export function printPlan(plans: readonly Planned[], isForced: boolean): void {
     plan.isWhole ? sizeText(plan.partition.bytes) : '-',
     outcomeText(plan, isForced),
   ]);
-  const free = isForced ? plans : plans.filter(({ pins }) => pins.length === 0);
-  const total = free.reduce((sum, { count }) => sum + count, 0);
+  const free = isForced
+    ? plans
+    : plans.filter(({ pins, isWhole }) => !isWhole || pins.length === 0);
+  const total = free.reduce((sum, plan) => sum + (isForced ? plan.count : freeCount(plan)), 0);
   const bytes = free.reduce((sum, plan) => sum + (plan.isWhole ? plan.partition.bytes : 0), 0);
-  const isAbout = free.some(({ isEstimate }) => isEstimate);
+  const isAbout = free.some(({ isEstimate, pins }) => isEstimate || (!isForced && pins.length > 0));
   const sum = ['to be removed', `${isAbout ? '~' : ''}${total.toLocaleString('en')}`];
   printTable(
     ['PARTITION', 'NOTIFICATIONS', 'SIZE', 'OUTCOME'],
@@ -39,6 +41,11 @@ export function planJson(plans: readonly Planned[], before: Date): Record<string
   };
 }
 
+/** How many are removed of a partition that stays, at least: what one consumer needs, another may need, too. */
+function freeCount({ count, pins }: Planned): number {
+  return pins.reduce((rest, pin) => Math.max(0, rest - (pin.count ?? 0)), count);
+}
+
 function countText({ count, isEstimate }: Planned): string {
   return `${isEstimate ? '~' : ''}${count.toLocaleString('en')}`;
 }
@@ -53,5 +60,6 @@ function outcomeText({ pins, isWhole }: Planned, isForced: boolean): string {
       ? `${consumerId} (${reason}${about})`
       : `${consumerId}${about && ` (${about.trim()})`}`;
   });
-  return `${isForced ? `${verb}, though needed` : 'needed'} by ${needs.join(', ')}`;
+  const need = isWhole ? 'needed' : 'delete what is not needed';
+  return `${isForced ? `${verb}, though needed` : need} by ${needs.join(', ')}`;
 }

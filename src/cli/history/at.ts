@@ -9,7 +9,7 @@ export function atText({ row }: RowAt, order: readonly string[]): string {
 }
 
 /** What is known of the row at a time, and a sentence that says so. */
-export function atToJson(found: RowAt, time: Date) {
+export function atToJson(found: RowAt, time: Date, order: readonly string[]) {
   const { state, row, version, next, coveredSince } = found;
   return {
     at: time,
@@ -19,10 +19,18 @@ export function atToJson(found: RowAt, time: Date) {
     next: next && versionToJson(next),
     coveredSince,
     sentence: sentenceOf(found, time),
-    warning: next?.isAfterGap
-      ? `Before notification ${next.notificationId} something has changed it without one, nobody knows when: it may have been otherwise.`
-      : null,
+    warning: warningOf(found, order),
   };
+}
+
+function warningOf({ row, version, next }: RowAt, order: readonly string[]): string | null {
+  const from = version ?? next;
+  if (row && from?.isPartial && (order.length === 0 || order.some((name) => !(name in row)))) {
+    return `This is not all of the row: notification ${from.notificationId} has only what it changed, and the log does not reach back to the rest.`;
+  }
+  return next?.isAfterGap
+    ? `Before notification ${next.notificationId} something has changed it without one, nobody knows when: it may have been otherwise.`
+    : null;
 }
 
 function sentenceOf({ state, version, next, coveredSince }: RowAt, time: Date): string {

@@ -45,9 +45,11 @@ async function printAt(place: Place, time: Date, outcome: Outcome): Promise<void
     const since = await readCoverage(client, config.schema, subject);
     return since && options.since && options.since > since ? options.since : since;
   });
-  if (options.json) printJson(atToJson(found, time));
-  else if (found.state === 'exists') process.stdout.write(`${atText(found, orderOf(subject))}\n`);
-  const { sentence, warning } = atToJson(found, time);
+  const order = orderOf(subject);
+  const json = atToJson(found, time, order);
+  if (options.json) printJson(json);
+  else if (found.state === 'exists') process.stdout.write(`${atText(found, order)}\n`);
+  const { sentence, warning } = json;
   const reporter = reporterFor(options);
   reporter.info(`${subject.text} ${sentence}`);
   if (warning) reporter.warn(warning);

@@ -19,7 +19,7 @@ export type RowAt = {
  * @param readCoverage from when on the log has every change of the table; asked where nothing older is there
  */
 export async function rowAt(
-  versions: AsyncIterable<RowVersion>,
+  versions: AsyncIterable<RowVersion> | Iterable<RowVersion>,
   time: Date,
   readCoverage: () => Promise<Date | null>,
 ): Promise<RowAt> {

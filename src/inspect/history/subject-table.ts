@@ -10,6 +10,8 @@ export type SubjectColumn = {
   name: string;
   /** As format_type() writes it, with its schema. */
   type: string;
+  /** PostgreSQL's own type that it is, or that its domain is of; null for a type that somebody has made. */
+  ownType: string | null;
   /** Of the type, as in pg_type: values of some can be compared as they are. */
   category: string;
   isJson: boolean;
@@ -76,6 +78,16 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
     where i.indrelid = c.oid and i.indisprimary order by k.position) as "primaryKey",
   (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
       'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+      'ownType', (
+        with recursive base (oid, typmod) as (
+          select a.atttypid, a.atttypmod
+          union all
+          select d.typbasetype, d.typtypmod from base
+          join pg_catalog.pg_type as d on d.oid = base.oid where d.typtype = 'd'
+        )
+        select pg_catalog.format_type(own.oid, base.typmod)
+        from base join pg_catalog.pg_type as own on own.oid = base.oid
+        where own.typtype <> 'd' and own.typnamespace = 'pg_catalog'::pg_catalog.regnamespace),
       'category', case when t.typname in ('uuid', 'bytea') then 'S' else t.typcategory::text end,
       'isJson', coalesce(nullif(t.typbasetype, 0), t.oid)
         in ('json'::pg_catalog.regtype, 'jsonb'::pg_catalog.regtype),

@@ -15,7 +15,7 @@ export async function recordSql(
      from jsonb_each($1::jsonb) as part where part.key = any($2::text[])`,
     [row, columns.map(({ name }) => name)],
   );
-  const types = columns.map(({ name, type }) => `${quoted(name)} ${type}`);
+  const types = columns.map(({ name, type }) => `${quoted(name)} ${requoted(type)}`);
   const json = pg.escapeLiteral(printable(rows[0]?.json ?? '{}')).trimStart();
   return `jsonb_to_record(${json}) as ${alias} (${types.join(', ')})`;
 }
@@ -64,6 +64,13 @@ export function quoted(name: string): string {
       : `\\+${each.codePointAt(0)?.toString(16).padStart(6, '0')}`,
   );
   return `U&"${codes.join('')}"`;
+}
+
+/** A type as format_type() writes it, the names in it as quoted() does. */
+function requoted(type: string): string {
+  return type.replaceAll(/"((?:[^"]|"")*)"/g, (_, name: string) =>
+    quoted(name.replaceAll('""', '"')),
+  );
 }
 
 /** Not all types can be compared; their JSON can. A null of JSON comes back as SQL's. */

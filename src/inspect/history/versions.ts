@@ -24,6 +24,8 @@ export type RowVersion = {
   changed: string[];
   /** The row was not what the version before had left: something has changed it without a notification. */
   isAfterGap: boolean;
+  /** Of the row only what the changes tell is known: the log does not reach back to the whole of it. */
+  isPartial: boolean;
   /** As the log has it. */
   source: LogRow;
 };
@@ -41,14 +43,16 @@ export async function* versionsOf(
   /** Undefined: nobody knows; null: it is not there. */
   let state: Row | null | undefined;
   let previous: LogRow | undefined;
+  let isPartial = true;
   for await (const source of rows) {
     const action = source[6] as VersionAction;
     const isRepeated = previous !== undefined && isSameChange(previous, source);
     previous = source;
     // What is not there is not truncated either; and a table may be captured twice.
     if (isRepeated || (action === 'TRUNCATE' && state === null)) continue;
-    const version = versionOf(source, action, state, captureKey);
+    const version = versionOf(source, action, { state, isPartial }, captureKey);
     yield version;
+    isPartial = version.isPartial;
     state = version.after;
   }
 }
@@ -56,7 +60,7 @@ export async function* versionsOf(
 function versionOf(
   source: LogRow,
   action: VersionAction,
-  state: Row | null | undefined,
+  { state, isPartial }: { state: Row | null | undefined; isPartial: boolean },
   captureKey: readonly string[],
 ): RowVersion {
   const [id, xid, createdAt, , , , , relation, oldText, newText, metadata] = source;
@@ -66,7 +70,7 @@ function versionOf(
     text === null ? null : (parseJson(text) as Row),
   ) as [Row | null, Row | null];
   const keys = [...primaryKey, ...captureKey];
-  const { before, after } = rebuilt({ action, oldRow, newRow, state, keys });
+  const { before, after, isWhole } = rebuilt({ action, oldRow, newRow, state, keys });
   return {
     notificationId: Number(id),
     action,
@@ -80,6 +84,7 @@ function versionOf(
     after,
     changed: before && after ? differing(before, after) : [],
     isAfterGap: hasGap(action, state, oldRow ?? newRow),
+    isPartial: isPartial && !isWhole,
     source,
   };
 }
@@ -92,22 +97,23 @@ type Change = {
   keys: readonly string[];
 };
 
-/** Fills in what the notification leaves out, as with the payload "changed". */
+/** Fills in what the notification leaves out, as with the payload "changed"; isWhole where it leaves out nothing. */
 function rebuilt({ action, oldRow, newRow, state, keys }: Change) {
   const known = state ?? null;
-  if (action === 'INSERT') return { before: null, after: newRow };
-  if (action === 'TRUNCATE') return { before: known, after: null };
-  if (action === 'SNAPSHOT') return { before: known, after: newRow };
+  if (action === 'INSERT') return { before: null, after: newRow, isWhole: true };
+  if (action === 'TRUNCATE') return { before: known, after: null, isWhole: true };
+  if (action === 'SNAPSHOT') return { before: known, after: newRow, isWhole: true };
   if (action === 'DELETE') {
     const isKeyOnly = Object.keys(oldRow ?? {}).every((column) => keys.includes(column));
-    return { before: isKeyOnly ? { ...known, ...oldRow } : oldRow, after: null };
+    const before = isKeyOnly ? { ...known, ...oldRow } : oldRow;
+    return { before, after: null, isWhole: !isKeyOnly };
   }
   const changed = differing(oldRow ?? {}, newRow ?? {});
   const isWhole = Object.keys(newRow ?? {}).some(
     (column) => !keys.includes(column) && !changed.includes(column),
   );
-  if (isWhole) return { before: oldRow, after: newRow };
-  return { before: { ...known, ...oldRow }, after: { ...known, ...newRow } };
+  if (isWhole) return { before: oldRow, after: newRow, isWhole };
+  return { before: { ...known, ...oldRow }, after: { ...known, ...newRow }, isWhole };
 }
 
 function hasGap(action: VersionAction, state: Row | null | undefined, found: Row | null): boolean {
