@@ -1,3 +1,4 @@
+import { shellWord } from '../../inspect/doctor/shell-word.ts';
 import { BEHIND_MAX, type Pin, type PinningConsumer } from '../../log/retention/pins.ts';
 import { countOf, describeAge } from '../describe.ts';
 
@@ -13,8 +14,10 @@ export function pinningAdvice(consumer: PinningConsumer, pins: readonly Pin[]): 
   ];
   const ways = [
     ...(has('position') || has('lease') ? [runText(consumer)] : []),
-    ...(has('retry') ? [`see "pgwatch dlq list --state all --consumer ${consumerId}"`] : []),
-    `forget the consumer with "pgwatch consumers remove ${consumerId}"`,
+    ...(has('retry')
+      ? [`see "pgwatch dlq list --state all --consumer ${shellWord(consumerId)}"`]
+      : []),
+    `forget the consumer with "pgwatch consumers remove ${shellWord(consumerId)}"`,
     'or remove what it needs with --force',
   ];
   return `${consumerId} ${facts.join(', and ')}: ${ways.join(', ')}.`;
