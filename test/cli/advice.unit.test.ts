@@ -25,7 +25,14 @@ test.each([
 });
 
 test('cleanup', () => {
-  const consumer = { consumerId: EVIL, atId: 1, behind: 1, isAlive: false, savedAt: new Date() };
+  const consumer = {
+    consumerId: EVIL,
+    atId: 1,
+    behind: 1,
+    isAlive: false,
+    isPaused: false,
+    savedAt: new Date(),
+  };
   const advice = pinningAdvice(consumer, [{ consumerId: EVIL, reason: 'retry' }]);
   expect(advice).toContain(`"pgwatch dlq list --state all --consumer ${WORD}"`);
   expect(advice).toContain(`"pgwatch consumers remove ${WORD}"`);
