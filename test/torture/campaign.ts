@@ -39,7 +39,8 @@ function shareOf({ experiments, durationMs, mutant }: CampaignOptions): number {
   const mutants = mutant ? 1 : experiments.flatMap(({ mutants }) => Object.keys(mutants)).length;
   const shareMs = (durationMs - mutants * MUTANT_MS) / experiments.length;
   const passes = Math.max(1, Math.ceil(shareMs / ROUND_MS_MAX));
-  return Math.max(HARM_MS_MIN, shareMs / passes - OVERHEAD_MS);
+  // Timers take whole milliseconds.
+  return Math.max(HARM_MS_MIN, Math.floor(shareMs / passes - OVERHEAD_MS));
 }
 
 async function runExperiment(
