@@ -4,7 +4,7 @@ import { readStatus } from '../../inspect/status.ts';
 import type { Position } from '../../log/position.ts';
 import { colorsFor } from '../../reporter.ts';
 import { formatDuration } from '../../time.ts';
-import { withConsumers } from '../consumers.ts';
+import { withConsumersToRead } from '../consumers.ts';
 import { describeError } from '../describe.ts';
 import { field } from '../detail.ts';
 import type { CommonOptions } from '../options.ts';
@@ -17,7 +17,7 @@ export async function show(
   ids: readonly string[],
   options: CommonOptions & { json?: boolean },
 ): Promise<void> {
-  const { at, consumers } = await withConsumers(options, ids, (client, { schema }) =>
+  const { at, consumers } = await withConsumersToRead(options, ids, (client, { schema }) =>
     readStatus(client, schema, ids),
   );
   if (options.json) {

@@ -1,7 +1,7 @@
 import { PgwatchError } from '../../errors.ts';
 import { findingsOf } from '../../inspect/findings.ts';
 import { readStatus, type Status } from '../../inspect/status.ts';
-import { withConsumers } from '../consumers.ts';
+import { withConsumersToRead } from '../consumers.ts';
 import { countOf } from '../describe.ts';
 import type { CommonOptions, Outcome } from '../options.ts';
 import { jsonText, onOneLine, printJson } from '../table.ts';
@@ -33,7 +33,7 @@ export async function status(
       options.json ? [jsonText(statusJson(found), 0)] : [...statusLines(found), ''];
     return watch(options, { consumerIds, linesOf, intervalMs: options.interval ?? INTERVAL_MS });
   }
-  const found = await withConsumers(options, ids, (client, { schema }) =>
+  const found = await withConsumersToRead(options, ids, (client, { schema }) =>
     readStatus(client, schema, consumerIds),
   );
   if (options.check) outcome.exitCode = check(found, options);
