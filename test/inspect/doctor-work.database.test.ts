@@ -162,6 +162,12 @@ describe('the log', () => {
     ]);
     const [, full] = await find('partitions', { defaultPartitionBytes: 1 });
     expect(full).toMatch(/^problem: The default partition holds/);
+    await database.query('delete from pgwatch.notification_log');
+    expect(await find('partitions')).toHaveLength(1);
+    const { findings } = await diagnose(database.config, 'partitions', {
+      defaultPartitionBytes: 1,
+    });
+    expect(findings[1]?.fix).toBe('It is empty by now: vacuum pgwatch.notification_log_default;');
   });
 
   test('a default partition that is gone is found', async () => {
