@@ -2,8 +2,8 @@ import { readStatus } from '../../inspect/status.ts';
 import { consumerChannel } from '../../log/progress.ts';
 import { withSchemaToRead } from '../connected.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
+import { describeLag, describeOwner } from '../status/cells.ts';
 import { consumerJson } from '../status/json.ts';
-import { describeLag, describeOwner } from '../status/lines.ts';
 import { printJson, printTable } from '../table.ts';
 
 /** Lists the consumers that the database knows. */

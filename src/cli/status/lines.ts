@@ -1,10 +1,18 @@
-import { type ConsumerView, STILL } from '../../inspect/consumer-view.ts';
+import type { ConsumerView } from '../../inspect/consumer-view.ts';
 import { type DaemonView, placeOf } from '../../inspect/daemons.ts';
 import type { LogSummary } from '../../inspect/log-size.ts';
 import type { Status } from '../../inspect/status.ts';
-import { shortDuration } from '../../time.ts';
 import { countOf, describeError, someOf } from '../describe.ts';
 import { cutToWidth, onOneLine, stdoutColumns, tableLines, tableWidth } from '../table.ts';
+import {
+  ago,
+  describeLag,
+  describeLeft,
+  describeOwner,
+  describePause,
+  describeRate,
+  short,
+} from './cells.ts';
 
 /** The status for people: the whole in two lines, a table, and what takes more words. */
 export function statusLines(status: Status): string[] {
@@ -21,33 +29,6 @@ export function statusLines(status: Status): string[] {
     ...tableOf(status, columns),
     ...(notes.length > 0 ? ['', ...cut(notes)] : []),
   ];
-}
-
-/** How many are unread: '1,234', or about '~4,300,000'. */
-export function describeLag({ unread, isExact }: ConsumerView): string {
-  if (isExact) return unread.toLocaleString('en');
-  // Two digits of an estimate are worth something.
-  return `~${Number(unread.toPrecision(2)).toLocaleString('en')}`;
-}
-
-/** Who runs it: 'web-1:4711'. */
-export function describeOwner({ isShared, daemons, owner }: ConsumerView): string {
-  if (isShared) return daemons.length > 0 ? someOf(daemons.map(placeOf)) : '-';
-  if (!owner) return '-';
-  const { host, pid, isAlive } = owner;
-  const place = host === null || pid === null ? 'somebody' : placeOf({ host, pid });
-  return isAlive ? place : `${place}, gone`;
-}
-
-/** 'since …, until …'. */
-export function describePause({ pausedAt, pausedUntil }: ConsumerView, at: Date): string {
-  const since = pausedAt ? `paused ${ago(pausedAt, at)}` : 'paused';
-  return pausedUntil ? `${since}, until ${pausedUntil.toISOString()}` : since;
-}
-
-/** '3 min ago', by the server's clock. */
-export function ago(time: Date, at: Date): string {
-  return `${shortDuration(Math.max(0, at.getTime() - time.getTime()))} ago`;
 }
 
 /** Where the terminal is narrow, owners are left out and ids cut, so that all numbers are to be seen. */
@@ -70,9 +51,8 @@ function tableOf({ at, consumers }: Status, columns: number): string[] {
 }
 
 function rowOf(view: ConsumerView, at: Date): string[] {
-  const { consumerId, state, unread, oldestAt, timeLeftMs, rate, retrying, blocked, dead } = view;
+  const { consumerId, state, oldestAt, rate, retrying, blocked, dead } = view;
   const isRun = view.daemons.length > 0 && state !== 'paused';
-  const left = timeLeftMs === null ? (STILL.includes(state) ? 'never' : '-') : short(timeLeftMs);
   const since = view.owner?.isAlive
     ? ` for ${short(at.getTime() - view.owner.since.getTime())}`
     : '';
@@ -81,8 +61,8 @@ function rowOf(view: ConsumerView, at: Date): string[] {
     state,
     describeLag(view),
     oldestAt ? short(at.getTime() - oldestAt.getTime()) : '-',
-    unread === 0 ? '-' : left,
-    !isRun ? '-' : `${Number(rate.toPrecision(3)).toLocaleString('en')}/s`,
+    describeLeft(view),
+    describeRate(isRun ? rate : null),
     retrying.toLocaleString('en'),
     blocked.toLocaleString('en'),
     dead.toLocaleString('en'),
@@ -134,10 +114,6 @@ function describeBytes(bytes: number): string {
   let [value, unit] = [bytes, 0];
   for (; value >= 1000 && unit < units.length - 1; unit += 1) value /= 1024;
   return `${unit === 0 || value >= 10 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
-}
-
-function short(durationMs: number): string {
-  return shortDuration(Math.max(0, Math.round(durationMs)));
 }
 
 const HEADINGS = [
