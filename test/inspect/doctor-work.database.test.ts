@@ -316,7 +316,7 @@ describe('consumers', () => {
       `update pgwatch.delivery set next_attempt_at = now() - interval '10 minutes' where state = 'retry'`,
     );
     expect((await find('consumers'))[1]).toMatch(
-      /^problem: email runs, and 1 of its retries are late, the oldest by 10 min 0 s\.$/,
+      /^problem: email runs, and 1 of its retries is late, the oldest by 10 min 0 s\.$/,
     );
   });
 

@@ -2,8 +2,16 @@ import type { ConsumerView } from '../../inspect/consumer-view.ts';
 import { type DaemonView, placeOf } from '../../inspect/daemons.ts';
 import type { LogSummary } from '../../inspect/log-size.ts';
 import type { Status } from '../../inspect/status.ts';
+import { colorsFor } from '../../reporter.ts';
 import { countOf, describeError, someOf } from '../describe.ts';
-import { cutToWidth, onOneLine, stdoutColumns, tableLines, tableWidth } from '../table.ts';
+import {
+  cutToWidth,
+  onOneLine,
+  type Paint,
+  stdoutColumns,
+  tableLines,
+  tableWidth,
+} from '../table.ts';
 import {
   ago,
   describeLag,
@@ -37,7 +45,8 @@ function tableOf({ at, consumers }: Status, columns: number): string[] {
     return ['No consumer is known: each is once "pgwatch listen" has run it.'];
   }
   const rows = consumers.map((consumer) => rowOf(consumer, at));
-  if (tableWidth(HEADINGS, rows) <= columns) return tableLines(HEADINGS, rows);
+  const paint = painter();
+  if (tableWidth(HEADINGS, rows) <= columns) return tableLines(HEADINGS, rows, paint);
   const headings = HEADINGS.slice(0, -1);
   const cut = rows.map((row) => row.slice(0, -1));
   const excess = Math.max(0, tableWidth(headings, cut) - columns);
@@ -47,7 +56,24 @@ function tableOf({ at, consumers }: Status, columns: number): string[] {
   return tableLines(
     headings,
     cut.map(([id = '', ...rest]) => [shorten(id), ...rest]),
+    paint,
   );
+}
+
+/** What takes somebody's attention has a colour. */
+function painter(): Paint {
+  const { red, yellow } = colorsFor(process.stdout);
+  const ofState: Record<string, (text: string) => string> = {
+    stopped: red,
+    'not running': red,
+    retrying: yellow,
+    paused: yellow,
+    pausing: yellow,
+  };
+  return (text, heading) => {
+    if (heading === 'STATE') return ofState[text]?.(text) ?? text;
+    return heading === 'DEAD' && text !== '0' ? red(text) : text;
+  };
 }
 
 function rowOf(view: ConsumerView, at: Date): string[] {

@@ -5,6 +5,7 @@ import { withConsumersToRead } from '../consumers.ts';
 import { countOf } from '../describe.ts';
 import type { CommonOptions, Outcome } from '../options.ts';
 import { jsonText, onOneLine, printJson } from '../table.ts';
+import { attentionFirst } from './attention.ts';
 import { statusJson } from './json.ts';
 import { statusLines } from './lines.ts';
 import { watch } from './watch.ts';
@@ -30,7 +31,7 @@ export async function status(
   if (options.watch) {
     const linesOf = (found: Status) =>
       // Of what is printed block after block, each ends with an empty line.
-      options.json ? [jsonText(statusJson(found), 0)] : [...statusLines(found), ''];
+      options.json ? [jsonText(statusJson(found), 0)] : [...statusLines(attended(found)), ''];
     return watch(options, { consumerIds, linesOf, intervalMs: options.interval ?? INTERVAL_MS });
   }
   const found = await withConsumersToRead(options, ids, (client, { schema }) =>
@@ -39,6 +40,10 @@ export async function status(
   if (options.check) outcome.exitCode = check(found, options);
   else if (options.json) printJson(statusJson(found));
   else process.stdout.write(`${statusLines(found).join('\n')}\n`);
+}
+
+function attended(found: Status): Status {
+  return { ...found, consumers: attentionFirst(found.consumers) };
 }
 
 /** Prints what is wrong, a line each, or that nothing is. Returns the exit code. */

@@ -1,3 +1,4 @@
+import { countOf } from '../../count-of.ts';
 import { formatDuration } from '../../time.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { type ConsumerState, isAnyAlive, readStates } from './consumer-states.ts';
@@ -66,9 +67,11 @@ function leftText({ unread, isExact, waiting, replaying, leased }: ConsumerState
   const inLeases =
     leased > 0 ? ` (${leased.toLocaleString('en')} in leases of a daemon that is gone)` : '';
   return [
-    ...(unread > 0 ? [`${about}${countText(unread)} to read${inLeases}`] : []),
-    ...(waiting > 0 ? [`${countText(waiting)} waiting for a retry`] : []),
-    ...(replaying > 0 ? [`${countText(replaying)} to be replayed`] : []),
+    ...(unread > 0
+      ? [`${about}${countOf(Math.round(unread), 'notification')} to read${inLeases}`]
+      : []),
+    ...(waiting > 0 ? [`${countOf(Math.round(waiting), 'notification')} waiting for a retry`] : []),
+    ...(replaying > 0 ? [`${countOf(Math.round(replaying), 'notification')} to be replayed`] : []),
   ].join(', and ');
 }
 
@@ -95,7 +98,7 @@ function failed(
       ? [
           {
             level: 'problem' as const,
-            what: `${id} has ${dead.toLocaleString('en')} dead letter${dead === 1 ? '' : 's'}${isStopped ? ', and has stopped there' : ''}.`,
+            what: `${id} has ${countOf(dead, 'dead letter')}${isStopped ? ', and has stopped there' : ''}.`,
             why: isStopped
               ? "With onDead: 'stop' nothing new is handed to it until somebody decides about these."
               : 'These were given up, and nobody handles them until somebody decides.',
@@ -107,15 +110,11 @@ function failed(
       ? [
           {
             level: 'problem' as const,
-            what: `${id} runs, and ${late.toLocaleString('en')} of its retries are late, the oldest by ${formatDuration(lateMs ?? context.limits.retryLateMs)}.`,
+            what: `${id} runs, and ${late.toLocaleString('en')} of its retries ${late === 1 ? 'is' : 'are'} late, the oldest by ${formatDuration(lateMs ?? context.limits.retryLateMs)}.`,
             why: 'Its handlers are too slow for what comes, or one hangs.',
             fix: `pgwatch status ${shellWord(id)} tells what it does; more concurrency, a shorter timeout, or instances: 'shared' let it keep up.`,
           },
         ]
       : []),
   ];
-}
-
-function countText(count: number): string {
-  return `${Math.round(count).toLocaleString('en')} notification${count === 1 ? '' : 's'}`;
 }

@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { countOf } from '../../count-of.ts';
 import { qualified } from '../../database/names.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { bytesText } from './log-text.ts';
@@ -33,7 +34,7 @@ export const partitions: Check = {
     const [found] = rows as [Found];
     const isEmpty = found.mayRead && (await isEmptyTable(client, found.defaultName));
     const findings = partitionFindings({ ...found, isEmpty }, limits);
-    return { findings, seen: `${found.count} partitions` };
+    return { findings, seen: countOf(found.count, 'partition') };
   },
 };
 
