@@ -837,7 +837,8 @@ AS $function$
 /*
 Copies notifications that are about to be removed, and that are called again or worked on, into the
 deliveries: from there they are handed out just the same. Leases of them become deliveries; whoever works
-on such a lease has lost it.
+on such a lease has lost it. Until it is given back, empty, it keeps its slot to itself, so that no key is
+worked on by two.
 
 Parameters: the partition; of which ids, null: all; how many deliveries at most.
 Returns: how many deliveries have their copies now.
@@ -860,19 +861,27 @@ begin
   using coalesce(after_id, 0), coalesce(up_to, 9223372036854775807), rows_max;
   get diagnostics copied = row_count;
   execute format($query$
-    with gone as (
-      delete from %1$I.lease as l
+    with leased as (
+      select l.lease_id, l.consumer_id, l.notification_ids, l.owner, l.kind = 'orphan' or l.owner not in (
+        select daemon_id from %1$I.live_daemon) as is_suspect
+      from %1$I.lease as l
       where l.kind <> 'retry' and exists (
         select from %1$I.%2$I as held
         where held.id = any(l.notification_ids) and held.id > $1 and held.id <= $2)
-      returning l.consumer_id, l.notification_ids, l.kind = 'orphan' or l.owner not in (
-        select daemon_id from %1$I.live_daemon) as is_suspect
+      for update
+    ),
+    gone as (
+      delete from %1$I.lease where lease_id in (select lease_id from leased where owner is null)
+    ),
+    lost as (
+      update %1$I.lease set epoch = epoch + 1, kind = 'retry', notification_ids = '{}'
+      where lease_id in (select lease_id from leased where owner is not null)
     )
     insert into %1$I.delivery as delivery
       (consumer_id, notification_id, state, key, next_attempt_at, is_suspect, notification)
-    select gone.consumer_id, log.id, 'retry', log.key, clock_timestamp(), coalesce(is_suspect, false), to_jsonb(log)
-    from gone cross join lateral unnest(notification_ids) as leased (id)
-    join %1$I.notification_log as log on log.id = leased.id
+    select leased.consumer_id, log.id, 'retry', log.key, clock_timestamp(), coalesce(is_suspect, false), to_jsonb(log)
+    from leased cross join lateral unnest(notification_ids) as one (id)
+    join %1$I.notification_log as log on log.id = one.id
     on conflict (consumer_id, notification_id) do update
     set is_suspect = delivery.is_suspect or excluded.is_suspect,
       notification = coalesce(delivery.notification, excluded.notification)

@@ -19,8 +19,10 @@ export async function connected<T>(
   return withConnection(target, async (client) => {
     await requireSession(client, target);
     // A powerful role often runs this: it must not meet functions that others put into schema
-    // public.
-    await client.query('set search_path = pg_catalog, pg_temp');
+    // public. And where a database's default is serializable, reading the log would abort those who write it.
+    await client.query(
+      `set search_path = pg_catalog, pg_temp; set default_transaction_isolation = 'read committed'`,
+    );
     return work(client, config);
   });
 }

@@ -22,7 +22,9 @@ export async function readHolders(
        extract(epoch from clock_timestamp() - a.xact_start)::float8 * 1000 as ms
      from pg_catalog.pg_locks as l
      left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
-     where l.relation = $1 and l.granted and l.pid is distinct from pg_catalog.pg_backend_pid()
+     where l.relation = $1 and l.granted
+       and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
+       and l.pid is distinct from pg_catalog.pg_backend_pid()
        and ($2 or l.mode not in ('AccessShareLock', 'RowShareLock'))
      order by a.xact_start limit 3`,
     [tableOid, isExclusive],

@@ -2,10 +2,12 @@ import type { ClientBase } from 'pg';
 import { qualified } from '../database/names.ts';
 
 /**
- * Takes out of the leases that nobody has begun what lies behind the position, because it is read from
- * the log again. What is being worked on is finished, and what may have killed a process stays a part of
- * its lease: as with any that were done already, it comes once more, and its key waits for it.
- * @returns how many notifications
+ * Takes out of the leases what lies behind the position, because it is read from the log again. Whoever works
+ * on a lease has lost it: what is being called is finished, and nothing of it filed, which would be handed out
+ * before what is read again. Until it is given back it keeps its slot to itself, and so one of which nothing is
+ * left is made one of retries, which then goes. What may have killed a process stays a part of its lease: as
+ * with any that were done already, it comes once more, and its key waits for it.
+ * @returns how many notifications nobody had begun
  */
 export async function takeBackLeases(
   client: ClientBase,
@@ -15,21 +17,28 @@ export async function takeBackLeases(
 ): Promise<number> {
   const lease = qualified(schema, 'lease');
   const { rows } = await client.query(
-    `with free as (
-       select lease_id, notification_ids as ids,
+    `with held as (
+       select lease_id, owner, kind, notification_ids as ids,
          array(select id from unnest(notification_ids) as id where id <= $2::bigint order by id) as kept
        from ${lease}
-       where consumer_id = $1 and owner is null and kind = 'page'
+       where consumer_id = $1 and (owner is not null or kind = 'page')
        for update
      ),
      gone as (
-       delete from ${lease} where lease_id in (select lease_id from free where kept = '{}')
+       delete from ${lease} where lease_id in (
+         select lease_id from held where owner is null and kept = '{}')
      ),
      cut as (
-       update ${lease} as lease set notification_ids = free.kept from free
-       where lease.lease_id = free.lease_id and free.kept <> '{}' and free.kept <> free.ids
+       update ${lease} as lease
+       set epoch = lease.epoch + 1,
+         notification_ids = case held.kind when 'page' then held.kept else held.ids end,
+         kind = case when held.kind = 'page' and held.kept = '{}' then 'retry' else held.kind end
+       from held
+       where lease.lease_id = held.lease_id and held.kept <> held.ids
+         and (held.owner is not null or held.kept <> '{}')
      )
-     select coalesce(sum(cardinality(ids) - cardinality(kept)), 0)::float8 as count from free`,
+     select coalesce(sum(cardinality(ids) - cardinality(kept)), 0)::float8 as count
+     from held where owner is null`,
     [consumerId, doneId],
   );
   return (rows[0] as { count: number }).count;

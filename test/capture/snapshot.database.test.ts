@@ -267,7 +267,7 @@ async function setForAll(name: string, value: string): Promise<void> {
 
 async function isWaiting({ query }: TestDatabase): Promise<boolean> {
   const { rowCount } = await query(
-    `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%for share%'
+    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%for share%'
        and datname = current_database()`,
   );
   return rowCount === 1;

@@ -89,6 +89,16 @@ test('a dry run tells what would be removed of a partition that stays, though so
   expect((await database.query('select from pgwatch.notification')).rows).toHaveLength(1);
 });
 
+test('it works where all transactions are serializable, as every command does', async () => {
+  await publishPast(database, 7, ['done']);
+  await finishConsumer(database);
+  const name = new URL(database.url).pathname.slice(1);
+  await database.query(`alter database ${name} set default_transaction_isolation = 'serializable'`);
+  const { exitCode, stderr } = await cleanup('--before', '2020-02-01');
+  await database.query(`alter database ${name} reset default_transaction_isolation`);
+  expect([exitCode, stderr]).toEqual([0, expect.stringContaining('Removed 1 notification')]);
+});
+
 test('--force asks, and says what became of each partition', async () => {
   await finishConsumer(database);
   await publishPast(database, 5, ['to do']);

@@ -47,7 +47,7 @@ test('it prints the plan, and changes nothing unless told to', async () => {
   expect(plan.stdout.split('\n')).toEqual([
     'email',
     `  position      ${from} → ${to} (back)`,
-    '  again         5 notifications of its channels',
+    '  again         4 notifications of its channels',
     '  waiting       1 in between wait for a retry, and come with the others',
     '  dead          1 dead letter in between, left as it is: pgwatch dlq list --consumer email',
     `  log           ids ${ids[0]} to ${from}`,

@@ -15,6 +15,6 @@ test('a server that has answered is not late because this process was busy', asy
   hanging.catch(() => {});
   await expect(withDeadline(hanging, 50, () => new Error('silent'))).rejects.toThrow('silent');
   await database.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(3600)'`,
+    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query like '%pg_sleep(3600)'`,
   );
 });

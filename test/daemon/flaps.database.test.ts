@@ -28,7 +28,9 @@ function terminate(name: string) {
   );
 }
 
-test('through 100 lost sessions a daemon keeps no connection too many, and loses nothing', async () => {
+test('through 100 lost sessions a daemon keeps no connection too many, and loses nothing', {
+  timeout: 90_000,
+}, async () => {
   const seen = new Set<unknown>();
   const config = { ...database.config, poolSize: 4, pollIntervalMs: 20 };
   const daemon = await startTailing(config, [
@@ -52,7 +54,8 @@ test('through 100 lost sessions a daemon keeps no connection too many, and loses
       await locker.query('begin; lock table pgwatch.notification_log in access exclusive mode');
       await until('a read waits', async () => {
         const waiting = `select from pg_stat_activity
-          where application_name = 'pgwatch' and wait_event_type = 'Lock'`;
+          where datname = current_database() and application_name = 'pgwatch'
+            and wait_event_type = 'Lock'`;
         return (await database.query(waiting)).rowCount !== 0;
       });
       await terminate('pgwatch');

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { slotOf } from '../../src/log/lease.ts';
 import { type SeekTarget, seekPosition } from '../../src/log/seek.ts';
 import { planSeek } from '../../src/log/seek-plan.ts';
 import { useDatabase } from '../helpers/database.ts';
@@ -186,4 +187,35 @@ test('a key that fails keeps its order through a seek back', async () => {
   await until('the last is handled', () => seen.includes(6) || `${seen}`);
   expect(seen).toEqual([1, 2, 3, 4, 1, 2, 3, 4, 5, 6]);
   await until('nothing waits', async () => (await filed()).length === 0 || 'it does');
+});
+
+test('what a process that shares it had in hand, behind one that failed, comes behind that again', async () => {
+  const calls: unknown[] = [];
+  let isBroken = true;
+  let release = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await tail({
+    id: 'c',
+    channels: ['c'],
+    instances: 'shared',
+    retry: { backoff: '1m' },
+    async handle({ payload }) {
+      calls.push(payload);
+      if (payload === 'gate') await held;
+      if (payload === 1 && isBroken) throw new Error('not yet');
+    },
+  });
+  await publish(['k', 1]);
+  await until('it has failed', async () => (await filed()).length === 1 || 'not yet');
+  isBroken = false;
+  // Of another key and the same lease, so that what stands behind it is filed only after the seek.
+  const gate = numbers(1000).find((n) => slotOf(`${n}`) === slotOf('k'));
+  await publish([`${gate}`, 'gate'], ['k', 2], ['k', 3]);
+  await until('it is in the middle', () => calls.includes('gate') || 'not yet');
+  expect(await seekLive('start')).not.toBeNull();
+  release();
+  await until('the last is handled', () => calls.includes(3) || `${calls}`);
+  expect(calls.filter((payload) => payload !== 'gate')).toEqual([1, 1, 2, 3]);
 });

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Pool } from '../../src/database/pool.ts';
 import { readDeliveries } from '../../src/log/due.ts';
+import { insertLeases, type Lease, takeLeases } from '../../src/log/lease.ts';
+import { freeLeases, settleLeases } from '../../src/log/lease-settle.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { registerConsumer } from '../../src/log/progress.ts';
 import { replayPages } from '../../src/log/replay.ts';
@@ -82,6 +84,35 @@ test.each([5, 7])('of day %i: refused first, then removed, with a marker', async
   const { rows } = await database.query(`select from pgwatch.notification where channel = 'c'`);
   expect(rows).toEqual([]);
 });
+
+test.each([5, 7])(
+  'of day %i: who works on some of it loses it, and keeps its slot until then',
+  async (of) => {
+    const [leased = 0, next = 0] = await publishPast(database, of, ['leased', 'next']);
+    await finishConsumer(database);
+    const client = await database.connect();
+    const daemonId = '00000000-0000-0000-0000-000000000001';
+    const take = { consumerId: 'email', daemonId, isStopping: false, count: 9 };
+    const part = { kind: 'page' as const, slot: 7 };
+    await insertLeases(client, 'pgwatch', 'email', [{ ...part, notificationIds: [leased, next] }]);
+    const [lease] = await takeLeases(client, 'pgwatch', take);
+    await clean('remove');
+    const rest = { ...(lease as Lease), notificationIds: [next] };
+    expect(await settleLeases(client, 'pgwatch', daemonId, [rest])).toBe(false);
+    // Its handler may still run: what is called again waits, or the key would be worked on by two.
+    const again = { ...part, kind: 'retry' as const, notificationIds: [leased] };
+    await insertLeases(client, 'pgwatch', 'email', [again]);
+    expect(await takeLeases(client, 'pgwatch', take)).toEqual([]);
+    await freeLeases(client, 'pgwatch', { consumerId: 'email', daemonId, isDead: false });
+    expect(await takeLeases(client, 'pgwatch', take)).toMatchObject([
+      { notificationIds: [leased] },
+    ]);
+    const due = await readDeliveries(client, 'pgwatch', 'email', [leased, next]);
+    expect(due.map(({ row }) => row?.[5])).toEqual(['"leased"', '"next"']);
+    await database.query('truncate pgwatch.lease, pgwatch.delivery');
+    await client.end();
+  },
+);
 
 test.each([5, 7])('of day %i: what is called again keeps its payload', async (of) => {
   const [retried, leased] = await publishPast(database, of, ['retried', 'leased']);

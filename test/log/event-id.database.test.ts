@@ -69,7 +69,7 @@ test('a publisher waits for another that has not committed the same event yet', 
   const waiting = notify(second, 'orders', 1, { eventId });
   await until('the second publisher waits', async () => {
     const { rows } = await database.query(
-      `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%smart_notify%'`,
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%smart_notify%'`,
     );
     return rows.length === 1 || 'nobody waits';
   });

@@ -1,6 +1,7 @@
 import type { Client, ClientBase } from 'pg';
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { insertLeases } from '../../src/log/lease.ts';
+import { insertLeases, type Lease, type NewLease, takeLeases } from '../../src/log/lease.ts';
+import { freeLeases, settleLeases } from '../../src/log/lease-settle.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { POSITION_COLUMNS, registerConsumer, toPosition } from '../../src/log/progress.ts';
 import { savePositions } from '../../src/log/save-positions.ts';
@@ -248,9 +249,44 @@ test('leases that nobody has begun are cut where they lie behind the position', 
   // Nothing below the position is forgotten: it was not done yet.
   expect(rows).toEqual([
     { slot: 1, ids: [a] },
-    { slot: 3, ids: [b, f] },
+    { slot: 3, ids: [b] },
     { slot: 4, ids: [c, f] },
   ]);
+});
+
+test('whoever works on leases that are cut has lost them, and those alone', async () => {
+  await register('start');
+  const [a = 0, b = 0, c = 0, d = 0] = await publishMany(4);
+  await readAll();
+  const parts: NewLease[] = [
+    { kind: 'page', slot: 1, notificationIds: [a] },
+    { kind: 'page', slot: 2, notificationIds: [b, c] },
+    { kind: 'page', slot: 3, notificationIds: [d] },
+    { kind: 'retry', slot: 4, notificationIds: [d] },
+  ];
+  await insertLeases(client, 'pgwatch', 'c', parts);
+  await client.query('update pgwatch.consumer_progress set is_shared = true');
+  const daemonId = '00000000-0000-0000-0000-000000000001';
+  const take = { consumerId: 'c', daemonId, isStopping: false, count: 9 };
+  const taken = await takeLeases(client, 'pgwatch', take);
+  await seek(c);
+  const isOurs = async (index: number) => {
+    const rest = { ...(taken[index] as Lease), notificationIds: [] };
+    return settleLeases(client, 'pgwatch', daemonId, [rest]);
+  };
+  expect([await isOurs(0), await isOurs(1), await isOurs(2), await isOurs(3)]).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ]);
+  // Until it gives them back, nobody else works on their slots; then only what is left is there.
+  const { rows } = await client.query('select slot from pgwatch.lease order by slot');
+  expect(rows).toEqual([{ slot: 2 }, { slot: 3 }, { slot: 4 }]);
+  expect(await takeLeases(client, 'pgwatch', take)).toEqual([]);
+  await freeLeases(client, 'pgwatch', { consumerId: 'c', daemonId, isDead: false });
+  const [left, ...none] = await takeLeases(client, 'pgwatch', take);
+  expect([left?.notificationIds, none]).toEqual([[b], []]);
 });
 
 test('a seek fails where somebody took the consumer over since it was planned', async () => {

@@ -1,3 +1,4 @@
+import { shellWord } from '../../inspect/doctor/shell-word.ts';
 import { BEHIND_MAX, type Pin, type PinningConsumer } from '../../log/retention/pins.ts';
 import { countOf, describeAge } from '../describe.ts';
 
@@ -14,9 +15,13 @@ export function pinningAdvice(consumer: PinningConsumer, pins: readonly Pin[]): 
   const isUnattended = !consumer.isAlive && !consumer.isPaused;
   const ways = [
     ...(has('position') || has('lease') ? [runText(consumer)] : []),
-    ...(has('retry') ? [`see "pgwatch dlq list --state all --consumer ${consumerId}"`] : []),
+    ...(has('retry')
+      ? [`see "pgwatch dlq list --state all --consumer ${shellWord(consumerId)}"`]
+      : []),
     // Where a daemon runs it, it would be registered anew; who is paused is to go on one day.
-    ...(isUnattended ? [`forget the consumer with "pgwatch consumers remove ${consumerId}"`] : []),
+    ...(isUnattended
+      ? [`forget the consumer with "pgwatch consumers remove ${shellWord(consumerId)}"`]
+      : []),
     'or remove what it needs with --force',
   ];
   return `${consumerId} ${facts.join(', and ')}: ${ways.join(', ')}.`;
@@ -54,8 +59,8 @@ function stateText({ isAlive, isPaused, isStopped, savedAt }: PinningConsumer): 
 }
 
 function runText({ consumerId, behind, isAlive, isPaused, isStopped }: PinningConsumer): string {
-  if (isPaused) return `let it go on with "pgwatch consumers resume ${consumerId}"`;
+  if (isPaused) return `let it go on with "pgwatch consumers resume ${shellWord(consumerId)}"`;
   if (!isAlive) return 'start it with "pgwatch listen"';
-  if (isStopped) return `decide about that: "pgwatch dlq list --consumer ${consumerId}"`;
+  if (isStopped) return `decide about that: "pgwatch dlq list --consumer ${shellWord(consumerId)}"`;
   return behind > 0 ? 'wait until it has caught up' : 'wait a moment, and clean up again';
 }

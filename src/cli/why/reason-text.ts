@@ -1,3 +1,4 @@
+import { shellWord } from '../../inspect/doctor/shell-word.ts';
 import type { Reason } from '../../inspect/why/decide.ts';
 import type { FoundDelivery, Runner } from '../../inspect/why/facts.ts';
 import { formatDuration, shortDuration } from '../../time.ts';
@@ -11,6 +12,7 @@ type Obstacle = Extract<Reason, { code: 'paused' | 'not_running' | 'stopped' | '
 /** Says a reason about a notification and a consumer. */
 export function describeReason(reason: Reason, id: number, consumerId: string): ReasonText {
   const fine = (sentence: string): ReasonText => ({ sentence, advice: null });
+  const consumer = shellWord(consumerId);
   switch (reason.code) {
     case 'done':
       return fine('It was handed out, and is done.');
@@ -24,17 +26,17 @@ export function describeReason(reason: Reason, id: number, consumerId: string): 
           reason.by === 'registration'
             ? `It was there before the consumer, which began behind it at ${time(reason.at)}.`
             : `The position was moved past it at ${time(reason.at)}; it may have been handed out before that.`,
-        advice: `pgwatch replay ${consumerId} --id ${id}`,
+        advice: `pgwatch replay ${consumer} --id ${id}`,
       };
     case 'dead':
       return {
         sentence: `It is dead since ${at(reason.lastFailedMs)}, after ${countOf(reason.attempts, 'attempt')}: ${describeError(reason.lastError)}`,
-        advice: `pgwatch dlq retry ${id} --consumer ${consumerId}`,
+        advice: `pgwatch dlq retry ${id} --consumer ${consumer}`,
       };
     case 'backoff':
       return {
         sentence: `It has failed, and is tried again ${due(reason.nextAttemptMs)} (attempt ${reason.attempts + 1}): ${describeError(reason.lastError)}`,
-        advice: `pgwatch dlq retry ${id} --consumer ${consumerId}`,
+        advice: `pgwatch dlq retry ${id} --consumer ${consumer}`,
       };
     case 'due':
       return fine(
@@ -51,7 +53,7 @@ export function describeReason(reason: Reason, id: number, consumerId: string): 
         sentence: reason.by
           ? `It waits for ${reason.by.id}, an earlier one of its key, which ${blockerText(reason.by)}`
           : 'It has waited for an earlier one of its key, and is about to have its turn.',
-        advice: reason.by ? `pgwatch why ${reason.by.id} --consumer ${consumerId}` : null,
+        advice: reason.by ? `pgwatch why ${reason.by.id} --consumer ${consumer}` : null,
       };
     case 'under_way':
       return fine(
@@ -64,23 +66,26 @@ export function describeReason(reason: Reason, id: number, consumerId: string): 
     case 'waiting':
       return fine(waitingText(reason));
     default:
-      return describeObstacle(reason, consumerId);
+      return describeObstacle(reason, consumer);
   }
 }
 
-/** What keeps all notifications from a consumer. */
-function describeObstacle(reason: Obstacle, consumerId: string): ReasonText {
-  const list = (state: string) => `pgwatch dlq list --state ${state} --consumer ${consumerId}`;
+/**
+ * What keeps all notifications from a consumer.
+ * @param consumer its id as a word for a shell
+ */
+function describeObstacle(reason: Obstacle, consumer: string): ReasonText {
+  const list = (state: string) => `pgwatch dlq list --state ${state} --consumer ${consumer}`;
   switch (reason.code) {
     case 'paused':
       return {
         sentence: `The consumer is paused since ${time(reason.since)}, until ${reason.until ? time(reason.until) : 'somebody resumes it'}.`,
-        advice: `pgwatch consumers resume ${consumerId}`,
+        advice: `pgwatch consumers resume ${consumer}`,
       };
     case 'not_running':
       return {
         sentence: `No daemon runs the consumer; its position was last saved ${describeAge(reason.seenAt)}${reason.runner ? `, and ${runnerText(reason.runner)} has died over it` : ''}.`,
-        advice: `pgwatch listen --consumers ${consumerId}`,
+        advice: `pgwatch listen --consumers ${consumer}`,
       };
     case 'stopped':
       return {

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { quotedTable, tableText } from '../../capture/table-name.ts';
+import { shellWord } from '../../inspect/doctor/shell-word.ts';
 import { explainTable, isTableFault, type TableReason } from '../../inspect/why/table.ts';
 import { colorsFor } from '../../reporter.ts';
 import { withSchemaToRead } from '../connected.ts';
@@ -53,7 +54,7 @@ function describeTableReason(
     case 'not_captured':
       return {
         sentence: 'It is not captured: no trigger publishes what happens to it.',
-        advice: `pgwatch trigger add ${name}`,
+        advice: `pgwatch trigger add ${shellWord(name)}`,
       };
     case 'disabled':
       return {
@@ -65,7 +66,7 @@ function describeTableReason(
     case 'stale':
       return {
         sentence: `Its triggers do not fit it any longer: ${reason.differences.join('; ')}.`,
-        advice: `pgwatch trigger sync, or pgwatch trigger add ${name} with the same options`,
+        advice: `pgwatch trigger sync, or pgwatch trigger add ${shellWord(name)} with the same options`,
       };
     case 'replica':
       return {

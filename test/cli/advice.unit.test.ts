@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest';
+import { pinningAdvice } from '../../src/cli/cleanup/pinning.ts';
+import { describeReason } from '../../src/cli/why/reason-text.ts';
+import type { Reason } from '../../src/inspect/why/decide.ts';
+
+/*
+The ids of consumers, and the names of tables, are whatever somebody has written into the database: a command
+that is there to be copied into a shell has each as one word.
+*/
+
+const EVIL = `x'; touch $(pwned) "; `;
+const WORD = `'x'\\''; touch $(pwned) "; '`;
+
+test.each([
+  [{ code: 'skipped', at: new Date(), by: 'seek' }, `pgwatch replay ${WORD} --id 4`],
+  [{ code: 'blocked', by: { id: 3 } as never }, `pgwatch why 3 --consumer ${WORD}`],
+  [{ code: 'paused', since: new Date(), until: null }, `pgwatch consumers resume ${WORD}`],
+  [{ code: 'not_running', seenAt: new Date(), runner: null }, `pgwatch listen --consumers ${WORD}`],
+  [
+    { code: 'stopped', runner: { host: 'h', pid: 1 } as never },
+    `pgwatch dlq list --state dead --consumer ${WORD}`,
+  ],
+] satisfies [Reason, string][])('why: %j', (reason, advice) => {
+  expect(describeReason(reason, 4, EVIL).advice).toBe(advice);
+});
+
+test('cleanup', () => {
+  const consumer = {
+    consumerId: EVIL,
+    atId: 1,
+    behind: 1,
+    isAlive: false,
+    isPaused: false,
+    savedAt: new Date(),
+  };
+  const advice = pinningAdvice(consumer, [{ consumerId: EVIL, reason: 'retry' }]);
+  expect(advice).toContain(`"pgwatch dlq list --state all --consumer ${WORD}"`);
+  expect(advice).toContain(`"pgwatch consumers remove ${WORD}"`);
+});
