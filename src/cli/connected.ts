@@ -41,3 +41,21 @@ export function withSchema<T>(
     return work(client, config);
   });
 }
+
+/**
+ * The same for work that only reads, and that gives up where somebody else has locked a table.
+ * @throws PgwatchError table_locked besides
+ */
+export function withSchemaToRead<T>(
+  options: CommonOptions,
+  work: (client: Client, config: Config) => Promise<T>,
+): Promise<T> {
+  return connected(options, async (client, config) => {
+    const { requireCurrentSchema } = await import('../database/migrate.ts');
+    const { readPatiently } = await import('./patient-reading.ts');
+    return readPatiently(client, config.schema, async () => {
+      await requireCurrentSchema(client, config);
+      return work(client, config);
+    });
+  });
+}

@@ -3,7 +3,7 @@ import type { Config } from '../config/define.ts';
 import { PgwatchError } from '../errors.ts';
 import { listConsumerIds } from '../log/dead-letters.ts';
 import { suggest } from '../suggest.ts';
-import { withSchema } from './connected.ts';
+import { withSchema, withSchemaToRead } from './connected.ts';
 import type { CommonOptions } from './options.ts';
 
 /**
@@ -15,12 +15,31 @@ export function withConsumers<T>(
   consumerIds: readonly string[],
   work: (client: Client, config: Config) => Promise<T>,
 ): Promise<T> {
-  return withSchema(options, async (client, config) => {
-    if (consumerIds.length > 0) {
-      requireKnown(consumerIds, await listConsumerIds(client, config.schema));
-    }
-    return work(client, config);
-  });
+  return withSchema(options, (client, config) => among(client, config, consumerIds, work));
+}
+
+/**
+ * The same for work that only reads, and that gives up where somebody else has locked a table.
+ * @throws PgwatchError table_locked besides
+ */
+export function withConsumersToRead<T>(
+  options: CommonOptions,
+  consumerIds: readonly string[],
+  work: (client: Client, config: Config) => Promise<T>,
+): Promise<T> {
+  return withSchemaToRead(options, (client, config) => among(client, config, consumerIds, work));
+}
+
+async function among<T>(
+  client: Client,
+  config: Config,
+  consumerIds: readonly string[],
+  work: (client: Client, config: Config) => Promise<T>,
+): Promise<T> {
+  if (consumerIds.length > 0) {
+    requireKnown(consumerIds, await listConsumerIds(client, config.schema));
+  }
+  return work(client, config);
 }
 
 function requireKnown(ids: readonly string[], known: readonly string[]): void {

@@ -1,3 +1,4 @@
+import { countOf } from '../count-of.ts';
 import type { Delivery } from '../log/dead-letters.ts';
 import type { ErrorRecord } from '../log/delivery.ts';
 import { shortDuration } from '../time.ts';
@@ -28,10 +29,7 @@ export function describeError(error: ErrorRecord | null): string {
   return error.name === 'Error' ? error.message : `${error.name}: ${error.message}`;
 }
 
-/** '1,234 dead letters'. */
-export function countOf(count: number, noun: string): string {
-  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
-}
+export { countOf };
 
 /** 'a, b, c', and where there are many how many more. */
 export function someOf(texts: readonly string[]): string {

@@ -3,6 +3,7 @@ import { fromSqlError } from '../database/sqlstate.ts';
 import { type ErrorCode, PgwatchError } from '../errors.ts';
 import { Reporter, type ReportFormat } from '../reporter.ts';
 import { makeProgram } from './program.ts';
+import { requireKnownCommand } from './unknown-command.ts';
 
 /**
  * Runs the command line.
@@ -13,7 +14,9 @@ export async function main(args: readonly string[]): Promise<number> {
   // Whoever read the output may go away; what the process does is worth more than what it says.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   try {
-    await makeProgram(outcome).parseAsync(args, { from: 'user' });
+    const program = makeProgram(outcome);
+    requireKnownCommand(program, args);
+    await program.parseAsync(args, { from: 'user' });
     return outcome.exitCode;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;

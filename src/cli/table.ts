@@ -16,20 +16,32 @@ export function printTable(
 export function tableLines(
   headings: readonly string[],
   rows: readonly (readonly string[])[],
+  paint: Paint = PLAIN,
 ): string[] {
   const colors = colorsFor(process.stdout);
   const cells = rows.map((row) => row.map(onOneLine));
   const widths = widthsOf(headings, cells);
   const columns = stdoutColumns();
-  const line = (row: readonly string[]) => {
+  const line = (row: readonly string[], paintCell: Paint): string => {
     const text = row
-      .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - stringWidth(cell)))
+      .map((cell, column) => {
+        const rest = ' '.repeat((widths[column] ?? 0) - stringWidth(cell));
+        return paintCell(cell, headings[column] ?? '') + rest;
+      })
       .join('  ')
       .trimEnd();
-    return cutToWidth(text, columns);
+    // What has to be cut has no colours: their codes would be cut as well.
+    return paintCell === PLAIN || stringWidth(text) <= columns
+      ? cutToWidth(text, columns)
+      : line(row, PLAIN);
   };
-  return [colors.bold(line(headings)), ...cells.map(line)];
+  return [colors.bold(line(headings, PLAIN)), ...cells.map((row) => line(row, paint))];
 }
+
+/** Colours the text of a cell. */
+export type Paint = (text: string, heading: string) => string;
+
+const PLAIN: Paint = (text) => text;
 
 /** How many columns of a terminal such a table takes. */
 export function tableWidth(

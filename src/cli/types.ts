@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { isPrintedTypes, printTypes } from '../capture/types/print.ts';
 import { readRowShapes } from '../capture/types/shape.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
-import { withSchema } from './connected.ts';
+import { withSchemaToRead } from './connected.ts';
 import { type CommonOptions, type Outcome, reporterFor } from './options.ts';
 
 export type TypesOptions = CommonOptions & { out?: string; check?: boolean };
@@ -18,7 +18,7 @@ export async function types(options: TypesOptions, outcome: Outcome): Promise<vo
     throw new PgwatchError('usage', '--check compares with a file: name it with --out FILE.');
   }
   const reporter = reporterFor(options);
-  const shapes = await withSchema(options, readRowShapes);
+  const shapes = await withSchemaToRead(options, readRowShapes);
   const text = printTypes(shapes);
   if (shapes.length === 0) {
     reporter.warn(

@@ -23,6 +23,8 @@ export type MembershipOptions = {
 /** Tells the other daemons that this one is alive, and what it wants to run. */
 export class Membership {
   readonly #options: MembershipOptions;
+  /** What its last heartbeat said that its consumers do. */
+  #toldStates = '';
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -34,11 +36,16 @@ export class Membership {
     await control.run((client) => tellDaemons(client, config.schema, 'owners'));
   }
 
-  /** Goes on saying so until the signal aborts. */
+  /** Goes on saying so until the signal aborts; sooner where a consumer does something else than it said. */
   async run(signal: AbortSignal): Promise<void> {
+    const { heartbeatIntervalMs } = this.#options.config;
+    let dueAt = performance.now() + heartbeatIntervalMs;
     while (!signal.aborted) {
-      await sleep(this.#options.config.heartbeatIntervalMs, signal);
-      if (!signal.aborted) await this.#beat();
+      await sleep(Math.min(STATES_MS, Math.max(0, dueAt - performance.now())), signal);
+      if (signal.aborted) return;
+      if (performance.now() < dueAt && this.#readStates() === this.#toldStates) continue;
+      await this.#beat();
+      dueAt = performance.now() + heartbeatIntervalMs;
     }
   }
 
@@ -69,7 +76,12 @@ export class Membership {
       aliveMs: BEATS_MISSED * config.heartbeatIntervalMs,
       activity: this.#readActivity(),
     };
+    this.#toldStates = this.#readStates();
     await control.run((client) => beat(client, config.schema, daemon));
+  }
+
+  #readStates(): string {
+    return [...this.#options.meters.values()].map(({ state }) => state).join();
   }
 
   #readActivity(): DaemonActivity {
@@ -87,6 +99,8 @@ export class Membership {
   }
 }
 
+/** How often it looks for that: people who look should see what is so. */
+const STATES_MS = 1000;
 const VERSION = readVersion();
 /** A daemon that has missed so many heartbeats counts as dead, whatever it holds. */
 const BEATS_MISSED = 3;

@@ -38,18 +38,24 @@ export class Meter {
     });
   }
 
-  /** What it does now, with the rate since it was asked some seconds ago; null where it is not run. */
+  /** What it does now; null where it is not run. */
+  get state(): ConsumerState | null {
+    return this.#readState?.() ?? null;
+  }
+
+  /** The same, with the rate since it was asked some seconds ago. */
   read(now = performance.now()): ConsumerActivity | null {
-    const state = this.#readState?.() ?? null;
+    const { state } = this;
     if (state === null) return null;
     this.#samples.push({ at: now, handled: this.#handled });
     // One stays that is older than the span, so that all of it is covered.
     while ((this.#samples[1]?.at ?? now) < now - RATE_MS) this.#samples.shift();
     const { at, handled } = this.#samples[0] as { at: number; handled: number };
-    const rate = now > at ? ((this.#handled - handled) / (now - at)) * 1000 : 0;
+    const rate = ((this.#handled - handled) / (now - at)) * 1000;
     return {
       state,
-      rate: Math.round(rate * 10) / 10,
+      // What a moment shows would be anything between nothing and far too much.
+      rate: now - at < RATE_MS_MIN ? null : Math.round(rate * 10) / 10,
       handled: this.#handled,
       lastError: this.#lastError,
     };
@@ -57,4 +63,5 @@ export class Meter {
 }
 
 const RATE_MS = 10_000;
+const RATE_MS_MIN = 2000;
 const MESSAGE_MAX = 500;

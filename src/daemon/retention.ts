@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import type { Config } from '../config/define.ts';
+import { countOf } from '../count-of.ts';
 import { SQLSTATE } from '../database/sqlstate.ts';
 import { errorCodeOf, toError } from '../errors.ts';
 import { type Cleaned, cleanLog } from '../log/retention/clean-log.ts';
@@ -74,7 +75,7 @@ export class Retention {
       const count = removed.reduce((sum, cleaned) => sum + (cleaned.removed ?? 0), 0);
       const parts = `${removed.length} partition${removed.length === 1 ? '' : 's'}`;
       this.#reporter.info(
-        `Removed about ${count.toLocaleString('en')} notifications from before ${before.toISOString()} (${parts}).`,
+        `Removed about ${countOf(count, 'notification')} from before ${before.toISOString()} (${parts}).`,
       );
     }
     const pins = results.flatMap((cleaned) => cleaned.pins);

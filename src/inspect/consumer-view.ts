@@ -29,8 +29,8 @@ export type ConsumerView = Registered &
     state: ViewState;
     /** The daemons that run it: one, or of a shared consumer several; those that are alive. */
     daemons: readonly DaemonView[];
-    /** Notifications a second that were settled lately, by all of them. */
-    rate: number;
+    /** Notifications a second that were settled lately, by all of them; null where that is not known yet. */
+    rate: number | null;
     /** Until all is settled, if it goes on like that; null where it is not getting there. */
     timeLeftMs: number | null;
     lastError: Failure | null;
@@ -66,11 +66,13 @@ export function viewOf(
     isShared ? sharedIds.includes(consumerId) : daemonId === owner?.daemonId,
   );
   const activities = daemons.flatMap(({ activity }) => activity.consumers[consumerId] ?? []);
-  const rate = activities.reduce((sum, activity) => sum + activity.rate, 0);
+  const rate = rateOf(activities);
   const isWanted = alive.some(({ consumerIds, sharedIds }) =>
     [...consumerIds, ...sharedIds].includes(consumerId),
   );
-  const state = stateOf(consumer, { daemons, activities, isWanted });
+  const told = stateOf(consumer, { daemons, activities, isWanted });
+  // It reads from the tail, and is far behind it all the same.
+  const state = told === 'tail' && lag.unread > TAIL_LAG_MAX ? 'replay' : told;
   const failures = [standing.lastError, ...activities.map(failureOf)];
   return {
     ...consumer,
@@ -103,9 +105,15 @@ function stateOf(
   return isWanted ? 'waiting' : 'not running';
 }
 
-function timeLeftOf({ unread }: Lag, state: ViewState, rate: number): number | null {
+function rateOf(activities: readonly ConsumerActivity[]): number | null {
+  const rates = activities.flatMap(({ rate }) => rate ?? []);
+  if (rates.length === 0 && activities.length > 0) return null;
+  return rates.reduce((sum, rate) => sum + rate, 0);
+}
+
+function timeLeftOf({ unread }: Lag, state: ViewState, rate: number | null): number | null {
   if (unread === 0) return 0;
-  return STILL.includes(state) || rate === 0 ? null : (unread / rate) * 1000;
+  return STILL.includes(state) || !rate ? null : (unread / rate) * 1000;
 }
 
 function failureOf({ lastError }: ConsumerActivity): Failure | null {
@@ -129,4 +137,6 @@ const WORST_FIRST: readonly ConsumerState[] = [
   'tail',
   'finishing',
 ];
+/** Two pages of the default size. */
+const TAIL_LAG_MAX = 1000;
 const NO_LAG: Lag = { unread: 0, isExact: true, oldestAt: null };

@@ -1,3 +1,4 @@
+import { countOf } from '../count-of.ts';
 import type { ConsumerView } from './consumer-view.ts';
 import type { Status } from './status.ts';
 
@@ -30,13 +31,12 @@ function judge(view: ConsumerView, limits: Limits, at: Date): Omit<Finding, 'con
     add('not_running', 'no daemon runs it, and it is not paused');
   }
   if (state === 'stopped') {
-    add(
-      'stopped',
-      `stopped at a dead letter, of ${grouped(dead)}, until that is retried or discarded`,
-    );
+    const letters = dead > 1 ? `${grouped(dead)} dead letters` : 'a dead letter';
+    const until = dead > 1 ? 'they are' : 'that is';
+    add('stopped', `stopped at ${letters}, until ${until} retried or discarded`);
   }
   if (state === 'retrying') {
-    add('retrying', `takes nothing new: ${grouped(view.retrying)} wait for a retry`);
+    add('retrying', `takes nothing new: ${countOf(view.retrying, 'notification')} to be retried`);
   }
   if (maxLag !== null && unread > maxLag) {
     const count = `${isExact ? '' : 'about '}${grouped(unread)}`;
@@ -47,7 +47,7 @@ function judge(view: ConsumerView, limits: Limits, at: Date): Omit<Finding, 'con
     add('age', `${text}${pauseOf(view)}`);
   }
   if (maxDead !== null && dead > maxDead) {
-    add('dead', `${grouped(dead)} dead letters, more than ${grouped(maxDead)}`);
+    add('dead', `${countOf(dead, 'dead letter')}, more than ${grouped(maxDead)}`);
   }
   return findings;
 }

@@ -11,8 +11,8 @@ export type DaemonActivity = {
 /** What one daemon does for one consumer: of a shared consumer its own part. */
 export type ConsumerActivity = {
   state: ConsumerState;
-  /** Notifications a second that were settled, over the last ten seconds or so. */
-  rate: number;
+  /** Notifications a second that were settled, over the last ten seconds or so; null in the first two. */
+  rate: number | null;
   /** How many were settled since the process began. */
   handled: number;
   lastError: ActivityError | null;

@@ -1,12 +1,16 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../database/names.ts';
 import { settingsSql, withTransaction } from '../database/transaction.ts';
+import { readLags } from './lag.ts';
 
 /** What goes with a consumer. */
 export type Removed = {
   consumerId: string;
   /** The highest id that it had settled. */
   doneId: number;
+  /** What it has not read yet of its channels, or about that. */
+  unread: number;
+  isExact: boolean;
   retrying: number;
   blocked: number;
   dead: number;
@@ -41,6 +45,8 @@ export async function removeConsumer(
     const inUse = await readUsers(client, schema, consumerId);
     if (inUse.length > 0) return { inUse };
     const counts = await countAll(client, schema, consumerId);
+    const lags = await readLags(client, schema, [consumerId]);
+    const { unread, isExact } = lags.get(consumerId) ?? { unread: 0, isExact: true };
     if (!isDryRun) {
       for (const table of TABLES) {
         await client.query(`delete from ${qualified(schema, table)} where consumer_id = $1`, [
@@ -48,7 +54,7 @@ export async function removeConsumer(
         ]);
       }
     }
-    return { removed: { consumerId, ...found, ...counts } };
+    return { removed: { consumerId, ...found, unread, isExact, ...counts } };
   });
 }
 
@@ -63,11 +69,7 @@ async function readUsers(client: ClientBase, schema: string, consumerId: string)
   return rows;
 }
 
-async function countAll(
-  client: ClientBase,
-  schema: string,
-  consumerId: string,
-): Promise<Omit<Removed, 'consumerId' | 'doneId'>> {
+async function countAll(client: ClientBase, schema: string, consumerId: string): Promise<Counts> {
   const { rows } = await client.query(
     `select
        count(*) filter (where state = 'retry')::float8 as retrying,
@@ -79,8 +81,10 @@ async function countAll(
      from ${qualified(schema, 'delivery')} where consumer_id = $1`,
     [consumerId],
   );
-  return rows[0] as Omit<Removed, 'consumerId' | 'doneId'>;
+  return rows[0] as Counts;
 }
+
+type Counts = Omit<Removed, 'consumerId' | 'doneId' | 'unread' | 'isExact'>;
 
 /** Those that have rows of a consumer. */
 const TABLES = ['delivery', 'lease', 'snapshot', 'consumer_progress'];

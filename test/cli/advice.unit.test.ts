@@ -30,6 +30,7 @@ test('cleanup', () => {
     atId: 1,
     behind: 1,
     isAlive: false,
+    isStopped: false,
     isPaused: false,
     savedAt: new Date(),
   };

@@ -114,6 +114,10 @@ test('a wrong flag or variable is named as it was given', async () => {
 test('wrong usage exits with 2 and a suggestion', async () => {
   for (const [args, said] of [
     [['listne'], "error: unknown command 'listne'\n(Did you mean listen?)"],
+    [['help', 'statsu'], `error: unknown command 'statsu'. Did you mean "status"?\n(see --help)`],
+    [['statsu', '--help'], `error: unknown command 'statsu'. Did you mean "status"?`],
+    [['dlq', 'lst', '-h'], `error: unknown command 'lst'. Did you mean "list"?`],
+    [['start', '--help'], "error: unknown command 'start'."],
     [
       ['listen', '--consumer', 'a'],
       "error: unknown option '--consumer'\n(Did you mean --consumers?)",

@@ -7,6 +7,7 @@ const email = {
   atId: 1234,
   behind: 5678,
   isAlive: false,
+  isStopped: false,
   isPaused: false,
   savedAt: new Date(Date.now() - 3 * 86_400_000),
 };
@@ -15,15 +16,26 @@ const position = { consumerId: 'email', reason: 'position' } as const;
 test.each([
   [
     {},
-    /^email is at id 1,234, 5,678 behind, and not running \(.* 3 d ago\): start it with "pgwatch listen"/,
+    /^email is at id 1,234, 5,678 behind, and not running \(.* 3 d ago\): start it with "pgwatch listen", forget the consumer with "pgwatch consumers remove email"/,
   ],
-  [{ isAlive: true }, /and running: wait until it has caught up/],
-  [{ isPaused: true }, /and paused \(.*\): let it go on with "pgwatch consumers resume email"/],
   [{ behind: 100_000 }, /100,000 or more behind/],
+  [
+    { isAlive: true },
+    /^email is at id 1,234, 5,678 behind, and running: wait until it has caught up, or remove what/,
+  ],
+  [{ isAlive: true, behind: 0 }, /0 behind, and running: wait a moment, and clean up again, or/],
+  [
+    { isAlive: true, isStopped: true },
+    /and stopped at a dead letter: decide about that: "pgwatch dlq list --consumer email", or remove/,
+  ],
+  [
+    { isPaused: true },
+    /and paused \(.*\): let it go on with "pgwatch consumers resume email", or remove what/,
+  ],
 ])('what a consumer pins by its position, and how to go on: %j', (facts, expected) => {
   const text = pinningAdvice({ ...email, ...facts }, [position]);
   expect(text).toMatch(expected);
-  expect(text).toMatch(/"pgwatch consumers remove email", or remove what it needs with --force\.$/);
+  expect(text).toMatch(/, or remove what it needs with --force\.$/);
 });
 
 test('retries are looked at, and need no daemon', () => {

@@ -93,7 +93,7 @@ test('a name that is not known, or a time that is no end, is wrong usage, and no
 
 test('remove shows what would go, needs a yes, and then removes it', async () => {
   await addDelivery(database, {});
-  const plan = 'email, its position at 0 with 1 dead letter';
+  const plan = 'email, its position at 0 with 1 unread notification, 1 dead letter';
   const dry = await consumers('remove', 'email', '--dry-run', '--json');
   expect(dry.stderr).toBe(`Would remove ${plan}.\n`);
   expect(JSON.parse(dry.stdout)).toMatchObject({ dryRun: true, removed: [{ dead: 1 }] });

@@ -136,7 +136,14 @@ test('--undo prints SQL that psql can run, and refusals say what is wrong', asyn
     '1 error Notification 999999 is no version of public.users 1',
   );
   expect(await refused('usrs', 1)).toMatch(
-    /^1 error The log has nothing of usrs 1\. .*is it captured/,
+    /^1 error The log has nothing of usrs 1\. .*is it captured \("pgwatch trigger list"\), and called that\?$/,
+  );
+  await database.query(
+    `delete from pgwatch.notification_log;
+     select setval('pgwatch.notification_log_id_seq', 1234); select smart_notify('orders')`,
+  );
+  expect(await refused('users', 1)).toMatch(
+    / and called that\? It begins at id 1,235, of \S+Z: what was before that has been removed\.$/,
   );
   expect(await refused('users', 'x')).toBe('2 error "x" is no integer, of which type the key is.');
   expect(await refused('users', 1, '--at', '1h', '--undo', 1)).toBe('2 (see --help)');

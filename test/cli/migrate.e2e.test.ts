@@ -84,7 +84,7 @@ test('uninstall asks; where nobody can answer it does nothing and exits with 2',
   await client.query(`select smart_notify('ch')`);
   await client.query(`create table t (id int);
     create trigger c after insert on t for each row execute function notify_data_change()`);
-  const loss = '1 notifications and the positions of 0 consumers and the triggers on public.t';
+  const loss = '1 notification and the positions of 0 consumers and the triggers on public.t';
   expect(await migrate(['uninstall'], url)).toEqual({
     exitCode: 2,
     stdout: '',

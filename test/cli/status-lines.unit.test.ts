@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { attentionFirst } from '../../src/cli/status/attention.ts';
 import { statusLines } from '../../src/cli/status/lines.ts';
 import type { ConsumerView } from '../../src/inspect/consumer-view.ts';
 import type { DaemonView } from '../../src/inspect/daemons.ts';
@@ -134,4 +135,18 @@ test('an owner that has died is named as one that has gone', () => {
   const owner = { daemonId: 'x', host: 'web-9', pid: 1, since: ago(1000), isAlive: false };
   const [row] = lines(undefined, [view({ state: 'not running', owner, daemons: [] })]).slice(4);
   expect(row).toMatch(/ web-9:1, gone$/);
+});
+
+test('those that somebody should look at stand first where people watch', () => {
+  const states = ['tail', 'paused', 'replay', 'stopped', 'not running'] as const;
+  const all = states.map((state) => view({ consumerId: state, state }));
+  const letters = view({ consumerId: 'dead', dead: 3 });
+  expect(attentionFirst([...all, letters]).map(({ consumerId }) => consumerId)).toEqual([
+    'stopped',
+    'not running',
+    'dead',
+    'paused',
+    'replay',
+    'tail',
+  ]);
 });

@@ -27,6 +27,19 @@ test('without a consumer it says so, and --check is fine', async () => {
   });
 });
 
+test('what needs somebody is red, unless NO_COLOR is set', async () => {
+  await addConsumers(database, ['email']);
+  await addDelivery(database, { state: 'dead' });
+  const red = (text: string) => `\u001b[31m${text}\u001b[39m`;
+  const env = { DATABASE_URL: database.url, FORCE_COLOR: '1' };
+  const { stdout } = await runCli(['status'], { env });
+  expect(stdout).toContain(`email     ${red('not running')}  `);
+  expect(stdout).toContain(`  ${red('1')}     -\n`);
+  expect((await runCli(['status'], { env: { ...env, NO_COLOR: '1' } })).stdout).not.toContain(
+    '\u001b',
+  );
+});
+
 test('it shows a row for each consumer, and under it what takes more words', async () => {
   await addConsumers(database, ['email', 'webhook']);
   const error = { name: 'TypeError', message: 'no \u001b[2J\nfield' };
@@ -79,7 +92,7 @@ test('--check prints a line for each finding and exits with 1, or OK', async () 
   expect(found.exitCode).toBe(1);
   expect(found.stdout.replaceAll(/since [^)]*/g, 'since T').split('\n')).toEqual([
     'email: 1 unread, more than 0 (paused since T).',
-    'email: 1 dead letters, more than 0.',
+    'email: 1 dead letter, more than 0.',
     'old: no daemon runs it, and it is not paused.',
     'old: 1 unread, more than 0.',
     '',

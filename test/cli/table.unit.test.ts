@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { printJson, printTable } from '../../src/cli/table.ts';
+import { printJson, printTable, tableLines } from '../../src/cli/table.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -64,4 +64,15 @@ test('no rows are a heading alone', () => {
 test('JSON is one line in a pipe, and indented on a terminal', () => {
   expect(printedBy(() => printJson([{ a: 1 }]))).toBe('[{"a":1}]\n');
   expect(printedBy(() => printJson({ a: 1 }), 80)).toBe('{\n  "a": 1\n}\n');
+});
+
+test('colours move no column, and are left out of a line that has to be cut', () => {
+  const red = (text: string) => `\u001b[31m${text}\u001b[39m`;
+  const paint = (text: string, heading: string) => (heading === 'B' ? red(text) : text);
+  const rows = [['x', 'one', 'y'.repeat(10)]];
+  vi.stubEnv('NO_COLOR', '1');
+  Object.assign(process.stdout, { isTTY: true, columns: 20 });
+  expect(tableLines(['A', 'B', 'C'], rows, paint)[1]).toBe(`x  ${red('one')}  yyyyyyyyyy`);
+  Object.assign(process.stdout, { columns: 10 });
+  expect(tableLines(['A', 'B', 'C'], rows, paint)[1]).toBe('x  one  y…');
 });

@@ -108,6 +108,11 @@ test('it ends quietly where nobody reads on, and at --limit and --until', async 
     'payload.n > 1',
   ]);
   expect([limited.exitCode, limited.stdout.split('\n').length]).toEqual([0, 3]);
+  const nothing = await tail(['oders', '--from', '9999999', '--until', '3']);
+  expect([nothing.exitCode, nothing.stdout]).toEqual([0, '']);
+  expect(nothing.stderr).toMatch(
+    /No consumer reads the channel "oders", .* Did you mean "orders"\?\n\S+ Nothing to show: /,
+  );
   const bounded = await tail(['--from', 'start', '--until', String(first), '--follow']);
   expect([bounded.exitCode, JSON.parse(bounded.stdout).id]).toEqual([0, first]);
 });
@@ -121,6 +126,7 @@ test('--where says once that it never works, and refuses what is no expression',
     expect.stringMatching(
       /--where has failed for each of 2 so far: ReferenceError: totl is not defined\. What fails is not shown\.$/,
     ),
+    expect.stringContaining(' Nothing to show: '),
     '',
   ]);
   const broken = await tail(['--where', 'payload.total >']);

@@ -42,10 +42,25 @@ test('a daemon says with its heartbeat what it runs, how much it has settled, an
     const counts = ['a', 'b'].map((id) => activity?.consumers[id]?.handled);
     return counts.join() === '30,40' || counts.join();
   });
+  await until('there is a rate', async () => {
+    const [activity] = await activities();
+    return (activity?.consumers.a?.rate ?? 0) > 0;
+  });
   const [activity] = await activities();
   expect(activity).toMatchObject({ version: readVersion(), mode: 'doorbell', pollMs: 5000 });
   expect(activity?.consumers.a).toMatchObject({ state: 'tail', handled: 30, lastError: null });
-  expect(activity?.consumers.a?.rate).toBeGreaterThan(0);
+});
+
+test('what a consumer does now is said soon, not with the next heartbeat', async () => {
+  const config = { ...database.config, heartbeatIntervalMs: 3_600_000 };
+  daemons.push(await startTailing(config, [{ id: 'c', channels: ['c'], handle: () => {} }]));
+  await until('it is told', async () => {
+    const [activity] = await activities();
+    return activity?.consumers.c?.state === 'tail' || JSON.stringify(activity);
+  });
+  const [activity] = await activities();
+  // So early nothing is known of it.
+  expect(activity?.consumers.c?.rate).toBeNull();
 });
 
 test('each of those that share a consumer says what its own part is', async () => {

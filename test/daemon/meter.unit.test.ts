@@ -31,6 +31,14 @@ test('between two heartbeats far apart the rate is that between them', () => {
   expect(meter.read(start + 60_000)?.rate).toBeCloseTo(10, 0);
 });
 
+test('in the first two seconds there is no rate', () => {
+  const meter = running();
+  const start = performance.now();
+  meter.count(100);
+  expect(meter.read(start + 1900)?.rate).toBeNull();
+  expect(meter.read(start + 2100)?.rate).toBeGreaterThan(40);
+});
+
 test('it has nothing to say of a consumer that does not run, and keeps its count', async () => {
   const meter = new Meter();
   expect(meter.read()).toBeNull();
@@ -41,6 +49,6 @@ test('it has nothing to say of a consumer that does not run, and keeps its count
   expect(meter.read()).toBeNull();
   await meter.during(
     () => 'replay',
-    async () => expect(meter.read()).toMatchObject({ state: 'replay', handled: 3, rate: 0 }),
+    async () => expect(meter.read()).toMatchObject({ state: 'replay', handled: 3, rate: null }),
   );
 });

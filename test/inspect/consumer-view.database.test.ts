@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { type ConsumerView, readConsumerViews } from '../../src/inspect/consumer-view.ts';
+import { type ConsumerView, readConsumerViews, viewOf } from '../../src/inspect/consumer-view.ts';
+import { NOTHING_STANDING } from '../../src/inspect/standing.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { pauseConsumer } from '../../src/log/pause.ts';
+import { readRegistered } from '../../src/log/registered.ts';
 import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
@@ -149,13 +151,35 @@ describe('the state of a consumer', () => {
     daemons.push(daemon);
     await daemon.transitions.for({ type: 'consumer_registered' });
     await untilState('replay');
-    await until('it has a rate', async () => (await view()).rate > 0);
+    await until('it has a rate', async () => ((await view()).rate ?? 0) > 0);
     const { unread, rate, timeLeftMs } = await view();
-    expect(timeLeftMs).toBeCloseTo((unread / rate) * 1000, 3);
+    expect(timeLeftMs).toBeCloseTo((unread / (rate ?? 0)) * 1000, 3);
     // What is left need not be handled for the test.
     await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: null });
     await untilState('paused');
   });
+});
+
+test('one that reads from the tail, and is far behind it, is not shown as tail', async () => {
+  await addConsumers(database, ['c']);
+  await publish(3);
+  const [consumer] = await readRegistered(database.pool, 'pgwatch', ['c']);
+  if (!consumer) throw new Error('it is not registered');
+  const owner = { daemonId: 'd', host: 'h', pid: 1, since: new Date(), isAlive: true };
+  const activity = { state: 'tail', rate: null, handled: 0, lastError: null } as const;
+  const daemon = { ...owner, startedAt: new Date(), consumerIds: ['c'], sharedIds: [] };
+  const alive = [
+    {
+      ...daemon,
+      activity: { version: '', mode: 'doorbell', pollMs: 0, consumers: { c: activity } },
+    } as const,
+  ];
+  const stateAt = (unread: number) => {
+    const lag = { unread, isExact: true, oldestAt: null };
+    return viewOf({ ...consumer, owner }, alive, { lag, standing: NOTHING_STANDING });
+  };
+  expect(stateAt(1000)).toMatchObject({ state: 'tail', rate: null, timeLeftMs: null });
+  expect(stateAt(1001).state).toBe('replay');
 });
 
 test('of those that share a consumer the parts are added up', async () => {
@@ -170,6 +194,7 @@ test('of those that share a consumer the parts are added up', async () => {
     const sum = handled.reduce((total, count) => total + count, 0);
     return (unread === 0 && sum === 100) || `${handled}`;
   });
+  await until('there is a rate', async () => ((await view()).rate ?? 0) > 0);
   const { rate, daemons: both, state } = await view();
   const rates = both.map(({ activity }) => activity.consumers.c?.rate ?? 0);
   expect(state).toBe('tail');

@@ -15,6 +15,7 @@ Method: every test brings about one such state, and takes it back.
 
 const database = useDatabase();
 const find = (name: string, limits = {}) => findingsOf(database.config, name, limits);
+const OTHER_DAEMON = '00000000-0000-0000-0000-00000000000e';
 const DAEMON = '00000000-0000-0000-0000-00000000000d';
 
 let undo: string[] = [];
@@ -161,6 +162,12 @@ describe('the log', () => {
     ]);
     const [, full] = await find('partitions', { defaultPartitionBytes: 1 });
     expect(full).toMatch(/^problem: The default partition holds/);
+    await database.query('delete from pgwatch.notification_log');
+    expect(await find('partitions')).toHaveLength(1);
+    const { findings } = await diagnose(database.config, 'partitions', {
+      defaultPartitionBytes: 1,
+    });
+    expect(findings[1]?.fix).toBe('It is empty by now: vacuum pgwatch.notification_log_default;');
   });
 
   test('a default partition that is gone is found', async () => {
@@ -235,10 +242,10 @@ describe('the log', () => {
 });
 
 /** A daemon that says it is alive. */
-const addDaemon = (values: string) =>
+const addDaemon = (values: string, id = DAEMON) =>
   database.query(
     `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until)
-     values ('${DAEMON}', 'web-1', 42, ${values})`,
+     values ('${id}', 'web-1', 42, ${values})`,
   );
 
 describe('consumers', () => {
@@ -246,6 +253,7 @@ describe('consumers', () => {
     await addConsumers(database, ['email']);
     expect(await find('consumers')).toEqual([]);
     await database.query(`select smart_notify('orders'), smart_notify('else')`);
+    await addDaemon(`false, '{else}', '{}', now() + interval '1 minute'`);
     expect(await find('consumers')).toEqual([
       'problem: No daemon runs email, and it has 1 notification to read.',
     ]);
@@ -261,8 +269,29 @@ describe('consumers', () => {
       `update pgwatch.consumer_progress set paused_until = now() - interval '1 minute', paused_at = now() - interval '1 hour'`,
     );
     expect((await find('consumers'))[0]).toContain('No daemon runs email');
-    await addDaemon(`false, '{email}', '{}', now() + interval '1 minute'`);
+    await database.query(`update pgwatch.daemon set consumer_ids = '{email}'`);
     expect(await find('consumers')).toEqual([]);
+  });
+
+  test('that no daemon is alive is one finding, and replays are no retries', async () => {
+    await addConsumers(database, ['email', 'jobs', 'idle', 'off']);
+    await addDelivery(database, { state: 'retry' });
+    await addDelivery(database, { state: 'retry' });
+    await database.query(
+      `update pgwatch.delivery set replayed_at = now(), attempts = 0, last_failed_at = null, last_error = null
+       where notification_id = (select max(notification_id) from pgwatch.delivery)`,
+    );
+    await database.query(
+      `update pgwatch.consumer_progress set done_id = case when consumer_id in ('email', 'idle') then 1000000 else 0 end,
+         paused_at = case when consumer_id = 'off' then now() end`,
+    );
+    const { findings } = await diagnose(database.config, 'consumers');
+    expect(findings.filter(({ level }) => level === 'problem')).toEqual([
+      expect.objectContaining({
+        what: 'No daemon is alive: email has 1 notification waiting for a retry, and 1 notification to be replayed; jobs has 2 notifications to read.',
+        fix: 'pgwatch listen',
+      }),
+    ]);
   });
 
   test('dead letters, late retries and leases of the dead are found', async () => {
@@ -273,18 +302,21 @@ describe('consumers', () => {
     await database.query(
       `insert into pgwatch.lease (consumer_id, notification_ids, kind, owner) values ('jobs', '{1,2,3}', 'page', '${DAEMON}')`,
     );
+    await addDaemon(`false, '{}', '{}', now() + interval '1 minute'`, OTHER_DAEMON);
     expect(await find('consumers')).toEqual([
       'problem: No daemon runs email, and it has 1 notification waiting for a retry.',
       'problem: email has 1 dead letter.',
       'problem: No daemon runs jobs, and it has 3 notifications to read (3 in leases of a daemon that is gone).',
     ]);
-    await addDaemon(`false, '{email}', '{jobs}', now() + interval '1 minute'`);
+    await database.query(
+      `update pgwatch.daemon set consumer_ids = '{email}', shared_ids = '{jobs}'`,
+    );
     expect(await find('consumers')).toEqual(['problem: email has 1 dead letter.']);
     await database.query(
       `update pgwatch.delivery set next_attempt_at = now() - interval '10 minutes' where state = 'retry'`,
     );
     expect((await find('consumers'))[1]).toMatch(
-      /^problem: email runs, and 1 of its retries are late, the oldest by 10 min 0 s\.$/,
+      /^problem: email runs, and 1 of its retries is late, the oldest by 10 min 0 s\.$/,
     );
   });
 
@@ -313,6 +345,7 @@ describe('consumers', () => {
 
   test('what is there to be copied stays one word, whatever an id is', async () => {
     await addConsumers(database, [`it's; reboot`]);
+    await addDaemon(`false, '{}', '{}', now() + interval '1 minute'`);
     await database.query(`select smart_notify('orders')`);
     const { findings } = await diagnose(database.config, 'consumers');
     expect(findings[0]?.fix).toContain(`pgwatch listen --consumers 'it'\\''s; reboot';`);

@@ -31,10 +31,13 @@ test('without limits only what stands still and should not is a finding', () => 
     'not_running: no daemon runs it, and it is not paused',
   ]);
   expect(found({ state: 'stopped', dead: 2 })).toEqual([
-    'stopped: stopped at a dead letter, of 2, until that is retried or discarded',
+    'stopped: stopped at 2 dead letters, until they are retried or discarded',
+  ]);
+  expect(found({ state: 'stopped', dead: 1 })).toEqual([
+    'stopped: stopped at a dead letter, until that is retried or discarded',
   ]);
   expect(found({ state: 'retrying', retrying: 10_001 })).toEqual([
-    'retrying: takes nothing new: 10,001 wait for a retry',
+    'retrying: takes nothing new: 10,001 notifications to be retried',
   ]);
 });
 
@@ -47,7 +50,7 @@ test('a limit itself is fine, one more is not', () => {
     'age: the oldest unread is 30 s old, more than 29.9 s',
   ]);
   expect(found({ dead: 1 }, { maxDead: 1 })).toEqual([]);
-  expect(found({ dead: 1 }, { maxDead: 0 })).toEqual(['dead: 1 dead letters, more than 0']);
+  expect(found({ dead: 1 }, { maxDead: 0 })).toEqual(['dead: 1 dead letter, more than 0']);
 });
 
 test('limits hold for what is paused too, because pauses are forgotten', () => {

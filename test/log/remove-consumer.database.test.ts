@@ -43,9 +43,15 @@ async function fill(consumerId: string): Promise<void> {
 test('all that is known of it goes, and nothing of another one', async () => {
   await fill('old');
   await fill('other');
+  await database.query(
+    `select smart_notify('orders', to_jsonb(n)) from generate_series(1, 2) as n`,
+  );
   const removed: Removed = {
     consumerId: 'old',
     doneId: 0,
+    // The log, and what lies in its lease: its position was never moved.
+    unread: 9,
+    isExact: true,
     retrying: 1,
     blocked: 1,
     dead: 1,

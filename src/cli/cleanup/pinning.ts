@@ -12,12 +12,16 @@ export function pinningAdvice(consumer: PinningConsumer, pins: readonly Pin[]): 
     ...(has('lease') ? ['is working on some of what is old'] : []),
     ...(has('retry') ? ['waits for retries of what is old'] : []),
   ];
+  const isUnattended = !consumer.isAlive && !consumer.isPaused;
   const ways = [
     ...(has('position') || has('lease') ? [runText(consumer)] : []),
     ...(has('retry')
       ? [`see "pgwatch dlq list --state all --consumer ${shellWord(consumerId)}"`]
       : []),
-    `forget the consumer with "pgwatch consumers remove ${shellWord(consumerId)}"`,
+    // Where a daemon runs it, it would be registered anew; who is paused is to go on one day.
+    ...(isUnattended
+      ? [`forget the consumer with "pgwatch consumers remove ${shellWord(consumerId)}"`]
+      : []),
     'or remove what it needs with --force',
   ];
   return `${consumerId} ${facts.join(', and ')}: ${ways.join(', ')}.`;
@@ -40,15 +44,23 @@ export function needText(pins: readonly (Pin & { count: number | null })[]): str
     .join(', ');
 }
 
-function positionText({ atId, behind, isAlive, isPaused, savedAt }: PinningConsumer): string {
+function positionText(consumer: PinningConsumer): string {
+  const { atId, behind } = consumer;
   const count = `${behind.toLocaleString('en')}${behind === BEHIND_MAX ? ' or more' : ''}`;
-  const running = isAlive
-    ? 'and running'
-    : `and ${isPaused ? 'paused' : 'not running'} (its position was saved ${describeAge(savedAt)})`;
-  return `is at id ${atId.toLocaleString('en')}, ${count} behind, ${running}`;
+  return `is at id ${atId.toLocaleString('en')}, ${count} behind, and ${stateText(consumer)}`;
 }
 
-function runText({ consumerId, isAlive, isPaused }: PinningConsumer): string {
-  if (isPaused) return `let it go on with "pgwatch consumers resume ${consumerId}"`;
-  return isAlive ? 'wait until it has caught up' : 'start it with "pgwatch listen"';
+function stateText({ isAlive, isPaused, isStopped, savedAt }: PinningConsumer): string {
+  if (isPaused || !isAlive) {
+    const state = isPaused ? 'paused' : 'not running';
+    return `${state} (its position was saved ${describeAge(savedAt)})`;
+  }
+  return isStopped ? 'stopped at a dead letter' : 'running';
+}
+
+function runText({ consumerId, behind, isAlive, isPaused, isStopped }: PinningConsumer): string {
+  if (isPaused) return `let it go on with "pgwatch consumers resume ${shellWord(consumerId)}"`;
+  if (!isAlive) return 'start it with "pgwatch listen"';
+  if (isStopped) return `decide about that: "pgwatch dlq list --consumer ${shellWord(consumerId)}"`;
+  return behind > 0 ? 'wait until it has caught up' : 'wait a moment, and clean up again';
 }

@@ -8,7 +8,11 @@ export function addCleanup(program: Command, outcome: Outcome): void {
     program
       .command('cleanup')
       .option('--days <n>', 'remove what is older than so many days', parseDays)
-      .option('--before <time>', 'remove what is older than that: 12h, 2026-11-20', parseMoment)
+      .option(
+        '--before <time>',
+        'remove what is older than that: 12h, 2026-11-20 (local time unless it has a zone)',
+        parseMoment,
+      )
       .option('--dry-run', 'only print what would be removed, by partition')
       .option('--force', 'remove what consumers still need, too')
       .option('--yes', 'do not ask, with --force')

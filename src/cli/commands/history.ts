@@ -9,7 +9,10 @@ export function addHistory(program: Command, outcome: Outcome): void {
     .argument('<table>', 'users, app.users or app."a.b"; also one that is gone')
     .argument('<id>', 'value of the primary key; a=1,b=2 or JSON for several columns')
     .addOption(
-      new Option('--at <time>', 'the row as it was then: 1h, 2026-11-20T09:30')
+      new Option(
+        '--at <time>',
+        'the row as it was then: 1h, 2026-11-20T09:30 (local time unless it has a zone)',
+      )
         .argParser(parseMoment)
         .conflicts(['undo', 'diff', 'until']),
     )
@@ -20,8 +23,12 @@ export function addHistory(program: Command, outcome: Outcome): void {
       ]),
     )
     .option('--diff', 'what changed line by line, for long texts and JSON')
-    .option('--since <time>', 'only from then on, and read the log from there', parseMoment)
-    .option('--until <time>', 'only up to then', parseMoment)
+    .option(
+      '--since <time>',
+      'only from then on, and read the log from there (local time unless it has a zone)',
+      parseMoment,
+    )
+    .option('--until <time>', 'only up to then (local time unless it has a zone)', parseMoment)
     .option('--limit <n>', 'how many versions at most, the newest', '50')
     .option('--json', 'as JSON');
   addCommonOptions(command)

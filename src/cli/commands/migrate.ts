@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { connected } from '../connected.ts';
+import { countOf } from '../describe.ts';
 import {
   addCommonOptions,
   type CommonOptions,
@@ -126,8 +127,8 @@ async function remove(options: CommonOptions & { yes?: boolean }, outcome: Outco
       triggered_tables: tables,
     } = await readFootprint(client, config);
     const loss = [
-      `${notifications.toLocaleString('en')} notifications`,
-      `the positions of ${consumers} consumers`,
+      countOf(notifications, 'notification'),
+      `the positions of ${countOf(consumers, 'consumer')}`,
       ...(tables.length > 0 ? [`the triggers on ${tables.join(', ')}`] : []),
     ].join(' and ');
     const question = `This removes schema "${config.schema}" with ${loss}.`;
@@ -149,7 +150,7 @@ async function rebase(options: CommonOptions): Promise<void> {
     await requireCurrentSchema(client, config);
     const { notifications, lastId } = await rebaseLog(client, config.schema);
     reporter.info(
-      `The log is this server's own now: ${notifications.toLocaleString('en')} notifications, the last with id ${lastId}.`,
+      `The log is this server's own now: ${countOf(notifications, 'notification')}, the last with id ${lastId}.`,
     );
   });
 }

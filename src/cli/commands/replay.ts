@@ -9,8 +9,16 @@ export function addReplay(program: Command, outcome: Outcome): void {
     program
       .command('replay')
       .argument('<consumer>', 'who gets them')
-      .option('--since <time>', 'created then or later: an age (1h) or a time', parseMoment)
-      .option('--until <time>', 'created before then', parseMoment)
+      .option(
+        '--since <time>',
+        'created then or later: an age (1h) or a time (local time unless it has a zone)',
+        parseMoment,
+      )
+      .option(
+        '--until <time>',
+        'created before then (local time unless it has a zone)',
+        parseMoment,
+      )
       .option('--channel <channel>', 'only of this channel')
       .option('--key <key>', 'only of this key')
       .option('--id <ids...>', 'only these')

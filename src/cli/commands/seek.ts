@@ -21,8 +21,9 @@ export function addSeek(program: Command): void {
     .addHelpText(
       'after',
       `
-An id is the next one that is handed out. A time or an age means the first that
-was created then or later. +100 and -100 count notifications of its channels.
+An id is the next one that is handed out. A time (local time unless it has a
+zone) or an age means the first that was created then or later. +100 and -100
+count notifications of its channels.
 
 Back, everything behind the new position comes again, in its order, with what
 comes meanwhile. Forward, what is skipped is never handed out; what has not

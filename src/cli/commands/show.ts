@@ -7,7 +7,11 @@ export function addShow(program: Command): void {
   addCommonOptions(program.command('show'))
     .description('Show a notification whole, and what each consumer has made of it.')
     .argument('<ids...>', 'ids of notifications, or event ids')
-    .option('--since <time>', 'look for event ids from then on only', parseMoment)
+    .option(
+      '--since <time>',
+      'look for event ids from then on only (local time unless it has a zone)',
+      parseMoment,
+    )
     .option('--json', 'as JSON')
     .addHelpText(
       'after',

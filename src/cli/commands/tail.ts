@@ -8,12 +8,18 @@ export function addTail(program: Command): void {
     .command('tail')
     .argument('[channels...]', 'only these channels; without one, all')
     .addOption(
-      new Option('--since <time>', 'begin at a time, or so long ago: 1h, 2026-11-20T09:30')
+      new Option(
+        '--since <time>',
+        'begin at a time, or so long ago: 1h, 2026-11-20T09:30 (local time unless it has a zone)',
+      )
         .argParser(parseMoment)
         .conflicts('from'),
     )
     .option('--from <place>', 'begin at an id, at the start, or -20: the last 20')
-    .option('--until <place>', 'end at a time, or so long ago, or at an id')
+    .option(
+      '--until <place>',
+      'end at a time (local time unless it has a zone), or so long ago, or at an id',
+    )
     .option('-n, --limit <n>', 'end after so many')
     .option('--table <names...>', 'only changes of these tables: users, app.users')
     .option('--action <names...>', 'only these: INSERT, UPDATE, DELETE, TRUNCATE, SNAPSHOT')

@@ -1,14 +1,14 @@
 import { readStatus } from '../../inspect/status.ts';
 import { consumerChannel } from '../../log/progress.ts';
-import { withSchema } from '../connected.ts';
+import { withSchemaToRead } from '../connected.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
+import { describeLag, describeOwner } from '../status/cells.ts';
 import { consumerJson } from '../status/json.ts';
-import { describeLag, describeOwner } from '../status/lines.ts';
 import { printJson, printTable } from '../table.ts';
 
 /** Lists the consumers that the database knows. */
 export async function list(options: CommonOptions & { json?: boolean }): Promise<void> {
-  const { at, consumers } = await withSchema(options, (client, { schema }) =>
+  const { at, consumers } = await withSchemaToRead(options, (client, { schema }) =>
     readStatus(client, schema, null),
   );
   if (options.json) return printJson(consumers.map((consumer) => consumerJson(consumer, at)));

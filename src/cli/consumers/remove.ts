@@ -53,15 +53,16 @@ async function removeAll(
   return removed;
 }
 
-/** 'email at id 42 with 2 dead letters, 1 retry'. */
-function describe({ consumerId, doneId, ...counts }: Removed): string {
+/** 'email, its position at 42 with 5 unread notifications, 2 dead letters'. */
+function describe({ consumerId, doneId, isExact, ...counts }: Removed): string {
   const parts = [
+    [counts.unread, 'unread notification'],
     [counts.dead, 'dead letter'],
     [counts.retrying + counts.blocked, 'waiting notification'],
     [counts.leases, 'lease'],
     [counts.snapshots, 'snapshot'],
   ] as const;
   const given = parts.filter(([count]) => count > 0).map(([count, noun]) => countOf(count, noun));
-  const rest = given.length > 0 ? ` with ${given.join(', ')}` : '';
+  const rest = given.length > 0 ? ` with ${isExact ? '' : 'about '}${given.join(', ')}` : '';
   return `${consumerId}, its position at ${doneId}${rest}`;
 }

@@ -3,13 +3,12 @@ import { placeOf } from '../../inspect/daemons.ts';
 import { readStatus } from '../../inspect/status.ts';
 import type { Position } from '../../log/position.ts';
 import { colorsFor } from '../../reporter.ts';
-import { formatDuration } from '../../time.ts';
-import { withConsumers } from '../consumers.ts';
+import { withConsumersToRead } from '../consumers.ts';
 import { describeError } from '../describe.ts';
 import { field } from '../detail.ts';
 import type { CommonOptions } from '../options.ts';
+import { ago, describeLag, describeLeft, describeOwner, describeRate } from '../status/cells.ts';
 import { consumerJson } from '../status/json.ts';
-import { ago, describeLag, describeOwner } from '../status/lines.ts';
 import { onOneLine, printJson } from '../table.ts';
 
 /** Prints everything that is known of consumers. */
@@ -17,7 +16,7 @@ export async function show(
   ids: readonly string[],
   options: CommonOptions & { json?: boolean },
 ): Promise<void> {
-  const { at, consumers } = await withConsumers(options, ids, (client, { schema }) =>
+  const { at, consumers } = await withConsumersToRead(options, ids, (client, { schema }) =>
     readStatus(client, schema, ids),
   );
   if (options.json) {
@@ -52,14 +51,15 @@ function textOf(view: ConsumerView, at: Date): string {
       const own = activity.consumers[consumerId];
       if (!own) return [];
       const { state, rate, handled } = own;
-      const what = `${state}, ${rate}/s, ${handled.toLocaleString('en')} since it began`;
+      const speed = rate === null ? '' : `, ${describeRate(rate)}`;
+      const what = `${state}${speed}, ${handled.toLocaleString('en')} since it began`;
       return [field('activity', `${placeOf({ host, pid })}: ${what}`)];
     }),
     field('position', describePosition(view.position)),
     time('saved', savedAt),
     field('lag', describeLag(view)),
     ...(oldestAt ? [time('oldest unread', oldestAt)] : []),
-    ...(view.timeLeftMs ? [field('time left', formatDuration(view.timeLeftMs))] : []),
+    ...(view.timeLeftMs ? [field('time left', describeLeft(view))] : []),
     field(
       'deliveries',
       `${retrying} retry, ${blocked} blocked (keys: ${blockedKeys}), ${dead} dead${replaying > 0 ? `, ${replaying} to be replayed` : ''}`,

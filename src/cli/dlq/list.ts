@@ -1,7 +1,7 @@
 import { PgwatchError } from '../../errors.ts';
 import { countDeliveries, type Delivery, listDeliveries } from '../../log/dead-letters.ts';
 import type { DeliveryFilter, DeliveryState } from '../../log/delivery-filter.ts';
-import { withConsumers } from '../consumers.ts';
+import { withConsumersToRead } from '../consumers.ts';
 import { countOf, describeAge, describeError, describeState } from '../describe.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { endOfWidth, printJson, printTable, stdoutColumns } from '../table.ts';
@@ -15,7 +15,7 @@ export async function list(options: ListOptions): Promise<void> {
   const state = options.state === 'all' ? null : options.state;
   const filter: DeliveryFilter = { ...filterFrom(options), state };
   const limit = checkedLimit(options.limit);
-  await withConsumers(options, filter.consumerIds ?? [], async (client, { schema }) => {
+  await withConsumersToRead(options, filter.consumerIds ?? [], async (client, { schema }) => {
     const found = await listDeliveries(client, schema, { filter, limit });
     if (options.json) return printJson(found);
     if (found.length > 0) printDeliveries(found, options.state);

@@ -4,7 +4,7 @@ import type { ErrorRecord } from '../../log/delivery.ts';
 import { NO_FILTER } from '../../log/delivery-filter.ts';
 import type { Notification } from '../../log/notification.ts';
 import { colorsFor, printable } from '../../reporter.ts';
-import { withConsumers } from '../consumers.ts';
+import { withConsumersToRead } from '../consumers.ts';
 import { countOf, describeError, describeState } from '../describe.ts';
 import { describeNotification, field, indented, timeField } from '../detail.ts';
 import type { CommonOptions } from '../options.ts';
@@ -17,7 +17,7 @@ type ShowOptions = CommonOptions & { consumer?: string; json?: boolean };
 export async function show(idText: string, options: ShowOptions): Promise<void> {
   const ids = idsFrom([idText]);
   const consumerIds = options.consumer === undefined ? null : [options.consumer];
-  await withConsumers(options, consumerIds ?? [], async (client, { schema }) => {
+  await withConsumersToRead(options, consumerIds ?? [], async (client, { schema }) => {
     const found = await readDeliveries(client, schema, { ...NO_FILTER, ids, consumerIds });
     if (found.length === 0) {
       throw new PgwatchError(

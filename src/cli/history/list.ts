@@ -1,6 +1,6 @@
 import { PgwatchError } from '../../errors.ts';
 import { type OtherHalf, readOtherHalf } from '../../inspect/history/key-change.ts';
-import { readCoverage } from '../../inspect/history/read.ts';
+import { readCoverage, readFirst } from '../../inspect/history/read.ts';
 import type { RowVersion } from '../../inspect/history/versions.ts';
 import { reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
@@ -48,9 +48,14 @@ async function printThese(
 
 async function unknown({ client, config, subject, options }: Place): Promise<PgwatchError> {
   const coverage = await readCoverage(client, config.schema, subject);
+  const first = coverage === null ? await readFirst(client, config.schema) : null;
+  const begins =
+    first && first.id > 1
+      ? ` It begins at id ${first.id.toLocaleString('en')}, of ${first.createdAt.toISOString()}: what was before that has been removed.`
+      : '';
   const reason =
     coverage === null
-      ? 'It has nothing of the table at all: is it captured ("pgwatch trigger list"), and called that?'
+      ? `It has nothing of the table at all: is it captured ("pgwatch trigger list"), and called that?${begins}`
       : `It tells of the table since ${coverage.toISOString()}, and the row was not changed in that time.`;
   const bounds = options.since || options.until ? ' between --since and --until' : '';
   return new PgwatchError(

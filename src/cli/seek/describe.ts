@@ -42,7 +42,7 @@ function standing(consumerId: string, { fromId, toId, dead, waiting, leased }: S
       ? [
           field(
             'dead',
-            `${countOf(dead, 'dead letter')} in between, left as it is: pgwatch dlq list --consumer ${consumerId}`,
+            `${countOf(dead, 'dead letter')} in between, left as ${dead === 1 ? 'it is' : 'they are'}: pgwatch dlq list --consumer ${consumerId}`,
           ),
         ]
       : []),

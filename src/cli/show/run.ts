@@ -4,7 +4,7 @@ import { PgwatchError } from '../../errors.ts';
 import { type OutcomeAt, readOutcomes } from '../../inspect/outcomes.ts';
 import { findIdsByEventId, findNotifications, type StoredNotification } from '../../log/find.ts';
 import { colorsFor } from '../../reporter.ts';
-import { withSchema } from '../connected.ts';
+import { withSchemaToRead } from '../connected.ts';
 import { countOf, describeAge, describeError, describeState, someOf } from '../describe.ts';
 import { field, indented, timeField } from '../detail.ts';
 import { idsFrom } from '../dlq/filter.ts';
@@ -24,7 +24,7 @@ export async function show(texts: readonly string[], options: ShowOptions): Prom
   const eventIds = asked.filter((text) => UUID.test(text));
   const ids = idsFrom(asked.filter((text) => !UUID.test(text))) ?? [];
   if (asked.length === 0) throw new PgwatchError('usage', 'Give the id of a notification.');
-  await withSchema(options, async (client, { schema }) => {
+  await withSchemaToRead(options, async (client, { schema }) => {
     const unknown: string[] = [];
     const byEventId = await lookUp(client, schema, eventIds, { options, unknown });
     const shown: Shown[] = [];

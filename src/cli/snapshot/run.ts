@@ -68,7 +68,7 @@ async function copyAll(
   const total = await readRowEstimate(client, wanted.state.table);
   let progress = await beginSnapshot(client, config, wanted, again);
   if (progress.done > 0) {
-    reporter.info(`Going on after ${progress.done.toLocaleString('en')} rows of ${name}.`);
+    reporter.info(`Going on after ${countOf(progress.done, 'row')} of ${name}.`);
   }
   const onRefused = async () => {
     const holders = await readHolders(client, wanted.state.table.oid);
@@ -88,7 +88,7 @@ async function copyAll(
     progress = copied;
     const { done } = progress;
     const share = total > done ? `, ${Math.floor((100 * done) / total)} %` : '';
-    const line = `${name}: ${done.toLocaleString('en')} rows${share}`;
+    const line = `${name}: ${countOf(done, 'row')}${share}`;
     reporter.status(line);
     if (reporter.isInteractive || performance.now() - saidAt < LINE_MS) continue;
     saidAt = performance.now();

@@ -1,10 +1,26 @@
-import { type ConsumerView, STILL } from '../../inspect/consumer-view.ts';
+import type { ConsumerView } from '../../inspect/consumer-view.ts';
 import { type DaemonView, placeOf } from '../../inspect/daemons.ts';
 import type { LogSummary } from '../../inspect/log-size.ts';
 import type { Status } from '../../inspect/status.ts';
-import { shortDuration } from '../../time.ts';
+import { colorsFor } from '../../reporter.ts';
 import { countOf, describeError, someOf } from '../describe.ts';
-import { cutToWidth, onOneLine, stdoutColumns, tableLines, tableWidth } from '../table.ts';
+import {
+  cutToWidth,
+  onOneLine,
+  type Paint,
+  stdoutColumns,
+  tableLines,
+  tableWidth,
+} from '../table.ts';
+import {
+  ago,
+  describeLag,
+  describeLeft,
+  describeOwner,
+  describePause,
+  describeRate,
+  short,
+} from './cells.ts';
 
 /** The status for people: the whole in two lines, a table, and what takes more words. */
 export function statusLines(status: Status): string[] {
@@ -23,40 +39,14 @@ export function statusLines(status: Status): string[] {
   ];
 }
 
-/** How many are unread: '1,234', or about '~4,300,000'. */
-export function describeLag({ unread, isExact }: ConsumerView): string {
-  if (isExact) return unread.toLocaleString('en');
-  // Two digits of an estimate are worth something.
-  return `~${Number(unread.toPrecision(2)).toLocaleString('en')}`;
-}
-
-/** Who runs it: 'web-1:4711'. */
-export function describeOwner({ isShared, daemons, owner }: ConsumerView): string {
-  if (isShared) return daemons.length > 0 ? someOf(daemons.map(placeOf)) : '-';
-  if (!owner) return '-';
-  const { host, pid, isAlive } = owner;
-  const place = host === null || pid === null ? 'somebody' : placeOf({ host, pid });
-  return isAlive ? place : `${place}, gone`;
-}
-
-/** 'since …, until …'. */
-export function describePause({ pausedAt, pausedUntil }: ConsumerView, at: Date): string {
-  const since = pausedAt ? `paused ${ago(pausedAt, at)}` : 'paused';
-  return pausedUntil ? `${since}, until ${pausedUntil.toISOString()}` : since;
-}
-
-/** '3 min ago', by the server's clock. */
-export function ago(time: Date, at: Date): string {
-  return `${shortDuration(Math.max(0, at.getTime() - time.getTime()))} ago`;
-}
-
 /** Where the terminal is narrow, owners are left out and ids cut, so that all numbers are to be seen. */
 function tableOf({ at, consumers }: Status, columns: number): string[] {
   if (consumers.length === 0) {
     return ['No consumer is known: each is once "pgwatch listen" has run it.'];
   }
   const rows = consumers.map((consumer) => rowOf(consumer, at));
-  if (tableWidth(HEADINGS, rows) <= columns) return tableLines(HEADINGS, rows);
+  const paint = painter();
+  if (tableWidth(HEADINGS, rows) <= columns) return tableLines(HEADINGS, rows, paint);
   const headings = HEADINGS.slice(0, -1);
   const cut = rows.map((row) => row.slice(0, -1));
   const excess = Math.max(0, tableWidth(headings, cut) - columns);
@@ -66,13 +56,29 @@ function tableOf({ at, consumers }: Status, columns: number): string[] {
   return tableLines(
     headings,
     cut.map(([id = '', ...rest]) => [shorten(id), ...rest]),
+    paint,
   );
 }
 
+/** What takes somebody's attention has a colour. */
+function painter(): Paint {
+  const { red, yellow } = colorsFor(process.stdout);
+  const ofState: Record<string, (text: string) => string> = {
+    stopped: red,
+    'not running': red,
+    retrying: yellow,
+    paused: yellow,
+    pausing: yellow,
+  };
+  return (text, heading) => {
+    if (heading === 'STATE') return ofState[text]?.(text) ?? text;
+    return heading === 'DEAD' && text !== '0' ? red(text) : text;
+  };
+}
+
 function rowOf(view: ConsumerView, at: Date): string[] {
-  const { consumerId, state, unread, oldestAt, timeLeftMs, rate, retrying, blocked, dead } = view;
+  const { consumerId, state, oldestAt, rate, retrying, blocked, dead } = view;
   const isRun = view.daemons.length > 0 && state !== 'paused';
-  const left = timeLeftMs === null ? (STILL.includes(state) ? 'never' : '-') : short(timeLeftMs);
   const since = view.owner?.isAlive
     ? ` for ${short(at.getTime() - view.owner.since.getTime())}`
     : '';
@@ -81,8 +87,8 @@ function rowOf(view: ConsumerView, at: Date): string[] {
     state,
     describeLag(view),
     oldestAt ? short(at.getTime() - oldestAt.getTime()) : '-',
-    unread === 0 ? '-' : left,
-    !isRun ? '-' : `${Number(rate.toPrecision(3)).toLocaleString('en')}/s`,
+    describeLeft(view),
+    describeRate(isRun ? rate : null),
     retrying.toLocaleString('en'),
     blocked.toLocaleString('en'),
     dead.toLocaleString('en'),
@@ -134,10 +140,6 @@ function describeBytes(bytes: number): string {
   let [value, unit] = [bytes, 0];
   for (; value >= 1000 && unit < units.length - 1; unit += 1) value /= 1024;
   return `${unit === 0 || value >= 10 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
-}
-
-function short(durationMs: number): string {
-  return shortDuration(Math.max(0, Math.round(durationMs)));
 }
 
 const HEADINGS = [

@@ -1,10 +1,11 @@
 import { PgwatchError } from '../../errors.ts';
 import { findingsOf } from '../../inspect/findings.ts';
 import { readStatus, type Status } from '../../inspect/status.ts';
-import { withConsumers } from '../consumers.ts';
+import { withConsumersToRead } from '../consumers.ts';
 import { countOf } from '../describe.ts';
 import type { CommonOptions, Outcome } from '../options.ts';
 import { jsonText, onOneLine, printJson } from '../table.ts';
+import { attentionFirst } from './attention.ts';
 import { statusJson } from './json.ts';
 import { statusLines } from './lines.ts';
 import { watch } from './watch.ts';
@@ -30,15 +31,19 @@ export async function status(
   if (options.watch) {
     const linesOf = (found: Status) =>
       // Of what is printed block after block, each ends with an empty line.
-      options.json ? [jsonText(statusJson(found), 0)] : [...statusLines(found), ''];
+      options.json ? [jsonText(statusJson(found), 0)] : [...statusLines(attended(found)), ''];
     return watch(options, { consumerIds, linesOf, intervalMs: options.interval ?? INTERVAL_MS });
   }
-  const found = await withConsumers(options, ids, (client, { schema }) =>
+  const found = await withConsumersToRead(options, ids, (client, { schema }) =>
     readStatus(client, schema, consumerIds),
   );
   if (options.check) outcome.exitCode = check(found, options);
   else if (options.json) printJson(statusJson(found));
   else process.stdout.write(`${statusLines(found).join('\n')}\n`);
+}
+
+function attended(found: Status): Status {
+  return { ...found, consumers: attentionFirst(found.consumers) };
 }
 
 /** Prints what is wrong, a line each, or that nothing is. Returns the exit code. */

@@ -2,7 +2,7 @@ import { isStatementError } from '../../database/connect.ts';
 import { PgwatchError, toError } from '../../errors.ts';
 import { readStatus, type Status } from '../../inspect/status.ts';
 import { sleep } from '../../time.ts';
-import { withConsumers } from '../consumers.ts';
+import { withConsumersToRead } from '../consumers.ts';
 import type { CommonOptions } from '../options.ts';
 import { onOneLine } from '../table.ts';
 import { Screen } from './screen.ts';
@@ -26,7 +26,7 @@ export async function watch(options: CommonOptions, how: WatchOptions): Promise<
     screen ? screen.draw(lines) : process.stdout.write(`${lines.join('\n')}\n`);
   let hasShown = false;
   const look = (): Promise<void> =>
-    withConsumers(options, how.consumerIds ?? [], async (client, { schema }) => {
+    withConsumersToRead(options, how.consumerIds ?? [], async (client, { schema }) => {
       while (!signal.aborted) {
         const status = await readStatus(client, schema, how.consumerIds);
         if (signal.aborted) return;
@@ -57,7 +57,7 @@ export async function watch(options: CommonOptions, how: WatchOptions): Promise<
 /** True for what another connection may not meet. */
 function isPassing(thrown: unknown): boolean {
   return thrown instanceof PgwatchError
-    ? ['connection_failed', 'server_unsuitable'].includes(thrown.code)
+    ? ['connection_failed', 'server_unsuitable', 'table_locked'].includes(thrown.code)
     : !isStatementError(thrown);
 }
 

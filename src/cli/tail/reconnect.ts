@@ -5,7 +5,7 @@ import { isTransient } from '../../database/connection-error.ts';
 import { PgwatchError } from '../../errors.ts';
 import type { Reporter } from '../../reporter.ts';
 import { backoffMs, sleep } from '../../time.ts';
-import { withSchema } from '../connected.ts';
+import { withSchemaToRead } from '../connected.ts';
 import type { CommonOptions } from '../options.ts';
 
 export type Connecting = {
@@ -24,7 +24,7 @@ export async function keepConnected(
   let hasBegun = false;
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
-      return await withSchema(options, async (client, config) => {
+      return await withSchemaToRead(options, async (client, config) => {
         if (attempt > 0) reporter.info('Connected again.');
         [hasBegun, attempt] = [true, 0];
         await work(client, config).catch(async (thrown: unknown) => {
@@ -34,7 +34,8 @@ export async function keepConnected(
     } catch (thrown) {
       if (signal.aborted) return;
       if (mode === 'once' || !hasBegun || !mayComeBack(thrown)) throw unwrapped(thrown);
-      if (attempt === 0) {
+      if (isLocked(thrown)) reporter.warn(`${thrown.message} Trying again until Ctrl-C.`);
+      else if (attempt === 0) {
         reporter.warn('The connection is lost: trying again until Ctrl-C.');
       }
       await sleep(backoffMs(attempt + 1, BACKOFF), signal);
@@ -59,10 +60,14 @@ async function isLost(client: Client, thrown: unknown): Promise<boolean> {
 }
 
 function mayComeBack(thrown: unknown): boolean {
-  if (thrown instanceof LostConnection) return true;
+  if (thrown instanceof LostConnection || isLocked(thrown)) return true;
   return (
     thrown instanceof PgwatchError && thrown.code === 'connection_failed' && isTransient(thrown)
   );
+}
+
+function isLocked(thrown: unknown): thrown is PgwatchError {
+  return thrown instanceof PgwatchError && thrown.code === 'table_locked';
 }
 
 function unwrapped(thrown: unknown): unknown {

@@ -1,20 +1,14 @@
-import { once } from 'node:events';
 import type { Client } from 'pg';
 import type { Config } from '../../config/define.ts';
-import { destroySocket } from '../../database/connect.ts';
 import { PgwatchError } from '../../errors.ts';
-import { conditionOf } from '../../log/log-filter.ts';
-import { Notification } from '../../log/notification.ts';
-import { requireOwnCluster } from '../../log/origin.ts';
-import type { Page } from '../../log/page.ts';
-import type { Position } from '../../log/position.ts';
-import { isStillThere, readLastIdAt, readPages, readStart } from '../../log/reading.ts';
-import type { Reporter } from '../../reporter.ts';
+import { readKnown } from '../../log/known.ts';
 import { interruptSignal } from '../interrupt.ts';
 import { reporterFor } from '../options.ts';
-import { type Format, fullText, jsonLine, lineFormat } from './line.ts';
+import { followingText, hintsOf, nothingText } from './hints.ts';
+import { fullText, jsonLine, lineFormat } from './line.ts';
 import { keepConnected } from './reconnect.ts';
 import { requestOf, type TailOptions, type TailRequest } from './request.ts';
+import { type Output, View } from './view.ts';
 import { Where } from './where.ts';
 
 /**
@@ -36,113 +30,30 @@ export async function tail(channels: readonly string[], options: TailOptions): P
   });
   const { reporter, signal } = view.output;
   const mode = request.isFollowing ? 'follow' : 'once';
-  await keepConnected({ options, reporter, signal, mode }, (client, config) =>
-    view.run(client, config),
-  );
+  let hasBegun = false;
+  await keepConnected({ options, reporter, signal, mode }, async (client, config) => {
+    if (!hasBegun) {
+      hasBegun = true;
+      await introduce(client, config, request, view.output);
+    }
+    await view.run(client, config);
+  });
+  if (mode === 'once' && view.hasShownNothing && !signal.aborted) {
+    reporter.info(nothingText(request, options.from !== undefined));
+  }
 }
 
-type Output = {
-  format: Format;
-  where: Where | null;
-  reporter: Reporter;
-  signal: AbortSignal;
-};
-
-/** What is shown, and how far it is: a connection that is lost does not set it back. */
-class View {
-  readonly output: Output;
-  readonly #request: TailRequest;
-  /** What was written before it and was there at the start is not shown: ids are only nearly in that order. */
-  #start: { id: number; time: Date } | null = null;
-  #position: Position | null = null;
-  /** Null: there is none, or it lies ahead. */
-  #lastId: number | null = null;
-  #left: number;
-
-  constructor(request: TailRequest, output: Output) {
-    this.output = output;
-    this.#request = request;
-    this.#left = request.limit;
+/** Says what is looked for in vain, and on a terminal, where nothing may happen for long, what it follows. */
+async function introduce(
+  client: Client,
+  { schema }: Config,
+  request: TailRequest,
+  { reporter }: Output,
+): Promise<void> {
+  const { filter, isFollowing } = request;
+  if (filter.channels || filter.tables) {
+    const hints = hintsOf(filter, await readKnown(client, schema));
+    for (const hint of hints) reporter.info(hint);
   }
-
-  /** Reads on a new connection, and returns at the end. */
-  async run(client: Client, config: Config): Promise<void> {
-    const { schema } = config;
-    const { signal } = this.output;
-    const rebasedId = await requireOwnCluster(client, config);
-    const condition = conditionOf(this.#request.filter);
-    const position = await this.#begin(client, schema);
-    if (position === null) return;
-    // From now on: should the connection be lost before anything is read, "now" would be later.
-    this.#position = position;
-    const mode = this.#request.isFollowing ? 'follow' : 'once';
-    const stop = () => destroySocket(client);
-    signal.addEventListener('abort', stop, { once: true });
-    const options = { schema, condition, rebasedId, position, mode, signal } as const;
-    try {
-      for await (const page of readPages(client, options)) {
-        await this.#show(page);
-        this.#position = page.after;
-        const complaint = this.output.where?.complaint();
-        if (complaint) this.output.reporter.warn(complaint);
-        if (this.#hasEnded(page)) return;
-      }
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
-  }
-
-  /** Where to go on; null where nothing is left to show. */
-  async #begin(client: Client, schema: string): Promise<Position | null> {
-    const { from, filter, until } = this.#request;
-    if (this.#position && (await isStillThere(client, schema, this.#position))) {
-      return this.#position;
-    }
-    if (this.#position) {
-      this.output.reporter.warn(
-        'The server has lost its newest transactions, as after a failover: going on behind what is left of the log.',
-      );
-      this.#start = null;
-      return readStart(client, schema, 'now', conditionOf(filter));
-    }
-    if (until && 'id' in until) this.#lastId = until.id;
-    else if (until && until.time.getTime() <= Date.now()) {
-      this.#lastId = await readLastIdAt(client, schema, until.time);
-      if (this.#lastId === null) return null;
-    }
-    const position = await readStart(client, schema, from, conditionOf(filter));
-    if (typeof from === 'object' && 'time' in from) {
-      this.#start = { id: position.doneId, time: from.time };
-    }
-    return position;
-  }
-
-  async #show(page: Page): Promise<void> {
-    const { format, where, signal } = this.output;
-    for (const row of page.rows) {
-      if (this.#left === 0 || signal.aborted) return;
-      const notification = new Notification(row, { isReplay: false, attempt: 1 });
-      if (!this.#isBetween(notification) || where?.matches(notification) === false) continue;
-      this.#left -= 1;
-      if (!process.stdout.write(`${format(notification)}\n`)) {
-        await once(process.stdout, 'drain', { signal }).catch(() => {});
-      }
-    }
-  }
-
-  #isBetween({ id, createdAt }: Notification): boolean {
-    const { until } = this.#request;
-    const [start, lastId] = [this.#start, this.#lastId];
-    if (start && id > start.id && createdAt < start.time) return false;
-    if (lastId !== null && id > lastId) return false;
-    return !(until && 'time' in until && createdAt > until.time);
-  }
-
-  #hasEnded(page: Page): boolean {
-    const { until } = this.#request;
-    if (this.#left === 0) return true;
-    if (this.#lastId !== null && page.window.id >= this.#lastId) return true;
-    const isPast = until !== null && 'time' in until && until.time.getTime() < Date.now();
-    return isPast && !page.hasMore;
-  }
+  if (isFollowing && process.stdout.isTTY) reporter.info(followingText(request));
 }

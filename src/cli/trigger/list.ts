@@ -1,6 +1,6 @@
 import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
 import { tableText } from '../../capture/table-name.ts';
-import { withSchema } from '../connected.ts';
+import { withSchemaToRead } from '../connected.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
 
@@ -8,7 +8,9 @@ type ListOptions = CommonOptions & { json?: boolean };
 
 /** Prints how the captured tables stand. */
 export async function list(options: ListOptions, outcome: Outcome): Promise<void> {
-  const states = await withSchema(options, (client, config) => readCaptureStates(client, config));
+  const states = await withSchemaToRead(options, (client, config) =>
+    readCaptureStates(client, config),
+  );
   const hasFinding = states.some(({ stale, disabled }) => stale.length + disabled.length > 0);
   outcome.exitCode = hasFinding ? 1 : 0;
   if (options.json) return printJson(states.map(toJson));

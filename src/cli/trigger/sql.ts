@@ -2,7 +2,7 @@ import { changesTo } from '../../capture/changes.ts';
 import { planCapture } from '../../capture/plan.ts';
 import { dropSql, TRIGGER_PREFIX } from '../../capture/trigger-sql.ts';
 import { OPERATIONS } from '../../config/triggers.ts';
-import { withSchema } from '../connected.ts';
+import { withSchemaToRead } from '../connected.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printStatements } from './add.ts';
 import { type CaptureFlags, triggerOptionsFrom } from './options.ts';
@@ -14,7 +14,7 @@ type SqlOptions = CommonOptions & CaptureFlags & { down?: boolean };
 export async function printSql(texts: readonly string[], options: SqlOptions): Promise<void> {
   const asked = triggerOptionsFrom(options);
   const reporter = reporterFor(options);
-  await withSchema(options, async (client, config) => {
+  await withSchemaToRead(options, async (client, config) => {
     const tables = await findTables(client, config, texts);
     const captures = tables.map((table) => planCapture(table, asked));
     for (const warning of captures.flatMap(({ warnings }) => warnings)) reporter.warn(warning);

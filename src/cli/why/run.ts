@@ -1,7 +1,7 @@
 import type { Answer } from '../../inspect/why/decide.ts';
 import { type Explanation, explain } from '../../inspect/why/explain.ts';
 import { colorsFor } from '../../reporter.ts';
-import { withConsumers } from '../consumers.ts';
+import { withConsumersToRead } from '../consumers.ts';
 import { idsFrom } from '../dlq/filter.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { onOneLine, printJson } from '../table.ts';
@@ -14,8 +14,10 @@ export type WhyOptions = CommonOptions & { consumer?: string; table?: string; js
 export async function why(idText: string, options: WhyOptions, outcome: Outcome): Promise<void> {
   const id = idsFrom([idText])?.[0] ?? 0;
   const consumerId = options.consumer ?? null;
-  const found = await withConsumers(options, consumerId === null ? [] : [consumerId], (...on) =>
-    explain(...on, { id, consumerId }),
+  const found = await withConsumersToRead(
+    options,
+    consumerId === null ? [] : [consumerId],
+    (...on) => explain(...on, { id, consumerId }),
   );
   outcome.exitCode = hasArrived(found, consumerId !== null) ? 0 : 1;
   if (options.json) return printJson(toJson(id, found));

@@ -3,7 +3,7 @@ import { quotedTable, tableText } from '../../capture/table-name.ts';
 import { shellWord } from '../../inspect/doctor/shell-word.ts';
 import { explainTable, isTableFault, type TableReason } from '../../inspect/why/table.ts';
 import { colorsFor } from '../../reporter.ts';
-import { withSchema } from '../connected.ts';
+import { withSchemaToRead } from '../connected.ts';
 import type { Outcome } from '../options.ts';
 import { onOneLine, printJson } from '../table.ts';
 import { findTables } from '../trigger/tables.ts';
@@ -11,12 +11,15 @@ import type { WhyOptions } from './run.ts';
 
 /** Prints why changes of a table do not arrive; exit code 1 where there is a fault. */
 export async function whyTable(text: string, options: WhyOptions, outcome: Outcome): Promise<void> {
-  const { name, sqlName, channel, reasons } = await withSchema(options, async (client, config) => {
-    const [table] = await findTables(client, config, [text]);
-    if (!table) throw new Error('findTables returns one or throws');
-    const sqlName = quotedTable(table);
-    return { name: tableText(table), sqlName, ...(await explainTable(client, config, table)) };
-  });
+  const { name, sqlName, channel, reasons } = await withSchemaToRead(
+    options,
+    async (client, config) => {
+      const [table] = await findTables(client, config, [text]);
+      if (!table) throw new Error('findTables returns one or throws');
+      const sqlName = quotedTable(table);
+      return { name: tableText(table), sqlName, ...(await explainTable(client, config, table)) };
+    },
+  );
   outcome.exitCode = reasons.some(isTableFault) ? 1 : 0;
   const told = reasons.map((reason) => ({
     reason,

@@ -9,6 +9,7 @@ import { consumers } from './consumers.ts';
 import { daemons } from './daemons.ts';
 import { drift } from './drift.ts';
 import { listen } from './listen.ts';
+import { locks } from './locks.ts';
 import { logSize } from './log-size.ts';
 import { overrides } from './overrides.ts';
 import { partitions } from './partitions.ts';
@@ -31,6 +32,7 @@ export const CHECKS: readonly Check[] = [
   timeouts,
   overrides,
   capacity,
+  locks,
   schema,
   drift,
   privileges,

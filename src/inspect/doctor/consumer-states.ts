@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { IS_PAUSED } from '../../log/progress.ts';
+import { HAS_FAILED } from '../../log/standing.ts';
 import type { Context } from './check.ts';
 
 /** How a consumer stands. */
@@ -18,7 +19,10 @@ export type ConsumerState = {
   unread: number;
   isExact: boolean;
   dead: number;
+  /** What failed: it waits for a retry, or behind one. */
   waiting: number;
+  /** What has not failed, and is to be handed out once more because somebody asked for it. */
+  replaying: number;
   /** By how much the oldest retry is late. */
   lateMs: number | null;
   late: number;
@@ -44,7 +48,7 @@ export async function readStates(
      )
      select c.consumer_id as id, is_run as "isRun", is_paused as "isPaused", is_stopped as "isStopped", paused_at as "pausedAt",
        paused_until as "pausedUntil", extract(epoch from now() - saved_at)::float8 * 1000 as "idleMs",
-       coalesce(u.unread, 0)::float8 as unread, coalesce(u.is_exact, true) as "isExact", d.dead, d.waiting, d.late,
+       coalesce(u.unread, 0)::float8 as unread, coalesce(u.is_exact, true) as "isExact", d.dead, d.waiting, d.replaying, d.late,
        extract(epoch from now() - d.due_at)::float8 * 1000 as "lateMs",
        (select coalesce(sum(cardinality(notification_ids)), 0)::integer from ${table('lease')} as l
          where l.consumer_id = c.consumer_id and kind <> 'retry' and owner is not null
@@ -55,7 +59,8 @@ export async function readStates(
      ) as u on true
      cross join lateral (
        select count(*) filter (where state = 'dead')::integer as dead,
-         count(*) filter (where state <> 'dead')::integer as waiting,
+         count(*) filter (where state <> 'dead' and ${HAS_FAILED})::integer as waiting,
+         count(*) filter (where state <> 'dead' and not ${HAS_FAILED})::integer as replaying,
          count(*) filter (where state = 'retry' and next_attempt_at < now() - $1 * interval '1 ms')::integer as late,
          min(next_attempt_at) filter (where state = 'retry') as due_at
        from ${table('delivery')} as d where d.consumer_id = c.consumer_id
@@ -64,4 +69,12 @@ export async function readStates(
     [limits.retryLateMs],
   );
   return rows;
+}
+
+/** Whether there is any daemon that is alive. */
+export async function isAnyAlive(client: Client, { config }: Context): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `select from ${qualified(config.schema, 'live_daemon')} limit 1`,
+  );
+  return rowCount === 1;
 }

@@ -1,6 +1,7 @@
+import { countOf } from '../../count-of.ts';
 import { formatDuration } from '../../time.ts';
 import type { Check, Context, Finding } from './check.ts';
-import { type ConsumerState, readStates } from './consumer-states.ts';
+import { type ConsumerState, isAnyAlive, readStates } from './consumer-states.ts';
 import { shellWord } from './shell-word.ts';
 
 /** Whether somebody runs each consumer that is known, and what it has left lying. */
@@ -10,41 +11,68 @@ export const consumers: Check = {
   needs: 'schema',
   async run(client, context) {
     const states = await readStates(client, context);
-    const findings = states.flatMap((state) => [
-      ...notRun(state, context),
-      ...paused(state),
-      ...failed(state, context),
-    ]);
+    const hasDaemon = await isAnyAlive(client, context);
+    const findings = [
+      ...(hasDaemon ? [] : noDaemon(states)),
+      ...states.flatMap((state) => [
+        ...(hasDaemon ? notRun(state, context) : []),
+        ...paused(state),
+        ...failed(state, context),
+      ]),
+    ];
     const running = states.filter(({ isRun }) => isRun).length;
     return { findings, seen: `${states.length} known, ${running} running` };
   },
 };
 
-function notRun(
-  { id, isRun, isPaused, unread, isExact, waiting, leased, idleMs }: ConsumerState,
-  context: Context,
-) {
-  if (isRun || isPaused || unread + waiting === 0) return [];
+/** One thing is wrong then, however many consumers there are. */
+function noDaemon(states: readonly ConsumerState[]): Finding[] {
+  const waiting = states.flatMap((state) => {
+    const left = state.isPaused ? '' : leftText(state);
+    return left ? [`${state.id} has ${left}`] : [];
+  });
+  if (waiting.length === 0) return [];
+  return [
+    {
+      level: 'problem',
+      what: `No daemon is alive: ${waiting.join('; ')}.`,
+      why: 'They wait until one is.',
+      fix: 'pgwatch listen',
+    },
+  ];
+}
+
+function notRun(state: ConsumerState, context: Context) {
+  const { id, isRun, isPaused, idleMs } = state;
+  const left = leftText(state);
+  if (isRun || isPaused || left === '') return [];
   const isForgotten = idleMs > context.limits.consumerDays * 86_400_000;
   const idle = isForgotten
     ? ` Its position has not moved for ${Math.floor(idleMs / 86_400_000)} days.`
     : '';
-  const about = isExact ? '' : 'about ';
-  const inLeases =
-    leased > 0 ? ` (${leased.toLocaleString('en')} in leases of a daemon that is gone)` : '';
-  const left = [
-    ...(unread > 0 ? [`${about}${countText(unread)} to read${inLeases}`] : []),
-    ...(waiting > 0 ? [`${countText(waiting)} waiting for a retry`] : []),
-  ];
   const finding: Finding = {
     level: 'problem',
-    what: `No daemon runs ${id}, and it has ${left.join(', and ')}.${idle}`,
+    what: `No daemon runs ${id}, and it has ${left}.${idle}`,
     why: isForgotten
       ? 'It keeps the log from being cleaned up, all that it has not read.'
       : 'They wait until one does.',
     fix: `pgwatch listen --consumers ${shellWord(id)}; or where nobody needs it any more: pgwatch consumers remove ${shellWord(id)}`,
   };
   return [finding];
+}
+
+/** '3 notifications to read, and 1 waiting for a retry'; empty where nothing is left to do. */
+function leftText({ unread, isExact, waiting, replaying, leased }: ConsumerState): string {
+  const about = isExact ? '' : 'about ';
+  const inLeases =
+    leased > 0 ? ` (${leased.toLocaleString('en')} in leases of a daemon that is gone)` : '';
+  return [
+    ...(unread > 0
+      ? [`${about}${countOf(Math.round(unread), 'notification')} to read${inLeases}`]
+      : []),
+    ...(waiting > 0 ? [`${countOf(Math.round(waiting), 'notification')} waiting for a retry`] : []),
+    ...(replaying > 0 ? [`${countOf(Math.round(replaying), 'notification')} to be replayed`] : []),
+  ].join(', and ');
 }
 
 function paused({ id, isPaused, pausedAt, pausedUntil }: ConsumerState): Finding[] {
@@ -70,7 +98,7 @@ function failed(
       ? [
           {
             level: 'problem' as const,
-            what: `${id} has ${dead.toLocaleString('en')} dead letter${dead === 1 ? '' : 's'}${isStopped ? ', and has stopped there' : ''}.`,
+            what: `${id} has ${countOf(dead, 'dead letter')}${isStopped ? ', and has stopped there' : ''}.`,
             why: isStopped
               ? "With onDead: 'stop' nothing new is handed to it until somebody decides about these."
               : 'These were given up, and nobody handles them until somebody decides.',
@@ -82,15 +110,11 @@ function failed(
       ? [
           {
             level: 'problem' as const,
-            what: `${id} runs, and ${late.toLocaleString('en')} of its retries are late, the oldest by ${formatDuration(lateMs ?? context.limits.retryLateMs)}.`,
+            what: `${id} runs, and ${late.toLocaleString('en')} of its retries ${late === 1 ? 'is' : 'are'} late, the oldest by ${formatDuration(lateMs ?? context.limits.retryLateMs)}.`,
             why: 'Its handlers are too slow for what comes, or one hangs.',
             fix: `pgwatch status ${shellWord(id)} tells what it does; more concurrency, a shorter timeout, or instances: 'shared' let it keep up.`,
           },
         ]
       : []),
   ];
-}
-
-function countText(count: number): string {
-  return `${Math.round(count).toLocaleString('en')} notification${count === 1 ? '' : 's'}`;
 }

@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { qualified } from '../../database/names.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { findFunctions, RESTORE } from './drift-functions.ts';
 import { readExpected } from './expected.ts';
@@ -63,17 +64,22 @@ async function findMissing(
       schema,
       tables.map(({ name }) => name),
       views,
-      indexes,
+      indexes.map(({ name }) => name),
       columns.map(([table]) => table),
       columns.map(([, { name }]) => name),
       columns.map(([, { type }]) => type),
     ],
   );
+  // One that is not valid is in the way of a new one.
+  const indexFix = (missing: string | null) => {
+    const index = indexes.find(({ name }) => name === missing);
+    return index && `drop index if exists ${qualified(schema, index.name)}; ${index.sql}`;
+  };
   return rows.map(({ kind, name }) => ({
     level: 'problem',
     what: `${kind} ${name} is missing, or not what it was made as.`,
     why: 'Somebody has changed it by hand, or a restore has left it out; statements fail, or get slow, without it.',
-    fix: RESTORE,
+    fix: indexFix(kind === 'Index' ? name : null) ?? RESTORE,
   }));
 }
 

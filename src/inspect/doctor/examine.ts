@@ -36,8 +36,8 @@ export async function examine(
   return examination;
 }
 
-/** forbidden: this role may not look. other: of another version, or not whole. */
-type SchemaState = 'missing' | 'current' | 'other' | 'forbidden';
+/** forbidden: this role may not look. locked: nobody may. other: of another version, or not whole. */
+type SchemaState = 'missing' | 'current' | 'other' | 'forbidden' | 'locked';
 
 async function look(
   check: Check,
@@ -79,33 +79,44 @@ async function run(check: Check, client: Client, context: Context): Promise<Verd
 }
 
 async function schemaState(client: Client, { config }: Context): Promise<SchemaState> {
+  await client.query(`set lock_timeout = '${SETTINGS.lock_timeout}'`);
   try {
     const states = await readMigrationStates(client, config);
     if (states.every(({ state }) => state === 'pending')) return 'missing';
     return states.every(({ state }) => state === 'applied') ? 'current' : 'other';
   } catch (thrown) {
-    // The check of the schema says why.
-    return errorCodeOf(thrown) === SQLSTATE.insufficientPrivilege ? 'forbidden' : 'other';
+    // The checks of the schema and of locks say why.
+    return SCHEMA_STATES[errorCodeOf(thrown) ?? ''] ?? 'other';
   }
 }
 
 function unchecked(thrown: unknown, reason: string): Finding {
-  const isForbidden = errorCodeOf(thrown) === SQLSTATE.insufficientPrivilege;
+  const code = errorCodeOf(thrown) ?? '';
   return {
     level: 'note',
     what: `Could not be checked: ${reason}.`,
     why: 'What is wrong there, if anything is, stays unknown.',
-    fix: isForbidden
-      ? 'Run "pgwatch doctor" as the role that installed pgwatch, or name this one in roles: { consume } in the config and run "pgwatch migrate".'
-      : 'Run "pgwatch doctor" again.',
+    fix: FIXES[code] ?? 'Run "pgwatch doctor" again.',
   };
 }
+
+const FIXES: Record<string, string> = {
+  [SQLSTATE.insufficientPrivilege]:
+    'Run "pgwatch doctor" as the role that installed pgwatch, or name this one in roles: { consume } in the config and run "pgwatch migrate".',
+  [SQLSTATE.lockNotAvailable]: 'See what is said of locks, then run "pgwatch doctor" again.',
+};
+
+const SCHEMA_STATES: Record<string, SchemaState> = {
+  [SQLSTATE.insufficientPrivilege]: 'forbidden',
+  [SQLSTATE.lockNotAvailable]: 'locked',
+};
 
 const FOREIGN = 'the schema is not of this version';
 
 const NOT_THERE: Partial<Record<SchemaState, string>> = {
   missing: 'there is no schema to look at',
   forbidden: 'this role may not look at the schema',
+  locked: 'somebody has locked the schema',
 };
 
 /** What a statement meets that is made for another version of the schema. */

@@ -5,11 +5,13 @@ import { fillNames, type Names, readSql } from '../../database/names.ts';
 export type Expected = {
   tables: ExpectedTable[];
   functions: ExpectedFunction[];
-  indexes: string[];
+  indexes: ExpectedIndex[];
   views: string[];
 };
 
 export type ExpectedTable = { name: string; columns: { name: string; type: string }[] };
+
+export type ExpectedIndex = { name: string; sql: string };
 
 export type ExpectedFunction = {
   schema: string;
@@ -27,7 +29,7 @@ export function readExpected(names: Names): Expected {
   return {
     tables: tablesIn(sql),
     functions: functionsIn(sql, names),
-    indexes: namesIn(sql, /^create (?:unique )?index (\w+)/gm),
+    indexes: indexesIn(sql, names),
     views: namesIn(sql, /^create view :"schema"\.(\w+)/gm),
   };
 }
@@ -52,6 +54,14 @@ function functionsIn(sql: string, names: Names): ExpectedFunction[] {
     body: quote === undefined ? null : fillNames(body, names),
     isDefiner: /^security definer$/m.test(header),
     isPinned: /^set search_path = pg_catalog, pg_temp$/m.test(header),
+  }));
+}
+
+function indexesIn(sql: string, names: Names): ExpectedIndex[] {
+  const statements = sql.matchAll(/^create (?:unique )?index (\w+).*?;$/gms);
+  return [...statements].map(([text, name = '']) => ({
+    name,
+    sql: fillNames(text, names).replaceAll(/\s+/g, ' '),
   }));
 }
 

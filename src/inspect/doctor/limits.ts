@@ -22,6 +22,8 @@ export type Limits = {
   clockMs: number;
   /** How many dead rows a small table may have. */
   deadRows: number;
+  /** How long somebody may keep others from reading a table. */
+  lockMs: number;
   /** How long LISTEN may take for its round trip. */
   listenMs: number;
 };
@@ -41,5 +43,6 @@ export const LIMITS: Limits = {
   notifiesPerSecond: 200,
   clockMs: 5 * SECOND,
   deadRows: 50_000,
+  lockMs: SECOND,
   listenMs: SECOND,
 };

@@ -1,4 +1,5 @@
 import { escapeIdentifier } from 'pg';
+import { countOf } from '../../count-of.ts';
 import type { Check, Finding, Level } from './check.ts';
 
 /** Settings that a database or a role begins each session with, and that take notifications away. */
@@ -18,7 +19,7 @@ export const overrides: Check = {
        order by r.rolname nulls first, d.datname nulls first, name`,
     );
     const findings = rows.flatMap(findingOf);
-    return { findings, seen: `${rows.length} settings of the database and of roles` };
+    return { findings, seen: `${countOf(rows.length, 'setting')} of the database and of roles` };
   },
 };
 

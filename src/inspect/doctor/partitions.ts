@@ -1,3 +1,5 @@
+import type { Client } from 'pg';
+import { countOf } from '../../count-of.ts';
 import { qualified } from '../../database/names.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { bytesText } from './log-text.ts';
@@ -25,11 +27,14 @@ export const partitions: Check = {
            where not exists (select from span where starts <= at and at < ends) order by at) as missing,
          (select pg_relation_size(oid)::float8 from partition where bound = 'DEFAULT') as "defaultBytes",
          (select oid::regclass::text from partition where bound = 'DEFAULT') as "defaultName",
+         coalesce((select has_table_privilege(oid, 'select') from partition where bound = 'DEFAULT'), false) as "mayRead",
          to_regclass($1) is not null as "isThere"`,
       [qualified(config.schema, 'notification_log'), config.partition],
     );
     const [found] = rows as [Found];
-    return { findings: partitionFindings(found, limits), seen: `${found.count} partitions` };
+    const isEmpty = found.mayRead && (await isEmptyTable(client, found.defaultName));
+    const findings = partitionFindings({ ...found, isEmpty }, limits);
+    return { findings, seen: countOf(found.count, 'partition') };
   },
 };
 
@@ -38,12 +43,23 @@ export type Found = {
   /** The beginnings, in UTC, of the running period and the next one that no partition covers. */
   missing: string[];
   defaultBytes: number | null;
+  /** As SQL has it. */
   defaultName: string | null;
+  mayRead: boolean;
   isThere: boolean;
 };
 
-function partitionFindings(found: Found, limits: Context['limits']): Finding[] {
-  const { missing, defaultBytes, defaultName, isThere } = found;
+/** What was in it may have been removed, without its file having become smaller. */
+async function isEmptyTable(client: Client, name: string | null): Promise<boolean> {
+  const { rows } = await client.query(`select from ${name} limit 1`);
+  return rows.length === 0;
+}
+
+function partitionFindings(
+  found: Found & { isEmpty: boolean },
+  limits: Context['limits'],
+): Finding[] {
+  const { missing, defaultBytes, defaultName, isEmpty, isThere } = found;
   if (!isThere) return [];
   const isFull = (defaultBytes ?? 0) > limits.defaultPartitionBytes;
   return [
@@ -69,7 +85,7 @@ function partitionFindings(found: Found, limits: Context['limits']): Finding[] {
           },
         ]
       : []),
-    ...(defaultName !== null && defaultBytes
+    ...(defaultName !== null && defaultBytes && (!isEmpty || isFull)
       ? [
           {
             level: isFull ? ('problem' as const) : ('note' as const),
@@ -77,7 +93,9 @@ function partitionFindings(found: Found, limits: Context['limits']): Finding[] {
             why: isFull
               ? `Above ${bytesText(limits.defaultPartitionBytes)} no partition is made any more, since attaching one reads all of it under a lock: all that is published goes there, too.`
               : 'The days whose rows lie there cannot get a partition of their own, and are removed row by row.',
-            fix: `pgwatch cleanup --days 7 removes what no consumer needs. Empty already: vacuum ${defaultName};`,
+            fix: isEmpty
+              ? `It is empty by now: vacuum ${defaultName};`
+              : `pgwatch cleanup --days 7 removes what no consumer needs; then: vacuum ${defaultName};`,
           },
         ]
       : []),

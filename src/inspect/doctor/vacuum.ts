@@ -1,3 +1,4 @@
+import { countOf } from '../../count-of.ts';
 import type { Check, Finding } from './check.ts';
 import type { Limits } from './limits.ts';
 
@@ -21,7 +22,7 @@ export const vacuum: Check = {
     const oldest = Math.max(0, ...rows.map(({ xidAge }) => xidAge));
     return {
       findings,
-      seen: `${rows.length} tables, the oldest ${oldest.toLocaleString('en')} transactions old`,
+      seen: `${countOf(rows.length, 'table')}, the oldest ${oldest.toLocaleString('en')} transactions old`,
     };
   },
 };

@@ -43,6 +43,18 @@ export async function readCoverage(
   return rows[0]?.since ?? null;
 }
 
+/** The first notification that is still there; null where there is none. */
+export async function readFirst(
+  client: ClientBase,
+  schema: string,
+): Promise<{ id: number; createdAt: Date } | null> {
+  const { rows } = await client.query<{ id: number; createdAt: Date }>(
+    `select id::float8 as id, created_at as "createdAt" from ${qualified(schema, 'notification_log')}
+     order by id limit 1`,
+  );
+  return rows[0] ?? null;
+}
+
 /** Batches of a cursor, which is closed when whoever reads has seen enough. */
 async function* openBatches(
   client: ClientBase,

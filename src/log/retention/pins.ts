@@ -28,7 +28,10 @@ export type PinningConsumer = {
   atId: number;
   /** How many notifications lie above its position, of its channels or not; at most 100,000 are counted. */
   behind: number;
+  /** A daemon that is alive runs it, or is about to. */
   isAlive: boolean;
+  /** At a dead letter: it takes nothing new. */
+  isStopped: boolean;
   isPaused: boolean;
   savedAt: Date;
 };
@@ -45,8 +48,12 @@ export async function readPinning(
        (select count(*)::float8 from (
          select from ${qualified(schema, 'notification')} where id > reached.id limit ${BEHIND_MAX}
        ) as behind) as behind,
-       case when c.is_shared then exists (select from ${live} where c.consumer_id = any(shared_ids))
-         else exists (select from ${live} where daemon_id = c.owner) end as "isAlive",
+       exists (
+         select from ${live} where daemon_id = c.owner or c.consumer_id = any(consumer_ids || shared_ids)
+       ) as "isAlive",
+       exists (
+         select from ${live} where activity -> 'consumers' -> c.consumer_id ->> 'state' = 'stopped'
+       ) as "isStopped",
        c.paused_at is not null and coalesce(c.paused_until > now(), true) as "isPaused"
      from ${qualified(schema, 'consumer_progress')} as c
      cross join lateral (select greatest(c.done_id, coalesce(c.window_id, 0)) as id) as reached

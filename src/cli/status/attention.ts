@@ -1,0 +1,14 @@
+import type { ConsumerView, ViewState } from '../../inspect/consumer-view.ts';
+
+/** Those first that somebody should look at: in a low window the others may not be seen. Else in their order. */
+export function attentionFirst(consumers: readonly ConsumerView[]): ConsumerView[] {
+  return consumers.toSorted((a, b) => rankOf(a) - rankOf(b));
+}
+
+function rankOf({ state, dead }: ConsumerView): number {
+  if (BROKEN.includes(state)) return 0;
+  if (dead > 0) return 1;
+  return state === 'tail' ? 3 : 2;
+}
+
+const BROKEN: readonly ViewState[] = ['stopped', 'not running', 'retrying'];

@@ -1,0 +1,29 @@
+import type { Command } from 'commander';
+import { suggest } from '../suggest.ts';
+
+/**
+ * Ends with wrong usage where help is asked for of a command that there is not: commander would print the
+ * help of what is above it, as if all were well.
+ * @throws CommanderError
+ */
+export function requireKnownCommand(program: Command, args: readonly string[]): void {
+  if (!args.some((arg) => arg === 'help' || arg === '--help' || arg === '-h')) return;
+  const names = args.slice(0, wordCount(args)).filter((arg) => arg !== 'help');
+  let command: Command = program;
+  for (const name of names) {
+    // What follows are its arguments.
+    if (command.commands.length === 0) return;
+    const next = command.commands.find((each) => each.name() === name || each.alias() === name);
+    if (!next) {
+      const known = command.commands.map((each) => each.name());
+      command.error(`error: unknown command '${name}'.${suggest(name, known)}`);
+    }
+    command = next;
+  }
+}
+
+/** How many words stand before the first option. */
+function wordCount(args: readonly string[]): number {
+  const index = args.findIndex((arg) => arg.startsWith('-'));
+  return index < 0 ? args.length : index;
+}

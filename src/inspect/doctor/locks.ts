@@ -1,0 +1,42 @@
+import {
+  type LockedTable,
+  lockedText,
+  readLockedTables,
+  unlockSql,
+} from '../../database/locked.ts';
+import type { Check, Finding } from './check.ts';
+import type { Limits } from './limits.ts';
+
+/** Whether somebody keeps everybody else from reading our tables. */
+export const locks: Check = {
+  name: 'locks',
+  runs: 'transaction',
+  needs: 'nothing',
+  async run(client, { config, limits }) {
+    const locked = await readLockedTables(client, config.schema);
+    const findings = locked.flatMap((table) => lockFindings(table, config.schema, limits));
+    return { findings, seen: findings.length > 0 ? `${findings.length} held` : 'none in the way' };
+  },
+};
+
+/** What is to be said of one: locks that last for a moment are a part of cleaning up and migrating. */
+export function lockFindings(
+  locked: LockedTable,
+  schema: string,
+  { lockMs }: Pick<Limits, 'lockMs'>,
+): Finding[] {
+  const { table, holders, waiters } = locked;
+  const times =
+    waiters.length > 0
+      ? waiters.map(({ ms }) => ms ?? 0)
+      : holders.map(({ ms }) => ms ?? Number.POSITIVE_INFINITY);
+  if (Math.max(...times) < lockMs) return [];
+  return [
+    {
+      level: 'problem',
+      what: `The table ${schema}.${table} is locked: ${lockedText(locked)}.`,
+      why: 'Everybody else who reads or writes it waits behind them: who publishes, daemons, and the commands of pgwatch.',
+      fix: `Wait until that is done, or: ${unlockSql(locked)}`,
+    },
+  ];
+}
