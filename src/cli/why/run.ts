@@ -5,7 +5,7 @@ import { withConsumers } from '../consumers.ts';
 import { idsFrom } from '../dlq/filter.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { onOneLine, printJson } from '../table.ts';
-import { absenceText, describePresence, writerText } from './presence-text.ts';
+import { absenceAdvice, absenceText, describePresence } from './presence-text.ts';
 import { describeReason } from './reason-text.ts';
 
 export type WhyOptions = CommonOptions & { consumer?: string; table?: string; json?: boolean };
@@ -60,16 +60,14 @@ function describe(id: number, { presence, answers }: Explanation): string {
 }
 
 function toJson(id: number, { presence, restored, answers }: Explanation) {
-  const absence =
-    presence.code === 'present' ? { ...presence.entry } : { message: absenceText(presence) };
-  const writers = presence.code === 'uncommitted' ? presence.writers : [];
+  const { code, ...found } = presence;
   return {
     id,
-    presence: presence.code,
-    ...absence,
-    ...(writers.length > 0
-      ? { writers: writers.map((writer) => ({ ...writer, advice: writerText(writer).advice })) }
-      : {}),
+    presence: code,
+    ...('entry' in found ? found.entry : found),
+    ...(presence.code === 'present'
+      ? {}
+      : { message: absenceText(presence), advice: absenceAdvice(presence) }),
     restored,
     consumers: answers.map(({ consumerId, isArrived, isExpected, reasons }) => ({
       consumer: consumerId,

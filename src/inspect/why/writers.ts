@@ -14,6 +14,8 @@ export type Writer = {
   query: string | null;
   /** When it began; of a prepared one, when it was prepared. */
   since: Date | null;
+  /** Since when it waits for its client's next statement; null where it does not, or nobody may see it. */
+  idleSince: Date | null;
 };
 
 /** Who may hold notifications that nobody sees yet: whoever writes keeps a lock until the end. */
@@ -23,7 +25,8 @@ export async function readWriters(client: Queryable, schema: string): Promise<Wr
      select distinct on (l.virtualtransaction) l.pid, p.gid,
        nullif(a.application_name, '') as program, coalesce(a.usename, p.owner) as user, a.state,
        case when a.state is not null then a.query end as query,
-       coalesce(a.xact_start, p.prepared) as since
+       coalesce(a.xact_start, p.prepared) as since,
+       case when a.state like 'idle in transaction%' then a.state_change end as "idleSince"
      from pg_catalog.pg_locks as l
      left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
      left join pg_catalog.pg_prepared_xacts as p on l.pid is null and exists (
