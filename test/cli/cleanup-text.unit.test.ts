@@ -15,7 +15,7 @@ const position = { consumerId: 'email', reason: 'position' } as const;
 test.each([
   [
     {},
-    /^email is at id 1,234, 5,678 behind, and not running \(.* 3 d ago\): start it with "pgwatch listen"/,
+    /^email is at id 1234, 5,678 behind, and not running \(.* 3 d ago\): start it with "pgwatch listen"/,
   ],
   [{ isAlive: true }, /and running: wait until it has caught up/],
   [{ isPaused: true }, /and paused \(.*\): let it go on with "pgwatch consumers resume email"/],

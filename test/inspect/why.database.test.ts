@@ -81,6 +81,29 @@ describe('of a notification that nobody can see', () => {
     expect((await ask(id)).presence).toMatchObject({ code: 'present' });
   });
 
+  test('its publisher waits for another who publishes the same event', async () => {
+    const send = `select smart_notify('c', '0', event_id => '00000000-0000-4000-8000-000000000001')`;
+    await writer.query(`begin; ${send}`);
+    const other = await database.connect();
+    await other.query('begin');
+    const waiting = other.query(send);
+    const id = (
+      await client.query(`select last_value::float8 + 1 as id from pgwatch.notification_log_id_seq`)
+    ).rows[0].id;
+    await until('it has drawn its id', async () => {
+      const { presence } = await ask(id);
+      return presence.code === 'unseen' || presence.code;
+    });
+    const { presence } = await ask(id);
+    await writer.query('rollback');
+    await waiting;
+    await other.query('commit');
+    expect(presence).toMatchObject({
+      writers: [{ state: 'idle in transaction' }, { state: 'active' }],
+    });
+    expect((await ask(id)).presence).toMatchObject({ code: 'present' });
+  });
+
   test('it is prepared', async () => {
     await writer.query(`begin; set local pgwatch.notify = 'off'`);
     const id = await draw(writer);

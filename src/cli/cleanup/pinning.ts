@@ -42,7 +42,7 @@ function positionText({ atId, behind, isAlive, isPaused, savedAt }: PinningConsu
   const running = isAlive
     ? 'and running'
     : `and ${isPaused ? 'paused' : 'not running'} (its position was saved ${describeAge(savedAt)})`;
-  return `is at id ${atId.toLocaleString('en')}, ${count} behind, ${running}`;
+  return `is at id ${atId}, ${count} behind, ${running}`;
 }
 
 function runText({ consumerId, isAlive, isPaused }: PinningConsumer): string {

@@ -7,7 +7,7 @@ import { colorsFor } from '../../reporter.ts';
 import { withSchema } from '../connected.ts';
 import { countOf, describeAge, describeError, describeState, someOf } from '../describe.ts';
 import { field, indented, timeField } from '../detail.ts';
-import { idsFrom } from '../dlq/filter.ts';
+import { idsFrom } from '../ids.ts';
 import { type CommonOptions, reporterFor, splitList } from '../options.ts';
 import { cutToWidth, jsonText, onOneLine, printJson, stdoutColumns } from '../table.ts';
 
@@ -22,7 +22,10 @@ type Shown = StoredNotification & { outcomes: OutcomeAt[] };
 export async function show(texts: readonly string[], options: ShowOptions): Promise<void> {
   const asked = splitList(texts) ?? [];
   const eventIds = asked.filter((text) => UUID.test(text));
-  const ids = idsFrom(asked.filter((text) => !UUID.test(text))) ?? [];
+  const others = texts.map((text) =>
+    (splitList([text]) ?? []).filter((part) => !UUID.test(part)).join(','),
+  );
+  const ids = idsFrom(others.filter((text) => text !== '')) ?? [];
   if (asked.length === 0) throw new PgwatchError('usage', 'Give the id of a notification.');
   await withSchema(options, async (client, { schema }) => {
     const unknown: string[] = [];

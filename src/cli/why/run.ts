@@ -2,7 +2,7 @@ import type { Answer } from '../../inspect/why/decide.ts';
 import { type Explanation, explain } from '../../inspect/why/explain.ts';
 import { colorsFor } from '../../reporter.ts';
 import { withConsumers } from '../consumers.ts';
-import { idsFrom } from '../dlq/filter.ts';
+import { idFrom } from '../ids.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { onOneLine, printJson } from '../table.ts';
 import { absenceAdvice, absenceText, describePresence } from './presence-text.ts';
@@ -12,7 +12,7 @@ export type WhyOptions = CommonOptions & { consumer?: string; table?: string; js
 
 /** Prints why a notification has or has not arrived; exit code 1 where it has not, and should have. */
 export async function why(idText: string, options: WhyOptions, outcome: Outcome): Promise<void> {
-  const id = idsFrom([idText])?.[0] ?? 0;
+  const id = idFrom(idText);
   const consumerId = options.consumer ?? null;
   const found = await withConsumers(options, consumerId === null ? [] : [consumerId], (...on) =>
     explain(...on, { id, consumerId }),

@@ -43,7 +43,9 @@ export async function findNotification(
   const { rows } = await client.query(
     `select
        (select min(id) from ${log})::float8 as "oldestId",
-       (select created_at from ${log} where id < $1 order by id desc limit 1) as "previousAt",
+       (select max(created_at) from (
+          select created_at, event_id from ${log} where id < $1 order by id desc limit 100
+        ) as before where event_id is null) as "previousAt",
        (select created_at from ${log} where id > $1 order by id limit 1) as "nextAt",
        (select to_jsonb(found) from (
           select id, xid::text, channel, key,
@@ -68,7 +70,7 @@ export async function findNotification(
 
 /**
  * Ids are drawn in order, just before the time is taken: whoever began after the next one was written has not
- * drawn this one, nor has who has done nothing since long before the one in front of it was.
+ * drawn this one, nor has who has done nothing since long before one in front of it was.
  */
 function mayHold({ gid, since, idleSince }: Writer, { previousAt, nextAt }: Found): boolean {
   if (gid !== null) return true;
@@ -104,6 +106,7 @@ async function readLastId(client: Queryable, schema: string): Promise<number> {
 type Found = {
   entry: (Omit<LogEntry, 'createdAt'> & { createdMs: number }) | null;
   oldestId: number | null;
+  /** Of those in front of it one that has no event id: who brings one draws its id first, and may wait. */
   previousAt: Date | null;
   nextAt: Date | null;
 };
