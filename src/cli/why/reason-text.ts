@@ -79,7 +79,7 @@ function describeObstacle(reason: Obstacle, consumerId: string): ReasonText {
       };
     case 'not_running':
       return {
-        sentence: `No daemon runs the consumer; its position was last saved ${describeAge(reason.seenAt)}${reason.runner ? `, and ${runnerText(reason.runner)} has died over it` : ''}.`,
+        sentence: `No daemon runs the consumer; its position was last saved ${describeAge(reason.seenAt)}${reason.runner ? `. It was last run by ${runnerText(reason.runner)}, which has died` : ''}.`,
         advice: `pgwatch listen --consumers ${consumerId}`,
       };
     case 'stopped':
@@ -136,5 +136,5 @@ function at(ms: number | null): string {
 function due(ms: number | null): string {
   if (ms === null) return 'when its turn comes';
   const waitMs = Math.round(ms - Date.now());
-  return waitMs > 0 ? `in ${shortDuration(waitMs)}` : 'now';
+  return waitMs > 0 ? `in ${shortDuration(waitMs)}` : 'as soon as it can be';
 }
