@@ -26,11 +26,20 @@ export function idsFrom(values: readonly string[]): number[] | null {
 export function idFrom(text: string): number {
   const id = Number(text);
   if (/^\d+$/.test(text) && Number.isSafeInteger(id) && id > 0) return id;
+  if (UUID.test(text)) {
+    throw new PgwatchError(
+      'usage',
+      `"${text}" is an event id: "pgwatch show ${text}" tells the id of its notification.`,
+    );
+  }
   throw new PgwatchError(
     'usage',
     `"${text}" is no id of a notification: give a whole number from 1, without separators.`,
   );
 }
+
+/** An event id. */
+export const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
 
 /** A group of three digits behind a comma, as numbers are written for people. */
 const GROUPED = /(?<!\d)\d{1,3},\d{3}(?!\d)/;

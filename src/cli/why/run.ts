@@ -19,7 +19,7 @@ export async function why(idText: string, options: WhyOptions, outcome: Outcome)
   );
   outcome.exitCode = hasArrived(found, consumerId !== null) ? 0 : 1;
   if (options.json) return printJson(toJson(id, found));
-  process.stdout.write(`${describe(id, found)}\n`);
+  process.stdout.write(`${describe(id, found, consumerId !== null)}\n`);
   const reporter = reporterFor(options);
   if (found.restored) reporter.warn(found.restored);
   if (found.answers.length === 0) {
@@ -42,12 +42,16 @@ function isRead({ reasons }: Answer): boolean {
   return reasons[0]?.code !== 'filtered';
 }
 
-/** For people: the notification, then a block for each consumer. */
-function describe(id: number, { presence, answers }: Explanation): string {
+/** For people: the notification, then a block for each consumer, those first that it was meant for. */
+function describe(id: number, { presence, answers }: Explanation, isNamed: boolean): string {
   const colors = colorsFor(process.stdout);
   const head = `${colors.bold(`Notification ${id}`)}\n${describePresence(presence)}`;
   const known = answers.filter(({ reasons }) => reasons[0]?.code !== 'gone');
-  const blocks = known.map(({ consumerId, isArrived, reasons }) => {
+  const told = known
+    .filter((answer) => isNamed || isRead(answer))
+    .sort((a, b) => Number(b.isExpected) - Number(a.isExpected));
+  const others = known.filter((answer) => !told.includes(answer));
+  const blocks = told.map(({ consumerId, isArrived, reasons }) => {
     const lines = reasons.flatMap((reason) => {
       const { sentence, advice } = describeReason(reason, id, consumerId);
       return [`  ${sentence}`, ...(advice === null ? [] : [`    → ${advice}`])];
@@ -56,6 +60,10 @@ function describe(id: number, { presence, answers }: Explanation): string {
     const title = isArrived ? colors.bold(name) : `${colors.bold(name)}: not arrived`;
     return [title, ...lines.map(onOneLine)].join('\n');
   });
+  if (others.length > 0) {
+    const names = others.map(({ consumerId }) => onOneLine(consumerId));
+    blocks.push(`Not for: ${names.join(', ')} (other channels)`);
+  }
   return [head, ...blocks].join('\n\n');
 }
 

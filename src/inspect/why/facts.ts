@@ -3,7 +3,7 @@ import { qualified } from '../../database/names.ts';
 import type { ErrorRecord } from '../../log/delivery.ts';
 import type { DeliveryState } from '../../log/delivery-filter.ts';
 import { IS_PAUSED } from '../../log/progress.ts';
-import { reachedSql, settledSql } from '../../log/settled-sql.ts';
+import { reachedSql, settledSql, skippedSql } from '../../log/settled-sql.ts';
 import type { LogEntry } from './presence.ts';
 
 /** A process that runs consumers, or did. */
@@ -80,8 +80,7 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
   p.created_at as "registeredAt", ${reachedSql('p')}::float8 as "reachedId",
   coalesce(it.channel = any(p.channels), false) as "isWanted",
   coalesce(${settledSql(schema, 'p', 'it')}, false) as "isSettled",
-  coalesce(it.id <= p.began_id and (
-    it.id <= origin.rebased_id or pg_visible_in_snapshot(it.xid, p.began_snapshot)), false) as "isSkipped",
+  coalesce(${skippedSql('p', 'it')}, false) as "isSkipped",
   it.id <= p.done_id as "isLate",
   before.ahead, before.seen < ${SEEN_MAX} as "isExact",
   (select ${deliveryJson('d')} from ${delivery} as d
