@@ -24,9 +24,9 @@ locked by others is tried again for 10 seconds, then left for the next time.
 
 Nothing is removed that a consumer has not done, or that is called again: it
 stays, with all of a partition that is old as a whole, and the command says for
-whom, and ends with exit code 1. Dead letters keep a copy of their notification. With --force it is
-removed all the same, and the consumer is told what it misses (see onGap); what
-waits for a retry is copied before, and still handed out.
+whom, and ends with exit code 1. Dead letters keep a copy of their notification.
+With --force it is removed all the same, and the consumer is told what it misses
+(see onGap); what waits for a retry is copied before, and still handed out.
 
 Event ids of publishers are forgotten with it: who publishes an event of before
 that time again, with the same event id, writes it again.
