@@ -83,22 +83,26 @@ describe('of a notification that nobody can see', () => {
 
   test('its publisher waits for another who publishes the same event', async () => {
     const send = `select smart_notify('c', '0', event_id => '00000000-0000-4000-8000-000000000001')`;
-    await writer.query(`begin; ${send}`);
     const other = await database.connect();
+    await writer.query(`begin; ${send}`);
+    const { rows } = await client.query(
+      'select last_value::float8 + 1 as id from pgwatch.notification_log_id_seq',
+    );
+    const { id } = rows[0] as { id: number };
     await other.query('begin');
     const waiting = other.query(send);
-    const id = (
-      await client.query(`select last_value::float8 + 1 as id from pgwatch.notification_log_id_seq`)
-    ).rows[0].id;
-    await until('it has drawn its id', async () => {
-      const { presence } = await ask(id);
-      return presence.code === 'unseen' || presence.code;
-    });
-    const { presence } = await ask(id);
-    await writer.query('rollback');
+    let found = await ask(id);
+    try {
+      await until('it has drawn its id', async () => {
+        found = await ask(id);
+        return found.presence.code === 'unseen' || found.presence.code;
+      });
+    } finally {
+      await writer.query('rollback');
+    }
     await waiting;
     await other.query('commit');
-    expect(presence).toMatchObject({
+    expect(found.presence).toMatchObject({
       writers: [{ state: 'idle in transaction' }, { state: 'active' }],
     });
     expect((await ask(id)).presence).toMatchObject({ code: 'present' });
@@ -360,6 +364,26 @@ describe('at a consumer', () => {
       { code: 'waiting' },
     ]);
   });
+});
+
+test('at a consumer that has finished nothing while it waits, as its daemon says', async () => {
+  await register();
+  const id = await one();
+  await client.query(
+    `insert into pgwatch.daemon
+       (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until, activity)
+     values (gen_random_uuid(), 'h', 7, false, '{c}', '{}', now() + interval '1 hour',
+       '{"consumers": {"c": {"state": "tail", "rate": 0}}}')`,
+  );
+  expect(await reasons(id)).toMatchObject([{ mayBeUnderWay: true, isStill: false }]);
+  await client.query(
+    `update pgwatch.notification_log set created_at = created_at - interval '1 minute'`,
+  );
+  expect(await reasons(id)).toMatchObject([{ mayBeUnderWay: true, isStill: true }]);
+  await client.query(
+    `update pgwatch.daemon set activity = jsonb_set(activity, '{consumers,c,rate}', '0.1')`,
+  );
+  expect(await reasons(id)).toMatchObject([{ mayBeUnderWay: true, isStill: false }]);
 });
 
 test('of a log that another cluster wrote it says so', async () => {

@@ -111,9 +111,12 @@ function leasedText({ earlier, runner }: Extract<Reason, { code: 'leased' }>): s
 }
 
 function waitingText(reason: Extract<Reason, { code: 'waiting' }>): string {
-  const { ahead, isExact, reachedId, rate, mayBeUnderWay } = reason;
+  const { ahead, isExact, reachedId, rate, mayBeUnderWay, isStill } = reason;
   const hand = mayBeUnderWay ? ', and it may be in the page that is worked on now' : '';
-  const position = `the position is at ${reachedId}${hand}`;
+  const still = isStill
+    ? '. Nothing was finished in the last ten seconds: a handler may hang until its timeout'
+    : '';
+  const position = `the position is at ${reachedId}${hand}${still}`;
   if (ahead === 0) return `It is the next: ${position}.`;
   const left = rate
     ? `, at ${rate.toLocaleString('en')} a second ${formatDuration((ahead / rate) * 1000)}`
