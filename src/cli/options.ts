@@ -1,6 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Config } from '../config/define.ts';
-import { PgwatchError } from '../errors.ts';
 import { Reporter, type ReportFormat } from '../reporter.ts';
 import { parseDurationMs } from '../time.ts';
 
@@ -101,39 +100,6 @@ export function parseAge(text: string): number {
 /** Values of an option that may be repeated or hold several, with spaces or commas between. */
 export function splitList(values: readonly string[] | undefined): string[] | undefined {
   return values?.flatMap((value) => value.split(',')).filter((value) => value !== '');
-}
-
-/**
- * Asks for a yes on the terminal.
- * @throws PgwatchError usage where nobody is there to answer
- */
-export async function confirm(
-  question: string,
-  flag: string,
-  terminal: {
-    input: NodeJS.ReadableStream & { isTTY?: boolean };
-    output: NodeJS.WritableStream;
-  } = {
-    input: process.stdin,
-    output: process.stderr,
-  },
-): Promise<boolean> {
-  if (!terminal.input.isTTY) {
-    throw new PgwatchError(
-      'usage',
-      `${question} Nobody is there to answer: pass ${flag} to go ahead.`,
-    );
-  }
-  const { createInterface } = await import('node:readline/promises');
-  const asked = createInterface(terminal);
-  try {
-    // Ctrl-D closes it without an answer.
-    const closed = new Promise<string>((resolve) => asked.once('close', () => resolve('')));
-    const answer = await Promise.race([asked.question(`${question} [y/N] `), closed]);
-    return /^y(es)?$/i.test(answer.trim());
-  } finally {
-    asked.close();
-  }
 }
 
 /** Over the options that all commands have, in their help. */

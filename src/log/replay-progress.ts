@@ -1,6 +1,7 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import { isLiveSql } from './by-hand.ts';
+import { IS_PAUSED } from './progress.ts';
 
 /** How far a replay is. */
 export type ReplayProgress = {
@@ -12,6 +13,7 @@ export type ReplayProgress = {
   /** In how many milliseconds the next one is due; null: none is waited for. */
   nextMs: number | null;
   isLive: boolean;
+  isPaused: boolean;
 };
 
 /** @param replay.replayedAt as filing it returned it */
@@ -27,7 +29,7 @@ export async function readReplayProgress(
        count(*) filter (where d.state = 'dead')::float8 as dead,
        extract(epoch from min(d.next_attempt_at) filter (where d.state = 'retry')
          - clock_timestamp())::float8 * 1000 as "nextMs",
-       ${isLiveSql(schema)} as "isLive"
+       ${isLiveSql(schema)} as "isLive", ${IS_PAUSED} as "isPaused"
      from ${qualified(schema, 'consumer_progress')} as progress
      left join ${qualified(schema, 'delivery')} as d
        on d.consumer_id = progress.consumer_id and d.replayed_at = $2::timestamptz

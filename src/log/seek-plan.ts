@@ -11,6 +11,8 @@ export type SeekPlan = {
   epoch: number;
   isLive: boolean;
   isShared: boolean;
+  /** It takes nothing new because of a dead letter, as a daemon says that is alive. */
+  isStopped: boolean;
   /** The highest id that is settled now, and that would be. */
   fromId: number;
   toId: number;
@@ -39,6 +41,10 @@ export async function planSeek(
   const at = seekSql(schema, to, '$2');
   const { rows } = await client.query(
     `select progress.epoch::float8, progress.is_shared as "isShared", ${isLiveSql(schema)} as "isLive",
+       exists (
+         select from ${qualified(schema, 'live_daemon')} as live
+         where live.activity #>> array['consumers', progress.consumer_id, 'state'] = 'stopped'
+       ) as "isStopped",
        ${reachedSql('progress')}::text as from_id, (${at.doneId})::text as to_id,
        (select min(id) from ${log})::float8 as "oldestId",
        (select max(id) from ${log})::float8 as "newestId"
@@ -88,7 +94,10 @@ async function countBetween(
     : { ...found, again: 0, skipped: Math.max(0, open - found.dead - found.waiting) };
 }
 
-type Found = Pick<SeekPlan, 'epoch' | 'isLive' | 'isShared' | 'oldestId' | 'newestId'> & {
+type Found = Pick<
+  SeekPlan,
+  'epoch' | 'isLive' | 'isShared' | 'isStopped' | 'oldestId' | 'newestId'
+> & {
   from_id: string;
   to_id: string;
 };

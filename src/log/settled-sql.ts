@@ -15,6 +15,12 @@ export function settledSql(
   return `${qualified(schema, 'log_is_settled')}(${log}.id, ${log}.xid, ${progress}, ${rebasedId})`;
 }
 
+/** The condition that what is settled was so from the consumer's beginning, or since its position was moved past it. */
+export function skippedSql(progress: string, log: string, rebasedId = 'origin.rebased_id'): string {
+  return `(${log}.id <= ${progress}.began_id and (
+    ${log}.id <= ${rebasedId} or pg_visible_in_snapshot(${log}.xid, ${progress}.began_snapshot)))`;
+}
+
 /** The highest id that a position has reached, but for what commits late. */
 export function reachedSql(progress: string): string {
   return `greatest(${progress}.done_id, coalesce(${progress}.window_id, 0))`;

@@ -16,12 +16,12 @@ const position = { consumerId: 'email', reason: 'position' } as const;
 test.each([
   [
     {},
-    /^email is at id 1,234, 5,678 behind, and not running \(.* 3 d ago\): start it with "pgwatch listen", forget the consumer with "pgwatch consumers remove email"/,
+    /^email is at id 1234, 5,678 behind, and not running \(.* 3 d ago\): start it with "pgwatch listen", forget the consumer with "pgwatch consumers remove email"/,
   ],
   [{ behind: 100_000 }, /100,000 or more behind/],
   [
     { isAlive: true },
-    /^email is at id 1,234, 5,678 behind, and running: wait until it has caught up, or remove what/,
+    /^email is at id 1234, 5,678 behind, and running: wait until it has caught up, or remove what/,
   ],
   [{ isAlive: true, behind: 0 }, /0 behind, and running: wait a moment, and clean up again, or/],
   [

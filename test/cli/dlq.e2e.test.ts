@@ -223,9 +223,10 @@ test.each<[(string | number)[], string]>([
     'Say which dead letters to discard: give ids, a filter like --consumer or --error, or --all.',
   ],
   [['discard', 7, '--all'], 'Ids mean these, and --all means all: give one of the two.'],
-  [['retry', ''], '"" is no id of a notification: give a number, as "pgwatch dlq list" shows it.'],
-  [['discard', '', '--key', 'order:1'], '"" is no id of a notification: give a number'],
-  [['show', '1e3'], '"1e3" is no id of a notification: give a number'],
+  [['retry', ''], '"" is no id of a notification: give a whole number from 1'],
+  [['discard', '', '--key', 'order:1'], '"" is no id of a notification: give a whole number'],
+  [['discard', '7,419'], '"7,419" may be one id or several'],
+  [['show', '1e3'], '"1e3" is no id of a notification: give a whole number'],
   [['retry', 7, '99999999999999999999'], '"99999999999999999999" is no id of a notification'],
   [
     ['discard', '--consumer', ''],

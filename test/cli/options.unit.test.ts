@@ -1,37 +1,5 @@
-import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { confirm, parseAge, parseSeconds, splitList } from '../../src/cli/options.ts';
-
-function terminal(answer: string, isTTY = true) {
-  const input = Object.assign(new PassThrough(), { isTTY });
-  const output = new PassThrough({ encoding: 'utf8' });
-  input.end(answer);
-  return { input, output };
-}
-
-test.each([
-  ['y', true],
-  ['YES', true],
-  [' yes ', true],
-  ['n', false],
-  ['', false],
-  ['yesterday', false],
-])('the answer %j counts as %j', async (answer, expected) => {
-  const streams = terminal(`${answer}\n`);
-  expect(await confirm('Remove it?', '--yes', streams)).toBe(expected);
-  expect(streams.output.read()).toContain('Remove it? [y/N] ');
-});
-
-test('Ctrl-D instead of an answer counts as no', async () => {
-  expect(await confirm('Remove it?', '--yes', terminal(''))).toBe(false);
-});
-
-test('where nobody can answer, asking is a usage error that names the flag', async () => {
-  await expect(confirm('Remove it?', '--yes', terminal('y\n', false))).rejects.toMatchObject({
-    code: 'usage',
-    message: 'Remove it? Nobody is there to answer: pass --yes to go ahead.',
-  });
-});
+import { parseAge, parseSeconds, splitList } from '../../src/cli/options.ts';
 
 test('seconds become a duration; anything else is refused', () => {
   expect(['0.01', '5', '0.25'].map(parseSeconds)).toEqual(['0.01s', '5s', '0.25s']);

@@ -49,7 +49,7 @@ test('a dry run counts, shows the first, and files nothing', async () => {
   expect(stdout.split('\n')).toEqual([
     'email',
     `  again         4 notifications, ${ids[0]} to ${ids[5]}, of 2 keys`,
-    '  left alone    1 dead letter, 1 that wait anyway',
+    '  left alone    1 dead letter (see "pgwatch dlq retry"), 1 that wait anyway',
     '  not yet       1 that it has not done come anyway',
     '  speed         as fast as it can',
     '  effects       its handler has them again, in a transaction or not',
@@ -115,6 +115,34 @@ test('without a daemon it says so; Ctrl-C leaves the replay, and --cancel takes 
   expect((await replay('email', '--id', ids[0], '--no-wait')).said).toMatch(
     /^Filed 1 notification: /,
   );
+});
+
+test('it says why there is nothing, and what keeps a replay from coming', async () => {
+  const unknown = await replay('email', '--id', 999998, 999999);
+  expect([unknown.exitCode, unknown.said]).toEqual([
+    1,
+    'The log holds no 999998, 999999: "pgwatch why 999998" tells more.\nThere is nothing to replay.',
+  ]);
+  const { rows } = await database.query(`select smart_notify('other')::float8 as id`);
+  const foreign = await replay('email', '--id', rows[0].id, '--json');
+  expect([foreign.exitCode, JSON.parse(foreign.stdout).messages]).toEqual([
+    0,
+    [`Of another channel: ${rows[0].id}; email reads orders.`],
+  ]);
+  const elsewhere = await replay('email', '--channel', 'other', '--key', 'x');
+  expect(elsewhere.said).toContain('It does not read the channel other: email reads orders.');
+  expect((await replay('email', '--key', 'x')).said).toContain('has the key x');
+  expect((await replay('email', '--id', ids[6])).said).toContain('is not done yet');
+  await database.query('update pgwatch.consumer_progress set paused_at = now()');
+  const watching = startCli(['replay', 'email', '--id', `${ids[0]}`, '999999'], {
+    env: { DATABASE_URL: database.url },
+  });
+  await watching.waitFor('email is paused: they wait until it goes on');
+  watching.signal('SIGINT');
+  const { exitCode, stderr } = await watching.exited;
+  expect([exitCode, stderr]).toEqual([0, expect.stringContaining('The log holds no 999999')]);
+  const why = await runCli(['why', `${ids[0]}`], { env: { DATABASE_URL: database.url } });
+  expect(why.stdout).toContain('once more: it is handed out as soon as it can be.');
 });
 
 test.each([

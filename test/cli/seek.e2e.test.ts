@@ -89,10 +89,34 @@ test('while a daemon runs it, it wants --live, and the daemon goes on from there
   );
   expect(refused.exitCode).toBe(1);
   const moved = await seek('email', '--to', ids[17] as number, '--execute', '--live');
+  expect(moved.stdout).toMatch(/running {7}a daemon runs it\n$/);
   expect([moved.exitCode, moved.said]).toEqual([0, `Moved email from ${ids[19]} to ${ids[16]}.`]);
   await until('they come again', () => seen.length >= 3 || `${seen}`);
   await daemon.stop();
   expect(seen).toEqual([18, 19, 20]);
+});
+
+test('it refuses a place that nobody has reached, and tells of a dead letter that stops the consumer', async () => {
+  const newest = ids[19] as number;
+  const ahead = await seek('email', '--to', newest + 2, '--execute');
+  expect(ahead).toMatchObject({ exitCode: 2, stdout: '' });
+  expect(ahead.said).toBe(
+    `error There is no ${newest + 2} yet: the newest notification is ${newest}. To skip all that is there, say so: --to now.`,
+  );
+  const future = await seek('email', '--to', '2999-01-01', '--execute');
+  expect([future.exitCode, future.said]).toEqual([2, expect.stringContaining('in the future')]);
+  await database.query(
+    `insert into pgwatch.daemon
+       (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until, activity)
+     values (gen_random_uuid(), 'h', 7, false, '{email}', '{}', now() + interval '1 hour',
+       '{"consumers": {"email": {"state": "stopped"}}}')`,
+  );
+  const { stdout, exitCode } = await seek('email', '--to', newest + 1);
+  await database.query('delete from pgwatch.daemon');
+  expect(exitCode).toBe(0);
+  expect(stdout).toMatch(
+    /stopped {7}at a dead letter, until that is retried or discarded: pgwatch/,
+  );
 });
 
 test.each([

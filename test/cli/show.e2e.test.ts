@@ -43,7 +43,7 @@ test('show prints notifications whole, with a line for each consumer, and names 
   ]);
   expect([exitCode, stderr]).toEqual([
     1,
-    expect.stringContaining('There is no notification 999999'),
+    expect.stringContaining('removed from the log. "pgwatch why 999999" tells more.'),
   ]);
 });
 

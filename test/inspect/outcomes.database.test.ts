@@ -18,7 +18,7 @@ const states = async (id: number) =>
 const register = (id: string, from: 'start' | 'now', channels = ['orders']) =>
   registerConsumer(database.pool, 'pgwatch', { id, channels, from });
 
-test('done is what the position has passed, and not what commits behind its back', async () => {
+test('done is what the position has passed, and not what lay before it began or commits behind its back', async () => {
   await register('behind', 'start');
   const held = await database.connect();
   await held.query('begin');
@@ -27,10 +27,16 @@ test('done is what the position has passed, and not what commits behind its back
   await register('ahead', 'now');
   await register('elsewhere', 'now', ['users']);
   await held.query('commit');
-  expect(await states(early)).toEqual(['ahead done', 'behind waiting']);
-  // Its id is below the position's: comparing ids would call it done.
+  expect(await states(early)).toEqual(['ahead skipped', 'behind waiting']);
+  await database.query(
+    `update pgwatch.consumer_progress set done_id = $1, done_snapshot = pg_current_snapshot()
+     where consumer_id = 'behind'`,
+    [early],
+  );
+  expect(await states(early)).toEqual(['ahead skipped', 'behind done']);
+  // Its id is below the position's: comparing ids would call it skipped.
   expect(rows[0].id).toBeLessThan(early);
-  expect(await states(rows[0].id)).toEqual(['ahead waiting', 'behind waiting']);
+  expect(await states(rows[0].id)).toEqual(['ahead waiting', 'behind done']);
 });
 
 test('deliveries and leases tell more than a position, and outlive a consumer', async () => {

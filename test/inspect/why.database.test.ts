@@ -55,7 +55,7 @@ describe('of a notification that nobody can see', () => {
     expect((await ask(id + 1)).presence).toEqual({ code: 'never_drawn', lastId: id });
   });
 
-  test('it has not committed: who may hold it, and who may not', async () => {
+  test('it was rolled back, or is held: by whom it may be, and by whom not', async () => {
     await writer.query(`set application_name = 'importer'; begin`);
     const id = await draw(writer);
     await one();
@@ -64,7 +64,7 @@ describe('of a notification that nobody can see', () => {
     await draw(other);
     const { presence } = await ask(id);
     expect(presence).toEqual({
-      code: 'uncommitted',
+      code: 'unseen',
       // The other began after a later id was written.
       writers: [
         expect.objectContaining({
@@ -73,10 +73,38 @@ describe('of a notification that nobody can see', () => {
           state: 'idle in transaction',
           since: expect.any(Date),
           query: expect.stringContaining('smart_notify'),
+          idleSince: expect.any(Date),
         }),
       ],
     });
     await Promise.all([writer.query('commit'), other.query('rollback')]);
+    expect((await ask(id)).presence).toMatchObject({ code: 'present' });
+  });
+
+  test('its publisher waits for another who publishes the same event', async () => {
+    const send = `select smart_notify('c', '0', event_id => '00000000-0000-4000-8000-000000000001')`;
+    const other = await database.connect();
+    await writer.query(`begin; ${send}`);
+    const { rows } = await client.query(
+      'select last_value::float8 + 1 as id from pgwatch.notification_log_id_seq',
+    );
+    const { id } = rows[0] as { id: number };
+    await other.query('begin');
+    const waiting = other.query(send);
+    let found = await ask(id);
+    try {
+      await until('it has drawn its id', async () => {
+        found = await ask(id);
+        return found.presence.code === 'unseen' || found.presence.code;
+      });
+    } finally {
+      await writer.query('rollback');
+    }
+    await waiting;
+    await other.query('commit');
+    expect(found.presence).toMatchObject({
+      writers: [{ state: 'idle in transaction' }, { state: 'active' }],
+    });
     expect((await ask(id)).presence).toMatchObject({ code: 'present' });
   });
 
@@ -87,7 +115,7 @@ describe('of a notification that nobody can see', () => {
     const { presence } = await ask(id);
     await client.query(`rollback prepared 'it''s prepared'`);
     expect(presence).toEqual({
-      code: 'uncommitted',
+      code: 'unseen',
       writers: [
         expect.objectContaining({ pid: null, gid: "it's prepared", since: expect.any(Date) }),
       ],
@@ -103,10 +131,47 @@ describe('of a notification that nobody can see', () => {
     await writer.query('commit');
   });
 
+  test('it was rolled back while somebody had long been idle who has written', async () => {
+    await writer.query('begin');
+    await draw(writer);
+    const other = await database.connect();
+    await other.query('begin');
+    const id = await draw(other);
+    await other.query('rollback');
+    const unsure = await ask(id);
+    const previous = await one();
+    await client.query(
+      `update pgwatch.notification_log set created_at = created_at + interval '2 min' where id = $1`,
+      [previous],
+    );
+    await other.query('begin');
+    const later = await draw(other);
+    await other.query('rollback');
+    const sure = await ask(later);
+    await writer.query('commit');
+    expect(unsure.presence).toMatchObject({ code: 'unseen', writers: [{}] });
+    expect(sure.presence).toEqual({ code: 'rolled_back' });
+  });
+
+  test('it was removed from the midst of the log by a cleanup that has told of it', async () => {
+    const [, id = 0, last = 0] = await publish([null, 1], [null, 2], [null, 3]);
+    await client.query('delete from pgwatch.notification_log where id in ($1, $2)', [id, last]);
+    await client.query(
+      `select pgwatch.log_gap_tell(jsonb_build_array(jsonb_build_object('consumer_id', 'x', 'count', 1,
+         'first_id', $1::bigint, 'last_id', $1::bigint, 'from', now(), 'until', now())))`,
+      [id],
+    );
+    expect((await ask(id)).presence).toMatchObject({
+      code: 'removed',
+      gap: { firstId: id, lastId: id, removedAt: expect.any(Date) },
+    });
+    expect((await ask(last)).presence).toEqual({ code: 'rolled_back' });
+  });
+
   test('it was removed', async () => {
     const [id = 0, next = 0] = await publish([null, 1], [null, 2]);
     await client.query('delete from pgwatch.notification_log where id = $1', [id]);
-    expect((await ask(id)).presence).toEqual({ code: 'removed', oldestId: next });
+    expect((await ask(id)).presence).toEqual({ code: 'removed', oldestId: next, gap: null });
   });
 });
 
@@ -299,6 +364,26 @@ describe('at a consumer', () => {
       { code: 'waiting' },
     ]);
   });
+});
+
+test('at a consumer that has finished nothing while it waits, as its daemon says', async () => {
+  await register();
+  const id = await one();
+  await client.query(
+    `insert into pgwatch.daemon
+       (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until, activity)
+     values (gen_random_uuid(), 'h', 7, false, '{c}', '{}', now() + interval '1 hour',
+       '{"consumers": {"c": {"state": "tail", "rate": 0}}}')`,
+  );
+  expect(await reasons(id)).toMatchObject([{ mayBeUnderWay: true, isStill: false }]);
+  await client.query(
+    `update pgwatch.notification_log set created_at = created_at - interval '1 minute'`,
+  );
+  expect(await reasons(id)).toMatchObject([{ mayBeUnderWay: true, isStill: true }]);
+  await client.query(
+    `update pgwatch.daemon set activity = jsonb_set(activity, '{consumers,c,rate}', '0.1')`,
+  );
+  expect(await reasons(id)).toMatchObject([{ mayBeUnderWay: true, isStill: false }]);
 });
 
 test('of a log that another cluster wrote it says so', async () => {

@@ -47,7 +47,7 @@ export function needText(pins: readonly (Pin & { count: number | null })[]): str
 function positionText(consumer: PinningConsumer): string {
   const { atId, behind } = consumer;
   const count = `${behind.toLocaleString('en')}${behind === BEHIND_MAX ? ' or more' : ''}`;
-  return `is at id ${atId.toLocaleString('en')}, ${count} behind, and ${stateText(consumer)}`;
+  return `is at id ${atId}, ${count} behind, and ${stateText(consumer)}`;
 }
 
 function stateText({ isAlive, isPaused, isStopped, savedAt }: PinningConsumer): string {

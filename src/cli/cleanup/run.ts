@@ -8,9 +8,10 @@ import { planCleanup } from '../../log/retention/plan.ts';
 import { lockCleanup } from '../../log/retention/steps.ts';
 import type { Reporter } from '../../reporter.ts';
 import { formatDuration, sleep } from '../../time.ts';
+import { confirmRemoval } from '../confirm.ts';
 import { withSchema } from '../connected.ts';
 import { countOf } from '../describe.ts';
-import { type CommonOptions, confirm, type Outcome, reporterFor } from '../options.ts';
+import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson } from '../table.ts';
 import { needText, pinningAdvice } from './pinning.ts';
@@ -40,12 +41,9 @@ export async function cleanup(options: CleanupOptions, outcome: Outcome): Promis
       );
       return;
     }
-    if (options.force && !options.yes && !(await isMeant(client, config, before))) {
-      outcome.exitCode = 1;
-      reporter.info('Nothing was removed.');
-      return;
-    }
-    await clean(client, config, { before, options, reporter, outcome });
+    const run = { before, options, reporter, outcome };
+    if (options.force && !options.yes && !(await isMeant(client, config, run))) return;
+    await clean(client, config, run);
   });
 }
 
@@ -71,10 +69,11 @@ async function dryRun(client: Client, { schema }: Config, run: Run): Promise<voi
 }
 
 /** False where somebody has thought better of it; asked only where consumers would miss something. */
-async function isMeant(client: Client, { schema }: Config, before: Date): Promise<boolean> {
-  const plans = await planCleanup(client, schema, before);
+async function isMeant(client: Client, { schema }: Config, run: Run): Promise<boolean> {
+  const plans = await planCleanup(client, schema, run.before);
   const needs = needText(plans.flatMap(({ pins }) => pins));
-  return needs === '' || confirm(`Remove what nobody has handled yet: ${needs}?`, '--yes');
+  const question = `Remove what nobody has handled yet: ${needs}?`;
+  return needs === '' || confirmRemoval({ question, flag: '--yes' }, run);
 }
 
 async function clean(client: Client, config: Config, run: Run): Promise<void> {

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { parseUntil } from '../consumers/until.ts';
-import { addCommonOptions } from '../options.ts';
+import { addCommonOptions, type Outcome } from '../options.ts';
 
 /** pgwatch consumers: what the database knows of them, and pausing. */
-export function addConsumers(program: Command): void {
+export function addConsumers(program: Command, outcome: Outcome): void {
   const consumers = program
     .command('consumers')
     .description('List and show the consumers that the database knows; pause, resume, remove them.')
@@ -21,7 +21,7 @@ Examples:
   addShow(consumers);
   addPause(consumers);
   addResume(consumers);
-  addRemove(consumers);
+  addRemove(consumers, outcome);
 }
 
 function addList(consumers: Command): void {
@@ -84,7 +84,7 @@ Examples:
     .action(async (ids, options) => (await import('../consumers/pause.ts')).resume(ids, options));
 }
 
-function addRemove(consumers: Command): void {
+function addRemove(consumers: Command, outcome: Outcome): void {
   addCommonOptions(consumers.command('remove').argument('<ids...>', 'of the consumers'))
     .description('Forget consumers: their positions, and all that waits or is dead.')
     .option('--dry-run', 'only print what would go')
@@ -101,5 +101,7 @@ Examples:
   $ pgwatch consumers remove old_report --dry-run
   $ pgwatch consumers remove old_report older_report --yes`,
     )
-    .action(async (ids, options) => (await import('../consumers/remove.ts')).remove(ids, options));
+    .action(async (ids, options) =>
+      (await import('../consumers/remove.ts')).remove(ids, options, outcome),
+    );
 }

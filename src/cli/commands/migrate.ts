@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
+import { confirmRemoval } from '../confirm.ts';
 import { connected } from '../connected.ts';
 import { countOf } from '../describe.ts';
 import {
   addCommonOptions,
   type CommonOptions,
   configFor,
-  confirm,
   type Outcome,
   reporterFor,
 } from '../options.ts';
@@ -132,11 +132,8 @@ async function remove(options: CommonOptions & { yes?: boolean }, outcome: Outco
       ...(tables.length > 0 ? [`the triggers on ${tables.join(', ')}`] : []),
     ].join(' and ');
     const question = `This removes schema "${config.schema}" with ${loss}.`;
-    if (!options.yes && !(await confirm(question, '--yes'))) {
-      outcome.exitCode = 1;
-      reporter.info('Nothing was removed.');
-      return;
-    }
+    const asked = { question, flag: '--yes' };
+    if (!options.yes && !(await confirmRemoval(asked, { outcome, reporter }))) return;
     await uninstall(client, config);
     reporter.info(`Removed ${loss}.`);
   });

@@ -2,9 +2,10 @@ import type { Client } from 'pg';
 import { PgwatchError } from '../../errors.ts';
 import { placeOf } from '../../inspect/daemons.ts';
 import { type Removed, removeConsumer } from '../../log/remove-consumer.ts';
+import { confirmRemoval } from '../confirm.ts';
 import { withConsumers } from '../consumers.ts';
 import { countOf, someOf } from '../describe.ts';
-import { type CommonOptions, confirm, reporterFor } from '../options.ts';
+import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 
 type RemoveOptions = CommonOptions & { dryRun?: boolean; yes?: boolean; json?: boolean };
@@ -13,7 +14,11 @@ type RemoveOptions = CommonOptions & { dryRun?: boolean; yes?: boolean; json?: b
  * Removes consumers, once somebody has said yes to what goes with them.
  * @throws PgwatchError consumer_running while a daemon that is alive runs or wants one: then none goes
  */
-export async function remove(ids: readonly string[], options: RemoveOptions): Promise<void> {
+export async function remove(
+  ids: readonly string[],
+  options: RemoveOptions,
+  outcome: Outcome,
+): Promise<void> {
   const reporter = reporterFor(options);
   const unique = [...new Set(ids)];
   await withConsumers(options, unique, async (client, { schema }) => {
@@ -24,10 +29,8 @@ export async function remove(ids: readonly string[], options: RemoveOptions): Pr
       if (options.json) printJson({ dryRun: true, removed: planned });
       return;
     }
-    if (!options.yes && !(await confirm(`This removes ${plan}.`, '--yes'))) {
-      reporter.info('Nothing was removed.');
-      return;
-    }
+    const asked = { question: `This removes ${plan}.`, flag: '--yes' };
+    if (!options.yes && !(await confirmRemoval(asked, { outcome, reporter }))) return;
     const removed = await removeAll(client, schema, { ids: unique, isDryRun: false });
     reporter.info(`Removed ${removed.map(describe).join('; ')}.`);
     if (options.json) printJson({ dryRun: false, removed });

@@ -7,9 +7,10 @@ import {
 import type { DeliveryFilter } from '../../log/delivery-filter.ts';
 import { withConsumers } from '../consumers.ts';
 import { countOf, someOf } from '../describe.ts';
+import { idsFrom } from '../ids.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
-import { type FilterOptions, filterFrom, idsFrom } from './filter.ts';
+import { type FilterOptions, filterFrom } from './filter.ts';
 
 type ChangeOptions = CommonOptions &
   FilterOptions & { all?: boolean; dryRun?: boolean; json?: boolean };

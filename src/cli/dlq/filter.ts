@@ -44,26 +44,6 @@ export function filterFrom(options: FilterOptions, ids: number[] | null = null):
   };
 }
 
-/**
- * Ids of notifications, with spaces or commas between; null where none are asked for.
- * @throws PgwatchError usage
- */
-export function idsFrom(values: readonly string[]): number[] | null {
-  if (values.length === 0) return null;
-  const texts = splitList(values) ?? [];
-  // An empty one is an unset variable of a shell, and must not mean all.
-  return [...new Set((texts.length > 0 ? texts : ['']).map(idFrom))];
-}
-
-function idFrom(text: string): number {
-  const id = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(id)) return id;
-  throw new PgwatchError(
-    'usage',
-    `"${text}" is no id of a notification: give a number, as "pgwatch dlq list" shows it.`,
-  );
-}
-
 function emptyValue(option: string, what: string): PgwatchError {
   return new PgwatchError('usage', `${option} is empty: give ${what}, or leave it out.`);
 }

@@ -7,15 +7,15 @@ import { colorsFor, printable } from '../../reporter.ts';
 import { withConsumersToRead } from '../consumers.ts';
 import { countOf, describeError, describeState } from '../describe.ts';
 import { describeNotification, field, indented, timeField } from '../detail.ts';
+import { idFrom } from '../ids.ts';
 import type { CommonOptions } from '../options.ts';
 import { onOneLine, printJson } from '../table.ts';
-import { idsFrom } from './filter.ts';
 
 type ShowOptions = CommonOptions & { consumer?: string; json?: boolean };
 
 /** Prints everything that is known of a notification that somebody failed at. */
 export async function show(idText: string, options: ShowOptions): Promise<void> {
-  const ids = idsFrom([idText]);
+  const ids = [idFrom(idText)];
   const consumerIds = options.consumer === undefined ? null : [options.consumer];
   await withConsumersToRead(options, consumerIds ?? [], async (client, { schema }) => {
     const found = await readDeliveries(client, schema, { ...NO_FILTER, ids, consumerIds });

@@ -6,7 +6,7 @@ import { findSubject } from '../../inspect/history/subject.ts';
 import { undoSql } from '../../inspect/history/undo.ts';
 import type { RowVersion } from '../../inspect/history/versions.ts';
 import { withSchemaToRead } from '../connected.ts';
-import { idsFrom } from '../dlq/filter.ts';
+import { idFrom } from '../ids.ts';
 import { type Outcome, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { atText, atToJson } from './at.ts';
@@ -24,7 +24,7 @@ export async function history(
 ): Promise<void> {
   const table = parseTableName(asked.table);
   const limit = limitOf(options.limit);
-  const [undoId] = idsFrom(options.undo === undefined ? [] : [options.undo]) ?? [];
+  const undoId = options.undo === undefined ? undefined : idFrom(options.undo);
   await withSchemaToRead(options, async (client, config) => {
     const schemas = table.schema === null ? await readDefaultSearchPath(client) : [];
     const subject = await findSubject(client, config, { table, id: asked.id, schemas });

@@ -16,7 +16,7 @@ export function describeStretch(
   const range = firstId === lastId ? `${firstId}` : `${firstId} to ${lastId}`;
   const about = keys > 0 ? `, of ${countOf(keys, 'key')}` : '';
   const left = [
-    ...(dead > 0 ? [countOf(dead, 'dead letter')] : []),
+    ...(dead > 0 ? [`${countOf(dead, 'dead letter')} (see "pgwatch dlq retry")`] : []),
     ...(waiting > 0 ? [`${number(waiting)} that wait anyway`] : []),
   ];
   return [

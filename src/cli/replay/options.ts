@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { PgwatchError } from '../../errors.ts';
 import type { Stretch } from '../../log/replay-stretch.ts';
-import { idsFrom } from '../dlq/filter.ts';
+import { idsFrom } from '../ids.ts';
 import type { CommonOptions } from '../options.ts';
 
 export type ReplayOptions = CommonOptions & {

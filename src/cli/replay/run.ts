@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { PgwatchError } from '../../errors.ts';
 import { cancelReplays, fileReplay } from '../../log/replay-file.ts';
+import { readMissing } from '../../log/replay-nothing.ts';
 import {
   countStretch,
   readStretch,
@@ -12,6 +13,7 @@ import { countOf } from '../describe.ts';
 import { type Outcome, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { describeStretch, printFirst } from './describe.ts';
+import { describeMissing, describeNone } from './nothing.ts';
 import { type ReplayOptions, stretchFrom } from './options.ts';
 import { watchReplay } from './watch.ts';
 
@@ -31,9 +33,16 @@ export async function replay(
     if (count.settled > REPLAY_MAX) throw tooMany(consumerId, count.settled);
     const isFiling = !options.dryRun && count.settled > 0;
     if (!options.json) process.stdout.write(`${describeStretch(stretch, count, options.speed)}\n`);
-    if (!isFiling) return showOnly(client, schema, { stretch, count, options });
+    const missing = await tellMissing(client, schema, { stretch, count, options });
+    if (missing.isNoneThere) outcome.exitCode = 1;
+    if (!isFiling) return showOnly(client, schema, { stretch, count, options, missing });
     const { speed } = options;
     const filed = await fileReplay(client, schema, { stretch, speed, max: REPLAY_MAX });
+    if (filed.filed !== count.settled) {
+      reporterFor(options).info(
+        `Filed ${countOf(filed.filed, 'notification')}, and not ${count.settled}: what it has done has changed since they were counted.`,
+      );
+    }
     const watched = options.wait
       ? await watchReplay(client, schema, { consumerId, ...filed, reporter: reporterFor(options) })
       : null;
@@ -56,15 +65,36 @@ export async function replay(
 async function showOnly(
   client: Client,
   schema: string,
-  { stretch, count, options }: { stretch: Stretch; count: StretchCount; options: ReplayOptions },
+  { stretch, count, options, missing }: Asked & { missing: Told },
 ): Promise<void> {
   const isDryRun = options.dryRun ?? false;
   const first = await readStretch(client, schema, stretch, FIRST);
-  if (options.json) return printJson({ ...toJson(stretch, count), isDryRun, filed: 0, first });
+  const { messages } = missing;
+  if (options.json) {
+    return printJson({ ...toJson(stretch, count), isDryRun, filed: 0, first, messages });
+  }
   if (first.length > 0) printFirst(first);
   reporterFor(options).info(
     count.settled === 0 ? 'There is nothing to replay.' : 'Nothing is changed: this was a dry run.',
   );
+}
+
+/** Says why there is less than was asked for, as far as that is plain. */
+async function tellMissing(
+  client: Client,
+  schema: string,
+  { stretch, count, options }: Asked,
+): Promise<Told> {
+  const { settled, dead, waiting, open } = count;
+  const { ids } = stretch;
+  if (settled > 0 && settled + dead + waiting + open >= (ids?.length ?? 0)) {
+    return { messages: [], isNoneThere: false };
+  }
+  const missing = await readMissing(client, schema, stretch);
+  const messages = describeMissing(stretch, missing);
+  if (settled === 0 && messages.length === 0) messages.push(describeNone(count));
+  for (const message of messages) reporterFor(options).info(message);
+  return { messages, isNoneThere: ids !== null && missing.unknownIds.length === ids.length };
 }
 
 async function cancel(
@@ -92,6 +122,11 @@ function tooMany(consumerId: string, count: number): PgwatchError {
     `These are ${countOf(count, 'notification')}, and at most ${REPLAY_MAX.toLocaleString('en')} can be replayed at a time: narrow it by --since and --until, or move the position: "pgwatch seek ${consumerId} --to …".`,
   );
 }
+
+type Asked = { stretch: Stretch; count: StretchCount; options: ReplayOptions };
+
+/** What was said about what is missing; whether ids were named, and none of them exists. */
+type Told = { messages: string[]; isNoneThere: boolean };
 
 /** Filing so many takes a second or two, in which nothing that the consumer has done is saved. */
 const REPLAY_MAX = 100_000;

@@ -20,7 +20,7 @@ export async function watchReplay(
   let hasSaidIdle = false;
   for (;;) {
     const progress = await readReplayProgress(client, schema, watched);
-    const { standing, dead, isLive } = progress;
+    const { standing, dead, isLive, isPaused } = progress;
     if (standing === 0) {
       reporter.status('');
       const took = formatDuration(performance.now() - startedAt);
@@ -28,9 +28,13 @@ export async function watchReplay(
       if (dead > 0) reporter.warn(deadText(consumerId, dead));
       return { isFinished: true, dead, standing };
     }
-    if (!isLive && !hasSaidIdle) {
+    if ((isPaused || !isLive) && !hasSaidIdle) {
       hasSaidIdle = true;
-      reporter.info(`No daemon runs ${consumerId}: they wait for one ("pgwatch listen").`);
+      reporter.info(
+        isPaused
+          ? `${consumerId} is paused: they wait until it goes on ("pgwatch consumers resume ${consumerId}").`
+          : `No daemon runs ${consumerId}: they wait for one ("pgwatch listen").`,
+      );
     }
     const line = lineOf(filed, progress);
     reporter.status(line);

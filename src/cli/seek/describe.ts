@@ -4,8 +4,15 @@ import { countOf } from '../describe.ts';
 import { field } from '../detail.ts';
 import { onOneLine } from '../table.ts';
 
-/** What a seek would do, for people. */
-export function describePlan(consumerId: string, plan: SeekPlan): string {
+/**
+ * What a seek would do, for people.
+ * @param asked.live whether it may be done while a daemon runs the consumer
+ */
+export function describePlan(
+  consumerId: string,
+  plan: SeekPlan,
+  asked: { live?: boolean },
+): string {
   const { fromId, toId, oldestId, newestId, again, skipped, isExact } = plan;
   const colors = colorsFor(process.stdout);
   const count = (found: number) =>
@@ -21,7 +28,15 @@ export function describePlan(consumerId: string, plan: SeekPlan): string {
     ...(oldestId !== null && toId < fromId && toId + 1 < oldestId && fromId >= oldestId
       ? [field('', `what was before ${oldestId} is gone, and does not come again`)]
       : []),
-    field('running', running(plan)),
+    field('running', running(plan, asked)),
+    ...(plan.isStopped
+      ? [
+          field(
+            'stopped',
+            `at a dead letter, until that is retried or discarded: pgwatch dlq list --consumer ${consumerId}`,
+          ),
+        ]
+      : []),
   ].join('\n');
 }
 
@@ -52,9 +67,10 @@ function standing(consumerId: string, { fromId, toId, dead, waiting, leased }: S
   ];
 }
 
-function running({ isLive, isShared }: SeekPlan): string {
+function running({ isLive, isShared }: SeekPlan, { live }: { live?: boolean }): string {
   if (!isLive) return 'no daemon runs it';
-  return isShared ? 'daemons share it: needs --live' : 'a daemon runs it: needs --live';
+  const who = isShared ? 'daemons share it' : 'a daemon runs it';
+  return live ? who : `${who}: needs --live`;
 }
 
 function number(value: number): string {

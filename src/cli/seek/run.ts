@@ -17,13 +17,15 @@ type SeekOptions = CommonOptions & {
 
 /**
  * Prints what moving the position would do, and does it where that is asked for.
- * @throws PgwatchError consumer_running while a daemon runs it, unless that is allowed
+ * @throws PgwatchError consumer_running while a daemon runs it, unless that is allowed; usage where the log has
+ *   not come as far
  */
 export async function seek(consumerId: string, options: SeekOptions): Promise<void> {
   const reporter = reporterFor(options);
   await withConsumers(options, [consumerId], async (client, { schema }) => {
     const plan = await planSeek(client, schema, { consumerId, to: options.to });
-    if (!options.json) process.stdout.write(`${describePlan(consumerId, plan)}\n`);
+    requireReached(options.to, plan);
+    if (!options.json) process.stdout.write(`${describePlan(consumerId, plan, options)}\n`);
     if (!options.execute) {
       if (options.json) printJson(toJson(consumerId, plan, null));
       const flags = plan.isLive && !options.live ? '--execute, and --live' : '--execute';
@@ -57,6 +59,22 @@ async function move(
     plan = await planSeek(client, schema, { consumerId, to });
   }
   throw running(consumerId);
+}
+
+/** What nobody has reached yet is a slip of the hand, and would skip everything. */
+function requireReached(to: SeekTarget, { newestId }: SeekPlan): void {
+  const isAhead =
+    to instanceof Date
+      ? to.getTime() > Date.now()
+      : typeof to === 'number' && to > (newestId ?? 0) + 1;
+  if (!isAhead) return;
+  const asked =
+    to instanceof Date ? `${to.toISOString()} lies in the future` : `There is no ${to} yet`;
+  const newest = newestId === null ? 'the log is empty' : `the newest notification is ${newestId}`;
+  throw new PgwatchError(
+    'usage',
+    `${asked}: ${newest}. To skip all that is there, say so: --to now.`,
+  );
 }
 
 function running(consumerId: string): PgwatchError {

@@ -7,7 +7,7 @@ import { colorsFor } from '../../reporter.ts';
 import { withSchemaToRead } from '../connected.ts';
 import { countOf, describeAge, describeError, describeState, someOf } from '../describe.ts';
 import { field, indented, timeField } from '../detail.ts';
-import { idsFrom } from '../dlq/filter.ts';
+import { idsFrom, UUID } from '../ids.ts';
 import { type CommonOptions, reporterFor, splitList } from '../options.ts';
 import { cutToWidth, jsonText, onOneLine, printJson, stdoutColumns } from '../table.ts';
 
@@ -22,7 +22,10 @@ type Shown = StoredNotification & { outcomes: OutcomeAt[] };
 export async function show(texts: readonly string[], options: ShowOptions): Promise<void> {
   const asked = splitList(texts) ?? [];
   const eventIds = asked.filter((text) => UUID.test(text));
-  const ids = idsFrom(asked.filter((text) => !UUID.test(text))) ?? [];
+  const others = texts.map((text) =>
+    (splitList([text]) ?? []).filter((part) => !UUID.test(part)).join(','),
+  );
+  const ids = idsFrom(others.filter((text) => text !== '')) ?? [];
   if (asked.length === 0) throw new PgwatchError('usage', 'Give the id of a notification.');
   await withSchemaToRead(options, async (client, { schema }) => {
     const unknown: string[] = [];
@@ -91,7 +94,8 @@ function textOf({ notification, outcomes, ...stored }: Shown): string {
 /** '    email: dead, failed 2 h ago, after 5 attempts: TypeError: x is not a function'. */
 function outcomeLine(outcome: OutcomeAt): string {
   const { consumerId, state, attempts, lastFailedAt, lastError } = outcome;
-  const isDelivery = state !== 'done' && state !== 'waiting' && state !== 'working';
+  const isDelivery =
+    state !== 'done' && state !== 'skipped' && state !== 'waiting' && state !== 'working';
   const said = isDelivery ? describeState({ ...outcome, state }) : state;
   const failed = lastFailedAt
     ? `, failed ${describeAge(lastFailedAt)}, after ${countOf(attempts, 'attempt')}: ${describeError(lastError)}`
@@ -101,12 +105,13 @@ function outcomeLine(outcome: OutcomeAt): string {
 }
 
 function unknownError(unknown: readonly string[]): PgwatchError {
+  const id = unknown.find((text) => !UUID.test(text));
+  const advice = id === undefined ? '' : ` "pgwatch why ${id}" tells more.`;
   return new PgwatchError(
     'notification_unknown',
-    `There is no notification ${someOf(unknown)}: it was never committed, or is not yet, or was removed from the log.`,
+    `There is no notification ${someOf(unknown)}: it was never committed, or is not yet, or was removed from the log.${advice}`,
   );
 }
 
-const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
 /** See notification_event_id(). */
 const DERIVED = /^.{14}8.{4}8/;

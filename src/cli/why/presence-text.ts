@@ -14,7 +14,10 @@ export function describePresence(presence: Presence): string {
       timeField('created', createdAt),
     ].join('\n');
   }
-  return `  ${onOneLine(absenceText(presence))}${presence.code === 'uncommitted' ? `\n${writersText(presence.writers)}` : ''}`;
+  const text = `  ${onOneLine(absenceText(presence))}`;
+  if (presence.code !== 'unseen') return text;
+  const writers = presence.writers.map((writer) => `    ${onOneLine(writerText(writer))}`);
+  return [text, ...writers, `    → ${absenceAdvice(presence)}`].join('\n');
 }
 
 /** Why the log does not show it, in a sentence. */
@@ -23,42 +26,37 @@ export function absenceText(presence: Exclude<Presence, { code: 'present' }>): s
     case 'never_drawn':
       return `It was never published: the newest id is ${presence.lastId}.`;
     case 'removed':
-      return presence.oldestId === null
-        ? 'It was removed from the log, which is empty, or rolled back before that.'
-        : `It was removed from the log, which begins at ${presence.oldestId}, or rolled back before that.`;
+      return removedText(presence);
     case 'rolled_back':
-      return 'It was rolled back: its id was drawn, and no transaction that could still commit it is open. Or it was removed since.';
-    case 'uncommitted':
+      return 'It was rolled back, or removed from the log since: its id was drawn, and no open transaction can hold it.';
+    case 'unseen':
       return presence.writers.length === 1
-        ? 'It has not committed: this transaction, which has written to the log, is still open.'
-        : 'It has not committed: one of these transactions, which have written to the log, is still open.';
+        ? 'Nobody can see it. Either it was rolled back, or this open transaction, which has written to the log, holds it:'
+        : 'Nobody can see it. Either it was rolled back, or one of these open transactions, which have written to the log, holds it:';
   }
 }
 
-/** Who it is, and how its transaction is ended. */
-export function writerText(writer: Writer): { sentence: string; advice: string } {
-  const { pid, gid, program, user, state, query, since } = writer;
+/** What to do where that is not for the reader to decide: only the end of the transactions tells. */
+export function absenceAdvice(presence: Presence): string | null {
+  if (presence.code !== 'unseen') return null;
+  return 'look what they do, and ask again once they have ended: it is there then, or was rolled back';
+}
+
+/** Who may hold it. */
+export function writerText({ pid, gid, program, user, state, query, since }: Writer): string {
   const by = user ? ` of ${user}` : '';
   const began = since ? ` since ${since.toISOString()} (${describeAge(since)})` : '';
-  if (gid !== null) {
-    const name = gid.replaceAll("'", "''");
-    return {
-      sentence: `prepared transaction '${gid}'${by}${began}`,
-      advice: `commit prepared '${name}', or rollback prepared '${name}'`,
-    };
-  }
+  if (gid !== null) return `prepared transaction '${gid}'${by}${began}`;
   const what = state === null ? 'not shown to this role (grant pg_read_all_stats)' : `${query}`;
-  return {
-    sentence: `pid ${pid}${program ? ` (${program})` : ''}${by}, ${state ?? 'open'}${began}: ${what}`,
-    advice: `let it commit, or end it: select pg_terminate_backend(${pid})`,
-  };
+  return `pid ${pid}${program ? ` (${program})` : ''}${by}, ${state ?? 'open'}${began}: ${what}`;
 }
 
-function writersText(writers: readonly Writer[]): string {
-  return writers
-    .flatMap((writer) => {
-      const { sentence, advice } = writerText(writer);
-      return [`    ${onOneLine(sentence)}`, `      → ${onOneLine(advice)}`];
-    })
-    .join('\n');
+function removedText({ oldestId, gap }: Extract<Presence, { code: 'removed' }>): string {
+  if (gap) {
+    const { removedAt, firstId, lastId } = gap;
+    return `It was removed from the log, or rolled back before that: a forced cleanup took what consumers had not done between ${firstId} and ${lastId}, at ${removedAt.toISOString()} (${describeAge(removedAt)}).`;
+  }
+  return oldestId === null
+    ? 'It was removed from the log, which is empty, or rolled back before that.'
+    : `It was removed from the log, which begins at ${oldestId}, or rolled back before that.`;
 }

@@ -84,7 +84,7 @@ function describeObstacle(reason: Obstacle, consumer: string): ReasonText {
       };
     case 'not_running':
       return {
-        sentence: `No daemon runs the consumer; its position was last saved ${describeAge(reason.seenAt)}${reason.runner ? `, and ${runnerText(reason.runner)} has died over it` : ''}.`,
+        sentence: `No daemon runs the consumer; its position was last saved ${describeAge(reason.seenAt)}${reason.runner ? `. It was last run by ${runnerText(reason.runner)}, which has died` : ''}.`,
         advice: `pgwatch listen --consumers ${consumer}`,
       };
     case 'stopped':
@@ -116,9 +116,12 @@ function leasedText({ earlier, runner }: Extract<Reason, { code: 'leased' }>): s
 }
 
 function waitingText(reason: Extract<Reason, { code: 'waiting' }>): string {
-  const { ahead, isExact, reachedId, rate, mayBeUnderWay } = reason;
+  const { ahead, isExact, reachedId, rate, mayBeUnderWay, isStill } = reason;
   const hand = mayBeUnderWay ? ', and it may be in the page that is worked on now' : '';
-  const position = `the position is at ${reachedId}${hand}`;
+  const still = isStill
+    ? '. Nothing was finished in the last ten seconds: a handler may hang until its timeout'
+    : '';
+  const position = `the position is at ${reachedId}${hand}${still}`;
   if (ahead === 0) return `It is the next: ${position}.`;
   const left = rate
     ? `, at ${rate.toLocaleString('en')} a second ${formatDuration((ahead / rate) * 1000)}`
@@ -141,5 +144,5 @@ function at(ms: number | null): string {
 function due(ms: number | null): string {
   if (ms === null) return 'when its turn comes';
   const waitMs = Math.round(ms - Date.now());
-  return waitMs > 0 ? `in ${shortDuration(waitMs)}` : 'now';
+  return waitMs > 0 ? `in ${shortDuration(waitMs)}` : 'as soon as it can be';
 }

@@ -2,17 +2,17 @@ import type { Answer } from '../../inspect/why/decide.ts';
 import { type Explanation, explain } from '../../inspect/why/explain.ts';
 import { colorsFor } from '../../reporter.ts';
 import { withConsumersToRead } from '../consumers.ts';
-import { idsFrom } from '../dlq/filter.ts';
+import { idFrom } from '../ids.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { onOneLine, printJson } from '../table.ts';
-import { absenceText, describePresence, writerText } from './presence-text.ts';
+import { absenceAdvice, absenceText, describePresence } from './presence-text.ts';
 import { describeReason } from './reason-text.ts';
 
 export type WhyOptions = CommonOptions & { consumer?: string; table?: string; json?: boolean };
 
 /** Prints why a notification has or has not arrived; exit code 1 where it has not, and should have. */
 export async function why(idText: string, options: WhyOptions, outcome: Outcome): Promise<void> {
-  const id = idsFrom([idText])?.[0] ?? 0;
+  const id = idFrom(idText);
   const consumerId = options.consumer ?? null;
   const found = await withConsumersToRead(
     options,
@@ -21,7 +21,7 @@ export async function why(idText: string, options: WhyOptions, outcome: Outcome)
   );
   outcome.exitCode = hasArrived(found, consumerId !== null) ? 0 : 1;
   if (options.json) return printJson(toJson(id, found));
-  process.stdout.write(`${describe(id, found)}\n`);
+  process.stdout.write(`${describe(id, found, consumerId !== null)}\n`);
   const reporter = reporterFor(options);
   if (found.restored) reporter.warn(found.restored);
   if (found.answers.length === 0) {
@@ -44,12 +44,16 @@ function isRead({ reasons }: Answer): boolean {
   return reasons[0]?.code !== 'filtered';
 }
 
-/** For people: the notification, then a block for each consumer. */
-function describe(id: number, { presence, answers }: Explanation): string {
+/** For people: the notification, then a block for each consumer, those first that it was meant for. */
+function describe(id: number, { presence, answers }: Explanation, isNamed: boolean): string {
   const colors = colorsFor(process.stdout);
   const head = `${colors.bold(`Notification ${id}`)}\n${describePresence(presence)}`;
   const known = answers.filter(({ reasons }) => reasons[0]?.code !== 'gone');
-  const blocks = known.map(({ consumerId, isArrived, reasons }) => {
+  const told = known
+    .filter((answer) => isNamed || isRead(answer))
+    .sort((a, b) => Number(b.isExpected) - Number(a.isExpected));
+  const others = known.filter((answer) => !told.includes(answer));
+  const blocks = told.map(({ consumerId, isArrived, reasons }) => {
     const lines = reasons.flatMap((reason) => {
       const { sentence, advice } = describeReason(reason, id, consumerId);
       return [`  ${sentence}`, ...(advice === null ? [] : [`    → ${advice}`])];
@@ -58,20 +62,22 @@ function describe(id: number, { presence, answers }: Explanation): string {
     const title = isArrived ? colors.bold(name) : `${colors.bold(name)}: not arrived`;
     return [title, ...lines.map(onOneLine)].join('\n');
   });
+  if (others.length > 0) {
+    const names = others.map(({ consumerId }) => onOneLine(consumerId));
+    blocks.push(`Not for: ${names.join(', ')} (other channels)`);
+  }
   return [head, ...blocks].join('\n\n');
 }
 
 function toJson(id: number, { presence, restored, answers }: Explanation) {
-  const absence =
-    presence.code === 'present' ? { ...presence.entry } : { message: absenceText(presence) };
-  const writers = presence.code === 'uncommitted' ? presence.writers : [];
+  const { code, ...found } = presence;
   return {
     id,
-    presence: presence.code,
-    ...absence,
-    ...(writers.length > 0
-      ? { writers: writers.map((writer) => ({ ...writer, advice: writerText(writer).advice })) }
-      : {}),
+    presence: code,
+    ...('entry' in found ? found.entry : found),
+    ...(presence.code === 'present'
+      ? {}
+      : { message: absenceText(presence), advice: absenceAdvice(presence) }),
     restored,
     consumers: answers.map(({ consumerId, isArrived, isExpected, reasons }) => ({
       consumer: consumerId,

@@ -90,7 +90,7 @@ async function findSequence(client: Client, { config }: Context): Promise<Findin
   return [
     {
       level: 'problem',
-      what: `The ids of notifications stand at ${id.toLocaleString('en')}.`,
+      what: `The ids of notifications stand at ${id}.`,
       why: 'Above 2^53 JavaScript cannot hold them exactly, and daemons stop. No log gets there by itself: somebody has set the sequence.',
       fix: `Set it back to just above the highest id, then make the positions fit: select setval('${qualified(config.schema, 'notification_log_id_seq')}', (select max(id) from ${qualified(config.schema, 'notification_log')})); pgwatch migrate rebase`,
     },

@@ -44,6 +44,8 @@ export type Reason =
       rate: number | null;
       /** Its owner works on pages that it may be part of: only the owner knows. */
       mayBeUnderWay: boolean;
+      /** Its owner has finished nothing lately, though this one waits: a handler may hang. */
+      isStill: boolean;
     }
   | { code: 'paused'; since: Date; until: Date | null }
   | { code: 'not_running'; seenAt: Date; runner: Runner | null }
@@ -117,7 +119,8 @@ function pendingReasons(facts: Facts, pageRows: number): Reason[] {
   const isWorking = runner !== undefined && runner.state !== 'stopped';
   const mayBeUnderWay = isWorking && !facts.isShared && ahead < pageRows;
   const rate = runner?.rate ?? null;
-  return [...behind, { code: 'waiting', ahead, isExact, reachedId, rate, mayBeUnderWay }];
+  const isStill = mayBeUnderWay && rate === 0 && (facts.ageMs ?? 0) > STILL_MS;
+  return [...behind, { code: 'waiting', ahead, isExact, reachedId, rate, mayBeUnderWay, isStill }];
 }
 
 function deliveryReason(delivery: FoundDelivery, blocker: FoundDelivery | null): Reason {
@@ -137,3 +140,6 @@ function failureOf({
 }: FoundDelivery) {
   return { attempts, nextAttemptMs, firstFailedMs, lastFailedMs, lastError };
 }
+
+/** Longer than the span over which a daemon tells its rate, with the time until it tells. */
+const STILL_MS = 30_000;

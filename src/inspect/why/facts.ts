@@ -3,7 +3,7 @@ import { qualified } from '../../database/names.ts';
 import type { ErrorRecord } from '../../log/delivery.ts';
 import type { DeliveryState } from '../../log/delivery-filter.ts';
 import { IS_PAUSED } from '../../log/progress.ts';
-import { reachedSql, settledSql } from '../../log/settled-sql.ts';
+import { reachedSql, settledSql, skippedSql } from '../../log/settled-sql.ts';
 import type { LogEntry } from './presence.ts';
 
 /** A process that runs consumers, or did. */
@@ -48,6 +48,8 @@ export type Facts = {
   /** Settled from the beginning, or since the position was moved. */
   isSkipped: boolean;
   isLate: boolean;
+  /** Since it was written; null where the log does not hold it. */
+  ageMs: number | null;
   /** How many of its channels come before it; of those that were looked at. */
   ahead: number;
   isExact: boolean;
@@ -65,7 +67,8 @@ export async function readFacts(
   schema: string,
   { entry, consumerId, id }: { entry: LogEntry | null; consumerId: string | null; id: number },
 ): Promise<Facts[]> {
-  const values = [id, entry?.xid ?? null, entry?.channel ?? null, entry?.key ?? null, consumerId];
+  const { xid = null, channel = null, key = null, createdAt = null } = entry ?? {};
+  const values = [id, xid, channel, key, consumerId, createdAt];
   const { rows } = await client.query(factsSql(schema), values);
   return rows as Facts[];
 }
@@ -80,9 +83,9 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
   p.created_at as "registeredAt", ${reachedSql('p')}::float8 as "reachedId",
   coalesce(it.channel = any(p.channels), false) as "isWanted",
   coalesce(${settledSql(schema, 'p', 'it')}, false) as "isSettled",
-  coalesce(it.id <= p.began_id and (
-    it.id <= origin.rebased_id or pg_visible_in_snapshot(it.xid, p.began_snapshot)), false) as "isSkipped",
+  coalesce(${skippedSql('p', 'it')}, false) as "isSkipped",
   it.id <= p.done_id as "isLate",
+  extract(epoch from clock_timestamp() - $6::timestamptz)::float8 * 1000 as "ageMs",
   before.ahead, before.seen < ${SEEN_MAX} as "isExact",
   (select ${deliveryJson('d')} from ${delivery} as d
     where d.consumer_id = p.consumer_id and d.notification_id = it.id) as delivery,

@@ -1,5 +1,6 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
+import { type Gap, gapOf } from '../../log/gap.ts';
 import { readWriters, type Writer } from './writers.ts';
 
 /** A notification as the log holds it; the channel is the one that consumers read. */
@@ -15,15 +16,15 @@ export type LogEntry = {
  * Whether there is anything to be handed out.
  *
  * never_drawn  no transaction has ever asked for this id
- * removed      the log no longer reaches back to it
- * uncommitted  one of these transactions may hold it, and is still open
+ * removed      the log no longer reaches back to it, or a cleanup took what lay around it
+ * unseen       it was rolled back, or one of these open transactions holds it: nothing tells which
  * rolled_back  nobody can hold it any longer, and it is not there
  */
 export type Presence =
   | { code: 'present'; entry: LogEntry }
   | { code: 'never_drawn'; lastId: number }
-  | { code: 'removed'; oldestId: number | null }
-  | { code: 'uncommitted'; writers: Writer[] }
+  | { code: 'removed'; oldestId: number | null; gap: Gap | null }
+  | { code: 'unseen'; writers: Writer[] }
   | { code: 'rolled_back' };
 
 /**
@@ -42,6 +43,9 @@ export async function findNotification(
   const { rows } = await client.query(
     `select
        (select min(id) from ${log})::float8 as "oldestId",
+       (select max(created_at) from (
+          select created_at, event_id from ${log} where id < $1 order by id desc limit 100
+        ) as before where event_id is null) as "previousAt",
        (select created_at from ${log} where id > $1 order by id limit 1) as "nextAt",
        (select to_jsonb(found) from (
           select id, xid::text, channel, key,
@@ -50,19 +54,45 @@ export async function findNotification(
         ) as found) as entry`,
     [id],
   );
-  const { entry, oldestId, nextAt } = rows[0] as Found;
-  if (entry) {
-    const { createdMs, ...rest } = entry;
-    return { code: 'present', entry: { ...rest, createdAt: new Date(createdMs) } };
+  const found = rows[0] as Found;
+  if (found.entry) {
+    const { createdMs, ...entry } = found.entry;
+    return { code: 'present', entry: { ...entry, createdAt: new Date(createdMs) } };
   }
   if (id > lastId) return { code: 'never_drawn', lastId };
-  // Ids are drawn in order: whoever began after the next one was written has not drawn this one.
-  const holders = writers.filter(({ since, gid }) => {
-    return gid !== null || nextAt === null || since === null || since <= nextAt;
-  });
-  if (holders.length > 0) return { code: 'uncommitted', writers: holders };
-  if (oldestId === null || id < oldestId) return { code: 'removed', oldestId };
+  const holders = writers.filter((writer) => mayHold(writer, found));
+  if (holders.length > 0) return { code: 'unseen', writers: holders };
+  const { oldestId } = found;
+  const gap = await findGap(client, schema, id);
+  if (gap !== null || oldestId === null || id < oldestId) return { code: 'removed', oldestId, gap };
   return { code: 'rolled_back' };
+}
+
+/**
+ * Ids are drawn in order, just before the time is taken: whoever began after the next one was written has not
+ * drawn this one, nor has who has done nothing since long before one in front of it was.
+ */
+function mayHold({ gid, since, idleSince }: Writer, { previousAt, nextAt }: Found): boolean {
+  if (gid !== null) return true;
+  if (since !== null && nextAt !== null && since > nextAt) return false;
+  return (
+    idleSince === null || previousAt === null || +idleSince > previousAt.getTime() - DRAWING_MS
+  );
+}
+
+/** What a cleanup took from a consumer, where that has the id in its midst; of the newest that it told of. */
+async function findGap(client: Queryable, schema: string, id: number): Promise<Gap | null> {
+  const { rows } = await client.query(
+    `select payload::text from (
+       select id, action, payload from ${qualified(schema, 'notification_log')}
+       where id > $1 order by id desc limit ${SEEN_MAX}
+     ) as behind
+     where action = 'GAP' and $1 between (payload ->> 'first_id')::bigint and (payload ->> 'last_id')::bigint
+     order by id desc limit 1`,
+    [id],
+  );
+  const [row] = rows as { payload: string }[];
+  return row ? gapOf(row.payload) : null;
 }
 
 async function readLastId(client: Queryable, schema: string): Promise<number> {
@@ -76,5 +106,13 @@ async function readLastId(client: Queryable, schema: string): Promise<number> {
 type Found = {
   entry: (Omit<LogEntry, 'createdAt'> & { createdMs: number }) | null;
   oldestId: number | null;
+  /** Of those in front of it one that has no event id: who brings one draws its id first, and may wait. */
+  previousAt: Date | null;
   nextAt: Date | null;
 };
+
+/** Longer than anybody is between drawing an id and taking the time. */
+const DRAWING_MS = 60_000;
+
+/** No index finds markers: so many notifications are looked at, which takes about a second. */
+const SEEN_MAX = 1_000_000;

@@ -14,16 +14,23 @@ export type Writer = {
   query: string | null;
   /** When it began; of a prepared one, when it was prepared. */
   since: Date | null;
+  /** Since when it waits for its client's next statement; null where it does not, or nobody may see it. */
+  idleSince: Date | null;
 };
 
-/** Who may hold notifications that nobody sees yet: whoever writes keeps a lock until the end. */
+/**
+ * Who may hold notifications that nobody sees yet. Whoever has drawn an id keeps a lock of the sequence until the
+ * end, and one of the log until what was written is rolled back; of what has an event id the id is drawn before
+ * that is known to be new.
+ */
 export async function readWriters(client: Queryable, schema: string): Promise<Writer[]> {
   const { rows } = await client.query(
-    `with parent as (select $1::regclass as oid)
+    `with parent as (select $1::regclass as oid, $2::regclass as sequence, $3::regclass as published)
      select distinct on (l.virtualtransaction) l.pid, p.gid,
        nullif(a.application_name, '') as program, coalesce(a.usename, p.owner) as user, a.state,
        case when a.state is not null then a.query end as query,
-       coalesce(a.xact_start, p.prepared) as since
+       coalesce(a.xact_start, p.prepared) as since,
+       case when a.state like 'idle in transaction%' then a.state_change end as "idleSince"
      from pg_catalog.pg_locks as l
      left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
      left join pg_catalog.pg_prepared_xacts as p on l.pid is null and exists (
@@ -33,10 +40,17 @@ export async function readWriters(client: Queryable, schema: string): Promise<Wr
      where l.locktype = 'relation' and l.mode = 'RowExclusiveLock' and l.granted
        and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
        and l.pid is distinct from pg_catalog.pg_backend_pid()
-       and (l.relation = (select oid from parent) or l.relation in (
+       and (l.relation in (select unnest(array[oid, published]) from parent) or l.relation in (
          select inhrelid from pg_catalog.pg_inherits where inhparent = (select oid from parent)))
+       and exists (
+         select from pg_catalog.pg_locks as drawn
+         where drawn.locktype = 'relation' and drawn.virtualtransaction = l.virtualtransaction
+           and drawn.mode = 'RowExclusiveLock' and drawn.relation = (select sequence from parent)
+           and drawn.database = l.database)
      order by l.virtualtransaction`,
-    [qualified(schema, 'notification_log')],
+    ['notification_log', 'notification_log_id_seq', 'published'].map((name) =>
+      qualified(schema, name),
+    ),
   );
   return (rows as Writer[]).sort((a, b) => Number(a.since) - Number(b.since));
 }

@@ -1,0 +1,43 @@
+import { PassThrough } from 'node:stream';
+import { expect, test } from 'vitest';
+import { confirmRemoval } from '../../src/cli/confirm.ts';
+import { collectReports } from '../helpers/daemon.ts';
+
+function terminal(answer: string, isTTY = true) {
+  const input = Object.assign(new PassThrough(), { isTTY });
+  const output = new PassThrough({ encoding: 'utf8' });
+  input.end(answer);
+  return { input, output };
+}
+
+async function ask(streams: ReturnType<typeof terminal>) {
+  const outcome = { exitCode: 0 };
+  const { reporter } = collectReports();
+  const asked = { question: 'Remove it?', flag: '--yes' };
+  const isYes = await confirmRemoval(asked, { outcome, reporter }, streams);
+  return { isYes, ...outcome };
+}
+
+test.each([
+  ['y', true],
+  ['YES', true],
+  [' yes ', true],
+  ['n', false],
+  ['', false],
+  ['yesterday', false],
+])('the answer %j counts as %j, and a no as a failure', async (answer, expected) => {
+  const streams = terminal(`${answer}\n`);
+  expect(await ask(streams)).toEqual({ isYes: expected, exitCode: expected ? 0 : 1 });
+  expect(streams.output.read()).toContain('Remove it? [y/N] ');
+});
+
+test('Ctrl-D instead of an answer counts as no', async () => {
+  expect(await ask(terminal(''))).toEqual({ isYes: false, exitCode: 1 });
+});
+
+test('where nobody can answer, asking is a usage error that names the flag', async () => {
+  await expect(ask(terminal('y\n', false))).rejects.toMatchObject({
+    code: 'usage',
+    message: 'Remove it? Nobody is there to answer: pass --yes to go ahead.',
+  });
+});

@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import { idFrom, idsFrom } from '../../src/cli/ids.ts';
+
+test.each([
+  [['42'], [42]],
+  [
+    ['42,43', '7419'],
+    [42, 43, 7419],
+  ],
+  [['1000,1001,42'], [1000, 1001, 42]],
+  [['7,7920'], [7, 7920]],
+  [[], null],
+])('%j are ids', (values, ids) => {
+  expect(idsFrom(values)).toEqual(ids);
+});
+
+test.each(['7,419', '100,101', '12,345,678', '5000,7,419'])(
+  '%j may be written for people, and is not taken apart',
+  (text) => {
+    expect(() => idsFrom(['1', text])).toThrow(/may be one id or several/);
+  },
+);
+
+test.each(['', '0', '4x', '7,419', '7.419', '42,43', '1e3', '9007199254740993'])(
+  '%j is no id',
+  (text) => {
+    expect(() => idFrom(text)).toThrow(`"${text}" is no id of a notification`);
+  },
+);
