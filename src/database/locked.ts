@@ -24,8 +24,9 @@ export type LockSession = {
 /** Which tables of a schema nobody can read now, and because of whom. Reads none of them. */
 export async function readLockedTables(client: ClientBase, schema: string): Promise<LockedTable[]> {
   // Only an access exclusive lock is in the way of those who read, and those who wait for one are, too.
+  // Whoever locks a table locks its partitions as well.
   const { rows } = await client.query<LockedTable>(
-    `with exclusive as materialized (
+    `with locked as materialized (
        select l.pid, l.granted, l.waitstart, c.relname, c.oid
        from pg_catalog.pg_locks as l
        join pg_catalog.pg_class as c on c.oid = l.relation
@@ -33,6 +34,10 @@ export async function readLockedTables(client: ClientBase, schema: string): Prom
        where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and n.nspname = $1
          and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
          and l.pid is distinct from pg_catalog.pg_backend_pid()
+     ), exclusive as (
+       select * from locked as l where not exists (
+         select from pg_catalog.pg_inherits as i join locked as parent on parent.oid = i.inhparent
+         where i.inhrelid = l.oid and parent.pid is not distinct from l.pid)
      ), session as (
        select oid, relname, pid, null::timestamptz as since, 'holders' as role
          from exclusive where granted
@@ -59,7 +64,7 @@ export async function readLockedTables(client: ClientBase, schema: string): Prom
   return rows;
 }
 
-/** 'pid 4711 (psql) holds it, idle in transaction since 5 min 0 s: lock table …; pid 4712 waits …', for people. */
+/** 'pid 4711 (psql) holds it, idle in transaction for 5 min 0 s: lock table …; pid 4712 waits …', for people. */
 export function lockedText({ holders, waiters }: LockedTable): string {
   return [
     ...holders.map((session) => sessionText(session, 'holds it')),
@@ -79,7 +84,7 @@ export function unlockSql({ holders, waiters }: LockedTable): string {
 
 function sessionText({ pid, program, state, query, ms }: LockSession, does: string): string {
   if (pid === 0) return `a prepared transaction ${does} (see pg_prepared_xacts)`;
-  const since = ms === null ? '' : ` since ${formatDuration(ms)}`;
+  const since = ms === null ? '' : ` for ${formatDuration(ms)}`;
   const how = state === null ? since : `, ${state}${since}`;
   const text = query ? `: ${query.replaceAll(/\s+/g, ' ').trim()}` : '';
   return `pid ${pid}${program ? ` (${program})` : ''} ${does}${how}${text}`;
