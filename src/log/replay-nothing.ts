@@ -1,6 +1,6 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
-import type { Stretch } from './replay-stretch.ts';
+import type { Stretch } from './by-hand/replay-stretch.ts';
 
 /** What a stretch asks for, and the log or the consumer does not have. */
 export type Missing = {

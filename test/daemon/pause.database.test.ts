@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import type { ClientBase } from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Daemon } from '../../src/daemon/daemon.ts';
+import { pauseConsumer, resumeConsumer } from '../../src/log/by-hand/pause.ts';
 import { readOwners } from '../../src/log/daemons.ts';
 import { lockSharedConsumer, readSharedPosition, shareConsumer } from '../../src/log/lease.ts';
-import { pauseConsumer, resumeConsumer } from '../../src/log/pause.ts';
 import { takeOver } from '../../src/log/progress.ts';
 import {
   collectReports,

@@ -1,10 +1,10 @@
 import type { Client } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { cancelReplays, type FiledReplay, fileReplay } from '../../src/log/by-hand/replay-file.ts';
+import { readReplayProgress } from '../../src/log/by-hand/replay-progress.ts';
+import type { Stretch } from '../../src/log/by-hand/replay-stretch.ts';
 import { tellDaemons } from '../../src/log/daemons.ts';
 import { slotOf } from '../../src/log/lease.ts';
-import { cancelReplays, type FiledReplay, fileReplay } from '../../src/log/replay-file.ts';
-import { readReplayProgress } from '../../src/log/replay-progress.ts';
-import type { Stretch } from '../../src/log/replay-stretch.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';

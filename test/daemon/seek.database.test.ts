@@ -1,8 +1,8 @@
 import type { Client } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { type SeekTarget, seekPosition } from '../../src/log/by-hand/seek.ts';
+import { planSeek } from '../../src/log/by-hand/seek-plan.ts';
 import { slotOf } from '../../src/log/lease.ts';
-import { type SeekTarget, seekPosition } from '../../src/log/seek.ts';
-import { planSeek } from '../../src/log/seek-plan.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';

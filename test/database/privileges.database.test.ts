@@ -9,6 +9,11 @@ import { findSubject } from '../../src/inspect/history/subject.ts';
 import { readOutcomes } from '../../src/inspect/outcomes.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
+import { pauseConsumer, resumeConsumer } from '../../src/log/by-hand/pause.ts';
+import { cancelReplays, fileReplay } from '../../src/log/by-hand/replay-file.ts';
+import { countStretch } from '../../src/log/by-hand/replay-stretch.ts';
+import { seekPosition } from '../../src/log/by-hand/seek.ts';
+import { planSeek } from '../../src/log/by-hand/seek-plan.ts';
 import { beat, readLiveDaemons, readOwners, removeDaemon } from '../../src/log/daemons.ts';
 import { changeBatch } from '../../src/log/dead-letter-change.ts';
 import {
@@ -25,21 +30,13 @@ import { findIdsByEventId, findNotifications } from '../../src/log/find.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
-import { pauseConsumer, resumeConsumer } from '../../src/log/pause.ts';
 import { readNewestPosition, registerConsumer, releaseOwnership } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
-
-import { cancelReplays, fileReplay } from '../../src/log/replay-file.ts';
-import { countStretch } from '../../src/log/replay-stretch.ts';
-
 import { cleanLog, cleanPublished } from '../../src/log/retention/clean-log.ts';
 import { readPinning } from '../../src/log/retention/pins.ts';
 import { planCleanup } from '../../src/log/retention/plan.ts';
 import { lockCleanup } from '../../src/log/retention/steps.ts';
-
 import { savePositions } from '../../src/log/save-positions.ts';
-import { seekPosition } from '../../src/log/seek.ts';
-import { planSeek } from '../../src/log/seek-plan.ts';
 import { readStanding, suspectAll } from '../../src/log/standing.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { type ConsumerView, readConsumerViews, viewOf } from '../../src/inspect/consumer-view.ts';
 import { NOTHING_STANDING } from '../../src/inspect/standing.ts';
 import { readStatus } from '../../src/inspect/status.ts';
-import { pauseConsumer } from '../../src/log/pause.ts';
+import { pauseConsumer } from '../../src/log/by-hand/pause.ts';
 import { readRegistered } from '../../src/log/registered.ts';
 import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';

@@ -1,9 +1,9 @@
 import type { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errorCodeOf } from '../../src/errors.ts';
-import { fileReplay } from '../../src/log/replay-file.ts';
+import { fileReplay } from '../../src/log/by-hand/replay-file.ts';
+import { seekPosition } from '../../src/log/by-hand/seek.ts';
 import { deleteBatch, emptyPartition } from '../../src/log/retention/steps.ts';
-import { seekPosition } from '../../src/log/seek.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import {
   createPastDay,

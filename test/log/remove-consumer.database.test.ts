@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
+import { type Removed, removeConsumer } from '../../src/log/by-hand/remove-consumer.ts';
 import { registerConsumer } from '../../src/log/progress.ts';
-import { type Removed, removeConsumer } from '../../src/log/remove-consumer.ts';
 import { savePositions } from '../../src/log/save-positions.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';

@@ -1,8 +1,8 @@
 import type { Client } from 'pg';
 import { afterEach, beforeAll, expect, test } from 'vitest';
+import { fileReplay } from '../../src/log/by-hand/replay-file.ts';
 import { readDue } from '../../src/log/due.ts';
 import { registerConsumer } from '../../src/log/progress.ts';
-import { fileReplay } from '../../src/log/replay-file.ts';
 import { suspectAll } from '../../src/log/standing.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 

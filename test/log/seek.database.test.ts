@@ -1,12 +1,12 @@
 import type { Client, ClientBase } from 'pg';
 import { afterEach, beforeAll, expect, test } from 'vitest';
+import { type SeekTarget, seekPosition } from '../../src/log/by-hand/seek.ts';
+import { planSeek } from '../../src/log/by-hand/seek-plan.ts';
 import { insertLeases, type Lease, type NewLease, takeLeases } from '../../src/log/lease.ts';
 import { freeLeases, settleLeases } from '../../src/log/lease-settle.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { POSITION_COLUMNS, registerConsumer, toPosition } from '../../src/log/progress.ts';
 import { savePositions } from '../../src/log/save-positions.ts';
-import { type SeekTarget, seekPosition } from '../../src/log/seek.ts';
-import { planSeek } from '../../src/log/seek-plan.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { seize } from '../helpers/owner.ts';
 

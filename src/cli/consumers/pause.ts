@@ -1,4 +1,4 @@
-import { pauseConsumer, resumeConsumer } from '../../log/pause.ts';
+import { pauseConsumer, resumeConsumer } from '../../log/by-hand/pause.ts';
 import { withConsumers } from '../consumers.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';

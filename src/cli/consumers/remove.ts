@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { PgwatchError } from '../../errors.ts';
 import { placeOf } from '../../inspect/daemons.ts';
-import { type Removed, removeConsumer } from '../../log/remove-consumer.ts';
+import { type Removed, removeConsumer } from '../../log/by-hand/remove-consumer.ts';
 import { confirmRemoval } from '../confirm.ts';
 import { withConsumers } from '../consumers.ts';
 import { countOf, someOf } from '../describe.ts';

@@ -1,4 +1,4 @@
-import type { Stretch, StretchCount, StretchEntry } from '../../log/replay-stretch.ts';
+import type { Stretch, StretchCount, StretchEntry } from '../../log/by-hand/replay-stretch.ts';
 import { colorsFor } from '../../reporter.ts';
 import { countOf } from '../describe.ts';
 import { field } from '../detail.ts';

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { PgwatchError } from '../../errors.ts';
-import type { Stretch } from '../../log/replay-stretch.ts';
+import type { Stretch } from '../../log/by-hand/replay-stretch.ts';
 import { idsFrom } from '../ids.ts';
 import type { CommonOptions } from '../options.ts';
 

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { type ReplayProgress, readReplayProgress } from '../../log/replay-progress.ts';
+import { type ReplayProgress, readReplayProgress } from '../../log/by-hand/replay-progress.ts';
 import type { Reporter } from '../../reporter.ts';
 import { formatDuration, shortDuration, sleep } from '../../time.ts';
 import { countOf } from '../describe.ts';

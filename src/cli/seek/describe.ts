@@ -1,4 +1,4 @@
-import type { SeekPlan } from '../../log/seek-plan.ts';
+import type { SeekPlan } from '../../log/by-hand/seek-plan.ts';
 import { colorsFor } from '../../reporter.ts';
 import { countOf } from '../describe.ts';
 import { field } from '../detail.ts';

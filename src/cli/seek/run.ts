@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { PgwatchError } from '../../errors.ts';
-import { type SeekTarget, type Sought, seekPosition } from '../../log/seek.ts';
-import { planSeek, type SeekPlan } from '../../log/seek-plan.ts';
+import { type SeekTarget, type Sought, seekPosition } from '../../log/by-hand/seek.ts';
+import { planSeek, type SeekPlan } from '../../log/by-hand/seek-plan.ts';
 import { withConsumers } from '../consumers.ts';
 import { countOf } from '../describe.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import type { SeekTarget } from '../../log/seek.ts';
+import type { SeekTarget } from '../../log/by-hand/seek.ts';
 import { momentFrom } from '../moment.ts';
 
 /**

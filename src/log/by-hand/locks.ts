@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
-import { qualified } from '../database/names.ts';
-import { lockSharedConsumer } from './lease.ts';
-import { IS_PAUSED } from './progress.ts';
+import { qualified } from '../../database/names.ts';
+import { lockSharedConsumer } from '../lease.ts';
+import { IS_PAUSED } from '../progress.ts';
 
 /*
 For changes that somebody makes by hand to what a consumer has before it, while daemons may be at work on

@@ -1,9 +1,9 @@
-import type { Queryable } from '../database/connect.ts';
-import { qualified } from '../database/names.ts';
-import { isLiveSql } from './by-hand.ts';
-import { safeId } from './notification.ts';
+import type { Queryable } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
+import { safeId } from '../notification.ts';
+import { reachedSql, settledSql } from '../settled-sql.ts';
+import { isLiveSql } from './locks.ts';
 import { type SeekTarget, seekSql } from './seek.ts';
-import { reachedSql, settledSql } from './settled-sql.ts';
 
 /** What moving a position would do, as things are now. */
 export type SeekPlan = {

@@ -1,8 +1,8 @@
 import type { ClientBase } from 'pg';
-import { qualified } from '../database/names.ts';
-import { withTransaction } from '../database/transaction.ts';
-import { lockLeases, lockTaking, wakeOrphans } from './by-hand.ts';
-import { tellDaemons } from './daemons.ts';
+import { qualified } from '../../database/names.ts';
+import { withTransaction } from '../../database/transaction.ts';
+import { tellDaemons } from '../daemons.ts';
+import { lockLeases, lockTaking, wakeOrphans } from './locks.ts';
 import { type Stretch, stretchSql, stretchValues } from './replay-stretch.ts';
 
 /** A replay that was asked for: what it filed, and by what its deliveries are known. */

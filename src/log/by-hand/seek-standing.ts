@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import { qualified } from '../database/names.ts';
+import { qualified } from '../../database/names.ts';
 
 /**
  * Takes out of the leases what lies behind the position, because it is read from the log again. Whoever works

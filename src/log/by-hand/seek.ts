@@ -1,12 +1,12 @@
 import type { ClientBase } from 'pg';
-import { qualified } from '../database/names.ts';
-import { withTransaction } from '../database/transaction.ts';
-import { type Beginning, beginningAt, type From } from './beginning.ts';
-import { isLiveSql, lockLeases, lockTaking, wakeOrphans } from './by-hand.ts';
-import { tellDaemons } from './daemons.ts';
-import { safeId } from './notification.ts';
+import { qualified } from '../../database/names.ts';
+import { withTransaction } from '../../database/transaction.ts';
+import { type Beginning, beginningAt, type From } from '../beginning.ts';
+import { tellDaemons } from '../daemons.ts';
+import { safeId } from '../notification.ts';
+import { reachedSql } from '../settled-sql.ts';
+import { isLiveSql, lockLeases, lockTaking, wakeOrphans } from './locks.ts';
 import { dropReread, takeBackLeases } from './seek-standing.ts';
-import { reachedSql } from './settled-sql.ts';
 
 /** Where a position is to be moved: so that one is next, or by so many notifications of its channels. */
 export type SeekTarget = From | { by: number };

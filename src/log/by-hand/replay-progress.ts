@@ -1,7 +1,7 @@
-import type { Queryable } from '../database/connect.ts';
-import { qualified } from '../database/names.ts';
-import { isLiveSql } from './by-hand.ts';
-import { IS_PAUSED } from './progress.ts';
+import type { Queryable } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
+import { IS_PAUSED } from '../progress.ts';
+import { isLiveSql } from './locks.ts';
 
 /** How far a replay is. */
 export type ReplayProgress = {
