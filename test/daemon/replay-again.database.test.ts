@@ -305,6 +305,7 @@ test('a failure on the way is retried and given up as any other, and the progres
     dead: 1,
     nextMs: null,
     isLive: true,
+    isPaused: false,
   });
 });
 

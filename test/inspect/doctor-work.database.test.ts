@@ -197,7 +197,7 @@ describe('the log', () => {
       `select setval('pgwatch.notification_log_id_seq', 1)`,
     );
     expect(await find('log')).toEqual([
-      'problem: The ids of notifications stand at 9,007,199,254,740,000.',
+      'problem: The ids of notifications stand at 9007199254740000.',
     ]);
   });
 
