@@ -40,7 +40,8 @@ async function open(url: string): Promise<Client> {
   try {
     await client.connect();
     // What the network has swallowed would hold its locks for long.
-    await client.query(`set idle_in_transaction_session_timeout = '${DEADLINE_MS}ms'`);
+    const setting = client.query(`set idle_in_transaction_session_timeout = '${DEADLINE_MS}ms'`);
+    await withDeadline(setting, DEADLINE_MS, () => new Error('no answer'));
     return client;
   } catch (thrown) {
     destroySocket(client);
