@@ -9,16 +9,39 @@ export function stopSignal(
   reporter: Reporter,
   what = 'finishing what is being handled. Once more to quit at once.',
 ): AbortSignal {
+  return abortOnSignal({
+    onFirst(name) {
+      reporter.status('');
+      reporter.info(`${name}: ${what}`);
+    },
+    onSecond(name) {
+      reporter.info(`${name}: quitting. What was being handled will be handed out again.`);
+    },
+  }).signal;
+}
+
+/**
+ * The same without a word, and also when nobody reads the output any more: for commands that show something
+ * until they are told to end.
+ */
+export function interruptSignal(): AbortSignal {
+  const controller = abortOnSignal({ onFirst() {}, onSecond() {} });
+  process.stdout.on('error', () => controller.abort());
+  return controller.signal;
+}
+
+type Told = { onFirst(name: string): void; onSecond(name: string): void };
+
+function abortOnSignal({ onFirst, onSecond }: Told): AbortController {
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals) => {
     if (controller.signal.aborted) {
-      reporter.info(`${name}: quitting. What was being handled will be handed out again.`);
+      onSecond(name);
       process.exit(1);
     }
-    reporter.status('');
-    reporter.info(`${name}: ${what}`);
+    onFirst(name);
     controller.abort();
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal);
-  return controller.signal;
+  return controller;
 }

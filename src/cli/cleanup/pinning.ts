@@ -1,5 +1,5 @@
-import { shellWord } from '../../inspect/doctor/shell-word.ts';
 import { BEHIND_MAX, type Pin, type PinningConsumer } from '../../log/retention/pins.ts';
+import { shellWord } from '../../shell-word.ts';
 import { countOf, describeAge } from '../describe.ts';
 
 /** Why a consumer keeps notifications from being removed, and how to go on. */

@@ -23,5 +23,5 @@ Examples:
   $ pgwatch types --out pgwatch-types.ts
   $ pgwatch types --out pgwatch-types.ts --check     in CI, after the migrations`,
     )
-    .action(async (options) => (await import('../types.ts')).types(options, outcome));
+    .action(async (options) => (await import('../types/write.ts')).types(options, outcome));
 }

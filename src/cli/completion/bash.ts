@@ -1,18 +1,21 @@
+import { shellQuoted } from '../../shell-word.ts';
 import type { Flag, Level } from './levels.ts';
 
 /** The script for bash, from 3.2, which macOS has. It needs nothing of the package bash-completion. */
 export function bashScript(levels: readonly Level[]): string {
   const words = levels.map(
     ({ path, words }) =>
-      `    ${quoted(path)}) REPLY=${quoted(words.map(({ text }) => text).join(' '))} ;;`,
+      `    ${shellQuoted(path)}) REPLY=${shellQuoted(words.map(({ text }) => text).join(' '))} ;;`,
   );
   const options = levels.map(
     ({ path, options }) =>
-      `    ${quoted(path)}) REPLY=${quoted(options.map(({ long }) => long).join(' '))} ;;`,
+      `    ${shellQuoted(path)}) REPLY=${shellQuoted(options.map(({ long }) => long).join(' '))} ;;`,
   );
   const values = levels.flatMap(({ path, options }) =>
     options.flatMap((flag) =>
-      flag.value === null ? [] : [`    ${pattern(path, flag)}) REPLY=${quoted(kindOf(flag))} ;;`],
+      flag.value === null
+        ? []
+        : [`    ${pattern(path, flag)}) REPLY=${shellQuoted(kindOf(flag))} ;;`],
     ),
   );
   return `# Completion for bash, made by "pgwatch completion bash".
@@ -93,9 +96,7 @@ function kindOf({ value }: Flag): string {
 
 /** 'trigger add --payload', and the short form where there is one. */
 function pattern(path: string, { long, short }: Flag): string {
-  return [long, ...(short ? [short] : [])].map((flag) => quoted(`${path} ${flag}`)).join(' | ');
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
+  return [long, ...(short ? [short] : [])]
+    .map((flag) => shellQuoted(`${path} ${flag}`))
+    .join(' | ');
 }

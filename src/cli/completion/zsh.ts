@@ -1,14 +1,17 @@
+import { shellQuoted } from '../../shell-word.ts';
 import type { Flag, Level } from './levels.ts';
 
 /** The script for zsh: to be sourced, or as a file _pgwatch on the fpath. */
 export function zshScript(levels: readonly Level[]): string {
   const words = levels.map(({ path, words }) => {
-    const items = words.map(({ text, description }) => quoted(`${escaped(text)}:${description}`));
-    return `    ${quoted(path)}) reply=(${items.join(' ')}) ;;`;
+    const items = words.map(({ text, description }) =>
+      shellQuoted(`${escaped(text)}:${description}`),
+    );
+    return `    ${shellQuoted(path)}) reply=(${items.join(' ')}) ;;`;
   });
   const options = levels.map(({ path, options }) => {
-    const items = options.map(({ long, description }) => quoted(`${long}:${description}`));
-    return `    ${quoted(path)}) reply=(${items.join(' ')}) ;;`;
+    const items = options.map(({ long, description }) => shellQuoted(`${long}:${description}`));
+    return `    ${shellQuoted(path)}) reply=(${items.join(' ')}) ;;`;
   });
   const values = levels.flatMap(({ path, options }) =>
     options.flatMap((flag) =>
@@ -86,19 +89,15 @@ fi
 }
 
 function kindOf({ value }: Flag): string {
-  return (typeof value === 'string' ? [`@${value}`] : (value ?? [])).map(quoted).join(' ');
+  return (typeof value === 'string' ? [`@${value}`] : (value ?? [])).map(shellQuoted).join(' ');
 }
 
 /** 'trigger add --payload', and the short form where there is one. */
 function pattern(path: string, { long, short }: Flag): string {
-  return [long, ...(short ? [short] : [])].map((flag) => quoted(`${path} ${flag}`)).join('|');
+  return [long, ...(short ? [short] : [])].map((flag) => shellQuoted(`${path} ${flag}`)).join('|');
 }
 
 /** A colon would end the word. */
 function escaped(text: string): string {
   return text.replaceAll(':', '\\:');
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,6 +1,6 @@
-import { shellWord } from '../../inspect/doctor/shell-word.ts';
 import type { Reason } from '../../inspect/why/decide.ts';
 import type { FoundDelivery, Runner } from '../../inspect/why/facts.ts';
+import { shellWord } from '../../shell-word.ts';
 import { formatDuration, shortDuration } from '../../time.ts';
 import { countOf, describeAge, describeError } from '../describe.ts';
 

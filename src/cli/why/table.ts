@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { quotedTable, tableText } from '../../capture/table-name.ts';
-import { shellWord } from '../../inspect/doctor/shell-word.ts';
 import { explainTable, isTableFault, type TableReason } from '../../inspect/why/table.ts';
 import { colorsFor } from '../../reporter.ts';
+import { shellWord } from '../../shell-word.ts';
 import { withSchemaToRead } from '../connected.ts';
 import type { Outcome } from '../options.ts';
 import { onOneLine, printJson } from '../table.ts';

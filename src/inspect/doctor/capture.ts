@@ -4,8 +4,8 @@ import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
 import { triggerFunction } from '../../capture/table.ts';
 import { quotedTable, tableText } from '../../capture/table-name.ts';
 import { PgwatchError } from '../../errors.ts';
+import { shellWord } from '../../shell-word.ts';
 import type { Check, Context, Finding } from './check.ts';
-import { shellWord } from './shell-word.ts';
 
 /** Whether the captured tables are captured as they should be, at every one of their triggers. */
 export const capture: Check = {

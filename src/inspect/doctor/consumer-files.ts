@@ -3,8 +3,8 @@ import { relative } from 'node:path';
 import { discoverConsumers } from '../../consumers/discover.ts';
 import { qualified } from '../../database/names.ts';
 import { PgwatchError } from '../../errors.ts';
+import { shellWord } from '../../shell-word.ts';
 import type { Check, Finding } from './check.ts';
-import { shellWord } from './shell-word.ts';
 
 /** Whether the consumer files load, and are those that the database knows. */
 export const consumerFiles: Check = {

@@ -1,8 +1,8 @@
 import { countOf } from '../../count-of.ts';
+import { shellWord } from '../../shell-word.ts';
 import { formatDuration } from '../../time.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { type ConsumerState, isAnyAlive, readStates } from './consumer-states.ts';
-import { shellWord } from './shell-word.ts';
 
 /** Whether somebody runs each consumer that is known, and what it has left lying. */
 export const consumers: Check = {

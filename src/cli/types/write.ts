@@ -1,10 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { isPrintedTypes, printTypes } from '../capture/types/print.ts';
-import { readRowShapes } from '../capture/types/shape.ts';
-import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
-import { withSchemaToRead } from './connected.ts';
-import { type CommonOptions, type Outcome, reporterFor } from './options.ts';
+import { isPrintedTypes, printTypes } from '../../capture/types/print.ts';
+import { readRowShapes } from '../../capture/types/shape.ts';
+import { errorCodeOf, PgwatchError, toError } from '../../errors.ts';
+import { withSchemaToRead } from '../connected.ts';
+import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 
 export type TypesOptions = CommonOptions & { out?: string; check?: boolean };
 
