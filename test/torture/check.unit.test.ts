@@ -108,6 +108,7 @@ test('what a writer does not know is resolved by the log', () => {
     effects: [],
     deadLetters: [],
     setbacks: [],
+    takenBack: [],
   };
   expect(check(history)).toMatchObject({
     notifications: 1,
@@ -115,6 +116,28 @@ test('what a writer does not know is resolved by the log', () => {
     lost: ['plain: stored'],
     phantom: [],
   });
+});
+
+test('what a promoted standby does not have counts as lost by the server, and only that', () => {
+  const line = (at: Handling['at'], token: string) => ({ at, consumer: 'plain', token, pid: 1 });
+  const tokens = ['kept', 'taken', 'again'];
+  const history: History = {
+    consumers: [{ id: 'plain', order: 'key', effects: 'at least once' }],
+    attempts: tokens.map((token) => ({ token, outcome: 'committed' })),
+    handlings: tokens.flatMap((token) => [line('begun', token), line('done', token)]),
+    // Published again after the failover.
+    stored: ['kept', 'again'].map((token) => ({ token, key: null, sequence: 0, poison: null })),
+    effects: [],
+    deadLetters: [],
+    setbacks: [],
+    takenBack: ['taken', 'again'],
+  };
+  expect(isClean(check(history))).toBe(true);
+  expect(check({ ...history, takenBack: ['again'] })).toMatchObject({ lost: ['log: taken'] });
+  const unhandled = history.handlings.filter(({ token }) => token !== 'again');
+  expect(check({ ...history, handlings: unhandled }).lost).toEqual(['plain: again']);
+  const effects = [{ consumer: 'plain', token: 'taken' }];
+  expect(check({ ...history, effects }).phantom).toEqual(['plain: taken']);
 });
 
 test('of what was given up on, the last call has to be over before the next one of the key', () => {
@@ -132,6 +155,7 @@ test('of what was given up on, the last call has to be over before the next one 
     effects: [],
     deadLetters: [{ consumer: 'plain', token: 'a', error: 'It throws.' }],
     setbacks: [],
+    takenBack: [],
   };
   expect(isClean(check(history))).toBe(true);
   const late = [...history.handlings, line('begun', 'a'), line('failed', 'a')];

@@ -50,6 +50,7 @@ export async function readHistory(world: World): Promise<History> {
     effects,
     deadLetters,
     setbacks: setbacks.map(({ text }) => text),
+    takenBack: read<{ token: string }>('taken-back').map(({ token }) => token),
   };
 }
 

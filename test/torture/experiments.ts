@@ -11,6 +11,7 @@ import { killServer } from './experiments/kill-server.ts';
 import { lateCommits } from './experiments/late-commits.ts';
 import { networkFaults } from './experiments/network-faults.ts';
 import { poison } from './experiments/poison.ts';
+import { promoteAsynchronous, promoteSynchronous } from './experiments/promote-standby.ts';
 import { terminateBackends } from './experiments/terminate-backends.ts';
 
 /** All experiments, in the order in which they run. */
@@ -28,4 +29,6 @@ export const EXPERIMENTS: readonly Experiment[] = [
   poison,
   diskFull,
   killPooler,
+  promoteSynchronous,
+  promoteAsynchronous,
 ];

@@ -44,6 +44,7 @@ export function makeHistory(random: Random): History {
     effects: runs.flatMap(({ effects }) => effects),
     deadLetters: runs.flatMap(({ deadLetters }) => deadLetters),
     setbacks: [],
+    takenBack: [],
   };
 }
 

@@ -10,14 +10,16 @@ import { type EmbeddedServer, startEmbedded } from '../../src/database/embedded.
 import { migrateUp } from '../../src/database/migrate.ts';
 import { until } from '../helpers/wait.ts';
 import type { SmallDisk } from './disk.ts';
+import { type Replication, Standby } from './standby.ts';
 
 /** A PostgreSQL server of our own that may be killed. Each round has a database of its own in it. */
 export class TortureServer {
   /** What its data lies on, where that can be filled. */
   readonly disk: SmallDisk | null;
-  readonly #folder: string;
+  #folder: string;
   #server: EmbeddedServer;
   #databases = 0;
+  #standbys = 0;
 
   private constructor(folder: string, server: EmbeddedServer, disk: SmallDisk | null) {
     this.disk = disk;
@@ -60,17 +62,16 @@ export class TortureServer {
     return url.href;
   }
 
-  /** Clones the template. Returns the connection string. */
+  /** Clones the template. Returns the name. */
   async createDatabase(): Promise<string> {
     const name = `round_${++this.#databases}`;
     await this.#administer((client) =>
       client.query(`create database ${name} template ${TEMPLATE}`),
     );
-    return this.urlOf(name);
+    return name;
   }
 
-  async dropDatabase(url: string): Promise<void> {
-    const name = new URL(url).pathname.slice(1);
+  async dropDatabase(name: string): Promise<void> {
     await this.#administer((client) => client.query(`drop database ${name} with (force)`));
   }
 
@@ -79,10 +80,7 @@ export class TortureServer {
    * once, or one that serves a connection, at which the server restarts by itself.
    */
   async crash(what: 'postmaster' | 'everything' | 'backend', downMs: number): Promise<void> {
-    const pids = await this.#administer(async (client) => {
-      const { rows } = await client.query('select pid, backend_type from pg_stat_activity');
-      return rows as { pid: number; backend_type: string }[];
-    });
+    const pids = await this.#processes();
     const backend = pids.find(({ backend_type }) => backend_type === 'client backend');
     if (what === 'backend') kill(backend?.pid);
     else kill(this.#server.pid);
@@ -90,6 +88,25 @@ export class TortureServer {
     if (what === 'backend') return;
     await delay(downMs);
     await this.#restart();
+  }
+
+  /** Adds a server that follows this one. */
+  async addStandby(replication: Replication): Promise<Standby> {
+    const folder = `${this.#folder}-standby-${++this.#standbys}`;
+    const start = { port: randomPort(), ...settingsFor(this.disk) };
+    return Standby.of(this.#server, folder, start, replication);
+  }
+
+  /** Kills (-9) everything of the server, and makes the standby the server. */
+  async failOver(standby: Standby): Promise<void> {
+    const lost = this.#server;
+    const pids = await this.#processes();
+    kill(lost.pid);
+    for (const { pid } of pids) kill(pid);
+    await standby.promote();
+    this.#removeFolders();
+    this.#server = standby.server;
+    this.#folder = standby.server.folder;
   }
 
   /**
@@ -124,8 +141,20 @@ export class TortureServer {
   async stop(): Promise<void> {
     await this.#server.stop();
     this.disk?.unmount();
-    rmSync(this.#folder, { recursive: true, force: true });
-    rmSync(this.#server.folder, { recursive: true, force: true });
+    this.#removeFolders();
+  }
+
+  #removeFolders(): void {
+    for (const folder of [this.#folder, this.#server.folder]) {
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+    }
+  }
+
+  async #processes(): Promise<{ pid: number; backend_type: string }[]> {
+    return this.#administer(async (client) => {
+      const { rows } = await client.query('select pid, backend_type from pg_stat_activity');
+      return rows;
+    });
   }
 
   /** The dead server's processes may take a moment to notice, and to let go of its memory. */

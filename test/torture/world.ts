@@ -29,7 +29,6 @@ export class World {
   readonly mutation: Partial<Mutation>;
   readonly isMutant: boolean;
   readonly random: Random;
-  readonly url: string;
   /** Holds everything that is recorded. */
   readonly folder = mkdtempSync(join(tmpdir(), 'pgwatch-history-'));
   /** How many there were, by kind. */
@@ -38,17 +37,18 @@ export class World {
   readonly overdue: string[] = [];
   readonly daemons: SupervisedDaemon[] = [];
   readonly consumers: ConsumerSetup[];
+  readonly #database: string;
   readonly #networks: Network[] = [];
   readonly #faultRecord: RecordWriter<{ fault: string; atMs: number }>;
 
-  private constructor(options: WorldOptions, url: string) {
+  private constructor(options: WorldOptions, database: string) {
     this.server = options.server;
     this.seed = options.seed;
     this.durationMs = options.durationMs;
     this.isMutant = options.mutation !== null;
     this.mutation = options.mutation ?? {};
     this.random = seededRandom(options.seed);
-    this.url = url;
+    this.#database = database;
     this.consumers = [];
     this.#faultRecord = new RecordWriter(join(this.folder, 'faults.jsonl'));
   }
@@ -59,6 +59,11 @@ export class World {
     return world;
   }
 
+  /** Its database, wherever the server is by now. */
+  get url(): string {
+    return this.server.urlOf(this.#database);
+  }
+
   /** Adds a consumer to those that the daemons run. */
   addConsumer(consumer: ConsumerSetup): void {
     const { handler = consumer.handler, options } = this.mutation;
@@ -67,11 +72,11 @@ export class World {
 
   /** Starts a daemon with the consumers there are. */
   addDaemon(differences: () => Partial<DaemonSetup> = () => ({})): SupervisedDaemon {
-    const { url, folder, consumers, mutation } = this;
+    const { folder, consumers, mutation } = this;
     const daemon = new SupervisedDaemon(() => {
       const { config, ...others } = differences();
       return {
-        url,
+        url: this.url,
         folder,
         consumers,
         ...(mutation.reader ? { reader: mutation.reader } : {}),
@@ -115,7 +120,7 @@ export class World {
     await Promise.all(this.daemons.map((daemon) => daemon.abandon()));
     await Promise.all(this.#networks.map((network) => network.close()));
     this.#faultRecord.close();
-    await this.server.dropDatabase(this.url);
+    await this.server.dropDatabase(this.#database);
     if (folder === 'remove folder') rmSync(this.folder, { recursive: true, force: true });
   }
 }

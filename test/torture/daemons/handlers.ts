@@ -18,6 +18,7 @@ export type HandlerName =
   | 'writes an effect after a while'
   | 'returns before its work is done'
   | 'swallows its errors'
+  | 'ignores ids that it has seen'
   | 'writes its effect over another connection';
 
 /** What handlers work with. */
@@ -50,6 +51,14 @@ export function makeHandler(name: HandlerName, { record, url, folder }: Tools): 
     case 'swallows its errors':
       return async (notification, context) =>
         recorded(suffer)(notification, context).catch(() => {});
+    case 'ignores ids that it has seen': {
+      const seen = new Set<number>();
+      return async (notification, context) => {
+        if (seen.has(notification.id)) return;
+        await recorded(suffer)(notification, context);
+        seen.add(notification.id);
+      };
+    }
     case 'writes its effect over another connection': {
       const pool = new Pool({ connectionString: url, max: 4, allowExitOnIdle: true });
       pool.on('error', () => {});

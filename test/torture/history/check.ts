@@ -75,13 +75,17 @@ export function isClean(verdict: Verdict): boolean {
   return FINDINGS.every((kind) => verdict[kind].length === 0);
 }
 
-/** Those whose writers say so, and of those whose writers do not know, the ones in the log. */
-function committedTokens({ attempts, stored }: History): Set<string> {
+/**
+ * Those whose writers say so, unless the server has lost them since; and if it is not known, those in
+ * the log.
+ */
+function committedTokens({ attempts, stored, takenBack }: History): Set<string> {
   const inLog = new Set(stored.map(({ token }) => token));
+  const uncertain = new Set(takenBack);
   return new Set(
     attempts
       .filter(({ token, outcome }) =>
-        outcome === 'unknown' ? inLog.has(token) : outcome === 'committed',
+        outcome === 'unknown' || uncertain.has(token) ? inLog.has(token) : outcome === 'committed',
       )
       .map(({ token }) => token),
   );
@@ -94,9 +98,13 @@ function goneFromLog({ stored }: History, committed: ReadonlySet<string>): strin
 
 function findPhantoms(history: History, committed: ReadonlySet<string>): string[] {
   const { handlings, stored, effects } = history;
+  const takenBack = new Set(history.takenBack);
   const seen = [
     ...stored.map(({ token }) => `log: ${token}`),
-    ...handlings.map(({ consumer, token }) => `${consumer}: ${token}`),
+    // Handled before the server lost it, perhaps.
+    ...handlings
+      .filter(({ token }) => !takenBack.has(token))
+      .map(({ consumer, token }) => `${consumer}: ${token}`),
     ...effects.map(({ consumer, token }) => `${consumer}: ${token}`),
   ];
   return [...new Set(seen)].filter((text) => !committed.has(text.slice(text.indexOf(' ') + 1)));

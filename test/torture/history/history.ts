@@ -59,4 +59,8 @@ export type History = {
   deadLetters: readonly DeadLetter[];
   /** Positions that were saved although a later one had been saved before. */
   setbacks: readonly string[];
+  /**
+   * Tokens that a promoted standby did not have: PostgreSQL has lost their commits, if there were any.
+   */
+  takenBack: readonly string[];
 };

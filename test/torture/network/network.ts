@@ -13,6 +13,7 @@ export class Network {
   readonly #links = new Set<Link>();
   readonly #random: Random;
   #cutShare = 0;
+  #target: URL | null;
 
   private constructor(listener: Server, serverUrl: string, random: Random) {
     const url = new URL(serverUrl);
@@ -21,10 +22,11 @@ export class Network {
     this.url = url.href;
     this.#listener = listener;
     this.#random = random;
+    this.#target = new URL(serverUrl);
     listener.on('connection', (client) => {
       const cutsCommit = () => this.#cutsCommit();
-      const link = new Link({ client, target: new URL(serverUrl), cutsCommit });
-      this.#links.add(link);
+      if (this.#target) this.#links.add(new Link({ client, target: this.#target, cutsCommit }));
+      else client.resetAndDestroy();
     });
   }
 
@@ -39,6 +41,12 @@ export class Network {
   links(which: 'all' | 'half' = 'all'): Link[] {
     for (const link of this.#links) if (link.isClosed) this.#links.delete(link);
     return [...this.#links].filter(() => which === 'all' || this.#random() < 0.5);
+  }
+
+  /** Resets what is connected. What connects from now on is led to that server, or refused. */
+  leadTo(serverUrl: string | null): void {
+    this.#target = serverUrl === null ? null : new URL(serverUrl);
+    for (const link of this.#links) link.reset();
   }
 
   /** From now on this share of all commits is cut off from its answer. */
