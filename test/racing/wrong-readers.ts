@@ -17,6 +17,11 @@ export const WRONG_READERS: Record<string, ReadPage> = {
     'id > greatest($2',
     'xid < pg_snapshot_xmin(pg_current_snapshot()) and id > greatest($2',
   ]),
+  'xids are read as 32 bits': textReader([
+    'select pg_snapshot_xip($1::pg_snapshot)',
+    `select (xid::text::bigint & ${2 ** 32 - 1})::text::xid8
+       from pg_snapshot_xip($1::pg_snapshot) as xid`,
+  ]),
   'rows and snapshot in two statements': twoStatements,
   'no late rows above xmax': textReader(NEWER),
   'a done_xid that is too low': (client, request) =>

@@ -3,6 +3,7 @@ import { cutCommits } from './experiments/cut-commits.ts';
 import { diskFull } from './experiments/disk-full.ts';
 import { freeze } from './experiments/freeze.ts';
 import { heldTransactions } from './experiments/held-transactions.ts';
+import { highXids } from './experiments/high-xids.ts';
 import { joinLeave } from './experiments/join-leave.ts';
 import { killAtEveryStep } from './experiments/kill-at-every-step.ts';
 import { killDaemon } from './experiments/kill-daemon.ts';
@@ -11,6 +12,7 @@ import { killServer } from './experiments/kill-server.ts';
 import { lateCommits } from './experiments/late-commits.ts';
 import { networkFaults } from './experiments/network-faults.ts';
 import { poison } from './experiments/poison.ts';
+import { preparedTransactions } from './experiments/prepared-transactions.ts';
 import { promoteAsynchronous, promoteSynchronous } from './experiments/promote-standby.ts';
 import { terminateBackends } from './experiments/terminate-backends.ts';
 
@@ -31,4 +33,6 @@ export const EXPERIMENTS: readonly Experiment[] = [
   killPooler,
   promoteSynchronous,
   promoteAsynchronous,
+  preparedTransactions,
+  highXids,
 ];

@@ -16,37 +16,41 @@ import { type Replication, Standby } from './standby.ts';
 export class TortureServer {
   /** What its data lies on, where that can be filled. */
   readonly disk: SmallDisk | null;
+  readonly #binaries: string | undefined;
   #folder: string;
   #server: EmbeddedServer;
   #databases = 0;
   #standbys = 0;
 
-  private constructor(folder: string, server: EmbeddedServer, disk: SmallDisk | null) {
+  private constructor(folder: string, server: EmbeddedServer, { disk, binaries }: Start) {
     this.disk = disk;
+    this.#binaries = binaries;
     this.#folder = folder;
     this.#server = server;
   }
 
-  /** Starts it on a folder, by default a new one, and makes the template of the databases. */
+  /** Starts it on a folder, by default a new one, with those binaries, and makes the template of the databases. */
   static async start(
     folder = mkdtempSync(join(tmpdir(), 'pgwatch-torture-')),
+    binaries = process.env.PGWATCH_TEST_BINARIES,
   ): Promise<TortureServer> {
-    return TortureServer.#start(folder, null);
+    return TortureServer.#start(folder, { disk: null, binaries });
   }
 
   /** Starts it on a small disk, which is unmounted once it stops. */
   static async startOn(disk: SmallDisk): Promise<TortureServer> {
     try {
-      return await TortureServer.#start(join(disk.folder, 'server'), disk);
+      const binaries = process.env.PGWATCH_TEST_BINARIES;
+      return await TortureServer.#start(join(disk.folder, 'server'), { disk, binaries });
     } catch (thrown) {
       disk.unmount();
       throw thrown;
     }
   }
 
-  static async #start(folder: string, disk: SmallDisk | null): Promise<TortureServer> {
-    const server = await startEmbedded({ folder, port: randomPort(), ...settingsFor(disk) });
-    const torture = new TortureServer(folder, server, disk);
+  static async #start(folder: string, start: Start): Promise<TortureServer> {
+    const server = await startEmbedded({ folder, port: randomPort(), ...optionsFor(start) });
+    const torture = new TortureServer(folder, server, start);
     await torture.#administer((client) => client.query(`create database ${TEMPLATE}`));
     const config = await loadConfig({ flags: { url: torture.urlOf(TEMPLATE) }, environment: {} });
     await withConnection(config, async (client) => {
@@ -93,7 +97,7 @@ export class TortureServer {
   /** Adds a server that follows this one. */
   async addStandby(replication: Replication): Promise<Standby> {
     const folder = `${this.#folder}-standby-${++this.#standbys}`;
-    const start = { port: randomPort(), ...settingsFor(this.disk) };
+    const start = { port: randomPort(), ...this.#startOptions() };
     return Standby.of(this.#server, folder, start, replication);
   }
 
@@ -144,6 +148,10 @@ export class TortureServer {
     this.#removeFolders();
   }
 
+  #startOptions() {
+    return optionsFor({ disk: this.disk, binaries: this.#binaries });
+  }
+
   #removeFolders(): void {
     for (const folder of [this.#folder, this.#server.folder]) {
       rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
@@ -166,7 +174,7 @@ export class TortureServer {
         this.#server = await startEmbedded({
           folder: this.#folder,
           port,
-          ...settingsFor(this.disk),
+          ...this.#startOptions(),
         });
         assert.equal(this.#server.url, url, 'another program has taken the port of the server');
         return;
@@ -203,16 +211,16 @@ function kill(pid: number | undefined): void {
   }
 }
 
-const START = {
-  binaries: process.env.PGWATCH_TEST_BINARIES,
-  // Without fsync a killed server loses nothing that it has written: the system still has it.
-  settings: { fsync: 'off', max_connections: '200', max_prepared_transactions: '10' },
-};
+/** What a server lies on and is made of. */
+type Start = { disk: SmallDisk | null; binaries: string | undefined };
+
+// Without fsync a killed server loses nothing that it has written: the system still has it.
+const SETTINGS = { fsync: 'off', max_connections: '200', max_prepared_transactions: '50' };
 /** On a small disk the log is to be small, too. */
 const SMALL = { max_wal_size: '48MB', min_wal_size: '32MB' };
 
-function settingsFor(disk: SmallDisk | null) {
-  return { ...START, settings: { ...START.settings, ...(disk ? SMALL : {}) } };
+function optionsFor({ disk, binaries }: Start) {
+  return { binaries, settings: { ...SETTINGS, ...(disk ? SMALL : {}) } };
 }
 
 const LOG_FILES_MAX = 8;
