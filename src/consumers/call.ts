@@ -70,8 +70,8 @@ async function untilEnd(call: Call, running: Promise<Outcomes>): Promise<Outcome
   const cut = Promise.withResolvers<Outcome>();
   const giveUpLater = (outcome: Outcome) => {
     const giveUp = () => {
-      context.giveUp();
       cut.resolve(outcome);
+      context.giveUp();
     };
     timers.push(setTimeout(giveUp, GRACE_MS));
   };
@@ -84,13 +84,15 @@ async function untilEnd(call: Call, running: Promise<Outcomes>): Promise<Outcome
     }, consumer.timeoutMs),
   );
   const onAbandon = () => {
-    context.abort(toError(abandon.reason));
+    context.abandon(toError(abandon.reason));
     giveUpLater({ type: 'abandoned' });
   };
   if (abandon.aborted) onAbandon();
   else abandon.addEventListener('abort', onAbandon, { once: true });
   try {
-    return await Promise.race([cut.promise.then((outcome) => allOf(call, outcome)), running]);
+    const given = cut.promise.then((outcome) => allOf(call, outcome));
+    const outcomes = await Promise.race([given, running]);
+    return context.isInterrupted ? outcomes.map(unlessFailed) : outcomes;
   } finally {
     for (const timer of timers) clearTimeout(timer);
     abandon.removeEventListener('abort', onAbandon);
@@ -107,6 +109,12 @@ export class TimeoutError extends Error {
 
 function allOf({ notifications }: Call, outcome: Outcome): Outcomes {
   return new Array(notifications.length).fill(outcome);
+}
+
+/** The failure of a call that pgwatch interrupted says nothing; what the handler asks for by name counts. */
+function unlessFailed(outcome: Outcome): Outcome {
+  const isFailure = outcome.type === 'failed' && outcome.retryAfterMs === null;
+  return isFailure ? { type: 'abandoned' } : outcome;
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

@@ -7,7 +7,7 @@ import type { Consumer, ConsumerContext, Database } from './define.ts';
 export type CallTools = {
   reporter: ConsumerContext['reporter'];
   /** Makes a call's db. What that is still doing when the call is given up is to be cut off. */
-  makeDb(call: { readonly givenUp: AbortSignal }): Database;
+  makeDb(call: { readonly givenUp: AbortSignal; noteCut(): void }): Database;
 };
 
 /** What a handler is given besides the notifications, for one call. */
@@ -19,6 +19,9 @@ export class CallContext implements ConsumerContext {
   // All made when they are first asked for: most handlers never do, and there is one call after another.
   #db: Database | undefined;
   #timeIsOver: AbortController | undefined;
+  #hasAskedForSignal = false;
+  #isAbandoned = false;
+  #isCut = false;
   #givenUp: AbortController | undefined;
 
   constructor(consumerId: string, attempt: number, tools: CallTools) {
@@ -34,8 +37,19 @@ export class CallContext implements ConsumerContext {
   }
 
   get signal(): AbortSignal {
+    this.#hasAskedForSignal = true;
     this.#timeIsOver ??= new AbortController();
     return this.#timeIsOver.signal;
+  }
+
+  /** Why its time is over; undefined while it is not. */
+  get overReason(): Error | undefined {
+    return this.#timeIsOver?.signal.reason;
+  }
+
+  /** True if pgwatch stopped the call before its time: if it fails now, that is not the handler's fault. */
+  get isInterrupted(): boolean {
+    return this.#isCut || (this.#isAbandoned && this.#hasAskedForSignal);
   }
 
   /** Aborts when nobody waits for the call any longer. */
@@ -48,6 +62,18 @@ export class CallContext implements ConsumerContext {
   abort(reason: Error): void {
     this.#timeIsOver ??= new AbortController();
     this.#timeIsOver.abort(reason);
+  }
+
+  /** The daemon waits no longer. A handler that never looked at its signal does not fail because of that. */
+  abandon(reason: Error): void {
+    if (this.overReason) return;
+    this.#isAbandoned = true;
+    this.abort(reason);
+  }
+
+  /** pgwatch has cut a connection of its db. */
+  noteCut(): void {
+    this.#isCut = true;
   }
 
   giveUp(): void {

@@ -1,4 +1,3 @@
-import { toError } from '../errors.ts';
 import type { Gap } from '../log/gap.ts';
 import type { Call } from './context.ts';
 import { DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
@@ -14,11 +13,10 @@ export async function callWithGaps(
   const { notifications, context, abandon } = call;
   const outcomes: Outcome[] = [];
   for (let index = 0; index < notifications.length; index = outcomes.length) {
-    if (context.signal.aborted) {
+    const { overReason } = context;
+    if (overReason) {
       // Its time is over, and what is left of it was not called.
-      const rest: Outcome = abandon.aborted
-        ? { type: 'abandoned' }
-        : failureOf(toError(context.signal.reason));
+      const rest: Outcome = abandon.aborted ? { type: 'abandoned' } : failureOf(overReason);
       outcomes.push(...new Array<Outcome>(notifications.length - index).fill(rest));
       break;
     }

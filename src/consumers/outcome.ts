@@ -34,8 +34,8 @@ export class DeadLetter extends Error {
 }
 
 /**
- * How a call ended for one notification. abandoned: the daemon stops and waits no longer; nothing is
- * known of it.
+ * How a call ended for one notification. abandoned: pgwatch has stopped it, and nothing is known of it; it
+ * is called again and no attempt is spent.
  */
 export type Outcome =
   | { type: 'done' }

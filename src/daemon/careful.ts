@@ -1,5 +1,5 @@
 import type { FailingKeys } from './failing-keys.ts';
-import { blocked, type Settled, type Task } from './task.ts';
+import { blocked, type Task, uncalled } from './task.ts';
 import { Turns } from './turns.ts';
 import type { Workers } from './workers.ts';
 
@@ -68,14 +68,4 @@ export class Careful {
     if (isFiled) return !chain?.isBroken;
     return !(this.#options.isOrdered && this.#options.failing.has(key));
   }
-}
-
-/** Recorded, and then the process began to stop: that spends no attempt. */
-function uncalled(task: Task): Settled {
-  const { id: notificationId, key, attempt } = task;
-  const attempts = attempt - 1;
-  return {
-    task,
-    change: { notificationId, key, state: 'retry', attempts, delayMs: 0, error: null },
-  };
 }

@@ -192,9 +192,15 @@ export class Daemon {
       meter: this.#meters.get(consumer.id) ?? new Meter(),
       tools: {
         makeDb: (call) => ({
-          query: (text, values) => {
+          query: async (text, values) => {
             noteConnection(pool);
-            return pool.query(text, values, call.givenUp);
+            const { resets } = pool;
+            try {
+              return await pool.query(text, values, call.givenUp);
+            } catch (thrown) {
+              if (pool.resets !== resets) call.noteCut();
+              throw thrown;
+            }
           },
         }),
         reporter: consumerReporter(consumer, reporter),

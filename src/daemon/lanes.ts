@@ -3,7 +3,7 @@ import { type DeliveryChange, underWay } from '../log/delivery.ts';
 import { type Calling, callTasks, changeAfter } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import { TaskQueue } from './queue.ts';
-import type { Place, Settled, Task } from './task.ts';
+import { type Place, type Settled, type Task, uncalled } from './task.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
 
@@ -59,7 +59,7 @@ export class Lanes implements Workers {
 
   close(): void {
     this.#isClosed = true;
-    this.#queue.clear();
+    for (const task of this.#queue.clear()) this.#takeBack(task);
     this.#waiters.check();
   }
 
@@ -75,6 +75,7 @@ export class Lanes implements Workers {
         if (task.isFiled) continue;
         const place = { ...task };
         task.isFiled = true;
+        task.isRecorded = true;
         task.source = null;
         this.#onSettled(place, underWay(task, timeoutMs + SLOW_MS));
         this.#queue.blockBehind(task.key);
@@ -140,8 +141,18 @@ export class Lanes implements Workers {
     for (const [index, task] of batch.entries()) {
       const outcome = outcomes[index];
       this.#queue.release(task);
-      if (!outcome || outcome.type === 'abandoned') continue;
-      this.#onSettled(task, changeAfter(this.#calling, task, outcome));
+      if (!outcome || outcome.type === 'abandoned') this.#takeBack(task);
+      else this.#onSettled(task, changeAfter(this.#calling, task, outcome));
+    }
+  }
+
+  /** pgwatch has not called it, or has stopped its call: that spends no attempt. */
+  #takeBack(task: Task): void {
+    if (task.isRecorded) {
+      const { task: place, change } = uncalled(task);
+      this.#onSettled(place, change);
+    } else if (!this.#isClosed) {
+      this.#queue.pushFirst([task]);
     }
   }
 }

@@ -43,6 +43,8 @@ export class OwnedAccount implements Account, SettlementOwner {
   readonly failing: FailingKeys;
   /** What is about to be called, once that is saved. */
   readonly recording = new Set<number>();
+  /** Attempts that are recorded, of calls whose outcome is not saved; by notification. */
+  readonly recorded = new Map<number, number>();
   readonly #options: OwnedAccountOptions;
   readonly #ledger: Ledger;
   readonly #failedIds = new Set<number>();
@@ -127,8 +129,14 @@ export class OwnedAccount implements Account, SettlementOwner {
   onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void {
     this.failing.settle(changes, waitingKeys);
     for (const change of changes) {
-      if (isUnderWay(change)) this.recording.delete(change.notificationId);
-      else this.#options.working.delete(change.notificationId);
+      const { notificationId } = change;
+      if (change.state === 'retry' && isUnderWay(change)) {
+        this.recording.delete(notificationId);
+        this.recorded.set(notificationId, change.attempts);
+      } else {
+        this.#options.working.delete(notificationId);
+        this.recorded.delete(notificationId);
+      }
       if (change.state === 'dead') this.#options.brake.savedDead();
       if (this.#newRetries.delete(change.notificationId)) this.#options.brake.savedRetry();
     }

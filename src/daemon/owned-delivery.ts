@@ -1,5 +1,6 @@
 import type { Pool } from '../database/pool.ts';
 import { toError } from '../errors.ts';
+import { takeBackAttempts } from '../log/attempts.ts';
 import { underWay } from '../log/delivery.ts';
 import type { DueDelivery } from '../log/due.ts';
 import { safeId } from '../log/notification.ts';
@@ -172,6 +173,14 @@ export class OwnedDelivery {
     this.#account.savePosition(false);
   }
 
+  /** What was called when the consumer was lost spends no attempt, should that be recorded. */
+  async takeBackAttempts(): Promise<void> {
+    const { pool, schema } = this.#options;
+    await pool.withClient((client) =>
+      takeBackAttempts(client, schema, this.consumerId, this.#account.recorded),
+    );
+  }
+
   #makeAccount(owned: OwnedConsumer): OwnedAccount {
     const { calling, onWaiting } = this.#options;
     const { isTransactional } = calling.consumer;
@@ -251,7 +260,7 @@ export class OwnedDelivery {
     const delayMs = Math.max(RECORDED_MS_MIN, backoffMs(task.attempt));
     this.#workers.skip([{ task, change: underWay(task, delayMs) }]);
     await this.#until(() => !recording.has(task.id));
-    return { ...task, isFiled: true, source: null };
+    return { ...task, isFiled: true, isRecorded: true, source: null };
   }
 }
 

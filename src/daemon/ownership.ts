@@ -247,8 +247,11 @@ export class Ownership {
     } finally {
       await settler.flush();
     }
+    const { isFenced } = runner.delivery;
+    // If it fails, an attempt more is counted than was made.
+    if (isFenced) await runner.delivery.takeBackAttempts().catch(() => {});
     if (control.isClosed) return;
-    if (runner.delivery.isFenced) {
+    if (isFenced) {
       reporter.warn(
         `${consumerId} was taken over by another process, or its position was moved by hand: this process lets go of it.`,
       );

@@ -48,14 +48,20 @@ export class TaskQueue {
     this.#isPaused = isPaused;
   }
 
-  /** Drops everything: it is handed out again by whoever reads it again. */
-  clear(): void {
+  /**
+   * Drops everything: it is handed out again by whoever reads it again.
+   * @returns what was dropped and came again
+   */
+  clear(): Task[] {
+    const others = [...this.#released, ...[...this.#behind.values()].flat()];
+    const again = [...this.#again, ...others.filter(({ isFiled }) => isFiled)];
     this.#fresh = [];
     this.#freshIndex = 0;
     this.#again.length = 0;
     this.#released.length = 0;
     this.#behind.clear();
     this.#behindCount = 0;
+    return again;
   }
 
   /** The next task, which is out from then on; undefined where none can be started. */

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { Pool } from '../database/pool.ts';
 import { toError } from '../errors.ts';
+import { takeBackAttempts } from '../log/attempts.ts';
 import { applyChanges, type DeliveryChange } from '../log/delivery.ts';
 import { readDeliveries } from '../log/due.ts';
 import type { Lease } from '../log/lease.ts';
@@ -46,6 +47,9 @@ export class SharedDelivery implements Account {
   readonly #waiters = new Waiters();
   readonly #open = new Set<LeaseWork>();
   readonly #failedIds = new Set<number>();
+  /** Attempts that are recorded, of calls whose outcome is not saved; by notification. */
+  readonly #recorded = new Map<number, number>();
+  #isFenced = false;
   #failure: Error | undefined;
   #isClosed = false;
 
@@ -129,6 +133,7 @@ export class SharedDelivery implements Account {
     await this.#careful.untilIdle();
     await this.#workers.untilIdle();
     await this.#settler.close();
+    if (this.#isFenced) await this.#takeBackAttempts();
     if (this.#failure) throw this.#failure;
   }
 
@@ -163,6 +168,7 @@ export class SharedDelivery implements Account {
   }
 
   onFenced(): void {
+    this.#isFenced = true;
     this.#ended.abort();
   }
 
@@ -188,6 +194,7 @@ export class SharedDelivery implements Account {
   ): void {
     this.failing.settle(changes, waitingKeys);
     for (const { state, notificationId } of changes) {
+      this.#recorded.delete(notificationId);
       if (state === 'done') this.#failedIds.delete(notificationId);
       else if (state !== 'blocked') this.#failedIds.add(notificationId);
       if (state === 'dead') this.brake.savedDead();
@@ -195,6 +202,14 @@ export class SharedDelivery implements Account {
     for (const work of through) this.#open.delete(work);
     this.#waiters.check();
     this.#options.onFreed();
+  }
+
+  /** If it fails, an attempt more is counted than was made. */
+  async #takeBackAttempts(): Promise<void> {
+    const { pool, schema, calling } = this.#options;
+    await pool
+      .withClient((client) => takeBackAttempts(client, schema, calling.consumer.id, this.#recorded))
+      .catch(() => {});
   }
 
   /** A process may have died over one of them. */
@@ -247,7 +262,8 @@ export class SharedDelivery implements Account {
 
   async #record(task: Task): Promise<Task | null> {
     const isOurs = await recordLeased(this.#options, task);
-    if (!isOurs) this.onFenced();
-    return isOurs ? { ...task, isFiled: true } : null;
+    if (isOurs) this.#recorded.set(task.id, task.attempt);
+    else this.onFenced();
+    return isOurs ? { ...task, isFiled: true, isRecorded: true } : null;
   }
 }

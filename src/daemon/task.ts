@@ -11,6 +11,8 @@ export type Task = {
   readonly attempt: number;
   /** True where it has a delivery by now: success removes that. */
   isFiled: boolean;
+  /** True where its delivery counts this call already, before its outcome is known. */
+  isRecorded?: boolean;
   /**
    * For notifications of a key that come one behind the other from the deliveries: true once one of
    * them has failed, so that those behind it keep waiting.
@@ -32,6 +34,15 @@ export type Place = Pick<Task, 'id' | 'isReplay' | 'source' | 'index'>;
 
 /** A task that is through, and what is to be written down of it; null: nothing. */
 export type Settled = { task: Place; change: DeliveryChange | null };
+
+/** Takes back the attempt of one that was recorded and then not called, or not to its end. */
+export function uncalled({ id: notificationId, key, attempt, ...place }: Task): Settled {
+  const change = { notificationId, key, attempts: attempt - 1, delayMs: 0, error: null };
+  return {
+    task: { ...place, id: notificationId },
+    change: { ...change, state: 'retry', isSuspect: true },
+  };
+}
 
 /** Settles one that waits for an earlier one of its key, which fails. */
 export function blocked(task: Task): Settled {

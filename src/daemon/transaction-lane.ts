@@ -2,7 +2,7 @@ import { isStatementError } from '../database/connect.ts';
 import { PgwatchError, toError } from '../errors.ts';
 import { changeAfter } from './calling.ts';
 import { TaskQueue } from './queue.ts';
-import type { Settled, Task } from './task.ts';
+import { type Settled, type Task, uncalled } from './task.ts';
 import { CallBroken } from './transaction-call.ts';
 import { runTransaction, type TransactionOptions } from './transaction-run.ts';
 import { Waiters } from './waiters.ts';
@@ -88,8 +88,7 @@ export class TransactionLane implements Workers {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    this.#queue.clear();
-    this.#again = [];
+    this.#takeBack([...this.#queue.clear(), ...this.#again.splice(0)]);
     this.#waiters.check();
   }
 
@@ -161,7 +160,9 @@ export class TransactionLane implements Workers {
       this.#alone = Math.max(0, this.#alone - 1);
       if (!committed) return onFenced();
       const through = new Set(committed.settled.map(({ task }) => task));
-      if (!this.#isClosed) this.#again.unshift(...tasks.filter((task) => !through.has(task)));
+      const rest = tasks.filter((task) => !through.has(task));
+      if (this.#isClosed) this.#takeBack(rest);
+      else this.#again.unshift(...rest);
       onCommitted(committed.settled, committed.waitingKeys);
     } catch (thrown) {
       this.#settled.unshift(...earlier);
@@ -175,7 +176,9 @@ export class TransactionLane implements Workers {
     } else if (thrown instanceof CallBroken) {
       const { settled } = thrown;
       if (settled) this.#settled.push(settled);
-      this.#again = [...tasks.filter((task) => task !== settled?.task), ...this.#again];
+      const rest = tasks.filter((task) => task !== settled?.task);
+      if (this.#isClosed) this.#takeBack(rest);
+      else this.#again = [...rest, ...this.#again];
     } else if (isOfHandlers(thrown) && tasks.length > 0) {
       this.#undoCommit(tasks, toError(thrown));
     } else {
@@ -194,6 +197,12 @@ export class TransactionLane implements Workers {
       const outcome = { type: 'failed', error, retryAfterMs: null } as const;
       this.#settled.push({ task, change: changeAfter(calling, task, outcome) });
     }
+  }
+
+  /** pgwatch has not called them, or has stopped the call: that spends no attempt. */
+  #takeBack(tasks: readonly Task[]): void {
+    this.#settled.push(...tasks.filter(({ isRecorded }) => isRecorded).map(uncalled));
+    this.#start();
   }
 
   #callAlone(tasks: readonly Task[]): void {

@@ -35,6 +35,7 @@ export class Pool {
   readonly #clients = new Set<pg.ClientBase>();
   readonly #pooled = new WeakSet<pg.ClientBase>();
   readonly #waiting = new Set<PromiseWithResolvers<pg.PoolClient>>();
+  #resets = 0;
   #kept = 0;
   #isShut = false;
 
@@ -132,6 +133,11 @@ export class Pool {
     client.release(state === 'broken');
   }
 
+  /** How often it has cut its connections: what failed meanwhile failed because of that. */
+  get resets(): number {
+    return this.#resets;
+  }
+
   /** Cuts every connection, for good: whatever wants one from now on fails, and who waits for one. */
   shut(): void {
     this.#isShut = true;
@@ -141,6 +147,7 @@ export class Pool {
 
   /** Cuts every connection; queries that run on one fail. The pool goes on with new ones. */
   reset(): void {
+    this.#resets += 1;
     for (const client of this.#clients) destroySocket(client);
   }
 

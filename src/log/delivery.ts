@@ -9,7 +9,16 @@ export type ErrorRecord = { name: string; message: string; code?: string; stack?
 export type DeliveryChange = { notificationId: number; key: string | null } & (
   | { state: 'done' }
   | { state: 'blocked' }
-  | { state: 'retry'; attempts: number; delayMs: number; error: ErrorRecord | null }
+  | {
+      state: 'retry';
+      attempts: number;
+      delayMs: number;
+      error: ErrorRecord | null;
+      /** Called alone the next time. */
+      isSuspect?: boolean;
+      /** Its handler is being called. */
+      isUnderWay?: boolean;
+    }
   | { state: 'dead'; attempts: number; error: ErrorRecord }
 );
 
@@ -22,12 +31,13 @@ export function underWay(
   }: { id: number; key: string | null; attempt: number },
   delayMs: number,
 ): DeliveryChange {
-  return { notificationId, key, state: 'retry', attempts, delayMs, error: null };
+  const change = { notificationId, key, attempts, delayMs, error: null };
+  return { ...change, state: 'retry', isSuspect: true, isUnderWay: true };
 }
 
 /** True for what underWay() makes. */
 export function isUnderWay(change: DeliveryChange): boolean {
-  return change.state === 'retry' && change.error === null && change.attempts > 0;
+  return change.state === 'retry' && change.isUnderWay === true;
 }
 
 /** Which of the keys have a notification that waits. */
@@ -92,7 +102,7 @@ async function upsert(
     kept.map((change) => ('attempts' in change ? change.attempts : 0)),
     kept.map((change) => (change.state === 'retry' ? change.delayMs : null)),
     kept.map((change) => ('error' in change && change.error ? JSON.stringify(change.error) : null)),
-    kept.map(isUnderWay),
+    kept.map((change) => change.state === 'retry' && change.isSuspect === true),
   ]);
 }
 

@@ -1,0 +1,248 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import type { ConsumerContext, ConsumerDefinition } from '../../src/consumers/define.ts';
+import { DeadLetter } from '../../src/consumers/outcome.ts';
+import { withConnection } from '../../src/database/connect.ts';
+import { seekPosition } from '../../src/log/by-hand/seek.ts';
+import { planSeek } from '../../src/log/by-hand/seek-plan.ts';
+import type { Notification } from '../../src/log/notification.ts';
+import { startDaemon, startTailing } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { useDelivering } from '../helpers/delivering.ts';
+import { seize } from '../helpers/owner.ts';
+import { startProxy } from '../helpers/proxy.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+Goal: what pgwatch itself stops (at the end of shutdownTimeout, by a seek, with a network that is lost) spends
+no attempt, however the handler is called; what the handler does by itself does.
+Method: one attempt is all there is; a call is stopped, and the next daemon has to call it as the first.
+*/
+
+const database = useDatabase({ pollInterval: '100ms' });
+const { publish, filed, untilFiled, keep } = useDelivering(database);
+const impatient = () => ({ ...database.config, shutdownTimeoutMs: 50 });
+
+type Handle = (notification: Notification, context: ConsumerContext) => unknown;
+
+const consumer = (handle: Handle, how: Partial<ConsumerDefinition> = {}) => ({
+  id: 'c',
+  channels: ['c'],
+  retry: { attempts: 1, backoff: () => 1 },
+  ...how,
+  handle,
+});
+
+const SHARED = { instances: 'shared' } as const;
+const IN_TRANSACTION = { transaction: true } as const;
+
+const ways: [string, Partial<ConsumerDefinition>][] = [
+  ['alone', {}],
+  ['side by side', { concurrency: 4 }],
+  ['shared', SHARED],
+  ['in a transaction', IN_TRANSACTION],
+  ['shared, in a transaction', { ...SHARED, ...IN_TRANSACTION }],
+];
+const carefulWays = ways.flatMap(
+  ([name, how]): [string, Partial<ConsumerDefinition>, boolean][] => [
+    [name, how, false],
+    [`${name}, carefully`, how, true],
+  ],
+);
+
+/** Publishes for a consumer that is registered; carefully: its owner has died over it. */
+async function leave(how: Partial<ConsumerDefinition>, isCareful: boolean): Promise<void> {
+  await (await startTailing(database.config, [consumer(() => {}, how)])).stop();
+  const ids = await publish(['a', 1]);
+  if (isCareful && how.instances === 'shared') {
+    await database.query(
+      `insert into pgwatch.lease (consumer_id, slot, notification_ids, kind) values ('c', 1, $1, 'orphan')`,
+      [ids],
+    );
+    await database.query(
+      `update pgwatch.consumer_progress
+       set done_id = $1, done_snapshot = pg_current_snapshot(), done_xid = null`,
+      [ids.at(-1)],
+    );
+  } else if (isCareful) {
+    await withConnection({ url: database.url }, (client) =>
+      seize(client, { consumerId: 'c', channels: ['c'] }),
+    );
+  }
+}
+
+/** Calls it to the end, and returns which attempts that took. */
+async function finish(how: Partial<ConsumerDefinition>): Promise<number[]> {
+  const attempts: number[] = [];
+  const handle: Handle = (_, { attempt }) => void attempts.push(attempt);
+  keep(await startTailing(database.config, [consumer(handle, how)]));
+  await until('it is called again', () => attempts.length > 0);
+  await untilFiled();
+  return attempts;
+}
+
+test.each(carefulWays)(
+  'a call that outlasts shutdownTimeout spends no attempt: %s',
+  async (_, how, isCareful) => {
+    await leave(how, isCareful);
+    const begun = Promise.withResolvers<void>();
+    const slow: Handle = async (_notification, { signal }) => {
+      begun.resolve();
+      await sleep(60_000, null, { signal });
+    };
+    const daemon = startDaemon(impatient(), [consumer(slow, how)]);
+    await begun.promise;
+    await daemon.stop();
+    for (const { state, attempts } of await filed()) {
+      expect([state, attempts]).toEqual(['retry', 0]);
+    }
+    expect(await finish(how)).toEqual([1]);
+  },
+);
+
+test.each([
+  ['ignores its signal', () => new Promise(() => {})],
+  ['looks at its signal only then', lookLate],
+  [
+    'throws an error of its own when its signal aborts',
+    (_: unknown, { signal }: ConsumerContext) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(new Error('the upload was cut short')));
+      }),
+  ],
+] as [string, Handle][])('so does one whose handler %s', async (_, handle) => {
+  await leave({}, true);
+  const begun = Promise.withResolvers<void>();
+  const daemon = startDaemon(impatient(), [
+    consumer((...args) => {
+      begun.resolve();
+      return handle(...args);
+    }),
+  ]);
+  await begun.promise;
+  await daemon.stop();
+  expect(await finish({})).toEqual([1]);
+});
+
+async function lookLate(_: unknown, context: ConsumerContext): Promise<void> {
+  await sleep(200);
+  context.signal.throwIfAborted();
+}
+
+test('of a batch that is stopped, what succeeded stays done', async () => {
+  await leave({}, false);
+  await publish(['b', 2]);
+  const begun = Promise.withResolvers<void>();
+  const daemon = startDaemon(impatient(), [
+    {
+      id: 'c',
+      channels: ['c'],
+      retry: { attempts: 1 },
+      handleBatch: async (notifications: Notification[], { signal }: ConsumerContext) => {
+        begun.resolve();
+        const wait = sleep(60_000, null, { signal });
+        return Promise.allSettled(
+          notifications.map(({ payload }) => (payload === 1 ? wait : null)),
+        );
+      },
+    },
+  ]);
+  await begun.promise;
+  await daemon.stop();
+  const payloads: unknown[] = [];
+  keep(
+    await startTailing(database.config, [consumer(({ payload }) => void payloads.push(payload))]),
+  );
+  await until('the stopped one comes again', () => payloads.length > 0);
+  await untilFiled();
+  expect(payloads).toEqual([1]);
+});
+
+test.each([
+  [
+    'fails before the daemon stops waiting',
+    async () => {
+      throw new Error('never');
+    },
+  ],
+  [
+    'never asked for its signal',
+    async () => {
+      await sleep(200);
+      throw new Error('never');
+    },
+  ],
+  [
+    'says that it will never succeed',
+    async (_: unknown, { signal }: ConsumerContext) => {
+      await sleep(60_000, null, { signal }).catch(() => {
+        throw new DeadLetter('never');
+      });
+    },
+  ],
+] as [string, Handle][])('the attempt of a handler that %s counts', async (_, handle) => {
+  await leave({}, false);
+  const begun = Promise.withResolvers<void>();
+  const daemon = startDaemon(impatient(), [
+    consumer((...args) => {
+      begun.resolve();
+      return handle(...args);
+    }),
+  ]);
+  await begun.promise;
+  await daemon.stop();
+  expect(await filed()).toMatchObject([{ state: 'dead', attempts: 1 }]);
+});
+
+test.each(carefulWays.filter(([, , isCareful]) => isCareful))(
+  'a seek while it is called spends no attempt, whatever becomes of the call: %s',
+  async (_, how) => {
+    await leave(how, true);
+    const begun = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    const attempts: number[] = [];
+    const daemon = keep(
+      startDaemon(database.config, [
+        consumer(async (_notification, { attempt }) => {
+          attempts.push(attempt);
+          if (attempts.length > 1) return;
+          begun.resolve();
+          await release.promise;
+          throw new Error('too late');
+        }, how),
+      ]),
+    );
+    await begun.promise;
+    await withConnection({ url: database.url }, async (client) => {
+      const seek = { consumerId: 'c', to: 'start' } as const;
+      const { epoch } = await planSeek(client, 'pgwatch', seek);
+      await seekPosition(client, 'pgwatch', { ...seek, seenEpoch: epoch, mode: 'live' });
+    });
+    release.resolve();
+    await until('it is called again', () => attempts.length > 1);
+    await untilFiled();
+    expect(new Set(attempts)).toEqual(new Set([1]));
+    await daemon.stop();
+  },
+);
+
+test('a handler whose query is cut off with a network that has fallen silent spends no attempt', async () => {
+  await leave({}, false);
+  const proxy = await startProxy(database.url);
+  const attempts: number[] = [];
+  const config = { ...database.config, url: proxy.url, heartbeatIntervalMs: 100 };
+  const handle: Handle = async (_, { attempt, db }) => {
+    attempts.push(attempt);
+    if (attempts.length === 1) {
+      await db.query('select 1');
+      proxy.blackhole();
+      await db.query('select 1');
+    }
+  };
+  const daemon = startDaemon({ ...config, heartbeatDeadlineMs: 200 }, [consumer(handle)]);
+  await until('it is called again', () => attempts.length > 1);
+  await untilFiled();
+  await daemon.stop();
+  await proxy.close();
+  expect(new Set(attempts)).toEqual(new Set([1]));
+});
