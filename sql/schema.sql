@@ -555,7 +555,18 @@ begin
 end;
 $function$;
 
-CREATE OR REPLACE FUNCTION pgwatch.log_delete(partition_name text, before timestamp with time zone, after_id bigint, up_to bigint, rows_max integer DEFAULT 2000, counted_in pg_snapshot DEFAULT NULL::pg_snapshot)
+CREATE OR REPLACE FUNCTION pgwatch.log_delete(partition_name text, before timestamp with time zone, after_id bigint, up_to bigint, rows_max integer DEFAULT 2000)
+ RETURNS TABLE(last_id bigint, removed bigint, pinned bigint)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* The same for those who run consumers: nothing that is needed. */
+select d.last_id, d.removed, d.pinned
+from "pgwatch".log_delete(partition_name, before, after_id, up_to, rows_max, null) as d
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.log_delete(partition_name text, before timestamp with time zone, after_id bigint, up_to bigint, rows_max integer, counted_in pg_snapshot)
  RETURNS TABLE(last_id bigint, removed bigint, pinned bigint)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -570,7 +581,8 @@ default one. One batch; writers do not notice it. Daemons that settle failures w
 deliveries are locked against whoever would file some of what is about to be deleted.
 
 Parameters: the partition; the time, in the past; which ids to look at, and how many at most; to delete what
-is needed all the same, the snapshot in which log_gaps() has counted it.
+is needed all the same, the snapshot in which log_gaps() has counted it, else null. Since it believes that, only
+the owner may call it.
 Returns: the last id looked at, null where there is none; how many it has deleted; how many are needed.
 Tables written: notification_log, delivery, lease.
 */
@@ -662,7 +674,17 @@ begin
 end;
 $function$;
 
-CREATE OR REPLACE FUNCTION pgwatch.log_empty(partition_name text, before timestamp with time zone, counted_in pg_snapshot DEFAULT NULL::pg_snapshot, gaps jsonb DEFAULT NULL::jsonb)
+CREATE OR REPLACE FUNCTION pgwatch.log_empty(partition_name text, before timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* The same for those who run consumers: nothing that is needed. */
+select "pgwatch".log_empty(partition_name, before, null, null)
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.log_empty(partition_name text, before timestamp with time zone, counted_in pg_snapshot, gaps jsonb)
  RETURNS text
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -674,7 +696,7 @@ AS $function$
 Empties a partition whose time is over, at once, if nobody needs anything of it.
 
 Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
-log_gaps() has counted.
+log_gaps() has counted, else null. Since it believes that, only the owner may call it.
 Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
 pinned, where something is needed; changed, where more has come since it was counted.
 Tables written: notification_log, delivery, lease.
@@ -940,6 +962,7 @@ begin
       execute format(
         'create table %1$I.%2$I (like %1$I.notification_log including defaults including constraints)',
         'pgwatch', partition_name);
+      perform "pgwatch".relation_seal(format('%I.%I', 'pgwatch', partition_name));
       execute format(
         'alter table %1$I.notification_log attach partition %1$I.%2$I for values from (%3$L) to (%4$L)',
         'pgwatch', partition_name, starts, starts + ('1 ' || period)::interval);
@@ -1249,6 +1272,31 @@ begin
     from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
     where c.oid = coalesce(pg_partition_root(relation_id), relation_id));
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.relation_seal(relation_id regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+Takes a new table from everybody but its owner: default privileges may have given it to roles that nobody
+has named.
+
+Parameters: the table. Returns: nothing. Tables written: none.
+*/
+declare
+  grantee_id oid;
+begin
+  for grantee_id in
+    select distinct held.grantee
+    from pg_class as c cross join lateral aclexplode(c.relacl) as held
+    where c.oid = relation_id and held.grantee <> c.relowner
+  loop
+    execute format('revoke all on table %s from %s cascade', relation_id,
+      case grantee_id when 0 then 'public' else grantee_id::regrole::text end);
+  end loop;
 end;
 $function$;
 
@@ -1714,19 +1762,15 @@ grant execute on function pgwatch.doorbell_class() to consumer;
 
 grant execute on function pgwatch.log_default_empty(timestamp with time zone,bigint,pg_snapshot) to consumer;
 
-grant execute on function pgwatch.log_delete(text,timestamp with time zone,bigint,bigint,integer,pg_snapshot) to consumer;
+grant execute on function pgwatch.log_delete(text,timestamp with time zone,bigint,bigint,integer) to consumer;
 
 grant execute on function pgwatch.log_drop(text,timestamp with time zone) to consumer;
 
-grant execute on function pgwatch.log_empty(text,timestamp with time zone,pg_snapshot,jsonb) to consumer;
-
-grant execute on function pgwatch.log_gap_tell(jsonb) to consumer;
+grant execute on function pgwatch.log_empty(text,timestamp with time zone) to consumer;
 
 grant execute on function pgwatch.log_gaps(text,timestamp with time zone) to consumer;
 
 grant execute on function pgwatch.log_is_settled(bigint,xid8,pgwatch.consumer_progress,bigint) to consumer;
-
-grant execute on function pgwatch.log_keep(text,bigint,bigint,integer) to consumer;
 
 grant execute on function pgwatch.log_partition_create(text,integer) to consumer;
 

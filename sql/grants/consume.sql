@@ -21,11 +21,9 @@ grant execute on function
   :"schema".log_pins(text, bigint),
   :"schema".log_span(text, timestamptz),
   :"schema".log_gaps(text, timestamptz),
-  :"schema".log_gap_tell(jsonb),
-  :"schema".log_keep(text, bigint, bigint, integer),
-  :"schema".log_empty(text, timestamptz, pg_snapshot, jsonb),
+  :"schema".log_empty(text, timestamptz),
   :"schema".log_drop(text, timestamptz),
-  :"schema".log_delete(text, timestamptz, bigint, bigint, integer, pg_snapshot),
+  :"schema".log_delete(text, timestamptz, bigint, bigint, integer),
   :"schema".log_default_empty(timestamptz, bigint, pg_snapshot),
   :"schema".published_delete(timestamptz, uuid, integer)
 to :"role";

@@ -52,6 +52,32 @@ create table :"schema".published (
   created_at timestamptz not null default clock_timestamp()
 );
 
+create function :"schema".relation_seal(relation_id regclass)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Takes a new table from everybody but its owner: default privileges may have given it to roles that nobody
+has named.
+
+Parameters: the table. Returns: nothing. Tables written: none.
+*/
+declare
+  grantee_id oid;
+begin
+  for grantee_id in
+    select distinct held.grantee
+    from pg_class as c cross join lateral aclexplode(c.relacl) as held
+    where c.oid = relation_id and held.grantee <> c.relowner
+  loop
+    execute format('revoke all on table %s from %s cascade', relation_id,
+      case grantee_id when 0 then 'public' else grantee_id::regrole::text end);
+  end loop;
+end;
+$$;
+revoke all on function :"schema".relation_seal(regclass) from public;
+
 create function :"schema".log_partition_create(period text default 'day', ahead integer default 3)
 returns setof text
 language plpgsql
@@ -101,6 +127,7 @@ begin
       execute format(
         'create table %1$I.%2$I (like %1$I.notification_log including defaults including constraints)',
         :'schema', partition_name);
+      perform :"schema".relation_seal(format('%I.%I', :'schema', partition_name));
       execute format(
         'alter table %1$I.notification_log attach partition %1$I.%2$I for values from (%3$L) to (%4$L)',
         :'schema', partition_name, starts, starts + ('1 ' || period)::interval);

@@ -334,7 +334,7 @@ $$;
 revoke all on function :"schema".cleanup_lock(text) from public;
 
 create function :"schema".log_empty(
-  partition_name text, before timestamptz, counted_in pg_snapshot default null, gaps jsonb default null)
+  partition_name text, before timestamptz, counted_in pg_snapshot, gaps jsonb)
 returns text
 language plpgsql
 security definer
@@ -346,7 +346,7 @@ as $$
 Empties a partition whose time is over, at once, if nobody needs anything of it.
 
 Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
-log_gaps() has counted.
+log_gaps() has counted, else null. Since it believes that, only the owner may call it.
 Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
 pinned, where something is needed; changed, where more has come since it was counted.
 Tables written: notification_log, delivery, lease.
@@ -395,6 +395,17 @@ end;
 $$;
 revoke all on function :"schema".log_empty(text, timestamptz, pg_snapshot, jsonb) from public;
 
+create function :"schema".log_empty(partition_name text, before timestamptz)
+returns text
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/* The same for those who run consumers: nothing that is needed. */
+select :"schema".log_empty(partition_name, before, null, null)
+$$;
+revoke all on function :"schema".log_empty(text, timestamptz) from public;
+
 create function :"schema".log_drop(partition_name text, before timestamptz)
 returns text
 language plpgsql
@@ -433,8 +444,7 @@ $$;
 revoke all on function :"schema".log_drop(text, timestamptz) from public;
 
 create function :"schema".log_delete(
-  partition_name text, before timestamptz, after_id bigint, up_to bigint,
-  rows_max integer default 2000, counted_in pg_snapshot default null)
+  partition_name text, before timestamptz, after_id bigint, up_to bigint, rows_max integer, counted_in pg_snapshot)
 returns table (last_id bigint, removed bigint, pinned bigint)
 language plpgsql
 security definer
@@ -449,7 +459,8 @@ default one. One batch; writers do not notice it. Daemons that settle failures w
 deliveries are locked against whoever would file some of what is about to be deleted.
 
 Parameters: the partition; the time, in the past; which ids to look at, and how many at most; to delete what
-is needed all the same, the snapshot in which log_gaps() has counted it.
+is needed all the same, the snapshot in which log_gaps() has counted it, else null. Since it believes that, only
+the owner may call it.
 Returns: the last id looked at, null where there is none; how many it has deleted; how many are needed.
 Tables written: notification_log, delivery, lease.
 */
@@ -505,6 +516,19 @@ begin
 end;
 $$;
 revoke all on function :"schema".log_delete(text, timestamptz, bigint, bigint, integer, pg_snapshot) from public;
+
+create function :"schema".log_delete(
+  partition_name text, before timestamptz, after_id bigint, up_to bigint, rows_max integer default 2000)
+returns table (last_id bigint, removed bigint, pinned bigint)
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/* The same for those who run consumers: nothing that is needed. */
+select d.last_id, d.removed, d.pinned
+from :"schema".log_delete(partition_name, before, after_id, up_to, rows_max, null) as d
+$$;
+revoke all on function :"schema".log_delete(text, timestamptz, bigint, bigint, integer) from public;
 
 create function :"schema".log_default_empty(before timestamptz, up_to bigint, counted_in pg_snapshot)
 returns text

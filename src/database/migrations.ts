@@ -38,7 +38,7 @@ export function readMigrations(): Migration[] {
 
 /** Creates the schema and the record of migrations, in one transaction. Safe to repeat. */
 export function bootstrapSql(names: Names): string {
-  return fillNames(`${SAFE_PATH}\n${readSql('bootstrap.sql')}`, names);
+  return fillNames(`${SAFE_PATH}\n${readSql('bootstrap.sql')}\n${readSql('seal.sql')}`, names);
 }
 
 /** The statements of one migration and its record, to be run in one transaction. */
@@ -49,10 +49,14 @@ export function migrationSql(migration: Migration, names: Names): string {
     pg.escapeLiteral(migration.hash),
   ];
   const record = `insert into :"schema".migration (number, name, hash) values (${values.join(', ')});\n`;
-  return fillNames(`${SAFE_PATH}\n${migration.sql.trimEnd()}\n\n${record}`, names);
+  const parts = [SAFE_PATH, migration.sql.trimEnd(), '', readSql('seal.sql'), record];
+  return fillNames(parts.join('\n'), names);
 }
 
-/** Grants each role what it needs, in one transaction. Safe to repeat. */
+/**
+ * Takes from everybody but the owner what they may do, then grants each role what it needs, in one
+ * transaction. Safe to repeat.
+ */
 export function grantSql({ roles, ...names }: Installation): string {
   const grants = Object.entries(roles).flatMap(([kind, roleNames]) =>
     roleNames.map((role) =>
@@ -61,7 +65,7 @@ export function grantSql({ roles, ...names }: Installation): string {
         .replaceAll(":'role'", () => pg.escapeLiteral(role)),
     ),
   );
-  return grants.length === 0 ? '' : fillNames(`${SAFE_PATH}\n${grants.join('')}`, names);
+  return fillNames(`${SAFE_PATH}\n${readSql('seal.sql')}${grants.join('')}`, names);
 }
 
 /** Else a function that lies in wait in schema public could be built into one of ours. */

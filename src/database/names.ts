@@ -10,6 +10,14 @@ export function qualified(schema: string, name: string): string {
   return `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`;
 }
 
+/** The functions that people's SQL calls, which are not in our schema: their signatures. */
+export function publicSignatures({ apiSchema }: Pick<Names, 'apiSchema'>): string[] {
+  return [
+    `${qualified(apiSchema, 'smart_notify')}(text, jsonb, text, uuid)`,
+    `${qualified(apiSchema, 'notify_data_change')}()`,
+  ];
+}
+
 /**
  * Writes the schemas into SQL text: :"schema" and :"api_schema" become quoted names, :'schema' and
  * :'api_schema' quoted literals (psql's way of writing variables).

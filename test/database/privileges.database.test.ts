@@ -184,15 +184,19 @@ const ACTIONS: Record<string, Action> = {
   }),
   'clean up': consume(async (client) => {
     await lockCleanup(client, 'pgwatch');
-    for (const needed of ['keep', 'remove'] as const) {
-      const { signal } = new AbortController();
-      const before = new Date();
-      const cleaning = { schema: 'pgwatch', before, needed, patienceMs: 0, signal };
-      const done = await Array.fromAsync(cleanLog(client, { ...cleaning, scope: 'all' }));
-      expect(done).toMatchObject([{ outcome: needed === 'keep' ? 'pinned' : 'deleted' }]);
-      await cleanPublished(client, cleaning);
-    }
+    expect(await cleanUp(client, 'keep')).toMatchObject([{ outcome: 'pinned' }]);
   }),
+  'remove what is needed': { by: [], run: (client) => cleanUp(client, 'remove') },
+  'remove it by hand': forbidden(
+    `select pgwatch.log_delete('notification_log_default', now(), 0, 9, 9, pg_current_snapshot())`,
+  ),
+  'empty a partition by hand': forbidden(
+    `select pgwatch.log_empty('notification_log_default', now(), pg_current_snapshot(), '[]')`,
+  ),
+  'take leases away': forbidden(`select pgwatch.log_keep('notification_log_default')`),
+  'tell of a gap that is none': forbidden(
+    `select pgwatch.log_gap_tell('[{"consumer_id": "probe", "count": 1}]')`,
+  ),
   'rebase the log': { by: [], run: (client) => rebaseLog(client, 'pgwatch') },
   'write the log': forbidden(
     `insert into pgwatch.notification_log (xid, channel) values (pg_current_xact_id(), 'ch')`,
@@ -226,6 +230,14 @@ const ACTIONS: Record<string, Action> = {
      create trigger c after insert on mine for each row execute function notify_data_change()`,
   ),
 };
+
+async function cleanUp(client: Client, needed: 'keep' | 'remove') {
+  const { signal } = new AbortController();
+  const cleaning = { schema: 'pgwatch', before: new Date(), needed, patienceMs: 0, signal };
+  const cleaned = await Array.fromAsync(cleanLog(client, { ...cleaning, scope: 'all' }));
+  await cleanPublished(client, cleaning);
+  return cleaned;
+}
 
 beforeAll(async () => {
   await database.query(`select smart_notify('ch', to_jsonb(n)) from generate_series(1, 10) as n`);

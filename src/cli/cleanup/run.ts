@@ -5,7 +5,7 @@ import { createPartitions } from '../../log/partitions.ts';
 import { type Cleaned, cleanLog, cleanPublished } from '../../log/retention/clean-log.ts';
 import { readPinning } from '../../log/retention/pins.ts';
 import { planCleanup } from '../../log/retention/plan.ts';
-import { lockCleanup } from '../../log/retention/steps.ts';
+import { lockCleanup, mayForce } from '../../log/retention/steps.ts';
 import type { Reporter } from '../../reporter.ts';
 import { formatDuration, sleep } from '../../time.ts';
 import { confirmRemoval } from '../confirm.ts';
@@ -42,6 +42,12 @@ export async function cleanup(options: CleanupOptions, outcome: Outcome): Promis
       return;
     }
     const run = { before, options, reporter, outcome };
+    if (options.force && !(await mayForce(client, config.schema))) {
+      throw new PgwatchError(
+        'permission_denied',
+        'Only the role that installed pgwatch may remove what consumers have not handled: run this as that role, or without --force.',
+      );
+    }
     if (options.force && !options.yes && !(await isMeant(client, config, run))) return;
     await clean(client, config, run);
   });

@@ -8,22 +8,16 @@ type Found = {
   body: string;
   isDefiner: boolean;
   isPinned: boolean;
-  isPublic: boolean;
-  signature: string;
 };
 
-/** Functions that are missing, changed, or open to everybody. */
+/** Functions that are missing or changed; who may call them is another check's. */
 export async function findFunctions(
   client: Client,
   expected: readonly ExpectedFunction[],
 ): Promise<Finding[]> {
   const { rows } = await client.query<Found>(
     `select n.nspname as schema, p.proname as name, p.prosrc as body, p.prosecdef as "isDefiner",
-       coalesce(p.proconfig @> '{"search_path=pg_catalog, pg_temp"}', false) as "isPinned",
-       p.oid::regprocedure::text as signature,
-       exists (
-         select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner)))
-         where grantee = 0 and privilege_type = 'EXECUTE') as "isPublic"
+       coalesce(p.proconfig @> '{"search_path=pg_catalog, pg_temp"}', false) as "isPinned"
      from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
      where n.nspname = any($1) and p.proname = any($2)`,
     [expected.map(({ schema }) => schema), expected.map(({ name }) => name)],
@@ -32,7 +26,7 @@ export async function findFunctions(
     const there = rows.filter(
       ({ schema, name }) => schema === wanted.schema && name === wanted.name,
     );
-    return [...changedFunction(wanted, there), ...publicFunctions(there)];
+    return changedFunction(wanted, there);
   });
 }
 
@@ -55,17 +49,6 @@ function changedFunction(wanted: ExpectedFunction, there: readonly Found[]): Fin
       fix: RESTORE,
     },
   ];
-}
-
-function publicFunctions(there: readonly Found[]): Finding[] {
-  return there
-    .filter(({ isPublic }) => isPublic)
-    .map(({ signature }) => ({
-      level: 'problem',
-      what: `Function ${signature} may be called by everybody (PUBLIC).`,
-      why: 'It acts with the rights of the role that installed pgwatch: any role could publish, or ring, in its name.',
-      fix: `revoke execute on function ${signature} from public; and name who needs it in roles: { publish } of the config.`,
-    }));
 }
 
 /** What mends whatever has drifted. */

@@ -1,6 +1,9 @@
 import { type Client, escapeIdentifier } from 'pg';
 import type { Check, Context, Finding } from './check.ts';
+import { findExcess } from './excess.ts';
 import { readGrants } from './grants.ts';
+import { findDefaults, findForeignOwners } from './owners.ts';
+import { some } from './some.ts';
 
 /** Whether the roles of the config, and the one that asks, may do what they are to do, and nobody else. */
 export const privileges: Check = {
@@ -11,7 +14,11 @@ export const privileges: Check = {
     const { roles } = context.config;
     const { rows } = await client.query<{ role: string }>('select current_user::text as role');
     const self = rows[0]?.role ?? '';
-    const findings = await findPublic(client, context);
+    const findings = [
+      ...(await findForeignOwners(client, context)),
+      ...(await findExcess(client, context)),
+      ...(await findDefaults(client, context)),
+    ];
     for (const kind of KINDS) {
       for (const role of roles[kind])
         findings.push(...(await findRole(client, context, kind, role)));
@@ -95,29 +102,3 @@ async function readLacking(
   );
   return rows.map(({ text }) => text);
 }
-
-/** Tables that everybody may use; functions are among what has drifted. */
-async function findPublic(client: Client, { config }: Context): Promise<Finding[]> {
-  const { rows } = await client.query<{ name: string; privileges: string }>(
-    `select c.oid::regclass::text as name, string_agg(lower(a.privilege_type), ', ' order by a.privilege_type) as privileges
-     from pg_class as c
-     join pg_namespace as n on n.oid = c.relnamespace
-     cross join lateral aclexplode(c.relacl) as a
-     where n.nspname = $1 and a.grantee = 0
-     group by c.oid order by 1`,
-    [config.schema],
-  );
-  return rows.map(({ name, privileges }) => ({
-    level: 'problem',
-    what: `Everybody (PUBLIC) may ${privileges} ${name}.`,
-    why: 'Any role that can connect may read what is published, or write the log and positions by hand.',
-    fix: `revoke all on ${name} from public;`,
-  }));
-}
-
-function some(texts: readonly string[]): string {
-  const more = texts.length - SHOWN;
-  return texts.slice(0, SHOWN).join(', ') + (more > 0 ? ` and ${more} more` : '');
-}
-
-const SHOWN = 4;

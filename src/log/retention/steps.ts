@@ -24,17 +24,30 @@ export async function isCleanupFree(client: Queryable, schema: string): Promise<
   return (rows[0] as { is_free: boolean }).is_free;
 }
 
+/** Whether this role may remove what consumers still need: the owner alone. */
+export async function mayForce(client: Queryable, schema: string): Promise<boolean> {
+  const { rows } = await client.query(
+    `select has_function_privilege(to_regprocedure($1)::oid, 'execute') as may`,
+    [`${qualified(schema, 'log_gap_tell')}(jsonb)`],
+  );
+  return (rows[0] as { may: boolean }).may;
+}
+
 /** Empties a partition whose time is over; with what was counted, whoever needs it. */
 export async function emptyPartition(
   client: Queryable,
   schema: string,
   { partition, before, counted }: { partition: string; before: Date; counted: Counted | null },
 ): Promise<EmptyOutcome> {
-  return outcomeOf(
-    client,
-    `select ${qualified(schema, 'log_empty')}($1, $2, $3::pg_snapshot, $4) as outcome`,
-    [partition, before, counted?.countedIn, counted && JSON.stringify(counted.gaps)],
-  );
+  const empty = qualified(schema, 'log_empty');
+  if (!counted) return outcomeOf(client, `select ${empty}($1, $2) as outcome`, [partition, before]);
+  const text = `select ${empty}($1, $2, $3::pg_snapshot, $4) as outcome`;
+  return outcomeOf(client, text, [
+    partition,
+    before,
+    counted.countedIn,
+    JSON.stringify(counted.gaps),
+  ]);
 }
 
 /** changed: more has come since it was counted. */
@@ -78,8 +91,8 @@ export async function deleteBatch(
   const { partition, before, afterId, upTo, counted } = batch;
   const { rows } = await client.query(
     `select last_id::text as "lastId", removed::float8 as removed, pinned::float8 as pinned
-     from ${qualified(schema, 'log_delete')}($1, $2, $3, $4, counted_in => $5::pg_snapshot)`,
-    [partition, before, afterId, upTo, counted?.countedIn],
+     from ${qualified(schema, 'log_delete')}($1, $2, $3, $4${counted ? ', 2000, $5::pg_snapshot' : ''})`,
+    [partition, before, afterId, upTo, ...(counted ? [counted.countedIn] : [])],
   );
   return (rows[0] as Batch | undefined) ?? { lastId: null, removed: 0, pinned: 0 };
 }

@@ -1,0 +1,53 @@
+import { type Client, escapeIdentifier } from 'pg';
+import { publicSignatures } from '../../database/names.ts';
+import type { Context, Finding } from './check.ts';
+import { OWN_OBJECTS } from './own-objects.ts';
+import { some } from './some.ts';
+
+/**
+ * Objects that do not belong to whom the log belongs: their owner may change them, and our functions act
+ * with their owner's rights. A superuser may own the schema, since it may do everything anyway.
+ */
+export async function findForeignOwners(client: Client, context: Context): Promise<Finding[]> {
+  const { config } = context;
+  const { rows } = await client.query<{ owner: string; logOwner: string; names: string[] }>(
+    `with object as (${OWN_OBJECTS}), log as (
+       select c.relowner as owner from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+       where n.nspname = $1 and c.relname = 'notification_log')
+     select r.rolname::text as owner, l.rolname::text as "logOwner",
+       array_agg(distinct o.name order by o.name) as names
+     from object as o cross join log
+     join pg_roles as r on r.oid = o.owner
+     join pg_roles as l on l.oid = log.owner
+     where o.owner <> log.owner and o.kind <> 'type' and not (o.kind = 'schema' and r.rolsuper)
+     group by r.rolname, l.rolname order by 1`,
+    [config.schema, publicSignatures(config)],
+  );
+  return rows.map(({ owner, logOwner, names }) => ({
+    level: 'problem',
+    what: `Role ${escapeIdentifier(owner)} owns ${some(names)}; the log belongs to ${escapeIdentifier(logOwner)}.`,
+    why: 'What an owner may change is as safe as that role; functions act with its rights, and may lack some that they need.',
+    fix: `alter … owner to ${escapeIdentifier(logOwner)}; for each of them, or: reassign owned by ${escapeIdentifier(owner)} to ${escapeIdentifier(logOwner)}; where it owns nothing else.`,
+  }));
+}
+
+/** Default privileges that are to hold for our schema alone; "pgwatch migrate" undoes what the others do. */
+export async function findDefaults(client: Client, { config }: Context): Promise<Finding[]> {
+  const { rows } = await client.query<{ maker: string; grantees: string[] }>(
+    `select m.rolname::text as maker, array_agg(distinct coalesce(quote_ident(r.rolname), 'PUBLIC')) as grantees
+     from pg_default_acl as d
+     join pg_namespace as n on n.oid = d.defaclnamespace and n.nspname = $1
+     join pg_roles as m on m.oid = d.defaclrole
+     cross join lateral aclexplode(d.defaclacl) as a
+     left join pg_roles as r on r.oid = a.grantee
+     where a.grantee <> d.defaclrole
+     group by m.rolname order by 1`,
+    [config.schema],
+  );
+  return rows.map(({ maker, grantees }) => ({
+    level: 'note',
+    what: `What ${escapeIdentifier(maker)} makes in schema ${escapeIdentifier(config.schema)} is open to ${some(grantees)} by default privileges.`,
+    why: 'pgwatch takes that back from what it makes itself; what is made there by hand stays open.',
+    fix: 'alter default privileges … revoke …: \\ddp in psql shows them.',
+  }));
+}
