@@ -7,5 +7,9 @@ if (major < 22 || (major === 22 && minor < 18)) {
   process.exitCode = 1;
 } else {
   const { main } = await import('../dist/cli/main.js');
-  process.exitCode = await main(process.argv.slice(2));
+  const { flushOutput } = await import('../dist/cli/process-end.js');
+  const exitCode = await main(process.argv.slice(2));
+  await flushOutput();
+  // Timers, pools and servers of consumer files would keep the process alive.
+  process.exit(exitCode);
 }

@@ -20,6 +20,7 @@ export type ErrorCode =
   | 'payload_invalid'
   | 'permission_denied'
   | 'position_missing'
+  | 'process_exited'
   | 'schema_missing'
   | 'schema_outdated'
   | 'schema_too_new'

@@ -30,10 +30,10 @@ function oneLine(message: string): string {
   return text.replaceAll(/\s+/g, ' ').replace(/\.$/, '');
 }
 
-type Place = { path: string; line: number };
+export type Place = { path: string; line: number };
 
 /** The places in users' files that the error's stack names, innermost first. */
-function places({ stack = '' }: Error): Place[] {
+export function places({ stack = '' }: Error): Place[] {
   const found: Place[] = [];
   for (const match of stack.matchAll(
     /(?<![^\s(])(file:\/\/[^\s)]+?|\/[^\s()]+?):(\d+)(?=[:\s)]|$)/g,

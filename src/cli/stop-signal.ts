@@ -1,4 +1,5 @@
 import type { Reporter } from '../reporter.ts';
+import { exitNow } from './process-end.ts';
 
 /**
  * A signal that aborts at the first SIGINT or SIGTERM, or when the terminal is closed. The second
@@ -37,7 +38,7 @@ function abortOnSignal({ onFirst, onSecond }: Told): AbortController {
   const onSignal = (name: NodeJS.Signals) => {
     if (controller.signal.aborted) {
       onSecond(name);
-      process.exit(1);
+      exitNow(1);
     }
     onFirst(name);
     controller.abort();

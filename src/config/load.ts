@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { cosmiconfig, defaultLoaders, type Loader } from 'cosmiconfig';
 import { PgwatchError, toError } from '../errors.ts';
 import { describeFault } from '../import-fault.ts';
+import { Loading } from '../loading.ts';
 import { checkOptions, OPTION_NAMES, type OptionSource } from './check.ts';
 import type { Config } from './define.ts';
 
@@ -131,7 +131,8 @@ function named(load: (path: string, content: string) => unknown): Loader {
 }
 
 async function importDefault(path: string): Promise<unknown> {
-  const module = (await import(pathToFileURL(path).href)) as { default?: unknown };
+  const loading = new Loading();
+  const module = await loading.import(path).finally(() => loading.end());
   // Nothing would stand for an empty file.
   return module.default ?? 'no default export';
 }

@@ -1,8 +1,8 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { PgwatchError } from '../errors.ts';
 import { describeFault } from '../import-fault.ts';
+import { Loading, NotLoaded } from '../loading.ts';
 import { checkConsumer } from './check.ts';
 import type { Consumer } from './define.ts';
 
@@ -22,15 +22,19 @@ export async function discoverConsumers(folder: string): Promise<Consumer[]> {
   const consumers: Consumer[] = [];
   const faults: string[] = [];
   let firstCause: unknown;
+  const loading = new Loading();
   for (const file of consumerFiles(folder)) {
     try {
-      const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
+      const module = await loading.import(file);
       consumers.push(checkConsumer(module.default, file, folder));
     } catch (thrown) {
       firstCause ??= thrown;
       faults.push(describeFault(file, thrown));
+      // The others would keep whoever waits for as long.
+      if (thrown instanceof NotLoaded) break;
     }
   }
+  loading.end();
   faults.push(...duplicateIds(consumers));
   if (faults.length > 0) {
     const count =

@@ -1,0 +1,62 @@
+import { relative } from 'node:path';
+import { PgwatchError } from '../errors.ts';
+import { places } from '../import-fault.ts';
+import { loadingFile } from '../loading.ts';
+
+/**
+ * Until it is released, a process.exit() of somebody else's code is reported, and ends the process with 1
+ * instead of 0: what pgwatch was doing is not done.
+ * @returns releases it
+ */
+export function guardExit(report: (error: PgwatchError) => void): () => void {
+  const onExit = (exitCode: number) => {
+    const caller = readCaller();
+    // Whatever else ends a process says why: an error that nobody caught, say.
+    if (caller === null || isOwn) return;
+    report(exitedError(caller, exitCode));
+    process.exitCode = exitCode || 1;
+  };
+  process.on('exit', onExit);
+  return () => void process.off('exit', onExit);
+}
+
+/** Ends the process at once, and does not count as somebody else's doing. */
+export function exitNow(exitCode: number): never {
+  isOwn = true;
+  process.exit(exitCode);
+}
+
+/** Waits until everything that was printed has left the process: a pipe takes its time. */
+export async function flushOutput(): Promise<void> {
+  const flushed = [process.stdout, process.stderr].map(
+    (stream) => new Promise<void>((resolve) => stream.write('', () => resolve())),
+  );
+  await Promise.all(flushed);
+}
+
+/** The stack below process.exit(), in a listener of its event; null if nobody has called that. */
+function readCaller(): Error | null {
+  const before = Error.stackTraceLimit;
+  Error.stackTraceLimit = 50;
+  const error = new Error();
+  Error.stackTraceLimit = before;
+  return /\bprocess\.exit\b/.test(error.stack ?? '') ? error : null;
+}
+
+function exitedError(caller: Error, exitCode: number): PgwatchError {
+  const [place] = places(caller);
+  const file = loadingFile();
+  const path = (absolute: string) => relative(process.cwd(), absolute);
+  const where = place
+    ? `${path(place.path)}:${place.line}`
+    : file === null
+      ? 'A package that this project uses'
+      : path(file);
+  const when = file === null ? 'while pgwatch was at work' : `while ${path(file)} was loaded`;
+  return new PgwatchError(
+    'process_exited',
+    `${where} called process.exit(${exitCode || ''}) ${when}. Take that call out: pgwatch ends the process by itself.`,
+  );
+}
+
+let isOwn = false;

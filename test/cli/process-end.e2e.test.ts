@@ -1,0 +1,120 @@
+import { expect, test } from 'vitest';
+import { runCli, startCli } from '../helpers/cli.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { makeProject } from '../helpers/project.ts';
+
+const database = useDatabase();
+
+const REST = "export default { channels: ['x'], handle() {} };";
+
+/** What keeps a process of Node.js alive. */
+const HANDLES = {
+  'consumers/server.mjs': `import { createServer } from 'node:http'; createServer().listen(0);\n${REST}`,
+  'consumers/child.mjs': `import { spawn } from 'node:child_process'; spawn('sleep', ['600']);\n${REST}`,
+  'consumers/thread.mjs': `import { Worker } from 'node:worker_threads';
+    new Worker('setInterval(() => {}, 1000)', { eval: true });\n${REST}`,
+  'consumers/connection.mjs': `import net from 'node:net';
+    const server = net.createServer().listen(0, () => net.connect(server.address().port));\n${REST}`,
+};
+
+test('what consumer files leave open keeps no command alive', async () => {
+  const cwd = makeProject(HANDLES);
+  const env = { DATABASE_URL: database.url };
+  const commands = [['listen', '--once'], ['listen', '--list-consumers', '--json'], ['doctor']];
+  const results = await Promise.all(commands.map((args) => runCli(args, { cwd, env })));
+  expect(results.map(({ exitCode }) => exitCode)).toEqual([0, 0, expect.any(Number)]);
+  expect(JSON.parse(results[1]?.stdout ?? '')).toHaveLength(4);
+  expect(results[2]?.stdout).toContain('consumer');
+  const daemon = startCli(['listen'], { cwd, env });
+  await daemon.waitFor('Running');
+  daemon.signal('SIGTERM');
+  expect(await daemon.exited).toMatchObject({ exitCode: 0 });
+});
+
+test('a timer in the config file keeps no command alive', async () => {
+  const cwd = makeProject({
+    'pgwatch.config.mjs': 'setInterval(() => {}, 1000); export default {};',
+  });
+  const env = { DATABASE_URL: database.url };
+  const commands = [['status'], ['trigger', 'list']];
+  const results = await Promise.all(commands.map((args) => runCli(args, { cwd, env })));
+  expect(results.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+});
+
+test('a slow reader gets everything that was printed', async () => {
+  const payload = JSON.stringify({ text: 'x'.repeat(3_000_000) });
+  const { rows } = await database.query("select smart_notify('large', $1) as id", [payload]);
+  const script = '"$0" "$@" | (sleep 1; wc -c)';
+  const { stdout } = await runCli(['show', String(rows[0].id), '--json'], {
+    env: { DATABASE_URL: database.url },
+    command: ['sh', '-c', script, process.execPath, 'bin/pgwatch.js'],
+    cwd: process.cwd(),
+  });
+  expect(Number(stdout)).toBeGreaterThan(3_000_000);
+});
+
+const EXITS: [what: string, code: string, where: string][] = [
+  ['with 0', 'process.exit(0);', 'a.mjs:1 called process.exit()'],
+  ['in a module it imports', "import './_lib.mjs';", '_lib.mjs:2 called process.exit()'],
+  ['with 7', 'process.exit(7);', 'a.mjs:1 called process.exit(7)'],
+];
+
+test.each(EXITS)('a file that exits %s is named, and the code is not 0', async (_, code, where) => {
+  const cwd = makeProject({
+    'consumers/a.mjs': `${code}\n${REST}`,
+    'consumers/_lib.mjs': '\nprocess.exit();',
+  });
+  const env = { DATABASE_URL: database.url };
+  const commands = [['listen'], ['doctor', '--log-format', 'json']];
+  const results = await Promise.all(commands.map((args) => runCli(args, { cwd, env })));
+  for (const { exitCode, stderr } of results) {
+    expect(exitCode).toBe(code.includes('7') ? 7 : 1);
+    expect(stderr).toContain(`consumers/${where} while consumers/a.mjs was loaded.`);
+  }
+});
+
+test('a file that exits later is named, whether by a timer or by a signal', async () => {
+  const files = {
+    'timer/a.mjs': `setTimeout(() => process.exit(0), 300);\n${REST}`,
+    'signal/a.mjs': `process.on('SIGTERM', () => process.exit(0));\n${REST}`,
+  };
+  const cwd = makeProject(files);
+  const env = { DATABASE_URL: database.url };
+  const said = (name: string) => `${name}/a.mjs:1 called process.exit() while pgwatch was at work`;
+  const first = await runCli(['listen'], { cwd, env: { ...env, PGWATCH_CONSUMERS: 'timer' } });
+  expect(first).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(said('timer')) });
+  const second = startCli(['listen'], { cwd, env: { ...env, PGWATCH_CONSUMERS: 'signal' } });
+  await second.waitFor('Running a');
+  second.signal('SIGTERM');
+  const ended = await second.exited;
+  expect(ended).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(said('signal')) });
+});
+
+test('a config file that exits is named', async () => {
+  const cwd = makeProject({ 'pgwatch.config.mjs': 'process.exit(0);' });
+  const { exitCode, stderr } = await runCli(['status'], { cwd });
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain('pgwatch.config.mjs:1 called process.exit()');
+});
+
+test('a file that never finishes loading is named after ten seconds', async () => {
+  const env = { DATABASE_URL: database.url };
+  const listen = (code: string) =>
+    runCli(['listen'], { cwd: makeProject({ 'consumers/b.mjs': `${code}\n${REST}` }), env });
+  const [waiting, nested, blocking, config] = await Promise.all([
+    listen('await new Promise(() => {});'),
+    listen("await import('data:text/javascript,await new Promise(() => {})');"),
+    listen('for (;;) {}'),
+    runCli(['status'], {
+      cwd: makeProject({ 'pgwatch.config.mjs': 'await new Promise(() => {});' }),
+      env,
+    }),
+  ]);
+  const said = expect.stringContaining('consumers/b.mjs: it has not finished loading');
+  expect(waiting).toMatchObject({ exitCode: 1, stderr: said });
+  expect(nested).toMatchObject({ exitCode: 1, stderr: said });
+  expect(config).toMatchObject({ exitCode: 1 });
+  expect(config.stderr).toContain('pgwatch.config.mjs: it has not finished loading');
+  // Only a signal ends a process that is blocked.
+  expect(blocking).toMatchObject({ exitCode: null, stderr: said });
+});
