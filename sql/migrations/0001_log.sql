@@ -127,10 +127,10 @@ begin
       execute format(
         'create table %1$I.%2$I (like %1$I.notification_log including defaults including constraints)',
         :'schema', partition_name);
-      perform :"schema".relation_seal(format('%I.%I', :'schema', partition_name));
       execute format(
         'alter table %1$I.notification_log attach partition %1$I.%2$I for values from (%3$L) to (%4$L)',
         :'schema', partition_name, starts, starts + ('1 ' || period)::interval);
+      perform :"schema".relation_seal(format('%I.%I', :'schema', partition_name));
       return next partition_name;
     exception
       when check_violation or invalid_object_definition or duplicate_table then

@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import { isStatementError } from '../database/connect.ts';
+import { eventTriggerText } from '../database/event-triggers.ts';
 import { readHolders } from '../database/holders.ts';
 import type { Names } from '../database/names.ts';
 import { type PatienceOptions, patiently } from '../database/patience.ts';
@@ -43,7 +44,8 @@ export async function applyChange(
   try {
     await (isInside ? work() : patiently(work, onRefused, options));
   } catch (thrown) {
-    throw explain(thrown, change);
+    const trigger = await eventTriggerText(client, thrown);
+    throw explain(thrown, change, trigger);
   }
 }
 
@@ -73,8 +75,12 @@ function locked({ table }: TriggerChange, holders: string, patienceMs: number): 
   );
 }
 
-function explain(thrown: unknown, { table }: TriggerChange): Error {
+function explain(thrown: unknown, { table }: TriggerChange, eventTrigger: string): Error {
   const { message } = toError(thrown);
+  if (eventTrigger !== '') {
+    const text = `The triggers of ${tableText(table)} cannot be changed: ${message}.${eventTrigger}`;
+    return new PgwatchError('table_unsuitable', text, { cause: thrown });
+  }
   const unsuitable = (why: string) =>
     new PgwatchError(
       'table_unsuitable',

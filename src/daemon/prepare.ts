@@ -17,7 +17,8 @@ export async function prepare(
 ): Promise<number> {
   await requireCurrentSchema(client, config);
   const rebasedId = await requireOwnCluster(client, config);
-  const { defaultBytes } = await createPartitions(client, config);
+  const { defaultBytes, failure } = await createPartitions(client, config);
+  if (failure !== null) reporter.warn(failure);
   if (defaultBytes > DEFAULT_PARTITION_BYTES) {
     reporter.warn(
       `The log's default partition holds ${Math.round(defaultBytes / 2 ** 20)} MB, as after days without a daemon. Nothing is lost, but no partition is created until what is no longer needed there is removed: run "pgwatch cleanup --before 1h" or the like.`,
@@ -38,11 +39,14 @@ export async function runPartitions(
   { config, pool, reporter }: SessionOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  let told: string | null = null;
   while (!signal.aborted) {
     await sleep(PARTITIONS_MS, signal);
     if (signal.aborted) return;
     try {
-      await pool.withClient((client) => createPartitions(client, config));
+      const { failure } = await pool.withClient((client) => createPartitions(client, config));
+      if (failure !== null && failure !== told) reporter.warn(failure);
+      told = failure;
     } catch (thrown) {
       // Not fatal: what finds no partition goes to the default one.
       reporter.warn(`Partitions cannot be created: ${toError(thrown).message}`);

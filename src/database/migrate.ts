@@ -31,7 +31,8 @@ export type MigrationState = {
 export async function migrateUp(client: ClientBase, target: Installation): Promise<Migration[]> {
   return withMigrationLock(client, target.schema, async () => {
     await requireFreeSchema(client, target);
-    await attempt(`Creating schema "${target.schema}"`, target, () =>
+    const creating = { what: `Creating schema "${target.schema}"`, names: target };
+    await attempt(client, creating, () =>
       withTransaction(client, () => client.query(bootstrapSql(target))),
     );
     const states = await readMigrationStates(client, target);
@@ -39,7 +40,8 @@ export async function migrateUp(client: ClientBase, target: Installation): Promi
     const pending = new Set(states.filter((s) => s.state === 'pending').map((s) => s.number));
     const migrations = readMigrations().filter((migration) => pending.has(migration.number));
     for (const migration of migrations) await applyMigration(client, migration, target);
-    await attempt('Granting the roles of the config', target, () =>
+    const granting = { what: 'Granting the roles of the config', names: target };
+    await attempt(client, granting, () =>
       withTransaction(client, () => client.query(grantSql(target))),
     );
     return migrations;
@@ -161,7 +163,8 @@ async function applyMigration(
   migration: Migration,
   names: Names,
 ): Promise<void> {
-  await attempt(`Migration ${migration.number} "${migration.name}"`, names, () =>
+  const what = `Migration ${migration.number} "${migration.name}"`;
+  await attempt(client, { what, names }, () =>
     withTransaction(client, async () => {
       await client.query("set local lock_timeout = '5s'");
       await client.query(migrationSql(migration, names));

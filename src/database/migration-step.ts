@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import { eventTriggerText } from './event-triggers.ts';
 import type { Names } from './names.ts';
 import { SQLSTATE } from './sqlstate.ts';
 
@@ -8,16 +9,18 @@ import { SQLSTATE } from './sqlstate.ts';
  * @throws PgwatchError migration_failed, which says what failed, and the remedy
  */
 export async function attempt(
-  what: string,
-  names: Names,
+  client: ClientBase,
+  { what, names }: { what: string; names: Names },
   work: () => Promise<unknown>,
 ): Promise<void> {
   try {
     await work();
   } catch (thrown) {
+    const remedy = (await eventTriggerText(client, thrown)) || remedyFor(thrown, names);
+    const reason = toError(thrown).message.replace(/\.$/, '');
     throw new PgwatchError(
       'migration_failed',
-      `${what} failed and was rolled back: ${toError(thrown).message}.${remedyFor(thrown, names)}`,
+      `${what} failed and was rolled back: ${reason}.${remedy}`,
       { cause: thrown },
     );
   }

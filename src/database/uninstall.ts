@@ -36,7 +36,7 @@ export async function readFootprint(client: Queryable, names: Names) {
 /** Removes everything: the schema with the log, both functions, and the triggers that use them. */
 export async function uninstall(client: ClientBase, names: Names): Promise<void> {
   await withMigrationLock(client, names.schema, () =>
-    attempt('Uninstalling', names, () =>
+    attempt(client, { what: 'Uninstalling', names }, () =>
       withTransaction(client, () => client.query(fillNames(UNINSTALL, names))),
     ),
   );

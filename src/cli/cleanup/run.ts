@@ -108,7 +108,8 @@ async function clean(client: Client, config: Config, run: Run): Promise<void> {
   const eventIds = await cleanPublished(client, cleaning);
   progress.end();
   // A large default partition had kept them from being created.
-  const { created } = await createPartitions(client, config);
+  const { created, failure } = await createPartitions(client, config);
+  if (failure !== null) reporter.warn(failure);
   const pins = results.flatMap((cleaned) => cleaned.pins);
   if (options.json) printJson(cleanedJson({ before, results, eventIds }));
   else {

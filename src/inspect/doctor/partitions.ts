@@ -1,8 +1,10 @@
 import type { Client } from 'pg';
 import { countOf } from '../../count-of.ts';
+import { readEventTriggers } from '../../database/event-triggers.ts';
 import { qualified } from '../../database/names.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { bytesText } from './log-text.ts';
+import { some } from './some.ts';
 
 /** Whether what is published today and tomorrow finds a partition. */
 export const partitions: Check = {
@@ -33,7 +35,8 @@ export const partitions: Check = {
     );
     const [found] = rows as [Found];
     const isEmpty = found.mayRead && (await isEmptyTable(client, found.defaultName));
-    const findings = partitionFindings({ ...found, isEmpty }, limits);
+    const eventTriggers = (await readEventTriggers(client)).map(({ name }) => name);
+    const findings = partitionFindings({ ...found, isEmpty, eventTriggers }, limits);
     return { findings, seen: countOf(found.count, 'partition') };
   },
 };
@@ -56,10 +59,10 @@ async function isEmptyTable(client: Client, name: string | null): Promise<boolea
 }
 
 function partitionFindings(
-  found: Found & { isEmpty: boolean },
+  found: Found & { isEmpty: boolean; eventTriggers: string[] },
   limits: Context['limits'],
 ): Finding[] {
-  const { missing, defaultBytes, defaultName, isEmpty, isThere } = found;
+  const { missing, defaultBytes, defaultName, isEmpty, isThere, eventTriggers } = found;
   if (!isThere) return [];
   const isFull = (defaultBytes ?? 0) > limits.defaultPartitionBytes;
   return [
@@ -71,7 +74,11 @@ function partitionFindings(
             why: 'What is published then goes to the default partition: nothing is lost, but it can only be removed row by row.',
             fix: isFull
               ? 'Empty the default partition first, as the finding about it says.'
-              : 'Run a daemon: "pgwatch listen" makes partitions ahead, when it starts and every ten minutes.',
+              : `Run a daemon: "pgwatch listen" makes partitions ahead, when it starts and every ten minutes${
+                  eventTriggers.length > 0
+                    ? `; it warns where an event trigger of this database (${some(eventTriggers)}) keeps it from that`
+                    : ''
+                }.`,
           },
         ]
       : []),

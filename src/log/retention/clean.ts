@@ -1,9 +1,10 @@
 import type { ClientBase } from 'pg';
+import { raisedIn, readEventTriggers } from '../../database/event-triggers.ts';
 import { readHolders } from '../../database/holders.ts';
 import { qualified } from '../../database/names.ts';
 import { patiently } from '../../database/patience.ts';
 import { SQLSTATE } from '../../database/sqlstate.ts';
-import { errorCodeOf } from '../../errors.ts';
+import { errorCodeOf, toError } from '../../errors.ts';
 import { countGaps, keepDeliveries } from './gaps.ts';
 import type { Partition } from './partitions.ts';
 import { dropPartition, type EmptyOutcome, emptyPartition } from './steps.ts';
@@ -56,10 +57,17 @@ export async function removePartition(
   const dropping = { ...options, patienceMs: options.dropPatienceMs };
   const dropped = await withHolders(client, dropping, 'notification_log', () =>
     dropPartition(client, schema, target),
-  );
+  ).catch((thrown: unknown) => refusedBy(client, thrown));
   if ('heldBy' in dropped) return { type: 'emptied', wasEmpty, ...dropped };
   if (dropped.value !== 'filled') return { type: 'dropped', wasEmpty };
   return { type: 'emptied', wasEmpty, heldBy: 'somebody who has just written to it' };
+}
+
+/** Others' event triggers may keep it from being dropped: it is empty, and the rest goes on. */
+async function refusedBy(client: ClientBase, thrown: unknown): Promise<{ heldBy: string }> {
+  const [trigger] = raisedIn(await readEventTriggers(client), thrown);
+  if (!trigger) throw thrown;
+  return { heldBy: `event trigger ${trigger.name} says: ${toError(thrown).message}` };
 }
 
 async function emptyOnce(
