@@ -56,6 +56,9 @@ create table pgwatch.delivery (
   first_error jsonb,
   last_error jsonb,
   notification jsonb,
+  payload jsonb,
+  old_row jsonb,
+  new_row jsonb,
   constraint delivery_pkey PRIMARY KEY (consumer_id, notification_id),
   constraint delivery_state_check CHECK ((state = ANY (ARRAY['retry'::text, 'blocked'::text, 'dead'::text])))
 );
@@ -130,7 +133,7 @@ CREATE INDEX delivery_dead ON pgwatch.delivery USING btree (consumer_id, last_fa
 
 CREATE INDEX delivery_due ON pgwatch.delivery USING btree (consumer_id, next_attempt_at) WHERE (state = 'retry'::text);
 
-CREATE INDEX delivery_key ON pgwatch.delivery USING btree (consumer_id, key, notification_id) WHERE ((state <> 'dead'::text) AND (key IS NOT NULL));
+CREATE INDEX delivery_key ON pgwatch.delivery USING btree (consumer_id, hashtextextended(key, (0)::bigint), notification_id) WHERE ((state <> 'dead'::text) AND (key IS NOT NULL));
 
 CREATE INDEX lease_slot ON pgwatch.lease USING btree (consumer_id, slot, lease_id);
 
@@ -443,6 +446,12 @@ CREATE OR REPLACE FUNCTION pgwatch.daemon_class()
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN hashtext(('pgwatch daemon '::text || 'pgwatch'::text));
+
+CREATE OR REPLACE FUNCTION pgwatch.delivery_notification(log pgwatch.notification_log)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN jsonb_build_object('id', (log).id, 'xid', (log).xid, 'created_at', (log).created_at, 'channel', (log).channel, 'action', (log).action, 'relation', (log).relation, 'metadata', (log).metadata, 'event_id', (log).event_id);
 
 CREATE OR REPLACE FUNCTION pgwatch.doorbell_class()
  RETURNS integer
@@ -870,7 +879,9 @@ declare
   copied bigint;
 begin
   execute format($query$
-    update %1$I.delivery as d set notification = to_jsonb(log)
+    update %1$I.delivery as d
+    set notification = %1$I.delivery_notification(log), payload = log.payload,
+      old_row = log.old_row, new_row = log.new_row
     from (
       select d.consumer_id, d.notification_id from %1$I.delivery as d
       where d.notification is null and d.notification_id > $1 and d.notification_id <= $2
@@ -900,13 +911,18 @@ begin
       where lease_id in (select lease_id from leased where owner is not null)
     )
     insert into %1$I.delivery as delivery
-      (consumer_id, notification_id, state, key, next_attempt_at, is_suspect, notification)
-    select leased.consumer_id, log.id, 'retry', log.key, clock_timestamp(), coalesce(is_suspect, false), to_jsonb(log)
+      (consumer_id, notification_id, state, key, next_attempt_at, is_suspect,
+        notification, payload, old_row, new_row)
+    select leased.consumer_id, log.id, 'retry', log.key, clock_timestamp(), coalesce(is_suspect, false),
+      %1$I.delivery_notification(log), log.payload, log.old_row, log.new_row
     from leased cross join lateral unnest(notification_ids) as one (id)
     join %1$I.notification_log as log on log.id = one.id
     on conflict (consumer_id, notification_id) do update
     set is_suspect = delivery.is_suspect or excluded.is_suspect,
-      notification = coalesce(delivery.notification, excluded.notification)
+      notification = coalesce(delivery.notification, excluded.notification),
+      payload = coalesce(delivery.payload, excluded.payload),
+      old_row = coalesce(delivery.old_row, excluded.old_row),
+      new_row = coalesce(delivery.new_row, excluded.new_row)
     $query$, 'pgwatch', partition_name)
   using coalesce(after_id, 0), coalesce(up_to, 9223372036854775807);
   return copied;
@@ -1757,6 +1773,8 @@ grant execute on function pgwatch.column_types(oid) to consumer;
 grant execute on function pgwatch.consumer_lag(text[]) to consumer;
 
 grant execute on function pgwatch.daemon_class() to consumer;
+
+grant execute on function pgwatch.delivery_notification(pgwatch.notification_log) to consumer;
 
 grant execute on function pgwatch.doorbell_class() to consumer;
 

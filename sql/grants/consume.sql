@@ -15,6 +15,7 @@ grant execute on function
   :"schema".doorbell_class(),
   :"schema".log_is_settled(bigint, xid8, :"schema".consumer_progress, bigint),
   :"schema".daemon_class(),
+  :"schema".delivery_notification(:"schema".notification_log),
   :"schema".consumer_lag(text[]),
   :"schema".cleanup_key(),
   :"schema".log_partitions(),

@@ -13,7 +13,9 @@ is_suspect       a process may have died over it, or is calling it carefully: th
                  and is recorded before it is made
 replayed_at      when "pgwatch replay" asked for it to be handed out again; null: it did not
 first_, last_    when it failed, and the error: name, message, code, stack
-notification     of a dead letter a copy of its row in the log, so that retention never destroys it
+notification,    of a dead letter a copy of its row in the log, so that retention never destroys it: its contents
+payload,         in columns of their own, as in the log, because together they may be more than one value can
+old_row, new_row hold; the rest of it in notification
 */
 create table :"schema".delivery (
   consumer_id text not null,
@@ -29,12 +31,27 @@ create table :"schema".delivery (
   first_error jsonb,
   last_error jsonb,
   notification jsonb,
+  payload jsonb,
+  old_row jsonb,
+  new_row jsonb,
   primary key (consumer_id, notification_id)
 );
 create index delivery_due on :"schema".delivery (consumer_id, next_attempt_at) where state = 'retry';
-create index delivery_key on :"schema".delivery (consumer_id, key, notification_id)
+-- By a hash: an index entry holds 2,704 bytes at most, and a key may be longer.
+create index delivery_key on :"schema".delivery (consumer_id, hashtextextended(key, 0), notification_id)
   where state <> 'dead' and key is not null;
 create index delivery_dead on :"schema".delivery (consumer_id, last_failed_at) where state = 'dead';
+
+/* What a delivery keeps of a row of the log, but for its key and its contents. Inlined. */
+create function :"schema".delivery_notification(log :"schema".notification_log)
+returns jsonb
+language sql
+stable
+parallel safe
+return jsonb_build_object('id', (log).id, 'xid', (log).xid, 'created_at', (log).created_at,
+  'channel', (log).channel, 'action', (log).action, 'relation', (log).relation,
+  'metadata', (log).metadata, 'event_id', (log).event_id);
+revoke all on function :"schema".delivery_notification(:"schema".notification_log) from public;
 
 /*
 One process that runs consumers.

@@ -241,7 +241,9 @@ declare
   copied bigint;
 begin
   execute format($query$
-    update %1$I.delivery as d set notification = to_jsonb(log)
+    update %1$I.delivery as d
+    set notification = %1$I.delivery_notification(log), payload = log.payload,
+      old_row = log.old_row, new_row = log.new_row
     from (
       select d.consumer_id, d.notification_id from %1$I.delivery as d
       where d.notification is null and d.notification_id > $1 and d.notification_id <= $2
@@ -271,13 +273,18 @@ begin
       where lease_id in (select lease_id from leased where owner is not null)
     )
     insert into %1$I.delivery as delivery
-      (consumer_id, notification_id, state, key, next_attempt_at, is_suspect, notification)
-    select leased.consumer_id, log.id, 'retry', log.key, clock_timestamp(), coalesce(is_suspect, false), to_jsonb(log)
+      (consumer_id, notification_id, state, key, next_attempt_at, is_suspect,
+        notification, payload, old_row, new_row)
+    select leased.consumer_id, log.id, 'retry', log.key, clock_timestamp(), coalesce(is_suspect, false),
+      %1$I.delivery_notification(log), log.payload, log.old_row, log.new_row
     from leased cross join lateral unnest(notification_ids) as one (id)
     join %1$I.notification_log as log on log.id = one.id
     on conflict (consumer_id, notification_id) do update
     set is_suspect = delivery.is_suspect or excluded.is_suspect,
-      notification = coalesce(delivery.notification, excluded.notification)
+      notification = coalesce(delivery.notification, excluded.notification),
+      payload = coalesce(delivery.payload, excluded.payload),
+      old_row = coalesce(delivery.old_row, excluded.old_row),
+      new_row = coalesce(delivery.new_row, excluded.new_row)
     $query$, :'schema', partition_name)
   using coalesce(after_id, 0), coalesce(up_to, 9223372036854775807);
   return copied;

@@ -53,12 +53,12 @@ export function changeAfter(
   }
   if (task.chain) task.chain.isBroken = true;
   const { error } = outcome;
-  const about = { notificationId, key, error: errorRecord(error) };
   const retryAfterMs = outcome.type === 'failed' ? outcome.retryAfterMs : null;
   const isDead =
     outcome.type === 'dead' || (retryAfterMs === null && attempt >= consumer.attemptsMax);
   const delayMs = retryAfterMs ?? consumer.backoffMs(attempt);
-  reportFailure(calling, task, { error, delayMs: isDead ? null : delayMs });
+  const report = reportFailure(calling, task, { error, delayMs: isDead ? null : delayMs });
+  const about = { notificationId, key, error: errorRecord(error), report };
   if (isDead) return { ...about, state: 'dead', attempts: attempt };
   return {
     ...about,

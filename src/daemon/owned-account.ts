@@ -129,6 +129,7 @@ export class OwnedAccount implements Account, SettlementOwner {
   onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void {
     this.failing.settle(changes, waitingKeys);
     for (const change of changes) {
+      change.report?.();
       const { notificationId } = change;
       if (change.state === 'retry' && isUnderWay(change)) {
         this.recording.delete(notificationId);

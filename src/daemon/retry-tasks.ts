@@ -66,8 +66,9 @@ function endOf({ attempts, isSuspect }: DueDelivery, attemptsMax: number): End |
 function giveUp(calling: Calling, delivery: DueDelivery, { name, message }: End): DeliveryChange {
   const { notificationId, key, attempts } = delivery;
   const error = Object.assign(new Error(message), { name, stack: '' });
-  reportFailure(calling, { id: notificationId, key, attempt: attempts }, { error, delayMs: null });
-  return { notificationId, key, state: 'dead', attempts, error: { name, message } };
+  const task = { id: notificationId, key, attempt: attempts };
+  const report = reportFailure(calling, task, { error, delayMs: null });
+  return { notificationId, key, state: 'dead', attempts, error: { name, message }, report };
 }
 
 function ordinal(count: number): string {

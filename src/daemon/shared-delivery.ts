@@ -193,7 +193,8 @@ export class SharedDelivery implements Account {
     waitingKeys: readonly string[],
   ): void {
     this.failing.settle(changes, waitingKeys);
-    for (const { state, notificationId } of changes) {
+    for (const { state, notificationId, report } of changes) {
+      report?.();
       this.#recorded.delete(notificationId);
       if (state === 'done') this.#failedIds.delete(notificationId);
       else if (state !== 'blocked') this.#failedIds.add(notificationId);

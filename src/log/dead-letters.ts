@@ -2,6 +2,7 @@ import type { QueryResultRow } from 'pg';
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import type { ErrorRecord } from './delivery.ts';
+import { copySql } from './delivery-copy.ts';
 import {
   type DeliveryFilter,
   type DeliveryState,
@@ -78,8 +79,7 @@ export async function readDeliveries(
      from ${qualified(schema, 'delivery')} as d
      left join lateral (
        select ${logRow(['payload', 'action', 'relation', 'old_row', 'new_row', 'metadata'])}
-       from jsonb_populate_record(null::${qualified(schema, 'notification_log')}, d.notification)
-       where d.notification is not null
+       from (${copySql(schema, 'd')}) as copy
        union all
        /* Who may only read has the view, whose payload is complete. */
        select ${logRow(['payload', 'null', 'null', 'null', 'null', 'null'])}

@@ -1,6 +1,8 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../database/names.ts';
 import type { DeliveryScope } from './delivery.ts';
+import { copySql } from './delivery-copy.ts';
+import { sameKeySql } from './key-sql.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { AS_TEXT } from './page.ts';
 import { COLUMNS, EPOCH } from './page-sql.ts';
@@ -59,7 +61,7 @@ export async function readDeliveries(
 ): Promise<DueDelivery[]> {
   const turn = `
 with turn as (
-  select consumer_id, notification_id, key, attempts, is_suspect, notification
+  select ${TURN}
   from ${qualified(schema, 'delivery')}
   where consumer_id = $1 and notification_id = any($2::bigint[]) and state <> 'dead'
 )`;
@@ -96,29 +98,29 @@ with consumer as (
 ),
 head as (
   select due.*, consumer.is_ordered from consumer cross join lateral (
-    select consumer_id, notification_id, key, attempts, is_suspect, notification from ${delivery} as d
+    select ${TURN} from ${delivery} as d
     where consumer_id = consumer.id and state = 'retry' and next_attempt_at <= clock_timestamp()
       and not exists (
         select from unnest($3::text[], $4::bigint[]) as working (consumer_id, id)
         where working.consumer_id = d.consumer_id and working.id = d.notification_id)
       and (key is null or not consumer.is_ordered or not exists (
         select from ${delivery} as earlier
-        where earlier.consumer_id = d.consumer_id and earlier.key = d.key
+        where earlier.consumer_id = d.consumer_id and ${sameKeySql('earlier.key', 'd.key')}
           and (earlier.state <> 'dead' or consumer.is_stopping)
           and earlier.notification_id < d.notification_id))
     order by next_attempt_at limit ${HEADS_MAX}
   ) as due
 ),
 turn as (
-  select consumer_id, notification_id, key, attempts, is_suspect, notification from head
+  select ${TURN} from head
   union all
   select behind.* from head cross join lateral (
-    select consumer_id, notification_id, key, attempts, is_suspect, notification from ${delivery} as d
-    where head.is_ordered and consumer_id = head.consumer_id and key = head.key
+    select ${TURN} from ${delivery} as d
+    where head.is_ordered and consumer_id = head.consumer_id and ${sameKeySql('key', 'head.key')}
       and state = 'blocked' and notification_id > head.notification_id
       and not exists (
         select from ${delivery} as between_them
-        where between_them.consumer_id = d.consumer_id and between_them.key = d.key
+        where between_them.consumer_id = d.consumer_id and ${sameKeySql('between_them.key', 'd.key')}
           and between_them.state = 'retry' and between_them.notification_id > head.notification_id
           and between_them.notification_id < d.notification_id)
     order by notification_id limit ${BEHIND_MAX}
@@ -134,10 +136,9 @@ select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.is_
   ${columnsOf('row')}
 from turn
 left join lateral (
-  select * from ${log} where id = turn.notification_id
+  select ${COLUMNS.join(', ')} from ${log} where id = turn.notification_id
   union all
-  select * from jsonb_populate_record(null::${log}, turn.notification)
-  where turn.notification is not null
+  ${copySql(schema, 'turn')}
   limit 1
 ) as row on true
 order by turn.consumer_id, turn.notification_id`;
@@ -160,6 +161,9 @@ function toDue(raw: (string | null)[]): DueDelivery {
     row: row[0] === null ? null : (row as unknown as LogRow),
   };
 }
+
+/** The columns of a delivery that are read of what is in turn. */
+const TURN = `consumer_id, notification_id, key, attempts, is_suspect, notification, payload, old_row, new_row`;
 
 /** So many keys at a time, and behind each so many. */
 const HEADS_MAX = 100;

@@ -4,7 +4,8 @@ import type { ErrorRecord } from './delivery.ts';
 /** What is kept of an error in the database. */
 export function errorRecord(error: Error): ErrorRecord {
   const code = errorCodeOf(error);
-  const stack = storable(withoutCallers(textOf(() => error.stack)));
+  // A stack of hundreds of megabytes is not looked through for its end, which is cut off anyway.
+  const stack = storable(withoutCallers(textOf(() => error.stack).slice(0, 10 * LENGTH_MAX)));
   return {
     name: storable(textOf(() => error.name)),
     message: storable(withCause(error)),
@@ -13,13 +14,20 @@ export function errorRecord(error: Error): ErrorRecord {
   };
 }
 
-/** The message, with that of the cause: fetch() says only "fetch failed" by itself. */
-export function withCause(error: Error): string {
-  const message = textOf(() => error.message);
+/** The message, with that of the cause: fetch() says only "fetch failed" by itself. Both are cut. */
+export function withCause(error: Error, lengthMax = LENGTH_MAX): string {
+  const message = cut(
+    textOf(() => error.message),
+    lengthMax,
+  );
   const cause = textOf(
     () => error.cause instanceof Error && (error.cause.message || errorCodeOf(error.cause)),
   );
-  return cause === '' ? message : `${message} (${cause})`;
+  return cause === '' ? message : `${message} (${cut(cause, lengthMax)})`;
+}
+
+function cut(text: string, lengthMax: number): string {
+  return text.length <= lengthMax ? text : `${text.slice(0, lengthMax).toWellFormed()}…`;
 }
 
 /**

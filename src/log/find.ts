@@ -1,5 +1,6 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
+import { copySql } from './delivery-copy.ts';
 import { type LogRow, Notification, safeId } from './notification.ts';
 import { EPOCH } from './page-sql.ts';
 
@@ -28,13 +29,15 @@ export async function findNotifications(
      union all
      select ${LOG_ROW} as row, 'dead letter' as source
      from (
-       select distinct on (notification_id) notification from ${qualified(schema, 'delivery')}
-       where notification_id = any($1::bigint[]) and notification is not null
-         and not exists (
-           select from ${qualified(schema, 'notification_log')} where id = notification_id)
-     ) as copy
-     cross join lateral jsonb_populate_record(
-       null::${qualified(schema, 'notification_log')}, copy.notification)`,
+       select copy.* from (
+         select distinct on (notification_id) notification, key, payload, old_row, new_row
+         from ${qualified(schema, 'delivery')}
+         where notification_id = any($1::bigint[]) and notification is not null
+           and not exists (
+             select from ${qualified(schema, 'notification_log')} where id = notification_id)
+       ) as d
+       cross join lateral (${copySql(schema, 'd')}) as copy
+     ) as copy`,
     [ids],
   );
   return (rows as { row: LogRow; source: StoredNotification['source'] }[])
@@ -66,9 +69,8 @@ export async function findIdsByEventId(
      where ($2::timestamptz is null or log.created_at >= $2) and ${isIt('log')}
      union
      select copy.id from ${qualified(schema, 'delivery')} as d
-     cross join lateral jsonb_populate_record(
-       null::${qualified(schema, 'notification_log')}, d.notification) as copy
-     where d.notification is not null and ${isIt('copy')}`,
+     cross join lateral (${copySql(schema, 'd')}) as copy
+     where ${isIt('copy')}`,
     [eventId, since],
   );
 }

@@ -2,6 +2,7 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import type { DeliveryScope } from './delivery.ts';
 import { BEHIND_MAX } from './due.ts';
+import { sameKeySql } from './key-sql.ts';
 import { safeId } from './notification.ts';
 
 /** What a consumer has standing when it is taken over. */
@@ -105,7 +106,7 @@ export async function suspectAll(
        where consumer_id = $1 and state = 'retry' and next_attempt_at <= clock_timestamp()
          and (key is null or not exists (
            select from ${delivery} as earlier
-           where earlier.consumer_id = d.consumer_id and earlier.key = d.key
+           where earlier.consumer_id = d.consumer_id and ${sameKeySql('earlier.key', 'd.key')}
              and earlier.state <> 'dead' and earlier.notification_id < d.notification_id))
        order by next_attempt_at limit ${HEADS_IN_HAND_MAX}
      )
@@ -117,7 +118,7 @@ export async function suspectAll(
          union all
          select behind.notification_id from head cross join lateral (
            select notification_id from ${delivery}
-           where consumer_id = $1 and key = head.key and state = 'blocked'
+           where consumer_id = $1 and ${sameKeySql('key', 'head.key')} and state = 'blocked'
              and notification_id > head.notification_id
            order by notification_id limit ${BEHIND_MAX}
          ) as behind))`,

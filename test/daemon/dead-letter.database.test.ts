@@ -210,3 +210,24 @@ describe.each([false, true])('a run to the end, transaction: %s,', (transaction)
     expect(payloads()).toEqual([1, 'bad', 2]);
   });
 });
+
+test.each([{}, { transaction: true }, { instances: 'shared' as const }])(
+  'is said to be a dead letter only once it is filed: %o',
+  async (options) => {
+    await database.query(
+      `alter table pgwatch.delivery add constraint refused check (state <> 'dead')`,
+    );
+    const { definition, seen } = makeMendable();
+    const daemon = await tail({ ...definition, ...options });
+    await publish(['k', 'bad'], ['l', 'good']);
+    await until('both are handled', () => seen.length >= 2);
+    await until('it was tried again', () => isTold(daemon.reports, /not settled yet|violates/));
+    expect(isTold(daemon.reports, /dead letter now/)).toBe(false);
+    await database.query('alter table pgwatch.delivery drop constraint refused');
+    await untilFiled('dead');
+    await until('it is told', () => isTold(daemon.reports, /dead letter now/));
+  },
+);
+
+const isTold = (reports: readonly string[], text: RegExp) =>
+  reports.some((line) => text.test(line));

@@ -43,12 +43,13 @@ export async function addConsumers(
 
 const FILE_SQL = `
 insert into pgwatch.delivery (consumer_id, notification_id, state, key, attempts, next_attempt_at,
-  first_failed_at, last_failed_at, first_error, last_error, notification)
+  first_failed_at, last_failed_at, first_error, last_error, notification, payload)
 select $1, log.id, $3::text, log.key,
   case when $3 = 'blocked' then 0 else $4::integer end,
   case when $3 = 'retry' then now() + interval '1 hour' end,
   failure.at - interval '1 minute', failure.at, failure.error, failure.error,
-  case when $3 = 'dead' then to_jsonb(log) end
+  case when $3 = 'dead' then pgwatch.delivery_notification(log) end,
+  case when $3 = 'dead' then log.payload end
 from pgwatch.notification_log as log
 left join (select now() - $5::float8 * interval '1 ms' as at, $6::jsonb as error) as failure
   on $3 <> 'blocked'

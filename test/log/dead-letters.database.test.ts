@@ -93,8 +93,9 @@ test('a copy gives the notification back as the view shows it, when the log has 
     delete from items;
     select smart_notify('data_change', 'null', 'k', gen_random_uuid());
     select smart_notify('data_change', '{"big": 9007199254740993, "deep": [{"a": null}]}')`);
-  await database.query(`insert into pgwatch.delivery (consumer_id, notification_id, state, notification)
-    select 'copies', id, 'dead', to_jsonb(log) from pgwatch.notification_log as log
+  await database.query(`insert into pgwatch.delivery (consumer_id, notification_id, state, key, notification, payload, old_row, new_row)
+    select 'copies', id, 'dead', key, pgwatch.delivery_notification(log), payload, old_row, new_row
+    from pgwatch.notification_log as log
     where channel = 'data_change'`);
   const { rows } = await database.query(
     `select id::float8, event_id as "eventId", channel, key, payload::text,

@@ -2,6 +2,7 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import type { ErrorRecord } from '../../log/delivery.ts';
 import type { DeliveryState } from '../../log/delivery-filter.ts';
+import { sameKeySql } from '../../log/key-sql.ts';
 import { IS_PAUSED } from '../../log/progress.ts';
 import { reachedSql, settledSql, skippedSql } from '../../log/settled-sql.ts';
 import type { LogEntry } from './presence.ts';
@@ -91,8 +92,7 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
     where d.consumer_id = p.consumer_id and d.notification_id = it.id) as delivery,
   (select ${deliveryJson('d')} from ${delivery} as d
     where d.consumer_id = p.consumer_id and p.is_ordered and d.notification_id < it.id
-      and d.state <> 'dead' and d.key = coalesce(it.key, (
-        select key from ${delivery} where consumer_id = p.consumer_id and notification_id = it.id))
+      and d.state <> 'dead' and ${sameKeySql('d.key', 'its.key')}
     order by d.notification_id limit 1) as blocker,
   (select jsonb_build_object('kind', l.kind, 'earlier', (
       select count(*) from ${lease} as e
@@ -107,6 +107,10 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
 from (select $1::bigint as id, $2::xid8 as xid, $3::text as channel, $4::text as key) as it
 cross join ${qualified(schema, 'log_origin')} as origin
 cross join ${qualified(schema, 'consumer_progress')} as p
+cross join lateral (
+  select coalesce(it.key, (select key from ${delivery}
+    where consumer_id = p.consumer_id and notification_id = it.id)) as key
+) as its
 cross join lateral (
   select count(*)::float8 as seen,
     (count(*) filter (where log.channel = any(p.channels)

@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
+import { sameKeySql } from '../key-sql.ts';
 import { lockSharedConsumer } from '../lease.ts';
 import { IS_PAUSED } from '../progress.ts';
 
@@ -48,7 +49,7 @@ export async function wakeOrphans(
     `update ${delivery} as d set state = 'retry', next_attempt_at = clock_timestamp()
      where consumer_id = $1 and state = 'blocked' and not exists (
        select from ${delivery} as earlier
-       where earlier.consumer_id = d.consumer_id and earlier.key = d.key
+       where earlier.consumer_id = d.consumer_id and ${sameKeySql('earlier.key', 'd.key')}
          and earlier.state <> 'dead' and earlier.notification_id < d.notification_id)`,
     [consumerId],
   );

@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { withTransaction } from '../../database/transaction.ts';
 import { tellDaemons } from '../daemons.ts';
+import { sameKeySql } from '../key-sql.ts';
 import { lockLeases, lockTaking, wakeOrphans } from './locks.ts';
 import { type Stretch, stretchSql, stretchValues } from './replay-stretch.ts';
 
@@ -91,7 +92,7 @@ async function fenceRetries(client: ClientBase, schema: string, consumerId: stri
     `update ${qualified(schema, 'lease')} as lease set epoch = epoch + 1
      where consumer_id = $1 and kind <> 'page' and exists (
        select from ${delivery} as d
-       join ${delivery} as earlier on earlier.consumer_id = d.consumer_id and earlier.key = d.key
+       join ${delivery} as earlier on earlier.consumer_id = d.consumer_id and ${sameKeySql('earlier.key', 'd.key')}
          and earlier.notification_id < d.notification_id
        where d.consumer_id = $1 and d.notification_id = any(lease.notification_ids)
          and earlier.state <> 'dead' and earlier.replayed_at = now())`,
@@ -125,7 +126,7 @@ asked as (
   select id, key, $7::boolean and $8::float8 is null and key is not null and (
       key_place > 1 or exists (
         select from ${delivery} as d
-        where d.consumer_id = $1 and d.key = filed.key and d.state <> 'dead'
+        where d.consumer_id = $1 and ${sameKeySql('d.key', 'filed.key')} and d.state <> 'dead'
           and d.notification_id < filed.id)) as is_blocked,
     clock_timestamp() + case when $8::float8 is null then place * interval '1 microsecond'
       else distance / $8::float8 end as at,

@@ -1,0 +1,151 @@
+import type { Client } from 'pg';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { applyChanges, type DeliveryChange, readWaitingKeys } from '../../src/log/delivery.ts';
+import { readDue } from '../../src/log/due.ts';
+import { useDatabase } from '../helpers/database.ts';
+
+/*
+Goal: whatever the log takes can be filed, found and copied. Method: what lies at a limit of PostgreSQL is put into
+the log, and filed as a daemon files it.
+*/
+
+const database = useDatabase();
+let client: Client;
+
+beforeEach(async () => {
+  client = await database.connect();
+  await client.query('truncate pgwatch.delivery');
+  await client.query('begin');
+});
+afterEach(() => client.query('rollback'));
+
+const scope = { consumerId: 'c', isOrdered: true };
+const error = { name: 'Error', message: 'fails' };
+
+/** Files it, as what fails for good or is to be called again. */
+async function file(state: 'retry' | 'dead', ids: readonly number[], key: string | null = null) {
+  const changes = ids.map(
+    (notificationId): DeliveryChange =>
+      state === 'dead'
+        ? { notificationId, key, state, attempts: 1, error }
+        : { notificationId, key, state, attempts: 1, error, delayMs: 0 },
+  );
+  return applyChanges(client, 'pgwatch', scope, changes);
+}
+
+async function idOf(sql: string, values: unknown[] = []): Promise<number> {
+  const { rows } = await client.query(sql, values);
+  return Number(rows[0].id);
+}
+
+async function filed(columns = 'state') {
+  const { rows } = await client.query(
+    `select ${columns} from pgwatch.delivery order by notification_id`,
+  );
+  return rows;
+}
+
+describe('keys that no index entry holds', () => {
+  /** Text that does not compress, so that its length counts. */
+  const longKey = async (length: number): Promise<string> => {
+    const { rows } = await client.query(
+      `select left(string_agg(md5(random()::text), ''), $1) as key from generate_series(1, $1 / 32 + 1)`,
+      [length],
+    );
+    return rows[0].key;
+  };
+
+  test.each([2700, 8200, 300_000])('of %i characters keep their order', async (length) => {
+    const start = await longKey(length);
+    // Alike up to the last character.
+    const [key, other] = [`${start}a`, `${start}b`];
+    const publish = (its: string) => idOf(`select smart_notify('limits', '{}', $1) as id`, [its]);
+    const [first, second, third] = [await publish(key), await publish(key), await publish(other)];
+    expect(await file('retry', [first], key)).toEqual([key]);
+    await applyChanges(client, 'pgwatch', scope, [
+      { notificationId: second, key, state: 'blocked' },
+    ]);
+    await file('retry', [third], other);
+    expect(await readWaitingKeys(client, 'pgwatch', 'c', [other, key, start])).toEqual([
+      other,
+      key,
+    ]);
+    const consumers = [{ ...scope, workingIds: [], isStopping: false }];
+    const due = await readDue(client, 'pgwatch', consumers);
+    expect(due.map(({ notificationId }) => notificationId)).toEqual([first, second, third]);
+    await file('dead', [first], key);
+    expect(await filed()).toEqual([{ state: 'dead' }, { state: 'retry' }, { state: 'retry' }]);
+  });
+});
+
+describe('contents that are as large as a value can be', () => {
+  // Of 140 MB each they would not fit one value: npm run torture -- --only limits has such.
+  test('are copied side by side, because one value may not hold them', async () => {
+    const id = await idOf(
+      `insert into pgwatch.notification_log (xid, channel, action, relation, old_row, new_row)
+       values (pg_current_xact_id(), 'limits', 'UPDATE', '["public", "t", "id"]', '{"v": "old"}', '{"v": "new"}')
+       returning id`,
+    );
+    await file('dead', [id]);
+    const [copy] = await filed('notification, payload, old_row, new_row');
+    expect(copy).toMatchObject({ payload: null, old_row: { v: 'old' }, new_row: { v: 'new' } });
+    expect(copy.notification).toMatchObject({ id, channel: 'limits', action: 'UPDATE' });
+    expect(Object.keys(copy.notification)).not.toContain('new_row');
+  });
+
+  test('are copied whole, as deep as jsonb can be', async () => {
+    await client.query(DEEPEST);
+    const id = await idOf(`select smart_notify('limits', pg_temp.deepest()) as id`);
+    await file('dead', [id]);
+    expect(await filed('state, payload is not null as has_payload')).toEqual([
+      { state: 'dead', has_payload: true },
+    ]);
+  });
+});
+
+describe('what the server refuses all the same', () => {
+  const publish = () => idOf(`select smart_notify('limits', '{}') as id`);
+  const refuse = (condition: string) =>
+    client.query(`alter table pgwatch.delivery add constraint refused check (${condition})`);
+
+  test('a copy is left out, and others are filed as they are', async () => {
+    const ids = [await publish(), await publish(), await publish()];
+    await refuse(`notification is null or notification_id <> ${ids[1]}`);
+    await file('dead', ids);
+    expect(await filed('notification is not null as has_copy')).toEqual([
+      { has_copy: true },
+      { has_copy: false },
+      { has_copy: true },
+    ]);
+  });
+
+  test('an error is said to have been refused', async () => {
+    const ids = [await publish(), await publish()];
+    await refuse(`last_error ->> 'message' <> 'fails' or notification_id <> ${ids[0]}`);
+    await file('dead', ids);
+    const [first, second] = await filed(`last_error ->> 'message' as message`);
+    expect(first.message).toMatch(/^its error cannot be stored: .*refused/);
+    expect(second).toEqual({ message: 'fails' });
+  });
+
+  test('where nothing helps, it is an error and nothing is filed', async () => {
+    const id = await publish();
+    await refuse('attempts < 0');
+    await expect(file('dead', [id])).rejects.toMatchObject({ code: '23514' });
+  });
+});
+
+/** The deepest arrays that the server reads, found by halving. */
+const DEEPEST = `
+create function pg_temp.nested(n int) returns jsonb language plpgsql as $$
+begin return (repeat('[', n) || repeat(']', n))::jsonb;
+exception when statement_too_complex then return null; end $$;
+create function pg_temp.deepest() returns jsonb language plpgsql as $$
+declare low int := 100; high int := 200000; mid int;
+begin
+  while high - low > 1 loop
+    mid := (low + high) / 2;
+    if pg_temp.nested(mid) is null then high := mid; else low := mid; end if;
+  end loop;
+  return pg_temp.nested(low);
+end $$`;
