@@ -1,4 +1,10 @@
-import type { QueryResult, QueryResultRow } from 'pg';
+import type {
+  QueryArrayConfig,
+  QueryArrayResult,
+  QueryConfig,
+  QueryResult,
+  QueryResultRow,
+} from 'pg';
 import type { Duration } from '../config/define.ts';
 import type { Gap } from '../log/gap.ts';
 import type { Notification } from '../log/notification.ts';
@@ -6,12 +12,25 @@ import type { From } from '../log/progress.ts';
 import type { Fields } from '../reporter.ts';
 import type { StandardSchema } from './schema.ts';
 
-/** Runs SQL. */
+/** Runs SQL, in the calling convention of pg: what takes a client of pg's can be given this. */
 export type Database = {
   query<Row extends QueryResultRow = QueryResultRow>(
-    text: string,
+    query: string | QueryConfig,
     values?: unknown[],
   ): Promise<QueryResult<Row>>;
+  query<Row extends unknown[] = unknown[]>(
+    query: QueryArrayConfig,
+    values?: unknown[],
+  ): Promise<QueryArrayResult<Row>>;
+  query<Row extends QueryResultRow = QueryResultRow>(
+    query: string | QueryConfig,
+    callback: (error: Error | null, result: QueryResult<Row>) => void,
+  ): void;
+  query<Row extends QueryResultRow = QueryResultRow>(
+    query: string | QueryConfig,
+    values: unknown[] | undefined,
+    callback: (error: Error | null, result: QueryResult<Row>) => void,
+  ): void;
 };
 
 /** What a handler is given besides the notification. */

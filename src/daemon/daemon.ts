@@ -6,7 +6,6 @@ import { isStatementError } from '../database/connect.ts';
 import { isTransient } from '../database/connection-error.ts';
 import { Pool } from '../database/pool.ts';
 import { STANDSTILL_MAX } from '../database/transaction.ts';
-import { noteConnection } from '../database/transaction-scope.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { pageReader, type ReadPage } from '../log/page.ts';
 import type { Reporter } from '../reporter.ts';
@@ -17,6 +16,7 @@ import type { Calling } from './calling.ts';
 import { FailureReports } from './failure-reports.ts';
 import { Meter } from './meter.ts';
 import type { OwnershipOptions } from './ownership.ts';
+import { plainDatabase } from './plain-db.ts';
 import { ReplayDisplay } from './replay-display.ts';
 import { runSession } from './session.ts';
 import { Settler } from './settler.ts';
@@ -191,18 +191,7 @@ export class Daemon {
       failures: this.#failures,
       meter: this.#meters.get(consumer.id) ?? new Meter(),
       tools: {
-        makeDb: (call) => ({
-          query: async (text, values) => {
-            noteConnection(pool);
-            const { resets } = pool;
-            try {
-              return await pool.query(text, values, call.givenUp);
-            } catch (thrown) {
-              if (pool.resets !== resets) call.noteCut();
-              throw thrown;
-            }
-          },
-        }),
+        makeDb: (call) => plainDatabase(pool, call),
         reporter: consumerReporter(consumer, reporter),
       },
       answerMsMax: ANSWER_DEADLINES_MAX * this.#options.config.heartbeatDeadlineMs,

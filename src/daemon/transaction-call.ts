@@ -18,6 +18,8 @@ export type CallsOptions = {
   failing: FailingKeys;
   /** What the transaction settles besides: those behind a failure in it wait too. */
   earlier: readonly Settled[];
+  /** How long the server lets the transaction stand still. */
+  idleMs: number;
   /** True where no more is to be called. */
   isStopping(): boolean;
   /** Told once where a handler writes over another connection of ours. */
@@ -145,17 +147,21 @@ async function callWithSavepoint(options: CallsOptions, tasks: Task[]): Promise<
     const [task] = tasks as [Task];
     throw new CallBroken({ task, change: changeAfter(calling, task, late) });
   }
-  return release(client, finished, db);
+  return release(options, finished, db);
 }
 
+/** Ends the call's savepoint, on a session that is clean for the next call and for what settles this one. */
 async function release(
-  client: PoolClient,
+  { client, idleMs }: CallsOptions,
   outcomes: Finished[],
-  { failure }: TransactionDatabase,
+  { failure, cleanSql }: TransactionDatabase,
 ): Promise<Finished[]> {
+  const end = 'release savepoint pgwatch_call';
+  const idle = `set local idle_in_transaction_session_timeout = ${idleMs}`;
+  const cleanEnd = cleanSql === null ? end : `${cleanSql}; ${idle}; ${end}`;
   if (outcomes.every(({ type }) => type === 'done')) {
     try {
-      await client.query('release savepoint pgwatch_call');
+      await client.query(cleanEnd);
       return outcomes;
     } catch (thrown) {
       if (!isStatementError(thrown)) throw thrown;
@@ -163,6 +169,6 @@ async function release(
     }
   }
   await client.query('rollback to savepoint pgwatch_call');
-  await client.query('release savepoint pgwatch_call');
+  await client.query(cleanEnd);
   return outcomes;
 }

@@ -1,5 +1,11 @@
-import type { ClientBase, QueryConfig, QueryResult, QueryResultRow } from 'pg';
+import type { ClientBase, QueryConfig } from 'pg';
 import type { Database } from '../consumers/define.ts';
+import {
+  answering,
+  type QueryArguments,
+  readQueryArguments,
+} from '../consumers/query-arguments.ts';
+import { cleanSql, mayPrepare } from '../database/clean-session.ts';
 import { PgwatchError, toError } from '../errors.ts';
 
 /**
@@ -9,6 +15,8 @@ import { PgwatchError, toError } from '../errors.ts';
 export class TransactionDatabase implements Database {
   readonly #client: ClientBase;
   #hasEnded = false;
+  #isUsed = false;
+  #mayHavePrepared = false;
   #failure: Error | undefined;
 
   constructor(client: ClientBase) {
@@ -20,36 +28,52 @@ export class TransactionDatabase implements Database {
     return this.#failure;
   }
 
-  async query<Row extends QueryResultRow>(
-    query: string | QueryConfig,
-    values?: unknown[],
-  ): Promise<QueryResult<Row>> {
+  /** What cleans the session after the call; null where the call has sent nothing. */
+  get cleanSql(): string | null {
+    return this.#isUsed ? cleanSql({ mayHavePrepared: this.#mayHavePrepared }) : null;
+  }
+
+  /** Bound, because handlers take it out of the context. */
+  readonly query = ((...given: unknown[]) =>
+    answering(
+      () => this.#read(given),
+      (query) => this.#run(query),
+    )) as Database['query'];
+
+  /** What the handler starts from now on fails. */
+  end(): void {
+    this.#hasEnded = true;
+  }
+
+  #read(given: readonly unknown[]): QueryArguments {
     if (this.#hasEnded) {
       throw new PgwatchError(
         'handler_failed',
         'This context.db belongs to a call that has ended, and its transaction with it: use the one of this call, and await its queries.',
       );
     }
-    const config = typeof query === 'string' ? { text: query, ...(values && { values }) } : query;
-    const text = String(config.text).replace(COMMENTS, '');
+    const query = readQueryArguments(given);
+    const text = query.text.replace(COMMENTS, '');
     if (CONTROL.test(text)) {
       throw new PgwatchError(
         'handler_failed',
         `The handler cannot say "${text.trim().slice(0, 20)}": the transaction of context.db commits once the handler has returned, together with the position.`,
       );
     }
+    return query;
+  }
+
+  async #run({ config, text }: QueryArguments): Promise<unknown> {
+    this.#isUsed = true;
+    this.#mayHavePrepared ||= mayPrepare(text);
     try {
       // This way the server takes one statement at a time, so that nothing hides behind another.
-      return await this.#client.query<Row>({ ...config, queryMode: 'extended' } as QueryConfig);
+      const single = Object.create(config, { queryMode: { value: 'extended', enumerable: true } });
+      return await this.#client.query(single as QueryConfig);
     } catch (thrown) {
       this.#failure = toError(thrown);
       throw thrown;
     }
-  }
-
-  /** What the handler starts from now on fails. */
-  end(): void {
-    this.#hasEnded = true;
   }
 }
 
@@ -58,4 +82,4 @@ const COMMENTS =
   /^(\s|;|--.*(\n|$)|\/\*(?:[^*/]|\*(?!\/)|\/(?!\*)|\/\*(?:[^*]|\*(?!\/))*\*\/)*\*\/)+/;
 /** Statements that would end the transaction. What gets past this is caught by the transaction's id. */
 const CONTROL =
-  /^\s*(begin|start\s+transaction|commit|end|rollback(?!\s+(work\s+|transaction\s+)?to\b)|abort|prepare\s+transaction)\b/i;
+  /^\s*(begin|start\s+transaction|commit|end|rollback(?!\s+(work\s+|transaction\s+)?to\b)|abort|prepare\s+transaction|set\s+(local\s+|session\s+)?transaction)\b/i;

@@ -1,12 +1,13 @@
 import type { PoolClient } from 'pg';
-import { isStatementError } from '../database/connect.ts';
+import { cleanSql } from '../database/clean-session.ts';
+import { destroySocket, isStatementError } from '../database/connect.ts';
 import type { Pool } from '../database/pool.ts';
 import { StandstillGuard } from '../database/standstill.ts';
 import { TIMER_MS_MAX, withDeadline } from '../time.ts';
 import type { Calling } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import type { Settled, Task } from './task.ts';
-import { CallBroken, callInTransaction } from './transaction-call.ts';
+import { CallBroken, type CallsOptions, callInTransaction } from './transaction-call.ts';
 
 export type TransactionOptions = {
   calling: Calling;
@@ -63,7 +64,9 @@ export async function runTransaction(
         return await callAndSettle({ ...options, ...stretch, client, guard }, tasks, running);
       } catch (thrown) {
         // Behind a query that hangs a rollback would hang too; the connection is cut instead.
-        if (!(thrown instanceof CallBroken)) await client.query('rollback').catch(() => {});
+        const clean = `rollback; ${cleanSql({ mayHavePrepared: true })}`;
+        if (!(thrown instanceof CallBroken))
+          await client.query(clean).catch(() => destroySocket(client));
         throw thrown;
       } finally {
         guard.stop();
@@ -77,7 +80,7 @@ export async function runTransaction(
 }
 
 async function callAndSettle(
-  options: TransactionOptions & Stretch & { client: PoolClient; guard: StandstillGuard },
+  options: TransactionOptions & Stretch & Pick<CallsOptions, 'client' | 'guard'>,
   tasks: Task[],
   running: Running,
 ) {
@@ -91,7 +94,7 @@ async function callAndSettle(
     [String(idleMs)],
   );
   Object.assign(running, rows[0]);
-  const settled = [...earlier, ...(await callInTransaction(options, tasks))];
+  const settled = [...earlier, ...(await callInTransaction({ ...options, idleMs }, tasks))];
   options.guard.start();
   const waitingKeys = await settleIn(client, settled, (rows[0] as { xid: string }).xid);
   await client.query(waitingKeys === null ? 'rollback' : 'commit');

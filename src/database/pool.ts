@@ -138,6 +138,11 @@ export class Pool {
     return this.#resets;
   }
 
+  /** Whether a pooler lends the client its connection for a transaction only. */
+  isPooled(client: pg.ClientBase): boolean {
+    return this.#pooled.has(client);
+  }
+
   /** Cuts every connection, for good: whatever wants one from now on fails, and who waits for one. */
   shut(): void {
     this.#isShut = true;

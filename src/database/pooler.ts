@@ -51,7 +51,7 @@ export async function requireSession(client: ClientBase, options: ConnectOptions
 export function forgetNames(client: ClientBase): void {
   const query = client.query.bind(client) as (first: unknown, ...rest: unknown[]) => unknown;
   const unnamed = (first: unknown, ...rest: unknown[]) =>
-    query(isNamed(first) ? { ...first, name: undefined } : first, ...rest);
+    query(isNamed(first) ? Object.create(first, UNNAMED) : first, ...rest);
   client.query = unnamed as typeof client.query;
 }
 
@@ -83,5 +83,6 @@ function isNamed(first: unknown): first is { name: string } {
   return typeof first === 'object' && first !== null && 'name' in first && !('submit' in first);
 }
 
+const UNNAMED = { name: { value: undefined, enumerable: true } };
 const PROBE_ROUNDS = 8;
 const PROBE_MS_MAX = 3000;

@@ -230,7 +230,12 @@ test('a handler whose query is cut off with a network that has fallen silent spe
   await leave({}, false);
   const proxy = await startProxy(database.url);
   const attempts: number[] = [];
-  const config = { ...database.config, url: proxy.url, heartbeatIntervalMs: 100 };
+  const config = {
+    ...database.config,
+    url: proxy.url,
+    heartbeatIntervalMs: 100,
+    heartbeatDeadlineMs: 1000,
+  };
   const handle: Handle = async (_, { attempt, db }) => {
     attempts.push(attempt);
     if (attempts.length === 1) {
@@ -239,7 +244,7 @@ test('a handler whose query is cut off with a network that has fallen silent spe
       await db.query('select 1');
     }
   };
-  const daemon = startDaemon({ ...config, heartbeatDeadlineMs: 200 }, [consumer(handle)]);
+  const daemon = startDaemon(config, [consumer(handle)]);
   await until('it is called again', () => attempts.length > 1);
   await untilFiled();
   await daemon.stop();

@@ -56,7 +56,7 @@ async function call(tasks: Task[], earlier: Settled[] = []): Promise<Settled[]> 
   try {
     await client.query('begin');
     const guard = new StandstillGuard(client, 60_000);
-    const options = { guard, isStopping: () => false, onOutside: () => {} };
+    const options = { guard, idleMs: 60_000, isStopping: () => false, onOutside: () => {} };
     const failing = new FailingKeys();
     return await callInTransaction({ client, calling, failing, earlier, ...options }, tasks);
   } finally {

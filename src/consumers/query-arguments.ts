@@ -1,0 +1,65 @@
+import type { QueryConfig } from 'pg';
+import { statementName } from '../database/names.ts';
+import { PgwatchError } from '../errors.ts';
+
+/** Told how a query has ended, as pg does it. */
+type Callback = (error: Error | null, result?: unknown) => void;
+
+/** What a query() in pg's calling convention was given. */
+export type QueryArguments = { config: QueryConfig; text: string; callback: Callback | undefined };
+
+/**
+ * Reads the arguments of query(text | config, [values], [callback]) as pg reads them: values win over those of
+ * the config, and a callback may be the second argument, the third, or part of the config.
+ * @throws PgwatchError handler_failed for what is no such query
+ */
+export function readQueryArguments([query, values, last]: readonly unknown[]): QueryArguments {
+  const given = typeof query === 'string' ? { text: query } : query;
+  if (typeof given !== 'object' || given === null) throw refused('a query without a text');
+  if ('submit' in given)
+    throw refused('query objects such as those of pg-cursor and pg-query-stream');
+  // Inherited, not copied: of tagged templates the text is a getter of their class.
+  const config: QueryConfig & { callback?: Callback } = Object.create(given);
+  const text = String(config.text ?? '');
+  if (text === '') throw refused('a query without a text');
+  if (values && typeof values !== 'function') set(config, 'values', values);
+  // Other calls on the same connection may give the same name to another text.
+  if (config.name) set(config, 'name', statementName('named', text));
+  const callback = last ?? (typeof values === 'function' ? values : config.callback);
+  set(config, 'callback', undefined);
+  if (callback !== undefined && typeof callback !== 'function') throw refused('such a callback');
+  return { config, text, callback: callback as Callback | undefined };
+}
+
+/** Runs a query, and answers by its callback if there is one, else by the promise. */
+export function answering(
+  readArguments: () => QueryArguments,
+  run: (query: QueryArguments) => Promise<unknown>,
+): Promise<unknown> | undefined {
+  let query: QueryArguments;
+  try {
+    query = readArguments();
+  } catch (thrown) {
+    return Promise.reject(thrown);
+  }
+  const { callback } = query;
+  const running = run(query);
+  if (!callback) return running;
+  // Outside of the promise: what a callback throws is the process's business, as with pg.
+  running.then(
+    (result) => process.nextTick(callback, null, result),
+    (error) => process.nextTick(callback, error),
+  );
+  return undefined;
+}
+
+function set(config: object, name: string, value: unknown): void {
+  Object.defineProperty(config, name, { value, enumerable: true, writable: true });
+}
+
+function refused(what: string): PgwatchError {
+  return new PgwatchError(
+    'handler_failed',
+    `context.db takes no ${what.replace(/^a /, '')}: call query(text, values) or query({ text, values, … }); read many rows in pages, by key.`,
+  );
+}

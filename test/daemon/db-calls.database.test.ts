@@ -1,0 +1,165 @@
+import pg from 'pg';
+import Cursor from 'pg-cursor';
+import { expect, test } from 'vitest';
+import type { ConsumerContext } from '../../src/consumers/define.ts';
+import { startTailing } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+Goal: context.db takes every form in which a client of pg is called, and means the same by it with and without
+a transaction.
+Method: each form is tried on a client of pg first, then in both modes; those of Drizzle, Kysely, Knex, Prisma, TypeORM
+and of tagged templates are as these call a client.
+*/
+
+const database = useDatabase();
+
+type Query = (...given: unknown[]) => unknown;
+type Form = (query: Query) => unknown;
+
+/** As of sql-template-strings: the text belongs to the class. */
+class Statement {
+  readonly values = [7];
+  get text() {
+    return 'select $1::int as one';
+  }
+}
+
+const byCallback = (query: Query, ...given: unknown[]) =>
+  new Promise((resolve, reject) => {
+    const returned = query(...given, (error: unknown, result: unknown) =>
+      error ? reject(error) : resolve(result),
+    );
+    expect(returned).toBeUndefined();
+  });
+const ONE = 'select $1::int as one';
+const AS_TEXT = { getTypeParser: () => (value: string) => `text ${value}` };
+
+const forms: [string, Form][] = [
+  ['text', (query) => query('select 7 as one')],
+  ['text, values', (query) => query(ONE, [7])],
+  ['text, undefined', (query) => query('select 7 as one', undefined)],
+  ['config', (query) => query({ text: ONE, values: [7] })],
+  ['config, values (Drizzle, Prisma)', (query) => query({ text: ONE }, [7])],
+  ['config, values win', (query) => query({ text: ONE, values: [8] }, [7])],
+  ['config, empty values win', (query) => query({ text: 'select 7 as one', values: [] }, [])],
+  ['rowMode (Drizzle)', (query) => query({ text: ONE, rowMode: 'array' }, [7])],
+  ['types (Drizzle, Prisma)', (query) => query({ text: ONE, types: AS_TEXT }, [7])],
+  ['rowMode and types', (query) => query({ text: ONE, rowMode: 'array', types: AS_TEXT }, [7])],
+  ['a name (Drizzle, prepared)', (query) => query({ name: 'one', text: ONE }, [7])],
+  ['queryMode', (query) => query({ text: 'select 7 as one', queryMode: 'extended' })],
+  ['binary', (query) => query({ text: ONE, binary: true }, [7])],
+  ['a class with a text of its own', (query) => query(new Statement())],
+  ['text, callback', (query) => byCallback(query, 'select 7 as one')],
+  ['text, values, callback', (query) => byCallback(query, ONE, [7])],
+  ['config, callback (Knex)', (query) => byCallback(query, { text: ONE, values: [7] })],
+  ['config, values, callback', (query) => byCallback(query, { text: ONE }, [7])],
+  [
+    'config with a callback',
+    (query) =>
+      new Promise((callback) => {
+        query({
+          text: ONE,
+          values: [7],
+          callback: (_: unknown, result: unknown) => callback(result),
+        });
+      }),
+  ],
+  ['an error', (query) => query('select 1 / $1::int', [0])],
+  ['an error by a callback', (query) => byCallback(query, 'select 1 / $1::int', [0])],
+];
+
+/** What a form comes to. */
+async function outcomeOf(form: Form, query: Query): Promise<unknown> {
+  try {
+    const { rows, command, rowCount, fields } = (await form(query)) as pg.QueryResult;
+    return { rows, command, rowCount, fields: fields.map(({ name }) => name) };
+  } catch (thrown) {
+    return { code: (thrown as { code?: string }).code, message: (thrown as Error).message };
+  }
+}
+
+/** Has a handler try them, each in a call of its own. */
+async function inHandler(transaction: boolean, tried: [string, Form][]): Promise<unknown[]> {
+  const id = `c${Math.random()}`;
+  const outcomes: unknown[] = [];
+  const handle = async ({ payload }: { payload: unknown }, { db: { query } }: ConsumerContext) => {
+    const [, form] = tried[payload as number] as [string, Form];
+    outcomes.push(await outcomeOf(form, query as Query));
+  };
+  const definition = { id, channels: [id], transaction, retry: { attempts: 1 }, handle };
+  const daemon = await startTailing(database.config, [definition]);
+  for (const index of tried.keys()) {
+    await database.query('select smart_notify($1, $2)', [id, String(index)]);
+    await until('it is tried', () => outcomes.length === index + 1);
+  }
+  await daemon.stop();
+  return outcomes;
+}
+
+test.each([false, true])(
+  'context.db is called like a client of pg; with transaction: %s',
+  async (transaction) => {
+    const client = await database.connect();
+    const expected: unknown[] = [];
+    for (const [, form] of forms) {
+      expected.push(await outcomeOf(form, client.query.bind(client) as Query));
+    }
+    const named = (outcomes: unknown[]) => outcomes.map((outcome, i) => [forms[i]?.[0], outcome]);
+    expect(named(await inHandler(transaction, forms))).toEqual(named(expected));
+  },
+);
+
+test.each([false, true])(
+  'the same name for another text is another statement, with transaction: %s',
+  async (transaction) => {
+    const name = 'mine';
+    const tried: [string, Form][] = [
+      ['', (query) => query({ name, text: 'select 1 as n' })],
+      ['', (query) => query({ name, text: 'select 2 as n' })],
+      ['', (query) => query({ name, text: 'select 1 as n' })],
+    ];
+    const rows = (await inHandler(transaction, tried)).map(
+      (outcome) => (outcome as pg.QueryResult).rows,
+    );
+    expect(rows).toEqual([[{ n: 1 }], [{ n: 2 }], [{ n: 1 }]]);
+  },
+);
+
+test.each([false, true])(
+  'what is no query is refused in a sentence, with transaction: %s',
+  async (transaction) => {
+    const tried: [string, Form][] = [
+      ['', (query) => query(new Cursor('select 1'))],
+      ['', (query) => query(new pg.Query('select 1'))],
+      ['', (query) => query()],
+      ['', (query) => query(null)],
+      ['', (query) => query(() => {})],
+      ['', (query) => query({ values: [1] })],
+      ['', (query) => query('')],
+      ['', (query) => query('select 1', [], 'no function')],
+    ];
+    const messages = (await inHandler(transaction, tried)).map(
+      (outcome) => (outcome as Error).message,
+    );
+    for (const message of messages) expect(message).toMatch(/^context\.db takes .*: call query\(/);
+  },
+);
+
+test('without a transaction, one that is left open is rolled back and said', async () => {
+  await database.query('create table left_open (id int)');
+  const tried: [string, Form][] = [
+    ['', (query) => query('begin')],
+    ['', (query) => query('begin; insert into left_open values (1)')],
+    ['', (query) => query('begin; insert into left_open values (2); commit')],
+    ['', (query) => query('select count(*)::int from left_open')],
+  ];
+  const outcomes = await inHandler(false, tried);
+  const said = 'has left a transaction open, which was rolled back';
+  expect(outcomes.slice(0, 2)).toMatchObject([
+    { message: expect.stringContaining(said) },
+    { message: expect.stringContaining(said) },
+  ]);
+  expect(outcomes[3]).toMatchObject({ rows: [{ count: 1 }] });
+});
