@@ -239,9 +239,15 @@ test('a handler whose query is cut off with a network that has fallen silent spe
   const handle: Handle = async (_, { attempt, db }) => {
     attempts.push(attempt);
     if (attempts.length === 1) {
-      await db.query('select 1');
+      const asking = db.query('select pg_sleep(3600)');
+      await until('the server is at it', async () => {
+        const { rowCount } = await database.query(
+          `select from pg_stat_activity where query = 'select pg_sleep(3600)' and state = 'active'`,
+        );
+        return rowCount === 1;
+      });
       proxy.blackhole();
-      await db.query('select 1');
+      await asking;
     }
   };
   const daemon = startDaemon(config, [consumer(handle)]);
@@ -249,5 +255,8 @@ test('a handler whose query is cut off with a network that has fallen silent spe
   await untilFiled();
   await daemon.stop();
   await proxy.close();
+  await database.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(3600)'`,
+  );
   expect(new Set(attempts)).toEqual(new Set([1]));
 });
