@@ -238,8 +238,8 @@ begin
     raise exception 'A channel is a name of 1 to 63 bytes, not %.', case
       when channel_name is null then 'null'
       when channel_name = '' then 'an empty one'
-      else format('one of %s bytes: %s…', octet_length(channel_name), left(channel_name, 20)) end
-    using errcode = 'PW001', hint = 'Bytes count, not characters: "é" is two.';
+      else format('one of %s bytes: %s...', octet_length(channel_name), left(channel_name, 20)) end
+    using errcode = 'PW001', hint = 'Bytes count, not characters: an accented letter is two.';
   end if;
 end;
 $function$;
@@ -1436,6 +1436,8 @@ CREATE OR REPLACE FUNCTION public.notify_data_change()
  SET "IntervalStyle" TO 'postgres'
  SET bytea_output TO 'hex'
  SET extra_float_digits TO '1'
+ SET lc_monetary TO 'C'
+ SET quote_all_identifiers TO 'off'
  SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 /*

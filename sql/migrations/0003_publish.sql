@@ -57,8 +57,8 @@ begin
     raise exception 'A channel is a name of 1 to 63 bytes, not %.', case
       when channel_name is null then 'null'
       when channel_name = '' then 'an empty one'
-      else format('one of %s bytes: %s…', octet_length(channel_name), left(channel_name, 20)) end
-    using errcode = 'PW001', hint = 'Bytes count, not characters: "é" is two.';
+      else format('one of %s bytes: %s...', octet_length(channel_name), left(channel_name, 20)) end
+    using errcode = 'PW001', hint = 'Bytes count, not characters: an accented letter is two.';
   end if;
 end;
 $$;

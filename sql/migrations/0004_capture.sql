@@ -298,6 +298,8 @@ set datestyle = 'ISO, MDY'
 set intervalstyle = 'postgres'
 set bytea_output = 'hex'
 set extra_float_digits = 1
+set lc_monetary = 'C'
+set quote_all_identifiers = off
 set plan_cache_mode = force_generic_plan
 as $$
 /*

@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import { type Names, qualified } from '../database/names.ts';
+import { VALUE_FORMATS } from '../database/settings.ts';
 import { settingsSql, withTransaction } from '../database/transaction.ts';
 import { PgwatchError } from '../errors.ts';
 import { consumerChannel } from '../log/progress.ts';
@@ -167,10 +168,6 @@ function nameOf({ consumerId, state: { table } }: TableSnapshot): string[] {
  */
 const SETTINGS = {
   lock_timeout: '500ms',
-  datestyle: 'ISO, MDY',
-  intervalstyle: 'postgres',
-  timezone: 'UTC',
-  extra_float_digits: '1',
-  bytea_output: 'hex',
+  ...VALUE_FORMATS,
   row_security: 'off',
 };

@@ -12,17 +12,14 @@ export async function connected<T>(
 ): Promise<T> {
   const { withConnection } = await import('../database/connect.ts');
   const { requireSession } = await import('../database/pooler.ts');
+  const { pinSettings } = await import('../database/settings.ts');
   const config = await configFor(options);
   await warnUnverified(config, reporterFor(options));
   const { directUrl, url, tls } = config;
   const target = { url: directUrl ?? url, tls };
   return withConnection(target, async (client) => {
     await requireSession(client, target);
-    // A powerful role often runs this: it must not meet functions that others put into schema
-    // public. And where a database's default is serializable, reading the log would abort those who write it.
-    await client.query(
-      `set search_path = pg_catalog, pg_temp; set default_transaction_isolation = 'read committed'`,
-    );
+    await pinSettings(client);
     return work(client, config);
   });
 }

@@ -3,6 +3,7 @@ import type { Config } from '../config/define.ts';
 import { withConnection } from '../database/connect.ts';
 import { startEmbedded } from '../database/embedded.ts';
 import { migrateUp } from '../database/migrate.ts';
+import { pinSettings } from '../database/settings.ts';
 import type { Reporter } from '../reporter.ts';
 
 /**
@@ -18,7 +19,10 @@ export async function withEmbedded(
   const server = await startEmbedded({ folder });
   try {
     const complete: Config = { ...config, url: server.url, directUrl: null, tls: 'off' };
-    await withConnection(complete, (client) => migrateUp(client, complete));
+    await withConnection(complete, async (client) => {
+      await pinSettings(client);
+      await migrateUp(client, complete);
+    });
     reporter.info(
       `It is running${server.folder === folder ? '' : ` in ${server.folder}`}. Connect with:\n\n    psql ${server.url}\n    export DATABASE_URL=${server.url}\n`,
     );

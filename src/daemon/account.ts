@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { Pool } from '../database/pool.ts';
 import { STANDSTILL_MAX } from '../database/transaction.ts';
+import { withOwnTypes } from '../database/types.ts';
 import { PgwatchError } from '../errors.ts';
 import type { DeliveryChange } from '../log/delivery.ts';
 import type { Calling } from './calling.ts';
@@ -40,8 +41,10 @@ export function workersFor(calling: Calling, handlerPool: Pool, account: Account
     failing: account.failing,
     pool: handlerPool,
     async settleIn(client, settled, beganAt) {
-      await requireSameTransaction(client, beganAt);
-      return account.settleIn(client, settled);
+      // Handlers have the user's types.
+      const own = withOwnTypes(client);
+      await requireSameTransaction(own, beganAt);
+      return account.settleIn(own, settled);
     },
     onBegin: () => account.onBegin?.(),
     onCommitted: (settled, waitingKeys) => account.onCommitted(settled, waitingKeys),

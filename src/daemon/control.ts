@@ -3,7 +3,8 @@ import pg, { type Client, type Notification } from 'pg';
 import type { Config } from '../config/define.ts';
 import { connect, destroySocket, isStatementError } from '../database/connect.ts';
 import { keepsSession } from '../database/pooler.ts';
-import { beginWith, settingsSql, withTransaction } from '../database/transaction.ts';
+import { OWN_SETTINGS, pinSettings } from '../database/settings.ts';
+import { beginWith, withTransaction } from '../database/transaction.ts';
 import { toError } from '../errors.ts';
 import { sleep, withDeadline } from '../time.ts';
 import { type Backend, readBackend, requirePrimary, terminateBackend } from './backend.ts';
@@ -54,7 +55,7 @@ export class Control {
       await control.#checkAlive();
       control.#hasSession = await keepsSession(client, options);
       if (!control.#hasSession) return control;
-      await control.run(() => client.query(settingsSql(SESSION_SETTINGS, 'session')));
+      await control.run(() => pinSettings(client, KEEPALIVES));
       if (predecessor) {
         await control.run(() => terminateBackend(client, predecessor, APPLICATION));
       }
@@ -104,7 +105,7 @@ export class Control {
     return this.#turns.take(() =>
       this.#hasSession
         ? work(this.#client)
-        : withTransaction(this.#client, work, beginWith(SEARCH_PATH)),
+        : withTransaction(this.#client, work, beginWith(OWN_SETTINGS)),
     );
   }
 
@@ -195,14 +196,11 @@ export class Control {
 class SilenceError extends Error {}
 
 const APPLICATION = 'pgwatch control';
-/** Nobody else's functions are called, whatever others have put into schema public. */
-const SEARCH_PATH = { search_path: 'pg_catalog, pg_temp' };
 /**
  * How the server finds out that a machine is gone, and its locks with it: by default after two
  * hours.
  */
-const SESSION_SETTINGS = {
-  ...SEARCH_PATH,
+const KEEPALIVES = {
   tcp_keepalives_idle: '10',
   tcp_keepalives_interval: '5',
   tcp_keepalives_count: '3',

@@ -77,6 +77,7 @@ export class Daemon {
       url: config.url,
       tls: config.tls,
       size: config.poolSize - logSize,
+      sessions: 'user',
       onError,
     });
     this.#settler = new Settler(this.#logPool, config.schema, reporter);
@@ -222,15 +223,10 @@ export class Daemon {
 /**
  * The log's statements are made for generic plans over its indexes: planning them anew would cost
  * more than running them, and statistics of a partition made today say nothing of it an hour later.
- * Where a database's default is serializable, reading the log would abort those who write it.
  */
 const LOG_SETTINGS = {
   plan_cache_mode: 'force_generic_plan',
   enable_seqscan: 'off',
-  jit: 'off',
-  // Operators and functions are PostgreSQL's own, whatever others have put into schema public.
-  search_path: 'pg_catalog, pg_temp',
-  default_transaction_isolation: 'read committed',
   // Standing still in the middle of settling would keep the others from taking over.
   idle_in_transaction_session_timeout: STANDSTILL_MAX,
 };

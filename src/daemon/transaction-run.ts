@@ -3,6 +3,7 @@ import { cleanSql } from '../database/clean-session.ts';
 import { destroySocket, isStatementError } from '../database/connect.ts';
 import type { Pool } from '../database/pool.ts';
 import { StandstillGuard } from '../database/standstill.ts';
+import { withOwnTypes } from '../database/types.ts';
 import { TIMER_MS_MAX, withDeadline } from '../time.ts';
 import type { Calling } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
@@ -88,7 +89,7 @@ async function callAndSettle(
   const { consumer, answerMsMax } = options.calling;
   // The server gives up a process that it does not hear of any more: its locks would stay with it.
   const idleMs = Math.min(consumer.timeoutMs + answerMsMax, TIMER_MS_MAX);
-  const { rows } = await client.query<{ pid: number; xid: string }>(
+  const { rows } = await withOwnTypes(client).query<{ pid: number; xid: string }>(
     `select pg_backend_pid() as pid, pg_current_xact_id()::text as xid,
        set_config('idle_in_transaction_session_timeout', $1, true)`,
     [String(idleMs)],

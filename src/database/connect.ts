@@ -1,16 +1,33 @@
 import pg from 'pg';
 import { connectionError } from './connection-error.ts';
 import { type ConnectOptions, clientOptions } from './target.ts';
+import { OWN_TYPES } from './types.ts';
 
 /** Whatever can run a query: a client, a pool, a client borrowed from a pool. */
 export type Queryable = Pick<pg.ClientBase, 'query'> | Pick<pg.Pool, 'query'>;
 
 /**
- * Opens one connection.
+ * A client of ours: what the application has told node-postgres of types and formats is not for us.
+ */
+export class OwnClient extends pg.Client {
+  constructor(config: pg.ClientConfig) {
+    super({ ...config, types: OWN_TYPES });
+    // Of what stands in pg.defaults these would be taken even where the config says otherwise.
+    const own = this as unknown as {
+      binary: boolean;
+      connectionParameters: Record<string, unknown>;
+    };
+    own.binary = false;
+    for (const name of DEFAULTS) own.connectionParameters[name] = false;
+  }
+}
+
+/**
+ * Opens one connection of ours. Its settings are still the session's (see pinSettings).
  * @throws PgwatchError connection_failed, with the server's or the network's error as its cause
  */
 export async function connect(options: ConnectOptions): Promise<pg.Client> {
-  const client = new pg.Client(clientOptions(options));
+  const client = new OwnClient(clientOptions(options));
   // Without a listener an error on an idle connection would end the process.
   client.on('error', () => {});
   try {
@@ -45,3 +62,11 @@ export function destroySocket(client: pg.ClientBase): void {
 export function isStatementError(thrown: unknown): boolean {
   return thrown instanceof pg.DatabaseError && thrown.severity === 'ERROR';
 }
+
+/** Limits that pg.defaults may hold. */
+const DEFAULTS = [
+  'query_timeout',
+  'statement_timeout',
+  'lock_timeout',
+  'idle_in_transaction_session_timeout',
+];

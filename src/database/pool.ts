@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import pg from 'pg';
 import { errorCodeOf, toError } from '../errors.ts';
 import { TIMER_MS_MAX } from '../time.ts';
-import { destroySocket, isStatementError } from './connect.ts';
+import { destroySocket, isStatementError, OwnClient } from './connect.ts';
 import { connectionError } from './connection-error.ts';
 import { forgetNames, isPooled } from './pooler.ts';
+import { OWN_SETTINGS } from './settings.ts';
 import { SQLSTATE } from './sqlstate.ts';
 import { CONNECT_MS_MAX, type ConnectOptions, clientOptions } from './target.ts';
 import { beginWith, type Settings, settingsSql, withTransaction } from './transaction.ts';
@@ -12,7 +13,12 @@ import { beginWith, type Settings, settingsSql, withTransaction } from './transa
 export type PoolOptions = ConnectOptions & {
   /** How many connections at most. */
   size: number;
-  /** Server settings of its connections. */
+  /**
+   * ours, the default: types and settings are pgwatch's own. user: they are what the application and
+   * the database have configured.
+   */
+  sessions?: 'ours' | 'user';
+  /** Further settings of sessions that are ours. */
   settings?: Settings;
   /**
    * How long work with a borrowed client may take before its connection counts as dead. Default:
@@ -43,14 +49,15 @@ export class Pool {
     this.#options = options;
     const onError = options.onError ?? (() => {});
     const clients = this.#clients;
+    const Base = options.sessions === 'user' ? pg.Client : OwnClient;
     // Its limit for connecting would be one for waiting, too: a busy pool is waited for.
     const { connectionTimeoutMillis, ...clientConfig } = clientOptions(options);
     this.pool = new pg.Pool({
       ...clientConfig,
       max: options.size,
       // Known from the first moment, because connecting can hang too.
-      Client: class extends pg.Client {
-        constructor(config?: pg.ClientConfig) {
+      Client: class extends Base {
+        constructor(config: pg.ClientConfig = {}) {
           super({ ...config, connectionTimeoutMillis });
           clients.add(this);
           this.on('error', onError);
@@ -69,7 +76,7 @@ export class Pool {
    * @throws PgwatchError connection_failed, and whatever the work throws
    */
   async withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    const { settings } = this.#options;
+    const settings = this.#settings;
     const client = await this.#borrow();
     let failure: Error | undefined;
     try {
@@ -173,6 +180,12 @@ export class Pool {
     clearTimeout(timer);
   }
 
+  /** What is pinned; undefined where the sessions are the user's. */
+  get #settings(): Settings | undefined {
+    const { sessions, settings } = this.#options;
+    return sessions === 'user' ? undefined : { ...OWN_SETTINGS, ...settings };
+  }
+
   async #goodbyes(): Promise<void> {
     await Promise.allSettled([...this.#clients].map((client) => once(client, 'end')));
   }
@@ -206,7 +219,7 @@ export class Pool {
   /** After connecting, because poolers refuse settings at the start. */
   async #prepare(client: pg.ClientBase): Promise<void> {
     if (this.#isShut) throw new Error(SHUT);
-    const { settings } = this.#options;
+    const settings = this.#settings;
     if (await isPooled(client)) {
       this.#pooled.add(client);
       forgetNames(client);

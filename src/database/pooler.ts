@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg';
 import { PgwatchError } from '../errors.ts';
 import { connect, destroySocket } from './connect.ts';
 import { type ConnectOptions, describeHost } from './target.ts';
+import { OWN_TYPES } from './types.ts';
 
 /**
  * True where a pooler stands between: it gives out process ids of its own, while the server's is
@@ -74,7 +75,10 @@ async function borrowed(client: ClientBase): Promise<number> {
 }
 
 async function serverPid(client: ClientBase): Promise<number> {
-  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  const { rows } = await client.query<{ pid: number }>({
+    text: 'select pg_catalog.pg_backend_pid() as pid',
+    types: OWN_TYPES,
+  });
   return rows[0]?.pid ?? 0;
 }
 

@@ -30,10 +30,13 @@ export function beginWith(settings: Settings): string {
 
 /** Changes server settings until the session or the transaction ends. */
 export function settingsSql(settings: Settings, scope: 'session' | 'transaction'): string {
-  const calls = Object.entries(settings).map(
-    ([name, value]) =>
-      `pg_catalog.set_config('${name}', ${pg.escapeLiteral(value)}, ${scope === 'transaction'})`,
-  );
+  const calls = Object.entries(settings).map(([name, value]) => {
+    const call = `pg_catalog.set_config('${name}', ${pg.escapeLiteral(value)}, ${scope === 'transaction'})`;
+    // Older servers do not know it.
+    return name === 'transaction_timeout'
+      ? `case when pg_catalog.current_setting('${name}', true) is not null then ${call} end`
+      : call;
+  });
   return `select ${calls.join(', ')}`;
 }
 

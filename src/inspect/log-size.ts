@@ -15,7 +15,7 @@ export async function readLogSummary(client: Queryable, schema: string): Promise
          select sum(pg_total_relation_size(relid))::float8
          from pg_partition_tree($1::regclass) where isleaf
        ) as bytes,
-       newest.id::float8 as "newestId", newest.created_at as "newestAt"
+       to_jsonb(newest.id) as "newestId", newest.created_at as "newestAt"
      from (select) as one
      left join lateral (
        /* The view, because who may only read has no table. */

@@ -27,7 +27,7 @@ export async function readStandings(
 ): Promise<Map<string, Standing>> {
   const delivery = qualified(schema, 'delivery');
   const { rows } = await client.query<StandingRow>(
-    `select counted.*, last.notification_id::float8 as "notificationId", last.last_failed_at as at,
+    `select counted.*, to_jsonb(last.notification_id) as "notificationId", last.last_failed_at as at,
        last.last_error as error
      from (
        select consumer_id as id,

@@ -85,7 +85,7 @@ export async function readLiveDaemons(control: Queryable, schema: string): Promi
 /** Who runs the consumers, all that are registered. */
 export async function readOwners(control: Queryable, schema: string): Promise<OwnerState[]> {
   const { rows } = await control.query(
-    `select consumer_id as "consumerId", epoch::float8, live.daemon_id as "liveOwner",
+    `select consumer_id as "consumerId", to_jsonb(epoch) as epoch, live.daemon_id as "liveOwner",
        ${IS_PAUSED} as "isPaused", paused_until as "pausedUntil"
      from ${qualified(schema, 'consumer_progress')} as progress
      left join ${qualified(schema, 'live_daemon')} as live on live.daemon_id = progress.owner

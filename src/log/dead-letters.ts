@@ -10,6 +10,7 @@ import {
   filterValues,
 } from './delivery-filter.ts';
 import { type LogRow, Notification, safeId } from './notification.ts';
+import { MICROSECONDS } from './page-sql.ts';
 
 /** A notification that a consumer has not handled at its first call. */
 export type Delivery = {
@@ -144,7 +145,7 @@ function logRow(content: readonly string[]): string {
   const columns = [
     'id',
     'xid',
-    `date_part('epoch', created_at)`,
+    MICROSECONDS('created_at'),
     'channel',
     'key',
     ...content,

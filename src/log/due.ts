@@ -1,11 +1,11 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../database/names.ts';
+import { AS_TEXT } from '../database/types.ts';
 import type { DeliveryScope } from './delivery.ts';
 import { copySql } from './delivery-copy.ts';
 import { sameKeySql } from './key-sql.ts';
 import { type LogRow, safeId } from './notification.ts';
-import { AS_TEXT } from './page.ts';
-import { COLUMNS, EPOCH } from './page-sql.ts';
+import { COLUMNS, MICROSECONDS } from './page-sql.ts';
 
 /** A notification whose turn has come again, or has come at last. */
 export type DueDelivery = {
@@ -146,7 +146,7 @@ order by turn.consumer_id, turn.notification_id`;
 
 function columnsOf(row: string): string {
   return COLUMNS.map((column) =>
-    column === 'created_at' ? EPOCH(`${row}.created_at`) : `${row}.${column}`,
+    column === 'created_at' ? MICROSECONDS(`${row}.created_at`) : `${row}.${column}`,
   ).join(', ');
 }
 

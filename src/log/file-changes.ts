@@ -62,11 +62,13 @@ async function upsert(
     consumerId,
     changes.map((change) => change.notificationId),
     changes.map((change) => change.state),
-    changes.map((change) => change.key),
+    // No nulls: a session with array_nulls off, as a handler's may be, would read texts in their place.
+    changes.map(({ key }) => key ?? ''),
+    changes.map(({ key }) => key !== null),
     changes.map((change) => ('attempts' in change ? change.attempts : 0)),
-    changes.map((change) => (change.state === 'retry' ? change.delayMs : null)),
+    changes.map((change) => (change.state === 'retry' ? change.delayMs : 0)),
     changes.map((change) =>
-      'error' in change && change.error ? JSON.stringify(change.error) : null,
+      'error' in change && change.error ? JSON.stringify(change.error) : '',
     ),
     changes.map((change) => change.state === 'retry' && change.isSuspect === true),
     hasCopy,
@@ -79,16 +81,18 @@ function upsertSql(schema: string): string {
 insert into ${qualified(schema, 'delivery')} as delivery
   (consumer_id, notification_id, state, key, attempts, next_attempt_at, is_suspect,
    first_failed_at, last_failed_at, first_error, last_error, notification, payload, old_row, new_row)
-select $1, c.id, c.state, c.key, c.attempts, clock_timestamp() + c.delay_ms * interval '1 ms',
-  c.is_suspect, failed_at, failed_at, c.error::jsonb, c.error::jsonb,
+select $1, c.id, c.state, case when c.has_key then c.key end, c.attempts,
+  case c.state when 'retry' then clock_timestamp() + c.delay_ms * interval '1 ms' end,
+  c.is_suspect, failed_at, failed_at, nullif(c.error, '')::jsonb, nullif(c.error, '')::jsonb,
   copied.notification, copied.payload, copied.old_row, copied.new_row
 from unnest(
-  $2::bigint[], $3::text[], $4::text[], $5::integer[], $6::float8[], $7::text[], $8::boolean[]
-) as c (id, state, key, attempts, delay_ms, error, is_suspect)
-cross join lateral (select case when c.error is not null then clock_timestamp() end as failed_at) as f
+  $2::bigint[], $3::text[], $4::text[], $5::boolean[], $6::integer[], $7::float8[], $8::text[],
+  $9::boolean[]
+) as c (id, state, key, has_key, attempts, delay_ms, error, is_suspect)
+cross join lateral (select case when c.error <> '' then clock_timestamp() end as failed_at) as f
 left join lateral (
   select ${qualified(schema, 'delivery_notification')}(log) as notification, payload, old_row, new_row
-  from ${log} as log where c.state = 'dead' and $9::boolean and log.id = c.id limit 1
+  from ${log} as log where c.state = 'dead' and $10::boolean and log.id = c.id limit 1
 ) as copied on true
 on conflict (consumer_id, notification_id) do update
 set state = excluded.state,

@@ -2,7 +2,7 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import { copySql } from './delivery-copy.ts';
 import { type LogRow, Notification, safeId } from './notification.ts';
-import { EPOCH } from './page-sql.ts';
+import { MICROSECONDS } from './page-sql.ts';
 
 /** A notification as it is stored. */
 export type StoredNotification = {
@@ -93,5 +93,5 @@ function stored(row: LogRow, source: StoredNotification['source']): StoredNotifi
   };
 }
 
-const LOG_ROW = `array[id::text, xid::text, ${EPOCH('created_at')}::text, channel, key, payload::text, action,
+const LOG_ROW = `array[id::text, xid::text, ${MICROSECONDS('created_at')}::text, channel, key, payload::text, action,
   relation::text, old_row::text, new_row::text, metadata::text, event_id::text]`;

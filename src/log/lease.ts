@@ -155,12 +155,12 @@ export async function insertLeases(
   // An array of arrays would have to be rectangular.
   await client.query(
     `insert into ${qualified(schema, 'lease')} (consumer_id, slot, kind, notification_ids)
-     select $1, l.slot, l.kind, string_to_array(l.ids, ',')::bigint[]
+     select $1, nullif(l.slot, -1), l.kind, string_to_array(l.ids, ',')::bigint[]
      from unnest($2::integer[], $3::text[], $4::text[]) with ordinality as l (slot, kind, ids, place)
      order by l.place`,
     [
       consumerId,
-      leases.map(({ slot }) => slot),
+      leases.map(({ slot }) => slot ?? -1),
       leases.map(({ kind }) => kind),
       leases.map(({ notificationIds }) => notificationIds.join(',')),
     ],
@@ -194,8 +194,8 @@ export async function takeLeases(
        for update skip locked
      ) as picked
      where taken.lease_id = picked.lease_id
-     returning taken.lease_id::float8 as "leaseId", taken.kind, taken.epoch,
-       ${SERVER} as server, taken.notification_ids::float8[] as "notificationIds"`,
+     returning to_jsonb(taken.lease_id) as "leaseId", taken.kind, taken.epoch,
+       ${SERVER} as server, to_jsonb(taken.notification_ids) as "notificationIds"`,
     [take.consumerId, take.daemonId, take.isStopping, take.count],
   );
   return (rows as Lease[]).sort((a, b) => a.leaseId - b.leaseId);

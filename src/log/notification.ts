@@ -9,8 +9,8 @@ export type { Change };
 export type LogRow = [
   id: string,
   xid: string,
-  /** Seconds since 1970 with microseconds. */
-  createdAtEpoch: string,
+  /** Microseconds since 1970. */
+  createdAt: string,
   channel: string,
   key: string | null,
   payload: string | null,
@@ -53,7 +53,7 @@ export class Notification<Payload = unknown> {
   }
 
   get createdAt(): Date {
-    return new Date(microseconds(this.#row) / 1000);
+    return new Date(Number(this.#row[2]) / 1000);
   }
 
   /** The same at every delivery and unique for ever, unlike the id: deduplicate by this. */
@@ -130,10 +130,8 @@ export function safeId(text: string): number {
 
 /** As the SQL function notification_event_id, which says why. */
 function derivedEventId(row: LogRow): string {
-  const [id, xid] = row;
-  const hash = createHash('md5')
-    .update(`${id}:${xid}:${microseconds(row)}`)
-    .digest('hex');
+  const [id, xid, microseconds] = row;
+  const hash = createHash('md5').update(`${id}:${xid}:${microseconds}`).digest('hex');
   const hex = `${hash.slice(0, 12)}8${hash.slice(13, 16)}8${hash.slice(17)}`;
   return [
     hex.slice(0, 8),
@@ -142,11 +140,6 @@ function derivedEventId(row: LogRow): string {
     hex.slice(16, 20),
     hex.slice(20),
   ].join('-');
-}
-
-/** When it was created. Below 2^53, so that rounding gives the very microsecond. */
-function microseconds([, , createdAtEpoch]: LogRow): number {
-  return Math.round(Number(createdAtEpoch) * 1_000_000);
 }
 
 function changeOf(row: LogRow): Change {

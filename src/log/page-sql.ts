@@ -128,9 +128,9 @@ const BYTES = ['payload', 'old_row', 'new_row'].map(
           * case when pg_column_compression(${column}) is null then 1 else 16 end, 0)`,
 );
 
-/** A time as a LogRow has it. */
-export const EPOCH = (column: string) => `date_part('epoch', ${column})`;
+/** A time as a LogRow has it: a whole number, which every session writes in the same way. */
+export const MICROSECONDS = (column: string) => `(date_part('epoch', ${column}) * 1000000)::bigint`;
 
-const ROW = `id, xid, ${EPOCH('created_at')} as created_at, channel,
+const ROW = `id, xid, ${MICROSECONDS('created_at')} as created_at, channel,
         key, payload, action, relation, old_row, new_row, metadata, event_id,
           (least(100 + ${BYTES.join(' + ')}, 1073741824))::integer as bytes`;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import type { ClientBase, CustomTypesConfig } from 'pg';
+import type { ClientBase } from 'pg';
 import { statementName } from '../database/names.ts';
+import { AS_TEXT } from '../database/types.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { pageSql } from './page-sql.ts';
 import { closeWindow, type Position, type Snapshot, type Window } from './position.ts';
@@ -142,8 +143,3 @@ export function contentLength(rows: readonly LogRow[]): number {
 
 /** A LogRow, then snapshot and window_end, which only the first row has. */
 type RawRow = (string | null)[];
-
-/** Values as PostgreSQL writes them. */
-export const AS_TEXT: CustomTypesConfig = {
-  getTypeParser: () => (value: unknown) => value,
-} as never;

@@ -59,18 +59,26 @@ export async function publishTexts(
   apiSchema: string,
 ): Promise<number[]> {
   if (notifications.length === 0) return [];
+  const keys = notifications.map(({ key }) => checkedKey(key ?? null));
   const values = [
     notifications.map(({ channel }) => checkedChannel(channel)),
     notifications.map(({ json }) => json),
-    notifications.map(({ key }) => checkedKey(key ?? null)),
-    notifications.map(({ eventId }) => checkedEventId(eventId ?? null)),
+    // No nulls: where array_nulls is off, the server would read texts in their place.
+    keys.map((key) => key ?? ''),
+    keys.map((key) => key !== null),
+    notifications.map(({ eventId }) => checkedEventId(eventId ?? null) ?? ''),
   ];
   noteConnection(client);
   try {
     // The function is called in the order of the array: unnest returns it so, and nothing sorts.
     const { rows } = await client.query(
-      `select ${qualified(apiSchema, 'smart_notify')}(n.channel, n.payload::jsonb, n.key, n.event_id)::text as id
-       from unnest($1::text[], $2::text[], $3::text[], $4::uuid[]) as n (channel, payload, key, event_id)`,
+      `select ${qualified(apiSchema, 'smart_notify')}(n.channel, n.payload::pg_catalog.jsonb,
+         case when n.has_key then n.key end, nullif(n.event_id, '')::pg_catalog.uuid)::pg_catalog.text as id
+       from rows from (
+         pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]),
+         pg_catalog.unnest($3::pg_catalog.text[]), pg_catalog.unnest($4::pg_catalog.bool[]),
+         pg_catalog.unnest($5::pg_catalog.text[])
+       ) as n (channel, payload, key, has_key, event_id)`,
       values,
     );
     return (rows as { id: string }[]).map((row) => safeId(row.id));

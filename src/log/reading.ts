@@ -121,8 +121,6 @@ function startOf(
 const SETTINGS: Settings = {
   plan_cache_mode: 'force_generic_plan',
   enable_seqscan: 'off',
-  jit: 'off',
-  default_transaction_isolation: 'read committed',
 };
 
 const LIMIT = { rows: 500, bytes: 4_000_000 };

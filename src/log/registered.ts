@@ -38,7 +38,7 @@ export async function readRegistered(
   const { rows } = await client.query<RegisteredRow>(
     `select consumer_id as "consumerId", channels, is_shared as "isShared",
        ${IS_PAUSED} as "isPaused", paused_at as "pausedAt", paused_until as "pausedUntil",
-       created_at as "createdAt", saved_at as "savedAt", epoch::float8, ${POSITION_COLUMNS},
+       created_at as "createdAt", saved_at as "savedAt", to_jsonb(epoch) as epoch, ${POSITION_COLUMNS},
        owner, owned_since as "ownedSince", host, pid, is_alive as "isAlive"
      from ${qualified(schema, 'consumer_progress')}
      left join lateral (

@@ -22,11 +22,11 @@ export async function readMissing(
   const log = qualified(schema, 'notification_log');
   const { rows } = await client.query(
     `select progress.channels,
-       array(select asked::float8 from unnest($2::bigint[]) as asked
-         where not exists (select from ${log} as log where log.id = asked) order by asked) as "unknownIds",
-       array(select log.id::float8 from ${log} as log
+       to_jsonb(array(select asked from unnest($2::bigint[]) as asked
+         where not exists (select from ${log} as log where log.id = asked) order by asked)) as "unknownIds",
+       to_jsonb(array(select log.id from ${log} as log
          where log.id = any($2::bigint[]) and log.channel <> all(progress.channels)
-         order by log.id) as "foreignIds",
+         order by log.id)) as "foreignIds",
        $3::text is not null and not exists (
          select from ${log} as log where log.key = $3 and log.channel = any(progress.channels)
        ) as "isKeyUnknown"

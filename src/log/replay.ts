@@ -1,8 +1,9 @@
 import type { PoolClient } from 'pg';
 import Cursor from 'pg-cursor';
 import type { Pool } from '../database/pool.ts';
+import { AS_TEXT } from '../database/types.ts';
 import { type LogRow, safeId } from './notification.ts';
-import { AS_TEXT, contentLength, type Page } from './page.ts';
+import { contentLength, type Page } from './page.ts';
 import { CONTENT_BYTES_MAX, contentSql, replaySql } from './page-sql.ts';
 import { closeWindow, type Position, type Window } from './position.ts';
 

@@ -30,11 +30,12 @@ export async function savePositions(
       column(({ epoch }) => epoch),
       column(({ position }) => position.doneId),
       column(({ position }) => position.doneSnapshot),
-      column(({ position }) => position.doneXid),
-      column(({ position }) => position.window?.snapshot ?? null),
-      column(({ position }) => position.window?.endId ?? null),
-      column(({ position }) => position.window?.id ?? null),
-      column(({ position }) => position.window?.xid ?? null),
+      // Not null: a session with array_nulls off, as a handler's may be, would read a text in its place.
+      column(({ position }) => position.doneXid ?? ''),
+      column(({ position }) => position.window?.snapshot ?? ''),
+      column(({ position }) => position.window?.endId ?? ''),
+      column(({ position }) => position.window?.id ?? ''),
+      column(({ position }) => position.window?.xid ?? ''),
       column(({ server }) => server),
     ],
   });
@@ -53,16 +54,16 @@ function savePositionsSql(schema: string, isDurable: boolean): string {
   set
     done_id = save.done_id,
     done_snapshot = save.done_snapshot::pg_snapshot,
-    done_xid = coalesce(save.done_xid::xid8, pg_current_xact_id()),
-    window_snapshot = save.window_snapshot::pg_snapshot,
-    window_end = save.window_end,
-    window_id = save.window_id,
-    window_xid = case when save.window_snapshot is not null
-      then coalesce(save.window_xid::xid8, pg_current_xact_id()) end,
+    done_xid = coalesce(nullif(save.done_xid, '')::xid8, pg_current_xact_id()),
+    window_snapshot = nullif(save.window_snapshot, '')::pg_snapshot,
+    window_end = nullif(save.window_end, '')::bigint,
+    window_id = nullif(save.window_id, '')::bigint,
+    window_xid = case when save.window_snapshot <> ''
+      then coalesce(nullif(save.window_xid, '')::xid8, pg_current_xact_id()) end,
     saved_at = now()
   from commit, unnest(
-    $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-    $8::bigint[], $9::text[], $10::text[]
+    $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
+    $8::text[], $9::text[], $10::text[]
   ) as save (consumer_id, epoch, done_id, done_snapshot, done_xid, window_snapshot, window_end,
     window_id, window_xid, server)
   where progress.consumer_id = save.consumer_id and progress.epoch = save.epoch

@@ -10,11 +10,12 @@ two keys, and lose their order, and numbers their digits.
 const database = useDatabase();
 
 const COLUMNS = `at timestamptz, bytes bytea, ratio float8, date date, span interval, range tstzrange,
-  primary key (at)`;
+  relation regclass, primary key (at)`;
 const ROW = `'2026-01-02 03:04:05Z', '\\x00ff', 1 / 3.0::float8, '2026-01-02', '-1 day 2 hours',
-  '[2026-01-02 03:04:05Z,)'`;
+  '[2026-01-02 03:04:05Z,)', 'pg_class'`;
 const ODD = `set timezone = 'Asia/Tokyo'; set datestyle = 'German'; set bytea_output = 'escape';
-  set extra_float_digits = -5; set intervalstyle = 'sql_standard'`;
+  set extra_float_digits = -5; set intervalstyle = 'sql_standard';
+  set quote_all_identifiers = on`;
 
 test.each([
   ['statement', {}],
@@ -32,7 +33,11 @@ test.each([
   expect(inserted?.key).toBe(`public.${name}:2026-01-02T03:04:05+00:00`);
   expect(deleted?.key).toBe(inserted?.key);
   expect(deleted?.payload.old_data).toEqual(inserted?.payload.new_data);
-  expect(deleted?.payload.old_data).toMatchObject({ ratio: 1 / 3, bytes: '\\x00ff' });
+  expect(deleted?.payload.old_data).toMatchObject({
+    ratio: 1 / 3,
+    bytes: '\\x00ff',
+    relation: 'pg_class',
+  });
 });
 
 test('an update of a number counts where only its last digits differ', async () => {

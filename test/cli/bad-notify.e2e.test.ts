@@ -37,7 +37,7 @@ test.each([
   [['', '{}'], /^error A channel is a name of 1 to 63 bytes, not an empty one\.\n$/],
   [
     ['é'.repeat(32), '{}'],
-    /^error A channel is a name of 1 to 63 bytes, not one of 64 bytes: é{20}…\.\n$/,
+    /^error A channel is a name of 1 to 63 bytes, not one of 64 bytes: é{20}\.\.\.\.\n$/,
   ],
 ])('%j is refused in one sentence, and nothing is published', async (args, message) => {
   const { exitCode, stdout, stderr } = await notify(args);

@@ -52,7 +52,7 @@ test.each<[Partial<TailOptions>, string]>([
 const ROW: LogRow = [
   '42',
   '700',
-  '1700000000.5',
+  '1700000000500000',
   'data_change',
   'public.users:1',
   null,

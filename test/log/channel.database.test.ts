@@ -37,7 +37,7 @@ const ODD_NAMES = [
 test.each([
   ['null', null, 'null'],
   ['no bytes', '', 'an empty one'],
-  ['64 bytes', 'x'.repeat(64), `one of 64 bytes: ${'x'.repeat(20)}…`],
+  ['64 bytes', 'x'.repeat(64), `one of 64 bytes: ${'x'.repeat(20)}...`],
   ['63 characters that are 64 bytes', `${'x'.repeat(62)}é`, 'one of 64 bytes: '],
   ['8,000 bytes', 'x'.repeat(8000), 'one of 8000 bytes: '],
 ])('a channel of %s is refused with PW001', async (_, channel, shown) => {

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { readMigrationStates } from '../../database/migrate.ts';
+import { OWN_SETTINGS } from '../../database/settings.ts';
 import { SQLSTATE } from '../../database/sqlstate.ts';
 import { beginWith } from '../../database/transaction.ts';
 import { errorCodeOf, toError } from '../../errors.ts';
@@ -129,9 +130,8 @@ const MISSING = new Set<string>([
 
 /** Nothing that it runs can change anything, nor wait for long, nor meet what others put on its path. */
 const SETTINGS = {
+  ...OWN_SETTINGS,
   transaction_read_only: 'on',
-  search_path: 'pg_catalog, pg_temp',
   statement_timeout: '15s',
   lock_timeout: '1s',
-  timezone: 'UTC',
 };

@@ -1,8 +1,8 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
+import { AS_TEXT } from '../../database/types.ts';
 import type { LogRow } from '../../log/notification.ts';
-import { AS_TEXT } from '../../log/page.ts';
-import { COLUMNS, EPOCH } from '../../log/page-sql.ts';
+import { COLUMNS, MICROSECONDS } from '../../log/page-sql.ts';
 import type { Subject } from './subject.ts';
 
 /** Of when the notifications are that count; null: no such bound. */
@@ -49,7 +49,7 @@ export async function readFirst(
   schema: string,
 ): Promise<{ id: number; createdAt: Date } | null> {
   const { rows } = await client.query<{ id: number; createdAt: Date }>(
-    `select id::float8 as id, created_at as "createdAt" from ${qualified(schema, 'notification_log')}
+    `select to_jsonb(id) as id, created_at as "createdAt" from ${qualified(schema, 'notification_log')}
      order by id limit 1`,
   );
   return rows[0] ?? null;
@@ -89,7 +89,9 @@ const OF_TABLE =
  * have, 6 the columns that these are of; null: the parts are in the order of the primary key.
  */
 function historySql(schema: string): string {
-  const columns = COLUMNS.map((column) => (column === 'created_at' ? EPOCH(column) : column));
+  const columns = COLUMNS.map((column) =>
+    column === 'created_at' ? MICROSECONDS(column) : column,
+  );
   return `
 select ${columns.join(', ')} from ${qualified(schema, 'notification_log')}
 where ${OF_TABLE}

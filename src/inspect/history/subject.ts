@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg';
 import { type TableName, tableText } from '../../capture/table-name.ts';
 import { isStatementError } from '../../database/connect.ts';
 import type { Names } from '../../database/names.ts';
+import { VALUE_FORMATS } from '../../database/settings.ts';
 import { settingsSql, withTransaction } from '../../database/transaction.ts';
 import { PgwatchError } from '../../errors.ts';
 import { idTexts } from './row-id.ts';
@@ -61,7 +62,7 @@ async function canonical(client: ClientBase, text: string, type: string | null):
   return withTransaction(
     client,
     async () => {
-      await client.query(settingsSql(LOG_SETTINGS, 'transaction'));
+      await client.query(settingsSql(VALUE_FORMATS, 'transaction'));
       const { rows } = await client.query<{ value: string }>(
         `select to_jsonb($1::text::${type})::text as value`,
         [text],
@@ -82,12 +83,3 @@ function plain(text: string): string[] {
   const quoted = JSON.stringify(text);
   return /^-?(0|[1-9]\d*)(\.\d+)?$/.test(text) ? [quoted, text] : [quoted];
 }
-
-/** As notify_data_change() writes values. */
-export const LOG_SETTINGS = {
-  datestyle: 'ISO, MDY',
-  intervalstyle: 'postgres',
-  timezone: 'UTC',
-  extra_float_digits: '1',
-  bytea_output: 'hex',
-};

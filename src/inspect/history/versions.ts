@@ -74,7 +74,7 @@ function versionOf(
   return {
     notificationId: Number(id),
     action,
-    createdAt: new Date(Math.floor(Number(createdAt) * 1000)),
+    createdAt: new Date(Math.floor(Number(createdAt) / 1000)),
     xid,
     userId: who.user_id ?? null,
     sessionId: who.session_id ?? null,

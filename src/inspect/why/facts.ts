@@ -81,7 +81,7 @@ function factsSql(schema: string): string {
 select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
   case when ${IS_PAUSED} then p.paused_at end as "pausedAt",
   p.paused_until as "pausedUntil", p.saved_at as "savedAt", p.began_at as "beganAt",
-  p.created_at as "registeredAt", ${reachedSql('p')}::float8 as "reachedId",
+  p.created_at as "registeredAt", to_jsonb(${reachedSql('p')}) as "reachedId",
   coalesce(it.channel = any(p.channels), false) as "isWanted",
   coalesce(${settledSql(schema, 'p', 'it')}, false) as "isSettled",
   coalesce(${skippedSql('p', 'it')}, false) as "isSkipped",

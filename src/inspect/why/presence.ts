@@ -42,7 +42,7 @@ export async function findNotification(
   const log = qualified(schema, 'notification_log');
   const { rows } = await client.query(
     `select
-       (select min(id) from ${log})::float8 as "oldestId",
+       (select to_jsonb(min(id)) from ${log}) as "oldestId",
        (select max(created_at) from (
           select created_at, event_id from ${log} where id < $1 order by id desc limit 100
         ) as before where event_id is null) as "previousAt",
@@ -97,7 +97,7 @@ async function findGap(client: Queryable, schema: string, id: number): Promise<G
 
 async function readLastId(client: Queryable, schema: string): Promise<number> {
   const { rows } = await client.query(
-    `select (case when is_called then last_value else last_value - 1 end)::float8 as id
+    `select to_jsonb(case when is_called then last_value else last_value - 1 end) as id
      from ${qualified(schema, 'notification_log_id_seq')}`,
   );
   return (rows[0] as { id: number }).id;

@@ -35,7 +35,7 @@ export async function removeConsumer(
   return withTransaction(client, async () => {
     await client.query(settingsSql({ lock_timeout: '5s' }, 'transaction'));
     const { rows } = await client.query<Pick<Removed, 'doneId'>>(
-      `select greatest(done_id, window_id)::float8 as "doneId"
+      `select to_jsonb(greatest(done_id, window_id)) as "doneId"
        from ${qualified(schema, 'consumer_progress')}
        where consumer_id = $1 ${isDryRun ? '' : 'for update'}`,
       [consumerId],

@@ -40,8 +40,8 @@ export async function countStretch(
     `${stretchSql(schema)}
      select count(*) filter (where is_replayable)::float8 as settled,
        count(distinct key) filter (where is_replayable)::float8 as keys,
-       (min(id) filter (where is_replayable))::float8 as "firstId",
-       (max(id) filter (where is_replayable))::float8 as "lastId",
+       to_jsonb(min(id) filter (where is_replayable)) as "firstId",
+       to_jsonb(max(id) filter (where is_replayable)) as "lastId",
        count(*) filter (where state = 'dead')::float8 as dead,
        count(*) filter (where state <> 'dead')::float8 as waiting,
        count(*) filter (where state is null and not is_replayable)::float8 as open
@@ -60,7 +60,7 @@ export async function readStretch(
 ): Promise<StretchEntry[]> {
   const { rows } = await client.query(
     `${stretchSql(schema)}
-     select id::float8, channel, key, created_at as "createdAt" from stretch
+     select to_jsonb(id) as id, channel, key, created_at as "createdAt" from stretch
      where is_replayable order by id limit $7`,
     [...stretchValues(stretch), limit],
   );

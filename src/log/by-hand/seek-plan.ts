@@ -40,14 +40,14 @@ export async function planSeek(
   const log = qualified(schema, 'notification_log');
   const at = seekSql(schema, to, '$2');
   const { rows } = await client.query(
-    `select progress.epoch::float8, progress.is_shared as "isShared", ${isLiveSql(schema)} as "isLive",
+    `select to_jsonb(progress.epoch) as epoch, progress.is_shared as "isShared", ${isLiveSql(schema)} as "isLive",
        exists (
          select from ${qualified(schema, 'live_daemon')} as live
          where live.activity #>> array['consumers', progress.consumer_id, 'state'] = 'stopped'
        ) as "isStopped",
        ${reachedSql('progress')}::text as from_id, (${at.doneId})::text as to_id,
-       (select min(id) from ${log})::float8 as "oldestId",
-       (select max(id) from ${log})::float8 as "newestId"
+       (select to_jsonb(min(id)) from ${log}) as "oldestId",
+       (select to_jsonb(max(id)) from ${log}) as "newestId"
      from ${qualified(schema, 'consumer_progress')} as progress where consumer_id = $1`,
     [consumerId, ...at.values],
   );
