@@ -485,6 +485,24 @@ begin
 end;
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.event_digest(channel_name text, key text, content jsonb)
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE
+RETURN (md5((jsonb_build_array(channel_name, md5(key), md5((content)::text)))::text))::uuid;
+
+CREATE OR REPLACE FUNCTION pgwatch.event_refuse(event_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* Raises PW002: the event is published with other content. */
+begin
+  raise exception 'Event % is already published, with another channel, key or payload.', event_id
+  using errcode = 'PW002', hint = 'An event id stands for one event: give a new event a new id.';
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.has_changed(old_data jsonb, new_data jsonb, columns text[])
  RETURNS boolean
  LANGUAGE sql
@@ -1708,7 +1726,9 @@ AS $function$
 Publishes a notification: appends it to the log in the caller's transaction, and rings.
 
 Parameters: the channel (1 to 63 bytes); the payload; the key (notifications of one key keep their
-order); an event id of the publisher's own, which makes publishing idempotent.
+order); an event id of the publisher's own, which makes publishing idempotent: whoever publishes the same
+event in a transaction that is still open is waited for. Who publishes several does that in one order, or with
+smart_notify_many(), or two of them may wait for each other (40P01).
 Returns: the notification's id; for an event id that is already published, the id it has.
 Raises: PW001 for a bad channel, PW002 for an event id that was published with other content.
 Setting pgwatch.notify: always (default here), doorbell or off.
@@ -1728,7 +1748,7 @@ begin
   end if;
 
   if smart_notify.event_id is not null then
-    content_digest := md5(jsonb_build_array(channel_name, smart_notify.key, content)::text)::uuid;
+    content_digest := "pgwatch".event_digest(channel_name, smart_notify.key, content);
     notification_id := nextval(pg_get_serial_sequence(format('%I.notification_log', 'pgwatch'), 'id'));
     insert into "pgwatch".published as known (event_id, notification_id, digest)
     values (smart_notify.event_id, notification_id, content_digest)
@@ -1738,9 +1758,7 @@ begin
       from "pgwatch".published as known
       where known.event_id = smart_notify.event_id;
       if published_digest is distinct from content_digest then
-        raise exception 'Event % is already published, with another channel, key or payload.',
-          smart_notify.event_id
-        using errcode = 'PW002', hint = 'An event id stands for one event: give a new event a new id.';
+        perform "pgwatch".event_refuse(smart_notify.event_id);
       end if;
       return notification_id;
     end if;

@@ -25,6 +25,7 @@ begin
       from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
       where n.nspname = :'schema' or p.oid in (
         to_regprocedure(format('%I.smart_notify(text, jsonb, text, uuid)', :'api_schema')),
+        to_regprocedure(format('%I.smart_notify_many(text[], jsonb[], text[], uuid[])', :'api_schema')),
         to_regprocedure(format('%I.notify_data_change()', :'api_schema')))
     )
     select distinct format('revoke all on %s %s from %s cascade', kind, name,

@@ -7,4 +7,7 @@ begin
   end if;
 end;
 $$;
-grant execute on function :"api_schema".smart_notify(text, jsonb, text, uuid) to :"role";
+grant execute on function
+  :"api_schema".smart_notify(text, jsonb, text, uuid),
+  :"api_schema".smart_notify_many(text[], jsonb[], text[], uuid[])
+to :"role";

@@ -96,6 +96,30 @@ end;
 $$;
 revoke all on function :"schema".notification_announce(text, bigint, timestamptz, jsonb) from public;
 
+/*
+What an event is, to tell whether it is published again or another with its id. Of each part its hash: the text of
+all of them would be more than jsonb holds where one of them is nearly that. Inlined.
+*/
+create function :"schema".event_digest(channel_name text, key text, content jsonb)
+returns uuid
+language sql
+stable
+return md5(jsonb_build_array(channel_name, md5(key), md5(content::text))::text)::uuid;
+revoke all on function :"schema".event_digest(text, text, jsonb) from public;
+
+create function :"schema".event_refuse(event_id uuid)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+/* Raises PW002: the event is published with other content. */
+begin
+  raise exception 'Event % is already published, with another channel, key or payload.', event_id
+  using errcode = 'PW002', hint = 'An event id stands for one event: give a new event a new id.';
+end;
+$$;
+revoke all on function :"schema".event_refuse(uuid) from public;
+
 create function :"api_schema".smart_notify(
   channel_name text,
   payload_data jsonb default '{}',
@@ -110,7 +134,9 @@ as $$
 Publishes a notification: appends it to the log in the caller's transaction, and rings.
 
 Parameters: the channel (1 to 63 bytes); the payload; the key (notifications of one key keep their
-order); an event id of the publisher's own, which makes publishing idempotent.
+order); an event id of the publisher's own, which makes publishing idempotent: whoever publishes the same
+event in a transaction that is still open is waited for. Who publishes several does that in one order, or with
+smart_notify_many(), or two of them may wait for each other (40P01).
 Returns: the notification's id; for an event id that is already published, the id it has.
 Raises: PW001 for a bad channel, PW002 for an event id that was published with other content.
 Setting pgwatch.notify: always (default here), doorbell or off.
@@ -130,7 +156,7 @@ begin
   end if;
 
   if smart_notify.event_id is not null then
-    content_digest := md5(jsonb_build_array(channel_name, smart_notify.key, content)::text)::uuid;
+    content_digest := :"schema".event_digest(channel_name, smart_notify.key, content);
     notification_id := nextval(pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id'));
     insert into :"schema".published as known (event_id, notification_id, digest)
     values (smart_notify.event_id, notification_id, content_digest)
@@ -140,9 +166,7 @@ begin
       from :"schema".published as known
       where known.event_id = smart_notify.event_id;
       if published_digest is distinct from content_digest then
-        raise exception 'Event % is already published, with another channel, key or payload.',
-          smart_notify.event_id
-        using errcode = 'PW002', hint = 'An event id stands for one event: give a new event a new id.';
+        perform :"schema".event_refuse(smart_notify.event_id);
       end if;
       return notification_id;
     end if;
@@ -166,3 +190,80 @@ begin
 end;
 $$;
 revoke all on function :"api_schema".smart_notify(text, jsonb, text, uuid) from public;
+
+create function :"api_schema".smart_notify_many(
+  channel_names text[], payloads jsonb[], keys text[], event_ids uuid[])
+returns bigint[]
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Publishes notifications in the order given, as smart_notify() does each. Event ids are taken in an order of their
+own: two publishers of the same events never wait for each other, in whatever order they give them.
+
+Parameters: the channels, payloads, keys and event ids, one of each for each notification; null: none.
+Returns: their ids, in the same order.
+Raises: as smart_notify(); PW004 where there are not as many of each.
+Setting pgwatch.notify: always (default here), doorbell or off.
+Tables written: notification_log, published.
+*/
+declare
+  writer_xid constant xid8 := pg_current_xact_id();
+  sequence_name constant regclass := pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id');
+  total constant integer := coalesce(cardinality(channel_names), 0);
+  new_ids bigint[];
+  known_ids bigint[];
+  refused uuid;
+  announced bigint;
+begin
+  if not coalesce(total = cardinality(payloads) and total = cardinality(keys) and total = cardinality(event_ids),
+    total = 0) then
+    raise exception 'There must be as many payloads, keys and event ids as channels.' using errcode = 'PW004';
+  end if;
+  perform :"schema".channel_check(name) from unnest(channel_names) as name
+  where name is null or octet_length(name) not between 1 and 63;
+
+  new_ids := array(select nextval(sequence_name) from generate_series(1, total));
+  /* Sorted: who waits for whom is decided by this order alone. Of an event that is given twice the first counts. */
+  insert into :"schema".published (event_id, notification_id, digest)
+  select distinct on (n.event_id) n.event_id, n.id,
+    :"schema".event_digest(n.channel, n.key, coalesce(n.content, 'null'))
+  from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
+    as n (id, channel, content, key, event_id, place)
+  where n.event_id is not null
+  order by n.event_id, n.place
+  on conflict do nothing;
+
+  select array_agg(coalesce(known.notification_id, n.id) order by n.place),
+    (array_agg(n.event_id order by n.place) filter (where n.event_id is not null and known.digest
+      is distinct from :"schema".event_digest(n.channel, n.key, coalesce(n.content, 'null'))))[1]
+  into known_ids, refused
+  from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
+    as n (id, channel, content, key, event_id, place)
+  left join :"schema".published as known on known.event_id = n.event_id;
+  if refused is not null then
+    perform :"schema".event_refuse(refused);
+  end if;
+
+  with inserted as (
+    insert into :"schema".notification_log (id, xid, channel, key, payload, event_id)
+    overriding system value
+    select n.id, writer_xid, n.channel, n.key, coalesce(n.content, 'null'), n.event_id
+    from unnest(new_ids, known_ids, channel_names, payloads, keys, event_ids) with ordinality
+      as n (id, known_id, channel, content, key, event_id, place)
+    where n.id = n.known_id
+    order by n.place
+    returning id, channel, created_at, payload
+  )
+  select count(case current_setting('pgwatch.notify', true)
+    when 'off' then null
+    when 'doorbell' then :"schema".doorbell_ring(channel)
+    else :"schema".notification_announce(channel, id, created_at, payload)
+  end)
+  into announced
+  from (select * from inserted order by id) as one;
+  return coalesce(known_ids, '{}');
+end;
+$$;
+revoke all on function :"api_schema".smart_notify_many(text[], jsonb[], text[], uuid[]) from public;

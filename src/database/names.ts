@@ -14,6 +14,7 @@ export function qualified(schema: string, name: string): string {
 export function publicSignatures({ apiSchema }: Pick<Names, 'apiSchema'>): string[] {
   return [
     `${qualified(apiSchema, 'smart_notify')}(text, jsonb, text, uuid)`,
+    `${qualified(apiSchema, 'smart_notify_many')}(text[], jsonb[], text[], uuid[])`,
     `${qualified(apiSchema, 'notify_data_change')}()`,
   ];
 }

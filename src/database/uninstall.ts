@@ -33,7 +33,7 @@ export async function readFootprint(client: Queryable, names: Names) {
   return rows[0] as { notifications: number; consumers: number; triggered_tables: string[] };
 }
 
-/** Removes everything: the schema with the log, both functions, and the triggers that use them. */
+/** Removes everything: the schema with the log, the functions of people's SQL, and the triggers that use them. */
 export async function uninstall(client: ClientBase, names: Names): Promise<void> {
   await withMigrationLock(client, names.schema, () =>
     attempt(client, { what: 'Uninstalling', names }, () =>
@@ -45,5 +45,6 @@ export async function uninstall(client: ClientBase, names: Names): Promise<void>
 const UNINSTALL = `
 set local lock_timeout = '5s';
 drop function if exists :"api_schema".smart_notify(text, jsonb, text, uuid);
+drop function if exists :"api_schema".smart_notify_many(text[], jsonb[], text[], uuid[]);
 drop function if exists :"api_schema".notify_data_change() cascade;
 drop schema if exists :"schema" cascade;`;

@@ -76,13 +76,18 @@ export async function applyChanges(
   client: ClientBase,
   schema: string,
   { consumerId, isOrdered }: DeliveryScope,
-  changes: readonly DeliveryChange[],
+  unsorted: readonly DeliveryChange[],
 ): Promise<string[]> {
+  // In order of id, as everybody locks deliveries: else two might wait for each other.
+  const changes = unsorted.toSorted((a, b) => a.notificationId - b.notificationId);
   const doneIds = changes.filter(({ state }) => state === 'done').map((c) => c.notificationId);
   if (doneIds.length > 0) {
     await client.query(
       `delete from ${qualified(schema, 'delivery')}
-       where consumer_id = $1 and notification_id = any($2::bigint[])`,
+       where (consumer_id, notification_id) in (
+         select consumer_id, notification_id from ${qualified(schema, 'delivery')}
+         where consumer_id = $1 and notification_id = any($2::bigint[])
+         order by notification_id for update)`,
       [consumerId, doneIds],
     );
   }

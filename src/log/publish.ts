@@ -36,7 +36,9 @@ export async function notify(
 }
 
 /**
- * Publishes many notifications in one statement, in the order given: all of them or none.
+ * Publishes many notifications in one statement, in the order given: all of them or none. Publishers of the
+ * same event ids do not deadlock, whatever order they give them in, unless one transaction publishes
+ * several times.
  * @returns their ids
  * @throws as notify
  */
@@ -70,21 +72,36 @@ export async function publishTexts(
   ];
   noteConnection(client);
   try {
-    // The function is called in the order of the array: unnest returns it so, and nothing sorts.
-    const { rows } = await client.query(
-      `select ${qualified(apiSchema, 'smart_notify')}(n.channel, n.payload::pg_catalog.jsonb,
-         case when n.has_key then n.key end, nullif(n.event_id, '')::pg_catalog.uuid)::pg_catalog.text as id
-       from rows from (
-         pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]),
-         pg_catalog.unnest($3::pg_catalog.text[]), pg_catalog.unnest($4::pg_catalog.bool[]),
-         pg_catalog.unnest($5::pg_catalog.text[])
-       ) as n (channel, payload, key, has_key, event_id)`,
-      values,
-    );
+    const { rows } = await client.query(publishSql(apiSchema, notifications), values);
     return (rows as { id: string }[]).map((row) => safeId(row.id));
   } catch (thrown) {
     throw explain(thrown);
   }
+}
+
+/**
+ * Event ids that others may publish, too, have to be taken in an order that all agree on. No array holds a null:
+ * array_nulls would change it.
+ */
+function publishSql(apiSchema: string, notifications: readonly PublishOptions[]): string {
+  const given = `rows from (
+    pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]),
+    pg_catalog.unnest($3::pg_catalog.text[]), pg_catalog.unnest($4::pg_catalog.bool[]),
+    pg_catalog.unnest($5::pg_catalog.text[])
+  )`;
+  const key = 'case when n.has_key then n.key end';
+  const eventId = `nullif(n.event_id, '')::pg_catalog.uuid`;
+  if (notifications.filter(({ eventId: event }) => event != null).length > 1) {
+    const inOrder = (value: string) => `pg_catalog.array_agg(${value} order by n.place)`;
+    return `select pg_catalog.unnest(${qualified(apiSchema, 'smart_notify_many')}(
+        ${inOrder('n.channel')}, ${inOrder('n.payload::pg_catalog.jsonb')}, ${inOrder(key)}, ${inOrder(eventId)}
+      ))::pg_catalog.text as id
+      from ${given} with ordinality as n (channel, payload, key, has_key, event_id, place)`;
+  }
+  // The function is called in the order of the array: unnest returns it so, and nothing sorts.
+  return `select ${qualified(apiSchema, 'smart_notify')}(
+      n.channel, n.payload::pg_catalog.jsonb, ${key}, ${eventId})::pg_catalog.text as id
+    from ${given} as n (channel, payload, key, has_key, event_id)`;
 }
 
 function checkedChannel(channel: unknown): string {

@@ -72,7 +72,7 @@ async function publish(...notifications: [key: string, payload: string][]): Prom
 
 async function deadLetters() {
   const { rows } = await database.query(
-    `select notification->>'payload' as payload, state, attempts, last_error->>'name' as error
+    `select payload #>> '{}' as payload, state, attempts, last_error->>'name' as error
      from pgwatch.delivery`,
   );
   return rows;

@@ -65,7 +65,7 @@ test('after its last attempt it is a dead letter, with its first and its last er
     },
   ]);
   const { rows } = await database.query(
-    `select first_error->>'message' as first, notification->>'payload' as payload from pgwatch.delivery`,
+    `select first_error->>'message' as first, payload #>> '{}' as payload from pgwatch.delivery`,
   );
   expect(rows).toEqual([{ first: 'failure 1', payload: 'a' }]);
 });

@@ -11,7 +11,7 @@ test('every function pins its search path, or is bound to what it calls when it 
   const { rows } = await database.query(
     `select p.oid::regprocedure::text as name from pg_proc as p
      where (pronamespace = 'pgwatch'::regnamespace
-       or proname in ('smart_notify', 'notify_data_change'))
+       or proname in ('smart_notify', 'smart_notify_many', 'notify_data_change'))
        and not coalesce('search_path=pg_catalog, pg_temp' = any(proconfig), false)
        and (prosecdef or prosqlbody is null)`,
   );
@@ -66,7 +66,8 @@ test('a publisher with its own functions, operators and tables changes nothing i
     await attacker.query('create temporary table pg_class (like public.caught)');
     await attacker.query('set search_path = pg_temp, public, pg_catalog');
     await attacker.query(`select public.smart_notify('ch', pg_catalog.jsonb_build_object('a', 1), 'k'),
-      public.smart_notify('ch', pg_catalog.jsonb_build_object('a', 1), 'k', pg_catalog.gen_random_uuid())`);
+      public.smart_notify('ch', pg_catalog.jsonb_build_object('a', 1), 'k', pg_catalog.gen_random_uuid()),
+      public.smart_notify_many('{ch}', array[pg_catalog.jsonb_build_object('a', 1)], '{k}', array[pg_catalog.gen_random_uuid()])`);
     await attacker.query('insert into public.watched values (1)');
     await attacker.query(use);
   });
@@ -75,7 +76,7 @@ test('a publisher with its own functions, operators and tables changes nothing i
   );
   expect(caught).toEqual([]);
   const { rows } = await database.query(use);
-  expect(rows.map(({ payload }) => payload.a ?? payload.action)).toEqual([1, 1, 'INSERT']);
+  expect(rows.map(({ payload }) => payload.a ?? payload.action)).toEqual([1, 1, 1, 'INSERT']);
   for (const { event_id } of rows) expect(event_id).toMatch(/^[\da-f-]{36}$/);
 });
 

@@ -74,6 +74,11 @@ const ACTIONS: Record<string, Action> = {
     by: ['publish'],
     run: sql(`select smart_notify('ch', '1', 'k', gen_random_uuid())`),
   },
+  'publish events': {
+    by: ['publish'],
+    run: sql(`select smart_notify_many('{ch,ch}', '{1,2}', '{k,null}',
+      array[gen_random_uuid(), gen_random_uuid()])`),
+  },
   'read the view': readable(sql('select * from pgwatch.notification')),
   'read the positions': readable(sql('select * from pgwatch.consumer_progress')),
   'check the schema': readable((client) => requireCurrentSchema(client, database.config)),
@@ -297,7 +302,7 @@ test('PUBLIC may execute none of our functions', async () => {
   const { rows } = await database.query(
     `select p.oid::regprocedure::text as name from pg_proc as p
      where (pronamespace = 'pgwatch'::regnamespace
-       or proname in ('smart_notify', 'notify_data_change'))
+       or proname in ('smart_notify', 'smart_notify_many', 'notify_data_change'))
        and (proacl is null or exists (select from aclexplode(proacl) where grantee = 0))`,
   );
   expect(rows).toEqual([]);
