@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'consumer_unknown'
   | 'dead_letter_unknown'
   | 'embedded_failed'
+  | 'encoding_unsupported'
   | 'event_id_taken'
   | 'handler_failed'
   | 'history_unknown'

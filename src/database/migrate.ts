@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import { errorCodeOf, PgwatchError } from '../errors.ts';
 import type { Queryable } from './connect.ts';
+import { requireUtf8 } from './encoding.ts';
 import { attempt, withMigrationLock } from './migration-step.ts';
 import {
   bootstrapSql,
@@ -26,9 +27,10 @@ export type MigrationState = {
  * Brings the database to this version, one transaction for each migration, and grants the roles.
  * Concurrent runs wait for each other.
  * @returns the migrations that this call applied
- * @throws PgwatchError migration_failed (names the file), schema_too_new
+ * @throws PgwatchError migration_failed (names the file), schema_too_new, encoding_unsupported
  */
 export async function migrateUp(client: ClientBase, target: Installation): Promise<Migration[]> {
+  await requireUtf8(client);
   return withMigrationLock(client, target.schema, async () => {
     await requireFreeSchema(client, target);
     const creating = { what: `Creating schema "${target.schema}"`, names: target };
@@ -69,9 +71,10 @@ export async function readMigrationStates(
 
 /**
  * Refuses a database whose schema is not the one of this program.
- * @throws PgwatchError schema_missing, schema_outdated or schema_too_new
+ * @throws PgwatchError schema_missing, schema_outdated, schema_too_new or encoding_unsupported
  */
 export async function requireCurrentSchema(client: Queryable, names: Names): Promise<void> {
+  await requireUtf8(client);
   const states = await readMigrationStates(client, names);
   if (states.every((state) => state.state === 'pending')) {
     throw new PgwatchError(

@@ -1,7 +1,9 @@
 import type { ClientBase } from 'pg';
 import { PgwatchError } from '../errors.ts';
 import { connect, destroySocket } from './connect.ts';
+import { OWN_SETTINGS, pinSettings } from './settings.ts';
 import { type ConnectOptions, describeHost } from './target.ts';
+import { beginWith, withTransaction } from './transaction.ts';
 import { OWN_TYPES } from './types.ts';
 
 /**
@@ -46,6 +48,21 @@ export async function requireSession(client: ClientBase, options: ConnectOptions
     'server_unsuitable',
     `${describeHost(options)} is a pooler that lends a connection for one transaction only, and this takes one of its own. Give directUrl a connection that bypasses it.`,
   );
+}
+
+/**
+ * Pins our settings, for a client that takes nothing else of a session. Behind a pooler they are confined to
+ * the transaction of each work, because the connection is lent to others.
+ * @returns runs work with them
+ */
+export async function withOwnSettings(
+  client: ClientBase,
+): Promise<<T>(work: () => Promise<T>) => Promise<T>> {
+  if (await isPooled(client)) {
+    return (work) => withTransaction(client, work, beginWith(OWN_SETTINGS));
+  }
+  await pinSettings(client);
+  return (work) => work();
 }
 
 /** Leaves nothing with a name on the connection: the next statement may run on another one. */

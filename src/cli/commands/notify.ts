@@ -48,6 +48,8 @@ async function publish(
     );
   }
   const { withConnection } = await import('../../database/connect.ts');
+  const { withOwnSettings } = await import('../../database/pooler.ts');
+  const { requireUtf8 } = await import('../../database/encoding.ts');
   const { publishTexts } = await import('../../log/publish.ts');
   const { key = null, eventId = null } = options;
   if (json === '-' && eventId !== null) {
@@ -62,9 +64,11 @@ async function publish(
         : checked(json, 'The payload', { fault: 'usage', hint: QUOTE_HINT });
   await warnUnverified(config, reporterFor(options));
   await withConnection(config, async (client) => {
+    const run = await withOwnSettings(client);
+    await run(() => requireUtf8(client));
     const send = async (texts: string[]) => {
       const notifications = texts.map((text) => ({ channel, json: text, key, eventId }));
-      const ids = await publishTexts(client, notifications, config.apiSchema);
+      const ids = await run(() => publishTexts(client, notifications, config.apiSchema));
       process.stdout.write(ids.map((id) => `${id}\n`).join(''));
     };
     await (payload === null ? sendLines(send) : send([payload]));

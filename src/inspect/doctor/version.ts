@@ -1,3 +1,4 @@
+import { readEncoding, UTF8_ONLY } from '../../database/encoding.ts';
 import type { Check, Finding } from './check.ts';
 import { faultsOf } from './known-faults.ts';
 
@@ -13,12 +14,22 @@ export const version: Check = {
     );
     const [server] = rows as [Server];
     const standby = server.isStandby ? [STANDBY] : [];
-    const findings = [...standby, ...versionFindings(server.number, server.today)];
-    return { findings, seen: `PostgreSQL ${server.text}` };
+    const { encoding } = await readEncoding(client);
+    const findings = [
+      ...standby,
+      ...encodingFindings(encoding),
+      ...versionFindings(server.number, server.today),
+    ];
+    return { findings, seen: `PostgreSQL ${server.text}, ${encoding}` };
   },
 };
 
 type Server = { number: number; text: string; isStandby: boolean; today: Date };
+
+function encodingFindings(encoding: string): Finding[] {
+  const what = `The database has the encoding ${encoding}, and pgwatch needs UTF8.`;
+  return encoding === 'UTF8' ? [] : [{ level: 'problem', what, ...UTF8_ONLY }];
+}
 
 /** What is to be said of a release on a day. */
 export function versionFindings(number: number, today: Date): Finding[] {
