@@ -947,6 +947,100 @@ begin
 end;
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.log_keep_ids()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+Keeps "truncate … restart identity" from giving ids again: what consumers, deliveries and leases know of the ids
+before would count for the notifications that get them now, also at daemons that run.
+*/
+begin
+  if tg_when = 'BEFORE' then
+    perform set_config('pgwatch.kept_id', (
+      select case when s.is_called then s.last_value else 0 end::text
+      from "pgwatch".notification_log_id_seq as s), true);
+  else
+    perform setval(format('%I.notification_log_id_seq', 'pgwatch'), kept.id)
+    from (select current_setting('pgwatch.kept_id', true)::bigint as id) as kept,
+      "pgwatch".notification_log_id_seq as s
+    where kept.id > case when s.is_called then s.last_value else 0 end;
+  end if;
+  return null;
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.log_origin_state()
+ RETURNS TABLE(rebased_id bigint, next_xid xid8, log_xid xid8, is_foreign boolean, sequence_id bigint, used_id bigint, used_by text, misplaced_id bigint, misplaced_by text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+/*
+Whether the log, the positions, deliveries and leases, and the sequence of ids belong together and to this cluster.
+They do not after a restore of some of them, in another cluster, or once the sequence was set back: then new
+notifications get ids that count as done.
+
+Looks at 1,000,000 notifications at most that are newer than the position that has come furthest.
+Returns: is_foreign: transaction ids of another cluster; sequence_id: the last id that was given; used_id: the highest
+that is known, and by what; misplaced_id: of a notification that was written after a position had passed its id, and
+whose position that was.
+Tables written: none.
+*/
+with here as (
+  select pg_snapshot_xmax(pg_current_snapshot()) as next_xid, origin.rebased_id,
+    case when s.is_called then s.last_value else s.last_value - 1 end as sequence_id
+  from "pgwatch".log_origin as origin, "pgwatch".notification_log_id_seq as s
+),
+furthest as (
+  select consumer_id, done_id, done_xid from "pgwatch".consumer_progress
+  where done_xid is not null order by done_id desc, done_xid desc limit 1
+),
+misplaced as (
+  select min(newer.id) as id from here, furthest, lateral (
+    select log.id from "pgwatch".notification_log as log
+    where log.xid >= furthest.done_xid limit 1000000
+  ) as newer
+  where newer.id <= furthest.done_id and newer.id > here.rebased_id
+),
+used as (
+  select id, what from (
+    select max(log.id), 'the log' from "pgwatch".notification_log as log
+    union all
+    (select greatest(p.done_id, p.window_end), 'the position of ' || p.consumer_id
+      from "pgwatch".consumer_progress as p
+      order by 1 desc limit 1)
+    union all
+    (select d.notification_id, 'a delivery of ' || d.consumer_id from "pgwatch".delivery as d
+      order by 1 desc limit 1)
+    union all
+    (select (select max(leased) from unnest(l.notification_ids) as leased), 'a lease of ' || l.consumer_id
+      from "pgwatch".lease as l
+      order by 1 desc nulls last limit 1)
+  ) as each (id, what)
+  order by id desc nulls last limit 1
+)
+select here.rebased_id, here.next_xid,
+  (select log.xid from "pgwatch".notification_log as log
+    where log.id > here.rebased_id order by log.xid desc limit 1),
+  exists (
+    select from "pgwatch".notification_log as log
+    where log.id > here.rebased_id and log.xid >= here.next_xid limit 1)
+  or exists (
+    select from "pgwatch".consumer_progress as p
+    where greatest(p.done_xid, p.window_xid) >= here.next_xid
+      or greatest(pg_snapshot_xmax(p.done_snapshot), pg_snapshot_xmax(p.window_snapshot)) > here.next_xid),
+  here.sequence_id, coalesce(used.id, 0), used.what,
+  misplaced.id, case when misplaced.id is not null then (select consumer_id from furthest) end
+from here
+left join used on true
+left join misplaced on true
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.log_partition_create(period text DEFAULT 'day'::text, ahead integer DEFAULT 3)
  RETURNS SETOF text
  LANGUAGE plpgsql
@@ -1120,53 +1214,60 @@ CREATE OR REPLACE FUNCTION pgwatch.log_rebase()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Makes the log and all positions belong to this cluster, after a restore into a cluster whose xids
-restarted, or after the sequence was set back. Stored xids are left as they are, because event ids
-are derived from them; from then on rows up to log_origin.rebased_id count as visible to all.
+Makes the log and all positions belong together and to this cluster: after a restore into a cluster whose xids
+restarted, a restore of some of them, or after the sequence was set back. Stored xids are left as they are, because event
+ids are derived from them; from then on rows up to log_origin.rebased_id count as visible to all.
 
 Nothing that a consumer has not done is skipped. What is handed again: where a notification had
 committed late and was not done yet, all that follow it; and after a restore, those that this
 cluster has written since.
 Returns: how many notifications the log holds, and the highest id.
-Tables written: log_origin, consumer_progress, notification_log (only ids that occur twice).
+Tables written: log_origin, consumer_progress, notification_log (only ids that were given twice).
 */
 declare
-  cluster_xid xid8 := pg_current_xact_id();
-  sequence_name regclass := pg_get_serial_sequence(format('%I.notification_log', 'pgwatch'), 'id');
+  state record;
+  sequence_name constant regclass := pg_get_serial_sequence(format('%I.notification_log', 'pgwatch'), 'id');
   restored_at timestamptz;
   highest_id bigint;
-  used_id bigint;
+  moved record;
 begin
   lock table "pgwatch".notification_log in share row exclusive mode;
   lock table "pgwatch".consumer_progress in share row exclusive mode;
+  select * into state from "pgwatch".log_origin_state();
 
   select max(log.created_at) into restored_at
-  from "pgwatch".notification_log as log, "pgwatch".log_origin
-  where log.xid >= cluster_xid and log.id > rebased_id;
+  from "pgwatch".notification_log as log
+  where log.xid >= state.next_xid and log.id > state.rebased_id;
 
-  select coalesce(max(log.id), 0) into highest_id from "pgwatch".notification_log as log;
   /* Of what cleanup has removed the ids are still known: a new notification that got the id of a dead letter
      would count as handled. */
-  select greatest(
-    highest_id,
-    (select max(greatest(progress.done_id, progress.window_end)) from "pgwatch".consumer_progress as progress),
-    (select max(d.notification_id) from "pgwatch".delivery as d)
-  ) into used_id;
-  perform setval(sequence_name, greatest(used_id, 1), used_id > 0);
+  perform setval(sequence_name, greatest(state.used_id, state.sequence_id, 1),
+    greatest(state.used_id, state.sequence_id) > 0);
 
-  /* A sequence that was set back gives an id a second time. The later row gets a new one. */
-  update "pgwatch".notification_log as log
-  set id = default
-  from (
-    select id, min(created_at) as created_at
-    from "pgwatch".notification_log
-    group by id
-    having count(*) > 1
-  ) as first
-  where log.id = first.id and log.created_at > first.created_at;
+  /* A sequence that was set back gives an id a second time: the later notification gets a new one. So does what was
+     written after a position had passed its id, or after another one with its id had failed. In their order. */
+  for moved in
+    select log.id, log.created_at
+    from "pgwatch".notification_log as log
+    where log.id > state.rebased_id and (
+      exists (
+        select from "pgwatch".notification_log as first
+        where first.id = log.id and first.created_at < log.created_at)
+      or not state.is_foreign and exists (
+        select from "pgwatch".consumer_progress as p where log.id <= p.done_id and log.xid >= p.done_xid)
+      or exists (
+        select from "pgwatch".delivery as d
+        where d.notification_id = log.id and (
+          coalesce(d.first_failed_at, d.replayed_at) < log.created_at
+          or d.notification ->> 'xid' <> log.xid::text)))
+    order by log.created_at, log.id
+  loop
+    update "pgwatch".notification_log as log set id = default
+    where log.id = moved.id and log.created_at = moved.created_at;
+  end loop;
   select coalesce(max(log.id), 0) into highest_id from "pgwatch".notification_log as log;
 
-  if restored_at is null then
+  if not state.is_foreign then
     /* Same cluster: without the bound N the rows with lower ids are found as late ones. */
     update "pgwatch".consumer_progress set done_xid = null, window_xid = null, epoch = epoch + 1;
   else
@@ -1174,15 +1275,19 @@ begin
     set
       done_id = coalesce((
         select min(log.id) - 1
-        from "pgwatch".notification_log as log, "pgwatch".log_origin
+        from "pgwatch".notification_log as log
         where log.created_at > restored_at
-          or not "pgwatch".log_is_settled(log.id, log.xid, progress, rebased_id)), highest_id),
+          /* Without rows of the other cluster nothing tells when that was, but a position is not saved before. */
+          or log.created_at > progress.saved_at
+          or not "pgwatch".log_is_settled(log.id, log.xid, progress, state.rebased_id)), highest_id),
       done_snapshot = pg_current_snapshot(),
       done_xid = null,
       window_snapshot = null,
       window_end = null,
       window_id = null,
       window_xid = null,
+      began_snapshot = case when pg_snapshot_xmax(progress.began_snapshot) > state.next_xid
+        then pg_current_snapshot() else progress.began_snapshot end,
       epoch = epoch + 1;
     update "pgwatch".log_origin set rebased_id = highest_id;
   end if;
@@ -1810,6 +1915,8 @@ grant execute on function pgwatch.log_gaps(text,timestamp with time zone) to con
 
 grant execute on function pgwatch.log_is_settled(bigint,xid8,pgwatch.consumer_progress,bigint) to consumer;
 
+grant execute on function pgwatch.log_origin_state() to consumer;
+
 grant execute on function pgwatch.log_partition_create(text,integer) to consumer;
 
 grant execute on function pgwatch.log_partitions() to consumer;
@@ -1859,6 +1966,8 @@ grant execute on function pgwatch.daemon_class() to reader;
 grant execute on function pgwatch.log_gaps(text,timestamp with time zone) to reader;
 
 grant execute on function pgwatch.log_is_settled(bigint,xid8,pgwatch.consumer_progress,bigint) to reader;
+
+grant execute on function pgwatch.log_origin_state() to reader;
 
 grant execute on function pgwatch.log_partitions() to reader;
 

@@ -17,6 +17,7 @@ grant execute on function
   :"schema".daemon_class(),
   :"schema".delivery_notification(:"schema".notification_log),
   :"schema".consumer_lag(text[]),
+  :"schema".log_origin_state(),
   :"schema".cleanup_key(),
   :"schema".log_partitions(),
   :"schema".log_pins(text, bigint),

@@ -12,6 +12,7 @@ grant execute on function
   :"schema".log_is_settled(bigint, xid8, :"schema".consumer_progress, bigint),
   :"schema".daemon_class(),
   :"schema".consumer_lag(text[]),
+  :"schema".log_origin_state(),
   :"schema".log_partitions(),
   :"schema".log_pins(text, bigint),
   :"schema".log_span(text, timestamptz),

@@ -215,3 +215,194 @@ cross join lateral (
 order by progress.consumer_id
 $$;
 revoke all on function :"schema".consumer_lag(text[]) from public;
+
+create function :"schema".log_origin_state()
+returns table (
+  rebased_id bigint, next_xid xid8, log_xid xid8, is_foreign boolean, sequence_id bigint,
+  used_id bigint, used_by text, misplaced_id bigint, misplaced_by text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+/*
+Whether the log, the positions, deliveries and leases, and the sequence of ids belong together and to this cluster.
+They do not after a restore of some of them, in another cluster, or once the sequence was set back: then new
+notifications get ids that count as done.
+
+Looks at 1,000,000 notifications at most that are newer than the position that has come furthest.
+Returns: is_foreign: transaction ids of another cluster; sequence_id: the last id that was given; used_id: the highest
+that is known, and by what; misplaced_id: of a notification that was written after a position had passed its id, and
+whose position that was.
+Tables written: none.
+*/
+with here as (
+  select pg_snapshot_xmax(pg_current_snapshot()) as next_xid, origin.rebased_id,
+    case when s.is_called then s.last_value else s.last_value - 1 end as sequence_id
+  from :"schema".log_origin as origin, :"schema".notification_log_id_seq as s
+),
+furthest as (
+  select consumer_id, done_id, done_xid from :"schema".consumer_progress
+  where done_xid is not null order by done_id desc, done_xid desc limit 1
+),
+misplaced as (
+  select min(newer.id) as id from here, furthest, lateral (
+    select log.id from :"schema".notification_log as log
+    where log.xid >= furthest.done_xid limit 1000000
+  ) as newer
+  where newer.id <= furthest.done_id and newer.id > here.rebased_id
+),
+used as (
+  select id, what from (
+    select max(log.id), 'the log' from :"schema".notification_log as log
+    union all
+    (select greatest(p.done_id, p.window_end), 'the position of ' || p.consumer_id
+      from :"schema".consumer_progress as p
+      order by 1 desc limit 1)
+    union all
+    (select d.notification_id, 'a delivery of ' || d.consumer_id from :"schema".delivery as d
+      order by 1 desc limit 1)
+    union all
+    (select (select max(leased) from unnest(l.notification_ids) as leased), 'a lease of ' || l.consumer_id
+      from :"schema".lease as l
+      order by 1 desc nulls last limit 1)
+  ) as each (id, what)
+  order by id desc nulls last limit 1
+)
+select here.rebased_id, here.next_xid,
+  (select log.xid from :"schema".notification_log as log
+    where log.id > here.rebased_id order by log.xid desc limit 1),
+  exists (
+    select from :"schema".notification_log as log
+    where log.id > here.rebased_id and log.xid >= here.next_xid limit 1)
+  or exists (
+    select from :"schema".consumer_progress as p
+    where greatest(p.done_xid, p.window_xid) >= here.next_xid
+      or greatest(pg_snapshot_xmax(p.done_snapshot), pg_snapshot_xmax(p.window_snapshot)) > here.next_xid),
+  here.sequence_id, coalesce(used.id, 0), used.what,
+  misplaced.id, case when misplaced.id is not null then (select consumer_id from furthest) end
+from here
+left join used on true
+left join misplaced on true
+$$;
+revoke all on function :"schema".log_origin_state() from public;
+
+create function :"schema".log_rebase()
+returns table (kept_notifications bigint, last_id bigint)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Makes the log and all positions belong together and to this cluster: after a restore into a cluster whose xids
+restarted, a restore of some of them, or after the sequence was set back. Stored xids are left as they are, because event
+ids are derived from them; from then on rows up to log_origin.rebased_id count as visible to all.
+
+Nothing that a consumer has not done is skipped. What is handed again: where a notification had
+committed late and was not done yet, all that follow it; and after a restore, those that this
+cluster has written since.
+Returns: how many notifications the log holds, and the highest id.
+Tables written: log_origin, consumer_progress, notification_log (only ids that were given twice).
+*/
+declare
+  state record;
+  sequence_name constant regclass := pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id');
+  restored_at timestamptz;
+  highest_id bigint;
+  moved record;
+begin
+  lock table :"schema".notification_log in share row exclusive mode;
+  lock table :"schema".consumer_progress in share row exclusive mode;
+  select * into state from :"schema".log_origin_state();
+
+  select max(log.created_at) into restored_at
+  from :"schema".notification_log as log
+  where log.xid >= state.next_xid and log.id > state.rebased_id;
+
+  /* Of what cleanup has removed the ids are still known: a new notification that got the id of a dead letter
+     would count as handled. */
+  perform setval(sequence_name, greatest(state.used_id, state.sequence_id, 1),
+    greatest(state.used_id, state.sequence_id) > 0);
+
+  /* A sequence that was set back gives an id a second time: the later notification gets a new one. So does what was
+     written after another one with its id had failed. In their order. */
+  for moved in
+    select log.id, log.created_at
+    from :"schema".notification_log as log
+    where log.id > state.rebased_id and (
+      exists (
+        select from :"schema".notification_log as first
+        where first.id = log.id and first.created_at < log.created_at)
+      or exists (
+        select from :"schema".delivery as d
+        where d.notification_id = log.id and (
+          coalesce(d.first_failed_at, d.replayed_at) < log.created_at
+          or d.notification ->> 'xid' <> log.xid::text)))
+    order by log.created_at, log.id
+  loop
+    update :"schema".notification_log as log set id = default
+    where log.id = moved.id and log.created_at = moved.created_at;
+  end loop;
+  select coalesce(max(log.id), 0) into highest_id from :"schema".notification_log as log;
+
+  if not state.is_foreign then
+    /* Same cluster: without the bound N the rows with lower ids are found as late ones. */
+    update :"schema".consumer_progress set done_xid = null, window_xid = null, epoch = epoch + 1;
+  else
+    update :"schema".consumer_progress as progress
+    set
+      done_id = coalesce((
+        select min(log.id) - 1
+        from :"schema".notification_log as log
+        where log.created_at > restored_at
+          /* Without rows of the other cluster nothing tells when that was, but a position is not saved before. */
+          or log.created_at > progress.saved_at
+          or not :"schema".log_is_settled(log.id, log.xid, progress, state.rebased_id)), highest_id),
+      done_snapshot = pg_current_snapshot(),
+      done_xid = null,
+      window_snapshot = null,
+      window_end = null,
+      window_id = null,
+      window_xid = null,
+      began_snapshot = case when pg_snapshot_xmax(progress.began_snapshot) > state.next_xid
+        then pg_current_snapshot() else progress.began_snapshot end,
+      epoch = epoch + 1;
+    update :"schema".log_origin set rebased_id = highest_id;
+  end if;
+
+  return query select count(*), highest_id from :"schema".notification_log;
+end;
+$$;
+revoke all on function :"schema".log_rebase() from public;
+
+create function :"schema".log_keep_ids()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Keeps "truncate … restart identity" from giving ids again: what consumers, deliveries and leases know of the ids
+before would count for the notifications that get them now, also at daemons that run.
+*/
+begin
+  if tg_when = 'BEFORE' then
+    perform set_config('pgwatch.kept_id', (
+      select case when s.is_called then s.last_value else 0 end::text
+      from :"schema".notification_log_id_seq as s), true);
+  else
+    perform setval(format('%I.notification_log_id_seq', :'schema'), kept.id)
+    from (select current_setting('pgwatch.kept_id', true)::bigint as id) as kept,
+      :"schema".notification_log_id_seq as s
+    where kept.id > case when s.is_called then s.last_value else 0 end;
+  end if;
+  return null;
+end;
+$$;
+revoke all on function :"schema".log_keep_ids() from public;
+
+create trigger log_keep_ids_before before truncate on :"schema".notification_log
+for each statement execute function :"schema".log_keep_ids();
+create trigger log_keep_ids_after after truncate on :"schema".notification_log
+for each statement execute function :"schema".log_keep_ids();

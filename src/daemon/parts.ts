@@ -4,7 +4,7 @@ import type { Control } from './control.ts';
 import { retryListening } from './listening.ts';
 import { Membership } from './membership.ts';
 import { Ownership } from './ownership.ts';
-import { runPartitions } from './prepare.ts';
+import { runOriginChecks, runPartitions } from './prepare.ts';
 import { runRetention } from './retention.ts';
 import { retryDue, runRetries } from './retries.ts';
 import { ConsumerRunner } from './runner.ts';
@@ -55,7 +55,7 @@ export function tailing(
   );
   const retries = runRetries({ config, control, pool, running }, alive);
   const listening = retryListening({ config, control, reporter, channels }, alive);
-  const upkeep = [runPartitions(options, alive), runRetention(options, alive)];
+  const upkeep = [runPartitions, runRetention, runOriginChecks].map((run) => run(options, alive));
   return [tail.run(alive), owning, sharing, retries, listening, ...upkeep];
 }
 

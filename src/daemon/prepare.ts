@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { requireCurrentSchema } from '../database/migrate.ts';
-import { toError } from '../errors.ts';
-import { requireOwnCluster } from '../log/origin.ts';
+import { PgwatchError, toError } from '../errors.ts';
+import { requireIdsAhead, requireOwnCluster } from '../log/origin.ts';
 import { createPartitions } from '../log/partitions.ts';
 import { registerConsumer } from '../log/progress.ts';
 import { sleep } from '../time.ts';
@@ -34,6 +34,28 @@ export async function prepare(
   return rebasedId;
 }
 
+/**
+ * Looks again and again whether the log still belongs to the positions: somebody may set the sequence back under
+ * us, or restore the log.
+ * @throws PgwatchError cluster_restored
+ */
+export async function runOriginChecks(
+  { config, pool }: SessionOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let round = 1; ; round += 1) {
+    await sleep(ORIGIN_MS, signal);
+    if (signal.aborted) return;
+    const check = round % WHOLE_ROUND === 0 ? requireOwnCluster : requireIdsAhead;
+    try {
+      await pool.withClient<unknown>((client) => check(client, config));
+    } catch (thrown) {
+      if (thrown instanceof PgwatchError && thrown.code === 'cluster_restored') throw thrown;
+      // Whoever reads the log meets it, too.
+    }
+  }
+}
+
 /** Creates partitions ahead, again and again: a daemon runs for months. */
 export async function runPartitions(
   { config, pool, reporter }: SessionOptions,
@@ -55,5 +77,8 @@ export async function runPartitions(
 }
 
 const PARTITIONS_MS = 600_000;
+const ORIGIN_MS = 2000;
+/** The whole check, which reads a part of the log, comes once a minute. */
+const WHOLE_ROUND = 30;
 /** As in log_partition_create. */
 const DEFAULT_PARTITION_BYTES = 16 * 2 ** 20;

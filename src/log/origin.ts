@@ -5,46 +5,55 @@ import { PgwatchError } from '../errors.ts';
 import { safeId } from './notification.ts';
 
 /**
- * Refuses a log that another cluster wrote: transaction ids begin anew in a cluster, so stored ones
- * would order wrongly, and notifications would be lost without a word.
+ * Refuses a log that another cluster wrote, and one that does not belong to the positions: transaction ids begin
+ * anew in a cluster, and a sequence that was set back gives ids again, so that notifications would be lost without a
+ * word.
  * @returns the id up to which rows count as visible to all (see log_rebase)
  * @throws PgwatchError cluster_restored, with the remedy
  */
-export async function requireOwnCluster(client: Queryable, config: Config): Promise<number> {
-  const { schema } = config;
-  const log = qualified(schema, 'notification_log');
+export async function requireOwnCluster(
+  client: Queryable,
+  { schema }: Pick<Config, 'schema'>,
+): Promise<number> {
   const { rows } = await client.query(
-    `select
-       origin.rebased_id::text,
-       pg_snapshot_xmax(pg_current_snapshot())::text as next_xid,
-       (select xid from ${log} where id > origin.rebased_id order by xid desc limit 1)::text as log_xid,
-       exists (
-         select from ${log} where id > origin.rebased_id
-           and xid >= pg_snapshot_xmax(pg_current_snapshot()) limit 1
-       ) or exists (
-         select from ${qualified(schema, 'consumer_progress')}
-         where done_xid >= pg_snapshot_xmax(pg_current_snapshot())
-           or pg_snapshot_xmax(done_snapshot) > pg_snapshot_xmax(pg_current_snapshot())
-       ) as is_foreign,
-       (select max(id) from ${log})::text as last_id,
-       (select case when is_called then last_value else last_value - 1 end
-         from ${qualified(schema, 'notification_log_id_seq')})::text as sequence_id
-     from ${qualified(schema, 'log_origin')} as origin`,
+    `select rebased_id::text, next_xid::text, log_xid::text, is_foreign, sequence_id::text, used_id::text,
+       used_by, misplaced_id::text, misplaced_by
+     from ${qualified(schema, 'log_origin_state')}()`,
   );
   const row = rows[0] as OriginRow;
-  if (row.is_foreign) {
-    throw new PgwatchError(
-      'cluster_restored',
-      `The log was written by another PostgreSQL cluster (its newest transaction is ${row.log_xid ?? 'unknown'}, this cluster's next is ${row.next_xid}): it was restored from a dump or copied. Run "pgwatch migrate rebase" to make it this cluster's own.`,
-    );
-  }
-  if (Number(row.last_id ?? 0) > Number(row.sequence_id)) {
-    throw new PgwatchError(
-      'cluster_restored',
-      `The sequence of notification ids stands at ${row.sequence_id}, behind the log's last id ${row.last_id}: it was set back, or not copied in an upgrade. Run "pgwatch migrate rebase" to set it right.`,
-    );
-  }
+  const fault = faultOf(row);
+  if (fault !== null) throw new PgwatchError('cluster_restored', fault);
   return safeId(row.rebased_id);
+}
+
+/**
+ * The same while daemons run, at next to no cost: whether a position lies above the ids that were given.
+ * @throws PgwatchError cluster_restored, with the remedy
+ */
+export async function requireIdsAhead(
+  client: Queryable,
+  config: Pick<Config, 'schema'>,
+): Promise<void> {
+  const { rows } = await client.query(
+    `select exists (
+       select from ${qualified(config.schema, 'consumer_progress')} as p,
+         ${qualified(config.schema, 'notification_log_id_seq')} as s
+       where greatest(p.done_id, p.window_end) > s.last_value) as "isBehind"`,
+  );
+  if ((rows[0] as { isBehind: boolean }).isBehind) await requireOwnCluster(client, config);
+}
+
+function faultOf(row: OriginRow): string | null {
+  if (row.is_foreign) {
+    return `The log was written by another PostgreSQL cluster (its newest transaction is ${row.log_xid ?? 'unknown'}, this cluster's next is ${row.next_xid}): it was restored from a dump or copied. Run "pgwatch migrate rebase" to make it this cluster's own.`;
+  }
+  if (BigInt(row.used_id) > BigInt(row.sequence_id)) {
+    return `The sequence of notification ids is at ${row.sequence_id}, and ${row.used_by ?? 'the log'} has id ${row.used_id}: the log was restored or emptied without the rest, or the sequence was set back. What is published now would count as handled. Run "pgwatch migrate rebase" to set it right.`;
+  }
+  if (row.misplaced_id !== null) {
+    return `Notification ${row.misplaced_id} was written after the position of ${row.misplaced_by} had passed its id: the log was emptied, or the sequence was set back. It would never be handed out. Run "pgwatch migrate rebase" to set it right.`;
+  }
+  return null;
 }
 
 /** Makes the log and all positions this cluster's own; see the SQL function log_rebase. */
@@ -61,6 +70,9 @@ type OriginRow = {
   next_xid: string;
   log_xid: string | null;
   is_foreign: boolean;
-  last_id: string | null;
   sequence_id: string;
+  used_id: string;
+  used_by: string | null;
+  misplaced_id: string | null;
+  misplaced_by: string | null;
 };

@@ -59,7 +59,8 @@ test('a run that dies in the middle leaves whole migrations, and the next one go
     begin
       for made in
         select oid from pg_proc where pronamespace = 'pgwatch'::regnamespace
-          and (proname ~ '^(cleanup_|published_)' or proname ~ '^log_' and proname not in ('log_partition_create', 'log_rebase', 'log_is_settled'))
+          and (proname ~ '^(cleanup_|published_)' or proname ~ '^log_' and proname not in (
+            'log_partition_create', 'log_rebase', 'log_is_settled', 'log_origin_state', 'log_keep_ids'))
       loop
         execute 'drop function ' || made;
       end loop;

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { startDaemon, startTailing } from '../helpers/daemon.ts';
 import { type TestDatabase, useIsolatedServer } from '../helpers/database.ts';
@@ -27,6 +27,8 @@ beforeEach(async () => {
     await database.query(
       `truncate pgwatch.notification_log, pgwatch.consumer_progress restart identity`,
     );
+    // Truncating alone does not set it back.
+    await database.query(`select setval('pgwatch.notification_log_id_seq', 1, false)`);
     await database.query('update pgwatch.log_origin set rebased_id = 0');
   }
 });
@@ -167,6 +169,115 @@ describe('a sequence that was set back', () => {
     await publish(younger, 14, 14);
     expect(await handleUntil(younger, 14)).toEqual(numbers(11, 14));
   });
+});
+
+describe('ids that are given again', () => {
+  /** The log without its rows, and the sequence where it began; as a dump that leaves the log out restores them. */
+  const loseLog = (lastId = 1) =>
+    younger.query(
+      `delete from pgwatch.notification_log; select setval('pgwatch.notification_log_id_seq', ${lastId}, false)`,
+    );
+
+  const file = (id: number) =>
+    younger.query(
+      `insert into pgwatch.delivery (consumer_id, notification_id, state, key, notification, payload, first_failed_at)
+       select 'c', id, 'dead', key, pgwatch.delivery_notification(log), payload, now()
+       from pgwatch.notification_log as log where id = $1`,
+      [id],
+    );
+
+  afterEach(() => younger.query('truncate pgwatch.delivery, pgwatch.lease'));
+
+  test.each([
+    ['the position of c', () => handleUntil(younger, 10)],
+    ['a delivery of c', () => file(10)],
+    [
+      'a lease of c',
+      () =>
+        younger.query(
+          `insert into pgwatch.lease (consumer_id, notification_ids, kind) values ('c', '{9,10}', 'page')`,
+        ),
+    ],
+  ])(
+    'are refused where %s has a higher one, and not any more after the remedy',
+    async (what, prepare) => {
+      await publish(younger, 1, 10);
+      await prepare();
+      await loseLog();
+      await publish(younger, 11, 13);
+      const error = await refusal(younger);
+      expect(error).toMatchObject({ code: 'cluster_restored' });
+      expect(error.message).toContain(`is at 3, and ${what} has id 10`);
+      await rebaseLog(younger.pool, 'pgwatch');
+      await publish(younger, 14, 14);
+      expect(await handleUntil(younger, 14)).toEqual(numbers(11, 14));
+      expect(await requireOwnCluster(younger.pool, younger.config)).toBe(0);
+    },
+  );
+
+  test('are refused also once the sequence has passed the position again', async () => {
+    await publish(younger, 1, 10);
+    expect(await handleUntil(younger, 10)).toEqual(numbers(1, 10));
+    await loseLog();
+    await publish(younger, 11, 30);
+    expect((await refusal(younger)).message).toMatch(
+      /^Notification 1 was written after the position of c/,
+    );
+    await rebaseLog(younger.pool, 'pgwatch');
+    expect(await handleUntil(younger, 30)).toEqual(numbers(11, 30));
+  });
+
+  test('are not taken for dead letters that had them before', async () => {
+    await publish(younger, 1, 3);
+    await file(2);
+    await loseLog();
+    await publish(younger, 11, 14);
+    await rebaseLog(younger.pool, 'pgwatch');
+    const seen = await handleUntil(younger, 14);
+    expect(seen.toSorted()).toEqual(numbers(11, 14));
+    const { rows } = await younger.query('select state, payload from pgwatch.delivery');
+    expect(rows).toEqual([{ state: 'dead', payload: 2 }]);
+  });
+
+  test('do not come of truncate … restart identity, also while a daemon runs', async () => {
+    const seen: unknown[] = [];
+    const daemon = await startTailing(younger.config, [
+      { id: 'c', channels: ['c'], handle: ({ payload }) => seen.push(payload) },
+    ]);
+    await publish(younger, 1, 5);
+    await until('5 arrives', () => seen.includes(5));
+    await younger.query(`begin; truncate pgwatch.notification_log restart identity;
+      select smart_notify('c', to_jsonb(n)) from generate_series(6, 20) as n; commit`);
+    await until('20 arrives', () => seen.includes(20) || `seen ${seen}`);
+    await daemon.stop();
+    expect(seen).toEqual(numbers(1, 20));
+  });
+
+  test('end a daemon under which the sequence is set back', async () => {
+    const daemon = await startTailing(younger.config, [{ id: 'c', channels: ['c'], handle() {} }]);
+    await publish(younger, 1, 5);
+    await until('its position is saved', async () => {
+      const { rows } = await younger.query(
+        `select from pgwatch.consumer_progress where done_id = 5`,
+      );
+      return rows.length === 1;
+    });
+    await loseLog();
+    await expect(daemon.ended).rejects.toMatchObject({ code: 'cluster_restored' });
+    await daemon.stop().catch(() => {});
+  });
+});
+
+test('positions of another cluster without its log are refused, and the remedy holds', async () => {
+  await publish(older, 1, 5);
+  await handleUntil(older, 5);
+  await older.query('truncate pgwatch.notification_log');
+  await copyToYounger({ withSequence: false });
+  expect((await refusal(younger)).message).toContain('another PostgreSQL cluster');
+  await publish(younger, 6, 8);
+  await rebaseLog(younger.pool, 'pgwatch');
+  await publish(younger, 9, 9);
+  expect(await handleUntil(younger, 9)).toEqual(numbers(6, 9));
 });
 
 test('a cluster of its own is not refused, not even with an empty log', async () => {

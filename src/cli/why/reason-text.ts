@@ -16,6 +16,12 @@ export function describeReason(reason: Reason, id: number, consumerId: string): 
   switch (reason.code) {
     case 'done':
       return fine('It was handed out, and is done.');
+    case 'restored':
+      return {
+        sentence:
+          'Its position has passed this id, but the log and the positions do not belong together: whether it was handed out is not known.',
+        advice: 'pgwatch migrate rebase',
+      };
     case 'gone':
       return fine('It knows nothing of it.');
     case 'filtered':

@@ -6,6 +6,7 @@ import type { Facts, FoundDelivery, Runner } from './facts.ts';
  * done         it was handed out, and is settled
  * skipped      the consumer began behind it, or its position was moved past it
  * filtered     the consumer does not read its channel
+ * restored     by its position it is done, but the log and the positions do not belong together
  * gone         the log does not hold it, and the consumer knows nothing of it
  * dead         it was given up
  * backoff      it has failed, and is called again later
@@ -28,6 +29,7 @@ export type Reason =
   | { code: 'skipped'; at: Date; by: 'registration' | 'seek' }
   | { code: 'filtered'; channels: string[] }
   | { code: 'gone' }
+  | { code: 'restored' }
   | ({ code: 'dead' | 'backoff' | 'due' | 'replay' } & Pick<
       FoundDelivery,
       'attempts' | 'nextAttemptMs' | 'firstFailedMs' | 'lastFailedMs' | 'lastError'
@@ -63,18 +65,22 @@ export type Answer = {
 /**
  * @param log.isPresent whether the log holds the notification
  * @param log.pageRows how many are read at once
+ * @param log.isRestored the positions say nothing of what the log holds
  */
 export function decide(
   facts: Facts,
-  { isPresent, pageRows }: { isPresent: boolean; pageRows: number },
+  log: { isPresent: boolean; pageRows: number; isRestored: boolean },
 ): Answer {
   const { consumerId } = facts;
-  const settled = settledReason(facts, isPresent);
+  const settled = settledReason(facts, log.isPresent);
   if (!settled) {
-    const reasons = [...obstacles(facts), ...pendingReasons(facts, pageRows)];
+    const reasons = [...obstacles(facts), ...pendingReasons(facts, log.pageRows)];
     return { consumerId, isArrived: false, isExpected: true, reasons };
   }
   const { code } = settled;
+  if (log.isRestored && code === 'done') {
+    return { consumerId, isArrived: false, isExpected: true, reasons: [{ code: 'restored' }] };
+  }
   const isOutside = code === 'skipped' && settled.by === 'registration';
   const isExpected = !isOutside && code !== 'filtered' && code !== 'gone';
   return { consumerId, isArrived: code === 'done', isExpected, reasons: [settled] };

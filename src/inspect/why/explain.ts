@@ -34,6 +34,10 @@ export async function explain(
   const presence = await findNotification(client, schema, id);
   const entry = presence.code === 'present' ? presence.entry : null;
   const facts = await readFacts(client, schema, { entry, consumerId, id });
-  const log = { isPresent: entry !== null, pageRows: config.maxBatchSize };
+  const log = {
+    isPresent: entry !== null,
+    pageRows: config.maxBatchSize,
+    isRestored: restored !== null,
+  };
   return { presence, restored, answers: facts.map((each) => decide(each, log)) };
 }
