@@ -1245,7 +1245,7 @@ begin
     greatest(state.used_id, state.sequence_id) > 0);
 
   /* A sequence that was set back gives an id a second time: the later notification gets a new one. So does what was
-     written after a position had passed its id, or after another one with its id had failed. In their order. */
+     written after another one with its id had failed. In their order. */
   for moved in
     select log.id, log.created_at
     from "pgwatch".notification_log as log
@@ -1253,8 +1253,6 @@ begin
       exists (
         select from "pgwatch".notification_log as first
         where first.id = log.id and first.created_at < log.created_at)
-      or not state.is_foreign and exists (
-        select from "pgwatch".consumer_progress as p where log.id <= p.done_id and log.xid >= p.done_xid)
       or exists (
         select from "pgwatch".delivery as d
         where d.notification_id = log.id and (
