@@ -4,6 +4,7 @@ import { cosmiconfig, defaultLoaders, type Loader } from 'cosmiconfig';
 import { PgwatchError, toError } from '../errors.ts';
 import { describeFault } from '../import-fault.ts';
 import { Loading } from '../loading.ts';
+import { suggest } from '../suggest.ts';
 import { checkOptions, OPTION_NAMES, type OptionSource } from './check.ts';
 import type { Config } from './define.ts';
 
@@ -101,8 +102,10 @@ async function findFile(folder: string, file: string | undefined) {
     searchStrategy: 'project',
   });
   const path = file === undefined ? undefined : resolve(folder, file);
+  if (path && !existsSync(path)) {
+    throw new PgwatchError('usage', `The config file cannot be used: there is no file ${path}.`);
+  }
   try {
-    if (path && !existsSync(path)) throw new Error(`there is no file ${path}.`);
     const result = path ? await explorer.load(path) : await explorer.search(folder);
     if (!result || result.isEmpty) return undefined;
     const options: unknown = result.config;
@@ -151,13 +154,26 @@ const NO_OBJECT =
   'it holds no object of options; in TypeScript: export default defineConfig({ … })';
 
 /**
- * PGWATCH_POLL_INTERVAL is pollInterval. Other PGWATCH_ variables are none of ours and left alone.
+ * PGWATCH_POLL_INTERVAL is pollInterval. What looks like one of ours, misspelt, is refused; other PGWATCH_
+ * variables are left alone.
  */
 function environmentOptions(environment: NodeJS.ProcessEnv): OptionSource {
   const options: Record<string, unknown> = {};
   for (const name of OPTION_NAMES) {
     const value = environment[variableOf(name)];
     if (value) options[name] = value;
+  }
+  const variables = OPTION_NAMES.map(variableOf);
+  for (const variable of Object.keys(environment)) {
+    if (!variable.startsWith(PREFIX) || variables.includes(variable)) continue;
+    const near =
+      variable === `${PREFIX}DATABASE_URL`
+        ? ' Did you mean "DATABASE_URL"?'
+        : suggest(
+            variable.slice(PREFIX.length),
+            variables.map((each) => each.slice(PREFIX.length)),
+          ).replace('"', `"${PREFIX}`);
+    if (near) throw new PgwatchError('config_invalid', `${variable} is not an option.${near}`);
   }
   const isPlain = environment.DATABASE_URL && !options.url;
   if (isPlain) options.url = environment.DATABASE_URL;
@@ -167,8 +183,10 @@ function environmentOptions(environment: NodeJS.ProcessEnv): OptionSource {
   };
 }
 
+const PREFIX = 'PGWATCH_';
+
 function variableOf(name: string): string {
-  return `PGWATCH_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+  return `${PREFIX}${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
 function flagOf(name: string): string {

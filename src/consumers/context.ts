@@ -1,3 +1,4 @@
+import { vouchFor } from '../database/query-rows.ts';
 import { PgwatchError } from '../errors.ts';
 import type { Notification } from '../log/notification.ts';
 import type { Reporter } from '../reporter.ts';
@@ -32,7 +33,7 @@ export class CallContext implements ConsumerContext {
   }
 
   get db(): Database {
-    this.#db ??= this.#tools.makeDb(this);
+    this.#db ??= vouchFor(this.#tools.makeDb(this));
     return this.#db;
   }
 

@@ -1,5 +1,6 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
+import { queryRows } from '../database/query-rows.ts';
 import { fromSqlError, SQLSTATE } from '../database/sqlstate.ts';
 import { noteConnection } from '../database/transaction-scope.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
@@ -72,8 +73,8 @@ export async function publishTexts(
   ];
   noteConnection(client);
   try {
-    const { rows } = await client.query(publishSql(apiSchema, notifications), values);
-    return (rows as { id: string }[]).map((row) => safeId(row.id));
+    const rows = await queryRows(client, publishSql(apiSchema, notifications), values);
+    return rows.map(({ id }) => safeId(String(id)));
   } catch (thrown) {
     throw explain(thrown);
   }

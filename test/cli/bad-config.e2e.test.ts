@@ -7,7 +7,7 @@ const consumer = { 'consumers/ok.ts': printingConsumer('ok', ['orders']) };
 async function refused(files: Record<string, string>, args: string[] = [], env = {}) {
   const cwd = makeProject({ ...consumer, ...files });
   const result = await runCli(['listen', '--list-consumers', ...args], { cwd, env });
-  const isFlag = args.length > 0 && args[0] !== '--config';
+  const isFlag = args.length > 0;
   expect(result.exitCode).toBe(isFlag ? 2 : 1);
   expect(result.stdout).toBe('');
   return result.stderr.replaceAll(/^\d\d:\d\d:\d\d error /gm, '').trim();

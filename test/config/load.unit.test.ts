@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { OPTION_NAMES } from '../../src/config/check.ts';
@@ -78,6 +79,16 @@ test.each([
     });
   await expect(load(retention)).rejects.toThrow(`retention must be at least '${least}'`);
   expect((await load(least)).retentionMs).toBeGreaterThan(0);
+});
+
+test.each([
+  ['PGWATCH_POL_INTERVAL', 'PGWATCH_POLL_INTERVAL'],
+  ['PGWATCH_CONSUMER', 'PGWATCH_CONSUMERS'],
+  ['PGWATCH_POOLSIZE', 'PGWATCH_POOL_SIZE'],
+  ['PGWATCH_DATABASE_URL', 'DATABASE_URL'],
+])('a misspelt variable is refused: %s', async (variable, meant) => {
+  const loading = loadConfig({ environment: { [variable]: 'x' }, folder: tmpdir() });
+  await expect(loading).rejects.toThrow(`${variable} is not an option. Did you mean "${meant}"?`);
 });
 
 test('a variable that is wrong is named, other PGWATCH_ variables are left alone', async () => {

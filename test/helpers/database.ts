@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Pool, type QueryResult } from 'pg';
@@ -9,7 +9,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { withConnection } from '../../src/database/connect.ts';
 import { type EmbeddedServer, startEmbedded } from '../../src/database/embedded.ts';
 import { findBinaries } from '../../src/database/embedded-binaries.ts';
-import { migrateUp } from '../../src/database/migrate.ts';
+import { makeServerFolder } from './isolated-data.ts';
 import { until } from './wait.ts';
 
 /** A database of one test file. The fields are there from the first hook on. */
@@ -56,16 +56,15 @@ export function useIsolatedServer(
   settings: Record<string, string> = {},
 ): TestDatabase & { server: EmbeddedServer } {
   const database = {} as TestDatabase & { server: EmbeddedServer };
-  const folder = mkdtempSync(join(tmpdir(), 'pgwatch-isolated-'));
   let close = async () => {};
   beforeAll(async () => {
+    const binaries = process.env.PGWATCH_TEST_BINARIES;
     database.server = await startEmbedded({
-      folder,
-      binaries: process.env.PGWATCH_TEST_BINARIES,
+      folder: await makeServerFolder(binaries),
+      binaries,
       settings: { fsync: 'off', max_connections: '200', ...settings },
     });
     close = await openDatabase(database, database.server.url, {});
-    await withConnection(database.config, (client) => migrateUp(client, database.config));
   });
   afterAll(async () => {
     await close();

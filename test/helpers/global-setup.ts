@@ -11,6 +11,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     serverUrl: string;
     templateName: string;
+    /** The data of a server of its own; made by the first test file that wants one. */
+    isolatedTemplate: string;
   }
 }
 
@@ -37,11 +39,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await withConnection(config, (client) => migrateUp(client, config));
   project.provide('serverUrl', server.url);
   project.provide('templateName', templateName);
+  const isolatedTemplate = join(tmpdir(), `pgwatch-isolated-template-${process.pid}`);
+  project.provide('isolatedTemplate', isolatedTemplate);
   return async () => {
     await withConnection({ url: server.url }, (client) =>
       client.query(`drop database if exists ${templateName} with (force)`),
     );
     await server.stop();
+    rmSync(isolatedTemplate, { recursive: true, force: true });
   };
 }
 

@@ -1,7 +1,9 @@
-import { relative } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../../config/define.ts';
 import type { Consumer } from '../../consumers/define.ts';
+import type { Reporter } from '../../reporter.ts';
 import {
   addCommonOptions,
   type CommonOptions,
@@ -103,6 +105,7 @@ async function runDaemon(
   const signal = stopSignal(reporter);
   const run = async (complete: Config) => {
     const ids = consumers.map(({ id }) => id).join(', ');
+    announcePlaces(complete, reporter);
     reporter.info(`Running ${ids} on ${describeTarget(complete)}.`);
     await warnUnverified(complete, reporter);
     const daemon = new Daemon({
@@ -115,6 +118,20 @@ async function runDaemon(
     reporter.info('Stopped.');
   };
   await (options.embedded ? withEmbedded(config, reporter, run) : run(config));
+}
+
+/** A folder above may hold the config, and name another folder of consumers than the one here. */
+function announcePlaces({ file, consumers }: Config, reporter: Reporter): void {
+  const shown = (path: string) => relative(process.cwd(), path) || '.';
+  if (file !== null) {
+    reporter.info(`Config ${shown(file)}, consumers in ${shown(consumers)}.`);
+  }
+  const here = resolve('consumers');
+  if (here === consumers || file === null || dirname(file) === process.cwd()) return;
+  if (!existsSync(here)) return;
+  reporter.warn(
+    `The folder consumers here is not used: ${shown(file)} names ${shown(consumers)}. To use it, set PGWATCH_CONSUMERS=consumers.`,
+  );
 }
 
 async function listConsumers(
