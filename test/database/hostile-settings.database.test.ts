@@ -1,0 +1,194 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg, { escapeIdentifier } from 'pg';
+import { beforeAll, expect, test, vi } from 'vitest';
+import { main } from '../../src/cli/main.ts';
+import { Pool } from '../../src/database/pool.ts';
+import { OWN_SETTINGS } from '../../src/database/settings.ts';
+import { readRegistered } from '../../src/log/registered.ts';
+import { captureTable } from '../helpers/captured.ts';
+import { startTailing } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+Goal: commands and a daemon do the same whatever the database's sessions begin with, and whatever the
+application has told node-postgres. Two databases, one of them hostile, go the same way.
+*/
+
+const usual = useDatabase();
+const hostile = useDatabase();
+
+/** All at once. */
+const HOSTILE: Record<string, string> = {
+  array_nulls: 'off',
+  bytea_output: 'escape',
+  check_function_bodies: 'off',
+  datestyle: "'German, DMY'",
+  default_transaction_deferrable: 'on',
+  default_transaction_isolation: "'serializable'",
+  extra_float_digits: '-15',
+  idle_in_transaction_session_timeout: "'1s'",
+  idle_session_timeout: "'1s'",
+  intervalstyle: 'sql_standard',
+  join_collapse_limit: '1',
+  lock_timeout: "'1s'",
+  plan_cache_mode: 'force_generic_plan',
+  quote_all_identifiers: 'on',
+  row_security: 'off',
+  search_path: 'evil, public',
+  statement_timeout: "'2s'",
+  timezone: "'Asia/Kolkata'",
+  transform_null_equals: 'on',
+  work_mem: "'64kB'",
+  xmlbinary: 'hex',
+  xmloption: 'document',
+};
+
+/** What an application or a consumer file may do; not for a moment is it undone for us. */
+function confuseNodePostgres(): void {
+  for (const oid of [16, 20, 21, 23, 25, 114, 700, 701, 1009, 1016, 1114, 1184, 3802]) {
+    pg.types.setTypeParser(oid, (text: string) => `odd ${text}`);
+  }
+  Object.assign(pg.defaults, {
+    query_timeout: 20_000,
+    statement_timeout: 20_000,
+    lock_timeout: 20_000,
+  });
+}
+
+beforeAll(async () => {
+  const name = escapeIdentifier(new URL(hostile.url).pathname.slice(1));
+  await hostile.query(`create schema evil;
+    create table evil.orders (id int primary key)`);
+  for (const [setting, value] of Object.entries(HOSTILE)) {
+    await hostile.query(`alter database ${name} set ${setting} = ${value}`);
+  }
+  for (const database of [usual, hostile]) {
+    await captureTable(
+      database,
+      'public.orders',
+      'id int primary key, price float8, at timestamptz',
+    );
+    await walk(database);
+  }
+}, 120_000);
+
+const seen = new Map<unknown, string[]>();
+
+/** Publishes, runs every kind of consumer, and asks the commands; notes what each has said. */
+async function walk(database: typeof usual): Promise<void> {
+  const said: string[] = [];
+  seen.set(database, said);
+  const writer = await database.connect();
+  await writer.query(
+    `set search_path = public, pg_catalog; set default_transaction_isolation = 'read committed'`,
+  );
+  await writer.query(`select public.smart_notify('c', '{"n": 1}', 'k')`);
+  await writer.query(`insert into public.orders values (1, 0.1, '2026-01-02 03:04:05Z')`);
+  await writer.query(`select public.smart_notify('fails', '1')`);
+  await writer.end();
+  if (database === hostile) confuseNodePostgres();
+  const handle = (name: string) => (n: { id: number; channel: string; eventId: string }) => {
+    said.push(`${name} ${n.id} ${n.channel}`);
+    if (n.channel === 'fails') throw new Error('no');
+  };
+  const channels = ['c', 'data_change', 'fails'];
+  const retry = { attempts: 1 };
+  const daemon = await startTailing(database.config, [
+    { id: 'owned', channels, from: 'start', retry, handle: handle('owned') },
+    { id: 'within', channels, from: 'start', retry, transaction: true, handle: handle('within') },
+    { id: 'split', channels, from: 'start', retry, instances: 'shared', handle: handle('split') },
+  ]);
+  await until(
+    'all are handled',
+    async () => said.length === 9 || `${said.join()}; ${daemon.reports.join()}`,
+  );
+  await daemon.stop();
+  said.sort();
+  const folder = mkdtempSync(join(tmpdir(), 'pgwatch-hostile-'));
+  const file = join(folder, 'pgwatch.config.json');
+  writeFileSync(file, JSON.stringify({ url: database.url, consumers: folder }));
+  for (const command of COMMANDS) said.push(...(await run([...command, '--config', file])));
+  rmSync(folder, { recursive: true });
+}
+
+const COMMANDS = [
+  ['status', '--json'],
+  ['consumers', 'show', 'owned', '--json'],
+  ['dlq', 'list', '--json'],
+  ['why', '1'],
+  ['show', '2', '--json'],
+  ['history', 'public.orders', '1'],
+  ['replay', 'owned', '--since', '1h', '--dry-run'],
+  ['seek', 'owned', '--to', 'start'],
+  ['trigger', 'list'],
+  ['trigger', 'sql', 'public.orders'],
+  ['migrate', 'status'],
+  ['cleanup', '--before', '1d', '--dry-run'],
+  ['notify', 'c', '{"n": 2}', '--key', 'NULL'],
+  ['consumers', 'pause', 'owned', '--until', '1h'],
+  ['consumers', 'list'],
+];
+
+/** What it prints, without what is another in each database. */
+async function run(args: string[]): Promise<string[]> {
+  const texts: string[] = [];
+  const write = (text: string | Uint8Array) => texts.push(String(text)) > 0;
+  const spies = [process.stdout, process.stderr].map((stream) =>
+    vi.spyOn(stream, 'write').mockImplementation(write as never),
+  );
+  const exitCode = await main(args).finally(() => {
+    for (const spy of spies) spy.mockRestore();
+  });
+  const text = texts
+    .filter((part) => !/ExceededWarning|trace-warnings/.test(part))
+    .join('')
+    .replaceAll(/^\d\d:\d\d:\d\d /gm, '')
+    .replaceAll(/"(done_?[sS]napshot|done_?[xX]id|transaction_id)":"[\d:,]+"/g, '$1')
+    .replaceAll(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?/g, 'TIME')
+    .replaceAll(/[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/g, 'UUID')
+    .replaceAll(/test_\d+_\w+|127\.0\.0\.1:\d+/g, 'PLACE')
+    .replaceAll(/"(pid|bytes|lagSeconds|savedAgo|xid|transactionId)": ?"?[\d.]+"?/g, '"$1": N')
+    .replaceAll(/\d+(\.\d+)? ?(ms|s|m|kB|MB|minutes?|seconds?|hours?)\b/g, 'SIZE')
+    .replaceAll(/transaction \d+|:\d{3,}/g, 'XID');
+  return [`${args[0]} ${args[1]}: ${exitCode}`, text];
+}
+
+test('commands and consumers do the same in a hostile database', () => {
+  expect(seen.get(hostile)).toEqual(seen.get(usual));
+  expect(seen.get(usual)?.filter((line) => line.endsWith(': 1'))).toEqual([]);
+  expect(seen.get(usual)?.join()).not.toMatch(/TypeError|Invalid|NaN/);
+});
+
+test.each(Object.keys(OWN_SETTINGS))('%s is pinned', async (name) => {
+  const pool = new Pool({ url: hostile.url, size: 1 });
+  try {
+    const text = 'select current_setting($1, true) as value';
+    const { rows } = await pool.query<{ value: string }>(text, [name]);
+    expect(rows[0]?.value ?? '0').toBe(OWN_SETTINGS[name]);
+  } finally {
+    await pool.close();
+  }
+});
+
+test('a connection that is not pinned would be noticed', async () => {
+  const [pinned, open] = (['ours', 'user'] as const).map((sessions) => {
+    return new Pool({ url: hostile.url, size: 1, sessions });
+  }) as [Pool, Pool];
+  Object.assign(pg.defaults, {
+    query_timeout: false,
+    statement_timeout: false,
+    lock_timeout: false,
+  });
+  try {
+    const read = (pool: Pool) =>
+      pool.withClient((client) => readRegistered(client, 'pgwatch', null));
+    const [owned] = await read(pinned);
+    expect(owned?.createdAt).toBeInstanceOf(Date);
+    expect(await read(open).then(([other]) => other, String)).not.toEqual(owned);
+  } finally {
+    await Promise.all([pinned.close(), open.close()]);
+  }
+});
