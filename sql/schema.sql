@@ -174,6 +174,10 @@ create view pgwatch.notification as
     xid
    FROM pgwatch.notification_log log;
 
+create view pgwatch.origin as
+ SELECT COALESCE(max(rebased_id), 0::bigint) AS rebased_id
+   FROM pgwatch.log_origin;
+
 -- Functions
 
 CREATE OR REPLACE FUNCTION pgwatch.capture_options()
@@ -353,7 +357,7 @@ Tables written: none.
 */
 with progress as (
   select p.*, greatest(p.done_id, coalesce(p.window_id, 0)) as reached_id, rebased_id
-  from "pgwatch".consumer_progress as p, "pgwatch".log_origin
+  from "pgwatch".consumer_progress as p, "pgwatch".origin
   where consumer_ids is null or p.consumer_id = any(consumer_ids)
 ),
 newest as (select coalesce(max(log.id), 0) as id from "pgwatch".notification_log as log)
@@ -643,7 +647,7 @@ begin
     ),
     doomed as (
       select batch.id, batch.created_at
-      from batch, %1$I.log_origin as o
+      from batch, %1$I.origin as o
       where batch.created_at < least($3, now())
         and batch.id not in (select needed.id from needed)
         and (coalesce(pg_visible_in_snapshot(batch.xid, $4) or batch.id <= o.rebased_id and $4 is not null, false)
@@ -750,10 +754,10 @@ begin
   else
     execute format($query$
       select exists (
-          select from %1$I.%2$I as log, %1$I.log_origin
+          select from %1$I.%2$I as log, %1$I.origin
           where log.xid = any(array(select pg_snapshot_xip($1))) and log.id > rebased_id)
         or exists (
-          select from %1$I.%2$I as log, %1$I.log_origin
+          select from %1$I.%2$I as log, %1$I.origin
           where log.xid >= pg_snapshot_xmax($1) and log.id > rebased_id)
         or exists (
           select from %1$I.consumer_progress as c
@@ -855,7 +859,7 @@ begin
           'first_id', missed.first_id, 'last_id', missed.last_id, 'from', missed.from, 'until', missed.until)
           order by c.consumer_id)
         from %1$I.consumer_progress as c
-        cross join %1$I.log_origin as o
+        cross join %1$I.origin as o
         cross join lateral (
           select count(*) as count, min(log.id) as first_id, max(log.id) as last_id,
             min(log.created_at) as from, max(log.created_at) as until
@@ -1162,7 +1166,7 @@ begin
         array(select pg_snapshot_xip(s) from unnest(array[before_window, c.window_snapshot]) as s) as running,
         least(pg_snapshot_xmax(before_window), pg_snapshot_xmax(c.window_snapshot)) as newer
       from %1$I.consumer_progress as c
-      cross join %1$I.log_origin as o
+      cross join %1$I.origin as o
       /* Once a window has passed done_id, its snapshot alone tells: the one before may be very old. */
       cross join lateral (
         select case when c.window_id >= c.done_id then null else c.done_snapshot end as before_window) as b
@@ -1287,7 +1291,8 @@ begin
       began_snapshot = case when pg_snapshot_xmax(progress.began_snapshot) > state.next_xid
         then pg_current_snapshot() else progress.began_snapshot end,
       epoch = epoch + 1;
-    update "pgwatch".log_origin set rebased_id = highest_id;
+    insert into "pgwatch".log_origin (rebased_id) values (highest_id)
+    on conflict (is_only) do update set rebased_id = excluded.rebased_id;
   end if;
 
   return query select count(*), highest_id from "pgwatch".notification_log;
@@ -1941,13 +1946,13 @@ grant delete, insert, select, update on table pgwatch.lease to consumer;
 
 grant select on table pgwatch.live_daemon to consumer;
 
-grant select on table pgwatch.log_origin to consumer;
-
 grant select on table pgwatch.migration to consumer;
 
 grant select on table pgwatch.notification to consumer;
 
 grant select on table pgwatch.notification_log to consumer;
+
+grant select on table pgwatch.origin to consumer;
 
 grant select (event_id, notification_id) on table pgwatch.published to consumer;
 
@@ -1989,12 +1994,12 @@ grant select on table pgwatch.lease to reader;
 
 grant select on table pgwatch.live_daemon to reader;
 
-grant select on table pgwatch.log_origin to reader;
-
 grant select on table pgwatch.migration to reader;
 
 grant select on table pgwatch.notification to reader;
 
 grant select on table pgwatch.notification_log to reader;
+
+grant select on table pgwatch.origin to reader;
 
 grant select (event_id, notification_id) on table pgwatch.published to reader;

@@ -1,6 +1,6 @@
 -- May run consumers.
 grant usage on schema :"schema" to :"role";
-grant select on :"schema".notification_log, :"schema".log_origin, :"schema".migration to :"role";
+grant select on :"schema".notification_log, :"schema".origin, :"schema".migration to :"role";
 grant select, insert, update on :"schema".consumer_progress to :"role";
 grant select, insert, update, delete
   on :"schema".delivery, :"schema".daemon, :"schema".lease to :"role";

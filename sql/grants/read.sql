@@ -1,6 +1,6 @@
 -- May read the log.
 grant usage on schema :"schema" to :"role";
-grant select on :"schema".notification, :"schema".notification_log, :"schema".log_origin,
+grant select on :"schema".notification, :"schema".notification_log, :"schema".origin,
   :"schema".consumer_progress, :"schema".delivery, :"schema".daemon, :"schema".live_daemon,
   :"schema".lease, :"schema".migration to :"role";
 grant select on sequence :"schema".notification_log_id_seq to :"role";

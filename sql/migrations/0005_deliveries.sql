@@ -142,7 +142,7 @@ Tables written: none.
 */
 with progress as (
   select p.*, greatest(p.done_id, coalesce(p.window_id, 0)) as reached_id, rebased_id
-  from :"schema".consumer_progress as p, :"schema".log_origin
+  from :"schema".consumer_progress as p, :"schema".origin
   where consumer_ids is null or p.consumer_id = any(consumer_ids)
 ),
 newest as (select coalesce(max(log.id), 0) as id from :"schema".notification_log as log)
@@ -240,7 +240,7 @@ Tables written: none.
 with here as (
   select pg_snapshot_xmax(pg_current_snapshot()) as next_xid, origin.rebased_id,
     case when s.is_called then s.last_value else s.last_value - 1 end as sequence_id
-  from :"schema".log_origin as origin, :"schema".notification_log_id_seq as s
+  from :"schema".origin as origin, :"schema".notification_log_id_seq as s
 ),
 furthest as (
   select consumer_id, done_id, done_xid from :"schema".consumer_progress
@@ -368,7 +368,8 @@ begin
       began_snapshot = case when pg_snapshot_xmax(progress.began_snapshot) > state.next_xid
         then pg_current_snapshot() else progress.began_snapshot end,
       epoch = epoch + 1;
-    update :"schema".log_origin set rebased_id = highest_id;
+    insert into :"schema".log_origin (rebased_id) values (highest_id)
+    on conflict (is_only) do update set rebased_id = excluded.rebased_id;
   end if;
 
   return query select count(*), highest_id from :"schema".notification_log;

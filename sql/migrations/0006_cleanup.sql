@@ -80,7 +80,7 @@ begin
         array(select pg_snapshot_xip(s) from unnest(array[before_window, c.window_snapshot]) as s) as running,
         least(pg_snapshot_xmax(before_window), pg_snapshot_xmax(c.window_snapshot)) as newer
       from %1$I.consumer_progress as c
-      cross join %1$I.log_origin as o
+      cross join %1$I.origin as o
       /* Once a window has passed done_id, its snapshot alone tells: the one before may be very old. */
       cross join lateral (
         select case when c.window_id >= c.done_id then null else c.done_snapshot end as before_window) as b
@@ -175,7 +175,7 @@ begin
           'first_id', missed.first_id, 'last_id', missed.last_id, 'from', missed.from, 'until', missed.until)
           order by c.consumer_id)
         from %1$I.consumer_progress as c
-        cross join %1$I.log_origin as o
+        cross join %1$I.origin as o
         cross join lateral (
           select count(*) as count, min(log.id) as first_id, max(log.id) as last_id,
             min(log.created_at) as from, max(log.created_at) as until
@@ -380,10 +380,10 @@ begin
   else
     execute format($query$
       select exists (
-          select from %1$I.%2$I as log, %1$I.log_origin
+          select from %1$I.%2$I as log, %1$I.origin
           where log.xid = any(array(select pg_snapshot_xip($1))) and log.id > rebased_id)
         or exists (
-          select from %1$I.%2$I as log, %1$I.log_origin
+          select from %1$I.%2$I as log, %1$I.origin
           where log.xid >= pg_snapshot_xmax($1) and log.id > rebased_id)
         or exists (
           select from %1$I.consumer_progress as c
@@ -501,7 +501,7 @@ begin
     ),
     doomed as (
       select batch.id, batch.created_at
-      from batch, %1$I.log_origin as o
+      from batch, %1$I.origin as o
       where batch.created_at < least($3, now())
         and batch.id not in (select needed.id from needed)
         and (coalesce(pg_visible_in_snapshot(batch.xid, $4) or batch.id <= o.rebased_id and $4 is not null, false)

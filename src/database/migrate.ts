@@ -1,5 +1,6 @@
-import type { ClientBase } from 'pg';
+import pg, { type ClientBase } from 'pg';
 import { errorCodeOf, PgwatchError } from '../errors.ts';
+import { requireOwnFunctions } from './api-functions.ts';
 import type { Queryable } from './connect.ts';
 import { requireUtf8 } from './encoding.ts';
 import { attempt, withMigrationLock } from './migration-step.ts';
@@ -12,6 +13,8 @@ import {
   readMigrations,
 } from './migrations.ts';
 import { type Names, qualified } from './names.ts';
+import { missingText, requireFreeSchema } from './place.ts';
+import { recordUnrecorded, restoreDamaged } from './restore.ts';
 import { SQLSTATE } from './sqlstate.ts';
 import { withTransaction } from './transaction.ts';
 
@@ -24,23 +27,33 @@ export type MigrationState = {
 };
 
 /**
- * Brings the database to this version, one transaction for each migration, and grants the roles.
- * Concurrent runs wait for each other.
+ * Brings the database to this version, one transaction for each migration, makes again what somebody has
+ * removed or a restore has left out, and grants the roles. Concurrent runs wait for each other.
+ * @param onRestored told what was made again, for people
  * @returns the migrations that this call applied
- * @throws PgwatchError migration_failed (names the file), schema_too_new, encoding_unsupported
+ * @throws PgwatchError migration_failed (names the file), schema_too_new, schema_outdated,
+ *   config_invalid, encoding_unsupported
  */
-export async function migrateUp(client: ClientBase, target: Installation): Promise<Migration[]> {
+export async function migrateUp(
+  client: ClientBase,
+  target: Installation,
+  onRestored: (what: string) => void = () => {},
+): Promise<Migration[]> {
   await requireUtf8(client);
   return withMigrationLock(client, target.schema, async () => {
     await requireFreeSchema(client, target);
+    await requireOwnFunctions(client, target);
     const creating = { what: `Creating schema "${target.schema}"`, names: target };
     await attempt(client, creating, () =>
       withTransaction(client, () => client.query(bootstrapSql(target))),
     );
-    const states = await readMigrationStates(client, target);
-    refuseForeignStates(states);
-    const pending = new Set(states.filter((s) => s.state === 'pending').map((s) => s.number));
-    const migrations = readMigrations().filter((migration) => pending.has(migration.number));
+    if (await recordUnrecorded(client, target, await readPending(client, target))) {
+      onRestored('the record of its migrations');
+    }
+    const migrations = await readPending(client, target);
+    for (const what of await restoreDamaged(client, target, otherThan(migrations))) {
+      onRestored(what);
+    }
     for (const migration of migrations) await applyMigration(client, migration, target);
     const granting = { what: 'Granting the roles of the config', names: target };
     await attempt(client, granting, () =>
@@ -48,6 +61,21 @@ export async function migrateUp(client: ClientBase, target: Installation): Promi
     );
     return migrations;
   });
+}
+
+/** @throws PgwatchError schema_too_new, schema_outdated */
+async function readPending(client: ClientBase, names: Names): Promise<Migration[]> {
+  const states = await readMigrationStates(client, names);
+  refuseForeignStates(states);
+  const pending = new Set(states.filter((s) => s.state === 'pending').map((s) => s.number));
+  return readMigrations().filter(({ number }) => pending.has(number));
+}
+
+/** The numbers of those that have run, with 0 for what comes before all. */
+function otherThan(pending: readonly Migration[]): Set<number> {
+  const numbers = new Set([0, ...readMigrations().map(({ number }) => number)]);
+  for (const { number } of pending) numbers.delete(number);
+  return numbers;
 }
 
 /** The state of every migration that this program or the database knows, in order. */
@@ -77,10 +105,7 @@ export async function requireCurrentSchema(client: Queryable, names: Names): Pro
   await requireUtf8(client);
   const states = await readMigrationStates(client, names);
   if (states.every((state) => state.state === 'pending')) {
-    throw new PgwatchError(
-      'schema_missing',
-      `The database has no schema "${names.schema}" of pgwatch yet. Run "pgwatch migrate".`,
-    );
+    throw new PgwatchError('schema_missing', await missingText(client, names));
   }
   refuseForeignStates(states);
   const pending = states.filter((state) => state.state === 'pending');
@@ -92,20 +117,25 @@ export async function requireCurrentSchema(client: Queryable, names: Names): Pro
   }
 }
 
+type AppliedRow = { number: number; name: string; hash: string; applied_at: Date };
+
 async function readApplied(client: Queryable, names: Names) {
+  // Asked first, because in a transaction nothing could be asked after an error.
+  const { rows: found } = await client.query(
+    `select from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+     where n.nspname = $1 and c.relname = 'migration'`,
+    [names.schema],
+  );
+  if (found.length === 0) return new Map<number, AppliedRow>();
   try {
     const { rows } = await client.query(
       `select number, name, hash, applied_at from ${qualified(names.schema, 'migration')} order by number`,
     );
-    return new Map(
-      (rows as { number: number; name: string; hash: string; applied_at: Date }[]).map((row) => [
-        row.number,
-        row,
-      ]),
-    );
+    return new Map((rows as AppliedRow[]).map((row) => [row.number, row]));
   } catch (thrown) {
     const code = errorCodeOf(thrown);
-    if (code === SQLSTATE.undefinedTable || code === SQLSTATE.undefinedSchema) return new Map();
+    if (code === SQLSTATE.undefinedTable || code === SQLSTATE.undefinedSchema)
+      return new Map<number, AppliedRow>();
     throw thrown;
   }
 }
@@ -135,32 +165,6 @@ function refuseForeignStates(states: MigrationState[]): void {
   }
 }
 
-/**
- * A schema with other things in it is not ours to fill, and later to remove.
- * @throws PgwatchError config_invalid
- */
-async function requireFreeSchema(client: Queryable, { schema }: Names): Promise<void> {
-  const { rows } = await client.query(
-    `select exists (
-       select from pg_namespace as n
-       where nspname = $1 and (
-         exists (select from pg_class where relnamespace = n.oid)
-         or exists (select from pg_proc where pronamespace = n.oid)
-         or exists (select from pg_type where typnamespace = n.oid)
-       ) and not exists (
-         select from pg_class as c join pg_attribute as a on a.attrelid = c.oid
-         where c.relnamespace = n.oid and c.relname = 'migration' and a.attname = 'hash'
-       )
-     ) as is_taken`,
-    [schema],
-  );
-  if (!(rows[0] as { is_taken: boolean }).is_taken) return;
-  throw new PgwatchError(
-    'config_invalid',
-    `Schema "${schema}" already holds other objects, and pgwatch needs one of its own. Name another with the option schema.`,
-  );
-}
-
 async function applyMigration(
   client: ClientBase,
   migration: Migration,
@@ -170,7 +174,12 @@ async function applyMigration(
   await attempt(client, { what, names }, () =>
     withTransaction(client, async () => {
       await client.query("set local lock_timeout = '5s'");
-      await client.query(migrationSql(migration, names));
+      // Ours may be there without the schema: triggers depend on them, and keep them.
+      const sql = migrationSql(migration, names).replaceAll(
+        `create function ${pg.escapeIdentifier(names.apiSchema)}.`,
+        (text) => text.replace('create', 'create or replace'),
+      );
+      await client.query(sql);
     }),
   );
 }

@@ -69,4 +69,4 @@ export function grantSql({ roles, ...names }: Installation): string {
 }
 
 /** Else a function that lies in wait in schema public could be built into one of ours. */
-const SAFE_PATH = 'set local search_path = pg_catalog, pg_temp;\n';
+export const SAFE_PATH = 'set local search_path = pg_catalog, pg_temp;\n';

@@ -31,8 +31,16 @@ const OWN_STATES: Record<string, ErrorCode> = {
   PW005: 'server_unsuitable',
 };
 
+/** What a statement of ours meets where somebody has removed something. */
+const MISSING = new Set<string>([
+  SQLSTATE.undefinedTable,
+  SQLSTATE.undefinedColumn,
+  SQLSTATE.undefinedFunction,
+  SQLSTATE.undefinedSchema,
+]);
+
 /**
- * Turns an error that our SQL raised, or a missing privilege, into a PgwatchError; leaves others.
+ * Turns an error that our SQL raised, a missing privilege or object, into a PgwatchError; leaves others.
  */
 export function fromSqlError(thrown: unknown): Error {
   const error = toError(thrown);
@@ -40,6 +48,13 @@ export function fromSqlError(thrown: unknown): Error {
     return new PgwatchError(
       'permission_denied',
       `The database refuses it: ${error.message}. Name the role in roles: { publish, consume, read } in the config and run "pgwatch migrate" as the database's owner, or use another role.`,
+      { cause: thrown },
+    );
+  }
+  if (MISSING.has(errorCodeOf(thrown) ?? '')) {
+    return new PgwatchError(
+      'schema_outdated',
+      `Something of pgwatch's is missing in the database: ${error.message}. "pgwatch migrate" restores it, and "pgwatch doctor" says what else is wrong.`,
       { cause: thrown },
     );
   }

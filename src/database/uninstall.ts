@@ -1,10 +1,13 @@
 import type { ClientBase } from 'pg';
 import { PgwatchError } from '../errors.ts';
+import { readApiFunctions } from './api-functions.ts';
 import type { Queryable } from './connect.ts';
 import { readMigrationStates, refuseNewer } from './migrate.ts';
 import { attempt, withMigrationLock } from './migration-step.ts';
 import { fillNames, type Names, qualified } from './names.ts';
+import { requireFreeSchema } from './place.ts';
 import { withTransaction } from './transaction.ts';
+import { readLeftBy } from './unrecorded.ts';
 
 /**
  * What uninstalling would remove. An outdated schema can be uninstalled too, and one whose
@@ -13,24 +16,38 @@ import { withTransaction } from './transaction.ts';
  */
 export async function readFootprint(client: Queryable, names: Names) {
   const states = await readMigrationStates(client, names);
-  if (states.every(({ state }) => state === 'pending')) {
+  refuseNewer(states);
+  const functions = (await readApiFunctions(client, names)).filter(({ isOurs }) => isOurs);
+  const isThere = (await readLeftBy(client, names)).size > 0;
+  if (!isThere) await requireFreeSchema(client, names);
+  if (!isThere && functions.length === 0) {
     throw new PgwatchError(
       'schema_missing',
       `The database has no schema "${names.schema}" of pgwatch: there is nothing to remove.`,
     );
   }
-  refuseNewer(states);
-  const log = qualified(names.schema, 'notification_log');
+  return {
+    notifications: await countRows(client, qualified(names.schema, 'notification_log')),
+    consumers: await countRows(client, qualified(names.schema, 'consumer_progress')),
+    triggered_tables: await readTriggered(client, names),
+  };
+}
+
+/** 0 where the table is not there. */
+async function countRows(client: Queryable, table: string): Promise<number> {
+  const { rows } = await client.query('select to_regclass($1) is not null as is_there', [table]);
+  if (!(rows[0] as { is_there: boolean }).is_there) return 0;
+  const counted = await client.query(`select count(*)::float8 as count from ${table}`);
+  return (counted.rows[0] as { count: number }).count;
+}
+
+async function readTriggered(client: Queryable, names: Names): Promise<string[]> {
   const { rows } = await client.query(
-    `select
-       (select count(*)::float8 from ${log}) as notifications,
-       (select count(*)::float8 from ${qualified(names.schema, 'consumer_progress')}) as consumers,
-       array(
-         select tgrelid::regclass::text from pg_trigger
-         where tgfoid = to_regprocedure($1) and tgparentid = 0 order by 1) as triggered_tables`,
+    `select tgrelid::regclass::text as name from pg_trigger
+     where tgfoid = to_regprocedure($1) and tgparentid = 0 order by 1`,
     [`${qualified(names.apiSchema, 'notify_data_change')}()`],
   );
-  return rows[0] as { notifications: number; consumers: number; triggered_tables: string[] };
+  return (rows as { name: string }[]).map(({ name }) => name);
 }
 
 /** Removes everything: the schema with the log, the functions of people's SQL, and the triggers that use them. */

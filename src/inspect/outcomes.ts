@@ -40,7 +40,7 @@ export async function readOutcomes(
          ${skippedSql('progress', 'log')} as is_skipped
        from ${qualified(schema, 'notification_log')} as log
        join ${qualified(schema, 'consumer_progress')} as progress on log.channel = any(progress.channels)
-       cross join ${qualified(schema, 'log_origin')} as origin
+       cross join ${qualified(schema, 'origin')} as origin
        where log.id = $1
      ) as p
      full join (

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readExpected } from '../../src/database/expected.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
-import { readExpected } from '../../src/inspect/doctor/expected.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { diagnose, findingsOf, ofDatabase } from '../helpers/doctor.ts';
@@ -57,7 +57,7 @@ test('what is expected is found in the migrations, all of it', async () => {
     functions: functions.map(({ name }) => name).sort(),
     columns: columns.sort(),
     indexes: indexes.map(({ name }) => name).sort(),
-    views: views.sort(),
+    views: views.map(({ name }) => name).sort(),
   }).toEqual(rows[0]);
   // As many bodies are compared as PostgreSQL keeps texts of.
   expect(functions.filter(({ body }) => body !== null).length).toBeGreaterThan(15);

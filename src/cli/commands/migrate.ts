@@ -75,7 +75,7 @@ async function up(options: CommonOptions): Promise<void> {
   const { migrateUp } = await import('../../database/migrate.ts');
   const reporter = reporterFor(options);
   await connected(options, async (client, config) => {
-    const applied = await migrateUp(client, config);
+    const applied = await migrateUp(client, config, (what) => reporter.info(`Restored ${what}.`));
     for (const { number, name } of applied) reporter.info(`Applied migration ${number} "${name}".`);
     reporter.info(
       applied.length === 0

@@ -1,5 +1,5 @@
 import { withConnection } from '../../database/connect.ts';
-import { type Examination, examine } from '../../inspect/doctor/examine.ts';
+import { type Checked, type Examination, examine } from '../../inspect/doctor/examine.ts';
 import { LIMITS } from '../../inspect/doctor/limits.ts';
 import { type CommonOptions, configFor, type Outcome } from '../options.ts';
 import { printJson } from '../table.ts';
@@ -18,7 +18,9 @@ export async function doctor(options: DoctorOptions, outcome: Outcome): Promise<
   const examination = await withConnection(target, (client) =>
     examine(client, { config, target, limits: LIMITS }),
   );
-  outcome.exitCode = examination.findings.some(({ level }) => level === 'problem') ? 1 : 0;
+  const isSound = ({ outcome }: Checked) => outcome === 'ok' || outcome === 'skipped';
+  // Of what it could not look at it cannot say that all is well.
+  outcome.exitCode = examination.checked.every(isSound) ? 0 : 1;
   if (options.json) printJson(toJson(examination));
   else process.stdout.write(`${describeExamination(examination)}\n`);
 }

@@ -1,8 +1,8 @@
 import type { Client } from 'pg';
+import { readExpected } from '../../database/expected.ts';
 import { qualified } from '../../database/names.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { findFunctions, RESTORE } from './drift-functions.ts';
-import { readExpected } from './expected.ts';
 
 /** Whether tables, indexes, views and functions still are what the migrations made. */
 export const drift: Check = {
@@ -63,7 +63,7 @@ async function findMissing(
     [
       schema,
       tables.map(({ name }) => name),
-      views,
+      views.map(({ name }) => name),
       indexes.map(({ name }) => name),
       columns.map(([table]) => table),
       columns.map(([, { name }]) => name),
@@ -73,13 +73,16 @@ async function findMissing(
   // One that is not valid is in the way of a new one.
   const indexFix = (missing: string | null) => {
     const index = indexes.find(({ name }) => name === missing);
-    return index && `drop index if exists ${qualified(schema, index.name)}; ${index.sql}`;
+    if (!index) return undefined;
+    return `drop index if exists ${qualified(schema, index.name)}; ${index.sql.replaceAll(/\s+/g, ' ')}`;
   };
   return rows.map(({ kind, name }) => ({
     level: 'problem',
     what: `${kind} ${name} is missing, or not what it was made as.`,
     why: 'Somebody has changed it by hand, or a restore has left it out; statements fail, or get slow, without it.',
-    fix: indexFix(kind === 'Index' ? name : null) ?? RESTORE,
+    fix:
+      indexFix(kind === 'Index' ? name : null) ??
+      (kind === 'Table' || kind === 'View' ? RESTORE : BY_HAND),
   }));
 }
 
@@ -133,3 +136,6 @@ async function findDetached(client: Client, { config }: Context): Promise<Findin
     fix: `Attach it again, or drop it where nobody needs its rows: drop table ${name};`,
   }));
 }
+
+/** What "pgwatch migrate" leaves alone, because there may be rows in it. */
+const BY_HAND = '"pgwatch migrate sql" prints how it was made: write an "alter table" after that.';

@@ -3,6 +3,7 @@ import { readMigrationStates } from '../../database/migrate.ts';
 import { OWN_SETTINGS } from '../../database/settings.ts';
 import { SQLSTATE } from '../../database/sqlstate.ts';
 import { beginWith } from '../../database/transaction.ts';
+import { readLeftBy } from '../../database/unrecorded.ts';
 import { errorCodeOf, toError } from '../../errors.ts';
 import type { Check, Context, Finding, Verdict } from './check.ts';
 import { CHECKS } from './checks.ts';
@@ -83,7 +84,9 @@ async function schemaState(client: Client, { config }: Context): Promise<SchemaS
   await client.query(`set lock_timeout = '${SETTINGS.lock_timeout}'`);
   try {
     const states = await readMigrationStates(client, config);
-    if (states.every(({ state }) => state === 'pending')) return 'missing';
+    if (states.every(({ state }) => state === 'pending')) {
+      return (await readLeftBy(client, config)).size > 0 ? 'other' : 'missing';
+    }
     return states.every(({ state }) => state === 'applied') ? 'current' : 'other';
   } catch (thrown) {
     // The checks of the schema and of locks say why.

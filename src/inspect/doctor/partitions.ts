@@ -88,7 +88,7 @@ function partitionFindings(
             level: 'problem' as const,
             what: 'The log has no default partition.',
             why: 'Where no partition covers the time, publishing and every write to a captured table fail.',
-            fix: '"pgwatch migrate sql" prints how notification_log_default is made: run that part again.',
+            fix: 'pgwatch migrate, as the role that installed pgwatch: it makes notification_log_default again.',
           },
         ]
       : []),

@@ -1,4 +1,7 @@
+import type { Client } from 'pg';
 import { type MigrationState, readMigrationStates } from '../../database/migrate.ts';
+import type { Names } from '../../database/names.ts';
+import { readLeftBy } from '../../database/unrecorded.ts';
 import type { Check, Finding } from './check.ts';
 
 /** Whether pgwatch is installed there, in this version. */
@@ -10,20 +13,29 @@ export const schema: Check = {
     const states = await readMigrationStates(client, config);
     const applied = states.filter(({ state }) => state === 'applied').length;
     return {
-      findings: schemaFindings(states, config.schema),
+      findings: await schemaFindings(client, states, config),
       seen: `schema ${config.schema}, ${applied} of ${states.length} migrations`,
     };
   },
 };
 
-function schemaFindings(states: readonly MigrationState[], name: string): Finding[] {
+async function schemaFindings(
+  client: Client,
+  states: readonly MigrationState[],
+  names: Names,
+): Promise<Finding[]> {
   if (states.every(({ state }) => state === 'pending')) {
+    const isLeft = (await readLeftBy(client, names)).size > 0;
     return [
       {
         level: 'problem',
-        what: `The database has no schema "${name}" of pgwatch.`,
+        what: isLeft
+          ? `Schema "${names.schema}" of pgwatch lacks the record of its migrations.`
+          : `The database has no schema "${names.schema}" of pgwatch.`,
         why: 'Nothing can be published or handled there.',
-        fix: 'pgwatch migrate. If it is installed under another name: set schema in the config.',
+        fix: isLeft
+          ? 'pgwatch migrate: it restores what is missing, as after a dump without rows, or a test suite that truncates every table.'
+          : 'pgwatch migrate. If it is installed under another name: set schema in the config.',
       },
     ];
   }

@@ -105,7 +105,7 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
     where d.daemon_id = p.owner or (p.consumer_id = any(d.consumer_ids || d.shared_ids) and ${isLive('d')})
   ), '[]') as runners
 from (select $1::bigint as id, $2::xid8 as xid, $3::text as channel, $4::text as key) as it
-cross join ${qualified(schema, 'log_origin')} as origin
+cross join ${qualified(schema, 'origin')} as origin
 cross join ${qualified(schema, 'consumer_progress')} as p
 cross join lateral (
   select coalesce(it.key, (select key from ${delivery}

@@ -78,7 +78,7 @@ stretch as materialized (
     d.state is null and log.id not in (select id from leased)
       and ${settledSql(schema, 'progress', 'log')} as is_replayable
   from ${qualified(schema, 'consumer_progress')} as progress
-  cross join ${qualified(schema, 'log_origin')} as origin
+  cross join ${qualified(schema, 'origin')} as origin
   join ${qualified(schema, 'notification_log')} as log on log.channel = any(progress.channels)
   left join ${qualified(schema, 'delivery')} as d
     on d.consumer_id = progress.consumer_id and d.notification_id = log.id

@@ -69,7 +69,7 @@ async function countBetween(
        select log.channel = any(progress.channels) as is_own,
          ${settledSql(schema, 'progress', 'log')} as is_settled
        from ${qualified(schema, 'consumer_progress')} as progress,
-         ${qualified(schema, 'log_origin')} as origin,
+         ${qualified(schema, 'origin')} as origin,
          lateral (
            select id, xid, channel from ${qualified(schema, 'notification_log')}
            where id > $2 and id <= $3 order by id limit ${SEEN_MAX}
