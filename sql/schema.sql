@@ -998,7 +998,7 @@ Tables written: none.
 with here as (
   select pg_snapshot_xmax(pg_current_snapshot()) as next_xid, origin.rebased_id,
     case when s.is_called then s.last_value else s.last_value - 1 end as sequence_id
-  from "pgwatch".log_origin as origin, "pgwatch".notification_log_id_seq as s
+  from "pgwatch".origin as origin, "pgwatch".notification_log_id_seq as s
 ),
 furthest as (
   select consumer_id, done_id, done_xid from "pgwatch".consumer_progress
