@@ -1,7 +1,8 @@
 import type { Pool } from '../database/pool.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { toError } from '../errors.ts';
-import { applyChanges, type DeliveryChange, type DeliveryScope } from '../log/delivery.ts';
+import { applyChanges } from '../log/apply-changes.ts';
+import type { DeliveryChange, DeliveryScope } from '../log/delivery.ts';
 import { settleLeases } from '../log/lease-settle.ts';
 import type { Reporter } from '../reporter.ts';
 import type { LeaseWork } from './lease-work.ts';

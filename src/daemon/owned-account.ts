@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
-import { applyChanges, type DeliveryChange, isUnderWay } from '../log/delivery.ts';
+import { applyChanges } from '../log/apply-changes.ts';
+import { type DeliveryChange, isUnderWay } from '../log/delivery.ts';
 import { safeId } from '../log/notification.ts';
 import type { Page } from '../log/page.ts';
 import type { Position, Xid } from '../log/position.ts';

@@ -1,8 +1,9 @@
 import type { PoolClient } from 'pg';
 import type { Pool } from '../database/pool.ts';
 import { toError } from '../errors.ts';
+import { applyChanges } from '../log/apply-changes.ts';
 import { takeBackAttempts } from '../log/attempts.ts';
-import { applyChanges, type DeliveryChange } from '../log/delivery.ts';
+import type { DeliveryChange } from '../log/delivery.ts';
 import { readDeliveries } from '../log/due.ts';
 import type { Lease } from '../log/lease.ts';
 import { settleLeases } from '../log/lease-settle.ts';

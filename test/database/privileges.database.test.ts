@@ -9,6 +9,7 @@ import { findSubject } from '../../src/inspect/history/subject.ts';
 import { readOutcomes } from '../../src/inspect/outcomes.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
+import { applyChanges } from '../../src/log/apply-changes.ts';
 import { pauseConsumer, resumeConsumer } from '../../src/log/by-hand/pause.ts';
 import { cancelReplays, fileReplay } from '../../src/log/by-hand/replay-file.ts';
 import { countStretch } from '../../src/log/by-hand/replay-stretch.ts';
@@ -22,7 +23,6 @@ import {
   listDeliveries,
   readDeliveries,
 } from '../../src/log/dead-letters.ts';
-import { applyChanges } from '../../src/log/delivery.ts';
 import { NO_FILTER } from '../../src/log/delivery-filter.ts';
 import { armDoorbell, disarmDoorbell } from '../../src/log/doorbell.ts';
 import { readDue } from '../../src/log/due.ts';

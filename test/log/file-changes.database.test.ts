@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { applyChanges, type DeliveryChange, readWaitingKeys } from '../../src/log/delivery.ts';
+import { applyChanges } from '../../src/log/apply-changes.ts';
+import { type DeliveryChange, readWaitingKeys } from '../../src/log/delivery.ts';
 import { readDue } from '../../src/log/due.ts';
 import { useDatabase } from '../helpers/database.ts';
 
