@@ -135,7 +135,11 @@ CREATE INDEX delivery_due ON pgwatch.delivery USING btree (consumer_id, next_att
 
 CREATE INDEX delivery_key ON pgwatch.delivery USING btree (consumer_id, hashtextextended(key, (0)::bigint), notification_id) WHERE ((state <> 'dead'::text) AND (key IS NOT NULL));
 
-CREATE INDEX lease_slot ON pgwatch.lease USING btree (consumer_id, slot, lease_id);
+CREATE INDEX lease_again ON pgwatch.lease USING btree (consumer_id, lease_id) WHERE (kind <> 'page'::text);
+
+CREATE INDEX lease_free ON pgwatch.lease USING btree (consumer_id, lease_id) WHERE (owner IS NULL);
+
+CREATE INDEX lease_slot ON pgwatch.lease USING btree (consumer_id, slot, lease_id) WHERE (slot IS NOT NULL);
 
 CREATE INDEX notification_log_xid ON ONLY pgwatch.notification_log USING btree (xid, id);
 

@@ -118,7 +118,11 @@ create table :"schema".lease (
   owner uuid,
   epoch integer not null default 0
 ) with (fillfactor = 70);
-create index lease_slot on :"schema".lease (consumer_id, slot, lease_id);
+create index lease_slot on :"schema".lease (consumer_id, slot, lease_id) where slot is not null;
+/* Each holds only what it is searched for: while somebody holds a snapshot, dead entries stay, and a search
+   goes through them. Leases that are taken as they are made are not in them. */
+create index lease_free on :"schema".lease (consumer_id, lease_id) where owner is null;
+create index lease_again on :"schema".lease (consumer_id, lease_id) where kind <> 'page';
 
 create function :"schema".consumer_lag(consumer_ids text[] default null)
 returns table (consumer_id text, unread bigint, is_exact boolean, oldest_at timestamptz)

@@ -9,7 +9,7 @@ import { Bell } from './bell.ts';
 import type { Calling } from './calling.ts';
 import { PageSize } from './page-size.ts';
 import { SharedDelivery } from './shared-delivery.ts';
-import { takeShared } from './shared-take.ts';
+import { TakePlace, takeShared } from './shared-take.ts';
 import { CHECK_MS, Sharers } from './sharers.ts';
 import type { Tail } from './tail.ts';
 
@@ -32,6 +32,7 @@ export class SharedRunner {
   readonly #options: SharedRunnerOptions;
   readonly #pageSize: PageSize;
   readonly #sharers: Sharers;
+  readonly #place = new TakePlace();
   #isBehind = false;
   #nextDueAt = 0;
   #hasLookedForDue = false;
@@ -141,7 +142,8 @@ export class SharedRunner {
     // Few large takes are cheaper than many small ones.
     if (this.#sharers.isNone || this.#isBusy(delivery)) return false;
     const limit = { rows: this.#pageSize.rows, bytes: config.maxBatchBytes };
-    const options = { ...this.#options, consumer: calling.consumer, limit };
+    const place = this.#place;
+    const options = { ...this.#options, consumer: calling.consumer, limit, place };
     const startedAt = performance.now();
     const isDue = startedAt > this.#nextDueAt;
     const count = Math.max(1, this.#sharers.part - delivery.openCount);

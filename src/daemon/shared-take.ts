@@ -3,22 +3,20 @@ import type { Consumer } from '../consumers/define.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { readDue } from '../log/due.ts';
 import {
-  insertLeases,
   type Lease,
   lockSharedConsumer,
   type NewLease,
-  readSharedPosition,
   SLOTS,
-  saveSharedPosition,
   slotOf,
   splitEvenly,
   splitRows,
-  takeLeases,
 } from '../log/lease.ts';
 import { countFreeLeases, readLeasedIds } from '../log/lease-settle.ts';
+import { insertLeases, type LeaseTake, readLeaseFloor, takeLeases } from '../log/lease-take.ts';
 import { safeId } from '../log/notification.ts';
 import type { ReadPage } from '../log/page.ts';
 import type { Position } from '../log/position.ts';
+import { type RowPlace, readSharedPosition, saveSharedPosition } from '../log/shared-position.ts';
 import { readFiled, readHavingDead, readRetryCounts } from '../log/standing.ts';
 
 export type TakeOptions = {
@@ -28,7 +26,38 @@ export type TakeOptions = {
   readPage: ReadPage;
   rebasedId: number;
   limit: { rows: number; bytes: number };
+  /** Kept from one take to the next. */
+  place: TakePlace;
 };
+
+/** Where this process has to look: the takes before have moved on, and what they left dead may not be gone. */
+export class TakePlace implements RowPlace {
+  ctid: string | null = null;
+  floor = 0;
+  #highestId = 0;
+  #nextFloorAt = 0;
+  #nextSearchAt = 0;
+
+  /** Looks for the floor now and then; and from the bottom more rarely, should leases have got lower ids again. */
+  async findFloor(client: ClientBase, schema: string, consumerId: string): Promise<void> {
+    const now = performance.now();
+    if (now < this.#nextFloorAt) return;
+    if (now > this.#nextSearchAt) {
+      this.floor = 0;
+      this.#highestId = 0;
+      this.#nextSearchAt = now + SEARCH_MS;
+    }
+    this.#nextFloorAt = now + FLOOR_MS;
+    // If there is none, all that are to come are above those that there were.
+    const lowestId = await readLeaseFloor(client, schema, consumerId, this.floor);
+    this.floor = lowestId ?? Math.max(this.floor, this.#highestId);
+  }
+
+  /** These were taken. */
+  note(leases: readonly Lease[]): void {
+    for (const { leaseId } of leases) this.#highestId = Math.max(this.#highestId, leaseId);
+  }
+}
 
 /**
  * What was taken, and whether more was found than was read; null where the consumer is paused, or not
@@ -53,26 +82,29 @@ export async function takeShared(
     mayRead,
   }: { count: number; isDue: boolean; mayRead(retryCount: number): boolean },
 ): Promise<Taken> {
-  const { consumer, schema } = options;
+  const { consumer, schema, place } = options;
   return withTransaction(client, async () => {
     await lockSharedConsumer(client, schema, consumer.id);
-    let position = await readSharedPosition(client, schema, consumer.id);
+    let position = await readSharedPosition(client, schema, consumer.id, place);
     if (position === null) return null;
+    await place.findFloor(client, schema, consumer.id);
     const isStopping = consumer.onDead === 'stop';
     const hasDead =
       isStopping && (await readHavingDead(client, schema, [consumer.id])).has(consumer.id);
     const retryCounts = await readRetryCounts(client, schema, [consumer.id]);
     const isReading = !hasDead && mayRead(retryCounts.get(consumer.id) ?? 0);
     if (isDue) await leaseDue(client, options);
-    const take = { consumerId: consumer.id, daemonId: options.daemonId, isStopping };
+    const { floor } = place;
+    const take = { consumerId: consumer.id, daemonId: options.daemonId, isStopping, floor };
     const leases = await takeLeases(client, schema, { ...take, count });
     while (isReading && leases.length < count) {
-      const reached: Position | null = await leasePage(client, options, position);
-      if (reached === null) break;
-      position = reached;
       const more = { ...take, count: count - leases.length };
-      leases.push(...(await takeLeases(client, schema, more)));
+      const next: Leased | null = await leasePage(client, options, position, more);
+      if (next === null) break;
+      position = next.reached;
+      leases.push(...next.leases);
     }
+    place.note(leases);
     return { leases, hasDead, isBehind: position.window !== null };
   });
 }
@@ -81,10 +113,13 @@ export async function takeShared(
  * What is due becomes leases, which wait for those of their slot like others: one for each key, and those
  * whose order does not matter split evenly.
  */
-async function leaseDue(client: ClientBase, { consumer, schema }: TakeOptions): Promise<void> {
-  if ((await countFreeLeases(client, schema, consumer.id)) > FREE_MAX) return;
+async function leaseDue(
+  client: ClientBase,
+  { consumer, schema, place }: TakeOptions,
+): Promise<void> {
+  if ((await countFreeLeases(client, schema, consumer.id, place.floor)) > FREE_MAX) return;
   const isOrdered = consumer.order === 'key';
-  const workingIds = await readLeasedIds(client, schema, consumer.id);
+  const workingIds = await readLeasedIds(client, schema, consumer.id, place.floor);
   const isStopping = consumer.onDead === 'stop';
   const scope = { consumerId: consumer.id, isOrdered, workingIds, isStopping };
   const due = await readDue(client, schema, [scope]);
@@ -104,17 +139,18 @@ async function leaseDue(client: ClientBase, { consumer, schema }: TakeOptions): 
 }
 
 /**
- * The next page becomes leases. The position is read once in a transaction and carried on from there:
+ * The next page becomes leases, of which some are taken. The position is read once in a transaction and carried on from there:
  * its id would be too old a bound for a snapshot that was taken in it.
- * @returns the position behind the page; null where there is none, or too much waits already
+ * @returns the position behind the page, and what was taken; null where there is none, or too much waits already
  */
 async function leasePage(
   client: ClientBase,
   options: TakeOptions,
   position: Position,
-): Promise<Position | null> {
-  const { consumer, schema, readPage, rebasedId, limit } = options;
-  if ((await countFreeLeases(client, schema, consumer.id)) > FREE_MAX) return null;
+  take: LeaseTake,
+): Promise<Leased | null> {
+  const { consumer, schema, readPage, rebasedId, limit, place } = options;
+  if ((await countFreeLeases(client, schema, consumer.id, place.floor)) > FREE_MAX) return null;
   const { channels } = consumer;
   const page = await readPage(client, { position, channels, limit, rebasedId });
   if (page.after === page.before) return null;
@@ -122,12 +158,16 @@ async function leasePage(
   const ids = page.rows.map((row) => safeId(row[0]));
   const filed = ids.length > 0 ? await readFiled(client, schema, consumer.id, ids) : NONE;
   const rows = page.rows.filter((row) => !filed.has(safeId(row[0])));
-  const leases = splitRows(rows, consumer.order === 'key');
-  await insertLeases(client, schema, consumer.id, leases);
-  await saveSharedPosition(client, schema, consumer.id, page.after);
-  return page.after;
+  const parts = splitRows(rows, consumer.order === 'key');
+  const leases = await insertLeases(client, schema, consumer.id, parts, take);
+  await saveSharedPosition(client, schema, consumer.id, page.after, place);
+  return { reached: page.after, leases };
 }
+
+type Leased = { reached: Position; leases: Lease[] };
 
 const NONE: ReadonlySet<number> = new Set();
 /** Enough for every process to find something, and no more: what is leased cannot be skipped. */
 const FREE_MAX = 4 * SLOTS;
+const FLOOR_MS = 250;
+const SEARCH_MS = 10_000;

@@ -1,8 +1,9 @@
 import type { Consumer } from '../consumers/define.ts';
 import type { Pool } from '../database/pool.ts';
 import { withTransaction } from '../database/transaction.ts';
-import { lockSharedConsumer, saveSharedPosition } from '../log/lease.ts';
+import { lockSharedConsumer } from '../log/lease.ts';
 import { noteBeginning, readNewestPosition } from '../log/progress.ts';
+import { saveSharedPosition } from '../log/shared-position.ts';
 import type { Reporter } from '../reporter.ts';
 import type { Control } from './control.ts';
 import type { SharedRunner } from './shared-runner.ts';

@@ -132,11 +132,12 @@ export async function readLeasedIds(
   client: Queryable,
   schema: string,
   consumerId: string,
+  floor = 0,
 ): Promise<number[]> {
   const { rows } = await client.query(
     `select unnest(notification_ids)::text as id from ${qualified(schema, 'lease')}
-     where consumer_id = $1 and kind <> 'page'`,
-    [consumerId],
+     where consumer_id = $1 and kind <> 'page' and lease_id >= $2`,
+    [consumerId, floor],
   );
   return (rows as { id: string }[]).map(({ id }) => safeId(id));
 }
@@ -146,11 +147,12 @@ export async function countFreeLeases(
   client: Queryable,
   schema: string,
   consumerId: string,
+  floor = 0,
 ): Promise<number> {
   const { rows } = await client.query(
     `select count(*)::integer as count from ${qualified(schema, 'lease')}
-     where consumer_id = $1 and owner is null`,
-    [consumerId],
+     where consumer_id = $1 and owner is null and lease_id >= $2`,
+    [consumerId, floor],
   );
   return (rows[0] as { count: number }).count;
 }

@@ -4,8 +4,9 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { pauseConsumer, resumeConsumer } from '../../src/log/by-hand/pause.ts';
 import { readOwners } from '../../src/log/daemons.ts';
-import { lockSharedConsumer, readSharedPosition, shareConsumer } from '../../src/log/lease.ts';
+import { lockSharedConsumer, shareConsumer } from '../../src/log/lease.ts';
 import { takeOver } from '../../src/log/progress.ts';
+import { readSharedPosition } from '../../src/log/shared-position.ts';
 import {
   collectReports,
   makeConsumer,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { takeShared } from '../../src/daemon/shared-take.ts';
-import { insertLeases } from '../../src/log/lease.ts';
+import { TakePlace, takeShared } from '../../src/daemon/shared-take.ts';
+import { insertLeases } from '../../src/log/lease-take.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { makeConsumer } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
@@ -32,6 +32,7 @@ test("with onDead: 'stop' nothing new is taken of a slot whose dead letter has j
       readPage: pageReader('pgwatch'),
       rebasedId: 0,
       limit: { rows: 10, bytes: 1e6 },
+      place: new TakePlace(),
     },
     { count: 10, isDue: true, mayRead: () => true },
   );

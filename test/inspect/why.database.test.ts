@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { Reason } from '../../src/inspect/why/decide.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
 import { seekPosition } from '../../src/log/by-hand/seek.ts';
-import { insertLeases } from '../../src/log/lease.ts';
+import { insertLeases } from '../../src/log/lease-take.ts';
 import { registerConsumer } from '../../src/log/progress.ts';
 import { startDaemon, untilTailing } from '../helpers/daemon.ts';
 import { useIsolatedServer } from '../helpers/database.ts';

@@ -7,7 +7,7 @@ import { qualified } from '../../database/names.ts';
  * before what is read again. Until it is given back it keeps its slot to itself, and so one of which nothing is
  * left is made one of retries, which then goes. What may have killed a process stays a part of its lease: as
  * with any that were done already, it comes once more, and its key waits for it.
- * @returns how many notifications nobody had begun
+ * @returns how many notifications are read from the log again; some of them may have been called just now
  */
 export async function takeBackLeases(
   client: ClientBase,
@@ -38,7 +38,7 @@ export async function takeBackLeases(
          and (held.owner is not null or held.kept <> '{}')
      )
      select coalesce(sum(cardinality(ids) - cardinality(kept)), 0)::float8 as count
-     from held where owner is null`,
+     from held where kind = 'page'`,
     [consumerId, doneId],
   );
   return (rows[0] as { count: number }).count;

@@ -17,7 +17,7 @@ export type Sought = {
   doneId: number;
   /** So many waited for a retry, and are handed out from the log again. */
   reread: number;
-  /** So many were leased to nobody yet, and are handed out from the log again. */
+  /** So many were leased and not done, and are handed out from the log again. */
   released: number;
 };
 

@@ -1,0 +1,73 @@
+import type { ClientBase } from 'pg';
+import { qualified } from '../database/names.ts';
+import type { Position } from './position.ts';
+import { IS_PAUSED, POSITION_COLUMNS, type PositionRow, toPosition } from './progress.ts';
+
+/**
+ * Where the newest version of a consumer's row was when this process last saw it. While somebody holds a
+ * snapshot, vacuum removes none of the versions that were since, and an index would lead through all of them.
+ */
+export type RowPlace = { ctid: string | null };
+
+/** The position of a shared consumer, for who has the lock; null where it is paused, or not shared. */
+export async function readSharedPosition(
+  client: ClientBase,
+  schema: string,
+  consumerId: string,
+  place: RowPlace = { ctid: null },
+): Promise<Position | null> {
+  const read = async (isAt: string, values: unknown[]) => {
+    const { rows } = await client.query(
+      `update ${qualified(schema, 'consumer_progress')}
+       set done_xid = coalesce(done_xid, pg_current_xact_id()),
+         window_xid = case when window_snapshot is not null
+           then coalesce(window_xid, pg_current_xact_id()) end
+       where consumer_id = $1 and is_shared and not ${IS_PAUSED} and ${isAt}
+       returning ctid::text, ${POSITION_COLUMNS}`,
+      [consumerId, ...values],
+    );
+    return rows[0] as (PositionRow & { ctid: string }) | undefined;
+  };
+  // From where it was, along what others have made of it. A place that is outdated leads to no row.
+  const relation = qualified(schema, 'consumer_progress');
+  const along = 'ctid = any(array(select pg_catalog.currtid2($2::text, $3::tid)))';
+  const known = place.ctid === null ? undefined : await read(along, [relation, place.ctid]);
+  const row = known ?? (await read('true', []));
+  place.ctid = row?.ctid ?? null;
+  return row ? toPosition(row) : null;
+}
+
+/** Saves it, for who has the lock. Bounds that are not known yet are added by who has it next. */
+export async function saveSharedPosition(
+  client: ClientBase,
+  schema: string,
+  consumerId: string,
+  { doneId, doneSnapshot, doneXid, window }: Position,
+  place: RowPlace = { ctid: null },
+): Promise<void> {
+  const { rows } = await client.query(
+    `update ${qualified(schema, 'consumer_progress')}
+     set done_id = $2, done_snapshot = $3, done_xid = $4, window_snapshot = $5, window_end = $6,
+       window_id = $7, window_xid = $8, saved_at = now()
+     where consumer_id = $1 ${place.ctid === null ? '' : 'and ctid = $9::tid'}
+     returning ctid::text`,
+    [
+      consumerId,
+      doneId,
+      doneSnapshot,
+      doneXid,
+      window?.snapshot ?? null,
+      window?.endId ?? null,
+      window?.id ?? null,
+      window?.xid ?? null,
+      ...(place.ctid === null ? [] : [place.ctid]),
+    ],
+  );
+  const [row] = rows as { ctid: string }[];
+  const wasKnown = place.ctid !== null;
+  place.ctid = row?.ctid ?? null;
+  // Its row was changed after it was read: by somebody who does not take the lock.
+  if (!row && wasKnown) {
+    await saveSharedPosition(client, schema, consumerId, { doneId, doneSnapshot, doneXid, window });
+  }
+}
