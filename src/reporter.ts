@@ -85,7 +85,8 @@ export class Reporter {
 
   #line(level: Level, message: string): string {
     const time = this.#colors.dim(new Date().toTimeString().slice(0, 8));
-    return `${time} ${this.#mark(level)}${printable(message)}`;
+    // Deeper than our own lines, so that no text of others looks like a report.
+    return `${time} ${this.#mark(level)}${printable(message).replaceAll(/\n/g, '\n    ')}`;
   }
 
   #mark(level: Level): string {

@@ -73,7 +73,7 @@ test('control characters of a message cannot steer the terminal', () => {
   const { reporter, printed } = makeReporter();
   reporter.info('a\u001b[2Jb\u0007\u009b31m\r\u0000\u007f\ttab\nline é 🔔');
   expect(printed()).toMatch(
-    / a\\u001b\[2Jb\\u0007\\u009b31m\\u000d\\u0000\\u007f\ttab\nline é 🔔\n$/,
+    / a\\u001b\[2Jb\\u0007\\u009b31m\\u000d\\u0000\\u007f\ttab\n {4}line é 🔔\n$/,
   );
   expect(printable('\u001b]8;;http://evil\u001b\\')).toBe('\\u001b]8;;http://evil\\u001b\\');
 });
@@ -87,4 +87,18 @@ test('NO_COLOR, and a pipe, take the colours away; FORCE_COLOR brings them to a 
   vi.stubEnv('FORCE_COLOR', '1');
   vi.stubEnv('NO_COLOR', '1');
   expect(colorsFor({}).red('x')).toBe('x');
+});
+
+test('a line break in a message begins no line that looks like a report', () => {
+  const texts: string[] = [];
+  const stream = { write: (text: string) => texts.push(text) > 0 } as unknown as NodeJS.WriteStream;
+  new Reporter({ stream }).error('failed\n12:00:00 all is well\r\n12:00:01 really');
+  expect(
+    texts
+      .join('')
+      .trimEnd()
+      .split('\n')
+      .slice(1)
+      .every((line) => line.startsWith('    ')),
+  ).toBe(true);
 });

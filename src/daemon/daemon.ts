@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/define.ts';
 import { consumerReporter } from '../consumers/context.ts';
 import type { Consumer } from '../consumers/define.ts';
+import { advisoryText, readAdvisoryHolders } from '../database/advisory.ts';
 import { isStatementError } from '../database/connect.ts';
 import { isTransient } from '../database/connection-error.ts';
 import { Pool } from '../database/pool.ts';
+import { SQLSTATE } from '../database/sqlstate.ts';
 import { STANDSTILL_MAX } from '../database/transaction.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { pageReader, type ReadPage } from '../log/page.ts';
@@ -164,8 +166,22 @@ export class Daemon {
       ? `The database refused a statement: ${error.message}.`
       : `The connection to the database was lost: ${error.message}.`;
     const reason = error instanceof PgwatchError ? error.message : what;
-    reporter.warn(`${reason} Trying again in ${formatDuration(waitMs)}.`);
+    reporter.warn(
+      `${reason}${await this.#heldText(error)} Trying again in ${formatDuration(waitMs)}.`,
+    );
     await sleep(waitMs, signal);
+  }
+
+  /** ' cleanup is locked by pid 4711 …', where it failed by a lock; '' else. */
+  async #heldText(error: Error): Promise<string> {
+    if (errorCodeOf(error) !== SQLSTATE.lockNotAvailable) return '';
+    const { schema } = this.#options.config;
+    // Where even that fails, the error alone has to do.
+    const holders = await this.#logPool
+      .withClient((client) => readAdvisoryHolders(client, schema))
+      .catch(() => []);
+    const texts = holders.map((holder) => `${holder.what}: ${advisoryText(holder)}`);
+    return texts.length > 0 ? ` Held by others: ${texts.join('; ')}.` : '';
   }
 
   #isFatal(error: Error): boolean {

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import type { Config } from '../../config/define.ts';
+import { advisoryText, readAdvisoryHolders } from '../../database/advisory.ts';
 import { PgwatchError } from '../../errors.ts';
 import { createPartitions } from '../../log/partitions.ts';
 import { type Cleaned, cleanLog, cleanPublished } from '../../log/retention/clean-log.ts';
@@ -36,8 +37,10 @@ export async function cleanup(options: CleanupOptions, outcome: Outcome): Promis
     if (options.dryRun) return dryRun(client, config, { before, options, reporter, outcome });
     if (!(await isOurs(client, config))) {
       outcome.exitCode = 1;
+      const holders = await readAdvisoryHolders(client, config.schema);
+      const held = holders.filter(({ what }) => what === 'cleanup').map(advisoryText);
       reporter.error(
-        'Somebody else is cleaning up: another "pgwatch cleanup", or a daemon. Try again once it is done.',
+        `Somebody else is cleaning up, or holds the lock for it${held.length > 0 ? `: ${held.join('; ')}` : ''}. Try again once that is done.`,
       );
       return;
     }

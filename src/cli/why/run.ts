@@ -28,7 +28,11 @@ export async function why(idText: string, options: WhyOptions, outcome: Outcome)
     reporter.info(
       'No consumer has ever run on this database: "pgwatch listen" registers those it runs.',
     );
-  } else if (found.presence.code === 'present' && !found.answers.some(isRead)) {
+  } else if (
+    consumerId === null &&
+    found.presence.code === 'present' &&
+    !found.answers.some(isRead)
+  ) {
     reporter.info(`No consumer reads the channel ${found.presence.entry.channel}.`);
   }
 }

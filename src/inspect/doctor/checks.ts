@@ -1,3 +1,4 @@
+import { advisory } from './advisory.ts';
 import { capacity } from './capacity.ts';
 import { capture } from './capture.ts';
 import type { Check } from './check.ts';
@@ -34,6 +35,7 @@ export const CHECKS: readonly Check[] = [
   capacity,
   locks,
   schema,
+  advisory,
   drift,
   privileges,
   cluster,

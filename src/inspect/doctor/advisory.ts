@@ -1,0 +1,28 @@
+import { type AdvisoryHolder, advisoryText, readAdvisoryHolders } from '../../database/advisory.ts';
+import type { Check, Finding } from './check.ts';
+
+/** Whether somebody holds an advisory lock of ours for longer than we do: any role can take one. */
+export const advisory: Check = {
+  name: 'advisory-locks',
+  runs: 'transaction',
+  needs: 'schema',
+  async run(client, { config, limits }) {
+    const holders = await readAdvisoryHolders(client, config.schema);
+    const long = holders.filter(({ ms }) => ms === null || ms >= limits.lockMs);
+    return { findings: long.map(findingOf), seen: `${holders.length} held alone` };
+  },
+};
+
+function findingOf(holder: AdvisoryHolder): Finding {
+  // A cleanup or a migration may take its time.
+  const isWork = ['cleanup', 'migrations'].includes(holder.what);
+  return {
+    level: isWork ? 'note' : 'problem',
+    what: `The advisory lock for ${holder.what} is held by ${advisoryText(holder)}.`,
+    why: 'Shared consumers, cleanup and migrations wait until it is released; without a doorbell, daemons poll.',
+    fix:
+      holder.pid === null
+        ? 'commit or roll back what pg_prepared_xacts shows.'
+        : `Wait until that is done, or: select pg_terminate_backend(${holder.pid});`,
+  };
+}
