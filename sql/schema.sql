@@ -190,6 +190,25 @@ CREATE OR REPLACE FUNCTION pgwatch.capture_options()
  IMMUTABLE
 RETURN ARRAY['id'::text, 'key'::text, 'table'::text, 'columns'::text, 'exclude'::text, 'payload'::text, 'json'::text, 'notify'::text, 'when'::text, 'for_each'::text];
 
+CREATE OR REPLACE FUNCTION pgwatch.cast_is_trusted(type_id oid, function_id oid, relation_id oid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+False where a cast of a type that the table has is a function of somebody who could not act as the current
+user anyway: to_jsonb() takes the casts to json that owners of types have made, and it would run with the
+current user's rights.
+*/
+select pg_has_role(p.proowner, current_user, 'usage')
+  or not exists (
+    select from "pgwatch".column_types(relation_id) as part (type_id)
+    where part.type_id = cast_is_trusted.type_id)
+from pg_proc as p
+where p.oid = function_id
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.change_metadata()
  RETURNS jsonb
  LANGUAGE sql
@@ -1363,6 +1382,24 @@ CREATE OR REPLACE FUNCTION pgwatch.notification_event_id(id bigint, xid xid8, cr
  STABLE PARALLEL SAFE
 RETURN (OVERLAY(OVERLAY(md5(concat_ws(':'::text, id, xid, ((EXTRACT(epoch FROM created_at) * (1000000)::numeric))::bigint)) PLACING '8'::text FROM 13) PLACING '8'::text FROM 17))::uuid;
 
+CREATE OR REPLACE FUNCTION pgwatch.owners_are_trusted(relation_id oid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* True where whoever owns the table or a type of its columns could act as the current user anyway. */
+select not exists (
+  select from (
+    select c.relowner from pg_class as c where c.oid = relation_id
+    union all
+    select t.typowner
+    from "pgwatch".column_types(relation_id) as part (type_id)
+    join pg_type as t on t.oid = part.type_id
+  ) as involved (owner)
+  where not pg_has_role(involved.owner, current_user, 'usage'))
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.published_delete(before timestamp with time zone, after_id uuid, rows_max integer DEFAULT 5000)
  RETURNS TABLE(last_id uuid, removed bigint)
  LANGUAGE plpgsql
@@ -1394,6 +1431,25 @@ begin
     returning 1
   )
   select (select batch.event_id from batch order by batch.event_id desc limit 1), (select count(*) from deleted);
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.record_types(data record)
+ RETURNS SETOF oid
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* The types of a row's columns as they are, whatever a snapshot shows of the catalog. */
+declare
+  bytes constant bytea := record_send(data);
+  at integer := 5;
+begin
+  /* How many columns; of each its type, its length or -1, its value. */
+  for number in 1..('x' || encode(substring(bytes for 4), 'hex'))::bit(32)::integer loop
+    return next ('x' || encode(substring(bytes from at for 4), 'hex'))::bit(32)::bigint::oid;
+    at := at + 8 + greatest(('x' || encode(substring(bytes from at + 4 for 4), 'hex'))::bit(32)::integer, 0);
+  end loop;
 end;
 $function$;
 
@@ -1499,6 +1555,30 @@ AS $function$
 select array(select jsonb_array_elements_text(list)) where list is not null
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.transition_check(trigger_name text, relation_id oid)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+Raises PW003 for a trigger without the transition tables that it is to have: a temporary table or view of the
+session would be read in their place, with the rights of pgwatch's owner.
+*/
+begin
+  if not exists (
+    select from pg_trigger as t
+    where t.tgrelid = relation_id and t.tgname = trigger_name
+      and case
+        when t.tgtype::integer & 16 > 0 then t.tgoldtable = 'old_rows' and t.tgnewtable = 'new_rows'
+        else 'changed_rows' in (t.tgoldtable, t.tgnewtable) end)
+  then
+    raise exception 'Trigger % on % lacks its transition tables: for each statement it has to say "referencing", as "pgwatch trigger sql" does.',
+      trigger_name, relation_id::regclass using errcode = 'PW003';
+  end if;
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.trigger_check(trigger_name text, table_name text, is_after boolean, channel_name text, options jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -1529,30 +1609,73 @@ $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.type_check(trigger_name text, relation_id oid)
  RETURNS void
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+Raises PW003 where a value of the table would be made JSON by a function of somebody else's. 16384 is the
+first oid that is not PostgreSQL's own; only types from there on are looked up a cast for.
+*/
+select "pgwatch".type_refuse(trigger_name, relation_id, c.castsource)
+from pg_cast as c
+where c.castsource >= 16384 and c.casttarget = 'json'::regtype
+  and not "pgwatch".cast_is_trusted(c.castsource, c.castfunc, relation_id)
+limit 1
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.type_check_now(trigger_name text, relation_id oid, data record)
+ RETURNS void
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Raises PW003 where a value of the table would be made JSON by a function of somebody else's: to_jsonb() takes
-the casts to json that owners of types have made, and here they would run with the rights of pgwatch's owner.
-For the fast way "pgwatch trigger add" has looked that there are no such owners.
+The same for transactions whose snapshot may be older than a cast, or a column: to_jsonb() takes what is there
+now. Raises PW003 also for a type that the snapshot does not show.
 */
 declare
   type_id oid;
 begin
-  select part.type_id into type_id
-  from "pgwatch".column_types(relation_id) as part (type_id)
-  join pg_cast as c on c.castsource = part.type_id and c.casttarget = 'json'::regtype
-  join pg_proc as p on p.oid = c.castfunc
-  join pg_roles as r on r.oid = p.proowner
-  where not r.rolsuper and r.rolname <> current_user
-  limit 1;
-  if found then
-    raise exception 'Trigger % on % cannot capture the type %, because somebody else than the owner of pgwatch has made a cast of it to json.',
-      trigger_name, relation_id::regclass, format_type(type_id, null)
-      using errcode = 'PW003', hint = 'Drop the cast, or have its function owned by a superuser.';
+  if "pgwatch".owners_are_trusted(relation_id) then
+    return;
   end if;
+  for type_id in
+    select "pgwatch".record_types(data) union select "pgwatch".column_types(relation_id)
+  loop
+    continue when type_id < 16384;
+    if not exists (select from pg_type as t where t.oid = type_id) then
+      perform "pgwatch".type_refuse(trigger_name, relation_id, type_id);
+    end if;
+    begin
+      /* Reads the catalog as it is now; raises where there is no such cast. */
+      if not coalesce((
+        select pg_has_role(p.proowner, current_user, 'usage')
+        from pg_get_object_address('cast', array[format_type(type_id, null)], '{json}') as found
+        left join pg_cast as c on c.oid = found.objid
+        left join pg_proc as p on p.oid = c.castfunc), false)
+      then
+        perform "pgwatch".type_refuse(trigger_name, relation_id, type_id);
+      end if;
+    exception
+      when undefined_object then
+        continue;
+    end;
+  end loop;
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.type_refuse(trigger_name text, relation_id oid, type_id oid)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* Raises PW003 for a type whose values somebody else's function would make JSON. */
+begin
+  raise exception 'Trigger % on % cannot capture the type %, because somebody else than the owner of pgwatch has made a cast of it to json.',
+    trigger_name, relation_id::regclass, format_type(type_id, null)
+    using errcode = 'PW003', hint = 'Drop the cast, or have its function owned by a superuser.';
 end;
 $function$;
 
@@ -1606,10 +1729,11 @@ begin
   /*
   The fast way, for triggers with a third argument. Every expression counts here: each has its price in
   every transaction. What lacks the column, because that was renamed since, is left to the other way. Who
-  has changed something has an xid.
+  has changed something has an xid. Casts are looked for in the statements that would take them: whoever
+  owns the table or its types may have made one since the trigger was. What finds one is left to the other way, too.
   */
-  if tg_argv[2] is not null and tg_level = 'STATEMENT' and tg_op <> 'UPDATE'
-    and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
+  if tg_argv[2] is not null and tg_level = 'STATEMENT' and tg_op in ('INSERT', 'DELETE')
+    and to_regclass('pg_temp.changed_rows') is null and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
   then
     insert into "pgwatch".notification_log
       (xid, channel, metadata, action, relation, key, old_row, new_row)
@@ -1621,9 +1745,18 @@ begin
         jsonb_build_array(tg_table_schema, tg_table_name, tg_argv[2]) as relation,
         concat(tg_table_schema, '.', tg_table_name, ':') as prefix
       offset 0) as same
-    cross join (select to_jsonb(data.*) as data from changed_rows as data offset 0) as change
+    cross join (
+      select case when (select case when current_setting('transaction_isolation') like 'read%' then not exists (
+        select from pg_cast as c
+        where c.castsource >= 16384 and c.casttarget = 'json'::regtype
+          and not "pgwatch".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
+        else "pgwatch".owners_are_trusted(tg_relid) end)
+        then to_jsonb(data.*) end as data
+      from changed_rows as data
+      offset 0) as change
     where change.data ? tg_argv[2];
-  elsif tg_argv[2] is not null and tg_level = 'STATEMENT'
+  elsif tg_argv[2] is not null and tg_level = 'STATEMENT' and tg_op = 'UPDATE'
+    and coalesce(to_regclass('pg_temp.old_rows'), to_regclass('pg_temp.new_rows')) is null
     and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
   then
     /*
@@ -1645,8 +1778,15 @@ begin
       cross join (
         select data.*, data.old_data ->> tg_argv[2] <> data.new_data ->> tg_argv[2] as has_moved
         from (
-          select to_jsonb(o.data) as old_data, to_jsonb(n.data) as new_data
-          from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
+          select case when safe.ok then to_jsonb(o.data) end as old_data,
+            case when safe.ok then to_jsonb(n.data) end as new_data
+          from (select case when current_setting('transaction_isolation') like 'read%' then not exists (
+            select from pg_cast as c
+            where c.castsource >= 16384 and c.casttarget = 'json'::regtype
+              and not "pgwatch".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
+            else "pgwatch".owners_are_trusted(tg_relid) end as ok
+            offset 0) as safe
+          cross join (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
           full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
             using (number)
           offset 0) as data
@@ -1654,7 +1794,8 @@ begin
       where pair.new_data ? tg_argv[2]
       returning action)
     select bool_or(appended.action = 'DELETE') into has_moved from appended having count(*) > 0;
-  elsif tg_argv[2] is not null and coalesce(current_setting('pgwatch.notify', true), '') <> 'always' then
+  elsif tg_argv[2] is not null and tg_level = 'ROW'
+    and coalesce(current_setting('pgwatch.notify', true), '') <> 'always' then
     insert into "pgwatch".notification_log
       (xid, channel, metadata, action, relation, key, old_row, new_row)
     select pg_current_xact_id(), tg_argv[0], "pgwatch".change_metadata(), tg_op,
@@ -1664,8 +1805,14 @@ begin
         coalesce(change.new_data, change.old_data) ->> tg_argv[2]),
       change.old_data, change.new_data
     from (
-      select case when tg_op <> 'INSERT' then to_jsonb(old) end as old_data,
-        case when tg_op <> 'DELETE' then to_jsonb(new) end as new_data
+      select case when safe.ok and tg_op <> 'INSERT' then to_jsonb(old) end as old_data,
+        case when safe.ok and tg_op <> 'DELETE' then to_jsonb(new) end as new_data
+      from (select case when current_setting('transaction_isolation') like 'read%' then not exists (
+        select from pg_cast as c
+        where c.castsource >= 16384 and c.casttarget = 'json'::regtype
+          and not "pgwatch".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
+        else "pgwatch".owners_are_trusted(tg_relid) end as ok
+        offset 0) as safe
       offset 0) as change
     where coalesce(change.new_data, change.old_data) ? tg_argv[2]
       and (tg_op <> 'UPDATE' or change.old_data ->> tg_argv[2] = change.new_data ->> tg_argv[2]);
@@ -1715,9 +1862,26 @@ begin
       perform "pgwatch".trigger_check(tg_name, concat(tg_table_schema, '.', tg_table_name),
         tg_when = 'AFTER', channel_name, options);
     end if;
-    /* 16384 is the first oid that is not PostgreSQL's own. */
-    if (select castsource from pg_cast order by castsource desc limit 1) >= 16384 then
+    if tg_level = 'STATEMENT' and tg_op <> 'TRUNCATE' and coalesce(to_regclass('pg_temp.changed_rows'),
+      to_regclass('pg_temp.old_rows'), to_regclass('pg_temp.new_rows')) is not null
+    then
+      perform "pgwatch".transition_check(tg_name, tg_relid);
+    end if;
+    if exists (
+      select from pg_cast as c
+      where c.castsource >= 16384 and c.casttarget = 'json'::regtype
+        and not "pgwatch".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
+    then
       perform "pgwatch".type_check(tg_name, tg_relid);
+    end if;
+    if current_setting('transaction_isolation') like 'read%' or tg_op = 'TRUNCATE' or writer_xid is null then
+      null;
+    elsif tg_level = 'ROW' then
+      perform "pgwatch".type_check_now(tg_name, tg_relid, coalesce(new, old));
+    elsif tg_op = 'UPDATE' then
+      perform "pgwatch".type_check_now(tg_name, tg_relid, (data.*)::record) from new_rows as data limit 1;
+    else
+      perform "pgwatch".type_check_now(tg_name, tg_relid, (data.*)::record) from changed_rows as data limit 1;
     end if;
     if writer_xid is null then
       /* A statement that found nothing to change. */

@@ -258,35 +258,164 @@ select part.type_id from part where part.type_id <> 0
 $$;
 revoke all on function :"schema".column_types(oid) from public;
 
+create function :"schema".cast_is_trusted(type_id oid, function_id oid, relation_id oid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+False where a cast of a type that the table has is a function of somebody who could not act as the current
+user anyway: to_jsonb() takes the casts to json that owners of types have made, and it would run with the
+current user's rights.
+*/
+select pg_has_role(p.proowner, current_user, 'usage')
+  or not exists (
+    select from :"schema".column_types(relation_id) as part (type_id)
+    where part.type_id = cast_is_trusted.type_id)
+from pg_proc as p
+where p.oid = function_id
+$$;
+revoke all on function :"schema".cast_is_trusted(oid, oid, oid) from public;
+
+create function :"schema".owners_are_trusted(relation_id oid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/* True where whoever owns the table or a type of its columns could act as the current user anyway. */
+select not exists (
+  select from (
+    select c.relowner from pg_class as c where c.oid = relation_id
+    union all
+    select t.typowner
+    from :"schema".column_types(relation_id) as part (type_id)
+    join pg_type as t on t.oid = part.type_id
+  ) as involved (owner)
+  where not pg_has_role(involved.owner, current_user, 'usage'))
+$$;
+revoke all on function :"schema".owners_are_trusted(oid) from public;
+
+create function :"schema".type_refuse(trigger_name text, relation_id oid, type_id oid)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/* Raises PW003 for a type whose values somebody else's function would make JSON. */
+begin
+  raise exception 'Trigger % on % cannot capture the type %, because somebody else than the owner of pgwatch has made a cast of it to json.',
+    trigger_name, relation_id::regclass, format_type(type_id, null)
+    using errcode = 'PW003', hint = 'Drop the cast, or have its function owned by a superuser.';
+end;
+$$;
+revoke all on function :"schema".type_refuse(text, oid, oid) from public;
+
 create function :"schema".type_check(trigger_name text, relation_id oid)
+returns void
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Raises PW003 where a value of the table would be made JSON by a function of somebody else's. 16384 is the
+first oid that is not PostgreSQL's own; only types from there on are looked up a cast for.
+*/
+select :"schema".type_refuse(trigger_name, relation_id, c.castsource)
+from pg_cast as c
+where c.castsource >= 16384 and c.casttarget = 'json'::regtype
+  and not :"schema".cast_is_trusted(c.castsource, c.castfunc, relation_id)
+limit 1
+$$;
+revoke all on function :"schema".type_check(text, oid) from public;
+
+create function :"schema".record_types(data record)
+returns setof oid
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/* The types of a row's columns as they are, whatever a snapshot shows of the catalog. */
+declare
+  bytes constant bytea := record_send(data);
+  at integer := 5;
+begin
+  /* How many columns; of each its type, its length or -1, its value. */
+  for number in 1..('x' || encode(substring(bytes for 4), 'hex'))::bit(32)::integer loop
+    return next ('x' || encode(substring(bytes from at for 4), 'hex'))::bit(32)::bigint::oid;
+    at := at + 8 + greatest(('x' || encode(substring(bytes from at + 4 for 4), 'hex'))::bit(32)::integer, 0);
+  end loop;
+end;
+$$;
+revoke all on function :"schema".record_types(record) from public;
+
+create function :"schema".type_check_now(trigger_name text, relation_id oid, data record)
 returns void
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Raises PW003 where a value of the table would be made JSON by a function of somebody else's: to_jsonb() takes
-the casts to json that owners of types have made, and here they would run with the rights of pgwatch's owner.
-For the fast way "pgwatch trigger add" has looked that there are no such owners.
+The same for transactions whose snapshot may be older than a cast, or a column: to_jsonb() takes what is there
+now. Raises PW003 also for a type that the snapshot does not show.
 */
 declare
   type_id oid;
 begin
-  select part.type_id into type_id
-  from :"schema".column_types(relation_id) as part (type_id)
-  join pg_cast as c on c.castsource = part.type_id and c.casttarget = 'json'::regtype
-  join pg_proc as p on p.oid = c.castfunc
-  join pg_roles as r on r.oid = p.proowner
-  where not r.rolsuper and r.rolname <> current_user
-  limit 1;
-  if found then
-    raise exception 'Trigger % on % cannot capture the type %, because somebody else than the owner of pgwatch has made a cast of it to json.',
-      trigger_name, relation_id::regclass, format_type(type_id, null)
-      using errcode = 'PW003', hint = 'Drop the cast, or have its function owned by a superuser.';
+  if :"schema".owners_are_trusted(relation_id) then
+    return;
+  end if;
+  for type_id in
+    select :"schema".record_types(data) union select :"schema".column_types(relation_id)
+  loop
+    continue when type_id < 16384;
+    if not exists (select from pg_type as t where t.oid = type_id) then
+      perform :"schema".type_refuse(trigger_name, relation_id, type_id);
+    end if;
+    begin
+      /* Reads the catalog as it is now; raises where there is no such cast. */
+      if not coalesce((
+        select pg_has_role(p.proowner, current_user, 'usage')
+        from pg_get_object_address('cast', array[format_type(type_id, null)], '{json}') as found
+        left join pg_cast as c on c.oid = found.objid
+        left join pg_proc as p on p.oid = c.castfunc), false)
+      then
+        perform :"schema".type_refuse(trigger_name, relation_id, type_id);
+      end if;
+    exception
+      when undefined_object then
+        continue;
+    end;
+  end loop;
+end;
+$$;
+revoke all on function :"schema".type_check_now(text, oid, record) from public;
+
+create function :"schema".transition_check(trigger_name text, relation_id oid)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Raises PW003 for a trigger without the transition tables that it is to have: a temporary table or view of the
+session would be read in their place, with the rights of pgwatch's owner.
+*/
+begin
+  if not exists (
+    select from pg_trigger as t
+    where t.tgrelid = relation_id and t.tgname = trigger_name
+      and case
+        when t.tgtype::integer & 16 > 0 then t.tgoldtable = 'old_rows' and t.tgnewtable = 'new_rows'
+        else 'changed_rows' in (t.tgoldtable, t.tgnewtable) end)
+  then
+    raise exception 'Trigger % on % lacks its transition tables: for each statement it has to say "referencing", as "pgwatch trigger sql" does.',
+      trigger_name, relation_id::regclass using errcode = 'PW003';
   end if;
 end;
 $$;
-revoke all on function :"schema".type_check(text, oid) from public;
+revoke all on function :"schema".transition_check(text, oid) from public;
 
 create function :"api_schema".notify_data_change()
 returns trigger
@@ -338,10 +467,11 @@ begin
   /*
   The fast way, for triggers with a third argument. Every expression counts here: each has its price in
   every transaction. What lacks the column, because that was renamed since, is left to the other way. Who
-  has changed something has an xid.
+  has changed something has an xid. Casts are looked for in the statements that would take them: whoever
+  owns the table or its types may have made one since the trigger was. What finds one is left to the other way, too.
   */
-  if tg_argv[2] is not null and tg_level = 'STATEMENT' and tg_op <> 'UPDATE'
-    and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
+  if tg_argv[2] is not null and tg_level = 'STATEMENT' and tg_op in ('INSERT', 'DELETE')
+    and to_regclass('pg_temp.changed_rows') is null and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
   then
     insert into :"schema".notification_log
       (xid, channel, metadata, action, relation, key, old_row, new_row)
@@ -353,9 +483,18 @@ begin
         jsonb_build_array(tg_table_schema, tg_table_name, tg_argv[2]) as relation,
         concat(tg_table_schema, '.', tg_table_name, ':') as prefix
       offset 0) as same
-    cross join (select to_jsonb(data.*) as data from changed_rows as data offset 0) as change
+    cross join (
+      select case when (select case when current_setting('transaction_isolation') like 'read%' then not exists (
+        select from pg_cast as c
+        where c.castsource >= 16384 and c.casttarget = 'json'::regtype
+          and not :"schema".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
+        else :"schema".owners_are_trusted(tg_relid) end)
+        then to_jsonb(data.*) end as data
+      from changed_rows as data
+      offset 0) as change
     where change.data ? tg_argv[2];
-  elsif tg_argv[2] is not null and tg_level = 'STATEMENT'
+  elsif tg_argv[2] is not null and tg_level = 'STATEMENT' and tg_op = 'UPDATE'
+    and coalesce(to_regclass('pg_temp.old_rows'), to_regclass('pg_temp.new_rows')) is null
     and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
   then
     /*
@@ -377,8 +516,15 @@ begin
       cross join (
         select data.*, data.old_data ->> tg_argv[2] <> data.new_data ->> tg_argv[2] as has_moved
         from (
-          select to_jsonb(o.data) as old_data, to_jsonb(n.data) as new_data
-          from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
+          select case when safe.ok then to_jsonb(o.data) end as old_data,
+            case when safe.ok then to_jsonb(n.data) end as new_data
+          from (select case when current_setting('transaction_isolation') like 'read%' then not exists (
+            select from pg_cast as c
+            where c.castsource >= 16384 and c.casttarget = 'json'::regtype
+              and not :"schema".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
+            else :"schema".owners_are_trusted(tg_relid) end as ok
+            offset 0) as safe
+          cross join (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
           full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
             using (number)
           offset 0) as data
@@ -386,7 +532,8 @@ begin
       where pair.new_data ? tg_argv[2]
       returning action)
     select bool_or(appended.action = 'DELETE') into has_moved from appended having count(*) > 0;
-  elsif tg_argv[2] is not null and coalesce(current_setting('pgwatch.notify', true), '') <> 'always' then
+  elsif tg_argv[2] is not null and tg_level = 'ROW'
+    and coalesce(current_setting('pgwatch.notify', true), '') <> 'always' then
     insert into :"schema".notification_log
       (xid, channel, metadata, action, relation, key, old_row, new_row)
     select pg_current_xact_id(), tg_argv[0], :"schema".change_metadata(), tg_op,
@@ -396,8 +543,14 @@ begin
         coalesce(change.new_data, change.old_data) ->> tg_argv[2]),
       change.old_data, change.new_data
     from (
-      select case when tg_op <> 'INSERT' then to_jsonb(old) end as old_data,
-        case when tg_op <> 'DELETE' then to_jsonb(new) end as new_data
+      select case when safe.ok and tg_op <> 'INSERT' then to_jsonb(old) end as old_data,
+        case when safe.ok and tg_op <> 'DELETE' then to_jsonb(new) end as new_data
+      from (select case when current_setting('transaction_isolation') like 'read%' then not exists (
+        select from pg_cast as c
+        where c.castsource >= 16384 and c.casttarget = 'json'::regtype
+          and not :"schema".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
+        else :"schema".owners_are_trusted(tg_relid) end as ok
+        offset 0) as safe
       offset 0) as change
     where coalesce(change.new_data, change.old_data) ? tg_argv[2]
       and (tg_op <> 'UPDATE' or change.old_data ->> tg_argv[2] = change.new_data ->> tg_argv[2]);
@@ -447,9 +600,26 @@ begin
       perform :"schema".trigger_check(tg_name, concat(tg_table_schema, '.', tg_table_name),
         tg_when = 'AFTER', channel_name, options);
     end if;
-    /* 16384 is the first oid that is not PostgreSQL's own. */
-    if (select castsource from pg_cast order by castsource desc limit 1) >= 16384 then
+    if tg_level = 'STATEMENT' and tg_op <> 'TRUNCATE' and coalesce(to_regclass('pg_temp.changed_rows'),
+      to_regclass('pg_temp.old_rows'), to_regclass('pg_temp.new_rows')) is not null
+    then
+      perform :"schema".transition_check(tg_name, tg_relid);
+    end if;
+    if exists (
+      select from pg_cast as c
+      where c.castsource >= 16384 and c.casttarget = 'json'::regtype
+        and not :"schema".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
+    then
       perform :"schema".type_check(tg_name, tg_relid);
+    end if;
+    if current_setting('transaction_isolation') like 'read%' or tg_op = 'TRUNCATE' or writer_xid is null then
+      null;
+    elsif tg_level = 'ROW' then
+      perform :"schema".type_check_now(tg_name, tg_relid, coalesce(new, old));
+    elsif tg_op = 'UPDATE' then
+      perform :"schema".type_check_now(tg_name, tg_relid, (data.*)::record) from new_rows as data limit 1;
+    else
+      perform :"schema".type_check_now(tg_name, tg_relid, (data.*)::record) from changed_rows as data limit 1;
     end if;
     if writer_xid is null then
       /* A statement that found nothing to change. */

@@ -143,5 +143,5 @@ export function staleness(capture: Capture, existing: readonly ExistingTrigger[]
   if (isCurrent) return [];
   if (differences.length > 0) return differences;
   const asked = new Set(existing.map(({ args }) => JSON.stringify(args.slice(0, 2))));
-  return [asked.size > 1 ? 'its triggers differ from each other' : 'who owns it, or its types'];
+  return [asked.size > 1 ? 'its triggers differ from each other' : 'the arguments of its triggers'];
 }

@@ -68,7 +68,7 @@ function argumentsFor(table: Table, options: TriggerOptions): string[] {
   const { id = [], key, columns, exclude, payload, json, notify } = argument;
   const isNumeric = table.columns.some((column) => column.isNumeric && id.includes(column.name));
   const hasOptions = key || columns || exclude || payload || json || notify;
-  const isPlain = table.isTrusted && id.length === 1 && !isNumeric && !hasOptions;
+  const isPlain = id.length === 1 && !isNumeric && !hasOptions;
   return [
     options.channel ?? 'data_change',
     JSON.stringify(argument),

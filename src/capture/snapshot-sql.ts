@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { type Names, qualified } from '../database/names.ts';
+import type { KeyColumn, SnapshotSource } from './snapshot-source.ts';
 import type { Table } from './table.ts';
 import { quotedTable } from './table-name.ts';
 
@@ -13,14 +14,19 @@ export function progressTable(schema: string): string {
  * are locked: a row whose key is changed while it is waited for would move the end of the batch along.
  * Parameters: 1 how many rows, then the key to begin after, if there is one.
  */
-export function boundSql(table: Table, lastKey: readonly string[] | null): string {
-  const keys = keysOf(table);
-  const texts = keys.map(({ name }) => `${name}::text`).join(', ');
-  return `select array[${texts}] as key from (
-    select ${keys.map(({ name }) => name).join(', ')} from ${source(table)}
-    ${lastKey ? `where ${rowOf(keys)} > ${valuesOf(keys, 2)}` : ''}
-    order by ${keys.map(({ name }) => name).join(', ')} limit $1) as next
-  order by ${keys.map(({ name }) => `${name} desc`).join(', ')} limit 1`;
+export function boundSql(
+  table: Table,
+  { keys }: SnapshotSource,
+  lastKey: readonly string[] | null,
+): string {
+  const columns = keys.map((key, index) => `${keySql('t', key)} as key${index}`);
+  // By the output function of its type; a cast may be anybody's.
+  const texts = keys.map((_, index) => `format('%s', next.key${index})`);
+  return `select array[${texts.join(', ')}] as key from (
+    select ${columns.join(', ')} from ${source(table)} as t
+    ${lastKey ? `where ${isBeyond(keys, 'greater', 2)}` : ''}
+    order by ${orderOf(keys)} limit $1) as next
+  order by ${keys.map((_, index) => `next.key${index} desc`).join(', ')} limit 1`;
 }
 
 /**
@@ -28,16 +34,18 @@ export function boundSql(table: Table, lastKey: readonly string[] | null): strin
  * Parameters: 1 the consumer's channel, 2 the metadata, 3 the relation, 4 the columns of the id, 5 of the
  * key, 6 those that are excluded, 7 the payload, then the key to end with, then the one to begin after.
  */
-export function copySql({ schema }: Names, table: Table, hasLastKey: boolean): string {
-  const keys = keysOf(table);
-  const hasJson = table.columns.some(({ isJson }) => isJson);
-  const data = hasJson ? `${qualified(schema, 'row_data')}(t.*)` : 'to_jsonb(t.*)';
-  const after = hasLastKey ? `and ${rowOf(keys)} > ${valuesOf(keys, 8 + keys.length)}` : '';
+export function copySql(
+  { schema }: Names,
+  table: Table,
+  { keys, texts }: SnapshotSource,
+  hasLastKey: boolean,
+): string {
+  const after = hasLastKey ? `and ${isBeyond(keys, 'greater', 8 + keys.length)}` : '';
   return `
 with locked as materialized (
-  select ${data} as data from ${source(table)} as t
-  where ${rowOf(keys)} <= ${valuesOf(keys, 8)} ${after}
-  order by ${keys.map(({ name }) => name).join(', ')}
+  select ${dataSql(schema, table, texts)} as data from ${source(table)} as t
+  where ${isBeyond(keys, 'lessOrEqual', 8)} ${after}
+  order by ${orderOf(keys)}
   for share
 ), copied as (
   insert into ${qualified(schema, 'notification_log')}
@@ -51,24 +59,67 @@ with locked as materialized (
 select count(*)::float8 as count from copied`;
 }
 
+/** A row as notify_data_change() writes it; where others own types, these are written as they would be without a cast. */
+function dataSql(schema: string, table: Table, texts: SnapshotSource['texts']): string {
+  const hasJson = table.columns.some(({ isJson }) => isJson);
+  const jsonOf = (row: string) =>
+    hasJson ? `${qualified(schema, 'row_data')}(${row})` : `to_jsonb(${row})`;
+  if (texts.length === 0) return jsonOf('t.*');
+  const others = table.columns.filter(({ name }) => !texts.some((text) => text.name === name));
+  const columns = others.map(({ name }) => `t.${pg.escapeIdentifier(name)}`);
+  const rest = `(select ${jsonOf('plain.*')} from (select ${columns.join(', ')} offset 0) as plain)`;
+  const parts = texts.map(({ name, isArray }) => {
+    const column = `t.${pg.escapeIdentifier(name)}`;
+    const text = `format('%s', ${column})${isArray ? '::text[]' : ''}`;
+    return `jsonb_build_object(${pg.escapeLiteral(name)}, case when ${column} is not null then ${text} end)`;
+  });
+  return [...(columns.length > 0 ? [rest] : []), ...parts].join(' || ');
+}
+
 /** Of a family each table is captured by itself. */
 function source(table: Table): string {
   return `${table.kind === 'inherited' ? 'only ' : ''}${quotedTable(table)}`;
 }
 
-type Key = { name: string; type: string };
+type Operator = 'less' | 'lessOrEqual' | 'greater';
 
-function keysOf({ primaryKey, columns }: Table): Key[] {
-  return primaryKey.map((name) => ({
-    name: `${pg.escapeIdentifier(name)}`,
-    type: columns.find((column) => column.name === name)?.type ?? 'text',
-  }));
+/** As the type below a domain: an operator of the domain's owner would fit better than the right one. */
+function keySql(alias: string, { name, type }: KeyColumn): string {
+  return `${alias}.${pg.escapeIdentifier(name)}::${type}`;
 }
 
-function rowOf(keys: readonly Key[]): string {
-  return `(${keys.map(({ name }) => name).join(', ')})`;
+function operatorOf(key: KeyColumn, operator: Operator): string {
+  return `operator(${pg.escapeIdentifier(key.schema)}.${key[operator]})`;
 }
 
-function valuesOf(keys: readonly Key[], first: number): string {
-  return `(${keys.map(({ type }, index) => `$${first + index}::text::${type}`).join(', ')})`;
+/** By the default btree class of the type: no operator is looked for by its name. */
+function orderOf(keys: readonly KeyColumn[]): string {
+  return keys.map((key) => keySql('t', key)).join(', ');
+}
+
+/**
+ * Where the keys lie beyond those of the parameters. Rows are compared in one, which an index can find, where one
+ * schema holds the operators of all; a parameter is read by the input function of its type.
+ */
+function isBeyond(
+  keys: readonly KeyColumn[],
+  operator: 'greater' | 'lessOrEqual',
+  first: number,
+): string {
+  const values = keys.map(({ type }, index) => `$${first + index}::${type}`);
+  const isOne = new Set(keys.map((key) => operatorOf(key, operator))).size === 1;
+  const [key] = keys;
+  if (isOne && key) {
+    const left = keys.map((each) => keySql('t', each)).join(', ');
+    return keys.length === 1
+      ? `${left} ${operatorOf(key, operator)} ${values[0]}`
+      : `(${left}) ${operatorOf(key, operator)} (${values.join(', ')})`;
+  }
+  const beyond = keys.reduceRight((rest, each, index) => {
+    const [left, right] = [keySql('t', each), values[index]];
+    const strictly = `${left} ${operatorOf(each, 'greater')} ${right}`;
+    const isLess = `${left} ${operatorOf(each, 'less')} ${right}`;
+    return rest === '' ? strictly : `(${strictly} or (not ${isLess} and ${rest}))`;
+  }, '');
+  return operator === 'greater' ? beyond : `not ${beyond}`;
 }

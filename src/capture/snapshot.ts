@@ -5,6 +5,7 @@ import { settingsSql, withTransaction } from '../database/transaction.ts';
 import { PgwatchError } from '../errors.ts';
 import { consumerChannel } from '../log/progress.ts';
 import { argumentsOf } from './existing.ts';
+import { openSource, ROW_LOCK_TIMEOUT } from './snapshot-source.ts';
 import { boundSql, copySql, progressTable } from './snapshot-sql.ts';
 import type { CaptureState } from './state.ts';
 import type { Table } from './table.ts';
@@ -68,16 +69,13 @@ export async function copyBatch(
     client,
     async () => {
       await client.query(settingsSql(SETTINGS, 'transaction'));
-      if (!table.isTrusted) {
-        const check = qualified(names.schema, 'type_check');
-        await client.query(`select ${check}('of the snapshot', $1)`, [table.oid]);
-      }
+      const source = await openSource(client, names, table);
       // No notification may hold an id without an xid.
       await client.query('select pg_current_xact_id()');
       const progress = await lockProgress(client, names, snapshot);
       if (!progress) return null;
       const { lastKey } = progress;
-      const bound = await client.query<{ key: string[] }>(boundSql(table, lastKey), [
+      const bound = await client.query<{ key: string[] }>(boundSql(table, source, lastKey), [
         snapshot.batchSize,
         ...(lastKey ?? []),
       ]);
@@ -87,7 +85,7 @@ export async function copyBatch(
       const channel = existing.triggers[0]?.args[0] ?? 'data_change';
       const own = consumerChannel(snapshot.consumerId);
       const copied = await client.query<{ count: number }>(
-        copySql(names, table, lastKey !== null),
+        copySql(names, table, source, lastKey !== null),
         [
           own,
           { channel },
@@ -163,11 +161,13 @@ function nameOf({ consumerId, state: { table } }: TableSnapshot): string[] {
 }
 
 /**
- * Who waits for a row gives up soon, because others wait for those that it has locked. Values are written as
- * notify_data_change() writes them.
+ * Values are written as notify_data_change() writes them, names found where it finds them. Checks and policies of
+ * the table are functions of its owner's choice, and are not run.
  */
 const SETTINGS = {
-  lock_timeout: '500ms',
   ...VALUE_FORMATS,
+  search_path: 'pg_catalog, pg_temp',
+  constraint_exclusion: 'off',
+  lock_timeout: ROW_LOCK_TIMEOUT,
   row_security: 'off',
 };

@@ -13,16 +13,15 @@ export const tablesSql = ({ schema }: Names) => `
 select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
   c.relkind::text as relkind, c.relpersistence::text as relpersistence,
   c.relispartition as "isPartition",
-  not exists (
-    select from pg_catalog.pg_proc as p
-    cross join (
-      select c.relowner
-      union all
-      select t.typowner from ${qualified(schema, 'column_types')}(c.oid) as part (type_id)
-      join pg_catalog.pg_type as t on t.oid = part.type_id
-    ) as involved (owner)
-    where p.oid = pg_catalog.to_regprocedure($1)
-      and not pg_catalog.pg_has_role(involved.owner, p.proowner, 'member')) as "isTrusted",
+  array(
+    select pg_catalog.format_type(cast_.castsource, null)
+    from pg_catalog.pg_cast as cast_
+    join pg_catalog.pg_proc as f on f.oid = cast_.castfunc
+    join pg_catalog.pg_proc as p on p.oid = pg_catalog.to_regprocedure($1)
+    where cast_.castsource >= 16384 and cast_.casttarget = 'pg_catalog.json'::pg_catalog.regtype
+      and cast_.castsource in (select ${qualified(schema, 'column_types')}(c.oid))
+      and not pg_catalog.pg_has_role(f.proowner, p.proowner, 'usage')
+    order by 1) as "foreignCasts",
   exists (select from pg_catalog.pg_inherits where c.oid in (inhrelid, inhparent)) as "hasRelatives",
   array(
     select a.attname::text

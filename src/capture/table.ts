@@ -29,10 +29,10 @@ export type Table = {
   /** Those for each statement. */
   statementTriggers: string[];
   /**
-   * Whoever owns it or a type of its columns may act as the owner of the trigger function anyway. Others could
-   * run code as that one, by casts of their types to json: see type_check().
+   * Types of its columns with a cast to json that is a function of somebody who could not act as the owner of the
+   * trigger function anyway: writes are refused, because it would run with that one's rights. See type_check().
    */
-  isTrusted: boolean;
+  foreignCasts: string[];
 };
 
 export type Column = {

@@ -4,6 +4,12 @@ import type { Table } from './table.ts';
 import { tableText } from './table-name.ts';
 import { TRIGGER_PREFIX } from './trigger-sql.ts';
 
+/** Whose writes fail with PW003, and what to do. */
+export function foreignCastsText(table: Table): string {
+  const [first] = table.foreignCasts;
+  return `Every write to ${tableText(table)} is refused while it is captured: somebody who may not act as the owner of pgwatch has made a cast of its type ${first} to json. Drop the cast, or have its function owned by a superuser.`;
+}
+
 /** What whoever captures a table should know: whole sentences. */
 export function warningsFor(table: Table, options: TriggerOptions, level: Level): string[] {
   const name = tableText(table);
@@ -16,6 +22,7 @@ export function warningsFor(table: Table, options: TriggerOptions, level: Level)
     ),
   ];
   const warnings = [
+    table.foreignCasts.length > 0 && foreignCastsText(table),
     isBlind &&
       `${name} has no primary key: its notifications have no id, and all of them keep their order. Give it one, or name columns by the option key.`,
     virtual.length > 0 &&

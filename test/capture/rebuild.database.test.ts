@@ -143,8 +143,8 @@ async function expectCaught(wish: Wish): Promise<void> {
 /** Texts in the trigger function, and what a faulty one has in their place. */
 const FAULTS: Readonly<Record<string, readonly [from: string, to: string]>> = {
   'the row before in the place of the row after': [
-    'to_jsonb(n.data) as new_data',
-    'to_jsonb(o.data) as new_data',
+    'to_jsonb(n.data) end as new_data',
+    'to_jsonb(o.data) end as new_data',
   ],
   'a changed key as an update': [
     'data.old_data ->> tg_argv[2] <> data.new_data ->> tg_argv[2] as has_moved',

@@ -1,5 +1,6 @@
 import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
 import { tableText } from '../../capture/table-name.ts';
+import { foreignCastsText } from '../../capture/warnings.ts';
 import { withSchemaToRead } from '../connected.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
@@ -11,7 +12,9 @@ export async function list(options: ListOptions, outcome: Outcome): Promise<void
   const states = await withSchemaToRead(options, (client, config) =>
     readCaptureStates(client, config),
   );
-  const hasFinding = states.some(({ stale, disabled }) => stale.length + disabled.length > 0);
+  const hasFinding = states.some(
+    ({ stale, disabled, table }) => stale.length + disabled.length + table.foreignCasts.length > 0,
+  );
   outcome.exitCode = hasFinding ? 1 : 0;
   if (options.json) return printJson(states.map(toJson));
   if (states.length === 0) {
@@ -37,6 +40,7 @@ function findingsOf({ table, stale, disabled }: CaptureState): string[] {
   const name = tableText(table);
   const enable = disabled.map((trigger) => `"${trigger}"`).join(', ');
   return [
+    ...(table.foreignCasts.length > 0 ? [foreignCastsText(table)] : []),
     ...(stale.length > 0
       ? [
           `${name} is stale: ${stale.join('; ')}. "pgwatch trigger add" with the same options, or sync, makes it current.`,
@@ -61,6 +65,7 @@ function toJson(state: CaptureState): Record<string, unknown> {
     triggers: existing.triggers.map(({ name }) => name),
     disabled,
     stale,
+    foreignCasts: table.foreignCasts,
   };
 }
 
@@ -72,10 +77,11 @@ function operationsText({ options: { operations = [] } }: CaptureState): string 
   return operations.length === 4 ? 'all' : operations.join(',');
 }
 
-function stateText({ disabled, stale, isByHand, existing }: CaptureState): string {
+function stateText({ disabled, stale, isByHand, existing, table }: CaptureState): string {
   if (disabled.length > 0) {
     return disabled.length === existing.triggers.length ? 'disabled' : 'partly disabled';
   }
+  if (table.foreignCasts.length > 0) return 'refused';
   return stale.length > 0 ? 'stale' : isByHand ? 'by hand' : 'current';
 }
 

@@ -3,6 +3,7 @@ import { planCaptures } from '../../capture/drift.ts';
 import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
 import { triggerFunction } from '../../capture/table.ts';
 import { quotedTable, tableText } from '../../capture/table-name.ts';
+import { foreignCastsText } from '../../capture/warnings.ts';
 import { PgwatchError } from '../../errors.ts';
 import { shellWord } from '../../shell-word.ts';
 import type { Check, Context, Finding } from './check.ts';
@@ -16,6 +17,7 @@ export const capture: Check = {
     const states = await readCaptureStates(client, context.config);
     const findings = [
       ...states.flatMap(staleFindings),
+      ...states.flatMap(refusedFindings),
       ...(await findSilent(client, context)),
       ...(await findUnlikeConfig(client, context)),
     ];
@@ -33,6 +35,14 @@ function staleFindings({ table, stale }: CaptureState): Finding[] {
       fix: `pgwatch trigger sync; or pgwatch trigger add ${shellWord(tableText(table))} with the options that "pgwatch trigger list" shows`,
     },
   ];
+}
+
+/** Where a write would run a function of somebody else's with the rights of pgwatch's owner. */
+function refusedFindings({ table }: CaptureState): Finding[] {
+  if (table.foreignCasts.length === 0) return [];
+  const [what = '', fix = ''] = foreignCastsText(table).split(/(?<=json\.) /);
+  const why = 'The function of that cast would run with the rights of the owner of pgwatch.';
+  return [{ level: 'problem', what, why, fix }];
 }
 
 type Silent = {

@@ -1,0 +1,187 @@
+import type { ClientBase } from 'pg';
+import { type Names, qualified } from '../database/names.ts';
+import { PgwatchError } from '../errors.ts';
+import type { Table } from './table.ts';
+import { quotedTable, tableText } from './table-name.ts';
+
+/** A column of the key, and the operators of the index that it is ordered by. */
+export type KeyColumn = {
+  name: string;
+  /** As format_type() writes it; of a domain the type below, so that its checks are not run. */
+  type: string;
+  schema: string;
+  less: string;
+  lessOrEqual: string;
+  greater: string;
+};
+
+/** How the rows of a table can be read without running what others have made. */
+export type SnapshotSource = {
+  keys: KeyColumn[];
+  /** Columns of types that others own: their text is read, so that no cast is looked for. */
+  texts: { name: string; isArray: boolean }[];
+};
+
+/**
+ * Locks a table so that it stays what it is, and finds out how to read it: inside a transaction. Whoever reads a
+ * table also runs functions that its owner chose, at the latest where a statement is planned; with the rights of
+ * whoever reads.
+ * @throws PgwatchError table_unsuitable where somebody who could not act as this role has made one of them
+ */
+export async function openSource(
+  client: ClientBase,
+  { schema }: Names,
+  table: Table,
+): Promise<SnapshotSource> {
+  const name = quotedTable(table);
+  const only = table.kind === 'inherited' ? 'only ' : '';
+  await client.query(`lock table ${only}${name} in access share mode`);
+  const { rows } = await client.query<Trust>(
+    `select c.oid = $1::oid and c.relkind in ('r', 'p') as "isSame", coalesce((
+       select bool_and(${qualified(schema, 'owners_are_trusted')}(part.oid)) from ${PARTS}), false) as "isTrusted"
+     from pg_class as c where c.oid = to_regclass($2)`,
+    [table.oid, name],
+  );
+  if (!rows[0]?.isSame) {
+    throw new PgwatchError(
+      'table_unsuitable',
+      `${tableText(table)} is another table than when this began. Run it again.`,
+    );
+  }
+  if (!rows[0].isTrusted) await refuseForeignCode(client, table, `${only}${name}`);
+  await client.query(`select ${qualified(schema, 'type_check')}('of the snapshot', $1)`, [
+    table.oid,
+  ]);
+  const keys = await readKeys(client, table);
+  const texts = await client.query<SnapshotSource['texts'][number]>(TEXTS_SQL, [table.oid]);
+  return { keys, texts: texts.rows };
+}
+
+type Trust = { isSame: boolean; isTrusted: boolean };
+
+/** Nothing can be added to the table meanwhile: the lock keeps others from it, and lets all reads and writes pass. */
+async function refuseForeignCode(client: ClientBase, table: Table, name: string): Promise<void> {
+  await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
+  await client.query(`lock table ${name} in share update exclusive mode`);
+  await client.query(`set local lock_timeout = '${ROW_LOCK_TIMEOUT}'`);
+  const { rows } = await client.query<{ code: string; place: string; owner: string }>(CODE_SQL, [
+    table.oid,
+  ]);
+  const [found] = rows;
+  if (!found) return;
+  throw new PgwatchError(
+    'table_unsuitable',
+    `Reading ${tableText(table)} would run ${found.code} of ${found.owner} with your rights: ${found.place} uses it. Have it owned by a superuser, or run the snapshot as a role that ${found.owner} is a member of.`,
+  );
+}
+
+async function readKeys(client: ClientBase, table: Table): Promise<KeyColumn[]> {
+  const { rows } = await client.query<KeyColumn & { isSafe: boolean }>(KEYS_SQL, [
+    table.oid,
+    table.primaryKey,
+  ]);
+  const unsafe = table.primaryKey.find(
+    (name) => !rows.some((key) => key.name === name && key.isSafe),
+  );
+  if (unsafe === undefined) return rows;
+  const type = table.columns.find(({ name }) => name === unsafe)?.type;
+  throw new PgwatchError(
+    'table_unsuitable',
+    `The key ${JSON.stringify(unsafe)} of ${tableText(table)} is of the type ${type}, which somebody else has made operators or implicit casts for: their functions would run with your rights. Have the type and its operators owned by a superuser, or run the snapshot as a role that their owner is a member of.`,
+  );
+}
+
+/** The tables that are read. Parameter 1: the oid. */
+const PARTS = `(
+  select relid::oid as oid from pg_partition_tree($1::oid) union select $1::oid) as part`;
+
+const isForeign = (owner: string) => `not pg_has_role(${owner}, current_user, 'usage')`;
+
+/** Functions in indexes, statistics and partition keys. Those of constant arguments are run by the planner. */
+const CODE_SQL = `
+select f.oid::regprocedure::text as code, pg_get_userbyid(f.proowner) as owner,
+  pg_describe_object(d.classid, d.objid, 0) as place
+from ${PARTS}
+cross join lateral (
+  select 'pg_class'::regclass, part.oid
+  union all select 'pg_class'::regclass, i.indexrelid from pg_index as i where i.indrelid = part.oid
+  union all select 'pg_statistic_ext'::regclass, s.oid from pg_statistic_ext as s where s.stxrelid = part.oid
+) as place (classid, objid)
+join pg_depend as d on d.classid = place.classid and d.objid = place.objid
+left join pg_operator as o on d.refclassid = 'pg_operator'::regclass and o.oid = d.refobjid
+join pg_proc as f
+  on f.oid = case when d.refclassid = 'pg_proc'::regclass then d.refobjid else o.oprcode end
+where ${isForeign('f.proowner')}
+order by 1 limit 1`;
+
+const BASE_SQL = `
+    with recursive base (oid) as (
+      select a.atttypid
+      union all
+      select d.typbasetype from base join pg_type as d on d.oid = base.oid where d.typtype = 'd'
+    )
+    select t.* from base join pg_type as t on t.oid = base.oid where t.typtype <> 'd'`;
+
+/**
+ * Parameters: 1 the oid, 2 the columns. An implicit cast of an enum makes its operators ambiguous. 403 is btree, 16384 the first oid that is not PostgreSQL's own. Where the
+ * primary key has an index of another kind, the order is the type's own.
+ */
+const KEYS_SQL = `
+select a.attname as name, format_type(base.oid, -1) as type, place.nspname as schema,
+  less.oprname as less, "lessOrEqual".oprname as "lessOrEqual", greater.oprname as greater,
+  class.oid < 16384 and (base.oid < 16384 or base.typtype = 'e' and not exists (
+    select from pg_cast as c where c.castsource = base.oid and c.castcontext = 'i')) or not exists (
+    select from (
+      select base.typowner
+      union all select class.opcowner
+      union all select p.proowner from pg_amproc as m join pg_proc as p on p.oid = m.amproc
+        where m.amprocfamily = class.opcfamily
+      union all select p.proowner from pg_amop as m join pg_operator as o on o.oid = m.amopopr
+        join pg_proc as p on p.oid = o.oprcode where m.amopfamily = class.opcfamily
+    ) as involved (owner)
+    where ${isForeign('involved.owner')}) as "isSafe"
+from unnest($2::text[]) with ordinality as wanted (name, position)
+join pg_attribute as a on a.attrelid = $1 and a.attname = wanted.name
+cross join lateral (${BASE_SQL}) as base
+cross join lateral (
+  select class.* from pg_opclass as class
+  where class.opcmethod = 403 and class.opcdefault and class.opcintype in (
+    base.oid,
+    case when base.oid = 'varchar'::regtype then 'text'::regtype end,
+    case base.typtype when 'e' then 'anyenum'::regtype when 'r' then 'anyrange'::regtype
+      when 'm' then 'anymultirange'::regtype when 'c' then 'record'::regtype end,
+    case when base.typsubscript = 'array_subscript_handler'::regproc then 'anyarray'::regtype end)
+  order by class.opcintype = base.oid desc limit 1) as class
+join pg_amop as first on first.amopfamily = class.opcfamily and first.amopstrategy = 1
+  and first.amoplefttype = class.opcintype and first.amoprighttype = class.opcintype
+join pg_operator as less on less.oid = first.amopopr
+join pg_namespace as place on place.oid = less.oprnamespace
+join pg_amop as second on second.amopfamily = class.opcfamily and second.amopstrategy = 2
+  and second.amoplefttype = class.opcintype and second.amoprighttype = class.opcintype
+join pg_operator as "lessOrEqual" on "lessOrEqual".oid = second.amopopr
+join pg_amop as fifth on fifth.amopfamily = class.opcfamily and fifth.amopstrategy = 5
+  and fifth.amoplefttype = class.opcintype and fifth.amoprighttype = class.opcintype
+join pg_operator as greater on greater.oid = fifth.amopopr
+order by wanted.position`;
+
+/** Columns of types, or arrays of types, whose owner could make a cast to json at any moment. Parameter 1: the oid. */
+const TEXTS_SQL = `
+select a.attname as name, element.oid is not null as "isArray"
+from pg_attribute as a
+cross join lateral (${BASE_SQL}) as base
+left join lateral (${BASE_SQL.replace('a.atttypid', 'base.typelem')}) as element
+  on base.typsubscript = 'array_subscript_handler'::regproc
+cross join lateral (
+  select coalesce(element.oid, base.oid), coalesce(element.typtype, base.typtype),
+    coalesce(element.typowner, base.typowner)
+) as leaf (oid, kind, owner)
+where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped
+  and leaf.oid >= 16384 and leaf.kind in ('e', 'r', 'm', 'b') and ${isForeign('leaf.owner')}
+  and not exists (
+    select from pg_cast as c where c.castsource = leaf.oid and c.casttarget = 'json'::regtype)
+order by a.attnum`;
+
+/** It keeps nobody from reading or writing, and has a vacuum by the server end for it. */
+const LOCK_TIMEOUT = '3s';
+/** Who waits for a row gives up soon, because others wait for those that it has locked. */
+export const ROW_LOCK_TIMEOUT = '500ms';

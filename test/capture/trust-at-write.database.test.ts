@@ -1,0 +1,185 @@
+import { expect, test } from 'vitest';
+import { createTrigger } from '../../src/capture/create-trigger.ts';
+import { readCaptureStates } from '../../src/capture/state.ts';
+import { withConnection } from '../../src/database/connect.ts';
+import { shortChangesOf } from '../helpers/captured.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { type Attacker, castSql, withAttacker } from '../helpers/hostile-table.ts';
+
+/*
+Goal: who is trusted is decided at the write. A table is captured while its owner and the owners of its types are
+trusted; what happens to it afterwards must not run anybody's function as the owner of pgwatch.
+*/
+
+const database = useDatabase();
+
+/** Tables by how they come by the attacker's type: their columns, and a value. */
+const BAITS: Readonly<Record<string, readonly [columns: string, value: string]>> = {
+  plain: ['trap trap', 'a'],
+  domain: ['trap trap_domain', 'a'],
+  array: ['trap trap[]', '{a,NULL}'],
+  member: ['trap trap_pair[]', '{"(1,a)"}'],
+  range: ['trap trap_range', '[a,b)'],
+  later: ['note text', 'x'],
+};
+
+const CAPTURES = {
+  'for each statement': ({ admin }, name) => createTrigger(admin, name),
+  'for each row': ({ admin }, name) => createTrigger(admin, name, { forEach: 'row' }),
+  'with options': ({ admin }, name) => createTrigger(admin, name, { payload: 'keys' }),
+  'by hand': ({ admin }, name) =>
+    admin.query(`create trigger by_hand after insert on ${name} referencing new table as changed_rows
+      for each statement execute function notify_data_change('c', '{"id": ["id"]}', 'id')`),
+} satisfies Record<string, (attacker: Attacker, name: string) => Promise<unknown>>;
+
+test.each(Object.entries(CAPTURES))(
+  'captured %s before its types change hands',
+  async (_, capture) => {
+    await withAttacker(database, async (attacker) => {
+      const { name, url, admin, caught } = attacker;
+      await admin.query(`create type trap as enum ('a', 'b'); create domain trap_domain as trap;
+      create type trap_pair as (n int, t trap); create type trap_range as range (subtype = trap)`);
+      for (const [bait, [columns]] of Object.entries(BAITS)) {
+        await admin.query(`create table bait_${bait} (id int primary key, ${columns})`);
+        await capture(attacker, `bait_${bait}`);
+        await admin.query(`grant all on bait_${bait} to "${name}"`);
+      }
+      await admin.query(`alter type trap owner to "${name}"; alter type trap_range owner to "${name}";
+      alter table bait_later owner to "${name}"`);
+      await withConnection({ url }, async (client) => {
+        await client.query(`${castSql('trap')}; ${castSql('trap_range')};
+        alter table bait_later add column trap trap default 'a'`);
+        for (const [bait, [, value]] of Object.entries(BAITS)) {
+          for (const level of ['read committed', 'serializable']) {
+            await client.query(`begin isolation level ${level}`);
+            await expect(
+              client.query(`insert into bait_${bait} values (1, $1), (2, $1)`, [value]),
+              `${bait}, ${level}`,
+            ).rejects.toMatchObject({ code: 'PW003' });
+            await client.query('rollback');
+          }
+        }
+      });
+      expect(await caught()).toEqual([]);
+      const states = await readCaptureStates(admin, database.config);
+      expect(
+        Object.fromEntries(states.map(({ table }) => [table.name, table.foreignCasts])),
+      ).toEqual(
+        Object.fromEntries(
+          Object.keys(BAITS).map((bait) => [
+            `bait_${bait}`,
+            [bait === 'range' ? 'trap_range' : 'trap'],
+          ]),
+        ),
+      );
+    });
+  },
+);
+
+test('with trust that is decided when the trigger is made it would be run', async () => {
+  const { rows } = await database.query(
+    `select pg_get_functiondef('notify_data_change'::regproc) as text`,
+  );
+  const right = rows[0].text as string;
+  const wrong = right.replaceAll(
+    'and not "pgwatch".cast_is_trusted',
+    'and false and not "pgwatch".cast_is_trusted',
+  );
+  expect(wrong).not.toBe(right);
+  await database.query(wrong);
+  try {
+    await withAttacker(database, async ({ name, url, admin, caught }) => {
+      await admin.query(
+        `create type trap as enum ('a'); create table bait (id int primary key, trap trap)`,
+      );
+      await createTrigger(admin, 'bait');
+      await admin.query(`alter type trap owner to "${name}"; grant all on bait to "${name}"`);
+      await withConnection({ url }, (client) =>
+        client.query(`${castSql('trap')}; insert into bait values (1, 'a')`),
+      );
+      expect(await caught()).toEqual([`cast to json as ${admin.user}`]);
+    });
+  } finally {
+    await database.query(right);
+  }
+});
+
+test('a cast that is made during a transaction with an older snapshot is not run either', async () => {
+  await withAttacker(database, async ({ name, url, admin: client, caught }) => {
+    await client.query(`create type trap as enum ('a'); create table bait (id int primary key, note text);
+      create table row_bait (id int primary key, trap trap)`);
+    await createTrigger(client, 'bait');
+    await createTrigger(client, 'row_bait', { forEach: 'row' });
+    await client.query(`alter type trap owner to "${name}"; alter table bait owner to "${name}";
+      alter table row_bait owner to "${name}"`);
+    await withConnection({ url }, async (writer) => {
+      await writer.query('begin isolation level repeatable read; select count(*) from pg_class');
+      await withConnection({ url }, (attacker) =>
+        attacker.query(`${castSql('trap')};
+          alter table bait add column trap trap`),
+      );
+      for (const write of [
+        `insert into bait values (1, 'x', 'a')`,
+        `insert into row_bait values (1, 'a')`,
+      ]) {
+        await writer.query('savepoint s');
+        await expect(writer.query(write)).rejects.toMatchObject({ code: 'PW003' });
+        await writer.query('rollback to s');
+      }
+    });
+    expect(await caught()).toEqual([]);
+  });
+});
+
+test('a role that is no member any more is not trusted any more', async () => {
+  await withAttacker(database, async ({ name, url, admin: client, caught }) => {
+    await client.query(`create type trap as enum ('a'); alter type trap owner to "${name}";
+      create table member_bait (id int primary key, trap trap); alter table member_bait owner to "${name}";
+      grant "${client.user}" to "${name}"`);
+    await createTrigger(client, 'member_bait');
+    await withConnection({ url }, async (attacker) => {
+      await attacker.query(`${castSql('trap')};
+        insert into member_bait values (1, 'a')`);
+      await client.query(
+        `truncate calls_seen; alter sequence calls restart; revoke "${client.user}" from "${name}"`,
+      );
+      await expect(attacker.query(`insert into member_bait values (2, 'a')`)).rejects.toMatchObject(
+        {
+          code: 'PW003',
+        },
+      );
+    });
+    expect(await caught()).toEqual([]);
+    expect(await shortChangesOf(database, 'member_bait')).toEqual(['INSERT 1']);
+  });
+});
+
+test('a trigger without transition tables reads no view of the session in their place', async () => {
+  await withAttacker(database, async ({ name, url, admin: client, caught }) => {
+    await client.query(`grant execute on function notify_data_change() to "${name}"`);
+    await withConnection({ url }, async (attacker) => {
+      await attacker.query(`create table bare (id int primary key);
+        create function spring() returns int language plpgsql
+          as $$ begin perform lair.caught('view'); return 1; end $$;
+        create temporary view changed_rows as select spring() as id;
+        create temporary view new_rows as select spring() as id;
+        create temporary view old_rows as select spring() as id`);
+      for (const args of [`'c', '{"id": ["id"]}', 'id'`, `'c'`]) {
+        await attacker.query(`create or replace trigger t after insert or update on bare
+          for each statement execute function public.notify_data_change(${args})`);
+        for (const write of ['insert into bare values (1)', 'update bare set id = 2']) {
+          await expect(attacker.query(write)).rejects.toMatchObject({ code: 'PW003' });
+        }
+      }
+      // Whoever has such a table for something else is captured as ever.
+      await attacker.query(`create trigger u after delete on bare referencing old table as changed_rows
+        for each statement execute function public.notify_data_change('c', '{"id": ["id"]}', 'id')`);
+      await attacker.query(
+        'alter table bare disable trigger t; insert into bare values (7); delete from bare',
+      );
+    });
+    expect(await caught()).toEqual([]);
+    expect(await shortChangesOf(database, 'bare')).toEqual(['DELETE 7']);
+    await client.query(`revoke execute on function notify_data_change() from "${name}"`);
+  });
+});
