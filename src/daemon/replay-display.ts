@@ -50,7 +50,7 @@ export class ReplayDisplay {
     this.#reporter.info(
       count === 0
         ? `${consumerId} has missed nothing; ${this.#then}.`
-        : `${consumerId} has replayed ${count.toLocaleString('en')} in ${formatDuration(took)}; ${this.#then}.`,
+        : `${consumerId} has gone through ${count.toLocaleString('en')} missed notifications in ${formatDuration(took)}; ${this.#then}.`,
       { consumer: consumerId, replayed: count },
     );
   }

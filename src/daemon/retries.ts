@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { Config } from '../config/define.ts';
 import type { Pool } from '../database/pool.ts';
+import { mendClockBack } from '../log/clock-back.ts';
 import { readDue } from '../log/due.ts';
 import {
   readHavingDead,
@@ -26,14 +27,19 @@ export type RetriesOptions = {
  */
 export async function runRetries(options: RetriesOptions, signal: AbortSignal): Promise<void> {
   const { config, control, pool, running } = options;
-  while (!signal.aborted) {
+  for (let nextMendAt = 0; !signal.aborted; ) {
     control.retries.clear();
     const deliveries = [...running.values()].map(({ runner }) => runner.delivery);
+    if (deliveries.length > 0 && performance.now() > nextMendAt) {
+      nextMendAt = performance.now() + MEND_MS;
+      await readOf(deliveries, pool, config.schema, mendClockBack);
+    }
     // Before it: what becomes due in between would be seen by neither.
     const nextMs = await readOf(deliveries, pool, config.schema, readNextDueMs);
     await updateBrakes(deliveries.filter(isOpen), pool, config.schema);
     await retryDue(deliveries, pool, config.schema);
-    await control.retries.wait(Math.min(nextMs ?? NEVER_MS, config.pollIntervalMs), signal);
+    const waitMs = Math.min(nextMs ?? NEVER_MS, config.pollIntervalMs, MEND_MS);
+    await control.retries.wait(waitMs, signal);
   }
 }
 
@@ -97,6 +103,8 @@ async function readOf<T>(
   return pool.withClient((client) => read(client, schema, ids));
 }
 
+/** How often it looks whether the clock has gone back. */
+const MEND_MS = 5000;
 const NEVER_MS = Number.POSITIVE_INFINITY;
 /** So many of a consumer may be under way before it gets no more. */
 const WORKING_MAX = 200;

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import type { Consumer } from '../consumers/define.ts';
 import { withTransaction } from '../database/transaction.ts';
+import { mendClockBack } from '../log/clock-back.ts';
 import { readDue } from '../log/due.ts';
 import {
   type Lease,
@@ -35,6 +36,7 @@ export class TakePlace implements RowPlace {
   ctid: string | null = null;
   floor = 0;
   #highestId = 0;
+  #nextMendAt = 0;
   #nextFloorAt = 0;
   #nextSearchAt = 0;
 
@@ -51,6 +53,13 @@ export class TakePlace implements RowPlace {
     // If there is none, all that are to come are above those that there were.
     const lowestId = await readLeaseFloor(client, schema, consumerId, this.floor);
     this.floor = lowestId ?? Math.max(this.floor, this.#highestId);
+  }
+
+  /** True now and then, when it is to be looked whether the clock has gone back. */
+  isMendDue(): boolean {
+    const isDue = performance.now() > this.#nextMendAt;
+    if (isDue) this.#nextMendAt = performance.now() + MEND_MS;
+    return isDue;
   }
 
   /** These were taken. */
@@ -118,6 +127,7 @@ async function leaseDue(
   { consumer, schema, place }: TakeOptions,
 ): Promise<void> {
   if ((await countFreeLeases(client, schema, consumer.id, place.floor)) > FREE_MAX) return;
+  if (place.isMendDue()) await mendClockBack(client, schema, [consumer.id]);
   const isOrdered = consumer.order === 'key';
   const workingIds = await readLeasedIds(client, schema, consumer.id, place.floor);
   const isStopping = consumer.onDead === 'stop';
@@ -169,5 +179,6 @@ type Leased = { reached: Position; leases: Lease[] };
 const NONE: ReadonlySet<number> = new Set();
 /** Enough for every process to find something, and no more: what is leased cannot be skipped. */
 const FREE_MAX = 4 * SLOTS;
+const MEND_MS = 5000;
 const FLOOR_MS = 250;
 const SEARCH_MS = 10_000;

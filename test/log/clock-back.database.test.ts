@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import { useDatabase } from '../helpers/database.ts';
+import { useDelivering } from '../helpers/delivering.ts';
+
+/*
+Goal: a retry that was filed while the server's clock was ahead does not wait until the clock is there again, and its
+key with it; what asked for a long wait, and what fails now, waits.
+Method: the times of rows are moved ahead, as the clock would have written them.
+*/
+
+const database = useDatabase({ pollInterval: '100ms' });
+const { publish, tail, filed, untilFiled } = useDelivering(database);
+
+const ahead = `next_attempt_at = next_attempt_at + interval '1 hour',
+  first_failed_at = first_failed_at + interval '1 hour', last_failed_at = last_failed_at + interval '1 hour'`;
+
+test.each(['one', 'shared'] as const)(
+  'what was filed in the future is due, with instances: %s',
+  async (instances) => {
+    const define = (handle: () => unknown) => ({
+      id: 'c',
+      channels: ['c'],
+      instances,
+      retry: { backoff: () => 600_000 },
+      handle,
+    });
+    const fail = () => Promise.reject(new Error('not yet'));
+    const first = await tail(define(fail));
+    const ids = await publish(['a', 1], ['a', 2], ['b', 3], ['c', 4]);
+    await untilFiled('retry', 'blocked', 'retry', 'retry');
+    await first.stop();
+    // a: with a key that waits; c: unblocked in the future, and never called. b: as it is.
+    await database.query(
+      `update pgwatch.delivery set ${ahead} where key = 'a' and state = 'retry'`,
+    );
+    await database.query(
+      `update pgwatch.delivery set attempts = 0, first_failed_at = null, last_failed_at = null,
+         next_attempt_at = now() + interval '1 hour' where key = 'c'`,
+    );
+    await tail(define(() => {}));
+    await untilFiled('retry');
+    expect(await filed()).toMatchObject([{ id: ids[2], key: 'b', attempts: 1 }]);
+  },
+);
