@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { PgwatchError } from '../errors.ts';
 import { parseJson } from '../json.ts';
 import type { Change } from './change.ts';
 import { type Gap, gapOf } from './gap.ts';
@@ -120,12 +121,15 @@ export class Notification<Payload = unknown> {
 
 /**
  * A notification id as a number.
- * @throws Error where it is beyond what a JavaScript number holds exactly
+ * @throws PgwatchError input_invalid where it is beyond what a JavaScript number holds exactly: no attempt helps
  */
 export function safeId(text: string): number {
   const id = Number(text);
-  if (!Number.isSafeInteger(id)) throw new Error(`Notification id ${text} is beyond 2^53.`);
-  return id;
+  if (Number.isSafeInteger(id)) return id;
+  throw new PgwatchError(
+    'input_invalid',
+    `Notification ${text} has an id beyond 2^53, which pgwatch cannot tell from its neighbours: somebody has set the sequence of notification_log so far ahead. Delete such rows from the log and run "pgwatch migrate rebase", which sets the sequence back.`,
+  );
 }
 
 /** As the SQL function notification_event_id, which says why. */

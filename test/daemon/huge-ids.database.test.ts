@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { startDaemon } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+
+/* An id that JavaScript's numbers cannot hold is not a matter of trying again. */
+
+const database = useDatabase({ pollInterval: '100ms' });
+
+test.each([
+  ['owned', {}],
+  ['shared', { instances: 'shared' }],
+  ['in a transaction', { transaction: true }],
+] as const)('a daemon that meets an id beyond 2^53 stops, and says so: %s', async (_, how) => {
+  await database.query(
+    `select setval('pgwatch.notification_log_id_seq', 9007199254740993), smart_notify('c')`,
+  );
+  const definition = { id: 'c', channels: ['c'], handle: () => {}, ...how };
+  await expect(startDaemon(database.config, [definition]).ended).rejects.toThrow(
+    'has an id beyond 2^53',
+  );
+});
