@@ -267,7 +267,7 @@ test('a table whose writes are refused is named, by add and by list', async () =
       1,
       expect.stringContaining('has made a cast of its type public.mood to json. Drop the cast'),
     ]);
-    expect((await trigger(['add', 'owned'])).said).toContain(
+    expect((await trigger(['add', 'owned', '--payload', 'keys'])).said).toContain(
       'Every write to public.owned is refused',
     );
   } finally {
