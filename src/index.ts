@@ -3,11 +3,13 @@ export { createTrigger, dropTrigger, type TriggerPlace } from './capture/create-
 export { defineConfig, type UserConfig } from './config/define.ts';
 export type { Operation, TriggerOptions } from './config/triggers.ts';
 export {
+  type BatchDefinition,
   type ConsumerContext,
   type ConsumerDefinition,
   type Database,
   defineConsumer,
   type RetryOptions,
+  type SingleDefinition,
 } from './consumers/define.ts';
 export { DeadLetter, RetryAfter } from './consumers/outcome.ts';
 export type { StandardSchema } from './consumers/schema.ts';

@@ -2,8 +2,9 @@ import type { Reporter } from '../reporter.ts';
 import { exitNow } from './process-end.ts';
 
 /**
- * A signal that aborts at the first SIGINT or SIGTERM, or when the terminal is closed. The second
- * ends the process at once with exit code 1, whatever still runs.
+ * A signal that aborts at the first SIGINT or SIGTERM, when the terminal is closed, or when npm has ended
+ * that started this process. The second
+ * signal ends the process at once with exit code 1, whatever still runs.
  * @param what the process does about it
  */
 export function stopSignal(
@@ -44,5 +45,27 @@ function abortOnSignal({ onFirst, onSecond }: Told): AbortController {
     controller.abort();
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal);
+  onParentGone(() => {
+    if (controller.signal.aborted) return;
+    onFirst('The process that started this one has ended');
+    controller.abort();
+  });
   return controller;
 }
+
+/**
+ * npx and "npm run" end at SIGTERM without passing it on, and would leave this process running. Whoever else
+ * starts it may end for reasons of their own.
+ */
+function onParentGone(tell: () => void): void {
+  if (process.env.npm_config_user_agent === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    tell();
+  }, PARENT_MS);
+  timer.unref();
+}
+
+const PARENT_MS = 500;

@@ -32,6 +32,8 @@ export function checkConsumer(exported: unknown, file: string, folder: string): 
     id,
     channels: checkChannels(definition.channels, consumerChannel(id)),
     from: checkFrom(definition.from ?? 'start'),
+    // One that is computed is another with each start.
+    fromText: definition.from instanceof Date ? 'a Date' : String(definition.from ?? 'start'),
     app,
     file,
     ...checkDelivery(definition, definition.handleBatch !== undefined),

@@ -67,7 +67,11 @@ export type RetryOptions = {
 };
 
 /** What a consumer file exports by default. */
-export type ConsumerDefinition<Payload = unknown> = {
+export type ConsumerDefinition<Payload = unknown> =
+  | SingleDefinition<Payload>
+  | BatchDefinition<Payload>;
+
+type CommonDefinition<Payload> = {
   /** Names the consumer's position in the database. Default: the file's name. */
   id?: string;
   /** The channels whose notifications it gets, one or more. */
@@ -108,22 +112,25 @@ export type ConsumerDefinition<Payload = unknown> = {
    * reports a warning.
    */
   onGap?(gap: Gap, context: ConsumerContext): unknown;
-} & (
-  | {
-      /** Returning is success; throwing hands the notification to it again, later. */
-      handle(notification: Notification<Payload>, context: ConsumerContext): unknown;
-    }
-  | {
-      /**
-       * The same for many at once, in order. Returning is success for all, unless it returns a list
-       * with an Error (or what Promise.allSettled gives) in the place of each that failed. Where it
-       * throws, all are called again, one by one.
-       */
-      handleBatch(notifications: Notification<Payload>[], context: ConsumerContext): unknown;
-      /** How many it gets at once, at most. Default: what one read brings (maxBatchSize). */
-      batchSize?: number;
-    }
-);
+};
+
+/** A consumer that is called for one notification at a time. */
+export type SingleDefinition<Payload = unknown> = CommonDefinition<Payload> & {
+  /** Returning is success; throwing hands the notification to it again, later. */
+  handle(notification: Notification<Payload>, context: ConsumerContext): unknown;
+};
+
+/** A consumer that is called for many notifications at once. */
+export type BatchDefinition<Payload = unknown> = CommonDefinition<Payload> & {
+  /**
+   * The same for many at once, in order. Returning is success for all, unless it returns a list
+   * with an Error (or what Promise.allSettled gives) in the place of each that failed. Where it
+   * throws, all are called again, one by one.
+   */
+  handleBatch(notifications: Notification<Payload>[], context: ConsumerContext): unknown;
+  /** How many it gets at once, at most. Default: what one read brings (maxBatchSize). */
+  batchSize?: number;
+};
 
 /** A checked consumer, complete. */
 export type Consumer = Readonly<{
@@ -131,6 +138,8 @@ export type Consumer = Readonly<{
   /** Those of its definition, and the one of its own (consumerChannel). */
   channels: readonly string[];
   from: From;
+  /** As its file says it, to tell whether that has changed. */
+  fromText: string;
   /** The sub-folder of the consumers folder that its file lies in; null directly in it. */
   app: string | null;
   file: string;
@@ -153,8 +162,16 @@ export type Consumer = Readonly<{
   onGap: ((gap: Gap, context: ConsumerContext) => unknown) | null;
 }>;
 
-/** Gives a consumer file its types. Returns what it is given. */
+/**
+ * Gives a consumer file its types. Returns what it is given, so a test can call its handle or handleBatch.
+ */
 export function defineConsumer<Payload = unknown>(
+  definition: SingleDefinition<Payload>,
+): SingleDefinition<Payload>;
+export function defineConsumer<Payload = unknown>(
+  definition: BatchDefinition<Payload>,
+): BatchDefinition<Payload>;
+export function defineConsumer<Payload>(
   definition: ConsumerDefinition<Payload>,
 ): ConsumerDefinition<Payload> {
   return definition;

@@ -50,17 +50,36 @@ export async function discoverConsumers(folder: string): Promise<Consumer[]> {
 
 /** The files of a folder that would be loaded as consumers. */
 export function consumerFiles(folder: string): string[] {
+  return visibleFiles(folder).filter(
+    (file) => /\.m?[jt]s$/.test(file) && !/\.(d|test|spec)\.m?[jt]s$/.test(file),
+  );
+}
+
+/** Files of a folder that look like consumers, and have an extension that is not loaded. */
+export function skippedFiles(folder: string): string[] {
+  const loaded = consumerFiles(folder);
+  const isScript = (file: string) =>
+    /\.[cm]?[jt]sx?$/i.test(file) && !/\.(d|test|spec)\.[cm]?[jt]sx?$/i.test(file);
+  return visibleFiles(folder).filter(
+    (file) => !loaded.includes(file) && isScript(file) && !isFolder(file),
+  );
+}
+
+/** Everything but folders, and nothing whose name says that it is not a consumer. */
+function visibleFiles(folder: string): string[] {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => entry.isFile() || entry.isSymbolicLink())
     .map((entry) => join(entry.parentPath, entry.name))
     .filter((file) => {
       const parts = relative(folder, file).split(/[\\/]/);
-      const name = parts.at(-1) ?? '';
-      const isHidden = parts.some((part) => /^[_.]/.test(part) || part === 'node_modules');
-      return !isHidden && /\.m?[jt]s$/.test(name) && !/\.(d|test|spec)\.m?[jt]s$/.test(name);
+      return !parts.some((part) => /^[_.]/.test(part) || part === 'node_modules');
     })
     .sort();
+}
+
+function isFolder(file: string): boolean {
+  return statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
 function duplicateIds(consumers: Consumer[]): string[] {

