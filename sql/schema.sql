@@ -3,6 +3,23 @@
 
 -- Tables
 
+create table pgwatch.consumer_channel (
+  number bigint generated always as identity not null,
+  consumer_id text not null,
+  channel text not null,
+  since_id bigint not null,
+  since_snapshot pg_snapshot not null,
+  since_window_id bigint,
+  since_window_snapshot pg_snapshot,
+  since_at timestamp with time zone default now() not null,
+  until_id bigint,
+  until_snapshot pg_snapshot,
+  until_window_id bigint,
+  until_window_snapshot pg_snapshot,
+  until_at timestamp with time zone,
+  constraint consumer_channel_pkey PRIMARY KEY (number)
+);
+
 create table pgwatch.consumer_progress (
   consumer_id text not null,
   channels text[] not null,
@@ -21,6 +38,7 @@ create table pgwatch.consumer_progress (
   began_id bigint default 0 not null,
   began_snapshot pg_snapshot default '1:1:'::pg_snapshot not null,
   began_at timestamp with time zone default now() not null,
+  began_from text,
   paused_at timestamp with time zone,
   paused_until timestamp with time zone,
   created_at timestamp with time zone default now() not null,
@@ -129,6 +147,8 @@ create table pgwatch.snapshot (
 
 -- Indexes
 
+CREATE INDEX consumer_channel_key ON pgwatch.consumer_channel USING btree (consumer_id, channel, since_at);
+
 CREATE INDEX delivery_dead ON pgwatch.delivery USING btree (consumer_id, last_failed_at) WHERE (state = 'dead'::text);
 
 CREATE INDEX delivery_due ON pgwatch.delivery USING btree (consumer_id, next_attempt_at) WHERE (state = 'retry'::text);
@@ -142,6 +162,8 @@ CREATE INDEX lease_free ON pgwatch.lease USING btree (consumer_id, lease_id) WHE
 CREATE INDEX lease_slot ON pgwatch.lease USING btree (consumer_id, slot, lease_id) WHERE (slot IS NOT NULL);
 
 CREATE INDEX notification_log_xid ON ONLY pgwatch.notification_log USING btree (xid, id);
+
+CREATE UNIQUE INDEX consumer_channel_read ON pgwatch.consumer_channel USING btree (consumer_id, channel) WHERE (until_at IS NULL);
 
 -- Views
 
@@ -357,6 +379,58 @@ AS $function$
 /* The values of several columns, as the text of a JSON array. */
 select jsonb_agg("pgwatch".key_value(data -> column_name) order by position)::text
 from unnest(columns) with ordinality as part (column_name, position)
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.consumer_channel_note()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+Notes from where a consumer reads its channels, after a row of consumer_progress has come, or has others, or
+was moved back. Of what it read once it keeps the last 20 times for each channel.
+Tables written: consumer_channel.
+*/
+declare
+  reached_id bigint := greatest(new.done_id, coalesce(new.window_id, 0));
+begin
+  if tg_op = 'INSERT' then
+    /* Of one with the same id that somebody has deleted. */
+    delete from "pgwatch".consumer_channel as c where c.consumer_id = new.consumer_id;
+    /* Its beginning, and not its position: the row may come from a dump. */
+    new.done_id := new.began_id;
+    new.done_snapshot := new.began_snapshot;
+    new.window_id := null;
+    new.window_snapshot := null;
+  else
+    update "pgwatch".consumer_channel as c
+    set since_id = least(c.since_id, reached_id), since_window_id = least(c.since_window_id, reached_id)
+    where c.consumer_id = new.consumer_id and c.until_at is null
+      and greatest(c.since_id, coalesce(c.since_window_id, 0)) > reached_id;
+    update "pgwatch".consumer_channel as c
+    set until_id = new.done_id, until_snapshot = new.done_snapshot, until_window_id = new.window_id,
+      until_window_snapshot = new.window_snapshot, until_at = now()
+    where c.consumer_id = new.consumer_id and c.until_at is null and c.channel <> all(new.channels);
+    delete from "pgwatch".consumer_channel as c
+    where c.ctid in (
+      select ranked.ctid
+      from (
+        select k.ctid, row_number() over (partition by k.channel order by k.until_at desc) as place
+        from "pgwatch".consumer_channel as k
+        where k.consumer_id = new.consumer_id and k.until_at is not null
+      ) as ranked
+      where place > 20);
+  end if;
+  insert into "pgwatch".consumer_channel as c
+    (consumer_id, channel, since_id, since_snapshot, since_window_id, since_window_snapshot)
+  select new.consumer_id, wanted.channel, new.done_id, new.done_snapshot, new.window_id, new.window_snapshot
+  from (select distinct unnest(new.channels) as channel) as wanted
+  where not exists (
+    select from "pgwatch".consumer_channel as k
+    where k.consumer_id = new.consumer_id and k.channel = wanted.channel and k.until_at is null);
+  return null;
+end;
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.consumer_lag(consumer_ids text[] DEFAULT NULL::text[])
@@ -1249,7 +1323,7 @@ Nothing that a consumer has not done is skipped. What is handed again: where a n
 committed late and was not done yet, all that follow it; and after a restore, those that this
 cluster has written since.
 Returns: how many notifications the log holds, and the highest id.
-Tables written: log_origin, consumer_progress, notification_log (only ids that were given twice).
+Tables written: log_origin, consumer_progress, consumer_channel, notification_log (only ids that were given twice).
 */
 declare
   state record;
@@ -1314,6 +1388,10 @@ begin
       began_snapshot = case when pg_snapshot_xmax(progress.began_snapshot) > state.next_xid
         then pg_current_snapshot() else progress.began_snapshot end,
       epoch = epoch + 1;
+    update "pgwatch".consumer_channel as c
+    set since_id = least(c.since_id, p.done_id), since_window_id = least(c.since_window_id, p.done_id)
+    from "pgwatch".consumer_progress as p
+    where p.consumer_id = c.consumer_id and c.until_at is null;
     insert into "pgwatch".log_origin (rebased_id) values (highest_id)
     on conflict (is_only) do update set rebased_id = excluded.rebased_id;
   end if;
@@ -2104,6 +2182,8 @@ grant usage on schema pgwatch to consumer;
 
 grant select on sequence pgwatch.notification_log_id_seq to consumer;
 
+grant select on table pgwatch.consumer_channel to consumer;
+
 grant insert, select, update on table pgwatch.consumer_progress to consumer;
 
 grant delete, insert, select, update on table pgwatch.daemon to consumer;
@@ -2151,6 +2231,8 @@ grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp wi
 grant usage on schema pgwatch to reader;
 
 grant select on sequence pgwatch.notification_log_id_seq to reader;
+
+grant select on table pgwatch.consumer_channel to reader;
 
 grant select on table pgwatch.consumer_progress to reader;
 

@@ -4,7 +4,7 @@ grant select on :"schema".notification_log, :"schema".origin, :"schema".migratio
 grant select, insert, update on :"schema".consumer_progress to :"role";
 grant select, insert, update, delete
   on :"schema".delivery, :"schema".daemon, :"schema".lease to :"role";
-grant select on :"schema".notification, :"schema".live_daemon to :"role";
+grant select on :"schema".notification, :"schema".live_daemon, :"schema".consumer_channel to :"role";
 grant select (event_id, notification_id) on :"schema".published to :"role";
 grant select on sequence :"schema".notification_log_id_seq to :"role";
 grant execute on function

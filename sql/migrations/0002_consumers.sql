@@ -16,6 +16,7 @@ is_ordered              notifications of one key wait for each other, as who ran
 began_id,               where it began, or was moved to by hand: what lies before that may never have
 began_snapshot,         been handed to it; and when. Visible in that snapshot with id <= began_id
 began_at                is what lies before
+began_from              what the consumer's file says of where it begins: whether that changes is told
 paused_at               since when no daemon runs it; null: it is not paused
 paused_until            when that ends by itself; null: when somebody resumes it
 */
@@ -37,11 +38,102 @@ create table :"schema".consumer_progress (
   began_id bigint not null default 0,
   began_snapshot pg_snapshot not null default '1:1:',
   began_at timestamptz not null default now(),
+  began_from text,
   paused_at timestamptz,
   paused_until timestamptz check (paused_until is null or paused_at is not null),
   created_at timestamptz not null default now(),
   saved_at timestamptz not null default now()
 ) with (fillfactor = 50);
+
+/*
+From where to where a consumer reads a channel: one row for each time that it begins to. What its position
+had settled by then was never handed to it. Written by triggers, whoever changes what a consumer reads.
+
+since_id, since_snapshot   the position when it began, as in consumer_progress: what that had settled is not
+since_window_id, _snapshot part of it. Moved back with the position
+until_, until_at           the position when it ended; null while it is read
+*/
+create table :"schema".consumer_channel (
+  number bigint generated always as identity primary key,
+  consumer_id text not null,
+  channel text not null,
+  since_id bigint not null,
+  since_snapshot pg_snapshot not null,
+  since_window_id bigint,
+  since_window_snapshot pg_snapshot,
+  since_at timestamptz not null default now(),
+  until_id bigint,
+  until_snapshot pg_snapshot,
+  until_window_id bigint,
+  until_window_snapshot pg_snapshot,
+  until_at timestamptz
+);
+create unique index consumer_channel_read on :"schema".consumer_channel (consumer_id, channel)
+  where until_at is null;
+create index consumer_channel_key on :"schema".consumer_channel (consumer_id, channel, since_at);
+
+create function :"schema".consumer_channel_note()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Notes from where a consumer reads its channels, after a row of consumer_progress has come, or has others, or
+was moved back. Of what it read once it keeps the last 20 times for each channel.
+Tables written: consumer_channel.
+*/
+declare
+  reached_id bigint := greatest(new.done_id, coalesce(new.window_id, 0));
+begin
+  if tg_op = 'INSERT' then
+    /* Of one with the same id that somebody has deleted. */
+    delete from :"schema".consumer_channel as c where c.consumer_id = new.consumer_id;
+    /* Its beginning, and not its position: the row may come from a dump. */
+    new.done_id := new.began_id;
+    new.done_snapshot := new.began_snapshot;
+    new.window_id := null;
+    new.window_snapshot := null;
+  else
+    update :"schema".consumer_channel as c
+    set since_id = least(c.since_id, reached_id), since_window_id = least(c.since_window_id, reached_id)
+    where c.consumer_id = new.consumer_id and c.until_at is null
+      and greatest(c.since_id, coalesce(c.since_window_id, 0)) > reached_id;
+    update :"schema".consumer_channel as c
+    set until_id = new.done_id, until_snapshot = new.done_snapshot, until_window_id = new.window_id,
+      until_window_snapshot = new.window_snapshot, until_at = now()
+    where c.consumer_id = new.consumer_id and c.until_at is null and c.channel <> all(new.channels);
+    delete from :"schema".consumer_channel as c
+    where c.ctid in (
+      select ranked.ctid
+      from (
+        select k.ctid, row_number() over (partition by k.channel order by k.until_at desc) as place
+        from :"schema".consumer_channel as k
+        where k.consumer_id = new.consumer_id and k.until_at is not null
+      ) as ranked
+      where place > 20);
+  end if;
+  insert into :"schema".consumer_channel as c
+    (consumer_id, channel, since_id, since_snapshot, since_window_id, since_window_snapshot)
+  select new.consumer_id, wanted.channel, new.done_id, new.done_snapshot, new.window_id, new.window_snapshot
+  from (select distinct unnest(new.channels) as channel) as wanted
+  where not exists (
+    select from :"schema".consumer_channel as k
+    where k.consumer_id = new.consumer_id and k.channel = wanted.channel and k.until_at is null);
+  return null;
+end;
+$$;
+revoke all on function :"schema".consumer_channel_note() from public;
+
+create trigger consumer_channel_first
+after insert on :"schema".consumer_progress
+for each row execute function :"schema".consumer_channel_note();
+
+create trigger consumer_channel_change
+after update of channels, began_id on :"schema".consumer_progress
+for each row when (old.channels is distinct from new.channels
+  or greatest(new.done_id, coalesce(new.window_id, 0)) < greatest(old.done_id, coalesce(old.window_id, 0)))
+execute function :"schema".consumer_channel_note();
 
 /*
 Whether a position has settled a notification: it is visible in one of its snapshots and not above what was

@@ -307,7 +307,7 @@ Nothing that a consumer has not done is skipped. What is handed again: where a n
 committed late and was not done yet, all that follow it; and after a restore, those that this
 cluster has written since.
 Returns: how many notifications the log holds, and the highest id.
-Tables written: log_origin, consumer_progress, notification_log (only ids that were given twice).
+Tables written: log_origin, consumer_progress, consumer_channel, notification_log (only ids that were given twice).
 */
 declare
   state record;
@@ -372,6 +372,10 @@ begin
       began_snapshot = case when pg_snapshot_xmax(progress.began_snapshot) > state.next_xid
         then pg_current_snapshot() else progress.began_snapshot end,
       epoch = epoch + 1;
+    update :"schema".consumer_channel as c
+    set since_id = least(c.since_id, p.done_id), since_window_id = least(c.since_window_id, p.done_id)
+    from :"schema".consumer_progress as p
+    where p.consumer_id = c.consumer_id and c.until_at is null;
     insert into :"schema".log_origin (rebased_id) values (highest_id)
     on conflict (is_only) do update set rebased_id = excluded.rebased_id;
   end if;

@@ -27,6 +27,8 @@ import type { SharingOptions } from './sharing.ts';
 export type DaemonOptions = {
   config: Config;
   consumers: readonly Consumer[];
+  /** Of all consumers that there are files for, where it does not run all of them. */
+  knownIds?: readonly string[];
   reporter: Reporter;
   /** Default: pageReader. Tests pass wrong ones to see that they are caught. */
   readPage?: ReadPage;
@@ -59,7 +61,12 @@ export class Daemon {
 
   constructor(options: DaemonOptions) {
     const { config, reporter } = options;
-    this.#options = { readPage: pageReader(config.schema), skipPlayback: false, ...options };
+    this.#options = {
+      readPage: pageReader(config.schema),
+      skipPlayback: false,
+      knownIds: [],
+      ...options,
+    };
     this.#meters = new Map(options.consumers.map(({ id }) => [id, new Meter()]));
     this.#failures = new FailureReports(reporter);
     this.#skipping = new Set(options.skipPlayback ? options.consumers.map(({ id }) => id) : []);
@@ -100,12 +107,13 @@ export class Daemon {
   }
 
   async #runSessions(mode: 'tail' | 'once', signal: AbortSignal): Promise<void> {
-    const { config, reporter, consumers, readPage } = this.#options;
+    const { config, reporter, consumers, knownIds, readPage } = this.#options;
     const display = new ReplayDisplay(reporter, this.#running, mode);
     const timers: NodeJS.Timeout[] = [];
     const onStop = () => timers.push(...this.#abandonLater());
     if (signal.aborted) onStop();
     else signal.addEventListener('abort', onStop, { once: true });
+    let giveUpAt = Number.POSITIVE_INFINITY;
     try {
       for (let failures = 0; !signal.aborted; ) {
         const startedAt = performance.now();
@@ -113,6 +121,7 @@ export class Daemon {
           const session = {
             config,
             consumers,
+            knownIds,
             reporter,
             readPage,
             mode,
@@ -137,7 +146,9 @@ export class Daemon {
           break;
         } catch (thrown) {
           failures = performance.now() - startedAt > STABLE_MS ? 1 : failures + 1;
-          await this.#recover(toError(thrown), failures, signal);
+          // Cron, CI and tests wait for a run to the end: it may not wait for ever.
+          if (mode === 'once' && failures === 1) giveUpAt = performance.now() + ONCE_PATIENCE_MS;
+          await this.#recover(toError(thrown), { failures, giveUpAt }, signal);
         }
       }
     } finally {
@@ -153,7 +164,11 @@ export class Daemon {
     }
   }
 
-  async #recover(error: Error, failures: number, signal: AbortSignal): Promise<void> {
+  async #recover(
+    error: Error,
+    { failures, giveUpAt }: { failures: number; giveUpAt: number },
+    signal: AbortSignal,
+  ): Promise<void> {
     if (signal.aborted) return;
     if (this.#isFatal(error)) throw error;
     const { config, reporter } = this.#options;
@@ -166,10 +181,12 @@ export class Daemon {
       ? `The database refused a statement: ${error.message}.`
       : `The connection to the database was lost: ${error.message}.`;
     const reason = error instanceof PgwatchError ? error.message : what;
-    reporter.warn(
-      `${reason}${await this.#heldText(error)} Trying again in ${formatDuration(waitMs)}.`,
-    );
-    await sleep(waitMs, signal);
+    const leftMs = giveUpAt - performance.now();
+    const held = await this.#heldText(error);
+    if (leftMs <= 0) throw new PgwatchError('connection_failed', `${reason}${held} ${GIVEN_UP}`);
+    const nextMs = Math.min(waitMs, leftMs);
+    reporter.warn(`${reason}${held} Trying again in ${formatDuration(nextMs)}.`);
+    await sleep(nextMs, signal);
   }
 
   /** ' cleanup is locked by pid 4711 …', where it failed by a lock; '' else. */
@@ -252,4 +269,6 @@ const ANSWER_DEADLINES_MAX = 12;
 /** Longer than an abandoned handler gets: its position is saved then. */
 const CUT_OFF_MS = 2000;
 const STABLE_MS = 10_000;
+const ONCE_PATIENCE_MS = 10_000;
+const GIVEN_UP = `Gave up after trying for ${formatDuration(ONCE_PATIENCE_MS)}: a run with --once does not wait for the database for ever.`;
 const RECONNECT_MS_MAX = 30_000;

@@ -10,10 +10,12 @@ import {
   readOwners,
   tellDaemons,
 } from '../log/daemons.ts';
+import { reachedId } from '../log/position.ts';
 import { noteBeginning, releaseOwnership } from '../log/progress.ts';
 import { savePositions } from '../log/save-positions.ts';
 import type { Reporter } from '../reporter.ts';
 import { publishTransition } from '../transitions.ts';
+import { reportChannels } from './channel-change.ts';
 import type { Control } from './control.ts';
 import { Pauses } from './pauses.ts';
 import type { ConsumerRunner } from './runner.ts';
@@ -199,6 +201,8 @@ export class Ownership {
     const { id: consumerId } = consumer;
     if (this.#standby.delete(consumerId)) reporter.info(`${consumerId} is taken over.`);
     this.#pauses.end(consumerId);
+    const { previousChannels, position } = owned;
+    reportChannels(reporter, consumer, { previousChannels, reachedId: reachedId(position) });
     if (owned.isSuspect) {
       reporter.info(
         `${consumerId} was not stopped cleanly: its next ${config.maxBatchSize} notifications are handed out one by one, each attempt recorded before it is made.`,

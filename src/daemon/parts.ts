@@ -1,8 +1,9 @@
-import { PgwatchError } from '../errors.ts';
+import { readLeftUndone } from '../log/left-undone.ts';
 import type { Brake } from './brake.ts';
 import type { Control } from './control.ts';
 import { retryListening } from './listening.ts';
 import { Membership } from './membership.ts';
+import { onceError, type Ran } from './once-result.ts';
 import { Ownership } from './ownership.ts';
 import { runOriginChecks, runPartitions } from './prepare.ts';
 import { runRetention } from './retention.ts';
@@ -61,19 +62,17 @@ export function tailing(
 
 /**
  * Hands out what is there now, and what is due again.
- * @throws PgwatchError handler_failed where something failed, once everything else is done
+ * @throws PgwatchError handler_failed where something failed or still waits, once all else is done
  */
 export async function runAllOnce(
   options: SessionOptions,
   found: Found,
   alive: AbortSignal,
 ): Promise<void> {
-  const { config, pool, settler } = options;
-  const failed: string[] = [];
-  const note = (id: string, { failedCount, brake }: { failedCount: number; brake: Brake }) => {
-    if (failedCount > 0) failed.push(`${failedCount} of ${id}`);
-    else if (brake.isHalted) failed.push(`an earlier one of ${id}, which stops at it`);
-  };
+  const { config, pool, settler, consumers, daemonId } = options;
+  const ran = new Map<string, Ran>();
+  const note = (id: string, { failedCount, brake }: { failedCount: number; brake: Brake }) =>
+    ran.set(id, { failedCount, isHalted: brake.isHalted });
   await ownershipOf(options, found).runOnce(async (runner, leave) => {
     const { delivery } = runner;
     const stop = AbortSignal.any([alive, leave]);
@@ -89,11 +88,11 @@ export async function runAllOnce(
   await runShared(sharing, alive, alive, async (runner) => {
     note(runner.consumerId, await runner.runToEnd(alive));
   });
-  if (failed.length === 0) return;
-  throw new PgwatchError(
-    'handler_failed',
-    `Notifications failed: ${failed.join(', ')}. They are tried again when their time comes; pgwatch dlq list --state all shows them.`,
-  );
+  if (alive.aborted) return;
+  const asked = { consumerIds: consumers.map(({ id }) => id), daemonId };
+  const left = await found.control.run((client) => readLeftUndone(client, config.schema, asked));
+  const error = onceError(ran, left);
+  if (error) throw error;
 }
 
 function ownershipOf(options: SessionOptions, { control, rebasedId }: Found): Ownership {

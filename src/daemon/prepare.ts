@@ -3,18 +3,15 @@ import { requireCurrentSchema } from '../database/migrate.ts';
 import { PgwatchError, toError } from '../errors.ts';
 import { requireIdsAhead, requireOwnCluster } from '../log/origin.ts';
 import { createPartitions } from '../log/partitions.ts';
-import { registerConsumer } from '../log/progress.ts';
 import { sleep } from '../time.ts';
-import { publishTransition } from '../transitions.ts';
+import { registerConsumers } from './registering.ts';
 import type { SessionOptions } from './session-options.ts';
 
 /**
  * Checks the database, and registers new consumers. Returns the id that requireOwnCluster found.
  */
-export async function prepare(
-  { config, consumers, reporter }: SessionOptions,
-  client: Client,
-): Promise<number> {
+export async function prepare(options: SessionOptions, client: Client): Promise<number> {
+  const { config, reporter } = options;
   await requireCurrentSchema(client, config);
   const rebasedId = await requireOwnCluster(client, config);
   const { defaultBytes, failure } = await createPartitions(client, config);
@@ -24,13 +21,7 @@ export async function prepare(
       `The log's default partition holds ${Math.round(defaultBytes / 2 ** 20)} MB, as after days without a daemon. Nothing is lost, but no partition is created until what is no longer needed there is removed: run "pgwatch cleanup --before 1h" or the like.`,
     );
   }
-  for (const consumer of consumers) {
-    if (await registerConsumer(client, config.schema, consumer)) {
-      publishTransition({ type: 'consumer_registered', consumerId: consumer.id });
-      const from = consumer.from instanceof Date ? consumer.from.toISOString() : consumer.from;
-      reporter.info(`${consumer.id} is new; it begins at ${from}.`, { consumer: consumer.id });
-    }
-  }
+  await registerConsumers(options, client);
   return rebasedId;
 }
 

@@ -15,6 +15,8 @@ import type { SharingOptions } from './sharing.ts';
 export type SessionOptions = {
   config: Config;
   consumers: readonly Consumer[];
+  /** Of the consumers that there are files for, those included that this daemon does not run. */
+  knownIds: readonly string[];
   /** Reads the log. */
   pool: Pool;
   handlerPool: Pool;

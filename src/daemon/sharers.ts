@@ -5,6 +5,7 @@ import { noteOrder } from '../log/progress.ts';
 import { unblockAll } from '../log/standing.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Calling } from './calling.ts';
+import { reportChannels } from './channel-change.ts';
 import { Pauses } from './pauses.ts';
 
 export type SharersOptions = { calling: Calling; schema: string; pool: Pool };
@@ -17,6 +18,7 @@ export class Sharers {
   #count = 0;
   #isStandingBy = false;
   #isPaused = false;
+  #hasToldChannels = false;
   #nextLookAt = 0;
 
   constructor(options: SharersOptions) {
@@ -67,6 +69,11 @@ export class Sharers {
     else this.#pauses.end(consumerId);
     if (found.is === 'owned') this.#standBy();
     if (found.is !== 'shared') this.#count = 0;
+    else if (!this.#hasToldChannels) {
+      // During a deployment those of others may differ, and each puts its own down: told once.
+      this.#hasToldChannels = true;
+      reportChannels(calling.reporter, calling.consumer, found);
+    }
     return found.is === 'shared';
   }
 

@@ -1,53 +1,79 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
-import type { Delivery } from '../log/dead-letters.ts';
+import type { ErrorRecord } from '../log/delivery.ts';
 import type { DeliveryState } from '../log/delivery-filter.ts';
-import { settledSql, skippedSql } from '../log/settled-sql.ts';
+import { findRestored } from '../log/origin.ts';
+import { decide, type Reason } from './why/decide.ts';
+import { type Facts, readFacts } from './why/facts.ts';
+import type { LogEntry } from './why/presence.ts';
 
-/**
- * What has become of a notification at a consumer, as far as its position and its deliveries tell. done:
- * its position has passed it; skipped: it began behind it, or was moved past it; working: a shared consumer
- * has it in hand.
- */
-export type OutcomeAt = Pick<
-  Delivery,
-  'consumerId' | 'attempts' | 'nextAttemptAt' | 'replayedAt' | 'lastFailedAt' | 'lastError'
-> & { state: DeliveryState | 'done' | 'skipped' | 'waiting' | 'working' };
+/** What has become of a notification at a consumer: the state of its delivery, or what "why" says. */
+export type OutcomeAt = {
+  consumerId: string;
+  state: DeliveryState | Reason['code'];
+  /** What "why" says of it first, besides what keeps the whole consumer; null where that is gone. */
+  reason: Reason | null;
+  attempts: number;
+  nextAttemptAt: Date | null;
+  replayedAt: Date | null;
+  lastFailedAt: Date | null;
+  lastError: ErrorRecord | null;
+};
 
-/** Of each consumer that reads the channel, or has a delivery of it; in order of their ids. */
+/** At each consumer that reads the channel, or has a delivery of it; in order of their ids. */
 export async function readOutcomes(
   client: Queryable,
   schema: string,
   notificationId: number,
 ): Promise<OutcomeAt[]> {
-  const { rows } = await client.query(
-    `select coalesce(d.consumer_id, p.consumer_id) as "consumerId",
-       coalesce(d.attempts, 0) as attempts, d.next_attempt_at as "nextAttemptAt", d.replayed_at as "replayedAt",
-       d.last_failed_at as "lastFailedAt", d.last_error as "lastError",
-       case
-         when d.state is not null then d.state
-         when exists (
-           select from ${qualified(schema, 'lease')} as l
-           where l.consumer_id = p.consumer_id and p.notification_id = any(l.notification_ids)
-         ) then 'working'
-         when p.is_passed and p.is_skipped then 'skipped'
-         when p.is_passed then 'done'
-         else 'waiting'
-       end as state
-     from (
-       select progress.consumer_id, log.id as notification_id,
-         ${settledSql(schema, 'progress', 'log')} as is_passed,
-         ${skippedSql('progress', 'log')} as is_skipped
-       from ${qualified(schema, 'notification_log')} as log
-       join ${qualified(schema, 'consumer_progress')} as progress on log.channel = any(progress.channels)
-       cross join ${qualified(schema, 'origin')} as origin
-       where log.id = $1
-     ) as p
-     full join (
-       select * from ${qualified(schema, 'delivery')} where notification_id = $1
-     ) as d on d.consumer_id = p.consumer_id
-     order by 1`,
+  const { rows } = await client.query<LogEntry>(
+    `select id::float8, xid::text, channel, key, created_at as "createdAt"
+     from ${qualified(schema, 'notification_log')} where id = $1 limit 1`,
     [notificationId],
   );
-  return rows as OutcomeAt[];
+  const entry = rows[0] ?? null;
+  const asked = { entry, consumerId: null, id: notificationId, countsAhead: false };
+  const facts = await readFacts(client, schema, asked);
+  const isRestored = (await findRestored(client, { schema })) !== null;
+  const log = { isPresent: entry !== null, pageRows: 1, isRestored };
+  const outcomes = facts.flatMap((each) => outcomeOf(each, log) ?? []);
+  const left = await readLeft(client, schema, notificationId);
+  return [...outcomes, ...left].sort((a, b) => (a.consumerId < b.consumerId ? -1 : 1));
 }
+
+/** Deliveries outlive a consumer whose row somebody has deleted. */
+async function readLeft(client: Queryable, schema: string, id: number): Promise<OutcomeAt[]> {
+  const { rows } = await client.query<OutcomeAt>(
+    `select consumer_id as "consumerId", state, null as reason, attempts,
+       next_attempt_at as "nextAttemptAt", replayed_at as "replayedAt",
+       last_failed_at as "lastFailedAt", last_error as "lastError"
+     from ${qualified(schema, 'delivery')}
+     where notification_id = $1 and consumer_id not in (
+       select consumer_id from ${qualified(schema, 'consumer_progress')})`,
+    [id],
+  );
+  return rows;
+}
+
+function outcomeOf(facts: Facts, log: Parameters<typeof decide>[1]): OutcomeAt | null {
+  const { delivery, consumerId } = facts;
+  const { reasons } = decide(facts, log);
+  const reason = reasons.find(({ code }) => !OBSTACLES.includes(code)) ?? reasons[0];
+  if (!reason || reason.code === 'filtered' || reason.code === 'gone') return null;
+  return {
+    consumerId,
+    state: delivery?.state ?? reason.code,
+    reason,
+    attempts: delivery?.attempts ?? 0,
+    nextAttemptAt: toDate(delivery?.nextAttemptMs),
+    replayedAt: toDate(delivery?.replayedMs),
+    lastFailedAt: toDate(delivery?.lastFailedMs),
+    lastError: delivery?.lastError ?? null,
+  };
+}
+
+function toDate(ms: number | null | undefined): Date | null {
+  return ms === null || ms === undefined ? null : new Date(ms);
+}
+
+const OBSTACLES: readonly Reason['code'][] = ['paused', 'not_running', 'stopped', 'overfull'];

@@ -5,6 +5,7 @@ import { qualified } from '../database/names.ts';
 import { STANDSTILL_MAX } from '../database/transaction.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { IS_PAUSED } from './progress.ts';
+import { reachedSql } from './settled-sql.ts';
 
 /** A part of a shared consumer's work that this process has taken; see the table lease. */
 export type Lease = {
@@ -48,17 +49,23 @@ export async function shareConsumer(
   client: Queryable,
   schema: string,
   consumer: { consumerId: string; channels: readonly string[] },
-): Promise<{ is: 'shared' | 'owned' } | { is: 'paused'; until: Date | null }> {
+): Promise<
+  | { is: 'shared'; previousChannels: string[]; reachedId: number }
+  | { is: 'owned' }
+  | { is: 'paused'; until: Date | null }
+> {
   const progress = qualified(schema, 'consumer_progress');
-  const { rowCount } = await client.query(
-    `update ${progress}
+  const shared = await client.query<{ previousChannels: string[]; reachedId: number }>(
+    `update ${progress} as progress
      set is_shared = true, channels = $2, owner = null, owned_since = null,
        epoch = epoch + case when is_shared then 0 else 1 end
+     from (select channels from ${progress} where consumer_id = $1 for update) as before
      where consumer_id = $1 and not ${IS_PAUSED} and (owner is null or owner not in (
-       select daemon_id from ${qualified(schema, 'live_daemon')}))`,
+       select daemon_id from ${qualified(schema, 'live_daemon')}))
+     returning before.channels as "previousChannels", ${reachedSql('progress')}::float8 as "reachedId"`,
     [consumer.consumerId, consumer.channels],
   );
-  if (rowCount === 1) return { is: 'shared' };
+  if (shared.rows[0]) return { is: 'shared', ...shared.rows[0] };
   const { rows } = await client.query<{ until: Date | null }>(
     `select paused_until as until from ${progress} where consumer_id = $1 and ${IS_PAUSED}`,
     [consumer.consumerId],

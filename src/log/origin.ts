@@ -26,6 +26,20 @@ export async function requireOwnCluster(
   return safeId(row.rebased_id);
 }
 
+/** What keeps the log and the positions from belonging together; null where nothing does. */
+export async function findRestored(
+  client: Queryable,
+  config: Pick<Config, 'schema'>,
+): Promise<string | null> {
+  try {
+    await requireOwnCluster(client, config);
+    return null;
+  } catch (thrown) {
+    if (thrown instanceof PgwatchError && thrown.code === 'cluster_restored') return thrown.message;
+    throw thrown;
+  }
+}
+
 /**
  * The same while daemons run, at next to no cost: whether a position lies above the ids that were given.
  * @throws PgwatchError cluster_restored, with the remedy

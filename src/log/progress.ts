@@ -46,6 +46,8 @@ export type Takeover = Claim & {
   position: Position;
   /** The daemon that ran it before; null where that one stopped cleanly. */
   previousOwner: string | null;
+  /** What it read until now. */
+  previousChannels: string[];
 };
 
 /**
@@ -68,21 +70,41 @@ export async function readNewestPosition(client: Queryable, schema: string): Pro
 export async function registerConsumer(
   client: Queryable,
   schema: string,
-  consumer: { id: string; channels: readonly string[]; from: From },
+  consumer: { id: string; channels: readonly string[]; from: From; fromText?: string },
 ): Promise<boolean> {
-  const { doneId, doneSnapshot, values } = beginningAt(schema, consumer.from, '$3');
+  const { doneId, doneSnapshot, values } = beginningAt(schema, consumer.from, '$4');
   const inserted = await client.query(
     `insert into ${qualified(schema, 'consumer_progress')}
-       (consumer_id, channels, done_id, done_snapshot, began_id, began_snapshot)
-     select $1, $2::text[], at.done_id, at.done_snapshot, at.done_id, at.done_snapshot
+       (consumer_id, channels, done_id, done_snapshot, began_id, began_snapshot, began_from)
+     select $1, $2::text[], at.done_id, at.done_snapshot, at.done_id, at.done_snapshot, $3
      from (select ${doneId} as done_id, ${doneSnapshot} as done_snapshot) as at
      where not exists (
        /* Where it exists, on conflict would wait for whoever is just saving it. */
        select from ${qualified(schema, 'consumer_progress')} where consumer_id = $1)
      on conflict (consumer_id) do nothing`,
-    [consumer.id, consumer.channels, ...values],
+    [consumer.id, consumer.channels, consumer.fromText ?? null, ...values],
   );
   return inserted.rowCount === 1;
+}
+
+/**
+ * Notes what a consumer's file says of where it begins.
+ * @returns what it said before; null if that is the same, or not known
+ */
+export async function noteFrom(
+  client: Queryable,
+  schema: string,
+  { consumerId, fromText }: { consumerId: string; fromText: string },
+): Promise<string | null> {
+  const progress = qualified(schema, 'consumer_progress');
+  const { rows } = await client.query<{ before: string | null }>(
+    `update ${progress} as progress set began_from = $2
+     from (select began_from from ${progress} where consumer_id = $1) as before
+     where consumer_id = $1 and progress.began_from is distinct from $2
+     returning before.began_from as before`,
+    [consumerId, fromText],
+  );
+  return rows[0]?.before ?? null;
 }
 
 /**
@@ -102,15 +124,20 @@ export async function takeOver(
     `update ${progress} as progress
      set epoch = progress.epoch + 1, owner = $2, owned_since = now(), channels = $3, is_shared = false
      from (
-       select owner from ${progress} where consumer_id = $1 for update skip locked
+       select owner, channels from ${progress} where consumer_id = $1 for update skip locked
      ) as before
      where consumer_id = $1 and epoch = $4 and not ${IS_PAUSED}
      returning progress.epoch::text, ${CLAIMED_ON} as server, before.owner as previous_owner,
-       ${POSITION_COLUMNS}`,
+       before.channels as previous_channels, ${POSITION_COLUMNS}`,
     [claim.consumerId, claim.owner, claim.channels, claim.seenEpoch],
   );
   const row = rows[0] as
-    | (PositionRow & { epoch: string; server: string; previous_owner: string | null })
+    | (PositionRow & {
+        epoch: string;
+        server: string;
+        previous_owner: string | null;
+        previous_channels: string[];
+      })
     | undefined;
   if (!row) return null;
   return {
@@ -119,6 +146,7 @@ export async function takeOver(
     server: row.server,
     position: toPosition(row),
     previousOwner: row.previous_owner,
+    previousChannels: row.previous_channels,
   };
 }
 

@@ -7,6 +7,8 @@ import { IS_PAUSED, POSITION_COLUMNS, type PositionRow, toPosition } from './pro
 export type Registered = {
   consumerId: string;
   channels: string[];
+  /** From which id and since when it reads those that it did not read from its beginning. */
+  channelsSince: { channel: string; fromId: number; since: Date }[];
   isShared: boolean;
   isPaused: boolean;
   pausedAt: Date | null;
@@ -36,11 +38,18 @@ export async function readRegistered(
   consumerIds: readonly string[] | null,
 ): Promise<Registered[]> {
   const { rows } = await client.query<RegisteredRow>(
-    `select consumer_id as "consumerId", channels, is_shared as "isShared",
+    `select consumer_id as "consumerId", channels, is_shared as "isShared", coalesce((
+         select jsonb_agg(jsonb_build_object('channel', c.channel,
+           'fromId', greatest(c.since_id, coalesce(c.since_window_id, 0)) + 1,
+           'since', extract(epoch from c.since_at)::float8 * 1000) order by c.since_at, c.channel)
+         from ${qualified(schema, 'consumer_channel')} as c
+         where c.consumer_id = progress.consumer_id and c.until_at is null
+           and c.since_at > progress.created_at and not starts_with(c.channel, 'consumer:')
+       ), '[]') as "channelsSince",
        ${IS_PAUSED} as "isPaused", paused_at as "pausedAt", paused_until as "pausedUntil",
        created_at as "createdAt", saved_at as "savedAt", to_jsonb(epoch) as epoch, ${POSITION_COLUMNS},
        owner, owned_since as "ownedSince", host, pid, is_alive as "isAlive"
-     from ${qualified(schema, 'consumer_progress')}
+     from ${qualified(schema, 'consumer_progress')} as progress
      left join lateral (
        select d.host, d.pid, exists (
          select from ${qualified(schema, 'live_daemon')} as live
@@ -55,7 +64,8 @@ export async function readRegistered(
 }
 
 type RegisteredRow = PositionRow &
-  Omit<Registered, 'owner' | 'position'> & {
+  Omit<Registered, 'owner' | 'position' | 'channelsSince'> & {
+    channelsSince: { channel: string; fromId: number; since: number }[];
     owner: string | null;
     ownedSince: Date | null;
     host: string | null;
@@ -69,6 +79,7 @@ function toRegistered(row: RegisteredRow): Registered {
   return {
     consumerId,
     channels,
+    channelsSince: row.channelsSince.map((each) => ({ ...each, since: new Date(each.since) })),
     isShared,
     isPaused,
     // One that has ended by itself stays in the row until somebody changes it.

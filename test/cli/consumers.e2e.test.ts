@@ -122,3 +122,29 @@ test('remove names the daemon that has it, and leaves all as they are', async ()
   const { rowCount } = await database.query('select from pgwatch.consumer_progress');
   expect(rowCount).toBe(2);
 });
+
+test('rename keeps what a consumer has, and refuses what would lose anything', async () => {
+  await addDelivery(database, { consumerId: 'email' });
+  const { stdout, exitCode } = await consumers('rename', 'email', 'mailer', '--json');
+  expect(exitCode).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ from: 'email', to: 'mailer', doneId: 0, dead: 1 });
+  const taken = await consumers('rename', 'webhook', 'mailer');
+  expect(taken.exitCode).toBe(1);
+  expect(taken.stderr).toContain(
+    'pgwatch consumers remove mailer && pgwatch consumers rename webhook mailer',
+  );
+  const daemon = await startTailing(database.config, [
+    { id: 'webhook', channels: ['orders'], handle() {} },
+  ]);
+  const used = await consumers('rename', 'webhook', 'hook');
+  expect(used.exitCode).toBe(1);
+  expect(used.stderr).toMatch(
+    /^error webhook is run or wanted by \S+:\d+, which would begin it again/,
+  );
+  await daemon.stop();
+  const wrong = await consumers('rename', 'webhook', 'a b');
+  expect(wrong).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('not "a b"') });
+  expect(await consumers('rename', 'gone', 'hook')).toMatchObject({ exitCode: 2 });
+  const done = await consumers('rename', 'webhook', 'hook');
+  expect(done.stderr).toMatch(/^webhook is called hook now\. It goes on after id \d+\.\n$/);
+});

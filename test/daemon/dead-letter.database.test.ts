@@ -189,7 +189,7 @@ describe.each([false, true])('a run to the end, transaction: %s,', (transaction)
     };
     await publish(['a', 'bad'], ['a', 'ok'], ['b', 'ok']);
     await expect(once(definition)).rejects.toThrow(
-      'Notifications failed: 1 of c. They are tried again when their time comes; pgwatch dlq list --state all shows them.',
+      'Notifications failed: 1 of c. Still waiting: c: 1 notification for a retry, the next until ',
     );
     expect(await filed()).toMatchObject([{ state: 'retry', attempts: 2 }, { state: 'blocked' }]);
     expect(seen).toEqual([
@@ -203,7 +203,7 @@ describe.each([false, true])('a run to the end, transaction: %s,', (transaction)
     const { definition, payloads } = makeMendable({ onDead: 'stop', transaction });
     await publish(['a', 1], ['b', 'bad'], ['c', 2]);
     await expect(once(definition)).rejects.toThrow('Notifications failed: 1 of c');
-    await expect(once(definition)).rejects.toThrow('an earlier one of c, which stops at it');
+    await expect(once(definition)).rejects.toThrow('c: it stops at a dead letter (onDead)');
     expect(payloads()).toEqual([1, 'bad']);
     await change('discard');
     await once(definition);

@@ -248,7 +248,7 @@ describe('a run to the end', () => {
     await pause();
     await publish(2);
     const { ended, reports } = runOnce(definition);
-    await ended;
+    await expect(ended).rejects.toThrow('1 notification unread, and it is paused until "pgwatch');
     expect(seen).toEqual([1]);
     expect(reports.join('')).toContain('c is paused until "pgwatch consumers resume c"');
   });
@@ -261,7 +261,7 @@ describe('a run to the end', () => {
     await pause();
     await until('it is known', () => reports.some((line) => line.includes('is paused')));
     letGo(begun[0] as number);
-    await ended;
+    await expect(ended).rejects.toThrow('1 notification unread, and it is paused until');
     expect(begun).toHaveLength(1);
   });
 });

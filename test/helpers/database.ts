@@ -77,7 +77,8 @@ export function useIsolatedServer(
 /** Makes the log, and what is known of consumers, as new; for daemons that have stopped. */
 export async function emptyLog(database: TestDatabase): Promise<void> {
   await database.query(
-    'truncate pgwatch.notification_log, pgwatch.consumer_progress, pgwatch.delivery, pgwatch.daemon, pgwatch.lease',
+    `truncate pgwatch.notification_log, pgwatch.consumer_progress, pgwatch.consumer_channel,
+       pgwatch.delivery, pgwatch.daemon, pgwatch.lease, pgwatch.snapshot`,
   );
 }
 

@@ -36,7 +36,7 @@ test('done is what the position has passed, and not what lay before it began or 
   expect(await states(early)).toEqual(['ahead skipped', 'behind done']);
   // Its id is below the position's: comparing ids would call it skipped.
   expect(rows[0].id).toBeLessThan(early);
-  expect(await states(rows[0].id)).toEqual(['ahead waiting', 'behind done']);
+  expect(await states(rows[0].id)).toEqual(['ahead late', 'behind done']);
 });
 
 test('deliveries and leases tell more than a position, and outlive a consumer', async () => {
@@ -50,7 +50,7 @@ test('deliveries and leases tell more than a position, and outlive a consumer', 
     [[retry]],
   );
   expect(await states(dead)).toEqual(['email dead', 'shared waiting']);
-  expect(await states(retry)).toEqual(['email retry', 'shared working']);
+  expect(await states(retry)).toEqual(['email retry', 'shared leased']);
   expect(await states(blocked)).toEqual(['email waiting', 'removed blocked', 'shared waiting']);
 });
 

@@ -6,7 +6,9 @@ import { addCommonOptions, type Outcome } from '../options.ts';
 export function addConsumers(program: Command, outcome: Outcome): void {
   const consumers = program
     .command('consumers')
-    .description('List and show the consumers that the database knows; pause, resume, remove them.')
+    .description(
+      'List and show the consumers that the database knows; pause, resume, rename, remove them.',
+    )
     .addHelpText(
       'after',
       `
@@ -15,12 +17,14 @@ Examples:
   $ pgwatch consumers show email                everything known of one
   $ pgwatch consumers pause email --until 2h    run nothing of it for two hours
   $ pgwatch consumers resume email
+  $ pgwatch consumers rename email mailer       its file is called mailer.ts now
   $ pgwatch consumers remove old_report --dry-run`,
     );
   addList(consumers);
   addShow(consumers);
   addPause(consumers);
   addResume(consumers);
+  addRename(consumers);
   addRemove(consumers, outcome);
 }
 
@@ -82,6 +86,34 @@ Examples:
   $ pgwatch consumers resume email webhook`,
     )
     .action(async (ids, options) => (await import('../consumers/pause.ts')).resume(ids, options));
+}
+
+function addRename(consumers: Command): void {
+  addCommonOptions(
+    consumers
+      .command('rename')
+      .argument('<old>', 'the id that the database knows')
+      .argument('<new>', 'the id in the consumer file, or the name of the file'),
+  )
+    .description('Give a consumer another id: it goes on where it is.')
+    .option('--json', 'print what happened as JSON')
+    .addHelpText(
+      'after',
+      `
+Position, retries, dead letters, leases and snapshots go with it. Stop the daemon
+that runs it by the old id first. A daemon that runs the new id may be running,
+unless it has handled something by then: what it has done would be done again,
+so it is removed first. Only the owner of the tables may rename consumers.
+
+Without this, write the old id into the file: id: 'email'.
+
+Examples:
+  $ pgwatch consumers rename email mailer
+  $ pgwatch consumers rename email mailer --json`,
+    )
+    .action(async (old, next, options) =>
+      (await import('../consumers/rename.ts')).rename(old, next, options),
+    );
 }
 
 function addRemove(consumers: Command, outcome: Outcome): void {

@@ -61,7 +61,14 @@ export function addListen(program: Command): void {
       `
 Consumers are the files consumers/**/*.{ts,mts,js,mjs}. Each is handed every
 notification of its channels at least once, in order, and its position is kept
-in the database.
+in the database, by the id in the file or the file's name.
+
+With --once the exit code is 1 if something failed or still waits: for a retry,
+for another process, or because the consumer is paused or stopped. It gives up
+if there is no server for ten seconds.
+
+npx and "npm run" do not pass SIGTERM on: in services and containers, start
+node_modules/.bin/pgwatch listen.
 
 Examples:
   $ pgwatch listen                               all consumers, on DATABASE_URL
@@ -73,25 +80,27 @@ Examples:
 }
 
 async function listen(options: ListenOptions): Promise<void> {
-  const { discoverConsumers } = await import('../../consumers/discover.ts');
+  const { findConsumers } = await import('../find-consumers.ts');
   const { selectConsumers } = await import('../../consumers/select.ts');
   const config = await configFor(options, {
     maxBatchSize: options.maxBatchSize,
     pollInterval: options.timeout,
     reconnectDelay: options.reconnectDelay,
   });
-  const consumers = selectConsumers(await discoverConsumers(config.consumers), {
+  const found = await findConsumers(config, reporterFor(options));
+  const consumers = selectConsumers(found, {
     ids: splitList(options.consumers),
     excludedIds: splitList(options.excludeConsumers),
     apps: splitList(options.apps),
   });
   if (options.listConsumers) return listConsumers(consumers, options);
-  await runDaemon(config, consumers, options);
+  const knownIds = found.map(({ id }) => id);
+  await runDaemon(config, { consumers, knownIds }, options);
 }
 
 async function runDaemon(
   config: Config,
-  consumers: Consumer[],
+  { consumers, knownIds }: { consumers: Consumer[]; knownIds: readonly string[] },
   options: ListenOptions,
 ): Promise<void> {
   const reporter = reporterFor(options);
@@ -111,6 +120,7 @@ async function runDaemon(
     const daemon = new Daemon({
       config: complete,
       consumers,
+      knownIds,
       reporter,
       skipPlayback: options.skipPlayback ?? false,
     });

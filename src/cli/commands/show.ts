@@ -18,7 +18,7 @@ export function addShow(program: Command): void {
       `
 What is no longer in the log is shown from the copy that a dead letter holds.
 "done" means that the consumer has handled it; "skipped" that it began behind
-it, or was moved past it: "pgwatch why" tells which.
+it, or was moved past it. "pgwatch why" says more about each, and what to do.
 
 An event id that its publisher gave is looked up. One that pgwatch derived is in
 no index: it is looked for in all of the log, or in what was written --since.

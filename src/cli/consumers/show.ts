@@ -33,7 +33,17 @@ export async function show(
 /** For people, a field a line. */
 function textOf(view: ConsumerView, at: Date): string {
   const time = (name: string, when: Date) => field(name, `${when.toISOString()}, ${ago(when, at)}`);
-  const { consumerId, channels, isShared, epoch, createdAt, savedAt, oldestAt, lastError } = view;
+  const {
+    consumerId,
+    channels,
+    channelsSince,
+    isShared,
+    epoch,
+    createdAt,
+    savedAt,
+    oldestAt,
+    lastError,
+  } = view;
   const { pausedAt, pausedUntil, owner, retrying, blocked, blockedKeys, replaying, dead } = view;
   const bold = colorsFor(process.stdout).bold(onOneLine(`Consumer ${consumerId}`));
   return [
@@ -42,6 +52,9 @@ function textOf(view: ConsumerView, at: Date): string {
     ...(pausedAt ? [time('paused', pausedAt)] : []),
     ...(pausedAt ? [field('paused until', pausedUntil?.toISOString() ?? 'it is resumed')] : []),
     field('channels', channels.join(', ')),
+    ...channelsSince.map(({ channel, fromId, since }) =>
+      field('', `${channel} from id ${fromId} on, since ${since.toISOString()}, ${ago(since, at)}`),
+    ),
     time('created', createdAt),
     field('run by', isShared ? 'several daemons together' : 'one daemon at a time'),
     field(isShared ? 'daemons' : 'owner', describeOwner(view)),

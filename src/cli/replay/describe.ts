@@ -10,7 +10,7 @@ export function describeStretch(
   count: StretchCount,
   speed: number | null,
 ): string {
-  const { settled, keys, firstId, lastId, dead, waiting, open } = count;
+  const { settled, beforeChannel, keys, firstId, lastId, dead, waiting, open } = count;
   const colors = colorsFor(process.stdout);
   const number = (value: number) => value.toLocaleString('en');
   const range = firstId === lastId ? `${firstId}` : `${firstId} to ${lastId}`;
@@ -25,6 +25,9 @@ export function describeStretch(
       'again',
       settled === 0 ? 'none' : `${countOf(settled, 'notification')}, ${range}${about}`,
     ),
+    ...(beforeChannel > 0
+      ? [field('first time', `${number(beforeChannel)} published before it read their channel`)]
+      : []),
     ...(left.length > 0 ? [field('left alone', left.join(', '))] : []),
     ...(open > 0 ? [field('not yet', `${number(open)} that it has not done come anyway`)] : []),
     ...(settled > 0

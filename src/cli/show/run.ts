@@ -66,7 +66,8 @@ async function lookUp(
 
 function toJson({ notification, outcomes, ...stored }: Shown): Record<string, unknown> {
   const { id, eventId, channel, key, createdAt, payload } = notification;
-  return { id, eventId, channel, key, createdAt, ...stored, payload, consumers: outcomes };
+  const consumers = outcomes.map(({ reason: _, ...outcome }) => outcome);
+  return { id, eventId, channel, key, createdAt, ...stored, payload, consumers };
 }
 
 function textOf({ notification, outcomes, ...stored }: Shown): string {
@@ -93,15 +94,23 @@ function textOf({ notification, outcomes, ...stored }: Shown): string {
 
 /** '    email: dead, failed 2 h ago, after 5 attempts: TypeError: x is not a function'. */
 function outcomeLine(outcome: OutcomeAt): string {
-  const { consumerId, state, attempts, lastFailedAt, lastError } = outcome;
-  const isDelivery =
-    state !== 'done' && state !== 'skipped' && state !== 'waiting' && state !== 'working';
-  const said = isDelivery ? describeState({ ...outcome, state }) : state;
+  const { consumerId, attempts, lastFailedAt, lastError } = outcome;
   const failed = lastFailedAt
     ? `, failed ${describeAge(lastFailedAt)}, after ${countOf(attempts, 'attempt')}: ${describeError(lastError)}`
     : '';
-  const behind = state === 'blocked' ? ' by an earlier notification of its key' : '';
-  return indented(onOneLine(`${consumerId}: ${said}${behind}${failed}`));
+  return indented(onOneLine(`${consumerId}: ${stateText(outcome)}${failed}`));
+}
+
+function stateText(outcome: OutcomeAt): string {
+  const { state } = outcome;
+  if (state === 'retry' || state === 'blocked' || state === 'dead') {
+    const behind = state === 'blocked' ? ' by an earlier notification of its key' : '';
+    return `${describeState({ ...outcome, state })}${behind}`;
+  }
+  if (state === 'before_channel') {
+    return 'published before it read this channel: delivered only by a replay';
+  }
+  return state.replaceAll('_', ' ');
 }
 
 function unknownError(unknown: readonly string[]): PgwatchError {

@@ -26,6 +26,11 @@ export function describeReason(reason: Reason, id: number, consumerId: string): 
       return fine('It knows nothing of it.');
     case 'filtered':
       return fine(`It is on none of its channels: ${reason.channels.join(', ')}.`);
+    case 'before_channel':
+      return {
+        sentence: `It was published before the consumer read this channel, which it does from id ${reason.fromId} on (since ${time(reason.since)}). It is delivered only by a replay.`,
+        advice: `pgwatch replay ${consumer} --id ${id}`,
+      };
     case 'skipped':
       return {
         sentence:

@@ -6,6 +6,7 @@ import type { Facts, FoundDelivery, Runner } from './facts.ts';
  * done         it was handed out, and is settled
  * skipped      the consumer began behind it, or its position was moved past it
  * filtered     the consumer does not read its channel
+ * before_channel  it was published before the consumer began to read its channel
  * restored     by its position it is done, but the log and the positions do not belong together
  * gone         the log does not hold it, and the consumer knows nothing of it
  * dead         it was given up
@@ -28,6 +29,7 @@ export type Reason =
   | { code: 'done' }
   | { code: 'skipped'; at: Date; by: 'registration' | 'seek' }
   | { code: 'filtered'; channels: string[] }
+  | { code: 'before_channel'; fromId: number; since: Date }
   | { code: 'gone' }
   | { code: 'restored' }
   | ({ code: 'dead' | 'backoff' | 'due' | 'replay' } & Pick<
@@ -82,7 +84,7 @@ export function decide(
     return { consumerId, isArrived: false, isExpected: true, reasons: [{ code: 'restored' }] };
   }
   const isOutside = code === 'skipped' && settled.by === 'registration';
-  const isExpected = !isOutside && code !== 'filtered' && code !== 'gone';
+  const isExpected = !isOutside && !NOT_MEANT.includes(code);
   return { consumerId, isArrived: code === 'done', isExpected, reasons: [settled] };
 }
 
@@ -92,11 +94,16 @@ function settledReason(facts: Facts, isPresent: boolean): Reason | null {
   if (delivery?.state === 'dead') return { code: 'dead', ...failureOf(delivery) };
   if (delivery || facts.lease) return null;
   if (!isPresent) return { code: 'gone' };
-  if (!facts.isWanted) return { code: 'filtered', channels };
-  if (!facts.isSettled) return null;
-  if (!facts.isSkipped) return { code: 'done' };
+  const { isWanted, isSettled, isSkipped, wasRead, readSince } = facts;
+  // What it read once, and reads no longer, may have been handed to it then.
+  if (!isWanted && !(isSettled && wasRead === true)) return { code: 'filtered', channels };
+  if (!isSettled) return null;
   const by = beganAt.getTime() === registeredAt.getTime() ? 'registration' : 'seek';
-  return { code: 'skipped', at: beganAt, by };
+  if (isSkipped && by === 'registration') return { code: 'skipped', at: beganAt, by };
+  if (wasRead === false && readSince) {
+    return { code: 'before_channel', fromId: readSince.id, since: new Date(readSince.ms) };
+  }
+  return isSkipped ? { code: 'skipped', at: beganAt, by } : { code: 'done' };
 }
 
 /** What keeps the whole consumer from working. */
@@ -146,6 +153,9 @@ function failureOf({
 }: FoundDelivery) {
   return { attempts, nextAttemptMs, firstFailedMs, lastFailedMs, lastError };
 }
+
+/** With these nobody would expect it to arrive. */
+const NOT_MEANT: readonly Reason['code'][] = ['filtered', 'before_channel', 'gone'];
 
 /** Longer than the span over which a daemon tells its rate, with the time until it tells. */
 const STILL_MS = 30_000;

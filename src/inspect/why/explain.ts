@@ -1,7 +1,6 @@
 import type { Client } from 'pg';
 import type { Config } from '../../config/define.ts';
-import { PgwatchError } from '../../errors.ts';
-import { requireOwnCluster } from '../../log/origin.ts';
+import { findRestored } from '../../log/origin.ts';
 import { type Answer, decide } from './decide.ts';
 import { readFacts } from './facts.ts';
 import { findNotification, type Presence } from './presence.ts';
@@ -23,17 +22,11 @@ export async function explain(
   { id, consumerId }: { id: number; consumerId: string | null },
 ): Promise<Explanation> {
   const { schema } = config;
-  const restored = await requireOwnCluster(client, config).then(
-    () => null,
-    (thrown: unknown) => {
-      if (thrown instanceof PgwatchError && thrown.code === 'cluster_restored')
-        return thrown.message;
-      throw thrown;
-    },
-  );
+  const restored = await findRestored(client, config);
   const presence = await findNotification(client, schema, id);
   const entry = presence.code === 'present' ? presence.entry : null;
-  const facts = await readFacts(client, schema, { entry, consumerId, id });
+  const asked = { entry, consumerId, id, countsAhead: true };
+  const facts = await readFacts(client, schema, asked);
   const log = {
     isPresent: entry !== null,
     pageRows: config.maxBatchSize,

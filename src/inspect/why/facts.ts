@@ -4,7 +4,13 @@ import type { ErrorRecord } from '../../log/delivery.ts';
 import type { DeliveryState } from '../../log/delivery-filter.ts';
 import { sameKeySql } from '../../log/key-sql.ts';
 import { IS_PAUSED } from '../../log/progress.ts';
-import { reachedSql, settledSql, skippedSql } from '../../log/settled-sql.ts';
+import {
+  reachedSql,
+  readSinceSql,
+  settledSql,
+  skippedSql,
+  wasReadSql,
+} from '../../log/settled-sql.ts';
 import type { LogEntry } from './presence.ts';
 
 /** A process that runs consumers, or did. */
@@ -26,6 +32,7 @@ export type FoundDelivery = {
   nextAttemptMs: number | null;
   isDue: boolean;
   isReplay: boolean;
+  replayedMs: number | null;
   firstFailedMs: number | null;
   lastFailedMs: number | null;
   lastError: ErrorRecord | null;
@@ -48,6 +55,10 @@ export type Facts = {
   isSettled: boolean;
   /** Settled from the beginning, or since the position was moved. */
   isSkipped: boolean;
+  /** It read the channel when the notification was settled; null where that is not known. */
+  wasRead: boolean | null;
+  /** From which id and since when it reads the channel, if it began to only later. */
+  readSince: { id: number; ms: number } | null;
   isLate: boolean;
   /** Since it was written; null where the log does not hold it. */
   ageMs: number | null;
@@ -62,14 +73,19 @@ export type Facts = {
   runners: Runner[];
 };
 
-/** Reads the facts of the consumers that are named, or all; in order. */
+/**
+ * Reads the facts of the consumers that are named, or all; in order.
+ * @param asked.countsAhead whether it is counted what comes before it, which may take a while
+ */
 export async function readFacts(
   client: Queryable,
   schema: string,
-  { entry, consumerId, id }: { entry: LogEntry | null; consumerId: string | null; id: number },
+  asked: { entry: LogEntry | null; consumerId: string | null; id: number; countsAhead: boolean },
 ): Promise<Facts[]> {
+  const { entry, consumerId, id, countsAhead } = asked;
   const { xid = null, channel = null, key = null, createdAt = null } = entry ?? {};
-  const values = [id, xid, channel, key, consumerId, createdAt];
+  const seenMax = countsAhead ? SEEN_MAX : 0;
+  const values = [id, xid, channel, key, consumerId, createdAt, seenMax];
   const { rows } = await client.query(factsSql(schema), values);
   return rows as Facts[];
 }
@@ -85,9 +101,10 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
   coalesce(it.channel = any(p.channels), false) as "isWanted",
   coalesce(${settledSql(schema, 'p', 'it')}, false) as "isSettled",
   coalesce(${skippedSql('p', 'it')}, false) as "isSkipped",
+  ${wasReadSql(schema, 'p', 'it')} as "wasRead", ${readSinceSql(schema, 'p', 'it')} as "readSince",
   it.id <= p.done_id as "isLate",
   extract(epoch from clock_timestamp() - $6::timestamptz)::float8 * 1000 as "ageMs",
-  before.ahead, before.seen < ${SEEN_MAX} as "isExact",
+  before.ahead, before.seen < $7::integer as "isExact",
   (select ${deliveryJson('d')} from ${delivery} as d
     where d.consumer_id = p.consumer_id and d.notification_id = it.id) as delivery,
   (select ${deliveryJson('d')} from ${delivery} as d
@@ -117,7 +134,7 @@ cross join lateral (
       and not ${settledSql(schema, 'p', 'log')}))::float8 as ahead
   from (
     select id, xid, channel from ${log}
-    where id > ${reachedSql('p')} and id < it.id order by id limit ${SEEN_MAX}
+    where id > ${reachedSql('p')} and id < it.id order by id limit $7::integer
   ) as log
 ) as before
 where $5::text is null or p.consumer_id = $5
@@ -139,7 +156,7 @@ function deliveryJson(d: string): string {
   const ms = (column: string) => `extract(epoch from ${d}.${column})::float8 * 1000`;
   return `jsonb_build_object('id', ${d}.notification_id, 'state', ${d}.state, 'attempts', ${d}.attempts,
     'nextAttemptMs', ${ms('next_attempt_at')}, 'isDue', ${d}.next_attempt_at <= clock_timestamp(),
-    'isReplay', ${d}.replayed_at is not null and ${d}.last_failed_at is null,
+    'replayedMs', ${ms('replayed_at')}, 'isReplay', ${d}.replayed_at is not null and ${d}.last_failed_at is null,
     'firstFailedMs', ${ms('first_failed_at')}, 'lastFailedMs', ${ms('last_failed_at')},
     'lastError', ${d}.last_error)`;
 }

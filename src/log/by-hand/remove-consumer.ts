@@ -58,7 +58,12 @@ export async function removeConsumer(
   });
 }
 
-async function readUsers(client: ClientBase, schema: string, consumerId: string): Promise<InUse[]> {
+/** The daemons that are alive and run or want the consumer. */
+export async function readUsers(
+  client: ClientBase,
+  schema: string,
+  consumerId: string,
+): Promise<InUse[]> {
   const { rows } = await client.query<InUse>(
     `select host, pid from ${qualified(schema, 'live_daemon')} as live
      where $1 = any(consumer_ids || shared_ids) or daemon_id = (
@@ -87,4 +92,4 @@ async function countAll(client: ClientBase, schema: string, consumerId: string):
 type Counts = Omit<Removed, 'consumerId' | 'doneId' | 'unread' | 'isExact'>;
 
 /** Those that have rows of a consumer. */
-const TABLES = ['delivery', 'lease', 'snapshot', 'consumer_progress'];
+const TABLES = ['delivery', 'lease', 'snapshot', 'consumer_channel', 'consumer_progress'];

@@ -1,6 +1,6 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
-import { settledSql } from '../settled-sql.ts';
+import { settledSql, wasReadSql } from '../settled-sql.ts';
 
 /** Which of a consumer's notifications are to be handed out once more: those that match all of it. */
 export type Stretch = {
@@ -17,6 +17,8 @@ export type Stretch = {
 export type StretchCount = {
   /** Done, and without a delivery: those are replayed. */
   settled: number;
+  /** Of these what it never got: it did not read the channel yet. */
+  beforeChannel: number;
   keys: number;
   firstId: number | null;
   lastId: number | null;
@@ -39,6 +41,7 @@ export async function countStretch(
   const { rows } = await client.query(
     `${stretchSql(schema)}
      select count(*) filter (where is_replayable)::float8 as settled,
+       count(*) filter (where is_replayable and is_before_channel)::float8 as "beforeChannel",
        count(distinct key) filter (where is_replayable)::float8 as keys,
        to_jsonb(min(id) filter (where is_replayable)) as "firstId",
        to_jsonb(max(id) filter (where is_replayable)) as "lastId",
@@ -76,7 +79,8 @@ with leased as materialized (
 stretch as materialized (
   select log.id, log.channel, log.key, log.created_at, d.state,
     d.state is null and log.id not in (select id from leased)
-      and ${settledSql(schema, 'progress', 'log')} as is_replayable
+      and ${settledSql(schema, 'progress', 'log')} as is_replayable,
+    not ${wasReadSql(schema, 'progress', 'log')} as is_before_channel
   from ${qualified(schema, 'consumer_progress')} as progress
   cross join ${qualified(schema, 'origin')} as origin
   join ${qualified(schema, 'notification_log')} as log on log.channel = any(progress.channels)

@@ -1,0 +1,61 @@
+import { PgwatchError } from '../../errors.ts';
+import { placeOf } from '../../inspect/daemons.ts';
+import { type Renamed, renameConsumer } from '../../log/by-hand/rename-consumer.ts';
+import { shellWord } from '../../shell-word.ts';
+import { withConsumers } from '../consumers.ts';
+import { countOf, someOf } from '../describe.ts';
+import { type CommonOptions, reporterFor } from '../options.ts';
+import { printJson } from '../table.ts';
+
+/**
+ * Gives a consumer another id.
+ * @throws PgwatchError consumer_running while a daemon runs or wants it by the old one; consumer_exists
+ *   where a consumer has worked under the new one; usage
+ */
+export async function rename(
+  from: string,
+  to: string,
+  options: CommonOptions & { json?: boolean },
+): Promise<void> {
+  if (from === to) throw new PgwatchError('usage', 'The new id is the old one: give another.');
+  if (!/^[\w.:-]{1,100}$/.test(to)) {
+    throw new PgwatchError(
+      'usage',
+      `The new id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not ${JSON.stringify(to)}.`,
+    );
+  }
+  const result = await withConsumers(options, [from], (client, { schema }) =>
+    renameConsumer(client, schema, { from, to }),
+  );
+  const [old, next] = [shellWord(from), shellWord(to)];
+  if (result.is === 'unknown') {
+    throw new PgwatchError('consumer_unknown', `There is no consumer ${from} any longer.`);
+  }
+  if (result.is === 'in_use') {
+    throw new PgwatchError(
+      'consumer_running',
+      `${from} is run or wanted by ${someOf(result.inUse.map(placeOf))}, which would begin it again at its start: stop that, rename it, and start the one that has the file of ${to}.`,
+    );
+  }
+  if (result.is === 'taken') {
+    throw new PgwatchError(
+      'consumer_exists',
+      `${to} has a position of its own, at ${result.doneId}, or something that waits. To have it go on where ${from} is, stop it and remove that first: pgwatch consumers remove ${next} && pgwatch consumers rename ${old} ${next}`,
+    );
+  }
+  if (options.json) return printJson(result.renamed);
+  reporterFor(options).info(describe(result.renamed));
+}
+
+/** 'email is mailer now, and goes on behind 42, with 2 dead letters.'. */
+function describe({ from, to, doneId, ...counts }: Renamed): string {
+  const parts = [
+    [counts.dead, 'dead letter'],
+    [counts.retrying + counts.blocked, 'waiting notification'],
+    [counts.leases, 'lease'],
+    [counts.snapshots, 'snapshot'],
+  ] as const;
+  const given = parts.filter(([count]) => count > 0).map(([count, noun]) => countOf(count, noun));
+  const rest = given.length > 0 ? `, with ${given.join(', ')}` : '';
+  return `${from} is called ${to} now. It goes on after id ${doneId}${rest}.`;
+}

@@ -1,0 +1,29 @@
+import type { Consumer } from '../consumers/define.ts';
+import { consumerChannel } from '../log/progress.ts';
+import type { Reporter } from '../reporter.ts';
+import { shellWord } from '../shell-word.ts';
+
+/**
+ * Says which channels a consumer reads from now on, and which no longer, since it last ran.
+ * @param seen.reachedId the highest id that its position has settled
+ */
+export function reportChannels(
+  reporter: Reporter,
+  { id, channels }: Pick<Consumer, 'id' | 'channels'>,
+  { previousChannels, reachedId }: { previousChannels: readonly string[]; reachedId: number },
+): void {
+  const isOther = (channel: string) => channel !== consumerChannel(id);
+  const added = channels.filter((channel) => !previousChannels.includes(channel)).filter(isOther);
+  const removed = previousChannels.filter((channel) => !channels.includes(channel)).filter(isOther);
+  for (const channel of added) {
+    reporter.info(
+      `${id} reads the channel ${channel} from id ${reachedId + 1} on. What was published on it before is not delivered. To have that as well: pgwatch replay ${shellWord(id)} --channel ${shellWord(channel)}`,
+      { consumer: id },
+    );
+  }
+  for (const channel of removed) {
+    reporter.info(`${id} no longer reads the channel ${channel}, from id ${reachedId + 1} on.`, {
+      consumer: id,
+    });
+  }
+}

@@ -1,0 +1,168 @@
+import type { ClientBase } from 'pg';
+import { qualified } from '../../database/names.ts';
+import { settingsSql, withTransaction } from '../../database/transaction.ts';
+import { errorCodeOf } from '../../errors.ts';
+import { tellDaemons } from '../daemons.ts';
+import { consumerChannel } from '../progress.ts';
+import { reachedSql, settledSql } from '../settled-sql.ts';
+import { lockLeases, lockTaking, wakeOrphans } from './locks.ts';
+import { type InUse, readUsers } from './remove-consumer.ts';
+
+/** What goes on under another name. */
+export type Renamed = {
+  from: string;
+  to: string;
+  /** The highest id that it had settled. */
+  doneId: number;
+  retrying: number;
+  blocked: number;
+  dead: number;
+  leases: number;
+  snapshots: number;
+};
+
+/** What came of it: no such consumer; a daemon that is alive uses it; or the new one has done work. */
+export type Renaming =
+  | { is: 'renamed'; renamed: Renamed }
+  | { is: 'unknown' }
+  | { is: 'in_use'; inUse: InUse[] }
+  | { is: 'taken'; doneId: number };
+
+/**
+ * Gives a consumer another id, with its position and all that it has standing. One that is registered by the
+ * new id and has done nothing yet gives way, also while a daemon runs it: that loses it, and takes it over again
+ * at the position of the other one.
+ */
+export async function renameConsumer(
+  client: ClientBase,
+  schema: string,
+  names: { from: string; to: string },
+): Promise<Renaming> {
+  try {
+    return await rename(client, schema, names);
+  } catch (thrown) {
+    // A daemon has just registered the new one.
+    if (errorCodeOf(thrown) !== UNIQUE_VIOLATION) throw thrown;
+    return rename(client, schema, names);
+  }
+}
+
+async function rename(
+  client: ClientBase,
+  schema: string,
+  { from, to }: { from: string; to: string },
+): Promise<Renaming> {
+  return withTransaction(client, async () => {
+    for (const id of [from, to].sort()) await lockTaking(client, schema, id);
+    await client.query(settingsSql({ lock_timeout: '5s' }, 'transaction'));
+    const { rows } = await client.query<Row>(
+      `select progress.consumer_id as id, ${reachedSql('progress')}::float8 as "doneId", ${hasWorkedSql(schema)} as "hasWorked"
+       from ${qualified(schema, 'consumer_progress')} as progress
+       where consumer_id = any($1) order by consumer_id for update`,
+      [[from, to]],
+    );
+    const old = rows.find(({ id }) => id === from);
+    const taken = rows.find(({ id }) => id === to);
+    if (!old) return { is: 'unknown' };
+    const inUse = await readUsers(client, schema, from);
+    if (inUse.length > 0) return { is: 'in_use', inUse };
+    if (taken?.hasWorked) return { is: 'taken', doneId: taken.doneId };
+    await lockLeases(client, schema, from);
+    const counts = await move(client, schema, { from, to });
+    return { is: 'renamed', renamed: { from, to, doneId: old.doneId, ...counts } };
+  });
+}
+
+type Row = { id: string; doneId: number; hasWorked: boolean };
+
+/** The condition that a consumer has got beyond where it began, or has anything that waits. */
+function hasWorkedSql(schema: string): string {
+  const has = (table: string) =>
+    `exists (select from ${qualified(schema, table)} as own where own.consumer_id = progress.consumer_id)`;
+  return `(${reachedSql('progress')} > progress.began_id or ${has('delivery')} or ${has('lease')} or ${has('snapshot')})`;
+}
+
+async function move(
+  client: ClientBase,
+  schema: string,
+  { from, to }: { from: string; to: string },
+): Promise<Omit<Renamed, 'from' | 'to' | 'doneId'>> {
+  const progress = qualified(schema, 'consumer_progress');
+  const gone = await client.query<{ epoch: string }>(
+    `delete from ${progress} where consumer_id = $1 returning epoch::text`,
+    [to],
+  );
+  await client.query(
+    `delete from ${qualified(schema, 'consumer_channel')} where consumer_id = $1`,
+    [to],
+  );
+  // A snapshot that is being taken ends a batch before this, and finds itself removed after it.
+  const moved: number[] = [];
+  for (const table of ['snapshot', 'consumer_channel', 'lease', 'delivery']) {
+    const { rowCount } = await client.query(
+      `update ${qualified(schema, table)} set consumer_id = $2 where consumer_id = $1`,
+      [from, to],
+    );
+    moved.push(rowCount ?? 0);
+  }
+  const [own, next] = [consumerChannel(from), consumerChannel(to)];
+  await fileOwn(client, schema, { from, to, channel: own });
+  // Of both the epochs so far are over: whoever runs the new one saves nothing any more.
+  await client.query(
+    `update ${progress} set consumer_id = $2, channels = array_replace(channels, $3, $4),
+       epoch = greatest(epoch, $5::bigint) + 1, owner = null, owned_since = null
+     where consumer_id = $1`,
+    [from, to, own, next, gone.rows[0]?.epoch ?? '0'],
+  );
+  await wakeOrphans(client, schema, to);
+  await tellDaemons(client, schema, 'owners');
+  const { rows } = await client.query(
+    `select count(*) filter (where state = 'retry')::float8 as retrying,
+       count(*) filter (where state = 'blocked')::float8 as blocked,
+       count(*) filter (where state = 'dead')::float8 as dead
+     from ${qualified(schema, 'delivery')} where consumer_id = $1`,
+    [to],
+  );
+  const counts = rows[0] as Pick<Renamed, 'retrying' | 'blocked' | 'dead'>;
+  return { ...counts, leases: moved[2] ?? 0, snapshots: moved[0] ?? 0 };
+}
+
+/**
+ * What waits on the channel that the old one alone reads, as the rows of a snapshot, becomes deliveries that are
+ * due: the new one does not read that channel.
+ */
+async function fileOwn(
+  client: ClientBase,
+  schema: string,
+  { from, to, channel }: { from: string; to: string; channel: string },
+): Promise<void> {
+  const log = qualified(schema, 'notification_log');
+  await client.query(
+    `with waiting as (
+       select log.id, log.key, progress.is_ordered
+       from ${qualified(schema, 'consumer_progress')} as progress
+       cross join ${qualified(schema, 'origin')} as origin
+       cross join lateral (
+         select id, xid, key from ${log} where id > ${reachedSql('progress')} and channel = $3
+         union
+         select id, xid, key from ${log}
+         where xid >= pg_snapshot_xmin(progress.done_snapshot) and channel = $3
+       ) as log
+       where progress.consumer_id = $1 and not ${settledSql(schema, 'progress', 'log')}
+     )
+     insert into ${qualified(schema, 'delivery')}
+       (consumer_id, notification_id, state, key, next_attempt_at)
+     select $2, id, case when is_blocked then 'blocked' else 'retry' end, key,
+       case when not is_blocked then clock_timestamp() end
+     from (
+       select id, key, is_ordered and key is not null
+         and row_number() over (partition by key order by id) > 1 as is_blocked
+       from waiting
+     ) as placed
+     order by id
+     on conflict (consumer_id, notification_id) do nothing`,
+    [from, to, channel],
+  );
+}
+
+const UNIQUE_VIOLATION = '23505';

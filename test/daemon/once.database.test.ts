@@ -1,0 +1,128 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { Daemon } from '../../src/daemon/daemon.ts';
+import { pauseConsumer } from '../../src/log/by-hand/pause.ts';
+import { collectReports, makeConsumer, startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { startProxy } from '../helpers/proxy.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+const daemons: TestDaemon[] = [];
+
+afterEach(async () => {
+  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
+  await emptyLog(database);
+});
+
+const publish = (...keys: string[]) =>
+  database.query(`select smart_notify('c', '{}', key => k) from unnest($1::text[]) as k`, [keys]);
+
+type Definition = Parameters<typeof makeConsumer>[0];
+
+function runOnce(definition: Definition, url = database.url): Promise<void> {
+  const { reporter } = collectReports();
+  const consumers = [makeConsumer(definition)];
+  const daemon = new Daemon({ config: { ...database.config, url }, consumers, reporter });
+  return daemon.runOnce(new AbortController().signal);
+}
+
+const fine: Definition = { id: 'c', channels: ['c'], handle() {} };
+const failing: Definition = {
+  ...fine,
+  retry: { attempts: 3, backoff: '1h' },
+  handle() {
+    throw new Error('no');
+  },
+};
+
+describe.each(['one', 'shared'] as const)(
+  'a run to the end (%s) does not succeed while',
+  (instances) => {
+    const own = { instances };
+
+    test('a retry waits for its time, with another behind it', async () => {
+      await publish('a', 'a', 'b');
+      await expect(runOnce({ ...failing, ...own })).rejects.toThrow('Notifications failed: 2 of c');
+      const error = await runOnce({ ...fine, ...own }).catch((thrown: Error) => thrown.message);
+      expect(error).toMatch(
+        /^Still waiting: c: 2 notifications for a retry, the next until \d{4}-\S+Z \(in \d+ min \d+ s\), 1 notification behind/,
+      );
+      // A new one of a key that fails waits, too, and a new one of another key does not.
+      await publish('a', 'c');
+      await expect(runOnce({ ...fine, ...own })).rejects.toThrow('2 notifications behind');
+      await database.query(
+        'update pgwatch.delivery set next_attempt_at = now() where next_attempt_at is not null',
+      );
+      await runOnce({ ...fine, ...own });
+    });
+
+    test('it is paused, if something waits for it', async () => {
+      await publish('a');
+      await runOnce({ ...fine, ...own });
+      const until = new Date(Date.now() + 3_600_000);
+      await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until });
+      await runOnce({ ...fine, ...own });
+      await publish('a');
+      await expect(runOnce({ ...fine, ...own })).rejects.toThrow(
+        `c: 1 notification unread, and it is paused until ${until.toISOString()} (in `,
+      );
+    });
+
+    test('another process is at work on it', async () => {
+      let letGo = () => {};
+      const gate = new Promise<void>((resolve) => {
+        letGo = resolve;
+      });
+      let isCalled = false;
+      const handle = () => {
+        isCalled = true;
+        return gate;
+      };
+      daemons.push(await startTailing(database.config, [{ ...fine, ...own, handle }]));
+      await publish('a');
+      await until('it is called', () => isCalled);
+      const said =
+        instances === 'shared'
+          ? '1 notification at other processes'
+          : `and process ${process.pid} on`;
+      await expect(runOnce({ ...fine, ...own })).rejects.toThrow(said);
+      letGo();
+      await until('it is done', async () => {
+        const { rows } = await database.query(
+          `select (select sum(unread) from pgwatch.consumer_lag()) + (select count(*) from pgwatch.lease) as left`,
+        );
+        return Number(rows[0].left) === 0;
+      });
+      await runOnce({ ...fine, ...own });
+    });
+  },
+);
+
+test('a run to the end succeeds beside dead letters, and whatever is published meanwhile', async () => {
+  await publish('a');
+  const dying = { ...failing, retry: { attempts: 1 } };
+  await expect(runOnce(dying)).rejects.toThrow('Notifications failed: 1 of c');
+  await runOnce(fine);
+  await publish('b');
+  await runOnce({ ...fine, handle: ({ key }) => key === 'b' && publish('c').then(() => {}) });
+});
+
+test('a run to the end gives up when there is no server, at the start and in the middle', async () => {
+  const proxy = await startProxy(database.url);
+  await publish('a');
+  const cutting = async () => {
+    await proxy.close();
+  };
+  const startedAt = performance.now();
+  const [start, middle] = await Promise.allSettled([
+    runOnce(fine, 'postgres://postgres@127.0.0.1:1/none'),
+    runOnce({ ...fine, id: 'd', handle: cutting }, proxy.url),
+  ]);
+  const rejected = { status: 'rejected', reason: { code: 'connection_failed' } };
+  expect(start).toMatchObject(rejected);
+  expect(middle).toMatchObject(rejected);
+  expect(String((start as PromiseRejectedResult).reason.message)).toContain(
+    'no server is listening there',
+  );
+  expect(performance.now() - startedAt).toBeLessThan(25_000);
+});

@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { checkConsumer } from '../../src/consumers/check.ts';
+import type { ConsumerDefinition } from '../../src/consumers/define.ts';
+import { Daemon } from '../../src/daemon/daemon.ts';
+import { collectReports, startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+
+const database = useDatabase();
+const daemons: TestDaemon[] = [];
+
+beforeEach(() => emptyLog(database));
+afterEach(() => Promise.all(daemons.splice(0).map((daemon) => daemon.stop())));
+
+const publish = (channel: string, count: number) =>
+  database.query('select smart_notify($1) from generate_series(1, $2::int)', [channel, count]);
+
+/** Runs consumers by the names of their files, all on channel c unless they say otherwise; returns what is said. */
+async function run(
+  files: Record<string, Partial<ConsumerDefinition>>,
+  knownIds: readonly string[] = [],
+): Promise<string> {
+  const { reporter, reports } = collectReports();
+  const consumers = Object.entries(files).map(([file, definition]) =>
+    checkConsumer({ channels: ['c'], handle() {}, ...definition }, `/app/${file}`, '/app'),
+  );
+  const daemon = new Daemon({ config: database.config, consumers, knownIds, reporter });
+  await daemon.runOnce(new AbortController().signal);
+  return reports.join('').replaceAll(/\d\d:\d\d:\d\d /g, '');
+}
+
+const warnings = (said: string) => said.split('\n').filter((line) => line.startsWith('warning'));
+
+test('a renamed file is told before it begins, with what it gets and what to do', async () => {
+  await publish('c', 37);
+  await run({ 'email.ts': {} });
+  const [warning, ...others] = warnings(await run({ 'mailer.ts': {} }));
+  expect(others).toEqual([]);
+  expect(warning).toMatch(
+    /^warning mailer is new and gets 37 notifications that the log holds\. email reads the same channels and has no consumer file any more\./,
+  );
+  expect(warning).toContain("If mailer is email under another name, put id: 'email' into ");
+  expect(warning).toContain(
+    'app/mailer.ts, or stop this process and run "pgwatch consumers rename email mailer".',
+  );
+  expect(warnings(await run({ 'mailer.ts': {} }))).toEqual([]);
+});
+
+test('an id that is written into the file keeps the position; a file that is moved does, too', async () => {
+  await publish('c', 3);
+  await run({ 'email.ts': {} });
+  const said = await run({ 'billing/mailer.ts': { id: 'email' } });
+  expect(said).not.toContain('is new');
+  expect(await run({ 'app/deeper/email.mjs': {} })).not.toContain('is new');
+  expect(warnings(await run({ 'email.ts': { id: 'mail' } })).join()).toContain('rename email mail');
+});
+
+test('of two that are renamed at once both are named, and those that live are not', async () => {
+  await run({ 'a.ts': {}, 'b.ts': {}, 'c.ts': {}, 'd.ts': { channels: ['other'] } });
+  daemons.push(await startTailing(database.config, [{ id: 'c', channels: ['c'], handle() {} }]));
+  const told = warnings(await run({ 'x.ts': {}, 'y.ts': {} }));
+  expect(told).toHaveLength(2);
+  for (const [index, id] of ['x', 'y'].entries()) {
+    expect(told[index]).toContain('a and b read the same channels and have no consumer file');
+    expect(told[index]).toContain(
+      `"pgwatch consumers rename a ${id}" or "pgwatch consumers rename b ${id}"`,
+    );
+  }
+});
+
+test('a consumer that is only left out of this run is not lost, nor one that reads nothing of it', async () => {
+  await run({ 'a.ts': {}, 'b.ts': { channels: ['b'] } });
+  expect(warnings(await run({ 'x.ts': {} }, ['a', 'x']))).toEqual([]);
+});
+
+test('one that was renamed and reads another channel as well is told of, too', async () => {
+  await run({ 'a.ts': {} });
+  const [warning] = warnings(await run({ 'x.ts': { channels: ['c', 'more'] } }));
+  expect(warning).toContain('a reads some of its channels and has no consumer file');
+});
+
+test('a changed from is said to have no effect, once; one that is computed is not', async () => {
+  await run({ 'a.ts': {}, 'b.ts': { from: new Date(1) } });
+  const files = { 'a.ts': { from: 'now' as const }, 'b.ts': { from: new Date(2) } };
+  const [warning, ...others] = warnings(await run(files));
+  expect(others).toEqual([]);
+  expect(warning).toMatch(
+    /a\.ts says from: now, and said start before\. .*nothing changes for a\./,
+  );
+  expect(warning).toMatch(/pgwatch seek a --to now$/);
+  expect(warnings(await run(files))).toEqual([]);
+});

@@ -1,0 +1,154 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Daemon } from '../../src/daemon/daemon.ts';
+import { renameConsumer } from '../../src/log/by-hand/rename-consumer.ts';
+import { registerConsumer } from '../../src/log/progress.ts';
+import { savePositions } from '../../src/log/save-positions.ts';
+import { collectReports, makeConsumer, startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { addDelivery } from '../helpers/deliveries.ts';
+import { seize } from '../helpers/owner.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+const daemons: TestDaemon[] = [];
+
+beforeEach(() => emptyLog(database));
+afterEach(() => Promise.all(daemons.splice(0).map((daemon) => daemon.stop())));
+
+const rename = async (from = 'email', to = 'mailer') =>
+  renameConsumer(await database.connect(), 'pgwatch', { from, to });
+
+const publish = async (channel: string, ...payloads: string[]) => {
+  for (const payload of payloads) {
+    await database.query('select smart_notify($1, to_jsonb($2::text), $2)', [channel, payload]);
+  }
+};
+
+async function runOnce(id: string, more: { instances?: 'shared'; from?: 'now' } = {}) {
+  const seen: unknown[] = [];
+  const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
+  const consumers = [makeConsumer({ id, channels: ['c'], handle, ...more })];
+  const { reporter } = collectReports();
+  const daemon = new Daemon({ config: database.config, consumers, reporter });
+  await daemon.runOnce(new AbortController().signal);
+  return seen;
+}
+
+async function rowsOf(consumerId: string): Promise<number[]> {
+  const tables = ['consumer_progress', 'delivery', 'lease', 'snapshot', 'consumer_channel'];
+  const counts = tables.map(async (table) => {
+    const text = `select from pgwatch.${table} where consumer_id = $1`;
+    return (await database.query(text, [consumerId])).rowCount ?? 0;
+  });
+  return Promise.all(counts);
+}
+
+test.each([undefined, 'shared'] as const)('it goes on where it was: %s', async (instances) => {
+  const own = instances ? { instances } : {};
+  await publish('c', 'a', 'b');
+  expect(await runOnce('email', own)).toEqual(['a', 'b']);
+  await publish('c', 'd');
+  expect(await rename()).toMatchObject({ is: 'renamed', renamed: { from: 'email', to: 'mailer' } });
+  expect(await runOnce('mailer', own)).toEqual(['d']);
+});
+
+test('all that it has standing goes with it, and nothing of another one', async () => {
+  for (const consumerId of ['email', 'other']) {
+    await registerConsumer(database.pool, 'pgwatch', {
+      id: consumerId,
+      channels: ['orders', `consumer:${consumerId}`],
+      from: 'start',
+    });
+    await addDelivery(database, { consumerId });
+    await addDelivery(database, { consumerId, key: 'k', state: 'retry' });
+    await addDelivery(database, { consumerId, key: 'k', state: 'blocked' });
+    await database.query(
+      `insert into pgwatch.lease (consumer_id, notification_ids, kind) values ($1, '{1}', 'page')`,
+      [consumerId],
+    );
+    await database.query(
+      `insert into pgwatch.snapshot (consumer_id, schema_name, table_name) values ($1, 'public', 't')`,
+      [consumerId],
+    );
+  }
+  const counts = { retrying: 1, blocked: 1, dead: 1, leases: 1, snapshots: 1 };
+  expect(await rename()).toMatchObject({ is: 'renamed', renamed: counts });
+  expect(await rowsOf('email')).toEqual([0, 0, 0, 0, 0]);
+  expect(await rowsOf('other')).toEqual([1, 3, 1, 1, 2]);
+  // Of the channel of its own it has read the old one, and reads the new one.
+  expect(await rowsOf('mailer')).toEqual([1, 3, 1, 1, 3]);
+  const { rows } = await database.query(
+    `select channels from pgwatch.consumer_progress where consumer_id = 'mailer'`,
+  );
+  expect(rows[0].channels).toEqual(['orders', 'consumer:mailer']);
+});
+
+test('what waits on the channel of its own comes too, in the order of keys', async () => {
+  await publish('c', 'a');
+  await runOnce('email');
+  await publish('consumer:email', 'k', 'l');
+  await publish('c', 'k', 'm');
+  await database.query(`select smart_notify('consumer:email', '"k2"', 'k')`);
+  await rename();
+  const seen = await runOnce('mailer');
+  expect(seen.toSorted()).toEqual(['k', 'k', 'k2', 'l', 'm']);
+  expect(seen.filter((payload) => String(payload).startsWith('k'))).toEqual(['k', 'k', 'k2']);
+});
+
+test.each(['one', 'shared'] as const)(
+  'it is refused while a daemon wants it: %s',
+  async (instances) => {
+    const definition = { id: 'email', channels: ['c'], instances, handle() {} };
+    daemons.push(await startTailing(database.config, [definition]));
+    const inUse = [{ host: expect.any(String), pid: process.pid }];
+    expect(await rename()).toEqual({ is: 'in_use', inUse });
+    expect(await rowsOf('mailer')).toEqual([0, 0, 0, 0, 0]);
+  },
+);
+
+test('it is refused where the new one has got anywhere, or has something that waits', async () => {
+  await publish('c', 'a');
+  await runOnce('email');
+  await runOnce('mailer');
+  expect(await rename()).toMatchObject({ is: 'taken' });
+  await registerConsumer(database.pool, 'pgwatch', { id: 'm', channels: ['c'], from: 'now' });
+  await addDelivery(database, { consumerId: 'm' });
+  expect(await rename('email', 'm')).toMatchObject({ is: 'taken' });
+  expect(await rename('nobody', 'x')).toEqual({ is: 'unknown' });
+});
+
+test('one that a daemon runs and that has done nothing gives way, and goes on at the position', async () => {
+  await publish('c', 'a');
+  await runOnce('email');
+  const seen: unknown[] = [];
+  const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
+  const definition = { id: 'mailer', channels: ['c'], from: 'now' as const, handle };
+  daemons.push(await startTailing(database.config, [definition]));
+  await database.query(
+    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
+     values ('older', '{c,consumer:older}', 0, '1:1:')`,
+  );
+  expect(await rename('older', 'mailer')).toMatchObject({ is: 'renamed' });
+  await until('it has what it had not', () => seen.length > 0);
+  expect(seen).toEqual(['a']);
+  await publish('c', 'b');
+  await until('it goes on', () => seen.length === 2);
+});
+
+test('who ran either of them until then saves nothing any more', async () => {
+  const client = await database.connect();
+  const consumer = (id: string) => ({
+    id,
+    consumerId: id,
+    channels: ['c'],
+    from: 'start' as const,
+  });
+  for (const id of ['email', 'mailer']) await registerConsumer(client, 'pgwatch', consumer(id));
+  const before = [];
+  for (const id of ['email', 'mailer']) before.push(await seize(client, consumer(id)));
+  expect(await rename()).toMatchObject({ is: 'renamed' });
+  for (const each of before) {
+    const stale = { ...each, position: { ...each.position, doneId: 500 } };
+    expect((await savePositions(client, 'pgwatch', [stale])).savedIds).toEqual(new Set());
+  }
+});
