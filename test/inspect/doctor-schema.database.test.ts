@@ -41,7 +41,7 @@ test('what is expected is found in the migrations, all of it', async () => {
     `select
        array(select p.proname::text from pg_proc as p
          where p.pronamespace = 'pgwatch'::regnamespace
-           or p.proname in ('smart_notify', 'notify_data_change') order by 1) as functions,
+           or p.proname in ('smart_notify', 'smart_notify_many', 'notify_data_change') order by 1) as functions,
        array(select c.relname::text || '.' || a.attname from pg_attribute as a join pg_class as c on c.oid = a.attrelid
          where c.relnamespace = 'pgwatch'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
            and a.attnum > 0 and not a.attisdropped order by 1) as columns,
