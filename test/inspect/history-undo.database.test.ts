@@ -136,3 +136,78 @@ test('nor a change of a table that is gone', async () => {
   expect(short).toEqual(['INSERT']);
   await expect(undoLast()).rejects.toMatchObject({ code: 'undo_impossible' });
 });
+
+/** Types whose values the log does not say, and values of each, the second of which is undone. */
+const LOST: [type: string, before: string, after: string][] = [
+  ['cast_to_json', `'x'`, `'y'`],
+  ['cast_to_json[]', `array['x'::cast_to_json]`, `array['y'::cast_to_json]`],
+  ['domain_of_cast', `'x'`, `'y'`],
+  ['with_cast', `row(1, 'x')::with_cast`, `row(1, 'y')::with_cast`],
+  ['json', `'"\\u0000"'`, `'1'`],
+  ['json', `'{"n": 1e200000}'`, `'1'`],
+  ['json', `'1e200000'`, `'1'`],
+  ['with_json', `row('"\\u0000"')::with_json`, 'null'],
+];
+
+test('what cannot be read back from its JSON is not undone, whatever it is made of', async () => {
+  await client.query(`create type cast_to_json as enum ('x', 'y'); create domain domain_of_cast as cast_to_json;
+    create type with_cast as (n int, c domain_of_cast); create type with_json as (j json);
+    create function made_json(cast_to_json) returns json language sql as $$ select json_build_object('is', $1::text) $$;
+    create cast (cast_to_json as json) with function made_json(cast_to_json)`);
+  for (const [index, [type, before, after]] of LOST.entries()) {
+    const table = `lost_${index}`;
+    await client.query(`create table ${table} (id int primary key, x ${type}, note text)`);
+    await createTrigger(client, table);
+    await client.query(`insert into ${table} values (1, ${before}, 'a')`);
+    const last = async () => (await historyOf(database, client, { table, id: '1' })).undoLast();
+    await client.query(`update ${table} set note = 'b'`);
+    await client.query(await last());
+    await client.query(`update ${table} set x = ${after}`);
+    await expect(last(), type).rejects.toMatchObject({
+      code: 'undo_impossible',
+      message: expect.stringContaining(
+        `the JSON of x (${type}) in the log does not say what its value was`,
+      ),
+    });
+    await client.query(`update ${table} set x = null; insert into ${table} values (2, null, null)`);
+    await client.query(`delete from ${table} where id = 1`);
+    await client.query(await last());
+    expect((await client.query(`select id from ${table} order by id`)).rowCount).toBe(2);
+  }
+});
+
+test.each([
+  ...[
+    `xml '<a b="1"/>'`,
+    `int2vector '1 2'`,
+    `regclass 'pg_class'`,
+    `tsquery 'a & b'`,
+    `jsonpath '$.a'`,
+  ],
+  ...[
+    `"char" 'x'`,
+    `'{[1.5,2)}'::nummultirange`,
+    `'{"(1,2),(3,4)"}'::box[]`,
+    `polygon '((1,2),(3,4))'`,
+  ],
+  ...[`'-Infinity'::numeric`, `'-1 mon +2 days -03:00'::interval`, `'0044-03-15 BC'::date`],
+  ...[`'\\x00ff'::bytea`, `'{"a": [1, {"b": "\\\\u0000"}]}'::json`, `cidr '10.0.0.0/8'`, `B'101'`],
+])('a value of any other type is: %s', async (value) => {
+  await client.query(`create table any_type as select 1 as id, ${value} as x, 'a' as note;
+    alter table any_type add primary key (id)`);
+  try {
+    await createTrigger(client, 'any_type');
+    const contentsOf = async () => (await client.query('select * from any_type')).rows;
+    const before = await contentsOf();
+    await client.query('update any_type set x = null');
+    const updated = await historyOf(database, client, { table: 'any_type', id: '1' });
+    await client.query(await updated.undoLast());
+    expect(await contentsOf()).toEqual(before);
+    await client.query('delete from any_type');
+    const deleted = await historyOf(database, client, { table: 'any_type', id: '1' });
+    await client.query(await deleted.undoLast());
+    expect(await contentsOf()).toEqual(before);
+  } finally {
+    await client.query('drop table any_type');
+  }
+});

@@ -15,6 +15,10 @@ export type SubjectColumn = {
   /** Of the type, as in pg_type: values of some can be compared as they are. */
   category: string;
   isJson: boolean;
+  /** It is, or has in it, a type whose JSON somebody has made a cast for: no value of the type can be read from it. */
+  isOneWay: boolean;
+  /** It is, or has in it, the type json: what no jsonb can hold is replaced in the log. */
+  isReplaced: boolean;
   isGenerated: boolean;
   isIdentityAlways: boolean;
 };
@@ -67,6 +71,23 @@ function omissionsOf(
   ];
 }
 
+/** The type of the column a, and those that it is made of. */
+const PARTS_SQL = `(
+  with recursive part (oid) as (
+    select a.atttypid
+    union
+    select inner_part.oid from part
+    join pg_catalog.pg_type as made on made.oid = part.oid
+    cross join lateral (
+      select made.typbasetype
+      union all
+      select made.typelem where made.typlen = -1
+      union all
+      select piece.atttypid from pg_catalog.pg_attribute as piece
+      where piece.attrelid = made.typrelid and piece.attnum > 0 and not piece.attisdropped
+    ) as inner_part (oid))
+  select part.oid from part where part.oid <> 0)`;
+
 /** Parameters: 1 the name, 2 schemas, the first of which counts. A partition goes by the whole. */
 const TABLE_SQL = `
 select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
@@ -91,6 +112,13 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
       'category', case when t.typname in ('uuid', 'bytea') then 'S' else t.typcategory::text end,
       'isJson', coalesce(nullif(t.typbasetype, 0), t.oid)
         in ('json'::pg_catalog.regtype, 'jsonb'::pg_catalog.regtype),
+      'isOneWay', exists (
+        select from ${PARTS_SQL} as part (oid)
+        where exists (select from pg_catalog.pg_cast as made
+            join pg_catalog.pg_type as own on own.oid = made.castsource and own.typtype <> 'c'
+            where made.castsource = part.oid and made.casttarget = 'json'::pg_catalog.regtype
+              and made.castmethod = 'f')),
+      'isReplaced', 'json'::pg_catalog.regtype in (select part.oid from ${PARTS_SQL} as part (oid)),
       'isGenerated', a.attgenerated <> '', 'isIdentityAlways', a.attidentity = 'a'
     ) order by a.attnum), '[]')
     from pg_catalog.pg_attribute as a

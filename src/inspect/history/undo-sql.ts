@@ -1,14 +1,25 @@
 import pg, { type ClientBase } from 'pg';
+import { PgwatchError } from '../../errors.ts';
 import { parseJson } from '../../json.ts';
 import { printable } from '../../reporter.ts';
 import type { SubjectColumn, SubjectTable } from './subject-table.ts';
 import type { Row } from './versions.ts';
 
-/** Some columns of a row, given as JSON, as a table of one row; each has its own type. */
+/**
+ * Some columns of a row, given as JSON, as a table of one row; each has its own type.
+ * @throws PgwatchError undo_impossible where the JSON does not say what the value was
+ */
 export async function recordSql(
   client: ClientBase,
   { alias, row, columns }: { alias: string; row: string; columns: readonly SubjectColumn[] },
 ): Promise<string> {
+  const lost = columns.find((column) => isLost(column, (parseJson(row) as Row)[column.name]));
+  if (lost) {
+    throw new PgwatchError(
+      'undo_impossible',
+      `It cannot be undone: the JSON of ${lost.name} (${lost.type}) in the log does not say what its value was.`,
+    );
+  }
   // PostgreSQL takes the columns out of it: no number loses digits on the way.
   const { rows } = await client.query<{ json: string }>(
     `select coalesce(jsonb_object_agg(part.key, part.value), '{}')::text as json
@@ -18,6 +29,13 @@ export async function recordSql(
   const types = columns.map(({ name, type }) => `${quoted(name)} ${requoted(type)}`);
   const json = pg.escapeLiteral(printable(rows[0]?.json ?? '{}')).trimStart();
   return `jsonb_to_record(${json}) as ${alias} (${types.join(', ')})`;
+}
+
+/** True where a value cannot be read back from its JSON; see row_data() for what takes the place of json. */
+function isLost({ isOneWay, isReplaced }: SubjectColumn, value: unknown): boolean {
+  if (value === null || value === undefined) return false;
+  const text = JSON.stringify(value);
+  return isOneWay || (isReplaced && (text.includes('\ufffd') || /^"(\[|\{|-?[\d.]+e)/i.test(text)));
 }
 
 /** Conditions that hold where the row t still is what the change has left. */
