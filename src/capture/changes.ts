@@ -78,6 +78,15 @@ export function changesToNone(
   };
 }
 
+/** What whoever makes a change should know of it. */
+export function exposureOf({ table, exposed }: Pick<TriggerChange, 'table' | 'exposed'>): string[] {
+  if (exposed.length === 0) return [];
+  const name = tableText(table);
+  return [
+    `${exposed.join(', ')} of ${name} was excluded, and is in its notifications from now on: if that was not meant, add it again with --exclude.`,
+  ];
+}
+
 /** True where a trigger is what it is to be. */
 export function isSame(there: ExistingTrigger, trigger: Trigger): boolean {
   return (
@@ -112,7 +121,7 @@ function differencesOf({ table, triggers, level }: Capture, existing: readonly E
 /** A text for each thing that can differ. */
 function describe(triggers: readonly Trigger[], forEach: string): Record<string, string> {
   const [first] = triggers as readonly ExistingTrigger[];
-  const { id = [], key, table, columns, exclude, payload, json, notify, when } = argumentsOf(first);
+  const { id = [], key, table, columns, exclude, payload, fold, notify, when } = argumentsOf(first);
   return {
     channel: first?.args[0] ?? 'data_change',
     operations: OPERATIONS.filter((each) =>
@@ -125,7 +134,7 @@ function describe(triggers: readonly Trigger[], forEach: string): Record<string,
     columns: columns?.join(', ') ?? 'any',
     exclude: exclude?.join(', ') ?? 'none',
     payload: payload ?? 'full',
-    'json columns': json ? 'some' : 'none',
+    fold: fold ? JSON.stringify(fold) : 'none',
     when: when ?? 'always',
     notify: notify ?? 'as set',
     always: String(triggers.some(({ isAlways }) => isAlways)),

@@ -4,7 +4,7 @@ import type { Names } from '../database/names.ts';
 import { SQLSTATE } from '../database/sqlstate.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { applyChange } from './apply.ts';
-import { changesTo, changesToNone, type TriggerChange } from './changes.ts';
+import { changesTo, changesToNone, exposureOf, type TriggerChange } from './changes.ts';
 import { readCaptures } from './existing.ts';
 import { planCapture } from './plan.ts';
 import { findTable } from './table.ts';
@@ -41,7 +41,7 @@ export async function createTrigger(
   const existing = await readCaptures(client, names, [found.oid]);
   const change = changesTo(capture, existing[0]?.triggers ?? [], names);
   await apply(client, change, names, patienceMs);
-  return { kind: change.kind, warnings: capture.warnings };
+  return { kind: change.kind, warnings: [...capture.warnings, ...exposureOf(change)] };
 }
 
 /**

@@ -60,7 +60,7 @@ test('list finds what is stale and what is disabled, and add makes it right', as
   expect(stale.exitCode).toBe(1);
   expect(stale.stdout).toMatch(/^public\.aging +partly disabled +data_change /m);
   expect(stale.said.split('\n')).toEqual([
-    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add" with the same options, or sync, makes it current.',
+    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add", or sync, makes it current.',
     'warning public.aging is not captured by "00_pgwatch_insert", which somebody has disabled: alter table … enable trigger.',
   ]);
   await database.query('alter table aging drop column a');
@@ -118,14 +118,52 @@ test('what was excluded is not exposed without a word, and not at all by --all',
     'create schema vault; create table vault.people (id int primary key, pin text)',
   );
   await trigger(['add', 'vault.people', '--exclude', 'pin']);
-  const refused = await trigger(['add', '--all', '--schema', 'vault']);
+  const refused = await trigger(['add', '--all', '--schema', 'vault', '--reset']);
   expect([refused.exitCode, refused.said]).toEqual([
     2,
     'error vault.people excludes pin, which --all would put into its notifications: take the table out by --except, or give --exclude, too. Nothing was changed.',
   ]);
-  expect((await trigger(['add', 'vault.people'])).said).toContain(
+  expect((await trigger(['add', 'vault.people', '--reset'])).said).toContain(
     'warning pin of vault.people was excluded, and is in its notifications from now on',
   );
+});
+
+test('add, --dry-run and sql keep what is not given, and warn alike', {
+  timeout: 120_000,
+}, async () => {
+  await database.query('create table partial (id int primary key, email text, note text, n int)');
+  const flags = ['--channel', 'p', '--exclude', 'email', '--operations', 'insert,update'];
+  await trigger(['add', 'partial', ...flags, '--when', 'new.n > 0', '--notify', 'off']);
+  const before = await list();
+  const kept = 'channel p; operations insert, update; exclude email; when new.n > 0; notify off';
+  const said = `Kept: public.partial, ${kept}. --reset goes back to the defaults.`;
+  const printed = await trigger(['sql', 'partial']);
+  expect(printed.said).toBe(said);
+  await database.query(printed.stdout);
+  expect(await list()).toEqual(before);
+  const again = await trigger(['add', 'partial']);
+  expect(again.said.split('\n')).toEqual([
+    'Unchanged: public.partial is captured like that already.',
+    said,
+  ]);
+  const dry = await trigger(['add', 'partial', '--payload', 'changed', '--dry-run']);
+  expect([dry.said, dry.stdout]).toEqual([said, expect.stringContaining('"exclude":["email"]')]);
+  expect(await list()).toEqual(before);
+  await trigger(['add', 'partial', '--exclude', 'email,note', '--payload', 'changed']);
+  const exposed = 'warning email of public.partial was excluded, and is in its notifications';
+  for (const args of [['sql'], ['add', '--dry-run'], ['add']]) {
+    const [action = '', ...others] = args;
+    const warned = await trigger([action, 'partial', '--exclude', 'note', ...others]);
+    expect(warned.said, args.join(' ')).toContain(exposed);
+  }
+  const reset = await trigger(['sql', 'partial', '--reset']);
+  expect(reset.said).toContain('warning note of public.partial was excluded');
+  expect(reset.said).not.toContain('Kept');
+  await database.query('alter table partial drop column note');
+  expect(await trigger(['add', 'partial'])).toMatchObject({ exitCode: 0 });
+  await database.query(`create trigger by_hand after insert on partial for each row
+    execute function notify_data_change()`);
+  expect((await trigger(['sql', 'partial'])).said).toContain('written by hand, too');
 });
 
 test('the SQL of a narrower capture removes what it does not want any more', async () => {

@@ -37,14 +37,15 @@ function addAdd(trigger: Command): void {
     .option('--all', 'every table of --schema')
     .option('--schema <names...>', 'with --all: of these schemas')
     .option('--except <tables...>', 'with --all: but not these tables')
+    .option('--reset', 'what is not given goes back to its default')
     .option('--dry-run', 'print the SQL, and change nothing');
   addCommonOptions(command)
     .description('Capture the changes of tables, or change how they are captured.')
     .addHelpText(
       'after',
       `
-A table that is captured already is captured as asked from then on: what is
-not given goes back to its default. Names stand before the options.
+Of a table that is captured already only what is given changes; with --reset
+the rest goes back to its default. Names stand before the options.
 
 Examples:
   $ pgwatch trigger add users
@@ -63,7 +64,7 @@ function addList(trigger: Command, outcome: Outcome): void {
       'after',
       `
 Stale is a capture that no longer fits its table, as after a change of the
-primary key: "pgwatch trigger add" with the same options makes it current.
+primary key: "pgwatch trigger add" makes it current.
 
 Examples:
   $ pgwatch trigger list
@@ -98,13 +99,16 @@ Examples:
 function addSql(trigger: Command): void {
   const command = addCaptureOptions(
     trigger.command('sql').argument('<tables...>', 'names of tables'),
-  ).option('--down', 'print what removes them instead');
+  )
+    .option('--reset', 'what is not given goes back to its default')
+    .option('--down', 'print what removes them instead');
   addCommonOptions(command)
     .description('Print the SQL that captures tables, for migrations of your own.')
     .addHelpText(
       'after',
       `
-It reads the tables from the database and changes nothing there. Run by whatever
+It reads the tables from the database and changes nothing there. A table that is
+captured already is printed as it is, but for what is given. Run by whatever
 runs your migrations, the SQL does what "pgwatch trigger add" does.
 
 Examples:

@@ -1,7 +1,8 @@
 import { applyChange } from '../../capture/apply.ts';
-import { changesTo, type TriggerChange } from '../../capture/changes.ts';
+import { changesTo, exposureOf, type TriggerChange } from '../../capture/changes.ts';
 import { readCaptures } from '../../capture/existing.ts';
 import { type Capture, planCapture } from '../../capture/plan.ts';
+import { overPresent } from '../../capture/present.ts';
 import { tableText } from '../../capture/table-name.ts';
 import type { Names } from '../../database/names.ts';
 import { PgwatchError } from '../../errors.ts';
@@ -12,7 +13,9 @@ import { stopSignal } from '../stop-signal.ts';
 import { type CaptureFlags, triggerOptionsFrom } from './options.ts';
 import { chooseTables, type TableChoice } from './tables.ts';
 
-type AddOptions = CommonOptions & CaptureFlags & TableChoice & { dryRun?: boolean };
+type AddOptions = CommonOptions &
+  CaptureFlags &
+  TableChoice & { dryRun?: boolean; reset?: boolean };
 
 /** Captures tables as the options say, and says what that changed. */
 export async function add(texts: readonly string[], options: AddOptions): Promise<void> {
@@ -20,25 +23,33 @@ export async function add(texts: readonly string[], options: AddOptions): Promis
   const reporter = reporterFor(options);
   await withSchema(options, async (client, config) => {
     const tables = await chooseTables(client, config, texts, options);
-    // Whatever does not fit is said before anything is changed.
-    const captures = tables.map((table) => planCapture(table, asked));
     const existing = await readCaptures(
       client,
       config,
       tables.map(({ oid }) => oid),
     );
     const triggersOf = new Map(existing.map(({ tableOid, triggers }) => [tableOid, triggers]));
-    const plans = captures.map((capture) => {
-      const change = changesTo(capture, triggersOf.get(capture.table.oid) ?? [], config);
-      return { capture, change };
+    // Whatever does not fit is said before anything is changed.
+    const plans = tables.map((table) => {
+      const there = triggersOf.get(table.oid) ?? [];
+      const { options: wanted, kept } = overPresent(table, options.reset ? [] : there, asked);
+      const capture = planCapture(table, wanted);
+      return { capture, change: changesTo(capture, there, config), kept };
     });
     const exposing = plans.find(({ change }) => change.exposed.length > 0);
     if (options.all && exposing) throw wouldExpose(exposing.change);
-    if (options.dryRun) return printStatements(plans.map(({ change }) => change));
+    if (options.dryRun) {
+      for (const { capture, change, kept } of plans) {
+        reportKept(reporter, capture, kept);
+        if (change.kind !== 'unchanged') warn(reporter, capture, change);
+      }
+      return printStatements(plans.map(({ change }) => change));
+    }
     const apply = applierFor(reporter, config);
-    for (const { capture, change } of plans) {
+    for (const { capture, change, kept } of plans) {
       await applyChange(client, change, apply);
       report(reporter, capture, change);
+      reportKept(reporter, capture, kept);
     }
   });
 }
@@ -57,11 +68,24 @@ export function report(reporter: Reporter, capture: Capture, change: TriggerChan
     removed: `Removed: ${name} is captured no longer.`,
   };
   reporter.info(said[change.kind]);
-  if (change.kind === 'unchanged') return;
-  for (const warning of capture.warnings) reporter.warn(warning);
-  if (change.exposed.length === 0) return;
-  reporter.warn(
-    `${change.exposed.join(', ')} of ${name} was excluded, and is in its notifications from now on: if that was not meant, add it again with --exclude.`,
+  if (change.kind !== 'unchanged') warn(reporter, capture, change);
+}
+
+/** What whoever changes the capture of a table should know, whether it is done, printed or only looked at. */
+export function warn(
+  reporter: Reporter,
+  { table, warnings }: Capture,
+  { exposed }: TriggerChange,
+): void {
+  for (const warning of warnings) reporter.warn(warning);
+  for (const warning of exposureOf({ table, exposed })) reporter.warn(warning);
+}
+
+/** Says what nobody asked for and stays as it is. */
+export function reportKept(reporter: Reporter, { table }: Capture, kept: readonly string[]): void {
+  if (kept.length === 0) return;
+  reporter.info(
+    `Kept: ${tableText(table)}, ${kept.join('; ')}. --reset goes back to the defaults.`,
   );
 }
 

@@ -1,6 +1,6 @@
 import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
 import { tableText } from '../../capture/table-name.ts';
-import { foreignCastsText } from '../../capture/warnings.ts';
+import { blindSpots, foreignCastsText } from '../../capture/warnings.ts';
 import { withSchemaToRead } from '../connected.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
@@ -42,10 +42,9 @@ function findingsOf({ table, stale, disabled }: CaptureState): string[] {
   return [
     ...(table.foreignCasts.length > 0 ? [foreignCastsText(table)] : []),
     ...(stale.length > 0
-      ? [
-          `${name} is stale: ${stale.join('; ')}. "pgwatch trigger add" with the same options, or sync, makes it current.`,
-        ]
+      ? [`${name} is stale: ${stale.join('; ')}. "pgwatch trigger add", or sync, makes it current.`]
       : []),
+    ...blindSpots(table),
     ...(disabled.length > 0
       ? [
           `${name} is not captured by ${enable}, which somebody has disabled: alter table … enable trigger.`,

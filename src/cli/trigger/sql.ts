@@ -1,27 +1,44 @@
 import { changesTo } from '../../capture/changes.ts';
+import { readCaptures } from '../../capture/existing.ts';
 import { planCapture } from '../../capture/plan.ts';
+import { overPresent } from '../../capture/present.ts';
+import { tableText } from '../../capture/table-name.ts';
 import { dropSql, TRIGGER_PREFIX } from '../../capture/trigger-sql.ts';
 import { OPERATIONS } from '../../config/triggers.ts';
 import { withSchemaToRead } from '../connected.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
-import { printStatements } from './add.ts';
+import { printStatements, reportKept, warn } from './add.ts';
 import { type CaptureFlags, triggerOptionsFrom } from './options.ts';
 import { findTables } from './tables.ts';
 
-type SqlOptions = CommonOptions & CaptureFlags & { down?: boolean };
+type SqlOptions = CommonOptions & CaptureFlags & { down?: boolean; reset?: boolean };
 
-/** Prints the SQL that captures tables, or captures them no longer, whether or not they are now. */
+/**
+ * Prints the SQL that captures tables, or captures them no longer, whether or not they are now. Those that are
+ * captured already as they are, but for what is asked.
+ */
 export async function printSql(texts: readonly string[], options: SqlOptions): Promise<void> {
   const asked = triggerOptionsFrom(options);
   const reporter = reporterFor(options);
   await withSchemaToRead(options, async (client, config) => {
     const tables = await findTables(client, config, texts);
-    const captures = tables.map((table) => planCapture(table, asked));
-    for (const warning of captures.flatMap(({ warnings }) => warnings)) reporter.warn(warning);
-    const changes = captures.map((capture) => {
-      const { table, triggers } = capture;
+    const oids = tables.map(({ oid }) => oid);
+    const existing = await readCaptures(client, config, oids);
+    const changes = tables.map((table) => {
+      const there = existing.find(({ tableOid }) => tableOid === table.oid)?.triggers ?? [];
+      const { options: merged, kept } = overPresent(table, options.reset ? [] : there, asked);
+      const capture = planCapture(table, merged);
+      const { triggers } = capture;
       const drop = (name: string) => dropSql(table, name);
       if (options.down) return { statements: triggers.map(({ name }) => drop(name)) };
+      reportKept(reporter, capture, kept);
+      const ours = there.filter(({ isOurs }) => isOurs);
+      warn(reporter, capture, changesTo(capture, ours, config));
+      if (ours.length < there.length) {
+        reporter.warn(
+          `${tableText(table)} is captured by a trigger that was written by hand, too: where both are, each change is recorded twice.`,
+        );
+      }
       // An earlier migration may have made what is not wanted any more.
       const wanted = triggers.map(({ name }) => name);
       const others = OPERATIONS.map((each) => `${TRIGGER_PREFIX}${each}`).filter(

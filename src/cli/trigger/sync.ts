@@ -8,7 +8,7 @@ import { PgwatchError } from '../../errors.ts';
 import { withSchema } from '../connected.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
-import { applierFor, report } from './add.ts';
+import { applierFor, report, warn } from './add.ts';
 
 type SyncOptions = CommonOptions & { check?: boolean; json?: boolean };
 
@@ -21,7 +21,10 @@ export async function sync(options: SyncOptions, outcome: Outcome): Promise<void
     if (options.json) printJson(plans.map(({ change }) => toJson(change)));
     if (options.check) {
       outcome.exitCode = drift.length > 0 ? 1 : 0;
-      for (const { change } of drift) reporter.info(describe(change));
+      for (const { capture, change } of drift) {
+        reporter.info(describe(change));
+        if (capture) warn(reporter, capture, change);
+      }
       if (drift.length === 0) reporter.info(`The database matches ${plans.length} triggers.`);
       return;
     }

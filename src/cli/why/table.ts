@@ -66,7 +66,7 @@ function describeTableReason(
     case 'stale':
       return {
         sentence: `Its triggers do not fit it any longer: ${reason.differences.join('; ')}.`,
-        advice: `pgwatch trigger sync, or pgwatch trigger add ${shellWord(name)} with the same options`,
+        advice: `pgwatch trigger sync, or pgwatch trigger add ${shellWord(name)}`,
       };
     case 'replica':
       return {
