@@ -210,7 +210,7 @@ CREATE OR REPLACE FUNCTION pgwatch.capture_options()
  RETURNS text[]
  LANGUAGE sql
  IMMUTABLE
-RETURN ARRAY['id'::text, 'key'::text, 'table'::text, 'columns'::text, 'exclude'::text, 'payload'::text, 'json'::text, 'notify'::text, 'when'::text, 'for_each'::text];
+RETURN ARRAY['id'::text, 'key'::text, 'table'::text, 'columns'::text, 'exclude'::text, 'payload'::text, 'fold'::text, 'notify'::text, 'when'::text, 'for_each'::text];
 
 CREATE OR REPLACE FUNCTION pgwatch.cast_is_trusted(type_id oid, function_id oid, relation_id oid)
  RETURNS boolean
@@ -229,6 +229,20 @@ select pg_has_role(p.proowner, current_user, 'usage')
     where part.type_id = cast_is_trusted.type_id)
 from pg_proc as p
 where p.oid = function_id
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.change_announce(change pgwatch.notification_log)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* Sends the NOTIFY that plain LISTEN clients read of a captured change. */
+begin
+  perform "pgwatch".notification_announce(change.channel, change.id, change.created_at,
+    "pgwatch".change_payload(
+      change.action, change.relation, change.old_row, change.new_row, change.metadata, change.xid));
+  return true;
+end;
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.change_metadata()
@@ -527,6 +541,20 @@ cross join lateral (
 order by progress.consumer_id
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.current_fold(relation_id oid, columns text[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* The columns of a key whose values key_folded() has to write, and how; null where there are none. */
+select jsonb_object_agg(a.attname, writing.how)
+from pg_attribute as a
+cross join lateral "pgwatch".key_writing(a.atttypid, a.atttypmod, a.attcollation) as writing (how)
+where a.attrelid = relation_id and a.attnum > 0 and a.attname = any (columns)
+  and writing.how not in ('plain', 'number')
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.current_key(relation_id oid, data jsonb)
  RETURNS text
  LANGUAGE plpgsql
@@ -616,14 +644,92 @@ knows.
 */
 select exists (
   select from unnest(columns) as part (column_name)
-  where not new_data ? column_name or old_data -> column_name is distinct from new_data -> column_name)
+  where not jsonb_exists(new_data, column_name) or old_data -> column_name is distinct from new_data -> column_name)
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.key_folded(data jsonb, fold jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "IntervalStyle" TO 'postgres'
+AS $function$
+/*
+A row in which equal values of its key are written the same.
+Parameters: the row; for columns how, as key_writing() says.
+What a collation holds equal cannot be asked for: two texts that are written the same here, and differ, only
+keep an order that they would not have to.
+*/
+select data || coalesce((
+  select jsonb_object_agg(part.key, case part.value #>> '{}'
+    when 'interval' then (
+      /* The largest intervals would overflow. */
+      select to_jsonb(case
+        when abs(extract(year from span.value)) < 100000000 and abs(extract(day from span.value)) < 1000000000
+        then justify_interval(span.value) else span.value end)
+      from (select (data ->> part.key)::interval as value) as span)
+    when 'padded' then to_jsonb(rtrim(data ->> part.key, ' '))
+    when 'citext' then to_jsonb(lower(data ->> part.key))
+    else to_jsonb(lower(regexp_replace(normalize(data ->> part.key, nfkd), '[\u0300-\u036f]', '', 'g'))) end)
+  from jsonb_each(fold) as part
+  where jsonb_typeof(data -> part.key) = 'string'), '{}')
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.key_part(value jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* A value of a key that has others in it, each as key_value() writes it. */
+begin
+  return case jsonb_typeof(value)
+    when 'array' then coalesce((
+      select jsonb_agg("pgwatch".key_value(item.part) order by item.place)
+      from jsonb_array_elements(value) with ordinality as item (part, place)), '[]')
+    else coalesce((
+      select jsonb_object_agg(item.key, "pgwatch".key_value(item.value))
+      from jsonb_each(value) as item), '{}') end;
+end;
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.key_value(value jsonb)
  RETURNS jsonb
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN ((jsonb_typeof(value) = 'number'::text) AND ((value)::text ~~ '%.%0'::text)) THEN to_jsonb(trim_scale((value)::numeric)) ELSE value END;
+RETURN CASE WHEN ((jsonb_typeof(value) <> ALL (ARRAY['number'::text, 'array'::text, 'object'::text])) OR ((value)::text !~~ '%.%0%'::text)) THEN value WHEN (jsonb_typeof(value) = 'number'::text) THEN to_jsonb(trim_scale((value)::numeric)) ELSE pgwatch.key_part(value) END;
+
+CREATE OR REPLACE FUNCTION pgwatch.key_writing(key_type oid, key_typmod integer, key_collation oid)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+How equal values of a column are written the same in a key. plain: as they are, for they are written the same
+by themselves; number: without zeros at their end; interval, padded, citext, collated: as key_folded() does it.
+*/
+with recursive base (type_id, typmod) as (
+  select key_type, key_typmod
+  union all
+  select d.typbasetype, d.typtypmod
+  from base
+  join pg_type as d on d.oid = base.type_id
+  where d.typtype = 'd')
+select case
+    when t.typname = 'citext' then 'citext'
+    when t.oid = 'interval'::regtype then 'interval'
+    when t.oid = 'bpchar'::regtype and base.typmod = -1 then 'padded'
+    when exists (
+      select from pg_collation as c where c.oid = key_collation and not c.collisdeterministic) then 'collated'
+    when t.typtype = 'e' or t.oid = any (
+      '{bool,"char",name,int2,int4,int8,oid,float4,float8,text,varchar,bpchar,bytea,uuid,date,time,timetz,timestamp,timestamptz}'::regtype[])
+    then 'plain'
+    else 'number' end
+from base
+join pg_type as t on t.oid = base.type_id
+where t.typtype <> 'd'
+$function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.log_default_empty(before timestamp with time zone, up_to bigint, counted_in pg_snapshot)
  RETURNS text
@@ -872,18 +978,22 @@ begin
 end;
 $function$;
 
-CREATE OR REPLACE FUNCTION pgwatch.log_entry(action text, old_data jsonb, new_data jsonb, relation_id oid, relation jsonb, table_name text, id_columns text[], key_columns text[], excluded_columns text[], payload text)
+CREATE OR REPLACE FUNCTION pgwatch.log_entry(action text, old_data jsonb, new_data jsonb, relation_id oid, relation jsonb, table_name text, id_columns text[], key_columns text[], excluded_columns text[], payload text, fold jsonb)
  RETURNS TABLE(key text, relation jsonb, old_row jsonb, new_row jsonb)
  LANGUAGE sql
  STABLE
 BEGIN ATOMIC
  SELECT
          CASE
-             WHEN ("row".data ?& log_entry.key_columns) THEN pgwatch.row_key(log_entry.table_name, log_entry.key_columns, "row".data)
+             WHEN jsonb_exists_all("row".data, log_entry.key_columns) THEN pgwatch.row_key(log_entry.table_name, log_entry.key_columns,
+             CASE
+                 WHEN (log_entry.fold IS NULL) THEN "row".data
+                 ELSE pgwatch.key_folded("row".data, log_entry.fold)
+             END)
              ELSE pgwatch.current_key(log_entry.relation_id, "row".data)
          END AS current_key,
          CASE
-             WHEN ("row".data ?& log_entry.id_columns) THEN log_entry.relation
+             WHEN jsonb_exists_all("row".data, log_entry.id_columns) THEN log_entry.relation
              ELSE ( SELECT pgwatch.relation_description(log_entry.relation_id) AS relation_description)
          END AS relation_description,
          CASE
@@ -1588,17 +1698,36 @@ CREATE OR REPLACE FUNCTION pgwatch.row_data(data record)
  SET standard_conforming_strings TO 'on'
 AS $function$
 /*
-A row of a table with columns of type json. These may hold escapes that no jsonb can: those of the
-character zero, and halves of characters. U+FFFD takes their place: no write may fail because of them.
+A row of a table with columns that are made JSON by way of the type json. They may hold what no jsonb can, and no
+write may fail because of it. U+FFFD takes the place of escapes of the character zero, and of halves of
+characters. Where it is something else, like a number or a depth without end, the column is a text of its JSON.
 */
+declare
+  column_name text;
+  column_data json;
+  result jsonb := '{}';
 begin
-  return to_jsonb(data);
-exception
-  when untranslatable_character or invalid_text_representation then
-    /* An escape is one where the number of backslashes before it is even. */
-    return regexp_replace(row_to_json(data)::text,
-      '(?<!\\)((?:\\\\)*)(?:\\u0000|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]..|\\u[dD][89abAB]..(?!\\u[dD][c-fC-F]))',
-      '\1\\ufffd', 'g')::jsonb;
+  begin
+    return to_jsonb(data);
+  exception
+    when data_exception or statement_too_complex then null;
+  end;
+  begin
+    return "pgwatch".without_zeros(row_to_json(data)::text)::jsonb;
+  exception
+    when data_exception or statement_too_complex then null;
+  end;
+  for column_name, column_data in
+    select part.key, part.value from json_each("pgwatch".without_zeros(row_to_json(data)::text)::json) as part
+  loop
+    begin
+      result := result || jsonb_build_object(column_name, column_data::jsonb);
+    exception
+      when data_exception or statement_too_complex then
+        result := result || jsonb_build_object(column_name, column_data::text);
+    end;
+  end loop;
+  return result;
 end;
 $function$;
 
@@ -1743,6 +1872,35 @@ begin
 end;
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.type_holds_json(type_id oid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+True where to_jsonb() makes JSON of the type's values by way of json: of json itself, of what somebody has made a
+cast to json for, and of what is made of these, through any number of domains, arrays and composites.
+*/
+begin
+  if type_id < 16384 then
+    return type_id in ('json'::regtype, 'json[]'::regtype);
+  end if;
+  return (
+    select case
+      when t.typtype = 'd' then "pgwatch".type_holds_json(t.typbasetype)
+      when t.typelem <> 0 and t.typlen = -1 then "pgwatch".type_holds_json(t.typelem)
+      when t.typtype = 'c' then exists (
+        select from pg_attribute as a
+        where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+          and "pgwatch".type_holds_json(a.atttypid))
+      else exists (
+        select from pg_cast as c where c.castsource = t.oid and c.casttarget = 'json'::regtype) end
+    from pg_type as t
+    where t.oid = type_id);
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.type_refuse(trigger_name text, relation_id oid, type_id oid)
  RETURNS void
  LANGUAGE plpgsql
@@ -1755,6 +1913,21 @@ begin
     trigger_name, relation_id::regclass, format_type(type_id, null)
     using errcode = 'PW003', hint = 'Drop the cast, or have its function owned by a superuser.';
 end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.without_zeros(json_text text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+JSON with U+FFFD in the place of what no jsonb can hold. An escape is one where the number of backslashes before
+it is even. Some tools take question marks for parameters, so that they are written by their code.
+*/
+select regexp_replace(json_text,
+  E'(\x3f<!\\\\)((\x3f:\\\\\\\\)*)(\x3f:\\\\u0000|(\x3f<!\\\\u[dD][89abAB]..)\\\\u[dD][c-fC-F]..|\\\\u[dD][89abAB]..(\x3f!\\\\u[dD][c-fC-F]))',
+  E'\\1\\\\ufffd', 'g')
 $function$;
 
 CREATE OR REPLACE FUNCTION public.notify_data_change()
@@ -1789,7 +1962,7 @@ Arguments, all optional: the channel, default data_change; options, a JSON objec
   exclude  columns that are in no payload
   payload  full (default); keys: only the columns of id and key; changed: of an UPDATE these and what
            has changed
-  json     true where columns of type json are to be expected; looked up where id is not given
+  fold     how some columns of the key are written, as current_fold() says; looked up where id is not given
   notify   as the setting
 and three more that "pgwatch trigger add" writes where no option but id and table matters: the only
 column of id, and where table is given its parts.
@@ -1802,16 +1975,28 @@ plans are kept: a session that begins with many rows would plan each single one 
 Tables written: notification_log.
 */
 declare
+  is_plain boolean;
   has_moved boolean;
 begin
   /*
   The fast way, for triggers with a third argument. Every expression counts here: each has its price in
-  every transaction. What lacks the column, because that was renamed since, is left to the other way. Who
-  has changed something has an xid. Casts are looked for in the statements that would take them: whoever
-  owns the table or its types may have made one since the trigger was. What finds one is left to the other way, too.
+  every transaction. What lacks the column, because that was renamed since, is left to the other way, and so are
+  tables that have got columns since of which to_jsonb() may fail, or keys that have to be folded. Who has changed
+  something has an xid. Casts are looked for in the statements that would take them: whoever owns the table or its
+  types may have made one since the trigger was. What finds one is left to the other way, too.
   */
-  if tg_argv[2] is not null and tg_level = 'STATEMENT' and tg_op in ('INSERT', 'DELETE')
-    and to_regclass('pg_temp.changed_rows') is null and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
+  is_plain := tg_argv[2] is not null and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
+    and not exists (
+      select from pg_attribute as a
+      where a.attrelid = tg_relid and a.attnum > 0 and (
+        a.atttypid in ('json'::regtype, 'json[]'::regtype)
+        or a.atttypid >= 16384 and "pgwatch".type_holds_json(a.atttypid)
+        or a.attname = tg_argv[2]
+          and a.atttypid <> all ('{int2,int4,int8,uuid}'::regtype[])
+          and (a.atttypid <> all ('{text,varchar}'::regtype[]) or a.attcollation <> '"default"'::regcollation)
+          and "pgwatch".key_writing(a.atttypid, a.atttypmod, a.attcollation) <> 'plain'));
+  if is_plain and tg_level = 'STATEMENT' and tg_op in ('INSERT', 'DELETE')
+    and to_regclass('pg_temp.changed_rows') is null
   then
     insert into "pgwatch".notification_log
       (xid, channel, metadata, action, relation, key, old_row, new_row)
@@ -1829,13 +2014,12 @@ begin
         where c.castsource >= 16384 and c.casttarget = 'json'::regtype
           and not "pgwatch".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
         else "pgwatch".owners_are_trusted(tg_relid) end)
-        then to_jsonb(data.*) end as data
-      from changed_rows as data
+        then to_jsonb(given.data) end as data
+      from (select (data.*)::record as data from changed_rows as data offset 0) as given
       offset 0) as change
-    where change.data ? tg_argv[2];
-  elsif tg_argv[2] is not null and tg_level = 'STATEMENT' and tg_op = 'UPDATE'
+    where jsonb_exists(change.data, tg_argv[2]);
+  elsif is_plain and tg_level = 'STATEMENT' and tg_op = 'UPDATE'
     and coalesce(to_regclass('pg_temp.old_rows'), to_regclass('pg_temp.new_rows')) is null
-    and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
   then
     /*
     Both tables hold the rows in the order of their changes. No join but a full one can do without a
@@ -1869,11 +2053,10 @@ begin
             using (number)
           offset 0) as data
         offset 0) as pair
-      where pair.new_data ? tg_argv[2]
+      where jsonb_exists(pair.new_data, tg_argv[2])
       returning action)
     select bool_or(appended.action = 'DELETE') into has_moved from appended having count(*) > 0;
-  elsif tg_argv[2] is not null and tg_level = 'ROW'
-    and coalesce(current_setting('pgwatch.notify', true), '') <> 'always' then
+  elsif is_plain and tg_level = 'ROW' then
     insert into "pgwatch".notification_log
       (xid, channel, metadata, action, relation, key, old_row, new_row)
     select pg_current_xact_id(), tg_argv[0], "pgwatch".change_metadata(), tg_op,
@@ -1892,7 +2075,7 @@ begin
         else "pgwatch".owners_are_trusted(tg_relid) end as ok
         offset 0) as safe
       offset 0) as change
-    where coalesce(change.new_data, change.old_data) ? tg_argv[2]
+    where jsonb_exists(coalesce(change.new_data, change.old_data), tg_argv[2])
       and (tg_op <> 'UPDATE' or change.old_data ->> tg_argv[2] = change.new_data ->> tg_argv[2]);
   end if;
   if found and has_moved is not true and "pgwatch".doorbell_is_quiet(tg_argv[0]) then
@@ -1911,31 +2094,35 @@ begin
     notify_mode constant text := case setting when 'off' then setting else coalesce(options ->> 'notify', setting) end;
     metadata constant jsonb := "pgwatch".change_metadata();
     payload constant text := coalesce(options ->> 'payload', 'full');
-    relation constant jsonb := case when options ? 'id'
+    relation constant jsonb := case when jsonb_exists(options, 'id')
       then coalesce(options -> 'table', jsonb_build_array(tg_table_schema, tg_table_name))
         || (options -> 'id')
       else "pgwatch".relation_description(tg_relid) end;
     table_name constant text := concat(relation ->> 0, '.', relation ->> 1);
     id_columns constant text[] := case jsonb_array_length(relation) when 3 then array[relation ->> 2]
       else "pgwatch".text_list(relation - 0 - 0) end;
-    key_columns constant text[] := case when options ? 'key'
+    key_columns constant text[] := case when jsonb_exists(options, 'key')
       then "pgwatch".text_list(options -> 'key') else id_columns end;
-    filter_columns constant text[] := case when options ? 'columns'
+    filter_columns constant text[] := case when jsonb_exists(options, 'columns')
       then "pgwatch".text_list(options -> 'columns') end;
-    excluded_columns constant text[] := case when options ? 'exclude'
+    excluded_columns constant text[] := case when jsonb_exists(options, 'exclude')
       then "pgwatch".text_list(options -> 'exclude') else '{}' end;
-    has_json constant boolean := case when options ? 'id' then options ? 'json' else exists (
+    fold constant jsonb := case when jsonb_exists(options, 'id') then options -> 'fold'
+      else "pgwatch".current_fold(tg_relid, key_columns) end;
+    has_json constant boolean := exists (
       select from pg_attribute as a
-      where a.attrelid = tg_relid and a.atttypid in ('json'::regtype, 'json[]'::regtype)) end;
+      where a.attrelid = tg_relid and a.attnum > 0 and (
+        a.atttypid in ('json'::regtype, 'json[]'::regtype)
+        or a.atttypid >= 16384 and "pgwatch".type_holds_json(a.atttypid)));
     /* Only what has moved is left to do. */
     is_done constant boolean := found;
     old_data jsonb;
     new_data jsonb;
-    last_id bigint;
+    appended_count bigint;
   begin
     if tg_when <> 'AFTER' or tg_table_schema = 'pgwatch' or octet_length(channel_name) not between 1 and 63
       or options - "pgwatch".capture_options() <> '{}' or payload not in ('full', 'keys', 'changed')
-      or notify_mode not in ('', 'always', 'doorbell', 'off') and options ? 'notify'
+      or notify_mode not in ('', 'always', 'doorbell', 'off') and jsonb_exists(options, 'notify')
     then
       perform "pgwatch".trigger_check(tg_name, concat(tg_table_schema, '.', tg_table_name),
         tg_when = 'AFTER', channel_name, options);
@@ -1965,24 +2152,27 @@ begin
       /* A statement that found nothing to change. */
       return null;
     end if;
-    if notify_mode = 'always' then
-      last_id := coalesce((
-        select max(log.id) from "pgwatch".notification_log as log where log.xid = writer_xid), 0);
-    end if;
     if tg_level = 'ROW' then
       old_data := case when tg_op = 'INSERT' then null when has_json then "pgwatch".row_data(old)
         else to_jsonb(old) end;
       new_data := case when tg_op = 'DELETE' then null when has_json then "pgwatch".row_data(new)
         else to_jsonb(new) end;
     end if;
+    /*
+    Of user's columns there is nothing but a record in any statement: no name of theirs can meet one of ours. What
+    is announced is what the insert returns: reading the log would abort serializable writers.
+    */
     if is_done then
       null;
     elsif tg_op = 'TRUNCATE' and pg_partition_root(tg_relid) <> tg_relid then
       /* The table by whose name it goes is not empty. */
       return null;
     elsif tg_op = 'TRUNCATE' then
-      insert into "pgwatch".notification_log (xid, channel, metadata, action, key, relation)
-      values (writer_xid, channel_name, metadata, tg_op, table_name, relation);
+      with appended as (
+        insert into "pgwatch".notification_log as log (xid, channel, metadata, action, key, relation)
+        values (writer_xid, channel_name, metadata, tg_op, table_name, relation)
+        returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
+      select count(*) into appended_count from appended;
     elsif tg_level = 'ROW' then
       has_moved := tg_op = 'UPDATE' and "pgwatch".row_key('', id_columns, old_data)
         <> "pgwatch".row_key('', id_columns, new_data);
@@ -1991,15 +2181,18 @@ begin
       then
         return null;
       end if;
-      insert into "pgwatch".notification_log
-        (xid, channel, metadata, action, key, relation, old_row, new_row)
-      select writer_xid, channel_name, metadata, change.action, entry.*
-      from (select case when has_moved then 'DELETE' else tg_op end as action offset 0) as change
-      cross join lateral "pgwatch".log_entry(change.action, old_data, new_data, tg_relid,
-        relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry;
+      with appended as (
+        insert into "pgwatch".notification_log as log
+          (xid, channel, metadata, action, key, relation, old_row, new_row)
+        select writer_xid, channel_name, metadata, change.action, entry.*
+        from (select case when has_moved then 'DELETE' else tg_op end as action offset 0) as change
+        cross join lateral "pgwatch".log_entry(change.action, old_data, new_data, tg_relid,
+          relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
+        returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
+      select count(*) into appended_count from appended;
     elsif tg_op = 'UPDATE' then
       with appended as (
-        insert into "pgwatch".notification_log
+        insert into "pgwatch".notification_log as log
           (xid, channel, metadata, action, key, relation, old_row, new_row)
         select writer_xid, channel_name, metadata, change.action, entry.*
         from (
@@ -2014,57 +2207,60 @@ begin
             offset 0) as pair
           offset 0) as change
         cross join lateral "pgwatch".log_entry(change.action, change.old_data, change.new_data,
-          tg_relid, relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry
+          tg_relid, relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
         where filter_columns is null or change.action = 'DELETE'
           or "pgwatch".has_changed(change.old_data, change.new_data, filter_columns)
-        returning action)
+        returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
       select bool_or(appended.action = 'DELETE') into has_moved from appended;
     else
-      insert into "pgwatch".notification_log
-        (xid, channel, metadata, action, key, relation, old_row, new_row)
-      select writer_xid, channel_name, metadata, tg_op, entry.*
-      from (
-        select case when has_json then "pgwatch".row_data(data.*) else to_jsonb(data.*) end as data
-        from changed_rows as data
-        offset 0) as change
-      cross join lateral "pgwatch".log_entry(tg_op, change.data, change.data, tg_relid,
-        relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry;
+      with appended as (
+        insert into "pgwatch".notification_log as log
+          (xid, channel, metadata, action, key, relation, old_row, new_row)
+        select writer_xid, channel_name, metadata, tg_op, entry.*
+        from (
+          select case when has_json then "pgwatch".row_data(given.data) else to_jsonb(given.data) end as data
+          from (select (data.*)::record as data from changed_rows as data offset 0) as given
+          offset 0) as change
+        cross join lateral "pgwatch".log_entry(tg_op, change.data, change.data, tg_relid,
+          relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
+        returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
+      select count(*) into appended_count from appended;
     end if;
 
     /* Behind every DELETE: another row may have had the new key before. */
     if has_moved and tg_level = 'ROW' then
-      insert into "pgwatch".notification_log
-        (xid, channel, metadata, action, key, relation, old_row, new_row)
-      select writer_xid, channel_name, metadata, 'INSERT', entry.*
-      from "pgwatch".log_entry('INSERT', null, new_data, tg_relid,
-        relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry;
+      with appended as (
+        insert into "pgwatch".notification_log as log
+          (xid, channel, metadata, action, key, relation, old_row, new_row)
+        select writer_xid, channel_name, metadata, 'INSERT', entry.*
+        from "pgwatch".log_entry('INSERT', null, new_data, tg_relid,
+          relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
+        returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
+      select count(*) into appended_count from appended;
     elsif has_moved then
-      insert into "pgwatch".notification_log
-        (xid, channel, metadata, action, key, relation, old_row, new_row)
-      select writer_xid, channel_name, metadata, 'INSERT', entry.*
-      from (
-        select case when has_json then "pgwatch".row_data(o.data) else to_jsonb(o.data) end as old_data,
-          case when has_json then "pgwatch".row_data(n.data) else to_jsonb(n.data) end as new_data
-        from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
-        full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
-          using (number)
-        offset 0) as pair
-      cross join lateral "pgwatch".log_entry('INSERT', null, pair.new_data, tg_relid,
-        relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry
-      where "pgwatch".row_key('', id_columns, pair.old_data)
-        <> "pgwatch".row_key('', id_columns, pair.new_data);
+      with appended as (
+        insert into "pgwatch".notification_log as log
+          (xid, channel, metadata, action, key, relation, old_row, new_row)
+        select writer_xid, channel_name, metadata, 'INSERT', entry.*
+        from (
+          select case when has_json then "pgwatch".row_data(o.data) else to_jsonb(o.data) end as old_data,
+            case when has_json then "pgwatch".row_data(n.data) else to_jsonb(n.data) end as new_data
+          from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
+          full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
+            using (number)
+          offset 0) as pair
+        cross join lateral "pgwatch".log_entry('INSERT', null, pair.new_data, tg_relid,
+          relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
+        where "pgwatch".row_key('', id_columns, pair.old_data)
+          <> "pgwatch".row_key('', id_columns, pair.new_data)
+        returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
+      select count(*) into appended_count from appended;
     end if;
 
-    if notify_mode = 'always' then
-      perform "pgwatch".notification_announce(channel_name, log.id, log.created_at,
-        "pgwatch".change_payload(
-          log.action, log.relation, log.old_row, log.new_row, log.metadata, log.xid))
-      from "pgwatch".notification_log as log
-      where log.xid = writer_xid and log.id > last_id
-      order by log.id;
-    elsif notify_mode <> 'off' then
-      perform "pgwatch".doorbell_ring(channel_name);
+    if notify_mode in ('always', 'off') then
+      return null;
     end if;
+    perform "pgwatch".doorbell_ring(channel_name);
   end;
   return null;
 end;
@@ -2152,6 +2348,8 @@ grant execute on function pgwatch.delivery_notification(pgwatch.notification_log
 
 grant execute on function pgwatch.doorbell_class() to consumer;
 
+grant execute on function pgwatch.key_writing(oid,integer,oid) to consumer;
+
 grant execute on function pgwatch.log_default_empty(timestamp with time zone,bigint,pg_snapshot) to consumer;
 
 grant execute on function pgwatch.log_delete(text,timestamp with time zone,bigint,bigint,integer) to consumer;
@@ -2177,6 +2375,8 @@ grant execute on function pgwatch.log_span(text,timestamp with time zone) to con
 grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp with time zone) to consumer;
 
 grant execute on function pgwatch.published_delete(timestamp with time zone,uuid,integer) to consumer;
+
+grant execute on function pgwatch.type_holds_json(oid) to consumer;
 
 grant usage on schema pgwatch to consumer;
 
@@ -2214,6 +2414,8 @@ grant execute on function pgwatch.consumer_lag(text[]) to reader;
 
 grant execute on function pgwatch.daemon_class() to reader;
 
+grant execute on function pgwatch.key_writing(oid,integer,oid) to reader;
+
 grant execute on function pgwatch.log_gaps(text,timestamp with time zone) to reader;
 
 grant execute on function pgwatch.log_is_settled(bigint,xid8,pgwatch.consumer_progress,bigint) to reader;
@@ -2227,6 +2429,8 @@ grant execute on function pgwatch.log_pins(text,bigint) to reader;
 grant execute on function pgwatch.log_span(text,timestamp with time zone) to reader;
 
 grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp with time zone) to reader;
+
+grant execute on function pgwatch.type_holds_json(oid) to reader;
 
 grant usage on schema pgwatch to reader;
 

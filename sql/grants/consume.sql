@@ -12,6 +12,8 @@ grant execute on function
   :"schema".notification_event_id(bigint, xid8, timestamptz),
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
   :"schema".column_types(oid),
+  :"schema".type_holds_json(oid),
+  :"schema".key_writing(oid, integer, oid),
   :"schema".doorbell_class(),
   :"schema".log_is_settled(bigint, xid8, :"schema".consumer_progress, bigint),
   :"schema".daemon_class(),

@@ -25,15 +25,98 @@ end;
 $$;
 revoke all on function :"schema".relation_description(oid) from public;
 
+create function :"schema".key_part(value jsonb)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+/* A value of a key that has others in it, each as key_value() writes it. */
+begin
+  return case jsonb_typeof(value)
+    when 'array' then coalesce((
+      select jsonb_agg(:"schema".key_value(item.part) order by item.place)
+      from jsonb_array_elements(value) with ordinality as item (part, place)), '[]')
+    else coalesce((
+      select jsonb_object_agg(item.key, :"schema".key_value(item.value))
+      from jsonb_each(value) as item), '{}') end;
+end;
+$$;
+revoke all on function :"schema".key_part(jsonb) from public;
+
 /* A value of a key: 1.0 and 1.00 are one, so that changes of one row keep their order. Inlined. */
 create function :"schema".key_value(value jsonb)
 returns jsonb
 language sql
 immutable
 parallel safe
-return case when jsonb_typeof(value) = 'number' and value::text like '%.%0'
-  then to_jsonb(trim_scale(value::numeric)) else value end;
+return case
+  when jsonb_typeof(value) not in ('number', 'array', 'object') or value::text not like '%.%0%' then value
+  when jsonb_typeof(value) = 'number' then to_jsonb(trim_scale(value::numeric))
+  else :"schema".key_part(value) end;
 revoke all on function :"schema".key_value(jsonb) from public;
+
+create function :"schema".key_writing(key_type oid, key_typmod integer, key_collation oid)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+How equal values of a column are written the same in a key. plain: as they are, for they are written the same
+by themselves; number: without zeros at their end; interval, padded, citext, collated: as key_folded() does it.
+*/
+with recursive base (type_id, typmod) as (
+  select key_type, key_typmod
+  union all
+  select d.typbasetype, d.typtypmod
+  from base
+  join pg_type as d on d.oid = base.type_id
+  where d.typtype = 'd')
+select case
+    when t.typname = 'citext' then 'citext'
+    when t.oid = 'interval'::regtype then 'interval'
+    when t.oid = 'bpchar'::regtype and base.typmod = -1 then 'padded'
+    when exists (
+      select from pg_collation as c where c.oid = key_collation and not c.collisdeterministic) then 'collated'
+    when t.typtype = 'e' or t.oid = any (
+      '{bool,"char",name,int2,int4,int8,oid,float4,float8,text,varchar,bpchar,bytea,uuid,date,time,timetz,timestamp,timestamptz}'::regtype[])
+    then 'plain'
+    else 'number' end
+from base
+join pg_type as t on t.oid = base.type_id
+where t.typtype <> 'd'
+$$;
+revoke all on function :"schema".key_writing(oid, integer, oid) from public;
+
+create function :"schema".key_folded(data jsonb, fold jsonb)
+returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set intervalstyle = 'postgres'
+as $$
+/*
+A row in which equal values of its key are written the same.
+Parameters: the row; for columns how, as key_writing() says.
+What a collation holds equal cannot be asked for: two texts that are written the same here, and differ, only
+keep an order that they would not have to.
+*/
+select data || coalesce((
+  select jsonb_object_agg(part.key, case part.value #>> '{}'
+    when 'interval' then (
+      /* The largest intervals would overflow. */
+      select to_jsonb(case
+        when abs(extract(year from span.value)) < 100000000 and abs(extract(day from span.value)) < 1000000000
+        then justify_interval(span.value) else span.value end)
+      from (select (data ->> part.key)::interval as value) as span)
+    when 'padded' then to_jsonb(rtrim(data ->> part.key, ' '))
+    when 'citext' then to_jsonb(lower(data ->> part.key))
+    else to_jsonb(lower(regexp_replace(normalize(data ->> part.key, nfkd), '[\u0300-\u036f]', '', 'g'))) end)
+  from jsonb_each(fold) as part
+  where jsonb_typeof(data -> part.key) = 'string'), '{}')
+$$;
+revoke all on function :"schema".key_folded(jsonb, jsonb) from public;
 
 create function :"schema".composite_key(columns text[], data jsonb)
 returns text
@@ -95,9 +178,24 @@ knows.
 */
 select exists (
   select from unnest(columns) as part (column_name)
-  where not new_data ? column_name or old_data -> column_name is distinct from new_data -> column_name)
+  where not jsonb_exists(new_data, column_name) or old_data -> column_name is distinct from new_data -> column_name)
 $$;
 revoke all on function :"schema".has_changed(jsonb, jsonb, text[]) from public;
+
+create function :"schema".current_fold(relation_id oid, columns text[])
+returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/* The columns of a key whose values key_folded() has to write, and how; null where there are none. */
+select jsonb_object_agg(a.attname, writing.how)
+from pg_attribute as a
+cross join lateral :"schema".key_writing(a.atttypid, a.atttypmod, a.attcollation) as writing (how)
+where a.attrelid = relation_id and a.attnum > 0 and a.attname = any (columns)
+  and writing.how not in ('plain', 'number')
+$$;
+revoke all on function :"schema".current_fold(oid, text[]) from public;
 
 create function :"schema".current_key(relation_id oid, data jsonb)
 returns text
@@ -122,15 +220,16 @@ renamed or dropped, the table's primary key of now is looked up instead.
 */
 create function :"schema".log_entry(
   action text, old_data jsonb, new_data jsonb, relation_id oid, relation jsonb, table_name text,
-  id_columns text[], key_columns text[], excluded_columns text[], payload text)
+  id_columns text[], key_columns text[], excluded_columns text[], payload text, fold jsonb)
 returns table (key text, relation jsonb, old_row jsonb, new_row jsonb)
 language sql
 stable
 begin atomic
   select
-    case when data ?& key_columns then :"schema".row_key(table_name, key_columns, data)
+    case when jsonb_exists_all(data, key_columns) then :"schema".row_key(table_name, key_columns,
+        case when fold is null then data else :"schema".key_folded(data, fold) end)
       else :"schema".current_key(relation_id, data) end,
-    case when data ?& id_columns then relation
+    case when jsonb_exists_all(data, id_columns) then relation
       else (select :"schema".relation_description(relation_id)) end,
     case when action = 'INSERT' then null
       when payload = 'full' then old_data - excluded_columns
@@ -145,7 +244,7 @@ begin atomic
   from (select case when action = 'DELETE' then old_data else new_data end as data) as row;
 end;
 revoke all on function :"schema".log_entry(
-  text, jsonb, jsonb, oid, jsonb, text, text[], text[], text[], text) from public;
+  text, jsonb, jsonb, oid, jsonb, text, text[], text[], text[], text, jsonb) from public;
 
 /* Who makes a change, as the application has said; null where it has not. Inlined. */
 create function :"schema".change_metadata()
@@ -176,7 +275,7 @@ create function :"schema".capture_options()
 returns text[]
 language sql
 immutable
-return array['id', 'key', 'table', 'columns', 'exclude', 'payload', 'json', 'notify', 'when', 'for_each'];
+return array['id', 'key', 'table', 'columns', 'exclude', 'payload', 'fold', 'notify', 'when', 'for_each'];
 revoke all on function :"schema".capture_options() from public;
 
 create function :"schema".trigger_check(
@@ -209,6 +308,22 @@ end;
 $$;
 revoke all on function :"schema".trigger_check(text, text, boolean, text, jsonb) from public;
 
+create function :"schema".without_zeros(json_text text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+JSON with U+FFFD in the place of what no jsonb can hold. An escape is one where the number of backslashes before
+it is even. Some tools take question marks for parameters, so that they are written by their code.
+*/
+select regexp_replace(json_text,
+  E'(\x3f<!\\\\)((\x3f:\\\\\\\\)*)(\x3f:\\\\u0000|(\x3f<!\\\\u[dD][89abAB]..)\\\\u[dD][c-fC-F]..|\\\\u[dD][89abAB]..(\x3f!\\\\u[dD][c-fC-F]))',
+  E'\\1\\\\ufffd', 'g')
+$$;
+revoke all on function :"schema".without_zeros(text) from public;
+
 create function :"schema".row_data(data record)
 returns jsonb
 language plpgsql
@@ -217,17 +332,36 @@ set search_path = pg_catalog, pg_temp
 set standard_conforming_strings = on
 as $$
 /*
-A row of a table with columns of type json. These may hold escapes that no jsonb can: those of the
-character zero, and halves of characters. U+FFFD takes their place: no write may fail because of them.
+A row of a table with columns that are made JSON by way of the type json. They may hold what no jsonb can, and no
+write may fail because of it. U+FFFD takes the place of escapes of the character zero, and of halves of
+characters. Where it is something else, like a number or a depth without end, the column is a text of its JSON.
 */
+declare
+  column_name text;
+  column_data json;
+  result jsonb := '{}';
 begin
-  return to_jsonb(data);
-exception
-  when untranslatable_character or invalid_text_representation then
-    /* An escape is one where the number of backslashes before it is even. */
-    return regexp_replace(row_to_json(data)::text,
-      '(?<!\\)((?:\\\\)*)(?:\\u0000|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]..|\\u[dD][89abAB]..(?!\\u[dD][c-fC-F]))',
-      '\1\\ufffd', 'g')::jsonb;
+  begin
+    return to_jsonb(data);
+  exception
+    when data_exception or statement_too_complex then null;
+  end;
+  begin
+    return :"schema".without_zeros(row_to_json(data)::text)::jsonb;
+  exception
+    when data_exception or statement_too_complex then null;
+  end;
+  for column_name, column_data in
+    select part.key, part.value from json_each(:"schema".without_zeros(row_to_json(data)::text)::json) as part
+  loop
+    begin
+      result := result || jsonb_build_object(column_name, column_data::jsonb);
+    exception
+      when data_exception or statement_too_complex then
+        result := result || jsonb_build_object(column_name, column_data::text);
+    end;
+  end loop;
+  return result;
 end;
 $$;
 revoke all on function :"schema".row_data(record) from public;
@@ -257,6 +391,36 @@ with recursive part (type_id) as (
 select part.type_id from part where part.type_id <> 0
 $$;
 revoke all on function :"schema".column_types(oid) from public;
+
+create function :"schema".type_holds_json(type_id oid)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+True where to_jsonb() makes JSON of the type's values by way of json: of json itself, of what somebody has made a
+cast to json for, and of what is made of these, through any number of domains, arrays and composites.
+*/
+begin
+  if type_id < 16384 then
+    return type_id in ('json'::regtype, 'json[]'::regtype);
+  end if;
+  return (
+    select case
+      when t.typtype = 'd' then :"schema".type_holds_json(t.typbasetype)
+      when t.typelem <> 0 and t.typlen = -1 then :"schema".type_holds_json(t.typelem)
+      when t.typtype = 'c' then exists (
+        select from pg_attribute as a
+        where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+          and :"schema".type_holds_json(a.atttypid))
+      else exists (
+        select from pg_cast as c where c.castsource = t.oid and c.casttarget = 'json'::regtype) end
+    from pg_type as t
+    where t.oid = type_id);
+end;
+$$;
+revoke all on function :"schema".type_holds_json(oid) from public;
 
 create function :"schema".cast_is_trusted(type_id oid, function_id oid, relation_id oid)
 returns boolean
@@ -417,6 +581,21 @@ end;
 $$;
 revoke all on function :"schema".transition_check(text, oid) from public;
 
+create function :"schema".change_announce(change :"schema".notification_log)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+/* Sends the NOTIFY that plain LISTEN clients read of a captured change. */
+begin
+  perform :"schema".notification_announce(change.channel, change.id, change.created_at,
+    :"schema".change_payload(
+      change.action, change.relation, change.old_row, change.new_row, change.metadata, change.xid));
+  return true;
+end;
+$$;
+revoke all on function :"schema".change_announce(:"schema".notification_log) from public;
+
 create function :"api_schema".notify_data_change()
 returns trigger
 language plpgsql
@@ -449,7 +628,7 @@ Arguments, all optional: the channel, default data_change; options, a JSON objec
   exclude  columns that are in no payload
   payload  full (default); keys: only the columns of id and key; changed: of an UPDATE these and what
            has changed
-  json     true where columns of type json are to be expected; looked up where id is not given
+  fold     how some columns of the key are written, as current_fold() says; looked up where id is not given
   notify   as the setting
 and three more that "pgwatch trigger add" writes where no option but id and table matters: the only
 column of id, and where table is given its parts.
@@ -462,16 +641,28 @@ plans are kept: a session that begins with many rows would plan each single one 
 Tables written: notification_log.
 */
 declare
+  is_plain boolean;
   has_moved boolean;
 begin
   /*
   The fast way, for triggers with a third argument. Every expression counts here: each has its price in
-  every transaction. What lacks the column, because that was renamed since, is left to the other way. Who
-  has changed something has an xid. Casts are looked for in the statements that would take them: whoever
-  owns the table or its types may have made one since the trigger was. What finds one is left to the other way, too.
+  every transaction. What lacks the column, because that was renamed since, is left to the other way, and so are
+  tables that have got columns since of which to_jsonb() may fail, or keys that have to be folded. Who has changed
+  something has an xid. Casts are looked for in the statements that would take them: whoever owns the table or its
+  types may have made one since the trigger was. What finds one is left to the other way, too.
   */
-  if tg_argv[2] is not null and tg_level = 'STATEMENT' and tg_op in ('INSERT', 'DELETE')
-    and to_regclass('pg_temp.changed_rows') is null and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
+  is_plain := tg_argv[2] is not null and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
+    and not exists (
+      select from pg_attribute as a
+      where a.attrelid = tg_relid and a.attnum > 0 and (
+        a.atttypid in ('json'::regtype, 'json[]'::regtype)
+        or a.atttypid >= 16384 and :"schema".type_holds_json(a.atttypid)
+        or a.attname = tg_argv[2]
+          and a.atttypid <> all ('{int2,int4,int8,uuid}'::regtype[])
+          and (a.atttypid <> all ('{text,varchar}'::regtype[]) or a.attcollation <> '"default"'::regcollation)
+          and :"schema".key_writing(a.atttypid, a.atttypmod, a.attcollation) <> 'plain'));
+  if is_plain and tg_level = 'STATEMENT' and tg_op in ('INSERT', 'DELETE')
+    and to_regclass('pg_temp.changed_rows') is null
   then
     insert into :"schema".notification_log
       (xid, channel, metadata, action, relation, key, old_row, new_row)
@@ -489,13 +680,12 @@ begin
         where c.castsource >= 16384 and c.casttarget = 'json'::regtype
           and not :"schema".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
         else :"schema".owners_are_trusted(tg_relid) end)
-        then to_jsonb(data.*) end as data
-      from changed_rows as data
+        then to_jsonb(given.data) end as data
+      from (select (data.*)::record as data from changed_rows as data offset 0) as given
       offset 0) as change
-    where change.data ? tg_argv[2];
-  elsif tg_argv[2] is not null and tg_level = 'STATEMENT' and tg_op = 'UPDATE'
+    where jsonb_exists(change.data, tg_argv[2]);
+  elsif is_plain and tg_level = 'STATEMENT' and tg_op = 'UPDATE'
     and coalesce(to_regclass('pg_temp.old_rows'), to_regclass('pg_temp.new_rows')) is null
-    and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
   then
     /*
     Both tables hold the rows in the order of their changes. No join but a full one can do without a
@@ -529,11 +719,10 @@ begin
             using (number)
           offset 0) as data
         offset 0) as pair
-      where pair.new_data ? tg_argv[2]
+      where jsonb_exists(pair.new_data, tg_argv[2])
       returning action)
     select bool_or(appended.action = 'DELETE') into has_moved from appended having count(*) > 0;
-  elsif tg_argv[2] is not null and tg_level = 'ROW'
-    and coalesce(current_setting('pgwatch.notify', true), '') <> 'always' then
+  elsif is_plain and tg_level = 'ROW' then
     insert into :"schema".notification_log
       (xid, channel, metadata, action, relation, key, old_row, new_row)
     select pg_current_xact_id(), tg_argv[0], :"schema".change_metadata(), tg_op,
@@ -552,7 +741,7 @@ begin
         else :"schema".owners_are_trusted(tg_relid) end as ok
         offset 0) as safe
       offset 0) as change
-    where coalesce(change.new_data, change.old_data) ? tg_argv[2]
+    where jsonb_exists(coalesce(change.new_data, change.old_data), tg_argv[2])
       and (tg_op <> 'UPDATE' or change.old_data ->> tg_argv[2] = change.new_data ->> tg_argv[2]);
   end if;
   if found and has_moved is not true and :"schema".doorbell_is_quiet(tg_argv[0]) then
@@ -571,31 +760,35 @@ begin
     notify_mode constant text := case setting when 'off' then setting else coalesce(options ->> 'notify', setting) end;
     metadata constant jsonb := :"schema".change_metadata();
     payload constant text := coalesce(options ->> 'payload', 'full');
-    relation constant jsonb := case when options ? 'id'
+    relation constant jsonb := case when jsonb_exists(options, 'id')
       then coalesce(options -> 'table', jsonb_build_array(tg_table_schema, tg_table_name))
         || (options -> 'id')
       else :"schema".relation_description(tg_relid) end;
     table_name constant text := concat(relation ->> 0, '.', relation ->> 1);
     id_columns constant text[] := case jsonb_array_length(relation) when 3 then array[relation ->> 2]
       else :"schema".text_list(relation - 0 - 0) end;
-    key_columns constant text[] := case when options ? 'key'
+    key_columns constant text[] := case when jsonb_exists(options, 'key')
       then :"schema".text_list(options -> 'key') else id_columns end;
-    filter_columns constant text[] := case when options ? 'columns'
+    filter_columns constant text[] := case when jsonb_exists(options, 'columns')
       then :"schema".text_list(options -> 'columns') end;
-    excluded_columns constant text[] := case when options ? 'exclude'
+    excluded_columns constant text[] := case when jsonb_exists(options, 'exclude')
       then :"schema".text_list(options -> 'exclude') else '{}' end;
-    has_json constant boolean := case when options ? 'id' then options ? 'json' else exists (
+    fold constant jsonb := case when jsonb_exists(options, 'id') then options -> 'fold'
+      else :"schema".current_fold(tg_relid, key_columns) end;
+    has_json constant boolean := exists (
       select from pg_attribute as a
-      where a.attrelid = tg_relid and a.atttypid in ('json'::regtype, 'json[]'::regtype)) end;
+      where a.attrelid = tg_relid and a.attnum > 0 and (
+        a.atttypid in ('json'::regtype, 'json[]'::regtype)
+        or a.atttypid >= 16384 and :"schema".type_holds_json(a.atttypid)));
     /* Only what has moved is left to do. */
     is_done constant boolean := found;
     old_data jsonb;
     new_data jsonb;
-    last_id bigint;
+    appended_count bigint;
   begin
     if tg_when <> 'AFTER' or tg_table_schema = :'schema' or octet_length(channel_name) not between 1 and 63
       or options - :"schema".capture_options() <> '{}' or payload not in ('full', 'keys', 'changed')
-      or notify_mode not in ('', 'always', 'doorbell', 'off') and options ? 'notify'
+      or notify_mode not in ('', 'always', 'doorbell', 'off') and jsonb_exists(options, 'notify')
     then
       perform :"schema".trigger_check(tg_name, concat(tg_table_schema, '.', tg_table_name),
         tg_when = 'AFTER', channel_name, options);
@@ -625,24 +818,27 @@ begin
       /* A statement that found nothing to change. */
       return null;
     end if;
-    if notify_mode = 'always' then
-      last_id := coalesce((
-        select max(log.id) from :"schema".notification_log as log where log.xid = writer_xid), 0);
-    end if;
     if tg_level = 'ROW' then
       old_data := case when tg_op = 'INSERT' then null when has_json then :"schema".row_data(old)
         else to_jsonb(old) end;
       new_data := case when tg_op = 'DELETE' then null when has_json then :"schema".row_data(new)
         else to_jsonb(new) end;
     end if;
+    /*
+    Of user's columns there is nothing but a record in any statement: no name of theirs can meet one of ours. What
+    is announced is what the insert returns: reading the log would abort serializable writers.
+    */
     if is_done then
       null;
     elsif tg_op = 'TRUNCATE' and pg_partition_root(tg_relid) <> tg_relid then
       /* The table by whose name it goes is not empty. */
       return null;
     elsif tg_op = 'TRUNCATE' then
-      insert into :"schema".notification_log (xid, channel, metadata, action, key, relation)
-      values (writer_xid, channel_name, metadata, tg_op, table_name, relation);
+      with appended as (
+        insert into :"schema".notification_log as log (xid, channel, metadata, action, key, relation)
+        values (writer_xid, channel_name, metadata, tg_op, table_name, relation)
+        returning log.action, case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
+      select count(*) into appended_count from appended;
     elsif tg_level = 'ROW' then
       has_moved := tg_op = 'UPDATE' and :"schema".row_key('', id_columns, old_data)
         <> :"schema".row_key('', id_columns, new_data);
@@ -651,15 +847,18 @@ begin
       then
         return null;
       end if;
-      insert into :"schema".notification_log
-        (xid, channel, metadata, action, key, relation, old_row, new_row)
-      select writer_xid, channel_name, metadata, change.action, entry.*
-      from (select case when has_moved then 'DELETE' else tg_op end as action offset 0) as change
-      cross join lateral :"schema".log_entry(change.action, old_data, new_data, tg_relid,
-        relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry;
+      with appended as (
+        insert into :"schema".notification_log as log
+          (xid, channel, metadata, action, key, relation, old_row, new_row)
+        select writer_xid, channel_name, metadata, change.action, entry.*
+        from (select case when has_moved then 'DELETE' else tg_op end as action offset 0) as change
+        cross join lateral :"schema".log_entry(change.action, old_data, new_data, tg_relid,
+          relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
+        returning log.action, case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
+      select count(*) into appended_count from appended;
     elsif tg_op = 'UPDATE' then
       with appended as (
-        insert into :"schema".notification_log
+        insert into :"schema".notification_log as log
           (xid, channel, metadata, action, key, relation, old_row, new_row)
         select writer_xid, channel_name, metadata, change.action, entry.*
         from (
@@ -674,57 +873,60 @@ begin
             offset 0) as pair
           offset 0) as change
         cross join lateral :"schema".log_entry(change.action, change.old_data, change.new_data,
-          tg_relid, relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry
+          tg_relid, relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
         where filter_columns is null or change.action = 'DELETE'
           or :"schema".has_changed(change.old_data, change.new_data, filter_columns)
-        returning action)
+        returning log.action, case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
       select bool_or(appended.action = 'DELETE') into has_moved from appended;
     else
-      insert into :"schema".notification_log
-        (xid, channel, metadata, action, key, relation, old_row, new_row)
-      select writer_xid, channel_name, metadata, tg_op, entry.*
-      from (
-        select case when has_json then :"schema".row_data(data.*) else to_jsonb(data.*) end as data
-        from changed_rows as data
-        offset 0) as change
-      cross join lateral :"schema".log_entry(tg_op, change.data, change.data, tg_relid,
-        relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry;
+      with appended as (
+        insert into :"schema".notification_log as log
+          (xid, channel, metadata, action, key, relation, old_row, new_row)
+        select writer_xid, channel_name, metadata, tg_op, entry.*
+        from (
+          select case when has_json then :"schema".row_data(given.data) else to_jsonb(given.data) end as data
+          from (select (data.*)::record as data from changed_rows as data offset 0) as given
+          offset 0) as change
+        cross join lateral :"schema".log_entry(tg_op, change.data, change.data, tg_relid,
+          relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
+        returning log.action, case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
+      select count(*) into appended_count from appended;
     end if;
 
     /* Behind every DELETE: another row may have had the new key before. */
     if has_moved and tg_level = 'ROW' then
-      insert into :"schema".notification_log
-        (xid, channel, metadata, action, key, relation, old_row, new_row)
-      select writer_xid, channel_name, metadata, 'INSERT', entry.*
-      from :"schema".log_entry('INSERT', null, new_data, tg_relid,
-        relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry;
+      with appended as (
+        insert into :"schema".notification_log as log
+          (xid, channel, metadata, action, key, relation, old_row, new_row)
+        select writer_xid, channel_name, metadata, 'INSERT', entry.*
+        from :"schema".log_entry('INSERT', null, new_data, tg_relid,
+          relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
+        returning log.action, case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
+      select count(*) into appended_count from appended;
     elsif has_moved then
-      insert into :"schema".notification_log
-        (xid, channel, metadata, action, key, relation, old_row, new_row)
-      select writer_xid, channel_name, metadata, 'INSERT', entry.*
-      from (
-        select case when has_json then :"schema".row_data(o.data) else to_jsonb(o.data) end as old_data,
-          case when has_json then :"schema".row_data(n.data) else to_jsonb(n.data) end as new_data
-        from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
-        full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
-          using (number)
-        offset 0) as pair
-      cross join lateral :"schema".log_entry('INSERT', null, pair.new_data, tg_relid,
-        relation, table_name, id_columns, key_columns, excluded_columns, payload) as entry
-      where :"schema".row_key('', id_columns, pair.old_data)
-        <> :"schema".row_key('', id_columns, pair.new_data);
+      with appended as (
+        insert into :"schema".notification_log as log
+          (xid, channel, metadata, action, key, relation, old_row, new_row)
+        select writer_xid, channel_name, metadata, 'INSERT', entry.*
+        from (
+          select case when has_json then :"schema".row_data(o.data) else to_jsonb(o.data) end as old_data,
+            case when has_json then :"schema".row_data(n.data) else to_jsonb(n.data) end as new_data
+          from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
+          full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
+            using (number)
+          offset 0) as pair
+        cross join lateral :"schema".log_entry('INSERT', null, pair.new_data, tg_relid,
+          relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
+        where :"schema".row_key('', id_columns, pair.old_data)
+          <> :"schema".row_key('', id_columns, pair.new_data)
+        returning log.action, case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
+      select count(*) into appended_count from appended;
     end if;
 
-    if notify_mode = 'always' then
-      perform :"schema".notification_announce(channel_name, log.id, log.created_at,
-        :"schema".change_payload(
-          log.action, log.relation, log.old_row, log.new_row, log.metadata, log.xid))
-      from :"schema".notification_log as log
-      where log.xid = writer_xid and log.id > last_id
-      order by log.id;
-    elsif notify_mode <> 'off' then
-      perform :"schema".doorbell_ring(channel_name);
+    if notify_mode in ('always', 'off') then
+      return null;
     end if;
+    perform :"schema".doorbell_ring(channel_name);
   end;
   return null;
 end;

@@ -25,7 +25,7 @@ export type CaptureArgument = {
   columns?: readonly string[];
   exclude?: readonly string[];
   payload?: string;
-  json?: true;
+  fold?: Readonly<Record<string, string>>;
   notify?: string;
   /** Not read by the function: what was asked for, so that it can be compared. */
   when?: string;
@@ -65,10 +65,12 @@ export function planCapture(table: Table, options: TriggerOptions): Capture {
 /** Where nothing else matters, the column of the primary key is enough: the function's fast way. */
 function argumentsFor(table: Table, options: TriggerOptions): string[] {
   const argument = argumentOf(table, options);
-  const { id = [], key, columns, exclude, payload, json, notify } = argument;
-  const isNumeric = table.columns.some((column) => column.isNumeric && id.includes(column.name));
-  const hasOptions = key || columns || exclude || payload || json || notify;
-  const isPlain = id.length === 1 && !isNumeric && !hasOptions;
+  const { id = [], key, columns, exclude, payload, notify } = argument;
+  const hasOptions = key || columns || exclude || payload || notify;
+  const isEasy = table.columns.every(
+    ({ name, isJson, writing }) => !isJson && (writing === 'plain' || !id.includes(name)),
+  );
+  const isPlain = id.length === 1 && isEasy && !hasOptions;
   return [
     options.channel ?? 'data_change',
     JSON.stringify(argument),
@@ -86,11 +88,20 @@ function argumentOf(table: Table, options: TriggerOptions): CaptureArgument {
     ...(columns && { columns }),
     ...(exclude.length > 0 && { exclude }),
     ...(payload && payload !== 'full' && { payload }),
-    ...(table.columns.some(({ isJson }) => isJson) && { json: true as const }),
+    ...foldOf(table, key ?? idColumns(table, options)),
     ...(notify && { notify }),
     ...(when !== undefined && { when }),
     ...(forEach && forEach !== 'auto' && { for_each: forEach }),
   };
+}
+
+/** How values of the key that are equal are written the same, where that is not by themselves. */
+function foldOf({ columns }: Table, key: readonly string[]): Pick<CaptureArgument, 'fold'> {
+  const folded = columns.filter(
+    ({ name, writing }) => key.includes(name) && writing !== 'plain' && writing !== 'number',
+  );
+  if (folded.length === 0) return {};
+  return { fold: Object.fromEntries(folded.map(({ name, writing }) => [name, writing])) };
 }
 
 /** What tells rows apart: the primary key, else what was given as the key. */

@@ -32,7 +32,7 @@ export function boundSql(
 /**
  * Locks the rows up to a key and appends them to the log.
  * Parameters: 1 the consumer's channel, 2 the metadata, 3 the relation, 4 the columns of the id, 5 of the
- * key, 6 those that are excluded, 7 the payload, then the key to end with, then the one to begin after.
+ * key, 6 those that are excluded, 7 the payload, 8 how the key is folded, then the key to end with, then the one to begin after.
  */
 export function copySql(
   { schema }: Names,
@@ -40,11 +40,11 @@ export function copySql(
   { keys, texts }: SnapshotSource,
   hasLastKey: boolean,
 ): string {
-  const after = hasLastKey ? `and ${isBeyond(keys, 'greater', 8 + keys.length)}` : '';
+  const after = hasLastKey ? `and ${isBeyond(keys, 'greater', 9 + keys.length)}` : '';
   return `
 with locked as materialized (
   select ${dataSql(schema, table, texts)} as data from ${source(table)} as t
-  where ${isBeyond(keys, 'lessOrEqual', 8)} ${after}
+  where ${isBeyond(keys, 'lessOrEqual', 9)} ${after}
   order by ${orderOf(keys)}
   for share
 ), copied as (
@@ -53,7 +53,7 @@ with locked as materialized (
   select pg_current_xact_id(), $1::text, $2::jsonb, 'SNAPSHOT', entry.*
   from locked
   cross join lateral ${qualified(schema, 'log_entry')}('INSERT', null, locked.data, ${table.oid}::oid,
-    $3::jsonb, concat($3::jsonb ->> 0, '.', $3::jsonb ->> 1), $4::text[], $5::text[], $6::text[], $7::text) as entry
+    $3::jsonb, concat($3::jsonb ->> 0, '.', $3::jsonb ->> 1), $4::text[], $5::text[], $6::text[], $7::text, $8::jsonb) as entry
   returning 1
 )
 select count(*)::float8 as count from copied`;

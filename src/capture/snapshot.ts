@@ -81,7 +81,7 @@ export async function copyBatch(
       ]);
       const upTo = bound.rows[0]?.key;
       if (upTo === undefined) return finish(client, names, snapshot, progress.done);
-      const { key, exclude, payload } = argumentsOf(existing.triggers[0]);
+      const { key, exclude, payload, fold } = argumentsOf(existing.triggers[0]);
       const channel = existing.triggers[0]?.args[0] ?? 'data_change';
       const own = consumerChannel(snapshot.consumerId);
       const copied = await client.query<{ count: number }>(
@@ -98,6 +98,7 @@ export async function copyBatch(
           key ?? table.primaryKey,
           exclude ?? [],
           payload ?? 'full',
+          fold ?? null,
           ...upTo,
           ...(lastKey ?? []),
         ],

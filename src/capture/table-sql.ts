@@ -3,7 +3,7 @@ import { type Names, qualified } from '../database/names.ts';
 // The bits of tgtype are PostgreSQL's TRIGGER_TYPE_ROW 1, BEFORE 2, INSTEAD 64 (pg_trigger.h).
 const otherTriggers = (isRow: boolean) => `array(
     select t.tgname::text from pg_catalog.pg_trigger as t
-    where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D' and not t.tginitdeferred
+    where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
       and t.tgfoid is distinct from pg_catalog.to_regprocedure($1)
       and t.tgtype::int & 66 = 0 and (t.tgtype::int & 1 = 1) = ${isRow}
     order by t.tgname)`;
@@ -22,6 +22,18 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
       and cast_.castsource in (select ${qualified(schema, 'column_types')}(c.oid))
       and not pg_catalog.pg_has_role(f.proowner, p.proowner, 'usage')
     order by 1) as "foreignCasts",
+  array(
+    select pg_catalog.concat(fn.nspname, '.', f.relname)
+    from (select c.oid as oid union select relid from pg_catalog.pg_partition_tree(c.oid)) as part
+    join pg_catalog.pg_class as f on f.oid = part.oid
+    join pg_catalog.pg_namespace as fn on fn.oid = f.relnamespace
+    where f.relkind = 'f' order by 1) as "foreignPartitions",
+  array(
+    select pg_catalog.concat(un.nspname, '.', u.relname)
+    from (select c.oid as oid union select relid from pg_catalog.pg_partition_tree(c.oid)) as part
+    join pg_catalog.pg_class as u on u.oid = part.oid
+    join pg_catalog.pg_namespace as un on un.oid = u.relnamespace
+    where u.relkind = 'r' and u.relpersistence = 'u' order by 1) as unlogged,
   exists (select from pg_catalog.pg_inherits where c.oid in (inhrelid, inhparent)) as "hasRelatives",
   array(
     select a.attname::text
@@ -35,13 +47,10 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
   (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
       'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
       'isVirtual', a.attgenerated = 'v',
-      'isJson', 'json'::pg_catalog.regtype in (t.oid, t.typbasetype, t.typelem) or exists (
-        select from pg_catalog.pg_attribute as part
-        where part.attrelid = t.typrelid and part.atttypid = 'json'::pg_catalog.regtype),
-      'isNumeric', 'numeric'::pg_catalog.regtype in (t.oid, t.typbasetype)
+      'isJson', ${qualified(schema, 'type_holds_json')}(a.atttypid),
+      'writing', ${qualified(schema, 'key_writing')}(a.atttypid, a.atttypmod, a.attcollation)
     ) order by a.attnum), '[]')
     from pg_catalog.pg_attribute as a
-    join pg_catalog.pg_type as t on t.oid = a.atttypid
     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
   case when root.oid is not null then pg_catalog.json_build_object(
     'schema', rn.nspname, 'name', root.relname) end as root,
@@ -49,9 +58,16 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
     where t.tgrelid = c.oid and t.tgparentid <> 0
       and t.tgfoid = pg_catalog.to_regprocedure($1)) as "isCapturedByRoot",
   exists (select from pg_catalog.pg_subscription_rel where srrelid = c.oid) as "isSubscribed",
-  exists (select from pg_catalog.pg_constraint as f
-    where f.contype = 'f' and f.conrelid = c.oid and f.confrelid = c.oid
-      and f.confupdtype in ('c', 'n', 'd')) as "refersToItself",
+  (
+    with recursive reached (oid) as (
+      select c.oid
+      union
+      select f.conrelid from reached
+      join pg_catalog.pg_constraint as f on f.confrelid = reached.oid and f.contype = 'f'
+        and (f.confupdtype in ('c', 'n', 'd') or f.confdeltype in ('c', 'n', 'd')))
+    select count(*) > 0 from reached
+    join pg_catalog.pg_constraint as f on f.confrelid = reached.oid and f.conrelid = c.oid and f.contype = 'f'
+      and (f.confupdtype in ('c', 'n', 'd') or f.confdeltype in ('c', 'n', 'd'))) as "refersToItself",
   ${otherTriggers(true)} as "rowTriggers",
   ${otherTriggers(false)} as "statementTriggers"
 from pg_catalog.pg_class as c

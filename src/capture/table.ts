@@ -22,8 +22,12 @@ export type Table = {
   isCapturedByRoot: boolean;
   /** A subscription writes to it. */
   isSubscribed: boolean;
-  /** Changing its key changes other rows of it, by a foreign key to itself. */
+  /** Changing a row of it can change others, by foreign keys that lead back to it, also by way of other tables. */
   refersToItself: boolean;
+  /** Foreign tables that are partitions of it. */
+  foreignPartitions: string[];
+  /** It and its partitions, as far as a crash empties them. */
+  unlogged: string[];
   /** Other triggers for each row that run at once, after the change. */
   rowTriggers: string[];
   /** Those for each statement. */
@@ -41,10 +45,10 @@ export type Column = {
   type: string;
   /** Virtual generated: triggers do not see its value. */
   isVirtual: boolean;
-  /** Of type json, or made of it: it may hold what no jsonb can. */
+  /** Made JSON by way of json: it may hold what no jsonb can. See type_holds_json(). */
   isJson: boolean;
-  /** Of type numeric: values that are equal can be written with more zeros or less. */
-  isNumeric: boolean;
+  /** How values that are equal are written the same, where it is in a key. See key_writing(). */
+  writing: 'plain' | 'number' | 'interval' | 'padded' | 'citext' | 'collated';
 };
 
 /**

@@ -32,11 +32,36 @@ export function warningsFor(table: Table, options: TriggerOptions, level: Level)
     table.kind === 'partition' &&
       `${name} goes by the name of ${table.root ? tableText(table.root) : 'the whole table'} in its notifications, and says nothing when it is truncated. Capture the whole table instead.`,
     table.kind === 'partitioned' &&
-      `A partition of ${name} that is truncated, detached or dropped by itself says nothing of its rows.`,
+      `A partition of ${name} says nothing of its rows when it comes by ATTACH PARTITION, or is truncated, detached or dropped by itself: "pgwatch snapshot" publishes the rows that are there.`,
     table.isKeyDeferrable &&
       `The primary key of ${name} is deferrable: where rows have the same one for a while, as when two change places ${level.forEach === 'row' ? 'within a statement' : 'in two statements'}, the DELETE of one comes after the INSERT of the other.`,
     earlier.length > 0 &&
       `${earlier.join(', ')} on ${name} runs before the capture: what it changes in ${name} is recorded before what made it change that.`,
   ];
-  return warnings.filter((warning) => warning !== false);
+  return [...blindSpots(table), ...warnings.filter((warning) => warning !== false)];
 }
+
+/** Where rows of a table come or go without a trigger, as long as it is made like that: whole sentences. */
+export function blindSpots({ foreignPartitions, unlogged, ...table }: Table): string[] {
+  const name = tableText(table);
+  return [
+    ...(foreignPartitions.length > 0
+      ? [
+          `${list(foreignPartitions)} of ${name} is a foreign table: what is written there is captured only in part or not at all. Capture it where it lives.`,
+        ]
+      : []),
+    ...(unlogged.length > 0
+      ? [
+          `${list(unlogged)} is unlogged: a crash of the server empties it, and a standby does not have it, without a notification. "alter table … set logged" mends that.`,
+        ]
+      : []),
+  ];
+}
+
+/** The first of many. */
+function list(names: readonly string[]): string {
+  const more = names.length - NAMES_MAX;
+  return `${names.slice(0, NAMES_MAX).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+const NAMES_MAX = 3;

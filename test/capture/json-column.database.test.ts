@@ -50,6 +50,80 @@ test.each([
   expect(JSON.stringify(await changesOf(database, table))).toContain('\ufffd');
 });
 
+/** Types that hold json somewhere, and a value of each. */
+const DEEP: [type: string, value: string][] = [
+  ['j2', `'"\\u0000"'`],
+  ['j1[]', `array['"\\u0000"'::j1]`],
+  ['ja', `array['"\\u0000"'::json]`],
+  ['c2', `row(row(1, '"\\u0000"'::j2)::c1)`],
+  ['c2[]', `array[row(row(1, '"\\u0000"'::j2)::c1)::c2]`],
+  ['dc', `row(1, '"\\u0000"'::j2)`],
+  ['dcs', `array[row(1, '"\\u0000"'::j2)::dc]`],
+  ['with_cast', `row('x')`],
+];
+
+test('through any number of domains, arrays, composites, and casts that somebody has made', async () => {
+  await database.query(`create domain j1 as json; create domain j2 as j1; create domain ja as json[];
+    create type c1 as (n int, j j2); create type c2 as (c c1); create domain dc as c1;
+    create domain dcs as dc[]; create type with_cast as enum ('x');
+    create function as_json(with_cast) returns json language sql as $$ select '"\\u0000"'::json $$;
+    create cast (with_cast as json) with function as_json(with_cast)`);
+  for (const [index, [type, value]] of DEEP.entries()) {
+    const given = type === 'with_cast' ? `'x'` : value;
+    await captureTable(database, `deep_${index}`, `id int primary key, x ${type}`);
+    await database.query(`insert into deep_${index} values (1, ${given})`);
+    await database.query(`update deep_${index} set id = 2`);
+    expect(JSON.stringify(await changesOf(database, `deep_${index}`)), type).toContain('\ufffd');
+  }
+});
+
+test.each(['statement', 'row'] as const)(
+  'columns that came after the capture, and types that changed: %s',
+  async (forEach) => {
+    const table = `later_${forEach}`;
+    await captureTable(database, table, 'id int primary key, x text', { forEach });
+    await database.query(`alter table ${table} add column j json;
+      insert into ${table} (id, j) values (1, '"\\u0000"');
+      alter table ${table} drop column j, alter column x type json using to_json(x);
+      insert into ${table} (id, x) values (2, '"\\u0000"')`);
+    await database.query(`create type grows_${forEach} as (n int);
+      alter table ${table} add column g grows_${forEach};
+      alter type grows_${forEach} add attribute j json;
+      insert into ${table} (id, g) values (3, row(1, '"\\u0000"'))`);
+    expect(await changesOf(database, table)).toHaveLength(3);
+  },
+);
+
+test('what is no jsonb for another reason is the text of its JSON', async () => {
+  await captureTable(database, 'odd', 'id int primary key, a json, b json, c json');
+  const deep = `${'['.repeat(6000)}${']'.repeat(6000)}`;
+  const client = await database.connect();
+  await client.query(`insert into odd values (1, '{"n": 1e200000}', '"\\u0000"', '{"x": [1]}')`);
+  const [change] = await changesOf(database, 'odd');
+  expect(change?.payload.new_data).toEqual({
+    id: 1,
+    a: '{"n": 1e200000}',
+    b: '\ufffd',
+    c: { x: [1] },
+  });
+  await client.query('insert into odd (id, a) values (2, $1)', [deep]);
+  // As deep as the column takes it.
+  await client.query(`do $$ declare low int := 1; high int := 60000; middle int; begin
+    create temporary table probe (j json);
+    while high - low > 1 loop
+      middle := (low + high) / 2;
+      begin
+        insert into probe values ((repeat('[', middle) || repeat(']', middle))::json);
+        low := middle;
+      exception when statement_too_complex then high := middle;
+      end;
+    end loop;
+    low := low - 500;
+    insert into odd (id, a) values (3, (repeat('[', low) || repeat(']', low))::json);
+  end $$`);
+  expect(await changesOf(database, 'odd')).toHaveLength(3);
+});
+
 test('a trigger that was written by hand knows, too', async () => {
   await database.query(`create table by_hand (id int primary key, json json);
     create trigger c after insert on by_hand for each row execute function notify_data_change()`);

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { captureTable, changesOf, shortChangesOf } from '../helpers/captured.ts';
 import { useDatabase } from '../helpers/database.ts';
 
@@ -36,6 +36,67 @@ test.each([
     expect(keys).toEqual([one, two, one, one, one, one, one.replace('1', '2')]);
   },
 );
+
+const KINDS: [
+  name: string,
+  type: string,
+  first: string,
+  equal: string,
+  key: string,
+  actions: string,
+][] = [
+  ['deep domain', 'n3', '1.0', '1.00', '1', 'INSERT UPDATE'],
+  ['array', 'numeric[]', `'{1.0,2}'`, `'{1.00,2.0}'`, '[1, 2]', 'INSERT UPDATE'],
+  ['composite', 'pair', 'row(1.0, 1)', 'row(1.00, 1)', '{"a": 1, "b": 1}', 'INSERT UPDATE'],
+  ['jsonb', 'jsonb', `'{"a": [1.0]}'`, `'{"a": [1.00]}'`, '{"a": [1]}', 'INSERT UPDATE'],
+  ['float', 'float8', `'-0'`, '0', '0', 'INSERT UPDATE'],
+  ['char', 'char(4)', `'a'`, `'a  '`, 'a   ', 'INSERT UPDATE'],
+  ['interval', 'interval', `'1 day'`, `'24 hours'`, '1 day', 'INSERT DELETE INSERT'],
+  ['domain of interval', 'span', `'1 mon -1 day'`, `'29 days'`, '29 days', 'INSERT DELETE INSERT'],
+  ['unlimited char', 'bpchar', `'a'`, `'a  '`, 'a', 'INSERT DELETE INSERT'],
+  ['collation', 'text collate ci', `'É'`, `'é'`, 'e', 'INSERT DELETE INSERT'],
+];
+
+describe('values that are equal and written differently have one key', () => {
+  beforeAll(() =>
+    database.query(`create domain n1 as numeric; create domain n2 as n1; create domain n3 as n2;
+      create type pair as (a numeric, b int); create domain span as interval;
+      create collation ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`),
+  );
+
+  test.each(KINDS)('%s', async (name, type, first, equal, key, actions) => {
+    for (const forEach of ['statement', 'row'] as const) {
+      const table = `equal_${name.replaceAll(' ', '_')}_${forEach}`;
+      await captureTable(database, table, `id ${type} primary key, v int`, { forEach });
+      await database.query(`insert into ${table} (id) values (${first});
+        update ${table} set id = ${equal}`);
+      const changes = await changesOf(database, table);
+      expect(changes.map(({ payload }) => payload.action).join(' ')).toBe(actions);
+      expect([...new Set(changes.map((change) => change.key))]).toEqual([`public.${table}:${key}`]);
+    }
+  });
+
+  test('a key whose type was changed since it was captured, and a trigger written by hand', async () => {
+    await captureTable(database, 'retyped', 'id int primary key');
+    await database.query(`alter table retyped alter column id type numeric;
+      insert into retyped values (1.0); update retyped set id = 1.00`);
+    expect(await shortChangesOf(database, 'retyped')).toEqual(['INSERT 1', 'UPDATE 1 nothing']);
+    await database.query(`create table hand (id interval primary key);
+      create trigger t after insert or update on hand for each row execute function notify_data_change();
+      insert into hand values ('1 day'); update hand set id = '24 hours'`);
+    expect((await changesOf(database, 'hand')).map(({ key }) => key)).toEqual(
+      Array(3).fill('public.hand:1 day'),
+    );
+  });
+
+  test('the largest intervals are keys, too', async () => {
+    await captureTable(database, 'largest', 'id interval primary key');
+    await database.query(
+      `insert into largest values ('178000000 years 11 mons 2147483647 days'), ('-178000000 years')`,
+    );
+    expect(await changesOf(database, 'largest')).toHaveLength(2);
+  });
+});
 
 test('texts that look like numbers are left as they are', async () => {
   await captureTable(database, 'versions', 'id text primary key', { columns: ['id'] });

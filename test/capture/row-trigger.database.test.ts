@@ -158,7 +158,7 @@ test.each([
   ['[]', 'has options that are no JSON object'],
   [
     '{"exlude": ["password"]}',
-    'has an unknown option exlude, known are id, key, table, columns, exclude, payload, json, notify, when, for_each',
+    'has an unknown option exlude, known are id, key, table, columns, exclude, payload, fold, notify, when, for_each',
   ],
   ['{"payload": "half"}', 'has the payload half, known are full, keys and changed'],
   ['{"notify": "loudly"}', 'has the notify mode loudly, known are always, doorbell and off'],

@@ -3,7 +3,7 @@ import { planCaptures } from '../../capture/drift.ts';
 import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
 import { triggerFunction } from '../../capture/table.ts';
 import { quotedTable, tableText } from '../../capture/table-name.ts';
-import { foreignCastsText } from '../../capture/warnings.ts';
+import { blindSpots, foreignCastsText } from '../../capture/warnings.ts';
 import { PgwatchError } from '../../errors.ts';
 import { shellWord } from '../../shell-word.ts';
 import type { Check, Context, Finding } from './check.ts';
@@ -18,6 +18,7 @@ export const capture: Check = {
     const findings = [
       ...states.flatMap(staleFindings),
       ...states.flatMap(refusedFindings),
+      ...states.flatMap(blindFindings),
       ...(await findSilent(client, context)),
       ...(await findUnlikeConfig(client, context)),
     ];
@@ -43,6 +44,18 @@ function refusedFindings({ table }: CaptureState): Finding[] {
   const [what = '', fix = ''] = foreignCastsText(table).split(/(?<=json\.) /);
   const why = 'The function of that cast would run with the rights of the owner of pgwatch.';
   return [{ level: 'problem', what, why, fix }];
+}
+
+/** Rows that come or go without a trigger. */
+function blindFindings({ table }: CaptureState): Finding[] {
+  const why = 'Consumers are not told of every row of the table.';
+  const name = shellWord(tableText(table));
+  return blindSpots(table).map((what) => ({
+    level: 'note',
+    what,
+    why,
+    fix: `As it says; then publish the rows that are there: pgwatch snapshot ${name} --consumer ID`,
+  }));
 }
 
 type Silent = {
