@@ -40,7 +40,9 @@ create table :"schema".notification_log_default partition of :"schema".notificat
 -- Where ids and xids of an earlier cluster end: see log_rebase().
 create table :"schema".log_origin (
   is_only boolean primary key default true check (is_only),
-  rebased_id bigint not null default 0
+  rebased_id bigint not null default 0,
+  /* By partition [xid, time]: snapshots from then on see that nobody needs anything of it. See log_empty(). */
+  done_since jsonb not null default '{}'
 );
 
 -- What everything reads, because the row may be gone: a test suite truncates all tables, a dump of the schema

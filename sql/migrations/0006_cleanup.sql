@@ -340,6 +340,27 @@ end;
 $$;
 revoke all on function :"schema".cleanup_lock(text) from public;
 
+create function :"schema".cleanup_snapshot(since jsonb)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+A session of this database whose snapshot is from before [xid, time]: it may see positions from before, as a dump
+does, and truncating takes from it what it would read for them. Of other roles' sessions only who may see all of
+pg_stat_activity learns. By the time, too: while a writer's transaction stays open, new snapshots begin at it.
+Returns: which process that is, for people; null where there is none. Tables written: none.
+*/
+select format('process %s (%s), whose snapshot is from before that was done', pid,
+  coalesce(nullif(application_name, ''), backend_type))
+from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid()
+  and age(backend_xmin) > age((since ->> 0)::xid) and xact_start < (since ->> 1)::timestamptz
+order by age(backend_xmin) desc limit 1
+$$;
+revoke all on function :"schema".cleanup_snapshot(jsonb) from public;
+
 create function :"schema".log_empty(
   partition_name text, before timestamptz, counted_in pg_snapshot, gaps jsonb)
 returns text
@@ -355,10 +376,16 @@ Empties a partition whose time is over, at once, if nobody needs anything of it.
 Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
 log_gaps() has counted, else null. Since it believes that, only the owner may call it.
 Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
-pinned, where something is needed; changed, where more has come since it was counted.
-Tables written: notification_log, delivery, lease.
+pinned, where something is needed; changed, where more has come since it was counted; held, where somebody's
+snapshot is from before that nothing is needed. It is written down since when that is so, and the next call counts
+snapshots from before only.
+Raises: 55P03 where a lock is not to be had, or it is still held; who holds it is the detail.
+Tables written: notification_log, delivery, lease, log_origin.
 */
 declare
+  since jsonb;
+  is_first boolean;
+  holder text;
   is_filled boolean;
   is_changed boolean;
 begin
@@ -375,7 +402,19 @@ begin
   end if;
   if gaps is null then
     if exists (select from :"schema".log_pins(partition_name)) then
+      update :"schema".log_origin set done_since = done_since - partition_name where done_since ? partition_name;
       return 'pinned';
+    end if;
+    select done_since -> partition_name into since from :"schema".log_origin;
+    is_first := since is null;
+    since := coalesce(since, jsonb_build_array(pg_snapshot_xmax(pg_current_snapshot()), clock_timestamp()));
+    holder := :"schema".cleanup_snapshot(since);
+    if holder is not null and is_first then
+      update :"schema".log_origin
+      set done_since = done_since || jsonb_build_object(partition_name, since);
+      return 'held';
+    elsif holder is not null then
+      raise exception 'The partition is held.' using errcode = 'lock_not_available', detail = holder;
     end if;
   else
     execute format($query$
@@ -397,6 +436,7 @@ begin
     perform :"schema".log_gap_tell(gaps);
   end if;
   execute format('truncate %I.%I', :'schema', partition_name);
+  update :"schema".log_origin set done_since = done_since - partition_name where done_since ? partition_name;
   return 'emptied';
 end;
 $$;
@@ -553,7 +593,7 @@ is written again: unchanged, for readers take their snapshots once they have the
 
 Parameters: the time; up to which id all that is visible in a snapshot is from before it; that snapshot.
 Returns: emptied; pinned, where something is needed; large, where more than 2,000 notifications or 1 MB would
-stay.
+stay, or somebody's older snapshot may still need what was deleted.
 Tables written: notification_log.
 */
 declare
@@ -582,7 +622,9 @@ begin
     where log.id + 0 <= up_to and log.xid >= pg_snapshot_xmax(counted_in)
     limit 2001
   ) as young;
-  if cardinality(staying_ids) > 2000 or staying_bytes > 1048576 then
+  if cardinality(staying_ids) > 2000 or staying_bytes > 1048576
+    or :"schema".cleanup_snapshot(
+      jsonb_build_array(pg_snapshot_xmax(pg_current_snapshot()), clock_timestamp())) is not null then
     return 'large';
   end if;
   select array_agg(cast(log as :"schema".notification_log)) into stays

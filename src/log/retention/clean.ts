@@ -117,7 +117,8 @@ export async function withHolders<T>(
     return { value: await patiently(step, onRefused, { patienceMs, signal }) };
   } catch (thrown) {
     if (errorCodeOf(thrown) !== SQLSTATE.lockNotAvailable) throw thrown;
-    return { heldBy };
+    const { detail } = thrown as { detail?: string };
+    return { heldBy: detail ?? heldBy };
   }
 }
 
