@@ -989,8 +989,8 @@ begin
     since := coalesce(since, jsonb_build_array(pg_snapshot_xmax(pg_current_snapshot()), clock_timestamp()));
     holder := "pgwatch".cleanup_snapshot(since);
     if holder is not null and is_first then
-      update "pgwatch".log_origin
-      set done_since = done_since || jsonb_build_object(partition_name, since);
+      insert into "pgwatch".log_origin as origin (done_since) values (jsonb_build_object(partition_name, since))
+      on conflict (is_only) do update set done_since = origin.done_since || excluded.done_since;
       return 'held';
     elsif holder is not null then
       raise exception 'The partition is held.' using errcode = 'lock_not_available', detail = holder;

@@ -36,9 +36,9 @@ export async function readHistory(world: World): Promise<History> {
     'select consumer, token from torture.effect order by effect_id',
   );
   const deadLetters = await world.query<DeadLetter>(
-    `select consumer_id as consumer, payload->>'token' as token,
+    `select consumer_id as consumer, log.payload->>'token' as token,
        last_error->>'message' as error
-     from pgwatch.delivery join pgwatch.notification_log on id = notification_id
+     from pgwatch.delivery join pgwatch.notification_log as log on id = notification_id
      where state = 'dead'`,
   );
   const setbacks = await world.query<{ text: string }>('select text from torture.setback');

@@ -10,6 +10,7 @@ import { killDaemon } from './experiments/kill-daemon.ts';
 import { killPooler } from './experiments/kill-pooler.ts';
 import { killServer } from './experiments/kill-server.ts';
 import { lateCommits } from './experiments/late-commits.ts';
+import { limits } from './experiments/limits.ts';
 import { networkFaults } from './experiments/network-faults.ts';
 import { poison } from './experiments/poison.ts';
 import { preparedTransactions } from './experiments/prepared-transactions.ts';
@@ -35,4 +36,5 @@ export const EXPERIMENTS: readonly Experiment[] = [
   promoteAsynchronous,
   preparedTransactions,
   highXids,
+  limits,
 ];

@@ -80,8 +80,8 @@ async function revive(world: World): Promise<void> {
 }
 
 const MENDED_DEAD = `
-select consumer_id as consumer, id::float8 as id, payload->>'token' as token
-from pgwatch.delivery join pgwatch.notification_log on id = notification_id
+select consumer_id as consumer, id::float8 as id, log.payload->>'token' as token
+from pgwatch.delivery join pgwatch.notification_log as log on id = notification_id
 where state = 'dead' and last_error->>'message' = 'It throws until it is mended.'`;
 
 const SHARES: Record<Poison, number> = {
