@@ -2,7 +2,7 @@ import { CommanderError } from 'commander';
 import { fromSqlError } from '../database/sqlstate.ts';
 import { type ErrorCode, PgwatchError } from '../errors.ts';
 import { Reporter, type ReportFormat } from '../reporter.ts';
-import { guardExit } from './process-end.ts';
+import { guardExit, guardUncaught } from './process-end.ts';
 import { makeProgram } from './program.ts';
 import { requireKnownCommand } from './unknown-command.ts';
 
@@ -12,7 +12,7 @@ import { requireKnownCommand } from './unknown-command.ts';
  */
 export async function main(args: readonly string[]): Promise<number> {
   const outcome = { exitCode: 0 };
-  const release = guardExit((error) => report(error, args));
+  const releases = [guardExit, guardUncaught].map((guard) => guard((error) => report(error, args)));
   // Whoever read the output may go away; what the process does is worth more than what it says.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   try {
@@ -26,7 +26,7 @@ export async function main(args: readonly string[]): Promise<number> {
     report(error, args);
     return error instanceof PgwatchError && USAGE_FAULTS.includes(error.code) ? 2 : 1;
   } finally {
-    release();
+    for (const release of releases) release();
   }
 }
 

@@ -1,5 +1,6 @@
 import { relative } from 'node:path';
-import { PgwatchError } from '../errors.ts';
+import { describeCall } from '../consumers/running-call.ts';
+import { PgwatchError, toError } from '../errors.ts';
 import { places } from '../import-fault.ts';
 import { loadingFile } from '../loading.ts';
 
@@ -18,6 +19,23 @@ export function guardExit(report: (error: PgwatchError) => void): () => void {
   };
   process.on('exit', onExit);
   return () => void process.off('exit', onExit);
+}
+
+/**
+ * Until it is released, an error that nobody catches is reported with the consumer whose call brought it
+ * about; Node.js prints it, and ends the process, as ever.
+ * @returns releases it
+ */
+export function guardUncaught(report: (error: PgwatchError) => void): () => void {
+  const onUncaught = (thrown: unknown, origin: string) => {
+    const call = describeCall();
+    if (call === null) return;
+    const what = origin === 'unhandledRejection' ? 'left a promise that rejects' : 'threw an error';
+    const message = `A ${call} ${what}, which nobody catches and which ends the process: ${toError(thrown).message}. Await it in the handler, or catch it.`;
+    report(new PgwatchError('handler_failed', message));
+  };
+  process.on('uncaughtExceptionMonitor', onUncaught);
+  return () => void process.off('uncaughtExceptionMonitor', onUncaught);
 }
 
 /** Ends the process at once, and does not count as somebody else's doing. */
@@ -52,10 +70,12 @@ function exitedError(caller: Error, exitCode: number): PgwatchError {
     : file === null
       ? 'A package that this project uses'
       : path(file);
+  const call = describeCall();
   const when = file === null ? 'while pgwatch was at work' : `while ${path(file)} was loaded`;
+  const within = call === null ? '' : `, in a ${call}`;
   return new PgwatchError(
     'process_exited',
-    `${where} called process.exit(${exitCode || ''}) ${when}. Take that call out: pgwatch ends the process by itself.`,
+    `${where} called process.exit(${exitCode || ''}) ${when}${within}. Take that call out: pgwatch ends the process by itself.`,
   );
 }
 

@@ -4,6 +4,7 @@ import { formatDuration } from '../time.ts';
 import type { Call } from './context.ts';
 import { callWithGaps } from './gaps.ts';
 import { DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
+import { withinCall } from './running-call.ts';
 import { checkPayload, PayloadRefused } from './schema.ts';
 
 /**
@@ -23,13 +24,14 @@ function callPart(call: Call): Outcomes | Promise<Outcomes> {
 }
 
 function callDirectly(
-  { consumer, context }: Call,
+  call: Call,
   notifications: readonly Notification[],
 ): Outcomes | Promise<Outcomes> {
+  const { consumer, context } = call;
   const count = notifications.length;
   const failed = (thrown: unknown) => new Array(count).fill(failureOf(thrown));
   try {
-    const result = consumer.handleBatch([...notifications], context);
+    const result = withinCall(call, () => consumer.handleBatch([...notifications], context));
     if (isPromise(result)) {
       return Promise.resolve(result)
         .then((value) => outcomesOf(value, count, consumer.isBatch))

@@ -7,6 +7,7 @@ import type { DeliveryChange } from '../log/delivery.ts';
 import type { Calling } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import { Lanes } from './lanes.ts';
+import type { LossJudge } from './lost-transaction.ts';
 import type { Place, Settled } from './task.ts';
 import { TransactionLane } from './transaction-lane.ts';
 import type { Workers } from './workers.ts';
@@ -32,7 +33,10 @@ export interface Account {
 }
 
 /** The workers that a consumer asks for. */
-export function workersFor(calling: Calling, handlerPool: Pool, account: Account): Workers {
+export function workersFor(
+  { calling, handlerPool, judge }: { calling: Calling; handlerPool: Pool; judge: LossJudge },
+  account: Account,
+): Workers {
   if (!calling.consumer.isTransactional) {
     return new Lanes(calling, account.failing, (task, change) => account.settle(task, change));
   }
@@ -40,6 +44,7 @@ export function workersFor(calling: Calling, handlerPool: Pool, account: Account
     calling,
     failing: account.failing,
     pool: handlerPool,
+    judge,
     async settleIn(client, settled, beganAt) {
       // Handlers have the user's types.
       const own = withOwnTypes(client);

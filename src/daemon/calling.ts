@@ -7,6 +7,7 @@ import { errorRecord } from '../log/error-record.ts';
 import { Notification } from '../log/notification.ts';
 import type { Reporter } from '../reporter.ts';
 import type { FailureReports } from './failure-reports.ts';
+import type { Verdict } from './lost-transaction.ts';
 import type { Meter } from './meter.ts';
 import { reportFailure } from './report-failure.ts';
 import type { Task } from './task.ts';
@@ -35,6 +36,29 @@ export function callTasks(
   const notifications = tasks.map((task) => new Notification(task.row, task));
   const context = new CallContext(consumer.id, attempt, tools);
   return callHandler({ consumer, notifications, context, abandon });
+}
+
+/**
+ * What becomes of a notification over whose call the transaction was lost. Only a call that was made
+ * alone, and written down, proves that it is to blame: before that no attempt is its last.
+ */
+export function changeAfterLoss(
+  calling: Calling,
+  task: Task,
+  { error, verdict }: { error: Error; verdict: Verdict },
+): DeliveryChange | null {
+  const { attemptsMax, backoffMs } = calling.consumer;
+  const { id: notificationId, key, attempt, isRecorded = false } = task;
+  const isSpent = isRecorded || (verdict === 'the call' && attempt < attemptsMax);
+  if (isSpent) {
+    const change = changeAfter(calling, task, { type: 'failed', error, retryAfterMs: null });
+    return change?.state === 'retry' ? { ...change, isSuspect: true } : change;
+  }
+  if (task.chain) task.chain.isBroken = true;
+  const delayMs = backoffMs(attempt);
+  reportFailure(calling, task, { error, delayMs });
+  const about = { notificationId, key, error: errorRecord(error), isSuspect: true };
+  return { ...about, state: 'retry', attempts: attempt - 1, delayMs };
 }
 
 /**

@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto';
 import pg, { type Client, type Notification } from 'pg';
 import type { Config } from '../config/define.ts';
 import { connect, destroySocket, isStatementError } from '../database/connect.ts';
+import { isPassing } from '../database/passing.ts';
 import { keepsSession } from '../database/pooler.ts';
 import { OWN_SETTINGS, pinSettings } from '../database/settings.ts';
+import { SQLSTATE } from '../database/sqlstate.ts';
 import { beginWith, withTransaction } from '../database/transaction.ts';
 import { toError } from '../errors.ts';
-import { sleep, withDeadline } from '../time.ts';
+import { backoffMs, sleep, withDeadline } from '../time.ts';
 import { type Backend, readBackend, requirePrimary, terminateBackend } from './backend.ts';
 import { Bell } from './bell.ts';
 import { Turns } from './turns.ts';
@@ -31,6 +33,7 @@ export class Control {
   #hasSession = false;
   #isListening = false;
   #isClosing = false;
+  #hasCrashed = false;
 
   private constructor(client: Client, config: Config) {
     this.#client = client;
@@ -38,6 +41,9 @@ export class Control {
     client.on('error', (error) => this.#lose(error));
     client.on('end', () => this.#lose(new Error('the server closed the connection')));
     client.on('notification', ({ payload }) => this.#ring(payload));
+    client.on('notice', ({ code }) => {
+      this.#hasCrashed ||= code === SQLSTATE.crashShutdown;
+    });
   }
 
   /**
@@ -95,13 +101,43 @@ export class Control {
     return this.lost.reason instanceof SilenceError;
   }
 
+  /** True where it was lost because another process of the server had crashed. */
+  get hasCrashed(): boolean {
+    return this.#hasCrashed;
+  }
+
+  /** True where it still works a moment after something else was lost. */
+  async isAlive(): Promise<boolean> {
+    const check = () => this.#checkAlive().catch((thrown: unknown) => this.#lose(toError(thrown)));
+    await check();
+    // A server that ends all its connections does not do so at once.
+    await sleep(ALIVE_MS, this.lost);
+    if (!this.isClosed) await check();
+    return !this.isClosed;
+  }
+
   /** True once nothing can be done with it any more. */
   get isClosed(): boolean {
     return this.#isClosing || this.#lost.signal.aborted;
   }
 
-  /** Runs the work alone on the connection, after what was asked for before. */
+  /**
+   * Runs the work alone on the connection, after what was asked for before; again where a statement of
+   * it was canceled, or the like, since the connection lives.
+   */
   async run<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    for (let failures = 1; ; failures++) {
+      try {
+        return await this.#runOnce(work);
+      } catch (thrown) {
+        if (!isKilled(thrown) || failures > FAILURES_MAX || this.isClosed) throw thrown;
+        // Not within its turn: the heartbeat has to get through meanwhile.
+        await sleep(backoffMs(failures, { baseMs: 20, capMs: 500 }), this.lost);
+      }
+    }
+  }
+
+  async #runOnce<T>(work: (client: Client) => Promise<T>): Promise<T> {
     return this.#turns.take(() =>
       this.#hasSession
         ? work(this.#client)
@@ -173,7 +209,12 @@ export class Control {
   async #checkAlive(): Promise<void> {
     const { heartbeatDeadlineMs } = this.#config;
     // The deadline is ours: the kernel of a half-open connection's other end may go on answering.
-    const checking = this.#turns.take(() => requirePrimary(this.#client));
+    const checking = this.#turns
+      .take(() => requirePrimary(this.#client))
+      .catch((thrown: unknown) => {
+        // That it was canceled is an answer, too.
+        if (!isKilled(thrown)) throw thrown;
+      });
     await withDeadline(checking, heartbeatDeadlineMs, () => {
       return new SilenceError(`the server did not answer within ${heartbeatDeadlineMs} ms`);
     });
@@ -195,6 +236,11 @@ export class Control {
 
 class SilenceError extends Error {}
 
+/** True for a statement that was killed, and not its connection. */
+function isKilled(thrown: unknown): boolean {
+  return isStatementError(thrown) && isPassing(thrown);
+}
+
 const APPLICATION = 'pgwatch control';
 /**
  * How the server finds out that a machine is gone, and its locks with it: by default after two
@@ -206,3 +252,6 @@ const KEEPALIVES = {
   tcp_keepalives_count: '3',
 };
 const PROBE_MS_MAX = 3000;
+const ALIVE_MS = 100;
+/** For some seconds. */
+const FAILURES_MAX = 20;

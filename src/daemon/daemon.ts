@@ -13,8 +13,8 @@ import { pageReader, type ReadPage } from '../log/page.ts';
 import type { Reporter } from '../reporter.ts';
 import { backoffMs, formatDuration, sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
-import type { Backend } from './backend.ts';
 import type { Calling } from './calling.ts';
+import type { Control } from './control.ts';
 import { FailureReports } from './failure-reports.ts';
 import { Meter } from './meter.ts';
 import type { OwnershipOptions } from './ownership.ts';
@@ -23,6 +23,7 @@ import { ReplayDisplay } from './replay-display.ts';
 import { runSession } from './session.ts';
 import { Settler } from './settler.ts';
 import type { SharingOptions } from './sharing.ts';
+import { Suspicions } from './suspicions.ts';
 
 export type DaemonOptions = {
   config: Config;
@@ -49,6 +50,7 @@ export class Daemon {
   readonly #running: OwnershipOptions['running'] = new Map();
   readonly #sharing: SharingOptions['sharing'] = new Map();
   readonly #skipping: Set<string>;
+  readonly #suspicions = new Suspicions();
   readonly #meters: ReadonlyMap<string, Meter>;
   readonly #failures: FailureReports;
   /** Aborts what handlers are given as their signal. */
@@ -56,8 +58,9 @@ export class Daemon {
   /** Aborts a little later, when nothing at all is waited for any more. */
   readonly #cutOff = new AbortController();
   #hasConnected = false;
-  /** Of the last control connection. */
-  #backend: Backend | null = null;
+  #isStopping = false;
+  /** The last one. */
+  #control: Control | undefined;
 
   constructor(options: DaemonOptions) {
     const { config, reporter } = options;
@@ -89,7 +92,7 @@ export class Daemon {
       sessions: 'user',
       onError,
     });
-    this.#settler = new Settler(this.#logPool, config.schema, reporter);
+    this.#settler = new Settler(this.#logPool, config.schema, reporter, () => this.#isStopping);
   }
 
   /**
@@ -110,13 +113,15 @@ export class Daemon {
     const { config, reporter, consumers, knownIds, readPage } = this.#options;
     const display = new ReplayDisplay(reporter, this.#running, mode);
     const timers: NodeJS.Timeout[] = [];
-    const onStop = () => timers.push(...this.#abandonLater());
+    const onStop = () => {
+      this.#isStopping = true;
+      timers.push(...this.#abandonLater());
+    };
     if (signal.aborted) onStop();
     else signal.addEventListener('abort', onStop, { once: true });
     let giveUpAt = Number.POSITIVE_INFINITY;
     try {
       for (let failures = 0; !signal.aborted; ) {
-        const startedAt = performance.now();
         try {
           const session = {
             config,
@@ -132,20 +137,24 @@ export class Daemon {
             running: this.#running,
             sharing: this.#sharing,
             skipping: this.#skipping,
+            suspicions: this.#suspicions,
             meters: this.#meters,
             cutOff: this.#cutOff.signal,
-            predecessor: this.#backend,
-            onConnected: (backend: Backend | null) => {
+            predecessor: this.#control?.backend ?? null,
+            onConnected: (control: Control) => {
               this.#hasConnected = true;
-              this.#backend = backend;
+              this.#control = control;
               publishTransition({ type: 'connected' });
+            },
+            onWorking: () => {
+              failures = 0;
             },
             callingFor: (consumer: Consumer) => this.#callingFor(consumer),
           };
           await runSession(session, signal);
           break;
         } catch (thrown) {
-          failures = performance.now() - startedAt > STABLE_MS ? 1 : failures + 1;
+          failures += 1;
           // Cron, CI and tests wait for a run to the end: it may not wait for ever.
           if (mode === 'once' && failures === 1) giveUpAt = performance.now() + ONCE_PATIENCE_MS;
           await this.#recover(toError(thrown), { failures, giveUpAt }, signal);
@@ -225,12 +234,19 @@ export class Daemon {
       failures: this.#failures,
       meter: this.#meters.get(consumer.id) ?? new Meter(),
       tools: {
-        makeDb: (call) => plainDatabase(pool, call),
+        makeDb: (call) => plainDatabase(pool, call, (thrown) => this.#isOutage(thrown)),
         reporter: consumerReporter(consumer, reporter),
       },
       answerMsMax: ANSWER_DEADLINES_MAX * this.#options.config.heartbeatDeadlineMs,
       abandon: this.#abandon.signal,
     };
+  }
+
+  /** A query was lost with the control connection, and the server has not crashed: a handler can bring that about. */
+  async #isOutage(thrown: unknown): Promise<boolean> {
+    const control = this.#control;
+    if (isStatementError(thrown) || !control) return false;
+    return !(await control.isAlive()) && !control.hasCrashed;
   }
 
   #abandonLater(): NodeJS.Timeout[] {
@@ -268,7 +284,7 @@ const LOG_CONNECTIONS_MAX = 4;
 const ANSWER_DEADLINES_MAX = 12;
 /** Longer than an abandoned handler gets: its position is saved then. */
 const CUT_OFF_MS = 2000;
-const STABLE_MS = 10_000;
 const ONCE_PATIENCE_MS = 10_000;
 const GIVEN_UP = `Gave up after trying for ${formatDuration(ONCE_PATIENCE_MS)}: a run with --once does not wait for the database for ever.`;
-const RECONNECT_MS_MAX = 30_000;
+/** A server that has restarted is not to be waited for. */
+const RECONNECT_MS_MAX = 2000;

@@ -1,4 +1,4 @@
-import type { Pool } from '../database/pool.ts';
+import type { Clients } from '../database/pool.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { toError } from '../errors.ts';
 import { applyChanges } from '../log/apply-changes.ts';
@@ -10,7 +10,7 @@ import { lastOfEach } from './settler.ts';
 import { Settling } from './settling.ts';
 
 export type LeaseSettlerOptions = DeliveryScope & {
-  pool: Pool;
+  pool: Clients;
   schema: string;
   daemonId: string;
   reporter: Reporter;
@@ -37,6 +37,7 @@ export class LeaseSettler {
       what: `What ${options.consumerId} handled`,
       reporter: options.reporter,
       hasPending: () => this.#works.size > 0,
+      isGivenUp: () => options.pool.isGivenUp,
       settle: () => this.#settlePending(),
     });
   }

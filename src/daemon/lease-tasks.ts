@@ -1,4 +1,4 @@
-import type { Pool } from '../database/pool.ts';
+import type { Clients } from '../database/pool.ts';
 import { readWaitingKeys, underWay } from '../log/delivery.ts';
 import { readRows } from '../log/due.ts';
 import { recordAttempt } from '../log/lease-settle.ts';
@@ -8,7 +8,7 @@ import type { FailingKeys } from './failing-keys.ts';
 import type { LeaseWork } from './lease-work.ts';
 import type { Settled, Task } from './task.ts';
 
-type Options = { calling: Calling; pool: Pool; schema: string };
+type Options = { calling: Calling; pool: Clients; schema: string };
 
 /** The tasks of leases, and what is settled because the log has lost it meanwhile. */
 export async function readTasks(

@@ -25,7 +25,7 @@ export type OwnedAccountOptions = {
   onHandled(isReplay: boolean): void;
   onSaved(position: Position, xid: Xid): void;
   /** Told when something is saved: more may be welcome, or due sooner than was known. */
-  onFiled(changeCount: number): void;
+  onFiled(mayBeDue: boolean): void;
   /** True: it is another's. False: the workers have failed. */
   onEnded(isFenced: boolean): void;
   /** Saves a position within a second, in a transaction; undefined where the settler does that. */
@@ -54,6 +54,8 @@ export class OwnedAccount implements Account, SettlementOwner {
   #mark: LedgerMark;
   /** What the transaction under way saves. */
   #saving: { position: Position; xid: Xid } | undefined;
+  /** True where one that was worked on is so no longer, and nobody was told. */
+  #hasLeft = false;
   #savedAt = performance.now();
 
   /** @param failingKeys of which a notification waits at the beginning */
@@ -92,7 +94,7 @@ export class OwnedAccount implements Account, SettlementOwner {
       this.#file([change]);
       return;
     }
-    this.#options.onFiled(0);
+    this.#tellFiled(0);
     if (performance.now() - this.#savedAt > SAVE_MS) this.savePosition(false);
   }
 
@@ -142,7 +144,13 @@ export class OwnedAccount implements Account, SettlementOwner {
       if (change.state === 'dead') this.#options.brake.savedDead();
       if (this.#newRetries.delete(change.notificationId)) this.#options.brake.savedRetry();
     }
-    this.#options.onFiled(changes.length);
+    this.#tellFiled(changes.length);
+  }
+
+  #tellFiled(changeCount: number): void {
+    const hasLeft = this.#hasLeft;
+    this.#hasLeft = false;
+    this.#options.onFiled(changeCount > 0 || hasLeft);
   }
 
   onFenced(): void {
@@ -186,7 +194,7 @@ export class OwnedAccount implements Account, SettlementOwner {
   #isThrough({ source, index, id, isReplay }: Place, change: DeliveryChange | null): void {
     const { working, brake, onHandled } = this.#options;
     if (!change || !isUnderWay(change)) {
-      working.leave(id);
+      this.#hasLeft = working.leave(id) || this.#hasLeft;
       onHandled(isReplay);
       // Between two counts in the database, those that come to it are counted here.
       if (source !== null && change?.state === 'retry') {

@@ -1,9 +1,9 @@
-import type { Pool } from '../database/pool.ts';
+import type { Clients, Pool } from '../database/pool.ts';
 import { toError } from '../errors.ts';
 import { takeBackAttempts } from '../log/attempts.ts';
 import { underWay } from '../log/delivery.ts';
 import type { DueDelivery } from '../log/due.ts';
-import { safeId } from '../log/notification.ts';
+import { createdAt, safeId } from '../log/notification.ts';
 import type { Page } from '../log/page.ts';
 import type { Position, Xid } from '../log/position.ts';
 import { readFiled } from '../log/standing.ts';
@@ -11,9 +11,11 @@ import { workersFor } from './account.ts';
 import { Brake } from './brake.ts';
 import type { Calling } from './calling.ts';
 import { Careful } from './careful.ts';
+import type { LossJudge } from './lost-transaction.ts';
 import { OwnedAccount, type OwnedAccountOptions } from './owned-account.ts';
 import { retryTasks } from './retry-tasks.ts';
 import type { Settler } from './settler.ts';
+import type { Suspicions } from './suspicions.ts';
 import type { OwnedConsumer } from './takeover.ts';
 import type { Task } from './task.ts';
 import { Waiters } from './waiters.ts';
@@ -24,10 +26,12 @@ export type DeliveryOptions = {
   calling: Calling;
   schema: string;
   /** Reads the log and the deliveries. */
-  pool: Pool;
+  pool: Clients;
   /** What handlers write with. */
   handlerPool: Pool;
   settler: Settler;
+  judge: LossJudge;
+  suspicions: Suspicions;
   /** once: at a dead letter that stops the consumer, it ends instead of waiting. */
   mode: 'tail' | 'once';
   /** How many new notifications are called carefully, where the owner before may have died over one. */
@@ -64,6 +68,8 @@ export class OwnedDelivery {
   readonly #filedUpTo: number;
   /** So many new notifications are still to be called carefully. */
   #carefulCount: number;
+  /** What was published later cannot have been in its hands. */
+  readonly #diedBefore: number;
   #failure: Error | undefined;
   #isClosed = false;
   #isFenced = false;
@@ -78,10 +84,11 @@ export class OwnedDelivery {
     this.isStopping = consumer.onDead === 'stop';
     this.#filedUpTo = standing.highestId;
     this.#carefulCount = owned.isSuspect ? options.carefulMax : 0;
+    this.#diedBefore = owned.diedBefore?.getTime() ?? Number.POSITIVE_INFINITY;
     const onChange = (isOn: boolean) => this.#pause(isOn);
     this.brake = new Brake({ ...options, onChange }, standing.retryCount);
     this.#account = this.#makeAccount(owned);
-    this.#workers = workersFor(options.calling, options.handlerPool, this.#account);
+    this.#workers = workersFor(options, this.#account);
     this.#careful = new Careful({
       isOrdered: this.isOrdered,
       failing: this.#account.failing,
@@ -127,9 +134,7 @@ export class OwnedDelivery {
       else
         tasks.push({ row, id, key: row[4], isReplay, attempt: 1, isFiled: false, source, index });
     }
-    const careful = tasks.splice(0, this.#carefulCount);
-    this.#carefulCount -= careful.length;
-    for (const task of careful) await this.#careful.call(task);
+    for (const task of this.#takeCareful(tasks, isReplay)) await this.#careful.call(task);
     this.#workers.push(tasks);
     await this.#untilRoom();
   }
@@ -137,10 +142,18 @@ export class OwnedDelivery {
   /** Calls the handler for what the last look has found to be due again. */
   retry(found: readonly DueDelivery[]): void {
     const due = this.working.withoutStale(found, this.isOrdered);
+    // What was left out may be due all the same: the next look knows more.
+    if (due.length < found.length) this.#options.onWaiting();
     const { tasks, suspects, dead } = retryTasks(this.#options.calling, due);
     for (const { key } of due) this.#account.failing.add(key);
     // Also what is given up: until that is saved it would be read as due again, with all behind it.
     for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.working.add(id);
+    const { suspicions } = this.#options;
+    // Not those of its chain: what stands behind it waits until it is through.
+    const crashed = tasks.filter(({ id }) => suspicions.take(this.consumerId, id));
+    for (const { chain } of crashed) {
+      for (const task of tasks) if (task.chain === chain) suspects.add(task);
+    }
     this.#workers.skip(dead);
     this.#workers.pushFirst(tasks.filter((task) => !suspects.has(task)));
     for (const task of suspects) {
@@ -181,6 +194,22 @@ export class OwnedDelivery {
     );
   }
 
+  /**
+   * Takes from new tasks those over which the owner before may have died: so many at most, of what was
+   * there when the consumer was taken over. And those up to one over which the server may have crashed.
+   */
+  #takeCareful(tasks: Task[], isReplay: boolean): Task[] {
+    const { suspicions } = this.#options;
+    if (!isReplay) this.#carefulCount = 0;
+    const crashed = tasks.map(({ id }) => suspicions.take(this.consumerId, id)).lastIndexOf(true);
+    const inHand = tasks.slice(0, this.#carefulCount).findLastIndex(({ row }) => {
+      return createdAt(row) <= this.#diedBefore;
+    });
+    const careful = tasks.splice(0, Math.max(inHand, crashed) + 1);
+    this.#carefulCount = Math.max(0, this.#carefulCount - careful.length);
+    return careful;
+  }
+
   #makeAccount(owned: OwnedConsumer): OwnedAccount {
     const { calling, onWaiting } = this.#options;
     const { isTransactional } = calling.consumer;
@@ -189,9 +218,9 @@ export class OwnedDelivery {
       isOrdered: this.isOrdered,
       working: this.working,
       brake: this.brake,
-      onFiled: (count) => {
+      onFiled: (mayBeDue) => {
         this.#waiters.check();
-        if (count > 0) onWaiting();
+        if (mayBeDue) onWaiting();
       },
       onEnded: (isFenced) => this.#end(isFenced),
       saveLazily: isTransactional ? () => this.#workers.savePositionLazily?.() : undefined,

@@ -1,8 +1,7 @@
 import type { Config } from '../config/define.ts';
 import type { Consumer } from '../consumers/define.ts';
-import type { Pool } from '../database/pool.ts';
-import { SQLSTATE } from '../database/sqlstate.ts';
-import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import { isLocked } from '../database/passing.ts';
+import { PgwatchError, toError } from '../errors.ts';
 import {
   type LiveDaemon,
   type OwnerState,
@@ -19,15 +18,17 @@ import { reportChannels } from './channel-change.ts';
 import type { Control } from './control.ts';
 import { Pauses } from './pauses.ts';
 import type { ConsumerRunner } from './runner.ts';
+import type { SessionPool } from './session-pool.ts';
 import type { Settler } from './settler.ts';
 import { spread } from './spread.ts';
+import type { Suspicions } from './suspicions.ts';
 import { type OwnedConsumer, takeConsumer } from './takeover.ts';
 
 export type OwnershipOptions = {
   config: Config;
   control: Control;
   /** Takes consumers over: on the control connection, what takes long would look like silence. */
-  pool: Pool;
+  pool: SessionPool;
   daemonId: string;
   /** Those that one process at a time runs. */
   consumers: readonly Consumer[];
@@ -39,6 +40,7 @@ export type OwnershipOptions = {
   running: Map<string, Running>;
   /** Consumers whose missed notifications are to be skipped when they are first taken over. */
   skipping: Set<string>;
+  suspicions: Suspicions;
   makeRunner(consumer: Consumer, owned: OwnedConsumer): ConsumerRunner;
 };
 
@@ -194,7 +196,7 @@ export class Ownership {
 
   /** False where another process was faster, or has locked what belongs to the consumer. */
   async #start(consumer: Consumer, { epoch }: OwnerState, work: Work): Promise<boolean> {
-    const { config, control, running, reporter } = this.#options;
+    const { control, running, reporter } = this.#options;
     const owned = await this.#takeOver(consumer, epoch);
     if (!owned) return false;
     const runner = this.#options.makeRunner(consumer, owned);
@@ -205,7 +207,7 @@ export class Ownership {
     reportChannels(reporter, consumer, { previousChannels, reachedId: reachedId(position) });
     if (owned.isSuspect) {
       reporter.info(
-        `${consumerId} was not stopped cleanly: its next ${config.maxBatchSize} notifications are handed out one by one, each attempt recorded before it is made.`,
+        `${consumerId} was not stopped cleanly: what it may have been handling is called one by one, and each attempt is recorded before the call.`,
       );
     }
     publishTransition({ type: 'consumer_owned', consumerId, epoch: owned.epoch });
@@ -225,9 +227,12 @@ export class Ownership {
   }
 
   async #takeOver(consumer: Consumer, seenEpoch: number): Promise<OwnedConsumer | null> {
-    const { config, pool, daemonId, skipping, reporter } = this.#options;
+    const { config, pool, daemonId, skipping, suspicions, reporter } = this.#options;
+    const isDoubted = suspicions.isDoubted(consumer.id);
+    const excused = suspicions.excused(consumer.id);
+    suspicions.doubt(consumer.id);
     const takingOver = pool.withClient(async (client) => {
-      const claim = { daemonId, seenEpoch };
+      const claim = { daemonId, seenEpoch, isDoubted, excused };
       const owned = await takeConsumer(client, config.schema, consumer, claim);
       if (!owned || !skipping.has(consumer.id)) return owned;
       const { newest } = owned;
@@ -236,11 +241,16 @@ export class Ownership {
       skipping.delete(consumer.id);
       reporter.info(`${consumer.id} skips everything up to id ${newest.doneId}.`);
       return { ...owned, position: newest };
-    });
-    return takingOver.catch((thrown: unknown) => {
-      if (errorCodeOf(thrown) === SQLSTATE.lockNotAvailable) return null;
+    }, isLocked);
+    const taken = await takingOver.catch((thrown: unknown) => {
+      if (isLocked(thrown)) return null;
       throw thrown;
     });
+    if (taken) {
+      suspicions.trust(consumer.id);
+      suspicions.forgetExcused(consumer.id);
+    }
+    return taken;
   }
 
   async #runOwned(runner: ConsumerRunner, leave: AbortSignal, work: Work): Promise<void> {

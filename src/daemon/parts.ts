@@ -1,3 +1,5 @@
+import type { Config } from '../config/define.ts';
+import type { Consumer } from '../consumers/define.ts';
 import { readLeftUndone } from '../log/left-undone.ts';
 import type { Brake } from './brake.ts';
 import type { Control } from './control.ts';
@@ -9,14 +11,15 @@ import { runOriginChecks, runPartitions } from './prepare.ts';
 import { runRetention } from './retention.ts';
 import { retryDue, runRetries } from './retries.ts';
 import { ConsumerRunner } from './runner.ts';
-import type { Found, SessionOptions } from './session-options.ts';
+import type { Found, PartOptions } from './session-options.ts';
 import { SharedRunner } from './shared-runner.ts';
 import { runShared, type SharingOptions } from './sharing.ts';
 import { Tail } from './tail.ts';
+import { stretchMax } from './transaction-lane.ts';
 
 /** How this daemon shows itself to the others: it wants no consumers when it stops. */
 export function membershipOf(
-  options: SessionOptions,
+  options: PartOptions,
   control: Control,
   stop: AbortSignal,
 ): Membership {
@@ -40,7 +43,7 @@ export function membershipOf(
 
 /** What runs until the session ends. */
 export function tailing(
-  options: SessionOptions,
+  options: PartOptions,
   found: Found,
   alive: AbortSignal,
   stop: AbortSignal,
@@ -65,7 +68,7 @@ export function tailing(
  * @throws PgwatchError handler_failed where something failed or still waits, once all else is done
  */
 export async function runAllOnce(
-  options: SessionOptions,
+  options: PartOptions,
   found: Found,
   alive: AbortSignal,
 ): Promise<void> {
@@ -95,7 +98,7 @@ export async function runAllOnce(
   if (error) throw error;
 }
 
-function ownershipOf(options: SessionOptions, { control, rebasedId }: Found): Ownership {
+function ownershipOf(options: PartOptions, { control, rebasedId }: Found): Ownership {
   const { config } = options;
   return new Ownership({
     ...options,
@@ -107,7 +110,7 @@ function ownershipOf(options: SessionOptions, { control, rebasedId }: Found): Ow
         schema: config.schema,
         calling: options.callingFor(consumer),
         rebasedId,
-        carefulMax: config.maxBatchSize,
+        carefulMax: inHandMax(consumer, config),
         openRowsMax: OPEN_PAGES_MAX * config.maxBatchSize,
         onWaiting: () => control.retries.ring(),
       };
@@ -116,7 +119,7 @@ function ownershipOf(options: SessionOptions, { control, rebasedId }: Found): Ow
   });
 }
 
-function sharingOf(options: SessionOptions, { control, rebasedId }: Found): SharingOptions {
+function sharingOf(options: PartOptions, { control, rebasedId }: Found): SharingOptions {
   const { schema } = options.config;
   return {
     ...options,
@@ -128,6 +131,11 @@ function sharingOf(options: SessionOptions, { control, rebasedId }: Found): Shar
       return new SharedRunner({ ...options, schema, calling, rebasedId });
     },
   };
+}
+
+/** How many notifications an owner that dies can have had in hand, and not settled. */
+function inHandMax(consumer: Consumer, { maxBatchSize }: Config): number {
+  return consumer.isTransactional ? Math.min(maxBatchSize, stretchMax(consumer)) : maxBatchSize;
 }
 
 /** How many pages may be read while an earlier notification takes its time. */

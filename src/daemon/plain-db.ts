@@ -22,8 +22,13 @@ type PlainCall = { readonly givenUp: AbortSignal; noteCut(): void };
 /**
  * What a handler is given to write with, outside of a transaction: each query runs on any connection of the
  * pool, which is cleaned before somebody else gets it. The handler does not wait for that.
+ * @param isOutage whether a query has failed because the server or the network went away
  */
-export function plainDatabase(pool: Pool, call: PlainCall): Database {
+export function plainDatabase(
+  pool: Pool,
+  call: PlainCall,
+  isOutage: (thrown: unknown) => Promise<boolean> = async () => false,
+): Database {
   const query = (...given: unknown[]) =>
     answering(
       () => readQueryArguments(given),
@@ -33,7 +38,7 @@ export function plainDatabase(pool: Pool, call: PlainCall): Database {
         try {
           return await run(pool, query, call.givenUp);
         } catch (thrown) {
-          if (pool.resets !== resets) call.noteCut();
+          if (pool.resets !== resets || (await isOutage(thrown))) call.noteCut();
           throw thrown;
         }
       },

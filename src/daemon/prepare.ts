@@ -1,11 +1,12 @@
 import type { Client } from 'pg';
 import { requireCurrentSchema } from '../database/migrate.ts';
+import { isLocked } from '../database/passing.ts';
 import { PgwatchError, toError } from '../errors.ts';
 import { requireIdsAhead, requireOwnCluster } from '../log/origin.ts';
 import { createPartitions } from '../log/partitions.ts';
 import { sleep } from '../time.ts';
 import { registerConsumers } from './registering.ts';
-import type { SessionOptions } from './session-options.ts';
+import type { PartOptions, SessionOptions } from './session-options.ts';
 
 /**
  * Checks the database, and registers new consumers. Returns the id that requireOwnCluster found.
@@ -31,7 +32,7 @@ export async function prepare(options: SessionOptions, client: Client): Promise<
  * @throws PgwatchError cluster_restored
  */
 export async function runOriginChecks(
-  { config, pool }: SessionOptions,
+  { config, pool }: PartOptions,
   signal: AbortSignal,
 ): Promise<void> {
   for (let round = 1; ; round += 1) {
@@ -49,7 +50,7 @@ export async function runOriginChecks(
 
 /** Creates partitions ahead, again and again: a daemon runs for months. */
 export async function runPartitions(
-  { config, pool, reporter }: SessionOptions,
+  { config, pool, reporter }: PartOptions,
   signal: AbortSignal,
 ): Promise<void> {
   let told: string | null = null;
@@ -57,7 +58,10 @@ export async function runPartitions(
     await sleep(PARTITIONS_MS, signal);
     if (signal.aborted) return;
     try {
-      const { failure } = await pool.withClient((client) => createPartitions(client, config));
+      const { failure } = await pool.withClient(
+        (client) => createPartitions(client, config),
+        isLocked,
+      );
       if (failure !== null && failure !== told) reporter.warn(failure);
       told = failure;
     } catch (thrown) {

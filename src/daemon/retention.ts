@@ -1,27 +1,27 @@
 import type { ClientBase } from 'pg';
 import type { Config } from '../config/define.ts';
 import { countOf } from '../count-of.ts';
-import { SQLSTATE } from '../database/sqlstate.ts';
-import { errorCodeOf, toError } from '../errors.ts';
+import { isLocked } from '../database/passing.ts';
+import { toError } from '../errors.ts';
 import { type Cleaned, cleanLog } from '../log/retention/clean-log.ts';
 import { isCleanupFree } from '../log/retention/steps.ts';
 import type { Reporter } from '../reporter.ts';
 import { sleep } from '../time.ts';
-import type { SessionOptions } from './session-options.ts';
+import type { PartOptions } from './session-options.ts';
 
 /**
  * Removes what is older than `retention`, again and again: partitions that are old as a whole, if nobody needs
  * anything of them. Nothing that goes wrong with it ends the daemon.
  */
 export async function runRetention(
-  { config, pool, reporter }: SessionOptions,
+  { config, pool, reporter }: PartOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const retention = new Retention(config, reporter);
   for (let waitMs = FIRST_MS; config.retentionMs !== null && !signal.aborted; waitMs = AGAIN_MS) {
     await sleep(waitMs, signal);
     if (signal.aborted) return;
-    await retention.runOnce((work) => pool.withClient(work), signal);
+    await retention.runOnce((work) => pool.withClient(work, isLocked), signal);
   }
 }
 
@@ -44,8 +44,7 @@ export class Retention {
     try {
       await withClient((client) => this.#clean(client, signal));
     } catch (thrown) {
-      // The locks are not to be had: there is a next time.
-      if (errorCodeOf(thrown) === SQLSTATE.lockNotAvailable || signal.aborted) return;
+      if (isLocked(thrown) || signal.aborted) return;
       this.#reporter.warn(`Old notifications cannot be removed: ${toError(thrown).message}`);
     }
   }

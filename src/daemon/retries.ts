@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { Config } from '../config/define.ts';
-import type { Pool } from '../database/pool.ts';
+import type { Clients } from '../database/pool.ts';
 import { mendClockBack } from '../log/clock-back.ts';
 import { readDue } from '../log/due.ts';
 import {
@@ -16,7 +16,7 @@ import type { Running } from './ownership.ts';
 export type RetriesOptions = {
   config: Config;
   control: Control;
-  pool: Pool;
+  pool: Clients;
   running: ReadonlyMap<string, Running>;
 };
 
@@ -46,7 +46,7 @@ export async function runRetries(options: RetriesOptions, signal: AbortSignal): 
 /** Hands out what is due now. Returns how much that was. */
 export async function retryDue(
   deliveries: readonly OwnedDelivery[],
-  pool: Pool,
+  pool: Clients,
   schema: string,
 ): Promise<number> {
   const idle = deliveries.filter(isOpen).filter(({ working }) => working.size < WORKING_MAX);
@@ -74,7 +74,7 @@ function isOpen({ ended, isClosed }: OwnedDelivery): boolean {
 /** Takes the brakes off where what they are on for is over, and counts before one would be put on. */
 async function updateBrakes(
   deliveries: readonly OwnedDelivery[],
-  pool: Pool,
+  pool: Clients,
   schema: string,
 ): Promise<void> {
   const halted = deliveries.filter(({ brake }) => brake.isHalted);
@@ -94,7 +94,7 @@ async function updateBrakes(
 /** Undefined where there are no deliveries to read of. */
 async function readOf<T>(
   deliveries: readonly OwnedDelivery[],
-  pool: Pool,
+  pool: Clients,
   schema: string,
   read: (client: PoolClient, schema: string, consumerIds: string[]) => Promise<T>,
 ): Promise<T | undefined> {

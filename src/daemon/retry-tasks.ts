@@ -9,7 +9,7 @@ export type RetryWork = {
   /** In order of id. */
   tasks: Task[];
   /** Of those the ones that go one by one: suspects, and what stands with one in a chain. */
-  suspects: ReadonlySet<Task>;
+  suspects: Set<Task>;
   /** What is given up without another call. */
   dead: Settled[];
 };

@@ -6,11 +6,13 @@ import { isReplayable, replayPages } from '../log/replay.ts';
 import { publishTransition } from '../transitions.ts';
 import { type DeliveryOptions, OwnedDelivery } from './owned-delivery.ts';
 import { ReplayCount } from './replay-count.ts';
+import type { SessionPool } from './session-pool.ts';
 import type { Tail } from './tail.ts';
 import type { OwnedConsumer } from './takeover.ts';
 
-export type RunnerOptions = Omit<DeliveryOptions, 'onHandled' | 'onSaved'> & {
+export type RunnerOptions = Omit<DeliveryOptions, 'onHandled' | 'onSaved' | 'pool'> & {
   config: Config;
+  pool: SessionPool;
   readPage: ReadPage;
   rebasedId: number;
 };
@@ -150,10 +152,16 @@ export class ConsumerRunner {
     for (let hasMore = true; hasMore && !stop.aborted; ) {
       if (isReplayable(this.#position, limit.rows)) {
         const options = { pool, schema, channels, limit, rebasedId };
-        for await (const page of replayPages(options, this.#position)) {
-          await this.#deliver(page);
-          if (stop.aborted) return;
-        }
+        // Again from where it was: a page is delivered, and the position behind it, or neither.
+        await pool.again(
+          async () => {
+            for await (const page of replayPages(options, this.#position)) {
+              await this.#deliver(page);
+              if (stop.aborted) return;
+            }
+          },
+          () => stop.aborted,
+        );
         return;
       }
       const request = { position: this.#position, channels, limit, rebasedId };

@@ -6,10 +6,13 @@ import type { Reporter } from '../reporter.ts';
 import type { Backend } from './backend.ts';
 import type { Calling } from './calling.ts';
 import type { Control } from './control.ts';
+import type { LossJudge } from './lost-transaction.ts';
 import type { Meter } from './meter.ts';
 import type { OwnershipOptions } from './ownership.ts';
+import type { SessionPool } from './session-pool.ts';
 import type { Settler } from './settler.ts';
 import type { SharingOptions } from './sharing.ts';
+import type { Suspicions } from './suspicions.ts';
 
 /** What outlives a session, and goes from one to the next. */
 export type SessionOptions = {
@@ -26,6 +29,7 @@ export type SessionOptions = {
   running: OwnershipOptions['running'];
   sharing: SharingOptions['sharing'];
   skipping: OwnershipOptions['skipping'];
+  suspicions: Suspicions;
   meters: ReadonlyMap<string, Meter>;
   /** Aborts when a stop has taken so long that the database is not waited for any more. */
   cutOff: AbortSignal;
@@ -33,11 +37,16 @@ export type SessionOptions = {
   /** The control connection before this one. */
   predecessor: Backend | null;
   /** Called once the connection stands. */
-  onConnected(backend: Backend | null): void;
+  onConnected(control: Control): void;
+  /** Called once it is a member, and works. */
+  onWorking(): void;
   callingFor(consumer: Consumer): Calling;
   /** tail: until the signal aborts. once: until everything visible is handled. */
   mode: 'tail' | 'once';
 };
+
+/** What the parts of a session work with. */
+export type PartOptions = Omit<SessionOptions, 'pool'> & { pool: SessionPool; judge: LossJudge };
 
 /** What a session has found at its start. */
 export type Found = {

@@ -1,8 +1,10 @@
 import { Control } from './control.ts';
 import { startListening } from './listening.ts';
+import { LossJudge } from './lost-transaction.ts';
 import { membershipOf, runAllOnce, tailing } from './parts.ts';
 import { prepare } from './prepare.ts';
-import type { SessionOptions } from './session-options.ts';
+import type { PartOptions, SessionOptions } from './session-options.ts';
+import { SessionPool } from './session-pool.ts';
 
 /**
  * One life of the control connection. The order matters: listen, then read the positions from the
@@ -13,7 +15,7 @@ import type { SessionOptions } from './session-options.ts';
 export async function runSession(options: SessionOptions, signal: AbortSignal): Promise<void> {
   const { config, consumers, pool, reporter, cutOff } = options;
   const control = await Control.open(config, options.predecessor);
-  options.onConnected(control.backend);
+  options.onConnected(control);
   const ended = new AbortController();
   const alive = AbortSignal.any([signal, control.lost, ended.signal]);
   // Reads that wait for a lock, or on a dead network, would keep the session from ending.
@@ -25,22 +27,27 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
   if (cutOff.aborted) onCutOff();
   else cutOff.addEventListener('abort', onCutOff, { signal: ended.signal });
   try {
+    const over = AbortSignal.any([control.lost, ended.signal]);
+    const poolOptions = { pool, reporter, ended: over, stop: signal, mode: options.mode };
+    const sessionPool = new SessionPool(poolOptions);
+    const judge = new LossJudge({ ...options, pool: sessionPool, control });
+    const inside: PartOptions = { ...options, pool: sessionPool, judge };
     const rebasedId = await control.run((client) => prepare(options, client));
     const channels = [...new Set(consumers.flatMap((consumer) => consumer.channels))].sort();
     await startListening({ config, control, reporter, channels });
-    const membership = membershipOf(options, control, signal);
+    const membership = membershipOf(inside, control, signal);
     await membership.join();
+    options.onWorking();
     // What has ended here is taken over while other handlers still take their time.
     const onStop = () => void membership.announce();
     signal.addEventListener('abort', onStop, { once: true, signal: ended.signal });
     const found = { control, rebasedId, channels };
     const parts =
       options.mode === 'once'
-        ? [runAllOnce(options, found, alive)]
-        : tailing(options, found, alive, signal);
+        ? [runAllOnce(inside, found, alive)]
+        : tailing(inside, found, alive, signal);
     // While the daemon stops, the network may die too, and others must know that it is alive.
-    const untilEnd = AbortSignal.any([control.lost, ended.signal]);
-    await untilAllEnd(parts, [membership.run(untilEnd)], ended);
+    await untilAllEnd(parts, [membership.run(over)], ended);
     if (control.lost.aborted && !signal.aborted) throw control.lost.reason;
     await membership.leave();
   } catch (thrown) {

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Pool } from '../database/pool.ts';
+import type { Clients } from '../database/pool.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { toError } from '../errors.ts';
 import { applyChanges } from '../log/apply-changes.ts';
@@ -29,18 +29,19 @@ type Settlement = { position: Position; changes: readonly DeliveryChange[] };
  * position.
  */
 export class Settler {
-  readonly #pool: Pool;
+  readonly #pool: Clients;
   readonly #schema: string;
   readonly #settling: Settling;
   readonly #pending = new Map<SettlementOwner, Settlement>();
 
-  constructor(pool: Pool, schema: string, reporter: Reporter) {
+  constructor(pool: Clients, schema: string, reporter: Reporter, isGivenUp = () => pool.isGivenUp) {
     this.#pool = pool;
     this.#schema = schema;
     this.#settling = new Settling({
       what: 'What was handled',
       reporter,
       hasPending: () => this.#pending.size > 0,
+      isGivenUp,
       settle: () => this.#settlePending(),
     });
   }

@@ -8,6 +8,8 @@ export type SettlingOptions = {
   what: string;
   reporter: Reporter;
   hasPending(): boolean;
+  /** True where nobody waits until the database can be reached again. */
+  isGivenUp(): boolean;
   /** Takes what is pending and settles it. Returns why it could not be: then it is pending again. */
   settle(): Promise<Error | undefined>;
 };
@@ -62,15 +64,18 @@ export class Settling {
   }
 
   async #run(): Promise<void> {
-    const { hasPending, settle } = this.#options;
-    for (let failures = 0; hasPending() && failures < FAILURES_MAX; ) {
+    const { hasPending, isGivenUp, settle } = this.#options;
+    for (let failures = 0, tries = 0; hasPending() && failures < FAILURES_MAX; ) {
       this.#isSettling = true;
       const failure = await settle();
       this.#isSettling = false;
-      failures = failure ? failures + 1 : 0;
+      tries = failure ? tries + 1 : 0;
+      // What a handler's failure says would be forgotten, should nobody wait for the server.
+      const isCounted = failure !== undefined && (isStatementError(failure) || isGivenUp());
+      failures = isCounted ? failures + 1 : failure ? failures : 0;
       if (!failure) this.#succeeded += 1;
       this.#waiters.check();
-      if (failure) await this.#wait(failure, failures);
+      if (failure) await this.#wait(failure, tries, failures);
     }
     this.#running = undefined;
     this.#waiters.check();
@@ -79,12 +84,12 @@ export class Settling {
   }
 
   /** Waits before the next attempt, and says so where it is not a matter of waiting. */
-  async #wait(failure: Error, failures: number): Promise<void> {
+  async #wait(failure: Error, tries: number, failures: number): Promise<void> {
     const { what, reporter } = this.#options;
     const text = `${what} is not settled yet: ${failure.message}`;
     if (isStatementError(failure) && failures === FAILURES_MAX) reporter.warn(text);
     else reporter.debug(text);
-    await sleep(backoffMs(failures, { baseMs: 50, capMs: 500 }), NEVER);
+    await sleep(backoffMs(tries, { baseMs: 50, capMs: 500 }), NEVER);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg';
-import type { Pool } from '../database/pool.ts';
+import type { Clients, Pool } from '../database/pool.ts';
 import { toError } from '../errors.ts';
 import { applyChanges } from '../log/apply-changes.ts';
 import { takeBackAttempts } from '../log/attempts.ts';
@@ -16,6 +16,7 @@ import { FailingKeys } from './failing-keys.ts';
 import { LeaseSettler } from './lease-settler.ts';
 import { readTasks, recordLeased, untouched } from './lease-tasks.ts';
 import { LeaseWork } from './lease-work.ts';
+import type { LossJudge } from './lost-transaction.ts';
 import { retryTasks } from './retry-tasks.ts';
 import { lastOfEach } from './settler.ts';
 import type { Place, Settled, Task } from './task.ts';
@@ -26,8 +27,9 @@ export type SharedDeliveryOptions = {
   calling: Calling;
   schema: string;
   daemonId: string;
-  pool: Pool;
+  pool: Clients;
   handlerPool: Pool;
+  judge: LossJudge;
   /** Told when a lease is through, or something may be due: it is worth looking for more. */
   onFreed(): void;
 };
@@ -55,10 +57,10 @@ export class SharedDelivery implements Account {
   #isClosed = false;
 
   constructor(options: SharedDeliveryOptions) {
-    const { calling, handlerPool, schema, pool, daemonId } = options;
+    const { calling, schema, pool, daemonId } = options;
     const { id: consumerId, order } = calling.consumer;
     this.#options = options;
-    this.#workers = workersFor(calling, handlerPool, this);
+    this.#workers = workersFor(options, this);
     this.brake = new Brake({ calling, onChange: () => this.#pause() }, 0);
     this.#careful = new Careful({
       isOrdered: order === 'key',

@@ -1,16 +1,19 @@
 import type { Config } from '../config/define.ts';
-import type { Pool } from '../database/pool.ts';
+import type { Clients, Pool } from '../database/pool.ts';
 import type { ConsumerState } from '../log/activity.ts';
-import { freeLeases } from '../log/lease-settle.ts';
+import { takeBackAttempts } from '../log/attempts.ts';
+import { type FreeLeases, freeLeases } from '../log/lease-settle.ts';
 import type { ReadPage } from '../log/page.ts';
 import { readNextDueMs } from '../log/standing.ts';
 import { publishTransition } from '../transitions.ts';
 import { Bell } from './bell.ts';
 import type { Calling } from './calling.ts';
+import type { LossJudge } from './lost-transaction.ts';
 import { PageSize } from './page-size.ts';
 import { SharedDelivery } from './shared-delivery.ts';
 import { TakePlace, takeShared } from './shared-take.ts';
 import { CHECK_MS, Sharers } from './sharers.ts';
+import type { Suspicions } from './suspicions.ts';
 import type { Tail } from './tail.ts';
 
 export type SharedRunnerOptions = {
@@ -18,8 +21,10 @@ export type SharedRunnerOptions = {
   calling: Calling;
   schema: string;
   daemonId: string;
-  pool: Pool;
+  pool: Clients;
   handlerPool: Pool;
+  judge: LossJudge;
+  suspicions: Suspicions;
   readPage: ReadPage;
   rebasedId: number;
 };
@@ -114,8 +119,7 @@ export class SharedRunner {
     else stop.addEventListener('abort', close, { once: true });
     const sharing = async () => {
       try {
-        // What an earlier session of this process has left.
-        await this.#free({ isDead: false });
+        await this.#freeEarlier();
         await work(delivery, stop);
         return delivery;
       } finally {
@@ -195,7 +199,17 @@ export class SharedRunner {
     return delivery.openCount > this.#sharers.part / 2 && !delivery.brake.isHalted;
   }
 
-  async #free(which: { isDead: boolean; heldIds?: readonly number[] }): Promise<number> {
+  /** What an earlier session of this process has left. */
+  async #freeEarlier(): Promise<void> {
+    const { consumerId } = this;
+    const { pool, schema, suspicions } = this.#options;
+    await this.#free({ isDead: false, suspectIds: suspicions.takeAll(consumerId) });
+    const calls = new Map(suspicions.excused(consumerId).map(({ id, attempt }) => [id, attempt]));
+    await pool.withClient((client) => takeBackAttempts(client, schema, consumerId, calls));
+    suspicions.forgetExcused(consumerId);
+  }
+
+  async #free(which: Omit<FreeLeases, 'consumerId' | 'daemonId'>): Promise<number> {
     const { calling, pool, schema, daemonId } = this.#options;
     const consumerId = calling.consumer.id;
     return pool.withClient((client) =>

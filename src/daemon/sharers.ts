@@ -1,4 +1,4 @@
-import type { Pool } from '../database/pool.ts';
+import type { Clients } from '../database/pool.ts';
 import { readLiveDaemons } from '../log/daemons.ts';
 import { SLOTS, shareConsumer } from '../log/lease.ts';
 import { noteOrder } from '../log/progress.ts';
@@ -8,7 +8,7 @@ import type { Calling } from './calling.ts';
 import { reportChannels } from './channel-change.ts';
 import { Pauses } from './pauses.ts';
 
-export type SharersOptions = { calling: Calling; schema: string; pool: Pool };
+export type SharersOptions = { calling: Calling; schema: string; pool: Clients };
 
 /** Who works on a shared consumer, and whether anybody is to: looked at now and then. */
 export class Sharers {

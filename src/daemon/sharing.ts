@@ -1,5 +1,5 @@
 import type { Consumer } from '../consumers/define.ts';
-import type { Pool } from '../database/pool.ts';
+import type { Clients } from '../database/pool.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { lockSharedConsumer } from '../log/lease.ts';
 import { noteBeginning, readNewestPosition } from '../log/progress.ts';
@@ -10,7 +10,7 @@ import type { SharedRunner } from './shared-runner.ts';
 
 export type SharingOptions = {
   control: Control;
-  pool: Pool;
+  pool: Clients;
   schema: string;
   reporter: Reporter;
   /** Those that this process works on together with others. */

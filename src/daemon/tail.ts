@@ -1,5 +1,5 @@
 import type { Config } from '../config/define.ts';
-import type { Pool } from '../database/pool.ts';
+import type { Clients } from '../database/pool.ts';
 import { armDoorbell, disarmDoorbell } from '../log/doorbell.ts';
 import type { Page, ReadPage } from '../log/page.ts';
 import { type Position, snapshotXmin } from '../log/position.ts';
@@ -11,7 +11,7 @@ import { Subscription } from './subscription.ts';
 
 export type TailOptions = {
   config: Config;
-  pool: Pool;
+  pool: Clients;
   control: Control;
   readPage: ReadPage;
   rebasedId: number;
@@ -100,7 +100,13 @@ export class Tail {
   /** Sleeps under the doorbell's locks; returns, without them, when it is worth staying awake. */
   async #sleepArmed(signal: AbortSignal): Promise<void> {
     const { control, config, channels } = this.#options;
-    const newerXid = await control.run((client) => armDoorbell(client, config.schema, channels));
+    let hasTried = false;
+    const newerXid = await control.run(async (client) => {
+      // One that was canceled has some of the locks, which would be had twice.
+      if (hasTried) await disarmDoorbell(client, config.schema, channels);
+      hasTried = true;
+      return armDoorbell(client, config.schema, channels);
+    });
     if (newerXid === null) return;
     let isSafe = false;
     let busyReads = 0;

@@ -2,11 +2,13 @@ import type { PoolClient } from 'pg';
 import { TimeoutError } from '../consumers/call.ts';
 import { failureOf, type Outcome } from '../consumers/outcome.ts';
 import { isStatementError } from '../database/connect.ts';
+import { isPassing } from '../database/passing.ts';
 import type { StandstillGuard } from '../database/standstill.ts';
 import { withinScope } from '../database/transaction-scope.ts';
 import { PgwatchError } from '../errors.ts';
 import { type Calling, callTasks, changeAfter } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
+import type { Progress } from './lost-transaction.ts';
 import { blocked, type Settled, type Task } from './task.ts';
 import { TransactionDatabase } from './transaction-db.ts';
 
@@ -16,6 +18,8 @@ export type CallsOptions = {
   guard: StandstillGuard;
   calling: Calling;
   failing: FailingKeys;
+  /** Told of each call, for whoever asks over which the transaction was lost. */
+  progress: Progress;
   /** What the transaction settles besides: those behind a failure in it wait too. */
   earlier: readonly Settled[];
   /** How long the server lets the transaction stand still. */
@@ -125,7 +129,7 @@ type Finished = Exclude<Outcome, { type: 'abandoned' }>;
 
 /** Outcomes of a call whose effects stand only where all are done. */
 async function callWithSavepoint(options: CallsOptions, tasks: Task[]): Promise<Finished[]> {
-  const { client, guard, calling, onOutside } = options;
+  const { client, guard, calling, progress, onOutside } = options;
   guard.start();
   await client.query('savepoint pgwatch_call');
   const db = new TransactionDatabase(client);
@@ -134,10 +138,12 @@ async function callWithSavepoint(options: CallsOptions, tasks: Task[]): Promise<
     onOutside,
   };
   guard.stop();
+  progress.called = tasks;
   const outcomes = await withinScope(scope, () =>
     callTasks(calling, tasks, { ...calling.tools, makeDb: () => db }),
   );
   db.end();
+  progress.failure = db.failure;
   guard.start();
   const finished = outcomes.filter((outcome): outcome is Finished => outcome.type !== 'abandoned');
   if (finished.length < tasks.length) throw new CallBroken(null);
@@ -147,7 +153,10 @@ async function callWithSavepoint(options: CallsOptions, tasks: Task[]): Promise<
     const [task] = tasks as [Task];
     throw new CallBroken({ task, change: changeAfter(calling, task, late) });
   }
-  return release(options, finished, db);
+  const released = await release(options, finished, db);
+  progress.called = [];
+  progress.calledBefore += 1;
+  return released;
 }
 
 /** Ends the call's savepoint, on a session that is clean for the next call and for what settles this one. */
@@ -164,7 +173,7 @@ async function release(
       await client.query(cleanEnd);
       return outcomes;
     } catch (thrown) {
-      if (!isStatementError(thrown)) throw thrown;
+      if (!isStatementError(thrown) || isPassing(thrown)) throw thrown;
       outcomes.fill(failureOf(failure ? swallowed(failure) : thrown) as Finished);
     }
   }

@@ -1,10 +1,12 @@
+import type { Consumer } from '../consumers/define.ts';
 import { isStatementError } from '../database/connect.ts';
 import { PgwatchError, toError } from '../errors.ts';
-import { changeAfter } from './calling.ts';
+import { changeAfter, changeAfterLoss } from './calling.ts';
+import { reasonOf, TransactionLost, type Verdict } from './lost-transaction.ts';
 import { TaskQueue } from './queue.ts';
 import { type Settled, type Task, uncalled } from './task.ts';
 import { CallBroken } from './transaction-call.ts';
-import { runTransaction, type TransactionOptions } from './transaction-run.ts';
+import { endTransaction, runTransaction, type TransactionOptions } from './transaction-run.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
 
@@ -31,6 +33,8 @@ export class TransactionLane implements Workers {
   #again: Task[] = [];
   /** So many are called alone, to find the one whose commit fails. */
   #alone = 0;
+  /** How often a transaction was lost since one was committed, and since when. */
+  #lost = { failures: 0, startedAt: 0 };
   #isPaused = false;
   #hasMoved = false;
   #timer: NodeJS.Timeout | undefined;
@@ -131,13 +135,17 @@ export class TransactionLane implements Workers {
   }
 
   #takeStretch(): Task[] {
-    const { batchSize } = this.#options.calling.consumer;
-    const sizeMax = this.#alone > 0 ? 1 : batchSize === 1 ? STRETCH_MAX : (batchSize ?? BATCH_MAX);
+    const sizeMax = this.#alone > 0 ? 1 : stretchMax(this.#options.calling.consumer);
     const tasks: Task[] = [];
     while (tasks.length < sizeMax && !this.#isClosed) {
       const task = this.#takeAgain() ?? this.#queue.take();
       if (!task) break;
+      if (task.isRecorded && tasks.length > 0) {
+        this.#again.unshift(task);
+        break;
+      }
       tasks.push(task);
+      if (task.isRecorded) break;
     }
     return tasks;
   }
@@ -148,7 +156,7 @@ export class TransactionLane implements Workers {
   }
 
   async #transact(tasks: Task[]): Promise<void> {
-    const { onCommitted, onFenced } = this.#options;
+    const { onFenced } = this.#options;
     const earlier = this.#settled.splice(0);
     this.#hasMoved = false;
     try {
@@ -159,15 +167,53 @@ export class TransactionLane implements Workers {
       });
       this.#alone = Math.max(0, this.#alone - 1);
       if (!committed) return onFenced();
-      const through = new Set(committed.settled.map(({ task }) => task));
-      const rest = tasks.filter((task) => !through.has(task));
-      if (this.#isClosed) this.#takeBack(rest);
-      else this.#again.unshift(...rest);
-      onCommitted(committed.settled, committed.waitingKeys);
+      this.#afterCommit(tasks, committed);
     } catch (thrown) {
+      if (thrown instanceof TransactionLost) return this.#afterLoss(tasks, earlier, thrown);
       this.#settled.unshift(...earlier);
       this.#undo(tasks, thrown);
     }
+  }
+
+  #afterCommit(tasks: Task[], committed: { settled: Settled[]; waitingKeys: string[] }): void {
+    this.#lost.failures = 0;
+    const through = new Set(committed.settled.map(({ task }) => task));
+    this.#callAgain(tasks.filter((task) => !through.has(task)));
+    this.#options.onCommitted(committed.settled, committed.waitingKeys);
+  }
+
+  /** @throws where the session is over: then whoever comes next begins where the database says */
+  async #afterLoss(tasks: Task[], earlier: Settled[], lost: TransactionLost): Promise<void> {
+    const { calling, judge, pool } = this.#options;
+    const { failure, progress } = lost;
+    const judging = judge.judge(calling.consumer.id, lost);
+    const verdict = await judging.catch(async (thrown: unknown) => {
+      await endTransaction(pool, progress);
+      throw thrown;
+    });
+    if (verdict === 'committed' && progress.committing) {
+      return this.#afterCommit(tasks, progress.committing);
+    }
+    this.#settled.unshift(...earlier);
+    const { called } = progress;
+    const culprit = verdict === 'the call' && called.length === 1 ? called[0] : undefined;
+    if (verdict === 'others' || progress.xid === undefined) {
+      this.#callAgain(tasks);
+    } else if (culprit || tasks.length === 1) {
+      this.#blame(tasks, culprit ?? (tasks[0] as Task), { error: lossIn(reasonOf(lost)), verdict });
+    } else if (tasks.length > 1) {
+      this.#callAlone(tasks);
+    }
+    if (culprit) return;
+    if (this.#lost.failures === 0) this.#lost.startedAt = performance.now();
+    this.#lost.failures += 1;
+    await judge.pause(failure, this.#lost);
+  }
+
+  #blame(tasks: Task[], culprit: Task, how: { error: Error; verdict: Verdict }): void {
+    const change = changeAfterLoss(this.#options.calling, culprit, how);
+    this.#settled.push({ task: culprit, change });
+    this.#callAgain(tasks.filter((task) => task !== culprit));
   }
 
   #undo(tasks: Task[], thrown: unknown): void {
@@ -176,9 +222,7 @@ export class TransactionLane implements Workers {
     } else if (thrown instanceof CallBroken) {
       const { settled } = thrown;
       if (settled) this.#settled.push(settled);
-      const rest = tasks.filter((task) => task !== settled?.task);
-      if (this.#isClosed) this.#takeBack(rest);
-      else this.#again = [...rest, ...this.#again];
+      this.#callAgain(tasks.filter((task) => task !== settled?.task));
     } else if (isOfHandlers(thrown) && tasks.length > 0) {
       this.#undoCommit(tasks, toError(thrown));
     } else {
@@ -205,8 +249,13 @@ export class TransactionLane implements Workers {
     this.#start();
   }
 
+  #callAgain(tasks: readonly Task[]): void {
+    if (this.#isClosed) this.#takeBack(tasks);
+    else this.#again = [...tasks, ...this.#again];
+  }
+
   #callAlone(tasks: readonly Task[]): void {
-    this.#again = [...tasks, ...this.#again];
+    this.#callAgain(tasks);
     this.#alone = tasks.length;
   }
 
@@ -219,6 +268,19 @@ export class TransactionLane implements Workers {
       { consumer: consumer.id },
     );
   }
+}
+
+function lossIn(cause: Error): PgwatchError {
+  return new PgwatchError(
+    'handler_failed',
+    `The transaction of context.db was lost during the call: ${cause.message}`,
+    { cause },
+  );
+}
+
+/** How many notifications of the consumer share a transaction at most. */
+export function stretchMax({ batchSize }: Consumer): number {
+  return batchSize === 1 ? STRETCH_MAX : (batchSize ?? BATCH_MAX);
 }
 
 /** What handlers can bring about: a constraint that is checked at the commit, a commit of their own. */

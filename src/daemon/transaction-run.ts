@@ -1,12 +1,16 @@
 import type { PoolClient } from 'pg';
 import { cleanSql } from '../database/clean-session.ts';
 import { destroySocket, isStatementError } from '../database/connect.ts';
+import { isPassing, lossOf } from '../database/passing.ts';
 import type { Pool } from '../database/pool.ts';
+import { SQLSTATE } from '../database/sqlstate.ts';
 import { StandstillGuard } from '../database/standstill.ts';
 import { withOwnTypes } from '../database/types.ts';
+import { toError } from '../errors.ts';
 import { TIMER_MS_MAX, withDeadline } from '../time.ts';
 import type { Calling } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
+import { type LossJudge, type Progress, TransactionLost } from './lost-transaction.ts';
 import type { Settled, Task } from './task.ts';
 import { CallBroken, type CallsOptions, callInTransaction } from './transaction-call.ts';
 
@@ -15,6 +19,7 @@ export type TransactionOptions = {
   failing: FailingKeys;
   /** What handlers write with. */
   pool: Pool;
+  judge: LossJudge;
   /** A transaction is about to begin. */
   onBegin(): void;
   /**
@@ -39,14 +44,11 @@ type Stretch = {
   onOutside(): void;
 };
 
-/** A transaction on the server. */
-type Running = { pid?: number; xid?: string };
-
 /**
  * Calls the handler for tasks and settles them, in one transaction.
  * @returns what was settled; null where the consumer is not ours any longer
- * @throws CallBroken, or why it could not be committed: then nothing of it has happened, or, where the
- *   connection was lost at the commit, nobody knows
+ * @throws CallBroken; TransactionLost, where it may have been committed if that was under way; or why it
+ *   could not be committed: then nothing of it has happened
  */
 export async function runTransaction(
   options: TransactionOptions,
@@ -54,38 +56,48 @@ export async function runTransaction(
   stretch: Stretch,
 ): Promise<{ settled: Settled[]; waitingKeys: string[] } | null> {
   const { calling, pool, onBegin } = options;
-  const running: Running = {};
+  const progress: Progress = { called: [], calledBefore: 0, isBystander: false, committing: null };
   try {
     return await pool.withClient(async (client) => {
       onBegin();
       const guard = new StandstillGuard(client, calling.answerMsMax);
       guard.start();
+      const onNotice = ({ code }: { code: string | undefined }) => {
+        progress.isBystander ||= ENDS_ALL.has(code ?? '');
+      };
+      const onError = (error: Error) => {
+        // Later ones only say that the connection has ended.
+        progress.ending ??= error;
+      };
+      client.on('notice', onNotice).on('error', onError);
       try {
         await client.query('begin');
-        return await callAndSettle({ ...options, ...stretch, client, guard }, tasks, running);
+        return await callAndSettle({ ...options, ...stretch, client, guard, progress }, tasks);
       } catch (thrown) {
+        const failure = thrown instanceof CallBroken ? thrown : lossOf(client, thrown);
+        if (isPassing(failure) && !isStatementError(failure)) pool.explainLoss(client);
         // Behind a query that hangs a rollback would hang too; the connection is cut instead.
         const clean = `rollback; ${cleanSql({ mayHavePrepared: true })}`;
-        if (!(thrown instanceof CallBroken))
+        if (!(failure instanceof CallBroken))
           await client.query(clean).catch(() => destroySocket(client));
-        throw thrown;
+        throw failure;
       } finally {
+        client.off('notice', onNotice).off('error', onError);
         guard.stop();
       }
     });
   } catch (thrown) {
-    // Where the connection was lost, too: the server may not know of it.
-    if (!isStatementError(thrown)) await endTransaction(pool, running);
+    if (isPassing(thrown)) throw new TransactionLost(toError(thrown), progress);
+    if (!isStatementError(thrown)) await endTransaction(pool, progress);
     throw thrown;
   }
 }
 
 async function callAndSettle(
-  options: TransactionOptions & Stretch & Pick<CallsOptions, 'client' | 'guard'>,
+  options: TransactionOptions & Stretch & Pick<CallsOptions, 'client' | 'guard' | 'progress'>,
   tasks: Task[],
-  running: Running,
 ) {
-  const { client, earlier, settleIn } = options;
+  const { client, earlier, progress, settleIn } = options;
   const { consumer, answerMsMax } = options.calling;
   // The server gives up a process that it does not hear of any more: its locks would stay with it.
   const idleMs = Math.min(consumer.timeoutMs + answerMsMax, TIMER_MS_MAX);
@@ -94,12 +106,17 @@ async function callAndSettle(
        set_config('idle_in_transaction_session_timeout', $1, true)`,
     [String(idleMs)],
   );
-  Object.assign(running, rows[0]);
+  Object.assign(progress, rows[0]);
   const settled = [...earlier, ...(await callInTransaction({ ...options, idleMs }, tasks))];
   options.guard.start();
   const waitingKeys = await settleIn(client, settled, (rows[0] as { xid: string }).xid);
-  await client.query(waitingKeys === null ? 'rollback' : 'commit');
-  return waitingKeys === null ? null : { settled, waitingKeys };
+  if (waitingKeys === null) {
+    await client.query('rollback');
+    return null;
+  }
+  progress.committing = { settled, waitingKeys };
+  await client.query('commit');
+  return progress.committing;
 }
 
 /**
@@ -107,7 +124,10 @@ async function callAndSettle(
  * cut: it would hold its locks against the next attempt. By the transaction's id, because a pooler may have given the
  * backend to somebody else.
  */
-async function endTransaction(pool: Pool, { pid, xid }: Running) {
+export async function endTransaction(
+  pool: Pool,
+  { pid, xid }: Pick<Progress, 'pid' | 'xid'>,
+): Promise<void> {
   if (pid === undefined) return;
   const ending = pool.withClient((client) =>
     client.query(
@@ -120,3 +140,5 @@ async function endTransaction(pool: Pool, { pid, xid }: Running) {
 }
 
 const END_MS_MAX = 2000;
+/** What the server says, as a notice, to those whose connections it ends for another's sake. */
+const ENDS_ALL: ReadonlySet<string> = new Set([SQLSTATE.crashShutdown, SQLSTATE.adminShutdown]);

@@ -26,9 +26,11 @@ export class Working {
     this.#ids.delete(id);
   }
 
-  /** Its call is over. */
-  leave(id: number): void {
-    if (this.#ids.delete(id)) this.#left.add(id);
+  /** Its call is over, or was not made. Returns true where it was worked on: it may be due again. */
+  leave(id: number): boolean {
+    const isLeaving = this.#ids.delete(id);
+    if (isLeaving) this.#left.add(id);
+    return isLeaving;
   }
 
   /** A look at what is due begins. Returns what is not to be seen as due. */
@@ -39,7 +41,7 @@ export class Working {
 
   /**
    * The look may have come to the server late: what was worked on since is not due any longer, nor
-   * what stands behind it. Another look follows, because what is settled says so.
+   * what stands behind it. Another look has to follow.
    */
   withoutStale(found: readonly DueDelivery[], isOrdered: boolean): DueDelivery[] {
     const isStale = (id: number) => this.#ids.has(id) || this.#left.has(id);

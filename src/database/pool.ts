@@ -29,6 +29,12 @@ export type PoolOptions = ConnectOptions & {
   onError?: (error: Error) => void;
 };
 
+/** What borrows clients: a pool, or what stands before one. */
+export type Clients = Pick<
+  Pool,
+  'withClient' | 'keep' | 'unkeep' | 'guard' | 'isGivenUp' | 'lossesWithin'
+>;
+
 /**
  * A pool that never kills the process and whose connections can be dropped at once, which is what a
  * dead network needs: nothing else ends a query on a half-open connection. Where a pooler lends the
@@ -42,6 +48,9 @@ export class Pool {
   readonly #pooled = new WeakSet<pg.ClientBase>();
   readonly #waiting = new Set<PromiseWithResolvers<pg.PoolClient>>();
   #resets = 0;
+  /** Connections that were lost lately, and when. */
+  readonly #losses = new Map<pg.ClientBase, number>();
+  readonly #explained = new WeakSet<pg.ClientBase>();
   #kept = 0;
   #isShut = false;
 
@@ -50,6 +59,7 @@ export class Pool {
     const onError = options.onError ?? (() => {});
     const clients = this.#clients;
     const Base = options.sessions === 'user' ? pg.Client : OwnClient;
+    const noteLoss = (client: pg.ClientBase) => this.#noteLoss(client);
     // Its limit for connecting would be one for waiting, too: a busy pool is waited for.
     const { connectionTimeoutMillis, ...clientConfig } = clientOptions(options);
     this.pool = new pg.Pool({
@@ -60,7 +70,10 @@ export class Pool {
         constructor(config: pg.ClientConfig = {}) {
           super({ ...config, connectionTimeoutMillis });
           clients.add(this);
-          this.on('error', onError);
+          this.on('error', (error) => {
+            noteLoss(this);
+            onError(error);
+          });
           this.once('end', () => clients.delete(this));
         }
       },
@@ -68,6 +81,24 @@ export class Pool {
         this.#guard(client, this.#prepare(client), CONNECT_MS_MAX),
     });
     this.pool.on('error', onError);
+  }
+
+  /** How many of its connections were lost in the last so many milliseconds, for no known reason. */
+  lossesWithin(ms: number): number {
+    const since = performance.now() - ms;
+    for (const [client, time] of this.#losses) if (time < since) this.#losses.delete(client);
+    return this.#losses.size;
+  }
+
+  /** The connection was lost for a reason of its own. */
+  explainLoss(client: pg.ClientBase): void {
+    this.#explained.add(client);
+    this.#losses.delete(client);
+  }
+
+  /** True once it is shut. */
+  get isGivenUp(): boolean {
+    return this.#isShut;
   }
 
   /**
@@ -186,6 +217,11 @@ export class Pool {
     return sessions === 'user' ? undefined : { ...OWN_SETTINGS, ...settings };
   }
 
+  #noteLoss(client: pg.ClientBase): void {
+    if (!this.#explained.has(client)) this.#losses.set(client, performance.now());
+    if (this.#losses.size > this.#options.size) this.lossesWithin(LOSS_MS_MAX);
+  }
+
   async #goodbyes(): Promise<void> {
     await Promise.allSettled([...this.#clients].map((client) => once(client, 'end')));
   }
@@ -241,4 +277,5 @@ function isHarmless(failure: Error): boolean {
   return isStatementError(failure) && errorCodeOf(failure) !== SQLSTATE.readOnlyTransaction;
 }
 
+const LOSS_MS_MAX = 10_000;
 const SHUT = 'the pool is shut';

@@ -82,6 +82,20 @@ export async function readLiveDaemons(control: Queryable, schema: string): Promi
   return rows as LiveDaemon[];
 }
 
+/** Until when a daemon counts as alive, or counted so; null where there is none of that id. */
+export async function readAliveUntil(
+  client: Queryable,
+  schema: string,
+  daemonId: string | null,
+): Promise<Date | null> {
+  const { rows } = await client.query<{ aliveUntilMs: string }>(
+    `select (extract(epoch from alive_until) * 1000)::bigint::text as "aliveUntilMs"
+     from ${qualified(schema, 'daemon')} where daemon_id = $1::uuid`,
+    [daemonId],
+  );
+  return rows[0] ? new Date(Number(rows[0].aliveUntilMs)) : null;
+}
+
 /** Who runs the consumers, all that are registered. */
 export async function readOwners(control: Queryable, schema: string): Promise<OwnerState[]> {
   const { rows } = await control.query(

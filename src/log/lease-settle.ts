@@ -78,32 +78,38 @@ export async function recordAttempt(
   });
 }
 
+/** Which leases are given back. */
+export type FreeLeases = {
+  consumerId: string;
+  daemonId: string;
+  /** True: of all daemons that are dead; false: of this one. */
+  isDead: boolean;
+  /** Of the leases that this one works on. */
+  heldIds?: readonly number[];
+  /** Notifications over which the server may have crashed. */
+  suspectIds?: readonly number[];
+};
+
 /**
  * Gives back what the daemon has taken and will not finish. What a dead daemon had taken is given
  * back too, to be worked carefully; what it called again is suspect. What one that
  * stands still has locked comes another time.
- * @param which.isDead true: of all daemons that are dead; false: of this one
- * @param which.heldIds of the leases that this one works on
  * @returns how many
  */
 export async function freeLeases(
   client: Queryable,
   schema: string,
-  which: {
-    consumerId: string;
-    daemonId: string;
-    isDead: boolean;
-    heldIds?: readonly number[];
-  },
+  which: FreeLeases,
 ): Promise<number> {
-  const { consumerId, daemonId, isDead, heldIds = [] } = which;
+  const { consumerId, daemonId, isDead, heldIds = [], suspectIds = [] } = which;
   const lease = qualified(schema, 'lease');
   const isMeant = isDead
     ? `owner not in (select daemon_id from ${qualified(schema, 'live_daemon')}) and owner <> $2`
     : 'owner = $2';
   const { rows } = await client.query(
     `with meant as (
-       select lease_id, kind from ${lease} where consumer_id = $1 and ${isMeant} and lease_id <> all($4::bigint[])
+       select lease_id, kind, $3::boolean or notification_ids && $5::bigint[] as is_suspect
+       from ${lease} where consumer_id = $1 and ${isMeant} and lease_id <> all($4::bigint[])
        for update skip locked
      ),
      gone as (
@@ -113,16 +119,18 @@ export async function freeLeases(
      suspect as (
        update ${qualified(schema, 'delivery')} set is_suspect = true
        from gone
-       where $3 and consumer_id = $1 and notification_id = any(gone.notification_ids)
+       where ($3 or notification_id = any($5)) and consumer_id = $1
+         and notification_id = any(gone.notification_ids)
          and state <> 'dead'
      ),
      freed as (
        update ${lease}
-       set owner = null, epoch = epoch + 1, kind = case when $3 then 'orphan' else kind end
-       where lease_id in (select lease_id from meant where kind <> 'retry')
+       set owner = null, epoch = epoch + 1,
+         kind = case when meant.is_suspect then 'orphan' else ${lease}.kind end
+       from meant where ${lease}.lease_id = meant.lease_id and meant.kind <> 'retry'
      )
      select count(*)::integer as count from meant`,
-    [consumerId, daemonId, isDead, heldIds],
+    [consumerId, daemonId, isDead, heldIds, suspectIds],
   );
   return (rows[0] as { count: number }).count;
 }

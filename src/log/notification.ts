@@ -54,7 +54,7 @@ export class Notification<Payload = unknown> {
   }
 
   get createdAt(): Date {
-    return new Date(Number(this.#row[2]) / 1000);
+    return new Date(createdAt(this.#row));
   }
 
   /** The same at every delivery and unique for ever, unlike the id: deduplicate by this. */
@@ -144,6 +144,11 @@ function derivedEventId(row: LogRow): string {
     hex.slice(16, 20),
     hex.slice(20),
   ].join('-');
+}
+
+/** When it was published, in milliseconds since 1970. */
+export function createdAt(row: LogRow): number {
+  return Number(row[2]) / 1000;
 }
 
 function changeOf(row: LogRow): Change {

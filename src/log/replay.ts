@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import Cursor from 'pg-cursor';
-import type { Pool } from '../database/pool.ts';
+import { lossOf } from '../database/passing.ts';
+import type { Clients } from '../database/pool.ts';
 import { AS_TEXT } from '../database/types.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { contentLength, type Page } from './page.ts';
@@ -8,7 +9,7 @@ import { CONTENT_BYTES_MAX, contentSql, replaySql } from './page-sql.ts';
 import { closeWindow, type Position, type Window } from './position.ts';
 
 export type ReplayOptions = {
-  pool: Pool;
+  pool: Clients;
   schema: string;
   channels: readonly string[];
   limit: { rows: number; bytes: number };
@@ -84,7 +85,11 @@ class ReplayCursor {
     this.#open ??= await this.#openCursor(afterId);
     if (!this.#open) return this.#readOnce(afterId);
     const { client, cursor, lost } = this.#open;
-    const reading = this.#options.pool.guard(client, cursor.read(this.#options.limit.rows));
+    const reading = this.#options.pool
+      .guard(client, cursor.read(this.#options.limit.rows))
+      .catch((thrown: unknown) => {
+        throw lossOf(client, thrown);
+      });
     // On a connection that is gone a cursor never answers.
     const rows = await Promise.race([reading, lost.promise]);
     const hasEnded = rows.length < this.#options.limit.rows;
@@ -121,7 +126,8 @@ class ReplayCursor {
     }, OPEN_MS_MAX);
     const { promise, reject } = Promise.withResolvers<never>();
     promise.catch(() => {});
-    const lost = { promise, reject: () => reject(new Error('the connection has ended')) };
+    const onEnd = () => reject(lossOf(client, new Error('the connection has ended')));
+    const lost = { promise, reject: onEnd };
     client.once('end', lost.reject);
     return { client, cursor, lost, openedAt: performance.now() };
   }

@@ -92,6 +92,32 @@ test('a file that exits later is named, whether by a timer or by a signal', asyn
   expect(ended).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(said('signal')) });
 });
 
+test('a handler that ends the process is named, and the notification', async () => {
+  const define = (id: string, code: string) =>
+    `export default { channels: ['${id}'], async handle() { await null; ${code} } };`;
+  const cwd = makeProject({
+    'exits/exits.mjs': define('exits', 'process.exit(0);'),
+    'rejects/rejects.mjs': define(
+      'rejects',
+      "setTimeout(() => Promise.reject(new Error('lost')), 50);",
+    ),
+    'throws/throws.mjs': define('throws', "setTimeout(() => { throw new Error('wild'); }, 50);"),
+  });
+  const { rows } = await database.query(
+    `select smart_notify(channel)::int as id from unnest('{exits,rejects,throws}'::text[]) as channel`,
+  );
+  const listen = (name: string) =>
+    runCli(['listen'], { cwd, env: { DATABASE_URL: database.url, PGWATCH_CONSUMERS: name } });
+  const results = await Promise.all(['exits', 'rejects', 'throws'].map(listen));
+  expect(results.map(({ exitCode }) => exitCode)).toEqual([1, 1, 1]);
+  const call = (index: number, name: string) => `call of ${name} (notification ${rows[index]?.id})`;
+  expect(results[0]?.stderr).toContain(`at work, in a ${call(0, 'exits')}.`);
+  expect(results[1]?.stderr).toContain(`A ${call(1, 'rejects')} left a promise that rejects`);
+  expect(results[2]?.stderr).toContain(
+    `A ${call(2, 'throws')} threw an error, which nobody catches`,
+  );
+});
+
 test('a config file that exits is named', async () => {
   const cwd = makeProject({ 'pgwatch.config.mjs': 'process.exit(0);' });
   const { exitCode, stderr } = await runCli(['status'], { cwd });

@@ -65,14 +65,17 @@ test('a lease that was locked when its session ended is worked on again', async 
   const zombie = await database.connect();
   await zombie.query('begin; select from pgwatch.lease for update');
   finish.resolve();
-  const ended = async () => {
-    const { rows } = await database.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity
+  await until('it settles', async () => {
+    const { rowCount } = await database.query(
+      `select from pg_stat_activity
        where datname = current_database() and wait_event_type = 'Lock'`,
     );
-    return rows.length === 1;
-  };
-  await until('it settles, and is cut off', ended);
+    return rowCount === 1;
+  });
+  await database.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and application_name like 'pgwatch%'`,
+  );
   await daemon.transitions.for({ type: 'connected' }, 2);
   await daemon.transitions.for({ type: 'tail_joined' }, 2);
   await zombie.query('rollback');

@@ -5,7 +5,7 @@ import type { Notification } from '../../src/log/notification.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
-import { seize } from '../helpers/owner.ts';
+import { NOBODY, seize } from '../helpers/owner.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
@@ -48,6 +48,33 @@ test.each([true, false])(
     await untilFiled();
   },
 );
+
+test('what the dead owner cannot have had in hand is not under suspicion', async () => {
+  const seen = new Map<unknown, unknown>();
+  const define = () =>
+    consumer(async ({ id, payload }) => {
+      seen.set(payload, (await look(id)).attempts);
+      if (payload === 1) await publish([null, 'after the takeover']);
+    });
+  await (await startTailing(database.config, [define()])).stop();
+  await publish([null, 1]);
+  await database.query(
+    `insert into pgwatch.daemon (daemon_id, host, pid, consumer_ids, shared_ids, has_lock, alive_until, activity)
+     values ($1, 'gone', 1, '{}', '{}', false, clock_timestamp(), '{}')`,
+    [NOBODY],
+  );
+  await publish([null, 'after its death']);
+  await seizeIt();
+  keep(await startTailing(database.config, [define()]));
+  await until('all are called', () => seen.size === 3 || JSON.stringify([...seen]));
+  expect([...seen].sort()).toEqual(
+    [
+      ['after its death', null],
+      ['after the takeover', null],
+      [1, 1],
+    ].sort(),
+  );
+});
 
 test('of what a dead owner has left each is recorded before it is called, until its outcome is known', async () => {
   const failing = consumer(() => Promise.reject(new Error('not yet')), {

@@ -58,7 +58,11 @@ async function call(tasks: Task[], earlier: Settled[] = []): Promise<Settled[]> 
     const guard = new StandstillGuard(client, 60_000);
     const options = { guard, idleMs: 60_000, isStopping: () => false, onOutside: () => {} };
     const failing = new FailingKeys();
-    return await callInTransaction({ client, calling, failing, earlier, ...options }, tasks);
+    const progress = { called: [], calledBefore: 0, isBystander: false, committing: null };
+    return await callInTransaction(
+      { client, calling, failing, progress, earlier, ...options },
+      tasks,
+    );
   } finally {
     await client.query('rollback');
     client.release();

@@ -15,4 +15,5 @@ export async function seize(
   return taken;
 }
 
-const NOBODY = '00000000-0000-0000-0000-000000000001';
+/** The daemon that does not exist. */
+export const NOBODY = '00000000-0000-0000-0000-000000000001';

@@ -1,4 +1,6 @@
 import type { Experiment } from './experiment.ts';
+import { blockedLoop } from './experiments/blocked-loop.ts';
+import { connectionExhaustion } from './experiments/connection-exhaustion.ts';
 import { cutCommits } from './experiments/cut-commits.ts';
 import { diskFull } from './experiments/disk-full.ts';
 import { freeze } from './experiments/freeze.ts';
@@ -11,6 +13,7 @@ import { killPooler } from './experiments/kill-pooler.ts';
 import { killServer } from './experiments/kill-server.ts';
 import { lateCommits } from './experiments/late-commits.ts';
 import { limits } from './experiments/limits.ts';
+import { lostBackends } from './experiments/lost-backends.ts';
 import { networkFaults } from './experiments/network-faults.ts';
 import { poison } from './experiments/poison.ts';
 import { preparedTransactions } from './experiments/prepared-transactions.ts';
@@ -37,4 +40,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
   preparedTransactions,
   highXids,
   limits,
+  lostBackends,
+  connectionExhaustion,
+  blockedLoop,
 ];

@@ -15,6 +15,8 @@ export type Round = {
   /** Of a mutant: whether what it must show was found. */
   isCaught: boolean;
   faults: ReadonlyMap<string, number>;
+  /** The longest that a bystander waited, where that is measured. */
+  latencyMs: number | null;
   /** What went wrong besides: a daemon that crashed, an experiment that could not go on. */
   failures: string[];
   /** Where the history is kept; null where it was not worth keeping. */
@@ -64,6 +66,7 @@ async function runOn(server: TortureServer, options: RoundOptions): Promise<Roun
     verdict,
     isCaught: mutation?.shows.some((kind) => verdict[kind].length > 0) ?? false,
     faults: world.faults,
+    latencyMs: world.latencyMs,
     failures,
     folder,
   };

@@ -16,15 +16,15 @@ import { type Replication, Standby } from './standby.ts';
 export class TortureServer {
   /** What its data lies on, where that can be filled. */
   readonly disk: SmallDisk | null;
-  readonly #binaries: string | undefined;
+  readonly #start: Start;
   #folder: string;
   #server: EmbeddedServer;
   #databases = 0;
   #standbys = 0;
 
-  private constructor(folder: string, server: EmbeddedServer, { disk, binaries }: Start) {
-    this.disk = disk;
-    this.#binaries = binaries;
+  private constructor(folder: string, server: EmbeddedServer, start: Start) {
+    this.disk = start.disk;
+    this.#start = start;
     this.#folder = folder;
     this.#server = server;
   }
@@ -33,22 +33,27 @@ export class TortureServer {
   static async start(
     folder = mkdtempSync(join(tmpdir(), 'pgwatch-torture-')),
     binaries = process.env.PGWATCH_TEST_BINARIES,
+    settings: Record<string, string> = {},
   ): Promise<TortureServer> {
-    return TortureServer.#start(folder, { disk: null, binaries });
+    return TortureServer.#open(folder, { disk: null, binaries, settings });
   }
 
   /** Starts it on a small disk, which is unmounted once it stops. */
   static async startOn(disk: SmallDisk): Promise<TortureServer> {
     try {
       const binaries = process.env.PGWATCH_TEST_BINARIES;
-      return await TortureServer.#start(join(disk.folder, 'server'), { disk, binaries });
+      return await TortureServer.#open(join(disk.folder, 'server'), {
+        disk,
+        binaries,
+        settings: SMALL,
+      });
     } catch (thrown) {
       disk.unmount();
       throw thrown;
     }
   }
 
-  static async #start(folder: string, start: Start): Promise<TortureServer> {
+  static async #open(folder: string, start: Start): Promise<TortureServer> {
     const server = await startEmbedded({ folder, port: randomPort(), ...optionsFor(start) });
     const torture = new TortureServer(folder, server, start);
     await torture.#administer((client) => client.query(`create database ${TEMPLATE}`));
@@ -149,7 +154,7 @@ export class TortureServer {
   }
 
   #startOptions() {
-    return optionsFor({ disk: this.disk, binaries: this.#binaries });
+    return optionsFor(this.#start);
   }
 
   #removeFolders(): void {
@@ -212,15 +217,19 @@ function kill(pid: number | undefined): void {
 }
 
 /** What a server lies on and is made of. */
-type Start = { disk: SmallDisk | null; binaries: string | undefined };
+type Start = {
+  disk: SmallDisk | null;
+  binaries: string | undefined;
+  settings: Record<string, string>;
+};
 
 // Without fsync a killed server loses nothing that it has written: the system still has it.
 const SETTINGS = { fsync: 'off', max_connections: '200', max_prepared_transactions: '50' };
 /** On a small disk the log is to be small, too. */
 const SMALL = { max_wal_size: '48MB', min_wal_size: '32MB' };
 
-function optionsFor({ disk, binaries }: Start) {
-  return { binaries, settings: { ...SETTINGS, ...(disk ? SMALL : {}) } };
+function optionsFor({ binaries, settings }: Start) {
+  return { binaries, settings: { ...SETTINGS, ...settings } };
 }
 
 const LOG_FILES_MAX = 8;

@@ -84,15 +84,17 @@ export function describeSummary(summary: Summary): string {
 
 /** A line for one round; more where something is wrong. */
 export function describeRound(round: Round): string {
-  const { experiment, mutant, seed, verdict, isCaught, faults, failures, folder } = round;
+  const { experiment, mutant, seed, verdict, isCaught, faults, failures, folder, latencyMs } =
+    round;
   const findings = FINDINGS.map((kind) => [kind, verdict[kind]] as const);
   const wrong = findings.filter(([, found]) => found.length > 0);
   const counts = wrong.map(([kind, found]) => `${kind} ${found.length}`).join(', ') || 'clean';
   if (mutant !== null) {
     return `  ${isCaught ? 'caught' : 'MISSED'} "${mutant}": ${counts}`;
   }
+  const latency = latencyMs === null ? '' : `, neighbours waited ${Math.round(latencyMs)} ms`;
   const harm = [...faults].map(([kind, times]) => `${times} × ${kind}`).join(', ');
-  const line = `${experiment} (seed ${seed}): ${verdict.notifications} notifications, ${harm || 'no faults'}: ${counts}, handled again ${verdict.repeated}${verdict.collateral.length > 0 ? `, died with others ${verdict.collateral.length}` : ''}`;
+  const line = `${experiment} (seed ${seed}): ${verdict.notifications} notifications, ${harm || 'no faults'}: ${counts}, handled again ${verdict.repeated}${latency}${verdict.collateral.length > 0 ? `, died with others ${verdict.collateral.length}` : ''}`;
   if (folder === null) return line;
   const examples = wrong.flatMap(([kind, found]) =>
     found.slice(0, 5).map((what) => `  ${kind}: ${what}`),

@@ -35,6 +35,8 @@ export class World {
   readonly faults = new Map<string, number>();
   /** What was not delivered at a moment by which it had to be. */
   readonly overdue: string[] = [];
+  /** The longest that a bystander waited, where that is measured. */
+  latencyMs: number | null = null;
   readonly daemons: SupervisedDaemon[] = [];
   readonly consumers: ConsumerSetup[];
   readonly #database: string;
@@ -106,6 +108,10 @@ export class World {
   count(fault: string, times = 1): void {
     this.faults.set(fault, (this.faults.get(fault) ?? 0) + times);
     this.#faultRecord.append({ fault, atMs: Date.now() });
+  }
+
+  noteLatency(ms: number): void {
+    this.latencyMs = Math.max(this.latencyMs ?? 0, ms);
   }
 
   async query<Row>(text: string, values: unknown[] = []): Promise<Row[]> {

@@ -16,6 +16,7 @@ export type HandlerName =
   | 'works'
   | 'writes an effect'
   | 'writes an effect after a while'
+  | 'writes an effect, and blocks its process now and then'
   | 'returns before its work is done'
   | 'swallows its errors'
   | 'ignores ids that it has seen'
@@ -30,14 +31,22 @@ export const MENDED = 'mended';
 /** Makes the handler of that name, which records what it does. */
 export function makeHandler(name: HandlerName, { record, url, folder }: Tools): Work {
   const recorded = (work: Work) => recording(record, work);
-  const suffer = (notification: TortureNotification) => work(notification, folder);
+  const suffer = (notification: TortureNotification, context: ConsumerContext) =>
+    work(notification, context, folder);
   switch (name) {
     case 'works':
       return recorded(suffer);
     case 'writes an effect':
       return recorded(async (notification, context) => {
-        await suffer(notification);
+        await suffer(notification, context);
         await writeEffect(context.db, notification, context.consumerId);
+      });
+    case 'writes an effect, and blocks its process now and then':
+      return recorded(async (notification, context) => {
+        const isBlocking = Math.random() < BLOCKING_SHARE;
+        if (isBlocking && Math.random() < 0.5) block();
+        await writeEffect(context.db, notification, context.consumerId);
+        if (isBlocking) block();
       });
     case 'writes an effect after a while':
       return recorded(async (notification, context) => {
@@ -64,7 +73,7 @@ export function makeHandler(name: HandlerName, { record, url, folder }: Tools): 
       pool.on('error', () => {});
       return recorded(async (notification, context) => {
         await writeEffect(pool, notification, context.consumerId);
-        await suffer(notification);
+        await suffer(notification, context);
       });
     }
   }
@@ -88,11 +97,18 @@ function recording(record: RecordWriter<Handling>, work: Work): Work {
 }
 
 /** Works for a moment, mostly for none at all, and meets what the notification has in store. */
-async function work({ payload, attempt }: TortureNotification, folder: string): Promise<void> {
+async function work(
+  { payload, attempt }: TortureNotification,
+  { db }: ConsumerContext,
+  folder: string,
+): Promise<void> {
   const dice = Math.random();
   if (dice > 0.9) await delay(dice > 0.99 ? 50 : 5);
   const { poison } = payload;
   if (poison === 'kills') process.kill(process.pid, 'SIGKILL');
+  if (poison === 'loses its backend') {
+    await db.query('select pg_terminate_backend(pg_backend_pid())');
+  }
   if (poison === 'never returns') await new Promise(() => {});
   const throws =
     poison === 'throws' ||
@@ -100,6 +116,15 @@ async function work({ payload, attempt }: TortureNotification, folder: string): 
     (poison === 'throws until it is mended' && !existsSync(join(folder, MENDED)));
   if (throws) throw new Error(`It ${poison}.`);
 }
+
+/** As a handler that computes for long: nothing else of the process runs meanwhile. */
+function block(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BLOCKED_MS);
+}
+
+/** Longer than the process counts as alive: see the experiment blocked-loop. */
+const BLOCKED_MS = 1200;
+const BLOCKING_SHARE = 0.01;
 
 async function writeEffect(
   db: { query(text: string, values: unknown[]): Promise<unknown> },

@@ -84,7 +84,7 @@ select consumer_id as consumer, id::float8 as id, log.payload->>'token' as token
 from pgwatch.delivery join pgwatch.notification_log as log on id = notification_id
 where state = 'dead' and last_error->>'message' = 'It throws until it is mended.'`;
 
-const SHARES: Record<Poison, number> = {
+const SHARES: Partial<Record<Poison, number>> = {
   throws: 0.01,
   'throws once': 0.01,
   'throws until it is mended': 0.01,

@@ -25,5 +25,6 @@ const ERRORS: Record<Poison | 'none', RegExp | null> = {
   'throws once': null,
   'throws until it is mended': null,
   'never returns': /did not return within/,
+  'loses its backend': /terminating connection|lost during the call/,
   kills: /^$/,
 };

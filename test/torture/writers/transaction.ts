@@ -13,6 +13,7 @@ export type Poison =
   | 'throws once'
   | 'throws until it is mended'
   | 'never returns'
+  | 'loses its backend'
   | 'kills';
 
 export type TransactionOptions = Pick<WriterOptions, 'keys' | 'poison'> & {

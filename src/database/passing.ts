@@ -1,0 +1,44 @@
+import pg from 'pg';
+import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import { isTransient } from './connection-error.ts';
+import { SQLSTATE } from './sqlstate.ts';
+
+/**
+ * True where the same statement may succeed a moment later: it was canceled, its connection was
+ * terminated or could not be made, it met a deadlock, a lock, or a server without resources.
+ */
+export function isPassing(thrown: unknown): boolean {
+  if (thrown instanceof PgwatchError) {
+    return thrown.code === 'connection_failed' && isTransient(thrown);
+  }
+  if (!(thrown instanceof pg.DatabaseError)) return false;
+  return thrown.severity !== 'ERROR' || PASSING.test(errorCodeOf(thrown) ?? '');
+}
+
+/** True where locks are not to be had, for those who come another time. */
+export function isLocked(thrown: unknown): boolean {
+  return errorCodeOf(thrown) === SQLSTATE.lockNotAvailable;
+}
+
+/** True where nothing can be sent over the connection any more. */
+export function isLost(client: pg.ClientBase): boolean {
+  const { _queryable, _ended } = client as unknown as { _queryable: boolean; _ended: boolean };
+  return !_queryable || _ended;
+}
+
+/**
+ * Why work with a client failed: where its connection was lost, node-postgres gives an error without a
+ * code, and this is one that isPassing.
+ */
+export function lossOf(client: pg.ClientBase, thrown: unknown): Error {
+  const error = toError(thrown);
+  if (!isLost(client) || isPassing(error)) return error;
+  const message = `The connection to the database was lost: ${error.message}.`;
+  return new PgwatchError('connection_failed', message, { cause: error });
+}
+
+/**
+ * By class, of appendix A of PostgreSQL's manual: connection exceptions, a transaction that was rolled
+ * back, insufficient resources, an operator's intervention; and a lock that is not available.
+ */
+const PASSING = /^(08|40|53|57|55P03)/;

@@ -1,0 +1,90 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from 'pg';
+import { SQLSTATE } from '../../../src/database/sqlstate.ts';
+import { errorCodeOf } from '../../../src/errors.ts';
+import { ASKING, EXACT, SHARED } from '../consumers.ts';
+import { makeDeck } from '../deck.ts';
+import type { Experiment } from '../experiment.ts';
+import { repeatedly, underLoad } from '../load.ts';
+import { OVER_ANOTHER_CONNECTION, WITHOUT_CATCH_UP } from '../mutations.ts';
+import { TortureServer } from '../server.ts';
+import type { World } from '../world.ts';
+
+/**
+ * Somebody takes every connection that the server has (53300), while those of the daemons are
+ * terminated; or one of the server's processes is killed, at which it lets nobody in for a while (57P03).
+ */
+export const connectionExhaustion: Experiment = {
+  name: 'connection-exhaustion',
+  startServer: () => TortureServer.start(undefined, undefined, { max_connections: '50' }),
+  async run(world) {
+    const deal = makeDeck(world.random, ['pgwatch', 'pgwatch%', 'recovery'] as const);
+    await underLoad(world, {
+      consumers: [ASKING, EXACT, SHARED],
+      harm: (signal) =>
+        repeatedly(world, [100, 400], signal, async () => {
+          const what = deal();
+          if (what === 'recovery') {
+            await world.server.crash('backend', 0);
+            world.count('server that lets nobody in');
+          } else {
+            await exhaust(world, what);
+          }
+        }),
+    });
+  },
+  mutants: { ...WITHOUT_CATCH_UP, ...OVER_ANOTHER_CONNECTION },
+};
+
+/** Takes what is free, terminates connections of these names, takes those too, and gives all back. */
+async function exhaust(world: World, names: string): Promise<void> {
+  const hoard = new Hoard(world.url);
+  try {
+    const first = await hoard.take();
+    await first?.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and application_name like $1`,
+      [names],
+    );
+    await hoard.fill();
+    await delay(100 + world.random() * 900);
+    world.count('server without a free connection');
+  } catch {
+    // The server went down, or what was taken was terminated, too.
+  } finally {
+    await hoard.close();
+  }
+}
+
+/** Connections that are taken from others. */
+class Hoard {
+  readonly #clients: Client[] = [];
+  readonly #url: string;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  /** Null where there is no other. */
+  async take(): Promise<Client | null> {
+    const client = new Client({ connectionString: this.#url, application_name: 'hoard' });
+    client.on('error', () => {});
+    try {
+      await client.connect();
+      this.#clients.push(client);
+      return client;
+    } catch (thrown) {
+      if (errorCodeOf(thrown) === SQLSTATE.tooManyConnections) return null;
+      throw thrown;
+    }
+  }
+
+  /** Takes one after the other until the server has none, twice: others give some back meanwhile. */
+  async fill(): Promise<void> {
+    for (let refusals = 0; refusals < 2; ) if (!(await this.take())) refusals += 1;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.end().catch(() => {})));
+  }
+}
