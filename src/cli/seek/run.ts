@@ -87,7 +87,8 @@ function running(consumerId: string): PgwatchError {
 function toJson(consumerId: string, plan: SeekPlan, sought: Sought | null) {
   const { epoch: _, ...shown } = plan;
   const toId = sought?.doneId ?? plan.toId;
-  return { consumer: consumerId, isExecuted: sought !== null, ...shown, toId };
+  const moved = sought && { reread: sought.reread, released: sought.released };
+  return { consumer: consumerId, isExecuted: sought !== null, ...shown, toId, ...moved };
 }
 
 const ATTEMPTS_MAX = 5;
