@@ -39,6 +39,7 @@ test('add says what it did; once more changes nothing; other options change it',
       byHand: false,
       triggers: ['00_pgwatch_insert', '00_pgwatch_update'],
       disabled: [],
+      foreignCasts: [],
       stale: [],
     },
   ]);

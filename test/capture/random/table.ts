@@ -42,7 +42,9 @@ export function randomTable(random: Random, number: number, wish: Wish = {}): Ra
   const keyColumns = keyTypes.map((_, index) =>
     pg.escapeIdentifier(`${pick(random, NAMES)} k${index}`),
   );
-  const types = Object.keys(TYPES).filter((type) => !wish.isPlain || type !== 'json');
+  const types = Object.keys(TYPES).filter(
+    (type) => !wish.isPlain || !['json', 'note'].includes(type),
+  );
   const columns = Array.from({ length: 1 + Math.floor(random() * 7) }, (_, index) => ({
     name: pg.escapeIdentifier(`${pick(random, NAMES)} c${index}`),
     type: pick(random, types),
@@ -50,11 +52,15 @@ export function randomTable(random: Random, number: number, wish: Wish = {}): Ra
   const isPartitioned = wish.isPartitioned ?? (keyType !== 'none' && random() < 0.2);
   const isNested = wish.isNested ?? (!isPartitioned && keyType === 'integer' && random() < 0.5);
   const hasGenerated = random() < 0.3;
+  const refersToItself = !isPartitioned && keyType === 'integer' && random() < 0.5;
   const parts = [
     ...keyTypes.map((type, index) => `${keyColumns[index]} ${type}`),
     ...columns.map((column) => `${column.name} ${column.type}`),
     'touched int not null default 0',
     ...(hasGenerated ? ['doubled int generated always as (touched * 2) stored'] : []),
+    ...(refersToItself
+      ? [`parent int references ${name} on delete cascade on update cascade`]
+      : []),
     ...(keyColumns.length > 0 ? [`primary key (${keyColumns.join(', ')})`] : []),
   ];
   const create = [

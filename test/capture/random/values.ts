@@ -56,6 +56,11 @@ export const TYPES: Readonly<Record<string, readonly string[]>> = {
   mood: ["'sad'", '\'very "happy"\''],
   positive: ['1', '42'],
   address: [`row('a, "b"', 7)::address`, 'row(null, null)::address'],
+  price: ['1.50', '0', '12345678901234567890.10'],
+  item: [`row(2.50, row('a', 1)::address)::item`, 'row(null, null)::item'],
+  'item[]': [`array[row(1.0, row('x', null)::address)::item, null]`],
+  lines: [`array[row(1.0, null)::item]`],
+  note: [`row('{"a": [1.50]}', 'sad')::note`, `row(null, null)::note`],
   'address[]': [`array[row('x', 1)::address, null]`],
 };
 
@@ -63,7 +68,13 @@ export const TYPES: Readonly<Record<string, readonly string[]>> = {
 export const TYPES_SQL = `
 create type mood as enum ('sad', 'very "happy"');
 create domain positive as integer check (value > 0);
-create type address as (street text, number int);`;
+create type address as (street text, number int);
+create domain amount as numeric check (value >= 0);
+create domain price as amount;
+create type item as (price price, place address);
+create domain lines as item[];
+create domain document as json;
+create type note as (body document, mood mood);`;
 
 /** A key's values, made from a small number, so that statements meet the same rows. */
 export const KEYS: Readonly<Record<string, (n: number) => string[]>> = {
@@ -73,6 +84,8 @@ export const KEYS: Readonly<Record<string, (n: number) => string[]>> = {
   uuid: (n) => [`md5('${n}')::uuid`],
   timestamptz: (n) => [`timestamptz '2026-01-01 00:00:00+00' + ${n} * interval '1 second'`],
   'integer, text': (n) => [String(n % 3), `'part ${n}'`],
+  price: (n) => [`${n}.0`],
+  interval: (n) => [`interval '${24 * n} hours'`],
   none: () => [],
 };
 
