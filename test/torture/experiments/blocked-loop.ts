@@ -3,7 +3,7 @@ import { EXACT, RECORDING, SHARED, SHARED_EXACT } from '../consumers.ts';
 import type { ConsumerSetup } from '../daemons/setup.ts';
 import type { Experiment } from '../experiment.ts';
 import { underLoad } from '../load.ts';
-import { OVER_ANOTHER_CONNECTION, tamperSql } from '../mutations.ts';
+import { tamperSql } from '../mutations.ts';
 
 /**
  * Handlers block the event loop of their process for longer than it counts as alive: neither its
@@ -30,7 +30,6 @@ export const blockedLoop: Experiment = {
       sql: tamperSql('update', 'consumer_progress', 'new.epoch := old.epoch; return new;'),
       shows: ['duplicateEffects', 'setbacks'],
     },
-    ...OVER_ANOTHER_CONNECTION,
   },
 };
 

@@ -6,7 +6,7 @@ import { ASKING, EXACT, SHARED } from '../consumers.ts';
 import { makeDeck } from '../deck.ts';
 import type { Experiment } from '../experiment.ts';
 import { repeatedly, underLoad } from '../load.ts';
-import { OVER_ANOTHER_CONNECTION, WITHOUT_CATCH_UP } from '../mutations.ts';
+import { WITHOUT_CATCH_UP } from '../mutations.ts';
 import { TortureServer } from '../server.ts';
 import type { World } from '../world.ts';
 
@@ -16,24 +16,27 @@ import type { World } from '../world.ts';
  */
 export const connectionExhaustion: Experiment = {
   name: 'connection-exhaustion',
-  startServer: () => TortureServer.start(undefined, undefined, { max_connections: '50' }),
+  startServer: () => TortureServer.start(undefined, undefined, { max_connections: '36' }),
   async run(world) {
-    const deal = makeDeck(world.random, ['pgwatch', 'pgwatch%', 'recovery'] as const);
+    const deal = makeDeck(world.random, ['pgwatch%', 'pgwatch', 'recovery'] as const);
     await underLoad(world, {
       consumers: [ASKING, EXACT, SHARED],
-      harm: (signal) =>
-        repeatedly(world, [100, 400], signal, async () => {
+      async harm(signal) {
+        await repeatedly(world, [20, 150], signal, async () => {
           const what = deal();
           if (what === 'recovery') {
             await world.server.crash('backend', 0);
+            await world.server.ensureRunning();
             world.count('server that lets nobody in');
           } else {
             await exhaust(world, what);
           }
-        }),
+        });
+        await world.server.ensureRunning();
+      },
     });
   },
-  mutants: { ...WITHOUT_CATCH_UP, ...OVER_ANOTHER_CONNECTION },
+  mutants: { ...WITHOUT_CATCH_UP },
 };
 
 /** Takes what is free, terminates connections of these names, takes those too, and gives all back. */
@@ -47,7 +50,7 @@ async function exhaust(world: World, names: string): Promise<void> {
       [names],
     );
     await hoard.fill();
-    await delay(100 + world.random() * 900);
+    await delay(100 + world.random() * 400);
     world.count('server without a free connection');
   } catch {
     // The server went down, or what was taken was terminated, too.
@@ -79,9 +82,12 @@ class Hoard {
     }
   }
 
-  /** Takes one after the other until the server has none, twice: others give some back meanwhile. */
+  /** Takes several at once until the server has none, twice: others give some back meanwhile. */
   async fill(): Promise<void> {
-    for (let refusals = 0; refusals < 2; ) if (!(await this.take())) refusals += 1;
+    for (let refusals = 0; refusals < 2; ) {
+      const taken = await Promise.all(Array.from({ length: 8 }, () => this.take()));
+      if (taken.includes(null)) refusals += 1;
+    }
   }
 
   async close(): Promise<void> {

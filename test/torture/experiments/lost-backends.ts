@@ -8,6 +8,7 @@ import { RecordReader, RecordWriter } from '../history/record.ts';
 import { repeatedly, underLoad } from '../load.ts';
 import { tamperSql } from '../mutations.ts';
 import type { World } from '../world.ts';
+import type { Payload } from '../writers/transaction.ts';
 
 /**
  * Some notifications cost their handlers the connection, each time: they end as dead letters, and
@@ -19,7 +20,10 @@ export const lostBackends: Experiment = {
     await underLoad(world, {
       consumers: [RECORDING, EXACT, SHARED_EXACT].map(soonGivingUp),
       writers: { racing: 6, poison: { 'loses its backend': SHARE } },
-      harm: (signal) => repeatedly(world, [50, 200], signal, () => probe(world, signal)),
+      async harm(signal) {
+        await publish(world, { token: 'planted', sequence: 1, poison: 'loses its backend' });
+        await repeatedly(world, [50, 200], signal, () => probe(world, signal));
+      },
     });
     world.count('handler that lost its backend', lossesOf(world));
   },
@@ -35,12 +39,9 @@ export const lostBackends: Experiment = {
 
 /** Publishes one that is well, and looks how long the consumer without transactions takes to handle it. */
 async function probe(world: World, signal: AbortSignal): Promise<void> {
-  const record = new RecordWriter<Attempt>(join(world.folder, 'attempts.jsonl'));
   const token = `probe.${world.random()}`;
   const startedAt = performance.now();
-  await world.query(`select smart_notify('torture', $1)`, [{ token, sequence: 1 }]);
-  record.append({ token, outcome: 'committed' });
-  record.close();
+  await publish(world, { token, sequence: 1 });
   const handlings = new RecordReader<Handling>(join(world.folder, 'handlings.jsonl'));
   const isDone = () =>
     handlings
@@ -51,6 +52,13 @@ async function probe(world: World, signal: AbortSignal): Promise<void> {
   world.noteLatency(waitedMs);
   const isLate = waitedMs >= NEIGHBOUR_MS_MAX && !signal.aborted;
   if (isLate && !world.isMutant) world.overdue.push(`${RECORDING.id}: ${token}`);
+}
+
+async function publish(world: World, payload: Omit<Payload, 'key'>): Promise<void> {
+  await world.query(`select smart_notify('torture', $1)`, [payload]);
+  const record = new RecordWriter<Attempt>(join(world.folder, 'attempts.jsonl'));
+  record.append({ token: payload.token, outcome: 'committed' });
+  record.close();
 }
 
 /** How often a call of a handler has failed: nothing else makes one fail. */
