@@ -32,7 +32,7 @@ export async function readOutcomes(
     [notificationId],
   );
   const entry = rows[0] ?? null;
-  const asked = { entry, consumerId: null, id: notificationId, countsAhead: false };
+  const asked = { entry, consumerId: null, id: notificationId, seenMax: 0 };
   const facts = await readFacts(client, schema, asked);
   const isRestored = (await findRestored(client, { schema })) !== null;
   const log = { isPresent: entry !== null, pageRows: 1, isRestored };

@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Reason } from '../../src/inspect/why/decide.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
+import { readFacts } from '../../src/inspect/why/facts.ts';
 import { seekPosition } from '../../src/log/by-hand/seek.ts';
 import { insertLeases } from '../../src/log/lease-take.ts';
 import { registerConsumer } from '../../src/log/progress.ts';
@@ -249,6 +250,29 @@ describe('at a consumer', () => {
       { code: 'not_running', runner: null },
       { code: 'waiting', ahead: 2, isExact: true, reachedId: 0 },
     ]);
+  });
+
+  test('that several wait for: what comes before it is counted up to a number that they share', async () => {
+    await register();
+    const ids = await publish(...Array.from({ length: 12 }, (_, i): [null, number] => [null, i]));
+    await client.query(
+      `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
+       select name, channels, case when name = 'done' then $1 else done_id end,
+         case when name = 'done' then pg_current_snapshot() else done_snapshot end
+       from pgwatch.consumer_progress, unnest('{slow,done}'::text[]) as name`,
+      [ids.at(-1)],
+    );
+    const id = ids.at(-1) as number;
+    const { presence } = await ask(id);
+    const entry = presence.code === 'present' ? presence.entry : null;
+    const ahead = async (seenMax: number, consumerId: string | null = null) =>
+      (await readFacts(client, 'pgwatch', { entry, consumerId, id, seenMax })).map(
+        (facts) => `${facts.consumerId}: ${facts.isExact ? '' : 'more than '}${facts.ahead}`,
+      );
+    expect(await ahead(100)).toEqual(['c: 11', 'done: 0', 'slow: 11']);
+    expect(await ahead(10)).toEqual(['c: more than 5', 'done: 0', 'slow: more than 5']);
+    expect(await ahead(12, 'slow')).toEqual(['slow: 11']);
+    expect(await ahead(0)).toEqual(['c: more than 0', 'done: more than 0', 'slow: more than 0']);
   });
 
   test('that is paused', async () => {

@@ -130,7 +130,7 @@ function pendingReasons(facts: Facts, pageRows: number): Reason[] {
   if (facts.isLate) return [...behind, { code: 'late' }];
   const runner = facts.runners.find(({ isLive }) => isLive);
   const isWorking = runner !== undefined && runner.state !== 'stopped';
-  const mayBeUnderWay = isWorking && !facts.isShared && ahead < pageRows;
+  const mayBeUnderWay = isWorking && !facts.isShared && isExact && ahead < pageRows;
   const rate = runner?.rate ?? null;
   const isStill = mayBeUnderWay && rate === 0 && (facts.ageMs ?? 0) > STILL_MS;
   return [...behind, { code: 'waiting', ahead, isExact, reachedId, rate, mayBeUnderWay, isStill }];

@@ -75,16 +75,15 @@ export type Facts = {
 
 /**
  * Reads the facts of the consumers that are named, or all; in order.
- * @param asked.countsAhead whether it is counted what comes before it, which may take a while
+ * @param asked.seenMax so many notifications are looked at, for all consumers together, to count what comes before it
  */
 export async function readFacts(
   client: Queryable,
   schema: string,
-  asked: { entry: LogEntry | null; consumerId: string | null; id: number; countsAhead: boolean },
+  asked: { entry: LogEntry | null; consumerId: string | null; id: number; seenMax: number },
 ): Promise<Facts[]> {
-  const { entry, consumerId, id, countsAhead } = asked;
+  const { entry, consumerId, id, seenMax } = asked;
   const { xid = null, channel = null, key = null, createdAt = null } = entry ?? {};
-  const seenMax = countsAhead ? SEEN_MAX : 0;
   const values = [id, xid, channel, key, consumerId, createdAt, seenMax];
   const { rows } = await client.query(factsSql(schema), values);
   return rows as Facts[];
@@ -104,7 +103,7 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
   ${wasReadSql(schema, 'p', 'it')} as "wasRead", ${readSinceSql(schema, 'p', 'it')} as "readSince",
   it.id <= p.done_id as "isLate",
   extract(epoch from clock_timestamp() - $6::timestamptz)::float8 * 1000 as "ageMs",
-  before.ahead, before.seen < $7::integer as "isExact",
+  before.ahead, before.seen < budget.rows as "isExact",
   (select ${deliveryJson('d')} from ${delivery} as d
     where d.consumer_id = p.consumer_id and d.notification_id = it.id) as delivery,
   (select ${deliveryJson('d')} from ${delivery} as d
@@ -123,6 +122,11 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
   ), '[]') as runners
 from (select $1::bigint as id, $2::xid8 as xid, $3::text as channel, $4::text as key) as it
 cross join ${qualified(schema, 'origin')} as origin
+cross join lateral (
+  select $7::bigint / greatest(count(*), 1) as rows
+  from ${qualified(schema, 'consumer_progress')} as p
+  where ($5::text is null or p.consumer_id = $5) and ${isAwaitedSql(schema)}
+) as budget
 cross join ${qualified(schema, 'consumer_progress')} as p
 cross join lateral (
   select coalesce(it.key, (select key from ${delivery}
@@ -134,7 +138,8 @@ cross join lateral (
       and not ${settledSql(schema, 'p', 'log')}))::float8 as ahead
   from (
     select id, xid, channel from ${log}
-    where id > ${reachedSql('p')} and id < it.id order by id limit $7::integer
+    where ${isAwaitedSql(schema)} and id > ${reachedSql('p')} and id < it.id
+    order by id limit budget.rows
   ) as log
 ) as before
 where $5::text is null or p.consumer_id = $5
@@ -152,6 +157,11 @@ order by p.consumer_id`;
   }
 }
 
+/** Only there it is counted what comes before it. */
+function isAwaitedSql(schema: string): string {
+  return `it.channel = any(p.channels) and not ${settledSql(schema, 'p', 'it')}`;
+}
+
 function deliveryJson(d: string): string {
   const ms = (column: string) => `extract(epoch from ${d}.${column})::float8 * 1000`;
   return `jsonb_build_object('id', ${d}.notification_id, 'state', ${d}.state, 'attempts', ${d}.attempts,
@@ -160,6 +170,3 @@ function deliveryJson(d: string): string {
     'firstFailedMs', ${ms('first_failed_at')}, 'lastFailedMs', ${ms('last_failed_at')},
     'lastError', ${d}.last_error)`;
 }
-
-/** So many notifications are looked at to count. */
-const SEEN_MAX = 1_000_000;
