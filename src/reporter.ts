@@ -1,4 +1,5 @@
 import { Chalk, type ChalkInstance, supportsColorStderr } from 'chalk';
+import { columnsOf, widthOf, wrapped } from './wrap.ts';
 
 export type Level = 'debug' | 'info' | 'warn' | 'error';
 export type Fields = Record<string, string | number | boolean | null>;
@@ -85,8 +86,15 @@ export class Reporter {
 
   #line(level: Level, message: string): string {
     const time = this.#colors.dim(new Date().toTimeString().slice(0, 8));
+    const head = `${time} ${this.#mark(level)}`;
+    const columns = columnsOf(this.#stream);
+    const lineOf = (line: string, used: number) =>
+      // Of a stack each line stays what it is.
+      columns === null || line.startsWith(' ') ? line : wrapped(line, { columns, indent: 4, used });
+    const [first = '', ...rest] = printable(message).split('\n');
     // Deeper than our own lines, so that no text of others looks like a report.
-    return `${time} ${this.#mark(level)}${printable(message).replaceAll(/\n/g, '\n    ')}`;
+    const lines = [lineOf(first, widthOf(head)), ...rest.map((line) => lineOf(line, 4))];
+    return `${head}${lines.join('\n    ')}`;
   }
 
   #mark(level: Level): string {

@@ -1,5 +1,6 @@
 import { Command, Help } from 'commander';
 import { readVersion } from '../version.ts';
+import { columnsOf, wrapped } from '../wrap.ts';
 import { addCleanup } from './commands/cleanup.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addConsumers } from './commands/consumers.ts';
@@ -33,6 +34,12 @@ export function makeProgram(outcome: Outcome): Command {
     .configureHelp({ groupItems: commonLast })
     .showSuggestionAfterError()
     .showHelpAfterError('(see --help)')
+    .configureOutput({
+      outputError: (text, write) => {
+        const columns = columnsOf(process.stderr);
+        write(columns === null ? text : wrapped(text, { columns, indent: 2, used: 0 }));
+      },
+    })
     .addHelpText(
       'after',
       `

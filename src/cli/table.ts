@@ -1,5 +1,7 @@
-import stringWidth from 'string-width';
 import { colorsFor, printable } from '../reporter.ts';
+import { widthOf } from '../wrap.ts';
+
+export { widthOf };
 
 /**
  * Prints rows as an aligned table on stdout. Where the terminal is too narrow the last column is
@@ -25,13 +27,13 @@ export function tableLines(
   const line = (row: readonly string[], paintCell: Paint): string => {
     const text = row
       .map((cell, column) => {
-        const rest = ' '.repeat((widths[column] ?? 0) - stringWidth(cell));
+        const rest = ' '.repeat((widths[column] ?? 0) - widthOf(cell));
         return paintCell(cell, headings[column] ?? '') + rest;
       })
       .join('  ')
       .trimEnd();
     // What has to be cut has no colours: their codes would be cut as well.
-    return paintCell === PLAIN || stringWidth(text) <= columns
+    return paintCell === PLAIN || widthOf(text) <= columns
       ? cutToWidth(text, columns)
       : line(row, PLAIN);
   };
@@ -57,17 +59,17 @@ export function tableWidth(
 
 function widthsOf(headings: readonly string[], cells: readonly (readonly string[])[]): number[] {
   return headings.map((heading, column) =>
-    cells.reduce((widest, row) => Math.max(widest, stringWidth(row[column] ?? '')), heading.length),
+    cells.reduce((widest, row) => Math.max(widest, widthOf(row[column] ?? '')), heading.length),
   );
 }
 
 /** The text, cut where it needs more columns of a terminal than that, with an ellipsis as its end. */
 export function cutToWidth(text: string, columns: number): string {
-  if (stringWidth(text) <= columns) return text;
+  if (widthOf(text) <= columns) return text;
   let cut = '';
   let width = 0;
   for (const { segment } of new Intl.Segmenter().segment(text)) {
-    width += stringWidth(segment);
+    width += widthOf(segment);
     if (width >= columns) break;
     cut += segment;
   }
@@ -76,16 +78,11 @@ export function cutToWidth(text: string, columns: number): string {
 
 /** The end of the text, where it needs more columns than that: the end of a key tells more. */
 export function endOfWidth(text: string, columns: number): string {
-  if (stringWidth(text) <= columns) return text;
+  if (widthOf(text) <= columns) return text;
   const reversed = [...new Intl.Segmenter().segment(text)].map(({ segment }) => segment).reverse();
   const cut = cutToWidth(reversed.join(''), columns).slice(0, -1);
   const kept = [...new Intl.Segmenter().segment(cut)].length;
   return `…${reversed.slice(0, kept).reverse().join('')}`;
-}
-
-/** How many columns of a terminal the text needs. */
-export function widthOf(text: string): number {
-  return stringWidth(text);
 }
 
 /** The width of the terminal that stdout is; without end where it is none. */

@@ -23,7 +23,7 @@ const FLOORS: Record<string, number> = {
 /** Packages that only one place may know, so that another one can take their place. */
 const HOMES: Record<string, RegExp> = {
   chalk: /^src\/reporter\.ts$/,
-  'string-width': /^src\/cli\/table\.ts$/,
+  'string-width': /^src\/wrap\.ts$/,
   cosmiconfig: /^src\/config\/load\.ts$/,
   commander: /^src\/cli\//,
   testcontainers: /^$/,

@@ -1,7 +1,8 @@
 import type { Checked, Examination } from '../../inspect/doctor/examine.ts';
 import { colorsFor } from '../../reporter.ts';
+import { columnsOf, wrapped } from '../../wrap.ts';
 import { countOf } from '../describe.ts';
-import { onOneLine, stdoutColumns } from '../table.ts';
+import { onOneLine } from '../table.ts';
 
 type Found = Examination['findings'][number];
 
@@ -21,18 +22,21 @@ export function describeExamination({ findings, checked }: Examination): string 
 function describeFinding({ check, level, what, why, fix }: Found): string {
   const colors = colorsFor(process.stdout);
   const mark = level === 'problem' ? colors.red('✗') : colors.yellow('!');
+  // The name of the check is wrapped with the sentence, and coloured apart.
+  const name = `[${check}]`;
+  const lines = text(`${what} ${name}`, 2);
+  const head = `${colors.bold(lines.slice(0, -name.length))}${colors.dim(name)}`;
   return [
-    `${mark} ${colors.bold(wrapped(what, 2))} ${colors.dim(`[${check}]`)}`,
-    `  ${colors.dim('why')}  ${wrapped(why, 7)}`,
-    // Not wrapped: it is there to be copied.
-    `  ${colors.dim('fix')}  ${onOneLine(fix)}`,
+    `${mark} ${head}`,
+    `  ${colors.dim('why')}  ${text(why, 7)}`,
+    `  ${colors.dim('fix')}  ${fixText(fix)}`,
   ].join('\n');
 }
 
 function describeQuiet({ check, outcome, seen }: Checked, width: number): string {
   const colors = colorsFor(process.stdout);
   const mark = outcome === 'skipped' ? colors.dim('-') : colors.green('✓');
-  return `${mark} ${check.padEnd(width)}  ${wrapped(seen, width + 4)}`;
+  return `${mark} ${check.padEnd(width)}  ${text(seen, width + 4)}`;
 }
 
 function sumOf(problems: number, notes: number, checks: number): string {
@@ -43,18 +47,15 @@ function sumOf(problems: number, notes: number, checks: number): string {
   return `${countOf(checks, 'check')}: ${found.join(', ') || 'nothing to mend'}.`;
 }
 
-/** On lines that a terminal shows whole; into a pipe 100 columns, so that a mail of it can be read. */
-function wrapped(text: string, indent: number): string {
-  const columns = Math.min(stdoutColumns(), COLUMNS_MAX) - indent;
-  const lines: string[] = [];
-  let line = '';
-  for (const word of onOneLine(text).split(' ')) {
-    if (line && line.length + word.length >= columns) {
-      lines.push(line);
-      line = word;
-    } else line = line ? `${line} ${word}` : word;
-  }
-  return [...lines, line].join(`\n${' '.repeat(indent)}`);
+/** On lines that a terminal shows in full; into a pipe 100 columns, so that a mail of it can be read. */
+function text(value: string, indent: number): string {
+  return wrapped(onOneLine(value), { columns: columnsOf(process.stdout) ?? PIPE_COLUMNS, indent });
 }
 
-const COLUMNS_MAX = 100;
+/** There to be copied: into a pipe it is one line. */
+function fixText(fix: string): string {
+  const columns = columnsOf(process.stdout);
+  return columns === null ? onOneLine(fix) : wrapped(onOneLine(fix), { columns, indent: 7 });
+}
+
+const PIPE_COLUMNS = 100;
