@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import type { Consumer } from '../consumers/define.ts';
 import { countOf } from '../count-of.ts';
 import { readLags } from '../log/lag.ts';
-import { findLostConsumers } from '../log/lost-consumers.ts';
+import { findLostConsumers, type LostConsumer } from '../log/lost-consumers.ts';
 import { consumerChannel, noteFrom, registerConsumer } from '../log/progress.ts';
 import { shellWord } from '../shell-word.ts';
 import { publishTransition } from '../transitions.ts';
@@ -49,22 +49,33 @@ async function warnOfLost(
   if (!first) return;
   const lag = (await readLags(client, config.schema, [id])).get(id) ?? { unread: 0, isExact: true };
   const count = `${lag.isExact ? '' : 'about '}${countOf(lag.unread, 'notification')}`;
-  const names = lost.map(({ consumerId }) => consumerId).join(' and ');
+  const gets = lag.unread > 0 ? ` and gets ${count} that the log holds` : '';
   const read = first.isSame ? 'the same channels' : 'some of its channels';
-  const [have, it] =
-    lost.length === 1
-      ? [`${names} reads ${read} and has`, first.consumerId]
-      : [`${names} read ${read} and have`, 'one of them'];
-  const ids = lost.map(({ consumerId }) => `id: '${consumerId}'`).join(' or ');
-  const renames = lost.map(
-    ({ consumerId }) => `"pgwatch consumers rename ${shellWord(consumerId)} ${shellWord(id)}"`,
-  );
-  reporter.warn(
-    `${id} is new and gets ${count} that the log holds. ${have} no consumer file any more. If ${id} is ${it} under another name, put ${ids} into ${fileOf(consumer)}, or stop this process and run ${renames.join(' or ')}.`,
-    { consumer: id },
-  );
+  reporter.warn(`${id} is new${gets}. ${describeLost(lost, read)} ${remedies(lost, consumer)}`, {
+    consumer: id,
+  });
+}
+
+function describeLost(lost: readonly LostConsumer[], read: string): string {
+  const ids = lost.map(({ consumerId }) => consumerId);
+  const more = ids.length - NAMED_MAX;
+  const shown = more > 1 ? [...ids.slice(0, NAMED_MAX), `${more} others`] : ids;
+  const [reads, has] = ids.length === 1 ? ['reads', 'has'] : ['read', 'have'];
+  return `${LIST.format(shown)} ${reads} ${read} and ${has} no consumer file any more.`;
+}
+
+function remedies([only, ...others]: readonly LostConsumer[], consumer: Consumer): string {
+  const { id } = consumer;
+  const isOne = only !== undefined && others.length === 0;
+  const it = isOne ? only.consumerId : 'one of them';
+  const lost = isOne ? `id: '${only.consumerId}'` : 'its id';
+  const rename = `pgwatch consumers rename ${isOne ? shellWord(only.consumerId) : 'OLD'} ${shellWord(id)}`;
+  return `If ${id} is ${it} under another name, put ${lost} into ${fileOf(consumer)}, or stop this process and run "${rename}".`;
 }
 
 function fileOf({ file }: Consumer): string {
   return relative(process.cwd(), file);
 }
+
+const NAMED_MAX = 3;
+const LIST = new Intl.ListFormat('en', { style: 'long', type: 'conjunction' });

@@ -1,5 +1,6 @@
 import type { Experiment } from './experiment.ts';
 import { blockedLoop } from './experiments/blocked-loop.ts';
+import { changeSettings } from './experiments/change-settings.ts';
 import { connectionExhaustion } from './experiments/connection-exhaustion.ts';
 import { cutCommits } from './experiments/cut-commits.ts';
 import { diskFull } from './experiments/disk-full.ts';
@@ -27,6 +28,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
   killAtEveryStep,
   killServer,
   terminateBackends,
+  changeSettings,
   networkFaults,
   cutCommits,
   heldTransactions,

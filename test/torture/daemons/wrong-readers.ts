@@ -1,4 +1,5 @@
 import { pageReader, type ReadPage } from '../../../src/log/page.ts';
+import { pageSql } from '../../../src/log/page-sql.ts';
 import type { Position } from '../../../src/log/position.ts';
 import { readNewestPosition } from '../../../src/log/progress.ts';
 import { subscribeTransitions } from '../../../src/transitions.ts';
@@ -6,12 +7,32 @@ import { WRONG_READERS } from '../../racing/wrong-readers.ts';
 
 /** A reader with a fault, by its name: one of the race's, or the one below. */
 export function makeWrongReader(name: string): ReadPage {
-  const reader = name === NO_CATCH_UP ? noCatchUp() : WRONG_READERS[name];
+  const reader = OWN[name]?.() ?? WRONG_READERS[name];
   if (!reader) throw new Error(`There is no wrong reader "${name}".`);
   return reader;
 }
 
 export const NO_CATCH_UP = 'goes on at the newest end after a reconnect';
+export const SETTINGS_AS_THEY_COME =
+  'reads ids as floating point numbers, in the format of the session';
+
+const OWN: Record<string, () => ReadPage> = {
+  [NO_CATCH_UP]: noCatchUp,
+  [SETTINGS_AS_THEY_COME]: settingsAsTheyCome,
+};
+
+/** Rounded, an id is another notification's. */
+function settingsAsTheyCome(): ReadPage {
+  const text = pageSql('pgwatch').replace(
+    /select id, xid, created_at(?=, channel[^(]*null, null\s+from \(\s+select \*, sum)/,
+    'select id::float8, xid, created_at',
+  );
+  const read = pageReader('pgwatch', text);
+  return async (client, request) => {
+    await client.query('set extra_float_digits to default');
+    return read(client, request);
+  };
+}
 
 /** What plain LISTEN clients do: what was published while the connection was away is skipped. */
 function noCatchUp(): ReadPage {
