@@ -8,23 +8,16 @@ export const RIGHT_CLEANUP = ['log_pins', 'log_empty', 'log_is_settled'].map((na
 );
 
 const LOCK = `  perform "pgwatch".cleanup_lock(partition_name);
-  execute format('select exists (select from %I.%I)', 'pgwatch', partition_name) into is_filled;
-  if not is_filled then
-    return 'empty';
-  end if;
 `;
-const LOOK = `  if gaps is null then
-    if exists (select from "pgwatch".log_pins(partition_name)) then
-      return 'pinned';
-    end if;
-`;
+const PINS = 'exists (select from "pgwatch".log_pins(partition_name)) then';
 
 /** Cleanups with a fault that looks harmless. A test that lets one pass does not test anything. */
 export const WRONG_CLEANUPS = {
-  'what is needed is looked up before the lock': wrongFunction('log_empty', [
-    `${LOCK}${LOOK}`,
-    `${LOOK}    ${LOCK}`,
-  ]),
+  'what is needed is looked up before the lock': wrongFunction(
+    'log_empty',
+    [`    if ${PINS}`, '    if false then'],
+    [LOCK, `  if gaps is null and ${PINS} return 'pinned'; end if;\n${LOCK}`],
+  ),
   'only ids are compared, and no snapshots': wrongFunction(
     'log_is_settled',
     ['pg_visible_in_snapshot(xid, (progress).done_snapshot)', 'true'],
