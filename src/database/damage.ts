@@ -1,10 +1,17 @@
 import type { Queryable } from './connect.ts';
-import { type ExpectedFunction, type ExpectedObject, readExpected } from './expected.ts';
+import {
+  type ExpectedFunction,
+  type ExpectedObject,
+  expectedOf,
+  readExpected,
+} from './expected.ts';
+import { readMigrations } from './migrations.ts';
 import type { Names } from './names.ts';
+import { readLackingTriggers, restoringSql } from './own-triggers.ts';
 
 /** Something that the migrations have made, and that is not there any more, or was changed. */
 export type Damaged = ExpectedObject & {
-  kind: 'table' | 'partition' | 'index' | 'view' | 'function';
+  kind: 'table' | 'partition' | 'index' | 'view' | 'function' | 'trigger';
   /** For people. */
   text: string;
 };
@@ -15,7 +22,11 @@ export async function readDamaged(
   names: Names,
   migrations: ReadonlySet<number>,
 ): Promise<Damaged[]> {
-  const expected = readExpected(names);
+  // What a migration changes that has not run yet is still to be as the earlier ones made it.
+  const expected = expectedOf(
+    names,
+    readMigrations().filter(({ number }) => migrations.has(number)),
+  );
   const relations = await readRelations(client, names.schema);
   const functions = await readFunctions(client, expected.functions);
   const missing = (kind: Damaged['kind'], objects: readonly ExpectedObject[]) =>
@@ -29,16 +40,29 @@ export async function readDamaged(
     ...missing('view', expected.views),
     ...expected.functions
       .filter((wanted) => !isThere(wanted, functions))
-      .map((wanted) => ({
-        ...wanted,
-        kind: 'function' as const,
-        sql: wanted.sql.replace(/^create function/, 'create or replace function'),
-        text: `function ${wanted.schema}.${wanted.name}`,
-      })),
+      .flatMap((wanted) =>
+        [...wanted.earlier, wanted].map((made) => ({
+          ...made,
+          kind: 'function' as const,
+          sql: made.sql.replace(/^create function/, 'create or replace function'),
+          text: `function ${wanted.schema}.${wanted.name}`,
+        })),
+      ),
+    ...(await readLackingTriggers(client, names.schema, expected.triggers)).map((trigger) => ({
+      ...trigger,
+      kind: 'trigger' as const,
+      sql: restoringSql(names.schema, trigger),
+      text: `trigger ${trigger.name} of ${names.schema}.${trigger.table}`,
+    })),
   ];
-  return damaged
-    .filter(({ migration }) => migrations.has(migration))
-    .sort((a, b) => a.place - b.place);
+  return (
+    damaged
+      .filter(({ migration }) => migrations.has(migration))
+      // Nothing needs a trigger to be made; it needs its table and function.
+      .sort(
+        (a, b) => Number(a.kind === 'trigger') - Number(b.kind === 'trigger') || a.place - b.place,
+      )
+  );
 }
 
 /** A column that our tables lack: they are of another version then. Null: they are all there. */

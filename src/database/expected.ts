@@ -8,6 +8,7 @@ export type Expected = {
   functions: ExpectedFunction[];
   indexes: ExpectedObject[];
   views: ExpectedObject[];
+  triggers: ExpectedTrigger[];
   /** The default partition of the log. */
   partitions: ExpectedObject[];
 };
@@ -17,8 +18,19 @@ export type ExpectedObject = { name: string; sql: string; migration: number; pla
 
 export type ExpectedTable = ExpectedObject & { columns: { name: string; type: string }[] };
 
+export type ExpectedTrigger = ExpectedObject & {
+  table: string;
+  functionName: string;
+  /** As in pg_trigger.tgtype: for each row or statement, before or after, and of what. */
+  type: number;
+};
+
 export type ExpectedFunction = ExpectedObject & {
   schema: string;
+  /** What it takes, without defaults; a later migration that replaces it takes the same. */
+  takes: string;
+  /** How earlier migrations made it, which what they made after it may need. */
+  earlier: ExpectedObject[];
   /** As in pg_proc.prosrc; null where the catalogs hold no text of it, but a parsed one. */
   body: string | null;
   isDefiner: boolean;
@@ -28,9 +40,24 @@ export type ExpectedFunction = ExpectedObject & {
 
 /** Reads the files of the migrations, which are written so that this can be found in them. */
 export function readExpected(names: Names): Expected {
-  const expected: Expected = { tables: [], functions: [], indexes: [], views: [], partitions: [] };
+  return expectedOf(names, readMigrations());
+}
+
+/** What these migrations make, in their order: of what is made several times, the last counts. */
+export function expectedOf(
+  names: Names,
+  migrations: readonly { number: number; sql: string }[],
+): Expected {
+  const expected: Expected = {
+    tables: [],
+    functions: [],
+    indexes: [],
+    views: [],
+    triggers: [],
+    partitions: [],
+  };
   add(expected, readSql('bootstrap.sql'), 0, names);
-  for (const { number, sql } of readMigrations()) add(expected, sql, number, names);
+  for (const { number, sql } of migrations) add(expected, sql, number, names);
   return expected;
 }
 
@@ -44,12 +71,48 @@ function add(expected: Expected, sql: string, migration: number, names: Names): 
     };
     expected.partitions.push(...named(/^create table :"schema"\.(\w+) partition of/));
     expected.indexes.push(...named(/^create (?:unique )?index (\w+)/));
-    expected.views.push(...named(/^create view :"schema"\.(\w+)/));
+    for (const view of named(/^create (?:or replace )?view :"schema"\.(\w+)/)) {
+      expected.views = [...expected.views.filter(({ name }) => name !== view.name), view];
+    }
+    for (const found of triggerIn(text)) addTrigger(expected, { ...found, ...filled });
     const [, table, columns] = TABLE.exec(text) ?? [];
     if (table !== undefined)
       expected.tables.push({ name: table, ...filled, columns: columnsIn(columns ?? '') });
-    expected.functions.push(...functionIn(text, names).map((found) => ({ ...found, ...filled })));
+    for (const found of functionIn(text, names)) {
+      addFunction(expected, { ...found, ...filled, earlier: [] });
+    }
   }
+}
+
+function addTrigger(expected: Expected, trigger: ExpectedTrigger): void {
+  const isSame = (each: ExpectedTrigger) =>
+    each.name === trigger.name && each.table === trigger.table;
+  expected.triggers = [...expected.triggers.filter((each) => !isSame(each)), trigger];
+}
+
+function addFunction(expected: Expected, made: ExpectedFunction): void {
+  const isSame = ({ schema, name, takes }: ExpectedFunction) =>
+    schema === made.schema && name === made.name && takes === made.takes;
+  const before = expected.functions.find(isSame);
+  const earlier = before ? [...before.earlier, before] : [];
+  expected.functions = [
+    ...expected.functions.filter((each) => each !== before),
+    { ...made, earlier },
+  ];
+}
+
+function triggerIn(text: string): Omit<ExpectedTrigger, 'sql' | 'migration' | 'place'>[] {
+  const found = TRIGGER.exec(text);
+  if (!found) return [];
+  const [, name = '', when = '', events = '', table = '', rest = '', functionName = ''] = found;
+  const bits = [
+    ...(/^for each row/.test(rest) ? [1] : []),
+    ...(when === 'before' ? [2] : []),
+    ...Object.entries(EVENTS).flatMap(([event, bit]) =>
+      new RegExp(`(^|or )${event}`).test(events) ? [bit] : [],
+    ),
+  ];
+  return [{ name, table, functionName, type: bits.reduce((sum, bit) => sum + bit, 0) }];
 }
 
 function columnsIn(text: string): ExpectedTable['columns'] {
@@ -61,14 +124,18 @@ function columnsIn(text: string): ExpectedTable['columns'] {
 function functionIn(
   sql: string,
   names: Names,
-): Omit<ExpectedFunction, 'sql' | 'migration' | 'place'>[] {
+): Omit<ExpectedFunction, 'sql' | 'migration' | 'place' | 'earlier'>[] {
   const found = FUNCTION.exec(sql);
   if (!found) return [];
-  const [, place, name = '', , header = '', quote, body = ''] = found;
+  const [, place, name = '', takes = '', header = '', quote, body = ''] = found;
   return [
     {
       schema: place === 'schema' ? names.schema : names.apiSchema,
       name,
+      takes: takes
+        .replaceAll(/ default [^,]+/g, '')
+        .replaceAll(/\s+/g, ' ')
+        .trim(),
       body: quote === undefined ? null : fillNames(body, names),
       isDefiner: /^security definer$/m.test(header),
       isPinned: /^set search_path = pg_catalog, pg_temp$/m.test(header),
@@ -80,4 +147,7 @@ function functionIn(
 const STATEMENTS_MAX = 10_000;
 const TABLE = /^create table(?: if not exists)? :"schema"\.(\w+) \(\n(.*?)^\)/ms;
 const FUNCTION =
-  /^create function :"(schema|api_schema)"\.(\w+)\((.*?)\)\s+returns (.*?)^(?:as (\$\w*\$)(.*?)\5;|return |begin atomic)/ms;
+  /^create (?:or replace )?function :"(schema|api_schema)"\.(\w+)\((.*?)\)\s+returns (.*?)^(?:as (\$\w*\$)(.*?)\5;|return |begin atomic)/ms;
+const TRIGGER =
+  /^create (?:or replace )?trigger (\w+)\s+(before|after) ([\w\s,]+?) on :"schema"\.(\w+)\s+(.*)\bexecute function :"schema"\.(\w+)\(/s;
+const EVENTS = { insert: 4, delete: 8, update: 16, truncate: 32 };

@@ -33,8 +33,8 @@ export async function recordUnrecorded(
 }
 
 /**
- * Makes again what migrations have made and is not there any more, in one transaction. Functions that were
- * changed are made again, too; columns are not, since rows may have been written without them.
+ * Makes again what migrations have made and is not there any more, in one transaction. Functions and triggers
+ * that were changed are made again, too; columns are not, since rows may have been written without them.
  * @returns what it has made, for people
  */
 export async function restoreDamaged(
@@ -53,5 +53,5 @@ export async function restoreDamaged(
       }
     }),
   );
-  return damaged.map(({ text }) => text);
+  return [...new Set(damaged.map(({ text }) => text))];
 }

@@ -81,6 +81,28 @@ const DAMAGES: Record<string, { sql: string; problem: RegExp; restored: RegExp }
     problem: /^drift: View origin is missing/,
     restored: /view pgwatch\.origin, view pgwatch\.notification, view pgwatch\.live_daemon/,
   },
+  'the triggers of the positions': {
+    sql: `drop trigger consumer_channel_first on pgwatch.consumer_progress;
+      drop trigger consumer_channel_change on pgwatch.consumer_progress`,
+    problem: /^drift: Trigger consumer_channel_first of consumer_progress is missing\.$/,
+    restored: /^trigger consumer_channel_first of .*, trigger consumer_channel_change of [\w.]+$/,
+  },
+  'a trigger of the log, which is switched off': {
+    sql: 'alter table pgwatch.notification_log disable trigger log_keep_ids_before',
+    problem: /^drift: Trigger log_keep_ids_before of notification_log is switched off/,
+    restored: /^trigger log_keep_ids_before of pgwatch\.notification_log$/,
+  },
+  'a trigger of the log, which fires for something else': {
+    sql: `create or replace trigger log_keep_ids_after after insert on pgwatch.notification_log
+      for each statement execute function pgwatch.log_keep_ids()`,
+    problem: /^drift: Trigger log_keep_ids_after of notification_log is switched off, or not as/,
+    restored: /^trigger log_keep_ids_after of pgwatch\.notification_log$/,
+  },
+  'a function with its triggers': {
+    sql: 'drop function pgwatch.log_keep_ids() cascade',
+    problem: /^drift: Trigger log_keep_ids_after of notification_log is missing\.$/,
+    restored: /^function pgwatch\.log_keep_ids, trigger log_keep_ids_before of .*_after of /,
+  },
   'the body of a function': {
     sql: `create or replace function pgwatch.log_pins(partition_name text, up_to bigint default null)
       returns table (consumer_id text, reason text) language sql as 'select null, null where false'`,

@@ -36,4 +36,4 @@ function changedFunction(wanted: ExpectedFunction, there: readonly FoundFunction
 
 /** What mends whatever has drifted, but for columns and keys. */
 export const RESTORE =
-  '"pgwatch migrate", as the role that installed pgwatch: it makes again what is missing, and functions that were changed.';
+  '"pgwatch migrate", as the role that installed pgwatch: it makes again what is missing, and functions and triggers that were changed.';

@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { readExpected } from '../../database/expected.ts';
 import { qualified } from '../../database/names.ts';
+import { readLackingTriggers } from '../../database/own-triggers.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { findFunctions, RESTORE } from './drift-functions.ts';
 
@@ -16,6 +17,7 @@ export const drift: Check = {
       ...(await findMissing(client, config.schema, expected)),
       ...(await findUnsafeTables(client, config.schema)),
       ...(await findFunctions(client, expected.functions)),
+      ...(await findTriggers(client, config.schema, expected)),
       ...(await findDetached(client, context)),
     ];
     const { tables, functions, indexes } = expected;
@@ -83,6 +85,23 @@ async function findMissing(
     fix:
       indexFix(kind === 'Index' ? name : null) ??
       (kind === 'Table' || kind === 'View' ? RESTORE : BY_HAND),
+  }));
+}
+
+/** Triggers of our own tables that are missing, switched off or altered. */
+async function findTriggers(
+  client: Client,
+  schema: string,
+  { triggers }: ReturnType<typeof readExpected>,
+): Promise<Finding[]> {
+  const lacking = await readLackingTriggers(client, schema, triggers);
+  return lacking.map(({ name, table, isThere }) => ({
+    level: 'problem',
+    what: isThere
+      ? `Trigger ${name} of ${table} is switched off, or not as this version of pgwatch made it.`
+      : `Trigger ${name} of ${table} is missing.`,
+    why: 'It notes what later answers and protections need: since when a channel is read, and which ids were given.',
+    fix: RESTORE,
   }));
 }
 
