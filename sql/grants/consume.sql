@@ -6,7 +6,7 @@ grant select, insert, update, delete
   on :"schema".delivery, :"schema".daemon, :"schema".lease to :"role";
 grant select on :"schema".notification, :"schema".live_daemon, :"schema".consumer_channel to :"role";
 grant select (event_id, notification_id) on :"schema".published to :"role";
-grant select on sequence :"schema".notification_log_id_seq to :"role";
+grant select on sequence :"schema".notification_log_id_seq, :"schema".lease_lease_id_seq to :"role";
 grant execute on function
   :"schema".log_partition_create(text, integer),
   :"schema".notification_event_id(bigint, xid8, timestamptz),

@@ -5,7 +5,7 @@ import { safeId } from '../log/notification.ts';
 import type { Page } from '../log/page.ts';
 import type { Position, Xid } from '../log/position.ts';
 import type { Takeover } from '../log/progress.ts';
-import { savePositions } from '../log/save-positions.ts';
+import { type RowPlaces, savePositions } from '../log/save-positions.ts';
 import type { Account } from './account.ts';
 import type { Brake } from './brake.ts';
 import { FailingKeys } from './failing-keys.ts';
@@ -48,6 +48,7 @@ export class OwnedAccount implements Account, SettlementOwner {
   readonly recorded = new Map<number, number>();
   readonly #options: OwnedAccountOptions;
   readonly #ledger: Ledger;
+  readonly #places: RowPlaces = new Map();
   readonly #failedIds = new Set<number>();
   /** Those that the brake has counted, until they are saved. */
   readonly #newRetries = new Set<number>();
@@ -107,7 +108,8 @@ export class OwnedAccount implements Account, SettlementOwner {
     const places = settled.map(({ task }) => task);
     const position = this.#ledger.positionWith(places, this.#mark);
     const save = { consumerId: this.consumerId, epoch: this.epoch, server: this.server, position };
-    const { xid } = await savePositions(client, schema, [save], { isDurable: true });
+    const saving = { isDurable: true, places: this.#places };
+    const { xid } = await savePositions(client, schema, [save], saving);
     if (xid === null) return null;
     this.#saving = { position, xid };
     const changes = settled.flatMap(({ change }) => change ?? []);

@@ -3,13 +3,14 @@ import { SLOTS } from '../log/lease.ts';
 /**
  * How many rows a process takes at a time of a consumer that it shares. Pages grow while handlers are
  * fast, and shrink while they are slow: a process that joins should find something to do before those
- * are through with what they have.
+ * are through with what they have. How long taking lasts does not count: smaller pages would mean more takes,
+ * which wait for each other, so a busy server would become busier.
  */
 export class PageSize {
   readonly #start: number;
   #rows: number;
-  /** When the last page was taken; 0 where nothing was found then. */
-  #takenAt = 0;
+  /** When the last page had been taken; null if nothing was found then. */
+  #takenAt: number | null = null;
 
   constructor(start: number) {
     this.#start = start;
@@ -20,15 +21,15 @@ export class PageSize {
     return this.#rows;
   }
 
-  /** Something, or nothing, was taken at that time. */
-  adapt(takenAt: number, hasTaken: boolean): void {
-    const tookMs = takenAt - this.#takenAt;
-    const factor = tookMs < FAST_MS ? 2 : tookMs > SLOW_MS ? 0.5 : 1;
-    if (hasTaken && this.#takenAt > 0) {
+  /** Something, or nothing, was taken between these times. */
+  adapt({ startedAt, endedAt }: { startedAt: number; endedAt: number }, hasTaken: boolean): void {
+    if (hasTaken && this.#takenAt !== null) {
+      const workedMs = startedAt - this.#takenAt;
+      const factor = workedMs < FAST_MS ? 2 : workedMs > SLOW_MS ? 0.5 : 1;
       const rows = Math.round(this.#rows * factor);
       this.#rows = Math.min(4 * this.#start, Math.max(SLOTS, rows));
     }
-    this.#takenAt = hasTaken ? takenAt : 0;
+    this.#takenAt = hasTaken ? endedAt : null;
   }
 }
 

@@ -6,7 +6,7 @@ import { applyChanges } from '../log/apply-changes.ts';
 import type { DeliveryChange, DeliveryScope } from '../log/delivery.ts';
 import type { Position, Xid } from '../log/position.ts';
 import type { Claim } from '../log/progress.ts';
-import { savePositions } from '../log/save-positions.ts';
+import { type RowPlaces, savePositions } from '../log/save-positions.ts';
 import type { Reporter } from '../reporter.ts';
 import { publishTransition } from '../transitions.ts';
 import { Settling } from './settling.ts';
@@ -33,6 +33,7 @@ export class Settler {
   readonly #schema: string;
   readonly #settling: Settling;
   readonly #pending = new Map<SettlementOwner, Settlement>();
+  readonly #places: RowPlaces = new Map();
 
   constructor(pool: Clients, schema: string, reporter: Reporter, isGivenUp = () => pool.isGivenUp) {
     this.#pool = pool;
@@ -127,7 +128,7 @@ export class Settler {
       return { consumerId, epoch, server, position: positionOf(owner) };
     });
     const { savedIds, xid } = await this.#pool.withClient((client) =>
-      savePositions(client, this.#schema, saves),
+      savePositions(client, this.#schema, saves, { places: this.#places }),
     );
     for (const owner of owners) {
       if (savedIds.has(owner.consumerId) && xid !== null) owner.onSaved(positionOf(owner), xid);
@@ -143,7 +144,8 @@ export class Settler {
     const filed = await this.#pool.withClient((client) =>
       withTransaction(client, async () => {
         const save = { consumerId, epoch, server, position };
-        const { xid } = await savePositions(client, this.#schema, [save], { isDurable: true });
+        const options = { isDurable: true, places: this.#places };
+        const { xid } = await savePositions(client, this.#schema, [save], options);
         if (xid === null) return null;
         return { xid, waitingKeys: await applyChanges(client, this.#schema, owner, last) };
       }),

@@ -11,10 +11,11 @@ import type { Calling } from './calling.ts';
 import type { LossJudge } from './lost-transaction.ts';
 import { PageSize } from './page-size.ts';
 import { SharedDelivery } from './shared-delivery.ts';
-import { TakePlace, takeShared } from './shared-take.ts';
+import { takeShared } from './shared-take.ts';
 import { CHECK_MS, Sharers } from './sharers.ts';
 import type { Suspicions } from './suspicions.ts';
 import type { Tail } from './tail.ts';
+import { TakePlace } from './take-place.ts';
 
 export type SharedRunnerOptions = {
   config: Config;
@@ -169,7 +170,7 @@ export class SharedRunner {
     }
     tell(taken.hasDead);
     this.#isBehind = taken.isBehind;
-    this.#pageSize.adapt(startedAt, taken.leases.length > 0);
+    this.#pageSize.adapt({ startedAt, endedAt: performance.now() }, taken.leases.length > 0);
     await delivery.deliver(taken.leases);
     return taken.leases.length > 0;
   }

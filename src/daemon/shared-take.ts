@@ -13,12 +13,13 @@ import {
   splitRows,
 } from '../log/lease.ts';
 import { countFreeLeases, readLeasedIds } from '../log/lease-settle.ts';
-import { insertLeases, type LeaseTake, readLeaseFloor, takeLeases } from '../log/lease-take.ts';
+import { insertLeases, type LeaseTake, takeLeases } from '../log/lease-take.ts';
 import { safeId } from '../log/notification.ts';
 import type { ReadPage } from '../log/page.ts';
 import type { Position } from '../log/position.ts';
-import { type RowPlace, readSharedPosition, saveSharedPosition } from '../log/shared-position.ts';
+import { readSharedPosition, saveSharedPosition } from '../log/shared-position.ts';
 import { readFiled, readHavingDead, readRetryCounts } from '../log/standing.ts';
+import type { TakePlace } from './take-place.ts';
 
 export type TakeOptions = {
   consumer: Consumer;
@@ -30,43 +31,6 @@ export type TakeOptions = {
   /** Kept from one take to the next. */
   place: TakePlace;
 };
-
-/** Where this process has to look: the takes before have moved on, and what they left dead may not be gone. */
-export class TakePlace implements RowPlace {
-  ctid: string | null = null;
-  floor = 0;
-  #highestId = 0;
-  #nextMendAt = 0;
-  #nextFloorAt = 0;
-  #nextSearchAt = 0;
-
-  /** Looks for the floor now and then; and from the bottom more rarely, should leases have got lower ids again. */
-  async findFloor(client: ClientBase, schema: string, consumerId: string): Promise<void> {
-    const now = performance.now();
-    if (now < this.#nextFloorAt) return;
-    if (now > this.#nextSearchAt) {
-      this.floor = 0;
-      this.#highestId = 0;
-      this.#nextSearchAt = now + SEARCH_MS;
-    }
-    this.#nextFloorAt = now + FLOOR_MS;
-    // If there is none, all that are to come are above those that there were.
-    const lowestId = await readLeaseFloor(client, schema, consumerId, this.floor);
-    this.floor = lowestId ?? Math.max(this.floor, this.#highestId);
-  }
-
-  /** True now and then, when it is to be looked whether the clock has gone back. */
-  isMendDue(): boolean {
-    const isDue = performance.now() > this.#nextMendAt;
-    if (isDue) this.#nextMendAt = performance.now() + MEND_MS;
-    return isDue;
-  }
-
-  /** These were taken. */
-  note(leases: readonly Lease[]): void {
-    for (const { leaseId } of leases) this.#highestId = Math.max(this.#highestId, leaseId);
-  }
-}
 
 /**
  * What was taken, and whether more was found than was read; null where the consumer is paused, or not
@@ -94,9 +58,10 @@ export async function takeShared(
   const { consumer, schema, place } = options;
   return withTransaction(client, async () => {
     await lockSharedConsumer(client, schema, consumer.id);
-    let position = await readSharedPosition(client, schema, consumer.id, place);
-    if (position === null) return null;
-    await place.findFloor(client, schema, consumer.id);
+    const found = await readSharedPosition(client, schema, consumer.id, place);
+    if (found === null) return null;
+    let { position } = found;
+    await place.findFloor(client, { schema, consumerId: consumer.id }, found.given);
     const isStopping = consumer.onDead === 'stop';
     const hasDead =
       isStopping && (await readHavingDead(client, schema, [consumer.id])).has(consumer.id);
@@ -113,7 +78,6 @@ export async function takeShared(
       position = next.reached;
       leases.push(...next.leases);
     }
-    place.note(leases);
     return { leases, hasDead, isBehind: position.window !== null };
   });
 }
@@ -179,6 +143,3 @@ type Leased = { reached: Position; leases: Lease[] };
 const NONE: ReadonlySet<number> = new Set();
 /** Enough for every process to find something, and no more: what is leased cannot be skipped. */
 const FREE_MAX = 4 * SLOTS;
-const MEND_MS = 5000;
-const FLOOR_MS = 250;
-const SEARCH_MS = 10_000;

@@ -1,7 +1,9 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../database/names.ts';
+import { safeId } from './notification.ts';
 import type { Position } from './position.ts';
-import { IS_PAUSED, POSITION_COLUMNS, type PositionRow, toPosition } from './progress.ts';
+import { IS_PAUSED, POSITION_COLUMNS, type PositionRow, SERVER, toPosition } from './progress.ts';
+import { alongSql } from './row-place.ts';
 
 /**
  * Where the newest version of a consumer's row was when this process last saw it. While somebody holds a
@@ -9,32 +11,45 @@ import { IS_PAUSED, POSITION_COLUMNS, type PositionRow, toPosition } from './pro
  */
 export type RowPlace = { ctid: string | null };
 
+/**
+ * The last id that a lease has got, of whichever consumer; and the server's start time: after a crash or a
+ * failover, ids may have been given again without its ever being seen to go back.
+ */
+export type GivenLeases = { server: string; lastId: number };
+
 /** The position of a shared consumer, for who has the lock; null where it is paused, or not shared. */
 export async function readSharedPosition(
   client: ClientBase,
   schema: string,
   consumerId: string,
   place: RowPlace = { ctid: null },
-): Promise<Position | null> {
+): Promise<{ position: Position; given: GivenLeases } | null> {
   const read = async (isAt: string, values: unknown[]) => {
     const { rows } = await client.query(
-      `update ${qualified(schema, 'consumer_progress')}
+      `update ${qualified(schema, 'consumer_progress')} as progress
        set done_xid = coalesce(done_xid, pg_current_xact_id()),
          window_xid = case when window_snapshot is not null
            then coalesce(window_xid, pg_current_xact_id()) end
-       where consumer_id = $1 and is_shared and not ${IS_PAUSED} and ${isAt}
-       returning ctid::text, ${POSITION_COLUMNS}`,
+       where is_shared and not ${IS_PAUSED} and ${isAt}
+       returning ctid::text, ${POSITION_COLUMNS}, ${SERVER} as server, (
+         select (last_value - case when is_called then 0 else 1 end)::text
+         from ${qualified(schema, 'lease_lease_id_seq')}) as "lastId"`,
       [consumerId, ...values],
     );
-    return rows[0] as (PositionRow & { ctid: string }) | undefined;
+    return rows[0] as (PositionRow & Record<'ctid' | 'server' | 'lastId', string>) | undefined;
   };
-  // From where it was, along what others have made of it. A place that is outdated leads to no row.
-  const relation = qualified(schema, 'consumer_progress');
-  const along = 'ctid = any(array(select pg_catalog.currtid2($2::text, $3::tid)))';
-  const known = place.ctid === null ? undefined : await read(along, [relation, place.ctid]);
-  const row = known ?? (await read('true', []));
+  const known =
+    place.ctid === null
+      ? undefined
+      : await read(alongSql('$1::text', '$2', '$3'), [
+          qualified(schema, 'consumer_progress'),
+          [place.ctid],
+        ]);
+  const row = known ?? (await read('consumer_id = $1', []));
   place.ctid = row?.ctid ?? null;
-  return row ? toPosition(row) : null;
+  if (!row) return null;
+  const given = { server: row.server, lastId: safeId(row.lastId) };
+  return { position: toPosition(row), given };
 }
 
 /** Saves it, for who has the lock. Bounds that are not known yet are added by who has it next. */

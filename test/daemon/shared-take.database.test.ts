@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { TakePlace, takeShared } from '../../src/daemon/shared-take.ts';
+import { takeShared } from '../../src/daemon/shared-take.ts';
+import { TakePlace } from '../../src/daemon/take-place.ts';
 import { insertLeases } from '../../src/log/lease-take.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { makeConsumer } from '../helpers/daemon.ts';

@@ -1,9 +1,13 @@
-import type { Client } from 'pg';
 import { afterEach, expect, test } from 'vitest';
-import { TakePlace, takeShared } from '../../src/daemon/shared-take.ts';
+import { takeShared } from '../../src/daemon/shared-take.ts';
+import { TakePlace } from '../../src/daemon/take-place.ts';
 import { splitEvenly } from '../../src/log/lease.ts';
 import { settleLeases } from '../../src/log/lease-settle.ts';
 import { pageReader } from '../../src/log/page.ts';
+import type { Snapshot } from '../../src/log/position.ts';
+import { CLAIMED_ON, type Claim } from '../../src/log/progress.ts';
+import { type RowPlaces, savePositions } from '../../src/log/save-positions.ts';
+import { blocksOf } from '../helpers/blocks.ts';
 import { makeConsumer } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
@@ -27,20 +31,7 @@ const publish = (count: number) =>
     [count],
   );
 
-/** How many blocks of the tables and their indexes the work touches. */
-async function blocksOf(client: Client, work: () => Promise<void>): Promise<number> {
-  const read = async () => {
-    await client.query('select pg_stat_force_next_flush()');
-    const { rows } = await client.query(
-      `select sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::int as blocks
-       from pg_statio_user_tables where relname in ('lease', 'consumer_progress')`,
-    );
-    return (rows[0] as { blocks: number }).blocks;
-  };
-  const before = await read();
-  await work();
-  return (await read()) - before;
-}
+const TABLES = ['lease', 'consumer_progress'];
 
 test.each(['none', 'key'] as const)(
   'under a held snapshot a take touches no more because of dead leases; with order %s',
@@ -69,7 +60,7 @@ test.each(['none', 'key'] as const)(
     await publish(5);
     await takeWith(place);
     await publish(5);
-    const before = await blocksOf(client, () => takeWith(place));
+    const before = await blocksOf(client, TABLES, () => takeWith(place));
 
     const holder = await database.connect();
     await holder.query('begin isolation level repeatable read; select 1');
@@ -87,19 +78,76 @@ test.each(['none', 'key'] as const)(
     let after = 0;
     await until('its place is found', async () => {
       await publish(5);
-      after = await blocksOf(client, () => takeWith(place));
+      after = await blocksOf(client, TABLES, () => takeWith(place));
       return after < 2 * before + 50 || `${after} blocks instead of ${before}`;
     });
     await publish(5);
-    const again = await blocksOf(client, () => takeWith(place));
+    const again = await blocksOf(client, TABLES, () => takeWith(place));
     await publish(5);
-    const lost = await blocksOf(client, () => takeWith(new TakePlace()));
+    const lost = await blocksOf(client, TABLES, () => takeWith(new TakePlace()));
     await holder.query('rollback');
     expect(again).toBeLessThan(2 * before + 50);
     // What it would be: the dead are there.
     expect(lost).toBeGreaterThan(DEAD / 20);
   },
 );
+
+test('under a held snapshot a save of positions touches no more because of dead versions', async () => {
+  const [a, b] = await owned(['a', 'b']);
+  const client = await database.connect();
+  await client.query('set plan_cache_mode = force_generic_plan; set enable_seqscan = off');
+  if (!a || !b) return;
+  const places: RowPlaces = new Map();
+  const saveWith = async (to: RowPlaces) => {
+    const { savedIds, xid } = await savePositions(client, 'pgwatch', [a, b], { places: to });
+    expect(savedIds).toEqual(new Set(['a', 'b']));
+    expect(xid).not.toBeNull();
+  };
+  await saveWith(places);
+  const before = await blocksOf(client, TABLES, () => saveWith(places));
+  const holder = await database.connect();
+  await holder.query('begin isolation level repeatable read; select 1');
+  for (let n = 0; n < DEAD / 3; n++) await saveWith(places);
+  const after = await blocksOf(client, TABLES, () => saveWith(places));
+  // Somebody else moves the row: found by the index, and known again.
+  await database.query(`update pgwatch.consumer_progress set channels = '{c}'`);
+  await saveWith(places);
+  const again = await blocksOf(client, TABLES, () => saveWith(places));
+  const lost = await blocksOf(client, TABLES, () => saveWith(new Map()));
+  await holder.query('rollback');
+  expect(after).toBeLessThan(2 * before + 20);
+  expect(again).toBeLessThan(2 * before + 20);
+  expect(lost).toBeGreaterThan(2 * before + 20);
+});
+
+test('a position is saved though its place is past the end of the file, and no past owner saves by place', async () => {
+  const [a, b] = await owned(['a', 'b']);
+  if (!a || !b) return;
+  const client = await database.connect();
+  const places: RowPlaces = new Map([
+    ['a', '(9999,1)'],
+    ['b', '(0,1)'],
+  ]);
+  const saved = await savePositions(client, 'pgwatch', [a, b], { places });
+  expect(saved.savedIds).toEqual(new Set(['a', 'b']));
+  await database.query(
+    `update pgwatch.consumer_progress set epoch = epoch + 1 where consumer_id = 'a'`,
+  );
+  const { savedIds } = await savePositions(client, 'pgwatch', [a, b], { places });
+  expect(savedIds).toEqual(new Set(['b']));
+  expect([...places.keys()]).toEqual(['b']);
+});
+
+/** Consumers that this process owns, at the beginning. */
+async function owned(ids: readonly string[]) {
+  await addConsumers(database, ids);
+  const { rows } = await database.query(
+    `select consumer_id as "consumerId", epoch::integer, ${CLAIMED_ON} as server
+     from pgwatch.consumer_progress as progress order by consumer_id`,
+  );
+  const position = { doneId: 0, doneSnapshot: '1:1:' as Snapshot, doneXid: null, window: null };
+  return (rows as Claim[]).map((claim) => ({ ...claim, position }));
+}
 
 test('what has no order is split into leases of sixteen rows or more, and as many as there are slots', () => {
   const sizes = (count: number) => {
