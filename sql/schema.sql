@@ -213,25 +213,6 @@ CREATE OR REPLACE FUNCTION pgwatch.capture_options()
  IMMUTABLE
 RETURN ARRAY['id'::text, 'key'::text, 'table'::text, 'columns'::text, 'exclude'::text, 'payload'::text, 'fold'::text, 'notify'::text, 'when'::text, 'for_each'::text];
 
-CREATE OR REPLACE FUNCTION pgwatch.cast_is_trusted(type_id oid, function_id oid, relation_id oid)
- RETURNS boolean
- LANGUAGE sql
- STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-/*
-False where a cast of a type that the table has is a function of somebody who could not act as the current
-user anyway: to_jsonb() takes the casts to json that owners of types have made, and it would run with the
-current user's rights.
-*/
-select pg_has_role(p.proowner, current_user, 'usage')
-  or not exists (
-    select from "pgwatch".column_types(relation_id) as part (type_id)
-    where part.type_id = cast_is_trusted.type_id)
-from pg_proc as p
-where p.oid = function_id
-$function$;
-
 CREATE OR REPLACE FUNCTION pgwatch.change_announce(change pgwatch.notification_log)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -387,22 +368,8 @@ CREATE OR REPLACE FUNCTION pgwatch.column_types(relation_id oid)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /* The types of a table's columns, and those that they are made of. */
-with recursive part (type_id) as (
-  select a.atttypid
-  from pg_attribute as a
-  where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped
-  union
-  select inner_part.type_id
-  from part
-  join pg_type as t on t.oid = part.type_id
-  cross join lateral (
-    select unnest(array[t.typbasetype, t.typelem])
-    union all
-    select a.atttypid
-    from pg_attribute as a
-    where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-  ) as inner_part (type_id))
-select part.type_id from part where part.type_id <> 0
+select "pgwatch".types_within(array(
+  select a.atttypid from pg_attribute as a where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped))
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.composite_key(columns text[], data jsonb)
@@ -1576,6 +1543,22 @@ begin
 end;
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.nested_array(items jsonb[], lengths integer[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* An array of so many dimensions, of all of its items in their order. */
+declare
+  size constant integer := cardinality(items) / lengths[1];
+begin
+  return case when cardinality(lengths) < 2 then to_jsonb(items) else (
+    select jsonb_agg("pgwatch".nested_array(items[(n - 1) * size + 1 : n * size], lengths[2:]) order by n)
+    from generate_series(1, lengths[1]) as n) end;
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.notification_announce(channel_name text, notification_id bigint, created_at timestamp with time zone, payload_data jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -1707,6 +1690,21 @@ begin
 end;
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.relation_is_current(relation_id oid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* True where the transaction's snapshot shows a table, or a composite type, and its columns as they are by now. */
+select not exists (
+  select from pg_class as c
+  where c.oid = relation_id and currtid2('pg_catalog.pg_class', c.ctid) <> c.ctid
+  union all
+  select from pg_attribute as a
+  where a.attrelid = relation_id and a.attnum > 0 and currtid2('pg_catalog.pg_attribute', a.ctid) <> a.ctid)
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.relation_seal(relation_id regclass)
  RETURNS void
  LANGUAGE plpgsql
@@ -1732,7 +1730,7 @@ begin
 end;
 $function$;
 
-CREATE OR REPLACE FUNCTION pgwatch.row_data(data record)
+CREATE OR REPLACE FUNCTION pgwatch.row_data(data record, row_query text DEFAULT NULL::text)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE
@@ -1743,12 +1741,17 @@ AS $function$
 A row of a table with columns that are made JSON by way of the type json. They may hold what no jsonb can, and no
 write may fail because of it. U+FFFD takes the place of escapes of the character zero, and of halves of
 characters. Where it is something else, like a number or a depth without end, the column is a text of its JSON.
+Parameters: the row; how it is made JSON where to_jsonb() must not do it, as row_query() says.
 */
 declare
   column_name text;
   column_data json;
   result jsonb := '{}';
 begin
+  if row_query is not null then
+    execute row_query into result using data;
+    return result;
+  end if;
   begin
     return to_jsonb(data);
   exception
@@ -1792,6 +1795,64 @@ differ.
 select coalesce(jsonb_object_agg(part.key, part.value), '{}')
 from jsonb_each(data) as part
 where part.key = any(columns) or (other is not null and part.value is distinct from other -> part.key)
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.row_query(relation_id oid)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* A statement that makes JSON of its parameter, a row of a table, as row_sql() says; null where to_jsonb() may do it. */
+select format('select %s from %I.same_row($1) as t (%s)', expression, 'pgwatch', (
+  select string_agg(format('%I %s', a.attname, format_type(a.atttypid, -1)), ', ' order by a.attnum)
+  from pg_attribute as a
+  where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped))
+from "pgwatch".row_sql(relation_id, current_user) as expression
+where expression is not null
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.row_sql(relation_id oid, acting_role name)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* An expression that makes a row t of a table JSON, so that nobody's cast is run; null where to_jsonb() runs none. */
+select concat_ws(' || ', '''{}''::jsonb',
+  format('(select %s from (select %s offset 0) as plain)',
+    case when bool_or(c.kind = 'json') then format('%I.row_data(plain.*)', 'pgwatch') else 'to_jsonb(plain.*)' end,
+    string_agg(format('t.%I', c.name), ', ') filter (where c.kind <> 'foreign')),
+  string_agg(format('jsonb_build_object(%L, %s)', c.name,
+    "pgwatch".value_sql(c.type_id, format('t.%I', c.name), acting_role)), ' || ') filter (where c.kind = 'foreign'))
+from (
+  select a.attname as name, a.atttypid as type_id, "pgwatch".type_kind(a.atttypid, acting_role) as kind
+  from pg_attribute as a
+  where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped) as c
+having bool_or(c.kind = 'foreign')
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.same_row(data record)
+ RETURNS record
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* A row as it is: whoever calls it can name its columns. */
+begin
+  return data;
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.table_is_current(relation_id oid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* The same of a table and the types of its columns. */
+select "pgwatch".relation_is_current(relation_id)
+  and "pgwatch".types_are_current(array(select "pgwatch".column_types(relation_id)))
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.text_list(list jsonb)
@@ -1856,104 +1917,173 @@ begin
 end;
 $function$;
 
-CREATE OR REPLACE FUNCTION pgwatch.type_check(trigger_name text, relation_id oid)
- RETURNS void
- LANGUAGE sql
- STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-/*
-Raises PW003 where a value of the table would be made JSON by a function of somebody else's. 16384 is the
-first oid that is not PostgreSQL's own; only types from there on are looked up a cast for.
-*/
-select "pgwatch".type_refuse(trigger_name, relation_id, c.castsource)
-from pg_cast as c
-where c.castsource >= 16384 and c.casttarget = 'json'::regtype
-  and not "pgwatch".cast_is_trusted(c.castsource, c.castfunc, relation_id)
-limit 1
-$function$;
-
-CREATE OR REPLACE FUNCTION pgwatch.type_check_now(trigger_name text, relation_id oid, data record)
- RETURNS void
+CREATE OR REPLACE FUNCTION pgwatch.type_kind(type_id oid, acting_role name)
+ RETURNS text
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-The same for transactions whose snapshot may be older than a cast, or a column: to_jsonb() takes what is there
-now. Raises PW003 also for a type that the snapshot does not show.
+What to_jsonb() does with the type's values, through any number of domains, arrays and composites:
+foreign  it may run a cast to json of somebody who could not act as the role anyway: who owns a type can make one at
+         any moment, and who owns a composite can add a column of such a type
+json     it makes JSON of them by way of json, which may hold what no jsonb can
+plain    none of these
+The first of them in the alphabet that a part of a type is. 16384 is the first oid that is not PostgreSQL's own; only
+types from there on are looked up a cast for. Nobody can change what a domain or an array is made of.
 */
-declare
-  type_id oid;
 begin
-  if "pgwatch".owners_are_trusted(relation_id) then
-    return;
+  if type_id < 16384 then
+    return case when type_id in ('json'::regtype, 'json[]'::regtype) then 'json' else 'plain' end;
   end if;
-  for type_id in
-    select "pgwatch".record_types(data) union select "pgwatch".column_types(relation_id)
-  loop
-    continue when type_id < 16384;
-    if not exists (select from pg_type as t where t.oid = type_id) then
-      perform "pgwatch".type_refuse(trigger_name, relation_id, type_id);
-    end if;
-    begin
-      /* Reads the catalog as it is now; raises where there is no such cast. */
-      if not coalesce((
-        select pg_has_role(p.proowner, current_user, 'usage')
-        from pg_get_object_address('cast', array[format_type(type_id, null)], '{json}') as found
-        left join pg_cast as c on c.oid = found.objid
-        left join pg_proc as p on p.oid = c.castfunc), false)
-      then
-        perform "pgwatch".type_refuse(trigger_name, relation_id, type_id);
-      end if;
-    exception
-      when undefined_object then
-        continue;
-    end;
-  end loop;
+  return coalesce((
+    select case
+      when t.typtype = 'd' then "pgwatch".type_kind(t.typbasetype, acting_role)
+      when t.typsubscript = 'array_subscript_handler'::regproc
+      then "pgwatch".type_kind(t.typelem, acting_role)
+      when not pg_has_role(t.typowner, acting_role, 'usage') then 'foreign'
+      when t.typtype = 'c' then coalesce((
+        select min("pgwatch".type_kind(a.atttypid, acting_role))
+        from pg_attribute as a
+        where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped), 'plain')
+      else coalesce((
+        select case when pg_has_role(f.proowner, acting_role, 'usage') then 'json' else 'foreign' end
+        from pg_cast as c
+        join pg_proc as f on f.oid = c.castfunc
+        where c.castsource = t.oid and c.casttarget = 'json'::regtype), 'plain') end
+    from pg_type as t
+    where t.oid = type_id), 'foreign');
 end;
 $function$;
 
-CREATE OR REPLACE FUNCTION pgwatch.type_holds_json(type_id oid)
+CREATE OR REPLACE FUNCTION pgwatch.types_are_current(type_ids oid[])
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+True where the transaction's snapshot shows types, what they are made of, and the functions of their casts as they
+are by now: to_jsonb() takes what is there now, and another owner may have got one since. currtid2() tells where
+the newest version of a row is.
+*/
+select not exists (
+  select from unnest(type_ids) as given (type_id)
+  where given.type_id >= 16384 and not exists (select from pg_type as t where t.oid = given.type_id)
+) and not exists (
+  select from "pgwatch".types_within(type_ids) as part (type_id)
+  join pg_type as t on t.oid = part.type_id
+  where t.oid >= 16384 and (
+    currtid2('pg_catalog.pg_type', t.ctid) <> t.ctid
+    or t.typrelid <> 0 and not "pgwatch".relation_is_current(t.typrelid)
+    or exists (
+      select from pg_cast as c
+      join pg_proc as f on f.oid = c.castfunc
+      where c.castsource = t.oid and c.casttarget = 'json'::regtype
+        and currtid2('pg_catalog.pg_proc', f.ctid) <> f.ctid)))
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.types_require_current(trigger_name text, relation_id oid, data record)
  RETURNS boolean
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-True where to_jsonb() makes JSON of the type's values by way of json: of json itself, of what somebody has made a
-cast to json for, and of what is made of these, through any number of domains, arrays and composites.
+Where a table is not what the transaction's snapshot shows: whether a row of it may hold what no jsonb can. Raises
+40001 where a type of the row is not what the snapshot shows, or somebody else's: a transaction that begins
+now will see it.
 */
+declare
+  type_ids oid[];
+  kind text;
 begin
-  if type_id < 16384 then
-    return type_id in ('json'::regtype, 'json[]'::regtype);
+  begin
+    type_ids := array(select "pgwatch".record_types(data));
+  exception
+    when undefined_function then
+      /* A type without an output in binary. */
+      null;
+  end;
+  kind := (select min("pgwatch".type_kind(t.type_id, current_user)) from unnest(type_ids) as t (type_id));
+  if type_ids is null or kind = 'foreign' or not "pgwatch".types_are_current(type_ids) then
+    raise exception 'Trigger % on % could not serialize access: its columns, or a type of them, were changed after this transaction began.',
+      trigger_name, relation_id::regclass using errcode = 'serialization_failure', hint = 'The transaction might succeed if retried.';
   end if;
-  return (
-    select case
-      when t.typtype = 'd' then "pgwatch".type_holds_json(t.typbasetype)
-      when t.typelem <> 0 and t.typlen = -1 then "pgwatch".type_holds_json(t.typelem)
-      when t.typtype = 'c' then exists (
-        select from pg_attribute as a
-        where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-          and "pgwatch".type_holds_json(a.atttypid))
-      else exists (
-        select from pg_cast as c where c.castsource = t.oid and c.casttarget = 'json'::regtype) end
-    from pg_type as t
-    where t.oid = type_id);
+  return kind = 'json';
 end;
 $function$;
 
-CREATE OR REPLACE FUNCTION pgwatch.type_refuse(trigger_name text, relation_id oid, type_id oid)
- RETURNS void
+CREATE OR REPLACE FUNCTION pgwatch.types_within(type_ids oid[])
+ RETURNS SETOF oid
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* Types, and those that they are made of. */
+with recursive part (type_id) as (
+  select unnest(type_ids)
+  union
+  select inner_part.type_id
+  from part
+  join pg_type as t on t.oid = part.type_id
+  cross join lateral (
+    select unnest(array[t.typbasetype, t.typelem])
+    union all
+    select a.atttypid
+    from pg_attribute as a
+    where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+  ) as inner_part (type_id))
+select part.type_id from part where part.type_id <> 0
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.value_sql(type_id oid, value text, acting_role name)
+ RETURNS text
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* Raises PW003 for a type whose values somebody else's function would make JSON. */
+/*
+An expression that makes a value JSON as to_jsonb() would if nobody had made a cast, for types of the kind foreign:
+there a value is what its type's output function writes, and of a composite each column is named. So whatever its
+owner makes while the statement runs, none of it is looked for.
+*/
+declare
+  kind constant text := "pgwatch".type_kind(type_id, acting_role);
+  part pg_type;
+  base_id oid;
 begin
-  raise exception 'Trigger % on % cannot capture the type %, because somebody else than the owner of pgwatch has made a cast of it to json.',
-    trigger_name, relation_id::regclass, format_type(type_id, null)
-    using errcode = 'PW003', hint = 'Drop the cast, or have its function owned by a superuser.';
+  select * into part from pg_type as t where t.oid = type_id;
+  if kind = 'plain' then
+    return format('to_jsonb(%s)', value);
+  elsif kind = 'json' then
+    return format('(%I.row_data((select one from (select %s as value) as one)) -> ''value'')', 'pgwatch', value);
+  elsif part.typtype = 'd' then
+    return "pgwatch".value_sql(
+      part.typbasetype, format('(%s)::%s', value, format_type(part.typbasetype, -1)), acting_role);
+  elsif part.typtype = 'c' then
+    return format('case when num_nulls(%s) = 0 then %s end', value, (
+      select concat_ws(' || ', '''{}''::jsonb', string_agg(format('jsonb_build_object(%L, %s)', a.attname,
+        "pgwatch".value_sql(a.atttypid, format('(%s).%I', value, a.attname), acting_role)), ' || ' order by a.attnum))
+      from pg_attribute as a
+      where a.attrelid = part.typrelid and a.attnum > 0 and not a.attisdropped));
+  elsif part.typsubscript <> 'array_subscript_handler'::regproc then
+    return format('case when %1$s is not null then to_jsonb(format(''%%s'', %1$s)) end', value);
+  end if;
+  base_id := part.typelem;
+  while (select t.typtype = 'd' from pg_type as t where t.oid = base_id) loop
+    base_id := (select t.typbasetype from pg_type as t where t.oid = base_id);
+  end loop;
+  if exists (
+    select from pg_type as t
+    where t.oid = base_id and t.typtype <> 'c' and t.typsubscript <> 'array_subscript_handler'::regproc)
+  then
+    return format('case when %1$s is not null then to_jsonb(format(''%%s'', %1$s)::text[]) end', value);
+  end if;
+  return format('case when %1$s is not null then %2$I.nested_array('
+    'array(select %3$s from (select unnest(%1$s) as item offset 0) as part), '
+    'array(select array_length(%1$s, n) from generate_series(1, array_ndims(%1$s)) as n)) end',
+    value, 'pgwatch', "pgwatch".value_sql(part.typelem, 'part.item', acting_role));
 end;
 $function$;
 
@@ -2024,15 +2154,16 @@ begin
   The fast way, for triggers with a third argument. Every expression counts here: each has its price in
   every transaction. What lacks the column, because that was renamed since, is left to the other way, and so are
   tables that have got columns since of which to_jsonb() may fail, or keys that have to be folded. Who has changed
-  something has an xid. Casts are looked for in the statements that would take them: whoever owns the table or its
-  types may have made one since the trigger was. What finds one is left to the other way, too.
+  something has an xid. Whoever owns a type may make a cast of it to json between any two of our statements, which
+  to_jsonb() would run as pgwatch's owner, so tables with types of others are left to the other way, too.
   */
   is_plain := tg_argv[2] is not null and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
+    and (current_setting('transaction_isolation') like 'read%' or "pgwatch".table_is_current(tg_relid))
     and not exists (
       select from pg_attribute as a
       where a.attrelid = tg_relid and a.attnum > 0 and (
         a.atttypid in ('json'::regtype, 'json[]'::regtype)
-        or a.atttypid >= 16384 and "pgwatch".type_holds_json(a.atttypid)
+        or a.atttypid >= 16384 and "pgwatch".type_kind(a.atttypid, current_user) <> 'plain'
         or a.attname = tg_argv[2]
           and a.atttypid <> all ('{int2,int4,int8,uuid}'::regtype[])
           and (a.atttypid <> all ('{text,varchar}'::regtype[]) or a.attcollation <> '"default"'::regcollation)
@@ -2051,12 +2182,7 @@ begin
         concat(tg_table_schema, '.', tg_table_name, ':') as prefix
       offset 0) as same
     cross join (
-      select case when (select case when current_setting('transaction_isolation') like 'read%' then not exists (
-        select from pg_cast as c
-        where c.castsource >= 16384 and c.casttarget = 'json'::regtype
-          and not "pgwatch".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
-        else "pgwatch".owners_are_trusted(tg_relid) end)
-        then to_jsonb(given.data) end as data
+      select to_jsonb(given.data) as data
       from (select (data.*)::record as data from changed_rows as data offset 0) as given
       offset 0) as change
     where jsonb_exists(change.data, tg_argv[2]);
@@ -2082,15 +2208,8 @@ begin
       cross join (
         select data.*, data.old_data ->> tg_argv[2] <> data.new_data ->> tg_argv[2] as has_moved
         from (
-          select case when safe.ok then to_jsonb(o.data) end as old_data,
-            case when safe.ok then to_jsonb(n.data) end as new_data
-          from (select case when current_setting('transaction_isolation') like 'read%' then not exists (
-            select from pg_cast as c
-            where c.castsource >= 16384 and c.casttarget = 'json'::regtype
-              and not "pgwatch".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
-            else "pgwatch".owners_are_trusted(tg_relid) end as ok
-            offset 0) as safe
-          cross join (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
+          select to_jsonb(o.data) as old_data, to_jsonb(n.data) as new_data
+          from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
           full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
             using (number)
           offset 0) as data
@@ -2108,14 +2227,8 @@ begin
         coalesce(change.new_data, change.old_data) ->> tg_argv[2]),
       change.old_data, change.new_data
     from (
-      select case when safe.ok and tg_op <> 'INSERT' then to_jsonb(old) end as old_data,
-        case when safe.ok and tg_op <> 'DELETE' then to_jsonb(new) end as new_data
-      from (select case when current_setting('transaction_isolation') like 'read%' then not exists (
-        select from pg_cast as c
-        where c.castsource >= 16384 and c.casttarget = 'json'::regtype
-          and not "pgwatch".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
-        else "pgwatch".owners_are_trusted(tg_relid) end as ok
-        offset 0) as safe
+      select case when tg_op <> 'INSERT' then to_jsonb(old) end as old_data,
+        case when tg_op <> 'DELETE' then to_jsonb(new) end as new_data
       offset 0) as change
     where jsonb_exists(coalesce(change.new_data, change.old_data), tg_argv[2])
       and (tg_op <> 'UPDATE' or change.old_data ->> tg_argv[2] = change.new_data ->> tg_argv[2]);
@@ -2151,11 +2264,13 @@ begin
       then "pgwatch".text_list(options -> 'exclude') else '{}' end;
     fold constant jsonb := case when jsonb_exists(options, 'id') then options -> 'fold'
       else "pgwatch".current_fold(tg_relid, key_columns) end;
-    has_json constant boolean := exists (
+    /* How a row is made JSON where to_jsonb() must not do it, and whether it may not be able to. */
+    row_query text := "pgwatch".row_query(tg_relid);
+    is_special boolean := row_query is not null or exists (
       select from pg_attribute as a
       where a.attrelid = tg_relid and a.attnum > 0 and (
         a.atttypid in ('json'::regtype, 'json[]'::regtype)
-        or a.atttypid >= 16384 and "pgwatch".type_holds_json(a.atttypid)));
+        or a.atttypid >= 16384 and "pgwatch".type_kind(a.atttypid, current_user) <> 'plain'));
     /* Only what has moved is left to do. */
     is_done constant boolean := found;
     old_data jsonb;
@@ -2174,30 +2289,28 @@ begin
     then
       perform "pgwatch".transition_check(tg_name, tg_relid);
     end if;
-    if exists (
-      select from pg_cast as c
-      where c.castsource >= 16384 and c.casttarget = 'json'::regtype
-        and not "pgwatch".cast_is_trusted(c.castsource, c.castfunc, tg_relid))
+    if current_setting('transaction_isolation') not like 'read%' and tg_op <> 'TRUNCATE'
+      and writer_xid is not null and not "pgwatch".table_is_current(tg_relid)
     then
-      perform "pgwatch".type_check(tg_name, tg_relid);
-    end if;
-    if current_setting('transaction_isolation') like 'read%' or tg_op = 'TRUNCATE' or writer_xid is null then
-      null;
-    elsif tg_level = 'ROW' then
-      perform "pgwatch".type_check_now(tg_name, tg_relid, coalesce(new, old));
-    elsif tg_op = 'UPDATE' then
-      perform "pgwatch".type_check_now(tg_name, tg_relid, (data.*)::record) from new_rows as data limit 1;
-    else
-      perform "pgwatch".type_check_now(tg_name, tg_relid, (data.*)::record) from changed_rows as data limit 1;
+      row_query := null;
+      if tg_level = 'ROW' then
+        is_special := "pgwatch".types_require_current(tg_name, tg_relid, coalesce(new, old));
+      elsif tg_op = 'UPDATE' then
+        select "pgwatch".types_require_current(tg_name, tg_relid, (data.*)::record) into is_special
+        from new_rows as data limit 1;
+      else
+        select "pgwatch".types_require_current(tg_name, tg_relid, (data.*)::record) into is_special
+        from changed_rows as data limit 1;
+      end if;
     end if;
     if writer_xid is null then
       /* A statement that found nothing to change. */
       return null;
     end if;
     if tg_level = 'ROW' then
-      old_data := case when tg_op = 'INSERT' then null when has_json then "pgwatch".row_data(old)
+      old_data := case when tg_op = 'INSERT' then null when is_special then "pgwatch".row_data(old, row_query)
         else to_jsonb(old) end;
-      new_data := case when tg_op = 'DELETE' then null when has_json then "pgwatch".row_data(new)
+      new_data := case when tg_op = 'DELETE' then null when is_special then "pgwatch".row_data(new, row_query)
         else to_jsonb(new) end;
     end if;
     /*
@@ -2241,8 +2354,8 @@ begin
           select pair.*, case when "pgwatch".row_key('', id_columns, pair.old_data)
             <> "pgwatch".row_key('', id_columns, pair.new_data) then 'DELETE' else 'UPDATE' end as action
           from (
-            select case when has_json then "pgwatch".row_data(o.data) else to_jsonb(o.data) end as old_data,
-              case when has_json then "pgwatch".row_data(n.data) else to_jsonb(n.data) end as new_data
+            select case when is_special then "pgwatch".row_data(o.data, row_query) else to_jsonb(o.data) end as old_data,
+              case when is_special then "pgwatch".row_data(n.data, row_query) else to_jsonb(n.data) end as new_data
             from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
             full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
               using (number)
@@ -2260,7 +2373,7 @@ begin
           (xid, channel, metadata, action, key, relation, old_row, new_row)
         select writer_xid, channel_name, metadata, tg_op, entry.*
         from (
-          select case when has_json then "pgwatch".row_data(given.data) else to_jsonb(given.data) end as data
+          select case when is_special then "pgwatch".row_data(given.data, row_query) else to_jsonb(given.data) end as data
           from (select (data.*)::record as data from changed_rows as data offset 0) as given
           offset 0) as change
         cross join lateral "pgwatch".log_entry(tg_op, change.data, change.data, tg_relid,
@@ -2285,8 +2398,8 @@ begin
           (xid, channel, metadata, action, key, relation, old_row, new_row)
         select writer_xid, channel_name, metadata, 'INSERT', entry.*
         from (
-          select case when has_json then "pgwatch".row_data(o.data) else to_jsonb(o.data) end as old_data,
-            case when has_json then "pgwatch".row_data(n.data) else to_jsonb(n.data) end as new_data
+          select case when is_special then "pgwatch".row_data(o.data, row_query) else to_jsonb(o.data) end as old_data,
+            case when is_special then "pgwatch".row_data(n.data, row_query) else to_jsonb(n.data) end as new_data
           from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
           full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
             using (number)
@@ -2418,7 +2531,9 @@ grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp wi
 
 grant execute on function pgwatch.published_delete(timestamp with time zone,uuid,integer) to consumer;
 
-grant execute on function pgwatch.type_holds_json(oid) to consumer;
+grant execute on function pgwatch.type_kind(oid,name) to consumer;
+
+grant execute on function pgwatch.types_within(oid[]) to consumer;
 
 grant usage on schema pgwatch to consumer;
 
@@ -2472,7 +2587,9 @@ grant execute on function pgwatch.log_span(text,timestamp with time zone) to rea
 
 grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp with time zone) to reader;
 
-grant execute on function pgwatch.type_holds_json(oid) to reader;
+grant execute on function pgwatch.type_kind(oid,name) to reader;
+
+grant execute on function pgwatch.types_within(oid[]) to reader;
 
 grant usage on schema pgwatch to reader;
 

@@ -18,8 +18,8 @@ export type KeyColumn = {
 /** How the rows of a table can be read without running what others have made. */
 export type SnapshotSource = {
   keys: KeyColumn[];
-  /** Columns of types that others own: their text is read, so that no cast is looked for. */
-  texts: { name: string; isArray: boolean }[];
+  /** The JSON of a row t, where to_jsonb() could run a cast of somebody else: see row_sql(). */
+  rowSql: string | null;
 };
 
 /**
@@ -49,12 +49,12 @@ export async function openSource(
     );
   }
   if (!rows[0].isTrusted) await refuseForeignCode(client, table, `${only}${name}`);
-  await client.query(`select ${qualified(schema, 'type_check')}('of the snapshot', $1)`, [
-    table.oid,
-  ]);
   const keys = await readKeys(client, table);
-  const texts = await client.query<SnapshotSource['texts'][number]>(TEXTS_SQL, [table.oid]);
-  return { keys, texts: texts.rows };
+  const found = await client.query<Pick<SnapshotSource, 'rowSql'>>(
+    `select ${qualified(schema, 'row_sql')}($1, current_user) as "rowSql"`,
+    [table.oid],
+  );
+  return { keys, rowSql: found.rows[0]?.rowSql ?? null };
 }
 
 type Trust = { isSame: boolean; isTrusted: boolean };
@@ -163,23 +163,6 @@ join pg_amop as fifth on fifth.amopfamily = class.opcfamily and fifth.amopstrate
   and fifth.amoplefttype = class.opcintype and fifth.amoprighttype = class.opcintype
 join pg_operator as greater on greater.oid = fifth.amopopr
 order by wanted.position`;
-
-/** Columns of types, or arrays of types, whose owner could make a cast to json at any moment. Parameter 1: the oid. */
-const TEXTS_SQL = `
-select a.attname as name, element.oid is not null as "isArray"
-from pg_attribute as a
-cross join lateral (${BASE_SQL}) as base
-left join lateral (${BASE_SQL.replace('a.atttypid', 'base.typelem')}) as element
-  on base.typsubscript = 'array_subscript_handler'::regproc
-cross join lateral (
-  select coalesce(element.oid, base.oid), coalesce(element.typtype, base.typtype),
-    coalesce(element.typowner, base.typowner)
-) as leaf (oid, kind, owner)
-where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped
-  and leaf.oid >= 16384 and leaf.kind in ('e', 'r', 'm', 'b') and ${isForeign('leaf.owner')}
-  and not exists (
-    select from pg_cast as c where c.castsource = leaf.oid and c.casttarget = 'json'::regtype)
-order by a.attnum`;
 
 /** It keeps nobody from reading or writing, and has a vacuum by the server end for it. */
 const LOCK_TIMEOUT = '3s';

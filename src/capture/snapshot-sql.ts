@@ -37,13 +37,13 @@ export function boundSql(
 export function copySql(
   { schema }: Names,
   table: Table,
-  { keys, texts }: SnapshotSource,
+  { keys, rowSql }: SnapshotSource,
   hasLastKey: boolean,
 ): string {
   const after = hasLastKey ? `and ${isBeyond(keys, 'greater', 9 + keys.length)}` : '';
   return `
 with locked as materialized (
-  select ${dataSql(schema, table, texts)} as data from ${source(table)} as t
+  select ${dataSql(schema, table, rowSql)} as data from ${source(table)} as t
   where ${isBeyond(keys, 'lessOrEqual', 9)} ${after}
   order by ${orderOf(keys)}
   for share
@@ -59,21 +59,11 @@ with locked as materialized (
 select count(*)::float8 as count from copied`;
 }
 
-/** A row as notify_data_change() writes it; where others own types, these are written as they would be without a cast. */
-function dataSql(schema: string, table: Table, texts: SnapshotSource['texts']): string {
+/** A row as notify_data_change() writes it. */
+function dataSql(schema: string, table: Table, rowSql: string | null): string {
+  if (rowSql !== null) return rowSql;
   const hasJson = table.columns.some(({ isJson }) => isJson);
-  const jsonOf = (row: string) =>
-    hasJson ? `${qualified(schema, 'row_data')}(${row})` : `to_jsonb(${row})`;
-  if (texts.length === 0) return jsonOf('t.*');
-  const others = table.columns.filter(({ name }) => !texts.some((text) => text.name === name));
-  const columns = others.map(({ name }) => `t.${pg.escapeIdentifier(name)}`);
-  const rest = `(select ${jsonOf('plain.*')} from (select ${columns.join(', ')} offset 0) as plain)`;
-  const parts = texts.map(({ name, isArray }) => {
-    const column = `t.${pg.escapeIdentifier(name)}`;
-    const text = `format('%s', ${column})${isArray ? '::text[]' : ''}`;
-    return `jsonb_build_object(${pg.escapeLiteral(name)}, case when ${column} is not null then ${text} end)`;
-  });
-  return [...(columns.length > 0 ? [rest] : []), ...parts].join(' || ');
+  return hasJson ? `${qualified(schema, 'row_data')}(t.*)` : 'to_jsonb(t.*)';
 }
 
 /** Of a family each table is captured by itself. */

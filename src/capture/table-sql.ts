@@ -17,10 +17,11 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
     select pg_catalog.format_type(cast_.castsource, null)
     from pg_catalog.pg_cast as cast_
     join pg_catalog.pg_proc as f on f.oid = cast_.castfunc
-    join pg_catalog.pg_proc as p on p.oid = pg_catalog.to_regprocedure($1)
+    join pg_catalog.pg_type as t on t.oid = cast_.castsource
     where cast_.castsource >= 16384 and cast_.casttarget = 'pg_catalog.json'::pg_catalog.regtype
       and cast_.castsource in (select ${qualified(schema, 'column_types')}(c.oid))
-      and not pg_catalog.pg_has_role(f.proowner, p.proowner, 'usage')
+      and not (pg_catalog.pg_has_role(f.proowner, acting.role, 'usage')
+        and pg_catalog.pg_has_role(t.typowner, acting.role, 'usage'))
     order by 1) as "foreignCasts",
   array(
     select pg_catalog.concat(fn.nspname, '.', f.relname)
@@ -47,7 +48,7 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
   (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
       'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
       'isVirtual', a.attgenerated = 'v',
-      'isJson', ${qualified(schema, 'type_holds_json')}(a.atttypid),
+      'isJson', ${qualified(schema, 'type_kind')}(a.atttypid, acting.role) = 'json',
       'writing', ${qualified(schema, 'key_writing')}(a.atttypid, a.atttypmod, a.attcollation)
     ) order by a.attnum), '[]')
     from pg_catalog.pg_attribute as a
@@ -73,4 +74,8 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 left join pg_catalog.pg_class as root on root.oid = pg_catalog.pg_partition_root(c.oid)
-left join pg_catalog.pg_namespace as rn on rn.oid = root.relnamespace`;
+left join pg_catalog.pg_namespace as rn on rn.oid = root.relnamespace
+cross join (
+  select coalesce((
+    select pg_catalog.pg_get_userbyid(p.proowner) from pg_catalog.pg_proc as p
+    where p.oid = pg_catalog.to_regprocedure($1)), current_user) as role) as acting`;

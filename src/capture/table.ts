@@ -33,8 +33,8 @@ export type Table = {
   /** Those for each statement. */
   statementTriggers: string[];
   /**
-   * Types of its columns with a cast to json that is a function of somebody who could not act as the owner of the
-   * trigger function anyway: writes are refused, because it would run with that one's rights. See type_check().
+   * Types of its columns with a cast to json that somebody has made who could not act as the owner of the trigger
+   * function anyway: it is not run, because it would have that one's rights. See row_sql().
    */
   foreignCasts: string[];
 };
@@ -45,7 +45,7 @@ export type Column = {
   type: string;
   /** Virtual generated: triggers do not see its value. */
   isVirtual: boolean;
-  /** Made JSON by way of json: it may hold what no jsonb can. See type_holds_json(). */
+  /** Made JSON by way of json: it may hold what no jsonb can. See type_kind(). */
   isJson: boolean;
   /** How values that are equal are written the same, where it is in a key. See key_writing(). */
   writing: 'plain' | 'number' | 'interval' | 'padded' | 'citext' | 'collated';

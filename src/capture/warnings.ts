@@ -4,10 +4,10 @@ import type { Table } from './table.ts';
 import { tableText } from './table-name.ts';
 import { TRIGGER_PREFIX } from './trigger-sql.ts';
 
-/** Whose writes fail with PW003, and what to do. */
+/** Whose casts are not used, and what to do. */
 export function foreignCastsText(table: Table): string {
   const [first] = table.foreignCasts;
-  return `Every write to ${tableText(table)} is refused while it is captured: somebody who may not act as the owner of pgwatch has made a cast of its type ${first} to json. Drop the cast, or have its function owned by a superuser.`;
+  return `Values of the type ${first} in ${tableText(table)} are captured as text: somebody who may not act as the owner of pgwatch owns the type, or the function of its cast to json. To have the cast used, let a superuser own both.`;
 }
 
 /** What whoever captures a table should know: whole sentences. */

@@ -76,11 +76,10 @@ function operationsText({ options: { operations = [] } }: CaptureState): string 
   return operations.length === 4 ? 'all' : operations.join(',');
 }
 
-function stateText({ disabled, stale, isByHand, existing, table }: CaptureState): string {
+function stateText({ disabled, stale, isByHand, existing }: CaptureState): string {
   if (disabled.length > 0) {
     return disabled.length === existing.triggers.length ? 'disabled' : 'partly disabled';
   }
-  if (table.foreignCasts.length > 0) return 'refused';
   return stale.length > 0 ? 'stale' : isByHand ? 'by hand' : 'current';
 }
 

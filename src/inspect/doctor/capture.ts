@@ -17,7 +17,7 @@ export const capture: Check = {
     const states = await readCaptureStates(client, context.config);
     const findings = [
       ...states.flatMap(staleFindings),
-      ...states.flatMap(refusedFindings),
+      ...states.flatMap(castFindings),
       ...states.flatMap(blindFindings),
       ...(await findSilent(client, context)),
       ...(await findUnlikeConfig(client, context)),
@@ -38,12 +38,12 @@ function staleFindings({ table, stale }: CaptureState): Finding[] {
   ];
 }
 
-/** Where a write would run a function of somebody else's with the rights of pgwatch's owner. */
-function refusedFindings({ table }: CaptureState): Finding[] {
+/** Where a cast is not used, because it would have the rights of pgwatch's owner. */
+function castFindings({ table }: CaptureState): Finding[] {
   if (table.foreignCasts.length === 0) return [];
   const [what = '', fix = ''] = foreignCastsText(table).split(/(?<=json\.) /);
   const why = 'The function of that cast would run with the rights of the owner of pgwatch.';
-  return [{ level: 'problem', what, why, fix }];
+  return [{ level: 'note', what, why, fix }];
 }
 
 /** Rows that come or go without a trigger. */

@@ -1,0 +1,168 @@
+import { expect, test } from 'vitest';
+import { createTrigger } from '../../src/capture/create-trigger.ts';
+import { withConnection } from '../../src/database/connect.ts';
+import { changesOf } from '../helpers/captured.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { type Attacker, castSql, withAttacker } from '../helpers/hostile-table.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+Goal: whatever the owner of a type makes while a write is under way, none of it is run as the owner of pgwatch.
+*/
+
+const database = useDatabase();
+
+/** A write that is held up after it has looked at the table's types, while the attacker makes a cast. */
+async function castMeanwhile({ name, url, admin }: Attacker, forEach: 'row' | 'statement') {
+  await admin.query(`create type trap as enum ('a'); create type pair as (n int, trap trap);
+    create table bait (id int primary key, trap trap, pair pair)`);
+  await createTrigger(admin, 'bait', { forEach });
+  await admin.query(`alter type trap owner to "${name}"; grant all on bait to "${name}"`);
+  await withConnection({ url }, (writer) =>
+    withConnection({ url }, async (client) => {
+      await client.query('select pg_advisory_lock(77)');
+      const writing = writer.query(`insert into bait values (1, 'a', '(1,a)')`);
+      await until('the writer is held up', () => isHeldUp());
+      await client.query(castSql('trap'));
+      await client.query('select pg_advisory_unlock(77)');
+      await writing;
+    }),
+  );
+}
+
+/** Runs the work with functions of the schema that differ. */
+async function withChanged(
+  changes: Record<string, (definition: string) => string>,
+  work: () => Promise<void>,
+) {
+  const right: string[] = [];
+  try {
+    for (const [name, change] of Object.entries(changes)) {
+      const { rows } = await database.query(
+        'select pg_get_functiondef(to_regprocedure($1)) as text',
+        [name],
+      );
+      const text = rows[0].text as string;
+      expect(change(text)).not.toBe(text);
+      right.push(text);
+      await database.query(change(text));
+    }
+    await work();
+  } finally {
+    for (const text of right) await database.query(text);
+  }
+}
+
+// Not by "perform", which sets what found is.
+const LOCKED = 'pg_advisory_xact_lock_shared(77)::text is not null';
+
+const heldUp = {
+  'notify_data_change()': (text: string) =>
+    text
+      .replace(/(?= {2}if is_plain and)/, `is_plain := is_plain and ${LOCKED};`)
+      .replace(/(?= {4}if writer_xid is null then)/, `is_special := is_special and ${LOCKED};`),
+};
+
+/** Trusts whoever has made no cast until now. */
+const byCasts = {
+  'pgwatch.type_kind(oid, name)': (text: string) =>
+    text.replace("when not pg_has_role(t.typowner, acting_role, 'usage') then 'foreign'", ''),
+};
+
+test.each(['row', 'statement'] as const)(
+  'a cast that is made between looking and converting is not run, for each %s',
+  async (forEach) => {
+    await withChanged(heldUp, () =>
+      withAttacker(database, async (attacker) => {
+        await castMeanwhile(attacker, forEach);
+        expect(await attacker.caught()).toEqual([]);
+        const [change] = await changesOf(database, 'bait');
+        expect(change?.payload.new_data).toEqual({ id: 1, trap: 'a', pair: { n: 1, trap: 'a' } });
+        await database.query(`delete from pgwatch.notification_log`);
+      }),
+    );
+  },
+);
+
+test.each(['row', 'statement'] as const)(
+  'with a look at casts alone it would be run, for each %s',
+  async (forEach) => {
+    await withChanged({ ...heldUp, ...byCasts }, () =>
+      withAttacker(database, async (attacker) => {
+        await castMeanwhile(attacker, forEach);
+        expect(await attacker.caught()).toEqual([`cast to json as ${attacker.admin.user}`]);
+      }),
+    );
+  },
+);
+
+test('a transaction with an older snapshot sees no type that was changed since, and runs nothing of it', async () => {
+  await withAttacker(database, async ({ name, url, admin: client, caught }) => {
+    await client.query(`create type trap as enum ('a'); create type given as enum ('a');
+      create table bait (id int primary key, note text); create table row_bait (id int primary key, trap trap);
+      create table given_bait (id int primary key, given given); create table grown (id int primary key);
+      create domain word as text; create table changed (id int primary key, word word)`);
+    for (const table of ['bait', 'given_bait', 'grown', 'changed'])
+      await createTrigger(client, table);
+    await createTrigger(client, 'row_bait', { forEach: 'row' });
+    await client.query(`alter type trap owner to "${name}"; alter table bait owner to "${name}";
+      alter table row_bait owner to "${name}"; alter table changed owner to "${name}";
+      grant all on all tables in schema lair to "${name}"`);
+    await withConnection({ url }, async (writer) => {
+      await writer.query('begin isolation level repeatable read; select count(*) from pg_class');
+      await client.query(`alter type given owner to "${name}"; alter table grown add column n int`);
+      await withConnection({ url }, (attacker) =>
+        attacker.query(`${castSql('trap')}; ${castSql('given')};
+          alter table bait add column trap trap; alter table changed alter column word type trap using 'a'`),
+      );
+      for (const write of [
+        `insert into bait values (1, 'x', 'a')`,
+        `insert into changed values (1, 'a')`,
+        `insert into given_bait values (1, 'a')`,
+      ]) {
+        await writer.query('savepoint s');
+        await expect(writer.query(write), write).rejects.toMatchObject({ code: '40001' });
+        await writer.query('rollback to s');
+      }
+      await writer.query(
+        `insert into row_bait values (1, 'a'); insert into grown values (1, 2); commit`,
+      );
+    });
+    expect(await caught()).toEqual([]);
+    const [trapped] = await changesOf(database, 'row_bait');
+    expect(trapped?.payload.new_data).toEqual({ id: 1, trap: 'a' });
+    const [grown] = await changesOf(database, 'grown');
+    expect(grown?.payload.new_data).toEqual({ id: 1, n: 2 });
+  });
+});
+
+test('with what its snapshot shows alone it would', async () => {
+  const wrong = {
+    'pgwatch.table_is_current(oid)': (text: string) =>
+      text.replace(/(?<=\$function\$)[\s\S]*(?=\$function\$)/, 'select true'),
+  };
+  await withChanged(wrong, () =>
+    withAttacker(database, async ({ name, url, admin, caught }) => {
+      await admin.query(
+        `create type given as enum ('a'); create table bait (id int primary key, given given)`,
+      );
+      await createTrigger(admin, 'bait');
+      await admin.query(`grant all on bait to "${name}"`);
+      await withConnection({ url }, async (writer) => {
+        await writer.query('begin isolation level repeatable read; select count(*) from pg_class');
+        await admin.query(`alter type given owner to "${name}"`);
+        await withConnection({ url }, (attacker) => attacker.query(castSql('given')));
+        await writer.query(`insert into bait values (1, 'a'); commit`);
+      });
+      expect(await caught()).toEqual([`cast to json as ${admin.user}`]);
+    }),
+  );
+});
+
+async function isHeldUp(): Promise<boolean> {
+  const { rows } = await database.query(
+    `select from pg_locks where locktype = 'advisory' and not granted
+     and database = (select oid from pg_database where datname = current_database())`,
+  );
+  return rows.length > 0;
+}
