@@ -218,11 +218,14 @@ CREATE OR REPLACE FUNCTION pgwatch.change_announce(change pgwatch.notification_l
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* Sends the NOTIFY that plain LISTEN clients read of a captured change. */
+/* Sends the NOTIFY that plain LISTEN clients read of a captured change: of a large one, whose payload jsonb might not
+hold, without putting that together. */
 begin
   perform "pgwatch".notification_announce(change.channel, change.id, change.created_at,
-    "pgwatch".change_payload(
-      change.action, change.relation, change.old_row, change.new_row, change.metadata, change.xid));
+    case when pg_column_size(change) < 128000 then
+      "pgwatch".change_payload(
+        change.action, change.relation, change.old_row, change.new_row, change.metadata, change.xid)
+    end);
   return true;
 end;
 $function$;
@@ -529,6 +532,31 @@ cross join lateral (
 order by progress.consumer_id
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.content_text(content jsonb, bytes_max bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+The text of a jsonb that may have too long a one: a number like 1e100000 is stored in a few bytes and written in
+100,000, a control character in one and in six.
+
+Parameters: the value; how many bytes its text may have. Returns: the text; an empty one, which no value has,
+where it would be longer, or longer than PostgreSQL can make it. Tables written: none.
+*/
+declare
+  written text;
+begin
+  written := content::text;
+  return case when octet_length(written) > bytes_max then '' else written end;
+exception
+  /* The last one: a text that ends just below 1 GB is refused by the allocator. */
+  when program_limit_exceeded or out_of_memory or internal_error then
+    return '';
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.current_fold(relation_id oid, columns text[])
  RETURNS jsonb
  LANGUAGE sql
@@ -606,7 +634,7 @@ CREATE OR REPLACE FUNCTION pgwatch.event_digest(channel_name text, key text, con
  RETURNS uuid
  LANGUAGE sql
  STABLE
-RETURN (md5((jsonb_build_array(channel_name, md5(key), md5((content)::text)))::text))::uuid;
+RETURN (md5((jsonb_build_array(channel_name, md5(key), md5(COALESCE(NULLIF(pgwatch.content_text(content, (1073741824)::bigint), ''::text), (jsonb_hash_extended(content, (0)::bigint))::text))))::text))::uuid;
 
 CREATE OR REPLACE FUNCTION pgwatch.event_refuse(event_id uuid)
  RETURNS void
@@ -1568,20 +1596,26 @@ AS $function$
 /*
 Sends the NOTIFY that plain LISTEN clients read, with the payload where it fits into the 8000 bytes
 that PostgreSQL allows, else by reference. The text of a jsonb is at least a sixteenth of its size,
-so the text of a large one is not even made.
+so the text of a large one is not even made. A small one may be long as text, or too long for PostgreSQL: that is
+no reason to fail.
 Parameters: the notification. Returns: nothing. Tables written: none.
 */
 declare
   envelope_head constant text := format('{"notification_log_id": %s, "timestamp": %s, ',
     notification_id, extract(epoch from created_at));
+  data_text text;
   envelope_text text;
 begin
   if pg_notification_queue_usage() >= 0.5 then
     return;
   end if;
-  if pg_column_size(payload_data) < 128000 then
-    envelope_text := envelope_head || '"data": ' || payload_data::text || '}';
+  if pg_column_size(payload_data) > 4000 or pg_column_compression(payload_data) is not null then
+    data_text := case when pg_column_size(payload_data) < 128000
+      then nullif("pgwatch".content_text(payload_data, 8000), '') end;
+  else
+    data_text := payload_data::text;
   end if;
+  envelope_text := envelope_head || '"data": ' || data_text || '}';
   if envelope_text is null or octet_length(envelope_text) >= 8000 then
     envelope_text := envelope_head || '"large_payload": true}';
   end if;
@@ -2497,6 +2531,8 @@ grant execute on function pgwatch.column_types(oid) to consumer;
 
 grant execute on function pgwatch.consumer_lag(text[]) to consumer;
 
+grant execute on function pgwatch.content_text(jsonb,bigint) to consumer;
+
 grant execute on function pgwatch.daemon_class() to consumer;
 
 grant execute on function pgwatch.delivery_notification(pgwatch.notification_log) to consumer;
@@ -2568,6 +2604,8 @@ grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xi
 grant execute on function pgwatch.column_types(oid) to reader;
 
 grant execute on function pgwatch.consumer_lag(text[]) to reader;
+
+grant execute on function pgwatch.content_text(jsonb,bigint) to reader;
 
 grant execute on function pgwatch.daemon_class() to reader;
 

@@ -9,6 +9,7 @@ grant select (event_id, notification_id) on :"schema".published to :"role";
 grant select on sequence :"schema".notification_log_id_seq, :"schema".lease_lease_id_seq to :"role";
 grant execute on function
   :"schema".log_partition_create(text, integer),
+  :"schema".content_text(jsonb, bigint),
   :"schema".notification_event_id(bigint, xid8, timestamptz),
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
   :"schema".column_types(oid),

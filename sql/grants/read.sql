@@ -6,6 +6,7 @@ grant select on :"schema".notification, :"schema".notification_log, :"schema".or
 grant select on sequence :"schema".notification_log_id_seq to :"role";
 grant select (event_id, notification_id) on :"schema".published to :"role";
 grant execute on function
+  :"schema".content_text(jsonb, bigint),
   :"schema".notification_event_id(bigint, xid8, timestamptz),
   :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8),
   :"schema".column_types(oid),

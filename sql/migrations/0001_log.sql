@@ -207,6 +207,32 @@ select jsonb_build_object(
 $$;
 revoke all on function :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8) from public;
 
+create function :"schema".content_text(content jsonb, bytes_max bigint)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+The text of a jsonb that may have too long a one: a number like 1e100000 is stored in a few bytes and written in
+100,000, a control character in one and in six.
+
+Parameters: the value; how many bytes its text may have. Returns: the text; an empty one, which no value has,
+where it would be longer, or longer than PostgreSQL can make it. Tables written: none.
+*/
+declare
+  written text;
+begin
+  written := content::text;
+  return case when octet_length(written) > bytes_max then '' else written end;
+exception
+  /* The last one: a text that ends just below 1 GB is refused by the allocator. */
+  when program_limit_exceeded or out_of_memory or internal_error then
+    return '';
+end;
+$$;
+revoke all on function :"schema".content_text(jsonb, bigint) from public;
+
 -- Every notification with its whole payload and event id, for people who read with SQL.
 create view :"schema".notification as
 select

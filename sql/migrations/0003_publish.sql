@@ -74,20 +74,26 @@ as $$
 /*
 Sends the NOTIFY that plain LISTEN clients read, with the payload where it fits into the 8000 bytes
 that PostgreSQL allows, else by reference. The text of a jsonb is at least a sixteenth of its size,
-so the text of a large one is not even made.
+so the text of a large one is not even made. A small one may be long as text, or too long for PostgreSQL: that is
+no reason to fail.
 Parameters: the notification. Returns: nothing. Tables written: none.
 */
 declare
   envelope_head constant text := format('{"notification_log_id": %s, "timestamp": %s, ',
     notification_id, extract(epoch from created_at));
+  data_text text;
   envelope_text text;
 begin
   if pg_notification_queue_usage() >= 0.5 then
     return;
   end if;
-  if pg_column_size(payload_data) < 128000 then
-    envelope_text := envelope_head || '"data": ' || payload_data::text || '}';
+  if pg_column_size(payload_data) > 4000 or pg_column_compression(payload_data) is not null then
+    data_text := case when pg_column_size(payload_data) < 128000
+      then nullif(:"schema".content_text(payload_data, 8000), '') end;
+  else
+    data_text := payload_data::text;
   end if;
+  envelope_text := envelope_head || '"data": ' || data_text || '}';
   if envelope_text is null or octet_length(envelope_text) >= 8000 then
     envelope_text := envelope_head || '"large_payload": true}';
   end if;
@@ -98,13 +104,16 @@ revoke all on function :"schema".notification_announce(text, bigint, timestamptz
 
 /*
 What an event is, to tell whether it is published again or another with its id. Of each part its hash: the text of
-all of them would be more than jsonb holds where one of them is nearly that. Inlined.
+all of them would be more than jsonb holds where one of them is nearly that, and content may be longer as text than
+PostgreSQL can make it. Inlined.
 */
 create function :"schema".event_digest(channel_name text, key text, content jsonb)
 returns uuid
 language sql
 stable
-return md5(jsonb_build_array(channel_name, md5(key), md5(content::text))::text)::uuid;
+return md5(jsonb_build_array(channel_name, md5(key),
+  md5(coalesce(nullif(:"schema".content_text(content, 1073741824), ''), jsonb_hash_extended(content, 0)::text))
+)::text)::uuid;
 revoke all on function :"schema".event_digest(text, text, jsonb) from public;
 
 create function :"schema".event_refuse(event_id uuid)

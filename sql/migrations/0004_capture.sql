@@ -722,11 +722,14 @@ returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-/* Sends the NOTIFY that plain LISTEN clients read of a captured change. */
+/* Sends the NOTIFY that plain LISTEN clients read of a captured change: of a large one, whose payload jsonb might not
+hold, without putting that together. */
 begin
   perform :"schema".notification_announce(change.channel, change.id, change.created_at,
-    :"schema".change_payload(
-      change.action, change.relation, change.old_row, change.new_row, change.metadata, change.xid));
+    case when pg_column_size(change) < 128000 then
+      :"schema".change_payload(
+        change.action, change.relation, change.old_row, change.new_row, change.metadata, change.xid)
+    end);
   return true;
 end;
 $$;

@@ -4,15 +4,19 @@ import { jsonText, onOneLine } from './table.ts';
 
 /** A notification for people, a field a line, the payload as indented JSON. */
 export function describeNotification(notification: Notification): string {
-  const { eventId, channel, key, createdAt, payload } = notification;
+  const { eventId, channel, key, createdAt } = notification;
   return [
     field('channel', channel),
     field('key', key ?? '-'),
     field('event id', eventId),
     timeField('created', createdAt),
-    field('payload', ''),
-    indented(jsonText(payload, 2)),
+    payloadField(notification),
   ].join('\n');
+}
+
+/** The payload as indented JSON, or why it cannot be shown. */
+export function payloadField({ payload, unreadable }: Notification): string {
+  return `${field('payload', '')}\n${indented(unreadable ?? jsonText(payload, 2))}`;
 }
 
 /** '  name          value', on one line whatever the value is. */

@@ -3,7 +3,7 @@ import type { Notification } from '../log/notification.ts';
 import { formatDuration } from '../time.ts';
 import type { Call } from './context.ts';
 import { callWithGaps } from './gaps.ts';
-import { DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
+import { DeadLetter, DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
 import { withinCall } from './running-call.ts';
 import { checkPayload, PayloadRefused } from './schema.ts';
 
@@ -20,6 +20,7 @@ export function callHandler(call: Call): Outcomes | Promise<Outcomes> {
 }
 
 function callPart(call: Call): Outcomes | Promise<Outcomes> {
+  if (call.notifications.some(({ unreadable }) => unreadable !== null)) return callReadable(call);
   return call.consumer.schema ? callChecked(call) : callDirectly(call, call.notifications);
 }
 
@@ -42,6 +43,18 @@ function callDirectly(
   } catch (thrown) {
     return failed(thrown);
   }
+}
+
+/** Those that nobody can read are dead: no attempt would help. The others are handed on. */
+async function callReadable(call: Call): Promise<Outcomes> {
+  const notifications = call.notifications.filter(({ unreadable }) => unreadable === null);
+  const outcomes =
+    notifications.length > 0 ? [...(await callPart({ ...call, notifications }))] : [];
+  return call.notifications.map(({ unreadable }) =>
+    unreadable === null
+      ? (outcomes.shift() as Outcome)
+      : { type: 'dead', error: new DeadLetter(unreadable) },
+  );
 }
 
 /** Those whose payload does not fit the schema are dead; the others are handed on. */

@@ -1,6 +1,7 @@
 import type { QueryResultRow } from 'pg';
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
+import { SHOWN_TEXT_BYTES_MAX } from './content-sql.ts';
 import type { ErrorRecord } from './delivery.ts';
 import { copySql } from './delivery-copy.ts';
 import {
@@ -10,7 +11,7 @@ import {
   filterValues,
 } from './delivery-filter.ts';
 import { type LogRow, Notification, safeId } from './notification.ts';
-import { MICROSECONDS } from './page-sql.ts';
+import { COLUMNS as LOG_COLUMNS, MICROSECONDS, rowTexts } from './page-sql.ts';
 
 /** A notification that a consumer has not handled at its first call. */
 export type Delivery = {
@@ -76,15 +77,12 @@ export async function readDeliveries(
   filter: DeliveryFilter,
 ): Promise<(Delivery & { notification: Notification | null })[]> {
   const { rows } = await client.query(
-    `select ${COLUMNS}, found.log_row[4] as channel, found.log_row
+    `select ${COLUMNS}, found.row_3 as channel, found.*
      from ${qualified(schema, 'delivery')} as d
      left join lateral (
-       select ${logRow(['payload', 'action', 'relation', 'old_row', 'new_row', 'metadata'])}
-       from (${copySql(schema, 'd')}) as copy
+       select ${logRow(schema, 'copy')} from (${copySql(schema, 'd')}) as copy
        union all
-       /* Who may only read has the view, whose payload is complete. */
-       select ${logRow(['payload', 'null', 'null', 'null', 'null', 'null'])}
-       from ${qualified(schema, 'notification')}
+       select ${logRow(schema, 'log')} from ${qualified(schema, 'notification_log')} as log
        where d.notification is null and id = d.notification_id
        limit 1
      ) as found on true
@@ -92,12 +90,16 @@ export async function readDeliveries(
      order by d.consumer_id, d.notification_id`,
     filterValues(filter),
   );
-  return (rows as (DeliveryRow & { log_row: LogRow | null })[]).map((row) => ({
-    ...toDelivery(row),
-    notification: row.log_row
-      ? new Notification(row.log_row, { isReplay: true, attempt: row.attempts })
-      : null,
-  }));
+  return (rows as (DeliveryRow & Record<string, string | null>)[]).map((row) => {
+    const found = LOG_COLUMNS.map((_, index) => row[`row_${index}`]) as LogRow;
+    const isThere = found[0] !== null;
+    return {
+      ...toDelivery(row),
+      notification: isThere
+        ? new Notification(found, { isReplay: true, attempt: row.attempts })
+        : null,
+    };
+  });
 }
 
 /** The consumers that the database knows. */
@@ -140,18 +142,12 @@ function toDelivery(row: DeliveryRow): Delivery {
   };
 }
 
-/** The columns of a LogRow as an array of texts. */
-function logRow(content: readonly string[]): string {
-  const columns = [
-    'id',
-    'xid',
-    MICROSECONDS('created_at'),
-    'channel',
-    'key',
-    ...content,
-    'event_id',
-  ];
-  return `array[${columns.map((column) => `${column}::text`).join(', ')}] as log_row`;
+/** The columns of a LogRow as texts, row_0 and so on: an array of them might be longer than one text can be. */
+function logRow(schema: string, row: string): string {
+  return rowTexts(schema, row, SHOWN_TEXT_BYTES_MAX)
+    .map((text, index) => (LOG_COLUMNS[index] === 'created_at' ? MICROSECONDS(text) : text))
+    .map((text, index) => `(${text})::text as row_${index}`)
+    .join(', ');
 }
 
 const NEWEST_FIRST = 'd.last_failed_at desc nulls last, d.notification_id desc, d.consumer_id';

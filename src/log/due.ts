@@ -5,7 +5,7 @@ import type { DeliveryScope } from './delivery.ts';
 import { copySql } from './delivery-copy.ts';
 import { sameKeySql } from './key-sql.ts';
 import { type LogRow, safeId } from './notification.ts';
-import { COLUMNS, MICROSECONDS } from './page-sql.ts';
+import { COLUMNS, MICROSECONDS, rowTexts } from './page-sql.ts';
 
 /** A notification whose turn has come again, or has come at last. */
 export type DueDelivery = {
@@ -81,7 +81,7 @@ export async function readRows(
   ids: readonly number[],
 ): Promise<LogRow[]> {
   const { rows } = await client.query<LogRow>({
-    text: `select ${columnsOf('row')} from ${qualified(schema, 'notification_log')} as row
+    text: `select ${columnsOf(schema, 'row')} from ${qualified(schema, 'notification_log')} as row
       where id = any($1::bigint[])`,
     values: [ids],
     rowMode: 'array',
@@ -133,7 +133,7 @@ function contentOfTurn(schema: string): string {
   const log = qualified(schema, 'notification_log');
   return `
 select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.is_suspect,
-  ${columnsOf('row')}
+  ${columnsOf(schema, 'row')}
 from turn
 left join lateral (
   select ${COLUMNS.join(', ')} from ${log} where id = turn.notification_id
@@ -144,10 +144,10 @@ left join lateral (
 order by turn.consumer_id, turn.notification_id`;
 }
 
-function columnsOf(row: string): string {
-  return COLUMNS.map((column) =>
-    column === 'created_at' ? MICROSECONDS(`${row}.created_at`) : `${row}.${column}`,
-  ).join(', ');
+function columnsOf(schema: string, row: string): string {
+  return rowTexts(schema, row)
+    .map((text, index) => (COLUMNS[index] === 'created_at' ? MICROSECONDS(text) : text))
+    .join(', ');
 }
 
 function toDue(raw: (string | null)[]): DueDelivery {

@@ -1,8 +1,10 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
+import { AS_TEXT } from '../database/types.ts';
+import { SHOWN_TEXT_BYTES_MAX } from './content-sql.ts';
 import { copySql } from './delivery-copy.ts';
-import { type LogRow, Notification, safeId } from './notification.ts';
-import { MICROSECONDS } from './page-sql.ts';
+import { isUnreadable, type LogRow, Notification, safeId } from './notification.ts';
+import { COLUMNS, MICROSECONDS, rowTexts } from './page-sql.ts';
 
 /** A notification as it is stored. */
 export type StoredNotification = {
@@ -11,8 +13,8 @@ export type StoredNotification = {
   action: string | null;
   /** Of a captured change. */
   table: { schema: string; name: string } | null;
-  /** Of its contents as JSON, in bytes. */
-  bytes: number;
+  /** Of its contents as JSON, in bytes; null where they are too large to be read. */
+  bytes: number | null;
   /** log, or where it is no longer there, the copy that a dead letter holds. */
   source: 'log' | 'dead letter';
 };
@@ -23,26 +25,25 @@ export async function findNotifications(
   schema: string,
   ids: readonly number[],
 ): Promise<StoredNotification[]> {
-  const { rows } = await client.query(
-    `select ${LOG_ROW} as row, 'log' as source from ${qualified(schema, 'notification_log')}
+  const { rows } = await client.query<[...LogRow, source: StoredNotification['source']]>({
+    text: `select ${texts(schema, 'log')}, 'log' as source
+     from ${qualified(schema, 'notification_log')} as log
      where id = any($1::bigint[])
      union all
-     select ${LOG_ROW} as row, 'dead letter' as source
+     select ${texts(schema, 'copy')}, 'dead letter' as source
      from (
-       select copy.* from (
-         select distinct on (notification_id) notification, key, payload, old_row, new_row
-         from ${qualified(schema, 'delivery')}
-         where notification_id = any($1::bigint[]) and notification is not null
-           and not exists (
-             select from ${qualified(schema, 'notification_log')} where id = notification_id)
-       ) as d
-       cross join lateral (${copySql(schema, 'd')}) as copy
-     ) as copy`,
-    [ids],
-  );
-  return (rows as { row: LogRow; source: StoredNotification['source'] }[])
-    .map(({ row, source }) => stored(row, source))
-    .sort((a, b) => a.notification.id - b.notification.id);
+       select distinct on (notification_id) notification, key, payload, old_row, new_row
+       from ${qualified(schema, 'delivery')}
+       where notification_id = any($1::bigint[]) and notification is not null
+         and not exists (
+           select from ${qualified(schema, 'notification_log')} where id = notification_id)
+     ) as d
+     cross join lateral (${copySql(schema, 'd')}) as copy`,
+    values: [ids],
+    rowMode: 'array',
+    types: AS_TEXT,
+  });
+  return rows.map(stored).sort((a, b) => a.notification.id - b.notification.id);
 }
 
 /**
@@ -80,18 +81,24 @@ async function idsFrom(client: Queryable, text: string, values: unknown[]): Prom
   return (rows as { id: string }[]).map(({ id }) => safeId(id));
 }
 
-function stored(row: LogRow, source: StoredNotification['source']): StoredNotification {
+function stored(found: [...LogRow, source: StoredNotification['source']]): StoredNotification {
+  const row = found.slice(0, -1) as LogRow;
   const [, xid, , , , payload, action, relation, oldRow, newRow] = row;
   const [schema, name] = relation === null ? [] : (JSON.parse(relation) as string[]);
+  let bytes = 0;
+  for (const text of [payload, oldRow, newRow]) bytes += Buffer.byteLength(text ?? '');
   return {
     notification: new Notification(row, { isReplay: true, attempt: 1 }),
     xid,
     action,
     table: schema !== undefined && name !== undefined ? { schema, name } : null,
-    bytes: Buffer.byteLength([payload, oldRow, newRow].join('')),
-    source,
+    bytes: isUnreadable(row) ? null : bytes,
+    source: found[12],
   };
 }
 
-const LOG_ROW = `array[id::text, xid::text, ${MICROSECONDS('created_at')}::text, channel, key, payload::text, action,
-  relation::text, old_row::text, new_row::text, metadata::text, event_id::text]`;
+function texts(schema: string, row: string): string {
+  return rowTexts(schema, row, SHOWN_TEXT_BYTES_MAX)
+    .map((text, index) => (COLUMNS[index] === 'created_at' ? MICROSECONDS(text) : text))
+    .join(', ');
+}

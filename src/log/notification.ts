@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { PgwatchError } from '../errors.ts';
 import { parseJson } from '../json.ts';
 import type { Change } from './change.ts';
+import { UNREADABLE } from './content-sql.ts';
 import { type Gap, gapOf } from './gap.ts';
 
 export type { Change };
@@ -63,18 +64,30 @@ export class Notification<Payload = unknown> {
   }
 
   /**
+   * Null, or why payload and change are null: the text of what is stored is longer than programs can hold. No
+   * handler ever gets such a notification.
+   */
+  get unreadable(): string | null {
+    return isUnreadable(this.#row) ? unreadableText(this.id) : null;
+  }
+
+  /**
    * The published value; for a captured change the object that the view pgwatch.notification shows.
    */
   get payload(): Payload {
     this.#payload ??= {
-      value: this.change ? this.#changePayload() : parseJson(this.#row[5] ?? 'null'),
+      value: isUnreadable(this.#row)
+        ? null
+        : this.change
+          ? this.#changePayload()
+          : parseJson(this.#row[5] ?? 'null'),
     };
     return this.#payload.value as Payload;
   }
 
   /** The captured row change; null for an explicit notification. */
   get change(): Change | null {
-    this.#change ??= { value: this.#row[6] === null || this.isGap ? null : changeOf(this.#row) };
+    this.#change ??= { value: this.#hasChange ? changeOf(this.#row) : null };
     return this.#change.value;
   }
 
@@ -95,8 +108,13 @@ export class Notification<Payload = unknown> {
   }
 
   toJSON(): Record<string, unknown> {
-    const { id, eventId, channel, key, payload, createdAt, isReplay, attempt } = this;
-    return { id, eventId, channel, key, payload, createdAt, isReplay, attempt };
+    const { id, eventId, channel, key, payload, unreadable, createdAt, isReplay, attempt } = this;
+    const content = unreadable === null ? { payload } : { payload, unreadable };
+    return { id, eventId, channel, key, ...content, createdAt, isReplay, attempt };
+  }
+
+  get #hasChange(): boolean {
+    return this.#row[6] !== null && !this.isGap && !isUnreadable(this.#row);
   }
 
   #changePayload(): Record<string, unknown> {
@@ -130,6 +148,21 @@ export function safeId(text: string): number {
     'input_invalid',
     `Notification ${text} has an id beyond 2^53, which pgwatch cannot tell from its neighbours: somebody has set the sequence of notification_log so far ahead. Delete such rows from the log and run "pgwatch migrate rebase", which sets the sequence back.`,
   );
+}
+
+/** True where the content of a row could not be read, or its key. */
+export function isUnreadable(row: LogRow): boolean {
+  return (
+    row[5] === UNREADABLE ||
+    row[8] === UNREADABLE ||
+    row[9] === UNREADABLE ||
+    row[10] === UNREADABLE
+  );
+}
+
+/** A sentence that says why, and how to see it all the same. */
+export function unreadableText(id: number | string): string {
+  return `Notification ${id} is too large to be read: its content as text, or its key, is longer than a program can hold. Numbers like 1e100000 and control characters are stored in few bytes and are long as text. Look at parts of it with SQL, as in: select payload -> 'name' from pgwatch.notification_log where id = ${id}`;
 }
 
 /** As the SQL function notification_event_id, which says why. */
@@ -178,7 +211,7 @@ function changeOf(row: LogRow): Change {
 
 /** The row itself lies in the channel of one consumer: see consumerChannel. */
 function captureChannel(row: LogRow): string {
-  const { channel } = parseJson(row[10] ?? '{}') as { channel?: string };
+  const { channel } = parseJson(row[10] || '{}') as { channel?: string };
   return channel ?? row[3];
 }
 

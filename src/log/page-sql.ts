@@ -1,4 +1,5 @@
 import { qualified } from '../database/names.ts';
+import { type ContentColumn, contentTextSql, keyTextSql } from './content-sql.ts';
 
 /**
  * The statement that reads a page: what is visible now, or in an open window, and not settled yet.
@@ -13,8 +14,13 @@ import { qualified } from '../database/names.ts';
  * 7 channels, or what else the condition refers to, 8 rows at most, 9 bytes at most, 10 the id up to
  * which rows count as visible to all.
  * @param condition which rows are wanted
+ * @param textBytesMax how long the text of a content may be
  */
-export function pageSql(schema: string, condition = 'channel = any($7::text[])'): string {
+export function pageSql(
+  schema: string,
+  condition = 'channel = any($7::text[])',
+  textBytesMax?: number,
+): string {
   const log = qualified(schema, 'notification_log');
   // One row in 64 of the others comes along, so that a page full of those moves the position too:
   // that bounds the rows scanned as well as the rows returned.
@@ -64,7 +70,7 @@ select
   coalesce($5::bigint, case when is_full then (select max(id) from ${log}) end) as window_end
 from total
 union all
-select ${COLUMNS.join(', ')}, null, null
+select ${rowTexts(schema, 'sized', textBytesMax).join(', ')}, null, null
 from (
   select *, sum(bytes) over (order by id rows unbounded preceding) - bytes as bytes_before from seen
 ) as sized
@@ -79,11 +85,13 @@ where bytes_before < $9::bigint`;
  * Parameters: 1 the id to begin after, 2 the window's end, 3 channels, 4 T, 5 as 10 above.
  */
 export function replaySql(schema: string): string {
-  const content = (column: string) =>
-    `case when bytes <= ${CONTENT_BYTES_MAX} then ${column} end as ${column}`;
+  const columns = rowTexts(schema, 'row').map((text, index) =>
+    CONTENT.has(COLUMNS[index] as string)
+      ? `case when bytes <= ${CONTENT_BYTES_MAX} then ${text} end`
+      : text,
+  );
   return `
-select id, xid, created_at, channel, key, ${content('payload')}, action, relation,
-  ${content('old_row')}, ${content('new_row')}, metadata, event_id, bytes
+select ${columns.join(', ')}, bytes
 from (
   select ${ROW} from ${qualified(schema, 'notification_log')}
   where id > $1::bigint and id <= $2::bigint
@@ -95,7 +103,8 @@ order by id`;
 
 /** The statement that fetches the content of rows. Parameters: 1 their ids, 2 their xids. */
 export function contentSql(schema: string): string {
-  return `select id, payload, old_row, new_row from ${qualified(schema, 'notification_log')}
+  const texts = [...CONTENT].map((column) => contentTextSql(schema, 'log', column));
+  return `select id, ${texts.join(', ')} from ${qualified(schema, 'notification_log')} as log
     where id = any($1::bigint[]) and xid = any($2::xid8[])`;
 }
 
@@ -118,11 +127,26 @@ export const COLUMNS = [
   'event_id',
 ] as const;
 
+/** The columns of a row, with what may be too long for a text written by contentTextSql. */
+export function rowTexts(schema: string, row: string, textBytesMax?: number): string[] {
+  return COLUMNS.map((column) => {
+    if (column === 'key') return keyTextSql(row);
+    if (!CONTENT.has(column) && column !== 'metadata') return `${row}.${column}`;
+    return contentTextSql(schema, row, column as ContentColumn, textBytesMax);
+  });
+}
+
+const CONTENT: ReadonlySet<string> & ReadonlySet<ContentColumn> = new Set<ContentColumn>([
+  'payload',
+  'old_row',
+  'new_row',
+]);
+
 /** The highest xid8. */
 const XID_MAX = '18446744073709551615';
 
 // A compressed value counts sixteenfold: its true size would have to be unpacked to be known.
-const BYTES = ['payload', 'old_row', 'new_row'].map(
+const BYTES = ['payload', 'old_row', 'new_row', 'metadata'].map(
   (column) =>
     `coalesce(pg_column_size(${column})::bigint
           * case when pg_column_compression(${column}) is null then 1 else 16 end, 0)`,
@@ -133,4 +157,4 @@ export const MICROSECONDS = (column: string) => `(date_part('epoch', ${column}) 
 
 const ROW = `id, xid, ${MICROSECONDS('created_at')} as created_at, channel,
         key, payload, action, relation, old_row, new_row, metadata, event_id,
-          (least(100 + ${BYTES.join(' + ')}, 1073741824))::integer as bytes`;
+          (least(100 + coalesce(octet_length(key), 0)::bigint + ${BYTES.join(' + ')}, 1073741824))::integer as bytes`;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { ClientBase } from 'pg';
 import { statementName } from '../database/names.ts';
 import { AS_TEXT } from '../database/types.ts';
+import { SHOWN_TEXT_BYTES_MAX } from './content-sql.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { pageSql } from './page-sql.ts';
 import { closeWindow, type Position, type Snapshot, type Window } from './position.ts';
@@ -57,7 +58,7 @@ export function pageReaderWhere(
   schema: string,
   condition: RowCondition,
 ): (client: ClientBase, request: Omit<PageRequest, 'channels'>) => Promise<Page> {
-  const readRows = rowReader(pageSql(schema, condition.sql));
+  const readRows = rowReader(pageSql(schema, condition.sql, SHOWN_TEXT_BYTES_MAX));
   return async (client, request) =>
     toPage(await readRows(client, request, condition.value), request, condition.has);
 }

@@ -34,8 +34,8 @@ export type Found = Delivery & { notification: Notification | null };
 
 function toJson({ notification, ...delivery }: Found): Record<string, unknown> {
   if (!notification) return { ...delivery, notification };
-  const { id, eventId, channel, key, createdAt, payload } = notification;
-  return { ...delivery, notification: { id, eventId, channel, key, createdAt, payload } };
+  const { isReplay, attempt, ...shown } = notification.toJSON();
+  return { ...delivery, notification: shown };
 }
 
 /** For people: the notification once, then each consumer. */

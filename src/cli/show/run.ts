@@ -6,10 +6,10 @@ import { findIdsByEventId, findNotifications, type StoredNotification } from '..
 import { colorsFor } from '../../reporter.ts';
 import { withSchemaToRead } from '../connected.ts';
 import { countOf, describeAge, describeError, describeState, someOf } from '../describe.ts';
-import { field, indented, timeField } from '../detail.ts';
+import { field, indented, payloadField, timeField } from '../detail.ts';
 import { idsFrom, UUID } from '../ids.ts';
 import { type CommonOptions, reporterFor, splitList } from '../options.ts';
-import { cutToWidth, jsonText, onOneLine, printJson, stdoutColumns } from '../table.ts';
+import { cutToWidth, onOneLine, printJson, stdoutColumns } from '../table.ts';
 
 type ShowOptions = CommonOptions & { since?: Date; json?: boolean };
 
@@ -65,14 +65,15 @@ async function lookUp(
 }
 
 function toJson({ notification, outcomes, ...stored }: Shown): Record<string, unknown> {
-  const { id, eventId, channel, key, createdAt, payload } = notification;
+  const { isReplay, attempt, payload, unreadable, ...shown } = notification.toJSON();
   const consumers = outcomes.map(({ reason: _, ...outcome }) => outcome);
-  return { id, eventId, channel, key, createdAt, ...stored, payload, consumers };
+  const content = unreadable === undefined ? { payload } : { payload, unreadable };
+  return { ...shown, ...stored, ...content, consumers };
 }
 
 function textOf({ notification, outcomes, ...stored }: Shown): string {
   const colors = colorsFor(process.stdout);
-  const { id, eventId, channel, key, createdAt, payload } = notification;
+  const { id, eventId, channel, key, createdAt } = notification;
   const { xid, action, table, bytes, source } = stored;
   return [
     colors.bold(`Notification ${id}`),
@@ -83,10 +84,9 @@ function textOf({ notification, outcomes, ...stored }: Shown): string {
     field('transaction', xid),
     ...(action === null ? [] : [field('action', action)]),
     ...(table === null ? [] : [field('table', tableText(table))]),
-    field('size', countOf(bytes, 'byte')),
+    ...(bytes === null ? [] : [field('size', countOf(bytes, 'byte'))]),
     ...(source === 'log' ? [] : [field('found', 'no longer in the log: a copy of a dead letter')]),
-    field('payload', ''),
-    indented(jsonText(payload, 2)),
+    payloadField(notification),
     field('consumers', outcomes.length === 0 ? 'none reads its channel' : ''),
     ...outcomes.map((outcome) => cutToWidth(outcomeLine(outcome), stdoutColumns())),
   ].join('\n');

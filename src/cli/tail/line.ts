@@ -37,7 +37,7 @@ export function lineFormat(columns = stdoutColumns(), colors = colorsFor(process
     return shown + ' '.repeat(width - widthOf(shown));
   };
   return (notification) => {
-    const { id, channel, key, change, createdAt } = notification;
+    const { id, channel, key, change, createdAt, unreadable } = notification;
     const action = actionOf(notification) ?? 'NOTIFY';
     const cells = [
       cell('time', timeOf(createdAt, { isWide })),
@@ -46,7 +46,9 @@ export function lineFormat(columns = stdoutColumns(), colors = colorsFor(process
       cell('key', endOfWidth(onOneLine(key ?? '-'), isWide ? 48 : 20)),
       cell('action', action),
     ];
-    const payload = onOneLine(change ? changeText(change) : jsonText(notification.payload, 0));
+    const payload = onOneLine(
+      unreadable ?? (change ? changeText(change) : jsonText(notification.payload, 0)),
+    );
     const room = columns - widthOf(cells.join('  ')) - 2;
     if (room < 1) return cutToWidth(cells.join('  '), columns);
     const [, ...middle] = cells.slice(0, -1);

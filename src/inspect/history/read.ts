@@ -1,8 +1,9 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { AS_TEXT } from '../../database/types.ts';
+import { SHOWN_TEXT_BYTES_MAX } from '../../log/content-sql.ts';
 import type { LogRow } from '../../log/notification.ts';
-import { COLUMNS, MICROSECONDS } from '../../log/page-sql.ts';
+import { COLUMNS, MICROSECONDS, rowTexts } from '../../log/page-sql.ts';
 import type { Subject } from './subject.ts';
 
 /** Of when the notifications are that count; null: no such bound. */
@@ -89,11 +90,11 @@ const OF_TABLE =
  * have, 6 the columns that these are of; null: the parts are in the order of the primary key.
  */
 function historySql(schema: string): string {
-  const columns = COLUMNS.map((column) =>
-    column === 'created_at' ? MICROSECONDS(column) : column,
+  const columns = rowTexts(schema, 'log', SHOWN_TEXT_BYTES_MAX).map((text, index) =>
+    COLUMNS[index] === 'created_at' ? MICROSECONDS(text) : text,
   );
   return `
-select ${columns.join(', ')} from ${qualified(schema, 'notification_log')}
+select ${columns.join(', ')} from ${qualified(schema, 'notification_log')} as log
 where ${OF_TABLE}
   and ($3::timestamptz is null or created_at >= $3::timestamptz)
   and ($4::timestamptz is null or created_at < $4::timestamptz + interval '1 ms')

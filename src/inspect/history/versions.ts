@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
+import { PgwatchError } from '../../errors.ts';
 import { parseJson } from '../../json.ts';
-import type { LogRow } from '../../log/notification.ts';
+import { isUnreadable, type LogRow, unreadableText } from '../../log/notification.ts';
 
 export type Row = Record<string, unknown>;
 
@@ -64,6 +65,7 @@ function versionOf(
   captureKey: readonly string[],
 ): RowVersion {
   const [id, xid, createdAt, , , , , relation, oldText, newText, metadata] = source;
+  if (isUnreadable(source)) throw new PgwatchError('history_unknown', unreadableText(id));
   const [schema = '', table = '', ...primaryKey] = parseJson(relation ?? '[]') as string[];
   const who = parseJson(metadata ?? '{}') as { user_id?: string; session_id?: string };
   const [oldRow, newRow] = [oldText, newText].map((text) =>

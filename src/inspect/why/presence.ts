@@ -1,5 +1,6 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
+import { keyTextSql } from '../../log/content-sql.ts';
 import { type Gap, gapOf } from '../../log/gap.ts';
 import { readWriters, type Writer } from './writers.ts';
 
@@ -48,9 +49,9 @@ export async function findNotification(
         ) as before where event_id is null) as "previousAt",
        (select created_at from ${log} where id > $1 order by id limit 1) as "nextAt",
        (select to_jsonb(found) from (
-          select id, xid::text, channel, key,
+          select id, xid::text, channel, ${keyTextSql('found')} as key,
             extract(epoch from created_at)::float8 * 1000 as "createdMs"
-          from ${log} where id = $1 limit 1
+          from ${log} as found where id = $1 limit 1
         ) as found) as entry`,
     [id],
   );

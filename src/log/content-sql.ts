@@ -1,0 +1,38 @@
+import { qualified } from '../database/names.ts';
+
+/**
+ * The content of a log row as text: null, the JSON, or UNREADABLE where its text, or the key beside it, has more
+ * bytes than are wanted. A small value that is stored as it is needs no look: 40,000 bytes of the
+ * numbers that grow most become 370 MB.
+ * @param row the name of the row, and of it the column
+ */
+export function contentTextSql(
+  schema: string,
+  row: string,
+  column: ContentColumn,
+  bytesMax = CONTENT_TEXT_BYTES_MAX,
+): string {
+  const value = `${row}.${column}`;
+  return `case when octet_length(${row}.key) > ${KEY_BYTES_MAX} and '${column}' = 'payload' then '${UNREADABLE}'
+    when pg_column_compression(${value}) is not null or pg_column_size(${value}) > 40000
+    then ${qualified(schema, 'content_text')}(${value}, ${bytesMax})
+    else ${value}::text end`;
+}
+
+/** The key of a log row; null where it is too long to be read, as its content tells. */
+export function keyTextSql(row: string): string {
+  return `case when octet_length(${row}.key) > ${KEY_BYTES_MAX} then null else ${row}.key end`;
+}
+
+export type ContentColumn = 'payload' | 'old_row' | 'new_row' | 'metadata';
+
+/** What stands for a content that cannot be read: no JSON is an empty text. */
+export const UNREADABLE = '';
+
+/** V8 holds 512 MB in a string, and the server 1 GB in a text. */
+export const CONTENT_TEXT_BYTES_MAX = 400_000_000;
+
+/** For people, to whom it is shown with more around it. */
+export const SHOWN_TEXT_BYTES_MAX = 50_000_000;
+
+const KEY_BYTES_MAX = 50_000_000;
