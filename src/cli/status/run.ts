@@ -1,9 +1,10 @@
+import { readInTheWay } from '../../database/in-the-way.ts';
 import { PgwatchError } from '../../errors.ts';
 import { findingsOf } from '../../inspect/findings.ts';
 import { readStatus, type Status } from '../../inspect/status.ts';
 import { withConsumersToRead } from '../consumers.ts';
 import { countOf } from '../describe.ts';
-import type { CommonOptions, Outcome } from '../options.ts';
+import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { jsonText, onOneLine, printJson } from '../table.ts';
 import { attentionFirst } from './attention.ts';
 import { statusJson } from './json.ts';
@@ -34,9 +35,15 @@ export async function status(
       options.json ? [jsonText(statusJson(found), 0)] : [...statusLines(attended(found)), ''];
     return watch(options, { consumerIds, linesOf, intervalMs: options.interval ?? INTERVAL_MS });
   }
-  const found = await withConsumersToRead(options, ids, (client, { schema }) =>
-    readStatus(client, schema, consumerIds),
+  const { inTheWay, ...found } = await withConsumersToRead(
+    options,
+    ids,
+    async (client, { schema }) => ({
+      ...(await readStatus(client, schema, consumerIds)),
+      inTheWay: await readInTheWay(client, schema),
+    }),
   );
+  for (const sentence of inTheWay) reporterFor(options).warn(sentence);
   if (options.check) outcome.exitCode = check(found, options);
   else if (options.json) printJson(statusJson(found));
   else process.stdout.write(`${statusLines(found).join('\n')}\n`);

@@ -1,3 +1,4 @@
+import { readInTheWay } from '../../database/in-the-way.ts';
 import type { Answer } from '../../inspect/why/decide.ts';
 import { type Explanation, explain } from '../../inspect/why/explain.ts';
 import { colorsFor } from '../../reporter.ts';
@@ -14,15 +15,19 @@ export type WhyOptions = CommonOptions & { consumer?: string; table?: string; js
 export async function why(idText: string, options: WhyOptions, outcome: Outcome): Promise<void> {
   const id = idFrom(idText);
   const consumerId = options.consumer ?? null;
-  const found = await withConsumersToRead(
+  const { inTheWay, ...found } = await withConsumersToRead(
     options,
     consumerId === null ? [] : [consumerId],
-    (...on) => explain(...on, { id, consumerId }),
+    async (client, config) => ({
+      ...(await explain(client, config, { id, consumerId })),
+      inTheWay: await readInTheWay(client, config.schema),
+    }),
   );
+  const reporter = reporterFor(options);
   outcome.exitCode = hasArrived(found, consumerId !== null) ? 0 : 1;
+  for (const sentence of inTheWay) reporter.warn(sentence);
   if (options.json) return printJson(toJson(id, found));
   process.stdout.write(`${describe(id, found, consumerId !== null)}\n`);
-  const reporter = reporterFor(options);
   if (found.restored) reporter.warn(found.restored);
   if (found.answers.length === 0) {
     reporter.info(

@@ -1,4 +1,5 @@
-import { type AdvisoryHolder, advisoryText, readAdvisoryHolders } from '../../database/advisory.ts';
+import { type AdvisoryHolder, readAdvisoryHolders } from '../../database/advisory.ts';
+import { advisorySentence } from '../../database/in-the-way.ts';
 import type { Check, Finding } from './check.ts';
 
 /** Whether somebody holds an advisory lock of ours for longer than we do: any role can take one. */
@@ -18,7 +19,7 @@ function findingOf(holder: AdvisoryHolder): Finding {
   const isWork = ['cleanup', 'migrations'].includes(holder.what);
   return {
     level: isWork ? 'note' : 'problem',
-    what: `The advisory lock for ${holder.what} is held by ${advisoryText(holder)}.`,
+    what: advisorySentence(holder),
     why: 'Shared consumers, cleanup and migrations wait until it is released; without a doorbell, daemons poll.',
     fix:
       holder.pid === null

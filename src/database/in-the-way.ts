@@ -1,0 +1,59 @@
+import { type AdvisoryHolder, advisoryText, readAdvisoryHolders } from './advisory.ts';
+import type { Queryable } from './connect.ts';
+
+/** Transactions of others that keep daemons waiting, a sentence each; what lasts for a moment is not told. */
+export async function readInTheWay(
+  client: Queryable,
+  schema: string,
+  heldMs = HELD_MS,
+): Promise<string[]> {
+  const isLong = ({ ms }: AdvisoryHolder) => ms === null || ms >= heldMs;
+  const locks = (await readAdvisoryHolders(client, schema)).filter(isLong);
+  const rows = (await readIdleWriters(client, schema)).filter(isLong);
+  return [
+    ...locks.map((holder) => `${advisorySentence(holder)} ${remedy(holder)}`),
+    ...rows.map(
+      (holder) =>
+        `Rows of ${schema}.${holder.what} may be held by ${advisoryText(holder)}. Daemons that need them wait. ${remedy(holder)}`,
+    ),
+  ];
+}
+
+/** 'The advisory lock for cleanup is held by pid 4711 …', for people. */
+export function advisorySentence(holder: AdvisoryHolder): string {
+  return `The advisory lock for ${holder.what} is held by ${advisoryText(holder)}.`;
+}
+
+function remedy({ pid }: AdvisoryHolder): string {
+  return pid === null
+    ? 'Commit or roll back what pg_prepared_xacts shows.'
+    : `Wait until that is done, or end it: select pg_terminate_backend(${pid});`;
+}
+
+/**
+ * Sessions that have changed or locked rows of consumers, and do nothing now, in a transaction that is open; and
+ * prepared ones. Daemons do so while a handler has their transaction.
+ */
+async function readIdleWriters(client: Queryable, schema: string): Promise<AdvisoryHolder[]> {
+  const { rows } = await client.query(
+    `select string_agg(distinct c.relname, ', ') as what, l.pid, a.usename::text as role,
+       nullif(a.application_name, '') as program, a.state, left(a.query, 60) as query,
+       (extract(epoch from clock_timestamp() - a.state_change) * 1000)::float8 as ms
+     from pg_catalog.pg_locks as l
+     join pg_catalog.pg_class as c on c.oid = l.relation
+     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = $1
+     left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
+     where l.locktype = 'relation' and l.granted and c.relname = any($2)
+       and l.mode not in ('AccessShareLock', 'AccessExclusiveLock')
+       and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
+       and (l.pid is null or a.state like 'idle in transaction%'
+         and a.application_name not like 'pgwatch%')
+     group by l.virtualtransaction, l.pid, a.usename, a.application_name, a.state, a.query, a.state_change
+     order by l.pid limit 20`,
+    [schema, ['consumer_progress', 'delivery', 'lease']],
+  );
+  return rows as AdvisoryHolder[];
+}
+
+/** Longer than daemons hold anything. */
+const HELD_MS = 5_000;
