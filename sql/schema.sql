@@ -2573,6 +2573,8 @@ grant execute on function pgwatch.types_within(oid[]) to consumer;
 
 grant usage on schema pgwatch to consumer;
 
+grant select on sequence pgwatch.lease_lease_id_seq to consumer;
+
 grant select on sequence pgwatch.notification_log_id_seq to consumer;
 
 grant select on table pgwatch.consumer_channel to consumer;
