@@ -17,11 +17,6 @@ export const WRONG_READERS: Record<string, ReadPage> = {
     'id > greatest($2',
     'xid < pg_snapshot_xmin(pg_current_snapshot()) and id > greatest($2',
   ]),
-  'xids are read as 32 bits': textReader([
-    'select pg_snapshot_xip($1::pg_snapshot)',
-    `select (xid::text::bigint & ${2 ** 32 - 1})::text::xid8
-       from pg_snapshot_xip($1::pg_snapshot) as xid`,
-  ]),
   'rows and snapshot in two statements': twoStatements,
   'no late rows above xmax': textReader(NEWER),
   'a done_xid that is too low': (client, request) =>
@@ -29,7 +24,7 @@ export const WRONG_READERS: Record<string, ReadPage> = {
 };
 
 /** The statement with changes, each a text and what stands in its place. */
-function textReader(...changes: [string, string][]): ReadPage {
+export function textReader(...changes: [string, string][]): ReadPage {
   const text = changes.reduce((sql, [right, wrong]) => {
     if (!sql.includes(right)) throw new Error(`The statement no longer has "${right}".`);
     return sql.replace(right, wrong);

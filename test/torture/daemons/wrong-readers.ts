@@ -3,9 +3,9 @@ import { pageSql } from '../../../src/log/page-sql.ts';
 import type { Position } from '../../../src/log/position.ts';
 import { readNewestPosition } from '../../../src/log/progress.ts';
 import { subscribeTransitions } from '../../../src/transitions.ts';
-import { WRONG_READERS } from '../../racing/wrong-readers.ts';
+import { textReader, WRONG_READERS } from '../../racing/wrong-readers.ts';
 
-/** A reader with a fault, by its name: one of the race's, or the one below. */
+/** A reader with a fault, by its name: one of the race's, or one of those below. */
 export function makeWrongReader(name: string): ReadPage {
   const reader = OWN[name]?.() ?? WRONG_READERS[name];
   if (!reader) throw new Error(`There is no wrong reader "${name}".`);
@@ -19,6 +19,13 @@ export const SETTINGS_AS_THEY_COME =
 const OWN: Record<string, () => ReadPage> = {
   [NO_CATCH_UP]: noCatchUp,
   [SETTINGS_AS_THEY_COME]: settingsAsTheyCome,
+  // Right as long as a server is young.
+  'xids are read as 32 bits': () =>
+    textReader([
+      'select pg_snapshot_xip($1::pg_snapshot)',
+      `select (xid::text::bigint & ${2 ** 32 - 1})::text::xid8
+         from pg_snapshot_xip($1::pg_snapshot) as xid`,
+    ]),
 };
 
 /** Rounded, an id is another notification's. */
