@@ -88,7 +88,7 @@ describe.skipIf(!program)('the tables of pgbench, all captured', () => {
         const expected = `${ids.map((id) => `${id} lacks 0`).join(', ')}, filed 0`;
         return text === expected || String(text);
       },
-      60_000,
+      120_000,
     );
 
   /** How many rows are in a table and not in its copy, or the other way round. */
@@ -146,5 +146,5 @@ describe.skipIf(!program)('the tables of pgbench, all captured', () => {
     expect(found.right).toEqual([0, 0]);
     expect(Math.min(...found.wrong)).toBeGreaterThan(0);
     expect(await ask('select count(*)::int from pgbench_history')).toBe(TRANSACTIONS);
-  }, 120_000);
+  }, 300_000);
 });

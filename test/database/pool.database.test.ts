@@ -82,12 +82,12 @@ test.each(['shut', 'close'] as const)(
   },
 );
 
-test('through 200 flaps there are never more connections than asked for, and no error escapes', async () => {
+test('through 100 flaps there are never more connections than asked for, and no error escapes', async () => {
   const errors: Error[] = [];
   const pool = makePool({ size: 4, onError: (error) => errors.push(error) });
   const killer = await database.connect();
   let [lost, most] = [0, 0];
-  for (let flap = 0; flap < 200; flap++) {
+  for (let flap = 0; flap < 100; flap++) {
     // Killed while they work, and while they are idle, in turn.
     const isIdle = flap % 2 === 1;
     const asking = [1, 2, 3, 4].map(() =>
@@ -110,13 +110,13 @@ test('through 200 flaps there are never more connections than asked for, and no 
       return (await killer.query(there, [pids])).rowCount === 0 && pool.pool.totalCount === 0;
     });
   }
-  console.log(`200 flaps: ${lost} queries lost, ${errors.length} errors, at most ${most}`);
+  console.log(`100 flaps: ${lost} queries lost, ${errors.length} errors, at most ${most}`);
   expect(most).toBe(4);
-  expect(lost).toBe(400);
-  expect(errors.length).toBeGreaterThan(400);
+  expect(lost).toBe(200);
+  expect(errors.length).toBeGreaterThan(200);
   expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
   expect(await count()).toBeLessThanOrEqual(4);
-});
+}, 60_000);
 
 test('a connection to a server that only reads by now is dropped, one that refused a statement kept', async () => {
   const pool = makePool({ size: 1 });
