@@ -41,7 +41,7 @@ export async function discoverConsumers(folder: string): Promise<Consumer[]> {
       faults.length === 1 ? 'A consumer file is' : `${faults.length} consumer files are`;
     throw new PgwatchError(
       'consumer_invalid',
-      `${count} faulty, so that no consumer was started:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
+      `${count} faulty, so that no consumer was started:\n${faults.join('\n')}`,
       { cause: firstCause },
     );
   }

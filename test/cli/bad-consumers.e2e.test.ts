@@ -113,8 +113,8 @@ test.each(FAULTS)(
     });
     const [first, second, ...more] = said.split('\n');
     expect(first).toBe('A consumer file is faulty, so that no consumer was started:');
-    expect(second?.startsWith(`  consumers/${name}:`)).toBe(true);
-    if (typeof message === 'string') expect(second).toBe(`  consumers/${name}${message}`);
+    expect(second?.startsWith(`    consumers/${name}:`)).toBe(true);
+    if (typeof message === 'string') expect(second).toBe(`    consumers/${name}${message}`);
     else expect(second).toMatch(message);
     expect(more).toEqual([]);
     const { rows } = await database.query('select from pgwatch.consumer_progress');
@@ -136,8 +136,8 @@ test('all faults are named at once', async () => {
     'consumers/app/b.ts': 'throw new Error("two")',
   });
   expect(said).toBe(`2 consumer files are faulty, so that no consumer was started:
-  consumers/a.ts:1: one.
-  consumers/app/b.ts:1: two.`);
+    consumers/a.ts:1: one.
+    consumers/app/b.ts:1: two.`);
 });
 
 test('two consumers with one id are refused', async () => {

@@ -100,10 +100,11 @@ function addRename(consumers: Command): void {
     .addHelpText(
       'after',
       `
-Position, retries, dead letters, leases and snapshots go with it. Stop the daemon
-that runs it by the old id first. A daemon that runs the new id may be running,
-unless it has handled something by then: what it has done would be done again,
-so it is removed first. Only the owner of the tables may rename consumers.
+Position, retries, dead letters, leases and snapshots go with it. Stop the
+daemon that runs it by the old id first. A daemon that runs the new id may be
+running, unless it has handled something by then: what it has done would be
+done again, so it is removed first. Only the owner of the tables may rename
+consumers.
 
 Without this, write the old id into the file: id: 'email'.
 
