@@ -976,7 +976,7 @@ begin
   end if;
   if gaps is null then
     if exists (select from "pgwatch".log_pins(partition_name)) then
-      update "pgwatch".log_origin set done_since = done_since - partition_name where done_since ? partition_name;
+      update "pgwatch".log_origin set done_since = done_since - partition_name where jsonb_exists(done_since, partition_name);
       return 'pinned';
     end if;
     select done_since -> partition_name into since from "pgwatch".log_origin;
@@ -1010,7 +1010,7 @@ begin
     perform "pgwatch".log_gap_tell(gaps);
   end if;
   execute format('truncate %I.%I', 'pgwatch', partition_name);
-  update "pgwatch".log_origin set done_since = done_since - partition_name where done_since ? partition_name;
+  update "pgwatch".log_origin set done_since = done_since - partition_name where jsonb_exists(done_since, partition_name);
   return 'emptied';
 end;
 $function$;
@@ -1202,7 +1202,7 @@ CREATE OR REPLACE FUNCTION pgwatch.log_keep_ids()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Keeps "truncate … restart identity" from giving ids again: what consumers, deliveries and leases know of the ids
+Keeps "truncate ... restart identity" from giving ids again: what consumers, deliveries and leases know of the ids
 before would count for the notifications that get them now, also at daemons that run.
 */
 begin

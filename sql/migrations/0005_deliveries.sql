@@ -392,7 +392,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Keeps "truncate … restart identity" from giving ids again: what consumers, deliveries and leases know of the ids
+Keeps "truncate ... restart identity" from giving ids again: what consumers, deliveries and leases know of the ids
 before would count for the notifications that get them now, also at daemons that run.
 */
 begin

@@ -402,7 +402,7 @@ begin
   end if;
   if gaps is null then
     if exists (select from :"schema".log_pins(partition_name)) then
-      update :"schema".log_origin set done_since = done_since - partition_name where done_since ? partition_name;
+      update :"schema".log_origin set done_since = done_since - partition_name where jsonb_exists(done_since, partition_name);
       return 'pinned';
     end if;
     select done_since -> partition_name into since from :"schema".log_origin;
@@ -436,7 +436,7 @@ begin
     perform :"schema".log_gap_tell(gaps);
   end if;
   execute format('truncate %I.%I', :'schema', partition_name);
-  update :"schema".log_origin set done_since = done_since - partition_name where done_since ? partition_name;
+  update :"schema".log_origin set done_since = done_since - partition_name where jsonb_exists(done_since, partition_name);
   return 'emptied';
 end;
 $$;

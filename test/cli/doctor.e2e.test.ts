@@ -14,7 +14,7 @@ test('without problems there is a line for each check, and exit code 0', async (
   expect(stdout).toMatch(/^✓ listen +\d+\.\d ms from NOTIFY to LISTEN$/m);
   expect(stdout).toMatch(/^✓ consumers +0 known, 0 running$/m);
   // A release of its day may have a known fault by now, which is a note.
-  expect(stdout).toMatch(/\n\n22 checks: (nothing to mend|\d notes?)\.\n$/);
+  expect(stdout).toMatch(/\n\n23 checks: (nothing to mend|\d notes?)\.\n$/);
 });
 
 test('findings say what, why and how, as text and as JSON, with exit code 1', async () => {
@@ -32,7 +32,7 @@ test('findings say what, why and how, as text and as JSON, with exit code 1', as
   expect(stdout).toMatch(
     /^! email has been paused since .* until somebody resumes it\. \[consumers\]$/m,
   );
-  expect(stdout).toMatch(/22 checks: 1 problem, \d notes?\.\n$/);
+  expect(stdout).toMatch(/23 checks: 1 problem, \d notes?\.\n$/);
   expect(stdout.split('\n').filter((line) => line.length > 100 && !/^ {2}fix/.test(line))).toEqual(
     [],
   );
@@ -49,7 +49,7 @@ test('findings say what, why and how, as text and as JSON, with exit code 1', as
       fix: expect.stringContaining('pgwatch dlq list --consumer email'),
     },
   ]);
-  expect(checked).toHaveLength(22);
+  expect(checked).toHaveLength(23);
   expect(checked).toContainEqual({ check: 'listen', outcome: 'ok', seen: expect.any(String) });
 });
 
