@@ -9,7 +9,7 @@ const FOLDER = fileURLToPath(new URL('../../src/inspect/doctor', import.meta.url
 
 /** What follows "pgwatch" where that is the project, not a command. */
 const PROSE =
-  /^(acts|and|cannot|has|is|made|needs|of|rings|so|tables?|there|uses|was|which|stays|any|yet|goes|does|run|fails|that|than)$/;
+  /^(acts|and|cannot|has|is|itself|lacks|made|needs|of|rings|so|tables?|takes|there|uses|was|which|stays|any|yet|goes|does|run|fails|that|than)$/;
 
 test.each(readdirSync(FOLDER))('what %s tells people to run exists, with every flag', (file) => {
   const text = readFileSync(`${FOLDER}/${file}`, 'utf8').replaceAll(/^\s*(\/?\*|\/\/).*$/gm, '');
