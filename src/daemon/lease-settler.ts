@@ -20,8 +20,11 @@ export type LeaseSettlerOptions = DeliveryScope & {
     changes: readonly DeliveryChange[],
     waitingKeys: readonly string[],
   ): void;
-  /** A lease is another process's by now: nothing of the batch was saved. */
-  onFenced(): void;
+  /**
+   * A lease is another process's by now, or was lost in a crash of the server: nothing of the batch
+   * was saved.
+   */
+  onFenced(unsaved: readonly DeliveryChange[]): void;
 };
 
 /** Settles leases of a shared consumer that this process has taken, and the deliveries with them. */
@@ -89,7 +92,7 @@ export class LeaseSettler {
         if (thrown === FENCED) return null;
         throw thrown;
       });
-    if (waitingKeys === null) return onFenced();
+    if (waitingKeys === null) return onFenced(changes);
     // By what is saved: meanwhile more may be done.
     const through = works.filter((_, index) => rests[index]?.notificationIds.length === 0);
     onSettled(through, changes, waitingKeys);

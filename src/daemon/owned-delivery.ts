@@ -144,16 +144,12 @@ export class OwnedDelivery {
     const due = this.working.withoutStale(found, this.isOrdered);
     // What was left out may be due all the same: the next look knows more.
     if (due.length < found.length) this.#options.onWaiting();
-    const { tasks, suspects, dead } = retryTasks(this.#options.calling, due);
+    const { calling, suspicions } = this.#options;
+    const isSuspected = (id: number) => suspicions.take(this.consumerId, id);
+    const { tasks, suspects, dead } = retryTasks(calling, due, { isSuspected });
     for (const { key } of due) this.#account.failing.add(key);
     // Also what is given up: until that is saved it would be read as due again, with all behind it.
     for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.working.add(id);
-    const { suspicions } = this.#options;
-    // Not those of its chain: what stands behind it waits until it is through.
-    const crashed = tasks.filter(({ id }) => suspicions.take(this.consumerId, id));
-    for (const { chain } of crashed) {
-      for (const task of tasks) if (task.chain === chain) suspects.add(task);
-    }
     this.#workers.skip(dead);
     this.#workers.pushFirst(tasks.filter((task) => !suspects.has(task)));
     for (const task of suspects) {

@@ -14,14 +14,18 @@ export type RetryWork = {
   dead: Settled[];
 };
 
-/** Where the account of a retried notification is kept. */
-type PlaceOf = (notificationId: number) => Pick<Task, 'source' | 'index'>;
+type RetryOptions = {
+  /** True where the server may have crashed over it. */
+  isSuspected(notificationId: number): boolean;
+  /** Where its account is kept. */
+  placeOf?(notificationId: number): Pick<Task, 'source' | 'index'>;
+};
 
 /** Makes tasks of deliveries that are due; those of a key form a chain that the first failure breaks. */
 export function retryTasks(
   calling: Calling,
   due: readonly DueDelivery[],
-  placeOf: PlaceOf = () => NOWHERE,
+  { isSuspected, placeOf = () => NOWHERE }: RetryOptions,
 ): RetryWork {
   const { consumer } = calling;
   const tasks: Task[] = [];
@@ -49,7 +53,7 @@ export function retryTasks(
       chain,
     };
     tasks.push(task);
-    if (isSuspect) suspectChains.add(chain);
+    if (isSuspected(notificationId) || isSuspect) suspectChains.add(chain);
   }
   return { tasks, suspects: new Set(tasks.filter(({ chain }) => suspectChains.has(chain))), dead };
 }

@@ -19,6 +19,7 @@ import { LeaseWork } from './lease-work.ts';
 import type { LossJudge } from './lost-transaction.ts';
 import { retryTasks } from './retry-tasks.ts';
 import { lastOfEach } from './settler.ts';
+import type { Suspicions } from './suspicions.ts';
 import type { Place, Settled, Task } from './task.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
@@ -30,6 +31,7 @@ export type SharedDeliveryOptions = {
   pool: Clients;
   handlerPool: Pool;
   judge: LossJudge;
+  suspicions: Suspicions;
   /** Told when a lease is through, or something may be due: it is worth looking for more. */
   onFreed(): void;
 };
@@ -80,7 +82,7 @@ export class SharedDelivery implements Account {
       daemonId,
       reporter: calling.reporter,
       onSettled: (through, changes, keys) => this.#afterSettling(through, changes, keys),
-      onFenced: () => this.onFenced(),
+      onFenced: (unsaved) => this.#loseChanges(unsaved),
     });
   }
 
@@ -113,10 +115,10 @@ export class SharedDelivery implements Account {
   async deliver(leases: readonly Lease[]): Promise<void> {
     const works = leases.map((lease) => new LeaseWork(lease));
     for (const work of works) this.#open.add(work);
-    const ofKind = (kind: Lease['kind']) => works.filter(({ lease }) => lease.kind === kind);
-    this.#workers.push(await this.#readTasks(ofKind('page')));
-    for (const work of ofKind('retry')) await this.#retry(work);
-    for (const work of ofKind('orphan')) await this.#deliverCarefully(work);
+    const byKind = Map.groupBy(works, ({ lease }) => this.#kindOf(lease));
+    this.#workers.push(await this.#readTasks(byKind.get('page') ?? []));
+    for (const work of byKind.get('retry') ?? []) await this.#retry(work);
+    for (const work of byKind.get('orphan') ?? []) await this.#deliverCarefully(work);
   }
 
   /** Resolves once the condition holds or it is closed; looked at after every call. */
@@ -208,6 +210,27 @@ export class SharedDelivery implements Account {
     this.#options.onFreed();
   }
 
+  /** A lease that the server has lost in a crash comes again as if nothing in it had been called. */
+  #kindOf({ kind, notificationIds }: Lease): Lease['kind'] {
+    if (kind !== 'page') return kind;
+    const suspects = notificationIds.filter((id) => this.#takeSuspicion(id));
+    return suspects.length > 0 ? 'orphan' : 'page';
+  }
+
+  #takeSuspicion(id: number): boolean {
+    const { suspicions, calling } = this.#options;
+    return suspicions.take(calling.consumer.id, id);
+  }
+
+  /** That their calls have failed is known here alone. */
+  #loseChanges(changes: readonly DeliveryChange[]): void {
+    const { suspicions, calling } = this.#options;
+    const failed = changes.filter(({ state }) => state === 'retry' || state === 'dead');
+    const ids = failed.map(({ notificationId }) => notificationId);
+    suspicions.suspect(calling.consumer.id, ids);
+    this.onFenced();
+  }
+
   /** If it fails, an attempt more is counted than was made. */
   async #takeBackAttempts(): Promise<void> {
     const { pool, schema, calling } = this.#options;
@@ -247,10 +270,10 @@ export class SharedDelivery implements Account {
     const due = await pool.withClient((client) =>
       readDeliveries(client, schema, calling.consumer.id, notificationIds),
     );
-    const { tasks, suspects, dead } = retryTasks(calling, due, (id) => ({
-      source: work,
-      index: notificationIds.indexOf(id),
-    }));
+    const { tasks, suspects, dead } = retryTasks(calling, due, {
+      isSuspected: (id) => this.#takeSuspicion(id),
+      placeOf: (id) => ({ source: work, index: notificationIds.indexOf(id) }),
+    });
     this.#workers.pushFirst(tasks.filter((task) => !suspects.has(task)));
     this.#callCarefully(suspects);
     const places = [...tasks, ...dead.map(({ task }) => task)];

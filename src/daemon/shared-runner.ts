@@ -204,7 +204,7 @@ export class SharedRunner {
   async #freeEarlier(): Promise<void> {
     const { consumerId } = this;
     const { pool, schema, suspicions } = this.#options;
-    await this.#free({ isDead: false, suspectIds: suspicions.takeAll(consumerId) });
+    await this.#free({ isDead: false, suspectIds: suspicions.suspectsOf(consumerId) });
     const calls = new Map(suspicions.excused(consumerId).map(({ id, attempt }) => [id, attempt]));
     await pool.withClient((client) => takeBackAttempts(client, schema, consumerId, calls));
     suspicions.forgetExcused(consumerId);

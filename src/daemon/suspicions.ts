@@ -10,7 +10,7 @@ export class Suspicions {
   readonly #excused = new Map<string, RecordedCall[]>();
   readonly #doubted = new Set<string>();
 
-  /** The server crashed while they were being handled. */
+  /** The server crashed while they were being handled, or it is lost that their calls have failed. */
   suspect(consumerId: string, ids: readonly number[]): void {
     this.#suspects.set(consumerId, new Set([...(this.#suspects.get(consumerId) ?? []), ...ids]));
   }
@@ -20,11 +20,9 @@ export class Suspicions {
     return this.#suspects.get(consumerId)?.delete(id) ?? false;
   }
 
-  /** All of a consumer's at once, as take(). */
-  takeAll(consumerId: string): number[] {
-    const ids = [...(this.#suspects.get(consumerId) ?? [])];
-    this.#suspects.delete(consumerId);
-    return ids;
+  /** All that have not been taken yet. */
+  suspectsOf(consumerId: string): number[] {
+    return [...(this.#suspects.get(consumerId) ?? [])];
   }
 
   /** These calls are to count for nothing: the server or the network was away. */

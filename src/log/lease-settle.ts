@@ -57,7 +57,8 @@ export async function settleLeases(
 
 /**
  * Writes down that the handler is about to be called for one notification of a lease, before it is:
- * should the process die over it, that call counts.
+ * should the process die over it, that call counts. From then on the notification has a delivery, and
+ * whoever takes the lease next has to look for it.
  * @returns false where the lease is another process's by now, or is just becoming it
  */
 export async function recordAttempt(
@@ -67,10 +68,18 @@ export async function recordAttempt(
   { leaseId, epoch, server }: Pick<Lease, 'leaseId' | 'epoch' | 'server'>,
   change: DeliveryChange,
 ): Promise<boolean> {
+  const lease = qualified(schema, 'lease');
   return withTransaction(client, async () => {
     const { rowCount } = await client.query(
-      `select from ${qualified(schema, 'lease')}
-       where lease_id = $1 and epoch = $2 and $3 = ${SERVER} for share`,
+      `with ours as (
+         select lease_id, kind from ${lease}
+         where lease_id = $1 and epoch = $2 and $3 = ${SERVER} for no key update
+       ),
+       marked as (
+         update ${lease} as lease set kind = 'orphan'
+         from ours where lease.lease_id = ours.lease_id and ours.kind = 'page'
+       )
+       select from ours`,
       [leaseId, epoch, server],
     );
     if (rowCount === 1) await applyChanges(client, schema, scope, [change]);
