@@ -18,6 +18,7 @@ import type { Control } from './control.ts';
 import { FailureReports } from './failure-reports.ts';
 import { Meter } from './meter.ts';
 import type { OwnershipOptions } from './ownership.ts';
+import { Patience } from './patience.ts';
 import { plainDatabase } from './plain-db.ts';
 import { ReplayDisplay } from './replay-display.ts';
 import { runSession } from './session.ts';
@@ -58,7 +59,8 @@ export class Daemon {
   /** Aborts a little later, when nothing at all is waited for any more. */
   readonly #cutOff = new AbortController();
   #hasConnected = false;
-  #isStopping = false;
+  /** True once nobody waits until the database can be reached again. */
+  #isGivenUp = false;
   /** The last one. */
   #control: Control | undefined;
 
@@ -92,7 +94,7 @@ export class Daemon {
       sessions: 'user',
       onError,
     });
-    this.#settler = new Settler(this.#logPool, config.schema, reporter, () => this.#isStopping);
+    this.#settler = new Settler(this.#logPool, config.schema, reporter, () => this.#isGivenUp);
   }
 
   /**
@@ -113,13 +115,17 @@ export class Daemon {
     const { config, reporter, consumers, knownIds, readPage } = this.#options;
     const display = new ReplayDisplay(reporter, this.#running, mode);
     const timers: NodeJS.Timeout[] = [];
+    // Cron, CI and tests wait for a run to the end: it may not wait for ever.
+    const patience = new Patience(mode === 'once' ? ONCE_PATIENCE_MS : Number.POSITIVE_INFINITY);
+    patience.spent.addEventListener('abort', () => {
+      this.#isGivenUp = true;
+    });
     const onStop = () => {
-      this.#isStopping = true;
+      this.#isGivenUp = true;
       timers.push(...this.#abandonLater());
     };
     if (signal.aborted) onStop();
     else signal.addEventListener('abort', onStop, { once: true });
-    let giveUpAt = Number.POSITIVE_INFINITY;
     try {
       for (let failures = 0; !signal.aborted; ) {
         try {
@@ -140,14 +146,17 @@ export class Daemon {
             suspicions: this.#suspicions,
             meters: this.#meters,
             cutOff: this.#cutOff.signal,
+            hasNoPatience: patience.spent,
             predecessor: this.#control?.backend ?? null,
             onConnected: (control: Control) => {
               this.#hasConnected = true;
               this.#control = control;
+              control.lost.addEventListener('abort', () => patience.lose());
               publishTransition({ type: 'connected' });
             },
             onWorking: () => {
               failures = 0;
+              patience.rest();
             },
             callingFor: (consumer: Consumer) => this.#callingFor(consumer),
           };
@@ -155,13 +164,13 @@ export class Daemon {
           break;
         } catch (thrown) {
           failures += 1;
-          // Cron, CI and tests wait for a run to the end: it may not wait for ever.
-          if (mode === 'once' && failures === 1) giveUpAt = performance.now() + ONCE_PATIENCE_MS;
-          await this.#recover(toError(thrown), { failures, giveUpAt }, signal);
+          patience.lose();
+          await this.#recover(toError(thrown), { failures, leftMs: patience.leftMs }, signal);
         }
       }
     } finally {
       display.stop();
+      patience.rest();
       // Where it cannot go on, handlers get the same time as at a stop.
       if (timers.length === 0) onStop();
       signal.removeEventListener('abort', onStop);
@@ -175,7 +184,7 @@ export class Daemon {
 
   async #recover(
     error: Error,
-    { failures, giveUpAt }: { failures: number; giveUpAt: number },
+    { failures, leftMs }: { failures: number; leftMs: number },
     signal: AbortSignal,
   ): Promise<void> {
     if (signal.aborted) return;
@@ -190,7 +199,6 @@ export class Daemon {
       ? `The database refused a statement: ${error.message}.`
       : `The connection to the database was lost: ${error.message}.`;
     const reason = error instanceof PgwatchError ? error.message : what;
-    const leftMs = giveUpAt - performance.now();
     const held = await this.#heldText(error);
     if (leftMs <= 0) throw new PgwatchError('connection_failed', `${reason}${held} ${GIVEN_UP}`);
     const nextMs = Math.min(waitMs, leftMs);

@@ -33,6 +33,8 @@ export type SessionOptions = {
   meters: ReadonlyMap<string, Meter>;
   /** Aborts when a stop has taken so long that the database is not waited for any more. */
   cutOff: AbortSignal;
+  /** Aborts when a run to the end does not wait for the database any longer. */
+  hasNoPatience: AbortSignal;
   daemonId: string;
   /** The control connection before this one. */
   predecessor: Backend | null;

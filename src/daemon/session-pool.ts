@@ -10,7 +10,7 @@ export type SessionPoolOptions = {
   reporter: Reporter;
   /** Aborts with the session: from then on nothing is tried again. */
   ended: AbortSignal;
-  /** Aborts when the daemon stops: from then on it does not wait for long. */
+  /** Aborts when the daemon stops, or has no patience left: from then on it does not wait for long. */
   stop: AbortSignal;
   /** once: it gives up where something fails for long. */
   mode: 'tail' | 'once';

@@ -28,7 +28,8 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
   else cutOff.addEventListener('abort', onCutOff, { signal: ended.signal });
   try {
     const over = AbortSignal.any([control.lost, ended.signal]);
-    const poolOptions = { pool, reporter, ended: over, stop: signal, mode: options.mode };
+    const stop = AbortSignal.any([signal, options.hasNoPatience]);
+    const poolOptions = { pool, reporter, ended: over, stop, mode: options.mode };
     const sessionPool = new SessionPool(poolOptions);
     const judge = new LossJudge({ ...options, pool: sessionPool, control });
     const inside: PartOptions = { ...options, pool: sessionPool, judge };

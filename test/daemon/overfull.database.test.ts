@@ -11,7 +11,8 @@ test.each(['one', 'shared'] as const)(
   async (instances) => {
     await database.query(
       `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at)
-       select 'c', 1000000 + n, 'retry', now() + interval '1 hour' from generate_series(1, 10001) as n`,
+       select 'c', nextval('pgwatch.notification_log_id_seq'), 'retry', now() + interval '1 hour'
+       from generate_series(1, 10001)`,
     );
     await publish([null, 1]);
     let callCount = 0;
