@@ -26,19 +26,24 @@ test.each(['one', 'shared'] as const)(
     });
     const fail = () => Promise.reject(new Error('not yet'));
     const first = await tail(define(fail));
-    const ids = await publish(['a', 1], ['a', 2], ['b', 3], ['c', 4]);
-    await untilFiled('retry', 'blocked', 'retry', 'retry');
+    const ids = await publish(['a', 1], ['a', 2], ['b', 3], ['c', 4], ['d', 5], ['e', 6]);
+    await untilFiled('retry', 'blocked', 'retry', 'retry', 'retry', 'retry');
     await first.stop();
-    // a: with a key that waits; c: unblocked in the future, and never called. b: as it is.
+    // a: with a key that waits; c: unblocked in the future, and never called; d: replayed in the future. b: as
+    // it is; e: replayed now, with a distance to keep.
     await database.query(
       `update pgwatch.delivery set ${ahead} where key = 'a' and state = 'retry'`,
     );
     await database.query(
       `update pgwatch.delivery set attempts = 0, first_failed_at = null, last_failed_at = null,
-         next_attempt_at = now() + interval '1 hour' where key = 'c'`,
+         replayed_at = case key when 'd' then now() + interval '1 hour' when 'e' then now() end,
+         next_attempt_at = now() + interval '1 hour' where key in ('c', 'd', 'e')`,
     );
     await tail(define(() => {}));
-    await untilFiled('retry');
-    expect(await filed()).toMatchObject([{ id: ids[2], key: 'b', attempts: 1 }]);
+    await untilFiled('retry', 'retry');
+    expect(await filed()).toMatchObject([
+      { id: ids[2], key: 'b', attempts: 1 },
+      { id: ids[5], key: 'e', attempts: 0 },
+    ]);
   },
 );
