@@ -9,8 +9,10 @@ state            retry: it is due at next_attempt_at
                  dead: it was given up, and stays until somebody retries or discards it
 attempts         how often the handler was called, those calls included that ended the process, but
                  for those that asked for RetryAfter
-is_suspect       a process may have died over it, or is calling it carefully: the next call is made alone,
-                 and is recorded before it is made
+is_suspect       a process may have died over it, or is calling it carefully: the next call is recorded
+                 before it is made, and made alone
+is_grouped       but together with others like it. Of these none has been recorded: of a group that dies each is
+                 called alone
 replayed_at      when "pgwatch replay" asked for it to be handed out again; null: it did not
 first_, last_    when it failed, and the error: name, message, code, stack
 notification,    of a dead letter a copy of its row in the log, so that retention never destroys it: its contents
@@ -25,6 +27,7 @@ create table :"schema".delivery (
   attempts integer not null default 0,
   next_attempt_at timestamptz,
   is_suspect boolean not null default false,
+  is_grouped boolean not null default false,
   replayed_at timestamptz,
   first_failed_at timestamptz,
   last_failed_at timestamptz,

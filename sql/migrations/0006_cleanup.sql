@@ -273,14 +273,16 @@ begin
       where lease_id in (select lease_id from leased where owner is not null)
     )
     insert into %1$I.delivery as delivery
-      (consumer_id, notification_id, state, key, next_attempt_at, is_suspect,
+      (consumer_id, notification_id, state, key, next_attempt_at, is_suspect, is_grouped,
         notification, payload, old_row, new_row)
-    select leased.consumer_id, log.id, 'retry', log.key, clock_timestamp(), coalesce(is_suspect, false),
+    select leased.consumer_id, log.id, 'retry', log.key, clock_timestamp(),
+      coalesce(is_suspect, false), coalesce(is_suspect, false),
       %1$I.delivery_notification(log), log.payload, log.old_row, log.new_row
     from leased cross join lateral unnest(notification_ids) as one (id)
     join %1$I.notification_log as log on log.id = one.id
     on conflict (consumer_id, notification_id) do update
     set is_suspect = delivery.is_suspect or excluded.is_suspect,
+      is_grouped = case when delivery.is_suspect then delivery.is_grouped else excluded.is_grouped end,
       notification = coalesce(delivery.notification, excluded.notification),
       payload = coalesce(delivery.payload, excluded.payload),
       old_row = coalesce(delivery.old_row, excluded.old_row),

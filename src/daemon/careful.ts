@@ -11,8 +11,11 @@ export type CarefulOptions = {
   isHeld(): boolean;
   /** True once nothing at all is called any more. */
   isClosed(): boolean;
-  /** Writes down that the task is about to be called. Returns what is to be called; null: nothing. */
-  record(task: Task): Promise<Task | null>;
+  /**
+   * Writes down, in one transaction, that the tasks are about to be called, and counts the call of one that is
+   * alone. Returns what is to be called; null: nothing.
+   */
+  record(tasks: readonly Task[]): Promise<Task[] | null>;
   /** True once its call is over, and that is saved. */
   isThrough(task: Task): boolean;
   /** Resolves once the condition holds, or nothing is called any more. */
@@ -20,8 +23,9 @@ export type CarefulOptions = {
 };
 
 /**
- * Calls one notification at a time, and only once the attempt is written down: a process may have
- * died over it, and should this one die too, it is known over which.
+ * Calls one group of notifications at a time, and only once that is written down: a process may have died
+ * over one of them. Should this one die too, the group is what it died over, and each of it is called alone
+ * next. What dies alone is to blame, and that counts.
  */
 export class Careful {
   readonly #options: CarefulOptions;
@@ -32,12 +36,12 @@ export class Careful {
   }
 
   /**
-   * Calls it when it is its turn, and waits until that is over. While nothing new is called, a new one
-   * lets those that come again go first.
+   * Calls the group when it is its turn, and waits until that is over. While nothing new is called, new ones
+   * let those that come again go first.
    */
-  async call(task: Task): Promise<void> {
+  async call(group: readonly Task[]): Promise<void> {
     const { isHeld, until } = this.#options;
-    while (!(await this.#turns.take(() => this.#take(task)))) await until(() => !isHeld());
+    while (!(await this.#turns.take(() => this.#take(group)))) await until(() => !isHeld());
   }
 
   async untilIdle(): Promise<void> {
@@ -45,20 +49,18 @@ export class Careful {
   }
 
   /** False where it has to be asked for again. */
-  async #take(task: Task): Promise<boolean> {
+  async #take(group: readonly Task[]): Promise<boolean> {
     const { workers, isHeld, isClosed, record, isThrough, until } = this.#options;
     if (isClosed()) return true;
     // Looked at in its turn: what was called before it may have become a dead letter.
-    if (isHeld() && !task.isFiled) return false;
-    if (!this.#isCalled(task)) {
-      workers.skip([blocked(task)]);
-      return true;
-    }
-    const called = await record(task);
-    if (called && isClosed()) workers.skip([uncalled(called)]);
+    if (isHeld() && group.some(({ isFiled }) => !isFiled)) return false;
+    const ready = group.filter((task) => this.#isCalled(task));
+    workers.skip(group.filter((task) => !ready.includes(task)).map(blocked));
+    const called = ready.length > 0 ? await record(this.#chained(ready)) : null;
+    if (called && isClosed()) workers.skip(called.map(uncalled));
     else if (called) {
-      workers.pushFirst([called]);
-      await until(() => isThrough(called));
+      workers.pushFirst(called);
+      await until(() => called.every(isThrough));
     }
     return true;
   }
@@ -68,4 +70,40 @@ export class Careful {
     if (isFiled) return !chain?.isBroken;
     return !(this.#options.isOrdered && this.#options.failing.has(key));
   }
+
+  /** What is recorded is not looked for among failing keys any longer: those behind one of their key wait for it. */
+  #chained(tasks: readonly Task[]): Task[] {
+    const chains = new Map<string, { isBroken: boolean }>();
+    return tasks.map((task) => {
+      const { key, chain: own } = task;
+      if (own || key === null || !this.#options.isOrdered) return task;
+      const chain = chains.get(key) ?? { isBroken: false };
+      chains.set(key, chain);
+      return { ...task, chain };
+    });
+  }
 }
+
+/** Divides tasks into groups, in their order; those that are to be called alone have one of their own. */
+export function groupsOf(
+  tasks: Iterable<Task>,
+  { concurrency, onDead }: { concurrency: number; onDead: string },
+  alone: ReadonlySet<Task> = NONE,
+): Task[][] {
+  // Nothing may be called after a dead letter then, and what is recorded would be.
+  const sizeMax = onDead === 'stop' ? 1 : Math.max(concurrency, GROUP_MIN);
+  const groups: Task[][] = [];
+  let isOpen = false;
+  for (const task of tasks) {
+    const isAlone = alone.has(task);
+    const last = groups.at(-1);
+    if (last && isOpen && !isAlone && last.length < sizeMax) last.push(task);
+    else groups.push([task]);
+    isOpen = !isAlone;
+  }
+  return groups;
+}
+
+const NONE: ReadonlySet<Task> = new Set();
+/** So many share the two commits of a group, and are called alone should a process die over one of them. */
+const GROUP_MIN = 32;

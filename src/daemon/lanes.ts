@@ -148,7 +148,7 @@ export class Lanes implements Workers {
 
   /** pgwatch has not called it, or has stopped its call: that spends no attempt. */
   #takeBack(task: Task): void {
-    if (task.isRecorded) {
+    if (task.isRecorded || task.isGrouped) {
       const { task: place, change } = uncalled(task);
       this.#onSettled(place, change);
     } else if (!this.#isClosed) {

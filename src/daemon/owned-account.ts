@@ -138,7 +138,7 @@ export class OwnedAccount implements Account, SettlementOwner {
       const { notificationId } = change;
       if (change.state === 'retry' && isUnderWay(change)) {
         this.recording.delete(notificationId);
-        this.recorded.set(notificationId, change.attempts);
+        if (change.isUnderWay === 'counted') this.recorded.set(notificationId, change.attempts);
       } else {
         this.#options.working.delete(notificationId);
         this.recorded.delete(notificationId);

@@ -3,21 +3,22 @@ import { toError } from '../errors.ts';
 import { takeBackAttempts } from '../log/attempts.ts';
 import { underWay } from '../log/delivery.ts';
 import type { DueDelivery } from '../log/due.ts';
-import { createdAt, safeId } from '../log/notification.ts';
+import { safeId } from '../log/notification.ts';
 import type { Page } from '../log/page.ts';
 import type { Position, Xid } from '../log/position.ts';
 import { readFiled } from '../log/standing.ts';
 import { workersFor } from './account.ts';
 import { Brake } from './brake.ts';
 import type { Calling } from './calling.ts';
-import { Careful } from './careful.ts';
+import { Careful, groupsOf } from './careful.ts';
+import { InHand } from './in-hand.ts';
 import type { LossJudge } from './lost-transaction.ts';
 import { OwnedAccount, type OwnedAccountOptions } from './owned-account.ts';
 import { retryTasks } from './retry-tasks.ts';
 import type { Settler } from './settler.ts';
 import type { Suspicions } from './suspicions.ts';
 import type { OwnedConsumer } from './takeover.ts';
-import type { Task } from './task.ts';
+import { recorded, type Task } from './task.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
 import { Working } from './working.ts';
@@ -66,10 +67,7 @@ export class OwnedDelivery {
   readonly #waiters = new Waiters();
   readonly #ended = new AbortController();
   readonly #filedUpTo: number;
-  /** So many new notifications are still to be called carefully. */
-  #carefulCount: number;
-  /** What was published later cannot have been in its hands. */
-  readonly #diedBefore: number;
+  readonly #inHand: InHand;
   #failure: Error | undefined;
   #isClosed = false;
   #isFenced = false;
@@ -83,8 +81,7 @@ export class OwnedDelivery {
     this.isOrdered = consumer.order === 'key';
     this.isStopping = consumer.onDead === 'stop';
     this.#filedUpTo = standing.highestId;
-    this.#carefulCount = owned.isSuspect ? options.carefulMax : 0;
-    this.#diedBefore = owned.diedBefore?.getTime() ?? Number.POSITIVE_INFINITY;
+    this.#inHand = new InHand(owned, options.carefulMax);
     const onChange = (isOn: boolean) => this.#pause(isOn);
     this.brake = new Brake({ ...options, onChange }, standing.retryCount);
     this.#account = this.#makeAccount(owned);
@@ -95,7 +92,7 @@ export class OwnedDelivery {
       workers: this.#workers,
       isHeld: () => this.brake.isOn,
       isClosed: () => this.#isClosed,
-      record: (task) => this.#record(task),
+      record: (tasks) => this.#record(tasks),
       isThrough: ({ source, index, id }) =>
         source === null ? !this.working.has(id) : source.isSettled(index),
       until: (isMet) => this.#until(isMet),
@@ -134,7 +131,7 @@ export class OwnedDelivery {
       else
         tasks.push({ row, id, key: row[4], isReplay, attempt: 1, isFiled: false, source, index });
     }
-    for (const task of this.#takeCareful(tasks, isReplay)) await this.#careful.call(task);
+    for (const group of this.#takeCareful(tasks, isReplay)) await this.#careful.call(group);
     this.#workers.push(tasks);
     await this.#untilRoom();
   }
@@ -146,14 +143,15 @@ export class OwnedDelivery {
     if (due.length < found.length) this.#options.onWaiting();
     const { calling, suspicions } = this.#options;
     const isSuspected = (id: number) => suspicions.take(this.consumerId, id);
-    const { tasks, suspects, dead } = retryTasks(calling, due, { isSuspected });
+    const { tasks, alone, grouped, dead } = retryTasks(calling, due, { isSuspected });
     for (const { key } of due) this.#account.failing.add(key);
     // Also what is given up: until that is saved it would be read as due again, with all behind it.
     for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.working.add(id);
     this.#workers.skip(dead);
-    this.#workers.pushFirst(tasks.filter((task) => !suspects.has(task)));
-    for (const task of suspects) {
-      this.#careful.call(task).catch((thrown) => this.#fail(thrown));
+    this.#workers.pushFirst(tasks.filter((task) => !alone.has(task) && !grouped.has(task)));
+    const { consumer } = calling;
+    for (const group of [...groupsOf(grouped, consumer), ...groupsOf(alone, consumer, alone)]) {
+      this.#careful.call(group).catch((thrown) => this.#fail(thrown));
     }
   }
 
@@ -191,19 +189,15 @@ export class OwnedDelivery {
   }
 
   /**
-   * Takes from new tasks those over which the owner before may have died: so many at most, of what was
-   * there when the consumer was taken over. And those up to one over which the server may have crashed.
+   * Takes from new tasks those over which the owner before may have died, and those up to one over which the
+   * server may have crashed, which is alone.
    */
-  #takeCareful(tasks: Task[], isReplay: boolean): Task[] {
-    const { suspicions } = this.#options;
-    if (!isReplay) this.#carefulCount = 0;
-    const crashed = tasks.map(({ id }) => suspicions.take(this.consumerId, id)).lastIndexOf(true);
-    const inHand = tasks.slice(0, this.#carefulCount).findLastIndex(({ row }) => {
-      return createdAt(row) <= this.#diedBefore;
-    });
-    const careful = tasks.splice(0, Math.max(inHand, crashed) + 1);
-    this.#carefulCount = Math.max(0, this.#carefulCount - careful.length);
-    return careful;
+  #takeCareful(tasks: Task[], isReplay: boolean): Task[][] {
+    const { suspicions, calling } = this.#options;
+    const alone = new Set(tasks.filter(({ id }) => suspicions.take(this.consumerId, id)));
+    const crashedCount = tasks.findLastIndex((task) => alone.has(task)) + 1;
+    const careful = this.#inHand.take(tasks, isReplay, crashedCount);
+    return groupsOf(careful, calling.consumer, alone);
   }
 
   #makeAccount(owned: OwnedConsumer): OwnedAccount {
@@ -275,17 +269,21 @@ export class OwnedDelivery {
   }
 
   /**
-   * It becomes a delivery together with the position behind it. Were the position left before it, it
+   * They become deliveries together with the position behind them. Were the position left before one, it
    * could be done by its delivery, and be read once more by who comes after the next crash.
    */
-  async #record(task: Task): Promise<Task> {
+  async #record(tasks: readonly Task[]): Promise<Task[]> {
     const { backoffMs } = this.#options.calling.consumer;
     const { recording } = this.#account;
-    recording.add(task.id);
-    const delayMs = Math.max(RECORDED_MS_MIN, backoffMs(task.attempt));
-    this.#workers.skip([{ task, change: underWay(task, delayMs) }]);
-    await this.#until(() => !recording.has(task.id));
-    return { ...task, isFiled: true, isRecorded: true, source: null };
+    const isAlone = tasks.length === 1;
+    for (const { id } of tasks) recording.add(id);
+    const changes = tasks.map((task) => {
+      const delayMs = Math.max(RECORDED_MS_MIN, backoffMs(task.attempt));
+      return { task, change: underWay(task, delayMs, isAlone) };
+    });
+    this.#workers.skip(changes);
+    await this.#until(() => tasks.every(({ id }) => !recording.has(id)));
+    return tasks.map((task) => recorded(task, isAlone, null));
   }
 }
 

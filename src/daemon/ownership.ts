@@ -207,7 +207,7 @@ export class Ownership {
     reportChannels(reporter, consumer, { previousChannels, reachedId: reachedId(position) });
     if (owned.isSuspect) {
       reporter.info(
-        `${consumerId} was not stopped cleanly: what it may have been handling is called one by one, and each attempt is recorded before the call.`,
+        `${consumerId} was not stopped cleanly: what it may have been handling is recorded before it is called.`,
       );
     }
     publishTransition({ type: 'consumer_owned', consumerId, epoch: owned.epoch });

@@ -9,7 +9,9 @@ export type RetryWork = {
   /** In order of id. */
   tasks: Task[];
   /** Of those the ones that go one by one: suspects, and what stands with one in a chain. */
-  suspects: Set<Task>;
+  alone: Set<Task>;
+  /** And those that go in groups. */
+  grouped: Set<Task>;
   /** What is given up without another call. */
   dead: Settled[];
 };
@@ -31,9 +33,10 @@ export function retryTasks(
   const tasks: Task[] = [];
   const dead: Settled[] = [];
   const chains = new Map<string, { isBroken: boolean }>();
-  const suspectChains = new Set<Task['chain']>();
+  const aloneChains = new Set<Task['chain']>();
+  const groupedChains = new Set<Task['chain']>();
   for (const delivery of due) {
-    const { notificationId, key, row, attempts, isSuspect } = delivery;
+    const { notificationId, key, row, attempts, isSuspect, isGrouped } = delivery;
     const isOrdered = key !== null && consumer.order === 'key';
     const chain = (isOrdered && chains.get(key)) || { isBroken: false };
     if (isOrdered) chains.set(key, chain);
@@ -53,9 +56,12 @@ export function retryTasks(
       chain,
     };
     tasks.push(task);
-    if (isSuspected(notificationId) || isSuspect) suspectChains.add(chain);
+    if (isSuspected(notificationId) || (isSuspect && !isGrouped)) aloneChains.add(chain);
+    else if (isSuspect) groupedChains.add(chain);
   }
-  return { tasks, suspects: new Set(tasks.filter(({ chain }) => suspectChains.has(chain))), dead };
+  const alone = new Set(tasks.filter(({ chain }) => aloneChains.has(chain)));
+  const isIn = (task: Task) => groupedChains.has(task.chain) && !alone.has(task);
+  return { tasks, alone, grouped: new Set(tasks.filter(isIn)), dead };
 }
 
 type End = { name: string; message: string };

@@ -4,23 +4,20 @@ import { toError } from '../errors.ts';
 import { applyChanges } from '../log/apply-changes.ts';
 import { takeBackAttempts } from '../log/attempts.ts';
 import type { DeliveryChange } from '../log/delivery.ts';
-import { readDeliveries } from '../log/due.ts';
 import type { Lease } from '../log/lease.ts';
 import { settleLeases } from '../log/lease-settle.ts';
-import { readFiled } from '../log/standing.ts';
 import { type Account, workersFor } from './account.ts';
 import { Brake } from './brake.ts';
 import type { Calling } from './calling.ts';
-import { Careful } from './careful.ts';
+import { Careful, groupsOf } from './careful.ts';
 import { FailingKeys } from './failing-keys.ts';
 import { LeaseSettler } from './lease-settler.ts';
-import { readTasks, recordLeased, untouched } from './lease-tasks.ts';
+import { readRetries, readTasks, readUnrecorded, recordLeased } from './lease-tasks.ts';
 import { LeaseWork } from './lease-work.ts';
 import type { LossJudge } from './lost-transaction.ts';
-import { retryTasks } from './retry-tasks.ts';
 import { lastOfEach } from './settler.ts';
 import type { Suspicions } from './suspicions.ts';
-import type { Place, Settled, Task } from './task.ts';
+import { type Place, recorded, type Settled, type Task } from './task.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
 
@@ -70,7 +67,7 @@ export class SharedDelivery implements Account {
       workers: this.#workers,
       isHeld: () => this.brake.isHalted,
       isClosed: () => this.#isClosed,
-      record: (task) => this.#record(task),
+      record: (tasks) => this.#record(tasks),
       isThrough: ({ source, index }) => source?.isSettled(index) ?? true,
       until: (isMet) => this.until(isMet),
     });
@@ -117,8 +114,8 @@ export class SharedDelivery implements Account {
     for (const work of works) this.#open.add(work);
     const byKind = Map.groupBy(works, ({ lease }) => this.#kindOf(lease));
     this.#workers.push(await this.#readTasks(byKind.get('page') ?? []));
-    for (const work of byKind.get('retry') ?? []) await this.#retry(work);
-    for (const work of byKind.get('orphan') ?? []) await this.#deliverCarefully(work);
+    await this.#retry(byKind.get('retry') ?? []);
+    await this.#deliverCarefully(byKind.get('orphan') ?? []);
   }
 
   /** Resolves once the condition holds or it is closed; looked at after every call. */
@@ -213,8 +210,9 @@ export class SharedDelivery implements Account {
   /** A lease that the server has lost in a crash comes again as if nothing in it had been called. */
   #kindOf({ kind, notificationIds }: Lease): Lease['kind'] {
     if (kind !== 'page') return kind;
-    const suspects = notificationIds.filter((id) => this.#takeSuspicion(id));
-    return suspects.length > 0 ? 'orphan' : 'page';
+    const { suspicions, calling } = this.#options;
+    const suspects = new Set(suspicions.suspectsOf(calling.consumer.id));
+    return notificationIds.some((id) => suspects.has(id)) ? 'orphan' : 'page';
   }
 
   #takeSuspicion(id: number): boolean {
@@ -239,24 +237,18 @@ export class SharedDelivery implements Account {
       .catch(() => {});
   }
 
-  /** A process may have died over one of them. */
-  async #deliverCarefully(work: LeaseWork): Promise<void> {
-    const { pool, schema, calling } = this.#options;
-    const { id: consumerId } = calling.consumer;
-    const { notificationIds } = work.lease;
-    // Which it was is known where an attempt was written down: that one is due by its delivery.
-    const filed = await pool.withClient((client) =>
-      readFiled(client, schema, consumerId, notificationIds),
-    );
-    this.#workers.skip(untouched(work, [...filed]));
-    const tasks = await this.#readTasks([work]);
-    this.#callCarefully(tasks.filter(({ id }) => !filed.has(id)));
+  /** A process may have died over one of them, or the server: those are called alone. */
+  async #deliverCarefully(works: readonly LeaseWork[]): Promise<void> {
+    const { tasks, settled } = await readUnrecorded(this.#options, works, this.failing);
+    this.#workers.skip(settled);
+    const alone = new Set(tasks.filter(({ id }) => this.#takeSuspicion(id)));
+    this.#callCarefully(groupsOf(tasks, this.#options.calling.consumer, alone));
   }
 
-  /** One after the other. It is not waited for: meanwhile other leases are worked on. */
-  #callCarefully(tasks: Iterable<Task>): void {
+  /** One group after the other. It is not waited for: meanwhile other leases are worked on. */
+  #callCarefully(groups: readonly Task[][]): void {
     const calling = async () => {
-      for (const task of tasks) await this.#careful.call(task);
+      for (const group of groups) await this.#careful.call(group);
     };
     calling().catch((thrown) => {
       this.#failure ??= toError(thrown);
@@ -264,33 +256,28 @@ export class SharedDelivery implements Account {
     });
   }
 
-  async #retry(work: LeaseWork): Promise<void> {
-    const { pool, schema, calling } = this.#options;
-    const { notificationIds } = work.lease;
-    const due = await pool.withClient((client) =>
-      readDeliveries(client, schema, calling.consumer.id, notificationIds),
-    );
-    const { tasks, suspects, dead } = retryTasks(calling, due, {
-      isSuspected: (id) => this.#takeSuspicion(id),
-      placeOf: (id) => ({ source: work, index: notificationIds.indexOf(id) }),
-    });
-    this.#workers.pushFirst(tasks.filter((task) => !suspects.has(task)));
-    this.#callCarefully(suspects);
-    const places = [...tasks, ...dead.map(({ task }) => task)];
-    const gone = notificationIds.filter((wanted) => !places.some(({ id }) => id === wanted));
-    this.#workers.skip([...untouched(work, gone), ...dead]);
+  async #retry(works: readonly LeaseWork[]): Promise<void> {
+    const { consumer } = this.#options.calling;
+    const isSuspected = (id: number) => this.#takeSuspicion(id);
+    const { tasks, alone, grouped, settled } = await readRetries(this.#options, works, isSuspected);
+    this.#workers.pushFirst(tasks.filter((task) => !alone.has(task) && !grouped.has(task)));
+    this.#callCarefully([...groupsOf(grouped, consumer), ...groupsOf(alone, consumer, alone)]);
+    this.#workers.skip(settled);
   }
 
   async #readTasks(works: readonly LeaseWork[]): Promise<Task[]> {
-    const { tasks, gone } = await readTasks(this.#options, works, this.failing);
-    this.#workers.skip(gone);
+    const { tasks, settled } = await readTasks(this.#options, works, this.failing);
+    this.#workers.skip(settled);
     return tasks;
   }
 
-  async #record(task: Task): Promise<Task | null> {
-    const isOurs = await recordLeased(this.#options, task);
-    if (isOurs) this.#recorded.set(task.id, task.attempt);
-    else this.onFenced();
-    return isOurs ? { ...task, isFiled: true, isRecorded: true } : null;
+  async #record(tasks: readonly Task[]): Promise<Task[] | null> {
+    const isAlone = tasks.length === 1;
+    if (!(await recordLeased(this.#options, tasks, isAlone))) {
+      this.onFenced();
+      return null;
+    }
+    if (isAlone) for (const { id, attempt } of tasks) this.#recorded.set(id, attempt);
+    return tasks.map((task) => recorded(task, isAlone));
   }
 }

@@ -13,6 +13,8 @@ export type Task = {
   isFiled: boolean;
   /** True where its delivery counts this call already, before its outcome is known. */
   isRecorded?: boolean;
+  /** True where its delivery says that it is called, but counts nothing: it was recorded in a group. */
+  isGrouped?: boolean;
   /**
    * For notifications of a key that come one behind the other from the deliveries: true once one of
    * them has failed, so that those behind it keep waiting.
@@ -35,17 +37,21 @@ export type Place = Pick<Task, 'id' | 'isReplay' | 'source' | 'index'>;
 /** A task that is through, and what is to be written down of it; null: nothing. */
 export type Settled = { task: Place; change: DeliveryChange | null };
 
-/** Takes back the attempt of one that was recorded and then not called, or not to its end. */
-export function uncalled({ id: notificationId, key, attempt, ...place }: Task): Settled {
+/** The task once it is recorded, alone or in a group. */
+export function recorded(task: Task, isAlone: boolean, source = task.source): Task {
+  return { ...task, isFiled: true, isRecorded: isAlone, isGrouped: !isAlone, source };
+}
+
+/** Takes back what was recorded of one that was then not called, or not to its end. */
+export function uncalled(task: Task): Settled {
+  const { id: notificationId, key, attempt, isGrouped = false } = task;
   const change = { notificationId, key, attempts: attempt - 1, delayMs: 0, error: null };
-  return {
-    task: { ...place, id: notificationId },
-    change: { ...change, state: 'retry', isSuspect: true },
-  };
+  return { task, change: { ...change, state: 'retry', isSuspect: true, isGrouped } };
 }
 
 /** Settles one that waits for an earlier one of its key, which fails. */
 export function blocked(task: Task): Settled {
-  const { id: notificationId, key, isFiled } = task;
+  const { id: notificationId, key, isFiled, isGrouped } = task;
+  if (isGrouped) return uncalled(task);
   return { task, change: isFiled ? null : { notificationId, key, state: 'blocked' } };
 }

@@ -245,7 +245,8 @@ export class TransactionLane implements Workers {
 
   /** pgwatch has not called them, or has stopped the call: that spends no attempt. */
   #takeBack(tasks: readonly Task[]): void {
-    this.#settled.push(...tasks.filter(({ isRecorded }) => isRecorded).map(uncalled));
+    const recorded = tasks.filter(({ isRecorded, isGrouped }) => isRecorded || isGrouped);
+    this.#settled.push(...recorded.map(uncalled));
     this.#start();
   }
 

@@ -19,30 +19,33 @@ export type DeliveryChange = {
       attempts: number;
       delayMs: number;
       error: ErrorRecord | null;
-      /** Called alone the next time. */
+      /** Called carefully the next time: alone, or grouped with others like it. */
       isSuspect?: boolean;
-      /** Its handler is being called. */
-      isUnderWay?: boolean;
+      isGrouped?: boolean;
+      /** Its handler is being called; whether the attempts count that call. */
+      isUnderWay?: 'counted' | 'uncounted';
     }
   | { state: 'dead'; attempts: number; error: ErrorRecord }
 );
 
-/** Filed while its handler is being called: the call counts, should the process die over it. */
+/**
+ * Filed while its handler is being called: should the process die, it is called alone.
+ * @param isCounted whether the call counts then. Of a group nobody knows which one it was
+ */
 export function underWay(
-  {
-    id: notificationId,
-    key,
-    attempt: attempts,
-  }: { id: number; key: string | null; attempt: number },
+  { id: notificationId, key, attempt }: { id: number; key: string | null; attempt: number },
   delayMs: number,
-): DeliveryChange {
+  isCounted = true,
+): DeliveryChange & { state: 'retry' } {
+  const attempts = isCounted ? attempt : attempt - 1;
   const change = { notificationId, key, attempts, delayMs, error: null };
-  return { ...change, state: 'retry', isSuspect: true, isUnderWay: true };
+  const isUnderWay = isCounted ? 'counted' : 'uncounted';
+  return { ...change, state: 'retry', isSuspect: true, isUnderWay };
 }
 
 /** True for what underWay() makes. */
 export function isUnderWay(change: DeliveryChange): boolean {
-  return change.state === 'retry' && change.isUnderWay === true;
+  return change.state === 'retry' && change.isUnderWay !== undefined;
 }
 
 /** Which of the keys have a notification that waits. */

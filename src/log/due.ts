@@ -16,8 +16,10 @@ export type DueDelivery = {
   key: string | null;
   /** How often its handler was called so far. */
   attempts: number;
-  /** True where a process may have died over it: called alone, and recorded before it is called. */
+  /** True where a process may have died over it: called carefully, and recorded before it is called. */
   isSuspect: boolean;
+  /** True where that is done together with others like it. */
+  isGrouped: boolean;
 };
 
 /** For whom something may be due. */
@@ -132,7 +134,7 @@ turn as (
 function contentOfTurn(schema: string): string {
   const log = qualified(schema, 'notification_log');
   return `
-select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.is_suspect,
+select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.is_suspect, turn.is_grouped,
   ${columnsOf(schema, 'row')}
 from turn
 left join lateral (
@@ -151,19 +153,21 @@ function columnsOf(schema: string, row: string): string {
 }
 
 function toDue(raw: (string | null)[]): DueDelivery {
-  const [consumerId, notificationId, key, attempts, isSuspect, ...row] = raw;
+  const [consumerId, notificationId, key, attempts, isSuspect, isGrouped, ...row] = raw;
   return {
     consumerId: consumerId as string,
     notificationId: safeId(notificationId as string),
     key: key as string | null,
     attempts: Number(attempts),
     isSuspect: isSuspect === 't',
+    isGrouped: isGrouped === 't',
     row: row[0] === null ? null : (row as unknown as LogRow),
   };
 }
 
 /** The columns of a delivery that are read of what is in turn. */
-const TURN = `consumer_id, notification_id, key, attempts, is_suspect, notification, payload, old_row, new_row`;
+const TURN = `consumer_id, notification_id, key, attempts, is_suspect, is_grouped, notification,
+  payload, old_row, new_row`;
 
 /** So many keys at a time, and behind each so many. */
 const HEADS_MAX = 100;

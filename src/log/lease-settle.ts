@@ -27,7 +27,10 @@ export async function settleLeases(
   const isOurs = `lease.lease_id = rest.id and lease.epoch = rest.epoch and lease.owner = $1
     and rest.server = ${SERVER}`;
   const finished = rests.filter(({ notificationIds }) => notificationIds.length === 0);
-  const open = rests.filter(({ notificationIds }) => notificationIds.length > 0);
+  // In order, as recordAttempts locks them.
+  const open = rests
+    .filter(({ notificationIds }) => notificationIds.length > 0)
+    .sort((a, b) => a.leaseId - b.leaseId);
   const deleted = await client.query(
     `delete from ${lease} as lease using unnest($2::bigint[], $3::integer[], $4::text[]) as rest (id, epoch, server)
      where ${isOurs}`,
@@ -56,34 +59,40 @@ export async function settleLeases(
 }
 
 /**
- * Writes down that the handler is about to be called for one notification of a lease, before it is:
- * should the process die over it, that call counts. From then on the notification has a delivery, and
- * whoever takes the lease next has to look for it.
- * @returns false where the lease is another process's by now, or is just becoming it
+ * Writes down that the handler is about to be called for notifications of leases, before it is. From then on
+ * they have deliveries, and whoever takes a lease next has to look for them.
+ * @returns false where a lease is another process's by now, or is just becoming it: then nothing is written
  */
-export async function recordAttempt(
+export async function recordAttempts(
   client: ClientBase,
   schema: string,
   scope: DeliveryScope,
-  { leaseId, epoch, server }: Pick<Lease, 'leaseId' | 'epoch' | 'server'>,
-  change: DeliveryChange,
+  leases: readonly Pick<Lease, 'leaseId' | 'epoch' | 'server'>[],
+  changes: readonly DeliveryChange[],
 ): Promise<boolean> {
   const lease = qualified(schema, 'lease');
   return withTransaction(client, async () => {
     const { rowCount } = await client.query(
       `with ours as (
          select lease_id, kind from ${lease}
-         where lease_id = $1 and epoch = $2 and $3 = ${SERVER} for no key update
+         join unnest($1::bigint[], $2::integer[], $3::text[]) as own (id, own_epoch, server)
+           on lease_id = id and epoch = own_epoch and server = ${SERVER}
+         order by lease_id for no key update of lease
        ),
        marked as (
          update ${lease} as lease set kind = 'orphan'
          from ours where lease.lease_id = ours.lease_id and ours.kind = 'page'
        )
        select from ours`,
-      [leaseId, epoch, server],
+      [
+        leases.map(({ leaseId }) => leaseId),
+        leases.map(({ epoch }) => epoch),
+        leases.map(({ server }) => server),
+      ],
     );
-    if (rowCount === 1) await applyChanges(client, schema, scope, [change]);
-    return rowCount === 1;
+    const isOurs = rowCount === leases.length;
+    if (isOurs) await applyChanges(client, schema, scope, changes);
+    return isOurs;
   });
 }
 
@@ -126,7 +135,8 @@ export async function freeLeases(
        returning notification_ids
      ),
      suspect as (
-       update ${qualified(schema, 'delivery')} set is_suspect = true
+       update ${qualified(schema, 'delivery')}
+       set is_suspect = true, is_grouped = $3 and (is_grouped or not is_suspect)
        from gone
        where ($3 or notification_id = any($5)) and consumer_id = $1
          and notification_id = any(gone.notification_ids)
@@ -190,12 +200,14 @@ export async function absorbLeases(
          select daemon_id from ${qualified(schema, 'live_daemon')}) as is_suspect
      )
      insert into ${qualified(schema, 'delivery')} as delivery
-       (consumer_id, notification_id, state, key, next_attempt_at, is_suspect)
-     select $1, log.id, 'retry', log.key, clock_timestamp(), coalesce(gone.is_suspect, false)
+       (consumer_id, notification_id, state, key, next_attempt_at, is_suspect, is_grouped)
+     select $1, log.id, 'retry', log.key, clock_timestamp(), suspect.is_so, suspect.is_so
      from gone cross join lateral unnest(notification_ids) as leased (id)
+     cross join lateral (select coalesce(gone.is_suspect, false) as is_so) as suspect
      join ${qualified(schema, 'notification_log')} as log on log.id = leased.id
      on conflict (consumer_id, notification_id) do update
-     set is_suspect = delivery.is_suspect or excluded.is_suspect`,
+     set is_suspect = delivery.is_suspect or excluded.is_suspect,
+       is_grouped = case when delivery.is_suspect then delivery.is_grouped else excluded.is_grouped end`,
     [consumerId],
   );
 }

@@ -90,7 +90,8 @@ export async function unblockAll(
 }
 
 /**
- * Makes all that waits suspect: a process has died, over which of them nobody knows. Of what is only
+ * Makes all that waits suspect: a process has died, over which of them nobody knows. What was a suspect
+ * already stays as it is: recorded in a group, it is called alone. Of what is only
  * replayed, which may be very much, it is what the process can have had in hand: the first that were due,
  * and those behind them.
  */
@@ -110,7 +111,7 @@ export async function suspectAll(
              and earlier.state <> 'dead' and earlier.notification_id < d.notification_id))
        order by next_attempt_at limit ${HEADS_IN_HAND_MAX}
      )
-     update ${delivery} as d set is_suspect = true
+     update ${delivery} as d set is_suspect = true, is_grouped = true
      where consumer_id = $1 and state <> 'dead' and not is_suspect and (
        ${HAS_FAILED}
        or notification_id in (

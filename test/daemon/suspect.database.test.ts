@@ -9,8 +9,8 @@ import { NOBODY, seize } from '../helpers/owner.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: what a process may have died over is called alone, each attempt recorded before it is made;
-and a process that stops cleanly leaves nothing under suspicion.
+Goal: what a process may have died over is called carefully, and recorded before that; a process that
+stops cleanly leaves nothing under suspicion.
 Method: an owner that does not exist, handlers that look at the database while they are called, and
 handlers that a daemon does not wait for.
 */
@@ -26,25 +26,35 @@ const consumer = (
 /** What the database says about the consumer while its handler is called. */
 async function look(id: number) {
   const { rows } = await database.query(
-    `select (greatest(done_id, window_id) >= $1) as is_passed, attempts, is_suspect
+    `select (greatest(done_id, window_id) >= $1) as is_passed, attempts, is_suspect, is_grouped
      from pgwatch.consumer_progress left join pgwatch.delivery on notification_id = $1`,
     [id],
   );
   return rows[0];
 }
 
-test.each([true, false])(
-  'after a crash each attempt is recorded, with the position behind it; with transaction: %s',
-  async (transaction) => {
+test.each([
+  [true, 3, 0],
+  [false, 3, 0],
+  [true, 1, 1],
+  [false, 1, 1],
+])(
+  'after a crash what is called is recorded, with the position behind it, and counts if it is alone; with transaction: %s, of %i',
+  async (transaction, count, attempts) => {
     const seen: unknown[] = [];
     const define = () => consumer(async ({ id }) => seen.push(await look(id)), { transaction });
     await (await startTailing(database.config, [define()])).stop();
-    await publish(['a', 1], ['b', 2], [null, 3]);
+    const all: [string | null, number][] = [
+      ['a', 1],
+      ['b', 2],
+      [null, 3],
+    ];
+    await publish(...all.slice(0, count));
     await seizeIt();
     keep(await startTailing(database.config, [define()]));
-    await until('all are called', () => seen.length === 3 || JSON.stringify(seen));
-    const recorded = { is_passed: true, attempts: 1, is_suspect: true };
-    expect(seen).toEqual([recorded, recorded, recorded]);
+    await until('all are called', () => seen.length === count || JSON.stringify(seen));
+    const recorded = { is_passed: true, attempts, is_suspect: true, is_grouped: false };
+    expect(seen).toEqual(Array.from({ length: count }, () => recorded));
     await untilFiled();
   },
 );
@@ -76,7 +86,7 @@ test('what the dead owner cannot have had in hand is not under suspicion', async
   );
 });
 
-test('of what a dead owner has left each is recorded before it is called, until its outcome is known', async () => {
+test('what a dead owner has left is recorded before it is called, until its outcome is known', async () => {
   const failing = consumer(() => Promise.reject(new Error('not yet')), {
     retry: { backoff: () => 3_600_000 },
   });
@@ -98,9 +108,9 @@ test('of what a dead owner has left each is recorded before it is called, until 
   );
   await untilFiled();
   expect(seen.sort()).toEqual([
-    ['a1', 2, 2, true],
-    ['a2', 1, 1, true],
-    ['b1', 2, 2, true],
+    ['a1', 2, 1, true],
+    ['a2', 1, 0, true],
+    ['b1', 2, 1, true],
     ['b1', 3, 2, false],
   ]);
 });
@@ -146,8 +156,8 @@ test('with several processes too, and a clean stop spends no attempt of what was
   );
   await untilFiled();
   expect(seen).toEqual([
-    [2, 2, true],
-    [2, 2, true],
+    [2, 1, true],
+    [2, 1, true],
   ]);
 });
 

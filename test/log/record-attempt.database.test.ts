@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { withConnection } from '../../src/database/connect.ts';
 import { underWay } from '../../src/log/delivery.ts';
-import { recordAttempt } from '../../src/log/lease-settle.ts';
+import { recordAttempts } from '../../src/log/lease-settle.ts';
 import { insertLeases, takeLeases } from '../../src/log/lease-take.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
@@ -17,17 +17,17 @@ test('who is just losing a lease records no attempt', async () => {
   const take = { consumerId: 'c', daemonId: DAEMON, isStopping: false, count: 1 };
   const [lease] = await takeLeases(client, 'pgwatch', take);
   if (!lease) throw new Error('there is one to take');
-  expect(await recordAttempt(client, 'pgwatch', SCOPE, lease, CHANGE)).toBe(true);
+  expect(await recordAttempts(client, 'pgwatch', SCOPE, [lease], [CHANGE])).toBe(true);
   const recorded = await database.query('select attempts, is_suspect from pgwatch.delivery');
   expect(recorded.rows).toEqual([{ attempts: 1, is_suspect: true }]);
   await database.query('delete from pgwatch.delivery');
   // Where the server has lost its last commits, the lease of this id may be another one.
   const ofPastServer = { ...lease, server: '0' };
-  expect(await recordAttempt(client, 'pgwatch', SCOPE, ofPastServer, CHANGE)).toBe(false);
+  expect(await recordAttempts(client, 'pgwatch', SCOPE, [ofPastServer], [CHANGE])).toBe(false);
 
   await withConnection({ url: database.url }, async (successor) => {
     await successor.query('begin; update pgwatch.lease set epoch = epoch + 1, owner = null');
-    const recording = recordAttempt(client, 'pgwatch', SCOPE, lease, CHANGE);
+    const recording = recordAttempts(client, 'pgwatch', SCOPE, [lease], [CHANGE]);
     await until('it waits', async () => {
       const { rowCount } = await database.query(
         `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
