@@ -1,3 +1,4 @@
+import { countOf } from '../count-of.ts';
 import type { Reporter } from '../reporter.ts';
 import { formatDuration } from '../time.ts';
 import { subscribeTransitions } from '../transitions.ts';
@@ -50,7 +51,7 @@ export class ReplayDisplay {
     this.#reporter.info(
       count === 0
         ? `${consumerId} has missed nothing; ${this.#then}.`
-        : `${consumerId} has gone through ${count.toLocaleString('en')} missed notifications in ${formatDuration(took)}; ${this.#then}.`,
+        : `${consumerId} has gone through ${countOf(count, 'missed notification')} in ${formatDuration(took)}; ${this.#then}.`,
       { consumer: consumerId, replayed: count },
     );
   }

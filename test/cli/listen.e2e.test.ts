@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Cli, runCli, startCli } from '../helpers/cli.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
@@ -187,6 +188,26 @@ describe('listen', () => {
     await cli.waitFor('"payload":6');
     cli.signal('SIGTERM');
     expect(printed((await cli.exited).stdout)).toEqual(series(6, 6, false));
+  });
+
+  test('it says which config and folder it uses, and that a folder here is not used', async () => {
+    const cwd = makeProject({
+      'pgwatch.config.js': "export default { consumers: 'handlers' };",
+      'handlers/one.js': consumer('one'),
+      'here/consumers/other.js': consumer('other'),
+    });
+    await publish(1, 1);
+    const env = { DATABASE_URL: database.url };
+    const below = await runCli(['listen', '--once'], { cwd: join(cwd, 'here'), env });
+    expect(below.exitCode).toBe(0);
+    expect(below.stderr).toContain('Config ../pgwatch.config.js, consumers in ../handlers.');
+    expect(below.stderr).toMatch(
+      /The folder consumers here is not used: .* PGWATCH_CONSUMERS=consumers\./,
+    );
+    expect(below.stderr).toContain('one has gone through 1 missed notification in ');
+    const above = await runCli(['listen', '--once'], { cwd, env });
+    expect(above.stderr).toContain('Config pgwatch.config.js, consumers in handlers.');
+    expect(above.stderr).not.toContain('not used');
   });
 
   test('--log-format json prints JSON lines on stderr, and nothing else there', async () => {

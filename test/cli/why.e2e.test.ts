@@ -55,6 +55,14 @@ test('it prints a block for each consumer: the reason, and what to do', async ()
   ]);
 });
 
+test('of one consumer it says no more than that, and of one that reads other channels that it does', async () => {
+  const one = await why([blocked, '--consumer', 'slow']);
+  expect(one.stdout).toContain('slow: not arrived');
+  expect(one.stdout).not.toContain('email');
+  const other = await why([blocked, '--consumer', 'metrics']);
+  expect(other.stdout).toContain('metrics: not arrived\n  It is on none of its channels: other.\n');
+});
+
 test('as JSON each reason has its code; nothing of others steers a terminal', async () => {
   const { stdout, exitCode } = await why([dead, '--consumer', 'email', '--json']);
   expect(exitCode).toBe(1);
