@@ -5,6 +5,7 @@ import { tellDaemons } from '../daemons.ts';
 import { sameKeySql } from '../key-sql.ts';
 import { lockLeases, lockTaking, wakeOrphans } from './locks.ts';
 import { type Stretch, stretchSql, stretchValues } from './replay-stretch.ts';
+import { takeBack } from './take-back.ts';
 
 /** A replay that was asked for: what it filed, and by what its deliveries are known. */
 export type FiledReplay = { filed: number; replayedAt: string };
@@ -16,7 +17,7 @@ export type FiledReplay = { filed: number; replayedAt: string };
  * state of each key would end with an old one. So whoever owns the consumer loses it by the same
  * transaction that files: what it has done and not saved by then is not part of the replay, but is read
  * again by who takes over next, who knows of the keys that wait. Of a consumer that is shared, what is
- * leased of these keys comes once more behind them.
+ * leased of these keys is taken back and comes after them.
  * @param replay.speed how many times as fast as it was written; null: as fast as can be
  * @param replay.max how many at most
  */
@@ -34,7 +35,10 @@ export async function fileReplay(
       speed,
       max,
     ]);
-    if (isOrdered) await fenceRetries(client, schema, stretch.consumerId);
+    if (isOrdered) {
+      await takeBackAgain(client, schema, stretch.consumerId);
+      await fenceRetries(client, schema, stretch.consumerId);
+    }
     // Not of retries: an owner that does not know yet would call some, and its successor again.
     await tellDaemons(client, schema, 'owners');
     return rows[0] as FiledReplay;
@@ -79,6 +83,24 @@ async function disown(client: ClientBase, schema: string, consumerId: string): P
   );
   await lockLeases(client, schema, consumerId);
   return rows[0]?.isOrdered ?? true;
+}
+
+/**
+ * What is leased of these keys has a delivery now, which is handed out in its turn; the lease must not commit it as
+ * well.
+ */
+async function takeBackAgain(
+  client: ClientBase,
+  schema: string,
+  consumerId: string,
+): Promise<void> {
+  await takeBack(client, schema, {
+    isMeant: `consumer_id = $1 and kind = 'page'`,
+    isKept: `not exists (
+      select from ${qualified(schema, 'delivery')} as d
+      where d.consumer_id = $1 and d.notification_id = id and d.state <> 'dead')`,
+    values: [consumerId],
+  });
 }
 
 /**

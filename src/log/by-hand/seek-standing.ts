@@ -1,12 +1,11 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
+import { takeBack } from './take-back.ts';
 
 /**
- * Takes out of the leases what lies behind the position, because it is read from the log again. Whoever works
- * on a lease has lost it: what is being called is finished, and nothing of it filed, which would be handed out
- * before what is read again. Until it is given back it keeps its slot to itself, and so one of which nothing is
- * left is made one of retries, which then goes. What may have killed a process stays a part of its lease: as
- * with any that were done already, it comes once more, and its key waits for it.
+ * Takes out of the leases what lies behind the position, because it is read from the log again: see takeBack. What
+ * may have killed a process stays a part of its lease: as with any that were done already, it comes once more, and its
+ * key waits for it.
  * @returns how many notifications are read from the log again; some of them may have been called just now
  */
 export async function takeBackLeases(
@@ -15,33 +14,11 @@ export async function takeBackLeases(
   consumerId: string,
   doneId: number,
 ): Promise<number> {
-  const lease = qualified(schema, 'lease');
-  const { rows } = await client.query(
-    `with held as (
-       select lease_id, owner, kind, notification_ids as ids,
-         array(select id from unnest(notification_ids) as id where id <= $2::bigint order by id) as kept
-       from ${lease}
-       where consumer_id = $1 and (owner is not null or kind = 'page')
-       for update
-     ),
-     gone as (
-       delete from ${lease} where lease_id in (
-         select lease_id from held where owner is null and kept = '{}')
-     ),
-     cut as (
-       update ${lease} as lease
-       set epoch = lease.epoch + 1,
-         notification_ids = case held.kind when 'page' then held.kept else held.ids end,
-         kind = case when held.kind = 'page' and held.kept = '{}' then 'retry' else held.kind end
-       from held
-       where lease.lease_id = held.lease_id and held.kept <> held.ids
-         and (held.owner is not null or held.kept <> '{}')
-     )
-     select coalesce(sum(cardinality(ids) - cardinality(kept)), 0)::float8 as count
-     from held where kind = 'page'`,
-    [consumerId, doneId],
-  );
-  return (rows[0] as { count: number }).count;
+  return takeBack(client, schema, {
+    isMeant: `consumer_id = $1 and (owner is not null or kind = 'page')`,
+    isKept: 'id <= $2::bigint',
+    values: [consumerId, doneId],
+  });
 }
 
 /**
