@@ -97,6 +97,10 @@ function explain(thrown: unknown, { table }: TriggerChange, eventTrigger: string
         `The database refuses to capture ${tableText(table)}: ${message}. It takes the privilege TRIGGER on the table (to drop one, its owner) and EXECUTE on notify_data_change().`,
         { cause: thrown },
       );
+    case SQLSTATE.duplicateObject:
+      return unsuitable(
+        `${message}, and pgwatch did not make it. Rename that one: alter trigger … rename to`,
+      );
     case SQLSTATE.invalidObjectDefinition:
       return unsuitable(
         `${message}. Of INSERT there is no row old, and of DELETE none new: say for which operations the condition is, like insert and update`,

@@ -50,7 +50,7 @@ export function changesTo(
       const isInTheWay = there !== undefined && there.isAlways !== trigger.isAlways;
       return [
         ...(isInTheWay || there?.isEnabled === false ? [dropSql(table, trigger.name)] : []),
-        ...triggerSql(table, trigger, names, options.when),
+        ...triggerSql(table, trigger, names, { when: options.when, isThere: there !== undefined }),
       ];
     }),
   ];

@@ -37,7 +37,7 @@ export async function createTrigger(
   const place = { schema, apiSchema, patienceMs };
   const checked = checkTriggerOptions(asked, (name) => name, 'input_invalid');
   const { names, found } = await find(client, table, place);
-  const capture = planCapture(found, checked);
+  const capture = planCapture(found, checked, names);
   const existing = await readCaptures(client, names, [found.oid]);
   const change = changesTo(capture, existing[0]?.triggers ?? [], names);
   await apply(client, change, names, patienceMs);

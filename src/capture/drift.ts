@@ -24,7 +24,7 @@ export async function planCaptures(
   const plans: CapturePlan[] = [];
   for (const [text, options] of Object.entries(triggers)) {
     const table = await findTable(client, names, parseTableName(text), path);
-    const capture = planCapture(table, options);
+    const capture = planCapture(table, options, names);
     const there = existing.find(({ tableOid }) => tableOid === table.oid);
     plans.push({ capture, change: changesTo(capture, there?.triggers ?? [], names) });
   }

@@ -1,10 +1,11 @@
 import { OPERATIONS, type TriggerOptions } from '../config/triggers.ts';
+import type { Names } from '../database/names.ts';
 import { PgwatchError } from '../errors.ts';
 import { suggest } from '../suggest.ts';
 import { chooseLevel, type Level } from './level.ts';
 import type { Table } from './table.ts';
 import { tableText } from './table-name.ts';
-import { TRIGGER_PREFIX, type Trigger } from './trigger-sql.ts';
+import { type Trigger, triggerName } from './trigger-sql.ts';
 import { warningsFor } from './warnings.ts';
 
 /** How a table is captured: its triggers, and what whoever asked for it should know. */
@@ -36,7 +37,7 @@ export type CaptureArgument = {
  * Decides how a table is captured.
  * @throws PgwatchError table_unsuitable where an option does not fit the table
  */
-export function planCapture(table: Table, options: TriggerOptions): Capture {
+export function planCapture(table: Table, options: TriggerOptions, names: Names): Capture {
   checkColumns(table, options);
   if (table.isCapturedByRoot && table.root) {
     const message = `is a partition of ${tableText(table.root)}, which is captured: that captures it, too.`;
@@ -52,7 +53,7 @@ export function planCapture(table: Table, options: TriggerOptions): Capture {
   const args = argumentsFor(table, options);
   const [channel = '', argument = ''] = args;
   const triggers = operations.map((operation) => ({
-    name: `${TRIGGER_PREFIX}${operation}`,
+    name: triggerName(names, operation),
     operation,
     isRow: level.forEach === 'row' && operation !== 'truncate',
     // The function's fast way is one for rows.

@@ -34,22 +34,27 @@ export async function readCaptureStates(
   );
   return captures.flatMap((existing) => {
     const table = tables.get(existing.tableOid);
-    return table ? [stateOf(table, existing)] : [];
+    return table ? [stateOf(table, existing, names)] : [];
   });
 }
 
-function stateOf(table: Table, existing: ExistingCapture): CaptureState {
+function stateOf(table: Table, existing: ExistingCapture, names: Names): CaptureState {
   const { triggers } = existing;
   const options = optionsOf(triggers);
   const isByHand = triggers.some(({ isOurs }) => !isOurs);
   const disabled = triggers.filter(({ isEnabled }) => !isEnabled).map(({ name }) => name);
-  const stale = isByHand ? [] : staleReasons(table, options, existing);
+  const stale = isByHand ? [] : staleReasons(table, options, existing, names);
   return { table, existing, options, isByHand, disabled, stale };
 }
 
-function staleReasons(table: Table, options: TriggerOptions, existing: ExistingCapture): string[] {
+function staleReasons(
+  table: Table,
+  options: TriggerOptions,
+  existing: ExistingCapture,
+  names: Names,
+): string[] {
   try {
-    return staleness(planCapture(table, options), existing.triggers);
+    return staleness(planCapture(table, options, names), existing.triggers);
   } catch (thrown) {
     return [toError(thrown).message];
   }

@@ -5,6 +5,10 @@ const otherTriggers = (isRow: boolean) => `array(
     select t.tgname::text from pg_catalog.pg_trigger as t
     where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
       and t.tgfoid is distinct from pg_catalog.to_regprocedure($1)
+      -- Another installation's capture changes nothing.
+      and not exists (select from pg_catalog.pg_proc as f
+        where f.oid = t.tgfoid and f.proname = 'notify_data_change' and f.prosecdef
+          and pg_catalog.strpos(f.prosrc, '.notification_log') > 0)
       and t.tgtype::int & 66 = 0 and (t.tgtype::int & 1 = 1) = ${isRow}
     order by t.tgname)`;
 

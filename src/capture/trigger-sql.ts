@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { Operation } from '../config/triggers.ts';
 import { type Names, qualified } from '../database/names.ts';
@@ -14,17 +15,22 @@ export type Trigger = {
   isAlways: boolean;
 };
 
-/** The statements that make a trigger what it is to be. */
+type Place = { schema: string; name: string };
+
+/**
+ * The statements that make a trigger what it is to be.
+ * @param isThere one of ours has its name, and is replaced. Another one's never is: the statement fails.
+ */
 export function triggerSql(
-  table: { schema: string; name: string },
+  table: Place,
   trigger: Trigger,
   names: Names,
-  when?: string,
+  { when, isThere = false }: { when?: string | undefined; isThere?: boolean } = {},
 ): string[] {
   const { name, operation, isRow, args, isAlways } = trigger;
   const on = quotedTable(table);
   const parts = [
-    `create or replace trigger ${pg.escapeIdentifier(name)}`,
+    `create ${isThere ? 'or replace ' : ''}trigger ${pg.escapeIdentifier(name)}`,
     `  after ${operation} on ${on}`,
     ...(isRow || operation === 'truncate' ? [] : [`  referencing ${TRANSITION_TABLES[operation]}`]),
     `  for each ${isRow ? 'row' : 'statement'}`,
@@ -35,8 +41,18 @@ export function triggerSql(
   return [parts.join('\n'), ...(isAlways ? [enable] : [])];
 }
 
-export function dropSql(table: { schema: string; name: string }, triggerName: string): string {
-  return `drop trigger if exists ${pg.escapeIdentifier(triggerName)} on ${quotedTable(table)}`;
+export function dropSql(table: Place, name: string): string {
+  return `drop trigger if exists ${pg.escapeIdentifier(name)} on ${quotedTable(table)}`;
+}
+
+/** What a trigger of ours is called: two installations in one database may capture the same table. */
+export function triggerName({ schema }: Pick<Names, 'schema'>, operation: Operation): string {
+  if (schema === 'pgwatch') return `${TRIGGER_PREFIX}${operation}`;
+  const isShort = Buffer.byteLength(schema) <= SCHEMA_BYTES_MAX;
+  const part = isShort
+    ? schema
+    : createHash('sha256').update(schema).digest('hex').slice(0, SCHEMA_BYTES_MAX);
+  return `${TRIGGER_PREFIX}${part}_${operation}`;
 }
 
 /**
@@ -44,6 +60,9 @@ export function dropSql(table: { schema: string; name: string }, triggerName: st
  * first: what others change is recorded after what made them change it.
  */
 export const TRIGGER_PREFIX = '00_pgwatch_';
+
+/** A name has 63 bytes, and "00_pgwatch__truncate" has 20 of them. */
+const SCHEMA_BYTES_MAX = 43;
 
 const TRANSITION_TABLES: Record<Exclude<Operation, 'truncate'>, string> = {
   insert: 'new table as changed_rows',

@@ -5,6 +5,7 @@ export const SQLSTATE = {
   cannotConnectNow: '57P03',
   datatypeMismatch: '42804',
   dependentObjects: '2BP01',
+  duplicateObject: '42710',
   insufficientPrivilege: '42501',
   invalidAuthorization: '28000',
   invalidCatalog: '3D000',

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { changesTo } from '../../src/capture/changes.ts';
 import { planCapture } from '../../src/capture/plan.ts';
+import { captureScript } from '../../src/capture/script.ts';
 import { findTable } from '../../src/capture/table.ts';
 import type { TriggerOptions } from '../../src/config/triggers.ts';
 import {
@@ -47,8 +47,8 @@ test.each([
     'public',
   ]);
   const when = options.when && { when: "new.note \\? 'a'" };
-  const capture = planCapture(table, { ...options, ...when });
-  const text = changesTo(capture, [], database.config).statements.join(';\n');
+  const capture = planCapture(table, { ...options, ...when }, database.config);
+  const text = captureScript(capture, database.config).join(';\n');
   if (!options.when) expect(text).not.toContain('?');
   await client.query(raw(text));
 });

@@ -134,10 +134,15 @@ test('where a subscription writes, the triggers fire all the same', async () => 
   const { rows } = await client.query(`select 'replicated'::regclass::oid::int as oid`);
   const [table] = (await readTables(client, database.config, [rows[0].oid])).values();
   if (!table) throw new Error('there is no such table');
-  const capture = planCapture({ ...table, isSubscribed: true }, { channel: 'after' });
+  const capture = planCapture(
+    { ...table, isSubscribed: true },
+    { channel: 'after' },
+    database.config,
+  );
   expect(capture.level.forEach).toBe('row');
   for (const trigger of capture.triggers) {
-    for (const text of triggerSql(table, trigger, database.config)) await client.query(text);
+    for (const text of triggerSql(table, trigger, database.config, { isThere: true }))
+      await client.query(text);
   }
   // As the process is that applies what a subscription gets.
   await client.query(`set session_replication_role = replica; insert into replicated values (1)`);

@@ -33,7 +33,7 @@ export async function add(texts: readonly string[], options: AddOptions): Promis
     const plans = tables.map((table) => {
       const there = triggersOf.get(table.oid) ?? [];
       const { options: wanted, kept } = overPresent(table, options.reset ? [] : there, asked);
-      const capture = planCapture(table, wanted);
+      const capture = planCapture(table, wanted, config);
       return { capture, change: changesTo(capture, there, config), kept };
     });
     const exposing = plans.find(({ change }) => change.exposed.length > 0);

@@ -2,9 +2,8 @@ import { changesTo } from '../../capture/changes.ts';
 import { readCaptures } from '../../capture/existing.ts';
 import { planCapture } from '../../capture/plan.ts';
 import { overPresent } from '../../capture/present.ts';
+import { captureScript, removalScript } from '../../capture/script.ts';
 import { tableText } from '../../capture/table-name.ts';
-import { dropSql, TRIGGER_PREFIX } from '../../capture/trigger-sql.ts';
-import { OPERATIONS } from '../../config/triggers.ts';
 import { withSchemaToRead } from '../connected.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printStatements, reportKept, warn } from './add.ts';
@@ -27,10 +26,8 @@ export async function printSql(texts: readonly string[], options: SqlOptions): P
     const changes = tables.map((table) => {
       const there = existing.find(({ tableOid }) => tableOid === table.oid)?.triggers ?? [];
       const { options: merged, kept } = overPresent(table, options.reset ? [] : there, asked);
-      const capture = planCapture(table, merged);
-      const { triggers } = capture;
-      const drop = (name: string) => dropSql(table, name);
-      if (options.down) return { statements: triggers.map(({ name }) => drop(name)) };
+      const capture = planCapture(table, merged, config);
+      if (options.down) return { statements: removalScript(capture, config) };
       reportKept(reporter, capture, kept);
       const ours = there.filter(({ isOurs }) => isOurs);
       warn(reporter, capture, changesTo(capture, ours, config));
@@ -39,13 +36,7 @@ export async function printSql(texts: readonly string[], options: SqlOptions): P
           `${tableText(table)} is captured by a trigger that was written by hand, too: where both are, each change is recorded twice.`,
         );
       }
-      // An earlier migration may have made what is not wanted any more.
-      const wanted = triggers.map(({ name }) => name);
-      const others = OPERATIONS.map((each) => `${TRIGGER_PREFIX}${each}`).filter(
-        (name) => !wanted.includes(name),
-      );
-      const { statements } = changesTo(capture, [], config);
-      return { statements: [...others.map(drop), ...statements] };
+      return { statements: captureScript(capture, config) };
     });
     printStatements(changes);
   });
