@@ -354,14 +354,18 @@ AS $function$
 /*
 A session of this database whose snapshot is from before [xid, time]: it may see positions from before, as a dump
 does, and truncating takes from it what it would read for them. Of other roles' sessions only who may see all of
-pg_stat_activity learns. By the time, too: while a writer's transaction stays open, new snapshots begin at it.
+pg_stat_activity learns. By the time, too: while a writer's transaction stays open, new snapshots begin at it. A
+session with track_activities off tells no time and counts by its snapshot alone.
 Returns: which process that is, for people; null where there is none. Tables written: none.
 */
 select format('process %s (%s), whose snapshot is from before that was done', pid,
   coalesce(nullif(application_name, ''), backend_type))
 from pg_stat_activity
+/* backend_xmin has 32 bits: how old it is, from the next xid, makes all 64 of it. */
+cross join (select pg_snapshot_xmax(pg_current_snapshot()) as xid) as next
 where datname = current_database() and pid <> pg_backend_pid()
-  and age(backend_xmin) > age((since ->> 0)::xid) and xact_start < (since ->> 1)::timestamptz
+  and next.xid::text::bigint + age(next.xid::xid) - age(backend_xmin) < (since ->> 0)::bigint
+  and coalesce(xact_start < (since ->> 1)::timestamptz, true)
 order by age(backend_xmin) desc limit 1
 $function$;
 

@@ -37,9 +37,10 @@ const empty = () =>
   });
 
 /** A session that reads as pg_dump does, with the position already read. */
-async function startDump(): Promise<Client> {
+async function startDump(settings = ''): Promise<Client> {
   const session = await database.connect();
   sessions.push(session);
+  await session.query(settings);
   await session.query(
     'begin isolation level repeatable read; select from pgwatch.consumer_progress',
   );
@@ -90,5 +91,31 @@ test('what is needed again meanwhile begins anew', async () => {
   await finishConsumer(database);
   await expect(empty()).rejects.toMatchObject({ code: '55P03' });
   await later.query('commit');
+  expect(await empty()).toBe('emptied');
+});
+
+test('a session that does not say when it began has its notifications, too', async () => {
+  const dump = await startDump('set track_activities = off');
+  await finishConsumer(database);
+  await expect(empty()).rejects.toMatchObject({ code: '55P03' });
+  await startDump('set track_activities = off');
+  await dump.query('commit');
+  expect(await empty()).toBe('emptied');
+});
+
+test.each([
+  ['just above', 2n ** 32n + 5n],
+  ['far above', 7n * 2n ** 32n - 1n],
+])('snapshots are compared with an xid %s 2^32 as a whole', async (_, since) => {
+  await finishConsumer(database);
+  const dump = await startDump();
+  await database.query(
+    `insert into pgwatch.log_origin (done_since)
+     values (jsonb_build_object($1::text, jsonb_build_array($2::xid8, clock_timestamp())))
+     on conflict (is_only) do update set done_since = excluded.done_since`,
+    [day.name, String(since)],
+  );
+  await expect(empty()).rejects.toMatchObject({ code: '55P03' });
+  await dump.query('commit');
   expect(await empty()).toBe('emptied');
 });

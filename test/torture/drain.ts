@@ -30,7 +30,7 @@ export async function readHistory(world: World): Promise<History> {
   const stored = await world.query<Stored>(
     `select payload->>'token' as token, key, (payload->>'sequence')::int as sequence,
        payload->>'poison' as poison
-     from pgwatch.notification_log order by id`,
+     from pgwatch.notification_log where channel = 'torture' order by id`,
   );
   const effects = await world.query<Effect>(
     'select consumer, token from torture.effect order by effect_id',
