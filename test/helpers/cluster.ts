@@ -14,10 +14,19 @@ export type EmptyDatabase = {
 
 /** Creates a database with nothing in it, for the test that calls it. */
 export async function createEmptyDatabase(): Promise<EmptyDatabase> {
+  return createDatabase('template1');
+}
+
+/** The same as "pgwatch migrate" has left it, with the default names. */
+export async function createMigratedDatabase(): Promise<EmptyDatabase> {
+  return createDatabase(inject('templateName'));
+}
+
+async function createDatabase(template: string): Promise<EmptyDatabase> {
   const name = `empty_${process.pid}_${Math.random().toString(36).slice(2, 8)}`;
   const url = new URL(inject('serverUrl'));
   const server = await connect({ url: url.href });
-  await server.query(`create database ${name}`);
+  await server.query(`create database ${name} template ${template}`);
   url.pathname = `/${name}`;
   const client = await connect({ url: url.href });
   onTestFinished(async () => {
