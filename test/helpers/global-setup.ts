@@ -105,4 +105,13 @@ const IMAGE = 'postgres:18-alpine';
 /**
  * Tests need speed, not what a crash of the server leaves behind; those that do start their own.
  */
-const SETTINGS = { fsync: 'off', max_connections: '300', max_prepared_transactions: '10' };
+const SETTINGS = {
+  max_connections: '300',
+  max_prepared_transactions: '10',
+  // Nothing has to survive; with a database for each file, autovacuum would look around all the time.
+  autovacuum_naptime: '1h',
+  checkpoint_timeout: '1h',
+  fsync: 'off',
+  full_page_writes: 'off',
+  max_wal_size: '2GB',
+};
