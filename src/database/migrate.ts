@@ -123,7 +123,7 @@ async function readApplied(client: Queryable, names: Names) {
   // Asked first, because in a transaction nothing could be asked after an error.
   const { rows: found } = await client.query(
     `select from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-     where n.nspname = $1 and c.relname = 'migration'`,
+     where n.nspname = $1 and c.relname = 'migration' and c.relkind = 'r'`,
     [names.schema],
   );
   if (found.length === 0) return new Map<number, AppliedRow>();

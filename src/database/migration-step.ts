@@ -2,11 +2,11 @@ import type { ClientBase } from 'pg';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { eventTriggerText } from './event-triggers.ts';
 import type { Names } from './names.ts';
-import { SQLSTATE } from './sqlstate.ts';
+import { fromSqlError, isOwnError, SQLSTATE } from './sqlstate.ts';
 
 /**
  * Runs one step, which is undone where it fails.
- * @throws PgwatchError migration_failed, which says what failed, and the remedy
+ * @throws PgwatchError migration_failed, which says what failed, and the remedy; what our own SQL raises
  */
 export async function attempt(
   client: ClientBase,
@@ -16,6 +16,7 @@ export async function attempt(
   try {
     await work();
   } catch (thrown) {
+    if (isOwnError(thrown)) throw fromSqlError(thrown);
     const remedy = (await eventTriggerText(client, thrown)) || remedyFor(thrown, names);
     const reason = toError(thrown).message.replace(/\.$/, '');
     throw new PgwatchError(

@@ -38,7 +38,8 @@ export function readMigrations(): Migration[] {
 
 /** Creates the schema and the record of migrations, in one transaction. Safe to repeat. */
 export function bootstrapSql(names: Names): string {
-  return fillNames(`${SAFE_PATH}\n${readSql('bootstrap.sql')}\n${readSql('seal.sql')}`, names);
+  const parts = [SAFE_PATH, readSql('bootstrap.sql'), readSql('seal.sql'), readSql('trust.sql')];
+  return fillNames(parts.join('\n'), names);
 }
 
 /** The statements of one migration and its record, to be run in one transaction. */
@@ -65,7 +66,10 @@ export function grantSql({ roles, ...names }: Installation): string {
         .replaceAll(":'role'", () => pg.escapeLiteral(role)),
     ),
   );
-  return fillNames(`${SAFE_PATH}\n${readSql('seal.sql')}${grants.join('')}`, names);
+  return fillNames(
+    `${SAFE_PATH}\n${readSql('seal.sql')}${readSql('trust.sql')}${grants.join('')}`,
+    names,
+  );
 }
 
 /** Else a function that lies in wait in schema public could be built into one of ours. */

@@ -35,6 +35,11 @@ const OWN_STATES: Record<string, ErrorCode> = {
   PW005: 'server_unsuitable',
 };
 
+/** True for what our own SQL raises: a whole sentence. */
+export function isOwnError(thrown: unknown): boolean {
+  return (errorCodeOf(thrown) ?? '') in OWN_STATES;
+}
+
 /** What a statement of ours meets where somebody has removed something. */
 const MISSING = new Set<string>([
   SQLSTATE.undefinedTable,
