@@ -12,12 +12,15 @@ import type { World } from './world.ts';
  */
 export async function drain(world: World): Promise<readonly string[]> {
   const quietMax = world.isMutant ? MUTANT_QUIET_MS : QUIET_MS;
-  for (let quietSince = performance.now(), handled = -1; ; ) {
+  for (let quietSince = performance.now(), through = -1; ; ) {
     const history = await readHistory(world);
     const { lost } = check(history);
     const now = performance.now();
-    if (history.handlings.length !== handled) quietSince = now;
-    handled = history.handlings.length;
+    // What is called again and again gets nowhere.
+    const calls = new Set(history.handlings.map(({ consumer, token }) => `${consumer} ${token}`));
+    const got = calls.size + history.deadLetters.length;
+    if (got !== through) quietSince = now;
+    through = got;
     if (lost.length === 0 || now - quietSince > quietMax) return lost;
     await delay(200);
   }
