@@ -1,5 +1,6 @@
 import type { QueryConfig } from 'pg';
 import { statementName } from '../database/names.ts';
+import { isCopyFromClient } from '../database/statements.ts';
 import { PgwatchError } from '../errors.ts';
 
 /** Told how a query has ended, as pg does it. */
@@ -10,7 +11,8 @@ export type QueryArguments = { config: QueryConfig; text: string; callback: Call
 
 /**
  * Reads the arguments of query(text | config, [values], [callback]) as pg reads them: values win over those of
- * the config, and a callback may be the second argument, the third, or part of the config.
+ * the config, and a callback may be the second argument, the third, or part of the config. Each is read once, because
+ * what is checked has to be what runs; of tagged templates the text is a getter.
  * @throws PgwatchError handler_failed for what is no such query
  */
 export function readQueryArguments([query, values, last]: readonly unknown[]): QueryArguments {
@@ -18,15 +20,20 @@ export function readQueryArguments([query, values, last]: readonly unknown[]): Q
   if (typeof given !== 'object' || given === null) throw refused('a query without a text');
   if ('submit' in given)
     throw refused('query objects such as those of pg-cursor and pg-query-stream');
-  // Inherited, not copied: of tagged templates the text is a getter of their class.
-  const config: QueryConfig & { callback?: Callback } = Object.create(given);
-  const text = String(config.text ?? '');
+  const { callback: own, ...read }: Given = readOnce(given as Given);
+  const text = String(read.text ?? '');
   if (text === '') throw refused('a query without a text');
-  if (values && typeof values !== 'function') set(config, 'values', values);
+  if (isCopyFromClient(text)) {
+    throw new PgwatchError(
+      'handler_failed',
+      'context.db has no stream for COPY … FROM STDIN: insert the rows, many at once with "insert into … select * from unnest($1::text[], …)".',
+    );
+  }
+  const config: QueryConfig = { ...read, text };
+  if (values && typeof values !== 'function') config.values = values as unknown[];
   // Other calls on the same connection may give the same name to another text.
-  if (config.name) set(config, 'name', statementName('named', text));
-  const callback = last ?? (typeof values === 'function' ? values : config.callback);
-  set(config, 'callback', undefined);
+  if (config.name) config.name = statementName('named', text);
+  const callback = last ?? (typeof values === 'function' ? values : own);
   if (callback !== undefined && typeof callback !== 'function') throw refused('such a callback');
   return { config, text, callback: callback as Callback | undefined };
 }
@@ -53,8 +60,23 @@ export function answering(
   return undefined;
 }
 
-function set(config: object, name: string, value: unknown): void {
-  Object.defineProperty(config, name, { value, enumerable: true, writable: true });
+type Given = QueryConfig & { callback?: unknown };
+
+/** What pg reads of a config. */
+const READ = [
+  'text',
+  'values',
+  'name',
+  'types',
+  'rowMode',
+  'queryMode',
+  'query_timeout',
+  'rows',
+].concat('binary', 'portal', 'callback');
+
+function readOnce(given: Given): Given {
+  const found = READ.map((name) => [name, Reflect.get(given, name)]);
+  return Object.fromEntries(found.filter(([, value]) => value !== undefined)) as Given;
 }
 
 function refused(what: string): PgwatchError {

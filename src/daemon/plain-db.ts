@@ -6,7 +6,7 @@ import {
   readQueryArguments,
 } from '../consumers/query-arguments.ts';
 import {
-  cleanSql,
+  cleanSession,
   isInTransaction,
   mayChangeSession,
   mayPrepare,
@@ -70,7 +70,6 @@ async function runAndClean(
   text: string,
   tell: (result: unknown) => void,
 ): Promise<void> {
-  const clean = cleanSql({ mayHavePrepared: mayPrepare(text) });
   let failure: unknown;
   try {
     const result = await client.query(config);
@@ -81,7 +80,7 @@ async function runAndClean(
     failure = thrown;
   }
   if (isInTransaction(client)) await client.query('rollback');
-  await client.query(clean).catch(() => {
+  await cleanSession(client, { mayHavePrepared: mayPrepare(text) }).catch(() => {
     throw new PgwatchError('connection_failed', 'A session could not be cleaned.');
   });
   if (failure) throw failure;
@@ -95,7 +94,7 @@ async function runPooled(client: PoolClient, config: QueryConfig, text: string):
     const result = await client.query(config);
     if (!isConfined && isInTransaction(client)) throw transactionLeftOpen(text);
     if (isConfined) {
-      await client.query(`${cleanSql({ mayHavePrepared: mayPrepare(text) })}; commit`);
+      await cleanSession(client, { mayHavePrepared: mayPrepare(text), after: 'commit' });
     }
     return result;
   } catch (thrown) {

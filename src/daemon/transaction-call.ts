@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import { TimeoutError } from '../consumers/call.ts';
 import { failureOf, type Outcome } from '../consumers/outcome.ts';
+import { cleanSession } from '../database/clean-session.ts';
 import { isStatementError } from '../database/connect.ts';
 import { isPassing } from '../database/passing.ts';
 import type { StandstillGuard } from '../database/standstill.ts';
@@ -131,7 +133,9 @@ type Finished = Exclude<Outcome, { type: 'abandoned' }>;
 async function callWithSavepoint(options: CallsOptions, tasks: Task[]): Promise<Finished[]> {
   const { client, guard, calling, progress, onOutside } = options;
   guard.start();
-  await client.query('savepoint pgwatch_call');
+  // Named so that no handler can name it: a savepoint of the same name would hide this one.
+  const savepoint = `pgwatch_call_${randomUUID().replaceAll('-', '')}`;
+  await client.query(`savepoint ${savepoint}`);
   const db = new TransactionDatabase(client);
   const scope = {
     owns: (connection: unknown) => connection === client || connection === db,
@@ -153,7 +157,7 @@ async function callWithSavepoint(options: CallsOptions, tasks: Task[]): Promise<
     const [task] = tasks as [Task];
     throw new CallBroken({ task, change: changeAfter(calling, task, late) });
   }
-  const released = await release(options, finished, db);
+  const released = await release(options, finished, { db, savepoint });
   progress.called = [];
   progress.calledBefore += 1;
   return released;
@@ -163,21 +167,25 @@ async function callWithSavepoint(options: CallsOptions, tasks: Task[]): Promise<
 async function release(
   { client, idleMs }: CallsOptions,
   outcomes: Finished[],
-  { failure, cleanSql }: TransactionDatabase,
+  { db, savepoint }: { db: TransactionDatabase; savepoint: string },
 ): Promise<Finished[]> {
-  const end = 'release savepoint pgwatch_call';
+  const end = `release savepoint ${savepoint}`;
   const idle = `set local idle_in_transaction_session_timeout = ${idleMs}`;
-  const cleanEnd = cleanSql === null ? end : `${cleanSql}; ${idle}; ${end}`;
+  const cleanEnd = async () => {
+    if (db.isUsed)
+      await cleanSession(client, { mayHavePrepared: db.mayHavePrepared, after: `${idle}; ${end}` });
+    else await client.query(end);
+  };
   if (outcomes.every(({ type }) => type === 'done')) {
     try {
-      await client.query(cleanEnd);
+      await cleanEnd();
       return outcomes;
     } catch (thrown) {
       if (!isStatementError(thrown) || isPassing(thrown)) throw thrown;
-      outcomes.fill(failureOf(failure ? swallowed(failure) : thrown) as Finished);
+      outcomes.fill(failureOf(db.failure ? swallowed(db.failure) : thrown) as Finished);
     }
   }
-  await client.query('rollback to savepoint pgwatch_call');
-  await client.query(cleanEnd);
+  await client.query(`rollback to savepoint ${savepoint}`);
+  await cleanEnd();
   return outcomes;
 }

@@ -5,7 +5,8 @@ import {
   type QueryArguments,
   readQueryArguments,
 } from '../consumers/query-arguments.ts';
-import { cleanSql, mayPrepare } from '../database/clean-session.ts';
+import { mayPrepare } from '../database/clean-session.ts';
+import { bareWords } from '../database/statements.ts';
 import { PgwatchError, toError } from '../errors.ts';
 
 /**
@@ -28,9 +29,14 @@ export class TransactionDatabase implements Database {
     return this.#failure;
   }
 
-  /** What cleans the session after the call; null where the call has sent nothing. */
-  get cleanSql(): string | null {
-    return this.#isUsed ? cleanSql({ mayHavePrepared: this.#mayHavePrepared }) : null;
+  /** Whether the call has sent anything, and its session is to be cleaned. */
+  get isUsed(): boolean {
+    return this.#isUsed;
+  }
+
+  /** Whether it may have prepared statements in SQL, or deallocated some. */
+  get mayHavePrepared(): boolean {
+    return this.#mayHavePrepared;
   }
 
   /** Bound, because handlers take it out of the context. */
@@ -53,7 +59,7 @@ export class TransactionDatabase implements Database {
       );
     }
     const query = readQueryArguments(given);
-    const text = query.text.replace(COMMENTS, '');
+    const text = bareWords(query.text);
     if (CONTROL.test(text)) {
       throw new PgwatchError(
         'handler_failed',
@@ -68,7 +74,7 @@ export class TransactionDatabase implements Database {
     this.#mayHavePrepared ||= mayPrepare(text);
     try {
       // This way the server takes one statement at a time, so that nothing hides behind another.
-      const single = Object.create(config, { queryMode: { value: 'extended', enumerable: true } });
+      const single = { ...config, queryMode: 'extended' };
       return await this.#client.query(single as QueryConfig);
     } catch (thrown) {
       this.#failure = toError(thrown);
@@ -77,9 +83,6 @@ export class TransactionDatabase implements Database {
   }
 }
 
-/** What may stand before a statement; of comments within comments the outer ones. */
-const COMMENTS =
-  /^(\s|;|--.*(\n|$)|\/\*(?:[^*/]|\*(?!\/)|\/(?!\*)|\/\*(?:[^*]|\*(?!\/))*\*\/)*\*\/)+/;
 /** Statements that would end the transaction. What gets past this is caught by the transaction's id. */
 const CONTROL =
-  /^\s*(begin|start\s+transaction|commit|end|rollback(?!\s+(work\s+|transaction\s+)?to\b)|abort|prepare\s+transaction|set\s+(local\s+|session\s+)?transaction)\b/i;
+  /^(begin|start\s+transaction|commit|end|rollback(?!\s+(work\s+|transaction\s+)?to\b)|abort|prepare\s+transaction|set\s+(local\s+|session\s+)?transaction)\b/i;

@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg';
-import { cleanSql } from '../database/clean-session.ts';
+import { cleanSession } from '../database/clean-session.ts';
 import { destroySocket, isStatementError } from '../database/connect.ts';
 import { isPassing, lossOf } from '../database/passing.ts';
 import type { Pool } from '../database/pool.ts';
@@ -77,9 +77,10 @@ export async function runTransaction(
         const failure = thrown instanceof CallBroken ? thrown : lossOf(client, thrown);
         if (isPassing(failure) && !isStatementError(failure)) pool.explainLoss(client);
         // Behind a query that hangs a rollback would hang too; the connection is cut instead.
-        const clean = `rollback; ${cleanSql({ mayHavePrepared: true })}`;
-        if (!(failure instanceof CallBroken))
-          await client.query(clean).catch(() => destroySocket(client));
+        if (!(failure instanceof CallBroken)) {
+          const cleaning = cleanSession(client, { mayHavePrepared: true, before: 'rollback' });
+          await cleaning.catch(() => destroySocket(client));
+        }
         throw failure;
       } finally {
         client.off('notice', onNotice).off('error', onError);

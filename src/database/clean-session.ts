@@ -6,16 +6,24 @@ locks, cursors, temporary tables, prepared statements, an open transaction. As D
 transaction too, and without what costs: plans, protocol-level statements and cached sequence values stay.
 */
 
-/** Statements that clean a session, in one round trip, within a transaction or outside of one. */
-export function cleanSql({ mayHavePrepared }: { mayHavePrepared: boolean }): string {
-  const clean = `reset session authorization; reset role; reset all; unlisten *; close all; discard temp;
-select pg_catalog.pg_advisory_unlock_all()`;
-  return mayHavePrepared ? `${clean}; ${DEALLOCATE}` : clean;
+type Cleaning = {
+  mayHavePrepared: boolean;
+  /** Statements that go with it. */
+  before?: string;
+  after?: string;
+};
+
+/** Cleans a session in one round trip, within a transaction or outside of one. */
+export async function cleanSession(client: ClientBase, options: Cleaning): Promise<void> {
+  const { mayHavePrepared, before, after } = options;
+  const statements = [before, CLEAN, mayHavePrepared ? DEALLOCATE : undefined, after];
+  await client.query(statements.filter((text) => text !== undefined).join('; '));
+  if (mayHavePrepared) forgetPrepared(client);
 }
 
-/** Whether a text may prepare a statement in SQL: those have names that calls could meet again. */
+/** Whether a text may prepare a statement in SQL, whose name calls could meet again, or take one of pg's away. */
 export function mayPrepare(text: string): boolean {
-  return /\bprepare\b/i.test(text);
+  return /\b(prepare|deallocate|discard)\b/i.test(text);
 }
 
 /**
@@ -32,12 +40,20 @@ export function isInTransaction(client: ClientBase): boolean {
   return client.getTransactionStatus() !== 'I';
 }
 
-/** Only those of SQL: pg keeps account of its own. */
+/** Some of them may be gone: pg would go on using their names. */
+function forgetPrepared(client: ClientBase): void {
+  const { connection } = client as unknown as { connection?: { parsedStatements?: object } };
+  if (connection) connection.parsedStatements = {};
+}
+
+/** Those of SQL, and those that pg knows: not those that a pooler has prepared. */
 const DEALLOCATE = `do $$ declare found text; begin
-  for found in select name from pg_catalog.pg_prepared_statements where from_sql loop
+  for found in select name from pg_catalog.pg_prepared_statements where from_sql or starts_with(name, 'pgwatch_') loop
     execute pg_catalog.format('deallocate %I', found);
   end loop;
 end $$`;
+const CLEAN = `reset session authorization; reset role; reset all; unlisten *; close all; discard temp;
+select pg_catalog.pg_advisory_unlock_all()`;
 const COMMENTS = /--.*|\/\*[\s\S]*?\*\//g;
 const CHANGES =
   /(^|;)\s*(set|reset|listen|unlisten|prepare|declare|load|do|call)\b|\btemp(orary)?\b/i;

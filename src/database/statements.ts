@@ -19,5 +19,36 @@ export function statementsIn(sql: string): string[] {
   return statements;
 }
 
+/** The words of a statement from the first one on: without comments, and without what is quoted. */
+export function bareWords(sql: string): string {
+  const marks = /"(?:[^"]|"")*"|'(?:[^']|'')*'|--[^\n\r]*|\/\*/g;
+  let bare = '';
+  let end = 0;
+  for (let found = marks.exec(sql); found; found = marks.exec(sql)) {
+    const [token] = found;
+    bare += sql.slice(end, found.index) + (token.startsWith('"') ? 'x' : ' ');
+    if (token === '/*') marks.lastIndex = commentEnd(sql, found.index);
+    end = marks.lastIndex;
+  }
+  return (bare + sql.slice(end)).replace(/^[\s;]+/, '');
+}
+
+/** Whether the server would read rows from the client for it. In COPY, STDOUT means the same here. */
+export function isCopyFromClient(sql: string): boolean {
+  return /^copy\b[^()]*(\([^()]*\)\s*)?\bfrom\s+(stdin|stdout)\b/i.test(bareWords(sql));
+}
+
+/** Comments may lie within comments. */
+function commentEnd(sql: string, start: number): number {
+  const marks = /\/\*|\*\//g;
+  marks.lastIndex = start;
+  let depth = 0;
+  for (let found = marks.exec(sql); found; found = marks.exec(sql)) {
+    depth += found[0] === '/*' ? 1 : -1;
+    if (depth === 0) return marks.lastIndex;
+  }
+  return sql.length;
+}
+
 const TOKENS =
   /\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*.*?\*\/|^begin atomic.*?^end|;/gms;

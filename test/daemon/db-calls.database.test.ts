@@ -147,6 +147,72 @@ test.each([false, true])(
   },
 );
 
+/** A config whose properties change with each look at them. */
+function changing(values: Record<string, readonly [first: unknown, later: unknown]>): object {
+  const config = {};
+  for (const [name, [first, later]] of Object.entries(values)) {
+    let isRead = false;
+    const get = () => {
+      const value = isRead ? later : first;
+      isRead = true;
+      return value;
+    };
+    Object.defineProperty(config, name, { get, enumerable: true });
+  }
+  return config;
+}
+
+test.each([false, true])(
+  'what was looked at is what runs, with transaction: %s',
+  async (transaction) => {
+    let reads = 0;
+    const text = { toString: () => (reads++ === 0 ? 'select 7 as one' : 'commit') };
+    const tried: [string, Form][] = [
+      ['', (query) => query(changing({ text: ['select 7 as one', 'commit'] }))],
+      ['', (query) => query(changing({ text: [ONE, ONE], values: [[7], [8]] }))],
+      ['', (query) => query(changing({ text: [ONE, 'commit'], name: ['a', 'b'] }), [7])],
+      ['', (query) => query({ text })],
+      ['', (query) => query(Object.create(changing({ text: ['select 7 as one', 'rollback'] })))],
+    ];
+    for (const outcome of await inHandler(transaction, tried)) {
+      expect(outcome).toMatchObject({ rows: [{ one: 7 }] });
+    }
+  },
+);
+
+test.each([false, true])(
+  'COPY from a stream is refused, since there is none, with transaction: %s',
+  async (transaction) => {
+    await database.query('create table if not exists copied (id int)');
+    const tried: [string, Form][] = [
+      ['', (query) => query('copy copied from stdin')],
+      ['', (query) => query({ name: 'copy', text: '/* all */ COPY copied (id) FROM STDIN' })],
+      ['', (query) => query('copy copied to stdout')],
+      ['', (query) => query(ONE, [7])],
+    ];
+    const outcomes = await inHandler(transaction, tried);
+    const refused = { message: expect.stringMatching(/^context\.db has no stream for COPY/) };
+    expect(outcomes).toMatchObject([refused, refused, { rows: [] }, { rows: [{ one: 7 }] }]);
+  },
+);
+
+test.each([false, true])(
+  'statements that a call deallocates are prepared again for the next, with transaction: %s',
+  async (transaction) => {
+    const named: [string, Form] = ['', (query) => query({ name: 'one', text: ONE }, [7])];
+    const tried: [string, Form][] = [
+      named,
+      ['', (query) => query('deallocate all')],
+      named,
+      ['', (query) => query('do $$ begin execute $b$deallocate all$b$; end $$')],
+      named,
+    ];
+    const outcomes = await inHandler(transaction, tried);
+    const one = { rows: [{ one: 7 }] };
+    expect(outcomes).toMatchObject([one, { rows: [] }, one, { rows: [] }, one]);
+  },
+);
+
 test('without a transaction, one that is left open is rolled back and said', async () => {
   await database.query('create table left_open (id int)');
   const tried: [string, Form][] = [

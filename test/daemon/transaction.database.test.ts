@@ -129,6 +129,7 @@ test.each([
   'select 1; commit',
   'commit; begin',
   "prepare transaction 'x'",
+  "prepare /* /* in */ two */ transaction 'x'",
 ])('a handler that says "%s" is told so, and the position stays with the effects', async (text) => {
   await tail(
     consumer(
@@ -157,6 +158,33 @@ test('a handler may use savepoints of its own', async () => {
   await publish([null, 'a']);
   await untilEffects('a');
 });
+
+test.each([
+  ['pgwatch_call', async () => 'pgwatch_call'],
+  ['filing', async () => 'filing'],
+  ["pgwatch's of an earlier call", readSavepoint],
+])('a failure undoes its effects though the handler has set a savepoint %s', async (_, find) => {
+  const names: (string | undefined)[] = [];
+  const handle = async (notification: Notification, context: ConsumerContext) => {
+    names.push(await find());
+    if (names[0]) await context.db.query(`savepoint ${names[0]}`);
+    await writeEffect(notification, context);
+    if (notification.attempt < 3) throw new Error('not yet');
+  };
+  await tail(consumer(() => {}, { handle }));
+  await publish([null, 'a']);
+  await untilEffects('a');
+  expect(names).toEqual(names.map(() => expect.any(String)));
+});
+
+/** The name of the savepoint that a session of the daemon has set last. */
+async function readSavepoint(): Promise<string | undefined> {
+  const { rows } = await database.query(
+    `select name from pg_stat_activity, regexp_substr(query, '(?<=savepoint )\\w+') as name
+     where datname = current_database() and name is not null and pid <> pg_backend_pid()`,
+  );
+  return rows[0]?.name;
+}
 
 test('context.db of a call that has ended says so', async () => {
   let kept: ConsumerContext['db'] | undefined;
