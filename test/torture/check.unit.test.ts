@@ -107,6 +107,7 @@ test('what a writer does not know is resolved by the log', () => {
     stored: [{ token: 'stored', key: null, sequence: 0, poison: null }],
     effects: [],
     deadLetters: [],
+    byHand: [],
     setbacks: [],
     takenBack: [],
   };
@@ -129,6 +130,7 @@ test('what a promoted standby does not have counts as lost by the server, and on
     stored: ['kept', 'again'].map((token) => ({ token, key: null, sequence: 0, poison: null })),
     effects: [],
     deadLetters: [],
+    byHand: [],
     setbacks: [],
     takenBack: ['taken', 'again'],
   };
@@ -154,6 +156,7 @@ test('of what was given up on, the last call has to be over before the next one 
     })),
     effects: [],
     deadLetters: [{ consumer: 'plain', token: 'a', error: 'It throws.' }],
+    byHand: [],
     setbacks: [],
     takenBack: [],
   };

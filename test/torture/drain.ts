@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ByHand } from './history/by-hand.ts';
 import { check } from './history/check.ts';
 import type { Attempt, DeadLetter, Effect, Handling, History, Stored } from './history/history.ts';
 import { RecordReader } from './history/record.ts';
@@ -33,7 +34,7 @@ export async function readHistory(world: World): Promise<History> {
   const stored = await world.query<Stored>(
     `select payload->>'token' as token, key, (payload->>'sequence')::int as sequence,
        payload->>'poison' as poison
-     from pgwatch.notification_log where channel = 'torture' order by id`,
+     from torture.stored order by id`,
   );
   const effects = await world.query<Effect>(
     'select consumer, token from torture.effect order by effect_id',
@@ -41,9 +42,10 @@ export async function readHistory(world: World): Promise<History> {
   const deadLetters = await world.query<DeadLetter>(
     `select consumer_id as consumer, log.payload->>'token' as token,
        last_error->>'message' as error
-     from pgwatch.delivery join pgwatch.notification_log as log on id = notification_id
+     from pgwatch.delivery join torture.stored as log on id = notification_id
      where state = 'dead'`,
   );
+  const byHand = await world.query<ByHand>('select consumer, token, what from torture.by_hand');
   const setbacks = await world.query<{ text: string }>('select text from torture.setback');
   return {
     consumers: world.consumers.map(({ id, promised }) => ({ id, ...promised })),
@@ -52,6 +54,7 @@ export async function readHistory(world: World): Promise<History> {
     stored,
     effects,
     deadLetters,
+    byHand,
     setbacks: setbacks.map(({ text }) => text),
     takenBack: read<{ token: string }>('taken-back').map(({ token }) => token),
   };

@@ -28,6 +28,8 @@ export type Mutation = {
   /** Of every consumer's definition, though not of what it promises. */
   options?: ConsumerSetup['options'];
   config?: UserConfig;
+  /** Changes statements that the experiment itself has pgwatch's functions send. */
+  rewrite?(text: string): string;
   /** Run in the round's database before anything else. */
   sql?: string;
   writers?: Partial<Pick<WriterOptions, 'belief' | 'retryWith'>>;

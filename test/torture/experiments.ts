@@ -1,5 +1,6 @@
 import type { Experiment } from './experiment.ts';
 import { blockedLoop } from './experiments/blocked-loop.ts';
+import { byHand } from './experiments/by-hand.ts';
 import { changeSettings } from './experiments/change-settings.ts';
 import { connectionExhaustion } from './experiments/connection-exhaustion.ts';
 import { cutCommits } from './experiments/cut-commits.ts';
@@ -45,4 +46,5 @@ export const EXPERIMENTS: readonly Experiment[] = [
   lostBackends,
   connectionExhaustion,
   blockedLoop,
+  byHand,
 ];

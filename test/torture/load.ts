@@ -37,6 +37,17 @@ export async function underLoad(world: World, load: Load): Promise<void> {
   }
 }
 
+/** Until each consumer has some behind it: a process takes its time to start on a busy machine. */
+export async function untilAtWork(world: World): Promise<void> {
+  const areAtWork = async () => {
+    const rows = await world.query<{ id: number }>(
+      'select greatest(done_id, window_id)::float8 as id from pgwatch.consumer_progress',
+    );
+    return rows.every(({ id }) => id > 50) || JSON.stringify(rows);
+  };
+  await until('the consumers are at work', areAtWork, 30_000);
+}
+
 /** Does something again and again, at random times that far apart, until the signal aborts. */
 export async function repeatedly(
   world: World,

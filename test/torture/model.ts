@@ -43,6 +43,7 @@ export function makeHistory(random: Random): History {
     stored,
     effects: runs.flatMap(({ effects }) => effects),
     deadLetters: runs.flatMap(({ deadLetters }) => deadLetters),
+    byHand: [],
     setbacks: [],
     takenBack: [],
   };

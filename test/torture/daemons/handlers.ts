@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Pool } from 'pg';
 import type { ConsumerContext } from '../../../src/consumers/define.ts';
 import type { Notification } from '../../../src/log/notification.ts';
 import type { Handling } from '../history/history.ts';
 import type { RecordWriter } from '../history/record.ts';
 import type { Payload } from '../writers/transaction.ts';
+import { type Database, openPool, writeEffect } from './effect.ts';
+import { mirror } from './mirroring.ts';
 
 type TortureNotification = Notification<Payload>;
 type Work = (notification: TortureNotification, context: ConsumerContext) => Promise<void>;
@@ -20,7 +21,9 @@ export type HandlerName =
   | 'returns before its work is done'
   | 'swallows its errors'
   | 'ignores ids that it has seen'
-  | 'writes its effect over another connection';
+  | 'writes its effect over another connection'
+  | 'mirrors'
+  | 'mirrors over another connection';
 
 /** What handlers work with. */
 type Tools = { record: RecordWriter<Handling>; url: string; folder: string };
@@ -68,15 +71,34 @@ export function makeHandler(name: HandlerName, { record, url, folder }: Tools): 
         seen.add(notification.id);
       };
     }
+    case 'mirrors':
+      return mirroring(recorded, ({ db }) => db);
+    case 'mirrors over another connection': {
+      const pool = openPool(url);
+      return mirroring(recorded, () => pool);
+    }
     case 'writes its effect over another connection': {
-      const pool = new Pool({ connectionString: url, max: 4, allowExitOnIdle: true });
-      pool.on('error', () => {});
+      const pool = openPool(url);
       return recorded(async (notification, context) => {
         await writeEffect(pool, notification, context.consumerId);
         await suffer(notification, context);
       });
     }
   }
+}
+
+/** Mirrors what is about a table, and writes an effect for all else. */
+function mirroring(
+  recorded: (work: Work) => Work,
+  databaseOf: (context: ConsumerContext) => Database,
+): Work {
+  const others = recorded((notification, { db, consumerId }) =>
+    writeEffect(db, notification, consumerId),
+  );
+  return async (notification, context) => {
+    if (await mirror(databaseOf(context), notification, context.consumerId)) return;
+    await others(notification, context);
+  };
 }
 
 /** Notes that the handler was called, and that it returned or threw. */
@@ -125,15 +147,3 @@ function block(): void {
 /** Longer than the process counts as alive: see the experiment blocked-loop. */
 const BLOCKED_MS = 1200;
 const BLOCKING_SHARE = 0.01;
-
-async function writeEffect(
-  db: { query(text: string, values: unknown[]): Promise<unknown> },
-  { id, eventId, payload }: TortureNotification,
-  consumer: string,
-): Promise<void> {
-  await db.query(
-    `insert into torture.effect (consumer, notification_id, event_id, token)
-     values ($1, $2, $3, $4)`,
-    [consumer, id, eventId, payload.token],
-  );
-}

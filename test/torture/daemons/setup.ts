@@ -20,7 +20,7 @@ export type ConsumerSetup = {
   id: string;
   handler: HandlerName;
   /** What else its definition says. */
-  options: Partial<Omit<ConsumerDefinition, 'id' | 'handle' | 'handleBatch' | 'channels'>>;
+  options: Partial<Omit<ConsumerDefinition, 'id' | 'handle' | 'handleBatch'>>;
   /** What the checker holds it to. */
   promised: Omit<Promised, 'id'>;
 };

@@ -1,5 +1,7 @@
+import { HandMade } from './by-hand.ts';
+import { committedTokens, findPhantoms, goneFromLog } from './committed.ts';
 import { checkDeadLetters } from './dead-letters.ts';
-import type { Handling, History, Promised } from './history.ts';
+import type { Handling, History, Promised, Stored } from './history.ts';
 import { findInversions, findOverlaps } from './order.ts';
 
 /** What is wrong with a history. Each finding is a text that names the notification. */
@@ -75,41 +77,6 @@ export function isClean(verdict: Verdict): boolean {
   return FINDINGS.every((kind) => verdict[kind].length === 0);
 }
 
-/**
- * Those whose writers say so, unless the server has lost them since; and if it is not known, those in
- * the log.
- */
-function committedTokens({ attempts, stored, takenBack }: History): Set<string> {
-  const inLog = new Set(stored.map(({ token }) => token));
-  const uncertain = new Set(takenBack);
-  return new Set(
-    attempts
-      .filter(({ token, outcome }) =>
-        outcome === 'unknown' || uncertain.has(token) ? inLog.has(token) : outcome === 'committed',
-      )
-      .map(({ token }) => token),
-  );
-}
-
-function goneFromLog({ stored }: History, committed: ReadonlySet<string>): string[] {
-  const inLog = new Set(stored.map(({ token }) => token));
-  return [...committed].filter((token) => !inLog.has(token)).map((token) => `log: ${token}`);
-}
-
-function findPhantoms(history: History, committed: ReadonlySet<string>): string[] {
-  const { handlings, stored, effects } = history;
-  const takenBack = new Set(history.takenBack);
-  const seen = [
-    ...stored.map(({ token }) => `log: ${token}`),
-    // Handled before the server lost it, perhaps.
-    ...handlings
-      .filter(({ token }) => !takenBack.has(token))
-      .map(({ consumer, token }) => `${consumer}: ${token}`),
-    ...effects.map(({ consumer, token }) => `${consumer}: ${token}`),
-  ];
-  return [...new Set(seen)].filter((text) => !committed.has(text.slice(text.indexOf(' ') + 1)));
-}
-
 type ConsumerVerdict = Pick<
   Verdict,
   | 'lost'
@@ -129,21 +96,26 @@ function checkConsumer(
   const own = <Item extends { consumer: string }>(items: readonly Item[]) =>
     items.filter((item) => item.consumer === consumer.id);
   const name = (text: string) => `${consumer.id}: ${text}`;
-  const { stored } = history;
+  const handMade = new HandMade(own(history.byHand));
+  const stored = history.stored.filter(({ token }) => !handMade.skipped.has(token));
   const handlings = own(history.handlings);
   const done = handlings.filter(({ at }) => at === 'done').map(({ token }) => token);
   const effects = own(history.effects).map(({ token }) => token);
   const dead = own(history.deadLetters).map(({ token }) => token);
   const isExact = consumer.effects === 'exactly once';
   const settled = new Set([...(isExact ? effects : done), ...dead]);
-  const { wronglyDead, collateral } = checkDeadLetters(stored, own(history.deadLetters));
+  const { wronglyDead, collateral } = checkDeadLetters(history.stored, own(history.deadLetters));
   const overlaps = consumer.neverOverlaps ? findOverlaps(stored, handlings) : [];
   const inversions =
-    consumer.order === 'none' ? [] : inversionsOf(history, handlings, { effects, dead });
+    consumer.order === 'none' ? [] : inversionsOf(stored, handlings, { effects, dead });
+  const missing = [...committed].filter(
+    (token) => !settled.has(token) && !handMade.skipped.has(token),
+  );
+  const once = handMade.withoutRepeated([...new Set(dead), ...effects]);
   return {
-    lost: [...committed].filter((token) => !settled.has(token)).map(name),
+    lost: [...missing, ...handMade.missingReplays(isExact ? effects : done)].map(name),
     // A dead letter's effect would be there twice once somebody retries it.
-    duplicateEffects: isExact ? repetitions([...new Set(dead), ...effects]).map(name) : [],
+    duplicateEffects: isExact ? repetitions(once).map(name) : [],
     inversions: inversions.map(name),
     overlaps: overlaps.map(name),
     wronglyDead: wronglyDead.map(name),
@@ -154,7 +126,7 @@ function checkConsumer(
 
 /** Of the calls and of the effects; what was revived has its effect late. */
 function inversionsOf(
-  { stored }: History,
+  stored: readonly Stored[],
   handlings: readonly Handling[],
   { effects, dead }: { effects: readonly string[]; dead: readonly string[] },
 ): string[] {

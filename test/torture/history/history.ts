@@ -1,4 +1,5 @@
 import type { Poison } from '../writers/transaction.ts';
+import type { ByHand } from './by-hand.ts';
 
 /** How a transaction ended, as far as its writer knows. */
 export type Outcome = 'committed' | 'aborted' | 'unknown';
@@ -57,6 +58,8 @@ export type History = {
   stored: readonly Stored[];
   effects: readonly Effect[];
   deadLetters: readonly DeadLetter[];
+  /** What somebody did by hand to positions and deliveries. */
+  byHand: readonly ByHand[];
   /** Positions that were saved although a later one had been saved before. */
   setbacks: readonly string[];
   /**
