@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
 import { FailingKeys } from '../../src/daemon/failing-keys.ts';
 import { FailureReports } from '../../src/daemon/failure-reports.ts';
@@ -34,17 +34,21 @@ function task(id: number, key: string | null, isFiled: boolean): Task {
   return { row, id, key, isReplay: false, attempt: 1, isFiled, source: null, index: 0 };
 }
 
-/** Calls a batch consumer for tasks, in a transaction that is rolled back. */
-async function call(tasks: Task[], earlier: Settled[] = []): Promise<Settled[]> {
+const BATCH: Partial<ConsumerDefinition> = {
+  handleBatch: (notifications) => void calls.push(notifications.map(({ id }) => id)),
+};
+
+/** Calls a consumer for tasks, in a transaction that is rolled back. Looks at what was sent, too. */
+async function call(
+  tasks: Task[],
+  earlier: Settled[] = [],
+  how = BATCH,
+  look: (sent: string[]) => void = () => {},
+): Promise<Settled[]> {
   const { reporter } = collectReports();
-  const definition: ConsumerDefinition & { id: string } = {
-    id: 'c',
-    channels: ['c'],
-    transaction: true,
-    handleBatch: (notifications) => void calls.push(notifications.map(({ id }) => id)),
-  };
+  const definition = { id: 'c', channels: ['c'], transaction: true, ...how };
   const calling = {
-    consumer: makeConsumer(definition),
+    consumer: makeConsumer(definition as ConsumerDefinition & { id: string }),
     reporter,
     tools: { makeDb: () => database as never, reporter },
     answerMsMax: 60_000,
@@ -59,15 +63,62 @@ async function call(tasks: Task[], earlier: Settled[] = []): Promise<Settled[]> 
     const options = { guard, idleMs: 60_000, isStopping: () => false, onOutside: () => {} };
     const failing = new FailingKeys();
     const progress = { called: [], calledBefore: 0, isBystander: false, committing: null };
-    return await callInTransaction(
+    const sending = vi.spyOn(client, 'query');
+    const settled = await callInTransaction(
       { client, calling, failing, progress, earlier, ...options },
       tasks,
     );
+    look(sending.mock.calls.map(([sent]: unknown[]) => String((sent as Text).text ?? sent)));
+    return settled;
   } finally {
+    vi.restoreAllMocks();
     await client.query('rollback');
     client.release();
   }
 }
+
+type Text = { text?: string };
+
+const SAVEPOINT = /(^|; )savepoint pgwatch_call/g;
+const RELEASE = /release savepoint pgwatch_call/g;
+
+/** Has each call send one statement, which fails for these. */
+const sending = (failingIds: number[]): Partial<ConsumerDefinition> => ({
+  async handle({ id }, { db }) {
+    await db.query(failingIds.includes(id) ? 'select 1/0' : 'select 1');
+  },
+});
+
+test.each([
+  ['all are done', []],
+  ['one fails', [2]],
+  ['the last fails', [3]],
+])('a call takes one round trip beside its own statements, or two: %s', async (_, failingIds) => {
+  const tasks = [task(1, null, false), task(2, null, false), task(3, null, false)];
+  let statements: string[] = [];
+  await call(tasks, [], sending(failingIds), (sent) => {
+    statements = sent;
+  });
+  // The first savepoint, the statements, and the end of each call; one that failed is undone before that.
+  expect(statements.length).toBe(1 + 3 + 3 + failingIds.length);
+  const all = statements.join('; ');
+  expect(all.match(SAVEPOINT)?.length).toBe(3);
+  expect(all.match(RELEASE)?.length).toBe(3);
+});
+
+test('no savepoint is left open if what was to be called next has to wait', async () => {
+  const failed: Settled = {
+    task: task(1, 'a', false),
+    change: { notificationId: 1, key: 'a', state: 'retry', attempts: 1, delayMs: 0, error: null },
+  };
+  const tasks = [task(2, 'b', false), task(3, 'a', false)];
+  const settled = await call(tasks, [failed], sending([]), (sent) => {
+    const all = sent.join('; ');
+    expect(all.match(SAVEPOINT)?.length).toBe(2);
+    expect(all.match(RELEASE)?.length).toBe(2);
+  });
+  expect(settled.map(({ change }) => change?.state)).toEqual([undefined, 'blocked']);
+});
 
 test('what comes again is called alone, and the others around it once each', async () => {
   const tasks = [
