@@ -2,6 +2,7 @@ import type { Experiment } from './experiment.ts';
 import { blockedLoop } from './experiments/blocked-loop.ts';
 import { byHand } from './experiments/by-hand.ts';
 import { changeSettings } from './experiments/change-settings.ts';
+import { clockJumps } from './experiments/clock-jumps.ts';
 import { connectionExhaustion } from './experiments/connection-exhaustion.ts';
 import { cutCommits } from './experiments/cut-commits.ts';
 import { diskFull } from './experiments/disk-full.ts';
@@ -47,4 +48,5 @@ export const EXPERIMENTS: readonly Experiment[] = [
   connectionExhaustion,
   blockedLoop,
   byHand,
+  clockJumps,
 ];

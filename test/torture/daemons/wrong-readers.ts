@@ -16,9 +16,12 @@ export const NO_CATCH_UP = 'goes on at the newest end after a reconnect';
 export const SETTINGS_AS_THEY_COME =
   'reads ids as floating point numbers, in the format of the session';
 
+export const PASSES_OVER_OLD = 'passes over what is older than what it has read';
+
 const OWN: Record<string, () => ReadPage> = {
   [NO_CATCH_UP]: noCatchUp,
   [SETTINGS_AS_THEY_COME]: settingsAsTheyCome,
+  [PASSES_OVER_OLD]: passesOverOld,
   // Right as long as a server is young.
   'xids are read as 32 bits': () =>
     textReader([
@@ -56,3 +59,18 @@ function noCatchUp(): ReadPage {
     return right(client, isBehind ? { ...request, position: newest as Position } : request);
   };
 }
+
+/** Right as long as nobody sets the server's clock back. */
+function passesOverOld(): ReadPage {
+  const right = pageReader('pgwatch');
+  let newestMicros = 0;
+  return async (client, request) => {
+    const page = await right(client, request);
+    const rows = page.rows.filter((row) => Number(row[2]) > newestMicros - SLACK_MICROS);
+    newestMicros = Math.max(newestMicros, ...rows.map((row) => Number(row[2])));
+    return { ...page, rows };
+  };
+}
+
+/** Far more than lies between an id and the next. */
+const SLACK_MICROS = 30_000_000;
