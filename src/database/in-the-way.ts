@@ -12,10 +12,7 @@ export async function readInTheWay(
   const rows = (await readIdleWriters(client, schema)).filter(isLong);
   return [
     ...locks.map((holder) => `${advisorySentence(holder)} ${remedy(holder)}`),
-    ...rows.map(
-      (holder) =>
-        `Rows of ${schema}.${holder.what} may be held by ${advisoryText(holder)}. Daemons that need them wait. ${remedy(holder)}`,
-    ),
+    ...rows.map((holder) => `${rowsSentence(holder, schema)} ${ROWS_WHY} ${remedy(holder)}`),
   ];
 }
 
@@ -24,7 +21,13 @@ export function advisorySentence(holder: AdvisoryHolder): string {
   return `The advisory lock for ${holder.what} is held by ${advisoryText(holder)}.`;
 }
 
-function remedy({ pid }: AdvisoryHolder): string {
+/** 'Rows of pgwatch.lease may be held by pid 4711 …', for people. */
+export function rowsSentence(holder: AdvisoryHolder, schema: string): string {
+  return `Rows of ${schema}.${holder.what} may be held by ${advisoryText(holder)}.`;
+}
+
+/** What to do about a holder, for people. */
+export function remedy({ pid }: AdvisoryHolder): string {
   return pid === null
     ? 'Commit or roll back what pg_prepared_xacts shows.'
     : `Wait until that is done, or end it: select pg_terminate_backend(${pid});`;
@@ -34,7 +37,10 @@ function remedy({ pid }: AdvisoryHolder): string {
  * Sessions that have changed or locked rows of consumers, and do nothing now, in a transaction that is open; and
  * prepared ones. Daemons do so while a handler has their transaction.
  */
-async function readIdleWriters(client: Queryable, schema: string): Promise<AdvisoryHolder[]> {
+export async function readIdleWriters(
+  client: Queryable,
+  schema: string,
+): Promise<AdvisoryHolder[]> {
   const { rows } = await client.query(
     `select string_agg(distinct c.relname, ', ') as what, l.pid, a.usename::text as role,
        nullif(a.application_name, '') as program, a.state, left(a.query, 60) as query,
@@ -55,5 +61,7 @@ async function readIdleWriters(client: Queryable, schema: string): Promise<Advis
   return rows as AdvisoryHolder[];
 }
 
+/** What rows that are held do. */
+export const ROWS_WHY = 'Daemons that need them wait.';
 /** Longer than daemons hold anything. */
 const HELD_MS = 5_000;

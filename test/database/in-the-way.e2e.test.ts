@@ -3,6 +3,7 @@ import { readInTheWay } from '../../src/database/in-the-way.ts';
 import { runCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
+import { findingsOf } from '../helpers/doctor.ts';
 
 const database = useDatabase();
 
@@ -23,6 +24,9 @@ test.each([
         `^Rows of pgwatch\\.${table} may be held by pid \\d+ \\(an-app\\) of role \\w+, idle in transaction for .* select pg_terminate_backend\\(\\d+\\);$`,
       ),
     ),
+  ]);
+  expect(await findingsOf(database.config, 'locks', { lockMs: 0 })).toEqual([
+    expect.stringContaining(`problem: Rows of pgwatch.${table} may be held by pid `),
   ]);
   // What has only just begun is nobody's fault.
   expect(await readInTheWay(client, 'pgwatch')).toEqual([]);

@@ -1,5 +1,5 @@
 import { type AdvisoryHolder, readAdvisoryHolders } from '../../database/advisory.ts';
-import { advisorySentence } from '../../database/in-the-way.ts';
+import { advisorySentence, remedy } from '../../database/in-the-way.ts';
 import type { Check, Finding } from './check.ts';
 
 /** Whether somebody holds an advisory lock of ours for longer than we do: any role can take one. */
@@ -21,9 +21,6 @@ function findingOf(holder: AdvisoryHolder): Finding {
     level: isWork ? 'note' : 'problem',
     what: advisorySentence(holder),
     why: 'Shared consumers, cleanup and migrations wait until it is released; without a doorbell, daemons poll.',
-    fix:
-      holder.pid === null
-        ? 'commit or roll back what pg_prepared_xacts shows.'
-        : `Wait until that is done, or: select pg_terminate_backend(${holder.pid});`,
+    fix: remedy(holder),
   };
 }

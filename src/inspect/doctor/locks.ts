@@ -1,3 +1,5 @@
+import type { AdvisoryHolder } from '../../database/advisory.ts';
+import { ROWS_WHY, readIdleWriters, remedy, rowsSentence } from '../../database/in-the-way.ts';
 import {
   type LockedTable,
   lockedText,
@@ -7,17 +9,27 @@ import {
 import type { Check, Finding } from './check.ts';
 import type { Limits } from './limits.ts';
 
-/** Whether somebody keeps everybody else from reading our tables. */
+/** Whether somebody keeps everybody else from reading our tables, or daemons from rows of them. */
 export const locks: Check = {
   name: 'locks',
   runs: 'transaction',
   needs: 'nothing',
   async run(client, { config, limits }) {
     const locked = await readLockedTables(client, config.schema);
-    const findings = locked.flatMap((table) => lockFindings(table, config.schema, limits));
+    const rows = await readIdleWriters(client, config.schema);
+    const long = rows.filter(({ ms }) => ms === null || ms >= limits.lockMs);
+    const findings = [
+      ...locked.flatMap((table) => lockFindings(table, config.schema, limits)),
+      ...long.map((holder) => rowsFinding(holder, config.schema)),
+    ];
     return { findings, seen: findings.length > 0 ? `${findings.length} held` : 'none in the way' };
   },
 };
+
+function rowsFinding(holder: AdvisoryHolder, schema: string): Finding {
+  const what = rowsSentence(holder, schema);
+  return { level: 'problem', what, why: ROWS_WHY, fix: remedy(holder) };
+}
 
 /** What is to be said of one: locks that last for a moment are a part of cleaning up and migrating. */
 export function lockFindings(
