@@ -1,4 +1,5 @@
 import type { Experiment } from './experiment.ts';
+import { apart } from './experiments/apart.ts';
 import { blockedLoop } from './experiments/blocked-loop.ts';
 import { byHand } from './experiments/by-hand.ts';
 import { changeSettings } from './experiments/change-settings.ts';
@@ -49,4 +50,5 @@ export const EXPERIMENTS: readonly Experiment[] = [
   blockedLoop,
   byHand,
   clockJumps,
+  apart,
 ];

@@ -83,8 +83,12 @@ export class Operator {
       scope: 'all',
       needed: 'keep',
     } as const;
-    for await (const { removed } of cleanLog(this.#client, { ...options, patienceMs, signal })) {
-      this.#world.count('notification removed by cleanup', removed ?? 0);
+    for await (const cleaned of cleanLog(this.#client, { ...options, patienceMs, signal })) {
+      const { outcome, removed } = cleaned;
+      // How many they held is not always known.
+      const isWhole = outcome === 'dropped' || outcome === 'emptied';
+      if (isWhole) this.#world.count('partition emptied by cleanup');
+      else if (removed) this.#world.count('notification removed by cleanup', removed);
     }
   }
 
