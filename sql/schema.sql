@@ -1312,6 +1312,8 @@ Returns: the names of the partitions that it created.
 A partition that cannot be created now (its rows already lie in the default partition, it overlaps
 one of another period, or a lock is not to be had within 200 ms) is left out: its rows go to the
 default partition and nothing is lost.
+Whoever runs consumers may call it, and so it does not believe the period: of another one than the last partition's
+it creates none beyond the next period. A config with another period comes into force where the partitions end.
 None is created while the default partition holds more than 16 MB: attaching reads all of it under a lock
 that keeps every reader of the log waiting.
 Tables written: none, creates partitions of notification_log.
@@ -1320,6 +1322,7 @@ declare
   starts timestamptz;
   partition_name text;
   name_format text := case period when 'day' then 'YYYYMMDD' when 'hour' then 'YYYYMMDDHH24' end;
+  last_name text;
 begin
   if name_format is null then
     raise exception 'The partition period must be day or hour, not %.', coalesce(period, 'null')
@@ -1337,6 +1340,15 @@ begin
     when lock_not_available then
       return;
   end;
+  select max(c.relname) into last_name
+  from pg_inherits as i
+  join pg_class as c on c.oid = i.inhrelid
+  where i.inhparent = format('%I.notification_log', 'pgwatch')::regclass
+    and c.relname ~ '^notification_log_\d{8}(\d\d)?$'
+    and c.relname >= 'notification_log_' || to_char(now(), 'YYYYMMDD');
+  if length(last_name) <> length('notification_log_' || to_char(now(), name_format)) then
+    ahead := least(ahead, 1);
+  end if;
   for step in 0..ahead loop
     starts := date_trunc(period, now()) + step * ('1 ' || period)::interval;
     partition_name := 'notification_log_' || to_char(starts, name_format);
@@ -1605,6 +1617,8 @@ Sends the NOTIFY that plain LISTEN clients read, with the payload where it fits 
 that PostgreSQL allows, else by reference. The text of a jsonb is at least a sixteenth of its size,
 so the text of a large one is not even made. A small one may be long as text, or too long for PostgreSQL: that is
 no reason to fail.
+A transaction announces an eighth of the queue at most, counted in pgwatch.announced, and only rings from there on: of
+what is not committed the queue's usage knows nothing, and a commit for which it has no room fails.
 Parameters: the notification. Returns: nothing. Tables written: none.
 */
 declare
@@ -1612,8 +1626,15 @@ declare
     notification_id, extract(epoch from created_at));
   data_text text;
   envelope_text text;
+  /* In bytes. Until version 17 the queue always has this many pages. */
+  queue_size constant bigint := 8192 * coalesce(current_setting('max_notify_queue_pages', true)::bigint, 1048576);
+  announced_text constant text := current_setting('pgwatch.announced', true);
+  announced constant bigint := case when announced_text ~ '^\d{1,15}$' then announced_text::bigint else 0 end;
 begin
-  if pg_notification_queue_usage() >= 0.5 then
+  if announced >= queue_size / 8 then
+    perform "pgwatch".doorbell_ring(channel_name);
+    return;
+  elsif pg_notification_queue_usage() >= 0.5 then
     return;
   end if;
   if pg_column_size(payload_data) > 4000 or pg_column_compression(payload_data) is not null then
@@ -1627,6 +1648,9 @@ begin
     envelope_text := envelope_head || '"large_payload": true}';
   end if;
   perform pg_notify(channel_name, envelope_text);
+  /* It takes up to twice its bytes, since none is spread over two pages. */
+  perform set_config('pgwatch.announced',
+    (announced + least(8192, 2 * (octet_length(envelope_text) + octet_length(channel_name) + 20)))::text, true);
 end;
 $function$;
 
@@ -2586,13 +2610,13 @@ grant select on sequence pgwatch.notification_log_id_seq to consumer;
 
 grant select on table pgwatch.consumer_channel to consumer;
 
-grant insert, select, update on table pgwatch.consumer_progress to consumer;
+grant insert, select, update (channels, done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, window_xid, epoch, owner, owned_since, is_shared, is_ordered, began_id, began_snapshot, began_at, began_from, paused_at, paused_until, saved_at) on table pgwatch.consumer_progress to consumer;
 
-grant delete, insert, select, update on table pgwatch.daemon to consumer;
+grant delete, insert, select, update (has_lock, consumer_ids, shared_ids, alive_until, activity) on table pgwatch.daemon to consumer;
 
-grant delete, insert, select, update on table pgwatch.delivery to consumer;
+grant delete, insert, select, update (state, attempts, next_attempt_at, is_suspect, is_grouped, replayed_at, first_failed_at, last_failed_at, first_error, last_error, notification, payload, old_row, new_row) on table pgwatch.delivery to consumer;
 
-grant delete, insert, select, update on table pgwatch.lease to consumer;
+grant delete, insert, select, update (notification_ids, kind, owner, epoch) on table pgwatch.lease to consumer;
 
 grant select on table pgwatch.live_daemon to consumer;
 

@@ -100,6 +100,8 @@ Returns: the names of the partitions that it created.
 A partition that cannot be created now (its rows already lie in the default partition, it overlaps
 one of another period, or a lock is not to be had within 200 ms) is left out: its rows go to the
 default partition and nothing is lost.
+Whoever runs consumers may call it, and so it does not believe the period: of another one than the last partition's
+it creates none beyond the next period. A config with another period comes into force where the partitions end.
 None is created while the default partition holds more than 16 MB: attaching reads all of it under a lock
 that keeps every reader of the log waiting.
 Tables written: none, creates partitions of notification_log.
@@ -108,6 +110,7 @@ declare
   starts timestamptz;
   partition_name text;
   name_format text := case period when 'day' then 'YYYYMMDD' when 'hour' then 'YYYYMMDDHH24' end;
+  last_name text;
 begin
   if name_format is null then
     raise exception 'The partition period must be day or hour, not %.', coalesce(period, 'null')
@@ -125,6 +128,15 @@ begin
     when lock_not_available then
       return;
   end;
+  select max(c.relname) into last_name
+  from pg_inherits as i
+  join pg_class as c on c.oid = i.inhrelid
+  where i.inhparent = format('%I.notification_log', :'schema')::regclass
+    and c.relname ~ '^notification_log_\d{8}(\d\d)?$'
+    and c.relname >= 'notification_log_' || to_char(now(), 'YYYYMMDD');
+  if length(last_name) <> length('notification_log_' || to_char(now(), name_format)) then
+    ahead := least(ahead, 1);
+  end if;
   for step in 0..ahead loop
     starts := date_trunc(period, now()) + step * ('1 ' || period)::interval;
     partition_name := 'notification_log_' || to_char(starts, name_format);

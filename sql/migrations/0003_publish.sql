@@ -76,6 +76,8 @@ Sends the NOTIFY that plain LISTEN clients read, with the payload where it fits 
 that PostgreSQL allows, else by reference. The text of a jsonb is at least a sixteenth of its size,
 so the text of a large one is not even made. A small one may be long as text, or too long for PostgreSQL: that is
 no reason to fail.
+A transaction announces an eighth of the queue at most, counted in pgwatch.announced, and only rings from there on: of
+what is not committed the queue's usage knows nothing, and a commit for which it has no room fails.
 Parameters: the notification. Returns: nothing. Tables written: none.
 */
 declare
@@ -83,8 +85,15 @@ declare
     notification_id, extract(epoch from created_at));
   data_text text;
   envelope_text text;
+  /* In bytes. Until version 17 the queue always has this many pages. */
+  queue_size constant bigint := 8192 * coalesce(current_setting('max_notify_queue_pages', true)::bigint, 1048576);
+  announced_text constant text := current_setting('pgwatch.announced', true);
+  announced constant bigint := case when announced_text ~ '^\d{1,15}$' then announced_text::bigint else 0 end;
 begin
-  if pg_notification_queue_usage() >= 0.5 then
+  if announced >= queue_size / 8 then
+    perform :"schema".doorbell_ring(channel_name);
+    return;
+  elsif pg_notification_queue_usage() >= 0.5 then
     return;
   end if;
   if pg_column_size(payload_data) > 4000 or pg_column_compression(payload_data) is not null then
@@ -98,6 +107,9 @@ begin
     envelope_text := envelope_head || '"large_payload": true}';
   end if;
   perform pg_notify(channel_name, envelope_text);
+  /* It takes up to twice its bytes, since none is spread over two pages. */
+  perform set_config('pgwatch.announced',
+    (announced + least(8192, 2 * (octet_length(envelope_text) + octet_length(channel_name) + 20)))::text, true);
 end;
 $$;
 revoke all on function :"schema".notification_announce(text, bigint, timestamptz, jsonb) from public;

@@ -213,6 +213,20 @@ const ACTIONS: Record<string, Action> = {
   'set the sequence back': forbidden(`select setval('pgwatch.notification_log_id_seq', 1)`),
   'use up ids': forbidden(`select nextval('pgwatch.notification_log_id_seq')`),
   'remove a consumer': forbidden('delete from pgwatch.consumer_progress'),
+  'give a consumer another name': forbidden(
+    `update pgwatch.consumer_progress set consumer_id = 'stolen'`,
+  ),
+  'say that a consumer is older': forbidden(
+    'update pgwatch.consumer_progress set created_at = now()',
+  ),
+  'give a delivery to another consumer': forbidden(
+    `update pgwatch.delivery set consumer_id = 'other'`,
+  ),
+  'make a delivery one of another notification': forbidden(
+    'update pgwatch.delivery set notification_id = 9',
+  ),
+  'give a lease to another consumer': forbidden(`update pgwatch.lease set consumer_id = 'other'`),
+  'be another daemon': forbidden('update pgwatch.daemon set daemon_id = gen_random_uuid()'),
   'forget what was published': forbidden('delete from pgwatch.published'),
   'find what was published by its event id': readable(
     sql('select notification_id from pgwatch.published where event_id is null'),

@@ -39,6 +39,68 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     await stuck.query('rollback');
   });
 
+  test.each([
+    [
+      'smart_notify()',
+      `select count(smart_notify('much', $1::jsonb)) from generate_series(1, 300)`,
+    ],
+    [
+      'smart_notify_many()',
+      `select smart_notify_many(array_fill('much'::text, array[300]), array_fill($1::jsonb, array[300]),
+         array_fill(null::text, array[300]), array_fill(null::uuid, array[300]))`,
+    ],
+    ['capture', 'insert into much select n, $1::jsonb from generate_series(1, 300) as n'],
+  ])('holds what one transaction announces by %s, however much that is', async (_, statement) => {
+    await database.query(`
+      truncate pgwatch.notification_log;
+      drop table if exists much;
+      create table much (id int primary key, filling jsonb);
+      create trigger capture after insert on much
+      for each row execute function notify_data_change('much')`);
+    const { client, heard } = await listening(database, 'much');
+    const writer = await database.connect();
+    await writer.query(`set pgwatch.notify = 'always'`);
+    await writer.query(statement, [JSON.stringify('x'.repeat(7000))]);
+    const { rows } = await writer.query('select count(*)::int from pgwatch.notification_log');
+    expect(rows[0].count).toBe(300);
+    // The next transaction has its own part of the queue.
+    await writer.query(`select smart_notify('much', '"last"')`);
+    await until('the last is heard', () =>
+      heard.some(({ payload }) => payload?.includes('"last"')),
+    );
+    expect(heard.length).toBeGreaterThan(5);
+    expect(heard.length).toBeLessThan(20);
+    await client.query('unlisten *');
+  });
+
+  test('has the room again of what a savepoint took back', async () => {
+    const { client, heard } = await listening(database, 'back');
+    const writer = await database.connect();
+    await writer.query('begin; savepoint a');
+    await writer.query(
+      `select smart_notify('back', to_jsonb(repeat('x', 7000))) from generate_series(1, 100)`,
+    );
+    await writer.query('rollback to a');
+    await writer.query(`select smart_notify('back', '"kept"'); commit`);
+    await until('it is heard', () => heard.length === 1);
+    expect(heard[0]?.payload).toContain('"kept"');
+    await client.query('unlisten *');
+  });
+
+  test('wakes a daemon also of what was not announced any more', async () => {
+    const seen: unknown[] = [];
+    const daemon = await startTailing({ ...database.config, pollIntervalMs: 600_000 }, [
+      { id: 'late', channels: ['late'], handle: ({ payload }) => void seen.push(payload) },
+    ]);
+    await daemon.transitions.for({ type: 'asleep' });
+    await database.query(
+      `select smart_notify('other', to_jsonb(repeat('x', 7000))) from generate_series(1, 50);
+       select smart_notify('late', '1')`,
+    );
+    await until('it arrives', () => seen.length === 1);
+    await daemon.stop();
+  });
+
   test('that is full keeps no daemon from its work: it polls, until the queue has room', async () => {
     const { client: stuck } = await listening(database, 'stuck');
     await stuck.query('begin');

@@ -58,6 +58,34 @@ test("hours that lie in a day's partition are left out, and nothing fails", asyn
   expect(await create('hour', 5)).toEqual([]);
 });
 
+test('nobody takes the room of later days by asking for hours', async () => {
+  expect(await create('hour', 100)).toEqual([]);
+  expect(await create('day', 5)).toHaveLength(2);
+});
+
+test('another period begins where the partitions end', async () => {
+  try {
+    await dropAll();
+    expect(await create('hour', 1)).toHaveLength(2);
+    expect(await create('hour', 3)).toHaveLength(2);
+    // Today has hours, and in its last hours tomorrow has some, too.
+    const days = await create('day', 20);
+    expect(days.length).toBeLessThanOrEqual(1);
+  } finally {
+    await dropAll();
+    await create('day', 3);
+  }
+});
+
+async function dropAll(): Promise<void> {
+  await database.query(`
+    do $$ declare name text; begin
+      for name in select p.name from pgwatch.log_partitions() as p where p.starts is not null loop
+        execute format('drop table pgwatch.%I', name);
+      end loop;
+    end $$`);
+}
+
 test.each([
   ['week', 3, 'The partition period must be day or hour, not week.'],
   [null, 3, 'The partition period must be day or hour, not null.'],

@@ -18,7 +18,7 @@ export function readGrants(kind: 'publish' | 'consume' | 'read', names: Names): 
   const statements = sql
     .replaceAll(/^--.*$/gm, '')
     .replaceAll(/do \$\$.*?\$\$;/gs, '')
-    .matchAll(/grant ([\w, ()]+?)\s+on (schema |function\s|sequence )?(.*?)\s+to :"role"/gs);
+    .matchAll(/grant ([\w,\s()]+?)\s+on (schema |function\s|sequence )?(.*?)\s+to :"role"/gs);
   const grants = [...statements].flatMap(([, privileges = '', type = '', objects = '']) =>
     partsOf(objects).flatMap((object) =>
       partsOf(privileges).flatMap((privilege) =>
@@ -35,9 +35,9 @@ function apiUsage({ apiSchema }: Names): Grant {
 
 /** 'select', or 'select (a, b)': one for each column. */
 function grantsOf(object: string, type: Grant['type'], text: string): Grant[] {
-  const [, privilege = '', columns] = /^(\w+)(?: \((.*)\))?$/.exec(text) ?? [];
+  const [, privilege = '', columns] = /^(\w+)(?: \((.*)\))?$/s.exec(text) ?? [];
   if (columns === undefined) return [{ type, object, privilege, column: '' }];
-  return columns.split(', ').map((column) => ({ type: 'column', object, privilege, column }));
+  return columns.split(/,\s*/).map((column) => ({ type: 'column', object, privilege, column }));
 }
 
 /** Between the commas, but for those in parentheses. */
