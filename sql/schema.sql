@@ -1228,7 +1228,7 @@ end;
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.log_origin_state()
- RETURNS TABLE(rebased_id bigint, next_xid xid8, log_xid xid8, is_foreign boolean, sequence_id bigint, used_id bigint, used_by text, misplaced_id bigint, misplaced_by text)
+ RETURNS TABLE(rebased_id bigint, next_xid xid8, log_xid xid8, is_foreign boolean, sequence_id bigint, used_id bigint, used_by text, misplaced_id bigint, misplaced_by text, twice_id bigint)
  LANGUAGE sql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1240,10 +1240,11 @@ Whether the log, the positions, deliveries and leases, and the sequence of ids b
 They do not after a restore of some of them, in another cluster, or once the sequence was set back: then new
 notifications get ids that count as done.
 
-Looks at 1,000,000 notifications at most that are newer than the position that has come furthest.
+Looks at 1,000,000 notifications at most that are newer than the position that has come furthest, and at as many that
+lie above the one that has come least far.
 Returns: is_foreign: transaction ids of another cluster; sequence_id: the last id that was given; used_id: the highest
 that is known, and by what; misplaced_id: of a notification that was written after a position had passed its id, and
-whose position that was.
+whose position that was; twice_id: the first that two notifications have, of which readers could pass over one.
 Tables written: none.
 */
 with here as (
@@ -1261,6 +1262,17 @@ misplaced as (
     where log.xid >= furthest.done_xid limit 1000000
   ) as newer
   where newer.id <= furthest.done_id and newer.id > here.rebased_id
+),
+twice as (
+  select min(unread.id) as id from here, (
+    select each.id, lag(each.id) over (order by each.id) as id_before from (
+      select log.id from "pgwatch".notification_log as log
+      where log.id > coalesce(
+        (select min(greatest(p.done_id, p.window_id)) from "pgwatch".consumer_progress as p), 0)
+      order by log.id limit 1000000
+    ) as each
+  ) as unread
+  where unread.id = unread.id_before and unread.id > here.rebased_id
 ),
 used as (
   select id, what from (
@@ -1290,10 +1302,11 @@ select here.rebased_id, here.next_xid,
     where greatest(p.done_xid, p.window_xid) >= here.next_xid
       or greatest(pg_snapshot_xmax(p.done_snapshot), pg_snapshot_xmax(p.window_snapshot)) > here.next_xid),
   here.sequence_id, coalesce(used.id, 0), used.what,
-  misplaced.id, case when misplaced.id is not null then (select consumer_id from furthest) end
+  misplaced.id, case when misplaced.id is not null then (select consumer_id from furthest) end, twice.id
 from here
 left join used on true
 left join misplaced on true
+left join twice on true
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.log_partition_create(period text DEFAULT 'day'::text, ahead integer DEFAULT 3)

@@ -17,7 +17,7 @@ export async function requireOwnCluster(
 ): Promise<number> {
   const { rows } = await client.query(
     `select rebased_id::text, next_xid::text, log_xid::text, is_foreign, sequence_id::text, used_id::text,
-       used_by, misplaced_id::text, misplaced_by
+       used_by, misplaced_id::text, misplaced_by, twice_id::text
      from ${qualified(schema, 'log_origin_state')}()`,
   );
   const row = rows[0] as OriginRow;
@@ -67,6 +67,9 @@ function faultOf(row: OriginRow): string | null {
   if (row.misplaced_id !== null) {
     return `Notification ${row.misplaced_id} was written after the position of ${row.misplaced_by} had passed its id: the log was emptied, or the sequence was set back. It would never be handed out. Run "pgwatch migrate rebase" to set it right.`;
   }
+  if (row.twice_id !== null) {
+    return `Two notifications have the id ${row.twice_id}: the sequence was set back. One of them might never be handed out. Run "pgwatch migrate rebase" to set it right.`;
+  }
   return null;
 }
 
@@ -89,4 +92,5 @@ type OriginRow = {
   used_by: string | null;
   misplaced_id: string | null;
   misplaced_by: string | null;
+  twice_id: string | null;
 };

@@ -171,6 +171,27 @@ describe('a sequence that was set back', () => {
   });
 });
 
+describe('ids that two notifications have', () => {
+  // Nothing of it is handled yet, or some; the sequence has passed all ids that are known.
+  test.each([0, 4])(
+    'are refused, and each is handed out once after the remedy (%i done)',
+    async (done) => {
+      await publish(younger, 1, done);
+      if (done > 0) expect(await handleUntil(younger, done)).toEqual(numbers(1, done));
+      await publish(younger, done + 1, 20);
+      await younger.query(`select setval('pgwatch.notification_log_id_seq', 9)`);
+      await publish(younger, 21, 60);
+      expect((await refusal(younger)).message).toMatch(
+        /^Two notifications have the id 10: the sequence was set back\..*Run "pgwatch migrate rebase"/,
+      );
+      await rebaseLog(younger.pool, 'pgwatch');
+      expect(await requireOwnCluster(younger.pool, younger.config)).toBe(0);
+      const seen = (await handleUntil(younger, 31)) as number[];
+      expect(seen.toSorted((a, b) => a - b)).toEqual(numbers(done + 1, 60));
+    },
+  );
+});
+
 describe('ids that are given again', () => {
   /** The log without its rows, and the sequence where it began; as a dump that leaves the log out restores them. */
   const loseLog = (lastId = 1) =>
