@@ -1,16 +1,81 @@
 /**
  * Parses the text of a jsonb without losing digits: a number that JavaScript cannot hold exactly,
  * as a bigint or numeric column may, becomes a string of its digits, as the pg driver gives such
- * columns.
+ * columns. However deep it is nested: a reviver would be called within itself.
  */
 export function parseJson(text: string): unknown {
-  return LONG_NUMBER.test(text) ? JSON.parse(text, exactNumber) : JSON.parse(text);
+  return JSON.parse(LONG_NUMBER.test(text) ? withExactNumbers(text) : text);
 }
 
-function exactNumber(_key: string, value: unknown, context?: { source?: string }): unknown {
-  const source = context?.source;
-  if (typeof value !== 'number' || source === undefined || isExact(value, source)) return value;
-  return source.includes('.') ? source.replace(/\.?0+$/, '') : source;
+/** Whether two values that were parsed are equal, however deep; names of jsonb are in order. */
+export function isSameJson(one: unknown, other: unknown): boolean {
+  const pairs: [unknown, unknown][] = [[one, other]];
+  for (let pair = pairs.pop(); pair; pair = pairs.pop()) {
+    const [a, b] = pair;
+    if (a === b) continue;
+    if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+    const [names, others] = [Object.keys(a), Object.keys(b)];
+    if (Array.isArray(a) !== Array.isArray(b) || names.length !== others.length) return false;
+    for (const name of names) {
+      if (!Object.hasOwn(b, name)) return false;
+      pairs.push([Reflect.get(a, name), Reflect.get(b, name)]);
+    }
+  }
+  return true;
+}
+
+/** What stands for what is nested too deep to be shown. */
+export const TOO_DEEP = '(too deep to be shown)';
+
+/** As JSON.stringify; of what is nested deeper than that can go, the inner part is left out and said. */
+export function shownJson(value: unknown, indent = 0): string {
+  try {
+    return JSON.stringify(value, null, indent);
+  } catch (thrown) {
+    if (!(thrown instanceof RangeError)) throw thrown;
+    return JSON.stringify(shallow(value, 0), null, indent);
+  }
+}
+
+function shallow(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth > SHOWN_DEPTH) return TOO_DEEP;
+  if ('toJSON' in value && typeof value.toJSON === 'function') {
+    return shallow(value.toJSON(), depth + 1);
+  }
+  if (Array.isArray(value)) return value.map((element) => shallow(element, depth + 1));
+  const members = Object.entries(value).map(([name, member]) => [name, shallow(member, depth + 1)]);
+  return Object.fromEntries(members);
+}
+
+function withExactNumbers(text: string): string {
+  const marks = /"|-?\d[\d.eE+-]*/g;
+  const parts: string[] = [];
+  let end = 0;
+  for (let found = marks.exec(text); found; found = marks.exec(text)) {
+    const [token] = found;
+    if (token === '"') marks.lastIndex = stringEnd(text, found.index);
+    else if (!isExact(Number(token), token)) {
+      parts.push(text.slice(end, found.index), `"${digitsOf(token)}"`);
+      end = marks.lastIndex;
+    }
+  }
+  return parts.join('') + text.slice(end);
+}
+
+function stringEnd(text: string, start: number): number {
+  let end = start;
+  for (;;) {
+    end = text.indexOf('"', end + 1);
+    if (end < 0) return text.length;
+    let backslashes = 0;
+    while (text[end - 1 - backslashes] === '\\') backslashes += 1;
+    if (backslashes % 2 === 0) return end + 1;
+  }
+}
+
+function digitsOf(number: string): string {
+  return number.includes('.') ? number.replace(/\.?0+$/, '') : number;
 }
 
 function isExact(value: number, source: string): boolean {
@@ -27,3 +92,4 @@ function significantDigits(number: string): string {
 
 /** What has fewer digits is exact: 15 always are, and 2^53 has 16. */
 const LONG_NUMBER = /[\d.]{16}/;
+const SHOWN_DEPTH = 100;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseJson } from '../src/json.ts';
+import { isSameJson, parseJson, shownJson } from '../src/json.ts';
 
 test.each([
   ['9007199254740991', 2 ** 53 - 1],
@@ -29,6 +29,39 @@ test('a member called __proto__ is a member, on the exact way too', () => {
     expect(Object.keys(value as object)).toEqual(['__proto__']);
     expect(Object.getPrototypeOf(value)).toBe(Object.prototype);
   }
+});
+
+test.each([
+  ['"a\\\\", 9007199254740993', ['a\\', '9007199254740993']],
+  ['"a\\"9007199254740993", 9007199254740993.50', ['a"9007199254740993', '9007199254740993.5']],
+  ['"", [-9007199254740993]', ['', ['-9007199254740993']]],
+])('what is quoted ends where it ends: %s', (members, expected) => {
+  expect(parseJson(`[${members}]`)).toEqual(expected);
+});
+
+const nested = (depth: number, inner: string) =>
+  '[{"a":'.repeat(depth) + inner + '}]'.repeat(depth);
+
+test('whatever the depth, it is parsed and compared', () => {
+  const [value, same, other] = ['9007199254740993', '9007199254740993', '1'].map((inner) =>
+    parseJson(nested(50_000, inner)),
+  );
+  expect(isSameJson(value, same)).toBe(true);
+  expect(isSameJson(value, other)).toBe(false);
+});
+
+test('values are the same if all their members are', () => {
+  const values = [null, 0, '0', [], {}, [null], { a: null }, { b: null }, { a: [{}] }, { a: [[]] }];
+  for (const a of values) {
+    for (const b of values) expect(isSameJson(structuredClone(a), b)).toBe(a === b);
+  }
+});
+
+test('what is too deep is shown without its inner part', () => {
+  const text = shownJson({ id: 1, at: new Date(0), payload: parseJson(nested(50_000, '1')) });
+  expect(text).toMatch(/^\{"id":1,"at":"1970-01-01T00:00:00.000Z","payload":\[\{"a":\[/);
+  expect(text).toContain('(too deep to be shown)');
+  expect(shownJson(parseJson(nested(200, '1')))).toBe(nested(200, '1'));
 });
 
 test('what JavaScript wrote comes back, but for integers beyond 2^53', () => {

@@ -1,3 +1,4 @@
+import { shownJson } from '../json.ts';
 import { colorsFor, printable } from '../reporter.ts';
 import { widthOf } from '../wrap.ts';
 
@@ -105,5 +106,5 @@ export function printJson(value: unknown): void {
  * what printable() makes of them is how JSON writes them.
  */
 export function jsonText(value: unknown, indent: number): string {
-  return printable(JSON.stringify(value, null, indent));
+  return printable(shownJson(value, indent));
 }

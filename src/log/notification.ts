@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { PgwatchError } from '../errors.ts';
-import { parseJson } from '../json.ts';
+import { isSameJson, parseJson } from '../json.ts';
 import type { Change } from './change.ts';
 import { UNREADABLE } from './content-sql.ts';
 import { type Gap, gapOf } from './gap.ts';
@@ -227,6 +227,6 @@ function changed(
   after: Record<string, unknown> = {},
 ): string[] {
   return Object.keys(after)
-    .filter((column) => JSON.stringify(after[column]) !== JSON.stringify(before[column]))
+    .filter((column) => !isSameJson(after[column], before[column]))
     .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }

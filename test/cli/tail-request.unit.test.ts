@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { lineFormat } from '../../src/cli/tail/line.ts';
+import { fullText, jsonLine, lineFormat } from '../../src/cli/tail/line.ts';
 import { requestOf, type TailOptions } from '../../src/cli/tail/request.ts';
 import { Where } from '../../src/cli/tail/where.ts';
 import { type LogRow, Notification } from '../../src/log/notification.ts';
@@ -94,4 +94,20 @@ test('a marker of what was removed is no notification of anybody', () => {
   const gap = new Notification(row, { isReplay: false, attempt: 1 });
   expect(lineFormat(80)(gap)).toMatch(/ {2}GAP {2}\{"removed":3\}$/);
   expect(new Where('action === "GAP" && change === null').matches(gap)).toBe(true);
+});
+
+const DEEP = `${'[{"a":'.repeat(6000)}9007199254740993${'}]'.repeat(6000)}`;
+
+test.each<[string, Partial<Record<number, string | null>>]>([
+  ['a published payload', { 5: DEEP, 6: null, 7: null, 8: null, 9: null }],
+  ['a row', { 8: `{"id": 1, "j": null}`, 9: `{"id": 1, "j": ${DEEP}}` }],
+  ['both rows', { 8: `{"id": 1, "j": ${DEEP}}`, 9: `{"id": 1, "j": [${DEEP}]}` }],
+])('however deep %s is nested, it is shown as far as it can be', (_, columns) => {
+  const row = Object.assign([...ROW], columns) as LogRow;
+  const deep = () => new Notification(row, { isReplay: false, attempt: 1 });
+  expect(new Where('JSON.stringify(id) === "42" && payload !== null').matches(deep())).toBe(true);
+  expect(lineFormat(80)(deep())).toContain('[{"a":');
+  for (const text of [jsonLine(deep()), fullText(deep())]) {
+    expect(text).toContain('(too deep to be shown)');
+  }
 });

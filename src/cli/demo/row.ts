@@ -1,3 +1,4 @@
+import { shownJson } from '../../json.ts';
 import type { Notification } from '../../log/notification.ts';
 import { type colorsFor, printable } from '../../reporter.ts';
 import { shortDuration } from '../../time.ts';
@@ -19,7 +20,7 @@ type Colors = ReturnType<typeof colorsFor>;
 
 /** What is to be shown of a notification that is handled now. */
 export function rowOf(notification: Notification, nowMs: number): Row {
-  const payload = JSON.stringify(notification.payload);
+  const payload = shownJson(notification.payload);
   const bytes = Buffer.byteLength(payload);
   return {
     id: notification.id,
@@ -104,7 +105,7 @@ function fields(row: Record<string, unknown>, names: string[]): string {
 }
 
 function text(value: unknown): string {
-  return (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, WHAT_LENGTH_MAX);
+  return (typeof value === 'string' ? value : shownJson(value)).slice(0, WHAT_LENGTH_MAX);
 }
 
 /** On one line, safe for a terminal, and no longer than that. */

@@ -1,5 +1,6 @@
 import { checkConsumer } from '../../consumers/check.ts';
 import { type Consumer, defineConsumer } from '../../consumers/define.ts';
+import { shownJson } from '../../json.ts';
 import type { Notification } from '../../log/notification.ts';
 import { colorsFor, type Reporter, type ReportFormat } from '../../reporter.ts';
 import { withDeadline } from '../../time.ts';
@@ -55,7 +56,7 @@ export class Screen {
     if (row.isLarge) this.tally.large += 1;
     if (row.id > this.#afterId) this.#seenIds.add(row.id);
     this.tally.handled = this.#seenIds.size;
-    if (this.#format === 'json') this.#reporter.data(JSON.stringify(row));
+    if (this.#format === 'json') this.#reporter.data(shownJson(row));
     else if (this.#isWorthALine(row.isReplay)) this.#print(row);
     this.#onHandled();
   }

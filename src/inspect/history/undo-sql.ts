@@ -1,6 +1,6 @@
 import pg, { type ClientBase } from 'pg';
 import { PgwatchError } from '../../errors.ts';
-import { parseJson } from '../../json.ts';
+import { parseJson, shownJson, TOO_DEEP } from '../../json.ts';
 import { printable } from '../../reporter.ts';
 import type { SubjectColumn, SubjectTable } from './subject-table.ts';
 import type { Row } from './versions.ts';
@@ -34,8 +34,9 @@ export async function recordSql(
 /** True where a value cannot be read back from its JSON; see row_data() for what takes the place of json. */
 function isLost({ isOneWay, isReplaced }: SubjectColumn, value: unknown): boolean {
   if (value === null || value === undefined) return false;
-  const text = JSON.stringify(value);
-  return isOneWay || (isReplaced && (text.includes('\ufffd') || /^"(\[|\{|-?[\d.]+e)/i.test(text)));
+  if (isOneWay || !isReplaced) return isOneWay;
+  const text = shownJson(value);
+  return text.includes('\ufffd') || text.includes(TOO_DEEP) || /^"(\[|\{|-?[\d.]+e)/i.test(text);
 }
 
 /** Conditions that hold where the row t still is what the change has left. */

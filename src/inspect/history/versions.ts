@@ -1,6 +1,5 @@
-import { isDeepStrictEqual } from 'node:util';
 import { PgwatchError } from '../../errors.ts';
-import { parseJson } from '../../json.ts';
+import { isSameJson, parseJson } from '../../json.ts';
 import { isUnreadable, type LogRow, unreadableText } from '../../log/notification.ts';
 
 export type Row = Record<string, unknown>;
@@ -123,13 +122,13 @@ function hasGap(action: VersionAction, state: Row | null | undefined, found: Row
   if (action === 'INSERT' || state === null) return (action === 'INSERT') !== (state === null);
   // A column that came or went is no change of the row.
   return Object.entries(found ?? {}).some(
-    ([column, value]) => column in state && !isDeepStrictEqual(state[column], value),
+    ([column, value]) => column in state && !isSameJson(state[column], value),
   );
 }
 
 function differing(before: Row, after: Row): string[] {
   return Object.keys(after).filter(
-    (column) => !(column in before) || !isDeepStrictEqual(before[column], after[column]),
+    (column) => !(column in before) || !isSameJson(before[column], after[column]),
   );
 }
 
