@@ -2,11 +2,13 @@ import type { Experiment } from './experiment.ts';
 import { apart } from './experiments/apart.ts';
 import { blockedLoop } from './experiments/blocked-loop.ts';
 import { byHand } from './experiments/by-hand.ts';
+import { captureAndSnapshot } from './experiments/capture-and-snapshot.ts';
 import { changeSettings } from './experiments/change-settings.ts';
 import { clockJumps } from './experiments/clock-jumps.ts';
 import { connectionExhaustion } from './experiments/connection-exhaustion.ts';
 import { cutCommits } from './experiments/cut-commits.ts';
 import { diskFull } from './experiments/disk-full.ts';
+import { dumpBesideCleanup } from './experiments/dump-beside-cleanup.ts';
 import { freeze } from './experiments/freeze.ts';
 import { heldTransactions } from './experiments/held-transactions.ts';
 import { highXids } from './experiments/high-xids.ts';
@@ -51,4 +53,6 @@ export const EXPERIMENTS: readonly Experiment[] = [
   byHand,
   clockJumps,
   apart,
+  dumpBesideCleanup,
+  captureAndSnapshot,
 ];

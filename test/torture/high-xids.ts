@@ -7,12 +7,12 @@ import { withConnection } from '../../src/database/connect.ts';
 import { startEmbedded } from '../../src/database/embedded.ts';
 import { serverUser } from '../../src/database/embedded-binaries.ts';
 
-/** The folder of a PostgreSQL that has pg_resetwal, which the embedded one lacks. */
-export function findResetwal(): string | undefined {
+/** The folder of a PostgreSQL that has a program which the embedded one lacks. */
+export function findBinaries(program: string): string | undefined {
   const debian = '/usr/lib/postgresql';
   const versions = existsSync(debian) ? readdirSync(debian).sort() : [];
   const folders = [process.env.PGWATCH_TEST_BINARIES, ...versions.map((v) => join(debian, v))];
-  return folders.findLast((folder) => folder && existsSync(join(folder, 'bin', 'pg_resetwal')));
+  return folders.findLast((folder) => folder && existsSync(join(folder, 'bin', program)));
 }
 
 /**

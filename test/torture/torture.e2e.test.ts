@@ -26,7 +26,7 @@ const ROUNDS_MAX = 10;
 const chosen = EXPERIMENTS.filter((_, index) => (index + seed) % 3 === 0);
 
 describe.each(chosen)('$name', (experiment) => {
-  const options = { timeout: 60_000, skip: Boolean(experiment.unavailable?.()) };
+  const options = { timeout: 120_000, skip: Boolean(experiment.unavailable?.()) };
   const run = async (mutant: string | null, roundSeed = seed) => {
     // A fault needs its occasion: a mutant has more time for it.
     const durationMs = mutant === null ? 1500 : 3000;
@@ -48,7 +48,7 @@ describe.each(chosen)('$name', (experiment) => {
   const place = EXPERIMENTS.indexOf(experiment) + seed;
   const mutant = mutants[Math.floor(place / 2) % mutants.length] ?? '';
   if (place % 2 === 0) return;
-  test(`catches that ${mutant}`, { ...options, timeout: 120_000 }, async () => {
+  test(`catches that ${mutant}`, { ...options, timeout: 180_000 }, async () => {
     // Chance decides whether the fault meets its occasion.
     let isCaught = false;
     for (let round = 0; round < ROUNDS_MAX && !isCaught; round++) {

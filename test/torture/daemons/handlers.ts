@@ -6,7 +6,7 @@ import type { Notification } from '../../../src/log/notification.ts';
 import type { Handling } from '../history/history.ts';
 import type { RecordWriter } from '../history/record.ts';
 import type { Payload } from '../writers/transaction.ts';
-import { type Database, openPool, writeEffect } from './effect.ts';
+import { openPool, writeEffect } from './effect.ts';
 import { mirror } from './mirroring.ts';
 
 type TortureNotification = Notification<Payload>;
@@ -22,8 +22,7 @@ export type HandlerName =
   | 'swallows its errors'
   | 'ignores ids that it has seen'
   | 'writes its effect over another connection'
-  | 'mirrors'
-  | 'mirrors over another connection';
+  | 'mirrors';
 
 /** What handlers work with. */
 type Tools = { record: RecordWriter<Handling>; url: string; folder: string };
@@ -72,11 +71,7 @@ export function makeHandler(name: HandlerName, { record, url, folder }: Tools): 
       };
     }
     case 'mirrors':
-      return mirroring(recorded, ({ db }) => db);
-    case 'mirrors over another connection': {
-      const pool = openPool(url);
-      return mirroring(recorded, () => pool);
-    }
+      return mirroring(recorded);
     case 'writes its effect over another connection': {
       const pool = openPool(url);
       return recorded(async (notification, context) => {
@@ -88,15 +83,12 @@ export function makeHandler(name: HandlerName, { record, url, folder }: Tools): 
 }
 
 /** Mirrors what is about a table, and writes an effect for all else. */
-function mirroring(
-  recorded: (work: Work) => Work,
-  databaseOf: (context: ConsumerContext) => Database,
-): Work {
+function mirroring(recorded: (work: Work) => Work): Work {
   const others = recorded((notification, { db, consumerId }) =>
     writeEffect(db, notification, consumerId),
   );
   return async (notification, context) => {
-    if (await mirror(databaseOf(context), notification, context.consumerId)) return;
+    if (await mirror(context.db, notification, context.consumerId)) return;
     await others(notification, context);
   };
 }

@@ -1,6 +1,6 @@
 import { emptyPartition } from '../../../src/log/retention/steps.ts';
 import type { Experiment } from '../experiment.ts';
-import { findResetwal, makeHighXids } from '../high-xids.ts';
+import { findBinaries, makeHighXids } from '../high-xids.ts';
 import { repeatedly, underLoad } from '../load.ts';
 import { TortureServer } from '../server.ts';
 import type { World } from '../world.ts';
@@ -12,7 +12,9 @@ import type { World } from '../world.ts';
 export const highXids: Experiment = {
   name: 'high-xids',
   unavailable: () =>
-    findResetwal() ? null : "pg_resetwal is missing: it comes with PostgreSQL's server package",
+    findBinaries('pg_resetwal')
+      ? null
+      : "pg_resetwal is missing: it comes with PostgreSQL's server package",
   async run(world) {
     await world.query(
       `create table pgwatch.${BYGONE} partition of pgwatch.notification_log
@@ -29,7 +31,7 @@ export const highXids: Experiment = {
     world.count('lower 32 bits of the xids began again at 0', row?.wraps ?? 0);
   },
   async startServer() {
-    const binaries = findResetwal() ?? '';
+    const binaries = findBinaries('pg_resetwal') ?? '';
     return TortureServer.start(await makeHighXids(binaries, XIDS_BELOW), binaries);
   },
   mutants: {

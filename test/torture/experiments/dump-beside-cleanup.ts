@@ -1,0 +1,110 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ASKING, EXACT, SHARED_EXACT } from '../consumers.ts';
+import { type Dump, dump, tryDump } from '../dumps.ts';
+import type { Experiment } from '../experiment.ts';
+import { findBinaries } from '../high-xids.ts';
+import { underLoad } from '../load.ts';
+import { Operator } from '../operator.ts';
+import { PAST_SQL } from '../past-sql.ts';
+import { TortureServer } from '../server.ts';
+import type { World } from '../world.ts';
+
+/**
+ * Dumps are taken while writers write, consumers work, and cleanup empties partitions. A daemon on what is restored
+ * from them gets all that the consumers had not handled by then, and nothing twice.
+ */
+export const dumpBesideCleanup: Experiment = {
+  name: 'dump-beside-cleanup',
+  unavailable: () =>
+    findBinaries('pg_dump')
+      ? null
+      : 'pg_dump is missing: it comes with the client package of PostgreSQL',
+  startServer: () => TortureServer.start(undefined, binaries()),
+  async run(world) {
+    await world.query(PAST_SQL);
+    const dumps: Dump[] = [];
+    await underLoad(world, {
+      consumers: [ASKING, EXACT, SHARED_EXACT],
+      writers: { racing: 6 },
+      async harm(signal) {
+        const over = new AbortController();
+        const cleaning = cleanUp(world, over.signal);
+        for (let day = 2; day < DAYS && (dumps.length === 0 || !signal.aborted); day++) {
+          dumps.push(await dumpBehindADoor(world, day));
+        }
+        over.abort();
+        await cleaning;
+      },
+    });
+    for (const made of dumps) world.overdue.push(...(await tryDump(world, binaries(), made)));
+  },
+  mutants: {
+    'cleanup minds no older snapshot': {
+      sql: `create or replace function pgwatch.cleanup_snapshot(since jsonb) returns text
+        language sql stable return null::text`,
+      shows: ['lost'],
+    },
+  },
+};
+
+/**
+ * One that is kept waiting for a table while it has its snapshot, though not its lock on the log's partitions: consumers
+ * handle what it has as unread, and cleanup would remove it. Writers write to the next day meanwhile.
+ */
+async function dumpBehindADoor(world: World, day: number): Promise<Dump> {
+  const consumerId = world.consumers[day % world.consumers.length]?.id ?? '';
+  return world.withClient(async (client) => {
+    const operator = new Operator(world, consumerId, client);
+    return world.withClient(async (door) => {
+      let dumping: Promise<Dump> | undefined;
+      await operator.pause(async () => {
+        await door.query('begin; lock table torture.door in access exclusive mode');
+        dumping = dump(world, binaries(), day);
+        dumping.catch(() => {});
+        await waitForDump(world);
+        await world.query('update torture.past set day = $1', [day]);
+      });
+      await untilEmptied(world, day);
+      await door.query('commit');
+      return (await dumping) as Dump;
+    });
+  });
+}
+
+/** Until cleanup has emptied what the dump has yet to read, which it does not; else for a while. */
+async function untilEmptied(world: World, day: number): Promise<void> {
+  for (const endAt = performance.now() + DOOR_MS_MAX; performance.now() < endAt; ) {
+    await delay(100);
+    const [row] = await world.query<{ isFilled: boolean }>(
+      `select exists (
+         select from pgwatch.notification_log where created_at < '2019-12-31'::timestamptz + $1 * interval '1 day'
+       ) as "isFilled"`,
+      [day],
+    );
+    if (!row?.isFilled) return;
+  }
+}
+
+async function waitForDump(world: World): Promise<void> {
+  for (let isWaiting = false; !isWaiting; ) {
+    await delay(20);
+    const rows = await world.query(
+      `select from pg_locks where relation = 'torture.door'::regclass and not granted`,
+    );
+    isWaiting = rows.length > 0;
+  }
+}
+
+async function cleanUp(world: World, signal: AbortSignal): Promise<void> {
+  await world.withClient(async (client) => {
+    const operator = new Operator(world, '', client);
+    while (!signal.aborted) {
+      await operator.cleanUp(signal);
+      await delay(50);
+    }
+  });
+}
+
+const binaries = () => findBinaries('pg_dump') ?? '';
+const DAYS = 30;
+const DOOR_MS_MAX = 2500;
