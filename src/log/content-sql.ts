@@ -19,6 +19,14 @@ export function contentTextSql(
     else ${value}::text end`;
 }
 
+/**
+ * The same for one row of many: what is longer than a little is cut, or an empty text, and is to be fetched by
+ * itself (fillLong). Nothing tells beforehand how long a text becomes.
+ */
+export function inlineTextSql(schema: string, row: string, column: ContentColumn): string {
+  return `left(${contentTextSql(schema, row, column, INLINE_TEXT_MAX)}, ${INLINE_TEXT_MAX + 1})`;
+}
+
 /** The key of a log row; null where it is too long to be read, as its content tells. */
 export function keyTextSql(row: string): string {
   return `case when octet_length(${row}.key) > ${KEY_BYTES_MAX} then null else ${row}.key end`;
@@ -28,6 +36,9 @@ export type ContentColumn = 'payload' | 'old_row' | 'new_row' | 'metadata';
 
 /** What stands for a content that cannot be read: no JSON is an empty text. */
 export const UNREADABLE = '';
+
+/** How long a content may be as text that comes with its row, among others. */
+export const INLINE_TEXT_MAX = 65_536;
 
 /** V8 holds 512 MB in a string, and the server 1 GB in a text. */
 export const CONTENT_TEXT_BYTES_MAX = 400_000_000;

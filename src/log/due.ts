@@ -1,9 +1,11 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../database/names.ts';
 import { AS_TEXT } from '../database/types.ts';
+import { CONTENT_TEXT_BYTES_MAX } from './content-sql.ts';
 import type { DeliveryScope } from './delivery.ts';
 import { copySql } from './delivery-copy.ts';
 import { sameKeySql } from './key-sql.ts';
+import { fetchContent, fillLong } from './long-contents.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { COLUMNS, MICROSECONDS, rowTexts } from './page-sql.ts';
 
@@ -51,7 +53,8 @@ export async function readDue(
     rowMode: 'array',
     types: AS_TEXT,
   });
-  return rows.map(toDue);
+  // What is left out is found again once these are through.
+  return completed(client, schema, rows, DUE_BYTES_MAX);
 }
 
 /** Reads deliveries that were found due before, by their ids; in order. */
@@ -61,19 +64,53 @@ export async function readDeliveries(
   consumerId: string,
   ids: readonly number[],
 ): Promise<DueDelivery[]> {
+  return completed(client, schema, await readRaw(client, schema, { consumerId, ids }));
+}
+
+type RawDue = (string | null)[];
+
+/** @param bytesMax how long the contents of a row may be; without it long ones are left out */
+async function readRaw(
+  client: ClientBase,
+  schema: string,
+  { consumerId, ids }: { consumerId: string; ids: readonly (string | number)[] },
+  bytesMax?: number,
+): Promise<RawDue[]> {
   const turn = `
 with turn as (
   select ${TURN}
   from ${qualified(schema, 'delivery')}
   where consumer_id = $1 and notification_id = any($2::bigint[]) and state <> 'dead'
 )`;
-  const { rows } = await client.query<(string | null)[]>({
-    text: turn + contentOfTurn(schema),
+  const { rows } = await client.query<RawDue>({
+    text: turn + contentOfTurn(schema, bytesMax),
     values: [consumerId, ids],
     rowMode: 'array',
     types: AS_TEXT,
   });
-  return rows.map(toDue);
+  return rows;
+}
+
+/** The deliveries with all their contents, as many as bytesMax allows. */
+async function completed(
+  client: ClientBase,
+  schema: string,
+  raw: readonly RawDue[],
+  bytesMax?: number,
+): Promise<DueDelivery[]> {
+  const rows = raw.map((due) => due.slice(DUE_COLUMNS));
+  const fetch = async (row: RawDue) => {
+    const [consumerId, id] = raw[rows.indexOf(row)] as [string, string];
+    const one = { consumerId, ids: [id] };
+    const [full] = await readRaw(client, schema, one, CONTENT_TEXT_BYTES_MAX);
+    if (full) Object.assign(row, full.slice(DUE_COLUMNS));
+    return full !== undefined;
+  };
+  const { count, gone } = await fillLong(rows, fetch, bytesMax);
+  const dues = raw.map((due, index) => ({ due, row: rows[index] as RawDue })).slice(0, count);
+  return dues
+    .filter(({ row }) => !gone.has(row))
+    .map(({ due, row }) => toDue([...due.slice(0, DUE_COLUMNS), ...row]));
 }
 
 /** Reads rows of the log by their ids, in any order; those it does not hold are left out. */
@@ -89,7 +126,8 @@ export async function readRows(
     rowMode: 'array',
     types: AS_TEXT,
   });
-  return rows;
+  const { gone } = await fillLong(rows, (row) => fetchContent(client, schema, row));
+  return rows.filter((row) => !gone.has(row));
 }
 
 function dueSql(schema: string): string {
@@ -131,11 +169,11 @@ turn as (
 }
 
 /** What is in turn, with the rows of the log: from the copy where the log has lost them. */
-function contentOfTurn(schema: string): string {
+function contentOfTurn(schema: string, bytesMax?: number): string {
   const log = qualified(schema, 'notification_log');
   return `
 select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.is_suspect, turn.is_grouped,
-  ${columnsOf(schema, 'row')}
+  ${columnsOf(schema, 'row', bytesMax)}
 from turn
 left join lateral (
   select ${COLUMNS.join(', ')} from ${log} where id = turn.notification_id
@@ -146,13 +184,13 @@ left join lateral (
 order by turn.consumer_id, turn.notification_id`;
 }
 
-function columnsOf(schema: string, row: string): string {
-  return rowTexts(schema, row)
+function columnsOf(schema: string, row: string, bytesMax?: number): string {
+  return rowTexts(schema, row, bytesMax)
     .map((text, index) => (COLUMNS[index] === 'created_at' ? MICROSECONDS(text) : text))
     .join(', ');
 }
 
-function toDue(raw: (string | null)[]): DueDelivery {
+function toDue(raw: RawDue): DueDelivery {
   const [consumerId, notificationId, key, attempts, isSuspect, isGrouped, ...row] = raw;
   return {
     consumerId: consumerId as string,
@@ -168,6 +206,10 @@ function toDue(raw: (string | null)[]): DueDelivery {
 /** The columns of a delivery that are read of what is in turn. */
 const TURN = `consumer_id, notification_id, key, attempts, is_suspect, is_grouped, notification,
   payload, old_row, new_row`;
+
+/** What a row begins with, before the row of the log. */
+const DUE_COLUMNS = 6;
+const DUE_BYTES_MAX = 16 * 1024 * 1024;
 
 /** So many keys at a time, and behind each so many. */
 const HEADS_MAX = 100;

@@ -1,5 +1,5 @@
 import { qualified } from '../database/names.ts';
-import { type ContentColumn, contentTextSql, keyTextSql } from './content-sql.ts';
+import { type ContentColumn, contentTextSql, inlineTextSql, keyTextSql } from './content-sql.ts';
 
 /**
  * The statement that reads a page: what is visible now, or in an open window, and not settled yet.
@@ -14,7 +14,7 @@ import { type ContentColumn, contentTextSql, keyTextSql } from './content-sql.ts
  * 7 channels, or what else the condition refers to, 8 rows at most, 9 bytes at most, 10 the id up to
  * which rows count as visible to all.
  * @param condition which rows are wanted
- * @param textBytesMax how long the text of a content may be
+ * @param textBytesMax as in rowTexts
  */
 export function pageSql(
   schema: string,
@@ -102,8 +102,8 @@ order by id`;
 }
 
 /** The statement that fetches the content of rows. Parameters: 1 their ids, 2 their xids. */
-export function contentSql(schema: string): string {
-  const texts = [...CONTENT].map((column) => contentTextSql(schema, 'log', column));
+export function contentSql(schema: string, textBytesMax?: number): string {
+  const texts = [...CONTENT].map((column) => contentTextSql(schema, 'log', column, textBytesMax));
   return `select id, ${texts.join(', ')} from ${qualified(schema, 'notification_log')} as log
     where id = any($1::bigint[]) and xid = any($2::xid8[])`;
 }
@@ -127,12 +127,18 @@ export const COLUMNS = [
   'event_id',
 ] as const;
 
-/** The columns of a row, with what may be too long for a text written by contentTextSql. */
+/**
+ * The columns of a row, with what may be too long for a text written by contentTextSql.
+ * @param textBytesMax how long its contents may be; without it what is long is to be fetched later
+ */
 export function rowTexts(schema: string, row: string, textBytesMax?: number): string[] {
   return COLUMNS.map((column) => {
     if (column === 'key') return keyTextSql(row);
-    if (!CONTENT.has(column) && column !== 'metadata') return `${row}.${column}`;
-    return contentTextSql(schema, row, column as ContentColumn, textBytesMax);
+    if (column === 'metadata') return contentTextSql(schema, row, column, textBytesMax);
+    if (!isContent(column)) return `${row}.${column}`;
+    return textBytesMax === undefined
+      ? inlineTextSql(schema, row, column)
+      : contentTextSql(schema, row, column, textBytesMax);
   });
 }
 
@@ -141,6 +147,10 @@ const CONTENT: ReadonlySet<string> & ReadonlySet<ContentColumn> = new Set<Conten
   'old_row',
   'new_row',
 ]);
+
+function isContent(column: string): column is ContentColumn {
+  return CONTENT.has(column);
+}
 
 /** The highest xid8. */
 const XID_MAX = '18446744073709551615';

@@ -3,6 +3,7 @@ import type { ClientBase } from 'pg';
 import { statementName } from '../database/names.ts';
 import { AS_TEXT } from '../database/types.ts';
 import { SHOWN_TEXT_BYTES_MAX } from './content-sql.ts';
+import { fetchContent, fillLong } from './long-contents.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { pageSql } from './page-sql.ts';
 import { closeWindow, type Position, type Snapshot, type Window } from './position.ts';
@@ -38,9 +39,16 @@ export type ReadPage = (client: ClientBase, request: PageRequest) => Promise<Pag
 export function pageReader(schema: string, text = pageSql(schema)): ReadPage {
   const readRows = rowReader(text);
   return async (client, request) => {
-    const { channels } = request;
-    const rows = await readRows(client, request, channels);
-    return toPage(rows, request, (row) => channels.includes(row[3]));
+    const { channels, limit } = request;
+    const isWanted = (row: LogRow) => channels.includes(row[3]);
+    // What is stored as so much takes the server some seconds to write as text, at the very worst.
+    const bytes = Math.min(limit.bytes, STORED_BYTES_MAX);
+    const raw = await readRows(client, { ...request, limit: { ...limit, bytes } }, channels);
+    const fetch = async (row: RawRow) =>
+      !isWanted(row as unknown as LogRow) || fetchContent(client, schema, row);
+    const { count, gone } = await fillLong(raw.slice(1), fetch, limit.bytes);
+    const isThere = (row: LogRow) => isWanted(row) && !gone.has(row as unknown as RawRow);
+    return toPage(raw, request, isThere, count);
   };
 }
 
@@ -97,12 +105,15 @@ function pageValues({ position, limit, rebasedId }: Reading, wanted: unknown): u
   ];
 }
 
+/** @param count how many of the rows belong to the page */
 function toPage(
   raw: RawRow[],
   { position, limit }: Reading,
   isWanted: (row: LogRow) => boolean,
+  count = raw.length - 1,
 ): Page {
-  const [meta, ...found] = raw as [RawRow, ...RawRow[]];
+  const [meta, ...all] = raw as [RawRow, ...RawRow[]];
+  const found = all.slice(0, count);
   const [seen, snapshot, windowEnd] = [Number(meta[0]), meta[12] as Snapshot, meta[13]];
   const ids = found.map((row) => safeId(row[0] as string));
   assert(
@@ -111,9 +122,10 @@ function toPage(
   );
   const hasMore = seen === limit.rows || seen > found.length;
   const lastId = ids.at(-1) ?? position.window?.id ?? 0;
+  const endId = all.length > 0 ? safeId(all.at(-1)?.[0] as string) : lastId;
   const window: Window = {
     snapshot,
-    endId: windowEnd === null ? Math.max(lastId, position.doneId) : safeId(windowEnd as string),
+    endId: windowEnd === null ? Math.max(endId, position.doneId) : safeId(windowEnd as string),
     id: lastId,
     xid: position.window?.xid ?? null,
   };
@@ -141,6 +153,8 @@ export function contentLength(rows: readonly LogRow[]): number {
   }
   return length;
 }
+
+const STORED_BYTES_MAX = 1024 * 1024;
 
 /** A LogRow, then snapshot and window_end, which only the first row has. */
 type RawRow = (string | null)[];

@@ -3,6 +3,7 @@ import Cursor from 'pg-cursor';
 import { lossOf } from '../database/passing.ts';
 import type { Clients } from '../database/pool.ts';
 import { AS_TEXT } from '../database/types.ts';
+import { fetchContent, fillLong, isCut } from './long-contents.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { contentLength, type Page } from './page.ts';
 import { CONTENT_BYTES_MAX, contentSql, replaySql } from './page-sql.ts';
@@ -33,6 +34,7 @@ export async function* replayPages(
 ): AsyncGenerator<Page, void> {
   const window = position.window as Window;
   const cursor = new ReplayCursor(options, window);
+  const complete = new WeakSet<ReplayRow>();
   try {
     let reading = cursor.read(window.id);
     let before = position;
@@ -46,10 +48,15 @@ export async function* replayPages(
         reading.catch(() => {});
       }
       for (const part of partsOf(rows, options.limit.bytes)) {
-        const isLast = !hasMore && part.at(-1) === rows.at(-1);
-        const page = await toPage(options, part, { before, window, isLast });
-        before = page.after;
-        yield page;
+        let rest = part;
+        do {
+          const { taken, gone } = await fillPart(options, rest, complete);
+          const isLast = !hasMore && taken.at(-1) === rows.at(-1);
+          const page = toPage(options, taken, { before, window, isLast, gone });
+          rest = rest.slice(taken.length);
+          before = page.after;
+          yield page;
+        } while (rest.length > 0);
       }
     }
   } finally {
@@ -173,18 +180,14 @@ function partsOf(rows: ReplayRow[], bytesMax: number): ReplayRow[][] {
   return parts;
 }
 
-async function toPage(
+function toPage(
   options: ReplayOptions,
   part: ReplayRow[],
-  place: { before: Position; window: Window; isLast: boolean },
-): Promise<Page> {
-  const { before, window, isLast } = place;
-  const wanted = part.filter((row) => options.channels.includes(row[3]));
-  const gone = await fetchContents(
-    options,
-    wanted.filter((row) => Number(row[12]) > CONTENT_BYTES_MAX),
-  );
-  const rows = wanted.filter((row) => !gone.has(row)) as unknown as LogRow[];
+  place: { before: Position; window: Window; isLast: boolean; gone: ReadonlySet<ReplayRow> },
+): Page {
+  const { before, window, isLast, gone } = place;
+  const isThere = (row: ReplayRow) => options.channels.includes(row[3]) && !gone.has(row);
+  const rows = part.filter(isThere) as unknown as LogRow[];
   const reached: Window = { ...window, id: idOf(part.at(-1)) ?? window.id };
   return {
     rows,
@@ -196,31 +199,53 @@ async function toPage(
   };
 }
 
-/** Returns those whose content was removed from the log meanwhile: the consumer is told of a gap. */
-async function fetchContents(
-  { pool, schema }: ReplayOptions,
+/**
+ * Completes the contents of a part, or of its first rows where they are long. What was removed from the log
+ * meanwhile is gone: the consumer is told of a gap.
+ * @param complete rows that are
+ */
+async function fillPart(
+  { pool, schema, channels, limit }: ReplayOptions,
+  part: ReplayRow[],
+  complete: WeakSet<ReplayRow>,
+): Promise<{ taken: ReplayRow[]; gone: ReadonlySet<ReplayRow> }> {
+  const isOpen = (row: ReplayRow) => channels.includes(row[3]) && !complete.has(row);
+  const large = part.filter((row) => isOpen(row) && Number(row[12]) > CONTENT_BYTES_MAX);
+  const isLong = part.some((row) => isOpen(row) && isCut(row));
+  if (large.length === 0 && !isLong) return { taken: part, gone: NONE };
+  const { count, gone } = await pool.withClient(async (client) => {
+    const lost = await fetchTogether(client, schema, large);
+    for (const row of large) if (!isCut(row)) complete.add(row);
+    const fetch = async (row: ReplayRow) => {
+      if (!isOpen(row)) return true;
+      complete.add(row);
+      return fetchContent(client, schema, row);
+    };
+    const filled = await fillLong(part, fetch, limit.bytes);
+    return { ...filled, gone: lost.union(filled.gone) };
+  });
+  return { taken: part.slice(0, count), gone };
+}
+
+/** @returns those that the log has lost */
+async function fetchTogether(
+  client: PoolClient,
+  schema: string,
   rows: ReplayRow[],
-): Promise<ReadonlySet<ReplayRow>> {
-  const gone = new Set<ReplayRow>();
-  if (rows.length === 0) return gone;
-  const { rows: contents } = await pool.withClient((client) =>
-    client.query<(string | null)[]>({
-      text: contentSql(schema),
-      values: [rows.map((row) => row[0]), rows.map((row) => row[1])],
-      rowMode: 'array',
-      types: AS_TEXT,
-    }),
-  );
+): Promise<Set<ReplayRow>> {
+  if (rows.length === 0) return new Set();
+  const { rows: contents } = await client.query<(string | null)[]>({
+    text: contentSql(schema, TOGETHER_BYTES_MAX),
+    values: [rows.map((row) => row[0]), rows.map((row) => row[1])],
+    rowMode: 'array',
+    types: AS_TEXT,
+  });
   const byId = new Map(contents.map((content) => [content[0], content]));
   for (const row of rows) {
-    const content = byId.get(row[0]);
-    if (!content) gone.add(row);
-    const [, payload = null, oldRow = null, newRow = null] = content ?? [];
-    row[5] = payload;
-    row[8] = oldRow;
-    row[9] = newRow;
+    const [, payload = null, oldRow = null, newRow = null] = byId.get(row[0]) ?? [];
+    Object.assign(row, { 5: payload, 8: oldRow, 9: newRow });
   }
-  return gone;
+  return new Set(rows.filter((row) => !byId.has(row[0])));
 }
 
 function idOf(row: ReplayRow | undefined): number | undefined {
@@ -234,6 +259,10 @@ type OpenCursor = {
   lost: { promise: Promise<never>; reject: () => void };
   openedAt: number;
 };
+
+const NONE: ReadonlySet<ReplayRow> = new Set();
+/** Contents up to this size come several in one statement. */
+const TOGETHER_BYTES_MAX = 1024 * 1024;
 
 /** A LogRow and its size in bytes. */
 type ReplayRow = [...LogRow, bytes: string];
