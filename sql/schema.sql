@@ -1814,6 +1814,7 @@ CREATE OR REPLACE FUNCTION pgwatch.row_data(data record, row_query text DEFAULT 
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET standard_conforming_strings TO 'on'
+ SET array_nulls TO 'on'
 AS $function$
 /*
 A row of a table with columns that are made JSON by way of the type json. They may hold what no jsonb can, and no
@@ -1875,39 +1876,86 @@ from jsonb_each(data) as part
 where part.key = any(columns) or (other is not null and part.value is distinct from other -> part.key)
 $function$;
 
-CREATE OR REPLACE FUNCTION pgwatch.row_query(relation_id oid)
+CREATE OR REPLACE FUNCTION pgwatch.row_query(relation_id oid, expression text)
  RETURNS text
  LANGUAGE sql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* A statement that makes JSON of its parameter, a row of a table, as row_sql() says; null where to_jsonb() may do it. */
+/* A statement that makes JSON of its parameter, a row of a table, by what row_sql() says; null for null. */
 select format('select %s from %I.same_row($1) as t (%s)', expression, 'pgwatch', (
   select string_agg(format('%I %s', a.attname, format_type(a.atttypid, -1)), ', ' order by a.attnum)
   from pg_attribute as a
   where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped))
-from "pgwatch".row_sql(relation_id, current_user) as expression
 where expression is not null
 $function$;
 
-CREATE OR REPLACE FUNCTION pgwatch.row_sql(relation_id oid, acting_role name)
+CREATE OR REPLACE FUNCTION pgwatch.row_sql(relation_id oid, acting_role name, omitted text[] DEFAULT '{}'::text[], hashed text[] DEFAULT '{}'::text[], is_asked boolean DEFAULT false)
  RETURNS text
  LANGUAGE sql
- STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* An expression that makes a row t of a table JSON, so that nobody's cast is run; null where to_jsonb() runs none. */
-select concat_ws(' || ', '''{}''::jsonb',
-  format('(select %s from (select %s offset 0) as plain)',
-    case when bool_or(c.kind = 'json') then format('%I.row_data(plain.*)', 'pgwatch') else 'to_jsonb(plain.*)' end,
-    string_agg(format('t.%I', c.name), ', ') filter (where c.kind <> 'foreign')),
-  string_agg(format('jsonb_build_object(%L, %s)', c.name,
-    "pgwatch".value_sql(c.type_id, format('t.%I', c.name), acting_role)), ' || ') filter (where c.kind = 'foreign'))
-from (
-  select a.attname as name, a.atttypid as type_id, "pgwatch".type_kind(a.atttypid, acting_role) as kind
+/*
+An expression that makes a row t of a table JSON, so that nobody's cast is run; null where to_jsonb() runs none.
+Parameters: the table; whose rights the casts would have; columns that are left out; columns of which only a hash is
+needed, to tell whether they have changed; true for an expression in any case.
+What is left out counts, too: to_jsonb() would run its cast. Types are looked at once each, and the value is written into what value_sql() says in the place of a text that no name can
+hold. A call of a function has up to 100 arguments.
+*/
+with mark as materialized (
+  select gen_random_uuid()::text as text
+), part as (
+  select a.attname as name, a.atttypid as type_id, a.attnum as number,
+    a.attname = any (hashed) as is_hashed, a.attname = any (omitted) as is_omitted
   from pg_attribute as a
-  where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped) as c
-having bool_or(c.kind = 'foreign')
+  where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped
+), kind as materialized (
+  select type.id, type.kind,
+    case when type.kind = 'foreign' then "pgwatch".value_sql(type.id, (select mark.text from mark), acting_role) end as sql
+  from (
+    select distinct_type.id, "pgwatch".type_kind(distinct_type.id, acting_role) as kind
+    from (select distinct part.type_id as id from part offset 0) as distinct_type
+    offset 0) as type
+), named as (
+  select format('%L, %s', part.name, case
+      when part.is_hashed and part.type_id = 'bytea'::regtype then format('encode(sha256(t.%I), ''hex'')', part.name)
+      when part.is_hashed then format(
+        'case when %1$s is not null then encode(sha256(convert_to(format(''%%s'', %1$s), ''UTF8'')), ''hex'') end',
+        format('t.%I', part.name))
+      else replace(kind.sql, (select mark.text from mark), format('t.%I', part.name)) end) as text,
+    (row_number() over (order by part.number) - 1) / 50 as call
+  from part join kind on kind.id = part.type_id
+  where (part.is_hashed or kind.kind = 'foreign') and not part.is_omitted
+), plain as (
+  select format('(select %s from (select %s offset 0) as plain)',
+    case when bool_or(kind.kind = 'json') then format('%I.row_data(plain.*)', 'pgwatch') else 'to_jsonb(plain.*)' end,
+    string_agg(format('t.%I', part.name), ', ' order by part.number)) as text
+  from part join kind on kind.id = part.type_id
+  where not part.is_hashed and not part.is_omitted and kind.kind <> 'foreign'
+  having count(*) > 0
+)
+select concat_ws(' || ', '''{}''::jsonb', (select plain.text from plain), (
+  select string_agg(call.text, ' || ')
+  from (
+    select format('jsonb_build_object(%s)', string_agg(named.text, ', ')) as text
+    from named group by named.call) as call))
+where is_asked or exists (select from kind where kind.kind = 'foreign')
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.rows_from(source refcursor)
+ RETURNS TABLE(old_data jsonb, new_data jsonb)
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET array_nulls TO 'on'
+AS $function$
+/* What a cursor over statement_query() has: only the trigger function itself can read its transition tables. */
+begin
+  loop
+    fetch source into old_data, new_data;
+    exit when not found;
+    return next;
+  end loop;
+end;
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.same_row(data record)
@@ -1920,6 +1968,23 @@ AS $function$
 begin
   return data;
 end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.statement_query(operation text, expression text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+A statement that makes JSON of what a trigger for each statement has, by what row_sql() says: the rows before and after of
+an UPDATE, by their order; otherwise the rows twice. Null for null.
+*/
+select case when operation = 'UPDATE' then format('select o.data, n.data
+    from (select row_number() over () as number, %1$s as data from old_rows as t) as o
+    full join (select row_number() over () as number, %1$s as data from new_rows as t) as n using (number)', expression)
+  else format('select made.data, made.data from (select %s as data from changed_rows as t offset 0) as made', expression) end
+where expression is not null
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.table_is_current(relation_id oid)
@@ -2342,9 +2407,25 @@ begin
       then "pgwatch".text_list(options -> 'exclude') else '{}' end;
     fold constant jsonb := case when jsonb_exists(options, 'id') then options -> 'fold'
       else "pgwatch".current_fold(tg_relid, key_columns) end;
+    /* Columns that no payload has, except those that tell whether one counts: of these a hash will do. */
+    unpublished constant text[] := array(
+      select a.attname::text from pg_attribute as a
+      where (payload = 'keys' or excluded_columns <> '{}') and a.attrelid = tg_relid and a.attnum > 0
+        and a.attname <> all (id_columns || key_columns)
+        and (payload = 'keys' or a.attname = any (excluded_columns)));
+    omitted constant text[] := case when unpublished = '{}' or filter_columns is null then unpublished
+      else array(select name from unnest(unpublished) as name where name <> all (filter_columns)) end;
+    hashed constant text[] := case when unpublished = '{}' or filter_columns is null then '{}'
+      else array(select name from unnest(unpublished) as name where name = any (filter_columns)) end;
     /* How a row is made JSON where to_jsonb() must not do it, and whether it may not be able to. */
-    row_query text := "pgwatch".row_query(tg_relid);
-    is_special boolean := row_query is not null or exists (
+    row_expression text := "pgwatch".row_sql(tg_relid, current_user, omitted, hashed);
+    row_query text;
+    source refcursor;
+    /* Compressed: what has less is never more than JSON can hold. */
+    large_size constant integer := 262144;
+    is_large boolean;
+    is_current boolean := true;
+    is_special boolean := exists (
       select from pg_attribute as a
       where a.attrelid = tg_relid and a.attnum > 0 and (
         a.atttypid in ('json'::regtype, 'json[]'::regtype)
@@ -2370,7 +2451,8 @@ begin
     if current_setting('transaction_isolation') not like 'read%' and tg_op <> 'TRUNCATE'
       and writer_xid is not null and not "pgwatch".table_is_current(tg_relid)
     then
-      row_query := null;
+      row_expression := null;
+      is_current := false;
       if tg_level = 'ROW' then
         is_special := "pgwatch".types_require_current(tg_name, tg_relid, coalesce(new, old));
       elsif tg_op = 'UPDATE' then
@@ -2385,11 +2467,34 @@ begin
       /* A statement that found nothing to change. */
       return null;
     end if;
+    /* A large column that nobody is to see would be made JSON in vain, which may not be able to hold it. */
+    if row_expression is null and unpublished <> '{}' and is_current then
+      if tg_level = 'ROW' then
+        is_large := greatest(case when tg_op <> 'INSERT' then pg_column_size(old) end,
+          case when tg_op <> 'DELETE' then pg_column_size(new) end) > large_size;
+      elsif tg_op = 'UPDATE' then
+        select bool_or(pg_column_size(given.data) > large_size) into is_large
+        from (
+          select (data.*)::record as data from old_rows as data
+          union all select (data.*)::record from new_rows as data
+          offset 0) as given;
+      elsif tg_op <> 'TRUNCATE' then
+        select bool_or(pg_column_size(given.data) > large_size) into is_large
+        from (select (data.*)::record as data from changed_rows as data offset 0) as given;
+      end if;
+      if is_large then
+        row_expression := "pgwatch".row_sql(tg_relid, current_user, omitted, hashed, true);
+      end if;
+    end if;
     if tg_level = 'ROW' then
+      row_query := "pgwatch".row_query(tg_relid, row_expression);
+      is_special := is_special or row_query is not null;
       old_data := case when tg_op = 'INSERT' then null when is_special then "pgwatch".row_data(old, row_query)
         else to_jsonb(old) end;
       new_data := case when tg_op = 'DELETE' then null when is_special then "pgwatch".row_data(new, row_query)
         else to_jsonb(new) end;
+    elsif row_expression is not null and tg_op <> 'TRUNCATE' and not is_done then
+      open source for execute "pgwatch".statement_query(tg_op, row_expression);
     end if;
     /*
     Of user's columns there is nothing but a record in any statement: no name of theirs can meet one of ours. What
@@ -2432,11 +2537,15 @@ begin
           select pair.*, case when "pgwatch".row_key('', id_columns, pair.old_data)
             <> "pgwatch".row_key('', id_columns, pair.new_data) then 'DELETE' else 'UPDATE' end as action
           from (
-            select case when is_special then "pgwatch".row_data(o.data, row_query) else to_jsonb(o.data) end as old_data,
-              case when is_special then "pgwatch".row_data(n.data, row_query) else to_jsonb(n.data) end as new_data
+            select case when is_special then "pgwatch".row_data(o.data) else to_jsonb(o.data) end as old_data,
+              case when is_special then "pgwatch".row_data(n.data) else to_jsonb(n.data) end as new_data
             from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
             full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
               using (number)
+            where row_expression is null
+            union all
+            select made.old_data, made.new_data from "pgwatch".rows_from(source) as made
+            where row_expression is not null
             offset 0) as pair
           offset 0) as change
         cross join lateral "pgwatch".log_entry(change.action, change.old_data, change.new_data,
@@ -2451,8 +2560,11 @@ begin
           (xid, channel, metadata, action, key, relation, old_row, new_row)
         select writer_xid, channel_name, metadata, tg_op, entry.*
         from (
-          select case when is_special then "pgwatch".row_data(given.data, row_query) else to_jsonb(given.data) end as data
+          select case when is_special then "pgwatch".row_data(given.data) else to_jsonb(given.data) end as data
           from (select (data.*)::record as data from changed_rows as data offset 0) as given
+          where row_expression is null
+          union all
+          select made.new_data from "pgwatch".rows_from(source) as made where row_expression is not null
           offset 0) as change
         cross join lateral "pgwatch".log_entry(tg_op, change.data, change.data, tg_relid,
           relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
@@ -2471,16 +2583,27 @@ begin
         returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
       select count(*) into appended_count from appended;
     elsif has_moved then
+      if row_expression is not null then
+        if source is not null then
+          close source;
+        end if;
+        source := null;
+        open source for execute "pgwatch".statement_query(tg_op, row_expression);
+      end if;
       with appended as (
         insert into "pgwatch".notification_log as log
           (xid, channel, metadata, action, key, relation, old_row, new_row)
         select writer_xid, channel_name, metadata, 'INSERT', entry.*
         from (
-          select case when is_special then "pgwatch".row_data(o.data, row_query) else to_jsonb(o.data) end as old_data,
-            case when is_special then "pgwatch".row_data(n.data, row_query) else to_jsonb(n.data) end as new_data
+          select case when is_special then "pgwatch".row_data(o.data) else to_jsonb(o.data) end as old_data,
+            case when is_special then "pgwatch".row_data(n.data) else to_jsonb(n.data) end as new_data
           from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
           full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
             using (number)
+          where row_expression is null
+          union all
+          select made.old_data, made.new_data from "pgwatch".rows_from(source) as made
+          where row_expression is not null
           offset 0) as pair
         cross join lateral "pgwatch".log_entry('INSERT', null, pair.new_data, tg_relid,
           relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
@@ -2488,6 +2611,10 @@ begin
           <> "pgwatch".row_key('', id_columns, pair.new_data)
         returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
       select count(*) into appended_count from appended;
+    end if;
+
+    if source is not null then
+      close source;
     end if;
 
     if notify_mode in ('always', 'off') then
