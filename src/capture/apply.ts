@@ -99,7 +99,7 @@ function explain(thrown: unknown, { table }: TriggerChange, eventTrigger: string
       );
     case SQLSTATE.duplicateObject:
       return unsuitable(
-        `${message}, and pgwatch did not make it. Rename that one: alter trigger … rename to`,
+        `${message}. If that is the capture of a partition, run "pgwatch trigger remove" on the partition first; otherwise rename that trigger: alter trigger … rename to`,
       );
     case SQLSTATE.invalidObjectDefinition:
       return unsuitable(

@@ -11,6 +11,7 @@ export type ExistingTrigger = Trigger & {
   isOurs: boolean;
   /** It serves others too, as by "insert or update": all its operations. */
   operations: readonly Operation[];
+  /** False where it is disabled, and where it fires in replication only. */
   isEnabled: boolean;
 };
 
@@ -102,7 +103,7 @@ function triggerOf({ name, type, args, enabled }: Found): ExistingTrigger {
     // Each ends with a zero byte.
     args: args.toString('utf8').split('\0').slice(0, -1),
     isAlways: enabled === 'A',
-    isEnabled: enabled !== 'D',
+    isEnabled: enabled === 'O' || enabled === 'A',
     isOurs: name.startsWith(TRIGGER_PREFIX),
   };
 }

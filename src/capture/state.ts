@@ -4,6 +4,7 @@ import type { Names } from '../database/names.ts';
 import { toError } from '../errors.ts';
 import { staleness } from './changes.ts';
 import { type ExistingCapture, optionsOf, readCaptures } from './existing.ts';
+import { type Loss, readLosses } from './losses.ts';
 import { planCapture } from './plan.ts';
 import { readTables, type Table } from './table.ts';
 
@@ -14,10 +15,12 @@ export type CaptureState = {
   options: TriggerOptions;
   /** True where somebody wrote a trigger by hand: nothing is said about whether that is right. */
   isByHand: boolean;
-  /** The names of its triggers that are disabled. */
+  /** The names of its triggers that do not fire: disabled, or for replication only. */
   disabled: string[];
   /** In what it no longer fits the table, as 'id id → tenant, id'; none: it is current. */
   stale: string[];
+  /** What it does not tell, or tells wrongly, but for triggers that do not fire. */
+  losses: Loss[];
 };
 
 /** Reads how the captured tables stand, in order of their names: these, or all. */
@@ -32,13 +35,21 @@ export async function readCaptureStates(
     names,
     captures.map(({ tableOid }) => tableOid),
   );
+  const losses = await readLosses(client, names, tableOids);
   return captures.flatMap((existing) => {
     const table = tables.get(existing.tableOid);
-    return table ? [stateOf(table, existing, names)] : [];
+    const own = losses.filter(
+      ({ tableOid, kind }) => tableOid === existing.tableOid && kind !== 'silent',
+    );
+    return table ? [{ ...stateOf(table, existing, names), losses: own }] : [];
   });
 }
 
-function stateOf(table: Table, existing: ExistingCapture, names: Names): CaptureState {
+function stateOf(
+  table: Table,
+  existing: ExistingCapture,
+  names: Names,
+): Omit<CaptureState, 'losses'> {
   const { triggers } = existing;
   const options = optionsOf(triggers);
   const isByHand = triggers.some(({ isOurs }) => !isOurs);

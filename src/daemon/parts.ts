@@ -7,7 +7,7 @@ import { retryListening } from './listening.ts';
 import { Membership } from './membership.ts';
 import { onceError, type Ran } from './once-result.ts';
 import { Ownership } from './ownership.ts';
-import { runOriginChecks, runPartitions } from './prepare.ts';
+import { runLossWarnings, runOriginChecks, runPartitions } from './prepare.ts';
 import { runRetention } from './retention.ts';
 import { retryDue, runRetries } from './retries.ts';
 import { ConsumerRunner } from './runner.ts';
@@ -59,7 +59,9 @@ export function tailing(
   );
   const retries = runRetries({ config, control, pool, running }, alive);
   const listening = retryListening({ config, control, reporter, channels }, alive);
-  const upkeep = [runPartitions, runRetention, runOriginChecks].map((run) => run(options, alive));
+  const upkeep = [runPartitions, runRetention, runOriginChecks, runLossWarnings].map((run) =>
+    run(options, alive),
+  );
   return [tail.run(alive), owning, sharing, retries, listening, ...upkeep];
 }
 

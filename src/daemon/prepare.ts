@@ -1,4 +1,6 @@
 import type { Client } from 'pg';
+import { readLosses } from '../capture/losses.ts';
+import type { Queryable } from '../database/connect.ts';
 import { requireCurrentSchema } from '../database/migrate.ts';
 import { isLocked } from '../database/passing.ts';
 import { PgwatchError, toError } from '../errors.ts';
@@ -21,6 +23,9 @@ export async function prepare(options: SessionOptions, client: Client): Promise<
     reporter.warn(
       `The log's default partition holds ${Math.round(defaultBytes / 2 ** 20)} MB, as after days without a daemon. Nothing is lost, but no partition is created until what is no longer needed there is removed: run "pgwatch cleanup --before 1h" or the like.`,
     );
+  }
+  if (options.mode === 'once') {
+    for (const warning of await lossWarnings(client, options)) reporter.warn(warning);
   }
   await registerConsumers(options, client);
   return rebasedId;
@@ -48,6 +53,34 @@ export async function runOriginChecks(
   }
 }
 
+/** What captured tables do not tell: nothing else would say so to whoever runs a daemon. */
+async function lossWarnings(client: Queryable, { config }: Pick<SessionOptions, 'config'>) {
+  const losses = await readLosses(client, config);
+  return losses.map(({ sentence }) => `${sentence} "pgwatch doctor" says what to do.`);
+}
+
+/** Says so at once, and as soon as something is new, and again once an hour. */
+export async function runLossWarnings(
+  { config, pool, reporter }: PartOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  let told: string[] = [];
+  for (let round = 0; !signal.aborted; round += 1) {
+    try {
+      const warnings = await pool.withClient(
+        (client) => lossWarnings(client, { config }),
+        isLocked,
+      );
+      const isTime = round % HOURLY_ROUND === 0;
+      for (const each of warnings) if (isTime || !told.includes(each)) reporter.warn(each);
+      told = warnings;
+    } catch {
+      // Whoever reads the log meets it, too.
+    }
+    await sleep(LOSSES_MS, signal);
+  }
+}
+
 /** Creates partitions ahead, again and again: a daemon runs for months. */
 export async function runPartitions(
   { config, pool, reporter }: PartOptions,
@@ -72,6 +105,8 @@ export async function runPartitions(
 }
 
 const PARTITIONS_MS = 600_000;
+const LOSSES_MS = 60_000;
+const HOURLY_ROUND = 60;
 const ORIGIN_MS = 2000;
 /** The whole check, which reads a part of the log, comes once a minute. */
 const WHOLE_ROUND = 30;

@@ -109,7 +109,7 @@ describe("a user's trigger with a name of ours", () => {
     if (kind === 'disabled') await client.query(`alter table ${table} disable trigger all`);
     await expect(createTrigger(client, table)).rejects.toMatchObject({
       code: 'table_unsuitable',
-      message: expect.stringContaining('pgwatch did not make it. Rename that one'),
+      message: expect.stringContaining('otherwise rename that trigger'),
     });
     const { up, down } = await scriptsFor(client, table);
     for (const script of [up, down]) {

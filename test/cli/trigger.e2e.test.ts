@@ -62,7 +62,7 @@ test('list finds what is stale and what is disabled, and add makes it right', as
   expect(stale.stdout).toMatch(/^public\.aging +partly disabled +data_change /m);
   expect(stale.said.split('\n')).toEqual([
     'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add", or sync, makes it current.',
-    'warning public.aging is not captured by "00_pgwatch_insert", which somebody has disabled: alter table … enable trigger.',
+    'warning public.aging is not captured by "00_pgwatch_insert", which somebody has disabled, or set to fire in replication only: alter table … enable trigger.',
   ]);
   await database.query('alter table aging drop column a');
   expect((await trigger(['list'])).said).toContain('has no column "a", which exclude names');

@@ -1,6 +1,7 @@
 import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
 import { tableText } from '../../capture/table-name.ts';
 import { blindSpots, foreignCastsText } from '../../capture/warnings.ts';
+import { shellWord } from '../../shell-word.ts';
 import { withSchemaToRead } from '../connected.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
@@ -13,7 +14,8 @@ export async function list(options: ListOptions, outcome: Outcome): Promise<void
     readCaptureStates(client, config),
   );
   const hasFinding = states.some(
-    ({ stale, disabled, table }) => stale.length + disabled.length + table.foreignCasts.length > 0,
+    ({ stale, disabled, losses, table }) =>
+      stale.length + disabled.length + losses.length + table.foreignCasts.length > 0,
   );
   outcome.exitCode = hasFinding ? 1 : 0;
   if (options.json) return printJson(states.map(toJson));
@@ -36,25 +38,31 @@ export async function list(options: ListOptions, outcome: Outcome): Promise<void
 }
 
 /** What is to be done about a table, in sentences. */
-function findingsOf({ table, stale, disabled }: CaptureState): string[] {
+function findingsOf({ table, stale, disabled, losses }: CaptureState): string[] {
   const name = tableText(table);
   const enable = disabled.map((trigger) => `"${trigger}"`).join(', ');
   return [
     ...(table.foreignCasts.length > 0 ? [foreignCastsText(table)] : []),
+    ...losses.map(({ sentence }) => `${sentence} ${remedyOf(name)}`),
     ...(stale.length > 0
       ? [`${name} is stale: ${stale.join('; ')}. "pgwatch trigger add", or sync, makes it current.`]
       : []),
     ...blindSpots(table),
     ...(disabled.length > 0
       ? [
-          `${name} is not captured by ${enable}, which somebody has disabled: alter table … enable trigger.`,
+          `${name} is not captured by ${enable}, which somebody has disabled, or set to fire in replication only: alter table … enable trigger.`,
         ]
       : []),
   ];
 }
 
+function remedyOf(name: string): string {
+  const word = shellWord(name);
+  return `Run "pgwatch trigger add ${word}", then "pgwatch snapshot ${word} --consumer ID" for each consumer.`;
+}
+
 function toJson(state: CaptureState): Record<string, unknown> {
-  const { table, options, existing, isByHand, disabled, stale } = state;
+  const { table, options, existing, isByHand, disabled, stale, losses } = state;
   return {
     schema: table.schema,
     table: table.name,
@@ -64,6 +72,7 @@ function toJson(state: CaptureState): Record<string, unknown> {
     triggers: existing.triggers.map(({ name }) => name),
     disabled,
     stale,
+    losses: losses.map(({ kind, sentence }) => ({ kind, message: sentence })),
     foreignCasts: table.foreignCasts,
   };
 }
@@ -76,7 +85,8 @@ function operationsText({ options: { operations = [] } }: CaptureState): string 
   return operations.length === 4 ? 'all' : operations.join(',');
 }
 
-function stateText({ disabled, stale, isByHand, existing }: CaptureState): string {
+function stateText({ disabled, stale, losses, isByHand, existing }: CaptureState): string {
+  if (losses.length > 0) return 'losing';
   if (disabled.length > 0) {
     return disabled.length === existing.triggers.length ? 'disabled' : 'partly disabled';
   }

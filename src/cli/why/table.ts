@@ -56,9 +56,14 @@ function describeTableReason(
         sentence: 'It is not captured: no trigger publishes what happens to it.',
         advice: `pgwatch trigger add ${shellWord(name)}`,
       };
+    case 'lost':
+      return {
+        sentence: reason.losses.join(' '),
+        advice: `pgwatch trigger add ${shellWord(name)}; then pgwatch snapshot ${shellWord(name)} --consumer ID`,
+      };
     case 'disabled':
       return {
-        sentence: `${reason.isAll ? 'All of' : 'Some of'} its triggers are disabled: ${reason.triggers.join(', ')}.`,
+        sentence: `${reason.isAll ? 'All of' : 'Some of'} its triggers are disabled, or fire in replication only: ${reason.triggers.join(', ')}.`,
         advice: reason.triggers
           .map((trigger) => `alter table ${sqlName} enable trigger ${pg.escapeIdentifier(trigger)}`)
           .join('; '),

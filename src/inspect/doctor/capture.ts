@@ -16,6 +16,7 @@ export const capture: Check = {
   async run(client, context) {
     const states = await readCaptureStates(client, context.config);
     const findings = [
+      ...states.flatMap(lossFindings),
       ...states.flatMap(staleFindings),
       ...states.flatMap(castFindings),
       ...states.flatMap(blindFindings),
@@ -25,6 +26,21 @@ export const capture: Check = {
     return { findings, seen: `${states.length} captured tables` };
   },
 };
+
+function lossFindings({ table, losses }: CaptureState): Finding[] {
+  const name = shellWord(tableText(table));
+  return losses
+    .filter(({ kind }) => kind !== 'partition')
+    .map(({ kind, sentence }) => ({
+      level: 'problem',
+      what: sentence,
+      why:
+        kind === 'children'
+          ? 'Consumers take them for rows of that table.'
+          : 'No consumer is told of these changes, and none ever will be.',
+      fix: `pgwatch trigger add ${name}; then publish the rows that are there: pgwatch snapshot ${name} --consumer ID`,
+    }));
+}
 
 function staleFindings({ table, stale }: CaptureState): Finding[] {
   if (stale.length === 0) return [];

@@ -8,7 +8,8 @@ import type { Names } from '../../database/names.ts';
  * Why changes of a table do not become notifications.
  *
  * not_captured  no trigger publishes them
- * disabled      somebody has disabled triggers
+ * lost          changes are made in a way that fires no trigger, or come under another name
+ * disabled      triggers do not fire: disabled, or for replication only
  * stale         the triggers do not fit the table any longer
  * replica       sessions of a role or database run as replicas, and fire no ordinary triggers
  * limited       only some changes count: by operation, columns or condition. No fault
@@ -16,6 +17,7 @@ import type { Names } from '../../database/names.ts';
  */
 export type TableReason =
   | { code: 'not_captured' }
+  | { code: 'lost'; losses: string[] }
   | { code: 'disabled'; triggers: string[]; isAll: boolean }
   | { code: 'stale'; differences: string[] }
   | { code: 'replica'; scopes: string[] }
@@ -30,9 +32,12 @@ export async function explainTable(
 ): Promise<{ channel: string | null; reasons: TableReason[] }> {
   const [state] = await readCaptureStates(client, names, [table.oid]);
   if (!state) return { channel: null, reasons: [{ code: 'not_captured' }] };
-  const { disabled, stale, existing, options } = state;
+  const { disabled, stale, losses, existing, options } = state;
   const { channel = 'data_change', operations = OPERATIONS, columns, when, notify } = options;
   const reasons: TableReason[] = [];
+  if (losses.length > 0) {
+    reasons.push({ code: 'lost', losses: losses.map(({ sentence }) => sentence) });
+  }
   if (disabled.length > 0) {
     const isAll = disabled.length === existing.triggers.length;
     reasons.push({ code: 'disabled', triggers: disabled, isAll });

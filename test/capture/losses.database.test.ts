@@ -1,0 +1,119 @@
+import { beforeAll, expect, test } from 'vitest';
+import { createTrigger } from '../../src/capture/create-trigger.ts';
+import { readLosses } from '../../src/capture/losses.ts';
+import { readCaptureStates } from '../../src/capture/state.ts';
+import { explainTable } from '../../src/inspect/why/table.ts';
+import { captureTable, shortChangesOf } from '../helpers/captured.ts';
+import { startTailing } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { diagnose } from '../helpers/doctor.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+Goal: where changes of a captured table are lost, because of what was done to it since, everybody says so: list, doctor,
+why, and the daemon.
+*/
+
+const database = useDatabase();
+
+/** What is done to a table after it was captured, a change that is lost, and what is said. */
+const CASES: Record<string, { columns?: string; later: string; lost: string; said: RegExp }> = {
+  attached: {
+    later: `create table whole (id int primary key) partition by range (id);
+      alter table whole attach partition attached default`,
+    lost: 'insert into whole values (1)',
+    said: /^public.attached has become a part of public.whole: .* lost/,
+  },
+  inherits: {
+    later: `create table parent (id int); insert into inherits values (1);
+      truncate pgwatch.notification_log; alter table inherits inherit parent`,
+    lost: 'update parent set id = 2',
+    said: /^public.inherits has become a part of public.parent: .* lost/,
+  },
+  replicas: {
+    later: 'alter table replicas enable replica trigger "00_pgwatch_insert"',
+    lost: 'insert into replicas values (1)',
+    said: /^Triggers of public.replicas do not fire \(00_pgwatch_insert\): changes are lost/,
+  },
+  off: {
+    later: 'alter table off disable trigger "00_pgwatch_insert"',
+    lost: 'insert into off values (1)',
+    said: /not fire \(00_pgwatch_insert\): changes are lost/,
+  },
+};
+
+beforeAll(async () => {
+  for (const [name, { later, lost }] of Object.entries(CASES)) {
+    await captureTable(database, name, 'id int primary key');
+    await database.query(later);
+    await database.query(lost);
+  }
+});
+
+test.each(Object.entries(CASES))('%s', async (name, { said }) => {
+  expect(await shortChangesOf(database, name)).toEqual([]);
+  const { rows } = await database.query('select $1::regclass::oid::int as oid', [name]);
+  const oid = rows[0].oid;
+  const client = await database.connect();
+  const [loss] = await readLosses(client, database.config, [oid]);
+  expect(loss?.sentence).toMatch(said);
+  const [state] = await readCaptureStates(client, database.config, [oid]);
+  if (!state) throw new Error('it is captured');
+  expect(state.losses.length + state.disabled.length).toBe(1);
+  const { reasons } = await explainTable(client, database.config, state.table);
+  expect(['lost', 'disabled']).toContain(reasons[0]?.code);
+});
+
+test('the doctor names each as a problem, and says what publishes what was lost', async () => {
+  const { findings } = await diagnose(database.config, 'capture');
+  for (const name of ['attached', 'inherits']) {
+    expect(findings).toContainEqual(
+      expect.objectContaining({
+        level: 'problem',
+        what: expect.stringMatching(CASES[name]?.said ?? /none/),
+        fix: expect.stringContaining(`pgwatch snapshot public.${name} --consumer ID`),
+      }),
+    );
+  }
+});
+
+test('a daemon says so when it starts', async () => {
+  const daemon = await startTailing(database.config, [
+    { id: 'told', channels: ['data_change'], handle() {} },
+  ]);
+  for (const { said } of Object.values(CASES)) {
+    const pattern = new RegExp(said.source.replace('^', ''));
+    await until('the daemon has said it', () => daemon.reports.some((each) => pattern.test(each)));
+  }
+  await daemon.stop();
+});
+
+test('children that come later, and partitions whose triggers are off, are named', async () => {
+  await captureTable(database, 'root', 'id int primary key');
+  await database.query(`create table kid () inherits (root);
+    create table ranged (id int primary key) partition by range (id);
+    create table ranged_1 partition of ranged default`);
+  await createTrigger(await database.connect(), 'ranged');
+  await database.query('alter table ranged_1 disable trigger all');
+  const client = await database.connect();
+  const { rows } = await client.query(
+    `select array['root'::regclass::oid::int, 'ranged'::regclass::oid::int] as oids`,
+  );
+  const losses = await readLosses(client, database.config, rows[0].oids);
+  expect(losses.map(({ sentence }) => sentence)).toEqual([
+    'Triggers of public.ranged_1 do not fire: what is changed there is lost.',
+    'public.kid inherits from public.root by now: its rows are published as rows of public.root where they are changed through that.',
+  ]);
+});
+
+test('once it is captured again, nothing is lost any more', async () => {
+  const client = await database.connect();
+  for (const name of ['attached', 'inherits', 'replicas', 'off']) {
+    await createTrigger(client, name);
+    const { rows } = await client.query('select $1::regclass::oid::int as oid', [name]);
+    expect(await readLosses(client, database.config, [rows[0].oid])).toEqual([]);
+  }
+  await client.query('insert into whole values (7); update parent set id = 8');
+  expect(await shortChangesOf(database, 'whole')).toEqual(['INSERT 7']);
+  expect(await shortChangesOf(database, 'inherits')).toEqual(['DELETE 2', 'INSERT 8']);
+});
