@@ -73,6 +73,7 @@ Examples:
 
 async function up(options: CommonOptions): Promise<void> {
   const { migrateUp } = await import('../../database/migrate.ts');
+  const { readNamesakes } = await import('../../database/api-functions.ts');
   const reporter = reporterFor(options);
   await connected(options, async (client, config) => {
     const applied = await migrateUp(client, config, (what) => reporter.info(`Restored ${what}.`));
@@ -82,6 +83,7 @@ async function up(options: CommonOptions): Promise<void> {
         ? `Schema "${config.schema}" is up to date.`
         : `Schema "${config.schema}" is ready. Publish with smart_notify(), consume with "pgwatch listen".`,
     );
+    for (const { sentence } of await readNamesakes(client, config)) reporter.warn(sentence);
   });
 }
 

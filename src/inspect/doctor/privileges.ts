@@ -2,6 +2,7 @@ import { type Client, escapeIdentifier } from 'pg';
 import type { Check, Context, Finding } from './check.ts';
 import { findExcess } from './excess.ts';
 import { readGrants } from './grants.ts';
+import { findNamesakes } from './namesakes.ts';
 import { findDefaults, findForeignOwners } from './owners.ts';
 import { some } from './some.ts';
 
@@ -16,6 +17,7 @@ export const privileges: Check = {
     const self = rows[0]?.role ?? '';
     const findings = [
       ...(await findForeignOwners(client, context)),
+      ...(await findNamesakes(client, context)),
       ...(await findExcess(client, context)),
       ...(await findDefaults(client, context)),
     ];
