@@ -691,7 +691,7 @@ select data || coalesce((
       from (select (data ->> part.key)::interval as value) as span)
     when 'padded' then to_jsonb(rtrim(data ->> part.key, ' '))
     when 'citext' then to_jsonb(lower(data ->> part.key))
-    else to_jsonb(lower(regexp_replace(normalize(data ->> part.key, nfkd), '[\u0300-\u036f]', '', 'g'))) end)
+    else to_jsonb(lower(regexp_replace(normalize(data ->> part.key, nfkd), E'[\u0300-\u036f]', '', 'g'))) end)
   from jsonb_each(fold) as part
   where jsonb_typeof(data -> part.key) = 'string'), '{}')
 $function$;
@@ -1403,7 +1403,7 @@ counted yet.
 select c.relname::text, bound.starts, bound.ends, nullif(c.reltuples, -1)::float8, pg_total_relation_size(c.oid)
 from pg_inherits as i
 join pg_class as c on c.oid = i.inhrelid
-cross join lateral regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \((.+)\) TO \((.+)\)') as found (bounds)
+cross join lateral regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM [(](.+)[)] TO [(](.+)[)]') as found (bounds)
 cross join lateral (select
   case bounds[1] when 'MINVALUE' then '-infinity' else trim(both '''' from bounds[1]) end::timestamptz as starts,
   case bounds[2] when 'MAXVALUE' then 'infinity' else trim(both '''' from bounds[2]) end::timestamptz as ends

@@ -112,7 +112,7 @@ select data || coalesce((
       from (select (data ->> part.key)::interval as value) as span)
     when 'padded' then to_jsonb(rtrim(data ->> part.key, ' '))
     when 'citext' then to_jsonb(lower(data ->> part.key))
-    else to_jsonb(lower(regexp_replace(normalize(data ->> part.key, nfkd), '[\u0300-\u036f]', '', 'g'))) end)
+    else to_jsonb(lower(regexp_replace(normalize(data ->> part.key, nfkd), E'[\u0300-\u036f]', '', 'g'))) end)
   from jsonb_each(fold) as part
   where jsonb_typeof(data -> part.key) = 'string'), '{}')
 $$;

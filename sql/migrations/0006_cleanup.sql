@@ -39,7 +39,7 @@ counted yet.
 select c.relname::text, bound.starts, bound.ends, nullif(c.reltuples, -1)::float8, pg_total_relation_size(c.oid)
 from pg_inherits as i
 join pg_class as c on c.oid = i.inhrelid
-cross join lateral regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \((.+)\) TO \((.+)\)') as found (bounds)
+cross join lateral regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM [(](.+)[)] TO [(](.+)[)]') as found (bounds)
 cross join lateral (select
   case bounds[1] when 'MINVALUE' then '-infinity' else trim(both '''' from bounds[1]) end::timestamptz as starts,
   case bounds[2] when 'MAXVALUE' then 'infinity' else trim(both '''' from bounds[2]) end::timestamptz as ends

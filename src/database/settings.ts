@@ -39,6 +39,7 @@ export const OWN_SETTINGS: Settings = {
   check_function_bodies: 'on',
   default_table_access_method: 'heap',
   row_security: 'on',
+  restrict_nonsystem_relation_kind: '',
   // Where a database's default is serializable, reading the log would abort those who write it.
   default_transaction_deferrable: 'off',
   default_transaction_isolation: 'read committed',

@@ -33,12 +33,15 @@ export function settingsSql(settings: Settings, scope: 'session' | 'transaction'
   const calls = Object.entries(settings).map(([name, value]) => {
     const call = `pg_catalog.set_config('${name}', ${pg.escapeLiteral(value)}, ${scope === 'transaction'})`;
     // Older servers do not know it.
-    return name === 'transaction_timeout'
+    return NEWER.has(name)
       ? `case when pg_catalog.current_setting('${name}', true) is not null then ${call} end`
       : call;
   });
   return `select ${calls.join(', ')}`;
 }
+
+/** Settings that not every supported version has. */
+const NEWER = new Set(['restrict_nonsystem_relation_kind', 'transaction_timeout']);
 
 /**
  * For a transaction in which others wait for what it has locked: the server ends one that stands still,

@@ -109,3 +109,18 @@ test('what no jsonb holds breaks no write where it is in a type of somebody else
     expect(change?.payload.new_data).toEqual({ id: 1, j: '\ufffd', pair: held, pairs: [held] });
   });
 });
+
+test.each(['row', 'statement'] as const)(
+  'NULL in an array is null whatever the session takes it for, for each %s',
+  async (forEach) => {
+    await withAttacker(database, async ({ admin, name }) => {
+      await admin.query(`create type word as enum ('a', 'NULL');
+      create table words (id int primary key, list word[]); alter type word owner to "${name}"`);
+      await createTrigger(admin, 'words', { forEach });
+      await admin.query(`set array_nulls = off; set standard_conforming_strings = off;
+      insert into words values (1, array['a', null, 'NULL']::word[]); reset array_nulls`);
+      const change = (await changesOf(database, 'words')).at(-1);
+      expect(change?.payload.new_data).toEqual({ id: 1, list: ['a', null, 'NULL'] });
+    });
+  },
+);

@@ -40,6 +40,7 @@ test('add says what it did; once more changes nothing; other options change it',
       triggers: ['00_pgwatch_insert', '00_pgwatch_update'],
       disabled: [],
       foreignCasts: [],
+      losses: [],
       stale: [],
     },
   ]);

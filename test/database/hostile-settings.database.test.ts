@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import pg, { escapeIdentifier } from 'pg';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { main } from '../../src/cli/main.ts';
+import { withConnection } from '../../src/database/connect.ts';
+import { migrateUp } from '../../src/database/migrate.ts';
 import { Pool } from '../../src/database/pool.ts';
 import { OWN_SETTINGS } from '../../src/database/settings.ts';
 import { readRegistered } from '../../src/log/registered.ts';
 import { captureTable } from '../helpers/captured.ts';
+import { createEmptyDatabase } from '../helpers/cluster.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
@@ -191,4 +194,16 @@ test('a connection that is not pinned would be noticed', async () => {
   } finally {
     await Promise.all([pinned.close(), open.close()]);
   }
+});
+
+test('a database that lets its sessions read no views is migrated', async () => {
+  const empty = await createEmptyDatabase();
+  const { rows } = await empty.query(
+    `select current_setting('restrict_nonsystem_relation_kind', true) as value`,
+  );
+  if (rows[0].value === null) return;
+  const name = new URL(empty.url).pathname.slice(1);
+  await empty.query(`alter database ${name} set restrict_nonsystem_relation_kind = 'view'`);
+  const config = await empty.configWith({});
+  await withConnection(config, (client) => migrateUp(client, config));
 });
