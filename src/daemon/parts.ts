@@ -1,5 +1,6 @@
 import type { Config } from '../config/define.ts';
 import type { Consumer } from '../consumers/define.ts';
+import type { PgwatchError } from '../errors.ts';
 import { readLeftUndone } from '../log/left-undone.ts';
 import type { Brake } from './brake.ts';
 import type { Control } from './control.ts';
@@ -67,13 +68,13 @@ export function tailing(
 
 /**
  * Hands out what is there now, and what is due again.
- * @throws PgwatchError handler_failed where something failed or still waits, once all else is done
+ * @returns handler_failed where something failed or still waits, once all else is done
  */
 export async function runAllOnce(
   options: PartOptions,
   found: Found,
   alive: AbortSignal,
-): Promise<void> {
+): Promise<PgwatchError | null> {
   const { config, pool, settler, consumers, daemonId } = options;
   const ran = new Map<string, Ran>();
   const note = (id: string, { failedCount, brake }: { failedCount: number; brake: Brake }) =>
@@ -93,11 +94,10 @@ export async function runAllOnce(
   await runShared(sharing, alive, alive, async (runner) => {
     note(runner.consumerId, await runner.runToEnd(alive));
   });
-  if (alive.aborted) return;
+  if (alive.aborted) return null;
   const asked = { consumerIds: consumers.map(({ id }) => id), daemonId };
   const left = await found.control.run((client) => readLeftUndone(client, config.schema, asked));
-  const error = onceError(ran, left);
-  if (error) throw error;
+  return onceError(ran, left);
 }
 
 function ownershipOf(options: PartOptions, { control, rebasedId }: Found): Ownership {

@@ -1,3 +1,4 @@
+import type { PgwatchError } from '../errors.ts';
 import { Control } from './control.ts';
 import { startListening } from './listening.ts';
 import { LossJudge } from './lost-transaction.ts';
@@ -43,14 +44,17 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
     const onStop = () => void membership.announce();
     signal.addEventListener('abort', onStop, { once: true, signal: ended.signal });
     const found = { control, rebasedId, channels };
-    const parts =
-      options.mode === 'once'
-        ? [runAllOnce(inside, found, alive)]
-        : tailing(inside, found, alive, signal);
+    let undone: PgwatchError | null = null;
+    const runOnce = async () => {
+      undone = await runAllOnce(inside, found, alive);
+    };
+    const parts = options.mode === 'once' ? [runOnce()] : tailing(inside, found, alive, signal);
     // While the daemon stops, the network may die too, and others must know that it is alive.
     await untilAllEnd(parts, [membership.run(over)], ended);
     if (control.lost.aborted && !signal.aborted) throw control.lost.reason;
     await membership.leave();
+    // It has ended cleanly all the same.
+    if (undone) throw undone;
   } catch (thrown) {
     // The connection's own end is the reason behind whatever else failed by it.
     throw control.lost.aborted ? control.lost.reason : thrown;

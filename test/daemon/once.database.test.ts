@@ -98,6 +98,19 @@ describe.each(['one', 'shared'] as const)(
   },
 );
 
+test.each(['one', 'shared'] as const)(
+  'a run to the end (%s) that has failed has stopped cleanly',
+  async (instances) => {
+    await publish('a');
+    await expect(runOnce({ ...failing, instances })).rejects.toThrow('Notifications failed');
+    const { rows } = await database.query(
+      `select (select count(*)::int from pgwatch.daemon) as daemons,
+         (select count(*)::int from pgwatch.consumer_progress where owner is not null) as owned`,
+    );
+    expect(rows).toEqual([{ daemons: 0, owned: 0 }]);
+  },
+);
+
 test('a run to the end succeeds beside dead letters, and whatever is published meanwhile', async () => {
   await publish('a');
   const dying = { ...failing, retry: { attempts: 1 } };

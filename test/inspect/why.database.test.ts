@@ -201,13 +201,12 @@ describe('at a consumer', () => {
     const id = await one();
     await register('now');
     const behind = await one();
-    expect(await reasons(id)).toEqual([
-      { code: 'skipped', by: 'registration', at: expect.any(Date) },
-    ]);
+    expect(await reasons(id)).toEqual([{ code: 'skipped', at: expect.any(Date) }]);
     const move = (to: 'now' | 'start', seenEpoch: number) =>
       seekPosition(client, 'pgwatch', { consumerId: 'c', to, seenEpoch, mode: 'idle' });
     await move('now', 0);
-    expect(await reasons(behind)).toMatchObject([{ code: 'skipped', by: 'seek' }]);
+    expect(await reasons(behind)).toMatchObject([{ code: 'done_or_skipped' }]);
+    expect((await ask(behind)).answers).toMatchObject([{ isArrived: null, isExpected: true }]);
     await move('start', 1);
     expect(await codes(id)).toEqual(['not_running', 'waiting']);
   });
@@ -218,7 +217,7 @@ describe('at a consumer', () => {
     const daemon = startDaemon(database.config, [{ ...c, handle() {} }], { skipPlayback: true });
     await untilTailing(daemon, [c]);
     await daemon.stop();
-    expect(await reasons(id)).toMatchObject([{ code: 'skipped', by: 'seek' }]);
+    expect(await reasons(id)).toMatchObject([{ code: 'done_or_skipped' }]);
   });
 
   test('whose handler has it: only its owner knows', async () => {

@@ -33,10 +33,12 @@ export function describeReason(reason: Reason, id: number, consumerId: string): 
       };
     case 'skipped':
       return {
-        sentence:
-          reason.by === 'registration'
-            ? `It was there before the consumer, which began behind it at ${time(reason.at)}.`
-            : `The position was moved past it at ${time(reason.at)}; it may have been handed out before that.`,
+        sentence: `It was there before the consumer, which began behind it at ${time(reason.at)}.`,
+        advice: `pgwatch replay ${consumer} --id ${id}`,
+      };
+    case 'done_or_skipped':
+      return {
+        sentence: `It is done, or was skipped when the position was moved at ${time(reason.at)}: which of the two is not known.`,
         advice: `pgwatch replay ${consumer} --id ${id}`,
       };
     case 'dead':

@@ -11,7 +11,7 @@ import { describeReason } from './reason-text.ts';
 
 export type WhyOptions = CommonOptions & { consumer?: string; table?: string; json?: boolean };
 
-/** Prints why a notification has or has not arrived; exit code 1 where it has not, and should have. */
+/** Prints why a notification has or has not arrived; exit code 1 unless it is known to have, where it should. */
 export async function why(idText: string, options: WhyOptions, outcome: Outcome): Promise<void> {
   const id = idFrom(idText);
   const consumerId = options.consumer ?? null;
@@ -46,7 +46,7 @@ export async function why(idText: string, options: WhyOptions, outcome: Outcome)
 function hasArrived({ presence, answers }: Explanation, isNamed: boolean): boolean {
   const meant = isNamed ? answers : answers.filter(({ isExpected }) => isExpected);
   if (meant.length === 0) return presence.code === 'present' && answers.some(isRead);
-  return meant.every(({ isArrived }) => isArrived);
+  return meant.every(({ isArrived }) => isArrived === true);
 }
 
 function isRead({ reasons }: Answer): boolean {
@@ -68,7 +68,9 @@ function describe(id: number, { presence, answers }: Explanation, isNamed: boole
       return [`  ${sentence}`, ...(advice === null ? [] : [`    → ${advice}`])];
     });
     const name = onOneLine(consumerId);
-    const title = isArrived ? colors.bold(name) : `${colors.bold(name)}: not arrived`;
+    const title = isArrived
+      ? colors.bold(name)
+      : `${colors.bold(name)}: ${isArrived === null ? 'not known' : 'not arrived'}`;
     return [title, ...lines.map(onOneLine)].join('\n');
   });
   if (others.length > 0) {

@@ -4,7 +4,8 @@ import type { Facts, FoundDelivery, Runner } from './facts.ts';
  * Why a notification has or has not arrived at a consumer.
  *
  * done         it was handed out, and is settled
- * skipped      the consumer began behind it, or its position was moved past it
+ * skipped      the consumer began after it
+ * done_or_skipped  the position was moved since: whether it had passed the notification before is not stored
  * filtered     the consumer does not read its channel
  * before_channel  it was published before the consumer began to read its channel
  * restored     by its position it is done, but the log and the positions do not belong together
@@ -27,7 +28,7 @@ import type { Facts, FoundDelivery, Runner } from './facts.ts';
  */
 export type Reason =
   | { code: 'done' }
-  | { code: 'skipped'; at: Date; by: 'registration' | 'seek' }
+  | { code: 'skipped' | 'done_or_skipped'; at: Date }
   | { code: 'filtered'; channels: string[] }
   | { code: 'before_channel'; fromId: number; since: Date }
   | { code: 'gone' }
@@ -57,7 +58,8 @@ export type Reason =
 
 export type Answer = {
   consumerId: string;
-  isArrived: boolean;
+  /** Null: it is not known. */
+  isArrived: boolean | null;
   /** False where nobody would expect it to: another channel, or before the consumer's time. */
   isExpected: boolean;
   /** What explains most first. */
@@ -81,11 +83,10 @@ export function decide(
   }
   const { code } = settled;
   if (log.isRestored && code === 'done') {
-    return { consumerId, isArrived: false, isExpected: true, reasons: [{ code: 'restored' }] };
+    return { consumerId, isArrived: null, isExpected: true, reasons: [{ code: 'restored' }] };
   }
-  const isOutside = code === 'skipped' && settled.by === 'registration';
-  const isExpected = !isOutside && !NOT_MEANT.includes(code);
-  return { consumerId, isArrived: code === 'done', isExpected, reasons: [settled] };
+  const isArrived = code === 'done_or_skipped' ? null : code === 'done';
+  return { consumerId, isArrived, isExpected: !NOT_MEANT.includes(code), reasons: [settled] };
 }
 
 /** What is decided for good, until somebody does something about it. */
@@ -98,12 +99,12 @@ function settledReason(facts: Facts, isPresent: boolean): Reason | null {
   // What it read once, and reads no longer, may have been handed to it then.
   if (!isWanted && !(isSettled && wasRead === true)) return { code: 'filtered', channels };
   if (!isSettled) return null;
-  const by = beganAt.getTime() === registeredAt.getTime() ? 'registration' : 'seek';
-  if (isSkipped && by === 'registration') return { code: 'skipped', at: beganAt, by };
+  const wasMoved = beganAt.getTime() !== registeredAt.getTime();
+  if (isSkipped && !wasMoved) return { code: 'skipped', at: beganAt };
   if (wasRead === false && readSince) {
     return { code: 'before_channel', fromId: readSince.id, since: new Date(readSince.ms) };
   }
-  return isSkipped ? { code: 'skipped', at: beganAt, by } : { code: 'done' };
+  return isSkipped ? { code: 'done_or_skipped', at: beganAt } : { code: 'done' };
 }
 
 /** What keeps the whole consumer from working. */
@@ -155,7 +156,7 @@ function failureOf({
 }
 
 /** With these nobody would expect it to arrive. */
-const NOT_MEANT: readonly Reason['code'][] = ['filtered', 'before_channel', 'gone'];
+const NOT_MEANT: readonly Reason['code'][] = ['filtered', 'before_channel', 'skipped', 'gone'];
 
 /** Longer than the span over which a daemon tells its rate, with the time until it tells. */
 const STILL_MS = 30_000;
