@@ -113,7 +113,10 @@ function differencesOf({ table, triggers, level }: Capture, existing: readonly E
   const changed = Object.keys(after).filter((name) => before[name] !== after[name]);
   const disabled = existing.filter(({ isEnabled }) => !isEnabled).map(({ name }) => name);
   return [
-    ...changed.map((name) => `${name} ${before[name]} → ${after[name]}`),
+    ...changed.map((name) => {
+      const why = name === 'for each' && level.reason !== null ? ` (${level.reason})` : '';
+      return `${name} ${before[name]} → ${after[name]}${why}`;
+    }),
     ...(disabled.length > 0 ? [`enabled ${disabled.join(', ')} of ${tableText(table)}`] : []),
   ];
 }

@@ -117,3 +117,19 @@ test('once it is captured again, nothing is lost any more', async () => {
   expect(await shortChangesOf(database, 'whole')).toEqual(['INSERT 7']);
   expect(await shortChangesOf(database, 'inherits')).toEqual(['DELETE 2', 'INSERT 8']);
 });
+
+test('a trigger for each row that comes later is named, and once it is captured again, order is kept', async () => {
+  await captureTable(database, 'followed', 'id int primary key, n int default 0');
+  await database.query(`create function count_up() returns trigger language plpgsql as
+      'begin update followed set n = n + 1 where id = new.id; return null; end';
+    create trigger app_after after insert on followed for each row execute function count_up()`);
+  const client = await database.connect();
+  const { rows } = await client.query(`select 'followed'::regclass::oid::int as oid`);
+  const [state] = await readCaptureStates(client, database.config, [rows[0].oid]);
+  expect(state?.stale).toEqual([
+    'for each statement → row (app_after may change it within the statement)',
+  ]);
+  await createTrigger(client, 'followed');
+  await client.query('insert into followed values (1)');
+  expect(await shortChangesOf(database, 'followed')).toEqual(['INSERT 1', 'UPDATE 1 n']);
+});

@@ -48,7 +48,7 @@ function staleFindings({ table, stale }: CaptureState): Finding[] {
     {
       level: 'problem',
       what: `The capture of ${tableText(table)} no longer fits the table: ${stale.join('; ')}.`,
-      why: 'Its notifications may have wrong keys or lack columns, and writers may get slow or fail.',
+      why: 'Its notifications may have wrong keys, lack columns or come in another order than the changes, and writers may get slow or fail.',
       fix: `pgwatch trigger sync; or pgwatch trigger add ${shellWord(tableText(table))} with the options that "pgwatch trigger list" shows`,
     },
   ];
