@@ -12,7 +12,6 @@ if (major < 22 || (major === 22 && minor < 18)) {
   const { main } = await import('../dist/cli/main.js');
   const { flushOutput } = await import('../dist/cli/process-end.js');
   const exitCode = await main(process.argv.slice(2));
-  await flushOutput();
   // Timers, pools and servers of consumer files would keep the process alive.
-  process.exit(exitCode);
+  process.exit(await flushOutput(exitCode));
 }

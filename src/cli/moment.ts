@@ -18,12 +18,15 @@ export function parseMoment(text: string): Date {
 export function momentFrom(text: string, now = Date.now()): Date | undefined {
   if (text === 'now') return new Date(now);
   const ageMs = /[a-z]$/.test(text) ? parseDurationMs(text.replace(/^-/, '')) : undefined;
-  if (ageMs !== undefined) return new Date(now - ageMs);
+  // The log is not older than 1970.
+  if (ageMs !== undefined) return new Date(Math.max(0, now - ageMs));
   const parts =
     /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?(Z|[+-]\d\d:?\d\d)?$/.exec(text);
   if (!parts) return undefined;
   // Without a time a date would be UTC's midnight, and all else here is local time.
   const [, day, time = '00:00', zone = ''] = parts;
   const moment = new Date(`${day}T${time}${zone}`);
-  return Number.isNaN(moment.getTime()) ? undefined : moment;
+  if (Number.isNaN(moment.getTime())) return undefined;
+  // JavaScript takes 30 February for 2 March.
+  return new Date(`${day}T00:00Z`).toISOString().startsWith(`${day}T`) ? moment : undefined;
 }

@@ -44,13 +44,26 @@ export function exitNow(exitCode: number): never {
   process.exit(exitCode);
 }
 
-/** Waits until everything that was printed has left the process: a pipe takes its time. */
-export async function flushOutput(): Promise<void> {
+/**
+ * Waits until everything that was printed has left the process: a pipe takes its time.
+ * @returns the exit code: not 0 where it could not be written
+ */
+export async function flushOutput(exitCode: number): Promise<number> {
   const flushed = [process.stdout, process.stderr].map(
     (stream) => new Promise<void>((resolve) => stream.write('', () => resolve())),
   );
   await Promise.all(flushed);
+  if (!outputFault) return exitCode;
+  process.stderr.write(`error The output could not be written: ${outputFault.message}.\n`);
+  return exitCode || 1;
 }
+
+/** Whoever reads the output may go away; what the process does is worth more than what it says. */
+export function noteOutputError(error: Error & { code?: string }): void {
+  if (error.code !== 'EPIPE') outputFault ??= error;
+}
+
+let outputFault: Error | undefined;
 
 /** The stack below process.exit(), in a listener of its event; null if nobody has called that. */
 function readCaller(): Error | null {

@@ -29,10 +29,12 @@ export async function notify(
   client: Queryable,
   channel: string,
   payload: unknown,
-  options: PublishOptions & { apiSchema?: string } = {},
+  options: (PublishOptions & { apiSchema?: string | undefined }) | null = {},
 ): Promise<number> {
-  const { apiSchema = 'public', ...published } = options;
-  const [id] = await notifyMany(client, [{ channel, payload, ...published }], { apiSchema });
+  const { apiSchema, ...published } = objectOf(options ?? {}, 'Options are');
+  const [id] = await notifyMany(client, [{ channel, payload, ...published }], {
+    ...(apiSchema === undefined ? {} : { apiSchema }),
+  });
   return id as number;
 }
 
@@ -46,10 +48,25 @@ export async function notify(
 export async function notifyMany(
   client: Queryable,
   notifications: readonly NewNotification[],
-  options: { apiSchema?: string } = {},
+  options: { apiSchema?: string } | null = {},
 ): Promise<number[]> {
-  const texts = notifications.map(({ payload, ...rest }) => ({ ...rest, json: toJson(payload) }));
-  return publishTexts(client, texts, options.apiSchema ?? 'public');
+  if (!Array.isArray(notifications)) throw notAs('notifyMany() takes', 'an array', notifications);
+  const texts = notifications.map((each: NewNotification) => {
+    const { payload, ...rest } = objectOf(each, 'A notification is');
+    return { ...rest, json: toJson(payload) };
+  });
+  const { apiSchema } = objectOf(options ?? {}, 'Options are');
+  return publishTexts(client, texts, apiSchema ?? 'public');
+}
+
+function objectOf<T>(value: T, what: string): T {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  throw notAs(what, 'an object', value);
+}
+
+function notAs(what: string, expected: string, value: unknown): PgwatchError {
+  const given = Array.isArray(value) ? 'an array' : value === null ? 'null' : typeof value;
+  return new PgwatchError('input_invalid', `${what} ${expected}, not ${given}.`);
 }
 
 /**

@@ -5,7 +5,7 @@ import { useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();
 
-async function notify(args: string[], input?: string) {
+async function notify(args: string[], input?: string | Buffer) {
   const env = { DATABASE_URL: database.url };
   const result = await runCli(['notify', ...args], input === undefined ? { env } : { env, input });
   return { ...result, stderr: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '') };
@@ -86,4 +86,19 @@ test('of a transaction with a line that cannot be stored nothing is published', 
 
 test('no lines are nothing to publish, and no fault', async () => {
   expect(await notify(['none', '-'], '\n\n')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
+});
+
+test('lines are UTF-8, whatever ends them, with a mark at the beginning or without', async () => {
+  const latin = Buffer.from('1\n{"name": "M\xfcller"}\n', 'latin1');
+  expect(await notify(['latin', '-'], latin)).toEqual({
+    exitCode: 1,
+    stdout: '',
+    stderr:
+      'error What stdin says is not UTF-8: convert it first, as with "iconv -f latin1 -t utf-8".\n',
+  });
+  const cut = Buffer.from('"é"').subarray(0, 2);
+  expect((await notify(['latin', '-'], cut)).stderr).toContain('is not UTF-8');
+  expect(await published('latin')).toEqual([]);
+  expect(await notify(['marked', '-'], '\ufeff"é"\r\n2')).toMatchObject({ exitCode: 0 });
+  expect((await published('marked')).map(({ payload }) => payload)).toEqual(['é', 2]);
 });

@@ -8,6 +8,7 @@ test.each([
   ['-1h', NOW - 3_600_000],
   ['7d', NOW - 7 * 86_400_000],
   ['now', NOW],
+  ['1000000000d', 0],
   ['2026-11-19T08:30Z', Date.UTC(2026, 10, 19, 8, 30)],
   ['2026-11-19 08:30:15.5+02:00', Date.UTC(2026, 10, 19, 6, 30, 15, 500)],
   ['2026-11-19', new Date(2026, 10, 19).getTime()],
@@ -16,10 +17,20 @@ test.each([
   expect(momentFrom(text, NOW)?.getTime()).toBe(time);
 });
 
-test.each(['', '1', '-1', '42', 'yesterday', '1x', '2026-13-01', '2026-11-19T25:00', '11/19/2026'])(
-  '"%s" is none, and the message says what is',
-  (text) => {
-    expect(momentFrom(text, NOW)).toBeUndefined();
-    expect(() => parseMoment(text)).toThrow(/an age like 30m, 2h or 7d, or a time like/);
-  },
-);
+test.each([
+  '',
+  '1',
+  '-1',
+  '42',
+  'yesterday',
+  '1x',
+  '2026-13-01',
+  '2026-02-30',
+  '2026-02-29T10:00',
+  '2026-11-31Z',
+  '2026-11-19T25:00',
+  '11/19/2026',
+])('"%s" is none, and the message says what is', (text) => {
+  expect(momentFrom(text, NOW)).toBeUndefined();
+  expect(() => parseMoment(text)).toThrow(/an age like 30m, 2h or 7d, or a time like/);
+});

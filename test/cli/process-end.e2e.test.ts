@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { runCli, startCli } from '../helpers/cli.ts';
@@ -159,3 +160,13 @@ test('a daemon stops when the npm that started it has ended', async () => {
   expect(stderr).toContain('The process that started this one has ended: finishing');
   expect(stderr).toContain('Stopped.');
 });
+
+test.skipIf(!existsSync('/dev/full'))(
+  'output that a disk has no room for is a failure',
+  async () => {
+    const command = ['sh', '-c', '"$@" > /dev/full', 'sh', process.execPath, BIN] as const;
+    const { exitCode, stderr } = await runCli(['completion', 'bash'], { command: [...command] });
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/^error The output could not be written: .*ENOSPC.*\n$/);
+  },
+);

@@ -9,7 +9,7 @@ export type CliOptions = {
   /** Added to our own environment, of which no connection and no colour is passed on. */
   env?: Record<string, string | undefined>;
   /** Written to stdin, which is then closed. Default: nothing. */
-  input?: string;
+  input?: string | Buffer;
   /** What runs with the arguments. Default: Node.js with the repository's bin/pgwatch.js. */
   command?: readonly [string, ...string[]];
 };

@@ -105,3 +105,21 @@ test.each([
     { id: ids[3], key: null, payload: [], given: true },
   ]);
 });
+
+test('options that are null are none, and what else is not of its kind is named', async () => {
+  const client = await database.connect();
+  expect(await notify(client, 'null', {}, null)).toBeGreaterThan(0);
+  expect(await notifyMany(client, [], null)).toEqual([]);
+  const calls: [string, () => Promise<unknown>][] = [
+    ['notifyMany() takes an array, not null.', () => notifyMany(client, null as never)],
+    ['notifyMany() takes an array, not object.', () => notifyMany(client, {} as never)],
+    ['A notification is an object, not null.', () => notifyMany(client, [null] as never)],
+    ['A notification is an object, not string.', () => notifyMany(client, ['null'] as never)],
+    ['Options are an object, not string.', () => notify(client, 'null', {}, 'key' as never)],
+    ['Options are an object, not an array.', () => notifyMany(client, [], [] as never)],
+  ];
+  for (const [message, call] of calls) {
+    await expect(call()).rejects.toMatchObject({ code: 'input_invalid', message });
+  }
+  expect(await countOf('null')).toBe(1);
+});

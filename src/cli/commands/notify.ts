@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { type ErrorCode, PgwatchError, toError } from '../../errors.ts';
 import {
@@ -77,7 +76,7 @@ async function publish(
 
 async function sendLines(send: (texts: string[]) => Promise<void>): Promise<void> {
   let [texts, size, lineNumber]: [string[], number, number] = [[], 0, 0];
-  for await (const line of createInterface({ input: process.stdin })) {
+  for await (const line of linesOf(process.stdin)) {
     lineNumber += 1;
     if (line.trim() === '') continue;
     texts.push(checked(line, `Line ${lineNumber} of stdin`));
@@ -88,6 +87,33 @@ async function sendLines(send: (texts: string[]) => Promise<void>): Promise<void
     }
   }
   await send(texts);
+}
+
+/**
+ * The lines of stdin, without the mark that some programs begin files with.
+ * @throws PgwatchError payload_invalid where it is not UTF-8
+ */
+async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const decoded = (chunk?: Buffer) => {
+    try {
+      return chunk ? decoder.decode(chunk, { stream: true }) : decoder.decode();
+    } catch (cause) {
+      const message =
+        'What stdin says is not UTF-8: convert it first, as with "iconv -f latin1 -t utf-8".';
+      throw new PgwatchError('payload_invalid', message, { cause });
+    }
+  };
+  let line = '';
+  for await (const chunk of input) {
+    const [end = '', ...lines] = decoded(chunk).split(/\r?\n/);
+    line += end;
+    for (const next of lines) {
+      yield line;
+      line = next;
+    }
+  }
+  yield line + decoded();
 }
 
 /**

@@ -10,6 +10,11 @@ import { momentFrom } from '../moment.ts';
 export function parseUntil(text: string): Date | number {
   const isTime = /^\d{4}-/.test(text);
   const end = isTime ? momentFrom(text) : /[a-z]$/.test(text) ? parseDurationMs(text) : undefined;
+  if (typeof end === 'number' && Date.now() + end > LAST_MS) {
+    throw new InvalidArgumentError(
+      'That is beyond the year 9999: without --until it is paused until you resume it.',
+    );
+  }
   if (end === undefined || end === 0) {
     throw new InvalidArgumentError(
       'Give a duration from now like 30m, 2h or 7d, or a time to come like 2026-11-30T06:00.',
@@ -17,3 +22,5 @@ export function parseUntil(text: string): Date | number {
   }
   return end;
 }
+
+const LAST_MS = Date.UTC(9999, 11, 31);
