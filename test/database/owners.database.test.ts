@@ -3,6 +3,7 @@ import { withConnection } from '../../src/database/connect.ts';
 import { migrateUp, requireCurrentSchema } from '../../src/database/migrate.ts';
 import { bootstrapSql } from '../../src/database/migrations.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';
+import { findingsOf } from '../helpers/doctor.ts';
 import { createRole } from '../helpers/role.ts';
 
 /*
@@ -69,6 +70,10 @@ describe('migrate refuses what belongs to somebody who could not act as its role
     await expect(migrateUp(client, config)).rejects.toMatchObject({ code: 'config_invalid' });
     await query('alter schema pgwatch owner to postgres');
     expect(await migrateUp(client, config)).toEqual([]);
+    await query(`alter schema api owner to ${eve}`);
+    expect(await findingsOf(config, 'privileges')).toContainEqual(
+      expect.stringMatching(/^problem: Role .*eve.* owns schema api; the log belongs to/),
+    );
   });
 
   test('who may create something in a schema whose owner has granted it', async () => {

@@ -11,7 +11,11 @@ import { some } from './some.ts';
 export async function findForeignOwners(client: Client, context: Context): Promise<Finding[]> {
   const { config } = context;
   const { rows } = await client.query<{ owner: string; logOwner: string; names: string[] }>(
-    `with object as (${OWN_OBJECTS}), log as (
+    `with object as (${OWN_OBJECTS}
+       union all
+       select 'schema', n.oid, 'schema ' || quote_ident(n.nspname), n.nspowner, n.nspacl, ''
+       from pg_namespace as n where n.nspname = $3 and n.nspname <> all (array['public', $1])
+     ), log as (
        select c.relowner as owner from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
        where n.nspname = $1 and c.relname = 'notification_log')
      select r.rolname::text as owner, l.rolname::text as "logOwner",
@@ -21,7 +25,7 @@ export async function findForeignOwners(client: Client, context: Context): Promi
      join pg_roles as l on l.oid = log.owner
      where o.owner <> log.owner and o.kind <> 'type' and not (o.kind = 'schema' and r.rolsuper)
      group by r.rolname, l.rolname order by 1`,
-    [config.schema, publicSignatures(config)],
+    [config.schema, publicSignatures(config), config.apiSchema],
   );
   return rows.map(({ owner, logOwner, names }) => ({
     level: 'problem',
