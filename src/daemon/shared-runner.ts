@@ -79,6 +79,8 @@ export class SharedRunner {
         this.work.clear();
         await this.#check(delivery);
         if (this.#sharers.isPaused) return;
+        // Before the look: what is settled during it may make another one of its key due.
+        const isIdle = delivery.openCount === 0;
         if (await this.#takeAndDeliver(delivery)) continue;
         // Another process may run it alone, or a dead letter may have stopped it.
         if (this.#sharers.isNone || delivery.brake.isHalted) {
@@ -86,7 +88,7 @@ export class SharedRunner {
           await this.#sharers.share();
           return;
         }
-        if (delivery.openCount === 0 && this.#hasLookedForDue) return;
+        if (isIdle && this.#hasLookedForDue) return;
         await this.work.wait(await this.#idleMs(delivery), stop);
       }
     });

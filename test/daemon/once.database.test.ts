@@ -111,6 +111,29 @@ test.each(['one', 'shared'] as const)(
   },
 );
 
+test.each(['one', 'shared'] as const)(
+  'a run to the end (%s) hands out what waited behind a dead letter',
+  async (instances) => {
+    const seen: string[] = [];
+    const handle = ({ id, attempt }: { id: number; attempt: number }) => {
+      seen.push(`${id}.${attempt}`);
+      if (seen[0]?.startsWith(`${id}.`)) throw new Error('no');
+    };
+    for (let round = 0; round < 5; round++) {
+      await publish('a', 'a');
+      seen.length = 0;
+      const error = await runOnce({
+        ...fine,
+        instances,
+        retry: { attempts: 2, backoff: '10ms' },
+        handle,
+      }).catch((thrown: Error) => thrown.message);
+      expect(error).toMatch(/^Notifications failed: 1 of c\. pgwatch dlq/);
+      expect(seen).toHaveLength(3);
+    }
+  },
+);
+
 test('a run to the end succeeds beside dead letters, and whatever is published meanwhile', async () => {
   await publish('a');
   const dying = { ...failing, retry: { attempts: 1 } };

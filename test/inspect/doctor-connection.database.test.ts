@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { withConnection } from '../../src/database/connect.ts';
+import type { Check } from '../../src/inspect/doctor/check.ts';
 import { connection } from '../../src/inspect/doctor/connection.ts';
 import { examine } from '../../src/inspect/doctor/examine.ts';
 import { LIMITS } from '../../src/inspect/doctor/limits.ts';
@@ -99,4 +100,22 @@ test('a check that fails is a note, and the others go on', async () => {
     ],
   ]);
   expect(checked.map(({ outcome }) => outcome)).toEqual(['unchecked', 'unchecked', 'ok']);
+});
+
+test('a session that is ended where it is idle looks at everything all the same', async () => {
+  await withConnection(database.config, async (client) => {
+    await client.query(`set idle_session_timeout = '100ms'`);
+    const idling: Check = {
+      name: 'idling',
+      runs: 'connection',
+      needs: 'nothing',
+      async run() {
+        await withConnection(database.config, (other) => other.query('select pg_sleep(0.3)'));
+        return { findings: [], seen: 'nothing' };
+      },
+    };
+    const context = { config: database.config, target: database.config, limits: LIMITS };
+    const { checked } = await examine(client, context, [idling, connection]);
+    expect(checked.map(({ outcome }) => outcome)).not.toContain('unchecked');
+  });
 });

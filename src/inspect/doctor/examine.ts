@@ -1,8 +1,9 @@
 import type { Client } from 'pg';
 import { readMigrationStates } from '../../database/migrate.ts';
+import { isPooled } from '../../database/pooler.ts';
 import { OWN_SETTINGS } from '../../database/settings.ts';
 import { SQLSTATE } from '../../database/sqlstate.ts';
-import { beginWith } from '../../database/transaction.ts';
+import { beginWith, settingsSql } from '../../database/transaction.ts';
 import { readLeftBy } from '../../database/unrecorded.ts';
 import { errorCodeOf, toError } from '../../errors.ts';
 import type { Check, Context, Finding, Verdict } from './check.ts';
@@ -28,6 +29,10 @@ export async function examine(
   context: Context,
   checks: readonly Check[] = CHECKS,
 ): Promise<Examination> {
+  // Between checks it is idle; behind a pooler the setting would stay with somebody else's session.
+  if (!(await isPooled(client))) {
+    await client.query(settingsSql({ idle_session_timeout: '0' }, 'session'));
+  }
   const schema = await schemaState(client, context);
   const examination: Examination = { findings: [], checked: [] };
   for (const check of checks) {
