@@ -7,7 +7,7 @@ import { main } from '../../src/cli/main.ts';
 import { withConnection } from '../../src/database/connect.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { Pool } from '../../src/database/pool.ts';
-import { OWN_SETTINGS } from '../../src/database/settings.ts';
+import { OWN_SETTINGS, pinSettings } from '../../src/database/settings.ts';
 import { readRegistered } from '../../src/log/registered.ts';
 import { captureTable } from '../helpers/captured.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';
@@ -205,5 +205,8 @@ test('a database that lets its sessions read no views is migrated', async () => 
   const name = new URL(empty.url).pathname.slice(1);
   await empty.query(`alter database ${name} set restrict_nonsystem_relation_kind = 'view'`);
   const config = await empty.configWith({});
-  await withConnection(config, (client) => migrateUp(client, config));
+  await withConnection(config, async (client) => {
+    await pinSettings(client);
+    await migrateUp(client, config);
+  });
 });
