@@ -35,6 +35,9 @@ export function warningsFor(table: Table, options: TriggerOptions, level: Level)
       `A partition of ${name} says nothing of its rows when it comes by ATTACH PARTITION, or is truncated, detached or dropped by itself: "pgwatch snapshot" publishes the rows that are there.`,
     table.isKeyDeferrable &&
       `The primary key of ${name} is deferrable: where rows have the same one for a while, as when two change places ${level.forEach === 'row' ? 'within a statement' : 'in two statements'}, the DELETE of one comes after the INSERT of the other.`,
+    table.refersToItself &&
+      level.forEach === 'statement' &&
+      `A foreign key may change ${name} within a statement: what it does may be recorded in another order than it was done in. Capture ${name} for each row.`,
     earlier.length > 0 &&
       `${earlier.join(', ')} on ${name} runs before the capture: what it changes in ${name} is recorded before what made it change that.`,
   ];

@@ -186,3 +186,16 @@ test('a temporary table is captured in its session by hand, and foreign tables a
     'public.stale is a materialized view',
   );
 });
+
+test('who captures a table that refers to itself for each statement is told what that costs', async () => {
+  const client = await database.connect();
+  await client.query(
+    'create table tree (id int primary key, parent int references tree on delete cascade)',
+  );
+  const asked = await createTrigger(client, 'tree', { forEach: 'statement' });
+  expect(asked.warnings.join()).toMatch(
+    /A foreign key may change .*tree within a statement: .* for each row\./,
+  );
+  const { warnings } = await createTrigger(client, 'tree', { forEach: 'auto' });
+  expect(warnings.join()).not.toContain('within a statement');
+});

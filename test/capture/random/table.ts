@@ -52,7 +52,8 @@ export function randomTable(random: Random, number: number, wish: Wish = {}): Ra
   const isPartitioned = wish.isPartitioned ?? (keyType !== 'none' && random() < 0.2);
   const isNested = wish.isNested ?? (!isPartitioned && keyType === 'integer' && random() < 0.5);
   const hasGenerated = random() < 0.3;
-  const refersToItself = !isPartitioned && keyType === 'integer' && random() < 0.5;
+  const refersToItself =
+    !isPartitioned && keyType === 'integer' && wish.forEach !== 'statement' && random() < 0.5;
   const parts = [
     ...keyTypes.map((type, index) => `${keyColumns[index]} ${type}`),
     ...columns.map((column) => `${column.name} ${column.type}`),
@@ -68,7 +69,9 @@ export function randomTable(random: Random, number: number, wish: Wish = {}): Ra
     ...(isPartitioned ? partitions(name) : []),
     ...(isNested ? nestedTrigger(name, keyColumns[0] ?? '', number) : []),
   ];
-  const levels = isPartitioned || isNested ? ['auto', 'row'] : ['auto', 'auto', 'row', 'statement'];
+  // For each statement all of these would be recorded in a wrong order now and then.
+  const isForRows = isPartitioned || isNested || refersToItself;
+  const levels = isForRows ? ['auto', 'row'] : ['auto', 'auto', 'row', 'statement'];
   const forEach = wish.forEach ?? pick(random, levels);
   const options = {
     forEach,
