@@ -161,7 +161,11 @@ export class Control {
         for (const channel of [schema, ...channels]) {
           await client.query(`listen ${pg.escapeIdentifier(channel)}`);
         }
-        await client.query('select pg_notify($1, $2)', [schema, token]);
+        // A queue that was full stays so until somebody has the server look at what is read by all.
+        await client.query('select pg_notification_queue_usage(), pg_notify($1, $2)', [
+          schema,
+          token,
+        ]);
       });
       // The time runs from here, because a slow server is late with the statements too.
       const onSilence = () => new SilenceError('nothing is heard');
