@@ -1,10 +1,11 @@
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { startDaemon } from '../helpers/daemon.ts';
-import { useDatabase } from '../helpers/database.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
 
 /* An id that JavaScript's numbers cannot hold is not a matter of trying again. */
 
 const database = useDatabase({ pollInterval: '100ms' });
+afterEach(() => emptyLog(database));
 
 test.each([
   ['owned', {}],
