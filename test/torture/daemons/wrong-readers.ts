@@ -1,5 +1,4 @@
 import { pageReader, type ReadPage } from '../../../src/log/page.ts';
-import { pageSql } from '../../../src/log/page-sql.ts';
 import type { Position } from '../../../src/log/position.ts';
 import { readNewestPosition } from '../../../src/log/progress.ts';
 import { subscribeTransitions } from '../../../src/transitions.ts';
@@ -33,11 +32,7 @@ const OWN: Record<string, () => ReadPage> = {
 
 /** Rounded, an id is another notification's. */
 function settingsAsTheyCome(): ReadPage {
-  const text = pageSql('pgwatch').replace(
-    /select id, xid, created_at(?=, channel[^(]*null, null\s+from \(\s+select \*, sum)/,
-    'select id::float8, xid, created_at',
-  );
-  const read = pageReader('pgwatch', text);
+  const read = textReader(['select sized.id, ', 'select sized.id::float8, ']);
   return async (client, request) => {
     await client.query('set extra_float_digits to default');
     return read(client, request);
