@@ -36,11 +36,15 @@ describe.each(chosen)('$name', (experiment) => {
   };
 
   test('keeps every promise', options, async () => {
-    const { verdict, failures } = await run(null);
-    expect(verdict).toMatchObject(Object.fromEntries(FINDINGS.map((kind) => [kind, []])));
-    expect(failures).toEqual([]);
+    let notifications = 0;
     // Where connections are swallowed, writers come to little in a second.
-    expect(verdict.notifications).toBeGreaterThan(10);
+    for (let round = 0; notifications <= 10 && round < ROUNDS_MAX; round++) {
+      const { verdict, failures } = await run(null, seed + round);
+      expect(verdict).toMatchObject(Object.fromEntries(FINDINGS.map((kind) => [kind, []])));
+      expect(failures).toEqual([]);
+      notifications += verdict.notifications;
+    }
+    expect(notifications).toBeGreaterThan(10);
   });
 
   // Another one each time, and each time every other experiment's: all would take minutes.
