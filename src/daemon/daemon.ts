@@ -2,11 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/define.ts';
 import { consumerReporter } from '../consumers/context.ts';
 import type { Consumer } from '../consumers/define.ts';
-import { advisoryText, readAdvisoryHolders } from '../database/advisory.ts';
 import { isStatementError } from '../database/connect.ts';
 import { isTransient } from '../database/connection-error.ts';
 import { Pool } from '../database/pool.ts';
-import { SQLSTATE } from '../database/sqlstate.ts';
 import { STANDSTILL_MAX } from '../database/transaction.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { pageReader, type ReadPage } from '../log/page.ts';
@@ -16,6 +14,7 @@ import { publishTransition } from '../transitions.ts';
 import type { Calling } from './calling.ts';
 import type { Control } from './control.ts';
 import { FailureReports } from './failure-reports.ts';
+import { heldText } from './held-text.ts';
 import { Meter } from './meter.ts';
 import type { OwnershipOptions } from './ownership.ts';
 import { Patience } from './patience.ts';
@@ -199,23 +198,11 @@ export class Daemon {
       ? `The database refused a statement: ${error.message}.`
       : `The connection to the database was lost: ${error.message}.`;
     const reason = error instanceof PgwatchError ? error.message : what;
-    const held = await this.#heldText(error);
+    const held = await heldText(this.#logPool, config.schema, error);
     if (leftMs <= 0) throw new PgwatchError('connection_failed', `${reason}${held} ${GIVEN_UP}`);
     const nextMs = Math.min(waitMs, leftMs);
     reporter.warn(`${reason}${held} Trying again in ${formatDuration(nextMs)}.`);
     await sleep(nextMs, signal);
-  }
-
-  /** ' cleanup is locked by pid 4711 …', where it failed by a lock; '' else. */
-  async #heldText(error: Error): Promise<string> {
-    if (errorCodeOf(error) !== SQLSTATE.lockNotAvailable) return '';
-    const { schema } = this.#options.config;
-    // Where even that fails, the error alone has to do.
-    const holders = await this.#logPool
-      .withClient((client) => readAdvisoryHolders(client, schema))
-      .catch(() => []);
-    const texts = holders.map((holder) => `${holder.what}: ${advisoryText(holder)}`);
-    return texts.length > 0 ? ` Held by others: ${texts.join('; ')}.` : '';
   }
 
   #isFatal(error: Error): boolean {

@@ -4,9 +4,11 @@ import type { Clients } from '../database/pool.ts';
 import { toError } from '../errors.ts';
 import type { Reporter } from '../reporter.ts';
 import { backoffMs, formatDuration, sleep } from '../time.ts';
+import { heldText } from './held-text.ts';
 
 export type SessionPoolOptions = {
   pool: Clients;
+  schema: string;
   reporter: Reporter;
   /** Aborts with the session: from then on nothing is tried again. */
   ended: AbortSignal;
@@ -80,12 +82,14 @@ export class SessionPool implements Clients {
     failure: Error,
     { failures, startedAt }: { failures: number; startedAt: number },
   ): Promise<void> {
-    const { reporter, ended, mode } = this.#options;
+    const { pool, schema, reporter, ended, mode } = this.#options;
     const failingMs = performance.now() - startedAt;
     const isOver = this.isGivenUp ? failures > STOPPING_FAILURES_MAX : false;
     if (isOver || (mode === 'once' && failingMs > ONCE_MS_MAX) || ended.aborted) throw failure;
-    const text = `A statement has failed for ${formatDuration(failingMs)}, and is tried again: ${failure.message}`;
-    if (failures % WARN_FAILURES === 0) reporter.warn(text);
+    const held = await heldText(pool, schema, failure);
+    const text = `A statement has failed for ${formatDuration(failingMs)}, and is tried again: ${failure.message}.${held}`;
+    // It has waited for a lock for long before it failed.
+    if (held !== '' || failures % WARN_FAILURES === 0) reporter.warn(text);
     else reporter.debug(text);
     await sleep(backoffMs(failures, { baseMs: 20, capMs: AGAIN_MS_MAX }), ended);
     if (ended.aborted) throw failure;

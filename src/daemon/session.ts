@@ -30,7 +30,14 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
   try {
     const over = AbortSignal.any([control.lost, ended.signal]);
     const stop = AbortSignal.any([signal, options.hasNoPatience]);
-    const poolOptions = { pool, reporter, ended: over, stop, mode: options.mode };
+    const poolOptions = {
+      pool,
+      schema: config.schema,
+      reporter,
+      ended: over,
+      stop,
+      mode: options.mode,
+    };
     const sessionPool = new SessionPool(poolOptions);
     const judge = new LossJudge({ ...options, pool: sessionPool, control });
     const inside: PartOptions = { ...options, pool: sessionPool, judge };
