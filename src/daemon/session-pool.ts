@@ -87,7 +87,7 @@ export class SessionPool implements Clients {
     const isOver = this.isGivenUp ? failures > STOPPING_FAILURES_MAX : false;
     if (isOver || (mode === 'once' && failingMs > ONCE_MS_MAX) || ended.aborted) throw failure;
     const held = await heldText(pool, schema, failure);
-    const text = `A statement has failed for ${formatDuration(failingMs)}, and is tried again: ${failure.message}.${held}`;
+    const text = `A statement has failed for ${formatDuration(failingMs)}, and is tried again: ${failure.message.replace(/\.$/, '')}.${held}`;
     // It has waited for a lock for long before it failed.
     if (held !== '' || failures % WARN_FAILURES === 0) reporter.warn(text);
     else reporter.debug(text);
