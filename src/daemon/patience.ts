@@ -1,4 +1,4 @@
-/** How long it is waited for a database that is away. */
+/** How long to wait for a database that is away. */
 export class Patience {
   readonly #ms: number;
   readonly #spent = new AbortController();

@@ -88,7 +88,7 @@ export class SessionPool implements Clients {
     if (isOver || (mode === 'once' && failingMs > ONCE_MS_MAX) || ended.aborted) throw failure;
     const held = await heldText(pool, schema, failure);
     const text = `A statement has failed for ${formatDuration(failingMs)}, and is tried again: ${failure.message.replace(/\.$/, '')}.${held}`;
-    // It has waited for a lock for long before it failed.
+    // It had waited long for the lock before it failed.
     if (held !== '' || failures % WARN_FAILURES === 0) reporter.warn(text);
     else reporter.debug(text);
     await sleep(backoffMs(failures, { baseMs: 20, capMs: AGAIN_MS_MAX }), ended);

@@ -32,7 +32,9 @@ test('a statement that is tried again because of a lock is told at once, with wh
     }),
   );
   await until('the holder is named', () => reports.join('').includes(`pid ${rows[0].pid} `));
-  expect(reports.join('')).toMatch(/warning A statement .* is tried again: [^.]+\. Held by others: cleanup: pid/);
+  expect(reports.join('')).toMatch(
+    /warning A statement .* is tried again: [^.]+\. Held by others: cleanup: pid/,
+  );
   await holder.query('select pg_advisory_unlock_all()');
   await waiting;
   await pool.close();
