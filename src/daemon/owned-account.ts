@@ -11,6 +11,7 @@ import type { Brake } from './brake.ts';
 import { FailingKeys } from './failing-keys.ts';
 import { Ledger, type LedgerMark, type LedgerPage } from './ledger.ts';
 import { lastOfEach, type SettlementOwner, type Settler } from './settler.ts';
+import type { Suspicions } from './suspicions.ts';
 import type { Place, Settled } from './task.ts';
 import type { Working } from './working.ts';
 
@@ -28,6 +29,7 @@ export type OwnedAccountOptions = {
   onFiled(mayBeDue: boolean): void;
   /** True: it is another's. False: the workers have failed. */
   onEnded(isFenced: boolean): void;
+  suspicions: Suspicions;
   /** Saves a position within a second, in a transaction; undefined where the settler does that. */
   saveLazily: (() => void) | undefined;
 };
@@ -155,7 +157,8 @@ export class OwnedAccount implements Account, SettlementOwner {
     this.#options.onFiled(changeCount > 0 || hasLeft);
   }
 
-  onFenced(): void {
+  onFenced(unsaved: readonly DeliveryChange[] = []): void {
+    this.#options.suspicions.loseChanges(this.consumerId, unsaved, this.recorded);
     this.#options.onEnded(true);
   }
 

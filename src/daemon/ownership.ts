@@ -267,7 +267,7 @@ export class Ownership {
     if (control.isClosed) return;
     if (isFenced) {
       reporter.warn(
-        `${consumerId} was taken over by another process, or its position was moved by hand: this process lets go of it.`,
+        `${consumerId} was taken over by another process, its position was moved by hand, or PostgreSQL has recovered from a crash or reset its statistics: this process lets go of it.`,
       );
       publishTransition({ type: 'consumer_lost', consumerId, epoch });
       return;

@@ -69,7 +69,7 @@ type End = { name: string; message: string };
 /** What failed so often became a dead letter at once; a call that ended the process could not say so. */
 function endOf({ attempts, isSuspect }: DueDelivery, attemptsMax: number): End | null {
   if (!isSuspect || attempts < attemptsMax) return null;
-  const message = `the process ended while the handler was called for the ${ordinal(attempts)} time, or the daemon did not wait for it`;
+  const message = `the process ended while the handler was called for the ${ordinal(attempts)} time, PostgreSQL crashed then, or the daemon did not wait for it`;
   return { name: 'HandlerLost', message };
 }
 

@@ -17,8 +17,8 @@ export type SettlementOwner = Readonly<Claim & DeliveryScope> & {
   onSaved(position: Position, xid: Xid): void;
   /** These changes are saved; of their keys, those given still have a notification waiting. */
   onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void;
-  /** Another process owns the consumer by now, or the server is another. */
-  onFenced(): void;
+  /** Another process owns the consumer by now, or the server is another: these changes are not saved. */
+  onFenced(unsaved: readonly DeliveryChange[]): void;
 };
 
 type Settlement = { position: Position; changes: readonly DeliveryChange[] };
@@ -132,7 +132,7 @@ export class Settler {
     );
     for (const owner of owners) {
       if (savedIds.has(owner.consumerId) && xid !== null) owner.onSaved(positionOf(owner), xid);
-      else owner.onFenced();
+      else owner.onFenced([]);
     }
     publishTransition({ type: 'position_saved', consumerIds: [...savedIds] });
   }
@@ -150,7 +150,7 @@ export class Settler {
         return { xid, waitingKeys: await applyChanges(client, this.#schema, owner, last) };
       }),
     );
-    if (filed === null) return owner.onFenced();
+    if (filed === null) return owner.onFenced(last);
     owner.onSaved(position, filed.xid);
     owner.onFiled(changes, filed.waitingKeys);
     publishTransition({ type: 'position_saved', consumerIds: [consumerId] });

@@ -220,12 +220,9 @@ export class SharedDelivery implements Account {
     return suspicions.take(calling.consumer.id, id);
   }
 
-  /** That their calls have failed is known here alone. */
   #loseChanges(changes: readonly DeliveryChange[]): void {
     const { suspicions, calling } = this.#options;
-    const failed = changes.filter(({ state }) => state === 'retry' || state === 'dead');
-    const ids = failed.map(({ notificationId }) => notificationId);
-    suspicions.suspect(calling.consumer.id, ids);
+    suspicions.loseChanges(calling.consumer.id, changes, this.#recorded);
     this.onFenced();
   }
 

@@ -1,3 +1,5 @@
+import { type DeliveryChange, isFailure } from '../log/delivery.ts';
+
 /** A call that was written down before it was made. */
 export type RecordedCall = { id: number; attempt: number };
 
@@ -13,6 +15,26 @@ export class Suspicions {
   /** The server crashed while they were being handled, or it is lost that their calls have failed. */
   suspect(consumerId: string, ids: readonly number[]): void {
     this.#suspects.set(consumerId, new Set([...(this.#suspects.get(consumerId) ?? []), ...ids]));
+  }
+
+  /**
+   * They cannot be saved: the consumer is another's, or the server is another. That these calls have failed is
+   * known here alone, and the server may have crashed over them.
+   * @param recorded attempts that are written down; those that have failed stay so
+   */
+  loseChanges(
+    consumerId: string,
+    changes: readonly DeliveryChange[],
+    recorded: Map<number, number>,
+  ): void {
+    const failed = changes.filter(isFailure);
+    this.suspect(
+      consumerId,
+      failed.map(({ notificationId }) => notificationId),
+    );
+    for (const { notificationId, attempts } of failed) {
+      if (recorded.get(notificationId) === attempts) recorded.delete(notificationId);
+    }
   }
 
   /** True once for each: from then on it is written down. */

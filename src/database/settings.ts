@@ -49,6 +49,8 @@ export const OWN_SETTINGS: Settings = {
   lock_timeout: '0',
   statement_timeout: '0',
   transaction_timeout: '0',
+  // One statistic is read, not all of them.
+  stats_fetch_consistency: 'cache',
   // Plans: custom ones where they pay.
   jit: 'off',
   plan_cache_mode: 'auto',

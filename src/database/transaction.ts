@@ -41,7 +41,11 @@ export function settingsSql(settings: Settings, scope: 'session' | 'transaction'
 }
 
 /** Settings that not every supported version has. */
-const NEWER = new Set(['restrict_nonsystem_relation_kind', 'transaction_timeout']);
+const NEWER = new Set([
+  'restrict_nonsystem_relation_kind',
+  'stats_fetch_consistency',
+  'transaction_timeout',
+]);
 
 /**
  * For a transaction in which others wait for what it has locked: the server ends one that stands still,

@@ -48,6 +48,13 @@ export function isUnderWay(change: DeliveryChange): boolean {
   return change.state === 'retry' && change.isUnderWay !== undefined;
 }
 
+/** True where its call has failed. */
+export function isFailure(
+  change: DeliveryChange,
+): change is DeliveryChange & { state: 'retry' | 'dead' } {
+  return change.state === 'dead' || (change.state === 'retry' && change.error !== null);
+}
+
 /** Which of the keys have a notification that waits. */
 export async function readWaitingKeys(
   client: Queryable,

@@ -6,7 +6,7 @@ import { applyChanges } from './apply-changes.ts';
 import type { DeliveryChange, DeliveryScope } from './delivery.ts';
 import type { Lease } from './lease.ts';
 import { safeId } from './notification.ts';
-import { SERVER } from './progress.ts';
+import { SERVER } from './server-sql.ts';
 
 /** What is left of a lease. */
 export type LeaseRest = Pick<Lease, 'leaseId' | 'epoch' | 'server'> & {

@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../database/names.ts';
 import type { Lease, NewLease } from './lease.ts';
-import { SERVER } from './progress.ts';
+import { SERVER } from './server-sql.ts';
 
 /** Who takes leases, and how many at most. */
 export type LeaseTake = {

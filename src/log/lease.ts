@@ -12,7 +12,7 @@ export type Lease = {
   leaseId: number;
   kind: 'page' | 'retry' | 'orphan';
   epoch: number;
-  /** The server's start time: after a crash it may hand out the ids of leases that it has lost. */
+  /** As SERVER says: after a crash it may hand out the ids of leases that it has lost. */
   server: string;
   /** In the order in which they are handed out. */
   notificationIds: number[];

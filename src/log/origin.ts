@@ -59,7 +59,10 @@ export async function requireIdsAhead(
 
 function faultOf(row: OriginRow): string | null {
   if (row.is_foreign) {
-    return `The log was written by another PostgreSQL cluster (its newest transaction is ${row.log_xid ?? 'unknown'}, this cluster's next is ${row.next_xid}): it was restored from a dump or copied. Run "pgwatch migrate rebase" to make it this cluster's own.`;
+    const isLog = row.log_xid !== null && BigInt(row.log_xid) >= BigInt(row.next_xid);
+    return isLog
+      ? `The log was written by another PostgreSQL cluster (its newest transaction is ${row.log_xid}, this cluster's next is ${row.next_xid}): it was restored from a dump or copied. Run "pgwatch migrate rebase" to make it this cluster's own.`
+      : `A consumer's position was saved in another PostgreSQL cluster, or in this one before it lost its last transactions (the position names later transactions than this cluster's next, ${row.next_xid}). Run "pgwatch migrate rebase" to make the positions this cluster's own.`;
   }
   if (BigInt(row.used_id) > BigInt(row.sequence_id)) {
     return `The sequence of notification ids is at ${row.sequence_id}, and ${row.used_by ?? 'the log'} has id ${row.used_id}: the log was restored or emptied without the rest, or the sequence was set back. What is published now would count as handled. Run "pgwatch migrate rebase" to set it right.`;

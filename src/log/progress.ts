@@ -4,6 +4,7 @@ import { qualified } from '../database/names.ts';
 import { beginningAt, type From } from './beginning.ts';
 import { safeId } from './notification.ts';
 import type { Position, Snapshot, Xid } from './position.ts';
+import { CLAIMED_ON } from './server-sql.ts';
 
 export type { From };
 
@@ -33,10 +34,8 @@ export type Claim = {
   consumerId: string;
   epoch: number;
   /**
-   * The server's start time. A server that started since may be another one, after a failover, or
-   * have lost its last commits: ids and xids are handed out again there, and the position would
-   * hide them. And when the consumer was registered: where it was removed and registered anew, epochs
-   * begin anew, too.
+   * As SERVER says: elsewhere, the position would hide others to which its ids and xids are handed out again. And
+   * when the consumer was registered: where it was removed and registered anew, epochs begin anew, too.
    */
   server: string;
 };
@@ -199,12 +198,6 @@ export async function releaseOwnership(
 
 /** Whether a row of consumer_progress is paused, by the server's clock: nobody is to run it then. */
 export const IS_PAUSED = 'coalesce(paused_until > clock_timestamp(), paused_at is not null)';
-
-/** The server's start time, as a Lease has it. */
-export const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
-
-/** Of a row of consumer_progress what a Claim has as its server. */
-export const CLAIMED_ON = `${SERVER} || ' ' || extract(epoch from progress.created_at)::text`;
 
 /** The columns of a position, as toPosition() takes them. */
 export const POSITION_COLUMNS = `done_id::text, done_snapshot::text, done_xid::text,

@@ -2,8 +2,9 @@ import type { ClientBase, QueryConfig } from 'pg';
 import { qualified, statementName } from '../database/names.ts';
 import { STANDSTILL_MAX } from '../database/transaction.ts';
 import type { Position, Xid } from './position.ts';
-import { CLAIMED_ON, type Claim } from './progress.ts';
+import type { Claim } from './progress.ts';
 import { alongSql } from './row-place.ts';
+import { CLAIMED_ON } from './server-sql.ts';
 
 /** A position to be saved, and on whose behalf. */
 export type PositionSave = Claim & { position: Position };

@@ -2,8 +2,9 @@ import type { ClientBase } from 'pg';
 import { qualified } from '../database/names.ts';
 import { safeId } from './notification.ts';
 import type { Position } from './position.ts';
-import { IS_PAUSED, POSITION_COLUMNS, type PositionRow, SERVER, toPosition } from './progress.ts';
+import { IS_PAUSED, POSITION_COLUMNS, type PositionRow, toPosition } from './progress.ts';
 import { alongSql } from './row-place.ts';
+import { SERVER } from './server-sql.ts';
 
 /**
  * Where the newest version of a consumer's row was when this process last saw it. While somebody holds a
@@ -12,8 +13,8 @@ import { alongSql } from './row-place.ts';
 export type RowPlace = { ctid: string | null };
 
 /**
- * The last id that a lease has got, of whichever consumer; and the server's start time: after a crash or a
- * failover, ids may have been given again without its ever being seen to go back.
+ * The last id that a lease has got, of whichever consumer; and on which server, as SERVER says: on another one, ids
+ * may have been given again without its ever being seen to go back.
  */
 export type GivenLeases = { server: string; lastId: number };
 

@@ -1,13 +1,23 @@
 import { afterEach, expect, test } from 'vitest';
 import type { ConsumerContext, ConsumerDefinition } from '../../src/consumers/define.ts';
+import { withConnection } from '../../src/database/connect.ts';
+import { underWay } from '../../src/log/delivery.ts';
+import { recordAttempts, settleLeases } from '../../src/log/lease-settle.ts';
+import { insertLeases } from '../../src/log/lease-take.ts';
 import type { Notification } from '../../src/log/notification.ts';
+import { savePositions } from '../../src/log/save-positions.ts';
+import { SERVER } from '../../src/log/server-sql.ts';
+import { readSharedPosition } from '../../src/log/shared-position.ts';
 import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
 import { emptyLog, restartServer, useIsolatedServer } from '../helpers/database.ts';
+import { addConsumers } from '../helpers/deliveries.ts';
+import { NOBODY, seize } from '../helpers/owner.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
 Goal: a handler over which the server crashes ends as a dead letter, though it takes the control
-connection along; a server that is restarted costs nobody an attempt.
+connection along; a server that is restarted costs nobody an attempt; and what was reached before a crash
+is not saved behind it, where ids and xids are handed out again.
 Method: handlers that kill (-9) their backends, at which the server restarts by itself.
 */
 
@@ -100,4 +110,99 @@ test.each([
     return isDone || `${[...done]} are, filed: ${await states()}`;
   });
   await until('nothing is filed', async () => (await states()).length === 0);
+});
+
+/** Kills one process of the server, by which all connections are lost, and waits until it has recovered. */
+async function crash(): Promise<void> {
+  const { rows } = await database.query('select pg_backend_pid() as pid');
+  process.kill(rows[0].pid, 'SIGKILL');
+  await until('the server has crashed', () =>
+    database.query('select pg_sleep(0.01)').then(
+      () => false,
+      () => true,
+    ),
+  );
+  await until('it has recovered', () =>
+    database.query('select 1').then(
+      () => true,
+      () => false,
+    ),
+  );
+}
+
+test('a position and leases of before a crash are not saved behind it, but those that are taken then are', async () => {
+  await addConsumers(database, ['c', 'shared']);
+  await database.query(
+    `update pgwatch.consumer_progress set is_shared = true where consumer_id = 'shared'`,
+  );
+  const scope = { consumerId: 'shared', isOrdered: true };
+  const take = async () => {
+    const client = await database.connect();
+    const { position, ...claim } = await seize(client, { consumerId: 'c', channels: ['c'] });
+    const fresh = { kind: 'page' as const, slot: null, notificationIds: [7] };
+    const taking = { consumerId: 'shared', daemonId: NOBODY, isStopping: false, count: 1 };
+    const leases = await insertLeases(client, 'pgwatch', 'shared', [fresh], taking);
+    const shared = await readSharedPosition(client, 'pgwatch', 'shared');
+    return { claim, position, leases, server: shared?.given.server };
+  };
+  const settle = async ({ claim, position, leases }: Awaited<ReturnType<typeof take>>) => {
+    const client = await database.connect();
+    const save = { ...claim, position: { ...position, doneId: position.doneId + 1 } };
+    const { savedIds } = await savePositions(client, 'pgwatch', [save]);
+    const change = underWay({ id: 7, key: null, attempt: 1 }, 0);
+    const isRecorded = await recordAttempts(client, 'pgwatch', scope, leases, [change]);
+    const rests = leases.map((lease) => ({ ...lease, notificationIds: [] }));
+    return [savedIds.size, isRecorded, await settleLeases(client, 'pgwatch', NOBODY, rests)];
+  };
+  const before = await take();
+  await crash();
+  expect(await settle(before)).toEqual([0, false, false]);
+  const behind = await take();
+  expect(behind.server).not.toBe(before.server);
+  expect(await settle(behind)).toEqual([1, true, true]);
+});
+
+test('what was reached in one database counts for nothing in another one of the same server', async () => {
+  const url = new URL(database.url);
+  url.pathname = '/template1';
+  const text = `select ${SERVER} as server`;
+  const here = await database.query(text);
+  const there = await withConnection({ url: url.href }, (client) => client.query(text));
+  expect(there.rows[0].server).not.toBe(here.rows[0].server);
+});
+
+/** Before version 15, it shows somewhat later. */
+async function resetStatistics(): Promise<void> {
+  const read = () => database.query(`select ${SERVER} as server`);
+  const { rows } = await read();
+  await database.query(`select pg_stat_reset_shared('bgwriter')`);
+  await until('they are reset', async () => (await read()).rows[0].server !== rows[0].server);
+}
+
+test('where somebody resets the statistics, consumers are taken once more, and nothing else happens', async () => {
+  const seen: string[] = [];
+  const consumers = (['one', 'shared'] as const).map((instances) => ({
+    id: instances,
+    channels: ['c'],
+    instances,
+    handle: ({ payload }: Notification) => void seen.push(`${instances} ${payload}`),
+  }));
+  const daemon = await startTailing(database.config, consumers);
+  daemons.push(daemon);
+  for (const n of [1, 2]) {
+    await resetStatistics();
+    await database.query(`select smart_notify('c', to_jsonb($1::int))`, [n]);
+    const calls = [`one ${n}`, `shared ${n}`];
+    await until('both are called', () => calls.every((call) => seen.includes(call)));
+    await daemon.transitions.for({ type: 'consumer_owned', epoch: n + 1 });
+    await until('all is settled', async () => {
+      const { rows } = await database.query(
+        `select count(*)::int from pgwatch.consumer_progress
+         where done_id = (select max(id) from pgwatch.notification_log)`,
+      );
+      const leases = await database.query('select from pgwatch.lease');
+      return rows[0].count === 2 && leases.rowCount === 0;
+    });
+  }
+  expect(daemon.reports.filter((line) => /error/.test(line))).toEqual([]);
 });
