@@ -1,11 +1,13 @@
+import { escapeIdentifier } from 'pg';
 import type { Config } from '../config/define.ts';
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import { PgwatchError } from '../errors.ts';
 import { safeId } from './notification.ts';
+import { type Replicated, readSubscriptions } from './replicated.ts';
 
 /**
- * Refuses a log that another cluster wrote, and one that does not belong to the positions: transaction ids begin
+ * Refuses a log that another cluster wrote, or writes into by a subscription, and one that does not belong to the positions: transaction ids begin
  * anew in a cluster, and a sequence that was set back gives ids again, so that notifications would be lost without a
  * word.
  * @returns the id up to which rows count as visible to all (see log_rebase)
@@ -21,7 +23,8 @@ export async function requireOwnCluster(
      from ${qualified(schema, 'log_origin_state')}()`,
   );
   const row = rows[0] as OriginRow;
-  const fault = faultOf(row);
+  const [subscription] = await readSubscriptions(client, schema);
+  const fault = subscription ? subscribedText(subscription) : faultOf(row);
   if (fault !== null) throw new PgwatchError('cluster_restored', fault);
   return safeId(row.rebased_id);
 }
@@ -41,7 +44,8 @@ export async function findRestored(
 }
 
 /**
- * The same while daemons run, at next to no cost: whether a position lies above the ids that were given.
+ * The same while daemons run, at next to no cost: whether a position lies above the ids that were given, or there
+ * is a subscription.
  * @throws PgwatchError cluster_restored, with the remedy
  */
 export async function requireIdsAhead(
@@ -52,9 +56,18 @@ export async function requireIdsAhead(
     `select exists (
        select from ${qualified(config.schema, 'consumer_progress')} as p,
          ${qualified(config.schema, 'notification_log_id_seq')} as s
-       where greatest(p.done_id, p.window_end) > s.last_value) as "isBehind"`,
+       where greatest(p.done_id, p.window_end) > s.last_value) as "isBehind",
+       exists (select from pg_catalog.pg_subscription_rel) as "isSubscribed"`,
   );
-  if ((rows[0] as { isBehind: boolean }).isBehind) await requireOwnCluster(client, config);
+  const { isBehind, isSubscribed } = rows[0] as { isBehind: boolean; isSubscribed: boolean };
+  const isWritten = isSubscribed && (await readSubscriptions(client, config.schema)).length > 0;
+  if (isBehind || isWritten) await requireOwnCluster(client, config);
+}
+
+function subscribedText({ name, tables }: Replicated): string {
+  const [first = '', ...more] = tables;
+  const others = more.length > 0 ? ` and ${more.length} more` : '';
+  return `The subscription "${name}" writes to pgwatch's own tables (${first}${others}): the log and the positions of another database get in among these. Leave pgwatch's tables out of its publication, run: alter subscription ${escapeIdentifier(name)} refresh publication; then "pgwatch migrate rebase".`;
 }
 
 function faultOf(row: OriginRow): string | null {

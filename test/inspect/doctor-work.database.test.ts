@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { requireIdsAhead, requireOwnCluster } from '../../src/log/origin.ts';
 import { captureTable } from '../helpers/captured.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
@@ -222,6 +223,46 @@ describe('the log', () => {
         /^problem: The sequence of notification ids is at \d+, and the position of email has id 1000000: /,
       ),
     ]);
+  });
+
+  test('a publication that holds it is told of, and a subscription that writes to it refuses daemons', async () => {
+    await database.query('create table of_users (id int primary key)');
+    await given('create publication everything for all tables', 'drop publication everything');
+    expect(await find('cluster')).toEqual([
+      expect.stringMatching(
+        /^note: The publication everything holds pgwatch's own tables: consumer_channel, .* more\.$/,
+      ),
+    ]);
+    await database.query(
+      'drop publication everything; create publication everything for table of_users',
+    );
+    expect(await find('cluster')).toEqual([]);
+
+    const client = await database.connect();
+    // Nothing is seen of it outside, and rolled back at the end.
+    await client.query(`begin;
+      create subscription "S" connection 'dbname=x' publication everything with (connect = false)`);
+    const write = (table: string) =>
+      client.query(
+        `insert into pg_subscription_rel (srsubid, srrelid, srsubstate)
+         select oid, $1::regclass, 'r' from pg_subscription where subname = 'S'`,
+        [table],
+      );
+    await write('of_users');
+    const partition = await client.query(
+      `select max(inhrelid::regclass::text) as name from pg_inherits
+       where inhparent = 'pgwatch.notification_log'::regclass`,
+    );
+    await write(partition.rows[0].name);
+    // It is not enabled.
+    await requireIdsAhead(client, database.config);
+    await client.query(`update pg_subscription set subenabled = true where subname = 'S'`);
+    for (const refuse of [requireOwnCluster, requireIdsAhead]) {
+      await expect(refuse(client, database.config)).rejects.toThrow(
+        /^The subscription "S" writes to pgwatch's own tables \(notification_log_\w+\): .* Leave pgwatch's tables out of its publication, run: alter subscription "S" refresh publication; /,
+      );
+    }
+    await client.query('rollback');
   });
 
   test('dead rows are found', async () => {

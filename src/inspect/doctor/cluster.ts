@@ -1,6 +1,8 @@
 import { PgwatchError } from '../../errors.ts';
 import { requireOwnCluster } from '../../log/origin.ts';
+import { type Replicated, readPublications } from '../../log/replicated.ts';
 import type { Check, Finding } from './check.ts';
+import { some } from './some.ts';
 
 /** Whether the log and the positions are of this cluster, and fit each other: not so after some restores. */
 export const cluster: Check = {
@@ -8,27 +10,37 @@ export const cluster: Check = {
   runs: 'transaction',
   needs: 'schema',
   async run(client, { config }) {
+    const published = (await readPublications(client, config.schema)).map(publishedFinding);
     try {
       await requireOwnCluster(client, config);
     } catch (thrown) {
       if (!(thrown instanceof PgwatchError)) throw thrown;
       return {
-        findings: [foreign(thrown.message)],
+        findings: [foreign(thrown.message), ...published],
         seen: 'the log, the positions and this cluster do not belong together',
       };
     }
-    return { findings: [], seen: 'the log and all positions are of this cluster' };
+    return { findings: published, seen: 'the log and all positions are of this cluster' };
   },
 };
 
 function foreign(message: string): Finding {
   // Its last sentence is the remedy.
   const [, what = message, fix = 'pgwatch migrate rebase'] =
-    /^(.*?\.) (Run [^.]*\.)$/s.exec(message) ?? [];
+    /^(.*?\.) ((?:Run|Leave) [^.]*\.)$/s.exec(message) ?? [];
   return {
     level: 'problem',
     what,
     why: 'Stored transaction ids and positions order wrongly here, so that notifications would be lost: daemons refuse to start.',
     fix,
+  };
+}
+
+function publishedFinding({ name, tables }: Replicated): Finding {
+  return {
+    level: 'note',
+    what: `The publication ${name} holds pgwatch's own tables: ${some(tables)}.`,
+    why: 'A subscriber that has pgwatch, too, gets them into its own log and positions, and its daemons refuse to start.',
+    fix: 'If it is for such a subscriber, name tables or schemas in the publication, in place of "for all tables".',
   };
 }
