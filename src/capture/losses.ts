@@ -50,12 +50,12 @@ function lossesOf(found: Found): Loss[] {
     [
       'parent',
       hasStatement && parents.length > 0,
-      `${name} has become a part of ${parents.join(', ')}: changes that are made through that are lost, because its triggers are for each statement.`,
+      `${name} has become a part of ${parents.join(', ')}: changes made through ${parents.length > 1 ? 'those' : 'that'} are lost, because its triggers are for each statement.`,
     ],
     [
       'children',
       hasStatement && children.length > 0,
-      `${children.join(', ')} inherits from ${name} by now: its rows are published as rows of ${name} where they are changed through that.`,
+      `${children.join(', ')} now ${children.length > 1 ? 'inherit' : 'inherits'} from ${name}: rows that are changed through ${name} are published as its own.`,
     ],
     [
       'subscription',

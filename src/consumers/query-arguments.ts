@@ -63,7 +63,7 @@ export function answering(
 type Given = QueryConfig & { callback?: unknown };
 
 /** What pg reads of a config. */
-const READ = [
+const READ: readonly string[] = [
   'text',
   'values',
   'name',
@@ -72,7 +72,10 @@ const READ = [
   'queryMode',
   'query_timeout',
   'rows',
-].concat('binary', 'portal', 'callback');
+  'binary',
+  'portal',
+  'callback',
+];
 
 function readOnce(given: Given): Given {
   const found = READ.map((name) => [name, Reflect.get(given, name)]);

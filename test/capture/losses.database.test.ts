@@ -102,7 +102,7 @@ test('children that come later, and partitions whose triggers are off, are named
   const losses = await readLosses(client, database.config, rows[0].oids);
   expect(losses.map(({ sentence }) => sentence)).toEqual([
     'Triggers of public.ranged_1 do not fire: what is changed there is lost.',
-    'public.kid inherits from public.root by now: its rows are published as rows of public.root where they are changed through that.',
+    'public.kid now inherits from public.root: rows that are changed through public.root are published as its own.',
   ]);
 });
 
