@@ -2401,7 +2401,12 @@ begin
       else "pgwatch".text_list(relation - 0 - 0) end;
     key_columns constant text[] := case when jsonb_exists(options, 'key')
       then "pgwatch".text_list(options -> 'key') else id_columns end;
+    /* The value of a virtual column is not to be had: where one is named, each UPDATE counts. */
     filter_columns constant text[] := case when jsonb_exists(options, 'columns')
+        and not exists (
+          select from pg_attribute as a
+          where a.attrelid = tg_relid and a.attgenerated = 'v'
+            and a.attname = any ("pgwatch".text_list(options -> 'columns')))
       then "pgwatch".text_list(options -> 'columns') end;
     excluded_columns constant text[] := case when jsonb_exists(options, 'exclude')
       then "pgwatch".text_list(options -> 'exclude') else '{}' end;

@@ -125,6 +125,15 @@ function checkColumns(table: Table, { key, columns, exclude, when }: TriggerOpti
       `has no column ${JSON.stringify(unknown)}, which ${option} names.${suggest(unknown, known)} Columns are: ${known.join(', ')}.`,
     );
   }
+  const unseen = table.columns.filter(({ isVirtual }) => isVirtual).map(({ name }) => name);
+  for (const [option, list = []] of Object.entries({ key, columns })) {
+    const virtual = list.find((name) => unseen.includes(name));
+    if (virtual === undefined) continue;
+    throw unsuitable(
+      table,
+      `has ${JSON.stringify(virtual)}, which ${option} names, as a virtual generated column: triggers do not see its value. Name the columns that it is computed from.`,
+    );
+  }
   const needed = [...table.primaryKey, ...(key ?? [])].find((name) => exclude?.includes(name));
   if (needed !== undefined) {
     throw unsuitable(

@@ -67,6 +67,6 @@ function staleReasons(
   try {
     return staleness(planCapture(table, options, names), existing.triggers);
   } catch (thrown) {
-    return [toError(thrown).message];
+    return [toError(thrown).message.replace(/\.$/, '')];
   }
 }

@@ -118,6 +118,36 @@ test('once it is captured again, nothing is lost any more', async () => {
   expect(await shortChangesOf(database, 'inherits')).toEqual(['DELETE 2', 'INSERT 8']);
 });
 
+test('a virtual column is refused where its value matters; if a column becomes one later, each update counts', async () => {
+  const { rows: version } = await database.query(
+    "select current_setting('server_version_num')::int as n",
+  );
+  if (version[0].n < 180_000) return;
+  const columns = 'id int primary key, a int, v int generated always as (a * 2) virtual';
+  for (const option of ['columns', 'key']) {
+    await expect(
+      captureTable(database, `by_${option}`, columns, { [option]: ['a', 'v'] }),
+    ).rejects.toThrow(
+      `public.by_${option} has "v", which ${option} names, as a virtual generated column`,
+    );
+  }
+  for (const forEach of ['row', 'statement'] as const) {
+    const name = `virtual_${forEach}`;
+    await captureTable(database, name, 'id int primary key, a int, v int', {
+      columns: ['v'],
+      forEach,
+    });
+    await database.query(`alter table ${name} drop v;
+      alter table ${name} add v int generated always as (a * 2) virtual;
+      insert into ${name} values (1, 1); update ${name} set a = 3`);
+    expect(await shortChangesOf(database, name)).toEqual(['INSERT 1', 'UPDATE 1 a']);
+    const client = await database.connect();
+    const { rows } = await client.query('select $1::regclass::oid::int as oid', [name]);
+    const [state] = await readCaptureStates(client, database.config, [rows[0].oid]);
+    expect(state?.stale).toEqual([expect.stringMatching(/virtual .* computed from$/)]);
+  }
+});
+
 test('a trigger for each row that comes later is named, and once it is captured again, order is kept', async () => {
   await captureTable(database, 'followed', 'id int primary key, n int default 0');
   await database.query(`create function count_up() returns trigger language plpgsql as
