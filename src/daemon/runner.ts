@@ -111,7 +111,7 @@ export class ConsumerRunner {
 
   async #follow(tail: Tail, stop: AbortSignal): Promise<void> {
     const { consumer } = this.#options.calling;
-    const subscription = await tail.join();
+    const subscription = await tail.join(consumer.channels);
     if (!subscription) return;
     if (stop.aborted) {
       tail.leave(subscription);

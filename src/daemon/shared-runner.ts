@@ -224,7 +224,8 @@ export class SharedRunner {
   async #listen(signal: AbortSignal, tail: Tail): Promise<void> {
     const { channels } = this.#options.calling.consumer;
     while (!signal.aborted) {
-      const subscription = await tail.join();
+      // What is in it, whoever takes a lease reads.
+      const subscription = await tail.join([]);
       if (!subscription) return;
       const leave = () => tail.leave(subscription);
       signal.addEventListener('abort', leave, { once: true });

@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg';
 import type { Consumer } from '../consumers/define.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { mendClockBack } from '../log/clock-back.ts';
+import { JOINT_TEXT_MAX } from '../log/content-sql.ts';
 import { readDue } from '../log/due.ts';
 import {
   type Lease,
@@ -126,7 +127,9 @@ async function leasePage(
   const { consumer, schema, readPage, rebasedId, limit, place } = options;
   if ((await countFreeLeases(client, schema, consumer.id, place.floor)) > FREE_MAX) return null;
   const { channels } = consumer;
-  const page = await readPage(client, { position, channels, limit, rebasedId });
+  // Whoever takes a lease reads what is in it.
+  const request = { position, channels, limit, rebasedId, contentMax: JOINT_TEXT_MAX };
+  const page = await readPage(client, request);
   if (page.after === page.before) return null;
   // What has a row is not handed out from its page: a position may have been moved back.
   const ids = page.rows.map((row) => safeId(row[0]));

@@ -12,6 +12,7 @@ export type QueueLimit = { rows: number; bytes: number };
 export class Subscription {
   /** The tail's position at which it joined: the pages begin there. */
   readonly joint: Position;
+  readonly #channels: readonly string[];
   readonly #limit: QueueLimit;
   readonly #pages: Page[] = [];
   #rows = 0;
@@ -19,18 +20,22 @@ export class Subscription {
   #isOpen = true;
   #wake = () => {};
 
-  constructor(joint: Position, limit: QueueLimit) {
+  /** @param channels of which it needs the contents */
+  constructor(joint: Position, channels: readonly string[], limit: QueueLimit) {
     this.joint = joint;
+    this.#channels = channels;
     this.#limit = limit;
   }
 
   /**
-   * Adds a page; where it does not fit, ends the subscription before it. False once it has ended.
+   * Adds a page; where it does not fit, or lacks what its consumer wants, ends the subscription before it. False
+   * once it has ended.
    */
   push(page: Page): boolean {
     const { rows, bytes } = pageSize(page);
     const isFull = this.#rows + rows > this.#limit.rows || this.#bytes + bytes > this.#limit.bytes;
     if (this.#pages.length > 0 && isFull) this.end();
+    if (this.#channels.some((channel) => page.leftOut.has(channel))) this.end();
     if (!this.#isOpen) return false;
     this.#pages.push(page);
     this.#rows += rows;

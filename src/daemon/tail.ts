@@ -1,5 +1,6 @@
 import type { Config } from '../config/define.ts';
 import type { Clients } from '../database/pool.ts';
+import { JOINT_TEXT_MAX } from '../log/content-sql.ts';
 import { armDoorbell, disarmDoorbell } from '../log/doorbell.ts';
 import type { Page, ReadPage } from '../log/page.ts';
 import { type Position, snapshotXmin } from '../log/position.ts';
@@ -48,10 +49,14 @@ export class Tail {
   /**
    * Joins at the end of a read that begins from now on: whatever is not visible at that joint comes
    * as pages. Undefined where the tail has ended.
+   * @param channels of which the contents are needed: a long one is not read here, where all others would wait for
+   *   it, but ends the subscription
    */
-  async join(): Promise<Subscription | undefined> {
+  async join(channels: readonly string[]): Promise<Subscription | undefined> {
     if (this.#hasEnded) return undefined;
-    const joined = new Promise<Subscription | undefined>((resolve) => this.#joining.add(resolve));
+    const joined = new Promise<Subscription | undefined>((resolve) =>
+      this.#joining.add({ channels, resolve }),
+    );
     this.#onJoin();
     return joined;
   }
@@ -85,7 +90,7 @@ export class Tail {
     } finally {
       this.#hasEnded = true;
       for (const subscription of this.#subscriptions) subscription.end();
-      for (const resolve of this.#joining) resolve(undefined);
+      for (const { resolve } of this.#joining) resolve(undefined);
     }
   }
 
@@ -144,6 +149,7 @@ export class Tail {
         channels,
         limit: { rows: config.maxBatchSize, bytes: config.maxBatchBytes },
         rebasedId,
+        contentMax: JOINT_TEXT_MAX,
       }),
     );
     this.#position = page.after;
@@ -160,12 +166,12 @@ export class Tail {
 
   #admit(joint: Position): void {
     const { maxBatchSize, maxBatchBytes } = this.#options.config;
-    for (const resolve of this.#due) {
+    for (const joining of this.#due) {
       const limit = { rows: QUEUE_PAGES * maxBatchSize, bytes: QUEUE_PAGES * maxBatchBytes };
-      const subscription = new Subscription(joint, limit);
+      const subscription = new Subscription(joint, joining.channels, limit);
       this.#subscriptions.add(subscription);
-      this.#joining.delete(resolve);
-      resolve(subscription);
+      this.#joining.delete(joining);
+      joining.resolve(subscription);
     }
     this.#due = [];
   }
@@ -187,7 +193,10 @@ export class Tail {
   }
 }
 
-type Joining = (subscription: Subscription | undefined) => void;
+type Joining = {
+  channels: readonly string[];
+  resolve: (subscription: Subscription | undefined) => void;
+};
 
 /** Awake: the pause after a read, longer after each empty one. */
 const AWAKE_MS = 2;

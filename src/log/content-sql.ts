@@ -14,6 +14,7 @@ export function contentTextSql(
 ): string {
   const value = `${row}.${column}`;
   return `case when octet_length(${row}.key) > ${KEY_BYTES_MAX} and '${column}' = 'payload' then '${UNREADABLE}'
+    when pg_column_size(${value}) > ${STORED_TIMES_MAX * bytesMax} then '${UNREADABLE}'
     when pg_column_compression(${value}) is not null or pg_column_size(${value}) > 40000
     then ${qualified(schema, 'content_text')}(${value}, ${bytesMax})
     else ${value}::text end`;
@@ -32,6 +33,9 @@ export function keyTextSql(row: string): string {
   return `case when octet_length(${row}.key) > ${KEY_BYTES_MAX} then null else ${row}.key end`;
 }
 
+/** No jsonb takes more than some four times the room of its text: [1, 1] takes 12 bytes for each 1. */
+const STORED_TIMES_MAX = 8;
+
 export type ContentColumn = 'payload' | 'old_row' | 'new_row' | 'metadata';
 
 /** What stands for a content that cannot be read: no JSON is an empty text. */
@@ -39,6 +43,9 @@ export const UNREADABLE = '';
 
 /** How long a content may be as text that comes with its row, among others. */
 export const INLINE_TEXT_MAX = 65_536;
+
+/** How long a content may be that is read for others, too: what is longer they would wait for. */
+export const JOINT_TEXT_MAX = 1024 * 1024;
 
 /** V8 holds 512 MB in a string, and the server 1 GB in a text. */
 export const CONTENT_TEXT_BYTES_MAX = 400_000_000;

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 import { AS_TEXT } from '../database/types.ts';
-import { INLINE_TEXT_MAX } from './content-sql.ts';
+import { INLINE_TEXT_MAX, UNREADABLE } from './content-sql.ts';
 import { contentSql } from './page-sql.ts';
 
 /** How far the rows are complete: with what comes after them they might not fit into memory. */
@@ -28,21 +28,27 @@ export async function fillLong<Row extends readonly unknown[]>(
       if (count > 0 && bytes >= bytesMax - INLINE_TEXT_MAX) return { count, gone };
       if (!(await fetch(row))) gone.add(row);
     }
-    bytes += lengthOf(row);
+    // How long what is left out may be, nobody knows.
+    const isUnknown = isLeftOut(row) && Number.isFinite(bytesMax);
+    bytes += isUnknown ? bytesMax : lengthOf(row);
     // It has been fetched in vain, but keeps no other company.
     if (count > 0 && bytes > bytesMax && lengthOf(row) > INLINE_TEXT_MAX) return { count, gone };
   }
   return { count: rows.length, gone };
 }
 
-/** Fetches contents of a row of the log, as long as they may be. */
+/**
+ * Fetches contents of a row of the log, as long as they may be.
+ * @param bytesMax what is longer becomes an empty text
+ */
 export async function fetchContent(
   client: ClientBase,
   schema: string,
   row: readonly unknown[],
+  bytesMax?: number,
 ): Promise<boolean> {
   const { rows } = await client.query<(string | null)[]>({
-    text: contentSql(schema),
+    text: contentSql(schema, bytesMax),
     values: [[row[0]], [row[1]]],
     rowMode: 'array',
     types: AS_TEXT,
@@ -61,6 +67,11 @@ export function isCut(row: readonly unknown[]): boolean {
     const content = row[place] as string | null;
     return content !== null && (content === '' || content.length > INLINE_TEXT_MAX);
   });
+}
+
+/** True if one of its contents was longer than it was to be fetched. */
+export function isLeftOut(row: readonly unknown[]): boolean {
+  return CONTENTS.some((place) => row[place] === UNREADABLE);
 }
 
 function lengthOf(row: readonly unknown[]): number {

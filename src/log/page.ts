@@ -3,7 +3,7 @@ import type { ClientBase } from 'pg';
 import { statementName } from '../database/names.ts';
 import { AS_TEXT } from '../database/types.ts';
 import { SHOWN_TEXT_BYTES_MAX } from './content-sql.ts';
-import { fetchContent, fillLong } from './long-contents.ts';
+import { fetchContent, fillLong, isLeftOut } from './long-contents.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { pageSql } from './page-sql.ts';
 import { closeWindow, type Position, type Snapshot, type Window } from './position.ts';
@@ -15,6 +15,8 @@ export type PageRequest = {
   limit: { rows: number; bytes: number };
   /** Rows up to this id were written by an earlier cluster: they are visible to all. */
   rebasedId: number;
+  /** Contents of more bytes as text are left out; see Page.leftOut. Default: as long as they may be. */
+  contentMax?: number;
 };
 
 /** What one read found, in order of id, and where it leads. */
@@ -30,6 +32,8 @@ export type Page = Readonly<{
   window: Window;
   /** True where more lies in the window behind the page. */
   hasMore: boolean;
+  /** Channels of rows whose contents were too long to come along: who wants them reads by himself. */
+  leftOut: ReadonlySet<string>;
 }>;
 
 /** Reads a page; a function of this shape is what the daemon is given. */
@@ -39,16 +43,21 @@ export type ReadPage = (client: ClientBase, request: PageRequest) => Promise<Pag
 export function pageReader(schema: string, text = pageSql(schema)): ReadPage {
   const readRows = rowReader(text);
   return async (client, request) => {
-    const { channels, limit } = request;
+    const { channels, limit, contentMax } = request;
     const isWanted = (row: LogRow) => channels.includes(row[3]);
     // What is stored as so much takes the server some seconds to write as text, at the very worst.
     const bytes = Math.min(limit.bytes, STORED_BYTES_MAX);
     const raw = await readRows(client, { ...request, limit: { ...limit, bytes } }, channels);
-    const fetch = async (row: RawRow) =>
-      !isWanted(row as unknown as LogRow) || fetchContent(client, schema, row);
+    const leftOut = new Set<string>();
+    const fetch = async (row: RawRow) => {
+      if (!isWanted(row as unknown as LogRow)) return true;
+      const isThere = await fetchContent(client, schema, row, contentMax);
+      if (contentMax !== undefined && isLeftOut(row)) leftOut.add(row[3] as string);
+      return isThere;
+    };
     const { count, gone } = await fillLong(raw.slice(1), fetch, limit.bytes);
     const isThere = (row: LogRow) => isWanted(row) && !gone.has(row as unknown as RawRow);
-    return toPage(raw, request, isThere, count);
+    return { ...toPage(raw, request, isThere, count), leftOut };
   };
 }
 
@@ -142,6 +151,7 @@ function toPage(
         : closeWindow(position, window),
     window,
     hasMore,
+    leftOut: new Set(),
   };
 }
 

@@ -196,6 +196,7 @@ function toPage(
     after: isLast ? closeWindow(before, window) : { ...before, window: reached },
     window: reached,
     hasMore: !isLast,
+    leftOut: new Set(),
   };
 }
 

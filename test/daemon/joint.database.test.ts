@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
+import type { Notification } from '../../src/log/notification.ts';
 import { pageReader, type ReadPage } from '../../src/log/page.ts';
 import { startDaemon, type TestDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
@@ -62,6 +63,51 @@ test('one that joins during a read of the tail gets nothing again that this read
   await publish('late', 'last');
   await until('the last one has come', () => handled.includes('last'));
   expect(handled).toEqual(['newer than what the tail has read', 'last']);
+});
+
+test('a content that takes long to read holds up nobody but the consumers that want it', async () => {
+  const right = pageReader(database.config.schema);
+  const [asked, held] = [1, 2].map(() => Promise.withResolvers<void>());
+  let isHeld = false;
+  const readPage: ReadPage = async (client, request) => {
+    const { channels } = request;
+    if (isHeld && channels.includes('long') && !channels.includes('short')) {
+      asked?.resolve();
+      await held?.promise;
+    }
+    return right(client, request);
+  };
+  const handled: string[] = [];
+  const handle = ({ channel, payload }: Notification) =>
+    void handled.push(`${channel} ${JSON.stringify(payload).length}`);
+  daemon = startDaemon(
+    database.config,
+    [
+      ...['long', 'short'].map((id) => ({ id, channels: [id], handle })),
+      { id: 'shared', channels: ['short'], instances: 'shared' as const, handle() {} },
+    ],
+    { readPage },
+  );
+  for (const consumerId of ['long', 'short', 'shared']) {
+    await daemon.transitions.for({ type: 'tail_joined', consumerId });
+  }
+  isHeld = true;
+  await publish('long', 'before');
+  await until('it has come by the tail', () => handled.includes('long 8'));
+  await publish('long', 'x'.repeat(1_200_000));
+  await asked?.promise;
+  await publish('short', 'meanwhile');
+  await until('the other one has it', () => handled.includes('short 11'));
+  held?.resolve();
+  await daemon.transitions.for({ type: 'tail_joined', consumerId: 'long' }, 2);
+  expect(handled).toEqual(['long 8', 'short 11', 'long 1200002']);
+  // Shorter ones come with the tail, however long for a row.
+  await publish('long', 'y'.repeat(600_000));
+  await until('it has come', () => handled.includes('long 600002'));
+  const left = daemon.transitions.seen.filter(
+    (each) => each.type === 'tail_left' && each.consumerId === 'long',
+  );
+  expect(left).toHaveLength(1);
 });
 
 async function publish(channel: string, payload: string): Promise<void> {
