@@ -15,15 +15,28 @@ export function reportChannels(
   const isOther = (channel: string) => channel !== consumerChannel(id);
   const added = channels.filter((channel) => !previousChannels.includes(channel)).filter(isOther);
   const removed = previousChannels.filter((channel) => !channels.includes(channel)).filter(isOther);
-  for (const channel of added) {
+  const from = `from id ${reachedId + 1} on`;
+  if (added.length > LINES_MAX) {
     reporter.info(
-      `${id} reads the channel ${channel} from id ${reachedId + 1} on. What was published on it before is not delivered. To have that as well: pgwatch replay ${shellWord(id)} --channel ${shellWord(channel)}`,
+      `${id} reads ${added.length} more channels ${from}, as ${added[0]}. What was published on them before is not delivered; "pgwatch replay ${shellWord(id)} --channel CHANNEL" delivers that as well.`,
       { consumer: id },
     );
   }
-  for (const channel of removed) {
-    reporter.info(`${id} no longer reads the channel ${channel}, from id ${reachedId + 1} on.`, {
+  for (const channel of added.length > LINES_MAX ? [] : added) {
+    reporter.info(
+      `${id} reads the channel ${channel} ${from}. What was published on it before is not delivered. To have that as well: pgwatch replay ${shellWord(id)} --channel ${shellWord(channel)}`,
+      { consumer: id },
+    );
+  }
+  if (removed.length > LINES_MAX) {
+    reporter.info(`${id} no longer reads ${removed.length} channels, as ${removed[0]}, ${from}.`, {
       consumer: id,
     });
   }
+  for (const channel of removed.length > LINES_MAX ? [] : removed) {
+    reporter.info(`${id} no longer reads the channel ${channel}, ${from}.`, { consumer: id });
+  }
 }
+
+/** More channels at a time are told of together. */
+const LINES_MAX = 20;

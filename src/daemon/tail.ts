@@ -1,7 +1,7 @@
 import type { Config } from '../config/define.ts';
 import type { Clients } from '../database/pool.ts';
 import { JOINT_TEXT_MAX } from '../log/content-sql.ts';
-import { armDoorbell, disarmDoorbell } from '../log/doorbell.ts';
+import { armDoorbell, disarmDoorbell, mayArmDoorbell } from '../log/doorbell.ts';
 import type { Page, ReadPage } from '../log/page.ts';
 import { type Position, snapshotXmin } from '../log/position.ts';
 import { readNewestPosition } from '../log/progress.ts';
@@ -30,7 +30,8 @@ export type TailOptions = {
  *     └─────────────────────────────┴──────────── rows, one read after another ◀───────┘
  *
  * Awake it reads every few milliseconds and writers need not ring. Asleep it holds the doorbell's
- * locks. In between it has the locks, but writers that looked before may be about to commit.
+ * locks. In between it has the locks, but writers that looked before may be about to commit. With more channels
+ * than there may be locks it looks several times a second instead.
  */
 export class Tail {
   readonly #options: TailOptions;
@@ -74,14 +75,17 @@ export class Tail {
 
   /** Reads until the signal aborts, then ends all subscriptions. */
   async run(signal: AbortSignal): Promise<void> {
+    const { control, config, channels } = this.#options;
     signal.addEventListener('abort', () => this.#onJoin(), { once: true });
     try {
+      const mayArm = await control.run((client) => mayArmDoorbell(client, channels));
+      const pollMs = mayArm ? config.pollIntervalMs : Math.min(config.pollIntervalMs, OFTEN_MS);
       while (!signal.aborted) {
         if (this.#subscriptions.size === 0 && this.#joining.size === 0) {
           this.#position = undefined;
           await this.#waitForJoin();
-        } else if (!this.#options.control.isListening) {
-          await this.#poll(signal);
+        } else if (!mayArm || !control.isListening) {
+          await this.#poll(pollMs, signal);
         } else {
           await this.#stayAwake(signal);
           await this.#sleepArmed(signal);
@@ -134,9 +138,9 @@ export class Tail {
     await control.run((client) => disarmDoorbell(client, config.schema, channels));
   }
 
-  async #poll(signal: AbortSignal): Promise<void> {
+  async #poll(waitMs: number, signal: AbortSignal): Promise<void> {
     const page = await this.#read();
-    if (!page.hasMore) await this.#waitAsleep(this.#options.config.pollIntervalMs, signal);
+    if (!page.hasMore) await this.#waitAsleep(waitMs, signal);
   }
 
   async #read(): Promise<Page> {
@@ -201,6 +205,8 @@ type Joining = {
 /** Awake: the pause after a read, longer after each empty one. */
 const AWAKE_MS = 2;
 const EMPTY_READS_MAX = 5;
+/** With too many channels for the doorbell: how soon what is new is seen. */
+const OFTEN_MS = 250;
 /** Arming: the first pause and the longest. */
 const ARMING_MS = 5;
 const ARMING_MS_MAX = 50;

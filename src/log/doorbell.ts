@@ -2,6 +2,26 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 
 /**
+ * True where there is a lock for each channel. The server's table of locks has room for a number of locks for each
+ * connection: who takes all of it keeps the others, and other databases, from working at all.
+ */
+export async function mayArmDoorbell(
+  client: Queryable,
+  channels: readonly string[],
+): Promise<boolean> {
+  if (channels.length <= LOCKS_MIN) return true;
+  const { rows } = await client.query<{ max: number }>(
+    `select current_setting('max_locks_per_transaction')::integer as max`,
+  );
+  return channels.length <= SHARES_MAX * (rows[0]?.max ?? 0);
+}
+
+/** However small the table is. */
+const LOCKS_MIN = 10;
+/** A daemon has a connection for locks, and others that need few. */
+const SHARES_MAX = 4;
+
+/**
  * Takes the shared lock of each channel, which tells writers that somebody sleeps and must be rung
  * for. Never waits: where somebody holds one exclusively, all are given back.
  * @returns an xid above that of every transaction that may have found nobody asleep: once all below

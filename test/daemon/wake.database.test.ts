@@ -30,13 +30,15 @@ afterEach(async () => {
 });
 
 /** A daemon whose consumer tells how long after `sentAt` each notification came. */
-async function startTimed(): Promise<{ sentAt: Map<number, number>; latenciesMs: number[] }> {
+async function startTimed(
+  more = 0,
+): Promise<{ sentAt: Map<number, number>; latenciesMs: number[] }> {
   const sentAt = new Map<number, number>();
   const latenciesMs: number[] = [];
   daemon = await startTailing({ ...database.config, pollIntervalMs: 60_000 }, [
     {
       id: 'timed',
-      channels: ['wake'],
+      channels: ['wake', ...Array.from({ length: more }, (_, n) => `other ${n}`)],
       from: 'now',
       handle: ({ payload }) =>
         latenciesMs.push(performance.now() - (sentAt.get(payload as number) ?? 0)),
@@ -136,6 +138,22 @@ describe('a writer that found nobody asleep and commits later', () => {
     });
     await expect(publishAcrossFallingAsleep(1000)).rejects.toThrow('in vain until it arrives');
   });
+});
+
+test('with more channels than there may be locks it takes none, and looks several times a second', async () => {
+  const { sentAt, latenciesMs } = await startTimed(300);
+  for (let n = 0; n < 3; n++) {
+    sentAt.set(n, performance.now());
+    await database.query(PUBLISH, [n, 'doorbell']);
+    await until('it is read', () => latenciesMs.length > n);
+    expect(latenciesMs[n]).toBeLessThan(1500);
+  }
+  const { rowCount } = await database.query(
+    `select from pg_locks where locktype = 'advisory'
+       and classid = (pgwatch.doorbell_class()::bigint & 4294967295)::oid`,
+  );
+  expect(rowCount).toBe(0);
+  expect(daemon?.transitions.seen.map(({ type }) => type)).not.toContain('asleep');
 });
 
 test('a lock that somebody holds exclusively keeps the daemon awake, and nothing waits', async () => {
