@@ -612,7 +612,7 @@ RETURN hashtext(('pgwatch doorbell '::text || 'pgwatch'::text));
 CREATE OR REPLACE FUNCTION pgwatch.doorbell_is_quiet(channel_name text)
  RETURNS boolean
  LANGUAGE sql
-RETURN ((COALESCE(current_setting('pgwatch.notify'::text, true), ''::text) = 'off'::text) OR (pg_try_advisory_lock(pgwatch.doorbell_class(), hashtext(channel_name)) AND pg_advisory_unlock(pgwatch.doorbell_class(), hashtext(channel_name))));
+RETURN ((lower(COALESCE(current_setting('pgwatch.notify'::text, true), ''::text)) = 'off'::text) OR (pg_try_advisory_lock(pgwatch.doorbell_class(), hashtext(channel_name)) AND pg_advisory_unlock(pgwatch.doorbell_class(), hashtext(channel_name))));
 
 CREATE OR REPLACE FUNCTION pgwatch.doorbell_ring(channel_name text)
  RETURNS void
@@ -1357,7 +1357,7 @@ begin
   from pg_inherits as i
   join pg_class as c on c.oid = i.inhrelid
   where i.inhparent = format('%I.notification_log', 'pgwatch')::regclass
-    and c.relname ~ '^notification_log_\d{8}(|\d\d)$'
+    and c.relname ~ '^notification_log_[0-9]{8}(|[0-9]{2})$'
     and c.relname >= 'notification_log_' || to_char(now(), 'YYYYMMDD');
   if length(last_name) <> length('notification_log_' || to_char(now(), name_format)) then
     ahead := least(ahead, 1);
@@ -1642,7 +1642,7 @@ declare
   /* In bytes. Until version 17 the queue always has this many pages. */
   queue_size constant bigint := 8192 * coalesce(current_setting('max_notify_queue_pages', true)::bigint, 1048576);
   announced_text constant text := current_setting('pgwatch.announced', true);
-  announced constant bigint := case when announced_text ~ '^\d{1,15}$' then announced_text::bigint else 0 end;
+  announced constant bigint := case when announced_text ~ '^[0-9]{1,15}$' then announced_text::bigint else 0 end;
 begin
   if announced >= queue_size / 8 then
     perform "pgwatch".doorbell_ring(channel_name);
@@ -2300,7 +2300,7 @@ begin
   something has an xid. Whoever owns a type may make a cast of it to json between any two of our statements, which
   to_jsonb() would run as pgwatch's owner, so tables with types of others are left to the other way, too.
   */
-  is_plain := tg_argv[2] is not null and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
+  is_plain := tg_argv[2] is not null and lower(coalesce(current_setting('pgwatch.notify', true), '')) <> 'always'
     and (current_setting('transaction_isolation') like 'read%' or "pgwatch".table_is_current(tg_relid))
     and not exists (
       select from pg_attribute as a
@@ -2388,7 +2388,7 @@ begin
     channel_name constant text := coalesce(tg_argv[0], 'data_change');
     /* No notification may hold an id without an xid; whoever has changed something has one. */
     writer_xid constant xid8 := pg_current_xact_id_if_assigned();
-    setting constant text := coalesce(current_setting('pgwatch.notify', true), '');
+    setting constant text := lower(coalesce(current_setting('pgwatch.notify', true), ''));
     notify_mode constant text := case setting when 'off' then setting else coalesce(options ->> 'notify', setting) end;
     metadata constant jsonb := "pgwatch".change_metadata();
     payload constant text := coalesce(options ->> 'payload', 'full');
@@ -2687,7 +2687,7 @@ begin
     returning id, created_at into notification_id, notification_time;
   end if;
 
-  case current_setting('pgwatch.notify', true)
+  case lower(current_setting('pgwatch.notify', true))
     when 'off' then null;
     when 'doorbell' then perform "pgwatch".doorbell_ring(channel_name);
     else perform "pgwatch".notification_announce(

@@ -132,7 +132,7 @@ begin
   from pg_inherits as i
   join pg_class as c on c.oid = i.inhrelid
   where i.inhparent = format('%I.notification_log', :'schema')::regclass
-    and c.relname ~ '^notification_log_\d{8}(|\d\d)$'
+    and c.relname ~ '^notification_log_[0-9]{8}(|[0-9]{2})$'
     and c.relname >= 'notification_log_' || to_char(now(), 'YYYYMMDD');
   if length(last_name) <> length('notification_log_' || to_char(now(), name_format)) then
     ahead := least(ahead, 1);

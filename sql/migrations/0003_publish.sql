@@ -18,7 +18,7 @@ create function :"schema".doorbell_is_quiet(channel_name text)
 returns boolean
 language sql
 volatile
-return coalesce(current_setting('pgwatch.notify', true), '') = 'off'
+return lower(coalesce(current_setting('pgwatch.notify', true), '')) = 'off'
   or (pg_try_advisory_lock(:"schema".doorbell_class(), hashtext(channel_name))
     and pg_advisory_unlock(:"schema".doorbell_class(), hashtext(channel_name)));
 revoke all on function :"schema".doorbell_is_quiet(text) from public;
@@ -88,7 +88,7 @@ declare
   /* In bytes. Until version 17 the queue always has this many pages. */
   queue_size constant bigint := 8192 * coalesce(current_setting('max_notify_queue_pages', true)::bigint, 1048576);
   announced_text constant text := current_setting('pgwatch.announced', true);
-  announced constant bigint := case when announced_text ~ '^\d{1,15}$' then announced_text::bigint else 0 end;
+  announced constant bigint := case when announced_text ~ '^[0-9]{1,15}$' then announced_text::bigint else 0 end;
 begin
   if announced >= queue_size / 8 then
     perform :"schema".doorbell_ring(channel_name);
@@ -201,7 +201,7 @@ begin
     returning id, created_at into notification_id, notification_time;
   end if;
 
-  case current_setting('pgwatch.notify', true)
+  case lower(current_setting('pgwatch.notify', true))
     when 'off' then null;
     when 'doorbell' then perform :"schema".doorbell_ring(channel_name);
     else perform :"schema".notification_announce(
@@ -277,7 +277,7 @@ begin
     order by n.place
     returning id, channel, created_at, payload
   )
-  select count(case current_setting('pgwatch.notify', true)
+  select count(case lower(current_setting('pgwatch.notify', true))
     when 'off' then null
     when 'doorbell' then :"schema".doorbell_ring(channel)
     else :"schema".notification_announce(channel, id, created_at, payload)

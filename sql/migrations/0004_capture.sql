@@ -860,7 +860,7 @@ begin
   something has an xid. Whoever owns a type may make a cast of it to json between any two of our statements, which
   to_jsonb() would run as pgwatch's owner, so tables with types of others are left to the other way, too.
   */
-  is_plain := tg_argv[2] is not null and coalesce(current_setting('pgwatch.notify', true), '') <> 'always'
+  is_plain := tg_argv[2] is not null and lower(coalesce(current_setting('pgwatch.notify', true), '')) <> 'always'
     and (current_setting('transaction_isolation') like 'read%' or :"schema".table_is_current(tg_relid))
     and not exists (
       select from pg_attribute as a
@@ -948,7 +948,7 @@ begin
     channel_name constant text := coalesce(tg_argv[0], 'data_change');
     /* No notification may hold an id without an xid; whoever has changed something has one. */
     writer_xid constant xid8 := pg_current_xact_id_if_assigned();
-    setting constant text := coalesce(current_setting('pgwatch.notify', true), '');
+    setting constant text := lower(coalesce(current_setting('pgwatch.notify', true), ''));
     notify_mode constant text := case setting when 'off' then setting else coalesce(options ->> 'notify', setting) end;
     metadata constant jsonb := :"schema".change_metadata();
     payload constant text := coalesce(options ->> 'payload', 'full');

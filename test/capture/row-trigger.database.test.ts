@@ -236,6 +236,7 @@ test('who did it comes from app.user_id and app.session_id', async () => {
 test.each([
   ['', []],
   ['always', ['loud']],
+  ['ALWAYS', ['loud']],
   ['doorbell', []],
   ['off', []],
   ['garbage', []],

@@ -126,6 +126,8 @@ test('the limit is 8000 bytes of envelope: 7,999 go inline, 8,000 by reference',
 test.each([
   ['always', 'always', 1],
   ['off', 'off', 0],
+  ['OFF', 'OFF', 0],
+  ['Doorbell', 'Doorbell', 0],
   ['doorbell, when nobody sleeps', 'doorbell', 0],
   ['something unknown, which counts as the default', 'of', 1],
   ['nothing', '', 1],
@@ -138,6 +140,25 @@ test.each([
     expect(heard).toHaveLength(count);
   },
 );
+
+test('what a transaction has announced is counted whatever standard_conforming_strings is, without a warning', async () => {
+  const client = await database.connect();
+  const notices: unknown[] = [];
+  client.on('notice', (notice) => notices.push(notice));
+  await client.query(`set standard_conforming_strings = off`);
+  await client.query('begin');
+  const counts: number[] = [];
+  for (let n = 0; n < 3; n++) {
+    await client.query(`select smart_notify('counted', '{}')`);
+    const { rows } = await client.query(
+      `select current_setting('pgwatch.announced')::int as count`,
+    );
+    counts.push(rows[0].count);
+  }
+  await client.query('rollback');
+  expect(counts[2]).toBe(3 * (counts[0] ?? 0));
+  expect(notices).toEqual([]);
+});
 
 test('in doorbell mode a sleeper is rung once a transaction, on the doorbell', async () => {
   const sleeper = await database.connect();
