@@ -6,6 +6,8 @@ export default defineConfig({
     globalSetup: ['test/helpers/global-setup.ts'],
     // Each file has a database of its own; two at a time is what two cores can carry.
     maxWorkers: 2,
+    // A process for each file costs more than most files take; what changes globals puts them back.
+    isolate: false,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -5,6 +5,7 @@ import { readCaptureStates } from '../../src/capture/state.ts';
 import { changesOf } from '../helpers/captured.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { type Attacker, withAttacker } from '../helpers/hostile-table.ts';
+import { some } from '../helpers/whole.ts';
 
 /*
 Goal: rows with types of somebody else's become the JSON that to_jsonb() makes of them, though it is not called on them.
@@ -74,7 +75,7 @@ async function compared({ admin }: Attacker) {
   return rows as { action: string; logged: string; wanted: string }[];
 }
 
-test.each(['row', 'statement'] as const)('for each %s', async (forEach) => {
+test.each(some(['row', 'statement'] as const))('for each %s', async (forEach) => {
   await withAttacker(database, async (attacker) => {
     const { admin } = attacker;
     await makeTable(attacker, forEach);

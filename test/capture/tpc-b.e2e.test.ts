@@ -1,10 +1,11 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { runCli, startCli } from '../helpers/cli.ts';
 import { type CopiedTable, copiesSql } from '../helpers/copying.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { findPgbench, startPgbench } from '../helpers/pgbench.ts';
 import { makeProject } from '../helpers/project.ts';
 import { until } from '../helpers/wait.ts';
+import { wholeTest } from '../helpers/whole.ts';
 
 /*
 Goal: whoever applies the notifications of captured tables has those tables, row by row.
@@ -131,20 +132,24 @@ describe.skipIf(!program)('the tables of pgbench, all captured', () => {
     await untilHandled();
   }
 
-  test('copies made of notifications equal them, through kills of the daemon', async () => {
-    await pgbench('-i', '-q', '-I', 'dtp').done;
-    await capture();
-    await writeAndKill();
-    const right = Object.keys(RIGHT).map((id) => countDifferences(id, Object.keys(TABLES)));
-    const wrong = Object.keys(WRONG).map((id) => countDifferences(id, ['pgbench_history']));
-    const found = { right: await Promise.all(right), wrong: await Promise.all(wrong) };
-    console.log(
-      `TPC-B: ${await ask('select count(*) from pgbench_history')} transactions of ${CLIENTS} clients,`,
-      `${await ask('select count(*) from pgwatch.notification_log')} notifications, 2 kills,`,
-      `differences ${found.right.join(', ')}; of the wrong consumers ${found.wrong.join(', ')}`,
-    );
-    expect(found.right).toEqual([0, 0]);
-    expect(Math.min(...found.wrong)).toBeGreaterThan(0);
-    expect(await ask('select count(*)::int from pgbench_history')).toBe(TRANSACTIONS);
-  }, 300_000);
+  wholeTest(
+    'copies made of notifications equal them, through kills of the daemon',
+    async () => {
+      await pgbench('-i', '-q', '-I', 'dtp').done;
+      await capture();
+      await writeAndKill();
+      const right = Object.keys(RIGHT).map((id) => countDifferences(id, Object.keys(TABLES)));
+      const wrong = Object.keys(WRONG).map((id) => countDifferences(id, ['pgbench_history']));
+      const found = { right: await Promise.all(right), wrong: await Promise.all(wrong) };
+      console.log(
+        `TPC-B: ${await ask('select count(*) from pgbench_history')} transactions of ${CLIENTS} clients,`,
+        `${await ask('select count(*) from pgwatch.notification_log')} notifications, 2 kills,`,
+        `differences ${found.right.join(', ')}; of the wrong consumers ${found.wrong.join(', ')}`,
+      );
+      expect(found.right).toEqual([0, 0]);
+      expect(Math.min(...found.wrong)).toBeGreaterThan(0);
+      expect(await ask('select count(*)::int from pgbench_history')).toBe(TRANSACTIONS);
+    },
+    300_000,
+  );
 });

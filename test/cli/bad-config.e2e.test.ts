@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { runCli } from '../helpers/cli.ts';
+import { runMain } from '../helpers/main.ts';
 import { makeProject, printingConsumer } from '../helpers/project.ts';
+import { some } from '../helpers/whole.ts';
 
 const consumer = { 'consumers/ok.ts': printingConsumer('ok', ['orders']) };
 
@@ -16,78 +18,80 @@ async function refused(files: Record<string, string>, args: string[] = [], env =
 const ts = (content: string) => ({ 'pgwatch.config.ts': content });
 const unusable = 'The config file cannot be used: ';
 
-test.each([
-  [
-    'a mistyped option',
-    ts('export default { pollIntervall: 5 }'),
-    /^pgwatch\.config\.ts: pollIntervall is no option\. Did you mean "pollInterval"\? Options are: url, .*\.$/,
-  ],
-  [
-    'a wrong duration',
-    ts('export default { pollInterval: "5 seconds" }'),
-    `pgwatch.config.ts: pollInterval must be a duration like '5s', from 10 ms, not "5 seconds".`,
-  ],
-  [
-    'a wrong number',
-    ts('export default { maxBatchSize: 0 }'),
-    'pgwatch.config.ts: maxBatchSize must be a whole number from 1 to 10000, not 0.',
-  ],
-  [
-    'a wrong choice',
-    ts('export default { partition: "week" }'),
-    `pgwatch.config.ts: partition must be 'day' or 'hour', not "week".`,
-  ],
-  [
-    'wrong roles',
-    ts('export default { roles: { writers: ["a"] } }'),
-    'pgwatch.config.ts: roles must be an object of lists of role names: publish, consume, read, not {"writers":["a"]}.',
-  ],
-  [
-    'a schema that PostgreSQL keeps for itself',
-    ts('export default { schema: "pg_watch" }'),
-    'pgwatch.config.ts: schema must be a name of 1 to 63 bytes that does not begin with "pg_" and has no "$$" in it, not "pg_watch".',
-  ],
-  [
-    'a syntax error',
-    ts('export default {\n  a b\n};'),
-    /^The config file cannot be used: pgwatch\.config\.ts:2: SyntaxError: .+\.$/,
-  ],
-  [
-    'a syntax error in JavaScript',
-    { 'pgwatch.config.mjs': 'export default {\n  a b\n};' },
-    `${unusable}pgwatch.config.mjs:2: SyntaxError: Unexpected identifier 'b'.`,
-  ],
-  [
-    'a syntax error in JSON',
-    { 'pgwatch.config.json': '{ "url": }' },
-    /^The config file cannot be used: pgwatch\.config\.json: SyntaxError: Unexpected token '}', .* is not valid JSON\.$/,
-  ],
-  [
-    'a syntax error in YAML',
-    { '.pgwatchrc': 'a: b: c' },
-    /^The config file cannot be used: \.pgwatchrc: YAMLException: .*\(1:5\)\.$/,
-  ],
-  [
-    'an error of its own',
-    ts('\nthrow new Error("no secrets file");'),
-    `${unusable}pgwatch.config.ts:2: no secrets file.`,
-  ],
-  [
-    'no default export',
-    ts('export const config = {};'),
-    `${unusable}pgwatch.config.ts: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
-  ],
-  [
-    'a list as default export',
-    ts('export default [];'),
-    `${unusable}pgwatch.config.ts: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
-  ],
-  [
-    'a wrong part in package.json',
-    { 'package.json': '{ "type": "module", "pgwatch": 5 }' },
-    `${unusable}package.json: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
-  ],
-])(
+test.each(
+  some([
+    [
+      'a mistyped option',
+      ts('export default { pollIntervall: 5 }'),
+      /^pgwatch\.config\.ts: pollIntervall is no option\. Did you mean "pollInterval"\? Options are: url, .*\.$/,
+    ],
+    [
+      'a wrong duration',
+      ts('export default { pollInterval: "5 seconds" }'),
+      `pgwatch.config.ts: pollInterval must be a duration like '5s', from 10 ms, not "5 seconds".`,
+    ],
+    [
+      'a wrong number',
+      ts('export default { maxBatchSize: 0 }'),
+      'pgwatch.config.ts: maxBatchSize must be a whole number from 1 to 10000, not 0.',
+    ],
+    [
+      'a wrong choice',
+      ts('export default { partition: "week" }'),
+      `pgwatch.config.ts: partition must be 'day' or 'hour', not "week".`,
+    ],
+    [
+      'wrong roles',
+      ts('export default { roles: { writers: ["a"] } }'),
+      'pgwatch.config.ts: roles must be an object of lists of role names: publish, consume, read, not {"writers":["a"]}.',
+    ],
+    [
+      'a schema that PostgreSQL keeps for itself',
+      ts('export default { schema: "pg_watch" }'),
+      'pgwatch.config.ts: schema must be a name of 1 to 63 bytes that does not begin with "pg_" and has no "$$" in it, not "pg_watch".',
+    ],
+    [
+      'a syntax error',
+      ts('export default {\n  a b\n};'),
+      /^The config file cannot be used: pgwatch\.config\.ts:2: SyntaxError: .+\.$/,
+    ],
+    [
+      'a syntax error in JavaScript',
+      { 'pgwatch.config.mjs': 'export default {\n  a b\n};' },
+      `${unusable}pgwatch.config.mjs:2: SyntaxError: Unexpected identifier 'b'.`,
+    ],
+    [
+      'a syntax error in JSON',
+      { 'pgwatch.config.json': '{ "url": }' },
+      /^The config file cannot be used: pgwatch\.config\.json: SyntaxError: Unexpected token '}', .* is not valid JSON\.$/,
+    ],
+    [
+      'a syntax error in YAML',
+      { '.pgwatchrc': 'a: b: c' },
+      /^The config file cannot be used: \.pgwatchrc: YAMLException: .*\(1:5\)\.$/,
+    ],
+    [
+      'an error of its own',
+      ts('\nthrow new Error("no secrets file");'),
+      `${unusable}pgwatch.config.ts:2: no secrets file.`,
+    ],
+    [
+      'no default export',
+      ts('export const config = {};'),
+      `${unusable}pgwatch.config.ts: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
+    ],
+    [
+      'a list as default export',
+      ts('export default [];'),
+      `${unusable}pgwatch.config.ts: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
+    ],
+    [
+      'a wrong part in package.json',
+      { 'package.json': '{ "type": "module", "pgwatch": 5 }' },
+      `${unusable}package.json: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
+    ],
+  ]),
+)(
   'a config file with %s is refused, with the file, the place and what to do',
   async (_, files, message) => {
     const said = await refused(files as Record<string, string>);
@@ -129,7 +133,7 @@ test('wrong usage exits with 2 and a suggestion', async () => {
     [['notify', 'c', '{email:', 'x}'], 'the shell has made 2 of it. In a shell, quote it'],
     [['notify'], "error: missing required argument 'channel'"],
   ] as const) {
-    const { exitCode, stdout, stderr } = await runCli(args);
+    const { exitCode, stdout, stderr } = await runMain(args);
     expect(stderr).toContain(said);
     expect([exitCode, stdout]).toEqual([2, '']);
   }

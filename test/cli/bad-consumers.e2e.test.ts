@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { runCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { makeProject, printingConsumer } from '../helpers/project.ts';
+import { some } from '../helpers/whole.ts';
 
 const database = useDatabase();
 
@@ -104,7 +105,7 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
   ],
 ];
 
-test.each(FAULTS)(
+test.each(some(FAULTS))(
   'a consumer file that %s is named with its line, and nothing else starts',
   async (_, name, content, message) => {
     const said = await refused({

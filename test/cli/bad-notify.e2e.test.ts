@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { runCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { runMain } from '../helpers/main.ts';
 
 const database = useDatabase();
 
 async function notify(args: string[], input?: string | Buffer) {
   const env = { DATABASE_URL: database.url };
-  const result = await runCli(['notify', ...args], input === undefined ? { env } : { env, input });
+  const result = await runMain(['notify', ...args], input === undefined ? { env } : { env, input });
   return { ...result, stderr: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '') };
 }
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { lockCleanup } from '../../src/log/retention/steps.ts';
-import { runCli } from '../helpers/cli.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
+import { runMain } from '../helpers/main.ts';
 import { createPastDay, finishConsumer, forgetPast, publishPast } from '../helpers/past.ts';
 
 const database = useIsolatedServer();
@@ -11,7 +11,7 @@ beforeEach(async () => {
 afterEach(() => forgetPast(database));
 
 const cleanup = (...args: string[]) =>
-  runCli(['cleanup', '--database-url', database.url, ...args], { env: { TZ: 'UTC' } });
+  runMain(['cleanup', '--database-url', database.url, ...args], { env: { TZ: 'UTC' } });
 
 /** The size of a busy day: PGWATCH_TEST_CLEANUP_ROWS=10000000. */
 const ROWS = Number(process.env.PGWATCH_TEST_CLEANUP_ROWS ?? 1_000_000);

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { runCli } from '../helpers/cli.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import { runMain } from '../helpers/main.ts';
 
 const database = useDatabase();
 
@@ -10,7 +10,7 @@ beforeEach(() => addConsumers(database, ['email', 'webhook']));
 afterEach(() => emptyLog(database));
 
 async function consumers(...args: string[]) {
-  const result = await runCli(['consumers', ...args], { env: { DATABASE_URL: database.url } });
+  const result = await runMain(['consumers', ...args], { env: { DATABASE_URL: database.url } });
   return { ...result, stderr: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '') };
 }
 

@@ -1,8 +1,8 @@
 import { beforeAll, beforeEach, expect, test } from 'vitest';
-import { runCli } from '../helpers/cli.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import { runMain } from '../helpers/main.ts';
 
 const database = useDatabase();
 /** Of email: dead, waiting for a retry, blocked; of webhook: dead. */
@@ -24,7 +24,7 @@ beforeEach(async () => {
 const OUR_COLORS = [1, 2, 22, 31, 39].map((code) => `\u001b[${code}m`);
 
 async function dlq(args: readonly (string | number)[], env: Record<string, string> = {}) {
-  const result = await runCli(['dlq', ...args.map(String)], {
+  const result = await runMain(['dlq', ...args.map(String)], {
     env: { DATABASE_URL: database.url, ...env },
   });
   return { ...result, stderr: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '') };

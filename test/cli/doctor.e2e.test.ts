@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { runCli } from '../helpers/cli.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import { runMain } from '../helpers/main.ts';
 
 /* A server of its own: those of the other tests run with fsync off, which the doctor does not like. */
 const database = useIsolatedServer({ fsync: 'on' });
 const doctor = (args: readonly string[] = [], env: Record<string, string> = {}) =>
-  runCli(['doctor', ...args], { env: { DATABASE_URL: database.url, ...env } });
+  runMain(['doctor', ...args], { env: { DATABASE_URL: database.url, ...env } });
 
 test('without problems there is a line for each check, and exit code 0', async () => {
   const { stdout, stderr, exitCode } = await doctor();

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { captureTable } from '../helpers/captured.ts';
-import { runCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { runMain } from '../helpers/main.ts';
 
 const database = useDatabase();
 const EVIL = '\u001b[2J\u009b31m\r\n  forged';
@@ -24,7 +24,7 @@ function literal(text: string): string {
 }
 
 async function history(...args: (string | number)[]) {
-  const result = await runCli(['history', ...args.map(String)], {
+  const result = await runMain(['history', ...args.map(String)], {
     env: { DATABASE_URL: database.url },
   });
   expect(result.stdout).not.toMatch(/[^\P{Cc}\n]|^ {0,3}forged/mu);

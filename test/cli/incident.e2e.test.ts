@@ -2,8 +2,9 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { runCli, startCli } from '../helpers/cli.ts';
+import { startCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { runMain } from '../helpers/main.ts';
 import { makeProject } from '../helpers/project.ts';
 import { until } from '../helpers/wait.ts';
 
@@ -77,7 +78,7 @@ test('the incident of the docs goes as it is told', { timeout: 60_000 }, async (
       continue;
     }
     await until(`"pgwatch ${step.text}" prints what the page says`, async () => {
-      const { stdout } = await runCli(wordsOf(step.text), { cwd, env });
+      const { stdout } = await runMain(wordsOf(step.text), { cwd, env });
       // Publishing is done once, whatever it prints.
       const isOnce = step.text.startsWith('notify');
       if (isOnce) expect(stdout).toBe(step.printed);

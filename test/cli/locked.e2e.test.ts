@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { runCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { findingsOf } from '../helpers/doctor.ts';
+import { runMain } from '../helpers/main.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
@@ -52,7 +52,7 @@ test('commands that read say who is in the way, and what ends it', async () => {
     ['show', '1'],
   ];
   const results = await Promise.all(
-    commands.map((args) => runCli(args, { env: { DATABASE_URL: database.url } })),
+    commands.map((args) => runMain(args, { env: { DATABASE_URL: database.url } })),
   );
   for (const { exitCode, stdout, stderr } of results) {
     expect([exitCode, stdout]).toEqual([1, '']);

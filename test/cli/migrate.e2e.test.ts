@@ -3,15 +3,15 @@ import { expect, test } from 'vitest';
 import { schemaText } from '../../scripts/schema-text.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { readMigrations } from '../../src/database/migrations.ts';
-import { runCli } from '../helpers/cli.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';
+import { runMain } from '../helpers/main.ts';
 import { makeProject } from '../helpers/project.ts';
 
 const NAMES = readMigrations().map(({ name }) => name);
 
 async function migrate(args: string[], url: string | undefined, cwd?: string) {
   const env = { DATABASE_URL: url };
-  const result = await runCli(['migrate', ...args], cwd ? { env, cwd } : { env });
+  const result = await runMain(['migrate', ...args], cwd ? { env, cwd } : { env });
   return { ...result, stderr: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '') };
 }
 

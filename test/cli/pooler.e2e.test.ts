@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { runCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { runMain } from '../helpers/main.ts';
 import { findPgBouncer, startPgBouncer } from '../helpers/pgbouncer.ts';
 import { makeProject } from '../helpers/project.ts';
 
@@ -27,19 +27,19 @@ describe.skipIf(!program)('behind a transaction pooler', () => {
     ['migrate', 'rebase'],
   ])('%s %s asks for a direct connection, and uses it', async (...args) => {
     const url = await startPooler();
-    const refused = await runCli(args, { env: { DATABASE_URL: url } });
+    const refused = await runMain(args, { env: { DATABASE_URL: url } });
     expect(refused.exitCode).toBe(1);
     expect(refused.stderr).toContain(
       `error 127.0.0.1:${new URL(url).port} is a pooler that lends a connection for one transaction only, and this takes one of its own. Give directUrl a connection that bypasses it.\n`,
     );
     const env = { DATABASE_URL: url, PGWATCH_DIRECT_URL: database.url };
-    expect((await runCli(args, { env })).exitCode).toBe(0);
+    expect((await runMain(args, { env })).exitCode).toBe(0);
   });
 
   test('notify publishes', async () => {
     const env = { DATABASE_URL: await startPooler() };
     const input = '1\n2\n3\n';
-    const result = await runCli(['notify', 'orders', '-'], { cwd: makeProject({}), env, input });
+    const result = await runMain(['notify', 'orders', '-'], { cwd: makeProject({}), env, input });
     expect(result).toMatchObject({
       exitCode: 0,
       stderr: '',

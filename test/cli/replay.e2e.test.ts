@@ -1,8 +1,9 @@
 import { beforeEach, expect, test } from 'vitest';
-import { runCli, startCli } from '../helpers/cli.ts';
+import { startCli } from '../helpers/cli.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
+import { runMain } from '../helpers/main.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
@@ -27,7 +28,7 @@ beforeEach(async () => {
 });
 
 async function replay(...args: (string | number | undefined)[]) {
-  const result = await runCli(['replay', ...args.map(String)], {
+  const result = await runMain(['replay', ...args.map(String)], {
     env: { DATABASE_URL: database.url },
   });
   return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
@@ -101,7 +102,7 @@ test('without a daemon it says so; Ctrl-C leaves the replay, and --cancel takes 
   expect(stderr).toMatch(
     /6 notifications of 6 still stand\. To take them back: "pgwatch replay email --cancel"/,
   );
-  const list = await runCli(['dlq', 'list', '--state', 'all'], {
+  const list = await runMain(['dlq', 'list', '--state', 'all'], {
     env: { DATABASE_URL: database.url },
   });
   expect(list.stdout).toMatch(/ email +orders +order:\d +replay (now|in \S+ m?s) +0 +- +-\n/);
@@ -141,7 +142,7 @@ test('it says why there is nothing, and what keeps a replay from coming', async 
   watching.signal('SIGINT');
   const { exitCode, stderr } = await watching.exited;
   expect([exitCode, stderr]).toEqual([0, expect.stringContaining('The log holds no 999999')]);
-  const why = await runCli(['why', `${ids[0]}`], { env: { DATABASE_URL: database.url } });
+  const why = await runMain(['why', `${ids[0]}`], { env: { DATABASE_URL: database.url } });
   expect(why.stdout).toContain('once more: it is handed out as soon as it can be.');
 });
 

@@ -1,8 +1,8 @@
 import { beforeEach, expect, test } from 'vitest';
-import { runCli } from '../helpers/cli.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
+import { runMain } from '../helpers/main.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
@@ -23,7 +23,7 @@ beforeEach(async () => {
 });
 
 async function seek(...args: (string | number)[]) {
-  const result = await runCli(['seek', ...args.map(String)], {
+  const result = await runMain(['seek', ...args.map(String)], {
     env: { DATABASE_URL: database.url },
   });
   return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { runCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import { runMain } from '../helpers/main.ts';
 
 const database = useDatabase();
 const EVIL = '\u001b[2J\u009b31m\nemail: done';
 
 const show = (...args: (string | number)[]) =>
-  runCli(['show', ...args.map(String)], { env: { DATABASE_URL: database.url } });
+  runMain(['show', ...args.map(String)], { env: { DATABASE_URL: database.url } });
 
 test('show prints notifications whole, with a line for each consumer, and names what is not there', async () => {
   await addConsumers(database, ['email', 'search']);

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { runCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
+import { runMain } from '../helpers/main.ts';
 
 const database = useDatabase();
 
 async function snapshot(...args: string[]) {
-  const result = await runCli(['snapshot', ...args], { env: { DATABASE_URL: database.url } });
+  const result = await runMain(['snapshot', ...args], { env: { DATABASE_URL: database.url } });
   return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
 }
 
@@ -14,7 +14,7 @@ test('it says how many rows it handed to whom, and warns where no change would f
   await addConsumers(database, ['index']);
   await database.query(`create table item (id int primary key);
     insert into item select generate_series(1, 2500)`);
-  await runCli(['trigger', 'add', 'item', '--channel', 'items'], {
+  await runMain(['trigger', 'add', 'item', '--channel', 'items'], {
     env: { DATABASE_URL: database.url },
   });
   const { exitCode, said, stdout } = await snapshot('item', '--consumer', 'index');
@@ -62,7 +62,7 @@ test.each([
 test('a table without a primary key is refused: its rows cannot be told apart', async () => {
   await addConsumers(database, ['index']);
   await database.query('create table keyless (id int)');
-  await runCli(['trigger', 'add', 'keyless'], { env: { DATABASE_URL: database.url } });
+  await runMain(['trigger', 'add', 'keyless'], { env: { DATABASE_URL: database.url } });
   expect((await snapshot('keyless', '--consumer', 'index')).said).toContain(
     'public.keyless has no primary key: a snapshot could not tell its rows apart',
   );

@@ -3,6 +3,7 @@ import { runCli, startCli } from '../helpers/cli.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import { runMain } from '../helpers/main.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
@@ -10,7 +11,7 @@ const database = useDatabase();
 afterEach(() => emptyLog(database));
 
 const run = (...args: string[]) =>
-  runCli(['status', ...args], { env: { DATABASE_URL: database.url } });
+  runMain(['status', ...args], { env: { DATABASE_URL: database.url } });
 
 const squeezed = (text: string) => text.replaceAll(/ +/g, ' ').split('\n');
 

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
-import { runCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
+import { runMain } from '../helpers/main.ts';
 
 /*
 Goal: no text of others steers the terminal of whoever looks at it, nor begins a line that looks like ours.
@@ -75,7 +75,7 @@ test.each([
   ['history', ['history', 'words', '1']],
   ['history --diff', ['history', 'words', '1', '--diff']],
 ])('%s shows them as text that does nothing', async (_, args) => {
-  const { stdout, stderr } = await runCli(
+  const { stdout, stderr } = await runMain(
     args.map((arg) => (arg === 'ID' ? String(id) : arg)),
     { env: { DATABASE_URL: database.url, NO_COLOR: '1' } },
   );
@@ -89,7 +89,7 @@ test.each([
 
 test('as JSON they are what they were', async () => {
   const json = async (...args: string[]) => {
-    const { stdout } = await runCli([...args, '--json'], { env: { DATABASE_URL: database.url } });
+    const { stdout } = await runMain([...args, '--json'], { env: { DATABASE_URL: database.url } });
     return JSON.parse(stdout);
   };
   const shown = JSON.stringify(await json('show', String(id)));

@@ -3,6 +3,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { captureTable } from '../helpers/captured.ts';
 import { type CliOptions, runCli, startCli } from '../helpers/cli.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { runMain } from '../helpers/main.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
@@ -13,7 +14,7 @@ beforeEach(() => emptyLog(database));
 
 const env = () => ({ DATABASE_URL: database.url });
 const tail = (args: readonly string[], options: CliOptions = {}) =>
-  runCli(['tail', ...args], { env: env(), ...options });
+  runMain(['tail', ...args], { env: env(), ...options });
 
 async function publish(payload: unknown, key: string | null = null): Promise<number> {
   const { rows } = await database.query(

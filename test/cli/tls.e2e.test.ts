@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
-import { runCli, startCli } from '../helpers/cli.ts';
+import { startCli } from '../helpers/cli.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
+import { runMain } from '../helpers/main.ts';
 import { makeProject, printingConsumer } from '../helpers/project.ts';
+import { some } from '../helpers/whole.ts';
 
 /*
 A server without TLS. The name 127.1 is one for this machine that does not look like a loopback, so
@@ -19,10 +21,10 @@ function elsewhere(query = ''): string {
 
 const project = () => makeProject({ 'consumers/ok.ts': printingConsumer('ok', ['orders']) });
 
-test.each([['listen'], ['notify', 'orders'], ['migrate']])(
+test.each(some([['listen'], ['notify', 'orders'], ['migrate']]))(
   'a server elsewhere that offers no TLS stops %s %s',
   async (...args) => {
-    const { exitCode, stderr } = await runCli(args, {
+    const { exitCode, stderr } = await runMain(args, {
       cwd: project(),
       env: { DATABASE_URL: elsewhere() },
     });
@@ -33,15 +35,17 @@ test.each([['listen'], ['notify', 'orders'], ['migrate']])(
   },
 );
 
-test.each([
-  ['by the environment', '', 'off'],
-  ['by the connection string', '?sslmode=disable', ''],
-])('it is used where TLS is switched off %s', async (_, query, tls) => {
+test.each(
+  some([
+    ['by the environment', '', 'off'],
+    ['by the connection string', '?sslmode=disable', ''],
+  ]),
+)('it is used where TLS is switched off %s', async (_, query, tls) => {
   const env = { DATABASE_URL: elsewhere(query), PGWATCH_TLS: tls };
   const cwd = project();
   const listen = startCli(['listen'], { cwd, env });
   await listen.waitFor('Running ok');
-  expect(await runCli(['notify', 'orders', '"hello"'], { cwd, env })).toMatchObject({
+  expect(await runMain(['notify', 'orders', '"hello"'], { cwd, env })).toMatchObject({
     exitCode: 0,
     stderr: '',
   });
@@ -50,17 +54,17 @@ test.each([
   expect(await listen.exited).toMatchObject({ exitCode: 0 });
 });
 
-test.each([['listen'], ['notify', 'orders'], ['migrate']])(
+test.each(some([['listen'], ['notify', 'orders'], ['migrate']]))(
   'no-verify is warned of once by %s %s',
   async (...args) => {
     const env = { DATABASE_URL: elsewhere('?sslmode=no-verify') };
-    const { stderr } = await runCli(args, { cwd: project(), env });
+    const { stderr } = await runMain(args, { cwd: project(), env });
     expect(stderr.match(/warning The certificate of 127\.1:\d+ is NOT VERIFIED/g)).toHaveLength(1);
   },
 );
 
 test('a mode that is none is refused', async () => {
   const env = { DATABASE_URL: elsewhere(), PGWATCH_TLS: 'yes' };
-  const { stderr } = await runCli(['listen'], { cwd: project(), env });
+  const { stderr } = await runMain(['listen'], { cwd: project(), env });
   expect(stderr).toContain(`PGWATCH_TLS must be 'verify', 'no-verify' or 'off', not "yes".`);
 });

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { runCli, startCli } from '../helpers/cli.ts';
+import { startCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { runMain } from '../helpers/main.ts';
 import { makeProject } from '../helpers/project.ts';
 import { until } from '../helpers/wait.ts';
 
@@ -9,7 +10,7 @@ const database = useDatabase();
 /** Runs pgwatch trigger; reports come without their times. */
 async function trigger(args: readonly string[], cwd?: string) {
   const env = { DATABASE_URL: database.url };
-  const result = await runCli(['trigger', ...args], { env, ...(cwd && { cwd }) });
+  const result = await runMain(['trigger', ...args], { env, ...(cwd && { cwd }) });
   return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
 }
 

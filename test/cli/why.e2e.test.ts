@@ -1,9 +1,9 @@
 import { beforeAll, expect, test } from 'vitest';
 import { withConnection } from '../../src/database/connect.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
-import { runCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import { runMain } from '../helpers/main.ts';
 import { createRole } from '../helpers/role.ts';
 
 const database = useDatabase();
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 
 async function why(args: (string | number | undefined)[], url = database.url) {
-  const result = await runCli(['why', ...args.map(String)], { env: { DATABASE_URL: url } });
+  const result = await runMain(['why', ...args.map(String)], { env: { DATABASE_URL: url } });
   return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
 }
 
@@ -116,7 +116,7 @@ test('of a table it tells why its changes do not arrive', async () => {
     1,
     'public.Users\n  It is not captured: no trigger publishes what happens to it.\n    → pgwatch trigger add public.Users\n',
   ]);
-  await runCli(['trigger', 'add', '"Users"', '--operations', 'insert,update', '--notify', 'off'], {
+  await runMain(['trigger', 'add', '"Users"', '--operations', 'insert,update', '--notify', 'off'], {
     env: { DATABASE_URL: database.url },
   });
   const captured = await why(['--table', '"Users"']);

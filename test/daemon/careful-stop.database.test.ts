@@ -8,6 +8,7 @@ import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { seize } from '../helpers/owner.ts';
 import { until } from '../helpers/wait.ts';
+import { some } from '../helpers/whole.ts';
 
 /*
 Goal: what is called carefully stops like everything else: at a dead letter with onDead 'stop', and when
@@ -36,10 +37,12 @@ const other = { id: 'other', channels: ['other'], handle: () => {} };
 
 const SHARED = { instances: 'shared' } as const;
 
-test.each([
-  ['alone', {}],
-  ['alone, with transaction: true', { transaction: true }],
-])("with onDead: 'stop' nothing new follows a suspect that dies: %s", async (_, how) => {
+test.each(
+  some([
+    ['alone', {}],
+    ['alone, with transaction: true', { transaction: true }],
+  ]),
+)("with onDead: 'stop' nothing new follows a suspect that dies: %s", async (_, how) => {
   const first = await startTailing(database.config, [
     consumer(() => Promise.reject(new Error('not yet')), {
       ...how,
@@ -74,12 +77,14 @@ test.each([
   await until('the others follow', () => calls.length === 5 || JSON.stringify(calls));
 });
 
-test.each([
-  ['a page', 'page', {}],
-  ['an orphan', 'orphan', {}],
-  ['a page, with transaction: true', 'page', { transaction: true }],
-  ['an orphan, with transaction: true', 'orphan', { transaction: true }],
-])(
+test.each(
+  some([
+    ['a page', 'page', {}],
+    ['an orphan', 'orphan', {}],
+    ['a page, with transaction: true', 'page', { transaction: true }],
+    ['an orphan, with transaction: true', 'orphan', { transaction: true }],
+  ]),
+)(
   "with onDead: 'stop' nothing new of its lease follows a dead letter: %s",
   async (_, kind, how) => {
     const calls: unknown[] = [];
@@ -101,12 +106,14 @@ test.each([
   },
 );
 
-test.each([
-  ['alone', {}],
-  ['alone, with transaction: true', { transaction: true }],
-  ['shared', SHARED],
-  ['shared, with transaction: true', { ...SHARED, transaction: true }],
-])('who stops while it records an attempt does not spend it: %s', async (_, how) => {
+test.each(
+  some([
+    ['alone', {}],
+    ['alone, with transaction: true', { transaction: true }],
+    ['shared', SHARED],
+    ['shared, with transaction: true', { ...SHARED, transaction: true }],
+  ]),
+)('who stops while it records an attempt does not spend it: %s', async (_, how) => {
   const calls: unknown[] = [];
   const definition = consumer(({ payload, attempt }) => calls.push([payload, attempt]), {
     ...how,

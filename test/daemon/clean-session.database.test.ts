@@ -5,6 +5,7 @@ import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { findPgBouncer, type PgBouncer, startPgBouncer } from '../helpers/pgbouncer.ts';
 import { until } from '../helpers/wait.ts';
+import { some } from '../helpers/whole.ts';
 
 /*
 Goal: each call begins with a clean session, whatever an earlier call of any consumer has left on it: with and
@@ -119,9 +120,12 @@ describe.each([
     // What a function sets inside of it cannot be seen where a pooler asks for a transaction each.
     const isSeen = ([name]: [string, string[]]) =>
       how.transaction || !isPooled || name !== 'a setting in a function';
-    test.each(leavings.filter(isSeen))('%s does not reach the next call', async (_name, send) => {
-      expect(await leaveAndLook(send, false, seen)).toEqual([clean, clean]);
-      expect(await leaveAndLook(send, true, seen)).toEqual([clean, clean]);
-    });
+    test.each(some(leavings.filter(isSeen)))(
+      '%s does not reach the next call',
+      async (_name, send) => {
+        expect(await leaveAndLook(send, false, seen)).toEqual([clean, clean]);
+        expect(await leaveAndLook(send, true, seen)).toEqual([clean, clean]);
+      },
+    );
   });
 });

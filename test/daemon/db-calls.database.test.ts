@@ -5,6 +5,7 @@ import type { ConsumerContext } from '../../src/consumers/define.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
+import { some } from '../helpers/whole.ts';
 
 /*
 Goal: context.db takes every form in which a client of pg is called, and means the same by it with and without
@@ -98,7 +99,7 @@ async function inHandler(transaction: boolean, tried: [string, Form][]): Promise
   return outcomes;
 }
 
-test.each([false, true])(
+test.each(some([false, true]))(
   'context.db is called like a client of pg; with transaction: %s',
   async (transaction) => {
     const client = await database.connect();
@@ -111,7 +112,7 @@ test.each([false, true])(
   },
 );
 
-test.each([false, true])(
+test.each(some([false, true]))(
   'the same name for another text is another statement, with transaction: %s',
   async (transaction) => {
     const name = 'mine';
@@ -127,7 +128,7 @@ test.each([false, true])(
   },
 );
 
-test.each([false, true])(
+test.each(some([false, true]))(
   'what is no query is refused in a sentence, with transaction: %s',
   async (transaction) => {
     const tried: [string, Form][] = [
@@ -162,7 +163,7 @@ function changing(values: Record<string, readonly [first: unknown, later: unknow
   return config;
 }
 
-test.each([false, true])(
+test.each(some([false, true]))(
   'what was looked at is what runs, with transaction: %s',
   async (transaction) => {
     let reads = 0;
@@ -180,7 +181,7 @@ test.each([false, true])(
   },
 );
 
-test.each([false, true])(
+test.each(some([false, true]))(
   'COPY from a stream is refused, since there is none, with transaction: %s',
   async (transaction) => {
     await database.query('create table if not exists copied (id int)');
@@ -196,7 +197,7 @@ test.each([false, true])(
   },
 );
 
-test.each([false, true])(
+test.each(some([false, true]))(
   'statements that a call deallocates are prepared again for the next, with transaction: %s',
   async (transaction) => {
     const named: [string, Form] = ['', (query) => query({ name: 'one', text: ONE }, [7])];

@@ -8,6 +8,7 @@ import { collectReports, makeConsumer, startDaemon } from '../helpers/daemon.ts'
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
+import { some } from '../helpers/whole.ts';
 
 const database = useDatabase({ pollInterval: '10m' });
 const { tail, keep, publish, filed, untilFiled } = useDelivering(database);
@@ -86,7 +87,7 @@ test('what waits for a retry and is lost by the log is a dead letter that says s
   expect(dead?.error?.message).toContain('the log does not hold the notification any longer');
 });
 
-test.each([1, 4])(
+test.each(some([1, 4]))(
   'retried while its key is busy it comes after that, never beside it (concurrency %i)',
   async (concurrency) => {
     const { seen, state, definition, payloads } = makeMendable({ concurrency });
@@ -108,7 +109,7 @@ test.each([1, 4])(
   },
 );
 
-describe.each([false, true])("onDead: 'stop', transaction: %s:", (transaction) => {
+describe.each(some([false, true]))("onDead: 'stop', transaction: %s:", (transaction) => {
   const stopping = { onDead: 'stop', transaction } as const;
 
   test('nothing new is called until it is retried, also after a restart', async () => {
@@ -167,7 +168,7 @@ describe.each([false, true])("onDead: 'stop', transaction: %s:", (transaction) =
   });
 });
 
-describe.each([false, true])('a run to the end, transaction: %s,', (transaction) => {
+describe.each(some([false, true]))('a run to the end, transaction: %s,', (transaction) => {
   function once(definition: Parameters<typeof makeConsumer>[0]) {
     const { reporter } = collectReports();
     const consumers = [makeConsumer(definition)];
@@ -211,7 +212,7 @@ describe.each([false, true])('a run to the end, transaction: %s,', (transaction)
   });
 });
 
-test.each([{}, { transaction: true }, { instances: 'shared' as const }])(
+test.each(some([{}, { transaction: true }, { instances: 'shared' as const }]))(
   'is said to be a dead letter only once it is filed: %o',
   async (options) => {
     await database.query(

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { startTailing } from '../helpers/daemon.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
+import { size } from '../helpers/whole.ts';
 
 /*
 What NOTIFY costs writers: 16 of them, one notification a transaction, with a NOTIFY each and with the
@@ -12,7 +13,7 @@ busy writers do not ring. fsync is on, because NOTIFY makes commits wait for eac
 
 const database = useIsolatedServer({ fsync: 'on' });
 const WRITERS = 16;
-const EACH = 250;
+const EACH = size(250, 60);
 
 test('16 writers: always against doorbell', async () => {
   await database.query(`create procedure publish(mode text, n int) language plpgsql as $$

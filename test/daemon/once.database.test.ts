@@ -5,6 +5,7 @@ import { collectReports, makeConsumer, startTailing, type TestDaemon } from '../
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { startProxy } from '../helpers/proxy.ts';
 import { until } from '../helpers/wait.ts';
+import { some, wholeTest } from '../helpers/whole.ts';
 
 const database = useDatabase();
 const daemons: TestDaemon[] = [];
@@ -35,7 +36,7 @@ const failing: Definition = {
   },
 };
 
-describe.each(['one', 'shared'] as const)(
+describe.each(some(['one', 'shared'] as const))(
   'a run to the end (%s) does not succeed while',
   (instances) => {
     const own = { instances };
@@ -98,7 +99,7 @@ describe.each(['one', 'shared'] as const)(
   },
 );
 
-test.each(['one', 'shared'] as const)(
+test.each(some(['one', 'shared'] as const))(
   'a run to the end (%s) that has failed has stopped cleanly',
   async (instances) => {
     await publish('a');
@@ -111,7 +112,7 @@ test.each(['one', 'shared'] as const)(
   },
 );
 
-test.each(['one', 'shared'] as const)(
+test.each(some(['one', 'shared'] as const))(
   'a run to the end (%s) hands out what waited behind a dead letter',
   async (instances) => {
     const seen: string[] = [];
@@ -143,20 +144,24 @@ test('a run to the end succeeds beside dead letters, and whatever is published m
   await runOnce({ ...fine, handle: ({ key }) => key === 'b' && publish('c').then(() => {}) });
 });
 
-test('a run to the end gives up when there is no server, at the start and in the middle', async () => {
-  const proxy = await startProxy(database.url);
-  await publish('a');
-  const cutting = async () => {
-    await proxy.close();
-  };
-  const [start, middle] = await Promise.allSettled([
-    runOnce(fine, 'postgres://postgres@127.0.0.1:1/none'),
-    runOnce({ ...fine, id: 'd', handle: cutting }, proxy.url),
-  ]);
-  const rejected = { status: 'rejected', reason: { code: 'connection_failed' } };
-  expect(start).toMatchObject(rejected);
-  expect(middle).toMatchObject(rejected);
-  expect(String((start as PromiseRejectedResult).reason.message)).toContain(
-    'no server is listening there',
-  );
-}, 60_000);
+wholeTest(
+  'a run to the end gives up when there is no server, at the start and in the middle',
+  async () => {
+    const proxy = await startProxy(database.url);
+    await publish('a');
+    const cutting = async () => {
+      await proxy.close();
+    };
+    const [start, middle] = await Promise.allSettled([
+      runOnce(fine, 'postgres://postgres@127.0.0.1:1/none'),
+      runOnce({ ...fine, id: 'd', handle: cutting }, proxy.url),
+    ]);
+    const rejected = { status: 'rejected', reason: { code: 'connection_failed' } };
+    expect(start).toMatchObject(rejected);
+    expect(middle).toMatchObject(rejected);
+    expect(String((start as PromiseRejectedResult).reason.message)).toContain(
+      'no server is listening there',
+    );
+  },
+  60_000,
+);

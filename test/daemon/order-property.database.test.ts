@@ -7,6 +7,7 @@ import { startDaemon } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { requireNoOrphans } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
+import { size } from '../helpers/whole.ts';
 
 /*
 Goal: notifications of one key are handled in order and never side by side, whatever fails, however many
@@ -131,7 +132,7 @@ describe('whatever fails, and wherever it is stopped,', () => {
         expect(ofKey).toEqual([...ofKey].sort((a, b) => a - b));
       }
     });
-    await fc.assert(property, { numRuns: 25, endOnFailure: true });
+    await fc.assert(property, { numRuns: size(25, 6), endOnFailure: true });
   }, 120_000);
 
   test("with order: 'none' nothing waits for another, and each is handled once or dead", async () => {
@@ -141,6 +142,6 @@ describe('whatever fails, and wherever it is stopped,', () => {
       const dead = plan.notifications.filter(({ failures }) => failures.includes('dead')).length;
       expect(done.length).toBe(plan.notifications.length - dead);
     });
-    await fc.assert(property, { numRuns: 10, endOnFailure: true });
+    await fc.assert(property, { numRuns: size(10, 2), endOnFailure: true });
   }, 120_000);
 });

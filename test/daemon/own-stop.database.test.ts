@@ -12,6 +12,7 @@ import { useDelivering } from '../helpers/delivering.ts';
 import { seize } from '../helpers/owner.ts';
 import { startProxy } from '../helpers/proxy.ts';
 import { until } from '../helpers/wait.ts';
+import { some } from '../helpers/whole.ts';
 
 /*
 Goal: what pgwatch itself stops (at the end of shutdownTimeout, by a seek, with a network that is lost) spends
@@ -81,7 +82,7 @@ async function finish(how: Partial<ConsumerDefinition>): Promise<number[]> {
   return attempts;
 }
 
-test.each(carefulWays)(
+test.each(some(carefulWays))(
   'a call that outlasts shutdownTimeout spends no attempt: %s',
   async (_, how, isCareful) => {
     await leave(how, isCareful);
@@ -100,17 +101,19 @@ test.each(carefulWays)(
   },
 );
 
-test.each([
-  ['ignores its signal', () => new Promise(() => {})],
-  ['looks at its signal only then', lookLate],
-  [
-    'throws an error of its own when its signal aborts',
-    (_: unknown, { signal }: ConsumerContext) =>
-      new Promise((_resolve, reject) => {
-        signal.addEventListener('abort', () => reject(new Error('the upload was cut short')));
-      }),
-  ],
-] as [string, Handle][])('so does one whose handler %s', async (_, handle) => {
+test.each(
+  some([
+    ['ignores its signal', () => new Promise(() => {})],
+    ['looks at its signal only then', lookLate],
+    [
+      'throws an error of its own when its signal aborts',
+      (_: unknown, { signal }: ConsumerContext) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(new Error('the upload was cut short')));
+        }),
+    ],
+  ] as [string, Handle][]),
+)('so does one whose handler %s', async (_, handle) => {
   await leave({}, true);
   const begun = Promise.withResolvers<void>();
   const daemon = startDaemon(impatient(), [
@@ -158,29 +161,31 @@ test('of a batch that is stopped, what succeeded stays done', async () => {
   expect(payloads).toEqual([1]);
 });
 
-test.each([
-  [
-    'fails before the daemon stops waiting',
-    async () => {
-      throw new Error('never');
-    },
-  ],
-  [
-    'never asked for its signal',
-    async () => {
-      await sleep(200);
-      throw new Error('never');
-    },
-  ],
-  [
-    'says that it will never succeed',
-    async (_: unknown, { signal }: ConsumerContext) => {
-      await sleep(60_000, null, { signal }).catch(() => {
-        throw new DeadLetter('never');
-      });
-    },
-  ],
-] as [string, Handle][])('the attempt of a handler that %s counts', async (_, handle) => {
+test.each(
+  some([
+    [
+      'fails before the daemon stops waiting',
+      async () => {
+        throw new Error('never');
+      },
+    ],
+    [
+      'never asked for its signal',
+      async () => {
+        await sleep(200);
+        throw new Error('never');
+      },
+    ],
+    [
+      'says that it will never succeed',
+      async (_: unknown, { signal }: ConsumerContext) => {
+        await sleep(60_000, null, { signal }).catch(() => {
+          throw new DeadLetter('never');
+        });
+      },
+    ],
+  ] as [string, Handle][]),
+)('the attempt of a handler that %s counts', async (_, handle) => {
   await leave({}, false);
   const begun = Promise.withResolvers<void>();
   const daemon = startDaemon(impatient(), [
@@ -194,7 +199,7 @@ test.each([
   expect(await filed()).toMatchObject([{ state: 'dead', attempts: 1 }]);
 });
 
-test.each(carefulWays.filter(([, , isCareful]) => isCareful))(
+test.each(some(carefulWays.filter(([, , isCareful]) => isCareful)))(
   'a seek while it is called spends no attempt, whatever becomes of the call: %s',
   async (_, how) => {
     await leave(how, true);

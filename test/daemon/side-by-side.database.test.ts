@@ -4,6 +4,7 @@ import { startDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { failing, useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
+import { wholeTest } from '../helpers/whole.ts';
 
 const database = useDatabase({ pollInterval: '10m' });
 const { tail, keep, publish, filed, untilFiled } = useDelivering(database);
@@ -101,41 +102,46 @@ test("what is blocked goes on where order is 'none' from now on", async () => {
   expect(seen.sort()).toEqual(['a1', 'a2', 'a3']);
 });
 
-test('while all fail a consumer takes no more than it can hold, says so once, and goes on', async () => {
-  let isDown = true;
-  let calls = 0;
-  const fail = failing(1);
-  await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 12000) as n`);
-  const daemon = keep(
-    startDaemon(database.config, [
-      {
-        id: 'c',
-        channels: ['c'],
-        retry: { backoff: () => (isDown ? '1h' : 1) },
-        handle({ payload }) {
-          calls += 1;
-          if (isDown) fail(payload);
-        },
-      },
-    ]),
-  );
-  const warnings = () => daemon.reports.filter((line) => line.includes('takes nothing new'));
-  await until('it pauses', () => warnings().length === 1);
-  await until('it is at rest', async () => {
-    const { rows } = await database.query('select count(*)::int as count from pgwatch.delivery');
-    return rows[0].count === calls || `${rows[0].count} of ${calls}`;
-  });
-  expect(calls).toBeGreaterThan(10_000);
-  expect(calls).toBeLessThan(11_000);
-  isDown = false;
-  await database.query('update pgwatch.delivery set next_attempt_at = now()');
-  await database.query(`notify pgwatch, 'pgwatch:retry'`);
-  await until('all are through', async () => {
-    const { rows } = await database.query(
-      `select done_id = (select max(id) from pgwatch.notification_log) as is_read,
-         (select count(*)::int from pgwatch.delivery) as filed from pgwatch.consumer_progress`,
+wholeTest(
+  'while all fail a consumer takes no more than it can hold, says so once, and goes on',
+  async () => {
+    let isDown = true;
+    let calls = 0;
+    const fail = failing(1);
+    await database.query(
+      `select smart_notify('c', to_jsonb(n)) from generate_series(1, 12000) as n`,
     );
-    return (rows[0].is_read && rows[0].filed === 0) || JSON.stringify(rows[0]);
-  });
-  expect(warnings().length).toBe(1);
-});
+    const daemon = keep(
+      startDaemon(database.config, [
+        {
+          id: 'c',
+          channels: ['c'],
+          retry: { backoff: () => (isDown ? '1h' : 1) },
+          handle({ payload }) {
+            calls += 1;
+            if (isDown) fail(payload);
+          },
+        },
+      ]),
+    );
+    const warnings = () => daemon.reports.filter((line) => line.includes('takes nothing new'));
+    await until('it pauses', () => warnings().length === 1);
+    await until('it is at rest', async () => {
+      const { rows } = await database.query('select count(*)::int as count from pgwatch.delivery');
+      return rows[0].count === calls || `${rows[0].count} of ${calls}`;
+    });
+    expect(calls).toBeGreaterThan(10_000);
+    expect(calls).toBeLessThan(11_000);
+    isDown = false;
+    await database.query('update pgwatch.delivery set next_attempt_at = now()');
+    await database.query(`notify pgwatch, 'pgwatch:retry'`);
+    await until('all are through', async () => {
+      const { rows } = await database.query(
+        `select done_id = (select max(id) from pgwatch.notification_log) as is_read,
+         (select count(*)::int from pgwatch.delivery) as filed from pgwatch.consumer_progress`,
+      );
+      return (rows[0].is_read && rows[0].filed === 0) || JSON.stringify(rows[0]);
+    });
+    expect(warnings().length).toBe(1);
+  },
+);

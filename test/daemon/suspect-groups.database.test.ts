@@ -7,6 +7,7 @@ import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { seize } from '../helpers/owner.ts';
 import { until } from '../helpers/wait.ts';
+import { some } from '../helpers/whole.ts';
 
 /*
 Goal: many suspects cost little: they are recorded and called in groups, and only those of a group over which
@@ -37,15 +38,17 @@ beforeAll(() =>
 
 beforeEach(() => database.query('truncate recorded'));
 
-test.each<[string, Partial<ConsumerDefinition>, recorded: number, transactions: number]>([
-  ['alone', {}, 90, 3],
-  ['side by side', { concurrency: 10 }, 90, 3],
-  ['without order', { concurrency: 10, order: 'none' }, 90, 3],
-  // Of these more cannot have been in hand.
-  ['in a transaction', { transaction: true }, 50, 2],
-  ['shared', { ...SHARED, concurrency: 10 }, 90, 3],
-  ['shared, in a transaction', { ...SHARED, transaction: true }, 90, 3],
-])('%s: suspects are recorded by few transactions, and keys keep their order', async (...given) => {
+test.each<[string, Partial<ConsumerDefinition>, recorded: number, transactions: number]>(
+  some([
+    ['alone', {}, 90, 3],
+    ['side by side', { concurrency: 10 }, 90, 3],
+    ['without order', { concurrency: 10, order: 'none' }, 90, 3],
+    // Of these more cannot have been in hand.
+    ['in a transaction', { transaction: true }, 50, 2],
+    ['shared', { ...SHARED, concurrency: 10 }, 90, 3],
+    ['shared, in a transaction', { ...SHARED, transaction: true }, 90, 3],
+  ]),
+)('%s: suspects are recorded by few transactions, and keys keep their order', async (...given) => {
   const [, how, recorded, transactions] = given;
   const seen = new Map<string | null, number[]>();
   const meet = ({ key, payload, attempt }: Notification) => {
@@ -70,48 +73,49 @@ test.each<[string, Partial<ConsumerDefinition>, recorded: number, transactions: 
   expect(rows[0]).toEqual({ transactions, recorded, attempts: 0 });
 });
 
-test.each<[string, Partial<ConsumerDefinition>]>([
-  ['alone', { concurrency: 5 }],
-  ['in a transaction', { transaction: true }],
-  ['shared', { ...SHARED, concurrency: 5 }],
-])(
-  '%s: what was recorded in a group that died is called alone, and that counts',
-  async (_, how) => {
-    let [running, most] = [0, 0];
-    const seen: unknown[] = [];
-    const define = () =>
-      consumer(async ({ payload, attempt }) => {
-        running += 1;
-        most = Math.max(most, running);
-        await database.query('select');
-        seen.push([payload, attempt]);
-        running -= 1;
-      }, how);
-    await (await startTailing(database.config, [define()])).stop();
-    const ids = await publish(['a', 1], ['a', 2], ['b', 3], [null, 4]);
-    await database.query(
-      `insert into pgwatch.delivery (consumer_id, notification_id, key, state, next_attempt_at, is_suspect)
+test.each<[string, Partial<ConsumerDefinition>]>(
+  some([
+    ['alone', { concurrency: 5 }],
+    ['in a transaction', { transaction: true }],
+    ['shared', { ...SHARED, concurrency: 5 }],
+  ]),
+)('%s: what was recorded in a group that died is called alone, and that counts', async (_, how) => {
+  let [running, most] = [0, 0];
+  const seen: unknown[] = [];
+  const define = () =>
+    consumer(async ({ payload, attempt }) => {
+      running += 1;
+      most = Math.max(most, running);
+      await database.query('select');
+      seen.push([payload, attempt]);
+      running -= 1;
+    }, how);
+  await (await startTailing(database.config, [define()])).stop();
+  const ids = await publish(['a', 1], ['a', 2], ['b', 3], [null, 4]);
+  await database.query(
+    `insert into pgwatch.delivery (consumer_id, notification_id, key, state, next_attempt_at, is_suspect)
      select 'c', id, key, 'retry', now(), true from pgwatch.notification_log where id = any($1)`,
-      [ids],
-    );
-    await leave(how, ids, 'retry');
-    keep(await startTailing(database.config, [define()]));
-    await untilFiled();
-    expect(most).toBe(1);
-    expect(seen.sort()).toEqual([1, 2, 3, 4].map((payload) => [payload, 1]));
-    const { rows } = await database.query(
-      `select count(distinct xid)::integer as transactions, min(attempts) as attempts from recorded
+    [ids],
+  );
+  await leave(how, ids, 'retry');
+  keep(await startTailing(database.config, [define()]));
+  await untilFiled();
+  expect(most).toBe(1);
+  expect(seen.sort()).toEqual([1, 2, 3, 4].map((payload) => [payload, 1]));
+  const { rows } = await database.query(
+    `select count(distinct xid)::integer as transactions, min(attempts) as attempts from recorded
      where attempts > 0`,
-    );
-    expect(rows[0]).toEqual({ transactions: 4, attempts: 1 });
-  },
-);
+  );
+  expect(rows[0]).toEqual({ transactions: 4, attempts: 1 });
+});
 
-test.each<[string, Partial<ConsumerDefinition>]>([
-  ['alone', { concurrency: 5 }],
-  ['in a transaction', { transaction: true }],
-  ['shared', { ...SHARED, concurrency: 5 }],
-])('%s: what fails in a group holds those of its key in it, and no others', async (_, how) => {
+test.each<[string, Partial<ConsumerDefinition>]>(
+  some([
+    ['alone', { concurrency: 5 }],
+    ['in a transaction', { transaction: true }],
+    ['shared', { ...SHARED, concurrency: 5 }],
+  ]),
+)('%s: what fails in a group holds those of its key in it, and no others', async (_, how) => {
   const seen: unknown[] = [];
   const define = () =>
     consumer(({ payload, attempt }) => {
@@ -127,10 +131,12 @@ test.each<[string, Partial<ConsumerDefinition>]>([
   expect(seen.filter((payload) => payload === 'b1').length).toBe(1);
 });
 
-test.each<[string, Partial<ConsumerDefinition>]>([
-  ['alone', {}],
-  ['in a transaction', { transaction: true }],
-])("%s: with onDead: 'stop' nothing of a group follows a dead letter", async (_, how) => {
+test.each<[string, Partial<ConsumerDefinition>]>(
+  some([
+    ['alone', {}],
+    ['in a transaction', { transaction: true }],
+  ]),
+)("%s: with onDead: 'stop' nothing of a group follows a dead letter", async (_, how) => {
   const seen: unknown[] = [];
   const define = () =>
     consumer(

@@ -6,6 +6,7 @@ import type { Notification } from '../../src/log/notification.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
+import { some } from '../helpers/whole.ts';
 
 /* What is small in the table and longer as text than JavaScript, or PostgreSQL, can hold. */
 
@@ -34,19 +35,21 @@ const insert = (columns: string, values: string) =>
   `insert into pgwatch.notification_log (xid, channel, ${columns})
    values (pg_current_xact_id(), 'c', ${values}) returning id::float8 as id`;
 
-test.each([
-  ['of numbers with huge exponents', {}, insert('key, payload', `'k', ${LONG}`)],
-  ['of a value that is large itself', {}, insert('key, payload', `'k', ${PLAIN}`)],
-  ['of control characters', { transaction: true }, insert('key, payload', `'k', ${ESCAPED}`)],
-  [
-    'of a captured row',
-    { instances: 'shared' as const },
-    insert(
-      'key, action, relation, new_row',
-      `'k', 'INSERT', '["public", "t"]', jsonb_build_object('v', ${LONG})`,
-    ),
-  ],
-])('a text %s is a dead letter, and what follows arrives', async (_, options, statement) => {
+test.each(
+  some([
+    ['of numbers with huge exponents', {}, insert('key, payload', `'k', ${LONG}`)],
+    ['of a value that is large itself', {}, insert('key, payload', `'k', ${PLAIN}`)],
+    ['of control characters', { transaction: true }, insert('key, payload', `'k', ${ESCAPED}`)],
+    [
+      'of a captured row',
+      { instances: 'shared' as const },
+      insert(
+        'key, action, relation, new_row',
+        `'k', 'INSERT', '["public", "t"]', jsonb_build_object('v', ${LONG})`,
+      ),
+    ],
+  ]),
+)('a text %s is a dead letter, and what follows arrives', async (_, options, statement) => {
   const seen: unknown[] = [];
   await tail({
     id: 'c',

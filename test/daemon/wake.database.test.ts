@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { armDoorbell } from '../../src/log/doorbell.ts';
 import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import { describeLatencies } from '../helpers/latency.ts';
 import { until } from '../helpers/wait.ts';
+import { size } from '../helpers/whole.ts';
 import { chooseSeed, seededRandom } from '../racing/random.ts';
 
 /*
@@ -12,6 +13,10 @@ Goal: a notification wakes a sleeping daemon, whenever it comes; the poll is nev
 Method: the poll interval is a minute, so that a lost wake shows as a minute. A server of its own,
 because the daemon does not sleep while a transaction is open anywhere in the cluster.
 */
+
+// Other files of this process have loaded what is mocked, and are to find it as it was.
+vi.hoisted(() => vi.resetModules());
+afterAll(() => vi.resetModules());
 
 // As it is, unless a test puts something wrong in its place.
 vi.mock('../../src/log/doorbell.ts', async (importOriginal) => {
@@ -49,14 +54,16 @@ async function startTimed(
 
 const PUBLISH = `select set_config('pgwatch.notify', $2, false), smart_notify('wake', to_jsonb($1::int))`;
 
-test('10,000 notifications at random moments all arrive, long before the poll', async () => {
+const MOMENTS = size(10_000, 1500);
+
+test('notifications at random moments all arrive, long before the poll', async () => {
   const random = seededRandom(chooseSeed('random moments'));
   const { sentAt, latenciesMs } = await startTimed();
   const clients = await Promise.all([1, 2, 3, 4].map(() => database.connect()));
   let next = 0;
   // Bursts and pauses, so that the daemon falls asleep and wakes up hundreds of times.
-  while (next < 10_000) {
-    const burst = Math.min(10_000 - next, 1 + Math.floor(random() ** 3 * 200));
+  while (next < MOMENTS) {
+    const burst = Math.min(MOMENTS - next, 1 + Math.floor(random() ** 3 * 200));
     const end = next + burst;
     const publishing = clients.map(async (client) => {
       while (next < end) {
@@ -71,25 +78,27 @@ test('10,000 notifications at random moments all arrive, long before the poll', 
   }
   await until(
     'all have arrived',
-    () => latenciesMs.length === 10_000 || `${latenciesMs.length} have`,
+    () => latenciesMs.length === MOMENTS || `${latenciesMs.length} have`,
   );
   const naps = daemon?.transitions.seen.filter(({ type }) => type === 'asleep').length ?? 0;
   console.log(describeLatencies(`random moments (asleep ${naps} times)`, latenciesMs));
-  expect(naps).toBeGreaterThan(20);
+  expect(naps).toBeGreaterThan(5);
   expect(Math.max(...latenciesMs)).toBeLessThan(1000);
 }, 120_000);
 
-test('idle latency: a sleeping daemon is woken by each of 300', async () => {
+const SINGLE = size(300, 60);
+
+test('idle latency: a sleeping daemon is woken by each of them', async () => {
   const { sentAt, latenciesMs } = await startTimed();
   const client = await database.connect();
   await daemon?.transitions.for({ type: 'asleep' });
-  for (let token = 0; token < 300; token++) {
+  for (let token = 0; token < SINGLE; token++) {
     sentAt.set(token, performance.now());
     await client.query(PUBLISH, [token, 'doorbell']);
     await until('it has arrived', () => latenciesMs.length === token + 1);
   }
   console.log(describeLatencies('idle', latenciesMs));
-  expect(latenciesMs).toHaveLength(300);
+  expect(latenciesMs).toHaveLength(SINGLE);
 });
 
 /** A writer looks while nobody sleeps and commits when the daemon has long wanted to. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg, { escapeIdentifier } from 'pg';
-import { beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { main } from '../../src/cli/main.ts';
 import { withConnection } from '../../src/database/connect.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
@@ -51,15 +51,25 @@ const HOSTILE: Record<string, string> = {
 
 /** What an application or a consumer file may do; not for a moment is it undone for us. */
 function confuseNodePostgres(): void {
-  for (const oid of [16, 20, 21, 23, 25, 114, 700, 701, 1009, 1016, 1114, 1184, 3802]) {
-    pg.types.setTypeParser(oid, (text: string) => `odd ${text}`);
-  }
+  for (const oid of TYPES) pg.types.setTypeParser(oid, (text: string) => `odd ${text}`);
   Object.assign(pg.defaults, {
     query_timeout: 20_000,
     statement_timeout: 20_000,
     lock_timeout: 20_000,
   });
 }
+
+const TYPES = [16, 20, 21, 23, 25, 114, 700, 701, 1009, 1016, 1114, 1184, 3802];
+const parsers = TYPES.map((oid) => pg.types.getTypeParser(oid));
+const defaults = { ...pg.defaults };
+
+// Other test files run in the same process.
+afterAll(() => {
+  for (const [index, oid] of TYPES.entries()) {
+    pg.types.setTypeParser(oid, parsers[index] as (text: string) => unknown);
+  }
+  Object.assign(pg.defaults, defaults);
+});
 
 beforeAll(async () => {
   const name = escapeIdentifier(new URL(hostile.url).pathname.slice(1));
@@ -120,7 +130,13 @@ async function walk(database: typeof usual): Promise<void> {
 const COMMANDS = [
   ['status', '--json'],
   ['consumers', 'show', 'owned', '--json'],
-  ['dlq', 'list', '--json'],
+  ...['owned', 'split', 'within'].map((consumer) => [
+    'dlq',
+    'list',
+    '--consumer',
+    consumer,
+    '--json',
+  ]),
   ['why', '1'],
   ['show', '2', '--json'],
   ['history', 'public.orders', '1'],

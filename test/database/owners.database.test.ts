@@ -5,6 +5,7 @@ import { bootstrapSql } from '../../src/database/migrations.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';
 import { findingsOf } from '../helpers/doctor.ts';
 import { createRole } from '../helpers/role.ts';
+import { some } from '../helpers/whole.ts';
 
 /*
 Goal: nobody who could not act as the owner of our functions anyway can put something else in the place of what they
@@ -42,7 +43,7 @@ const LATER: Record<string, string> = {
 };
 
 describe('migrate refuses what belongs to somebody who could not act as its role', () => {
-  test.each(Object.entries(BEFORE))('%s, before it is installed', async (_, sql) => {
+  test.each(some(Object.entries(BEFORE)))('%s, before it is installed', async (_, sql) => {
     const { query, client, config, eve } = await withStranger();
     await query(sql.replaceAll('EVE', eve));
     await expect(migrateUp(client, config)).rejects.toMatchObject({
@@ -94,18 +95,20 @@ describe('migrate refuses what belongs to somebody who could not act as its role
   });
 });
 
-test.each([
-  ['a superuser', 'create schema pgwatch; grant all on schema pgwatch to ME'],
-  [
-    'a role that has its rights',
-    'grant ME to EVE; create schema pgwatch authorization EVE; grant all on schema pgwatch to ME',
-  ],
-  ['the role itself', 'create schema pgwatch authorization ME'],
-  [
-    'whoever owns the database',
-    'create schema pgwatch authorization pg_database_owner; grant all on schema pgwatch to ME; DATABASE',
-  ],
-])('migrate installs into a schema of %s', async (_, sql) => {
+test.each(
+  some([
+    ['a superuser', 'create schema pgwatch; grant all on schema pgwatch to ME'],
+    [
+      'a role that has its rights',
+      'grant ME to EVE; create schema pgwatch authorization EVE; grant all on schema pgwatch to ME',
+    ],
+    ['the role itself', 'create schema pgwatch authorization ME'],
+    [
+      'whoever owns the database',
+      'create schema pgwatch authorization pg_database_owner; grant all on schema pgwatch to ME; DATABASE',
+    ],
+  ]),
+)('migrate installs into a schema of %s', async (_, sql) => {
   const { url, query, config, eve, name } = await withStranger();
   const me = await createRole({ url, query }, 'installer');
   await query(

@@ -92,7 +92,8 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Cli
   };
 }
 
-function cleanEnvironment(): NodeJS.ProcessEnv {
+/** Our own environment without what would change what a command does. */
+export function cleanEnvironment(): NodeJS.ProcessEnv {
   const foreign = /^(DATABASE_URL|PG.*|NO_COLOR|FORCE_COLOR|NODE_OPTIONS)$/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }

@@ -6,6 +6,8 @@ import { loadConfig } from '../../src/config/load.ts';
 import { withConnection } from '../../src/database/connect.ts';
 import { startEmbedded } from '../../src/database/embedded.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
+import { trustSuperuser } from './isolated-data.ts';
+import { isWhole } from './whole.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -13,6 +15,8 @@ declare module 'vitest' {
     templateName: string;
     /** The data of a server of its own; made by the first test file that wants one. */
     isolatedTemplate: string;
+    /** Which of the cases that differ in a detail run: 0, 1 or 2. */
+    share: number;
   }
 }
 
@@ -26,11 +30,13 @@ type Server = { url: string; kind: string; stop(): Promise<void> };
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const server = givenServer() ?? (await startContainer()) ?? (await startOwn());
+  const share = Number(process.env.PGWATCH_TEST_SHARE ?? Math.floor(Math.random() * 3));
+  const cases = isWhole ? 'all cases' : `share ${share} of the cases that differ in a detail`;
   const templateName = `pgwatch_template_${process.pid}`;
   await withConnection({ url: server.url }, async (client) => {
     await client.query(`create database ${templateName}`);
     const { rows } = await client.query('show server_version');
-    console.log(`Tests run on PostgreSQL ${rows[0].server_version} (${server.kind}).`);
+    console.log(`Tests run on PostgreSQL ${rows[0].server_version} (${server.kind}), ${cases}.`);
   });
   const config = await loadConfig({
     flags: { url: withDatabase(server.url, templateName) },
@@ -38,6 +44,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   });
   await withConnection(config, (client) => migrateUp(client, config));
   project.provide('serverUrl', server.url);
+  project.provide('share', share);
   project.provide('templateName', templateName);
   const isolatedTemplate = join(tmpdir(), `pgwatch-isolated-template-${process.pid}`);
   project.provide('isolatedTemplate', isolatedTemplate);
@@ -85,6 +92,8 @@ async function startOwn(): Promise<Server> {
     settings: SETTINGS,
     binaries: process.env.PGWATCH_TEST_BINARIES,
   });
+  trustSuperuser(join(server.folder, 'data'));
+  process.kill(server.pid, 'SIGHUP');
   return {
     url: server.url,
     kind: 'embedded',

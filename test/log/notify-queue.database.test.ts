@@ -3,6 +3,7 @@ import { startTailing } from '../helpers/daemon.ts';
 import { isolatedMajor, useIsolatedServer } from '../helpers/database.ts';
 import { listening } from '../helpers/listening.ts';
 import { until } from '../helpers/wait.ts';
+import { wholeTest } from '../helpers/whole.ts';
 
 // Before version 17 the queue always has 8 GB, which no test can fill.
 const canFill = isolatedMajor() >= 17;
@@ -101,26 +102,31 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     await daemon.stop();
   });
 
-  test('that is full keeps no daemon from its work: it polls, until the queue has room', async () => {
-    const { client: stuck } = await listening(database, 'stuck');
-    await stuck.query('begin');
-    await stuck.query('select 1');
-    const fill = async () => {
-      for (;;) await database.query(`select pg_notify('stuck', repeat('x', 7900))`);
-    };
-    await expect(fill()).rejects.toThrow('in the NOTIFY queue');
-    const seen: unknown[] = [];
-    const daemon = await startTailing({ ...database.config, pollIntervalMs: 50 }, [
-      { id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) },
-    ]);
-    await database.query(`select smart_notify('c', '1')`);
-    await until('it arrives', () => seen.length === 1);
-    expect(daemon.reports.join('')).toContain('LISTEN does not work on this connection (too many');
-    await stuck.query('rollback');
-    await daemon.transitions.for({ type: 'listening', mode: 'doorbell' });
-    await daemon.transitions.for({ type: 'asleep' });
-    await database.query(`select smart_notify('c', '2')`);
-    await until('it arrives', () => seen.length === 2);
-    await daemon.stop();
-  });
+  wholeTest(
+    'that is full keeps no daemon from its work: it polls, until the queue has room',
+    async () => {
+      const { client: stuck } = await listening(database, 'stuck');
+      await stuck.query('begin');
+      await stuck.query('select 1');
+      const fill = async () => {
+        for (;;) await database.query(`select pg_notify('stuck', repeat('x', 7900))`);
+      };
+      await expect(fill()).rejects.toThrow('in the NOTIFY queue');
+      const seen: unknown[] = [];
+      const daemon = await startTailing({ ...database.config, pollIntervalMs: 50 }, [
+        { id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) },
+      ]);
+      await database.query(`select smart_notify('c', '1')`);
+      await until('it arrives', () => seen.length === 1);
+      expect(daemon.reports.join('')).toContain(
+        'LISTEN does not work on this connection (too many',
+      );
+      await stuck.query('rollback');
+      await daemon.transitions.for({ type: 'listening', mode: 'doorbell' });
+      await daemon.transitions.for({ type: 'asleep' });
+      await database.query(`select smart_notify('c', '2')`);
+      await until('it arrives', () => seen.length === 2);
+      await daemon.stop();
+    },
+  );
 });

@@ -4,6 +4,7 @@ import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { startDaemon, startTailing } from '../helpers/daemon.ts';
 import { type TestDatabase, useIsolatedServer } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
+import { some } from '../helpers/whole.ts';
 
 /*
 Goal: a log that comes from another cluster, or whose sequence was set back, is refused by name; and
@@ -173,7 +174,7 @@ describe('a sequence that was set back', () => {
 
 describe('ids that two notifications have', () => {
   // Nothing of it is handled yet, or some; the sequence has passed all ids that are known.
-  test.each([0, 4])(
+  test.each(some([0, 4]))(
     'are refused, and each is handed out once after the remedy (%i done)',
     async (done) => {
       await publish(younger, 1, done);
@@ -209,17 +210,19 @@ describe('ids that are given again', () => {
 
   afterEach(() => younger.query('truncate pgwatch.delivery, pgwatch.lease'));
 
-  test.each([
-    ['the position of c', () => handleUntil(younger, 10)],
-    ['a delivery of c', () => file(10)],
-    [
-      'a lease of c',
-      () =>
-        younger.query(
-          `insert into pgwatch.lease (consumer_id, notification_ids, kind) values ('c', '{9,10}', 'page')`,
-        ),
-    ],
-  ])(
+  test.each(
+    some([
+      ['the position of c', () => handleUntil(younger, 10)],
+      ['a delivery of c', () => file(10)],
+      [
+        'a lease of c',
+        () =>
+          younger.query(
+            `insert into pgwatch.lease (consumer_id, notification_ids, kind) values ('c', '{9,10}', 'page')`,
+          ),
+      ],
+    ]),
+  )(
     'are refused where %s has a higher one, and not any more after the remedy',
     async (what, prepare) => {
       await publish(younger, 1, 10);

@@ -8,6 +8,7 @@ import { isReplayable, replayPages } from '../../src/log/replay.ts';
 import { savePositions } from '../../src/log/save-positions.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import { seize } from '../helpers/owner.ts';
+import { size, some } from '../helpers/whole.ts';
 import { describeVerdict, judge, type Verdict } from '../racing/history.ts';
 import { chooseSeed, type Random, seededRandom } from '../racing/random.ts';
 import { raceWriters } from '../racing/writers.ts';
@@ -91,16 +92,16 @@ test('24 racing writers: nothing is lost, nothing aborted is delivered, keys kee
   const verdict = await race({
     readPage: pageReader('pgwatch'),
     writers: 24,
-    durationMs: 5000,
+    durationMs: size(5000, 2000),
     seed,
   });
   console.log(describeVerdict('difference of snapshots', verdict));
-  expect(verdict.committed).toBeGreaterThan(500);
+  expect(verdict.committed).toBeGreaterThan(size(500, 100));
   expect(verdict).toMatchObject({ lost: [], phantom: [], inversions: [] });
 });
 
 describe('the same race catches', () => {
-  test.each(Object.entries(WRONG_READERS))(
+  test.each(some(Object.entries(WRONG_READERS)))(
     '%s',
     async (name, readPage) => {
       const seed = chooseSeed(name);

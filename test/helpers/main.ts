@@ -1,0 +1,48 @@
+import { tmpdir } from 'node:os';
+import { Readable } from 'node:stream';
+import { vi } from 'vitest';
+import { main } from '../../src/cli/main.ts';
+import { type CliOptions, type CliResult, cleanEnvironment } from './cli.ts';
+
+/**
+ * Runs the command line within the test's process, which saves the half second of a process of its own. One
+ * at a time, since folder, environment and output belong to the process. What loads consumer files,
+ * gets signals or ends the process needs runCli().
+ */
+export function runMain(
+  args: readonly string[],
+  options: Omit<CliOptions, 'command'> = {},
+): Promise<CliResult> {
+  const result = turn.then(() => run(args, options));
+  turn = result.catch(() => {});
+  return result;
+}
+
+let turn: Promise<unknown> = Promise.resolve();
+
+async function run(args: readonly string[], options: CliOptions): Promise<CliResult> {
+  const folder = process.cwd();
+  const environment = process.env;
+  const stdin = Object.getOwnPropertyDescriptor(process, 'stdin') ?? {};
+  const output = { stdout: '', stderr: '' };
+  const spies = (['stdout', 'stderr'] as const).map((name) =>
+    vi.spyOn(process[name], 'write').mockImplementation(((text: string) => {
+      output[name] += text;
+      return true;
+    }) as typeof process.stdout.write),
+  );
+  process.chdir(options.cwd ?? tmpdir());
+  process.env = { ...cleanEnvironment(), ...options.env };
+  Object.defineProperty(process, 'stdin', {
+    configurable: true,
+    value: Readable.from([Buffer.from(options.input ?? '')]),
+  });
+  try {
+    return { exitCode: await main(args), ...output };
+  } finally {
+    process.chdir(folder);
+    process.env = environment;
+    Object.defineProperty(process, 'stdin', stdin);
+    for (const spy of spies) spy.mockRestore();
+  }
+}
