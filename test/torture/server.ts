@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { loadConfig } from '../../src/config/load.ts';
-import { withConnection } from '../../src/database/connect.ts';
+import { connect, withConnection } from '../../src/database/connect.ts';
 import { type EmbeddedServer, startEmbedded } from '../../src/database/embedded.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { until } from '../helpers/wait.ts';
@@ -97,14 +97,26 @@ export class TortureServer {
    * once, or one that serves a connection, at which the server restarts by itself.
    */
   async crash(what: 'postmaster' | 'everything' | 'backend', downMs: number): Promise<void> {
+    if (what === 'backend') return this.#crashBackend();
     const pids = await this.#processes();
-    const backend = pids.find(({ backend_type }) => backend_type === 'client backend');
-    if (what === 'backend') kill(backend?.pid);
-    else kill(this.#server.pid);
+    kill(this.#server.pid);
     if (what === 'everything') for (const { pid } of pids) kill(pid);
-    if (what === 'backend') return;
     await delay(downMs);
     await this.#restart();
+  }
+
+  /** Waits until the server has noticed, which ends all connections, and is through with its recovery. */
+  async #crashBackend(): Promise<void> {
+    const witness = await connect({ url: this.#server.url });
+    witness.on('error', () => {});
+    const ended = new Promise((resolve) => witness.once('end', resolve));
+    const { rows } = await witness.query(
+      `select pid from pg_stat_activity where backend_type = 'client backend'
+       order by pid = pg_backend_pid() limit 1`,
+    );
+    kill(rows[0].pid);
+    await ended;
+    await this.ensureRunning();
   }
 
   /** Adds a server that follows this one. */
