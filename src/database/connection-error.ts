@@ -4,6 +4,7 @@ import { type ConnectOptions, describeTarget } from './target.ts';
 
 /** Says in a sentence why connecting failed, and what to do. */
 export function connectionError(thrown: unknown, options: ConnectOptions): PgwatchError {
+  if (thrown instanceof PgwatchError) return thrown;
   const target = describeTarget(options);
   const code = errorCodeOf(thrown) ?? '';
   const reason =

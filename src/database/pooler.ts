@@ -1,7 +1,8 @@
 import type { ClientBase } from 'pg';
-import { PgwatchError } from '../errors.ts';
+import { errorCodeOf, PgwatchError } from '../errors.ts';
 import { connect, destroySocket } from './connect.ts';
 import { OWN_SETTINGS, pinSettings } from './settings.ts';
+import { SQLSTATE } from './sqlstate.ts';
 import { type ConnectOptions, describeHost } from './target.ts';
 import { beginWith, withTransaction } from './transaction.ts';
 import { OWN_TYPES } from './types.ts';
@@ -9,10 +10,29 @@ import { OWN_TYPES } from './types.ts';
 /**
  * True where a pooler stands between: it gives out process ids of its own, while the server's is
  * that of the connection which a statement happens to run on.
+ * @throws PgwatchError config_invalid where it allows no transactions
  */
 export async function isPooled(client: ClientBase): Promise<boolean> {
   const { processID } = client as unknown as { processID: number | null };
-  return (await serverPid(client)) !== processID;
+  if ((await serverPid(client)) === processID) return false;
+  await requireTransactions(client);
+  return true;
+}
+
+async function requireTransactions(client: ClientBase): Promise<void> {
+  if (client.getTransactionStatus() === 'T') return;
+  try {
+    await client.query('begin');
+    await client.query('rollback');
+  } catch (thrown) {
+    if (errorCodeOf(thrown) !== SQLSTATE.protocolViolation) throw thrown;
+    const { host, port } = client as unknown as { host: string; port: number };
+    throw new PgwatchError(
+      'config_invalid',
+      `${host}:${port} is a pooler that lends a connection for one statement only, and pgwatch works in transactions. Have it lend them for a transaction or a session (pool_mode of PgBouncer), or give url a connection that bypasses it.`,
+      { cause: thrown },
+    );
+  }
 }
 
 /**

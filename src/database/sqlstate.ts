@@ -12,6 +12,7 @@ export const SQLSTATE = {
   invalidObjectDefinition: '42P17',
   invalidPassword: '28P01',
   lockNotAvailable: '55P03',
+  protocolViolation: '08P01',
   readOnlyTransaction: '25006',
   syntaxError: '42601',
   crashShutdown: '57P02',

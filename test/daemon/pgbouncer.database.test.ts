@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { Control } from '../../src/daemon/control.ts';
 import { connect } from '../../src/database/connect.ts';
 import { Pool } from '../../src/database/pool.ts';
-import { keepsSession } from '../../src/database/pooler.ts';
+import { keepsSession, withOwnSettings } from '../../src/database/pooler.ts';
 import { startDaemon, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { findPgBouncer, type PgBouncer, startPgBouncer } from '../helpers/pgbouncer.ts';
@@ -78,7 +78,6 @@ describe.skipIf(!program)('behind PgBouncer', () => {
       [false, { pool_mode: 'transaction', default_pool_size: 1 }],
       [false, { pool_mode: 'transaction', default_pool_size: 4 }],
       [false, { pool_mode: 'transaction', default_pool_size: 4, server_round_robin: 1 }],
-      [false, { pool_mode: 'statement', default_pool_size: 4 }],
       // Its only connection is taken: what cannot be proven counts as not so.
       [false, { pool_mode: 'session', default_pool_size: 1 }],
       [true, { pool_mode: 'session', default_pool_size: 4 }],
@@ -90,6 +89,25 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     expect(await keepsSession(client, { url })).toBe(lasts);
     expect(performance.now() - startedAt).toBeLessThan(5000);
     await client.end();
+  });
+
+  test('one that lends for a statement is refused by name, and no daemon tries for ever', async () => {
+    const { url } = await startPooler({ pool_mode: 'statement', default_pool_size: 4 });
+    const refused = {
+      code: 'config_invalid',
+      message: expect.stringMatching(
+        `^127.0.0.1:${new URL(url).port} is a pooler that lends a connection for one statement only`,
+      ),
+    };
+    const client = await connect({ url });
+    await expect(withOwnSettings(client)).rejects.toMatchObject(refused);
+    for (const directUrl of [null, database.url]) {
+      const { definition } = collector('refused');
+      const daemon = startDaemon({ ...database.config, url, directUrl }, [definition]);
+      await expect(daemon.ended).rejects.toMatchObject(refused);
+      await daemon.stop().catch(() => {});
+    }
+    await database.query('delete from pgwatch.consumer_progress');
   });
 
   test.each(some([0, 1]))(

@@ -52,7 +52,7 @@ function noSession({ config }: Context): Finding {
   return {
     level: 'problem',
     what: `${host} is a pooler that lends a connection for one transaction only${isDirect ? ', and directUrl leads to it' : ', and there is no directUrl'}.`,
-    why: 'LISTEN and session locks do not work there: notifications wait for the next poll, a dead daemon is noticed late, and "pgwatch migrate" and "pgwatch trigger" refuse to run.',
+    why: 'LISTEN and session locks do not work there: notifications wait for the next poll, a dead daemon is noticed late, and all commands but listen, notify and doctor refuse to run.',
     fix: `Set directUrl in the config, or PGWATCH_DIRECT_URL, to a connection string that ${isDirect ? 'really bypasses' : 'bypasses'} the pooler.`,
   };
 }
