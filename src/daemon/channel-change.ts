@@ -18,7 +18,7 @@ export function reportChannels(
   const from = `from id ${reachedId + 1} on`;
   if (added.length > LINES_MAX) {
     reporter.info(
-      `${id} reads ${added.length} more channels ${from}, as ${added[0]}. What was published on them before is not delivered; "pgwatch replay ${shellWord(id)} --channel CHANNEL" delivers that as well.`,
+      `${id} reads ${added.length} more channels ${from}, for example ${added[0]}. What was published on them before is not delivered; "pgwatch replay ${shellWord(id)} --channel CHANNEL" delivers that as well.`,
       { consumer: id },
     );
   }
@@ -29,9 +29,12 @@ export function reportChannels(
     );
   }
   if (removed.length > LINES_MAX) {
-    reporter.info(`${id} no longer reads ${removed.length} channels, as ${removed[0]}, ${from}.`, {
-      consumer: id,
-    });
+    reporter.info(
+      `${id} no longer reads ${removed.length} channels ${from}, for example ${removed[0]}.`,
+      {
+        consumer: id,
+      },
+    );
   }
   for (const channel of removed.length > LINES_MAX ? [] : removed) {
     reporter.info(`${id} no longer reads the channel ${channel}, ${from}.`, { consumer: id });

@@ -7,9 +7,9 @@ import { safeId } from './notification.ts';
 import { type Replicated, readSubscriptions } from './replicated.ts';
 
 /**
- * Refuses a log that another cluster wrote, or writes into by a subscription, and one that does not belong to the positions: transaction ids begin
- * anew in a cluster, and a sequence that was set back gives ids again, so that notifications would be lost without a
- * word.
+ * Refuses a log that another cluster wrote, one that a subscription writes to, and one that does not belong to the
+ * positions. Each cluster counts its transactions from the beginning, and a sequence that was set back gives ids a
+ * second time: notifications would be lost without a word.
  * @returns the id up to which rows count as visible to all (see log_rebase)
  * @throws PgwatchError cluster_restored, with the remedy
  */

@@ -1,6 +1,6 @@
 import type { Queryable } from '../database/connect.ts';
 
-/** Which of pgwatch's own tables logical replication writes, or gives away, by the name of what does. */
+/** A subscription or publication, by name, and which of pgwatch's own tables it writes to or holds. */
 export type Replicated = { name: string; tables: string[] };
 
 /** Enabled subscriptions of this database that write to our tables. Any role may ask. */

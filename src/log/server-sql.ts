@@ -1,7 +1,7 @@
 /**
  * What tells one run of a server, and one database in it, from all others, as an expression. Positions and leases
- * that this process has reached count for nothing anywhere else: ids and xids that they name are handed out again
- * there, to other notifications. It is another one
+ * that this process has reached count for nothing anywhere else: other notifications get the ids and xids that they
+ * name. It is another run
  * - where a server was started since: it may be another server, after a failover;
  * - where it has recovered from the crash of one of its processes, which its start time does not show. Recovery
  *   loses the last commits that nobody waited for, and it discards the statistics. They begin anew at that moment;

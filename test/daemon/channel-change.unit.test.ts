@@ -17,7 +17,7 @@ test('many channels that a consumer reads, or no longer reads, are one line', ()
   report(1, 20_000);
   report(20_000, 1);
   expect(lines).toEqual([
-    expect.stringMatching(/^c reads 19999 more channels from id 8 on, as ch1\. /),
-    'c no longer reads 19999 channels, as ch1, from id 8 on.',
+    expect.stringMatching(/^c reads 19999 more channels from id 8 on, for example ch1\. /),
+    'c no longer reads 19999 channels from id 8 on, for example ch1.',
   ]);
 });

@@ -73,63 +73,63 @@ test.each<[string, Partial<ConsumerDefinition>, recorded: number, transactions: 
   expect(rows[0]).toEqual({ transactions, recorded, attempts: 0 });
 });
 
-test.each<[string, Partial<ConsumerDefinition>]>(
-  some([
-    ['alone', { concurrency: 5 }],
-    ['in a transaction', { transaction: true }],
-    ['shared', { ...SHARED, concurrency: 5 }],
-  ]),
-)('%s: what was recorded in a group that died is called alone, and that counts', async (_, how) => {
-  let [running, most] = [0, 0];
-  const seen: unknown[] = [];
-  const define = () =>
-    consumer(async ({ payload, attempt }) => {
-      running += 1;
-      most = Math.max(most, running);
-      await database.query('select');
-      seen.push([payload, attempt]);
-      running -= 1;
-    }, how);
-  await (await startTailing(database.config, [define()])).stop();
-  const ids = await publish(['a', 1], ['a', 2], ['b', 3], [null, 4]);
-  await database.query(
-    `insert into pgwatch.delivery (consumer_id, notification_id, key, state, next_attempt_at, is_suspect)
-     select 'c', id, key, 'retry', now(), true from pgwatch.notification_log where id = any($1)`,
-    [ids],
-  );
-  await leave(how, ids, 'retry');
-  keep(await startTailing(database.config, [define()]));
-  await untilFiled();
-  expect(most).toBe(1);
-  expect(seen.sort()).toEqual([1, 2, 3, 4].map((payload) => [payload, 1]));
-  const { rows } = await database.query(
-    `select count(distinct xid)::integer as transactions, min(attempts) as attempts from recorded
-     where attempts > 0`,
-  );
-  expect(rows[0]).toEqual({ transactions: 4, attempts: 1 });
-});
+const SIDE_BY_SIDE: [string, Partial<ConsumerDefinition>][] = [
+  ['alone', { concurrency: 5 }],
+  ['in a transaction', { transaction: true }],
+  ['shared', { ...SHARED, concurrency: 5 }],
+];
 
-test.each<[string, Partial<ConsumerDefinition>]>(
-  some([
-    ['alone', { concurrency: 5 }],
-    ['in a transaction', { transaction: true }],
-    ['shared', { ...SHARED, concurrency: 5 }],
-  ]),
-)('%s: what fails in a group holds those of its key in it, and no others', async (_, how) => {
-  const seen: unknown[] = [];
-  const define = () =>
-    consumer(({ payload, attempt }) => {
-      seen.push(payload);
-      if (payload === 'a1' && attempt < 3) throw new Error('not yet');
-    }, how);
-  await (await startTailing(database.config, [define()])).stop();
-  await leave(how, await publish(['a', 'a1'], ['a', 'a2'], ['b', 'b1'], ['a', 'a3']));
-  keep(await startTailing(database.config, [define()]));
-  await until('the last is called', () => seen.includes('a3') || JSON.stringify(seen));
-  await untilFiled();
-  expect(seen.filter((payload) => payload !== 'b1')).toEqual(['a1', 'a1', 'a1', 'a2', 'a3']);
-  expect(seen.filter((payload) => payload === 'b1').length).toBe(1);
-});
+test.each(some(SIDE_BY_SIDE))(
+  '%s: what was recorded in a group that died is called alone, and that counts',
+  async (_, how) => {
+    let [running, most] = [0, 0];
+    const seen: unknown[] = [];
+    const define = () =>
+      consumer(async ({ payload, attempt }) => {
+        running += 1;
+        most = Math.max(most, running);
+        await database.query('select');
+        seen.push([payload, attempt]);
+        running -= 1;
+      }, how);
+    await (await startTailing(database.config, [define()])).stop();
+    const ids = await publish(['a', 1], ['a', 2], ['b', 3], [null, 4]);
+    await database.query(
+      `insert into pgwatch.delivery (consumer_id, notification_id, key, state, next_attempt_at, is_suspect)
+     select 'c', id, key, 'retry', now(), true from pgwatch.notification_log where id = any($1)`,
+      [ids],
+    );
+    await leave(how, ids, 'retry');
+    keep(await startTailing(database.config, [define()]));
+    await untilFiled();
+    expect(most).toBe(1);
+    expect(seen.sort()).toEqual([1, 2, 3, 4].map((payload) => [payload, 1]));
+    const { rows } = await database.query(
+      `select count(distinct xid)::integer as transactions, min(attempts) as attempts from recorded
+     where attempts > 0`,
+    );
+    expect(rows[0]).toEqual({ transactions: 4, attempts: 1 });
+  },
+);
+
+test.each(some(SIDE_BY_SIDE))(
+  '%s: what fails in a group holds those of its key in it, and no others',
+  async (_, how) => {
+    const seen: unknown[] = [];
+    const define = () =>
+      consumer(({ payload, attempt }) => {
+        seen.push(payload);
+        if (payload === 'a1' && attempt < 3) throw new Error('not yet');
+      }, how);
+    await (await startTailing(database.config, [define()])).stop();
+    await leave(how, await publish(['a', 'a1'], ['a', 'a2'], ['b', 'b1'], ['a', 'a3']));
+    keep(await startTailing(database.config, [define()]));
+    await until('the last is called', () => seen.includes('a3') || JSON.stringify(seen));
+    await untilFiled();
+    expect(seen.filter((payload) => payload !== 'b1')).toEqual(['a1', 'a1', 'a1', 'a2', 'a3']);
+    expect(seen.filter((payload) => payload === 'b1').length).toBe(1);
+  },
+);
 
 test.each<[string, Partial<ConsumerDefinition>]>(
   some([
