@@ -30,13 +30,3 @@ export function describeError(error: ErrorRecord | null): string {
 }
 
 export { countOf };
-
-/** 'a, b, c', and where there are many how many more. */
-export function someOf(texts: readonly string[]): string {
-  const more = texts.length - SOME;
-  return (
-    texts.slice(0, SOME).join(', ') + (more > 0 ? ` and ${more.toLocaleString('en')} more` : '')
-  );
-}
-
-const SOME = 10;

@@ -3,6 +3,7 @@ import type { Config } from '../config/define.ts';
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import { PgwatchError } from '../errors.ts';
+import { someOf } from '../some-of.ts';
 import { safeId } from './notification.ts';
 import { type Replicated, readSubscriptions } from './replicated.ts';
 
@@ -65,9 +66,7 @@ export async function requireIdsAhead(
 }
 
 function subscribedText({ name, tables }: Replicated): string {
-  const [first = '', ...more] = tables;
-  const others = more.length > 0 ? ` and ${more.length} more` : '';
-  return `The subscription "${name}" writes to pgwatch's own tables (${first}${others}): the log and the positions of another database get in among these. Leave pgwatch's tables out of its publication, run: alter subscription ${escapeIdentifier(name)} refresh publication; then "pgwatch migrate rebase".`;
+  return `The subscription "${name}" writes to pgwatch's own tables (${someOf(tables, 1)}): the log and the positions of another database get in among these. Leave pgwatch's tables out of its publication, run: alter subscription ${escapeIdentifier(name)} refresh publication; then "pgwatch migrate rebase".`;
 }
 
 function faultOf(row: OriginRow): string | null {

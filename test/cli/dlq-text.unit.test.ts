@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { someOf } from '../../src/cli/describe.ts';
 import { type Found, textOf } from '../../src/cli/dlq/show.ts';
 import { jsonText, onOneLine } from '../../src/cli/table.ts';
 import { Notification } from '../../src/log/notification.ts';
+import { someOf } from '../../src/some-of.ts';
 
 /** Much of what steers terminals, among other characters. */
 const text = fc.string({

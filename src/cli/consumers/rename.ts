@@ -2,8 +2,9 @@ import { PgwatchError } from '../../errors.ts';
 import { placeOf } from '../../inspect/daemons.ts';
 import { type Renamed, renameConsumer } from '../../log/by-hand/rename-consumer.ts';
 import { shellWord } from '../../shell-word.ts';
+import { someOf } from '../../some-of.ts';
 import { withConsumers } from '../consumers.ts';
-import { countOf, someOf } from '../describe.ts';
+import { countOf } from '../describe.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 

@@ -5,8 +5,9 @@ import {
   type Picked,
 } from '../../log/dead-letter-change.ts';
 import type { DeliveryFilter } from '../../log/delivery-filter.ts';
+import { someOf } from '../../some-of.ts';
 import { withConsumers } from '../consumers.ts';
-import { countOf, someOf } from '../describe.ts';
+import { countOf } from '../describe.ts';
 import { idsFrom } from '../ids.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';

@@ -1,6 +1,6 @@
 import type { Stretch, StretchCount } from '../../log/by-hand/replay-stretch.ts';
 import type { Missing } from '../../log/replay-nothing.ts';
-import { someOf } from '../describe.ts';
+import { someOf } from '../../some-of.ts';
 
 /** Why a stretch does not hold what it asks for: sentences, none where nothing it names is missing. */
 export function describeMissing(stretch: Stretch, missing: Missing): string[] {

@@ -3,7 +3,8 @@ import { type DaemonView, placeOf } from '../../inspect/daemons.ts';
 import type { LogSummary } from '../../inspect/log-size.ts';
 import type { Status } from '../../inspect/status.ts';
 import { colorsFor } from '../../reporter.ts';
-import { countOf, describeError, someOf } from '../describe.ts';
+import { someOf } from '../../some-of.ts';
+import { countOf, describeError } from '../describe.ts';
 import {
   cutToWidth,
   onOneLine,

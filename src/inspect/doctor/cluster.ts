@@ -1,8 +1,8 @@
 import { PgwatchError } from '../../errors.ts';
 import { requireOwnCluster } from '../../log/origin.ts';
 import { type Replicated, readPublications } from '../../log/replicated.ts';
+import { someOf } from '../../some-of.ts';
 import type { Check, Finding } from './check.ts';
-import { some } from './some.ts';
 
 /** Whether the log and the positions are of this cluster, and fit each other: not so after some restores. */
 export const cluster: Check = {
@@ -39,7 +39,7 @@ function foreign(message: string): Finding {
 function publishedFinding({ name, tables }: Replicated): Finding {
   return {
     level: 'note',
-    what: `The publication ${name} holds pgwatch's own tables: ${some(tables)}.`,
+    what: `The publication ${name} holds pgwatch's own tables: ${someOf(tables)}.`,
     why: 'A subscriber that has pgwatch, too, gets them into its own log and positions, and its daemons refuse to start.',
     fix: 'If it is for such a subscriber, name tables or schemas in the publication, in place of "for all tables".',
   };

@@ -1,9 +1,9 @@
 import { type Client, escapeIdentifier } from 'pg';
 import { publicSignatures } from '../../database/names.ts';
+import { someOf } from '../../some-of.ts';
 import type { Context, Finding } from './check.ts';
 import { readGrants } from './grants.ts';
 import { OWN_OBJECTS } from './own-objects.ts';
-import { some } from './some.ts';
 
 /** What somebody may do to whom neither ownership nor the config gives it. */
 type Excess = {
@@ -37,10 +37,10 @@ export async function findExcess(client: Client, context: Context): Promise<Find
 function excessFinding({ grantee, members, privileges }: Excess): Finding {
   const who = grantee === null ? 'Everybody (PUBLIC)' : `Role ${escapeIdentifier(grantee)}`;
   const through =
-    members.length > 0 ? `; so have its members ${some(members.map(escapeIdentifier))}` : '';
+    members.length > 0 ? `; so have its members ${someOf(members.map(escapeIdentifier))}` : '';
   return {
     level: 'problem',
-    what: `${who} has privileges that the config does not give it: ${some(privileges)}${through}.`,
+    what: `${who} has privileges that the config does not give it: ${someOf(privileges)}${through}.`,
     why: 'It can read what is published, publish, or write the log and positions by hand: granted by somebody, by default privileges, or while the config named it.',
     fix: 'pgwatch migrate, as the role that installed pgwatch: it takes away what roles in the config do not give. Name there who is to have it.',
   };

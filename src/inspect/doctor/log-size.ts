@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import type { Config } from '../../config/define.ts';
 import { qualified } from '../../database/names.ts';
+import { someOf } from '../../some-of.ts';
 import type { Check, Context, Finding } from './check.ts';
 import type { Limits } from './limits.ts';
 import {
@@ -99,10 +100,10 @@ async function findSequence(client: Client, { config }: Context): Promise<Findin
 
 /** The largest partitions. */
 function daysText(days: readonly Day[], count: number): string {
-  const texts = days.slice(0, count).map(({ name, bytes }) => `${name} ${bytesText(bytes)}`);
-  return days.length > count
-    ? `${texts.join(', ')} and ${days.length - count} more`
-    : texts.join(', ');
+  return someOf(
+    days.map(({ name, bytes }) => `${name} ${bytesText(bytes)}`),
+    count,
+  );
 }
 
 /** Nine tenths of 2^53. */

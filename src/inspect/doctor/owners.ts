@@ -1,8 +1,8 @@
 import { type Client, escapeIdentifier } from 'pg';
 import { publicSignatures } from '../../database/names.ts';
+import { someOf } from '../../some-of.ts';
 import type { Context, Finding } from './check.ts';
 import { OWN_OBJECTS } from './own-objects.ts';
-import { some } from './some.ts';
 
 /**
  * Objects that do not belong to whom the log belongs: their owner may change them, and our functions act
@@ -29,7 +29,7 @@ export async function findForeignOwners(client: Client, context: Context): Promi
   );
   return rows.map(({ owner, logOwner, names }) => ({
     level: 'problem',
-    what: `Role ${escapeIdentifier(owner)} owns ${some(names)}; the log belongs to ${escapeIdentifier(logOwner)}.`,
+    what: `Role ${escapeIdentifier(owner)} owns ${someOf(names)}; the log belongs to ${escapeIdentifier(logOwner)}.`,
     why: 'What an owner may change is as safe as that role; functions act with its rights, and may lack some that they need.',
     fix: `alter … owner to ${escapeIdentifier(logOwner)}; for each of them, or: reassign owned by ${escapeIdentifier(owner)} to ${escapeIdentifier(logOwner)}; where it owns nothing else.`,
   }));
@@ -50,7 +50,7 @@ export async function findDefaults(client: Client, { config }: Context): Promise
   );
   return rows.map(({ maker, grantees }) => ({
     level: 'note',
-    what: `What ${escapeIdentifier(maker)} makes in schema ${escapeIdentifier(config.schema)} is open to ${some(grantees)} by default privileges.`,
+    what: `What ${escapeIdentifier(maker)} makes in schema ${escapeIdentifier(config.schema)} is open to ${someOf(grantees)} by default privileges.`,
     why: 'pgwatch takes that back from what it makes itself; what is made there by hand stays open.',
     fix: 'alter default privileges … revoke …: \\ddp in psql shows them.',
   }));

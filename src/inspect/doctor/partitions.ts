@@ -2,9 +2,9 @@ import type { Client } from 'pg';
 import { countOf } from '../../count-of.ts';
 import { readEventTriggers } from '../../database/event-triggers.ts';
 import { qualified } from '../../database/names.ts';
+import { someOf } from '../../some-of.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { bytesText } from './log-text.ts';
-import { some } from './some.ts';
 
 /** Whether what is published today and tomorrow finds a partition. */
 export const partitions: Check = {
@@ -76,7 +76,7 @@ function partitionFindings(
               ? 'Empty the default partition first, as the finding about it says.'
               : `Run a daemon: "pgwatch listen" makes partitions ahead, when it starts and every ten minutes${
                   eventTriggers.length > 0
-                    ? `; it warns where an event trigger of this database (${some(eventTriggers)}) keeps it from that`
+                    ? `; it warns where an event trigger of this database (${someOf(eventTriggers)}) keeps it from that`
                     : ''
                 }.`,
           },

@@ -1,10 +1,10 @@
 import { type Client, escapeIdentifier } from 'pg';
+import { someOf } from '../../some-of.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { findExcess } from './excess.ts';
 import { readGrants } from './grants.ts';
 import { findNamesakes } from './namesakes.ts';
 import { findDefaults, findForeignOwners } from './owners.ts';
-import { some } from './some.ts';
 
 /** Whether the roles of the config, and the one that asks, may do what they are to do, and nobody else. */
 export const privileges: Check = {
@@ -58,7 +58,7 @@ async function findRole(
   return [
     {
       level: 'problem',
-      what: `Role ${escapeIdentifier(role)} lacks what roles.${kind} of the config is to give it: ${some(lacking)}.`,
+      what: `Role ${escapeIdentifier(role)} lacks what roles.${kind} of the config is to give it: ${someOf(lacking)}.`,
       why: 'What it does with pgwatch fails with "permission denied".',
       fix: 'pgwatch migrate, as the role that installed pgwatch: it grants what the config says.',
     },
@@ -68,7 +68,7 @@ async function findRole(
 function noConsumer(role: string, lacking: readonly string[]): Finding {
   return {
     level: 'note',
-    what: `Role ${escapeIdentifier(role)}, which this runs as, cannot run consumers: it lacks ${some(lacking)}.`,
+    what: `Role ${escapeIdentifier(role)}, which this runs as, cannot run consumers: it lacks ${someOf(lacking)}.`,
     why: '"pgwatch listen" fails with it; for looking only it may be right.',
     fix: `Name it in roles: { consume: [${JSON.stringify(role)}] } in the config and run "pgwatch migrate" as the role that installed pgwatch.`,
   };
