@@ -2,7 +2,7 @@ import { CommanderError } from 'commander';
 import { fromSqlError } from '../database/sqlstate.ts';
 import { type ErrorCode, PgwatchError } from '../errors.ts';
 import { Reporter, type ReportFormat } from '../reporter.ts';
-import { guardExit, guardUncaught, noteOutputErrors } from './process-end.ts';
+import { guardExit, guardUncaught, noteOutputError } from './process-end.ts';
 import { makeProgram } from './program.ts';
 import { requireKnownCommand } from './unknown-command.ts';
 
@@ -13,7 +13,7 @@ import { requireKnownCommand } from './unknown-command.ts';
 export async function main(args: readonly string[]): Promise<number> {
   const outcome = { exitCode: 0 };
   const releases = [guardExit, guardUncaught].map((guard) => guard((error) => report(error, args)));
-  noteOutputErrors();
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', noteOutputError);
   try {
     const program = makeProgram(outcome);
     requireKnownCommand(program, args);

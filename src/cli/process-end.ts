@@ -59,13 +59,7 @@ export async function flushOutput(exitCode: number): Promise<number> {
 }
 
 /** Whoever reads the output may go away; what the process does is worth more than what it says. */
-export function noteOutputErrors(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    if (!stream.listeners('error').includes(noteOutputError)) stream.on('error', noteOutputError);
-  }
-}
-
-function noteOutputError(error: Error & { code?: string }): void {
+export function noteOutputError(error: Error & { code?: string }): void {
   if (error.code !== 'EPIPE') outputFault ??= error;
 }
 

@@ -2,8 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg, { escapeIdentifier } from 'pg';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { main } from '../../src/cli/main.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { withConnection } from '../../src/database/connect.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { Pool } from '../../src/database/pool.ts';
@@ -13,6 +12,7 @@ import { captureTable } from '../helpers/captured.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { runMain } from '../helpers/main.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
@@ -153,17 +153,8 @@ const COMMANDS = [
 
 /** What it prints, without what is another in each database. */
 async function run(args: string[]): Promise<string[]> {
-  const texts: string[] = [];
-  const write = (text: string | Uint8Array) => texts.push(String(text)) > 0;
-  const spies = [process.stdout, process.stderr].map((stream) =>
-    vi.spyOn(stream, 'write').mockImplementation(write as never),
-  );
-  const exitCode = await main(args).finally(() => {
-    for (const spy of spies) spy.mockRestore();
-  });
-  const text = texts
-    .filter((part) => !/ExceededWarning|trace-warnings/.test(part))
-    .join('')
+  const { exitCode, stdout, stderr } = await runMain(args);
+  const text = `${stdout}${stderr}`
     .replaceAll(/^\d\d:\d\d:\d\d /gm, '')
     .replaceAll(/"(done_?[sS]napshot|done_?[xX]id|transaction_id)":"[\d:,]+"/g, '$1')
     .replaceAll(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?/g, 'TIME')

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { tmpdir } from 'node:os';
 import { Readable } from 'node:stream';
 import { vi } from 'vitest';
@@ -23,6 +24,7 @@ let turn: Promise<unknown> = Promise.resolve();
 async function run(args: readonly string[], options: CliOptions): Promise<CliResult> {
   const folder = process.cwd();
   const environment = process.env;
+  const forgetListeners = [process, process.stdout, process.stderr].map(markListeners);
   const stdin = Object.getOwnPropertyDescriptor(process, 'stdin') ?? {};
   const output = { stdout: '', stderr: '' };
   const spies = (['stdout', 'stderr'] as const).map((name) =>
@@ -44,5 +46,21 @@ async function run(args: readonly string[], options: CliOptions): Promise<CliRes
     process.env = environment;
     Object.defineProperty(process, 'stdin', stdin);
     for (const spy of spies) spy.mockRestore();
+    for (const forget of forgetListeners) forget();
   }
+}
+
+/** What a command listens to until its process ends. Returns what removes those that were added since. */
+function markListeners(emitter: EventEmitter): () => void {
+  const listenersOf = () =>
+    emitter
+      .eventNames()
+      .flatMap((name) => emitter.rawListeners(name).map((listener) => ({ name, listener })));
+  const before = listenersOf();
+  return () => {
+    for (const { name, listener } of listenersOf()) {
+      const isOld = before.some((old) => old.name === name && old.listener === listener);
+      if (!isOld) emitter.off(name, listener as () => void);
+    }
+  };
 }
