@@ -67,10 +67,12 @@ export async function readRetries(
     works.flatMap((work) => work.lease.notificationIds.map((id) => [id, work])),
   );
   const ids = [...workOf.keys()];
+  const { id: consumerId, order, onDead } = calling.consumer;
+  const scope = { consumerId, isOrdered: order === 'key', isStopping: onDead === 'stop' };
   const due =
     ids.length === 0
       ? []
-      : await pool.withClient((client) => readDeliveries(client, schema, calling.consumer.id, ids));
+      : await pool.withClient((client) => readDeliveries(client, schema, scope, ids));
   const placeOf = (id: number) => {
     const source = workOf.get(id) as LeaseWork;
     return { source, index: source.lease.notificationIds.indexOf(id) };

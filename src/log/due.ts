@@ -57,30 +57,37 @@ export async function readDue(
   return completed(client, schema, rows, DUE_BYTES_MAX);
 }
 
-/** Reads deliveries that were found due before, by their ids; in order. */
+/**
+ * Reads deliveries that were found due before, by their ids; in order. Left out is what is no longer in turn: since
+ * then an earlier one of its key may have been filed, by a replay or by a lease that came before.
+ */
 export async function readDeliveries(
   client: ClientBase,
   schema: string,
-  consumerId: string,
+  { consumerId, isOrdered, isStopping }: Omit<DueScope, 'workingIds'>,
   ids: readonly number[],
 ): Promise<DueDelivery[]> {
-  return completed(client, schema, await readRaw(client, schema, { consumerId, ids }));
+  const isBehind = `exists (${earlierSql(schema, String(isStopping))}
+    and earlier.notification_id <> all($2::bigint[]))`;
+  const scope = { consumerId, ids, where: isOrdered ? `(key is null or not ${isBehind})` : 'true' };
+  return completed(client, schema, await readRaw(client, schema, scope));
 }
 
 type RawDue = (string | null)[];
+type RawScope = { consumerId: string; ids: readonly (string | number)[]; where?: string };
 
 /** @param bytesMax how long the contents of a row may be; without it long ones are left out */
 async function readRaw(
   client: ClientBase,
   schema: string,
-  { consumerId, ids }: { consumerId: string; ids: readonly (string | number)[] },
+  { consumerId, ids, where = 'true' }: RawScope,
   bytesMax?: number,
 ): Promise<RawDue[]> {
   const turn = `
 with turn as (
   select ${TURN}
-  from ${qualified(schema, 'delivery')}
-  where consumer_id = $1 and notification_id = any($2::bigint[]) and state <> 'dead'
+  from ${qualified(schema, 'delivery')} as d
+  where consumer_id = $1 and notification_id = any($2::bigint[]) and state <> 'dead' and ${where}
 )`;
   const { rows } = await client.query<RawDue>({
     text: turn + contentOfTurn(schema, bytesMax),
@@ -143,11 +150,8 @@ head as (
       and not exists (
         select from unnest($3::text[], $4::bigint[]) as working (consumer_id, id)
         where working.consumer_id = d.consumer_id and working.id = d.notification_id)
-      and (key is null or not consumer.is_ordered or not exists (
-        select from ${delivery} as earlier
-        where earlier.consumer_id = d.consumer_id and ${sameKeySql('earlier.key', 'd.key')}
-          and (earlier.state <> 'dead' or consumer.is_stopping)
-          and earlier.notification_id < d.notification_id))
+      and (key is null or not consumer.is_ordered
+        or not exists (${earlierSql(schema, 'consumer.is_stopping')}))
     order by next_attempt_at limit ${HEADS_MAX}
   ) as due
 ),
@@ -166,6 +170,15 @@ turn as (
     order by notification_id limit ${BEHIND_MAX}
   ) as behind
 )${contentOfTurn(schema)}`;
+}
+
+/** What of the key of the delivery d has to be done before it. */
+function earlierSql(schema: string, isStopping: string): string {
+  return `
+        select from ${qualified(schema, 'delivery')} as earlier
+        where earlier.consumer_id = d.consumer_id and ${sameKeySql('earlier.key', 'd.key')}
+          and (earlier.state <> 'dead' or ${isStopping})
+          and earlier.notification_id < d.notification_id`;
 }
 
 /** What is in turn, with the rows of the log: from the copy where the log has lost them. */

@@ -11,8 +11,8 @@ test.each(['one', 'shared'] as const)(
   'while too many wait for a retry nothing new is called, from the start: instances %s',
   async (instances) => {
     await database.query(
-      `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at)
-       select 'c', nextval('pgwatch.notification_log_id_seq'), 'retry', now() + interval '1 hour'
+      `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at, attempts, last_failed_at)
+       select 'c', nextval('pgwatch.notification_log_id_seq'), 'retry', now() + interval '1 hour', 1, now()
        from generate_series(1, 10001)`,
     );
     await publish([null, 1]);

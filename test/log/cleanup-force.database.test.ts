@@ -35,6 +35,7 @@ beforeEach(async () => {
 afterEach(() => forgetPast(database));
 
 const BEFORE = new Date('2020-02-01');
+const SCOPE = { consumerId: 'email', isOrdered: true, isStopping: false };
 
 /** What became of the partition with the notifications: that of day 5 is empty where they lie elsewhere. */
 async function clean(needed: CleanOptions['needed']): Promise<Cleaned | undefined> {
@@ -108,7 +109,7 @@ test.each([5, 7])(
     expect(await takeLeases(client, 'pgwatch', take)).toMatchObject([
       { notificationIds: [leased] },
     ]);
-    const due = await readDeliveries(client, 'pgwatch', 'email', [leased, next]);
+    const due = await readDeliveries(client, 'pgwatch', SCOPE, [leased, next]);
     expect(due.map(({ row }) => row?.[5])).toEqual(['"leased"', '"next"']);
     await database.query('truncate pgwatch.lease, pgwatch.delivery');
     await client.end();
@@ -130,10 +131,7 @@ test.each([5, 7])('of day %i: what is called again keeps its payload', async (of
   expect(refused?.pins.map(({ reason }) => reason).toSorted()).toEqual(['lease', 'retry']);
   await clean('remove');
   const client = await database.connect();
-  const due = await readDeliveries(client, 'pgwatch', 'email', [
-    retried as number,
-    leased as number,
-  ]);
+  const due = await readDeliveries(client, 'pgwatch', SCOPE, [retried as number, leased as number]);
   expect(due.map(({ row }) => row?.[5])).toEqual(['"retried"', '"leased"']);
   expect((await database.query('select from pgwatch.lease')).rows).toEqual([]);
   expect(await gaps()).toEqual([]);

@@ -116,6 +116,7 @@ test('by their ids they come whole, also from the copy of a dead letter', async 
      from pgwatch.notification_log as log`,
   );
   await database.query('truncate pgwatch.notification_log');
-  const due = await readDeliveries(client, 'pgwatch', 'c', ids);
+  const scope = { consumerId: 'c', isOrdered: true, isStopping: false };
+  const due = await readDeliveries(client, 'pgwatch', scope, ids);
   requireWhole(due.map(({ row }) => row as LogRow));
 });

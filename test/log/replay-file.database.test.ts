@@ -90,29 +90,3 @@ test('the first of each key is due, also towards what stands already, and never 
     { id: ids[5], state: 'blocked' },
   ]);
 });
-
-test('what was in turn before it, and nobody has taken yet, does not lead past what is filed in between', async () => {
-  await publishDone(5, 1);
-  const { rows } = await client.query(
-    'select id::float8 from pgwatch.notification_log order by id',
-  );
-  const [done, retried, leased, behind] = rows.map(({ id }) => id);
-  await client.query(`update pgwatch.consumer_progress set is_shared = true`);
-  await client.query(
-    `insert into pgwatch.delivery (consumer_id, notification_id, state, key, next_attempt_at)
-     values ('c', $1, 'retry', 'k0', now()), ('c', $2, 'blocked', 'k0', null)`,
-    [retried, behind],
-  );
-  await client.query(
-    `insert into pgwatch.lease (consumer_id, slot, kind, notification_ids)
-     values ('c', 1, 'page', $1), ('c', 1, 'retry', $2)`,
-    [[leased], [retried, behind]],
-  );
-  const stretch = { ...STRETCH, ids: [done] };
-  await fileReplay(client, 'pgwatch', { stretch, speed: null, max: 10 });
-  const { rows: leases } = await client.query('select kind from pgwatch.lease');
-  expect(leases).toEqual([]);
-  const inTurn = (await due()).map(({ notificationId }) => notificationId);
-  expect(inTurn[0]).toBe(done);
-  expect(inTurn).not.toContain(behind);
-});

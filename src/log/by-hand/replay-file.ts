@@ -106,26 +106,18 @@ async function takeBackAgain(
 /**
  * Of a consumer that is shared, what is being called again may be of a key that was just filed: once done, it
  * would not come behind that any more. Who works on it has lost it, and gives it back when its handler returns;
- * until then the lease keeps its slot to itself. One that nobody has taken yet goes: it holds what was in turn before,
- * and would lead past what has been filed in between.
+ * until then the lease keeps its slot to itself.
  */
 async function fenceRetries(client: ClientBase, schema: string, consumerId: string): Promise<void> {
   const [lease, delivery] = [qualified(schema, 'lease'), qualified(schema, 'delivery')];
   await client.query(
-    `with stale as (
-       select lease_id, owner is null and kind = 'retry' as is_free from ${lease} as held
-       where consumer_id = $1 and kind <> 'page' and exists (
-         select from ${delivery} as d
-         join ${delivery} as earlier on earlier.consumer_id = d.consumer_id and ${sameKeySql('earlier.key', 'd.key')}
-           and earlier.notification_id < d.notification_id
-         where d.consumer_id = $1 and d.notification_id = any(held.notification_ids)
-           and earlier.state <> 'dead' and earlier.replayed_at = now())
-     ),
-     gone as (
-       delete from ${lease} where lease_id in (select lease_id from stale where is_free)
-     )
-     update ${lease} as lease set epoch = epoch + 1
-     from stale where lease.lease_id = stale.lease_id and not is_free`,
+    `update ${lease} as held set epoch = epoch + 1
+     where consumer_id = $1 and kind <> 'page' and exists (
+       select from ${delivery} as d
+       join ${delivery} as earlier on earlier.consumer_id = d.consumer_id and ${sameKeySql('earlier.key', 'd.key')}
+         and earlier.notification_id < d.notification_id
+       where d.consumer_id = $1 and d.notification_id = any(held.notification_ids)
+         and earlier.state <> 'dead' and earlier.replayed_at = now())`,
     [consumerId],
   );
 }
