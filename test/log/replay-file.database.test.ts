@@ -1,7 +1,9 @@
 import type { Client } from 'pg';
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { fileReplay } from '../../src/log/by-hand/replay-file.ts';
+import { cancelReplays, fileReplay } from '../../src/log/by-hand/replay-file.ts';
 import { readDue } from '../../src/log/due.ts';
+import { settleLeases } from '../../src/log/lease-settle.ts';
+import { insertLeases } from '../../src/log/lease-take.ts';
 import { registerConsumer } from '../../src/log/progress.ts';
 import { suspectAll } from '../../src/log/standing.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
@@ -89,4 +91,32 @@ test('the first of each key is due, also towards what stands already, and never 
     { id: ids[4], state: 'blocked' },
     { id: ids[5], state: 'blocked' },
   ]);
+});
+
+test('what is taken back while it is called again is lost to who calls it', async () => {
+  await publishDone(4, 2);
+  await client.query('update pgwatch.consumer_progress set is_shared = true');
+  await fileReplay(client, 'pgwatch', { stretch: STRETCH, speed: null, max: 2 });
+  const [replayed] = (await due()).map(({ notificationId }) => notificationId) as [number];
+  const failed = replayed + 2;
+  await client.query(
+    `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at, attempts)
+     values ('c', $1, 'retry', now(), 1)`,
+    [failed],
+  );
+  const daemonId = '00000000-0000-4000-8000-000000000001';
+  const parts = [replayed, failed].map((id) => ({
+    kind: 'retry' as const,
+    slot: null,
+    notificationIds: [id],
+  }));
+  const take = { consumerId: 'c', daemonId, isStopping: false, count: 2 };
+  const [ofReplay, other] = await insertLeases(client, 'pgwatch', 'c', parts, take);
+  expect(await cancelReplays(client, 'pgwatch', 'c')).toBe(2);
+  const settle = (lease = ofReplay) => {
+    if (!lease) throw new Error('It was not leased.');
+    return settleLeases(client, 'pgwatch', daemonId, [{ ...lease, notificationIds: [] }]);
+  };
+  expect(await settle()).toBe(false);
+  expect(await settle(other)).toBe(true);
 });

@@ -37,7 +37,7 @@ export async function fileReplay(
     ]);
     if (isOrdered) {
       await takeBackAgain(client, schema, stretch.consumerId);
-      await fenceRetries(client, schema, stretch.consumerId);
+      await fenceRetries(client, schema, stretch.consumerId, isPassingSql(schema));
     }
     // Not of retries: an owner that does not know yet would call some, and its successor again.
     await tellDaemons(client, schema, 'owners');
@@ -56,10 +56,12 @@ export async function cancelReplays(
 ): Promise<number> {
   return withTransaction(client, async () => {
     await disown(client, schema, consumerId);
+    const isUntried = `d.replayed_at is not null and d.state <> 'dead'
+      and d.attempts = 0 and d.last_failed_at is null`;
+    // Whoever calls some of it would file it again where that fails, when the log may have lost it.
+    await fenceRetries(client, schema, consumerId, isUntried);
     const { rowCount } = await client.query(
-      `delete from ${qualified(schema, 'delivery')}
-       where consumer_id = $1 and replayed_at is not null and state <> 'dead'
-         and attempts = 0 and last_failed_at is null`,
+      `delete from ${qualified(schema, 'delivery')} as d where consumer_id = $1 and ${isUntried}`,
       [consumerId],
     );
     await wakeOrphans(client, schema, consumerId);
@@ -104,22 +106,33 @@ async function takeBackAgain(
 }
 
 /**
- * Of a consumer that is shared, what is being called again may be of a key that was just filed: once done, it
- * would not come behind that any more. Who works on it has lost it, and gives it back when its handler returns;
- * until then the lease keeps its slot to itself.
+ * Of a consumer that is shared, takes the leases that hold certain deliveries from whoever calls these again. It
+ * gives them back when its handler returns, with nothing filed or committed; until then the lease keeps its slot to
+ * itself.
+ * @param isMeant which, as a condition over the delivery d
  */
-async function fenceRetries(client: ClientBase, schema: string, consumerId: string): Promise<void> {
-  const [lease, delivery] = [qualified(schema, 'lease'), qualified(schema, 'delivery')];
+async function fenceRetries(
+  client: ClientBase,
+  schema: string,
+  consumerId: string,
+  isMeant: string,
+): Promise<void> {
   await client.query(
-    `update ${lease} as held set epoch = epoch + 1
+    `update ${qualified(schema, 'lease')} as held set epoch = epoch + 1
      where consumer_id = $1 and kind <> 'page' and exists (
-       select from ${delivery} as d
-       join ${delivery} as earlier on earlier.consumer_id = d.consumer_id and ${sameKeySql('earlier.key', 'd.key')}
-         and earlier.notification_id < d.notification_id
-       where d.consumer_id = $1 and d.notification_id = any(held.notification_ids)
-         and earlier.state <> 'dead' and earlier.replayed_at = now())`,
+       select from ${qualified(schema, 'delivery')} as d
+       where d.consumer_id = $1 and d.notification_id = any(held.notification_ids) and ${isMeant})`,
     [consumerId],
   );
+}
+
+/** That something was just filed before d: once done, d would not come behind that any more. */
+function isPassingSql(schema: string): string {
+  return `exists (
+    select from ${qualified(schema, 'delivery')} as earlier
+    where earlier.consumer_id = d.consumer_id and ${sameKeySql('earlier.key', 'd.key')}
+      and earlier.notification_id < d.notification_id
+      and earlier.state <> 'dead' and earlier.replayed_at = now())`;
 }
 
 /**
