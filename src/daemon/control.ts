@@ -3,7 +3,7 @@ import pg, { type Client, type Notification } from 'pg';
 import type { Config } from '../config/define.ts';
 import { connect, destroySocket, isStatementError } from '../database/connect.ts';
 import { isPassing } from '../database/passing.ts';
-import { keepsSession } from '../database/pooler.ts';
+import { keepsSession, readServing } from '../database/pooler.ts';
 import { OWN_SETTINGS, pinSettings } from '../database/settings.ts';
 import { SQLSTATE } from '../database/sqlstate.ts';
 import { beginWith, withTransaction } from '../database/transaction.ts';
@@ -30,6 +30,7 @@ export class Control {
   readonly #config: Config;
   readonly #turns = new Turns();
   #backend: Backend | null = null;
+  #place: string | null = null;
   #hasSession = false;
   #isListening = false;
   #isClosing = false;
@@ -59,6 +60,7 @@ export class Control {
     void control.#runHeartbeat();
     try {
       await control.#checkAlive();
+      control.#place = (await readServing(client)).place;
       control.#hasSession = await keepsSession(client, options);
       if (!control.#hasSession) return control;
       await control.run(() => pinSettings(client, KEEPALIVES));
@@ -84,6 +86,11 @@ export class Control {
   /** True once a round trip has proved that the doorbell is heard. */
   get isListening(): boolean {
     return this.#isListening;
+  }
+
+  /** Which database of which server it leads to, as readServing() says; null before it is known. */
+  get place(): string | null {
+    return this.#place;
   }
 
   /** The server's end of it; null before it is known, and where it changes. */

@@ -76,6 +76,7 @@ export class Daemon {
     this.#skipping = new Set(options.skipPlayback ? options.consumers.map(({ id }) => id) : []);
     const onError = (error: Error) =>
       reporter.debug(`A pooled connection failed: ${error.message}`);
+    const place = () => this.#control?.place ?? null;
     const logSize = Math.min(LOG_CONNECTIONS_MAX, Math.floor(config.poolSize / 2));
     this.#logPool = new Pool({
       url: config.url,
@@ -84,6 +85,7 @@ export class Daemon {
       settings: LOG_SETTINGS,
       // A page is a bounded amount of work, though on a cold disk more than a heartbeat.
       deadlineMs: ANSWER_DEADLINES_MAX * config.heartbeatDeadlineMs,
+      place,
       onError,
     });
     this.#handlerPool = new Pool({
@@ -91,6 +93,7 @@ export class Daemon {
       tls: config.tls,
       size: config.poolSize - logSize,
       sessions: 'user',
+      place,
       onError,
     });
     this.#settler = new Settler(this.#logPool, config.schema, reporter, () => this.#isGivenUp);

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import pg from 'pg';
-import { errorCodeOf, toError } from '../errors.ts';
+import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { TIMER_MS_MAX } from '../time.ts';
 import { destroySocket, isStatementError, OwnClient } from './connect.ts';
 import { connectionError } from './connection-error.ts';
-import { forgetNames, isPooled } from './pooler.ts';
+import { forgetNames, readServing } from './pooler.ts';
 import { OWN_SETTINGS } from './settings.ts';
 import { SQLSTATE } from './sqlstate.ts';
 import { CONNECT_MS_MAX, type ConnectOptions, clientOptions } from './target.ts';
@@ -25,6 +25,10 @@ export type PoolOptions = ConnectOptions & {
    * for ever.
    */
   deadlineMs?: number;
+  /**
+   * Where its connections have to lead at the moment, as readServing() says; null: wherever they do.
+   */
+  place?: () => string | null;
   /** Told of errors on idle connections. */
   onError?: (error: Error) => void;
 };
@@ -46,6 +50,7 @@ export class Pool {
   readonly #options: PoolOptions;
   readonly #clients = new Set<pg.ClientBase>();
   readonly #pooled = new WeakSet<pg.ClientBase>();
+  readonly #places = new WeakMap<pg.ClientBase, string>();
   readonly #waiting = new Set<PromiseWithResolvers<pg.PoolClient>>();
   #resets = 0;
   /** Connections that were lost lately, and when. */
@@ -104,11 +109,12 @@ export class Pool {
   /**
    * Runs the work with a borrowed client, waiting for a free one for as long as it takes; the client
    * is thrown away where the connection failed.
-   * @throws PgwatchError connection_failed, and whatever the work throws
+   * @throws PgwatchError connection_failed, server_unsuitable where it leads elsewhere than it should, and whatever
+   *   the work throws
    */
   async withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const settings = this.#settings;
-    const client = await this.#borrow();
+    const client = await this.#borrowInPlace();
     let failure: Error | undefined;
     try {
       const isConfined = settings !== undefined && this.#pooled.has(client);
@@ -157,7 +163,7 @@ export class Pool {
   async keep(): Promise<pg.PoolClient | undefined> {
     if (this.#kept >= Math.floor(this.#options.size / 2)) return undefined;
     this.#kept += 1;
-    const client = await this.#borrow().catch((thrown: unknown) => {
+    const client = await this.#borrowInPlace().catch((thrown: unknown) => {
       this.#kept -= 1;
       throw thrown;
     });
@@ -226,6 +232,18 @@ export class Pool {
     await Promise.allSettled([...this.#clients].map((client) => once(client, 'end')));
   }
 
+  /** What leads elsewhere may have been made before a failover: then a new connection does not. */
+  async #borrowInPlace(): Promise<pg.PoolClient> {
+    for (let misled = 0; misled <= this.#options.size; misled++) {
+      const client = await this.#borrow();
+      const place = this.#options.place?.() ?? null;
+      if (place === null || this.#places.get(client) === place) return client;
+      this.explainLoss(client);
+      client.release(true);
+    }
+    throw new PgwatchError('server_unsuitable', ASTRAY);
+  }
+
   async #borrow(): Promise<pg.PoolClient> {
     if (this.#isShut) throw connectionError(new Error(SHUT), this.#options);
     const waiting = Promise.withResolvers<pg.PoolClient>();
@@ -256,7 +274,9 @@ export class Pool {
   async #prepare(client: pg.ClientBase): Promise<void> {
     if (this.#isShut) throw new Error(SHUT);
     const settings = this.#settings;
-    if (await isPooled(client)) {
+    const { isPooled, place } = await readServing(client);
+    this.#places.set(client, place);
+    if (isPooled) {
       this.#pooled.add(client);
       forgetNames(client);
     } else if (settings) {
@@ -279,3 +299,5 @@ function isHarmless(failure: Error): boolean {
 
 const LOSS_MS_MAX = 10_000;
 const SHUT = 'the pool is shut';
+const ASTRAY =
+  'url leads to another server or database than the connection for LISTEN, which directUrl makes where it is set, and url else. Let both lead to the same database of the primary.';

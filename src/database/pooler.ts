@@ -13,10 +13,27 @@ import { OWN_TYPES } from './types.ts';
  * @throws PgwatchError config_invalid where it allows no transactions
  */
 export async function isPooled(client: ClientBase): Promise<boolean> {
+  return (await readServing(client)).isPooled;
+}
+
+/**
+ * Whether a pooler stands between, and which database of which server serves the client: its name, and when the
+ * server was started. After a failover, a move or a change of the pooler's config that is another one.
+ * @throws as isPooled
+ */
+export async function readServing(
+  client: ClientBase,
+): Promise<{ isPooled: boolean; place: string }> {
   const { processID } = client as unknown as { processID: number | null };
-  if ((await serverPid(client)) === processID) return false;
-  await requireTransactions(client);
-  return true;
+  const { rows } = await client.query<{ pid: number; place: string }>({
+    text: `select pg_catalog.pg_backend_pid() as pid, pg_catalog.concat_ws(' ', pg_catalog.current_database(),
+      extract(epoch from pg_catalog.pg_postmaster_start_time())) as place`,
+    types: OWN_TYPES,
+  });
+  const { pid, place } = rows[0] as { pid: number; place: string };
+  const isBehind = pid !== processID;
+  if (isBehind) await requireTransactions(client);
+  return { isPooled: isBehind, place };
 }
 
 async function requireTransactions(client: ClientBase): Promise<void> {

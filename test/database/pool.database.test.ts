@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { Pool, type PoolOptions } from '../../src/database/pool.ts';
+import { readServing } from '../../src/database/pooler.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { startProxy } from '../helpers/proxy.ts';
 import { until } from '../helpers/wait.ts';
@@ -159,4 +160,21 @@ test('close() leaves no connection open on a network that swallows its goodbye',
   proxy.blackhole();
   await pool.close(50);
   expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true]);
+});
+
+test('a connection that leads elsewhere is not used, and what was made before a failover is replaced', async () => {
+  let place: string | null = null;
+  const pool = makePool({ place: () => place });
+  const pid = () => pool.query('select pg_backend_pid() as pid').then(({ rows }) => rows[0]?.pid);
+  const right = await pool.withClient(async (client) => (await readServing(client)).place);
+  const first = await pid();
+  place = right;
+  expect(await pid()).toBe(first);
+  place = 'elsewhere';
+  for (const refused of [pool.query('select 1'), pool.keep()]) {
+    await expect(refused).rejects.toMatchObject({ code: 'server_unsuitable' });
+  }
+  place = right;
+  expect(await pid()).not.toBe(first);
+  expect(pool.lossesWithin(1000)).toBe(0);
 });

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { withConnection } from '../../database/connect.ts';
-import { isPooled, keepsSession } from '../../database/pooler.ts';
+import { isPooled, keepsSession, readServing } from '../../database/pooler.ts';
 import { describeHost, describeTarget, isUnverified } from '../../database/target.ts';
 import { toError } from '../../errors.ts';
 import type { Check, Context, Finding } from './check.ts';
@@ -60,12 +60,7 @@ function noSession({ config }: Context): Finding {
 /** With directUrl there are two ways to the database, which have to lead to the same one. */
 async function findOther({ config, target }: Context): Promise<Finding[]> {
   if (config.directUrl === null) return [];
-  const identify = async (client: Client) => {
-    const { rows } = await client.query<{ name: string }>(
-      `select pg_catalog.current_database() || ' ' || pg_catalog.pg_postmaster_start_time() as name`,
-    );
-    return rows[0]?.name;
-  };
+  const identify = async (client: Client) => (await readServing(client)).place;
   const { tls } = target;
   const nameOf = (url: string | null) => withConnection({ url, ...(tls && { tls }) }, identify);
   const direct = await nameOf(config.directUrl);

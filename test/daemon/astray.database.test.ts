@@ -1,0 +1,23 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { startDaemon } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+const other = useDatabase();
+
+test('where url and directUrl lead to two databases nothing is called, and what is wrong is said', async () => {
+  const seen: unknown[] = [];
+  const daemon = startDaemon({ ...database.config, directUrl: other.url }, [
+    { id: 'c', channels: ['c'], from: 'start', handle: ({ payload }) => void seen.push(payload) },
+  ]);
+  onTestFinished(() => daemon.stop());
+  await database.query(`select smart_notify('c', '1')`);
+  await other.query(`select smart_notify('c', '2')`);
+  await until(
+    'it is said again and again',
+    () => daemon.reports.join('').split('url leads to another server or database').length > 3,
+  );
+  expect(seen).toEqual([]);
+  expect(daemon.reports.join('')).not.toContain('another process');
+});
