@@ -134,7 +134,7 @@ test('a file that never finishes loading is named after ten seconds', async () =
   const env = { DATABASE_URL: database.url };
   const listen = (code: string) =>
     runCli(['listen'], { cwd: makeProject({ 'consumers/b.mjs': `${code}\n${REST}` }), env });
-  const [waiting, nested, blocking, config] = await Promise.all([
+  const [waiting, nested, blocking, config, doctor] = await Promise.all([
     listen('await new Promise(() => {});'),
     listen("await import('data:text/javascript,await new Promise(() => {})');"),
     listen('for (;;) {}'),
@@ -142,10 +142,16 @@ test('a file that never finishes loading is named after ten seconds', async () =
       cwd: makeProject({ 'pgwatch.config.mjs': 'await new Promise(() => {});' }),
       env,
     }),
+    runCli(['doctor'], {
+      cwd: makeProject({ 'consumers/b.mjs': `await new Promise(() => {});\n${REST}` }),
+      env,
+    }),
   ]);
   const said = expect.stringContaining('consumers/b.mjs: it has not finished loading');
   expect(waiting).toMatchObject({ exitCode: 1, stderr: said });
   expect(nested).toMatchObject({ exitCode: 1, stderr: said });
+  expect(doctor.exitCode).toBe(1);
+  expect(doctor.stdout.replaceAll(/\s+/g, ' ')).toMatch(/b\.mjs: it has not finished loading/);
   expect(config).toMatchObject({ exitCode: 1 });
   expect(config.stderr).toContain('pgwatch.config.mjs: it has not finished loading');
   // Only a signal ends a process that is blocked.

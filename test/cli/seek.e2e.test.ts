@@ -77,6 +77,17 @@ test('it prints the plan, and changes nothing unless told to', async () => {
   });
 });
 
+test('it tells how many were leased, and are read again', async () => {
+  await database.query('update pgwatch.consumer_progress set is_shared = true');
+  await database.query(
+    `insert into pgwatch.lease (consumer_id, slot, kind, notification_ids)
+     values ('email', 1, 'page', $1), ('email', 2, 'page', $2)`,
+    [ids.slice(10, 14), ids.slice(17)],
+  );
+  const back = await seek('email', '--to', '-5', '--execute', '--json');
+  expect(JSON.parse(back.stdout)).toMatchObject({ released: 3, reread: 0 });
+});
+
 test('while a daemon runs it, it wants --live, and the daemon goes on from there', async () => {
   const seen: unknown[] = [];
   const daemon = await startTailing(database.config, [

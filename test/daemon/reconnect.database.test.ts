@@ -52,6 +52,34 @@ test.each(['pgwatch control', 'pgwatch'])(
   },
 );
 
+/** How long it has said each time that it waits, in milliseconds. */
+const waits = (daemon: TestDaemon) =>
+  [...daemon.reports.join('').matchAll(/Trying again in ([\d.]+) (ms|s)\./g)].map(
+    ([, number, unit]) => Number(number) * (unit === 's' ? 1000 : 1),
+  );
+
+test('the wait begins anew after a session that has worked', async () => {
+  const reconnectDelayMs = 20;
+  const { daemon } = await startCollecting(database.url, { reconnectDelayMs });
+  for (let loss = 1; loss <= 6; loss++) {
+    await database.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgwatch control'`,
+    );
+    await daemon.transitions.for({ type: 'tail_joined' }, 1 + loss);
+  }
+  expect(waits(daemon)).toHaveLength(6);
+  expect(Math.max(...waits(daemon))).toBeLessThanOrEqual(reconnectDelayMs);
+});
+
+test('no wait is longer than two seconds', async () => {
+  const { daemon } = await startCollecting(database.url, { reconnectDelayMs: 600_000 });
+  await database.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgwatch control'`,
+  );
+  await until('it says how long it waits', () => waits(daemon).length === 1);
+  expect(waits(daemon)[0]).toBeLessThanOrEqual(2000);
+});
+
 test('a lost connection is replaced although a read still waits for a lock', async () => {
   const { daemon, arrived } = await startCollecting();
   const locker = await database.connect();

@@ -79,6 +79,9 @@ beforeAll(async () => {
     await hostile.query(`alter database ${name} set ${setting} = ${value}`);
   }
   for (const database of [usual, hostile]) {
+    await database.query(
+      `select setval('pgwatch.notification_log_id_seq', ${FIRST - 1}), setval('pgwatch.lease_lease_id_seq', ${FIRST})`,
+    );
     await captureTable(
       database,
       'public.orders',
@@ -88,7 +91,13 @@ beforeAll(async () => {
   }
 }, 120_000);
 
+/** Ids of so many digits that a setting for floating point numbers would cut some off. */
+const FIRST = 1_234_567_891;
+
 const seen = new Map<unknown, string[]>();
+/** The event ids that consumers were given, and how the handlers' own types were read. */
+const eventIds = new Map<unknown, Map<number, Set<string>>>();
+const ownTypes = new Map<unknown, unknown>();
 
 /** Publishes, runs every kind of consumer, and asks the commands; notes what each has said. */
 async function walk(database: typeof usual): Promise<void> {
@@ -103,27 +112,46 @@ async function walk(database: typeof usual): Promise<void> {
   await writer.query(`select public.smart_notify('fails', '1')`);
   await writer.end();
   if (database === hostile) confuseNodePostgres();
+  const ids = new Map<number, Set<string>>();
+  eventIds.set(database, ids);
   const handle = (name: string) => (n: { id: number; channel: string; eventId: string }) => {
     said.push(`${name} ${n.id} ${n.channel}`);
+    ids.set(n.id, (ids.get(n.id) ?? new Set()).add(n.eventId));
     if (n.channel === 'fails') throw new Error('no');
   };
   const channels = ['c', 'data_change', 'fails'];
   const retry = { attempts: 1 };
   const daemon = await startTailing(database.config, [
     { id: 'owned', channels, from: 'start', retry, handle: handle('owned') },
-    { id: 'within', channels, from: 'start', retry, transaction: true, handle: handle('within') },
+    {
+      id: 'within',
+      channels,
+      from: 'start',
+      retry,
+      transaction: true,
+      async handle(notification, { db }) {
+        const { rows } = await db.query('select 7::int8 as own');
+        ownTypes.set(database, rows[0]?.own);
+        handle('within')(notification);
+      },
+    },
     { id: 'split', channels, from: 'start', retry, instances: 'shared', handle: handle('split') },
   ]);
   await until(
     'all are handled',
     async () => said.length === 9 || `${said.join()}; ${daemon.reports.join()}`,
   );
-  await daemon.stop();
   said.sort();
   const folder = mkdtempSync(join(tmpdir(), 'pgwatch-hostile-'));
   const file = join(folder, 'pgwatch.config.json');
   writeFileSync(file, JSON.stringify({ url: database.url, consumers: folder }));
-  for (const command of COMMANDS) said.push(...(await run([...command, '--config', file])));
+  const ask = async (command: string[]) =>
+    said.push(...(await run([...command, '--config', file])));
+  // The daemon lets go of it, and goes on with the others.
+  await ask(['consumers', 'pause', 'owned', '--until', '1h']);
+  await until('it is paused', () => daemon.reports.join('').includes('owned is paused'));
+  await daemon.stop();
+  for (const command of COMMANDS) await ask(command);
   rmSync(folder, { recursive: true });
 }
 
@@ -137,8 +165,8 @@ const COMMANDS = [
     consumer,
     '--json',
   ]),
-  ['why', '1'],
-  ['show', '2', '--json'],
+  ['why', `${FIRST}`],
+  ['show', `${FIRST + 1}`, '--json'],
   ['history', 'public.orders', '1'],
   ['replay', 'owned', '--since', '1h', '--dry-run'],
   ['seek', 'owned', '--to', 'start'],
@@ -147,7 +175,6 @@ const COMMANDS = [
   ['migrate', 'status'],
   ['cleanup', '--before', '1d', '--dry-run'],
   ['notify', 'c', '{"n": 2}', '--key', 'NULL'],
-  ['consumers', 'pause', 'owned', '--until', '1h'],
   ['consumers', 'list'],
 ];
 
@@ -170,6 +197,23 @@ test('commands and consumers do the same in a hostile database', () => {
   expect(seen.get(hostile)).toEqual(seen.get(usual));
   expect(seen.get(usual)?.filter((line) => line.endsWith(': 1'))).toEqual([]);
   expect(seen.get(usual)?.join()).not.toMatch(/TypeError|Invalid|NaN/);
+});
+
+test('event ids are the same everywhere, and whole', async () => {
+  for (const database of [usual, hostile]) {
+    const { rows } = await database.query(
+      `select format('%s %s', id, event_id) as event from pgwatch.notification where id <= $1 order by id`,
+      [FIRST + 2],
+    );
+    const given = [...(eventIds.get(database) ?? [])].sort(([a], [b]) => a - b);
+    expect(given.map(([id, events]) => [id, ...events].join(' '))).toEqual(
+      rows.map(({ event }) => event.replace('odd ', '')),
+    );
+  }
+});
+
+test("the types of a handler's own queries are the application's", () => {
+  expect([ownTypes.get(usual), ownTypes.get(hostile)]).toEqual(['7', 'odd 7']);
 });
 
 test.each(Object.keys(OWN_SETTINGS))('%s is pinned', async (name) => {

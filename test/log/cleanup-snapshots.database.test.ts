@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { emptyPartition } from '../../src/log/retention/steps.ts';
+import { emptyDefault, emptyPartition } from '../../src/log/retention/steps.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import {
   createPastDay,
@@ -58,6 +58,21 @@ test('a snapshot that has the old position has its notifications', async () => {
   expect(rows).toHaveLength(3);
   await dump.query('commit');
   expect(await empty()).toBe('emptied');
+});
+
+test('nor does the default partition lose what such a snapshot needs', async () => {
+  await publishPast(database, 7, [4]);
+  const dump = await startDump();
+  await finishConsumer(database);
+  const { rows } = await database.query(
+    `select max(id)::text as "upTo", pg_current_snapshot()::text as snapshot from pgwatch.notification_log_default`,
+  );
+  const span = { before: new Date('2020-02-01'), ...rows[0] };
+  const emptied = () => emptyDefault(database.pool, 'pgwatch', span);
+  expect(await emptied()).toBe('large');
+  expect((await dump.query('select from pgwatch.notification_log')).rows).toHaveLength(4);
+  await dump.query('commit');
+  expect(await emptied()).toBe('emptied');
 });
 
 test('snapshots that come after it was found to be done do not hold it', async () => {

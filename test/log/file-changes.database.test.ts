@@ -4,6 +4,8 @@ import { applyChanges } from '../../src/log/apply-changes.ts';
 import { type DeliveryChange, readWaitingKeys } from '../../src/log/delivery.ts';
 import { readDue } from '../../src/log/due.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+import { wholeTest } from '../helpers/whole.ts';
 
 /*
 Goal: whatever the log takes can be filed, found and copied. Method: what lies at a limit of PostgreSQL is put into
@@ -79,8 +81,42 @@ describe('keys that no index entry holds', () => {
   });
 });
 
+test.each(['done', 'retry'] as const)(
+  'deliveries that are %s are locked in order of id, whoever settles them',
+  async (state) => {
+    const setup = await database.connect();
+    await setup.query(
+      `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at)
+       select 'c', id, 'retry', now() from generate_series(1, 2) as id`,
+    );
+    await setup.query('begin; select from pgwatch.delivery where notification_id = 1 for update');
+    const change = { key: null, attempts: 1, error, delayMs: 0 };
+    const settling = applyChanges(
+      client,
+      'pgwatch',
+      scope,
+      [2, 1].map((notificationId) =>
+        state === 'done'
+          ? { notificationId, key: null, state }
+          : { ...change, notificationId, state },
+      ),
+    );
+    await until('it waits for the first', async () => {
+      const { rowCount } = await database.query(
+        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rowCount === 1;
+    });
+    // Were the second locked by then, each would wait for the other.
+    await setup.query(
+      'select from pgwatch.delivery where notification_id = 2 for update nowait; commit',
+    );
+    await settling;
+    await setup.end();
+  },
+);
+
 describe('contents that are as large as a value can be', () => {
-  // Of 140 MB each they would not fit one value: npm run torture -- --only limits has such.
   test('are copied side by side, because one value may not hold them', async () => {
     const id = await idOf(
       `insert into pgwatch.notification_log (xid, channel, action, relation, old_row, new_row)
@@ -93,6 +129,24 @@ describe('contents that are as large as a value can be', () => {
     expect(copy.notification).toMatchObject({ id, channel: 'limits', action: 'UPDATE' });
     expect(Object.keys(copy.notification)).not.toContain('new_row');
   });
+
+  wholeTest(
+    'are copied whole, where together they would fit no value',
+    async () => {
+      const long = `jsonb_build_object('v', repeat('x', 140000000))`;
+      const id = await idOf(
+        `insert into pgwatch.notification_log (xid, channel, action, relation, old_row, new_row)
+         values (pg_current_xact_id(), 'limits', 'UPDATE', '["public", "t", "id"]', ${long}, ${long})
+         returning id`,
+      );
+      await file('dead', [id]);
+      const lengths = `length(old_row ->> 'v') as old, length(new_row ->> 'v') as new`;
+      expect(await filed(lengths)).toEqual([{ old: 140_000_000, new: 140_000_000 }]);
+      const joined = `select jsonb_build_object('old', old_row, 'new', new_row) from pgwatch.delivery`;
+      await expect(client.query(`select length((${joined})::text)`)).rejects.toThrow();
+    },
+    120_000,
+  );
 
   test('are copied whole, as deep as jsonb can be', async () => {
     await client.query(DEEPEST);
