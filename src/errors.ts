@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'cluster_restored'
   | 'config_invalid'
   | 'connection_failed'
+  | 'consumer_changed'
   | 'consumer_exists'
   | 'consumer_invalid'
   | 'consumer_running'

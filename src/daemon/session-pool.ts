@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
-import { isLost, isPassing, lossOf } from '../database/passing.ts';
+import { isLost } from '../database/connect.ts';
+import { isPassing, lossOf } from '../database/passing.ts';
 import type { Clients } from '../database/pool.ts';
 import { toError } from '../errors.ts';
 import type { Reporter } from '../reporter.ts';

@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { connectionError } from './connection-error.ts';
+import { PgwatchError } from '../errors.ts';
+import { connectionError, lostError } from './connection-error.ts';
 import { type ConnectOptions, clientOptions } from './target.ts';
 import { OWN_TYPES } from './types.ts';
 
@@ -39,7 +40,10 @@ export async function connect(options: ConnectOptions): Promise<pg.Client> {
   }
 }
 
-/** Runs the work with a connection of its own and closes it afterwards. */
+/**
+ * Runs the work with a connection of its own and closes it afterwards.
+ * @throws PgwatchError connection_failed, also where it is lost meanwhile; and whatever the work throws
+ */
 export async function withConnection<T>(
   options: ConnectOptions,
   work: (client: pg.Client) => Promise<T>,
@@ -47,6 +51,8 @@ export async function withConnection<T>(
   const client = await connect(options);
   try {
     return await work(client);
+  } catch (thrown) {
+    throw isOver(client, thrown) ? lostError(thrown, options) : thrown;
   } finally {
     await client.end().catch(() => {});
   }
@@ -56,6 +62,18 @@ export async function withConnection<T>(
 export function destroySocket(client: pg.ClientBase): void {
   const { connection } = client as unknown as { connection?: { stream: { destroy(): void } } };
   connection?.stream.destroy();
+}
+
+/** True where nothing can be sent over the connection any more. */
+export function isLost(client: pg.ClientBase): boolean {
+  const { _queryable, _ended } = client as unknown as { _queryable: boolean; _ended: boolean };
+  return !_queryable || _ended;
+}
+
+/** The server may have said that it ends the connection, and the end itself be on its way. */
+function isOver(client: pg.ClientBase, thrown: unknown): boolean {
+  if (thrown instanceof PgwatchError) return false;
+  return isLost(client) || (thrown instanceof pg.DatabaseError && !isStatementError(thrown));
 }
 
 /** True where the server refused a statement, and the connection is none the worse for it. */

@@ -15,6 +15,16 @@ export function connectionError(thrown: unknown, options: ConnectOptions): Pgwat
   });
 }
 
+/** Says in a sentence that a connection was lost in the middle of some work. */
+export function lostError(thrown: unknown, options: ConnectOptions): PgwatchError {
+  const reason = toError(thrown).message.replace(/\.$/, '');
+  return new PgwatchError(
+    'connection_failed',
+    `The connection to ${describeTarget(options)} was lost: ${reason}. Whether the last step was committed is not known: look, then run it again.`,
+    { cause: thrown },
+  );
+}
+
 /**
  * True where waiting may help: the server is away, starting, or full. False for a wrong password.
  */

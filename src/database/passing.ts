@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import { isLost } from './connect.ts';
 import { isTransient } from './connection-error.ts';
 import { SQLSTATE } from './sqlstate.ts';
 
@@ -18,12 +19,6 @@ export function isPassing(thrown: unknown): boolean {
 /** True where locks are not to be had, for those who come another time. */
 export function isLocked(thrown: unknown): boolean {
   return errorCodeOf(thrown) === SQLSTATE.lockNotAvailable;
-}
-
-/** True where nothing can be sent over the connection any more. */
-export function isLost(client: pg.ClientBase): boolean {
-  const { _queryable, _ended } = client as unknown as { _queryable: boolean; _ended: boolean };
-  return !_queryable || _ended;
 }
 
 /**

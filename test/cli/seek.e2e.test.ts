@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
+import { lockSharedConsumer } from '../../src/log/lease.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
@@ -86,6 +87,26 @@ test('it tells how many were leased, and are read again', async () => {
   );
   const back = await seek('email', '--to', '-5', '--execute', '--json');
   expect(JSON.parse(back.stdout)).toMatchObject({ released: 3, reread: 0 });
+});
+
+test('where something else moves it after the plan was made, that is said, and nothing is moved', async () => {
+  const other = await database.connect();
+  await other.query('begin');
+  await lockSharedConsumer(other, 'pgwatch', 'email');
+  const seeking = seek('email', '--to', '-5', '--execute');
+  await until('it waits', async () => {
+    const { rowCount } = await database.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'`,
+    );
+    return rowCount === 1;
+  });
+  await other.query('update pgwatch.consumer_progress set epoch = epoch + 1; commit');
+  const { said, exitCode } = await seeking;
+  expect(said).toMatch(
+    /^error email has changed since its plan was made: .* Run the command again/,
+  );
+  expect([exitCode, await doneId()]).toEqual([1, ids[19]]);
+  await other.end();
 });
 
 test('while a daemon runs it, it wants --live, and the daemon goes on from there', async () => {

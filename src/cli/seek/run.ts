@@ -17,8 +17,8 @@ type SeekOptions = CommonOptions & {
 
 /**
  * Prints what moving the position would do, and does it where that is asked for.
- * @throws PgwatchError consumer_running while a daemon runs it, unless that is allowed; usage where the log has
- *   not come as far
+ * @throws PgwatchError consumer_running while a daemon runs it, unless that is allowed; consumer_changed where
+ *   something else has moved it meanwhile; usage where the log has not come as far
  */
 export async function seek(consumerId: string, options: SeekOptions): Promise<void> {
   const reporter = reporterFor(options);
@@ -58,7 +58,7 @@ async function move(
     if (sought) return { plan, sought };
     plan = await planSeek(client, schema, { consumerId, to });
   }
-  throw running(consumerId);
+  throw plan.isLive && !live ? running(consumerId) : changed(consumerId);
 }
 
 /** What nobody has reached yet is a slip of the hand, and would skip everything. */
@@ -81,6 +81,13 @@ function running(consumerId: string): PgwatchError {
   return new PgwatchError(
     'consumer_running',
     `A daemon runs ${consumerId}: stop it or pause the consumer first, or pass --live, and it goes on from the new position. What it has in hand then may be handed out once more.`,
+  );
+}
+
+function changed(consumerId: string): PgwatchError {
+  return new PgwatchError(
+    'consumer_changed',
+    `${consumerId} has changed since its plan was made: another seek, a replay or a takeover came first, and nothing was moved. Run the command again to see what it would do now.`,
   );
 }
 

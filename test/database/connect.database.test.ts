@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { destroySocket, withConnection } from '../../src/database/connect.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
+
+const database = useDatabase();
+
+test('a connection that the server ends in the middle of some work is lost in a sentence', async () => {
+  const options = { url: database.url, applicationName: 'doomed' };
+  const working = withConnection(options, (client) => client.query('select pg_sleep(60)'));
+  const said = expect(working).rejects.toMatchObject({
+    code: 'connection_failed',
+    message: expect.stringMatching(
+      /^The connection to .* was lost: terminating connection due to administrator command\. Whether/,
+    ),
+  });
+  await until('it is at work', async () => {
+    const { rowCount } = await database.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where application_name = 'doomed' and wait_event = 'PgSleep'`,
+    );
+    return rowCount === 1;
+  });
+  await said;
+});
+
+test('so is one that the network ends, and what the work throws is thrown', async () => {
+  const lost = withConnection(database, async (client) => {
+    destroySocket(client);
+    await client.query('select 1');
+  });
+  await expect(lost).rejects.toThrow(/^The connection to .* was lost: /);
+  const refused = withConnection(database, (client) => client.query('select 1 / 0'));
+  await expect(refused).rejects.toMatchObject({ code: '22012' });
+});
