@@ -75,7 +75,9 @@ function stringEnd(text: string, start: number): number {
 }
 
 function digitsOf(number: string): string {
-  return number.includes('.') ? number.replace(/\.?0+$/, '') : number;
+  if (!number.includes('.')) return number;
+  const end = endBeforeZeros(number);
+  return number.slice(0, number[end - 1] === '.' ? end - 1 : end);
 }
 
 function isExact(value: number, source: string): boolean {
@@ -84,10 +86,19 @@ function isExact(value: number, source: string): boolean {
 }
 
 function significantDigits(number: string): string {
-  return number
-    .replace(/e.*$/i, '')
-    .replaceAll(/[-.]/g, '')
-    .replaceAll(/^0+|0+$/g, '');
+  const [mantissa = ''] = number.split(/e/i, 1);
+  const digits = mantissa.replaceAll(/[-.]/g, '').replace(/^0+/, '');
+  return digits.slice(0, endBeforeZeros(digits));
+}
+
+/**
+ * Where the zeros at its end begin. Not by /0+$/, which looks at every zero of every run: a number may have 130,000
+ * of them, and whoever may publish may send it.
+ */
+function endBeforeZeros(digits: string): number {
+  let end = digits.length;
+  while (digits[end - 1] === '0') end -= 1;
+  return end;
 }
 
 /** What has fewer digits is exact: 15 always are, and 2^53 has 16. */

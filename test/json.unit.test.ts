@@ -18,6 +18,21 @@ test.each([
   expect(parseJson(`{"a": [${text}]}`)).toEqual({ a: [expected] });
 });
 
+test('numbers as long as PostgreSQL takes are parsed in time that grows with their length', () => {
+  const zeros = '0'.repeat(130_000);
+  const numbers = [
+    `1${zeros}.5`,
+    `0.${zeros}5`,
+    `1.5${zeros}`,
+    `-1${zeros}.${zeros}`,
+    `1${zeros}5`,
+  ];
+  // With a regular expression that is tried at each zero this would take minutes.
+  const texts = Array.from({ length: 20 }, (_, index) => numbers[index % numbers.length]);
+  const parsed = parseJson(`[${texts}]`) as unknown[];
+  expect(parsed.slice(0, 5)).toEqual([numbers[0], numbers[1], 1.5, `-1${zeros}`, numbers[4]]);
+}, 5000);
+
 test('digits inside strings and names are left alone', () => {
   const text = '{"9007199254740993": "9007199254740993.10"}';
   expect(parseJson(text)).toEqual({ '9007199254740993': '9007199254740993.10' });

@@ -8,6 +8,7 @@ import { Pool } from '../database/pool.ts';
 import { STANDSTILL_MAX } from '../database/transaction.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { pageReader, type ReadPage } from '../log/page.ts';
+import { LOG_PLANS } from '../log/plans.ts';
 import type { Reporter } from '../reporter.ts';
 import { backoffMs, formatDuration, sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
@@ -267,13 +268,8 @@ export class Daemon {
   }
 }
 
-/**
- * The log's statements are made for generic plans over its indexes: planning them anew would cost
- * more than running them, and statistics of a partition made today say nothing of it an hour later.
- */
 const LOG_SETTINGS = {
-  plan_cache_mode: 'force_generic_plan',
-  enable_seqscan: 'off',
+  ...LOG_PLANS,
   // Standing still in the middle of settling would keep the others from taking over.
   idle_in_transaction_session_timeout: STANDSTILL_MAX,
 };

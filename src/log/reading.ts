@@ -1,10 +1,11 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../database/names.ts';
 import { StandstillGuard } from '../database/standstill.ts';
-import { type Settings, settingsSql } from '../database/transaction.ts';
+import { settingsSql } from '../database/transaction.ts';
 import { sleep } from '../time.ts';
 import { safeId } from './notification.ts';
 import { type Page, pageReaderWhere, type RowCondition } from './page.ts';
+import { LOG_PLANS } from './plans.ts';
 import type { Position, Snapshot } from './position.ts';
 
 /**
@@ -82,7 +83,7 @@ export async function isStillThere(
  */
 export async function* readPages(client: ClientBase, options: ReadOptions): AsyncGenerator<Page> {
   const { schema, condition, rebasedId, mode, signal } = options;
-  await client.query(settingsSql(SETTINGS, 'session'));
+  await client.query(settingsSql(LOG_PLANS, 'session'));
   const readPage = pageReaderWhere(schema, condition);
   const guard = new StandstillGuard(client, STANDSTILL_MS);
   let { position } = options;
@@ -116,12 +117,6 @@ function startOf(
   const last = `(select min(id) - 1 from (${matching} order by id desc limit $2) as matching)`;
   return [`coalesce(${last}, ${newest})`, [condition.value, from.last]];
 }
-
-/** As for consumers: the plans of a page differ with its parameters, and only one of them is right. */
-const SETTINGS: Settings = {
-  plan_cache_mode: 'force_generic_plan',
-  enable_seqscan: 'off',
-};
 
 const LIMIT = { rows: 500, bytes: 4_000_000 };
 

@@ -1,8 +1,10 @@
 import { afterEach, expect, test } from 'vitest';
 import { takeShared } from '../../src/daemon/shared-take.ts';
 import { TakePlace } from '../../src/daemon/take-place.ts';
+import { settingsSql } from '../../src/database/transaction.ts';
 import { settleLeases } from '../../src/log/lease-settle.ts';
 import { pageReader } from '../../src/log/page.ts';
+import { LOG_PLANS } from '../../src/log/plans.ts';
 import { blocksOf } from '../helpers/blocks.ts';
 import { makeConsumer } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
@@ -122,7 +124,7 @@ test("an idle consumer passes none of a busy one's dead leases", async () => {
   const [idle] = await sharers('idle');
   if (!idle) return;
   await database.query('set enable_seqscan = off');
-  await idle.client.query('set plan_cache_mode = force_generic_plan; set enable_seqscan = off');
+  await idle.client.query(settingsSql(LOG_PLANS, 'session'));
   await idle.take();
   const holder = await database.connect();
   await holder.query('begin isolation level repeatable read; select 1');

@@ -1,9 +1,11 @@
 import { afterEach, expect, test } from 'vitest';
 import { takeShared } from '../../src/daemon/shared-take.ts';
 import { TakePlace } from '../../src/daemon/take-place.ts';
+import { settingsSql } from '../../src/database/transaction.ts';
 import { splitEvenly } from '../../src/log/lease.ts';
 import { settleLeases } from '../../src/log/lease-settle.ts';
 import { pageReader } from '../../src/log/page.ts';
+import { LOG_PLANS } from '../../src/log/plans.ts';
 import type { Snapshot } from '../../src/log/position.ts';
 import type { Claim } from '../../src/log/progress.ts';
 import { type RowPlaces, savePositions } from '../../src/log/save-positions.ts';
@@ -47,7 +49,7 @@ test.each(['none', 'key'] as const)(
       handle: () => {},
     });
     const client = await database.connect();
-    await client.query(`set plan_cache_mode = force_generic_plan; set enable_seqscan = off`);
+    await client.query(settingsSql(LOG_PLANS, 'session'));
     const options = { consumer, schema: 'pgwatch', daemonId, readPage: pageReader('pgwatch') };
     const limit = { rows: 100, bytes: 1e6 };
     const takeWith = async (place: TakePlace) => {
@@ -96,7 +98,7 @@ test.each(['none', 'key'] as const)(
 test('under a held snapshot a save of positions touches no more because of dead versions', async () => {
   const [a, b] = await owned(['a', 'b']);
   const client = await database.connect();
-  await client.query('set plan_cache_mode = force_generic_plan; set enable_seqscan = off');
+  await client.query(settingsSql(LOG_PLANS, 'session'));
   if (!a || !b) return;
   const places: RowPlaces = new Map();
   const saveWith = async (to: RowPlaces) => {
