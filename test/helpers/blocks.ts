@@ -1,3 +1,11 @@
+import { isolatedMajor } from './database.ts';
+
+/** Before 15 nobody can ask the server to count at once what was touched. */
+export const canCountBlocks = isolatedMajor() >= 15;
+if (!canCountBlocks) {
+  console.warn('SKIPPED: how many blocks a statement touches, which needs PostgreSQL 15 or newer.');
+}
+
 type Queries = { query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }> };
 
 /**

@@ -1,10 +1,8 @@
 /**
  * Has the round's writers write to partitions of January 2020, a day that torture.past says, which cleanup empties
- * as wholes once they are read. What was stored is kept besides: of what is truncated no trigger learns. Made before
- * the partitions, torture.door is locked before them by pg_dump.
+ * as wholes once they are read. What was stored is kept besides: of what is truncated no trigger learns.
  */
 export const PAST_SQL = `
-create table torture.door ();
 create table torture.past (day integer);
 insert into torture.past values (1);
 create table torture.kept (id bigint primary key, key text, payload jsonb);
