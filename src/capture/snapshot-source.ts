@@ -26,7 +26,8 @@ export type SnapshotSource = {
  * Locks a table so that it stays what it is, and finds out how to read it: inside a transaction. Whoever reads a
  * table also runs functions that its owner chose, at the latest where a statement is planned; with the rights of
  * whoever reads.
- * @throws PgwatchError table_unsuitable where somebody who could not act as this role has made one of them
+ * @throws PgwatchError table_unsuitable where somebody who could not act as this role has made one of them;
+ *   permission_denied where row level security hides rows from this role
  */
 export async function openSource(
   client: ClientBase,
@@ -37,7 +38,8 @@ export async function openSource(
   const only = table.kind === 'inherited' ? 'only ' : '';
   await client.query(`lock table ${only}${name} in access share mode`);
   const { rows } = await client.query<Trust>(
-    `select c.oid = $1::oid and c.relkind in ('r', 'p') as "isSame", coalesce((
+    `select c.oid = $1::oid and c.relkind in ('r', 'p') as "isSame",
+       row_security_active(c.oid) as "isFiltered", coalesce((
        select bool_and(${qualified(schema, 'owners_are_trusted')}(part.oid)) from ${PARTS}), false) as "isTrusted"
      from pg_class as c where c.oid = to_regclass($2)`,
     [table.oid, name],
@@ -46,6 +48,12 @@ export async function openSource(
     throw new PgwatchError(
       'table_unsuitable',
       `${tableText(table)} is another table than when this began. Run it again.`,
+    );
+  }
+  if (rows[0].isFiltered) {
+    throw new PgwatchError(
+      'permission_denied',
+      `Row level security hides rows of ${tableText(table)} from this role, and a snapshot publishes all rows. Run it as a superuser or a role with BYPASSRLS, or let the owner see all rows: alter table ${name} no force row level security.`,
     );
   }
   if (!rows[0].isTrusted) await refuseForeignCode(client, table, `${only}${name}`);
@@ -57,7 +65,7 @@ export async function openSource(
   return { keys, rowSql: found.rows[0]?.rowSql ?? null };
 }
 
-type Trust = { isSame: boolean; isTrusted: boolean };
+type Trust = { isSame: boolean; isFiltered: boolean; isTrusted: boolean };
 
 /** Nothing can be added to the table meanwhile: the lock keeps others from it, and lets all reads and writes pass. */
 async function refuseForeignCode(client: ClientBase, table: Table, name: string): Promise<void> {

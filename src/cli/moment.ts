@@ -17,7 +17,7 @@ export function parseMoment(text: string): Date {
 /** The same; undefined where the text is no point in time. */
 export function momentFrom(text: string, now = Date.now()): Date | undefined {
   if (text === 'now') return new Date(now);
-  const ageMs = /[a-z]$/.test(text) ? parseDurationMs(text.replace(/^-/, '')) : undefined;
+  const ageMs = ageFrom(text);
   // The log is not older than 1970.
   if (ageMs !== undefined) return new Date(Math.max(0, now - ageMs));
   const parts =
@@ -29,4 +29,9 @@ export function momentFrom(text: string, now = Date.now()): Date | undefined {
   if (Number.isNaN(moment.getTime())) return undefined;
   // JavaScript takes 30 February for 2 March.
   return new Date(`${day}T00:00Z`).toISOString().startsWith(`${day}T`) ? moment : undefined;
+}
+
+/** The age that a text names, in milliseconds, as in '1h' and '-1h'; undefined if it does not name one. */
+export function ageFrom(text: string): number | undefined {
+  return /[a-z]$/.test(text) ? parseDurationMs(text.replace(/^-/, '')) : undefined;
 }

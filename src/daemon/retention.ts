@@ -5,6 +5,7 @@ import { isLocked } from '../database/passing.ts';
 import { toError } from '../errors.ts';
 import { type Cleaned, cleanLog } from '../log/retention/clean-log.ts';
 import { isCleanupFree } from '../log/retention/steps.ts';
+import { timeAgo } from '../log/retention/time-ago.ts';
 import type { Reporter } from '../reporter.ts';
 import { sleep } from '../time.ts';
 import type { PartOptions } from './session-options.ts';
@@ -51,7 +52,7 @@ export class Retention {
 
   async #clean(client: ClientBase, signal: AbortSignal): Promise<void> {
     const { schema, retentionMs } = this.#config;
-    const before = new Date(Date.now() - (retentionMs ?? 0));
+    const before = await timeAgo(client, retentionMs ?? 0);
     const options = {
       schema,
       before,

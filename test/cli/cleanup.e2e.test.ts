@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { lockCleanup } from '../../src/log/retention/steps.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import { runMain } from '../helpers/main.ts';
@@ -12,6 +12,27 @@ afterEach(() => forgetPast(database));
 
 const cleanup = (...args: string[]) =>
   runMain(['cleanup', '--database-url', database.url, ...args], { env: { TZ: 'UTC' } });
+
+test('what is old is decided by the clock of the server', async () => {
+  const dayMs = 86_400_000;
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 30 * dayMs });
+  try {
+    for (const [age, days] of [
+      ['--days 7', 7],
+      ['--before 12h', 0.5],
+    ] as const) {
+      const { stdout } = await cleanup(...age.split(' '), '--dry-run', '--json');
+      const { rows } = await database.query('select clock_timestamp() as now');
+      const ageMs = rows[0].now.getTime() - new Date(JSON.parse(stdout).before).getTime();
+      expect(Math.abs(ageMs - days * dayMs)).toBeLessThan(60_000);
+    }
+    const future = new Date(Date.now() - 10 * dayMs).toISOString();
+    const { stderr, exitCode } = await cleanup('--before', future);
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining('a time of the past')]);
+  } finally {
+    vi.useRealTimers();
+  }
+});
 
 /** The size of a busy day: PGWATCH_TEST_CLEANUP_ROWS=10000000. */
 const ROWS = Number(process.env.PGWATCH_TEST_CLEANUP_ROWS ?? 1_000_000);

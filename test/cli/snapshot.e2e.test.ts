@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest';
+import { withConnection } from '../../src/database/connect.ts';
+import { registerConsumer } from '../../src/log/progress.ts';
+import { createEmptyDatabase } from '../helpers/cluster.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
 import { runMain } from '../helpers/main.ts';
+import { createRole } from '../helpers/role.ts';
 
 const database = useDatabase();
 
@@ -66,4 +70,27 @@ test('a table without a primary key is refused: its rows cannot be told apart', 
   expect((await snapshot('keyless', '--consumer', 'index')).said).toContain(
     'public.keyless has no primary key: a snapshot could not tell its rows apart',
   );
+});
+
+test('it refuses a table of which row level security hides rows from this role', async () => {
+  const empty = await createEmptyDatabase();
+  const { name, url } = await createRole(empty, 'tenant');
+  await empty.query(`grant create on database ${new URL(empty.url).pathname.slice(1)} to "${name}";
+    grant all on schema public to "${name}"`);
+  const run = (...args: string[]) => runMain(args, { env: { DATABASE_URL: url } });
+  await run('migrate');
+  await withConnection({ url }, async (client) => {
+    await client.query(`create table accounts (id int primary key, tenant text);
+      alter table accounts enable row level security, force row level security;
+      create policy own on accounts using (tenant = 'a')`);
+    await registerConsumer(client, 'pgwatch', { id: 'c', channels: ['data_change'], from: 'now' });
+  });
+  await run('trigger', 'add', 'accounts');
+  const { exitCode, stderr } = await run('snapshot', 'accounts', '--consumer', 'c');
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(
+    /Row level security hides rows of public\.accounts from this role.*BYPASSRLS/,
+  );
+  await empty.query('alter table accounts no force row level security');
+  expect(await run('snapshot', 'accounts', '--consumer', 'c')).toMatchObject({ exitCode: 0 });
 });

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { Retention } from '../../src/daemon/retention.ts';
 import { Pool } from '../../src/database/pool.ts';
 import { readPartitions } from '../../src/log/retention/partitions.ts';
@@ -10,6 +10,7 @@ import { until } from '../helpers/wait.ts';
 
 const database = useDatabase({ retention: '30d' });
 afterEach(() => forgetPast(database));
+const DAY_MS = 86_400_000;
 const NEVER = new AbortController().signal;
 
 /** As the daemon does it, over a pool of its own. */
@@ -49,6 +50,24 @@ test('old partitions go, and are told of once; what is needed stays, and is warn
   });
   const { rows } = await database.query('select from pgwatch.notification_log_default');
   expect(rows).toHaveLength(1);
+});
+
+test('what is old is decided by the clock of the server', async () => {
+  await createPastDay(database, 5);
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 20 * DAY_MS });
+  try {
+    await publishPast(database, 5, ['done']);
+    await finishConsumer(database);
+    await withRetention(async (runOnce, reports) => {
+      await runOnce();
+      const [, before = ''] = /from before (\S+) /.exec(reports.join()) ?? [];
+      const { rows } = await database.query('select clock_timestamp() as now');
+      const ageMs = rows[0].now.getTime() - new Date(before).getTime();
+      expect(Math.abs(ageMs - 30 * DAY_MS)).toBeLessThan(60_000);
+    });
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('while somebody else cleans up, nothing happens, and nothing is said', async () => {

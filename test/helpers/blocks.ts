@@ -1,7 +1,7 @@
-import { isolatedMajor } from './database.ts';
+import { inject } from 'vitest';
 
 /** Before 15 nobody can ask the server to count at once what was touched. */
-export const canCountBlocks = isolatedMajor() >= 15;
+export const canCountBlocks = inject('serverMajor') >= 15;
 if (!canCountBlocks) {
   console.warn('SKIPPED: how many blocks a statement touches, which needs PostgreSQL 15 or newer.');
 }

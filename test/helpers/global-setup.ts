@@ -13,6 +13,7 @@ declare module 'vitest' {
   interface ProvidedContext {
     serverUrl: string;
     templateName: string;
+    serverMajor: number;
     /** The data of a server of its own; made by the first test file that wants one. */
     isolatedTemplate: string;
     /** Which of the cases that differ in a detail run: 0, 1 or 2. */
@@ -35,7 +36,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const templateName = `pgwatch_template_${process.pid}`;
   await withConnection({ url: server.url }, async (client) => {
     await client.query(`create database ${templateName}`);
-    const { rows } = await client.query('show server_version');
+    const { rows } = await client.query(
+      `select current_setting('server_version') as server_version,
+         current_setting('server_version_num')::int / 10000 as major`,
+    );
+    project.provide('serverMajor', rows[0].major);
     console.log(`Tests run on PostgreSQL ${rows[0].server_version} (${server.kind}), ${cases}.`);
   });
   const config = await loadConfig({

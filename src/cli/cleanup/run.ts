@@ -7,6 +7,7 @@ import { type Cleaned, cleanLog, cleanPublished } from '../../log/retention/clea
 import { readPinning } from '../../log/retention/pins.ts';
 import { planCleanup } from '../../log/retention/plan.ts';
 import { lockCleanup, mayForce } from '../../log/retention/steps.ts';
+import { timeAgo } from '../../log/retention/time-ago.ts';
 import type { Reporter } from '../../reporter.ts';
 import { formatDuration, sleep } from '../../time.ts';
 import { confirmRemoval } from '../confirm.ts';
@@ -22,7 +23,7 @@ import { cleanedJson, cleanedText } from './result.ts';
 
 export type CleanupOptions = CommonOptions & {
   days?: number;
-  before?: Date;
+  before?: Date | { ageMs: number };
   dryRun?: boolean;
   force?: boolean;
   yes?: boolean;
@@ -31,9 +32,10 @@ export type CleanupOptions = CommonOptions & {
 
 /** Removes what the options say, or says what would be. */
 export async function cleanup(options: CleanupOptions, outcome: Outcome): Promise<void> {
-  const before = timeOf(options);
+  requireOneTime(options);
   const reporter = reporterFor(options);
   await withSchema(options, async (client, config) => {
+    const before = await timeOf(client, options);
     if (options.dryRun) return dryRun(client, config, { before, options, reporter, outcome });
     if (!(await isOurs(client, config))) {
       outcome.exitCode = 1;
@@ -144,13 +146,16 @@ async function adviseAbout(
 }
 
 /** @throws PgwatchError usage */
-function timeOf({ days, before }: CleanupOptions): Date {
-  if ((days === undefined) === (before === undefined)) {
-    throw new PgwatchError('usage', 'Say what is old: either --days 7 or --before 2026-11-01.');
-  }
-  const time = before ?? new Date(Date.now() - (days ?? 0) * DAY_MS);
-  if (time.getTime() <= Date.now()) return time;
-  throw new PgwatchError('usage', `--before is a time of the past, not ${time.toISOString()}.`);
+function requireOneTime({ days, before }: CleanupOptions): void {
+  if ((days === undefined) !== (before === undefined)) return;
+  throw new PgwatchError('usage', 'Say what is old: either --days 7 or --before 2026-11-01.');
+}
+
+/** @throws PgwatchError usage if it is yet to come */
+async function timeOf(client: Client, { days = 0, before }: CleanupOptions): Promise<Date> {
+  if (!(before instanceof Date)) return timeAgo(client, before?.ageMs ?? days * DAY_MS);
+  if (before <= (await timeAgo(client, 0))) return before;
+  throw new PgwatchError('usage', `--before is a time of the past, not ${before.toISOString()}.`);
 }
 
 const DAY_MS = 86_400_000;

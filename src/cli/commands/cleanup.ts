@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { parseMoment } from '../moment.ts';
+import { ageFrom, parseMoment } from '../moment.ts';
 import { addCommonOptions, type Outcome } from '../options.ts';
 
 /** pgwatch cleanup: removes old notifications from the log. */
@@ -11,7 +11,7 @@ export function addCleanup(program: Command, outcome: Outcome): void {
       .option(
         '--before <time>',
         'remove what is older than that: 12h, 2026-11-20 (local time unless it has a zone)',
-        parseMoment,
+        parseBefore,
       )
       .option('--dry-run', 'only print what would be removed, by partition')
       .option('--force', 'remove what consumers still need, too')
@@ -44,6 +44,12 @@ Examples:
   $ pgwatch cleanup --days 30 --force --yes`,
     )
     .action(async (options) => (await import('../cleanup/run.ts')).cleanup(options, outcome));
+}
+
+/** An age is measured by the server's clock, once it can be asked. */
+function parseBefore(text: string): Date | { ageMs: number } {
+  const ageMs = ageFrom(text);
+  return ageMs === undefined ? parseMoment(text) : { ageMs };
 }
 
 function parseDays(text: string): number {

@@ -33,7 +33,7 @@ export function clockFindings(skewMs: number, limitMs: number): Finding[] {
     {
       level: 'note',
       what: `The clock of this machine is ${formatDuration(Math.abs(skewMs))} ${skewMs > 0 ? 'behind' : 'ahead of'} the server's.`,
-      why: 'Owners, leases and retries go by the server\'s clock and are right; ages that are shown, --since 1h and the "from" of consumers are not, and certificates may count as expired.',
+      why: 'Owners, leases, retries and cleanup go by the server\'s clock and are right; ages that are shown, --since 1h and the "from" of consumers are not, and certificates may count as expired.',
       fix: 'Let both keep time by NTP: timedatectl set-ntp true',
     },
   ];

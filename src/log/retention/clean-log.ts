@@ -70,8 +70,9 @@ async function removeWhole(
   client: ClientBase,
   options: DropOptions,
   partition: Partition,
-): Promise<Cleaned> {
+): Promise<Cleaned | null> {
   const result = await removePartition(client, options, partition);
+  if (result.type === 'gone') return null;
   const isRemoved = 'wasEmpty' in result && !result.wasEmpty;
   return {
     partition,

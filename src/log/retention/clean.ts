@@ -29,6 +29,8 @@ export type DropOptions = CleanOptions & {
 export type Outcome =
   /** It is gone. */
   | { type: 'dropped'; wasEmpty: boolean }
+  /** Somebody else has removed it. */
+  | { type: 'gone' }
   /** It is empty, and stays until it can be dropped. */
   | { type: 'emptied'; wasEmpty: boolean; heldBy: string }
   /** Somebody needs something of it, and all of it is there. */
@@ -53,7 +55,7 @@ export async function removePartition(
   if ('heldBy' in emptied) return { type: 'locked', ...emptied };
   if (emptied.value === 'pinned') return { type: 'pinned' };
   const wasEmpty = emptied.value !== 'emptied';
-  if (emptied.value === 'gone') return { type: 'dropped', wasEmpty };
+  if (emptied.value === 'gone') return { type: 'gone' };
   const dropping = { ...options, patienceMs: options.dropPatienceMs };
   const dropped = await withHolders(client, dropping, 'notification_log', () =>
     dropPartition(client, schema, target),
