@@ -45,7 +45,7 @@ export function makeHandler(name: HandlerName, { record, url, folder }: Tools): 
       });
     case 'writes an effect, and blocks its process now and then':
       return recorded(async (notification, context) => {
-        const isBlocking = Math.random() < BLOCKING_SHARE;
+        const isBlocking = Math.random() < BLOCKING_SHARE && !existsSync(join(folder, MENDED));
         if (isBlocking && Math.random() < 0.5) block();
         await writeEffect(context.db, notification, context.consumerId);
         if (isBlocking) block();

@@ -1,5 +1,8 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EXACT, RECORDING, SHARED, SHARED_EXACT } from '../consumers.ts';
+import { MENDED } from '../daemons/handlers.ts';
 import type { ConsumerSetup } from '../daemons/setup.ts';
 import type { Experiment } from '../experiment.ts';
 import { underLoad } from '../load.ts';
@@ -22,6 +25,8 @@ export const blockedLoop: Experiment = {
           'select sum(epoch)::int as takeovers from pgwatch.consumer_progress',
         );
         world.count('consumer taken over', rows[0]?.takeovers ?? 0);
+        // What is left would take minutes if its handlers went on like that.
+        writeFileSync(join(world.folder, MENDED), '');
       },
     });
   },
