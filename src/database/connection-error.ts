@@ -20,7 +20,7 @@ export function lostError(thrown: unknown, options: ConnectOptions): PgwatchErro
   const reason = toError(thrown).message.replace(/\.$/, '');
   return new PgwatchError(
     'connection_failed',
-    `The connection to ${describeTarget(options)} was lost: ${reason}. Whether the last step was committed is not known: look, then run it again.`,
+    `The connection to ${describeTarget(options)} was lost: ${reason}. The last step may or may not have been committed; check before you run the command again.`,
     { cause: thrown },
   );
 }

@@ -300,4 +300,4 @@ function isHarmless(failure: Error): boolean {
 const LOSS_MS_MAX = 10_000;
 const SHUT = 'the pool is shut';
 const ASTRAY =
-  'url leads to another server or database than the connection for LISTEN, which directUrl makes where it is set, and url else. Let both lead to the same database of the primary.';
+  'Connections made with url reach a different server or database than the one used for LISTEN (directUrl if set, otherwise an earlier connection with url). Point both at the same database on the primary.';

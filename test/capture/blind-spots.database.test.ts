@@ -58,6 +58,16 @@ test('a partition that is a foreign table', async () => {
     /public\.mixed_far of public\.mixed is a foreign/,
   );
   expect(await spotsOf('mixed')).toMatch(/foreign table/);
+  // One that is attached later, to a partition of it.
+  await warningsOf(
+    'later',
+    `create table later (id int, at date) partition by range (at);
+     create table later_a partition of later for values from ('2020-01-01') to ('2022-01-01') partition by range (at)`,
+  );
+  expect(await spotsOf('later')).toBe('');
+  await database.query(`create foreign table later_far (id int, at date) server far;
+    alter table later_a attach partition later_far for values from ('2020-01-01') to ('2021-01-01')`);
+  expect(await spotsOf('later')).toMatch(/^public\.later_far of public\.later is a foreign/);
 });
 
 test.each(['copy_frozen', 'emptied', 'renamed'])(

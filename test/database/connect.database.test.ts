@@ -11,7 +11,7 @@ test('a connection that the server ends in the middle of some work is lost in a 
   const said = expect(working).rejects.toMatchObject({
     code: 'connection_failed',
     message: expect.stringMatching(
-      /^The connection to .* was lost: terminating connection due to administrator command\. Whether/,
+      /^The connection to .* was lost: terminating connection due to administrator command\. The last step/,
     ),
   });
   await until('it is at work', async () => {
