@@ -315,12 +315,16 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-JSON with U+FFFD in the place of what no jsonb can hold. An escape is one where the number of backslashes before
-it is even. Some tools take question marks for parameters, so that they are written by their code.
+JSON text with U+FFFD in place of what jsonb cannot hold: the character zero, and surrogates without their other half.
+The text is cut into escapes and what lies between them, and put together again. One regexp_replace() would need to
+look behind, which PostgreSQL does from the start of the text for each match: minutes for a megabyte of escapes.
 */
-select regexp_replace(json_text,
-  E'(\x3f<!\\\\)((\x3f:\\\\\\\\)*)(\x3f:\\\\u0000|(\x3f<!\\\\u[dD][89abAB]..)\\\\u[dD][c-fC-F]..|\\\\u[dD][89abAB]..(\x3f!\\\\u[dD][c-fC-F]))',
-  E'\\1\\\\ufffd', 'g')
+select coalesce(string_agg(
+  case when length(part[1]) = 6 and part[1] ~ E'^\\\\u(0000|[dD][89a-fA-F])' then E'\\ufffd' else part[1] end,
+  '' order by place), '')
+from regexp_matches(json_text,
+  E'[^\\\\]+|\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..|\\\\u....|\\\\.', 'g')
+  with ordinality as found (part, place)
 $$;
 revoke all on function :"schema".without_zeros(text) from public;
 

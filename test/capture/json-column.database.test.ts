@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { createTrigger } from '../../src/capture/create-trigger.ts';
 import { captureTable, changesOf } from '../helpers/captured.ts';
 import { useDatabase } from '../helpers/database.ts';
 
@@ -122,6 +123,22 @@ test('what is no jsonb for another reason is the text of its JSON', async () => 
     insert into odd (id, a) values (3, (repeat('[', low) || repeat(']', low))::json);
   end $$`);
   expect(await changesOf(database, 'odd')).toHaveLength(3);
+});
+
+const MANY: [where: string, value: string][] = [
+  ['in one text', `('"' || repeat('\\u0000', 100000) || '"')::json`],
+  ['in many', `(select json_agg('"\\ud83d"'::json) from generate_series(1, 100000))`],
+];
+
+test.each(MANY)('escapes take time in proportion to their number: %s', async (_, value) => {
+  const client = await database.connect();
+  await client.query('create table if not exists many (json json)');
+  await createTrigger(client, 'many');
+  // To look behind each of them from the start of the text would take minutes.
+  await client.query(`set statement_timeout = '20s'`);
+  await client.query(`insert into many select ${value}`);
+  const changes = await changesOf(database, 'many');
+  expect(JSON.stringify(changes.at(-1)?.payload).split('\ufffd')).toHaveLength(100_001);
 });
 
 test('a trigger that was written by hand knows, too', async () => {
