@@ -98,6 +98,8 @@ create table pgwatch.log_origin (
   is_only boolean default true not null,
   rebased_id bigint default 0 not null,
   done_since jsonb default '{}'::jsonb not null,
+  system_id bigint,
+  log_oid bigint,
   constraint log_origin_is_only_check CHECK (is_only),
   constraint log_origin_pkey PRIMARY KEY (is_only)
 );
@@ -203,7 +205,9 @@ create view pgwatch.notification as
    FROM pgwatch.notification_log log;
 
 create view pgwatch.origin as
- SELECT COALESCE(max(rebased_id), 0::bigint) AS rebased_id
+ SELECT COALESCE(max(rebased_id), 0::bigint) AS rebased_id,
+    max(system_id) AS system_id,
+    max(log_oid) AS log_oid
    FROM pgwatch.log_origin;
 
 -- Functions
@@ -415,7 +419,9 @@ begin
     new.window_snapshot := null;
   else
     update "pgwatch".consumer_channel as c
-    set since_id = least(c.since_id, reached_id), since_window_id = least(c.since_window_id, reached_id)
+    set since_id = least(c.since_id, reached_id),
+      /* Null means that it has no window, and least() would make it one. */
+      since_window_id = case when c.since_window_id is not null then least(c.since_window_id, reached_id) end
     where c.consumer_id = new.consumer_id and c.until_at is null
       and greatest(c.since_id, coalesce(c.since_window_id, 0)) > reached_id;
     update "pgwatch".consumer_channel as c
@@ -1228,7 +1234,7 @@ end;
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.log_origin_state()
- RETURNS TABLE(rebased_id bigint, next_xid xid8, log_xid xid8, is_foreign boolean, sequence_id bigint, used_id bigint, used_by text, misplaced_id bigint, misplaced_by text, twice_id bigint)
+ RETURNS TABLE(rebased_id bigint, next_xid xid8, log_xid xid8, is_restored boolean, is_foreign boolean, sequence_id bigint, used_id bigint, used_by text, misplaced_id bigint, misplaced_by text, twice_id bigint)
  LANGUAGE sql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1242,15 +1248,17 @@ notifications get ids that count as done.
 
 Looks at 1,000,000 notifications at most that are newer than the position that has come furthest, and at as many that
 lie above the one that has come least far.
-Returns: is_foreign: transaction ids of another cluster; sequence_id: the last id that was given; used_id: the highest
+Returns: is_restored: another cluster wrote the log, whatever its transaction ids; is_foreign: it did, or transaction ids
+are of another cluster; sequence_id: the last id that was given; used_id: the highest
 that is known, and by what; misplaced_id: of a notification that was written after a position had passed its id, and
 whose position that was; twice_id: the first that two notifications have, of which readers could pass over one.
 Tables written: none.
 */
 with here as (
   select pg_snapshot_xmax(pg_current_snapshot()) as next_xid, origin.rebased_id,
+    coalesce(origin.system_id <> place.system_id and origin.log_oid <> place.log_oid, false) as is_restored,
     case when s.is_called then s.last_value else s.last_value - 1 end as sequence_id
-  from "pgwatch".origin as origin, "pgwatch".notification_log_id_seq as s
+  from "pgwatch".origin as origin, "pgwatch".notification_log_id_seq as s, "pgwatch".log_place() as place
 ),
 furthest as (
   select consumer_id, done_id, done_xid from "pgwatch".consumer_progress
@@ -1294,7 +1302,8 @@ used as (
 select here.rebased_id, here.next_xid,
   (select log.xid from "pgwatch".notification_log as log
     where log.id > here.rebased_id order by log.xid desc limit 1),
-  exists (
+  here.is_restored,
+  here.is_restored or exists (
     select from "pgwatch".notification_log as log
     where log.id > here.rebased_id and log.xid >= here.next_xid limit 1)
   or exists (
@@ -1487,6 +1496,28 @@ begin
 end;
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.log_place()
+ RETURNS TABLE(system_id bigint, log_oid bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+Where the log is. A restore of a dump into another cluster changes both; pg_upgrade changes the cluster's identifier
+alone, and keeps the xids.
+Returns: the identifier of the cluster, null if it cannot be read; the oid of the log. Tables written: none.
+*/
+begin
+  log_oid := format('%I.notification_log', 'pgwatch')::regclass::oid;
+  begin
+    system_id := (select control.system_identifier from pg_control_system() as control);
+  exception
+    when insufficient_privilege or undefined_function then null;
+  end;
+  return next;
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.log_rebase()
  RETURNS TABLE(kept_notifications bigint, last_id bigint)
  LANGUAGE plpgsql
@@ -1568,11 +1599,15 @@ begin
         then pg_current_snapshot() else progress.began_snapshot end,
       epoch = epoch + 1;
     update "pgwatch".consumer_channel as c
-    set since_id = least(c.since_id, p.done_id), since_window_id = least(c.since_window_id, p.done_id)
+    set since_id = least(c.since_id, p.done_id),
+      /* Null means that it has no window, and least() would make it one. */
+      since_window_id = case when c.since_window_id is not null then least(c.since_window_id, p.done_id) end
     from "pgwatch".consumer_progress as p
     where p.consumer_id = c.consumer_id and c.until_at is null;
-    insert into "pgwatch".log_origin (rebased_id) values (highest_id)
-    on conflict (is_only) do update set rebased_id = excluded.rebased_id;
+    insert into "pgwatch".log_origin (rebased_id, system_id, log_oid)
+    select highest_id, place.system_id, place.log_oid from "pgwatch".log_place() as place
+    on conflict (is_only) do update
+    set rebased_id = excluded.rebased_id, system_id = excluded.system_id, log_oid = excluded.log_oid;
   end if;
 
   return query select count(*), highest_id from "pgwatch".notification_log;
@@ -2741,6 +2776,8 @@ grant execute on function pgwatch.log_partitions() to consumer;
 
 grant execute on function pgwatch.log_pins(text,bigint) to consumer;
 
+grant execute on function pgwatch.log_place() to consumer;
+
 grant execute on function pgwatch.log_span(text,timestamp with time zone) to consumer;
 
 grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp with time zone) to consumer;
@@ -2802,6 +2839,8 @@ grant execute on function pgwatch.log_origin_state() to reader;
 grant execute on function pgwatch.log_partitions() to reader;
 
 grant execute on function pgwatch.log_pins(text,bigint) to reader;
+
+grant execute on function pgwatch.log_place() to reader;
 
 grant execute on function pgwatch.log_span(text,timestamp with time zone) to reader;
 

@@ -32,6 +32,7 @@ grant execute on function
   :"schema".delivery_notification(:"schema".notification_log),
   :"schema".consumer_lag(text[]),
   :"schema".log_origin_state(),
+  :"schema".log_place(),
   :"schema".cleanup_key(),
   :"schema".log_partitions(),
   :"schema".log_pins(text, bigint),

@@ -17,6 +17,7 @@ grant execute on function
   :"schema".daemon_class(),
   :"schema".consumer_lag(text[]),
   :"schema".log_origin_state(),
+  :"schema".log_place(),
   :"schema".log_partitions(),
   :"schema".log_pins(text, bigint),
   :"schema".log_span(text, timestamptz),

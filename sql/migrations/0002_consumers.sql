@@ -96,7 +96,9 @@ begin
     new.window_snapshot := null;
   else
     update :"schema".consumer_channel as c
-    set since_id = least(c.since_id, reached_id), since_window_id = least(c.since_window_id, reached_id)
+    set since_id = least(c.since_id, reached_id),
+      /* Null means that it has no window, and least() would make it one. */
+      since_window_id = case when c.since_window_id is not null then least(c.since_window_id, reached_id) end
     where c.consumer_id = new.consumer_id and c.until_at is null
       and greatest(c.since_id, coalesce(c.since_window_id, 0)) > reached_id;
     update :"schema".consumer_channel as c

@@ -223,9 +223,35 @@ order by progress.consumer_id
 $$;
 revoke all on function :"schema".consumer_lag(text[]) from public;
 
+create function :"schema".log_place()
+returns table (system_id bigint, log_oid bigint)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Where the log is. A restore of a dump into another cluster changes both; pg_upgrade changes the cluster's identifier
+alone, and keeps the xids.
+Returns: the identifier of the cluster, null if it cannot be read; the oid of the log. Tables written: none.
+*/
+begin
+  log_oid := format('%I.notification_log', :'schema')::regclass::oid;
+  begin
+    system_id := (select control.system_identifier from pg_control_system() as control);
+  exception
+    when insufficient_privilege or undefined_function then null;
+  end;
+  return next;
+end;
+$$;
+revoke all on function :"schema".log_place() from public;
+
+insert into :"schema".log_origin (system_id, log_oid)
+select place.system_id, place.log_oid from :"schema".log_place() as place;
+
 create function :"schema".log_origin_state()
 returns table (
-  rebased_id bigint, next_xid xid8, log_xid xid8, is_foreign boolean, sequence_id bigint,
+  rebased_id bigint, next_xid xid8, log_xid xid8, is_restored boolean, is_foreign boolean, sequence_id bigint,
   used_id bigint, used_by text, misplaced_id bigint, misplaced_by text, twice_id bigint)
 language sql
 stable
@@ -240,15 +266,17 @@ notifications get ids that count as done.
 
 Looks at 1,000,000 notifications at most that are newer than the position that has come furthest, and at as many that
 lie above the one that has come least far.
-Returns: is_foreign: transaction ids of another cluster; sequence_id: the last id that was given; used_id: the highest
+Returns: is_restored: another cluster wrote the log, whatever its transaction ids; is_foreign: it did, or transaction ids
+are of another cluster; sequence_id: the last id that was given; used_id: the highest
 that is known, and by what; misplaced_id: of a notification that was written after a position had passed its id, and
 whose position that was; twice_id: the first that two notifications have, of which readers could pass over one.
 Tables written: none.
 */
 with here as (
   select pg_snapshot_xmax(pg_current_snapshot()) as next_xid, origin.rebased_id,
+    coalesce(origin.system_id <> place.system_id and origin.log_oid <> place.log_oid, false) as is_restored,
     case when s.is_called then s.last_value else s.last_value - 1 end as sequence_id
-  from :"schema".origin as origin, :"schema".notification_log_id_seq as s
+  from :"schema".origin as origin, :"schema".notification_log_id_seq as s, :"schema".log_place() as place
 ),
 furthest as (
   select consumer_id, done_id, done_xid from :"schema".consumer_progress
@@ -292,7 +320,8 @@ used as (
 select here.rebased_id, here.next_xid,
   (select log.xid from :"schema".notification_log as log
     where log.id > here.rebased_id order by log.xid desc limit 1),
-  exists (
+  here.is_restored,
+  here.is_restored or exists (
     select from :"schema".notification_log as log
     where log.id > here.rebased_id and log.xid >= here.next_xid limit 1)
   or exists (
@@ -389,11 +418,15 @@ begin
         then pg_current_snapshot() else progress.began_snapshot end,
       epoch = epoch + 1;
     update :"schema".consumer_channel as c
-    set since_id = least(c.since_id, p.done_id), since_window_id = least(c.since_window_id, p.done_id)
+    set since_id = least(c.since_id, p.done_id),
+      /* Null means that it has no window, and least() would make it one. */
+      since_window_id = case when c.since_window_id is not null then least(c.since_window_id, p.done_id) end
     from :"schema".consumer_progress as p
     where p.consumer_id = c.consumer_id and c.until_at is null;
-    insert into :"schema".log_origin (rebased_id) values (highest_id)
-    on conflict (is_only) do update set rebased_id = excluded.rebased_id;
+    insert into :"schema".log_origin (rebased_id, system_id, log_oid)
+    select highest_id, place.system_id, place.log_oid from :"schema".log_place() as place
+    on conflict (is_only) do update
+    set rebased_id = excluded.rebased_id, system_id = excluded.system_id, log_oid = excluded.log_oid;
   end if;
 
   return query select count(*), highest_id from :"schema".notification_log;

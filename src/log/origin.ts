@@ -19,7 +19,7 @@ export async function requireOwnCluster(
   { schema }: Pick<Config, 'schema'>,
 ): Promise<number> {
   const { rows } = await client.query(
-    `select rebased_id::text, next_xid::text, log_xid::text, is_foreign, sequence_id::text, used_id::text,
+    `select rebased_id::text, next_xid::text, log_xid::text, is_restored, is_foreign, sequence_id::text, used_id::text,
        used_by, misplaced_id::text, misplaced_by, twice_id::text
      from ${qualified(schema, 'log_origin_state')}()`,
   );
@@ -70,6 +70,9 @@ function subscribedText({ name, tables }: Replicated): string {
 }
 
 function faultOf(row: OriginRow): string | null {
+  if (row.is_restored) {
+    return 'The log was written by another PostgreSQL cluster: it was restored from a dump or copied. Run "pgwatch migrate rebase" to make it this cluster\'s own.';
+  }
   if (row.is_foreign) {
     const isLog = row.log_xid !== null && BigInt(row.log_xid) >= BigInt(row.next_xid);
     return isLog
@@ -101,6 +104,7 @@ type OriginRow = {
   rebased_id: string;
   next_xid: string;
   log_xid: string | null;
+  is_restored: boolean;
   is_foreign: boolean;
   sequence_id: string;
   used_id: string;

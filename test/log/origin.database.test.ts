@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { explain } from '../../src/inspect/why/explain.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { startDaemon, startTailing } from '../helpers/daemon.ts';
 import { type TestDatabase, useIsolatedServer } from '../helpers/database.ts';
@@ -30,11 +31,18 @@ beforeEach(async () => {
     );
     // Truncating alone does not set it back.
     await database.query(`select setval('pgwatch.notification_log_id_seq', 1, false)`);
-    await database.query('update pgwatch.log_origin set rebased_id = 0');
+    await database.query(`update pgwatch.log_origin set rebased_id = 0`);
+    await rememberPlace(database);
   }
 });
 
 afterAll(() => ageing.end());
+
+/** Has the origin say that the log was written here, or elsewhere. */
+async function rememberPlace(database: TestDatabase, change = ''): Promise<void> {
+  await database.query(`update pgwatch.log_origin as o
+    set system_id = place.system_id ${change}, log_oid = place.log_oid ${change} from pgwatch.log_place() as place`);
+}
 
 /** Publishes payloads from a to b, each in a transaction of its own. */
 async function publish(database: TestDatabase, from: number, to: number): Promise<void> {
@@ -101,6 +109,48 @@ describe('a log restored into a younger cluster', () => {
     expect(await handleUntil(younger, 33)).toEqual(numbers(21, 33));
     await publish(younger, 34, 34);
     expect(await handleUntil(younger, 34)).toEqual([34]);
+  });
+
+  test('which has seen more transactions, is refused all the same, and handed on', async () => {
+    await publish(older, 1, 3);
+    expect(await handleUntil(older, 3)).toEqual([1, 2, 3]);
+    await publish(older, 4, 5);
+    // Both servers of this test are copies of one: what pg_restore would bring along.
+    await rememberPlace(older, '+ 1');
+    expect((await refusal(older)).message).toMatch(
+      /^The log was written by another PostgreSQL cluster: .* Run "pgwatch migrate rebase"/,
+    );
+    await rebaseLog(older.pool, 'pgwatch');
+    await publish(older, 6, 6);
+    const seen = await handleUntil(older, 6);
+    expect(seen.slice(-3)).toEqual([4, 5, 6]);
+  });
+
+  test('what pg_upgrade and a dump within the cluster leave as it was is not refused', async () => {
+    for (const column of ['system_id', 'log_oid']) {
+      await rememberPlace(older);
+      await older.query(`update pgwatch.log_origin set ${column} = ${column} + 1`);
+      expect(await requireOwnCluster(older.pool, older.config)).toBe(0);
+    }
+    await older.query('update pgwatch.log_origin set system_id = null, log_oid = null');
+    expect(await requireOwnCluster(older.pool, older.config)).toBe(0);
+  });
+
+  test('what was handled before is still known to have been, also once it is moved back', async () => {
+    await publish(older, 1, 3);
+    await handleUntil(older, 3);
+    const arrived = async () => {
+      const client = (await older.connect()) as Client;
+      const { answers } = await explain(client, older.config, { id: 1, consumerId: 'c' });
+      await client.end();
+      return answers.map(({ isArrived }) => isArrived);
+    };
+    expect(await arrived()).toEqual([true]);
+    await rememberPlace(older, '+ 1');
+    await rebaseLog(older.pool, 'pgwatch');
+    expect(await arrived()).toEqual([true]);
+    await older.query('update pgwatch.consumer_progress set done_id = 2');
+    expect(await arrived()).toEqual([true]);
   });
 
   test('keeps what had committed late and was not handled', async () => {
