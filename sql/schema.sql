@@ -1736,8 +1736,9 @@ CREATE OR REPLACE FUNCTION pgwatch.published_delete(before timestamp with time z
  SET jit TO 'off'
 AS $function$
 /*
-Forgets publishers' event ids from before a time, a batch in the order of the primary key: there is no index on
-the time. Publishing such an event again writes it again.
+Forgets publishers' event ids from before a time, except those of notifications that are still in the log: a consumer
+that needs one would get its event twice. A batch in the order of the primary key: there is no index on the time.
+Publishing such an event again writes it again.
 
 Parameters: the time; the event id to go on behind, null: from the first; how many to look at.
 Returns: the last event id looked at, null where there is none; how many it has deleted.
@@ -1754,6 +1755,7 @@ begin
   deleted as (
     delete from "pgwatch".published as known using batch
     where known.event_id = batch.event_id and batch.created_at < least(before, now())
+      and not exists (select from "pgwatch".notification_log as log where log.id = known.notification_id)
     returning 1
   )
   select (select batch.event_id from batch order by batch.event_id desc limit 1), (select count(*) from deleted);

@@ -654,8 +654,9 @@ set enable_seqscan = off
 set jit = off
 as $$
 /*
-Forgets publishers' event ids from before a time, a batch in the order of the primary key: there is no index on
-the time. Publishing such an event again writes it again.
+Forgets publishers' event ids from before a time, except those of notifications that are still in the log: a consumer
+that needs one would get its event twice. A batch in the order of the primary key: there is no index on the time.
+Publishing such an event again writes it again.
 
 Parameters: the time; the event id to go on behind, null: from the first; how many to look at.
 Returns: the last event id looked at, null where there is none; how many it has deleted.
@@ -672,6 +673,7 @@ begin
   deleted as (
     delete from :"schema".published as known using batch
     where known.event_id = batch.event_id and batch.created_at < least(before, now())
+      and not exists (select from :"schema".notification_log as log where log.id = known.notification_id)
     returning 1
   )
   select (select batch.event_id from batch order by batch.event_id desc limit 1), (select count(*) from deleted);

@@ -127,6 +127,23 @@ test("publishers' event ids are forgotten with what is old", async () => {
   await client.end();
 });
 
+test('the event id of a notification that stays is kept', async () => {
+  const [kept, gone] = await publishPast(database, 3, ['kept', 'gone']);
+  await database.query(
+    `insert into pgwatch.published (event_id, notification_id, digest, created_at)
+     select gen_random_uuid(), id, gen_random_uuid(), '2020-01-03' from unnest($1::bigint[]) as id`,
+    [[kept, gone]],
+  );
+  await database.query('delete from pgwatch.notification_log where id = $1', [gone]);
+  const client = await database.connect();
+  expect(await cleanPublished(client, options)).toBe(1);
+  const { rows } = await database.query(
+    `select notification_id::float8 as id from pgwatch.published where created_at < '2020-01-04'`,
+  );
+  expect(rows).toEqual([{ id: kept }]);
+  await client.end();
+});
+
 test('ids of what was removed are not given again by a rebase', async () => {
   const [id] = await publishPast(database, 3, ['old']);
   await database.query(
