@@ -57,6 +57,7 @@ create table pgwatch.daemon (
   shared_ids text[] not null,
   alive_until timestamp with time zone not null,
   activity jsonb default '{}'::jsonb not null,
+  shared_channels jsonb default '{}'::jsonb not null,
   constraint daemon_pkey PRIMARY KEY (daemon_id)
 );
 
@@ -180,7 +181,8 @@ create view pgwatch.live_daemon as
     consumer_ids,
     shared_ids,
     alive_until,
-    activity
+    activity,
+    shared_channels
    FROM pgwatch.daemon d
   WHERE alive_until > clock_timestamp() AND (NOT has_lock OR (EXISTS ( SELECT
            FROM pg_locks l
@@ -1256,7 +1258,13 @@ Tables written: none.
 */
 with here as (
   select pg_snapshot_xmax(pg_current_snapshot()) as next_xid, origin.rebased_id,
-    coalesce(origin.system_id <> place.system_id and origin.log_oid <> place.log_oid, false) as is_restored,
+    coalesce(origin.system_id <> place.system_id and origin.log_oid <> place.log_oid, false)
+    /* What a transaction that is still open has written is visible to itself alone. */
+    or exists (
+      select from unnest(array(select pg_snapshot_xip(pg_current_snapshot()))) as running (xid)
+      join "pgwatch".notification_log as log on log.xid = running.xid
+      where log.id > origin.rebased_id and running.xid is distinct from pg_current_xact_id_if_assigned()
+    ) as is_restored,
     case when s.is_called then s.last_value else s.last_value - 1 end as sequence_id
   from "pgwatch".origin as origin, "pgwatch".notification_log_id_seq as s, "pgwatch".log_place() as place
 ),
@@ -2800,7 +2808,7 @@ grant select on table pgwatch.consumer_channel to consumer;
 
 grant insert, select, update (channels, done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, window_xid, epoch, owner, owned_since, is_shared, is_ordered, began_id, began_snapshot, began_at, began_from, paused_at, paused_until, saved_at) on table pgwatch.consumer_progress to consumer;
 
-grant delete, insert, select, update (has_lock, consumer_ids, shared_ids, alive_until, activity) on table pgwatch.daemon to consumer;
+grant delete, insert, select, update (has_lock, consumer_ids, shared_ids, alive_until, activity, shared_channels) on table pgwatch.daemon to consumer;
 
 grant delete, insert, select, update (state, attempts, next_attempt_at, is_suspect, is_grouped, replayed_at, first_failed_at, last_failed_at, first_error, last_error, notification, payload, old_row, new_row) on table pgwatch.delivery to consumer;
 

@@ -63,6 +63,7 @@ has_lock      it holds a session advisory lock, so that the server tells at once
               behind a transaction pooler it cannot, and alive_until alone counts
 consumer_ids  what it wants to run, each alone
 shared_ids    what it works on together with others
+shared_channels  by consumer of these, which channels its own version of the consumer reads
 alive_until   moved on by every heartbeat; past it the process counts as dead, whatever it holds
 activity      what it does, for people who look: written with every heartbeat
 */
@@ -75,7 +76,8 @@ create table :"schema".daemon (
   consumer_ids text[] not null,
   shared_ids text[] not null,
   alive_until timestamptz not null,
-  activity jsonb not null default '{}'
+  activity jsonb not null default '{}',
+  shared_channels jsonb not null default '{}'
 );
 
 /* The first key of the advisory locks that daemons hold while they are alive. */
@@ -90,7 +92,7 @@ revoke all on function :"schema".daemon_class() from public;
 -- The daemons that are alive, by the server's clock and its locks.
 create view :"schema".live_daemon as
 select d.daemon_id, d.host, d.pid, d.started_at, d.has_lock, d.consumer_ids, d.shared_ids, d.alive_until,
-  d.activity
+  d.activity, d.shared_channels
 from :"schema".daemon as d
 where d.alive_until > clock_timestamp()
   and (not d.has_lock or exists (
@@ -274,7 +276,13 @@ Tables written: none.
 */
 with here as (
   select pg_snapshot_xmax(pg_current_snapshot()) as next_xid, origin.rebased_id,
-    coalesce(origin.system_id <> place.system_id and origin.log_oid <> place.log_oid, false) as is_restored,
+    coalesce(origin.system_id <> place.system_id and origin.log_oid <> place.log_oid, false)
+    /* What a transaction that is still open has written is visible to itself alone. */
+    or exists (
+      select from unnest(array(select pg_snapshot_xip(pg_current_snapshot()))) as running (xid)
+      join :"schema".notification_log as log on log.xid = running.xid
+      where log.id > origin.rebased_id and running.xid is distinct from pg_current_xact_id_if_assigned()
+    ) as is_restored,
     case when s.is_called then s.last_value else s.last_value - 1 end as sequence_id
   from :"schema".origin as origin, :"schema".notification_log_id_seq as s, :"schema".log_place() as place
 ),

@@ -14,8 +14,8 @@ export type MembershipOptions = {
   daemonId: string;
   /** What it can run alone now. */
   wantedIds(): readonly string[];
-  /** What it shares. */
-  sharedIds: readonly string[];
+  /** The channels that it reads for each consumer that it shares. */
+  sharedChannels: Readonly<Record<string, readonly string[]>>;
   /** Of the consumers that it runs, or has run. */
   meters: ReadonlyMap<string, Meter>;
 };
@@ -65,13 +65,13 @@ export class Membership {
   }
 
   async #beat(): Promise<void> {
-    const { control, config, daemonId, wantedIds, sharedIds } = this.#options;
+    const { control, config, daemonId, wantedIds, sharedChannels } = this.#options;
     const daemon = {
       daemonId,
       host: hostname(),
       pid: process.pid,
       consumerIds: wantedIds(),
-      sharedIds,
+      sharedChannels,
       hasLock: control.hasSession,
       aliveMs: BEATS_MISSED * config.heartbeatIntervalMs,
       activity: this.#readActivity(),

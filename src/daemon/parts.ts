@@ -25,10 +25,8 @@ export function membershipOf(
   stop: AbortSignal,
 ): Membership {
   const { config, daemonId, consumers, mode, running, meters } = options;
-  const idsOf = (isShared: boolean) =>
-    consumers.filter((consumer) => consumer.isShared === isShared).map(({ id }) => id);
   // One that runs to the end takes what is free, and no consumer is kept for it.
-  const ids = mode === 'once' ? [] : idsOf(false);
+  const ids = mode === 'once' ? [] : consumers.filter((c) => !c.isShared).map(({ id }) => id);
   // A handler of the session before may hang: its consumer is for those who can run it.
   const leaving = new Set(running.values());
   const isFree = (id: string) => {
@@ -36,8 +34,17 @@ export function membershipOf(
     return entry === undefined || !leaving.has(entry);
   };
   const wantedIds = () => (stop.aborted ? [] : ids.filter(isFree));
-  const sharedIds = idsOf(true);
-  const membership = new Membership({ config, control, daemonId, wantedIds, sharedIds, meters });
+  const sharedChannels = Object.fromEntries(
+    consumers.filter(({ isShared }) => isShared).map(({ id, channels }) => [id, channels]),
+  );
+  const membership = new Membership({
+    config,
+    control,
+    daemonId,
+    wantedIds,
+    sharedChannels,
+    meters,
+  });
   for (const { ended } of leaving) void ended.then(() => membership.announce());
   return membership;
 }

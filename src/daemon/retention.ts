@@ -3,7 +3,7 @@ import type { Config } from '../config/define.ts';
 import { countOf } from '../count-of.ts';
 import { isLocked } from '../database/passing.ts';
 import { toError } from '../errors.ts';
-import { type Cleaned, cleanLog } from '../log/retention/clean-log.ts';
+import { type Cleaned, cleanLog, cleanPublished } from '../log/retention/clean-log.ts';
 import { isCleanupFree } from '../log/retention/steps.ts';
 import { timeAgo } from '../log/retention/time-ago.ts';
 import type { Reporter } from '../reporter.ts';
@@ -63,19 +63,22 @@ export class Retention {
     if (!(await isCleanupFree(client, schema))) return;
     const results: Cleaned[] = [];
     for await (const cleaned of cleanLog(client, { ...options, signal })) results.push(cleaned);
+    // Event ids go with their notifications: without any that went, there is none to forget.
+    if (results.some(isRemoved)) await cleanPublished(client, { ...options, signal });
     this.#report(results, before);
   }
 
   #report(results: readonly Cleaned[], before: Date): void {
-    // What was empty before was told of when it was emptied.
-    const removed = results.filter(
-      (cleaned) => cleaned.removed !== 0 && ['dropped', 'emptied'].includes(cleaned.outcome),
-    );
+    const removed = results.filter(isRemoved);
     if (removed.length > 0) {
-      const count = removed.reduce((sum, cleaned) => sum + (cleaned.removed ?? 0), 0);
-      const parts = `${removed.length} partition${removed.length === 1 ? '' : 's'}`;
+      const counts = removed.map((cleaned) => cleaned.removed);
+      const sum = counts.reduce<number>((total, count) => total + (count ?? 0), 0);
+      // Of a partition without statistics nobody knows how many it held.
+      const what = counts.includes(null)
+        ? 'all notifications'
+        : `about ${countOf(sum, 'notification')}`;
       this.#reporter.info(
-        `Removed about ${countOf(count, 'notification')} from before ${before.toISOString()} (${parts}).`,
+        `Removed ${what} from before ${before.toISOString()} (${countOf(removed.length, 'partition')}).`,
       );
     }
     const pins = results.flatMap((cleaned) => cleaned.pins);
@@ -87,6 +90,11 @@ export class Retention {
     }
     this.#warnedOf = needy;
   }
+}
+
+/** True where notifications went; what was empty before was told of when it was emptied. */
+function isRemoved({ removed, outcome }: Cleaned): boolean {
+  return removed !== 0 && (outcome === 'dropped' || outcome === 'emptied');
 }
 
 /** Not at once: those who begin may have much to catch up on. */

@@ -35,7 +35,7 @@ export type TakeOptions = {
 
 /**
  * What was taken, and whether more was found than was read; null where the consumer is paused, or not
- * shared any longer.
+ * shared any longer, or read with other channels by now.
  */
 export type Taken = { leases: Lease[]; hasDead: boolean; isBehind: boolean } | null;
 
@@ -59,7 +59,7 @@ export async function takeShared(
   const { consumer, schema, place } = options;
   return withTransaction(client, async () => {
     await lockSharedConsumer(client, schema, consumer.id);
-    const found = await readSharedPosition(client, schema, consumer.id, place);
+    const found = await readSharedPosition(client, schema, consumer, place);
     if (found === null) return null;
     let { position } = found;
     await place.findFloor(client, { schema, consumerId: consumer.id }, found.given);

@@ -1,14 +1,22 @@
 import type { Clients } from '../database/pool.ts';
 import { readLiveDaemons } from '../log/daemons.ts';
 import { SLOTS, shareConsumer } from '../log/lease.ts';
-import { noteOrder } from '../log/progress.ts';
+import { consumerChannel, noteOrder } from '../log/progress.ts';
 import { unblockAll } from '../log/standing.ts';
+import { someOf } from '../some-of.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Calling } from './calling.ts';
 import { reportChannels } from './channel-change.ts';
 import { Pauses } from './pauses.ts';
 
-export type SharersOptions = { calling: Calling; schema: string; pool: Clients };
+export type SharersOptions = {
+  calling: Calling;
+  schema: string;
+  pool: Clients;
+  daemonId: string;
+  /** Shared consumers that this process has begun to read, in this session or an earlier one. */
+  begun: Set<string>;
+};
 
 /** Who works on a shared consumer, and whether anybody is to: looked at now and then. */
 export class Sharers {
@@ -16,9 +24,9 @@ export class Sharers {
   readonly #pauses: Pauses;
   /** Among how many processes the slots are divided; none while this one is not to work on it. */
   #count = 0;
-  #isStandingBy = false;
+  /** Why, as it was said. */
+  #standingBy = '';
   #isPaused = false;
-  #hasToldChannels = false;
   #nextLookAt = 0;
 
   constructor(options: SharersOptions) {
@@ -52,26 +60,31 @@ export class Sharers {
   }
 
   /**
-   * Where a look is due, shares the consumer unless it is paused, or another process runs it alone.
+   * Where a look is due, shares the consumer unless it is paused, or another process runs it alone, or processes of
+   * another version read other channels for it.
    * @returns true where it was due, and the consumer is shared
    */
   async share(): Promise<boolean> {
     const now = performance.now();
     if (now < this.#nextLookAt) return false;
     this.#nextLookAt = now + CHECK_MS;
-    const { calling, pool, schema } = this.#options;
+    const { calling, pool, schema, daemonId, begun } = this.#options;
     const { id: consumerId, channels } = calling.consumer;
-    const found = await pool.withClient((client) =>
-      shareConsumer(client, schema, { consumerId, channels }),
-    );
+    const wish = { consumerId, channels, daemonId, isFirst: !begun.has(consumerId) };
+    const found = await pool.withClient((client) => shareConsumer(client, schema, wish));
     this.#isPaused = found.is === 'paused';
     if (found.is === 'paused') this.#pauses.begin({ consumerId, pausedUntil: found.until });
     else this.#pauses.end(consumerId);
-    if (found.is === 'owned') this.#standBy();
+    if (found.is === 'owned') this.#standBy('is run by another process alone; waiting to share it');
+    if (found.is === 'another version') {
+      const read = someOf(
+        found.channels.filter((channel) => channel !== consumerChannel(consumerId)),
+      );
+      this.#standBy(`is read by a newer process with other channels (${read}); standing by`);
+    }
     if (found.is !== 'shared') this.#count = 0;
-    else if (!this.#hasToldChannels) {
-      // During a deployment those of others may differ, and each puts its own down: told once.
-      this.#hasToldChannels = true;
+    else {
+      begun.add(consumerId);
       reportChannels(calling.reporter, calling.consumer, found);
     }
     return found.is === 'shared';
@@ -89,18 +102,18 @@ export class Sharers {
     // Whoever has left may have had an order to keep. After the note: who files reads that.
     if (!isOrdered) await pool.withClient((client) => unblockAll(client, schema, consumerId));
     this.#count = Math.max(1, count);
-    this.#isStandingBy = false;
+    this.#standingBy = '';
     const others = this.#count === 1 ? 'this process alone, so far' : `${this.#count} processes`;
     calling.reporter.info(`${consumerId} is shared: ${others}.`, { consumer: consumerId });
     publishTransition({ type: 'consumer_shared', consumerId, processes: this.#count });
   }
 
-  #standBy(): void {
+  #standBy(why: string): void {
     const { calling } = this.#options;
     const consumerId = calling.consumer.id;
-    if (this.#isStandingBy) return;
-    this.#isStandingBy = true;
-    calling.reporter.info(`${consumerId} is run by another process alone; waiting to share it.`);
+    if (this.#standingBy === why) return;
+    this.#standingBy = why;
+    calling.reporter.info(`${consumerId} ${why}.`);
     publishTransition({ type: 'consumer_standby', consumerId });
   }
 }

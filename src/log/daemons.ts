@@ -30,17 +30,18 @@ export async function beat(
     host: string;
     pid: number;
     consumerIds: readonly string[];
-    sharedIds: readonly string[];
+    /** The channels that it reads for each consumer that it shares. */
+    sharedChannels: Readonly<Record<string, readonly string[]>>;
     hasLock: boolean;
     aliveMs: number;
     activity: DaemonActivity;
   },
 ): Promise<void> {
-  const { daemonId, host, pid, consumerIds, sharedIds, hasLock, aliveMs, activity } = daemon;
+  const { daemonId, host, pid, consumerIds, sharedChannels, hasLock, aliveMs, activity } = daemon;
   await control.query(
     `insert into ${qualified(schema, 'daemon')} as daemon
-       (daemon_id, host, pid, consumer_ids, shared_ids, has_lock, alive_until, activity)
-     select $1::uuid, $2, $3, $4, $7, case when not $5::boolean then false when is_locked then true
+       (daemon_id, host, pid, consumer_ids, shared_ids, shared_channels, has_lock, alive_until, activity)
+     select $1::uuid, $2, $3, $4, array(select jsonb_object_keys($7::jsonb)), $7, case when not $5::boolean then false when is_locked then true
          else pg_try_advisory_lock(class, object) end,
        clock_timestamp() + $6 * interval '1 ms', $8::jsonb
      from (
@@ -54,9 +55,18 @@ export async function beat(
      ) as held
      on conflict (daemon_id) do update
      set consumer_ids = excluded.consumer_ids, shared_ids = excluded.shared_ids,
-       has_lock = excluded.has_lock, alive_until = excluded.alive_until,
+       shared_channels = excluded.shared_channels, has_lock = excluded.has_lock, alive_until = excluded.alive_until,
        activity = excluded.activity`,
-    [daemonId, host, pid, consumerIds, hasLock, aliveMs, sharedIds, JSON.stringify(activity)],
+    [
+      daemonId,
+      host,
+      pid,
+      consumerIds,
+      hasLock,
+      aliveMs,
+      JSON.stringify(sharedChannels),
+      JSON.stringify(activity),
+    ],
   );
 }
 

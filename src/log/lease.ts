@@ -4,7 +4,7 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import { STANDSTILL_MAX } from '../database/transaction.ts';
 import { type LogRow, safeId } from './notification.ts';
-import { IS_PAUSED } from './progress.ts';
+import { areSameSql, IS_PAUSED } from './progress.ts';
 import { reachedSql } from './settled-sql.ts';
 
 /** A part of a shared consumer's work that this process has taken; see the table lease. */
@@ -41,17 +41,32 @@ export async function lockSharedConsumer(
   );
 }
 
+/** A process that wants to share a consumer. */
+export type SharingWish = {
+  consumerId: string;
+  /** The channels that its version of the consumer reads. */
+  channels: readonly string[];
+  daemonId: string;
+  /**
+   * True the first time that the process asks: then its version replaces another one. Later it would only undo what a
+   * newer process has set.
+   */
+  isFirst: boolean;
+};
+
 /**
- * Makes the consumer a shared one, unless it is paused, or a process that is alive runs it alone.
+ * Makes the consumer a shared one, unless it is paused, or a process that is alive runs it alone, or reads other channels
+ * for it: what those channels have is not to be passed by a version that does not read them.
  * @returns what it is
  */
 export async function shareConsumer(
   client: Queryable,
   schema: string,
-  consumer: { consumerId: string; channels: readonly string[] },
+  { consumerId, channels, daemonId, isFirst }: SharingWish,
 ): Promise<
   | { is: 'shared'; previousChannels: string[]; reachedId: number }
   | { is: 'owned' }
+  | { is: 'another version'; channels: string[] }
   | { is: 'paused'; until: Date | null }
 > {
   const progress = qualified(schema, 'consumer_progress');
@@ -62,15 +77,28 @@ export async function shareConsumer(
      from (select channels from ${progress} where consumer_id = $1 for update) as before
      where consumer_id = $1 and not ${IS_PAUSED} and (owner is null or owner not in (
        select daemon_id from ${qualified(schema, 'live_daemon')}))
+       and ($3::boolean or ${areSameSql('before.channels', '$2')} or not exists (
+         select from ${qualified(schema, 'live_daemon')} as other
+         where other.daemon_id <> $4::uuid and $1 = any(other.shared_ids)
+           and other.shared_channels -> $1::text @> to_jsonb(before.channels)
+           and other.shared_channels -> $1::text <@ to_jsonb(before.channels)))
      returning before.channels as "previousChannels", ${reachedSql('progress')}::float8 as "reachedId"`,
-    [consumer.consumerId, consumer.channels],
+    [consumerId, channels, isFirst, daemonId],
   );
   if (shared.rows[0]) return { is: 'shared', ...shared.rows[0] };
-  const { rows } = await client.query<{ until: Date | null }>(
-    `select paused_until as until from ${progress} where consumer_id = $1 and ${IS_PAUSED}`,
-    [consumer.consumerId],
+  const { rows } = await client.query(
+    `select paused_until as until, ${IS_PAUSED} as "isPaused", is_shared as "isShared", channels
+     from ${progress} where consumer_id = $1`,
+    [consumerId],
   );
-  return rows[0] ? { is: 'paused', until: rows[0].until } : { is: 'owned' };
+  const [row] = rows as {
+    until: Date | null;
+    isPaused: boolean;
+    isShared: boolean;
+    channels: string[];
+  }[];
+  if (row?.isPaused) return { is: 'paused', until: row.until };
+  return row?.isShared ? { is: 'another version', channels: row.channels } : { is: 'owned' };
 }
 
 /**

@@ -199,6 +199,11 @@ export async function releaseOwnership(
 /** Whether a row of consumer_progress is paused, by the server's clock: nobody is to run it then. */
 export const IS_PAUSED = 'coalesce(paused_until > clock_timestamp(), paused_at is not null)';
 
+/** Whether two lists of channels have the same ones, in any order. */
+export function areSameSql(channels: string, others: string): string {
+  return `(${channels} @> ${others}::text[] and ${channels} <@ ${others}::text[])`;
+}
+
 /** The columns of a position, as toPosition() takes them. */
 export const POSITION_COLUMNS = `done_id::text, done_snapshot::text, done_xid::text,
   window_snapshot::text, window_end::text, window_id::text, window_xid::text`;

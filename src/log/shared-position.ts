@@ -2,7 +2,13 @@ import type { ClientBase } from 'pg';
 import { qualified } from '../database/names.ts';
 import { safeId } from './notification.ts';
 import type { Position } from './position.ts';
-import { IS_PAUSED, POSITION_COLUMNS, type PositionRow, toPosition } from './progress.ts';
+import {
+  areSameSql,
+  IS_PAUSED,
+  POSITION_COLUMNS,
+  type PositionRow,
+  toPosition,
+} from './progress.ts';
 import { alongSql } from './row-place.ts';
 import { SERVER } from './server-sql.ts';
 
@@ -18,11 +24,14 @@ export type RowPlace = { ctid: string | null };
  */
 export type GivenLeases = { server: string; lastId: number };
 
-/** The position of a shared consumer, for who has the lock; null where it is paused, or not shared. */
+/**
+ * The position of a shared consumer, for who has the lock; null where it is paused, or not shared, or other channels
+ * are read for it by now.
+ */
 export async function readSharedPosition(
   client: ClientBase,
   schema: string,
-  consumerId: string,
+  { id: consumerId, channels }: { id: string; channels: readonly string[] },
   place: RowPlace = { ctid: null },
 ): Promise<{ position: Position; given: GivenLeases } | null> {
   const read = async (isAt: string, values: unknown[]) => {
@@ -31,18 +40,18 @@ export async function readSharedPosition(
        set done_xid = coalesce(done_xid, pg_current_xact_id()),
          window_xid = case when window_snapshot is not null
            then coalesce(window_xid, pg_current_xact_id()) end
-       where is_shared and not ${IS_PAUSED} and ${isAt}
+       where is_shared and not ${IS_PAUSED} and ${areSameSql('channels', '$2')} and ${isAt}
        returning ctid::text, ${POSITION_COLUMNS}, ${SERVER} as server, (
          select (last_value - case when is_called then 0 else 1 end)::text
          from ${qualified(schema, 'lease_lease_id_seq')}) as "lastId"`,
-      [consumerId, ...values],
+      [consumerId, channels, ...values],
     );
     return rows[0] as (PositionRow & Record<'ctid' | 'server' | 'lastId', string>) | undefined;
   };
   const known =
     place.ctid === null
       ? undefined
-      : await read(alongSql('$1::text', '$2', '$3'), [
+      : await read(alongSql('$1::text', '$3', '$4'), [
           qualified(schema, 'consumer_progress'),
           [place.ctid],
         ]);

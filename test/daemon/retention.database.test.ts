@@ -52,6 +52,26 @@ test('old partitions go, and are told of once; what is needed stays, and is warn
   expect(rows).toHaveLength(1);
 });
 
+test('event ids are forgotten with their notifications, and only with these', async () => {
+  await createPastDay(database, 5);
+  const [gone] = await publishPast(database, 5, ['gone']);
+  const [kept] = await publishPast(database, 8, ['in the default partition']);
+  await database.query(
+    `insert into pgwatch.published (event_id, notification_id, digest, created_at)
+     select gen_random_uuid(), id, gen_random_uuid(), '2020-01-05' from unnest($1::bigint[]) as id`,
+    [[gone, kept]],
+  );
+  await finishConsumer(database);
+  await withRetention(async (runOnce, reports) => {
+    await runOnce();
+    expect(reports.join()).toMatch(/Removed all notifications from before \S+ \(1 partition\)/);
+  });
+  const { rows } = await database.query(
+    'select notification_id::float8 as id from pgwatch.published',
+  );
+  expect(rows).toEqual([{ id: kept }]);
+});
+
 test('what is old is decided by the clock of the server', async () => {
   await createPastDay(database, 5);
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 20 * DAY_MS });

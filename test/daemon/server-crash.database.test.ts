@@ -137,9 +137,10 @@ async function crash(): Promise<void> {
 
 test('a position and leases of before a crash are not saved behind it, but those that are taken then are', async () => {
   await addConsumers(database, ['c', 'shared']);
-  await database.query(
-    `update pgwatch.consumer_progress set is_shared = true where consumer_id = 'shared'`,
+  const { rows: sharedRows } = await database.query(
+    `update pgwatch.consumer_progress set is_shared = true where consumer_id = 'shared' returning channels`,
   );
+  const reader = { id: 'shared', channels: sharedRows[0].channels };
   const scope = { consumerId: 'shared', isOrdered: true };
   const take = async () => {
     const client = await database.connect();
@@ -147,7 +148,7 @@ test('a position and leases of before a crash are not saved behind it, but those
     const fresh = { kind: 'page' as const, slot: null, notificationIds: [7] };
     const taking = { consumerId: 'shared', daemonId: NOBODY, isStopping: false, count: 1 };
     const leases = await insertLeases(client, 'pgwatch', 'shared', [fresh], taking);
-    const shared = await readSharedPosition(client, 'pgwatch', 'shared');
+    const shared = await readSharedPosition(client, 'pgwatch', reader);
     return { claim, position, leases, server: shared?.given.server };
   };
   const settle = async ({ claim, position, leases }: Awaited<ReturnType<typeof take>>) => {

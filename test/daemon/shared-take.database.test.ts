@@ -5,7 +5,7 @@ import { insertLeases } from '../../src/log/lease-take.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { makeConsumer } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
-import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import { addDelivery, addShared } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
@@ -18,8 +18,7 @@ test("with onDead: 'stop' nothing new is taken of a slot whose dead letter has j
     onDead: 'stop',
     handle: () => {},
   });
-  await addConsumers(database, ['c']);
-  await database.query('update pgwatch.consumer_progress set is_shared = true');
+  await addShared(database, consumer);
   const [taker, settler] = [await database.connect(), await database.connect()];
   const lease = (id: number) => ({ kind: 'page' as const, slot: 1, notificationIds: [id] });
   await insertLeases(settler, 'pgwatch', 'c', [lease(1), lease(2)]);

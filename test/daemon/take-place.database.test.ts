@@ -8,7 +8,7 @@ import { LOG_PLANS } from '../../src/log/plans.ts';
 import { blocksOf, canCountBlocks } from '../helpers/blocks.ts';
 import { makeConsumer } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
-import { addConsumers } from '../helpers/deliveries.ts';
+import { addShared } from '../helpers/deliveries.ts';
 
 /*
 Goal: what a process remembers of leases and positions is a hint; if it is wrong, the next take is right all the same.
@@ -27,8 +27,6 @@ const publish = (count: number) =>
 
 /** Processes that share the consumer, which is made: each takes with a place of its own. */
 async function sharers(consumerId = 'c') {
-  await addConsumers(database, [consumerId]);
-  await database.query('update pgwatch.consumer_progress set is_shared = true');
   const client = await database.connect();
   const consumer = makeConsumer({
     id: consumerId,
@@ -36,6 +34,7 @@ async function sharers(consumerId = 'c') {
     instances: 'shared',
     handle: () => {},
   });
+  await addShared(database, consumer);
   return ids.map((daemonId) => {
     const place = new TakePlace();
     const limit = { rows: 100, bytes: 1e6 };
@@ -65,7 +64,7 @@ test.each([
   const [first] = await sharers();
   if (!first) return;
   await publish(1);
-  await database.query(`update pgwatch.consumer_progress set channels = '{c}'`);
+  await database.query('update pgwatch.consumer_progress set channels = channels');
   await first.settle(await first.take());
   expect(first.place.ctid).not.toMatch(/^\(0,/);
   await database.query(`delete from pgwatch.consumer_progress where consumer_id <> 'c'`);

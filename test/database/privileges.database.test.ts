@@ -55,7 +55,7 @@ const daemon = {
   host: 'here',
   pid: 1,
   consumerIds: ['probe'],
-  sharedIds: [],
+  sharedChannels: {},
   hasLock: true,
   aliveMs: 1000,
   activity: { version: '1', mode: 'poll', pollMs: 1, consumers: {} } as const,

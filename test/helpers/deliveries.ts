@@ -41,6 +41,18 @@ export async function addConsumers(
   );
 }
 
+/** The same for one that processes share. */
+export async function addShared(
+  database: Parameters<typeof addConsumers>[0],
+  { id, channels }: { id: string; channels: readonly string[] },
+): Promise<void> {
+  await addConsumers(database, [id]);
+  await database.query(
+    `update pgwatch.consumer_progress set is_shared = true, channels = $2 where consumer_id = $1`,
+    [id, channels],
+  );
+}
+
 const FILE_SQL = `
 insert into pgwatch.delivery (consumer_id, notification_id, state, key, attempts, next_attempt_at,
   first_failed_at, last_failed_at, first_error, last_error, notification, payload)

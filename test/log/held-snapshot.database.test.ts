@@ -13,7 +13,7 @@ import { CLAIMED_ON } from '../../src/log/server-sql.ts';
 import { blocksOf, canCountBlocks } from '../helpers/blocks.ts';
 import { makeConsumer } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
-import { addConsumers } from '../helpers/deliveries.ts';
+import { addConsumers, addShared } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
@@ -39,8 +39,6 @@ const TABLES = ['lease', 'consumer_progress'];
 test.skipIf(!canCountBlocks).each(['none', 'key'] as const)(
   'under a held snapshot a take touches no more because of dead leases; with order %s',
   async (order) => {
-    await addConsumers(database, [order]);
-    await database.query('update pgwatch.consumer_progress set is_shared = true');
     const consumer = makeConsumer({
       id: order,
       channels: ['c'],
@@ -48,6 +46,7 @@ test.skipIf(!canCountBlocks).each(['none', 'key'] as const)(
       order,
       handle: () => {},
     });
+    await addShared(database, consumer);
     const client = await database.connect();
     await client.query(settingsSql(LOG_PLANS, 'session'));
     const options = { consumer, schema: 'pgwatch', daemonId, readPage: pageReader('pgwatch') };

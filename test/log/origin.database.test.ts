@@ -126,6 +126,28 @@ describe('a log restored into a younger cluster', () => {
     expect(seen.slice(-3)).toEqual([4, 5, 6]);
   });
 
+  test('is refused where only an open transaction tells, which has the xid of a notification', async () => {
+    await publish(older, 1, 2);
+    const open = await older.connect();
+    await open.query('begin');
+    const { rows } = await open.query('select pg_current_xact_id()::text as xid');
+    expect(await requireOwnCluster(older.pool, older.config)).toBe(0);
+    await older.query('update pgwatch.notification_log set xid = $1::xid8 where id = 1', [
+      rows[0].xid,
+    ]);
+    await expect(requireOwnCluster(older.pool, older.config)).rejects.toMatchObject({
+      code: 'cluster_restored',
+    });
+    await open.query('rollback');
+    // What is written by the transaction that asks is no sign of it.
+    const own = await older.connect();
+    await own.query(`begin; select smart_notify('c', '3')`);
+    await older.query('delete from pgwatch.notification_log where id = 1');
+    expect(await requireOwnCluster(own, older.config)).toBe(0);
+    await own.query('rollback');
+    await Promise.all([open.end(), own.end()]);
+  });
+
   test('what pg_upgrade and a dump within the cluster leave as it was is not refused', async () => {
     for (const column of ['system_id', 'log_oid']) {
       await rememberPlace(older);
