@@ -57,7 +57,7 @@ create table pgwatch.daemon (
   shared_ids text[] not null,
   alive_until timestamp with time zone not null,
   activity jsonb default '{}'::jsonb not null,
-  shared_channels jsonb default '{}'::jsonb not null,
+  channels jsonb default '{}'::jsonb not null,
   constraint daemon_pkey PRIMARY KEY (daemon_id)
 );
 
@@ -182,7 +182,7 @@ create view pgwatch.live_daemon as
     shared_ids,
     alive_until,
     activity,
-    shared_channels
+    channels
    FROM pgwatch.daemon d
   WHERE alive_until > clock_timestamp() AND (NOT has_lock OR (EXISTS ( SELECT
            FROM pg_locks l
@@ -1716,6 +1716,24 @@ CREATE OR REPLACE FUNCTION pgwatch.notification_event_id(id bigint, xid xid8, cr
  STABLE PARALLEL SAFE
 RETURN (OVERLAY(OVERLAY(md5(concat_ws(':'::text, id, xid, ((EXTRACT(epoch FROM created_at) * (1000000)::numeric))::bigint)) PLACING '8'::text FROM 13) PLACING '8'::text FROM 17))::uuid;
 
+CREATE OR REPLACE FUNCTION pgwatch.older_version(of_consumer text, of_daemon uuid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+Whether a daemon that was started later reads other channels for a consumer, and so decides which are read. It counts for
+as long as its last heartbeat lasts: a connection that was lost for a moment is to change nothing.
+*/
+select exists (
+  select from "pgwatch".daemon as own
+  join "pgwatch".daemon as newer on (newer.started_at, newer.daemon_id) > (own.started_at, own.daemon_id)
+  where own.daemon_id = of_daemon and newer.alive_until > clock_timestamp() and jsonb_exists(newer.channels, of_consumer)
+    and not (newer.channels -> of_consumer @> (own.channels -> of_consumer)
+      and newer.channels -> of_consumer <@ (own.channels -> of_consumer)))
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.owners_are_trusted(relation_id oid)
  RETURNS boolean
  LANGUAGE sql
@@ -2792,6 +2810,8 @@ grant execute on function pgwatch.log_span(text,timestamp with time zone) to con
 
 grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp with time zone) to consumer;
 
+grant execute on function pgwatch.older_version(text,uuid) to consumer;
+
 grant execute on function pgwatch.published_delete(timestamp with time zone,uuid,integer) to consumer;
 
 grant execute on function pgwatch.type_kind(oid,name) to consumer;
@@ -2808,7 +2828,7 @@ grant select on table pgwatch.consumer_channel to consumer;
 
 grant insert, select, update (channels, done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, window_xid, epoch, owner, owned_since, is_shared, is_ordered, began_id, began_snapshot, began_at, began_from, paused_at, paused_until, saved_at) on table pgwatch.consumer_progress to consumer;
 
-grant delete, insert, select, update (has_lock, consumer_ids, shared_ids, alive_until, activity, shared_channels) on table pgwatch.daemon to consumer;
+grant delete, insert, select, update (has_lock, consumer_ids, shared_ids, alive_until, activity, channels) on table pgwatch.daemon to consumer;
 
 grant delete, insert, select, update (state, attempts, next_attempt_at, is_suspect, is_grouped, replayed_at, first_failed_at, last_failed_at, first_error, last_error, notification, payload, old_row, new_row) on table pgwatch.delivery to consumer;
 

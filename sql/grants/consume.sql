@@ -12,7 +12,7 @@ grant update (channels, done_id, done_snapshot, done_xid, window_snapshot, windo
 grant update (state, attempts, next_attempt_at, is_suspect, is_grouped, replayed_at, first_failed_at,
     last_failed_at, first_error, last_error, notification, payload, old_row, new_row)
   on :"schema".delivery to :"role";
-grant update (has_lock, consumer_ids, shared_ids, shared_channels, alive_until, activity) on :"schema".daemon to :"role";
+grant update (has_lock, consumer_ids, shared_ids, channels, alive_until, activity) on :"schema".daemon to :"role";
 grant update (notification_ids, kind, owner, epoch) on :"schema".lease to :"role";
 grant select on :"schema".notification, :"schema".live_daemon, :"schema".consumer_channel to :"role";
 grant select (event_id, notification_id) on :"schema".published to :"role";
@@ -33,6 +33,7 @@ grant execute on function
   :"schema".consumer_lag(text[]),
   :"schema".log_origin_state(),
   :"schema".log_place(),
+  :"schema".older_version(text, uuid),
   :"schema".cleanup_key(),
   :"schema".log_partitions(),
   :"schema".log_pins(text, bigint),

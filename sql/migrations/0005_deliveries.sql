@@ -63,7 +63,7 @@ has_lock      it holds a session advisory lock, so that the server tells at once
               behind a transaction pooler it cannot, and alive_until alone counts
 consumer_ids  what it wants to run, each alone
 shared_ids    what it works on together with others
-shared_channels  by consumer of these, which channels its own version of the consumer reads
+channels      by consumer, which channels its version of the consumer reads; see older_version()
 alive_until   moved on by every heartbeat; past it the process counts as dead, whatever it holds
 activity      what it does, for people who look: written with every heartbeat
 */
@@ -77,7 +77,7 @@ create table :"schema".daemon (
   shared_ids text[] not null,
   alive_until timestamptz not null,
   activity jsonb not null default '{}',
-  shared_channels jsonb not null default '{}'
+  channels jsonb not null default '{}'
 );
 
 /* The first key of the advisory locks that daemons hold while they are alive. */
@@ -92,7 +92,7 @@ revoke all on function :"schema".daemon_class() from public;
 -- The daemons that are alive, by the server's clock and its locks.
 create view :"schema".live_daemon as
 select d.daemon_id, d.host, d.pid, d.started_at, d.has_lock, d.consumer_ids, d.shared_ids, d.alive_until,
-  d.activity, d.shared_channels
+  d.activity, d.channels
 from :"schema".daemon as d
 where d.alive_until > clock_timestamp()
   and (not d.has_lock or exists (
@@ -101,6 +101,25 @@ where d.alive_until > clock_timestamp()
       and l.database = (select b.oid from pg_database as b where b.datname = current_database())
       and l.classid = (:"schema".daemon_class()::bigint & 4294967295)::oid
       and l.objid = (hashtext(d.daemon_id::text)::bigint & 4294967295)::oid));
+
+create function :"schema".older_version(of_consumer text, of_daemon uuid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+Whether a daemon that was started later reads other channels for a consumer, and so decides which are read. It counts for
+as long as its last heartbeat lasts: a connection that was lost for a moment is to change nothing.
+*/
+select exists (
+  select from :"schema".daemon as own
+  join :"schema".daemon as newer on (newer.started_at, newer.daemon_id) > (own.started_at, own.daemon_id)
+  where own.daemon_id = of_daemon and newer.alive_until > clock_timestamp() and jsonb_exists(newer.channels, of_consumer)
+    and not (newer.channels -> of_consumer @> (own.channels -> of_consumer)
+      and newer.channels -> of_consumer <@ (own.channels -> of_consumer)))
+$$;
+revoke all on function :"schema".older_version(text, uuid) from public;
 
 /*
 A part of a shared consumer's work: notifications that its position has passed and that are not

@@ -51,7 +51,6 @@ export class Daemon {
   readonly #running: OwnershipOptions['running'] = new Map();
   readonly #sharing: SharingOptions['sharing'] = new Map();
   readonly #skipping: Set<string>;
-  readonly #begun = new Set<string>();
   readonly #suspicions = new Suspicions();
   readonly #meters: ReadonlyMap<string, Meter>;
   readonly #failures: FailureReports;
@@ -147,7 +146,6 @@ export class Daemon {
             running: this.#running,
             sharing: this.#sharing,
             skipping: this.#skipping,
-            begun: this.#begun,
             suspicions: this.#suspicions,
             meters: this.#meters,
             cutOff: this.#cutOff.signal,

@@ -14,8 +14,10 @@ export type MembershipOptions = {
   daemonId: string;
   /** What it can run alone now. */
   wantedIds(): readonly string[];
-  /** The channels that it reads for each consumer that it shares. */
-  sharedChannels: Readonly<Record<string, readonly string[]>>;
+  /** What it shares. */
+  sharedIds: readonly string[];
+  /** The channels that its version of a consumer reads. */
+  channelsOf(consumerId: string): readonly string[];
   /** Of the consumers that it runs, or has run. */
   meters: ReadonlyMap<string, Meter>;
 };
@@ -65,13 +67,16 @@ export class Membership {
   }
 
   async #beat(): Promise<void> {
-    const { control, config, daemonId, wantedIds, sharedChannels } = this.#options;
+    const { control, config, daemonId, wantedIds, sharedIds, channelsOf } = this.#options;
+    const consumerIds = wantedIds();
+    const channels = [...consumerIds, ...sharedIds].map((id) => [id, channelsOf(id)]);
     const daemon = {
       daemonId,
       host: hostname(),
       pid: process.pid,
-      consumerIds: wantedIds(),
-      sharedChannels,
+      consumerIds,
+      sharedIds,
+      channels: Object.fromEntries(channels),
       hasLock: control.hasSession,
       aliveMs: BEATS_MISSED * config.heartbeatIntervalMs,
       activity: this.#readActivity(),

@@ -25,8 +25,10 @@ export function membershipOf(
   stop: AbortSignal,
 ): Membership {
   const { config, daemonId, consumers, mode, running, meters } = options;
+  const idsOf = (isShared: boolean) =>
+    consumers.filter((consumer) => consumer.isShared === isShared).map(({ id }) => id);
   // One that runs to the end takes what is free, and no consumer is kept for it.
-  const ids = mode === 'once' ? [] : consumers.filter((c) => !c.isShared).map(({ id }) => id);
+  const ids = mode === 'once' ? [] : idsOf(false);
   // A handler of the session before may hang: its consumer is for those who can run it.
   const leaving = new Set(running.values());
   const isFree = (id: string) => {
@@ -34,15 +36,14 @@ export function membershipOf(
     return entry === undefined || !leaving.has(entry);
   };
   const wantedIds = () => (stop.aborted ? [] : ids.filter(isFree));
-  const sharedChannels = Object.fromEntries(
-    consumers.filter(({ isShared }) => isShared).map(({ id, channels }) => [id, channels]),
-  );
+  const channels = new Map(consumers.map((consumer) => [consumer.id, consumer.channels]));
   const membership = new Membership({
     config,
     control,
     daemonId,
     wantedIds,
-    sharedChannels,
+    sharedIds: idsOf(true),
+    channelsOf: (id) => channels.get(id) ?? [],
     meters,
   });
   for (const { ended } of leaving) void ended.then(() => membership.announce());

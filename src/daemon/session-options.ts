@@ -29,8 +29,6 @@ export type SessionOptions = {
   running: OwnershipOptions['running'];
   sharing: SharingOptions['sharing'];
   skipping: OwnershipOptions['skipping'];
-  /** Shared consumers that this process has begun to read, in this session or an earlier one. */
-  begun: Set<string>;
   suspicions: Suspicions;
   meters: ReadonlyMap<string, Meter>;
   /** Aborts when a stop has taken so long that the database is not waited for any more. */

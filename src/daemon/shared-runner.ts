@@ -22,8 +22,6 @@ export type SharedRunnerOptions = {
   calling: Calling;
   schema: string;
   daemonId: string;
-  /** Shared consumers that this process has begun to read, in this session or an earlier one. */
-  begun: Set<string>;
   pool: Clients;
   handlerPool: Pool;
   judge: LossJudge;

@@ -59,7 +59,9 @@ export async function takeShared(
   const { consumer, schema, place } = options;
   return withTransaction(client, async () => {
     await lockSharedConsumer(client, schema, consumer.id);
-    const found = await readSharedPosition(client, schema, consumer, place);
+    const { id: consumerId, channels } = consumer;
+    const reader = { consumerId, channels, daemonId: options.daemonId };
+    const found = await readSharedPosition(client, schema, reader, place);
     if (found === null) return null;
     let { position } = found;
     await place.findFloor(client, { schema, consumerId: consumer.id }, found.given);

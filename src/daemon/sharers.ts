@@ -14,8 +14,6 @@ export type SharersOptions = {
   schema: string;
   pool: Clients;
   daemonId: string;
-  /** Shared consumers that this process has begun to read, in this session or an earlier one. */
-  begun: Set<string>;
 };
 
 /** Who works on a shared consumer, and whether anybody is to: looked at now and then. */
@@ -68,9 +66,9 @@ export class Sharers {
     const now = performance.now();
     if (now < this.#nextLookAt) return false;
     this.#nextLookAt = now + CHECK_MS;
-    const { calling, pool, schema, daemonId, begun } = this.#options;
+    const { calling, pool, schema, daemonId } = this.#options;
     const { id: consumerId, channels } = calling.consumer;
-    const wish = { consumerId, channels, daemonId, isFirst: !begun.has(consumerId) };
+    const wish = { consumerId, channels, daemonId };
     const found = await pool.withClient((client) => shareConsumer(client, schema, wish));
     this.#isPaused = found.is === 'paused';
     if (found.is === 'paused') this.#pauses.begin({ consumerId, pausedUntil: found.until });
@@ -83,10 +81,7 @@ export class Sharers {
       this.#standBy(`is read by a newer process with other channels (${read}); standing by`);
     }
     if (found.is !== 'shared') this.#count = 0;
-    else {
-      begun.add(consumerId);
-      reportChannels(calling.reporter, calling.consumer, found);
-    }
+    else reportChannels(calling.reporter, calling.consumer, found);
     return found.is === 'shared';
   }
 

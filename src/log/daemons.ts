@@ -30,18 +30,20 @@ export async function beat(
     host: string;
     pid: number;
     consumerIds: readonly string[];
-    /** The channels that it reads for each consumer that it shares. */
-    sharedChannels: Readonly<Record<string, readonly string[]>>;
+    sharedIds: readonly string[];
+    /** The channels that it reads for each of these consumers. */
+    channels: Readonly<Record<string, readonly string[]>>;
     hasLock: boolean;
     aliveMs: number;
     activity: DaemonActivity;
   },
 ): Promise<void> {
-  const { daemonId, host, pid, consumerIds, sharedChannels, hasLock, aliveMs, activity } = daemon;
+  const { daemonId, host, pid, consumerIds, sharedIds, channels, hasLock, aliveMs, activity } =
+    daemon;
   await control.query(
     `insert into ${qualified(schema, 'daemon')} as daemon
-       (daemon_id, host, pid, consumer_ids, shared_ids, shared_channels, has_lock, alive_until, activity)
-     select $1::uuid, $2, $3, $4, array(select jsonb_object_keys($7::jsonb)), $7, case when not $5::boolean then false when is_locked then true
+       (daemon_id, host, pid, consumer_ids, shared_ids, channels, has_lock, alive_until, activity)
+     select $1::uuid, $2, $3, $4, $7, $9::jsonb, case when not $5::boolean then false when is_locked then true
          else pg_try_advisory_lock(class, object) end,
        clock_timestamp() + $6 * interval '1 ms', $8::jsonb
      from (
@@ -55,7 +57,7 @@ export async function beat(
      ) as held
      on conflict (daemon_id) do update
      set consumer_ids = excluded.consumer_ids, shared_ids = excluded.shared_ids,
-       shared_channels = excluded.shared_channels, has_lock = excluded.has_lock, alive_until = excluded.alive_until,
+       channels = excluded.channels, has_lock = excluded.has_lock, alive_until = excluded.alive_until,
        activity = excluded.activity`,
     [
       daemonId,
@@ -64,8 +66,9 @@ export async function beat(
       consumerIds,
       hasLock,
       aliveMs,
-      JSON.stringify(sharedChannels),
+      sharedIds,
       JSON.stringify(activity),
+      JSON.stringify(channels),
     ],
   );
 }
@@ -83,10 +86,13 @@ export async function removeDaemon(
   );
 }
 
-/** The daemons that are alive. */
+/** The daemons that are alive, with what they may run: not what a newer version of it reads with other channels. */
 export async function readLiveDaemons(control: Queryable, schema: string): Promise<LiveDaemon[]> {
+  const mayRun = `not ${qualified(schema, 'older_version')}(id, daemon_id)`;
   const { rows } = await control.query(
-    `select daemon_id as "daemonId", consumer_ids as "consumerIds", shared_ids as "sharedIds"
+    `select daemon_id as "daemonId",
+       array(select id from unnest(consumer_ids) as id where ${mayRun}) as "consumerIds",
+       array(select id from unnest(shared_ids) as id where ${mayRun}) as "sharedIds"
      from ${qualified(schema, 'live_daemon')} order by daemon_id`,
   );
   return rows as LiveDaemon[];

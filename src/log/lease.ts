@@ -4,7 +4,7 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import { STANDSTILL_MAX } from '../database/transaction.ts';
 import { type LogRow, safeId } from './notification.ts';
-import { areSameSql, IS_PAUSED } from './progress.ts';
+import { IS_PAUSED } from './progress.ts';
 import { reachedSql } from './settled-sql.ts';
 
 /** A part of a shared consumer's work that this process has taken; see the table lease. */
@@ -47,22 +47,17 @@ export type SharingWish = {
   /** The channels that its version of the consumer reads. */
   channels: readonly string[];
   daemonId: string;
-  /**
-   * True the first time that the process asks: then its version replaces another one. Later it would only undo what a
-   * newer process has set.
-   */
-  isFirst: boolean;
 };
 
 /**
- * Makes the consumer a shared one, unless it is paused, or a process that is alive runs it alone, or reads other channels
- * for it: what those channels have is not to be passed by a version that does not read them.
+ * Makes the consumer a shared one, unless it is paused, or a process that is alive runs it alone, or one that was
+ * started later reads other channels for it: a version that does not read them must not pass what they hold.
  * @returns what it is
  */
 export async function shareConsumer(
   client: Queryable,
   schema: string,
-  { consumerId, channels, daemonId, isFirst }: SharingWish,
+  { consumerId, channels, daemonId }: SharingWish,
 ): Promise<
   | { is: 'shared'; previousChannels: string[]; reachedId: number }
   | { is: 'owned' }
@@ -77,13 +72,9 @@ export async function shareConsumer(
      from (select channels from ${progress} where consumer_id = $1 for update) as before
      where consumer_id = $1 and not ${IS_PAUSED} and (owner is null or owner not in (
        select daemon_id from ${qualified(schema, 'live_daemon')}))
-       and ($3::boolean or ${areSameSql('before.channels', '$2')} or not exists (
-         select from ${qualified(schema, 'live_daemon')} as other
-         where other.daemon_id <> $4::uuid and $1 = any(other.shared_ids)
-           and other.shared_channels -> $1::text @> to_jsonb(before.channels)
-           and other.shared_channels -> $1::text <@ to_jsonb(before.channels)))
+       and not ${qualified(schema, 'older_version')}($1, $3::uuid)
      returning before.channels as "previousChannels", ${reachedSql('progress')}::float8 as "reachedId"`,
-    [consumerId, channels, isFirst, daemonId],
+    [consumerId, channels, daemonId],
   );
   if (shared.rows[0]) return { is: 'shared', ...shared.rows[0] };
   const { rows } = await client.query(

@@ -111,7 +111,8 @@ export async function noteFrom(
  * fails from now on, and reads the position.
  * @param claim.seenEpoch the epoch at which the consumer was found to have no owner that is alive
  * @returns null where another process was faster, or holds the row: one that stands still in the
- *   middle of a transaction must not make this one stand still too. Or where it was paused since
+ *   middle of a transaction must not make this one stand still too. Or where it was paused since, or a newer version
+ *   of the consumer has begun
  */
 export async function takeOver(
   client: Queryable,
@@ -126,6 +127,7 @@ export async function takeOver(
        select owner, channels from ${progress} where consumer_id = $1 for update skip locked
      ) as before
      where consumer_id = $1 and epoch = $4 and not ${IS_PAUSED}
+       and not ${qualified(schema, 'older_version')}($1, $2::uuid)
      returning progress.epoch::text, ${CLAIMED_ON} as server, before.owner as previous_owner,
        before.channels as previous_channels, ${POSITION_COLUMNS}`,
     [claim.consumerId, claim.owner, claim.channels, claim.seenEpoch],

@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../database/names.ts';
+import type { SharingWish } from './lease.ts';
 import { safeId } from './notification.ts';
 import type { Position } from './position.ts';
 import {
@@ -25,13 +26,13 @@ export type RowPlace = { ctid: string | null };
 export type GivenLeases = { server: string; lastId: number };
 
 /**
- * The position of a shared consumer, for who has the lock; null where it is paused, or not shared, or other channels
- * are read for it by now.
+ * The position of a shared consumer, for who has the lock; null where it is paused, or not shared, or a newer version
+ * reads other channels for it by now.
  */
 export async function readSharedPosition(
   client: ClientBase,
   schema: string,
-  { id: consumerId, channels }: { id: string; channels: readonly string[] },
+  { consumerId, channels, daemonId }: SharingWish,
   place: RowPlace = { ctid: null },
 ): Promise<{ position: Position; given: GivenLeases } | null> {
   const read = async (isAt: string, values: unknown[]) => {
@@ -40,18 +41,19 @@ export async function readSharedPosition(
        set done_xid = coalesce(done_xid, pg_current_xact_id()),
          window_xid = case when window_snapshot is not null
            then coalesce(window_xid, pg_current_xact_id()) end
-       where is_shared and not ${IS_PAUSED} and ${areSameSql('channels', '$2')} and ${isAt}
+       where is_shared and not ${IS_PAUSED} and ${areSameSql('channels', '$2')}
+         and not ${qualified(schema, 'older_version')}($1::text, $3::uuid) and ${isAt}
        returning ctid::text, ${POSITION_COLUMNS}, ${SERVER} as server, (
          select (last_value - case when is_called then 0 else 1 end)::text
          from ${qualified(schema, 'lease_lease_id_seq')}) as "lastId"`,
-      [consumerId, channels, ...values],
+      [consumerId, channels, daemonId, ...values],
     );
     return rows[0] as (PositionRow & Record<'ctid' | 'server' | 'lastId', string>) | undefined;
   };
   const known =
     place.ctid === null
       ? undefined
-      : await read(alongSql('$1::text', '$3', '$4'), [
+      : await read(alongSql('$1::text', '$4', '$5'), [
           qualified(schema, 'consumer_progress'),
           [place.ctid],
         ]);

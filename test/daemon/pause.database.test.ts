@@ -219,7 +219,8 @@ describe('a shared consumer', () => {
   test('hands out no lease from the moment on at which the pause is committed', async () => {
     await started(collecting(shared).definition);
     const client = await database.connect();
-    const reader = makeConsumer(collecting(shared).definition);
+    const { channels } = makeConsumer(collecting(shared).definition);
+    const reader = { consumerId: 'c', channels, daemonId: randomUUID() };
     const take = async (queryable: ClientBase) => {
       await client.query('begin');
       await lockSharedConsumer(client, 'pgwatch', 'c');
@@ -231,9 +232,7 @@ describe('a shared consumer', () => {
     await pause();
     expect(await take(client)).toBeNull();
     expect(await take(withoutTheCheck(client))).not.toBeNull();
-    const { channels } = reader;
-    const consumer = { consumerId: 'c', channels, daemonId: randomUUID(), isFirst: true };
-    expect(await shareConsumer(client, 'pgwatch', consumer)).toEqual({ is: 'paused', until: null });
+    expect(await shareConsumer(client, 'pgwatch', reader)).toEqual({ is: 'paused', until: null });
   });
 });
 

@@ -140,7 +140,11 @@ test('a position and leases of before a crash are not saved behind it, but those
   const { rows: sharedRows } = await database.query(
     `update pgwatch.consumer_progress set is_shared = true where consumer_id = 'shared' returning channels`,
   );
-  const reader = { id: 'shared', channels: sharedRows[0].channels };
+  const reader = {
+    consumerId: 'shared',
+    channels: sharedRows[0].channels,
+    daemonId: NOBODY,
+  };
   const scope = { consumerId: 'shared', isOrdered: true };
   const take = async () => {
     const client = await database.connect();

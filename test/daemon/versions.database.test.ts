@@ -1,7 +1,11 @@
 import { afterEach, expect, test } from 'vitest';
+import { shareConsumer } from '../../src/log/lease.ts';
 import type { Notification } from '../../src/log/notification.ts';
+import { takeOver } from '../../src/log/progress.ts';
+import { readSharedPosition } from '../../src/log/shared-position.ts';
 import { startDaemon, type TestDaemon } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { addConsumers } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
@@ -87,4 +91,43 @@ test('one that loses its connection does not take the place of a newer version',
   await old.transitions.for({ type: 'connected' }, 4);
   for (const n of MANY) await publish(n);
   await until('all have come', () => new Set(got('b')).size === MANY.length || seen.join());
+});
+
+const [OLD, NEW] = ['a', 'b'].map((digit) => `00000000-0000-4000-8000-00000000000${digit}`);
+
+/** Daemons that were started one after the other, and whose connections are lost: only their heartbeats count. */
+async function notice(newChannels: string[], newAliveUntil: string): Promise<void> {
+  await addConsumers(database, ['m']);
+  await database.query(
+    `insert into pgwatch.daemon
+       (daemon_id, host, pid, started_at, has_lock, consumer_ids, shared_ids, alive_until, channels)
+     values ($1, 'h', 1, now() - interval '2 hours', true, '{}', '{m}', now() + interval '30 s', '{"m": ["a"]}'),
+       ($2, 'h', 2, now() - interval '1 hour', true, '{}', '{m}', now() + $4::interval, jsonb_build_object('m', $3::text[]))`,
+    [OLD, NEW, newChannels, newAliveUntil],
+  );
+}
+
+/** Whether the older one may share it, take of it, and own it. */
+async function mayRead(): Promise<boolean[]> {
+  const client = await database.connect();
+  const wish = { consumerId: 'm', channels: ['a'], daemonId: OLD as string };
+  const found = await shareConsumer(client, 'pgwatch', wish);
+  await client.query(`update pgwatch.consumer_progress set is_shared = true, channels = '{a}'`);
+  const taken = await readSharedPosition(client, 'pgwatch', wish);
+  await client.query('update pgwatch.consumer_progress set is_shared = false');
+  const { rows } = await client.query('select epoch::int from pgwatch.consumer_progress');
+  const claim = { consumerId: 'm', channels: ['a'], owner: wish.daemonId };
+  const owned = await takeOver(client, 'pgwatch', { ...claim, seenEpoch: rows[0].epoch });
+  await client.end();
+  return [found.is === 'shared', taken !== null, owned !== null];
+}
+
+test.each([
+  ['reads other channels and has lost its connection', ['a', 'b'], '20 s', false],
+  ['reads others only', ['b'], '20 s', false],
+  ['reads the same', ['a'], '20 s', true],
+  ['has not been heard of for as long as a heartbeat lasts', ['a', 'b'], '-1 s', true],
+])('an older version beside a newer one that %s', async (_, channels, aliveUntil, expected) => {
+  await notice(channels, aliveUntil);
+  expect(await mayRead()).toEqual([expected, expected, expected]);
 });

@@ -163,6 +163,9 @@ test('of what was given up on, the last call has to be over before the next one 
   expect(isClean(check(history))).toBe(true);
   const late = [...history.handlings, line('begun', 'a'), line('failed', 'a')];
   expect(check({ ...history, handlings: late }).inversions).toEqual(['plain: b']);
+  // It was done, and came once more because its process had died: that is no inversion.
+  const again = [line('begun', 'a'), line('done', 'a'), ...late.slice(2)];
+  expect(check({ ...history, handlings: again }).inversions).toEqual([]);
 });
 
 /** Runs the test with histories and a notification of theirs that was committed. */

@@ -48,7 +48,8 @@ export function findOverlaps(stored: readonly Stored[], handlings: readonly Hand
 
 /**
  * Over is the first call that returned; of what was given up on, the last one that began before
- * that: calls that follow because somebody revived it are in nobody's way.
+ * that: calls that follow because somebody revived it are in nobody's way. What was done and came once more, because its
+ * process had died, is over all the same, though it be given up then.
  */
 function timesOf(handlings: readonly Line[], dead: readonly string[]): Times {
   const times: Times = new Map();
@@ -66,7 +67,7 @@ function timesOf(handlings: readonly Line[], dead: readonly string[]): Times {
   const revived = new Set(handlings.filter(({ at }) => at === 'revived').map((line) => line.token));
   for (const token of dead.filter((token) => !revived.has(token))) {
     const known = times.get(token);
-    if (known) known.over = known.last;
+    if (known && known.over === Number.POSITIVE_INFINITY) known.over = known.last;
   }
   return times;
 }
