@@ -38,7 +38,7 @@ const RELATIONS = `select oid, format('%I.%I', $1::text, relname) as name, relki
 const FUNCTIONS = `select oid, oid::regprocedure::text as name, proacl from pg_proc
   where pronamespace = (select oid from pg_namespace where nspname = $1)
     or (pronamespace = (select oid from pg_namespace where nspname = $2)
-      and proname in ('smart_notify', 'notify_data_change'))`;
+      and proname in ('smart_notify', 'smart_notify_many', 'notify_data_change'))`;
 
 const COLUMNS = `select string_agg('  ' || concat_ws(' ',
     quote_ident(attname),
@@ -55,7 +55,7 @@ const CONSTRAINTS = `select string_agg(format(E',\\n  constraint %I %s', conname
   from pg_constraint where conrelid = relation.oid and contype <> 'n'`;
 
 // Older versions qualify the columns of a view where there is only one table to qualify them with.
-const VIEW = `regexp_replace(pg_get_viewdef(oid, true), '\\mlog\\.', '', 'g')`;
+const VIEW = `regexp_replace(pg_get_viewdef(oid, true), '\\m(log|log_origin|d)\\.', '', 'g')`;
 
 const QUERIES = {
   tables: `

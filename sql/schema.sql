@@ -188,7 +188,7 @@ create view pgwatch.live_daemon as
            FROM pg_locks l
           WHERE l.locktype = 'advisory'::text AND l.objsubid = 2 AND l.database = (( SELECT b.oid
                    FROM pg_database b
-                  WHERE b.datname = current_database())) AND l.classid = (pgwatch.daemon_class()::bigint & '4294967295'::bigint)::oid AND l.objid = (hashtext(d.daemon_id::text)::bigint & '4294967295'::bigint)::oid)));
+                  WHERE b.datname = current_database())) AND l.classid = (pgwatch.daemon_class()::bigint & '4294967295'::bigint)::oid AND l.objid = (hashtext(daemon_id::text)::bigint & '4294967295'::bigint)::oid)));
 
 create view pgwatch.notification as
  SELECT id,
@@ -1218,7 +1218,8 @@ CREATE OR REPLACE FUNCTION pgwatch.log_keep_ids()
 AS $function$
 /*
 Keeps "truncate ... restart identity" from giving ids again: what consumers, deliveries and leases know of the ids
-before would count for the notifications that get them now, also at daemons that run.
+before would count for the notifications that get them now, also at daemons that run. And forgets publishers' event
+ids: what is published again would be taken for one that is still there.
 */
 begin
   if tg_when = 'BEFORE' then
@@ -1230,6 +1231,7 @@ begin
     from (select current_setting('pgwatch.kept_id', true)::bigint as id) as kept,
       "pgwatch".notification_log_id_seq as s
     where kept.id > case when s.is_called then s.last_value else 0 end;
+    delete from "pgwatch".published;
   end if;
   return null;
 end;
@@ -1541,7 +1543,8 @@ Nothing that a consumer has not done is skipped. What is handed again: where a n
 committed late and was not done yet, all that follow it; and after a restore, those that this
 cluster has written since.
 Returns: how many notifications the log holds, and the highest id.
-Tables written: log_origin, consumer_progress, consumer_channel, notification_log (only ids that were given twice).
+Tables written: log_origin, consumer_progress, consumer_channel, published, notification_log (only ids that were
+given twice).
 */
 declare
   state record;
@@ -1617,6 +1620,10 @@ begin
     on conflict (is_only) do update
     set rebased_id = excluded.rebased_id, system_id = excluded.system_id, log_oid = excluded.log_oid;
   end if;
+
+  /* Of a log that was restored without its rows they would swallow what is published again. */
+  delete from "pgwatch".published as known
+  where not exists (select from "pgwatch".notification_log as log where log.id = known.notification_id);
 
   return query select count(*), highest_id from "pgwatch".notification_log;
 end;
@@ -2764,6 +2771,81 @@ begin
 end;
 $function$;
 
+CREATE OR REPLACE FUNCTION public.smart_notify_many(channel_names text[], payloads jsonb[], keys text[], event_ids uuid[])
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+Publishes notifications in the order given, as smart_notify() does each. Event ids are taken in an order of their
+own: two publishers of the same events never wait for each other, in whatever order they give them.
+
+Parameters: the channels, payloads, keys and event ids, one of each for each notification; null: none.
+Returns: their ids, in the same order.
+Raises: as smart_notify(); PW004 where there are not as many of each.
+Setting pgwatch.notify: always (default here), doorbell or off.
+Tables written: notification_log, published.
+*/
+declare
+  writer_xid constant xid8 := pg_current_xact_id();
+  sequence_name constant regclass := pg_get_serial_sequence(format('%I.notification_log', 'pgwatch'), 'id');
+  total constant integer := coalesce(cardinality(channel_names), 0);
+  new_ids bigint[];
+  known_ids bigint[];
+  refused uuid;
+  announced bigint;
+begin
+  if not coalesce(total = cardinality(payloads) and total = cardinality(keys) and total = cardinality(event_ids),
+    total = 0) then
+    raise exception 'There must be as many payloads, keys and event ids as channels.' using errcode = 'PW004';
+  end if;
+  perform "pgwatch".channel_check(name) from unnest(channel_names) as name
+  where name is null or octet_length(name) not between 1 and 63;
+
+  new_ids := array(select nextval(sequence_name) from generate_series(1, total));
+  /* Sorted: who waits for whom is decided by this order alone. Of an event that is given twice the first counts. */
+  insert into "pgwatch".published (event_id, notification_id, digest)
+  select distinct on (n.event_id) n.event_id, n.id,
+    "pgwatch".event_digest(n.channel, n.key, coalesce(n.content, 'null'))
+  from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
+    as n (id, channel, content, key, event_id, place)
+  where n.event_id is not null
+  order by n.event_id, n.place
+  on conflict do nothing;
+
+  select array_agg(coalesce(known.notification_id, n.id) order by n.place),
+    (array_agg(n.event_id order by n.place) filter (where n.event_id is not null and known.digest
+      is distinct from "pgwatch".event_digest(n.channel, n.key, coalesce(n.content, 'null'))))[1]
+  into known_ids, refused
+  from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
+    as n (id, channel, content, key, event_id, place)
+  left join "pgwatch".published as known on known.event_id = n.event_id;
+  if refused is not null then
+    perform "pgwatch".event_refuse(refused);
+  end if;
+
+  with inserted as (
+    insert into "pgwatch".notification_log (id, xid, channel, key, payload, event_id)
+    overriding system value
+    select n.id, writer_xid, n.channel, n.key, coalesce(n.content, 'null'), n.event_id
+    from unnest(new_ids, known_ids, channel_names, payloads, keys, event_ids) with ordinality
+      as n (id, known_id, channel, content, key, event_id, place)
+    where n.id = n.known_id
+    order by n.place
+    returning id, channel, created_at, payload
+  )
+  select count(case lower(current_setting('pgwatch.notify', true))
+    when 'off' then null
+    when 'doorbell' then "pgwatch".doorbell_ring(channel)
+    else "pgwatch".notification_announce(channel, id, created_at, payload)
+  end)
+  into announced
+  from (select * from inserted order by id) as one;
+  return coalesce(known_ids, '{}');
+end;
+$function$;
+
 -- Privileges
 
 grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xid8) to consumer;
@@ -2848,6 +2930,8 @@ grant select (event_id, notification_id) on table pgwatch.published to consumer;
 
 grant execute on function public.smart_notify(text,jsonb,text,uuid) to publisher;
 
+grant execute on function public.smart_notify_many(text[],jsonb[],text[],uuid[]) to publisher;
+
 grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xid8) to reader;
 
 grant execute on function pgwatch.column_types(oid) to reader;
@@ -2875,6 +2959,8 @@ grant execute on function pgwatch.log_place() to reader;
 grant execute on function pgwatch.log_span(text,timestamp with time zone) to reader;
 
 grant execute on function pgwatch.notification_event_id(bigint,xid8,timestamp with time zone) to reader;
+
+grant execute on function pgwatch.older_version(text,uuid) to reader;
 
 grant execute on function pgwatch.type_kind(oid,name) to reader;
 

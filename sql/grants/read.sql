@@ -18,6 +18,7 @@ grant execute on function
   :"schema".consumer_lag(text[]),
   :"schema".log_origin_state(),
   :"schema".log_place(),
+  :"schema".older_version(text, uuid),
   :"schema".log_partitions(),
   :"schema".log_pins(text, bigint),
   :"schema".log_span(text, timestamptz),

@@ -379,7 +379,8 @@ Nothing that a consumer has not done is skipped. What is handed again: where a n
 committed late and was not done yet, all that follow it; and after a restore, those that this
 cluster has written since.
 Returns: how many notifications the log holds, and the highest id.
-Tables written: log_origin, consumer_progress, consumer_channel, notification_log (only ids that were given twice).
+Tables written: log_origin, consumer_progress, consumer_channel, published, notification_log (only ids that were
+given twice).
 */
 declare
   state record;
@@ -456,6 +457,10 @@ begin
     set rebased_id = excluded.rebased_id, system_id = excluded.system_id, log_oid = excluded.log_oid;
   end if;
 
+  /* Of a log that was restored without its rows they would swallow what is published again. */
+  delete from :"schema".published as known
+  where not exists (select from :"schema".notification_log as log where log.id = known.notification_id);
+
   return query select count(*), highest_id from :"schema".notification_log;
 end;
 $$;
@@ -469,7 +474,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 /*
 Keeps "truncate ... restart identity" from giving ids again: what consumers, deliveries and leases know of the ids
-before would count for the notifications that get them now, also at daemons that run.
+before would count for the notifications that get them now, also at daemons that run. And forgets publishers' event
+ids: what is published again would be taken for one that is still there.
 */
 begin
   if tg_when = 'BEFORE' then
@@ -481,6 +487,7 @@ begin
     from (select current_setting('pgwatch.kept_id', true)::bigint as id) as kept,
       :"schema".notification_log_id_seq as s
     where kept.id > case when s.is_called then s.last_value else 0 end;
+    delete from :"schema".published;
   end if;
   return null;
 end;

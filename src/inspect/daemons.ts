@@ -14,11 +14,13 @@ export type DaemonView = {
   activity: DaemonActivity;
 };
 
-/** The daemons that are alive, the oldest first. */
+/** The daemons that are alive, the oldest first; without what they stand by for, because a newer version reads it. */
 export async function readDaemons(client: Queryable, schema: string): Promise<DaemonView[]> {
+  const mayRun = `not ${qualified(schema, 'older_version')}(id, daemon_id)`;
   const { rows } = await client.query(
-    `select daemon_id as "daemonId", host, pid, started_at as "startedAt",
-       consumer_ids as "consumerIds", shared_ids as "sharedIds", activity
+    `select daemon_id as "daemonId", host, pid, started_at as "startedAt", activity,
+       array(select id from unnest(consumer_ids) as id where ${mayRun}) as "consumerIds",
+       array(select id from unnest(shared_ids) as id where ${mayRun}) as "sharedIds"
      from ${qualified(schema, 'live_daemon')} order by started_at, daemon_id`,
   );
   return (rows as DaemonView[]).map((row) => ({

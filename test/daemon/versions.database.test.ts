@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { readDaemons } from '../../src/inspect/daemons.ts';
 import { shareConsumer } from '../../src/log/lease.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { takeOver } from '../../src/log/progress.ts';
@@ -130,4 +131,15 @@ test.each([
 ])('an older version beside a newer one that %s', async (_, channels, aliveUntil, expected) => {
   await notice(channels, aliveUntil);
   expect(await mayRead()).toEqual([expected, expected, expected]);
+});
+
+test('status names no process that stands by for a newer version', async () => {
+  await notice(['a', 'b'], '20 s');
+  // Both live: neither holds a lock.
+  await database.query('update pgwatch.daemon set has_lock = false');
+  const daemons = await readDaemons(database.pool, 'pgwatch');
+  expect(daemons.map(({ daemonId, sharedIds }) => [daemonId, sharedIds])).toEqual([
+    [OLD, []],
+    [NEW, ['m']],
+  ]);
 });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { expect, inject, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { schemaText } from '../../scripts/schema-text.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';
@@ -7,31 +7,24 @@ import { createRole } from '../helpers/role.ts';
 
 const FILE = readFileSync(new URL('../../sql/schema.sql', import.meta.url), 'utf8');
 
-/** Older servers print views in another way. */
-const isPrintedAlike = inject('serverMajor') >= 16;
-if (!isPrintedAlike) console.warn('SKIPPED: sql/schema.sql, which PostgreSQL 16 and newer print.');
-
-test.skipIf(!isPrintedAlike)(
-  'sql/schema.sql is what the migrations make; "npm run schema" writes it anew',
-  async () => {
-    const database = await createEmptyDatabase();
-    const [publisher, consumer, reader] = [
-      await createRole(database, 'publisher'),
-      await createRole(database, 'consumer'),
-      await createRole(database, 'reader'),
-    ];
-    const config = await database.configWith({
-      roles: { publish: [publisher.name], consume: [consumer.name], read: [reader.name] },
-    });
-    await migrateUp(database.client, config);
-    const names = {
-      [publisher.name]: 'publisher',
-      [consumer.name]: 'consumer',
-      [reader.name]: 'reader',
-    };
-    expect(await schemaText(database.client, config, names)).toBe(FILE);
-  },
-);
+test('sql/schema.sql is what the migrations make; "npm run schema" writes it anew', async () => {
+  const database = await createEmptyDatabase();
+  const [publisher, consumer, reader] = [
+    await createRole(database, 'publisher'),
+    await createRole(database, 'consumer'),
+    await createRole(database, 'reader'),
+  ];
+  const config = await database.configWith({
+    roles: { publish: [publisher.name], consume: [consumer.name], read: [reader.name] },
+  });
+  await migrateUp(database.client, config);
+  const names = {
+    [publisher.name]: 'publisher',
+    [consumer.name]: 'consumer',
+    [reader.name]: 'reader',
+  };
+  expect(await schemaText(database.client, config, names)).toBe(FILE);
+});
 
 test('what the migrations make does not depend on the day', async () => {
   const database = await createEmptyDatabase();

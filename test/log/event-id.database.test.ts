@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { rebaseLog } from '../../src/log/origin.ts';
 import { notify, notifyMany } from '../../src/log/publish.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
@@ -88,4 +89,23 @@ test('an event id that is no uuid is refused as such', async () => {
     code: 'input_invalid',
     message: 'An event id is a uuid, not "order-1".',
   });
+});
+
+test('an event is written once more when the log was emptied, or restored without it', async () => {
+  const client = await database.connect();
+  const eventId = randomUUID();
+  const publish = () => notify(client, 'orders', { total: 1 }, { eventId });
+  await publish();
+  await client.query('truncate pgwatch.notification_log');
+  await publish();
+  expect(await countOf(eventId)).toBe(1);
+  // As pg_dump --exclude-table-data leaves it.
+  await client.query('delete from pgwatch.notification_log');
+  await rebaseLog(client, 'pgwatch');
+  await publish();
+  expect(await countOf(eventId)).toBe(1);
+  await rebaseLog(client, 'pgwatch');
+  await publish();
+  expect(await countOf(eventId)).toBe(1);
+  await client.end();
 });

@@ -159,3 +159,24 @@ test('who ran either of them until then saves nothing any more', async () => {
     expect((await savePositions(client, 'pgwatch', [stale])).savedIds).toEqual(new Set());
   }
 });
+
+test('leases that are renamed get ids above all that were given, in their order', async () => {
+  await registerConsumer(database.pool, 'pgwatch', { id: 'email', channels: ['c'], from: 'now' });
+  await database.query('update pgwatch.consumer_progress set is_shared = true');
+  await database.query(
+    `insert into pgwatch.lease (consumer_id, slot, kind, notification_ids)
+     select 'email', n % 2, 'page', array[n] from generate_series(1, 6) as n`,
+  );
+  // What a daemon that runs the new one has seen.
+  const given = await database.query(
+    `insert into pgwatch.lease (consumer_id, slot, kind, notification_ids)
+     values ('other', 1, 'page', '{7}') returning lease_id::float8 as id`,
+  );
+  expect(await rename()).toMatchObject({ is: 'renamed', renamed: { leases: 6 } });
+  const { rows } = await database.query(
+    `select lease_id::float8 as id, notification_ids[1]::float8 as first
+     from pgwatch.lease where consumer_id = 'mailer' order by lease_id`,
+  );
+  expect(rows.map(({ first }) => first)).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(rows[0].id).toBeGreaterThan(given.rows[0].id);
+});

@@ -98,13 +98,14 @@ async function move(
   );
   // A snapshot that is being taken ends a batch before this, and finds itself removed after it.
   const moved: number[] = [];
-  for (const table of ['snapshot', 'consumer_channel', 'lease', 'delivery']) {
+  for (const table of ['snapshot', 'consumer_channel', 'delivery']) {
     const { rowCount } = await client.query(
       `update ${qualified(schema, table)} set consumer_id = $2 where consumer_id = $1`,
       [from, to],
     );
     moved.push(rowCount ?? 0);
   }
+  const leases = await moveLeases(client, schema, { from, to });
   const [own, next] = [consumerChannel(from), consumerChannel(to)];
   await fileOwn(client, schema, { from, to, channel: own });
   // Of both the epochs so far are over: whoever runs the new one saves nothing any more.
@@ -124,7 +125,26 @@ async function move(
     [to],
   );
   const counts = rows[0] as Pick<Renamed, 'retrying' | 'blocked' | 'dead'>;
-  return { ...counts, leases: moved[2] ?? 0, snapshots: moved[0] ?? 0 };
+  return { ...counts, leases, snapshots: moved[0] ?? 0 };
+}
+
+/**
+ * Gives the leases new ids, in their order: a daemon that runs the new one already looks for none below those that it
+ * has seen, and would take later leases of their slots first.
+ */
+async function moveLeases(
+  client: ClientBase,
+  schema: string,
+  { from, to }: { from: string; to: string },
+): Promise<number> {
+  const lease = qualified(schema, 'lease');
+  const { rowCount } = await client.query(
+    `with gone as (delete from ${lease} where consumer_id = $1 returning *)
+     insert into ${lease} (consumer_id, slot, notification_ids, kind, owner, epoch)
+     select $2, slot, notification_ids, kind, owner, epoch from gone order by lease_id`,
+    [from, to],
+  );
+  return rowCount ?? 0;
 }
 
 /**
