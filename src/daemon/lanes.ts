@@ -3,7 +3,7 @@ import { type DeliveryChange, underWay } from '../log/delivery.ts';
 import { type Calling, callTasks, changeAfter } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import { TaskQueue } from './queue.ts';
-import { type Place, type Settled, type Task, uncalled } from './task.ts';
+import { blocked, type Place, type Settled, type Task, uncalled } from './task.ts';
 import { Waiters } from './waiters.ts';
 import type { Workers } from './workers.ts';
 
@@ -138,12 +138,26 @@ export class Lanes implements Workers {
   }
 
   #finish(batch: Task[], outcomes: Outcomes): void {
+    const waiting = new Set<string>();
     for (const [index, task] of batch.entries()) {
       const outcome = outcomes[index];
       this.#queue.release(task);
-      if (!outcome || outcome.type === 'abandoned') this.#takeBack(task);
-      else this.#onSettled(task, changeAfter(this.#calling, task, outcome));
+      if (!outcome || outcome.type === 'abandoned') {
+        this.#takeBack(task);
+      } else if (outcome.type === 'done' && waiting.has(task.key ?? '')) {
+        // Called together with an earlier one of its key that failed: it comes again after that one.
+        this.skip([blocked(task)]);
+      } else {
+        const change = changeAfter(this.#calling, task, outcome);
+        if (task.key !== null && change && this.#holdsItsKey(change)) waiting.add(task.key);
+        this.#onSettled(task, change);
+      }
     }
+  }
+
+  #holdsItsKey({ state }: DeliveryChange): boolean {
+    const { order, onDead } = this.#calling.consumer;
+    return order === 'key' && (state === 'retry' || (state === 'dead' && onDead === 'stop'));
   }
 
   /** pgwatch has not called it, or has stopped its call: that spends no attempt. */

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { DeadLetter } from '../../src/consumers/outcome.ts';
+import { changeDeadLetters } from '../../src/log/dead-letter-change.ts';
+import { NO_FILTER } from '../../src/log/delivery-filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
@@ -103,3 +105,45 @@ test('where it throws in a transaction, all are called again one by one, as thei
   expect(calls).toEqual([[1, 2, 3], [1], [2], [3]]);
   expect(await filed()).toEqual([]);
 });
+
+test.each([
+  ['one', 'continue', new Error('not now'), [1, 2, 3, 4, 2, 3]],
+  ['shared', 'continue', new Error('not now'), [1, 2, 3, 4, 2, 3]],
+  ['one', 'continue', new DeadLetter('never'), [1, 2, 3, 4]],
+  ['one', 'stop', new DeadLetter('never'), [1, 2, 3, 4, 2, 3]],
+  ['shared', 'stop', new DeadLetter('never'), [1, 2, 3, 4, 2, 3]],
+] as const)(
+  "what is called together with an earlier one of its key that fails comes again after it: %s, onDead: '%s', %s",
+  async (instances, onDead, failure, expected) => {
+    const seen: unknown[] = [];
+    const daemon = await tail({
+      id: 'c',
+      channels: ['c'],
+      instances,
+      onDead,
+      retry: { backoff: () => 1 },
+      handleBatch(notifications: Notification[]) {
+        const isFirst = seen.length === 0;
+        seen.push(...notifications.map(({ payload }) => payload));
+        return notifications.map(({ payload }) => (isFirst && payload === 2 ? failure : null));
+      },
+    });
+    // 1, 2 and 3 are of one key.
+    await publish(['k', 1], ['k', 2], ['k', 3], ['other', 4]);
+    await until('the first call is over', () => seen.length >= 4 || seen.join());
+    if (onDead === 'stop') {
+      await until('it has stopped', () => daemon.reports.join('').includes('dead letter'));
+      await untilFiled('dead', 'retry');
+      const client = await database.connect();
+      const change = {
+        action: 'retry',
+        filter: { ...NO_FILTER, consumerIds: ['c'] },
+        isDryRun: false,
+      } as const;
+      for await (const _ of changeDeadLetters(client, 'pgwatch', change));
+    }
+    await until('all have come', () => seen.length === expected.length || seen.join());
+    await untilFiled(...(onDead === 'continue' && failure instanceof DeadLetter ? ['dead'] : []));
+    expect(seen).toEqual(expected);
+  },
+);

@@ -46,8 +46,13 @@ export async function change(
   if (result.unknownIds.length === 0) return;
   throw new PgwatchError(
     'dead_letter_unknown',
-    `There is no such dead letter: ${someOf(result.unknownIds.map(String))}. It was handled since, or discarded, or never failed.`,
+    `There is no such dead letter: ${someOf(result.unknownIds.map(String))}. ${isNarrowed(filter) ? 'It is not one that the options select, or it' : 'It'} was handled since, or discarded, or never failed.`,
   );
+}
+
+/** True if ids are given, and other options besides. */
+function isNarrowed({ ids, ...others }: DeliveryFilter): boolean {
+  return ids !== null && Object.values(others).some((value) => value !== null);
 }
 
 /** @throws PgwatchError usage where nothing says which are meant, or two things do */

@@ -92,7 +92,7 @@ function describeObstacle(reason: Obstacle, consumer: string): ReasonText {
   switch (reason.code) {
     case 'paused':
       return {
-        sentence: `The consumer is paused since ${time(reason.since)}, until ${reason.until ? time(reason.until) : 'somebody resumes it'}.`,
+        sentence: `The consumer is paused since ${time(reason.since)}, until ${reason.until ? reason.until.toISOString() : 'somebody resumes it'}.`,
         advice: `pgwatch consumers resume ${consumer}`,
       };
     case 'not_running':
