@@ -138,13 +138,13 @@ export class Lanes implements Workers {
   }
 
   #finish(batch: Task[], outcomes: Outcomes): void {
-    const waiting = new Set<string>();
+    const waiting = new Set<string | null>();
     for (const [index, task] of batch.entries()) {
       const outcome = outcomes[index];
       this.#queue.release(task);
       if (!outcome || outcome.type === 'abandoned') {
         this.#takeBack(task);
-      } else if (outcome.type === 'done' && waiting.has(task.key ?? '')) {
+      } else if (outcome.type === 'done' && waiting.has(task.key)) {
         // Called together with an earlier one of its key that failed: it comes again after that one.
         this.skip([blocked(task)]);
       } else {

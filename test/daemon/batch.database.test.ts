@@ -128,8 +128,8 @@ test.each([
         return notifications.map(({ payload }) => (isFirst && payload === 2 ? failure : null));
       },
     });
-    // 1, 2 and 3 are of one key.
-    await publish(['k', 1], ['k', 2], ['k', 3], ['other', 4]);
+    // 1, 2 and 3 are of one key: the empty one, which is not the same as none.
+    await publish(['', 1], ['', 2], ['', 3], [null, 4]);
     await until('the first call is over', () => seen.length >= 4 || seen.join());
     if (onDead === 'stop') {
       await until('it has stopped', () => daemon.reports.join('').includes('dead letter'));
