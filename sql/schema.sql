@@ -83,6 +83,13 @@ create table pgwatch.delivery (
   constraint delivery_state_check CHECK ((state = ANY (ARRAY['retry'::text, 'blocked'::text, 'dead'::text])))
 );
 
+create table pgwatch.discarded (
+  consumer_id text not null,
+  notification_id bigint not null,
+  discarded_at timestamp with time zone default now() not null,
+  constraint discarded_pkey PRIMARY KEY (consumer_id, notification_id)
+);
+
 create table pgwatch.lease (
   lease_id bigint generated always as identity not null,
   consumer_id text not null,
@@ -1543,8 +1550,8 @@ Nothing that a consumer has not done is skipped. What is handed again: where a n
 committed late and was not done yet, all that follow it; and after a restore, those that this
 cluster has written since.
 Returns: how many notifications the log holds, and the highest id.
-Tables written: log_origin, consumer_progress, consumer_channel, published, notification_log (only ids that were
-given twice).
+Tables written: log_origin, consumer_progress, consumer_channel, published, discarded, notification_log (only ids
+that were given twice).
 */
 declare
   state record;
@@ -1624,6 +1631,12 @@ begin
   /* Of a log that was restored without its rows they would swallow what is published again. */
   delete from "pgwatch".published as known
   where not exists (select from "pgwatch".notification_log as log where log.id = known.notification_id);
+  /* And what was discarded would be told of whatever gets its id, or is handed out again. */
+  delete from "pgwatch".discarded as known
+  using "pgwatch".consumer_progress as p
+  where p.consumer_id = known.consumer_id and (
+    known.notification_id > greatest(p.done_id, coalesce(p.window_id, 0))
+    or not exists (select from "pgwatch".notification_log as log where log.id = known.notification_id));
 
   return query select count(*), highest_id from "pgwatch".notification_log;
 end;
@@ -2914,6 +2927,8 @@ grant delete, insert, select, update (has_lock, consumer_ids, shared_ids, alive_
 
 grant delete, insert, select, update (state, attempts, next_attempt_at, is_suspect, is_grouped, replayed_at, first_failed_at, last_failed_at, first_error, last_error, notification, payload, old_row, new_row) on table pgwatch.delivery to consumer;
 
+grant delete, insert, select, update (discarded_at) on table pgwatch.discarded to consumer;
+
 grant delete, insert, select, update (notification_ids, kind, owner, epoch) on table pgwatch.lease to consumer;
 
 grant select on table pgwatch.live_daemon to consumer;
@@ -2977,6 +2992,8 @@ grant select on table pgwatch.consumer_progress to reader;
 grant select on table pgwatch.daemon to reader;
 
 grant select on table pgwatch.delivery to reader;
+
+grant select on table pgwatch.discarded to reader;
 
 grant select on table pgwatch.lease to reader;
 

@@ -3,7 +3,7 @@ grant usage on schema :"schema" to :"role";
 grant select on :"schema".notification_log, :"schema".origin, :"schema".migration to :"role";
 grant select, insert on :"schema".consumer_progress to :"role";
 grant select, insert, delete
-  on :"schema".delivery, :"schema".daemon, :"schema".lease to :"role";
+  on :"schema".delivery, :"schema".discarded, :"schema".daemon, :"schema".lease to :"role";
 -- Not what a row is of: who may not delete a consumer may not give it another name either.
 grant update (channels, done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, window_xid,
     epoch, owner, owned_since, is_shared, is_ordered, began_id, began_snapshot, began_at, began_from,
@@ -12,6 +12,7 @@ grant update (channels, done_id, done_snapshot, done_xid, window_snapshot, windo
 grant update (state, attempts, next_attempt_at, is_suspect, is_grouped, replayed_at, first_failed_at,
     last_failed_at, first_error, last_error, notification, payload, old_row, new_row)
   on :"schema".delivery to :"role";
+grant update (discarded_at) on :"schema".discarded to :"role";
 grant update (has_lock, consumer_ids, shared_ids, channels, alive_until, activity) on :"schema".daemon to :"role";
 grant update (notification_ids, kind, owner, epoch) on :"schema".lease to :"role";
 grant select on :"schema".notification, :"schema".live_daemon, :"schema".consumer_channel to :"role";

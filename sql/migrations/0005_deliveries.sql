@@ -45,6 +45,17 @@ create index delivery_key on :"schema".delivery (consumer_id, hashtextextended(k
   where state <> 'dead' and key is not null;
 create index delivery_dead on :"schema".delivery (consumer_id, last_failed_at) where state = 'dead';
 
+/*
+A dead letter that somebody has discarded: it was not handled, and is not handed out from the log again. The row goes once
+a replay of it was handled, the position is moved back before it, or the log holds it no longer.
+*/
+create table :"schema".discarded (
+  consumer_id text not null,
+  notification_id bigint not null,
+  discarded_at timestamptz not null default now(),
+  primary key (consumer_id, notification_id)
+);
+
 /* What a delivery keeps of a row of the log, but for its key and its contents. Inlined. */
 create function :"schema".delivery_notification(log :"schema".notification_log)
 returns jsonb
@@ -379,8 +390,8 @@ Nothing that a consumer has not done is skipped. What is handed again: where a n
 committed late and was not done yet, all that follow it; and after a restore, those that this
 cluster has written since.
 Returns: how many notifications the log holds, and the highest id.
-Tables written: log_origin, consumer_progress, consumer_channel, published, notification_log (only ids that were
-given twice).
+Tables written: log_origin, consumer_progress, consumer_channel, published, discarded, notification_log (only ids
+that were given twice).
 */
 declare
   state record;
@@ -460,6 +471,12 @@ begin
   /* Of a log that was restored without its rows they would swallow what is published again. */
   delete from :"schema".published as known
   where not exists (select from :"schema".notification_log as log where log.id = known.notification_id);
+  /* And what was discarded would be told of whatever gets its id, or is handed out again. */
+  delete from :"schema".discarded as known
+  using :"schema".consumer_progress as p
+  where p.consumer_id = known.consumer_id and (
+    known.notification_id > greatest(p.done_id, coalesce(p.window_id, 0))
+    or not exists (select from :"schema".notification_log as log where log.id = known.notification_id));
 
   return query select count(*), highest_id from :"schema".notification_log;
 end;

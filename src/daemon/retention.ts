@@ -3,7 +3,7 @@ import type { Config } from '../config/define.ts';
 import { countOf } from '../count-of.ts';
 import { isLocked } from '../database/passing.ts';
 import { toError } from '../errors.ts';
-import { type Cleaned, cleanLog, cleanPublished } from '../log/retention/clean-log.ts';
+import { type Cleaned, cleanLog, forgetRemoved } from '../log/retention/clean-log.ts';
 import { isCleanupFree } from '../log/retention/steps.ts';
 import { timeAgo } from '../log/retention/time-ago.ts';
 import type { Reporter } from '../reporter.ts';
@@ -63,8 +63,8 @@ export class Retention {
     if (!(await isCleanupFree(client, schema))) return;
     const results: Cleaned[] = [];
     for await (const cleaned of cleanLog(client, { ...options, signal })) results.push(cleaned);
-    // Event ids go with their notifications: without any that went, there is none to forget.
-    if (results.some(isRemoved)) await cleanPublished(client, { ...options, signal });
+    // Such things go with their notifications: without any that went, there is nothing to forget.
+    if (results.some(isRemoved)) await forgetRemoved(client, { ...options, signal });
     this.#report(results, before);
   }
 

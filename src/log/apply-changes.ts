@@ -20,11 +20,17 @@ export async function applyChanges(
   const doneIds = changes.filter(({ state }) => state === 'done').map((c) => c.notificationId);
   if (doneIds.length > 0) {
     await client.query(
-      `delete from ${qualified(schema, 'delivery')}
-       where (consumer_id, notification_id) in (
-         select consumer_id, notification_id from ${qualified(schema, 'delivery')}
-         where consumer_id = $1 and notification_id = any($2::bigint[])
-         order by notification_id for update)`,
+      `with handled as (
+         delete from ${qualified(schema, 'delivery')}
+         where (consumer_id, notification_id) in (
+           select consumer_id, notification_id from ${qualified(schema, 'delivery')}
+           where consumer_id = $1 and notification_id = any($2::bigint[])
+           order by notification_id for update)
+         returning consumer_id, notification_id
+       )
+       delete from ${qualified(schema, 'discarded')} as discarded using handled
+       where discarded.consumer_id = handled.consumer_id
+         and discarded.notification_id = handled.notification_id`,
       [consumerId, doneIds],
     );
   }

@@ -111,7 +111,13 @@ function changeSql(schema: string): Record<DeadLetterAction, string> {
         attempts = case d.state when 'dead' then 0 else d.attempts end,
         next_attempt_at = least(d.next_attempt_at, now())
       from ${picked} where ${isPicked}`,
-    discard: `delete from ${delivery} as d using ${picked} where ${isPicked}`,
+    discard: `with gone as (
+        delete from ${delivery} as d using ${picked} where ${isPicked}
+        returning d.consumer_id, d.notification_id
+      )
+      insert into ${qualified(schema, 'discarded')} (consumer_id, notification_id)
+      select consumer_id, notification_id from gone order by consumer_id, notification_id
+      on conflict (consumer_id, notification_id) do update set discarded_at = excluded.discarded_at`,
   };
 }
 

@@ -35,7 +35,7 @@ from pg_catalog.pg_class as c
 where c.relnamespace = (select oid from pg_catalog.pg_namespace where nspname = $1)
   and c.relkind in ('r', 'p')
   and (c.relname in ('notification_log', 'log_origin', 'published', 'consumer_progress', 'consumer_channel',
-      'snapshot', 'delivery', 'daemon', 'lease', 'migration')
+      'snapshot', 'delivery', 'discarded', 'daemon', 'lease', 'migration')
     or exists (
       select from pg_catalog.pg_inherits as i
       join pg_catalog.pg_class as log on log.oid = i.inhparent

@@ -12,7 +12,7 @@ export type StandingDeliveries = {
   /** How many wait for a retry, without those that are only replayed. */
   retryCount: number;
   hasDead: boolean;
-  /** The highest notification with a row: those up to it may have one already. */
+  /** The highest notification with a row, or whose row was discarded: those up to it may have one already. */
   highestId: number;
 };
 
@@ -38,7 +38,7 @@ export async function readNextDueMs(
   return ms === null ? null : Math.max(0, Math.ceil(Number(ms)));
 }
 
-/** Which of the notifications have a delivery already: they are not handed out from the log. */
+/** Which of the notifications have a delivery already, or had one that was discarded: the log hands out neither. */
 export async function readFiled(
   client: Queryable,
   schema: string,
@@ -47,6 +47,9 @@ export async function readFiled(
 ): Promise<Set<number>> {
   const { rows } = await client.query(
     `select notification_id::text as id from ${qualified(schema, 'delivery')}
+     where consumer_id = $1 and notification_id = any($2::bigint[])
+     union all
+     select notification_id::text from ${qualified(schema, 'discarded')}
      where consumer_id = $1 and notification_id = any($2::bigint[])`,
     [consumerId, ids],
   );
@@ -68,7 +71,8 @@ export async function readStanding(
        (select count(*) from ${delivery}
          where consumer_id = $1 and state = 'retry' and ${HAS_FAILED})::integer as "retryCount",
        exists (select from ${delivery} where consumer_id = $1 and state = 'dead') as "hasDead",
-       (select coalesce(max(notification_id), 0) from ${delivery} where consumer_id = $1)::text
+       greatest(0, (select max(notification_id) from ${delivery} where consumer_id = $1),
+         (select max(notification_id) from ${qualified(schema, 'discarded')} where consumer_id = $1))::text
          as "highestId"`,
     [consumerId],
   );

@@ -32,7 +32,7 @@ import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
 import { readNewestPosition, registerConsumer, releaseOwnership } from '../../src/log/progress.ts';
 import { notify } from '../../src/log/publish.ts';
-import { cleanLog, cleanPublished } from '../../src/log/retention/clean-log.ts';
+import { cleanLog, forgetRemoved } from '../../src/log/retention/clean-log.ts';
 import { readPinning } from '../../src/log/retention/pins.ts';
 import { planCleanup } from '../../src/log/retention/plan.ts';
 import { lockCleanup } from '../../src/log/retention/steps.ts';
@@ -255,7 +255,7 @@ async function cleanUp(client: Client, needed: 'keep' | 'remove') {
   const { signal } = new AbortController();
   const cleaning = { schema: 'pgwatch', before: new Date(), needed, patienceMs: 0, signal };
   const cleaned = await Array.fromAsync(cleanLog(client, { ...cleaning, scope: 'all' }));
-  await cleanPublished(client, cleaning);
+  await forgetRemoved(client, cleaning);
   return cleaned;
 }
 

@@ -78,7 +78,7 @@ export function useIsolatedServer(
 export async function emptyLog(database: TestDatabase): Promise<void> {
   await database.query(
     `truncate pgwatch.notification_log, pgwatch.consumer_progress, pgwatch.consumer_channel,
-       pgwatch.delivery, pgwatch.daemon, pgwatch.lease, pgwatch.snapshot`,
+       pgwatch.delivery, pgwatch.discarded, pgwatch.daemon, pgwatch.lease, pgwatch.snapshot`,
   );
 }
 

@@ -26,7 +26,7 @@ export async function forgetPast(database: TestDatabase): Promise<void> {
       end loop;
     end $$`);
   await database.query(
-    'truncate pgwatch.notification_log, pgwatch.consumer_progress, pgwatch.delivery, pgwatch.daemon, pgwatch.lease, pgwatch.published',
+    'truncate pgwatch.notification_log, pgwatch.consumer_progress, pgwatch.delivery, pgwatch.discarded, pgwatch.daemon, pgwatch.lease, pgwatch.published',
   );
 }
 

@@ -3,7 +3,7 @@ import { rebaseLog } from '../../src/log/origin.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
 import { registerConsumer } from '../../src/log/progress.ts';
-import { cleanLog, cleanPublished } from '../../src/log/retention/clean-log.ts';
+import { cleanLog, forgetRemoved } from '../../src/log/retention/clean-log.ts';
 import { readPartitions } from '../../src/log/retention/partitions.ts';
 import { emptyDefault } from '../../src/log/retention/steps.ts';
 import { useDatabase } from '../helpers/database.ts';
@@ -120,7 +120,7 @@ test("publishers' event ids are forgotten with what is old", async () => {
      from generate_series(1, 12000) as n`,
   );
   const client = await database.connect();
-  expect(await cleanPublished(client, options)).toBe(6000);
+  expect(await forgetRemoved(client, options)).toBe(6000);
   expect((await database.query('select count(*)::integer from pgwatch.published')).rows).toEqual([
     { count: 6000 },
   ]);
@@ -136,7 +136,7 @@ test('the event id of a notification that stays is kept', async () => {
   );
   await database.query('delete from pgwatch.notification_log where id = $1', [gone]);
   const client = await database.connect();
-  expect(await cleanPublished(client, options)).toBe(1);
+  expect(await forgetRemoved(client, options)).toBe(1);
   const { rows } = await database.query(
     `select notification_id::float8 as id from pgwatch.published where created_at < '2020-01-04'`,
   );

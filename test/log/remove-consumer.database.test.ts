@@ -17,7 +17,7 @@ async function remove(consumerId: string, isDryRun = false) {
 
 /** What the tables hold of consumers, by table. */
 async function rowsOf(consumerId: string): Promise<number[]> {
-  const tables = ['consumer_progress', 'delivery', 'lease', 'snapshot'];
+  const tables = ['consumer_progress', 'delivery', 'discarded', 'lease', 'snapshot'];
   const counts = tables.map(async (table) => {
     const text = `select from pgwatch.${table} where consumer_id = $1`;
     return (await database.query(text, [consumerId])).rowCount ?? 0;
@@ -34,6 +34,7 @@ async function fill(consumerId: string): Promise<void> {
     `insert into pgwatch.lease (consumer_id, notification_ids, kind) values ($1, '{1}', 'page')`,
     [consumerId],
   );
+  await database.query('insert into pgwatch.discarded values ($1, 1)', [consumerId]);
   await database.query(
     `insert into pgwatch.snapshot (consumer_id, schema_name, table_name) values ($1, 'public', 't')`,
     [consumerId],
@@ -59,10 +60,10 @@ test('all that is known of it goes, and nothing of another one', async () => {
     snapshots: 1,
   };
   expect(await remove('old', true)).toEqual({ removed });
-  expect(await rowsOf('old')).toEqual([1, 3, 1, 1]);
+  expect(await rowsOf('old')).toEqual([1, 3, 1, 1, 1]);
   expect(await remove('old')).toEqual({ removed });
-  expect(await rowsOf('old')).toEqual([0, 0, 0, 0]);
-  expect(await rowsOf('other')).toEqual([1, 3, 1, 1]);
+  expect(await rowsOf('old')).toEqual([0, 0, 0, 0, 0]);
+  expect(await rowsOf('other')).toEqual([1, 3, 1, 1, 1]);
   expect(await remove('old')).toBeNull();
 });
 

@@ -36,7 +36,14 @@ async function runOnce(id: string, more: { instances?: 'shared'; from?: 'now' } 
 }
 
 async function rowsOf(consumerId: string): Promise<number[]> {
-  const tables = ['consumer_progress', 'delivery', 'lease', 'snapshot', 'consumer_channel'];
+  const tables = [
+    'consumer_progress',
+    'delivery',
+    'discarded',
+    'lease',
+    'snapshot',
+    'consumer_channel',
+  ];
   const counts = tables.map(async (table) => {
     const text = `select from pgwatch.${table} where consumer_id = $1`;
     return (await database.query(text, [consumerId])).rowCount ?? 0;
@@ -73,6 +80,7 @@ test('all that it has standing goes with it, and nothing of another one', async 
       `insert into pgwatch.lease (consumer_id, notification_ids, kind) values ($1, '{1}', 'page')`,
       [consumerId],
     );
+    await database.query('insert into pgwatch.discarded values ($1, 1)', [consumerId]);
     await database.query(
       `insert into pgwatch.snapshot (consumer_id, schema_name, table_name) values ($1, 'public', 't')`,
       [consumerId],
@@ -80,10 +88,10 @@ test('all that it has standing goes with it, and nothing of another one', async 
   }
   const counts = { retrying: 1, blocked: 1, dead: 1, leases: 1, snapshots: 1 };
   expect(await rename()).toMatchObject({ is: 'renamed', renamed: counts });
-  expect(await rowsOf('email')).toEqual([0, 0, 0, 0, 0]);
-  expect(await rowsOf('other')).toEqual([1, 3, 1, 1, 2]);
+  expect(await rowsOf('email')).toEqual([0, 0, 0, 0, 0, 0]);
+  expect(await rowsOf('other')).toEqual([1, 3, 1, 1, 1, 2]);
   // Of the channel of its own it has read the old one, and reads the new one.
-  expect(await rowsOf('mailer')).toEqual([1, 3, 1, 1, 3]);
+  expect(await rowsOf('mailer')).toEqual([1, 3, 1, 1, 1, 3]);
   const { rows } = await database.query(
     `select channels from pgwatch.consumer_progress where consumer_id = 'mailer'`,
   );
@@ -109,7 +117,7 @@ test.each(some(['one', 'shared'] as const))(
     daemons.push(await startTailing(database.config, [definition]));
     const inUse = [{ host: expect.any(String), pid: process.pid }];
     expect(await rename()).toEqual({ is: 'in_use', inUse });
-    expect(await rowsOf('mailer')).toEqual([0, 0, 0, 0, 0]);
+    expect(await rowsOf('mailer')).toEqual([0, 0, 0, 0, 0, 0]);
   },
 );
 

@@ -3,7 +3,7 @@ import type { Config } from '../../config/define.ts';
 import { advisoryText, readAdvisoryHolders } from '../../database/advisory.ts';
 import { PgwatchError } from '../../errors.ts';
 import { createPartitions } from '../../log/partitions.ts';
-import { type Cleaned, cleanLog, cleanPublished } from '../../log/retention/clean-log.ts';
+import { type Cleaned, cleanLog, forgetRemoved } from '../../log/retention/clean-log.ts';
 import { readPinning } from '../../log/retention/pins.ts';
 import { planCleanup } from '../../log/retention/plan.ts';
 import { lockCleanup, mayForce } from '../../log/retention/steps.ts';
@@ -110,7 +110,7 @@ async function clean(client: Client, config: Config, run: Run): Promise<void> {
     progress.end();
     if (!options.json) reporter.info(cleanedText(cleaned));
   }
-  const eventIds = await cleanPublished(client, cleaning);
+  const eventIds = await forgetRemoved(client, cleaning);
   progress.end();
   // A large default partition had kept them from being created.
   const { created, failure } = await createPartitions(client, config);

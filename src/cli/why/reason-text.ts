@@ -46,6 +46,11 @@ export function describeReason(reason: Reason, id: number, consumerId: string): 
         sentence: `It is dead since ${at(reason.lastFailedMs)}, after ${countOf(reason.attempts, 'attempt')}: ${describeError(reason.lastError)}`,
         advice: `pgwatch dlq retry ${id} --consumer ${consumer}`,
       };
+    case 'discarded':
+      return {
+        sentence: `It was given up, and discarded as a dead letter at ${time(reason.at)}.`,
+        advice: reason.isInLog ? `pgwatch replay ${consumer} --id ${id}` : null,
+      };
     case 'backoff':
       return {
         sentence: `It has failed, and is tried again ${due(reason.nextAttemptMs)} (attempt ${reason.attempts + 1}): ${describeError(reason.lastError)}`,

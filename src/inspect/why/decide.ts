@@ -11,6 +11,7 @@ import type { Facts, FoundDelivery, Runner } from './facts.ts';
  * restored     by its position it is done, but the log and the positions do not belong together
  * gone         the log does not hold it, and the consumer knows nothing of it
  * dead         it was given up
+ * discarded    it was given up, and somebody has discarded it
  * backoff      it has failed, and is called again later
  * due          its turn has come; a daemon takes it at any moment
  * replay       somebody asked for it once more
@@ -29,6 +30,7 @@ import type { Facts, FoundDelivery, Runner } from './facts.ts';
 export type Reason =
   | { code: 'done' }
   | { code: 'skipped' | 'done_or_skipped'; at: Date }
+  | { code: 'discarded'; at: Date; isInLog: boolean }
   | { code: 'filtered'; channels: string[] }
   | { code: 'before_channel'; fromId: number; since: Date }
   | { code: 'gone' }
@@ -91,9 +93,12 @@ export function decide(
 
 /** What is decided for good, until somebody does something about it. */
 function settledReason(facts: Facts, isPresent: boolean): Reason | null {
-  const { delivery, channels, beganAt, registeredAt } = facts;
+  const { delivery, discardedMs, channels, beganAt, registeredAt } = facts;
   if (delivery?.state === 'dead') return { code: 'dead', ...failureOf(delivery) };
   if (delivery || facts.lease) return null;
+  if (discardedMs !== null) {
+    return { code: 'discarded', at: new Date(discardedMs), isInLog: isPresent };
+  }
   if (!isPresent) return { code: 'gone' };
   const { isWanted, isSettled, isSkipped, wasRead, readSince } = facts;
   // What it read once, and reads no longer, may have been handed to it then.

@@ -66,6 +66,8 @@ export type Facts = {
   ahead: number;
   isExact: boolean;
   delivery: FoundDelivery | null;
+  /** When it was discarded as a dead letter, in milliseconds since 1970. */
+  discardedMs: number | null;
   /** The first that waits of its key, and comes before it. */
   blocker: FoundDelivery | null;
   lease: { kind: string; runner: Runner | null; earlier: number } | null;
@@ -106,6 +108,8 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
   before.ahead, before.seen < budget.rows as "isExact",
   (select ${deliveryJson('d')} from ${delivery} as d
     where d.consumer_id = p.consumer_id and d.notification_id = it.id) as delivery,
+  (select extract(epoch from g.discarded_at)::float8 * 1000 from ${qualified(schema, 'discarded')} as g
+    where g.consumer_id = p.consumer_id and g.notification_id = it.id) as "discardedMs",
   (select ${deliveryJson('d')} from ${delivery} as d
     where d.consumer_id = p.consumer_id and p.is_ordered and d.notification_id < it.id
       and d.state <> 'dead' and ${sameKeySql('d.key', 'its.key')}

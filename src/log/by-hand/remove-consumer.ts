@@ -92,4 +92,11 @@ async function countAll(client: ClientBase, schema: string, consumerId: string):
 type Counts = Omit<Removed, 'consumerId' | 'doneId' | 'unread' | 'isExact'>;
 
 /** Those that have rows of a consumer. */
-const TABLES = ['delivery', 'lease', 'snapshot', 'consumer_channel', 'consumer_progress'];
+const TABLES = [
+  'delivery',
+  'discarded',
+  'lease',
+  'snapshot',
+  'consumer_channel',
+  'consumer_progress',
+];

@@ -92,13 +92,12 @@ async function move(
     `delete from ${progress} where consumer_id = $1 returning epoch::text`,
     [to],
   );
-  await client.query(
-    `delete from ${qualified(schema, 'consumer_channel')} where consumer_id = $1`,
-    [to],
-  );
+  for (const table of ['consumer_channel', 'discarded']) {
+    await client.query(`delete from ${qualified(schema, table)} where consumer_id = $1`, [to]);
+  }
   // A snapshot that is being taken ends a batch before this, and finds itself removed after it.
   const moved: number[] = [];
-  for (const table of ['snapshot', 'consumer_channel', 'delivery']) {
+  for (const table of ['snapshot', 'consumer_channel', 'delivery', 'discarded']) {
     const { rowCount } = await client.query(
       `update ${qualified(schema, table)} set consumer_id = $2 where consumer_id = $1`,
       [from, to],

@@ -44,3 +44,16 @@ export async function dropReread(
   );
   return rowCount ?? 0;
 }
+
+/** Forgets that dead letters were discarded that lie behind the position: they are handed out again. */
+export async function dropDiscarded(
+  client: ClientBase,
+  schema: string,
+  consumerId: string,
+  doneId: number,
+): Promise<void> {
+  await client.query(
+    `delete from ${qualified(schema, 'discarded')} where consumer_id = $1 and notification_id > $2`,
+    [consumerId, doneId],
+  );
+}

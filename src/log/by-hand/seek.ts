@@ -6,7 +6,7 @@ import { tellDaemons } from '../daemons.ts';
 import { safeId } from '../notification.ts';
 import { reachedSql } from '../settled-sql.ts';
 import { isLiveSql, lockLeases, lockTaking, wakeOrphans } from './locks.ts';
-import { dropReread, takeBackLeases } from './seek-standing.ts';
+import { dropDiscarded, dropReread, takeBackLeases } from './seek-standing.ts';
 
 /** Where a position is to be moved: so that one is next, or by so many notifications of its channels. */
 export type SeekTarget = From | { by: number };
@@ -48,6 +48,7 @@ export async function seekPosition(
     await lockLeases(client, schema, consumerId);
     const released = await takeBackLeases(client, schema, consumerId, doneId);
     const reread = await dropReread(client, schema, consumerId, doneId);
+    await dropDiscarded(client, schema, consumerId, doneId);
     await wakeOrphans(client, schema, consumerId);
     await tellDaemons(client, schema, 'owners');
     return { doneId, reread, released };

@@ -3,7 +3,7 @@ import { type CleanOptions, type DropOptions, removePartition } from './clean.ts
 import { type OnRemoved, thinPartition } from './clean-part.ts';
 import { type Partition, readPartitions, shareBefore } from './partitions.ts';
 import { type Pin, readPins } from './pins.ts';
-import { deletePublished } from './steps.ts';
+import { deleteDiscarded, deletePublished } from './steps.ts';
 
 /** What became of a partition that holds something old. */
 export type Cleaned = {
@@ -51,8 +51,12 @@ export async function* cleanLog(
   }
 }
 
-/** Forgets publishers' own event ids from before the time. Returns how many. */
-export async function cleanPublished(
+/**
+ * Forgets what is known of notifications that the log holds no longer: publishers' own event ids from before the time,
+ * and that dead letters were discarded.
+ * @returns how many event ids
+ */
+export async function forgetRemoved(
   client: ClientBase,
   { schema, before, signal }: CleanOptions,
 ): Promise<number> {
@@ -63,6 +67,7 @@ export async function cleanPublished(
     if (lastId === null) break;
     afterId = lastId;
   }
+  if (!signal.aborted) await deleteDiscarded(client, schema, before);
   return count;
 }
 

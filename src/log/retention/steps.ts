@@ -116,6 +116,22 @@ export async function deletePublished(
   return rows[0] as { lastId: string | null; removed: number };
 }
 
+/** Forgets dead letters that were discarded before the time and are no longer in the log. */
+export async function deleteDiscarded(
+  client: Queryable,
+  schema: string,
+  before: Date,
+): Promise<void> {
+  await client.query(
+    `delete from ${qualified(schema, 'discarded')} where ctid in (
+       select known.ctid from ${qualified(schema, 'discarded')} as known
+       where known.discarded_at < least($1, now()) and not exists (
+         select from ${qualified(schema, 'notification_log')} as log where log.id = known.notification_id)
+       for update skip locked)`,
+    [before],
+  );
+}
+
 async function outcomeOf<Outcome extends string>(
   client: Queryable,
   text: string,
