@@ -95,8 +95,8 @@ describe.each([
     await publish(...about([3], 'k'));
     release();
     await until('the newest is handled', () => seen.includes(3) || `${seen}`);
-    // It may have had 2 in its hands by then.
-    expect(seen.filter((payload) => payload !== 2)).toEqual([1, 3]);
+    // The owner before may have had 2 in hand, and 3 as well: then that comes once more.
+    expect([...new Set(seen)].filter((payload) => payload !== 2)).toEqual([1, 3]);
   });
 });
 
