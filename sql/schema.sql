@@ -39,6 +39,7 @@ create table pgwatch.consumer_progress (
   began_snapshot pg_snapshot default '1:1:'::pg_snapshot not null,
   began_at timestamp with time zone default now() not null,
   began_from text,
+  moved_at timestamp with time zone,
   paused_at timestamp with time zone,
   paused_until timestamp with time zone,
   created_at timestamp with time zone default now() not null,
@@ -1313,6 +1314,9 @@ used as (
     (select (select max(leased) from unnest(l.notification_ids) as leased), 'a lease of ' || l.consumer_id
       from "pgwatch".lease as l
       order by 1 desc nulls last limit 1)
+    union all
+    (select g.notification_id, 'a discarded dead letter of ' || g.consumer_id from "pgwatch".discarded as g
+      order by 1 desc limit 1)
   ) as each (id, what)
   order by id desc nulls last limit 1
 )
@@ -1550,8 +1554,8 @@ Nothing that a consumer has not done is skipped. What is handed again: where a n
 committed late and was not done yet, all that follow it; and after a restore, those that this
 cluster has written since.
 Returns: how many notifications the log holds, and the highest id.
-Tables written: log_origin, consumer_progress, consumer_channel, published, discarded, notification_log (only ids
-that were given twice).
+Tables written: log_origin, consumer_progress, consumer_channel, published, delivery, discarded, lease, notification_log
+(only ids that were given twice).
 */
 declare
   state record;
@@ -1559,6 +1563,8 @@ declare
   restored_at timestamptz;
   highest_id bigint;
   moved record;
+  moved_id bigint;
+  moved_event_id uuid;
 begin
   lock table "pgwatch".notification_log in share row exclusive mode;
   lock table "pgwatch".consumer_progress in share row exclusive mode;
@@ -1586,11 +1592,16 @@ begin
         select from "pgwatch".delivery as d
         where d.notification_id = log.id and (
           coalesce(d.first_failed_at, d.replayed_at) < log.created_at
-          or d.notification ->> 'xid' <> log.xid::text)))
+          or d.notification ->> 'xid' <> log.xid::text))
+      or exists (
+        select from "pgwatch".discarded as g
+        where g.notification_id = log.id and g.discarded_at < log.created_at))
     order by log.created_at, log.id
   loop
     update "pgwatch".notification_log as log set id = default
-    where log.id = moved.id and log.created_at = moved.created_at;
+    where log.id = moved.id and log.created_at = moved.created_at
+    returning log.id, log.event_id into moved_id, moved_event_id;
+    update "pgwatch".published set notification_id = moved_id where event_id = moved_event_id;
   end loop;
   select coalesce(max(log.id), 0) into highest_id from "pgwatch".notification_log as log;
 
@@ -1622,6 +1633,20 @@ begin
       since_window_id = case when c.since_window_id is not null then least(c.since_window_id, p.done_id) end
     from "pgwatch".consumer_progress as p
     where p.consumer_id = c.consumer_id and c.until_at is null;
+    /* What is handed out from the log again is not handed out by anything else as well: that would be out of its order,
+       and once too often. */
+    delete from "pgwatch".discarded as g using "pgwatch".consumer_progress as p
+    where p.consumer_id = g.consumer_id and g.notification_id > p.done_id;
+    delete from "pgwatch".delivery as d
+    using "pgwatch".consumer_progress as p, "pgwatch".notification_log as log
+    where p.consumer_id = d.consumer_id and d.notification_id > p.done_id
+      and log.id = d.notification_id and log.channel = any(p.channels);
+    update "pgwatch".lease as l
+    set notification_ids = array(select id from unnest(l.notification_ids) as id where id <= p.done_id order by id),
+      epoch = l.epoch + 1
+    from "pgwatch".consumer_progress as p
+    where p.consumer_id = l.consumer_id and l.kind <> 'retry' and p.done_id < any(l.notification_ids);
+    delete from "pgwatch".lease where notification_ids = '{}';
     insert into "pgwatch".log_origin (rebased_id, system_id, log_oid)
     select highest_id, place.system_id, place.log_oid from "pgwatch".log_place() as place
     on conflict (is_only) do update
@@ -1631,12 +1656,8 @@ begin
   /* Of a log that was restored without its rows they would swallow what is published again. */
   delete from "pgwatch".published as known
   where not exists (select from "pgwatch".notification_log as log where log.id = known.notification_id);
-  /* And what was discarded would be told of whatever gets its id, or is handed out again. */
   delete from "pgwatch".discarded as known
-  using "pgwatch".consumer_progress as p
-  where p.consumer_id = known.consumer_id and (
-    known.notification_id > greatest(p.done_id, coalesce(p.window_id, 0))
-    or not exists (select from "pgwatch".notification_log as log where log.id = known.notification_id));
+  where not exists (select from "pgwatch".notification_log as log where log.id = known.notification_id);
 
   return query select count(*), highest_id from "pgwatch".notification_log;
 end;
@@ -2741,7 +2762,8 @@ declare
   writer_xid constant xid8 := pg_current_xact_id();
   content jsonb := coalesce(payload_data, 'null');
   content_digest uuid;
-  published_digest uuid;
+  known_digest uuid;
+  known_id bigint;
   notification_id bigint;
   notification_time timestamptz;
 begin
@@ -2752,18 +2774,22 @@ begin
   if smart_notify.event_id is not null then
     content_digest := "pgwatch".event_digest(channel_name, smart_notify.key, content);
     notification_id := nextval(pg_get_serial_sequence(format('%I.notification_log', 'pgwatch'), 'id'));
-    insert into "pgwatch".published as known (event_id, notification_id, digest)
-    values (smart_notify.event_id, notification_id, content_digest)
-    on conflict do nothing;
-    if not found then
-      select known.notification_id, known.digest into notification_id, published_digest
+    loop
+      insert into "pgwatch".published as known (event_id, notification_id, digest)
+      values (smart_notify.event_id, notification_id, content_digest)
+      on conflict do nothing;
+      exit when found;
+      select known.notification_id, known.digest into known_id, known_digest
       from "pgwatch".published as known
       where known.event_id = smart_notify.event_id;
-      if published_digest is distinct from content_digest then
-        perform "pgwatch".event_refuse(smart_notify.event_id);
+      /* Else cleanup has forgotten it between the two. */
+      if found then
+        if known_digest <> content_digest then
+          perform "pgwatch".event_refuse(smart_notify.event_id);
+        end if;
+        return known_id;
       end if;
-      return notification_id;
-    end if;
+    end loop;
     insert into "pgwatch".notification_log (id, xid, channel, key, payload, event_id)
     overriding system value
     values (notification_id, writer_xid, channel_name, smart_notify.key, content, smart_notify.event_id)
@@ -2807,6 +2833,7 @@ declare
   new_ids bigint[];
   known_ids bigint[];
   refused uuid;
+  is_forgotten boolean;
   announced bigint;
 begin
   if not coalesce(total = cardinality(payloads) and total = cardinality(keys) and total = cardinality(event_ids),
@@ -2817,23 +2844,28 @@ begin
   where name is null or octet_length(name) not between 1 and 63;
 
   new_ids := array(select nextval(sequence_name) from generate_series(1, total));
-  /* Sorted: who waits for whom is decided by this order alone. Of an event that is given twice the first counts. */
-  insert into "pgwatch".published (event_id, notification_id, digest)
-  select distinct on (n.event_id) n.event_id, n.id,
-    "pgwatch".event_digest(n.channel, n.key, coalesce(n.content, 'null'))
-  from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
-    as n (id, channel, content, key, event_id, place)
-  where n.event_id is not null
-  order by n.event_id, n.place
-  on conflict do nothing;
+  loop
+    /* Sorted: who waits for whom is decided by this order alone. Of an event that is given twice the first counts. */
+    insert into "pgwatch".published (event_id, notification_id, digest)
+    select distinct on (n.event_id) n.event_id, n.id,
+      "pgwatch".event_digest(n.channel, n.key, coalesce(n.content, 'null'))
+    from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
+      as n (id, channel, content, key, event_id, place)
+    where n.event_id is not null
+    order by n.event_id, n.place
+    on conflict do nothing;
 
-  select array_agg(coalesce(known.notification_id, n.id) order by n.place),
-    (array_agg(n.event_id order by n.place) filter (where n.event_id is not null and known.digest
-      is distinct from "pgwatch".event_digest(n.channel, n.key, coalesce(n.content, 'null'))))[1]
-  into known_ids, refused
-  from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
-    as n (id, channel, content, key, event_id, place)
-  left join "pgwatch".published as known on known.event_id = n.event_id;
+    select array_agg(coalesce(known.notification_id, n.id) order by n.place),
+      (array_agg(n.event_id order by n.place) filter (where known.digest
+        <> "pgwatch".event_digest(n.channel, n.key, coalesce(n.content, 'null'))))[1],
+      coalesce(bool_or(n.event_id is not null and known.event_id is null), false)
+    into known_ids, refused, is_forgotten
+    from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
+      as n (id, channel, content, key, event_id, place)
+    left join "pgwatch".published as known on known.event_id = n.event_id;
+    /* Cleanup may have forgotten one between the two. */
+    exit when not is_forgotten;
+  end loop;
   if refused is not null then
     perform "pgwatch".event_refuse(refused);
   end if;
@@ -2921,7 +2953,7 @@ grant select on sequence pgwatch.notification_log_id_seq to consumer;
 
 grant select on table pgwatch.consumer_channel to consumer;
 
-grant insert, select, update (channels, done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, window_xid, epoch, owner, owned_since, is_shared, is_ordered, began_id, began_snapshot, began_at, began_from, paused_at, paused_until, saved_at) on table pgwatch.consumer_progress to consumer;
+grant insert, select, update (channels, done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, window_xid, epoch, owner, owned_since, is_shared, is_ordered, began_id, began_snapshot, began_at, began_from, moved_at, paused_at, paused_until, saved_at) on table pgwatch.consumer_progress to consumer;
 
 grant delete, insert, select, update (has_lock, consumer_ids, shared_ids, alive_until, activity, channels) on table pgwatch.daemon to consumer;
 

@@ -7,7 +7,7 @@ grant select, insert, delete
 -- Not what a row is of: who may not delete a consumer may not give it another name either.
 grant update (channels, done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, window_xid,
     epoch, owner, owned_since, is_shared, is_ordered, began_id, began_snapshot, began_at, began_from,
-    paused_at, paused_until, saved_at)
+    moved_at, paused_at, paused_until, saved_at)
   on :"schema".consumer_progress to :"role";
 grant update (state, attempts, next_attempt_at, is_suspect, is_grouped, replayed_at, first_failed_at,
     last_failed_at, first_error, last_error, notification, payload, old_row, new_row)

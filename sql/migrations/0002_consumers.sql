@@ -17,6 +17,7 @@ began_id,               where it began, or was moved to by hand: what lies befor
 began_snapshot,         been handed to it; and when. Visible in that snapshot with id <= began_id
 began_at                is what lies before
 began_from              what the consumer's file says of where it begins: whether that changes is told
+moved_at                when somebody last moved the position, by a seek or by skipping; null: nobody has
 paused_at               since when no daemon runs it; null: it is not paused
 paused_until            when that ends by itself; null: when somebody resumes it
 */
@@ -39,6 +40,7 @@ create table :"schema".consumer_progress (
   began_snapshot pg_snapshot not null default '1:1:',
   began_at timestamptz not null default now(),
   began_from text,
+  moved_at timestamptz,
   paused_at timestamptz,
   paused_until timestamptz check (paused_until is null or paused_at is not null),
   created_at timestamptz not null default now(),

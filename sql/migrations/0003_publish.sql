@@ -168,7 +168,8 @@ declare
   writer_xid constant xid8 := pg_current_xact_id();
   content jsonb := coalesce(payload_data, 'null');
   content_digest uuid;
-  published_digest uuid;
+  known_digest uuid;
+  known_id bigint;
   notification_id bigint;
   notification_time timestamptz;
 begin
@@ -179,18 +180,22 @@ begin
   if smart_notify.event_id is not null then
     content_digest := :"schema".event_digest(channel_name, smart_notify.key, content);
     notification_id := nextval(pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id'));
-    insert into :"schema".published as known (event_id, notification_id, digest)
-    values (smart_notify.event_id, notification_id, content_digest)
-    on conflict do nothing;
-    if not found then
-      select known.notification_id, known.digest into notification_id, published_digest
+    loop
+      insert into :"schema".published as known (event_id, notification_id, digest)
+      values (smart_notify.event_id, notification_id, content_digest)
+      on conflict do nothing;
+      exit when found;
+      select known.notification_id, known.digest into known_id, known_digest
       from :"schema".published as known
       where known.event_id = smart_notify.event_id;
-      if published_digest is distinct from content_digest then
-        perform :"schema".event_refuse(smart_notify.event_id);
+      /* Else cleanup has forgotten it between the two. */
+      if found then
+        if known_digest <> content_digest then
+          perform :"schema".event_refuse(smart_notify.event_id);
+        end if;
+        return known_id;
       end if;
-      return notification_id;
-    end if;
+    end loop;
     insert into :"schema".notification_log (id, xid, channel, key, payload, event_id)
     overriding system value
     values (notification_id, writer_xid, channel_name, smart_notify.key, content, smart_notify.event_id)
@@ -236,6 +241,7 @@ declare
   new_ids bigint[];
   known_ids bigint[];
   refused uuid;
+  is_forgotten boolean;
   announced bigint;
 begin
   if not coalesce(total = cardinality(payloads) and total = cardinality(keys) and total = cardinality(event_ids),
@@ -246,23 +252,28 @@ begin
   where name is null or octet_length(name) not between 1 and 63;
 
   new_ids := array(select nextval(sequence_name) from generate_series(1, total));
-  /* Sorted: who waits for whom is decided by this order alone. Of an event that is given twice the first counts. */
-  insert into :"schema".published (event_id, notification_id, digest)
-  select distinct on (n.event_id) n.event_id, n.id,
-    :"schema".event_digest(n.channel, n.key, coalesce(n.content, 'null'))
-  from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
-    as n (id, channel, content, key, event_id, place)
-  where n.event_id is not null
-  order by n.event_id, n.place
-  on conflict do nothing;
+  loop
+    /* Sorted: who waits for whom is decided by this order alone. Of an event that is given twice the first counts. */
+    insert into :"schema".published (event_id, notification_id, digest)
+    select distinct on (n.event_id) n.event_id, n.id,
+      :"schema".event_digest(n.channel, n.key, coalesce(n.content, 'null'))
+    from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
+      as n (id, channel, content, key, event_id, place)
+    where n.event_id is not null
+    order by n.event_id, n.place
+    on conflict do nothing;
 
-  select array_agg(coalesce(known.notification_id, n.id) order by n.place),
-    (array_agg(n.event_id order by n.place) filter (where n.event_id is not null and known.digest
-      is distinct from :"schema".event_digest(n.channel, n.key, coalesce(n.content, 'null'))))[1]
-  into known_ids, refused
-  from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
-    as n (id, channel, content, key, event_id, place)
-  left join :"schema".published as known on known.event_id = n.event_id;
+    select array_agg(coalesce(known.notification_id, n.id) order by n.place),
+      (array_agg(n.event_id order by n.place) filter (where known.digest
+        <> :"schema".event_digest(n.channel, n.key, coalesce(n.content, 'null'))))[1],
+      coalesce(bool_or(n.event_id is not null and known.event_id is null), false)
+    into known_ids, refused, is_forgotten
+    from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
+      as n (id, channel, content, key, event_id, place)
+    left join :"schema".published as known on known.event_id = n.event_id;
+    /* Cleanup may have forgotten one between the two. */
+    exit when not is_forgotten;
+  end loop;
   if refused is not null then
     perform :"schema".event_refuse(refused);
   end if;

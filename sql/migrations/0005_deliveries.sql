@@ -352,6 +352,9 @@ used as (
     (select (select max(leased) from unnest(l.notification_ids) as leased), 'a lease of ' || l.consumer_id
       from :"schema".lease as l
       order by 1 desc nulls last limit 1)
+    union all
+    (select g.notification_id, 'a discarded dead letter of ' || g.consumer_id from :"schema".discarded as g
+      order by 1 desc limit 1)
   ) as each (id, what)
   order by id desc nulls last limit 1
 )
@@ -390,8 +393,8 @@ Nothing that a consumer has not done is skipped. What is handed again: where a n
 committed late and was not done yet, all that follow it; and after a restore, those that this
 cluster has written since.
 Returns: how many notifications the log holds, and the highest id.
-Tables written: log_origin, consumer_progress, consumer_channel, published, discarded, notification_log (only ids
-that were given twice).
+Tables written: log_origin, consumer_progress, consumer_channel, published, delivery, discarded, lease, notification_log
+(only ids that were given twice).
 */
 declare
   state record;
@@ -399,6 +402,8 @@ declare
   restored_at timestamptz;
   highest_id bigint;
   moved record;
+  moved_id bigint;
+  moved_event_id uuid;
 begin
   lock table :"schema".notification_log in share row exclusive mode;
   lock table :"schema".consumer_progress in share row exclusive mode;
@@ -426,11 +431,16 @@ begin
         select from :"schema".delivery as d
         where d.notification_id = log.id and (
           coalesce(d.first_failed_at, d.replayed_at) < log.created_at
-          or d.notification ->> 'xid' <> log.xid::text)))
+          or d.notification ->> 'xid' <> log.xid::text))
+      or exists (
+        select from :"schema".discarded as g
+        where g.notification_id = log.id and g.discarded_at < log.created_at))
     order by log.created_at, log.id
   loop
     update :"schema".notification_log as log set id = default
-    where log.id = moved.id and log.created_at = moved.created_at;
+    where log.id = moved.id and log.created_at = moved.created_at
+    returning log.id, log.event_id into moved_id, moved_event_id;
+    update :"schema".published set notification_id = moved_id where event_id = moved_event_id;
   end loop;
   select coalesce(max(log.id), 0) into highest_id from :"schema".notification_log as log;
 
@@ -462,6 +472,20 @@ begin
       since_window_id = case when c.since_window_id is not null then least(c.since_window_id, p.done_id) end
     from :"schema".consumer_progress as p
     where p.consumer_id = c.consumer_id and c.until_at is null;
+    /* What is handed out from the log again is not handed out by anything else as well: that would be out of its order,
+       and once too often. */
+    delete from :"schema".discarded as g using :"schema".consumer_progress as p
+    where p.consumer_id = g.consumer_id and g.notification_id > p.done_id;
+    delete from :"schema".delivery as d
+    using :"schema".consumer_progress as p, :"schema".notification_log as log
+    where p.consumer_id = d.consumer_id and d.notification_id > p.done_id
+      and log.id = d.notification_id and log.channel = any(p.channels);
+    update :"schema".lease as l
+    set notification_ids = array(select id from unnest(l.notification_ids) as id where id <= p.done_id order by id),
+      epoch = l.epoch + 1
+    from :"schema".consumer_progress as p
+    where p.consumer_id = l.consumer_id and l.kind <> 'retry' and p.done_id < any(l.notification_ids);
+    delete from :"schema".lease where notification_ids = '{}';
     insert into :"schema".log_origin (rebased_id, system_id, log_oid)
     select highest_id, place.system_id, place.log_oid from :"schema".log_place() as place
     on conflict (is_only) do update
@@ -471,12 +495,8 @@ begin
   /* Of a log that was restored without its rows they would swallow what is published again. */
   delete from :"schema".published as known
   where not exists (select from :"schema".notification_log as log where log.id = known.notification_id);
-  /* And what was discarded would be told of whatever gets its id, or is handed out again. */
   delete from :"schema".discarded as known
-  using :"schema".consumer_progress as p
-  where p.consumer_id = known.consumer_id and (
-    known.notification_id > greatest(p.done_id, coalesce(p.window_id, 0))
-    or not exists (select from :"schema".notification_log as log where log.id = known.notification_id));
+  where not exists (select from :"schema".notification_log as log where log.id = known.notification_id);
 
   return query select count(*), highest_id from :"schema".notification_log;
 end;

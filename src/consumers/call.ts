@@ -3,6 +3,7 @@ import type { Notification } from '../log/notification.ts';
 import { formatDuration } from '../time.ts';
 import type { Call } from './context.ts';
 import { callWithGaps } from './gaps.ts';
+import { callOthers } from './others.ts';
 import { DeadLetter, DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
 import { withinCall } from './running-call.ts';
 import { checkPayload, PayloadRefused } from './schema.ts';
@@ -47,14 +48,11 @@ function callDirectly(
 
 /** Those that nobody can read are dead: no attempt would help. The others are handed on. */
 async function callReadable(call: Call): Promise<Outcomes> {
-  const notifications = call.notifications.filter(({ unreadable }) => unreadable === null);
-  const outcomes =
-    notifications.length > 0 ? [...(await callPart({ ...call, notifications }))] : [];
-  return call.notifications.map(({ unreadable }) =>
-    unreadable === null
-      ? (outcomes.shift() as Outcome)
-      : { type: 'dead', error: new DeadLetter(unreadable) },
-  );
+  const entries = call.notifications.map((notification): Notification | Outcome => {
+    const { unreadable } = notification;
+    return unreadable === null ? notification : { type: 'dead', error: new DeadLetter(unreadable) };
+  });
+  return callOthers(call, entries, callPart);
 }
 
 /** Those whose payload does not fit the schema are dead; the others are handed on. */
@@ -71,11 +69,7 @@ async function callChecked(call: Call): Promise<Outcomes> {
       }
     }),
   );
-  const isFitting = (entry: Notification | Outcome): entry is Notification => !('type' in entry);
-  const fitting = checked.filter(isFitting);
-  if (fitting.length === 0) return checked as Outcomes;
-  const outcomes = [...(await callDirectly(call, fitting))];
-  return checked.map((entry) => (isFitting(entry) ? (outcomes.shift() as Outcome) : entry));
+  return callOthers(call, checked, (part) => callDirectly(part, part.notifications));
 }
 
 /** Waits for the handler, for its time at most, and until the daemon waits no longer. */

@@ -1,5 +1,6 @@
 import type { Gap } from '../log/gap.ts';
 import type { Call } from './context.ts';
+import { BEHIND, callOthers, HeldKeys } from './others.ts';
 import { DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
 
 /**
@@ -12,6 +13,7 @@ export async function callWithGaps(
 ): Promise<Outcomes> {
   const { notifications, context, abandon } = call;
   const outcomes: Outcome[] = [];
+  const held = new HeldKeys(call.consumer);
   for (let index = 0; index < notifications.length; index = outcomes.length) {
     const { overReason } = context;
     if (overReason) {
@@ -24,8 +26,14 @@ export async function callWithGaps(
     const end = nextGap < 0 ? notifications.length : Math.max(index + 1, nextGap);
     const part = notifications.slice(index, end);
     const { gap = null } = part[0] ?? {};
-    if (gap !== null) outcomes.push(await callOnGap(call, gap));
-    else outcomes.push(...(await callPart({ ...call, notifications: part })));
+    if (gap !== null) {
+      outcomes.push(await callOnGap(call, gap));
+      continue;
+    }
+    const entries = part.map((entry) => (held.has(entry.key) ? BEHIND : entry));
+    const own = await callOthers({ ...call, notifications: part }, entries, callPart);
+    for (const [place, outcome] of own.entries()) held.note(part[place]?.key ?? null, outcome);
+    outcomes.push(...own);
   }
   return outcomes;
 }

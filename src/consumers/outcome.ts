@@ -35,13 +35,17 @@ export class DeadLetter extends Error {
 
 /**
  * How a call ended for one notification. abandoned: pgwatch has stopped it, and nothing is known of it; it
- * is called again and no attempt is spent.
+ * is called again and no attempt is spent. behind: it was not called, since an earlier one of its key failed before.
  */
 export type Outcome =
   | { type: 'done' }
   | { type: 'failed'; error: Error; retryAfterMs: number | null }
   | { type: 'dead'; error: Error }
-  | { type: 'abandoned' };
+  | { type: 'abandoned' }
+  | { type: 'behind' };
+
+/** What a call says of a notification that was called. */
+export type Ended = Exclude<Outcome, { type: 'abandoned' | 'behind' }>;
 
 /** One outcome for each notification, in their order. */
 export type Outcomes = readonly Outcome[];

@@ -1,7 +1,7 @@
 import { callHandler } from '../consumers/call.ts';
 import { CallContext, type CallTools } from '../consumers/context.ts';
 import type { Consumer } from '../consumers/define.ts';
-import type { Outcome, Outcomes } from '../consumers/outcome.ts';
+import type { Ended, Outcomes } from '../consumers/outcome.ts';
 import type { DeliveryChange } from '../log/delivery.ts';
 import { errorRecord } from '../log/error-record.ts';
 import { Notification } from '../log/notification.ts';
@@ -65,11 +65,7 @@ export function changeAfterLoss(
  * What becomes of a notification after a call, and says so where that is no success. Null: nothing
  * is to be written down.
  */
-export function changeAfter(
-  calling: Calling,
-  task: Task,
-  outcome: Exclude<Outcome, { type: 'abandoned' }>,
-): DeliveryChange | null {
+export function changeAfter(calling: Calling, task: Task, outcome: Ended): DeliveryChange | null {
   const { consumer } = calling;
   const { id: notificationId, key, attempt } = task;
   if (outcome.type === 'done') {

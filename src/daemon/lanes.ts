@@ -59,7 +59,7 @@ export class Lanes implements Workers {
 
   close(): void {
     this.#isClosed = true;
-    for (const task of this.#queue.clear()) this.#takeBack(task);
+    this.#takeBack(this.#queue.clear());
     this.#waiters.check();
   }
 
@@ -138,36 +138,45 @@ export class Lanes implements Workers {
   }
 
   #finish(batch: Task[], outcomes: Outcomes): void {
-    const waiting = new Set<string | null>();
+    const { order, onDead } = this.#calling.consumer;
+    const keyOf = ({ key }: Task) => (order === 'key' ? key : null);
+    const holdsItsKey = ({ state }: DeliveryChange) =>
+      state === 'retry' || (state === 'dead' && onDead === 'stop');
+    /** Keys of which one was abandoned, and of which one has failed: what comes behind that waits for it. */
+    const abandoned = new Set<string | null>();
+    const failed = new Set<string | null>();
+    const left: Task[] = [];
     for (const [index, task] of batch.entries()) {
       const outcome = outcomes[index];
+      const key = keyOf(task);
+      if (!outcome || outcome.type === 'abandoned' || (key !== null && abandoned.has(key))) {
+        abandoned.add(key);
+        left.push(task);
+        continue;
+      }
       this.#queue.release(task);
-      if (!outcome || outcome.type === 'abandoned') {
-        this.#takeBack(task);
-      } else if (outcome.type === 'done' && waiting.has(task.key)) {
-        // Called together with an earlier one of its key that failed: it comes again after that one.
+      if (
+        outcome.type === 'behind' ||
+        (outcome.type === 'done' && key !== null && failed.has(key))
+      ) {
+        // It comes again, after the one that failed.
         this.skip([blocked(task)]);
       } else {
         const change = changeAfter(this.#calling, task, outcome);
-        if (task.key !== null && change && this.#holdsItsKey(change)) waiting.add(task.key);
+        if (change && holdsItsKey(change)) failed.add(key);
         this.#onSettled(task, change);
       }
     }
+    this.#takeBack(left);
   }
 
-  #holdsItsKey({ state }: DeliveryChange): boolean {
-    const { order, onDead } = this.#calling.consumer;
-    return order === 'key' && (state === 'retry' || (state === 'dead' && onDead === 'stop'));
-  }
-
-  /** pgwatch has not called it, or has stopped its call: that spends no attempt. */
-  #takeBack(task: Task): void {
-    if (task.isRecorded || task.isGrouped) {
-      const { task: place, change } = uncalled(task);
-      this.#onSettled(place, change);
-    } else if (!this.#isClosed) {
-      this.#queue.pushFirst([task]);
-    }
+  /** pgwatch has not called them, or has stopped their call: that spends no attempt. */
+  #takeBack(tasks: readonly Task[]): void {
+    const isWrittenDown = ({ isRecorded, isGrouped }: Task) => isRecorded || isGrouped;
+    const written = tasks.filter(isWrittenDown);
+    for (const task of written) this.#queue.release(task);
+    this.skip(written.map(uncalled));
+    if (!this.#isClosed) this.#queue.putBack(tasks.filter((task) => !isWrittenDown(task)));
   }
 }
 

@@ -87,6 +87,11 @@ export class TaskQueue {
     this.#released.push(next);
   }
 
+  /** They are given out once more, before all that is behind them. */
+  putBack(tasks: readonly Task[]): void {
+    this.#released.unshift(...tasks);
+  }
+
   /** Blocks what is behind a task of the key that is out, instead of waiting for it. */
   blockBehind(key: string | null): void {
     const behind = key === null ? undefined : this.#behind.get(key);

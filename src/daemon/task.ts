@@ -51,7 +51,9 @@ export function uncalled(task: Task): Settled {
 
 /** Settles one that waits for an earlier one of its key, which fails. */
 export function blocked(task: Task): Settled {
-  const { id: notificationId, key, isFiled, isGrouped } = task;
+  const { id: notificationId, key, isFiled, isRecorded, isGrouped } = task;
   if (isGrouped) return uncalled(task);
-  return { task, change: isFiled ? null : { notificationId, key, state: 'blocked' } };
+  // Its row may say that it waits already; one that was recorded says that it is being called.
+  const isWaiting = isFiled && !isRecorded;
+  return { task, change: isWaiting ? null : { notificationId, key, state: 'blocked' } };
 }

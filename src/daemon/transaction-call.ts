@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import { TimeoutError } from '../consumers/call.ts';
-import { failureOf, type Outcome } from '../consumers/outcome.ts';
+import { type Ended, failureOf, type Outcome } from '../consumers/outcome.ts';
 import { cleanSession } from '../database/clean-session.ts';
 import { isStatementError } from '../database/connect.ts';
 import { isPassing } from '../database/passing.ts';
@@ -115,7 +115,7 @@ async function callAlone(
 ): Promise<Settled> {
   if (mustWait(options, task, settled)) return blocked(task);
   const [outcome] = await callWithSavepoint(options, [task]);
-  return { task, change: changeAfter(options.calling, task, outcome as Finished) };
+  return { task, change: changeAfter(options.calling, task, outcome as Ended) };
 }
 
 /** True where an earlier notification of its key fails, since before or in this transaction. */
@@ -168,7 +168,7 @@ async function callWithSavepoint(options: Calls, tasks: Task[]): Promise<Finishe
   if (late && tasks.length > 1) throw new CallBroken(null, true);
   if (late) {
     const [task] = tasks as [Task];
-    throw new CallBroken({ task, change: changeAfter(calling, task, late) });
+    throw new CallBroken({ task, change: changeAfter(calling, task, late as Ended) });
   }
   const released = await release(options, finished, { db, savepoint });
   progress.called = [];

@@ -179,7 +179,7 @@ export async function noteBeginning(
 ): Promise<void> {
   await client.query(
     `update ${qualified(schema, 'consumer_progress')}
-     set began_id = done_id, began_snapshot = done_snapshot, began_at = now()
+     set began_id = done_id, began_snapshot = done_snapshot, began_at = now(), moved_at = now()
      where consumer_id = $1 and ($2::bigint is null or epoch = $2)`,
     [consumerId, epoch],
   );

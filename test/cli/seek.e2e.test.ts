@@ -48,9 +48,9 @@ test('it prints the plan, and changes nothing unless told to', async () => {
   expect(plan.stdout.split('\n')).toEqual([
     'email',
     `  position      ${from} → ${to} (back)`,
-    '  again         4 notifications of its channels',
+    '  again         5 notifications of its channels',
     '  waiting       1 in between wait for a retry, and come with the others',
-    '  dead          1 dead letter in between, left as it is: pgwatch dlq list --consumer email',
+    '  dead          1 dead letter in between, handed out again with the others',
     `  log           ids ${ids[0]} to ${from}`,
     '  running       no daemon runs it',
     '',
@@ -61,7 +61,7 @@ test('it prints the plan, and changes nothing unless told to', async () => {
   const done = await seek('email', '--to', '-5', '--execute');
   expect(done.said.split('\n')).toEqual([
     `Moved email from ${from} to ${to}.`,
-    '1 notification that waited for a retry will be handed out in turn.',
+    '2 notifications that waited for a retry, or were dead, will be handed out in turn.',
     'No daemon runs it now: "pgwatch listen" goes on from there.',
   ]);
   expect([done.exitCode, await doneId()]).toEqual([0, to]);
@@ -72,7 +72,7 @@ test('it prints the plan, and changes nothing unless told to', async () => {
     isExecuted: true,
     fromId: to,
     toId: from,
-    skipped: 4,
+    skipped: 5,
     again: 0,
     isLive: false,
   });

@@ -6,7 +6,6 @@ import { cancelReplays, fileReplay } from '../../src/log/by-hand/replay-file.ts'
 import { seekPosition } from '../../src/log/by-hand/seek.ts';
 import { changeBatch } from '../../src/log/dead-letter-change.ts';
 import { NO_FILTER } from '../../src/log/delivery-filter.ts';
-import { rebaseLog } from '../../src/log/origin.ts';
 import { forgetRemoved } from '../../src/log/retention/clean-log.ts';
 import type { TestDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
@@ -119,7 +118,8 @@ describe.each(some([{}, { transaction: true }, { instances: 'shared' as const }]
 
   test('it is not handed out where it was discarded only behind the position', async () => {
     const [bad] = await giveUp();
-    await seek(bad);
+    // As where the process dies that had filed it, while an earlier one took its time.
+    await client.query('update pgwatch.consumer_progress set done_id = $1 - 1', [bad]);
     await discard();
     await run();
     await publish(['m', 'next']);
@@ -151,19 +151,4 @@ test('it is known as long as the log holds it', async () => {
     expect(await known()).toEqual(ids);
   }
   expect([await reason(kept), await reason(gone)]).toEqual([['discarded'], ['gone']]);
-});
-
-test('a rebase forgets those that are handed out again, and those that the log has lost', async () => {
-  const [done, lost, behind] = (await publish([null, 1], [null, 2], [null, 3])) as number[];
-  await client.query(
-    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
-     values ('c', '{c}', $1, pg_current_snapshot())`,
-    [lost],
-  );
-  await client.query(`insert into pgwatch.discarded select 'c', unnest($1::bigint[])`, [
-    [done, lost, behind],
-  ]);
-  await client.query('delete from pgwatch.notification_log where id = $1', [lost]);
-  await rebaseLog(client, 'pgwatch');
-  expect(await known()).toEqual([done]);
 });

@@ -1,17 +1,22 @@
 import type { Client } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { DeadLetter } from '../../src/consumers/outcome.ts';
 import { type SeekTarget, seekPosition } from '../../src/log/by-hand/seek.ts';
 import { planSeek } from '../../src/log/by-hand/seek-plan.ts';
+import { changeBatch } from '../../src/log/dead-letter-change.ts';
+import { NO_FILTER } from '../../src/log/delivery-filter.ts';
 import { slotOf } from '../../src/log/lease.ts';
+import type { Notification } from '../../src/log/notification.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
+import { some } from '../helpers/whole.ts';
 import { judge } from '../racing/history.ts';
 import { chooseSeed } from '../racing/random.ts';
 import { raceWriters } from '../racing/writers.ts';
 
-const database = useDatabase();
-const { tail, publish, filed } = useDelivering(database);
+const database = useDatabase({ maxBatchSize: 5 });
+const { tail, publish, filed, untilFiled } = useDelivering(database);
 let client: Client;
 
 beforeAll(async () => {
@@ -39,6 +44,44 @@ const seekUnfenced = () =>
 const numbers = (count: number, from = 1) => Array.from({ length: count }, (_, i) => from + i);
 const about = (payloads: number[], key: string | null = null) =>
   payloads.map((payload): [string | null, unknown] => [key, payload]);
+
+test.each(
+  some([
+    {},
+    { transaction: true },
+    { onDead: 'stop' as const },
+    { instances: 'shared' as const },
+    { instances: 'shared' as const, transaction: true, onDead: 'stop' as const },
+  ]),
+)('a dead letter behind it comes again in its place, and once: %o', async (how) => {
+  const seen: unknown[] = [];
+  let isMended = false;
+  const consumer = {
+    id: 'c',
+    channels: ['c'],
+    ...how,
+    handle({ payload }: Notification) {
+      seen.push(payload);
+      if (payload === 3 && !isMended) throw new DeadLetter('not yet');
+    },
+  };
+  const daemon = await tail(consumer);
+  const ids = await publish(...about(numbers(12), 'k'));
+  await untilFiled('dead');
+  await until('it was called', () => seen.includes('onDead' in how ? 3 : 12));
+  await daemon.stop();
+  const { epoch } = await planSeek(client, 'pgwatch', { consumerId: 'c', to: 0 });
+  const seek = { consumerId: 'c', to: ids[0] as number, seenEpoch: epoch, mode: 'idle' } as const;
+  await seekPosition(client, 'pgwatch', seek);
+  isMended = true;
+  seen.length = 0;
+  // There is none any more.
+  await changeBatch(client, 'pgwatch', { action: 'retry', filter: NO_FILTER, isDryRun: false });
+  await tail(consumer);
+  await until('all are handled', () => seen.includes(12) || `${seen}`);
+  expect(seen).toEqual(numbers(12));
+  await untilFiled();
+});
 
 describe.each([
   ['owned', 'one'],

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Client } from 'pg';
 import { expect, test } from 'vitest';
 import { rebaseLog } from '../../src/log/origin.ts';
 import { notify, notifyMany } from '../../src/log/publish.ts';
@@ -77,6 +78,45 @@ test('a publisher waits for another that has not committed the same event yet', 
   await first.query('commit');
   expect(await waiting).toBe(id);
 });
+
+test.each([
+  ['smart_notify()', (by: Client, eventId: string) => notify(by, 'orders', 1, { eventId })],
+  [
+    'smart_notify_many()',
+    (by: Client, eventId: string) =>
+      notifyMany(by, [
+        { channel: 'orders', payload: 1, eventId },
+        { channel: 'orders', payload: 2, eventId: randomUUID() },
+      ]),
+  ],
+])(
+  'an event that is forgotten while it is published again is written again: %s',
+  async (_, publish) => {
+    const eventId = randomUUID();
+    await notify(database.pool, 'orders', 1, { eventId });
+    // After the insert that finds it, and before the look for its id.
+    await database.query(`
+    create function hold() returns trigger language plpgsql as
+      $$ begin perform pg_advisory_xact_lock_shared(4711); return null; end $$;
+    create trigger hold after insert on pgwatch.published
+    for each statement execute function hold();
+    alter table pgwatch.published enable always trigger hold`);
+    const [publisher, cleaner] = [await database.connect(), await database.connect()];
+    await cleaner.query('select pg_advisory_lock(4711)');
+    const publishing = publish(publisher as Client, eventId);
+    await until('it waits', async () => {
+      const { rowCount } = await cleaner.query(
+        `select from pg_locks where locktype = 'advisory' and objid = 4711 and not granted`,
+      );
+      return rowCount === 1;
+    });
+    await cleaner.query('delete from pgwatch.published where event_id = $1', [eventId]);
+    await cleaner.query('select pg_advisory_unlock(4711)');
+    await publishing;
+    await database.query('drop function hold cascade');
+    expect(await countOf(eventId)).toBe(2);
+  },
+);
 
 test('the same event twice in one call is written once', async () => {
   const event = { channel: 'orders', payload: 1, eventId: randomUUID() };

@@ -244,6 +244,78 @@ describe('a sequence that was set back', () => {
   });
 });
 
+describe('what was discarded', () => {
+  const discard = (database: TestDatabase, ids: number[]) =>
+    database.query(`insert into pgwatch.discarded select 'c', unnest($1::bigint[])`, [ids]);
+  const known = async ({ query }: TestDatabase) =>
+    (await query('select notification_id::int as id from pgwatch.discarded order by 1')).rows.map(
+      ({ id }) => id,
+    );
+
+  beforeEach(() => younger.query('truncate pgwatch.discarded'));
+
+  test('keeps its id for itself, also where the log has lost it', async () => {
+    await discard(younger, [5]);
+    expect((await refusal(younger)).message).toMatch(/a discarded dead letter of c/);
+    await rebaseLog(younger.pool, 'pgwatch');
+    expect(await known(younger)).toEqual([]);
+    await publish(younger, 1, 1);
+    expect(await handleUntil(younger, 1)).toEqual([1]);
+  });
+
+  test('says nothing of the notification that has got its id since', async () => {
+    await publish(younger, 1, 3);
+    await handleUntil(younger, 3);
+    await discard(younger, [2, 3]);
+    await younger.query('delete from pgwatch.notification_log where id > 2');
+    await younger.query(`select setval('pgwatch.notification_log_id_seq', 2)`);
+    await publish(younger, 4, 5);
+    expect(await refusal(younger)).toMatchObject({ code: 'cluster_restored' });
+    await rebaseLog(younger.pool, 'pgwatch');
+    expect(await known(younger)).toEqual([2]);
+    // The one that had the id has a new one.
+    expect(await handleUntil(younger, 4)).toEqual([5, 4]);
+  });
+
+  test('is handed out again after a restore that moves the position back, like dead letters', async () => {
+    const late = await older.connect();
+    await late.query('begin');
+    await late.query(`select smart_notify('c', '100')`);
+    await publish(older, 1, 5);
+    await handleUntil(older, 5);
+    await late.query('commit');
+    await late.end();
+    await copyToYounger({ withSequence: true });
+    await discard(younger, [4]);
+    await younger.query(`
+      insert into pgwatch.delivery (consumer_id, notification_id, state) values ('c', 5, 'dead');
+      insert into pgwatch.lease (consumer_id, notification_ids, kind) values ('c', '{3}', 'orphan')`);
+    await rebaseLog(younger.pool, 'pgwatch');
+    const counts = ['delivery', 'discarded', 'lease'].map(
+      async (table) => (await younger.query(`select from pgwatch.${table}`)).rowCount,
+    );
+    expect(await Promise.all(counts)).toEqual([0, 0, 0]);
+    expect(await handleUntil(younger, 5)).toEqual([100, ...numbers(1, 5)]);
+  });
+});
+
+test('an event whose notification gets a new id is known by that', async () => {
+  const event = (n: number) => `00000000-0000-4000-8000-00000000000${n}`;
+  const send = async (n: number) => {
+    const { rows } = await younger.query(
+      `select smart_notify('c', to_jsonb($1::int), event_id => $2)::float8 as id`,
+      [n, event(n)],
+    );
+    return rows[0].id;
+  };
+  await younger.query('truncate pgwatch.published');
+  expect(await send(1)).toBe(1);
+  await younger.query(`select setval('pgwatch.notification_log_id_seq', 1, false)`);
+  expect(await send(2)).toBe(1);
+  await rebaseLog(younger.pool, 'pgwatch');
+  expect([await send(1), await send(2)]).toEqual([1, 2]);
+});
+
 describe('ids that two notifications have', () => {
   // Nothing of it is handled yet, or some; the sequence has passed all ids that are known.
   test.each(some([0, 4]))(

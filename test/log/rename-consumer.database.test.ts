@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { renameConsumer } from '../../src/log/by-hand/rename-consumer.ts';
+import { seekPosition } from '../../src/log/by-hand/seek.ts';
 import { registerConsumer } from '../../src/log/progress.ts';
 import { savePositions } from '../../src/log/save-positions.ts';
 import { collectReports, makeConsumer, startTailing, type TestDaemon } from '../helpers/daemon.ts';
@@ -187,4 +188,15 @@ test('leases that are renamed get ids above all that were given, in their order'
   );
   expect(rows.map(({ first }) => first)).toEqual([1, 2, 3, 4, 5, 6]);
   expect(rows[0].id).toBeGreaterThan(given.rows[0].id);
+});
+
+test('one that was moved by hand is not replaced', async () => {
+  await publish('c', 'a', 'b');
+  await runOnce('email');
+  await registerConsumer(database.pool, 'pgwatch', { id: 'mailer', channels: ['c'], from: 'now' });
+  const client = await database.connect();
+  const seek = { consumerId: 'mailer', to: 'start', seenEpoch: 0, mode: 'idle' } as const;
+  expect(await seekPosition(client, 'pgwatch', seek)).not.toBeNull();
+  expect(await rename()).toMatchObject({ is: 'taken' });
+  expect(await runOnce('mailer')).toEqual(['a', 'b']);
 });

@@ -25,10 +25,10 @@ An id is the next one that is handed out. A time (local time unless it has a
 zone) or an age means the first that was created then or later. +100 and -100
 count notifications of its channels.
 
-Back, everything behind the new position comes again, in its order, with what
-comes meanwhile. Forward, what is skipped is never handed out; what has not
-committed yet is, once it has. Dead letters stay dead, and what waits for a
-retry before the new position is still retried. To have a stretch again without
+Back, everything behind the new position comes again, in its order, dead letters
+included, with what comes meanwhile. Forward, what is skipped is never handed
+out; what has not committed yet is, once it has. Dead letters before the new
+position stay dead, and what waits for a retry there is still retried. To have a stretch again without
 moving the position, see "pgwatch replay".
 
 Examples:

@@ -57,7 +57,9 @@ function standing(consumerId: string, { fromId, toId, dead, waiting, leased }: S
       ? [
           field(
             'dead',
-            `${countOf(dead, 'dead letter')} in between, left as ${dead === 1 ? 'it is' : 'they are'}: pgwatch dlq list --consumer ${consumerId}`,
+            isBack
+              ? `${countOf(dead, 'dead letter')} in between, handed out again with the others`
+              : `${countOf(dead, 'dead letter')} in between, left as ${dead === 1 ? 'it is' : 'they are'}: pgwatch dlq list --consumer ${consumerId}`,
           ),
         ]
       : []),

@@ -36,7 +36,8 @@ export async function seek(consumerId: string, options: SeekOptions): Promise<vo
     reporter.info(`Moved ${consumerId} from ${done.fromId} to ${sought.doneId}.`);
     if (sought.reread > 0) {
       const what = countOf(sought.reread, 'notification');
-      reporter.info(`${what} that waited for a retry will be handed out in turn.`);
+      const was = sought.reread === 1 ? 'was' : 'were';
+      reporter.info(`${what} that waited for a retry, or ${was} dead, will be handed out in turn.`);
     }
     if (!done.isLive) reporter.info('No daemon runs it now: "pgwatch listen" goes on from there.');
   });

@@ -75,11 +75,11 @@ async function rename(
 
 type Row = { id: string; doneId: number; hasWorked: boolean };
 
-/** The condition that a consumer has got beyond where it began, or has anything that waits. */
+/** The condition that a consumer has got beyond where it began, was moved, or has anything that waits. */
 function hasWorkedSql(schema: string): string {
   const has = (table: string) =>
     `exists (select from ${qualified(schema, table)} as own where own.consumer_id = progress.consumer_id)`;
-  return `(${reachedSql('progress')} > progress.began_id or ${has('delivery')} or ${has('lease')} or ${has('snapshot')})`;
+  return `(${reachedSql('progress')} > progress.began_id or progress.moved_at is not null or ${has('delivery')} or ${has('lease')} or ${has('snapshot')})`;
 }
 
 async function move(
@@ -95,6 +95,11 @@ async function move(
   for (const table of ['consumer_channel', 'discarded']) {
     await client.query(`delete from ${qualified(schema, table)} where consumer_id = $1`, [to]);
   }
+  // In order, as everybody locks deliveries.
+  await client.query(
+    `select from ${qualified(schema, 'delivery')} where consumer_id = $1 order by notification_id for update`,
+    [from],
+  );
   // A snapshot that is being taken ends a batch before this, and finds itself removed after it.
   const moved: number[] = [];
   for (const table of ['snapshot', 'consumer_channel', 'delivery', 'discarded']) {

@@ -61,7 +61,11 @@ export async function cancelReplays(
     // Whoever calls some of it would file it again where that fails, when the log may have lost it.
     await fenceRetries(client, schema, consumerId, isUntried);
     const { rowCount } = await client.query(
-      `delete from ${qualified(schema, 'delivery')} as d where consumer_id = $1 and ${isUntried}`,
+      `delete from ${qualified(schema, 'delivery')}
+       where consumer_id = $1 and notification_id in (
+         select notification_id from ${qualified(schema, 'delivery')} as d
+         where consumer_id = $1 and ${isUntried}
+         order by notification_id for update)`,
       [consumerId],
     );
     await wakeOrphans(client, schema, consumerId);

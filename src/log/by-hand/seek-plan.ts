@@ -87,10 +87,9 @@ async function countBetween(
     [consumerId, Math.min(fromId, toId), Math.max(fromId, toId)],
   );
   const { settled, open, ...found } = rows[0] as Counted;
-  // Behind a position that is moved back lies also what comes for the first time, and before one that is
-  // moved forward what has a delivery: that is handed out by it, or dead.
+  // Before a position that is moved forward lies also what has a delivery: that is handed out by it, or dead.
   return toId < fromId
-    ? { ...found, again: Math.max(0, settled - found.dead), skipped: 0 }
+    ? { ...found, again: settled, skipped: 0 }
     : { ...found, again: 0, skipped: Math.max(0, open - found.dead - found.waiting) };
 }
 

@@ -3,9 +3,8 @@ import { qualified } from '../../database/names.ts';
 import { takeBack } from './take-back.ts';
 
 /**
- * Takes out of the leases what lies behind the position, because it is read from the log again: see takeBack. What
- * may have killed a process stays a part of its lease: as with any that were done already, it comes once more, and its
- * key waits for it.
+ * Takes out of the leases what lies behind the position, because it is read from the log again: see takeBack. Also what
+ * may have killed a process: should it do so again, that is known again.
  * @returns how many notifications are read from the log again; some of them may have been called just now
  */
 export async function takeBackLeases(
@@ -15,16 +14,16 @@ export async function takeBackLeases(
   doneId: number,
 ): Promise<number> {
   return takeBack(client, schema, {
-    isMeant: `consumer_id = $1 and (owner is not null or kind = 'page')`,
+    isMeant: `consumer_id = $1 and (owner is not null or kind <> 'retry')`,
     isKept: 'id <= $2::bigint',
     values: [consumerId, doneId],
   });
 }
 
 /**
- * Deletes the deliveries that wait and lie behind the position, where the log still holds what they are
+ * Deletes the deliveries that lie behind the position, dead letters included, where the log still holds what they are
  * about: it is read from there, in its place among the others of its key, which would come too late were
- * it handed out by its delivery before them. Dead letters stay.
+ * it handed out by its delivery before them; and it would come twice, were its delivery done by then.
  * @returns how many
  */
 export async function dropReread(
@@ -34,12 +33,14 @@ export async function dropReread(
   doneId: number,
 ): Promise<number> {
   const { rowCount } = await client.query(
-    `delete from ${qualified(schema, 'delivery')} as d
-     using ${qualified(schema, 'consumer_progress')} as progress,
-       ${qualified(schema, 'notification_log')} as log
-     where d.consumer_id = $1 and d.notification_id > $2 and d.state <> 'dead'
-       and progress.consumer_id = d.consumer_id
-       and log.id = d.notification_id and log.channel = any(progress.channels)`,
+    `delete from ${qualified(schema, 'delivery')}
+     where consumer_id = $1 and notification_id in (
+       select d.notification_id from ${qualified(schema, 'delivery')} as d
+       join ${qualified(schema, 'consumer_progress')} as progress on progress.consumer_id = d.consumer_id
+       join ${qualified(schema, 'notification_log')} as log
+         on log.id = d.notification_id and log.channel = any(progress.channels)
+       where d.consumer_id = $1 and d.notification_id > $2
+       order by d.notification_id for update of d)`,
     [consumerId, doneId],
   );
   return rowCount ?? 0;

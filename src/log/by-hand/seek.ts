@@ -15,7 +15,7 @@ export type SeekTarget = From | { by: number };
 export type Sought = {
   /** The highest id that counts as settled from now on. */
   doneId: number;
-  /** So many waited for a retry, and are handed out from the log again. */
+  /** So many waited for a retry, or were dead, and are handed out from the log again. */
   reread: number;
   /** So many were leased and not done, and are handed out from the log again. */
   released: number;
@@ -82,7 +82,7 @@ set (done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, w
       select id, snapshot, id <= ${reachedSql('progress')} as is_back
       from (select ${at.doneId} as id, ${at.doneSnapshot} as snapshot offset 0) as target
     ) as at),
-  epoch = epoch + 1, saved_at = now()
+  epoch = epoch + 1, moved_at = now(), saved_at = now()
 where consumer_id = $1 and epoch = $2 and ($3::boolean or not ${isLiveSql(schema)})
 returning ${reachedSql('progress')}::text as id`;
 }

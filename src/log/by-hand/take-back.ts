@@ -9,7 +9,7 @@ export type TakingBack = { isMeant: string; isKept: string; values: readonly unk
  * lost it: what is being called is finished, and nothing of it filed or committed, which would come before its turn
  * or once too often. Until it is given back it keeps its slot to itself, and so one of which nothing is left is made
  * one of retries, which then goes.
- * @returns how many were taken out of leases of pages; some of them may have been called just now
+ * @returns how many were taken out of leases, but for those of retries; some of them may have been called just now
  */
 export async function takeBack(
   client: ClientBase,
@@ -32,14 +32,14 @@ export async function takeBack(
      cut as (
        update ${lease} as lease
        set epoch = lease.epoch + 1,
-         notification_ids = case held.kind when 'page' then held.kept else held.ids end,
-         kind = case when held.kind = 'page' and held.kept = '{}' then 'retry' else held.kind end
+         notification_ids = case held.kind when 'retry' then held.ids else held.kept end,
+         kind = case when held.kept = '{}' then 'retry' else held.kind end
        from held
        where lease.lease_id = held.lease_id and held.kept <> held.ids
          and (held.owner is not null or held.kept <> '{}')
      )
      select coalesce(sum(cardinality(ids) - cardinality(kept)), 0)::float8 as count
-     from held where kind = 'page'`,
+     from held where kind <> 'retry'`,
     [...values],
   );
   return (rows[0] as { count: number }).count;

@@ -1,0 +1,147 @@
+import { expect, test } from 'vitest';
+import { RetryAfter } from '../../src/consumers/outcome.ts';
+import { changeBatch } from '../../src/log/dead-letter-change.ts';
+import { NO_FILTER } from '../../src/log/delivery-filter.ts';
+import type { Notification } from '../../src/log/notification.ts';
+import { startDaemon } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { useDelivering } from '../helpers/delivering.ts';
+import { until } from '../helpers/wait.ts';
+import { some } from '../helpers/whole.ts';
+
+/* The order of a key within a batch, where part of the batch does not make it. */
+
+const database = useDatabase({ shutdownTimeout: '300ms', maxBatchSize: 5 });
+const { keep, publish, filed, untilFiled } = useDelivering(database);
+
+const payloadsOf = (notifications: readonly Notification[]) =>
+  notifications.map(({ payload }) => payload);
+
+const how = [{}, { instances: 'shared' as const }];
+
+test.each(some(how))(
+  'what pgwatch interrupts comes again before those of its key: %o',
+  async (more) => {
+    const calls: unknown[][] = [];
+    const consumer = {
+      id: 'c',
+      channels: ['c'],
+      batchSize: 10,
+      ...more,
+      async handleBatch(
+        notifications: readonly Notification[],
+        { signal }: { signal: AbortSignal },
+      ) {
+        if (calls.push(payloadsOf(notifications)) > 1) return;
+        const aborted = new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(new Error('interrupted')));
+        });
+        return Promise.allSettled(
+          notifications.map(({ payload }) => (payload === 'first' ? aborted : null)),
+        );
+      },
+    };
+    await publish(['k', 'first'], ['k', 'second'], ['l', 'other']);
+    const daemon = keep(startDaemon(database.config, [consumer]));
+    await until('they are called', () => calls.length === 1);
+    await daemon.stop();
+    keep(startDaemon(database.config, [consumer]));
+    await until('the second is called again', () => calls.slice(1).flat().includes('second'));
+    expect(calls.slice(1).flat()).toEqual(['first', 'second']);
+    await untilFiled();
+  },
+);
+
+const refusingOnce = (fail: () => { issues: { message: string }[] }) => {
+  let isMended = false;
+  return {
+    mend: () => {
+      isMended = true;
+    },
+    schema: {
+      '~standard': {
+        version: 1 as const,
+        vendor: 'test',
+        validate: (value: unknown) => (value === 'bad' && !isMended ? fail() : { value }),
+      },
+    },
+  };
+};
+
+test.each(some(how))(
+  "onDead: 'stop' holds what comes behind a refused one of its key: %o",
+  async (more) => {
+    const { schema, mend } = refusingOnce(() => ({ issues: [{ message: 'no' }] }));
+    const calls: unknown[][] = [];
+    const consumer = {
+      id: 'c',
+      channels: ['c'],
+      batchSize: 10,
+      onDead: 'stop' as const,
+      schema,
+      ...more,
+      handleBatch: (notifications: readonly Notification[]) =>
+        void calls.push(payloadsOf(notifications)),
+    };
+    await publish(['k', 'bad'], ['k', 'behind'], ['l', 'other']);
+    keep(startDaemon(database.config, [consumer]));
+    const rows = await untilFiled('dead', 'retry');
+    expect(calls).toEqual([['other']]);
+    mend();
+    const client = await database.connect();
+    const filter = { ...NO_FILTER, ids: [rows[0]?.id as number] };
+    await changeBatch(client, 'pgwatch', { action: 'retry', filter, isDryRun: false });
+    await until('the one behind is called', () => calls.flat().includes('behind'));
+    expect(calls.flat()).toEqual(['other', 'bad', 'behind']);
+  },
+);
+
+test('what comes behind one of its key waits where the validator fails', async () => {
+  let failures = 0;
+  const { schema, mend } = refusingOnce(() => {
+    failures += 1;
+    mend();
+    throw new Error('registry cannot be reached');
+  });
+  const calls: unknown[][] = [];
+  await publish(['k', 'bad'], ['k', 'behind'], [null, 'other']);
+  const consumer = {
+    id: 'c',
+    channels: ['c'],
+    batchSize: 10,
+    retry: { backoff: () => 1 },
+    schema,
+    handleBatch: (notifications: readonly Notification[]) =>
+      void calls.push(payloadsOf(notifications)),
+  };
+  keep(startDaemon(database.config, [consumer]));
+  await until('all are called', () => calls.flat().length === 3);
+  expect([failures, calls.flat()]).toEqual([1, ['other', 'bad', 'behind']]);
+});
+
+test('one of a slow batch that is called again after an earlier one waits for that alone', async () => {
+  const calls: unknown[][] = [];
+  const consumer = {
+    id: 'c',
+    channels: ['c'],
+    batchSize: 60,
+    timeout: '1m',
+    retry: { attempts: 1 },
+    async handleBatch(notifications: readonly Notification[]) {
+      const own = payloadsOf(notifications).filter((payload) => typeof payload === 'string');
+      if (own.length === 0) return null;
+      if (calls.push(own) > 1) return null;
+      await until('it is filed, since it is slow', async () => (await filed()).length > 0);
+      return notifications.map(({ payload }) =>
+        payload === 'first' ? new RetryAfter('10ms') : null,
+      );
+    },
+  };
+  const others = (count: number) =>
+    Array.from({ length: count }, (_, i): [string, number] => [`s${i}`, i]);
+  await publish(...others(20), ['k', 'first'], ['k', 'second'], ...others(400));
+  keep(startDaemon(database.config, [consumer]));
+  await until('the second is called again', () => calls.length === 3);
+  expect(calls).toEqual([['first', 'second'], ['first'], ['second']]);
+  await untilFiled();
+});
