@@ -28,8 +28,8 @@ count notifications of its channels.
 Back, everything behind the new position comes again, in its order, dead letters
 included, with what comes meanwhile. Forward, what is skipped is never handed
 out; what has not committed yet is, once it has. Dead letters before the new
-position stay dead, and what waits for a retry there is still retried. To have a stretch again without
-moving the position, see "pgwatch replay".
+position stay dead, and what waits for a retry there is still retried. To have a
+stretch again without moving the position, see "pgwatch replay".
 
 Examples:
   $ pgwatch seek email --to -1h             what would happen
