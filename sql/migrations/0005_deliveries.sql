@@ -383,6 +383,8 @@ returns table (kept_notifications bigint, last_id bigint)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '200ms'
+set jit = off
 as $$
 /*
 Makes the log and all positions belong together and to this cluster: after a restore into a cluster whose xids
@@ -393,6 +395,7 @@ Nothing that a consumer has not done is skipped. What is handed again: where a n
 committed late and was not done yet, all that follow it; and after a restore, those that this
 cluster has written since.
 Returns: how many notifications the log holds, and the highest id.
+Raises: 55P03 where a lock is not to be had: whoever publishes waits behind it.
 Tables written: log_origin, consumer_progress, consumer_channel, published, delivery, discarded, lease, notification_log
 (only ids that were given twice).
 */
@@ -421,21 +424,29 @@ begin
   /* A sequence that was set back gives an id a second time: the later notification gets a new one. So does what was
      written after another one with its id had failed. In their order. */
   for moved in
-    select log.id, log.created_at
-    from :"schema".notification_log as log
-    where log.id > state.rebased_id and (
-      exists (
-        select from :"schema".notification_log as first
-        where first.id = log.id and first.created_at < log.created_at)
-      or exists (
-        select from :"schema".delivery as d
-        where d.notification_id = log.id and (
-          coalesce(d.first_failed_at, d.replayed_at) < log.created_at
-          or d.notification ->> 'xid' <> log.xid::text))
-      or exists (
-        select from :"schema".discarded as g
-        where g.notification_id = log.id and g.discarded_at < log.created_at))
-    order by log.created_at, log.id
+    select later.id, later.created_at
+    from (
+      select log.id, log.created_at
+      from (
+        select log.id, min(log.created_at) as first_at
+        from :"schema".notification_log as log
+        group by log.id having count(*) > 1
+      ) as twice
+      join :"schema".notification_log as log on log.id = twice.id and log.created_at > twice.first_at
+      union
+      select log.id, log.created_at
+      from :"schema".delivery as d
+      join :"schema".notification_log as log on log.id = d.notification_id
+      where coalesce(d.first_failed_at, d.replayed_at) < log.created_at
+        or d.notification ->> 'xid' <> log.xid::text
+      union
+      select log.id, log.created_at
+      from :"schema".discarded as g
+      join :"schema".notification_log as log on log.id = g.notification_id
+      where g.discarded_at < log.created_at
+    ) as later
+    where later.id > state.rebased_id
+    order by later.created_at, later.id
   loop
     update :"schema".notification_log as log set id = default
     where log.id = moved.id and log.created_at = moved.created_at

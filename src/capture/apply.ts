@@ -3,11 +3,11 @@ import { isStatementError } from '../database/connect.ts';
 import { eventTriggerText } from '../database/event-triggers.ts';
 import { readHolders } from '../database/holders.ts';
 import type { Names } from '../database/names.ts';
-import { type PatienceOptions, patiently } from '../database/patience.ts';
+import type { PatienceOptions } from '../database/patience.ts';
+import { LOCK_TIMEOUT, patientlyLocked } from '../database/patient-lock.ts';
 import { SQLSTATE } from '../database/sqlstate.ts';
 import { withTransaction } from '../database/transaction.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
-import { formatDuration } from '../time.ts';
 import type { TriggerChange } from './changes.ts';
 import { readCaptures } from './existing.ts';
 import { tableText } from './table-name.ts';
@@ -32,17 +32,13 @@ export async function applyChange(
   if (change.statements.length === 0) return;
   const isInside = client.getTransactionStatus() === 'T';
   const work = () => run(client, change, isInside, options.names);
-  let said = '';
-  const onRefused = async (isLast: boolean) => {
-    const holders = await readHolders(client, change.table.oid);
-    if (isLast) throw locked(change, holders, options.patienceMs);
-    // For how long is not what makes it another.
-    const who = holders.replaceAll(/ since [^:]*/g, '');
-    if (who !== said) options.onWaiting(`Waiting for ${tableText(change.table)}: ${holders}.`);
-    said = who;
+  const lock = {
+    ...options,
+    what: tableText(change.table),
+    readHolders: () => readHolders(client, [change.table.oid]),
   };
   try {
-    await (isInside ? work() : patiently(work, onRefused, options));
+    await (isInside ? work() : patientlyLocked(lock, work));
   } catch (thrown) {
     const trigger = await eventTriggerText(client, thrown);
     throw explain(thrown, change, trigger);
@@ -56,7 +52,7 @@ async function run(
   names: Names,
 ): Promise<void> {
   await withTransaction(client, async () => {
-    if (!isInside) await client.query(`set local lock_timeout = '${LOCK_MS_MAX}ms'`);
+    if (!isInside) await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
     // Of two at once, the other one may have changed the triggers since they were read.
     const lock = 'select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))';
     await client.query(lock, [`pgwatch trigger ${table.oid}`]);
@@ -66,13 +62,6 @@ async function run(
       await client.query({ text, values: [], queryMode: 'extended' } as never);
     }
   });
-}
-
-function locked({ table }: TriggerChange, holders: string, patienceMs: number): PgwatchError {
-  return new PgwatchError(
-    'table_locked',
-    `${tableText(table)} was in use for ${formatDuration(patienceMs)}, and nothing was changed: ${holders}. End that transaction, or try again later.`,
-  );
 }
 
 function explain(thrown: unknown, { table }: TriggerChange, eventTrigger: string): Error {
@@ -111,6 +100,3 @@ function explain(thrown: unknown, { table }: TriggerChange, eventTrigger: string
         : toError(thrown);
   }
 }
-
-/** How long writers may have to wait behind it, each time. */
-const LOCK_MS_MAX = 200;

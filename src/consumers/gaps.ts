@@ -1,6 +1,6 @@
 import type { Gap } from '../log/gap.ts';
 import type { Call } from './context.ts';
-import { BEHIND, callOthers, HeldKeys } from './others.ts';
+import { BEHIND, callOthers, HeldKeys, outcomeOfRest } from './others.ts';
 import { DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
 
 /**
@@ -11,14 +11,13 @@ export async function callWithGaps(
   call: Call,
   callPart: (part: Call) => Outcomes | Promise<Outcomes>,
 ): Promise<Outcomes> {
-  const { notifications, context, abandon } = call;
+  const { notifications, context } = call;
   const outcomes: Outcome[] = [];
   const held = new HeldKeys(call.consumer);
   for (let index = 0; index < notifications.length; index = outcomes.length) {
     const { overReason } = context;
     if (overReason) {
-      // Its time is over, and what is left of it was not called.
-      const rest: Outcome = abandon.aborted ? { type: 'abandoned' } : failureOf(overReason);
+      const rest = outcomeOfRest(call, overReason);
       outcomes.push(...new Array<Outcome>(notifications.length - index).fill(rest));
       break;
     }

@@ -1,7 +1,7 @@
 import type { Notification } from '../log/notification.ts';
 import type { Call } from './context.ts';
 import type { Consumer } from './define.ts';
-import type { Outcome, Outcomes } from './outcome.ts';
+import { failureOf, type Outcome, type Outcomes } from './outcome.ts';
 
 /**
  * Calls the handler for those that have no outcome yet, but for what comes behind one of its key that did not make
@@ -19,10 +19,21 @@ export async function callOthers(
     if (isOutcome(entry)) held.note(key, entry);
     return !isOutcome(entry) && held.has(key) ? BEHIND : entry;
   });
+  const { overReason } = call.context;
+  if (overReason) {
+    // Its time was over before the handler was called, and it is not called any more.
+    const rest = outcomeOfRest(call, overReason);
+    return judged.map((entry) => (isOutcome(entry) ? entry : rest));
+  }
   const notifications = judged.filter((entry): entry is Notification => !isOutcome(entry));
   const outcomes =
     notifications.length > 0 ? [...(await callPart({ ...call, notifications }))] : [];
   return judged.map((entry) => (isOutcome(entry) ? entry : (outcomes.shift() as Outcome)));
+}
+
+/** What has become of those that were not called when the time of the call was over. */
+export function outcomeOfRest({ abandon }: Call, overReason: Error): Outcome {
+  return abandon.aborted ? { type: 'abandoned' } : failureOf(overReason);
 }
 
 /** The keys whose later notifications have to wait, since one of them did not make it. */

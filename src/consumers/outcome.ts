@@ -87,11 +87,13 @@ export function outcomesOf(returned: unknown, count: number, isBatch: boolean): 
   return failures.map((failure) => failure ?? DONE);
 }
 
-/** An element of the list: an error, or one of what Promise.allSettled() gives. */
+/** An element of the list: an error, or one of what Promise.allSettled() gives, and not a row with such a column. */
 function failureIn(element: unknown): Outcome | undefined {
   if (element instanceof Error) return failureOf(element);
-  const { status, reason } = (element ?? {}) as { status?: unknown; reason?: unknown };
-  return status === 'rejected' ? failureOf(reason) : undefined;
+  if (typeof element !== 'object' || element === null) return undefined;
+  const { status, reason } = element as { status?: unknown; reason?: unknown };
+  const isSettled = Object.keys(element).join() === 'status,reason';
+  return isSettled && status === 'rejected' ? failureOf(reason) : undefined;
 }
 
 /** A hundred years: far beyond it, PostgreSQL's timestamps end. */

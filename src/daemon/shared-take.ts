@@ -14,7 +14,7 @@ import {
   splitRows,
 } from '../log/lease.ts';
 import { countFreeLeases, readLeasedIds } from '../log/lease-settle.ts';
-import { insertLeases, type LeaseTake, takeLeases } from '../log/lease-take.ts';
+import { insertLeases, insertRetryLeases, type LeaseTake, takeLeases } from '../log/lease-take.ts';
 import { safeId } from '../log/notification.ts';
 import type { ReadPage } from '../log/page.ts';
 import type { Position } from '../log/position.ts';
@@ -85,10 +85,7 @@ export async function takeShared(
   });
 }
 
-/**
- * What is due becomes leases, which wait for those of their slot like others: one for each key, and those
- * whose order does not matter split evenly.
- */
+/** What is due becomes leases: one for each key, and those whose order does not matter split evenly. */
 async function leaseDue(
   client: ClientBase,
   { consumer, schema, place }: TakeOptions,
@@ -112,7 +109,7 @@ async function leaseDue(
     chain.notificationIds.push(notificationId);
   }
   const leases = [...chains.values(), ...splitEvenly(free, 'retry')];
-  await insertLeases(client, schema, consumer.id, leases);
+  await insertRetryLeases(client, schema, consumer.id, leases, place.floor);
 }
 
 /**

@@ -1,14 +1,14 @@
-import type { ClientBase } from 'pg';
 import { formatDuration } from '../time.ts';
+import type { Queryable } from './connect.ts';
 
 /**
- * Who keeps a table, or rows of it, from being locked: process, program, since when, and doing what; for
+ * Who keeps tables, or rows of them, from being locked: process, program, since when, and doing what; for
  * people.
  * @param options.isExclusive true where even who only reads is in the way
  */
 export async function readHolders(
-  client: ClientBase,
-  tableOid: number,
+  client: Queryable,
+  tableOids: readonly number[],
   { isExclusive = false } = {},
 ): Promise<string> {
   const { rows } = await client.query<{
@@ -22,12 +22,12 @@ export async function readHolders(
        extract(epoch from clock_timestamp() - a.xact_start)::float8 * 1000 as ms
      from pg_catalog.pg_locks as l
      left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
-     where l.relation = $1 and l.granted
+     where l.relation = any($1) and l.granted
        and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
        and l.pid is distinct from pg_catalog.pg_backend_pid()
        and ($2 or l.mode not in ('AccessShareLock', 'RowShareLock'))
      order by a.xact_start limit 3`,
-    [tableOid, isExclusive],
+    [tableOids, isExclusive],
   );
   const texts = rows.map(({ pid, program, state, ms, query }) => {
     if (pid === null) return 'a prepared transaction (see pg_prepared_xacts)';

@@ -13,6 +13,7 @@ import {
   readMigrations,
 } from './migrations.ts';
 import { type Names, qualified } from './names.ts';
+import { LOCK_TIMEOUT } from './patient-lock.ts';
 import { missingText, requireFreeSchema } from './place.ts';
 import { recordUnrecorded, restoreDamaged } from './restore.ts';
 import { SQLSTATE } from './sqlstate.ts';
@@ -173,7 +174,7 @@ async function applyMigration(
   const what = `Migration ${migration.number} "${migration.name}"`;
   await attempt(client, { what, names }, () =>
     withTransaction(client, async () => {
-      await client.query("set local lock_timeout = '5s'");
+      await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
       // Ours may be there without the schema: triggers depend on them, and keep them.
       const sql = migrationSql(migration, names).replaceAll(
         `create function ${pg.escapeIdentifier(names.apiSchema)}.`,

@@ -2,10 +2,11 @@ import type { ClientBase } from 'pg';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { eventTriggerText } from './event-triggers.ts';
 import type { Names } from './names.ts';
+import { patientlyInSchema } from './patient-lock.ts';
 import { fromSqlError, isOwnError, SQLSTATE } from './sqlstate.ts';
 
 /**
- * Runs one step, which is undone where it fails.
+ * Runs one step, which is undone where it fails. It waits for locks a moment at a time: see patientlyLocked.
  * @throws PgwatchError migration_failed, which says what failed, and the remedy; what our own SQL raises
  */
 export async function attempt(
@@ -14,9 +15,12 @@ export async function attempt(
   work: () => Promise<unknown>,
 ): Promise<void> {
   try {
-    await work();
+    await patientlyInSchema(client, { schema: names.schema }, work);
   } catch (thrown) {
     if (isOwnError(thrown)) throw fromSqlError(thrown);
+    if (thrown instanceof PgwatchError && thrown.code === 'table_locked') {
+      throw new PgwatchError(thrown.code, `${what} failed. ${thrown.message}`, { cause: thrown });
+    }
     const remedy = (await eventTriggerText(client, thrown)) || remedyFor(thrown, names);
     const reason = toError(thrown).message.replace(/\.$/, '');
     throw new PgwatchError(
@@ -35,8 +39,6 @@ function remedyFor(thrown: unknown, { apiSchema }: Names): string {
       return ' Create that schema, or name another with the option apiSchema.';
     case SQLSTATE.undefinedObject:
       return ' Create that role, or correct roles in the config.';
-    case SQLSTATE.lockNotAvailable:
-      return ' Another session holds the lock: run it again.';
     case SQLSTATE.dependentObjects:
       return ` ${(thrown as { detail?: string }).detail ?? ''}. Drop what depends on it first.`;
     default:

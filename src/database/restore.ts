@@ -3,6 +3,7 @@ import { readDamaged } from './damage.ts';
 import { attempt } from './migration-step.ts';
 import { type Migration, SAFE_PATH } from './migrations.ts';
 import { type Names, qualified } from './names.ts';
+import { LOCK_TIMEOUT } from './patient-lock.ts';
 import { withTransaction } from './transaction.ts';
 import { readLeftBy, requireSameTables } from './unrecorded.ts';
 
@@ -46,7 +47,7 @@ export async function restoreDamaged(
   if (damaged.length === 0) return [];
   await attempt(client, { what: 'Restoring what is missing', names }, () =>
     withTransaction(client, async () => {
-      await client.query(`${SAFE_PATH}set local lock_timeout = '5s'`);
+      await client.query(`${SAFE_PATH}set local lock_timeout = '${LOCK_TIMEOUT}'`);
       for (const { sql } of damaged) await client.query(sql);
       if (damaged.some(({ kind, name }) => kind === 'table' && name === 'notification_log')) {
         await client.query(`select ${qualified(names.schema, 'log_partition_create')}()`);

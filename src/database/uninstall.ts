@@ -5,6 +5,7 @@ import type { Queryable } from './connect.ts';
 import { readMigrationStates, refuseNewer } from './migrate.ts';
 import { attempt, withMigrationLock } from './migration-step.ts';
 import { fillNames, type Names, qualified } from './names.ts';
+import { LOCK_TIMEOUT } from './patient-lock.ts';
 import { requireFreeSchema } from './place.ts';
 import { withTransaction } from './transaction.ts';
 import { readLeftBy } from './unrecorded.ts';
@@ -60,7 +61,7 @@ export async function uninstall(client: ClientBase, names: Names): Promise<void>
 }
 
 const UNINSTALL = `
-set local lock_timeout = '5s';
+set local lock_timeout = '${LOCK_TIMEOUT}';
 drop function if exists :"api_schema".smart_notify(text, jsonb, text, uuid);
 drop function if exists :"api_schema".smart_notify_many(text[], jsonb[], text[], uuid[]);
 drop function if exists :"api_schema".notify_data_change() cascade;

@@ -70,6 +70,59 @@ export async function insertLeases(
   return inOrder(rows);
 }
 
+/**
+ * Adds leases of what is due again, in each slot before the pages that nobody has begun, but for the first of them: what
+ * is in these of the same keys comes later, and would only be filed behind it. Were it added at the end, a consumer
+ * whose keys fail now and then would never recover under load; before all of them, a key that fails
+ * again and again would keep the others of its slot from their turn.
+ * @param floor no lease of the consumer has a lower id
+ */
+export async function insertRetryLeases(
+  client: ClientBase,
+  schema: string,
+  consumerId: string,
+  leases: readonly NewLease[],
+  floor: number,
+): Promise<void> {
+  if (leases.length === 0) return;
+  const lease = qualified(schema, 'lease');
+  await client.query(
+    `with fresh as (
+       select * from unnest($2::integer[], $3::text[]) with ordinality as l (slot, ids, place)
+     ),
+     free as (
+       select lease_id, kind, row_number() over (partition by slot order by lease_id) as place,
+         max(lease_id) filter (where kind <> 'page') over (partition by slot) as other_id
+       from ${lease}
+       where consumer_id = $1 and owner is null and lease_id >= $4
+         and slot in (select slot from fresh)
+     ),
+     moved as (
+       delete from ${lease} where owner is null and lease_id in (
+         select lease_id from free
+         where kind = 'page' and place > 1 and lease_id > coalesce(other_id, 0))
+       returning lease_id, slot, notification_ids, epoch
+     )
+     insert into ${lease} (consumer_id, slot, kind, notification_ids, epoch)
+     select $1, slot, kind, notification_ids, epoch
+     from (
+       select slot, 'retry' as kind, string_to_array(ids, ',')::bigint[] as notification_ids, 0 as epoch,
+         place
+       from fresh
+       union all
+       select slot, 'page', notification_ids, epoch, lease_id + $5 from moved
+     ) as added
+     order by place`,
+    [
+      consumerId,
+      leases.map(({ slot }) => slot),
+      leases.map(({ notificationIds }) => notificationIds.join(',')),
+      floor,
+      leases.length,
+    ],
+  );
+}
+
 /** Takes leases that nobody works on, the oldest first, and of a slot only the first one. */
 export async function takeLeases(
   client: ClientBase,

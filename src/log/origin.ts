@@ -2,6 +2,7 @@ import { escapeIdentifier } from 'pg';
 import type { Config } from '../config/define.ts';
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
+import { patientlyInSchema } from '../database/patient-lock.ts';
 import { PgwatchError } from '../errors.ts';
 import { someOf } from '../some-of.ts';
 import { safeId } from './notification.ts';
@@ -92,12 +93,19 @@ function faultOf(row: OriginRow): string | null {
 }
 
 /** Makes the log and all positions this cluster's own; see the SQL function log_rebase. */
-export async function rebaseLog(client: Queryable, schema: string) {
-  const { rows } = await client.query(
-    `select kept_notifications::float8 as notifications, last_id::float8 as "lastId"
-     from ${qualified(schema, 'log_rebase')}()`,
-  );
-  return rows[0] as { notifications: number; lastId: number };
+export async function rebaseLog(
+  client: Queryable,
+  schema: string,
+  onWaiting?: (message: string) => void,
+): Promise<{ notifications: number; lastId: number }> {
+  const work = async () => {
+    const { rows } = await client.query(
+      `select kept_notifications::float8 as notifications, last_id::float8 as "lastId"
+       from ${qualified(schema, 'log_rebase')}()`,
+    );
+    return rows[0] as { notifications: number; lastId: number };
+  };
+  return patientlyInSchema(client, { schema, onWaiting }, work);
 }
 
 type OriginRow = {

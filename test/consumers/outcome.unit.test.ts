@@ -10,6 +10,8 @@ test.each([
   ['nothing', undefined],
   ['a value', { ok: false }],
   ['a list without an error, whatever its length', [1, 2, 3]],
+  ['rows of a table with such a column', [{ id: 1, status: 'rejected', reason: 'out of stock' }]],
+  ['rows that have a status alone', [{ status: 'rejected' }, { status: 'fulfilled' }]],
 ])('%s is success', (_, returned) => {
   expect(outcomesOf(returned, 2, true)).toEqual([done, done]);
   expect(outcomesOf(returned, 1, false)).toEqual([done]);

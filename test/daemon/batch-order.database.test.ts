@@ -145,3 +145,39 @@ test('one of a slow batch that is called again after an earlier one waits for th
   expect(calls).toEqual([['first', 'second'], ['first'], ['second']]);
   await untilFiled();
 });
+
+test.each(some([{}, { transaction: true }, { instances: 'shared' as const }]))(
+  'a handler is not called once the time of its call is over, as by a slow schema: %o',
+  async (more) => {
+    const calls: unknown[] = [];
+    const checking = Promise.withResolvers<void>();
+    const daemon = keep(
+      startDaemon(database.config, [
+        {
+          id: 'c',
+          channels: ['c'],
+          timeout: '100ms',
+          retry: { attempts: 1 },
+          schema: {
+            '~standard': {
+              version: 1 as const,
+              vendor: 'test',
+              async validate(value: unknown) {
+                if (value === 'slow') await checking.promise;
+                return { value };
+              },
+            },
+          },
+          handle: ({ payload }) => void calls.push(payload),
+          ...more,
+        },
+      ]),
+    );
+    await publish(['k', 'slow'], ['k', 'next']);
+    await until('the next is called', () => calls.length > 0);
+    checking.resolve();
+    await daemon.stop();
+    expect(calls).toEqual(['next']);
+    await untilFiled('dead');
+  },
+);

@@ -5,7 +5,7 @@ import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { startDaemon, startTailing } from '../helpers/daemon.ts';
 import { type TestDatabase, useIsolatedServer } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
-import { some } from '../helpers/whole.ts';
+import { some, wholeTest } from '../helpers/whole.ts';
 
 /*
 Goal: a log that comes from another cluster, or whose sequence was set back, is refused by name; and
@@ -297,6 +297,35 @@ describe('what was discarded', () => {
     expect(await Promise.all(counts)).toEqual([0, 0, 0]);
     expect(await handleUntil(younger, 5)).toEqual([100, ...numbers(1, 5)]);
   });
+});
+
+test('a rebase names the transaction that it waits for, and holds up no other publisher', async () => {
+  const [held, other] = [await younger.connect(), await younger.connect()];
+  await held.query(`set application_name = 'importer'; begin; select smart_notify('c', '1')`);
+  const said: string[] = [];
+  const rebasing = rebaseLog(younger.pool, 'pgwatch', (message) => said.push(message));
+  await until('it says so', () => said.length > 0);
+  await other.query(`select smart_notify('c', '2')`);
+  await held.query('commit');
+  expect(await rebasing).toMatchObject({ notifications: 2 });
+  expect(said[0]).toMatch(
+    /^Waiting for schema pgwatch: pid \d+ \(importer\) is idle in transaction/,
+  );
+  await Promise.all([held.end(), other.end()]);
+});
+
+wholeTest('a rebase takes no longer for many dead letters than there are', async () => {
+  await younger.query(`
+    select smart_notify('c', '1') from generate_series(1, 30000);
+    insert into pgwatch.delivery (consumer_id, notification_id, state, first_failed_at)
+    select 'c', id, 'dead', now() + interval '1 day' from pgwatch.notification_log;
+    insert into pgwatch.discarded select 'd', id, now() + interval '1 day' from pgwatch.notification_log`);
+  const client = await younger.connect();
+  // Row by row it would be some minutes.
+  await client.query(`set statement_timeout = '30s'`);
+  expect(await rebaseLog(client, 'pgwatch')).toMatchObject({ notifications: 30_000 });
+  await younger.query('truncate pgwatch.delivery, pgwatch.discarded');
+  await client.end();
 });
 
 test('an event whose notification gets a new id is known by that', async () => {

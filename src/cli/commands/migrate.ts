@@ -147,7 +147,9 @@ async function rebase(options: CommonOptions): Promise<void> {
   const reporter = reporterFor(options);
   await connected(options, async (client, config) => {
     await requireCurrentSchema(client, config);
-    const { notifications, lastId } = await rebaseLog(client, config.schema);
+    const { notifications, lastId } = await rebaseLog(client, config.schema, (message) =>
+      reporter.info(message),
+    );
     reporter.info(
       `The log is this server's own now: ${countOf(notifications, 'notification')}, the last with id ${lastId}.`,
     );

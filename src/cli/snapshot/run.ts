@@ -71,7 +71,7 @@ async function copyAll(
     reporter.info(`Going on after ${countOf(progress.done, 'row')} of ${name}.`);
   }
   const onRefused = async () => {
-    const holders = await readHolders(client, wanted.state.table.oid);
+    const holders = await readHolders(client, [wanted.state.table.oid]);
     reporter.status('');
     reporter.info(`Waiting for rows of ${name}: ${holders}.`);
   };

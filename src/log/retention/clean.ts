@@ -113,7 +113,7 @@ export async function withHolders<T>(
       'select to_regclass($1)::oid::int8::float8 as oid',
       [qualified(schema, table)],
     );
-    heldBy = await readHolders(client, rows[0]?.oid ?? 0, { isExclusive: true });
+    heldBy = await readHolders(client, rows[0]?.oid ? [rows[0].oid] : [], { isExclusive: true });
   };
   try {
     return { value: await patiently(step, onRefused, { patienceMs, signal }) };

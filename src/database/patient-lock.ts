@@ -1,0 +1,70 @@
+import { PgwatchError } from '../errors.ts';
+import { formatDuration } from '../time.ts';
+import type { Queryable } from './connect.ts';
+import { readHolders } from './holders.ts';
+import { type PatienceOptions, patiently } from './patience.ts';
+
+export type LockOptions = PatienceOptions & {
+  /** What is locked, for people: 'public.orders'. */
+  what: string;
+  /** Who holds it, for people. */
+  readHolders(): Promise<string>;
+  /** Told whom it waits for, each time that is somebody else. */
+  onWaiting(message: string): void;
+};
+
+/**
+ * Does work that locks what others write to, a moment at a time: they wait behind it. See patiently.
+ * @throws PgwatchError table_locked with who holds it, at the end of its patience
+ */
+export async function patientlyLocked<T>(options: LockOptions, work: () => Promise<T>): Promise<T> {
+  const { what, onWaiting, patienceMs } = options;
+  let said = '';
+  const onRefused = async (isLast: boolean) => {
+    const holders = await options.readHolders();
+    if (isLast) {
+      throw new PgwatchError(
+        'table_locked',
+        `Nothing was changed, since ${what} was in use for ${formatDuration(patienceMs)}: ${holders}. End that transaction, or try again later.`,
+      );
+    }
+    // For how long is not what makes it another.
+    const who = holders.replaceAll(/ since [^:]*/g, '');
+    if (who !== said) onWaiting(`Waiting for ${what}: ${holders}.`);
+    said = who;
+  };
+  return patiently(work, onRefused, options);
+}
+
+/** The same for work that locks tables of our own schema. */
+export async function patientlyInSchema<T>(
+  client: Queryable,
+  { schema, onWaiting }: { schema: string; onWaiting?: LockOptions['onWaiting'] | undefined },
+  work: () => Promise<T>,
+): Promise<T> {
+  return patientlyLocked(
+    {
+      what: `schema ${schema}`,
+      readHolders: async () => readHolders(client, await readTables(client, schema), ALONE),
+      onWaiting: onWaiting ?? (() => {}),
+      patienceMs: PATIENCE_MS,
+      signal: new AbortController().signal,
+    },
+    work,
+  );
+}
+
+async function readTables(client: Queryable, schema: string): Promise<number[]> {
+  const { rows } = await client.query<{ oid: number }>(
+    `select c.oid::int8::float8 as oid from pg_catalog.pg_class as c
+     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = $1
+     where c.relkind in ('r', 'p')`,
+    [schema],
+  );
+  return rows.map(({ oid }) => oid);
+}
+
+/** How long those who write may have to wait behind it, each time; for a statement. */
+export const LOCK_TIMEOUT = '200ms';
+const PATIENCE_MS = 30_000;
+const ALONE = { isExclusive: true };
