@@ -71,10 +71,11 @@ export async function insertLeases(
 }
 
 /**
- * Adds leases of what is due again, in each slot before the pages that nobody has begun, but for the first of them: what
- * is in these of the same keys comes later, and would only be filed behind it. Were it added at the end, a consumer
- * whose keys fail now and then would never recover under load; before all of them, a key that fails
- * again and again would keep the others of its slot from their turn.
+ * Adds leases of what is due again, in each slot before the pages of later notifications that nobody has begun, but for
+ * the first of them: what is in these of the same keys would only be filed behind it. Were it added at the end, a
+ * consumer whose keys fail now and then would never recover under load; before all of them, a key that fails
+ * again and again would keep the others of its slot from their turn. What is replayed may come after notifications
+ * that a seek forward has left in leases.
  * @param floor no lease of the consumer has a lower id
  */
 export async function insertRetryLeases(
@@ -90,17 +91,24 @@ export async function insertRetryLeases(
     `with fresh as (
        select * from unnest($2::integer[], $3::text[]) with ordinality as l (slot, ids, place)
      ),
+     last as (
+       select slot, max(id) as id
+       from fresh cross join lateral unnest(string_to_array(ids, ',')::bigint[]) as id
+       group by slot
+     ),
      free as (
-       select lease_id, kind, row_number() over (partition by slot order by lease_id) as place,
-         max(lease_id) filter (where kind <> 'page') over (partition by slot) as other_id
-       from ${lease}
-       where consumer_id = $1 and owner is null and lease_id >= $4
-         and slot in (select slot from fresh)
+       select l.lease_id, is_later, row_number() over (partition by l.slot order by l.lease_id) as place,
+         max(l.lease_id) filter (where not is_later) over (partition by l.slot) as earlier_id
+       from last
+       join ${lease} as l on l.slot = last.slot
+       cross join lateral (
+         select l.kind = 'page' and last.id < all(l.notification_ids) as is_later) as judged
+       where l.consumer_id = $1 and l.owner is null and l.lease_id >= $4
      ),
      moved as (
        delete from ${lease} where owner is null and lease_id in (
          select lease_id from free
-         where kind = 'page' and place > 1 and lease_id > coalesce(other_id, 0))
+         where is_later and place > 1 and lease_id > coalesce(earlier_id, 0))
        returning lease_id, slot, notification_ids, epoch
      )
      insert into ${lease} (consumer_id, slot, kind, notification_ids, epoch)

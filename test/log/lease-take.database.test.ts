@@ -56,6 +56,12 @@ test('nothing goes before what comes again already, or over which a process may 
   expect(await idsInOrder(1)).toEqual([[11], [3], [12], [5], [13]]);
 });
 
+test('nothing goes before notifications that are older', async () => {
+  await add(lease('page', 1, 11), lease('page', 1, 12, 4), lease('page', 1, 13));
+  await addRetries(lease('retry', 1, 5), lease('retry', 1, 3));
+  expect(await idsInOrder(1)).toEqual([[11], [12, 4], [5], [3], [13]]);
+});
+
 test('where keys have no order, pages keep their place', async () => {
   await add(lease('page', null, 11), lease('page', null, 12));
   await addRetries(lease('retry', null, 5));
