@@ -37,6 +37,9 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     // Without that bound it would have been full: the same by hand fails.
     const flood = `select pg_notify('stuck', n || repeat('x', 7900)) from generate_series(1, 100) as n`;
     await expect(writer.query(flood)).rejects.toThrow('in the NOTIFY queue');
+    // A client learns of an error before the transaction has ended, and a listener that reads the queue until then
+    // stops there: only another NOTIFY would wake it.
+    await writer.query('select');
     await stuck.query('rollback');
   });
 
@@ -117,6 +120,7 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
         for (;;) await database.query(`select pg_notify('stuck', repeat('x', 7900))`);
       };
       await expect(fill()).rejects.toThrow('in the NOTIFY queue');
+      await database.query('select');
       const seen: unknown[] = [];
       const daemon = await startTailing({ ...database.config, pollIntervalMs: 50 }, [
         { id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) },
