@@ -164,14 +164,14 @@ as $$
 What each consumer would miss were a partition, or its notifications from before a time, removed now.
 Reads all of them.
 
-Returns: the snapshot in which they were counted; for each consumer its consumer_id, count, first_id,
+Returns: the snapshot in which they were counted; for each consumer its consumer_id, moved_at, count, first_id,
 last_id, from and until.
 Tables written: none.
 */
 begin
   return query execute format($query$
     select pg_current_snapshot(), coalesce((
-        select jsonb_agg(jsonb_build_object('consumer_id', c.consumer_id, 'count', missed.count,
+        select jsonb_agg(jsonb_build_object('consumer_id', c.consumer_id, 'moved_at', c.moved_at, 'count', missed.count,
           'first_id', missed.first_id, 'last_id', missed.last_id, 'from', missed.from, 'until', missed.until)
           order by c.consumer_id)
         from %1$I.consumer_progress as c
@@ -211,7 +211,7 @@ begin
     continue when (gap ->> 'count')::bigint = 0;
     insert into :"schema".notification_log (xid, channel, payload, action)
     values (writer_xid, 'consumer:' || (gap ->> 'consumer_id'),
-      gap - 'consumer_id' || jsonb_build_object('removed_at', now()), 'GAP');
+      gap - '{consumer_id,moved_at}'::text[] || jsonb_build_object('removed_at', now()), 'GAP');
     perform :"schema".doorbell_ring('consumer:' || (gap ->> 'consumer_id'));
   end loop;
 end;
@@ -382,7 +382,7 @@ Empties a partition whose time is over, at once, if nobody needs anything of it.
 Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
 log_gaps() has counted, else null. Since it believes that, only the owner may call it.
 Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
-pinned, where something is needed; changed, where more has come since it was counted; held, where somebody's
+pinned, where something is needed; changed, where more has come since it was counted, or somebody has moved a position; held, where somebody's
 snapshot is from before that nothing is needed. It is written down since when that is so, and the next call counts
 snapshots from before only.
 Raises: 55P03 where a lock is not to be had, or it is still held; who holds it is the detail.
@@ -432,7 +432,10 @@ begin
           where log.xid >= pg_snapshot_xmax($1) and log.id > rebased_id)
         or exists (
           select from %1$I.consumer_progress as c
-          where c.consumer_id not in (select g ->> 'consumer_id' from jsonb_array_elements($2) as g))
+          where not exists (
+            select from jsonb_array_elements($2) as g
+            where g ->> 'consumer_id' = c.consumer_id
+              and (g ->> 'moved_at')::timestamptz is not distinct from c.moved_at))
       $query$, :'schema', partition_name)
     into is_changed using counted_in, gaps;
     if is_changed then

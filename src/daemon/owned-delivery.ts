@@ -81,6 +81,7 @@ export class OwnedDelivery {
     this.isOrdered = consumer.order === 'key';
     this.isStopping = consumer.onDead === 'stop';
     this.#filedUpTo = standing.highestId;
+    this.working.hold(standing.aheadIds);
     this.#inHand = new InHand(owned, options.carefulMax);
     const onChange = (isOn: boolean) => this.#pause(isOn);
     this.brake = new Brake({ ...options, onChange }, standing.retryCount);

@@ -4,6 +4,7 @@ import type { Clients } from '../database/pool.ts';
 import { mendClockBack } from '../log/clock-back.ts';
 import { readDue } from '../log/due.ts';
 import {
+  readAhead,
   readHavingDead,
   readNextDueMs,
   readRetryCounts,
@@ -51,6 +52,9 @@ export async function retryDue(
 ): Promise<number> {
   const idle = deliveries.filter(isOpen).filter(({ working }) => working.size < WORKING_MAX);
   if (idle.length === 0) return 0;
+  const holding = idle.filter(({ working }) => working.isHolding);
+  const ahead = await readOf(holding, pool, schema, readAhead);
+  for (const { working, consumerId } of holding) working.hold(ahead?.get(consumerId) ?? []);
   const due = await pool.withClient((client) => {
     const looks = idle.map((delivery) => {
       const { consumerId, isOrdered, isStopping } = delivery;

@@ -6,6 +6,8 @@ import type { DueDelivery } from '../log/due.ts';
  */
 export class Working {
   readonly #ids = new Set<number>();
+  /** What waits and lies behind the position: what comes before it of its key may be read from the log again. */
+  #ahead: readonly number[] = [];
   /** What has left since the last look at what is due: that look may have seen it. */
   readonly #left = new Set<number>();
 
@@ -33,10 +35,20 @@ export class Working {
     return isLeaving;
   }
 
+  /** True while something is kept until the position has passed it. */
+  get isHolding(): boolean {
+    return this.#ahead.length > 0;
+  }
+
+  /** These are not due, whatever the database says, until others are given. */
+  hold(ids: readonly number[]): void {
+    this.#ahead = ids;
+  }
+
   /** A look at what is due begins. Returns what is not to be seen as due. */
   look(): readonly number[] {
     this.#left.clear();
-    return [...this.#ids];
+    return [...this.#ids, ...this.#ahead];
   }
 
   /**

@@ -61,6 +61,13 @@ export function fromSqlError(thrown: unknown): Error {
       { cause: thrown },
     );
   }
+  if (errorCodeOf(thrown) === SQLSTATE.readOnlyTransaction) {
+    return new PgwatchError(
+      'server_unsuitable',
+      `The server only reads, as a standby does: ${error.message}. Name the primary in url or directUrl, or turn off default_transaction_read_only.`,
+      { cause: thrown },
+    );
+  }
   if (MISSING.has(errorCodeOf(thrown) ?? '')) {
     return new PgwatchError(
       'schema_outdated',

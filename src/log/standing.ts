@@ -4,6 +4,7 @@ import type { DeliveryScope } from './delivery.ts';
 import { BEHIND_MAX } from './due.ts';
 import { sameKeySql } from './key-sql.ts';
 import { safeId } from './notification.ts';
+import { settledSql } from './settled-sql.ts';
 
 /** What a consumer has standing when it is taken over. */
 export type StandingDeliveries = {
@@ -12,6 +13,8 @@ export type StandingDeliveries = {
   /** How many wait for a retry, without those that are only replayed. */
   retryCount: number;
   hasDead: boolean;
+  /** What is kept until the position has passed it: see readAhead(). */
+  aheadIds: number[];
   /** The highest notification with a row, or whose row was discarded: those up to it may have one already. */
   highestId: number;
 };
@@ -56,6 +59,30 @@ export async function readFiled(
   return new Set((rows as { id: string }[]).map(({ id }) => safeId(id)));
 }
 
+/**
+ * What waits and is not settled by the consumer's position, by consumer; none where there is nothing. An owner that died
+ * had filed it while an earlier notification took its time: what comes before it is read from the log again, and it
+ * is due only after that.
+ */
+export async function readAhead(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Map<string, number[]>> {
+  const { rows } = await client.query(
+    `select d.consumer_id as "consumerId", array_agg(d.notification_id)::text[] as ids
+     from ${qualified(schema, 'delivery')} as d
+     join ${qualified(schema, 'consumer_progress')} as progress on progress.consumer_id = d.consumer_id
+     join ${qualified(schema, 'notification_log')} as log on log.id = d.notification_id
+     cross join ${qualified(schema, 'origin')} as origin
+     where d.consumer_id = any($1) and d.state <> 'dead' and not ${settledSql(schema, 'progress', 'log')}
+     group by d.consumer_id`,
+    [consumerIds],
+  );
+  type Row = { consumerId: string; ids: string[] };
+  return new Map((rows as Row[]).map(({ consumerId, ids }) => [consumerId, ids.map(safeId)]));
+}
+
 /** Reads what the consumer has standing; without order by key nothing stays blocked. */
 export async function readStanding(
   client: Queryable,
@@ -76,8 +103,9 @@ export async function readStanding(
          as "highestId"`,
     [consumerId],
   );
-  const standing = rows[0] as StandingDeliveries & { highestId: string };
-  return { ...standing, highestId: safeId(standing.highestId) };
+  const standing = rows[0] as Omit<StandingDeliveries, 'aheadIds'> & { highestId: string };
+  const aheadIds = (await readAhead(client, schema, [consumerId])).get(consumerId) ?? [];
+  return { ...standing, highestId: safeId(standing.highestId), aheadIds };
 }
 
 /** Makes due what is blocked: for a consumer that had order by key, and has it no longer. */

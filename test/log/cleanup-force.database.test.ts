@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Pool } from '../../src/database/pool.ts';
+import { seekPosition } from '../../src/log/by-hand/seek.ts';
 import { readDeliveries } from '../../src/log/due.ts';
 import type { Lease } from '../../src/log/lease.ts';
 import { freeLeases, settleLeases } from '../../src/log/lease-settle.ts';
@@ -173,4 +174,28 @@ test('a large payload that is removed between two reads of a replay is left out,
   }
   expect(lengths).toEqual(Array(3).fill(200_002));
   await Promise.all([client.end(), pool.close()]);
+});
+
+test('a consumer that was moved back since it was counted is counted again, and told', async () => {
+  await publishPast(database, 5, ['a', 'b']);
+  await finishConsumer(database);
+  const client = await database.connect();
+  const target = { partition: day.name, before: BEFORE };
+  const counted = await countGaps(client, 'pgwatch', target);
+  const { rows } = await client.query(
+    `select epoch::float8 from pgwatch.consumer_progress where consumer_id = 'email'`,
+  );
+  const seek = {
+    consumerId: 'email',
+    to: 'start',
+    seenEpoch: rows[0].epoch,
+    mode: 'idle',
+  } as const;
+  expect(await seekPosition(client, 'pgwatch', seek)).not.toBeNull();
+  expect(await emptyPartition(client, 'pgwatch', { ...target, counted })).toBe('changed');
+  await client.end();
+  expect(await clean('remove')).toMatchObject({
+    outcome: expect.stringMatching(/dropped|emptied/),
+  });
+  expect(await gaps()).toMatchObject([{ channel: 'consumer:email', payload: { count: 2 } }]);
 });

@@ -4,7 +4,7 @@ import { settingsSql, withTransaction } from '../../database/transaction.ts';
 import { errorCodeOf } from '../../errors.ts';
 import { tellDaemons } from '../daemons.ts';
 import { consumerChannel } from '../progress.ts';
-import { reachedSql, settledSql } from '../settled-sql.ts';
+import { reachedSql } from '../settled-sql.ts';
 import { lockLeases, lockTaking, wakeOrphans } from './locks.ts';
 import { type InUse, readUsers } from './remove-consumer.ts';
 
@@ -111,7 +111,7 @@ async function move(
   }
   const leases = await moveLeases(client, schema, { from, to });
   const [own, next] = [consumerChannel(from), consumerChannel(to)];
-  await fileOwn(client, schema, { from, to, channel: own });
+  await moveOwn(client, schema, { own, next });
   // Of both the epochs so far are over: whoever runs the new one saves nothing any more.
   await client.query(
     `update ${progress} set consumer_id = $2, channels = array_replace(channels, $3, $4),
@@ -152,40 +152,27 @@ async function moveLeases(
 }
 
 /**
- * What waits on the channel that the old one alone reads, as the rows of a snapshot, becomes deliveries that are
- * due: the new one does not read that channel.
+ * Gives what was published on the channel that the old one alone reads, as the rows of a snapshot, to the channel of the
+ * new one. No index leads to it: all of the log is read.
  */
-async function fileOwn(
+async function moveOwn(
   client: ClientBase,
   schema: string,
-  { from, to, channel }: { from: string; to: string; channel: string },
+  { own, next }: { own: string; next: string },
 ): Promise<void> {
-  const log = qualified(schema, 'notification_log');
   await client.query(
-    `with waiting as (
-       select log.id, log.key, progress.is_ordered
-       from ${qualified(schema, 'consumer_progress')} as progress
-       cross join ${qualified(schema, 'origin')} as origin
-       cross join lateral (
-         select id, xid, key from ${log} where id > ${reachedSql('progress')} and channel = $3
-         union
-         select id, xid, key from ${log}
-         where xid >= pg_snapshot_xmin(progress.done_snapshot) and channel = $3
-       ) as log
-       where progress.consumer_id = $1 and not ${settledSql(schema, 'progress', 'log')}
-     )
-     insert into ${qualified(schema, 'delivery')}
-       (consumer_id, notification_id, state, key, next_attempt_at)
-     select $2, id, case when is_blocked then 'blocked' else 'retry' end, key,
-       case when not is_blocked then clock_timestamp() end
-     from (
-       select id, key, is_ordered and key is not null
-         and row_number() over (partition by key order by id) > 1 as is_blocked
-       from waiting
-     ) as placed
-     order by id
-     on conflict (consumer_id, notification_id) do nothing`,
-    [from, to, channel],
+    `update ${qualified(schema, 'notification_log')} set channel = $2 where channel = $1`,
+    [own, next],
+  );
+  await client.query(
+    `update ${qualified(schema, 'consumer_channel')} set channel = $2 where channel = $1`,
+    [own, next],
+  );
+  await client.query(
+    `update ${qualified(schema, 'delivery')}
+     set notification = notification || jsonb_build_object('channel', $2::text)
+     where notification ->> 'channel' = $1`,
+    [own, next],
   );
 }
 

@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest';
+import type { Notification } from '../../src/log/notification.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { useDelivering } from '../helpers/delivering.ts';
+import { until } from '../helpers/wait.ts';
+
+/*
+An owner that runs calls side by side files what fails while an earlier notification still holds the position. If it dies
+then, what it had done of the same key comes again, and has to come first.
+*/
+
+const database = useDatabase({ maxBatchSize: 5 });
+const { tail, publish, untilFiled } = useDelivering(database);
+
+/** As the owner that died has left it: nothing settled, and these filed, due long ago. */
+async function leave(filed: readonly number[]): Promise<void> {
+  await database.query(
+    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
+     values ('c', '{c}', 0, '1:1:')`,
+  );
+  await database.query(
+    `insert into pgwatch.delivery (consumer_id, notification_id, state, key, attempts, next_attempt_at)
+     select 'c', id, 'retry', key, 3, now() - interval '1 hour'
+     from pgwatch.notification_log where id = any($1)`,
+    [filed],
+  );
+}
+
+test.each([1, 4])(
+  'what was filed ahead of the position waits for the earlier ones of its key (concurrency %i)',
+  async (concurrency) => {
+    const others = (count: number) =>
+      Array.from({ length: count }, (_, i): [string, string] => [`o${i}`, 'other']);
+    const ids = await publish(
+      ['slow', 'slow'],
+      ['k', 'v1'],
+      ...others(12),
+      ['k', 'v2'],
+      ...others(12),
+      ['k', 'v3'],
+    );
+    await leave([ids[14] as number]);
+    const seen: [unknown, number][] = [];
+    await tail({
+      id: 'c',
+      channels: ['c'],
+      concurrency,
+      async handle({ key, payload, attempt }: Notification) {
+        if (payload === 'slow') await new Promise((resolve) => setTimeout(resolve, 300));
+        if (key === 'k') seen.push([payload, attempt]);
+      },
+    });
+    await until('all of the key are handled', () => seen.length >= 3 || JSON.stringify(seen));
+    expect(seen).toEqual([
+      ['v1', 1],
+      ['v2', 4],
+      ['v3', 1],
+    ]);
+    await untilFiled();
+  },
+);
+
+test('what the log no longer holds does not wait for the position', async () => {
+  const [id = 0] = await publish(['k', 'v1']);
+  await leave([id]);
+  await database.query(
+    `update pgwatch.delivery as d set notification = pgwatch.delivery_notification(log), payload = log.payload
+     from pgwatch.notification_log as log where log.id = d.notification_id`,
+  );
+  await database.query('delete from pgwatch.notification_log');
+  const seen: unknown[] = [];
+  await tail({ id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) });
+  await until('it is handled', () => seen.length === 1);
+  await untilFiled();
+});
