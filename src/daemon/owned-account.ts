@@ -131,8 +131,6 @@ export class OwnedAccount implements Account, SettlementOwner {
   onSaved(position: Position, xid: Xid): void {
     this.#ledger.learn(position, xid);
     this.#options.onSaved(position, xid);
-    // It may have passed what was kept until then.
-    if (this.#options.working.isHolding) this.#tellFiled(1);
   }
 
   onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void {

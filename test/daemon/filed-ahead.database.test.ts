@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { changeBatch } from '../../src/log/dead-letter-change.ts';
+import { NO_FILTER } from '../../src/log/delivery-filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
@@ -59,6 +61,32 @@ test.each([1, 4])(
     await untilFiled();
   },
 );
+
+test('a dead letter ahead of the position that somebody retries waits, too', async () => {
+  const ids = await publish(['slow', 'slow'], ['k', 'v1'], ['k', 'v2']);
+  await leave([ids[2] as number]);
+  await database.query(`update pgwatch.delivery set state = 'dead', next_attempt_at = null`);
+  const seen: unknown[] = [];
+  await tail({
+    id: 'c',
+    channels: ['c'],
+    concurrency: 4,
+    async handle({ key, payload }: Notification) {
+      if (payload === 'slow') await retry();
+      if (payload === 'v1') await until('the other is due', () => isRetried);
+      if (key === 'k') seen.push(payload);
+    },
+  });
+  let isRetried = false;
+  const retry = async () => {
+    const client = await database.connect();
+    await changeBatch(client, 'pgwatch', { action: 'retry', filter: NO_FILTER, isDryRun: false });
+    isRetried = true;
+  };
+  await until('both are handled', () => seen.length >= 2 || `${seen}`);
+  expect(seen).toEqual(['v1', 'v2']);
+  await untilFiled();
+});
 
 test('what the log no longer holds does not wait for the position', async () => {
   const [id = 0] = await publish(['k', 'v1']);
