@@ -971,8 +971,8 @@ Empties a partition whose time is over, at once, if nobody needs anything of it.
 Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
 log_gaps() has counted, else null. Since it believes that, only the owner may call it.
 Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
-pinned, where something is needed; changed, where more has come since it was counted, or somebody has moved a position; held, where somebody's
-snapshot is from before that nothing is needed. It is written down since when that is so, and the next call counts
+pinned, where something is needed; changed, where more has come since it was counted, or somebody has moved a position;
+held, where somebody's snapshot is from before that nothing is needed. It is written down since when that is so, and the next call counts
 snapshots from before only.
 Raises: 55P03 where a lock is not to be had, or it is still held; who holds it is the detail.
 Tables written: notification_log, delivery, lease, log_origin.
@@ -1559,7 +1559,7 @@ Nothing that a consumer has not done is skipped. What is handed again: where a n
 committed late and was not done yet, all that follow it; and after a restore, those that this
 cluster has written since.
 Returns: how many notifications the log holds, and the highest id.
-Raises: 55P03 where a lock is not to be had: whoever publishes waits behind it.
+Raises: 55P03 if it does not get a lock soon: publishers would queue behind it.
 Tables written: log_origin, consumer_progress, consumer_channel, published, delivery, discarded, lease, notification_log
 (only ids that were given twice).
 */
@@ -1647,8 +1647,8 @@ begin
       since_window_id = case when c.since_window_id is not null then least(c.since_window_id, p.done_id) end
     from "pgwatch".consumer_progress as p
     where p.consumer_id = c.consumer_id and c.until_at is null;
-    /* What is handed out from the log again is not handed out by anything else as well: that would be out of its order,
-       and once too often. */
+    /* What is read from the log again must not be delivered by a delivery or a lease as well: that would be out of order,
+       and twice. */
     delete from "pgwatch".discarded as g using "pgwatch".consumer_progress as p
     where p.consumer_id = g.consumer_id and g.notification_id > p.done_id;
     delete from "pgwatch".delivery as d

@@ -46,8 +46,8 @@ create index delivery_key on :"schema".delivery (consumer_id, hashtextextended(k
 create index delivery_dead on :"schema".delivery (consumer_id, last_failed_at) where state = 'dead';
 
 /*
-A dead letter that somebody has discarded: it was not handled, and is not handed out from the log again. The row goes once
-a replay of it was handled, the position is moved back before it, or the log holds it no longer.
+A dead letter that somebody discarded: it was not handled, and is not delivered from the log again. The row is deleted when
+a replay of it is handled, when the position is moved back before it, and some time after the log has lost it.
 */
 create table :"schema".discarded (
   consumer_id text not null,
@@ -395,7 +395,7 @@ Nothing that a consumer has not done is skipped. What is handed again: where a n
 committed late and was not done yet, all that follow it; and after a restore, those that this
 cluster has written since.
 Returns: how many notifications the log holds, and the highest id.
-Raises: 55P03 where a lock is not to be had: whoever publishes waits behind it.
+Raises: 55P03 if it does not get a lock soon: publishers would queue behind it.
 Tables written: log_origin, consumer_progress, consumer_channel, published, delivery, discarded, lease, notification_log
 (only ids that were given twice).
 */
@@ -483,8 +483,8 @@ begin
       since_window_id = case when c.since_window_id is not null then least(c.since_window_id, p.done_id) end
     from :"schema".consumer_progress as p
     where p.consumer_id = c.consumer_id and c.until_at is null;
-    /* What is handed out from the log again is not handed out by anything else as well: that would be out of its order,
-       and once too often. */
+    /* What is read from the log again must not be delivered by a delivery or a lease as well: that would be out of order,
+       and twice. */
     delete from :"schema".discarded as g using :"schema".consumer_progress as p
     where p.consumer_id = g.consumer_id and g.notification_id > p.done_id;
     delete from :"schema".delivery as d

@@ -382,8 +382,8 @@ Empties a partition whose time is over, at once, if nobody needs anything of it.
 Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
 log_gaps() has counted, else null. Since it believes that, only the owner may call it.
 Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
-pinned, where something is needed; changed, where more has come since it was counted, or somebody has moved a position; held, where somebody's
-snapshot is from before that nothing is needed. It is written down since when that is so, and the next call counts
+pinned, where something is needed; changed, where more has come since it was counted, or somebody has moved a position;
+held, where somebody's snapshot is from before that nothing is needed. It is written down since when that is so, and the next call counts
 snapshots from before only.
 Raises: 55P03 where a lock is not to be had, or it is still held; who holds it is the detail.
 Tables written: notification_log, delivery, lease, log_origin.

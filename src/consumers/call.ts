@@ -3,7 +3,7 @@ import type { Notification } from '../log/notification.ts';
 import { formatDuration } from '../time.ts';
 import type { Call } from './context.ts';
 import { callWithGaps } from './gaps.ts';
-import { callOthers } from './others.ts';
+import { callOthers } from './held-keys.ts';
 import { DeadLetter, DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
 import { withinCall } from './running-call.ts';
 import { checkPayload, PayloadRefused } from './schema.ts';

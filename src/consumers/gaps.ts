@@ -1,6 +1,6 @@
 import type { Gap } from '../log/gap.ts';
 import type { Call } from './context.ts';
-import { BEHIND, callOthers, HeldKeys, outcomeOfRest } from './others.ts';
+import { BEHIND, callOthers, HeldKeys, outcomeOfRest } from './held-keys.ts';
 import { DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
 
 /**

@@ -35,7 +35,8 @@ export class DeadLetter extends Error {
 
 /**
  * How a call ended for one notification. abandoned: pgwatch has stopped it, and nothing is known of it; it
- * is called again and no attempt is spent. behind: it was not called, since an earlier one of its key failed before.
+ * is called again and no attempt is spent. behind: it was not called,
+ * because an earlier notification of its key failed.
  */
 export type Outcome =
   | { type: 'done' }
@@ -44,7 +45,7 @@ export type Outcome =
   | { type: 'abandoned' }
   | { type: 'behind' };
 
-/** What a call says of a notification that was called. */
+/** How a call ended that was made and not interrupted. */
 export type Ended = Exclude<Outcome, { type: 'abandoned' | 'behind' }>;
 
 /** One outcome for each notification, in their order. */
@@ -87,7 +88,7 @@ export function outcomesOf(returned: unknown, count: number, isBatch: boolean): 
   return failures.map((failure) => failure ?? DONE);
 }
 
-/** An element of the list: an error, or one of what Promise.allSettled() gives, and not a row with such a column. */
+/** An element of the list: an error, or a result of Promise.allSettled(); not a row that has a column status. */
 function failureIn(element: unknown): Outcome | undefined {
   if (element instanceof Error) return failureOf(element);
   if (typeof element !== 'object' || element === null) return undefined;

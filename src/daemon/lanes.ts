@@ -142,7 +142,7 @@ export class Lanes implements Workers {
     const keyOf = ({ key }: Task) => (order === 'key' ? key : null);
     const holdsItsKey = ({ state }: DeliveryChange) =>
       state === 'retry' || (state === 'dead' && onDead === 'stop');
-    /** Keys of which one was abandoned, and of which one has failed: what comes behind that waits for it. */
+    // Later notifications of a key wait for one that was abandoned or has failed.
     const abandoned = new Set<string | null>();
     const failed = new Set<string | null>();
     const left: Task[] = [];
@@ -159,7 +159,7 @@ export class Lanes implements Workers {
         outcome.type === 'behind' ||
         (outcome.type === 'done' && key !== null && failed.has(key))
       ) {
-        // It comes again, after the one that failed.
+        // It is called again, after the one that failed.
         this.skip([blocked(task)]);
       } else {
         const change = changeAfter(this.#calling, task, outcome);

@@ -131,6 +131,8 @@ export class OwnedAccount implements Account, SettlementOwner {
   onSaved(position: Position, xid: Xid): void {
     this.#ledger.learn(position, xid);
     this.#options.onSaved(position, xid);
+    // It may have passed some of what is held until then.
+    if (this.#options.working.isHolding) this.#tellFiled(1);
   }
 
   onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void {

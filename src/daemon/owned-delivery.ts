@@ -5,7 +5,7 @@ import { underWay } from '../log/delivery.ts';
 import type { DueDelivery } from '../log/due.ts';
 import { safeId } from '../log/notification.ts';
 import type { Page } from '../log/page.ts';
-import { type Position, reachedId, type Xid } from '../log/position.ts';
+import type { Position, Xid } from '../log/position.ts';
 import { readFiled } from '../log/standing.ts';
 import { workersFor } from './account.ts';
 import { Brake } from './brake.ts';
@@ -67,7 +67,6 @@ export class OwnedDelivery {
   readonly #waiters = new Waiters();
   readonly #ended = new AbortController();
   readonly #filedUpTo: number;
-  #savedUpTo: number;
   readonly #inHand: InHand;
   #failure: Error | undefined;
   #isClosed = false;
@@ -82,7 +81,6 @@ export class OwnedDelivery {
     this.isOrdered = consumer.order === 'key';
     this.isStopping = consumer.onDead === 'stop';
     this.#filedUpTo = standing.highestId;
-    this.#savedUpTo = reachedId(owned.position);
     this.working.hold(standing.aheadIds);
     this.#inHand = new InHand(owned, options.carefulMax);
     const onChange = (isOn: boolean) => this.#pause(isOn);
@@ -116,11 +114,6 @@ export class OwnedDelivery {
 
   get isFenced(): boolean {
     return this.#isFenced;
-  }
-
-  /** True until the position has passed all that had a delivery at the beginning: some may have to wait for that. */
-  get isRereading(): boolean {
-    return this.#savedUpTo < this.#filedUpTo || this.working.isHolding;
   }
 
   /** How many notifications have failed, so far, for a run to the end. */
@@ -209,7 +202,7 @@ export class OwnedDelivery {
   }
 
   #makeAccount(owned: OwnedConsumer): OwnedAccount {
-    const { calling, onWaiting, onSaved } = this.#options;
+    const { calling, onWaiting } = this.#options;
     const { isTransactional } = calling.consumer;
     const options: OwnedAccountOptions = {
       ...this.#options,
@@ -221,11 +214,6 @@ export class OwnedDelivery {
         if (mayBeDue) onWaiting();
       },
       onEnded: (isFenced) => this.#end(isFenced),
-      onSaved: (position, xid) => {
-        if (this.isRereading) onWaiting();
-        this.#savedUpTo = reachedId(position);
-        onSaved(position, xid);
-      },
       saveLazily: isTransactional ? () => this.#workers.savePositionLazily?.() : undefined,
     };
     return new OwnedAccount(options, owned, owned.standing.keys);

@@ -87,7 +87,7 @@ export class TaskQueue {
     this.#released.push(next);
   }
 
-  /** They are given out once more, before all that is behind them. */
+  /** Gives them out again, before everything else that waits. */
   putBack(tasks: readonly Task[]): void {
     this.#released.unshift(...tasks);
   }

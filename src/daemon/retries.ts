@@ -52,7 +52,7 @@ export async function retryDue(
 ): Promise<number> {
   const idle = deliveries.filter(isOpen).filter(({ working }) => working.size < WORKING_MAX);
   if (idle.length === 0) return 0;
-  const holding = idle.filter(({ isRereading }) => isRereading);
+  const holding = idle.filter(({ working }) => working.isHolding);
   const ahead = await readOf(holding, pool, schema, readAhead);
   for (const { working, consumerId } of holding) working.hold(ahead?.get(consumerId) ?? []);
   const due = await pool.withClient((client) => {

@@ -53,7 +53,7 @@ export function uncalled(task: Task): Settled {
 export function blocked(task: Task): Settled {
   const { id: notificationId, key, isFiled, isRecorded, isGrouped } = task;
   if (isGrouped) return uncalled(task);
-  // Its row may say that it waits already; one that was recorded says that it is being called.
+  // The row of one that was recorded says that it is being called; any other says already that it waits.
   const isWaiting = isFiled && !isRecorded;
   return { task, change: isWaiting ? null : { notificationId, key, state: 'blocked' } };
 }

@@ -6,7 +6,7 @@ import type { DueDelivery } from '../log/due.ts';
  */
 export class Working {
   readonly #ids = new Set<number>();
-  /** What waits and lies behind the position: what comes before it of its key may be read from the log again. */
+  /** Deliveries ahead of the position: earlier notifications of their keys may yet be read from the log again. */
   #ahead: readonly number[] = [];
   /** What has left since the last look at what is due: that look may have seen it. */
   readonly #left = new Set<number>();
@@ -35,12 +35,12 @@ export class Working {
     return isLeaving;
   }
 
-  /** True while something is kept until the position has passed it. */
+  /** True while deliveries are held until the position has passed them. */
   get isHolding(): boolean {
     return this.#ahead.length > 0;
   }
 
-  /** These are not due, whatever the database says, until others are given. */
+  /** From now on these are not due, whatever the database says; those held before are. */
   hold(ids: readonly number[]): void {
     this.#ahead = ids;
   }

@@ -71,11 +71,11 @@ export async function insertLeases(
 }
 
 /**
- * Adds leases of what is due again, in each slot before the pages of later notifications that nobody has begun, but for
- * the first of them: what is in these of the same keys would only be filed behind it. Were it added at the end, a
- * consumer whose keys fail now and then would never recover under load; before all of them, a key that fails
- * again and again would keep the others of its slot from their turn. What is replayed may come after notifications
- * that a seek forward has left in leases.
+ * Adds leases of deliveries that are due. In its slot each goes before the pages of later notifications that nobody has
+ * begun, except the first of them. If it went last, pages would file more notifications of its key as blocked in the
+ * meantime, and under load a consumer whose keys fail now and then would never recover. If it went before all of them, a
+ * key that fails again and again would keep the others of its slot from their turn. It never goes before older
+ * notifications: after a seek forward, leases may hold some that precede what is replayed.
  * @param floor no lease of the consumer has a lower id
  */
 export async function insertRetryLeases(

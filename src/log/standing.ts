@@ -13,7 +13,7 @@ export type StandingDeliveries = {
   /** How many wait for a retry, without those that are only replayed. */
   retryCount: number;
   hasDead: boolean;
-  /** What is kept until the position has passed it: see readAhead(). */
+  /** Deliveries that are held until the position has passed them: see readAhead(). */
   aheadIds: number[];
   /** The highest notification with a row, or whose row was discarded: those up to it may have one already. */
   highestId: number;
@@ -41,7 +41,7 @@ export async function readNextDueMs(
   return ms === null ? null : Math.max(0, Math.ceil(Number(ms)));
 }
 
-/** Which of the notifications have a delivery already, or had one that was discarded: the log hands out neither. */
+/** Which of the notifications have a delivery, or a dead letter that was discarded: neither is delivered from the log. */
 export async function readFiled(
   client: Queryable,
   schema: string,
@@ -60,9 +60,9 @@ export async function readFiled(
 }
 
 /**
- * What waits and is not settled by the consumer's position, by consumer; none where there is nothing. An owner that died
- * had filed it while an earlier notification took its time: what comes before it is read from the log again, and it
- * is due only after that.
+ * The deliveries, by consumer, of notifications that its position has not settled; none if there are none. An owner that
+ * has died filed them while an earlier notification took its time. What it had handled of their keys before is read from
+ * the log again, so they are due only after that; dead letters too, should somebody retry them meanwhile.
  */
 export async function readAhead(
   client: Queryable,
@@ -75,7 +75,7 @@ export async function readAhead(
      join ${qualified(schema, 'consumer_progress')} as progress on progress.consumer_id = d.consumer_id
      join ${qualified(schema, 'notification_log')} as log on log.id = d.notification_id
      cross join ${qualified(schema, 'origin')} as origin
-     where d.consumer_id = any($1) and d.state <> 'dead' and not ${settledSql(schema, 'progress', 'log')}
+     where d.consumer_id = any($1) and not ${settledSql(schema, 'progress', 'log')}
      group by d.consumer_id`,
     [consumerIds],
   );

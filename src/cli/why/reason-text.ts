@@ -48,7 +48,7 @@ export function describeReason(reason: Reason, id: number, consumerId: string): 
       };
     case 'discarded':
       return {
-        sentence: `It was given up, and discarded as a dead letter at ${time(reason.at)}.`,
+        sentence: `It became a dead letter, which was discarded at ${time(reason.at)}.`,
         advice: reason.isInLog ? `pgwatch replay ${consumer} --id ${id}` : null,
       };
     case 'backoff':

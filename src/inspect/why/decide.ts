@@ -11,7 +11,7 @@ import type { Facts, FoundDelivery, Runner } from './facts.ts';
  * restored     by its position it is done, but the log and the positions do not belong together
  * gone         the log does not hold it, and the consumer knows nothing of it
  * dead         it was given up
- * discarded    it was given up, and somebody has discarded it
+ * discarded    it became a dead letter, and somebody discarded that
  * backoff      it has failed, and is called again later
  * due          its turn has come; a daemon takes it at any moment
  * replay       somebody asked for it once more

@@ -111,7 +111,7 @@ async function move(
   }
   const leases = await moveLeases(client, schema, { from, to });
   const [own, next] = [consumerChannel(from), consumerChannel(to)];
-  await moveOwn(client, schema, { own, next });
+  await moveOwn(client, schema, { to, own, next });
   // Of both the epochs so far are over: whoever runs the new one saves nothing any more.
   await client.query(
     `update ${progress} set consumer_id = $2, channels = array_replace(channels, $3, $4),
@@ -152,27 +152,28 @@ async function moveLeases(
 }
 
 /**
- * Gives what was published on the channel that the old one alone reads, as the rows of a snapshot, to the channel of the
- * new one. No index leads to it: all of the log is read.
+ * Renames the channel that only this consumer reads, on which snapshots and markers of gaps arrive: its notifications keep
+ * their places, and are found under the new name. There is no index on channels, so this reads the whole log.
  */
 async function moveOwn(
   client: ClientBase,
   schema: string,
-  { own, next }: { own: string; next: string },
+  { to, own, next }: { to: string; own: string; next: string },
 ): Promise<void> {
   await client.query(
     `update ${qualified(schema, 'notification_log')} set channel = $2 where channel = $1`,
     [own, next],
   );
   await client.query(
-    `update ${qualified(schema, 'consumer_channel')} set channel = $2 where channel = $1`,
-    [own, next],
+    `update ${qualified(schema, 'consumer_channel')} set channel = $2
+     where consumer_id = $3 and channel = $1`,
+    [own, next, to],
   );
   await client.query(
     `update ${qualified(schema, 'delivery')}
      set notification = notification || jsonb_build_object('channel', $2::text)
-     where notification ->> 'channel' = $1`,
-    [own, next],
+     where consumer_id = $3 and notification ->> 'channel' = $1`,
+    [own, next, to],
   );
 }
 

@@ -3,8 +3,8 @@ import { qualified } from '../../database/names.ts';
 import { takeBack } from './take-back.ts';
 
 /**
- * Takes out of the leases what lies behind the position, because it is read from the log again: see takeBack. Also what
- * may have killed a process: should it do so again, that is known again.
+ * Takes out of the leases what lies behind the position, because it is read from the log again: see takeBack. That
+ * includes what may have killed a process: if it does so again, it becomes a suspect again.
  * @returns how many notifications are read from the log again; some of them may have been called just now
  */
 export async function takeBackLeases(
@@ -46,7 +46,7 @@ export async function dropReread(
   return rowCount ?? 0;
 }
 
-/** Forgets that dead letters were discarded that lie behind the position: they are handed out again. */
+/** Forgets which dead letters after the position were discarded: they are delivered again. */
 export async function dropDiscarded(
   client: ClientBase,
   schema: string,

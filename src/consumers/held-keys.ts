@@ -4,9 +4,9 @@ import type { Consumer } from './define.ts';
 import { failureOf, type Outcome, type Outcomes } from './outcome.ts';
 
 /**
- * Calls the handler for those that have no outcome yet, but for what comes behind one of its key that did not make
- * it: the handler must not get that first.
- * @param entries of each notification its outcome, or what is handed on of it
+ * Calls the handler for the notifications that have no outcome yet, except later ones of a key that failed: the handler
+ * must not get those first.
+ * @param entries for each notification its outcome, or the notification to pass to the handler
  */
 export async function callOthers(
   call: Call,
@@ -21,7 +21,7 @@ export async function callOthers(
   });
   const { overReason } = call.context;
   if (overReason) {
-    // Its time was over before the handler was called, and it is not called any more.
+    // Checking took longer than the call may: the handler is not called.
     const rest = outcomeOfRest(call, overReason);
     return judged.map((entry) => (isOutcome(entry) ? entry : rest));
   }
@@ -31,12 +31,12 @@ export async function callOthers(
   return judged.map((entry) => (isOutcome(entry) ? entry : (outcomes.shift() as Outcome)));
 }
 
-/** What has become of those that were not called when the time of the call was over. */
+/** The outcome of notifications that were not called before the time of the call was over. */
 export function outcomeOfRest({ abandon }: Call, overReason: Error): Outcome {
   return abandon.aborted ? { type: 'abandoned' } : failureOf(overReason);
 }
 
-/** The keys whose later notifications have to wait, since one of them did not make it. */
+/** The keys of which a notification failed: later ones wait for it. */
 export class HeldKeys {
   readonly #consumer: Consumer;
   readonly #keys = new Set<string>();
@@ -52,7 +52,7 @@ export class HeldKeys {
   note(key: string | null, { type }: Outcome): void {
     const { order, onDead } = this.#consumer;
     if (key === null || order !== 'key' || type === 'done') return;
-    // A dead letter lets the others of its key go on, unless it stops all.
+    // A dead letter does not hold its key, unless it stops the consumer.
     if (type !== 'dead' || onDead === 'stop') this.#keys.add(key);
   }
 }
