@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import type { Config } from '../src/config/define.ts';
 import { loadConfig } from '../src/config/load.ts';
 import { withConnection } from '../src/database/connect.ts';
-import { startEmbedded } from '../src/database/embedded.ts';
 import { migrateUp } from '../src/database/migrate.ts';
+import { startEmbedded } from '../src/embedded/server.ts';
 
 /** Runs the work on a migrated server of its own, which is removed afterwards. */
 export async function withServer(

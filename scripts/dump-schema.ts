@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '../src/config/load.ts';
 import { withConnection } from '../src/database/connect.ts';
-import { startEmbedded } from '../src/database/embedded.ts';
 import { migrateUp } from '../src/database/migrate.ts';
+import { startEmbedded } from '../src/embedded/server.ts';
 import { schemaText } from './schema-text.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pgwatch-schema-'));

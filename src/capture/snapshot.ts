@@ -3,7 +3,7 @@ import { type Names, qualified } from '../database/names.ts';
 import { VALUE_FORMATS } from '../database/settings.ts';
 import { settingsSql, withTransaction } from '../database/transaction.ts';
 import { PgwatchError } from '../errors.ts';
-import { consumerChannel } from '../log/progress.ts';
+import { consumerChannel } from '../log/positions/progress.ts';
 import { argumentsOf } from './existing.ts';
 import { openSource, ROW_LOCK_TIMEOUT } from './snapshot-source.ts';
 import { boundSql, copySql, progressTable } from './snapshot-sql.ts';

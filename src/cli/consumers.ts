@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import type { Config } from '../config/define.ts';
 import { PgwatchError } from '../errors.ts';
-import { listConsumerIds } from '../log/dead-letters.ts';
+import { listConsumerIds } from '../log/deliveries/dead-letters.ts';
 import { suggest } from '../suggest.ts';
 import { withSchema, withSchemaToRead } from './connected.ts';
 import type { CommonOptions } from './options.ts';

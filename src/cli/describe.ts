@@ -1,6 +1,6 @@
 import { countOf } from '../count-of.ts';
-import type { Delivery } from '../log/dead-letters.ts';
-import type { ErrorRecord } from '../log/delivery.ts';
+import type { Delivery } from '../log/deliveries/dead-letters.ts';
+import type { ErrorRecord } from '../log/deliveries/delivery.ts';
 import { shortDuration } from '../time.ts';
 
 /** 'dead', 'blocked', 'retry in 5 min', 'retry now'; 'replay now' of one that has not failed. */

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import type { Config } from '../config/define.ts';
 import { withConnection } from '../database/connect.ts';
-import { startEmbedded } from '../database/embedded.ts';
 import { migrateUp } from '../database/migrate.ts';
 import { pinSettings } from '../database/settings.ts';
+import { startEmbedded } from '../embedded/server.ts';
 import type { Reporter } from '../reporter.ts';
 
 /**

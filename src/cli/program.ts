@@ -1,27 +1,27 @@
 import { Command, Help } from 'commander';
 import { readVersion } from '../version.ts';
 import { columnsOf, wrapped } from '../wrap.ts';
-import { addCleanup } from './commands/cleanup.ts';
-import { addCompletion } from './commands/completion.ts';
-import { addConsumers } from './commands/consumers.ts';
-import { addDev } from './commands/dev.ts';
-import { addDlq } from './commands/dlq.ts';
-import { addDoctor } from './commands/doctor.ts';
-import { addHistory } from './commands/history.ts';
-import { addInit } from './commands/init.ts';
-import { addListen } from './commands/listen.ts';
-import { addMigrate } from './commands/migrate.ts';
-import { addNotify } from './commands/notify.ts';
-import { addReplay } from './commands/replay.ts';
-import { addSeek } from './commands/seek.ts';
-import { addShow } from './commands/show.ts';
-import { addSnapshot } from './commands/snapshot.ts';
-import { addStatus } from './commands/status.ts';
-import { addTail } from './commands/tail.ts';
-import { addTrigger } from './commands/trigger.ts';
-import { addTypes } from './commands/types.ts';
-import { addWhy } from './commands/why.ts';
+import { addCleanup } from './cleanup/command.ts';
+import { addCompletion } from './completion/command.ts';
+import { addConsumers } from './consumers/command.ts';
+import { addDev } from './dev/command.ts';
+import { addDlq } from './dlq/command.ts';
+import { addDoctor } from './doctor/command.ts';
+import { addHistory } from './history/command.ts';
+import { addInit } from './init/command.ts';
+import { addListen } from './listen/command.ts';
+import { addMigrate } from './migrate/command.ts';
+import { addNotify } from './notify/command.ts';
 import { COMMON_HEADING, type Outcome } from './options.ts';
+import { addReplay } from './replay/command.ts';
+import { addSeek } from './seek/command.ts';
+import { addShow } from './show/command.ts';
+import { addSnapshot } from './snapshot/command.ts';
+import { addStatus } from './status/command.ts';
+import { addTail } from './tail/command.ts';
+import { addTrigger } from './trigger/command.ts';
+import { addTypes } from './types/command.ts';
+import { addWhy } from './why/command.ts';
 
 /** The command line with all commands; what a command needs is imported when it runs. */
 export function makeProgram(outcome: Outcome): Command {

@@ -1,6 +1,6 @@
 import { basename, dirname, relative, sep } from 'node:path';
 import type { Notification } from '../log/notification.ts';
-import { consumerChannel, type From } from '../log/progress.ts';
+import { consumerChannel, type From } from '../log/positions/progress.ts';
 import { suggest } from '../suggest.ts';
 import { checkDelivery } from './check-delivery.ts';
 import type { Consumer, ConsumerContext, ConsumerDefinition } from './define.ts';

@@ -8,7 +8,7 @@ import type {
 import type { Duration } from '../config/define.ts';
 import type { Gap } from '../log/gap.ts';
 import type { Notification } from '../log/notification.ts';
-import type { From } from '../log/progress.ts';
+import type { From } from '../log/positions/progress.ts';
 import type { Fields } from '../reporter.ts';
 import type { StandardSchema } from './schema.ts';
 

@@ -1,6 +1,6 @@
 import { countOf } from '../count-of.ts';
 import { PgwatchError } from '../errors.ts';
-import type { LeftUndone } from '../log/left-undone.ts';
+import type { LeftUndone } from '../log/positions/left-undone.ts';
 import { shellWord } from '../shell-word.ts';
 import { formatDuration } from '../time.ts';
 

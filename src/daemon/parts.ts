@@ -1,22 +1,22 @@
 import type { Config } from '../config/define.ts';
 import type { Consumer } from '../consumers/define.ts';
 import type { PgwatchError } from '../errors.ts';
-import { readLeftUndone } from '../log/left-undone.ts';
-import type { Brake } from './brake.ts';
-import type { Control } from './control.ts';
-import { retryListening } from './listening.ts';
-import { Membership } from './membership.ts';
+import { readLeftUndone } from '../log/positions/left-undone.ts';
+import type { Brake } from './calls/brake.ts';
+import { stretchMax } from './calls/transaction/lane.ts';
+import type { Control } from './control/control.ts';
+import { retryListening } from './control/listening.ts';
+import { Membership } from './control/membership.ts';
 import { onceError, type Ran } from './once-result.ts';
-import { Ownership } from './ownership.ts';
+import { Ownership } from './owned/ownership.ts';
+import { retryDue, runRetries } from './owned/retries.ts';
+import { ConsumerRunner } from './owned/runner.ts';
 import { runLossWarnings, runOriginChecks, runPartitions } from './prepare.ts';
 import { runRetention } from './retention.ts';
-import { retryDue, runRetries } from './retries.ts';
-import { ConsumerRunner } from './runner.ts';
 import type { Found, PartOptions } from './session-options.ts';
-import { SharedRunner } from './shared-runner.ts';
-import { runShared, type SharingOptions } from './sharing.ts';
-import { Tail } from './tail.ts';
-import { stretchMax } from './transaction-lane.ts';
+import { SharedRunner } from './shared/runner.ts';
+import { runShared, type SharingOptions } from './shared/sharing.ts';
+import { Tail } from './tail/tail.ts';
 
 /** How this daemon shows itself to the others: it wants no consumers when it stops. */
 export function membershipOf(

@@ -3,16 +3,16 @@ import type { Consumer } from '../consumers/define.ts';
 import type { Pool } from '../database/pool.ts';
 import type { ReadPage } from '../log/page.ts';
 import type { Reporter } from '../reporter.ts';
-import type { Backend } from './backend.ts';
-import type { Calling } from './calling.ts';
-import type { Control } from './control.ts';
-import type { LossJudge } from './lost-transaction.ts';
-import type { Meter } from './meter.ts';
-import type { OwnershipOptions } from './ownership.ts';
-import type { SessionPool } from './session-pool.ts';
-import type { Settler } from './settler.ts';
-import type { SharingOptions } from './sharing.ts';
-import type { Suspicions } from './suspicions.ts';
+import type { Calling } from './calls/calling.ts';
+import type { Meter } from './calls/meter.ts';
+import type { Suspicions } from './calls/suspicions.ts';
+import type { LossJudge } from './calls/transaction/loss.ts';
+import type { Backend } from './control/backend.ts';
+import type { Control } from './control/control.ts';
+import type { SessionPool } from './control/session-pool.ts';
+import type { OwnershipOptions } from './owned/ownership.ts';
+import type { Settler } from './owned/settler.ts';
+import type { SharingOptions } from './shared/sharing.ts';
 
 /** What outlives a session, and goes from one to the next. */
 export type SessionOptions = {

@@ -1,11 +1,11 @@
 import type { PgwatchError } from '../errors.ts';
-import { Control } from './control.ts';
-import { startListening } from './listening.ts';
-import { LossJudge } from './lost-transaction.ts';
+import { LossJudge } from './calls/transaction/loss.ts';
+import { Control } from './control/control.ts';
+import { startListening } from './control/listening.ts';
+import { SessionPool } from './control/session-pool.ts';
 import { membershipOf, runAllOnce, tailing } from './parts.ts';
 import { prepare } from './prepare.ts';
 import type { PartOptions, SessionOptions } from './session-options.ts';
-import { SessionPool } from './session-pool.ts';
 
 /**
  * One life of the control connection. The order matters: listen, then read the positions from the

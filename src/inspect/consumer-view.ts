@@ -1,7 +1,7 @@
 import type { Queryable } from '../database/connect.ts';
-import type { ConsumerActivity, ConsumerState } from '../log/activity.ts';
-import { type Lag, readLags } from '../log/lag.ts';
-import { type Registered, readRegistered } from '../log/registered.ts';
+import type { ConsumerActivity, ConsumerState } from '../log/positions/activity.ts';
+import { type Lag, readLags } from '../log/positions/lag.ts';
+import { type Registered, readRegistered } from '../log/positions/registered.ts';
 import { type DaemonView, readDaemons } from './daemons.ts';
 import { type Failure, NOTHING_STANDING, readStandings, type Standing } from './standing.ts';
 

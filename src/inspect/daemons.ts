@@ -1,6 +1,6 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
-import type { DaemonActivity } from '../log/activity.ts';
+import type { DaemonActivity } from '../log/positions/activity.ts';
 
 /** A daemon that is alive, and what it said with its last heartbeat that it does. */
 export type DaemonView = {

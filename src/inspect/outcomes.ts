@@ -1,7 +1,7 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
-import type { ErrorRecord } from '../log/delivery.ts';
-import type { DeliveryState } from '../log/delivery-filter.ts';
+import type { ErrorRecord } from '../log/deliveries/delivery.ts';
+import type { DeliveryState } from '../log/deliveries/filter.ts';
 import { findRestored } from '../log/origin.ts';
 import { decide, type Reason } from './why/decide.ts';
 import { type Facts, readFacts } from './why/facts.ts';

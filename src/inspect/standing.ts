@@ -1,7 +1,7 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
-import type { ErrorRecord } from '../log/delivery.ts';
-import { HAS_FAILED } from '../log/standing.ts';
+import type { ErrorRecord } from '../log/deliveries/delivery.ts';
+import { HAS_FAILED } from '../log/deliveries/standing.ts';
 
 /** What of a consumer is not plain success. */
 export type Standing = {

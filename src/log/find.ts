@@ -2,7 +2,7 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import { AS_TEXT } from '../database/types.ts';
 import { SHOWN_TEXT_BYTES_MAX } from './content-sql.ts';
-import { copySql } from './delivery-copy.ts';
+import { copySql } from './deliveries/copy.ts';
 import { isUnreadable, type LogRow, Notification, safeId } from './notification.ts';
 import { COLUMNS, MICROSECONDS, rowTexts } from './page-sql.ts';
 

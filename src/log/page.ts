@@ -6,7 +6,7 @@ import { SHOWN_TEXT_BYTES_MAX } from './content-sql.ts';
 import { fetchContent, fillLong, isLeftOut } from './long-contents.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { pageSql } from './page-sql.ts';
-import { closeWindow, type Position, type Snapshot, type Window } from './position.ts';
+import { closeWindow, type Position, type Snapshot, type Window } from './positions/position.ts';
 
 export type PageRequest = {
   position: Position;

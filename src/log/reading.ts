@@ -6,7 +6,7 @@ import { sleep } from '../time.ts';
 import { safeId } from './notification.ts';
 import { type Page, pageReaderWhere, type RowCondition } from './page.ts';
 import { LOG_PLANS } from './plans.ts';
-import type { Position, Snapshot } from './position.ts';
+import type { Position, Snapshot } from './positions/position.ts';
 
 /**
  * Where somebody begins to read who only looks: at the first notification, behind the newest, at an id, at

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { pinningAdvice } from '../../src/cli/cleanup/pinning.ts';
-import { describeReason } from '../../src/cli/why/reason-text.ts';
+import { pinningAdvice } from '../../src/inspect/cleanup/pinning.ts';
 import type { Reason } from '../../src/inspect/why/decide.ts';
+import { describeReason } from '../../src/inspect/why/reason-text.ts';
 
 /*
 The ids of consumers, and the names of tables, are whatever somebody has written into the database: a command

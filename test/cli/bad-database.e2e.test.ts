@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { expect, inject, test } from 'vitest';
-import { startEmbedded } from '../../src/database/embedded.ts';
+import { startEmbedded } from '../../src/embedded/server.ts';
 import { startCli } from '../helpers/cli.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { runMain } from '../helpers/main.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { partitionText, sizeText } from '../../src/cli/cleanup/partition-text.ts';
-import { needText, pinningAdvice } from '../../src/cli/cleanup/pinning.ts';
+import { needText, pinningAdvice } from '../../src/inspect/cleanup/pinning.ts';
 
 const email = {
   consumerId: 'email',

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { lockSharedConsumer } from '../../src/log/lease.ts';
+import { lockSharedConsumer } from '../../src/log/leases/lease.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { withConnection } from '../../src/database/connect.ts';
-import { registerConsumer } from '../../src/log/progress.ts';
+import { registerConsumer } from '../../src/log/positions/progress.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import type { DaemonActivity } from '../../src/log/activity.ts';
+import type { DaemonActivity } from '../../src/log/positions/activity.ts';
 import { readVersion } from '../../src/version.ts';
 import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
-import { tellDaemons } from '../../src/log/daemons.ts';
 import { pageReader } from '../../src/log/page.ts';
+import { tellDaemons } from '../../src/log/positions/daemons.ts';
 import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addDelivery } from '../helpers/deliveries.ts';

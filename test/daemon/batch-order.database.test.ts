@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { RetryAfter } from '../../src/consumers/outcome.ts';
-import { changeBatch } from '../../src/log/dead-letter-change.ts';
-import { NO_FILTER } from '../../src/log/delivery-filter.ts';
+import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
+import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { startDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { DeadLetter } from '../../src/consumers/outcome.ts';
-import { changeDeadLetters } from '../../src/log/dead-letter-change.ts';
-import { NO_FILTER } from '../../src/log/delivery-filter.ts';
+import { changeDeadLetters } from '../../src/log/by-hand/dead-letter-change.ts';
+import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { Brake } from '../../src/daemon/brake.ts';
-import { FailureReports } from '../../src/daemon/failure-reports.ts';
-import { Meter } from '../../src/daemon/meter.ts';
+import { Brake } from '../../src/daemon/calls/brake.ts';
+import { FailureReports } from '../../src/daemon/calls/failure-reports.ts';
+import { Meter } from '../../src/daemon/calls/meter.ts';
 import { collectReports, makeConsumer } from '../helpers/daemon.ts';
 
 function makeBrake(onDead: 'stop' | 'continue' = 'stop') {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { reportChannels } from '../../src/daemon/channel-change.ts';
+import { reportChannels } from '../../src/daemon/control/channel-change.ts';
 import type { Reporter } from '../../src/reporter.ts';
 
 test('many channels that a consumer reads, or no longer reads, are one line', () => {

@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { DeadLetter } from '../../src/consumers/outcome.ts';
 import { Daemon } from '../../src/daemon/daemon.ts';
-import { changeDeadLetters, type DeadLetterAction } from '../../src/log/dead-letter-change.ts';
-import { NO_FILTER } from '../../src/log/delivery-filter.ts';
+import {
+  changeDeadLetters,
+  type DeadLetterAction,
+} from '../../src/log/by-hand/dead-letter-change.ts';
+import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { collectReports, makeConsumer, startDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { FailureReports } from '../../src/daemon/failure-reports.ts';
+import { FailureReports } from '../../src/daemon/calls/failure-reports.ts';
 import { collectReports } from '../helpers/daemon.ts';
 
 beforeEach(() => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { changeBatch } from '../../src/log/dead-letter-change.ts';
-import { NO_FILTER } from '../../src/log/delivery-filter.ts';
+import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
+import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { tellDaemons } from '../../src/log/daemons.ts';
+import { tellDaemons } from '../../src/log/positions/daemons.ts';
 import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addDelivery, type NewDelivery } from '../helpers/deliveries.ts';

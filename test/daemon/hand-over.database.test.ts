@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { tellDaemons } from '../../src/log/daemons.ts';
 import type { Notification } from '../../src/log/notification.ts';
+import { tellDaemons } from '../../src/log/positions/daemons.ts';
 import { startDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';

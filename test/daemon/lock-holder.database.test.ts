@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { SessionPool } from '../../src/daemon/session-pool.ts';
+import { SessionPool } from '../../src/daemon/control/session-pool.ts';
 import { Pool } from '../../src/database/pool.ts';
 import { withTransaction } from '../../src/database/transaction.ts';
 import { collectReports } from '../helpers/daemon.ts';

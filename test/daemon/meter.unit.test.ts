@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Meter } from '../../src/daemon/meter.ts';
+import { Meter } from '../../src/daemon/calls/meter.ts';
 
 /** A meter of a consumer that runs until the test has ended. */
 function running(): Meter {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { PageSize } from '../../src/daemon/page-size.ts';
+import { PageSize } from '../../src/daemon/shared/page-size.ts';
 
 /** The rows of a page after takes that last so long, each worked on for so long. */
 function rowsAfter(times: number, { takeMs, workMs }: { takeMs: number; workMs: number }): number {

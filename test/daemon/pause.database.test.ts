@@ -4,10 +4,10 @@ import type { ClientBase } from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { pauseConsumer, resumeConsumer } from '../../src/log/by-hand/pause.ts';
-import { readOwners } from '../../src/log/daemons.ts';
-import { lockSharedConsumer, shareConsumer } from '../../src/log/lease.ts';
-import { takeOver } from '../../src/log/progress.ts';
-import { readSharedPosition } from '../../src/log/shared-position.ts';
+import { lockSharedConsumer, shareConsumer } from '../../src/log/leases/lease.ts';
+import { readOwners } from '../../src/log/positions/daemons.ts';
+import { takeOver } from '../../src/log/positions/progress.ts';
+import { readSharedPosition } from '../../src/log/positions/shared.ts';
 import {
   collectReports,
   makeConsumer,

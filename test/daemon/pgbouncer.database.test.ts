@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Control } from '../../src/daemon/control.ts';
+import { Control } from '../../src/daemon/control/control.ts';
 import { connect } from '../../src/database/connect.ts';
 import { Pool } from '../../src/database/pool.ts';
 import { keepsSession, withOwnSettings } from '../../src/database/pooler.ts';

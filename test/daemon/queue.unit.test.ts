@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { FailingKeys } from '../../src/daemon/failing-keys.ts';
-import { TaskQueue } from '../../src/daemon/queue.ts';
-import type { Task } from '../../src/daemon/task.ts';
+import { FailingKeys } from '../../src/daemon/calls/failing-keys.ts';
+import { TaskQueue } from '../../src/daemon/calls/queue.ts';
+import type { Task } from '../../src/daemon/calls/task.ts';
 import type { LogRow } from '../../src/log/notification.ts';
 
 function task(id: number, key: string, isFiled = false): Task {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
-import { savePositions } from '../../src/log/save-positions.ts';
-import { CLAIMED_ON } from '../../src/log/server-sql.ts';
+import { savePositions } from '../../src/log/positions/save.ts';
+import { CLAIMED_ON } from '../../src/log/positions/server-sql.ts';
 import { startDaemon, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { failing, useDelivering } from '../helpers/delivering.ts';

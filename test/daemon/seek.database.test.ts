@@ -1,11 +1,11 @@
 import type { Client } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { DeadLetter } from '../../src/consumers/outcome.ts';
+import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
 import { type SeekTarget, seekPosition } from '../../src/log/by-hand/seek.ts';
 import { planSeek } from '../../src/log/by-hand/seek-plan.ts';
-import { changeBatch } from '../../src/log/dead-letter-change.ts';
-import { NO_FILTER } from '../../src/log/delivery-filter.ts';
-import { slotOf } from '../../src/log/lease.ts';
+import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
+import { slotOf } from '../../src/log/leases/lease.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';

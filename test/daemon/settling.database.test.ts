@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { type SettlementOwner, Settler } from '../../src/daemon/settler.ts';
+import { type SettlementOwner, Settler } from '../../src/daemon/owned/settler.ts';
 import { Pool } from '../../src/database/pool.ts';
-import { registerConsumer } from '../../src/log/progress.ts';
+import { registerConsumer } from '../../src/log/positions/progress.ts';
 import { Reporter } from '../../src/reporter.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { seize } from '../helpers/owner.ts';

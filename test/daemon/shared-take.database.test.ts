@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { takeShared } from '../../src/daemon/shared-take.ts';
-import { TakePlace } from '../../src/daemon/take-place.ts';
-import { insertLeases } from '../../src/log/lease-take.ts';
+import { takeShared } from '../../src/daemon/shared/take.ts';
+import { TakePlace } from '../../src/daemon/shared/take-place.ts';
+import { insertLeases } from '../../src/log/leases/take.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { makeConsumer } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';

@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
 import type { ConsumerContext } from '../../src/consumers/define.ts';
 import { Daemon } from '../../src/daemon/daemon.ts';
-import { changeDeadLetters } from '../../src/log/dead-letter-change.ts';
-import { NO_FILTER } from '../../src/log/delivery-filter.ts';
+import { changeDeadLetters } from '../../src/log/by-hand/dead-letter-change.ts';
+import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import {
   collectReports,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { spread } from '../../src/daemon/spread.ts';
-import type { LiveDaemon, OwnerState } from '../../src/log/daemons.ts';
+import { spread } from '../../src/daemon/owned/spread.ts';
+import type { LiveDaemon, OwnerState } from '../../src/log/positions/daemons.ts';
 
 const daemon = (daemonId: string, consumerIds: string[]): LiveDaemon => {
   return { daemonId, consumerIds, sharedIds: [] };

@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { withConnection } from '../../src/database/connect.ts';
-import { startEmbedded } from '../../src/database/embedded.ts';
+import { startEmbedded } from '../../src/embedded/server.ts';
 import { startDaemon, startTailing } from '../helpers/daemon.ts';
 import { restartServer, useIsolatedServer } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';

@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
-import { takeShared } from '../../src/daemon/shared-take.ts';
-import { TakePlace } from '../../src/daemon/take-place.ts';
+import { takeShared } from '../../src/daemon/shared/take.ts';
+import { TakePlace } from '../../src/daemon/shared/take-place.ts';
 import { settingsSql } from '../../src/database/transaction.ts';
-import { settleLeases } from '../../src/log/lease-settle.ts';
+import { settleLeases } from '../../src/log/leases/settle.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { LOG_PLANS } from '../../src/log/plans.ts';
 import { blocksOf, canCountBlocks } from '../helpers/blocks.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { tellDaemons } from '../../src/log/daemons.ts';
+import { tellDaemons } from '../../src/log/positions/daemons.ts';
 import { startDaemon, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';

@@ -1,10 +1,10 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
-import { FailingKeys } from '../../src/daemon/failing-keys.ts';
-import { FailureReports } from '../../src/daemon/failure-reports.ts';
-import { Meter } from '../../src/daemon/meter.ts';
-import type { Settled, Task } from '../../src/daemon/task.ts';
-import { callInTransaction } from '../../src/daemon/transaction-call.ts';
+import { FailingKeys } from '../../src/daemon/calls/failing-keys.ts';
+import { FailureReports } from '../../src/daemon/calls/failure-reports.ts';
+import { Meter } from '../../src/daemon/calls/meter.ts';
+import type { Settled, Task } from '../../src/daemon/calls/task.ts';
+import { callInTransaction } from '../../src/daemon/calls/transaction/call.ts';
 import { StandstillGuard } from '../../src/database/standstill.ts';
 import { collectReports, makeConsumer } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';

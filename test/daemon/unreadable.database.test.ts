@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
-import { readDeliveries } from '../../src/log/dead-letters.ts';
-import { NO_FILTER } from '../../src/log/delivery-filter.ts';
+import { readDeliveries } from '../../src/log/deliveries/dead-letters.ts';
+import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import { findNotifications } from '../../src/log/find.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { useDatabase } from '../helpers/database.ts';

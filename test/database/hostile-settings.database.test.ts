@@ -7,7 +7,7 @@ import { withConnection } from '../../src/database/connect.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { Pool } from '../../src/database/pool.ts';
 import { OWN_SETTINGS, pinSettings } from '../../src/database/settings.ts';
-import { readRegistered } from '../../src/log/registered.ts';
+import { readRegistered } from '../../src/log/positions/registered.ts';
 import { captureTable } from '../helpers/captured.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';
 import { startTailing } from '../helpers/daemon.ts';

@@ -9,35 +9,44 @@ import { findSubject } from '../../src/inspect/history/subject.ts';
 import { readOutcomes } from '../../src/inspect/outcomes.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
-import { applyChanges } from '../../src/log/apply-changes.ts';
+import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
 import { pauseConsumer, resumeConsumer } from '../../src/log/by-hand/pause.ts';
 import { cancelReplays, fileReplay } from '../../src/log/by-hand/replay-file.ts';
 import { countStretch } from '../../src/log/by-hand/replay-stretch.ts';
 import { seekPosition } from '../../src/log/by-hand/seek.ts';
 import { planSeek } from '../../src/log/by-hand/seek-plan.ts';
-import { beat, readLiveDaemons, readOwners, removeDaemon } from '../../src/log/daemons.ts';
-import { changeBatch } from '../../src/log/dead-letter-change.ts';
+import { applyChanges } from '../../src/log/deliveries/apply-changes.ts';
 import {
   countDeliveries,
   listConsumerIds,
   listDeliveries,
   readDeliveries,
-} from '../../src/log/dead-letters.ts';
-import { NO_FILTER } from '../../src/log/delivery-filter.ts';
+} from '../../src/log/deliveries/dead-letters.ts';
+import { readDue } from '../../src/log/deliveries/due.ts';
+import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
+import { readStanding, suspectAll } from '../../src/log/deliveries/standing.ts';
 import { armDoorbell, disarmDoorbell } from '../../src/log/doorbell.ts';
-import { readDue } from '../../src/log/due.ts';
 import { findIdsByEventId, findNotifications } from '../../src/log/find.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
-import { readNewestPosition, registerConsumer, releaseOwnership } from '../../src/log/progress.ts';
+import {
+  beat,
+  readLiveDaemons,
+  readOwners,
+  removeDaemon,
+} from '../../src/log/positions/daemons.ts';
+import {
+  readNewestPosition,
+  registerConsumer,
+  releaseOwnership,
+} from '../../src/log/positions/progress.ts';
+import { savePositions } from '../../src/log/positions/save.ts';
 import { notify } from '../../src/log/publish.ts';
 import { cleanLog, forgetRemoved } from '../../src/log/retention/clean-log.ts';
 import { readPinning } from '../../src/log/retention/pins.ts';
 import { planCleanup } from '../../src/log/retention/plan.ts';
 import { lockCleanup } from '../../src/log/retention/steps.ts';
-import { savePositions } from '../../src/log/save-positions.ts';
-import { readStanding, suspectAll } from '../../src/log/standing.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addDelivery } from '../helpers/deliveries.ts';

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { serverUser } from '../../src/database/embedded-binaries.ts';
+import { serverUser } from '../../src/embedded/binaries.ts';
 
 /** A folder for the files of certificates and keys, which the server can read. */
 export function makeKeyFolder(): { folder: string; remove(): void } {

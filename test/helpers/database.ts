@@ -7,8 +7,8 @@ import { afterAll, beforeAll, inject } from 'vitest';
 import type { Config, UserConfig } from '../../src/config/define.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { withConnection } from '../../src/database/connect.ts';
-import { type EmbeddedServer, startEmbedded } from '../../src/database/embedded.ts';
-import { findBinaries } from '../../src/database/embedded-binaries.ts';
+import { findBinaries } from '../../src/embedded/binaries.ts';
+import { type EmbeddedServer, startEmbedded } from '../../src/embedded/server.ts';
 import { makeServerFolder } from './isolated-data.ts';
 import { until } from './wait.ts';
 

@@ -1,4 +1,4 @@
-import type { DeliveryState } from '../../src/log/delivery-filter.ts';
+import type { DeliveryState } from '../../src/log/deliveries/filter.ts';
 
 /** What a test says of a delivery; the rest is filled in. */
 export type NewDelivery = {

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { loadConfig } from '../../src/config/load.ts';
 import { withConnection } from '../../src/database/connect.ts';
-import { startEmbedded } from '../../src/database/embedded.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
+import { startEmbedded } from '../../src/embedded/server.ts';
 import { trustSuperuser } from './isolated-data.ts';
 import { isWhole } from './whole.ts';
 

@@ -13,8 +13,8 @@ import { join } from 'node:path';
 import { inject } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { withConnection } from '../../src/database/connect.ts';
-import { startEmbedded } from '../../src/database/embedded.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
+import { startEmbedded } from '../../src/embedded/server.ts';
 
 /**
  * Makes a folder for a server of its own, initialised and migrated: a copy of what the first test file of the

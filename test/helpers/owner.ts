@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ClientBase } from 'pg';
-import { readOwners } from '../../src/log/daemons.ts';
-import { type Takeover, takeOver } from '../../src/log/progress.ts';
+import { readOwners } from '../../src/log/positions/daemons.ts';
+import { type Takeover, takeOver } from '../../src/log/positions/progress.ts';
 
 /** Makes a daemon that does not exist the owner of a consumer. */
 export async function seize(

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from '../../src/database/connect.ts';
-import { serverUser } from '../../src/database/embedded-binaries.ts';
+import { serverUser } from '../../src/embedded/binaries.ts';
 import { until } from './wait.ts';
 
 /** A PgBouncer before a server. */

@@ -3,7 +3,7 @@ import { type ConsumerView, readConsumerViews, viewOf } from '../../src/inspect/
 import { NOTHING_STANDING } from '../../src/inspect/standing.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { pauseConsumer } from '../../src/log/by-hand/pause.ts';
-import { readRegistered } from '../../src/log/registered.ts';
+import { readRegistered } from '../../src/log/positions/registered.ts';
 import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { startEmbedded } from '../../src/database/embedded.ts';
+import { startEmbedded } from '../../src/embedded/server.ts';
 import { isolatedMajor, useIsolatedServer } from '../helpers/database.ts';
 import { diagnose, findingsOf } from '../helpers/doctor.ts';
 import { listening } from '../helpers/listening.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { readOutcomes } from '../../src/inspect/outcomes.ts';
 import { findIdsByEventId, findNotifications } from '../../src/log/find.ts';
-import { registerConsumer } from '../../src/log/progress.ts';
+import { registerConsumer } from '../../src/log/positions/progress.ts';
 import { notify } from '../../src/log/publish.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addDelivery } from '../helpers/deliveries.ts';

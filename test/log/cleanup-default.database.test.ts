@@ -2,7 +2,7 @@ import { afterEach, expect, test } from 'vitest';
 import { rebaseLog } from '../../src/log/origin.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
-import { registerConsumer } from '../../src/log/progress.ts';
+import { registerConsumer } from '../../src/log/positions/progress.ts';
 import { cleanLog, forgetRemoved } from '../../src/log/retention/clean-log.ts';
 import { readPartitions } from '../../src/log/retention/partitions.ts';
 import { emptyDefault } from '../../src/log/retention/steps.ts';

@@ -4,8 +4,8 @@ import {
   changeDeadLetters,
   type DeadLetterAction,
   type Picked,
-} from '../../src/log/dead-letter-change.ts';
-import { type DeliveryFilter, NO_FILTER } from '../../src/log/delivery-filter.ts';
+} from '../../src/log/by-hand/dead-letter-change.ts';
+import { type DeliveryFilter, NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addDelivery } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';

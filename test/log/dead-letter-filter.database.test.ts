@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { countDeliveries } from '../../src/log/dead-letters.ts';
-import { NO_FILTER } from '../../src/log/delivery-filter.ts';
+import { countDeliveries } from '../../src/log/deliveries/dead-letters.ts';
+import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();

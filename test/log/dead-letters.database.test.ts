@@ -4,8 +4,8 @@ import {
   type Delivery,
   listDeliveries,
   readDeliveries,
-} from '../../src/log/dead-letters.ts';
-import { type DeliveryFilter, NO_FILTER } from '../../src/log/delivery-filter.ts';
+} from '../../src/log/deliveries/dead-letters.ts';
+import { type DeliveryFilter, NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addDelivery } from '../helpers/deliveries.ts';
 

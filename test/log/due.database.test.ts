@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { readDeliveries, readDue } from '../../src/log/due.ts';
+import { readDeliveries, readDue } from '../../src/log/deliveries/due.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();

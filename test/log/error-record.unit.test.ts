@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { errorRecord } from '../../src/log/error-record.ts';
+import { errorRecord } from '../../src/log/deliveries/error-record.ts';
 
 const OWN = new URL('../../src/', import.meta.url).href;
 const CALLERS = [

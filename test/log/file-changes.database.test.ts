@@ -1,8 +1,8 @@
 import type { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { applyChanges } from '../../src/log/apply-changes.ts';
-import { type DeliveryChange, readWaitingKeys } from '../../src/log/delivery.ts';
-import { readDue } from '../../src/log/due.ts';
+import { applyChanges } from '../../src/log/deliveries/apply-changes.ts';
+import { type DeliveryChange, readWaitingKeys } from '../../src/log/deliveries/delivery.ts';
+import { readDue } from '../../src/log/deliveries/due.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 import { wholeTest } from '../helpers/whole.ts';

@@ -1,9 +1,9 @@
 import type { Client } from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type Lag, readLags } from '../../src/log/lag.ts';
 import { pageReader } from '../../src/log/page.ts';
-import type { Position } from '../../src/log/position.ts';
-import { savePositions } from '../../src/log/save-positions.ts';
+import { type Lag, readLags } from '../../src/log/positions/lag.ts';
+import type { Position } from '../../src/log/positions/position.ts';
+import { savePositions } from '../../src/log/positions/save.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { seize } from '../helpers/owner.ts';
 import { size } from '../helpers/whole.ts';

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
-import type { NewLease } from '../../src/log/lease.ts';
-import { insertLeases, insertRetryLeases, takeLeases } from '../../src/log/lease-take.ts';
+import type { NewLease } from '../../src/log/leases/lease.ts';
+import { insertLeases, insertRetryLeases, takeLeases } from '../../src/log/leases/take.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();

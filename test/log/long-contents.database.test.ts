@@ -1,11 +1,11 @@
 import type { ClientBase } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Pool } from '../../src/database/pool.ts';
-import { readDeliveries, readDue, readRows } from '../../src/log/due.ts';
+import { readDeliveries, readDue, readRows } from '../../src/log/deliveries/due.ts';
 import { type LogRow, safeId } from '../../src/log/notification.ts';
 import { type Page, pageReader } from '../../src/log/page.ts';
-import type { Position, Snapshot } from '../../src/log/position.ts';
-import { replayPages } from '../../src/log/replay.ts';
+import type { Position, Snapshot } from '../../src/log/positions/position.ts';
+import { replayPages } from '../../src/log/stream.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /*

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseJson } from '../../src/json.ts';
 import { type LogRow, Notification } from '../../src/log/notification.ts';
 import { pageReader } from '../../src/log/page.ts';
-import type { Snapshot } from '../../src/log/position.ts';
+import type { Snapshot } from '../../src/log/positions/position.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /**

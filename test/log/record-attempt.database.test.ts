@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { withConnection } from '../../src/database/connect.ts';
-import { underWay } from '../../src/log/delivery.ts';
-import { recordAttempts } from '../../src/log/lease-settle.ts';
-import { insertLeases, takeLeases } from '../../src/log/lease-take.ts';
+import { underWay } from '../../src/log/deliveries/delivery.ts';
+import { recordAttempts } from '../../src/log/leases/settle.ts';
+import { insertLeases, takeLeases } from '../../src/log/leases/take.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 

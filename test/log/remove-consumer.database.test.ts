@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { type Removed, removeConsumer } from '../../src/log/by-hand/remove-consumer.ts';
-import { registerConsumer } from '../../src/log/progress.ts';
-import { savePositions } from '../../src/log/save-positions.ts';
+import { registerConsumer } from '../../src/log/positions/progress.ts';
+import { savePositions } from '../../src/log/positions/save.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';

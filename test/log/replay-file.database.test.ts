@@ -1,11 +1,11 @@
 import type { Client } from 'pg';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { cancelReplays, fileReplay } from '../../src/log/by-hand/replay-file.ts';
-import { readDue } from '../../src/log/due.ts';
-import { settleLeases } from '../../src/log/lease-settle.ts';
-import { insertLeases } from '../../src/log/lease-take.ts';
-import { registerConsumer } from '../../src/log/progress.ts';
-import { suspectAll } from '../../src/log/standing.ts';
+import { readDue } from '../../src/log/deliveries/due.ts';
+import { suspectAll } from '../../src/log/deliveries/standing.ts';
+import { settleLeases } from '../../src/log/leases/settle.ts';
+import { insertLeases } from '../../src/log/leases/take.ts';
+import { registerConsumer } from '../../src/log/positions/progress.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();

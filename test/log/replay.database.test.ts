@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Pool } from '../../src/database/pool.ts';
 import { type Page, pageReader } from '../../src/log/page.ts';
-import type { Position, Snapshot } from '../../src/log/position.ts';
-import { isReplayable, replayPages } from '../../src/log/replay.ts';
+import type { Position, Snapshot } from '../../src/log/positions/position.ts';
+import { isReplayable, replayPages } from '../../src/log/stream.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { startProxy } from '../helpers/proxy.ts';
 import { until } from '../helpers/wait.ts';

@@ -2,12 +2,16 @@ import type { Client, ClientBase } from 'pg';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { type SeekTarget, seekPosition } from '../../src/log/by-hand/seek.ts';
 import { planSeek } from '../../src/log/by-hand/seek-plan.ts';
-import type { Lease, NewLease } from '../../src/log/lease.ts';
-import { freeLeases, settleLeases } from '../../src/log/lease-settle.ts';
-import { insertLeases, takeLeases } from '../../src/log/lease-take.ts';
+import type { Lease, NewLease } from '../../src/log/leases/lease.ts';
+import { freeLeases, settleLeases } from '../../src/log/leases/settle.ts';
+import { insertLeases, takeLeases } from '../../src/log/leases/take.ts';
 import { pageReader } from '../../src/log/page.ts';
-import { POSITION_COLUMNS, registerConsumer, toPosition } from '../../src/log/progress.ts';
-import { savePositions } from '../../src/log/save-positions.ts';
+import {
+  POSITION_COLUMNS,
+  registerConsumer,
+  toPosition,
+} from '../../src/log/positions/progress.ts';
+import { savePositions } from '../../src/log/positions/save.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { seize } from '../helpers/owner.ts';
 

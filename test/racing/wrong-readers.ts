@@ -1,6 +1,11 @@
 import { type Page, pageReader, type ReadPage } from '../../src/log/page.ts';
 import { pageSql } from '../../src/log/page-sql.ts';
-import { closeWindow, type Position, type Snapshot, type Xid } from '../../src/log/position.ts';
+import {
+  closeWindow,
+  type Position,
+  type Snapshot,
+  type Xid,
+} from '../../src/log/positions/position.ts';
 
 /** Leaves out what was running when the snapshot was taken, and is in its list. */
 const RUNNING: [string, string] = ['xid = running.xid', 'false'];

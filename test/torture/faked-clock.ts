@@ -10,11 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  findBinaries,
-  reachableBinaries,
-  serverUser,
-} from '../../src/database/embedded-binaries.ts';
+import { findBinaries, reachableBinaries, serverUser } from '../../src/embedded/binaries.ts';
 import { TortureServer } from './server.ts';
 import type { World } from './world.ts';
 

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import { withConnection } from '../../src/database/connect.ts';
-import { startEmbedded } from '../../src/database/embedded.ts';
-import { serverUser } from '../../src/database/embedded-binaries.ts';
+import { serverUser } from '../../src/embedded/binaries.ts';
+import { startEmbedded } from '../../src/embedded/server.ts';
 
 /** The folder of a PostgreSQL that has a program which the embedded one lacks. */
 export function findBinaries(program: string): string | undefined {

@@ -3,8 +3,8 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import { withConnection } from '../../src/database/connect.ts';
-import { type EmbeddedServer, startEmbedded } from '../../src/database/embedded.ts';
-import { serverUser } from '../../src/database/embedded-binaries.ts';
+import { serverUser } from '../../src/embedded/binaries.ts';
+import { type EmbeddedServer, startEmbedded } from '../../src/embedded/server.ts';
 import { until } from '../helpers/wait.ts';
 
 /** How a primary's commits relate to its standby: they wait for it, or run ahead of it. */

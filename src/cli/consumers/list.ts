@@ -1,5 +1,5 @@
 import { readStatus } from '../../inspect/status.ts';
-import { consumerChannel } from '../../log/progress.ts';
+import { consumerChannel } from '../../log/positions/progress.ts';
 import { withSchemaToRead } from '../connected.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { describeLag, describeOwner } from '../status/cells.ts';

@@ -1,7 +1,7 @@
 import type { ConsumerView } from '../../inspect/consumer-view.ts';
 import { placeOf } from '../../inspect/daemons.ts';
 import { readStatus } from '../../inspect/status.ts';
-import type { Position } from '../../log/position.ts';
+import type { Position } from '../../log/positions/position.ts';
 import { colorsFor } from '../../reporter.ts';
 import { withConsumersToRead } from '../consumers.ts';
 import { describeError } from '../describe.ts';

@@ -3,8 +3,8 @@ import {
   changeDeadLetters,
   type DeadLetterAction,
   type Picked,
-} from '../../log/dead-letter-change.ts';
-import type { DeliveryFilter } from '../../log/delivery-filter.ts';
+} from '../../log/by-hand/dead-letter-change.ts';
+import type { DeliveryFilter } from '../../log/deliveries/filter.ts';
 import { someOf } from '../../some-of.ts';
 import { withConsumers } from '../consumers.ts';
 import { countOf } from '../describe.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { PgwatchError } from '../../errors.ts';
-import type { DeliveryFilter } from '../../log/delivery-filter.ts';
+import type { DeliveryFilter } from '../../log/deliveries/filter.ts';
 import { parseAge, splitList } from '../options.ts';
 
 export type FilterOptions = {

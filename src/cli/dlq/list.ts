@@ -1,6 +1,10 @@
 import { PgwatchError } from '../../errors.ts';
-import { countDeliveries, type Delivery, listDeliveries } from '../../log/dead-letters.ts';
-import type { DeliveryFilter, DeliveryState } from '../../log/delivery-filter.ts';
+import {
+  countDeliveries,
+  type Delivery,
+  listDeliveries,
+} from '../../log/deliveries/dead-letters.ts';
+import type { DeliveryFilter, DeliveryState } from '../../log/deliveries/filter.ts';
 import { withConsumersToRead } from '../consumers.ts';
 import { countOf, describeAge, describeError, describeState } from '../describe.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';

@@ -1,7 +1,7 @@
 import { PgwatchError } from '../../errors.ts';
-import { type Delivery, readDeliveries } from '../../log/dead-letters.ts';
-import type { ErrorRecord } from '../../log/delivery.ts';
-import { NO_FILTER } from '../../log/delivery-filter.ts';
+import { type Delivery, readDeliveries } from '../../log/deliveries/dead-letters.ts';
+import type { ErrorRecord } from '../../log/deliveries/delivery.ts';
+import { NO_FILTER } from '../../log/deliveries/filter.ts';
 import type { Notification } from '../../log/notification.ts';
 import { colorsFor, printable } from '../../reporter.ts';
 import { withConsumersToRead } from '../consumers.ts';

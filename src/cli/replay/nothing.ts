@@ -1,5 +1,5 @@
+import type { Missing } from '../../log/by-hand/replay-missing.ts';
 import type { Stretch, StretchCount } from '../../log/by-hand/replay-stretch.ts';
-import type { Missing } from '../../log/replay-nothing.ts';
 import { someOf } from '../../some-of.ts';
 
 /** Why a stretch does not hold what it asks for: sentences, none where nothing it names is missing. */

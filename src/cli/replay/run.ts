@@ -1,13 +1,13 @@
 import type { Client } from 'pg';
 import { PgwatchError } from '../../errors.ts';
 import { cancelReplays, fileReplay } from '../../log/by-hand/replay-file.ts';
+import { readMissing } from '../../log/by-hand/replay-missing.ts';
 import {
   countStretch,
   readStretch,
   type Stretch,
   type StretchCount,
 } from '../../log/by-hand/replay-stretch.ts';
-import { readMissing } from '../../log/replay-nothing.ts';
 import { withConsumers } from '../consumers.ts';
 import { countOf } from '../describe.ts';
 import { type Outcome, reporterFor } from '../options.ts';

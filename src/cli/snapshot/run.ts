@@ -11,7 +11,7 @@ import type { Config } from '../../config/define.ts';
 import { readHolders } from '../../database/holders.ts';
 import { patiently } from '../../database/patience.ts';
 import { PgwatchError } from '../../errors.ts';
-import { readChannels } from '../../log/progress.ts';
+import { readChannels } from '../../log/positions/progress.ts';
 import type { Reporter } from '../../reporter.ts';
 import { formatDuration } from '../../time.ts';
 import { withConsumers } from '../consumers.ts';

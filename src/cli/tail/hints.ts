@@ -1,6 +1,6 @@
 import { tableText } from '../../capture/table-name.ts';
-import { type Known, LOOKED_AT } from '../../log/known.ts';
 import type { LogFilter } from '../../log/log-filter.ts';
+import { type Known, LOOKED_AT } from '../../log/positions/known.ts';
 import { suggest } from '../../suggest.ts';
 import type { TailRequest } from './request.ts';
 

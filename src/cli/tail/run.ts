@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import type { Config } from '../../config/define.ts';
 import { PgwatchError } from '../../errors.ts';
-import { readKnown } from '../../log/known.ts';
+import { readKnown } from '../../log/positions/known.ts';
 import { reporterFor } from '../options.ts';
 import { interruptSignal } from '../stop-signal.ts';
 import { followingText, hintsOf, nothingText } from './hints.ts';

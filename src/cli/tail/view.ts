@@ -6,7 +6,7 @@ import { conditionOf } from '../../log/log-filter.ts';
 import { Notification } from '../../log/notification.ts';
 import { requireOwnCluster } from '../../log/origin.ts';
 import type { Page } from '../../log/page.ts';
-import type { Position } from '../../log/position.ts';
+import type { Position } from '../../log/positions/position.ts';
 import { isStillThere, readLastIdAt, readPages, readStart } from '../../log/reading.ts';
 import type { Reporter } from '../../reporter.ts';
 import type { Format } from './line.ts';

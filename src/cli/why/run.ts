@@ -1,13 +1,13 @@
 import { readInTheWay } from '../../database/in-the-way.ts';
 import type { Answer } from '../../inspect/why/decide.ts';
 import { type Explanation, explain } from '../../inspect/why/explain.ts';
+import { absenceAdvice, absenceText, describePresence } from '../../inspect/why/presence-text.ts';
+import { describeReason } from '../../inspect/why/reason-text.ts';
 import { colorsFor } from '../../reporter.ts';
 import { withConsumersToRead } from '../consumers.ts';
 import { idFrom } from '../ids.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { onOneLine, printJson } from '../table.ts';
-import { absenceAdvice, absenceText, describePresence } from './presence-text.ts';
-import { describeReason } from './reason-text.ts';
 
 export type WhyOptions = CommonOptions & { consumer?: string; table?: string; json?: boolean };
 

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { qualified } from '../../database/names.ts';
-import { IS_PAUSED } from '../../log/progress.ts';
-import { HAS_FAILED } from '../../log/standing.ts';
+import { HAS_FAILED } from '../../log/deliveries/standing.ts';
+import { IS_PAUSED } from '../../log/positions/progress.ts';
 import type { Context } from './check.ts';
 
 /** How a consumer stands. */

@@ -1,16 +1,16 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
-import type { ErrorRecord } from '../../log/delivery.ts';
-import type { DeliveryState } from '../../log/delivery-filter.ts';
-import { sameKeySql } from '../../log/key-sql.ts';
-import { IS_PAUSED } from '../../log/progress.ts';
+import type { ErrorRecord } from '../../log/deliveries/delivery.ts';
+import type { DeliveryState } from '../../log/deliveries/filter.ts';
+import { sameKeySql } from '../../log/deliveries/key-sql.ts';
+import { IS_PAUSED } from '../../log/positions/progress.ts';
 import {
   reachedSql,
   readSinceSql,
   settledSql,
   skippedSql,
   wasReadSql,
-} from '../../log/settled-sql.ts';
+} from '../../log/positions/settled-sql.ts';
 import type { LogEntry } from './presence.ts';
 
 /** A process that runs consumers, or did. */

@@ -1,8 +1,8 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
-import { sameKeySql } from '../key-sql.ts';
-import { lockSharedConsumer } from '../lease.ts';
-import { IS_PAUSED } from '../progress.ts';
+import { sameKeySql } from '../deliveries/key-sql.ts';
+import { lockSharedConsumer } from '../leases/lease.ts';
+import { IS_PAUSED } from '../positions/progress.ts';
 
 /*
 For changes that somebody makes by hand to what a consumer has before it, while daemons may be at work on

@@ -1,8 +1,8 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { PgwatchError } from '../../errors.ts';
-import { tellDaemons } from '../daemons.ts';
-import { IS_PAUSED } from '../progress.ts';
+import { tellDaemons } from '../positions/daemons.ts';
+import { IS_PAUSED } from '../positions/progress.ts';
 
 /** Since when a consumer is paused, and until when: null is until somebody resumes it. */
 export type Pause = { pausedAt: Date; pausedUntil: Date | null };

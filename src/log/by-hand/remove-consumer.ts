@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { settingsSql, withTransaction } from '../../database/transaction.ts';
-import { readLags } from '../lag.ts';
+import { readLags } from '../positions/lag.ts';
 
 /** What goes with a consumer. */
 export type Removed = {

@@ -2,9 +2,9 @@ import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { settingsSql, withTransaction } from '../../database/transaction.ts';
 import { errorCodeOf } from '../../errors.ts';
-import { tellDaemons } from '../daemons.ts';
-import { consumerChannel } from '../progress.ts';
-import { reachedSql } from '../settled-sql.ts';
+import { tellDaemons } from '../positions/daemons.ts';
+import { consumerChannel } from '../positions/progress.ts';
+import { reachedSql } from '../positions/settled-sql.ts';
 import { lockLeases, lockTaking, wakeOrphans } from './locks.ts';
 import { type InUse, readUsers } from './remove-consumer.ts';
 

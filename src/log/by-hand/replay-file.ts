@@ -1,8 +1,8 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { withTransaction } from '../../database/transaction.ts';
-import { tellDaemons } from '../daemons.ts';
-import { sameKeySql } from '../key-sql.ts';
+import { sameKeySql } from '../deliveries/key-sql.ts';
+import { tellDaemons } from '../positions/daemons.ts';
 import { lockLeases, lockTaking, wakeOrphans } from './locks.ts';
 import { type Stretch, stretchSql, stretchValues } from './replay-stretch.ts';
 import { takeBack } from './take-back.ts';

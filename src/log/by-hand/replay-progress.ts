@@ -1,6 +1,6 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
-import { IS_PAUSED } from '../progress.ts';
+import { IS_PAUSED } from '../positions/progress.ts';
 import { isLiveSql } from './locks.ts';
 
 /** How far a replay is. */

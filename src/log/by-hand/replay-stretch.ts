@@ -1,6 +1,6 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
-import { settledSql, wasReadSql } from '../settled-sql.ts';
+import { settledSql, wasReadSql } from '../positions/settled-sql.ts';
 
 /** Which of a consumer's notifications are to be handed out once more: those that match all of it. */
 export type Stretch = {

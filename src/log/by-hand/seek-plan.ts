@@ -1,7 +1,7 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { safeId } from '../notification.ts';
-import { reachedSql, settledSql } from '../settled-sql.ts';
+import { reachedSql, settledSql } from '../positions/settled-sql.ts';
 import { isLiveSql } from './locks.ts';
 import { type SeekTarget, seekSql } from './seek.ts';
 

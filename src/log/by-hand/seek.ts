@@ -1,10 +1,10 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { withTransaction } from '../../database/transaction.ts';
-import { type Beginning, beginningAt, type From } from '../beginning.ts';
-import { tellDaemons } from '../daemons.ts';
 import { safeId } from '../notification.ts';
-import { reachedSql } from '../settled-sql.ts';
+import { type Beginning, beginningAt, type From } from '../positions/beginning.ts';
+import { tellDaemons } from '../positions/daemons.ts';
+import { reachedSql } from '../positions/settled-sql.ts';
 import { isLiveSql, lockLeases, lockTaking, wakeOrphans } from './locks.ts';
 import { dropDiscarded, dropReread, takeBackLeases } from './seek-standing.ts';
 

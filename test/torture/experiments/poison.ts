@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { changeDeadLetters } from '../../../src/log/dead-letter-change.ts';
-import { NO_FILTER } from '../../../src/log/delivery-filter.ts';
+import { changeDeadLetters } from '../../../src/log/by-hand/dead-letter-change.ts';
+import { NO_FILTER } from '../../../src/log/deliveries/filter.ts';
 import { EXACT, RECORDING, SHARED } from '../consumers.ts';
 import { MENDED } from '../daemons/handlers.ts';
 import type { ConsumerSetup } from '../daemons/setup.ts';

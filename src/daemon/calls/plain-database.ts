@@ -1,0 +1,111 @@
+import type { PoolClient, QueryConfig } from 'pg';
+import type { Database } from '../../consumers/define.ts';
+import {
+  answering,
+  type QueryArguments,
+  readQueryArguments,
+} from '../../consumers/query-arguments.ts';
+import {
+  cleanSession,
+  isInTransaction,
+  mayChangeSession,
+  mayPrepare,
+} from '../../database/clean-session.ts';
+import { destroySocket, isStatementError } from '../../database/connect.ts';
+import type { Pool } from '../../database/pool.ts';
+import { noteConnection } from '../../database/transaction-scope.ts';
+import { PgwatchError } from '../../errors.ts';
+
+/** Whose call it is. */
+type PlainCall = { readonly givenUp: AbortSignal; noteCut(): void };
+
+/**
+ * What a handler is given to write with, outside of a transaction: each query runs on any connection of the
+ * pool, which is cleaned before somebody else gets it. The handler does not wait for that.
+ * @param isOutage whether a query has failed because the server or the network went away
+ */
+export function plainDatabase(
+  pool: Pool,
+  call: PlainCall,
+  isOutage: (thrown: unknown) => Promise<boolean> = async () => false,
+): Database {
+  const query = (...given: unknown[]) =>
+    answering(
+      () => readQueryArguments(given),
+      async (query) => {
+        noteConnection(pool);
+        const { resets } = pool;
+        try {
+          return await run(pool, query, call.givenUp);
+        } catch (thrown) {
+          if (pool.resets !== resets || (await isOutage(thrown))) call.noteCut();
+          throw thrown;
+        }
+      },
+    );
+  return { query } as Database;
+}
+
+async function run(pool: Pool, { config, text }: QueryArguments, stop: AbortSignal) {
+  const answer = Promise.withResolvers<unknown>();
+  const borrowing = pool.withClient(async (client) => {
+    stop.throwIfAborted();
+    const cut = () => destroySocket(client);
+    stop.addEventListener('abort', cut, { once: true });
+    try {
+      if (pool.isPooled(client)) answer.resolve(await runPooled(client, config, text));
+      else await runAndClean(client, config, text, (result) => answer.resolve(result));
+    } finally {
+      stop.removeEventListener('abort', cut);
+    }
+  });
+  borrowing.catch((thrown) => answer.reject(thrown));
+  return answer.promise;
+}
+
+/** @throws why the query failed; where cleaning did, something that costs the connection */
+async function runAndClean(
+  client: PoolClient,
+  config: QueryConfig,
+  text: string,
+  tell: (result: unknown) => void,
+): Promise<void> {
+  let failure: unknown;
+  try {
+    const result = await client.query(config);
+    if (isInTransaction(client)) failure = transactionLeftOpen(text);
+    else tell(result);
+  } catch (thrown) {
+    if (!isStatementError(thrown)) throw thrown;
+    failure = thrown;
+  }
+  if (isInTransaction(client)) await client.query('rollback');
+  await cleanSession(client, { mayHavePrepared: mayPrepare(text) }).catch(() => {
+    throw new PgwatchError('connection_failed', 'A session could not be cleaned.');
+  });
+  if (failure) throw failure;
+}
+
+/** The server's connection is another program's with the next transaction. */
+async function runPooled(client: PoolClient, config: QueryConfig, text: string): Promise<unknown> {
+  const isConfined = mayChangeSession(text);
+  if (isConfined) await client.query('begin');
+  try {
+    const result = await client.query(config);
+    if (!isConfined && isInTransaction(client)) throw transactionLeftOpen(text);
+    if (isConfined) {
+      await cleanSession(client, { mayHavePrepared: mayPrepare(text), after: 'commit' });
+    }
+    return result;
+  } catch (thrown) {
+    if (isInTransaction(client)) await client.query('rollback').catch(() => {});
+    throw thrown;
+  }
+}
+
+function transactionLeftOpen(text: string): PgwatchError {
+  return new PgwatchError(
+    'handler_failed',
+    `"${text.trim().slice(0, 20)}" has left a transaction open, which was rolled back: each query of context.db may run on another connection. Set transaction: true, and all of them run in one transaction.`,
+  );
+}

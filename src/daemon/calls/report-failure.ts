@@ -1,0 +1,46 @@
+import type { Consumer } from '../../consumers/define.ts';
+import { textOf } from '../../errors.ts';
+import { withCause } from '../../log/deliveries/error-record.ts';
+import { formatDuration } from '../../time.ts';
+import { publishTransition } from '../../transitions.ts';
+import type { FailureReports } from './failure-reports.ts';
+import type { Meter } from './meter.ts';
+import type { Task } from './task.ts';
+
+/**
+ * Notes that a handler failed.
+ * @param failure.delayMs when it is called again; null for a dead letter
+ * @returns what says so, for when it is committed: until then nobody finds it where the report says
+ */
+export function reportFailure(
+  { consumer, failures, meter }: { consumer: Consumer; failures: FailureReports; meter: Meter },
+  { id, key, attempt }: Pick<Task, 'id' | 'key' | 'attempt'>,
+  { error, delayMs }: { error: Error; delayMs: number | null },
+): () => void {
+  const where = textOf(() => error.stack)
+    .slice(0, STACK_MAX)
+    .split('\n')
+    .find((line) => line.includes(consumer.file))
+    ?.trim();
+  const verb = textOf(() => error.name) === 'RetryAfter' ? 'put off' : 'failed on';
+  const what = `${consumer.id} ${verb} notification ${id}, attempt ${attempt} of ${consumer.attemptsMax}: ${withCause(error, MESSAGE_MAX)}${where ? ` (${where})` : ''}.`;
+  const others =
+    consumer.order === 'key' && key !== null ? `; the others of ${key} wait for it` : '';
+  const then =
+    delayMs === null
+      ? `It is a dead letter now: pgwatch dlq show ${id}.`
+      : `Next attempt in ${formatDuration(delayMs)}${others}.`;
+  meter.noteFailure(id, error);
+  publishTransition({
+    type: 'handler_failed',
+    consumerId: consumer.id,
+    notificationId: id,
+    attempt,
+    isDead: delayMs === null,
+  });
+  return () => failures.say(consumer.id, `${what} ${then}`, { notification: id, attempt });
+}
+
+/** So much of a message is said; the delivery has more of it. */
+const MESSAGE_MAX = 2000;
+const STACK_MAX = 100_000;

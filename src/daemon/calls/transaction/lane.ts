@@ -1,0 +1,301 @@
+import type { Consumer } from '../../../consumers/define.ts';
+import { isStatementError } from '../../../database/connect.ts';
+import { PgwatchError, toError } from '../../../errors.ts';
+import { Waiters } from '../../waiters.ts';
+import { changeAfter, changeAfterLoss } from '../calling.ts';
+import { TaskQueue } from '../queue.ts';
+import { type Settled, type Task, uncalled } from '../task.ts';
+import type { Workers } from '../workers.ts';
+import { CallBroken } from './call.ts';
+import { reasonOf, TransactionLost, type Verdict } from './loss.ts';
+import { endTransaction, runTransaction, type TransactionOptions } from './run.ts';
+
+export type LaneOptions = TransactionOptions & {
+  /** The transaction has committed. */
+  onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void;
+  /** Nothing will be called any more: the transaction's outcome is unknown, or the connection gone. */
+  onFailed(): void;
+  onFenced(): void;
+};
+
+/**
+ * Calls handlers one after the other, in transactions that settle what they did: effects, position
+ * and deliveries commit together or not at all. It settles nothing in any other way, because a
+ * position that is saved late by somebody else would make an effect happen again.
+ */
+export class TransactionLane implements Workers {
+  readonly #options: LaneOptions;
+  readonly #queue: TaskQueue;
+  readonly #waiters = new Waiters();
+  /** Settled without a call, or after a transaction that failed: they go with the next. */
+  #settled: Settled[] = [];
+  /** Taken, and to be called before others: their transaction was undone. */
+  #again: Task[] = [];
+  /** So many are called alone, to find the one whose commit fails. */
+  #alone = 0;
+  /** How often a transaction was lost since one was committed, and since when. */
+  #lost = { failures: 0, startedAt: 0 };
+  #isPaused = false;
+  #hasMoved = false;
+  #timer: NodeJS.Timeout | undefined;
+  #isRunning = false;
+  #isClosed = false;
+  #hasWarned = false;
+  #failure: Error | undefined;
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+    this.#queue = new TaskQueue({
+      // What has to wait for its key is settled in its turn, like what is called: nothing is filed that
+      // the position has not passed, since what was done of it would be called again from there.
+      isOrdered: false,
+      isSerial: true,
+      failing: options.failing,
+      onBlocked: (task, change) => this.#settled.push({ task, change }),
+    });
+  }
+
+  get waitingCount(): number {
+    return this.#queue.size + this.#again.length;
+  }
+
+  push(tasks: readonly Task[]): void {
+    if (!this.#isClosed) this.#queue.push(tasks);
+    this.#start();
+  }
+
+  pushFirst(tasks: readonly Task[]): void {
+    if (!this.#isClosed) this.#queue.pushFirst(tasks);
+    this.#start();
+  }
+
+  skip(settled: readonly Settled[]): void {
+    this.#settled.push(...settled);
+    this.#start();
+  }
+
+  pause(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+    this.#queue.pause(isPaused);
+    this.#start();
+  }
+
+  /** The position has moved past what nobody wants: it is saved within a second. */
+  savePositionLazily(): void {
+    this.#hasMoved = true;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#start();
+    }, LAZY_MS);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#takeBack([...this.#queue.clear(), ...this.#again.splice(0)]);
+    this.#waiters.check();
+  }
+
+  async until(isMet: () => boolean): Promise<void> {
+    await this.#waiters.until(() => this.#isClosed || isMet() || this.#failure !== undefined);
+    if (this.#failure) throw this.#failure;
+  }
+
+  async untilIdle(): Promise<void> {
+    await this.#waiters.until(() => !this.#isRunning);
+    if (this.#failure) throw this.#failure;
+  }
+
+  #start(): void {
+    if (this.#failure || this.#isRunning) return;
+    // What is settled without a call still is.
+    if (this.#isClosed && this.#settled.length === 0) return;
+    this.#isRunning = true;
+    void this.#run()
+      .catch((thrown: unknown) => {
+        this.#isRunning = false;
+        this.#failure = toError(thrown);
+        this.#options.onFailed();
+      })
+      .then(() => this.#waiters.check());
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      // Before the transaction begins: what it settles was read before it had an id (see Position).
+      const tasks = this.#takeStretch();
+      if (tasks.length === 0 && this.#settled.length === 0 && !this.#hasMoved) {
+        // In the turn of the last look: what is pushed from now on has to start it again.
+        this.#isRunning = false;
+        return;
+      }
+      await this.#transact(tasks);
+      this.#waiters.check();
+    }
+  }
+
+  #takeStretch(): Task[] {
+    const sizeMax = this.#alone > 0 ? 1 : stretchMax(this.#options.calling.consumer);
+    const tasks: Task[] = [];
+    while (tasks.length < sizeMax && !this.#isClosed) {
+      const task = this.#takeAgain() ?? this.#queue.take();
+      if (!task) break;
+      if (task.isRecorded && tasks.length > 0) {
+        this.#again.unshift(task);
+        break;
+      }
+      tasks.push(task);
+      if (task.isRecorded) break;
+    }
+    return tasks;
+  }
+
+  #takeAgain(): Task | undefined {
+    const index = this.#again.findIndex(({ isFiled }) => isFiled || !this.#isPaused);
+    return index < 0 ? undefined : this.#again.splice(index, 1)[0];
+  }
+
+  async #transact(tasks: Task[]): Promise<void> {
+    const { onFenced } = this.#options;
+    const earlier = this.#settled.splice(0);
+    this.#hasMoved = false;
+    try {
+      const committed = await runTransaction(this.#options, tasks, {
+        earlier,
+        isStopping: () => this.#isClosed,
+        onOutside: () => this.#warnOutside(),
+      });
+      this.#alone = Math.max(0, this.#alone - 1);
+      if (!committed) return onFenced();
+      this.#afterCommit(tasks, committed);
+    } catch (thrown) {
+      if (thrown instanceof TransactionLost) return this.#afterLoss(tasks, earlier, thrown);
+      this.#settled.unshift(...earlier);
+      this.#undo(tasks, thrown);
+    }
+  }
+
+  #afterCommit(tasks: Task[], committed: { settled: Settled[]; waitingKeys: string[] }): void {
+    this.#lost.failures = 0;
+    const through = new Set(committed.settled.map(({ task }) => task));
+    this.#callAgain(tasks.filter((task) => !through.has(task)));
+    this.#options.onCommitted(committed.settled, committed.waitingKeys);
+  }
+
+  /** @throws where the session is over: then whoever comes next begins where the database says */
+  async #afterLoss(tasks: Task[], earlier: Settled[], lost: TransactionLost): Promise<void> {
+    const { calling, judge, pool } = this.#options;
+    const { failure, progress } = lost;
+    const judging = judge.judge(calling.consumer.id, lost);
+    const verdict = await judging.catch(async (thrown: unknown) => {
+      await endTransaction(pool, progress);
+      throw thrown;
+    });
+    if (verdict === 'committed' && progress.committing) {
+      return this.#afterCommit(tasks, progress.committing);
+    }
+    this.#settled.unshift(...earlier);
+    const { called } = progress;
+    const culprit = verdict === 'the call' && called.length === 1 ? called[0] : undefined;
+    if (verdict === 'others' || progress.xid === undefined) {
+      this.#callAgain(tasks);
+    } else if (culprit || tasks.length === 1) {
+      this.#blame(tasks, culprit ?? (tasks[0] as Task), { error: lossIn(reasonOf(lost)), verdict });
+    } else if (tasks.length > 1) {
+      this.#callAlone(tasks);
+    }
+    if (culprit) return;
+    if (this.#lost.failures === 0) this.#lost.startedAt = performance.now();
+    this.#lost.failures += 1;
+    await judge.pause(failure, this.#lost);
+  }
+
+  #blame(tasks: Task[], culprit: Task, how: { error: Error; verdict: Verdict }): void {
+    const change = changeAfterLoss(this.#options.calling, culprit, how);
+    this.#settled.push({ task: culprit, change });
+    this.#callAgain(tasks.filter((task) => task !== culprit));
+  }
+
+  #undo(tasks: Task[], thrown: unknown): void {
+    if (thrown instanceof CallBroken && thrown.isTogether) {
+      this.#callAlone(tasks);
+    } else if (thrown instanceof CallBroken) {
+      const { settled } = thrown;
+      if (settled) this.#settled.push(settled);
+      this.#callAgain(tasks.filter((task) => task !== settled?.task));
+    } else if (isOfHandlers(thrown) && tasks.length > 0) {
+      this.#undoCommit(tasks, toError(thrown));
+    } else {
+      throw thrown;
+    }
+  }
+
+  /** The transaction could not be settled or committed, as by a deferred constraint. */
+  #undoCommit(tasks: Task[], error: Error): void {
+    if (tasks.length > 1) {
+      this.#callAlone(tasks);
+      return;
+    }
+    const { calling } = this.#options;
+    for (const task of tasks) {
+      const outcome = { type: 'failed', error, retryAfterMs: null } as const;
+      this.#settled.push({ task, change: changeAfter(calling, task, outcome) });
+    }
+  }
+
+  /** pgwatch has not called them, or has stopped the call: that spends no attempt. */
+  #takeBack(tasks: readonly Task[]): void {
+    const recorded = tasks.filter(({ isRecorded, isGrouped }) => isRecorded || isGrouped);
+    this.#settled.push(...recorded.map(uncalled));
+    this.#start();
+  }
+
+  #callAgain(tasks: readonly Task[]): void {
+    if (this.#isClosed) this.#takeBack(tasks);
+    else this.#again = [...tasks, ...this.#again];
+  }
+
+  #callAlone(tasks: readonly Task[]): void {
+    this.#callAgain(tasks);
+    this.#alone = tasks.length;
+  }
+
+  #warnOutside(): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    const { consumer, reporter } = this.#options.calling;
+    reporter.warn(
+      `${consumer.id} has transaction: true and writes over another connection than context.db: that is neither undone when it fails nor done exactly once. Write with context.db.`,
+      { consumer: consumer.id },
+    );
+  }
+}
+
+function lossIn(cause: Error): PgwatchError {
+  return new PgwatchError(
+    'handler_failed',
+    `The transaction of context.db was lost during the call: ${cause.message}`,
+    { cause },
+  );
+}
+
+/** How many notifications of the consumer share a transaction at most. */
+export function stretchMax({ batchSize }: Consumer): number {
+  return batchSize === 1 ? STRETCH_MAX : (batchSize ?? BATCH_MAX);
+}
+
+/** What handlers can bring about: a constraint that is checked at the commit, a commit of their own. */
+function isOfHandlers(thrown: unknown): boolean {
+  return (
+    isStatementError(thrown) || (thrown instanceof PgwatchError && thrown.code === 'handler_failed')
+  );
+}
+
+/**
+ * How many notifications share a transaction. Each has a savepoint, and beyond 64 of these in one
+ * transaction every snapshot in the cluster becomes more expensive (PGPROC_MAX_CACHED_SUBXIDS).
+ */
+const STRETCH_MAX = 50;
+const LAZY_MS = 1000;
+/** For handleBatch, which has one savepoint for all, where it does not say so itself. */
+const BATCH_MAX = 500;

@@ -1,0 +1,145 @@
+import type { PoolClient } from 'pg';
+import { cleanSession } from '../../../database/clean-session.ts';
+import { destroySocket, isStatementError } from '../../../database/connect.ts';
+import { isPassing, lossOf } from '../../../database/passing.ts';
+import type { Pool } from '../../../database/pool.ts';
+import { SQLSTATE } from '../../../database/sqlstate.ts';
+import { StandstillGuard } from '../../../database/standstill.ts';
+import { withOwnTypes } from '../../../database/types.ts';
+import { toError } from '../../../errors.ts';
+import { TIMER_MS_MAX, withDeadline } from '../../../time.ts';
+import type { Calling } from '../calling.ts';
+import type { FailingKeys } from '../failing-keys.ts';
+import type { Settled, Task } from '../task.ts';
+import { CallBroken, type CallsOptions, callInTransaction } from './call.ts';
+import { type LossJudge, type Progress, TransactionLost } from './loss.ts';
+
+export type TransactionOptions = {
+  calling: Calling;
+  failing: FailingKeys;
+  /** What handlers write with. */
+  pool: Pool;
+  judge: LossJudge;
+  /** A transaction is about to begin. */
+  onBegin(): void;
+  /**
+   * Settles in the transaction: the position behind all of it, and the deliveries.
+   * @param beganAt the transaction's id when it began
+   * @returns the keys that still have a notification waiting; null where the consumer is not ours
+   *   any longer
+   */
+  settleIn(
+    client: PoolClient,
+    settled: readonly Settled[],
+    beganAt: string,
+  ): Promise<string[] | null>;
+};
+
+type Stretch = {
+  /** Settled before, and still to be saved. */
+  earlier: readonly Settled[];
+  /** True where no more is to be called. */
+  isStopping(): boolean;
+  /** Told where a handler writes over another connection of ours. */
+  onOutside(): void;
+};
+
+/**
+ * Calls the handler for tasks and settles them, in one transaction.
+ * @returns what was settled; null where the consumer is not ours any longer
+ * @throws CallBroken; TransactionLost, where it may have been committed if that was under way; or why it
+ *   could not be committed: then nothing of it has happened
+ */
+export async function runTransaction(
+  options: TransactionOptions,
+  tasks: Task[],
+  stretch: Stretch,
+): Promise<{ settled: Settled[]; waitingKeys: string[] } | null> {
+  const { calling, pool, onBegin } = options;
+  const progress: Progress = { called: [], calledBefore: 0, isBystander: false, committing: null };
+  try {
+    return await pool.withClient(async (client) => {
+      onBegin();
+      const guard = new StandstillGuard(client, calling.answerMsMax);
+      guard.start();
+      const onNotice = ({ code }: { code: string | undefined }) => {
+        progress.isBystander ||= ENDS_ALL.has(code ?? '');
+      };
+      const onError = (error: Error) => {
+        // Later ones only say that the connection has ended.
+        progress.ending ??= error;
+      };
+      client.on('notice', onNotice).on('error', onError);
+      try {
+        await client.query('begin');
+        return await callAndSettle({ ...options, ...stretch, client, guard, progress }, tasks);
+      } catch (thrown) {
+        const failure = thrown instanceof CallBroken ? thrown : lossOf(client, thrown);
+        if (isPassing(failure) && !isStatementError(failure)) pool.explainLoss(client);
+        // Behind a query that hangs a rollback would hang too; the connection is cut instead.
+        if (!(failure instanceof CallBroken)) {
+          const cleaning = cleanSession(client, { mayHavePrepared: true, before: 'rollback' });
+          await cleaning.catch(() => destroySocket(client));
+        }
+        throw failure;
+      } finally {
+        client.off('notice', onNotice).off('error', onError);
+        guard.stop();
+      }
+    });
+  } catch (thrown) {
+    if (isPassing(thrown)) throw new TransactionLost(toError(thrown), progress);
+    if (!isStatementError(thrown)) await endTransaction(pool, progress);
+    throw thrown;
+  }
+}
+
+async function callAndSettle(
+  options: TransactionOptions & Stretch & Pick<CallsOptions, 'client' | 'guard' | 'progress'>,
+  tasks: Task[],
+) {
+  const { client, earlier, progress, settleIn } = options;
+  const { consumer, answerMsMax } = options.calling;
+  // The server gives up a process that it does not hear of any more: its locks would stay with it.
+  const idleMs = Math.min(consumer.timeoutMs + answerMsMax, TIMER_MS_MAX);
+  const { rows } = await withOwnTypes(client).query<{ pid: number; xid: string }>(
+    `select pg_backend_pid() as pid, pg_current_xact_id()::text as xid,
+       set_config('idle_in_transaction_session_timeout', $1, true)`,
+    [String(idleMs)],
+  );
+  Object.assign(progress, rows[0]);
+  const settled = [...earlier, ...(await callInTransaction({ ...options, idleMs }, tasks))];
+  options.guard.start();
+  const waitingKeys = await settleIn(client, settled, (rows[0] as { xid: string }).xid);
+  if (waitingKeys === null) {
+    await client.query('rollback');
+    return null;
+  }
+  progress.committing = { settled, waitingKeys };
+  await client.query('commit');
+  return progress.committing;
+}
+
+/**
+ * Ends what the server still does for a call that was given up, or believes of a connection that was
+ * cut: it would hold its locks against the next attempt. By the transaction's id, because a pooler may have given the
+ * backend to somebody else.
+ */
+export async function endTransaction(
+  pool: Pool,
+  { pid, xid }: Pick<Progress, 'pid' | 'xid'>,
+): Promise<void> {
+  if (pid === undefined) return;
+  const ending = pool.withClient((client) =>
+    client.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where pid = $1 and backend_xid = $2::xid8::xid`,
+      [pid, xid],
+    ),
+  );
+  await withDeadline(ending, END_MS_MAX, () => new Error('no answer')).catch(() => {});
+}
+
+const END_MS_MAX = 2000;
+/** What the server says, as a notice, to those whose connections it ends for another's sake. */
+const ENDS_ALL: ReadonlySet<string> = new Set([SQLSTATE.crashShutdown, SQLSTATE.adminShutdown]);

@@ -1,0 +1,111 @@
+import { countOf } from '../count-of.ts';
+import type { Reporter } from '../reporter.ts';
+import { formatDuration } from '../time.ts';
+import { subscribeTransitions } from '../transitions.ts';
+import type { ReplayProgress } from './owned/catch-up.ts';
+import type { OwnershipOptions } from './owned/ownership.ts';
+
+/**
+ * Shows how replays get on: a bar that is redrawn on a terminal, a line every few seconds
+ * elsewhere.
+ */
+export class ReplayDisplay {
+  readonly #reporter: Reporter;
+  readonly #running: OwnershipOptions['running'];
+  readonly #then: string;
+  readonly #shownCounts = new Map<string, number>();
+  readonly #startedAt = new Map<string, number>();
+  readonly #timer: NodeJS.Timeout;
+  readonly #unsubscribe: () => void;
+
+  /** @param mode what a consumer does once it has replayed what it missed */
+  constructor(reporter: Reporter, running: OwnershipOptions['running'], mode: 'tail' | 'once') {
+    this.#then = mode === 'tail' ? 'following the tail' : 'done';
+    this.#reporter = reporter;
+    this.#running = running;
+    const intervalMs = reporter.isInteractive ? REDRAW_MS : LINE_MS;
+    this.#timer = setInterval(() => this.#show(), intervalMs);
+    this.#timer.unref();
+    this.#unsubscribe = subscribeTransitions((transition) => {
+      if (transition.type === 'replay_started') {
+        this.#startedAt.set(transition.consumerId, performance.now());
+      } else if (transition.type === 'replay_finished') {
+        this.#finish(transition.consumerId, transition.count);
+      }
+    });
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#unsubscribe();
+    this.#reporter.status('');
+  }
+
+  #finish(consumerId: string, count: number): void {
+    const startedAt = this.#startedAt.get(consumerId);
+    this.#startedAt.delete(consumerId);
+    this.#shownCounts.delete(consumerId);
+    // Elsewhere the line below says it, and the other replays have their turn by the clock.
+    if (this.#reporter.isInteractive) this.#show();
+    const took = startedAt === undefined ? 0 : performance.now() - startedAt;
+    this.#reporter.info(
+      count === 0
+        ? `${consumerId} has missed nothing; ${this.#then}.`
+        : `${consumerId} has gone through ${countOf(count, 'missed notification')} in ${formatDuration(took)}; ${this.#then}.`,
+      { consumer: consumerId, replayed: count },
+    );
+  }
+
+  #show(): void {
+    const lines = [...this.#startedAt].flatMap(([consumerId, startedAt]) => {
+      const progress = this.#running.get(consumerId)?.runner.replay.progress;
+      return progress ? [{ consumerId, progress, elapsedMs: performance.now() - startedAt }] : [];
+    });
+    const [first] = lines;
+    if (!this.#reporter.isInteractive) {
+      for (const line of lines) {
+        // One that stands still says why by itself: its handler fails or takes its time.
+        if (this.#shownCounts.get(line.consumerId) === line.progress.count) continue;
+        this.#shownCounts.set(line.consumerId, line.progress.count);
+        this.#reporter.info(
+          `${line.consumerId} is replaying: ${describe(line.progress, line.elapsedMs)}.`,
+          {
+            consumer: line.consumerId,
+            replayed: line.progress.count,
+          },
+        );
+      }
+    } else if (first) {
+      const rest = lines.length > 1 ? ` (+${lines.length - 1} more)` : '';
+      const text = `${describe(first.progress, first.elapsedMs)}${rest}`;
+      const label = first.consumerId.slice(0, 24);
+      const width = Math.max(
+        0,
+        Math.min(40, this.#reporter.columns - label.length - text.length - 3),
+      );
+      this.#reporter.status(`${label} ${bar(fraction(first.progress), width)} ${text}`);
+    } else {
+      this.#reporter.status('');
+    }
+  }
+}
+
+/** Ids are sparse, so what is left is an estimate. */
+function describe(progress: ReplayProgress, elapsedMs: number): string {
+  const done = fraction(progress);
+  const rate = Math.round(progress.count / Math.max(elapsedMs / 1000, 0.001));
+  const left = done > 0 ? `, ${formatDuration((elapsedMs / done) * (1 - done))} left` : '';
+  return `${Math.floor(done * 100)} %, ${rate.toLocaleString('en')}/s${left}`;
+}
+
+function fraction({ fromId, reachedId, endId }: ReplayProgress): number {
+  return endId > fromId ? Math.min(1, Math.max(0, (reachedId - fromId) / (endId - fromId))) : 1;
+}
+
+function bar(done: number, width: number): string {
+  const full = Math.round(done * width);
+  return '█'.repeat(full) + '░'.repeat(width - full);
+}
+
+const REDRAW_MS = 100;
+const LINE_MS = 5000;

@@ -1,0 +1,294 @@
+import type { Clients, Pool } from '../../database/pool.ts';
+import { toError } from '../../errors.ts';
+import { takeBackAttempts } from '../../log/deliveries/attempts.ts';
+import { underWay } from '../../log/deliveries/delivery.ts';
+import type { DueDelivery } from '../../log/deliveries/due.ts';
+import { readFiled } from '../../log/deliveries/standing.ts';
+import { safeId } from '../../log/notification.ts';
+import type { Page } from '../../log/page.ts';
+import type { Position, Xid } from '../../log/positions/position.ts';
+import { workersFor } from '../calls/account.ts';
+import { Brake } from '../calls/brake.ts';
+import type { Calling } from '../calls/calling.ts';
+import { Careful, groupsOf } from '../calls/careful.ts';
+import { retryTasks } from '../calls/retry-tasks.ts';
+import type { Suspicions } from '../calls/suspicions.ts';
+import { recorded, type Task } from '../calls/task.ts';
+import type { LossJudge } from '../calls/transaction/loss.ts';
+import type { Workers } from '../calls/workers.ts';
+import { Waiters } from '../waiters.ts';
+import { OwnedAccount, type OwnedAccountOptions } from './account.ts';
+import { InHand } from './in-hand.ts';
+import type { Settler } from './settler.ts';
+import type { OwnedConsumer } from './takeover.ts';
+import { Working } from './working.ts';
+
+export type DeliveryOptions = {
+  calling: Calling;
+  schema: string;
+  /** Reads the log and the deliveries. */
+  pool: Clients;
+  /** What handlers write with. */
+  handlerPool: Pool;
+  settler: Settler;
+  judge: LossJudge;
+  suspicions: Suspicions;
+  /** once: at a dead letter that stops the consumer, it ends instead of waiting. */
+  mode: 'tail' | 'once';
+  /** How many new notifications are called carefully, where the owner before may have died over one. */
+  carefulMax: number;
+  /** How many rows may be read and not settled, because an earlier one takes its time. */
+  openRowsMax: number;
+  /** Told of each notification that is through. */
+  onHandled(isReplay: boolean): void;
+  onSaved(position: Position, xid: Xid): void;
+  /** Told when something may be due sooner than was known. */
+  onWaiting(): void;
+};
+
+/**
+ * Hands the pages of a consumer that this process owns to its handlers, and settles them: the
+ * position moves only past what is done or has a delivery. What is due again comes in between.
+ */
+export class OwnedDelivery {
+  readonly consumerId: string;
+  readonly epoch: number;
+  readonly isOrdered: boolean;
+  /** True where a dead letter stops it. */
+  readonly isStopping: boolean;
+  /** What is being called though it has a delivery. */
+  readonly working = new Working();
+  /** What keeps it from new notifications. */
+  readonly brake: Brake;
+  readonly #options: DeliveryOptions;
+  readonly #account: OwnedAccount;
+  readonly #workers: Workers;
+  readonly #careful: Careful;
+  readonly #waiters = new Waiters();
+  readonly #ended = new AbortController();
+  readonly #filedUpTo: number;
+  readonly #inHand: InHand;
+  #failure: Error | undefined;
+  #isClosed = false;
+  #isFenced = false;
+
+  constructor(options: DeliveryOptions, owned: OwnedConsumer) {
+    const { consumer } = options.calling;
+    const { standing } = owned;
+    this.#options = options;
+    this.consumerId = consumer.id;
+    this.epoch = owned.epoch;
+    this.isOrdered = consumer.order === 'key';
+    this.isStopping = consumer.onDead === 'stop';
+    this.#filedUpTo = standing.highestId;
+    this.working.hold(standing.aheadIds);
+    this.#inHand = new InHand(owned, options.carefulMax);
+    const onChange = (isOn: boolean) => this.#pause(isOn);
+    this.brake = new Brake({ ...options, onChange }, standing.retryCount);
+    this.#account = this.#makeAccount(owned);
+    this.#workers = workersFor(options, this.#account);
+    this.#careful = new Careful({
+      isOrdered: this.isOrdered,
+      failing: this.#account.failing,
+      workers: this.#workers,
+      isHeld: () => this.brake.isOn,
+      isClosed: () => this.#isClosed,
+      record: (tasks) => this.#record(tasks),
+      isThrough: ({ source, index, id }) =>
+        source === null ? !this.working.has(id) : source.isSettled(index),
+      until: (isMet) => this.#until(isMet),
+    });
+    this.brake.halt(standing.hasDead);
+    // A run to the end would end before it has tried any of them.
+    if (options.mode === 'tail') this.brake.countRetries(standing.retryCount);
+  }
+
+  /** Aborts when nothing more can be delivered: the consumer is another's, or working has failed. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  get isFenced(): boolean {
+    return this.#isFenced;
+  }
+
+  /** How many notifications have failed, so far, for a run to the end. */
+  get failedCount(): number {
+    return this.#account.failedCount;
+  }
+
+  /** Hands a page out; returns once more is welcome, or nothing more can be delivered. */
+  async deliver(page: Page, isReplay: boolean, onClosed: () => void): Promise<void> {
+    const filed = await this.#readFiled(page);
+    const source = this.#account.open(page, onClosed);
+    const tasks: Task[] = [];
+    for (const [index, row] of page.rows.entries()) {
+      const id = safeId(row[0]);
+      if (filed.has(id)) source.settle(index);
+      else
+        tasks.push({ row, id, key: row[4], isReplay, attempt: 1, isFiled: false, source, index });
+    }
+    for (const group of this.#takeCareful(tasks, isReplay)) await this.#careful.call(group);
+    this.#workers.push(tasks);
+    await this.#untilRoom();
+  }
+
+  /** Calls the handler for what the last look has found to be due again. */
+  retry(found: readonly DueDelivery[]): void {
+    const due = this.working.withoutStale(found, this.isOrdered);
+    // What was left out may be due all the same: the next look knows more.
+    if (due.length < found.length) this.#options.onWaiting();
+    const { calling, suspicions } = this.#options;
+    const isSuspected = (id: number) => suspicions.take(this.consumerId, id);
+    const { tasks, alone, grouped, dead } = retryTasks(calling, due, { isSuspected });
+    for (const { key } of due) this.#account.failing.add(key);
+    // Also what is given up: until that is saved it would be read as due again, with all behind it.
+    for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.working.add(id);
+    this.#workers.skip(dead);
+    this.#workers.pushFirst(tasks.filter((task) => !alone.has(task) && !grouped.has(task)));
+    const { consumer } = calling;
+    for (const group of [...groupsOf(grouped, consumer), ...groupsOf(alone, consumer, alone)]) {
+      this.#careful.call(group).catch((thrown) => this.#fail(thrown));
+    }
+  }
+
+  /** Somebody else has had notifications of these keys wait. */
+  learnFailing(keys: readonly string[]): void {
+    for (const key of keys) this.#account.failing.add(key);
+  }
+
+  /** Starts nothing any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#workers.close();
+    this.#waiters.check();
+  }
+
+  /**
+   * Waits until every handler has returned, and has the position saved. Rejects where the workers
+   * have failed.
+   */
+  async untilIdle(): Promise<void> {
+    await this.#careful.untilIdle();
+    await this.#workers.untilIdle();
+    if (this.#failure) throw this.#failure;
+    const { isTransactional } = this.#options.calling.consumer;
+    if (this.#isClosed && !this.#isFenced && !isTransactional) this.#account.fileGaps();
+    this.#account.savePosition(false);
+  }
+
+  /** What was called when the consumer was lost spends no attempt, should that be recorded. */
+  async takeBackAttempts(): Promise<void> {
+    const { pool, schema } = this.#options;
+    await pool.withClient((client) =>
+      takeBackAttempts(client, schema, this.consumerId, this.#account.recorded),
+    );
+  }
+
+  /**
+   * Takes from new tasks those over which the owner before may have died, and those up to one over which the
+   * server may have crashed, which is alone.
+   */
+  #takeCareful(tasks: Task[], isReplay: boolean): Task[][] {
+    const { suspicions, calling } = this.#options;
+    const alone = new Set(tasks.filter(({ id }) => suspicions.take(this.consumerId, id)));
+    const crashedCount = tasks.findLastIndex((task) => alone.has(task)) + 1;
+    const careful = this.#inHand.take(tasks, isReplay, crashedCount);
+    return groupsOf(careful, calling.consumer, alone);
+  }
+
+  #makeAccount(owned: OwnedConsumer): OwnedAccount {
+    const { calling, onWaiting } = this.#options;
+    const { isTransactional } = calling.consumer;
+    const options: OwnedAccountOptions = {
+      ...this.#options,
+      isOrdered: this.isOrdered,
+      working: this.working,
+      brake: this.brake,
+      onFiled: (mayBeDue) => {
+        this.#waiters.check();
+        if (mayBeDue) onWaiting();
+      },
+      onEnded: (isFenced) => this.#end(isFenced),
+      saveLazily: isTransactional ? () => this.#workers.savePositionLazily?.() : undefined,
+    };
+    return new OwnedAccount(options, owned, owned.standing.keys);
+  }
+
+  /** The consumer is another process's by now. */
+  onFenced(): void {
+    this.#end(true);
+  }
+
+  #end(isFenced: boolean): void {
+    this.#isFenced ||= isFenced;
+    this.#ended.abort();
+  }
+
+  #pause(isOn: boolean): void {
+    this.#workers.pause(isOn);
+    this.#waiters.check();
+    if (isOn && this.#options.mode === 'once') this.#ended.abort();
+  }
+
+  #fail(thrown: unknown): void {
+    this.#failure = toError(thrown);
+    this.#end(false);
+  }
+
+  async #untilRoom(): Promise<void> {
+    if (this.#hasRoom()) return;
+    // Where one call takes its time, what is done behind it fills the ledger.
+    const isFilling = () => this.#account.openRows > this.#options.openRowsMax / 2;
+    const timer = setInterval(() => {
+      if (isFilling()) this.#workers.fileSlow?.();
+    }, SLOW_MS);
+    await this.#workers.until(() => this.#hasRoom()).finally(() => clearInterval(timer));
+  }
+
+  #hasRoom(): boolean {
+    const { calling, openRowsMax } = this.#options;
+    const { concurrency, batchSize } = calling.consumer;
+    const waitingMax = Math.max(2 * concurrency, batchSize ?? 1);
+    return this.#workers.waitingCount < waitingMax && this.#account.openRows < openRowsMax;
+  }
+
+  /** Which of a page have a delivery already: settled, though the position was not saved since. */
+  async #readFiled({ rows }: Page): Promise<ReadonlySet<number>> {
+    const { pool, schema } = this.#options;
+    const ids = rows.map((row) => safeId(row[0])).filter((id) => id <= this.#filedUpTo);
+    if (ids.length === 0) return NONE;
+    return pool.withClient((client) => readFiled(client, schema, this.consumerId, ids));
+  }
+
+  async #until(isMet: () => boolean): Promise<void> {
+    await this.#waiters.until(() => this.#isClosed || isMet());
+  }
+
+  /**
+   * They become deliveries together with the position behind them. Were the position left before one, it
+   * could be done by its delivery, and be read once more by who comes after the next crash.
+   */
+  async #record(tasks: readonly Task[]): Promise<Task[]> {
+    const { backoffMs } = this.#options.calling.consumer;
+    const { recording } = this.#account;
+    const isAlone = tasks.length === 1;
+    for (const { id } of tasks) recording.add(id);
+    const changes = tasks.map((task) => {
+      const delayMs = Math.max(RECORDED_MS_MIN, backoffMs(task.attempt));
+      return { task, change: underWay(task, delayMs, isAlone) };
+    });
+    this.#workers.skip(changes);
+    await this.#until(() => tasks.every(({ id }) => !recording.has(id)));
+    return tasks.map((task) => recorded(task, isAlone, null));
+  }
+}
+
+const SLOW_MS = 500;
+const NONE: ReadonlySet<number> = new Set();
+/** A call that was recorded is not due again before it can have been made. */
+const RECORDED_MS_MIN = 1000;

@@ -1,0 +1,141 @@
+import { type LogRow, safeId } from '../../log/notification.ts';
+import { type Page, positionAt } from '../../log/page.ts';
+import { learnXid, type Position, type Xid } from '../../log/positions/position.ts';
+import type { Place, TaskSource } from '../calls/task.ts';
+
+/**
+ * What of the pages is settled while their notifications are handled side by side. The position moves
+ * only past what is settled without a gap: the slowest holds it, whatever else is done.
+ */
+export class Ledger {
+  readonly #entries: LedgerPage[] = [];
+  #position: Position;
+  #openRows = 0;
+
+  constructor(position: Position) {
+    this.#position = position;
+  }
+
+  /** Everything before it is settled. */
+  get position(): Position {
+    return this.#entries[0]?.reached ?? this.#position;
+  }
+
+  /** What was read so far: a transaction that begins now may move the position within it. */
+  get mark(): LedgerMark {
+    return { position: this.#position, entries: [...this.#entries] };
+  }
+
+  /**
+   * What the position will be once these are settled too.
+   * @param mark what was read before the transaction had an id, which becomes the bound of the
+   *   search for late commits: a snapshot taken since would be too new for it
+   */
+  positionWith(tasks: readonly Place[], mark: LedgerMark): Position {
+    let { position } = mark;
+    for (const entry of mark.entries) {
+      const indexes = tasks.filter(({ source }) => source === entry).map(({ index }) => index);
+      const next = entry.nextWith(new Set(indexes));
+      if (next > 0) position = entry.positionAt(next - 1);
+      if (next < entry.page.rows.length) break;
+    }
+    return position;
+  }
+
+  /** Rows that are not settled though one behind them is: they alone hold the position. */
+  get gaps(): { source: LedgerPage; index: number; row: LogRow }[] {
+    const last = this.#entries.findLastIndex(({ settledTo }) => settledTo > 0);
+    return this.#entries.slice(0, last + 1).flatMap((source, place) => {
+      const { page, settledTo } = source;
+      const rows = page.rows.slice(0, place < last ? page.rows.length : settledTo);
+      return rows
+        .map((row, index) => ({ source, index, row }))
+        .filter(({ index }) => !source.isSettled(index));
+    });
+  }
+
+  /** How many rows lie in pages that are not settled to their end. */
+  get openRows(): number {
+    return this.#openRows;
+  }
+
+  /** Takes a page up, behind those before. */
+  open(page: Page, onClosed: () => void = () => {}): LedgerPage {
+    const entry = new LedgerPage(page, onClosed, () => this.#advance());
+    this.#entries.push(entry);
+    this.#openRows += page.rows.length;
+    if (page.rows.length === 0) this.#advance();
+    return entry;
+  }
+
+  learn(saved: Position, xid: Xid): void {
+    this.#position = learnXid(this.#position, saved, xid);
+  }
+
+  #advance(): void {
+    for (let entry = this.#entries[0]; entry?.isClosed; entry = this.#entries[0]) {
+      this.#position = entry.page.after;
+      this.#openRows -= entry.page.rows.length;
+      this.#entries.shift();
+      entry.onClosed();
+    }
+  }
+}
+
+export type LedgerMark = Readonly<{ position: Position; entries: readonly LedgerPage[] }>;
+
+/** A page of the ledger. */
+export class LedgerPage implements TaskSource {
+  readonly page: Page;
+  readonly onClosed: () => void;
+  readonly #onFull: () => void;
+  readonly #isSettled: Uint8Array;
+  #next = 0;
+
+  constructor(page: Page, onClosed: () => void, onFull: () => void) {
+    this.page = page;
+    this.onClosed = onClosed;
+    this.#onFull = onFull;
+    this.#isSettled = new Uint8Array(page.rows.length);
+  }
+
+  /** True once all its rows are settled. */
+  get isClosed(): boolean {
+    return this.#next === this.page.rows.length;
+  }
+
+  /** The position behind all that is settled without a gap; undefined where nothing is. */
+  get reached(): Position | undefined {
+    return this.#next === 0 ? undefined : this.positionAt(this.#next - 1);
+  }
+
+  /** Behind the last row that is settled. */
+  get settledTo(): number {
+    return this.#isSettled.lastIndexOf(1) + 1;
+  }
+
+  isSettled(index: number): boolean {
+    return this.#isSettled[index] === 1;
+  }
+
+  /** The first row that is neither settled nor among these. */
+  nextWith(indexes: ReadonlySet<number>): number {
+    let next = this.#next;
+    while (this.#isSettled[next] || indexes.has(next)) next += 1;
+    return next;
+  }
+
+  /** The row is done, or has its delivery. */
+  settle(index: number): void {
+    this.#isSettled[index] = 1;
+    if (index !== this.#next) return;
+    while (this.#isSettled[this.#next]) this.#next += 1;
+    if (this.isClosed) this.#onFull();
+  }
+
+  /** The position once everything up to this row is settled. */
+  positionAt(index: number): Position {
+    if (index === this.page.rows.length - 1) return this.page.after;
+    return positionAt(this.page, safeId((this.page.rows[index] as LogRow)[0]));
+  }
+}

@@ -1,0 +1,303 @@
+import type { Config } from '../../config/define.ts';
+import type { Consumer } from '../../consumers/define.ts';
+import { isLocked } from '../../database/passing.ts';
+import { PgwatchError, toError } from '../../errors.ts';
+import {
+  type LiveDaemon,
+  type OwnerState,
+  readLiveDaemons,
+  readOwners,
+  tellDaemons,
+} from '../../log/positions/daemons.ts';
+import { reachedId } from '../../log/positions/position.ts';
+import { noteBeginning, releaseOwnership } from '../../log/positions/progress.ts';
+import { savePositions } from '../../log/positions/save.ts';
+import type { Reporter } from '../../reporter.ts';
+import { publishTransition } from '../../transitions.ts';
+import type { Suspicions } from '../calls/suspicions.ts';
+import { reportChannels } from '../control/channel-change.ts';
+import type { Control } from '../control/control.ts';
+import { Pauses } from '../control/pauses.ts';
+import type { SessionPool } from '../control/session-pool.ts';
+import type { ConsumerRunner } from './runner.ts';
+import type { Settler } from './settler.ts';
+import { spread } from './spread.ts';
+import { type OwnedConsumer, takeConsumer } from './takeover.ts';
+
+export type OwnershipOptions = {
+  config: Config;
+  control: Control;
+  /** Takes consumers over: on the control connection, what takes long would look like silence. */
+  pool: SessionPool;
+  daemonId: string;
+  /** Those that one process at a time runs. */
+  consumers: readonly Consumer[];
+  settler: Settler;
+  reporter: Reporter;
+  /** once: takes whatever nobody runs now, and leaves the spreading to others. */
+  mode: 'tail' | 'once';
+  /** Consumers that this process still runs, by id, those of a session that was lost included. */
+  running: Map<string, Running>;
+  /** Consumers whose missed notifications are to be skipped when they are first taken over. */
+  skipping: Set<string>;
+  suspicions: Suspicions;
+  makeRunner(consumer: Consumer, owned: OwnedConsumer): ConsumerRunner;
+};
+
+export type Running = { runner: ConsumerRunner; ended: Promise<void>; leave: AbortController };
+
+/** What is done with a consumer while it is owned; the signal aborts when it is to be handed over. */
+type Work = (runner: ConsumerRunner, leave: AbortSignal) => Promise<void>;
+
+/**
+ * Owns the consumers that fall to this process, runs them, and stands by for the others. Who is alive
+ * only keeps two processes from working in vain: what decides is the epoch.
+ */
+export class Ownership {
+  readonly #options: OwnershipOptions;
+  readonly #tasks = new Set<Promise<void>>();
+  readonly #standby = new Set<string>();
+  readonly #pauses: Pauses;
+  readonly #failed = new AbortController();
+
+  constructor(options: OwnershipOptions) {
+    this.#options = options;
+    this.#pauses = new Pauses(options.reporter);
+  }
+
+  /**
+   * Runs its consumers until the session ends. Where the daemon stops, it waits for the handlers;
+   * where the session failed it does not: one that hangs must not keep the others away.
+   */
+  async run(session: AbortSignal, stop: AbortSignal, work: Work): Promise<void> {
+    const { control, config, running } = this.#options;
+    const ended = AbortSignal.any([session, this.#failed.signal]);
+    // Handlers of the session before: once they have returned, their consumers are to be had.
+    for (const { ended: leaving } of running.values()) {
+      void leaving.then(() => control.owners.ring());
+    }
+    while (!ended.aborted) {
+      control.owners.clear();
+      const isStandingBy = await this.#claim(work);
+      // Who does not hear the others looks for what they have changed.
+      const isLooking = isStandingBy || !control.isListening;
+      await control.owners.wait(isLooking ? STANDBY_MS : config.heartbeatIntervalMs, ended);
+    }
+    if (stop.aborted) await this.#finish();
+    if (this.#failed.signal.aborted) throw this.#failed.signal.reason;
+  }
+
+  /** Runs every consumer that nobody runs now, each until its work returns. */
+  async runOnce(work: Work): Promise<void> {
+    await this.#claim(work);
+    const finished = new AbortController();
+    // It fails where the connection does, and what runs is waited for all the same.
+    const watching = this.#watchPauses(finished.signal).catch((thrown: unknown) =>
+      this.#failed.abort(toError(thrown)),
+    );
+    await this.#finish().finally(() => finished.abort());
+    await watching;
+  }
+
+  async #finish(): Promise<void> {
+    await Promise.all(this.#tasks);
+    if (this.#failed.signal.aborted) throw this.#failed.signal.reason;
+  }
+
+  /** Takes what falls to this process, and hands over what does not. True where it stands by. */
+  async #claim(work: Work): Promise<boolean> {
+    const { config, control, daemonId, consumers, running } = this.#options;
+    const { owners, daemons } = await control.run(async (client) => ({
+      owners: await readOwners(client, config.schema),
+      daemons: await readLiveDaemons(client, config.schema),
+    }));
+    const targets = spread(owners, daemons);
+    let isStandingBy = false;
+    for (const consumer of consumers) {
+      const state = owners.find(({ consumerId }) => consumerId === consumer.id);
+      if (!state) throw positionMissing(consumer.id);
+      const entry = running.get(consumer.id);
+      // Frozen for a while, say: it need not wait for its next settlement to know.
+      if (entry && entry.runner.delivery.epoch !== state.epoch) entry.runner.delivery.onFenced();
+      if (state.isPaused) {
+        await this.#pause(state, entry);
+        isStandingBy = true;
+      } else if (entry && !this.#tasks.has(entry.ended)) {
+        await this.#leave(state, daemons);
+      } else if (entry) {
+        this.#handOver(state, targets.get(consumer.id), entry);
+      } else if (!this.#mayTake(state, daemons, targets)) {
+        // Of a session before: nobody else takes it from a process that is alive.
+        if (state.liveOwner === daemonId) await this.#release(consumer.id, state.epoch);
+        isStandingBy = true;
+        this.#standBy(consumer.id);
+      } else if (!(await this.#start(consumer, state, work))) {
+        isStandingBy = true;
+        this.#standBy(consumer.id);
+      }
+    }
+    return isStandingBy;
+  }
+
+  #mayTake(
+    { consumerId, liveOwner }: OwnerState,
+    daemons: readonly LiveDaemon[],
+    targets: ReadonlyMap<string, string>,
+  ): boolean {
+    const { daemonId, mode } = this.#options;
+    if (liveOwner !== null && liveOwner !== daemonId) return false;
+    // During a deployment that changes this, those that share it come first.
+    if (daemons.some(({ sharedIds }) => sharedIds.includes(consumerId))) return false;
+    return mode === 'once' || targets.get(consumerId) === daemonId;
+  }
+
+  #handOver({ consumerId }: OwnerState, target: string | undefined, { leave }: Running): void {
+    const { daemonId, mode, reporter } = this.#options;
+    if (mode === 'once' || target === undefined || target === daemonId) return;
+    if (leave.signal.aborted) return;
+    reporter.info(`${consumerId} is handed over to a process that runs fewer consumers.`);
+    leave.abort();
+  }
+
+  /** Nobody is to run it: what is being handled is finished, and after that it has no owner. */
+  async #pause({ consumerId, pausedUntil, liveOwner, epoch }: OwnerState, entry?: Running) {
+    this.#standby.delete(consumerId);
+    this.#pauses.begin({ consumerId, pausedUntil });
+    if (entry) entry.leave.abort();
+    else if (liveOwner === this.#options.daemonId) await this.#release(consumerId, epoch);
+  }
+
+  /** For a run to the end, which looks at nothing else. */
+  async #watchPauses(finished: AbortSignal): Promise<void> {
+    const { control, config, running } = this.#options;
+    while (!finished.aborted) {
+      control.owners.clear();
+      const owners = await control.run((client) => readOwners(client, config.schema));
+      for (const state of owners.filter(({ isPaused }) => isPaused)) {
+        const entry = running.get(state.consumerId);
+        if (entry) await this.#pause(state, entry);
+      }
+      await control.owners.wait(STANDBY_MS, finished);
+    }
+  }
+
+  /** Its handler of a session before still runs, and keeps it from this process only. */
+  async #leave({ consumerId, liveOwner, epoch }: OwnerState, daemons: readonly LiveDaemon[]) {
+    const { daemonId, reporter } = this.#options;
+    const isWanted = daemons.some(
+      (other) =>
+        other.daemonId !== daemonId &&
+        [...other.consumerIds, ...other.sharedIds].includes(consumerId),
+    );
+    if (liveOwner !== daemonId || !isWanted) return;
+    reporter.info(`${consumerId} is left to another process: its handler has not returned yet.`);
+    await this.#release(consumerId, epoch);
+  }
+
+  /** False where another process was faster, or has locked what belongs to the consumer. */
+  async #start(consumer: Consumer, { epoch }: OwnerState, work: Work): Promise<boolean> {
+    const { control, running, reporter } = this.#options;
+    const owned = await this.#takeOver(consumer, epoch);
+    if (!owned) return false;
+    const runner = this.#options.makeRunner(consumer, owned);
+    const { id: consumerId } = consumer;
+    if (this.#standby.delete(consumerId)) reporter.info(`${consumerId} is taken over.`);
+    this.#pauses.end(consumerId);
+    const { previousChannels, position } = owned;
+    reportChannels(reporter, consumer, { previousChannels, reachedId: reachedId(position) });
+    if (owned.isSuspect) {
+      reporter.info(
+        `${consumerId} was not stopped cleanly: what it may have been handling is recorded before it is called.`,
+      );
+    }
+    publishTransition({ type: 'consumer_owned', consumerId, epoch: owned.epoch });
+    const leave = new AbortController();
+    const task = this.#runOwned(runner, leave.signal, work)
+      .catch((thrown: unknown) => this.#failed.abort(toError(thrown)))
+      .finally(() => {
+        running.delete(consumerId);
+        this.#tasks.delete(task);
+        control.owners.ring();
+      });
+    this.#tasks.add(task);
+    running.set(consumerId, { runner, ended: task, leave });
+    // What the owner before has left may be due.
+    control.retries.ring();
+    return true;
+  }
+
+  async #takeOver(consumer: Consumer, seenEpoch: number): Promise<OwnedConsumer | null> {
+    const { config, pool, daemonId, skipping, suspicions, reporter } = this.#options;
+    const isDoubted = suspicions.isDoubted(consumer.id);
+    const excused = suspicions.excused(consumer.id);
+    suspicions.doubt(consumer.id);
+    const takingOver = pool.withClient(async (client) => {
+      const claim = { daemonId, seenEpoch, isDoubted, excused };
+      const owned = await takeConsumer(client, config.schema, consumer, claim);
+      if (!owned || !skipping.has(consumer.id)) return owned;
+      const { newest } = owned;
+      await savePositions(client, config.schema, [{ ...owned, position: newest }]);
+      await noteBeginning(client, config.schema, owned);
+      skipping.delete(consumer.id);
+      reporter.info(`${consumer.id} skips everything up to id ${newest.doneId}.`);
+      return { ...owned, position: newest };
+    }, isLocked);
+    const taken = await takingOver.catch((thrown: unknown) => {
+      if (isLocked(thrown)) return null;
+      throw thrown;
+    });
+    if (taken) {
+      suspicions.trust(consumer.id);
+      suspicions.forgetExcused(consumer.id);
+    }
+    return taken;
+  }
+
+  async #runOwned(runner: ConsumerRunner, leave: AbortSignal, work: Work): Promise<void> {
+    const { control, settler, reporter } = this.#options;
+    const { consumerId, epoch } = runner.delivery;
+    try {
+      await work(runner, leave);
+    } finally {
+      await settler.flush();
+    }
+    const { isFenced } = runner.delivery;
+    // If it fails, an attempt more is counted than was made.
+    if (isFenced) await runner.delivery.takeBackAttempts().catch(() => {});
+    if (control.isClosed) return;
+    if (isFenced) {
+      reporter.warn(
+        `${consumerId} was taken over by another process, its position was moved by hand, or PostgreSQL has recovered from a crash or reset its statistics: this process lets go of it.`,
+      );
+      publishTransition({ type: 'consumer_lost', consumerId, epoch });
+      return;
+    }
+    await this.#release(consumerId, epoch);
+    publishTransition({ type: 'consumer_released', consumerId });
+  }
+
+  async #release(consumerId: string, epoch: number): Promise<void> {
+    const { config, control } = this.#options;
+    await control.run(async (client) => {
+      await releaseOwnership(client, config.schema, { consumerId, epoch });
+      await tellDaemons(client, config.schema, 'owners');
+    });
+  }
+
+  #standBy(consumerId: string): void {
+    this.#pauses.end(consumerId);
+    if (this.#standby.has(consumerId)) return;
+    this.#standby.add(consumerId);
+    this.#options.reporter.info(`${consumerId} is run by another process; standing by.`);
+    publishTransition({ type: 'consumer_standby', consumerId });
+  }
+}
+
+function positionMissing(consumerId: string): PgwatchError {
+  return new PgwatchError(
+    'position_missing',
+    `Somebody has deleted the position of ${consumerId}: it is registered anew.`,
+  );
+}
+
+const STANDBY_MS = 1000;

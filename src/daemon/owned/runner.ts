@@ -1,0 +1,180 @@
+import type { Config } from '../../config/define.ts';
+import type { Page, ReadPage } from '../../log/page.ts';
+import type { ConsumerState } from '../../log/positions/activity.ts';
+import { learnXid, type Position } from '../../log/positions/position.ts';
+import { isReplayable, replayPages } from '../../log/stream.ts';
+import { publishTransition } from '../../transitions.ts';
+import type { SessionPool } from '../control/session-pool.ts';
+import type { Tail } from '../tail/tail.ts';
+import { ReplayCount } from './catch-up.ts';
+import { type DeliveryOptions, OwnedDelivery } from './dispatcher.ts';
+import type { OwnedConsumer } from './takeover.ts';
+
+export type RunnerOptions = Omit<DeliveryOptions, 'onHandled' | 'onSaved' | 'pool'> & {
+  config: Config;
+  pool: SessionPool;
+  readPage: ReadPage;
+  rebasedId: number;
+};
+
+/**
+ * Runs one consumer while this process owns it: reads what it missed, then follows the tail; where
+ * it falls behind, it reads by itself again.
+ */
+export class ConsumerRunner {
+  readonly delivery: OwnedDelivery;
+  readonly replay: ReplayCount;
+  readonly #options: RunnerOptions;
+  /** When the consumer was taken over: what lies before it is a replay. */
+  readonly #newest: Position;
+  /** Everything before it has been read. */
+  #position: Position;
+  #isFollowing = false;
+
+  constructor(options: RunnerOptions, owned: OwnedConsumer) {
+    this.#options = options;
+    this.#newest = owned.newest;
+    this.#position = owned.position;
+    this.replay = new ReplayCount(options.calling.consumer.id);
+    this.delivery = new OwnedDelivery(
+      {
+        ...options,
+        onHandled: (isReplay) => {
+          options.calling.meter.count();
+          this.replay.count(isReplay);
+        },
+        onSaved: (position, xid) => {
+          this.#position = learnXid(this.#position, position, xid);
+        },
+      },
+      owned,
+    );
+  }
+
+  /**
+   * Works until the signal aborts or the consumer is no longer ours; lets running handlers finish.
+   * @throws where the workers have failed
+   */
+  async run(signal: AbortSignal, tail: Tail): Promise<void> {
+    await this.#whileOurs(signal, async (stop) => {
+      while (!stop.aborted) {
+        await this.#readToEnd(stop);
+        if (!stop.aborted) await this.#follow(tail, stop);
+        // The tail has ended, and the session with it.
+        if (tail.hasEnded) break;
+      }
+    });
+  }
+
+  /** Works through everything that is visible now, by reads of its own, then more. Throws as run. */
+  async runToEnd(signal: AbortSignal, andThen: () => Promise<void>): Promise<void> {
+    await this.#whileOurs(signal, async (stop) => {
+      await this.#readToEnd(stop);
+      await andThen();
+    });
+  }
+
+  async #whileOurs(signal: AbortSignal, work: (stop: AbortSignal) => Promise<void>): Promise<void> {
+    const stop = AbortSignal.any([signal, this.delivery.ended]);
+    const close = () => this.delivery.close();
+    if (stop.aborted) close();
+    else stop.addEventListener('abort', close, { once: true });
+    await this.#options.calling.meter.during(
+      () => this.#state,
+      async () => {
+        try {
+          await work(stop);
+        } finally {
+          close();
+          await this.delivery.untilIdle();
+        }
+      },
+    );
+  }
+
+  get #state(): ConsumerState {
+    const { isClosed, brake } = this.delivery;
+    if (isClosed) return 'finishing';
+    if (brake.isOn) return brake.isHalted ? 'stopped' : 'retrying';
+    return this.#isFollowing ? 'tail' : 'replay';
+  }
+
+  async #readToEnd(stop: AbortSignal): Promise<void> {
+    // What was open comes first: a window of the last owner's, or of the tail's.
+    if (this.#position.window !== null) await this.#readWindow(stop);
+    if (this.replay.isReading && !stop.aborted) {
+      await this.#readTo(this.#newest, stop);
+      if (!stop.aborted) this.replay.endReading();
+    }
+    if (!stop.aborted) await this.#readWindow(stop);
+  }
+
+  async #follow(tail: Tail, stop: AbortSignal): Promise<void> {
+    const { consumer } = this.#options.calling;
+    const subscription = await tail.join(consumer.channels);
+    if (!subscription) return;
+    if (stop.aborted) {
+      tail.leave(subscription);
+      return;
+    }
+    const onStop = () => tail.leave(subscription);
+    stop.addEventListener('abort', onStop, { once: true });
+    try {
+      await this.#readTo(subscription.joint, stop);
+      this.#isFollowing = true;
+      publishTransition({ type: 'tail_joined', consumerId: consumer.id });
+      for (;;) {
+        const page = await subscription.take();
+        if (!page || stop.aborted) break;
+        const rows = page.rows.filter((row) => consumer.channels.includes(row[3]));
+        await this.#deliver({ ...page, rows });
+      }
+    } finally {
+      this.#isFollowing = false;
+      stop.removeEventListener('abort', onStop);
+      tail.leave(subscription);
+      publishTransition({ type: 'tail_left', consumerId: consumer.id });
+    }
+  }
+
+  /** Reads what lies between its own position and a newer one, so that both are the same. */
+  async #readTo({ doneSnapshot, doneId }: Position, stop: AbortSignal): Promise<void> {
+    const window = { snapshot: doneSnapshot, endId: doneId, id: 0, xid: null };
+    this.#position = { ...this.#position, window };
+    await this.#readWindow(stop);
+  }
+
+  /** Reads page after page until the window closes. */
+  async #readWindow(stop: AbortSignal): Promise<void> {
+    const { pool, schema, config, calling, rebasedId, readPage } = this.#options;
+    const { channels } = calling.consumer;
+    const limit = { rows: config.maxBatchSize, bytes: config.maxBatchBytes };
+    for (let hasMore = true; hasMore && !stop.aborted; ) {
+      if (isReplayable(this.#position, limit.rows)) {
+        const options = { pool, schema, channels, limit, rebasedId };
+        // Again from where it was: a page is delivered, and the position behind it, or neither.
+        await pool.again(
+          async () => {
+            for await (const page of replayPages(options, this.#position)) {
+              await this.#deliver(page);
+              if (stop.aborted) return;
+            }
+          },
+          () => stop.aborted,
+        );
+        return;
+      }
+      const request = { position: this.#position, channels, limit, rebasedId };
+      const page = await pool.withClient((client) => readPage(client, request));
+      hasMore = page.hasMore;
+      await this.#deliver(page);
+    }
+  }
+
+  async #deliver(page: Page): Promise<void> {
+    this.#position = page.after;
+    if (page.after === page.before && page.rows.length === 0) return;
+    const { isReading } = this.replay;
+    await this.delivery.deliver(page, isReading, isReading ? this.replay.open(page) : () => {});
+  }
+}

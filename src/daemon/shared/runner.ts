@@ -1,0 +1,244 @@
+import type { Config } from '../../config/define.ts';
+import type { Clients, Pool } from '../../database/pool.ts';
+import { takeBackAttempts } from '../../log/deliveries/attempts.ts';
+import { readNextDueMs } from '../../log/deliveries/standing.ts';
+import { type FreeLeases, freeLeases } from '../../log/leases/settle.ts';
+import type { ReadPage } from '../../log/page.ts';
+import type { ConsumerState } from '../../log/positions/activity.ts';
+import { publishTransition } from '../../transitions.ts';
+import { Bell } from '../bell.ts';
+import type { Calling } from '../calls/calling.ts';
+import type { Suspicions } from '../calls/suspicions.ts';
+import type { LossJudge } from '../calls/transaction/loss.ts';
+import type { Tail } from '../tail/tail.ts';
+import { SharedDelivery } from './dispatcher.ts';
+import { PageSize } from './page-size.ts';
+import { CHECK_MS, Sharers } from './sharers.ts';
+import { takeShared } from './take.ts';
+import { TakePlace } from './take-place.ts';
+
+export type SharedRunnerOptions = {
+  config: Config;
+  calling: Calling;
+  schema: string;
+  daemonId: string;
+  pool: Clients;
+  handlerPool: Pool;
+  judge: LossJudge;
+  suspicions: Suspicions;
+  readPage: ReadPage;
+  rebasedId: number;
+};
+
+/** Works on a consumer together with the other processes that share it. */
+export class SharedRunner {
+  /** Rings when there may be something to take. */
+  readonly work = new Bell();
+  readonly consumerId: string;
+  readonly #options: SharedRunnerOptions;
+  readonly #pageSize: PageSize;
+  readonly #sharers: Sharers;
+  readonly #place = new TakePlace();
+  #isBehind = false;
+  #nextDueAt = 0;
+  #hasLookedForDue = false;
+
+  constructor(options: SharedRunnerOptions) {
+    this.#options = options;
+    this.consumerId = options.calling.consumer.id;
+    this.#sharers = new Sharers(options);
+    this.#pageSize = new PageSize(options.config.maxBatchSize);
+  }
+
+  /**
+   * Works until the signal aborts; lets running handlers finish.
+   * @throws where the workers have failed
+   */
+  async run(signal: AbortSignal, tail: Tail): Promise<void> {
+    const listening = this.#listen(signal, tail);
+    while (!signal.aborted) {
+      await this.#untilResumed(signal);
+      await this.#share(signal, async (delivery, stop) => {
+        while (!stop.aborted) {
+          this.work.clear();
+          await this.#check(delivery);
+          // What it holds is given back, for whoever is there when it is resumed.
+          if (this.#sharers.isPaused) return;
+          if (await this.#takeAndDeliver(delivery)) continue;
+          await this.work.wait(await this.#idleMs(delivery), stop);
+        }
+      });
+    }
+    await listening;
+  }
+
+  /** Works until there is nothing to take. Returns how it went. Throws as run. */
+  async runToEnd(signal: AbortSignal): Promise<SharedDelivery> {
+    return this.#share(signal, async (delivery, stop) => {
+      while (!stop.aborted) {
+        this.work.clear();
+        await this.#check(delivery);
+        if (this.#sharers.isPaused) return;
+        // Before the look: what is settled during it may make another one of its key due.
+        const isIdle = delivery.openCount === 0;
+        if (await this.#takeAndDeliver(delivery)) continue;
+        // Another process may run it alone, or a dead letter may have stopped it.
+        if (this.#sharers.isNone || delivery.brake.isHalted) {
+          // It says why.
+          await this.#sharers.share();
+          return;
+        }
+        if (isIdle && this.#hasLookedForDue) return;
+        await this.work.wait(await this.#idleMs(delivery), stop);
+      }
+    });
+  }
+
+  /** Has it look at once who else is there, and whether it is paused. */
+  look(): void {
+    this.#sharers.lookSoon();
+    this.work.ring();
+  }
+
+  async #untilResumed(signal: AbortSignal): Promise<void> {
+    while (this.#sharers.isPaused && !signal.aborted) {
+      this.work.clear();
+      await this.#sharers.share();
+      if (this.#sharers.isPaused) await this.work.wait(CHECK_MS, signal);
+    }
+    // It begins at once.
+    this.#sharers.lookSoon();
+  }
+
+  /** Until the work returns, or the signal aborts, or a lease is lost to another process. */
+  async #share(
+    signal: AbortSignal,
+    work: (delivery: SharedDelivery, stop: AbortSignal) => Promise<void>,
+  ): Promise<SharedDelivery> {
+    const delivery = new SharedDelivery({ ...this.#options, onFreed: () => this.work.ring() });
+    const stop = AbortSignal.any([signal, delivery.ended]);
+    const close = () => delivery.close();
+    if (stop.aborted) close();
+    else stop.addEventListener('abort', close, { once: true });
+    const sharing = async () => {
+      try {
+        await this.#freeEarlier();
+        await work(delivery, stop);
+        return delivery;
+      } finally {
+        stop.removeEventListener('abort', close);
+        close();
+        await delivery.untilIdle();
+        // Where that fails, the others take it once this process has gone.
+        await this.#free({ isDead: false }).catch(() => {});
+      }
+    };
+    return this.#options.calling.meter.during(() => this.#stateOf(delivery), sharing);
+  }
+
+  #stateOf({ isClosed, brake }: SharedDelivery): ConsumerState | null {
+    if (isClosed) return 'finishing';
+    if (this.#sharers.isNone) return null;
+    if (brake.isOn) return brake.isHalted ? 'stopped' : 'retrying';
+    return this.#isBehind ? 'replay' : 'tail';
+  }
+
+  /** True where it has taken something. */
+  async #takeAndDeliver(delivery: SharedDelivery): Promise<boolean> {
+    const { config, calling, pool } = this.#options;
+    // Few large takes are cheaper than many small ones.
+    if (this.#sharers.isNone || this.#isBusy(delivery)) return false;
+    const limit = { rows: this.#pageSize.rows, bytes: config.maxBatchBytes };
+    const place = this.#place;
+    const options = { ...this.#options, consumer: calling.consumer, limit, place };
+    const startedAt = performance.now();
+    const isDue = startedAt > this.#nextDueAt;
+    const count = Math.max(1, this.#sharers.part - delivery.openCount);
+    const { brake } = delivery;
+    const mayRead = (retryCount: number) => {
+      brake.countRetries(retryCount);
+      return !brake.isOverfull;
+    };
+    const tell = brake.look();
+    const taken = await pool.withClient((client) =>
+      takeShared(client, options, { count, isDue, mayRead }),
+    );
+    this.#hasLookedForDue = isDue;
+    if (isDue) this.#nextDueAt = startedAt + DUE_MS;
+    if (taken === null) {
+      this.#sharers.leave();
+      this.work.ring();
+      return false;
+    }
+    tell(taken.hasDead);
+    this.#isBehind = taken.isBehind;
+    this.#pageSize.adapt({ startedAt, endedAt: performance.now() }, taken.leases.length > 0);
+    await delivery.deliver(taken.leases);
+    return taken.leases.length > 0;
+  }
+
+  /** How long to wait for a ring, where there was nothing to take. */
+  async #idleMs(delivery: SharedDelivery): Promise<number> {
+    const { calling, pool, schema } = this.#options;
+    // What is freed rings, and who waits has to look after the others now and then.
+    if (this.#isBusy(delivery) || this.#sharers.isNone) return CHECK_MS;
+    if (!this.#hasLookedForDue) return DUE_MS;
+    const ids = [calling.consumer.id];
+    const dueMs = await pool.withClient((client) => readNextDueMs(client, schema, ids));
+    return Math.min(dueMs ?? CHECK_MS, CHECK_MS);
+  }
+
+  /** Now and then: looks who else shares it, and frees what the dead have left. */
+  async #check(delivery: SharedDelivery): Promise<void> {
+    if (!(await this.#sharers.share())) return;
+    await this.#free({ isDead: true });
+    // A transaction of a connection that was cut may have locked some when they were given back.
+    await this.#free({ isDead: false, heldIds: delivery.openIds });
+    await this.#sharers.count();
+  }
+
+  /** True while what it has taken is more than half of its part, and it can go on with that. */
+  #isBusy(delivery: SharedDelivery): boolean {
+    return delivery.openCount > this.#sharers.part / 2 && !delivery.brake.isHalted;
+  }
+
+  /** What an earlier session of this process has left. */
+  async #freeEarlier(): Promise<void> {
+    const { consumerId } = this;
+    const { pool, schema, suspicions } = this.#options;
+    await this.#free({ isDead: false, suspectIds: suspicions.suspectsOf(consumerId) });
+    const calls = new Map(suspicions.excused(consumerId).map(({ id, attempt }) => [id, attempt]));
+    await pool.withClient((client) => takeBackAttempts(client, schema, consumerId, calls));
+    suspicions.forgetExcused(consumerId);
+  }
+
+  async #free(which: Omit<FreeLeases, 'consumerId' | 'daemonId'>): Promise<number> {
+    const { calling, pool, schema, daemonId } = this.#options;
+    const consumerId = calling.consumer.id;
+    return pool.withClient((client) =>
+      freeLeases(client, schema, { consumerId, daemonId, ...which }),
+    );
+  }
+
+  /** Looks for more whenever the tail finds something; it reads only that there is something. */
+  async #listen(signal: AbortSignal, tail: Tail): Promise<void> {
+    const { channels } = this.#options.calling.consumer;
+    while (!signal.aborted) {
+      // What is in it, whoever takes a lease reads.
+      const subscription = await tail.join([]);
+      if (!subscription) return;
+      const leave = () => tail.leave(subscription);
+      signal.addEventListener('abort', leave, { once: true });
+      if (signal.aborted) leave();
+      publishTransition({ type: 'tail_joined', consumerId: this.#options.calling.consumer.id });
+      this.work.ring();
+      for (let page = await subscription.take(); page; page = await subscription.take()) {
+        if (page.rows.some((row) => channels.includes(row[3]))) this.work.ring();
+      }
+      signal.removeEventListener('abort', leave);
+    }
+  }
+}
+
+/** How often it looks for what is due, while there is other work. */
+const DUE_MS = 50;

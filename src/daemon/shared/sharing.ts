@@ -1,0 +1,83 @@
+import type { Consumer } from '../../consumers/define.ts';
+import type { Clients } from '../../database/pool.ts';
+import { withTransaction } from '../../database/transaction.ts';
+import { lockSharedConsumer } from '../../log/leases/lease.ts';
+import { noteBeginning, readNewestPosition } from '../../log/positions/progress.ts';
+import { saveSharedPosition } from '../../log/positions/shared.ts';
+import type { Reporter } from '../../reporter.ts';
+import type { Control } from '../control/control.ts';
+import type { SharedRunner } from './runner.ts';
+
+export type SharingOptions = {
+  control: Control;
+  pool: Clients;
+  schema: string;
+  reporter: Reporter;
+  /** Those that this process works on together with others. */
+  consumers: readonly Consumer[];
+  /** What this process still works on, by consumer, in a session that was lost included. */
+  sharing: Map<string, Promise<void>>;
+  /** Consumers whose missed notifications are to be skipped. */
+  skipping: Set<string>;
+  makeRunner(consumer: Consumer): SharedRunner;
+};
+
+/** How a runner works: until the session ends, or to the end of what there is. */
+type Work = (runner: SharedRunner) => Promise<void>;
+
+/**
+ * Works on the shared consumers until the session ends. Where the daemon stops, it waits for the
+ * handlers; where the session failed it does not: one that hangs must not keep the others away.
+ */
+export async function runShared(
+  options: SharingOptions,
+  session: AbortSignal,
+  stop: AbortSignal,
+  work: Work,
+): Promise<void> {
+  const running = options.consumers.map((consumer) => runOne(options, consumer, session, work));
+  const all = Promise.all(running).then(() => {});
+  const failed = new Promise<void>((resolve) => {
+    const onEnd = () => stop.aborted || resolve();
+    if (session.aborted) onEnd();
+    else session.addEventListener('abort', onEnd, { once: true });
+  });
+  await Promise.race([all, failed]);
+}
+
+async function runOne(
+  options: SharingOptions,
+  consumer: Consumer,
+  session: AbortSignal,
+  work: Work,
+): Promise<void> {
+  const { control, sharing, skipping } = options;
+  // Its handlers may still run, from the session before.
+  await sharing.get(consumer.id);
+  if (skipping.has(consumer.id)) {
+    await skip(options, consumer);
+    skipping.delete(consumer.id);
+  }
+  const runner = options.makeRunner(consumer);
+  control.retries.listen(() => runner.work.ring(), session);
+  control.owners.listen(() => runner.look(), session);
+  const running = work(runner);
+  sharing.set(
+    consumer.id,
+    running.catch(() => {}),
+  );
+  await running;
+}
+
+async function skip({ pool, schema, reporter }: SharingOptions, { id }: Consumer): Promise<void> {
+  const newest = await pool.withClient((client) =>
+    withTransaction(client, async () => {
+      await lockSharedConsumer(client, schema, id);
+      const position = await readNewestPosition(client, schema);
+      await saveSharedPosition(client, schema, id, position);
+      await noteBeginning(client, schema, { consumerId: id, epoch: null });
+      return position;
+    }),
+  );
+  reporter.info(`${id} skips everything up to id ${newest.doneId}.`);
+}

@@ -1,0 +1,48 @@
+import type { ClientBase } from 'pg';
+import { readLeaseFloor } from '../../log/leases/take.ts';
+import type { GivenLeases, RowPlace } from '../../log/positions/shared.ts';
+
+/** Where this process has to look: the takes before have moved on, and what they left dead may not be gone. */
+export class TakePlace implements RowPlace {
+  ctid: string | null = null;
+  floor = 0;
+  #given: GivenLeases | null = null;
+  #nextMendAt = 0;
+  #nextFloorAt = 0;
+  #nextSearchAt = 0;
+
+  /**
+   * Looks for the floor now and then; and from the bottom more rarely, and at once if leases may have got lower
+   * ids again. A floor that is too high would hide leases, and let two processes work on a key.
+   * @param given read by this transaction, which has the lock
+   */
+  async findFloor(
+    client: ClientBase,
+    { schema, consumerId }: { schema: string; consumerId: string },
+    given: GivenLeases,
+  ): Promise<void> {
+    const now = performance.now();
+    const before = this.#given;
+    const isBack = before?.server !== given.server || given.lastId < before.lastId;
+    this.#given = given;
+    if (isBack || now > this.#nextSearchAt) {
+      this.floor = 0;
+      this.#nextSearchAt = now + SEARCH_MS;
+    } else if (now < this.#nextFloorAt) return;
+    this.#nextFloorAt = now + FLOOR_MS;
+    // If there is none, all that are to come are above those that there were.
+    const lowestId = await readLeaseFloor(client, schema, consumerId, this.floor);
+    this.floor = lowestId ?? given.lastId + 1;
+  }
+
+  /** True now and then, when it is to be looked whether the clock has gone back. */
+  isMendDue(): boolean {
+    const isDue = performance.now() > this.#nextMendAt;
+    if (isDue) this.#nextMendAt = performance.now() + MEND_MS;
+    return isDue;
+  }
+}
+
+const MEND_MS = 5000;
+const FLOOR_MS = 250;
+const SEARCH_MS = 10_000;

@@ -1,0 +1,66 @@
+import { countOf, describeAge } from '../../cli/describe.ts';
+import { BEHIND_MAX, type Pin, type PinningConsumer } from '../../log/retention/pins.ts';
+import { shellWord } from '../../shell-word.ts';
+
+/** Why a consumer keeps notifications from being removed, and how to go on. */
+export function pinningAdvice(consumer: PinningConsumer, pins: readonly Pin[]): string {
+  const { consumerId } = consumer;
+  const has = (reason: Pin['reason']) =>
+    pins.some((pin) => pin.consumerId === consumerId && pin.reason === reason);
+  const facts = [
+    ...(has('position') ? [positionText(consumer)] : []),
+    ...(has('lease') ? ['is working on some of what is old'] : []),
+    ...(has('retry') ? ['waits for retries of what is old'] : []),
+  ];
+  const isUnattended = !consumer.isAlive && !consumer.isPaused;
+  const ways = [
+    ...(has('position') || has('lease') ? [runText(consumer)] : []),
+    ...(has('retry')
+      ? [`see "pgwatch dlq list --state all --consumer ${shellWord(consumerId)}"`]
+      : []),
+    // Where a daemon runs it, it would be registered anew; who is paused is to go on one day.
+    ...(isUnattended
+      ? [`forget the consumer with "pgwatch consumers remove ${shellWord(consumerId)}"`]
+      : []),
+    'or remove what it needs with --force',
+  ];
+  return `${consumerId} ${facts.join(', and ')}: ${ways.join(', ')}.`;
+}
+
+/** 'email (1,234 notifications), audit (retries)'; empty where nobody needs anything. */
+export function needText(pins: readonly (Pin & { count: number | null })[]): string {
+  const ids = [...new Set(pins.map(({ consumerId }) => consumerId))];
+  return ids
+    .map((id) => {
+      const own = pins.filter(({ consumerId }) => consumerId === id);
+      const count = own.reduce((sum, pin) => sum + (pin.count ?? 0), 0);
+      const hasCopies = own.some(({ reason }) => reason !== 'position');
+      const texts = [
+        ...(count > 0 ? [countOf(count, 'notification')] : []),
+        ...(hasCopies ? ['retries, which are copied'] : []),
+      ];
+      return `${id} (${texts.join(', ') || 'what it has not read'})`;
+    })
+    .join(', ');
+}
+
+function positionText(consumer: PinningConsumer): string {
+  const { atId, behind } = consumer;
+  const count = `${behind.toLocaleString('en')}${behind === BEHIND_MAX ? ' or more' : ''}`;
+  return `is at id ${atId}, ${count} behind, and ${stateText(consumer)}`;
+}
+
+function stateText({ isAlive, isPaused, isStopped, savedAt }: PinningConsumer): string {
+  if (isPaused || !isAlive) {
+    const state = isPaused ? 'paused' : 'not running';
+    return `${state} (its position was saved ${describeAge(savedAt)})`;
+  }
+  return isStopped ? 'stopped at a dead letter' : 'running';
+}
+
+function runText({ consumerId, behind, isAlive, isPaused, isStopped }: PinningConsumer): string {
+  if (isPaused) return `let it go on with "pgwatch consumers resume ${shellWord(consumerId)}"`;
+  if (!isAlive) return 'start it with "pgwatch listen"';
+  if (isStopped) return `decide about that: "pgwatch dlq list --consumer ${shellWord(consumerId)}"`;
+  return behind > 0 ? 'wait until it has caught up' : 'wait a moment, and clean up again';
+}

@@ -1,0 +1,62 @@
+import { describeAge } from '../../cli/describe.ts';
+import { field, timeField } from '../../cli/detail.ts';
+import { onOneLine } from '../../cli/table.ts';
+import type { Presence } from './presence.ts';
+import type { Writer } from './writers.ts';
+
+/** Where a notification is, for people: lines behind its heading. */
+export function describePresence(presence: Presence): string {
+  if (presence.code === 'present') {
+    const { channel, key, createdAt } = presence.entry;
+    return [
+      field('channel', channel),
+      field('key', key ?? '-'),
+      timeField('created', createdAt),
+    ].join('\n');
+  }
+  const text = `  ${onOneLine(absenceText(presence))}`;
+  if (presence.code !== 'unseen') return text;
+  const writers = presence.writers.map((writer) => `    ${onOneLine(writerText(writer))}`);
+  return [text, ...writers, `    → ${absenceAdvice(presence)}`].join('\n');
+}
+
+/** Why the log does not show it, in a sentence. */
+export function absenceText(presence: Exclude<Presence, { code: 'present' }>): string {
+  switch (presence.code) {
+    case 'never_drawn':
+      return `It was never published: the newest id is ${presence.lastId}.`;
+    case 'removed':
+      return removedText(presence);
+    case 'rolled_back':
+      return 'It was rolled back, or removed from the log since: its id was drawn, and no open transaction can hold it.';
+    case 'unseen':
+      return presence.writers.length === 1
+        ? 'Nobody can see it. Either it was rolled back, or this open transaction, which has written to the log, holds it:'
+        : 'Nobody can see it. Either it was rolled back, or one of these open transactions, which have written to the log, holds it:';
+  }
+}
+
+/** What to do where that is not for the reader to decide: only the end of the transactions tells. */
+export function absenceAdvice(presence: Presence): string | null {
+  if (presence.code !== 'unseen') return null;
+  return 'look what they do, and ask again once they have ended: it is there then, or was rolled back';
+}
+
+/** Who may hold it. */
+export function writerText({ pid, gid, program, user, state, query, since }: Writer): string {
+  const by = user ? ` of ${user}` : '';
+  const began = since ? ` since ${since.toISOString()} (${describeAge(since)})` : '';
+  if (gid !== null) return `prepared transaction '${gid}'${by}${began}`;
+  const what = state === null ? 'not shown to this role (grant pg_read_all_stats)' : `${query}`;
+  return `pid ${pid}${program ? ` (${program})` : ''}${by}, ${state ?? 'open'}${began}: ${what}`;
+}
+
+function removedText({ oldestId, gap }: Extract<Presence, { code: 'removed' }>): string {
+  if (gap) {
+    const { removedAt, firstId, lastId } = gap;
+    return `It was removed from the log, or rolled back before that: a forced cleanup took what consumers had not done between ${firstId} and ${lastId}, at ${removedAt.toISOString()} (${describeAge(removedAt)}).`;
+  }
+  return oldestId === null
+    ? 'It was removed from the log, which is empty, or rolled back before that.'
+    : `It was removed from the log, which begins at ${oldestId}, or rolled back before that.`;
+}

@@ -1,0 +1,37 @@
+import type { Queryable } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
+import type { Stretch } from './replay-stretch.ts';
+
+/** What a stretch asks for, and the log or the consumer does not have. */
+export type Missing = {
+  /** The channels that the consumer reads. */
+  channels: string[];
+  /** Of the ids those that the log does not hold, and those of channels that the consumer does not read. */
+  unknownIds: number[];
+  foreignIds: number[];
+  /** No notification of its channels has the key. */
+  isKeyUnknown: boolean;
+};
+
+/** Reads it, which for a key takes as long as reading the log. The consumer has to be one that is known. */
+export async function readMissing(
+  client: Queryable,
+  schema: string,
+  { consumerId, key, ids }: Stretch,
+): Promise<Missing> {
+  const log = qualified(schema, 'notification_log');
+  const { rows } = await client.query(
+    `select progress.channels,
+       to_jsonb(array(select asked from unnest($2::bigint[]) as asked
+         where not exists (select from ${log} as log where log.id = asked) order by asked)) as "unknownIds",
+       to_jsonb(array(select log.id from ${log} as log
+         where log.id = any($2::bigint[]) and log.channel <> all(progress.channels)
+         order by log.id)) as "foreignIds",
+       $3::text is not null and not exists (
+         select from ${log} as log where log.key = $3 and log.channel = any(progress.channels)
+       ) as "isKeyUnknown"
+     from ${qualified(schema, 'consumer_progress')} as progress where consumer_id = $1`,
+    [consumerId, ids ?? [], key],
+  );
+  return rows[0] as Missing;
+}

@@ -1,0 +1,66 @@
+import type { ClientBase } from 'pg';
+import { qualified } from '../../database/names.ts';
+import type { DeliveryChange, DeliveryScope } from './delivery.ts';
+import { fileChanges } from './file-changes.ts';
+import { sameKeySql } from './key-sql.ts';
+
+/**
+ * Applies changes, and lets the first that is blocked behind what is done now have its turn. In the
+ * transaction that moves the position: whatever is passed has a row, or succeeded.
+ * @returns of the keys concerned those that still have a notification waiting
+ */
+export async function applyChanges(
+  client: ClientBase,
+  schema: string,
+  { consumerId, isOrdered }: DeliveryScope,
+  unsorted: readonly DeliveryChange[],
+): Promise<string[]> {
+  // In order of id, as everybody locks deliveries: else two might wait for each other.
+  const changes = unsorted.toSorted((a, b) => a.notificationId - b.notificationId);
+  const doneIds = changes.filter(({ state }) => state === 'done').map((c) => c.notificationId);
+  if (doneIds.length > 0) {
+    await client.query(
+      `with handled as (
+         delete from ${qualified(schema, 'delivery')}
+         where (consumer_id, notification_id) in (
+           select consumer_id, notification_id from ${qualified(schema, 'delivery')}
+           where consumer_id = $1 and notification_id = any($2::bigint[])
+           order by notification_id for update)
+         returning consumer_id, notification_id
+       )
+       delete from ${qualified(schema, 'discarded')} as discarded using handled
+       where discarded.consumer_id = handled.consumer_id
+         and discarded.notification_id = handled.notification_id`,
+      [consumerId, doneIds],
+    );
+  }
+  await fileChanges(
+    client,
+    schema,
+    consumerId,
+    changes.filter((change) => change.state !== 'done'),
+  );
+  const keys = [...new Set(changes.flatMap(({ key }) => key ?? []))];
+  if (keys.length === 0 || !isOrdered) return [];
+  const { rows } = await client.query<{ key: string }>(promoteSql(schema), [consumerId, keys]);
+  return rows.map(({ key }) => key);
+}
+
+/** The first notification that waits of each key: where it is blocked, it is due now. */
+function promoteSql(schema: string): string {
+  const delivery = qualified(schema, 'delivery');
+  return `
+with head as (
+  select waiting.key, (
+    select notification_id from ${delivery}
+    where consumer_id = $1 and ${sameKeySql('key', 'waiting.key')} and state <> 'dead'
+    order by notification_id limit 1) as id
+  from unnest($2::text[]) as waiting (key)
+),
+promoted as (
+  update ${delivery} as delivery set state = 'retry', next_attempt_at = clock_timestamp()
+  from head
+  where consumer_id = $1 and notification_id = head.id and state = 'blocked'
+)
+select key from head where id is not null`;
+}

@@ -1,0 +1,26 @@
+import type { Queryable } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
+
+/**
+ * Makes due what was filed in the future: the server's clock was ahead then and has been set right since, so what
+ * was to wait for seconds would wait for hours. Filed is when it failed last, or was replayed; what is neither
+ * was to be due when it was filed.
+ */
+export async function mendClockBack(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<void> {
+  await client.query(
+    `update ${qualified(schema, 'delivery')} set next_attempt_at = clock_timestamp(),
+       last_failed_at = least(last_failed_at, clock_timestamp())
+     where consumer_id = any($1::text[]) and state = 'retry'
+       and next_attempt_at > clock_timestamp() + interval '${SLACK}'
+       and case when last_failed_at is null and replayed_at is null then attempts = 0
+         else coalesce(last_failed_at, replayed_at) > clock_timestamp() + interval '${SLACK}' end`,
+    [consumerIds],
+  );
+}
+
+/** Clocks are set by so little all the time. */
+const SLACK = '1 second';

@@ -1,0 +1,14 @@
+import { qualified } from '../../database/names.ts';
+import { COLUMNS } from '../page-sql.ts';
+
+/** The copy that a delivery holds of its notification, as a row of the log; no row where it holds none. */
+export function copySql(schema: string, delivery: string): string {
+  const columns = COLUMNS.map((column) => `${OWN.has(column) ? delivery : 'copied'}.${column}`);
+  return `select ${columns.join(', ')}
+    from jsonb_populate_record(
+      null::${qualified(schema, 'notification_log')}, ${delivery}.notification) as copied
+    where ${delivery}.notification is not null`;
+}
+
+/** What a delivery has in columns of its own. */
+const OWN: ReadonlySet<string> = new Set(['key', 'payload', 'old_row', 'new_row']);

@@ -1,0 +1,210 @@
+import type { Queryable } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
+import { safeId } from '../notification.ts';
+import { settledSql } from '../positions/settled-sql.ts';
+import type { DeliveryScope } from './delivery.ts';
+import { BEHIND_MAX } from './due.ts';
+import { sameKeySql } from './key-sql.ts';
+
+/** What a consumer has standing when it is taken over. */
+export type StandingDeliveries = {
+  /** Keys with a notification that waits. */
+  keys: string[];
+  /** How many wait for a retry, without those that are only replayed. */
+  retryCount: number;
+  hasDead: boolean;
+  /** Deliveries that are held until the position has passed them: see readAhead(). */
+  aheadIds: number[];
+  /** The highest notification with a row, or whose row was discarded: those up to it may have one already. */
+  highestId: number;
+};
+
+/** Of a delivery: what somebody asked to be handed out once more says nothing about how the consumer fares. */
+export const HAS_FAILED = '(replayed_at is null or last_failed_at is not null)';
+
+/** In how many milliseconds the next one is due; null where none waits. */
+export async function readNextDueMs(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<number | null> {
+  const { rows } = await client.query(
+    `select extract(epoch from min(next_at) - clock_timestamp()) * 1000 as ms
+     from unnest($1::text[]) as c (id)
+     cross join lateral (
+       select min(next_attempt_at) as next_at from ${qualified(schema, 'delivery')}
+       where consumer_id = c.id and state = 'retry' and next_attempt_at > clock_timestamp()
+     ) as d`,
+    [consumerIds],
+  );
+  const ms = (rows[0] as { ms: string | null }).ms;
+  return ms === null ? null : Math.max(0, Math.ceil(Number(ms)));
+}
+
+/** Which of the notifications have a delivery, or a dead letter that was discarded: neither is delivered from the log. */
+export async function readFiled(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+  ids: readonly number[],
+): Promise<Set<number>> {
+  const { rows } = await client.query(
+    `select notification_id::text as id from ${qualified(schema, 'delivery')}
+     where consumer_id = $1 and notification_id = any($2::bigint[])
+     union all
+     select notification_id::text from ${qualified(schema, 'discarded')}
+     where consumer_id = $1 and notification_id = any($2::bigint[])`,
+    [consumerId, ids],
+  );
+  return new Set((rows as { id: string }[]).map(({ id }) => safeId(id)));
+}
+
+/**
+ * The deliveries, by consumer, of notifications that its position has not settled; none if there are none. An owner that
+ * has died filed them while an earlier notification took its time. What it had handled of their keys before is read from
+ * the log again, so they are due only after that; dead letters too, should somebody retry them meanwhile.
+ */
+export async function readAhead(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Map<string, number[]>> {
+  const { rows } = await client.query(
+    `select d.consumer_id as "consumerId", array_agg(d.notification_id)::text[] as ids
+     from ${qualified(schema, 'delivery')} as d
+     join ${qualified(schema, 'consumer_progress')} as progress on progress.consumer_id = d.consumer_id
+     join ${qualified(schema, 'notification_log')} as log on log.id = d.notification_id
+     cross join ${qualified(schema, 'origin')} as origin
+     where d.consumer_id = any($1) and not ${settledSql(schema, 'progress', 'log')}
+     group by d.consumer_id`,
+    [consumerIds],
+  );
+  type Row = { consumerId: string; ids: string[] };
+  return new Map((rows as Row[]).map(({ consumerId, ids }) => [consumerId, ids.map(safeId)]));
+}
+
+/** Reads what the consumer has standing; without order by key nothing stays blocked. */
+export async function readStanding(
+  client: Queryable,
+  schema: string,
+  { consumerId, isOrdered }: DeliveryScope,
+): Promise<StandingDeliveries> {
+  const delivery = qualified(schema, 'delivery');
+  if (!isOrdered) await unblockAll(client, schema, consumerId);
+  const { rows } = await client.query(
+    `select
+       array(select distinct key from ${delivery}
+         where consumer_id = $1 and state <> 'dead' and key is not null) as keys,
+       (select count(*) from ${delivery}
+         where consumer_id = $1 and state = 'retry' and ${HAS_FAILED})::integer as "retryCount",
+       exists (select from ${delivery} where consumer_id = $1 and state = 'dead') as "hasDead",
+       greatest(0, (select max(notification_id) from ${delivery} where consumer_id = $1),
+         (select max(notification_id) from ${qualified(schema, 'discarded')} where consumer_id = $1))::text
+         as "highestId"`,
+    [consumerId],
+  );
+  const standing = rows[0] as Omit<StandingDeliveries, 'aheadIds'> & { highestId: string };
+  const aheadIds = (await readAhead(client, schema, [consumerId])).get(consumerId) ?? [];
+  return { ...standing, highestId: safeId(standing.highestId), aheadIds };
+}
+
+/** Makes due what is blocked: for a consumer that had order by key, and has it no longer. */
+export async function unblockAll(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+): Promise<void> {
+  await client.query(
+    `update ${qualified(schema, 'delivery')} set state = 'retry', next_attempt_at = clock_timestamp()
+     where consumer_id = $1 and state = 'blocked'`,
+    [consumerId],
+  );
+}
+
+/**
+ * Makes all that waits suspect: a process has died, over which of them nobody knows. What was a suspect
+ * already stays as it is: recorded in a group, it is called alone. Of what is only
+ * replayed, which may be very much, it is what the process can have had in hand: the first that were due,
+ * and those behind them.
+ */
+export async function suspectAll(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+): Promise<void> {
+  const delivery = qualified(schema, 'delivery');
+  await client.query(
+    `with head as (
+       select notification_id, key from ${delivery} as d
+       where consumer_id = $1 and state = 'retry' and next_attempt_at <= clock_timestamp()
+         and (key is null or not exists (
+           select from ${delivery} as earlier
+           where earlier.consumer_id = d.consumer_id and ${sameKeySql('earlier.key', 'd.key')}
+             and earlier.state <> 'dead' and earlier.notification_id < d.notification_id))
+       order by next_attempt_at limit ${HEADS_IN_HAND_MAX}
+     )
+     update ${delivery} as d set is_suspect = true, is_grouped = true
+     where consumer_id = $1 and state <> 'dead' and not is_suspect and (
+       ${HAS_FAILED}
+       or notification_id in (
+         select notification_id from head
+         union all
+         select behind.notification_id from head cross join lateral (
+           select notification_id from ${delivery}
+           where consumer_id = $1 and ${sameKeySql('key', 'head.key')} and state = 'blocked'
+             and notification_id > head.notification_id
+           order by notification_id limit ${BEHIND_MAX}
+         ) as behind))`,
+    [consumerId],
+  );
+}
+
+/** How many wait for a retry, by consumer, without those that are only replayed; none where there are none. */
+export async function readRetryCounts(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Map<string, number>> {
+  const { rows } = await client.query(
+    `select consumer_id as id, count(*)::integer as count from ${qualified(schema, 'delivery')}
+     where consumer_id = any($1) and state = 'retry' and ${HAS_FAILED} group by consumer_id`,
+    [consumerIds],
+  );
+  return new Map((rows as { id: string; count: number }[]).map(({ id, count }) => [id, count]));
+}
+
+/** The keys of which a notification waits, by consumer; none where there are none. */
+export async function readStandingKeys(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Map<string, string[]>> {
+  const { rows } = await client.query(
+    `select consumer_id as id, array_agg(distinct key) as keys
+     from ${qualified(schema, 'delivery')}
+     where consumer_id = any($1) and state <> 'dead' and key is not null group by consumer_id`,
+    [consumerIds],
+  );
+  return new Map((rows as { id: string; keys: string[] }[]).map(({ id, keys }) => [id, keys]));
+}
+
+/** Which of the consumers have dead letters. */
+export async function readHavingDead(
+  client: Queryable,
+  schema: string,
+  consumerIds: readonly string[],
+): Promise<Set<string>> {
+  const { rows } = await client.query(
+    `select id from unnest($1::text[]) as id
+     where exists (
+       select from ${qualified(schema, 'delivery')} where consumer_id = id and state = 'dead')`,
+    [consumerIds],
+  );
+  return new Set((rows as { id: string }[]).map(({ id }) => id));
+}
+
+/**
+ * So many that are due a process can have in hand, with those behind them: it looks for 100 more as long as
+ * it works on fewer than 200.
+ */
+const HEADS_IN_HAND_MAX = 400;

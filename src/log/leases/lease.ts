@@ -1,0 +1,136 @@
+import { crc32 } from 'node:zlib';
+import type { ClientBase } from 'pg';
+import type { Queryable } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
+import { STANDSTILL_MAX } from '../../database/transaction.ts';
+import { type LogRow, safeId } from '../notification.ts';
+import { IS_PAUSED } from '../positions/progress.ts';
+import { reachedSql } from '../positions/settled-sql.ts';
+
+/** A part of a shared consumer's work that this process has taken; see the table lease. */
+export type Lease = {
+  leaseId: number;
+  kind: 'page' | 'retry' | 'orphan';
+  epoch: number;
+  /** As SERVER says: after a crash it may hand out the ids of leases that it has lost. */
+  server: string;
+  /** In the order in which they are handed out. */
+  notificationIds: number[];
+};
+
+/** A part that is to be taken by somebody. */
+export type NewLease = Pick<Lease, 'kind' | 'notificationIds'> & { slot: number | null };
+
+/**
+ * Makes the transaction the only one that takes work of the consumer. An advisory lock, because it
+ * hands out no xid: the one that bounds the search for late commits has to be newer than the
+ * snapshot that the transaction before has stored.
+ */
+export async function lockSharedConsumer(
+  client: ClientBase,
+  schema: string,
+  consumerId: string,
+): Promise<void> {
+  await client.query(
+    `select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '30s', true),
+       set_config('idle_in_transaction_session_timeout', '${STANDSTILL_MAX}', true)`,
+  );
+  await client.query(
+    `select pg_advisory_xact_lock(hashtextextended('pgwatch shared ' || $1::text || ' ' || $2::text, 0))`,
+    [schema, consumerId],
+  );
+}
+
+/** A process that wants to share a consumer. */
+export type SharingWish = {
+  consumerId: string;
+  /** The channels that its version of the consumer reads. */
+  channels: readonly string[];
+  daemonId: string;
+};
+
+/**
+ * Makes the consumer a shared one, unless it is paused, or a process that is alive runs it alone, or one that was
+ * started later reads other channels for it: a version that does not read them must not pass what they hold.
+ * @returns what it is
+ */
+export async function shareConsumer(
+  client: Queryable,
+  schema: string,
+  { consumerId, channels, daemonId }: SharingWish,
+): Promise<
+  | { is: 'shared'; previousChannels: string[]; reachedId: number }
+  | { is: 'owned' }
+  | { is: 'another version'; channels: string[] }
+  | { is: 'paused'; until: Date | null }
+> {
+  const progress = qualified(schema, 'consumer_progress');
+  const shared = await client.query<{ previousChannels: string[]; reachedId: number }>(
+    `update ${progress} as progress
+     set is_shared = true, channels = $2, owner = null, owned_since = null,
+       epoch = epoch + case when is_shared then 0 else 1 end
+     from (select channels from ${progress} where consumer_id = $1 for update) as before
+     where consumer_id = $1 and not ${IS_PAUSED} and (owner is null or owner not in (
+       select daemon_id from ${qualified(schema, 'live_daemon')}))
+       and not ${qualified(schema, 'older_version')}($1, $3::uuid)
+     returning before.channels as "previousChannels", ${reachedSql('progress')}::float8 as "reachedId"`,
+    [consumerId, channels, daemonId],
+  );
+  if (shared.rows[0]) return { is: 'shared', ...shared.rows[0] };
+  const { rows } = await client.query(
+    `select paused_until as until, ${IS_PAUSED} as "isPaused", is_shared as "isShared", channels
+     from ${progress} where consumer_id = $1`,
+    [consumerId],
+  );
+  const [row] = rows as {
+    until: Date | null;
+    isPaused: boolean;
+    isShared: boolean;
+    channels: string[];
+  }[];
+  if (row?.isPaused) return { is: 'paused', until: row.until };
+  return row?.isShared ? { is: 'another version', channels: row.channels } : { is: 'owned' };
+}
+
+/**
+ * Splits rows into leases, so that each key is in one slot. Rows whose order does not matter are
+ * split evenly.
+ */
+export function splitRows(rows: readonly LogRow[], isOrdered: boolean): NewLease[] {
+  const slots = new Map<number, number[]>();
+  const free: number[] = [];
+  for (const row of rows) {
+    const [id, key] = [safeId(row[0]), row[4]];
+    if (!isOrdered || key === null) free.push(id);
+    else slots.set(slotOf(key), [...(slots.get(slotOf(key)) ?? []), id]);
+  }
+  const leases: NewLease[] = [...slots].map(([slot, notificationIds]) => ({
+    kind: 'page',
+    slot,
+    notificationIds,
+  }));
+  return [...leases, ...splitEvenly(free, 'page')];
+}
+
+/**
+ * Splits what has no order into as many leases as there are slots, at most, and none of them small without need:
+ * what comes and goes with a lease costs more than what lies in it.
+ */
+export function splitEvenly(ids: readonly number[], kind: Lease['kind']): NewLease[] {
+  const leases: NewLease[] = [];
+  const size = Math.max(LEASE_ROWS_MIN, Math.ceil(ids.length / SLOTS));
+  for (let index = 0; index < ids.length; index += size) {
+    leases.push({ kind, slot: null, notificationIds: ids.slice(index, index + size) });
+  }
+  return leases;
+}
+
+/** The slot of a key: the same in every process and every version. */
+export function slotOf(key: string): number {
+  return crc32(key) % SLOTS;
+}
+
+/** Into how many parts the keys are divided: so many processes can share a consumer. */
+export const SLOTS = 32;
+/** What has no order is split into leases of so many rows at least. */
+const LEASE_ROWS_MIN = 16;

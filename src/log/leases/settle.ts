@@ -1,0 +1,213 @@
+import type { ClientBase } from 'pg';
+import type { Queryable } from '../../database/connect.ts';
+import { qualified } from '../../database/names.ts';
+import { withTransaction } from '../../database/transaction.ts';
+import { applyChanges } from '../deliveries/apply-changes.ts';
+import type { DeliveryChange, DeliveryScope } from '../deliveries/delivery.ts';
+import { safeId } from '../notification.ts';
+import { SERVER } from '../positions/server-sql.ts';
+import type { Lease } from './lease.ts';
+
+/** What is left of a lease. */
+export type LeaseRest = Pick<Lease, 'leaseId' | 'epoch' | 'server'> & {
+  notificationIds: readonly number[];
+};
+
+/**
+ * Records what is left of leases; of one with nothing left nothing stays.
+ * @returns false where any of them is another process's by now: then nothing may be committed
+ */
+export async function settleLeases(
+  client: ClientBase,
+  schema: string,
+  daemonId: string,
+  rests: readonly LeaseRest[],
+): Promise<boolean> {
+  const lease = qualified(schema, 'lease');
+  const isOurs = `lease.lease_id = rest.id and lease.epoch = rest.epoch and lease.owner = $1
+    and rest.server = ${SERVER}`;
+  const finished = rests.filter(({ notificationIds }) => notificationIds.length === 0);
+  // In order, as recordAttempts locks them.
+  const open = rests
+    .filter(({ notificationIds }) => notificationIds.length > 0)
+    .sort((a, b) => a.leaseId - b.leaseId);
+  const deleted = await client.query(
+    `delete from ${lease} as lease using unnest($2::bigint[], $3::integer[], $4::text[]) as rest (id, epoch, server)
+     where ${isOurs}`,
+    [
+      daemonId,
+      finished.map(({ leaseId }) => leaseId),
+      finished.map(({ epoch }) => epoch),
+      finished.map(({ server }) => server),
+    ],
+  );
+  if (deleted.rowCount !== finished.length) return false;
+  if (open.length === 0) return true;
+  const updated = await client.query(
+    `update ${lease} as lease set notification_ids = string_to_array(rest.ids, ',')::bigint[]
+     from unnest($2::bigint[], $3::integer[], $4::text[], $5::text[]) as rest (id, epoch, ids, server)
+     where ${isOurs}`,
+    [
+      daemonId,
+      open.map(({ leaseId }) => leaseId),
+      open.map(({ epoch }) => epoch),
+      open.map(({ notificationIds }) => notificationIds.join(',')),
+      open.map(({ server }) => server),
+    ],
+  );
+  return updated.rowCount === open.length;
+}
+
+/**
+ * Writes down that the handler is about to be called for notifications of leases, before it is. From then on
+ * they have deliveries, and whoever takes a lease next has to look for them.
+ * @returns false where a lease is another process's by now, or is just becoming it: then nothing is written
+ */
+export async function recordAttempts(
+  client: ClientBase,
+  schema: string,
+  scope: DeliveryScope,
+  leases: readonly Pick<Lease, 'leaseId' | 'epoch' | 'server'>[],
+  changes: readonly DeliveryChange[],
+): Promise<boolean> {
+  const lease = qualified(schema, 'lease');
+  return withTransaction(client, async () => {
+    const { rowCount } = await client.query(
+      `with ours as (
+         select lease_id, kind from ${lease}
+         join unnest($1::bigint[], $2::integer[], $3::text[]) as own (id, own_epoch, server)
+           on lease_id = id and epoch = own_epoch and server = ${SERVER}
+         order by lease_id for no key update of lease
+       ),
+       marked as (
+         update ${lease} as lease set kind = 'orphan'
+         from ours where lease.lease_id = ours.lease_id and ours.kind = 'page'
+       )
+       select from ours`,
+      [
+        leases.map(({ leaseId }) => leaseId),
+        leases.map(({ epoch }) => epoch),
+        leases.map(({ server }) => server),
+      ],
+    );
+    const isOurs = rowCount === leases.length;
+    if (isOurs) await applyChanges(client, schema, scope, changes);
+    return isOurs;
+  });
+}
+
+/** Which leases are given back. */
+export type FreeLeases = {
+  consumerId: string;
+  daemonId: string;
+  /** True: of all daemons that are dead; false: of this one. */
+  isDead: boolean;
+  /** Of the leases that this one works on. */
+  heldIds?: readonly number[];
+  /** Notifications over which the server may have crashed. */
+  suspectIds?: readonly number[];
+};
+
+/**
+ * Gives back what the daemon has taken and will not finish. What a dead daemon had taken is given
+ * back too, to be worked carefully; what it called again is suspect. What one that
+ * stands still has locked comes another time.
+ * @returns how many
+ */
+export async function freeLeases(
+  client: Queryable,
+  schema: string,
+  which: FreeLeases,
+): Promise<number> {
+  const { consumerId, daemonId, isDead, heldIds = [], suspectIds = [] } = which;
+  const lease = qualified(schema, 'lease');
+  const isMeant = isDead
+    ? `owner not in (select daemon_id from ${qualified(schema, 'live_daemon')}) and owner <> $2`
+    : 'owner = $2';
+  const { rows } = await client.query(
+    `with meant as (
+       select lease_id, kind, $3::boolean or notification_ids && $5::bigint[] as is_suspect
+       from ${lease} where consumer_id = $1 and ${isMeant} and lease_id <> all($4::bigint[])
+       for update skip locked
+     ),
+     gone as (
+       delete from ${lease} where lease_id in (select lease_id from meant where kind = 'retry')
+       returning notification_ids
+     ),
+     suspect as (
+       update ${qualified(schema, 'delivery')}
+       set is_suspect = true, is_grouped = $3 and (is_grouped or not is_suspect)
+       from gone
+       where ($3 or notification_id = any($5)) and consumer_id = $1
+         and notification_id = any(gone.notification_ids)
+         and state <> 'dead'
+     ),
+     freed as (
+       update ${lease}
+       set owner = null, epoch = epoch + 1,
+         kind = case when meant.is_suspect then 'orphan' else ${lease}.kind end
+       from meant where ${lease}.lease_id = meant.lease_id and meant.kind <> 'retry'
+     )
+     select count(*)::integer as count from meant`,
+    [consumerId, daemonId, isDead, heldIds, suspectIds],
+  );
+  return (rows[0] as { count: number }).count;
+}
+
+/** What is being called though it has a delivery: it is not due. */
+export async function readLeasedIds(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+  floor = 0,
+): Promise<number[]> {
+  const { rows } = await client.query(
+    `select unnest(notification_ids)::text as id from ${qualified(schema, 'lease')}
+     where consumer_id = $1 and kind <> 'page' and lease_id >= $2`,
+    [consumerId, floor],
+  );
+  return (rows as { id: string }[]).map(({ id }) => safeId(id));
+}
+
+/** How many leases nobody works on. */
+export async function countFreeLeases(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+  floor = 0,
+): Promise<number> {
+  const { rows } = await client.query(
+    `select count(*)::integer as count from ${qualified(schema, 'lease')}
+     where consumer_id = $1 and owner is null and lease_id >= $2`,
+    [consumerId, floor],
+  );
+  return (rows[0] as { count: number }).count;
+}
+
+/**
+ * Turns the leases of a consumer that is not shared any longer into deliveries that are due: whoever
+ * still works on them has lost them.
+ */
+export async function absorbLeases(
+  client: Queryable,
+  schema: string,
+  consumerId: string,
+): Promise<void> {
+  await client.query(
+    `with gone as (
+       delete from ${qualified(schema, 'lease')} where consumer_id = $1
+       returning notification_ids, kind = 'orphan' or owner not in (
+         select daemon_id from ${qualified(schema, 'live_daemon')}) as is_suspect
+     )
+     insert into ${qualified(schema, 'delivery')} as delivery
+       (consumer_id, notification_id, state, key, next_attempt_at, is_suspect, is_grouped)
+     select $1, log.id, 'retry', log.key, clock_timestamp(), suspect.is_so, suspect.is_so
+     from gone cross join lateral unnest(notification_ids) as leased (id)
+     cross join lateral (select coalesce(gone.is_suspect, false) as is_so) as suspect
+     join ${qualified(schema, 'notification_log')} as log on log.id = leased.id
+     on conflict (consumer_id, notification_id) do update
+     set is_suspect = delivery.is_suspect or excluded.is_suspect,
+       is_grouped = case when delivery.is_suspect then delivery.is_grouped else excluded.is_grouped end`,
+    [consumerId],
+  );
+}

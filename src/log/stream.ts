@@ -1,0 +1,272 @@
+import type { PoolClient } from 'pg';
+import Cursor from 'pg-cursor';
+import { lossOf } from '../database/passing.ts';
+import type { Clients } from '../database/pool.ts';
+import { AS_TEXT } from '../database/types.ts';
+import { fetchContent, fillLong, isCut } from './long-contents.ts';
+import { type LogRow, safeId } from './notification.ts';
+import { contentLength, type Page } from './page.ts';
+import { CONTENT_BYTES_MAX, contentSql, replaySql } from './page-sql.ts';
+import { closeWindow, type Position, type Window } from './positions/position.ts';
+
+export type ReplayOptions = {
+  pool: Clients;
+  schema: string;
+  channels: readonly string[];
+  limit: { rows: number; bytes: number };
+  rebasedId: number;
+};
+
+/** True where only new rows are left of an open window, and enough of them to stream. */
+export function isReplayable({ window, doneId }: Position, rows: number): boolean {
+  return window !== null && window.id >= doneId && window.endId - window.id > 2 * rows;
+}
+
+/**
+ * Streams the rest of an open window in pages, over a cursor: two to three times as fast as asking
+ * for each page, because the statement starts only once. The cursor is kept open a few seconds at
+ * most: its snapshot holds the cluster's horizon back, by which vacuum everywhere would suffer.
+ * @param position where isReplayable
+ */
+export async function* replayPages(
+  options: ReplayOptions,
+  position: Position,
+): AsyncGenerator<Page, void> {
+  const window = position.window as Window;
+  const cursor = new ReplayCursor(options, window);
+  const complete = new WeakSet<ReplayRow>();
+  try {
+    let reading = cursor.read(window.id);
+    let before = position;
+    for (let hasMore = true; hasMore; ) {
+      const rows = await reading;
+      hasMore = rows.length === options.limit.rows;
+      const lastId = idOf(rows.at(-1)) ?? window.id;
+      if (hasMore) {
+        // The next chunk is read while this one is worked; its failure is met when it is awaited.
+        reading = cursor.read(lastId);
+        reading.catch(() => {});
+      }
+      for (const part of partsOf(rows, options.limit.bytes)) {
+        let rest = part;
+        do {
+          const { taken, gone } = await fillPart(options, rest, complete);
+          const isLast = !hasMore && taken.at(-1) === rows.at(-1);
+          const page = toPage(options, taken, { before, window, isLast, gone });
+          rest = rest.slice(taken.length);
+          before = page.after;
+          yield page;
+        } while (rest.length > 0);
+      }
+    }
+  } finally {
+    await cursor.close();
+  }
+}
+
+/** Rows of the window, in order of id. Opens and closes the database's cursor as needed. */
+class ReplayCursor {
+  readonly #options: ReplayOptions;
+  readonly #window: Window;
+  #open: OpenCursor | undefined;
+  #reading: Promise<ReplayRow[]> = Promise.resolve([]);
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ReplayOptions, window: Window) {
+    this.#options = options;
+    this.#window = window;
+  }
+
+  /** The next rows; always the last id of the rows before, or where to begin. */
+  read(afterId: number): Promise<ReplayRow[]> {
+    this.#reading = this.#reading.then(() => this.#readOn(afterId));
+    return this.#reading;
+  }
+
+  async close(): Promise<void> {
+    await this.#reading.catch(() => {});
+    await this.#closeCursor();
+  }
+
+  async #readOn(afterId: number): Promise<ReplayRow[]> {
+    this.#open ??= await this.#openCursor(afterId);
+    if (!this.#open) return this.#readOnce(afterId);
+    const { client, cursor, lost } = this.#open;
+    const reading = this.#options.pool
+      .guard(client, cursor.read(this.#options.limit.rows))
+      .catch((thrown: unknown) => {
+        throw lossOf(client, thrown);
+      });
+    // On a connection that is gone a cursor never answers.
+    const rows = await Promise.race([reading, lost.promise]);
+    const hasEnded = rows.length < this.#options.limit.rows;
+    if (hasEnded || performance.now() - this.#open.openedAt > OPEN_MS_MAX)
+      await this.#closeCursor();
+    return rows;
+  }
+
+  /** Without a cursor, where other replays have theirs, or a pooler lends no client for long. */
+  async #readOnce(afterId: number): Promise<ReplayRow[]> {
+    const { pool, schema, limit } = this.#options;
+    const { rows } = await pool.withClient((client) =>
+      client.query<ReplayRow>({
+        text: `${replaySql(schema)} limit ${limit.rows}`,
+        values: this.#values(afterId),
+        rowMode: 'array',
+        types: AS_TEXT,
+      }),
+    );
+    return rows;
+  }
+
+  async #openCursor(afterId: number): Promise<OpenCursor | undefined> {
+    const { pool, schema } = this.#options;
+    const client = await pool.keep();
+    if (!client) return undefined;
+    const values = this.#values(afterId);
+    const config = { rowMode: 'array' as const, types: AS_TEXT };
+    const cursor = client.query(new Cursor<ReplayRow>(replaySql(schema), values, config));
+    // Closed by the clock too: a slow handler may not ask for the next rows for long.
+    this.#timer = setTimeout(() => {
+      this.#reading = this.#reading.then((rows) => this.#closeCursor().then(() => rows));
+      this.#reading.catch(() => {});
+    }, OPEN_MS_MAX);
+    const { promise, reject } = Promise.withResolvers<never>();
+    promise.catch(() => {});
+    const onEnd = () => reject(lossOf(client, new Error('the connection has ended')));
+    const lost = { promise, reject: onEnd };
+    client.once('end', lost.reject);
+    return { client, cursor, lost, openedAt: performance.now() };
+  }
+
+  #values(afterId: number): unknown[] {
+    const { channels, rebasedId } = this.#options;
+    return [afterId, this.#window.endId, channels, this.#window.snapshot, rebasedId];
+  }
+
+  async #closeCursor(): Promise<void> {
+    clearTimeout(this.#timer);
+    const open = this.#open;
+    this.#open = undefined;
+    if (!open) return;
+    const { pool } = this.#options;
+    try {
+      // On a connection that is gone, or silent, close() would wait for an answer for ever.
+      await Promise.race([pool.guard(open.client, open.cursor.close()), open.lost.promise]);
+      open.client.off('end', open.lost.reject);
+      pool.unkeep(open.client, 'sound');
+    } catch {
+      // Whoever reads next meets the broken connection's error; this one is thrown away.
+      pool.unkeep(open.client, 'broken');
+    }
+  }
+}
+
+/** Splits rows so that each part has about so many bytes, or is one row. */
+function partsOf(rows: ReplayRow[], bytesMax: number): ReplayRow[][] {
+  const parts: ReplayRow[][] = [[]];
+  let bytes = 0;
+  for (const row of rows) {
+    const size = Number(row[12]);
+    const part = parts.at(-1) as ReplayRow[];
+    if (part.length > 0 && bytes + size > bytesMax) {
+      parts.push([row]);
+      bytes = size;
+    } else {
+      part.push(row);
+      bytes += size;
+    }
+  }
+  return parts;
+}
+
+function toPage(
+  options: ReplayOptions,
+  part: ReplayRow[],
+  place: { before: Position; window: Window; isLast: boolean; gone: ReadonlySet<ReplayRow> },
+): Page {
+  const { before, window, isLast, gone } = place;
+  const isThere = (row: ReplayRow) => options.channels.includes(row[3]) && !gone.has(row);
+  const rows = part.filter(isThere) as unknown as LogRow[];
+  const reached: Window = { ...window, id: idOf(part.at(-1)) ?? window.id };
+  return {
+    rows,
+    bytes: contentLength(rows),
+    before,
+    after: isLast ? closeWindow(before, window) : { ...before, window: reached },
+    window: reached,
+    hasMore: !isLast,
+    leftOut: new Set(),
+  };
+}
+
+/**
+ * Completes the contents of a part, or of its first rows where they are long. What was removed from the log
+ * meanwhile is gone: the consumer is told of a gap.
+ * @param complete rows that are
+ */
+async function fillPart(
+  { pool, schema, channels, limit }: ReplayOptions,
+  part: ReplayRow[],
+  complete: WeakSet<ReplayRow>,
+): Promise<{ taken: ReplayRow[]; gone: ReadonlySet<ReplayRow> }> {
+  const isOpen = (row: ReplayRow) => channels.includes(row[3]) && !complete.has(row);
+  const large = part.filter((row) => isOpen(row) && Number(row[12]) > CONTENT_BYTES_MAX);
+  const isLong = part.some((row) => isOpen(row) && isCut(row));
+  if (large.length === 0 && !isLong) return { taken: part, gone: NONE };
+  const { count, gone } = await pool.withClient(async (client) => {
+    const lost = await fetchTogether(client, schema, large);
+    for (const row of large) if (!isCut(row)) complete.add(row);
+    const fetch = async (row: ReplayRow) => {
+      if (!isOpen(row)) return true;
+      complete.add(row);
+      return fetchContent(client, schema, row);
+    };
+    const filled = await fillLong(part, fetch, limit.bytes);
+    return { ...filled, gone: lost.union(filled.gone) };
+  });
+  return { taken: part.slice(0, count), gone };
+}
+
+/** @returns those that the log has lost */
+async function fetchTogether(
+  client: PoolClient,
+  schema: string,
+  rows: ReplayRow[],
+): Promise<Set<ReplayRow>> {
+  if (rows.length === 0) return new Set();
+  const { rows: contents } = await client.query<(string | null)[]>({
+    text: contentSql(schema, TOGETHER_BYTES_MAX),
+    values: [rows.map((row) => row[0]), rows.map((row) => row[1])],
+    rowMode: 'array',
+    types: AS_TEXT,
+  });
+  const byId = new Map(contents.map((content) => [content[0], content]));
+  for (const row of rows) {
+    const [, payload = null, oldRow = null, newRow = null] = byId.get(row[0]) ?? [];
+    Object.assign(row, { 5: payload, 8: oldRow, 9: newRow });
+  }
+  return new Set(rows.filter((row) => !byId.has(row[0])));
+}
+
+function idOf(row: ReplayRow | undefined): number | undefined {
+  return row && safeId(row[0]);
+}
+
+type OpenCursor = {
+  client: PoolClient;
+  cursor: Cursor<ReplayRow>;
+  /** Rejects when the connection ends. */
+  lost: { promise: Promise<never>; reject: () => void };
+  openedAt: number;
+};
+
+const NONE: ReadonlySet<ReplayRow> = new Set();
+/** Contents up to this size come several in one statement. */
+const TOGETHER_BYTES_MAX = 1024 * 1024;
+
+/** A LogRow and its size in bytes. */
+type ReplayRow = [...LogRow, bytes: string];
+
+/** How long a cursor stays open. */
+const OPEN_MS_MAX = 3000;
