@@ -1,6 +1,5 @@
+import { field, indented, jsonText, timeField } from '../lines.ts';
 import type { Notification } from '../log/notification.ts';
-import { describeAge } from './describe.ts';
-import { jsonText, onOneLine } from './table.ts';
 
 /** A notification for people, a field a line, the payload as indented JSON. */
 export function describeNotification(notification: Notification): string {
@@ -18,20 +17,3 @@ export function describeNotification(notification: Notification): string {
 export function payloadField({ payload, unreadable }: Notification): string {
   return `${field('payload', '')}\n${indented(unreadable ?? jsonText(payload, 2))}`;
 }
-
-/** '  name          value', on one line whatever the value is. */
-export function field(name: string, value: string): string {
-  return `  ${name.padEnd(FIELD_WIDTH)}${onOneLine(value)}`.trimEnd();
-}
-
-/** A time, and how long ago it is. */
-export function timeField(name: string, time: Date | null): string {
-  return field(name, time ? `${time.toISOString()}, ${describeAge(time)}` : '-');
-}
-
-/** Deeper than our own lines, so that no text of others looks like one. */
-export function indented(text: string): string {
-  return text.replaceAll(/^/gm, '    ');
-}
-
-const FIELD_WIDTH = 14;

@@ -3,7 +3,7 @@ import type { Config } from '../config/define.ts';
 import type { Consumer } from '../consumers/define.ts';
 import { discoverConsumers, skippedFiles } from '../consumers/discover.ts';
 import type { Reporter } from '../reporter.ts';
-import { someOf } from '../some-of.ts';
+import { someOf } from '../words.ts';
 
 /**
  * Loads the consumer files, and names those that look like some and are none.

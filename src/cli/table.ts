@@ -1,5 +1,5 @@
-import { shownJson } from '../json.ts';
-import { colorsFor, printable } from '../reporter.ts';
+import { jsonText, onOneLine } from '../lines.ts';
+import { colorsFor } from '../reporter.ts';
 import { widthOf } from '../wrap.ts';
 
 export { widthOf };
@@ -91,20 +91,7 @@ export function stdoutColumns(): number {
   return (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY;
 }
 
-/** A text of anybody's for a line of ours: it can neither steer the terminal nor begin a line. */
-export function onOneLine(text: string): string {
-  return printable(text).replaceAll(/\s/g, ' ');
-}
-
 /** Prints a value as JSON on stdout, for programs. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${jsonText(value, process.stdout.isTTY ? 2 : 0)}\n`);
-}
-
-/**
- * JSON that a terminal can show: JSON.stringify leaves some control characters as they are, and
- * what printable() makes of them is how JSON writes them.
- */
-export function jsonText(value: unknown, indent: number): string {
-  return printable(shownJson(value, indent));
 }

@@ -1,7 +1,7 @@
-import { countOf } from '../count-of.ts';
 import type { Reporter } from '../reporter.ts';
 import { formatDuration } from '../time.ts';
 import { subscribeTransitions } from '../transitions.ts';
+import { countOf } from '../words.ts';
 import type { ReplayProgress } from './owned/catch-up.ts';
 import type { OwnershipOptions } from './owned/ownership.ts';
 

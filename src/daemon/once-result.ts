@@ -1,8 +1,8 @@
-import { countOf } from '../count-of.ts';
 import { PgwatchError } from '../errors.ts';
 import type { LeftUndone } from '../log/positions/left-undone.ts';
 import { shellWord } from '../shell-word.ts';
 import { formatDuration } from '../time.ts';
+import { countOf } from '../words.ts';
 
 /** How a consumer got on in a run to the end. */
 export type Ran = {

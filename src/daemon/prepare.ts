@@ -7,6 +7,7 @@ import { PgwatchError, toError } from '../errors.ts';
 import { requireIdsAhead, requireOwnCluster } from '../log/origin.ts';
 import { createPartitions } from '../log/partitions.ts';
 import { sleep } from '../time.ts';
+import { bytesText } from '../words.ts';
 import { registerConsumers } from './registering.ts';
 import type { PartOptions, SessionOptions } from './session-options.ts';
 
@@ -21,7 +22,7 @@ export async function prepare(options: SessionOptions, client: Client): Promise<
   if (failure !== null) reporter.warn(failure);
   if (defaultBytes > DEFAULT_PARTITION_BYTES) {
     reporter.warn(
-      `The log's default partition holds ${Math.round(defaultBytes / 2 ** 20)} MB, as after days without a daemon. Nothing is lost, but no partition is created until what is no longer needed there is removed: run "pgwatch cleanup --before 1h" or the like.`,
+      `The log's default partition holds ${bytesText(defaultBytes)}, as after days without a daemon. Nothing is lost, but no partition is created until what is no longer needed there is removed: run "pgwatch cleanup --before 1h" or the like.`,
     );
   }
   if (options.mode === 'once') {

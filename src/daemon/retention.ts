@@ -1,6 +1,5 @@
 import type { ClientBase } from 'pg';
 import type { Config } from '../config/define.ts';
-import { countOf } from '../count-of.ts';
 import { isLocked } from '../database/passing.ts';
 import { toError } from '../errors.ts';
 import { type Cleaned, cleanLog, forgetRemoved } from '../log/retention/clean-log.ts';
@@ -8,6 +7,7 @@ import { isCleanupFree } from '../log/retention/steps.ts';
 import { timeAgo } from '../log/retention/time-ago.ts';
 import type { Reporter } from '../reporter.ts';
 import { sleep } from '../time.ts';
+import { countOf } from '../words.ts';
 import type { PartOptions } from './session-options.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { countOf } from '../count-of.ts';
+import { countOf } from '../words.ts';
 import type { ConsumerView } from './consumer-view.ts';
 import type { Status } from './status.ts';
 

@@ -4,7 +4,7 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import { patientlyInSchema } from '../database/patient-lock.ts';
 import { PgwatchError } from '../errors.ts';
-import { someOf } from '../some-of.ts';
+import { someOf } from '../words.ts';
 import { safeId } from './notification.ts';
 import { type Replicated, readSubscriptions } from './replicated.ts';
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { partitionText, sizeText } from '../../src/cli/cleanup/partition-text.ts';
+import { partitionText } from '../../src/cli/cleanup/partition-text.ts';
 import { needText, pinningAdvice } from '../../src/inspect/cleanup/pinning.ts';
+import { bytesText } from '../../src/words.ts';
 
 const email = {
   consumerId: 'email',
@@ -77,5 +78,5 @@ test.each([
   [4_400_000, '4.2 MB'],
   [13_000_000_000, '12 GB'],
 ])('%i bytes are %s', (bytes, expected) => {
-  expect(sizeText(bytes)).toBe(expected);
+  expect(bytesText(bytes)).toBe(expected);
 });

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Found, textOf } from '../../src/cli/dlq/show.ts';
-import { jsonText, onOneLine } from '../../src/cli/table.ts';
+import { jsonText, onOneLine } from '../../src/lines.ts';
 import { Notification } from '../../src/log/notification.ts';
-import { someOf } from '../../src/some-of.ts';
+import { someOf } from '../../src/words.ts';
 
 /** Much of what steers terminals, among other characters. */
 const text = fc.string({

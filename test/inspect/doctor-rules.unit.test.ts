@@ -7,12 +7,12 @@ import { KNOWN_FAULTS } from '../../src/inspect/doctor/known-faults.ts';
 import { LIMITS } from '../../src/inspect/doctor/limits.ts';
 import { notifyFindings } from '../../src/inspect/doctor/log-channels.ts';
 import { sizeFindings } from '../../src/inspect/doctor/log-size.ts';
-import { bytesText } from '../../src/inspect/doctor/log-text.ts';
 import { usageFindings, waitFindings } from '../../src/inspect/doctor/queue.ts';
 import { settingFindings } from '../../src/inspect/doctor/settings.ts';
 import { timeoutFindings } from '../../src/inspect/doctor/timeouts.ts';
 import { vacuumFindings } from '../../src/inspect/doctor/vacuum.ts';
 import { versionFindings } from '../../src/inspect/doctor/version.ts';
+import { bytesText } from '../../src/words.ts';
 
 /* What no test can bring a server to: old releases, full disks' worth of log, billions of transactions. */
 

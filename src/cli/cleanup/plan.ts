@@ -1,13 +1,14 @@
 import type { Planned } from '../../log/retention/plan.ts';
+import { bytesText } from '../../words.ts';
 import { printTable, stdoutColumns } from '../table.ts';
-import { partitionText, sizeText } from './partition-text.ts';
+import { partitionText } from './partition-text.ts';
 
 /** What would be done, as a table: a partition a line, and what comes to all of them. */
 export function printPlan(plans: readonly Planned[], isForced: boolean): void {
   const rows = plans.map((plan) => [
     partitionText(plan.partition),
     countText(plan),
-    plan.isWhole ? sizeText(plan.partition.bytes) : '-',
+    plan.isWhole ? bytesText(plan.partition.bytes) : '-',
     outcomeText(plan, isForced),
   ]);
   const free = isForced
@@ -19,7 +20,7 @@ export function printPlan(plans: readonly Planned[], isForced: boolean): void {
   const sum = ['to be removed', `${isAbout ? '~' : ''}${total.toLocaleString('en')}`];
   printTable(
     ['PARTITION', 'NOTIFICATIONS', 'SIZE', 'OUTCOME'],
-    [...rows, [...sum, sizeText(bytes), '']],
+    [...rows, [...sum, bytesText(bytes), '']],
   );
 }
 

@@ -1,12 +1,12 @@
 import type { Cleaned } from '../../log/retention/clean-log.ts';
-import { countOf } from '../describe.ts';
-import { partitionText, sizeText } from './partition-text.ts';
+import { bytesText, countOf } from '../../words.ts';
+import { partitionText } from './partition-text.ts';
 
 /** What became of a partition, as a sentence. */
 export function cleanedText({ partition, outcome, removed, pins, heldBy }: Cleaned): string {
   const name = partitionText(partition);
   const count = removed === null ? '' : `about ${countOf(removed, 'notification')}, `;
-  const whole = `${name}: ${count}${sizeText(partition.bytes)}`;
+  const whole = `${name}: ${count}${bytesText(partition.bytes)}`;
   const consumers = [...new Set(pins.map(({ consumerId }) => consumerId))].join(', ');
   const left = removed
     ? `Removed ${countOf(removed, 'notification')} of ${name}, and left`

@@ -2,10 +2,9 @@ import type { Client } from 'pg';
 import { PgwatchError } from '../../errors.ts';
 import { placeOf } from '../../inspect/daemons.ts';
 import { type Removed, removeConsumer } from '../../log/by-hand/remove-consumer.ts';
-import { someOf } from '../../some-of.ts';
+import { countOf, someOf } from '../../words.ts';
 import { confirmRemoval } from '../confirm.ts';
 import { withConsumers } from '../consumers.ts';
-import { countOf } from '../describe.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 

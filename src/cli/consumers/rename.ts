@@ -2,9 +2,8 @@ import { PgwatchError } from '../../errors.ts';
 import { placeOf } from '../../inspect/daemons.ts';
 import { type Renamed, renameConsumer } from '../../log/by-hand/rename-consumer.ts';
 import { shellWord } from '../../shell-word.ts';
-import { someOf } from '../../some-of.ts';
+import { countOf, someOf } from '../../words.ts';
 import { withConsumers } from '../consumers.ts';
-import { countOf } from '../describe.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 

@@ -1,15 +1,15 @@
 import type { ConsumerView } from '../../inspect/consumer-view.ts';
 import { placeOf } from '../../inspect/daemons.ts';
 import { readStatus } from '../../inspect/status.ts';
+import { field, onOneLine } from '../../lines.ts';
 import type { Position } from '../../log/positions/position.ts';
 import { colorsFor } from '../../reporter.ts';
+import { errorText } from '../../words.ts';
 import { withConsumersToRead } from '../consumers.ts';
-import { describeError } from '../describe.ts';
-import { field } from '../detail.ts';
 import type { CommonOptions } from '../options.ts';
 import { ago, describeLag, describeLeft, describeOwner, describeRate } from '../status/cells.ts';
 import { consumerJson } from '../status/json.ts';
-import { onOneLine, printJson } from '../table.ts';
+import { printJson } from '../table.ts';
 
 /** Prints everything that is known of consumers. */
 export async function show(
@@ -79,7 +79,7 @@ function textOf(view: ConsumerView, at: Date): string {
     ),
     ...(lastError ? [time('last error', lastError.at)] : []),
     ...(lastError
-      ? [field('', `notification ${lastError.notificationId}: ${describeError(lastError)}`)]
+      ? [field('', `notification ${lastError.notificationId}: ${errorText(lastError)}`)]
       : []),
   ].join('\n');
 }

@@ -2,6 +2,7 @@ import { shownJson } from '../../json.ts';
 import type { Notification } from '../../log/notification.ts';
 import { type colorsFor, printable } from '../../reporter.ts';
 import { shortDuration } from '../../time.ts';
+import { bytesText } from '../../words.ts';
 
 /** What a row of the table shows. */
 export type Row = {
@@ -50,7 +51,7 @@ export function rowLine(row: Row, columns: number, colors: Colors): string {
     row.channel,
     row.key,
     `${mark}${shortDuration(row.latencyMs)}`,
-    `${row.isLarge ? `${LARGE} ` : ''}${shortSize(row.bytes)}`,
+    `${row.isLarge ? `${LARGE} ` : ''}${bytesText(row.bytes)}`,
   ];
   const cells = inColumns(texts, columns);
   const [id, channel, key, latency, size] = cells;
@@ -126,11 +127,6 @@ function cutStart(value: string, width: number): string {
 
 function onOneLine(value: string): string {
   return printable(value.slice(0, WHAT_LENGTH_MAX).replaceAll(/\s+/g, ' '));
-}
-
-function shortSize(bytes: number): string {
-  if (bytes < 1000) return `${bytes} B`;
-  return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 const REPLAY = '↻';

@@ -5,9 +5,8 @@ import {
   type Picked,
 } from '../../log/by-hand/dead-letter-change.ts';
 import type { DeliveryFilter } from '../../log/deliveries/filter.ts';
-import { someOf } from '../../some-of.ts';
+import { countOf, someOf } from '../../words.ts';
 import { withConsumers } from '../consumers.ts';
-import { countOf } from '../describe.ts';
 import { idsFrom } from '../ids.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';

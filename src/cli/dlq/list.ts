@@ -5,8 +5,9 @@ import {
   listDeliveries,
 } from '../../log/deliveries/dead-letters.ts';
 import type { DeliveryFilter, DeliveryState } from '../../log/deliveries/filter.ts';
+import { ageText, countOf, errorText } from '../../words.ts';
 import { withConsumersToRead } from '../consumers.ts';
-import { countOf, describeAge, describeError, describeState } from '../describe.ts';
+import { describeState } from '../describe.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { endOfWidth, printJson, printTable, stdoutColumns } from '../table.ts';
 import { type FilterOptions, filterFrom } from './filter.ts';
@@ -48,8 +49,8 @@ function printDeliveries(deliveries: readonly Delivery[], state: DeliveryState |
     ['KEY', ({ key }) => endOfWidth(key ?? '-', keyWidth)],
     ['STATE', describeState, state !== 'dead'],
     ['ATTEMPTS', ({ attempts }) => String(attempts), isWide],
-    ['FAILED', ({ lastFailedAt }) => describeAge(lastFailedAt)],
-    ['ERROR', ({ lastError }) => describeError(lastError)],
+    ['FAILED', ({ lastFailedAt }) => ageText(lastFailedAt)],
+    ['ERROR', ({ lastError }) => errorText(lastError)],
   ];
   const fields = shown.filter(([, , isShown = true]) => isShown);
   printTable(

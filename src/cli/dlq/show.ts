@@ -1,15 +1,17 @@
 import { PgwatchError } from '../../errors.ts';
+import { field, indented, onOneLine, timeField } from '../../lines.ts';
 import { type Delivery, readDeliveries } from '../../log/deliveries/dead-letters.ts';
 import type { ErrorRecord } from '../../log/deliveries/delivery.ts';
 import { NO_FILTER } from '../../log/deliveries/filter.ts';
 import type { Notification } from '../../log/notification.ts';
 import { colorsFor, printable } from '../../reporter.ts';
+import { countOf, errorText } from '../../words.ts';
 import { withConsumersToRead } from '../consumers.ts';
-import { countOf, describeError, describeState } from '../describe.ts';
-import { describeNotification, field, indented, timeField } from '../detail.ts';
+import { describeState } from '../describe.ts';
+import { describeNotification } from '../detail.ts';
 import { idFrom } from '../ids.ts';
 import type { CommonOptions } from '../options.ts';
-import { onOneLine, printJson } from '../table.ts';
+import { printJson } from '../table.ts';
 
 type ShowOptions = CommonOptions & { consumer?: string; json?: boolean };
 
@@ -63,7 +65,7 @@ function describeFailures(delivery: Delivery): string {
   const { firstFailedAt, firstError, lastFailedAt, lastError } = delivery;
   if (!lastFailedAt) return field('failed', 'never');
   const isOnlyOne = firstFailedAt?.getTime() === lastFailedAt.getTime();
-  const [first, last] = [errorText(firstError), errorText(lastError)];
+  const [first, last] = [detailedError(firstError), detailedError(lastError)];
   return [
     ...(isOnlyOne ? [] : [timeField('first failed', firstFailedAt)]),
     ...(isOnlyOne || first === last ? [] : [first]),
@@ -73,9 +75,9 @@ function describeFailures(delivery: Delivery): string {
 }
 
 /** The name, the message and the code, then of the stack what comes behind the message. */
-function errorText(error: ErrorRecord | null): string {
+function detailedError(error: ErrorRecord | null): string {
   const { code, message = '', stack = '' } = error ?? {};
-  const described = describeError(error);
+  const described = errorText(error);
   const head = code === undefined ? described : `${described} (${code})`;
   const start = `: ${message}`;
   const at = stack.indexOf(start);

@@ -1,8 +1,8 @@
 import type { Checked, Examination } from '../../inspect/doctor/examine.ts';
+import { onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
+import { countOf } from '../../words.ts';
 import { columnsOf, wrapped } from '../../wrap.ts';
-import { countOf } from '../describe.ts';
-import { onOneLine } from '../table.ts';
 
 type Found = Examination['findings'][number];
 

@@ -1,8 +1,8 @@
 import type { OtherHalf } from '../../inspect/history/key-change.ts';
 import type { Row, RowVersion } from '../../inspect/history/versions.ts';
+import { indented, jsonText, onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
-import { indented } from '../detail.ts';
-import { cutToWidth, jsonText, onOneLine, stdoutColumns, widthOf } from '../table.ts';
+import { cutToWidth, stdoutColumns, widthOf } from '../table.ts';
 import { diffLines } from './diff.ts';
 
 /** For programs: the row before and after, and who has made the one the other. */

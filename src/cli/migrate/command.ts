@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import { countOf } from '../../words.ts';
 import { confirmRemoval } from '../confirm.ts';
 import { connected } from '../connected.ts';
-import { countOf } from '../describe.ts';
 import {
   addCommonOptions,
   type CommonOptions,

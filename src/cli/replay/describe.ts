@@ -1,8 +1,8 @@
+import { field, onOneLine } from '../../lines.ts';
 import type { Stretch, StretchCount, StretchEntry } from '../../log/by-hand/replay-stretch.ts';
 import { colorsFor } from '../../reporter.ts';
-import { countOf } from '../describe.ts';
-import { field } from '../detail.ts';
-import { onOneLine, printTable } from '../table.ts';
+import { countOf } from '../../words.ts';
+import { printTable } from '../table.ts';
 
 /** What a replay would do, for people. */
 export function describeStretch(

@@ -8,8 +8,8 @@ import {
   type Stretch,
   type StretchCount,
 } from '../../log/by-hand/replay-stretch.ts';
+import { countOf } from '../../words.ts';
 import { withConsumers } from '../consumers.ts';
-import { countOf } from '../describe.ts';
 import { type Outcome, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { describeStretch, printFirst } from './describe.ts';

@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { type ReplayProgress, readReplayProgress } from '../../log/by-hand/replay-progress.ts';
 import type { Reporter } from '../../reporter.ts';
 import { formatDuration, shortDuration, sleep } from '../../time.ts';
-import { countOf } from '../describe.ts';
+import { countOf } from '../../words.ts';
 import { stopSignal } from '../stop-signal.ts';
 
 type Watched = { consumerId: string; filed: number; replayedAt: string; reporter: Reporter };

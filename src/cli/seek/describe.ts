@@ -1,8 +1,7 @@
+import { field, onOneLine } from '../../lines.ts';
 import type { SeekPlan } from '../../log/by-hand/seek-plan.ts';
 import { colorsFor } from '../../reporter.ts';
-import { countOf } from '../describe.ts';
-import { field } from '../detail.ts';
-import { onOneLine } from '../table.ts';
+import { countOf } from '../../words.ts';
 
 /**
  * What a seek would do, for people.

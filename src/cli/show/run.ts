@@ -2,15 +2,16 @@ import type { ClientBase } from 'pg';
 import { tableText } from '../../capture/table-name.ts';
 import { PgwatchError } from '../../errors.ts';
 import { type OutcomeAt, readOutcomes } from '../../inspect/outcomes.ts';
+import { field, indented, onOneLine, timeField } from '../../lines.ts';
 import { findIdsByEventId, findNotifications, type StoredNotification } from '../../log/find.ts';
 import { colorsFor } from '../../reporter.ts';
-import { someOf } from '../../some-of.ts';
+import { ageText, countOf, errorText, someOf } from '../../words.ts';
 import { withSchemaToRead } from '../connected.ts';
-import { countOf, describeAge, describeError, describeState } from '../describe.ts';
-import { field, indented, payloadField, timeField } from '../detail.ts';
+import { describeState } from '../describe.ts';
+import { payloadField } from '../detail.ts';
 import { idsFrom, UUID } from '../ids.ts';
 import { type CommonOptions, reporterFor, splitList } from '../options.ts';
-import { cutToWidth, onOneLine, printJson, stdoutColumns } from '../table.ts';
+import { cutToWidth, printJson, stdoutColumns } from '../table.ts';
 
 type ShowOptions = CommonOptions & { since?: Date; json?: boolean };
 
@@ -97,7 +98,7 @@ function textOf({ notification, outcomes, ...stored }: Shown): string {
 function outcomeLine(outcome: OutcomeAt): string {
   const { consumerId, attempts, lastFailedAt, lastError } = outcome;
   const failed = lastFailedAt
-    ? `, failed ${describeAge(lastFailedAt)}, after ${countOf(attempts, 'attempt')}: ${describeError(lastError)}`
+    ? `, failed ${ageText(lastFailedAt)}, after ${countOf(attempts, 'attempt')}: ${errorText(lastError)}`
     : '';
   return indented(onOneLine(`${consumerId}: ${stateText(outcome)}${failed}`));
 }

@@ -1,7 +1,7 @@
 import { type ConsumerView, STILL } from '../../inspect/consumer-view.ts';
 import { placeOf } from '../../inspect/daemons.ts';
-import { someOf } from '../../some-of.ts';
 import { shortDuration } from '../../time.ts';
+import { someOf } from '../../words.ts';
 
 /** How many are unread: '1,234', or about '~4,300,000'. */
 export function describeLag({ unread, isExact }: ConsumerView): string {

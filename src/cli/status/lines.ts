@@ -2,17 +2,10 @@ import type { ConsumerView } from '../../inspect/consumer-view.ts';
 import { type DaemonView, placeOf } from '../../inspect/daemons.ts';
 import type { LogSummary } from '../../inspect/log-size.ts';
 import type { Status } from '../../inspect/status.ts';
+import { onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
-import { someOf } from '../../some-of.ts';
-import { countOf, describeError } from '../describe.ts';
-import {
-  cutToWidth,
-  onOneLine,
-  type Paint,
-  stdoutColumns,
-  tableLines,
-  tableWidth,
-} from '../table.ts';
+import { bytesText, countOf, errorText, someOf } from '../../words.ts';
+import { cutToWidth, type Paint, stdoutColumns, tableLines, tableWidth } from '../table.ts';
 import {
   ago,
   describeLag,
@@ -114,7 +107,7 @@ function notesOn(view: ConsumerView, at: Date): string[] {
   if (waiting.length > 0) notes.push(waiting.join(', '));
   if (lastError) {
     const { notificationId, at: failedAt } = lastError;
-    const what = describeError(lastError);
+    const what = errorText(lastError);
     notes.push(`last error ${ago(failedAt, at)}, notification ${notificationId}: ${what}`);
   }
   return notes;
@@ -131,16 +124,8 @@ function describeDaemons(daemons: readonly DaemonView[]): string {
 }
 
 function describeLog({ bytes, newestId, newestAt }: LogSummary, at: Date): string {
-  if (newestId === null || newestAt === null) return `${describeBytes(bytes)}, empty`;
-  return `${describeBytes(bytes)}, the newest notification is ${newestId}, ${ago(newestAt, at)}`;
-}
-
-/** '1.2 GB'. */
-function describeBytes(bytes: number): string {
-  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
-  let [value, unit] = [bytes, 0];
-  for (; value >= 1000 && unit < units.length - 1; unit += 1) value /= 1024;
-  return `${unit === 0 || value >= 10 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+  if (newestId === null || newestAt === null) return `${bytesText(bytes)}, empty`;
+  return `${bytesText(bytes)}, the newest notification is ${newestId}, ${ago(newestAt, at)}`;
 }
 
 const HEADINGS = [

@@ -1,10 +1,10 @@
 import { isStatementError } from '../../database/connect.ts';
 import { PgwatchError, toError } from '../../errors.ts';
 import { readStatus, type Status } from '../../inspect/status.ts';
+import { onOneLine } from '../../lines.ts';
 import { sleep } from '../../time.ts';
 import { withConsumersToRead } from '../consumers.ts';
 import type { CommonOptions } from '../options.ts';
-import { onOneLine } from '../table.ts';
 import { Screen } from './screen.ts';
 
 export type WatchOptions = {

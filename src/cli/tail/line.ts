@@ -1,7 +1,8 @@
+import { jsonText, onOneLine } from '../../lines.ts';
 import type { Change, Notification } from '../../log/notification.ts';
 import { colorsFor } from '../../reporter.ts';
 import { describeNotification } from '../detail.ts';
-import { cutToWidth, endOfWidth, jsonText, onOneLine, stdoutColumns, widthOf } from '../table.ts';
+import { cutToWidth, endOfWidth, stdoutColumns, widthOf } from '../table.ts';
 
 type Colors = ReturnType<typeof colorsFor>;
 

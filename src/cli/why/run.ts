@@ -3,11 +3,12 @@ import type { Answer } from '../../inspect/why/decide.ts';
 import { type Explanation, explain } from '../../inspect/why/explain.ts';
 import { absenceAdvice, absenceText, describePresence } from '../../inspect/why/presence-text.ts';
 import { describeReason } from '../../inspect/why/reason-text.ts';
+import { onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
 import { withConsumersToRead } from '../consumers.ts';
 import { idFrom } from '../ids.ts';
 import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
-import { onOneLine, printJson } from '../table.ts';
+import { printJson } from '../table.ts';
 
 export type WhyOptions = CommonOptions & { consumer?: string; table?: string; json?: boolean };
 

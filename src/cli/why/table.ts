@@ -1,11 +1,12 @@
 import pg from 'pg';
 import { quotedTable, tableText } from '../../capture/table-name.ts';
 import { explainTable, isTableFault, type TableReason } from '../../inspect/why/table.ts';
+import { onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
 import { shellWord } from '../../shell-word.ts';
 import { withSchemaToRead } from '../connected.ts';
 import type { Outcome } from '../options.ts';
-import { onOneLine, printJson } from '../table.ts';
+import { printJson } from '../table.ts';
 import { findTables } from '../trigger/tables.ts';
 import type { WhyOptions } from './run.ts';
 

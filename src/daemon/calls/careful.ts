@@ -1,4 +1,4 @@
-import { Turns } from '../turns.ts';
+import { Turns } from '../../waiting.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import { blocked, type Task, uncalled } from './task.ts';
 import type { Workers } from './workers.ts';

@@ -1,6 +1,6 @@
 import type { Outcomes } from '../../consumers/outcome.ts';
 import { type DeliveryChange, underWay } from '../../log/deliveries/delivery.ts';
-import { Waiters } from '../waiters.ts';
+import { Waiters } from '../../waiting.ts';
 import { type Calling, callTasks, changeAfter } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import { TaskQueue } from './queue.ts';

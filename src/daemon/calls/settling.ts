@@ -1,7 +1,7 @@
 import { isStatementError } from '../../database/connect.ts';
 import type { Reporter } from '../../reporter.ts';
 import { backoffMs, sleep } from '../../time.ts';
-import { Waiters } from '../waiters.ts';
+import { Waiters } from '../../waiting.ts';
 
 export type SettlingOptions = {
   /** What is settled, for what is said where it fails. */

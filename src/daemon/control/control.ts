@@ -9,8 +9,7 @@ import { SQLSTATE } from '../../database/sqlstate.ts';
 import { beginWith, withTransaction } from '../../database/transaction.ts';
 import { toError } from '../../errors.ts';
 import { backoffMs, sleep, withDeadline } from '../../time.ts';
-import { Bell } from '../bell.ts';
-import { Turns } from '../turns.ts';
+import { Bell, Turns } from '../../waiting.ts';
 import { type Backend, readBackend, requirePrimary, terminateBackend } from './backend.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import { applyChanges } from '../../log/deliveries/apply-changes.ts';
-import { type DeliveryChange, isUnderWay } from '../../log/deliveries/delivery.ts';
+import { type DeliveryChange, isUnderWay, lastOfEach } from '../../log/deliveries/delivery.ts';
 import { safeId } from '../../log/notification.ts';
 import type { Page } from '../../log/page.ts';
 import type { Position, Xid } from '../../log/positions/position.ts';
@@ -12,7 +12,7 @@ import { FailingKeys } from '../calls/failing-keys.ts';
 import type { Suspicions } from '../calls/suspicions.ts';
 import type { Place, Settled } from '../calls/task.ts';
 import { Ledger, type LedgerMark, type LedgerPage } from './ledger.ts';
-import { lastOfEach, type SettlementOwner, type Settler } from './settler.ts';
+import type { SettlementOwner, Settler } from './settler.ts';
 import type { Working } from './working.ts';
 
 export type OwnedAccountOptions = {

@@ -3,7 +3,11 @@ import type { Clients } from '../../database/pool.ts';
 import { withTransaction } from '../../database/transaction.ts';
 import { toError } from '../../errors.ts';
 import { applyChanges } from '../../log/deliveries/apply-changes.ts';
-import type { DeliveryChange, DeliveryScope } from '../../log/deliveries/delivery.ts';
+import {
+  type DeliveryChange,
+  type DeliveryScope,
+  lastOfEach,
+} from '../../log/deliveries/delivery.ts';
 import type { Position, Xid } from '../../log/positions/position.ts';
 import type { Claim } from '../../log/positions/progress.ts';
 import { type RowPlaces, savePositions } from '../../log/positions/save.ts';
@@ -155,11 +159,6 @@ export class Settler {
     owner.onFiled(changes, filed.waitingKeys);
     publishTransition({ type: 'position_saved', consumerIds: [consumerId] });
   }
-}
-
-/** Of several changes of one notification the last holds. */
-export function lastOfEach(changes: readonly DeliveryChange[]): DeliveryChange[] {
-  return [...new Map(changes.map((change) => [change.notificationId, change])).values()];
 }
 
 const LAZY_MS = 1000;

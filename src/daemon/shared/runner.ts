@@ -6,7 +6,7 @@ import { type FreeLeases, freeLeases } from '../../log/leases/settle.ts';
 import type { ReadPage } from '../../log/page.ts';
 import type { ConsumerState } from '../../log/positions/activity.ts';
 import { publishTransition } from '../../transitions.ts';
-import { Bell } from '../bell.ts';
+import { Bell } from '../../waiting.ts';
 import type { Calling } from '../calls/calling.ts';
 import type { Suspicions } from '../calls/suspicions.ts';
 import type { LossJudge } from '../calls/transaction/loss.ts';

@@ -2,11 +2,14 @@ import type { Clients } from '../../database/pool.ts';
 import { withTransaction } from '../../database/transaction.ts';
 import { toError } from '../../errors.ts';
 import { applyChanges } from '../../log/deliveries/apply-changes.ts';
-import type { DeliveryChange, DeliveryScope } from '../../log/deliveries/delivery.ts';
+import {
+  type DeliveryChange,
+  type DeliveryScope,
+  lastOfEach,
+} from '../../log/deliveries/delivery.ts';
 import { settleLeases } from '../../log/leases/settle.ts';
 import type { Reporter } from '../../reporter.ts';
 import { Settling } from '../calls/settling.ts';
-import { lastOfEach } from '../owned/settler.ts';
 import type { LeaseWork } from './work.ts';
 
 export type LeaseSettlerOptions = DeliveryScope & {

@@ -1,6 +1,6 @@
-import { countOf, describeAge } from '../../cli/describe.ts';
 import { BEHIND_MAX, type Pin, type PinningConsumer } from '../../log/retention/pins.ts';
 import { shellWord } from '../../shell-word.ts';
+import { ageText, countOf } from '../../words.ts';
 
 /** Why a consumer keeps notifications from being removed, and how to go on. */
 export function pinningAdvice(consumer: PinningConsumer, pins: readonly Pin[]): string {
@@ -53,7 +53,7 @@ function positionText(consumer: PinningConsumer): string {
 function stateText({ isAlive, isPaused, isStopped, savedAt }: PinningConsumer): string {
   if (isPaused || !isAlive) {
     const state = isPaused ? 'paused' : 'not running';
-    return `${state} (its position was saved ${describeAge(savedAt)})`;
+    return `${state} (its position was saved ${ageText(savedAt)})`;
   }
   return isStopped ? 'stopped at a dead letter' : 'running';
 }

@@ -1,7 +1,7 @@
 import { PgwatchError } from '../../errors.ts';
 import { requireOwnCluster } from '../../log/origin.ts';
 import { type Replicated, readPublications } from '../../log/replicated.ts';
-import { someOf } from '../../some-of.ts';
+import { someOf } from '../../words.ts';
 import type { Check, Finding } from './check.ts';
 
 /** Whether the log and the positions are of this cluster, and fit each other: not so after some restores. */

@@ -1,6 +1,6 @@
-import { countOf } from '../../count-of.ts';
 import { shellWord } from '../../shell-word.ts';
 import { formatDuration } from '../../time.ts';
+import { countOf } from '../../words.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { type ConsumerState, isAnyAlive, readStates } from './consumer-states.ts';
 

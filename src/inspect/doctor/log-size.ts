@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import type { Config } from '../../config/define.ts';
 import { qualified } from '../../database/names.ts';
-import { someOf } from '../../some-of.ts';
+import { bytesText, someOf } from '../../words.ts';
 import type { Check, Context, Finding } from './check.ts';
 import type { Limits } from './limits.ts';
 import {
@@ -11,7 +11,6 @@ import {
   readChannels,
   readNotifyMode,
 } from './log-channels.ts';
-import { bytesText } from './log-text.ts';
 
 /** How large the log is, by day and by channel, and whether anybody removes what is old. */
 export const logSize: Check = {

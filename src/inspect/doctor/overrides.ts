@@ -1,5 +1,5 @@
 import { escapeIdentifier } from 'pg';
-import { countOf } from '../../count-of.ts';
+import { countOf } from '../../words.ts';
 import type { Check, Finding, Level } from './check.ts';
 
 /** Settings that a database or a role begins each session with, and that take notifications away. */

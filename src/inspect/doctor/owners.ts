@@ -1,6 +1,6 @@
 import { type Client, escapeIdentifier } from 'pg';
 import { publicSignatures } from '../../database/names.ts';
-import { someOf } from '../../some-of.ts';
+import { someOf } from '../../words.ts';
 import type { Context, Finding } from './check.ts';
 import { OWN_OBJECTS } from './own-objects.ts';
 

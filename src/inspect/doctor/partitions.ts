@@ -1,10 +1,8 @@
 import type { Client } from 'pg';
-import { countOf } from '../../count-of.ts';
 import { readEventTriggers } from '../../database/event-triggers.ts';
 import { qualified } from '../../database/names.ts';
-import { someOf } from '../../some-of.ts';
+import { bytesText, countOf, someOf } from '../../words.ts';
 import type { Check, Context, Finding } from './check.ts';
-import { bytesText } from './log-text.ts';
 
 /** Whether what is published today and tomorrow finds a partition. */
 export const partitions: Check = {

@@ -1,5 +1,5 @@
 import { type Client, escapeIdentifier } from 'pg';
-import { someOf } from '../../some-of.ts';
+import { someOf } from '../../words.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { findExcess } from './excess.ts';
 import { readGrants } from './grants.ts';

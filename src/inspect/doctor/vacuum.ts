@@ -1,4 +1,4 @@
-import { countOf } from '../../count-of.ts';
+import { countOf } from '../../words.ts';
 import type { Check, Finding } from './check.ts';
 import type { Limits } from './limits.ts';
 

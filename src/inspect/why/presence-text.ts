@@ -1,6 +1,5 @@
-import { describeAge } from '../../cli/describe.ts';
-import { field, timeField } from '../../cli/detail.ts';
-import { onOneLine } from '../../cli/table.ts';
+import { field, onOneLine, timeField } from '../../lines.ts';
+import { ageText } from '../../words.ts';
 import type { Presence } from './presence.ts';
 import type { Writer } from './writers.ts';
 
@@ -45,7 +44,7 @@ export function absenceAdvice(presence: Presence): string | null {
 /** Who may hold it. */
 export function writerText({ pid, gid, program, user, state, query, since }: Writer): string {
   const by = user ? ` of ${user}` : '';
-  const began = since ? ` since ${since.toISOString()} (${describeAge(since)})` : '';
+  const began = since ? ` since ${since.toISOString()} (${ageText(since)})` : '';
   if (gid !== null) return `prepared transaction '${gid}'${by}${began}`;
   const what = state === null ? 'not shown to this role (grant pg_read_all_stats)' : `${query}`;
   return `pid ${pid}${program ? ` (${program})` : ''}${by}, ${state ?? 'open'}${began}: ${what}`;
@@ -54,7 +53,7 @@ export function writerText({ pid, gid, program, user, state, query, since }: Wri
 function removedText({ oldestId, gap }: Extract<Presence, { code: 'removed' }>): string {
   if (gap) {
     const { removedAt, firstId, lastId } = gap;
-    return `It was removed from the log, or rolled back before that: a forced cleanup took what consumers had not done between ${firstId} and ${lastId}, at ${removedAt.toISOString()} (${describeAge(removedAt)}).`;
+    return `It was removed from the log, or rolled back before that: a forced cleanup took what consumers had not done between ${firstId} and ${lastId}, at ${removedAt.toISOString()} (${ageText(removedAt)}).`;
   }
   return oldestId === null
     ? 'It was removed from the log, which is empty, or rolled back before that.'

@@ -1,6 +1,6 @@
-import { countOf, describeAge, describeError } from '../../cli/describe.ts';
 import { shellWord } from '../../shell-word.ts';
 import { formatDuration, shortDuration } from '../../time.ts';
+import { ageText, countOf, errorText } from '../../words.ts';
 import type { Reason } from './decide.ts';
 import type { FoundDelivery, Runner } from './facts.ts';
 
@@ -43,7 +43,7 @@ export function describeReason(reason: Reason, id: number, consumerId: string): 
       };
     case 'dead':
       return {
-        sentence: `It is dead since ${at(reason.lastFailedMs)}, after ${countOf(reason.attempts, 'attempt')}: ${describeError(reason.lastError)}`,
+        sentence: `It is dead since ${at(reason.lastFailedMs)}, after ${countOf(reason.attempts, 'attempt')}: ${errorText(reason.lastError)}`,
         advice: `pgwatch dlq retry ${id} --consumer ${consumer}`,
       };
     case 'discarded':
@@ -53,13 +53,13 @@ export function describeReason(reason: Reason, id: number, consumerId: string): 
       };
     case 'backoff':
       return {
-        sentence: `It has failed, and is tried again ${due(reason.nextAttemptMs)} (attempt ${reason.attempts + 1}): ${describeError(reason.lastError)}`,
+        sentence: `It has failed, and is tried again ${due(reason.nextAttemptMs)} (attempt ${reason.attempts + 1}): ${errorText(reason.lastError)}`,
         advice: `pgwatch dlq retry ${id} --consumer ${consumer}`,
       };
     case 'due':
       return fine(
         reason.lastError
-          ? `It has failed, and is due to be tried again (attempt ${reason.attempts + 1}): ${describeError(reason.lastError)}`
+          ? `It has failed, and is due to be tried again (attempt ${reason.attempts + 1}): ${errorText(reason.lastError)}`
           : `It is due, as attempt ${reason.attempts + 1}.`,
       );
     case 'replay':
@@ -102,7 +102,7 @@ function describeObstacle(reason: Obstacle, consumer: string): ReasonText {
       };
     case 'not_running':
       return {
-        sentence: `No daemon runs the consumer; its position was last saved ${describeAge(reason.seenAt)}${reason.runner ? `. It was last run by ${runnerText(reason.runner)}, which has died` : ''}.`,
+        sentence: `No daemon runs the consumer; its position was last saved ${ageText(reason.seenAt)}${reason.runner ? `. It was last run by ${runnerText(reason.runner)}, which has died` : ''}.`,
         advice: `pgwatch listen --consumers ${consumer}`,
       };
     case 'stopped':
@@ -119,7 +119,7 @@ function describeObstacle(reason: Obstacle, consumer: string): ReasonText {
 }
 
 function blockerText(by: FoundDelivery): string {
-  const error = by.lastError ? `: ${describeError(by.lastError)}` : '.';
+  const error = by.lastError ? `: ${errorText(by.lastError)}` : '.';
   if (by.state === 'blocked') return `waits itself${error}`;
   if (by.isReplay) return `is handed out once more ${due(by.nextAttemptMs)}.`;
   return `is tried again ${due(by.nextAttemptMs)} (attempt ${by.attempts + 1})${error}`;
@@ -152,7 +152,7 @@ function runnerText({ host, pid }: Runner): string {
 }
 
 function time(date: Date): string {
-  return `${date.toISOString()} (${describeAge(date)})`;
+  return `${date.toISOString()} (${ageText(date)})`;
 }
 
 function at(ms: number | null): string {

@@ -74,3 +74,8 @@ export async function readWaitingKeys(
 
 /** Whose deliveries: with order by key, the notifications of a key wait for each other. */
 export type DeliveryScope = { consumerId: string; isOrdered: boolean };
+
+/** Of several changes of one notification the last holds. */
+export function lastOfEach(changes: readonly DeliveryChange[]): DeliveryChange[] {
+  return [...new Map(changes.map((change) => [change.notificationId, change])).values()];
+}

@@ -1,7 +1,7 @@
 import type { Consumer } from '../../../consumers/define.ts';
 import { isStatementError } from '../../../database/connect.ts';
 import { PgwatchError, toError } from '../../../errors.ts';
-import { Waiters } from '../../waiters.ts';
+import { Waiters } from '../../../waiting.ts';
 import { changeAfter, changeAfterLoss } from '../calling.ts';
 import { TaskQueue } from '../queue.ts';
 import { type Settled, type Task, uncalled } from '../task.ts';

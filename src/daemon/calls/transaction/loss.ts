@@ -1,10 +1,8 @@
 import { isStatementError } from '../../../database/connect.ts';
-import type { Pool } from '../../../database/pool.ts';
+import type { Clients, Pool } from '../../../database/pool.ts';
 import { SQLSTATE } from '../../../database/sqlstate.ts';
 import { errorCodeOf } from '../../../errors.ts';
 import { readTransactionState } from '../../../log/transaction-state.ts';
-import type { Control } from '../../control/control.ts';
-import type { SessionPool } from '../../control/session-pool.ts';
 import type { Suspicions } from '../suspicions.ts';
 import type { Settled, Task } from '../task.ts';
 
@@ -39,9 +37,13 @@ export class TransactionLost extends Error {
 }
 
 export type JudgeOptions = {
-  pool: SessionPool;
+  pool: Clients & {
+    /** Waits before something is tried again. @throws the failure once the session is over */
+    pause(failure: Error, trial: { failures: number; startedAt: number }): Promise<void>;
+  };
   handlerPool: Pool;
-  control: Control;
+  /** The connection that the session lives and dies with. */
+  control: { isAlive(): Promise<boolean>; readonly hasCrashed: boolean };
   suspicions: Suspicions;
 };
 

@@ -1,4 +1,4 @@
-import { sleep } from '../time.ts';
+import { sleep } from './time.ts';
 
 /** Something to wait for that may have happened already. It carries nothing: it is a boolean. */
 export class Bell {
@@ -32,5 +32,42 @@ export class Bell {
     await sleep(durationMs, AbortSignal.any([signal, woken.signal]));
     this.#waiting.delete(wake);
     return this.#hasRung;
+  }
+}
+
+/** Does one thing after the other, in the order in which they are asked for. */
+export class Turns {
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Does it once everything before is done, whether that succeeded or not. */
+  take<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Resolves once everything asked for so far is done. */
+  async untilIdle(): Promise<void> {
+    await this.#last;
+  }
+}
+
+/** Promises for conditions that somebody makes true, and says so. */
+export class Waiters {
+  readonly #waiting = new Set<{ isMet: () => boolean; resolve: () => void }>();
+
+  /** Resolves once the condition holds. */
+  async until(isMet: () => boolean): Promise<void> {
+    if (isMet()) return;
+    await new Promise<void>((resolve) => this.#waiting.add({ isMet, resolve }));
+  }
+
+  /** Looks again: something has changed. */
+  check(): void {
+    for (const waiter of this.#waiting) {
+      if (!waiter.isMet()) continue;
+      this.#waiting.delete(waiter);
+      waiter.resolve();
+    }
   }
 }
