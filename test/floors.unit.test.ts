@@ -16,7 +16,10 @@ const HOUSE: [path: string, text: string][] = [
   ['src/database/migrate.ts', "import type { Queryable } from './connect.ts';"],
   ['src/log/page.ts', "import type { Config } from '../config/load.ts';"],
   ['src/consumers/deliver.ts', "// import from '../cli/main.ts'\nimport '../log/page.ts';"],
-  ['src/daemon/daemon.ts', "import '../consumers/deliver.ts';\nimport '../database/connect.ts';"],
+  ['src/daemon/daemon.ts', "import '../consumers/deliver.ts';\nimport './owned/runner.ts';"],
+  ['src/daemon/owned/runner.ts', "import '../calls/task.ts';\nimport '../../database/connect.ts';"],
+  ['src/daemon/shared/runner.ts', "import '../calls/task.ts';"],
+  ['src/daemon/calls/task.ts', ''],
   ['src/admin/server.ts', "import '../log/page.ts';"],
   ['src/cli/main.ts', "import 'commander';\nawait import('../daemon/daemon.ts');"],
 ];
@@ -34,7 +37,7 @@ test.each([
   ],
   [
     'to a sibling',
-    'src/admin/server.ts',
+    'src/relay/redis.ts',
     "import '../daemon/daemon.ts';",
     'floor 4 is not below floor 4',
   ],
@@ -55,6 +58,18 @@ test.each([
     'src/time.ts',
     "export { a } from './log/page.ts';",
     'floor 2 is not below floor 0',
+  ],
+  [
+    'from one engine to the other',
+    'src/daemon/shared/runner.ts',
+    "import '../owned/runner.ts';",
+    'owned is not below shared',
+  ],
+  [
+    'upwards within a room',
+    'src/daemon/tail/tail.ts',
+    "import '../owned/runner.ts';",
+    'owned is not below tail',
   ],
   [
     'from the door',
@@ -80,6 +95,14 @@ test.each([
 ])('importing %s is found', (_, file, text, problem) => {
   const sources = new Map([...HOUSE, ['src/utils/x.ts', ''] as const, [file, text] as const]);
   expect(findViolations(sources)).toEqual([expect.stringContaining(problem)]);
+});
+
+test.each([
+  ['src/daemon/daemon.ts', 'const text = `select 1`;'],
+  ['src/cli/main.ts', "query('update t set n = 1');"],
+])('SQL in %s is found', (file, text) => {
+  const sources = new Map([...HOUSE, [file, text] as const]);
+  expect(findViolations(sources)).toEqual([expect.stringContaining('holds SQL')]);
 });
 
 test('a cycle is found, through types too', () => {

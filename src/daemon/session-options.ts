@@ -1,5 +1,6 @@
 import type { Config } from '../config/define.ts';
 import type { Consumer } from '../consumers/define.ts';
+import type { Backend } from '../database/backend.ts';
 import type { Pool } from '../database/pool.ts';
 import type { ReadPage } from '../log/page.ts';
 import type { Reporter } from '../reporter.ts';
@@ -7,7 +8,6 @@ import type { Calling } from './calls/calling.ts';
 import type { Meter } from './calls/meter.ts';
 import type { Suspicions } from './calls/suspicions.ts';
 import type { LossJudge } from './calls/transaction/loss.ts';
-import type { Backend } from './control/backend.ts';
 import type { Control } from './control/control.ts';
 import type { SessionPool } from './control/session-pool.ts';
 import type { OwnershipOptions } from './owned/ownership.ts';

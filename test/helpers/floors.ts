@@ -8,17 +8,27 @@ export type Sources = ReadonlyMap<string, string>;
  * The floor of each room: a file imports from lower floors and from its own room, and nothing else.
  */
 const FLOORS: Record<string, number> = {
-  cli: 5,
+  cli: 6,
+  admin: 5,
   daemon: 4,
   inspect: 4,
-  admin: 4,
   relay: 4,
   consumers: 3,
   capture: 3,
+  embedded: 2,
   log: 2,
   database: 1,
   config: 1,
 };
+
+/** The floors within a room. A folder that is not listed may be anywhere; '' is the room's own files. */
+const INNER_FLOORS: Record<string, Record<string, number>> = {
+  daemon: { '': 4, owned: 3, shared: 3, tail: 2, control: 1, calls: 0 },
+  log: { retention: 3, 'by-hand': 3, leases: 2, deliveries: 1, positions: 0 },
+};
+
+/** The rooms that may hold SQL. The demo in cli plays an application, which has some of its own. */
+const SQL_ROOMS = /^src\/(database|log|capture|inspect|cli\/demo)\//;
 
 /** Packages that only one place may know, so that another one can take their place. */
 const HOMES: Record<string, RegExp> = {
@@ -28,6 +38,10 @@ const HOMES: Record<string, RegExp> = {
   commander: /^src\/cli\//,
   testcontainers: /^$/,
 };
+
+/** A statement, at the beginning of a text. */
+const SQL =
+  /[`']\s*(select\s|insert into\s|update\s+\S+\s+(as \w+\s+)?set\s|delete from\s|with \w+ as \(|lock table\s|listen \$)/;
 
 const DOOR = 'src/index.ts';
 
@@ -49,16 +63,33 @@ export function findViolations(sources: Sources): string[] {
       return problem ? [`${file} imports ${specifier}: ${problem}.`] : [];
     }),
   );
-  return [...violations, ...findCycles(sources).map((cycle) => `A cycle: ${cycle.join(' → ')}.`)];
+  const sql = [...sources]
+    .filter(([file, text]) => !SQL_ROOMS.test(file) && SQL.test(codeOf(text)))
+    .map(([file]) => `${file} holds SQL: that stands in ${SQL_ROOMS.source}.`);
+  return [
+    ...violations,
+    ...sql,
+    ...findCycles(sources).map((cycle) => `A cycle: ${cycle.join(' → ')}.`),
+  ];
 }
 
 function problemWithFile(from: string, to: string, sources: Sources): string | undefined {
   if (!sources.has(to)) return 'there is no such file';
   if (to === DOOR) return 'nobody inside uses the public door';
-  if (roomOf(from) === roomOf(to)) return undefined;
+  if (roomOf(from) === roomOf(to)) return problemWithin(from, to);
   const [own, other] = [floorOf(from), floorOf(to)];
   if (own === undefined || other === undefined) return 'one of the two rooms has no floor';
   return other < own ? undefined : `floor ${other} is not below floor ${own}`;
+}
+
+function problemWithin(from: string, to: string): string | undefined {
+  const floors = INNER_FLOORS[roomOf(from)];
+  const [own, other] = [folderOf(from), folderOf(to)];
+  const [ownFloor, otherFloor] = [floors?.[own], floors?.[other]];
+  if (own === other || ownFloor === undefined || otherFloor === undefined) return undefined;
+  return otherFloor < ownFloor
+    ? undefined
+    : `${other || 'the room'} is not below ${own || 'the room'}`;
 }
 
 function problemWithPackage(file: string, specifier: string): string | undefined {
@@ -70,14 +101,25 @@ function roomOf(file: string): string {
   return file === DOOR ? 'door' : (/^src\/([^/]+)\//.exec(file)?.[1] ?? 'ground');
 }
 
+/** The folder within its room; '' for a file that lies in the room itself. */
+function folderOf(file: string): string {
+  return /^src\/[^/]+\/([^/]+)\//.exec(file)?.[1] ?? '';
+}
+
 function floorOf(file: string): number | undefined {
   const room = roomOf(file);
-  return room === 'door' ? 6 : room === 'ground' ? 0 : FLOORS[room];
+  return room === 'door' ? 7 : room === 'ground' ? 0 : FLOORS[room];
 }
 
 function importsOf(text: string): string[] {
-  const code = text.replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
-  return [...code.matchAll(/\b(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
+  return [...codeOf(text).matchAll(/\b(?:from|import)\s*\(?\s*'([^']+)'/g)].map(
+    (match) => match[1] ?? '',
+  );
+}
+
+/** The text without its comments. */
+function codeOf(text: string): string {
+  return text.replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
 }
 
 /** The files of each way that leads from a file back to it, found depth first. */

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { Pool } from '../../database/pool.ts';
 import { STANDSTILL_MAX } from '../../database/transaction.ts';
+import { readTransaction } from '../../database/transaction-state.ts';
 import { withOwnTypes } from '../../database/types.ts';
 import { PgwatchError } from '../../errors.ts';
 import type { DeliveryChange } from '../../log/deliveries/delivery.ts';
@@ -64,11 +65,8 @@ export function workersFor(
  * @throws PgwatchError handler_failed where a handler has ended the transaction that it was given
  */
 async function requireSameTransaction(client: PoolClient, beganAt: string): Promise<void> {
-  const { rows } = await client.query<{ xid: string }>(
-    `select pg_current_xact_id()::text as xid,
-       set_config('idle_in_transaction_session_timeout', '${STANDSTILL_MAX}', true)`,
-  );
-  if (rows[0]?.xid === beganAt) return;
+  const { xid } = await readTransaction(client, STANDSTILL_MAX);
+  if (xid === beganAt) return;
   throw new PgwatchError(
     'handler_failed',
     'The handler has ended the transaction of context.db: that commits once it has returned, together with the position.',

@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import pg, { type Client, type Notification } from 'pg';
+import type { Client, Notification } from 'pg';
 import type { Config } from '../../config/define.ts';
+import {
+  type Backend,
+  readBackend,
+  requirePrimary,
+  terminateBackend,
+} from '../../database/backend.ts';
 import { connect, destroySocket, isStatementError } from '../../database/connect.ts';
+import { listenOn } from '../../database/listen.ts';
 import { isPassing } from '../../database/passing.ts';
 import { keepsSession, readServing } from '../../database/pooler.ts';
 import { OWN_SETTINGS, pinSettings } from '../../database/settings.ts';
@@ -10,7 +17,6 @@ import { beginWith, withTransaction } from '../../database/transaction.ts';
 import { toError } from '../../errors.ts';
 import { backoffMs, sleep, withDeadline } from '../../time.ts';
 import { Bell, Turns } from '../../waiting.ts';
-import { type Backend, readBackend, requirePrimary, terminateBackend } from './backend.ts';
 
 /**
  * The control connection: it listens, holds the locks, and tells when it is lost. Whatever stands
@@ -163,16 +169,7 @@ export class Control {
     const onNotification = ({ payload }: Notification) => payload === token && heard.resolve();
     this.#client.on('notification', onNotification);
     try {
-      await this.run(async (client) => {
-        for (const channel of [schema, ...channels]) {
-          await client.query(`listen ${pg.escapeIdentifier(channel)}`);
-        }
-        // A queue that was full stays so until somebody has the server look at what is read by all.
-        await client.query('select pg_notification_queue_usage(), pg_notify($1, $2)', [
-          schema,
-          token,
-        ]);
-      });
+      await this.run((client) => listenOn(client, [schema, ...channels], token));
       // The time runs from here, because a slow server is late with the statements too.
       const onSilence = () => new SilenceError('nothing is heard');
       await withDeadline(heard.promise, PROBE_MS_MAX, onSilence);

@@ -1,8 +1,8 @@
 import { isStatementError } from '../../../database/connect.ts';
 import type { Clients, Pool } from '../../../database/pool.ts';
 import { SQLSTATE } from '../../../database/sqlstate.ts';
+import { readTransactionState } from '../../../database/transaction-state.ts';
 import { errorCodeOf } from '../../../errors.ts';
-import { readTransactionState } from '../../../log/transaction-state.ts';
 import type { Suspicions } from '../suspicions.ts';
 import type { Settled, Task } from '../task.ts';
 

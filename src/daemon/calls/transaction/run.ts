@@ -5,6 +5,7 @@ import { isPassing, lossOf } from '../../../database/passing.ts';
 import type { Pool } from '../../../database/pool.ts';
 import { SQLSTATE } from '../../../database/sqlstate.ts';
 import { StandstillGuard } from '../../../database/standstill.ts';
+import { endBackendOf, readTransaction } from '../../../database/transaction-state.ts';
 import { withOwnTypes } from '../../../database/types.ts';
 import { toError } from '../../../errors.ts';
 import { TIMER_MS_MAX, withDeadline } from '../../../time.ts';
@@ -102,15 +103,11 @@ async function callAndSettle(
   const { consumer, answerMsMax } = options.calling;
   // The server gives up a process that it does not hear of any more: its locks would stay with it.
   const idleMs = Math.min(consumer.timeoutMs + answerMsMax, TIMER_MS_MAX);
-  const { rows } = await withOwnTypes(client).query<{ pid: number; xid: string }>(
-    `select pg_backend_pid() as pid, pg_current_xact_id()::text as xid,
-       set_config('idle_in_transaction_session_timeout', $1, true)`,
-    [String(idleMs)],
-  );
-  Object.assign(progress, rows[0]);
+  const transaction = await readTransaction(withOwnTypes(client), String(idleMs));
+  Object.assign(progress, transaction);
   const settled = [...earlier, ...(await callInTransaction({ ...options, idleMs }, tasks))];
   options.guard.start();
-  const waitingKeys = await settleIn(client, settled, (rows[0] as { xid: string }).xid);
+  const waitingKeys = await settleIn(client, settled, transaction.xid);
   if (waitingKeys === null) {
     await client.query('rollback');
     return null;
@@ -122,21 +119,14 @@ async function callAndSettle(
 
 /**
  * Ends what the server still does for a call that was given up, or believes of a connection that was
- * cut: it would hold its locks against the next attempt. By the transaction's id, because a pooler may have given the
- * backend to somebody else.
+ * cut: it would hold its locks against the next attempt.
  */
 export async function endTransaction(
   pool: Pool,
-  { pid, xid }: Pick<Progress, 'pid' | 'xid'>,
+  transaction: Pick<Progress, 'pid' | 'xid'>,
 ): Promise<void> {
-  if (pid === undefined) return;
-  const ending = pool.withClient((client) =>
-    client.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity
-       where pid = $1 and backend_xid = $2::xid8::xid`,
-      [pid, xid],
-    ),
-  );
+  if (transaction.pid === undefined) return;
+  const ending = pool.withClient((client) => endBackendOf(client, transaction));
   await withDeadline(ending, END_MS_MAX, () => new Error('no answer')).catch(() => {});
 }
 

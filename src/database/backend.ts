@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { PgwatchError } from '../../errors.ts';
+import { PgwatchError } from '../errors.ts';
 
 /** The server's end of a connection. Its start too, because process ids are used again. */
 export type Backend = { pid: number; startedAt: string };

@@ -1,0 +1,62 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ClientBase } from 'pg';
+
+/** A transaction that is open, and the server process that runs it. */
+export type OpenTransaction = { pid: number; xid: string };
+
+/** What became of a transaction, as the server knows. */
+export type TransactionState = 'committed' | 'aborted' | 'in progress';
+
+/**
+ * Reads which transaction is open on the connection; it gets its xid by that.
+ * @param idleMax how long it may stand still from now on before the server ends it: its locks would stay with it
+ */
+export async function readTransaction(
+  client: ClientBase,
+  idleMax: string,
+): Promise<OpenTransaction> {
+  const { rows } = await client.query<OpenTransaction>(
+    `select pg_backend_pid() as pid, pg_current_xact_id()::text as xid,
+       set_config('idle_in_transaction_session_timeout', $1, true)`,
+    [idleMax],
+  );
+  const { pid, xid } = rows[0] as OpenTransaction;
+  return { pid, xid };
+}
+
+/**
+ * Ends the backend that still runs a transaction. Found by the transaction's id, because a pooler may have given
+ * the backend to another client.
+ * @param waitMs how long to wait until it has ended; 0: not at all
+ */
+export async function endBackendOf(
+  client: ClientBase,
+  { pid, xid }: Partial<OpenTransaction>,
+  waitMs = 0,
+): Promise<void> {
+  await client.query(
+    `select pg_terminate_backend(pid, $3) from pg_stat_activity
+     where pid = $1 and backend_xid = $2::xid8::xid`,
+    [pid, xid, waitMs],
+  );
+}
+
+/** Ends what the server still does for a transaction whose connection was lost, and reads what became of it. */
+export async function readTransactionState(
+  client: ClientBase,
+  transaction: OpenTransaction,
+): Promise<TransactionState> {
+  for (let look = 1; ; look++) {
+    await endBackendOf(client, transaction, 1000);
+    const { rows } = await client.query<{ state: TransactionState | null }>(
+      'select pg_xact_status($1::xid8) as state',
+      [transaction.xid],
+    );
+    const state = rows[0]?.state ?? 'in progress';
+    if (state !== 'in progress' || look === LOOKS_MAX) return state;
+    await delay(LOOK_MS);
+  }
+}
+
+const LOOKS_MAX = 20;
+const LOOK_MS = 100;
