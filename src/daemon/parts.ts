@@ -88,15 +88,15 @@ export async function runAllOnce(
   const note = (id: string, { failedCount, brake }: { failedCount: number; brake: Brake }) =>
     ran.set(id, { failedCount, isHalted: brake.isHalted });
   await ownershipOf(options, found).runOnce(async (runner, leave) => {
-    const { delivery } = runner;
+    const { dispatcher } = runner;
     const stop = AbortSignal.any([alive, leave]);
     await runner.runToEnd(stop, async () => {
       do {
-        await delivery.untilIdle();
+        await dispatcher.untilIdle();
         await settler.flush();
-      } while (!stop.aborted && (await retryDue([delivery], pool, config.schema)) > 0);
+      } while (!stop.aborted && (await retryDue([dispatcher], pool, config.schema)) > 0);
     });
-    note(delivery.consumerId, delivery);
+    note(dispatcher.consumerId, dispatcher);
   });
   const sharing = sharingOf(options, found);
   await runShared(sharing, alive, alive, async (runner) => {

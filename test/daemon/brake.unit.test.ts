@@ -1,22 +1,11 @@
 import { expect, test } from 'vitest';
 import { Brake } from '../../src/daemon/calls/brake.ts';
-import { FailureReports } from '../../src/daemon/calls/failure-reports.ts';
-import { Meter } from '../../src/daemon/calls/meter.ts';
 import { collectReports, makeConsumer } from '../helpers/daemon.ts';
 
 function makeBrake(onDead: 'stop' | 'continue' = 'stop') {
   const consumer = makeConsumer({ id: 'c', channels: ['c'], onDead, handle: () => {} });
   const { reporter, reports } = collectReports();
-  const calling = {
-    consumer,
-    reporter,
-    tools: { makeDb: () => ({ query: () => Promise.reject() }), reporter },
-    answerMsMax: 60_000,
-    failures: new FailureReports(reporter),
-    meter: new Meter(),
-    abandon: new AbortController().signal,
-  };
-  return { brake: new Brake({ calling, onChange: () => {} }, 0), reports };
+  return { brake: new Brake({ consumer, reporter }, 0), reports };
 }
 
 test('a look that began before a dead letter was saved does not take the brake off', () => {

@@ -1,17 +1,12 @@
 import type { Calling } from './calling.ts';
 
-export type BrakeOptions = {
-  calling: Calling;
-  /** Told whenever it is put on or taken off. */
-  onChange(isOn: boolean): void;
-};
-
 /**
  * Keeps a consumer from new notifications: at a dead letter, where that is asked for, and where so
  * many wait for a retry that more would be of no use.
  */
 export class Brake {
-  readonly #options: BrakeOptions;
+  readonly #calling: Pick<Calling, 'consumer' | 'reporter'>;
+  #listener = () => {};
   /** Dead letters that are not saved yet. */
   #newDead = 0;
   /** How often one came to these, or was saved. */
@@ -24,9 +19,14 @@ export class Brake {
   #isOverfull = false;
 
   /** @param retryCount how many wait for a retry at the beginning */
-  constructor(options: BrakeOptions, retryCount: number) {
-    this.#options = options;
+  constructor(calling: Pick<Calling, 'consumer' | 'reporter'>, retryCount: number) {
+    this.#calling = calling;
     this.#retryCount = retryCount;
+  }
+
+  /** Calls it whenever the brake is put on or taken off. */
+  listen(listener: () => void): void {
+    this.#listener = listener;
   }
 
   get isOn(): boolean {
@@ -53,7 +53,7 @@ export class Brake {
 
   /** Says whether there are dead letters, which only matters with onDead 'stop'. */
   halt(hasDead: boolean): void {
-    const { consumer } = this.#options.calling;
+    const { consumer } = this.#calling;
     const isHalted = (hasDead || this.#newDead > 0) && consumer.onDead === 'stop';
     if (isHalted === this.#isHalted) return;
     this.#isHalted = isHalted;
@@ -109,7 +109,7 @@ export class Brake {
 
   /** Says how many wait for a retry. */
   countRetries(count: number): void {
-    const { consumer } = this.#options.calling;
+    const { consumer } = this.#calling;
     this.#retryCount = count;
     const isOverfull = count > (this.#isOverfull ? RETRIES_MAX / 2 : RETRIES_MAX);
     if (isOverfull === this.#isOverfull) return;
@@ -123,8 +123,8 @@ export class Brake {
   }
 
   #change(isPutOn: boolean, what: string): void {
-    const { consumer, reporter } = this.#options.calling;
-    this.#options.onChange(this.isOn);
+    const { consumer, reporter } = this.#calling;
+    this.#listener();
     if (isPutOn) reporter.warn(`${consumer.id} ${what}.`, { consumer: consumer.id });
     else reporter.info(`${consumer.id} ${what}.`, { consumer: consumer.id });
   }

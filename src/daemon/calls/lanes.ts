@@ -84,6 +84,9 @@ export class Lanes implements Workers {
     this.#waiters.check();
   }
 
+  /** Positions are saved beside the calls. */
+  savePositionLazily(): void {}
+
   async until(isMet: () => boolean): Promise<void> {
     await this.#waiters.until(() => this.#isClosed || isMet());
   }

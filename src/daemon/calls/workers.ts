@@ -11,10 +11,10 @@ export interface Workers {
   skip(settled: readonly Settled[]): void;
   /** While it is paused, only what comes again is called. */
   pause(isPaused: boolean): void;
-  /** Files what takes long, where that can be settled beside what runs. */
-  fileSlow?(): void;
-  /** Saves a position that has moved past what nobody wants, where they save positions themselves. */
-  savePositionLazily?(): void;
+  /** Files what takes long, if it can be settled beside what runs. */
+  fileSlow(): void;
+  /** A position has moved past what nobody wants: workers that settle in transactions save it within a second. */
+  savePositionLazily(): void;
   /** Starts nothing any more; what runs is let finish. */
   close(): void;
   /**

@@ -8,7 +8,9 @@ import type { Takeover } from '../../log/positions/progress.ts';
 import { type RowPlaces, savePositions } from '../../log/positions/save.ts';
 import type { Account } from '../calls/account.ts';
 import type { Brake } from '../calls/brake.ts';
+import { FailedIds } from '../calls/failed-ids.ts';
 import { FailingKeys } from '../calls/failing-keys.ts';
+import type { Life } from '../calls/life.ts';
 import type { Suspicions } from '../calls/suspicions.ts';
 import type { Place, Settled } from '../calls/task.ts';
 import { Ledger, type LedgerMark, type LedgerPage } from './ledger.ts';
@@ -22,16 +24,13 @@ export type OwnedAccountOptions = {
   isOrdered: boolean;
   working: Working;
   brake: Brake;
+  life: Life;
+  suspicions: Suspicions;
   /** Told of each notification that is through. */
   onHandled(isReplay: boolean): void;
   onSaved(position: Position, xid: Xid): void;
-  /** Told when something is saved: more may be welcome, or due sooner than was known. */
-  onFiled(mayBeDue: boolean): void;
-  /** True: it is another's. False: the workers have failed. */
-  onEnded(isFenced: boolean): void;
-  suspicions: Suspicions;
-  /** Saves a position within a second, in a transaction; undefined where the settler does that. */
-  saveLazily: (() => void) | undefined;
+  /** Told when something may be due sooner than was known. */
+  onWaiting(): void;
 };
 
 /**
@@ -44,6 +43,7 @@ export class OwnedAccount implements Account, SettlementOwner {
   readonly server: string;
   readonly isOrdered: boolean;
   readonly failing: FailingKeys;
+  readonly failed: FailedIds;
   /** What is about to be called, once that is saved. */
   readonly recording = new Set<number>();
   /** Attempts that are recorded, of calls whose outcome is not saved; by notification. */
@@ -51,7 +51,6 @@ export class OwnedAccount implements Account, SettlementOwner {
   readonly #options: OwnedAccountOptions;
   readonly #ledger: Ledger;
   readonly #places: RowPlaces = new Map();
-  readonly #failedIds = new Set<number>();
   /** Those that the brake has counted, until they are saved. */
   readonly #newRetries = new Set<number>();
   #mark: LedgerMark;
@@ -69,13 +68,9 @@ export class OwnedAccount implements Account, SettlementOwner {
     this.server = owned.server;
     this.isOrdered = options.isOrdered;
     this.failing = new FailingKeys(failingKeys);
+    this.failed = new FailedIds(options.mode);
     this.#ledger = new Ledger(owned.position);
     this.#mark = this.#ledger.mark;
-  }
-
-  /** How many notifications have failed, so far, for a run to the end. */
-  get failedCount(): number {
-    return this.#failedIds.size;
   }
 
   /** How many rows lie in pages that are not settled to their end. */
@@ -85,10 +80,7 @@ export class OwnedAccount implements Account, SettlementOwner {
 
   /** Takes a page up. */
   open(page: Page, onClosed: () => void): LedgerPage {
-    return this.#ledger.open(page, () => {
-      this.savePosition(page.rows.length === 0);
-      onClosed();
-    });
+    return this.#ledger.open(page, onClosed);
   }
 
   settle(task: Place, change: DeliveryChange | null): void {
@@ -154,18 +146,19 @@ export class OwnedAccount implements Account, SettlementOwner {
   }
 
   #tellFiled(changeCount: number): void {
-    const hasLeft = this.#hasLeft;
+    const mayBeDue = changeCount > 0 || this.#hasLeft;
     this.#hasLeft = false;
-    this.#options.onFiled(changeCount > 0 || hasLeft);
+    this.#options.life.check();
+    if (mayBeDue) this.#options.onWaiting();
   }
 
   onFenced(unsaved: readonly DeliveryChange[] = []): void {
     this.#options.suspicions.loseChanges(this.consumerId, unsaved, this.recorded);
-    this.#options.onEnded(true);
+    this.#options.life.fence();
   }
 
   onFailed(): void {
-    this.#options.onEnded(false);
+    this.#options.life.end();
   }
 
   /**
@@ -186,11 +179,8 @@ export class OwnedAccount implements Account, SettlementOwner {
 
   /** @param isLazy for a position that only moved past what the consumer does not want */
   savePosition(isLazy: boolean): void {
-    const { settler, saveLazily } = this.#options;
-    if (saveLazily) {
-      // What was done is saved by its own transaction.
-      if (isLazy) saveLazily();
-    } else if (isLazy) {
+    const { settler } = this.#options;
+    if (isLazy) {
       settler.settleLazily(this, this.#ledger.position);
     } else {
       this.#savedAt = performance.now();
@@ -223,13 +213,9 @@ export class OwnedAccount implements Account, SettlementOwner {
   }
 
   #note(change: DeliveryChange): void {
-    const { notificationId, state } = change;
     this.failing.note(change);
-    if (state === 'done') this.#failedIds.delete(notificationId);
-    else if (state !== 'blocked' && !isUnderWay(change) && this.#options.mode === 'once') {
-      this.#failedIds.add(notificationId);
-    }
-    if (state === 'dead') this.#options.brake.addDead();
+    this.failed.note(change);
+    if (change.state === 'dead') this.#options.brake.addDead();
   }
 }
 

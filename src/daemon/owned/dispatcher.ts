@@ -1,5 +1,4 @@
-import type { Clients, Pool } from '../../database/pool.ts';
-import { toError } from '../../errors.ts';
+import type { Clients } from '../../database/pool.ts';
 import { takeBackAttempts } from '../../log/deliveries/attempts.ts';
 import { underWay } from '../../log/deliveries/delivery.ts';
 import type { DueDelivery } from '../../log/deliveries/due.ts';
@@ -7,31 +6,24 @@ import { readFiled } from '../../log/deliveries/standing.ts';
 import { safeId } from '../../log/notification.ts';
 import type { Page } from '../../log/page.ts';
 import type { Position, Xid } from '../../log/positions/position.ts';
-import { Waiters } from '../../waiting.ts';
-import { workersFor } from '../calls/account.ts';
 import { Brake } from '../calls/brake.ts';
-import type { Calling } from '../calls/calling.ts';
-import { Careful, groupsOf } from '../calls/careful.ts';
+import { groupsOf } from '../calls/careful.ts';
+import { Crew, type CrewTools } from '../calls/crew.ts';
+import { Life } from '../calls/life.ts';
 import { retryTasks } from '../calls/retry-tasks.ts';
 import type { Suspicions } from '../calls/suspicions.ts';
 import { recorded, type Task } from '../calls/task.ts';
-import type { LossJudge } from '../calls/transaction/loss.ts';
-import type { Workers } from '../calls/workers.ts';
-import { OwnedAccount, type OwnedAccountOptions } from './account.ts';
+import { OwnedAccount } from './account.ts';
 import { InHand } from './in-hand.ts';
 import type { Settler } from './settler.ts';
 import type { OwnedConsumer } from './takeover.ts';
 import { Working } from './working.ts';
 
-export type DeliveryOptions = {
-  calling: Calling;
+export type DispatcherOptions = CrewTools & {
   schema: string;
   /** Reads the log and the deliveries. */
   pool: Clients;
-  /** What handlers write with. */
-  handlerPool: Pool;
   settler: Settler;
-  judge: LossJudge;
   suspicions: Suspicions;
   /** once: at a dead letter that stops the consumer, it ends instead of waiting. */
   mode: 'tail' | 'once';
@@ -50,7 +42,7 @@ export type DeliveryOptions = {
  * Hands the pages of a consumer that this process owns to its handlers, and settles them: the
  * position moves only past what is done or has a delivery. What is due again comes in between.
  */
-export class OwnedDelivery {
+export class OwnedDispatcher {
   readonly consumerId: string;
   readonly epoch: number;
   readonly isOrdered: boolean;
@@ -60,20 +52,17 @@ export class OwnedDelivery {
   readonly working = new Working();
   /** What keeps it from new notifications. */
   readonly brake: Brake;
-  readonly #options: DeliveryOptions;
+  readonly life = new Life();
+  readonly #options: DispatcherOptions;
   readonly #account: OwnedAccount;
-  readonly #workers: Workers;
-  readonly #careful: Careful;
-  readonly #waiters = new Waiters();
-  readonly #ended = new AbortController();
+  readonly #crew: Crew;
   readonly #filedUpTo: number;
   readonly #inHand: InHand;
-  #failure: Error | undefined;
-  #isClosed = false;
-  #isFenced = false;
 
-  constructor(options: DeliveryOptions, owned: OwnedConsumer) {
-    const { consumer } = options.calling;
+  constructor(options: DispatcherOptions, owned: OwnedConsumer) {
+    const { calling, mode, carefulMax } = options;
+    const { consumer } = calling;
+    const { life, working } = this;
     const { standing } = owned;
     this.#options = options;
     this.consumerId = consumer.id;
@@ -81,50 +70,44 @@ export class OwnedDelivery {
     this.isOrdered = consumer.order === 'key';
     this.isStopping = consumer.onDead === 'stop';
     this.#filedUpTo = standing.highestId;
-    this.working.hold(standing.aheadIds);
-    this.#inHand = new InHand(owned, options.carefulMax);
-    const onChange = (isOn: boolean) => this.#pause(isOn);
-    this.brake = new Brake({ ...options, onChange }, standing.retryCount);
-    this.#account = this.#makeAccount(owned);
-    this.#workers = workersFor(options, this.#account);
-    this.#careful = new Careful({
-      isOrdered: this.isOrdered,
-      failing: this.#account.failing,
-      workers: this.#workers,
-      isHeld: () => this.brake.isOn,
-      isClosed: () => this.#isClosed,
+    working.hold(standing.aheadIds);
+    this.#inHand = new InHand(owned, carefulMax);
+    const brake = new Brake(calling, standing.retryCount);
+    this.brake = brake;
+    const { isOrdered } = this;
+    this.#account = new OwnedAccount(
+      { ...options, isOrdered, working, brake, life },
+      owned,
+      standing.keys,
+    );
+    this.#crew = new Crew({
+      ...options,
+      life,
+      brake,
+      account: this.#account,
+      isHeld: () => brake.isOn,
+      endsWhenHeld: mode === 'once',
       record: (tasks) => this.#record(tasks),
       isThrough: ({ source, index, id }) =>
-        source === null ? !this.working.has(id) : source.isSettled(index),
-      until: (isMet) => this.#until(isMet),
+        source === null ? !working.has(id) : source.isSettled(index),
     });
-    this.brake.halt(standing.hasDead);
+    brake.halt(standing.hasDead);
     // A run to the end would end before it has tried any of them.
-    if (options.mode === 'tail') this.brake.countRetries(standing.retryCount);
-  }
-
-  /** Aborts when nothing more can be delivered: the consumer is another's, or working has failed. */
-  get ended(): AbortSignal {
-    return this.#ended.signal;
-  }
-
-  get isClosed(): boolean {
-    return this.#isClosed;
-  }
-
-  get isFenced(): boolean {
-    return this.#isFenced;
+    if (mode === 'tail') brake.countRetries(standing.retryCount);
   }
 
   /** How many notifications have failed, so far, for a run to the end. */
   get failedCount(): number {
-    return this.#account.failedCount;
+    return this.#account.failed.count;
   }
 
   /** Hands a page out; returns once more is welcome, or nothing more can be delivered. */
   async deliver(page: Page, isReplay: boolean, onClosed: () => void): Promise<void> {
     const filed = await this.#readFiled(page);
-    const source = this.#account.open(page, onClosed);
+    const source = this.#account.open(page, () => {
+      this.#savePosition(page.rows.length === 0);
+      onClosed();
+    });
     const tasks: Task[] = [];
     for (const [index, row] of page.rows.entries()) {
       const id = safeId(row[0]);
@@ -132,8 +115,8 @@ export class OwnedDelivery {
       else
         tasks.push({ row, id, key: row[4], isReplay, attempt: 1, isFiled: false, source, index });
     }
-    for (const group of this.#takeCareful(tasks, isReplay)) await this.#careful.call(group);
-    this.#workers.push(tasks);
+    await this.#crew.callCarefully(this.#takeCareful(tasks, isReplay));
+    this.#crew.workers.push(tasks);
     await this.#untilRoom();
   }
 
@@ -148,12 +131,14 @@ export class OwnedDelivery {
     for (const { key } of due) this.#account.failing.add(key);
     // Also what is given up: until that is saved it would be read as due again, with all behind it.
     for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.working.add(id);
-    this.#workers.skip(dead);
-    this.#workers.pushFirst(tasks.filter((task) => !alone.has(task) && !grouped.has(task)));
+    const { workers } = this.#crew;
+    workers.skip(dead);
+    workers.pushFirst(tasks.filter((task) => !alone.has(task) && !grouped.has(task)));
     const { consumer } = calling;
-    for (const group of [...groupsOf(grouped, consumer), ...groupsOf(alone, consumer, alone)]) {
-      this.#careful.call(group).catch((thrown) => this.#fail(thrown));
-    }
+    this.#crew.startCarefully([
+      ...groupsOf(grouped, consumer),
+      ...groupsOf(alone, consumer, alone),
+    ]);
   }
 
   /** Somebody else has had notifications of these keys wait. */
@@ -163,9 +148,7 @@ export class OwnedDelivery {
 
   /** Starts nothing any more. */
   close(): void {
-    this.#isClosed = true;
-    this.#workers.close();
-    this.#waiters.check();
+    this.#crew.close();
   }
 
   /**
@@ -173,12 +156,12 @@ export class OwnedDelivery {
    * have failed.
    */
   async untilIdle(): Promise<void> {
-    await this.#careful.untilIdle();
-    await this.#workers.untilIdle();
-    if (this.#failure) throw this.#failure;
+    const { life } = this;
+    await this.#crew.untilIdle();
+    life.throwFailure();
     const { isTransactional } = this.#options.calling.consumer;
-    if (this.#isClosed && !this.#isFenced && !isTransactional) this.#account.fileGaps();
-    this.#account.savePosition(false);
+    if (life.isClosed && !life.isFenced && !isTransactional) this.#account.fileGaps();
+    this.#savePosition(false);
   }
 
   /** What was called when the consumer was lost spends no attempt, should that be recorded. */
@@ -201,60 +184,28 @@ export class OwnedDelivery {
     return groupsOf(careful, calling.consumer, alone);
   }
 
-  #makeAccount(owned: OwnedConsumer): OwnedAccount {
-    const { calling, onWaiting } = this.#options;
-    const { isTransactional } = calling.consumer;
-    const options: OwnedAccountOptions = {
-      ...this.#options,
-      isOrdered: this.isOrdered,
-      working: this.working,
-      brake: this.brake,
-      onFiled: (mayBeDue) => {
-        this.#waiters.check();
-        if (mayBeDue) onWaiting();
-      },
-      onEnded: (isFenced) => this.#end(isFenced),
-      saveLazily: isTransactional ? () => this.#workers.savePositionLazily?.() : undefined,
-    };
-    return new OwnedAccount(options, owned, owned.standing.keys);
-  }
-
-  /** The consumer is another process's by now. */
-  onFenced(): void {
-    this.#end(true);
-  }
-
-  #end(isFenced: boolean): void {
-    this.#isFenced ||= isFenced;
-    this.#ended.abort();
-  }
-
-  #pause(isOn: boolean): void {
-    this.#workers.pause(isOn);
-    this.#waiters.check();
-    if (isOn && this.#options.mode === 'once') this.#ended.abort();
-  }
-
-  #fail(thrown: unknown): void {
-    this.#failure = toError(thrown);
-    this.#end(false);
+  /** What transactions do is saved by themselves. */
+  #savePosition(isLazy: boolean): void {
+    if (!this.#options.calling.consumer.isTransactional) this.#account.savePosition(isLazy);
+    else if (isLazy) this.#crew.workers.savePositionLazily();
   }
 
   async #untilRoom(): Promise<void> {
     if (this.#hasRoom()) return;
+    const { workers } = this.#crew;
     // Where one call takes its time, what is done behind it fills the ledger.
     const isFilling = () => this.#account.openRows > this.#options.openRowsMax / 2;
     const timer = setInterval(() => {
-      if (isFilling()) this.#workers.fileSlow?.();
+      if (isFilling()) workers.fileSlow();
     }, SLOW_MS);
-    await this.#workers.until(() => this.#hasRoom()).finally(() => clearInterval(timer));
+    await workers.until(() => this.#hasRoom()).finally(() => clearInterval(timer));
   }
 
   #hasRoom(): boolean {
     const { calling, openRowsMax } = this.#options;
     const { concurrency, batchSize } = calling.consumer;
     const waitingMax = Math.max(2 * concurrency, batchSize ?? 1);
-    return this.#workers.waitingCount < waitingMax && this.#account.openRows < openRowsMax;
+    return this.#crew.workers.waitingCount < waitingMax && this.#account.openRows < openRowsMax;
   }
 
   /** Which of a page have a delivery already: settled, though the position was not saved since. */
@@ -263,10 +214,6 @@ export class OwnedDelivery {
     const ids = rows.map((row) => safeId(row[0])).filter((id) => id <= this.#filedUpTo);
     if (ids.length === 0) return NONE;
     return pool.withClient((client) => readFiled(client, schema, this.consumerId, ids));
-  }
-
-  async #until(isMet: () => boolean): Promise<void> {
-    await this.#waiters.until(() => this.#isClosed || isMet());
   }
 
   /**
@@ -282,8 +229,8 @@ export class OwnedDelivery {
       const delayMs = Math.max(RECORDED_MS_MIN, backoffMs(task.attempt));
       return { task, change: underWay(task, delayMs, isAlone) };
     });
-    this.#workers.skip(changes);
-    await this.#until(() => tasks.every(({ id }) => !recording.has(id)));
+    this.#crew.workers.skip(changes);
+    await this.life.until(() => tasks.every(({ id }) => !recording.has(id)));
     return tasks.map((task) => recorded(task, isAlone, null));
   }
 }

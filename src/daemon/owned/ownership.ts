@@ -118,7 +118,9 @@ export class Ownership {
       if (!state) throw positionMissing(consumer.id);
       const entry = running.get(consumer.id);
       // Frozen for a while, say: it need not wait for its next settlement to know.
-      if (entry && entry.runner.delivery.epoch !== state.epoch) entry.runner.delivery.onFenced();
+      if (entry && entry.runner.dispatcher.epoch !== state.epoch) {
+        entry.runner.dispatcher.life.fence();
+      }
       if (state.isPaused) {
         await this.#pause(state, entry);
         isStandingBy = true;
@@ -255,17 +257,16 @@ export class Ownership {
 
   async #runOwned(runner: ConsumerRunner, leave: AbortSignal, work: Work): Promise<void> {
     const { control, settler, reporter } = this.#options;
-    const { consumerId, epoch } = runner.delivery;
+    const { consumerId, epoch, life } = runner.dispatcher;
     try {
       await work(runner, leave);
     } finally {
       await settler.flush();
     }
-    const { isFenced } = runner.delivery;
     // If it fails, an attempt more is counted than was made.
-    if (isFenced) await runner.delivery.takeBackAttempts().catch(() => {});
+    if (life.isFenced) await runner.dispatcher.takeBackAttempts().catch(() => {});
     if (control.isClosed) return;
-    if (isFenced) {
+    if (life.isFenced) {
       reporter.warn(
         `${consumerId} was taken over by another process, its position was moved by hand, or PostgreSQL has recovered from a crash or reset its statistics: this process lets go of it.`,
       );

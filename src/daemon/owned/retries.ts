@@ -11,7 +11,7 @@ import {
   readStandingKeys,
 } from '../../log/deliveries/standing.ts';
 import type { Control } from '../control/control.ts';
-import type { OwnedDelivery } from './dispatcher.ts';
+import type { OwnedDispatcher } from './dispatcher.ts';
 import type { Running } from './ownership.ts';
 
 export type RetriesOptions = {
@@ -30,15 +30,15 @@ export async function runRetries(options: RetriesOptions, signal: AbortSignal): 
   const { config, control, pool, running } = options;
   for (let nextMendAt = 0; !signal.aborted; ) {
     control.retries.clear();
-    const deliveries = [...running.values()].map(({ runner }) => runner.delivery);
-    if (deliveries.length > 0 && performance.now() > nextMendAt) {
+    const dispatchers = [...running.values()].map(({ runner }) => runner.dispatcher);
+    if (dispatchers.length > 0 && performance.now() > nextMendAt) {
       nextMendAt = performance.now() + MEND_MS;
-      await readOf(deliveries, pool, config.schema, mendClockBack);
+      await readOf(dispatchers, pool, config.schema, mendClockBack);
     }
     // Before it: what becomes due in between would be seen by neither.
-    const nextMs = await readOf(deliveries, pool, config.schema, readNextDueMs);
-    await updateBrakes(deliveries.filter(isOpen), pool, config.schema);
-    await retryDue(deliveries, pool, config.schema);
+    const nextMs = await readOf(dispatchers, pool, config.schema, readNextDueMs);
+    await updateBrakes(dispatchers.filter(isOpen), pool, config.schema);
+    await retryDue(dispatchers, pool, config.schema);
     const waitMs = Math.min(nextMs ?? NEVER_MS, config.pollIntervalMs, MEND_MS);
     await control.retries.wait(waitMs, signal);
   }
@@ -46,64 +46,64 @@ export async function runRetries(options: RetriesOptions, signal: AbortSignal): 
 
 /** Hands out what is due now. Returns how much that was. */
 export async function retryDue(
-  deliveries: readonly OwnedDelivery[],
+  dispatchers: readonly OwnedDispatcher[],
   pool: Clients,
   schema: string,
 ): Promise<number> {
-  const idle = deliveries.filter(isOpen).filter(({ working }) => working.size < WORKING_MAX);
+  const idle = dispatchers.filter(isOpen).filter(({ working }) => working.size < WORKING_MAX);
   if (idle.length === 0) return 0;
   const holding = idle.filter(({ working }) => working.isHolding);
   const ahead = await readOf(holding, pool, schema, readAhead);
   for (const { working, consumerId } of holding) working.hold(ahead?.get(consumerId) ?? []);
   const due = await pool.withClient((client) => {
-    const looks = idle.map((delivery) => {
-      const { consumerId, isOrdered, isStopping } = delivery;
-      return { consumerId, isOrdered, isStopping, workingIds: delivery.working.look() };
+    const looks = idle.map((dispatcher) => {
+      const { consumerId, isOrdered, isStopping } = dispatcher;
+      return { consumerId, isOrdered, isStopping, workingIds: dispatcher.working.look() };
     });
     return readDue(client, schema, looks);
   });
   const byConsumer = Map.groupBy(due, ({ consumerId }) => consumerId);
-  for (const delivery of idle) {
-    const own = byConsumer.get(delivery.consumerId);
-    if (own) delivery.retry(own);
+  for (const dispatcher of idle) {
+    const own = byConsumer.get(dispatcher.consumerId);
+    if (own) dispatcher.retry(own);
   }
   return due.length;
 }
 
 /** False for those of a session before, which are only waited for. */
-function isOpen({ ended, isClosed }: OwnedDelivery): boolean {
-  return !ended.aborted && !isClosed;
+function isOpen({ life }: OwnedDispatcher): boolean {
+  return !life.ended.aborted && !life.isClosed;
 }
 
 /** Takes the brakes off where what they are on for is over, and counts before one would be put on. */
 async function updateBrakes(
-  deliveries: readonly OwnedDelivery[],
+  dispatchers: readonly OwnedDispatcher[],
   pool: Clients,
   schema: string,
 ): Promise<void> {
-  const halted = deliveries.filter(({ brake }) => brake.isHalted);
+  const halted = dispatchers.filter(({ brake }) => brake.isHalted);
   const looks = halted.map(({ brake, consumerId }) => ({ consumerId, tell: brake.look() }));
   const havingDead = await readOf(halted, pool, schema, readHavingDead);
   // A dead letter that was retried goes first: what has come of its key since was kept back by it.
   const freed = halted.filter(({ consumerId }) => !havingDead?.has(consumerId));
   const keys = await readOf(freed, pool, schema, readStandingKeys);
-  for (const delivery of freed) delivery.learnFailing(keys?.get(delivery.consumerId) ?? []);
+  for (const dispatcher of freed) dispatcher.learnFailing(keys?.get(dispatcher.consumerId) ?? []);
   for (const { consumerId, tell } of looks) tell(havingDead?.has(consumerId) ?? false);
-  const filling = deliveries.filter(({ brake }) => brake.isFilling);
+  const filling = dispatchers.filter(({ brake }) => brake.isFilling);
   const recounts = filling.map(({ brake, consumerId }) => ({ consumerId, tell: brake.recount() }));
   const counts = await readOf(filling, pool, schema, readRetryCounts);
   for (const { consumerId, tell } of recounts) tell(counts?.get(consumerId) ?? 0);
 }
 
-/** Undefined where there are no deliveries to read of. */
+/** Undefined if there are none to read of. */
 async function readOf<T>(
-  deliveries: readonly OwnedDelivery[],
+  dispatchers: readonly OwnedDispatcher[],
   pool: Clients,
   schema: string,
   read: (client: PoolClient, schema: string, consumerIds: string[]) => Promise<T>,
 ): Promise<T | undefined> {
-  if (deliveries.length === 0) return undefined;
-  const ids = deliveries.map(({ consumerId }) => consumerId);
+  if (dispatchers.length === 0) return undefined;
+  const ids = dispatchers.map(({ consumerId }) => consumerId);
   return pool.withClient((client) => read(client, schema, ids));
 }
 

@@ -7,10 +7,10 @@ import { publishTransition } from '../../transitions.ts';
 import type { SessionPool } from '../control/session-pool.ts';
 import type { Tail } from '../tail/tail.ts';
 import { ReplayCount } from './catch-up.ts';
-import { type DeliveryOptions, OwnedDelivery } from './dispatcher.ts';
+import { type DispatcherOptions, OwnedDispatcher } from './dispatcher.ts';
 import type { OwnedConsumer } from './takeover.ts';
 
-export type RunnerOptions = Omit<DeliveryOptions, 'onHandled' | 'onSaved' | 'pool'> & {
+export type RunnerOptions = Omit<DispatcherOptions, 'onHandled' | 'onSaved' | 'pool'> & {
   config: Config;
   pool: SessionPool;
   readPage: ReadPage;
@@ -22,7 +22,7 @@ export type RunnerOptions = Omit<DeliveryOptions, 'onHandled' | 'onSaved' | 'poo
  * it falls behind, it reads by itself again.
  */
 export class ConsumerRunner {
-  readonly delivery: OwnedDelivery;
+  readonly dispatcher: OwnedDispatcher;
   readonly replay: ReplayCount;
   readonly #options: RunnerOptions;
   /** When the consumer was taken over: what lies before it is a replay. */
@@ -36,7 +36,7 @@ export class ConsumerRunner {
     this.#newest = owned.newest;
     this.#position = owned.position;
     this.replay = new ReplayCount(options.calling.consumer.id);
-    this.delivery = new OwnedDelivery(
+    this.dispatcher = new OwnedDispatcher(
       {
         ...options,
         onHandled: (isReplay) => {
@@ -75,8 +75,8 @@ export class ConsumerRunner {
   }
 
   async #whileOurs(signal: AbortSignal, work: (stop: AbortSignal) => Promise<void>): Promise<void> {
-    const stop = AbortSignal.any([signal, this.delivery.ended]);
-    const close = () => this.delivery.close();
+    const stop = AbortSignal.any([signal, this.dispatcher.life.ended]);
+    const close = () => this.dispatcher.close();
     if (stop.aborted) close();
     else stop.addEventListener('abort', close, { once: true });
     await this.#options.calling.meter.during(
@@ -86,15 +86,15 @@ export class ConsumerRunner {
           await work(stop);
         } finally {
           close();
-          await this.delivery.untilIdle();
+          await this.dispatcher.untilIdle();
         }
       },
     );
   }
 
   get #state(): ConsumerState {
-    const { isClosed, brake } = this.delivery;
-    if (isClosed) return 'finishing';
+    const { life, brake } = this.dispatcher;
+    if (life.isClosed) return 'finishing';
     if (brake.isOn) return brake.isHalted ? 'stopped' : 'retrying';
     return this.#isFollowing ? 'tail' : 'replay';
   }
@@ -175,6 +175,6 @@ export class ConsumerRunner {
     this.#position = page.after;
     if (page.after === page.before && page.rows.length === 0) return;
     const { isReading } = this.replay;
-    await this.delivery.deliver(page, isReading, isReading ? this.replay.open(page) : () => {});
+    await this.dispatcher.deliver(page, isReading, isReading ? this.replay.open(page) : () => {});
   }
 }

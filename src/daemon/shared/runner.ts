@@ -11,7 +11,7 @@ import type { Calling } from '../calls/calling.ts';
 import type { Suspicions } from '../calls/suspicions.ts';
 import type { LossJudge } from '../calls/transaction/loss.ts';
 import type { Tail } from '../tail/tail.ts';
-import { SharedDelivery } from './dispatcher.ts';
+import { SharedDispatcher } from './dispatcher.ts';
 import { PageSize } from './page-size.ts';
 import { CHECK_MS, Sharers } from './sharers.ts';
 import { takeShared } from './take.ts';
@@ -25,6 +25,7 @@ export type SharedRunnerOptions = {
   pool: Clients;
   handlerPool: Pool;
   judge: LossJudge;
+  mode: 'tail' | 'once';
   suspicions: Suspicions;
   readPage: ReadPage;
   rebasedId: number;
@@ -58,14 +59,14 @@ export class SharedRunner {
     const listening = this.#listen(signal, tail);
     while (!signal.aborted) {
       await this.#untilResumed(signal);
-      await this.#share(signal, async (delivery, stop) => {
+      await this.#share(signal, async (dispatcher, stop) => {
         while (!stop.aborted) {
           this.work.clear();
-          await this.#check(delivery);
+          await this.#check(dispatcher);
           // What it holds is given back, for whoever is there when it is resumed.
           if (this.#sharers.isPaused) return;
-          if (await this.#takeAndDeliver(delivery)) continue;
-          await this.work.wait(await this.#idleMs(delivery), stop);
+          if (await this.#takeAndDeliver(dispatcher)) continue;
+          await this.work.wait(await this.#idleMs(dispatcher), stop);
         }
       });
     }
@@ -73,23 +74,23 @@ export class SharedRunner {
   }
 
   /** Works until there is nothing to take. Returns how it went. Throws as run. */
-  async runToEnd(signal: AbortSignal): Promise<SharedDelivery> {
-    return this.#share(signal, async (delivery, stop) => {
+  async runToEnd(signal: AbortSignal): Promise<SharedDispatcher> {
+    return this.#share(signal, async (dispatcher, stop) => {
       while (!stop.aborted) {
         this.work.clear();
-        await this.#check(delivery);
+        await this.#check(dispatcher);
         if (this.#sharers.isPaused) return;
         // Before the look: what is settled during it may make another one of its key due.
-        const isIdle = delivery.openCount === 0;
-        if (await this.#takeAndDeliver(delivery)) continue;
+        const isIdle = dispatcher.openCount === 0;
+        if (await this.#takeAndDeliver(dispatcher)) continue;
         // Another process may run it alone, or a dead letter may have stopped it.
-        if (this.#sharers.isNone || delivery.brake.isHalted) {
+        if (this.#sharers.isNone || dispatcher.brake.isHalted) {
           // It says why.
           await this.#sharers.share();
           return;
         }
         if (isIdle && this.#hasLookedForDue) return;
-        await this.work.wait(await this.#idleMs(delivery), stop);
+        await this.work.wait(await this.#idleMs(dispatcher), stop);
       }
     });
   }
@@ -113,48 +114,48 @@ export class SharedRunner {
   /** Until the work returns, or the signal aborts, or a lease is lost to another process. */
   async #share(
     signal: AbortSignal,
-    work: (delivery: SharedDelivery, stop: AbortSignal) => Promise<void>,
-  ): Promise<SharedDelivery> {
-    const delivery = new SharedDelivery({ ...this.#options, onFreed: () => this.work.ring() });
-    const stop = AbortSignal.any([signal, delivery.ended]);
-    const close = () => delivery.close();
+    work: (dispatcher: SharedDispatcher, stop: AbortSignal) => Promise<void>,
+  ): Promise<SharedDispatcher> {
+    const dispatcher = new SharedDispatcher({ ...this.#options, onFreed: () => this.work.ring() });
+    const stop = AbortSignal.any([signal, dispatcher.life.ended]);
+    const close = () => dispatcher.close();
     if (stop.aborted) close();
     else stop.addEventListener('abort', close, { once: true });
     const sharing = async () => {
       try {
         await this.#freeEarlier();
-        await work(delivery, stop);
-        return delivery;
+        await work(dispatcher, stop);
+        return dispatcher;
       } finally {
         stop.removeEventListener('abort', close);
         close();
-        await delivery.untilIdle();
+        await dispatcher.untilIdle();
         // Where that fails, the others take it once this process has gone.
         await this.#free({ isDead: false }).catch(() => {});
       }
     };
-    return this.#options.calling.meter.during(() => this.#stateOf(delivery), sharing);
+    return this.#options.calling.meter.during(() => this.#stateOf(dispatcher), sharing);
   }
 
-  #stateOf({ isClosed, brake }: SharedDelivery): ConsumerState | null {
-    if (isClosed) return 'finishing';
+  #stateOf({ life, brake }: SharedDispatcher): ConsumerState | null {
+    if (life.isClosed) return 'finishing';
     if (this.#sharers.isNone) return null;
     if (brake.isOn) return brake.isHalted ? 'stopped' : 'retrying';
     return this.#isBehind ? 'replay' : 'tail';
   }
 
   /** True where it has taken something. */
-  async #takeAndDeliver(delivery: SharedDelivery): Promise<boolean> {
+  async #takeAndDeliver(dispatcher: SharedDispatcher): Promise<boolean> {
     const { config, calling, pool } = this.#options;
     // Few large takes are cheaper than many small ones.
-    if (this.#sharers.isNone || this.#isBusy(delivery)) return false;
+    if (this.#sharers.isNone || this.#isBusy(dispatcher)) return false;
     const limit = { rows: this.#pageSize.rows, bytes: config.maxBatchBytes };
     const place = this.#place;
     const options = { ...this.#options, consumer: calling.consumer, limit, place };
     const startedAt = performance.now();
     const isDue = startedAt > this.#nextDueAt;
-    const count = Math.max(1, this.#sharers.part - delivery.openCount);
-    const { brake } = delivery;
+    const count = Math.max(1, this.#sharers.part - dispatcher.openCount);
+    const { brake } = dispatcher;
     const mayRead = (retryCount: number) => {
       brake.countRetries(retryCount);
       return !brake.isOverfull;
@@ -173,15 +174,15 @@ export class SharedRunner {
     tell(taken.hasDead);
     this.#isBehind = taken.isBehind;
     this.#pageSize.adapt({ startedAt, endedAt: performance.now() }, taken.leases.length > 0);
-    await delivery.deliver(taken.leases);
+    await dispatcher.deliver(taken.leases);
     return taken.leases.length > 0;
   }
 
   /** How long to wait for a ring, where there was nothing to take. */
-  async #idleMs(delivery: SharedDelivery): Promise<number> {
+  async #idleMs(dispatcher: SharedDispatcher): Promise<number> {
     const { calling, pool, schema } = this.#options;
     // What is freed rings, and who waits has to look after the others now and then.
-    if (this.#isBusy(delivery) || this.#sharers.isNone) return CHECK_MS;
+    if (this.#isBusy(dispatcher) || this.#sharers.isNone) return CHECK_MS;
     if (!this.#hasLookedForDue) return DUE_MS;
     const ids = [calling.consumer.id];
     const dueMs = await pool.withClient((client) => readNextDueMs(client, schema, ids));
@@ -189,17 +190,17 @@ export class SharedRunner {
   }
 
   /** Now and then: looks who else shares it, and frees what the dead have left. */
-  async #check(delivery: SharedDelivery): Promise<void> {
+  async #check(dispatcher: SharedDispatcher): Promise<void> {
     if (!(await this.#sharers.share())) return;
     await this.#free({ isDead: true });
     // A transaction of a connection that was cut may have locked some when they were given back.
-    await this.#free({ isDead: false, heldIds: delivery.openIds });
+    await this.#free({ isDead: false, heldIds: dispatcher.openIds });
     await this.#sharers.count();
   }
 
   /** True while what it has taken is more than half of its part, and it can go on with that. */
-  #isBusy(delivery: SharedDelivery): boolean {
-    return delivery.openCount > this.#sharers.part / 2 && !delivery.brake.isHalted;
+  #isBusy(dispatcher: SharedDispatcher): boolean {
+    return dispatcher.openCount > this.#sharers.part / 2 && !dispatcher.brake.isHalted;
   }
 
   /** What an earlier session of this process has left. */

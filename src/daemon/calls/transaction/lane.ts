@@ -10,21 +10,13 @@ import { CallBroken } from './call.ts';
 import { reasonOf, TransactionLost, type Verdict } from './loss.ts';
 import { endTransaction, runTransaction, type TransactionOptions } from './run.ts';
 
-export type LaneOptions = TransactionOptions & {
-  /** The transaction has committed. */
-  onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void;
-  /** Nothing will be called any more: the transaction's outcome is unknown, or the connection gone. */
-  onFailed(): void;
-  onFenced(): void;
-};
-
 /**
  * Calls handlers one after the other, in transactions that settle what they did: effects, position
  * and deliveries commit together or not at all. It settles nothing in any other way, because a
  * position that is saved late by somebody else would make an effect happen again.
  */
 export class TransactionLane implements Workers {
-  readonly #options: LaneOptions;
+  readonly #options: TransactionOptions;
   readonly #queue: TaskQueue;
   readonly #waiters = new Waiters();
   /** Settled without a call, or after a transaction that failed: they go with the next. */
@@ -43,14 +35,14 @@ export class TransactionLane implements Workers {
   #hasWarned = false;
   #failure: Error | undefined;
 
-  constructor(options: LaneOptions) {
+  constructor(options: TransactionOptions) {
     this.#options = options;
     this.#queue = new TaskQueue({
       // What has to wait for its key is settled in its turn, like what is called: nothing is filed that
       // the position has not passed, since what was done of it would be called again from there.
       isOrdered: false,
       isSerial: true,
-      failing: options.failing,
+      failing: options.account.failing,
       onBlocked: (task, change) => this.#settled.push({ task, change }),
     });
   }
@@ -79,6 +71,9 @@ export class TransactionLane implements Workers {
     this.#queue.pause(isPaused);
     this.#start();
   }
+
+  /** Nothing can be settled beside the transaction. */
+  fileSlow(): void {}
 
   /** The position has moved past what nobody wants: it is saved within a second. */
   savePositionLazily(): void {
@@ -114,8 +109,9 @@ export class TransactionLane implements Workers {
     void this.#run()
       .catch((thrown: unknown) => {
         this.#isRunning = false;
+        // Its outcome is unknown, or the connection gone.
         this.#failure = toError(thrown);
-        this.#options.onFailed();
+        this.#options.account.onFailed();
       })
       .then(() => this.#waiters.check());
   }
@@ -156,7 +152,7 @@ export class TransactionLane implements Workers {
   }
 
   async #transact(tasks: Task[]): Promise<void> {
-    const { onFenced } = this.#options;
+    const { account } = this.#options;
     const earlier = this.#settled.splice(0);
     this.#hasMoved = false;
     try {
@@ -166,7 +162,7 @@ export class TransactionLane implements Workers {
         onOutside: () => this.#warnOutside(),
       });
       this.#alone = Math.max(0, this.#alone - 1);
-      if (!committed) return onFenced();
+      if (!committed) return account.onFenced();
       this.#afterCommit(tasks, committed);
     } catch (thrown) {
       if (thrown instanceof TransactionLost) return this.#afterLoss(tasks, earlier, thrown);
@@ -179,7 +175,7 @@ export class TransactionLane implements Workers {
     this.#lost.failures = 0;
     const through = new Set(committed.settled.map(({ task }) => task));
     this.#callAgain(tasks.filter((task) => !through.has(task)));
-    this.#options.onCommitted(committed.settled, committed.waitingKeys);
+    this.#options.account.onCommitted(committed.settled, committed.waitingKeys);
   }
 
   /** @throws where the session is over: then whoever comes next begins where the database says */

@@ -5,35 +5,23 @@ import { isPassing, lossOf } from '../../../database/passing.ts';
 import type { Pool } from '../../../database/pool.ts';
 import { SQLSTATE } from '../../../database/sqlstate.ts';
 import { StandstillGuard } from '../../../database/standstill.ts';
+import { STANDSTILL_MAX } from '../../../database/transaction.ts';
 import { endBackendOf, readTransaction } from '../../../database/transaction-state.ts';
 import { withOwnTypes } from '../../../database/types.ts';
-import { toError } from '../../../errors.ts';
+import { PgwatchError, toError } from '../../../errors.ts';
 import { TIMER_MS_MAX, withDeadline } from '../../../time.ts';
+import type { Account } from '../account.ts';
 import type { Calling } from '../calling.ts';
-import type { FailingKeys } from '../failing-keys.ts';
 import type { Settled, Task } from '../task.ts';
 import { CallBroken, type CallsOptions, callInTransaction } from './call.ts';
 import { type LossJudge, type Progress, TransactionLost } from './loss.ts';
 
 export type TransactionOptions = {
   calling: Calling;
-  failing: FailingKeys;
+  account: Account;
   /** What handlers write with. */
   pool: Pool;
   judge: LossJudge;
-  /** A transaction is about to begin. */
-  onBegin(): void;
-  /**
-   * Settles in the transaction: the position behind all of it, and the deliveries.
-   * @param beganAt the transaction's id when it began
-   * @returns the keys that still have a notification waiting; null where the consumer is not ours
-   *   any longer
-   */
-  settleIn(
-    client: PoolClient,
-    settled: readonly Settled[],
-    beganAt: string,
-  ): Promise<string[] | null>;
 };
 
 type Stretch = {
@@ -56,11 +44,11 @@ export async function runTransaction(
   tasks: Task[],
   stretch: Stretch,
 ): Promise<{ settled: Settled[]; waitingKeys: string[] } | null> {
-  const { calling, pool, onBegin } = options;
+  const { calling, pool, account } = options;
   const progress: Progress = { called: [], calledBefore: 0, isBystander: false, committing: null };
   try {
     return await pool.withClient(async (client) => {
-      onBegin();
+      account.onBegin();
       const guard = new StandstillGuard(client, calling.answerMsMax);
       guard.start();
       const onNotice = ({ code }: { code: string | undefined }) => {
@@ -99,15 +87,21 @@ async function callAndSettle(
   options: TransactionOptions & Stretch & Pick<CallsOptions, 'client' | 'guard' | 'progress'>,
   tasks: Task[],
 ) {
-  const { client, earlier, progress, settleIn } = options;
+  const { client, earlier, progress, account } = options;
   const { consumer, answerMsMax } = options.calling;
+  // Handlers have the user's types.
+  const own = withOwnTypes(client);
   // The server gives up a process that it does not hear of any more: its locks would stay with it.
   const idleMs = Math.min(consumer.timeoutMs + answerMsMax, TIMER_MS_MAX);
-  const transaction = await readTransaction(withOwnTypes(client), String(idleMs));
+  const transaction = await readTransaction(own, String(idleMs));
   Object.assign(progress, transaction);
-  const settled = [...earlier, ...(await callInTransaction({ ...options, idleMs }, tasks))];
+  const settled = [
+    ...earlier,
+    ...(await callInTransaction({ ...options, failing: account.failing, idleMs }, tasks)),
+  ];
   options.guard.start();
-  const waitingKeys = await settleIn(client, settled, transaction.xid);
+  await requireSameTransaction(own, transaction.xid);
+  const waitingKeys = await account.settleIn(own, settled);
   if (waitingKeys === null) {
     await client.query('rollback');
     return null;
@@ -115,6 +109,20 @@ async function callAndSettle(
   progress.committing = { settled, waitingKeys };
   await client.query('commit');
   return progress.committing;
+}
+
+/**
+ * The handlers are through; should the process stand still from now on, it would keep what it settles
+ * from whoever takes over.
+ * @throws PgwatchError handler_failed where a handler has ended the transaction that it was given
+ */
+async function requireSameTransaction(client: PoolClient, beganAt: string): Promise<void> {
+  const { xid } = await readTransaction(client, STANDSTILL_MAX);
+  if (xid === beganAt) return;
+  throw new PgwatchError(
+    'handler_failed',
+    'The handler has ended the transaction of context.db: that commits once it has returned, together with the position.',
+  );
 }
 
 /**

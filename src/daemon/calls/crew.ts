@@ -1,0 +1,85 @@
+import type { Pool } from '../../database/pool.ts';
+import type { Account } from './account.ts';
+import type { Brake } from './brake.ts';
+import type { Calling } from './calling.ts';
+import { Careful, type CarefulOptions } from './careful.ts';
+import { Lanes } from './lanes.ts';
+import type { Life } from './life.ts';
+import type { Task } from './task.ts';
+import { TransactionLane } from './transaction/lane.ts';
+import type { LossJudge } from './transaction/loss.ts';
+import type { Workers } from './workers.ts';
+
+/** What a crew works with, whatever it works for. */
+export type CrewTools = {
+  calling: Calling;
+  /** What handlers write with. */
+  handlerPool: Pool;
+  judge: LossJudge;
+};
+
+export type CrewOptions = CrewTools &
+  Pick<CarefulOptions, 'isHeld' | 'record' | 'isThrough'> & {
+    life: Life;
+    brake: Brake;
+    account: Account;
+    /** True where nothing more is to be delivered once it is held. */
+    endsWhenHeld: boolean;
+  };
+
+/**
+ * Those who work for a dispatcher: they call the handler for its tasks, some of them carefully, and have them settled by
+ * its account, until it is closed.
+ */
+export class Crew {
+  readonly workers: Workers;
+  readonly #life: Life;
+  readonly #careful: Careful;
+
+  constructor(options: CrewOptions) {
+    const { life, brake, account, calling, isHeld } = options;
+    this.#life = life;
+    this.workers = workersFor(options, account);
+    this.#careful = new Careful({
+      ...options,
+      isOrdered: calling.consumer.order === 'key',
+      failing: account.failing,
+      workers: this.workers,
+      isClosed: () => life.isClosed,
+      until: (isMet) => life.until(isMet),
+    });
+    brake.listen(() => {
+      this.workers.pause(isHeld());
+      life.check();
+      if (isHeld() && options.endsWhenHeld) life.end();
+    });
+  }
+
+  /** Calls the groups one after the other, each once that is written down. */
+  async callCarefully(groups: readonly (readonly Task[])[]): Promise<void> {
+    for (const group of groups) await this.#careful.call(group);
+  }
+
+  /** The same, and is not waited for: if it fails, the dispatcher has failed. */
+  startCarefully(groups: readonly (readonly Task[])[]): void {
+    this.callCarefully(groups).catch((thrown: unknown) => this.#life.fail(thrown));
+  }
+
+  /** Starts nothing any more. */
+  close(): void {
+    this.#life.close();
+    this.workers.close();
+  }
+
+  /** Waits until every handler has returned. Rejects if working has failed. */
+  async untilIdle(): Promise<void> {
+    await this.#careful.untilIdle();
+    await this.workers.untilIdle();
+  }
+}
+
+function workersFor({ calling, handlerPool, judge }: CrewTools, account: Account): Workers {
+  return calling.consumer.isTransactional
+    ? new TransactionLane({ calling, account, judge, pool: handlerPool })
+    : new Lanes(calling, account.failing, (task, change) => account.settle(task, change));
+}

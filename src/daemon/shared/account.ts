@@ -1,0 +1,148 @@
+import type { PoolClient } from 'pg';
+import type { Clients } from '../../database/pool.ts';
+import { applyChanges } from '../../log/deliveries/apply-changes.ts';
+import { takeBackAttempts } from '../../log/deliveries/attempts.ts';
+import {
+  type DeliveryChange,
+  type DeliveryScope,
+  lastOfEach,
+} from '../../log/deliveries/delivery.ts';
+import { settleLeases } from '../../log/leases/settle.ts';
+import type { Account } from '../calls/account.ts';
+import type { Brake } from '../calls/brake.ts';
+import type { Calling } from '../calls/calling.ts';
+import { FailedIds } from '../calls/failed-ids.ts';
+import { FailingKeys } from '../calls/failing-keys.ts';
+import type { Life } from '../calls/life.ts';
+import type { Suspicions } from '../calls/suspicions.ts';
+import type { Place, Settled } from '../calls/task.ts';
+import { LeaseSettler } from './settler.ts';
+import type { LeaseWork } from './work.ts';
+
+export type SharedAccountOptions = {
+  calling: Calling;
+  schema: string;
+  daemonId: string;
+  pool: Clients;
+  suspicions: Suspicions;
+  mode: 'tail' | 'once';
+  life: Life;
+  brake: Brake;
+  /** Told when a lease is through, or something may be due: it is worth looking for more. */
+  onFreed(): void;
+};
+
+/**
+ * Keeps the account of leases that this process has taken, and has them settled: a lease shrinks with what is done or has
+ * a delivery.
+ */
+export class SharedAccount implements Account {
+  readonly failing = new FailingKeys();
+  readonly failed: FailedIds;
+  /** The leases that are not through. */
+  readonly open = new Set<LeaseWork>();
+  /** Attempts that are recorded, of calls whose outcome is not saved; by notification. */
+  readonly recorded = new Map<number, number>();
+  readonly #options: SharedAccountOptions;
+  readonly #scope: DeliveryScope;
+  readonly #settler: LeaseSettler;
+
+  constructor(options: SharedAccountOptions) {
+    const { calling, mode } = options;
+    const { id: consumerId, order } = calling.consumer;
+    this.#options = options;
+    this.#scope = { consumerId, isOrdered: order === 'key' };
+    this.failed = new FailedIds(mode);
+    this.#settler = new LeaseSettler({
+      ...options,
+      ...this.#scope,
+      reporter: calling.reporter,
+      onSettled: (through, changes, keys) => this.#afterSettling(through, changes, keys),
+      onFenced: (unsaved) => this.#loseChanges(unsaved),
+    });
+  }
+
+  settle({ source, index }: Place, change: DeliveryChange | null): void {
+    const work = source as LeaseWork;
+    work.settle(index);
+    this.#options.calling.meter.count();
+    if (change) this.#note(change);
+    this.#settler.settle(work, change);
+  }
+
+  /** What a transaction settles is known by its leases. */
+  onBegin(): void {}
+
+  async settleIn(client: PoolClient, settled: readonly Settled[]): Promise<string[] | null> {
+    const { schema, daemonId } = this.#options;
+    const byWork = Map.groupBy(settled, ({ task }) => task.source as LeaseWork);
+    const rests = [...byWork].map(([work, own]) =>
+      work.restWithout(new Set(own.map(({ task }) => task.index))),
+    );
+    if (!(await settleLeases(client, schema, daemonId, rests))) return null;
+    const changes = lastOfEach(settled.flatMap(({ change }) => change ?? []));
+    return applyChanges(client, schema, this.#scope, changes);
+  }
+
+  onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void {
+    const changes = settled.flatMap(({ change }) => change ?? []);
+    for (const change of changes) this.#note(change);
+    for (const { task } of settled) (task.source as LeaseWork).settle(task.index);
+    this.#options.calling.meter.count(settled.length);
+    const works = new Set(settled.map(({ task }) => task.source as LeaseWork));
+    const through = [...works].filter(({ isFinished }) => isFinished);
+    this.#afterSettling(through, changes, waitingKeys);
+  }
+
+  onFenced(): void {
+    this.#options.life.fence();
+  }
+
+  onFailed(): void {
+    this.#options.life.end();
+  }
+
+  /** Settles what can be settled, and then no more. */
+  async close(): Promise<void> {
+    await this.#settler.close();
+    if (this.#options.life.isFenced) await this.#takeBackAttempts();
+  }
+
+  #note(change: DeliveryChange): void {
+    this.failing.note(change);
+    if (change.state === 'dead') this.#options.brake.addDead();
+  }
+
+  #afterSettling(
+    through: readonly LeaseWork[],
+    changes: readonly DeliveryChange[],
+    waitingKeys: readonly string[],
+  ): void {
+    const { brake, life, onFreed } = this.#options;
+    this.failing.settle(changes, waitingKeys);
+    for (const change of changes) {
+      change.report?.();
+      this.recorded.delete(change.notificationId);
+      this.failed.note(change);
+      if (change.state === 'dead') brake.savedDead();
+    }
+    for (const work of through) this.open.delete(work);
+    life.check();
+    onFreed();
+  }
+
+  #loseChanges(changes: readonly DeliveryChange[]): void {
+    const { suspicions, life } = this.#options;
+    suspicions.loseChanges(this.#scope.consumerId, changes, this.recorded);
+    life.fence();
+  }
+
+  /** If it fails, an attempt more is counted than was made. */
+  async #takeBackAttempts(): Promise<void> {
+    const { pool, schema } = this.#options;
+    const { consumerId } = this.#scope;
+    await pool
+      .withClient((client) => takeBackAttempts(client, schema, consumerId, this.recorded))
+      .catch(() => {});
+  }
+}
