@@ -2,8 +2,8 @@ import type { Reporter } from '../reporter.ts';
 import { formatDuration } from '../time.ts';
 import { subscribeTransitions } from '../transitions.ts';
 import { countOf } from '../words.ts';
+import type { AtWork } from './owned/at-work.ts';
 import type { ReplayProgress } from './owned/catch-up.ts';
-import type { OwnershipOptions } from './owned/ownership.ts';
 
 /**
  * Shows how replays get on: a bar that is redrawn on a terminal, a line every few seconds
@@ -11,7 +11,7 @@ import type { OwnershipOptions } from './owned/ownership.ts';
  */
 export class ReplayDisplay {
   readonly #reporter: Reporter;
-  readonly #running: OwnershipOptions['running'];
+  readonly #atWork: AtWork;
   readonly #then: string;
   readonly #shownCounts = new Map<string, number>();
   readonly #startedAt = new Map<string, number>();
@@ -19,10 +19,10 @@ export class ReplayDisplay {
   readonly #unsubscribe: () => void;
 
   /** @param mode what a consumer does once it has replayed what it missed */
-  constructor(reporter: Reporter, running: OwnershipOptions['running'], mode: 'tail' | 'once') {
+  constructor(reporter: Reporter, atWork: AtWork, mode: 'tail' | 'once') {
     this.#then = mode === 'tail' ? 'following the tail' : 'done';
     this.#reporter = reporter;
-    this.#running = running;
+    this.#atWork = atWork;
     const intervalMs = reporter.isInteractive ? REDRAW_MS : LINE_MS;
     this.#timer = setInterval(() => this.#show(), intervalMs);
     this.#timer.unref();
@@ -58,7 +58,7 @@ export class ReplayDisplay {
 
   #show(): void {
     const lines = [...this.#startedAt].flatMap(([consumerId, startedAt]) => {
-      const progress = this.#running.get(consumerId)?.runner.replay.progress;
+      const progress = this.#atWork.get(consumerId)?.runner.replay.progress;
       return progress ? [{ consumerId, progress, elapsedMs: performance.now() - startedAt }] : [];
     });
     const [first] = lines;

@@ -20,7 +20,7 @@ import { Suspicions } from './calls/suspicions.ts';
 import { ReplayDisplay } from './catch-up-display.ts';
 import type { Control } from './control/control.ts';
 import { heldText } from './control/held-text.ts';
-import type { OwnershipOptions } from './owned/ownership.ts';
+import { AtWork } from './owned/at-work.ts';
 import { Settler } from './owned/settler.ts';
 import { Patience } from './patience.ts';
 import { runSession } from './session.ts';
@@ -48,7 +48,7 @@ export class Daemon {
   readonly #settler: Settler;
   /** Names this process in the database. */
   readonly #daemonId = randomUUID();
-  readonly #running: OwnershipOptions['running'] = new Map();
+  readonly #atWork = new AtWork();
   readonly #sharing: SharingOptions['sharing'] = new Map();
   readonly #skipping: Set<string>;
   readonly #suspicions = new Suspicions();
@@ -116,7 +116,7 @@ export class Daemon {
 
   async #runSessions(mode: 'tail' | 'once', signal: AbortSignal): Promise<void> {
     const { config, reporter, consumers, knownIds, readPage } = this.#options;
-    const display = new ReplayDisplay(reporter, this.#running, mode);
+    const display = new ReplayDisplay(reporter, this.#atWork, mode);
     const timers: NodeJS.Timeout[] = [];
     // Cron, CI and tests wait for a run to the end: it may not wait for ever.
     const patience = new Patience(mode === 'once' ? ONCE_PATIENCE_MS : Number.POSITIVE_INFINITY);
@@ -143,7 +143,7 @@ export class Daemon {
             handlerPool: this.#handlerPool,
             settler: this.#settler,
             daemonId: this.#daemonId,
-            running: this.#running,
+            atWork: this.#atWork,
             sharing: this.#sharing,
             skipping: this.#skipping,
             suspicions: this.#suspicions,
@@ -263,8 +263,7 @@ export class Daemon {
 
   /** Waits for the handlers of lost sessions too; each ends soon after #abandon aborts. */
   async #untilIdle(): Promise<void> {
-    const running = [...this.#running.values()].map(({ ended }) => ended);
-    await Promise.all([...running, ...this.#sharing.values()]);
+    await Promise.all([this.#atWork.untilIdle(), ...this.#sharing.values()]);
   }
 }
 

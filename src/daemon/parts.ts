@@ -24,15 +24,15 @@ export function membershipOf(
   control: Control,
   stop: AbortSignal,
 ): Membership {
-  const { config, daemonId, consumers, mode, running, meters } = options;
+  const { config, daemonId, consumers, mode, atWork, meters } = options;
   const idsOf = (isShared: boolean) =>
     consumers.filter((consumer) => consumer.isShared === isShared).map(({ id }) => id);
   // One that runs to the end takes what is free, and no consumer is kept for it.
   const ids = mode === 'once' ? [] : idsOf(false);
   // A handler of the session before may hang: its consumer is for those who can run it.
-  const leaving = new Set(running.values());
+  const leaving = new Set(atWork.all);
   const isFree = (id: string) => {
-    const entry = running.get(id);
+    const entry = atWork.get(id);
     return entry === undefined || !leaving.has(entry);
   };
   const wantedIds = () => (stop.aborted ? [] : ids.filter(isFree));
@@ -57,7 +57,7 @@ export function tailing(
   alive: AbortSignal,
   stop: AbortSignal,
 ): Promise<void>[] {
-  const { config, pool, running, reporter } = options;
+  const { config, pool, atWork, reporter } = options;
   const { control, channels } = found;
   const tail = new Tail({ ...options, ...found });
   const owning = ownershipOf(options, found).run(alive, stop, (runner, leave) =>
@@ -66,7 +66,7 @@ export function tailing(
   const sharing = runShared(sharingOf(options, found), alive, stop, (runner) =>
     runner.run(alive, tail),
   );
-  const retries = runRetries({ config, control, pool, running }, alive);
+  const retries = runRetries({ config, control, pool, atWork }, alive);
   const listening = retryListening({ config, control, reporter, channels }, alive);
   const upkeep = [runPartitions, runRetention, runOriginChecks, runLossWarnings].map((run) =>
     run(options, alive),

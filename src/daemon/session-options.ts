@@ -10,6 +10,7 @@ import type { Suspicions } from './calls/suspicions.ts';
 import type { LossJudge } from './calls/transaction/loss.ts';
 import type { Control } from './control/control.ts';
 import type { SessionPool } from './control/session-pool.ts';
+import type { AtWork } from './owned/at-work.ts';
 import type { OwnershipOptions } from './owned/ownership.ts';
 import type { Settler } from './owned/settler.ts';
 import type { SharingOptions } from './shared/sharing.ts';
@@ -26,7 +27,7 @@ export type SessionOptions = {
   settler: Settler;
   reporter: Reporter;
   readPage: ReadPage;
-  running: OwnershipOptions['running'];
+  atWork: AtWork;
   sharing: SharingOptions['sharing'];
   skipping: OwnershipOptions['skipping'];
   suspicions: Suspicions;

@@ -3,7 +3,6 @@ import type { Consumer } from '../../consumers/define.ts';
 import { isLocked } from '../../database/passing.ts';
 import { PgwatchError, toError } from '../../errors.ts';
 import {
-  type LiveDaemon,
   type OwnerState,
   readLiveDaemons,
   readOwners,
@@ -19,6 +18,8 @@ import { reportChannels } from '../control/channel-change.ts';
 import type { Control } from '../control/control.ts';
 import { Pauses } from '../control/pauses.ts';
 import type { SessionPool } from '../control/session-pool.ts';
+import type { AtWork, Running } from './at-work.ts';
+import { type Claim, decideClaim } from './decide-claim.ts';
 import type { ConsumerRunner } from './runner.ts';
 import type { Settler } from './settler.ts';
 import { spread } from './spread.ts';
@@ -36,15 +37,15 @@ export type OwnershipOptions = {
   reporter: Reporter;
   /** once: takes whatever nobody runs now, and leaves the spreading to others. */
   mode: 'tail' | 'once';
-  /** Consumers that this process still runs, by id, those of a session that was lost included. */
-  running: Map<string, Running>;
+  atWork: AtWork;
   /** Consumers whose missed notifications are to be skipped when they are first taken over. */
   skipping: Set<string>;
   suspicions: Suspicions;
   makeRunner(consumer: Consumer, owned: OwnedConsumer): ConsumerRunner;
 };
 
-export type Running = { runner: ConsumerRunner; ended: Promise<void>; leave: AbortController };
+/** A consumer, and what is known of it. */
+type Claimed = { consumer: Consumer; state: OwnerState; entry: Running | undefined; work: Work };
 
 /** What is done with a consumer while it is owned; the signal aborts when it is to be handed over. */
 type Work = (runner: ConsumerRunner, leave: AbortSignal) => Promise<void>;
@@ -70,10 +71,10 @@ export class Ownership {
    * where the session failed it does not: one that hangs must not keep the others away.
    */
   async run(session: AbortSignal, stop: AbortSignal, work: Work): Promise<void> {
-    const { control, config, running } = this.#options;
+    const { control, config, atWork } = this.#options;
     const ended = AbortSignal.any([session, this.#failed.signal]);
     // Handlers of the session before: once they have returned, their consumers are to be had.
-    for (const { ended: leaving } of running.values()) {
+    for (const { ended: leaving } of atWork.all) {
       void leaving.then(() => control.owners.ring());
     }
     while (!ended.aborted) {
@@ -106,7 +107,7 @@ export class Ownership {
 
   /** Takes what falls to this process, and hands over what does not. True where it stands by. */
   async #claim(work: Work): Promise<boolean> {
-    const { config, control, daemonId, consumers, running } = this.#options;
+    const { config, control, daemonId, consumers, mode, atWork } = this.#options;
     const { owners, daemons } = await control.run(async (client) => ({
       owners: await readOwners(client, config.schema),
       daemons: await readLiveDaemons(client, config.schema),
@@ -116,49 +117,55 @@ export class Ownership {
     for (const consumer of consumers) {
       const state = owners.find(({ consumerId }) => consumerId === consumer.id);
       if (!state) throw positionMissing(consumer.id);
-      const entry = running.get(consumer.id);
+      const entry = atWork.get(consumer.id);
       // Frozen for a while, say: it need not wait for its next settlement to know.
       if (entry && entry.runner.dispatcher.epoch !== state.epoch) {
         entry.runner.dispatcher.life.fence();
       }
-      if (state.isPaused) {
-        await this.#pause(state, entry);
-        isStandingBy = true;
-      } else if (entry && !this.#tasks.has(entry.ended)) {
-        await this.#leave(state, daemons);
-      } else if (entry) {
-        this.#handOver(state, targets.get(consumer.id), entry);
-      } else if (!this.#mayTake(state, daemons, targets)) {
-        // Of a session before: nobody else takes it from a process that is alive.
-        if (state.liveOwner === daemonId) await this.#release(consumer.id, state.epoch);
-        isStandingBy = true;
-        this.#standBy(consumer.id);
-      } else if (!(await this.#start(consumer, state, work))) {
-        isStandingBy = true;
-        this.#standBy(consumer.id);
-      }
+      const isOfThisSession = entry && this.#tasks.has(entry.ended);
+      const running = !entry ? 'no' : isOfThisSession ? 'now' : 'since before';
+      const target = targets.get(consumer.id);
+      const claim = decideClaim({ state, running, daemonId, mode, target, daemons });
+      const mayComeLater = await this.#act(claim, { consumer, state, entry, work });
+      isStandingBy ||= mayComeLater;
     }
     return isStandingBy;
   }
 
-  #mayTake(
-    { consumerId, liveOwner }: OwnerState,
-    daemons: readonly LiveDaemon[],
-    targets: ReadonlyMap<string, string>,
-  ): boolean {
-    const { daemonId, mode } = this.#options;
-    if (liveOwner !== null && liveOwner !== daemonId) return false;
-    // During a deployment that changes this, those that share it come first.
-    if (daemons.some(({ sharedIds }) => sharedIds.includes(consumerId))) return false;
-    return mode === 'once' || targets.get(consumerId) === daemonId;
-  }
-
-  #handOver({ consumerId }: OwnerState, target: string | undefined, { leave }: Running): void {
-    const { daemonId, mode, reporter } = this.#options;
-    if (mode === 'once' || target === undefined || target === daemonId) return;
-    if (leave.signal.aborted) return;
-    reporter.info(`${consumerId} is handed over to a process that runs fewer consumers.`);
-    leave.abort();
+  /** True where the consumer may fall to this process later. */
+  async #act(claim: Claim, about: Claimed): Promise<boolean> {
+    const { daemonId, reporter } = this.#options;
+    const { consumer, state, entry, work } = about;
+    const { consumerId, liveOwner, epoch } = state;
+    switch (claim) {
+      case 'pause':
+        await this.#pause(state, entry);
+        return true;
+      case 'hand over':
+        if (entry && !entry.leave.signal.aborted) {
+          reporter.info(`${consumerId} is handed over to a process that runs fewer consumers.`);
+          entry.leave.abort();
+        }
+        return false;
+      case 'let go':
+        reporter.info(
+          `${consumerId} is left to another process: its handler has not returned yet.`,
+        );
+        await this.#release(consumerId, epoch);
+        return false;
+      case 'stand by':
+        // Of a session before: nobody else takes it from a process that is alive.
+        if (liveOwner === daemonId) await this.#release(consumerId, epoch);
+        this.#standBy(consumerId);
+        return true;
+      case 'take': {
+        const isTaken = await this.#start(consumer, state, work);
+        if (!isTaken) this.#standBy(consumerId);
+        return !isTaken;
+      }
+      default:
+        return false;
+    }
   }
 
   /** Nobody is to run it: what is being handled is finished, and after that it has no owner. */
@@ -171,34 +178,21 @@ export class Ownership {
 
   /** For a run to the end, which looks at nothing else. */
   async #watchPauses(finished: AbortSignal): Promise<void> {
-    const { control, config, running } = this.#options;
+    const { control, config, atWork } = this.#options;
     while (!finished.aborted) {
       control.owners.clear();
       const owners = await control.run((client) => readOwners(client, config.schema));
       for (const state of owners.filter(({ isPaused }) => isPaused)) {
-        const entry = running.get(state.consumerId);
+        const entry = atWork.get(state.consumerId);
         if (entry) await this.#pause(state, entry);
       }
       await control.owners.wait(STANDBY_MS, finished);
     }
   }
 
-  /** Its handler of a session before still runs, and keeps it from this process only. */
-  async #leave({ consumerId, liveOwner, epoch }: OwnerState, daemons: readonly LiveDaemon[]) {
-    const { daemonId, reporter } = this.#options;
-    const isWanted = daemons.some(
-      (other) =>
-        other.daemonId !== daemonId &&
-        [...other.consumerIds, ...other.sharedIds].includes(consumerId),
-    );
-    if (liveOwner !== daemonId || !isWanted) return;
-    reporter.info(`${consumerId} is left to another process: its handler has not returned yet.`);
-    await this.#release(consumerId, epoch);
-  }
-
   /** False where another process was faster, or has locked what belongs to the consumer. */
   async #start(consumer: Consumer, { epoch }: OwnerState, work: Work): Promise<boolean> {
-    const { control, running, reporter } = this.#options;
+    const { control, atWork, reporter } = this.#options;
     const owned = await this.#takeOver(consumer, epoch);
     if (!owned) return false;
     const runner = this.#options.makeRunner(consumer, owned);
@@ -213,16 +207,16 @@ export class Ownership {
       );
     }
     publishTransition({ type: 'consumer_owned', consumerId, epoch: owned.epoch });
-    const leave = new AbortController();
-    const task = this.#runOwned(runner, leave.signal, work)
-      .catch((thrown: unknown) => this.#failed.abort(toError(thrown)))
-      .finally(() => {
-        running.delete(consumerId);
-        this.#tasks.delete(task);
-        control.owners.ring();
-      });
-    this.#tasks.add(task);
-    running.set(consumerId, { runner, ended: task, leave });
+    const { ended } = atWork.start(runner, (leave) =>
+      this.#runOwned(runner, leave, work).catch((thrown: unknown) =>
+        this.#failed.abort(toError(thrown)),
+      ),
+    );
+    this.#tasks.add(ended);
+    void ended.then(() => {
+      this.#tasks.delete(ended);
+      control.owners.ring();
+    });
     // What the owner before has left may be due.
     control.retries.ring();
     return true;

@@ -11,14 +11,14 @@ import {
   readStandingKeys,
 } from '../../log/deliveries/standing.ts';
 import type { Control } from '../control/control.ts';
+import type { AtWork } from './at-work.ts';
 import type { OwnedDispatcher } from './dispatcher.ts';
-import type { Running } from './ownership.ts';
 
 export type RetriesOptions = {
   config: Config;
   control: Control;
   pool: Clients;
-  running: ReadonlyMap<string, Running>;
+  atWork: AtWork;
 };
 
 /**
@@ -27,10 +27,10 @@ export type RetriesOptions = {
  * retries comes the same way.
  */
 export async function runRetries(options: RetriesOptions, signal: AbortSignal): Promise<void> {
-  const { config, control, pool, running } = options;
+  const { config, control, pool, atWork } = options;
   for (let nextMendAt = 0; !signal.aborted; ) {
     control.retries.clear();
-    const dispatchers = [...running.values()].map(({ runner }) => runner.dispatcher);
+    const { dispatchers } = atWork;
     if (dispatchers.length > 0 && performance.now() > nextMendAt) {
       nextMendAt = performance.now() + MEND_MS;
       await readOf(dispatchers, pool, config.schema, mendClockBack);
