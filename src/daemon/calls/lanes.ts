@@ -1,7 +1,7 @@
 import type { Outcomes } from '../../consumers/outcome.ts';
 import { type DeliveryChange, underWay } from '../../log/deliveries/delivery.ts';
 import { Waiters } from '../../waiting.ts';
-import { type Calling, callTasks, changeAfter } from './calling.ts';
+import { type Calling, callTasks, conclude } from './calling.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import { TaskQueue } from './queue.ts';
 import { blocked, type Place, type Settled, type Task, uncalled } from './task.ts';
@@ -165,7 +165,7 @@ export class Lanes implements Workers {
         // It is called again, after the one that failed.
         this.skip([blocked(task)]);
       } else {
-        const change = changeAfter(this.#calling, task, outcome);
+        const change = conclude(this.#calling, task, outcome);
         if (change && holdsItsKey(change)) failed.add(key);
         this.#onSettled(task, change);
       }

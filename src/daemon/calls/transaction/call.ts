@@ -8,7 +8,7 @@ import { isPassing } from '../../../database/passing.ts';
 import type { StandstillGuard } from '../../../database/standstill.ts';
 import { withinScope } from '../../../database/transaction-scope.ts';
 import { PgwatchError } from '../../../errors.ts';
-import { type Calling, callTasks, changeAfter } from '../calling.ts';
+import { type Calling, callTasks, conclude } from '../calling.ts';
 import type { FailingKeys } from '../failing-keys.ts';
 import { blocked, type Settled, type Task } from '../task.ts';
 import { TransactionDatabase } from './database.ts';
@@ -102,9 +102,7 @@ async function callTogether(
   const outcomes = ready.length > 0 ? await callWithSavepoint(options, ready) : [];
   if (!outcomes.every(({ type }) => type === 'done')) return null;
   return batch.map((task) =>
-    waiting.has(task)
-      ? blocked(task)
-      : { task, change: changeAfter(calling, task, { type: 'done' }) },
+    waiting.has(task) ? blocked(task) : { task, change: conclude(calling, task, { type: 'done' }) },
   );
 }
 
@@ -115,7 +113,7 @@ async function callAlone(
 ): Promise<Settled> {
   if (mustWait(options, task, settled)) return blocked(task);
   const [outcome] = await callWithSavepoint(options, [task]);
-  return { task, change: changeAfter(options.calling, task, outcome as Ended) };
+  return { task, change: conclude(options.calling, task, outcome as Ended) };
 }
 
 /** True where an earlier notification of its key fails, since before or in this transaction. */
@@ -168,7 +166,7 @@ async function callWithSavepoint(options: Calls, tasks: Task[]): Promise<Finishe
   if (late && tasks.length > 1) throw new CallBroken(null, true);
   if (late) {
     const [task] = tasks as [Task];
-    throw new CallBroken({ task, change: changeAfter(calling, task, late as Ended) });
+    throw new CallBroken({ task, change: conclude(calling, task, late as Ended) });
   }
   const released = await release(options, finished, { db, savepoint });
   progress.called = [];

@@ -2,7 +2,7 @@ import type { Consumer } from '../../../consumers/define.ts';
 import { isStatementError } from '../../../database/connect.ts';
 import { PgwatchError, toError } from '../../../errors.ts';
 import { Waiters } from '../../../waiting.ts';
-import { changeAfter, changeAfterLoss } from '../calling.ts';
+import { conclude, concludeLoss } from '../calling.ts';
 import { TaskQueue } from '../queue.ts';
 import { type Settled, type Task, uncalled } from '../task.ts';
 import type { Workers } from '../workers.ts';
@@ -207,7 +207,7 @@ export class TransactionLane implements Workers {
   }
 
   #blame(tasks: Task[], culprit: Task, how: { error: Error; verdict: Verdict }): void {
-    const change = changeAfterLoss(this.#options.calling, culprit, how);
+    const change = concludeLoss(this.#options.calling, culprit, how);
     this.#settled.push({ task: culprit, change });
     this.#callAgain(tasks.filter((task) => task !== culprit));
   }
@@ -235,7 +235,7 @@ export class TransactionLane implements Workers {
     const { calling } = this.#options;
     for (const task of tasks) {
       const outcome = { type: 'failed', error, retryAfterMs: null } as const;
-      this.#settled.push({ task, change: changeAfter(calling, task, outcome) });
+      this.#settled.push({ task, change: conclude(calling, task, outcome) });
     }
   }
 
