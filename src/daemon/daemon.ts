@@ -24,7 +24,7 @@ import { AtWork } from './owned/at-work.ts';
 import { Settler } from './owned/settler.ts';
 import { Patience } from './patience.ts';
 import { runSession } from './session.ts';
-import type { SharingOptions } from './shared/sharing.ts';
+import type { Lasting } from './session-options.ts';
 
 export type DaemonOptions = {
   config: Config;
@@ -41,18 +41,7 @@ export type DaemonOptions = {
 /** Runs consumers: session after session, for as long as it is let. */
 export class Daemon {
   readonly #options: Required<DaemonOptions>;
-  /** Reads the log and saves positions; its settings suit nothing else. */
-  readonly #logPool: Pool;
-  /** What handlers write with. */
-  readonly #handlerPool: Pool;
-  readonly #settler: Settler;
-  /** Names this process in the database. */
-  readonly #daemonId = randomUUID();
-  readonly #atWork = new AtWork();
-  readonly #sharing: SharingOptions['sharing'] = new Map();
-  readonly #skipping: Set<string>;
-  readonly #suspicions = new Suspicions();
-  readonly #meters: ReadonlyMap<string, Meter>;
+  readonly #lasting: Lasting;
   readonly #failures: FailureReports;
   /** Aborts what handlers are given as their signal. */
   readonly #abandon = new AbortController();
@@ -72,32 +61,20 @@ export class Daemon {
       knownIds: [],
       ...options,
     };
-    this.#meters = new Map(options.consumers.map(({ id }) => [id, new Meter()]));
     this.#failures = new FailureReports(reporter);
-    this.#skipping = new Set(options.skipPlayback ? options.consumers.map(({ id }) => id) : []);
-    const onError = (error: Error) =>
-      reporter.debug(`A pooled connection failed: ${error.message}`);
-    const place = () => this.#control?.place ?? null;
-    const logSize = Math.min(LOG_CONNECTIONS_MAX, Math.floor(config.poolSize / 2));
-    this.#logPool = new Pool({
-      url: config.url,
-      tls: config.tls,
-      size: logSize,
-      settings: LOG_SETTINGS,
-      // A page is a bounded amount of work, though on a cold disk more than a heartbeat.
-      deadlineMs: ANSWER_DEADLINES_MAX * config.heartbeatDeadlineMs,
-      place,
-      onError,
-    });
-    this.#handlerPool = new Pool({
-      url: config.url,
-      tls: config.tls,
-      size: config.poolSize - logSize,
-      sessions: 'user',
-      place,
-      onError,
-    });
-    this.#settler = new Settler(this.#logPool, config.schema, reporter, () => this.#isGivenUp);
+    const ids = options.consumers.map(({ id }) => id);
+    const pools = this.#makePools(options);
+    this.#lasting = {
+      ...pools,
+      daemonId: randomUUID(),
+      settler: new Settler(pools.logPool, config.schema, reporter, () => this.#isGivenUp),
+      atWork: new AtWork(),
+      sharing: new Map(),
+      skipping: new Set(options.skipPlayback ? ids : []),
+      suspicions: new Suspicions(),
+      meters: new Map(ids.map((id) => [id, new Meter()])),
+      callingFor: (consumer) => this.#callingFor(consumer),
+    };
   }
 
   /**
@@ -114,9 +91,30 @@ export class Daemon {
     await this.#runSessions('once', signal);
   }
 
+  #makePools({ config, reporter }: DaemonOptions): Pick<Lasting, 'logPool' | 'handlerPool'> {
+    const { url, tls, poolSize, heartbeatDeadlineMs } = config;
+    const logSize = Math.min(LOG_CONNECTIONS_MAX, Math.floor(poolSize / 2));
+    const common = {
+      url,
+      tls,
+      place: () => this.#control?.place ?? null,
+      onError: (error: Error) => reporter.debug(`A pooled connection failed: ${error.message}`),
+    };
+    return {
+      logPool: new Pool({
+        ...common,
+        size: logSize,
+        settings: LOG_SETTINGS,
+        // A page is a bounded amount of work, though on a cold disk more than a heartbeat.
+        deadlineMs: ANSWER_DEADLINES_MAX * heartbeatDeadlineMs,
+      }),
+      handlerPool: new Pool({ ...common, size: poolSize - logSize, sessions: 'user' }),
+    };
+  }
+
   async #runSessions(mode: 'tail' | 'once', signal: AbortSignal): Promise<void> {
     const { config, reporter, consumers, knownIds, readPage } = this.#options;
-    const display = new ReplayDisplay(reporter, this.#atWork, mode);
+    const display = new ReplayDisplay(reporter, this.#lasting.atWork, mode);
     const timers: NodeJS.Timeout[] = [];
     // Cron, CI and tests wait for a run to the end: it may not wait for ever.
     const patience = new Patience(mode === 'once' ? ONCE_PATIENCE_MS : Number.POSITIVE_INFINITY);
@@ -133,21 +131,8 @@ export class Daemon {
       for (let failures = 0; !signal.aborted; ) {
         try {
           const session = {
-            config,
-            consumers,
-            knownIds,
-            reporter,
-            readPage,
-            mode,
-            pool: this.#logPool,
-            handlerPool: this.#handlerPool,
-            settler: this.#settler,
-            daemonId: this.#daemonId,
-            atWork: this.#atWork,
-            sharing: this.#sharing,
-            skipping: this.#skipping,
-            suspicions: this.#suspicions,
-            meters: this.#meters,
+            setup: { config, consumers, knownIds, reporter, readPage, mode },
+            lasting: this.#lasting,
             cutOff: this.#cutOff.signal,
             hasNoPatience: patience.spent,
             predecessor: this.#control?.backend ?? null,
@@ -161,7 +146,6 @@ export class Daemon {
               failures = 0;
               patience.rest();
             },
-            callingFor: (consumer: Consumer) => this.#callingFor(consumer),
           };
           await runSession(session, signal);
           break;
@@ -179,8 +163,9 @@ export class Daemon {
       signal.removeEventListener('abort', onStop);
       await this.#untilIdle();
       this.#failures.close();
-      await this.#settler.close();
-      await Promise.all([this.#logPool.close(), this.#handlerPool.close()]);
+      const { settler, logPool, handlerPool } = this.#lasting;
+      await settler.close();
+      await Promise.all([logPool.close(), handlerPool.close()]);
       for (const timer of timers) clearTimeout(timer);
     }
   }
@@ -202,7 +187,7 @@ export class Daemon {
       ? `The database refused a statement: ${error.message}.`
       : `The connection to the database was lost: ${error.message}.`;
     const reason = error instanceof PgwatchError ? error.message : what;
-    const held = await heldText(this.#logPool, config.schema, error);
+    const held = await heldText(this.#lasting.logPool, config.schema, error);
     if (leftMs <= 0) throw new PgwatchError('connection_failed', `${reason}${held} ${GIVEN_UP}`);
     const nextMs = Math.min(waitMs, leftMs);
     reporter.warn(`${reason}${held} Trying again in ${formatDuration(nextMs)}.`);
@@ -226,12 +211,12 @@ export class Daemon {
 
   #callingFor(consumer: Consumer): Calling {
     const { reporter } = this.#options;
-    const pool = this.#handlerPool;
+    const { handlerPool: pool, meters } = this.#lasting;
     return {
       consumer,
       reporter,
       failures: this.#failures,
-      meter: this.#meters.get(consumer.id) ?? new Meter(),
+      meter: meters.get(consumer.id) ?? new Meter(),
       tools: {
         makeDb: (call) => plainDatabase(pool, call, (thrown) => this.#isOutage(thrown)),
         reporter: consumerReporter(consumer, reporter),
@@ -252,8 +237,8 @@ export class Daemon {
     const { shutdownTimeoutMs } = this.#options.config;
     const cutOff = () => {
       this.#cutOff.abort();
-      this.#logPool.shut();
-      this.#handlerPool.shut();
+      this.#lasting.logPool.shut();
+      this.#lasting.handlerPool.shut();
     };
     return [
       setTimeout(() => this.#abandon.abort(), shutdownTimeoutMs),
@@ -263,7 +248,8 @@ export class Daemon {
 
   /** Waits for the handlers of lost sessions too; each ends soon after #abandon aborts. */
   async #untilIdle(): Promise<void> {
-    await Promise.all([this.#atWork.untilIdle(), ...this.#sharing.values()]);
+    const { atWork, sharing } = this.#lasting;
+    await Promise.all([atWork.untilIdle(), ...sharing.values()]);
   }
 }
 

@@ -13,18 +13,18 @@ import { retryDue, runRetries } from './owned/retries.ts';
 import { ConsumerRunner } from './owned/runner.ts';
 import { runLossWarnings, runOriginChecks, runPartitions } from './prepare.ts';
 import { runRetention } from './retention.ts';
-import type { Found, PartOptions } from './session-options.ts';
+import type { Inside, Lasting, Setup } from './session-options.ts';
 import { SharedRunner } from './shared/runner.ts';
 import { runShared, type SharingOptions } from './shared/sharing.ts';
 import { Tail } from './tail/tail.ts';
 
 /** How this daemon shows itself to the others: it wants no consumers when it stops. */
 export function membershipOf(
-  options: PartOptions,
+  { config, consumers, mode }: Setup,
+  { daemonId, atWork, meters }: Lasting,
   control: Control,
   stop: AbortSignal,
 ): Membership {
-  const { config, daemonId, consumers, mode, atWork, meters } = options;
   const idsOf = (isShared: boolean) =>
     consumers.filter((consumer) => consumer.isShared === isShared).map(({ id }) => id);
   // One that runs to the end takes what is free, and no consumer is kept for it.
@@ -52,24 +52,26 @@ export function membershipOf(
 
 /** What runs until the session ends. */
 export function tailing(
-  options: PartOptions,
-  found: Found,
-  alive: AbortSignal,
-  stop: AbortSignal,
+  setup: Setup,
+  lasting: Lasting,
+  inside: Inside,
+  signals: { alive: AbortSignal; stop: AbortSignal },
 ): Promise<void>[] {
-  const { config, pool, atWork, reporter } = options;
-  const { control, channels } = found;
-  const tail = new Tail({ ...options, ...found });
-  const owning = ownershipOf(options, found).run(alive, stop, (runner, leave) =>
+  const { config, reporter, readPage } = setup;
+  const { atWork } = lasting;
+  const { control, pool, channels, rebasedId } = inside;
+  const { alive, stop } = signals;
+  const tail = new Tail({ config, control, pool, readPage, rebasedId, channels });
+  const owning = ownershipOf(setup, lasting, inside).run(alive, stop, (runner, leave) =>
     runner.run(AbortSignal.any([alive, leave]), tail),
   );
-  const sharing = runShared(sharingOf(options, found), alive, stop, (runner) =>
+  const sharing = runShared(sharingOf(setup, lasting, inside), alive, stop, (runner) =>
     runner.run(alive, tail),
   );
   const retries = runRetries({ config, control, pool, atWork }, alive);
   const listening = retryListening({ config, control, reporter, channels }, alive);
   const upkeep = [runPartitions, runRetention, runOriginChecks, runLossWarnings].map((run) =>
-    run(options, alive),
+    run({ config, pool, reporter }, alive),
   );
   return [tail.run(alive), owning, sharing, retries, listening, ...upkeep];
 }
@@ -79,15 +81,18 @@ export function tailing(
  * @returns handler_failed where something failed or still waits, once all else is done
  */
 export async function runAllOnce(
-  options: PartOptions,
-  found: Found,
+  setup: Setup,
+  lasting: Lasting,
+  inside: Inside,
   alive: AbortSignal,
 ): Promise<PgwatchError | null> {
-  const { config, pool, settler, consumers, daemonId } = options;
+  const { config, consumers } = setup;
+  const { settler, daemonId } = lasting;
+  const { pool, control } = inside;
   const ran = new Map<string, Ran>();
   const note = (id: string, { failedCount, brake }: { failedCount: number; brake: Brake }) =>
     ran.set(id, { failedCount, isHalted: brake.isHalted });
-  await ownershipOf(options, found).runOnce(async (runner, leave) => {
+  await ownershipOf(setup, lasting, inside).runOnce(async (runner, leave) => {
     const { dispatcher } = runner;
     const stop = AbortSignal.any([alive, leave]);
     await runner.runToEnd(stop, async () => {
@@ -98,28 +103,31 @@ export async function runAllOnce(
     });
     note(dispatcher.consumerId, dispatcher);
   });
-  const sharing = sharingOf(options, found);
+  const sharing = sharingOf(setup, lasting, inside);
   await runShared(sharing, alive, alive, async (runner) => {
     note(runner.consumerId, await runner.runToEnd(alive));
   });
   if (alive.aborted) return null;
   const asked = { consumerIds: consumers.map(({ id }) => id), daemonId };
-  const left = await found.control.run((client) => readLeftUndone(client, config.schema, asked));
+  const left = await control.run((client) => readLeftUndone(client, config.schema, asked));
   return onceError(ran, left);
 }
 
-function ownershipOf(options: PartOptions, { control, rebasedId }: Found): Ownership {
-  const { config } = options;
+function ownershipOf(setup: Setup, lasting: Lasting, inside: Inside): Ownership {
+  const { config } = setup;
+  const { control } = inside;
   return new Ownership({
-    ...options,
-    consumers: options.consumers.filter(({ isShared }) => !isShared),
-    control,
+    ...setup,
+    ...lasting,
+    ...inside,
+    consumers: setup.consumers.filter(({ isShared }) => !isShared),
     makeRunner: (consumer, owned) => {
       const runnerOptions = {
-        ...options,
+        ...setup,
+        ...lasting,
+        ...inside,
         schema: config.schema,
-        calling: options.callingFor(consumer),
-        rebasedId,
+        calling: lasting.callingFor(consumer),
         carefulMax: inHandMax(consumer, config),
         openRowsMax: OPEN_PAGES_MAX * config.maxBatchSize,
         onWaiting: () => control.retries.ring(),
@@ -129,16 +137,17 @@ function ownershipOf(options: PartOptions, { control, rebasedId }: Found): Owner
   });
 }
 
-function sharingOf(options: PartOptions, { control, rebasedId }: Found): SharingOptions {
-  const { schema } = options.config;
+function sharingOf(setup: Setup, lasting: Lasting, inside: Inside): SharingOptions {
+  const { schema } = setup.config;
   return {
-    ...options,
+    ...setup,
+    ...lasting,
+    ...inside,
     schema,
-    control,
-    consumers: options.consumers.filter(({ isShared }) => isShared),
+    consumers: setup.consumers.filter(({ isShared }) => isShared),
     makeRunner: (consumer) => {
-      const calling = options.callingFor(consumer);
-      return new SharedRunner({ ...options, schema, calling, rebasedId });
+      const calling = lasting.callingFor(consumer);
+      return new SharedRunner({ ...setup, ...lasting, ...inside, schema, calling });
     },
   };
 }

@@ -9,12 +9,15 @@ import { createPartitions } from '../log/partitions.ts';
 import { sleep } from '../time.ts';
 import { bytesText } from '../words.ts';
 import { registerConsumers } from './registering.ts';
-import type { PartOptions, SessionOptions } from './session-options.ts';
+import type { Inside, Setup } from './session-options.ts';
+
+/** What the upkeep beside the consumers works with. */
+export type UpkeepOptions = Pick<Setup, 'config' | 'reporter'> & Pick<Inside, 'pool'>;
 
 /**
  * Checks the database, and registers new consumers. Returns the id that requireOwnCluster found.
  */
-export async function prepare(options: SessionOptions, client: Client): Promise<number> {
+export async function prepare(options: Setup, client: Client): Promise<number> {
   const { config, reporter } = options;
   await requireCurrentSchema(client, config);
   const rebasedId = await requireOwnCluster(client, config);
@@ -38,7 +41,7 @@ export async function prepare(options: SessionOptions, client: Client): Promise<
  * @throws PgwatchError cluster_restored
  */
 export async function runOriginChecks(
-  { config, pool }: PartOptions,
+  { config, pool }: UpkeepOptions,
   signal: AbortSignal,
 ): Promise<void> {
   for (let round = 1; ; round += 1) {
@@ -55,14 +58,14 @@ export async function runOriginChecks(
 }
 
 /** What captured tables do not tell: nothing else would say so to whoever runs a daemon. */
-async function lossWarnings(client: Queryable, { config }: Pick<SessionOptions, 'config'>) {
+async function lossWarnings(client: Queryable, { config }: Pick<Setup, 'config'>) {
   const losses = await readLosses(client, config);
   return losses.map(({ sentence }) => `${sentence} "pgwatch doctor" says what to do.`);
 }
 
 /** Says so at once, and as soon as something is new, and again once an hour. */
 export async function runLossWarnings(
-  { config, pool, reporter }: PartOptions,
+  { config, pool, reporter }: UpkeepOptions,
   signal: AbortSignal,
 ): Promise<void> {
   let told: string[] = [];
@@ -84,7 +87,7 @@ export async function runLossWarnings(
 
 /** Creates partitions ahead, again and again: a daemon runs for months. */
 export async function runPartitions(
-  { config, pool, reporter }: PartOptions,
+  { config, pool, reporter }: UpkeepOptions,
   signal: AbortSignal,
 ): Promise<void> {
   let told: string | null = null;

@@ -7,9 +7,9 @@ import { consumerChannel, noteFrom, registerConsumer } from '../log/positions/pr
 import { shellWord } from '../shell-word.ts';
 import { publishTransition } from '../transitions.ts';
 import { countOf } from '../words.ts';
-import type { SessionOptions } from './session-options.ts';
+import type { Setup } from './session-options.ts';
 
-type Options = Pick<SessionOptions, 'config' | 'consumers' | 'knownIds' | 'reporter'>;
+type Options = Pick<Setup, 'config' | 'consumers' | 'knownIds' | 'reporter'>;
 
 /**
  * Registers new consumers. Says what a new one gets, and of which it may be another name; and where a file

@@ -8,14 +8,14 @@ import { timeAgo } from '../log/retention/time-ago.ts';
 import type { Reporter } from '../reporter.ts';
 import { sleep } from '../time.ts';
 import { countOf } from '../words.ts';
-import type { PartOptions } from './session-options.ts';
+import type { UpkeepOptions } from './prepare.ts';
 
 /**
  * Removes what is older than `retention`, again and again: partitions that are old as a whole, if nobody needs
  * anything of them. Nothing that goes wrong with it ends the daemon.
  */
 export async function runRetention(
-  { config, pool, reporter }: PartOptions,
+  { config, pool, reporter }: UpkeepOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const retention = new Retention(config, reporter);

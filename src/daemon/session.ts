@@ -5,7 +5,7 @@ import { startListening } from './control/listening.ts';
 import { SessionPool } from './control/session-pool.ts';
 import { membershipOf, runAllOnce, tailing } from './parts.ts';
 import { prepare } from './prepare.ts';
-import type { PartOptions, SessionOptions } from './session-options.ts';
+import type { SessionOptions } from './session-options.ts';
 
 /**
  * One life of the control connection. The order matters: listen, then read the positions from the
@@ -14,15 +14,17 @@ import type { PartOptions, SessionOptions } from './session-options.ts';
  * @throws whatever ends the session, other than the signal
  */
 export async function runSession(options: SessionOptions, signal: AbortSignal): Promise<void> {
-  const { config, consumers, pool, reporter, cutOff } = options;
+  const { setup, lasting, cutOff } = options;
+  const { config, consumers, reporter, mode } = setup;
+  const { logPool, handlerPool } = lasting;
   const control = await Control.open(config, options.predecessor);
   options.onConnected(control);
   const ended = new AbortController();
   const alive = AbortSignal.any([signal, control.lost, ended.signal]);
   // Reads that wait for a lock, or on a dead network, would keep the session from ending.
   control.lost.addEventListener('abort', () => {
-    pool.reset();
-    if (control.isSilent) options.handlerPool.reset();
+    logPool.reset();
+    if (control.isSilent) handlerPool.reset();
   });
   const onCutOff = () => control.abandon();
   if (cutOff.aborted) onCutOff();
@@ -30,32 +32,25 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
   try {
     const over = AbortSignal.any([control.lost, ended.signal]);
     const stop = AbortSignal.any([signal, options.hasNoPatience]);
-    const poolOptions = {
-      pool,
-      schema: config.schema,
-      reporter,
-      ended: over,
-      stop,
-      mode: options.mode,
-    };
-    const sessionPool = new SessionPool(poolOptions);
-    const judge = new LossJudge({ ...options, pool: sessionPool, control });
-    const inside: PartOptions = { ...options, pool: sessionPool, judge };
-    const rebasedId = await control.run((client) => prepare(options, client));
+    const { schema } = config;
+    const pool = new SessionPool({ pool: logPool, schema, reporter, ended: over, stop, mode });
+    const judge = new LossJudge({ ...lasting, pool, control });
+    const rebasedId = await control.run((client) => prepare(setup, client));
     const channels = [...new Set(consumers.flatMap((consumer) => consumer.channels))].sort();
     await startListening({ config, control, reporter, channels });
-    const membership = membershipOf(inside, control, signal);
+    const membership = membershipOf(setup, lasting, control, signal);
     await membership.join();
     options.onWorking();
     // What has ended here is taken over while other handlers still take their time.
     const onStop = () => void membership.announce();
     signal.addEventListener('abort', onStop, { once: true, signal: ended.signal });
-    const found = { control, rebasedId, channels };
+    const inside = { control, pool, judge, rebasedId, channels };
     let undone: PgwatchError | null = null;
     const runOnce = async () => {
-      undone = await runAllOnce(inside, found, alive);
+      undone = await runAllOnce(setup, lasting, inside, alive);
     };
-    const parts = options.mode === 'once' ? [runOnce()] : tailing(inside, found, alive, signal);
+    const parts =
+      mode === 'once' ? [runOnce()] : tailing(setup, lasting, inside, { alive, stop: signal });
     // While the daemon stops, the network may die too, and others must know that it is alive.
     await untilAllEnd(parts, [membership.run(over)], ended);
     if (control.lost.aborted && !signal.aborted) throw control.lost.reason;
