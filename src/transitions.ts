@@ -17,8 +17,8 @@ export type Transition =
   | { type: 'consumer_lost'; consumerId: string; epoch: number }
   | { type: 'consumer_released'; consumerId: string }
   | { type: 'consumer_shared'; consumerId: string; processes: number }
-  | { type: 'replay_started'; consumerId: string }
-  | { type: 'replay_finished'; consumerId: string; count: number }
+  | { type: 'catching_up'; consumerId: string }
+  | { type: 'caught_up'; consumerId: string; count: number }
   | { type: 'tail_joined'; consumerId: string }
   | { type: 'tail_left'; consumerId: string }
   | { type: 'position_saved'; consumerIds: string[] }

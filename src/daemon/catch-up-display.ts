@@ -3,13 +3,13 @@ import { formatDuration } from '../time.ts';
 import { subscribeTransitions } from '../transitions.ts';
 import { countOf } from '../words.ts';
 import type { AtWork } from './owned/at-work.ts';
-import type { ReplayProgress } from './owned/catch-up.ts';
+import type { CatchUpProgress } from './owned/catch-up.ts';
 
 /**
- * Shows how replays get on: a bar that is redrawn on a terminal, a line every few seconds
+ * Shows how consumers catch up: a bar that is redrawn on a terminal, a line every few seconds
  * elsewhere.
  */
-export class ReplayDisplay {
+export class CatchUpDisplay {
   readonly #reporter: Reporter;
   readonly #atWork: AtWork;
   readonly #then: string;
@@ -18,7 +18,7 @@ export class ReplayDisplay {
   readonly #timer: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
 
-  /** @param mode what a consumer does once it has replayed what it missed */
+  /** @param mode what a consumer does once it has caught up */
   constructor(reporter: Reporter, atWork: AtWork, mode: 'tail' | 'once') {
     this.#then = mode === 'tail' ? 'following the tail' : 'done';
     this.#reporter = reporter;
@@ -27,9 +27,9 @@ export class ReplayDisplay {
     this.#timer = setInterval(() => this.#show(), intervalMs);
     this.#timer.unref();
     this.#unsubscribe = subscribeTransitions((transition) => {
-      if (transition.type === 'replay_started') {
+      if (transition.type === 'catching_up') {
         this.#startedAt.set(transition.consumerId, performance.now());
-      } else if (transition.type === 'replay_finished') {
+      } else if (transition.type === 'caught_up') {
         this.#finish(transition.consumerId, transition.count);
       }
     });
@@ -45,33 +45,33 @@ export class ReplayDisplay {
     const startedAt = this.#startedAt.get(consumerId);
     this.#startedAt.delete(consumerId);
     this.#shownCounts.delete(consumerId);
-    // Elsewhere the line below says it, and the other replays have their turn by the clock.
+    // Elsewhere the line below says it, and the other consumers have their turn by the clock.
     if (this.#reporter.isInteractive) this.#show();
     const took = startedAt === undefined ? 0 : performance.now() - startedAt;
     this.#reporter.info(
       count === 0
         ? `${consumerId} has missed nothing; ${this.#then}.`
         : `${consumerId} has gone through ${countOf(count, 'missed notification')} in ${formatDuration(took)}; ${this.#then}.`,
-      { consumer: consumerId, replayed: count },
+      { consumer: consumerId, handled: count },
     );
   }
 
   #show(): void {
     const lines = [...this.#startedAt].flatMap(([consumerId, startedAt]) => {
-      const progress = this.#atWork.get(consumerId)?.runner.replay.progress;
+      const progress = this.#atWork.get(consumerId)?.runner.catchUp.progress;
       return progress ? [{ consumerId, progress, elapsedMs: performance.now() - startedAt }] : [];
     });
     const [first] = lines;
     if (!this.#reporter.isInteractive) {
       for (const line of lines) {
-        // One that stands still says why by itself: its handler fails or takes its time.
+        // One that makes no progress says why by itself: its handler fails, or takes its time.
         if (this.#shownCounts.get(line.consumerId) === line.progress.count) continue;
         this.#shownCounts.set(line.consumerId, line.progress.count);
         this.#reporter.info(
-          `${line.consumerId} is replaying: ${describe(line.progress, line.elapsedMs)}.`,
+          `${line.consumerId} is catching up: ${describe(line.progress, line.elapsedMs)}.`,
           {
             consumer: line.consumerId,
-            replayed: line.progress.count,
+            handled: line.progress.count,
           },
         );
       }
@@ -91,14 +91,14 @@ export class ReplayDisplay {
 }
 
 /** Ids are sparse, so what is left is an estimate. */
-function describe(progress: ReplayProgress, elapsedMs: number): string {
+function describe(progress: CatchUpProgress, elapsedMs: number): string {
   const done = fraction(progress);
   const rate = Math.round(progress.count / Math.max(elapsedMs / 1000, 0.001));
   const left = done > 0 ? `, ${formatDuration((elapsedMs / done) * (1 - done))} left` : '';
   return `${Math.floor(done * 100)} %, ${rate.toLocaleString('en')}/s${left}`;
 }
 
-function fraction({ fromId, reachedId, endId }: ReplayProgress): number {
+function fraction({ fromId, reachedId, endId }: CatchUpProgress): number {
   return endId > fromId ? Math.min(1, Math.max(0, (reachedId - fromId) / (endId - fromId))) : 1;
 }
 

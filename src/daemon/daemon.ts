@@ -17,7 +17,7 @@ import { FailureReports } from './calls/failure-reports.ts';
 import { Meter } from './calls/meter.ts';
 import { plainDatabase } from './calls/plain-database.ts';
 import { Suspicions } from './calls/suspicions.ts';
-import { ReplayDisplay } from './catch-up-display.ts';
+import { CatchUpDisplay } from './catch-up-display.ts';
 import type { Control } from './control/control.ts';
 import { heldText } from './control/held-text.ts';
 import { AtWork } from './owned/at-work.ts';
@@ -114,7 +114,7 @@ export class Daemon {
 
   async #runSessions(mode: 'tail' | 'once', signal: AbortSignal): Promise<void> {
     const { config, reporter, consumers, knownIds, readPage } = this.#options;
-    const display = new ReplayDisplay(reporter, this.#lasting.atWork, mode);
+    const display = new CatchUpDisplay(reporter, this.#lasting.atWork, mode);
     const timers: NodeJS.Timeout[] = [];
     // Cron, CI and tests wait for a run to the end: it may not wait for ever.
     const patience = new Patience(mode === 'once' ? ONCE_PATIENCE_MS : Number.POSITIVE_INFINITY);

@@ -72,7 +72,7 @@ export function viewOf(
   );
   const told = stateOf(consumer, { daemons, activities, isWanted });
   // It reads from the tail, and is far behind it all the same.
-  const state = told === 'tail' && lag.unread > TAIL_LAG_MAX ? 'replay' : told;
+  const state = told === 'tail' && lag.unread > TAIL_LAG_MAX ? 'catching up' : told;
   const failures = [standing.lastError, ...activities.map(failureOf)];
   return {
     ...consumer,
@@ -133,7 +133,7 @@ export const STILL: readonly ViewState[] = ['paused', 'pausing', 'stopped', 'not
 const WORST_FIRST: readonly ConsumerState[] = [
   'stopped',
   'retrying',
-  'replay',
+  'catching up',
   'tail',
   'finishing',
 ];

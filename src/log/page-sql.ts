@@ -84,7 +84,7 @@ where bytes_before < $9::bigint`;
  *
  * Parameters: 1 the id to begin after, 2 the window's end, 3 channels, 4 T, 5 as 10 above.
  */
-export function replaySql(schema: string): string {
+export function streamSql(schema: string): string {
   const columns = rowTexts(schema, 'row').map((text, index) =>
     CONTENT.has(COLUMNS[index] as string)
       ? `case when bytes <= ${CONTENT_BYTES_MAX} then ${text} end`
@@ -108,7 +108,7 @@ export function contentSql(schema: string, textBytesMax?: number): string {
     where id = any($1::bigint[]) and xid = any($2::xid8[])`;
 }
 
-/** What a replayed row may bring along. 500 of these are what a chunk holds at most. */
+/** What a streamed row may bring along. 500 of these are what a chunk holds at most. */
 export const CONTENT_BYTES_MAX = 65_536;
 
 /** The columns of a LogRow. */

@@ -6,10 +6,10 @@ import { AS_TEXT } from '../database/types.ts';
 import { fetchContent, fillLong, isCut } from './long-contents.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { contentLength, type Page } from './page.ts';
-import { CONTENT_BYTES_MAX, contentSql, replaySql } from './page-sql.ts';
+import { CONTENT_BYTES_MAX, contentSql, streamSql } from './page-sql.ts';
 import { closeWindow, type Position, type Window } from './positions/position.ts';
 
-export type ReplayOptions = {
+export type StreamOptions = {
   pool: Clients;
   schema: string;
   channels: readonly string[];
@@ -18,7 +18,7 @@ export type ReplayOptions = {
 };
 
 /** True where only new rows are left of an open window, and enough of them to stream. */
-export function isReplayable({ window, doneId }: Position, rows: number): boolean {
+export function isStreamable({ window, doneId }: Position, rows: number): boolean {
   return window !== null && window.id >= doneId && window.endId - window.id > 2 * rows;
 }
 
@@ -26,15 +26,15 @@ export function isReplayable({ window, doneId }: Position, rows: number): boolea
  * Streams the rest of an open window in pages, over a cursor: two to three times as fast as asking
  * for each page, because the statement starts only once. The cursor is kept open a few seconds at
  * most: its snapshot holds the cluster's horizon back, by which vacuum everywhere would suffer.
- * @param position where isReplayable
+ * @param position where isStreamable
  */
-export async function* replayPages(
-  options: ReplayOptions,
+export async function* streamPages(
+  options: StreamOptions,
   position: Position,
 ): AsyncGenerator<Page, void> {
   const window = position.window as Window;
-  const cursor = new ReplayCursor(options, window);
-  const complete = new WeakSet<ReplayRow>();
+  const cursor = new StreamCursor(options, window);
+  const complete = new WeakSet<StreamRow>();
   try {
     let reading = cursor.read(window.id);
     let before = position;
@@ -65,20 +65,20 @@ export async function* replayPages(
 }
 
 /** Rows of the window, in order of id. Opens and closes the database's cursor as needed. */
-class ReplayCursor {
-  readonly #options: ReplayOptions;
+class StreamCursor {
+  readonly #options: StreamOptions;
   readonly #window: Window;
   #open: OpenCursor | undefined;
-  #reading: Promise<ReplayRow[]> = Promise.resolve([]);
+  #reading: Promise<StreamRow[]> = Promise.resolve([]);
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: ReplayOptions, window: Window) {
+  constructor(options: StreamOptions, window: Window) {
     this.#options = options;
     this.#window = window;
   }
 
   /** The next rows; always the last id of the rows before, or where to begin. */
-  read(afterId: number): Promise<ReplayRow[]> {
+  read(afterId: number): Promise<StreamRow[]> {
     this.#reading = this.#reading.then(() => this.#readOn(afterId));
     return this.#reading;
   }
@@ -88,7 +88,7 @@ class ReplayCursor {
     await this.#closeCursor();
   }
 
-  async #readOn(afterId: number): Promise<ReplayRow[]> {
+  async #readOn(afterId: number): Promise<StreamRow[]> {
     this.#open ??= await this.#openCursor(afterId);
     if (!this.#open) return this.#readOnce(afterId);
     const { client, cursor, lost } = this.#open;
@@ -105,12 +105,12 @@ class ReplayCursor {
     return rows;
   }
 
-  /** Without a cursor, where other replays have theirs, or a pooler lends no client for long. */
-  async #readOnce(afterId: number): Promise<ReplayRow[]> {
+  /** Without a cursor: other streams have all of them, or a pooler lends no client for long. */
+  async #readOnce(afterId: number): Promise<StreamRow[]> {
     const { pool, schema, limit } = this.#options;
     const { rows } = await pool.withClient((client) =>
-      client.query<ReplayRow>({
-        text: `${replaySql(schema)} limit ${limit.rows}`,
+      client.query<StreamRow>({
+        text: `${streamSql(schema)} limit ${limit.rows}`,
         values: this.#values(afterId),
         rowMode: 'array',
         types: AS_TEXT,
@@ -125,7 +125,7 @@ class ReplayCursor {
     if (!client) return undefined;
     const values = this.#values(afterId);
     const config = { rowMode: 'array' as const, types: AS_TEXT };
-    const cursor = client.query(new Cursor<ReplayRow>(replaySql(schema), values, config));
+    const cursor = client.query(new Cursor<StreamRow>(streamSql(schema), values, config));
     // Closed by the clock too: a slow handler may not ask for the next rows for long.
     this.#timer = setTimeout(() => {
       this.#reading = this.#reading.then((rows) => this.#closeCursor().then(() => rows));
@@ -163,12 +163,12 @@ class ReplayCursor {
 }
 
 /** Splits rows so that each part has about so many bytes, or is one row. */
-function partsOf(rows: ReplayRow[], bytesMax: number): ReplayRow[][] {
-  const parts: ReplayRow[][] = [[]];
+function partsOf(rows: StreamRow[], bytesMax: number): StreamRow[][] {
+  const parts: StreamRow[][] = [[]];
   let bytes = 0;
   for (const row of rows) {
     const size = Number(row[12]);
-    const part = parts.at(-1) as ReplayRow[];
+    const part = parts.at(-1) as StreamRow[];
     if (part.length > 0 && bytes + size > bytesMax) {
       parts.push([row]);
       bytes = size;
@@ -181,12 +181,12 @@ function partsOf(rows: ReplayRow[], bytesMax: number): ReplayRow[][] {
 }
 
 function toPage(
-  options: ReplayOptions,
-  part: ReplayRow[],
-  place: { before: Position; window: Window; isLast: boolean; gone: ReadonlySet<ReplayRow> },
+  options: StreamOptions,
+  part: StreamRow[],
+  place: { before: Position; window: Window; isLast: boolean; gone: ReadonlySet<StreamRow> },
 ): Page {
   const { before, window, isLast, gone } = place;
-  const isThere = (row: ReplayRow) => options.channels.includes(row[3]) && !gone.has(row);
+  const isThere = (row: StreamRow) => options.channels.includes(row[3]) && !gone.has(row);
   const rows = part.filter(isThere) as unknown as LogRow[];
   const reached: Window = { ...window, id: idOf(part.at(-1)) ?? window.id };
   return {
@@ -206,18 +206,18 @@ function toPage(
  * @param complete rows that are
  */
 async function fillPart(
-  { pool, schema, channels, limit }: ReplayOptions,
-  part: ReplayRow[],
-  complete: WeakSet<ReplayRow>,
-): Promise<{ taken: ReplayRow[]; gone: ReadonlySet<ReplayRow> }> {
-  const isOpen = (row: ReplayRow) => channels.includes(row[3]) && !complete.has(row);
+  { pool, schema, channels, limit }: StreamOptions,
+  part: StreamRow[],
+  complete: WeakSet<StreamRow>,
+): Promise<{ taken: StreamRow[]; gone: ReadonlySet<StreamRow> }> {
+  const isOpen = (row: StreamRow) => channels.includes(row[3]) && !complete.has(row);
   const large = part.filter((row) => isOpen(row) && Number(row[12]) > CONTENT_BYTES_MAX);
   const isLong = part.some((row) => isOpen(row) && isCut(row));
   if (large.length === 0 && !isLong) return { taken: part, gone: NONE };
   const { count, gone } = await pool.withClient(async (client) => {
     const lost = await fetchTogether(client, schema, large);
     for (const row of large) if (!isCut(row)) complete.add(row);
-    const fetch = async (row: ReplayRow) => {
+    const fetch = async (row: StreamRow) => {
       if (!isOpen(row)) return true;
       complete.add(row);
       return fetchContent(client, schema, row);
@@ -232,8 +232,8 @@ async function fillPart(
 async function fetchTogether(
   client: PoolClient,
   schema: string,
-  rows: ReplayRow[],
-): Promise<Set<ReplayRow>> {
+  rows: StreamRow[],
+): Promise<Set<StreamRow>> {
   if (rows.length === 0) return new Set();
   const { rows: contents } = await client.query<(string | null)[]>({
     text: contentSql(schema, TOGETHER_BYTES_MAX),
@@ -249,24 +249,24 @@ async function fetchTogether(
   return new Set(rows.filter((row) => !byId.has(row[0])));
 }
 
-function idOf(row: ReplayRow | undefined): number | undefined {
+function idOf(row: StreamRow | undefined): number | undefined {
   return row && safeId(row[0]);
 }
 
 type OpenCursor = {
   client: PoolClient;
-  cursor: Cursor<ReplayRow>;
+  cursor: Cursor<StreamRow>;
   /** Rejects when the connection ends. */
   lost: { promise: Promise<never>; reject: () => void };
   openedAt: number;
 };
 
-const NONE: ReadonlySet<ReplayRow> = new Set();
+const NONE: ReadonlySet<StreamRow> = new Set();
 /** Contents up to this size come several in one statement. */
 const TOGETHER_BYTES_MAX = 1024 * 1024;
 
 /** A LogRow and its size in bytes. */
-type ReplayRow = [...LogRow, bytes: string];
+type StreamRow = [...LogRow, bytes: string];
 
 /** How long a cursor stays open. */
 const OPEN_MS_MAX = 3000;

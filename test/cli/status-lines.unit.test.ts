@@ -48,7 +48,7 @@ function view(more: Partial<ConsumerView>): ConsumerView {
 
 const far = view({
   consumerId: 'the_consumer_with_the_long_name',
-  state: 'replay',
+  state: 'catching up',
   unread: 4_321_098,
   isExact: false,
   oldestAt: ago(90_000),
@@ -82,7 +82,7 @@ test('where there is room, owners stand in the last column, and nothing is cut',
     'web-1:4711 for 1 h',
   ]);
   expect(other?.split(/ {2,}/).slice(1, 9)).toEqual([
-    'replay',
+    'catching up',
     '~4,300,000',
     '1 min',
     '2 h',
@@ -99,7 +99,7 @@ test('where there is room, owners stand in the last column, and nothing is cut',
 test('on 80 columns every number is to be seen, of a long id the beginning', () => {
   const found = lines(80, [view({}), far]);
   expect(found.filter((line) => line.length > 80)).toEqual([]);
-  expect(found[5]).toMatch(/^the_consu\S*… {2}replay .* 7$/);
+  expect(found[5]).toMatch(/^the_\S*… {2}catching up .* 7$/);
   expect(found[3]).toMatch(/DEAD$/);
   expect(found.join('\n')).not.toContain('for 1 h');
 });
@@ -138,7 +138,7 @@ test('an owner that has died is named as one that has gone', () => {
 });
 
 test('those that somebody should look at stand first where people watch', () => {
-  const states = ['tail', 'paused', 'replay', 'stopped', 'not running'] as const;
+  const states = ['tail', 'paused', 'catching up', 'stopped', 'not running'] as const;
   const all = states.map((state) => view({ consumerId: state, state }));
   const letters = view({ consumerId: 'dead', dead: 3 });
   expect(attentionFirst([...all, letters]).map(({ consumerId }) => consumerId)).toEqual([
@@ -146,7 +146,7 @@ test('those that somebody should look at stand first where people watch', () => 
     'not running',
     'dead',
     'paused',
-    'replay',
+    'catching up',
     'tail',
   ]);
 });

@@ -26,7 +26,7 @@ test('analytics counts every notification once, also what is handed to it again'
   await database.query(`select smart_notify('reports')`);
   await until('the new one is counted', async () => counts('457 orders, 2 reports'));
   expect(daemon.transitions.seen).toContainEqual({
-    type: 'replay_finished',
+    type: 'caught_up',
     consumerId: 'analytics',
     count: 458,
   });

@@ -68,7 +68,7 @@ test.each(
     { ...how, onDead: 'stop', retry: { attempts: 2 } },
   );
   const daemon = keep(startDaemon(database.config, [stopping, other]));
-  await daemon.transitions.for({ type: 'replay_started' });
+  await daemon.transitions.for({ type: 'catching_up' });
   isRead.resolve();
   await until('it is dead', async () => (await filed()).some(({ state }) => state === 'dead'));
   await daemon.transitions.for({ type: 'asleep' });

@@ -43,12 +43,13 @@ test('it has nothing to say of a consumer that does not run, and keeps its count
   const meter = new Meter();
   expect(meter.read()).toBeNull();
   await meter.during(
-    () => 'replay',
+    () => 'catching up',
     async () => meter.count(3),
   );
   expect(meter.read()).toBeNull();
   await meter.during(
-    () => 'replay',
-    async () => expect(meter.read()).toMatchObject({ state: 'replay', handled: 3, rate: null }),
+    () => 'catching up',
+    async () =>
+      expect(meter.read()).toMatchObject({ state: 'catching up', handled: 3, rate: null }),
   );
 });

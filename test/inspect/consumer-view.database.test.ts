@@ -150,7 +150,7 @@ describe('the state of a consumer', () => {
     const daemon = startDaemon(database.config, [{ ...quiet, from: 'start', handle }]);
     daemons.push(daemon);
     await daemon.transitions.for({ type: 'consumer_registered' });
-    await untilState('replay');
+    await untilState('catching up');
     await until('it has a rate', async () => ((await view()).rate ?? 0) > 0);
     const { unread, rate, timeLeftMs } = await view();
     expect(timeLeftMs).toBeCloseTo((unread / (rate ?? 0)) * 1000, 3);
@@ -179,7 +179,7 @@ test('one that reads from the tail, and is far behind it, is not shown as tail',
     return viewOf({ ...consumer, owner }, alive, { lag, standing: NOTHING_STANDING });
   };
   expect(stateAt(1000)).toMatchObject({ state: 'tail', rate: null, timeLeftMs: null });
-  expect(stateAt(1001).state).toBe('replay');
+  expect(stateAt(1001).state).toBe('catching up');
 });
 
 test('of those that share a consumer the parts are added up', async () => {

@@ -12,7 +12,7 @@ import type { CleanOptions } from '../../src/log/retention/clean.ts';
 import { type Cleaned, cleanLog } from '../../src/log/retention/clean-log.ts';
 import { countGaps } from '../../src/log/retention/gaps.ts';
 import { emptyPartition } from '../../src/log/retention/steps.ts';
-import { replayPages } from '../../src/log/stream.ts';
+import { streamPages } from '../../src/log/stream.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { seize } from '../helpers/owner.ts';
 import {
@@ -168,7 +168,7 @@ test('a large payload that is removed between two reads of a replay is left out,
   const first = await pageReader('pgwatch')(client, { ...request, position });
   const pool = new Pool({ url: database.url, size: 2 });
   const lengths: (number | undefined)[] = [];
-  for await (const page of replayPages({ ...request, pool, schema: 'pgwatch' }, first.after)) {
+  for await (const page of streamPages({ ...request, pool, schema: 'pgwatch' }, first.after)) {
     lengths.push(...page.rows.map((row) => row[5]?.length));
     await database.query(`delete from pgwatch.notification_log`);
   }

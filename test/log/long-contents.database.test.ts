@@ -5,7 +5,7 @@ import { readDeliveries, readDue, readRows } from '../../src/log/deliveries/due.
 import { type LogRow, safeId } from '../../src/log/notification.ts';
 import { type Page, pageReader } from '../../src/log/page.ts';
 import type { Position, Snapshot } from '../../src/log/positions/position.ts';
-import { replayPages } from '../../src/log/stream.ts';
+import { streamPages } from '../../src/log/stream.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /*
@@ -79,7 +79,7 @@ test('so does a page of a replay', async () => {
   const window = { snapshot: rows[0].snapshot, endId: ids.at(-1) as number, id: 0, xid: null };
   const options = { pool, schema: 'pgwatch', channels: ['c'], limit: LIMIT, rebasedId: 0 };
   const pages: Page[] = [];
-  for await (const page of replayPages(options, { ...START, window })) pages.push(page);
+  for await (const page of streamPages(options, { ...START, window })) pages.push(page);
   requireSmall(pages);
   requireWhole(pages.flatMap((page) => page.rows));
 });

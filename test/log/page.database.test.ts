@@ -5,7 +5,7 @@ import { type PageRequest, pageReader, positionAt } from '../../src/log/page.ts'
 import { LOG_PLANS } from '../../src/log/plans.ts';
 import type { Position, Snapshot } from '../../src/log/positions/position.ts';
 import { readNewestPosition } from '../../src/log/positions/progress.ts';
-import { replayPages } from '../../src/log/stream.ts';
+import { streamPages } from '../../src/log/stream.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 
 /*
@@ -278,7 +278,7 @@ describe('plans', () => {
       const nodes = await scansOf(async (_client, pool) => {
         const options = { pool, schema: 'pgwatch', channels: ['c'], limit, rebasedId: 0 };
         let count = 0;
-        for await (const page of replayPages(options, { ...START, window })) {
+        for await (const page of streamPages(options, { ...START, window })) {
           count += page.rows.length;
           if (count >= 1000) break;
         }

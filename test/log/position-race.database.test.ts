@@ -5,7 +5,7 @@ import { type Page, pageReader, positionAt, type ReadPage } from '../../src/log/
 import type { Position } from '../../src/log/positions/position.ts';
 import { registerConsumer } from '../../src/log/positions/progress.ts';
 import { savePositions } from '../../src/log/positions/save.ts';
-import { isReplayable, replayPages } from '../../src/log/stream.ts';
+import { isStreamable, streamPages } from '../../src/log/stream.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 import { seize } from '../helpers/owner.ts';
 import { size, some } from '../helpers/whole.ts';
@@ -53,9 +53,9 @@ async function race({ readPage, writers, durationMs, seed }: Race): Promise<Verd
     const mayEnd = !isWriting;
     const limit = { rows: 3 + Math.floor(random() * 18), bytes: 1e6 };
     const request = { channels: [CHANNEL], limit, rebasedId: 0 };
-    if (isReplayable(position, limit.rows)) {
+    if (isStreamable(position, limit.rows)) {
       streams += 1;
-      const pages = replayPages({ ...request, pool, schema: 'pgwatch' }, position);
+      const pages = streamPages({ ...request, pool, schema: 'pgwatch' }, position);
       for await (const page of pages) {
         position = work(page, deliveries, random);
         if (position !== page.after) break;

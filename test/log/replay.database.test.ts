@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Pool } from '../../src/database/pool.ts';
 import { type Page, pageReader } from '../../src/log/page.ts';
 import type { Position, Snapshot } from '../../src/log/positions/position.ts';
-import { isReplayable, replayPages } from '../../src/log/stream.ts';
+import { isStreamable, streamPages } from '../../src/log/stream.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { startProxy } from '../helpers/proxy.ts';
 import { until } from '../helpers/wait.ts';
@@ -30,8 +30,8 @@ async function* replay(limit: { rows: number; bytes: number }, from = pool): Asy
     pageReader('pgwatch')(client, { ...request, position: START }),
   );
   yield first;
-  expect(isReplayable(first.after, limit.rows)).toBe(true);
-  yield* replayPages({ ...request, pool: from, schema: 'pgwatch' }, first.after);
+  expect(isStreamable(first.after, limit.rows)).toBe(true);
+  yield* streamPages({ ...request, pool: from, schema: 'pgwatch' }, first.after);
 }
 
 async function collect(limit: { rows: number; bytes: number }): Promise<Page[]> {

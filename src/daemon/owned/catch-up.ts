@@ -2,37 +2,37 @@ import type { Page } from '../../log/page.ts';
 import { reachedId } from '../../log/positions/position.ts';
 import { publishTransition } from '../../transitions.ts';
 
-/** How far a replay got, for those who watch. */
-export type ReplayProgress = { count: number; fromId: number; reachedId: number; endId: number };
+/** How far a consumer has caught up, for people who watch. */
+export type CatchUpProgress = { count: number; fromId: number; reachedId: number; endId: number };
 
 /**
- * Counts a consumer's replay: what was committed before it was taken over. It is read before it is
- * handled, and over once all of it is.
+ * Counts how a consumer catches up: the notifications that were committed before it was taken over. They are read
+ * before they are handled, and it has caught up once all of them are handled.
  */
-export class ReplayCount {
+export class CatchUp {
   readonly #consumerId: string;
   #isReading = true;
   #openPages = 0;
-  #progress: ReplayProgress | undefined;
+  #progress: CatchUpProgress | undefined;
 
   constructor(consumerId: string) {
     this.#consumerId = consumerId;
   }
 
-  /** True while what is read is a replay. */
+  /** True while it reads what was committed before. */
   get isReading(): boolean {
     return this.#isReading;
   }
 
-  /** Undefined where nothing is being replayed. */
-  get progress(): ReplayProgress | undefined {
+  /** Undefined if it is not catching up. */
+  get progress(): CatchUpProgress | undefined {
     return this.#progress;
   }
 
   /** A page is about to be handled. Returns what is to be called once it is. */
   open(page: Page): () => void {
     if (!this.#progress && page.rows.length > 0) {
-      publishTransition({ type: 'replay_started', consumerId: this.#consumerId });
+      publishTransition({ type: 'catching_up', consumerId: this.#consumerId });
       const fromId = reachedId(page.before);
       this.#progress = { count: 0, fromId, reachedId: fromId, endId: page.window.endId };
     }
@@ -59,6 +59,6 @@ export class ReplayCount {
     if (this.#isReading || this.#openPages > 0) return;
     const count = this.#progress?.count ?? 0;
     this.#progress = undefined;
-    publishTransition({ type: 'replay_finished', consumerId: this.#consumerId, count });
+    publishTransition({ type: 'caught_up', consumerId: this.#consumerId, count });
   }
 }

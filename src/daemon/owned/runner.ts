@@ -2,11 +2,11 @@ import type { Config } from '../../config/define.ts';
 import type { Page, ReadPage } from '../../log/page.ts';
 import type { ConsumerState } from '../../log/positions/activity.ts';
 import { learnXid, type Position } from '../../log/positions/position.ts';
-import { isReplayable, replayPages } from '../../log/stream.ts';
+import { isStreamable, streamPages } from '../../log/stream.ts';
 import { publishTransition } from '../../transitions.ts';
 import type { SessionPool } from '../control/session-pool.ts';
 import type { Tail } from '../tail/tail.ts';
-import { ReplayCount } from './catch-up.ts';
+import { CatchUp } from './catch-up.ts';
 import { type DispatcherOptions, OwnedDispatcher } from './dispatcher.ts';
 import type { OwnedConsumer } from './takeover.ts';
 
@@ -23,9 +23,9 @@ export type RunnerOptions = Omit<DispatcherOptions, 'onHandled' | 'onSaved' | 'p
  */
 export class ConsumerRunner {
   readonly dispatcher: OwnedDispatcher;
-  readonly replay: ReplayCount;
+  readonly catchUp: CatchUp;
   readonly #options: RunnerOptions;
-  /** When the consumer was taken over: what lies before it is a replay. */
+  /** The newest position when the consumer was taken over: up to there it is catching up. */
   readonly #newest: Position;
   /** Everything before it has been read. */
   #position: Position;
@@ -35,13 +35,13 @@ export class ConsumerRunner {
     this.#options = options;
     this.#newest = owned.newest;
     this.#position = owned.position;
-    this.replay = new ReplayCount(options.calling.consumer.id);
+    this.catchUp = new CatchUp(options.calling.consumer.id);
     this.dispatcher = new OwnedDispatcher(
       {
         ...options,
         onHandled: (isReplay) => {
           options.calling.meter.count();
-          this.replay.count(isReplay);
+          this.catchUp.count(isReplay);
         },
         onSaved: (position, xid) => {
           this.#position = learnXid(this.#position, position, xid);
@@ -96,15 +96,15 @@ export class ConsumerRunner {
     const { life, brake } = this.dispatcher;
     if (life.isClosed) return 'finishing';
     if (brake.isOn) return brake.isHalted ? 'stopped' : 'retrying';
-    return this.#isFollowing ? 'tail' : 'replay';
+    return this.#isFollowing ? 'tail' : 'catching up';
   }
 
   async #readToEnd(stop: AbortSignal): Promise<void> {
     // What was open comes first: a window of the last owner's, or of the tail's.
     if (this.#position.window !== null) await this.#readWindow(stop);
-    if (this.replay.isReading && !stop.aborted) {
+    if (this.catchUp.isReading && !stop.aborted) {
       await this.#readTo(this.#newest, stop);
-      if (!stop.aborted) this.replay.endReading();
+      if (!stop.aborted) this.catchUp.endReading();
     }
     if (!stop.aborted) await this.#readWindow(stop);
   }
@@ -150,12 +150,12 @@ export class ConsumerRunner {
     const { channels } = calling.consumer;
     const limit = { rows: config.maxBatchSize, bytes: config.maxBatchBytes };
     for (let hasMore = true; hasMore && !stop.aborted; ) {
-      if (isReplayable(this.#position, limit.rows)) {
+      if (isStreamable(this.#position, limit.rows)) {
         const options = { pool, schema, channels, limit, rebasedId };
         // Again from where it was: a page is delivered, and the position behind it, or neither.
         await pool.again(
           async () => {
-            for await (const page of replayPages(options, this.#position)) {
+            for await (const page of streamPages(options, this.#position)) {
               await this.#deliver(page);
               if (stop.aborted) return;
             }
@@ -174,7 +174,7 @@ export class ConsumerRunner {
   async #deliver(page: Page): Promise<void> {
     this.#position = page.after;
     if (page.after === page.before && page.rows.length === 0) return;
-    const { isReading } = this.replay;
-    await this.dispatcher.deliver(page, isReading, isReading ? this.replay.open(page) : () => {});
+    const { isReading } = this.catchUp;
+    await this.dispatcher.deliver(page, isReading, isReading ? this.catchUp.open(page) : () => {});
   }
 }

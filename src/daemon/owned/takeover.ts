@@ -25,7 +25,7 @@ export type OwnedConsumer = Takeover & {
   isSuspect: boolean;
   /** When the owner before was dead at the latest; null where that is not known. */
   diedBefore: Date | null;
-  /** The newest position at that time: what lies before it is a replay. */
+  /** The newest position at that time: up to there the consumer is catching up. */
   newest: Position;
 };
 

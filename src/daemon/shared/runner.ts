@@ -141,7 +141,7 @@ export class SharedRunner {
     if (life.isClosed) return 'finishing';
     if (this.#sharers.isNone) return null;
     if (brake.isOn) return brake.isHalted ? 'stopped' : 'retrying';
-    return this.#isBehind ? 'replay' : 'tail';
+    return this.#isBehind ? 'catching up' : 'tail';
   }
 
   /** True where it has taken something. */

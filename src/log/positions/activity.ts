@@ -19,13 +19,13 @@ export type ConsumerActivity = {
 };
 
 /**
- * replay     reads what was missed, or has fallen behind the tail
- * tail       follows the newest end of the log
- * stopped    takes nothing new: a dead letter is to be decided about
- * retrying   takes nothing new: too much waits for a retry
- * finishing  starts nothing more, and waits for the handlers that run
+ * catching up  reads what was missed, or has fallen behind the tail
+ * tail         follows the newest end of the log
+ * stopped      takes nothing new until somebody decides about a dead letter
+ * retrying     takes nothing new: too many notifications wait for a retry
+ * finishing    starts nothing more, and waits for running handlers
  */
-export type ConsumerState = 'replay' | 'tail' | 'stopped' | 'retrying' | 'finishing';
+export type ConsumerState = 'catching up' | 'tail' | 'stopped' | 'retrying' | 'finishing';
 
 /** The last failure of a handler since the process began, whatever has become of it. */
 export type ActivityError = { name: string; message: string; notificationId: number; at: string };
