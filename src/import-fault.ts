@@ -30,11 +30,11 @@ function oneLine(message: string): string {
   return text.replaceAll(/\s+/g, ' ').replace(/\.$/, '');
 }
 
-export type Place = { path: string; line: number };
+export type SourcePlace = { path: string; line: number };
 
 /** The places in users' files that the error's stack names, innermost first. */
-export function places({ stack = '' }: Error): Place[] {
-  const found: Place[] = [];
+export function places({ stack = '' }: Error): SourcePlace[] {
+  const found: SourcePlace[] = [];
   for (const match of stack.matchAll(
     /(?<![^\s(])(file:\/\/[^\s)]+?|\/[^\s()]+?):(\d+)(?=[:\s)]|$)/g,
   )) {
@@ -49,7 +49,7 @@ export function places({ stack = '' }: Error): Place[] {
 /**
  * Where JavaScript cannot be parsed, import() does not tell; node --check does, and runs nothing.
  */
-function syntaxErrorPlace(file: string, error: Error): Place | undefined {
+function syntaxErrorPlace(file: string, error: Error): SourcePlace | undefined {
   if (error.name !== 'SyntaxError' || !/\.m?js$/.test(file)) return undefined;
   const { stderr } = spawnSync(process.execPath, ['--check', file], { encoding: 'utf8' });
   const line = /:(\d+)\r?\n/.exec(stderr ?? '')?.[1];

@@ -1,7 +1,7 @@
 import { Chalk, type ChalkInstance, supportsColorStderr } from 'chalk';
-import { columnsOf, widthOf, wrapped } from './wrap.ts';
+import { terminalColumns, widthOf, wrapped } from './wrap.ts';
 
-export type Level = 'debug' | 'info' | 'warn' | 'error';
+export type ReportLevel = 'debug' | 'info' | 'warn' | 'error';
 export type Fields = Record<string, string | number | boolean | null>;
 export type ReportFormat = 'text' | 'json';
 
@@ -9,7 +9,7 @@ export type ReporterOptions = {
   /** Default text. With json every report is one JSON object on one line. */
   format?: ReportFormat;
   /** The least level that is shown. Default info. */
-  level?: Level;
+  level?: ReportLevel;
   /** Default process.stderr: data goes to stdout, reports never do. */
   stream?: NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
   /** Default: what the terminal can show, none where NO_COLOR is set. */
@@ -20,7 +20,7 @@ export type ReporterOptions = {
 export class Reporter {
   readonly #stream: NonNullable<ReporterOptions['stream']>;
   readonly #format: ReportFormat;
-  readonly #level: Level;
+  readonly #level: ReportLevel;
   readonly #colors: ChalkInstance;
   #statusLine = '';
 
@@ -74,7 +74,7 @@ export class Reporter {
     if (status) this.#stream.write(status);
   }
 
-  #report(level: Level, message: string, fields: Fields): void {
+  #report(level: ReportLevel, message: string, fields: Fields): void {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(this.#level)) return;
     const text =
       this.#format === 'json'
@@ -84,10 +84,10 @@ export class Reporter {
     this.#stream.write(status ? `\r\u001b[2K${text}\n${status}` : `${text}\n`);
   }
 
-  #line(level: Level, message: string): string {
+  #line(level: ReportLevel, message: string): string {
     const time = this.#colors.dim(new Date().toTimeString().slice(0, 8));
     const head = `${time} ${this.#mark(level)}`;
-    const columns = columnsOf(this.#stream);
+    const columns = terminalColumns(this.#stream);
     const lineOf = (line: string, used: number) =>
       // Of a stack each line stays what it is.
       columns === null || line.startsWith(' ') ? line : wrapped(line, { columns, indent: 4, used });
@@ -97,7 +97,7 @@ export class Reporter {
     return `${head}${lines.join('\n    ')}`;
   }
 
-  #mark(level: Level): string {
+  #mark(level: ReportLevel): string {
     if (level === 'error') return this.#colors.red('error ');
     if (level === 'warn') return this.#colors.yellow('warning ');
     return level === 'debug' ? this.#colors.dim('debug ') : '';
@@ -126,4 +126,4 @@ function stderrColors(): ChalkInstance {
   return new Chalk({ level: supportsColorStderr ? supportsColorStderr.level : 0 });
 }
 
-const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error'];
+const LEVELS: readonly ReportLevel[] = ['debug', 'info', 'warn', 'error'];

@@ -34,7 +34,7 @@ export function wrapped(
 }
 
 /** The width of a terminal; null for what is not one, where nothing is broken. */
-export function columnsOf(stream: { isTTY?: boolean; columns?: number }): number | null {
+export function terminalColumns(stream: { isTTY?: boolean; columns?: number }): number | null {
   return stream.isTTY ? stream.columns || COLUMNS : null;
 }
 

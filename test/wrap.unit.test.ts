@@ -4,7 +4,7 @@ import { Chalk } from 'chalk';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { describeExamination } from '../src/cli/doctor/describe.ts';
 import { Reporter } from '../src/reporter.ts';
-import { columnsOf, widthOf, wrapped } from '../src/wrap.ts';
+import { terminalColumns, widthOf, wrapped } from '../src/wrap.ts';
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -64,9 +64,9 @@ test('lines of a stack stay as they are', () => {
 });
 
 test('a terminal that does not tell its width has 80 columns', () => {
-  expect(columnsOf({ isTTY: true })).toBe(80);
-  expect(columnsOf({ isTTY: true, columns: 0 })).toBe(80);
-  expect(columnsOf({ columns: 120 })).toBe(null);
+  expect(terminalColumns({ isTTY: true })).toBe(80);
+  expect(terminalColumns({ isTTY: true, columns: 0 })).toBe(80);
+  expect(terminalColumns({ columns: 120 })).toBe(null);
 });
 
 function reported(message: string, terminal: { isTTY?: boolean; columns?: number }): string[] {

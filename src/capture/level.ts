@@ -4,13 +4,16 @@ import type { Table } from './table.ts';
 import { tableText } from './table-name.ts';
 
 /** For each statement or row, and why where it is not for each statement. */
-export type Level = { forEach: 'statement' | 'row'; reason: string | null };
+export type CaptureLevel = { forEach: 'statement' | 'row'; reason: string | null };
 
 /**
  * For each statement wherever that is possible and right, because it costs a third for many rows.
  * @throws PgwatchError table_unsuitable where that was asked for and is impossible
  */
-export function chooseLevel(table: Table, { forEach = 'auto', when }: TriggerOptions): Level {
+export function chooseLevel(
+  table: Table,
+  { forEach = 'auto', when }: TriggerOptions,
+): CaptureLevel {
   const impossible = whyImpossible(table, when);
   if (forEach === 'statement' && impossible) {
     throw new PgwatchError(

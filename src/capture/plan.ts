@@ -2,7 +2,7 @@ import { OPERATIONS, type TriggerOptions } from '../config/triggers.ts';
 import type { Names } from '../database/names.ts';
 import { PgwatchError } from '../errors.ts';
 import { suggest } from '../suggest.ts';
-import { chooseLevel, type Level } from './level.ts';
+import { type CaptureLevel, chooseLevel } from './level.ts';
 import type { Table } from './table.ts';
 import { tableText } from './table-name.ts';
 import { type Trigger, triggerName } from './trigger-sql.ts';
@@ -12,7 +12,7 @@ import { warningsFor } from './warnings.ts';
 export type Capture = {
   table: Table;
   options: TriggerOptions;
-  level: Level;
+  level: CaptureLevel;
   triggers: Trigger[];
   /** Whole sentences. */
   warnings: string[];

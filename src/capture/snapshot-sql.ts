@@ -34,7 +34,7 @@ export function boundSql(
  * Parameters: 1 the consumer's channel, 2 the metadata, 3 the relation, 4 the columns of the id, 5 of the
  * key, 6 those that are excluded, 7 the payload, 8 how the key is folded, then the key to end with, then the one to begin after.
  */
-export function copySql(
+export function snapshotCopySql(
   { schema }: Names,
   table: Table,
   { keys, rowSql }: SnapshotSource,

@@ -6,7 +6,7 @@ import { PgwatchError } from '../errors.ts';
 import { consumerChannel } from '../log/positions/progress.ts';
 import { argumentsOf } from './existing.ts';
 import { openSource, ROW_LOCK_TIMEOUT } from './snapshot-source.ts';
-import { boundSql, copySql, progressTable } from './snapshot-sql.ts';
+import { boundSql, progressTable, snapshotCopySql } from './snapshot-sql.ts';
 import type { CaptureState } from './state.ts';
 import type { Table } from './table.ts';
 import { tableText } from './table-name.ts';
@@ -85,7 +85,7 @@ export async function copyBatch(
       const channel = existing.triggers[0]?.args[0] ?? 'data_change';
       const own = consumerChannel(snapshot.consumerId);
       const copied = await client.query<{ count: number }>(
-        copySql(names, table, source, lastKey !== null),
+        snapshotCopySql(names, table, source, lastKey !== null),
         [
           own,
           { channel },

@@ -1,5 +1,5 @@
 import type { TriggerOptions } from '../config/triggers.ts';
-import type { Level } from './level.ts';
+import type { CaptureLevel } from './level.ts';
 import type { Table } from './table.ts';
 import { tableText } from './table-name.ts';
 import { TRIGGER_PREFIX } from './trigger-sql.ts';
@@ -11,7 +11,7 @@ export function foreignCastsText(table: Table): string {
 }
 
 /** What whoever captures a table should know: whole sentences. */
-export function warningsFor(table: Table, options: TriggerOptions, level: Level): string[] {
+export function warningsFor(table: Table, options: TriggerOptions, level: CaptureLevel): string[] {
   const name = tableText(table);
   const virtual = table.columns.filter(({ isVirtual }) => isVirtual).map((column) => column.name);
   const isBlind = table.primaryKey.length === 0 && !options.key;

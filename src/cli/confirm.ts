@@ -1,6 +1,6 @@
 import { PgwatchError } from '../errors.ts';
 import type { Reporter } from '../reporter.ts';
-import type { Outcome } from './options.ts';
+import type { CommandResult } from './options.ts';
 
 type Terminal = {
   input: NodeJS.ReadableStream & { isTTY?: boolean };
@@ -14,7 +14,7 @@ type Terminal = {
  */
 export async function confirmRemoval(
   asked: { question: string; flag: string },
-  { outcome, reporter }: { outcome: Outcome; reporter: Reporter },
+  { outcome, reporter }: { outcome: CommandResult; reporter: Reporter },
   terminal?: Terminal,
 ): Promise<boolean> {
   if (await confirm(asked.question, asked.flag, terminal)) return true;

@@ -4,7 +4,7 @@ import { Reporter, type ReportFormat } from '../reporter.ts';
 import { parseDurationMs } from '../time.ts';
 
 /** What a command leaves behind for the process. */
-export type Outcome = { exitCode: number };
+export type CommandResult = { exitCode: number };
 
 /** What every command that uses a database accepts. */
 export type CommonOptions = {

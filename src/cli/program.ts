@@ -1,6 +1,6 @@
 import { Command, Help } from 'commander';
 import { readVersion } from '../version.ts';
-import { columnsOf, wrapped } from '../wrap.ts';
+import { terminalColumns, wrapped } from '../wrap.ts';
 import { addCleanup } from './cleanup/command.ts';
 import { addCompletion } from './completion/command.ts';
 import { addConsumers } from './consumers/command.ts';
@@ -12,7 +12,7 @@ import { addInit } from './init/command.ts';
 import { addListen } from './listen/command.ts';
 import { addMigrate } from './migrate/command.ts';
 import { addNotify } from './notify/command.ts';
-import { COMMON_HEADING, type Outcome } from './options.ts';
+import { COMMON_HEADING, type CommandResult } from './options.ts';
 import { addReplay } from './replay/command.ts';
 import { addSeek } from './seek/command.ts';
 import { addShow } from './show/command.ts';
@@ -24,7 +24,7 @@ import { addTypes } from './types/command.ts';
 import { addWhy } from './why/command.ts';
 
 /** The command line with all commands; what a command needs is imported when it runs. */
-export function makeProgram(outcome: Outcome): Command {
+export function makeProgram(outcome: CommandResult): Command {
   const program = new Command('pgwatch')
     .description(
       'Durable LISTEN/NOTIFY for PostgreSQL: no notification is missed by who was not listening.',
@@ -36,7 +36,7 @@ export function makeProgram(outcome: Outcome): Command {
     .showHelpAfterError('(see --help)')
     .configureOutput({
       outputError: (text, write) => {
-        const columns = columnsOf(process.stderr);
+        const columns = terminalColumns(process.stderr);
         write(columns === null ? text : wrapped(text, { columns, indent: 2, used: 0 }));
       },
     })
@@ -65,10 +65,11 @@ const commonLast: Help['groupItems'] = (unsorted, visible, getGroup) => {
   return groups;
 };
 
-const GROUPS: [heading: string, adders: ((program: Command, outcome: Outcome) => void)[]][] = [
-  ['Begin:', [addInit, addMigrate, addDev, addCompletion]],
-  ['Publish and consume:', [addListen, addNotify]],
-  ['Capture tables:', [addTrigger, addSnapshot, addTypes]],
-  ['See and explain:', [addStatus, addWhy, addTail, addShow, addHistory, addDoctor]],
-  ['Move, replay, clean up:', [addConsumers, addDlq, addSeek, addReplay, addCleanup]],
-];
+const GROUPS: [heading: string, adders: ((program: Command, outcome: CommandResult) => void)[]][] =
+  [
+    ['Begin:', [addInit, addMigrate, addDev, addCompletion]],
+    ['Publish and consume:', [addListen, addNotify]],
+    ['Capture tables:', [addTrigger, addSnapshot, addTypes]],
+    ['See and explain:', [addStatus, addWhy, addTail, addShow, addHistory, addDoctor]],
+    ['Move, replay, clean up:', [addConsumers, addDlq, addSeek, addReplay, addCleanup]],
+  ];

@@ -23,7 +23,7 @@ export async function discoverConsumers(folder: string): Promise<Consumer[]> {
   const faults: string[] = [];
   let firstCause: unknown;
   const loading = new Loading();
-  for (const file of consumerFiles(folder)) {
+  for (const file of findConsumerFiles(folder)) {
     try {
       const module = await loading.import(file);
       consumers.push(checkConsumer(module.default, file, folder));
@@ -49,7 +49,7 @@ export async function discoverConsumers(folder: string): Promise<Consumer[]> {
 }
 
 /** The files of a folder that would be loaded as consumers. */
-export function consumerFiles(folder: string): string[] {
+export function findConsumerFiles(folder: string): string[] {
   return visibleFiles(folder).filter(
     (file) => /\.m?[jt]s$/.test(file) && !/\.(d|test|spec)\.m?[jt]s$/.test(file),
   );
@@ -57,7 +57,7 @@ export function consumerFiles(folder: string): string[] {
 
 /** Files of a folder that look like consumers, and have an extension that is not loaded. */
 export function skippedFiles(folder: string): string[] {
-  const loaded = consumerFiles(folder);
+  const loaded = findConsumerFiles(folder);
   const isScript = (file: string) =>
     /\.[cm]?[jt]sx?$/i.test(file) && !/\.(d|test|spec)\.[cm]?[jt]sx?$/i.test(file);
   return visibleFiles(folder).filter(

@@ -3,10 +3,14 @@ import type { ConsumerView } from './consumer-view.ts';
 import type { Status } from './status.ts';
 
 /** What is too much; null: anything goes. */
-export type Limits = { maxLag: number | null; maxAgeMs: number | null; maxDead: number | null };
+export type StatusLimits = {
+  maxLag: number | null;
+  maxAgeMs: number | null;
+  maxDead: number | null;
+};
 
 /** Something that somebody should look at. */
-export type Finding = { consumerId: string; kind: FindingKind; message: string };
+export type StatusFinding = { consumerId: string; kind: FindingKind; message: string };
 
 export type FindingKind = 'not_running' | 'stopped' | 'retrying' | 'lag' | 'age' | 'dead';
 
@@ -15,17 +19,21 @@ export type FindingKind = 'not_running' | 'stopped' | 'retrying' | 'lag' | 'age'
  * because of a dead letter or because so much waits for a retry; and what is beyond the limits, of
  * paused ones too.
  */
-export function findingsOf({ at, consumers }: Status, limits: Limits): Finding[] {
+export function findingsOf({ at, consumers }: Status, limits: StatusLimits): StatusFinding[] {
   return consumers.flatMap((consumer) =>
     judge(consumer, limits, at).map((found) => ({ consumerId: consumer.consumerId, ...found })),
   );
 }
 
-function judge(view: ConsumerView, limits: Limits, at: Date): Omit<Finding, 'consumerId'>[] {
+function judge(
+  view: ConsumerView,
+  limits: StatusLimits,
+  at: Date,
+): Omit<StatusFinding, 'consumerId'>[] {
   const { state, unread, isExact, oldestAt, dead } = view;
   const ageMs = oldestAt ? at.getTime() - oldestAt.getTime() : 0;
   const { maxLag, maxAgeMs, maxDead } = limits;
-  const findings: Omit<Finding, 'consumerId'>[] = [];
+  const findings: Omit<StatusFinding, 'consumerId'>[] = [];
   const add = (kind: FindingKind, message: string) => findings.push({ kind, message });
   if (state === 'not running') {
     add('not_running', 'no daemon runs it, and it is not paused');

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { headingLines, type Row, rowLine, rowOf } from '../../src/cli/demo/row.ts';
+import { type DemoRow, headingLines, rowLine, rowOf } from '../../src/cli/demo/row.ts';
 import { type LogRow, Notification } from '../../src/log/notification.ts';
 import { colorsFor } from '../../src/reporter.ts';
 
 const plain = colorsFor({ isTTY: false });
-const row: Row = {
+const row: DemoRow = {
   id: 7,
   channel: 'data_change',
   key: 'demo.orders:4',

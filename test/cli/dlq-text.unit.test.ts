@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Found, textOf } from '../../src/cli/dlq/show.ts';
+import { deliveryText, type FoundDeadLetters } from '../../src/cli/dlq/show.ts';
 import { jsonText, onOneLine } from '../../src/lines.ts';
 import { Notification } from '../../src/log/notification.ts';
 import { someOf } from '../../src/words.ts';
@@ -34,9 +34,9 @@ function foundOf({
   key: string;
   channel: string;
   payload: unknown;
-  error: NonNullable<Found['lastError']>;
+  error: NonNullable<FoundDeadLetters['lastError']>;
   content: string;
-}): Found {
+}): FoundDeadLetters {
   const json = JSON.stringify({ payload, [content]: content });
   const uuid = '00000000-0000-0000-0000-000000000000';
   return {
@@ -62,7 +62,7 @@ function foundOf({
 test('whatever is in a dead letter, no control character of it is shown', () => {
   fc.assert(
     fc.property(found, (parts) => {
-      const shown = textOf([foundOf(parts)]);
+      const shown = deliveryText([foundOf(parts)]);
       expect(shown).not.toMatch(/[^\P{Cc}\n\t]/u);
       // Our own lines stand further to the left than any text of others.
       const ours = shown.split('\n').filter((line) => /^(?! {4})./.test(line));

@@ -231,7 +231,7 @@ describe('listen', () => {
     });
     await publish(1, 1000);
     const cli = start([], cwd);
-    await cli.waitFor(/slow is replaying: \d+ %, \d+\/s, .* left\./);
+    await cli.waitFor(/slow is catching up: \d+ %, \d+\/s, .* left\./);
   });
 
   test.each([

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
-import { Screen, type Terminal } from '../../src/cli/status/screen.ts';
+import { StatusScreen, type Terminal } from '../../src/cli/status/screen.ts';
 
 /** A terminal of so many rows, that remembers what was written to it last. */
 function terminal(rows: number, columns = 20) {
@@ -22,7 +22,7 @@ function rowsOf({ written }: { written: string[] }): string[] {
 
 test('each frame is drawn over the one before, and what it had more is wiped out', () => {
   const fake = terminal(10);
-  const screen = new Screen(fake);
+  const screen = new StatusScreen(fake);
   screen.draw(['a', 'b']);
   screen.draw(['c']);
   expect(fake.written.at(-1)).toBe('\u001b[Hc\u001b[K\r\n\u001b[J');
@@ -31,15 +31,15 @@ test('each frame is drawn over the one before, and what it had more is wiped out
 test('more lines than rows never scroll: the last row says how many are left out', () => {
   const fake = terminal(5);
   const lines = Array.from({ length: 9 }, (_, index) => `line ${index}`);
-  new Screen(fake).draw(lines);
+  new StatusScreen(fake).draw(lines);
   expect(rowsOf(fake)).toEqual(['line 0', 'line 1', 'line 2', '… 6 more lines need…']);
-  new Screen(fake).draw(lines.slice(0, 4));
+  new StatusScreen(fake).draw(lines.slice(0, 4));
   expect(rowsOf(fake)).toEqual(lines.slice(0, 4));
 });
 
 test('it is drawn anew when the window changes, and the terminal is given back at the end', () => {
   const fake = terminal(3);
-  const screen = new Screen(fake);
+  const screen = new StatusScreen(fake);
   screen.draw(['a', 'b', 'c']);
   expect(rowsOf(fake)).toHaveLength(2);
   fake.rows = 10;

@@ -2,13 +2,13 @@ import type { Config } from '../../src/config/define.ts';
 import { withConnection } from '../../src/database/connect.ts';
 import { CHECKS } from '../../src/inspect/doctor/checks.ts';
 import { type Examination, examine } from '../../src/inspect/doctor/examine.ts';
-import { LIMITS, type Limits } from '../../src/inspect/doctor/limits.ts';
+import { LIMITS, type ServerLimits } from '../../src/inspect/doctor/limits.ts';
 
 /** What the doctor finds with one check, or with all. */
 export async function diagnose(
   config: Config,
   name: string | 'all',
-  limits: Partial<Limits> = {},
+  limits: Partial<ServerLimits> = {},
 ): Promise<Examination> {
   const checks = CHECKS.filter((check) => name === 'all' || check.name === name);
   if (checks.length === 0) throw new Error(`There is no check ${name}.`);
@@ -22,7 +22,7 @@ export async function diagnose(
 export async function findingsOf(
   config: Config,
   name: string,
-  limits: Partial<Limits> = {},
+  limits: Partial<ServerLimits> = {},
 ): Promise<string[]> {
   const { findings } = await diagnose(config, name, limits);
   return findings.map(({ level, what }) => `${level}: ${what}`);

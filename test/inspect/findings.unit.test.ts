@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import type { ConsumerView } from '../../src/inspect/consumer-view.ts';
-import { findingsOf, type Limits } from '../../src/inspect/findings.ts';
+import { findingsOf, type StatusLimits } from '../../src/inspect/findings.ts';
 
 const at = new Date('2026-11-21T12:00:00Z');
-const NONE: Limits = { maxLag: null, maxAgeMs: null, maxDead: null };
+const NONE: StatusLimits = { maxLag: null, maxAgeMs: null, maxDead: null };
 
-function found(view: Partial<ConsumerView>, limits: Partial<Limits> = {}): string[] {
+function found(view: Partial<ConsumerView>, limits: Partial<StatusLimits> = {}): string[] {
   const complete = {
     consumerId: 'c',
     state: 'tail',

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Pool } from '../../src/database/pool.ts';
 import { seekPosition } from '../../src/log/by-hand/seek.ts';
-import { readDeliveries } from '../../src/log/deliveries/due.ts';
+import { readLeasedDeliveries } from '../../src/log/deliveries/due.ts';
 import type { Lease } from '../../src/log/leases/lease.ts';
 import { freeLeases, settleLeases } from '../../src/log/leases/settle.ts';
 import { insertLeases, takeLeases } from '../../src/log/leases/take.ts';
@@ -110,7 +110,7 @@ test.each([5, 7])(
     expect(await takeLeases(client, 'pgwatch', take)).toMatchObject([
       { notificationIds: [leased] },
     ]);
-    const due = await readDeliveries(client, 'pgwatch', SCOPE, [leased, next]);
+    const due = await readLeasedDeliveries(client, 'pgwatch', SCOPE, [leased, next]);
     expect(due.map(({ row }) => row?.[5])).toEqual(['"leased"', '"next"']);
     await database.query('truncate pgwatch.lease, pgwatch.delivery');
     await client.end();
@@ -132,7 +132,10 @@ test.each([5, 7])('of day %i: what is called again keeps its payload', async (of
   expect(refused?.pins.map(({ reason }) => reason).toSorted()).toEqual(['lease', 'retry']);
   await clean('remove');
   const client = await database.connect();
-  const due = await readDeliveries(client, 'pgwatch', SCOPE, [retried as number, leased as number]);
+  const due = await readLeasedDeliveries(client, 'pgwatch', SCOPE, [
+    retried as number,
+    leased as number,
+  ]);
   expect(due.map(({ row }) => row?.[5])).toEqual(['"retried"', '"leased"']);
   expect((await database.query('select from pgwatch.lease')).rows).toEqual([]);
   expect(await gaps()).toEqual([]);

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { readDeliveries, readDue } from '../../src/log/deliveries/due.ts';
+import { readDue, readLeasedDeliveries } from '../../src/log/deliveries/due.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();
@@ -24,7 +24,7 @@ const file = (deliveries: readonly Filed[]) =>
 const SCOPE = { consumerId: 'c', isOrdered: true, isStopping: false };
 
 const inTurn = async (ids: number[], scope: Partial<typeof SCOPE> = {}) =>
-  (await readDeliveries(client, 'pgwatch', { ...SCOPE, ...scope }, ids)).map(
+  (await readLeasedDeliveries(client, 'pgwatch', { ...SCOPE, ...scope }, ids)).map(
     ({ notificationId }) => notificationId,
   );
 

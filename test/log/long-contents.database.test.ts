@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Pool } from '../../src/database/pool.ts';
-import { readDeliveries, readDue, readRows } from '../../src/log/deliveries/due.ts';
+import { readDue, readLeasedDeliveries, readRows } from '../../src/log/deliveries/due.ts';
 import { type LogRow, safeId } from '../../src/log/notification.ts';
 import { type Page, pageReader } from '../../src/log/page.ts';
 import type { Position, Snapshot } from '../../src/log/positions/position.ts';
@@ -117,6 +117,6 @@ test('by their ids they come whole, also from the copy of a dead letter', async 
   );
   await database.query('truncate pgwatch.notification_log');
   const scope = { consumerId: 'c', isOrdered: true, isStopping: false };
-  const due = await readDeliveries(client, 'pgwatch', scope, ids);
+  const due = await readLeasedDeliveries(client, 'pgwatch', scope, ids);
   requireWhole(due.map(({ row }) => row as LogRow));
 });

@@ -1,9 +1,9 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { ageFrom, parseMoment } from '../moment.ts';
-import { addCommonOptions, type Outcome } from '../options.ts';
+import { addCommonOptions, type CommandResult } from '../options.ts';
 
 /** pgwatch cleanup: removes old notifications from the log. */
-export function addCleanup(program: Command, outcome: Outcome): void {
+export function addCleanup(program: Command, outcome: CommandResult): void {
   addCommonOptions(
     program
       .command('cleanup')

@@ -3,7 +3,7 @@ import type { Reporter } from '../../reporter.ts';
 import { partitionText } from './partition-text.ts';
 
 /** Says how far it is: on a terminal in a line of its own, elsewhere a report now and then. */
-export class Progress {
+export class CleanupProgress {
   readonly #reporter: Reporter;
   #name = '';
   #reportedAt = performance.now();

@@ -14,11 +14,11 @@ import { formatDuration, sleep } from '../../time.ts';
 import { countOf } from '../../words.ts';
 import { confirmRemoval } from '../confirm.ts';
 import { withSchema } from '../connected.ts';
-import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
+import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson } from '../table.ts';
 import { planJson, printPlan } from './plan.ts';
-import { Progress } from './progress.ts';
+import { CleanupProgress } from './progress.ts';
 import { cleanedJson, cleanedText } from './result.ts';
 
 export type CleanupOptions = CommonOptions & {
@@ -31,7 +31,7 @@ export type CleanupOptions = CommonOptions & {
 };
 
 /** Removes what the options say, or says what would be. */
-export async function cleanup(options: CleanupOptions, outcome: Outcome): Promise<void> {
+export async function cleanup(options: CleanupOptions, outcome: CommandResult): Promise<void> {
   requireOneTime(options);
   const reporter = reporterFor(options);
   await withSchema(options, async (client, config) => {
@@ -67,7 +67,7 @@ async function isOurs(client: Client, { schema }: Config): Promise<boolean> {
   return false;
 }
 
-type Run = { before: Date; options: CleanupOptions; reporter: Reporter; outcome: Outcome };
+type Run = { before: Date; options: CleanupOptions; reporter: Reporter; outcome: CommandResult };
 
 async function dryRun(client: Client, { schema }: Config, run: Run): Promise<void> {
   const { before, options, reporter, outcome } = run;
@@ -91,7 +91,7 @@ async function clean(client: Client, config: Config, run: Run): Promise<void> {
   const { before, options, reporter, outcome } = run;
   const startedAt = performance.now();
   const signal = stopSignal(reporter);
-  const progress = new Progress(reporter);
+  const progress = new CleanupProgress(reporter);
   const cleaning = {
     schema: config.schema,
     before,

@@ -1,8 +1,8 @@
 import { shellQuoted } from '../../shell-word.ts';
-import type { Flag, Level } from './levels.ts';
+import type { CompletionLevel, Flag } from './levels.ts';
 
 /** The script for bash, from 3.2, which macOS has. It needs nothing of the package bash-completion. */
-export function bashScript(levels: readonly Level[]): string {
+export function bashScript(levels: readonly CompletionLevel[]): string {
   const words = levels.map(
     ({ path, words }) =>
       `    ${shellQuoted(path)}) REPLY=${shellQuoted(words.map(({ text }) => text).join(' '))} ;;`,

@@ -1,7 +1,7 @@
-import type { Flag, Level } from './levels.ts';
+import type { CompletionLevel, Flag } from './levels.ts';
 
 /** The script for fish. */
-export function fishScript(levels: readonly Level[]): string {
+export function fishScript(levels: readonly CompletionLevel[]): string {
   const paths = levels.map(({ path }) => path).filter((path) => path !== '');
   const withValue = levels.flatMap(({ path, options }) =>
     options.flatMap(({ long, short, value }) =>

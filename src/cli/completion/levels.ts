@@ -1,7 +1,7 @@
 import type { Command, Option } from 'commander';
 
 /** What may follow a command on the command line. */
-export type Level = {
+export type CompletionLevel = {
   /** The commands that lead here: '', 'trigger', 'trigger add'. */
   path: string;
   words: Word[];
@@ -22,11 +22,11 @@ export type Flag = {
 };
 
 /** Reads the commands of the program, each with what may follow it. */
-export function levelsOf(program: Command): Level[] {
+export function levelsOf(program: Command): CompletionLevel[] {
   return levelsBelow(program, []);
 }
 
-function levelsBelow(command: Command, path: readonly string[]): Level[] {
+function levelsBelow(command: Command, path: readonly string[]): CompletionLevel[] {
   const help = command.createHelp();
   const commands = help.visibleCommands(command).filter((each) => each.name() !== 'help');
   const choices = command.registeredArguments.flatMap((argument) =>

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { bashScript } from './bash.ts';
 import { fishScript } from './fish.ts';
-import { type Level, levelsOf } from './levels.ts';
+import { type CompletionLevel, levelsOf } from './levels.ts';
 import { zshScript } from './zsh.ts';
 
 /** Prints the script of a shell. */
@@ -11,5 +11,5 @@ export function printCompletion(shell: keyof typeof SCRIPTS, program: Command): 
 
 const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript } satisfies Record<
   string,
-  (levels: readonly Level[]) => string
+  (levels: readonly CompletionLevel[]) => string
 >;

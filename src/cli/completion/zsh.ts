@@ -1,8 +1,8 @@
 import { shellQuoted } from '../../shell-word.ts';
-import type { Flag, Level } from './levels.ts';
+import type { CompletionLevel, Flag } from './levels.ts';
 
 /** The script for zsh: to be sourced, or as a file _pgwatch on the fpath. */
-export function zshScript(levels: readonly Level[]): string {
+export function zshScript(levels: readonly CompletionLevel[]): string {
   const words = levels.map(({ path, words }) => {
     const items = words.map(({ text, description }) =>
       shellQuoted(`${escaped(text)}:${description}`),

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { addCommonOptions, type Outcome } from '../options.ts';
+import { addCommonOptions, type CommandResult } from '../options.ts';
 import { parseUntil } from './until.ts';
 
 /** pgwatch consumers: what the database knows of them, and pausing. */
-export function addConsumers(program: Command, outcome: Outcome): void {
+export function addConsumers(program: Command, outcome: CommandResult): void {
   const consumers = program
     .command('consumers')
     .description(
@@ -38,7 +38,7 @@ Examples:
   $ pgwatch consumers list
   $ pgwatch consumers list --json`,
     )
-    .action(async (options) => (await import('./list.ts')).list(options));
+    .action(async (options) => (await import('./list.ts')).listConsumers(options));
 }
 
 function addShow(consumers: Command): void {
@@ -52,7 +52,7 @@ Examples:
   $ pgwatch consumers show email
   $ pgwatch consumers show email webhook --json`,
     )
-    .action(async (ids, options) => (await import('./show.ts')).show(ids, options));
+    .action(async (ids, options) => (await import('./show.ts')).showConsumer(ids, options));
 }
 
 function addPause(consumers: Command): void {
@@ -115,7 +115,7 @@ Examples:
     .action(async (old, next, options) => (await import('./rename.ts')).rename(old, next, options));
 }
 
-function addRemove(consumers: Command, outcome: Outcome): void {
+function addRemove(consumers: Command, outcome: CommandResult): void {
   addCommonOptions(consumers.command('remove').argument('<ids...>', 'of the consumers'))
     .description('Forget consumers: their positions, and all that waits or is dead.')
     .option('--dry-run', 'only print what would go')
@@ -132,5 +132,7 @@ Examples:
   $ pgwatch consumers remove old_report --dry-run
   $ pgwatch consumers remove old_report older_report --yes`,
     )
-    .action(async (ids, options) => (await import('./remove.ts')).remove(ids, options, outcome));
+    .action(async (ids, options) =>
+      (await import('./remove.ts')).removeConsumers(ids, options, outcome),
+    );
 }

@@ -7,7 +7,7 @@ import { consumerJson } from '../status/json.ts';
 import { printJson, printTable } from '../table.ts';
 
 /** Lists the consumers that the database knows. */
-export async function list(options: CommonOptions & { json?: boolean }): Promise<void> {
+export async function listConsumers(options: CommonOptions & { json?: boolean }): Promise<void> {
   const { at, consumers } = await withSchemaToRead(options, (client, { schema }) =>
     readStatus(client, schema, null),
   );

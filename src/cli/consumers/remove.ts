@@ -5,7 +5,7 @@ import { type Removed, removeConsumer } from '../../log/by-hand/remove-consumer.
 import { countOf, someOf } from '../../words.ts';
 import { confirmRemoval } from '../confirm.ts';
 import { withConsumers } from '../consumers.ts';
-import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
+import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 
 type RemoveOptions = CommonOptions & { dryRun?: boolean; yes?: boolean; json?: boolean };
@@ -14,10 +14,10 @@ type RemoveOptions = CommonOptions & { dryRun?: boolean; yes?: boolean; json?: b
  * Removes consumers, once somebody has said yes to what goes with them.
  * @throws PgwatchError consumer_running while a daemon that is alive runs or wants one: then none goes
  */
-export async function remove(
+export async function removeConsumers(
   ids: readonly string[],
   options: RemoveOptions,
-  outcome: Outcome,
+  outcome: CommandResult,
 ): Promise<void> {
   const reporter = reporterFor(options);
   const unique = [...new Set(ids)];

@@ -12,7 +12,7 @@ import { consumerJson } from '../status/json.ts';
 import { printJson } from '../table.ts';
 
 /** Prints everything that is known of consumers. */
-export async function show(
+export async function showConsumer(
   ids: readonly string[],
   options: CommonOptions & { json?: boolean },
 ): Promise<void> {

@@ -5,7 +5,7 @@ import { shortDuration } from '../../time.ts';
 import { bytesText } from '../../words.ts';
 
 /** What a row of the table shows. */
-export type Row = {
+export type DemoRow = {
   id: number;
   channel: string;
   key: string;
@@ -20,7 +20,7 @@ export type Row = {
 type Colors = ReturnType<typeof colorsFor>;
 
 /** What is to be shown of a notification that is handled now. */
-export function rowOf(notification: Notification, nowMs: number): Row {
+export function rowOf(notification: Notification, nowMs: number): DemoRow {
   const payload = shownJson(notification.payload);
   const bytes = Buffer.byteLength(payload);
   return {
@@ -44,7 +44,7 @@ export function headingLines(columns: number, colors: Colors): string[] {
 }
 
 /** One line of the table; WHAT takes what room is left. */
-export function rowLine(row: Row, columns: number, colors: Colors): string {
+export function rowLine(row: DemoRow, columns: number, colors: Colors): string {
   const mark = row.isReplay ? `${REPLAY} ` : '';
   const texts: Cells = [
     String(row.id),

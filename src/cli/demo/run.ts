@@ -8,7 +8,7 @@ import { readNewestPosition } from '../../log/positions/progress.ts';
 import type { Reporter, ReportFormat } from '../../reporter.ts';
 import { createOrders } from './orders.ts';
 import type { Receiver } from './receiver.ts';
-import { Screen, type Tally } from './screen.ts';
+import { DemoScreen, type Tally } from './screen.ts';
 import { DEMO_CHANNELS, runTraffic, writeBacklog } from './traffic.ts';
 
 export type DemoOptions = {
@@ -27,7 +27,7 @@ export async function runDemo(options: DemoOptions, signal: AbortSignal): Promis
   const pool = new Pool({ url, tls, size: 2, applicationName: 'pgwatch demo' });
   try {
     const afterId = await prepare(pool, options);
-    const screen = new Screen(reporter, { channels: DEMO_CHANNELS, afterId, format });
+    const screen = new DemoScreen(reporter, { channels: DEMO_CHANNELS, afterId, format });
     const daemon = new Daemon({ config, consumers: [...consumers, screen.consumer], reporter });
     // The writers stop first, so that the daemon can hand out all that was written.
     const [stop, ended] = [new AbortController(), new AbortController()];

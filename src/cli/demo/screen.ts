@@ -10,7 +10,7 @@ import { headingLines, rowLine, rowOf } from './row.ts';
 export type Tally = { handled: number; replayed: number; large: number; latenciesMs: number[] };
 
 /** Shows every notification of the demo on stdout, as a table that scrolls or as JSON lines. */
-export class Screen {
+export class DemoScreen {
   readonly consumer: Consumer;
   readonly tally: Tally = { handled: 0, replayed: 0, large: 0, latenciesMs: [] };
   readonly #reporter: Reporter;

@@ -49,7 +49,7 @@ Examples:
   $ pgwatch dlq list --error 'connection refused' --json
   $ pgwatch dlq list --state all --key order:42`,
     )
-    .action(async (options) => (await import('./list.ts')).list(options));
+    .action(async (options) => (await import('./list.ts')).listDeadLetters(options));
 }
 
 function addShow(dlq: Command): void {
@@ -67,7 +67,7 @@ Examples:
   $ pgwatch dlq show 42
   $ pgwatch dlq show 42 --consumer email --json`,
     )
-    .action(async (id, options) => (await import('./show.ts')).show(id, options));
+    .action(async (id, options) => (await import('./show.ts')).showDeadLetters(id, options));
 }
 
 function addRetry(dlq: Command): void {

@@ -16,7 +16,7 @@ type ListOptions = CommonOptions &
   FilterOptions & { state: DeliveryState | 'all'; limit: string; json?: boolean };
 
 /** Prints the deliveries that the options choose. */
-export async function list(options: ListOptions): Promise<void> {
+export async function listDeadLetters(options: ListOptions): Promise<void> {
   const state = options.state === 'all' ? null : options.state;
   const filter: DeliveryFilter = { ...filterFrom(options), state };
   const limit = checkedLimit(options.limit);

@@ -16,7 +16,7 @@ import { printJson } from '../table.ts';
 type ShowOptions = CommonOptions & { consumer?: string; json?: boolean };
 
 /** Prints everything that is known of a notification that somebody failed at. */
-export async function show(idText: string, options: ShowOptions): Promise<void> {
+export async function showDeadLetters(idText: string, options: ShowOptions): Promise<void> {
   const ids = [idFrom(idText)];
   const consumerIds = options.consumer === undefined ? null : [options.consumer];
   await withConsumersToRead(options, consumerIds ?? [], async (client, { schema }) => {
@@ -28,20 +28,20 @@ export async function show(idText: string, options: ShowOptions): Promise<void> 
       );
     }
     if (options.json) return printJson(found.map(toJson));
-    process.stdout.write(`${textOf(found)}\n`);
+    process.stdout.write(`${deliveryText(found)}\n`);
   });
 }
 
-export type Found = Delivery & { notification: Notification | null };
+export type FoundDeadLetters = Delivery & { notification: Notification | null };
 
-function toJson({ notification, ...delivery }: Found): Record<string, unknown> {
+function toJson({ notification, ...delivery }: FoundDeadLetters): Record<string, unknown> {
   if (!notification) return { ...delivery, notification };
   const { isReplay, attempt, ...shown } = notification.toJSON();
   return { ...delivery, notification: shown };
 }
 
 /** For people: the notification once, then each consumer. */
-export function textOf(found: readonly Found[]): string {
+export function deliveryText(found: readonly FoundDeadLetters[]): string {
   const colors = colorsFor(process.stdout);
   const blocks = found.flatMap((delivery, index) => {
     const { id, notification } = delivery;

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { addCommonOptions, type Outcome } from '../options.ts';
+import { addCommonOptions, type CommandResult } from '../options.ts';
 
 /** pgwatch doctor: what is wrong, and how to mend it. */
-export function addDoctor(program: Command, outcome: Outcome): void {
+export function addDoctor(program: Command, outcome: CommandResult): void {
   addCommonOptions(program.command('doctor').option('--json', 'as JSON'))
     .description('Look for everything that is wrong, and say how to mend it; changes nothing.')
     .addHelpText(

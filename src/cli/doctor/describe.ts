@@ -2,7 +2,7 @@ import type { Checked, Examination } from '../../inspect/doctor/examine.ts';
 import { onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
 import { countOf } from '../../words.ts';
-import { columnsOf, wrapped } from '../../wrap.ts';
+import { terminalColumns, wrapped } from '../../wrap.ts';
 
 type Found = Examination['findings'][number];
 
@@ -49,12 +49,15 @@ function sumOf(problems: number, notes: number, checks: number): string {
 
 /** On lines that a terminal shows in full; into a pipe 100 columns, so that a mail of it can be read. */
 function text(value: string, indent: number): string {
-  return wrapped(onOneLine(value), { columns: columnsOf(process.stdout) ?? PIPE_COLUMNS, indent });
+  return wrapped(onOneLine(value), {
+    columns: terminalColumns(process.stdout) ?? PIPE_COLUMNS,
+    indent,
+  });
 }
 
 /** There to be copied: into a pipe it is one line. */
 function fixText(fix: string): string {
-  const columns = columnsOf(process.stdout);
+  const columns = terminalColumns(process.stdout);
   return columns === null ? onOneLine(fix) : wrapped(onOneLine(fix), { columns, indent: 7 });
 }
 

@@ -1,7 +1,7 @@
 import { withConnection } from '../../database/connect.ts';
 import { type Checked, type Examination, examine } from '../../inspect/doctor/examine.ts';
 import { LIMITS } from '../../inspect/doctor/limits.ts';
-import { type CommonOptions, configFor, type Outcome } from '../options.ts';
+import { type CommandResult, type CommonOptions, configFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { describeExamination } from './describe.ts';
 
@@ -11,7 +11,7 @@ type DoctorOptions = CommonOptions & { json?: boolean };
  * Prints what is wrong.
  * @throws PgwatchError connection_failed, config_invalid: of what it cannot reach it knows nothing
  */
-export async function doctor(options: DoctorOptions, outcome: Outcome): Promise<void> {
+export async function doctor(options: DoctorOptions, outcome: CommandResult): Promise<void> {
   const config = await configFor(options);
   const target = { url: config.directUrl ?? config.url, tls: config.tls };
   // Not by way of connected(): that refuses what is to be found out here.

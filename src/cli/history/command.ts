@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander';
 import { parseMoment } from '../moment.ts';
-import { addCommonOptions, type Outcome } from '../options.ts';
+import { addCommonOptions, type CommandResult } from '../options.ts';
 
 /** pgwatch history: what has become of a row of a captured table. */
-export function addHistory(program: Command, outcome: Outcome): void {
+export function addHistory(program: Command, outcome: CommandResult): void {
   const command = program
     .command('history')
     .argument('<table>', 'users, app.users or app."a.b"; also one that is gone')

@@ -4,14 +4,14 @@ import { readCoverage, readFirst } from '../../inspect/history/read.ts';
 import type { RowVersion } from '../../inspect/history/versions.ts';
 import { reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
-import { orderOf, type Place, versions } from './place.ts';
+import { type HistoryPlace, orderOf, versions } from './place.ts';
 import { versionText, versionToJson } from './version.ts';
 
 /**
  * Prints the newest versions of a row, the oldest of them first.
  * @throws PgwatchError history_unknown where there is none
  */
-export async function printVersions(place: Place, limit: number): Promise<void> {
+export async function printVersions(place: HistoryPlace, limit: number): Promise<void> {
   const { options, subject } = place;
   const newest: RowVersion[] = [];
   let count = 0;
@@ -31,7 +31,7 @@ export async function printVersions(place: Place, limit: number): Promise<void> 
 }
 
 async function printThese(
-  { client, config, subject, options }: Place,
+  { client, config, subject, options }: HistoryPlace,
   shown: readonly RowVersion[],
 ): Promise<void> {
   const halves: (OtherHalf | null)[] = [];
@@ -46,7 +46,7 @@ async function printThese(
   process.stdout.write(`${texts.join('\n')}\n`);
 }
 
-async function unknown({ client, config, subject, options }: Place): Promise<PgwatchError> {
+async function unknown({ client, config, subject, options }: HistoryPlace): Promise<PgwatchError> {
   const coverage = await readCoverage(client, config.schema, subject);
   const first = coverage === null ? await readFirst(client, config.schema) : null;
   const begins =

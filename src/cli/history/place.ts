@@ -18,7 +18,7 @@ export type HistoryOptions = CommonOptions & {
 };
 
 /** Whose history is asked for, and where it is. */
-export type Place = {
+export type HistoryPlace = {
   client: ClientBase;
   config: Config;
   subject: Subject;
@@ -35,7 +35,7 @@ export function orderOf({ table }: Subject): string[] {
  * @throws PgwatchError usage where tables of that name lie in several schemas
  */
 export async function* versions(
-  { client, config, subject, options }: Place,
+  { client, config, subject, options }: HistoryPlace,
   { until }: Pick<Period, 'until'>,
 ): AsyncGenerator<RowVersion> {
   const period = { since: options.since ?? null, until };

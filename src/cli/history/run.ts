@@ -7,11 +7,11 @@ import { undoSql } from '../../inspect/history/undo.ts';
 import type { RowVersion } from '../../inspect/history/versions.ts';
 import { withSchemaToRead } from '../connected.ts';
 import { idFrom } from '../ids.ts';
-import { type Outcome, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { atText, atToJson } from './at.ts';
 import { printVersions } from './list.ts';
-import { type HistoryOptions, orderOf, type Place, versions } from './place.ts';
+import { type HistoryOptions, type HistoryPlace, orderOf, versions } from './place.ts';
 
 /**
  * Prints the versions of a row, the row at a time, or how to undo a version.
@@ -20,7 +20,7 @@ import { type HistoryOptions, orderOf, type Place, versions } from './place.ts';
 export async function history(
   asked: { table: string; id: string },
   options: HistoryOptions,
-  outcome: Outcome,
+  outcome: CommandResult,
 ): Promise<void> {
   const table = parseTableName(asked.table);
   const limit = limitOf(options.limit);
@@ -28,7 +28,7 @@ export async function history(
   await withSchemaToRead(options, async (client, config) => {
     const schemas = table.schema === null ? await readDefaultSearchPath(client) : [];
     const subject = await findSubject(client, config, { table, id: asked.id, schemas });
-    const place: Place = { client, config, subject, options };
+    const place: HistoryPlace = { client, config, subject, options };
     const { omissions = [] } = subject.table ?? {};
     if (omissions.length > 0) {
       reporterFor(options).info(`Not in the log: ${omissions.join('; ')}.`);
@@ -39,7 +39,7 @@ export async function history(
   });
 }
 
-async function printAt(place: Place, time: Date, outcome: Outcome): Promise<void> {
+async function printAt(place: HistoryPlace, time: Date, outcome: CommandResult): Promise<void> {
   const { client, config, subject, options } = place;
   const found = await rowAt(versions(place, { until: null }), time, async () => {
     const since = await readCoverage(client, config.schema, subject);
@@ -56,7 +56,7 @@ async function printAt(place: Place, time: Date, outcome: Outcome): Promise<void
   if (found.state === 'unknown') outcome.exitCode = 1;
 }
 
-async function printUndo(place: Place, notificationId: number): Promise<void> {
+async function printUndo(place: HistoryPlace, notificationId: number): Promise<void> {
   const { client, config, subject, options } = place;
   let found: RowVersion | undefined;
   for await (const version of versions(place, { until: null })) {

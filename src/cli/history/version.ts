@@ -1,5 +1,5 @@
 import type { OtherHalf } from '../../inspect/history/key-change.ts';
-import type { Row, RowVersion } from '../../inspect/history/versions.ts';
+import type { RowImage, RowVersion } from '../../inspect/history/versions.ts';
 import { indented, jsonText, onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
 import { cutToWidth, stdoutColumns, widthOf } from '../table.ts';
@@ -49,7 +49,7 @@ function keyLine(action: string, { notificationId, key }: OtherHalf): string {
 }
 
 /** 'name  value' for each column of a row, indented, in the order of the table's columns. */
-export function columnLines(row: Row, order: readonly string[]): string[] {
+export function columnLines(row: RowImage, order: readonly string[]): string[] {
   const names = inOrder(Object.keys(row), order);
   return aligned(names.map((name) => [name, jsonText(row[name], 0)]));
 }
@@ -81,9 +81,9 @@ function heading({
   return `${first}  ${cutToWidth(`${createdAt.toISOString()}  ${onOneLine(who.join(', '))}`, room)}`;
 }
 
-function changes(before: Row, after: Row, changed: readonly string[]): string[] {
+function changes(before: RowImage, after: RowImage, changed: readonly string[]): string[] {
   if (changed.length === 0) return ['    nothing changed'];
-  const value = (row: Row, column: string) => (column in row ? jsonText(row[column], 0) : '?');
+  const value = (row: RowImage, column: string) => (column in row ? jsonText(row[column], 0) : '?');
   return aligned(
     changed.map((column) => [column, `${value(before, column)} → ${value(after, column)}`]),
   );
@@ -98,7 +98,7 @@ function aligned(fields: readonly (readonly [name: string, text: string])[]): st
   );
 }
 
-function diffOf(before: Row, after: Row, changed: readonly string[]): string[] {
+function diffOf(before: RowImage, after: RowImage, changed: readonly string[]): string[] {
   const colors = colorsFor(process.stdout);
   return changed.flatMap((column) => {
     const [old, now] = [before, after].map((row) => valueLines(row[column]));

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { CONFIG_FILES, loadConfig } from '../../config/load.ts';
-import { consumerFiles } from '../../consumers/discover.ts';
+import { findConsumerFiles } from '../../consumers/discover.ts';
 import { PgwatchError, toError } from '../../errors.ts';
 
 /** What there is to know of a project. */
@@ -130,7 +130,7 @@ function chooseConsumers(folder: string): string {
 
 function filesIn(folder: string): string[] {
   if (!existsSync(folder)) return [];
-  return consumerFiles(folder).map((file) => file.slice(folder.length + 1));
+  return findConsumerFiles(folder).map((file) => file.slice(folder.length + 1));
 }
 
 function databaseUrlOf(folder: string, environment: NodeJS.ProcessEnv): Project['databaseUrl'] {

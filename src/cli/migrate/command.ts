@@ -4,15 +4,15 @@ import { confirmRemoval } from '../confirm.ts';
 import { connected } from '../connected.ts';
 import {
   addCommonOptions,
+  type CommandResult,
   type CommonOptions,
   configFor,
-  type Outcome,
   reporterFor,
 } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
 
 /** pgwatch migrate: installs the schema, and what belongs to it. */
-export function addMigrate(program: Command, outcome: Outcome): void {
+export function addMigrate(program: Command, outcome: CommandResult): void {
   const migrate = addCommonOptions(program.command('migrate'))
     .description('Install pgwatch in the database, or bring it up to date.')
     .addHelpText(
@@ -89,7 +89,7 @@ async function up(options: CommonOptions): Promise<void> {
 
 async function status(
   options: CommonOptions & { json?: boolean },
-  outcome: Outcome,
+  outcome: CommandResult,
 ): Promise<void> {
   const { readMigrationStates } = await import('../../database/migrate.ts');
   const states = await connected(options, readMigrationStates);
@@ -119,7 +119,10 @@ async function printSql(options: CommonOptions): Promise<void> {
   process.stdout.write(transactions.join('\n'));
 }
 
-async function remove(options: CommonOptions & { yes?: boolean }, outcome: Outcome): Promise<void> {
+async function remove(
+  options: CommonOptions & { yes?: boolean },
+  outcome: CommandResult,
+): Promise<void> {
   const { readFootprint, uninstall } = await import('../../database/uninstall.ts');
   const reporter = reporterFor(options);
   await connected(options, async (client, config) => {

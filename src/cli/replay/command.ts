@@ -1,10 +1,10 @@
 import { type Command, Option } from 'commander';
 import { parseMoment } from '../moment.ts';
-import { addCommonOptions, type Outcome } from '../options.ts';
+import { addCommonOptions, type CommandResult } from '../options.ts';
 import { parseSpeed } from './options.ts';
 
 /** pgwatch replay: hands a stretch of the log to a consumer once more. */
-export function addReplay(program: Command, outcome: Outcome): void {
+export function addReplay(program: Command, outcome: CommandResult): void {
   addCommonOptions(
     program
       .command('replay')

@@ -10,7 +10,7 @@ import {
 } from '../../log/by-hand/replay-stretch.ts';
 import { countOf } from '../../words.ts';
 import { withConsumers } from '../consumers.ts';
-import { type Outcome, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { describeStretch, printFirst } from './describe.ts';
 import { describeMissing, describeNone } from './nothing.ts';
@@ -24,7 +24,7 @@ import { watchReplay } from './watch.ts';
 export async function replay(
   consumerId: string,
   options: ReplayOptions,
-  outcome: Outcome,
+  outcome: CommandResult,
 ): Promise<void> {
   const stretch = stretchFrom(consumerId, options);
   await withConsumers(options, [consumerId], async (client, { schema }) => {

@@ -28,5 +28,5 @@ Examples:
   $ pgwatch show 42 43 --json
   $ pgwatch show 0b0e0d6c-6f1d-8a3c-8d1e-0a9c3a1f7b55 --since 1d`,
     )
-    .action(async (ids, options) => (await import('./run.ts')).show(ids, options));
+    .action(async (ids, options) => (await import('./run.ts')).showNotification(ids, options));
 }

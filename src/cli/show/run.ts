@@ -21,7 +21,10 @@ type Shown = StoredNotification & { outcomes: OutcomeAt[] };
  * Prints notifications by their ids.
  * @throws PgwatchError usage; notification_unknown once the others are printed
  */
-export async function show(texts: readonly string[], options: ShowOptions): Promise<void> {
+export async function showNotification(
+  texts: readonly string[],
+  options: ShowOptions,
+): Promise<void> {
   const asked = splitList(texts) ?? [];
   const eventIds = asked.filter((text) => UUID.test(text));
   const others = texts.map((text) =>

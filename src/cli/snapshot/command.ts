@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { addCommonOptions, type Outcome } from '../options.ts';
+import { addCommonOptions, type CommandResult } from '../options.ts';
 
 /** pgwatch snapshot: hands the rows that a table already has to one consumer. */
-export function addSnapshot(program: Command, outcome: Outcome): void {
+export function addSnapshot(program: Command, outcome: CommandResult): void {
   addCommonOptions(
     program
       .command('snapshot')

@@ -16,7 +16,7 @@ import type { Reporter } from '../../reporter.ts';
 import { formatDuration } from '../../time.ts';
 import { countOf } from '../../words.ts';
 import { withConsumers } from '../consumers.ts';
-import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
+import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson } from '../table.ts';
 import { findTables } from '../trigger/tables.ts';
@@ -32,7 +32,7 @@ type SnapshotOptions = CommonOptions & {
 export async function snapshot(
   tableName: string,
   options: SnapshotOptions,
-  outcome: Outcome,
+  outcome: CommandResult,
 ): Promise<void> {
   const reporter = reporterFor(options);
   const signal = stopSignal(reporter);

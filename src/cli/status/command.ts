@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { addCommonOptions, type Outcome, parseAge } from '../options.ts';
+import { addCommonOptions, type CommandResult, parseAge } from '../options.ts';
 
 /** pgwatch status: how consumers get on. */
-export function addStatus(program: Command, outcome: Outcome): void {
+export function addStatus(program: Command, outcome: CommandResult): void {
   const command = program
     .command('status')
     .description('Show how consumers get on: lag, rate, owner, and what fails.')

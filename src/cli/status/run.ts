@@ -5,7 +5,7 @@ import { readStatus, type Status } from '../../inspect/status.ts';
 import { jsonText, onOneLine } from '../../lines.ts';
 import { countOf } from '../../words.ts';
 import { withConsumersToRead } from '../consumers.ts';
-import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
+import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { attentionFirst } from './attention.ts';
 import { statusJson } from './json.ts';
@@ -26,7 +26,7 @@ type StatusOptions = CommonOptions & {
 export async function status(
   ids: readonly string[],
   options: StatusOptions,
-  outcome: Outcome,
+  outcome: CommandResult,
 ): Promise<void> {
   requireFitting(options);
   const consumerIds = ids.length > 0 ? ids : null;

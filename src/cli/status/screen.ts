@@ -6,7 +6,7 @@ export type Terminal = Pick<NodeJS.WriteStream, 'rows' | 'columns' | 'on' | 'off
 };
 
 /** The terminal's second screen, which has no history: nothing scrolls away, and what was there comes back. */
-export class Screen {
+export class StatusScreen {
   readonly #terminal: Terminal;
   readonly #redraw = () => this.draw(this.#lines);
   #lines: readonly string[] = [];

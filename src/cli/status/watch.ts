@@ -5,7 +5,7 @@ import { onOneLine } from '../../lines.ts';
 import { sleep } from '../../time.ts';
 import { withConsumersToRead } from '../consumers.ts';
 import type { CommonOptions } from '../options.ts';
-import { Screen } from './screen.ts';
+import { StatusScreen } from './screen.ts';
 
 export type WatchOptions = {
   consumerIds: readonly string[] | null;
@@ -21,7 +21,7 @@ export type WatchOptions = {
  */
 export async function watch(options: CommonOptions, how: WatchOptions): Promise<void> {
   const signal = interruption();
-  const screen = process.stdout.isTTY ? new Screen(process.stdout) : null;
+  const screen = process.stdout.isTTY ? new StatusScreen(process.stdout) : null;
   const show = (lines: readonly string[]) =>
     screen ? screen.draw(lines) : process.stdout.write(`${lines.join('\n')}\n`);
   let hasShown = false;

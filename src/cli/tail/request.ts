@@ -6,7 +6,7 @@ import { suggest } from '../../suggest.ts';
 import { momentFrom } from '../moment.ts';
 import { type CommonOptions, splitList } from '../options.ts';
 
-export type TailOptions = CommonOptions & {
+export type TailCommandOptions = CommonOptions & {
   since?: Date;
   from?: string;
   until?: string;
@@ -36,7 +36,7 @@ export type TailRequest = {
  */
 export function requestOf(
   channels: readonly string[],
-  options: TailOptions,
+  options: TailCommandOptions,
   isTerminal: boolean,
 ): TailRequest {
   const until = options.until === undefined ? null : untilOf(options.until);
@@ -51,7 +51,7 @@ export function requestOf(
   };
 }
 
-function filterOf(channels: readonly string[], options: TailOptions): LogFilter {
+function filterOf(channels: readonly string[], options: TailCommandOptions): LogFilter {
   const lists = {
     channels: splitList(channels.length > 0 ? channels : undefined),
     actions: splitList(options.action)?.map(actionOf),

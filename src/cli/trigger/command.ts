@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { addCommonOptions, type Outcome } from '../options.ts';
+import { addCommonOptions, type CommandResult } from '../options.ts';
 import { addCaptureOptions } from './options.ts';
 
 /** pgwatch trigger: which tables are captured, and how. */
-export function addTrigger(program: Command, outcome: Outcome): void {
+export function addTrigger(program: Command, outcome: CommandResult): void {
   const trigger = program
     .command('trigger')
     .description(
@@ -57,7 +57,7 @@ Examples:
     .action(async (tables, options) => (await import('./add.ts')).add(tables, options));
 }
 
-function addList(trigger: Command, outcome: Outcome): void {
+function addList(trigger: Command, outcome: CommandResult): void {
   addCommonOptions(trigger.command('list').option('--json', 'as JSON'))
     .description('List the captured tables; exit code 1 if one is stale or disabled.')
     .addHelpText(
@@ -70,7 +70,7 @@ Examples:
   $ pgwatch trigger list
   $ pgwatch trigger list --json`,
     )
-    .action(async (options) => (await import('./list.ts')).list(options, outcome));
+    .action(async (options) => (await import('./list.ts')).listTriggers(options, outcome));
 }
 
 function addRemove(trigger: Command): void {
@@ -91,7 +91,9 @@ Examples:
   $ pgwatch trigger remove users
   $ pgwatch trigger remove users app.orders --dry-run`,
     )
-    .action(async (tables, options) => (await import('./remove.ts')).remove(tables, options));
+    .action(async (tables, options) =>
+      (await import('./remove.ts')).removeTriggers(tables, options),
+    );
 }
 
 function addSql(trigger: Command): void {
@@ -117,7 +119,7 @@ Examples:
     .action(async (tables, options) => (await import('./sql.ts')).printSql(tables, options));
 }
 
-function addSync(trigger: Command, outcome: Outcome): void {
+function addSync(trigger: Command, outcome: CommandResult): void {
   addCommonOptions(
     trigger
       .command('sync')

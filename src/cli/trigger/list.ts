@@ -3,13 +3,13 @@ import { tableText } from '../../capture/table-name.ts';
 import { blindSpots, foreignCastsText } from '../../capture/warnings.ts';
 import { shellWord } from '../../shell-word.ts';
 import { withSchemaToRead } from '../connected.ts';
-import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
+import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
 
 type ListOptions = CommonOptions & { json?: boolean };
 
 /** Prints how the captured tables stand. */
-export async function list(options: ListOptions, outcome: Outcome): Promise<void> {
+export async function listTriggers(options: ListOptions, outcome: CommandResult): Promise<void> {
   const states = await withSchemaToRead(options, (client, config) =>
     readCaptureStates(client, config),
   );

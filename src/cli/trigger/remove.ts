@@ -10,7 +10,10 @@ import { findTables } from './tables.ts';
 type RemoveOptions = CommonOptions & { dryRun?: boolean };
 
 /** Drops every trigger of the tables that calls notify_data_change. */
-export async function remove(texts: readonly string[], options: RemoveOptions): Promise<void> {
+export async function removeTriggers(
+  texts: readonly string[],
+  options: RemoveOptions,
+): Promise<void> {
   const reporter = reporterFor(options);
   await withSchema(options, async (client, config) => {
     const tables = await findTables(client, config, texts);

@@ -6,14 +6,14 @@ import { tableText } from '../../capture/table-name.ts';
 import type { Config } from '../../config/define.ts';
 import { PgwatchError } from '../../errors.ts';
 import { withSchema } from '../connected.ts';
-import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
+import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { applierFor, report, warn } from './add.ts';
 
 type SyncOptions = CommonOptions & { check?: boolean; json?: boolean };
 
 /** Makes the captured tables those of the config, or says in what they differ. */
-export async function sync(options: SyncOptions, outcome: Outcome): Promise<void> {
+export async function sync(options: SyncOptions, outcome: CommandResult): Promise<void> {
   const reporter = reporterFor(options);
   await withSchema(options, async (client, config) => {
     const plans = await planSync(client, config);

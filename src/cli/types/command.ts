@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { addCommonOptions, type Outcome } from '../options.ts';
+import { addCommonOptions, type CommandResult } from '../options.ts';
 
 /** pgwatch types: what the compiler is to know of the captured tables. */
-export function addTypes(program: Command, outcome: Outcome): void {
+export function addTypes(program: Command, outcome: CommandResult): void {
   addCommonOptions(
     program
       .command('types')

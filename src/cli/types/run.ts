@@ -4,7 +4,7 @@ import { isPrintedTypes, printTypes } from '../../capture/types/print.ts';
 import { readRowShapes } from '../../capture/types/shape.ts';
 import { errorCodeOf, PgwatchError, toError } from '../../errors.ts';
 import { withSchemaToRead } from '../connected.ts';
-import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
+import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 
 export type TypesOptions = CommonOptions & { out?: string; check?: boolean };
 
@@ -12,7 +12,7 @@ export type TypesOptions = CommonOptions & { out?: string; check?: boolean };
  * Prints or writes the types of the captured tables, or says whether a file holds them.
  * @throws PgwatchError usage, input_invalid
  */
-export async function types(options: TypesOptions, outcome: Outcome): Promise<void> {
+export async function types(options: TypesOptions, outcome: CommandResult): Promise<void> {
   const { out, check } = options;
   if (check && out === undefined) {
     throw new PgwatchError('usage', '--check compares with a file: name it with --out FILE.');

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { PgwatchError } from '../../errors.ts';
-import { addCommonOptions, type Outcome } from '../options.ts';
+import { addCommonOptions, type CommandResult } from '../options.ts';
 
 /** pgwatch why: explains where a notification is, or why a table sends none. */
-export function addWhy(program: Command, outcome: Outcome): void {
+export function addWhy(program: Command, outcome: CommandResult): void {
   addCommonOptions(
     program
       .command('why')

@@ -7,13 +7,17 @@ import { onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
 import { withConsumersToRead } from '../consumers.ts';
 import { idFrom } from '../ids.ts';
-import { type CommonOptions, type Outcome, reporterFor } from '../options.ts';
+import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 
 export type WhyOptions = CommonOptions & { consumer?: string; table?: string; json?: boolean };
 
 /** Prints why a notification has or has not arrived; exit code 1 unless it is known to have, where it should. */
-export async function why(idText: string, options: WhyOptions, outcome: Outcome): Promise<void> {
+export async function why(
+  idText: string,
+  options: WhyOptions,
+  outcome: CommandResult,
+): Promise<void> {
   const id = idFrom(idText);
   const consumerId = options.consumer ?? null;
   const { inTheWay, ...found } = await withConsumersToRead(

@@ -5,13 +5,17 @@ import { onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
 import { shellWord } from '../../shell-word.ts';
 import { withSchemaToRead } from '../connected.ts';
-import type { Outcome } from '../options.ts';
+import type { CommandResult } from '../options.ts';
 import { printJson } from '../table.ts';
 import { findTables } from '../trigger/tables.ts';
 import type { WhyOptions } from './run.ts';
 
 /** Prints why changes of a table do not arrive; exit code 1 where there is a fault. */
-export async function whyTable(text: string, options: WhyOptions, outcome: Outcome): Promise<void> {
+export async function whyTable(
+  text: string,
+  options: WhyOptions,
+  outcome: CommandResult,
+): Promise<void> {
   const { name, sqlName, channel, reasons } = await withSchemaToRead(
     options,
     async (client, config) => {

@@ -23,9 +23,9 @@ export type ClaimFacts = {
  * stand by   it is another's
  * take       it is for this process
  */
-export type Claim = 'pause' | 'keep' | 'hand over' | 'wait' | 'let go' | 'stand by' | 'take';
+export type Decision = 'pause' | 'keep' | 'hand over' | 'wait' | 'let go' | 'stand by' | 'take';
 
-export function decideClaim(facts: ClaimFacts): Claim {
+export function decideClaim(facts: ClaimFacts): Decision {
   const { state, running, daemonId, mode, target } = facts;
   if (state.isPaused) return 'pause';
   if (running === 'now') {

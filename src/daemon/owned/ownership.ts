@@ -19,7 +19,7 @@ import type { Control } from '../control/control.ts';
 import { Pauses } from '../control/pauses.ts';
 import type { SessionPool } from '../control/session-pool.ts';
 import type { AtWork, Running } from './at-work.ts';
-import { type Claim, decideClaim } from './decide-claim.ts';
+import { type Decision, decideClaim } from './decide-claim.ts';
 import type { ConsumerRunner } from './runner.ts';
 import type { Settler } from './settler.ts';
 import { spread } from './spread.ts';
@@ -133,7 +133,7 @@ export class Ownership {
   }
 
   /** True where the consumer may fall to this process later. */
-  async #act(claim: Claim, about: Claimed): Promise<boolean> {
+  async #act(claim: Decision, about: Claimed): Promise<boolean> {
     const { daemonId, reporter } = this.#options;
     const { consumer, state, entry, work } = about;
     const { consumerId, liveOwner, epoch } = state;

@@ -1,6 +1,6 @@
 import type { Clients } from '../../database/pool.ts';
 import { readWaitingKeys, underWay } from '../../log/deliveries/delivery.ts';
-import { readDeliveries, readRows } from '../../log/deliveries/due.ts';
+import { readLeasedDeliveries, readRows } from '../../log/deliveries/due.ts';
 import { readFiled } from '../../log/deliveries/standing.ts';
 import { recordAttempts } from '../../log/leases/settle.ts';
 import { type LogRow, safeId } from '../../log/notification.ts';
@@ -72,7 +72,7 @@ export async function readRetries(
   const due =
     ids.length === 0
       ? []
-      : await pool.withClient((client) => readDeliveries(client, schema, scope, ids));
+      : await pool.withClient((client) => readLeasedDeliveries(client, schema, scope, ids));
   const placeOf = (id: number) => {
     const source = workOf.get(id) as LeaseWork;
     return { source, index: source.lease.notificationIds.indexOf(id) };

@@ -1,4 +1,4 @@
-import { BEHIND_MAX, type Pin, type PinningConsumer } from '../../log/retention/pins.ts';
+import { COUNTED_MAX, type Pin, type PinningConsumer } from '../../log/retention/pins.ts';
 import { shellWord } from '../../shell-word.ts';
 import { ageText, countOf } from '../../words.ts';
 
@@ -46,7 +46,7 @@ export function needText(pins: readonly (Pin & { count: number | null })[]): str
 
 function positionText(consumer: PinningConsumer): string {
   const { atId, behind } = consumer;
-  const count = `${behind.toLocaleString('en')}${behind === BEHIND_MAX ? ' or more' : ''}`;
+  const count = `${behind.toLocaleString('en')}${behind === COUNTED_MAX ? ' or more' : ''}`;
   return `is at id ${atId}, ${count} behind, and ${stateText(consumer)}`;
 }
 

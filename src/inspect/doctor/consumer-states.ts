@@ -5,7 +5,7 @@ import { IS_PAUSED } from '../../log/positions/progress.ts';
 import type { Context } from './check.ts';
 
 /** How a consumer stands. */
-export type ConsumerState = {
+export type ConsumerHealth = {
   id: string;
   /** A daemon that is alive has it among those it runs, or would take over. */
   isRun: boolean;
@@ -34,9 +34,9 @@ export type ConsumerState = {
 export async function readStates(
   client: Client,
   { config, limits }: Context,
-): Promise<ConsumerState[]> {
+): Promise<ConsumerHealth[]> {
   const table = (name: string) => qualified(config.schema, name);
-  const { rows } = await client.query<ConsumerState>(
+  const { rows } = await client.query<ConsumerHealth>(
     `with live as (
        select daemon_id, consumer_ids || shared_ids as ids, activity from ${table('live_daemon')}
      ), consumer as (

@@ -2,7 +2,7 @@ import { shellWord } from '../../shell-word.ts';
 import { formatDuration } from '../../time.ts';
 import { countOf } from '../../words.ts';
 import type { Check, Context, Finding } from './check.ts';
-import { type ConsumerState, isAnyAlive, readStates } from './consumer-states.ts';
+import { type ConsumerHealth, isAnyAlive, readStates } from './consumer-states.ts';
 
 /** Whether somebody runs each consumer that is known, and what it has left lying. */
 export const consumers: Check = {
@@ -26,7 +26,7 @@ export const consumers: Check = {
 };
 
 /** One thing is wrong then, however many consumers there are. */
-function noDaemon(states: readonly ConsumerState[]): Finding[] {
+function noDaemon(states: readonly ConsumerHealth[]): Finding[] {
   const waiting = states.flatMap((state) => {
     const left = state.isPaused ? '' : leftText(state);
     return left ? [`${state.id} has ${left}`] : [];
@@ -42,7 +42,7 @@ function noDaemon(states: readonly ConsumerState[]): Finding[] {
   ];
 }
 
-function notRun(state: ConsumerState, context: Context) {
+function notRun(state: ConsumerHealth, context: Context) {
   const { id, isRun, isPaused, idleMs } = state;
   const left = leftText(state);
   if (isRun || isPaused || left === '') return [];
@@ -62,7 +62,7 @@ function notRun(state: ConsumerState, context: Context) {
 }
 
 /** '3 notifications to read, and 1 waiting for a retry'; empty where nothing is left to do. */
-function leftText({ unread, isExact, waiting, replaying, leased }: ConsumerState): string {
+function leftText({ unread, isExact, waiting, replaying, leased }: ConsumerHealth): string {
   const about = isExact ? '' : 'about ';
   const inLeases =
     leased > 0 ? ` (${leased.toLocaleString('en')} in leases of a daemon that is gone)` : '';
@@ -75,7 +75,7 @@ function leftText({ unread, isExact, waiting, replaying, leased }: ConsumerState
   ].join(', and ');
 }
 
-function paused({ id, isPaused, pausedAt, pausedUntil }: ConsumerState): Finding[] {
+function paused({ id, isPaused, pausedAt, pausedUntil }: ConsumerHealth): Finding[] {
   if (!isPaused) return [];
   const end = pausedUntil ? `until ${pausedUntil.toISOString()}` : 'until somebody resumes it';
   return [
@@ -89,7 +89,7 @@ function paused({ id, isPaused, pausedAt, pausedUntil }: ConsumerState): Finding
 }
 
 function failed(
-  { id, isRun, isPaused, isStopped, dead, late, lateMs }: ConsumerState,
+  { id, isRun, isPaused, isStopped, dead, late, lateMs }: ConsumerHealth,
   context: Context,
 ): Finding[] {
   const isLate = isRun && !isPaused && !isStopped && late > 0;

@@ -6,7 +6,7 @@ import { SQLSTATE } from '../../database/sqlstate.ts';
 import { beginWith, settingsSql } from '../../database/transaction.ts';
 import { readLeftBy } from '../../database/unrecorded.ts';
 import { errorCodeOf, toError } from '../../errors.ts';
-import type { Check, Context, Finding, Verdict } from './check.ts';
+import type { Check, CheckResult, Context, Finding } from './check.ts';
 import { CHECKS } from './checks.ts';
 
 /** What the doctor found, and what it looked at. */
@@ -75,7 +75,7 @@ function reasonToSkip({ needs }: Check, schema: SchemaState): string | undefined
   );
 }
 
-async function run(check: Check, client: Client, context: Context): Promise<Verdict> {
+async function run(check: Check, client: Client, context: Context): Promise<CheckResult> {
   if (check.runs === 'connection') return check.run(client, context);
   await client.query(beginWith(SETTINGS));
   try {

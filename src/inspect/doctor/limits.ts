@@ -1,5 +1,5 @@
 /** From where on something is worth a word. */
-export type Limits = {
+export type ServerLimits = {
   /** How long a transaction may be open. */
   transactionNoteMs: number;
   transactionProblemMs: number;
@@ -30,7 +30,7 @@ export type Limits = {
 
 const [SECOND, MINUTE, HOUR] = [1000, 60_000, 3_600_000];
 
-export const LIMITS: Limits = {
+export const LIMITS: ServerLimits = {
   transactionNoteMs: 5 * MINUTE,
   transactionProblemMs: HOUR,
   slotXids: 1_000_000,

@@ -7,7 +7,7 @@ import {
   unlockSql,
 } from '../../database/locked.ts';
 import type { Check, Finding } from './check.ts';
-import type { Limits } from './limits.ts';
+import type { ServerLimits } from './limits.ts';
 
 /** Whether somebody keeps everybody else from reading our tables, or daemons from rows of them. */
 export const locks: Check = {
@@ -35,7 +35,7 @@ function rowsFinding(holder: AdvisoryHolder, schema: string): Finding {
 export function lockFindings(
   locked: LockedTable,
   schema: string,
-  { lockMs }: Pick<Limits, 'lockMs'>,
+  { lockMs }: Pick<ServerLimits, 'lockMs'>,
 ): Finding[] {
   const { table, holders, waiters } = locked;
   const times =

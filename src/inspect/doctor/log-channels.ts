@@ -14,7 +14,7 @@ export type Channel = {
 };
 
 /** Of the newest notifications: counting all would read the whole log. */
-export async function readChannels(client: Client, { config }: Context): Promise<Channel[]> {
+export async function readLogChannels(client: Client, { config }: Context): Promise<Channel[]> {
   const { rows } = await client.query<Channel>(
     `with newest as (
        select channel, action, created_at from ${qualified(config.schema, 'notification_log')}

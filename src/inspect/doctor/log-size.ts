@@ -3,12 +3,12 @@ import type { Config } from '../../config/define.ts';
 import { qualified } from '../../database/names.ts';
 import { bytesText, someOf } from '../../words.ts';
 import type { Check, Context, Finding } from './check.ts';
-import type { Limits } from './limits.ts';
+import type { ServerLimits } from './limits.ts';
 import {
   type Channel,
   channelsText,
   notifyFindings,
-  readChannels,
+  readLogChannels,
   readNotifyMode,
 } from './log-channels.ts';
 
@@ -19,7 +19,7 @@ export const logSize: Check = {
   needs: 'schema',
   async run(client, context) {
     const days = await readDays(client, context);
-    const channels = await readChannels(client, context);
+    const channels = await readLogChannels(client, context);
     const findings = [
       ...sizeFindings(days, channels, context),
       ...notifyFindings(channels, await readNotifyMode(client), context),
@@ -50,7 +50,7 @@ async function readDays(client: Client, { config }: Context): Promise<Day[]> {
 export function sizeFindings(
   days: readonly Day[],
   channels: readonly Channel[],
-  { limits, config }: { limits: Limits; config: Pick<Config, 'retentionMs'> },
+  { limits, config }: { limits: ServerLimits; config: Pick<Config, 'retentionMs'> },
 ): Finding[] {
   const bytes = days.reduce((sum, day) => sum + day.bytes, 0);
   const oldest = Math.max(0, ...days.map(({ startsDaysAgo }) => startsDaysAgo ?? 0));

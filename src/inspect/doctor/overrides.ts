@@ -1,6 +1,6 @@
 import { escapeIdentifier } from 'pg';
 import { countOf } from '../../words.ts';
-import type { Check, Finding, Level } from './check.ts';
+import type { Check, Finding, Severity } from './check.ts';
 
 /** Settings that a database or a role begins each session with, and that take notifications away. */
 export const overrides: Check = {
@@ -49,7 +49,7 @@ function resetSql({ role, database, name }: Override): string {
   return `alter role ${role === null ? 'all' : escapeIdentifier(role)}${where} reset ${setting};`;
 }
 
-type Rule = { name: string; values: string[]; level: Level; why: string };
+type Rule = { name: string; values: string[]; level: Severity; why: string };
 
 const RULES: readonly Rule[] = [
   {

@@ -10,7 +10,7 @@ export const partitions: Check = {
   runs: 'transaction',
   needs: 'schema',
   async run(client, { config, limits }) {
-    const { rows } = await client.query<Found>(
+    const { rows } = await client.query<FoundPartitions>(
       `with partition as (
          select c.oid, pg_get_expr(c.relpartbound, c.oid) as bound
          from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
@@ -31,7 +31,7 @@ export const partitions: Check = {
          to_regclass($1) is not null as "isThere"`,
       [qualified(config.schema, 'notification_log'), config.partition],
     );
-    const [found] = rows as [Found];
+    const [found] = rows as [FoundPartitions];
     const isEmpty = found.mayRead && (await isEmptyTable(client, found.defaultName));
     const eventTriggers = (await readEventTriggers(client)).map(({ name }) => name);
     const findings = partitionFindings({ ...found, isEmpty, eventTriggers }, limits);
@@ -39,7 +39,7 @@ export const partitions: Check = {
   },
 };
 
-export type Found = {
+export type FoundPartitions = {
   count: number;
   /** The beginnings, in UTC, of the running period and the next one that no partition covers. */
   missing: string[];
@@ -57,7 +57,7 @@ async function isEmptyTable(client: Client, name: string | null): Promise<boolea
 }
 
 function partitionFindings(
-  found: Found & { isEmpty: boolean; eventTriggers: string[] },
+  found: FoundPartitions & { isEmpty: boolean; eventTriggers: string[] },
   limits: Context['limits'],
 ): Finding[] {
   const { missing, defaultBytes, defaultName, isEmpty, isThere, eventTriggers } = found;

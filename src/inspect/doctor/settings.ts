@@ -1,4 +1,4 @@
-import type { Check, Finding, Level } from './check.ts';
+import type { Check, Finding, Severity } from './check.ts';
 
 /** Settings of the server by which commits, statistics or vacuum are not what they should be. */
 export const settings: Check = {
@@ -39,7 +39,7 @@ function fixFor({ name, source }: Setting, right: string): string {
   return `alter system set ${name} = ${right}; select pg_reload_conf();`;
 }
 
-type Rule = { name: string; wrong: string[]; right: string; level: Level; why: string };
+type Rule = { name: string; wrong: string[]; right: string; level: Severity; why: string };
 
 const RULES: readonly Rule[] = [
   {

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { formatDuration } from '../../time.ts';
 import type { Check, Context, Finding } from './check.ts';
-import type { Limits } from './limits.ts';
+import type { ServerLimits } from './limits.ts';
 import { readSessions, type Session, sessionText } from './sessions.ts';
 
 /** What has been open for long: transactions, prepared ones, and replication slots that nobody reads. */
@@ -34,7 +34,7 @@ async function countHidden(client: Client): Promise<number> {
 }
 
 /** What is to be said of a session's transaction. */
-export function sessionFindings(session: Session, limits: Limits): Finding[] {
+export function sessionFindings(session: Session, limits: ServerLimits): Finding[] {
   const { openMs, pid, state } = session;
   if (openMs < limits.transactionNoteMs) return [];
   const isIdle = state?.startsWith('idle in transaction') ?? false;

@@ -1,6 +1,6 @@
 import { countOf } from '../../words.ts';
 import type { Check, Finding } from './check.ts';
-import type { Limits } from './limits.ts';
+import type { ServerLimits } from './limits.ts';
 
 /** Whether vacuum keeps up with the tables that change all the time, and freezes the log in time. */
 export const vacuum: Check = {
@@ -30,7 +30,7 @@ export const vacuum: Check = {
 export type TableState = { name: string; deadRows: number; liveRows: number; xidAge: number };
 
 /** What is to be said of a table. */
-export function vacuumFindings(table: TableState, limits: Limits): Finding[] {
+export function vacuumFindings(table: TableState, limits: ServerLimits): Finding[] {
   const { name, deadRows, liveRows, xidAge } = table;
   return [
     ...(deadRows >= limits.deadRows && deadRows > liveRows

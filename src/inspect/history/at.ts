@@ -1,10 +1,10 @@
-import type { Row, RowVersion } from './versions.ts';
+import type { RowImage, RowVersion } from './versions.ts';
 
 /** What the log tells of a row at a time. */
 export type RowAt = {
   /** unknown: it does not reach back that far, or has nothing of the row. */
   state: 'exists' | 'absent' | 'unknown';
-  row: Row | null;
+  row: RowImage | null;
   /** The version that was the last one then. */
   version: RowVersion | null;
   /** The first one later. */

@@ -1,10 +1,10 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { parseJson } from '../../json.ts';
-import type { Row, RowVersion } from './versions.ts';
+import type { RowImage, RowVersion } from './versions.ts';
 
 /** The notification that is the other half of a change of a key, and the key that it is of. */
-export type OtherHalf = { notificationId: number; key: Row };
+export type OtherHalf = { notificationId: number; key: RowImage };
 
 /**
  * A change of a primary key is recorded as a DELETE under the old key and an INSERT under the new one. The other
@@ -32,5 +32,5 @@ export async function readOtherHalf(
   );
   const [found] = rows;
   if (!found || rows.length > 1) return null;
-  return { notificationId: Number(found.id), key: parseJson(found.key) as Row };
+  return { notificationId: Number(found.id), key: parseJson(found.key) as RowImage };
 }

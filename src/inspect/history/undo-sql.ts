@@ -3,7 +3,7 @@ import { PgwatchError } from '../../errors.ts';
 import { parseJson, shownJson, TOO_DEEP } from '../../json.ts';
 import { printable } from '../../reporter.ts';
 import type { SubjectColumn, SubjectTable } from './subject-table.ts';
-import type { Row } from './versions.ts';
+import type { RowImage } from './versions.ts';
 
 /**
  * Some columns of a row, given as JSON, as a table of one row; each has its own type.
@@ -13,7 +13,7 @@ export async function recordSql(
   client: ClientBase,
   { alias, row, columns }: { alias: string; row: string; columns: readonly SubjectColumn[] },
 ): Promise<string> {
-  const lost = columns.find((column) => isLost(column, (parseJson(row) as Row)[column.name]));
+  const lost = columns.find((column) => isLost(column, (parseJson(row) as RowImage)[column.name]));
   if (lost) {
     throw new PgwatchError(
       'undo_impossible',
@@ -51,13 +51,13 @@ export function unchangedSql(
 
 /** What is in the row and in the table. */
 export function columnsOf(table: SubjectTable, row: string): SubjectColumn[] {
-  const names = Object.keys(parseJson(row) as Row);
+  const names = Object.keys(parseJson(row) as RowImage);
   return table.columns.filter(({ name }) => names.includes(name));
 }
 
 /** What the row lacks and the table has, and the other way round, a sentence each. */
 export function omitted({ columns }: SubjectTable, row: string): string[] {
-  const names = Object.keys(parseJson(row) as Row);
+  const names = Object.keys(parseJson(row) as RowImage);
   const missing = columns.filter(({ name, isGenerated }) => !isGenerated && !names.includes(name));
   const gone = names.filter((name) => !columns.some((column) => column.name === name));
   return [

@@ -2,7 +2,7 @@ import { PgwatchError } from '../../errors.ts';
 import { isSameJson, parseJson } from '../../json.ts';
 import { isUnreadable, type LogRow, unreadableText } from '../../log/notification.ts';
 
-export type Row = Record<string, unknown>;
+export type RowImage = Record<string, unknown>;
 
 export type VersionAction = 'INSERT' | 'UPDATE' | 'DELETE' | 'TRUNCATE' | 'SNAPSHOT';
 
@@ -17,9 +17,9 @@ export type RowVersion = {
   schema: string;
   table: string;
   /** Null where it was not there, or where the log does not tell. */
-  before: Row | null;
+  before: RowImage | null;
   /** Null where it is gone. */
-  after: Row | null;
+  after: RowImage | null;
   /** The columns in which the two differ. */
   changed: string[];
   /** The row was not what the version before had left: something has changed it without a notification. */
@@ -41,7 +41,7 @@ export async function* versionsOf(
   captureKey: readonly string[] = [],
 ): AsyncGenerator<RowVersion> {
   /** Undefined: nobody knows; null: it is not there. */
-  let state: Row | null | undefined;
+  let state: RowImage | null | undefined;
   let previous: LogRow | undefined;
   let isPartial = true;
   for await (const source of rows) {
@@ -60,7 +60,7 @@ export async function* versionsOf(
 function versionOf(
   source: LogRow,
   action: VersionAction,
-  { state, isPartial }: { state: Row | null | undefined; isPartial: boolean },
+  { state, isPartial }: { state: RowImage | null | undefined; isPartial: boolean },
   captureKey: readonly string[],
 ): RowVersion {
   const [id, xid, createdAt, , , , , relation, oldText, newText, metadata] = source;
@@ -68,8 +68,8 @@ function versionOf(
   const [schema = '', table = '', ...primaryKey] = parseJson(relation ?? '[]') as string[];
   const who = parseJson(metadata ?? '{}') as { user_id?: string; session_id?: string };
   const [oldRow, newRow] = [oldText, newText].map((text) =>
-    text === null ? null : (parseJson(text) as Row),
-  ) as [Row | null, Row | null];
+    text === null ? null : (parseJson(text) as RowImage),
+  ) as [RowImage | null, RowImage | null];
   const keys = [...primaryKey, ...captureKey];
   const { before, after, isWhole } = rebuilt({ action, oldRow, newRow, state, keys });
   return {
@@ -92,9 +92,9 @@ function versionOf(
 
 type Change = {
   action: VersionAction;
-  oldRow: Row | null;
-  newRow: Row | null;
-  state: Row | null | undefined;
+  oldRow: RowImage | null;
+  newRow: RowImage | null;
+  state: RowImage | null | undefined;
   keys: readonly string[];
 };
 
@@ -117,7 +117,11 @@ function rebuilt({ action, oldRow, newRow, state, keys }: Change) {
   return { before: { ...known, ...oldRow }, after: { ...known, ...newRow }, isWhole };
 }
 
-function hasGap(action: VersionAction, state: Row | null | undefined, found: Row | null): boolean {
+function hasGap(
+  action: VersionAction,
+  state: RowImage | null | undefined,
+  found: RowImage | null,
+): boolean {
   if (state === undefined || action === 'TRUNCATE') return false;
   if (action === 'INSERT' || state === null) return (action === 'INSERT') !== (state === null);
   // A column that came or went is no change of the row.
@@ -126,7 +130,7 @@ function hasGap(action: VersionAction, state: Row | null | undefined, found: Row
   );
 }
 
-function differing(before: Row, after: Row): string[] {
+function differing(before: RowImage, after: RowImage): string[] {
   return Object.keys(after).filter(
     (column) => !(column in before) || !isSameJson(before[column], after[column]),
   );

@@ -61,7 +61,7 @@ export async function readDue(
  * Reads deliveries that were found due before, by their ids; in order. Left out is what is no longer in turn: since
  * then an earlier one of its key may have been filed, by a replay or by a lease that came before.
  */
-export async function readDeliveries(
+export async function readLeasedDeliveries(
   client: ClientBase,
   schema: string,
   { consumerId, isOrdered, isStopping }: Omit<DueScope, 'workingIds'>,

@@ -26,7 +26,7 @@ export type DropOptions = CleanOptions & {
 };
 
 /** What became of a partition. */
-export type Outcome =
+export type Removal =
   /** It is gone. */
   | { type: 'dropped'; wasEmpty: boolean }
   /** Somebody else has removed it. */
@@ -46,7 +46,7 @@ export async function removePartition(
   client: ClientBase,
   options: DropOptions,
   { name }: Partition,
-): Promise<Outcome> {
+): Promise<Removal> {
   const { schema, before } = options;
   const target = { partition: name, before };
   const emptied = await withHolders(client, options, name, () =>

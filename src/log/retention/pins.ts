@@ -46,7 +46,7 @@ export async function readPinning(
   const { rows } = await client.query(
     `select c.consumer_id as "consumerId", reached.id::text as "atId", c.saved_at as "savedAt",
        (select count(*)::float8 from (
-         select from ${qualified(schema, 'notification')} where id > reached.id limit ${BEHIND_MAX}
+         select from ${qualified(schema, 'notification')} where id > reached.id limit ${COUNTED_MAX}
        ) as behind) as behind,
        exists (
          select from ${live} where daemon_id = c.owner or c.consumer_id = any(consumer_ids || shared_ids)
@@ -66,4 +66,4 @@ export async function readPinning(
 }
 
 /** So many are counted. */
-export const BEHIND_MAX = 100_000;
+export const COUNTED_MAX = 100_000;

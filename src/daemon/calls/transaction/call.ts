@@ -12,7 +12,7 @@ import { type Calling, callTasks, conclude } from '../calling.ts';
 import type { FailingKeys } from '../failing-keys.ts';
 import { blocked, type Settled, type Task } from '../task.ts';
 import { TransactionDatabase } from './database.ts';
-import type { Progress } from './loss.ts';
+import type { TransactionProgress } from './loss.ts';
 
 export type CallsOptions = {
   client: PoolClient;
@@ -21,7 +21,7 @@ export type CallsOptions = {
   calling: Calling;
   failing: FailingKeys;
   /** Told of each call, for whoever asks over which the transaction was lost. */
-  progress: Progress;
+  progress: TransactionProgress;
   /** What the transaction settles besides: those behind a failure in it wait too. */
   earlier: readonly Settled[];
   /** How long the server lets the transaction stand still. */

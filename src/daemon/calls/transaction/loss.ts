@@ -7,7 +7,7 @@ import type { Suspicions } from '../suspicions.ts';
 import type { Settled, Task } from '../task.ts';
 
 /** How far a transaction of handlers has got. */
-export type Progress = {
+export type TransactionProgress = {
   pid?: number;
   xid?: string;
   /** What is being called; empty in between. */
@@ -27,9 +27,9 @@ export type Progress = {
 /** A transaction was ended, and not by what a handler threw: its connection was lost, or it was killed. */
 export class TransactionLost extends Error {
   readonly failure: Error;
-  readonly progress: Progress;
+  readonly progress: TransactionProgress;
 
-  constructor(failure: Error, progress: Progress) {
+  constructor(failure: Error, progress: TransactionProgress) {
     super(failure.message, { cause: failure });
     this.failure = failure;
     this.progress = progress;
@@ -100,7 +100,7 @@ export class LossJudge {
    * A process of the server that crashes takes all connections with it. It says so to all but that
    * process's own client.
    */
-  #noteCrash(consumerId: string, { called, isBystander }: Progress): void {
+  #noteCrash(consumerId: string, { called, isBystander }: TransactionProgress): void {
     const { control, suspicions } = this.#options;
     const isSuspect = control.hasCrashed && !isBystander;
     const recorded = called.filter((task) => task.isRecorded);

@@ -14,7 +14,7 @@ import type { Account } from '../account.ts';
 import type { Calling } from '../calling.ts';
 import type { Settled, Task } from '../task.ts';
 import { CallBroken, type CallsOptions, callInTransaction } from './call.ts';
-import { type LossJudge, type Progress, TransactionLost } from './loss.ts';
+import { type LossJudge, TransactionLost, type TransactionProgress } from './loss.ts';
 
 export type TransactionOptions = {
   calling: Calling;
@@ -45,7 +45,12 @@ export async function runTransaction(
   stretch: Stretch,
 ): Promise<{ settled: Settled[]; waitingKeys: string[] } | null> {
   const { calling, pool, account } = options;
-  const progress: Progress = { called: [], calledBefore: 0, isBystander: false, committing: null };
+  const progress: TransactionProgress = {
+    called: [],
+    calledBefore: 0,
+    isBystander: false,
+    committing: null,
+  };
   try {
     return await pool.withClient(async (client) => {
       account.onBegin();
@@ -131,7 +136,7 @@ async function requireSameTransaction(client: PoolClient, beganAt: string): Prom
  */
 export async function endTransaction(
   pool: Pool,
-  transaction: Pick<Progress, 'pid' | 'xid'>,
+  transaction: Pick<TransactionProgress, 'pid' | 'xid'>,
 ): Promise<void> {
   if (transaction.pid === undefined) return;
   const ending = pool.withClient((client) => endBackendOf(client, transaction));
