@@ -8,34 +8,27 @@ type Terminal = {
 };
 
 /**
- * Asks whether something is to be removed. Without a yes the command has failed, and says so: a script must not
- * take it for done.
- * @throws PgwatchError usage where nobody is there to answer
+ * Asks on the terminal whether to go ahead; with --yes it does not ask. Without a yes the command has failed, and says
+ * so: a script must not take it for done.
+ * @throws PgwatchError usage if nobody is there to answer
  */
-export async function confirmRemoval(
-  asked: { question: string; flag: string },
+export async function confirm(
+  question: string,
+  options: { yes?: boolean },
   { outcome, reporter }: { outcome: CommandResult; reporter: Reporter },
-  terminal?: Terminal,
+  terminal: Terminal = { input: process.stdin, output: process.stderr },
 ): Promise<boolean> {
-  if (await confirm(asked.question, asked.flag, terminal)) return true;
+  if (options.yes || (await ask(question, terminal))) return true;
   outcome.exitCode = 1;
-  reporter.info('Nothing was removed.');
+  reporter.info('Nothing was changed.');
   return false;
 }
 
-/**
- * Asks for a yes on the terminal.
- * @throws PgwatchError usage where nobody is there to answer
- */
-async function confirm(
-  question: string,
-  flag: string,
-  terminal: Terminal = { input: process.stdin, output: process.stderr },
-): Promise<boolean> {
+async function ask(question: string, terminal: Terminal): Promise<boolean> {
   if (!terminal.input.isTTY) {
     throw new PgwatchError(
       'usage',
-      `${question} Nobody is there to answer: pass ${flag} to go ahead.`,
+      `${question} This is not a terminal, so it cannot ask: pass --yes to proceed.`,
     );
   }
   const { createInterface } = await import('node:readline/promises');

@@ -125,7 +125,9 @@ test('--force asks, and says what became of each partition', async () => {
   await publishPast(database, 5, ['to do']);
   const asked = await cleanup('--days', '7', '--force');
   expect(asked.exitCode).toBe(2);
-  expect(asked.stderr).toContain('email (1 notification)? Nobody is there to answer: pass --yes');
+  expect(asked.stderr).toContain(
+    'email (1 notification)? This is not a terminal, so it cannot ask: pass --yes',
+  );
   const forced = await cleanup('--days', '7', '--force', '--yes');
   expect(forced.exitCode).toBe(0);
   expect(forced.stderr).toMatch(/Removed 2020-01-05: .*\n.*Done in/);

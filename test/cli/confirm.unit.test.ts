@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { confirmRemoval } from '../../src/cli/confirm.ts';
+import { confirm } from '../../src/cli/confirm.ts';
 import { collectReports } from '../helpers/daemon.ts';
 
 function terminal(answer: string, isTTY = true) {
@@ -10,11 +10,10 @@ function terminal(answer: string, isTTY = true) {
   return { input, output };
 }
 
-async function ask(streams: ReturnType<typeof terminal>) {
+async function ask(streams: ReturnType<typeof terminal>, options: { yes?: boolean } = {}) {
   const outcome = { exitCode: 0 };
   const { reporter } = collectReports();
-  const asked = { question: 'Remove it?', flag: '--yes' };
-  const isYes = await confirmRemoval(asked, { outcome, reporter }, streams);
+  const isYes = await confirm('Remove it?', options, { outcome, reporter }, streams);
   return { isYes, ...outcome };
 }
 
@@ -38,6 +37,12 @@ test('Ctrl-D instead of an answer counts as no', async () => {
 test('where nobody can answer, asking is a usage error that names the flag', async () => {
   await expect(ask(terminal('y\n', false))).rejects.toMatchObject({
     code: 'usage',
-    message: 'Remove it? Nobody is there to answer: pass --yes to go ahead.',
+    message: 'Remove it? This is not a terminal, so it cannot ask: pass --yes to proceed.',
   });
+});
+
+test('--yes is an answer, and nothing is asked', async () => {
+  const streams = terminal('n\n', false);
+  expect(await ask(streams, { yes: true })).toEqual({ isYes: true, exitCode: 0 });
+  expect(streams.output.read()).toBeNull();
 });

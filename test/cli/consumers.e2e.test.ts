@@ -100,7 +100,7 @@ test('remove shows what would go, needs a yes, and then removes it', async () =>
   const unasked = await consumers('remove', 'email');
   expect([unasked.exitCode, unasked.stderr]).toEqual([
     2,
-    `error This removes ${plan}. Nobody is there to answer: pass --yes to go ahead.\n`,
+    `error This removes ${plan}. This is not a terminal, so it cannot ask: pass --yes to proceed.\n`,
   ]);
   expect(await consumers('remove', 'email', '--yes')).toEqual({
     exitCode: 0,

@@ -62,7 +62,7 @@ test('a dry run counts, shows the first, and files nothing', async () => {
     '',
   ]);
   const json = await replay('email', '--key', 'order:0', '--until', '1h', '--dry-run', '--json');
-  expect(JSON.parse(json.stdout)).toMatchObject({ consumer: 'email', matching: 0, filed: 0 });
+  expect(JSON.parse(json.stdout)).toMatchObject({ consumerId: 'email', matching: 0, filed: 0 });
 });
 
 test('it watches until all are through, and fails where one was given up', async () => {

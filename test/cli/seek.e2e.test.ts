@@ -37,14 +37,14 @@ const doneId = async () => {
   return (rows[0] as { id: number }).id;
 };
 
-test('it prints the plan, and changes nothing unless told to', async () => {
+test('it prints the plan, and changes nothing without a yes', async () => {
   await database.query(
     `insert into pgwatch.delivery (consumer_id, notification_id, state)
      values ('email', $1, 'dead'), ('email', $2, 'retry')`,
     [ids[17], ids[18]],
   );
   const [from, to] = [ids[19], ids[14]];
-  const plan = await seek('email', '--to', '-5');
+  const plan = await seek('email', '--to', '-5', '--dry-run');
   expect(plan.stdout.split('\n')).toEqual([
     'email',
     `  position      ${from} → ${to} (back)`,
@@ -55,10 +55,16 @@ test('it prints the plan, and changes nothing unless told to', async () => {
     '  running       no daemon runs it',
     '',
   ]);
-  expect(plan.said).toBe('Nothing is changed: add --execute to move the position.');
+  expect(plan.said).toBe('');
   expect([plan.exitCode, await doneId()]).toEqual([0, from]);
 
-  const done = await seek('email', '--to', '-5', '--execute');
+  const unanswered = await seek('email', '--to', '-5');
+  expect(unanswered.said).toBe(
+    `error Move email from ${from} to ${to}? This is not a terminal, so it cannot ask: pass --yes to proceed.`,
+  );
+  expect([unanswered.exitCode, await doneId()]).toEqual([2, from]);
+
+  const done = await seek('email', '--to', '-5', '--yes');
   expect(done.said.split('\n')).toEqual([
     `Moved email from ${from} to ${to}.`,
     '2 notifications that waited for a retry, or were dead, will be handed out in turn.',
@@ -66,10 +72,10 @@ test('it prints the plan, and changes nothing unless told to', async () => {
   ]);
   expect([done.exitCode, await doneId()]).toEqual([0, to]);
 
-  const forward = await seek('email', '--to', 'now', '--execute', '--json');
+  const forward = await seek('email', '--to', 'now', '--yes', '--json');
   expect(JSON.parse(forward.stdout)).toMatchObject({
-    consumer: 'email',
-    isExecuted: true,
+    consumerId: 'email',
+    dryRun: false,
     fromId: to,
     toId: from,
     skipped: 5,
@@ -85,7 +91,7 @@ test('it tells how many were leased, and are read again', async () => {
      values ('email', 1, 'page', $1), ('email', 2, 'page', $2)`,
     [ids.slice(10, 14), ids.slice(17)],
   );
-  const back = await seek('email', '--to', '-5', '--execute', '--json');
+  const back = await seek('email', '--to', '-5', '--yes', '--json');
   expect(JSON.parse(back.stdout)).toMatchObject({ released: 3, reread: 0 });
 });
 
@@ -93,7 +99,7 @@ test('where something else moves it after the plan was made, that is said, and n
   const other = await database.connect();
   await other.query('begin');
   await lockSharedConsumer(other, 'pgwatch', 'email');
-  const seeking = seek('email', '--to', '-5', '--execute');
+  const seeking = seek('email', '--to', '-5', '--yes');
   await until('it waits', async () => {
     const { rowCount } = await database.query(
       `select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'`,
@@ -114,13 +120,13 @@ test('while a daemon runs it, it wants --live, and the daemon goes on from there
   const daemon = await startTailing(database.config, [
     { id: 'email', channels: ['orders'], handle: ({ payload }) => void seen.push(payload) },
   ]);
-  const refused = await seek('email', '--to', ids[17] as number, '--execute');
+  const refused = await seek('email', '--to', ids[17] as number, '--yes');
   expect(refused.stdout).toContain('running       a daemon runs it: needs --live');
   expect(refused.said).toMatch(
     /^error A daemon runs email: stop it or pause the consumer first, or pass --live/,
   );
   expect(refused.exitCode).toBe(1);
-  const moved = await seek('email', '--to', ids[17] as number, '--execute', '--live');
+  const moved = await seek('email', '--to', ids[17] as number, '--live', '--yes');
   expect(moved.stdout).toMatch(/running {7}a daemon runs it\n$/);
   expect([moved.exitCode, moved.said]).toEqual([0, `Moved email from ${ids[19]} to ${ids[16]}.`]);
   await until('they come again', () => seen.length >= 3 || `${seen}`);
@@ -130,12 +136,12 @@ test('while a daemon runs it, it wants --live, and the daemon goes on from there
 
 test('it refuses a place that nobody has reached, and tells of a dead letter that stops the consumer', async () => {
   const newest = ids[19] as number;
-  const ahead = await seek('email', '--to', newest + 2, '--execute');
+  const ahead = await seek('email', '--to', newest + 2, '--yes');
   expect(ahead).toMatchObject({ exitCode: 2, stdout: '' });
   expect(ahead.said).toBe(
     `error There is no ${newest + 2} yet: the newest notification is ${newest}. To skip all that is there, say so: --to now.`,
   );
-  const future = await seek('email', '--to', '2999-01-01', '--execute');
+  const future = await seek('email', '--to', '2999-01-01', '--yes');
   expect([future.exitCode, future.said]).toEqual([2, expect.stringContaining('in the future')]);
   await database.query(
     `insert into pgwatch.daemon
@@ -143,7 +149,7 @@ test('it refuses a place that nobody has reached, and tells of a dead letter tha
      values (gen_random_uuid(), 'h', 7, false, '{email}', '{}', now() + interval '1 hour',
        '{"consumers": {"email": {"state": "stopped"}}}')`,
   );
-  const { stdout, exitCode } = await seek('email', '--to', newest + 1);
+  const { stdout, exitCode } = await seek('email', '--to', newest + 1, '--dry-run');
   await database.query('delete from pgwatch.daemon');
   expect(exitCode).toBe(0);
   expect(stdout).toMatch(

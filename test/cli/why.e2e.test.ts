@@ -75,7 +75,7 @@ test('as JSON each reason has its code; nothing of others steers a terminal', as
     restored: null,
     consumers: [
       {
-        consumer: 'email',
+        consumerId: 'email',
         isArrived: false,
         reasons: [
           { code: 'dead', attempts: 5, advice: `pgwatch dlq retry ${dead} --consumer email` },

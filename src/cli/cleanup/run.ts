@@ -12,8 +12,8 @@ import { timeAgo } from '../../log/retention/time-ago.ts';
 import type { Reporter } from '../../reporter.ts';
 import { formatDuration, sleep } from '../../time.ts';
 import { countOf } from '../../words.ts';
-import { confirmRemoval } from '../confirm.ts';
-import { withSchema } from '../connected.ts';
+import { confirm } from '../confirm.ts';
+import { withDatabase } from '../database.ts';
 import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson } from '../table.ts';
@@ -34,7 +34,7 @@ export type CleanupOptions = CommonOptions & {
 export async function cleanup(options: CleanupOptions, outcome: CommandResult): Promise<void> {
   requireOneTime(options);
   const reporter = reporterFor(options);
-  await withSchema(options, async (client, config) => {
+  await withDatabase(options, { mode: 'change' }, async (client, config) => {
     const before = await timeOf(client, options);
     if (options.dryRun) return dryRun(client, config, { before, options, reporter, outcome });
     if (!(await isOurs(client, config))) {
@@ -53,7 +53,7 @@ export async function cleanup(options: CleanupOptions, outcome: CommandResult): 
         'Only the role that installed pgwatch may remove what consumers have not handled: run this as that role, or without --force.',
       );
     }
-    if (options.force && !options.yes && !(await isMeant(client, config, run))) return;
+    if (options.force && !(await isMeant(client, config, run))) return;
     await clean(client, config, run);
   });
 }
@@ -84,7 +84,7 @@ async function isMeant(client: Client, { schema }: Config, run: Run): Promise<bo
   const plans = await planCleanup(client, schema, run.before);
   const needs = needText(plans.flatMap(({ pins }) => pins));
   const question = `Remove what nobody has handled yet: ${needs}?`;
-  return needs === '' || confirmRemoval({ question, flag: '--yes' }, run);
+  return needs === '' || confirm(question, run.options, run);
 }
 
 async function clean(client: Client, config: Config, run: Run): Promise<void> {

@@ -1,6 +1,6 @@
 import { readStatus } from '../../inspect/status.ts';
 import { consumerChannel } from '../../log/positions/progress.ts';
-import { withSchemaToRead } from '../connected.ts';
+import { withDatabase } from '../database.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { describeLag, describeOwner } from '../status/cells.ts';
 import { consumerJson } from '../status/json.ts';
@@ -8,7 +8,7 @@ import { printJson, printTable } from '../table.ts';
 
 /** Lists the consumers that the database knows. */
 export async function listConsumers(options: CommonOptions & { json?: boolean }): Promise<void> {
-  const { at, consumers } = await withSchemaToRead(options, (client, { schema }) =>
+  const { at, consumers } = await withDatabase(options, { mode: 'read' }, (client, { schema }) =>
     readStatus(client, schema, null),
   );
   if (options.json) return printJson(consumers.map((consumer) => consumerJson(consumer, at)));

@@ -1,5 +1,5 @@
 import { pauseConsumer, resumeConsumer } from '../../log/by-hand/pause.ts';
-import { withConsumers } from '../consumers.ts';
+import { withDatabase } from '../database.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 
@@ -9,7 +9,7 @@ type PauseOptions = CommonOptions & { until?: Date | number; json?: boolean };
 export async function pause(ids: readonly string[], options: PauseOptions): Promise<void> {
   const reporter = reporterFor(options);
   const result: object[] = [];
-  await withConsumers(options, ids, async (client, { schema }) => {
+  await withDatabase(options, { mode: 'change', consumers: ids }, async (client, { schema }) => {
     for (const consumerId of new Set(ids)) {
       const until = options.until ?? null;
       const paused = await pauseConsumer(client, schema, { consumerId, until });
@@ -30,7 +30,7 @@ export async function pause(ids: readonly string[], options: PauseOptions): Prom
 export async function resume(ids: readonly string[], options: PauseOptions): Promise<void> {
   const reporter = reporterFor(options);
   const result: object[] = [];
-  await withConsumers(options, ids, async (client, { schema }) => {
+  await withDatabase(options, { mode: 'change', consumers: ids }, async (client, { schema }) => {
     for (const consumerId of new Set(ids)) {
       const wasPaused = await resumeConsumer(client, schema, { consumerId });
       result.push({ consumerId, wasPaused });

@@ -3,8 +3,8 @@ import { PgwatchError } from '../../errors.ts';
 import { placeOf } from '../../inspect/daemons.ts';
 import { type Removed, removeConsumer } from '../../log/by-hand/remove-consumer.ts';
 import { countOf, someOf } from '../../words.ts';
-import { confirmRemoval } from '../confirm.ts';
-import { withConsumers } from '../consumers.ts';
+import { confirm } from '../confirm.ts';
+import { withDatabase } from '../database.ts';
 import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 
@@ -21,7 +21,7 @@ export async function removeConsumers(
 ): Promise<void> {
   const reporter = reporterFor(options);
   const unique = [...new Set(ids)];
-  await withConsumers(options, unique, async (client, { schema }) => {
+  await withDatabase(options, { mode: 'change', consumers: unique }, async (client, { schema }) => {
     const planned = await removeAll(client, schema, { ids: unique, isDryRun: true });
     const plan = planned.map(describe).join('; ');
     if (options.dryRun) {
@@ -29,8 +29,7 @@ export async function removeConsumers(
       if (options.json) printJson({ dryRun: true, removed: planned });
       return;
     }
-    const asked = { question: `This removes ${plan}.`, flag: '--yes' };
-    if (!options.yes && !(await confirmRemoval(asked, { outcome, reporter }))) return;
+    if (!(await confirm(`This removes ${plan}.`, options, { outcome, reporter }))) return;
     const removed = await removeAll(client, schema, { ids: unique, isDryRun: false });
     reporter.info(`Removed ${removed.map(describe).join('; ')}.`);
     if (options.json) printJson({ dryRun: false, removed });

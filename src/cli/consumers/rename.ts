@@ -3,7 +3,7 @@ import { placeOf } from '../../inspect/daemons.ts';
 import { type Renamed, renameConsumer } from '../../log/by-hand/rename-consumer.ts';
 import { shellWord } from '../../shell-word.ts';
 import { countOf, someOf } from '../../words.ts';
-import { withConsumers } from '../consumers.ts';
+import { withDatabase } from '../database.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 
@@ -24,8 +24,10 @@ export async function rename(
       `The new id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not ${JSON.stringify(to)}.`,
     );
   }
-  const result = await withConsumers(options, [from], (client, { schema }) =>
-    renameConsumer(client, schema, { from, to }),
+  const result = await withDatabase(
+    options,
+    { mode: 'change', consumers: [from] },
+    (client, { schema }) => renameConsumer(client, schema, { from, to }),
   );
   const [old, next] = [shellWord(from), shellWord(to)];
   if (result.is === 'unknown') {

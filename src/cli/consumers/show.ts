@@ -5,7 +5,7 @@ import { field, onOneLine } from '../../lines.ts';
 import type { Position } from '../../log/positions/position.ts';
 import { colorsFor } from '../../reporter.ts';
 import { errorText } from '../../words.ts';
-import { withConsumersToRead } from '../consumers.ts';
+import { withDatabase } from '../database.ts';
 import type { CommonOptions } from '../options.ts';
 import { ago, describeLag, describeLeft, describeOwner, describeRate } from '../status/cells.ts';
 import { consumerJson } from '../status/json.ts';
@@ -16,8 +16,10 @@ export async function showConsumer(
   ids: readonly string[],
   options: CommonOptions & { json?: boolean },
 ): Promise<void> {
-  const { at, consumers } = await withConsumersToRead(options, ids, (client, { schema }) =>
-    readStatus(client, schema, ids),
+  const { at, consumers } = await withDatabase(
+    options,
+    { mode: 'read', consumers: ids },
+    (client, { schema }) => readStatus(client, schema, ids),
   );
   if (options.json) {
     const complete = (view: ConsumerView) => ({

@@ -6,7 +6,7 @@ import {
 } from '../../log/by-hand/dead-letter-change.ts';
 import type { DeliveryFilter } from '../../log/deliveries/filter.ts';
 import { countOf, someOf } from '../../words.ts';
-import { withConsumers } from '../consumers.ts';
+import { withDatabase } from '../database.ts';
 import { idsFrom } from '../ids.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
@@ -27,11 +27,15 @@ export async function change(
   const filter = filterOf(action, ids, options);
   const isDryRun = options.dryRun ?? false;
   const picked: Picked[] = [];
-  await withConsumers(options, filter.consumerIds ?? [], async (client, { schema }) => {
-    for await (const batch of changeDeadLetters(client, schema, { action, filter, isDryRun })) {
-      picked.push(...batch);
-    }
-  });
+  await withDatabase(
+    options,
+    { mode: 'change', consumers: filter.consumerIds ?? [] },
+    async (client, { schema }) => {
+      for await (const batch of changeDeadLetters(client, schema, { action, filter, isDryRun })) {
+        picked.push(...batch);
+      }
+    },
+  );
   const knownIds = new Set(picked.map(({ id }) => id));
   const result: Result = {
     action,

@@ -6,7 +6,7 @@ import {
 } from '../../log/deliveries/dead-letters.ts';
 import type { DeliveryFilter, DeliveryState } from '../../log/deliveries/filter.ts';
 import { ageText, countOf, errorText } from '../../words.ts';
-import { withConsumersToRead } from '../consumers.ts';
+import { withDatabase } from '../database.ts';
 import { describeState } from '../describe.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { endOfWidth, printJson, printTable, stdoutColumns } from '../table.ts';
@@ -20,21 +20,25 @@ export async function listDeadLetters(options: ListOptions): Promise<void> {
   const state = options.state === 'all' ? null : options.state;
   const filter: DeliveryFilter = { ...filterFrom(options), state };
   const limit = checkedLimit(options.limit);
-  await withConsumersToRead(options, filter.consumerIds ?? [], async (client, { schema }) => {
-    const found = await listDeliveries(client, schema, { filter, limit });
-    if (options.json) return printJson(found);
-    if (found.length > 0) printDeliveries(found, options.state);
-    const total =
-      found.length < limit ? found.length : await countDeliveries(client, schema, filter);
-    const noun = state === 'dead' ? 'dead letter' : 'notification';
-    const reporter = reporterFor(options);
-    if (total === 0) reporter.info(`There is no such ${noun}.`);
-    if (total > found.length) {
-      reporter.info(
-        `The newest ${found.length} of ${countOf(total, noun)}: see more with --limit.`,
-      );
-    }
-  });
+  await withDatabase(
+    options,
+    { mode: 'read', consumers: filter.consumerIds ?? [] },
+    async (client, { schema }) => {
+      const found = await listDeliveries(client, schema, { filter, limit });
+      if (options.json) return printJson(found);
+      if (found.length > 0) printDeliveries(found, options.state);
+      const total =
+        found.length < limit ? found.length : await countDeliveries(client, schema, filter);
+      const noun = state === 'dead' ? 'dead letter' : 'notification';
+      const reporter = reporterFor(options);
+      if (total === 0) reporter.info(`There is no such ${noun}.`);
+      if (total > found.length) {
+        reporter.info(
+          `The newest ${found.length} of ${countOf(total, noun)}: see more with --limit.`,
+        );
+      }
+    },
+  );
 }
 
 /** A narrow terminal has no room for what mostly tells least. */

@@ -6,7 +6,7 @@ import { NO_FILTER } from '../../log/deliveries/filter.ts';
 import type { Notification } from '../../log/notification.ts';
 import { colorsFor, printable } from '../../reporter.ts';
 import { countOf, errorText } from '../../words.ts';
-import { withConsumersToRead } from '../consumers.ts';
+import { withDatabase } from '../database.ts';
 import { describeState } from '../describe.ts';
 import { describeNotification } from '../detail.ts';
 import { idFrom } from '../ids.ts';
@@ -19,17 +19,21 @@ type ShowOptions = CommonOptions & { consumer?: string; json?: boolean };
 export async function showDeadLetters(idText: string, options: ShowOptions): Promise<void> {
   const ids = [idFrom(idText)];
   const consumerIds = options.consumer === undefined ? null : [options.consumer];
-  await withConsumersToRead(options, consumerIds ?? [], async (client, { schema }) => {
-    const found = await readDeliveries(client, schema, { ...NO_FILTER, ids, consumerIds });
-    if (found.length === 0) {
-      throw new PgwatchError(
-        'dead_letter_unknown',
-        `There is no dead letter ${idText}${consumerIds ? ` of ${consumerIds}` : ''}, and none that waits for a retry: see "pgwatch dlq list --state all".`,
-      );
-    }
-    if (options.json) return printJson(found.map(toJson));
-    process.stdout.write(`${deliveryText(found)}\n`);
-  });
+  await withDatabase(
+    options,
+    { mode: 'read', consumers: consumerIds ?? [] },
+    async (client, { schema }) => {
+      const found = await readDeliveries(client, schema, { ...NO_FILTER, ids, consumerIds });
+      if (found.length === 0) {
+        throw new PgwatchError(
+          'dead_letter_unknown',
+          `There is no dead letter ${idText}${consumerIds ? ` of ${consumerIds}` : ''}, and none that waits for a retry: see "pgwatch dlq list --state all".`,
+        );
+      }
+      if (options.json) return printJson(found.map(toJson));
+      process.stdout.write(`${deliveryText(found)}\n`);
+    },
+  );
 }
 
 export type FoundDeadLetters = Delivery & { notification: Notification | null };

@@ -14,7 +14,7 @@ type DoctorOptions = CommonOptions & { json?: boolean };
 export async function doctor(options: DoctorOptions, outcome: CommandResult): Promise<void> {
   const config = await configFor(options);
   const target = { url: config.directUrl ?? config.url, tls: config.tls };
-  // Not by way of connected(): that refuses what is to be found out here.
+  // Not by withDatabase(): that refuses what is to be found out here.
   const examination = await withConnection(target, (client) =>
     examine(client, { config, target, limits: LIMITS }),
   );

@@ -5,7 +5,7 @@ import { readCoverage } from '../../inspect/history/read.ts';
 import { findSubject } from '../../inspect/history/subject.ts';
 import { undoSql } from '../../inspect/history/undo.ts';
 import type { RowVersion } from '../../inspect/history/versions.ts';
-import { withSchemaToRead } from '../connected.ts';
+import { withDatabase } from '../database.ts';
 import { idFrom } from '../ids.ts';
 import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
@@ -25,7 +25,7 @@ export async function history(
   const table = parseTableName(asked.table);
   const limit = limitOf(options.limit);
   const undoId = options.undo === undefined ? undefined : idFrom(options.undo);
-  await withSchemaToRead(options, async (client, config) => {
+  await withDatabase(options, { mode: 'read' }, async (client, config) => {
     const schemas = table.schema === null ? await readDefaultSearchPath(client) : [];
     const subject = await findSubject(client, config, { table, id: asked.id, schemas });
     const place: HistoryPlace = { client, config, subject, options };

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { countOf } from '../../words.ts';
-import { confirmRemoval } from '../confirm.ts';
-import { connected } from '../connected.ts';
+import { confirm } from '../confirm.ts';
+import { withDatabase } from '../database.ts';
 import {
   addCommonOptions,
   type CommandResult,
@@ -75,7 +75,7 @@ async function up(options: CommonOptions): Promise<void> {
   const { migrateUp } = await import('../../database/migrate.ts');
   const { readNamesakes } = await import('../../database/api-functions.ts');
   const reporter = reporterFor(options);
-  await connected(options, async (client, config) => {
+  await withDatabase(options, { mode: 'bare' }, async (client, config) => {
     const applied = await migrateUp(client, config, (what) => reporter.info(`Restored ${what}.`));
     for (const { number, name } of applied) reporter.info(`Applied migration ${number} "${name}".`);
     reporter.info(
@@ -92,7 +92,7 @@ async function status(
   outcome: CommandResult,
 ): Promise<void> {
   const { readMigrationStates } = await import('../../database/migrate.ts');
-  const states = await connected(options, readMigrationStates);
+  const states = await withDatabase(options, { mode: 'bare' }, readMigrationStates);
   outcome.exitCode = states.every(({ state }) => state === 'applied') ? 0 : 1;
   if (options.json) return printJson(states);
   printTable(
@@ -125,7 +125,7 @@ async function remove(
 ): Promise<void> {
   const { readFootprint, uninstall } = await import('../../database/uninstall.ts');
   const reporter = reporterFor(options);
-  await connected(options, async (client, config) => {
+  await withDatabase(options, { mode: 'bare' }, async (client, config) => {
     const {
       notifications,
       consumers,
@@ -137,8 +137,7 @@ async function remove(
       ...(tables.length > 0 ? [`the triggers on ${tables.join(', ')}`] : []),
     ].join(' and ');
     const question = `This removes schema "${config.schema}" with ${loss}.`;
-    const asked = { question, flag: '--yes' };
-    if (!options.yes && !(await confirmRemoval(asked, { outcome, reporter }))) return;
+    if (!(await confirm(question, options, { outcome, reporter }))) return;
     await uninstall(client, config);
     reporter.info(`Removed ${loss}.`);
   });
@@ -148,7 +147,7 @@ async function rebase(options: CommonOptions): Promise<void> {
   const { requireCurrentSchema } = await import('../../database/migrate.ts');
   const { rebaseLog } = await import('../../log/origin.ts');
   const reporter = reporterFor(options);
-  await connected(options, async (client, config) => {
+  await withDatabase(options, { mode: 'bare' }, async (client, config) => {
     await requireCurrentSchema(client, config);
     const { notifications, lastId } = await rebaseLog(client, config.schema, (message) =>
       reporter.info(message),

@@ -9,7 +9,7 @@ import {
   type StretchCount,
 } from '../../log/by-hand/replay-stretch.ts';
 import { countOf } from '../../words.ts';
-import { withConsumers } from '../consumers.ts';
+import { withDatabase } from '../database.ts';
 import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { describeStretch, printFirst } from './describe.ts';
@@ -27,39 +27,48 @@ export async function replay(
   outcome: CommandResult,
 ): Promise<void> {
   const stretch = stretchFrom(consumerId, options);
-  await withConsumers(options, [consumerId], async (client, { schema }) => {
-    if (options.cancel) return cancel(client, schema, consumerId, options);
-    const count = await countStretch(client, schema, stretch);
-    if (count.settled > REPLAY_MAX) throw tooMany(consumerId, count.settled);
-    const isFiling = !options.dryRun && count.settled > 0;
-    if (!options.json) process.stdout.write(`${describeStretch(stretch, count, options.speed)}\n`);
-    const missing = await tellMissing(client, schema, { stretch, count, options });
-    if (missing.isNoneThere) outcome.exitCode = 1;
-    if (!isFiling) return showOnly(client, schema, { stretch, count, options, missing });
-    const { speed } = options;
-    const filed = await fileReplay(client, schema, { stretch, speed, max: REPLAY_MAX });
-    if (filed.filed !== count.settled) {
+  await withDatabase(
+    options,
+    { mode: 'change', consumers: [consumerId] },
+    async (client, { schema }) => {
+      if (options.cancel) return cancel(client, schema, consumerId, options);
+      const count = await countStretch(client, schema, stretch);
+      if (count.settled > REPLAY_MAX) throw tooMany(consumerId, count.settled);
+      const isFiling = !options.dryRun && count.settled > 0;
+      if (!options.json)
+        process.stdout.write(`${describeStretch(stretch, count, options.speed)}\n`);
+      const missing = await tellMissing(client, schema, { stretch, count, options });
+      if (missing.isNoneThere) outcome.exitCode = 1;
+      if (!isFiling) return showOnly(client, schema, { stretch, count, options, missing });
+      const { speed } = options;
+      const filed = await fileReplay(client, schema, { stretch, speed, max: REPLAY_MAX });
+      if (filed.filed !== count.settled) {
+        reporterFor(options).info(
+          `Filed ${countOf(filed.filed, 'notification')}, and not ${count.settled}: what it has done has changed since they were counted.`,
+        );
+      }
+      const watched = options.wait
+        ? await watchReplay(client, schema, {
+            consumerId,
+            ...filed,
+            reporter: reporterFor(options),
+          })
+        : null;
+      if (watched && watched.dead > 0) outcome.exitCode = 1;
+      if (options.json) {
+        return printJson({
+          ...toJson(stretch, count),
+          dryRun: false,
+          filed: filed.filed,
+          ...watched,
+        });
+      }
+      if (watched) return;
       reporterFor(options).info(
-        `Filed ${countOf(filed.filed, 'notification')}, and not ${count.settled}: what it has done has changed since they were counted.`,
+        `Filed ${countOf(filed.filed, 'notification')}: see them with "pgwatch dlq list --state all --consumer ${consumerId}".`,
       );
-    }
-    const watched = options.wait
-      ? await watchReplay(client, schema, { consumerId, ...filed, reporter: reporterFor(options) })
-      : null;
-    if (watched && watched.dead > 0) outcome.exitCode = 1;
-    if (options.json) {
-      return printJson({
-        ...toJson(stretch, count),
-        isDryRun: false,
-        filed: filed.filed,
-        ...watched,
-      });
-    }
-    if (watched) return;
-    reporterFor(options).info(
-      `Filed ${countOf(filed.filed, 'notification')}: see them with "pgwatch dlq list --state all --consumer ${consumerId}".`,
-    );
-  });
+    },
+  );
 }
 
 async function showOnly(
@@ -71,7 +80,7 @@ async function showOnly(
   const first = await readStretch(client, schema, stretch, FIRST);
   const { messages } = missing;
   if (options.json) {
-    return printJson({ ...toJson(stretch, count), isDryRun, filed: 0, first, messages });
+    return printJson({ ...toJson(stretch, count), dryRun: isDryRun, filed: 0, first, messages });
   }
   if (first.length > 0) printFirst(first);
   reporterFor(options).info(
@@ -104,7 +113,7 @@ async function cancel(
   options: ReplayOptions,
 ): Promise<void> {
   const cancelled = await cancelReplays(client, schema, consumerId);
-  if (options.json) return printJson({ consumer: consumerId, cancelled });
+  if (options.json) return printJson({ consumerId, cancelled });
   reporterFor(options).info(
     cancelled === 0
       ? 'There is no replay to take back.'
@@ -113,7 +122,7 @@ async function cancel(
 }
 
 function toJson({ consumerId }: Stretch, { settled, ...count }: StretchCount) {
-  return { consumer: consumerId, matching: settled, ...count };
+  return { consumerId, matching: settled, ...count };
 }
 
 function tooMany(consumerId: string, count: number): PgwatchError {

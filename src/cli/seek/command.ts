@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { addCommonOptions } from '../options.ts';
+import { addCommonOptions, type CommandResult } from '../options.ts';
 import { parseTarget } from './target.ts';
 
 /** pgwatch seek: moves a consumer's position. */
-export function addSeek(program: Command): void {
+export function addSeek(program: Command, outcome: CommandResult): void {
   addCommonOptions(
     program
       .command('seek')
@@ -13,8 +13,9 @@ export function addSeek(program: Command): void {
         'start, now, an id, a time, an age (-1h), or so many (+100, -100)',
         parseTarget,
       )
-      .option('--execute', 'do it; without, only the plan is printed')
-      .option('--live', 'do it though a daemon runs the consumer: it goes on from there')
+      .option('--dry-run', 'print the plan, and change nothing')
+      .option('--yes', 'move it without asking')
+      .option('--live', 'move it even while a daemon runs the consumer')
       .option('--json', 'print the plan, and what was done, as JSON'),
   )
     .description("Move a consumer's position: back to have notifications again, or forward.")
@@ -32,11 +33,13 @@ position stay dead, and what waits for a retry there is still retried. To have a
 stretch again without moving the position, see "pgwatch replay".
 
 Examples:
-  $ pgwatch seek email --to -1h             what would happen
-  $ pgwatch seek email --to -1h --execute
-  $ pgwatch seek email --to 4711 --execute --live
-  $ pgwatch seek search-index --to start --execute
-  $ pgwatch seek metrics --to now --execute`,
+  $ pgwatch seek email --to -1h --dry-run   what would happen
+  $ pgwatch seek email --to -1h
+  $ pgwatch seek email --to 4711 --live --yes
+  $ pgwatch seek search-index --to start
+  $ pgwatch seek metrics --to now`,
     )
-    .action(async (consumer, options) => (await import('./run.ts')).seek(consumer, options));
+    .action(async (consumer, options) =>
+      (await import('./run.ts')).seek(consumer, options, outcome),
+    );
 }

@@ -1,46 +1,62 @@
 import type { Client } from 'pg';
 import { PgwatchError } from '../../errors.ts';
+import { onOneLine } from '../../lines.ts';
 import { type SeekTarget, type Sought, seekPosition } from '../../log/by-hand/seek.ts';
 import { planSeek, type SeekPlan } from '../../log/by-hand/seek-plan.ts';
 import { countOf } from '../../words.ts';
-import { withConsumers } from '../consumers.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { confirm } from '../confirm.ts';
+import { withDatabase } from '../database.ts';
+import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { describePlan } from './describe.ts';
 
 type SeekOptions = CommonOptions & {
   to: SeekTarget;
-  execute?: boolean;
+  dryRun?: boolean;
+  yes?: boolean;
   live?: boolean;
   json?: boolean;
 };
 
 /**
- * Prints what moving the position would do, and does it where that is asked for.
+ * Prints what moving the position would do, and does it once somebody has said yes.
  * @throws PgwatchError consumer_running while a daemon runs it, unless that is allowed; consumer_changed where
  *   something else has moved it meanwhile; usage where the log has not come as far
  */
-export async function seek(consumerId: string, options: SeekOptions): Promise<void> {
+export async function seek(
+  consumerId: string,
+  options: SeekOptions,
+  outcome: CommandResult,
+): Promise<void> {
   const reporter = reporterFor(options);
-  await withConsumers(options, [consumerId], async (client, { schema }) => {
-    const plan = await planSeek(client, schema, { consumerId, to: options.to });
-    requireReached(options.to, plan);
-    if (!options.json) process.stdout.write(`${describePlan(consumerId, plan, options)}\n`);
-    if (!options.execute) {
-      if (options.json) printJson(toJson(consumerId, plan, null));
-      const flags = plan.isLive && !options.live ? '--execute, and --live' : '--execute';
-      return reporter.info(`Nothing is changed: add ${flags} to move the position.`);
-    }
-    const { plan: done, sought } = await move(client, schema, consumerId, options, plan);
-    if (options.json) return printJson(toJson(consumerId, done, sought));
-    reporter.info(`Moved ${consumerId} from ${done.fromId} to ${sought.doneId}.`);
-    if (sought.reread > 0) {
-      const what = countOf(sought.reread, 'notification');
-      const was = sought.reread === 1 ? 'was' : 'were';
-      reporter.info(`${what} that waited for a retry, or ${was} dead, will be handed out in turn.`);
-    }
-    if (!done.isLive) reporter.info('No daemon runs it now: "pgwatch listen" goes on from there.');
-  });
+  await withDatabase(
+    options,
+    { mode: 'change', consumers: [consumerId] },
+    async (client, { schema }) => {
+      const plan = await planSeek(client, schema, { consumerId, to: options.to });
+      requireReached(options.to, plan);
+      if (!options.json) process.stdout.write(`${describePlan(consumerId, plan, options)}\n`);
+      if (options.dryRun) {
+        if (options.json) printJson(toJson(consumerId, plan, null));
+        return;
+      }
+      if (plan.isLive && !options.live) throw running(consumerId);
+      const question = `Move ${onOneLine(consumerId)} from ${plan.fromId} to ${plan.toId}?`;
+      if (!(await confirm(question, options, { outcome, reporter }))) return;
+      const { plan: done, sought } = await move(client, schema, consumerId, options, plan);
+      if (options.json) return printJson(toJson(consumerId, done, sought));
+      reporter.info(`Moved ${consumerId} from ${done.fromId} to ${sought.doneId}.`);
+      if (sought.reread > 0) {
+        const what = countOf(sought.reread, 'notification');
+        const was = sought.reread === 1 ? 'was' : 'were';
+        reporter.info(
+          `${what} that waited for a retry, or ${was} dead, will be handed out in turn.`,
+        );
+      }
+      if (!done.isLive)
+        reporter.info('No daemon runs it now: "pgwatch listen" goes on from there.');
+    },
+  );
 }
 
 /** A daemon may take it over just then: while it may be live, it is tried anew. */
@@ -96,7 +112,7 @@ function toJson(consumerId: string, plan: SeekPlan, sought: Sought | null) {
   const { epoch: _, ...shown } = plan;
   const toId = sought?.doneId ?? plan.toId;
   const moved = sought && { reread: sought.reread, released: sought.released };
-  return { consumer: consumerId, isExecuted: sought !== null, ...shown, toId, ...moved };
+  return { consumerId, dryRun: sought === null, ...shown, toId, ...moved };
 }
 
 const ATTEMPTS_MAX = 5;

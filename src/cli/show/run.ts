@@ -6,7 +6,7 @@ import { field, indented, onOneLine, timeField } from '../../lines.ts';
 import { findIdsByEventId, findNotifications, type StoredNotification } from '../../log/find.ts';
 import { colorsFor } from '../../reporter.ts';
 import { ageText, countOf, errorText, someOf } from '../../words.ts';
-import { withSchemaToRead } from '../connected.ts';
+import { withDatabase } from '../database.ts';
 import { describeState } from '../describe.ts';
 import { payloadField } from '../detail.ts';
 import { idsFrom, UUID } from '../ids.ts';
@@ -32,7 +32,7 @@ export async function showNotification(
   );
   const ids = idsFrom(others.filter((text) => text !== '')) ?? [];
   if (asked.length === 0) throw new PgwatchError('usage', 'Give the id of a notification.');
-  await withSchemaToRead(options, async (client, { schema }) => {
+  await withDatabase(options, { mode: 'read' }, async (client, { schema }) => {
     const unknown: string[] = [];
     const byEventId = await lookUp(client, schema, eventIds, { options, unknown });
     const shown: Shown[] = [];

@@ -15,7 +15,7 @@ import { readChannels } from '../../log/positions/progress.ts';
 import type { Reporter } from '../../reporter.ts';
 import { formatDuration } from '../../time.ts';
 import { countOf } from '../../words.ts';
-import { withConsumers } from '../consumers.ts';
+import { withDatabase } from '../database.ts';
 import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson } from '../table.ts';
@@ -38,24 +38,28 @@ export async function snapshot(
   const signal = stopSignal(reporter);
   const consumerId = options.consumer;
   const batchSize = checkedBatchSize(options.batchSize);
-  await withConsumers(options, [consumerId], async (client, config) => {
-    const state = await findCapture(client, config, tableName);
-    const wanted = { consumerId, state, batchSize };
-    warnAbout(wanted, await readChannels(client, config.schema, consumerId), reporter);
-    const startedAt = performance.now();
-    const { done, isFinished } = await copyAll(client, config, wanted, {
-      again: options.again ?? false,
-      reporter,
-      signal,
-    });
-    const name = tableText(state.table);
-    if (options.json) printJson({ table: name, consumer: consumerId, rows: done, isFinished });
-    const took = formatDuration(performance.now() - startedAt);
-    const rows = `${countOf(done, 'row')} of ${name}`;
-    if (isFinished) return reporter.info(`Handed ${rows} to ${consumerId} in ${took}.`);
-    outcome.exitCode = 1;
-    reporter.info(`Stopped after ${rows}. The same command goes on from there.`);
-  });
+  await withDatabase(
+    options,
+    { mode: 'change', consumers: [consumerId] },
+    async (client, config) => {
+      const state = await findCapture(client, config, tableName);
+      const wanted = { consumerId, state, batchSize };
+      warnAbout(wanted, await readChannels(client, config.schema, consumerId), reporter);
+      const startedAt = performance.now();
+      const { done, isFinished } = await copyAll(client, config, wanted, {
+        again: options.again ?? false,
+        reporter,
+        signal,
+      });
+      const name = tableText(state.table);
+      if (options.json) printJson({ table: name, consumerId, rows: done, isFinished });
+      const took = formatDuration(performance.now() - startedAt);
+      const rows = `${countOf(done, 'row')} of ${name}`;
+      if (isFinished) return reporter.info(`Handed ${rows} to ${consumerId} in ${took}.`);
+      outcome.exitCode = 1;
+      reporter.info(`Stopped after ${rows}. The same command goes on from there.`);
+    },
+  );
 }
 
 async function copyAll(

@@ -4,7 +4,7 @@ import { findingsOf } from '../../inspect/findings.ts';
 import { readStatus, type Status } from '../../inspect/status.ts';
 import { jsonText, onOneLine } from '../../lines.ts';
 import { countOf } from '../../words.ts';
-import { withConsumersToRead } from '../consumers.ts';
+import { withDatabase } from '../database.ts';
 import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { attentionFirst } from './attention.ts';
@@ -36,9 +36,9 @@ export async function status(
       options.json ? [jsonText(statusJson(found), 0)] : [...statusLines(attended(found)), ''];
     return watch(options, { consumerIds, linesOf, intervalMs: options.interval ?? INTERVAL_MS });
   }
-  const { inTheWay, ...found } = await withConsumersToRead(
+  const { inTheWay, ...found } = await withDatabase(
     options,
-    ids,
+    { mode: 'read', consumers: ids },
     async (client, { schema }) => ({
       ...(await readStatus(client, schema, consumerIds)),
       inTheWay: await readInTheWay(client, schema),

@@ -2,11 +2,11 @@ import type { Client } from 'pg';
 import type { Config } from '../../config/define.ts';
 import { PgwatchError } from '../../errors.ts';
 import { readKnown } from '../../log/positions/known.ts';
+import { keepConnected } from '../keep-connected.ts';
 import { reporterFor } from '../options.ts';
 import { interruptSignal } from '../stop-signal.ts';
 import { followingText, hintsOf, nothingText } from './hints.ts';
 import { fullText, jsonLine, lineFormat } from './line.ts';
-import { keepConnected } from './reconnect.ts';
 import { requestOf, type TailCommandOptions, type TailRequest } from './request.ts';
 import { type Output, View } from './view.ts';
 import { Where } from './where.ts';
@@ -34,7 +34,21 @@ export async function tail(
   const { reporter, signal } = view.output;
   const mode = request.isFollowing ? 'follow' : 'once';
   let hasBegun = false;
-  await keepConnected({ options, reporter, signal, mode }, async (client, config) => {
+  const connecting = {
+    options,
+    access: { mode: 'read' } as const,
+    mode,
+    signal,
+    onLost(error: Error, attempt: number) {
+      const isLocked = error instanceof PgwatchError && error.code === 'table_locked';
+      if (isLocked) reporter.warn(`${error.message} Trying again until Ctrl-C.`);
+      else if (attempt === 0) {
+        reporter.warn('The connection is lost: trying again until Ctrl-C.');
+      }
+    },
+    onAgain: () => reporter.info('Connected again.'),
+  } as const;
+  await keepConnected(connecting, async (client, config) => {
     if (!hasBegun) {
       hasBegun = true;
       await introduce(client, config, request, view.output);

@@ -7,7 +7,7 @@ import { tableText } from '../../capture/table-name.ts';
 import type { Names } from '../../database/names.ts';
 import { PgwatchError } from '../../errors.ts';
 import type { Reporter } from '../../reporter.ts';
-import { withSchema } from '../connected.ts';
+import { withDatabase } from '../database.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { type CaptureFlags, triggerOptionsFrom } from './options.ts';
@@ -21,7 +21,7 @@ type AddOptions = CommonOptions &
 export async function add(texts: readonly string[], options: AddOptions): Promise<void> {
   const asked = triggerOptionsFrom(options);
   const reporter = reporterFor(options);
-  await withSchema(options, async (client, config) => {
+  await withDatabase(options, { mode: 'change' }, async (client, config) => {
     const tables = await chooseTables(client, config, texts, options);
     const existing = await readCaptures(
       client,

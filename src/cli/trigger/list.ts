@@ -2,7 +2,7 @@ import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
 import { tableText } from '../../capture/table-name.ts';
 import { blindSpots, foreignCastsText } from '../../capture/warnings.ts';
 import { shellWord } from '../../shell-word.ts';
-import { withSchemaToRead } from '../connected.ts';
+import { withDatabase } from '../database.ts';
 import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
 
@@ -10,7 +10,7 @@ type ListOptions = CommonOptions & { json?: boolean };
 
 /** Prints how the captured tables stand. */
 export async function listTriggers(options: ListOptions, outcome: CommandResult): Promise<void> {
-  const states = await withSchemaToRead(options, (client, config) =>
+  const states = await withDatabase(options, { mode: 'read' }, (client, config) =>
     readCaptureStates(client, config),
   );
   const hasFinding = states.some(

@@ -2,7 +2,7 @@ import { applyChange } from '../../capture/apply.ts';
 import { changesToNone } from '../../capture/changes.ts';
 import { readCaptures } from '../../capture/existing.ts';
 import { tableText } from '../../capture/table-name.ts';
-import { withSchema } from '../connected.ts';
+import { withDatabase } from '../database.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { applierFor, printStatements } from './add.ts';
 import { findTables } from './tables.ts';
@@ -15,7 +15,7 @@ export async function removeTriggers(
   options: RemoveOptions,
 ): Promise<void> {
   const reporter = reporterFor(options);
-  await withSchema(options, async (client, config) => {
+  await withDatabase(options, { mode: 'change' }, async (client, config) => {
     const tables = await findTables(client, config, texts);
     const oids = tables.map(({ oid }) => oid);
     const existing = await readCaptures(client, config, oids);

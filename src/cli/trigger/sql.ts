@@ -4,7 +4,7 @@ import { planCapture } from '../../capture/plan.ts';
 import { overPresent } from '../../capture/present.ts';
 import { captureScript, removalScript } from '../../capture/script.ts';
 import { tableText } from '../../capture/table-name.ts';
-import { withSchemaToRead } from '../connected.ts';
+import { withDatabase } from '../database.ts';
 import { type CommonOptions, reporterFor } from '../options.ts';
 import { printStatements, reportKept, warn } from './add.ts';
 import { type CaptureFlags, triggerOptionsFrom } from './options.ts';
@@ -19,7 +19,7 @@ type SqlOptions = CommonOptions & CaptureFlags & { down?: boolean; reset?: boole
 export async function printSql(texts: readonly string[], options: SqlOptions): Promise<void> {
   const asked = triggerOptionsFrom(options);
   const reporter = reporterFor(options);
-  await withSchemaToRead(options, async (client, config) => {
+  await withDatabase(options, { mode: 'read' }, async (client, config) => {
     const tables = await findTables(client, config, texts);
     const oids = tables.map(({ oid }) => oid);
     const existing = await readCaptures(client, config, oids);

@@ -5,7 +5,7 @@ import { type CapturePlan, planCaptures } from '../../capture/drift.ts';
 import { tableText } from '../../capture/table-name.ts';
 import type { Config } from '../../config/define.ts';
 import { PgwatchError } from '../../errors.ts';
-import { withSchema } from '../connected.ts';
+import { withDatabase } from '../database.ts';
 import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { applierFor, report, warn } from './add.ts';
@@ -15,7 +15,7 @@ type SyncOptions = CommonOptions & { check?: boolean; json?: boolean };
 /** Makes the captured tables those of the config, or says in what they differ. */
 export async function sync(options: SyncOptions, outcome: CommandResult): Promise<void> {
   const reporter = reporterFor(options);
-  await withSchema(options, async (client, config) => {
+  await withDatabase(options, { mode: 'change' }, async (client, config) => {
     const plans = await planSync(client, config);
     const drift = plans.filter(({ change }) => change.kind !== 'unchanged');
     if (options.json) printJson(plans.map(({ change }) => toJson(change)));

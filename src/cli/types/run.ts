@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { isPrintedTypes, printTypes } from '../../capture/types/print.ts';
 import { readRowShapes } from '../../capture/types/shape.ts';
 import { errorCodeOf, PgwatchError, toError } from '../../errors.ts';
-import { withSchemaToRead } from '../connected.ts';
+import { withDatabase } from '../database.ts';
 import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 
 export type TypesOptions = CommonOptions & { out?: string; check?: boolean };
@@ -18,7 +18,7 @@ export async function types(options: TypesOptions, outcome: CommandResult): Prom
     throw new PgwatchError('usage', '--check compares with a file: name it with --out FILE.');
   }
   const reporter = reporterFor(options);
-  const shapes = await withSchemaToRead(options, readRowShapes);
+  const shapes = await withDatabase(options, { mode: 'read' }, readRowShapes);
   const text = printTypes(shapes);
   if (shapes.length === 0) {
     reporter.warn(

@@ -5,7 +5,7 @@ import { absenceAdvice, absenceText, describePresence } from '../../inspect/why/
 import { describeReason } from '../../inspect/why/reason-text.ts';
 import { onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
-import { withConsumersToRead } from '../consumers.ts';
+import { withDatabase } from '../database.ts';
 import { idFrom } from '../ids.ts';
 import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
@@ -20,9 +20,9 @@ export async function why(
 ): Promise<void> {
   const id = idFrom(idText);
   const consumerId = options.consumer ?? null;
-  const { inTheWay, ...found } = await withConsumersToRead(
+  const { inTheWay, ...found } = await withDatabase(
     options,
-    consumerId === null ? [] : [consumerId],
+    { mode: 'read', consumers: consumerId === null ? [] : [consumerId] },
     async (client, config) => ({
       ...(await explain(client, config, { id, consumerId })),
       inTheWay: await readInTheWay(client, config.schema),
@@ -96,7 +96,7 @@ function toJson(id: number, { presence, restored, answers }: Explanation) {
       : { message: absenceText(presence), advice: absenceAdvice(presence) }),
     restored,
     consumers: answers.map(({ consumerId, isArrived, isExpected, reasons }) => ({
-      consumer: consumerId,
+      consumerId,
       isArrived,
       isExpected,
       reasons: reasons.map((reason) => {

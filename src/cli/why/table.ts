@@ -4,7 +4,7 @@ import { explainTable, isTableFault, type TableReason } from '../../inspect/why/
 import { onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
 import { shellWord } from '../../shell-word.ts';
-import { withSchemaToRead } from '../connected.ts';
+import { withDatabase } from '../database.ts';
 import type { CommandResult } from '../options.ts';
 import { printJson } from '../table.ts';
 import { findTables } from '../trigger/tables.ts';
@@ -16,8 +16,9 @@ export async function whyTable(
   options: WhyOptions,
   outcome: CommandResult,
 ): Promise<void> {
-  const { name, sqlName, channel, reasons } = await withSchemaToRead(
+  const { name, sqlName, channel, reasons } = await withDatabase(
     options,
+    { mode: 'read' },
     async (client, config) => {
       const [table] = await findTables(client, config, [text]);
       if (!table) throw new Error('findTables returns one or throws');
