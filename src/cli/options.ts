@@ -79,6 +79,16 @@ export async function warnUnverified(config: Config, reporter: Reporter): Promis
   }
 }
 
+/** A parser for a whole number in a range, ends included. */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (/^\d+$/.test(text) && number >= min && number <= max) return number;
+    const range = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`;
+    throw new InvalidArgumentError(`Give a whole number ${range}.`);
+  };
+}
+
 /** A number of seconds, fractions allowed, as a duration for the config. */
 export function parseSeconds(text: string): string {
   const seconds = Number(text);

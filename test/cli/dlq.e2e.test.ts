@@ -238,7 +238,7 @@ test.each<[(string | number)[], string]>([
     'The database knows no consumer "emial". Did you mean "email"? There are: email, webhook.',
   ],
   [['show', 7, '--consumer', 'nobody'], 'The database knows no consumer "nobody".'],
-  [['list', '--limit', '0'], '--limit is a number from 1 to 10000, not "0".'],
+  [['list', '--limit', '0'], 'Give a whole number from 1 to 10000.'],
   [['list', '--older-than', '7'], 'Give a duration with its unit, like 30m, 2h or 7d.'],
   [['discard', '--newer-than', 'soon'], 'Give a duration with its unit, like 30m, 2h or 7d.'],
   [['list', '--state', 'gone'], "argument 'gone' is invalid"],

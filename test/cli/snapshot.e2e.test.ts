@@ -51,10 +51,7 @@ test.each([
     'The database knows no consumer "idnex". Did you mean "index"?',
   ],
   [['bare'], "required option '--consumer <id>' not specified"],
-  [
-    ['bare', '--consumer', 'index', '--batch-size', 'many'],
-    '--batch-size is a number from 1 to 10000, not "many".',
-  ],
+  [['bare', '--consumer', 'index', '--batch-size', 'many'], 'Give a whole number from 1 to 10000.'],
 ])('%j is refused with a sentence', async (args, sentence) => {
   await addConsumers(database, ['index']);
   await database.query('create table if not exists bare (id int primary key)');

@@ -41,7 +41,6 @@ test('filters', () => {
 test.each<[Partial<TailCommandOptions>, string]>([
   [{ from: 'begin' }, '--from is an id, "start", or like -20'],
   [{ until: 'soon' }, '--until is an id, an age like 2h'],
-  [{ limit: '0' }, '--limit is a number from 1'],
   [{ action: ['UPDTE'] }, '"UPDTE" is no action. Did you mean "UPDATE"?'],
   [{ table: [''] }, 'One of the tables is empty'],
 ])('%j is refused', (options, message) => {

@@ -1,13 +1,13 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { ageFrom, parseMoment } from '../moment.ts';
-import { addCommonOptions, type CommandResult } from '../options.ts';
+import { addCommonOptions, type CommandResult, wholeNumber } from '../options.ts';
 
 /** pgwatch cleanup: removes old notifications from the log. */
 export function addCleanup(program: Command, outcome: CommandResult): void {
   addCommonOptions(
     program
       .command('cleanup')
-      .option('--days <n>', 'remove what is older than so many days', parseDays)
+      .option('--days <n>', 'remove what is older than so many days', wholeNumber(1, DAYS_MAX))
       .option(
         '--before <time>',
         'remove what is older than that: 12h, 2026-11-20 (local time unless it has a zone)',
@@ -52,8 +52,5 @@ function parseBefore(text: string): Date | { ageMs: number } {
   return ageMs === undefined ? parseMoment(text) : { ageMs };
 }
 
-function parseDays(text: string): number {
-  const days = Number(text);
-  if (/^\d+$/.test(text) && days >= 1 && days <= 36_500) return days;
-  throw new InvalidArgumentError('Give a whole number of days, from 1.');
-}
+/** Beyond it, timestamps end. */
+const DAYS_MAX = 36_500;

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { addCommonOptions } from '../options.ts';
+import { addCommonOptions, wholeNumber } from '../options.ts';
 import { addFilterOptions } from './filter.ts';
 
 /** pgwatch dlq: looks at the dead letters, and decides about them. */
@@ -33,7 +33,7 @@ function addList(dlq: Command): void {
         .choices(['dead', 'retry', 'blocked', 'all'])
         .default('dead'),
     )
-    .option('--limit <n>', 'how many at most', '50')
+    .option('--limit <n>', 'how many at most', wholeNumber(1, LIMIT_MAX), 50)
     .option('--json', 'as JSON, with the whole errors');
   addCommonOptions(command)
     .description('List dead letters, the newest failure first.')
@@ -113,3 +113,6 @@ function addChangeOptions(command: Command): Command {
       .option('--json', 'print what happened as JSON'),
   );
 }
+
+/** How many are listed at most. */
+const LIMIT_MAX = 10_000;

@@ -13,13 +13,13 @@ import { endOfWidth, printJson, printTable, stdoutColumns } from '../table.ts';
 import { type FilterOptions, filterFrom } from './filter.ts';
 
 type ListOptions = CommonOptions &
-  FilterOptions & { state: DeliveryState | 'all'; limit: string; json?: boolean };
+  FilterOptions & { state: DeliveryState | 'all'; limit: number; json?: boolean };
 
 /** Prints the deliveries that the options choose. */
 export async function listDeadLetters(options: ListOptions): Promise<void> {
   const state = options.state === 'all' ? null : options.state;
   const filter: DeliveryFilter = { ...filterFrom(options), state };
-  const limit = checkedLimit(options.limit);
+  const { limit } = options;
   await withDatabase(
     options,
     { mode: 'read', consumers: filter.consumerIds ?? [] },
@@ -62,11 +62,3 @@ function printDeliveries(deliveries: readonly Delivery[], state: DeliveryState |
     deliveries.map((delivery) => fields.map(([, cell]) => cell(delivery))),
   );
 }
-
-function checkedLimit(text: string): number {
-  const limit = Number(text);
-  if (/^\d+$/.test(text) && limit >= 1 && limit <= LIMIT_MAX) return limit;
-  throw new PgwatchError('usage', `--limit is a number from 1 to ${LIMIT_MAX}, not "${text}".`);
-}
-
-const LIMIT_MAX = 10_000;

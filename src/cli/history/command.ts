@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { parseMoment } from '../moment.ts';
-import { addCommonOptions, type CommandResult } from '../options.ts';
+import { addCommonOptions, type CommandResult, wholeNumber } from '../options.ts';
 
 /** pgwatch history: what has become of a row of a captured table. */
 export function addHistory(program: Command, outcome: CommandResult): void {
@@ -29,7 +29,7 @@ export function addHistory(program: Command, outcome: CommandResult): void {
       parseMoment,
     )
     .option('--until <time>', 'only up to then (local time unless it has a zone)', parseMoment)
-    .option('--limit <n>', 'how many versions at most, the newest', '50')
+    .option('--limit <n>', 'how many versions at most, the newest', wholeNumber(1, LIMIT_MAX), 50)
     .option('--json', 'as JSON');
   addCommonOptions(command)
     .description('Show every version of a captured row: who, when, and what changed.')
@@ -56,3 +56,6 @@ Examples:
       (await import('./run.ts')).history({ table, id }, options, outcome),
     );
 }
+
+/** How many are listed at most. */
+const LIMIT_MAX = 10_000;

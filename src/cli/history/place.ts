@@ -13,7 +13,7 @@ export type HistoryOptions = CommonOptions & {
   diff?: boolean;
   since?: Date;
   until?: Date;
-  limit: string;
+  limit: number;
   json?: boolean;
 };
 

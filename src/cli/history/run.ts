@@ -23,7 +23,7 @@ export async function history(
   outcome: CommandResult,
 ): Promise<void> {
   const table = parseTableName(asked.table);
-  const limit = limitOf(options.limit);
+  const { limit } = options;
   const undoId = options.undo === undefined ? undefined : idFrom(options.undo);
   await withDatabase(options, { mode: 'read' }, async (client, config) => {
     const schemas = table.schema === null ? await readDefaultSearchPath(client) : [];
@@ -74,11 +74,3 @@ async function printUndo(place: HistoryPlace, notificationId: number): Promise<v
   if (options.json) printJson({ notificationId, sql });
   else process.stdout.write(`${sql}\n`);
 }
-
-function limitOf(text: string): number {
-  const limit = Number(text);
-  if (/^\d+$/.test(text) && limit >= 1 && limit <= LIMIT_MAX) return limit;
-  throw new PgwatchError('usage', `--limit is a number from 1 to ${LIMIT_MAX}, not "${text}".`);
-}
-
-const LIMIT_MAX = 10_000;

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addCommonOptions, type CommandResult } from '../options.ts';
+import { addCommonOptions, type CommandResult, wholeNumber } from '../options.ts';
 
 /** pgwatch snapshot: hands the rows that a table already has to one consumer. */
 export function addSnapshot(program: Command, outcome: CommandResult): void {
@@ -9,7 +9,12 @@ export function addSnapshot(program: Command, outcome: CommandResult): void {
       .argument('<table>', 'a captured table')
       .requiredOption('--consumer <id>', 'who gets the rows')
       .option('--again', 'start over instead of going on')
-      .option('--batch-size <n>', 'how many rows are handed over, and locked, at once', '1000')
+      .option(
+        '--batch-size <n>',
+        'how many rows are handed over, and locked, at once',
+        wholeNumber(1, 10_000),
+        1000,
+      )
       .option('--json', 'print what was done as JSON'),
   )
     .description('Hand the rows that a table already has to one consumer.')

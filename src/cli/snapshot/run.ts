@@ -24,7 +24,7 @@ import { findTables } from '../trigger/tables.ts';
 type SnapshotOptions = CommonOptions & {
   consumer: string;
   again?: boolean;
-  batchSize: string;
+  batchSize: number;
   json?: boolean;
 };
 
@@ -37,7 +37,7 @@ export async function snapshot(
   const reporter = reporterFor(options);
   const signal = stopSignal(reporter);
   const consumerId = options.consumer;
-  const batchSize = checkedBatchSize(options.batchSize);
+  const { batchSize } = options;
   await withDatabase(
     options,
     { mode: 'change', consumers: [consumerId] },
@@ -129,15 +129,6 @@ function warnAbout(
   }
 }
 
-function checkedBatchSize(text: string): number {
-  const size = Number(text);
-  if (/^\d+$/.test(text) && size >= 1 && size <= BATCH_SIZE_MAX) return size;
-  throw new PgwatchError(
-    'usage',
-    `--batch-size is a number from 1 to ${BATCH_SIZE_MAX}, not "${text}".`,
-  );
-}
-
 function removed(name: string): PgwatchError {
   return new PgwatchError(
     'table_unsuitable',
@@ -145,7 +136,6 @@ function removed(name: string): PgwatchError {
   );
 }
 
-const BATCH_SIZE_MAX = 10_000;
 const LINE_MS = 5000;
 /** As good as for ever: it says whom it waits for, and Ctrl-C ends it. */
 const PATIENCE_MS = 24 * 3_600_000;

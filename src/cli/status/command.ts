@@ -1,5 +1,5 @@
-import { type Command, InvalidArgumentError } from 'commander';
-import { addCommonOptions, type CommandResult, parseAge } from '../options.ts';
+import type { Command } from 'commander';
+import { addCommonOptions, type CommandResult, parseAge, wholeNumber } from '../options.ts';
 
 /** pgwatch status: how consumers get on. */
 export function addStatus(program: Command, outcome: CommandResult): void {
@@ -11,9 +11,9 @@ export function addStatus(program: Command, outcome: CommandResult): void {
     .option('--watch', 'show it again and again, until Ctrl-C')
     .option('--interval <duration>', 'with --watch: how often (default: 2s)', parseAge)
     .option('--check', 'for monitoring: print what is wrong; exit 1 if there is any')
-    .option('--max-lag <n>', 'with --check: so many may be unread', parseCount)
+    .option('--max-lag <n>', 'with --check: so many may be unread', wholeNumber(0))
     .option('--max-age <duration>', 'with --check: the oldest unread may be so old', parseAge)
-    .option('--max-dead <n>', 'with --check: there may be so many dead letters', parseCount);
+    .option('--max-dead <n>', 'with --check: there may be so many dead letters', wholeNumber(0));
   addCommonOptions(command)
     .addHelpText(
       'after',
@@ -36,9 +36,4 @@ Examples:
       const { status } = await import('./run.ts');
       await status(consumerIds, options, outcome);
     });
-}
-
-function parseCount(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('Give a whole number, from 0.');
-  return Number(text);
 }

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { parseMoment } from '../moment.ts';
-import { addCommonOptions } from '../options.ts';
+import { addCommonOptions, wholeNumber } from '../options.ts';
 
 /** pgwatch tail: shows the log as it grows. */
 export function addTail(program: Command): void {
@@ -20,7 +20,7 @@ export function addTail(program: Command): void {
       '--until <place>',
       'end at a time (local time unless it has a zone), or so long ago, or at an id',
     )
-    .option('-n, --limit <n>', 'end after so many')
+    .option('-n, --limit <n>', 'stop after n notifications', wholeNumber(1))
     .option('--table <names...>', 'only changes of these tables: users, app.users')
     .option('--action <names...>', 'only these: INSERT, UPDATE, DELETE, TRUNCATE, SNAPSHOT')
     .option('--key <key>', 'only of this key')

@@ -10,7 +10,7 @@ export type TailCommandOptions = CommonOptions & {
   since?: Date;
   from?: string;
   until?: string;
-  limit?: string;
+  limit?: number;
   table?: string[];
   action?: string[];
   key?: string;
@@ -46,7 +46,7 @@ export function requestOf(
     filter: filterOf(channels, options),
     from: asked ?? (isFollowing ? 'now' : { last: LAST_COUNT }),
     until,
-    limit: options.limit === undefined ? Number.POSITIVE_INFINITY : limitOf(options.limit),
+    limit: options.limit ?? Number.POSITIVE_INFINITY,
     isFollowing,
   };
 }
@@ -88,12 +88,6 @@ function untilOf(text: string): { id: number } | { time: Date } {
   const time = momentFrom(text);
   if (time) return { time };
   throw usage(`--until is an id, an age like 2h, or a time like 2026-11-20T09:30, not "${text}".`);
-}
-
-function limitOf(text: string): number {
-  const limit = integerOf(text);
-  if (limit !== undefined && limit >= 1) return limit;
-  throw usage(`--limit is a number from 1, not "${text}".`);
 }
 
 function integerOf(text: string): number | undefined {
