@@ -1,4 +1,3 @@
-import { PgwatchError } from '../../errors.ts';
 import {
   countDeliveries,
   type Delivery,
