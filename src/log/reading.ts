@@ -6,7 +6,8 @@ import { sleep } from '../time.ts';
 import { safeId } from './notification.ts';
 import { type Page, pageReaderWhere, type RowCondition } from './page.ts';
 import { LOG_PLANS } from './plans.ts';
-import type { Position, Snapshot } from './positions/position.ts';
+import { beginningAt, beginningBefore, readPosition } from './positions/beginning.ts';
+import type { Position } from './positions/position.ts';
 
 /**
  * Where somebody begins to read who only looks: at the first notification, behind the newest, at an id, at
@@ -32,19 +33,16 @@ export async function readStart(
   from: ReadFrom,
   condition: RowCondition,
 ): Promise<Position> {
-  if (from === 'start') {
-    // Nothing is visible in it: not even what commits late counts as read.
-    return { doneId: 0, doneSnapshot: '1:1:' as Snapshot, doneXid: null, window: null };
+  if (from === 'start' || from === 'now') {
+    return readPosition(client, beginningAt(schema, from, '$1'));
   }
+  if ('id' in from) return readPosition(client, beginningAt(schema, from.id, '$1'));
+  if ('time' in from) return readPosition(client, beginningAt(schema, from.time, '$1'));
   const log = qualified(schema, 'notification_log');
-  const newest = `(select coalesce(max(id), 0) from ${log})`;
-  const [doneId, values] = startOf(from, log, newest, condition);
-  const { rows } = await client.query<{ id: string; snapshot: Snapshot }>(
-    `select ${doneId}::text as id, pg_current_snapshot()::text as snapshot`,
-    values,
-  );
-  const { id, snapshot } = rows[0] as { id: string; snapshot: Snapshot };
-  return { doneId: safeId(id), doneSnapshot: snapshot, doneXid: null, window: null };
+  const matching = `select id from ${log} where ${condition.sql.replaceAll('$7', '$1')}`;
+  const last = `(select min(id) - 1 from (${matching} order by id desc limit $2) as matching)`;
+  const values = [condition.value, from.last];
+  return readPosition(client, beginningBefore(schema, last, values));
 }
 
 /** The highest id that was written up to a time; null where none was. */
@@ -98,24 +96,6 @@ export async function* readPages(client: ClientBase, options: ReadOptions): Asyn
     if (mode === 'once') return;
     await sleep(POLL_MS, signal);
   }
-}
-
-function startOf(
-  from: Exclude<ReadFrom, 'start'>,
-  log: string,
-  newest: string,
-  condition: RowCondition,
-): [doneId: string, values: unknown[]] {
-  if (from === 'now') return [newest, []];
-  // Not above the newest: what counts as read must lie below the ids to come.
-  if ('id' in from) return [`least($1::bigint - 1, ${newest})`, [from.id]];
-  if ('time' in from) {
-    const first = `(select min(id) - 1 from ${log} where created_at >= $1::timestamptz)`;
-    return [`coalesce(${first}, ${newest})`, [from.time]];
-  }
-  const matching = `select id from ${log} where ${condition.sql.replaceAll('$7', '$1')}`;
-  const last = `(select min(id) - 1 from (${matching} order by id desc limit $2) as matching)`;
-  return [`coalesce(${last}, ${newest})`, [condition.value, from.last]];
 }
 
 const LIMIT = { rows: 500, bytes: 4_000_000 };

@@ -30,17 +30,14 @@ import { findIdsByEventId, findNotifications } from '../../src/log/find.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
+import { readNewestPosition } from '../../src/log/positions/beginning.ts';
 import {
   beat,
   readLiveDaemons,
   readOwners,
   removeDaemon,
 } from '../../src/log/positions/daemons.ts';
-import {
-  readNewestPosition,
-  registerConsumer,
-  releaseOwnership,
-} from '../../src/log/positions/progress.ts';
+import { registerConsumer, releaseOwnership } from '../../src/log/positions/progress.ts';
 import { savePositions } from '../../src/log/positions/save.ts';
 import { notify } from '../../src/log/publish.ts';
 import { cleanLog, forgetRemoved } from '../../src/log/retention/clean-log.ts';

@@ -3,8 +3,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { Pool } from '../../src/database/pool.ts';
 import { type PageRequest, pageReader, positionAt } from '../../src/log/page.ts';
 import { LOG_PLANS } from '../../src/log/plans.ts';
+import { readNewestPosition } from '../../src/log/positions/beginning.ts';
 import type { Position, Snapshot } from '../../src/log/positions/position.ts';
-import { readNewestPosition } from '../../src/log/positions/progress.ts';
 import { streamPages } from '../../src/log/stream.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 

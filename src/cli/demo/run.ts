@@ -4,7 +4,7 @@ import { Daemon } from '../../daemon/daemon.ts';
 import { qualified } from '../../database/names.ts';
 import { Pool } from '../../database/pool.ts';
 import { countNotifications } from '../../log/count.ts';
-import { readNewestPosition } from '../../log/positions/progress.ts';
+import { readNewestPosition } from '../../log/positions/beginning.ts';
 import type { Reporter, ReportFormat } from '../../reporter.ts';
 import { createOrders } from './orders.ts';
 import type { Receiver } from './receiver.ts';

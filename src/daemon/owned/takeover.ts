@@ -8,14 +8,10 @@ import {
   suspectAll,
 } from '../../log/deliveries/standing.ts';
 import { absorbLeases } from '../../log/leases/settle.ts';
+import { readNewestPosition } from '../../log/positions/beginning.ts';
 import { readAliveUntil } from '../../log/positions/daemons.ts';
 import type { Position } from '../../log/positions/position.ts';
-import {
-  noteOrder,
-  readNewestPosition,
-  type Takeover,
-  takeOver,
-} from '../../log/positions/progress.ts';
+import { noteOrder, type Takeover, takeOver } from '../../log/positions/progress.ts';
 import type { RecordedCall } from '../calls/suspicions.ts';
 
 /** What the new owner of a consumer begins with. */

@@ -50,19 +50,6 @@ export type Takeover = Claim & {
 };
 
 /**
- * The newest position: everything visible is settled.
- * Highest id and snapshot are taken in one statement: between two, commits would be lost.
- */
-export async function readNewestPosition(client: Queryable, schema: string): Promise<Position> {
-  const { rows } = await client.query(
-    `select coalesce(max(id), 0)::text as id, pg_current_snapshot()::text as snapshot
-     from ${qualified(schema, 'notification_log')}`,
-  );
-  const { id, snapshot } = rows[0] as { id: string; snapshot: Snapshot };
-  return { doneId: safeId(id), doneSnapshot: snapshot, doneXid: null, window: null };
-}
-
-/**
  * Makes sure that the consumer has a row, beginning where `from` says if it is new.
  * @returns true where it is new
  */

@@ -1,6 +1,6 @@
 import { pageReader, type ReadPage } from '../../../src/log/page.ts';
+import { readNewestPosition } from '../../../src/log/positions/beginning.ts';
 import type { Position } from '../../../src/log/positions/position.ts';
-import { readNewestPosition } from '../../../src/log/positions/progress.ts';
 import { subscribeTransitions } from '../../../src/transitions.ts';
 import { textReader, WRONG_READERS } from '../../racing/wrong-readers.ts';
 
