@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { HAS_FAILED } from '../../log/deliveries/standing.ts';
 import { IS_PAUSED } from '../../log/positions/progress.ts';
+import { isRunSql, isStoppedSql } from '../../log/positions/running-sql.ts';
 import type { Context } from './check.ts';
 
 /** How a consumer stands. */
@@ -37,14 +38,10 @@ export async function readStates(
 ): Promise<ConsumerHealth[]> {
   const table = (name: string) => qualified(config.schema, name);
   const { rows } = await client.query<ConsumerHealth>(
-    `with live as (
-       select daemon_id, consumer_ids || shared_ids as ids, activity from ${table('live_daemon')}
-     ), consumer as (
-       select *, exists (select from live where consumer_id = any(ids)) as is_run,
-         ${IS_PAUSED} as is_paused,
-         exists (
-           select from live where activity -> 'consumers' -> consumer_id ->> 'state' = 'stopped') as is_stopped
-       from ${table('consumer_progress')}
+    `with consumer as (
+       select *, ${isRunSql(config.schema, 'p')} as is_run, ${IS_PAUSED} as is_paused,
+         ${isStoppedSql(config.schema, 'p')} as is_stopped
+       from ${table('consumer_progress')} as p
      )
      select c.consumer_id as id, is_run as "isRun", is_paused as "isPaused", is_stopped as "isStopped", paused_at as "pausedAt",
        paused_until as "pausedUntil", extract(epoch from now() - saved_at)::float8 * 1000 as "idleMs",
@@ -52,7 +49,7 @@ export async function readStates(
        extract(epoch from now() - d.due_at)::float8 * 1000 as "lateMs",
        (select coalesce(sum(cardinality(notification_ids)), 0)::integer from ${table('lease')} as l
          where l.consumer_id = c.consumer_id and kind <> 'retry' and owner is not null
-           and not exists (select from live where daemon_id = l.owner)) as leased
+           and not exists (select from ${table('live_daemon')} where daemon_id = l.owner)) as leased
      from consumer as c
      left join lateral (
        select unread, is_exact from ${table('consumer_lag')}(array[c.consumer_id]) where not is_run and not is_paused

@@ -4,6 +4,7 @@ import type { ErrorRecord } from '../../log/deliveries/delivery.ts';
 import type { DeliveryState } from '../../log/deliveries/filter.ts';
 import { sameKeySql } from '../../log/deliveries/key-sql.ts';
 import { IS_PAUSED } from '../../log/positions/progress.ts';
+import { activitySql, runsSql } from '../../log/positions/running-sql.ts';
 import {
   reachedSql,
   readSinceSql,
@@ -122,7 +123,7 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
     order by l.lease_id limit 1) as lease,
   coalesce((select jsonb_agg(${runnerJson('d')} order by d.started_at)
     from ${qualified(schema, 'daemon')} as d
-    where d.daemon_id = p.owner or (p.consumer_id = any(d.consumer_ids || d.shared_ids) and ${isLive('d')})
+    where d.daemon_id = p.owner or (${runsSql('d', 'p')} and ${isLive('d')})
   ), '[]') as runners
 from (select $1::bigint as id, $2::xid8 as xid, $3::text as channel, $4::text as key) as it
 cross join ${qualified(schema, 'origin')} as origin
@@ -154,8 +155,7 @@ order by p.consumer_id`;
   }
 
   function runnerJson(daemon: string): string {
-    const activity = (field: string) =>
-      `${daemon}.activity #> array['consumers', p.consumer_id, '${field}']`;
+    const activity = (field: 'state' | 'rate') => activitySql(daemon, 'p', field);
     return `jsonb_build_object('host', ${daemon}.host, 'pid', ${daemon}.pid, 'isLive', ${isLive(daemon)},
       'state', ${activity('state')}, 'rate', ${activity('rate')})`;
   }

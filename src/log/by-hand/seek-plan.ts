@@ -1,6 +1,7 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { safeId } from '../notification.ts';
+import { isStoppedSql } from '../positions/running-sql.ts';
 import { reachedSql, settledSql } from '../positions/settled-sql.ts';
 import { isLiveSql } from './locks.ts';
 import { type SeekTarget, seekSql } from './seek.ts';
@@ -41,10 +42,7 @@ export async function planSeek(
   const at = seekSql(schema, to, '$2');
   const { rows } = await client.query(
     `select to_jsonb(progress.epoch) as epoch, progress.is_shared as "isShared", ${isLiveSql(schema)} as "isLive",
-       exists (
-         select from ${qualified(schema, 'live_daemon')} as live
-         where live.activity #>> array['consumers', progress.consumer_id, 'state'] = 'stopped'
-       ) as "isStopped",
+       ${isStoppedSql(schema, 'progress')} as "isStopped",
        ${reachedSql('progress')}::text as from_id, (${at.doneId})::text as to_id,
        (select to_jsonb(min(id)) from ${log}) as "oldestId",
        (select to_jsonb(max(id)) from ${log}) as "newestId"

@@ -1,6 +1,9 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { safeId } from '../notification.ts';
+import { IS_PAUSED } from '../positions/progress.ts';
+import { isRunSql, isStoppedSql } from '../positions/running-sql.ts';
+import { reachedSql } from '../positions/settled-sql.ts';
 
 /** Why a consumer needs something; see the migration that makes log_pins. */
 export type PinReason = 'position' | 'retry' | 'lease';
@@ -42,21 +45,15 @@ export async function readPinning(
   schema: string,
   consumerIds: readonly string[],
 ): Promise<PinningConsumer[]> {
-  const live = qualified(schema, 'live_daemon');
   const { rows } = await client.query(
     `select c.consumer_id as "consumerId", reached.id::text as "atId", c.saved_at as "savedAt",
        (select count(*)::float8 from (
          select from ${qualified(schema, 'notification')} where id > reached.id limit ${COUNTED_MAX}
        ) as behind) as behind,
-       exists (
-         select from ${live} where daemon_id = c.owner or c.consumer_id = any(consumer_ids || shared_ids)
-       ) as "isAlive",
-       exists (
-         select from ${live} where activity -> 'consumers' -> c.consumer_id ->> 'state' = 'stopped'
-       ) as "isStopped",
-       c.paused_at is not null and coalesce(c.paused_until > now(), true) as "isPaused"
+       ${isRunSql(schema, 'c')} as "isAlive", ${isStoppedSql(schema, 'c')} as "isStopped",
+       ${IS_PAUSED} as "isPaused"
      from ${qualified(schema, 'consumer_progress')} as c
-     cross join lateral (select greatest(c.done_id, coalesce(c.window_id, 0)) as id) as reached
+     cross join lateral (select ${reachedSql('c')} as id) as reached
      where c.consumer_id = any($1)
      order by 1`,
     [consumerIds],
