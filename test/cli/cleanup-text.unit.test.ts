@@ -73,8 +73,8 @@ test.each([
 });
 
 test.each([
-  [0, '0 B'],
-  [999, '999 B'],
+  [0, '0 bytes'],
+  [999, '999 bytes'],
   [4_400_000, '4.2 MB'],
   [13_000_000_000, '12 GB'],
 ])('%i bytes are %s', (bytes, expected) => {

@@ -147,7 +147,7 @@ test('it says so where somebody else cleans up', async () => {
 test.each([
   [[], 'either --days 7 or --before'],
   [['--days', '7', '--before', '1h'], 'either --days 7 or --before'],
-  [['--days', '0'], 'a whole number of days, from 1'],
+  [['--days', '0'], 'Give a whole number from 1 to 36500'],
   [['--before', '2999-01-01'], 'a time of the past'],
 ])('%j is wrong usage', async (args, expected) => {
   const { exitCode, stderr } = await cleanup(...args);

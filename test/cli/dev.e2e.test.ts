@@ -20,7 +20,7 @@ import { until } from '../helpers/wait.ts';
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 const LIVE = /^ +\d+ {2}data_change +\S+ +(<1|\d+) ms .* insert /m;
 const REPLAYED = /^ +\d+ {2}data_change +\S+ +↻ /m;
-const LARGE = /^ +\d+ {2}reports .* ● [\d.]+ KB /m;
+const LARGE = /^ +\d+ {2}reports .* ● [\d.]+ kB /m;
 let folder: string;
 
 beforeEach(() => {

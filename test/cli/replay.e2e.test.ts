@@ -117,7 +117,7 @@ test('without a daemon it says so; Ctrl-C leaves the replay, and --cancel takes 
     'Took 6 notifications back that were to be handed to email once more.',
   );
   expect((await replay('email', '--cancel', '--json')).stdout).toBe(
-    '{"consumer":"email","cancelled":0}\n',
+    '{"consumerId":"email","cancelled":0}\n',
   );
   expect((await replay('email', '--id', ids[0], '--no-wait')).said).toMatch(
     /^Filed 1 notification: /,

@@ -30,7 +30,7 @@ test('it says how many rows it handed to whom, and warns where no change would f
   const again = await snapshot('item', '--consumer', 'index', '--json', '--batch-size', '100');
   expect(JSON.parse(again.stdout)).toEqual({
     table: 'public.item',
-    consumer: 'index',
+    consumerId: 'index',
     rows: 2500,
     isFinished: true,
   });

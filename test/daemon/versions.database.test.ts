@@ -1,9 +1,9 @@
 import { afterEach, expect, test } from 'vitest';
 import { readDaemons } from '../../src/inspect/daemons.ts';
 import { shareConsumer } from '../../src/log/leases/lease.ts';
+import { readSharedPosition } from '../../src/log/leases/position.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { takeOver } from '../../src/log/positions/progress.ts';
-import { readSharedPosition } from '../../src/log/positions/shared.ts';
 import { startDaemon, type TestDaemon } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';

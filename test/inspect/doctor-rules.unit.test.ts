@@ -186,7 +186,7 @@ test('a log is worth a note once it is large or old', () => {
   expect(found(100, 10, 7 * 86_400_000)).toEqual([
     'problem: The log reaches 10 days back, although retention is 7 days.',
   ]);
-  expect(['0 bytes', '2.0 KB', '12 MB']).toEqual([0, 2048, 12 * 2 ** 20].map(bytesText));
+  expect(['0 bytes', '2.0 kB', '12 MB']).toEqual([0, 2048, 12 * 2 ** 20].map(bytesText));
 });
 
 test('a channel of which every notification is a NOTIFY is found by its rate', () => {

@@ -159,7 +159,7 @@ describe('the log', () => {
       expect.stringMatching(
         /^note: The log has no partition for \d{4}-\d\d-\d\d 00:00 UTC and .* UTC\.$/,
       ),
-      'note: The default partition holds 8.0 KB, as after days without a daemon.',
+      'note: The default partition holds 8.0 kB, as after days without a daemon.',
     ]);
     const [, full] = await find('partitions', { defaultPartitionBytes: 1 });
     expect(full).toMatch(/^problem: The default partition holds/);
@@ -188,7 +188,7 @@ describe('the log', () => {
     }
     expect(await find('log')).toEqual([]);
     const [large] = await find('log', { logBytes: 1 });
-    expect(large).toMatch(/^note: The log holds \d+ KB: notification_log_\d{8} \d+ KB, /);
+    expect(large).toMatch(/^note: The log holds \d+ kB: notification_log_\d{8} \d+ kB, /);
     expect(large).toMatch(/; of the newest 4 notifications "orders" 75 %, "users" 25 %\.$/);
   });
 

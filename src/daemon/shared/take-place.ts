@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
+import type { GivenLeases, RowPlace } from '../../log/leases/position.ts';
 import { readLeaseFloor } from '../../log/leases/take.ts';
-import type { GivenLeases, RowPlace } from '../../log/positions/shared.ts';
 
 /** Where this process has to look: the takes before have moved on, and what they left dead may not be gone. */
 export class TakePlace implements RowPlace {

@@ -14,6 +14,7 @@ import {
   splitEvenly,
   splitRows,
 } from '../../log/leases/lease.ts';
+import { readSharedPosition, saveSharedPosition } from '../../log/leases/position.ts';
 import { countFreeLeases, readLeasedIds } from '../../log/leases/settle.ts';
 import {
   insertLeases,
@@ -24,7 +25,6 @@ import {
 import { safeId } from '../../log/notification.ts';
 import type { ReadPage } from '../../log/page.ts';
 import type { Position } from '../../log/positions/position.ts';
-import { readSharedPosition, saveSharedPosition } from '../../log/positions/shared.ts';
 import type { TakePlace } from './take-place.ts';
 
 export type TakeOptions = {

@@ -1,17 +1,17 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
-import type { SharingWish } from '../leases/lease.ts';
 import { safeId } from '../notification.ts';
-import type { Position } from './position.ts';
+import type { Position } from '../positions/position.ts';
 import {
   areSameSql,
   IS_PAUSED,
   POSITION_COLUMNS,
   type PositionRow,
   toPosition,
-} from './progress.ts';
-import { alongSql } from './row-place.ts';
-import { SERVER } from './server-sql.ts';
+} from '../positions/progress.ts';
+import { alongSql } from '../positions/row-place.ts';
+import { SERVER } from '../positions/server-sql.ts';
+import type { SharingWish } from './lease.ts';
 
 /**
  * Where the newest version of a consumer's row was when this process last saw it. While somebody holds a
