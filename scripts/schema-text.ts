@@ -2,8 +2,8 @@ import type { ClientBase } from 'pg';
 import type { Names } from '../src/database/names.ts';
 
 /**
- * Describes the migrated schema as SQL for reviewers, from the catalogs alone: the embedded server brings
- * no pg_dump. The same on every supported version of PostgreSQL and on every day.
+ * Describes the migrated schema as SQL for reviewers, from the catalogs alone: the embedded server
+ * brings no pg_dump. The same on every supported version of PostgreSQL and on every day.
  * @param roles what to call the roles that were granted something, by name
  */
 export async function schemaText(

@@ -233,8 +233,8 @@ CREATE OR REPLACE FUNCTION pgwatch.change_announce(change pgwatch.notification_l
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* Sends the NOTIFY that plain LISTEN clients read of a captured change: of a large one, whose payload jsonb might not
-hold, without putting that together. */
+/* Sends the NOTIFY that plain LISTEN clients read of a captured change: of a large one, whose
+   payload jsonb might not hold, without putting that together. */
 begin
   perform "pgwatch".notification_announce(change.channel, change.id, change.created_at,
     case when pg_column_size(change) < 128000 then
@@ -493,7 +493,8 @@ select
 from progress
 cross join newest
 cross join lateral (
-  /* As in the statement that reads a page, of both snapshots; what is settled is left out at last. */
+  /* As in the statement that reads a page, of both snapshots; what is settled is left out at
+     last. */
   select count(*) as scanned, count(*) filter (where is_unread) as count,
     min(created_at) filter (where is_unread) as oldest_at
   from (
@@ -584,7 +585,8 @@ CREATE OR REPLACE FUNCTION pgwatch.current_fold(relation_id oid, columns text[])
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* The columns of a key whose values key_folded() has to write, and how; null where there are none. */
+/* The columns of a key whose values key_folded() has to write, and how; null where there are
+   none. */
 select jsonb_object_agg(a.attname, writing.how)
 from pg_attribute as a
 cross join lateral "pgwatch".key_writing(a.atttypid, a.atttypmod, a.attcollation) as writing (how)
@@ -598,7 +600,8 @@ CREATE OR REPLACE FUNCTION pgwatch.current_key(relation_id oid, data jsonb)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* The key by the primary key that the table has now: for triggers that name columns it no longer has. */
+/* The key by the primary key that the table has now: for triggers that name columns it no longer
+   has. */
 declare
   relation constant jsonb := "pgwatch".relation_description(relation_id);
 begin
@@ -1476,7 +1479,8 @@ begin
         least(pg_snapshot_xmax(before_window), pg_snapshot_xmax(c.window_snapshot)) as newer
       from %1$I.consumer_progress as c
       cross join %1$I.origin as o
-      /* Once a window has passed done_id, its snapshot alone tells: the one before may be very old. */
+      /* Once a window has passed done_id, its snapshot alone tells: the one before may be very
+         old. */
       cross join lateral (
         select case when c.window_id >= c.done_id then null else c.done_snapshot end as before_window) as b
     )
@@ -1580,13 +1584,13 @@ begin
   from "pgwatch".notification_log as log
   where log.xid >= state.next_xid and log.id > state.rebased_id;
 
-  /* Of what cleanup has removed the ids are still known: a new notification that got the id of a dead letter
-     would count as handled. */
+  /* Of what cleanup has removed the ids are still known: a new notification that got the id of a
+     dead letter would count as handled. */
   perform setval(sequence_name, greatest(state.used_id, state.sequence_id, 1),
     greatest(state.used_id, state.sequence_id) > 0);
 
-  /* A sequence that was set back gives an id a second time: the later notification gets a new one. So does what was
-     written after another one with its id had failed. In their order. */
+  /* A sequence that was set back gives an id a second time: the later notification gets a new one.
+     So does what was written after another one with its id had failed. In their order. */
   for moved in
     select later.id, later.created_at
     from (
@@ -1629,7 +1633,8 @@ begin
         select min(log.id) - 1
         from "pgwatch".notification_log as log
         where log.created_at > restored_at
-          /* Without rows of the other cluster nothing tells when that was, but a position is not saved before. */
+          /* Without rows of the other cluster nothing tells when that was, but a position is not
+             saved before. */
           or log.created_at > progress.saved_at
           or not "pgwatch".log_is_settled(log.id, log.xid, progress, state.rebased_id)), highest_id),
       done_snapshot = pg_current_snapshot(),
@@ -1647,8 +1652,8 @@ begin
       since_window_id = case when c.since_window_id is not null then least(c.since_window_id, p.done_id) end
     from "pgwatch".consumer_progress as p
     where p.consumer_id = c.consumer_id and c.until_at is null;
-    /* What is read from the log again must not be delivered by a delivery or a lease as well: that would be out of order,
-       and twice. */
+    /* What is read from the log again must not be delivered by a delivery or a lease as well: that
+       would be out of order, and twice. */
     delete from "pgwatch".discarded as g using "pgwatch".consumer_progress as p
     where p.consumer_id = g.consumer_id and g.notification_id > p.done_id;
     delete from "pgwatch".delivery as d
@@ -1795,7 +1800,8 @@ CREATE OR REPLACE FUNCTION pgwatch.owners_are_trusted(relation_id oid)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* True where whoever owns the table or a type of its columns could act as the current user anyway. */
+/* True where whoever owns the table or a type of its columns could act as the current user
+   anyway. */
 select not exists (
   select from (
     select c.relowner from pg_class as c where c.oid = relation_id
@@ -1892,7 +1898,8 @@ CREATE OR REPLACE FUNCTION pgwatch.relation_is_current(relation_id oid)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* True where the transaction's snapshot shows a table, or a composite type, and its columns as they are by now. */
+/* True where the transaction's snapshot shows a table, or a composite type, and its columns as they
+   are by now. */
 select not exists (
   select from pg_class as c
   where c.oid = relation_id and currtid2('pg_catalog.pg_class', c.ctid) <> c.ctid
@@ -2000,7 +2007,8 @@ CREATE OR REPLACE FUNCTION pgwatch.row_query(relation_id oid, expression text)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* A statement that makes JSON of its parameter, a row of a table, by what row_sql() says; null for null. */
+/* A statement that makes JSON of its parameter, a row of a table, by what row_sql() says; null for
+   null. */
 select format('select %s from %I.same_row($1) as t (%s)', expression, 'pgwatch', (
   select string_agg(format('%I %s', a.attname, format_type(a.atttypid, -1)), ', ' order by a.attnum)
   from pg_attribute as a
@@ -2066,7 +2074,8 @@ CREATE OR REPLACE FUNCTION pgwatch.rows_from(source refcursor)
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET array_nulls TO 'on'
 AS $function$
-/* What a cursor over statement_query() has: only the trigger function itself can read its transition tables. */
+/* What a cursor over statement_query() has: only the trigger function itself can read its
+   transition tables. */
 begin
   loop
     fetch source into old_data, new_data;
@@ -2534,7 +2543,8 @@ begin
       then "pgwatch".text_list(options -> 'exclude') else '{}' end;
     fold constant jsonb := case when jsonb_exists(options, 'id') then options -> 'fold'
       else "pgwatch".current_fold(tg_relid, key_columns) end;
-    /* Columns that no payload has, except those that tell whether one counts: of these a hash will do. */
+    /* Columns that no payload has, except those that tell whether one counts: of these a hash will
+       do. */
     unpublished constant text[] := array(
       select a.attname::text from pg_attribute as a
       where (payload = 'keys' or excluded_columns <> '{}') and a.attrelid = tg_relid and a.attnum > 0
@@ -2594,7 +2604,8 @@ begin
       /* A statement that found nothing to change. */
       return null;
     end if;
-    /* A large column that nobody is to see would be made JSON in vain, which may not be able to hold it. */
+    /* A large column that nobody is to see would be made JSON in vain, which may not be able to
+       hold it. */
     if row_expression is null and unpublished <> '{}' and is_current then
       if tg_level = 'ROW' then
         is_large := greatest(case when tg_op <> 'INSERT' then pg_column_size(old) end,
@@ -2859,7 +2870,8 @@ begin
 
   new_ids := array(select nextval(sequence_name) from generate_series(1, total));
   loop
-    /* Sorted: who waits for whom is decided by this order alone. Of an event that is given twice the first counts. */
+    /* Sorted: who waits for whom is decided by this order alone. Of an event that is given twice
+       the first counts. */
     insert into "pgwatch".published (event_id, notification_id, digest)
     select distinct on (n.event_id) n.event_id, n.id,
       "pgwatch".event_digest(n.channel, n.key, coalesce(n.content, 'null'))

@@ -1,6 +1,6 @@
--- Functions here act with their owner's rights and call each other by name. So nobody may be able to put something
--- else under these names who could not act as that owner anyway: the owners of the schemas, of what is in them,
--- and whoever may create something there.
+-- Functions here act with their owner's rights and call each other by name. So nobody may be able
+-- to put something else under these names who could not act as that owner anyway: the owners of the
+-- schemas, of what is in them, and whoever may create something there.
 do $$
 declare
   stranger record;

@@ -56,8 +56,8 @@ export function toError(thrown: unknown): Error {
 }
 
 /**
- * A text of an error, '' where there is none. Programs throw anything: it may be no text, and reading
- * it may throw, as through a getter or where Error.prepareStackTrace was replaced.
+ * A text of an error, '' where there is none. Programs throw anything: it may be no text, and
+ * reading it may throw, as through a getter or where Error.prepareStackTrace was replaced.
  */
 export function textOf(read: () => unknown): string {
   try {

@@ -27,7 +27,10 @@ export function isSameJson(one: unknown, other: unknown): boolean {
 /** What stands for what is nested too deep to be shown. */
 export const TOO_DEEP = '(too deep to be shown)';
 
-/** As JSON.stringify; of what is nested deeper than that can go, the inner part is left out and said. */
+/**
+ * As JSON.stringify; of what is nested deeper than that can go, the inner part is left out and
+ * said.
+ */
 export function shownJson(value: unknown, indent = 0): string {
   try {
     return JSON.stringify(value, null, indent);
@@ -92,8 +95,8 @@ function significantDigits(number: string): string {
 }
 
 /**
- * Where the zeros at its end begin. Not by /0+$/, which looks at every zero of every run: a number may have 130,000
- * of them, and whoever may publish may send it.
+ * Where the zeros at its end begin. Not by /0+$/, which looks at every zero of every run: a number
+ * may have 130,000 of them, and whoever may publish may send it.
  */
 function endBeforeZeros(digits: string): number {
   let end = digits.length;

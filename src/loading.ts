@@ -60,8 +60,8 @@ function startWatch(): Worker {
 }
 
 /**
- * Code that never lets go of the thread stops our timer as well. This thread says so, and ends the process,
- * which only a signal can do from here.
+ * Code that never lets go of the thread stops our timer as well. This thread says so, and ends the
+ * process, which only a signal can do from here.
  */
 const WATCH = `
 let timer;

@@ -11,8 +11,8 @@ export async function sleep(durationMs: number, signal: AbortSignal): Promise<vo
 }
 
 /**
- * Rejects with what `onTimeout` makes when the promise has not settled in time. Where this process was
- * busy or frozen, what has come in meanwhile counts as in time.
+ * Rejects with what `onTimeout` makes when the promise has not settled in time. Where this process
+ * was busy or frozen, what has come in meanwhile counts as in time.
  */
 export async function withDeadline<T>(
   promise: Promise<T>,

@@ -50,7 +50,10 @@ const COLUMNS = 80;
 /** Nobody's text holds it: control characters are escaped before. */
 const JOIN = '\u0000';
 
-/** Commands in quotes; commands of ours, with what may be their arguments; statements up to their semicolon. */
+/**
+ * Commands in quotes; commands of ours, with what may be their arguments; statements up to their
+ * semicolon.
+ */
 const UNBROKEN = new RegExp(
   [
     /"(?:pgwatch|npx|npm|node|pg_\w+|psql|select|alter|drop|create|grant|revoke) [^"]*"/,

@@ -41,15 +41,17 @@ create table :"schema".notification_log_default partition of :"schema".notificat
 create table :"schema".log_origin (
   is_only boolean primary key default true check (is_only),
   rebased_id bigint not null default 0,
-  /* By partition [xid, time]: snapshots from then on see that nobody needs anything of it. See log_empty(). */
+  /* By partition [xid, time]: snapshots from then on see that nobody needs anything of it. See
+     log_empty(). */
   done_since jsonb not null default '{}',
-  /* The cluster that wrote the log, and the oid of the log in it: see log_place(). Null: not known. */
+  /* The cluster that wrote the log, and the oid of the log in it: see log_place(). Null: not
+     known. */
   system_id bigint,
   log_oid bigint
 );
 
--- What everything reads, because the row may be gone: a test suite truncates all tables, a dump of the schema
--- alone has none. A join with no row would find that nobody needs anything.
+-- What everything reads, because the row may be gone: a test suite truncates all tables, a dump of
+-- the schema alone has none. A join with no row would find that nobody needs anything.
 create view :"schema".origin as
 select coalesce(max(log_origin.rebased_id), 0) as rebased_id, max(log_origin.system_id) as system_id,
   max(log_origin.log_oid) as log_oid

@@ -1,5 +1,5 @@
--- How far each consumer got. The position is a snapshot and an id, never an id alone: ids are handed
--- out before commit, so a lower id can become visible after a higher one.
+-- How far each consumer got. The position is a snapshot and an id, never an id alone: ids are
+-- handed out before commit, so a lower id can become visible after a higher one.
 
 /*
 One consumer a row.

@@ -253,7 +253,8 @@ begin
 
   new_ids := array(select nextval(sequence_name) from generate_series(1, total));
   loop
-    /* Sorted: who waits for whom is decided by this order alone. Of an event that is given twice the first counts. */
+    /* Sorted: who waits for whom is decided by this order alone. Of an event that is given twice
+       the first counts. */
     insert into :"schema".published (event_id, notification_id, digest)
     select distinct on (n.event_id) n.event_id, n.id,
       :"schema".event_digest(n.channel, n.key, coalesce(n.content, 'null'))

@@ -188,7 +188,8 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* The columns of a key whose values key_folded() has to write, and how; null where there are none. */
+/* The columns of a key whose values key_folded() has to write, and how; null where there are
+   none. */
 select jsonb_object_agg(a.attname, writing.how)
 from pg_attribute as a
 cross join lateral :"schema".key_writing(a.atttypid, a.atttypmod, a.attcollation) as writing (how)
@@ -203,7 +204,8 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* The key by the primary key that the table has now: for triggers that name columns it no longer has. */
+/* The key by the primary key that the table has now: for triggers that name columns it no longer
+   has. */
 declare
   relation constant jsonb := :"schema".relation_description(relation_id);
 begin
@@ -595,7 +597,8 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* A statement that makes JSON of its parameter, a row of a table, by what row_sql() says; null for null. */
+/* A statement that makes JSON of its parameter, a row of a table, by what row_sql() says; null for
+   null. */
 select format('select %s from %I.same_row($1) as t (%s)', expression, :'schema', (
   select string_agg(format('%I %s', a.attname, format_type(a.atttypid, -1)), ', ' order by a.attnum)
   from pg_attribute as a
@@ -628,7 +631,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 set array_nulls = on
 as $$
-/* What a cursor over statement_query() has: only the trigger function itself can read its transition tables. */
+/* What a cursor over statement_query() has: only the trigger function itself can read its
+   transition tables. */
 begin
   loop
     fetch source into old_data, new_data;
@@ -645,7 +649,8 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* True where whoever owns the table or a type of its columns could act as the current user anyway. */
+/* True where whoever owns the table or a type of its columns could act as the current user
+   anyway. */
 select not exists (
   select from (
     select c.relowner from pg_class as c where c.oid = relation_id
@@ -684,7 +689,8 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* True where the transaction's snapshot shows a table, or a composite type, and its columns as they are by now. */
+/* True where the transaction's snapshot shows a table, or a composite type, and its columns as they
+   are by now. */
 select not exists (
   select from pg_class as c
   where c.oid = relation_id and currtid2('pg_catalog.pg_class', c.ctid) <> c.ctid
@@ -796,8 +802,8 @@ returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-/* Sends the NOTIFY that plain LISTEN clients read of a captured change: of a large one, whose payload jsonb might not
-hold, without putting that together. */
+/* Sends the NOTIFY that plain LISTEN clients read of a captured change: of a large one, whose
+   payload jsonb might not hold, without putting that together. */
 begin
   perform :"schema".notification_announce(change.channel, change.id, change.created_at,
     case when pg_column_size(change) < 128000 then
@@ -976,7 +982,8 @@ begin
       then :"schema".text_list(options -> 'exclude') else '{}' end;
     fold constant jsonb := case when jsonb_exists(options, 'id') then options -> 'fold'
       else :"schema".current_fold(tg_relid, key_columns) end;
-    /* Columns that no payload has, except those that tell whether one counts: of these a hash will do. */
+    /* Columns that no payload has, except those that tell whether one counts: of these a hash will
+       do. */
     unpublished constant text[] := array(
       select a.attname::text from pg_attribute as a
       where (payload = 'keys' or excluded_columns <> '{}') and a.attrelid = tg_relid and a.attnum > 0
@@ -1036,7 +1043,8 @@ begin
       /* A statement that found nothing to change. */
       return null;
     end if;
-    /* A large column that nobody is to see would be made JSON in vain, which may not be able to hold it. */
+    /* A large column that nobody is to see would be made JSON in vain, which may not be able to
+       hold it. */
     if row_expression is null and unpublished <> '{}' and is_current then
       if tg_level = 'ROW' then
         is_large := greatest(case when tg_op <> 'INSERT' then pg_column_size(old) end,

@@ -154,8 +154,8 @@ create table :"schema".lease (
   epoch integer not null default 0
 ) with (fillfactor = 70);
 create index lease_slot on :"schema".lease (consumer_id, slot, lease_id) where slot is not null;
-/* Each holds only what it is searched for: while somebody holds a snapshot, dead entries stay, and a search
-   goes through them. Leases that are taken as they are made are not in them. */
+/* Each holds only what it is searched for: while somebody holds a snapshot, dead entries stay, and
+   a search goes through them. Leases that are taken as they are made are not in them. */
 create index lease_free on :"schema".lease (consumer_id, lease_id) where owner is null;
 create index lease_again on :"schema".lease (consumer_id, lease_id) where kind <> 'page';
 
@@ -194,7 +194,8 @@ select
 from progress
 cross join newest
 cross join lateral (
-  /* As in the statement that reads a page, of both snapshots; what is settled is left out at last. */
+  /* As in the statement that reads a page, of both snapshots; what is settled is left out at
+     last. */
   select count(*) as scanned, count(*) filter (where is_unread) as count,
     min(created_at) filter (where is_unread) as oldest_at
   from (
@@ -416,13 +417,13 @@ begin
   from :"schema".notification_log as log
   where log.xid >= state.next_xid and log.id > state.rebased_id;
 
-  /* Of what cleanup has removed the ids are still known: a new notification that got the id of a dead letter
-     would count as handled. */
+  /* Of what cleanup has removed the ids are still known: a new notification that got the id of a
+     dead letter would count as handled. */
   perform setval(sequence_name, greatest(state.used_id, state.sequence_id, 1),
     greatest(state.used_id, state.sequence_id) > 0);
 
-  /* A sequence that was set back gives an id a second time: the later notification gets a new one. So does what was
-     written after another one with its id had failed. In their order. */
+  /* A sequence that was set back gives an id a second time: the later notification gets a new one.
+     So does what was written after another one with its id had failed. In their order. */
   for moved in
     select later.id, later.created_at
     from (
@@ -465,7 +466,8 @@ begin
         select min(log.id) - 1
         from :"schema".notification_log as log
         where log.created_at > restored_at
-          /* Without rows of the other cluster nothing tells when that was, but a position is not saved before. */
+          /* Without rows of the other cluster nothing tells when that was, but a position is not
+             saved before. */
           or log.created_at > progress.saved_at
           or not :"schema".log_is_settled(log.id, log.xid, progress, state.rebased_id)), highest_id),
       done_snapshot = pg_current_snapshot(),
@@ -483,8 +485,8 @@ begin
       since_window_id = case when c.since_window_id is not null then least(c.since_window_id, p.done_id) end
     from :"schema".consumer_progress as p
     where p.consumer_id = c.consumer_id and c.until_at is null;
-    /* What is read from the log again must not be delivered by a delivery or a lease as well: that would be out of order,
-       and twice. */
+    /* What is read from the log again must not be delivered by a delivery or a lease as well: that
+       would be out of order, and twice. */
     delete from :"schema".discarded as g using :"schema".consumer_progress as p
     where p.consumer_id = g.consumer_id and g.notification_id > p.done_id;
     delete from :"schema".delivery as d

@@ -81,7 +81,8 @@ begin
         least(pg_snapshot_xmax(before_window), pg_snapshot_xmax(c.window_snapshot)) as newer
       from %1$I.consumer_progress as c
       cross join %1$I.origin as o
-      /* Once a window has passed done_id, its snapshot alone tells: the one before may be very old. */
+      /* Once a window has passed done_id, its snapshot alone tells: the one before may be very
+         old. */
       cross join lateral (
         select case when c.window_id >= c.done_id then null else c.done_snapshot end as before_window) as b
     )

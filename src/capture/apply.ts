@@ -19,9 +19,9 @@ export type ApplyOptions = PatienceOptions & {
 };
 
 /**
- * Does what a change needs, in one transaction. It waits for a lock a moment at a time, because those who
- * come after it wait behind it, and tries again. Inside a transaction of the caller's it tries once, with
- * the lock_timeout of that one.
+ * Does what a change needs, in one transaction. It waits for a lock a moment at a time, because
+ * those who come after it wait behind it, and tries again. Inside a transaction of the caller's it
+ * tries once, with the lock_timeout of that one.
  * @throws PgwatchError table_locked with who holds the table, permission_denied, table_unsuitable
  */
 export async function applyChange(
@@ -57,7 +57,8 @@ async function run(
     const lock = 'select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))';
     await client.query(lock, [`pgwatch trigger ${table.oid}`]);
     const [there] = await readCaptures(client, names, [table.oid]);
-    // By themselves, as the extended protocol takes them: a condition can bring no second statement along.
+    // By themselves, as the extended protocol takes them: a condition can bring no second statement
+    // along.
     for (const text of again(there?.triggers ?? []).statements) {
       await client.query({ text, values: [], queryMode: 'extended' } as never);
     }

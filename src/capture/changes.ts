@@ -22,8 +22,8 @@ export type TriggerChange = {
 
 /**
  * What makes the triggers of a table what they are to be.
- * @throws PgwatchError table_unsuitable where somebody has written a trigger by hand: each change would be
- *   recorded twice
+ * @throws PgwatchError table_unsuitable where somebody has written a trigger by hand: each change
+ *   would be recorded twice
  */
 export function changesTo(
   capture: Capture,
@@ -61,7 +61,10 @@ export function changesTo(
   return { table, kind, differences, statements, exposed, again };
 }
 
-/** What removes the triggers of a table that are chosen; by default all, also what was written by hand. */
+/**
+ * What removes the triggers of a table that are chosen; by default all, also what was written by
+ * hand.
+ */
 export function changesToNone(
   table: { oid: number; schema: string; name: string },
   existing: readonly ExistingTrigger[],

@@ -21,12 +21,13 @@ export type TriggerPlace = {
 };
 
 /**
- * Captures the changes of a table from now on, as "pgwatch trigger add" does: inside a transaction of the
- * caller's as a part of it, so that it fits into a migration. A table that is captured already is
- * captured as asked from then on.
+ * Captures the changes of a table from now on, as "pgwatch trigger add" does: inside a transaction
+ * of the caller's as a part of it, so that it fits into a migration. A table that is captured
+ * already is captured as asked from then on.
  * @param table as in app.users; without a schema it is looked for on the search path
  * @returns what it did, and sentences that whoever wrote the call should read
- * @throws PgwatchError table_unsuitable, table_locked, input_invalid, permission_denied, schema_missing
+ * @throws PgwatchError table_unsuitable, table_locked, input_invalid, permission_denied,
+ *   schema_missing
  */
 export async function createTrigger(
   client: ClientBase,
@@ -45,7 +46,8 @@ export async function createTrigger(
 }
 
 /**
- * Captures a table no longer: drops all triggers that call notify_data_change, also those written by hand.
+ * Captures a table no longer: drops all triggers that call notify_data_change, also those written
+ * by hand.
  * @throws as createTrigger
  */
 export async function dropTrigger(

@@ -11,7 +11,8 @@ import { parseTableName, readDefaultSearchPath } from './table-name.ts';
 export type CapturePlan = { capture: Capture | null; change: TriggerChange };
 
 /**
- * What has to change for the captured tables to be these; what was written by hand is nobody's business.
+ * What has to change for the captured tables to be these; what was written by hand is nobody's
+ * business.
  * @throws PgwatchError table_unsuitable for one that cannot be captured as asked
  */
 export async function planCaptures(

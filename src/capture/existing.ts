@@ -23,7 +23,10 @@ export type ExistingCapture = {
   triggers: readonly ExistingTrigger[];
 };
 
-/** Reads which tables are captured: these, or all; without the copies that partitions have of their table's. */
+/**
+ * Reads which tables are captured: these, or all; without the copies that partitions have of their
+ * table's.
+ */
 export async function readCaptures(
   client: ClientBase,
   names: Names,

@@ -6,11 +6,10 @@ import { tableText } from './table-name.ts';
 /**
  * What a captured table does not tell, or tells wrongly, as it and its triggers are by now.
  *
- * parent        it was made a part of another table, which fires triggers for each statement of that one only
- * children      it was given children, whose rows come under its name
- * subscription  a subscription writes to it, which fires no ordinary triggers, and none for a statement
- * partition     triggers of partitions do not fire
- * silent        triggers of its own do not fire
+ * parent        it was made a part of another table, which fires triggers for each statement of
+ * that one only children      it was given children, whose rows come under its name subscription  a
+ * subscription writes to it, which fires no ordinary triggers, and none for a statement partition
+ * triggers of partitions do not fire silent        triggers of its own do not fire
  */
 export type Loss = {
   tableOid: number;
@@ -76,7 +75,8 @@ function lossesOf(found: Found): Loss[] {
   return losses.flatMap(([kind, isSo, sentence]) => (isSo ? [{ tableOid, kind, sentence }] : []));
 }
 
-// The bits of tgtype are PostgreSQL's TRIGGER_TYPE_ROW 1, INSERT 4, DELETE 8, UPDATE 16 (pg_trigger.h).
+// The bits of tgtype are PostgreSQL's TRIGGER_TYPE_ROW 1, INSERT 4, DELETE 8, UPDATE 16
+// (pg_trigger.h).
 const LOSSES_SQL = `
 select c.oid::int8::float8 as "tableOid", n.nspname as schema, c.relname as name,
   own."hasStatement", own."isAlways", own.silent,

@@ -5,7 +5,10 @@ import type { Capture } from './plan.ts';
 import { quotedTable, tableText } from './table-name.ts';
 import { dropSql, triggerName, triggerSql } from './trigger-sql.ts';
 
-/** Statements that capture a table like that, whether or not it is captured, and how, where they are run. */
+/**
+ * Statements that capture a table like that, whether or not it is captured, and how, where they are
+ * run.
+ */
 export function captureScript({ table, triggers, options }: Capture, names: Names): string[] {
   const all = OPERATIONS.map((each) => triggerName(names, each));
   // An earlier migration may have made what is not wanted any more.
@@ -28,8 +31,8 @@ export function removalScript({ table, triggers }: Capture, names: Names): strin
 type Named = { schema: string; name: string };
 
 /**
- * A statement for scripts, which run who knows where: it raises where a trigger that is not ours has one of the
- * names, also on a partition, to which "or replace" reaches.
+ * A statement for scripts, which run who knows where: it raises where a trigger that is not ours
+ * has one of the names, also on a partition, to which "or replace" reaches.
  */
 function guardSql(table: Named, triggerNames: readonly string[], names: Names): string {
   const found = `pg_catalog.to_regclass(${pg.escapeLiteral(quotedTable(table))})`;

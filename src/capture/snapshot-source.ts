@@ -23,11 +23,11 @@ export type SnapshotSource = {
 };
 
 /**
- * Locks a table so that it stays what it is, and finds out how to read it: inside a transaction. Whoever reads a
- * table also runs functions that its owner chose, at the latest where a statement is planned; with the rights of
- * whoever reads.
- * @throws PgwatchError table_unsuitable where somebody who could not act as this role has made one of them;
- *   permission_denied where row level security hides rows from this role
+ * Locks a table so that it stays what it is, and finds out how to read it: inside a transaction.
+ * Whoever reads a table also runs functions that its owner chose, at the latest where a statement
+ * is planned; with the rights of whoever reads.
+ * @throws PgwatchError table_unsuitable where somebody who could not act as this role has made one
+ *   of them; permission_denied where row level security hides rows from this role
  */
 export async function openSource(
   client: ClientBase,
@@ -67,7 +67,10 @@ export async function openSource(
 
 type Trust = { isSame: boolean; isFiltered: boolean; isTrusted: boolean };
 
-/** Nothing can be added to the table meanwhile: the lock keeps others from it, and lets all reads and writes pass. */
+/**
+ * Nothing can be added to the table meanwhile: the lock keeps others from it, and lets all reads
+ * and writes pass.
+ */
 async function refuseForeignCode(client: ClientBase, table: Table, name: string): Promise<void> {
   await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
   await client.query(`lock table ${name} in share update exclusive mode`);
@@ -105,7 +108,10 @@ const PARTS = `(
 
 const isForeign = (owner: string) => `not pg_has_role(${owner}, current_user, 'usage')`;
 
-/** Functions in indexes, statistics and partition keys. Those of constant arguments are run by the planner. */
+/**
+ * Functions in indexes, statistics and partition keys. Those of constant arguments are run by the
+ * planner.
+ */
 const CODE_SQL = `
 select f.oid::regprocedure::text as code, pg_get_userbyid(f.proowner) as owner,
   pg_describe_object(d.classid, d.objid, 0) as place
@@ -131,8 +137,9 @@ const BASE_SQL = `
     select t.* from base join pg_type as t on t.oid = base.oid where t.typtype <> 'd'`;
 
 /**
- * Parameters: 1 the oid, 2 the columns. An implicit cast of an enum makes its operators ambiguous. 403 is btree, 16384 the first oid that is not PostgreSQL's own. Where the
- * primary key has an index of another kind, the order is the type's own.
+ * Parameters: 1 the oid, 2 the columns. An implicit cast of an enum makes its operators ambiguous.
+ * 403 is btree, 16384 the first oid that is not PostgreSQL's own. Where the primary key has an
+ * index of another kind, the order is the type's own.
  */
 const KEYS_SQL = `
 select a.attname as name, format_type(base.oid, -1) as type, place.nspname as schema,

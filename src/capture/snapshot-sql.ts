@@ -10,9 +10,9 @@ export function progressTable(schema: string): string {
 }
 
 /**
- * Finds the last key of the next rows, as texts; no row where there are none. They are found before they
- * are locked: a row whose key is changed while it is waited for would move the end of the batch along.
- * Parameters: 1 how many rows, then the key to begin after, if there is one.
+ * Finds the last key of the next rows, as texts; no row where there are none. They are found before
+ * they are locked: a row whose key is changed while it is waited for would move the end of the
+ * batch along. Parameters: 1 how many rows, then the key to begin after, if there is one.
  */
 export function boundSql(
   table: Table,
@@ -31,8 +31,9 @@ export function boundSql(
 
 /**
  * Locks the rows up to a key and appends them to the log.
- * Parameters: 1 the consumer's channel, 2 the metadata, 3 the relation, 4 the columns of the id, 5 of the
- * key, 6 those that are excluded, 7 the payload, 8 how the key is folded, then the key to end with, then the one to begin after.
+ * Parameters: 1 the consumer's channel, 2 the metadata, 3 the relation, 4 the columns of the id, 5
+ * of the key, 6 those that are excluded, 7 the payload, 8 how the key is folded, then the key to
+ * end with, then the one to begin after.
  */
 export function snapshotCopySql(
   { schema }: Names,
@@ -73,7 +74,10 @@ function source(table: Table): string {
 
 type Operator = 'less' | 'lessOrEqual' | 'greater';
 
-/** As the type below a domain: an operator of the domain's owner would fit better than the right one. */
+/**
+ * As the type below a domain: an operator of the domain's owner would fit better than the right
+ * one.
+ */
 function keySql(alias: string, { name, type }: KeyColumn): string {
   return `${alias}.${pg.escapeIdentifier(name)}::${type}`;
 }
@@ -88,8 +92,9 @@ function orderOf(keys: readonly KeyColumn[]): string {
 }
 
 /**
- * Where the keys lie beyond those of the parameters. Rows are compared in one, which an index can find, where one
- * schema holds the operators of all; a parameter is read by the input function of its type.
+ * Where the keys lie beyond those of the parameters. Rows are compared in one, which an index can
+ * find, where one schema holds the operators of all; a parameter is read by the input function of
+ * its type.
  */
 function isBeyond(
   keys: readonly KeyColumn[],

@@ -53,9 +53,9 @@ export async function beginSnapshot(
 }
 
 /**
- * Hands the next rows over, in one transaction. They are locked against changes until it commits: what
- * was changed before is in the log before them, what is changed later comes after them. So no row
- * is overwritten by what it was before.
+ * Hands the next rows over, in one transaction. They are locked against changes until it commits:
+ * what was changed before is in the log before them, what is changed later comes after them. So no
+ * row is overwritten by what it was before.
  * @returns null where the snapshot was begun anew or removed meanwhile
  * @throws lock_not_available where somebody else has locked one of the rows for long
  */
@@ -162,8 +162,8 @@ function nameOf({ consumerId, state: { table } }: TableSnapshot): string[] {
 }
 
 /**
- * Values are written as notify_data_change() writes them, names found where it finds them. Checks and policies of
- * the table are functions of its owner's choice, and are not run.
+ * Values are written as notify_data_change() writes them, names found where it finds them. Checks
+ * and policies of the table are functions of its owner's choice, and are not run.
  */
 const SETTINGS = {
   ...VALUE_FORMATS,

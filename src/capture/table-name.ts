@@ -6,8 +6,8 @@ import { PgwatchError } from '../errors.ts';
 export type TableName = { schema: string | null; name: string };
 
 /**
- * Reads users, app.users, "Order items" or app."a.b": a dot separates, double quotes hold together what
- * has one in it. Letters count as they are written.
+ * Reads users, app.users, "Order items" or app."a.b": a dot separates, double quotes hold together
+ * what has one in it. Letters count as they are written.
  * @throws PgwatchError table_unsuitable where it is no name
  */
 export function parseTableName(text: string): TableName {

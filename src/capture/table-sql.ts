@@ -12,7 +12,10 @@ const otherTriggers = (isRow: boolean) => `array(
       and t.tgtype::int & 66 = 0 and (t.tgtype::int & 1 = 1) = ${isRow}
     order by t.tgname)`;
 
-/** Reads what capture has to know of tables, but for the condition. Parameter 1: the trigger function. */
+/**
+ * Reads what capture has to know of tables, but for the condition. Parameter 1: the trigger
+ * function.
+ */
 export const tablesSql = ({ schema }: Names) => `
 select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
   c.relkind::text as relkind, c.relpersistence::text as relpersistence,

@@ -13,7 +13,9 @@ export type Table = {
   kind: 'plain' | 'partitioned' | 'partition' | 'inherited';
   /** The columns of the primary key, in its order; of a partition, those of the whole table. */
   primaryKey: string[];
-  /** It is checked at the end of a statement or later, so that rows can have one key for a while. */
+  /**
+   * It is checked at the end of a statement or later, so that rows can have one key for a while.
+   */
   isKeyDeferrable: boolean;
   columns: Column[];
   /** The name that payloads and keys show, where it is not its own: that of the whole table. */
@@ -22,7 +24,10 @@ export type Table = {
   isCapturedByRoot: boolean;
   /** A subscription writes to it. */
   isSubscribed: boolean;
-  /** Changing a row of it can change others, by foreign keys that lead back to it, also by way of other tables. */
+  /**
+   * Changing a row of it can change others, by foreign keys that lead back to it, also by way of
+   * other tables.
+   */
   refersToItself: boolean;
   /** Foreign tables that are partitions of it. */
   foreignPartitions: string[];
@@ -33,8 +38,9 @@ export type Table = {
   /** Those for each statement. */
   statementTriggers: string[];
   /**
-   * Types of its columns with a cast to json that somebody has made who could not act as the owner of the trigger
-   * function anyway: it is not run, because it would have that one's rights. See row_sql().
+   * Types of its columns with a cast to json that somebody has made who could not act as the owner
+   * of the trigger function anyway: it is not run, because it would have that one's rights. See
+   * row_sql().
    */
   foreignCasts: string[];
 };
@@ -76,7 +82,10 @@ export async function findTable(
   return tableOf(found);
 }
 
-/** All tables of schemas that can be captured, in order of their names; partitions go with the whole. */
+/**
+ * All tables of schemas that can be captured, in order of their names; partitions go with the
+ * whole.
+ */
 export async function listTables(
   client: ClientBase,
   names: Names,

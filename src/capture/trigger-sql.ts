@@ -19,7 +19,8 @@ type Place = { schema: string; name: string };
 
 /**
  * The statements that make a trigger what it is to be.
- * @param isThere one of ours has its name, and is replaced. Another one's never is: the statement fails.
+ * @param isThere one of ours has its name, and is replaced. Another one's never is: the statement
+ *   fails.
  */
 export function triggerSql(
   table: Place,
@@ -45,7 +46,9 @@ export function dropSql(table: Place, name: string): string {
   return `drop trigger if exists ${pg.escapeIdentifier(name)} on ${quotedTable(table)}`;
 }
 
-/** What a trigger of ours is called: two installations in one database may capture the same table. */
+/**
+ * What a trigger of ours is called: two installations in one database may capture the same table.
+ */
 export function triggerName({ schema }: Pick<Names, 'schema'>, operation: Operation): string {
   if (schema === 'pgwatch') return `${TRIGGER_PREFIX}${operation}`;
   const isShort = Buffer.byteLength(schema) <= SCHEMA_BYTES_MAX;
@@ -56,8 +59,8 @@ export function triggerName({ schema }: Pick<Names, 'schema'>, operation: Operat
 }
 
 /**
- * Triggers of one event run in the order of their names, those of foreign keys ("RI_…") included. Ours come
- * first: what others change is recorded after what made them change it.
+ * Triggers of one event run in the order of their names, those of foreign keys ("RI_…") included.
+ * Ours come first: what others change is recorded after what made them change it.
  */
 export const TRIGGER_PREFIX = '00_pgwatch_';
 

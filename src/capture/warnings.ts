@@ -44,7 +44,10 @@ export function warningsFor(table: Table, options: TriggerOptions, level: Captur
   return [...blindSpots(table), ...warnings.filter((warning) => warning !== false)];
 }
 
-/** Where rows of a table come or go without a trigger, as long as it is made like that: whole sentences. */
+/**
+ * Where rows of a table come or go without a trigger, as long as it is made like that: whole
+ * sentences.
+ */
 export function blindSpots({ foreignPartitions, unlogged, ...table }: Table): string[] {
   const name = tableText(table);
   return [

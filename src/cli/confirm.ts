@@ -8,8 +8,8 @@ type Terminal = {
 };
 
 /**
- * Asks on the terminal whether to go ahead; with --yes it does not ask. Without a yes the command has failed, and says
- * so: a script must not take it for done.
+ * Asks on the terminal whether to go ahead; with --yes it does not ask. Without a yes the command
+ * has failed, and says so: a script must not take it for done.
  * @throws PgwatchError usage if nobody is there to answer
  */
 export async function confirm(

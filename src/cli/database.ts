@@ -6,8 +6,8 @@ import { type CommonOptions, configFor, reporterFor, warnUnverified } from './op
 
 export type Access = {
   /**
-   * bare: the database may lack our tables. read: it has them, and if somebody has locked one, this gives up after a
-   * few seconds. change: it has them, and changes wait for their locks.
+   * bare: the database may lack our tables. read: it has them, and if somebody has locked one, this
+   * gives up after a few seconds. change: it has them, and changes wait for their locks.
    */
   mode: 'bare' | 'read' | 'change';
   /** Consumers that have to be known. */
@@ -16,8 +16,8 @@ export type Access = {
 
 /**
  * Runs the work with a direct connection to the database that the options name.
- * @throws PgwatchError connection_failed; server_unsuitable behind a transaction pooler; schema_missing and the like;
- *   consumer_unknown; table_locked
+ * @throws PgwatchError connection_failed; server_unsuitable behind a transaction pooler;
+ *   schema_missing and the like; consumer_unknown; table_locked
  */
 export async function withDatabase<T>(
   options: CommonOptions,

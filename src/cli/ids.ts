@@ -3,7 +3,8 @@ import { splitList } from './options.ts';
 
 /**
  * Ids of notifications, with spaces or commas between; null where none are asked for.
- * @throws PgwatchError usage, also where a comma may stand in the midst of one: 7,419 is not 7 and 419
+ * @throws PgwatchError usage, also where a comma may stand in the midst of one: 7,419 is not 7 and
+ *   419
  */
 export function idsFrom(values: readonly string[]): number[] | null {
   if (values.length === 0) return null;

@@ -20,8 +20,8 @@ export type Connecting = {
 };
 
 /**
- * Runs the work with a connection, and again with a new one whenever that is lost, until the work has ended or the
- * signal aborts. A server that does not answer holds nobody up.
+ * Runs the work with a connection, and again with a new one whenever that is lost, until the work
+ * has ended or the signal aborts. A server that does not answer holds nobody up.
  * @throws what fails before the work has begun, and what another connection would not change
  */
 export async function keepConnected(

@@ -2,8 +2,8 @@ import { InvalidArgumentError } from 'commander';
 import { parseDurationMs } from '../time.ts';
 
 /**
- * A point in time on the command line: an age with its unit ('1h', '-1h', '7d'), 'now', or a date or
- * time as in ISO 8601, which is local time unless it names a zone.
+ * A point in time on the command line: an age with its unit ('1h', '-1h', '7d'), 'now', or a date
+ * or time as in ISO 8601, which is local time unless it names a zone.
  * @throws InvalidArgumentError
  */
 export function parseMoment(text: string): Date {
@@ -31,7 +31,10 @@ export function momentFrom(text: string, now = Date.now()): Date | undefined {
   return new Date(`${day}T00:00Z`).toISOString().startsWith(`${day}T`) ? moment : undefined;
 }
 
-/** The age that a text names, in milliseconds, as in '1h' and '-1h'; undefined if it does not name one. */
+/**
+ * The age that a text names, in milliseconds, as in '1h' and '-1h'; undefined if it does not name
+ * one.
+ */
 export function ageFrom(text: string): number | undefined {
   return /[a-z]$/.test(text) ? parseDurationMs(text.replace(/^-/, '')) : undefined;
 }

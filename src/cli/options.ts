@@ -98,7 +98,9 @@ export function parseSeconds(text: string): string {
   return `${seconds}s`;
 }
 
-/** A duration with its unit, in milliseconds: a bare number would be milliseconds, meant as days. */
+/**
+ * A duration with its unit, in milliseconds: a bare number would be milliseconds, meant as days.
+ */
 export function parseAge(text: string): number {
   const ageMs = /[a-z]$/.test(text) ? parseDurationMs(text) : undefined;
   if (ageMs === undefined) {

@@ -4,7 +4,8 @@ import { SQLSTATE } from '../database/sqlstate.ts';
 import { errorCodeOf, PgwatchError } from '../errors.ts';
 
 /**
- * Runs work that only reads: it waits for others' locks for a few seconds, not for ever and without a word.
+ * Runs work that only reads: it waits for others' locks for a few seconds, not for ever and without
+ * a word.
  * @throws PgwatchError table_locked, with who has locked what
  */
 export async function readPatiently<T>(

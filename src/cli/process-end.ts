@@ -5,8 +5,8 @@ import { places } from '../import-fault.ts';
 import { loadingFile } from '../loading.ts';
 
 /**
- * Until it is released, a process.exit() of somebody else's code is reported, and ends the process with 1
- * instead of 0: what pgwatch was doing is not done.
+ * Until it is released, a process.exit() of somebody else's code is reported, and ends the process
+ * with 1 instead of 0: what pgwatch was doing is not done.
  * @returns releases it
  */
 export function guardExit(report: (error: PgwatchError) => void): () => void {
@@ -22,8 +22,8 @@ export function guardExit(report: (error: PgwatchError) => void): () => void {
 }
 
 /**
- * Until it is released, an error that nobody catches is reported with the consumer whose call brought it
- * about; Node.js prints it, and ends the process, as ever.
+ * Until it is released, an error that nobody catches is reported with the consumer whose call
+ * brought it about; Node.js prints it, and ends the process, as ever.
  * @returns releases it
  */
 export function guardUncaught(report: (error: PgwatchError) => void): () => void {

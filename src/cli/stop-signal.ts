@@ -2,9 +2,9 @@ import type { Reporter } from '../reporter.ts';
 import { exitNow } from './process-end.ts';
 
 /**
- * A signal that aborts at the first SIGINT or SIGTERM, when the terminal is closed, or when npm has ended
- * that started this process. The second
- * signal ends the process at once with exit code 1, whatever still runs.
+ * A signal that aborts at the first SIGINT or SIGTERM, when the terminal is closed, or when npm has
+ * ended that started this process. The second signal ends the process at once with exit code 1,
+ * whatever still runs.
  * @param what the process does about it
  */
 export function stopSignal(
@@ -23,8 +23,8 @@ export function stopSignal(
 }
 
 /**
- * The same without a word, and also when nobody reads the output any more: for commands that show something
- * until they are told to end.
+ * The same without a word, and also when nobody reads the output any more: for commands that show
+ * something until they are told to end.
  */
 export function interruptSignal(): AbortSignal {
   const controller = abortOnSignal({ onFirst() {}, onSecond() {} });
@@ -54,8 +54,8 @@ function abortOnSignal({ onFirst, onSecond }: Told): AbortController {
 }
 
 /**
- * npx and "npm run" end at SIGTERM without passing it on, and would leave this process running. Whoever else
- * starts it may end for reasons of their own.
+ * npx and "npm run" end at SIGTERM without passing it on, and would leave this process running.
+ * Whoever else starts it may end for reasons of their own.
  */
 function onParentGone(tell: () => void): void {
   if (process.env.npm_config_user_agent === undefined) return;

@@ -64,7 +64,9 @@ function widthsOf(headings: readonly string[], cells: readonly (readonly string[
   );
 }
 
-/** The text, cut where it needs more columns of a terminal than that, with an ellipsis as its end. */
+/**
+ * The text, cut where it needs more columns of a terminal than that, with an ellipsis as its end.
+ */
 export function cutToWidth(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   let cut = '';

@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { suggest } from '../suggest.ts';
 
 /**
- * Ends with wrong usage where help is asked for of a command that there is not: commander would print the
- * help of what is above it, as if all were well.
+ * Ends with wrong usage where help is asked for of a command that there is not: commander would
+ * print the help of what is above it, as if all were well.
  * @throws CommanderError
  */
 export function requireKnownCommand(program: Command, args: readonly string[]): void {

@@ -33,8 +33,9 @@ export type UserConfig = {
     read?: string[];
   };
   /**
-   * The tables that "pgwatch trigger sync" captures, and how, by name, with the schema where it is not on
-   * the search path: { users: { exclude: ['password'] }, 'app.orders': {} }. Default: none are managed.
+   * The tables that "pgwatch trigger sync" captures, and how, by name, with the schema where it is
+   * not on the search path: { users: { exclude: ['password'] }, 'app.orders': {} }. Default: none
+   * are managed.
    */
   triggers?: Record<string, TriggerOptions>;
   /** The folder of consumer files, relative to the config file. Default 'consumers'. */
@@ -44,8 +45,8 @@ export type UserConfig = {
   /** How many partitions are created ahead of the running one. Default 3. */
   partitionsAhead?: number;
   /**
-   * How long notifications are kept, '7d': the daemon drops partitions that are older as a whole, if no
-   * consumer needs anything of them. Default: until "pgwatch cleanup" removes them.
+   * How long notifications are kept, '7d': the daemon drops partitions that are older as a whole,
+   * if no consumer needs anything of them. Default: until "pgwatch cleanup" removes them.
    */
   retention?: Duration;
   /** The time between polls while nothing rings. Default '5s'. */

@@ -21,7 +21,9 @@ export type LoadOptions = {
   environment?: NodeJS.ProcessEnv;
 };
 
-/** The names that a config file may have; package.json may hold one, too, as its field "pgwatch". */
+/**
+ * The names that a config file may have; package.json may hold one, too, as its field "pgwatch".
+ */
 export const CONFIG_FILES: readonly string[] = [
   'pgwatch.config.ts',
   'pgwatch.config.mts',
@@ -154,8 +156,8 @@ const NO_OBJECT =
   'it holds no object of options; in TypeScript: export default defineConfig({ … })';
 
 /**
- * PGWATCH_POLL_INTERVAL is pollInterval. What looks like one of ours, misspelt, is refused; other PGWATCH_
- * variables are left alone.
+ * PGWATCH_POLL_INTERVAL is pollInterval. What looks like one of ours, misspelt, is refused; other
+ * PGWATCH_ variables are left alone.
  */
 function environmentOptions(environment: NodeJS.ProcessEnv): OptionSource {
   const options: Record<string, unknown> = {};

@@ -10,30 +10,33 @@ export type TriggerOptions = {
   channel?: string;
   /** Default: all four. */
   operations?: readonly Operation[];
-  /** An UPDATE counts only where one of these columns has changed, or the primary key. Default: any. */
+  /**
+   * An UPDATE counts only where one of these columns has changed, or the primary key. Default: any.
+   */
   columns?: readonly string[];
   /** Columns that are never in a payload, like passwords. Default none. */
   exclude?: readonly string[];
   /**
-   * What notifications hold. 'full' (default): the whole row. 'keys': only the columns of the primary key
-   * and of `key`. 'changed': of an UPDATE these and what has changed, else the whole row.
+   * What notifications hold. 'full' (default): the whole row. 'keys': only the columns of the
+   * primary key and of `key`. 'changed': of an UPDATE these and what has changed, else the whole
+   * row.
    */
   payload?: 'full' | 'keys' | 'changed';
   /** A condition in SQL over the rows old and new: only changes for which it is true count. */
   when?: string;
   /**
-   * The columns that the key of a notification is made of: what has one key keeps its order. Default:
-   * the primary key.
+   * The columns that the key of a notification is made of: what has one key keeps its order.
+   * Default: the primary key.
    */
   key?: readonly string[];
   /**
-   * Whether a trigger runs once for each statement, which is cheaper for many rows, or for each row.
-   * 'auto' (default): for each statement where that is right.
+   * Whether a trigger runs once for each statement, which is cheaper for many rows, or for each
+   * row. 'auto' (default): for each statement where that is right.
    */
   forEach?: 'auto' | 'statement' | 'row';
   /**
-   * Whether writers NOTIFY. 'doorbell': only where a daemon sleeps; 'always': with the payload, for plain
-   * LISTEN clients; 'off': never. Default: the setting pgwatch.notify, else 'doorbell'.
+   * Whether writers NOTIFY. 'doorbell': only where a daemon sleeps; 'always': with the payload, for
+   * plain LISTEN clients; 'off': never. Default: the setting pgwatch.notify, else 'doorbell'.
    */
   notify?: 'always' | 'doorbell' | 'off';
 };

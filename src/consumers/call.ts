@@ -9,8 +9,9 @@ import { withinCall } from './running-call.ts';
 import { checkPayload, PayloadRefused } from './schema.ts';
 
 /**
- * Calls the handler. Never throws, and its promise never rejects; it is no promise where the handler
- * returns none, because a promise for each of a million notifications costs more than the rest.
+ * Calls the handler. Never throws, and its promise never rejects; it is no promise where the
+ * handler returns none, because a promise for each of a million notifications costs more than the
+ * rest.
  */
 export function callHandler(call: Call): Outcomes | Promise<Outcomes> {
   if (call.notifications.some(({ isGap }) => isGap)) {
@@ -120,7 +121,10 @@ function allOf({ notifications }: Call, outcome: Outcome): Outcomes {
   return new Array(notifications.length).fill(outcome);
 }
 
-/** The failure of a call that pgwatch interrupted says nothing; what the handler asks for by name counts. */
+/**
+ * The failure of a call that pgwatch interrupted says nothing; what the handler asks for by name
+ * counts.
+ */
 function unlessFailed(outcome: Outcome): Outcome {
   const isFailure = outcome.type === 'failed' && outcome.retryAfterMs === null;
   return isFailure ? { type: 'abandoned' } : outcome;

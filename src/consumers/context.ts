@@ -17,7 +17,8 @@ export class CallContext implements ConsumerContext {
   readonly attempt: number;
   readonly reporter: ConsumerContext['reporter'];
   readonly #tools: CallTools;
-  // All made when they are first asked for: most handlers never do, and there is one call after another.
+  // All made when they are first asked for: most handlers never do, and there is one call after
+  // another.
   #db: Database | undefined;
   #timeIsOver: AbortController | undefined;
   #hasAskedForSignal = false;
@@ -48,7 +49,10 @@ export class CallContext implements ConsumerContext {
     return this.#timeIsOver?.signal.reason;
   }
 
-  /** True if pgwatch stopped the call before its time: if it fails now, that is not the handler's fault. */
+  /**
+   * True if pgwatch stopped the call before its time: if it fails now, that is not the handler's
+   * fault.
+   */
   get isInterrupted(): boolean {
     return this.#isCut || (this.#isAbandoned && this.#hasAskedForSignal);
   }
@@ -65,7 +69,10 @@ export class CallContext implements ConsumerContext {
     this.#timeIsOver.abort(reason);
   }
 
-  /** The daemon waits no longer. A handler that never looked at its signal does not fail because of that. */
+  /**
+   * The daemon waits no longer. A handler that never looked at its signal does not fail because of
+   * that.
+   */
   abandon(reason: Error): void {
     if (this.overReason) return;
     this.#isAbandoned = true;

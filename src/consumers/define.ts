@@ -36,7 +36,9 @@ export type Database = {
 /** What a handler is given besides the notification. */
 export type ConsumerContext = {
   readonly consumerId: string;
-  /** Which call for the notification this is, from 1; those that asked for RetryAfter not counted. */
+  /**
+   * Which call for the notification this is, from 1; those that asked for RetryAfter not counted.
+   */
   readonly attempt: number;
   /**
    * Runs SQL over the daemon's pool; with `transaction: true` inside the transaction that moves the
@@ -57,7 +59,9 @@ export type ConsumerContext = {
 
 /** How a notification is tried again when its handler throws. */
 export type RetryOptions = {
-  /** How often the handler is called before the notification goes to the dead letters. Default 20. */
+  /**
+   * How often the handler is called before the notification goes to the dead letters. Default 20.
+   */
   attempts?: number;
   /**
    * The first wait, default '1s', doubled with each attempt up to 15 minutes, of which between half
@@ -102,14 +106,16 @@ type CommonDefinition<Payload> = {
    * all, so that it happens exactly once. Default false.
    */
   transaction?: boolean;
-  /** 'one' (default): one process at a time runs it. 'shared': all that are alive split its work. */
+  /**
+   * 'one' (default): one process at a time runs it. 'shared': all that are alive split its work.
+   */
   instances?: 'one' | 'shared';
   /** A Standard Schema (Zod, Valibot, ArkType, …): payloads that do not fit are dead letters. */
   schema?: StandardSchema<Payload>;
   /**
-   * Told of notifications that were removed from the log before it had done them, as by "pgwatch cleanup
-   * --force": it never gets those. Throwing has it told again, later, like a notification. Default: the daemon
-   * reports a warning.
+   * Told of notifications that were removed from the log before it had done them, as by "pgwatch
+   * cleanup --force": it never gets those. Throwing has it told again, later, like a notification.
+   * Default: the daemon reports a warning.
    */
   onGap?(gap: Gap, context: ConsumerContext): unknown;
 };
@@ -163,7 +169,8 @@ export type Consumer = Readonly<{
 }>;
 
 /**
- * Gives a consumer file its types. Returns what it is given, so a test can call its handle or handleBatch.
+ * Gives a consumer file its types. Returns what it is given, so a test can call its handle or
+ * handleBatch.
  */
 export function defineConsumer<Payload = unknown>(
   definition: SingleDefinition<Payload>,

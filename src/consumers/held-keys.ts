@@ -4,8 +4,8 @@ import type { Consumer } from './define.ts';
 import { failureOf, type Outcome, type Outcomes } from './outcome.ts';
 
 /**
- * Calls the handler for the notifications that have no outcome yet, except later ones of a key that failed: the handler
- * must not get those first.
+ * Calls the handler for the notifications that have no outcome yet, except later ones of a key that
+ * failed: the handler must not get those first.
  * @param entries for each notification its outcome, or the notification to pass to the handler
  */
 export async function callOthers(

@@ -34,9 +34,9 @@ export class DeadLetter extends Error {
 }
 
 /**
- * How a call ended for one notification. abandoned: pgwatch has stopped it, and nothing is known of it; it
- * is called again and no attempt is spent. behind: it was not called,
- * because an earlier notification of its key failed.
+ * How a call ended for one notification. abandoned: pgwatch has stopped it, and nothing is known of
+ * it; it is called again and no attempt is spent. behind: it was not called, because an earlier
+ * notification of its key failed.
  */
 export type Outcome =
   | { type: 'done' }
@@ -88,7 +88,10 @@ export function outcomesOf(returned: unknown, count: number, isBatch: boolean): 
   return failures.map((failure) => failure ?? DONE);
 }
 
-/** An element of the list: an error, or a result of Promise.allSettled(); not a row that has a column status. */
+/**
+ * An element of the list: an error, or a result of Promise.allSettled(); not a row that has a
+ * column status.
+ */
 function failureIn(element: unknown): Outcome | undefined {
   if (element instanceof Error) return failureOf(element);
   if (typeof element !== 'object' || element === null) return undefined;

@@ -10,9 +10,10 @@ type Callback = (error: Error | null, result?: unknown) => void;
 export type QueryArguments = { config: QueryConfig; text: string; callback: Callback | undefined };
 
 /**
- * Reads the arguments of query(text | config, [values], [callback]) as pg reads them: values win over those of
- * the config, and a callback may be the second argument, the third, or part of the config. Each is read once, because
- * what is checked has to be what runs; of tagged templates the text is a getter.
+ * Reads the arguments of query(text | config, [values], [callback]) as pg reads them: values win
+ * over those of the config, and a callback may be the second argument, the third, or part of the
+ * config. Each is read once, because what is checked has to be what runs; of tagged templates the
+ * text is a getter.
  * @throws PgwatchError handler_failed for what is no such query
  */
 export function readQueryArguments([query, values, last]: readonly unknown[]): QueryArguments {

@@ -226,7 +226,10 @@ export class Daemon {
     };
   }
 
-  /** A query was lost with the control connection, and the server has not crashed: a handler can bring that about. */
+  /**
+   * A query was lost with the control connection, and the server has not crashed: a handler can
+   * bring that about.
+   */
   async #isOutage(thrown: unknown): Promise<boolean> {
     const control = this.#control;
     if (isStatementError(thrown) || !control) return false;

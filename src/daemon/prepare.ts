@@ -36,8 +36,8 @@ export async function prepare(options: Setup, client: Client): Promise<number> {
 }
 
 /**
- * Looks again and again whether the log still belongs to the positions: somebody may set the sequence back under
- * us, or restore the log.
+ * Looks again and again whether the log still belongs to the positions: somebody may set the
+ * sequence back under us, or restore the log.
  * @throws PgwatchError cluster_restored
  */
 export async function runOriginChecks(

@@ -12,8 +12,8 @@ import type { Setup } from './session-options.ts';
 type Options = Pick<Setup, 'config' | 'consumers' | 'knownIds' | 'reporter'>;
 
 /**
- * Registers new consumers. Says what a new one gets, and of which it may be another name; and where a file
- * says of a consumer that began long ago that it is to begin elsewhere.
+ * Registers new consumers. Says what a new one gets, and of which it may be another name; and where
+ * a file says of a consumer that began long ago that it is to begin elsewhere.
  */
 export async function registerConsumers(options: Options, client: Client): Promise<void> {
   const { config, consumers, reporter } = options;

@@ -11,8 +11,8 @@ import { countOf } from '../words.ts';
 import type { UpkeepOptions } from './prepare.ts';
 
 /**
- * Removes what is older than `retention`, again and again: partitions that are old as a whole, if nobody needs
- * anything of them. Nothing that goes wrong with it ends the daemon.
+ * Removes what is older than `retention`, again and again: partitions that are old as a whole, if
+ * nobody needs anything of them. Nothing that goes wrong with it ends the daemon.
  */
 export async function runRetention(
   { config, pool, reporter }: UpkeepOptions,

@@ -7,8 +7,8 @@ import { type Names, publicSignatures } from './names.ts';
 type ApiFunction = { signature: string; isOurs: boolean };
 
 /**
- * Those that are there. Ours write the log of this schema; they may be there without it, as after a dump of
- * schema public alone.
+ * Those that are there. Ours write the log of this schema; they may be there without it, as after a
+ * dump of schema public alone.
  */
 export async function readApiFunctions(client: Queryable, names: Names): Promise<ApiFunction[]> {
   const { rows } = await client.query(
@@ -34,7 +34,10 @@ export async function requireOwnFunctions(client: Queryable, names: Names): Prom
   );
 }
 
-/** A function with the name of one of those, and other parameters, which PostgreSQL may prefer to ours. */
+/**
+ * A function with the name of one of those, and other parameters, which PostgreSQL may prefer to
+ * ours.
+ */
 export type Namesake = {
   signature: string;
   owner: string;
@@ -45,8 +48,9 @@ export type Namesake = {
 };
 
 /**
- * Those in the schema of ours, and in public. A text without a type is a text rather than a jsonb, so
- * smart_notify(text, text) takes what was meant for ours. What another installation has there is not one.
+ * Those in the schema of ours, and in public. A text without a type is a text rather than a jsonb,
+ * so smart_notify(text, text) takes what was meant for ours. What another installation has there is
+ * not one.
  */
 export async function readNamesakes(client: Queryable, names: Names): Promise<Namesake[]> {
   const own = publicSignatures(names);

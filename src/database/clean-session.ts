@@ -21,14 +21,17 @@ export async function cleanSession(client: ClientBase, options: Cleaning): Promi
   if (mayHavePrepared) forgetPrepared(client);
 }
 
-/** Whether a text may prepare a statement in SQL, whose name calls could meet again, or take one of pg's away. */
+/**
+ * Whether a text may prepare a statement in SQL, whose name calls could meet again, or take one of
+ * pg's away.
+ */
 export function mayPrepare(text: string): boolean {
   return /\b(prepare|deallocate|discard)\b/i.test(text);
 }
 
 /**
- * Whether a text may change its session. It knows nothing of what functions do: for poolers only, where cleaning
- * takes a transaction of its own.
+ * Whether a text may change its session. It knows nothing of what functions do: for poolers only,
+ * where cleaning takes a transaction of its own.
  */
 export function mayChangeSession(text: string): boolean {
   const bare = text.replace(COMMENTS, ' ');

@@ -42,7 +42,8 @@ export async function connect(options: ConnectOptions): Promise<pg.Client> {
 
 /**
  * Runs the work with a connection of its own and closes it afterwards.
- * @throws PgwatchError connection_failed, also where it is lost meanwhile; and whatever the work throws
+ * @throws PgwatchError connection_failed, also where it is lost meanwhile; and whatever the work
+ *   throws
  */
 export async function withConnection<T>(
   options: ConnectOptions,

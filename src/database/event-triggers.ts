@@ -10,7 +10,10 @@ export type EventTrigger = {
   signature: string;
 };
 
-/** The event triggers that are switched on; none where they cannot be read, as in a transaction that has failed. */
+/**
+ * The event triggers that are switched on; none where they cannot be read, as in a transaction that
+ * has failed.
+ */
 export async function readEventTriggers(client: Queryable): Promise<EventTrigger[]> {
   try {
     const { rows } = await client.query(

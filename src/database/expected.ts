@@ -2,7 +2,9 @@ import { readMigrations } from './migrations.ts';
 import { fillNames, type Names, readSql } from './names.ts';
 import { statementsIn } from './statements.ts';
 
-/** What the migrations make, as far as it can be compared with the catalogs of any major version. */
+/**
+ * What the migrations make, as far as it can be compared with the catalogs of any major version.
+ */
 export type Expected = {
   tables: ExpectedTable[];
   functions: ExpectedFunction[];
@@ -13,7 +15,9 @@ export type Expected = {
   partitions: ExpectedObject[];
 };
 
-/** How it is made, by which migration (0: before all of them), and its place in the order of all. */
+/**
+ * How it is made, by which migration (0: before all of them), and its place in the order of all.
+ */
 export type ExpectedObject = { name: string; sql: string; migration: number; place: number };
 
 export type ExpectedTable = ExpectedObject & { columns: { name: string; type: string }[] };

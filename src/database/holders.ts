@@ -2,8 +2,8 @@ import { formatDuration } from '../time.ts';
 import type { Queryable } from './connect.ts';
 
 /**
- * Who keeps tables, or rows of them, from being locked: process, program, since when, and doing what; for
- * people.
+ * Who keeps tables, or rows of them, from being locked: process, program, since when, and doing
+ * what; for people.
  * @param options.isExclusive true where even who only reads is in the way
  */
 export async function readHolders(

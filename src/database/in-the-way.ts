@@ -1,7 +1,10 @@
 import { type AdvisoryHolder, advisoryText, readAdvisoryHolders } from './advisory.ts';
 import type { Queryable } from './connect.ts';
 
-/** Transactions of others that keep daemons waiting, a sentence each; what lasts for a moment is not told. */
+/**
+ * Transactions of others that keep daemons waiting, a sentence each; what lasts for a moment is not
+ * told.
+ */
 export async function readInTheWay(
   client: Queryable,
   schema: string,
@@ -34,8 +37,8 @@ export function remedy({ pid }: AdvisoryHolder): string {
 }
 
 /**
- * Sessions that have changed or locked rows of consumers, and do nothing now, in a transaction that is open; and
- * prepared ones. Daemons do so while a handler has their transaction.
+ * Sessions that have changed or locked rows of consumers, and do nothing now, in a transaction that
+ * is open; and prepared ones. Daemons do so while a handler has their transaction.
  */
 export async function readIdleWriters(
   client: Queryable,

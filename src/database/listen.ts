@@ -1,6 +1,9 @@
 import pg from 'pg';
 
-/** Listens on channels, and sends a notification to the first of them, by which the caller can prove that it works. */
+/**
+ * Listens on channels, and sends a notification to the first of them, by which the caller can prove
+ * that it works.
+ */
 export async function listenOn(
   client: pg.ClientBase,
   channels: readonly [string, ...string[]],

@@ -1,7 +1,10 @@
 import type { ClientBase } from 'pg';
 import { formatDuration } from '../time.ts';
 
-/** A table that nobody can read: somebody holds it alone, or waits to, and all who come later wait behind. */
+/**
+ * A table that nobody can read: somebody holds it alone, or waits to, and all who come later wait
+ * behind.
+ */
 export type LockedTable = {
   table: string;
   /** Who holds it alone, or for whom those wait who want to. */
@@ -17,14 +20,17 @@ export type LockSession = {
   program: string | null;
   state: string | null;
   query: string | null;
-  /** For how long its transaction is open; of one that waits: for how long it has waited. Null: it is not to be seen. */
+  /**
+   * For how long its transaction is open; of one that waits: for how long it has waited. Null: it
+   * is not to be seen.
+   */
   ms: number | null;
 };
 
 /** Which tables of a schema nobody can read now, and because of whom. Reads none of them. */
 export async function readLockedTables(client: ClientBase, schema: string): Promise<LockedTable[]> {
-  // Only an access exclusive lock is in the way of those who read, and those who wait for one are, too.
-  // Whoever locks a table locks its partitions as well.
+  // Only an access exclusive lock is in the way of those who read, and those who wait for one are,
+  // too. Whoever locks a table locks its partitions as well.
   const { rows } = await client.query<LockedTable>(
     `with locked as materialized (
        select l.pid, l.granted, l.waitstart, c.relname, c.oid
@@ -64,7 +70,10 @@ export async function readLockedTables(client: ClientBase, schema: string): Prom
   return rows;
 }
 
-/** 'pid 4711 (psql) holds it, idle in transaction for 5 min 0 s: lock table …; pid 4712 waits …', for people. */
+/**
+ * 'pid 4711 (psql) holds it, idle in transaction for 5 min 0 s: lock table …; pid 4712 waits …',
+ * for people.
+ */
 export function lockedText({ holders, waiters }: LockedTable): string {
   return [
     ...holders.map((session) => sessionText(session, 'holds it')),

@@ -28,8 +28,9 @@ export type MigrationState = {
 };
 
 /**
- * Brings the database to this version, one transaction for each migration, makes again what somebody has
- * removed or a restore has left out, and grants the roles. Concurrent runs wait for each other.
+ * Brings the database to this version, one transaction for each migration, makes again what
+ * somebody has removed or a restore has left out, and grants the roles. Concurrent runs wait for
+ * each other.
  * @param onRestored told what was made again, for people
  * @returns the migrations that this call applied
  * @throws PgwatchError migration_failed (names the file), schema_too_new, schema_outdated,

@@ -6,8 +6,10 @@ import { patientlyInSchema } from './patient-lock.ts';
 import { fromSqlError, isOwnError, SQLSTATE } from './sqlstate.ts';
 
 /**
- * Runs one step, which is undone where it fails. It waits for locks a moment at a time: see patientlyLocked.
- * @throws PgwatchError migration_failed, which says what failed, and the remedy; what our own SQL raises
+ * Runs one step, which is undone where it fails. It waits for locks a moment at a time: see
+ * patientlyLocked.
+ * @throws PgwatchError migration_failed, which says what failed, and the remedy; what our own SQL
+ *   raises
  */
 export async function attempt(
   client: ClientBase,

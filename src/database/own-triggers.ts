@@ -2,7 +2,10 @@ import type { Queryable } from './connect.ts';
 import type { ExpectedTrigger } from './expected.ts';
 import { qualified } from './names.ts';
 
-/** Which of our own tables' triggers are not there, are switched off, or are not what the migrations made. */
+/**
+ * Which of our own tables' triggers are not there, are switched off, or are not what the migrations
+ * made.
+ */
 export async function readLackingTriggers(
   client: Queryable,
   schema: string,

@@ -22,8 +22,8 @@ export function isLocked(thrown: unknown): boolean {
 }
 
 /**
- * Why work with a client failed: where its connection was lost, node-postgres gives an error without a
- * code, and this is one that isPassing.
+ * Why work with a client failed: where its connection was lost, node-postgres gives an error
+ * without a code, and this is one that isPassing.
  */
 export function lossOf(client: pg.ClientBase, thrown: unknown): Error {
   const error = toError(thrown);
@@ -33,7 +33,8 @@ export function lossOf(client: pg.ClientBase, thrown: unknown): Error {
 }
 
 /**
- * By class, of appendix A of PostgreSQL's manual: connection exceptions, a transaction that was rolled
- * back, insufficient resources, an operator's intervention; and a lock that is not available.
+ * By class, of appendix A of PostgreSQL's manual: connection exceptions, a transaction that was
+ * rolled back, insufficient resources, an operator's intervention; and a lock that is not
+ * available.
  */
 const PASSING = /^(08|40|53|57|55P03)/;

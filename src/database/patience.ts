@@ -9,8 +9,8 @@ export type PatienceOptions = {
 };
 
 /**
- * Does work that waits for a lock only a moment, because those who come after it wait behind it, and tries
- * again. Returns what the work returns.
+ * Does work that waits for a lock only a moment, because those who come after it wait behind it,
+ * and tries again. Returns what the work returns.
  * @param onRefused told each time that a lock was not to be had; what it throws ends it
  * @throws what the work throws for other reasons, and at the end of its patience
  */

@@ -14,7 +14,8 @@ export type LockOptions = PatienceOptions & {
 };
 
 /**
- * Does work that locks what others write to, a moment at a time: they wait behind it. See patiently.
+ * Does work that locks what others write to, a moment at a time: they wait behind it. See
+ * patiently.
  * @throws PgwatchError table_locked with who holds it, at the end of its patience
  */
 export async function patientlyLocked<T>(options: LockOptions, work: () => Promise<T>): Promise<T> {

@@ -5,8 +5,8 @@ import type { Names } from './names.ts';
 import { readLeftBy } from './unrecorded.ts';
 
 /**
- * Refuses to fill, and later to remove, a schema with other things in it; and to make a new, empty log where
- * ours was renamed.
+ * Refuses to fill, and later to remove, a schema with other things in it; and to make a new, empty
+ * log where ours was renamed.
  * @throws PgwatchError config_invalid
  */
 export async function requireFreeSchema(client: Queryable, names: Names): Promise<void> {

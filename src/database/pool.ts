@@ -14,8 +14,8 @@ export type PoolOptions = ConnectOptions & {
   /** How many connections at most. */
   size: number;
   /**
-   * ours, the default: types and settings are pgwatch's own. user: they are what the application and
-   * the database have configured.
+   * ours, the default: types and settings are pgwatch's own. user: they are what the application
+   * and the database have configured.
    */
   sessions?: 'ours' | 'user';
   /** Further settings of sessions that are ours. */
@@ -26,7 +26,8 @@ export type PoolOptions = ConnectOptions & {
    */
   deadlineMs?: number;
   /**
-   * Where its connections have to lead at the moment, as readServing() says; null: wherever they do.
+   * Where its connections have to lead at the moment, as readServing() says; null: wherever they
+   * do.
    */
   place?: () => string | null;
   /** Told of errors on idle connections. */
@@ -88,7 +89,9 @@ export class Pool {
     this.pool.on('error', onError);
   }
 
-  /** How many of its connections were lost in the last so many milliseconds, for no known reason. */
+  /**
+   * How many of its connections were lost in the last so many milliseconds, for no known reason.
+   */
   lossesWithin(ms: number): number {
     const since = performance.now() - ms;
     for (const [client, time] of this.#losses) if (time < since) this.#losses.delete(client);
@@ -107,10 +110,10 @@ export class Pool {
   }
 
   /**
-   * Runs the work with a borrowed client, waiting for a free one for as long as it takes; the client
-   * is thrown away where the connection failed.
-   * @throws PgwatchError connection_failed, server_unsuitable where it leads elsewhere than it should, and whatever
-   *   the work throws
+   * Runs the work with a borrowed client, waiting for a free one for as long as it takes; the
+   * client is thrown away where the connection failed.
+   * @throws PgwatchError connection_failed, server_unsuitable where it leads elsewhere than it
+   *   should, and whatever the work throws
    */
   async withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const settings = this.#settings;
@@ -132,7 +135,8 @@ export class Pool {
 
   /**
    * Runs one statement.
-   * @param stop when it aborts, the connection is cut: on a network that swallows, nothing else ends it
+   * @param stop when it aborts, the connection is cut: on a network that swallows, nothing else
+   *   ends it
    * @throws as withClient
    */
   async query<Row extends pg.QueryResultRow>(
@@ -187,7 +191,9 @@ export class Pool {
     return this.#pooled.has(client);
   }
 
-  /** Cuts every connection, for good: whatever wants one from now on fails, and who waits for one. */
+  /**
+   * Cuts every connection, for good: whatever wants one from now on fails, and who waits for one.
+   */
   shut(): void {
     this.#isShut = true;
     this.#refuse();
@@ -286,7 +292,8 @@ export class Pool {
 
   async #guard<T>(client: pg.ClientBase, work: Promise<T>, deadlineMs: number): Promise<T> {
     const timer = setTimeout(() => destroySocket(client), deadlineMs);
-    // Work on a connection that is gone may never settle: that alone must not keep the process alive.
+    // Work on a connection that is gone may never settle: that alone must not keep the process
+    // alive.
     timer.unref();
     return work.finally(() => clearTimeout(timer));
   }

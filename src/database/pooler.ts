@@ -17,8 +17,9 @@ export async function isPooled(client: ClientBase): Promise<boolean> {
 }
 
 /**
- * Whether a pooler stands between, and which database of which server serves the client: its name, and when the
- * server was started. After a failover, a move or a change of the pooler's config that is another one.
+ * Whether a pooler stands between, and which database of which server serves the client: its name,
+ * and when the server was started. After a failover, a move or a change of the pooler's config that
+ * is another one.
  * @throws as isPooled
  */
 export async function readServing(
@@ -88,8 +89,8 @@ export async function requireSession(client: ClientBase, options: ConnectOptions
 }
 
 /**
- * Pins our settings, for a client that takes nothing else of a session. Behind a pooler they are confined to
- * the transaction of each work, because the connection is lent to others.
+ * Pins our settings, for a client that takes nothing else of a session. Behind a pooler they are
+ * confined to the transaction of each work, because the connection is lent to others.
  * @returns runs work with them
  */
 export async function withOwnSettings(

@@ -12,9 +12,9 @@ export function vouchFor<T extends object>(client: T): T {
 }
 
 /**
- * Runs a statement that writes, on somebody else's client: rows as node-postgres returns them, or bare ones.
- * What else there is is asked for something harmless first, so that nothing is written whose outcome could
- * not be told.
+ * Runs a statement that writes, on somebody else's client: rows as node-postgres returns them, or
+ * bare ones. What else there is is asked for something harmless first, so that nothing is written
+ * whose outcome could not be told.
  * @throws PgwatchError input_invalid where the client is not one
  */
 export async function queryRows(

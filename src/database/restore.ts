@@ -34,8 +34,9 @@ export async function recordUnrecorded(
 }
 
 /**
- * Makes again what migrations have made and is not there any more, in one transaction. Functions and triggers
- * that were changed are made again, too; columns are not, since rows may have been written without them.
+ * Makes again what migrations have made and is not there any more, in one transaction. Functions
+ * and triggers that were changed are made again, too; columns are not, since rows may have been
+ * written without them.
  * @returns what it has made, for people
  */
 export async function restoreDamaged(

@@ -2,8 +2,8 @@ import type { ClientBase } from 'pg';
 import { type Settings, settingsSql } from './transaction.ts';
 
 /**
- * How values are written as text: what notify_data_change() sets, too, so that a value looks the same
- * in the log whoever wrote it, and here.
+ * How values are written as text: what notify_data_change() sets, too, so that a value looks the
+ * same in the log whoever wrote it, and here.
  */
 export const VALUE_FORMATS: Settings = {
   bytea_output: 'hex',
@@ -16,9 +16,9 @@ export const VALUE_FORMATS: Settings = {
 };
 
 /**
- * What every connection of ours begins with, whatever the server, the database, the role, PGOPTIONS or the
- * connection string say: nothing that pgwatch does may depend on these. Left as they are: where new tables
- * go, what is durable, and who may write (default_tablespace, synchronous_commit,
+ * What every connection of ours begins with, whatever the server, the database, the role, PGOPTIONS
+ * or the connection string say: nothing that pgwatch does may depend on these. Left as they are:
+ * where new tables go, what is durable, and who may write (default_tablespace, synchronous_commit,
  * default_transaction_read_only, session_replication_role, role). Those are decisions of an
  * administrator, and the doctor speaks of them.
  */

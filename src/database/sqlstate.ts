@@ -50,7 +50,8 @@ const MISSING = new Set<string>([
 ]);
 
 /**
- * Turns an error that our SQL raised, a missing privilege or object, into a PgwatchError; leaves others.
+ * Turns an error that our SQL raised, a missing privilege or object, into a PgwatchError; leaves
+ * others.
  */
 export function fromSqlError(thrown: unknown): Error {
   const error = toError(thrown);

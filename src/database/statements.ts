@@ -1,6 +1,6 @@
 /**
- * The statements of SQL text, each without the comments before it. Knows what may hold a semicolon: quotes,
- * dollar quotes, comments, and the body of a function that is parsed when it is created.
+ * The statements of SQL text, each without the comments before it. Knows what may hold a semicolon:
+ * quotes, dollar quotes, comments, and the body of a function that is parsed when it is created.
  */
 export function statementsIn(sql: string): string[] {
   const statements: string[] = [];
@@ -33,7 +33,9 @@ export function bareWords(sql: string): string {
   return (bare + sql.slice(end)).replace(/^[\s;]+/, '');
 }
 
-/** Whether the server would read rows from the client for it. In COPY, STDOUT means the same here. */
+/**
+ * Whether the server would read rows from the client for it. In COPY, STDOUT means the same here.
+ */
 export function isCopyFromClient(sql: string): boolean {
   return /^copy\b[^()]*(\([^()]*\)\s*)?\bfrom\s+(stdin|stdout)\b/i.test(bareWords(sql));
 }

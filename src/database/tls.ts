@@ -26,7 +26,10 @@ export const TLS_PARAMETERS: readonly string[] = [
   'uselibpqcompat',
 ];
 
-/** The config decides, else the connection string, else PGSSLMODE; by itself only a loopback is plain. */
+/**
+ * The config decides, else the connection string, else PGSSLMODE; by itself only a loopback is
+ * plain.
+ */
 export function tlsModeOf({ host, parameters, tls }: TlsWish): TlsMode {
   // As in libpq: PostgreSQL speaks no TLS on a Unix socket, where there is no network to fear.
   if (host.startsWith('/')) return 'off';

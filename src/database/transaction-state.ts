@@ -9,7 +9,8 @@ export type TransactionState = 'committed' | 'aborted' | 'in progress';
 
 /**
  * Reads which transaction is open on the connection; it gets its xid by that.
- * @param idleMax how long it may stand still from now on before the server ends it: its locks would stay with it
+ * @param idleMax how long it may stand still from now on before the server ends it: its locks would
+ *   stay with it
  */
 export async function readTransaction(
   client: ClientBase,
@@ -25,8 +26,8 @@ export async function readTransaction(
 }
 
 /**
- * Ends the backend that still runs a transaction. Found by the transaction's id, because a pooler may have given
- * the backend to another client.
+ * Ends the backend that still runs a transaction. Found by the transaction's id, because a pooler
+ * may have given the backend to another client.
  * @param waitMs how long to wait until it has ended; 0: not at all
  */
 export async function endBackendOf(
@@ -41,7 +42,10 @@ export async function endBackendOf(
   );
 }
 
-/** Ends what the server still does for a transaction whose connection was lost, and reads what became of it. */
+/**
+ * Ends what the server still does for a transaction whose connection was lost, and reads what
+ * became of it.
+ */
 export async function readTransactionState(
   client: ClientBase,
   transaction: OpenTransaction,

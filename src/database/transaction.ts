@@ -48,8 +48,8 @@ const NEWER = new Set([
 ]);
 
 /**
- * For a transaction in which others wait for what it has locked: the server ends one that stands still,
- * as in a process that is frozen, after so long.
+ * For a transaction in which others wait for what it has locked: the server ends one that stands
+ * still, as in a process that is frozen, after so long.
  */
 export const STANDSTILL_MAX = '5s';
 

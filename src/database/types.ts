@@ -1,9 +1,9 @@
 import type { ClientBase, CustomTypesConfig } from 'pg';
 
 /**
- * How values of the server become JavaScript's on connections of ours. node-postgres has one table of parsers
- * for the whole process, which belongs to the application: it may read times as texts there, or ids as
- * BigInt. This one nobody can change.
+ * How values of the server become JavaScript's on connections of ours. node-postgres has one table
+ * of parsers for the whole process, which belongs to the application: it may read times as texts
+ * there, or ids as BigInt. This one nobody can change.
  */
 export const OWN_TYPES: CustomTypesConfig = Object.freeze({
   getTypeParser: (oid: number, format?: string) =>
@@ -15,7 +15,10 @@ export const AS_TEXT: CustomTypesConfig = Object.freeze({
   getTypeParser: () => asText,
 }) as never;
 
-/** A client of the user's for statements of ours: what they return is read as on connections of ours. */
+/**
+ * A client of the user's for statements of ours: what they return is read as on connections of
+ * ours.
+ */
 export function withOwnTypes<C extends ClientBase>(client: C): C {
   const query = (first: unknown, ...rest: unknown[]) => {
     const config = typeof first === 'string' ? { text: first, values: rest[0] } : (first as object);
@@ -94,7 +97,10 @@ const TIME = /^(\d{4,})(-\d\d-\d\d)(?: (\d\d:\d\d:\d\d(?:\.\d+)?))?([+-]\d\d(?::
 /** The first and the last moment that JavaScript knows. */
 const FOREVER: Record<string, number> = { infinity: 8.64e15, '-infinity': -8.64e15 };
 
-/** For clients of the user's that ask for binary results: all but these are texts in statements of ours. */
+/**
+ * For clients of the user's that ask for binary results: all but these are texts in statements of
+ * ours.
+ */
 const BINARY: ReadonlyMap<number, (value: Buffer) => unknown> = new Map<
   number,
   (value: Buffer) => unknown

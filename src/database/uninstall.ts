@@ -51,7 +51,10 @@ async function readTriggered(client: Queryable, names: Names): Promise<string[]>
   return (rows as { name: string }[]).map(({ name }) => name);
 }
 
-/** Removes everything: the schema with the log, the functions of people's SQL, and the triggers that use them. */
+/**
+ * Removes everything: the schema with the log, the functions of people's SQL, and the triggers that
+ * use them.
+ */
 export async function uninstall(client: ClientBase, names: Names): Promise<void> {
   await withMigrationLock(client, names.schema, () =>
     attempt(client, { what: 'Uninstalling', names }, () =>

@@ -5,8 +5,8 @@ import { readExpected } from './expected.ts';
 import type { Names } from './names.ts';
 
 /**
- * The migrations of which something is there: without a record of them, rows are missing that they have
- * written, as after a dump without data, or a test suite that truncates every table.
+ * The migrations of which something is there: without a record of them, rows are missing that they
+ * have written, as after a dump without data, or a test suite that truncates every table.
  */
 export async function readLeftBy(client: Queryable, names: Names): Promise<Set<number>> {
   const { tables, functions } = readExpected(names);

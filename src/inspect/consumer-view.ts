@@ -11,8 +11,8 @@ import { type Failure, NOTHING_STANDING, readStandings, type Standing } from './
  * paused       nobody is to run it
  * pausing      the same, and a handler still runs
  * starting     a daemon has it, and has not said yet what it does
- * waiting      a daemon that is alive wants it, and nobody has it: it is taken within a second or two
- * not running  nobody wants it
+ * waiting      a daemon that is alive wants it, and nobody has it: it is taken within a second or
+ * two not running  nobody wants it
  */
 export type ViewState =
   | ConsumerState
@@ -29,7 +29,10 @@ export type ConsumerView = Registered &
     state: ViewState;
     /** The daemons that run it: one, or of a shared consumer several; those that are alive. */
     daemons: readonly DaemonView[];
-    /** Notifications a second that were settled lately, by all of them; null where that is not known yet. */
+    /**
+     * Notifications a second that were settled lately, by all of them; null where that is not known
+     * yet.
+     */
     rate: number | null;
     /** Until all is settled, if it goes on like that; null where it is not getting there. */
     timeLeftMs: number | null;

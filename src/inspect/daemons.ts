@@ -14,7 +14,10 @@ export type DaemonView = {
   activity: DaemonActivity;
 };
 
-/** The daemons that are alive, the oldest first; without what they stand by for, because a newer version reads it. */
+/**
+ * The daemons that are alive, the oldest first; without what they stand by for, because a newer
+ * version reads it.
+ */
 export async function readDaemons(client: Queryable, schema: string): Promise<DaemonView[]> {
   const mayRun = `not ${qualified(schema, 'older_version')}(id, daemon_id)`;
   const { rows } = await client.query(

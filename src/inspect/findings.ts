@@ -15,9 +15,9 @@ export type StatusFinding = { consumerId: string; kind: FindingKind; message: st
 export type FindingKind = 'not_running' | 'stopped' | 'retrying' | 'lag' | 'age' | 'dead';
 
 /**
- * What is wrong: a consumer that nobody runs, though nobody has paused it; one that takes nothing new,
- * because of a dead letter or because so much waits for a retry; and what is beyond the limits, of
- * paused ones too.
+ * What is wrong: a consumer that nobody runs, though nobody has paused it; one that takes nothing
+ * new, because of a dead letter or because so much waits for a retry; and what is beyond the
+ * limits, of paused ones too.
  */
 export function findingsOf({ at, consumers }: Status, limits: StatusLimits): StatusFinding[] {
   return consumers.flatMap((consumer) =>

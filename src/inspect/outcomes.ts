@@ -7,11 +7,15 @@ import { decide, type Reason } from './why/decide.ts';
 import { type Facts, readFacts } from './why/facts.ts';
 import type { LogEntry } from './why/presence.ts';
 
-/** What has become of a notification at a consumer: the state of its delivery, or what "why" says. */
+/**
+ * What has become of a notification at a consumer: the state of its delivery, or what "why" says.
+ */
 export type OutcomeAt = {
   consumerId: string;
   state: DeliveryState | Reason['code'];
-  /** What "why" says of it first, besides what keeps the whole consumer; null where that is gone. */
+  /**
+   * What "why" says of it first, besides what keeps the whole consumer; null where that is gone.
+   */
   reason: Reason | null;
   attempts: number;
   nextAttemptAt: Date | null;

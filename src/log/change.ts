@@ -1,8 +1,8 @@
 /**
- * The captured tables by their names, 'public.users'. Empty: the file that "pgwatch types" writes declares
- * them, so that the compiler knows the rows wherever a change is looked at.
+ * The captured tables by their names, 'public.users'. Empty: the file that "pgwatch types" writes
+ * declares them, so that the compiler knows the rows wherever a change is looked at.
  */
-// biome-ignore lint/suspicious/noEmptyInterface: only an interface can be declared in several files.
+// biome-ignore lint/suspicious/noEmptyInterface: several files can add to an interface only
 export interface CapturedTables {}
 
 /** What is known of a captured table: an entry of CapturedTables. */
@@ -15,8 +15,9 @@ export type CapturedTable = {
 };
 
 /**
- * A captured row change: of any table, or of those that are named, as in Change<'public.users'>. Comparing
- * `table` (and `schema`, where two have a table of that name) and `action` tells what else there is.
+ * A captured row change: of any table, or of those that are named, as in Change<'public.users'>.
+ * Comparing `table` (and `schema`, where two have a table of that name) and `action` tells what
+ * else there is.
  */
 export type Change<Name extends keyof CapturedTables = keyof CapturedTables> = [
   keyof CapturedTables,

@@ -1,9 +1,9 @@
 import { qualified } from '../database/names.ts';
 
 /**
- * The content of a log row as text: null, the JSON, or UNREADABLE where its text, or the key beside it, has more
- * bytes than are wanted. A small value that is stored as it is needs no look: 40,000 bytes of the
- * numbers that grow most become 370 MB.
+ * The content of a log row as text: null, the JSON, or UNREADABLE where its text, or the key beside
+ * it, has more bytes than are wanted. A small value that is stored as it is needs no look: 40,000
+ * bytes of the numbers that grow most become 370 MB.
  * @param row the name of the row, and of it the column
  */
 export function contentTextSql(
@@ -21,8 +21,8 @@ export function contentTextSql(
 }
 
 /**
- * The same for one row of many: what is longer than a little is cut, or an empty text, and is to be fetched by
- * itself (fillLong). Nothing tells beforehand how long a text becomes.
+ * The same for one row of many: what is longer than a little is cut, or an empty text, and is to be
+ * fetched by itself (fillLong). Nothing tells beforehand how long a text becomes.
  */
 export function inlineTextSql(schema: string, row: string, column: ContentColumn): string {
   return `left(${contentTextSql(schema, row, column, INLINE_TEXT_MAX)}, ${INLINE_TEXT_MAX + 1})`;
@@ -33,7 +33,9 @@ export function keyTextSql(row: string): string {
   return `case when octet_length(${row}.key) > ${KEY_BYTES_MAX} then null else ${row}.key end`;
 }
 
-/** No jsonb takes more than some four times the room of its text: [1, 1] takes 12 bytes for each 1. */
+/**
+ * No jsonb takes more than some four times the room of its text: [1, 1] takes 12 bytes for each 1.
+ */
 const STORED_TIMES_MAX = 8;
 
 export type ContentColumn = 'payload' | 'old_row' | 'new_row' | 'metadata';

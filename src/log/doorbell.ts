@@ -2,8 +2,9 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 
 /**
- * True where there is a lock for each channel. The server's table of locks has room for a number of locks for each
- * connection: who takes all of it keeps the others, and other databases, from working at all.
+ * True where there is a lock for each channel. The server's table of locks has room for a number of
+ * locks for each connection: who takes all of it keeps the others, and other databases, from
+ * working at all.
  */
 export async function mayArmDoorbell(
   client: Queryable,

@@ -47,8 +47,8 @@ export async function findNotifications(
 }
 
 /**
- * Finds the ids of the notification with an event id. What its publisher gave is looked up; what is derived
- * is in no index, and is looked for in the log, which takes as long as reading it.
+ * Finds the ids of the notification with an event id. What its publisher gave is looked up; what is
+ * derived is in no index, and is looked for in the log, which takes as long as reading it.
  */
 export async function findIdsByEventId(
   client: Queryable,

@@ -1,8 +1,8 @@
 import { parseJson } from '../json.ts';
 
 /**
- * Notifications that a consumer had not done when they were removed from the log, as by "pgwatch cleanup
- * --force". It never gets them.
+ * Notifications that a consumer had not done when they were removed from the log, as by "pgwatch
+ * cleanup --force". It never gets them.
  */
 export type Gap = {
   /** The lowest and the highest of their ids. Between these are others that it had done. */

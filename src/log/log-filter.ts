@@ -2,7 +2,9 @@ import { parseJson } from '../json.ts';
 import type { LogRow } from './notification.ts';
 import type { RowCondition } from './page.ts';
 
-/** Which notifications somebody wants to see: those that match all of it. Null: no such restriction. */
+/**
+ * Which notifications somebody wants to see: those that match all of it. Null: no such restriction.
+ */
 export type LogFilter = {
   channels: readonly string[] | null;
   key: string | null;
@@ -12,8 +14,8 @@ export type LogFilter = {
 };
 
 /**
- * The condition that a filter is. The one in SQL lets tables of other schemas pass, and one row in 64 comes
- * along whatever it is: what counts is has().
+ * The condition that a filter is. The one in SQL lets tables of other schemas pass, and one row in
+ * 64 comes along whatever it is: what counts is has().
  */
 export function conditionOf(filter: LogFilter): RowCondition {
   const tableNames = filter.tables?.map(({ name }) => name) ?? null;

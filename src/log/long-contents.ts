@@ -11,8 +11,9 @@ export type Filled<Row> = {
 };
 
 /**
- * Fetches, one at a time, the contents that were too long to come with their rows: a few bytes may be some hundred
- * megabytes as text, and several of these would be too much for a process, or for the time that a statement has.
+ * Fetches, one at a time, the contents that were too long to come with their rows: a few bytes may
+ * be some hundred megabytes as text, and several of these would be too much for a process, or for
+ * the time that a statement has.
  * @param fetch writes them into the row; false if the log has lost it
  * @param bytesMax after so much the next row of this kind is left for another time
  */

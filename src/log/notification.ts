@@ -64,8 +64,8 @@ export class Notification<Payload = unknown> {
   }
 
   /**
-   * Null, or why payload and change are null: the text of what is stored is longer than programs can hold. No
-   * handler ever gets such a notification.
+   * Null, or why payload and change are null: the text of what is stored is longer than programs
+   * can hold. No handler ever gets such a notification.
    */
   get unreadable(): string | null {
     return isUnreadable(this.#row) ? unreadableText(this.id) : null;
@@ -139,7 +139,8 @@ export class Notification<Payload = unknown> {
 
 /**
  * A notification id as a number.
- * @throws PgwatchError input_invalid where it is beyond what a JavaScript number holds exactly: no attempt helps
+ * @throws PgwatchError input_invalid where it is beyond what a JavaScript number holds exactly: no
+ *   attempt helps
  */
 export function safeId(text: string): number {
   const id = Number(text);

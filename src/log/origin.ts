@@ -9,9 +9,9 @@ import { safeId } from './notification.ts';
 import { type Replicated, readSubscriptions } from './replicated.ts';
 
 /**
- * Refuses a log that another cluster wrote, one that a subscription writes to, and one that does not belong to the
- * positions. Each cluster counts its transactions from the beginning, and a sequence that was set back gives ids a
- * second time: notifications would be lost without a word.
+ * Refuses a log that another cluster wrote, one that a subscription writes to, and one that does
+ * not belong to the positions. Each cluster counts its transactions from the beginning, and a
+ * sequence that was set back gives ids a second time: notifications would be lost without a word.
  * @returns the id up to which rows count as visible to all (see log_rebase)
  * @throws PgwatchError cluster_restored, with the remedy
  */
@@ -46,8 +46,8 @@ export async function findRestored(
 }
 
 /**
- * The same while daemons run, at next to no cost: whether a position lies above the ids that were given, or there
- * is a subscription.
+ * The same while daemons run, at next to no cost: whether a position lies above the ids that were
+ * given, or there is a subscription.
  * @throws PgwatchError cluster_restored, with the remedy
  */
 export async function requireIdsAhead(

@@ -11,8 +11,8 @@ import { type ContentColumn, contentTextSql, inlineTextSql, keyTextSql } from '.
  * late commits.
  *
  * Parameters: 1 S, 2 H, 3 N or null, 4 T or null, 5 the window's end, 6 p (0 without a window),
- * 7 channels, or what else the condition refers to, 8 rows at most, 9 bytes at most, 10 the id up to
- * which rows count as visible to all.
+ * 7 channels, or what else the condition refers to, 8 rows at most, 9 bytes at most, 10 the id up
+ * to which rows count as visible to all.
  * @param condition which rows are wanted
  * @param textBytesMax as in rowTexts
  */
@@ -47,7 +47,9 @@ with seen as materialized (
           and xid >= pg_snapshot_xmax($1::pg_snapshot) and xid < coalesce($3::xid8, '${XID_MAX}')
           and id + 0 > greatest($6::bigint, $10::bigint) and id + 0 <= $2::bigint
           and ${isWanted}
-        /* offset 0 and id + 0: only the index on xid is of use, these are few rows among many ids. */
+        /**
+         * offset 0 and id + 0: only the index on xid is of use, these are few rows among many ids.
+         */
         offset 0
       ) as newer
       order by id limit $8::bigint)

@@ -15,7 +15,9 @@ export type PageRequest = {
   limit: { rows: number; bytes: number };
   /** Rows up to this id were written by an earlier cluster: they are visible to all. */
   rebasedId: number;
-  /** Contents of more bytes as text are left out; see Page.leftOut. Default: as long as they may be. */
+  /**
+   * Contents of more bytes as text are left out; see Page.leftOut. Default: as long as they may be.
+   */
   contentMax?: number;
 };
 
@@ -32,7 +34,9 @@ export type Page = Readonly<{
   window: Window;
   /** True where more lies in the window behind the page. */
   hasMore: boolean;
-  /** Channels of rows whose contents were too long to come along: who wants them reads by himself. */
+  /**
+   * Channels of rows whose contents were too long to come along: who wants them reads by himself.
+   */
   leftOut: ReadonlySet<string>;
 }>;
 

@@ -5,12 +5,16 @@ import { qualified } from '../database/names.ts';
 import { SQLSTATE } from '../database/sqlstate.ts';
 import { errorCodeOf, textOf, toError } from '../errors.ts';
 
-/** failure: why none could be created, in sentences; null: what was missing is there, or has to wait. */
+/**
+ * failure: why none could be created, in sentences; null: what was missing is there, or has to
+ * wait.
+ */
 export type Created = { created: string[]; defaultBytes: number; failure: string | null };
 
 /**
- * Creates the partitions for the time ahead that are still missing. What the server refuses there, as where an
- * event trigger fails, is told and not thrown: what finds no partition goes to the default one.
+ * Creates the partitions for the time ahead that are still missing. What the server refuses there,
+ * as where an event trigger fails, is told and not thrown: what finds no partition goes to the
+ * default one.
  * @returns the names of those it created, and how many bytes lie in the default partition
  * @throws where this role may not create any, and where the connection fails
  */

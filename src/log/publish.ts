@@ -39,9 +39,9 @@ export async function notify(
 }
 
 /**
- * Publishes many notifications in one statement, in the order given: all of them or none. Publishers of the
- * same event ids do not deadlock, whatever order they give them in, unless one transaction publishes
- * several times.
+ * Publishes many notifications in one statement, in the order given: all of them or none.
+ * Publishers of the same event ids do not deadlock, whatever order they give them in, unless one
+ * transaction publishes several times.
  * @returns their ids
  * @throws as notify
  */
@@ -98,8 +98,8 @@ export async function publishTexts(
 }
 
 /**
- * Event ids that others may publish, too, have to be taken in an order that all agree on. No array holds a null:
- * array_nulls would change it.
+ * Event ids that others may publish, too, have to be taken in an order that all agree on. No array
+ * holds a null: array_nulls would change it.
  */
 function publishSql(apiSchema: string, notifications: readonly PublishOptions[]): string {
   const given = `rows from (

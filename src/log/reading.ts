@@ -10,8 +10,8 @@ import { beginningAt, beginningBefore, readPosition } from './positions/beginnin
 import type { Position } from './positions/position.ts';
 
 /**
- * Where somebody begins to read who only looks: at the first notification, behind the newest, at an id, at
- * a time, or so many before the end.
+ * Where somebody begins to read who only looks: at the first notification, behind the newest, at an
+ * id, at a time, or so many before the end.
  */
 export type ReadFrom = 'start' | 'now' | { id: number } | { time: Date } | { last: number };
 
@@ -59,7 +59,9 @@ export async function readLastIdAt(
   return rows[0]?.id ? safeId(rows[0].id) : null;
 }
 
-/** False where the server has not come as far as the position: it is another one, or was set back. */
+/**
+ * False where the server has not come as far as the position: it is another one, or was set back.
+ */
 export async function isStillThere(
   client: ClientBase,
   schema: string,
@@ -76,8 +78,9 @@ export async function isStillThere(
 }
 
 /**
- * Reads page by page from a position on. No position is saved, no transaction is open between two pages,
- * and no consumer notices. What is committed late comes with the next page, as for a consumer.
+ * Reads page by page from a position on. No position is saved, no transaction is open between two
+ * pages, and no consumer notices. What is committed late comes with the next page, as for a
+ * consumer.
  */
 export async function* readPages(client: ClientBase, options: ReadOptions): AsyncGenerator<Page> {
   const { schema, condition, rebasedId, mode, signal } = options;

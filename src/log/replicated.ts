@@ -1,6 +1,8 @@
 import type { Queryable } from '../database/connect.ts';
 
-/** A subscription or publication, by name, and which of pgwatch's own tables it writes to or holds. */
+/**
+ * A subscription or publication, by name, and which of pgwatch's own tables it writes to or holds.
+ */
 export type Replicated = { name: string; tables: string[] };
 
 /** Enabled subscriptions of this database that write to our tables. Any role may ask. */

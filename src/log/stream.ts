@@ -201,8 +201,8 @@ function toPage(
 }
 
 /**
- * Completes the contents of a part, or of its first rows where they are long. What was removed from the log
- * meanwhile is gone: the consumer is told of a gap.
+ * Completes the contents of a part, or of its first rows where they are long. What was removed from
+ * the log meanwhile is gone: the consumer is told of a gap.
  * @param complete rows that are
  */
 async function fillPart(

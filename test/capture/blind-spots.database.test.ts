@@ -4,7 +4,10 @@ import { readCaptureStates } from '../../src/capture/state.ts';
 import { blindSpots } from '../../src/capture/warnings.ts';
 import { useDatabase } from '../helpers/database.ts';
 
-/* Goal: where rows come or go without a trigger, whoever captures the table learns of it, then and later. */
+/**
+ * Goal: where rows come or go without a trigger, whoever captures the table learns of it, then and
+ * later.
+ */
 
 const database = useDatabase();
 

@@ -54,7 +54,9 @@ const COLUMNS: Readonly<Record<string, readonly [type: string, value: string]>> 
 
 const names = Object.keys(COLUMNS).map((name) => `"${name}"`);
 
-/** A table with all of them, a dropped one, and a row of nulls, that another role's types are in. */
+/**
+ * A table with all of them, a dropped one, and a row of nulls, that another role's types are in.
+ */
 async function makeTable({ admin, name }: Attacker, forEach: 'row' | 'statement') {
   const columns = Object.entries(COLUMNS).map(([column, [type]]) => `"${column}" ${type}`);
   await admin.query(`${TYPES}; create table bait (id int primary key, gone int, ${columns.join(', ')});

@@ -18,7 +18,10 @@ does with tables: none of his functions runs with the rights of somebody else.
 
 const database = useDatabase();
 
-/** Every way into other people's rights that needs no superuser; functions tell by whom they are run. */
+/**
+ * Every way into other people's rights that needs no superuser; functions tell by whom they are
+ * run.
+ */
 const ROADS = `
   create type trap as enum ('a', 'b', 'c'); create domain checked as int; create type pair as (n int, t trap);
   create function caught_text(trap) returns text language plpgsql
@@ -70,7 +73,10 @@ async function snapshotOf(client: Client, table: string, change = (text: string)
   return progress.done;
 }
 
-/** With the search_path of the attacker: no name of ours may depend on the one that a connection has. */
+/**
+ * With the search_path of the attacker: no name of ours may depend on the one that a connection
+ * has.
+ */
 async function asAdministrator<T>({ admin }: Attacker, work: (client: Client) => Promise<T>) {
   const { path } = (await admin.query(`select current_setting('search_path') as path`)).rows[0];
   return withConnection(database.config, async (client) => {

@@ -3,7 +3,10 @@ import { captureTable, changesOf, shortChangesOf } from '../helpers/captured.ts'
 import { useDatabase } from '../helpers/database.ts';
 import { some } from '../helpers/whole.ts';
 
-/* Goal: values that are equal to PostgreSQL make one key, so that changes of one row keep their order. */
+/**
+ * Goal: values that are equal to PostgreSQL make one key, so that changes of one row keep their
+ * order.
+ */
 
 const database = useDatabase();
 

@@ -105,7 +105,8 @@ test.each(
     copied = await copyBatch(client, database.config, snapshot);
     if (copied) done.push(copied.done);
   }
-  // In batches of that many: the last key is found by its value, not by another column of that name.
+  // In batches of that many: the last key is found by its value, not by another column of that
+  // name.
   expect(done).toEqual([8, 16, 24, 30, 30]);
   const history = await historyOf(database, client, { table, id: '7' });
   expect(history.versions.length).toBeGreaterThan(0);

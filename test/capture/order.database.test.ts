@@ -11,7 +11,9 @@ keys and triggers of all kinds.
 
 const database = useDatabase();
 
-/** Runs statements on captured tables; the last notification of each key has to be what is there. */
+/**
+ * Runs statements on captured tables; the last notification of each key has to be what is there.
+ */
 async function expectTruth(tables: readonly string[], ddl: string, ...statements: string[]) {
   const client = await database.connect();
   await client.query(ddl);

@@ -24,7 +24,9 @@ let tables = 0;
 const WRITERS = 3;
 const TRANSACTIONS = 40;
 
-/** Runs random transactions until each writer has done its share. Returns how many have committed. */
+/**
+ * Runs random transactions until each writer has done its share. Returns how many have committed.
+ */
 async function write(
   table: RandomTable,
   random: Random,
@@ -72,7 +74,10 @@ async function runTransaction(
   return isCommitted;
 }
 
-/** Constraints, deadlocks, and rows that a statement may not touch twice, or whose partition has changed. */
+/**
+ * Constraints, deadlocks, and rows that a statement may not touch twice, or whose partition has
+ * changed.
+ */
 const EXPECTED = ['23', '40', '21000', '27000', '22003'];
 
 /** Hands everything that is in the log to a consumer that rebuilds the table. */

@@ -32,7 +32,8 @@ const RIGHT: Record<string, string> = {
 const WRONG: Record<string, string> = {
   forgetful: `channels: ['history'], transaction: true, isOnce: true, hasEvents: false,
     ignores: () => ++seen % 1000 === 0`,
-  // Where asked to, it never returns from what it has written: so it is killed before that is settled.
+  // Where asked to, it never returns from what it has written: so it is killed before that is
+  // settled.
   careless: `channels: ['history'], transaction: false, isOnce: true, hasEvents: false,
     onWritten: (rowCount) => rowCount > 0 && process.env.HANG && new Promise(() => {})`,
 };

@@ -12,7 +12,10 @@ Goal: whatever the owner of a type makes while a write is under way, none of it 
 
 const database = useDatabase();
 
-/** A write that is held up after it has looked at the table's types, while the attacker makes a cast. */
+/**
+ * A write that is held up after it has looked at the table's types, while the attacker makes a
+ * cast.
+ */
 async function castMeanwhile({ name, url, admin }: Attacker, forEach: 'row' | 'statement') {
   await admin.query(`create type trap as enum ('a'); create type pair as (n int, trap trap);
     create table bait (id int primary key, trap trap, pair pair)`);

@@ -3,7 +3,9 @@ import { useIsolatedServer } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
 import { runMain } from '../helpers/main.ts';
 
-/* A server of its own: those of the other tests run with fsync off, which the doctor does not like. */
+/**
+ * A server of its own: those of the other tests run with fsync off, which the doctor does not like.
+ */
 const database = useIsolatedServer({ fsync: 'on' });
 const doctor = (args: readonly string[] = [], env: Record<string, string> = {}) =>
   runMain(['doctor', ...args], { env: { DATABASE_URL: database.url, ...env } });

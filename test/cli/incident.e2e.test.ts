@@ -35,7 +35,9 @@ function stepsOf(text: string): Step[] {
   });
 }
 
-/** Without what is another one each time: times, sizes, processes, ids that are derived from times. */
+/**
+ * Without what is another one each time: times, sizes, processes, ids that are derived from times.
+ */
 function steady(text: string): string {
   return text
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')

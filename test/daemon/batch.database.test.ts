@@ -10,7 +10,10 @@ import { until } from '../helpers/wait.ts';
 const database = useDatabase({ pollInterval: '10m' });
 const { tail, publish, filed, untilFiled } = useDelivering(database);
 
-/** A batch consumer whose first call does that, and whose later ones succeed; with what it was given. */
+/**
+ * A batch consumer whose first call does that, and whose later ones succeed; with what it was
+ * given.
+ */
 function consumer(first: (payloads: unknown[]) => unknown, rest: { transaction?: boolean } = {}) {
   const calls: unknown[][] = [];
   return {

@@ -43,7 +43,10 @@ const consumer = ({ kills = [1, 2], ...rest }: Kind) => `export default {
   },
 };`;
 
-/** Runs the consumer again and again until nothing waits, or that. Returns how often its process died. */
+/**
+ * Runs the consumer again and again until nothing waits, or that. Returns how often its process
+ * died.
+ */
 async function supervise(kind: Kind, isEnough = (_deaths: number) => false): Promise<number> {
   const text = consumer(kind);
   const cwd = makeProject({ 'consumers/c.js': text });

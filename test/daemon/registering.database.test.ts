@@ -14,7 +14,10 @@ afterEach(() => Promise.all(daemons.splice(0).map((daemon) => daemon.stop())));
 const publish = (channel: string, count: number) =>
   database.query('select smart_notify($1) from generate_series(1, $2::int)', [channel, count]);
 
-/** Runs consumers by the names of their files, all on channel c unless they say otherwise; returns what is said. */
+/**
+ * Runs consumers by the names of their files, all on channel c unless they say otherwise; returns
+ * what is said.
+ */
 async function run(
   files: Record<string, Partial<ConsumerDefinition>>,
   knownIds: readonly string[] = [],

@@ -98,7 +98,8 @@ describe('a consumer that keeps the newest state of each key ends with the newes
     await untilNothingStands();
     expect(isNew()).toBe(name === 'as it is');
     if (!isNew()) return;
-    // In order of each key, and marked as what they are; the owner before may have had the newest in hand.
+    // In order of each key, and marked as what they are; the owner before may have had the newest
+    // in hand.
     for (const key of KEYS) {
       const own = seen.filter((each) => each.key === key).slice(-41);
       expect(own.map(({ payload }) => payload)).toEqual([...numbers(40), 100]);

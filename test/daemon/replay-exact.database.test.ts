@@ -8,7 +8,8 @@ import { until } from '../helpers/wait.ts';
 const database = useDatabase();
 const { tail, publish, filed } = useDelivering(database);
 
-// What is leased with it, of the same key and of another one of its slot, is not part of the replay.
+// What is leased with it, of the same key and of another one of its slot, is not part of the
+// replay.
 test.each([['a'], ['a', 'a'], ['a', 'b', 'c', 'd', 'a', 'b']])(
   'a replay of a key of which %s is being handled in a transaction leaves one effect of that',
   async (...keys) => {

@@ -23,7 +23,9 @@ beforeAll(async () => {
   client = await database.connect();
 });
 
-/** As the command does: should the owner take it over between the look and the move, it looks again. */
+/**
+ * As the command does: should the owner take it over between the look and the move, it looks again.
+ */
 const seekLive = async (to: SeekTarget) => {
   for (let attempt = 1; ; attempt++) {
     const { epoch: seenEpoch } = await planSeek(client, 'pgwatch', { consumerId: 'c', to });

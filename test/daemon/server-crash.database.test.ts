@@ -117,7 +117,10 @@ test.each(
   await until('nothing is filed', async () => (await states()).length === 0);
 });
 
-/** Kills one process of the server, by which all connections are lost, and waits until it has recovered. */
+/**
+ * Kills one process of the server, by which all connections are lost, and waits until it has
+ * recovered.
+ */
 async function crash(): Promise<void> {
   const { rows } = await database.query('select pg_backend_pid() as pid');
   process.kill(rows[0].pid, 'SIGKILL');

@@ -18,7 +18,9 @@ function loadsOf(targets: ReadonlyMap<string, string>, daemons: readonly LiveDae
 
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
 
-/** Owners may be daemons that want nothing, as a run to the end, or that are not among the living. */
+/**
+ * Owners may be daemons that want nothing, as a run to the end, or that are not among the living.
+ */
 const states = fc.record({
   wants: fc.array(fc.subarray(IDS), { minLength: 1, maxLength: 5 }),
   owners: fc.array(fc.option(fc.nat(6)), { minLength: IDS.length, maxLength: IDS.length }),

@@ -38,7 +38,9 @@ const BATCH: Partial<ConsumerDefinition> = {
   handleBatch: (notifications) => void calls.push(notifications.map(({ id }) => id)),
 };
 
-/** Calls a consumer for tasks, in a transaction that is rolled back. Looks at what was sent, too. */
+/**
+ * Calls a consumer for tasks, in a transaction that is rolled back. Looks at what was sent, too.
+ */
 async function call(
   tasks: Task[],
   earlier: Settled[] = [],
@@ -99,7 +101,8 @@ test.each([
   await call(tasks, [], sending(failingIds), (sent) => {
     statements = sent;
   });
-  // The first savepoint, the statements, and the end of each call; one that failed is undone before that.
+  // The first savepoint, the statements, and the end of each call; one that failed is undone before
+  // that.
   expect(statements.length).toBe(1 + 3 + 3 + failingIds.length);
   const all = statements.join('; ');
   expect(all.match(SAVEPOINT)?.length).toBe(3);

@@ -96,7 +96,10 @@ test('one that loses its connection does not take the place of a newer version',
 
 const [OLD, NEW] = ['a', 'b'].map((digit) => `00000000-0000-4000-8000-00000000000${digit}`);
 
-/** Daemons that were started one after the other, and whose connections are lost: only their heartbeats count. */
+/**
+ * Daemons that were started one after the other, and whose connections are lost: only their
+ * heartbeats count.
+ */
 async function notice(newChannels: string[], newAliveUntil: string): Promise<void> {
   await addConsumers(database, ['m']);
   await database.query(

@@ -5,7 +5,8 @@ import { runCli } from './cli.ts';
 import { makeProject } from './project.ts';
 
 /**
- * What the strict compiler says of these files in a project that uses pgwatch, '' where all is well.
+ * What the strict compiler says of these files in a project that uses pgwatch, '' where all is
+ * well.
  * @param pgwatch 'types': of pgwatch only what a change is; 'built': all of it, built before
  */
 export async function compile(

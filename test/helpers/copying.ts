@@ -18,8 +18,8 @@ export type Copying = {
 };
 
 /**
- * A consumer that rebuilds captured tables: as tables of the same names, and event_id, in the schema of
- * its name.
+ * A consumer that rebuilds captured tables: as tables of the same names, and event_id, in the
+ * schema of its name.
  */
 export function copyingConsumer(id: string, copying: Copying): ConsumerDefinition {
   return {

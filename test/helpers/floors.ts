@@ -21,7 +21,10 @@ const FLOORS: Record<string, number> = {
   config: 1,
 };
 
-/** The floors within a room. A folder that is not listed may be anywhere; '' is the room's own files. */
+/**
+ * The floors within a room. A folder that is not listed may be anywhere; '' is the room's own
+ * files.
+ */
 const INNER_FLOORS: Record<string, Record<string, number>> = {
   daemon: { '': 4, owned: 3, shared: 3, tail: 2, control: 1, calls: 0 },
   log: { retention: 3, 'by-hand': 3, leases: 2, deliveries: 1, positions: 0 },

@@ -122,7 +122,8 @@ const IMAGE = 'postgres:18-alpine';
 const SETTINGS = {
   max_connections: '300',
   max_prepared_transactions: '10',
-  // Nothing has to survive; with a database for each file, autovacuum would look around all the time.
+  // Nothing has to survive; with a database for each file, autovacuum would look around all the
+  // time.
   autovacuum_naptime: '1h',
   checkpoint_timeout: '1h',
   fsync: 'off',

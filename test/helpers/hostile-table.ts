@@ -14,7 +14,10 @@ export type Attacker = {
   caught(): Promise<string[]>;
 };
 
-/** Runs the work with an attacker, whose functions call lair.caught(TEXT) to record with whose rights they run. */
+/**
+ * Runs the work with an attacker, whose functions call lair.caught(TEXT) to record with whose
+ * rights they run.
+ */
 export async function withAttacker(
   database: TestDatabase,
   work: (attacker: Attacker) => Promise<void>,

@@ -17,8 +17,8 @@ import { migrateUp } from '../../src/database/migrate.ts';
 import { startEmbedded } from '../../src/embedded/server.ts';
 
 /**
- * Makes a folder for a server of its own, initialised and migrated: a copy of what the first test file of the
- * run made, which takes a tenth of the time.
+ * Makes a folder for a server of its own, initialised and migrated: a copy of what the first test
+ * file of the run made, which takes a tenth of the time.
  */
 export async function makeServerFolder(binaries: string | undefined): Promise<string> {
   const template = inject('isolatedTemplate');
@@ -46,8 +46,8 @@ async function makeTemplate(template: string, binaries: string | undefined): Pro
 }
 
 /**
- * Lets the superuser in without asking for the password, from the server's next start or reload: to check it is a
- * quarter of what a connection costs, and tests open thousands.
+ * Lets the superuser in without asking for the password, from the server's next start or reload: to
+ * check it is a quarter of what a connection costs, and tests open thousands.
  */
 export function trustSuperuser(data: string): void {
   const file = join(data, 'pg_hba.conf');

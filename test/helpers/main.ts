@@ -6,9 +6,9 @@ import { main } from '../../src/cli/main.ts';
 import { type CliOptions, type CliResult, cleanEnvironment } from './cli.ts';
 
 /**
- * Runs the command line within the test's process, which saves the half second of a process of its own. One
- * at a time, since folder, environment and output belong to the process. What loads consumer files,
- * gets signals or ends the process needs runCli().
+ * Runs the command line within the test's process, which saves the half second of a process of its
+ * own. One at a time, since folder, environment and output belong to the process. What loads
+ * consumer files, gets signals or ends the process needs runCli().
  */
 export function runMain(
   args: readonly string[],
@@ -50,7 +50,10 @@ async function run(args: readonly string[], options: CliOptions): Promise<CliRes
   }
 }
 
-/** What a command listens to until its process ends. Returns what removes those that were added since. */
+/**
+ * What a command listens to until its process ends. Returns what removes those that were added
+ * since.
+ */
 function markListeners(emitter: EventEmitter): () => void {
   const listenersOf = () =>
     emitter

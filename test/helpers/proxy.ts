@@ -12,7 +12,9 @@ export type Proxy = {
   blackhole(): void;
   /** Resets the connections there are now. */
   reset(): void;
-  /** The next connection over which a statement with this text in it is sent falls silent with it. */
+  /**
+   * The next connection over which a statement with this text in it is sent falls silent with it.
+   */
   swallowAt(text: string): void;
   /** True once it has. */
   readonly hasSwallowed: boolean;

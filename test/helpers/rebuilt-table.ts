@@ -5,8 +5,8 @@ import type { TestDatabase } from './database.ts';
 type Row = Record<string, unknown>;
 
 /**
- * A copy of a table that is made of nothing but its notifications, in the order in which a consumer gets
- * them. Rows without a primary key are told apart by what is in them.
+ * A copy of a table that is made of nothing but its notifications, in the order in which a consumer
+ * gets them. Rows without a primary key are told apart by what is in them.
  */
 export class RebuiltTable {
   /** What did not fit: an insert of what was there, a change of what was not. */
@@ -45,7 +45,10 @@ export class RebuiltTable {
     return [...this.#rows.values()].flat();
   }
 
-  /** Rows that only the table has, and that only the copy has, as text; none of either if all is well. */
+  /**
+   * Rows that only the table has, and that only the copy has, as text; none of either if all is
+   * well.
+   */
   async differences(database: Pick<TestDatabase, 'query'>, table: string): Promise<string[]> {
     const { rows } = await database.query(
       `with original as (select to_jsonb(t) as row from ${table} as t),

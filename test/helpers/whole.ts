@@ -1,11 +1,14 @@
 import { inject, test } from 'vitest';
 
-/** Whether everything runs, as `npm run test:whole` and CI have it; `npm test` leaves out what takes long. */
+/**
+ * Whether everything runs, as `npm run test:whole` and CI have it; `npm test` leaves out what takes
+ * long.
+ */
 export const isWhole = Boolean(process.env.PGWATCH_TEST_WHOLE);
 
 /**
- * Of cases that differ in a detail: all of them in a whole run, else one in three (at least one), others each
- * time. The run says which, and PGWATCH_TEST_SHARE (0, 1 or 2) repeats them.
+ * Of cases that differ in a detail: all of them in a whole run, else one in three (at least one),
+ * others each time. The run says which, and PGWATCH_TEST_SHARE (0, 1 or 2) repeats them.
  */
 export function some<T extends unknown[] | [unknown]>(cases: readonly T[]): T[];
 export function some<T>(cases: readonly T[]): T[];

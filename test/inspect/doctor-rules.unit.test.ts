@@ -14,7 +14,10 @@ import { vacuumFindings } from '../../src/inspect/doctor/vacuum.ts';
 import { versionFindings } from '../../src/inspect/doctor/version.ts';
 import { bytesText } from '../../src/words.ts';
 
-/* What no test can bring a server to: old releases, full disks' worth of log, billions of transactions. */
+/**
+ * What no test can bring a server to: old releases, full disks' worth of log, billions of
+ * transactions.
+ */
 
 const day = (text: string) => new Date(`${text}T12:00:00Z`);
 const short = (findings: { level: string; what: string }[]) =>

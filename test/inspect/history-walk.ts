@@ -21,7 +21,10 @@ export type Truth = { time: Date; xid: string; rows: Map<string, unknown> };
 /** A faulty reader of the history, for tests that must catch it. */
 export type Fault = (rows: LogRow[]) => LogRow[];
 
-/** One writer who walks at random over a captured table; what the table was after each transaction is kept. */
+/**
+ * One writer who walks at random over a captured table; what the table was after each transaction
+ * is kept.
+ */
 export class HistoryWalk {
   readonly table: RandomTable;
   readonly truths: Truth[] = [];
@@ -120,7 +123,9 @@ export class HistoryWalk {
     return Array.fromAsync(readRowChanges(this.#client, 'pgwatch', subject, period));
   }
 
-  /** Undoes what the last transaction did, looks, and takes it back. Null where it was a TRUNCATE. */
+  /**
+   * Undoes what the last transaction did, looks, and takes it back. Null where it was a TRUNCATE.
+   */
   async undoLast(): Promise<{ sql: string; differences: string[] } | null> {
     const [before, last] = this.truths.slice(-2);
     if (!before || !last) return null;
@@ -189,7 +194,9 @@ export class HistoryWalk {
     return rows[0].xid;
   }
 
-  /** Milliseconds lie between what was written and the time, so that both are told apart by them. */
+  /**
+   * Milliseconds lie between what was written and the time, so that both are told apart by them.
+   */
   async #truth(xid: string): Promise<Truth> {
     const { keyColumns, name } = this.table;
     const keys = keyColumns.map(

@@ -64,7 +64,8 @@ test('it is emptied, but for what is young, and partitions are created again', a
   );
   for (const { text } of rows) await database.query(text);
   expect((await createPartitions(database.pool, database.config)).created).toEqual([]);
-  // What is young and has a low id keeps it from being emptied at once; it is deleted in batches, then emptied.
+  // What is young and has a low id keeps it from being emptied at once; it is deleted in batches,
+  // then emptied.
   expect(await clean()).toEqual({ outcome: 'deleted', removed: 10_000 });
   const left = await inDefault();
   expect(left.payloads).toEqual(['young, and early', 'young', 'young, and unread']);

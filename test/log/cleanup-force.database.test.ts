@@ -38,7 +38,10 @@ afterEach(() => forgetPast(database));
 const BEFORE = new Date('2020-02-01');
 const SCOPE = { consumerId: 'email', isOrdered: true, isStopping: false };
 
-/** What became of the partition with the notifications: that of day 5 is empty where they lie elsewhere. */
+/**
+ * What became of the partition with the notifications: that of day 5 is empty where they lie
+ * elsewhere.
+ */
 async function clean(needed: CleanOptions['needed']): Promise<Cleaned | undefined> {
   const client = await database.connect();
   const { signal } = new AbortController();

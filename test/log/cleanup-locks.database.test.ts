@@ -38,7 +38,10 @@ const options = (patienceMs: number): CleanOptions => ({
   signal: new AbortController().signal,
 });
 
-/** Writers that publish one notification after the other. Returns how to end them, and how many they wrote. */
+/**
+ * Writers that publish one notification after the other. Returns how to end them, and how many they
+ * wrote.
+ */
 async function startWriters(count: number) {
   let isStopped = false;
   let written = 0;

@@ -59,7 +59,9 @@ async function commit(client: Client): Promise<void> {
   await client.end();
 }
 
-/** Each makes something needed that a careless look would miss, and says what cleanup makes of it. */
+/**
+ * Each makes something needed that a careless look would miss, and says what cleanup makes of it.
+ */
 const INTERLEAVINGS: Record<keyof typeof WRONG_CLEANUPS, () => Promise<string>> = {
   async 'what is needed is looked up before the lock'() {
     await publishPast(database, 5, [1]);

@@ -29,8 +29,8 @@ test.each(['one', 'shared'] as const)(
     const ids = await publish(['a', 1], ['a', 2], ['b', 3], ['c', 4], ['d', 5], ['e', 6]);
     await untilFiled('retry', 'blocked', 'retry', 'retry', 'retry', 'retry');
     await first.stop();
-    // a: with a key that waits; c: unblocked in the future, and never called; d: replayed in the future. b: as
-    // it is; e: replayed now, with a distance to keep.
+    // a: with a key that waits; c: unblocked in the future, and never called; d: replayed in the
+    // future. b: as it is; e: replayed now, with a distance to keep.
     await database.query(
       `update pgwatch.delivery set ${ahead} where key = 'a' and state = 'retry'`,
     );

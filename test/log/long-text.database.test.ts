@@ -35,7 +35,8 @@ test('of a payload that may be too long as text the announcement asks content_te
   await listening.query('listen c');
   const heard: string[] = [];
   listening.on('notification', ({ payload }) => heard.push(payload ?? ''));
-  // Told apart by what it answers: making a text of 1 GB, which fails, takes a minute on slow memory.
+  // Told apart by what it answers: making a text of 1 GB, which fails, takes a minute on slow
+  // memory.
   await database.query(`
     create or replace function pgwatch.content_text(content jsonb, bytes_max bigint) returns text
     language sql as $$ select case bytes_max when 8000 then '"asked"' else content::text end $$`);

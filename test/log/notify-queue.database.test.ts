@@ -37,8 +37,8 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     // Without that bound it would have been full: the same by hand fails.
     const flood = `select pg_notify('stuck', n || repeat('x', 7900)) from generate_series(1, 100) as n`;
     await expect(writer.query(flood)).rejects.toThrow('in the NOTIFY queue');
-    // A client learns of an error before the transaction has ended, and a listener that reads the queue until then
-    // stops there: only another NOTIFY would wake it.
+    // A client learns of an error before the transaction has ended, and a listener that reads the
+    // queue until then stops there: only another NOTIFY would wake it.
     await writer.query('select');
     await stuck.query('rollback');
   });

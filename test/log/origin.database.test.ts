@@ -367,7 +367,10 @@ describe('ids that two notifications have', () => {
 });
 
 describe('ids that are given again', () => {
-  /** The log without its rows, and the sequence where it began; as a dump that leaves the log out restores them. */
+  /**
+   * The log without its rows, and the sequence where it began; as a dump that leaves the log out
+   * restores them.
+   */
   const loseLog = (lastId = 1) =>
     younger.query(
       `delete from pgwatch.notification_log; select setval('pgwatch.notification_log_id_seq', ${lastId}, false)`,

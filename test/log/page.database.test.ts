@@ -201,7 +201,10 @@ test('the newest position has nothing before it and all that follows behind it',
 describe('plans', () => {
   type Plan = Record<string, unknown> & { Plans?: Plan[] };
 
-  /** The nodes of all plans of some work that read a partition, with the rows that each read and threw away. */
+  /**
+   * The nodes of all plans of some work that read a partition, with the rows that each read and
+   * threw away.
+   */
   async function scansOf(
     work: (client: PoolClient, pool: Pool) => Promise<unknown>,
   ): Promise<{ node: string; rows: number }[]> {

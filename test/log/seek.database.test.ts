@@ -66,7 +66,10 @@ const readAll = async () => {
   return ids;
 };
 
-/** Ways to move the position to a time. What is between comes between their first statement and the next. */
+/**
+ * Ways to move the position to a time. What is between comes between their first statement and the
+ * next.
+ */
 const VARIANTS: Record<string, (time: Date, between: () => Promise<unknown>) => Promise<unknown>> =
   {
     'as it is': (time, between) => seek(time).then(between),

@@ -33,7 +33,9 @@ export const WRONG_CLEANUPS = {
   ]),
 } satisfies Record<string, string>;
 
-/** A cleanup that looks at no position, retry or lease: shows that a race would notice what is lost. */
+/**
+ * A cleanup that looks at no position, retry or lease: shows that a race would notice what is lost.
+ */
 export const BLIND_CLEANUP = wrongFunction('log_pins', [
   'return query execute',
   'return;\n  return query execute',

@@ -7,8 +7,8 @@ import { RecordReader } from './history/record.ts';
 import type { World } from './world.ts';
 
 /**
- * Waits until nothing is missing any more: what was harmed has to recover by itself. It may take its
- * time while it gets on, as on a busy machine with much to do; it may not stand still for long.
+ * Waits until nothing is missing any more: what was harmed has to recover by itself. It may take
+ * its time while it gets on, as on a busy machine with much to do; it may not stand still for long.
  * @returns what is missing still
  */
 export async function drain(world: World): Promise<readonly string[]> {

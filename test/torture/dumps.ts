@@ -23,7 +23,8 @@ export async function dump(world: World, binaries: string, number: number): Prom
 }
 
 /**
- * Restores a dump into a database of its own and lets a daemon work there until nothing comes any more.
+ * Restores a dump into a database of its own and lets a daemon work there until nothing comes any
+ * more.
  * @returns what each consumer never got, or got twice though it promises once
  */
 export async function tryDump(world: World, binaries: string, made: Dump): Promise<string[]> {

@@ -21,7 +21,9 @@ export type Experiment = {
 
 /** What is broken on purpose. */
 export type Mutation = {
-  /** What must be found for it to count as caught: one of these, and nothing else that it brings. */
+  /**
+   * What must be found for it to count as caught: one of these, and nothing else that it brings.
+   */
   shows: readonly Finding[];
   reader?: string;
   handler?: HandlerName;

@@ -14,7 +14,9 @@ import { findBinaries, reachableBinaries, serverUser } from '../../src/embedded/
 import { TortureServer } from './server.ts';
 import type { World } from './world.ts';
 
-/** A server that takes its time from libfaketime, by an offset that can be changed while it runs. */
+/**
+ * A server that takes its time from libfaketime, by an offset that can be changed while it runs.
+ */
 export class FakedClock {
   readonly #file: string;
   #offsetS = 0;

@@ -1,4 +1,6 @@
-/** Two tables to be captured, of which the second is partitioned, and what consumers make of them. */
+/**
+ * Two tables to be captured, of which the second is partitioned, and what consumers make of them.
+ */
 export const MIRROR_SQL = `
 create table torture.item (id integer primary key, name text, amount integer not null);
 create table torture.part (

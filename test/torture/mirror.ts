@@ -47,7 +47,8 @@ async function changeOnce(client: Client, random: () => number): Promise<void> {
 }
 
 /**
- * Hands all tables to a consumer as "pgwatch snapshot" does, again from where it was after whatever goes wrong.
+ * Hands all tables to a consumer as "pgwatch snapshot" does, again from where it was after whatever
+ * goes wrong.
  * @param again as its --again
  */
 export async function takeSnapshot(world: World, consumerId: string, again: boolean) {

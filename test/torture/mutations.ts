@@ -20,7 +20,9 @@ export const BEFORE_THE_WORK: Record<string, Mutation> = {
   },
 };
 
-/** SQL that does something else to rows than pgwatch asks for. `statements` end by returning a row. */
+/**
+ * SQL that does something else to rows than pgwatch asks for. `statements` end by returning a row.
+ */
 export function tamperSql(event: 'insert' | 'update', table: string, statements: string): string {
   return `create function torture.tamper() returns trigger language plpgsql as $$
     begin ${statements} end $$;

@@ -8,7 +8,10 @@ import { planSeek } from '../../src/log/by-hand/seek-plan.ts';
 import { cleanLog } from '../../src/log/retention/clean-log.ts';
 import type { World } from './world.ts';
 
-/** Does by hand to a consumer what the commands do, while daemons are at work. Needs BY_HAND_SQL in the database. */
+/**
+ * Does by hand to a consumer what the commands do, while daemons are at work. Needs BY_HAND_SQL in
+ * the database.
+ */
 export class Operator {
   readonly #world: World;
   readonly #consumerId: string;
@@ -20,7 +23,9 @@ export class Operator {
     this.#client = client;
   }
 
-  /** To the newest, by some of its notifications, or to an id between its position and the newest. */
+  /**
+   * To the newest, by some of its notifications, or to an id between its position and the newest.
+   */
   async seekForward(): Promise<void> {
     const { random } = this.#world;
     const dice = random();
@@ -39,7 +44,10 @@ export class Operator {
     await this.#seek({ by: -this.#upTo(this.#world.random() < 0.7 ? 5 : 100) }, 0);
   }
 
-  /** Of a key, or of the last moments; at once, or at the pace at which it was written; now and then it is cancelled. */
+  /**
+   * Of a key, or of the last moments; at once, or at the pace at which it was written; now and then
+   * it is cancelled.
+   */
   async replay(): Promise<void> {
     const { random } = this.#world;
     const consumerId = this.#consumerId;

@@ -1,6 +1,7 @@
 /**
- * Has the round's writers write to partitions of January 2020, a day that torture.past says, which cleanup empties
- * as wholes once they are read. What was stored is kept besides: of what is truncated no trigger learns.
+ * Has the round's writers write to partitions of January 2020, a day that torture.past says, which
+ * cleanup empties as wholes once they are read. What was stored is kept besides: of what is
+ * truncated no trigger learns.
  */
 export const PAST_SQL = `
 create table torture.past (day integer);

@@ -16,8 +16,8 @@ export async function dumpLog(world: World): Promise<void> {
 }
 
 /**
- * Restores the log, and not the positions, while nobody writes; what is not in it any more PostgreSQL has lost.
- * Writers go on right after it.
+ * Restores the log, and not the positions, while nobody writes; what is not in it any more
+ * PostgreSQL has lost. Writers go on right after it.
  * @returns when that was
  */
 export async function restoreLog(world: World, apart: Apart): Promise<string> {

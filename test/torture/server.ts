@@ -13,7 +13,9 @@ import type { SmallDisk } from './disk.ts';
 import { TORTURE_SCHEMA } from './schema-sql.ts';
 import { type Replication, Standby } from './standby.ts';
 
-/** A PostgreSQL server of our own that may be killed. Each round has a database of its own in it. */
+/**
+ * A PostgreSQL server of our own that may be killed. Each round has a database of its own in it.
+ */
 export class TortureServer {
   /** What its data lies on, where that can be filled. */
   readonly disk: SmallDisk | null;
@@ -30,7 +32,10 @@ export class TortureServer {
     this.#server = server;
   }
 
-  /** Starts it on a folder, by default a new one, with those binaries, and makes the template of the databases. */
+  /**
+   * Starts it on a folder, by default a new one, with those binaries, and makes the template of the
+   * databases.
+   */
   static async start(
     folder = mkdtempSync(join(tmpdir(), 'pgwatch-torture-')),
     binaries = process.env.PGWATCH_TEST_BINARIES,
@@ -105,7 +110,10 @@ export class TortureServer {
     await this.#restart();
   }
 
-  /** Waits until the server has noticed, which ends all connections, and is through with its recovery. */
+  /**
+   * Waits until the server has noticed, which ends all connections, and is through with its
+   * recovery.
+   */
   async #crashBackend(): Promise<void> {
     const witness = await connect({ url: this.#server.url });
     witness.on('error', () => {});
@@ -215,7 +223,9 @@ export class TortureServer {
   }
 }
 
-/** Below those that the system gives to connections, which could take it while the server is down. */
+/**
+ * Below those that the system gives to connections, which could take it while the server is down.
+ */
 function randomPort(): number {
   return 20_000 + Math.floor(Math.random() * 10_000);
 }

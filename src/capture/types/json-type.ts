@@ -5,8 +5,8 @@ import { memberName, textLiteral } from './text.ts';
 export type Union = readonly string[];
 
 /**
- * The type of what a consumer gets for a value that is not null: to_jsonb() makes JSON of it, and parseJson()
- * strings of numbers that JavaScript does not hold exactly.
+ * The type of what a consumer gets for a value that is not null: to_jsonb() makes JSON of it, and
+ * parseJson() strings of numbers that JavaScript does not hold exactly.
  */
 export function jsonType(type: ColumnType): Union {
   switch (type.kind) {

@@ -92,8 +92,9 @@ const columnsOf = (relation: string, isNotNull = IS_NOT_NULL) => `(
   where a.attrelid = ${relation} and a.attnum > 0 and not a.attisdropped and a.attgenerated <> 'v')`;
 
 /**
- * The types of parameter 1 and all that they are made of. What kind a type is goes by what to_jsonb()
- * does, in its order: it looks for a cast to json, too, but only of types that do not come with PostgreSQL.
+ * The types of parameter 1 and all that they are made of. What kind a type is goes by what
+ * to_jsonb() does, in its order: it looks for a cast to json, too, but only of types that do not
+ * come with PostgreSQL.
  */
 const TYPES = `
 with recursive reached (oid) as (

@@ -84,7 +84,10 @@ function idType(columns: readonly string[], types: ReadonlyMap<string, Union>): 
   return [objectText(columns.map((name) => [name, typeOf(name)]))];
 }
 
-/** What holds of both: triggers of one table that differ, or partitions of one that are captured apart. */
+/**
+ * What holds of both: triggers of one table that differ, or partitions of one that are captured
+ * apart.
+ */
 function merge(one: RowShape, other: RowShape): RowShape {
   const columns = new Map(one.columns);
   for (const [name, type] of other.columns) {

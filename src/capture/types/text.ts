@@ -1,4 +1,6 @@
-/** A text as a literal. What shows as nothing, or turns the direction of what follows, is escaped. */
+/**
+ * A text as a literal. What shows as nothing, or turns the direction of what follows, is escaped.
+ */
 export function textLiteral(text: string): string {
   const escaped = JSON.stringify(text)
     .slice(1, -1)
@@ -18,9 +20,10 @@ export function memberName(name: string): string {
 }
 
 /**
- * Names for the row types of tables, each of them another: users of schema public is Users, and that of
- * app AppUsers, whatever other tables there are, so that a new table renames no type of another one. Where
- * two still have the same name ("order items" and order_items), the later one gets a number.
+ * Names for the row types of tables, each of them another: users of schema public is Users, and
+ * that of app AppUsers, whatever other tables there are, so that a new table renames no type of
+ * another one. Where two still have the same name ("order items" and order_items), the later one
+ * gets a number.
  */
 export function rowTypeNames(tables: readonly { schema: string; name: string }[]): string[] {
   const taken = new Set(RESERVED);

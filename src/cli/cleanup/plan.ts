@@ -42,7 +42,10 @@ export function planJson(plans: readonly Planned[], before: Date): Record<string
   };
 }
 
-/** How many are removed of a partition that stays, at least: what one consumer needs, another may need, too. */
+/**
+ * How many are removed of a partition that stays, at least: what one consumer needs, another may
+ * need, too.
+ */
 function freeCount({ count, pins }: Planned): number {
   return pins.reduce((rest, pin) => Math.max(0, rest - (pin.count ?? 0)), count);
 }

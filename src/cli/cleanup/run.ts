@@ -79,7 +79,9 @@ async function dryRun(client: Client, { schema }: Config, run: Run): Promise<voi
   await adviseAbout(client, schema, { pins, reporter, outcome });
 }
 
-/** False where somebody has thought better of it; asked only where consumers would miss something. */
+/**
+ * False where somebody has thought better of it; asked only where consumers would miss something.
+ */
 async function isMeant(client: Client, { schema }: Config, run: Run): Promise<boolean> {
   const plans = await planCleanup(client, schema, run.before);
   const needs = needText(plans.flatMap(({ pins }) => pins));

@@ -1,7 +1,9 @@
 import { shellQuoted } from '../../shell-word.ts';
 import type { CompletionLevel, Flag } from './levels.ts';
 
-/** The script for bash, from 3.2, which macOS has. It needs nothing of the package bash-completion. */
+/**
+ * The script for bash, from 3.2, which macOS has. It needs nothing of the package bash-completion.
+ */
 export function bashScript(levels: readonly CompletionLevel[]): string {
   const words = levels.map(
     ({ path, words }) =>

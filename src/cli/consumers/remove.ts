@@ -12,7 +12,8 @@ type RemoveOptions = CommonOptions & { dryRun?: boolean; yes?: boolean; json?: b
 
 /**
  * Removes consumers, once somebody has said yes to what goes with them.
- * @throws PgwatchError consumer_running while a daemon that is alive runs or wants one: then none goes
+ * @throws PgwatchError consumer_running while a daemon that is alive runs or wants one: then none
+ *   goes
  */
 export async function removeConsumers(
   ids: readonly string[],

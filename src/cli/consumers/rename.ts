@@ -9,8 +9,8 @@ import { printJson } from '../table.ts';
 
 /**
  * Gives a consumer another id.
- * @throws PgwatchError consumer_running while a daemon runs or wants it by the old one; consumer_exists
- *   where a consumer has worked under the new one; usage
+ * @throws PgwatchError consumer_running while a daemon runs or wants it by the old one;
+ *   consumer_exists where a consumer has worked under the new one; usage
  */
 export async function rename(
   from: string,

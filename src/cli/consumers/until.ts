@@ -3,8 +3,8 @@ import { parseDurationMs } from '../../time.ts';
 import { momentFrom } from '../moment.ts';
 
 /**
- * When something is to end: a duration from now with its unit, in milliseconds, or a time as in ISO 8601,
- * which is local time unless it names a zone.
+ * When something is to end: a duration from now with its unit, in milliseconds, or a time as in ISO
+ * 8601, which is local time unless it names a zone.
  * @throws InvalidArgumentError
  */
 export function parseUntil(text: string): Date | number {

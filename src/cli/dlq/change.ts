@@ -17,7 +17,8 @@ type ChangeOptions = CommonOptions &
 
 /**
  * Retries or discards what ids and options choose, and says what happened.
- * @throws PgwatchError dead_letter_unknown for an id that nobody failed at, once the others are done
+ * @throws PgwatchError dead_letter_unknown for an id that nobody failed at, once the others are
+ *   done
  */
 export async function change(
   action: DeadLetterAction,

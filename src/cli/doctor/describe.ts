@@ -47,7 +47,10 @@ function sumOf(problems: number, notes: number, checks: number): string {
   return `${countOf(checks, 'check')}: ${found.join(', ') || 'nothing to mend'}.`;
 }
 
-/** On lines that a terminal shows in full; into a pipe 100 columns, so that a mail of it can be read. */
+/**
+ * On lines that a terminal shows in full; into a pipe 100 columns, so that a mail of it can be
+ * read.
+ */
 function text(value: string, indent: number): string {
   return wrapped(onOneLine(value), {
     columns: terminalColumns(process.stdout) ?? PIPE_COLUMNS,

@@ -1,6 +1,6 @@
 /**
- * Adds a script to the text of a package.json. Nothing else of the text changes: not its indent, not
- * lists that stand on one line, not how its lines end.
+ * Adds a script to the text of a package.json. Nothing else of the text changes: not its indent,
+ * not lists that stand on one line, not how its lines end.
  */
 export function addScript(text: string, name: string, command: string): string {
   const unit = /^[\ufeff\s]*\{\s*?\n([ \t]+)/.exec(text)?.[1] ?? '  ';

@@ -33,7 +33,8 @@ export type PackageJson = {
 
 /**
  * Finds the project that a folder is in, and looks at it.
- * @throws PgwatchError usage where there is none, input_invalid where its package.json cannot be read
+ * @throws PgwatchError usage where there is none, input_invalid where its package.json cannot be
+ *   read
  */
 export async function readProject(start: string, environment: NodeJS.ProcessEnv): Promise<Project> {
   const folder = foldersUp(start).find((each) => existsSync(join(each, 'package.json')));
@@ -120,7 +121,9 @@ async function consumersOf(folder: string, environment: NodeJS.ProcessEnv): Prom
   }
 }
 
-/** The usual name, unless a folder that is called so holds something else, as consumers of Kafka. */
+/**
+ * The usual name, unless a folder that is called so holds something else, as consumers of Kafka.
+ */
 function chooseConsumers(folder: string): string {
   const isForeign = filesIn(join(folder, 'consumers')).some(
     (file) => !/\bchannels\b/.test(readFileSync(join(folder, 'consumers', file), 'utf8')),

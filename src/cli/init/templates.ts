@@ -4,7 +4,8 @@ import type { Project } from './project.ts';
 export function configText({ consumersFolder }: Pick<Project, 'consumersFolder'>): string {
   return `import { defineConfig } from 'pgwatch';
 
-// Nothing here is required. Where the database is says DATABASE_URL; flags and PGWATCH_ variables beat this file.
+// Nothing here is required. Where the database is says DATABASE_URL; flags and PGWATCH_ variables
+// beat this file.
 export default defineConfig({
   // Where the consumer files lie, sub-folders included.
   consumers: '${consumersFolder}',

@@ -2,7 +2,9 @@ import type { Missing } from '../../log/by-hand/replay-missing.ts';
 import type { Stretch, StretchCount } from '../../log/by-hand/replay-stretch.ts';
 import { someOf } from '../../words.ts';
 
-/** Why a stretch does not hold what it asks for: sentences, none where nothing it names is missing. */
+/**
+ * Why a stretch does not hold what it asks for: sentences, none where nothing it names is missing.
+ */
 export function describeMissing(stretch: Stretch, missing: Missing): string[] {
   const { consumerId, channel, key } = stretch;
   const { channels, unknownIds, foreignIds, isKeyUnknown } = missing;

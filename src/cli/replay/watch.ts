@@ -7,7 +7,10 @@ import { stopSignal } from '../stop-signal.ts';
 
 type Watched = { consumerId: string; filed: number; replayedAt: string; reporter: Reporter };
 
-/** Shows how far a replay is, until all of it is through or a signal comes. Returns how it stands then. */
+/**
+ * Shows how far a replay is, until all of it is through or a signal comes. Returns how it stands
+ * then.
+ */
 export async function watchReplay(
   client: Client,
   schema: string,

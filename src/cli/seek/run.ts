@@ -20,8 +20,9 @@ type SeekOptions = CommonOptions & {
 
 /**
  * Prints what moving the position would do, and does it once somebody has said yes.
- * @throws PgwatchError consumer_running while a daemon runs it, unless that is allowed; consumer_changed where
- *   something else has moved it meanwhile; usage where the log has not come as far
+ * @throws PgwatchError consumer_running while a daemon runs it, unless that is allowed;
+ *   consumer_changed where something else has moved it meanwhile; usage where the log has not come
+ *   as far
  */
 export async function seek(
   consumerId: string,

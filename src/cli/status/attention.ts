@@ -1,6 +1,9 @@
 import type { ConsumerView, ViewState } from '../../inspect/consumer-view.ts';
 
-/** Those first that somebody should look at: in a low window the others may not be seen. Else in their order. */
+/**
+ * Those first that somebody should look at: in a low window the others may not be seen. Else in
+ * their order.
+ */
 export function attentionFirst(consumers: readonly ConsumerView[]): ConsumerView[] {
   return consumers.toSorted((a, b) => rankOf(a) - rankOf(b));
 }

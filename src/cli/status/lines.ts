@@ -33,7 +33,10 @@ export function statusLines(status: Status): string[] {
   ];
 }
 
-/** Where the terminal is narrow, owners are left out and ids cut, so that all numbers are to be seen. */
+/**
+ * Where the terminal is narrow, owners are left out and ids cut, so that all numbers are to be
+ * seen.
+ */
 function tableOf({ at, consumers }: Status, columns: number): string[] {
   if (consumers.length === 0) {
     return ['No consumer is known: each is once "pgwatch listen" has run it.'];

@@ -5,7 +5,10 @@ export type Terminal = Pick<NodeJS.WriteStream, 'rows' | 'columns' | 'on' | 'off
   write(text: string): boolean;
 };
 
-/** The terminal's second screen, which has no history: nothing scrolls away, and what was there comes back. */
+/**
+ * The terminal's second screen, which has no history: nothing scrolls away, and what was there
+ * comes back.
+ */
 export class StatusScreen {
   readonly #terminal: Terminal;
   readonly #redraw = () => this.draw(this.#lines);

@@ -13,9 +13,9 @@ export type WatchOptions = {
 };
 
 /**
- * Shows the status again and again, until Ctrl-C. A terminal is redrawn in place, on a screen of its own,
- * so that what was there comes back; elsewhere a block is printed each time. A connection that is lost
- * is made anew: that is when people watch.
+ * Shows the status again and again, until Ctrl-C. A terminal is redrawn in place, on a screen of
+ * its own, so that what was there comes back; elsewhere a block is printed each time. A connection
+ * that is lost is made anew: that is when people watch.
  * @throws PgwatchError where the first look fails
  */
 export async function watch(options: CommonOptions, how: WatchOptions): Promise<void> {

@@ -4,7 +4,9 @@ import { type Known, LOOKED_AT } from '../../log/positions/known.ts';
 import { suggest } from '../../suggest.ts';
 import type { TailRequest } from './request.ts';
 
-/** What somebody waits for in vain, as far as can be told: a name that nothing has, a sentence each. */
+/**
+ * What somebody waits for in vain, as far as can be told: a name that nothing has, a sentence each.
+ */
 export function hintsOf({ channels, tables }: LogFilter, known: Known): string[] {
   const newest = `none of the newest ${LOOKED_AT.toLocaleString('en')} notifications`;
   const unknownChannels = (channels ?? []).filter(

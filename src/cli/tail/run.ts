@@ -60,7 +60,10 @@ export async function tail(
   }
 }
 
-/** Says what is looked for in vain, and on a terminal, where nothing may happen for long, what it follows. */
+/**
+ * Says what is looked for in vain, and on a terminal, where nothing may happen for long, what it
+ * follows.
+ */
 async function introduce(
   client: Client,
   { schema }: Config,

@@ -24,7 +24,10 @@ export type Output = {
 export class View {
   readonly output: Output;
   readonly #request: TailRequest;
-  /** What was written before it and was there at the start is not shown: ids are only nearly in that order. */
+  /**
+   * What was written before it and was there at the start is not shown: ids are only nearly in that
+   * order.
+   */
   #start: { id: number; time: Date } | null = null;
   #position: Position | null = null;
   /** Null: there is none, or it lies ahead. */

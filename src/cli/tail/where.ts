@@ -4,8 +4,8 @@ import type { Notification } from '../../log/notification.ts';
 import { actionOf } from './line.ts';
 
 /**
- * An expression of the user's own, on notifications. It runs with a time limit, and is no sandbox: whoever
- * writes it may run anything here anyway.
+ * An expression of the user's own, on notifications. It runs with a time limit, and is no sandbox:
+ * whoever writes it may run anything here anyway.
  */
 export class Where {
   readonly #script: Script;

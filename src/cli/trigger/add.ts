@@ -71,7 +71,10 @@ export function report(reporter: Reporter, capture: Capture, change: TriggerChan
   if (change.kind !== 'unchanged') warn(reporter, capture, change);
 }
 
-/** What whoever changes the capture of a table should know, whether it is done, printed or only looked at. */
+/**
+ * What whoever changes the capture of a table should know, whether it is done, printed or only
+ * looked at.
+ */
 export function warn(
   reporter: Reporter,
   { table, warnings }: Capture,

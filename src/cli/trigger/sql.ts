@@ -13,8 +13,8 @@ import { findTables } from './tables.ts';
 type SqlOptions = CommonOptions & CaptureFlags & { down?: boolean; reset?: boolean };
 
 /**
- * Prints the SQL that captures tables, or captures them no longer, whether or not they are now. Those that are
- * captured already as they are, but for what is asked.
+ * Prints the SQL that captures tables, or captures them no longer, whether or not they are now.
+ * Those that are captured already as they are, but for what is asked.
  */
 export async function printSql(texts: readonly string[], options: SqlOptions): Promise<void> {
   const asked = triggerOptionsFrom(options);

@@ -12,7 +12,10 @@ import { printJson } from '../table.ts';
 
 export type WhyOptions = CommonOptions & { consumer?: string; table?: string; json?: boolean };
 
-/** Prints why a notification has or has not arrived; exit code 1 unless it is known to have, where it should. */
+/**
+ * Prints why a notification has or has not arrived; exit code 1 unless it is known to have, where
+ * it should.
+ */
 export async function why(
   idText: string,
   options: WhyOptions,
@@ -47,7 +50,10 @@ export async function why(
   }
 }
 
-/** Named, it has to have arrived at the consumer; else at all that it was meant for, and at one of them. */
+/**
+ * Named, it has to have arrived at the consumer; else at all that it was meant for, and at one of
+ * them.
+ */
 function hasArrived({ presence, answers }: Explanation, isNamed: boolean): boolean {
   const meant = isNamed ? answers : answers.filter(({ isExpected }) => isExpected);
   if (meant.length === 0) return presence.code === 'present' && answers.some(isRead);
@@ -58,7 +64,9 @@ function isRead({ reasons }: Answer): boolean {
   return reasons[0]?.code !== 'filtered';
 }
 
-/** For people: the notification, then a block for each consumer, those first that it was meant for. */
+/**
+ * For people: the notification, then a block for each consumer, those first that it was meant for.
+ */
 function describe(id: number, { presence, answers }: Explanation, isNamed: boolean): string {
   const colors = colorsFor(process.stdout);
   const head = `${colors.bold(`Notification ${id}`)}\n${describePresence(presence)}`;

@@ -12,7 +12,8 @@ export interface Account {
   onBegin(): void;
   /**
    * Settles tasks in a transaction.
-   * @returns the keys that still have a notification waiting; null where they are not ours any longer
+   * @returns the keys that still have a notification waiting; null where they are not ours any
+   *   longer
    */
   settleIn(client: PoolClient, settled: readonly Settled[]): Promise<string[] | null>;
   /** That transaction has committed. */

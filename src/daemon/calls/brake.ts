@@ -99,8 +99,8 @@ export class Brake {
   }
 
   /**
-   * They are about to be counted in the database. Returns what is to be told of it: what is saved only
-   * now may not be among them.
+   * They are about to be counted in the database. Returns what is to be told of it: what is saved
+   * only now may not be among them.
    */
   recount(): (count: number) => void {
     const savedCount = this.#savedRetries;

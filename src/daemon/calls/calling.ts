@@ -38,7 +38,10 @@ export function callTasks(
   return callHandler({ consumer, notifications, context, abandon });
 }
 
-/** What becomes of a notification after a call; null: nothing is to be written down. Notes it if it has failed. */
+/**
+ * What becomes of a notification after a call; null: nothing is to be written down. Notes it if it
+ * has failed.
+ */
 export function conclude(calling: Calling, task: Task, outcome: Ended): DeliveryChange | null {
   const change = changeAfter(calling.consumer, task, outcome);
   if (outcome.type === 'done' || !change) return change;

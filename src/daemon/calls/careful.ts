@@ -12,8 +12,8 @@ export type CarefulOptions = {
   /** True once nothing at all is called any more. */
   isClosed(): boolean;
   /**
-   * Writes down, in one transaction, that the tasks are about to be called, and counts the call of one that is
-   * alone. Returns what is to be called; null: nothing.
+   * Writes down, in one transaction, that the tasks are about to be called, and counts the call of
+   * one that is alone. Returns what is to be called; null: nothing.
    */
   record(tasks: readonly Task[]): Promise<Task[] | null>;
   /** True once its call is over, and that is saved. */
@@ -23,9 +23,9 @@ export type CarefulOptions = {
 };
 
 /**
- * Calls one group of notifications at a time, and only once that is written down: a process may have died
- * over one of them. Should this one die too, the group is what it died over, and each of it is called alone
- * next. What dies alone is to blame, and that counts.
+ * Calls one group of notifications at a time, and only once that is written down: a process may
+ * have died over one of them. Should this one die too, the group is what it died over, and each of
+ * it is called alone next. What dies alone is to blame, and that counts.
  */
 export class Careful {
   readonly #options: CarefulOptions;
@@ -36,8 +36,8 @@ export class Careful {
   }
 
   /**
-   * Calls the group when it is its turn, and waits until that is over. While nothing new is called, new ones
-   * let those that come again go first.
+   * Calls the group when it is its turn, and waits until that is over. While nothing new is called,
+   * new ones let those that come again go first.
    */
   async call(group: readonly Task[]): Promise<void> {
     const { isHeld, until } = this.#options;
@@ -71,7 +71,10 @@ export class Careful {
     return !(this.#options.isOrdered && this.#options.failing.has(key));
   }
 
-  /** What is recorded is not looked for among failing keys any longer: those behind one of their key wait for it. */
+  /**
+   * What is recorded is not looked for among failing keys any longer: those behind one of their key
+   * wait for it.
+   */
   #chained(tasks: readonly Task[]): Task[] {
     const chains = new Map<string, { isBroken: boolean }>();
     return tasks.map((task) => {
@@ -84,7 +87,10 @@ export class Careful {
   }
 }
 
-/** Divides tasks into groups, in their order; those that are to be called alone have one of their own. */
+/**
+ * Divides tasks into groups, in their order; those that are to be called alone have one of their
+ * own.
+ */
 export function groupsOf(
   tasks: Iterable<Task>,
   { concurrency, onDead }: { concurrency: number; onDead: string },
@@ -105,5 +111,8 @@ export function groupsOf(
 }
 
 const NONE: ReadonlySet<Task> = new Set();
-/** So many share the two commits of a group, and are called alone should a process die over one of them. */
+/**
+ * So many share the two commits of a group, and are called alone should a process die over one of
+ * them.
+ */
 const GROUP_MIN = 32;

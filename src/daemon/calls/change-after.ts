@@ -33,8 +33,8 @@ export function changeAfter(consumer: Policy, task: Called, outcome: Ended): Del
 }
 
 /**
- * The same for one over whose call the transaction was lost. Only a call that was made alone, and written down, proves
- * that it is to blame: before that no attempt is its last.
+ * The same for one over whose call the transaction was lost. Only a call that was made alone, and
+ * written down, proves that it is to blame: before that no attempt is its last.
  */
 export function changeAfterLoss(
   consumer: Policy,

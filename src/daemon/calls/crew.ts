@@ -28,8 +28,8 @@ export type CrewOptions = CrewTools &
   };
 
 /**
- * Those who work for a dispatcher: they call the handler for its tasks, some of them carefully, and have them settled by
- * its account, until it is closed.
+ * Those who work for a dispatcher: they call the handler for its tasks, some of them carefully, and
+ * have them settled by its account, until it is closed.
  */
 export class Crew {
   readonly workers: Workers;

@@ -4,8 +4,9 @@ import { formatDuration } from '../../time.ts';
 type Burst = { said: number; withheld: number; last: string; timer: NodeJS.Timeout };
 
 /**
- * Says what fails, and where much fails at once, says the first ones and how many more: a service that is
- * down for an hour would fill a disk with lines that are all the same. Each failure stands in the delivery.
+ * Says what fails, and where much fails at once, says the first ones and how many more: a service
+ * that is down for an hour would fill a disk with lines that are all the same. Each failure stands
+ * in the delivery.
  */
 export class FailureReports {
   readonly #reporter: Reporter;

@@ -2,8 +2,8 @@ import { toError } from '../../errors.ts';
 import { Waiters } from '../../waiting.ts';
 
 /**
- * How far a dispatcher has come: open; ended, when nothing more can be delivered; closed, when nothing is started any
- * more. Whoever waits for something is told by check().
+ * How far a dispatcher has come: open; ended, when nothing more can be delivered; closed, when
+ * nothing is started any more. Whoever waits for something is told by check().
  */
 export class Life {
   readonly #ended = new AbortController();

@@ -6,8 +6,8 @@ import type {
 } from '../../log/positions/activity.ts';
 
 /**
- * Counts what a consumer does in this process, in all its sessions, for those who look. A notification
- * costs one addition.
+ * Counts what a consumer does in this process, in all its sessions, for those who look. A
+ * notification costs one addition.
  */
 export class Meter {
   #handled = 0;
@@ -31,8 +31,8 @@ export class Meter {
   }
 
   /**
-   * Runs the work of a runner, whose state is read when somebody asks meanwhile: null where it waits for
-   * another process.
+   * Runs the work of a runner, whose state is read when somebody asks meanwhile: null where it
+   * waits for another process.
    */
   async during<T>(readState: () => ConsumerState | null, work: () => Promise<T>): Promise<T> {
     this.#readState = readState;

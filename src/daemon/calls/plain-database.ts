@@ -20,8 +20,9 @@ import { PgwatchError } from '../../errors.ts';
 type PlainCall = { readonly givenUp: AbortSignal; noteCut(): void };
 
 /**
- * What a handler is given to write with, outside of a transaction: each query runs on any connection of the
- * pool, which is cleaned before somebody else gets it. The handler does not wait for that.
+ * What a handler is given to write with, outside of a transaction: each query runs on any
+ * connection of the pool, which is cleaned before somebody else gets it. The handler does not wait
+ * for that.
  * @param isOutage whether a query has failed because the server or the network went away
  */
 export function plainDatabase(

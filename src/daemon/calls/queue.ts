@@ -158,6 +158,8 @@ export type QueueOptions = {
   /** True where one task, or one batch, is out at a time anyway. */
   isSerial: boolean;
   failing: FailingKeys;
-  /** Told of what is not given out: the change that says so, or null where its row says it already. */
+  /**
+   * Told of what is not given out: the change that says so, or null where its row says it already.
+   */
   onBlocked(task: Task, change: DeliveryChange | null): void;
 };

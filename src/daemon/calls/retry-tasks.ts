@@ -23,7 +23,10 @@ type RetryOptions = {
   placeOf?(notificationId: number): Pick<Task, 'source' | 'index'>;
 };
 
-/** Makes tasks of deliveries that are due; those of a key form a chain that the first failure breaks. */
+/**
+ * Makes tasks of deliveries that are due; those of a key form a chain that the first failure
+ * breaks.
+ */
 export function retryTasks(
   calling: Calling,
   due: readonly DueDelivery[],
@@ -66,7 +69,10 @@ export function retryTasks(
 
 type End = { name: string; message: string };
 
-/** What failed so often became a dead letter at once; a call that ended the process could not say so. */
+/**
+ * What failed so often became a dead letter at once; a call that ended the process could not say
+ * so.
+ */
 function endOf({ attempts, isSuspect }: DueDelivery, attemptsMax: number): End | null {
   if (!isSuspect || attempts < attemptsMax) return null;
   const message = `the process ended while the handler was called for the ${ordinal(attempts)} time, PostgreSQL crashed then, or the daemon did not wait for it`;

@@ -10,14 +10,16 @@ export type SettlingOptions = {
   hasPending(): boolean;
   /** True where nobody waits until the database can be reached again. */
   isGivenUp(): boolean;
-  /** Takes what is pending and settles it. Returns why it could not be: then it is pending again. */
+  /**
+   * Takes what is pending and settles it. Returns why it could not be: then it is pending again.
+   */
   settle(): Promise<Error | undefined>;
 };
 
 /**
  * Settles behind the handlers' backs: while one settlement is under way the next ones gather. Tries
- * again where it fails, and if it never works, whoever takes over hands it out again: at least once,
- * never not at all.
+ * again where it fails, and if it never works, whoever takes over hands it out again: at least
+ * once, never not at all.
  */
 export class Settling {
   readonly #options: SettlingOptions;

@@ -12,14 +12,16 @@ export class Suspicions {
   readonly #excused = new Map<string, RecordedCall[]>();
   readonly #doubted = new Set<string>();
 
-  /** The server crashed while they were being handled, or it is lost that their calls have failed. */
+  /**
+   * The server crashed while they were being handled, or it is lost that their calls have failed.
+   */
   suspect(consumerId: string, ids: readonly number[]): void {
     this.#suspects.set(consumerId, new Set([...(this.#suspects.get(consumerId) ?? []), ...ids]));
   }
 
   /**
-   * They cannot be saved: the consumer is another's, or the server is another. That these calls have failed is
-   * known here alone, and the server may have crashed over them.
+   * They cannot be saved: the consumer is another's, or the server is another. That these calls
+   * have failed is known here alone, and the server may have crashed over them.
    * @param recorded attempts that are written down; those that have failed stay so
    */
   loseChanges(
@@ -61,7 +63,10 @@ export class Suspicions {
     this.#excused.delete(consumerId);
   }
 
-  /** The consumer is about to be taken from another owner: should the answer get lost, this is known. */
+  /**
+   * The consumer is about to be taken from another owner: should the answer get lost, this is
+   * known.
+   */
   doubt(consumerId: string): void {
     this.#doubted.add(consumerId);
   }

@@ -13,7 +13,9 @@ export type Task = {
   isFiled: boolean;
   /** True where its delivery counts this call already, before its outcome is known. */
   isRecorded?: boolean;
-  /** True where its delivery says that it is called, but counts nothing: it was recorded in a group. */
+  /**
+   * True where its delivery says that it is called, but counts nothing: it was recorded in a group.
+   */
   isGrouped?: boolean;
   /**
    * For notifications of a key that come one behind the other from the deliveries: true once one of
@@ -53,7 +55,8 @@ export function uncalled(task: Task): Settled {
 export function blocked(task: Task): Settled {
   const { id: notificationId, key, isFiled, isRecorded, isGrouped } = task;
   if (isGrouped) return uncalled(task);
-  // The row of one that was recorded says that it is being called; any other says already that it waits.
+  // The row of one that was recorded says that it is being called; any other says already that it
+  // waits.
   const isWaiting = isFiled && !isRecorded;
   return { task, change: isWaiting ? null : { notificationId, key, state: 'blocked' } };
 }

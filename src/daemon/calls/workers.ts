@@ -13,7 +13,10 @@ export interface Workers {
   pause(isPaused: boolean): void;
   /** Files what takes long, if it can be settled beside what runs. */
   fileSlow(): void;
-  /** A position has moved past what nobody wants: workers that settle in transactions save it within a second. */
+  /**
+   * A position has moved past what nobody wants: workers that settle in transactions save it within
+   * a second.
+   */
   savePositionLazily(): void;
   /** Starts nothing any more; what runs is let finish. */
   close(): void;
@@ -22,6 +25,8 @@ export interface Workers {
    * where working has failed.
    */
   until(isMet: () => boolean): Promise<void>;
-  /** Resolves once nothing runs, nor waits unless it is closed. Rejects where working has failed. */
+  /**
+   * Resolves once nothing runs, nor waits unless it is closed. Rejects where working has failed.
+   */
   untilIdle(): Promise<void>;
 }

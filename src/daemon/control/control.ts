@@ -81,8 +81,8 @@ export class Control {
   }
 
   /**
-   * Whether session locks, settings and LISTEN last. Not behind a pooler that lends a connection for
-   * one transaction: there they would be left to whoever borrows it next.
+   * Whether session locks, settings and LISTEN last. Not behind a pooler that lends a connection
+   * for one transaction: there they would be left to whoever borrows it next.
    */
   get hasSession(): boolean {
     return this.#hasSession;
@@ -134,8 +134,8 @@ export class Control {
   }
 
   /**
-   * Runs the work alone on the connection, after what was asked for before; again where a statement of
-   * it was canceled, or the like, since the connection lives.
+   * Runs the work alone on the connection, after what was asked for before; again where a statement
+   * of it was canceled, or the like, since the connection lives.
    */
   async run<T>(work: (client: Client) => Promise<T>): Promise<T> {
     for (let failures = 1; ; failures++) {

@@ -38,7 +38,10 @@ export class Membership {
     await control.run((client) => tellDaemons(client, config.schema, 'owners'));
   }
 
-  /** Goes on saying so until the signal aborts; sooner where a consumer does something else than it said. */
+  /**
+   * Goes on saying so until the signal aborts; sooner where a consumer does something else than it
+   * said.
+   */
   async run(signal: AbortSignal): Promise<void> {
     const { heartbeatIntervalMs } = this.#options.config;
     let dueAt = performance.now() + heartbeatIntervalMs;

@@ -13,16 +13,18 @@ export type SessionPoolOptions = {
   reporter: Reporter;
   /** Aborts with the session: from then on nothing is tried again. */
   ended: AbortSignal;
-  /** Aborts when the daemon stops, or has no patience left: from then on it does not wait for long. */
+  /**
+   * Aborts when the daemon stops, or has no patience left: from then on it does not wait for long.
+   */
   stop: AbortSignal;
   /** once: it gives up where something fails for long. */
   mode: 'tail' | 'once';
 };
 
 /**
- * The daemon's pool as the parts of a session use it. What was killed, or found no connection, is done
- * again for as long as the session lives, that is, its control connection: one statement that fails
- * holds up nothing but itself.
+ * The daemon's pool as the parts of a session use it. What was killed, or found no connection, is
+ * done again for as long as the session lives, that is, its control connection: one statement that
+ * fails holds up nothing but itself.
  */
 export class SessionPool implements Clients {
   readonly #options: SessionPoolOptions;
@@ -37,8 +39,8 @@ export class SessionPool implements Clients {
   }
 
   /**
-   * Runs the work with a borrowed client, again where it fails and may succeed: it has to be one that
-   * may be done twice, because where the connection was lost at its commit nobody knows.
+   * Runs the work with a borrowed client, again where it fails and may succeed: it has to be one
+   * that may be done twice, because where the connection was lost at its commit nobody knows.
    * @param isAnswer true for a failure that is to be thrown all the same
    */
   async withClient<T>(

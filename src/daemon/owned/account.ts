@@ -34,8 +34,8 @@ export type OwnedAccountOptions = {
 };
 
 /**
- * Keeps the account of a consumer that this process owns, and has it settled: the position behind all
- * that is done or has a delivery, and the deliveries.
+ * Keeps the account of a consumer that this process owns, and has it settled: the position behind
+ * all that is done or has a delivery, and the deliveries.
  */
 export class OwnedAccount implements Account, SettlementOwner {
   readonly consumerId: string;
@@ -162,8 +162,8 @@ export class OwnedAccount implements Account, SettlementOwner {
   }
 
   /**
-   * What was not called any more, though others behind it were, becomes due, so that the position need
-   * not stay before it: whoever is next would call those others again.
+   * What was not called any more, though others behind it were, becomes due, so that the position
+   * need not stay before it: whoever is next would call those others again.
    */
   fileGaps(): void {
     const { gaps } = this.#ledger;

@@ -1,12 +1,15 @@
 import type { OwnedDispatcher } from './dispatcher.ts';
 import type { ConsumerRunner } from './runner.ts';
 
-/** A consumer that this process runs: what ends once its handlers have returned, and what has it handed over. */
+/**
+ * A consumer that this process runs: what ends once its handlers have returned, and what has it
+ * handed over.
+ */
 export type Running = { runner: ConsumerRunner; ended: Promise<void>; leave: AbortController };
 
 /**
- * The consumers that this process owns and still runs. It outlives the session: a handler that takes its time keeps its
- * consumer here after the connection was lost.
+ * The consumers that this process owns and still runs. It outlives the session: a handler that
+ * takes its time keeps its consumer here after the connection was lost.
  */
 export class AtWork {
   readonly #running = new Map<string, Running>();

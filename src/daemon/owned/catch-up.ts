@@ -6,8 +6,8 @@ import { publishTransition } from '../../transitions.ts';
 export type CatchUpProgress = { count: number; fromId: number; reachedId: number; endId: number };
 
 /**
- * Counts how a consumer catches up: the notifications that were committed before it was taken over. They are read
- * before they are handled, and it has caught up once all of them are handled.
+ * Counts how a consumer catches up: the notifications that were committed before it was taken over.
+ * They are read before they are handled, and it has caught up once all of them are handled.
  */
 export class CatchUp {
   readonly #consumerId: string;

@@ -27,7 +27,9 @@ export type DispatcherOptions = CrewTools & {
   suspicions: Suspicions;
   /** once: at a dead letter that stops the consumer, it ends instead of waiting. */
   mode: 'tail' | 'once';
-  /** How many new notifications are called carefully, where the owner before may have died over one. */
+  /**
+   * How many new notifications are called carefully, where the owner before may have died over one.
+   */
   carefulMax: number;
   /** How many rows may be read and not settled, because an earlier one takes its time. */
   openRowsMax: number;
@@ -173,8 +175,8 @@ export class OwnedDispatcher {
   }
 
   /**
-   * Takes from new tasks those over which the owner before may have died, and those up to one over which the
-   * server may have crashed, which is alone.
+   * Takes from new tasks those over which the owner before may have died, and those up to one over
+   * which the server may have crashed, which is alone.
    */
   #takeCareful(tasks: Task[], isReplay: boolean): Task[][] {
     const { suspicions, calling } = this.#options;
@@ -217,8 +219,8 @@ export class OwnedDispatcher {
   }
 
   /**
-   * They become deliveries together with the position behind them. Were the position left before one, it
-   * could be done by its delivery, and be read once more by who comes after the next crash.
+   * They become deliveries together with the position behind them. Were the position left before
+   * one, it could be done by its delivery, and be read once more by who comes after the next crash.
    */
   async #record(tasks: readonly Task[]): Promise<Task[]> {
     const { backoffMs } = this.#options.calling.consumer;

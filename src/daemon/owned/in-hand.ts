@@ -2,7 +2,10 @@ import { createdAt } from '../../log/notification.ts';
 import type { Task } from '../calls/task.ts';
 import type { OwnedConsumer } from './takeover.ts';
 
-/** What the owner before can have had in hand when it died: of what it had not settled the first ones. */
+/**
+ * What the owner before can have had in hand when it died: of what it had not settled the first
+ * ones.
+ */
 export class InHand {
   /** So many may still be among what comes. */
   #count: number;

@@ -4,8 +4,8 @@ import { learnXid, type Position, type Xid } from '../../log/positions/position.
 import type { Place, TaskSource } from '../calls/task.ts';
 
 /**
- * What of the pages is settled while their notifications are handled side by side. The position moves
- * only past what is settled without a gap: the slowest holds it, whatever else is done.
+ * What of the pages is settled while their notifications are handled side by side. The position
+ * moves only past what is settled without a gap: the slowest holds it, whatever else is done.
  */
 export class Ledger {
   readonly #entries: LedgerPage[] = [];

@@ -47,12 +47,14 @@ export type OwnershipOptions = {
 /** A consumer, and what is known of it. */
 type Claimed = { consumer: Consumer; state: OwnerState; entry: Running | undefined; work: Work };
 
-/** What is done with a consumer while it is owned; the signal aborts when it is to be handed over. */
+/**
+ * What is done with a consumer while it is owned; the signal aborts when it is to be handed over.
+ */
 type Work = (runner: ConsumerRunner, leave: AbortSignal) => Promise<void>;
 
 /**
- * Owns the consumers that fall to this process, runs them, and stands by for the others. Who is alive
- * only keeps two processes from working in vain: what decides is the epoch.
+ * Owns the consumers that fall to this process, runs them, and stands by for the others. Who is
+ * alive only keeps two processes from working in vain: what decides is the epoch.
  */
 export class Ownership {
   readonly #options: OwnershipOptions;

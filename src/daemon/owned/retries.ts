@@ -75,7 +75,9 @@ function isOpen({ life }: OwnedDispatcher): boolean {
   return !life.ended.aborted && !life.isClosed;
 }
 
-/** Takes the brakes off where what they are on for is over, and counts before one would be put on. */
+/**
+ * Takes the brakes off where what they are on for is over, and counts before one would be put on.
+ */
 async function updateBrakes(
   dispatchers: readonly OwnedDispatcher[],
   pool: Clients,

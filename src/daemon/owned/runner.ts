@@ -66,7 +66,9 @@ export class ConsumerRunner {
     });
   }
 
-  /** Works through everything that is visible now, by reads of its own, then more. Throws as run. */
+  /**
+   * Works through everything that is visible now, by reads of its own, then more. Throws as run.
+   */
   async runToEnd(signal: AbortSignal, andThen: () => Promise<void>): Promise<void> {
     await this.#whileOurs(signal, async (stop) => {
       await this.#readToEnd(stop);

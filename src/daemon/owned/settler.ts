@@ -21,7 +21,10 @@ export type SettlementOwner = Readonly<Claim & DeliveryScope> & {
   onSaved(position: Position, xid: Xid): void;
   /** These changes are saved; of their keys, those given still have a notification waiting. */
   onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void;
-  /** Another process owns the consumer by now, or the server is another: these changes are not saved. */
+  /**
+   * Another process owns the consumer by now, or the server is another: these changes are not
+   * saved.
+   */
   onFenced(unsaved: readonly DeliveryChange[]): void;
 };
 
@@ -29,8 +32,8 @@ type Settlement = { position: Position; changes: readonly DeliveryChange[] };
 
 /**
  * Settles what consumers that this process owns have done. Positions alone are saved together, the
- * newest of each consumer in one statement for all; deliveries commit together with their consumer's
- * position.
+ * newest of each consumer in one statement for all; deliveries commit together with their
+ * consumer's position.
  */
 export class Settler {
   readonly #pool: Clients;
@@ -52,8 +55,8 @@ export class Settler {
   }
 
   /**
-   * Settles soon: everything before the position is handled, or has its delivery in the changes, now
-   * or earlier.
+   * Settles soon: everything before the position is handled, or has its delivery in the changes,
+   * now or earlier.
    */
   settle(
     owner: SettlementOwner,

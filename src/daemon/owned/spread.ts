@@ -1,10 +1,10 @@
 import type { LiveDaemon, OwnerState } from '../../log/positions/daemons.ts';
 
 /**
- * Who is to run which consumer, so that each of the daemons that are alive runs about as many as the
- * others. What is owned stays where it is unless that is uneven by two. Every daemon comes to the
- * same answer from the same state of the database, so they need not talk to each other. What is paused
- * costs nothing: it counts for nobody.
+ * Who is to run which consumer, so that each of the daemons that are alive runs about as many as
+ * the others. What is owned stays where it is unless that is uneven by two. Every daemon comes to
+ * the same answer from the same state of the database, so they need not talk to each other. What is
+ * paused costs nothing: it counts for nobody.
  * @returns the daemon for each consumer that some daemon wants
  */
 export function spread(

@@ -70,5 +70,8 @@ export async function takeConsumer(
   return withTransaction(client, work);
 }
 
-/** Who stands still in the middle of it must not keep the others from it, nor be kept by one who does. */
+/**
+ * Who stands still in the middle of it must not keep the others from it, nor be kept by one who
+ * does.
+ */
 const SETTINGS = { idle_in_transaction_session_timeout: STANDSTILL_MAX, lock_timeout: '1s' };

@@ -1,12 +1,15 @@
 import type { DueDelivery } from '../../log/deliveries/due.ts';
 
 /**
- * What is being called though it has a delivery, and what is not saved yet: the database may say that
- * it is due, and it is not.
+ * What is being called though it has a delivery, and what is not saved yet: the database may say
+ * that it is due, and it is not.
  */
 export class Working {
   readonly #ids = new Set<number>();
-  /** Deliveries ahead of the position: earlier notifications of their keys may yet be read from the log again. */
+  /**
+   * Deliveries ahead of the position: earlier notifications of their keys may yet be read from the
+   * log again.
+   */
   #ahead: readonly number[] = [];
   /** What has left since the last look at what is due: that look may have seen it. */
   readonly #left = new Set<number>();
@@ -28,7 +31,9 @@ export class Working {
     this.#ids.delete(id);
   }
 
-  /** Its call is over, or was not made. Returns true where it was worked on: it may be due again. */
+  /**
+   * Its call is over, or was not made. Returns true where it was worked on: it may be due again.
+   */
   leave(id: number): boolean {
     const isLeaving = this.#ids.delete(id);
     if (isLeaving) this.#left.add(id);

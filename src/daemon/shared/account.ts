@@ -33,8 +33,8 @@ export type SharedAccountOptions = {
 };
 
 /**
- * Keeps the account of leases that this process has taken, and has them settled: a lease shrinks with what is done or has
- * a delivery.
+ * Keeps the account of leases that this process has taken, and has them settled: a lease shrinks
+ * with what is done or has a delivery.
  */
 export class SharedAccount implements Account {
   readonly failing = new FailingKeys();

@@ -40,7 +40,8 @@ export class SharedDispatcher {
       life,
       brake,
       account: this.#account,
-      // Where too much waits for a retry, what is leased goes on: in its slots, retries are behind it.
+      // Where too much waits for a retry, what is leased goes on: in its slots, retries are behind
+      // it.
       isHeld: () => brake.isHalted,
       endsWhenHeld: false,
       record: (tasks) => this.#record(tasks),
@@ -85,7 +86,9 @@ export class SharedDispatcher {
     this.life.throwFailure();
   }
 
-  /** A lease that the server has lost in a crash comes again as if nothing in it had been called. */
+  /**
+   * A lease that the server has lost in a crash comes again as if nothing in it had been called.
+   */
   #kindOf({ kind, notificationIds }: Lease): Lease['kind'] {
     if (kind !== 'page') return kind;
     const { suspicions, calling } = this.#options;
@@ -98,7 +101,10 @@ export class SharedDispatcher {
     return suspicions.take(calling.consumer.id, id);
   }
 
-  /** A process may have died over one of them, or the server: those are called alone. Meanwhile others are worked on. */
+  /**
+   * A process may have died over one of them, or the server: those are called alone. Meanwhile
+   * others are worked on.
+   */
   async #deliverCarefully(works: readonly LeaseWork[]): Promise<void> {
     const { failing } = this.#account;
     const { tasks, settled } = await readUnrecorded(this.#options, works, failing);

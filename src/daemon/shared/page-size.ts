@@ -1,10 +1,10 @@
 import { SLOTS } from '../../log/leases/lease.ts';
 
 /**
- * How many rows a process takes at a time of a consumer that it shares. Pages grow while handlers are
- * fast, and shrink while they are slow: a process that joins should find something to do before those
- * are through with what they have. How long taking lasts does not count: smaller pages would mean more takes,
- * which wait for each other, so a busy server would become busier.
+ * How many rows a process takes at a time of a consumer that it shares. Pages grow while handlers
+ * are fast, and shrink while they are slow: a process that joins should find something to do before
+ * those are through with what they have. How long taking lasts does not count: smaller pages would
+ * mean more takes, which wait for each other, so a busy server would become busier.
  */
 export class PageSize {
   readonly #start: number;

@@ -30,7 +30,9 @@ export type LeaseSettlerOptions = DeliveryScope & {
   onFenced(unsaved: readonly DeliveryChange[]): void;
 };
 
-/** Settles leases of a shared consumer that this process has taken, and the deliveries with them. */
+/**
+ * Settles leases of a shared consumer that this process has taken, and the deliveries with them.
+ */
 export class LeaseSettler {
   readonly #options: LeaseSettlerOptions;
   readonly #settling: Settling;
@@ -85,7 +87,8 @@ export class LeaseSettler {
     const waitingKeys = await pool
       .withClient((client) =>
         withTransaction(client, async () => {
-          // Losing the end of a lease in a server crash means redelivery; losing a change would be worse.
+          // Losing the end of a lease in a server crash means redelivery; losing a change would be
+          // worse.
           if (changes.length === 0) await client.query(`set local synchronous_commit = off`);
           if (!(await settleLeases(client, schema, daemonId, rests))) throw FENCED;
           return applyChanges(client, schema, this.#options, lastOfEach(changes));

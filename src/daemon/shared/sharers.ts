@@ -36,7 +36,9 @@ export class Sharers {
     return this.#isPaused;
   }
 
-  /** True while this process is not to work on it: it is paused, or another process runs it alone. */
+  /**
+   * True while this process is not to work on it: it is paused, or another process runs it alone.
+   */
   get isNone(): boolean {
     return this.#count === 0;
   }
@@ -51,15 +53,17 @@ export class Sharers {
     this.#nextLookAt = 0;
   }
 
-  /** It was found to be paused, or another's: nothing is taken until the next look, which is due. */
+  /**
+   * It was found to be paused, or another's: nothing is taken until the next look, which is due.
+   */
   leave(): void {
     this.#count = 0;
     this.lookSoon();
   }
 
   /**
-   * Where a look is due, shares the consumer unless it is paused, or another process runs it alone, or processes of
-   * another version read other channels for it.
+   * Where a look is due, shares the consumer unless it is paused, or another process runs it alone,
+   * or processes of another version read other channels for it.
    * @returns true where it was due, and the consumer is shared
    */
   async share(): Promise<boolean> {

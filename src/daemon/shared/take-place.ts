@@ -2,7 +2,10 @@ import type { ClientBase } from 'pg';
 import type { GivenLeases, RowPlace } from '../../log/leases/position.ts';
 import { readLeaseFloor } from '../../log/leases/take.ts';
 
-/** Where this process has to look: the takes before have moved on, and what they left dead may not be gone. */
+/**
+ * Where this process has to look: the takes before have moved on, and what they left dead may not
+ * be gone.
+ */
 export class TakePlace implements RowPlace {
   ctid: string | null = null;
   floor = 0;
@@ -12,8 +15,9 @@ export class TakePlace implements RowPlace {
   #nextSearchAt = 0;
 
   /**
-   * Looks for the floor now and then; and from the bottom more rarely, and at once if leases may have got lower
-   * ids again. A floor that is too high would hide leases, and let two processes work on a key.
+   * Looks for the floor now and then; and from the bottom more rarely, and at once if leases may
+   * have got lower ids again. A floor that is too high would hide leases, and let two processes
+   * work on a key.
    * @param given read by this transaction, which has the lock
    */
   async findFloor(

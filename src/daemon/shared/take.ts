@@ -39,15 +39,15 @@ export type TakeOptions = {
 };
 
 /**
- * What was taken, and whether more was found than was read; null where the consumer is paused, or not
- * shared any longer, or read with other channels by now.
+ * What was taken, and whether more was found than was read; null where the consumer is paused, or
+ * not shared any longer, or read with other channels by now.
  */
 export type Taken = { leases: Lease[]; hasDead: boolean; isBehind: boolean } | null;
 
 /**
- * Takes work of a shared consumer, in one transaction that only one process at a time is in: what is
- * due again and what nobody works on; where that is not enough, a page behind the position, which
- * moves on.
+ * Takes work of a shared consumer, in one transaction that only one process at a time is in: what
+ * is due again and what nobody works on; where that is not enough, a page behind the position,
+ * which moves on.
  * @param take.count how many leases at most
  * @param take.isDue false where nothing is expected to be due
  * @param take.mayRead whether a page may be read while so many wait for a retry
@@ -90,7 +90,9 @@ export async function takeShared(
   });
 }
 
-/** What is due becomes leases: one for each key, and those whose order does not matter split evenly. */
+/**
+ * What is due becomes leases: one for each key, and those whose order does not matter split evenly.
+ */
 async function leaseDue(
   client: ClientBase,
   { consumer, schema, place }: TakeOptions,
@@ -118,9 +120,10 @@ async function leaseDue(
 }
 
 /**
- * The next page becomes leases, of which some are taken. The position is read once in a transaction and carried on from there:
- * its id would be too old a bound for a snapshot that was taken in it.
- * @returns the position behind the page, and what was taken; null where there is none, or too much waits already
+ * The next page becomes leases, of which some are taken. The position is read once in a transaction
+ * and carried on from there: its id would be too old a bound for a snapshot that was taken in it.
+ * @returns the position behind the page, and what was taken; null where there is none, or too much
+ *   waits already
  */
 async function leasePage(
   client: ClientBase,

@@ -36,7 +36,9 @@ export async function readTasks(
   return { tasks, settled };
 }
 
-/** The same but for what has a delivery, by which it is due: it was recorded before it was called. */
+/**
+ * The same but for what has a delivery, by which it is due: it was recorded before it was called.
+ */
 export async function readUnrecorded(
   options: Options,
   works: readonly LeaseWork[],

@@ -28,8 +28,8 @@ export class Subscription {
   }
 
   /**
-   * Adds a page; where it does not fit, or lacks what its consumer wants, ends the subscription before it. False
-   * once it has ended.
+   * Adds a page; where it does not fit, or lacks what its consumer wants, ends the subscription
+   * before it. False once it has ended.
    */
   push(page: Page): boolean {
     const { rows, bytes } = pageSize(page);

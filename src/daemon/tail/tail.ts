@@ -30,8 +30,8 @@ export type TailOptions = {
  *     └─────────────────────────────┴──────────── rows, one read after another ◀───────┘
  *
  * Awake it reads every few milliseconds and writers need not ring. Asleep it holds the doorbell's
- * locks. In between it has the locks, but writers that looked before may be about to commit. With more channels
- * than there may be locks it looks several times a second instead.
+ * locks. In between it has the locks, but writers that looked before may be about to commit. With
+ * more channels than there may be locks it looks several times a second instead.
  */
 export class Tail {
   readonly #options: TailOptions;
@@ -50,8 +50,8 @@ export class Tail {
   /**
    * Joins at the end of a read that begins from now on: whatever is not visible at that joint comes
    * as pages. Undefined where the tail has ended.
-   * @param channels of which the contents are needed: a long one is not read here, where all others would wait for
-   *   it, but ends the subscription
+   * @param channels of which the contents are needed: a long one is not read here, where all others
+   *   would wait for it, but ends the subscription
    */
   async join(channels: readonly string[]): Promise<Subscription | undefined> {
     if (this.#hasEnded) return undefined;

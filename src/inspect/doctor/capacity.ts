@@ -75,7 +75,10 @@ function connectionFindings(found: Capacity, poolSize: number): Finding[] {
   ];
 }
 
-/** A read of the log locks each partition and its two indexes; so many connections of a daemon read it. */
+/**
+ * A read of the log locks each partition and its two indexes; so many connections of a daemon read
+ * it.
+ */
 function lockFindings({ locks, partitions }: Capacity, poolSize: number): Finding[] {
   const needed = 3 * partitions * (Math.min(poolSize, READERS_MAX) + 1);
   if (needed <= locks / 2) return [];

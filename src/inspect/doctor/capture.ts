@@ -83,7 +83,10 @@ type Silent = {
   isPartition: boolean;
 };
 
-/** Triggers that do not fire: disabled, or for replication only; of partitions, too, each for itself. */
+/**
+ * Triggers that do not fire: disabled, or for replication only; of partitions, too, each for
+ * itself.
+ */
 async function findSilent(client: Client, { config }: Context): Promise<Finding[]> {
   const { rows } = await client.query<Silent>(
     `select n.nspname as schema, c.relname as table, t.tgenabled as enabled,

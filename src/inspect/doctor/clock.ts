@@ -19,7 +19,9 @@ export const clock: Check = {
   },
 };
 
-/** By how much the server's clock is ahead at least, behind where negative: it was read in between. */
+/**
+ * By how much the server's clock is ahead at least, behind where negative: it was read in between.
+ */
 export function skewOf(times: { sentMs: number; receivedMs: number; serverMs: number }): number {
   const { sentMs, receivedMs, serverMs } = times;
   if (serverMs > receivedMs) return serverMs - receivedMs;

@@ -4,7 +4,10 @@ import { type Replicated, readPublications } from '../../log/replicated.ts';
 import { someOf } from '../../words.ts';
 import type { Check, Finding } from './check.ts';
 
-/** Whether the log and the positions are of this cluster, and fit each other: not so after some restores. */
+/**
+ * Whether the log and the positions are of this cluster, and fit each other: not so after some
+ * restores.
+ */
 export const cluster: Check = {
   name: 'cluster',
   runs: 'transaction',

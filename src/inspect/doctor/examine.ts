@@ -23,7 +23,10 @@ export type Checked = {
   seen: string;
 };
 
-/** Runs the checks one after the other. None that fails keeps the others from running; nothing is changed. */
+/**
+ * Runs the checks one after the other. None that fails keeps the others from running; nothing is
+ * changed.
+ */
 export async function examine(
   client: Client,
   context: Context,
@@ -43,7 +46,9 @@ export async function examine(
   return examination;
 }
 
-/** forbidden: this role may not look. locked: nobody may. other: of another version, or not whole. */
+/**
+ * forbidden: this role may not look. locked: nobody may. other: of another version, or not whole.
+ */
 type SchemaState = 'missing' | 'current' | 'other' | 'forbidden' | 'locked';
 
 async function look(
@@ -136,7 +141,10 @@ const MISSING = new Set<string>([
   SQLSTATE.undefinedSchema,
 ]);
 
-/** Nothing that it runs can change anything, nor wait for long, nor meet what others put on its path. */
+/**
+ * Nothing that it runs can change anything, nor wait for long, nor meet what others put on its
+ * path.
+ */
 const SETTINGS = {
   ...OWN_SETTINGS,
   transaction_read_only: 'on',

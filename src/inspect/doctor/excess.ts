@@ -15,7 +15,10 @@ type Excess = {
   privileges: string[];
 };
 
-/** Compares who may do what with what the config says: all grants, those on columns and to PUBLIC included. */
+/**
+ * Compares who may do what with what the config says: all grants, those on columns and to PUBLIC
+ * included.
+ */
 export async function findExcess(client: Client, context: Context): Promise<Finding[]> {
   const expected = (['publish', 'consume', 'read'] as const).flatMap((kind) =>
     context.config.roles[kind].flatMap((role) =>

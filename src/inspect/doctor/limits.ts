@@ -8,7 +8,10 @@ export type ServerLimits = {
   /** How large the log may get, and how old, before somebody should think of cleaning up. */
   logBytes: number;
   logDays: number;
-  /** What the default partition may hold before no partition is made any more: as in log_partition_create. */
+  /**
+   * What the default partition may hold before no partition is made any more: as in
+   * log_partition_create.
+   */
   defaultPartitionBytes: number;
   /** How long a consumer may go unread before it counts as forgotten. */
   consumerDays: number;

@@ -5,7 +5,10 @@ import { toError } from '../../errors.ts';
 import { withDeadline } from '../../time.ts';
 import type { Check, Finding } from './check.ts';
 
-/** Whether LISTEN works: a NOTIFY to itself, on a channel that nobody else knows, and how long it takes. */
+/**
+ * Whether LISTEN works: a NOTIFY to itself, on a channel that nobody else knows, and how long it
+ * takes.
+ */
 export const listen: Check = {
   name: 'listen',
   runs: 'connection',

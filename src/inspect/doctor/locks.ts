@@ -31,7 +31,9 @@ function rowsFinding(holder: AdvisoryHolder, schema: string): Finding {
   return { level: 'problem', what, why: ROWS_WHY, fix: remedy(holder) };
 }
 
-/** What is to be said of one: locks that last for a moment are a part of cleaning up and migrating. */
+/**
+ * What is to be said of one: locks that last for a moment are a part of cleaning up and migrating.
+ */
 export function lockFindings(
   locked: LockedTable,
   schema: string,

@@ -2,7 +2,9 @@ import { escapeIdentifier } from 'pg';
 import { countOf } from '../../words.ts';
 import type { Check, Finding, Severity } from './check.ts';
 
-/** Settings that a database or a role begins each session with, and that take notifications away. */
+/**
+ * Settings that a database or a role begins each session with, and that take notifications away.
+ */
 export const overrides: Check = {
   name: 'overrides',
   runs: 'transaction',

@@ -1,7 +1,7 @@
 /**
- * A query for all that is ours: kind, oid, its name as people read it, owner, acl, and of a column its name,
- * else ''. $1 is the schema, $2 the signatures of the functions elsewhere. A function that was granted
- * to nobody is open to everybody.
+ * A query for all that is ours: kind, oid, its name as people read it, owner, acl, and of a column
+ * its name, else ''. $1 is the schema, $2 the signatures of the functions elsewhere. A function
+ * that was granted to nobody is open to everybody.
  */
 export const OWN_OBJECTS = `
   select 'schema' as kind, n.oid, 'schema ' || quote_ident(n.nspname) as name, n.nspowner as owner,

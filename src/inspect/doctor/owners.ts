@@ -5,8 +5,9 @@ import type { Context, Finding } from './check.ts';
 import { OWN_OBJECTS } from './own-objects.ts';
 
 /**
- * Objects that do not belong to whom the log belongs: their owner may change them, and our functions act
- * with their owner's rights. A superuser may own the schema, since it may do everything anyway.
+ * Objects that do not belong to whom the log belongs: their owner may change them, and our
+ * functions act with their owner's rights. A superuser may own the schema, since it may do
+ * everything anyway.
  */
 export async function findForeignOwners(client: Client, context: Context): Promise<Finding[]> {
   const { config } = context;
@@ -35,7 +36,10 @@ export async function findForeignOwners(client: Client, context: Context): Promi
   }));
 }
 
-/** Default privileges that are to hold for our schema alone; "pgwatch migrate" undoes what the others do. */
+/**
+ * Default privileges that are to hold for our schema alone; "pgwatch migrate" undoes what the
+ * others do.
+ */
 export async function findDefaults(client: Client, { config }: Context): Promise<Finding[]> {
   const { rows } = await client.query<{ maker: string; grantees: string[] }>(
     `select m.rolname::text as maker, array_agg(distinct coalesce(quote_ident(r.rolname), 'PUBLIC')) as grantees

@@ -6,7 +6,10 @@ import { readGrants } from './grants.ts';
 import { findNamesakes } from './namesakes.ts';
 import { findDefaults, findForeignOwners } from './owners.ts';
 
-/** Whether the roles of the config, and the one that asks, may do what they are to do, and nobody else. */
+/**
+ * Whether the roles of the config, and the one that asks, may do what they are to do, and nobody
+ * else.
+ */
 export const privileges: Check = {
   name: 'privileges',
   runs: 'transaction',

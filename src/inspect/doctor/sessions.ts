@@ -11,7 +11,10 @@ export type Session = {
   openMs: number;
 };
 
-/** The sessions with a transaction, the oldest first, in all databases; of those that this role may see. */
+/**
+ * The sessions with a transaction, the oldest first, in all databases; of those that this role may
+ * see.
+ */
 export async function readSessions(client: Client): Promise<Session[]> {
   const { rows } = await client.query<Session>(
     `select pid, datname as database, application_name as program, state, left(query, 200) as query,
@@ -23,7 +26,9 @@ export async function readSessions(client: Client): Promise<Session[]> {
   return rows;
 }
 
-/** 'pid 42 (psql, database "app") is idle in transaction, open for 6 min 0 s: select 1', for people. */
+/**
+ * 'pid 42 (psql, database "app") is idle in transaction, open for 6 min 0 s: select 1', for people.
+ */
 export function sessionText({ pid, database, program, state, query, openMs }: Session): string {
   const from = [program, database === null ? '' : `database "${database}"`]
     .filter(Boolean)

@@ -4,7 +4,10 @@ import type { Check, Context, Finding } from './check.ts';
 import type { ServerLimits } from './limits.ts';
 import { readSessions, type Session, sessionText } from './sessions.ts';
 
-/** What has been open for long: transactions, prepared ones, and replication slots that nobody reads. */
+/**
+ * What has been open for long: transactions, prepared ones, and replication slots that nobody
+ * reads.
+ */
 export const transactions: Check = {
   name: 'transactions',
   runs: 'transaction',

@@ -2,7 +2,9 @@ import { countOf } from '../../words.ts';
 import type { Check, Finding } from './check.ts';
 import type { ServerLimits } from './limits.ts';
 
-/** Whether vacuum keeps up with the tables that change all the time, and freezes the log in time. */
+/**
+ * Whether vacuum keeps up with the tables that change all the time, and freezes the log in time.
+ */
 export const vacuum: Check = {
   name: 'vacuum',
   runs: 'transaction',
@@ -56,5 +58,8 @@ export function vacuumFindings(table: TableState, limits: ServerLimits): Finding
   ];
 }
 
-/** Autovacuum freezes from 200 million on, whatever its settings are, unless something keeps it from that. */
+/**
+ * Autovacuum freezes from 200 million on, whatever its settings are, unless something keeps it from
+ * that.
+ */
 const XID_AGE_MAX = 1_000_000_000;

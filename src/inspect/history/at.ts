@@ -14,9 +14,10 @@ export type RowAt = {
 };
 
 /**
- * The row as it was at a time. A change counts from when it was written, by the server's clock; its transaction
- * may have committed a little later, and only then did others see it.
- * @param readCoverage from when on the log has every change of the table; asked where nothing older is there
+ * The row as it was at a time. A change counts from when it was written, by the server's clock; its
+ * transaction may have committed a little later, and only then did others see it.
+ * @param readCoverage from when on the log has every change of the table; asked where nothing older
+ *   is there
  */
 export async function rowAt(
   versions: AsyncIterable<RowVersion> | Iterable<RowVersion>,

@@ -7,9 +7,9 @@ import type { RowImage, RowVersion } from './versions.ts';
 export type OtherHalf = { notificationId: number; key: RowImage };
 
 /**
- * A change of a primary key is recorded as a DELETE under the old key and an INSERT under the new one. The other
- * half of such a version: of the same transaction, and the same but for the key. Null where there is none, or
- * where several might be it.
+ * A change of a primary key is recorded as a DELETE under the old key and an INSERT under the new
+ * one. The other half of such a version: of the same transaction, and the same but for the key.
+ * Null where there is none, or where several might be it.
  */
 export async function readOtherHalf(
   client: ClientBase,

@@ -10,8 +10,8 @@ import type { Subject } from './subject.ts';
 export type Period = { since: Date | null; until: Date | null };
 
 /**
- * Everything the log has of a row, and when its table was emptied, in the order of the changes. No index
- * leads there: it reads the log from `since` on, once, over a cursor.
+ * Everything the log has of a row, and when its table was emptied, in the order of the changes. No
+ * index leads there: it reads the log from `since` on, once, over a cursor.
  */
 export async function* readRowChanges(
   client: ClientBase,
@@ -86,8 +86,9 @@ const OF_TABLE =
   '(relation ->> 1) = $1::text and ($2::text is null or (relation ->> 0) = $2::text)';
 
 /**
- * Parameters: as above, 3 and 4 from when to when (in milliseconds, as people see them), 5 for each part of the key an array of the values it may
- * have, 6 the columns that these are of; null: the parts are in the order of the primary key.
+ * Parameters: as above, 3 and 4 from when to when (in milliseconds, as people see them), 5 for each
+ * part of the key an array of the values it may have, 6 the columns that these are of; null: the
+ * parts are in the order of the primary key.
  */
 function historySql(schema: string): string {
   const columns = rowTexts(schema, 'log', SHOWN_TEXT_BYTES_MAX).map((text, index) =>

@@ -10,12 +10,18 @@ export type SubjectColumn = {
   name: string;
   /** As format_type() writes it, with its schema. */
   type: string;
-  /** PostgreSQL's own type that it is, or that its domain is of; null for a type that somebody has made. */
+  /**
+   * PostgreSQL's own type that it is, or that its domain is of; null for a type that somebody has
+   * made.
+   */
   ownType: string | null;
   /** Of the type, as in pg_type: values of some can be compared as they are. */
   category: string;
   isJson: boolean;
-  /** It is, or has in it, a type whose JSON somebody has made a cast for: no value of the type can be read from it. */
+  /**
+   * It is, or has in it, a type whose JSON somebody has made a cast for: no value of the type can
+   * be read from it.
+   */
   isOneWay: boolean;
   /** It is, or has in it, the type json: what no jsonb can hold is replaced in the log. */
   isReplaced: boolean;
@@ -35,7 +41,10 @@ export type SubjectTable = {
   omissions: string[];
 };
 
-/** Finds a table by its name, in the first of the schemas that has it; a partition goes by the whole. */
+/**
+ * Finds a table by its name, in the first of the schemas that has it; a partition goes by the
+ * whole.
+ */
 export async function readSubjectTable(
   client: ClientBase,
   names: Names,

@@ -54,8 +54,8 @@ export async function findSubject(
 }
 
 /**
- * The value as the log has it, by way of the column's type. Not of a type that somebody has made: its checks
- * and casts are functions of its owner, which would run with the rights of whoever asks.
+ * The value as the log has it, by way of the column's type. Not of a type that somebody has made:
+ * its checks and casts are functions of its owner, which would run with the rights of whoever asks.
  */
 async function canonical(client: ClientBase, text: string, type: string | null): Promise<string[]> {
   if (type === null) return [];

@@ -31,7 +31,10 @@ export async function recordSql(
   return `jsonb_to_record(${json}) as ${alias} (${types.join(', ')})`;
 }
 
-/** True where a value cannot be read back from its JSON; see row_data() for what takes the place of json. */
+/**
+ * True where a value cannot be read back from its JSON; see row_data() for what takes the place of
+ * json.
+ */
 function isLost({ isOneWay, isReplaced }: SubjectColumn, value: unknown): boolean {
   if (value === null || value === undefined) return false;
   if (isOneWay || !isReplaced) return isOneWay;

@@ -8,8 +8,8 @@ import { columnsOf, omitted, quoted, recordSql, tableSql, unchangedSql } from '.
 import type { RowVersion } from './versions.ts';
 
 /**
- * The SQL that would reverse one change of a row, and do nothing where the row was changed again since. It is
- * never run here.
+ * The SQL that would reverse one change of a row, and do nothing where the row was changed again
+ * since. It is never run here.
  * @throws PgwatchError undo_impossible
  */
 export async function undoSql(

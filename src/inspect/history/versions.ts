@@ -22,19 +22,24 @@ export type RowVersion = {
   after: RowImage | null;
   /** The columns in which the two differ. */
   changed: string[];
-  /** The row was not what the version before had left: something has changed it without a notification. */
+  /**
+   * The row was not what the version before had left: something has changed it without a
+   * notification.
+   */
   isAfterGap: boolean;
-  /** Of the row only what the changes tell is known: the log does not reach back to the whole of it. */
+  /**
+   * Of the row only what the changes tell is known: the log does not reach back to the whole of it.
+   */
   isPartial: boolean;
   /** As the log has it. */
   source: LogRow;
 };
 
 /**
- * Puts the versions of a row together, in the order of the changes: that of the ids, because who changes a
- * row waits for who changed it before.
- * @param captureKey columns that a notification holds whether they have changed or not, besides those of
- *   the primary key
+ * Puts the versions of a row together, in the order of the changes: that of the ids, because who
+ * changes a row waits for who changed it before.
+ * @param captureKey columns that a notification holds whether they have changed or not, besides
+ *   those of the primary key
  */
 export async function* versionsOf(
   rows: AsyncIterable<LogRow> | Iterable<LogRow>,
@@ -98,7 +103,10 @@ type Change = {
   keys: readonly string[];
 };
 
-/** Fills in what the notification leaves out, as with the payload "changed"; isWhole where it leaves out nothing. */
+/**
+ * Fills in what the notification leaves out, as with the payload "changed"; isWhole where it leaves
+ * out nothing.
+ */
 function rebuilt({ action, oldRow, newRow, state, keys }: Change) {
   const known = state ?? null;
   if (action === 'INSERT') return { before: null, after: newRow, isWhole: true };

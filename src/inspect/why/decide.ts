@@ -5,21 +5,17 @@ import type { Facts, FoundDelivery, Runner } from './facts.ts';
  *
  * done         it was handed out, and is settled
  * skipped      the consumer began after it
- * done_or_skipped  the position was moved since: whether it had passed the notification before is not stored
- * filtered     the consumer does not read its channel
- * before_channel  it was published before the consumer began to read its channel
- * restored     by its position it is done, but the log and the positions do not belong together
- * gone         the log does not hold it, and the consumer knows nothing of it
- * dead         it was given up
- * discarded    it became a dead letter, and somebody discarded that
- * backoff      it has failed, and is called again later
- * due          its turn has come; a daemon takes it at any moment
- * replay       somebody asked for it once more
- * blocked      it waits for an earlier one of its key
- * under_way    a process has taken it, and works on it or is about to
- * leased       it is part of work that nobody has taken yet
- * late         it was committed behind the position, and is handed out with the next read
- * waiting      others come before it
+ * done_or_skipped  the position was moved since: whether it had passed the notification before is
+ * not stored filtered     the consumer does not read its channel before_channel  it was published
+ * before the consumer began to read its channel restored     by its position it is done, but the
+ * log and the positions do not belong together gone         the log does not hold it, and the
+ * consumer knows nothing of it dead         it was given up discarded    it became a dead letter,
+ * and somebody discarded that backoff      it has failed, and is called again later due
+ * its turn has come; a daemon takes it at any moment replay       somebody asked for it once more
+ * blocked      it waits for an earlier one of its key under_way    a process has taken it, and
+ * works on it or is about to leased       it is part of work that nobody has taken yet late
+ * it was committed behind the position, and is handed out with the next read waiting      others
+ * come before it
  *
  * What keeps all of a consumer's notifications:
  *

@@ -78,7 +78,8 @@ export type Facts = {
 
 /**
  * Reads the facts of the consumers that are named, or all; in order.
- * @param asked.seenMax so many notifications are looked at, for all consumers together, to count what comes before it
+ * @param asked.seenMax so many notifications are looked at, for all consumers together, to count
+ *   what comes before it
  */
 export async function readFacts(
   client: Queryable,

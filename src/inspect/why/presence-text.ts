@@ -35,7 +35,9 @@ export function absenceText(presence: Exclude<Presence, { code: 'present' }>): s
   }
 }
 
-/** What to do where that is not for the reader to decide: only the end of the transactions tells. */
+/**
+ * What to do where that is not for the reader to decide: only the end of the transactions tells.
+ */
 export function absenceAdvice(presence: Presence): string | null {
   if (presence.code !== 'unseen') return null;
   return 'look what they do, and ask again once they have ended: it is there then, or was rolled back';

@@ -29,9 +29,9 @@ export type Presence =
   | { code: 'rolled_back' };
 
 /**
- * Looks for a notification. The order decides: an id that was drawn before the look at who writes is
- * held by somebody seen there, or by somebody whose transaction has ended by then, and what that one
- * committed is visible to the look at the log, which comes last.
+ * Looks for a notification. The order decides: an id that was drawn before the look at who writes
+ * is held by somebody seen there, or by somebody whose transaction has ended by then, and what that
+ * one committed is visible to the look at the log, which comes last.
  */
 export async function findNotification(
   client: Queryable,
@@ -70,8 +70,9 @@ export async function findNotification(
 }
 
 /**
- * Ids are drawn in order, just before the time is taken: whoever began after the next one was written has not
- * drawn this one, nor has who has done nothing since long before one in front of it was.
+ * Ids are drawn in order, just before the time is taken: whoever began after the next one was
+ * written has not drawn this one, nor has who has done nothing since long before one in front of it
+ * was.
  */
 function mayHold({ gid, since, idleSince }: Writer, { previousAt, nextAt }: Found): boolean {
   if (gid !== null) return true;
@@ -81,7 +82,10 @@ function mayHold({ gid, since, idleSince }: Writer, { previousAt, nextAt }: Foun
   );
 }
 
-/** What a cleanup took from a consumer, where that has the id in its midst; of the newest that it told of. */
+/**
+ * What a cleanup took from a consumer, where that has the id in its midst; of the newest that it
+ * told of.
+ */
 async function findGap(client: Queryable, schema: string, id: number): Promise<Gap | null> {
   const { rows } = await client.query(
     `select payload::text from (
@@ -107,7 +111,10 @@ async function readLastId(client: Queryable, schema: string): Promise<number> {
 type Found = {
   entry: (Omit<LogEntry, 'createdAt'> & { createdMs: number }) | null;
   oldestId: number | null;
-  /** Of those in front of it one that has no event id: who brings one draws its id first, and may wait. */
+  /**
+   * Of those in front of it one that has no event id: who brings one draws its id first, and may
+   * wait.
+   */
   previousAt: Date | null;
   nextAt: Date | null;
 };

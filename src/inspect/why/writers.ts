@@ -14,14 +14,17 @@ export type Writer = {
   query: string | null;
   /** When it began; of a prepared one, when it was prepared. */
   since: Date | null;
-  /** Since when it waits for its client's next statement; null where it does not, or nobody may see it. */
+  /**
+   * Since when it waits for its client's next statement; null where it does not, or nobody may see
+   * it.
+   */
   idleSince: Date | null;
 };
 
 /**
- * Who may hold notifications that nobody sees yet. Whoever has drawn an id keeps a lock of the sequence until the
- * end, and one of the log until what was written is rolled back; of what has an event id the id is drawn before
- * that is known to be new.
+ * Who may hold notifications that nobody sees yet. Whoever has drawn an id keeps a lock of the
+ * sequence until the end, and one of the log until what was written is rolled back; of what has an
+ * event id the id is drawn before that is known to be new.
  */
 export async function readWriters(client: Queryable, schema: string): Promise<Writer[]> {
   const { rows } = await client.query(

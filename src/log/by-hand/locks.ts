@@ -24,8 +24,8 @@ export async function lockTaking(
 }
 
 /**
- * Until the transaction ends nobody settles what is leased: what was being settled is done by then, and
- * the next statement sees it.
+ * Until the transaction ends nobody settles what is leased: what was being settled is done by then,
+ * and the next statement sees it.
  */
 export async function lockLeases(
   client: ClientBase,
@@ -56,8 +56,8 @@ export async function wakeOrphans(
 }
 
 /**
- * The condition that somebody who is alive runs the consumer of the row progress. While it is paused, an
- * owner may still be letting go of it; those who share it take nothing then.
+ * The condition that somebody who is alive runs the consumer of the row progress. While it is
+ * paused, an owner may still be letting go of it; those who share it take nothing then.
  */
 export function isLiveSql(schema: string): string {
   return `exists (

@@ -8,8 +8,8 @@ import { IS_PAUSED } from '../positions/progress.ts';
 export type Pause = { pausedAt: Date; pausedUntil: Date | null };
 
 /**
- * Has no daemon run the consumer: what is being handled is finished, and nothing more handed out. One that
- * is paused already stays paused since then, until the new time.
+ * Has no daemon run the consumer: what is being handled is finished, and nothing more handed out.
+ * One that is paused already stays paused since then, until the new time.
  * @param pause.until a time, or in how many milliseconds by the server's clock
  * @returns null where there is no such consumer
  * @throws PgwatchError input_invalid where the time has passed

@@ -21,7 +21,9 @@ export type Renamed = {
   snapshots: number;
 };
 
-/** What came of it: no such consumer; a daemon that is alive uses it; or the new one has done work. */
+/**
+ * What came of it: no such consumer; a daemon that is alive uses it; or the new one has done work.
+ */
 export type Renaming =
   | { is: 'renamed'; renamed: Renamed }
   | { is: 'unknown' }
@@ -29,9 +31,9 @@ export type Renaming =
   | { is: 'taken'; doneId: number };
 
 /**
- * Gives a consumer another id, with its position and all that it has standing. One that is registered by the
- * new id and has done nothing yet gives way, also while a daemon runs it: that loses it, and takes it over again
- * at the position of the other one.
+ * Gives a consumer another id, with its position and all that it has standing. One that is
+ * registered by the new id and has done nothing yet gives way, also while a daemon runs it: that
+ * loses it, and takes it over again at the position of the other one.
  */
 export async function renameConsumer(
   client: ClientBase,
@@ -75,7 +77,10 @@ async function rename(
 
 type Row = { id: string; doneId: number; hasWorked: boolean };
 
-/** The condition that a consumer has got beyond where it began, was moved, or has anything that waits. */
+/**
+ * The condition that a consumer has got beyond where it began, was moved, or has anything that
+ * waits.
+ */
 function hasWorkedSql(schema: string): string {
   const has = (table: string) =>
     `exists (select from ${qualified(schema, table)} as own where own.consumer_id = progress.consumer_id)`;
@@ -133,8 +138,8 @@ async function move(
 }
 
 /**
- * Gives the leases new ids, in their order: a daemon that runs the new one already looks for none below those that it
- * has seen, and would take later leases of their slots first.
+ * Gives the leases new ids, in their order: a daemon that runs the new one already looks for none
+ * below those that it has seen, and would take later leases of their slots first.
  */
 async function moveLeases(
   client: ClientBase,
@@ -152,8 +157,9 @@ async function moveLeases(
 }
 
 /**
- * Renames the channel that only this consumer reads, on which snapshots and markers of gaps arrive: its notifications keep
- * their places, and are found under the new name. There is no index on channels, so this reads the whole log.
+ * Renames the channel that only this consumer reads, on which snapshots and markers of gaps arrive:
+ * its notifications keep their places, and are found under the new name. There is no index on
+ * channels, so this reads the whole log.
  */
 async function moveOwn(
   client: ClientBase,

@@ -11,13 +11,14 @@ import { takeBack } from './take-back.ts';
 export type FiledReplay = { filed: number; replayedAt: string };
 
 /**
- * Files what a stretch holds as deliveries, which daemons hand out as they do those that are due again.
+ * Files what a stretch holds as deliveries, which daemons hand out as they do those that are due
+ * again.
  *
- * Of each key the order holds, also towards what comes meanwhile, or a consumer that keeps the newest
- * state of each key would end with an old one. So whoever owns the consumer loses it by the same
- * transaction that files: what it has done and not saved by then is not part of the replay, but is read
- * again by who takes over next, who knows of the keys that wait. Of a consumer that is shared, what is
- * leased of these keys is taken back and comes after them.
+ * Of each key the order holds, also towards what comes meanwhile, or a consumer that keeps the
+ * newest state of each key would end with an old one. So whoever owns the consumer loses it by the
+ * same transaction that files: what it has done and not saved by then is not part of the replay,
+ * but is read again by who takes over next, who knows of the keys that wait. Of a consumer that is
+ * shared, what is leased of these keys is taken back and comes after them.
  * @param replay.speed how many times as fast as it was written; null: as fast as can be
  * @param replay.max how many at most
  */
@@ -75,8 +76,8 @@ export async function cancelReplays(
 }
 
 /**
- * Takes the consumer from its owner, if it has one, and keeps those who share it from settling and taking
- * until the transaction ends.
+ * Takes the consumer from its owner, if it has one, and keeps those who share it from settling and
+ * taking until the transaction ends.
  * @returns whether notifications of a key wait for each other
  */
 async function disown(client: ClientBase, schema: string, consumerId: string): Promise<boolean> {
@@ -92,8 +93,8 @@ async function disown(client: ClientBase, schema: string, consumerId: string): P
 }
 
 /**
- * What is leased of these keys has a delivery now, which is handed out in its turn; the lease must not commit it as
- * well.
+ * What is leased of these keys has a delivery now, which is handed out in its turn; the lease must
+ * not commit it as well.
  */
 async function takeBackAgain(
   client: ClientBase,
@@ -110,9 +111,9 @@ async function takeBackAgain(
 }
 
 /**
- * Of a consumer that is shared, takes the leases that hold certain deliveries from whoever calls these again. It
- * gives them back when its handler returns, with nothing filed or committed; until then the lease keeps its slot to
- * itself.
+ * Of a consumer that is shared, takes the leases that hold certain deliveries from whoever calls
+ * these again. It gives them back when its handler returns, with nothing filed or committed; until
+ * then the lease keeps its slot to itself.
  * @param isMeant which, as a condition over the delivery d
  */
 async function fenceRetries(
@@ -142,8 +143,8 @@ function isPassingSql(schema: string): string {
 /**
  * Parameters: those of the stretch, 7 is ordered, 8 speed, 9 max.
  *
- * At full speed only the first of each key is due, and the others are blocked behind it: that is how due
- * ones are found fast, and handed out several at a time. Otherwise each has its time.
+ * At full speed only the first of each key is due, and the others are blocked behind it: that is
+ * how due ones are found fast, and handed out several at a time. Otherwise each has its time.
  */
 function fileSql(schema: string): string {
   const delivery = qualified(schema, 'delivery');

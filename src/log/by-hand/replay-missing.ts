@@ -6,14 +6,20 @@ import type { Stretch } from './replay-stretch.ts';
 export type Missing = {
   /** The channels that the consumer reads. */
   channels: string[];
-  /** Of the ids those that the log does not hold, and those of channels that the consumer does not read. */
+  /**
+   * Of the ids those that the log does not hold, and those of channels that the consumer does not
+   * read.
+   */
   unknownIds: number[];
   foreignIds: number[];
   /** No notification of its channels has the key. */
   isKeyUnknown: boolean;
 };
 
-/** Reads it, which for a key takes as long as reading the log. The consumer has to be one that is known. */
+/**
+ * Reads it, which for a key takes as long as reading the log. The consumer has to be one that is
+ * known.
+ */
 export async function readMissing(
   client: Queryable,
   schema: string,

@@ -2,7 +2,9 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { settledSql, wasReadSql } from '../positions/settled-sql.ts';
 
-/** Which of a consumer's notifications are to be handed out once more: those that match all of it. */
+/**
+ * Which of a consumer's notifications are to be handed out once more: those that match all of it.
+ */
 export type Stretch = {
   consumerId: string;
   /** Created then or later; and before then. */
@@ -70,7 +72,9 @@ export async function readStretch(
   return rows as StretchEntry[];
 }
 
-/** What is leased, and the stretch with what has become of each; for parameters of stretchValues. */
+/**
+ * What is leased, and the stretch with what has become of each; for parameters of stretchValues.
+ */
 export function stretchSql(schema: string): string {
   return `
 with leased as materialized (

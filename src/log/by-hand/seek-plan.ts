@@ -85,7 +85,8 @@ async function countBetween(
     [consumerId, Math.min(fromId, toId), Math.max(fromId, toId)],
   );
   const { settled, open, ...found } = rows[0] as Counted;
-  // Before a position that is moved forward lies also what has a delivery: that is handed out by it, or dead.
+  // Before a position that is moved forward lies also what has a delivery: that is handed out by
+  // it, or dead.
   return toId < fromId
     ? { ...found, again: settled, skipped: 0 }
     : { ...found, again: 0, skipped: Math.max(0, open - found.dead - found.waiting) };

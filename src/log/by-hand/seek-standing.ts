@@ -3,9 +3,11 @@ import { qualified } from '../../database/names.ts';
 import { takeBack } from './take-back.ts';
 
 /**
- * Takes out of the leases what lies behind the position, because it is read from the log again: see takeBack. That
- * includes what may have killed a process: if it does so again, it becomes a suspect again.
- * @returns how many notifications are read from the log again; some of them may have been called just now
+ * Takes out of the leases what lies behind the position, because it is read from the log again: see
+ * takeBack. That includes what may have killed a process: if it does so again, it becomes a suspect
+ * again.
+ * @returns how many notifications are read from the log again; some of them may have been called
+ *   just now
  */
 export async function takeBackLeases(
   client: ClientBase,
@@ -21,9 +23,10 @@ export async function takeBackLeases(
 }
 
 /**
- * Deletes the deliveries that lie behind the position, dead letters included, where the log still holds what they are
- * about: it is read from there, in its place among the others of its key, which would come too late were
- * it handed out by its delivery before them; and it would come twice, were its delivery done by then.
+ * Deletes the deliveries that lie behind the position, dead letters included, where the log still
+ * holds what they are about: it is read from there, in its place among the others of its key, which
+ * would come too late were it handed out by its delivery before them; and it would come twice, were
+ * its delivery done by then.
  * @returns how many
  */
 export async function dropReread(

@@ -8,7 +8,10 @@ import { reachedSql } from '../positions/settled-sql.ts';
 import { isLiveSql, lockLeases, lockTaking, wakeOrphans } from './locks.ts';
 import { dropDiscarded, dropReread, takeBackLeases } from './seek-standing.ts';
 
-/** Where a position is to be moved: so that one is next, or by so many notifications of its channels. */
+/**
+ * Where a position is to be moved: so that one is next, or by so many notifications of its
+ * channels.
+ */
 export type SeekTarget = From | { by: number };
 
 /** What a seek has done. */
@@ -22,9 +25,9 @@ export type Sought = {
 };
 
 /**
- * Moves a consumer's position, for good and at once: an owner that is alive loses the consumer by it,
- * lets its handlers return, and takes it over again at the new position. What has not committed by then
- * is handed out once it has, whatever its id.
+ * Moves a consumer's position, for good and at once: an owner that is alive loses the consumer by
+ * it, lets its handlers return, and takes it over again at the new position. What has not committed
+ * by then is handed out once it has, whatever its id.
  * @param seek.seenEpoch at which it was looked at
  * @param seek.mode idle: only while nobody who is alive runs it
  * @returns null where somebody has taken it over since, or runs it
@@ -56,9 +59,9 @@ export async function seekPosition(
 }
 
 /**
- * Back: of what was settled the part up to the target stays settled, and nothing else becomes it, so that
- * no late commit is skipped. Forward: all that is visible up to the target becomes settled, with the
- * snapshot of the very statement that finds the target.
+ * Back: of what was settled the part up to the target stays settled, and nothing else becomes it,
+ * so that no late commit is skipped. Forward: all that is visible up to the target becomes settled,
+ * with the snapshot of the very statement that finds the target.
  */
 function moveSql(schema: string, to: SeekTarget): string {
   const at = seekSql(schema, to, '$4');

@@ -5,11 +5,12 @@ import { qualified } from '../../database/names.ts';
 export type TakingBack = { isMeant: string; isKept: string; values: readonly unknown[] };
 
 /**
- * Takes notifications out of leases, because they are delivered from elsewhere. Whoever works on such a lease has
- * lost it: what is being called is finished, and nothing of it filed or committed, which would come before its turn
- * or once too often. Until it is given back it keeps its slot to itself, and so one of which nothing is left is made
- * one of retries, which then goes.
- * @returns how many were taken out of leases, but for those of retries; some of them may have been called just now
+ * Takes notifications out of leases, because they are delivered from elsewhere. Whoever works on
+ * such a lease has lost it: what is being called is finished, and nothing of it filed or committed,
+ * which would come before its turn or once too often. Until it is given back it keeps its slot to
+ * itself, and so one of which nothing is left is made one of retries, which then goes.
+ * @returns how many were taken out of leases, but for those of retries; some of them may have been
+ *   called just now
  */
 export async function takeBack(
   client: ClientBase,

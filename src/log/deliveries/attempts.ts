@@ -2,9 +2,9 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 
 /**
- * Takes back attempts that were recorded before the call, of calls whose outcome may not be saved because the
- * consumer is another's by now: a seek or a handover is not the handler's failure. If the new owner has
- * recorded an attempt of its own, nothing changes.
+ * Takes back attempts that were recorded before the call, of calls whose outcome may not be saved
+ * because the consumer is another's by now: a seek or a handover is not the handler's failure. If
+ * the new owner has recorded an attempt of its own, nothing changes.
  * @param recorded by notification, which attempt it was
  */
 export async function takeBackAttempts(

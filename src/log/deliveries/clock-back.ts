@@ -2,9 +2,9 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 
 /**
- * Makes due what was filed in the future: the server's clock was ahead then and has been set right since, so what
- * was to wait for seconds would wait for hours. Filed is when it failed last, or was replayed; what is neither
- * was to be due when it was filed.
+ * Makes due what was filed in the future: the server's clock was ahead then and has been set right
+ * since, so what was to wait for seconds would wait for hours. Filed is when it failed last, or was
+ * replayed; what is neither was to be due when it was filed.
  */
 export async function mendClockBack(
   client: Queryable,

@@ -1,7 +1,10 @@
 import { qualified } from '../../database/names.ts';
 import { COLUMNS } from '../page-sql.ts';
 
-/** The copy that a delivery holds of its notification, as a row of the log; no row where it holds none. */
+/**
+ * The copy that a delivery holds of its notification, as a row of the log; no row where it holds
+ * none.
+ */
 export function copySql(schema: string, delivery: string): string {
   const columns = COLUMNS.map((column) => `${OWN.has(column) ? delivery : 'copied'}.${column}`);
   return `select ${columns.join(', ')}

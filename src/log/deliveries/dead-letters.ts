@@ -137,7 +137,10 @@ function toDelivery(row: DeliveryRow): Delivery {
   };
 }
 
-/** The columns of a LogRow as texts, row_0 and so on: an array of them might be longer than one text can be. */
+/**
+ * The columns of a LogRow as texts, row_0 and so on: an array of them might be longer than one text
+ * can be.
+ */
 function logRow(schema: string, row: string): string {
   return rowTexts(schema, row, SHOWN_TEXT_BYTES_MAX)
     .map((text, index) => (LOG_COLUMNS[index] === 'created_at' ? MICROSECONDS(text) : text))

@@ -18,7 +18,9 @@ export type DueDelivery = {
   key: string | null;
   /** How often its handler was called so far. */
   attempts: number;
-  /** True where a process may have died over it: called carefully, and recorded before it is called. */
+  /**
+   * True where a process may have died over it: called carefully, and recorded before it is called.
+   */
   isSuspect: boolean;
   /** True where that is done together with others like it. */
   isGrouped: boolean;
@@ -28,7 +30,9 @@ export type DueDelivery = {
 export type DueScope = DeliveryScope & {
   /** What it is working on already. */
   workingIds: readonly number[];
-  /** True: what stands behind a dead letter of its key waits until somebody has decided about that. */
+  /**
+   * True: what stands behind a dead letter of its key waits until somebody has decided about that.
+   */
   isStopping: boolean;
 };
 
@@ -58,8 +62,9 @@ export async function readDue(
 }
 
 /**
- * Reads deliveries that were found due before, by their ids; in order. Left out is what is no longer in turn: since
- * then an earlier one of its key may have been filed, by a replay or by a lease that came before.
+ * Reads deliveries that were found due before, by their ids; in order. Left out is what is no
+ * longer in turn: since then an earlier one of its key may have been filed, by a replay or by a
+ * lease that came before.
  */
 export async function readLeasedDeliveries(
   client: ClientBase,

@@ -14,7 +14,9 @@ export function errorRecord(error: Error): ErrorRecord {
   };
 }
 
-/** The message, with that of the cause: fetch() says only "fetch failed" by itself. Both are cut. */
+/**
+ * The message, with that of the cause: fetch() says only "fetch failed" by itself. Both are cut.
+ */
 export function withCause(error: Error, lengthMax = LENGTH_MAX): string {
   const message = cut(
     textOf(() => error.message),

@@ -4,9 +4,9 @@ import { errorCodeOf, toError } from '../../errors.ts';
 import type { DeliveryChange } from './delivery.ts';
 
 /**
- * Files what is not done, in the transaction of the client. Should the server refuse a value, each is filed
- * for itself, and the one at fault without what the server refuses: whatever the log takes can be filed, and
- * none holds the others.
+ * Files what is not done, in the transaction of the client. Should the server refuse a value, each
+ * is filed for itself, and the one at fault without what the server refuses: whatever the log takes
+ * can be filed, and none holds the others.
  */
 export async function fileChanges(
   client: ClientBase,
@@ -62,7 +62,8 @@ async function upsert(
     consumerId,
     changes.map((change) => change.notificationId),
     changes.map((change) => change.state),
-    // No nulls: a session with array_nulls off, as a handler's may be, would read texts in their place.
+    // No nulls: a session with array_nulls off, as a handler's may be, would read texts in their
+    // place.
     changes.map(({ key }) => key ?? ''),
     changes.map(({ key }) => key !== null),
     changes.map((change) => ('attempts' in change ? change.attempts : 0)),
@@ -111,5 +112,8 @@ set state = excluded.state,
   new_row = coalesce(delivery.new_row, excluded.new_row)`;
 }
 
-/** A value that is not right, a constraint, or a size that cannot be: not what the next attempt would mend. */
+/**
+ * A value that is not right, a constraint, or a size that cannot be: not what the next attempt
+ * would mend.
+ */
 const REFUSED = /^(22|23|54)|^53200$/;

@@ -15,11 +15,17 @@ export type StandingDeliveries = {
   hasDead: boolean;
   /** Deliveries that are held until the position has passed them: see readAhead(). */
   aheadIds: number[];
-  /** The highest notification with a row, or whose row was discarded: those up to it may have one already. */
+  /**
+   * The highest notification with a row, or whose row was discarded: those up to it may have one
+   * already.
+   */
   highestId: number;
 };
 
-/** Of a delivery: what somebody asked to be handed out once more says nothing about how the consumer fares. */
+/**
+ * Of a delivery: what somebody asked to be handed out once more says nothing about how the consumer
+ * fares.
+ */
 export const HAS_FAILED = '(replayed_at is null or last_failed_at is not null)';
 
 /** In how many milliseconds the next one is due; null where none waits. */
@@ -41,7 +47,10 @@ export async function readNextDueMs(
   return ms === null ? null : Math.max(0, Math.ceil(Number(ms)));
 }
 
-/** Which of the notifications have a delivery, or a dead letter that was discarded: neither is delivered from the log. */
+/**
+ * Which of the notifications have a delivery, or a dead letter that was discarded: neither is
+ * delivered from the log.
+ */
 export async function readFiled(
   client: Queryable,
   schema: string,
@@ -60,9 +69,10 @@ export async function readFiled(
 }
 
 /**
- * The deliveries, by consumer, of notifications that its position has not settled; none if there are none. An owner that
- * has died filed them while an earlier notification took its time. What it had handled of their keys before is read from
- * the log again, so they are due only after that; dead letters too, should somebody retry them meanwhile.
+ * The deliveries, by consumer, of notifications that its position has not settled; none if there
+ * are none. An owner that has died filed them while an earlier notification took its time. What it
+ * had handled of their keys before is read from the log again, so they are due only after that;
+ * dead letters too, should somebody retry them meanwhile.
  */
 export async function readAhead(
   client: Queryable,
@@ -122,10 +132,10 @@ export async function unblockAll(
 }
 
 /**
- * Makes all that waits suspect: a process has died, over which of them nobody knows. What was a suspect
- * already stays as it is: recorded in a group, it is called alone. Of what is only
- * replayed, which may be very much, it is what the process can have had in hand: the first that were due,
- * and those behind them.
+ * Makes all that waits suspect: a process has died, over which of them nobody knows. What was a
+ * suspect already stays as it is: recorded in a group, it is called alone. Of what is only
+ * replayed, which may be very much, it is what the process can have had in hand: the first that
+ * were due, and those behind them.
  */
 export async function suspectAll(
   client: Queryable,
@@ -159,7 +169,10 @@ export async function suspectAll(
   );
 }
 
-/** How many wait for a retry, by consumer, without those that are only replayed; none where there are none. */
+/**
+ * How many wait for a retry, by consumer, without those that are only replayed; none where there
+ * are none.
+ */
 export async function readRetryCounts(
   client: Queryable,
   schema: string,
@@ -204,7 +217,7 @@ export async function readHavingDead(
 }
 
 /**
- * So many that are due a process can have in hand, with those behind them: it looks for 100 more as long as
- * it works on fewer than 200.
+ * So many that are due a process can have in hand, with those behind them: it looks for 100 more as
+ * long as it works on fewer than 200.
  */
 const HEADS_IN_HAND_MAX = 400;

@@ -50,8 +50,9 @@ export type SharingWish = {
 };
 
 /**
- * Makes the consumer a shared one, unless it is paused, or a process that is alive runs it alone, or one that was
- * started later reads other channels for it: a version that does not read them must not pass what they hold.
+ * Makes the consumer a shared one, unless it is paused, or a process that is alive runs it alone,
+ * or one that was started later reads other channels for it: a version that does not read them must
+ * not pass what they hold.
  * @returns what it is
  */
 export async function shareConsumer(
@@ -113,8 +114,8 @@ export function splitRows(rows: readonly LogRow[], isOrdered: boolean): NewLease
 }
 
 /**
- * Splits what has no order into as many leases as there are slots, at most, and none of them small without need:
- * what comes and goes with a lease costs more than what lies in it.
+ * Splits what has no order into as many leases as there are slots, at most, and none of them small
+ * without need: what comes and goes with a lease costs more than what lies in it.
  */
 export function splitEvenly(ids: readonly number[], kind: Lease['kind']): NewLease[] {
   const leases: NewLease[] = [];

@@ -14,20 +14,21 @@ import { SERVER } from '../positions/server-sql.ts';
 import type { SharingWish } from './lease.ts';
 
 /**
- * Where the newest version of a consumer's row was when this process last saw it. While somebody holds a
- * snapshot, vacuum removes none of the versions that were since, and an index would lead through all of them.
+ * Where the newest version of a consumer's row was when this process last saw it. While somebody
+ * holds a snapshot, vacuum removes none of the versions that were since, and an index would lead
+ * through all of them.
  */
 export type RowPlace = { ctid: string | null };
 
 /**
- * The last id that a lease has got, of whichever consumer; and on which server, as SERVER says: on another one, ids
- * may have been given again without its ever being seen to go back.
+ * The last id that a lease has got, of whichever consumer; and on which server, as SERVER says: on
+ * another one, ids may have been given again without its ever being seen to go back.
  */
 export type GivenLeases = { server: string; lastId: number };
 
 /**
- * The position of a shared consumer, for who has the lock; null where it is paused, or not shared, or a newer version
- * reads other channels for it by now.
+ * The position of a shared consumer, for who has the lock; null where it is paused, or not shared,
+ * or a newer version reads other channels for it by now.
  */
 export async function readSharedPosition(
   client: ClientBase,

@@ -59,9 +59,10 @@ export async function settleLeases(
 }
 
 /**
- * Writes down that the handler is about to be called for notifications of leases, before it is. From then on
- * they have deliveries, and whoever takes a lease next has to look for them.
- * @returns false where a lease is another process's by now, or is just becoming it: then nothing is written
+ * Writes down that the handler is about to be called for notifications of leases, before it is.
+ * From then on they have deliveries, and whoever takes a lease next has to look for them.
+ * @returns false where a lease is another process's by now, or is just becoming it: then nothing is
+ *   written
  */
 export async function recordAttempts(
   client: ClientBase,
@@ -185,8 +186,8 @@ export async function countFreeLeases(
 }
 
 /**
- * Turns the leases of a consumer that is not shared any longer into deliveries that are due: whoever
- * still works on them has lost them.
+ * Turns the leases of a consumer that is not shared any longer into deliveries that are due:
+ * whoever still works on them has lost them.
  */
 export async function absorbLeases(
   client: Queryable,

@@ -8,18 +8,22 @@ export type LeaseTake = {
   consumerId: string;
   daemonId: string;
   /**
-   * True: with a dead letter only retries are taken. Looked at in the statement that takes, because a lease ends
-   * with the dead letter in it, and lets the next of its slot be taken.
+   * True: with a dead letter only retries are taken. Looked at in the statement that takes, because
+   * a lease ends with the dead letter in it, and lets the next of its slot be taken.
    */
   isStopping: boolean;
   count: number;
-  /** No lease of the consumer has a lower id: the dead ones below it, which a held snapshot keeps, are not looked at. */
+  /**
+   * No lease of the consumer has a lower id: the dead ones below it, which a held snapshot keeps,
+   * are not looked at.
+   */
   floor?: number;
 };
 
 /**
  * Adds leases, those of a slot behind the others of it.
- * @param take by whom those that can be taken at once are taken at once; null: they wait for somebody
+ * @param take by whom those that can be taken at once are taken at once; null: they wait for
+ *   somebody
  * @returns the ones taken
  */
 export async function insertLeases(
@@ -71,10 +75,11 @@ export async function insertLeases(
 }
 
 /**
- * Adds leases of deliveries that are due. In its slot each goes before the pages of later notifications that nobody has
- * begun, except the first of them. If it went last, pages would file more notifications of its key as blocked in the
- * meantime, and under load a consumer whose keys fail now and then would never recover. If it went before all of them, a
- * key that fails again and again would keep the others of its slot from their turn. It never goes before older
+ * Adds leases of deliveries that are due. In its slot each goes before the pages of later
+ * notifications that nobody has begun, except the first of them. If it went last, pages would file
+ * more notifications of its key as blocked in the meantime, and under load a consumer whose keys
+ * fail now and then would never recover. If it went before all of them, a key that fails again and
+ * again would keep the others of its slot from their turn. It never goes before older
  * notifications: after a seek forward, leases may hold some that precede what is replayed.
  * @param floor no lease of the consumer has a lower id
  */

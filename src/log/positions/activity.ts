@@ -11,7 +11,10 @@ export type DaemonActivity = {
 /** What one daemon does for one consumer: of a shared consumer its own part. */
 export type ConsumerActivity = {
   state: ConsumerState;
-  /** Notifications a second that were settled, over the last ten seconds or so; null in the first two. */
+  /**
+   * Notifications a second that were settled, over the last ten seconds or so; null in the first
+   * two.
+   */
   rate: number | null;
   /** How many were settled since the process began. */
   handled: number;

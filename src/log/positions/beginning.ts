@@ -8,8 +8,8 @@ export type From = 'start' | 'now' | number | Date;
 
 /**
  * H and S of a position at which the next one handed out is the one meant, as expressions of one
- * statement: between two, commits would be lost. What has not committed by then and gets an id up to H
- * comes as a late one.
+ * statement: between two, commits would be lost. What has not committed by then and gets an id up
+ * to H comes as a late one.
  */
 export type Beginning = {
   doneId: string;

@@ -19,8 +19,8 @@ export type OwnerState = {
 
 /**
  * Says that the daemon is alive, for a while from now by the server's clock.
- * @param daemon.hasLock true where the connection can hold a session lock: the lock is taken, and the
- *   daemon counts as dead as soon as the connection ends
+ * @param daemon.hasLock true where the connection can hold a session lock: the lock is taken, and
+ *   the daemon counts as dead as soon as the connection ends
  */
 export async function beat(
   control: Queryable,
@@ -86,7 +86,10 @@ export async function removeDaemon(
   );
 }
 
-/** The daemons that are alive, with what they may run: not what a newer version of it reads with other channels. */
+/**
+ * The daemons that are alive, with what they may run: not what a newer version of it reads with
+ * other channels.
+ */
 export async function readLiveDaemons(control: Queryable, schema: string): Promise<LiveDaemon[]> {
   const mayRun = `not ${qualified(schema, 'older_version')}(id, daemon_id)`;
   const { rows } = await control.query(
@@ -124,7 +127,10 @@ export async function readOwners(control: Queryable, schema: string): Promise<Ow
   return rows as OwnerState[];
 }
 
-/** Tells all daemons that something other than a notification has changed: who runs what, or retries. */
+/**
+ * Tells all daemons that something other than a notification has changed: who runs what, or
+ * retries.
+ */
 export async function tellDaemons(
   client: Queryable,
   schema: string,

@@ -1,7 +1,9 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 
-/** What a consumer has not settled of its channels; what failed has a delivery, and is not counted. */
+/**
+ * What a consumer has not settled of its channels; what failed has a delivery, and is not counted.
+ */
 export type Lag = {
   unread: number;
   /** False where there is so much that the rest is estimated by the ids. */

@@ -9,8 +9,8 @@ export type LostConsumer = {
 };
 
 /**
- * Finds consumers that read channels of a new one, have no file, and are run or wanted by no daemon that is
- * alive: those that read the same, else those that read some of them.
+ * Finds consumers that read channels of a new one, have no file, and are run or wanted by no daemon
+ * that is alive: those that read the same, else those that read some of them.
  * @param asked.knownIds those that there are files for
  */
 export async function findLostConsumers(

@@ -9,8 +9,8 @@ import { CLAIMED_ON } from './server-sql.ts';
 export type { From };
 
 /**
- * The channel that one consumer alone reads, besides those it asks for: what is meant for nobody else,
- * as the rows of a snapshot, is published there.
+ * The channel that one consumer alone reads, besides those it asks for: what is meant for nobody
+ * else, as the rows of a snapshot, is published there.
  */
 export function consumerChannel(consumerId: string): string {
   return `consumer:${consumerId}`;
@@ -34,8 +34,9 @@ export type Claim = {
   consumerId: string;
   epoch: number;
   /**
-   * As SERVER says: elsewhere, the position would hide others to which its ids and xids are handed out again. And
-   * when the consumer was registered: where it was removed and registered anew, epochs begin anew, too.
+   * As SERVER says: elsewhere, the position would hide others to which its ids and xids are handed
+   * out again. And when the consumer was registered: where it was removed and registered anew,
+   * epochs begin anew, too.
    */
   server: string;
 };
@@ -98,8 +99,8 @@ export async function noteFrom(
  * fails from now on, and reads the position.
  * @param claim.seenEpoch the epoch at which the consumer was found to have no owner that is alive
  * @returns null where another process was faster, or holds the row: one that stands still in the
- *   middle of a transaction must not make this one stand still too. Or where it was paused since, or a newer version
- *   of the consumer has begun
+ *   middle of a transaction must not make this one stand still too. Or where it was paused since,
+ *   or a newer version of the consumer has begun
  */
 export async function takeOver(
   client: Queryable,
@@ -139,8 +140,8 @@ export async function takeOver(
 }
 
 /**
- * Notes whether the notifications of a key wait for each other: who files some needs to know, and what
- * is blocked is never handed out where they do not.
+ * Notes whether the notifications of a key wait for each other: who files some needs to know, and
+ * what is blocked is never handed out where they do not.
  */
 export async function noteOrder(
   client: Queryable,
@@ -155,8 +156,8 @@ export async function noteOrder(
 }
 
 /**
- * Notes that the position was moved, and not by what was done: what lies before it may have been skipped.
- * Of a past owner nothing is noted.
+ * Notes that the position was moved, and not by what was done: what lies before it may have been
+ * skipped. Of a past owner nothing is noted.
  * @param claim.epoch null: it has no owner, and the caller keeps others from its position
  */
 export async function noteBeginning(
@@ -185,7 +186,9 @@ export async function releaseOwnership(
   );
 }
 
-/** Whether a row of consumer_progress is paused, by the server's clock: nobody is to run it then. */
+/**
+ * Whether a row of consumer_progress is paused, by the server's clock: nobody is to run it then.
+ */
 export const IS_PAUSED = 'coalesce(paused_until > clock_timestamp(), paused_at is not null)';
 
 /** Whether two lists of channels have the same ones, in any order. */

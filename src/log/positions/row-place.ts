@@ -1,7 +1,8 @@
 /**
- * From where rows were, along what others have made of them. A place that is outdated leads to no row, or to
- * another one; past the end of the file, which vacuum shortens, it would be an error. The consumer is compared as an
- * expression: the primary key looks cheaper to the planner, which does not know how many versions are dead.
+ * From where rows were, along what others have made of them. A place that is outdated leads to no
+ * row, or to another one; past the end of the file, which vacuum shortens, it would be an error.
+ * The consumer is compared as an expression: the primary key looks cheaper to the planner, which
+ * does not know how many versions are dead.
  * @param consumer the expression that is the consumer's id
  * @param relation the parameter that names the table
  * @param places the parameter that holds the places, as texts

@@ -10,8 +10,8 @@ import { CLAIMED_ON } from './server-sql.ts';
 export type PositionSave = Claim & { position: Position };
 
 /**
- * Where consumers' rows were when this process last saved them. While somebody holds a snapshot, vacuum removes
- * none of the versions that were since, and an index would lead through all of them.
+ * Where consumers' rows were when this process last saved them. While somebody holds a snapshot,
+ * vacuum removes none of the versions that were since, and an index would lead through all of them.
  */
 export type RowPlaces = Map<string, string>;
 
@@ -68,7 +68,8 @@ function valuesOf(saves: readonly PositionSave[]): unknown[] {
     column(({ epoch }) => epoch),
     column(({ position }) => position.doneId),
     column(({ position }) => position.doneSnapshot),
-    // Not null: a session with array_nulls off, as a handler's may be, would read a text in its place.
+    // Not null: a session with array_nulls off, as a handler's may be, would read a text in its
+    // place.
     column(({ position }) => position.doneXid ?? ''),
     column(({ position }) => position.window?.snapshot ?? ''),
     column(({ position }) => position.window?.endId ?? ''),

@@ -1,7 +1,8 @@
 import { qualified } from '../../database/names.ts';
 
 /**
- * The condition that a position has settled a notification, as the SQL function log_is_settled has it.
+ * The condition that a position has settled a notification, as the SQL function log_is_settled has
+ * it.
  * @param progress the name of a row of consumer_progress
  * @param log the name of a row of the log
  * @param rebasedId the id up to which rows count as visible to all, as SQL
@@ -15,15 +16,18 @@ export function settledSql(
   return `${qualified(schema, 'log_is_settled')}(${log}.id, ${log}.xid, ${progress}, ${rebasedId})`;
 }
 
-/** The condition that what is settled was so from the consumer's beginning, or since its position was moved past it. */
+/**
+ * The condition that what is settled was so from the consumer's beginning, or since its position
+ * was moved past it.
+ */
 export function skippedSql(progress: string, log: string, rebasedId = 'origin.rebased_id'): string {
   return `(${log}.id <= ${progress}.began_id and (
     ${log}.id <= ${rebasedId} or pg_visible_in_snapshot(${log}.xid, ${progress}.began_snapshot)))`;
 }
 
 /**
- * Whether the consumer read the notification's channel when its position settled the notification; null if
- * nothing is known of when it read that.
+ * Whether the consumer read the notification's channel when its position settled the notification;
+ * null if nothing is known of when it read that.
  */
 export function wasReadSql(
   schema: string,
@@ -38,7 +42,10 @@ export function wasReadSql(
     from ${channel})`;
 }
 
-/** Where the consumer began to read the notification's channel after it was settled, as JSON; null: nowhere. */
+/**
+ * Where the consumer began to read the notification's channel after it was settled, as JSON; null:
+ * nowhere.
+ */
 export function readSinceSql(
   schema: string,
   progress: string,

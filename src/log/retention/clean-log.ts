@@ -9,8 +9,9 @@ import { deleteDiscarded, deletePublished } from './steps.ts';
 export type Cleaned = {
   partition: Partition;
   /**
-   * dropped: it is gone. emptied: all of it was removed, and it waits to be dropped. deleted: what is old was
-   * removed, and it stays. pinned: something is needed and left, in part or all. locked: somebody is in the way
+   * dropped: it is gone. emptied: all of it was removed, and it waits to be dropped. deleted: what
+   * is old was removed, and it stays. pinned: something is needed and left, in part or all. locked:
+   * somebody is in the way
    */
   outcome: 'dropped' | 'emptied' | 'deleted' | 'pinned' | 'locked';
   /** How many were removed; an estimate where all were, null where there is none. */
@@ -29,7 +30,10 @@ export type LogCleaning = CleanOptions & {
   onRemoved?: OnRemoved;
 };
 
-/** Removes what is older than a time, the oldest partition first. Yields those that held something old. */
+/**
+ * Removes what is older than a time, the oldest partition first. Yields those that held something
+ * old.
+ */
 export async function* cleanLog(
   client: ClientBase,
   options: LogCleaning,
@@ -52,8 +56,8 @@ export async function* cleanLog(
 }
 
 /**
- * Forgets what is known of notifications that the log holds no longer: publishers' own event ids from before the time,
- * and that dead letters were discarded.
+ * Forgets what is known of notifications that the log holds no longer: publishers' own event ids
+ * from before the time, and that dead letters were discarded.
  * @returns how many event ids
  */
 export async function forgetRemoved(

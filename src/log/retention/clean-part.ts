@@ -18,8 +18,8 @@ export type Thinned = {
 export type OnRemoved = (removed: number, total: number) => void;
 
 /**
- * Removes what is old and not needed from a partition that stays, in batches: the one in which the time lies,
- * and the default one. That is emptied at once where little of it is young.
+ * Removes what is old and not needed from a partition that stays, in batches: the one in which the
+ * time lies, and the default one. That is emptied at once where little of it is young.
  */
 export async function thinPartition(
   client: ClientBase,
@@ -84,7 +84,8 @@ async function deleteAll(pass: Pass): Promise<Thinned> {
   let pinned = 0;
   for (let afterId = '0'; !signal.aborted; ) {
     const batch = { partition: partition.name, before, afterId, upTo, counted };
-    // Daemons that settle failures are in the way, and the deliveries are what is locked against them.
+    // Daemons that settle failures are in the way, and the deliveries are what is locked against
+    // them.
     const done = await withHolders(client, options, 'delivery', () =>
       deleteBatch(client, schema, batch),
     );
@@ -99,5 +100,7 @@ async function deleteAll(pass: Pass): Promise<Thinned> {
   return { removed, pinned, heldBy: null };
 }
 
-/** From so much on it is worth the while, in bytes: at twice that no partition is created any more. */
+/**
+ * From so much on it is worth the while, in bytes: at twice that no partition is created any more.
+ */
 const DEFAULT_BYTES = 8 * 2 ** 20;

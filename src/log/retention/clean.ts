@@ -39,8 +39,8 @@ export type Removal =
   | { type: 'locked'; heldBy: string };
 
 /**
- * Removes a partition whose time is over. First it is emptied, for which only its own lock is needed, and only
- * readers wait; then it is dropped, which needs the lock of the whole log.
+ * Removes a partition whose time is over. First it is emptied, for which only its own lock is
+ * needed, and only readers wait; then it is dropped, which needs the lock of the whole log.
  */
 export async function removePartition(
   client: ClientBase,
@@ -84,7 +84,9 @@ async function emptyOnce(
   return outcome;
 }
 
-/** What has come since it was counted is counted, too: writers of a partition of the past are rare. */
+/**
+ * What has come since it was counted is counted, too: writers of a partition of the past are rare.
+ */
 async function forceEmpty(
   client: ClientBase,
   schema: string,

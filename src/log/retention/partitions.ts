@@ -30,7 +30,10 @@ export async function readPartitions(client: Queryable, schema: string): Promise
 /** What a partition holds from before a time. */
 export type Share = 'all' | 'part' | 'none';
 
-/** Which share of a partition is from before a time: of the default one nobody knows without looking. */
+/**
+ * Which share of a partition is from before a time: of the default one nobody knows without
+ * looking.
+ */
 export function shareBefore({ starts, ends }: Partition, before: Date): Share {
   if (ends === null) return 'part';
   if (ends <= before) return 'all';

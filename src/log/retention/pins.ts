@@ -29,7 +29,10 @@ export async function readPins(
 export type PinningConsumer = {
   consumerId: string;
   atId: number;
-  /** How many notifications lie above its position, of its channels or not; at most 100,000 are counted. */
+  /**
+   * How many notifications lie above its position, of its channels or not; at most 100,000 are
+   * counted.
+   */
   behind: number;
   /** A daemon that is alive runs it, or is about to. */
   isAlive: boolean;

@@ -43,7 +43,8 @@ export async function emptyPartition(
   if (!counted) {
     const text = `select ${empty}($1, $2) as outcome`;
     const outcome = await outcomeOf<EmptyOutcome | 'held'>(client, text, [partition, before]);
-    // Now it is known since when nothing is needed: the next call says who holds it, if somebody does.
+    // Now it is known since when nothing is needed: the next call says who holds it, if somebody
+    // does.
     return outcome === 'held' ? outcomeOf(client, text, [partition, before]) : outcome;
   }
   const text = `select ${empty}($1, $2, $3::pg_snapshot, $4) as outcome`;

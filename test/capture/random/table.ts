@@ -87,7 +87,9 @@ function partitions(name: string): string[] {
   );
 }
 
-/** After each row that is written, it is written to again: what comes first must be recorded first. */
+/**
+ * After each row that is written, it is written to again: what comes first must be recorded first.
+ */
 function nestedTrigger(name: string, key: string, number: number): string[] {
   return [
     `create function nested_${number}() returns trigger language plpgsql as $body$

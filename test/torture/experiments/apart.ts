@@ -12,8 +12,8 @@ import { type Apart, dumpLog, restoreLog } from '../restores.ts';
 import type { World } from '../world.ts';
 
 /**
- * The log is restored without its positions, or the sequence of its ids set back, and writers go on. The daemon
- * refuses until "pgwatch migrate rebase", and then delivers all that is in the log.
+ * The log is restored without its positions, or the sequence of its ids set back, and writers go
+ * on. The daemon refuses until "pgwatch migrate rebase", and then delivers all that is in the log.
  */
 export const apart: Experiment = {
   name: 'apart',
@@ -90,7 +90,10 @@ async function endDaemons(world: World): Promise<void> {
   await Promise.all(daemons.map((daemon) => (isClean ? daemon.stop() : daemon.abandon())));
 }
 
-/** Whether a position lies above the ids that were given, or what was published since lies below one. */
+/**
+ * Whether a position lies above the ids that were given, or what was published since lies below
+ * one.
+ */
 async function isApart(world: World, since: string): Promise<boolean> {
   const [row] = await world.query<{ isApart: boolean }>(
     `select exists (

@@ -9,8 +9,9 @@ import { Operator } from '../operator.ts';
 import type { World } from '../world.ts';
 
 /**
- * Somebody seeks, replays, pauses and cleans up by hand while daemons die and lose their connections. What a
- * seek skips may be missing, what is asked for again comes again, and nothing else.
+ * Somebody seeks, replays, pauses and cleans up by hand while daemons die and lose their
+ * connections. What a seek skips may be missing, what is asked for again comes again, and nothing
+ * else.
  */
 export const byHand: Experiment = {
   name: 'by-hand',

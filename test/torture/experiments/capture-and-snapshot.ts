@@ -9,8 +9,8 @@ import { tamperSql } from '../mutations.ts';
 import type { World } from '../world.ts';
 
 /**
- * Tables are captured and snapshots of them taken while writers change them and connections, daemons and the server
- * are killed. In the end each consumer's mirror is what the tables are.
+ * Tables are captured and snapshots of them taken while writers change them and connections,
+ * daemons and the server are killed. In the end each consumer's mirror is what the tables are.
  */
 export const captureAndSnapshot: Experiment = {
   name: 'capture-and-snapshot',

@@ -12,7 +12,8 @@ import type { World } from '../world.ts';
 
 /**
  * Somebody takes every connection that the server has (53300), while those of the daemons are
- * terminated; or one of the server's processes is killed, at which it lets nobody in for a while (57P03).
+ * terminated; or one of the server's processes is killed, at which it lets nobody in for a while
+ * (57P03).
  */
 export const connectionExhaustion: Experiment = {
   name: 'connection-exhaustion',
@@ -39,7 +40,9 @@ export const connectionExhaustion: Experiment = {
   mutants: { ...WITHOUT_CATCH_UP },
 };
 
-/** Takes what is free, terminates connections of these names, takes those too, and gives all back. */
+/**
+ * Takes what is free, terminates connections of these names, takes those too, and gives all back.
+ */
 async function exhaust(world: World, names: string): Promise<void> {
   const hoard = new Hoard(world.url);
   try {

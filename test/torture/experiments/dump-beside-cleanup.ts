@@ -12,8 +12,9 @@ import { TortureServer } from '../server.ts';
 import type { World } from '../world.ts';
 
 /**
- * Dumps are taken while writers write, consumers work, and cleanup empties partitions. A daemon on what is restored
- * from them gets all that the consumers had not handled by then, and nothing twice.
+ * Dumps are taken while writers write, consumers work, and cleanup empties partitions. A daemon on
+ * what is restored from them gets all that the consumers had not handled by then, and nothing
+ * twice.
  */
 export const dumpBesideCleanup: Experiment = {
   name: 'dump-beside-cleanup',
@@ -31,7 +32,8 @@ export const dumpBesideCleanup: Experiment = {
       async harm(signal) {
         const over = new AbortController();
         const cleaning = cleanUp(world, over.signal);
-        // Where a dump fails, that is the error, and not that cleanup has lost its connection by then.
+        // Where a dump fails, that is the error, and not that cleanup has lost its connection by
+        // then.
         cleaning.catch(() => {});
         try {
           for (let day = 2; day < DAYS && (dumps.length === 0 || !signal.aborted); day++) {
@@ -55,8 +57,9 @@ export const dumpBesideCleanup: Experiment = {
 };
 
 /**
- * Takes a dump that has its snapshot, and is kept from locking the log's partitions meanwhile: consumers handle what
- * it has as unread, and cleanup would remove it. Writers write to the next day.
+ * Takes a dump that has its snapshot, and is kept from locking the log's partitions meanwhile:
+ * consumers handle what it has as unread, and cleanup would remove it. Writers write to the next
+ * day.
  */
 async function dumpBehindADoor(world: World, day: number): Promise<Dump> {
   const consumerId = world.consumers[day % world.consumers.length]?.id ?? '';
@@ -104,7 +107,10 @@ async function waitForDump(world: World): Promise<void> {
   }
 }
 
-/** Empties what is done, as cleanup does, and drops nothing: pg_dump fails where a table that it knows of is gone. */
+/**
+ * Empties what is done, as cleanup does, and drops nothing: pg_dump fails where a table that it
+ * knows of is gone.
+ */
 async function cleanUp(world: World, signal: AbortSignal): Promise<void> {
   const partitions = await world.query<{ name: string }>(
     `select name from pgwatch.log_partitions() where ends < '2021-01-01'`,

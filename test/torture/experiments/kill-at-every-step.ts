@@ -3,8 +3,8 @@ import { underLoad } from '../load.ts';
 import { BEFORE_THE_WORK, OVER_ANOTHER_CONNECTION } from '../mutations.ts';
 
 /**
- * Daemons kill themselves (-9) at one step after the other: before and after everything that they send
- * or record.
+ * Daemons kill themselves (-9) at one step after the other: before and after everything that they
+ * send or record.
  */
 export const killAtEveryStep: Experiment = {
   name: 'kill-at-every-step',
@@ -30,11 +30,13 @@ export const killAtEveryStep: Experiment = {
   },
 };
 
-/** A daemon that takes over, works through what it missed and follows the tail takes about so many. */
+/**
+ * A daemon that takes over, works through what it missed and follows the tail takes about so many.
+ */
 const STEPS = 600;
 
 /**
- * From one death to the next: has no divisor in common with STEPS, so that each step has its turn, and
- * is large, so that a short round too dies in its beginning, in the work and at its end.
+ * From one death to the next: has no divisor in common with STEPS, so that each step has its turn,
+ * and is large, so that a short round too dies in its beginning, in the work and at its end.
  */
 const STRIDE = 97;

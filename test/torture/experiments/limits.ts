@@ -9,8 +9,8 @@ import { repeatedly, underLoad } from '../load.ts';
 import { tamperSql } from '../mutations.ts';
 
 /**
- * Handlers fail at what lies at a limit of PostgreSQL: keys that no index entry holds, deep contents. It is filed,
- * called again in order, and dies as anything else.
+ * Handlers fail at what lies at a limit of PostgreSQL: keys that no index entry holds, deep
+ * contents. It is filed, called again in order, and dies as anything else.
  */
 export const limits: Experiment = {
   name: 'limits',

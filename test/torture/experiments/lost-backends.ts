@@ -37,7 +37,10 @@ export const lostBackends: Experiment = {
   },
 };
 
-/** Publishes one that is well, and looks how long the consumer without transactions takes to handle it. */
+/**
+ * Publishes one that is well, and looks how long the consumer without transactions takes to handle
+ * it.
+ */
 async function probe(world: World, signal: AbortSignal): Promise<void> {
   const token = `probe.${world.random()}`;
   const startedAt = performance.now();

@@ -43,7 +43,10 @@ export const networkFaults: Experiment = {
   },
 };
 
-/** A query that goes nowhere ends with its call: half of the connections may be swallowed, and no more. */
+/**
+ * A query that goes nowhere ends with its call: half of the connections may be swallowed, and no
+ * more.
+ */
 function impatient(consumer: ConsumerSetup): ConsumerSetup {
   return { ...consumer, options: { ...consumer.options, timeout: '3s' } };
 }

@@ -15,8 +15,8 @@ import type { World } from '../world.ts';
 import type { Poison } from '../writers/transaction.ts';
 
 /**
- * Some notifications make their handlers throw, hang, or kill their process, each time. Those end as
- * dead letters and no others do. What fails until its handler is mended is retried by hand then.
+ * Some notifications make their handlers throw, hang, or kill their process, each time. Those end
+ * as dead letters and no others do. What fails until its handler is mended is retried by hand then.
  */
 export const poison: Experiment = {
   name: 'poison',

@@ -39,7 +39,9 @@ export const preparedTransactions: Experiment = {
   },
 };
 
-/** What is prepared may not have used NOTIFY. Without a key: its row would be locked for writers. */
+/**
+ * What is prepared may not have used NOTIFY. Without a key: its row would be locked for writers.
+ */
 async function prepare(world: World, record: RecordWriter<Attempt>, token: string) {
   record.append({ token, outcome: 'unknown' });
   await world.withClient(async (client) => {

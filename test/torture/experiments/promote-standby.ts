@@ -28,8 +28,8 @@ export const promoteSynchronous: Experiment = {
 };
 
 /**
- * The primary dies ahead of its standby, which is promoted: commits are lost, and their ids and xids
- * are given to others. What is in the log after that is delivered.
+ * The primary dies ahead of its standby, which is promoted: commits are lost, and their ids and
+ * xids are given to others. What is in the log after that is delivered.
  */
 export const promoteAsynchronous: Experiment = {
   name: 'promote-asynchronous',

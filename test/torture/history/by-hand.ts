@@ -9,7 +9,9 @@ export type ByHand = {
   what: 'skipped' | 'again' | 'replayed' | 'taken back';
 };
 
-/** What a consumer whose effects happen exactly once may have missed, and may have had more often. */
+/**
+ * What a consumer whose effects happen exactly once may have missed, and may have had more often.
+ */
 export class HandMade {
   readonly skipped: ReadonlySet<string>;
   readonly #byHand: readonly ByHand[];

@@ -1,8 +1,8 @@
 import type { History } from './history.ts';
 
 /**
- * Those whose writers say so, unless the server has lost them since; and if it is not known, those in
- * the log.
+ * Those whose writers say so, unless the server has lost them since; and if it is not known, those
+ * in the log.
  */
 export function committedTokens({ attempts, stored, takenBack }: History): Set<string> {
   const inLog = new Set(stored.map(({ token }) => token));

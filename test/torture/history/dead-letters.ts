@@ -18,7 +18,9 @@ export function checkDeadLetters(stored: readonly Stored[], deadLetters: readonl
 
 const PROCESS_ENDED = 'the process ended while the handler was called';
 
-/** What is kept of each kind, unless its process has ended; null: it has to be handled in the end. */
+/**
+ * What is kept of each kind, unless its process has ended; null: it has to be handled in the end.
+ */
 const ERRORS: Record<Poison | 'none', RegExp | null> = {
   none: null,
   throws: /It throws/,

@@ -63,7 +63,8 @@ export type History = {
   /** Positions that were saved although a later one had been saved before. */
   setbacks: readonly string[];
   /**
-   * Tokens that a promoted standby did not have: PostgreSQL has lost their commits, if there were any.
+   * Tokens that a promoted standby did not have: PostgreSQL has lost their commits, if there were
+   * any.
    */
   takenBack: readonly string[];
 };

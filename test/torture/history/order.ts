@@ -3,7 +3,8 @@ import type { Handling, Stored } from './history.ts';
 type Line = Pick<Handling, 'at' | 'token'>;
 
 /**
- * When a notification was first handed over, when last, and when it was over: places in the history.
+ * When a notification was first handed over, when last, and when it was over: places in the
+ * history.
  */
 type Times = Map<string, { begun: number; last: number; over: number }>;
 
@@ -48,8 +49,8 @@ export function findOverlaps(stored: readonly Stored[], handlings: readonly Hand
 
 /**
  * Over is the first call that returned; of what was given up on, the last one that began before
- * that: calls that follow because somebody revived it are in nobody's way. What was done and came once more, because its
- * process had died, is over all the same, though it be given up then.
+ * that: calls that follow because somebody revived it are in nobody's way. What was done and came
+ * once more, because its process had died, is over all the same, though it be given up then.
  */
 function timesOf(handlings: readonly Line[], dead: readonly string[]): Times {
   const times: Times = new Map();

@@ -28,8 +28,8 @@ export class MessageStream {
 }
 
 /**
- * Tells when a client asks for something to be committed: by the statement COMMIT, or by a statement
- * that writes and stands alone.
+ * Tells when a client asks for something to be committed: by the statement COMMIT, or by a
+ * statement that writes and stands alone.
  */
 export class CommitWatch {
   readonly #fromClient = new MessageStream('client');

@@ -5,8 +5,8 @@ import { WriterConnection } from './connection.ts';
 import type { WriterOptions, WriterTools } from './writers.ts';
 
 /**
- * Publishes one notification after the other, each with an event id, and each again until there is an
- * answer: however often that takes, it is stored once.
+ * Publishes one notification after the other, each with an event id, and each again until there is
+ * an answer: however often that takes, it is stored once.
  */
 export async function runRetryingWriter(
   options: WriterOptions,

@@ -26,9 +26,9 @@ export type TransactionOptions = Pick<WriterOptions, 'keys' | 'poison'> & {
 };
 
 /**
- * Publishes one to three notifications in a transaction that is short or held, that commits, aborts,
- * or rolls back to a savepoint, and in which time passes between taking the xid, publishing and the
- * end.
+ * Publishes one to three notifications in a transaction that is short or held, that commits,
+ * aborts, or rolls back to a savepoint, and in which time passes between taking the xid, publishing
+ * and the end.
  * @returns what was tried and how it ended, as the server has answered
  */
 export async function runTransaction(options: TransactionOptions): Promise<Attempt[]> {

@@ -34,8 +34,8 @@ export type CallsOptions = {
 
 /**
  * The handler has not returned and may go on using the connection, so that nothing can be settled
- * over it. What is to be settled of it is null where the daemon only stops, and of several that were
- * called together: they are called again one by one, so that the one that hangs stands alone.
+ * over it. What is to be settled of it is null where the daemon only stops, and of several that
+ * were called together: they are called again one by one, so that the one that hangs stands alone.
  */
 export class CallBroken extends Error {
   readonly settled: Settled | null;
@@ -175,8 +175,9 @@ async function callWithSavepoint(options: Calls, tasks: Task[]): Promise<Finishe
 }
 
 /**
- * Ends the call's savepoint, on a session that is clean for the next call and for what settles this one. Sets
- * the savepoint of the next call in the same round trip: that saves more than cleaning costs.
+ * Ends the call's savepoint, on a session that is clean for the next call and for what settles this
+ * one. Sets the savepoint of the next call in the same round trip: that saves more than cleaning
+ * costs.
  */
 async function release(
   options: Calls,

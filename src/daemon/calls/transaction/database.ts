@@ -10,8 +10,8 @@ import { bareWords } from '../../../database/statements.ts';
 import { PgwatchError, toError } from '../../../errors.ts';
 
 /**
- * What a handler is given to write with: the transaction that moves the position, for as long as the
- * call lasts. It cannot end the transaction.
+ * What a handler is given to write with: the transaction that moves the position, for as long as
+ * the call lasts. It cannot end the transaction.
  */
 export class TransactionDatabase implements Database {
   readonly #client: ClientBase;
@@ -83,6 +83,8 @@ export class TransactionDatabase implements Database {
   }
 }
 
-/** Statements that would end the transaction. What gets past this is caught by the transaction's id. */
+/**
+ * Statements that would end the transaction. What gets past this is caught by the transaction's id.
+ */
 const CONTROL =
   /^(begin|start\s+transaction|commit|end|rollback(?!\s+(work\s+|transaction\s+)?to\b)|abort|prepare\s+transaction|set\s+(local\s+|session\s+)?transaction)\b/i;

@@ -38,8 +38,9 @@ export class TransactionLane implements Workers {
   constructor(options: TransactionOptions) {
     this.#options = options;
     this.#queue = new TaskQueue({
-      // What has to wait for its key is settled in its turn, like what is called: nothing is filed that
-      // the position has not passed, since what was done of it would be called again from there.
+      // What has to wait for its key is settled in its turn, like what is called: nothing is filed
+      // that the position has not passed, since what was done of it would be called again from
+      // there.
       isOrdered: false,
       isSerial: true,
       failing: options.account.failing,
@@ -280,7 +281,9 @@ export function stretchMax({ batchSize }: Consumer): number {
   return batchSize === 1 ? STRETCH_MAX : (batchSize ?? BATCH_MAX);
 }
 
-/** What handlers can bring about: a constraint that is checked at the commit, a commit of their own. */
+/**
+ * What handlers can bring about: a constraint that is checked at the commit, a commit of their own.
+ */
 function isOfHandlers(thrown: unknown): boolean {
   return (
     isStatementError(thrown) || (thrown instanceof PgwatchError && thrown.code === 'handler_failed')

@@ -24,7 +24,10 @@ export type TransactionProgress = {
   committing: { settled: Settled[]; waitingKeys: string[] } | null;
 };
 
-/** A transaction was ended, and not by what a handler threw: its connection was lost, or it was killed. */
+/**
+ * A transaction was ended, and not by what a handler threw: its connection was lost, or it was
+ * killed.
+ */
 export class TransactionLost extends Error {
   readonly failure: Error;
   readonly progress: TransactionProgress;
@@ -55,8 +58,8 @@ export type Verdict = 'committed' | 'the call' | 'others' | 'unknown';
 
 /**
  * Finds out what became of a transaction that was lost, and who is to blame. The evidence: whether
- * the control connection lives, whether other connections were lost at that moment, and what the server
- * has said.
+ * the control connection lives, whether other connections were lost at that moment, and what the
+ * server has said.
  */
 export class LossJudge {
   readonly #options: JudgeOptions;

@@ -36,8 +36,8 @@ type Stretch = {
 /**
  * Calls the handler for tasks and settles them, in one transaction.
  * @returns what was settled; null where the consumer is not ours any longer
- * @throws CallBroken; TransactionLost, where it may have been committed if that was under way; or why it
- *   could not be committed: then nothing of it has happened
+ * @throws CallBroken; TransactionLost, where it may have been committed if that was under way; or
+ *   why it could not be committed: then nothing of it has happened
  */
 export async function runTransaction(
   options: TransactionOptions,
@@ -117,8 +117,8 @@ async function callAndSettle(
 }
 
 /**
- * The handlers are through; should the process stand still from now on, it would keep what it settles
- * from whoever takes over.
+ * The handlers are through; should the process stand still from now on, it would keep what it
+ * settles from whoever takes over.
  * @throws PgwatchError handler_failed where a handler has ended the transaction that it was given
  */
 async function requireSameTransaction(client: PoolClient, beganAt: string): Promise<void> {
@@ -131,8 +131,8 @@ async function requireSameTransaction(client: PoolClient, beganAt: string): Prom
 }
 
 /**
- * Ends what the server still does for a call that was given up, or believes of a connection that was
- * cut: it would hold its locks against the next attempt.
+ * Ends what the server still does for a call that was given up, or believes of a connection that
+ * was cut: it would hold its locks against the next attempt.
  */
 export async function endTransaction(
   pool: Pool,
