@@ -28,16 +28,18 @@ test('show prints notifications whole, with a line for each consumer, and names 
     '      "text": "\\u001b[2J\\u009b31m\\nemail: done"',
     '    }',
     '  consumers',
-    '    email: dead, failed 1 min ago, after 5 attempts: TypeError: \\u001b[2J\\u009b31m email: done',
-    '    search: waiting',
+    expect.stringMatching(
+      /^ {4}email: It has been a dead letter since .* \(1 min ago\), after 5 attempts: TypeError: \\u001b\[2J\\u009b31m email: done$/,
+    ),
+    '    search: It is the next: the position is at 0.',
     '',
     `Notification ${other}`,
     ...Array(7).fill(expect.any(String)),
     '    {}',
     '  consumers',
-    '    email: waiting',
+    '    email: It waits for 1 other to be delivered: the position is at 0.',
     expect.stringMatching(
-      /^ {4}search: retry in 59 min, failed 1 min ago, after 2 attempts: connect/,
+      /^ {4}search: It failed, and is retried in 59 min \(attempt 3\): connect/,
     ),
     '',
   ]);
@@ -63,8 +65,25 @@ test('show --json, by an event id, and refusals', async () => {
       source: 'log',
       payload: { n: 1 },
       consumers: [
-        expect.objectContaining({ consumerId: 'email', state: 'dead', attempts: 5 }),
-        expect.objectContaining({ consumerId: 'search', state: 'waiting' }),
+        {
+          consumerId: 'email',
+          isArrived: false,
+          isExpected: true,
+          reasons: [
+            expect.objectContaining({
+              code: 'dead',
+              attempts: 5,
+              lastFailedAt: expect.stringMatching(/Z$/),
+            }),
+          ],
+        },
+        expect.objectContaining({
+          consumerId: 'search',
+          reasons: [
+            expect.objectContaining({ code: 'not_running' }),
+            expect.objectContaining({ code: 'waiting', ahead: 2 }),
+          ],
+        }),
       ],
     }),
   ]);

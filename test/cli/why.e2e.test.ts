@@ -41,14 +41,14 @@ test('it prints a block for each consumer: the reason, and what to do', async ()
     ),
     '    → pgwatch listen --consumers email',
     expect.stringMatching(
-      `^  It waits for ${waiting}, an earlier one of its key, which is tried again in 59 min \\(attempt 3\\): connect ECONNREFUSED`,
+      `^  It waits for ${waiting}, an earlier notification with its key, which is retried in 59 min \\(attempt 3\\): connect ECONNREFUSED`,
     ),
     `    → pgwatch why ${waiting} --consumer email`,
     '',
     'slow: not arrived',
-    expect.stringMatching(/^ {2}The consumer is paused since 20.*, until somebody resumes it\.$/),
+    expect.stringMatching(/^ {2}The consumer has been paused since 20.*, until it is resumed\.$/),
     '    → pgwatch consumers resume slow',
-    '  It waits behind 2 others: the position is at 0.',
+    '  It waits for 2 others to be delivered: the position is at 0.',
     '',
     'Not for: metrics (other channels)',
     '',
@@ -60,7 +60,7 @@ test('of one consumer it says no more than that, and of one that reads other cha
   expect(one.stdout).toContain('slow: not arrived');
   expect(one.stdout).not.toContain('email');
   const other = await why([blocked, '--consumer', 'metrics']);
-  expect(other.stdout).toContain('metrics: not arrived\n  It is on none of its channels: other.\n');
+  expect(other.stdout).toContain('metrics: not arrived\n  The consumer does not read this channel; it reads other.\n');
 });
 
 test('as JSON each reason has its code; nothing of others steers a terminal', async () => {
@@ -86,7 +86,7 @@ test('as JSON each reason has its code; nothing of others steers a terminal', as
   const foreign = await why([dead, '--consumer', 'metrics']);
   expect([foreign.exitCode, foreign.stdout]).toEqual([
     1,
-    expect.stringMatching(/metrics: not arrived\n {2}It is on none of its channels: other\./),
+    expect.stringMatching(/metrics: not arrived\n {2}The consumer does not read this channel; it reads other\./),
   ]);
   expect((await why([dead])).stdout).not.toMatch(/[^\P{Cc}\n]/u);
 });

@@ -6,7 +6,6 @@ import { migrateUp, requireCurrentSchema } from '../../src/database/migrate.ts';
 import { withTransaction } from '../../src/database/transaction.ts';
 import { readCoverage, readRowChanges } from '../../src/inspect/history/read.ts';
 import { findSubject } from '../../src/inspect/history/subject.ts';
-import { readOutcomes } from '../../src/inspect/outcomes.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
 import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
@@ -169,7 +168,6 @@ const ACTIONS: Record<string, Action> = {
     const eventId = '00000000-0000-8000-8000-000000000000';
     await findIdsByEventId(client, 'pgwatch', { eventId, since: null });
     await findNotifications(client, 'pgwatch', [1]);
-    await readOutcomes(client, 'pgwatch', 1);
   }),
   'read the history of a row': readable(async (client) => {
     const table = { schema: null, name: 'gone' };

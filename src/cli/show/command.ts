@@ -2,26 +2,25 @@ import type { Command } from 'commander';
 import { parseMoment } from '../moment.ts';
 import { addCommonOptions } from '../options.ts';
 
-/** pgwatch show: a notification, and what has become of it. */
+/** pgwatch show: notifications in full. */
 export function addShow(program: Command): void {
   addCommonOptions(program.command('show'))
-    .description('Show a notification whole, and what each consumer has made of it.')
+    .description('Show a notification in full, with its outcome at each consumer.')
     .argument('<ids...>', 'ids of notifications, or event ids')
     .option(
       '--since <time>',
-      'look for event ids from then on only (local time unless it has a zone)',
+      'search for event ids from this time on (local time unless it has a zone)',
       parseMoment,
     )
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
       `
-What is no longer in the log is shown from the copy that a dead letter holds.
-"done" means that the consumer has handled it; "skipped" that it began behind
-it, or was moved past it. "pgwatch why" says more about each, and what to do.
+If the log no longer has it, it is shown from the copy in a dead letter.
+"pgwatch why" says the same about each consumer, and what to do about it.
 
-An event id that its publisher gave is looked up. One that pgwatch derived is in
-no index: it is looked for in all of the log, or in what was written --since.
+An event id given by the publisher is looked up in an index. One derived by
+pgwatch is not indexed: that searches the whole log, or the log --since a time.
 
 Examples:
   $ pgwatch show 42

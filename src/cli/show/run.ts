@@ -1,21 +1,25 @@
 import type { ClientBase } from 'pg';
 import { tableText } from '../../capture/table-name.ts';
 import { PgwatchError } from '../../errors.ts';
-import { type OutcomeAt, readOutcomes } from '../../inspect/outcomes.ts';
-import { field, indented, onOneLine, timeField } from '../../lines.ts';
+import { answerJson } from '../../inspect/why/answer-json.ts';
+import { type Answer, ownReason } from '../../inspect/why/decide.ts';
+import { explain } from '../../inspect/why/explain.ts';
+import { describeReason } from '../../inspect/why/reason-text.ts';
+import { field, timeField } from '../../lines.ts';
 import { findIdsByEventId, findNotifications, type StoredNotification } from '../../log/find.ts';
 import { colorsFor } from '../../reporter.ts';
-import { ageText, countOf, errorText, someOf } from '../../words.ts';
+import { countOf, someOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
-import { describeState } from '../describe.ts';
 import { payloadField } from '../detail.ts';
 import { idsFrom, UUID } from '../ids.ts';
 import { type CommonOptions, reporterFor, splitList } from '../options.ts';
-import { cutToWidth, printJson, stdoutColumns } from '../table.ts';
+import { paragraph } from '../paragraph.ts';
+import { printJson } from '../table.ts';
 
 type ShowOptions = CommonOptions & { since?: Date; json?: boolean };
 
-type Shown = StoredNotification & { outcomes: OutcomeAt[] };
+/** With what "why" answers for the consumers that it is meant for. */
+type Shown = StoredNotification & { answers: Answer[] };
 
 /**
  * Prints notifications by their ids.
@@ -32,12 +36,15 @@ export async function showNotification(
   );
   const ids = idsFrom(others.filter((text) => text !== '')) ?? [];
   if (asked.length === 0) throw new PgwatchError('usage', 'Give the id of a notification.');
-  await withDatabase(options, { mode: 'read' }, async (client, { schema }) => {
+  await withDatabase(options, { mode: 'read' }, async (client, config) => {
+    const { schema } = config;
     const unknown: string[] = [];
     const byEventId = await lookUp(client, schema, eventIds, { options, unknown });
     const shown: Shown[] = [];
     for (const found of await findNotifications(client, schema, [...ids, ...byEventId])) {
-      shown.push({ ...found, outcomes: await readOutcomes(client, schema, found.notification.id) });
+      const { id } = found.notification;
+      const { answers } = await explain(client, config, { id, consumerId: null });
+      shown.push({ ...found, answers: answers.filter(isMeant) });
     }
     unknown.push(
       ...ids.filter((id) => !shown.some(({ notification }) => notification.id === id)).map(String),
@@ -69,14 +76,14 @@ async function lookUp(
   return found;
 }
 
-function toJson({ notification, outcomes, ...stored }: Shown): Record<string, unknown> {
+function toJson({ notification, answers, ...stored }: Shown): Record<string, unknown> {
   const { isReplay, attempt, payload, unreadable, ...shown } = notification.toJSON();
-  const consumers = outcomes.map(({ reason: _, ...outcome }) => outcome);
+  const consumers = answers.map((answer) => answerJson(answer, notification.id));
   const content = unreadable === undefined ? { payload } : { payload, unreadable };
   return { ...shown, ...stored, ...content, consumers };
 }
 
-function textOf({ notification, outcomes, ...stored }: Shown): string {
+function textOf({ notification, answers, ...stored }: Shown): string {
   const colors = colorsFor(process.stdout);
   const { id, eventId, channel, key, createdAt } = notification;
   const { xid, action, table, bytes, source } = stored;
@@ -92,30 +99,21 @@ function textOf({ notification, outcomes, ...stored }: Shown): string {
     ...(bytes === null ? [] : [field('size', countOf(bytes, 'byte'))]),
     ...(source === 'log' ? [] : [field('found', 'no longer in the log: a copy of a dead letter')]),
     payloadField(notification),
-    field('consumers', outcomes.length === 0 ? 'none reads its channel' : ''),
-    ...outcomes.map((outcome) => cutToWidth(outcomeLine(outcome), stdoutColumns())),
+    field('consumers', answers.length === 0 ? 'none reads its channel' : ''),
+    ...answers.map((answer) => paragraph(answerText(answer, id), 4)),
   ].join('\n');
 }
 
-/** '    email: dead, failed 2 h ago, after 5 attempts: TypeError: x is not a function'. */
-function outcomeLine(outcome: OutcomeAt): string {
-  const { consumerId, attempts, lastFailedAt, lastError } = outcome;
-  const failed = lastFailedAt
-    ? `, failed ${ageText(lastFailedAt)}, after ${countOf(attempts, 'attempt')}: ${errorText(lastError)}`
-    : '';
-  return indented(onOneLine(`${consumerId}: ${stateText(outcome)}${failed}`));
+function isMeant(answer: Answer): boolean {
+  const code = ownReason(answer)?.code;
+  return code !== 'filtered' && code !== 'gone';
 }
 
-function stateText(outcome: OutcomeAt): string {
-  const { state } = outcome;
-  if (state === 'retry' || state === 'blocked' || state === 'dead') {
-    const behind = state === 'blocked' ? ' by an earlier notification of its key' : '';
-    return `${describeState({ ...outcome, state })}${behind}`;
-  }
-  if (state === 'before_channel') {
-    return 'published before it read this channel: delivered only by a replay';
-  }
-  return state.replaceAll('_', ' ');
+/** 'email: It has been a dead letter since …'. */
+function answerText(answer: Answer, id: number): string {
+  const reason = ownReason(answer);
+  const sentence = reason ? describeReason(reason, id, answer.consumerId).sentence : '';
+  return `${answer.consumerId}: ${sentence}`;
 }
 
 function unknownError(unknown: readonly string[]): PgwatchError {

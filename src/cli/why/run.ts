@@ -1,4 +1,5 @@
 import { readInTheWay } from '../../database/in-the-way.ts';
+import { answerJson } from '../../inspect/why/answer-json.ts';
 import type { Answer } from '../../inspect/why/decide.ts';
 import { type Explanation, explain } from '../../inspect/why/explain.ts';
 import { absenceAdvice, absenceText, describePresence } from '../../inspect/why/presence-text.ts';
@@ -8,6 +9,7 @@ import { colorsFor } from '../../reporter.ts';
 import { withDatabase } from '../database.ts';
 import { idFrom } from '../ids.ts';
 import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { paragraph } from '../paragraph.ts';
 import { printJson } from '../table.ts';
 
 export type WhyOptions = CommonOptions & { consumer?: string; table?: string; json?: boolean };
@@ -78,13 +80,14 @@ function describe(id: number, { presence, answers }: Explanation, isNamed: boole
   const blocks = told.map(({ consumerId, isArrived, reasons }) => {
     const lines = reasons.flatMap((reason) => {
       const { sentence, advice } = describeReason(reason, id, consumerId);
-      return [`  ${sentence}`, ...(advice === null ? [] : [`    → ${advice}`])];
+      const said = [paragraph(sentence, 2)];
+      return advice === null ? said : [...said, paragraph(`→ ${advice}`, 4)];
     });
     const name = onOneLine(consumerId);
     const title = isArrived
       ? colors.bold(name)
       : `${colors.bold(name)}: ${isArrived === null ? 'not known' : 'not arrived'}`;
-    return [title, ...lines.map(onOneLine)].join('\n');
+    return [title, ...lines].join('\n');
   });
   if (others.length > 0) {
     const names = others.map(({ consumerId }) => onOneLine(consumerId));
@@ -103,14 +106,6 @@ function toJson(id: number, { presence, restored, answers }: Explanation) {
       ? {}
       : { message: absenceText(presence), advice: absenceAdvice(presence) }),
     restored,
-    consumers: answers.map(({ consumerId, isArrived, isExpected, reasons }) => ({
-      consumerId,
-      isArrived,
-      isExpected,
-      reasons: reasons.map((reason) => {
-        const { sentence, advice } = describeReason(reason, id, consumerId);
-        return { ...reason, message: sentence, advice };
-      }),
-    })),
+    consumers: answers.map((answer) => answerJson(answer, id)),
   };
 }

@@ -3,25 +3,30 @@ import type { Facts, FoundDelivery, Runner } from './facts.ts';
 /**
  * Why a notification has or has not arrived at a consumer.
  *
- * done         it was handed out, and is settled
- * skipped      the consumer began after it
- * done_or_skipped  the position was moved since: whether it had passed the notification before is
- * not stored filtered     the consumer does not read its channel before_channel  it was published
- * before the consumer began to read its channel restored     by its position it is done, but the
- * log and the positions do not belong together gone         the log does not hold it, and the
- * consumer knows nothing of it dead         it was given up discarded    it became a dead letter,
- * and somebody discarded that backoff      it has failed, and is called again later due
- * its turn has come; a daemon takes it at any moment replay       somebody asked for it once more
- * blocked      it waits for an earlier one of its key under_way    a process has taken it, and
- * works on it or is about to leased       it is part of work that nobody has taken yet late
- * it was committed behind the position, and is handed out with the next read waiting      others
- * come before it
+ * done            it was handled
+ * skipped         the consumer began after it
+ * done_or_skipped the position was moved past it; whether it was handled before is not stored
+ * filtered        the consumer does not read its channel
+ * before_channel  it was published before the consumer began to read its channel
+ * restored        the position is past it, but the log and the positions do not belong together
+ * gone            it is not in the log, and the consumer has no record of it
+ * unregistered    the consumer is not registered any more, but a delivery of it is still stored
+ * dead            it is a dead letter
+ * discarded       it became a dead letter, which was discarded
+ * backoff         it failed, and is retried later
+ * due             it is due; a daemon takes it at any moment
+ * replay          a replay of it was requested, and is pending
+ * blocked         it waits for an earlier notification with its key
+ * under_way       a process has taken it, and is handling it or is about to
+ * leased          it belongs to a lease that no process has taken yet
+ * late            it was committed late, behind the position; the next read finds it
+ * waiting         others come before it
  *
- * What keeps all of a consumer's notifications:
+ * These keep all notifications from the consumer:
  *
  * paused, not_running
- * stopped      it takes nothing new, because of a dead letter
- * overfull     it takes nothing new, because too much waits for a retry
+ * stopped         it takes nothing new, because of a dead letter
+ * overfull        it takes nothing new, because too many notifications wait for a retry
  */
 export type Reason =
   | { code: 'done' }
@@ -29,11 +34,11 @@ export type Reason =
   | { code: 'discarded'; at: Date; isInLog: boolean }
   | { code: 'filtered'; channels: string[] }
   | { code: 'before_channel'; fromId: number; since: Date }
-  | { code: 'gone' }
+  | { code: 'gone' | 'unregistered' }
   | { code: 'restored' }
   | ({ code: 'dead' | 'backoff' | 'due' | 'replay' } & Pick<
       FoundDelivery,
-      'attempts' | 'nextAttemptMs' | 'firstFailedMs' | 'lastFailedMs' | 'lastError'
+      'attempts' | 'nextAttemptAt' | 'firstFailedAt' | 'lastFailedAt' | 'lastError'
     >)
   | { code: 'blocked'; by: FoundDelivery | null }
   | { code: 'under_way'; attempt: number; runner: Runner }
@@ -45,9 +50,9 @@ export type Reason =
       isExact: boolean;
       reachedId: number;
       rate: number | null;
-      /** Its owner works on pages that it may be part of: only the owner knows. */
+      /** It may be in a page that the owner is working on: only the owner knows. */
       mayBeUnderWay: boolean;
-      /** Its owner has finished nothing lately, though this one waits: a handler may hang. */
+      /** The owner has finished nothing lately, although this one waits: a handler may hang. */
       isStill: boolean;
     }
   | { code: 'paused'; since: Date; until: Date | null }
@@ -56,18 +61,24 @@ export type Reason =
 
 export type Answer = {
   consumerId: string;
-  /** Null: it is not known. */
+  /** Null if that is not known. */
   isArrived: boolean | null;
-  /** False where nobody would expect it to: another channel, or before the consumer's time. */
+  /** False for a notification of another channel, or from before the consumer began. */
   isExpected: boolean;
-  /** What explains most first. */
+  /** The one that explains most comes first. */
   reasons: Reason[];
 };
 
+/** What has become of the notification itself, apart from what keeps the whole consumer. */
+export function ownReason({ reasons }: Answer): Reason | undefined {
+  return reasons.find(({ code }) => !OBSTACLES.includes(code)) ?? reasons[0];
+}
+
 /**
+ * Decides from the facts alone.
  * @param log.isPresent whether the log holds the notification
- * @param log.pageRows how many are read at once
- * @param log.isRestored the positions say nothing of what the log holds
+ * @param log.pageRows how many notifications a page has
+ * @param log.isRestored true if the positions do not belong to this log
  */
 export function decide(
   facts: Facts,
@@ -87,17 +98,15 @@ export function decide(
   return { consumerId, isArrived, isExpected: !NOT_MEANT.includes(code), reasons: [settled] };
 }
 
-/** What is decided for good, until somebody does something about it. */
+/** Null while the notification is still to be delivered. */
 function settledReason(facts: Facts, isPresent: boolean): Reason | null {
-  const { delivery, discardedMs, channels, beganAt, registeredAt } = facts;
+  const { delivery, discardedAt, channels, beganAt, registeredAt } = facts;
   if (delivery?.state === 'dead') return { code: 'dead', ...failureOf(delivery) };
   if (delivery || facts.lease) return null;
-  if (discardedMs !== null) {
-    return { code: 'discarded', at: new Date(discardedMs), isInLog: isPresent };
-  }
+  if (discardedAt) return { code: 'discarded', at: discardedAt, isInLog: isPresent };
   if (!isPresent) return { code: 'gone' };
   const { isWanted, isSettled, isSkipped, wasRead, readSince } = facts;
-  // What it read once, and reads no longer, may have been handed to it then.
+  // A channel that it no longer reads may have been delivered while it did.
   if (!isWanted && !(isSettled && wasRead === true)) return { code: 'filtered', channels };
   if (!isSettled) return null;
   const wasMoved = beganAt.getTime() !== registeredAt.getTime();
@@ -108,7 +117,7 @@ function settledReason(facts: Facts, isPresent: boolean): Reason | null {
   return isSkipped ? { code: 'done_or_skipped', at: beganAt } : { code: 'done' };
 }
 
-/** What keeps the whole consumer from working. */
+/** What keeps all notifications from the consumer. */
 function obstacles({ pausedAt, pausedUntil, runners, savedAt }: Facts): Reason[] {
   if (pausedAt) return [{ code: 'paused', since: pausedAt, until: pausedUntil }];
   const live = runners.filter(({ isLive }) => isLive);
@@ -148,16 +157,18 @@ function deliveryReason(delivery: FoundDelivery, blocker: FoundDelivery | null):
 
 function failureOf({
   attempts,
-  nextAttemptMs,
-  firstFailedMs,
-  lastFailedMs,
+  nextAttemptAt,
+  firstFailedAt,
+  lastFailedAt,
   lastError,
 }: FoundDelivery) {
-  return { attempts, nextAttemptMs, firstFailedMs, lastFailedMs, lastError };
+  return { attempts, nextAttemptAt, firstFailedAt, lastFailedAt, lastError };
 }
 
-/** With these nobody would expect it to arrive. */
+/** With these it is not expected to arrive. */
 const NOT_MEANT: readonly Reason['code'][] = ['filtered', 'before_channel', 'skipped', 'gone'];
 
-/** Longer than the span over which a daemon tells its rate, with the time until it tells. */
+const OBSTACLES: readonly Reason['code'][] = ['paused', 'not_running', 'stopped', 'overfull'];
+
+/** Longer than the span that a daemon measures its rate over, and the time until it reports it. */
 const STILL_MS = 30_000;

@@ -25,17 +25,16 @@ export type Runner = {
   rate: number | null;
 };
 
-/** A delivery as this asks for it. Times are milliseconds since 1970. */
+/** A delivery, with what its state leaves open. */
 export type FoundDelivery = {
   id: number;
   state: DeliveryState;
   attempts: number;
-  nextAttemptMs: number | null;
+  nextAttemptAt: Date | null;
   isDue: boolean;
   isReplay: boolean;
-  replayedMs: number | null;
-  firstFailedMs: number | null;
-  lastFailedMs: number | null;
+  firstFailedAt: Date | null;
+  lastFailedAt: Date | null;
   lastError: ErrorRecord | null;
 };
 
@@ -67,8 +66,8 @@ export type Facts = {
   ahead: number;
   isExact: boolean;
   delivery: FoundDelivery | null;
-  /** When it was discarded as a dead letter, in milliseconds since 1970. */
-  discardedMs: number | null;
+  /** When it was discarded as a dead letter. */
+  discardedAt: Date | null;
   /** The first that waits of its key, and comes before it. */
   blocker: FoundDelivery | null;
   lease: { kind: string; runner: Runner | null; earlier: number } | null;
@@ -90,7 +89,30 @@ export async function readFacts(
   const { xid = null, channel = null, key = null, createdAt = null } = entry ?? {};
   const values = [id, xid, channel, key, consumerId, createdAt, seenMax];
   const { rows } = await client.query(factsSql(schema), values);
-  return rows as Facts[];
+  return (rows as RawFacts[]).map(toFacts);
+}
+
+/** As JSON brings it: times in milliseconds since 1970. */
+type RawDelivery = Omit<FoundDelivery, DeliveryTime> & Record<DeliveryTime, number | null>;
+
+type DeliveryTime = 'nextAttemptAt' | 'firstFailedAt' | 'lastFailedAt';
+
+type RawFacts = Omit<Facts, 'delivery' | 'blocker'> &
+  Record<'delivery' | 'blocker', RawDelivery | null>;
+
+function toFacts({ delivery, blocker, ...facts }: RawFacts): Facts {
+  return { ...facts, delivery: toDelivery(delivery), blocker: toDelivery(blocker) };
+}
+
+function toDelivery(raw: RawDelivery | null): FoundDelivery | null {
+  if (raw === null) return null;
+  const date = (ms: number | null) => (ms === null ? null : new Date(ms));
+  return {
+    ...raw,
+    nextAttemptAt: date(raw.nextAttemptAt),
+    firstFailedAt: date(raw.firstFailedAt),
+    lastFailedAt: date(raw.lastFailedAt),
+  };
 }
 
 function factsSql(schema: string): string {
@@ -110,8 +132,8 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
   before.ahead, before.seen < budget.rows as "isExact",
   (select ${deliveryJson('d')} from ${delivery} as d
     where d.consumer_id = p.consumer_id and d.notification_id = it.id) as delivery,
-  (select extract(epoch from g.discarded_at)::float8 * 1000 from ${qualified(schema, 'discarded')} as g
-    where g.consumer_id = p.consumer_id and g.notification_id = it.id) as "discardedMs",
+  (select g.discarded_at from ${qualified(schema, 'discarded')} as g
+    where g.consumer_id = p.consumer_id and g.notification_id = it.id) as "discardedAt",
   (select ${deliveryJson('d')} from ${delivery} as d
     where d.consumer_id = p.consumer_id and p.is_ordered and d.notification_id < it.id
       and d.state <> 'dead' and ${sameKeySql('d.key', 'its.key')}
@@ -170,8 +192,9 @@ function isAwaitedSql(schema: string): string {
 function deliveryJson(d: string): string {
   const ms = (column: string) => `extract(epoch from ${d}.${column})::float8 * 1000`;
   return `jsonb_build_object('id', ${d}.notification_id, 'state', ${d}.state, 'attempts', ${d}.attempts,
-    'nextAttemptMs', ${ms('next_attempt_at')}, 'isDue', ${d}.next_attempt_at <= clock_timestamp(),
-    'replayedMs', ${ms('replayed_at')}, 'isReplay', ${d}.replayed_at is not null and ${d}.last_failed_at is null,
-    'firstFailedMs', ${ms('first_failed_at')}, 'lastFailedMs', ${ms('last_failed_at')},
+    'nextAttemptAt', ${ms('next_attempt_at')},
+    'isDue', ${d}.next_attempt_at <= clock_timestamp(),
+    'isReplay', ${d}.replayed_at is not null and ${d}.last_failed_at is null,
+    'firstFailedAt', ${ms('first_failed_at')}, 'lastFailedAt', ${ms('last_failed_at')},
     'lastError', ${d}.last_error)`;
 }

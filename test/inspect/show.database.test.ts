@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
-import { readOutcomes } from '../../src/inspect/outcomes.ts';
+import { ownReason } from '../../src/inspect/why/decide.ts';
+import { explain } from '../../src/inspect/why/explain.ts';
 import { findIdsByEventId, findNotifications } from '../../src/log/find.ts';
 import { registerConsumer } from '../../src/log/positions/progress.ts';
 import { notify } from '../../src/log/publish.ts';
@@ -10,10 +11,10 @@ const database = useDatabase();
 
 beforeEach(() => emptyLog(database));
 
-const states = async (id: number) =>
-  (await readOutcomes(database.pool, 'pgwatch', id)).map(
-    (each) => `${each.consumerId} ${each.state}`,
-  );
+const outcomes = async (id: number) => {
+  const { answers } = await explain(database.pool, database.config, { id, consumerId: null });
+  return answers.map((answer) => `${answer.consumerId} ${ownReason(answer)?.code}`);
+};
 
 const register = (id: string, from: 'start' | 'now', channels = ['orders']) =>
   registerConsumer(database.pool, 'pgwatch', { id, channels, from });
@@ -27,16 +28,16 @@ test('done is what the position has passed, and not what lay before it began or 
   await register('ahead', 'now');
   await register('elsewhere', 'now', ['users']);
   await held.query('commit');
-  expect(await states(early)).toEqual(['ahead skipped', 'behind waiting']);
+  expect(await outcomes(early)).toEqual(['ahead skipped', 'behind waiting', 'elsewhere filtered']);
   await database.query(
     `update pgwatch.consumer_progress set done_id = $1, done_snapshot = pg_current_snapshot()
      where consumer_id = 'behind'`,
     [early],
   );
-  expect(await states(early)).toEqual(['ahead skipped', 'behind done']);
+  expect(await outcomes(early)).toEqual(['ahead skipped', 'behind done', 'elsewhere filtered']);
   // Its id is below the position's: comparing ids would call it skipped.
   expect(rows[0].id).toBeLessThan(early);
-  expect(await states(rows[0].id)).toEqual(['ahead late', 'behind done']);
+  expect(await outcomes(rows[0].id)).toEqual(['ahead late', 'behind done', 'elsewhere filtered']);
 });
 
 test('deliveries and leases tell more than a position, and outlive a consumer', async () => {
@@ -49,9 +50,13 @@ test('deliveries and leases tell more than a position, and outlive a consumer', 
     `insert into pgwatch.lease (consumer_id, notification_ids, kind) values ('shared', $1, 'page')`,
     [[retry]],
   );
-  expect(await states(dead)).toEqual(['email dead', 'shared waiting']);
-  expect(await states(retry)).toEqual(['email retry', 'shared leased']);
-  expect(await states(blocked)).toEqual(['email waiting', 'removed blocked', 'shared waiting']);
+  expect(await outcomes(dead)).toEqual(['email dead', 'shared waiting']);
+  expect(await outcomes(retry)).toEqual(['email backoff', 'shared leased']);
+  expect(await outcomes(blocked)).toEqual([
+    'email waiting',
+    'removed unregistered',
+    'shared waiting',
+  ]);
 });
 
 test('what is gone from the log is found as the copy of a dead letter, once', async () => {
@@ -68,7 +73,7 @@ test('what is gone from the log is found as the copy of a dead letter, once', as
   expect(copies[0]?.notification.toJSON()).toEqual(there?.notification.toJSON());
   const eventId = there?.notification.eventId ?? '';
   expect(await findIdsByEventId(database.pool, 'pgwatch', { eventId, since: null })).toEqual([id]);
-  expect(await states(id)).toEqual(['email dead', 'webhook dead']);
+  expect(await outcomes(id)).toEqual(['email unregistered', 'webhook unregistered']);
 });
 
 test('event ids are found, given and derived, and --since bounds the search for derived ones', async () => {
