@@ -1,8 +1,8 @@
 import { shortDuration } from './time.ts';
 
 /** '1,234 dead letters', '1 dead letter'. */
-export function countOf(count: number, noun: string): string {
-  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+export function countOf(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count.toLocaleString('en')} ${count === 1 ? noun : plural}`;
 }
 
 /** 'a, b, c', followed by how many more there are. */

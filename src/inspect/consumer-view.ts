@@ -6,13 +6,13 @@ import { type DaemonView, readDaemons } from './daemons.ts';
 import { type Failure, NOTHING_STANDING, readStandings, type Standing } from './standing.ts';
 
 /**
- * What a consumer does, in a word. Besides what its daemons say of it:
+ * What a consumer does, in a word. Besides what its daemons report:
  *
- * paused       nobody is to run it
- * pausing      the same, and a handler still runs
- * starting     a daemon has it, and has not said yet what it does
- * waiting      a daemon that is alive wants it, and nobody has it: it is taken within a second or
- * two not running  nobody wants it
+ * paused       no daemon may run it
+ * pausing      the same, but a handler is still running
+ * starting     a daemon has it, and has not reported yet
+ * waiting      a live daemon wants it; it takes it within a second or two
+ * not running  no daemon wants it
  */
 export type ViewState =
   | ConsumerState
@@ -22,24 +22,26 @@ export type ViewState =
   | 'waiting'
   | 'not running';
 
-/** Everything that is known of how a consumer gets on. */
+/** Everything that is known about how a consumer fares. */
 export type ConsumerView = Registered &
   Lag &
   Standing & {
     state: ViewState;
-    /** The daemons that run it: one, or of a shared consumer several; those that are alive. */
+    /** A live daemon runs it, or is about to. */
+    isRun: boolean;
+    /** The live daemons that run it: one, or several if it is shared. */
     daemons: readonly DaemonView[];
-    /**
-     * Notifications a second that were settled lately, by all of them; null where that is not known
-     * yet.
-     */
+    /** Notifications per second settled lately, by all of them; null if not known yet. */
     rate: number | null;
-    /** Until all is settled, if it goes on like that; null where it is not getting there. */
+    /** Until all are settled at this rate; null if that cannot be said. */
     timeLeftMs: number | null;
     lastError: Failure | null;
   };
 
-/** Reads how consumers get on, in the order of their ids, and who is alive. Null: of all. */
+/**
+ * Reads how consumers fare, in order of their ids, and which daemons are alive.
+ * @param consumerIds null for all consumers
+ */
 export async function readConsumerViews(
   client: Queryable,
   schema: string,
@@ -58,7 +60,7 @@ export async function readConsumerViews(
   return { daemons, consumers };
 }
 
-/** Puts together what was read of one. */
+/** Combines what was read about one consumer. */
 export function viewOf(
   consumer: Registered,
   alive: readonly DaemonView[],
@@ -74,7 +76,7 @@ export function viewOf(
     [...consumerIds, ...sharedIds].includes(consumerId),
   );
   const told = stateOf(consumer, { daemons, activities, isWanted });
-  // It reads from the tail, and is far behind it all the same.
+  // It follows the tail, but is far behind it.
   const state = told === 'tail' && lag.unread > TAIL_LAG_MAX ? 'catching up' : told;
   const failures = [standing.lastError, ...activities.map(failureOf)];
   return {
@@ -82,6 +84,7 @@ export function viewOf(
     ...lag,
     ...standing,
     state,
+    isRun: isWanted || daemons.length > 0,
     daemons,
     rate,
     timeLeftMs: timeLeftOf(lag, state, rate),
@@ -101,7 +104,7 @@ function stateOf(
 ): ViewState {
   const isAtWork = isShared ? activities.length > 0 : daemons.length > 0;
   if (isPaused) return isAtWork ? 'pausing' : 'paused';
-  // Of several that share it, what needs looking at is told.
+  // If several daemons share it, the state that most needs attention counts.
   const told = WORST_FIRST.find((state) => activities.some((each) => each.state === state));
   if (told) return told;
   if (isAtWork || daemons.length > 0) return 'starting';
@@ -130,7 +133,7 @@ function newest(failures: readonly Failure[]): Failure | null {
   );
 }
 
-/** As long as it is one of these, nothing new is handled, whatever the rate was until now. */
+/** In these states nothing new is handled, whatever the rate was. */
 export const STILL: readonly ViewState[] = ['paused', 'pausing', 'stopped', 'not running'];
 
 const WORST_FIRST: readonly ConsumerState[] = [

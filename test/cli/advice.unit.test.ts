@@ -13,7 +13,10 @@ const WORD = `'x'\\''; touch $(pwned) "; '`;
 
 test.each([
   [{ code: 'done_or_skipped', at: new Date() }, `pgwatch replay ${WORD} --id 4`],
-  [{ code: 'blocked', by: { id: 3, nextAttemptAt: null } as never }, `pgwatch why 3 --consumer ${WORD}`],
+  [
+    { code: 'blocked', by: { id: 3, nextAttemptAt: null } as never },
+    `pgwatch why 3 --consumer ${WORD}`,
+  ],
   [{ code: 'paused', since: new Date(), until: null }, `pgwatch consumers resume ${WORD}`],
   [{ code: 'not_running', seenAt: new Date(), runner: null }, `pgwatch listen --consumers ${WORD}`],
   [

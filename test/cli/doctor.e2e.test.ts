@@ -14,9 +14,9 @@ test('without problems there is a line for each check, and exit code 0', async (
   const { stdout, stderr, exitCode } = await doctor();
   expect([stderr, exitCode]).toEqual(['', 0]);
   expect(stdout).toMatch(/^✓ listen +\d+\.\d ms from NOTIFY to LISTEN$/m);
-  expect(stdout).toMatch(/^✓ consumers +0 known, 0 running$/m);
+  expect(stdout).toMatch(/^✓ consumers +0 registered, 0 running$/m);
   // A release of its day may have a known fault by now, which is a note.
-  expect(stdout).toMatch(/\n\n23 checks: (nothing to mend|\d notes?)\.\n$/);
+  expect(stdout).toMatch(/\n\n23 checks: (nothing to fix|\d notes?)\.\n$/);
 });
 
 test('findings say what, why and how, as text and as JSON, with exit code 1', async () => {
@@ -27,13 +27,11 @@ test('findings say what, why and how, as text and as JSON, with exit code 1', as
   expect([stderr, exitCode]).toEqual(['', 1]);
   expect(stdout.split('\n').slice(0, 4)).toEqual([
     '✗ email has 1 dead letter. [consumers]',
-    '  why  These were given up, and nobody handles them until somebody decides.',
+    '  why  They exhausted their attempts, and are not delivered until each is retried.',
     '  fix  pgwatch dlq list --consumer email; then pgwatch dlq retry, or discard, --consumer email',
     '',
   ]);
-  expect(stdout).toMatch(
-    /^! email has been paused since .* until somebody resumes it\. \[consumers\]$/m,
-  );
+  expect(stdout).toMatch(/^! email has been paused since .* until it is resumed\. \[consumers\]$/m);
   expect(stdout).toMatch(/23 checks: 1 problem, \d notes?\.\n$/);
   expect(stdout.split('\n').filter((line) => line.length > 100 && !/^ {2}fix/.test(line))).toEqual(
     [],

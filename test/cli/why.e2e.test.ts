@@ -60,7 +60,9 @@ test('of one consumer it says no more than that, and of one that reads other cha
   expect(one.stdout).toContain('slow: not arrived');
   expect(one.stdout).not.toContain('email');
   const other = await why([blocked, '--consumer', 'metrics']);
-  expect(other.stdout).toContain('metrics: not arrived\n  The consumer does not read this channel; it reads other.\n');
+  expect(other.stdout).toContain(
+    'metrics: not arrived\n  The consumer does not read this channel; it reads other.\n',
+  );
 });
 
 test('as JSON each reason has its code; nothing of others steers a terminal', async () => {
@@ -86,7 +88,9 @@ test('as JSON each reason has its code; nothing of others steers a terminal', as
   const foreign = await why([dead, '--consumer', 'metrics']);
   expect([foreign.exitCode, foreign.stdout]).toEqual([
     1,
-    expect.stringMatching(/metrics: not arrived\n {2}The consumer does not read this channel; it reads other\./),
+    expect.stringMatching(
+      /metrics: not arrived\n {2}The consumer does not read this channel; it reads other\./,
+    ),
   ]);
   expect((await why([dead])).stdout).not.toMatch(/[^\P{Cc}\n]/u);
 });

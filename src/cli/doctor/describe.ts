@@ -44,7 +44,7 @@ function sumOf(problems: number, notes: number, checks: number): string {
     ...(problems > 0 ? [countOf(problems, 'problem')] : []),
     ...(notes > 0 ? [countOf(notes, 'note')] : []),
   ];
-  return `${countOf(checks, 'check')}: ${found.join(', ') || 'nothing to mend'}.`;
+  return `${countOf(checks, 'check')}: ${found.join(', ') || 'nothing to fix'}.`;
 }
 
 /**
