@@ -1,6 +1,6 @@
 import { defineConfig } from 'pgwatch';
 
-// Nothing here is required: these are the defaults. DATABASE_URL and a folder consumers/ are enough.
+// Nothing here is required: these are the defaults, and DATABASE_URL and consumers/ are enough.
 // Flags override the environment (PGWATCH_POLL_INTERVAL and so on), which overrides this file.
 export default defineConfig({
   // The folder with the consumer files, including its sub-folders.
