@@ -1,11 +1,11 @@
 import { defineConfig } from 'pgwatch';
 
-// Nothing here is required: these are the defaults, and DATABASE_URL with a folder consumers/ is enough.
-// Flags beat the environment (PGWATCH_POLL_INTERVAL and so on), which beats this file.
+// Nothing here is required: these are the defaults, and DATABASE_URL and consumers/ are enough.
+// Flags override the environment (PGWATCH_POLL_INTERVAL and so on), which overrides this file.
 export default defineConfig({
-  // Where the consumer files lie, sub-folders included.
+  // The folder with the consumer files, including its sub-folders.
   consumers: 'consumers',
-  // A doorbell wakes the daemon at once. Should a ring be lost, a poll finds the notification so much later.
+  // A doorbell wakes the daemon at once. If a ring is lost, the next poll finds the notification.
   pollInterval: '5s',
   // How long running handlers may take to finish after Ctrl-C; then their context.signal aborts.
   shutdownTimeout: '30s',

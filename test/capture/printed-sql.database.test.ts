@@ -66,7 +66,8 @@ test('the recipe for Knex escapes what people have in their conditions', async (
 });
 
 test('no SQL of the docs has a question mark', () => {
-  for (const file of ['README.md', 'docs/capture.md', 'docs/operating.md', 'docs/guarantees.md']) {
+  const pages = ['capture', 'consumers', 'guarantees', 'operating', 'publishing'];
+  for (const file of ['README.md', ...pages.map((page) => `docs/${page}.md`)]) {
     const blocks = readFileSync(file, 'utf8').match(/```sql\n[\s\S]*?```/g) ?? [];
     expect(blocks.join('\n'), file).not.toContain('?');
   }
