@@ -91,7 +91,7 @@ test.each(some(how))(
     const client = await database.connect();
     const filter = { ...NO_FILTER, ids: [rows[0]?.id as number] };
     await changeBatch(client, 'pgwatch', { action: 'retry', filter, isDryRun: false });
-    await until('the one behind is called', () => calls.flat().includes('behind'));
+    await until('the next one is called', () => calls.flat().includes('behind'));
     expect(calls.flat()).toEqual(['other', 'bad', 'behind']);
   },
 );
@@ -131,7 +131,7 @@ test('in a slow batch, a notification waits only for a retry of its own key', as
       const own = payloadsOf(notifications).filter((payload) => typeof payload === 'string');
       if (own.length === 0) return null;
       if (calls.push(own) > 1) return null;
-      await until('it is filed, since it is slow', async () => (await filed()).length > 0);
+      await until('it is filed because it is slow', async () => (await filed()).length > 0);
       return notifications.map(({ payload }) =>
         payload === 'first' ? new RetryAfter('10ms') : null,
       );

@@ -182,7 +182,7 @@ test.each(some([false, true]))(
 );
 
 test.each(some([false, true]))(
-  'COPY from or to a stream is refused, with transaction: %s',
+  'COPY from a stream is refused because there is no stream, with transaction: %s',
   async (transaction) => {
     await database.query('create table if not exists copied (id int)');
     const tried: [string, Form][] = [

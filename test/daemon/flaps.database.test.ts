@@ -71,7 +71,7 @@ test('a daemon that loses sessions and reads leaks no connection and misses noth
     await daemon.transitions.for({ type: 'tail_joined' }, 1 + Math.floor(flap / 2));
     await until('it has arrived', () => seen.has(flap));
     // The server still counts a connection that is closing for a moment.
-    await until('no more are left than it may have', async () => {
+    await until('no more are left than allowed', async () => {
       const number = await count();
       most = Math.max(most, number);
       return number <= 1 + config.poolSize || `${number} are`;

@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 test.each([true, false])(
-  'a notification blocked by such a dead letter is called once, with transaction: %s',
+  'a notification blocked by a new dead letter is called once, with transaction: %s',
   async (transaction) => {
     const consumerId = `email-${transaction}`;
     const called: unknown[] = [];

@@ -81,7 +81,7 @@ test.each(
 });
 
 test.each(some(Object.keys(KINDS)))(
-  '%s: killed reads and settlements stop nothing',
+  '%s: killed reads and settlements do not stop the delivery',
   async (kind) => {
     const { consumer, seen } = collecting(KINDS[kind] ?? {});
     const daemon = await tail(consumer);

@@ -115,7 +115,7 @@ test.each(
         }),
     ],
   ] as [string, Handle][]),
-)('nor does a call whose handler %s', async (_, handle) => {
+)('a call whose handler %s spends no attempt, either', async (_, handle) => {
   await leave({}, true);
   const begun = Promise.withResolvers<void>();
   const daemon = startDaemon(impatient(), [
@@ -247,7 +247,7 @@ test('a handler whose query is cut off by a silent network spends no attempt', a
     attempts.push(attempt);
     if (attempts.length === 1) {
       const asking = db.query('select pg_sleep(3600)');
-      await until('the server is at it', async () => {
+      await until('the server runs it', async () => {
         const { rowCount } = await database.query(
           `select from pg_stat_activity where query = 'select pg_sleep(3600)' and state = 'active'`,
         );

@@ -72,7 +72,7 @@ test('the epoch keeps a past owner from saving its position', async () => {
   expect(after).toEqual(before);
   // It stands by, becomes the owner again, and delivers what was not settled.
   await daemon.transitions.for({ type: 'consumer_owned', epoch: 12 });
-  await until('it is handed on again', () => seen.length === 3);
+  await until('it is delivered again', () => seen.length === 3);
   expect(seen).toEqual([1, 2, 2]);
 });
 

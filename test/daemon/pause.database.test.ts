@@ -121,7 +121,7 @@ describe('a consumer that one process runs', () => {
     const paused = await pause(1500);
     await daemon.transitions.for({ type: 'consumer_released' });
     await publish(1);
-    await until('it is handed out', () => seen.length === 1, 5000);
+    await until('it is delivered', () => seen.length === 1, 5000);
     const { rows } = await database.query('select clock_timestamp() > $1 as is_over', [
       paused?.pausedUntil,
     ]);

@@ -9,7 +9,7 @@ function task(id: number, key: string, isFiled = false): Task {
   return { row, id, key, isReplay: false, attempt: 1, isFiled, source: null, index: 0 };
 }
 
-test('a repeated notification never joins a batch of new ones, even if it comes first', () => {
+test('a repeated notification never joins a batch of new ones, even if it is next', () => {
   const failing = new FailingKeys();
   const queue = new TaskQueue({ isOrdered: true, isSerial: false, failing, onBlocked: () => {} });
   const [a, b] = [task(10, 'a'), task(11, 'b')];

@@ -11,7 +11,7 @@ import { until } from '../helpers/wait.ts';
 
 /*
 Goal: while two versions of a shared consumer run, as during a rolling deployment, nothing is lost
-that the current version reads. Method: an old version reads channel a, a new one a and b, or vice
+that the version in effect reads. Method: an old version reads channel a, a new one a and b, or vice
 versa.
 */
 

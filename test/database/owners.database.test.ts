@@ -47,7 +47,7 @@ const LATER: Record<string, string> = {
 
 describe('migrate refuses', () => {
   test.each(some(Object.entries(BEFORE)))(
-    '%s owned by a role that could not act as its own, before the installation',
+    '%s of a role that cannot act as the migrating one, before installing',
     async (_, sql) => {
       const { query, client, config, eve } = await withStranger();
       await query(sql.replaceAll('EVE', eve));
@@ -65,7 +65,9 @@ describe('migrate refuses', () => {
     },
   );
 
-  test('any of its objects owned by such a role, on every run', { timeout: 120_000 }, async () => {
+  test('any of its objects that belongs to such a role, on every run', {
+    timeout: 120_000,
+  }, async () => {
     const { query, client, config, eve } = await withStranger();
     await migrateUp(client, config);
     for (const [what, sql] of Object.entries(LATER)) {

@@ -108,7 +108,7 @@ test('flapping connections never exceed the pool size, and no error escapes', as
     most = Math.max(most, killed.length);
     await Promise.all(asking);
     // The server still counts a connection that is closing.
-    await until('the killed are gone', async () => {
+    await until('the killed connections are gone', async () => {
       const pids = killed.map(({ pid }) => pid);
       const there = 'select from pg_stat_activity where pid = any($1::int[])';
       return (await killer.query(there, [pids])).rowCount === 0 && pool.pool.totalCount === 0;
