@@ -9,7 +9,7 @@ import { some } from '../helpers/whole.ts';
 
 /*
 Goal: a role that could not act as the owner of our functions anyway cannot replace what they call,
-whether it was there before the first migration or changed its owner later.
+whether it was there before the first migration or changed owners later.
 */
 
 const apiSchema = 'api';

@@ -315,7 +315,7 @@ test('a rebase names the transaction it waits for, and blocks no other publisher
   await Promise.all([held.end(), other.end()]);
 });
 
-wholeTest('the time of a rebase does not depend on the number of dead letters', async () => {
+wholeTest('a rebase does not handle many dead letters row by row', async () => {
   await younger.query(`
     select smart_notify('c', '1') from generate_series(1, 30000);
     insert into pgwatch.delivery (consumer_id, notification_id, state, first_failed_at)
