@@ -8,11 +8,13 @@ const database = useDatabase({ pollInterval: '100ms' });
 const { tail, publish, untilFiled } = useDelivering(database);
 
 test.each(['one', 'shared'] as const)(
-  'while too many wait for a retry nothing new is called, from the start: instances %s',
+  'from the start, nothing new is called while too many wait for a retry: instances %s',
   async (instances) => {
     await database.query(
-      `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at, attempts, last_failed_at)
-       select 'c', nextval('pgwatch.notification_log_id_seq'), 'retry', now() + interval '1 hour', 1, now()
+      `insert into pgwatch.delivery
+         (consumer_id, notification_id, state, next_attempt_at, attempts, last_failed_at)
+       select 'c', nextval('pgwatch.notification_log_id_seq'), 'retry',
+         now() + interval '1 hour', 1, now()
        from generate_series(1, 10001)`,
     );
     await publish([null, 1]);
@@ -33,7 +35,7 @@ test.each(['one', 'shared'] as const)(
 );
 
 wholeTest(
-  'what has failed once and is long through does not count as waiting for a retry',
+  'a notification that failed once and is done no longer counts as waiting for a retry',
   async () => {
     let doneCount = 0;
     const daemon = await tail({

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { fromSqlError } from '../../src/database/sqlstate.ts';
 
-test('a server that only reads is named as such', () => {
+test('a read-only server is reported as such', () => {
   const refused = Object.assign(new Error('cannot execute UPDATE in a read-only transaction'), {
     code: '25006',
   });
