@@ -2,7 +2,7 @@ import { PgwatchError } from '../errors.ts';
 import { suggest } from '../suggest.ts';
 import type { Consumer } from './define.ts';
 
-/** Which consumers to run. Undefined: no such restriction. */
+/** Which consumers to run. Undefined: not restricted. */
 export type Selection = {
   ids?: readonly string[] | undefined;
   excludedIds?: readonly string[] | undefined;
