@@ -17,7 +17,7 @@ export type OptionSource = {
 const CONNECTION_STRING =
   'a URL like postgres://user:password@host:5432/database,' +
   ' with special characters in the password percent-encoded, like %23 for "#"';
-const SCHEMA_NAME = 'a name of 1 to 63 bytes that does not begin with "pg_" or contain "$$"';
+const SCHEMA_NAME = 'a name of 1 to 63 bytes that neither begins with "pg_" nor contains "$$"';
 
 /** What each option must be. Numbers may be strings, since environment variables always are. */
 const CHECKS: Record<

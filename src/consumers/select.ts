@@ -33,7 +33,7 @@ function requireKnown(
 ): void {
   const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  const list = known.length > 0 ? `There are: ${known.join(', ')}.` : `There is no ${kind} at all.`;
+  const list = known.length > 0 ? `There are: ${known.join(', ')}.` : `There are no ${kind}s.`;
   throw new PgwatchError(
     'consumer_unknown',
     `There is no ${kind} "${unknown}".${suggest(unknown, known)} ${list}`,

@@ -48,7 +48,7 @@ test.each(
     [
       'a schema that PostgreSQL keeps for itself',
       ts('export default { schema: "pg_watch" }'),
-      'pgwatch.config.ts: schema must be a name of 1 to 63 bytes that does not begin with "pg_" and has no "$$" in it, not "pg_watch".',
+      'pgwatch.config.ts: schema must be a name of 1 to 63 bytes that neither begins with "pg_" nor contains "$$", not "pg_watch".',
     ],
     [
       'a syntax error',

@@ -167,7 +167,7 @@ test('an unknown consumer or app is refused, with what there is', async () => {
   );
   expect(
     await refused({ 'consumers/a.ts': printingConsumer('a', ['a']) }, ['--apps', 'x'], 2),
-  ).toBe('There is no app "x". There is no app at all.');
+  ).toBe('There is no app "x". There are no apps.');
 });
 
 test('without a consumers folder it says where one is expected', async () => {
