@@ -41,8 +41,9 @@ export function warningsFor(table: Table, options: TriggerOptions, level: Captur
         ` ${table.root ? tableText(table.root) : 'the whole table'}, and TRUNCATE of ${name}` +
         ' publishes none. Capture the whole table instead.',
     table.kind === 'partitioned' &&
-      `Nothing is published for the rows of a partition of ${name} that is attached, or that is` +
-        ' truncated, detached or dropped by itself: "pgwatch snapshot" publishes existing rows.',
+      `Nothing is published for the rows of a partition of ${name} that is added by ATTACH` +
+        ' PARTITION, or truncated, detached or dropped by itself: "pgwatch snapshot" publishes' +
+        ' existing rows.',
     table.isKeyDeferrable &&
       `The primary key of ${name} is deferrable: if two rows have the same key for a while, for` +
         ' example when they swap keys' +
