@@ -247,7 +247,7 @@ test.each([
     '--schema and --except choose among all tables: give --all, too.',
   ],
   [['add', 'nosuch'], 'There is no table nosuch in public.'],
-  [['add', 'a.b.c'], '"a.b.c" is no table\'s name'],
+  [['add', 'a.b.c'], '"a.b.c" is not a table name'],
   [['add', 'seen'], 'public.seen is a view: capture the tables that it reads.'],
   [
     ['add', 'pgwatch.delivery'],
