@@ -6,21 +6,20 @@ import { checkTriggerOptions } from './triggers.ts';
 
 /** Options from one place: the config file, the environment or the command line. */
 export type OptionSource = {
-  /** By their names in a config file. */
+  /** Keyed by their names in a config file. */
   options: Record<string, unknown>;
-  /** What such an option is called there, for messages. */
+  /** The name of an option in that place, for messages. */
   nameOf(name: string): string;
-  /** What a fault in it is. Default config_invalid. */
+  /** The code of errors in these options. Default config_invalid. */
   fault?: ErrorCode;
 };
 
 const CONNECTION_STRING =
-  'a URL like postgres://user:password@host:5432/database, with special characters in the password written as in %23 for "#"';
-const SCHEMA_NAME = 'a name of 1 to 63 bytes that does not begin with "pg_" and has no "$$" in it';
+  'a URL like postgres://user:password@host:5432/database,' +
+  ' with special characters in the password percent-encoded, like %23 for "#"';
+const SCHEMA_NAME = 'a name of 1 to 63 bytes that neither begins with "pg_" nor contains "$$"';
 
-/**
- * What each option must be. Strings are accepted for numbers, since the environment has no others.
- */
+/** What each option must be. Numbers may be strings, since environment variables always are. */
 const CHECKS: Record<
   string,
   { key: keyof Config; parse: (value: unknown, name: string) => unknown; expected: string }
@@ -37,13 +36,12 @@ const CHECKS: Record<
   roles: {
     key: 'roles',
     parse: roles,
-    expected: 'an object of lists of role names: publish, consume, read',
+    expected: 'an object with lists of role names: publish, consume, read',
   },
   triggers: {
     key: 'triggers',
     parse: triggers,
-    expected:
-      "an object of tables and what to capture of them, like { users: { channel: 'users' } }",
+    expected: "an object of tables and their trigger options, like { users: { channel: 'users' } }",
   },
   consumers: { key: 'consumers', parse: text, expected: 'the path of a folder' },
   partition: { key: 'partition', parse: oneOf('day', 'hour'), expected: "'day' or 'hour'" },
@@ -60,7 +58,7 @@ const CHECKS: Record<
   pollInterval: {
     key: 'pollIntervalMs',
     parse: duration(10),
-    expected: "a duration like '5s', from 10 ms",
+    expected: "a duration like '5s', at least 10 ms",
   },
   reconnectDelay: {
     key: 'reconnectDelayMs',
@@ -91,12 +89,12 @@ const CHECKS: Record<
   },
 };
 
-/** The names of all options, as written in a config file. */
+/** The names of all options, as in a config file. */
 export const OPTION_NAMES: readonly string[] = Object.keys(CHECKS);
 
 /**
- * Checks the options of one source and turns them into parts of a Config.
- * @throws PgwatchError config_invalid that names the option and what it should be
+ * Checks the options of one source and converts them to properties of a Config.
+ * @throws PgwatchError config_invalid (or the source's code), with the option and what it must be
  */
 export function checkOptions({
   options,
@@ -110,7 +108,8 @@ export function checkOptions({
     if (!check) {
       throw new PgwatchError(
         fault,
-        `${nameOf(name)} is no option.${suggest(name, OPTION_NAMES)} Options are: ${OPTION_NAMES.join(', ')}.`,
+        `${nameOf(name)} is not an option.${suggest(name, OPTION_NAMES)}` +
+          ` Options are: ${OPTION_NAMES.join(', ')}.`,
       );
     }
     const parsed = check.parse(value, nameOf(name));
@@ -128,17 +127,14 @@ function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/**
- * The text itself, if it can be parsed and no part of the password would be taken for something
- * else.
- */
+/** The text itself, if it can be parsed without mistaking part of the password for another part. */
 function connectionString(value: unknown): string | undefined {
   const parts =
     typeof value === 'string' ? /^postgres(?:ql)?:\/\/([^/?#]*)([^?]*)/i.exec(value) : null;
   if (!parts || String(value).includes('#')) return undefined;
   const [, authority = '', path = ''] = parts;
   const isUnescaped = !authority.includes('@') && path.includes('@');
-  // Without a host it is a Unix socket's, which the pg driver knows and URL does not.
+  // No host means a Unix socket, which the pg driver accepts and URL does not.
   const url = String(value).replace('@/', '@localhost/');
   return isUnescaped || !URL.canParse(url) ? undefined : String(value);
 }
@@ -148,7 +144,7 @@ function schemaName(value: unknown): string | undefined {
   return name?.startsWith('pg_') ? undefined : name;
 }
 
-/** SQL texts quote names as they are, but "$$" would end the body of a function. */
+/** Our SQL quotes any name, but "$$" would end the body of a function. */
 function identifier(value: unknown): string | undefined {
   if (typeof value !== 'string' || /\0|\$\$/.test(value) || !value.isWellFormed()) return undefined;
   const size = Buffer.byteLength(value);
@@ -177,7 +173,7 @@ function duration(leastMs: number) {
   };
 }
 
-/** For what no timer waits for. */
+/** For durations that no timer waits for. */
 function longDuration(value: unknown): number | undefined {
   const durationMs = parseDurationMs(value);
   const isInside = durationMs !== undefined && durationMs > 0 && durationMs <= CENTURY_MS;
@@ -203,7 +199,7 @@ function roles(value: unknown): Config['roles'] | undefined {
   return result as unknown as Config['roles'];
 }
 
-/** @throws PgwatchError config_invalid for a fault in the options of one */
+/** @throws PgwatchError config_invalid if the options of a table are invalid */
 function triggers(value: unknown, name: string): Config['triggers'] | undefined {
   if (!isObject(value)) return undefined;
   for (const [table, options] of Object.entries(value)) {

@@ -17,18 +17,19 @@ type Delivery = Pick<
 type Fields = Omit<ConsumerDefinition, 'handle' | 'handleBatch' | 'batchSize'>;
 
 /**
- * Checks the options that say how notifications are delivered, and completes them.
- * @throws Error whose message says what is wrong
+ * Checks the options that say how notifications are delivered, and adds the defaults.
+ * @throws Error that says what is wrong
  */
 export function checkDelivery(definition: Fields, isBatch: boolean): Delivery {
   const { concurrency = 1, timeout = '5m', retry = {} } = definition;
   if (!isCount(concurrency)) {
-    throw new Error(`concurrency must be a whole number from 1, not ${shown(concurrency)}`);
+    throw new Error(`concurrency must be a positive whole number, not ${shown(concurrency)}`);
   }
   const isTransactional = oneOf('transaction', definition.transaction ?? false, [false, true]);
   if (concurrency > 1 && (isBatch || isTransactional)) {
     throw new Error(
-      `concurrency goes neither with handleBatch nor with transaction: these work one after the other. instances: 'shared' splits their work over several processes`,
+      'concurrency cannot be combined with handleBatch or transaction, which run one call at a' +
+        " time. To split their work over several processes, use instances: 'shared'",
     );
   }
   return {
@@ -49,11 +50,11 @@ function checkRetry(retry: unknown): Pick<Consumer, 'attemptsMax' | 'backoffMs'>
   }
   const unknown = Object.keys(retry).find((name) => name !== 'attempts' && name !== 'backoff');
   if (unknown !== undefined) {
-    throw new Error(`retry has an unknown option "${unknown}": there are attempts and backoff`);
+    throw new Error(`retry has an unknown option "${unknown}": use attempts and backoff`);
   }
   const { attempts = 20, backoff = '1s' } = retry as NonNullable<Fields['retry']>;
   if (!isCount(attempts)) {
-    throw new Error(`retry.attempts must be a whole number from 1, not ${shown(attempts)}`);
+    throw new Error(`retry.attempts must be a positive whole number, not ${shown(attempts)}`);
   }
   if (typeof backoff !== 'function') {
     const baseMs = checkDuration('retry.backoff', backoff);
@@ -61,7 +62,7 @@ function checkRetry(retry: unknown): Pick<Consumer, 'attemptsMax' | 'backoffMs'>
   }
   return {
     attemptsMax: attempts,
-    // Whatever goes wrong in it, the notification is tried again.
+    // If backoff() fails or returns nonsense, the notification must still be retried.
     backoffMs: (attempt) => {
       try {
         return Math.min(parseDurationMs(backoff(attempt)) ?? wait(attempt), TIMER_MS_MAX);
@@ -90,7 +91,7 @@ function checkSchema(schema: unknown): Consumer['schema'] {
   // Some schemas are functions.
   const standard = (schema as { '~standard'?: { validate?: unknown } })['~standard'];
   if (typeof standard?.validate === 'function') return schema as Consumer['schema'];
-  throw new Error('schema must be a Standard Schema, as Zod, Valibot and ArkType make them');
+  throw new Error('schema must be a Standard Schema, such as one of Zod, Valibot or ArkType');
 }
 
 function oneOf<Value>(name: string, value: Value, allowed: readonly Value[]): Value {

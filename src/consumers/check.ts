@@ -6,14 +6,15 @@ import { checkDelivery } from './check-delivery.ts';
 import type { Consumer, ConsumerContext, ConsumerDefinition } from './define.ts';
 
 /**
- * Checks what a consumer file exports and completes it.
- * @param folder the consumers folder, which apps are sub-folders of
- * @throws Error whose message says what is wrong with the definition, to follow the file's name
+ * Checks the export of a consumer file and adds the defaults.
+ * @param folder the consumers folder, whose sub-folders are the apps
+ * @throws Error that says what is wrong, to be shown after the file's name
  */
 export function checkConsumer(exported: unknown, file: string, folder: string): Consumer {
   if (typeof exported !== 'object' || exported === null) {
     throw new Error(
-      'it has no default export made by defineConsumer({ … }). Start the file\'s name with "_" if it is no consumer',
+      'it has no default export made by defineConsumer({ … }).' +
+        ' If it is not a consumer, start its name with "_"',
     );
   }
   for (const name of Object.keys(exported)) {
@@ -32,7 +33,7 @@ export function checkConsumer(exported: unknown, file: string, folder: string): 
     id,
     channels: checkChannels(definition.channels, consumerChannel(id)),
     from: checkFrom(definition.from ?? 'start'),
-    // One that is computed is another with each start.
+    // A computed Date differs with each start.
     fromText: definition.from instanceof Date ? 'a Date' : String(definition.from ?? 'start'),
     app,
     file,
@@ -77,10 +78,10 @@ function checkHandler(definition: {
 }): Pick<Consumer, 'isBatch' | 'batchSize' | 'handleBatch'> {
   const { handle, handleBatch, batchSize = null } = definition;
   if ((typeof handle === 'function') === (typeof handleBatch === 'function')) {
-    throw new Error('it needs a function handle or a function handleBatch, and not both');
+    throw new Error('it needs a function handle or handleBatch, but not both');
   }
   if (typeof handle === 'function') {
-    if (batchSize !== null) throw new Error('batchSize goes with handleBatch');
+    if (batchSize !== null) throw new Error('batchSize requires handleBatch');
     const call = handle.bind(definition) as Handle;
     return {
       isBatch: false,
@@ -89,7 +90,7 @@ function checkHandler(definition: {
     };
   }
   if (batchSize !== null && !(Number.isInteger(batchSize) && Number(batchSize) > 0)) {
-    throw new Error(`batchSize must be a whole number from 1, not ${JSON.stringify(batchSize)}`);
+    throw new Error(`batchSize must be a positive whole number, not ${JSON.stringify(batchSize)}`);
   }
   return {
     isBatch: true,

@@ -60,7 +60,7 @@ test('what is missing is said in a sentence', async () => {
   await empty.query('create table t (id int primary key)');
   await expect(createTrigger(empty.client, 't')).rejects.toMatchObject({
     code: 'schema_missing',
-    message: 'The database has no pgwatch to capture with. Run "pgwatch migrate" first.',
+    message: 'pgwatch is not installed in this database. Run "pgwatch migrate" first.',
   });
   const { url } = await createRole(database, 'nobody');
   await withConnection({ url }, async (client) => {

@@ -151,7 +151,7 @@ test('a key whose type has an implicit cast of somebody else is refused in a sen
       asAdministrator(attacker, (each) => snapshotOf(each, 'bait')),
     ).rejects.toMatchObject({
       code: 'table_unsuitable',
-      message: expect.stringMatching(/^The key "id" of lair\.bait is of the type .*trap, which /),
+      message: expect.stringMatching(/^The key "id" of lair\.bait has the type .*trap, for which /),
     });
     expect(await caught()).toEqual([]);
   });
@@ -191,7 +191,7 @@ test('what the planner would run by itself is refused, and so is a table that ha
       const snapshot = { consumerId: 'wants', state: state as (typeof states)[0], batchSize: 4 };
       await beginSnapshot(admin, database.config, snapshot, true);
       await expect(copyBatch(admin, database.config, snapshot)).rejects.toMatchObject({
-        message: 'lair.bait is another table than when this began. Run it again.',
+        message: 'lair.bait has been replaced by another table since this began. Run it again.',
       });
     });
     expect(await caught()).toEqual([]);

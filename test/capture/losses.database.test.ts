@@ -101,7 +101,7 @@ test('children that come later, and partitions whose triggers are off, are named
   );
   const losses = await readLosses(client, database.config, rows[0].oids);
   expect(losses.map(({ sentence }) => sentence)).toEqual([
-    'Triggers of public.ranged_1 do not fire: what is changed there is lost.',
+    'Triggers of public.ranged_1 do not fire: changes made there are lost.',
     'public.kid now inherits from public.root: rows that are changed through public.root are published as its own.',
   ]);
 });
@@ -128,7 +128,7 @@ test('a virtual column is refused where its value matters; if a column becomes o
     await expect(
       captureTable(database, `by_${option}`, columns, { [option]: ['a', 'v'] }),
     ).rejects.toThrow(
-      `public.by_${option} has "v", which ${option} names, as a virtual generated column`,
+      `public.by_${option} has the virtual generated column "v", which ${option} names`,
     );
   }
   for (const forEach of ['row', 'statement'] as const) {

@@ -155,13 +155,13 @@ test.each([
 });
 
 test.each([
-  ['[]', 'has options that are no JSON object'],
+  ['[]', 'has options that are not a JSON object'],
   [
     '{"exlude": ["password"]}',
-    'has an unknown option exlude, known are id, key, table, columns, exclude, payload, fold, notify, when, for_each',
+    'has the unknown option exlude; the options are id, key, table, columns, exclude, payload, fold, notify, when, for_each',
   ],
-  ['{"payload": "half"}', 'has the payload half, known are full, keys and changed'],
-  ['{"notify": "loudly"}', 'has the notify mode loudly, known are always, doorbell and off'],
+  ['{"payload": "half"}', 'has the payload half, which must be full, keys or changed'],
+  ['{"notify": "loudly"}', 'has the notify mode loudly, which must be always, doorbell or off'],
 ])(
   'the options %s are refused at the first change, in one sentence',
   async (options, complaint) => {

@@ -31,9 +31,8 @@ test('a table without anything special, as a whole file', async () => {
     'id int primary key, email text not null, "full name" text, born date',
   );
   expect(await typesOf('plain')).toBe(`\
-// Written by "pgwatch types": the rows of the captured tables as notifications hold them. Do not
-// edit it. After a change of the tables or of how they are captured: npx pgwatch types --out
-// THIS_FILE
+// Written by "pgwatch types": the rows of the captured tables in notifications. Do not edit.
+// After a change of the tables or of their capture: npx pgwatch types --out THIS_FILE
 import type {} from 'pgwatch';
 
 export type PlainUsers = {

@@ -53,7 +53,7 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     'has TypeScript that must be compiled',
     'enum.ts',
     'enum A { B }',
-    ':1: SyntaxError: TypeScript enum is not supported in strip-only mode; Node.js runs TypeScript by leaving out the types, which does not work for enums, namespaces and parameter properties.',
+    ':1: SyntaxError: TypeScript enum is not supported in strip-only mode; Node.js runs TypeScript by stripping the types, which does not work for enums, namespaces and parameter properties.',
   ],
   [
     'imports what is not there',
@@ -65,7 +65,7 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     'exports nothing',
     'none.ts',
     'export const a = 1;',
-    ': it has no default export made by defineConsumer({ … }). Start the file\'s name with "_" if it is no consumer.',
+    ': it has no default export made by defineConsumer({ … }). If it is not a consumer, start its name with "_".',
   ],
   [
     'has a mistyped option',
@@ -101,7 +101,7 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     'has no handler',
     'idle.ts',
     'export default { channels: ["a"] };',
-    ': it needs a function handle or a function handleBatch, and not both.',
+    ': it needs a function handle or handleBatch, but not both.',
   ],
 ];
 
@@ -113,7 +113,7 @@ test.each(some(FAULTS))(
       [`consumers/${name}`]: content,
     });
     const [first, second, ...more] = said.split('\n');
-    expect(first).toBe('A consumer file is faulty, so that no consumer was started:');
+    expect(first).toBe('A consumer file could not be loaded; no consumer was started:');
     expect(second?.startsWith(`    consumers/${name}:`)).toBe(true);
     if (typeof message === 'string') expect(second).toBe(`    consumers/${name}${message}`);
     else expect(second).toMatch(message);
@@ -136,7 +136,7 @@ test('all faults are named at once', async () => {
     'consumers/a.ts': 'throw new Error("one")',
     'consumers/app/b.ts': 'throw new Error("two")',
   });
-  expect(said).toBe(`2 consumer files are faulty, so that no consumer was started:
+  expect(said).toBe(`2 consumer files could not be loaded; no consumer was started:
     consumers/a.ts:1: one.
     consumers/app/b.ts:1: two.`);
 });
@@ -167,11 +167,11 @@ test('an unknown consumer or app is refused, with what there is', async () => {
   );
   expect(
     await refused({ 'consumers/a.ts': printingConsumer('a', ['a']) }, ['--apps', 'x'], 2),
-  ).toBe('There is no app "x". There is no app at all.');
+  ).toBe('There is no app "x". There are no apps.');
 });
 
 test('without a consumers folder it says where one is expected', async () => {
   expect(await refused({})).toMatch(
-    /^There is no folder \S+\/consumers\. Put consumer files there, or name another with the option "consumers"\.$/,
+    /^There is no folder \S+\/consumers\. Put consumer files there, or set the option "consumers" to another folder\.$/,
   );
 });

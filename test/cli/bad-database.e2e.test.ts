@@ -87,7 +87,7 @@ test.each([
 ])('a connection string that is %s is refused before anything else', async (_, url) => {
   for (const args of [['listen'], ...COMMANDS]) {
     expect(await failure(args, url)).toBe(
-      'error DATABASE_URL must be a URL like postgres://user:password@host:5432/database, with special characters in the password written as in %23 for "#".\n',
+      'error DATABASE_URL must be a URL like postgres://user:password@host:5432/database, with special characters in the password percent-encoded, like %23 for "#".\n',
     );
   }
 });

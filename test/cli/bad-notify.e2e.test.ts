@@ -53,7 +53,7 @@ test('an event id with other content is refused', async () => {
   const { exitCode, stderr } = await notify([...args, '2']);
   expect(exitCode).toBe(1);
   expect(stderr).toMatch(
-    /^error Event \S+ is already published, with another channel, key or payload\.\n$/,
+    /^error Event \S+ has already been published with a different channel, key or payload\.\n$/,
   );
   expect(await notify(['taken', '-', '--event-id', randomUUID()], '1')).toMatchObject({
     exitCode: 2,

@@ -65,7 +65,7 @@ test('a table without a primary key is refused: its rows cannot be told apart', 
   await database.query('create table keyless (id int)');
   await runMain(['trigger', 'add', 'keyless'], { env: { DATABASE_URL: database.url } });
   expect((await snapshot('keyless', '--consumer', 'index')).said).toContain(
-    'public.keyless has no primary key: a snapshot could not tell its rows apart',
+    'public.keyless has no primary key: a snapshot could neither identify its rows',
   );
 });
 

@@ -105,7 +105,7 @@ test('--all captures a schema but some; remove takes names with everything in th
   expect(added.said.split('\n').map((line) => line.slice(0, 30))).toEqual([
     'Captured: My app."b.c", insert',
     'Captured: My app.p, insert, up',
-    'warning A partition of My app.',
+    'warning Nothing is published f',
   ]);
   const removed = await trigger(['remove', 'My app."b.c"', 'My app.p', 'My app.a']);
   expect(removed.said.split('\n')).toEqual([
@@ -126,7 +126,7 @@ test('what was excluded is not exposed without a word, and not at all by --all',
     'error vault.people excludes pin, which --all would put into its notifications: take the table out by --except, or give --exclude, too. Nothing was changed.',
   ]);
   expect((await trigger(['add', 'vault.people', '--reset'])).said).toContain(
-    'warning pin of vault.people was excluded, and is in its notifications from now on',
+    'warning pin of vault.people was excluded, but is in its notifications from now on',
   );
 });
 
@@ -152,7 +152,7 @@ test('add, --dry-run and sql keep what is not given, and warn alike', {
   expect([dry.said, dry.stdout]).toEqual([said, expect.stringContaining('"exclude":["email"]')]);
   expect(await list()).toEqual(before);
   await trigger(['add', 'partial', '--exclude', 'email,note', '--payload', 'changed']);
-  const exposed = 'warning email of public.partial was excluded, and is in its notifications';
+  const exposed = 'warning email of public.partial was excluded, but is in its notifications';
   for (const args of [['sql'], ['add', '--dry-run'], ['add']]) {
     const [action = '', ...others] = args;
     const warned = await trigger([action, 'partial', '--exclude', 'note', ...others]);
@@ -189,7 +189,7 @@ test('a partition is captured with the whole, and by itself says nothing when it
   await trigger(['add', 'whole']);
   expect(await trigger(['add', 'part'])).toMatchObject({
     exitCode: 2,
-    said: 'error public.part is a partition of public.whole, which is captured: that captures it, too.',
+    said: 'error public.part is a partition of public.whole, which is captured, including its partitions.',
   });
 });
 
@@ -202,7 +202,7 @@ test('a trigger that was written by hand is listed, kept from add and sync, and 
   const refused = await trigger(['add', 'manual']);
   expect(refused).toMatchObject({
     exitCode: 2,
-    said: 'error public.manual is captured already, by the trigger "mine" that was written by hand: drop it first, or "pgwatch trigger remove" it.',
+    said: 'error public.manual is already captured by the manually created trigger "mine": drop it first, or run "pgwatch trigger remove".',
   });
   expect((await trigger(['remove', 'manual'])).said).toContain('Removed');
   expect((await trigger(['add', 'manual'])).exitCode).toBe(0);
@@ -247,20 +247,20 @@ test.each([
     '--schema and --except choose among all tables: give --all, too.',
   ],
   [['add', 'nosuch'], 'There is no table nosuch in public.'],
-  [['add', 'a.b.c'], '"a.b.c" is no table\'s name'],
+  [['add', 'a.b.c'], '"a.b.c" is not a table name'],
   [['add', 'seen'], 'public.seen is a view: capture the tables that it reads.'],
   [
     ['add', 'pgwatch.delivery'],
-    "pgwatch.delivery is pgwatch's own: it would capture itself without end.",
+    "pgwatch.delivery is one of pgwatch's own: it would capture itself forever.",
   ],
   [
     ['add', 'wrong', '--columns', 'emial'],
     'public.wrong has no column "emial", which columns names. Did you mean "email"?',
   ],
-  [['add', 'wrong', '--exclude', 'id'], 'public.wrong cannot do without "id" in its notifications'],
+  [['add', 'wrong', '--exclude', 'id'], 'public.wrong needs "id" in its notifications'],
   [
     ['add', 'wrong', '--operations', 'insret'],
-    '--operations must be a list of insert, update, delete, truncate, each once, not ["insret"].',
+    '--operations must be a list of insert, update, delete, truncate, without duplicates, not ["insret"].',
   ],
   [['add', 'wrong', '--channel', 'x'.repeat(64)], '--channel must be a name of 1 to 63 bytes'],
   [
@@ -280,7 +280,7 @@ test.each([
   ],
   [
     ['add', 'wrong', '--when', 'new.id > 1', '--for-each', 'statement'],
-    'cannot be captured for each statement: its condition is one for rows',
+    'cannot be captured for each statement: its condition applies to rows',
   ],
 ])('%j is refused with a sentence', async (args, sentence) => {
   await database.query(`create table if not exists wrong (id int primary key, email text);

@@ -86,7 +86,7 @@ test('what a connection string holds is never shown', () => {
 
 test.each(['constructor', '__proto__', 'toString'])('%s is no option', (name) => {
   const options = JSON.parse(`{"${name}": 1}`);
-  expect(() => check(options)).toThrow(`here: ${name} is no option.`);
+  expect(() => check(options)).toThrow(`here: ${name} is not an option.`);
 });
 
 test('undefined counts as not given', () => {

@@ -50,11 +50,11 @@ test('a backoff of its own is taken as it is, and made up for where it fails', (
 
 test.each([
   [{ retry: 3 }, "retry must be like { attempts: 20, backoff: '1s' }, not 3"],
-  [{ retry: { attempts: 0 } }, 'retry.attempts must be a whole number from 1, not 0'],
+  [{ retry: { attempts: 0 } }, 'retry.attempts must be a positive whole number, not 0'],
   [{ retry: { backoff: 'soon' } }, "retry.backoff must be a time like '30s' or '5m'"],
-  [{ retry: { tries: 3 } }, 'retry has an unknown option "tries": there are attempts and backoff'],
-  [{ concurrency: 0 }, 'concurrency must be a whole number from 1, not 0'],
-  [{ concurrency: 2, transaction: true }, 'concurrency goes neither with'],
+  [{ retry: { tries: 3 } }, 'retry has an unknown option "tries": use attempts and backoff'],
+  [{ concurrency: 0 }, 'concurrency must be a positive whole number, not 0'],
+  [{ concurrency: 2, transaction: true }, 'concurrency cannot be combined with'],
   [{ transaction: 'yes' }, "transaction must be false or true, not 'yes'"],
   [{ order: 'none at all' }, "order must be 'key' or 'none'"],
   [{ timeout: '25d' }, "timeout must be a time like '30s' or '5m', at most 24 days, not '25d'"],

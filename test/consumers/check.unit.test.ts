@@ -32,12 +32,15 @@ test.each([
   [{ ...base, id: '' }, 'id must be'],
   [{ ...base, id: 'x'.repeat(101) }, 'id must be'],
   [{ ...base, id: 7 }, 'id must be'],
-  [{ ...base, batchSize: 10 }, 'batchSize goes with handleBatch'],
+  [{ ...base, batchSize: 10 }, 'batchSize requires handleBatch'],
   [{ ...base, onGap: 'x' }, 'onGap must be a function'],
   [{ ...base, handleBatch: handle }, 'not both'],
   [{ channels: ['a'] }, 'it needs a function handle'],
   [{ channels: ['a'], handle: 'x' }, 'it needs a function handle'],
-  [{ channels: ['a'], handleBatch: handle, batchSize: 0 }, 'batchSize must be a whole number'],
+  [
+    { channels: ['a'], handleBatch: handle, batchSize: 0 },
+    'batchSize must be a positive whole number',
+  ],
   [{ ...base, handel: handle }, 'unknown option "handel". Did you mean "handle"?'],
 ])('%j is refused', (definition, message) => {
   expect(() => check(definition)).toThrow(message);

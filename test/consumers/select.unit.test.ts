@@ -26,6 +26,6 @@ test('an unknown name is refused, in whichever list', () => {
     );
   }
   expect(() => selectConsumers([], { ids: ['email'] })).toThrow(
-    'There is no consumer "email". There is no consumer at all.',
+    'There is no consumer "email". There are no consumers.',
   );
 });

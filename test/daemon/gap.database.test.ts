@@ -130,7 +130,7 @@ test('without onGap the daemon reports the gap and continues', async () => {
   await delivering.publish([null, 'next']);
   await until('the next one was handled', () => seen.length > 0);
   expect(seen).toEqual(['next']);
-  expect(daemon.reports.join('')).toMatch(/c: it will never get up to 9 .*ids 3 to 9.*onGap/);
+  expect(daemon.reports.join('')).toMatch(/c: it will never receive up to 9 .*ids 3 to 9.*onGap/);
 });
 
 test('onGap is not called after the timeout of the call', async () => {

@@ -39,7 +39,7 @@ test('a query that outlives its call is canceled, and keeps no connection', asyn
   await publish([null, 'works']);
   await until('it has a connection', () => seen.length === 1);
   const { db } = await late.promise;
-  await expect(db.query('select 1')).rejects.toThrow('The call was given up');
+  await expect(db.query('select 1')).rejects.toThrow('pgwatch no longer waits for this call');
   await database.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
      where datname = current_database() and query like '%pg_sleep(3600)'`,

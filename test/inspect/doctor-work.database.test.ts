@@ -406,7 +406,7 @@ describe('consumers', () => {
     ]);
     const faulty = { ...files, consumers: makeProject({ 'broken.js': 'export default 1;' }) };
     expect(await findingsOf(faulty, 'consumer-files')).toEqual([
-      expect.stringMatching(/^problem: A consumer file is faulty/),
+      expect.stringMatching(/^problem: A consumer file could not be loaded/),
     ]);
   });
 

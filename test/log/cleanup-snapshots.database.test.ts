@@ -56,7 +56,7 @@ test('a snapshot with the old position still sees its notifications', async () =
   await finishConsumer(database);
   await expect(empty()).rejects.toMatchObject({
     code: '55P03',
-    detail: expect.stringMatching(/^process \d+ \(.*\), whose snapshot is from before/),
+    detail: expect.stringMatching(/^process \d+ \(.*\), whose snapshot is older/),
   });
   const { rows } = await dump.query('select from pgwatch.notification_log');
   expect(rows).toHaveLength(3);

@@ -40,7 +40,7 @@ test.each([
   await notify(database.pool, 'orders', { total: 1 }, { eventId, key: 'order:1' });
   await expect(notifyMany(database.pool, [{ ...other, eventId }])).rejects.toMatchObject({
     code: 'event_id_taken',
-    message: `Event ${eventId} is already published, with another channel, key or payload.`,
+    message: `Event ${eventId} has already been published with a different channel, key or payload.`,
   });
   expect(await countOf(eventId)).toBe(1);
 });
