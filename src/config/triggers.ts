@@ -1,4 +1,5 @@
 import { type ErrorCode, PgwatchError } from '../errors.ts';
+import { type Kind, listOf, name, oneOf, shown, text } from '../kinds.ts';
 import { suggest } from '../suggest.ts';
 
 /** The operations that change rows. */
@@ -54,62 +55,35 @@ export function checkTriggerOptions(
   nameOf: (option: string) => string,
   fault: ErrorCode,
 ): TriggerOptions {
-  for (const [name, value] of Object.entries(options)) {
+  for (const [option, value] of Object.entries(options)) {
     if (value === undefined) continue;
-    const check = Object.hasOwn(CHECKS, name) ? CHECKS[name as keyof TriggerOptions] : undefined;
-    if (!check) {
-      const known = Object.keys(CHECKS);
+    const kind = Object.hasOwn(KINDS, option) ? KINDS[option as keyof TriggerOptions] : undefined;
+    if (!kind) {
+      const known = Object.keys(KINDS);
       throw new PgwatchError(
         fault,
-        `${nameOf(name)} is not a trigger option.${suggest(name, known)}` +
+        `${nameOf(option)} is not a trigger option.${suggest(option, known)}` +
           ` Options are: ${known.join(', ')}.`,
       );
     }
-    if (!check.isValid(value)) {
-      throw new PgwatchError(
-        fault,
-        `${nameOf(name)} must be ${check.expected}, not ${JSON.stringify(value)}.`,
-      );
+    if (kind.parse(value) === undefined) {
+      const sentence = `${nameOf(option)} must be ${kind.expected}, not ${shown(value)}.`;
+      throw new PgwatchError(fault, sentence);
     }
   }
   return options;
 }
 
-type Check = { isValid(value: unknown): boolean; expected: string };
+const columns = listOf(text('a column'), 'columns');
 
-const isName = (value: unknown) =>
-  typeof value === 'string' && value !== '' && !value.includes('\0') && value.isWellFormed();
-
-function listOf(isItem: (value: unknown) => boolean, expected: string): Check {
-  const isValid = (value: unknown) =>
-    Array.isArray(value) &&
-    value.length > 0 &&
-    value.every(isItem) &&
-    new Set(value).size === value.length;
-  return { isValid, expected: `a list of ${expected}, without duplicates` };
-}
-
-function oneOf(...allowed: string[]): Check {
-  return {
-    isValid: (value) => allowed.includes(value as string),
-    expected: allowed
-      .map((each) => `'${each}'`)
-      .join(', ')
-      .replace(/, ([^,]*)$/, ' or $1'),
-  };
-}
-
-const CHECKS: Record<keyof TriggerOptions, Check> = {
-  channel: {
-    isValid: (value) => isName(value) && Buffer.byteLength(value as string) <= 63,
-    expected: 'a name of 1 to 63 bytes',
-  },
-  operations: listOf((value) => OPERATIONS.includes(value as Operation), OPERATIONS.join(', ')),
-  columns: listOf(isName, 'columns'),
-  exclude: listOf(isName, 'columns'),
+const KINDS: Record<keyof TriggerOptions, Kind<unknown>> = {
+  channel: name,
+  operations: listOf(oneOf(...OPERATIONS), OPERATIONS.join(', ')),
+  columns,
+  exclude: columns,
   payload: oneOf('full', 'keys', 'changed'),
-  when: { isValid: isName, expected: 'a condition in SQL' },
-  key: listOf(isName, 'columns'),
+  when: text('a condition in SQL'),
+  key: columns,
   forEach: oneOf('auto', 'statement', 'row'),
   notify: oneOf('always', 'doorbell', 'off'),
 };

@@ -1,8 +1,10 @@
 import { basename, dirname, relative, sep } from 'node:path';
+import { name, shown, wholeNumber } from '../kinds.ts';
 import type { Notification } from '../log/notification.ts';
 import { consumerChannel, type From } from '../log/positions/progress.ts';
 import { suggest } from '../suggest.ts';
 import { checkDelivery } from './check-delivery.ts';
+import { checked } from './checked.ts';
 import type { Consumer, ConsumerContext, ConsumerDefinition } from './define.ts';
 
 /**
@@ -25,9 +27,7 @@ export function checkConsumer(exported: unknown, file: string, folder: string): 
   const app = relative(folder, dirname(file)).split(sep)[0] || null;
   const id = definition.id ?? basename(file).replace(/\.m?[jt]s$/, '');
   if (typeof id !== 'string' || !/^[\w.:-]{1,100}$/.test(id)) {
-    throw new Error(
-      `id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not ${JSON.stringify(id)}`,
-    );
+    throw new Error(`id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not ${shown(id)}`);
   }
   return Object.freeze({
     id,
@@ -47,15 +47,7 @@ function checkChannels(channels: unknown, own: string): readonly string[] {
   if (!Array.isArray(channels) || channels.length === 0) {
     throw new Error("channels must be a list of at least one channel, like ['orders']");
   }
-  for (const channel of channels) {
-    const size =
-      typeof channel === 'string' && channel.isWellFormed() && !channel.includes('\0')
-        ? Buffer.byteLength(channel)
-        : 0;
-    if (size < 1 || size > 63) {
-      throw new Error(`a channel is a name of 1 to 63 bytes, not ${JSON.stringify(channel)}`);
-    }
-  }
+  for (const channel of channels) checked('a channel', name, channel);
   return Object.freeze([...new Set([...(channels as string[]), own])]);
 }
 
@@ -65,7 +57,7 @@ function checkFrom(from: unknown): From {
   const time = from instanceof Date || typeof from === 'string' ? new Date(from) : undefined;
   if (time && !Number.isNaN(time.getTime())) return time;
   throw new Error(
-    `from must be 'start', 'now', a notification's id, or a time, not ${JSON.stringify(from)}`,
+    `from must be 'start', 'now', a notification's id, or a time, not ${shown(from)}`,
   );
 }
 
@@ -89,12 +81,9 @@ function checkHandler(definition: {
       handleBatch: ([only], context) => call(only as Notification, context),
     };
   }
-  if (batchSize !== null && !(Number.isInteger(batchSize) && Number(batchSize) > 0)) {
-    throw new Error(`batchSize must be a positive whole number, not ${JSON.stringify(batchSize)}`);
-  }
   return {
     isBatch: true,
-    batchSize: batchSize as number | null,
+    batchSize: batchSize === null ? null : checked('batchSize', wholeNumber(1), batchSize),
     handleBatch: (handleBatch as Consumer['handleBatch']).bind(definition),
   };
 }
