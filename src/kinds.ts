@@ -78,9 +78,10 @@ export function listOf<Item>(item: Kind<Item>, items: string): Kind<readonly Ite
   };
 }
 
-/** A value as messages show it. */
+/** A value as messages show it, on one line. */
 export function shown(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : (JSON.stringify(value) ?? String(value));
+  const json = JSON.stringify(value) ?? String(value);
+  return typeof value === 'string' ? `'${json.slice(1, -1).replaceAll('\\"', '"')}'` : json;
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

@@ -48,7 +48,8 @@ test.each(
     [
       'a schema that PostgreSQL keeps for itself',
       ts('export default { schema: "pg_watch" }'),
-      'pgwatch.config.ts: schema must be a name of 1 to 63 bytes that neither begins with "pg_" nor contains "$$", not "pg_watch".',
+      'pgwatch.config.ts: schema must be a name of 1 to 63 bytes that neither begins with' +
+        ` "pg_" nor contains "$$", not 'pg_watch'.`,
     ],
     [
       'a syntax error',
@@ -108,7 +109,7 @@ test('a config file that is not there is refused', async () => {
 
 test('a wrong flag or variable is named as it was given', async () => {
   expect(await refused({}, ['--max-batch-size', 'many'])).toBe(
-    '--max-batch-size must be a whole number from 1 to 10000, not "many".',
+    `--max-batch-size must be a whole number from 1 to 10000, not 'many'.`,
   );
   expect(await refused({}, [], { PGWATCH_POOL_SIZE: '1' })).toBe(
     'PGWATCH_POOL_SIZE must be a whole number from 2 to 1000, not "1".',

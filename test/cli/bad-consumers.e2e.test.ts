@@ -83,13 +83,13 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     'has a channel of 64 bytes',
     'long.ts',
     `export default { channels: ["${'é'.repeat(32)}"], handle() {} };`,
-    `: a channel is a name of 1 to 63 bytes, not "${'é'.repeat(32)}".`,
+    `: a channel must be a name of 1 to 63 bytes, not '${'é'.repeat(32)}'.`,
   ],
   [
     'has an id with spaces',
     'id.ts',
     `export default { id: 'a b', ${rest} };`,
-    ': id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not "a b".',
+    `: id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not 'a b'.`,
   ],
   [
     'begins at no time',
