@@ -112,7 +112,7 @@ test('a wrong flag or variable is named as it was given', async () => {
     `--max-batch-size must be a whole number from 1 to 10000, not 'many'.`,
   );
   expect(await refused({}, [], { PGWATCH_POOL_SIZE: '1' })).toBe(
-    'PGWATCH_POOL_SIZE must be a whole number from 2 to 1000, not "1".',
+    `PGWATCH_POOL_SIZE must be a whole number from 2 to 1000, not '1'.`,
   );
 });
 
