@@ -1,3 +1,30 @@
+/*
+ * Owned consumers: one process at a time owns a consumer and makes all its calls.
+ *
+ *   standing by ── takeover: epoch + 1 ──▶ catching up ──▶ tail ──▶ finishing ──▶ released
+ *                                               ▲            │
+ *                                               └─ too slow ─┘
+ *
+ * ownership.ts decides which consumers this process takes, and takes them over. runner.ts reads
+ * what a consumer missed, then follows the tail. This dispatcher passes pages to the workers; the
+ * ledger tracks which rows are settled, and the settler saves the position up to the first row that
+ * is not, together with the deliveries. With transaction: true, the lane of calls/transaction saves
+ * both, in the transaction that the handlers use. Retries that are due (retries.ts) come between.
+ * A dead letter (with onDead 'stop') or too many retries hold back new notifications: the consumer
+ * is `stopped` or `retrying`.
+ *
+ * What can fail:
+ * - A handler: its notification becomes a retry or a dead letter; its key waits for the retry.
+ * - The process: the next owner treats as suspect what may have been in progress, and records those
+ *   calls before it makes them.
+ * - The control connection: the session ends, and the next one starts from the saved position. A
+ *   handler that still runs keeps its consumer out of it (at-work.ts) until it returns.
+ * - Contact with the others: a process that was frozen or cut off may have lost its consumers. A
+ *   save with an old epoch, or from another run of the server, changes no row, and the consumer is
+ *   fenced: its handlers finish, and nothing more is saved.
+ * - A save: it is tried again. An outcome that is never saved means redelivery, never a loss.
+ */
+
 import type { Clients } from '../../database/pool.ts';
 import { takeBackAttempts } from '../../log/deliveries/attempts.ts';
 import { underWay } from '../../log/deliveries/delivery.ts';

@@ -1,3 +1,27 @@
+/*
+ * Shared consumers: several processes work on one consumer at the same time, by leases.
+ *
+ *   page ──▶ free lease ── take: this process ──▶ taken ── shrinks as it is settled ──▶ deleted
+ *                 ▲                                 │
+ *                 └── epoch + 1: freed, or orphan ──┘
+ *
+ * The consumer has no owner. take.ts holds an advisory lock for one transaction: it makes leases of
+ * the due retries, takes free leases, and if those are not enough, reads a page after the position,
+ * splits it into leases by slots of keys, and moves the position. Only the lowest lease of a slot
+ * can be taken: that alone keeps each key in order, and in one process at a time. sharers.ts counts
+ * the processes, which sets how many leases each may hold. This dispatcher passes the leases to the
+ * handlers.
+ *
+ * What can fail:
+ * - A handler: its notification becomes a retry, which is leased again when due, or a dead letter.
+ * - A process: the others free its leases as orphans and call their notifications carefully.
+ * - Contact with the others: settling a lease checks its owner, its epoch and the server's run. If
+ *   any of them has changed, nothing is saved, the dispatcher is fenced, and a new one starts.
+ * - A save: it is tried again. What is never saved stays in the lease and is delivered again.
+ * - A deployment: if the new version reads other channels, processes of the old one stand by; if it
+ *   is the first to share the consumer, it waits until the owner has released it.
+ */
+
 import type { Clients } from '../../database/pool.ts';
 import type { Lease } from '../../log/leases/lease.ts';
 import { Brake } from '../calls/brake.ts';
