@@ -40,13 +40,15 @@ export type SharedDispatcherOptions = CrewTools & {
   pool: Clients;
   suspicions: Suspicions;
   mode: 'tail' | 'once';
-  /** Told when a lease is through, or something may be due: it is worth looking for more. */
+  /**
+   * Called when a lease is completely settled, or a retry may be due: it is worth looking for more.
+   */
   onFreed(): void;
 };
 
-/** Hands the leases that this process has taken to the handlers. */
+/** Passes the leases that this process has taken to the handlers. */
 export class SharedDispatcher {
-  /** What keeps it from new notifications. */
+  /** Holds back new notifications. */
   readonly brake: Brake;
   readonly life = new Life();
   readonly #options: SharedDispatcherOptions;
@@ -64,8 +66,8 @@ export class SharedDispatcher {
       life,
       brake,
       account: this.#account,
-      // Where too much waits for a retry, what is leased goes on: in its slots, retries are behind
-      // it.
+      // With too many retries waiting, leased pages still continue: in their slots, retries come
+      // after them.
       isHeld: () => brake.isHalted,
       endsWhenHeld: false,
       record: (tasks) => this.#record(tasks),
@@ -73,22 +75,22 @@ export class SharedDispatcher {
     });
   }
 
-  /** How many notifications have failed, so far, for a run to the end. */
+  /** How many notifications have failed so far, for a run with --once. */
   get failedCount(): number {
     return this.#account.failed.count;
   }
 
-  /** How many leases are not through. */
+  /** How many leases are not completely settled. */
   get openCount(): number {
     return this.#account.open.size;
   }
 
-  /** Which these are. */
+  /** The ids of the leases that are not completely settled. */
   get openIds(): number[] {
     return [...this.#account.open].map(({ lease }) => lease.leaseId);
   }
 
-  /** Hands leases out, in their order; returns once all of them are with the workers. */
+  /** Delivers leases in their order. Returns once the workers have all of them. */
   async deliver(leases: readonly Lease[]): Promise<void> {
     const works = leases.map((lease) => new LeaseWork(lease));
     for (const work of works) this.#account.open.add(work);
@@ -98,12 +100,14 @@ export class SharedDispatcher {
     await this.#deliverCarefully(byKind.get('orphan') ?? []);
   }
 
-  /** Starts nothing any more. */
+  /** Starts no more calls. */
   close(): void {
     this.#crew.close();
   }
 
-  /** Waits until every handler has returned and what it did is settled. Rejects where it failed. */
+  /**
+   * Waits until every handler has returned and its outcome is settled. Rejects if that has failed.
+   */
   async untilIdle(): Promise<void> {
     await this.#crew.untilIdle();
     await this.#account.close();
@@ -111,7 +115,8 @@ export class SharedDispatcher {
   }
 
   /**
-   * A lease that the server has lost in a crash comes again as if nothing in it had been called.
+   * A lease with suspects counts as orphaned: if the server lost it in a crash, it comes again as a
+   * new page, as if nothing in it had been called.
    */
   #kindOf({ kind, notificationIds }: Lease): Lease['kind'] {
     if (kind !== 'page') return kind;
@@ -126,8 +131,8 @@ export class SharedDispatcher {
   }
 
   /**
-   * A process may have died over one of them, or the server: those are called alone. Meanwhile
-   * others are worked on.
+   * Calls notifications carefully that another process may have died over; those that the server
+   * may have crashed over are called alone. Others are handled meanwhile.
    */
   async #deliverCarefully(works: readonly LeaseWork[]): Promise<void> {
     const { failing } = this.#account;
