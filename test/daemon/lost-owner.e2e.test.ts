@@ -86,7 +86,7 @@ test('where the owner is stopped, the other takes over at once', async () => {
   const { exitCode } = await owner.exited;
   expect(exitCode).toBe(0);
   const stoppedAt = performance.now();
-  await other.waitFor('is taken over');
+  await other.waitFor('Took over');
   // The tick of those who stand by is a second.
   expect(performance.now() - stoppedAt).toBeLessThan(500);
 });

@@ -46,7 +46,7 @@ describe.each(some(['one', 'shared'] as const))(
       await expect(runOnce({ ...failing, ...own })).rejects.toThrow('Notifications failed: 2 of c');
       const error = await runOnce({ ...fine, ...own }).catch((thrown: Error) => thrown.message);
       expect(error).toMatch(
-        /^Still waiting: c: 2 notifications for a retry, the next until \d{4}-\S+Z \(in \d+ min \d+ s\), 1 notification behind/,
+        /^Still waiting: c: 2 notifications for a retry, the next at \d{4}-\S+Z \(in \d+ min \d+ s\), 1 notification blocked by/,
       );
       // A new one of a key that fails waits, too, and a new one of another key does not.
       await publish('a', 'c');
@@ -84,7 +84,7 @@ describe.each(some(['one', 'shared'] as const))(
       await until('it is called', () => isCalled);
       const said =
         instances === 'shared'
-          ? '1 notification at other processes'
+          ? '1 notification leased by other processes'
           : `and process ${process.pid} on`;
       await expect(runOnce({ ...fine, ...own })).rejects.toThrow(said);
       letGo();

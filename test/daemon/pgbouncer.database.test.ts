@@ -155,7 +155,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     const warnings = daemon.reports.filter((line) => line.includes('warning'));
     expect(warnings).toEqual([
       expect.stringMatching(
-        `${host} is a pooler that .* Give directUrl a connection that bypasses`,
+        `${host} is a pooler that .* Set directUrl to a connection that bypasses`,
       ),
     ]);
     expect(await leftOnConnections(url, 3)).toEqual([NOTHING, NOTHING, NOTHING]);

@@ -115,6 +115,6 @@ test('what fails is reported, and ends nothing', async () => {
     } finally {
       await database.query('alter function pgwatch.log_partitions_gone() rename to log_partitions');
     }
-    expect(reports.join('')).toContain('Old notifications cannot be removed: ');
+    expect(reports.join('')).toContain('Could not remove old notifications: ');
   });
 });

@@ -206,7 +206,7 @@ test("--once says that an earlier dead letter stops it, with onDead: 'stop'", as
   const consumers = [makeConsumer(sharer(1, [], { onDead: 'stop' }))];
   const daemon = new Daemon({ config: database.config, consumers, reporter });
   const running = daemon.runOnce(new AbortController().signal);
-  await expect(running).rejects.toThrow('c: it stops at a dead letter (onDead)');
+  await expect(running).rejects.toThrow('c: a dead letter has stopped it (onDead)');
 });
 
 test("with onDead: 'stop' a dead letter stops all of them, until somebody discards it", async () => {

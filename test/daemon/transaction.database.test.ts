@@ -115,7 +115,7 @@ test('an error that the handler swallows is a failure, and undoes what it did', 
   );
   await publish([null, 'a']);
   const [dead] = await untilFiled('dead');
-  expect(dead?.error?.message).toMatch(/the handler went on.*division by zero/);
+  expect(dead?.error?.message).toMatch(/the handler continued.*division by zero/);
   expect(await effects()).toEqual([]);
 });
 
