@@ -125,7 +125,7 @@ describe.each(some([false, true]))("onDead: 'stop', transaction: %s:", (transact
     await daemon.stop();
     const second = keep(startDaemon(database.config, [definition]));
     await publish(['e', 5]);
-    await until('it says so', () => second.reports.some((line) => line.includes('takes nothing')));
+    await until('it says so', () => second.reports.some((line) => line.includes('are held back')));
     expect(payloads()).toEqual([1, 'bad']);
     state.isMended = true;
     await change('retry');
@@ -226,10 +226,10 @@ test.each(some([{}, { transaction: true }, { instances: 'shared' as const }]))(
     await publish(['k', 'bad'], ['l', 'good']);
     await until('both are handled', () => seen.length >= 2);
     await until('it was tried again', () => isTold(daemon.reports, /not be settled yet|violates/));
-    expect(isTold(daemon.reports, /dead letter now/)).toBe(false);
+    expect(isTold(daemon.reports, /now a dead letter/)).toBe(false);
     await database.query('alter table pgwatch.delivery drop constraint refused');
     await untilFiled('dead');
-    await until('it is told', () => isTold(daemon.reports, /dead letter now/));
+    await until('it is told', () => isTold(daemon.reports, /now a dead letter/));
   },
 );
 

@@ -50,7 +50,7 @@ describe.each(some(['one', 'shared'] as const))(
       );
       // A new one of a key that fails waits, too, and a new one of another key does not.
       await publish('a', 'c');
-      await expect(runOnce({ ...fine, ...own })).rejects.toThrow('2 notifications behind');
+      await expect(runOnce({ ...fine, ...own })).rejects.toThrow('2 notifications blocked by');
       await database.query(
         'update pgwatch.delivery set next_attempt_at = now() where next_attempt_at is not null',
       );
@@ -130,7 +130,7 @@ test.each(some(['one', 'shared'] as const))(
         retry: { attempts: 2, backoff: () => 0 },
         handle,
       }).catch((thrown: Error) => thrown.message);
-      expect(error).toMatch(/^Notifications failed: 1 of c\. pgwatch dlq/);
+      expect(error).toMatch(/^Notifications failed: 1 of c\. "pgwatch dlq/);
       expect(seen).toHaveLength(3);
     }
   },

@@ -63,7 +63,9 @@ test('of two that are renamed at once both are named, and those that live are no
   const told = warnings(await run({ 'x.ts': {}, 'y.ts': {} }));
   expect(told).toHaveLength(2);
   for (const [index, id] of ['x', 'y'].entries()) {
-    expect(told[index]).toContain('a and b read the same channels and have no consumer file');
+    expect(told[index]).toContain(
+      'a and b read the same channels and no longer have a consumer file',
+    );
     expect(told[index]).toContain(`run "pgwatch consumers rename OLD ${id}"`);
   }
 });
@@ -76,7 +78,7 @@ test('a consumer that is only left out of this run is not lost, nor one that rea
 test('one that was renamed and reads another channel as well is told of, too', async () => {
   await run({ 'a.ts': {} });
   const [warning] = warnings(await run({ 'x.ts': { channels: ['c', 'more'] } }));
-  expect(warning).toContain('a reads some of its channels and has no consumer file');
+  expect(warning).toContain('a reads some of its channels and no longer has a consumer file');
 });
 
 test('a changed from is said to have no effect, once; one that is computed is not', async () => {

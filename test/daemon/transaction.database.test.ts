@@ -145,7 +145,7 @@ test.each(
   await publish([null, 'before'], [null, 'ends'], [null, 'behind']);
   const [dead] = await untilFiled('dead');
   expect(dead?.error?.message).toMatch(
-    /context\.db commits once the handler has returned|multiple/,
+    /of context\.db, with the position, after the handler returns|multiple/,
   );
   expect((await effects()).sort()).toEqual(['before', 'behind']);
 });

@@ -76,8 +76,8 @@ type End = { name: string; message: string };
 function endOf({ attempts, isSuspect }: DueDelivery, attemptsMax: number): End | null {
   if (!isSuspect || attempts < attemptsMax) return null;
   const message =
-    `during the ${ordinal(attempts)} call of the handler, the process ended, PostgreSQL ` +
-    'crashed, or the daemon stopped waiting for the handler';
+    'the process ended, PostgreSQL crashed, or the daemon stopped waiting, ' +
+    `during the ${ordinal(attempts)} call of the handler`;
   return { name: 'HandlerLost', message };
 }
 
