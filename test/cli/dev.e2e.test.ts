@@ -86,7 +86,7 @@ test('without --demo the consumers of the folder run, on the same kind of server
     `export default { channels: ['x'], handle: (n, { reporter }) => reporter.info('got ' + n.payload) };`,
   );
   const dev = startCli(['dev'], { cwd: folder });
-  await dev.waitFor('echo has missed nothing; following the tail.');
+  await dev.waitFor('echo missed nothing; following the tail.');
   const url = /postgres:\/\/\S+/.exec(dev.stderr)?.[0] ?? '';
   const sent = await runCli(['notify', 'x', '"hello"', '--database-url', url]);
   expect(sent).toMatchObject({ exitCode: 0, stdout: '1\n' });

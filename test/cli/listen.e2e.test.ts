@@ -204,7 +204,7 @@ describe('listen', () => {
     expect(below.stderr).toMatch(
       /The folder consumers here is not used: .* PGWATCH_CONSUMERS=consumers\./,
     );
-    expect(below.stderr).toContain('one has gone through 1 missed notification in ');
+    expect(below.stderr).toContain('one handled 1 missed notification in ');
     const above = await runCli(['listen', '--once'], { cwd, env });
     expect(above.stderr).toContain('Config pgwatch.config.js, consumers in handlers.');
     expect(above.stderr).not.toContain('not used');

@@ -223,7 +223,7 @@ test('without transaction: true, a transaction left open is rolled back and repo
     ['', (query) => query('select count(*)::int from left_open')],
   ];
   const outcomes = await inHandler(false, tried);
-  const said = 'has left a transaction open, which was rolled back';
+  const said = 'left a transaction open, which was rolled back';
   expect(outcomes.slice(0, 2)).toMatchObject([
     { message: expect.stringContaining(said) },
     { message: expect.stringContaining(said) },

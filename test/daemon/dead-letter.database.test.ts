@@ -87,7 +87,7 @@ test('a retry whose notification the log has lost becomes a dead letter that say
   await untilFiled('retry');
   await database.query('truncate pgwatch.notification_log');
   const [dead] = await untilFiled('dead');
-  expect(dead?.error?.message).toContain('the log does not hold the notification any longer');
+  expect(dead?.error?.message).toContain('the notification is no longer in the log');
 });
 
 test.each(some([1, 4]))(
@@ -125,7 +125,7 @@ describe.each(some([false, true]))("onDead: 'stop', transaction: %s:", (transact
     await daemon.stop();
     const second = keep(startDaemon(database.config, [definition]));
     await publish(['e', 5]);
-    await until('it says so', () => second.reports.some((line) => line.includes('takes nothing')));
+    await until('it says so', () => second.reports.some((line) => line.includes('are held back')));
     expect(payloads()).toEqual([1, 'bad']);
     state.isMended = true;
     await change('retry');
@@ -193,7 +193,7 @@ describe.each(some([false, true]))('a run with --once, transaction: %s,', (trans
     };
     await publish(['a', 'bad'], ['a', 'ok'], ['b', 'ok']);
     await expect(once(definition)).rejects.toThrow(
-      'Notifications failed: 1 of c. Still waiting: c: 1 notification for a retry, the next until ',
+      'Notifications failed: 1 of c. Still waiting: c: 1 notification for a retry, the next at ',
     );
     expect(await filed()).toMatchObject([{ state: 'retry', attempts: 2 }, { state: 'blocked' }]);
     expect(seen).toEqual([
@@ -207,7 +207,7 @@ describe.each(some([false, true]))('a run with --once, transaction: %s,', (trans
     const { definition, payloads } = makeMendable({ onDead: 'stop', transaction });
     await publish(['a', 1], ['b', 'bad'], ['c', 2]);
     await expect(once(definition)).rejects.toThrow('Notifications failed: 1 of c');
-    await expect(once(definition)).rejects.toThrow('c: it stops at a dead letter (onDead)');
+    await expect(once(definition)).rejects.toThrow('c: a dead letter has stopped it (onDead)');
     expect(payloads()).toEqual([1, 'bad']);
     await change('discard');
     await once(definition);
@@ -225,11 +225,11 @@ test.each(some([{}, { transaction: true }, { instances: 'shared' as const }]))(
     const daemon = await tail({ ...definition, ...options });
     await publish(['k', 'bad'], ['l', 'good']);
     await until('both are handled', () => seen.length >= 2);
-    await until('it was tried again', () => isTold(daemon.reports, /not settled yet|violates/));
-    expect(isTold(daemon.reports, /dead letter now/)).toBe(false);
+    await until('it was tried again', () => isTold(daemon.reports, /not be settled yet|violates/));
+    expect(isTold(daemon.reports, /now a dead letter/)).toBe(false);
     await database.query('alter table pgwatch.delivery drop constraint refused');
     await untilFiled('dead');
-    await until('it is told', () => isTold(daemon.reports, /dead letter now/));
+    await until('it is told', () => isTold(daemon.reports, /now a dead letter/));
   },
 );
 

@@ -24,8 +24,8 @@ test('the first ten of a burst are reported in full, then the number of further 
   vi.advanceTimersByTime(10_000);
   expect(said()).toHaveLength(11);
   expect(said().at(-1)).toBe(
-    'email: 1,224 more like that within 10 s; the last one: email failed on 1234. ' +
-      'All of them: pgwatch dlq list --state all --consumer email.',
+    'email: 1,224 more failures within 10 s; the last one: email failed on 1234. ' +
+      'To list all: pgwatch dlq list --state all --consumer email.',
   );
   failures.say('email', 'email failed on 1235.', {});
   expect(said().at(-1)).toBe('email failed on 1235.');
@@ -37,7 +37,7 @@ test('bursts of consumers are counted separately, and closing reports the rest',
   failures.say('webhook', 'webhook failed on 1.', {});
   expect(said().at(-1)).toBe('webhook failed on 1.');
   failures.close();
-  expect(said().at(-1)).toContain('email: 1 more like that');
+  expect(said().at(-1)).toContain('email: 1 more failure within');
   expect(said()).toHaveLength(12);
   vi.advanceTimersByTime(60_000);
   expect(said()).toHaveLength(12);

@@ -87,7 +87,7 @@ test('if the owner is stopped, the other takes over at once', async () => {
   const { exitCode } = await owner.exited;
   expect(exitCode).toBe(0);
   const stoppedAt = performance.now();
-  await other.waitFor('is taken over');
+  await other.waitFor('Took over');
   // Standby processes tick once a second.
   expect(performance.now() - stoppedAt).toBeLessThan(500);
 });

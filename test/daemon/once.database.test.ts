@@ -48,12 +48,12 @@ describe.each(some(['one', 'shared'] as const))(
       expect(error).toMatch(
         new RegExp(
           '^Still waiting: c: 2 notifications for a retry, ' +
-            'the next until \\d{4}-\\S+Z \\(in \\d+ min \\d+ s\\), 1 notification behind',
+            'the next at \\d{4}-\\S+Z \\(in \\d+ min \\d+ s\\), 1 notification blocked by',
         ),
       );
       // A new notification of a failing key waits, too; one of another key does not.
       await publish('a', 'c');
-      await expect(runOnce({ ...fine, ...own })).rejects.toThrow('2 notifications behind');
+      await expect(runOnce({ ...fine, ...own })).rejects.toThrow('2 notifications blocked by');
       await database.query(
         'update pgwatch.delivery set next_attempt_at = now() where next_attempt_at is not null',
       );
@@ -87,7 +87,7 @@ describe.each(some(['one', 'shared'] as const))(
       await until('it is called', () => isCalled);
       const said =
         instances === 'shared'
-          ? '1 notification at other processes'
+          ? '1 notification leased by other processes'
           : `and process ${process.pid} on`;
       await expect(runOnce({ ...fine, ...own })).rejects.toThrow(said);
       letGo();
@@ -134,7 +134,7 @@ test.each(some(['one', 'shared'] as const))(
         retry: { attempts: 2, backoff: () => 0 },
         handle,
       }).catch((thrown: Error) => thrown.message);
-      expect(error).toMatch(/^Notifications failed: 1 of c\. pgwatch dlq/);
+      expect(error).toMatch(/^Notifications failed: 1 of c\. "pgwatch dlq/);
       expect(seen).toHaveLength(3);
     }
   },

@@ -90,7 +90,7 @@ describe('a consumer that one process runs', () => {
     }
     await until('all are done', () => done.length === 4);
     expect(done).toEqual([1, 2, 3, 4]);
-    expect(daemon.reports.filter((line) => /c is (paused|resumed)/.test(line))).toHaveLength(2);
+    expect(daemon.reports.filter((line) => /c (is paused|resumes)/.test(line))).toHaveLength(2);
   });
 
   test('is not taken by another process, not even by one that starts later', async () => {

@@ -158,7 +158,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     const warnings = daemon.reports.filter((line) => line.includes('warning'));
     expect(warnings).toEqual([
       expect.stringMatching(
-        `${host} is a pooler that .* Give directUrl a connection that bypasses`,
+        `${host} is a pooler that .* Set directUrl to a connection that bypasses`,
       ),
     ]);
     expect(await leftOnConnections(url, 3)).toEqual([NOTHING, NOTHING, NOTHING]);
@@ -266,5 +266,5 @@ describe.skipIf(!program)('behind PgBouncer', () => {
 
 /** Ignores warnings about consumers of earlier tests, which have no file here. */
 function warningsIn(reports: readonly string[]): string[] {
-  return reports.filter((line) => line.includes('warning') && !line.includes('no consumer file'));
+  return reports.filter((line) => line.includes('warning') && !line.includes('a consumer file'));
 }

@@ -110,7 +110,7 @@ test('a consumer whose position is deleted is registered again', async () => {
   await daemon.transitions.for({ type: 'consumer_registered' }, 2);
   await publish(2);
   await arrived(2);
-  expect(daemon.reports.join('')).toContain('deleted the position of c');
+  expect(daemon.reports.join('')).toContain('The position of c was deleted');
 });
 
 test('what was published while the connection was gone is a replay', async () => {

@@ -115,6 +115,6 @@ test('a failed cleanup is reported and stops nothing', async () => {
     } finally {
       await database.query('alter function pgwatch.log_partitions_gone() rename to log_partitions');
     }
-    expect(reports.join('')).toContain('Old notifications cannot be removed: ');
+    expect(reports.join('')).toContain('Could not remove old notifications: ');
   });
 });

@@ -207,7 +207,7 @@ test("--once reports that an earlier dead letter stops it, with onDead: 'stop'",
   const consumers = [makeConsumer(sharer(1, [], { onDead: 'stop' }))];
   const daemon = new Daemon({ config: database.config, consumers, reporter });
   const running = daemon.runOnce(new AbortController().signal);
-  await expect(running).rejects.toThrow('c: it stops at a dead letter (onDead)');
+  await expect(running).rejects.toThrow('c: a dead letter has stopped it (onDead)');
 });
 
 test("with onDead: 'stop' a dead letter stops all processes until it is discarded", async () => {

@@ -124,7 +124,7 @@ wholeTest(
         },
       ]),
     );
-    const warnings = () => daemon.reports.filter((line) => line.includes('takes nothing new'));
+    const warnings = () => daemon.reports.filter((line) => line.includes('new ones are held back'));
     await until('it pauses', () => warnings().length === 1);
     await until('it is at rest', async () => {
       const { rows } = await database.query('select count(*)::int as count from pgwatch.delivery');

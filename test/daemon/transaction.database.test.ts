@@ -115,7 +115,7 @@ test('an error that the handler ignores is a failure, and undoes its effects', a
   );
   await publish([null, 'a']);
   const [dead] = await untilFiled('dead');
-  expect(dead?.error?.message).toMatch(/the handler went on.*division by zero/);
+  expect(dead?.error?.message).toMatch(/the handler continued.*division by zero/);
   expect(await effects()).toEqual([]);
 });
 
@@ -147,7 +147,7 @@ test.each(
     await publish([null, 'before'], [null, 'ends'], [null, 'behind']);
     const [dead] = await untilFiled('dead');
     expect(dead?.error?.message).toMatch(
-      /context\.db commits once the handler has returned|multiple/,
+      /of context\.db, with the position, after the handler returns|multiple/,
     );
     expect((await effects()).sort()).toEqual(['before', 'behind']);
   },

@@ -66,7 +66,7 @@ test.each([
     await until('the old one says so', () =>
       old.reports
         .join('')
-        .includes(`is read by a newer process with other channels (${newer.join(', ')})`),
+        .includes(`is run by a newer process that reads other channels (${newer.join(', ')})`),
     );
     // Once no newer version is running, it continues.
     await next.stop();

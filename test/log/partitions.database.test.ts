@@ -126,7 +126,7 @@ test('a large default partition prevents new ones: it is not read under a lock',
   const daemon = await startTailing(database.config, [{ id: 'c', channels: ['c'], handle() {} }]);
   await daemon.stop();
   expect(daemon.reports.join('')).toMatch(
-    /default partition holds \d+ MB.*no partition is created/,
+    /default partition holds \d+ MB.*no partition can be created/,
   );
   await database.query('truncate pgwatch.notification_log');
   expect(await create('day', 8)).toHaveLength(5);

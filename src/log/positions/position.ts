@@ -1,3 +1,26 @@
+/*
+ * A position says how far a consumer got: a snapshot S plus an id H. Everything with an id up to H
+ * that is visible in S is settled. An id alone would lose notifications: ids are assigned before
+ * commit, so a lower id can become visible after a higher one.
+ *
+ *   S, H ── a page holds everything ──────────────────────────────────────▶ S = T, H = T's end
+ *     │                                                                           ▲
+ *     └── a page holds a part ──▶ open window: T, p ── read to its end ───────────┘
+ *
+ * A read (page-sql.ts) finds in one statement, with a snapshot T of its own, what is not settled:
+ * late notifications, up to H, of transactions that had not ended when S was taken; and new ones,
+ * above H. If a page does not hold all of it, a window stays open, read up to id p. Until it is
+ * closed, only what is visible in T counts, so nothing moves under the reader. Nothing waits
+ * either: an open transaction delays only its own notifications.
+ *
+ * A save (save.ts) matches the owner's epoch and the run of the server, else it changes no row. A
+ * save that is lost means redelivery. A seek forward takes a new snapshot; a seek back lowers the
+ * ids and keeps the snapshots, because new ones would skip late commits.
+ *
+ * test/log/position-race.database.test.ts races writers against a reader that stops and resumes at
+ * random, and against readers with one fault each, which it must catch.
+ */
+
 /**
  * A snapshot in PostgreSQL's text form, `xmin:xmax:xip,…`. Never looked into, except for its xmin.
  */

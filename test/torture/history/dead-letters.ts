@@ -16,7 +16,7 @@ export function checkDeadLetters(stored: readonly Stored[], deadLetters: readonl
   };
 }
 
-const PROCESS_ENDED = 'the process ended while the handler was called';
+const PROCESS_ENDED = 'the process ended, PostgreSQL crashed, or the daemon stopped waiting';
 
 /**
  * What is kept of each kind, unless its process has ended; null: it has to be handled in the end.
