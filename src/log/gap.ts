@@ -5,7 +5,9 @@ import { parseJson } from '../json.ts';
  * consumer had handled them. The consumer never gets them.
  */
 export type Gap = {
-  /** The lowest and the highest of their ids. The range may include notifications it had handled. */
+  /**
+   * The lowest and the highest of their ids. The range may include notifications it had handled.
+   */
   firstId: number;
   lastId: number;
   /** An upper bound of their number, in the consumer's channels. */

@@ -68,8 +68,8 @@ export async function requireIdsAhead(
 
 function subscribedText({ name, tables }: Replicated): string {
   return (
-    `The subscription "${name}" writes to pgwatch's own tables (${someOf(tables, 1)}), so the log ` +
-    'and the positions of another database get mixed with those of this one. Leave ' +
+    `The subscription "${name}" writes to pgwatch's own tables (${someOf(tables, 1)}), so the ` +
+    'log and the positions of another database get mixed with those of this one. Leave ' +
     "pgwatch's tables out of its publication, run: " +
     `alter subscription ${escapeIdentifier(name)} refresh publication; ` +
     'then "pgwatch migrate rebase".'
@@ -96,23 +96,24 @@ function faultOf(row: OriginRow): string | null {
   }
   if (BigInt(row.used_id) > BigInt(row.sequence_id)) {
     return (
-      `The sequence of notification ids is at ${row.sequence_id}, but ${row.used_by ?? 'the log'} ` +
-      `has id ${row.used_id}: the log was restored or emptied without the rest, or the sequence ` +
+      `The sequence of notification ids is at ${row.sequence_id}, but ` +
+      `${row.used_by ?? 'the log'} has id ${row.used_id}: ` +
+      'the log was restored or emptied without the rest, or the sequence ' +
       'was set back. New notifications would count as handled. ' +
       'Run "pgwatch migrate rebase" to fix this.'
     );
   }
   if (row.misplaced_id !== null) {
     return (
-      `Notification ${row.misplaced_id} was written after the position of ${row.misplaced_by} had ` +
-      'passed its id: the log was emptied, or the sequence was set back. It would never be ' +
+      `Notification ${row.misplaced_id} was written after the position of ${row.misplaced_by} ` +
+      'had passed its id: the log was emptied, or the sequence was set back. It would never be ' +
       'delivered. Run "pgwatch migrate rebase" to fix this.'
     );
   }
   if (row.twice_id !== null) {
     return (
-      `Two notifications have the id ${row.twice_id}: the sequence was set back. One of them might ` +
-      'never be delivered. Run "pgwatch migrate rebase" to fix this.'
+      `Two notifications have the id ${row.twice_id}: the sequence was set back. One of them ` +
+      'might never be delivered. Run "pgwatch migrate rebase" to fix this.'
     );
   }
   return null;

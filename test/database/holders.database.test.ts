@@ -14,7 +14,7 @@ test("who holds a table of another database, that has the same oid there, is in 
   // Databases that were made of one template have them in common.
   expect(await oidIn(there)).toBe(oid);
   await other.query('begin; lock table pgwatch.delivery');
-  expect(await readHolders(client, [oid])).toBe('somebody who has let go by now');
+  expect(await readHolders(client, [oid])).toBe('a session that has released it by now');
   const own = await here.connect();
   await own.query('begin; lock table pgwatch.delivery');
   expect(await readHolders(client, [oid])).toMatch(/^pid \d+ is idle in transaction/);

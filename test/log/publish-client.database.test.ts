@@ -64,7 +64,10 @@ test.each([
 ])('what is not a client is named: %s', async (name, client) => {
   await expect(notify(client as never, 'none', {})).rejects.toMatchObject({
     code: 'input_invalid',
-    message: `notify() takes a client or a pool of node-postgres, and was given ${name}, which has no query(text, values). Nothing was published. Through another library, run "select smart_notify('orders', '{"id": 42}')" in your transaction.`,
+    message:
+      `notify() takes a client or a pool of node-postgres, but was given ${name}, which has no ` +
+      'query(text, values). Nothing was published. With another library, run ' +
+      `"select smart_notify('orders', '{"id": 42}')" in your transaction.`,
   });
 });
 
