@@ -26,9 +26,7 @@ export function lostError(thrown: unknown, options: ConnectOptions): PgwatchErro
   );
 }
 
-/**
- * True if waiting may help: the server is down, starting, or full. False for a wrong password.
- */
+/** True if waiting may help: the server is down, starting, or full. False for a wrong password. */
 export function isTransient(thrown: unknown): boolean {
   const cause = thrown instanceof PgwatchError ? thrown.cause : thrown;
   const code = errorCodeOf(cause) ?? '';

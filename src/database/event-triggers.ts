@@ -10,9 +10,7 @@ export type EventTrigger = {
   signature: string;
 };
 
-/**
- * Reads the enabled event triggers; none if they cannot be read, as in a failed transaction.
- */
+/** Reads the enabled event triggers; none if they cannot be read, as in a failed transaction. */
 export async function readEventTriggers(client: Queryable): Promise<EventTrigger[]> {
   try {
     const { rows } = await client.query(

@@ -68,5 +68,5 @@ export async function readIdleWriters(
 
 /** Why held rows are a problem. */
 export const ROWS_WHY = 'Daemons that need them wait.';
-/** Longer than daemons hold anything. */
+/** Longer than daemons ever hold a lock. */
 const HELD_MS = 5_000;

@@ -18,7 +18,7 @@ export type PoolOptions = ConnectOptions & {
    * and the database have configured.
    */
   sessions?: 'ours' | 'user';
-  /** Further settings of sessions that are ours. */
+  /** Additional settings, if sessions is ours. */
   settings?: Settings;
   /**
    * How long work with a borrowed client may take before its connection counts as dead. Default: no
@@ -88,9 +88,7 @@ export class Pool {
     this.pool.on('error', onError);
   }
 
-  /**
-   * How many of its connections were lost for no known reason in the last milliseconds given.
-   */
+  /** How many of its connections were lost for no known reason in the last milliseconds given. */
   lossesWithin(ms: number): number {
     const since = performance.now() - ms;
     for (const [client, time] of this.#losses) if (time < since) this.#losses.delete(client);
@@ -151,9 +149,7 @@ export class Pool {
     });
   }
 
-  /**
-   * Waits for work on a client, and cuts its connection if that takes longer than deadlineMs.
-   */
+  /** Waits for work on a client, and cuts its connection if that takes longer than deadlineMs. */
   async guard<T>(client: pg.ClientBase, work: Promise<T>): Promise<T> {
     return this.#guard(client, work, this.#options.deadlineMs ?? TIMER_MS_MAX);
   }

@@ -67,7 +67,7 @@ export async function keepsSession(client: ClientBase, options: ConnectOptions):
   if (!(await isPooled(client))) return true;
   try {
     const other = await connect({ ...options, applicationName: 'pgwatch probe' });
-    // A client that waits for what it holds can continue then, and its own next statement fails.
+    // Cutting it releases what the other client waits for, and makes its own next statement fail.
     const timer = setTimeout(() => destroySocket(other), PROBE_MS_MAX);
     try {
       return await staysApart(client, other);

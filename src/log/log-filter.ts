@@ -2,9 +2,7 @@ import { parseJson } from '../json.ts';
 import type { LogRow } from './notification.ts';
 import type { RowCondition } from './page.ts';
 
-/**
- * Selects the notifications that match every condition. Null: no such condition.
- */
+/** Selects the notifications that match every condition. Null: no such condition. */
 export type LogFilter = {
   channels: readonly string[] | null;
   key: string | null;

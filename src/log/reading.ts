@@ -59,9 +59,7 @@ export async function readLastIdAt(
   return rows[0]?.id ? safeId(rows[0].id) : null;
 }
 
-/**
- * False if the server has not reached the position: it is another server, or was set back.
- */
+/** False if the server has not reached the position: it is another server, or was set back. */
 export async function isStillThere(
   client: ClientBase,
   schema: string,
@@ -102,7 +100,7 @@ export async function* readPages(client: ClientBase, options: ReadOptions): Asyn
 
 const LIMIT = { rows: 500, bytes: 4_000_000 };
 
-/** After this time a page is given up and its connection is closed. */
+/** A page that takes longer is not coming any more, and its connection is cut. */
 const STANDSTILL_MS = 60_000;
 
 /** How soon new notifications are seen; an empty read costs an index probe per partition. */

@@ -79,9 +79,7 @@ async function rename(
 
 type Row = { id: string; doneId: number; hasWorked: boolean };
 
-/**
- * The condition that a consumer has got past its beginning, was moved, or has anything pending.
- */
+/** The condition that a consumer has got past its beginning, was moved, or has anything pending. */
 function hasWorkedSql(schema: string): string {
   const has = (table: string) =>
     `exists (

@@ -133,7 +133,7 @@ async function fenceRetries(
   );
 }
 
-/** An earlier delivery of the key of d was just filed: if d were done now, it would come first. */
+/** An earlier delivery of d's key was just filed, so d must not be done before that one. */
 function isPassingSql(schema: string): string {
   return `exists (
     select from ${qualified(schema, 'delivery')} as earlier

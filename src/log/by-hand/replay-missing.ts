@@ -6,9 +6,7 @@ import type { Stretch } from './replay-stretch.ts';
 export type Missing = {
   /** The channels that the consumer reads. */
   channels: string[];
-  /**
-   * The ids that are not in the log, and those in channels that the consumer does not read.
-   */
+  /** The ids that are not in the log, and those in channels that the consumer does not read. */
   unknownIds: number[];
   foreignIds: number[];
   /** True if no notification of its channels has the key. */

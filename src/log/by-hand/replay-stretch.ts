@@ -2,9 +2,7 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { settledSql, wasReadSql } from '../positions/settled-sql.ts';
 
-/**
- * Selects the notifications of a consumer to deliver again: those that match every condition.
- */
+/** Selects the notifications of a consumer to deliver again: those that match every condition. */
 export type Stretch = {
   consumerId: string;
   /** Created at this time or later, and before until. */

@@ -128,9 +128,7 @@ export async function readOwners(control: Queryable, schema: string): Promise<Ow
   return rows as OwnerState[];
 }
 
-/**
- * Tells all daemons that something other than the log has changed: who runs what, or retries.
- */
+/** Tells all daemons that something other than the log has changed: who runs what, or retries. */
 export async function tellDaemons(
   client: Queryable,
   schema: string,

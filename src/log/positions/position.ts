@@ -1,6 +1,4 @@
-/**
- * A snapshot in PostgreSQL's text form, `xmin:xmax:xip,…`. Opaque, except for its xmin.
- */
+/** A snapshot in PostgreSQL's text form, `xmin:xmax:xip,…`. Opaque, except for its xmin. */
 export type Snapshot = string & { readonly brand: 'Snapshot' };
 
 /** A transaction id (xid8), in decimal. */

@@ -39,7 +39,7 @@ export async function thinPartition(
   const pass = { client, options, partition, upTo: span.lastId, onRemoved, total: span.count };
   let thinned = await deleteAll({ ...pass, counted: null, removed: 0 });
   if (thinned.pinned > 0 && thinned.heldBy === null && needed === 'remove') {
-    // The gaps are recorded before the removal, batch by batch. Rows newer than the count stay.
+    // The gaps are recorded before the removal, which runs in batches; rows added since stay.
     const counted = await withTransaction(client, async () => {
       const found = await countGaps(client, schema, target);
       await tellGaps(client, schema, found.gaps);

@@ -29,9 +29,7 @@ export async function readPins(
 export type PinningConsumer = {
   consumerId: string;
   atId: number;
-  /**
-   * How many notifications are above its position, in any channel; counts at most 100,000.
-   */
+  /** How many notifications are above its position, in any channel; counts at most 100,000. */
   behind: number;
   /** True if a live daemon runs it, or is about to. */
   isAlive: boolean;
