@@ -68,7 +68,7 @@ export async function requireIdsAhead(
 
 function subscribedText({ name, tables }: Replicated): string {
   return (
-    `The subscription "${name}" writes to pgwatch's own tables (${someOf(tables, 1)}), so the ` +
+    `The subscription "${name}" writes to pgwatch's own tables (${someOf(tables, 1)}): the ` +
     'log and the positions of another database get mixed with those of this one. Leave ' +
     "pgwatch's tables out of its publication, run: " +
     `alter subscription ${escapeIdentifier(name)} refresh publication; ` +
