@@ -49,7 +49,8 @@ export function migrationSql(migration: Migration, names: Names): string {
     pg.escapeLiteral(migration.name),
     pg.escapeLiteral(migration.hash),
   ];
-  const record = `insert into :"schema".migration (number, name, hash) values (${values.join(', ')});\n`;
+  const columns = ':"schema".migration (number, name, hash)';
+  const record = `insert into ${columns} values (${values.join(', ')});\n`;
   const parts = [SAFE_PATH, migration.sql.trimEnd(), '', readSql('seal.sql'), record];
   return fillNames(parts.join('\n'), names);
 }
