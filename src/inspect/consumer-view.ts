@@ -123,7 +123,7 @@ function timeLeftOf({ unread }: Lag, state: ViewState, rate: number | null): num
 }
 
 function failureOf({ lastError }: ConsumerActivity): Failure | null {
-  return lastError && { ...lastError, at: new Date(lastError.at) };
+  return lastError ? { ...lastError, at: new Date(lastError.at) } : null;
 }
 
 function newest(failures: readonly Failure[]): Failure | null {

@@ -117,7 +117,8 @@ test('without the schema every command says to migrate', async () => {
 test('a schema that a newer program made is refused', async () => {
   await database.query(`insert into pgwatch.migration values (9999, 'from_the_future', 'hash')`);
   const message =
-    'error The database was migrated by a newer pgwatch (migration 9999 "from_the_future"). Update the package pgwatch.\n';
+    'error The database was migrated by a newer pgwatch (migration 9999 "from_the_future"). ' +
+    'Update the pgwatch package.\n';
   for (const args of [['listen'], ['migrate'], ['migrate', 'uninstall', '--yes']]) {
     expect(await failure(args, database.url)).toContain(message);
   }
@@ -127,7 +128,7 @@ test('a schema that a newer program made is refused', async () => {
 test('a role without rights is told what it lacks', async () => {
   const { url } = await createRole(database, 'none');
   const refused =
-    /^error The database refuses it: permission denied for (schema pgwatch|function smart_notify)\. Name the role in roles: .*\.$/m;
+    /^error The database refused this: permission denied for (schema pgwatch|function smart_notify)\. Add the role to roles: .*\.$/m;
   for (const args of [
     ['listen'],
     ['notify', 'orders'],

@@ -322,7 +322,7 @@ test('DDL lets writers pass, says whom it waits for, and goes on when that one i
   await holder.query(`set application_name = 'holder'; begin; insert into busy values (1)`);
   const adding = startCli(['trigger', 'add', 'busy'], { env: { DATABASE_URL: database.url } });
   await adding.waitFor(
-    /Waiting for public\.busy: pid \d+ \(holder\) is idle in transaction since .*insert into busy/,
+    /Waiting for public\.busy: pid \d+ \(holder\) is idle in transaction for .*insert into busy/,
   );
   // Whoever comes meanwhile waits no longer than the attempt that is under way.
   await database.query(`set statement_timeout = '2s'; insert into busy values (2)`);

@@ -79,7 +79,7 @@ test('a server that turns read-only is left, even if it closes no connection', a
   };
   await setReadOnly('on');
   const refusal =
-    'The server only reads (default_transaction_read_only), and positions must be saved.';
+    'The server is read-only (default_transaction_read_only); pgwatch has to save positions.';
   await until('it is refused', () => daemon.reports.join('').includes(refusal));
   await setReadOnly('off');
   await database.query(`select smart_notify('c', '1')`);

@@ -34,8 +34,7 @@ test.each(['LATIN1', 'LATIN2', 'WIN1252', 'KOI8R', 'EUC_JP', 'SQL_ASCII'])(
     const refusal = {
       code: 'encoding_unsupported',
       message: expect.stringMatching(
-        `^Database "${name}" has the encoding ${encoding}, and pgwatch needs UTF8\\. ` +
-          'Create a database',
+        `^Database "${name}" has the encoding ${encoding}, but pgwatch needs UTF8\\. Create a `,
       ),
     };
     await expect(migrateUp(client, config)).rejects.toMatchObject(refusal);

@@ -14,7 +14,7 @@ test('a session that holds the same oid in another database is not a holder', as
   // Databases created from one template have the same oids.
   expect(await oidIn(there)).toBe(oid);
   await other.query('begin; lock table pgwatch.delivery');
-  expect(await readHolders(client, [oid])).toBe('somebody who has let go by now');
+  expect(await readHolders(client, [oid])).toBe('a session that has released it by now');
   const own = await here.connect();
   await own.query('begin; lock table pgwatch.delivery');
   expect(await readHolders(client, [oid])).toMatch(/^pid \d+ is idle in transaction/);

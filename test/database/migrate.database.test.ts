@@ -128,8 +128,8 @@ test('pgwatch does not install into a schema that holds other objects', async ()
   await expect(migrateUp(client, await configWith({ schema: 'busy' }))).rejects.toMatchObject({
     code: 'config_invalid',
     message:
-      'Schema "busy" already holds other objects, and pgwatch needs one of its own. ' +
-      'Name another with the option schema.',
+      'Schema "busy" already contains other objects, but pgwatch needs its own schema. ' +
+      'Set the option schema to another name.',
   });
   await client.query('create schema vacant');
   expect(await migrateUp(client, await configWith({ schema: 'vacant' }))).toHaveLength(ALL.length);

@@ -39,7 +39,7 @@ test.each([
   expect(found).toMatchObject({ owner: role, isTrusted: false });
   expect(found?.signature).toMatch(new RegExp(`^(public\\.)?${name}\\(`));
   expect(await findingsOf(database.config, 'privileges')).toContainEqual(
-    expect.stringMatching(/^problem: Function .* calls that are meant for pgwatch may run it/),
+    expect.stringMatching(/^problem: Function .* calls meant for pgwatch may run it/),
   );
   await database.query(`alter function ${found?.signature} owner to postgres`);
   expect(await findingsOf(database.config, 'privileges')).toContainEqual(

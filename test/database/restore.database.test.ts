@@ -192,7 +192,7 @@ describe('what cannot be restored is reported in a sentence', () => {
     const { client, query, config } = await captured();
     await query('truncate pgwatch.migration; alter table pgwatch.delivery drop column is_suspect');
     await expect(migrateUp(client, config)).rejects.toThrow(
-      /^Schema "pgwatch" holds tables of another version .*delivery\.is_suspect.* uninstall/,
+      /^Schema "pgwatch" contains tables of another version .*delivery\.is_suspect.* uninstall/,
     );
     expect((await readMigrationStates(client, config))[0]?.state).toBe('pending');
   });
@@ -213,7 +213,7 @@ describe('what cannot be restored is reported in a sentence', () => {
       `create function public.smart_notify(text, jsonb, text, uuid) returns bigint return 1`,
     );
     await expect(migrateUp(client, await configWith({}))).rejects.toThrow(
-      /^Function (public\.)?smart_notify\(text,jsonb,text,uuid\) is there already/,
+      /^Function (public\.)?smart_notify\(text,jsonb,text,uuid\) already exists/,
     );
     const { rows } = await query(`select from pg_namespace where nspname = 'pgwatch'`);
     expect(rows).toEqual([]);
@@ -233,8 +233,8 @@ describe('what cannot be restored is reported in a sentence', () => {
       const { client, query, configWith } = await createEmptyDatabase();
       await query(`create schema mine; ${sql}`);
       const config = await configWith({ schema: 'mine' });
-      await expect(migrateUp(client, config)).rejects.toThrow(/already holds other objects/);
-      await expect(readFootprint(client, config)).rejects.toThrow(/already holds other objects/);
+      await expect(migrateUp(client, config)).rejects.toThrow(/already contains other objects/);
+      await expect(readFootprint(client, config)).rejects.toThrow(/already contains other objects/);
     },
   );
 });

@@ -7,6 +7,6 @@ test('a read-only server is reported as such', () => {
   });
   expect(fromSqlError(refused)).toMatchObject({
     code: 'server_unsuitable',
-    message: expect.stringMatching(/^The server only reads, as a standby does: cannot execute/),
+    message: expect.stringMatching(/^The server is read-only, like a standby: cannot execute/),
   });
 });

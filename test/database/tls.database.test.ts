@@ -69,11 +69,11 @@ async function refusal(url: string, tls: TlsMode | null = null): Promise<string>
 }
 
 const UNKNOWN =
-  'its certificate is from an authority that is not trusted here. Name the file of that ' +
-  'authority by sslrootcert in the connection string, or by NODE_EXTRA_CA_CERTS.';
+  'its certificate is from an authority that is not trusted here. Set sslrootcert in the ' +
+  "connection string, or NODE_EXTRA_CA_CERTS, to the file with that authority's certificate.";
 const PLAIN =
-  "it offers no TLS. Switch it on there, or set tls: 'off' or sslmode=disable " +
-  'where the network is trusted.';
+  'it does not offer TLS. Enable TLS on the server, or, if the network is trusted, ' +
+  "set tls: 'off' or sslmode=disable.";
 
 test('a connection is verified, only encrypted, or plain, as requested', async () => {
   expect(await seenBy(urlOf('localhost', known))).toMatchObject({ ssl: true });
@@ -105,8 +105,8 @@ test('a certificate from an untrusted authority is refused', async () => {
 
 test('a certificate for another host is refused', async () => {
   expect(await refusal(urlOf('127.0.0.1', known))).toBe(
-    'its certificate is for DNS:localhost, not for "127.0.0.1". Connect by a name that ' +
-      'the certificate has, or give the server one for "127.0.0.1".',
+    'its certificate is for DNS:localhost, not for "127.0.0.1". Connect with a name in the ' +
+      'certificate, or give the server a certificate for "127.0.0.1".',
   );
 });
 

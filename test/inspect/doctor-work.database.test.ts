@@ -220,7 +220,7 @@ describe('the log', () => {
     await database.query('update pgwatch.consumer_progress set done_id = 1000000');
     expect(await find('cluster')).toEqual([
       expect.stringMatching(
-        /^problem: The sequence of notification ids is at \d+, and the position of email has id 1000000: /,
+        /^problem: The sequence of notification ids is at \d+, but the position of email has id 1000000: /,
       ),
     ]);
   });

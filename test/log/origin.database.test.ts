@@ -412,7 +412,7 @@ describe('ids that are assigned again', () => {
     await publish(younger, 11, 13);
     const error = await refusal(younger);
     expect(error).toMatchObject({ code: 'cluster_restored' });
-    expect(error.message).toContain(`is at 3, and ${what} has id 10`);
+    expect(error.message).toContain(`is at 3, but ${what} has id 10`);
     await rebaseLog(younger.pool, 'pgwatch');
     await publish(younger, 14, 14);
     expect(await handleUntil(younger, 14)).toEqual(numbers(11, 14));

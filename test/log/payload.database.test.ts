@@ -36,7 +36,7 @@ test.each([
 test.each([
   ['too deep for the server', deep, 'nested too deeply'],
   ['a number of 200,000 digits', '1e200000', 'a number that jsonb cannot hold'],
-  ['not JSON', '{"a":', 'no valid JSON'],
+  ['not JSON', '{"a":', 'not valid JSON'],
 ])('JSON text that is %s is refused', async (_, json, reason) => {
   const refused = publishTexts(database.pool, [{ channel: 'payload', json }], 'public');
   await expect(refused).rejects.toMatchObject({ code: 'payload_invalid' });
@@ -89,7 +89,7 @@ test('many notifications are published in the given order, or none of them', asy
 test.each(['a\0b', '\udc00', 42 as unknown as string])('%j is refused as a key', async (key) => {
   await expect(notify(database.pool, 'payload', 1, { key })).rejects.toMatchObject({
     code: 'input_invalid',
-    message: `A key is a text without NUL, not ${JSON.stringify(key)}.`,
+    message: `A key is a string without NUL, not ${JSON.stringify(key)}.`,
   });
 });
 

@@ -65,9 +65,9 @@ test.each([
   await expect(notify(client as never, 'none', {})).rejects.toMatchObject({
     code: 'input_invalid',
     message:
-      `notify() takes a client or a pool of node-postgres, and was given ${name}, ` +
-      'which has no query(text, values). Nothing was published. Through another library, ' +
-      `run "select smart_notify('orders', '{"id": 42}')" in your transaction.`,
+      `notify() takes a client or a pool of node-postgres, but was given ${name}, which has no ` +
+      'query(text, values). Nothing was published. With another library, run ' +
+      `"select smart_notify('orders', '{"id": 42}')" in your transaction.`,
   });
 });
 
