@@ -54,9 +54,11 @@ function notRun(health: ConsumerHealth, { limits }: Context): Finding[] {
       level: 'problem',
       what: `No daemon runs ${consumerId}, which has ${left}.${idle}`,
       why: isForgotten
-        ? 'Everything that it has not read stays in the log.'
+        ? 'What it has not read stays in the log.'
         : 'They wait until a daemon runs it.',
-      fix: `pgwatch listen --consumers ${id}; or if it is no longer needed: pgwatch consumers remove ${id}`,
+      fix:
+        `pgwatch listen --consumers ${id}; or if it is no longer needed: ` +
+        `pgwatch consumers remove ${id}`,
     },
   ];
 }
@@ -100,7 +102,9 @@ function failed(
   if (dead > 0) {
     findings.push({
       level: 'problem',
-      what: `${consumerId} has ${countOf(dead, 'dead letter')}${isStopped ? ', and has stopped' : ''}.`,
+      what:
+        `${consumerId} has ${countOf(dead, 'dead letter')}` +
+        `${isStopped ? ', and has stopped' : ''}.`,
       why: isStopped
         ? "With onDead: 'stop' it receives nothing new until each is retried or discarded."
         : 'They exhausted their attempts, and are not delivered until each is retried.',
@@ -111,9 +115,13 @@ function failed(
     const by = formatDuration(lateMs ?? limits.retryLateMs);
     findings.push({
       level: 'problem',
-      what: `${countOf(late, 'retry', 'retries')} of ${consumerId}, which is running, ${late === 1 ? 'is' : 'are'} late, the oldest by ${by}.`,
+      what:
+        `${countOf(late, 'retry', 'retries')} of ${consumerId}, which is running, ` +
+        `${late === 1 ? 'is' : 'are'} late, the oldest by ${by}.`,
       why: 'Its handlers are too slow for the load, or one hangs.',
-      fix: `pgwatch status ${id} shows what it does; more concurrency, a shorter timeout, or instances: 'shared' help it keep up.`,
+      fix:
+        `pgwatch status ${id} shows what it is doing; more concurrency, a shorter timeout, ` +
+        "or instances: 'shared' help it keep up.",
     });
   }
   return findings;
