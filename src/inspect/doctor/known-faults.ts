@@ -47,8 +47,8 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     fixedIn: { 15: 16 },
     level: 'note',
     what:
-      'statement-level triggers, and so capture, do not see a MERGE in a WITH query ' +
-      'that also changes the same table otherwise',
+      'if a statement changes a table both by a MERGE in a WITH query and otherwise, ' +
+      'statement-level triggers, and so capture, miss the MERGE',
   },
   {
     fixedIn: { 15: 20 },

@@ -45,7 +45,7 @@ export const partitions: Check = {
 
 export type FoundPartitions = {
   count: number;
-  /** Of the current and the next period, when those begin, in UTC, that no partition covers. */
+  /** When the current and the next period begin, in UTC, if no partition covers them. */
   missing: string[];
   defaultBytes: number | null;
   /** As SQL writes it. */
