@@ -67,7 +67,9 @@ function connectionFindings(found: Capacity, poolSize: number): Finding[] {
           `One daemon may open ${needed} connections (poolSize ${poolSize} and one more), ` +
           `but ${least.name} allows ${least.limit}.`,
         why: 'Under load, its reads and handlers fail because they get no connection.',
-        fix: `Set poolSize in the config to ${Math.max(2, least.limit - 1)} or less, or raise the limit.`,
+        fix:
+          `Set poolSize in the config to ${Math.max(2, least.limit - 1)} or less, ` +
+          'or raise the limit.',
       },
     ];
   }

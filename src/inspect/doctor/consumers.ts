@@ -108,7 +108,9 @@ function failed(
       why: isStopped
         ? "With onDead: 'stop' it receives nothing new until each is retried or discarded."
         : 'They exhausted their attempts, and are not delivered until each is retried.',
-      fix: `pgwatch dlq list --consumer ${id}; then pgwatch dlq retry, or discard, --consumer ${id}`,
+      fix:
+        `pgwatch dlq list --consumer ${id}; ` +
+        `then pgwatch dlq retry, or discard, --consumer ${id}`,
     });
   }
   if (isRun && !isPaused && !isStopped && late > 0) {

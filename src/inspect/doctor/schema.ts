@@ -34,8 +34,8 @@ async function schemaFindings(
           : `pgwatch is not installed: there is no schema "${names.schema}".`,
         why: 'Nothing can be published or delivered there.',
         fix: isLeft
-          ? 'pgwatch migrate: it restores what is missing, for example after a dump without rows, ' +
-            'or a test suite that truncates every table.'
+          ? 'pgwatch migrate: it restores what is missing, for example after a dump without ' +
+            'rows, or a test suite that truncates every table.'
           : 'pgwatch migrate; or if it is installed in another schema, set schema in the config.',
       },
     ];

@@ -2,7 +2,7 @@ import { countOf } from '../../words.ts';
 import type { Check, Finding } from './check.ts';
 import type { ServerLimits } from './limits.ts';
 
-/** Checks that vacuum keeps up with tables that change all the time, and freezes the log in time. */
+/** Checks that vacuum keeps up with tables that change constantly, and freezes the log in time. */
 export const vacuum: Check = {
   name: 'vacuum',
   runs: 'transaction',

@@ -62,7 +62,9 @@ export function versionFindings(number: number, today: Date): Finding[] {
 function untested(major: number): Finding {
   return {
     level: 'note',
-    what: `PostgreSQL ${major} is too new: this version of pgwatch is tested with ${FIRST} to ${LAST}.`,
+    what:
+      `PostgreSQL ${major} is untested: ` +
+      `this version of pgwatch is tested with ${FIRST} to ${LAST}.`,
     why: 'This version may not work with what changed in it.',
     fix: 'npm install pgwatch@latest',
   };

@@ -128,7 +128,10 @@ function blockerText(by: FoundDelivery): string {
 
 function leasedText({ earlier, runner }: Of<'leased'>): string {
   if (runner) {
-    return `It was being handled by process ${placeOf(runner)}, which has died; another process takes it.`;
+    return (
+      `It was being handled by process ${placeOf(runner)}, which has died; ` +
+      'another process takes it.'
+    );
   }
   return earlier > 0
     ? `It belongs to a lease that waits for ${countOf(earlier, 'earlier lease')} with the same keys.`
