@@ -40,7 +40,7 @@ function judge(
   }
   if (state === 'stopped') {
     const letters = dead > 1 ? `${grouped(dead)} dead letters` : 'a dead letter';
-    const until = dead > 1 ? 'they are' : 'it is';
+    const until = dead > 1 ? 'they are' : 'that is';
     add('stopped', `stopped at ${letters}, until ${until} retried or discarded`);
   }
   if (state === 'retrying') {
