@@ -159,7 +159,7 @@ describe('what somebody has granted', () => {
       for (const sql of grants(`"${role.name}"`, `"${other.name}"`)) await database.query(sql);
       expect((await findingsOf(config, 'privileges'))[0]).toMatch(
         new RegExp(
-          `^problem: Role "${role.name}" has privileges that the config does not give it: .`,
+          `^problem: Role "${role.name}" has privileges that the config does not grant: .`,
         ),
       );
       await migrateUp(database.client, config);
@@ -181,7 +181,7 @@ describe('what somebody has granted', () => {
     );
     const config = await database.configWith({ roles: { read: [] } });
     expect(await findingsOf(config, 'privileges')).toEqual([
-      expect.stringContaining(`so have its members "${member.name}".`),
+      expect.stringContaining(`its members "${member.name}" have them, too.`),
     ]);
     await migrateUp(database.client, config);
     expect(await privilegesOf(database)).toEqual([]);

@@ -46,7 +46,7 @@ function publishedFinding({ name, tables }: Replicated): Finding {
     level: 'note',
     what: `The publication ${name} includes pgwatch's own tables: ${someOf(tables)}.`,
     why:
-      'A subscriber that also uses pgwatch gets them in its own log and positions, ' +
+      'A subscriber that uses pgwatch, too, gets them in its own log and positions, ' +
       'and its daemons refuse to start.',
     fix:
       'For such a subscriber, name tables or schemas in the publication ' +
