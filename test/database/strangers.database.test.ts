@@ -96,7 +96,9 @@ describe('default privileges', () => {
       const problems = await findingsOf(config, 'privileges');
       expect(problems.filter((text) => text.startsWith('problem'))).toEqual([]);
       if (statements[0] !== 'create schema pgwatch') return;
-      expect(problems).toEqual([expect.stringMatching(/^note: What .* is open to "Test anon .*"/)]);
+      expect(problems).toEqual([
+        expect.stringMatching(/^note: Objects .* are open to "Test anon .*"/),
+      ]);
     },
   );
 

@@ -45,7 +45,7 @@ export type Capacity = {
   partitions: number;
 };
 
-/** Compares what a daemon with this pool size needs with what there is. */
+/** Findings about the room for a daemon with this pool size. */
 export function capacityFindings(found: Capacity, poolSize: number): Finding[] {
   return [...connectionFindings(found, poolSize), ...lockFindings(found, poolSize)];
 }

@@ -27,10 +27,10 @@ export type Check = {
   run(client: Client, context: Context): Promise<CheckResult>;
 };
 
-/** What checks have to work with. */
+/** What a check is given. */
 export type Context = {
   config: Config;
-  /** Where their connection leads. */
+  /** Where its connection leads. */
   target: ConnectOptions;
   limits: ServerLimits;
 };

@@ -19,14 +19,17 @@ export const clock: Check = {
   },
 };
 
-/** How far the server's clock, which was read in between, is at least ahead; negative: behind. */
+/**
+ * By at least how much the server's clock is ahead; negative: behind. It was read between the two
+ * other times.
+ */
 export function skewOf(times: { sentMs: number; receivedMs: number; serverMs: number }): number {
   const { sentMs, receivedMs, serverMs } = times;
   if (serverMs > receivedMs) return serverMs - receivedMs;
   return serverMs < sentMs ? serverMs - sentMs : 0;
 }
 
-/** Judges clocks that differ by this much. */
+/** Findings about clocks that differ by this much. */
 export function clockFindings(skewMs: number, limitMs: number): Finding[] {
   if (Math.abs(skewMs) <= limitMs) return [];
   return [

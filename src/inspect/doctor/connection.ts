@@ -36,7 +36,7 @@ export const connection: Check = {
 
 export type Line = { isEncrypted: boolean; server: string | null; isRemote: boolean };
 
-/** Judges the connection to the server itself. */
+/** Findings about the connection to the server itself. */
 export function lineFindings(line: Line | undefined): Finding[] {
   if (!line || line.isEncrypted || !line.isRemote) return [];
   return [

@@ -4,7 +4,7 @@ import { countOf } from '../../words.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { type ConsumerHealth, readHealth } from './consumer-health.ts';
 
-/** Whether a daemon runs each registered consumer, and what each has left to do. */
+/** Checks that a daemon runs each registered consumer, and what each has left to do. */
 export const consumers: Check = {
   name: 'consumers',
   runs: 'transaction',

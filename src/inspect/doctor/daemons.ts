@@ -43,7 +43,7 @@ export type DaemonState = {
   version: string | null;
 };
 
-/** Judges one daemon. */
+/** Findings about one daemon. */
 export function daemonFindings(daemon: DaemonState): Finding[] {
   const { host, pid, hasLock, isAlive, silentMs, isConnected, mode } = daemon;
   const name = `The daemon with pid ${pid} on ${host}`;

@@ -21,8 +21,8 @@ export const drift: Check = {
       ...(await findDetached(client, context)),
     ];
     const { tables, functions, indexes } = expected;
-    const seen =
-      `${tables.length} tables, ${indexes.length} indexes, ` + `${functions.length} functions`;
+    const objects = `${tables.length} tables, ${indexes.length} indexes`;
+    const seen = `${objects}, ${functions.length} functions`;
     return { findings, seen };
   },
 };

@@ -34,7 +34,7 @@ function rowsFinding(holder: AdvisoryHolder, schema: string): Finding {
   return { level: 'problem', what, why: ROWS_WHY, fix: remedy(holder) };
 }
 
-/** Judges one table. Brief locks are a normal part of cleanup and migrations. */
+/** Findings about one table. Brief locks are a normal part of cleanup and migrations. */
 export function lockFindings(
   locked: LockedTable,
   schema: string,

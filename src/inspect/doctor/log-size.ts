@@ -47,7 +47,7 @@ async function readDays(client: Client, { config }: Context): Promise<Day[]> {
   return rows;
 }
 
-/** Judges the size of the log. */
+/** Findings about the size and the age of the log. */
 export function sizeFindings(
   days: readonly Day[],
   channels: readonly Channel[],

@@ -28,7 +28,7 @@ export const queue: Check = {
   },
 };
 
-/** Judges how full the queue is. */
+/** Findings about how full the queue is. */
 export function usageFindings(usage: number, holders: readonly Session[]): Finding[] {
   if (usage < NOTEWORTHY) return [];
   const isHigh = usage >= RINGING_STOPS;
@@ -56,7 +56,7 @@ export function usageFindings(usage: number, holders: readonly Session[]): Findi
 
 export type Waiting = { count: number; waitedMs: number | null; holder: number | null };
 
-/** Judges how long sessions wait for each other's commits. */
+/** Findings about sessions that wait for each other's commits. */
 export function waitFindings({ count, waitedMs, holder }: Waiting, limitMs: number): Finding[] {
   const isLong = (waitedMs ?? 0) >= limitMs;
   if (count === 0 || (count < CROWD && !isLong)) return [];

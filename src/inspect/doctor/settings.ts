@@ -16,7 +16,7 @@ export const settings: Check = {
 
 export type Setting = { name: string; value: string; source: string };
 
-/** Judges settings, except those of a database or a role, which another check covers. */
+/** Findings about settings, except those of a database or a role, which another check covers. */
 export function settingFindings(given: readonly Setting[]): Finding[] {
   return RULES.flatMap(({ name, wrong, right, level, why }) => {
     const setting = given.find((each) => each.name === name);

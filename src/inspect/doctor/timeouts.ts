@@ -21,7 +21,7 @@ export const timeouts: Check = {
 
 export type Timeout = { name: string; ms: number };
 
-/** Judges timeouts; 0 is none. */
+/** Findings about timeouts; 0 is none. */
 export function timeoutFindings(given: readonly Timeout[]): Finding[] {
   return RULES.flatMap(({ name, level, leastMs: least, why }) => {
     const ms = given.find((each) => each.name === name)?.ms ?? 0;

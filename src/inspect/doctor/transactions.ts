@@ -34,7 +34,7 @@ async function countHidden(client: Client): Promise<number> {
   return rows[0]?.hidden ?? 0;
 }
 
-/** Judges the transaction of a session. */
+/** Findings about the transaction of a session. */
 export function sessionFindings(session: Session, limits: ServerLimits): Finding[] {
   const { openMs, pid, state } = session;
   if (openMs < limits.transactionNoteMs) return [];

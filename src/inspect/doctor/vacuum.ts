@@ -27,7 +27,7 @@ export const vacuum: Check = {
 
 export type TableState = { name: string; deadRows: number; liveRows: number; xidAge: number };
 
-/** Judges one table. */
+/** Findings about one table. */
 export function vacuumFindings(table: TableState, limits: ServerLimits): Finding[] {
   const { name, deadRows, liveRows, xidAge } = table;
   return [

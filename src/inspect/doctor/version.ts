@@ -2,7 +2,7 @@ import { readEncoding, UTF8_ONLY } from '../../database/encoding.ts';
 import type { Check, Finding } from './check.ts';
 import { faultsOf } from './known-faults.ts';
 
-/** Checks the version of PostgreSQL, for known bugs of that release among other things. */
+/** Checks the version of PostgreSQL, its known bugs, and that the server can be used at all. */
 export const version: Check = {
   name: 'version',
   runs: 'transaction',
@@ -32,7 +32,7 @@ function encodingFindings(encoding: string): Finding[] {
   return encoding === 'UTF8' ? [] : [{ level: 'problem', what, ...UTF8_ONLY }];
 }
 
-/** Judges a release as of a day. */
+/** Findings about a release on a day. */
 export function versionFindings(number: number, today: Date): Finding[] {
   const [major, minor] = [Math.floor(number / 10_000), number % 10_000];
   if (major < FIRST) {
