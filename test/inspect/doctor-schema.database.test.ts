@@ -248,7 +248,7 @@ describe('a schema', () => {
       [
         'another',
         `update pgwatch.migration set hash = 'x' where number = 2`,
-        'ran in another version than this program has.',
+        'was applied in a different version.',
       ],
     ]),
   )('of %s version is a finding, and nothing crashes', async (_, change, what) => {

@@ -37,7 +37,7 @@ function lossFindings({ table, losses }: CaptureState): Finding[] {
       why:
         kind === 'children'
           ? 'Consumers take them for rows of that table.'
-          : 'No consumer receives these changes, not even later.',
+          : 'No consumer receives these changes, now or later.',
       fix:
         `pgwatch trigger add ${name}; then publish the existing rows: ` +
         `pgwatch snapshot ${name} --consumer ID`,
@@ -77,7 +77,7 @@ function blindFindings({ table }: CaptureState): Finding[] {
     what,
     why,
     fix:
-      'Do what it says; then publish the existing rows: ' +
+      'Follow the advice above; then publish the existing rows: ' +
       `pgwatch snapshot ${name} --consumer ID`,
   }));
 }

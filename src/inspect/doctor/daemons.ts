@@ -54,7 +54,7 @@ export function daemonFindings(daemon: DaemonState): Finding[] {
         level: 'note',
         what: `${name} has no session lock: it runs behind a transaction pooler.`,
         why:
-          'It cannot be woken and polls; ' +
+          'It cannot be woken, so it polls; ' +
           'if it dies, others notice only after several heartbeats.',
         fix: 'Set directUrl in its config to a connection string that bypasses the pooler.',
       },

@@ -106,7 +106,7 @@ async function findTriggers(
       : `Trigger ${name} of ${table} is missing.`,
     why:
       'It records since when a channel is read and which ids were used; ' +
-      'later answers and protections need that.',
+      'commands and safeguards rely on that.',
     fix: RESTORE,
   }));
 }

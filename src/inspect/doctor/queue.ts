@@ -42,7 +42,7 @@ export function usageFindings(usage: number, holders: readonly Session[]): Findi
         (who && ` The oldest transactions, in all databases: ${who}.`),
       why: isHigh
         ? 'The doorbell is off, so daemons only poll; ' +
-          'once the queue is full, commits with NOTIFY of other programs fail.'
+          'once the queue is full, commits of other programs that use NOTIFY fail.'
         : 'A listening session is in a transaction and does not read; ' +
           'from 50 % on the doorbell is off.',
       // The fix is meant to be copied, so it contains no text of other sessions.

@@ -57,7 +57,7 @@ const BY_STATE: Record<MigrationState['state'], ((name: string) => Omit<Finding,
       fix: 'pgwatch migrate',
     }),
     changed: (name) => ({
-      what: `${name} ran in another version than this program has.`,
+      what: `${name} was applied in a different version.`,
       why: 'Tables and functions may not be what the program expects, so it refuses to start.',
       fix:
         'Install the version of pgwatch that ran it, or start over: ' +
