@@ -145,6 +145,8 @@ test('--undo prints SQL that psql can run, and refusals say what is wrong', asyn
   expect(await refused('users', 1)).toMatch(
     / and called that\? It begins at id 1,235, of \S+Z: what was before that has been removed\.$/,
   );
-  expect(await refused('users', 'x')).toBe('2 error "x" is no integer, of which type the key is.');
+  expect(await refused('users', 'x')).toBe(
+    '2 error "x" is not a valid integer, the type of the key.',
+  );
   expect(await refused('users', 1, '--at', '1h', '--undo', 1)).toBe('2 (see --help)');
 });

@@ -94,7 +94,7 @@ test('--check prints a line for each finding and exits with 1, or OK', async () 
   expect(found.stdout.replaceAll(/since [^)]*/g, 'since T').split('\n')).toEqual([
     'email: 1 unread, more than 0 (paused since T).',
     'email: 1 dead letter, more than 0.',
-    'old: no daemon runs it, and it is not paused.',
+    'old: no daemon runs it, although it is not paused.',
     'old: 1 unread, more than 0.',
     '',
   ]);

@@ -106,9 +106,11 @@ test('a role that may read is told who holds what has not committed, and nothing
   await writer.query('rollback');
   expect([exitCode, said]).toEqual([1, '']);
   expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
-  expect(stdout).toMatch(/Either it was rolled back, or this open transaction, which has written/);
+  expect(stdout).toMatch(
+    /it was rolled back, or belongs to this open transaction, which has written/,
+  );
   expect(stdout).toMatch(/ {4}pid \d+.* of \w+, open: not shown to this role/);
-  expect(stdout).toMatch(/→ look what they do, and ask again once they have ended/);
+  expect(stdout).toMatch(/→ check what they are doing, and run this again once they have ended/);
   expect(stdout).not.toContain('pg_terminate_backend');
   expect((await why([rows[0].id, '--json'])).stdout).toContain('"presence":"rolled_back"');
 });

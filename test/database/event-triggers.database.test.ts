@@ -63,7 +63,7 @@ test.each(Object.entries(GUARDS))(
     expect(seen).toEqual(['in the default partition']);
     const { findings } = await diagnose(database.config, 'partitions');
     expect(findings.map(({ fix }) => fix)).toContainEqual(
-      expect.stringMatching(/an event trigger of this database \(guard\) keeps it from that\.$/),
+      expect.stringMatching(/an event trigger of this database \(guard\) prevents that\.$/),
     );
   },
 );

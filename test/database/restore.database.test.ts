@@ -34,7 +34,7 @@ const OF_SCHEMA = ['schema', 'drift', 'privileges', 'partitions'];
 const DAMAGES: Record<string, { sql: string; problem: RegExp; restored: RegExp }> = {
   'the rows of all tables, as by a test suite or in a schema-only dump': {
     sql: `do $$ begin execute 'truncate ' || (${OURS}) || ' restart identity'; end $$`,
-    problem: /^schema: Schema "pgwatch" of pgwatch lacks the record of its migrations/,
+    problem: /^schema: The record of migrations in schema "pgwatch" is missing/,
     restored: /^the record of its migrations$/,
   },
   'the record of some migrations': {
@@ -44,17 +44,17 @@ const DAMAGES: Record<string, { sql: string; problem: RegExp; restored: RegExp }
   },
   'the table of migrations': {
     sql: 'drop table pgwatch.migration',
-    problem: /^schema: Schema "pgwatch" of pgwatch lacks the record/,
+    problem: /^schema: The record of migrations in schema "pgwatch" is missing/,
     restored: /^the record of its migrations$/,
   },
   'our schema, as in a dump of schema public': {
     sql: 'drop schema pgwatch cascade',
-    problem: /^schema: The database has no schema "pgwatch" of pgwatch\.$/,
+    problem: /^schema: pgwatch is not installed: there is no schema "pgwatch"\.$/,
     restored: /^$/,
   },
   'our schema, but not notify_data_change()': {
     sql: 'drop schema pgwatch cascade; drop function smart_notify(text, jsonb, text, uuid)',
-    problem: /^schema: The database has no schema/,
+    problem: /^schema: pgwatch is not installed/,
     restored: /^$/,
   },
   'smart_notify(), as in a dump of our schema': {
@@ -96,13 +96,13 @@ const DAMAGES: Record<string, { sql: string; problem: RegExp; restored: RegExp }
   },
   'a trigger of the log, which is disabled': {
     sql: 'alter table pgwatch.notification_log disable trigger log_keep_ids_before',
-    problem: /^drift: Trigger log_keep_ids_before of notification_log is switched off/,
+    problem: /^drift: Trigger log_keep_ids_before of notification_log is disabled/,
     restored: /^trigger log_keep_ids_before of pgwatch\.notification_log$/,
   },
   'a trigger of the log, which fires for other events': {
     sql: `create or replace trigger log_keep_ids_after after insert on pgwatch.notification_log
       for each statement execute function pgwatch.log_keep_ids()`,
-    problem: /^drift: Trigger log_keep_ids_after of notification_log is switched off, or not as/,
+    problem: /^drift: Trigger log_keep_ids_after of notification_log is disabled or altered/,
     restored: /^trigger log_keep_ids_after of pgwatch\.notification_log$/,
   },
   'a function with its triggers': {
@@ -115,7 +115,7 @@ const DAMAGES: Record<string, { sql: string; problem: RegExp; restored: RegExp }
         pgwatch.log_pins(partition_name text, up_to bigint default null)
       returns table (consumer_id text, reason text) language sql
       as 'select null, null where false'`,
-    problem: /^drift: Function pgwatch\.log_pins is not as this version of pgwatch made it\.$/,
+    problem: /^drift: Function pgwatch\.log_pins was replaced or altered\.$/,
     restored: /^function pgwatch\.log_pins$/,
   },
 };

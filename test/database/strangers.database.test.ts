@@ -103,7 +103,9 @@ describe('default privileges', () => {
       const problems = await findingsOf(config, 'privileges');
       expect(problems.filter((text) => text.startsWith('problem'))).toEqual([]);
       if (statements[0] !== 'create schema pgwatch') return;
-      expect(problems).toEqual([expect.stringMatching(/^note: What .* is open to "Test anon .*"/)]);
+      expect(problems).toEqual([
+        expect.stringMatching(/^note: Objects .* are open to "Test anon .*"/),
+      ]);
     },
   );
 
@@ -167,7 +169,7 @@ describe('a manual grant', () => {
       for (const sql of grants(`"${role.name}"`, `"${other.name}"`)) await database.query(sql);
       expect((await findingsOf(config, 'privileges'))[0]).toMatch(
         new RegExp(
-          `^problem: Role "${role.name}" has privileges that the config does not give it: .`,
+          `^problem: Role "${role.name}" has privileges that the config does not grant: .`,
         ),
       );
       await migrateUp(database.client, config);
@@ -189,7 +191,7 @@ describe('a manual grant', () => {
     );
     const config = await database.configWith({ roles: { read: [] } });
     expect(await findingsOf(config, 'privileges')).toEqual([
-      expect.stringContaining(`so have its members "${member.name}".`),
+      expect.stringContaining(`its members "${member.name}" have them, too.`),
     ]);
     await migrateUp(database.client, config);
     expect(await privilegesOf(database)).toEqual([]);

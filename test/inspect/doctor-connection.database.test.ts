@@ -27,7 +27,7 @@ describe.skipIf(!program)('behind a transaction pooler', () => {
       {
         check: 'connection',
         level: 'problem',
-        what: `127.0.0.1:${new URL(url).port} is a pooler that lends a connection for one transaction only, and there is no directUrl.`,
+        what: `127.0.0.1:${new URL(url).port} is a transaction pooler, and directUrl is not set.`,
         why: expect.stringContaining('LISTEN and session locks do not work there'),
         fix: expect.stringContaining('Set directUrl in the config, or PGWATCH_DIRECT_URL'),
       },
@@ -54,7 +54,7 @@ test('a url that leads nowhere beside a directUrl that works is found', async ()
   };
   expect(await findingsOf(config, 'connection')).toEqual([
     expect.stringMatching(
-      /^problem: directUrl works, and url does not: Cannot connect to 127.0.0.1:1/,
+      /^problem: directUrl works, but url does not: Cannot connect to 127.0.0.1:1/,
     ),
   ]);
 });

@@ -49,10 +49,8 @@ test('a fault says which release mends it, and what to do about its harm', () =>
   const [first] = versionFindings(140_003, day('2026-06-01'));
   expect(first).toMatchObject({
     level: 'problem',
-    what: expect.stringMatching(
-      /^PostgreSQL 14\.3 has a known fault that 14\.4 mends: CREATE INDEX/,
-    ),
-    fix: expect.stringContaining('reindex what was built that way'),
+    what: expect.stringMatching(/^PostgreSQL 14\.3 has a known bug, fixed in 14\.4: CREATE INDEX/),
+    fix: expect.stringContaining('reindex the indexes that were built that way'),
   });
   for (const { fixedIn } of KNOWN_FAULTS) {
     for (const major of Object.keys(fixedIn)) expect(Number(major)).toBeGreaterThanOrEqual(14);
@@ -72,7 +70,7 @@ test('releases that pgwatch was not made for are named', () => {
     'problem: PostgreSQL 13 is not supported: pgwatch needs 14 or newer.',
   ]);
   expect(short(versionFindings(190_001, day('2027-01-01')))).toEqual([
-    'note: PostgreSQL 19 is newer than this pgwatch, which is tested with 14 to 18.',
+    'note: PostgreSQL 19 is untested: this version of pgwatch is tested with 14 to 18.',
   ]);
 });
 
@@ -105,7 +103,7 @@ test('timeouts that end what handlers do are found', () => {
   expect(found('statement_timeout', 0)).toEqual([]);
   expect(found('statement_timeout', 30_000)).toEqual([]);
   expect(found('statement_timeout', 2000)).toEqual([
-    'note: Sessions of this role begin with statement_timeout 2.0 s.',
+    'note: Sessions of this role start with statement_timeout 2.0 s.',
   ]);
   expect(found('transaction_timeout', 60_000)).toHaveLength(1);
   // The control connection has none.
@@ -123,7 +121,8 @@ test('locks on hundreds of partitions, and crowded servers, are found', () => {
   };
   expect(capacityFindings(roomy, 10)).toEqual([]);
   expect(short(capacityFindings({ ...roomy, partitions: 400 }, 10))).toEqual([
-    'note: The log has 400 partitions: one daemon may hold 6000 locks at once, of the 6400 that the server has room for.',
+    'note: The log has 400 partitions: one daemon may hold 6000 locks at once, ' +
+      'and the server has room for 6400.',
   ]);
   expect(short(capacityFindings({ ...roomy, used: 95 }, 10))).toEqual([
     'note: 95 of 97 connections are in use.',
@@ -162,8 +161,10 @@ test('a queue is worth a note early, and a problem from where ringing stops', ()
   expect(usageFindings(0.5, [holder])).toMatchObject([
     {
       level: 'problem',
-      what: 'The queue of NOTIFY is 50 % full. The oldest transactions, in all databases: pid 7 (psql, database "app") is idle in transaction, open for 1 min 0 s: listen jobs.',
-      fix: 'End the transaction of the one that listens: select pg_terminate_backend(7);',
+      what:
+        'The NOTIFY queue is 50 % full. The oldest transactions, in all databases: ' +
+        'pid 7 (psql, database "app") is idle in transaction, open for 1 min 0 s: listen jobs.',
+      fix: 'End the session that listens: select pg_terminate_backend(7);',
     },
   ]);
   expect(waitFindings({ count: 2, waitedMs: 20, holder: 1 }, 1000)).toEqual([]);
@@ -180,7 +181,8 @@ test('a log is worth a note once it is large or old', () => {
     short(sizeFindings(days(bytes, age), [channel], { limits: LIMITS, config: { retentionMs } }));
   expect(found(2 ** 30, 7)).toEqual([]);
   expect(found(20 * 2 ** 30, 7)).toEqual([
-    'note: The log holds 20 GB: notification_log_20260101 20 GB; of the newest 100 notifications "orders" 75 %.',
+    'note: The log holds 20 GB: notification_log_20260101 20 GB; ' +
+      'channels of the newest 100 notifications: "orders" 75 %.',
   ]);
   expect(found(100, 45.5)[0]).toContain('reaches 45 days back');
   // With retention age counts only beyond it.
@@ -228,9 +230,10 @@ test('a daemon is alive, polls, hangs or has died', () => {
     'note: The daemon with pid 42 on web-1 polls: LISTEN does not work for it.',
   ]);
   expect(found({ isAlive: false, silentMs: 60_000 })).toEqual([
-    'problem: The daemon with pid 42 on web-1 is still connected, and has missed its heartbeats for 1 min 0 s.',
+    'problem: The daemon with pid 42 on web-1 is still connected, ' +
+      'but has missed its heartbeats for 1 min 0 s.',
   ]);
   expect(found({ isAlive: false, isConnected: false })).toEqual([
-    'note: The daemon with pid 42 on web-1 has ended without stopping cleanly.',
+    'note: The daemon with pid 42 on web-1 ended without stopping cleanly.',
   ]);
 });

@@ -71,25 +71,25 @@ describe('drift', () => {
         'a column that is gone',
         'alter table pgwatch.delivery rename column is_suspect to suspect',
         'alter table pgwatch.delivery rename column suspect to is_suspect',
-        'Column delivery.is_suspect (boolean) is missing, or not what it was made as.',
+        'Column delivery.is_suspect (boolean) is missing or altered.',
       ],
       [
         'a column of another type',
         'alter table pgwatch.lease alter column epoch type bigint',
         'alter table pgwatch.lease alter column epoch type integer',
-        'Column lease.epoch (integer) is missing, or not what it was made as.',
+        'Column lease.epoch (integer) is missing or altered.',
       ],
       [
         'an index that is gone',
         'alter index pgwatch.delivery_due rename to other',
         'alter index pgwatch.other rename to delivery_due',
-        'Index delivery_due is missing, or not what it was made as.',
+        'Index delivery_due is missing or altered.',
       ],
       [
         'a primary key that is gone',
         'alter table pgwatch.published drop constraint published_pkey',
         'alter table pgwatch.published add primary key (event_id)',
-        'Primary key of published is missing, or not what it was made as.',
+        'Primary key of published is missing or altered.',
       ],
       [
         'a table that a crash would empty',
@@ -101,19 +101,19 @@ describe('drift', () => {
         'row-level security',
         'alter table pgwatch.notification_log enable row level security',
         'alter table pgwatch.notification_log disable row level security',
-        'Table pgwatch.notification_log has row-level security switched on.',
+        'Table pgwatch.notification_log has row-level security enabled.',
       ],
       [
         'a function without its search_path',
         'alter function pgwatch.doorbell_ring(text) reset search_path',
         'alter function pgwatch.doorbell_ring(text) set search_path = pg_catalog, pg_temp',
-        'Function pgwatch.doorbell_ring is not as this version of pgwatch made it.',
+        'Function pgwatch.doorbell_ring was replaced or altered.',
       ],
       [
         'a partition that was detached',
         'create table pgwatch.notification_log_20200101 (like pgwatch.notification_log)',
         'drop table pgwatch.notification_log_20200101',
-        'Table pgwatch.notification_log_20200101 is no partition of the log any more.',
+        'Table pgwatch.notification_log_20200101 is no longer a partition of the log.',
       ],
     ]),
   )('%s is found', async (_, change, back, what) => {
@@ -127,7 +127,7 @@ describe('drift', () => {
     );
     await given(rows[0].sql.replace('< 0.5', '< 0.9'), rows[0].sql);
     expect(await findingsOf(database.config, 'drift')).toEqual([
-      'problem: Function pgwatch.doorbell_ring is not as this version of pgwatch made it.',
+      'problem: Function pgwatch.doorbell_ring was replaced or altered.',
     ]);
     await given(
       'alter function pgwatch.channel_check(text) rename to other',
@@ -146,7 +146,9 @@ describe('privileges', () => {
       'revoke all on pgwatch.notification_log from public; revoke all on function pgwatch.doorbell_ring(text) from public',
     );
     expect(await findingsOf(database.config, 'privileges')).toEqual([
-      'problem: Everybody (PUBLIC) has privileges that the config does not give it: execute on pgwatch.doorbell_ring(text), insert on pgwatch.notification_log, select on pgwatch.notification_log.',
+      'problem: PUBLIC (every role) has privileges that the config does not grant: ' +
+        'execute on pgwatch.doorbell_ring(text), insert on pgwatch.notification_log, ' +
+        'select on pgwatch.notification_log.',
     ]);
   });
 
@@ -158,9 +160,9 @@ describe('privileges', () => {
     };
     expect(await findingsOf(config, 'privileges')).toEqual([
       expect.stringMatching(
-        /^problem: Role "Test consuming .*" lacks .*: usage on pgwatch, select on .* and \d+ more\.$/,
+        /^problem: Role "Test consuming .*" is in .* lacks: usage on pgwatch, select on .* and \d+ more\.$/,
       ),
-      'problem: Role "no body", which roles.read of the config names, does not exist.',
+      'problem: Role "no body" in roles.read of the config does not exist.',
     ]);
     const granted = { ...config, roles: { ...config.roles, read: [] } };
     const client = await database.connect();
@@ -208,10 +210,10 @@ describe('privileges', () => {
     expect(checked.find(({ check }) => check === 'consumers')).toEqual({
       check: 'consumers',
       outcome: 'skipped',
-      seen: 'this role may not look at the schema',
+      seen: 'this role may not read the schema',
     });
     expect(findings.filter(({ check }) => check === 'transactions')[0]?.what).toMatch(
-      /^Of \d+ sessions of other roles this role cannot see what they do\.$/,
+      /^This role cannot see what \d+ sessions? of other roles are doing\.$/,
     );
   });
 });
@@ -224,7 +226,7 @@ describe('a schema', () => {
     expect(ofDatabase(findings)).toEqual([
       expect.objectContaining({
         level: 'problem',
-        what: 'The database has no schema "pgwatch" of pgwatch.',
+        what: 'pgwatch is not installed: there is no schema "pgwatch".',
       }),
     ]);
     expect(checked.find(({ check }) => check === 'drift')?.outcome).toBe('skipped');
@@ -241,12 +243,12 @@ describe('a schema', () => {
       [
         'a newer',
         `insert into pgwatch.migration (number, name, hash) values (99, 'future', 'x')`,
-        'is of a newer pgwatch than this one.',
+        'is from a newer version of pgwatch.',
       ],
       [
         'another',
         `update pgwatch.migration set hash = 'x' where number = 2`,
-        'ran in another version than the one of this program.',
+        'was applied in a different version.',
       ],
     ]),
   )('of %s version is a finding, and nothing crashes', async (_, change, what) => {

@@ -80,7 +80,8 @@ test('settings that lose data are found, with where they are set', async () => {
 test('a pool that the server has no room for is found', async () => {
   const config = { ...database.config, poolSize: 100 };
   expect(await findingsOf(config, 'capacity')).toEqual([
-    'problem: One daemon may open 101 connections (poolSize 100 and one more), and max_connections, less those that are reserved allows 97.',
+    'problem: One daemon may open 101 connections (poolSize 100 and one more), ' +
+      'but max_connections minus the reserved connections allows 97.',
   ]);
   await database.query('alter database postgres connection limit 8');
   try {
@@ -118,7 +119,7 @@ test('a prepared transaction is found', async () => {
   const { findings } = await diagnose(database.config, 'transactions', { transactionNoteMs: 0 });
   expect(findings.map(({ what }) => what)).toEqual([
     expect.stringMatching(
-      /^The prepared transaction 'it''s mine' of postgres in database "postgres" has waited for /,
+      /^The prepared transaction 'it''s mine' of postgres in database "postgres" has been pending for /,
     ),
   ]);
   expect(findings[0]?.fix).toContain(`rollback prepared 'it''s mine';`);
@@ -130,7 +131,7 @@ test('a replication slot that nobody reads is found', async () => {
   for (let n = 0; n < 3; n++) await database.query('select pg_current_xact_id()');
   expect(await findingsOf(database.config, 'transactions', { slotXids: 2 })).toEqual([
     expect.stringMatching(
-      /^problem: The replication slot "forgotten", which nobody uses, holds vacuum back by \d+ transactions\.$/,
+      /^problem: The replication slot "forgotten" is unused, and holds vacuum back by \d+ transactions\.$/,
     ),
   ]);
   expect(await findingsOf(database.config, 'transactions')).toEqual([]);
@@ -150,7 +151,7 @@ test('sessions that wait for each other to commit a NOTIFY are found', async () 
     });
     const { findings } = await diagnose(database.config, 'queue', { notifyWaitMs: 1 });
     expect(findings[0]?.what).toMatch(
-      /^1 session waits to commit a NOTIFY, up to .*\. pid \d+ holds the lock\.$/,
+      /^1 session is waiting to commit a NOTIFY, for up to .*\. pid \d+ holds the lock\.$/,
     );
     expect(await findingsOf(database.config, 'queue', { notifyWaitMs: 600_000 })).toEqual([]);
     await database.query('alter system reset synchronous_standby_names');
@@ -171,7 +172,7 @@ test.skipIf(isolatedMajor() < 17)(
     expect(findings[0]).toMatchObject({
       level: 'note',
       what: expect.stringMatching(
-        /^The queue of NOTIFY is \d+ % full\. .* is idle in transaction, open for /,
+        /^The NOTIFY queue is \d+ % full\. .* is idle in transaction, open for /,
       ),
       fix: expect.stringMatching(/select pg_terminate_backend\(\d+\);$/),
     });
@@ -209,7 +210,7 @@ test('a standby is found, and looked at as far as that goes', async () => {
   const { findings, checked } = await diagnose(database.config, 'all');
   const problems = findings.filter(({ level }) => level === 'problem');
   expect(problems.map(({ what }) => what)).toEqual([
-    'The connection leads to a standby, which takes no writes.',
+    'The connection leads to a standby, which is read-only.',
     'LISTEN does not work: cannot execute LISTEN during recovery.',
   ]);
   expect(checked.filter(({ outcome }) => outcome === 'unchecked')).toEqual([]);

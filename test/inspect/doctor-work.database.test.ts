@@ -75,7 +75,7 @@ test('a timeout that a role has is found, by that role', async () => {
   expect(await findingsOf({ ...database.config, url: role.url }, 'timeouts')).toEqual([]);
   await database.query(`alter role "${role.name}" set statement_timeout = '2s'`);
   const { findings } = await diagnose({ ...database.config, url: role.url }, 'timeouts');
-  expect(findings[0]?.what).toBe('Sessions of this role begin with statement_timeout 2.0 s.');
+  expect(findings[0]?.what).toBe('Sessions of this role start with statement_timeout 2.0 s.');
   // The remedy is SQL that the role itself may run.
   const { Client } = await import('pg');
   const client = new Client({ connectionString: role.url });
@@ -95,8 +95,8 @@ describe('capture', () => {
     await database.query('alter table users enable replica trigger "00_pgwatch_delete"');
     const { findings } = await diagnose(database.config, 'capture');
     expect(findings.map(({ what }) => what)).toEqual([
-      'Of public.users these triggers are disabled: "00_pgwatch_insert", "00_pgwatch_update".',
-      'Of public.users these triggers are fired in replication only: "00_pgwatch_delete".',
+      'Triggers of public.users are disabled: "00_pgwatch_insert", "00_pgwatch_update".',
+      'Triggers of public.users fire only in replication: "00_pgwatch_delete".',
     ]);
     for (const { fix } of findings) await database.query(fix.slice(0, fix.indexOf(';')));
     expect(await find('capture')).toEqual([]);
@@ -112,7 +112,7 @@ describe('capture', () => {
     expect(await find('capture')).toEqual([]);
     await database.query('alter table orders_1 disable trigger "00_pgwatch_insert"');
     expect(await find('capture')).toEqual([
-      'problem: Of the partition public.orders_1 these triggers are disabled: "00_pgwatch_insert".',
+      'problem: Triggers of the partition public.orders_1 are disabled: "00_pgwatch_insert".',
     ]);
   });
 
@@ -135,8 +135,8 @@ describe('capture', () => {
     const triggers = { users: { channel: 'people' }, notes: {} };
     expect(await findingsOf({ ...database.config, triggers }, 'capture')).toEqual([
       'note: public.users is not captured as the config says: channel data_change → people.',
-      'problem: public.notes is not captured, and the config names it.',
-      'note: public.orders is captured, and the config does not name it.',
+      'problem: public.notes is in the config, but is not captured.',
+      'note: public.orders is captured, but is not in the config.',
     ]);
     expect(await findingsOf({ ...database.config, triggers: { userz: {} } }, 'capture')).toEqual([
       expect.stringMatching(/^problem: The config's triggers do not fit the database: .*userz/),
@@ -159,7 +159,7 @@ describe('the log', () => {
       expect.stringMatching(
         /^note: The log has no partition for \d{4}-\d\d-\d\d 00:00 UTC and .* UTC\.$/,
       ),
-      'note: The default partition holds 8.0 kB, as after days without a daemon.',
+      'note: The default partition holds 8.0 kB, as happens after days without a daemon.',
     ]);
     const [, full] = await find('partitions', { defaultPartitionBytes: 1 });
     expect(full).toMatch(/^problem: The default partition holds/);
@@ -168,7 +168,7 @@ describe('the log', () => {
     const { findings } = await diagnose(database.config, 'partitions', {
       defaultPartitionBytes: 1,
     });
-    expect(findings[1]?.fix).toBe('It is empty by now: vacuum pgwatch.notification_log_default;');
+    expect(findings[1]?.fix).toBe('It is empty now: vacuum pgwatch.notification_log_default;');
   });
 
   test('a default partition that is gone is found', async () => {
@@ -178,7 +178,7 @@ describe('the log', () => {
     );
     expect(await find('partitions')).toEqual(['problem: The log has no default partition.']);
     expect(await find('drift')).toEqual([
-      'problem: Table pgwatch.notification_log_default is no partition of the log any more.',
+      'problem: Table pgwatch.notification_log_default is no longer a partition of the log.',
     ]);
   });
 
@@ -189,7 +189,9 @@ describe('the log', () => {
     expect(await find('log')).toEqual([]);
     const [large] = await find('log', { logBytes: 1 });
     expect(large).toMatch(/^note: The log holds \d+ kB: notification_log_\d{8} \d+ kB, /);
-    expect(large).toMatch(/; of the newest 4 notifications "orders" 75 %, "users" 25 %\.$/);
+    expect(large).toMatch(
+      /; channels of the newest 4 notifications: "orders" 75 %, "users" 25 %\.$/,
+    );
   });
 
   test('a sequence that somebody has set beyond what JavaScript can hold is found', async () => {
@@ -198,7 +200,7 @@ describe('the log', () => {
       `select setval('pgwatch.notification_log_id_seq', 1)`,
     );
     expect(await find('log')).toEqual([
-      'problem: The ids of notifications stand at 9007199254740000.',
+      'problem: The ids of notifications have reached 9007199254740000.',
     ]);
   });
 
@@ -230,7 +232,7 @@ describe('the log', () => {
     await given('create publication everything for all tables', 'drop publication everything');
     expect(await find('cluster')).toEqual([
       expect.stringMatching(
-        /^note: The publication everything holds pgwatch's own tables: consumer_channel, .* more\.$/,
+        /^note: The publication everything includes pgwatch's own tables: consumer_channel, .* more\.$/,
       ),
     ]);
     await database.query(
@@ -276,7 +278,7 @@ describe('the log', () => {
     await client.end();
     await until('they are counted', async () => {
       const [found = 'nothing'] = await find('vacuum', { deadRows: 40 });
-      return found === 'note: Table pgwatch.delivery has 48 dead rows beside 2.' || found;
+      return found === 'note: Table pgwatch.delivery has 48 dead rows and 2 live ones.' || found;
     });
     expect(await find('vacuum')).toEqual([]);
   });
@@ -401,8 +403,8 @@ describe('consumers', () => {
     });
     const files = { ...database.config, consumers: folder };
     expect(await findingsOf(files, 'consumer-files')).toEqual([
-      expect.stringMatching(/^note: fresh has a file in .*, and has never run on this database\.$/),
-      expect.stringMatching(/^note: gone is known to the database, and has no file in /),
+      expect.stringMatching(/^note: fresh has a file in .*, but has never run on this database\.$/),
+      expect.stringMatching(/^note: gone is registered in the database, but has no file in /),
     ]);
     const faulty = { ...files, consumers: makeProject({ 'broken.js': 'export default 1;' }) };
     expect(await findingsOf(faulty, 'consumer-files')).toEqual([
@@ -420,14 +422,14 @@ describe('consumers', () => {
       `update pgwatch.daemon set activity = jsonb_build_object('version', case pid when 42 then '1.0.0' else '1.1.0' end)`,
     );
     expect((await find('daemons')).at(-1)).toBe(
-      'note: Daemons of several versions of pgwatch run: 1.0.0, 1.1.0.',
+      'note: Daemons of different versions are running: 1.0.0, 1.1.0.',
     );
   });
 
   test('a daemon that died, hangs, or polls is found', async () => {
     await addDaemon(`true, '{email}', '{}', now() + interval '1 minute'`);
     expect(await find('daemons')).toEqual([
-      'note: The daemon with pid 42 on web-1 has ended without stopping cleanly.',
+      'note: The daemon with pid 42 on web-1 ended without stopping cleanly.',
     ]);
     const control = await database.connect();
     const lock = 'pgwatch.daemon_class(), hashtext($1)';
@@ -436,7 +438,7 @@ describe('consumers', () => {
     await database.query(`update pgwatch.daemon set alive_until = now() - interval '2 minutes'`);
     expect(await find('daemons')).toEqual([
       expect.stringMatching(
-        /^problem: .* is still connected, and has missed its heartbeats for 2 min \d s\.$/,
+        /^problem: .* is still connected, but has missed its heartbeats for 2 min \d s\.$/,
       ),
     ]);
     await control.query(`select pg_advisory_unlock(${lock})`, [DAEMON]);

@@ -28,7 +28,7 @@ test('without limits only what stands still and should not is a finding', () => 
   expect(found(busy)).toEqual([]);
   expect(found({ ...busy, state: 'paused' })).toEqual([]);
   expect(found({ state: 'not running' })).toEqual([
-    'not_running: no daemon runs it, and it is not paused',
+    'not_running: no daemon runs it, although it is not paused',
   ]);
   expect(found({ state: 'stopped', dead: 2 })).toEqual([
     'stopped: stopped at 2 dead letters, until they are retried or discarded',
@@ -37,7 +37,7 @@ test('without limits only what stands still and should not is a finding', () => 
     'stopped: stopped at a dead letter, until that is retried or discarded',
   ]);
   expect(found({ state: 'retrying', retrying: 10_001 })).toEqual([
-    'retrying: takes nothing new: 10,001 notifications to be retried',
+    'retrying: takes nothing new: 10,001 notifications waiting for a retry',
   ]);
 });
 

@@ -79,7 +79,7 @@ test('keys that do not fit are refused, and tables whose rows cannot be told apa
     'does not fit the primary key (a, B c, n): write a=1,B c=2,n=3',
   );
   expect(await refusal('lines', 'a=1,b=2,n=3')).toContain('does not fit the primary key');
-  expect(await refusal('users', 'x')).toBe('"x" is no bigint, of which type the key is.');
+  expect(await refusal('users', 'x')).toBe('"x" is not a valid bigint, the type of the key.');
   expect(await refusal('bare', '1')).toContain('has no primary key');
 });
 

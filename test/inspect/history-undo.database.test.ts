@@ -98,7 +98,7 @@ test('it says what the notification lacks, what the table lacks, and which the o
   const sql = await moved.undoLast();
   expect(sql.split('\n').slice(1, 4)).toEqual([
     expect.stringMatching(
-      /^-- It is half of a change of the key, the other is notification \d+: undo both\.$/,
+      /^-- It is half of a key change\. The other half is notification \d+: undo both\.$/,
     ),
     '-- The notification does not have: secret, added.',
     '-- The table no longer has: place.',
@@ -113,11 +113,7 @@ test('it says what the notification lacks, what the table lacks, and which the o
 
 test.each([
   ['TRUNCATE', `truncate ${NAME}`, 'TRUNCATE cannot be undone'],
-  [
-    'an UPDATE of nothing',
-    `update ${NAME} set code = code`,
-    'tells of no change that could be undone',
-  ],
+  ['an UPDATE of nothing', `update ${NAME} set code = code`, 'has nothing to undo'],
 ])('%s cannot be undone, and it says so', async (_, statement, message) => {
   await client.query(statement);
   const { undoLast } = await history();

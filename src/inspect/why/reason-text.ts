@@ -128,11 +128,14 @@ function blockerText(by: FoundDelivery): string {
 
 function leasedText({ earlier, runner }: Of<'leased'>): string {
   if (runner) {
-    return `It was being handled by process ${placeOf(runner)}, which has died; another process takes it.`;
+    return (
+      `It was being handled by process ${placeOf(runner)}, which has died; ` +
+      'another process takes it.'
+    );
   }
-  return earlier > 0
-    ? `It belongs to a lease that waits for ${countOf(earlier, 'earlier lease')} with the same keys.`
-    : 'It belongs to a lease that the next free process takes.';
+  if (earlier === 0) return 'It belongs to a lease that the next free process takes.';
+  const leases = countOf(earlier, 'earlier lease');
+  return `It belongs to a lease that waits for ${leases} with the same keys.`;
 }
 
 function waitingText(reason: Of<'waiting'>): string {
