@@ -1,8 +1,8 @@
 /*
-What capture costs those who write:  npm run bench -- capture [ROUNDS] [SECONDS]
-First 16 writers, each with one row a transaction (pgbench, on the PATH), then 100,000 rows in one
-statement. Variants take turns, so that all of them meet the same machine; the minimal ones are what
-people write by hand.
+What capture costs writers:  npm run bench -- capture [ROUNDS] [SECONDS]
+First 16 writers, each with one row per transaction (pgbench, on the PATH), then 100,000 rows in one
+statement. Variants take turns, so all of them run under the same conditions; the minimal ones are
+what people write by hand.
 */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -43,7 +43,7 @@ const TRANSITIONS = {
 };
 type Operation = keyof typeof TRANSITIONS;
 
-/** The statement that makes a table's trigger; none for no trigger. */
+/** The statement that creates a table's trigger; absent for no trigger. */
 type Variant = { name: string; trigger?: (operation: Operation) => string };
 
 const statement = (operation: Operation, execute: string) => `
@@ -62,7 +62,7 @@ const WRITER_VARIANTS: Variant[] = [
   },
   { name: 'pgwatch', trigger: ours },
   {
-    name: 'NOTIFY a row',
+    name: 'NOTIFY per row',
     trigger: () =>
       'create trigger t after insert on item for each row execute function notify_row()',
   },
@@ -90,7 +90,7 @@ const STATEMENTS = {
   delete: 'delete from item',
 };
 
-// Commits that are flushed, as everywhere: a NOTIFY is held up by nothing else.
+// Commits are flushed, as in production: the flush is all that NOTIFY waits for.
 await withServer(
   async (config) => {
     await withConnection(config, async (client) => {

@@ -1,5 +1,5 @@
 /*
-How fast a backlog is replayed by one consumer with an empty handler, and in how much memory:
+How fast one consumer with an empty handler replays a backlog, and in how much memory:
   npm run bench -- replay [ROWS] [PAYLOAD_BYTES]
 */
 import { checkConsumer } from '../src/consumers/check.ts';

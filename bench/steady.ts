@@ -1,7 +1,7 @@
 /*
 The latency of a steady stream, commit to handler:  npm run bench -- steady [PER_SECOND] [SECONDS]
-Sixteen publishers in this process, one notification a transaction, in doorbell mode. The clock starts
-when a publisher has its answer.
+Sixteen publishers in this process, one notification per transaction, in doorbell mode. The clock
+starts when a publisher has its answer.
 */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';

@@ -1,6 +1,7 @@
 /*
-How fast a consumer with transaction: true works a backlog, one statement a call:
-npm run bench -- transaction [COUNT] [STATEMENTS]. The best 50 calls count on a busy machine.
+How fast a consumer with transaction: true processes a backlog, one statement per call:
+  npm run bench -- transaction [COUNT] [STATEMENTS]
+On a busy machine the figure to compare is the one of the fastest 50 calls.
 */
 import { setTimeout as delay } from 'node:timers/promises';
 import { checkConsumer } from '../src/consumers/check.ts';

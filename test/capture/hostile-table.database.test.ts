@@ -12,15 +12,16 @@ import { type Attacker, withAttacker } from '../helpers/hostile-table.ts';
 import { historyOf } from '../inspect/history-of.ts';
 
 /*
-Goal: a table whose types, casts, operators, domains and policies are an attacker's, against everything that pgwatch
-does with tables: none of his functions runs with the rights of somebody else.
+Goal: a table whose types, casts, operators, domains and policies are an attacker's, against
+everything pgwatch does with tables: none of the attacker's functions runs with another role's
+rights.
 */
 
 const database = useDatabase();
 
 /**
- * Every way into other people's rights that needs no superuser; functions tell by whom they are
- * run.
+ * Every way to another role's rights that needs no superuser. The functions record the role that
+ * runs them.
  */
 const ROADS = `
   create type trap as enum ('a', 'b', 'c'); create domain checked as int; create type pair as (n int, t trap);
@@ -74,8 +75,8 @@ async function snapshotOf(client: Client, table: string, change = (text: string)
 }
 
 /**
- * With the search_path of the attacker: no name of ours may depend on the one that a connection
- * has.
+ * Runs with the attacker's search_path: none of our names may depend on the search_path of a
+ * connection.
  */
 async function asAdministrator<T>({ admin }: Attacker, work: (client: Client) => Promise<T>) {
   const { path } = (await admin.query(`select current_setting('search_path') as path`)).rows[0];
@@ -85,7 +86,7 @@ async function asAdministrator<T>({ admin }: Attacker, work: (client: Client) =>
   });
 }
 
-test('none of its functions runs with the rights of somebody else', async () => {
+test("none of the attacker's functions runs with another role's rights", async () => {
   await withAttacker(database, async (attacker) => {
     const { url, admin, caught } = attacker;
     await withConnection({ url }, async (client) => {
@@ -114,7 +115,7 @@ test('none of its functions runs with the rights of somebody else', async () => 
   });
 });
 
-test('with a cast, or with operators that are looked for by their names, it would', async () => {
+test('a cast, or an operator looked up by its name, would run one', async () => {
   const wrong = {
     'cast to text': (text: string) => text.replace(/format\('%s', next\.key0\)/, 'next.key0::text'),
     'cast from text': (text: string) => text.replace(/\$2::(lair\.)?trap/, '$2::text::lair.trap'),
@@ -139,7 +140,7 @@ test('with a cast, or with operators that are looked for by their names, it woul
   });
 });
 
-test('a key whose type has an implicit cast of somebody else is refused in a sentence', async () => {
+test('a key whose type has an implicit cast of another role is refused with a reason', async () => {
   await withAttacker(database, async (attacker) => {
     const { url, admin, caught } = attacker;
     await withConnection({ url }, (client) =>
@@ -157,7 +158,7 @@ test('a key whose type has an implicit cast of somebody else is refused in a sen
   });
 });
 
-test('what the planner would run by itself is refused, and so is a table that has taken the place of another', async () => {
+test('functions that the planner would run, and a table swapped for another, are refused', async () => {
   await withAttacker(database, async (attacker) => {
     const { url, admin, caught } = attacker;
     await admin.query('grant usage on schema public to public');

@@ -5,7 +5,7 @@ import { useDatabase } from '../helpers/database.ts';
 import { RebuiltTable } from '../helpers/rebuilt-table.ts';
 
 /*
-Goal: whatever writes to a table, its notifications make a copy of it, each at its place.
+Goal: whatever writes to a table, applying its notifications in order rebuilds the table.
 Method: a schema for each way of writing and of capturing; each table has a column "secret".
 */
 
@@ -16,7 +16,7 @@ const FIVE = 'insert into t select g, g from generate_series(1, 5) as g';
 const trigger = (body: string) => `create function f() returns trigger language plpgsql as $$
   begin ${body}; return new; end $$;`;
 
-/** What they are called, the tables with what works on them, and what is written. */
+/** The name, the tables with their triggers, and the writes. */
 const WAYS: [name: string, setup: string, ...writes: string[]][] = [
   [
     'ON CONFLICT',
@@ -27,7 +27,7 @@ const WAYS: [name: string, setup: string, ...writes: string[]][] = [
     'insert into t values (1, 9) on conflict do nothing',
   ],
   [
-    'parts of one statement',
+    'data-modifying CTEs',
     `${T} create table u (id int primary key, n int, secret text)`,
     FIVE,
     `with gone as (delete from t where id < 3 returning *), moved as (insert into u select * from gone),
@@ -35,7 +35,7 @@ const WAYS: [name: string, setup: string, ...writes: string[]][] = [
     'with gone as (delete from t where id = 3 returning *) insert into u select id, 33 from gone',
   ],
   [
-    'a trigger that goes on writing to its row',
+    'a trigger that writes to its own row again',
     `${T} ${trigger('if new.n < 3 then update t set n = n + 1 where id = new.id; end if')}
      create trigger again after insert or update on t for each row execute function f()`,
     'insert into t values (1, 0), (2, 1)',
@@ -43,7 +43,7 @@ const WAYS: [name: string, setup: string, ...writes: string[]][] = [
     'update t set id = id + 10, n = 1',
   ],
   [
-    'a statement trigger that writes to its table',
+    'a statement trigger that writes to its own table',
     `${T} ${trigger('update t set n = n + 1 where n < 3')}
      create trigger again after insert or update on t for each statement
        when (pg_trigger_depth() < 3) execute function f()`,
@@ -91,7 +91,7 @@ const WAYS: [name: string, setup: string, ...writes: string[]][] = [
     'begin; truncate t; rollback',
   ],
   [
-    'names that the function uses',
+    "tables and columns named like the function's variables",
     `create table changed_rows (data int primary key, number int, old_data jsonb, secret text);
      create table old_rows (like changed_rows including all)`,
     `insert into changed_rows values (1, 1, '{}'), (2, 2, '[]'); insert into old_rows table changed_rows`,
@@ -100,7 +100,7 @@ const WAYS: [name: string, setup: string, ...writes: string[]][] = [
   ],
 ];
 
-test.each(WAYS)('%s', async (_, setup, ...writes) => {
+test.each(WAYS)('notifications rebuild the table: %s', async (_, setup, ...writes) => {
   for (const options of [{}, { exclude: ['secret'] }, { forEach: 'row' as const }]) {
     const client = await database.connect();
     await client.query('drop schema if exists way cascade; create schema way');

@@ -5,7 +5,8 @@ import { useDatabase } from '../helpers/database.ts';
 import { wholeTest } from '../helpers/whole.ts';
 
 /*
-Goal: a column that no payload has makes no write fail, however large it is, and still tells whether it has changed.
+Goal: a column that is left out of the payload never makes a write fail, however large it is, and
+its changes are still detected.
 */
 
 const database = useDatabase();
@@ -23,7 +24,7 @@ const EACH = Object.keys(CASES).flatMap((name) =>
 );
 
 test.each(EACH)(
-  'it says the same of large columns as of small ones: %s',
+  'large columns are treated like small ones: %s',
   async (table, name, forEach) => {
     await captureTable(database, table, COLUMNS, { ...CASES[name], forEach });
     const client = await database.connect();
@@ -60,9 +61,9 @@ test.each(EACH)(
   },
 );
 
-wholeTest('one that jsonb cannot hold can be excluded', { timeout: 120_000 }, async () => {
+wholeTest('a column too large for jsonb can be excluded', { timeout: 120_000 }, async () => {
   await captureTable(database, 'huge', COLUMNS, { exclude: ['file'] });
-  // As a text of hexadecimal digits it is twice as long. Compressing it would take longest.
+  // As hexadecimal text it is twice as long. Compressing it would take longest.
   await database.query(`alter table huge alter column file set storage external;
     insert into huge (id, file) values (1, convert_to(repeat('x', 135000000), 'UTF8'))`);
   expect(await shortChangesOf(database, 'huge')).toEqual(['INSERT 1']);

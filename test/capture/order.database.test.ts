@@ -4,15 +4,17 @@ import type { TriggerOptions } from '../../src/config/triggers.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /*
-Goal: whatever one statement does to a row, and in whatever order, its last notification is what is in the table.
-Method: statements that delete and insert a row at once, or change it behind the scenes, on tables with foreign
-keys and triggers of all kinds.
+Goal: whatever one statement does to a row, and in whatever order, its last notification matches the
+table.
+Method: statements that delete and insert a row at once, or change it indirectly, on tables with
+foreign keys and triggers of all kinds.
 */
 
 const database = useDatabase();
 
 /**
- * Runs statements on captured tables; the last notification of each key has to be what is there.
+ * Runs statements on captured tables and checks that the last notification of each key matches the
+ * table.
  */
 async function expectTruth(tables: readonly string[], ddl: string, ...statements: string[]) {
   const client = await database.connect();
@@ -39,7 +41,7 @@ const replace = (table: string, id: number, columns: string) =>
    insert into ${table} select ${columns} from gone`;
 
 test.each(['cascade', 'set null', 'set default'])(
-  'a row that is replaced in a table that refers to itself: on delete %s',
+  'a row replaced in a table that refers to itself is right: on delete %s',
   async (action) => {
     const table = `self_${action.replace(' ', '_')}`;
     await expectTruth(
@@ -52,7 +54,7 @@ test.each(['cascade', 'set null', 'set default'])(
   },
 );
 
-test('by way of other tables', async () => {
+test('so is a row in a ring of tables', async () => {
   await expectTruth(
     ['ring_a', 'ring_b', 'ring_c'],
     `create table ring_a (id int primary key, c int, v int);
@@ -67,7 +69,7 @@ test('by way of other tables', async () => {
   );
 });
 
-test('MERGE, where it deletes a row and inserts one of the same key', async () => {
+test('so is a row that MERGE deletes and inserts with the same key', async () => {
   const { rows } = await database.query(
     `select current_setting('server_version_num')::int >= 150000 as has`,
   );
@@ -84,7 +86,7 @@ test('MERGE, where it deletes a row and inserts one of the same key', async () =
   );
 });
 
-test('foreign keys that change keys: on update cascade', async () => {
+test('so is a row whose key changes by on update cascade', async () => {
   await expectTruth(
     ['chain'],
     `create table chain (id int primary key, next int references chain on update cascade, v int);
@@ -103,7 +105,7 @@ test.each([
   ['deferred', 'constraint trigger', 'deferrable initially deferred'],
   ['deferrable', 'constraint trigger', 'deferrable initially immediate'],
   ['immediate', 'trigger', ''],
-])('a trigger that writes back, %s, whatever SET CONSTRAINTS says', async (kind, what, when) => {
+])('so is a row that a trigger writes back, %s, whatever SET CONSTRAINTS says', async (kind, what, when) => {
   const table = `fixed_${kind}`;
   await expectTruth(
     [table],

@@ -3,8 +3,8 @@ import { captureTable, changesOf } from '../helpers/captured.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /*
-Goal: what a notification says of a row does not depend on the session that wrote it: else rows would have
-two keys, and lose their order, and numbers their digits.
+Goal: the notification of a row does not depend on the settings of the session that wrote it.
+Otherwise one row could have two keys, and lose its order, or numbers could lose digits.
 */
 
 const database = useDatabase();
@@ -40,7 +40,7 @@ test.each([
   });
 });
 
-test('an update of a number counts where only its last digits differ', async () => {
+test('an update counts even if only the last digits of a number differ', async () => {
   const columns = 'id float8 primary key, ratio float8';
   await captureTable(database, 'digits', columns, { columns: ['ratio'] });
   await captureTable(database, 'exact', 'id float8 primary key');
@@ -71,7 +71,7 @@ test('the writer keeps its settings', async () => {
   expect(rows).toEqual([{ timezone: 'Asia/Tokyo', dates: 'German, DMY' }]);
 });
 
-test('keys are folded alike, and without a warning, whatever strings are taken for', async () => {
+test('keys are folded alike, without a warning, whatever standard_conforming_strings says', async () => {
   const client = await database.connect();
   const notices: string[] = [];
   client.on('notice', ({ message }) => notices.push(message ?? ''));

@@ -8,7 +8,7 @@ import { captureTable, changesOf, shortChangesOf } from '../helpers/captured.ts'
 import { useDatabase } from '../helpers/database.ts';
 import { createRole } from '../helpers/role.ts';
 
-/* Tables as people have them, and what happens to tables after they were captured. */
+/* Tables as they occur in practice, and what happens to tables after they were captured. */
 
 const database = useDatabase();
 
@@ -17,7 +17,7 @@ test.each([
   ['with_options', { exclude: ['gone'], columns: ['name', 'gone'] }],
   ['by_row', { forEach: 'row' }],
 ] as const)(
-  'columns and the table itself change under the trigger, and no write fails (%s)',
+  'no write fails if columns or the table change under the trigger (%s)',
   async (name, options) => {
     await captureTable(database, name, 'id int primary key, name text, gone text', { ...options });
     await database.query(`insert into ${name} values (1, 'a', 'x')`);
@@ -43,7 +43,7 @@ test.each([
   },
 );
 
-test('a row of 1,600 columns, and one of 10 MB, arrive whole', async () => {
+test('a row of 1,600 columns and a row of 10 MB arrive complete', async () => {
   const names = Array.from({ length: 1599 }, (_, index) => `c${index}`);
   await captureTable(
     database,
@@ -65,7 +65,7 @@ test('a row of 1,600 columns, and one of 10 MB, arrive whole', async () => {
   expect(rows).toEqual([{ text: 5_000_000, bytes: 2_000_002 }]);
 });
 
-test('row-level security hides nothing from capture, and keeps no writer from writing', async () => {
+test('row-level security hides nothing from capture, and capture blocks no writer', async () => {
   const { name, url } = await createRole(database, 'tenant');
   await captureTable(database, 'secured', 'id int primary key, tenant text default current_user');
   await database.query(`alter table secured enable row level security, force row level security;
@@ -84,7 +84,7 @@ test('row-level security hides nothing from capture, and keeps no writer from wr
   ]);
 });
 
-test('a partitioned table goes by its name, also where rows move, or a partition comes later', async () => {
+test('partitions are published as their table, even if rows move or a partition is new', async () => {
   await captureTable(
     database,
     'parted',
@@ -108,7 +108,7 @@ test('a partitioned table goes by its name, also where rows move, or a partition
   ]);
 });
 
-test('in a family each table is captured by itself, with all of its columns', async () => {
+test('in an inheritance tree each table is captured by itself, with all of its columns', async () => {
   await captureTable(database, 'parent_table', 'id int primary key');
   await database.query(
     'create table child_table (extra text, primary key (id)) inherits (parent_table)',
@@ -128,7 +128,7 @@ test('in a family each table is captured by itself, with all of its columns', as
   });
 });
 
-test('where a subscription writes, the triggers fire all the same', async () => {
+test('the triggers fire for writes of a subscription, too', async () => {
   await captureTable(database, 'replicated', 'id int primary key', { channel: 'before' });
   const client = await database.connect();
   const { rows } = await client.query(`select 'replicated'::regclass::oid::int as oid`);
@@ -144,14 +144,14 @@ test('where a subscription writes, the triggers fire all the same', async () => 
     for (const text of triggerSql(table, trigger, database.config, { isThere: true }))
       await client.query(text);
   }
-  // As the process is that applies what a subscription gets.
+  // The process that applies a subscription runs like this.
   await client.query(`set session_replication_role = replica; insert into replicated values (1)`);
   expect((await changesOf(database, 'replicated')).map(({ channel }) => channel)).toEqual([
     'after',
   ]);
 });
 
-test('constraints that are checked at the commit, and two-phase commit without NOTIFY', async () => {
+test('deferred constraints work, and so does two-phase commit without NOTIFY', async () => {
   await captureTable(database, 'deferred_child', 'id int primary key, parent int', {
     notify: 'off',
   });
@@ -169,7 +169,7 @@ test('constraints that are checked at the commit, and two-phase commit without N
   expect(await shortChangesOf(database, 'deferred_child')).toEqual(['INSERT 2']);
 });
 
-test('a temporary table is captured in its session by hand, and foreign tables are refused', async () => {
+test('a temporary table can be captured manually in its session; foreign tables are refused', async () => {
   const client = await database.connect();
   await client.query(`create temporary table fleeting (id int primary key);
     create trigger t after insert on fleeting referencing new table as changed_rows
@@ -187,7 +187,7 @@ test('a temporary table is captured in its session by hand, and foreign tables a
   );
 });
 
-test('who captures a table that refers to itself for each statement is told what that costs', async () => {
+test('capturing a self-referencing table for each statement gives a warning', async () => {
   const client = await database.connect();
   await client.query(
     'create table tree (id int primary key, parent int references tree on delete cascade)',

@@ -8,11 +8,11 @@ import { until } from '../helpers/wait.ts';
 import { wholeTest } from '../helpers/whole.ts';
 
 /*
-Goal: whoever applies the notifications of captured tables has those tables, row by row.
-Method: pgbench's own TPC-B, of which one table has no primary key: captured while they are empty, filled
-by COPY and by one statement, then written by 16 clients, with a daemon that is killed while it copies
-what they were filled with, and while the clients write. Two wrong consumers must be noticed: one forgets
-a notification in a thousand, one takes it that none comes twice.
+Goal: a consumer that applies the notifications of captured tables has those tables, row by row.
+Method: pgbench's own TPC-B, with one table that has no primary key. The tables are captured while
+empty, filled by COPY and by one statement, then written by 16 clients. A daemon copies them, and is
+killed while it copies the initial rows and again while the clients write. Two wrong consumers must
+be noticed: one skips a notification in a thousand, one assumes that none comes twice.
 */
 
 const CLIENTS = 16;
@@ -32,8 +32,7 @@ const RIGHT: Record<string, string> = {
 const WRONG: Record<string, string> = {
   forgetful: `channels: ['history'], transaction: true, isOnce: true, hasEvents: false,
     ignores: () => ++seen % 1000 === 0`,
-  // Where asked to, it never returns from what it has written: so it is killed before that is
-  // settled.
+  // With HANG it never returns after its write, so it is killed before that is settled.
   careless: `channels: ['history'], transaction: false, isOnce: true, hasEvents: false,
     onWritten: (rowCount) => rowCount > 0 && process.env.HANG && new Promise(() => {})`,
 };
@@ -93,7 +92,7 @@ describe.skipIf(!program)('the tables of pgbench, all captured', () => {
       120_000,
     );
 
-  /** How many rows are in a table and not in its copy, or the other way round. */
+  /** The number of rows that are only in a table or only in its copy. */
   async function countDifferences(id: string, tables: readonly string[]): Promise<number> {
     const counts = tables.map((name) => {
       const { key, others } = TABLES[name] as CopiedTable;
@@ -134,7 +133,7 @@ describe.skipIf(!program)('the tables of pgbench, all captured', () => {
   }
 
   wholeTest(
-    'copies made of notifications equal them, through kills of the daemon',
+    'copies made from notifications equal the tables, even if the daemon is killed',
     async () => {
       await pgbench('-i', '-q', '-I', 'dtp').done;
       await capture();

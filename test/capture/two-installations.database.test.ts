@@ -47,7 +47,7 @@ describe('several installations in one database', () => {
     ['for each statement', 'shared_a', 'statement'],
     ['for each row', 'shared_b', 'row'],
   ] as const)(
-    'each captures the same table %s, and one removes only its own',
+    'each captures the same table %s, and removes only its own triggers',
     async (_, table, forEach) => {
       const client = await database.connect();
       await client.query(`create table ${table} (id int primary key)`);
@@ -65,7 +65,7 @@ describe('several installations in one database', () => {
     },
   );
 
-  test('captures of others for each row make none stale', async () => {
+  test('row triggers of other installations make no capture stale', async () => {
     const client = await database.connect();
     await client.query('create table mixed (id int primary key)');
     await createTrigger(client, 'mixed', first);
@@ -77,7 +77,7 @@ describe('several installations in one database', () => {
     }
   });
 
-  test('a name is no longer than PostgreSQL keeps it', () => {
+  test('a trigger name is no longer than PostgreSQL allows', () => {
     for (const schema of [third.schema, 'ä'.repeat(31)]) {
       const names = [triggerName({ schema }, 'insert'), triggerName({ schema }, 'truncate')];
       for (const name of names) expect(Buffer.byteLength(name)).toBeLessThan(64);
@@ -86,7 +86,7 @@ describe('several installations in one database', () => {
   });
 });
 
-describe("a user's trigger with a name of ours", () => {
+describe("a user's trigger with one of our names", () => {
   const namesakes = {
     'for each row': ['a', 'after insert on a for each row'],
     'for each statement': ['b', 'after insert on b for each statement'],
@@ -131,7 +131,7 @@ describe("a user's trigger with a name of ours", () => {
     expect(await createTrigger(client, table)).toMatchObject({ kind: 'added' });
   });
 
-  test('the guard of a script takes any name of a table', async () => {
+  test('the guard of a script accepts any table name', async () => {
     const name = `it's $pgwatch$ "odd"`;
     const client = await database.connect();
     await client.query(`create table ${client.escapeIdentifier(name)} (id int)`);

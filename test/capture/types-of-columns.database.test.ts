@@ -8,10 +8,10 @@ import { compile } from '../helpers/compiling.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /*
-Goal: the type that is written for a column is that of what a consumer gets, no wider than it has to be.
-Method: a table with a column of each type gets rows with values at the limits; what the log holds of them is
-written into a program as literals, and the compiler says whether they are of the column's type. A value
-that the type must not allow stands beside them.
+Goal: the generated type of a column matches what a consumer gets, and is no wider than necessary.
+Method: a table with a column of each type gets rows with values at the limits. Their JSON in the log
+is written into a program as literals, and the compiler checks them against the column's type. A
+value that the type must not allow is checked, too.
 */
 
 const database = useDatabase();
@@ -110,7 +110,7 @@ const COLUMNS: [string, string, string | null, ...string[]][] = [
   ],
 ];
 
-test('each is what consumers get', async () => {
+test('the type of each column is what consumers get', async () => {
   await database.query(TYPES);
   const definitions = COLUMNS.map(([type], index) => `c${index} ${type}`);
   await captureTable(database, 'every', ['id int primary key', ...definitions].join(', '));

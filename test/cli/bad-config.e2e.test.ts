@@ -46,7 +46,7 @@ test.each(
       'pgwatch.config.ts: roles must be an object of lists of role names: publish, consume, read, not {"writers":["a"]}.',
     ],
     [
-      'a schema that PostgreSQL keeps for itself',
+      'a schema with a reserved prefix',
       ts('export default { schema: "pg_watch" }'),
       'pgwatch.config.ts: schema must be a name of 1 to 63 bytes that does not begin with "pg_" and has no "$$" in it, not "pg_watch".',
     ],
@@ -86,7 +86,7 @@ test.each(
       `${unusable}pgwatch.config.ts: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
     ],
     [
-      'a wrong part in package.json',
+      'a wrong entry in package.json',
       { 'package.json': '{ "type": "module", "pgwatch": 5 }' },
       `${unusable}package.json: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
     ],
@@ -100,7 +100,7 @@ test.each(
   },
 );
 
-test('a config file that is not there is refused', async () => {
+test('a missing config file is refused', async () => {
   expect(await refused({}, ['--config', 'other.ts'])).toMatch(
     /^The config file cannot be used: there is no file \S+\/other\.ts\.$/,
   );

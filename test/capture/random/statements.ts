@@ -9,7 +9,7 @@ export type StatementOptions = {
   file: string;
 };
 
-/** Makes up statements that write to a table; some fail, as they do. */
+/** Makes up statements that write to a table; some of them may fail. */
 export function randomStatements(
   random: Random,
   table: RandomTable,
@@ -98,12 +98,12 @@ function keyOf(random: Random, { keyType }: RandomTable): string[] {
   return KEYS[keyType]?.(1 + Math.floor(random() * 12)) ?? [];
 }
 
-/** With its types, which VALUES in a MERGE would not know. */
+/** With explicit types, which VALUES in a MERGE could not infer. */
 function row(random: Random, table: RandomTable, key = keyOf(random, table)): string {
   return [...key, ...table.columns.map((column) => literalOf(random, column.type))].join(', ');
 }
 
-/** Several rows of different keys: one statement cannot touch a row twice. */
+/** Several rows with different keys: one statement cannot touch a row twice. */
 function rows(random: Random, table: RandomTable): string {
   const count = 1 + Math.floor(random() * 6);
   const first = Math.floor(random() * 12);
@@ -123,7 +123,7 @@ function setRandom(random: Random, { columns }: RandomTable): string {
   return `${name} = ${literalOf(random, type)}`;
 }
 
-/** A condition that holds for some rows, whatever is in them. */
+/** A condition that holds for some rows, whatever their contents. */
 function some(random: Random, alias: string): string {
   return `abs(hashtext(${alias}::text)) % 4 ${pick(random, ['=', '<', '<>'])} ${Math.floor(random() * 4)}`;
 }
