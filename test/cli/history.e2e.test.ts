@@ -33,7 +33,7 @@ async function history(...args: (string | number)[]) {
 
 const OMITTED = 'Not in the log: the columns secret.\n';
 
-test('it shows who has made each version, and what changed', async () => {
+test('it shows who made each version, and what changed', async () => {
   const { stdout, stderr, exitCode } = await history('users', 1);
   expect([exitCode, stderr]).toEqual([0, OMITTED]);
   expect(stdout.split('\n')).toEqual([
@@ -91,7 +91,7 @@ test('--diff shows lines, --limit the newest, --json everything', async () => {
   ]);
 });
 
-test('--at prints the row, or says that it was not there, or that nobody knows', async () => {
+test('--at prints the row, or says that it did not exist or is unknown', async () => {
   const { rows } = await database.query(
     'select created_at as at from pgwatch.notification order by id',
   );

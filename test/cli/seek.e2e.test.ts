@@ -9,7 +9,7 @@ import { until } from '../helpers/wait.ts';
 const database = useDatabase();
 let ids: number[] = [];
 
-/** All are done: the position stands at the last of twenty. */
+/** All are done: the position is at the last of twenty. */
 beforeEach(async () => {
   await emptyLog(database);
   await addConsumers(database, ['email']);
@@ -84,7 +84,7 @@ test('it prints the plan, and changes nothing without a yes', async () => {
   });
 });
 
-test('it tells how many were leased, and are read again', async () => {
+test('it reports how many notifications were leased, and are read again', async () => {
   await database.query('update pgwatch.consumer_progress set is_shared = true');
   await database.query(
     `insert into pgwatch.lease (consumer_id, slot, kind, notification_ids)
@@ -95,7 +95,7 @@ test('it tells how many were leased, and are read again', async () => {
   expect(JSON.parse(back.stdout)).toMatchObject({ released: 3, reread: 0 });
 });
 
-test('where something else moves it after the plan was made, that is said, and nothing is moved', async () => {
+test('if the position moves after the plan was made, it says so and moves nothing', async () => {
   const other = await database.connect();
   await other.query('begin');
   await lockSharedConsumer(other, 'pgwatch', 'email');
@@ -115,7 +115,7 @@ test('where something else moves it after the plan was made, that is said, and n
   await other.end();
 });
 
-test('while a daemon runs it, it wants --live, and the daemon goes on from there', async () => {
+test('while a daemon runs it, it requires --live, and the daemon continues from there', async () => {
   const seen: unknown[] = [];
   const daemon = await startTailing(database.config, [
     { id: 'email', channels: ['orders'], handle: ({ payload }) => void seen.push(payload) },
@@ -134,7 +134,7 @@ test('while a daemon runs it, it wants --live, and the daemon goes on from there
   expect(seen).toEqual([18, 19, 20]);
 });
 
-test('it refuses a place that nobody has reached, and tells of a dead letter that stops the consumer', async () => {
+test('it refuses an id beyond the newest, and reports a dead letter that stops it', async () => {
   const newest = ids[19] as number;
   const ahead = await seek('email', '--to', newest + 2, '--yes');
   expect(ahead).toMatchObject({ exitCode: 2, stdout: '' });

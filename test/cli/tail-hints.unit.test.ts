@@ -16,11 +16,11 @@ test.each<[Partial<TailCommandOptions>, string[], string]>([
     [],
     'Following DELETE, all channels, changes of users, key k from now on; Ctrl-C ends it.',
   ],
-])('what %j of %j follows is said', (options, channels, expected) => {
+])('it says what %j with the channels %j follows', (options, channels, expected) => {
   expect(followingText(of(options, channels))).toBe(expected);
 });
 
-test('names that nothing has are told, with what may be meant', () => {
+test('unknown names are reported, with suggestions', () => {
   const known = { channels: ['orders'], tables: [{ schema: 'app', name: 'users' }] };
   const hints = (options: Partial<TailCommandOptions>, channels: string[] = []) =>
     hintsOf(of(options, channels).filter, known);
@@ -32,7 +32,7 @@ test('names that nothing has are told, with what may be meant', () => {
   ]);
 });
 
-test('where nothing is shown it says so, and how to see more where it has looked at the newest only', () => {
+test('if nothing is shown it says so, and how to see more if only the newest were read', () => {
   expect(nothingText(of({ from: '9', until: '3' }), true)).toBe(
     'Nothing to show: no notification there is like that.',
   );

@@ -24,7 +24,7 @@ async function publish(payload: unknown, key: string | null = null): Promise<num
   return rows[0].id;
 }
 
-test('piped, it prints an object a line and ends; as text, a line that nothing can break', async () => {
+test('in a pipe it prints one object per line and ends; text lines cannot be broken', async () => {
   await captureTable(database, 'users', 'id int primary key, name text');
   await database.query(`insert into users values (1, 'Ada')`);
   await database.query(`update users set name = 'Ada L.'`);
@@ -54,7 +54,7 @@ test('piped, it prints an object a line and ends; as text, a line that nothing c
   }
 });
 
-test('it follows from now on through lost connections, shows nothing twice, and ends by Ctrl-C', async () => {
+test('it follows from now on despite lost connections, without repeats, until Ctrl-C', async () => {
   await publish('before');
   const following = startCli(['tail', 'orders', '--where', `payload !== 'hidden'`], { env: env() });
   const held = await database.connect();
@@ -88,7 +88,7 @@ test('it follows from now on through lost connections, shows nothing twice, and 
   expect([exitCode, seen]).toEqual([0, ['first', 'late', 'last']]);
 });
 
-test('it ends quietly where nobody reads on, and at --limit and --until', async () => {
+test('it ends quietly when its output is closed, and at --limit and --until', async () => {
   const first = await publish({ n: 1 });
   await database.query(`select smart_notify('orders', '{"n": 2}') from generate_series(1, 3000)`);
   const command: [string, ...string[]] = [
@@ -118,7 +118,7 @@ test('it ends quietly where nobody reads on, and at --limit and --until', async 
   expect([bounded.exitCode, JSON.parse(bounded.stdout).id]).toEqual([0, first]);
 });
 
-test('--where says once that it never works, and refuses what is no expression', async () => {
+test('--where reports once that it never works, and refuses invalid expressions', async () => {
   await publish({ total: 1 });
   await publish({ total: 2 });
   const slip = await tail(['--since', '1h', '--where', 'totl > 1']);

@@ -55,7 +55,7 @@ test('it prints a block for each consumer: the reason, and what to do', async ()
   ]);
 });
 
-test('of one consumer it says no more than that, and of one that reads other channels that it does', async () => {
+test('with --consumer it explains only that one, even if it reads other channels', async () => {
   const one = await why([blocked, '--consumer', 'slow']);
   expect(one.stdout).toContain('slow: not arrived');
   expect(one.stdout).not.toContain('email');
@@ -63,7 +63,7 @@ test('of one consumer it says no more than that, and of one that reads other cha
   expect(other.stdout).toContain('metrics: not arrived\n  It is on none of its channels: other.\n');
 });
 
-test('as JSON each reason has its code; nothing of others steers a terminal', async () => {
+test('as JSON each reason has its code; foreign text does not control the terminal', async () => {
   const { stdout, exitCode } = await why([dead, '--consumer', 'email', '--json']);
   expect(exitCode).toBe(1);
   expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
@@ -91,7 +91,7 @@ test('as JSON each reason has its code; nothing of others steers a terminal', as
   expect((await why([dead])).stdout).not.toMatch(/[^\P{Cc}\n]/u);
 });
 
-test('a role that may read is told who holds what has not committed, and nothing it may not see', async () => {
+test('a reader is told who holds uncommitted work, without anything it may not see', async () => {
   const { name, url } = await createRole(database, 'read');
   const config = { ...database.config, roles: { publish: [], consume: [], read: [name] } };
   await withConnection(config, (client) => migrateUp(client, config));
@@ -109,7 +109,7 @@ test('a role that may read is told who holds what has not committed, and nothing
   expect((await why([rows[0].id, '--json'])).stdout).toContain('"presence":"rolled_back"');
 });
 
-test('of a table it tells why its changes do not arrive', async () => {
+test('for a table it explains why its changes do not arrive', async () => {
   await database.query('create table "Users" (id int primary key, name text)');
   const bare = await why(['--table', '"Users"']);
   expect([bare.exitCode, bare.stdout]).toEqual([
