@@ -75,7 +75,7 @@ test.each([
     'from the public door',
     'src/cli/main.ts',
     "import { notify } from '../index.ts';",
-    'nobody inside uses the public door',
+    'files inside must not use the public door',
   ],
   ['of chalk elsewhere', 'src/cli/main.ts', "import chalk from 'chalk';", 'it belongs to'],
   ['of cosmiconfig elsewhere', 'src/cli/main.ts', "import { x } from 'cosmiconfig';", 'it belongs to'],

@@ -6,8 +6,8 @@ import type { Notification } from '../../src/log/notification.ts';
 
 const context = {} as ConsumerContext;
 
-// What is checked here is that it compiles.
-test('a consumer keeps the function that it was defined with, for tests to call', async () => {
+// The point of this test is that it compiles.
+test('a consumer keeps the function of its definition, so tests can call it', async () => {
   const email = defineConsumer({
     channels: ['users'],
     handle: ({ payload }, { attempt }) => [payload, attempt],
@@ -26,7 +26,7 @@ test('a consumer keeps the function that it was defined with, for tests to call'
   expect(batch.handle).toBeUndefined();
 });
 
-test('the payload has the type of the schema, or the one that is named', () => {
+test('the payload has the type of the schema, or the one given', () => {
   const schema = {} as StandardSchema<{ text: string }>;
   const bySchema = defineConsumer({
     channels: ['c'],
@@ -41,7 +41,7 @@ test('the payload has the type of the schema, or the one that is named', () => {
   expect([bySchema.channels, byName.channels]).toEqual([['c'], ['c']]);
 });
 
-test('a consumer has handle or handleBatch', () => {
+test('a consumer has either handle or handleBatch', () => {
   // @ts-expect-error it has neither
   defineConsumer({ channels: ['c'] });
   // @ts-expect-error it has both

@@ -26,7 +26,7 @@ test.each([
     'note',
     'migrations',
   ],
-])('whoever holds the lock of %s is named', async (_, lock, level, what) => {
+])('the session that holds the lock of %s is named', async (_, lock, level, what) => {
   await database.query(
     `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot, is_shared)
      values ('c', '{ch}', 0, '1:1:', true) on conflict do nothing`,

@@ -8,13 +8,13 @@ import { createRole } from '../helpers/role.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: the doctor sees whatever somebody changes of the schema by hand, and each finding names it.
-Method: every test changes one thing in a database of its own file, and takes it back.
+Goal: the doctor sees every manual change of the schema, and each finding names it.
+Method: each test changes one thing in the database of its file, and reverts it.
 */
 
 const database = useDatabase();
 
-/** Puts the database into a state, and out of it when the test is over. */
+/** Changes the database; `back` reverts it after the test. */
 let undo: string[] = [];
 async function given(sql: string, back: string): Promise<void> {
   undo.push(back);
@@ -28,7 +28,7 @@ afterEach(async () => {
   expect(await findingsOf(database.config, 'drift')).toEqual([]);
 });
 
-test('what mends an index that is gone is its statement', async () => {
+test('the fix for a missing index is its statement', async () => {
   await given('drop index pgwatch.delivery_key', 'select');
   const { findings } = await diagnose(database.config, 'drift');
   const [{ fix } = { fix: '' }] = findings;
@@ -36,7 +36,7 @@ test('what mends an index that is gone is its statement', async () => {
   await database.query(fix);
 });
 
-test('what is expected is found in the migrations, all of it', async () => {
+test('the expected schema, read from the migrations, is complete', async () => {
   const { tables, functions, indexes, views } = readExpected(database.config);
   const { rows } = await database.query(
     `select
@@ -60,7 +60,7 @@ test('what is expected is found in the migrations, all of it', async () => {
     indexes: indexes.map(({ name }) => name).sort(),
     views: views.map(({ name }) => name).sort(),
   }).toEqual(rows[0]);
-  // As many bodies are compared as PostgreSQL keeps texts of.
+  // As many bodies are compared as PostgreSQL stores as text.
   expect(functions.filter(({ body }) => body !== null).length).toBeGreaterThan(15);
 });
 
@@ -68,7 +68,7 @@ describe('drift', () => {
   test.each(
     some([
       [
-        'a column that is gone',
+        'a missing column',
         'alter table pgwatch.delivery rename column is_suspect to suspect',
         'alter table pgwatch.delivery rename column suspect to is_suspect',
         'Column delivery.is_suspect (boolean) is missing, or not what it was made as.',
@@ -80,13 +80,13 @@ describe('drift', () => {
         'Column lease.epoch (integer) is missing, or not what it was made as.',
       ],
       [
-        'an index that is gone',
+        'a missing index',
         'alter index pgwatch.delivery_due rename to other',
         'alter index pgwatch.other rename to delivery_due',
         'Index delivery_due is missing, or not what it was made as.',
       ],
       [
-        'a primary key that is gone',
+        'a missing primary key',
         'alter table pgwatch.published drop constraint published_pkey',
         'alter table pgwatch.published add primary key (event_id)',
         'Primary key of published is missing, or not what it was made as.',
@@ -110,7 +110,7 @@ describe('drift', () => {
         'Function pgwatch.doorbell_ring is not as this version of pgwatch made it.',
       ],
       [
-        'a partition that was detached',
+        'a detached partition',
         'create table pgwatch.notification_log_20200101 (like pgwatch.notification_log)',
         'drop table pgwatch.notification_log_20200101',
         'Table pgwatch.notification_log_20200101 is no partition of the log any more.',
@@ -121,7 +121,7 @@ describe('drift', () => {
     expect(await findingsOf(database.config, 'drift')).toEqual([`problem: ${what}`]);
   });
 
-  test('a function with another text is found, one that is gone too', async () => {
+  test('a function with another text is found, and so is a missing one', async () => {
     const { rows } = await database.query(
       `select pg_get_functiondef('pgwatch.doorbell_ring'::regproc) as sql`,
     );
@@ -140,7 +140,7 @@ describe('drift', () => {
 });
 
 describe('privileges', () => {
-  test('what PUBLIC may do is found', async () => {
+  test('privileges of PUBLIC are found', async () => {
     await given(
       'grant select, insert on pgwatch.notification_log to public; grant execute on function pgwatch.doorbell_ring(text) to public',
       'revoke all on pgwatch.notification_log from public; revoke all on function pgwatch.doorbell_ring(text) from public',
@@ -150,7 +150,7 @@ describe('privileges', () => {
     ]);
   });
 
-  test('a role of the config that lacks something, or is not there, is found', async () => {
+  test('a role of the config that lacks something, or does not exist, is found', async () => {
     const role = await createRole(database, 'consuming');
     const config = {
       ...database.config,
@@ -182,7 +182,7 @@ describe('privileges', () => {
     },
   );
 
-  test('of what is granted, a part that somebody has revoked is named', async () => {
+  test('a revoked part of the granted privileges is named', async () => {
     const role = await createRole(database, 'reading');
     const config = { ...database.config, roles: { publish: [], consume: [], read: [role.name] } };
     const client = await database.connect();
@@ -196,7 +196,7 @@ describe('privileges', () => {
     ]);
   });
 
-  test('a role that may do nothing gets findings, not a crash', async () => {
+  test('a role without any rights gets findings, not a crash', async () => {
     const role = await createRole(database, 'nobody');
     const { findings, checked } = await diagnose({ ...database.config, url: role.url }, 'all');
     expect(findings.filter(({ check }) => check === 'schema')).toEqual([
@@ -217,7 +217,7 @@ describe('privileges', () => {
 });
 
 describe('a schema', () => {
-  test('that is not there is one finding, and the rest is looked at', async () => {
+  test('that is missing is one finding, and the rest is checked', async () => {
     const empty = await createEmptyDatabase();
     const config = await empty.configWith({});
     const { findings, checked } = await diagnose(config, 'all');

@@ -11,7 +11,7 @@ import { until } from '../helpers/wait.ts';
 
 /*
 Goal: the doctor sees what is wrong with tables, transactions, the log, consumers and daemons.
-Method: every test brings about one such state, and takes it back.
+Method: each test brings about one such state, and reverts it.
 */
 
 const database = useDatabase();
@@ -34,7 +34,7 @@ afterEach(async () => {
 });
 
 describe('overrides', () => {
-  test('what a role or the database begins its sessions with is found, with what resets it', async () => {
+  test('defaults that a role or the database sets are found, with the SQL that resets them', async () => {
     const { name } = await createRole(database, 'loader');
     const { rows } = await database.query('select current_database() as name');
     const base = rows[0].name as string;
@@ -63,20 +63,20 @@ describe('overrides', () => {
         `alter role "${name}" in database "${base}" reset "synchronous_commit";`,
       ],
     ]);
-    // The remedies are SQL that does what it says.
+    // The fixes are SQL that does what it says.
     for (const { fix } of of) await database.query(fix);
     const left = await find('overrides');
     expect(left.filter((what) => what.includes(name) || what.includes(base))).toEqual([]);
   });
 });
 
-test('a timeout that a role has is found, by that role', async () => {
+test('a timeout set for a role is found, by that role', async () => {
   const role = await createRole(database, 'hurried');
   expect(await findingsOf({ ...database.config, url: role.url }, 'timeouts')).toEqual([]);
   await database.query(`alter role "${role.name}" set statement_timeout = '2s'`);
   const { findings } = await diagnose({ ...database.config, url: role.url }, 'timeouts');
   expect(findings[0]?.what).toBe('Sessions of this role begin with statement_timeout 2.0 s.');
-  // The remedy is SQL that the role itself may run.
+  // The fix is SQL that the role itself may run.
   const { Client } = await import('pg');
   const client = new Client({ connectionString: role.url });
   await client.connect();
@@ -102,7 +102,7 @@ describe('capture', () => {
     expect(await find('capture')).toEqual([]);
   });
 
-  test('a partition whose copy of a trigger is disabled is found', async () => {
+  test('a partition with a disabled copy of a trigger is found', async () => {
     await database.query('create table orders (id int primary key) partition by range (id)');
     undo.push('drop table orders');
     await database.query('create table orders_1 partition of orders for values from (1) to (100)');
@@ -116,7 +116,7 @@ describe('capture', () => {
     ]);
   });
 
-  test('a capture that its table has outgrown is found', async () => {
+  test('a capture that no longer fits its table is found', async () => {
     await captureTable(database, 'users', 'id int primary key, tenant int');
     undo.push('drop table users');
     await database.query(
@@ -127,7 +127,7 @@ describe('capture', () => {
     ]);
   });
 
-  test('what the config says otherwise is found, and a table that it names in vain', async () => {
+  test('differences from the config are found, and a table in it that does not exist', async () => {
     await captureTable(database, 'users', 'id int primary key');
     await captureTable(database, 'orders', 'id int primary key');
     await database.query('create table notes (id int primary key)');
@@ -145,14 +145,14 @@ describe('capture', () => {
 });
 
 describe('the log', () => {
-  test('a partition that is missing, and what lies in the default one, are found', async () => {
+  test('a missing partition, and rows in the default one, are found', async () => {
     expect(await find('partitions')).toEqual([]);
     const { rows } = await database.query(
       `select c.relname as name from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
        where i.inhparent = 'pgwatch.notification_log'::regclass and c.relname ~ '\\d{8}$'`,
     );
     for (const { name } of rows) await database.query(`drop table pgwatch.${name}`);
-    // In reverse: rows in the default partition would keep theirs from being made.
+    // In reverse order: rows in the default partition would prevent creating theirs.
     undo.push('select pgwatch.log_partition_create()', 'truncate pgwatch.notification_log');
     await database.query(`select smart_notify('orders')`);
     expect(await find('partitions')).toEqual([
@@ -171,7 +171,7 @@ describe('the log', () => {
     expect(findings[1]?.fix).toBe('It is empty by now: vacuum pgwatch.notification_log_default;');
   });
 
-  test('a default partition that is gone is found', async () => {
+  test('a missing default partition is found', async () => {
     await given(
       'alter table pgwatch.notification_log detach partition pgwatch.notification_log_default',
       'alter table pgwatch.notification_log attach partition pgwatch.notification_log_default default',
@@ -182,7 +182,7 @@ describe('the log', () => {
     ]);
   });
 
-  test('of a large one the days and channels are named', async () => {
+  test('for a large log the days and channels are named', async () => {
     for (const channel of ['orders', 'orders', 'orders', 'users']) {
       await database.query('select smart_notify($1)', [channel]);
     }
@@ -192,7 +192,7 @@ describe('the log', () => {
     expect(large).toMatch(/; of the newest 4 notifications "orders" 75 %, "users" 25 %\.$/);
   });
 
-  test('a sequence that somebody has set beyond what JavaScript can hold is found', async () => {
+  test('a sequence set beyond what JavaScript can hold is found', async () => {
     await given(
       `select setval('pgwatch.notification_log_id_seq', 9007199254740000)`,
       `select setval('pgwatch.notification_log_id_seq', 1)`,
@@ -202,7 +202,7 @@ describe('the log', () => {
     ]);
   });
 
-  test('one of another cluster is found, and a position beyond its end', async () => {
+  test('a log of another cluster is found, and a position beyond its end', async () => {
     expect(await find('cluster')).toEqual([]);
     await database.query(
       `insert into pgwatch.notification_log (xid, channel) values ('99999999999', 'orders')`,
@@ -225,7 +225,7 @@ describe('the log', () => {
     ]);
   });
 
-  test('a publication that holds it is told of, and a subscription that writes to it refuses daemons', async () => {
+  test('a publication of the log is a note; a subscription into it stops daemons', async () => {
     await database.query('create table of_users (id int primary key)');
     await given('create publication everything for all tables', 'drop publication everything');
     expect(await find('cluster')).toEqual([
@@ -239,7 +239,7 @@ describe('the log', () => {
     expect(await find('cluster')).toEqual([]);
 
     const client = await database.connect();
-    // Nothing is seen of it outside, and rolled back at the end.
+    // It is never visible outside, and rolled back at the end.
     await client.query(`begin;
       create subscription "S" connection 'dbname=x' publication everything with (connect = false)`);
     const write = (table: string) =>
@@ -254,7 +254,7 @@ describe('the log', () => {
        where inhparent = 'pgwatch.notification_log'::regclass`,
     );
     await write(partition.rows[0].name);
-    // It is not enabled.
+    // The subscription is not enabled.
     await requireIdsAhead(client, database.config);
     await client.query(`update pg_subscription set subenabled = true where subname = 'S'`);
     for (const refuse of [requireOwnCluster, requireIdsAhead]) {
@@ -272,7 +272,7 @@ describe('the log', () => {
        select 'c', n, 'dead' from generate_series(1, 50) as n`,
     );
     await client.query('delete from pgwatch.delivery where notification_id > 2');
-    // At its end a session hands in what it has counted.
+    // A session reports its statistics when it ends.
     await client.end();
     await until('they are counted', async () => {
       const [found = 'nothing'] = await find('vacuum', { deadRows: 40 });
@@ -290,7 +290,7 @@ const addDaemon = (values: string, id = DAEMON) =>
   );
 
 describe('consumers', () => {
-  test('one with something to read that nobody runs is found, unless it is paused', async () => {
+  test('a consumer with unread notifications and no daemon is found, unless paused', async () => {
     await addConsumers(database, ['email']);
     expect(await find('consumers')).toEqual([]);
     await database.query(`select smart_notify('orders'), smart_notify('else')`);
@@ -314,7 +314,7 @@ describe('consumers', () => {
     expect(await find('consumers')).toEqual([]);
   });
 
-  test('that no daemon is alive is one finding, and replays are no retries', async () => {
+  test('without a live daemon there is one finding, and replays are not retries', async () => {
     await addConsumers(database, ['email', 'jobs', 'idle', 'off']);
     await addDelivery(database, { state: 'retry' });
     await addDelivery(database, { state: 'retry' });
@@ -335,7 +335,7 @@ describe('consumers', () => {
     ]);
   });
 
-  test('dead letters, late retries and leases of the dead are found', async () => {
+  test('dead letters, late retries and leases of dead daemons are found', async () => {
     await addConsumers(database, ['email', 'jobs']);
     await addDelivery(database, { state: 'dead' });
     await addDelivery(database, { state: 'retry' });
@@ -361,7 +361,7 @@ describe('consumers', () => {
     );
   });
 
-  test('one that a daemon runs is well', async () => {
+  test('a consumer that a daemon runs has no findings', async () => {
     const consumer = { id: 'email', channels: ['orders'], handle() {} };
     const daemon = await startTailing(database.config, [consumer]);
     await database.query(`select smart_notify('orders')`);
@@ -372,7 +372,7 @@ describe('consumers', () => {
     expect(await find('daemons')).toEqual([]);
   });
 
-  test('one that has stopped at a dead letter says so', async () => {
+  test('a consumer that has stopped at a dead letter is reported as such', async () => {
     await addConsumers(database, ['email']);
     await addDelivery(database, { state: 'dead' });
     await addDaemon(`false, '{email}', '{}', now() + interval '1 minute'`);
@@ -384,7 +384,7 @@ describe('consumers', () => {
     ]);
   });
 
-  test('what is there to be copied stays one word, whatever an id is', async () => {
+  test('an id in a command to be copied stays one word, whatever it is', async () => {
     await addConsumers(database, [`it's; reboot`]);
     await addDaemon(`false, '{}', '{}', now() + interval '1 minute'`);
     await database.query(`select smart_notify('orders')`);
@@ -392,7 +392,7 @@ describe('consumers', () => {
     expect(findings[0]?.fix).toContain(`pgwatch listen --consumers 'it'\\''s; reboot';`);
   });
 
-  test('files that do not load, have never run, or are gone are found', async () => {
+  test('consumer files that do not load, have never run, or are missing are found', async () => {
     await addConsumers(database, ['email', 'gone']);
     const folder = makeProject({
       'email.js': printingConsumer('email', ['orders']),
@@ -409,7 +409,7 @@ describe('consumers', () => {
     ]);
   });
 
-  test('daemons of several versions, as of an update that was left half done, are found', async () => {
+  test('daemons of several versions, as after an incomplete update, are found', async () => {
     await addDaemon(`false, '{}', '{}', now() + interval '1 minute'`);
     await database.query(
       `insert into pgwatch.daemon select gen_random_uuid(), host, 43, started_at, has_lock, consumer_ids, shared_ids,

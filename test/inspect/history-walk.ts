@@ -15,15 +15,15 @@ import { type RandomTable, randomTable, type Wish } from '../capture/random/tabl
 import type { TestDatabase } from '../helpers/database.ts';
 import { type Random, seededRandom } from '../racing/random.ts';
 
-/** The table's rows at a time, by their ids as the command line takes them. */
+/** The table's rows at a time, by their ids in command-line form. */
 export type Truth = { time: Date; xid: string; rows: Map<string, unknown> };
 
-/** A faulty reader of the history, for tests that must catch it. */
+/** A faulty reader of the history, which tests must catch. */
 export type Fault = (rows: LogRow[]) => LogRow[];
 
 /**
- * One writer who walks at random over a captured table; what the table was after each transaction
- * is kept.
+ * A writer that walks at random over a captured table, and keeps the table's true contents after
+ * each transaction.
  */
 export class HistoryWalk {
   readonly table: RandomTable;
@@ -45,7 +45,7 @@ export class HistoryWalk {
     const random = seededRandom(seed + number);
     const table = randomTable(random, number, { isNested: false, ...wish });
     const client = await database.connect();
-    // How the truth is written, and nothing of pgwatch's.
+    // For the text of the truth; pgwatch does not depend on it.
     await client.query(`set timezone = 'UTC'`);
     const walk = new HistoryWalk(database, client, { table, random });
     for (const statement of table.create) await client.query(statement);
@@ -84,7 +84,7 @@ export class HistoryWalk {
     await this.#client.end();
   }
 
-  /** Where history and truth differ, a line each. */
+  /** Where history and truth differ, one line each. */
   async differences(fault: Fault = (rows) => rows): Promise<string[]> {
     const found: string[] = [];
     const ids = new Set(this.truths.flatMap(({ rows }) => [...rows.keys()]));
@@ -98,7 +98,7 @@ export class HistoryWalk {
           time,
           async () => coverage,
         );
-        // Whether it was there before the first TRUNCATE that is known of, nothing tells.
+        // Nothing says whether the row existed before the first known TRUNCATE.
         const isTruncated = version === null && next?.action === 'TRUNCATE';
         const isUncovered = coverage === null || coverage > time;
         if (state === 'unknown' && (isUncovered || isTruncated)) continue;
@@ -123,9 +123,7 @@ export class HistoryWalk {
     return Array.fromAsync(readRowChanges(this.#client, 'pgwatch', subject, period));
   }
 
-  /**
-   * Undoes what the last transaction did, looks, and takes it back. Null where it was a TRUNCATE.
-   */
+  /** Undoes the last transaction, compares, and rolls back. Returns null if it was a TRUNCATE. */
   async undoLast(): Promise<{ sql: string; differences: string[] } | null> {
     const [before, last] = this.truths.slice(-2);
     if (!before || !last) return null;
@@ -195,7 +193,8 @@ export class HistoryWalk {
   }
 
   /**
-   * Milliseconds lie between what was written and the time, so that both are told apart by them.
+   * Sleeps around taking the time, so that writes before and after it differ from it by
+   * milliseconds.
    */
   async #truth(xid: string): Promise<Truth> {
     const { keyColumns, name } = this.table;
@@ -229,5 +228,5 @@ function unquoted(name: string): string {
   return name.slice(1, -1).replaceAll('""', '"');
 }
 
-/** Constraints, and rows that a statement may not touch twice. */
+/** Constraint violations, and rows that a statement may not touch twice. */
 const EXPECTED = ['23', '21000', '27000', '22003'];

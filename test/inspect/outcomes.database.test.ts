@@ -18,7 +18,7 @@ const states = async (id: number) =>
 const register = (id: string, from: 'start' | 'now', channels = ['orders']) =>
   registerConsumer(database.pool, 'pgwatch', { id, channels, from });
 
-test('done is what the position has passed, and not what lay before it began or commits behind its back', async () => {
+test('done covers what the position has passed, but not what was before it or commits late', async () => {
   await register('behind', 'start');
   const held = await database.connect();
   await held.query('begin');
@@ -39,7 +39,7 @@ test('done is what the position has passed, and not what lay before it began or 
   expect(await states(rows[0].id)).toEqual(['ahead late', 'behind done']);
 });
 
-test('deliveries and leases tell more than a position, and outlive a consumer', async () => {
+test('deliveries and leases say more than a position, and outlive a consumer', async () => {
   await register('email', 'start');
   await register('shared', 'start');
   const dead = await addDelivery(database, { consumerId: 'email' });
@@ -54,7 +54,7 @@ test('deliveries and leases tell more than a position, and outlive a consumer', 
   expect(await states(blocked)).toEqual(['email waiting', 'removed blocked', 'shared waiting']);
 });
 
-test('what is gone from the log is found as the copy of a dead letter, once', async () => {
+test('what is gone from the log is found in the copy of a dead letter, once', async () => {
   const id = await addDelivery(database, { consumerId: 'email', payload: { n: 1 } });
   await database.query(
     `insert into pgwatch.delivery select 'webhook', notification_id, state, key, attempts, next_attempt_at,
@@ -71,7 +71,7 @@ test('what is gone from the log is found as the copy of a dead letter, once', as
   expect(await states(id)).toEqual(['email dead', 'webhook dead']);
 });
 
-test('event ids are found, given and derived, and --since bounds the search for derived ones', async () => {
+test('given and derived event ids are found, and --since bounds the search for the latter', async () => {
   const given = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11';
   const first = await notify(database.pool, 'orders', 1, { eventId: given });
   const second = await notify(database.pool, 'orders', 2);
