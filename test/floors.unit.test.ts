@@ -78,7 +78,12 @@ test.each([
     'files inside must not use the public door',
   ],
   ['of chalk elsewhere', 'src/cli/main.ts', "import chalk from 'chalk';", 'it belongs to'],
-  ['of cosmiconfig elsewhere', 'src/cli/main.ts', "import { x } from 'cosmiconfig';", 'it belongs to'],
+  [
+    'of cosmiconfig elsewhere',
+    'src/cli/main.ts',
+    "import { x } from 'cosmiconfig';",
+    'it belongs to',
+  ],
   [
     'of commander elsewhere',
     'src/daemon/daemon.ts',

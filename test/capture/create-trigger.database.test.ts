@@ -8,7 +8,7 @@ import { createRole } from '../helpers/role.ts';
 
 const database = useDatabase();
 
-test('it joins the transaction of a migration, and can be repeated and undone', async () => {
+test('createTrigger joins the transaction of a migration, and can be repeated and undone', async () => {
   const client = await database.connect();
   await client.query('begin; create table fresh (id int primary key)');
   expect(await createTrigger(client, 'fresh', { channel: 'c' })).toEqual({

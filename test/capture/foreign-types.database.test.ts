@@ -79,28 +79,31 @@ async function compared({ admin }: Attacker) {
   return rows as { action: string; logged: string; wanted: string }[];
 }
 
-test.each(some(['row', 'statement'] as const))('rows are captured as to_jsonb() would make them, for each %s', async (forEach) => {
-  await withAttacker(database, async (attacker) => {
-    const { admin } = attacker;
-    await makeTable(attacker, forEach);
-    await admin.query(`set timezone = 'UTC'`);
-    const values = Object.values(COLUMNS).map(([, value]) => value);
-    await admin.query(`insert into bait (id, ${names.join(', ')}) values (1, ${values.join(', ')});
+test.each(some(['row', 'statement'] as const))(
+  'rows are captured as to_jsonb() would make them, for each %s',
+  async (forEach) => {
+    await withAttacker(database, async (attacker) => {
+      const { admin } = attacker;
+      await makeTable(attacker, forEach);
+      await admin.query(`set timezone = 'UTC'`);
+      const values = Object.values(COLUMNS).map(([, value]) => value);
+      await admin.query(`insert into bait (id, ${names.join(', ')}) values (1, ${values.join(', ')});
       insert into bait (id, weird) values (2, 'a'); update bait set id = id`);
-    const states = await readCaptureStates(admin, database.config);
-    const state = states.find(({ table }) => table.name === 'bait') as (typeof states)[0];
-    const snapshot = { consumerId: 'wants', state, batchSize: 4 };
-    // As a superuser: a role that the types' owner cannot act as.
-    await beginSnapshot(admin, database.config, snapshot, true);
-    await copyBatch(admin, database.config, snapshot);
-    const rows = await compared(attacker);
-    expect(rows.map(({ action }) => action)).toEqual([
-      ...['INSERT', 'INSERT', 'UPDATE', 'UPDATE', 'SNAPSHOT', 'SNAPSHOT'],
-    ]);
-    for (const { logged, wanted } of rows) expect(logged).toBe(wanted);
-    await database.query('delete from pgwatch.notification_log');
-  });
-});
+      const states = await readCaptureStates(admin, database.config);
+      const state = states.find(({ table }) => table.name === 'bait') as (typeof states)[0];
+      const snapshot = { consumerId: 'wants', state, batchSize: 4 };
+      // As a superuser: a role that the types' owner cannot act as.
+      await beginSnapshot(admin, database.config, snapshot, true);
+      await copyBatch(admin, database.config, snapshot);
+      const rows = await compared(attacker);
+      expect(rows.map(({ action }) => action)).toEqual([
+        ...['INSERT', 'INSERT', 'UPDATE', 'UPDATE', 'SNAPSHOT', 'SNAPSHOT'],
+      ]);
+      for (const { logged, wanted } of rows) expect(logged).toBe(wanted);
+      await database.query('delete from pgwatch.notification_log');
+    });
+  },
+);
 
 test('a value that jsonb cannot hold breaks no write, even inside a type of another role', async () => {
   await withAttacker(database, async ({ admin, name }) => {

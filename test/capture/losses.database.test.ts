@@ -50,19 +50,22 @@ beforeAll(async () => {
   }
 });
 
-test.each(Object.entries(CASES))('changes are lost, and pgwatch says so: %s', async (name, { said }) => {
-  expect(await shortChangesOf(database, name)).toEqual([]);
-  const { rows } = await database.query('select $1::regclass::oid::int as oid', [name]);
-  const oid = rows[0].oid;
-  const client = await database.connect();
-  const [loss] = await readLosses(client, database.config, [oid]);
-  expect(loss?.sentence).toMatch(said);
-  const [state] = await readCaptureStates(client, database.config, [oid]);
-  if (!state) throw new Error('it is captured');
-  expect(state.losses.length + state.disabled.length).toBe(1);
-  const { reasons } = await explainTable(client, database.config, state.table);
-  expect(['lost', 'disabled']).toContain(reasons[0]?.code);
-});
+test.each(Object.entries(CASES))(
+  'changes are lost, and pgwatch says so: %s',
+  async (name, { said }) => {
+    expect(await shortChangesOf(database, name)).toEqual([]);
+    const { rows } = await database.query('select $1::regclass::oid::int as oid', [name]);
+    const oid = rows[0].oid;
+    const client = await database.connect();
+    const [loss] = await readLosses(client, database.config, [oid]);
+    expect(loss?.sentence).toMatch(said);
+    const [state] = await readCaptureStates(client, database.config, [oid]);
+    if (!state) throw new Error('it is captured');
+    expect(state.losses.length + state.disabled.length).toBe(1);
+    const { reasons } = await explainTable(client, database.config, state.table);
+    expect(['lost', 'disabled']).toContain(reasons[0]?.code);
+  },
+);
 
 test('the doctor reports each as a problem, and how to publish the lost rows', async () => {
   const { findings } = await diagnose(database.config, 'capture');

@@ -105,15 +105,18 @@ test.each([
   ['deferred', 'constraint trigger', 'deferrable initially deferred'],
   ['deferrable', 'constraint trigger', 'deferrable initially immediate'],
   ['immediate', 'trigger', ''],
-])('so is a row that a trigger writes back, %s, whatever SET CONSTRAINTS says', async (kind, what, when) => {
-  const table = `fixed_${kind}`;
-  await expectTruth(
-    [table],
-    `${FIX(table)};
+])(
+  'so is a row that a trigger writes back, %s, whatever SET CONSTRAINTS says',
+  async (kind, what, when) => {
+    const table = `fixed_${kind}`;
+    await expectTruth(
+      [table],
+      `${FIX(table)};
      create ${what} fix after insert or update on ${table} ${when} for each row execute function fix_${table}()`,
-    `insert into ${table} values (1, 1), (2, 2)`,
-    `begin; set constraints all immediate; update ${table} set v = 7, id = id + 10; commit`,
-    `begin; set constraints all deferred; update ${table} set v = 8; delete from ${table} where id = 11; commit`,
-    `begin; update ${table} set v = 9; set constraints all immediate; update ${table} set v = 3; commit`,
-  );
-});
+      `insert into ${table} values (1, 1), (2, 2)`,
+      `begin; set constraints all immediate; update ${table} set v = 7, id = id + 10; commit`,
+      `begin; set constraints all deferred; update ${table} set v = 8; delete from ${table} where id = 11; commit`,
+      `begin; update ${table} set v = 9; set constraints all immediate; update ${table} set v = 3; commit`,
+    );
+  },
+);

@@ -170,7 +170,7 @@ test('an unknown consumer or app is refused, with a list of those that exist', a
   ).toBe('There is no app "x". There is no app at all.');
 });
 
-test('without a consumers folder it says where one is expected', async () => {
+test('without a consumers folder listen says where one is expected', async () => {
   expect(await refused({})).toMatch(
     /^There is no folder \S+\/consumers\. Put consumer files there, or name another with the option "consumers"\.$/,
   );

@@ -33,11 +33,14 @@ test.each([
     { isPaused: true },
     /and paused \(.*\): let it go on with "pgwatch consumers resume email", or remove what/,
   ],
-])("the advice names what a consumer's position pins, and how to proceed: %j", (facts, expected) => {
-  const text = pinningAdvice({ ...email, ...facts }, [position]);
-  expect(text).toMatch(expected);
-  expect(text).toMatch(/, or remove what it needs with --force\.$/);
-});
+])(
+  "the advice names what a consumer's position pins, and how to proceed: %j",
+  (facts, expected) => {
+    const text = pinningAdvice({ ...email, ...facts }, [position]);
+    expect(text).toMatch(expected);
+    expect(text).toMatch(/, or remove what it needs with --force\.$/);
+  },
+);
 
 test('the advice for retries is to inspect them, and needs no daemon', () => {
   const text = pinningAdvice(email, [{ consumerId: 'email', reason: 'retry' }]);

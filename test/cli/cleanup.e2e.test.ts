@@ -110,7 +110,7 @@ test('a dry run shows what would be removed from a partition that is partly need
   expect((await database.query('select from pgwatch.notification')).rows).toHaveLength(1);
 });
 
-test('it works with serializable as the default isolation level, like every command', async () => {
+test('cleanup works with serializable as the default isolation level', async () => {
   await publishPast(database, 7, ['done']);
   await finishConsumer(database);
   const name = new URL(database.url).pathname.slice(1);
@@ -135,7 +135,7 @@ test('--force asks, and reports the outcome of each partition', async () => {
   expect(rows).toEqual([{ action: 'GAP' }]);
 });
 
-test('it reports that another session is cleaning up', async () => {
+test('cleanup reports that another session is cleaning up', async () => {
   const other = await database.connect();
   await lockCleanup(other, 'pgwatch');
   const { exitCode, stderr } = await cleanup('--days', '7');

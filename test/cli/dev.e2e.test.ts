@@ -96,7 +96,7 @@ test('without --demo the consumers of the folder run, on the same kind of server
   expect(serverPid()).toBeUndefined();
 });
 
-test('without --demo and consumers it runs the server, and keeps its port', async () => {
+test('without --demo and consumers dev runs the server, and keeps its port', async () => {
   const urls: (string | undefined)[] = [];
   for (const _ of [1, 2]) {
     const dev = startCli(['dev'], { cwd: folder });

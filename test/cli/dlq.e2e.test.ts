@@ -242,7 +242,7 @@ test.each<[(string | number)[], string]>([
   [['list', '--older-than', '7'], 'Give a duration with its unit, like 30m, 2h or 7d.'],
   [['discard', '--newer-than', 'soon'], 'Give a duration with its unit, like 30m, 2h or 7d.'],
   [['list', '--state', 'gone'], "argument 'gone' is invalid"],
-])('%j is refused with helpful words', async (args, message) => {
+])('%j is refused with a helpful message', async (args, message) => {
   const { exitCode, stdout, stderr } = await dlq(args);
   expect(stderr).toContain(message);
   expect([exitCode, stdout]).toEqual([2, '']);

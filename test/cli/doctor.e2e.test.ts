@@ -8,7 +8,7 @@ const database = useIsolatedServer({ fsync: 'on' });
 const doctor = (args: readonly string[] = [], env: Record<string, string> = {}) =>
   runMain(['doctor', ...args], { env: { DATABASE_URL: database.url, ...env } });
 
-test('without problems it prints a line for each check, and exits with 0', async () => {
+test('without problems the doctor prints a line for each check, and exits with 0', async () => {
   const { stdout, stderr, exitCode } = await doctor();
   expect([stderr, exitCode]).toEqual(['', 0]);
   expect(stdout).toMatch(/^✓ listen +\d+\.\d ms from NOTIFY to LISTEN$/m);

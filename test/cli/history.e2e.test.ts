@@ -33,7 +33,7 @@ async function history(...args: (string | number)[]) {
 
 const OMITTED = 'Not in the log: the columns secret.\n';
 
-test('it shows who made each version, and what changed', async () => {
+test('history shows who made each version, and what changed', async () => {
   const { stdout, stderr, exitCode } = await history('users', 1);
   expect([exitCode, stderr]).toEqual([0, OMITTED]);
   expect(stdout.split('\n')).toEqual([

@@ -56,7 +56,7 @@ describe('in a fresh project', () => {
       ['modules', '{ "type": "module" }', 'js'],
       ['CommonJS', '{}', 'mjs'],
     ]),
-  )('for %s, what it writes runs', async (_, packageJson, extension) => {
+  )('the files written for %s run', async (_, packageJson, extension) => {
     const cwd = project({ 'package.json': packageJson });
     const written = await init(cwd);
     expect(written.exitCode).toBe(0);
@@ -91,7 +91,7 @@ describe('in a fresh project', () => {
     expect(contents(cwd)).toEqual(files);
   });
 
-  test('what it writes compiles in strict mode', async () => {
+  test('the written files compile in strict mode', async () => {
     const cwd = project({ 'package.json': '{ "type": "module" }', 'tsconfig.json': '{}' });
     await init(cwd);
     const { 'package.json': _, 'tsconfig.json': __, ...files } = contents(cwd);
@@ -100,7 +100,7 @@ describe('in a fresh project', () => {
   });
 });
 
-test('it prints the next steps for the package manager, and writes no secret', async () => {
+test('init prints the next steps for the package manager, and writes no secret', async () => {
   const cwd = makeProject({
     'package.json': '{ "name": "shop" }',
     'pnpm-lock.yaml': '',
@@ -168,7 +168,7 @@ test('an existing config decides where the consumer goes', async () => {
   ]);
 });
 
-test('outside a project, or in a broken one, it writes nothing', async () => {
+test('outside a project, or in a broken one, init writes nothing', async () => {
   const broken = makeProject({ 'package.json': '{ "name": ' });
   const { stderr, exitCode } = await init(broken);
   expect(exitCode).toBe(2);

@@ -41,7 +41,7 @@ const printed = (stdout: string): Printed[] =>
 const series = (from: number, to: number, isReplay: boolean) =>
   Array.from({ length: to - from + 1 }, (_, i) => ({ id: 'one', payload: from + i, isReplay }));
 
-test('after SIGTERM or kill -9 it replays what was written meanwhile, in order', async () => {
+test('after SIGTERM or kill -9 listen replays what was written meanwhile, in order', async () => {
   const cwd = makeProject({ 'consumers/one.js': consumer('one') });
   await publish(1, 700);
   const first = start([], cwd);
@@ -190,7 +190,7 @@ describe('listen', () => {
     expect(printed((await cli.exited).stdout)).toEqual(series(6, 6, false));
   });
 
-  test('it reports which config and folder it uses, and which folder here is not used', async () => {
+  test('the config and folder in use are reported, and a folder here that is not used', async () => {
     const cwd = makeProject({
       'pgwatch.config.js': "export default { consumers: 'handlers' };",
       'handlers/one.js': consumer('one'),

@@ -65,7 +65,7 @@ test('a dry run counts, shows the first ones, and files nothing', async () => {
   expect(JSON.parse(json.stdout)).toMatchObject({ consumerId: 'email', matching: 0, filed: 0 });
 });
 
-test('it watches until all are handled, and fails if one became a dead letter', async () => {
+test('replay watches until all are handled, and fails if one became a dead letter', async () => {
   const seen: [unknown, boolean][] = [];
   const daemon = await tail(({ payload, isReplay }) => {
     seen.push([payload, isReplay]);
@@ -96,7 +96,7 @@ test('it watches until all are handled, and fails if one became a dead letter', 
   );
 });
 
-test('without a daemon it says so; Ctrl-C leaves the replay, and --cancel cancels it', async () => {
+test('without a daemon replay says so; Ctrl-C leaves the replay, --cancel cancels it', async () => {
   const watching = startCli(['replay', 'email', '--since', '1h', '--speed', '1x'], {
     env: { DATABASE_URL: database.url },
   });
@@ -124,7 +124,7 @@ test('without a daemon it says so; Ctrl-C leaves the replay, and --cancel cancel
   );
 });
 
-test('it explains why there is nothing to replay, and what holds a replay back', async () => {
+test('replay explains why there is nothing to replay, and what holds a replay back', async () => {
   const unknown = await replay('email', '--id', 999998, 999999);
   expect([unknown.exitCode, unknown.said]).toEqual([
     1,

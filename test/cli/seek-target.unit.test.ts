@@ -18,6 +18,9 @@ test('an age is a time', () => {
   expect(Math.abs((parseTarget('-1h') as Date).getTime() - hourAgo)).toBeLessThan(1000);
 });
 
-test.each(['', '0', '-0', '1.5', '9007199254740993', '-', 'end', '1e3'])('%j is not a target', (text) => {
-  expect(() => parseTarget(text)).toThrow(InvalidArgumentError);
-});
+test.each(['', '0', '-0', '1.5', '9007199254740993', '-', 'end', '1e3'])(
+  '%j is not a target',
+  (text) => {
+    expect(() => parseTarget(text)).toThrow(InvalidArgumentError);
+  },
+);

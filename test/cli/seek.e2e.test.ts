@@ -37,7 +37,7 @@ const doneId = async () => {
   return (rows[0] as { id: number }).id;
 };
 
-test('it prints the plan, and changes nothing without a yes', async () => {
+test('seek prints the plan, and changes nothing without a yes', async () => {
   await database.query(
     `insert into pgwatch.delivery (consumer_id, notification_id, state)
      values ('email', $1, 'dead'), ('email', $2, 'retry')`,
@@ -84,7 +84,7 @@ test('it prints the plan, and changes nothing without a yes', async () => {
   });
 });
 
-test('it reports how many notifications were leased, and are read again', async () => {
+test('seek reports how many notifications were leased, and are read again', async () => {
   await database.query('update pgwatch.consumer_progress set is_shared = true');
   await database.query(
     `insert into pgwatch.lease (consumer_id, slot, kind, notification_ids)
@@ -95,7 +95,7 @@ test('it reports how many notifications were leased, and are read again', async 
   expect(JSON.parse(back.stdout)).toMatchObject({ released: 3, reread: 0 });
 });
 
-test('if the position moves after the plan was made, it says so and moves nothing', async () => {
+test('if the position moves after the plan was made, seek says so and moves nothing', async () => {
   const other = await database.connect();
   await other.query('begin');
   await lockSharedConsumer(other, 'pgwatch', 'email');
@@ -115,7 +115,7 @@ test('if the position moves after the plan was made, it says so and moves nothin
   await other.end();
 });
 
-test('while a daemon runs it, it requires --live, and the daemon continues from there', async () => {
+test('seek requires --live while a daemon runs the consumer, which continues from there', async () => {
   const seen: unknown[] = [];
   const daemon = await startTailing(database.config, [
     { id: 'email', channels: ['orders'], handle: ({ payload }) => void seen.push(payload) },
@@ -134,7 +134,7 @@ test('while a daemon runs it, it requires --live, and the daemon continues from 
   expect(seen).toEqual([18, 19, 20]);
 });
 
-test('it refuses an id beyond the newest, and reports a dead letter that stops it', async () => {
+test('seek refuses an id beyond the newest, and reports a dead letter that stops it', async () => {
   const newest = ids[19] as number;
   const ahead = await seek('email', '--to', newest + 2, '--yes');
   expect(ahead).toMatchObject({ exitCode: 2, stdout: '' });

@@ -14,7 +14,7 @@ async function snapshot(...args: string[]) {
   return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
 }
 
-test('it reports the rows it delivered, and warns if no changes would follow', async () => {
+test('snapshot reports the delivered rows, and warns if no changes would follow', async () => {
   await addConsumers(database, ['index']);
   await database.query(`create table item (id int primary key);
     insert into item select generate_series(1, 2500)`);
@@ -69,7 +69,7 @@ test('a table without a primary key is refused: its rows cannot be told apart', 
   );
 });
 
-test('it refuses a table if row-level security hides rows from this role', async () => {
+test('a table is refused if row-level security hides rows from this role', async () => {
   const empty = await createEmptyDatabase();
   const { name, url } = await createRole(empty, 'tenant');
   await empty.query(`grant create on database ${new URL(empty.url).pathname.slice(1)} to "${name}";

@@ -37,7 +37,7 @@ test('too many lines never scroll: the last row counts those left out', () => {
   expect(rowsOf(fake)).toEqual(lines.slice(0, 4));
 });
 
-test('it is redrawn when the window changes, and restores the terminal at the end', () => {
+test('the screen is redrawn on a resize, and restores the terminal at the end', () => {
   const fake = terminal(3);
   const screen = new StatusScreen(fake);
   screen.draw(['a', 'b', 'c']);

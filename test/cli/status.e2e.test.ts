@@ -15,7 +15,7 @@ const run = (...args: string[]) =>
 
 const squeezed = (text: string) => text.replaceAll(/ +/g, ' ').split('\n');
 
-test('without a consumer it says so, and --check passes', async () => {
+test('without a consumer status says so, and --check passes', async () => {
   const { stdout, exitCode } = await run();
   expect(exitCode).toBe(0);
   expect(stdout).toMatch(
@@ -41,7 +41,7 @@ test('what needs attention is red, unless NO_COLOR is set', async () => {
   );
 });
 
-test('it shows a row for each consumer, and details below', async () => {
+test('status shows a row for each consumer, and details below', async () => {
   await addConsumers(database, ['email', 'webhook']);
   const error = { name: 'TypeError', message: 'no \u001b[2J\nfield' };
   const id = await addDelivery(database, { key: 'k', state: 'retry', error });

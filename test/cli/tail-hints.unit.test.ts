@@ -16,7 +16,7 @@ test.each<[Partial<TailCommandOptions>, string[], string]>([
     [],
     'Following DELETE, all channels, changes of users, key k from now on; Ctrl-C ends it.',
   ],
-])('it says what %j with the channels %j follows', (options, channels, expected) => {
+])('tail says what %j with the channels %j follows', (options, channels, expected) => {
   expect(followingText(of(options, channels))).toBe(expected);
 });
 
@@ -32,7 +32,7 @@ test('unknown names are reported, with suggestions', () => {
   ]);
 });
 
-test('if nothing is shown it says so, and how to see more if only the newest were read', () => {
+test('if nothing is shown tail says so, and how to see more if it read only the newest', () => {
   expect(nothingText(of({ from: '9', until: '3' }), true)).toBe(
     'Nothing to show: no notification there is like that.',
   );

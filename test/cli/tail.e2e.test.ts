@@ -24,7 +24,7 @@ async function publish(payload: unknown, key: string | null = null): Promise<num
   return rows[0].id;
 }
 
-test('in a pipe it prints one object per line and ends; text lines cannot be broken', async () => {
+test('in a pipe tail prints one object per line and ends; text lines cannot be broken', async () => {
   await captureTable(database, 'users', 'id int primary key, name text');
   await database.query(`insert into users values (1, 'Ada')`);
   await database.query(`update users set name = 'Ada L.'`);
@@ -54,7 +54,7 @@ test('in a pipe it prints one object per line and ends; text lines cannot be bro
   }
 });
 
-test('it follows from now on despite lost connections, without repeats, until Ctrl-C', async () => {
+test('tail follows despite lost connections, without repeats, until Ctrl-C', async () => {
   await publish('before');
   const following = startCli(['tail', 'orders', '--where', `payload !== 'hidden'`], { env: env() });
   const held = await database.connect();
@@ -88,7 +88,7 @@ test('it follows from now on despite lost connections, without repeats, until Ct
   expect([exitCode, seen]).toEqual([0, ['first', 'late', 'last']]);
 });
 
-test('it ends quietly when its output is closed, and at --limit and --until', async () => {
+test('tail ends quietly when its output is closed, and at --limit and --until', async () => {
   const first = await publish({ n: 1 });
   await database.query(`select smart_notify('orders', '{"n": 2}') from generate_series(1, 3000)`);
   const command: [string, ...string[]] = [

@@ -26,7 +26,7 @@ async function why(args: (string | number | undefined)[], url = database.url) {
   return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
 }
 
-test('it prints a block for each consumer: the reason, and what to do', async () => {
+test('why prints a block for each consumer: the reason, and what to do', async () => {
   const { stdout, exitCode, said } = await why([blocked]);
   expect([exitCode, said]).toEqual([1, '']);
   expect(stdout.split('\n')).toEqual([
@@ -55,7 +55,7 @@ test('it prints a block for each consumer: the reason, and what to do', async ()
   ]);
 });
 
-test('with --consumer it explains only that one, even if it reads other channels', async () => {
+test('with --consumer only that consumer is explained, even if it reads other channels', async () => {
   const one = await why([blocked, '--consumer', 'slow']);
   expect(one.stdout).toContain('slow: not arrived');
   expect(one.stdout).not.toContain('email');
@@ -109,7 +109,7 @@ test('a reader is told who holds uncommitted work, without anything it may not s
   expect((await why([rows[0].id, '--json'])).stdout).toContain('"presence":"rolled_back"');
 });
 
-test('for a table it explains why its changes do not arrive', async () => {
+test('for a table why explains why its changes do not arrive', async () => {
   await database.query('create table "Users" (id int primary key, name text)');
   const bare = await why(['--table', '"Users"']);
   expect([bare.exitCode, bare.stdout]).toEqual([

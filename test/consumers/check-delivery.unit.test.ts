@@ -28,7 +28,7 @@ function waits({ attemptsMax, backoffMs }: ReturnType<typeof check>): [number, n
   return [sum(200, Math.min), sum(200, Math.max)];
 }
 
-test('by default it retries for one to three hours, and waits at most 15 minutes', () => {
+test('by default retries go on for one to three hours, and wait at most 15 minutes', () => {
   const [least, most] = waits(check({ handle }));
   expect(least).toBeGreaterThan(3_600_000);
   expect(most).toBeLessThan(3 * 3_600_000);

@@ -3,7 +3,9 @@ import { inject } from 'vitest';
 /** Before version 15 the server cannot be asked to flush its statistics at once. */
 export const canCountBlocks = inject('serverMajor') >= 15;
 if (!canCountBlocks) {
-  console.warn('SKIPPED: counting the blocks that a statement touches needs PostgreSQL 15 or newer.');
+  console.warn(
+    'SKIPPED: counting the blocks that a statement touches needs PostgreSQL 15 or newer.',
+  );
 }
 
 type Queries = { query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }> };

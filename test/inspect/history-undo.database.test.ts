@@ -89,7 +89,7 @@ test('another column that was changed since keeps its value', async () => {
   expect(rows).toEqual([{ code: 'a', secret: 't' }]);
 });
 
-test('it names missing columns of either side, and the other half of a key change', async () => {
+test('the SQL names columns missing on either side, and the other half of a key change', async () => {
   await createTrigger(client, NAME, { exclude: ['secret'] });
   await client.query(`update ${NAME} set id = default`);
   await client.query(`alter table ${NAME} add column added int default 7, drop column place`);
@@ -118,7 +118,7 @@ test.each([
     `update ${NAME} set code = code`,
     'tells of no change that could be undone',
   ],
-])('%s cannot be undone, and it says so', async (_, statement, message) => {
+])('%s cannot be undone, and the error says so', async (_, statement, message) => {
   await client.query(statement);
   const { undoLast } = await history();
   await expect(undoLast()).rejects.toMatchObject({

@@ -1,8 +1,8 @@
 /**
- * What writers and handlers need. A row of torture.key is locked by whoever publishes with the key,
- * so that the order of commits is that of the sequence. An effect may be written twice: the checker
- * must be able to see it. What a position has settled and a later one has not is noted, unless
- * somebody moves it by hand.
+ * What writers and handlers need. A publisher with a key locks its row in torture.key, so the order
+ * of commits is that of the sequence. An effect may be written twice: the checker must be able to
+ * see it. What a position has settled and a later one has not is recorded, unless it was moved
+ * manually.
  */
 export const TORTURE_SCHEMA = `
 create schema torture;

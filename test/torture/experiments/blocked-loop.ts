@@ -9,8 +9,8 @@ import { underLoad } from '../load.ts';
 import { tamperSql } from '../mutations.ts';
 
 /**
- * Handlers block the event loop of their process for longer than it counts as alive: neither its
- * heartbeat nor anything else of it runs, others take over, and then it goes on in the middle.
+ * Handlers block the event loop of their process for longer than it counts as alive: its heartbeat
+ * and everything else stop, other daemons take over, and then it continues in the middle.
  */
 export const blockedLoop: Experiment = {
   name: 'blocked-loop',
@@ -25,7 +25,7 @@ export const blockedLoop: Experiment = {
           'select sum(epoch)::int as takeovers from pgwatch.consumer_progress',
         );
         world.count('consumer taken over', rows[0]?.takeovers ?? 0);
-        // What is left would take minutes if its handlers went on like that.
+        // With such handlers, the rest would take minutes.
         writeFileSync(join(world.folder, MENDED), '');
       },
     });

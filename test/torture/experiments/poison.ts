@@ -15,8 +15,9 @@ import type { World } from '../world.ts';
 import type { Poison } from '../writers/transaction.ts';
 
 /**
- * Some notifications make their handlers throw, hang, or kill their process, each time. Those end
- * as dead letters and no others do. What fails until its handler is mended is retried by hand then.
+ * Some notifications make their handlers throw, hang, or kill their process, each time. Those
+ * become dead letters, and no others do. Those that fail until their handler is fixed are then
+ * retried manually.
  */
 export const poison: Experiment = {
   name: 'poison',
@@ -33,7 +34,7 @@ export const poison: Experiment = {
         await delay(world.durationMs / 2);
         writeFileSync(join(world.folder, MENDED), '');
         await repeatedly(world, [100, 300], signal, () => revive(world));
-        // What was called before it was mended has failed by then.
+        // Calls from before the fix have failed by then.
         await delay(500);
         await revive(world);
         world.count('process killed by its handler', deathsOf(world));
@@ -62,12 +63,12 @@ async function plant(world: World): Promise<void> {
   record.close();
 }
 
-/** As an operator does once a handler is mended. */
+/** Retries dead letters, as an operator does once a handler is fixed. */
 async function revive(world: World): Promise<void> {
   const record = new RecordWriter<Handling>(join(world.folder, 'handlings.jsonl'));
   const dead = await world.query<{ consumer: string; id: number; token: string }>(MENDED_DEAD);
   for (const { consumer, id, token } of dead) {
-    // Before it is done: what is called again comes later in the record.
+    // Recorded first: the calls that follow come later in the record.
     record.append({ at: 'revived', consumer, token, pid: process.pid });
     const filter = { ...NO_FILTER, consumerIds: [consumer], ids: [id] };
     const change = { action: 'retry', filter, isDryRun: false } as const;
@@ -76,7 +77,7 @@ async function revive(world: World): Promise<void> {
     });
   }
   record.close();
-  world.count('dead letter retried by hand', dead.length);
+  world.count('dead letter retried manually', dead.length);
 }
 
 const MENDED_DEAD = `

@@ -19,7 +19,8 @@ export function checkDeadLetters(stored: readonly Stored[], deadLetters: readonl
 const PROCESS_ENDED = 'the process ended while the handler was called';
 
 /**
- * What is kept of each kind, unless its process has ended; null: it has to be handled in the end.
+ * The error stored for each kind, unless its process has ended; null: it must be handled in the
+ * end.
  */
 const ERRORS: Record<Poison | 'none', RegExp | null> = {
   none: null,
