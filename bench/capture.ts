@@ -17,7 +17,8 @@ const ROWS = 100_000;
 const WRITERS = 16;
 
 const AUDITS = `
-create table audit (id bigint generated always as identity primary key, old_row jsonb, new_row jsonb);
+create table audit (id bigint generated always as identity primary key, old_row jsonb,
+  new_row jsonb);
 create function audit_row() returns trigger language plpgsql as $$
 begin insert into audit (new_row) values (to_jsonb(new)); return null; end $$;
 create function notify_row() returns trigger language plpgsql as $$
@@ -83,7 +84,8 @@ const BULK_VARIANTS: Variant[] = [
 ];
 
 const FILL = `insert into item (customer, state, email, total)
-  select n % 1000, 'open', 'customer' || n || '@example.com', n * 1.25 from generate_series(1, ${ROWS}) as n`;
+  select n % 1000, 'open', 'customer' || n || '@example.com', n * 1.25
+    from generate_series(1, ${ROWS}) as n`;
 const STATEMENTS = {
   insert: FILL,
   update: `update item set state = 'paid', total = total + 1`,
@@ -154,7 +156,8 @@ function print(what: string, variants: Variant[], figures: number[], unit: strin
   const [none = 0, minimal = 0] = figures;
   for (const [index, { name }] of variants.entries()) {
     const figure = figures[index] ?? 0;
-    const ratios = `${(figure / none).toFixed(2)} × no trigger, ${(figure / minimal).toFixed(2)} × minimal`;
+    const ratios =
+      `${(figure / none).toFixed(2)} × no trigger, ` + `${(figure / minimal).toFixed(2)} × minimal`;
     console.log(
       `  ${name.padEnd(28)} ${Math.round(figure).toString().padStart(7)} ${unit}  ${ratios}`,
     );

@@ -72,7 +72,8 @@ for (const hasFailures of [false, true])
     const twice = counts.filter((count) => count > 1).length;
     const { dead: deadCount } = await dead();
     console.log(
-      `${hasFailures ? '1 % fails' : 'no failure'}: ${expected} done, ${twice} twice, ${deadCount} dead of ${total - expected}; ${describeLatencies('healthy keys', latencies)}`,
+      `${hasFailures ? '1 % fails' : 'no failure'}: ${expected} done, ${twice} twice, ` +
+        `${deadCount} dead of ${total - expected}; ${describeLatencies('healthy keys', latencies)}`,
     );
     stop.abort();
     await ended;

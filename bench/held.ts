@@ -49,7 +49,10 @@ for (const [name, instances, order] of [
         const last = latencies.slice(-Math.ceil(latencies.length / 5)).sort((a, b) => a - b);
         const at = (share: number) => (last[Math.floor(last.length * share)] ?? 0).toFixed(1);
         console.log(
-          `${name}, ${isHeld ? `snapshot held for ${seconds} s` : 'as usual'}: median ${at(0.5)} ms, p99 ${at(0.99)} ms; ${Math.round((after.wal - before.wal) / sent)} B WAL, ${((after.dead - before.dead) / sent).toFixed(2)} dead rows a notification`,
+          `${name}, ${isHeld ? `snapshot held for ${seconds} s` : 'as usual'}: ` +
+            `median ${at(0.5)} ms, p99 ${at(0.99)} ms; ` +
+            `${Math.round((after.wal - before.wal) / sent)} B WAL, ` +
+            `${((after.dead - before.dead) / sent).toFixed(2)} dead rows a notification`,
         );
         await holder.end();
       }

@@ -28,7 +28,8 @@ for (const [count, killed] of [
     await withConnection(config, async (client) => {
       await client.query('set pgwatch.notify = off');
       await client.query(
-        `select count(smart_notify('c', to_jsonb(n), 'key:' || n % 10000)) from generate_series(1, $1::int) as n`,
+        `select count(smart_notify('c', to_jsonb(n), 'key:' || n % 10000))
+          from generate_series(1, $1::int) as n`,
         [total],
       );
       await client.query('vacuum analyze pgwatch.notification_log');
@@ -52,7 +53,9 @@ for (const [count, killed] of [
     const handled = numbersIn(file);
     const different = new Set(handled).size;
     console.log(
-      `${count} process${count > 1 ? 'es' : ''}${killed ? `, ${killed} killed` : ''}: ${total} in ${seconds.toFixed(1)} s, ${Math.round(total / seconds)}/s; lost ${total - different}, twice ${handled.length - different}`,
+      `${count} process${count > 1 ? 'es' : ''}${killed ? `, ${killed} killed` : ''}: ` +
+        `${total} in ${seconds.toFixed(1)} s, ${Math.round(total / seconds)}/s; ` +
+        `lost ${total - different}, twice ${handled.length - different}`,
     );
     rmSync(folder, { recursive: true });
   });

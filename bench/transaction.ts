@@ -36,7 +36,8 @@ await withServer(async (config) => {
   const fastestMs = Math.min(...every50.slice(1).map((time, n) => time - (every50[n] ?? 0)));
   const tookMs = (at.at(-1) ?? 0) - (at[0] ?? 0);
   console.log(
-    `${Math.round((count / tookMs) * 1000)}/s; the fastest 50 at ${Math.round(50_000 / fastestMs)}/s`,
+    `${Math.round((count / tookMs) * 1000)}/s; the fastest 50 at ` +
+      `${Math.round(50_000 / fastestMs)}/s`,
   );
   stop.abort();
   await ended;

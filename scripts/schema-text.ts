@@ -51,7 +51,8 @@ const COLUMNS = `select string_agg('  ' || concat_ws(' ',
   where attrelid = relation.oid and attnum > 0 and not attisdropped`;
 
 // Before version 18, NOT NULL is not a constraint of its own.
-const CONSTRAINTS = `select string_agg(format(E',\\n  constraint %I %s', conname, pg_get_constraintdef(oid)), '' order by conname)
+const CONSTRAINTS = `select string_agg(
+    format(E',\\n  constraint %I %s', conname, pg_get_constraintdef(oid)), '' order by conname)
   from pg_constraint where conrelid = relation.oid and contype <> 'n'`;
 
 // Older versions qualify the columns of a view even if it has only one table.
@@ -64,7 +65,8 @@ const QUERIES = {
         (select inhparent::regclass from pg_inherits where inhrelid = oid),
         lower(pg_get_expr(relpartbound, oid)))
       else concat('create table ', name, E' (\\n', (${COLUMNS}), (${CONSTRAINTS}), E'\\n)',
-        ' partition by ' || pg_get_partkeydef(oid), ' with (' || array_to_string(reloptions, ', ') || ')', ';')
+        ' partition by ' || pg_get_partkeydef(oid),
+        ' with (' || array_to_string(reloptions, ', ') || ')', ';')
       end as text
     from (${RELATIONS}) as relation
     where relkind in ('r', 'p')
@@ -89,7 +91,8 @@ const QUERIES = {
     select format('grant %s on %s to %s;',
       string_agg(privilege, ', ' order by privilege), object, grantee) as text
     from (
-      select lower(privilege_type) as privilege, object, coalesce($3::jsonb ->> rolname, rolname, 'public') as grantee
+      select lower(privilege_type) as privilege, object,
+        coalesce($3::jsonb ->> rolname, rolname, 'public') as grantee
       from (
         select 'schema ' || quote_ident(nspname) as object, nspacl as acl, nspowner as owner
         from pg_namespace where nspname = $1

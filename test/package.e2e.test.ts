@@ -30,7 +30,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
-test('a typed consumer, a config and a publisher of another project compile in strict mode', async () => {
+test('a typed consumer, a config and a publisher compile in strict mode', async () => {
   const tsc = join(REPOSITORY, 'node_modules', '.bin', 'tsc');
   const { stdout } = await runCli([project], { command: [tsc, '-p'] });
   expect(stdout).toBe('');

@@ -9,7 +9,9 @@ import { terminalColumns, widthOf, wrapped } from '../src/wrap.ts';
 afterEach(() => vi.unstubAllGlobals());
 
 const SENTENCE =
-  'The table pgwatch.delivery is locked: pid 4711 (psql) holds it, idle in transaction for 5 min: lock table pgwatch.delivery. Wait until that is done, or end it: select pg_terminate_backend(4711);';
+  'The table pgwatch.delivery is locked: pid 4711 (psql) holds it, idle in transaction for 5 ' +
+  'min: lock table pgwatch.delivery. Wait until that is done, or end it: select ' +
+  'pg_terminate_backend(4711);';
 
 describe.each([80, 160])('at %d columns', (columns) => {
   test('a report fits, is indented, and keeps its text', () => {

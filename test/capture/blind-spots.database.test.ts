@@ -54,9 +54,11 @@ test('an unlogged table is reported until it is logged', async () => {
 });
 
 test('a partition that is a foreign table is reported', async () => {
-  const handler = `create foreign data wrapper nothing; create server far foreign data wrapper nothing;
+  const handler = `create foreign data wrapper nothing;
+    create server far foreign data wrapper nothing;
     create table mixed (id int, at date) partition by range (at);
-    create foreign table mixed_far partition of mixed for values from ('2020-01-01') to ('2021-01-01') server far`;
+    create foreign table mixed_far partition of mixed
+      for values from ('2020-01-01') to ('2021-01-01') server far`;
   expect(await warningsOf('mixed', handler)).toMatch(
     /public\.mixed_far of public\.mixed is a foreign/,
   );
@@ -65,11 +67,13 @@ test('a partition that is a foreign table is reported', async () => {
   await warningsOf(
     'later',
     `create table later (id int, at date) partition by range (at);
-     create table later_a partition of later for values from ('2020-01-01') to ('2022-01-01') partition by range (at)`,
+     create table later_a partition of later for values from ('2020-01-01') to ('2022-01-01')
+       partition by range (at)`,
   );
   expect(await spotsOf('later')).toBe('');
   await database.query(`create foreign table later_far (id int, at date) server far;
-    alter table later_a attach partition later_far for values from ('2020-01-01') to ('2021-01-01')`);
+    alter table later_a attach partition later_far
+      for values from ('2020-01-01') to ('2021-01-01')`);
   expect(await spotsOf('later')).toMatch(/^public\.later_far of public\.later is a foreign/);
 });
 
@@ -82,7 +86,8 @@ test.each(['copy_frozen', 'emptied', 'renamed'])(
     await createTrigger(client, kind);
     await createTrigger(client, `${kind}_child`);
     const ACTIONS: Record<string, string> = {
-      copy_frozen: `begin; truncate copy_frozen cascade; copy copy_frozen from program 'echo 1' with (freeze); commit`,
+      copy_frozen: `begin; truncate copy_frozen cascade;
+        copy copy_frozen from program 'echo 1' with (freeze); commit`,
       emptied: 'insert into emptied values (1); truncate emptied cascade',
       renamed:
         'alter table renamed rename to other; insert into other values (1); truncate other cascade',

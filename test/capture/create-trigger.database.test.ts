@@ -8,7 +8,7 @@ import { createRole } from '../helpers/role.ts';
 
 const database = useDatabase();
 
-test('createTrigger joins the transaction of a migration, and can be repeated and undone', async () => {
+test('createTrigger joins a transaction, and can be repeated and undone', async () => {
   const client = await database.connect();
   await client.query('begin; create table fresh (id int primary key)');
   expect(await createTrigger(client, 'fresh', { channel: 'c' })).toEqual({
@@ -48,7 +48,8 @@ test('of two concurrent calls, one prevails completely', async () => {
     options.map((each, index) => createTrigger(clients[index] as never, 'twice', each)),
   );
   const { rows } = await database.query(
-    `select array_agg(tgname::text order by tgname) as names from pg_trigger where tgrelid = 'twice'::regclass`,
+    `select array_agg(tgname::text order by tgname) as names from pg_trigger
+      where tgrelid = 'twice'::regclass`,
   );
   expect([['00_pgwatch_insert'], ['00_pgwatch_delete', '00_pgwatch_update']]).toContainEqual(
     rows[0].names,

@@ -15,11 +15,13 @@ to_jsonb() is not called on them.
 const database = useDatabase();
 
 const TYPES = `
-  create type mood as enum ('a', 'b', 'c "x", {y}'); create domain calm as mood; create domain calmer as calm not null;
+  create type mood as enum ('a', 'b', 'c "x", {y}'); create domain calm as mood;
+  create domain calmer as calm not null;
   create type pair as (n int, mood mood, j json, "We""ird n%me" text, nn numeric(5,2), at calmer);
   create domain pair_domain as pair; create domain moods as mood[]; create type nothing as ();
   create type span as range (subtype = mood, multirange_type_name = spans);
-  create type nested as (pair pair, pairs pair[], span span, spans spans, domains pair_domain[], calms calm[]);
+  create type nested as (pair pair, pairs pair[], span span, spans spans, domains pair_domain[],
+    calms calm[]);
   create table rowed (id int, mood mood); create type record_of as (rowed rowed, rows rowed[])`;
 
 const PAIR = `row(1, 'a', '{"x": 1.0}', 'te"xt', 1.5, 'b')::pair`;
@@ -61,7 +63,8 @@ const names = Object.keys(COLUMNS).map((name) => `"${name}"`);
  */
 async function makeTable({ admin, name }: Attacker, forEach: 'row' | 'statement') {
   const columns = Object.entries(COLUMNS).map(([column, [type]]) => `"${column}" ${type}`);
-  await admin.query(`${TYPES}; create table bait (id int primary key, gone int, ${columns.join(', ')});
+  await admin.query(`${TYPES}; 
+    create table bait (id int primary key, gone int, ${columns.join(', ')});
     alter table bait drop column gone`);
   await createTrigger(admin, 'bait', { forEach });
   for (const type of ['mood', 'pair', 'span', 'nothing', 'nested', 'record_of'])
@@ -87,7 +90,8 @@ test.each(some(['row', 'statement'] as const))(
       await makeTable(attacker, forEach);
       await admin.query(`set timezone = 'UTC'`);
       const values = Object.values(COLUMNS).map(([, value]) => value);
-      await admin.query(`insert into bait (id, ${names.join(', ')}) values (1, ${values.join(', ')});
+      await admin.query(`insert into bait (id, ${names.join(', ')})
+        values (1, ${values.join(', ')});
       insert into bait (id, weird) values (2, 'a'); update bait set id = id`);
       const states = await readCaptureStates(admin, database.config);
       const state = states.find(({ table }) => table.name === 'bait') as (typeof states)[0];
@@ -105,10 +109,11 @@ test.each(some(['row', 'statement'] as const))(
   },
 );
 
-test('a value that jsonb cannot hold breaks no write, even inside a type of another role', async () => {
+test("a value that jsonb cannot hold breaks no write, even in another role's type", async () => {
   await withAttacker(database, async ({ admin, name }) => {
     await admin.query(`create type pair as (n int, j json);
-      create table bad (id int primary key, j json, pair pair, pairs pair[]); alter type pair owner to "${name}"`);
+      create table bad (id int primary key, j json, pair pair, pairs pair[]);
+      alter type pair owner to "${name}"`);
     await createTrigger(admin, 'bad');
     const pair = `row(1, '"\\u0000"')::pair`;
     await admin.query(`insert into bad values (1, '"\\u0000"', ${pair}, array[${pair}])`);

@@ -24,7 +24,8 @@ const database = useDatabase();
  * runs them.
  */
 const ROADS = `
-  create type trap as enum ('a', 'b', 'c'); create domain checked as int; create type pair as (n int, t trap);
+  create type trap as enum ('a', 'b', 'c'); create domain checked as int;
+  create type pair as (n int, t trap);
   create function caught_text(trap) returns text language plpgsql
     as $$ begin perform lair.caught('cast to text'); return enum_out($1); end $$;
   create cast (trap as text) with function caught_text(trap) as assignment;
@@ -93,8 +94,9 @@ test("none of the attacker's functions runs with another role's rights", async (
       await client.query('set search_path = lair, public');
       await client.query(ROADS);
       await createTrigger(admin, 'lair.bait');
-      await client.query(`insert into bait values ('a', 9, '{b}', '(2,c)', 'y'); update bait set note = 'z'
-        where at operator(pg_catalog.=) 9; update bait set at = 10 where at operator(pg_catalog.=) 9`);
+      await client.query(`insert into bait values ('a', 9, '{b}', '(2,c)', 'y');
+        update bait set note = 'z' where at operator(pg_catalog.=) 9;
+        update bait set at = 10 where at operator(pg_catalog.=) 9`);
     });
     expect(await asAdministrator(attacker, (client) => snapshotOf(client, 'bait'))).toBe(10);
     await asAdministrator(attacker, async (client) => {
@@ -125,8 +127,10 @@ test('a cast, or an operator looked up by its name, would run one', async () => 
     const { url, admin, caught } = attacker;
     await withConnection({ url }, async (client) => {
       await client.query('set search_path = lair, public');
-      await client.query(`${ROADS}; alter table bait drop column at; delete from bait where ctid not in
-        (select min(ctid) from bait group by enum_out(id)::text); alter table bait add primary key (id)`);
+      await client.query(`${ROADS}; alter table bait drop column at;
+        delete from bait where ctid not in
+          (select min(ctid) from bait group by enum_out(id)::text);
+        alter table bait add primary key (id)`);
     });
     await createTrigger(admin, 'lair.bait');
     for (const [road, change] of Object.entries(wrong)) {
@@ -145,7 +149,7 @@ test('a key whose type has an implicit cast of another role is refused with a re
     const { url, admin, caught } = attacker;
     await withConnection({ url }, (client) =>
       client.query(`set search_path = lair, public;
-        ${ROADS.replace('(trap as text) with function caught_text(trap) as assignment', '(trap as text) with function caught_text(trap) as implicit')}`),
+        ${ROADS.replace('caught_text(trap) as assignment', 'caught_text(trap) as implicit')}`),
     );
     await createTrigger(admin, 'lair.bait');
     await expect(
@@ -158,7 +162,7 @@ test('a key whose type has an implicit cast of another role is refused with a re
   });
 });
 
-test('functions that the planner would run, and a table swapped for another, are refused', async () => {
+test('functions that the planner would run, and a swapped table, are refused', async () => {
   await withAttacker(database, async (attacker) => {
     const { url, admin, caught } = attacker;
     await admin.query('grant usage on schema public to public');

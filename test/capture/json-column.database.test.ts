@@ -64,7 +64,8 @@ const DEEP: [type: string, value: string][] = [
 ];
 
 test('json is found through any number of domains, arrays, composites and casts', async () => {
-  await database.query(`create domain j1 as json; create domain j2 as j1; create domain ja as json[];
+  await database.query(`create domain j1 as json; create domain j2 as j1;
+    create domain ja as json[];
     create type c1 as (n int, j j2); create type c2 as (c c1); create domain dc as c1;
     create domain dcs as dc[]; create type with_cast as enum ('x');
     create function as_json(with_cast) returns json language sql as $$ select '"\\u0000"'::json $$;

@@ -3,7 +3,7 @@ import { captureTable, changesOf, shortChangesOf } from '../helpers/captured.ts'
 import { useDatabase } from '../helpers/database.ts';
 import { some } from '../helpers/whole.ts';
 
-/** Goal: values that are equal to PostgreSQL make one key, so the changes of a row keep their order. */
+/** Goal: values that are equal to PostgreSQL make one key, so a row's changes keep their order. */
 
 const database = useDatabase();
 
@@ -83,7 +83,8 @@ describe('values that are equal but written differently have one key', () => {
       insert into retyped values (1.0); update retyped set id = 1.00`);
     expect(await shortChangesOf(database, 'retyped')).toEqual(['INSERT 1', 'UPDATE 1 nothing']);
     await database.query(`create table hand (id interval primary key);
-      create trigger t after insert or update on hand for each row execute function notify_data_change();
+      create trigger t after insert or update on hand for each row
+        execute function notify_data_change();
       insert into hand values ('1 day'); update hand set id = '24 hours'`);
     expect((await changesOf(database, 'hand')).map(({ key }) => key)).toEqual(
       Array(3).fill('public.hand:1 day'),
@@ -93,7 +94,8 @@ describe('values that are equal but written differently have one key', () => {
   test('the largest intervals work as keys, too', async () => {
     await captureTable(database, 'largest', 'id interval primary key');
     await database.query(
-      `insert into largest values ('178000000 years 11 mons 2147483647 days'), ('-178000000 years')`,
+      `insert into largest values ('178000000 years 11 mons 2147483647 days'),
+        ('-178000000 years')`,
     );
     expect(await changesOf(database, 'largest')).toHaveLength(2);
   });
@@ -117,7 +119,9 @@ test.each([
     const columns = 'id int primary key deferrable';
     const { warnings } = await captureTable(database, `shared_${forEach}`, columns, { forEach });
     expect(warnings).toEqual([
-      `The primary key of public.shared_${forEach} is deferrable: where rows have the same one for a while, as when two change places ${when}, the DELETE of one comes after the INSERT of the other.`,
+      `The primary key of public.shared_${forEach} is deferrable: where rows have the same ` +
+        `one for a while, as when two change places ${when}, the DELETE of one comes after ` +
+        `the INSERT of the other.`,
     ]);
   },
 );

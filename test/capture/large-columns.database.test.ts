@@ -29,7 +29,8 @@ test.each(EACH)('large columns are treated like small ones: %s', async (table, n
   await client.query(`alter table ${table} alter column file set storage external`);
   for (const size of [3, 300_000]) {
     await client.query(
-      `insert into ${table} values (1, 'a', convert_to(repeat('x', ${size}), 'UTF8'), 'n'), (2, 'b', null, null)`,
+      `insert into ${table} values (1, 'a', convert_to(repeat('x', ${size}), 'UTF8'), 'n'),
+        (2, 'b', null, null)`,
     );
     await client.query(`update ${table} set name = 'c' where id = 1`);
     await client.query(`update ${table} set file = file || '1' where id = 1`);
@@ -51,7 +52,8 @@ test.each(EACH)('large columns are treated like small ones: %s', async (table, n
   ];
   expect(await shortChangesOf(database, table)).toEqual([...expected, ...expected]);
   const { rows } = await client.query(
-    `select distinct jsonb_object_keys(coalesce(new_row, old_row)) as key from pgwatch.notification_log
+    `select distinct jsonb_object_keys(coalesce(new_row, old_row)) as key
+      from pgwatch.notification_log
      where relation ->> 1 = $1 order by key`,
     [table],
   );

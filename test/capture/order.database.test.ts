@@ -26,7 +26,8 @@ async function expectTruth(tables: readonly string[], ddl: string, ...statements
       `with last as (
          select distinct on (key) action, new_row from pgwatch.notification_log
          where relation ->> 1 = $1 order by key, id desc)
-       select (select coalesce(jsonb_agg(to_jsonb(t) order by t.id), '[]') from ${table} as t) as is,
+       select
+         (select coalesce(jsonb_agg(to_jsonb(t) order by t.id), '[]') from ${table} as t) as is,
          (select coalesce(jsonb_agg(new_row order by (new_row ->> 'id')::int), '[]') from last
            where action <> 'DELETE') as told`,
       [table],
@@ -46,7 +47,8 @@ test.each(['cascade', 'set null', 'set default'])(
     const table = `self_${action.replace(' ', '_')}`;
     await expectTruth(
       [table],
-      `create table ${table} (id int primary key, parent int references ${table} on delete ${action}, v text);
+      `create table ${table} (id int primary key, parent int references ${table}
+        on delete ${action}, v text);
        insert into ${table} values (4, null, 'a'), (5, 4, 'b'), (6, 5, 'c')`,
       `update ${table} set v = v`,
       replace(table, 4, `id, null, v || '!'`),
@@ -59,10 +61,12 @@ test('so is a row in a ring of tables', async () => {
     ['ring_a', 'ring_b', 'ring_c'],
     `create table ring_a (id int primary key, c int, v int);
      create table ring_b (id int primary key, a int references ring_a on delete cascade, v int);
-     create table ring_c (id int primary key, b int references ring_b on delete cascade on update cascade, v int);
+     create table ring_c (id int primary key, b int references ring_b on delete cascade
+       on update cascade, v int);
      alter table ring_a add foreign key (c) references ring_c on delete cascade;
      insert into ring_a values (1, null, 0), (2, null, 0);
-     insert into ring_b values (1, 1, 0); insert into ring_c values (1, 1, 0); update ring_a set c = 1 where id = 2`,
+     insert into ring_b values (1, 1, 0); insert into ring_c values (1, 1, 0);
+     update ring_a set c = 1 where id = 2`,
     'update ring_a set v = 1; update ring_b set v = 1; update ring_c set v = 1',
     replace('ring_a', 1, 'id, null, 7'),
     replace('ring_a', 2, 'id, null, 8'),
@@ -76,10 +80,12 @@ test('so is a row that MERGE deletes and inserts with the same key', async () =>
   if (!rows[0].has) return;
   await expectTruth(
     ['merged'],
-    `create table merged (id int primary key, parent int references merged on delete cascade, v int);
+    `create table merged (id int primary key, parent int references merged
+      on delete cascade, v int);
      insert into merged values (1, null, 1), (2, null, 2)`,
     'update merged set v = v',
-    `merge into merged as t using (values (1, 1), (1, 2), (2, 1)) as s (id, n) on t.id = s.id and s.n = 1
+    `merge into merged as t using (values (1, 1), (1, 2), (2, 1)) as s (id, n)
+     on t.id = s.id and s.n = 1
      when matched and t.id = 1 then delete
      when matched then update set v = 3
      when not matched then insert values (s.id + 10, null, 9)`,
@@ -99,7 +105,8 @@ test('so is a row whose key changes by on update cascade', async () => {
 
 const FIX = (table: string) => `create table ${table} (id int primary key, v int);
   create function fix_${table}() returns trigger language plpgsql as $$ begin
-    if new.v < 100 then update ${table} set v = v + 100 where id = new.id; end if; return null; end $$`;
+    if new.v < 100 then update ${table} set v = v + 100 where id = new.id; end if; return null;
+    end $$`;
 
 test.each([
   ['deferred', 'constraint trigger', 'deferrable initially deferred'],
@@ -112,11 +119,14 @@ test.each([
     await expectTruth(
       [table],
       `${FIX(table)};
-     create ${what} fix after insert or update on ${table} ${when} for each row execute function fix_${table}()`,
+     create ${what} fix after insert or update on ${table} ${when} for each row
+       execute function fix_${table}()`,
       `insert into ${table} values (1, 1), (2, 2)`,
       `begin; set constraints all immediate; update ${table} set v = 7, id = id + 10; commit`,
-      `begin; set constraints all deferred; update ${table} set v = 8; delete from ${table} where id = 11; commit`,
-      `begin; update ${table} set v = 9; set constraints all immediate; update ${table} set v = 3; commit`,
+      `begin; set constraints all deferred; update ${table} set v = 8;
+        delete from ${table} where id = 11; commit`,
+      `begin; update ${table} set v = 9; set constraints all immediate; update ${table} set v = 3;
+        commit`,
     );
   },
 );

@@ -15,8 +15,8 @@ import { TYPES_SQL } from './random/values.ts';
 /*
 Goal: the notifications of a table are enough to rebuild it.
 Method: random tables, and random transactions of several writers on them; a consumer rebuilds each
-table, and the copy must equal the table, row by row. Faulty variants of the trigger function must be
-caught.
+table, and the copy must equal the table, row by row. Faulty variants of the trigger function must
+be caught.
 */
 
 const database = useDatabase();

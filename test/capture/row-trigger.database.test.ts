@@ -97,7 +97,7 @@ test.each([
   },
 );
 
-test('a changed primary key makes a DELETE of the old key and an INSERT of the new one', async () => {
+test('a changed primary key is a DELETE of the old key and an INSERT of the new', async () => {
   const table = await capturedTable('moving', 'id int primary key, name text');
   await database.query(`insert into ${table} values (1, 'Ada')`);
   await database.query(`update ${table} set id = 2`);
@@ -158,7 +158,8 @@ test.each([
   ['[]', 'has options that are no JSON object'],
   [
     '{"exlude": ["password"]}',
-    'has an unknown option exlude, known are id, key, table, columns, exclude, payload, fold, notify, when, for_each',
+    'has an unknown option exlude, known are id, key, table, columns, exclude, payload, ' +
+      'fold, notify, when, for_each',
   ],
   ['{"payload": "half"}', 'has the payload half, known are full, keys and changed'],
   ['{"notify": "loudly"}', 'has the notify mode loudly, known are always, doorbell and off'],

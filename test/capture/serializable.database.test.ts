@@ -78,7 +78,8 @@ test('an announcement that reads the log would cause a conflict', async () => {
       perform from pgwatch.notification_log where id = new.id - 1;
       return null;
     end $$;
-    create trigger reads after insert on pgwatch.notification_log for each row execute function reads()`);
+    create trigger reads after insert on pgwatch.notification_log for each row
+      execute function reads()`);
   expect(await writeSideBySide(UPDATE)).toEqual(['40001']);
   await database.query('drop function reads cascade');
 });

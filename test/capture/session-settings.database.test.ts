@@ -9,8 +9,8 @@ Otherwise one row could have two keys, and lose its order, or numbers could lose
 
 const database = useDatabase();
 
-const COLUMNS = `at timestamptz, bytes bytea, ratio float8, date date, span interval, range tstzrange,
-  relation regclass, primary key (at)`;
+const COLUMNS = `at timestamptz, bytes bytea, ratio float8, date date, span interval,
+  range tstzrange, relation regclass, primary key (at)`;
 const ROW = `'2026-01-02 03:04:05Z', '\\x00ff', 1 / 3.0::float8, '2026-01-02', '-1 day 2 hours',
   '[2026-01-02 03:04:05Z,)', 'pg_class'`;
 const ODD = `set timezone = 'Asia/Tokyo'; set datestyle = 'German'; set bytea_output = 'escape';
@@ -71,7 +71,7 @@ test('the writer keeps its settings', async () => {
   expect(rows).toEqual([{ timezone: 'Asia/Tokyo', dates: 'German, DMY' }]);
 });
 
-test('keys are folded alike, without a warning, whatever standard_conforming_strings says', async () => {
+test('keys are folded alike with any standard_conforming_strings, without a warning', async () => {
   const client = await database.connect();
   const notices: string[] = [];
   client.on('notice', ({ message }) => notices.push(message ?? ''));

@@ -131,7 +131,8 @@ test.each([
   [
     'instant',
     'at timestamptz primary key',
-    `select '2026-01-01 00:00:00.000001+05:45'::timestamptz + n * interval '1 us' from generate_series(1, 20) as n`,
+    `select '2026-01-01 00:00:00.000001+05:45'::timestamptz + n * interval '1 us'
+      from generate_series(1, 20) as n`,
   ],
   ['float', 'f float8 primary key', `select n / 10.0::float8 from generate_series(1, 20) as n`],
   [
@@ -156,7 +157,7 @@ test.each([
   expect(rows).toEqual([{ count: 20, keys: 20 }]);
 });
 
-test('rows are written as by the capture: replaced characters, no casts of other roles', async () => {
+test("rows are written as captured: characters replaced, other roles' casts unused", async () => {
   await filledTable(
     'odd',
     'id int primary key, j json, b bytea',
@@ -167,7 +168,8 @@ test('rows are written as by the capture: replaced characters, no casts of other
   const [row] = await changesOf(database, 'odd');
   expect(row?.payload.new_data).toEqual({ id: 1, j: { a: '\ufffd' }, b: '\\xff' });
   const { name } = await createRole(database, 'typist');
-  await database.query(`create type trap as enum ('a'); create table trapped (id int primary key, trap trap);
+  await database.query(`create type trap as enum ('a');
+    create table trapped (id int primary key, trap trap);
     create function spring(trap) returns json language sql as $$ select '1'::json $$;
     create cast (trap as json) with function spring(trap);
     alter function spring(trap) owner to "${name}"; alter type trap owner to "${name}"`);
@@ -271,7 +273,8 @@ async function setForAll(name: string, value: string): Promise<void> {
 
 async function isWaiting({ query }: TestDatabase): Promise<boolean> {
   const { rowCount } = await query(
-    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%for share%'
+    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+      and query like '%for share%'
        and datname = current_database()`,
   );
   return rowCount === 1;
@@ -280,8 +283,10 @@ async function isWaiting({ query }: TestDatabase): Promise<boolean> {
 /** The log of a table, in short form. */
 async function handed(table: string): Promise<string[]> {
   const { rows } = await database.query(
-    `select payload ->> 'action' || ' ' || (payload ->> 'id') || ' ' || (payload #>> '{new_data,name}') as text
-     from pgwatch.notification where payload ->> 'table' = $1 and payload -> 'new_data' <> 'null' order by id`,
+    `select payload ->> 'action' || ' ' || (payload ->> 'id') || ' ' ||
+       (payload #>> '{new_data,name}') as text
+     from pgwatch.notification
+     where payload ->> 'table' = $1 and payload -> 'new_data' <> 'null' order by id`,
     [table],
   );
   return rows.map(({ text }) => text);

@@ -39,7 +39,8 @@ test.each(some(['plain', 'with options']))(
     const { rows } = await client.query(
       `select count(*)::int as count, count(*) filter (
          where (payload #>> '{old_data,id}') = (payload ->> 'id')
-           and (payload #>> '{new_data,n}')::int = (payload #>> '{old_data,n}')::int + 1000000)::int as right
+           and (payload #>> '{new_data,n}')::int = (payload #>> '{old_data,n}')::int + 1000000)::int
+             as right
        from pgwatch.notification where payload ->> 'table' = $1
          and payload ->> 'action' = 'UPDATE' and (payload #>> '{new_data,n}')::int > 1000000`,
       [name],

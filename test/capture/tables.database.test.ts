@@ -60,7 +60,8 @@ test('a row of 1,600 columns and a row of 10 MB arrive complete', async () => {
   await database.query(`update large set b = null`);
   const { rows } = await database.query(
     `select length(payload #>> '{new_data,t}') as text, length(payload #>> '{old_data,b}') as bytes
-     from pgwatch.notification where payload ->> 'action' = 'UPDATE' and payload ->> 'table' = 'large'`,
+     from pgwatch.notification where payload ->> 'action' = 'UPDATE'
+       and payload ->> 'table' = 'large'`,
   );
   expect(rows).toEqual([{ text: 5_000_000, bytes: 2_000_002 }]);
 });
@@ -84,13 +85,14 @@ test('row-level security hides nothing from capture, and capture blocks no write
   ]);
 });
 
-test('partitions are published as their table, even if rows move or a partition is new', async () => {
+test('partitions are published as their table, even moved rows and new partitions', async () => {
   await captureTable(
     database,
     'parted',
     'id int, at date, primary key (id, at)) partition by range (at',
   );
-  await database.query(`create table p1 partition of parted for values from ('2026-01-01') to ('2026-02-01');
+  await database.query(`create table p1 partition of parted
+      for values from ('2026-01-01') to ('2026-02-01');
     create table p2 (id int not null, at date not null, primary key (id, at));
     alter table parted attach partition p2 for values from ('2026-02-01') to ('2026-03-01')`);
   await database.query(
@@ -108,7 +110,7 @@ test('partitions are published as their table, even if rows move or a partition 
   ]);
 });
 
-test('in an inheritance tree each table is captured by itself, with all of its columns', async () => {
+test('in an inheritance tree each table is captured by itself, with all columns', async () => {
   await captureTable(database, 'parent_table', 'id int primary key');
   await database.query(
     'create table child_table (extra text, primary key (id)) inherits (parent_table)',
@@ -156,7 +158,8 @@ test('deferred constraints work, and so does two-phase commit without NOTIFY', a
     notify: 'off',
   });
   await database.query(`create table deferred_parent (id int primary key);
-    alter table deferred_child add foreign key (parent) references deferred_parent deferrable initially deferred`);
+    alter table deferred_child add foreign key (parent)
+      references deferred_parent deferrable initially deferred`);
   const client = await database.connect();
   await client.query('begin; insert into deferred_child values (1, 1)');
   await expect(client.query('commit')).rejects.toThrow('violates foreign key');
@@ -169,7 +172,7 @@ test('deferred constraints work, and so does two-phase commit without NOTIFY', a
   expect(await shortChangesOf(database, 'deferred_child')).toEqual(['INSERT 2']);
 });
 
-test('a temporary table can be captured manually in its session; foreign tables are refused', async () => {
+test('a temporary table can be captured manually; foreign tables are refused', async () => {
   const client = await database.connect();
   await client.query(`create temporary table fleeting (id int primary key);
     create trigger t after insert on fleeting referencing new table as changed_rows
@@ -177,10 +180,13 @@ test('a temporary table can be captured manually in its session; foreign tables 
     insert into fleeting values (1)`);
   const [change] = await changesOf(database, 'fleeting');
   expect(change?.key).toMatch(/^pg_temp_\d+\.fleeting:1$/);
-  await client.query(`create foreign data wrapper nothing; create server far foreign data wrapper nothing;
-    create foreign table distant (id int) server far; create materialized view stale as select 1 as one`);
+  await client.query(`create foreign data wrapper nothing;
+    create server far foreign data wrapper nothing;
+    create foreign table distant (id int) server far;
+    create materialized view stale as select 1 as one`);
   await expect(createTrigger(client, 'distant')).rejects.toThrow(
-    'public.distant is a foreign table, whose rows change without its triggers: capture it where it lives.',
+    'public.distant is a foreign table, whose rows change without its triggers: capture it ' +
+      'where it lives.',
   );
   await expect(createTrigger(client, 'stale')).rejects.toThrow(
     'public.stale is a materialized view',

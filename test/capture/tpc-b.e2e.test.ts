@@ -27,7 +27,8 @@ const KEYED = ['pgbench_accounts', 'pgbench_branches', 'pgbench_tellers'];
 
 const RIGHT: Record<string, string> = {
   exactly_once: `channels: ['keyed', 'history'], transaction: true, isOnce: true, hasEvents: false`,
-  at_least_once: `channels: ['keyed', 'history'], transaction: false, isOnce: false, hasEvents: true`,
+  at_least_once:
+    "channels: ['keyed', 'history'], transaction: false, isOnce: false, hasEvents: true",
 };
 const WRONG: Record<string, string> = {
   forgetful: `channels: ['history'], transaction: true, isOnce: true, hasEvents: false,
@@ -41,7 +42,8 @@ const CONSUMERS = { ...RIGHT, ...WRONG };
 const program = findPgbench() ?? '';
 if (!program) {
   console.warn(
-    'SKIPPED: copies of the tables of pgbench, which need it ("apt-get install postgresql-contrib").',
+    'SKIPPED: copies of the tables of pgbench, which need it ("apt-get install ' +
+      'postgresql-contrib").',
   );
 }
 
@@ -81,9 +83,11 @@ describe.skipIf(!program)('the tables of pgbench, all captured', () => {
       'all is handled',
       async () => {
         const text = await ask(
-          `select string_agg(consumer_id || ' lacks ' || log.max_id - done_id, ', ' order by consumer_id)
+          `select string_agg(
+               consumer_id || ' lacks ' || log.max_id - done_id, ', ' order by consumer_id)
              || (select ', filed ' || count(*) from pgwatch.delivery)
-           from pgwatch.consumer_progress, (select max(id) as max_id from pgwatch.notification_log) as log`,
+           from pgwatch.consumer_progress,
+             (select max(id) as max_id from pgwatch.notification_log) as log`,
         );
         const ids = Object.keys(CONSUMERS).sort();
         const expected = `${ids.map((id) => `${id} lacks 0`).join(', ')}, filed 0`;
@@ -99,7 +103,8 @@ describe.skipIf(!program)('the tables of pgbench, all captured', () => {
       const columns = [...(key ? [key] : []), ...others].join(', ');
       const original = `select ${columns} from ${name}`;
       const copy = `select ${columns} from ${id}.${name}`;
-      return `(select count(*) from ((${original} except all ${copy}) union all (${copy} except all ${original})) as d)`;
+      return `(select count(*) from ((${original} except all ${copy})
+        union all (${copy} except all ${original})) as d)`;
     });
     return Number(await ask(`select ${counts.join(' + ')}`));
   }
@@ -142,7 +147,8 @@ describe.skipIf(!program)('the tables of pgbench, all captured', () => {
       const wrong = Object.keys(WRONG).map((id) => countDifferences(id, ['pgbench_history']));
       const found = { right: await Promise.all(right), wrong: await Promise.all(wrong) };
       console.log(
-        `TPC-B: ${await ask('select count(*) from pgbench_history')} transactions of ${CLIENTS} clients,`,
+        `TPC-B: ${await ask('select count(*) from pgbench_history')} transactions of ` +
+          `${CLIENTS} clients,`,
         `${await ask('select count(*) from pgwatch.notification_log')} notifications, 2 kills,`,
         `differences ${found.right.join(', ')}; of the wrong consumers ${found.wrong.join(', ')}`,
       );

@@ -29,7 +29,8 @@ const CAPTURES = {
   'for each row': ({ admin }, name) => createTrigger(admin, name, { forEach: 'row' }),
   'with options': ({ admin }, name) => createTrigger(admin, name, { payload: 'keys' }),
   'by hand': ({ admin }, name) =>
-    admin.query(`create trigger by_hand after insert on ${name} referencing new table as changed_rows
+    admin.query(`create trigger by_hand after insert on ${name}
+      referencing new table as changed_rows
       for each statement execute function notify_data_change('c', '{"id": ["id"]}', 'id')`),
 } satisfies Record<string, (attacker: Attacker, name: string) => Promise<unknown>>;
 
@@ -45,7 +46,8 @@ test.each(Object.entries(CAPTURES))(
         await capture(attacker, `bait_${bait}`);
         await admin.query(`grant all on bait_${bait} to "${name}"`);
       }
-      await admin.query(`alter type trap owner to "${name}"; alter type trap_range owner to "${name}";
+      await admin.query(`alter type trap owner to "${name}";
+        alter type trap_range owner to "${name}";
       alter table bait_later owner to "${name}"`);
       await withConnection({ url }, async (client) => {
         await client.query(`${castSql('trap')}; ${castSql('trap_range')};
@@ -76,7 +78,8 @@ test.each(Object.entries(CAPTURES))(
 test('a role that is no longer a member is no longer trusted', async () => {
   await withAttacker(database, async ({ name, url, admin: client, caught }) => {
     await client.query(`create type trap as enum ('a'); alter type trap owner to "${name}";
-      create table member_bait (id int primary key, trap trap); alter table member_bait owner to "${name}";
+      create table member_bait (id int primary key, trap trap);
+      alter table member_bait owner to "${name}";
       grant "${client.user}" to "${name}"`);
     await createTrigger(client, 'member_bait');
     await withConnection({ url }, async (attacker) => {
@@ -114,8 +117,10 @@ test("a trigger without transition tables does not read the session's views inst
         }
       }
       // A role that has such a view for another purpose is captured as usual.
-      await attacker.query(`create trigger u after delete on bare referencing old table as changed_rows
-        for each statement execute function public.notify_data_change('c', '{"id": ["id"]}', 'id')`);
+      await attacker.query(`create trigger u after delete on bare
+        referencing old table as changed_rows
+        for each statement execute function public.notify_data_change('c', '{"id": ["id"]}',
+          'id')`);
       await attacker.query(
         'alter table bare disable trigger t; insert into bare values (7); delete from bare',
       );

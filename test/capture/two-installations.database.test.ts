@@ -98,11 +98,13 @@ describe("a user's trigger with one of our names", () => {
   test.each(Object.entries(namesakes))('%s is never replaced', async (kind, [table = '', how]) => {
     const client = await database.connect();
     await client.query(
-      `create or replace function mine() returns trigger language plpgsql as 'begin return new; end'`,
+      `create or replace function mine() returns trigger
+        language plpgsql as 'begin return new; end'`,
     );
     await client.query(
       kind === 'on a partition'
-        ? 'create table e (id int primary key) partition by range (id); create table e_1 partition of e default'
+        ? `create table e (id int primary key) partition by range (id);
+          create table e_1 partition of e default`
         : `create table ${table} (id int primary key)`,
     );
     await client.query(`create trigger "00_pgwatch_insert" ${how} execute function mine()`);
@@ -117,12 +119,14 @@ describe("a user's trigger with one of our names", () => {
     }
     expect(await dropTrigger(client, table)).toEqual({ kind: 'unchanged' });
     const { rows } = await client.query(
-      `select tgfoid::regproc::text as name from pg_trigger where tgname like '00_pgwatch%' and tgrelid::regclass::text like $1`,
+      `select tgfoid::regproc::text as name from pg_trigger where tgname like '00_pgwatch%'
+        and tgrelid::regclass::text like $1`,
       [`${table}%`],
     );
     expect(rows).toEqual([{ name: 'mine' }]);
     await client.query(
-      `alter trigger "00_pgwatch_insert" on ${kind === 'on a partition' ? 'e_1' : table} rename to mine`,
+      `alter trigger "00_pgwatch_insert"
+        on ${kind === 'on a partition' ? 'e_1' : table} rename to mine`,
     );
     await client.query(up);
     expect(await createTrigger(client, table)).toMatchObject({ kind: 'unchanged' });

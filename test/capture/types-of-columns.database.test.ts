@@ -9,20 +9,23 @@ import { useDatabase } from '../helpers/database.ts';
 
 /*
 Goal: the generated type of a column matches what a consumer gets, and is no wider than necessary.
-Method: a table with a column of each type gets rows with values at the limits. Their JSON in the log
-is written into a program as literals, and the compiler checks them against the column's type. A
+Method: a table with a column of each type gets rows with values at the limits. Their JSON in the
+log is written into a program as literals, and the compiler checks them against the column's type. A
 value that the type must not allow is checked, too.
 */
 
 const database = useDatabase();
 
 const MOOD = `'fine' | 'it\\'s "so\\\\so"' | 'two\\nlines' | '*/ 🙂 // '`;
-const PLACE = `{ street: string | null; 'zip code': number | null; moods: (${MOOD} | null)[] | null; sure: string }`;
+const PLACE =
+  `{ street: string | null; 'zip code': number | null; ` +
+  `moods: (${MOOD} | null)[] | null; sure: string }`;
 
 const TYPES = `
   create type mood as enum ('fine', 'it''s "so\\so"', E'two\nlines', '*/ 🙂 // ');
   create type shade as enum ('dark');
-  create function shade_json(shade) returns json language sql immutable return '{"dark": true}'::json;
+  create function shade_json(shade) returns json
+    language sql immutable return '{"dark": true}'::json;
   create cast (shade as json) with function shade_json(shade);
   create type nothing as enum ();
   create domain cents as int8 check (value >= 0);

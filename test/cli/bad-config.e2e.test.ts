@@ -23,7 +23,10 @@ test.each(
     [
       'a mistyped option',
       ts('export default { pollIntervall: 5 }'),
-      /^pgwatch\.config\.ts: pollIntervall is no option\. Did you mean "pollInterval"\? Options are: url, .*\.$/,
+      new RegExp(
+        /^pgwatch\.config\.ts: pollIntervall is no option\. Did you mean /.source +
+          /"pollInterval"\? Options are: url, .*\.$/.source,
+      ),
     ],
     [
       'a wrong duration',
@@ -43,12 +46,14 @@ test.each(
     [
       'wrong roles',
       ts('export default { roles: { writers: ["a"] } }'),
-      'pgwatch.config.ts: roles must be an object of lists of role names: publish, consume, read, not {"writers":["a"]}.',
+      'pgwatch.config.ts: roles must be an object of lists of role names: publish, consume, ' +
+        'read, not {"writers":["a"]}.',
     ],
     [
       'a schema with a reserved prefix',
       ts('export default { schema: "pg_watch" }'),
-      'pgwatch.config.ts: schema must be a name of 1 to 63 bytes that does not begin with "pg_" and has no "$$" in it, not "pg_watch".',
+      'pgwatch.config.ts: schema must be a name of 1 to 63 bytes that does not begin with ' +
+        '"pg_" and has no "$$" in it, not "pg_watch".',
     ],
     [
       'a syntax error',
@@ -63,7 +68,10 @@ test.each(
     [
       'a syntax error in JSON',
       { 'pgwatch.config.json': '{ "url": }' },
-      /^The config file cannot be used: pgwatch\.config\.json: SyntaxError: Unexpected token '}', .* is not valid JSON\.$/,
+      new RegExp(
+        /^The config file cannot be used: pgwatch\.config\.json: SyntaxError: /.source +
+          /Unexpected token '}', .* is not valid JSON\.$/.source,
+      ),
     ],
     [
       'a syntax error in YAML',
@@ -78,17 +86,20 @@ test.each(
     [
       'no default export',
       ts('export const config = {};'),
-      `${unusable}pgwatch.config.ts: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
+      `${unusable}pgwatch.config.ts: it holds no object of options; in TypeScript: export ` +
+        `default defineConfig({ … }).`,
     ],
     [
       'a list as default export',
       ts('export default [];'),
-      `${unusable}pgwatch.config.ts: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
+      `${unusable}pgwatch.config.ts: it holds no object of options; in TypeScript: export ` +
+        `default defineConfig({ … }).`,
     ],
     [
       'a wrong entry in package.json',
       { 'package.json': '{ "type": "module", "pgwatch": 5 }' },
-      `${unusable}package.json: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
+      `${unusable}package.json: it holds no object of options; in TypeScript: export ` +
+        `default defineConfig({ … }).`,
     ],
   ]),
 )(

@@ -53,7 +53,9 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     'has TypeScript that must be compiled',
     'enum.ts',
     'enum A { B }',
-    ':1: SyntaxError: TypeScript enum is not supported in strip-only mode; Node.js runs TypeScript by leaving out the types, which does not work for enums, namespaces and parameter properties.',
+    ':1: SyntaxError: TypeScript enum is not supported in strip-only mode; Node.js runs ' +
+      'TypeScript by leaving out the types, which does not work for enums, namespaces and ' +
+      'parameter properties.',
   ],
   [
     'imports a missing file',
@@ -65,7 +67,8 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     'exports nothing',
     'none.ts',
     'export const a = 1;',
-    ': it has no default export made by defineConsumer({ … }). Start the file\'s name with "_" if it is no consumer.',
+    ": it has no default export made by defineConsumer({ … }). Start the file's name with " +
+      '"_" if it is no consumer.',
   ],
   [
     'has a mistyped option',
@@ -147,7 +150,8 @@ test('two consumers with one id are refused', async () => {
     'consumers/app/other.ts': printingConsumer('email', ['b']),
   });
   expect(said).toContain(
-    '  consumers/app/other.ts and consumers/email.ts have the same id "email": each consumer needs its own.',
+    '  consumers/app/other.ts and consumers/email.ts have the same id "email": each consumer ' +
+      'needs its own.',
   );
 });
 
@@ -172,6 +176,9 @@ test('an unknown consumer or app is refused, with a list of those that exist', a
 
 test('without a consumers folder listen says where one is expected', async () => {
   expect(await refused({})).toMatch(
-    /^There is no folder \S+\/consumers\. Put consumer files there, or name another with the option "consumers"\.$/,
+    new RegExp(
+      /^There is no folder \S+\/consumers\. Put consumer files there, or name another /.source +
+        /with the option "consumers"\.$/.source,
+    ),
   );
 });

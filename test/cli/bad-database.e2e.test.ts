@@ -41,7 +41,9 @@ test.each(COMMANDS)('without a server, %s %s fails in one sentence', async (...a
   const port = await freePort();
   const url = `postgres://me:${CANARY}@127.0.0.1:${port}/shop`;
   expect(await failure(args, url)).toBe(
-    `error Cannot connect to 127.0.0.1:${port}, database "shop", user "me": no server is listening there. The connection string is in --database-url, DATABASE_URL or the config file.\n`,
+    `error Cannot connect to 127.0.0.1:${port}, database "shop", user "me": no server is ` +
+      `listening there. The connection string is in --database-url, DATABASE_URL or the ` +
+      `config file.\n`,
   );
 });
 
@@ -87,7 +89,8 @@ test.each([
 ])('a connection string that is %s is refused before anything else', async (_, url) => {
   for (const args of [['listen'], ...COMMANDS]) {
     expect(await failure(args, url)).toBe(
-      'error DATABASE_URL must be a URL like postgres://user:password@host:5432/database, with special characters in the password written as in %23 for "#".\n',
+      'error DATABASE_URL must be a URL like postgres://user:password@host:5432/database, ' +
+        'with special characters in the password written as in %23 for "#".\n',
     );
   }
 });
@@ -117,7 +120,8 @@ test('without the schema every command says to migrate', async () => {
 test('a schema of a newer version is refused', async () => {
   await database.query(`insert into pgwatch.migration values (9999, 'from_the_future', 'hash')`);
   const message =
-    'error The database was migrated by a newer pgwatch (migration 9999 "from_the_future"). Update the package pgwatch.\n';
+    'error The database was migrated by a newer pgwatch (migration 9999 "from_the_future"). ' +
+    'Update the package pgwatch.\n';
   for (const args of [['listen'], ['migrate'], ['migrate', 'uninstall', '--yes']]) {
     expect(await failure(args, database.url)).toContain(message);
   }
@@ -126,8 +130,11 @@ test('a schema of a newer version is refused', async () => {
 
 test('a role without rights is told what it lacks', async () => {
   const { url } = await createRole(database, 'none');
-  const refused =
-    /^error The database refuses it: permission denied for (schema pgwatch|function smart_notify)\. Name the role in roles: .*\.$/m;
+  const refused = new RegExp(
+    /^error The database refuses it: permission denied for /.source +
+      /(schema pgwatch|function smart_notify)\. Name the role in roles: .*\.$/.source,
+    'm',
+  );
   for (const args of [
     ['listen'],
     ['notify', 'orders'],

@@ -61,7 +61,7 @@ test('an event id with different content is refused', async () => {
   });
 });
 
-test('if a line is wrong, exactly the notifications whose ids were printed are published', async () => {
+test('if a line is wrong, exactly the lines with printed ids are published', async () => {
   const lines = Array.from({ length: 2500 }, (_, index) => JSON.stringify(index));
   lines[2100] = '{"a":';
   const { exitCode, stdout, stderr } = await notify(['lines', '-'], `\n${lines.join('\n')}\n`);

@@ -17,7 +17,10 @@ const position = { consumerId: 'email', reason: 'position' } as const;
 test.each([
   [
     {},
-    /^email is at id 1234, 5,678 behind, and not running \(.* 3 d ago\): start it with "pgwatch listen", forget the consumer with "pgwatch consumers remove email"/,
+    new RegExp(
+      /^email is at id 1234, 5,678 behind, and not running \(.* 3 d ago\): start it /.source +
+        /with "pgwatch listen", forget the consumer with "pgwatch consumers remove email"/.source,
+    ),
   ],
   [{ behind: 100_000 }, /100,000 or more behind/],
   [
@@ -27,7 +30,10 @@ test.each([
   [{ isAlive: true, behind: 0 }, /0 behind, and running: wait a moment, and clean up again, or/],
   [
     { isAlive: true, isStopped: true },
-    /and stopped at a dead letter: decide about that: "pgwatch dlq list --consumer email", or remove/,
+    new RegExp(
+      /and stopped at a dead letter: decide about that: "pgwatch dlq list --consumer /.source +
+        /email", or remove/.source,
+    ),
   ],
   [
     { isPaused: true },

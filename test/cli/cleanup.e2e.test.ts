@@ -37,10 +37,11 @@ test("the server's clock decides what is old", async () => {
 /** The size of a busy day: PGWATCH_TEST_CLEANUP_ROWS=10000000. */
 const ROWS = Number(process.env.PGWATCH_TEST_CLEANUP_ROWS ?? 1_000_000);
 
-test('a full day is kept while a consumer needs it, and dropped at once when none does', async () => {
+test('a full day is kept while a consumer needs it, and then dropped at once', async () => {
   await database.query(
     `insert into pgwatch.notification_log (xid, created_at, channel, key, payload)
-       select pg_current_xact_id(), '2020-01-05'::timestamptz + n * interval '1 ms', 'c', 'key', '{"a": 1}'
+       select pg_current_xact_id(), '2020-01-05'::timestamptz + n * interval '1 ms', 'c', 'key',
+         '{"a": 1}'
        from generate_series(1, $1) as n`,
     [ROWS],
   );
@@ -103,7 +104,10 @@ test('a dry run shows what would be removed from a partition that is partly need
   await publishPast(database, 7, ['to do']);
   const plain = await cleanup('--before', '2020-02-01', '--dry-run');
   expect(plain.stdout).toMatch(
-    /default partition {2}3 +- +delete what is not needed by email \(position 1\)\nto be removed +~2 /,
+    new RegExp(
+      /default partition {2}3 +- +delete what is not needed by email \(position 1\)\nto /.source +
+        /be removed +~2 /.source,
+    ),
   );
   const { stderr } = await cleanup('--before', '2020-02-01');
   expect(stderr).toContain('Removed 2 notifications of the default partition');

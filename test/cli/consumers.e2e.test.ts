@@ -52,19 +52,21 @@ test('show prints everything about the named consumers, with the position', asyn
   expect(json[1]).toMatchObject({ consumerId: 'webhook', position: { doneId: 0, window: null } });
 });
 
-test('pause and resume take several consumers, can be repeated, and report what they did', async () => {
+test('pause and resume take several consumers, and can be repeated', async () => {
   const first = await consumers('pause', 'email', 'webhook', '--json');
   expect(JSON.parse(first.stdout)).toEqual([
     { consumerId: 'email', pausedAt: expect.any(String), pausedUntil: null },
     { consumerId: 'webhook', pausedAt: expect.any(String), pausedUntil: null },
   ]);
   expect(first.stderr).toContain(
-    'email is paused until "pgwatch consumers resume email": what is published meanwhile waits for it.\n',
+    'email is paused until "pgwatch consumers resume email": what is published meanwhile ' +
+      'waits for it.\n',
   );
   const again = await consumers('pause', 'email', '--until', '2h');
   expect(again.stderr).toMatch(/^email is paused until \d{4}-.*Z: /);
   const { rows } = await database.query(
-    `select extract(epoch from paused_until - now())::float8 as seconds from pgwatch.consumer_progress
+    `select extract(epoch from paused_until - now())::float8 as seconds
+      from pgwatch.consumer_progress
      where consumer_id = 'email'`,
   );
   expect(rows[0].seconds).toBeGreaterThan(7100);
@@ -78,7 +80,7 @@ test('pause and resume take several consumers, can be repeated, and report what 
   expect(await paused()).toEqual(['webhook']);
 });
 
-test('an unknown name, or an invalid end of a pause, is wrong usage and pauses nothing', async () => {
+test('an unknown name, or an invalid end, is wrong usage and pauses nothing', async () => {
   const unknown = await consumers('pause', 'webhook', 'emial');
   expect([unknown.exitCode, unknown.stderr]).toEqual([
     2,
@@ -100,7 +102,8 @@ test('remove shows what would be removed, needs a yes, and then removes it', asy
   const unasked = await consumers('remove', 'email');
   expect([unasked.exitCode, unasked.stderr]).toEqual([
     2,
-    `error This removes ${plan}. This is not a terminal, so it cannot ask: pass --yes to proceed.\n`,
+    `error This removes ${plan}. This is not a terminal, so it cannot ask: pass --yes to ` +
+      `proceed.\n`,
   ]);
   expect(await consumers('remove', 'email', '--yes')).toEqual({
     exitCode: 0,

@@ -35,7 +35,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('the demo shows live, replayed and large notifications, stops cleanly and restarts', async () => {
+test('the demo shows live, replayed and large notifications, and restarts cleanly', async () => {
   copyExamples();
   const first = startCli(['dev', '--demo'], { cwd: folder });
   for (const line of [REPLAYED, LARGE, LIVE]) await first.waitFor(line);
@@ -83,7 +83,9 @@ test('without --demo the consumers of the folder run, on the same kind of server
   mkdirSync(join(folder, 'consumers'));
   writeFileSync(
     join(folder, 'consumers', 'echo.mjs'),
-    `export default { channels: ['x'], handle: (n, { reporter }) => reporter.info('got ' + n.payload) };`,
+    `export default { channels: ['x'], handle(n, { reporter }) {
+      reporter.info('got ' + n.payload);
+    } };`,
   );
   const dev = startCli(['dev'], { cwd: folder });
   await dev.waitFor('echo has missed nothing; following the tail.');

@@ -29,7 +29,9 @@ test('10,000 forged NOTIFYs of another role deliver nothing and stop nothing', a
     ]) {
       // One transaction for each: PostgreSQL sends equal notifications of a transaction only once.
       await forger.query(
-        `do $$ begin for n in 1..1000 loop perform pg_notify('${channel}', ${payload} || n); commit; end loop; end $$`,
+        `do $$ begin
+           for n in 1..1000 loop perform pg_notify('${channel}', ${payload} || n); commit; end loop;
+         end $$`,
       );
     }
   }

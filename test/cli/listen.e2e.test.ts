@@ -12,7 +12,9 @@ afterEach(() => emptyLog(database));
 /** Prints each notification as JSON: its payload, and whether it is a replay. */
 const consumer = (id: string) => `export default {
   id: '${id}', channels: ['c'],
-  handle: ({ payload, isReplay }) => console.log(JSON.stringify({ id: '${id}', payload, isReplay })),
+  handle({ payload, isReplay }) {
+    console.log(JSON.stringify({ id: '${id}', payload, isReplay }));
+  },
 };`;
 
 const PROJECT = {
@@ -84,7 +86,10 @@ test('after SIGTERM or kill -9 listen replays what was written meanwhile, in ord
 
 test('a second signal ends it at once with exit code 1', async () => {
   const cwd = makeProject({
-    'consumers/hang.js': `export default { channels: ['c'], handle: () => { console.log('called'); return new Promise(() => {}); } };`,
+    'consumers/hang.js': `export default { channels: ['c'], handle() {
+      console.log('called');
+      return new Promise(() => {});
+    } };`,
   });
   await publish(1, 1);
   const cli = start([], cwd);
@@ -109,7 +114,9 @@ describe('listen', () => {
 
   test('--once reports what failed, and leaves it to a later run', async () => {
     const cwd = makeProject({
-      'consumers/bad.js': `export default { channels: ['c'], handle() { throw new Error('no', { cause: new Error('because') }); } };`,
+      'consumers/bad.js': `export default { channels: ['c'], handle() {
+        throw new Error('no', { cause: new Error('because') });
+      } };`,
     });
     await publish(1, 1);
     const args = ['listen', '--once', '--database-url', database.url];
@@ -190,7 +197,7 @@ describe('listen', () => {
     expect(printed((await cli.exited).stdout)).toEqual(series(6, 6, false));
   });
 
-  test('the config and folder in use are reported, and a folder here that is not used', async () => {
+  test('the config and folder in use are reported, and an unused folder here', async () => {
     const cwd = makeProject({
       'pgwatch.config.js': "export default { consumers: 'handlers' };",
       'handlers/one.js': consumer('one'),
@@ -227,7 +234,8 @@ describe('listen', () => {
 
   test('without a terminal a long replay prints its rate and time left now and then', async () => {
     const cwd = makeProject({
-      'consumers/slow.js': `export default { channels: ['c'], handle: () => new Promise((resolve) => setTimeout(resolve, 15)) };`,
+      'consumers/slow.js': `export default { channels: ['c'], handle: () =>
+        new Promise((resolve) => setTimeout(resolve, 15)) };`,
     });
     await publish(1, 1000);
     const cli = start([], cwd);

@@ -58,7 +58,11 @@ test('commands that read report who blocks them, and how to end it', async () =>
     expect([exitCode, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(
       new RegExp(
-        `error The table pgwatch\\.notification_log is locked: pid ${pids.holder} \\(the-app\\) holds it, idle in transaction for .*; pid ${pids.waiter} \\(the-app\\) waits to lock it, active for .*: alter table pgwatch\\.notification_log .*\\. Wait until that is done, or end it: select pg_terminate_backend\\(${pids.holder}\\);\n$`,
+        `error The table pgwatch\\.notification_log is locked: pid ${pids.holder} ` +
+          `\\(the-app\\) holds it, idle in transaction for .*; pid ${pids.waiter} ` +
+          `\\(the-app\\) waits to lock it, active for .*: alter table ` +
+          `pgwatch\\.notification_log .*\\. Wait until that is done, or end it: select ` +
+          `pg_terminate_backend\\(${pids.holder}\\);\n$`,
       ),
     );
   }
@@ -68,7 +72,8 @@ test('the doctor reports it as a problem', async () => {
   const findings = await findingsOf(database.config, 'locks', { lockMs: 0 });
   expect(findings).toEqual([
     expect.stringMatching(
-      `^problem: The table pgwatch\\.notification_log is locked: pid ${pids.holder} .*; pid ${pids.waiter} `,
+      `^problem: The table pgwatch\\.notification_log is locked: pid ${pids.holder} .*; pid ` +
+        `${pids.waiter} `,
     ),
   ]);
   expect(await findingsOf(database.config, 'locks', { lockMs: 3_600_000 })).toEqual([]);

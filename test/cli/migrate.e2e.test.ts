@@ -88,7 +88,9 @@ test('uninstall asks; without a terminal it does nothing and exits with 2', asyn
   expect(await migrate(['uninstall'], url)).toEqual({
     exitCode: 2,
     stdout: '',
-    stderr: `error This removes schema "pgwatch" with ${loss}. This is not a terminal, so it cannot ask: pass --yes to proceed.\n`,
+    stderr:
+      `error This removes schema "pgwatch" with ${loss}. This is not a terminal, so ` +
+      `it cannot ask: pass --yes to proceed.\n`,
   });
   expect((await migrate(['status'], url)).exitCode).toBe(0);
   expect(await migrate(['uninstall', '--yes'], url)).toEqual({

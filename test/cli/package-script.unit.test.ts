@@ -9,12 +9,14 @@ test.each([
   [
     'no scripts, and a list on one line',
     '{\n  "name": "a",\n  "files": ["b", "c"]\n}\n',
-    '{\n  "name": "a",\n  "files": ["b", "c"],\n  "scripts": {\n    "pgwatch": "pgwatch listen"\n  }\n}\n',
+    '{\n  "name": "a",\n  "files": ["b", "c"],\n  "scripts": {\n    "pgwatch": "pgwatch ' +
+      'listen"\n  }\n}\n',
   ],
   [
     'scripts with tabs, and no newline at the end',
     '{\n\t"scripts": {\n\t\t"test": "a \\"{\\" b"\n\t},\n\t"name": "x"\n}',
-    '{\n\t"scripts": {\n\t\t"test": "a \\"{\\" b",\n\t\t"pgwatch": "pgwatch listen"\n\t},\n\t"name": "x"\n}',
+    '{\n\t"scripts": {\n\t\t"test": "a \\"{\\" b",\n\t\t"pgwatch": "pgwatch ' +
+      'listen"\n\t},\n\t"name": "x"\n}',
   ],
   [
     'four spaces and Windows line endings',
@@ -29,7 +31,8 @@ test.each([
   [
     'other "scripts" at a deeper level',
     '{\n  "a": { "scripts": {} },\n  "scripts": {\n    "b": "c"\n  }\n}\n',
-    '{\n  "a": { "scripts": {} },\n  "scripts": {\n    "b": "c",\n    "pgwatch": "pgwatch listen"\n  }\n}\n',
+    '{\n  "a": { "scripts": {} },\n  "scripts": {\n    "b": "c",\n    "pgwatch": "pgwatch ' +
+      'listen"\n  }\n}\n',
   ],
 ])('the script is added to %s', (_, before, after) => {
   expect(add(before)).toBe(after);

@@ -13,12 +13,15 @@ const REST = "export default { channels: ['x'], handle() {} };";
 
 /** What keeps a Node.js process alive. */
 const HANDLES = {
-  'consumers/server.mjs': `import { createServer } from 'node:http'; createServer().listen(0);\n${REST}`,
-  'consumers/child.mjs': `import { spawn } from 'node:child_process'; spawn('sleep', ['600']);\n${REST}`,
+  'consumers/server.mjs': `import { createServer } from 'node:http';
+    createServer().listen(0);\n${REST}`,
+  'consumers/child.mjs': `import { spawn } from 'node:child_process';
+    spawn('sleep', ['600']);\n${REST}`,
   'consumers/thread.mjs': `import { Worker } from 'node:worker_threads';
     new Worker('setInterval(() => {}, 1000)', { eval: true });\n${REST}`,
   'consumers/connection.mjs': `import net from 'node:net';
-    const server = net.createServer().listen(0, () => net.connect(server.address().port));\n${REST}`,
+    const server = net.createServer().listen(0,
+      () => net.connect(server.address().port));\n${REST}`,
 };
 
 test('handles left open by consumer files keep no command alive', async () => {
@@ -109,7 +112,8 @@ test('a handler that ends the process is named with its notification', async () 
     'throws/throws.mjs': define('throws', "setTimeout(() => { throw new Error('wild'); }, 50);"),
   });
   const { rows } = await database.query(
-    `select smart_notify(channel)::int as id from unnest('{exits,rejects,throws}'::text[]) as channel`,
+    `select smart_notify(channel)::int as id
+      from unnest('{exits,rejects,throws}'::text[]) as channel`,
   );
   const listen = (name: string) =>
     runCli(['listen'], { cwd, env: { DATABASE_URL: database.url, PGWATCH_CONSUMERS: name } });

@@ -60,7 +60,8 @@ test('seek prints the plan, and changes nothing without a yes', async () => {
 
   const unanswered = await seek('email', '--to', '-5');
   expect(unanswered.said).toBe(
-    `error Move email from ${from} to ${to}? This is not a terminal, so it cannot ask: pass --yes to proceed.`,
+    `error Move email from ${from} to ${to}? This is not a terminal, so it cannot ask: pass ` +
+      `--yes to proceed.`,
   );
   expect([unanswered.exitCode, await doneId()]).toEqual([2, from]);
 
@@ -115,7 +116,7 @@ test('if the position moves after the plan was made, seek says so and moves noth
   await other.end();
 });
 
-test('seek requires --live while a daemon runs the consumer, which continues from there', async () => {
+test('seek requires --live while a daemon runs the consumer', async () => {
   const seen: unknown[] = [];
   const daemon = await startTailing(database.config, [
     { id: 'email', channels: ['orders'], handle: ({ payload }) => void seen.push(payload) },
@@ -139,7 +140,8 @@ test('seek refuses an id beyond the newest, and reports a dead letter that stops
   const ahead = await seek('email', '--to', newest + 2, '--yes');
   expect(ahead).toMatchObject({ exitCode: 2, stdout: '' });
   expect(ahead.said).toBe(
-    `error There is no ${newest + 2} yet: the newest notification is ${newest}. To skip all that is there, say so: --to now.`,
+    `error There is no ${newest + 2} yet: the newest notification is ${newest}. To skip all ` +
+      `that is there, say so: --to now.`,
   );
   const future = await seek('email', '--to', '2999-01-01', '--yes');
   expect([future.exitCode, future.said]).toEqual([2, expect.stringContaining('in the future')]);

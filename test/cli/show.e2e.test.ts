@@ -28,7 +28,8 @@ test('show prints notifications in full, with their consumers, and names unknown
     '      "text": "\\u001b[2J\\u009b31m\\nemail: done"',
     '    }',
     '  consumers',
-    '    email: dead, failed 1 min ago, after 5 attempts: TypeError: \\u001b[2J\\u009b31m email: done',
+    '    email: dead, failed 1 min ago, after 5 attempts: TypeError: \\u001b[2J\\u009b31m ' +
+      'email: done',
     '    search: waiting',
     '',
     `Notification ${other}`,

@@ -133,7 +133,8 @@ test('--watch in a pipe prints blocks, even after a lost connection, until Ctrl-
   await until('two are printed', () => blocks() > 1);
   await database.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
-     where datname = current_database() and pid <> pg_backend_pid() and query like '%clock_timestamp() as at%'`,
+     where datname = current_database() and pid <> pg_backend_pid()
+       and query like '%clock_timestamp() as at%'`,
   );
   await cli.waitFor('\nTrying again: ');
   const before = blocks();

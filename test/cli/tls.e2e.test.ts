@@ -30,7 +30,8 @@ test.each(some([['listen'], ['notify', 'orders'], ['migrate']]))(
     });
     expect(exitCode).toBe(1);
     expect(stderr).toContain(
-      `": it offers no TLS. Switch it on there, or set tls: 'off' or sslmode=disable where the network is trusted.\n`,
+      `": it offers no TLS. Switch it on there, or set tls: 'off' or sslmode=disable ` +
+        'where the network is trusted.\n',
     );
   },
 );

@@ -17,19 +17,22 @@ async function trigger(args: readonly string[], cwd?: string) {
 const list = async () =>
   JSON.parse((await trigger(['list', '--json'])).stdout) as Record<string, unknown>[];
 
-test('add reports what it did, changes nothing when repeated, and applies new options', async () => {
+test('add reports what it did, can be repeated, and applies new options', async () => {
   await database.query('create table users (id int primary key, email text, password text)');
   expect(await trigger(['add', 'users'])).toMatchObject({
     exitCode: 0,
     stdout: '',
-    said: 'Captured: public.users, insert, update, delete, truncate, on channel data_change, for each statement.',
+    said:
+      'Captured: public.users, insert, update, delete, truncate, on channel data_change, for ' +
+      'each statement.',
   });
   expect((await trigger(['add', 'users'])).said).toBe(
     'Unchanged: public.users is captured like that already.',
   );
   const flags = ['--exclude', 'password', '--channel', 'users', '--operations', 'update,insert'];
   expect((await trigger(['add', 'users', ...flags])).said).toBe(
-    'Changed: public.users, channel data_change → users; operations insert, update, delete, truncate → insert, update; exclude none → password.',
+    'Changed: public.users, channel data_change → users; operations insert, update, delete, ' +
+      'truncate → insert, update; exclude none → password.',
   );
   expect(await list()).toEqual([
     {
@@ -63,8 +66,10 @@ test('list finds stale and disabled captures, and add repairs them', async () =>
   expect(stale.exitCode).toBe(1);
   expect(stale.stdout).toMatch(/^public\.aging +partly disabled +data_change /m);
   expect(stale.said.split('\n')).toEqual([
-    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add", or sync, makes it current.',
-    'warning public.aging is not captured by "00_pgwatch_insert", which somebody has disabled, or set to fire in replication only: alter table … enable trigger.',
+    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add", or ' +
+      'sync, makes it current.',
+    'warning public.aging is not captured by "00_pgwatch_insert", which somebody has ' +
+      'disabled, or set to fire in replication only: alter table … enable trigger.',
   ]);
   await database.query('alter table aging drop column a');
   expect((await trigger(['list'])).said).toContain('has no column "a", which exclude names');
@@ -78,7 +83,7 @@ test('list finds stale and disabled captures, and add repairs them', async () =>
   expect(rows).toEqual([{ key: 'public.aging:[2, 1]' }]);
 });
 
-test('--dry-run prints what add would run, and sql a script; neither changes anything', async () => {
+test('--dry-run prints what add would run, sql a script; neither changes anything', async () => {
   await database.query('create table planned (id int primary key)');
   const sql = await trigger(['sql', 'planned', '--payload', 'keys']);
   const dry = await trigger(['add', 'planned', '--payload', 'keys', '--dry-run']);
@@ -123,7 +128,8 @@ test('excluded columns are not exposed silently, and never by --all', async () =
   const refused = await trigger(['add', '--all', '--schema', 'vault', '--reset']);
   expect([refused.exitCode, refused.said]).toEqual([
     2,
-    'error vault.people excludes pin, which --all would put into its notifications: take the table out by --except, or give --exclude, too. Nothing was changed.',
+    'error vault.people excludes pin, which --all would put into its notifications: take the ' +
+      'table out by --except, or give --exclude, too. Nothing was changed.',
   ]);
   expect((await trigger(['add', 'vault.people', '--reset'])).said).toContain(
     'warning pin of vault.people was excluded, and is in its notifications from now on',
@@ -189,32 +195,40 @@ test('a partition is captured with its table; by itself its TRUNCATE is not capt
   await trigger(['add', 'whole']);
   expect(await trigger(['add', 'part'])).toMatchObject({
     exitCode: 2,
-    said: 'error public.part is a partition of public.whole, which is captured: that captures it, too.',
+    said:
+      'error public.part is a partition of public.whole, which is captured: ' +
+      'that captures it, too.',
   });
 });
 
 test('a handwritten trigger is listed, not changed by add, and removed on request', async () => {
   await database.query(`create table manual (id int primary key);
-    create trigger mine after insert or update on manual for each row execute function notify_data_change('m')`);
+    create trigger mine after insert or update on manual for each row
+      execute function notify_data_change('m')`);
   expect(await list()).toContainEqual(
     expect.objectContaining({ table: 'manual', byHand: true, forEach: 'row', triggers: ['mine'] }),
   );
   const refused = await trigger(['add', 'manual']);
   expect(refused).toMatchObject({
     exitCode: 2,
-    said: 'error public.manual is captured already, by the trigger "mine" that was written by hand: drop it first, or "pgwatch trigger remove" it.',
+    said:
+      'error public.manual is captured already, by the trigger "mine" that was written by ' +
+      'hand: drop it first, or "pgwatch trigger remove" it.',
   });
   expect((await trigger(['remove', 'manual'])).said).toContain('Removed');
   expect((await trigger(['add', 'manual'])).exitCode).toBe(0);
 });
 
 test('sync makes the database match the config; --check only reports', async () => {
-  await database.query(`create table kept (id int primary key); create table extra (id int primary key);
+  await database.query(`create table kept (id int primary key);
+    create table extra (id int primary key);
     create table missing (id int primary key)`);
   await trigger(['remove', ...(await list()).map(({ schema, table }) => `${schema}.${table}`)]);
   await trigger(['add', 'kept', 'extra']);
   const cwd = makeProject({
-    'pgwatch.config.ts': `export default { triggers: { 'public.kept': { channel: 'k' }, missing: {} } };`,
+    'pgwatch.config.ts': `export default {
+      triggers: { 'public.kept': { channel: 'k' }, missing: {} },
+    };`,
   });
   const drift = [
     'Different: public.kept, channel data_change → k.',
@@ -274,7 +288,8 @@ test.each([
       '--operations',
       'insert',
       '--when',
-      'true) execute function notify_data_change(); create trigger x after insert on wrong for each row when (true',
+      'true) execute function notify_data_change(); create trigger x after insert on wrong ' +
+        'for each row when (true',
     ],
     'public.wrong cannot be captured like that: cannot insert multiple commands',
   ],

@@ -26,7 +26,8 @@ test('--out writes once, leaves a current file alone, and --check only reports',
   const cwd = makeProject({});
   const file = join(cwd, 'types.ts');
   expect((await types(['--out', 'types.ts', '--check'], cwd)).said.split('\n')).toEqual([
-    'warning No table is captured, so that there are no types. Begin with "pgwatch trigger add users".',
+    'warning No table is captured, so that there are no types. Begin with "pgwatch trigger ' +
+      'add users".',
     'Different: types.ts is not there. Run "pgwatch types --out types.ts".',
   ]);
   expect(existsSync(file)).toBe(false);
@@ -50,7 +51,9 @@ test('--out writes once, leaves a current file alone, and --check only reports',
   await database.query('alter table people alter email drop not null');
   expect(await types(['--out', 'types.ts', '--check'], cwd)).toMatchObject({
     exitCode: 1,
-    said: 'Different: types.ts does not have the types of the captured tables. Run "pgwatch types --out types.ts".',
+    said:
+      'Different: types.ts does not have the types of the captured tables. ' +
+      'Run "pgwatch types --out types.ts".',
   });
   expect((await types(['--out', 'types.ts'], cwd)).said).toBe(
     'Changed: types.ts, the types of 1 captured table.',
@@ -152,7 +155,9 @@ test('the types match what runs, and the file does not disturb it', async () => 
     'consumers/tags.ts': `
       import type { Tags } from '../pgwatch-types.ts';
       const show = ({ id, names }: Tags) => \`\${id} \${names.map((name) => name?.length)}\`;
-      export default { channels: ['tags'], handle({ change }, { reporter }) { reporter.info(show(change.new)); } };`,
+      export default { channels: ['tags'], handle({ change }, { reporter }) {
+        reporter.info(show(change.new));
+      } };`,
   });
   await types(['--out', 'pgwatch-types.ts'], cwd);
   const env = { DATABASE_URL: database.url };

@@ -13,7 +13,8 @@ let [dead, waiting, blocked]: number[] = [];
 beforeAll(async () => {
   await addConsumers(database, ['email']);
   await database.query(
-    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot, paused_at)
+    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot,
+      paused_at)
      values ('metrics', '{other}', 0, '1:1:', null), ('slow', '{orders}', 0, '1:1:', now())`,
   );
   dead = await addDelivery(database, { key: EVIL });
@@ -41,7 +42,8 @@ test('why prints a block for each consumer: the reason, and what to do', async (
     ),
     '    → pgwatch listen --consumers email',
     expect.stringMatching(
-      `^  It waits for ${waiting}, an earlier one of its key, which is tried again in 59 min \\(attempt 3\\): connect ECONNREFUSED`,
+      `^  It waits for ${waiting}, an earlier one of its key, which is tried again in 59 ` +
+        `min \\(attempt 3\\): connect ECONNREFUSED`,
     ),
     `    → pgwatch why ${waiting} --consumer email`,
     '',
@@ -55,7 +57,7 @@ test('why prints a block for each consumer: the reason, and what to do', async (
   ]);
 });
 
-test('with --consumer only that consumer is explained, even if it reads other channels', async () => {
+test('--consumer explains only that consumer, even if it reads other channels', async () => {
   const one = await why([blocked, '--consumer', 'slow']);
   expect(one.stdout).toContain('slow: not arrived');
   expect(one.stdout).not.toContain('email');
@@ -114,7 +116,8 @@ test('for a table why explains why its changes do not arrive', async () => {
   const bare = await why(['--table', '"Users"']);
   expect([bare.exitCode, bare.stdout]).toEqual([
     1,
-    'public.Users\n  It is not captured: no trigger publishes what happens to it.\n    → pgwatch trigger add public.Users\n',
+    'public.Users\n  It is not captured: no trigger publishes what happens to it.\n    → ' +
+      'pgwatch trigger add public.Users\n',
   ]);
   await runMain(['trigger', 'add', '"Users"', '--operations', 'insert,update', '--notify', 'off'], {
     env: { DATABASE_URL: database.url },

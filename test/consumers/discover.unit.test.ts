@@ -6,7 +6,7 @@ import { makeProject, printingConsumer } from '../helpers/project.ts';
 
 const minimal = "export default { channels: ['a', 'b', 'a'], handle() {} };";
 
-test('consumers are found in all folders and all four kinds of file, and named by file', async () => {
+test('consumers are found in all folders and kinds of file, and named by file', async () => {
   const folder = makeProject({
     'one.ts': minimal,
     'two.mts': minimal,
@@ -64,7 +64,7 @@ test('files that look like consumers but are not loaded are reported', () => {
   expect(skippedFiles(folder)).toEqual(names.map((name) => join(folder, name)));
 });
 
-test('an empty folder has no consumers, which is not an error; a file is not a folder', async () => {
+test('an empty folder has no consumers, without an error; a file is not a folder', async () => {
   const folder = makeProject({});
   expect(await discoverConsumers(folder)).toEqual([]);
   await expect(discoverConsumers(join(folder, 'package.json'))).rejects.toMatchObject({
@@ -75,7 +75,7 @@ test('an empty folder has no consumers, which is not an error; a file is not a f
   });
 });
 
-test('if one file is faulty no consumer is returned, and the first fault is the cause', async () => {
+test('if a file is faulty no consumer is returned, and the first fault is the cause', async () => {
   const folder = makeProject({ 'good.ts': minimal, 'bad.ts': 'throw new Error("x")' });
   await expect(discoverConsumers(folder)).rejects.toMatchObject({
     code: 'consumer_invalid',

@@ -64,7 +64,8 @@ async function apply(db: Database, schema: string, copying: Copying, run: Run): 
   const given = `jsonb_populate_recordset(null::${name}, $1::jsonb) as n`;
   const sets = (from: string) => others.map((each) => `${each} = ${from}.${each}`).join(', ');
   const again = key ? `(${key}) do update set ${sets('excluded')}` : 'do nothing';
-  const insert = `insert into ${name} (${columns}, event_id) select ${columns}, event_id from ${given}`;
+  const insert = `insert into ${name} (${columns}, event_id)
+    select ${columns}, event_id from ${given}`;
   const update = `update ${name} as c set ${sets('n')} from ${given} where c.${key} = n.${key}`;
   const once = action === 'INSERT' ? insert : update;
   const text = copying.isOnce ? once : `${insert} on conflict ${again}`;

@@ -126,7 +126,8 @@ async function openDatabase(database: TestDatabase, url: string, overrides: User
 async function requireNoConnections(client: Client, name: string): Promise<void> {
   await until(`connections to ${name} are closed`, async () => {
     const { rows } = await client.query(
-      "select application_name, state, left(query, 60) as query from pg_stat_activity where datname = $1 and backend_type = 'client backend'",
+      `select application_name, state, left(query, 60) as query from pg_stat_activity
+        where datname = $1 and backend_type = 'client backend'`,
       [name],
     );
     return rows.length === 0 ? true : `open: ${JSON.stringify(rows)}`;

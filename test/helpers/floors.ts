@@ -43,8 +43,12 @@ const HOMES: Record<string, RegExp> = {
 };
 
 /** A statement at the beginning of a string. */
-const SQL =
-  /[`']\s*(select\s|insert into\s|update\s+\S+\s+(as \w+\s+)?set\s|delete from\s|with \w+ as \(|lock table\s|listen \$)/;
+const STARTS = [
+  /select\s|insert into\s|delete from\s|lock table\s|listen \$/,
+  /update\s+\S+\s+(as \w+\s+)?set\s/,
+  /with \w+ as \(/,
+];
+const SQL = new RegExp(`[\`']\\s*(${STARTS.map(({ source }) => source).join('|')})`);
 
 const DOOR = 'src/index.ts';
 

@@ -24,10 +24,10 @@ declare module 'vitest' {
 type Server = { url: string; kind: string; stop(): Promise<void> };
 
 /**
- * Starts one server for the run: PGWATCH_TEST_DATABASE_URL if set, otherwise a container if a Docker
- * engine has the image, otherwise the embedded PostgreSQL (of another version with
- * PGWATCH_TEST_BINARIES). Creating a database takes milliseconds, starting a server seconds, so each
- * test file clones a template that is migrated here once.
+ * Starts one server for the run: PGWATCH_TEST_DATABASE_URL if set, otherwise a container if a
+ * Docker engine has the image, otherwise the embedded PostgreSQL (of another version with
+ * PGWATCH_TEST_BINARIES). Creating a database takes milliseconds, starting a server seconds, so
+ * each test file clones a template that is migrated here once.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const server = givenServer() ?? (await startContainer()) ?? (await startOwn());

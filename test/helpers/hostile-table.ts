@@ -60,7 +60,8 @@ const caughtSql = (name: string) => `
 async function readCaught(admin: Client): Promise<string[]> {
   const { rows } = await admin.query(
     `select distinct call || ' as ' || who as text from lair.calls_seen
-     union all select 'rolled back' from lair.calls where is_called and not exists (select from lair.calls_seen)
+     union all select 'rolled back' from lair.calls
+       where is_called and not exists (select from lair.calls_seen)
      order by 1`,
   );
   return rows.map(({ text }) => text);

@@ -26,7 +26,8 @@ export async function forgetPast(database: TestDatabase): Promise<void> {
       end loop;
     end $$`);
   await database.query(
-    'truncate pgwatch.notification_log, pgwatch.consumer_progress, pgwatch.delivery, pgwatch.discarded, pgwatch.daemon, pgwatch.lease, pgwatch.published',
+    `truncate pgwatch.notification_log, pgwatch.consumer_progress, pgwatch.delivery,
+      pgwatch.discarded, pgwatch.daemon, pgwatch.lease, pgwatch.published`,
   );
 }
 
@@ -41,7 +42,8 @@ export async function publishPast(
   const { rows } = await database.query(
     `with writer as materialized (select pg_current_xact_id() as xid)
      insert into pgwatch.notification_log (xid, created_at, channel, key, payload)
-     select xid, '2020-01-01'::timestamptz + ($1 - 1) * interval '1 day' + interval '12 hours', 'c', p.payload #>> '{}', p.payload
+     select xid, '2020-01-01'::timestamptz + ($1 - 1) * interval '1 day' + interval '12 hours',
+       'c', p.payload #>> '{}', p.payload
      from writer, unnest($2::jsonb[]) as p (payload)
      returning id::float8 as id`,
     [day, payloads.map((payload) => JSON.stringify(payload))],
@@ -56,8 +58,10 @@ export async function finishConsumer(
 ): Promise<void> {
   await database.query(
     `insert into pgwatch.consumer_progress as p (consumer_id, channels, done_id, done_snapshot)
-     select $1, array['c', 'consumer:' || $1], coalesce(max(id), 0), pg_current_snapshot() from pgwatch.notification_log
-     on conflict (consumer_id) do update set done_id = excluded.done_id, done_snapshot = excluded.done_snapshot`,
+     select $1, array['c', 'consumer:' || $1], coalesce(max(id), 0), pg_current_snapshot()
+       from pgwatch.notification_log
+     on conflict (consumer_id)
+       do update set done_id = excluded.done_id, done_snapshot = excluded.done_snapshot`,
     [id],
   );
 }

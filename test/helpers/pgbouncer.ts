@@ -38,7 +38,9 @@ export async function startPgBouncer(
     auth_type: 'any',
     ...settings,
   }).map(([name, value]) => `${name} = ${value}`);
-  const server = `* = host=${hostname} port=${port} user=${decodeURIComponent(username)} password=${decodeURIComponent(password)}`;
+  const server =
+    `* = host=${hostname} port=${port} user=${decodeURIComponent(username)} ` +
+    `password=${decodeURIComponent(password)}`;
   const file = join(folder, 'pgbouncer.ini');
   writeFileSync(file, `[databases]\n${server}\n[pgbouncer]\n${lines.join('\n')}\n`);
   chmodSync(folder, 0o755);

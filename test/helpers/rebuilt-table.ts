@@ -52,9 +52,11 @@ export class RebuiltTable {
          copy as (
            select to_jsonb(jsonb_populate_record(null::${table}, value)) as row
            from jsonb_array_elements($1::jsonb) as value)
-       select 'table: ' || row::text as text from (select * from original except all select * from copy) as a
+       select 'table: ' || row::text as text
+         from (select * from original except all select * from copy) as a
        union all
-       select 'copy: ' || row::text from (select * from copy except all select * from original) as b`,
+       select 'copy: ' || row::text
+         from (select * from copy except all select * from original) as b`,
       [JSON.stringify(this.rows)],
     );
     return [...this.complaints, ...rows.map(({ text }) => text as string)];

@@ -41,7 +41,7 @@ describe.each(some(['one', 'shared'] as const))(
       return reports.join('');
     }
 
-    test('starts after what was settled before, which is reported on the change and later', async () => {
+    test('starts after what was settled before, and this is reported', async () => {
       const [first, second] = [await publish('a'), await publish('b')];
       const third = await publish('a');
       expect(await run(['a'])).not.toContain('the channel');
@@ -60,7 +60,7 @@ describe.each(some(['one', 'shared'] as const))(
       expect(rows).toEqual([{ unread: 0 }]);
     });
 
-    test('may end and begin again: what came in between is not done, what was done is', async () => {
+    test('may end and begin again: what came in between is not done', async () => {
       await run(['a', 'b']);
       const [read] = [await publish('b')];
       await run(['a', 'b']);

@@ -47,7 +47,7 @@ async function started(definition: Definition): Promise<TestDaemon> {
 const quiet: Definition = { id: 'c', channels: ['c'], handle: () => {} };
 
 describe('the state of a consumer', () => {
-  test('is tail, with its owner, while it follows, and not running after a clean stop', async () => {
+  test('is tail, with its owner, while it follows; not running after a stop', async () => {
     const daemon = await started(quiet);
     const found = await untilState('tail');
     const { pid } = process;
@@ -68,7 +68,8 @@ describe('the state of a consumer', () => {
     await addConsumers(database, ['c']);
     const dead = '00000000-0000-0000-0000-00000000dead';
     await database.query(
-      `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until)
+      `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids,
+        alive_until)
        values ($1, 'web-1', 4711, false, '{c}', '{}', now() - interval '1 s')`,
       [dead],
     );
@@ -78,7 +79,8 @@ describe('the state of a consumer', () => {
     const owner = { daemonId: dead, host: 'web-1', pid: 4711, isAlive: false };
     expect(await view()).toMatchObject({ state: 'not running', owner });
     await database.query(
-      `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until)
+      `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids,
+        alive_until)
        values (gen_random_uuid(), 'web-2', 1, false, '{c}', '{}', now() + interval '1 h')`,
     );
     expect((await view()).state).toBe('waiting');

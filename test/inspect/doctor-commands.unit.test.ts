@@ -8,8 +8,10 @@ import { makeProgram } from '../../src/cli/program.ts';
 const FOLDER = fileURLToPath(new URL('../../src/inspect/doctor', import.meta.url));
 
 /** What follows "pgwatch" if that is the project, not a command. */
-const PROSE =
-  /^(acts|and|cannot|has|is|itself|lacks|made|needs|of|rings|so|tables?|takes|there|uses|was|which|stays|any|yet|goes|does|run|fails|that|than)$/;
+const PROSE = new RegExp(
+  '^(acts|and|cannot|has|is|itself|lacks|made|needs|of|rings|so|tables?|takes|there|uses|was|' +
+    'which|stays|any|yet|goes|does|run|fails|that|than)$',
+);
 
 test.each(readdirSync(FOLDER))(
   'the commands that %s tells people to run exist, with their flags',

@@ -27,7 +27,9 @@ describe.skipIf(!program)('behind a transaction pooler', () => {
       {
         check: 'connection',
         level: 'problem',
-        what: `127.0.0.1:${new URL(url).port} is a pooler that lends a connection for one transaction only, and there is no directUrl.`,
+        what:
+          `127.0.0.1:${new URL(url).port} is a pooler that lends a connection for one ` +
+          `transaction only, and there is no directUrl.`,
         why: expect.stringContaining('LISTEN and session locks do not work there'),
         fix: expect.stringContaining('Set directUrl in the config, or PGWATCH_DIRECT_URL'),
       },

@@ -123,7 +123,8 @@ test('too many locks on partitions, and too few free connections, are found', ()
   };
   expect(capacityFindings(roomy, 10)).toEqual([]);
   expect(short(capacityFindings({ ...roomy, partitions: 400 }, 10))).toEqual([
-    'note: The log has 400 partitions: one daemon may hold 6000 locks at once, of the 6400 that the server has room for.',
+    'note: The log has 400 partitions: one daemon may hold 6000 locks at once, of the 6400 ' +
+      'that the server has room for.',
   ]);
   expect(short(capacityFindings({ ...roomy, used: 95 }, 10))).toEqual([
     'note: 95 of 97 connections are in use.',
@@ -162,7 +163,9 @@ test('a filling queue is a note early, and a problem from where ringing stops', 
   expect(usageFindings(0.5, [holder])).toMatchObject([
     {
       level: 'problem',
-      what: 'The queue of NOTIFY is 50 % full. The oldest transactions, in all databases: pid 7 (psql, database "app") is idle in transaction, open for 1 min 0 s: listen jobs.',
+      what:
+        'The queue of NOTIFY is 50 % full. The oldest transactions, in all databases: pid 7 ' +
+        '(psql, database "app") is idle in transaction, open for 1 min 0 s: listen jobs.',
       fix: 'End the transaction of the one that listens: select pg_terminate_backend(7);',
     },
   ]);
@@ -180,7 +183,8 @@ test('a large or old log is a note', () => {
     short(sizeFindings(days(bytes, age), [channel], { limits: LIMITS, config: { retentionMs } }));
   expect(found(2 ** 30, 7)).toEqual([]);
   expect(found(20 * 2 ** 30, 7)).toEqual([
-    'note: The log holds 20 GB: notification_log_20260101 20 GB; of the newest 100 notifications "orders" 75 %.',
+    'note: The log holds 20 GB: notification_log_20260101 20 GB; of the newest 100 ' +
+      'notifications "orders" 75 %.',
   ]);
   expect(found(100, 45.5)[0]).toContain('reaches 45 days back');
   // With retention, only age beyond it counts.
@@ -228,7 +232,8 @@ test('a daemon is alive, polls, hangs or has died', () => {
     'note: The daemon with pid 42 on web-1 polls: LISTEN does not work for it.',
   ]);
   expect(found({ isAlive: false, silentMs: 60_000 })).toEqual([
-    'problem: The daemon with pid 42 on web-1 is still connected, and has missed its heartbeats for 1 min 0 s.',
+    'problem: The daemon with pid 42 on web-1 is still connected, and has missed its ' +
+      'heartbeats for 1 min 0 s.',
   ]);
   expect(found({ isAlive: false, isConnected: false })).toEqual([
     'note: The daemon with pid 42 on web-1 has ended without stopping cleanly.',

@@ -42,12 +42,16 @@ test('the expected schema, read from the migrations, is complete', async () => {
     `select
        array(select p.proname::text from pg_proc as p
          where p.pronamespace = 'pgwatch'::regnamespace
-           or p.proname in ('smart_notify', 'smart_notify_many', 'notify_data_change') order by 1) as functions,
-       array(select c.relname::text || '.' || a.attname from pg_attribute as a join pg_class as c on c.oid = a.attrelid
-         where c.relnamespace = 'pgwatch'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+           or p.proname in ('smart_notify', 'smart_notify_many', 'notify_data_change')
+         order by 1) as functions,
+       array(select c.relname::text || '.' || a.attname
+         from pg_attribute as a join pg_class as c on c.oid = a.attrelid
+         where c.relnamespace = 'pgwatch'::regnamespace and c.relkind in ('r', 'p')
+           and not c.relispartition
            and a.attnum > 0 and not a.attisdropped order by 1) as columns,
        array(select c.relname::text from pg_class as c join pg_index as i on i.indexrelid = c.oid
-         where c.relnamespace = 'pgwatch'::regnamespace and not i.indisprimary and not c.relispartition order by 1) as indexes,
+         where c.relnamespace = 'pgwatch'::regnamespace and not i.indisprimary
+           and not c.relispartition order by 1) as indexes,
        array(select c.relname::text from pg_class as c
          where c.relnamespace = 'pgwatch'::regnamespace and c.relkind = 'v' order by 1) as views`,
   );
@@ -142,11 +146,15 @@ describe('drift', () => {
 describe('privileges', () => {
   test('privileges of PUBLIC are found', async () => {
     await given(
-      'grant select, insert on pgwatch.notification_log to public; grant execute on function pgwatch.doorbell_ring(text) to public',
-      'revoke all on pgwatch.notification_log from public; revoke all on function pgwatch.doorbell_ring(text) from public',
+      `grant select, insert on pgwatch.notification_log to public;
+        grant execute on function pgwatch.doorbell_ring(text) to public`,
+      `revoke all on pgwatch.notification_log from public;
+        revoke all on function pgwatch.doorbell_ring(text) from public`,
     );
     expect(await findingsOf(database.config, 'privileges')).toEqual([
-      'problem: Everybody (PUBLIC) has privileges that the config does not give it: execute on pgwatch.doorbell_ring(text), insert on pgwatch.notification_log, select on pgwatch.notification_log.',
+      'problem: Everybody (PUBLIC) has privileges that the config does not give it: execute ' +
+        'on pgwatch.doorbell_ring(text), insert on pgwatch.notification_log, select on ' +
+        'pgwatch.notification_log.',
     ]);
   });
 
@@ -158,7 +166,10 @@ describe('privileges', () => {
     };
     expect(await findingsOf(config, 'privileges')).toEqual([
       expect.stringMatching(
-        /^problem: Role "Test consuming .*" lacks .*: usage on pgwatch, select on .* and \d+ more\.$/,
+        new RegExp(
+          /^problem: Role "Test consuming .*" lacks .*: usage on pgwatch, select on .* /.source +
+            /and \d+ more\.$/.source,
+        ),
       ),
       'problem: Role "no body", which roles.read of the config names, does not exist.',
     ]);
@@ -191,7 +202,10 @@ describe('privileges', () => {
     await client.query(`revoke execute on function pgwatch.column_types(oid) from "${role.name}"`);
     expect(await findingsOf(config, 'privileges')).toEqual([
       expect.stringMatching(
-        /: select on "pgwatch"\."published"\.event_id, execute on "pgwatch"\."column_types"\(oid\)\.$/,
+        new RegExp(
+          /: select on "pgwatch"\."published"\.event_id, execute on /.source +
+            /"pgwatch"\."column_types"\(oid\)\.$/.source,
+        ),
       ),
     ]);
   });
@@ -235,7 +249,8 @@ describe('a schema', () => {
     some([
       [
         'an older',
-        'delete from pgwatch.migration where number = 5; drop table pgwatch.delivery cascade; drop view pgwatch.live_daemon',
+        `delete from pgwatch.migration where number = 5; drop table pgwatch.delivery cascade;
+          drop view pgwatch.live_daemon`,
         'has not run in this database.',
       ],
       [

@@ -80,7 +80,8 @@ test('settings that lose data are found, with where they are set', async () => {
 test('a pool that is too large for the server is found', async () => {
   const config = { ...database.config, poolSize: 100 };
   expect(await findingsOf(config, 'capacity')).toEqual([
-    'problem: One daemon may open 101 connections (poolSize 100 and one more), and max_connections, less those that are reserved allows 97.',
+    'problem: One daemon may open 101 connections (poolSize 100 and one more), and ' +
+      'max_connections, less those that are reserved allows 97.',
   ]);
   await database.query('alter database postgres connection limit 8');
   try {
@@ -100,7 +101,10 @@ test('an open transaction is a note, later a problem, and is identified', async 
   expect(await findingsOf(database.config, 'transactions')).toEqual([]);
   expect(await findingsOf(database.config, 'transactions', { transactionNoteMs: 0 })).toEqual([
     expect.stringMatching(
-      /^note: A transaction stays open: pid \d+ \(report, database "postgres"\) is idle in transaction, open for .*: select 1 as forgotten\.$/,
+      new RegExp(
+        /^note: A transaction stays open: pid \d+ \(report, database "postgres"\) is /.source +
+          /idle in transaction, open for .*: select 1 as forgotten\.$/.source,
+      ),
     ),
   ]);
   const limits = { transactionNoteMs: 0, transactionProblemMs: 0 };
@@ -130,7 +134,10 @@ test('an unused replication slot is found', async () => {
   for (let n = 0; n < 3; n++) await database.query('select pg_current_xact_id()');
   expect(await findingsOf(database.config, 'transactions', { slotXids: 2 })).toEqual([
     expect.stringMatching(
-      /^problem: The replication slot "forgotten", which nobody uses, holds vacuum back by \d+ transactions\.$/,
+      new RegExp(
+        /^problem: The replication slot "forgotten", which nobody uses, holds vacuum /.source +
+          /back by \d+ transactions\.$/.source,
+      ),
     ),
   ]);
   expect(await findingsOf(database.config, 'transactions')).toEqual([]);

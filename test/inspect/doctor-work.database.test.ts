@@ -34,7 +34,7 @@ afterEach(async () => {
 });
 
 describe('overrides', () => {
-  test('defaults that a role or the database sets are found, with the SQL that resets them', async () => {
+  test('defaults set for a role or the database are found, with the SQL to reset', async () => {
     const { name } = await createRole(database, 'loader');
     const { rows } = await database.query('select current_database() as name');
     const base = rows[0].name as string;
@@ -123,7 +123,8 @@ describe('capture', () => {
       'alter table users drop constraint users_pkey, add primary key (tenant, id)',
     );
     expect(await find('capture')).toEqual([
-      'problem: The capture of public.users no longer fits the table: id id → tenant, id; key id → tenant, id.',
+      'problem: The capture of public.users no longer fits the table: id id → tenant, id; ' +
+        'key id → tenant, id.',
     ]);
   });
 
@@ -174,7 +175,8 @@ describe('the log', () => {
   test('a missing default partition is found', async () => {
     await given(
       'alter table pgwatch.notification_log detach partition pgwatch.notification_log_default',
-      'alter table pgwatch.notification_log attach partition pgwatch.notification_log_default default',
+      `alter table pgwatch.notification_log attach partition pgwatch.notification_log_default
+        default`,
     );
     expect(await find('partitions')).toEqual(['problem: The log has no default partition.']);
     expect(await find('drift')).toEqual([
@@ -220,7 +222,10 @@ describe('the log', () => {
     await database.query('update pgwatch.consumer_progress set done_id = 1000000');
     expect(await find('cluster')).toEqual([
       expect.stringMatching(
-        /^problem: The sequence of notification ids is at \d+, and the position of email has id 1000000: /,
+        new RegExp(
+          /^problem: The sequence of notification ids is at \d+, and the position of /.source +
+            /email has id 1000000: /.source,
+        ),
       ),
     ]);
   });
@@ -230,7 +235,10 @@ describe('the log', () => {
     await given('create publication everything for all tables', 'drop publication everything');
     expect(await find('cluster')).toEqual([
       expect.stringMatching(
-        /^note: The publication everything holds pgwatch's own tables: consumer_channel, .* more\.$/,
+        new RegExp(
+          /^note: The publication everything holds pgwatch's own tables: /.source +
+            /consumer_channel, .* more\.$/.source,
+        ),
       ),
     ]);
     await database.query(
@@ -259,7 +267,11 @@ describe('the log', () => {
     await client.query(`update pg_subscription set subenabled = true where subname = 'S'`);
     for (const refuse of [requireOwnCluster, requireIdsAhead]) {
       await expect(refuse(client, database.config)).rejects.toThrow(
-        /^The subscription "S" writes to pgwatch's own tables \(notification_log_\w+\): .* Leave pgwatch's tables out of its publication, run: alter subscription "S" refresh publication; /,
+        new RegExp(
+          /^The subscription "S" writes to pgwatch's own tables /.source +
+            /\(notification_log_\w+\): .* Leave pgwatch's tables out of its publication, /.source +
+            /run: alter subscription "S" refresh publication; /.source,
+        ),
       );
     }
     await client.query('rollback');
@@ -285,7 +297,8 @@ describe('the log', () => {
 /** A daemon that says it is alive. */
 const addDaemon = (values: string, id = DAEMON) =>
   database.query(
-    `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until)
+    `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids,
+      alive_until)
      values ('${id}', 'web-1', 42, ${values})`,
   );
 
@@ -307,7 +320,8 @@ describe('consumers', () => {
       expect.stringMatching(/^note: email has been paused since .*, until somebody resumes it\.$/),
     ]);
     await database.query(
-      `update pgwatch.consumer_progress set paused_until = now() - interval '1 minute', paused_at = now() - interval '1 hour'`,
+      `update pgwatch.consumer_progress set paused_until = now() - interval '1 minute',
+        paused_at = now() - interval '1 hour'`,
     );
     expect((await find('consumers'))[0]).toContain('No daemon runs email');
     await database.query(`update pgwatch.daemon set consumer_ids = '{email}'`);
@@ -319,17 +333,21 @@ describe('consumers', () => {
     await addDelivery(database, { state: 'retry' });
     await addDelivery(database, { state: 'retry' });
     await database.query(
-      `update pgwatch.delivery set replayed_at = now(), attempts = 0, last_failed_at = null, last_error = null
+      `update pgwatch.delivery set replayed_at = now(), attempts = 0, last_failed_at = null,
+        last_error = null
        where notification_id = (select max(notification_id) from pgwatch.delivery)`,
     );
     await database.query(
-      `update pgwatch.consumer_progress set done_id = case when consumer_id in ('email', 'idle') then 1000000 else 0 end,
+      `update pgwatch.consumer_progress set
+         done_id = case when consumer_id in ('email', 'idle') then 1000000 else 0 end,
          paused_at = case when consumer_id = 'off' then now() end`,
     );
     const { findings } = await diagnose(database.config, 'consumers');
     expect(findings.filter(({ level }) => level === 'problem')).toEqual([
       expect.objectContaining({
-        what: 'No daemon is alive: email has 1 notification waiting for a retry, and 1 notification to be replayed; jobs has 2 notifications to read.',
+        what:
+          'No daemon is alive: email has 1 notification waiting for a retry, and 1 ' +
+          'notification to be replayed; jobs has 2 notifications to read.',
         fix: 'pgwatch listen',
       }),
     ]);
@@ -341,20 +359,23 @@ describe('consumers', () => {
     await addDelivery(database, { state: 'retry' });
     await database.query(`update pgwatch.consumer_progress set done_id = 1000000`);
     await database.query(
-      `insert into pgwatch.lease (consumer_id, notification_ids, kind, owner) values ('jobs', '{1,2,3}', 'page', '${DAEMON}')`,
+      `insert into pgwatch.lease (consumer_id, notification_ids, kind, owner)
+        values ('jobs', '{1,2,3}', 'page', '${DAEMON}')`,
     );
     await addDaemon(`false, '{}', '{}', now() + interval '1 minute'`, OTHER_DAEMON);
     expect(await find('consumers')).toEqual([
       'problem: No daemon runs email, and it has 1 notification waiting for a retry.',
       'problem: email has 1 dead letter.',
-      'problem: No daemon runs jobs, and it has 3 notifications to read (3 in leases of a daemon that is gone).',
+      'problem: No daemon runs jobs, and it has 3 notifications to read (3 in leases of a ' +
+        'daemon that is gone).',
     ]);
     await database.query(
       `update pgwatch.daemon set consumer_ids = '{email}', shared_ids = '{jobs}'`,
     );
     expect(await find('consumers')).toEqual(['problem: email has 1 dead letter.']);
     await database.query(
-      `update pgwatch.delivery set next_attempt_at = now() - interval '10 minutes' where state = 'retry'`,
+      `update pgwatch.delivery set next_attempt_at = now() - interval '10 minutes'
+        where state = 'retry'`,
     );
     expect((await find('consumers'))[1]).toMatch(
       /^problem: email runs, and 1 of its retries is late, the oldest by 10 min 0 s\.$/,
@@ -412,11 +433,12 @@ describe('consumers', () => {
   test('daemons of several versions, as after an incomplete update, are found', async () => {
     await addDaemon(`false, '{}', '{}', now() + interval '1 minute'`);
     await database.query(
-      `insert into pgwatch.daemon select gen_random_uuid(), host, 43, started_at, has_lock, consumer_ids, shared_ids,
-         alive_until from pgwatch.daemon`,
+      `insert into pgwatch.daemon select gen_random_uuid(), host, 43, started_at, has_lock,
+         consumer_ids, shared_ids, alive_until from pgwatch.daemon`,
     );
     await database.query(
-      `update pgwatch.daemon set activity = jsonb_build_object('version', case pid when 42 then '1.0.0' else '1.1.0' end)`,
+      `update pgwatch.daemon set activity =
+         jsonb_build_object('version', case pid when 42 then '1.0.0' else '1.1.0' end)`,
     );
     expect((await find('daemons')).at(-1)).toBe(
       'note: Daemons of several versions of pgwatch run: 1.0.0, 1.1.0.',
@@ -443,7 +465,8 @@ describe('consumers', () => {
       `update pgwatch.daemon set has_lock = false, alive_until = now() + interval '1 minute'`,
     );
     expect(await find('daemons')).toEqual([
-      'note: The daemon with pid 42 on web-1 has no session lock: it runs behind a transaction pooler.',
+      'note: The daemon with pid 42 on web-1 has no session lock: it runs behind a ' +
+        'transaction pooler.',
     ]);
   });
 });

@@ -218,7 +218,8 @@ test('nothing that the owner of a type made runs as the role that asks', async (
       return to_json(value::text);
     end $$;
     create table ${schema}.t (
-      code ${schema}.code, amount ${schema}.amount, mood ${schema}.mood, primary key (code, amount, mood));
+      code ${schema}.code, amount ${schema}.amount, mood ${schema}.mood,
+        primary key (code, amount, mood));
     reset role`);
   await createTrigger(client, `${schema}.t`);
   // The cast comes later: if it existed, nothing would be captured.

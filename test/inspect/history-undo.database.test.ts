@@ -5,8 +5,8 @@ import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { historyOf } from './history-of.ts';
 
 /*
-Goal: the SQL of --undo restores the previous row, whatever the table is like, and harms nothing that
-was changed since.
+Goal: the SQL of --undo restores the previous row, whatever the table is like, and harms nothing
+that was changed since.
 Method: it is run, and the table compared. Without its guard it overwrites a later change.
 */
 
@@ -22,7 +22,8 @@ beforeAll(async () => {
     create domain other.code as text not null check (value <> '');
     create type other."mo""o\u001b]0;d" as enum ('sad', 'very "happy"');
     create table ${NAME} (
-      id bigint generated always as identity primary key, code other.code, mood other."mo""o\u001b]0;d",
+      id bigint generated always as identity primary key, code other.code,
+      mood other."mo""o\u001b]0;d",
       ${TOTAL} numeric, twice numeric generated always as (${TOTAL} * 2) stored,
       place point, data jsonb, secret text)`);
 });
@@ -33,7 +34,8 @@ beforeEach(async () => {
   await createTrigger(client, NAME);
   await client.query(
     `insert into ${NAME} (code, mood, ${TOTAL}, place, data, secret) values
-       ('a', 'very "happy"', 12345678901234567890.10, '(1,2)', '{"n": 12345678901234567890, "\u009b31m": 1}', 's')`,
+       ('a', 'very "happy"', 12345678901234567890.10, '(1,2)',
+         '{"n": 12345678901234567890, "\u009b31m": 1}', 's')`,
   );
 });
 
@@ -48,7 +50,8 @@ test.each([
   ['a DELETE, with identity, domain and all digits', `delete from ${NAME}`],
   [
     'an UPDATE of everything',
-    `update ${NAME} set code = 'b', mood = 'sad', ${TOTAL} = 'NaN', place = null, data = 'null', secret = 't'`,
+    `update ${NAME} set code = 'b', mood = 'sad', ${TOTAL} = 'NaN', place = null, data = 'null',
+      secret = 't'`,
   ],
   ['an UPDATE to nothing', `update ${NAME} set data = null, ${TOTAL} = null`],
 ])('%s is undone, by SQL that cannot control a terminal', async (_, statement) => {
@@ -89,7 +92,7 @@ test('another column that was changed since keeps its value', async () => {
   expect(rows).toEqual([{ code: 'a', secret: 't' }]);
 });
 
-test('the SQL names columns missing on either side, and the other half of a key change', async () => {
+test('the SQL names missing columns, and the other half of a key change', async () => {
   await createTrigger(client, NAME, { exclude: ['secret'] });
   await client.query(`update ${NAME} set id = default`);
   await client.query(`alter table ${NAME} add column added int default 7, drop column place`);
@@ -152,9 +155,11 @@ const LOST: [type: string, before: string, after: string][] = [
 ];
 
 test('a value that cannot be restored from its JSON is not undone', async () => {
-  await client.query(`create type cast_to_json as enum ('x', 'y'); create domain domain_of_cast as cast_to_json;
+  await client.query(`create type cast_to_json as enum ('x', 'y');
+    create domain domain_of_cast as cast_to_json;
     create type with_cast as (n int, c domain_of_cast); create type with_json as (j json);
-    create function made_json(cast_to_json) returns json language sql as $$ select json_build_object('is', $1::text) $$;
+    create function made_json(cast_to_json) returns json language sql as $$
+      select json_build_object('is', $1::text) $$;
     create cast (cast_to_json as json) with function made_json(cast_to_json)`);
   for (const [index, [type, before, after]] of LOST.entries()) {
     const table = `lost_${index}`;

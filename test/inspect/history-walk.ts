@@ -129,7 +129,8 @@ export class HistoryWalk {
     if (!before || !last) return null;
     const ids = new Set([...before.rows.keys(), ...last.rows.keys()]);
     const { rows } = await this.#client.query(
-      `select payload -> 'id' as id, payload ->> 'action' as action from pgwatch.notification where xid = $1::text::xid8`,
+      `select payload -> 'id' as id, payload ->> 'action' as action from pgwatch.notification
+        where xid = $1::text::xid8`,
       [last.xid],
     );
     if (rows.some(({ action }) => action === 'TRUNCATE')) return null;
@@ -202,7 +203,8 @@ export class HistoryWalk {
       (column) => `'${unquoted(column).replaceAll("'", "''")}', ${column}`,
     );
     const { rows } = await this.#client.query<{ id: string; single: string; row: string }>(
-      `select json_build_object(${keys.join(', ')})::text as id, to_json(${keyColumns[0]}) #>> '{}' as single,
+      `select json_build_object(${keys.join(', ')})::text as id,
+        to_json(${keyColumns[0]}) #>> '{}' as single,
          to_jsonb(t)::text as row from ${name} as t`,
     );
     await this.#client.query('select pg_sleep(0.003)');

@@ -18,7 +18,7 @@ const states = async (id: number) =>
 const register = (id: string, from: 'start' | 'now', channels = ['orders']) =>
   registerConsumer(database.pool, 'pgwatch', { id, channels, from });
 
-test('done covers what the position has passed, but not what was before it or commits late', async () => {
+test('done means passed by the position: neither before its start nor a late commit', async () => {
   await register('behind', 'start');
   const held = await database.connect();
   await held.query('begin');
@@ -57,8 +57,9 @@ test('deliveries and leases say more than a position, and outlive a consumer', a
 test('what is gone from the log is found in the copy of a dead letter, once', async () => {
   const id = await addDelivery(database, { consumerId: 'email', payload: { n: 1 } });
   await database.query(
-    `insert into pgwatch.delivery select 'webhook', notification_id, state, key, attempts, next_attempt_at,
-       is_suspect, is_grouped, replayed_at, first_failed_at, last_failed_at, first_error, last_error, notification
+    `insert into pgwatch.delivery select 'webhook', notification_id, state, key, attempts,
+       next_attempt_at, is_suspect, is_grouped, replayed_at, first_failed_at, last_failed_at,
+       first_error, last_error, notification
      from pgwatch.delivery`,
   );
   const [there] = await findNotifications(database.pool, 'pgwatch', [id]);
@@ -71,7 +72,7 @@ test('what is gone from the log is found in the copy of a dead letter, once', as
   expect(await states(id)).toEqual(['email dead', 'webhook dead']);
 });
 
-test('given and derived event ids are found, and --since bounds the search for the latter', async () => {
+test('given and derived event ids are found; --since bounds the derived ones', async () => {
   const given = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11';
   const first = await notify(database.pool, 'orders', 1, { eventId: given });
   const second = await notify(database.pool, 'orders', 2);

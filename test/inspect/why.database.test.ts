@@ -56,7 +56,7 @@ describe('a notification that is not visible', () => {
     expect((await ask(id + 1)).presence).toEqual({ code: 'never_drawn', lastId: id });
   });
 
-  test('was rolled back, or is uncommitted: the possible writers are named, others are not', async () => {
+  test('was rolled back, or is uncommitted: only possible writers are named', async () => {
     await writer.query(`set application_name = 'importer'; begin`);
     const id = await draw(writer);
     await one();
@@ -83,7 +83,8 @@ describe('a notification that is not visible', () => {
   });
 
   test('has a publisher that waits for another publisher of the same event', async () => {
-    const send = `select smart_notify('c', '0', event_id => '00000000-0000-4000-8000-000000000001')`;
+    const send = `select smart_notify('c', '0',
+      event_id => '00000000-0000-4000-8000-000000000001')`;
     const other = await database.connect();
     await writer.query(`begin; ${send}`);
     const { rows } = await client.query(
@@ -142,7 +143,8 @@ describe('a notification that is not visible', () => {
     const unsure = await ask(id);
     const previous = await one();
     await client.query(
-      `update pgwatch.notification_log set created_at = created_at + interval '2 min' where id = $1`,
+      `update pgwatch.notification_log set created_at = created_at + interval '2 min'
+        where id = $1`,
       [previous],
     );
     await other.query('begin');
@@ -158,8 +160,9 @@ describe('a notification that is not visible', () => {
     const [, id = 0, last = 0] = await publish([null, 1], [null, 2], [null, 3]);
     await client.query('delete from pgwatch.notification_log where id in ($1, $2)', [id, last]);
     await client.query(
-      `select pgwatch.log_gap_tell(jsonb_build_array(jsonb_build_object('consumer_id', 'x', 'count', 1,
-         'first_id', $1::bigint, 'last_id', $1::bigint, 'from', now(), 'until', now())))`,
+      `select pgwatch.log_gap_tell(jsonb_build_array(jsonb_build_object(
+         'consumer_id', 'x', 'count', 1, 'first_id', $1::bigint, 'last_id', $1::bigint,
+         'from', now(), 'until', now())))`,
       [id],
     );
     expect((await ask(id)).presence).toMatchObject({
@@ -379,7 +382,8 @@ describe('a consumer', () => {
       `insert into pgwatch.daemon
          (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until, activity)
        values (gen_random_uuid(), 'h', 7, false, '{c}', '{}', now() + interval '1 hour',
-         jsonb_build_object('consumers', jsonb_build_object('c', jsonb_build_object('state', $1::text))))`,
+         jsonb_build_object('consumers',
+           jsonb_build_object('c', jsonb_build_object('state', $1::text))))`,
       [state],
     );
     expect(await reasons(id)).toMatchObject([
@@ -389,7 +393,7 @@ describe('a consumer', () => {
   });
 });
 
-test('a consumer that finishes nothing while a notification waits is reported as still', async () => {
+test('a consumer that finishes nothing while a notification waits is still', async () => {
   await register();
   const id = await one();
   await client.query(
@@ -413,7 +417,8 @@ test('a log that another cluster wrote is reported', async () => {
   await register();
   const id = await one();
   await client.query(
-    `update pgwatch.notification_log set xid = (pg_current_xact_id()::text::bigint + 1000000)::text::xid8`,
+    `update pgwatch.notification_log
+      set xid = (pg_current_xact_id()::text::bigint + 1000000)::text::xid8`,
   );
   expect((await ask(id)).restored).toMatch(/another PostgreSQL cluster/);
 });

@@ -50,5 +50,6 @@ create trigger replayed after insert on pgwatch.delivery for each row
 when (new.replayed_at is not null)
 execute function torture.note_replay();
 create trigger taken_back after delete on pgwatch.delivery for each row
-when (old.replayed_at is not null and current_setting('torture.by_hand', true) in ('seek', 'cancel'))
+when (old.replayed_at is not null
+  and current_setting('torture.by_hand', true) in ('seek', 'cancel'))
 execute function torture.note_replay();`;

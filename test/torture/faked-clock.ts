@@ -87,7 +87,8 @@ function wrap(folder: string, file: string): string {
     'DONT_FAKE_MONOTONIC=1',
     'NO_FAKE_STAT=1',
   ];
-  const script = `#!/bin/sh\nexport ${settings.join(' ')}\nexec ${join(real, 'bin', 'postgres')} "$@"\n`;
+  const script =
+    `#!/bin/sh\nexport ${settings.join(' ')}\n` + `exec ${join(real, 'bin', 'postgres')} "$@"\n`;
   writeFileSync(join(binaries, 'bin', 'postgres'), script);
   chmodSync(join(binaries, 'bin', 'postgres'), 0o755);
   return binaries;

@@ -3,8 +3,8 @@ Harms pgwatch in every known way, and counts the consequences:
 
   npm run torture -- --minutes 10 [--seed N] [--only NAME,…] [--mutant NAME] [--json]
 
-Each experiment runs with the right daemon, which may lose nothing, and with broken variants, each of
-which must be caught. Progress is printed on stderr, the result as one line on stdout.
+Each experiment runs with the right daemon, which may lose nothing, and with broken variants, each
+of which must be caught. Progress is printed on stderr, the result as one line on stdout.
 */
 import { parseArgs } from 'node:util';
 import { runCampaign } from './campaign.ts';

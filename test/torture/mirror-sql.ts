@@ -8,7 +8,8 @@ create table torture.part_a partition of torture.part for values in ('a');
 create table torture.part_b partition of torture.part for values in ('b');
 insert into torture.item select n, 'before', n from generate_series(1, 100) as n;
 insert into torture.part
-select area, n, '{"before": true}', n from generate_series(1, 50) as n, unnest('{a,b}'::text[]) as area;
+select area, n, '{"before": true}', n from generate_series(1, 50) as n,
+  unnest('{a,b}'::text[]) as area;
 
 create table torture.mirror (
   consumer text, source text, id jsonb, row jsonb, primary key (consumer, source, id)

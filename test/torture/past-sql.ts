@@ -11,7 +11,8 @@ do $$ begin
   for day in 1..30 loop
     execute format(
       'create table pgwatch.notification_log_202001%s partition of pgwatch.notification_log
-       for values from (%L) to (%L)', to_char(day, 'FM00'), '2020-01-01'::date + day - 1, '2020-01-01'::date + day);
+       for values from (%L) to (%L)',
+      to_char(day, 'FM00'), '2020-01-01'::date + day - 1, '2020-01-01'::date + day);
   end loop;
 end $$;
 create function torture.past() returns timestamptz language sql volatile

@@ -16,8 +16,8 @@ export async function dumpLog(world: World): Promise<void> {
 }
 
 /**
- * Restores the log, but not the positions, while no writer can write. PostgreSQL has lost what is no
- * longer in the log. Writers continue right after it.
+ * Restores the log, but not the positions, while no writer can write. PostgreSQL has lost what is
+ * no longer in the log. Writers continue right after it.
  * @returns the time of the restore
  */
 export async function restoreLog(world: World, apart: Apart): Promise<string> {

@@ -26,7 +26,8 @@ create table torture.setback (text text not null);
 create function torture.is_settled(p pgwatch.consumer_progress, id bigint, xid xid8)
 returns boolean language sql immutable
 return id <= p.done_id and pg_visible_in_snapshot(xid, p.done_snapshot)
-  or p.window_id is not null and id <= p.window_id and pg_visible_in_snapshot(xid, p.window_snapshot);
+  or p.window_id is not null and id <= p.window_id
+    and pg_visible_in_snapshot(xid, p.window_snapshot);
 create function torture.note_setback() returns trigger language plpgsql as $$
 begin
   insert into torture.setback

@@ -94,7 +94,11 @@ export function describeRound(round: Round): string {
   }
   const latency = latencyMs === null ? '' : `, neighbours waited ${Math.round(latencyMs)} ms`;
   const harm = [...faults].map(([kind, times]) => `${times} × ${kind}`).join(', ');
-  const line = `${experiment} (seed ${seed}): ${verdict.notifications} notifications, ${harm || 'no faults'}: ${counts}, handled again ${verdict.repeated}${latency}${verdict.collateral.length > 0 ? `, died with others ${verdict.collateral.length}` : ''}`;
+  const collateral = verdict.collateral.length;
+  const line =
+    `${experiment} (seed ${seed}): ${verdict.notifications} notifications, ` +
+    `${harm || 'no faults'}: ${counts}, handled again ${verdict.repeated}${latency}` +
+    `${collateral > 0 ? `, died with others ${collateral}` : ''}`;
   if (folder === null) return line;
   const examples = wrong.flatMap(([kind, found]) =>
     found.slice(0, 5).map((what) => `  ${kind}: ${what}`),

@@ -65,7 +65,8 @@ export function randomTable(random: Random, number: number, wish: Wish = {}): Ra
     ...(keyColumns.length > 0 ? [`primary key (${keyColumns.join(', ')})`] : []),
   ];
   const create = [
-    `create table ${name} (${parts.join(', ')})${isPartitioned ? ` partition by hash (${keyColumns[0]})` : ''}`,
+    `create table ${name} (${parts.join(', ')})
+     ${isPartitioned ? `partition by hash (${keyColumns[0]})` : ''}`,
     ...(isPartitioned ? partitions(name) : []),
     ...(isNested ? nestedTrigger(name, keyColumns[0] ?? '', number) : []),
   ];
@@ -83,7 +84,8 @@ export function randomTable(random: Random, number: number, wish: Wish = {}): Ra
 function partitions(name: string): string[] {
   return [0, 1].map(
     (part) =>
-      `create table ${name.slice(0, -1)} part ${part}" partition of ${name} for values with (modulus 2, remainder ${part})`,
+      `create table ${name.slice(0, -1)} part ${part}" partition of ${name}
+       for values with (modulus 2, remainder ${part})`,
   );
 }
 

@@ -36,9 +36,11 @@ export const apart: Experiment = {
     'the start does not compare the log with the positions': {
       sql: replaceSql(
         'log_origin_state()',
-        `(rebased_id bigint, next_xid xid8, log_xid xid8, is_restored boolean, is_foreign boolean, sequence_id bigint,
+        `(rebased_id bigint, next_xid xid8, log_xid xid8, is_restored boolean,
+          is_foreign boolean, sequence_id bigint,
           used_id bigint, used_by text, misplaced_id bigint, misplaced_by text, twice_id bigint)`,
-        `return query select 0::bigint, '3'::xid8, '3'::xid8, false, false, 1::bigint, 1::bigint, '', null::bigint, null, null::bigint;`,
+        `return query select 0::bigint, '3'::xid8, '3'::xid8, false, false, 1::bigint, 1::bigint,
+          '', null::bigint, null, null::bigint;`,
       ),
       shows: ['lost'],
     },

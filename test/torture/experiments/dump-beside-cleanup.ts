@@ -88,7 +88,8 @@ async function untilEmptied(world: World, day: number): Promise<void> {
     await delay(100);
     const [row] = await world.query<{ isFilled: boolean }>(
       `select exists (
-         select from pgwatch.notification_log where created_at < '2019-12-31'::timestamptz + $1 * interval '1 day'
+         select from pgwatch.notification_log
+           where created_at < '2019-12-31'::timestamptz + $1 * interval '1 day'
        ) as "isFilled"`,
       [day],
     );
@@ -101,7 +102,8 @@ async function waitForDump(world: World): Promise<void> {
     await delay(20);
     const rows = await world.query(
       `select from pg_locks join pg_stat_activity using (pid)
-       where relation = 'pg_catalog.pg_extension'::regclass and not granted and backend_xmin is not null`,
+       where relation = 'pg_catalog.pg_extension'::regclass and not granted
+         and backend_xmin is not null`,
     );
     isWaiting = rows.length > 0;
   }

@@ -26,8 +26,9 @@ export type TransactionOptions = Pick<WriterOptions, 'keys' | 'poison'> & {
 };
 
 /**
- * Publishes one to three notifications in a transaction that is short or held; that commits, aborts,
- * or rolls back to a savepoint; and that pauses between taking the xid, publishing and its end.
+ * Publishes one to three notifications in a transaction that is short or held; that commits,
+ * aborts, or rolls back to a savepoint; and that pauses between taking the xid, publishing and its
+ * end.
  * @returns what was tried and how it ended, according to the server
  */
 export async function runTransaction(options: TransactionOptions): Promise<Attempt[]> {
