@@ -95,7 +95,7 @@ export default defineConsumer<{ text: string }>({
       reporter.info(\`\${change.action} \${change.id} \${change.new.email}\`);
       return;
     }
-    // @ts-expect-error a payload has the fields that its type says
+    // @ts-expect-error the payload's type has no such field
     payload.txt;
     const letters: number = payload.text.length;
     const { rows } = await db.query<{ text: string }>('select $1::text as text', [payload.text]);
@@ -123,7 +123,7 @@ const client = new pg.Client();
 try {
   const id: number = await notify(client, 'greetings', { text: 'hello' }, { key: 'a' });
   const ids: number[] = await notifyMany(new pg.Pool(), [{ channel: 'greetings', payload: id }]);
-  // @ts-expect-error a channel is a text
+  // @ts-expect-error a channel is a string
   await notify(client, 42, ids);
 } catch (error) {
   if (error instanceof PgwatchError && error.code === 'channel_invalid') throw error;

@@ -42,8 +42,8 @@ const CONSUMERS = { ...RIGHT, ...WRONG };
 const program = findPgbench() ?? '';
 if (!program) {
   console.warn(
-    'SKIPPED: copies of the tables of pgbench, which need it ("apt-get install ' +
-      'postgresql-contrib").',
+    'SKIPPED: copies of the tables of pgbench, which must be installed ' +
+      '("apt-get install postgresql-contrib").',
   );
 }
 

@@ -94,12 +94,12 @@ export default defineConsumer({
         return none;
       }
       const id: { shop: number; number: number | string } = change.id;
-      // @ts-expect-error a row that was inserted was not there before
+      // @ts-expect-error an INSERT has no old row
       if (change.action === 'INSERT') return change.old;
       if (change.action === 'UPDATE') {
         const sure: number = change.new.shop;
         const maybe: 'new' | 'paid' | undefined = change.new.state;
-        // @ts-expect-error what has not changed is not there
+        // @ts-expect-error a column that has not changed is absent
         const unsure: 'new' | 'paid' = change.new.state;
         return [id, sure, maybe, unsure, change.changed.includes('state')];
       }

@@ -14,7 +14,7 @@ test('a consumer keeps the function of its definition, so tests can call it', as
   });
   const notification = { payload: 'hello' } as Notification;
   expect(await email.handle(notification, { ...context, attempt: 2 })).toEqual(['hello', 2]);
-  // @ts-expect-error it is called for one at a time
+  // @ts-expect-error a consumer with handle has no handleBatch
   expect(email.handleBatch).toBeUndefined();
   const batch = defineConsumer({
     channels: ['users'],
@@ -22,7 +22,7 @@ test('a consumer keeps the function of its definition, so tests can call it', as
     handleBatch: (notifications) => notifications.length,
   });
   expect(await batch.handleBatch([notification], context)).toBe(1);
-  // @ts-expect-error it is called for many
+  // @ts-expect-error a consumer with handleBatch has no handle
   expect(batch.handle).toBeUndefined();
 });
 

@@ -87,7 +87,7 @@ export async function requireNoOrphans(database: TestDatabase): Promise<void> {
        where earlier.consumer_id = d.consumer_id and earlier.key = d.key
          and earlier.state <> 'dead' and earlier.notification_id < d.notification_id)`,
   );
-  if (rows.length > 0) throw new Error(`Blocked for ever: ${JSON.stringify(rows)}`);
+  if (rows.length > 0) throw new Error(`Blocked forever: ${JSON.stringify(rows)}`);
 }
 
 /** Returns a function that throws the first `times` times it is called with a payload. */

@@ -13,7 +13,9 @@ export async function until(
   for (;;) {
     const answer = await condition();
     if (answer === true) return;
-    if (performance.now() > deadline) throw new Error(`Waited in vain until ${what} (${answer}).`);
+    if (performance.now() > deadline) {
+      throw new Error(`Timed out waiting until ${what} (${answer}).`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -141,7 +141,8 @@ test('nor can a change of a dropped table', async () => {
 });
 
 /**
- * Types whose values the log does not tell, and two values of each, the second of which is undone.
+ * Types whose values cannot be read back from the log, with two values of each: the test tries to
+ * undo the change from the first to the second.
  */
 const LOST: [type: string, before: string, after: string][] = [
   ['cast_to_json', `'x'`, `'y'`],

@@ -193,10 +193,7 @@ export class HistoryWalk {
     return rows[0].xid;
   }
 
-  /**
-   * Sleeps around taking the time, so that writes before and after it differ from it by
-   * milliseconds.
-   */
+  /** Sleeps before and after reading the clock, so all writes are milliseconds from that time. */
   async #truth(xid: string): Promise<Truth> {
     const { keyColumns, name } = this.table;
     const keys = keyColumns.map(

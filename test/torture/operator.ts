@@ -64,7 +64,7 @@ export class Operator {
     const { filed } = await this.#by('replay', () =>
       fileReplay(this.#client, 'pgwatch', { stretch, speed, max: 200 }),
     );
-    this.#world.count('notification replayed by hand', filed);
+    this.#world.count('notification replayed manually', filed);
     if (random() > 0.3) return;
     await delay(this.#upTo(50));
     await this.#by('cancel', () => cancelReplays(this.#client, 'pgwatch', consumerId));
@@ -82,7 +82,7 @@ export class Operator {
     this.#world.count('consumer paused');
   }
 
-  /** Removes everything that exists by now and is not needed. */
+  /** Removes everything so far that is not needed. */
   async cleanUp(signal = new AbortController().signal): Promise<void> {
     const patienceMs = 500;
     const options = {

@@ -28,7 +28,7 @@ export type HandlerName =
 type Tools = { record: RecordWriter<Handling>; url: string; folder: string };
 
 /** The file in the round's folder that says the handlers are fixed. */
-export const MENDED = 'mended';
+export const FIXED = 'fixed';
 
 /** Makes the handler of that name, which records what it does. */
 export function makeHandler(name: HandlerName, { record, url, folder }: Tools): Work {
@@ -45,7 +45,7 @@ export function makeHandler(name: HandlerName, { record, url, folder }: Tools): 
       });
     case 'writes an effect, and blocks its process now and then':
       return recorded(async (notification, context) => {
-        const isBlocking = Math.random() < BLOCKING_SHARE && !existsSync(join(folder, MENDED));
+        const isBlocking = Math.random() < BLOCKING_SHARE && !existsSync(join(folder, FIXED));
         if (isBlocking && Math.random() < 0.5) block();
         await writeEffect(context.db, notification, context.consumerId);
         if (isBlocking) block();
@@ -127,7 +127,7 @@ async function work(
   const throws =
     poison === 'throws' ||
     (poison === 'throws once' && attempt === 1) ||
-    (poison === 'throws until it is mended' && !existsSync(join(folder, MENDED)));
+    (poison === 'throws until it is fixed' && !existsSync(join(folder, FIXED)));
   if (throws) throw new Error(`It ${poison}.`);
 }
 

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EXACT, RECORDING, SHARED, SHARED_EXACT } from '../consumers.ts';
-import { MENDED } from '../daemons/handlers.ts';
+import { FIXED } from '../daemons/handlers.ts';
 import type { ConsumerSetup } from '../daemons/setup.ts';
 import type { Experiment } from '../experiment.ts';
 import { underLoad } from '../load.ts';
@@ -26,7 +26,7 @@ export const blockedLoop: Experiment = {
         );
         world.count('consumer taken over', rows[0]?.takeovers ?? 0);
         // With such handlers, the rest would take minutes.
-        writeFileSync(join(world.folder, MENDED), '');
+        writeFileSync(join(world.folder, FIXED), '');
       },
     });
   },

@@ -26,7 +26,7 @@ const ERRORS: Record<Poison | 'none', RegExp | null> = {
   none: null,
   throws: /It throws/,
   'throws once': null,
-  'throws until it is mended': null,
+  'throws until it is fixed': null,
   'never returns': /did not return within/,
   'loses its backend': /terminating connection|lost during the call/,
   kills: /^$/,

@@ -11,7 +11,7 @@ export type Payload = { token: string; key: string | null; sequence: number; poi
 export type Poison =
   | 'throws'
   | 'throws once'
-  | 'throws until it is mended'
+  | 'throws until it is fixed'
   | 'never returns'
   | 'loses its backend'
   | 'kills';
