@@ -27,7 +27,7 @@ async function spotsOf(name: string): Promise<string> {
     .join(' ');
 }
 
-test('a partition attached with rows gets a warning', async () => {
+test('a partitioned table gets a warning about rows of attached partitions', async () => {
   const ddl = 'create table parted (id int primary key) partition by range (id)';
   expect(await warningsOf('parted', ddl)).toMatch(/ATTACH PARTITION.*pgwatch snapshot/);
 });

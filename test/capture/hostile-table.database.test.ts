@@ -117,7 +117,7 @@ test("none of the attacker's functions runs with another role's rights", async (
   });
 });
 
-test('a cast, or an operator looked up by its name, would run one', async () => {
+test("a cast, or an operator looked up by name, would run the attacker's function", async () => {
   const wrong = {
     'cast to text': (text: string) => text.replace(/format\('%s', next\.key0\)/, 'next.key0::text'),
     'cast from text': (text: string) => text.replace(/\$2::(lair\.)?trap/, '$2::text::lair.trap'),

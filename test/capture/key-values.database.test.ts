@@ -77,7 +77,7 @@ describe('values that are equal but written differently have one key', () => {
     }
   });
 
-  test('so do a retyped key column and a handwritten trigger', async () => {
+  test('a retyped key column and a handwritten trigger have one key, too', async () => {
     await captureTable(database, 'retyped', 'id int primary key');
     await database.query(`alter table retyped alter column id type numeric;
       insert into retyped values (1.0); update retyped set id = 1.00`);

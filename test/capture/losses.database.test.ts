@@ -80,7 +80,7 @@ test('the doctor reports each as a problem, and how to publish the lost rows', a
   }
 });
 
-test('the daemon reports each when it starts', async () => {
+test('the daemon reports each loss when it starts', async () => {
   const daemon = await startTailing(database.config, [
     { id: 'told', channels: ['data_change'], handle() {} },
   ]);
@@ -110,7 +110,7 @@ test('children added later, and partitions with disabled triggers, are named', a
   ]);
 });
 
-test('capturing the table again repairs it', async () => {
+test('capturing the table again ends the losses', async () => {
   const client = await database.connect();
   for (const name of ['attached', 'inherits', 'replicas', 'off']) {
     await createTrigger(client, name);

@@ -42,7 +42,7 @@ const replace = (table: string, id: number, columns: string) =>
    insert into ${table} select ${columns} from gone`;
 
 test.each(['cascade', 'set null', 'set default'])(
-  'a row replaced in a table that refers to itself is right: on delete %s',
+  'the last notification is right for a row replaced in a self-referencing table: on delete %s',
   async (action) => {
     const table = `self_${action.replace(' ', '_')}`;
     await expectTruth(
@@ -56,7 +56,7 @@ test.each(['cascade', 'set null', 'set default'])(
   },
 );
 
-test('so is a row in a ring of tables', async () => {
+test('the last notification is right for a row in a ring of tables', async () => {
   await expectTruth(
     ['ring_a', 'ring_b', 'ring_c'],
     `create table ring_a (id int primary key, c int, v int);
@@ -73,7 +73,7 @@ test('so is a row in a ring of tables', async () => {
   );
 });
 
-test('so is a row that MERGE deletes and inserts with the same key', async () => {
+test('the last notification is right if MERGE deletes and inserts the same key', async () => {
   const { rows } = await database.query(
     `select current_setting('server_version_num')::int >= 150000 as has`,
   );
@@ -92,7 +92,7 @@ test('so is a row that MERGE deletes and inserts with the same key', async () =>
   );
 });
 
-test('so is a row whose key changes by on update cascade', async () => {
+test('the last notification is right if on update cascade changes keys', async () => {
   await expectTruth(
     ['chain'],
     `create table chain (id int primary key, next int references chain on update cascade, v int);
@@ -113,7 +113,7 @@ test.each([
   ['deferrable', 'constraint trigger', 'deferrable initially immediate'],
   ['immediate', 'trigger', ''],
 ])(
-  'so is a row that a trigger writes back, %s, whatever SET CONSTRAINTS says',
+  'the last notification is right if a %s trigger writes back, with any SET CONSTRAINTS',
   async (kind, what, when) => {
     const table = `fixed_${kind}`;
     await expectTruth(

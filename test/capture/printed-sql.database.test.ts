@@ -41,18 +41,21 @@ test.each([
   {},
   { exclude: ['note'], payload: 'changed' },
   { when: 'new.id > 1', operations: ['insert'] },
-] as TriggerOptions[])('so does the SQL of triggers: %j', async (options) => {
-  const client = await database.connect();
-  await client.query(`create table if not exists printed (id interval primary key, note jsonb)`);
-  const table = await findTable(client, database.config, { schema: null, name: 'printed' }, [
-    'public',
-  ]);
-  const when = options.when && { when: "new.note \\? 'a'" };
-  const capture = planCapture(table, { ...options, ...when }, database.config);
-  const text = captureScript(capture, database.config).join(';\n');
-  if (!options.when) expect(text).not.toContain('?');
-  await client.query(raw(text));
-});
+] as TriggerOptions[])(
+  'the SQL of triggers passes through query builders unchanged: %j',
+  async (options) => {
+    const client = await database.connect();
+    await client.query(`create table if not exists printed (id interval primary key, note jsonb)`);
+    const table = await findTable(client, database.config, { schema: null, name: 'printed' }, [
+      'public',
+    ]);
+    const when = options.when && { when: "new.note \\? 'a'" };
+    const capture = planCapture(table, { ...options, ...when }, database.config);
+    const text = captureScript(capture, database.config).join(';\n');
+    if (!options.when) expect(text).not.toContain('?');
+    await client.query(raw(text));
+  },
+);
 
 test('the recipe for Knex escapes question marks in conditions', async () => {
   const recipe = /```js\n(\/\/ migrations[\s\S]*?)```/.exec(

@@ -87,7 +87,7 @@ test.each(['row', 'statement'] as const)(
 );
 
 test.each(['row', 'statement'] as const)(
-  'a check of casts alone would let it run, for each %s',
+  'with a check of casts alone the cast would run, for each %s',
   async (forEach) => {
     await withChanged({ ...heldUp, ...byCasts }, () =>
       withAttacker(database, async (attacker) => {
@@ -141,7 +141,7 @@ test('a transaction with an older snapshot refuses types that were changed since
   });
 });
 
-test('a check of what its snapshot shows alone would run them', async () => {
+test('with a check by its snapshot alone it would run their functions', async () => {
   const wrong = {
     'pgwatch.table_is_current(oid)': (text: string) =>
       text.replace(/(?<=\$function\$)[\s\S]*(?=\$function\$)/, 'select true'),

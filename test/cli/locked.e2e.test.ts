@@ -68,7 +68,7 @@ test('commands that read report who blocks them, and how to end it', async () =>
   }
 }, 30_000);
 
-test('the doctor reports it as a problem', async () => {
+test('the doctor reports the lock as a problem', async () => {
   const findings = await findingsOf(database.config, 'locks', { lockMs: 0 });
   expect(findings).toEqual([
     expect.stringMatching(

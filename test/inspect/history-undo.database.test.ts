@@ -130,7 +130,7 @@ test.each([
   });
 });
 
-test('nor can a change of a dropped table', async () => {
+test('a change of a dropped table cannot be undone', async () => {
   await client.query('create table passing (id int primary key)');
   await createTrigger(client, 'passing');
   await client.query('insert into passing values (1)');

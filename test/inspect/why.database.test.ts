@@ -393,7 +393,7 @@ describe('a consumer', () => {
   });
 });
 
-test('a consumer that finishes nothing while a notification waits is still', async () => {
+test('a consumer that finishes nothing while one waits is reported as still', async () => {
   await register();
   const id = await one();
   await client.query(
