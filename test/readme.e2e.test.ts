@@ -28,7 +28,7 @@ function blocks(language: string): string[] {
   );
 }
 
-test('the first five minutes', async () => {
+test('the first five minutes of the README work', async () => {
   const consumers = blocks('ts').filter((text) => text.startsWith('// consumers/'));
   const files = Object.fromEntries(
     consumers.map((text) => [/^\/\/ (\S+)/.exec(text)?.[1] ?? '', text]),
@@ -72,7 +72,7 @@ test('the first five minutes', async () => {
   expect(rows).toEqual([{ customer: 7, cents: 1200 }]);
 });
 
-test('the commands for dead letters', async () => {
+test('the commands for dead letters work', async () => {
   await addConsumers(database, ['welcome-email']);
   const error = { name: 'TimeoutError', message: 'too slow' };
   const id = await addDelivery(database, { consumerId: 'welcome-email', error });
@@ -96,7 +96,7 @@ test('the commands for dead letters', async () => {
   ]);
 });
 
-test('it names every command, every flag of listen and every option', () => {
+test('the README names every command, every flag of listen and every option', () => {
   const program = makeProgram({ exitCode: 0 });
   const common = ['--database-url', '--config', '--log-format', '--verbose'];
   for (const command of program.commands) expect(readme).toContain(`pgwatch ${command.name()}`);
@@ -107,7 +107,7 @@ test('it names every command, every flag of listen and every option', () => {
   for (const option of OPTION_NAMES) expect(readme).toContain(`\`${option}\``);
 });
 
-test('every command explains itself with examples, in 80 columns', () => {
+test('the help of every command has examples and fits 80 columns', () => {
   const explain = (command: ReturnType<typeof makeProgram>): string[] => {
     const written: string[] = [];
     command.configureOutput({ writeOut: (text) => written.push(text), getOutHelpWidth: () => 80 });

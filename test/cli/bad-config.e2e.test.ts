@@ -46,7 +46,7 @@ test.each(
       'pgwatch.config.ts: roles must be an object with lists of role names: publish, consume, read, not {"writers":["a"]}.',
     ],
     [
-      'a schema that PostgreSQL keeps for itself',
+      'a schema with a reserved prefix',
       ts('export default { schema: "pg_watch" }'),
       'pgwatch.config.ts: schema must be a name of 1 to 63 bytes that neither begins with' +
         ` "pg_" nor contains "$$", not 'pg_watch'.`,
@@ -64,7 +64,10 @@ test.each(
     [
       'a syntax error in JSON',
       { 'pgwatch.config.json': '{ "url": }' },
-      /^The config file cannot be used: pgwatch\.config\.json: SyntaxError: Unexpected token '}', .* is not valid JSON\.$/,
+      new RegExp(
+        /^The config file cannot be used: pgwatch\.config\.json: SyntaxError: /.source +
+          /Unexpected token '}', .* is not valid JSON\.$/.source,
+      ),
     ],
     [
       'a syntax error in YAML',
@@ -87,7 +90,7 @@ test.each(
       `${unusable}pgwatch.config.ts: it does not export an object of options; in TypeScript: export default defineConfig({ … }).`,
     ],
     [
-      'a wrong part in package.json',
+      'a wrong entry in package.json',
       { 'package.json': '{ "type": "module", "pgwatch": 5 }' },
       `${unusable}package.json: it does not export an object of options; in TypeScript: export default defineConfig({ … }).`,
     ],
@@ -101,7 +104,7 @@ test.each(
   },
 );
 
-test('a config file that is not there is refused', async () => {
+test('a missing config file is refused', async () => {
   expect(await refused({}, ['--config', 'other.ts'])).toMatch(
     /^The config file cannot be used: there is no file \S+\/other\.ts\.$/,
   );

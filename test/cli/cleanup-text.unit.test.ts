@@ -33,19 +33,22 @@ test.each([
     { isPaused: true },
     /and paused \(.*\): resume it with "pgwatch consumers resume email", or remove what/,
   ],
-])('what a consumer pins by its position, and how to go on: %j', (facts, expected) => {
-  const text = pinningAdvice({ ...email, ...facts }, [position]);
-  expect(text).toMatch(expected);
-  expect(text).toMatch(/, or remove what it needs with --force\.$/);
-});
+])(
+  "the advice names what a consumer's position pins, and how to proceed: %j",
+  (facts, expected) => {
+    const text = pinningAdvice({ ...email, ...facts }, [position]);
+    expect(text).toMatch(expected);
+    expect(text).toMatch(/, or remove what it needs with --force\.$/);
+  },
+);
 
-test('retries are looked at, and need no daemon', () => {
+test('the advice for retries is to inspect them, and needs no daemon', () => {
   const text = pinningAdvice(email, [{ consumerId: 'email', reason: 'retry' }]);
   expect(text).toMatch(/^email has old notifications that wait for a retry: see "pgwatch dlq list/);
   expect(text).not.toContain('listen');
 });
 
-test('what would be missed is counted over all partitions', () => {
+test('notifications that would be missed are counted over all partitions', () => {
   const pins = [
     { ...position, count: 1000 },
     { ...position, count: 234 },

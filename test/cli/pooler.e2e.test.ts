@@ -6,9 +6,7 @@ import { makeProject } from '../helpers/project.ts';
 
 const program = findPgBouncer() ?? '';
 if (!program) {
-  console.warn(
-    'SKIPPED: commands behind a pooler, which need PgBouncer ("apt-get install pgbouncer").',
-  );
+  console.warn('SKIPPED: commands behind a pooler need PgBouncer ("apt-get install pgbouncer").');
 }
 
 describe.skipIf(!program)('behind a transaction pooler', () => {

@@ -14,7 +14,7 @@ async function snapshot(...args: string[]) {
   return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
 }
 
-test('it says how many rows it handed to whom, and warns where no change would follow', async () => {
+test('snapshot reports the delivered rows, and warns if no changes would follow', async () => {
   await addConsumers(database, ['index']);
   await database.query(`create table item (id int primary key);
     insert into item select generate_series(1, 2500)`);
@@ -23,7 +23,8 @@ test('it says how many rows it handed to whom, and warns where no change would f
   });
   const { exitCode, said, stdout } = await snapshot('item', '--consumer', 'index');
   expect(said.replace(/in [\d.]+ m?s/, 'in a moment').split('\n')).toEqual([
-    'warning index does not read the channel items: it gets these rows, and no later change of public.item.',
+    'warning index does not read the channel items: it gets these rows, and no later change ' +
+      'of public.item.',
     'Handed 2,500 rows of public.item to index in a moment.',
   ]);
   expect([exitCode, stdout]).toEqual([0, '']);
@@ -44,7 +45,8 @@ test.each([
   [['nosuch', '--consumer', 'index'], 'There is no table nosuch in public.'],
   [
     ['bare', '--consumer', 'index'],
-    'public.bare is not captured, so that its rows would be out of date at once: "pgwatch trigger add bare" first.',
+    'public.bare is not captured, so that its rows would be out of date at once: "pgwatch ' +
+      'trigger add bare" first.',
   ],
   [
     ['bare', '--consumer', 'idnex'],
@@ -69,7 +71,7 @@ test('a table without a primary key is refused: its rows cannot be told apart', 
   );
 });
 
-test('it refuses a table of which row level security hides rows from this role', async () => {
+test('a table is refused if row-level security hides rows from this role', async () => {
   const empty = await createEmptyDatabase();
   const { name, url } = await createRole(empty, 'tenant');
   await empty.query(`grant create on database ${new URL(empty.url).pathname.slice(1)} to "${name}";

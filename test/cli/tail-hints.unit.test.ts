@@ -16,23 +16,25 @@ test.each<[Partial<TailCommandOptions>, string[], string]>([
     [],
     'Following DELETE, all channels, changes of users, key k from now on; Ctrl-C ends it.',
   ],
-])('what %j of %j follows is said', (options, channels, expected) => {
+])('tail says what %j with the channels %j follows', (options, channels, expected) => {
   expect(followingText(of(options, channels))).toBe(expected);
 });
 
-test('names that nothing has are told, with what may be meant', () => {
+test('unknown names are reported, with suggestions', () => {
   const known = { channels: ['orders'], tables: [{ schema: 'app', name: 'users' }] };
   const hints = (options: Partial<TailCommandOptions>, channels: string[] = []) =>
     hintsOf(of(options, channels).filter, known);
   expect(hints({ table: ['users', 'app.users'] }, ['orders', 'consumer:email'])).toEqual([]);
   expect(hints({ table: ['userz', 'public.users'] }, ['ordres'])).toEqual([
-    'No consumer reads the channel "ordres", and none of the newest 10,000 notifications is on it. Did you mean "orders"?',
-    'There is no table "userz", and none of the newest 10,000 notifications is of it. Did you mean "users"?',
+    'No consumer reads the channel "ordres", and none of the newest 10,000 notifications is ' +
+      'on it. Did you mean "orders"?',
+    'There is no table "userz", and none of the newest 10,000 notifications is of it. Did ' +
+      'you mean "users"?',
     'There is no table "public.users", and none of the newest 10,000 notifications is of it.',
   ]);
 });
 
-test('where nothing is shown it says so, and how to see more where it has looked at the newest only', () => {
+test('if nothing is shown tail says so, and how to see more if it read only the newest', () => {
   expect(nothingText(of({ from: '9', until: '3' }), true)).toBe(
     'Nothing to show: no notification there is like that.',
   );

@@ -17,19 +17,22 @@ async function trigger(args: readonly string[], cwd?: string) {
 const list = async () =>
   JSON.parse((await trigger(['list', '--json'])).stdout) as Record<string, unknown>[];
 
-test('add says what it did; once more changes nothing; other options change it', async () => {
+test('add reports what it did, can be repeated, and applies new options', async () => {
   await database.query('create table users (id int primary key, email text, password text)');
   expect(await trigger(['add', 'users'])).toMatchObject({
     exitCode: 0,
     stdout: '',
-    said: 'Captured: public.users, insert, update, delete, truncate, on channel data_change, for each statement.',
+    said:
+      'Captured: public.users, insert, update, delete, truncate, on channel data_change, for ' +
+      'each statement.',
   });
   expect((await trigger(['add', 'users'])).said).toBe(
     'Unchanged: public.users is captured like that already.',
   );
   const flags = ['--exclude', 'password', '--channel', 'users', '--operations', 'update,insert'];
   expect((await trigger(['add', 'users', ...flags])).said).toBe(
-    'Changed: public.users, channel data_change → users; operations insert, update, delete, truncate → insert, update; exclude none → password.',
+    'Changed: public.users, channel data_change → users; operations insert, update, delete, ' +
+      'truncate → insert, update; exclude none → password.',
   );
   expect(await list()).toEqual([
     {
@@ -54,7 +57,7 @@ test('add says what it did; once more changes nothing; other options change it',
   );
 });
 
-test('list finds what is stale and what is disabled, and add makes it right', async () => {
+test('list finds stale and disabled captures, and add repairs them', async () => {
   await database.query('create table aging (id int primary key, a int, b int)');
   await trigger(['add', 'aging', '--exclude', 'a']);
   await database.query('alter table aging drop constraint aging_pkey, add primary key (b, id)');
@@ -63,8 +66,10 @@ test('list finds what is stale and what is disabled, and add makes it right', as
   expect(stale.exitCode).toBe(1);
   expect(stale.stdout).toMatch(/^public\.aging +partly disabled +data_change /m);
   expect(stale.said.split('\n')).toEqual([
-    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add", or sync, makes it current.',
-    'warning public.aging is not captured by "00_pgwatch_insert", which somebody has disabled, or set to fire in replication only: alter table … enable trigger.',
+    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add", or ' +
+      'sync, makes it current.',
+    'warning public.aging is not captured by "00_pgwatch_insert", which somebody has ' +
+      'disabled, or set to fire in replication only: alter table … enable trigger.',
   ]);
   await database.query('alter table aging drop column a');
   expect((await trigger(['list'])).said).toContain('has no column "a", which exclude names');
@@ -78,7 +83,7 @@ test('list finds what is stale and what is disabled, and add makes it right', as
   expect(rows).toEqual([{ key: 'public.aging:[2, 1]' }]);
 });
 
-test('--dry-run prints what add would run, sql a script to repeat, and neither changes anything', async () => {
+test('--dry-run prints what add would run, sql a script; neither changes anything', async () => {
   await database.query('create table planned (id int primary key)');
   const sql = await trigger(['sql', 'planned', '--payload', 'keys']);
   const dry = await trigger(['add', 'planned', '--payload', 'keys', '--dry-run']);
@@ -96,7 +101,7 @@ test('--dry-run prints what add would run, sql a script to repeat, and neither c
   expect(await list()).not.toContainEqual(expect.objectContaining({ table: 'planned' }));
 });
 
-test('--all captures a schema but some; remove takes names with everything in them', async () => {
+test('--all captures a schema with exceptions; remove takes any names', async () => {
   await database.query(`create schema "My app"; create table "My app".a (id int primary key);
     create table "My app"."b.c" (id int primary key); create view "My app".v as select 1 as one;
     create table "My app".p (id int primary key) partition by range (id);
@@ -115,7 +120,7 @@ test('--all captures a schema but some; remove takes names with everything in th
   ]);
 });
 
-test('what was excluded is not exposed without a word, and not at all by --all', async () => {
+test('excluded columns are not exposed silently, and never by --all', async () => {
   await database.query(
     'create schema vault; create table vault.people (id int primary key, pin text)',
   );
@@ -123,14 +128,15 @@ test('what was excluded is not exposed without a word, and not at all by --all',
   const refused = await trigger(['add', '--all', '--schema', 'vault', '--reset']);
   expect([refused.exitCode, refused.said]).toEqual([
     2,
-    'error vault.people excludes pin, which --all would put into its notifications: take the table out by --except, or give --exclude, too. Nothing was changed.',
+    'error vault.people excludes pin, which --all would put into its notifications: take the ' +
+      'table out by --except, or give --exclude, too. Nothing was changed.',
   ]);
   expect((await trigger(['add', 'vault.people', '--reset'])).said).toContain(
     'warning pin of vault.people was excluded, but is in its notifications from now on',
   );
 });
 
-test('add, --dry-run and sql keep what is not given, and warn alike', {
+test('add, --dry-run and sql keep options that are not given, and warn alike', {
   timeout: 120_000,
 }, async () => {
   await database.query('create table partial (id int primary key, email text, note text, n int)');
@@ -168,7 +174,7 @@ test('add, --dry-run and sql keep what is not given, and warn alike', {
   expect((await trigger(['sql', 'partial'])).said).toContain('written by hand, too');
 });
 
-test('the SQL of a narrower capture removes what it does not want any more', async () => {
+test('the SQL of a narrower capture removes what is no longer wanted', async () => {
   await database.query('create table narrowed (id int primary key, note text)');
   await trigger(['add', 'narrowed']);
   const options = ['narrowed', '--operations', 'insert', '--exclude', 'note'];
@@ -176,7 +182,7 @@ test('the SQL of a narrower capture removes what it does not want any more', asy
   expect((await trigger(['add', ...options])).said).toContain('Unchanged');
 });
 
-test('a partition is captured with the whole, and by itself says nothing when it is emptied', async () => {
+test('a partition is captured with its table; by itself its TRUNCATE is not captured', async () => {
   await database.query(`create table whole (id int primary key) partition by range (id);
     create table part partition of whole for values from (0) to (10)`);
   await trigger(['add', 'part']);
@@ -193,9 +199,10 @@ test('a partition is captured with the whole, and by itself says nothing when it
   });
 });
 
-test('a trigger that was written by hand is listed, kept from add and sync, and removed if asked', async () => {
+test('a handwritten trigger is listed, not changed by add, and removed on request', async () => {
   await database.query(`create table manual (id int primary key);
-    create trigger mine after insert or update on manual for each row execute function notify_data_change('m')`);
+    create trigger mine after insert or update on manual for each row
+      execute function notify_data_change('m')`);
   expect(await list()).toContainEqual(
     expect.objectContaining({ table: 'manual', byHand: true, forEach: 'row', triggers: ['mine'] }),
   );
@@ -208,13 +215,16 @@ test('a trigger that was written by hand is listed, kept from add and sync, and 
   expect((await trigger(['add', 'manual'])).exitCode).toBe(0);
 });
 
-test('sync makes the database match the config; --check only tells', async () => {
-  await database.query(`create table kept (id int primary key); create table extra (id int primary key);
+test('sync makes the database match the config; --check only reports', async () => {
+  await database.query(`create table kept (id int primary key);
+    create table extra (id int primary key);
     create table missing (id int primary key)`);
   await trigger(['remove', ...(await list()).map(({ schema, table }) => `${schema}.${table}`)]);
   await trigger(['add', 'kept', 'extra']);
   const cwd = makeProject({
-    'pgwatch.config.ts': `export default { triggers: { 'public.kept': { channel: 'k' }, missing: {} } };`,
+    'pgwatch.config.ts': `export default {
+      triggers: { 'public.kept': { channel: 'k' }, missing: {} },
+    };`,
   });
   const drift = [
     'Different: public.kept, channel data_change → k.',
@@ -274,7 +284,8 @@ test.each([
       '--operations',
       'insert',
       '--when',
-      'true) execute function notify_data_change(); create trigger x after insert on wrong for each row when (true',
+      'true) execute function notify_data_change(); create trigger x after insert on wrong ' +
+        'for each row when (true',
     ],
     'public.wrong cannot be captured like that: cannot insert multiple commands',
   ],
@@ -291,7 +302,7 @@ test.each([
   expect(exitCode).toBe(2);
 });
 
-test('a table whose type has a cast that is not used is named, by add and by list', async () => {
+test('add and list name a table whose type has an unused cast', async () => {
   const role = `owner_${process.pid}`;
   await database.query(`create role ${role}; create type mood as enum ('sad');
     create table owned (id int primary key, mood mood);
@@ -316,7 +327,7 @@ test('a table whose type has a cast that is not used is named, by add and by lis
   }
 });
 
-test('DDL lets writers pass, says whom it waits for, and goes on when that one is done', async () => {
+test('DDL lets writers pass, names the session it waits for, and then continues', async () => {
   await database.query('create table busy (id int primary key)');
   const holder = await database.connect();
   await holder.query(`set application_name = 'holder'; begin; insert into busy values (1)`);
@@ -324,7 +335,7 @@ test('DDL lets writers pass, says whom it waits for, and goes on when that one i
   await adding.waitFor(
     /Waiting for public\.busy: pid \d+ \(holder\) is idle in transaction for .*insert into busy/,
   );
-  // Whoever comes meanwhile waits no longer than the attempt that is under way.
+  // Writers that come meanwhile wait no longer than the current attempt.
   await database.query(`set statement_timeout = '2s'; insert into busy values (2)`);
   await holder.query('commit');
   await until('it has ended', async () => (await adding.exited).exitCode === 0);

@@ -46,7 +46,7 @@ test.each([
   expect(() => check(definition)).toThrow(message);
 });
 
-test('the handler is called on its definition, so that "this" works', () => {
+test('the handler is called on its definition, so "this" works', () => {
   const seen: unknown[] = [];
   const consumer = check({
     channels: ['a'],

@@ -15,7 +15,7 @@ import { versionFindings } from '../../src/inspect/doctor/version.ts';
 import { bytesText } from '../../src/words.ts';
 
 /**
- * What no test can bring a server to: old releases, full disks' worth of log, billions of
+ * States into which no test can bring a server: old releases, a disk full of log, billions of
  * transactions.
  */
 
@@ -24,7 +24,7 @@ const short = (findings: { level: string; what: string }[]) =>
   findings.map(({ level, what }) => `${level}: ${what}`);
 
 test.each([
-  // Number of the version, faults that it has.
+  // The version number, and its number of known faults.
   [140_000, 3],
   [140_003, 3],
   [140_004, 2],
@@ -45,7 +45,7 @@ test.each([
   expect(versionFindings(number, day('2026-06-01'))).toHaveLength(count);
 });
 
-test('a fault says which release mends it, and what to do about its harm', () => {
+test('a fault names the release that fixes it, and the remedy for its damage', () => {
   const [first] = versionFindings(140_003, day('2026-06-01'));
   expect(first).toMatchObject({
     level: 'problem',
@@ -65,7 +65,7 @@ test('the end of support counts from the day after', () => {
   expect(versionFindings(180_006, day('2026-11-21'))).toEqual([]);
 });
 
-test('releases that pgwatch was not made for are named', () => {
+test('releases that pgwatch was not made for are reported', () => {
   expect(short(versionFindings(130_022, day('2026-11-21')))).toEqual([
     'problem: PostgreSQL 13 is not supported: pgwatch needs 14 or newer.',
   ]);
@@ -74,7 +74,7 @@ test('releases that pgwatch was not made for are named', () => {
   ]);
 });
 
-test('a setting is mended where it is set, and one of a role or database is told of elsewhere', () => {
+test('a setting is fixed where it is set; another check covers roles and databases', () => {
   const fsync = (source: string) => settingFindings([{ name: 'fsync', value: 'off', source }]);
   expect(fsync('configuration file')[0]?.fix).toBe(
     'alter system set fsync = on; select pg_reload_conf();',
@@ -98,7 +98,7 @@ test.each([
   expect(short(found)).toEqual([`${level}: ${name} is ${value} (set in the configuration file).`]);
 });
 
-test('timeouts that end what handlers do are found', () => {
+test('timeouts that interrupt handlers are found', () => {
   const found = (name: string, ms: number) => short(timeoutFindings([{ name, ms }]));
   expect(found('statement_timeout', 0)).toEqual([]);
   expect(found('statement_timeout', 30_000)).toEqual([]);
@@ -106,11 +106,11 @@ test('timeouts that end what handlers do are found', () => {
     'note: Sessions of this role start with statement_timeout 2.0 s.',
   ]);
   expect(found('transaction_timeout', 60_000)).toHaveLength(1);
-  // The control connection has none.
+  // The control connection sets it to 0.
   expect(found('idle_session_timeout', 5000)).toEqual([]);
 });
 
-test('locks on hundreds of partitions, and crowded servers, are found', () => {
+test('too many locks on partitions, and too few free connections, are found', () => {
   const roomy: Capacity = {
     connections: 97,
     used: 10,
@@ -129,7 +129,7 @@ test('locks on hundreds of partitions, and crowded servers, are found', () => {
   ]);
 });
 
-test('clocks count as apart by what lies outside of the round trip', () => {
+test('clock skew is the part that the round trip does not explain', () => {
   expect(skewOf({ sentMs: 1000, receivedMs: 9000, serverMs: 5000 })).toBe(0);
   expect(skewOf({ sentMs: 1000, receivedMs: 2000, serverMs: 12_000 })).toBe(10_000);
   expect(skewOf({ sentMs: 11_000, receivedMs: 12_000, serverMs: 1000 })).toBe(-10_000);
@@ -140,14 +140,14 @@ test('clocks count as apart by what lies outside of the round trip', () => {
   expect(clockFindings(-10_000, LIMITS.clockMs)[0]?.what).toContain('ahead of');
 });
 
-test('a plain connection is found only over a network', () => {
+test('an unencrypted connection is found only over a network', () => {
   const line = { isEncrypted: false, server: '10.0.0.7', isRemote: true };
   expect(short(lineFindings(line))).toEqual(['note: The connection to 10.0.0.7 is not encrypted.']);
   expect(lineFindings({ ...line, isEncrypted: true })).toEqual([]);
   expect(lineFindings({ ...line, isRemote: false })).toEqual([]);
 });
 
-test('a queue is worth a note early, and a problem from where ringing stops', () => {
+test('a filling queue is a note early, and a problem from where ringing stops', () => {
   expect(usageFindings(0.01, [])).toEqual([]);
   expect(usageFindings(0.1, [])[0]?.level).toBe('note');
   const holder = {
@@ -172,7 +172,7 @@ test('a queue is worth a note early, and a problem from where ringing stops', ()
   expect(waitFindings({ count: 1, waitedMs: 2000, holder: 7 }, 1000)[0]?.level).toBe('problem');
 });
 
-test('a log is worth a note once it is large or old', () => {
+test('a large or old log is a note', () => {
   const days = (bytes: number, startsDaysAgo: number) => [
     { name: 'notification_log_20260101', bytes, startsDaysAgo },
   ];
@@ -185,7 +185,7 @@ test('a log is worth a note once it is large or old', () => {
       'channels of the newest 100 notifications: "orders" 75 %.',
   ]);
   expect(found(100, 45.5)[0]).toContain('reaches 45 days back');
-  // With retention age counts only beyond it.
+  // With retention, only age beyond it counts.
   expect(found(100, 45.5, 60 * 86_400_000)).toEqual([]);
   expect(found(100, 8, 7 * 86_400_000)).toEqual([]);
   expect(found(100, 10, 7 * 86_400_000)).toEqual([
@@ -194,7 +194,7 @@ test('a log is worth a note once it is large or old', () => {
   expect(['0 bytes', '2.0 kB', '12 MB']).toEqual([0, 2048, 12 * 2 ** 20].map(bytesText));
 });
 
-test('a channel of which every notification is a NOTIFY is found by its rate', () => {
+test('a channel on which every notification is a NOTIFY is found by its rate', () => {
   const busy = { name: 'orders', count: 9000, explicit: 9000, total: 10_000, spanMs: 10_000 };
   const found = (channel: typeof busy, mode = '') =>
     short(notifyFindings([channel], mode, { limits: LIMITS }));
@@ -204,7 +204,7 @@ test('a channel of which every notification is a NOTIFY is found by its rate', (
   expect(found({ ...busy, total: 20, explicit: 20, spanMs: 1 })).toEqual([]);
 });
 
-test('rows that are not frozen, and dead ones, are found', () => {
+test('rows that are not frozen, and dead rows, are found', () => {
   const table = { name: 'pgwatch.delivery', deadRows: 0, liveRows: 10, xidAge: 1000 };
   expect(vacuumFindings(table, LIMITS)).toEqual([]);
   expect(vacuumFindings({ ...table, xidAge: 1_500_000_000 }, LIMITS)[0]?.level).toBe('problem');
