@@ -1,57 +1,50 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import {
+  type Command,
+  InvalidArgumentError,
+  Option,
+  type OptionValues,
+} from '@commander-js/extra-typings';
 import type { Config } from '../config/define.ts';
-import { Reporter, type ReportFormat } from '../reporter.ts';
+import { Reporter } from '../reporter.ts';
 import { parseDurationMs } from '../time.ts';
 
-/** What a command leaves behind for the process. */
+/** What a command reports to the process. */
 export type CommandResult = { exitCode: number };
 
-/** What every command that uses a database accepts. */
-export type CommonOptions = {
-  databaseUrl?: string;
-  config?: string;
-  logFormat: ReportFormat;
-  verbose?: boolean;
-};
+/** The option values of a command, derived from the function that declares it. */
+export type OptionsOf<Declare extends (...args: never) => { opts(): unknown }> = ReturnType<
+  ReturnType<Declare>['opts']
+>;
 
-/** Adds the options of CommonOptions to a command. */
-export function addCommonOptions(command: Command): Command {
-  return addLocalOptions(
-    command.addOption(
-      common(
-        '--database-url <url>',
-        'connection string (default: DATABASE_URL, else PGHOST and so on)',
-      ),
-    ),
-  );
+/** The options that every command has if it uses a database. */
+export type CommonOptions = OptionsOf<typeof addCommonOptions<NoOptions>>;
+type NoOptions = Record<never, never>;
+
+/**
+ * Adds the options of commands that use a database. They come before the command's own options,
+ * because types derived from options that are not known yet grow exponentially.
+ */
+export function addCommonOptions<GlobalOpts extends OptionValues>(
+  command: Command<[], NoOptions, GlobalOpts>,
+) {
+  return command.addOption(DATABASE_URL).addOption(CONFIG).addOption(LOG_FORMAT).addOption(VERBOSE);
 }
 
-/** The same for a command that has a database of its own. */
-export function addLocalOptions(command: Command): Command {
-  return addReportOptions(
-    command.addOption(
-      common(
-        '--config <file>',
-        'config file (default: pgwatch.config.ts and the like, if there is one)',
-      ),
-    ),
-  );
+/** Adds the options of commands that bring their own database. */
+export function addLocalOptions(command: Command) {
+  return command.addOption(CONFIG).addOption(LOG_FORMAT).addOption(VERBOSE);
 }
 
-/** The same for a command that goes by no config. */
-export function addReportOptions(command: Command): Command {
-  return command
-    .addOption(
-      common('--log-format <format>', 'how reports are printed on stderr')
-        .choices(['text', 'json'])
-        .default('text'),
-    )
-    .addOption(common('--verbose', 'report details, and stacks of errors'));
+/** Adds the options of commands that read no config. */
+export function addReportOptions(command: Command) {
+  return command.addOption(LOG_FORMAT).addOption(VERBOSE);
 }
 
-/** Described behind what a command has for itself. */
-function common(flags: string, description: string): Option {
-  return new Option(flags, description).helpGroup(COMMON_HEADING);
+/** How many entries a list shows at most. */
+export function limitOption(description: string) {
+  return new Option('--limit <n>', description)
+    .argParser(wholeNumber(1, LIMIT_MAX))
+    .default(LIMIT_DEFAULT);
 }
 
 /** The configuration with the command's flags applied. */
@@ -114,5 +107,27 @@ export function splitList(values: readonly string[] | undefined): string[] | und
   return values?.flatMap((value) => value.split(',')).filter((value) => value !== '');
 }
 
-/** Over the options that all commands have, in their help. */
+/** Heads the options that all commands share, in their help. */
 export const COMMON_HEADING = 'Connection and reports:';
+
+const DATABASE_URL = new Option(
+  '--database-url <url>',
+  'connection string (default: DATABASE_URL, else PGHOST and so on)',
+).helpGroup(COMMON_HEADING);
+
+const CONFIG = new Option(
+  '--config <file>',
+  'config file (default: pgwatch.config.ts or similar, if there is one)',
+).helpGroup(COMMON_HEADING);
+
+const LOG_FORMAT = new Option('--log-format <format>', 'format of the reports on stderr')
+  .choices(['text', 'json'])
+  .default('text')
+  .helpGroup(COMMON_HEADING);
+
+const VERBOSE = new Option('--verbose', 'report details, and stack traces of errors').helpGroup(
+  COMMON_HEADING,
+);
+
+const LIMIT_DEFAULT = 50;
+const LIMIT_MAX = 10_000;

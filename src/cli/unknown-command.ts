@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { suggest } from '../suggest.ts';
 
 /**
@@ -6,10 +6,10 @@ import { suggest } from '../suggest.ts';
  * print the help of what is above it, as if all were well.
  * @throws CommanderError
  */
-export function requireKnownCommand(program: Command, args: readonly string[]): void {
+export function requireKnownCommand(program: CommandUnknownOpts, args: readonly string[]): void {
   if (!args.some((arg) => arg === 'help' || arg === '--help' || arg === '-h')) return;
   const names = args.slice(0, wordCount(args)).filter((arg) => arg !== 'help');
-  let command: Command = program;
+  let command: CommandUnknownOpts = program;
   for (const name of names) {
     // What follows are its arguments.
     if (command.commands.length === 0) return;

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 import { followingText, hintsOf, nothingText } from '../../src/cli/tail/hints.ts';
-import { requestOf, type TailCommandOptions } from '../../src/cli/tail/request.ts';
+import type { TailOptions } from '../../src/cli/tail/options.ts';
+import { requestOf } from '../../src/cli/tail/request.ts';
 
-const of = (options: Partial<TailCommandOptions>, channels: string[] = []) =>
+const of = (options: Partial<TailOptions>, channels: string[] = []) =>
   requestOf(channels, { logFormat: 'text', ...options }, true);
 
-test.each<[Partial<TailCommandOptions>, string[], string]>([
+test.each<[Partial<TailOptions>, string[], string]>([
   [{}, [], 'Following all channels from now on; Ctrl-C ends it.'],
   [{}, ['orders', 'users'], 'Following orders, users from now on; Ctrl-C ends it.'],
   [{ from: 'start' }, ['orders'], 'Following orders from the start of the log; Ctrl-C ends it.'],
@@ -22,7 +23,7 @@ test.each<[Partial<TailCommandOptions>, string[], string]>([
 
 test('names that nothing has are told, with what may be meant', () => {
   const known = { channels: ['orders'], tables: [{ schema: 'app', name: 'users' }] };
-  const hints = (options: Partial<TailCommandOptions>, channels: string[] = []) =>
+  const hints = (options: Partial<TailOptions>, channels: string[] = []) =>
     hintsOf(of(options, channels).filter, known);
   expect(hints({ table: ['users', 'app.users'] }, ['orders', 'consumer:email'])).toEqual([]);
   expect(hints({ table: ['userz', 'public.users'] }, ['ordres'])).toEqual([

@@ -14,21 +14,13 @@ import { formatDuration, sleep } from '../../time.ts';
 import { countOf } from '../../words.ts';
 import { confirm } from '../confirm.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson } from '../table.ts';
+import type { CleanupOptions } from './options.ts';
 import { planJson, printPlan } from './plan.ts';
 import { CleanupProgress } from './progress.ts';
 import { cleanedJson, cleanedText } from './result.ts';
-
-export type CleanupOptions = CommonOptions & {
-  days?: number;
-  before?: Date | { ageMs: number };
-  dryRun?: boolean;
-  force?: boolean;
-  yes?: boolean;
-  json?: boolean;
-};
 
 /** Removes what the options say, or says what would be. */
 export async function cleanup(options: CleanupOptions, outcome: CommandResult): Promise<void> {

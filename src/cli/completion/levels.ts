@@ -1,4 +1,4 @@
-import type { Command, Option } from 'commander';
+import type { CommandUnknownOpts, Option } from '@commander-js/extra-typings';
 
 /** What may follow a command on the command line. */
 export type CompletionLevel = {
@@ -22,11 +22,11 @@ export type Flag = {
 };
 
 /** Reads the commands of the program, each with what may follow it. */
-export function levelsOf(program: Command): CompletionLevel[] {
+export function levelsOf(program: CommandUnknownOpts): CompletionLevel[] {
   return levelsBelow(program, []);
 }
 
-function levelsBelow(command: Command, path: readonly string[]): CompletionLevel[] {
+function levelsBelow(command: CommandUnknownOpts, path: readonly string[]): CompletionLevel[] {
   const help = command.createHelp();
   const commands = help.visibleCommands(command).filter((each) => each.name() !== 'help');
   const choices = command.registeredArguments.flatMap((argument) =>

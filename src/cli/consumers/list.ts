@@ -1,13 +1,14 @@
 import { readStatus } from '../../inspect/status.ts';
 import { consumerChannel } from '../../log/positions/progress.ts';
 import { withDatabase } from '../database.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { describeLag, describeOwner } from '../status/cells.ts';
 import { consumerJson } from '../status/json.ts';
 import { printJson, printTable } from '../table.ts';
+import type { ListOptions } from './options.ts';
 
 /** Lists the consumers that the database knows. */
-export async function listConsumers(options: CommonOptions & { json?: boolean }): Promise<void> {
+export async function listConsumers(options: ListOptions): Promise<void> {
   const { at, consumers } = await withDatabase(options, { mode: 'read' }, (client, { schema }) =>
     readStatus(client, schema, null),
   );

@@ -1,9 +1,8 @@
 import { pauseConsumer, resumeConsumer } from '../../log/by-hand/pause.ts';
 import { withDatabase } from '../database.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
-
-type PauseOptions = CommonOptions & { until?: Date | number; json?: boolean };
+import type { PauseOptions, ResumeOptions } from './options.ts';
 
 /** Pauses consumers, and says until when. */
 export async function pause(ids: readonly string[], options: PauseOptions): Promise<void> {
@@ -27,7 +26,7 @@ export async function pause(ids: readonly string[], options: PauseOptions): Prom
 }
 
 /** Resumes consumers; those that are not paused stay as they are. */
-export async function resume(ids: readonly string[], options: PauseOptions): Promise<void> {
+export async function resume(ids: readonly string[], options: ResumeOptions): Promise<void> {
   const reporter = reporterFor(options);
   const result: object[] = [];
   await withDatabase(options, { mode: 'change', consumers: ids }, async (client, { schema }) => {

@@ -5,10 +5,9 @@ import { type Removed, removeConsumer } from '../../log/by-hand/remove-consumer.
 import { countOf, someOf } from '../../words.ts';
 import { confirm } from '../confirm.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
-
-type RemoveOptions = CommonOptions & { dryRun?: boolean; yes?: boolean; json?: boolean };
+import type { RemoveOptions } from './options.ts';
 
 /**
  * Removes consumers, once somebody has said yes to what goes with them.

@@ -4,19 +4,16 @@ import { type Renamed, renameConsumer } from '../../log/by-hand/rename-consumer.
 import { shellWord } from '../../shell-word.ts';
 import { countOf, someOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
+import type { RenameOptions } from './options.ts';
 
 /**
  * Gives a consumer another id.
  * @throws PgwatchError consumer_running while a daemon runs or wants it by the old one;
  *   consumer_exists where a consumer has worked under the new one; usage
  */
-export async function rename(
-  from: string,
-  to: string,
-  options: CommonOptions & { json?: boolean },
-): Promise<void> {
+export async function rename(from: string, to: string, options: RenameOptions): Promise<void> {
   if (from === to) throw new PgwatchError('usage', 'The new id is the old one: give another.');
   if (!/^[\w.:-]{1,100}$/.test(to)) {
     throw new PgwatchError(

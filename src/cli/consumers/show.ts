@@ -6,16 +6,13 @@ import type { Position } from '../../log/positions/position.ts';
 import { colorsFor } from '../../reporter.ts';
 import { errorText } from '../../words.ts';
 import { withDatabase } from '../database.ts';
-import type { CommonOptions } from '../options.ts';
 import { ago, describeLag, describeLeft, describeOwner, describeRate } from '../status/cells.ts';
 import { consumerJson } from '../status/json.ts';
 import { printJson } from '../table.ts';
+import type { ShowOptions } from './options.ts';
 
 /** Prints everything that is known of consumers. */
-export async function showConsumer(
-  ids: readonly string[],
-  options: CommonOptions & { json?: boolean },
-): Promise<void> {
+export async function showConsumer(ids: readonly string[], options: ShowOptions): Promise<void> {
   const { at, consumers } = await withDatabase(
     options,
     { mode: 'read', consumers: ids },

@@ -8,12 +8,10 @@ import type { DeliveryFilter } from '../../log/deliveries/filter.ts';
 import { countOf, someOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
 import { idsFrom } from '../ids.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
-import { type FilterOptions, filterFrom } from './filter.ts';
-
-type ChangeOptions = CommonOptions &
-  FilterOptions & { all?: boolean; dryRun?: boolean; json?: boolean };
+import { filterFrom } from './filter.ts';
+import type { ChangeOptions } from './options.ts';
 
 /**
  * Retries or discards what ids and options choose, and says what happened.

@@ -7,12 +7,10 @@ import type { DeliveryFilter, DeliveryState } from '../../log/deliveries/filter.
 import { ageText, countOf, errorText } from '../../words.ts';
 import { withDatabase } from '../database.ts';
 import { describeState } from '../describe.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { endOfWidth, printJson, printTable, stdoutColumns } from '../table.ts';
-import { type FilterOptions, filterFrom } from './filter.ts';
-
-type ListOptions = CommonOptions &
-  FilterOptions & { state: DeliveryState | 'all'; limit: number; json?: boolean };
+import { filterFrom } from './filter.ts';
+import type { ListOptions } from './options.ts';
 
 /** Prints the deliveries that the options choose. */
 export async function listDeadLetters(options: ListOptions): Promise<void> {

@@ -10,10 +10,8 @@ import { withDatabase } from '../database.ts';
 import { describeState } from '../describe.ts';
 import { describeNotification } from '../detail.ts';
 import { idFrom } from '../ids.ts';
-import type { CommonOptions } from '../options.ts';
 import { printJson } from '../table.ts';
-
-type ShowOptions = CommonOptions & { consumer?: string; json?: boolean };
+import type { ShowOptions } from './options.ts';
 
 /** Prints everything that is known of a notification that somebody failed at. */
 export async function showDeadLetters(idText: string, options: ShowOptions): Promise<void> {

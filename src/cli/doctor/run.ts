@@ -1,11 +1,10 @@
 import { withConnection } from '../../database/connect.ts';
 import { type Checked, type Examination, examine } from '../../inspect/doctor/examine.ts';
 import { LIMITS } from '../../inspect/doctor/limits.ts';
-import { type CommandResult, type CommonOptions, configFor } from '../options.ts';
+import { type CommandResult, configFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { describeExamination } from './describe.ts';
-
-type DoctorOptions = CommonOptions & { json?: boolean };
+import type { DoctorOptions } from './options.ts';
 
 /**
  * Prints what is wrong.

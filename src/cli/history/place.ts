@@ -5,17 +5,7 @@ import { PgwatchError } from '../../errors.ts';
 import { type Period, readRowChanges } from '../../inspect/history/read.ts';
 import type { Subject } from '../../inspect/history/subject.ts';
 import { type RowVersion, versionsOf } from '../../inspect/history/versions.ts';
-import type { CommonOptions } from '../options.ts';
-
-export type HistoryOptions = CommonOptions & {
-  at?: Date;
-  undo?: string;
-  diff?: boolean;
-  since?: Date;
-  until?: Date;
-  limit: number;
-  json?: boolean;
-};
+import type { HistoryOptions } from './options.ts';
 
 /** Whose history is asked for, and where it is. */
 export type HistoryPlace = {

@@ -11,7 +11,8 @@ import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { atText, atToJson } from './at.ts';
 import { printVersions } from './list.ts';
-import { type HistoryOptions, type HistoryPlace, orderOf, versions } from './place.ts';
+import type { HistoryOptions } from './options.ts';
+import { type HistoryPlace, orderOf, versions } from './place.ts';
 
 /**
  * Prints the versions of a row, the row at a time, or how to undo a version.

@@ -1,14 +1,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { errorCodeOf } from '../../errors.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { nextSteps } from './next-steps.ts';
+import type { InitOptions } from './options.ts';
 import { addScript } from './package-script.ts';
 import { type Project, readProject } from './project.ts';
 import { configText, consumerText } from './templates.ts';
-
-type InitOptions = CommonOptions & { dryRun?: boolean; json?: boolean };
 
 /** What happens to one part. */
 type Part = { path: string; what: string; state: 'written' | 'would write' | 'there' };

@@ -1,22 +1,34 @@
-import { InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { PgwatchError } from '../../errors.ts';
 import type { Stretch } from '../../log/by-hand/replay-stretch.ts';
 import { idsFrom } from '../ids.ts';
-import type { CommonOptions } from '../options.ts';
+import { parseMoment } from '../moment.ts';
+import { addCommonOptions, type OptionsOf } from '../options.ts';
 
-export type ReplayOptions = CommonOptions & {
-  since?: Date;
-  until?: Date;
-  channel?: string;
-  key?: string;
-  id?: string[];
-  /** Null: as fast as can be. */
-  speed: number | null;
-  dryRun?: boolean;
-  wait: boolean;
-  cancel?: boolean;
-  json?: boolean;
-};
+export type ReplayOptions = OptionsOf<typeof declareReplay>;
+
+export function declareReplay(program: Command) {
+  return addCommonOptions(program.command('replay'))
+    .argument('<consumer>', 'id of the consumer')
+    .option(
+      '--since <time>',
+      'created at or after an age (1h) or a time (local time unless it has a zone)',
+      parseMoment,
+    )
+    .option('--until <time>', 'created before it (local time unless it has a zone)', parseMoment)
+    .option('--channel <channel>', 'only of this channel')
+    .option('--key <key>', 'only with this key')
+    .option('--id <ids...>', 'only these')
+    .addOption(
+      new Option('--speed <speed>', '1x: the original pace; 10x: ten times that; max')
+        .argParser(parseSpeed)
+        .default(null, 'max'),
+    )
+    .option('--dry-run', 'only count them, and show the first few')
+    .option('--no-wait', 'return at once and let the daemon continue')
+    .option('--cancel', 'cancel replayed notifications that have not been attempted yet')
+    .option('--json', 'print the result as JSON');
+}
 
 /**
  * How many times as fast as it was written; null: as fast as can be.

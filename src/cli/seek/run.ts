@@ -6,17 +6,10 @@ import { planSeek, type SeekPlan } from '../../log/by-hand/seek-plan.ts';
 import { countOf } from '../../words.ts';
 import { confirm } from '../confirm.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { describePlan } from './describe.ts';
-
-type SeekOptions = CommonOptions & {
-  to: SeekTarget;
-  dryRun?: boolean;
-  yes?: boolean;
-  live?: boolean;
-  json?: boolean;
-};
+import type { SeekOptions } from './options.ts';
 
 /**
  * Prints what moving the position would do, and does it once somebody has said yes.

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError } from '@commander-js/extra-typings';
 import type { SeekTarget } from '../../log/by-hand/seek.ts';
 import { momentFrom } from '../moment.ts';
 

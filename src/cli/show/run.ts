@@ -12,11 +12,10 @@ import { countOf, someOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
 import { payloadField } from '../detail.ts';
 import { idsFrom, UUID } from '../ids.ts';
-import { type CommonOptions, reporterFor, splitList } from '../options.ts';
+import { reporterFor, splitList } from '../options.ts';
 import { paragraph } from '../paragraph.ts';
 import { printJson } from '../table.ts';
-
-type ShowOptions = CommonOptions & { since?: Date; json?: boolean };
+import type { ShowOptions } from './options.ts';
 
 /** With what "why" answers for the consumers that it is meant for. */
 type Shown = StoredNotification & { answers: Answer[] };

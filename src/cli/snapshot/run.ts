@@ -16,17 +16,11 @@ import type { Reporter } from '../../reporter.ts';
 import { formatDuration } from '../../time.ts';
 import { countOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson } from '../table.ts';
 import { findTables } from '../trigger/tables.ts';
-
-type SnapshotOptions = CommonOptions & {
-  consumer: string;
-  again?: boolean;
-  batchSize: number;
-  json?: boolean;
-};
+import type { SnapshotOptions } from './options.ts';
 
 /** Hands a table's rows to a consumer, batch by batch, until the end or a signal. */
 export async function snapshot(

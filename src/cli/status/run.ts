@@ -5,22 +5,13 @@ import { readStatus, type Status } from '../../inspect/status.ts';
 import { jsonText, onOneLine } from '../../lines.ts';
 import { countOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { attentionFirst } from './attention.ts';
 import { statusJson } from './json.ts';
 import { statusLines } from './lines.ts';
+import type { StatusOptions } from './options.ts';
 import { watch } from './watch.ts';
-
-type StatusOptions = CommonOptions & {
-  json?: boolean;
-  watch?: boolean;
-  interval?: number;
-  check?: boolean;
-  maxLag?: number;
-  maxAge?: number;
-  maxDead?: number;
-};
 
 /** Shows how consumers get on: once, again and again, or only what is wrong. */
 export async function status(

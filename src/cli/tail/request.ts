@@ -4,21 +4,8 @@ import type { LogFilter } from '../../log/log-filter.ts';
 import type { ReadFrom } from '../../log/reading.ts';
 import { suggest } from '../../suggest.ts';
 import { momentFrom } from '../moment.ts';
-import { type CommonOptions, splitList } from '../options.ts';
-
-export type TailCommandOptions = CommonOptions & {
-  since?: Date;
-  from?: string;
-  until?: string;
-  limit?: number;
-  table?: string[];
-  action?: string[];
-  key?: string;
-  where?: string;
-  follow?: boolean;
-  full?: boolean;
-  json?: boolean;
-};
+import { splitList } from '../options.ts';
+import type { TailOptions } from './options.ts';
 
 /** What is to be shown, and for how long. */
 export type TailRequest = {
@@ -36,7 +23,7 @@ export type TailRequest = {
  */
 export function requestOf(
   channels: readonly string[],
-  options: TailCommandOptions,
+  options: TailOptions,
   isTerminal: boolean,
 ): TailRequest {
   const until = options.until === undefined ? null : untilOf(options.until);
@@ -51,7 +38,7 @@ export function requestOf(
   };
 }
 
-function filterOf(channels: readonly string[], options: TailCommandOptions): LogFilter {
+function filterOf(channels: readonly string[], options: TailOptions): LogFilter {
   const lists = {
     channels: splitList(channels.length > 0 ? channels : undefined),
     actions: splitList(options.action)?.map(actionOf),

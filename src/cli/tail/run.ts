@@ -7,7 +7,8 @@ import { reporterFor } from '../options.ts';
 import { interruptSignal } from '../stop-signal.ts';
 import { followingText, hintsOf, nothingText } from './hints.ts';
 import { fullText, jsonLine, lineFormat } from './line.ts';
-import { requestOf, type TailCommandOptions, type TailRequest } from './request.ts';
+import type { TailOptions } from './options.ts';
+import { requestOf, type TailRequest } from './request.ts';
 import { type Output, View } from './view.ts';
 import { Where } from './where.ts';
 
@@ -15,10 +16,7 @@ import { Where } from './where.ts';
  * Shows what the options choose, until its end or a signal.
  * @throws PgwatchError usage, schema_missing and the like
  */
-export async function tail(
-  channels: readonly string[],
-  options: TailCommandOptions,
-): Promise<void> {
+export async function tail(channels: readonly string[], options: TailOptions): Promise<void> {
   const isTerminal = process.stdout.isTTY === true;
   const request = requestOf(channels, options, isTerminal);
   const isJson = options.json ?? (!isTerminal && !options.full);

@@ -8,14 +8,10 @@ import type { Names } from '../../database/names.ts';
 import { PgwatchError } from '../../errors.ts';
 import type { Reporter } from '../../reporter.ts';
 import { withDatabase } from '../database.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
-import { type CaptureFlags, triggerOptionsFrom } from './options.ts';
-import { chooseTables, type TableChoice } from './tables.ts';
-
-type AddOptions = CommonOptions &
-  CaptureFlags &
-  TableChoice & { dryRun?: boolean; reset?: boolean };
+import { type AddOptions, triggerOptionsFrom } from './options.ts';
+import { chooseTables } from './tables.ts';
 
 /** Captures tables as the options say, and says what that changed. */
 export async function add(texts: readonly string[], options: AddOptions): Promise<void> {

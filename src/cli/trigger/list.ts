@@ -3,10 +3,9 @@ import { tableText } from '../../capture/table-name.ts';
 import { blindSpots, foreignCastsText } from '../../capture/warnings.ts';
 import { shellWord } from '../../shell-word.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
-
-type ListOptions = CommonOptions & { json?: boolean };
+import type { ListOptions } from './options.ts';
 
 /** Prints how the captured tables stand. */
 export async function listTriggers(options: ListOptions, outcome: CommandResult): Promise<void> {

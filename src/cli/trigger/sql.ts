@@ -5,12 +5,10 @@ import { overPresent } from '../../capture/present.ts';
 import { captureScript, removalScript } from '../../capture/script.ts';
 import { tableText } from '../../capture/table-name.ts';
 import { withDatabase } from '../database.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { printStatements, reportKept, warn } from './add.ts';
-import { type CaptureFlags, triggerOptionsFrom } from './options.ts';
+import { type SqlOptions, triggerOptionsFrom } from './options.ts';
 import { findTables } from './tables.ts';
-
-type SqlOptions = CommonOptions & CaptureFlags & { down?: boolean; reset?: boolean };
 
 /**
  * Prints the SQL that captures tables, or captures them no longer, whether or not they are now.

@@ -6,11 +6,10 @@ import { tableText } from '../../capture/table-name.ts';
 import type { Config } from '../../config/define.ts';
 import { PgwatchError } from '../../errors.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { applierFor, report, warn } from './add.ts';
-
-type SyncOptions = CommonOptions & { check?: boolean; json?: boolean };
+import type { SyncOptions } from './options.ts';
 
 /** Makes the captured tables those of the config, or says in what they differ. */
 export async function sync(options: SyncOptions, outcome: CommandResult): Promise<void> {

@@ -4,9 +4,7 @@ import { parseTableName, readDefaultSearchPath } from '../../capture/table-name.
 import type { Config } from '../../config/define.ts';
 import { PgwatchError } from '../../errors.ts';
 import { splitList } from '../options.ts';
-
-/** Which tables a command is about. */
-export type TableChoice = { all?: boolean; schema?: string[]; except?: string[] };
+import type { AddOptions } from './options.ts';
 
 /**
  * The tables that are named, each once.
@@ -35,7 +33,7 @@ export async function chooseTables(
   client: Client,
   config: Config,
   texts: readonly string[],
-  choice: TableChoice,
+  choice: Pick<AddOptions, 'all' | 'schema' | 'except'>,
 ): Promise<Table[]> {
   const schemas = splitList(choice.schema) ?? [];
   if (!choice.all) {

@@ -4,9 +4,8 @@ import { isPrintedTypes, printTypes } from '../../capture/types/print.ts';
 import { readRowShapes } from '../../capture/types/shape.ts';
 import { errorCodeOf, PgwatchError, toError } from '../../errors.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
-
-export type TypesOptions = CommonOptions & { out?: string; check?: boolean };
+import { type CommandResult, reporterFor } from '../options.ts';
+import type { TypesOptions } from './options.ts';
 
 /**
  * Prints or writes the types of the captured tables, or says whether a file holds them.

@@ -8,11 +8,10 @@ import { onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
 import { withDatabase } from '../database.ts';
 import { idFrom } from '../ids.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { paragraph } from '../paragraph.ts';
 import { printJson } from '../table.ts';
-
-export type WhyOptions = CommonOptions & { consumer?: string; table?: string; json?: boolean };
+import type { WhyOptions } from './options.ts';
 
 /**
  * Prints why a notification has or has not arrived; exit code 1 unless it is known to have, where

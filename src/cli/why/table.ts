@@ -8,7 +8,7 @@ import { withDatabase } from '../database.ts';
 import type { CommandResult } from '../options.ts';
 import { printJson } from '../table.ts';
 import { findTables } from '../trigger/tables.ts';
-import type { WhyOptions } from './run.ts';
+import type { WhyOptions } from './options.ts';
 
 /** Prints why changes of a table do not arrive; exit code 1 where there is a fault. */
 export async function whyTable(
