@@ -60,19 +60,21 @@ export function reporterFor(options: CommonOptions): Reporter {
   return new Reporter({ format: options.logFormat, level: options.verbose ? 'debug' : 'info' });
 }
 
-/** Says loudly where whoever is on the way could pose as the server. */
+/** Warns loudly if a machine in the middle could pose as the server. */
 export async function warnUnverified(config: Config, reporter: Reporter): Promise<void> {
   const { describeHost, isUnverified } = await import('../database/target.ts');
   const { url, directUrl, tls } = config;
   for (const each of new Set([url, directUrl ?? url])) {
     if (!isUnverified({ url: each, tls })) continue;
     reporter.warn(
-      `The certificate of ${describeHost({ url: each })} is NOT VERIFIED: anybody on the way to it can read and change everything. Take no-verify out of tls or sslmode, and name an authority of your own by sslrootcert.`,
+      `The certificate of ${describeHost({ url: each })} is NOT VERIFIED: anyone between here ` +
+        'and the server can read and change everything. Remove no-verify from tls or sslmode; ' +
+        'for a certificate authority of your own, set sslrootcert.',
     );
   }
 }
 
-/** A parser for a whole number in a range, ends included. */
+/** Returns a parser for whole numbers in a range, bounds included. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const number = Number(text);
@@ -82,7 +84,7 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
   };
 }
 
-/** A number of seconds, fractions allowed, as a duration for the config. */
+/** Parses a number of seconds, fractions allowed, into a duration for the config. */
 export function parseSeconds(text: string): string {
   const seconds = Number(text);
   if (text.trim() === '' || !(seconds >= 0.01)) {
@@ -92,7 +94,8 @@ export function parseSeconds(text: string): string {
 }
 
 /**
- * A duration with its unit, in milliseconds: a bare number would be milliseconds, meant as days.
+ * Parses a duration into milliseconds. It must have a unit: a bare number would be milliseconds,
+ * where the user may mean days.
  */
 export function parseAge(text: string): number {
   const ageMs = /[a-z]$/.test(text) ? parseDurationMs(text) : undefined;
@@ -102,7 +105,7 @@ export function parseAge(text: string): number {
   return ageMs;
 }
 
-/** Values of an option that may be repeated or hold several, with spaces or commas between. */
+/** Splits the values of an option that takes several, separated by spaces or commas. */
 export function splitList(values: readonly string[] | undefined): string[] | undefined {
   return values?.flatMap((value) => value.split(',')).filter((value) => value !== '');
 }

@@ -10,9 +10,8 @@ export function addCleanup(program: Command, outcome: CommandResult): void {
       'after',
       `
 Partitions that are entirely old are emptied and dropped at once; in the others,
-old notifications are deleted in batches. No writer waits longer than 200 ms: a
-partition that is locked is tried again for 10 seconds, then left for the next
-run.
+old notifications are deleted in batches. No writer waits longer than 200 ms:
+what is locked is tried again for 10 seconds, then left for the next run.
 
 A notification that a consumer has not handled, or is to handle again, is kept,
 and with it all others of a partition that is entirely old. The command then

@@ -14,14 +14,14 @@ export type Word = { text: string; description: string };
 export type Flag = {
   /** '--json'. */
   long: string;
-  /** '-h'; null: there is none. */
+  /** '-h', or null. */
   short: string | null;
   description: string;
-  /** What follows it: nothing, one of these, the name of a file or folder, or any text. */
+  /** What follows it: nothing, one of a set, the name of a file or folder, or any text. */
   value: null | readonly string[] | 'file' | 'text';
 };
 
-/** Reads the commands of the program, each with what may follow it. */
+/** Reads the commands of a program, each with what may follow it. */
 export function levelsOf(program: CommandUnknownOpts): CompletionLevel[] {
   return levelsBelow(program, []);
 }

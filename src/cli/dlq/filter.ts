@@ -4,9 +4,9 @@ import { splitList } from '../options.ts';
 import type { FilterOptions } from './options.ts';
 
 /**
- * The filter that the options describe.
- * @throws PgwatchError usage where a value is empty, as an unset variable of a shell is: it would
- *   match everything
+ * Returns the filter that the options describe.
+ * @throws PgwatchError usage if a value is empty, as from an unset shell variable: it would match
+ *   everything
  */
 export function filterFrom(options: FilterOptions, ids: number[] | null = null): DeliveryFilter {
   const consumerIds = splitList(options.consumer) ?? null;

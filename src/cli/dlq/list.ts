@@ -12,7 +12,7 @@ import { endOfWidth, printJson, printTable, stdoutColumns } from '../table.ts';
 import { filterFrom } from './filter.ts';
 import type { ListOptions } from './options.ts';
 
-/** Prints the deliveries that the options choose. */
+/** Prints the deliveries that the options select. */
 export async function listDeadLetters(options: ListOptions): Promise<void> {
   const state = options.state === 'all' ? null : options.state;
   const filter: DeliveryFilter = { ...filterFrom(options), state };
@@ -28,17 +28,17 @@ export async function listDeadLetters(options: ListOptions): Promise<void> {
         found.length < limit ? found.length : await countDeliveries(client, schema, filter);
       const noun = state === 'dead' ? 'dead letter' : 'notification';
       const reporter = reporterFor(options);
-      if (total === 0) reporter.info(`There is no such ${noun}.`);
+      if (total === 0) reporter.info(`There are no such ${noun}s.`);
       if (total > found.length) {
         reporter.info(
-          `The newest ${found.length} of ${countOf(total, noun)}: see more with --limit.`,
+          `Showing the newest ${found.length} of ${countOf(total, noun)}; --limit shows more.`,
         );
       }
     },
   );
 }
 
-/** A narrow terminal has no room for what mostly tells least. */
+/** Leaves out less useful columns on a narrow terminal. */
 function printDeliveries(deliveries: readonly Delivery[], state: DeliveryState | 'all'): void {
   const columns = stdoutColumns();
   const isWide = columns >= 120;

@@ -31,19 +31,19 @@ export function declareReplay(program: Command) {
 }
 
 /**
- * How many times as fast as it was written; null: as fast as can be.
+ * Parses a multiple of the original pace; null means as fast as possible.
  * @throws InvalidArgumentError
  */
 export function parseSpeed(text: string): number | null {
   if (text === 'max') return null;
   const speed = Number(/^(\d+(?:\.\d+)?)x?$/.exec(text)?.[1]);
   if (speed > 0 && speed <= SPEED_MAX) return speed;
-  throw new InvalidArgumentError('Give 1x, 10x and the like, or max.');
+  throw new InvalidArgumentError('Give a multiple like 1x or 10x, or max.');
 }
 
 /**
- * The stretch that the options describe.
- * @throws PgwatchError usage where they describe none: everything is what "seek" is for
+ * Returns the stretch that the options describe.
+ * @throws PgwatchError usage if they do not limit it: "seek" repeats everything
  */
 export function stretchFrom(consumerId: string, options: ReplayOptions): Stretch {
   const stretch: Stretch = {
@@ -59,7 +59,8 @@ export function stretchFrom(consumerId: string, options: ReplayOptions): Stretch
     if (since ?? until ?? channel ?? key ?? ids) {
       throw new PgwatchError(
         'usage',
-        '--cancel takes back all that stands: give no stretch with it.',
+        '--cancel cancels the whole replay ' +
+          'and takes no --since, --until, --channel, --key or --id.',
       );
     }
     return stretch;
@@ -67,11 +68,12 @@ export function stretchFrom(consumerId: string, options: ReplayOptions): Stretch
   if (!(since ?? until ?? channel ?? key ?? ids)) {
     throw new PgwatchError(
       'usage',
-      `Say what is to be replayed: --since, --until, --channel, --key or --id. For everything move the position: "pgwatch seek ${consumerId} --to start".`,
+      'Choose what to replay: --since, --until, --channel, --key or --id. ' +
+        `To repeat everything, move the position: "pgwatch seek ${consumerId} --to start".`,
     );
   }
   if (since && until && since >= until) {
-    throw new PgwatchError('usage', '--until lies before --since: nothing can be in between.');
+    throw new PgwatchError('usage', '--until must be later than --since.');
   }
   return stretch;
 }

@@ -76,8 +76,8 @@ function addCaptureOptions(command: Command<[], CommonOptions>) {
 }
 
 /**
- * What the flags ask for.
- * @throws PgwatchError usage that names the flag
+ * Returns the capture that the options ask for.
+ * @throws PgwatchError usage, naming the option
  */
 export function triggerOptionsFrom(flags: CaptureOptions): TriggerOptions {
   const { channel, payload, when, forEach, notify } = flags;

@@ -29,7 +29,7 @@ export async function removeTriggers(
       const name = tableText(change.table);
       reporter.info(
         change.kind === 'removed'
-          ? `Removed: ${name} is captured no longer.`
+          ? `Removed: ${name} is no longer captured.`
           : `Unchanged: ${name} was not captured.`,
       );
     }
