@@ -103,7 +103,7 @@ test('a dry run tells what would be removed of a partition that stays, though so
   await publishPast(database, 7, ['to do']);
   const plain = await cleanup('--before', '2020-02-01', '--dry-run');
   expect(plain.stdout).toMatch(
-    /default partition {2}3 +- +delete what is not needed by email \(position 1\)\nto be removed +~2 /,
+    /default partition {2}3 +- +delete except what is needed by email \(position 1\)\nto be removed +~2 /,
   );
   const { stderr } = await cleanup('--before', '2020-02-01');
   expect(stderr).toContain('Removed 2 notifications of the default partition');
@@ -140,13 +140,13 @@ test('it says so where somebody else cleans up', async () => {
   await lockCleanup(other, 'pgwatch');
   const { exitCode, stderr } = await cleanup('--days', '7');
   expect(exitCode).toBe(1);
-  expect(stderr).toContain('Somebody else is cleaning up');
+  expect(stderr).toContain('Another session is cleaning up');
   await other.end();
 });
 
 test.each([
-  [[], 'either --days 7 or --before'],
-  [['--days', '7', '--before', '1h'], 'either --days 7 or --before'],
+  [[], 'Give either --days or --before'],
+  [['--days', '7', '--before', '1h'], 'Give either --days or --before'],
   [['--days', '0'], 'Give a whole number from 1 to 36500'],
   [['--before', '2999-01-01'], 'a time of the past'],
 ])('%j is wrong usage', async (args, expected) => {

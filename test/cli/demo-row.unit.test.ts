@@ -18,7 +18,7 @@ const row: DemoRow = {
 test('a row of the demo is aligned with the heading', () => {
   expect([...headingLines(80, plain).slice(1), rowLine(row, 80, plain)]).toEqual([
     '   ID  CHANNEL      KEY              LATENCY       SIZE  WHAT',
-    '    7  data_change  demo.orders:4       3 ms    222 bytes  insert rice, Alan, new',
+    '    7  data_change  demo.orders:4       3 ms  222 bytes  insert rice, Alan, new',
   ]);
 });
 

@@ -100,7 +100,7 @@ test('without --demo and without consumers it runs the server, and keeps its por
   const urls: (string | undefined)[] = [];
   for (const _ of [1, 2]) {
     const dev = startCli(['dev'], { cwd: folder });
-    await dev.waitFor(`No consumer in ${join(folder, 'consumers')} yet`);
+    await dev.waitFor(`There are no consumers in ${join(folder, 'consumers')} yet`);
     urls.push(/export DATABASE_URL=(\S+)/.exec(dev.stderr)?.[1]);
     const sent = await runCli(['notify', 'x', '--database-url', urls.at(-1) ?? '']);
     expect(sent.exitCode).toBe(0);

@@ -45,7 +45,7 @@ test('show prints notifications whole, with a line for each consumer, and names 
   ]);
   expect([exitCode, stderr]).toEqual([
     1,
-    expect.stringContaining('removed from the log. "pgwatch why 999999" tells more.'),
+    expect.stringContaining('removed from the log. "pgwatch why 999999" explains.'),
   ]);
 });
 

@@ -40,10 +40,10 @@ test('filters', () => {
 });
 
 test.each<[Partial<TailOptions>, string]>([
-  [{ from: 'begin' }, '--from is an id, "start", or like -20'],
-  [{ until: 'soon' }, '--until is an id, an age like 2h'],
-  [{ action: ['UPDTE'] }, '"UPDTE" is no action. Did you mean "UPDATE"?'],
-  [{ table: [''] }, 'One of the tables is empty'],
+  [{ from: 'begin' }, '--from takes an id, "start", or a number like -20'],
+  [{ until: 'soon' }, '--until takes an id, an age like 2h'],
+  [{ action: ['UPDTE'] }, '"UPDTE" is not an action. Did you mean "UPDATE"?'],
+  [{ table: [''] }, 'The list of tables is empty'],
 ])('%j is refused', (options, message) => {
   expect(() => of(options)).toThrow(message);
 });

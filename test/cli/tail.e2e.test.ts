@@ -73,7 +73,7 @@ test('it follows from now on through lost connections, shows nothing twice, and 
     `select pg_terminate_backend(pid) from pg_stat_activity
      where datname = current_database() and application_name = 'pgwatch'`,
   );
-  await following.waitFor('The connection is lost');
+  await following.waitFor('The connection was lost');
   await following.waitFor('Connected again.');
   await held.query('commit');
   await following.waitFor('"late"');
@@ -112,7 +112,7 @@ test('it ends quietly where nobody reads on, and at --limit and --until', async 
   const nothing = await tail(['oders', '--from', '9999999', '--until', '3']);
   expect([nothing.exitCode, nothing.stdout]).toEqual([0, '']);
   expect(nothing.stderr).toMatch(
-    /No consumer reads the channel "oders", .* Did you mean "orders"\?\n\S+ Nothing to show: /,
+    /No consumer reads the channel "oders", .* Did you mean "orders"\?\n\S+ No notification matches\./,
   );
   const bounded = await tail(['--from', 'start', '--until', String(first), '--follow']);
   expect([bounded.exitCode, JSON.parse(bounded.stdout).id]).toEqual([0, first]);
@@ -125,12 +125,12 @@ test('--where says once that it never works, and refuses what is no expression',
   expect([slip.exitCode, slip.stdout]).toEqual([0, '']);
   expect(slip.stderr.split('\n')).toEqual([
     expect.stringMatching(
-      /--where has failed for each of 2 so far: ReferenceError: totl is not defined\. What fails is not shown\.$/,
+      /--where has failed for each of 2 so far: ReferenceError: totl is not defined\. Such notifications are not shown\.$/,
     ),
-    expect.stringContaining(' Nothing to show: '),
+    expect.stringContaining('No notification matches.'),
     '',
   ]);
   const broken = await tail(['--where', 'payload.total >']);
   expect([broken.exitCode, broken.stdout]).toEqual([2, '']);
-  expect(broken.stderr).toContain('--where is no JavaScript expression: Unexpected token');
+  expect(broken.stderr).toContain('--where is not a valid JavaScript expression: Unexpected token');
 });

@@ -25,7 +25,7 @@ test('add says what it did; once more changes nothing; other options change it',
     said: 'Captured: public.users, insert, update, delete, truncate, on channel data_change, for each statement.',
   });
   expect((await trigger(['add', 'users'])).said).toBe(
-    'Unchanged: public.users is captured like that already.',
+    'Unchanged: public.users is already captured this way.',
   );
   const flags = ['--exclude', 'password', '--channel', 'users', '--operations', 'update,insert'];
   expect((await trigger(['add', 'users', ...flags])).said).toBe(
@@ -63,8 +63,8 @@ test('list finds what is stale and what is disabled, and add makes it right', as
   expect(stale.exitCode).toBe(1);
   expect(stale.stdout).toMatch(/^public\.aging +partly disabled +data_change /m);
   expect(stale.said.split('\n')).toEqual([
-    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add", or sync, makes it current.',
-    'warning public.aging is not captured by "00_pgwatch_insert", which somebody has disabled, or set to fire in replication only: alter table … enable trigger.',
+    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add" or sync updates it.',
+    'warning public.aging is not captured by "00_pgwatch_insert", which is disabled, or fires only in replication: alter table … enable trigger.',
   ]);
   await database.query('alter table aging drop column a');
   expect((await trigger(['list'])).said).toContain('has no column "a", which exclude names');
@@ -109,8 +109,8 @@ test('--all captures a schema but some; remove takes names with everything in th
   ]);
   const removed = await trigger(['remove', 'My app."b.c"', 'My app.p', 'My app.a']);
   expect(removed.said.split('\n')).toEqual([
-    'Removed: My app."b.c" is captured no longer.',
-    'Removed: My app.p is captured no longer.',
+    'Removed: My app."b.c" is no longer captured.',
+    'Removed: My app.p is no longer captured.',
     'Unchanged: My app.a was not captured.',
   ]);
 });
@@ -123,7 +123,7 @@ test('what was excluded is not exposed without a word, and not at all by --all',
   const refused = await trigger(['add', '--all', '--schema', 'vault', '--reset']);
   expect([refused.exitCode, refused.said]).toEqual([
     2,
-    'error vault.people excludes pin, which --all would put into its notifications: take the table out by --except, or give --exclude, too. Nothing was changed.',
+    'error vault.people excludes pin, which --all would add to its notifications: leave the table out with --except, or give --exclude, too. Nothing was changed.',
   ]);
   expect((await trigger(['add', 'vault.people', '--reset'])).said).toContain(
     'warning pin of vault.people was excluded, and is in its notifications from now on',
@@ -138,14 +138,14 @@ test('add, --dry-run and sql keep what is not given, and warn alike', {
   await trigger(['add', 'partial', ...flags, '--when', 'new.n > 0', '--notify', 'off']);
   const before = await list();
   const kept = 'channel p; operations insert, update; exclude email; when new.n > 0; notify off';
-  const said = `Kept: public.partial, ${kept}. --reset goes back to the defaults.`;
+  const said = `Kept: public.partial, ${kept}. --reset restores the defaults.`;
   const printed = await trigger(['sql', 'partial']);
   expect(printed.said).toBe(said);
   await database.query(printed.stdout);
   expect(await list()).toEqual(before);
   const again = await trigger(['add', 'partial']);
   expect(again.said.split('\n')).toEqual([
-    'Unchanged: public.partial is captured like that already.',
+    'Unchanged: public.partial is already captured this way.',
     said,
   ]);
   const dry = await trigger(['add', 'partial', '--payload', 'changed', '--dry-run']);
@@ -165,7 +165,7 @@ test('add, --dry-run and sql keep what is not given, and warn alike', {
   expect(await trigger(['add', 'partial'])).toMatchObject({ exitCode: 0 });
   await database.query(`create trigger by_hand after insert on partial for each row
     execute function notify_data_change()`);
-  expect((await trigger(['sql', 'partial'])).said).toContain('written by hand, too');
+  expect((await trigger(['sql', 'partial'])).said).toContain('you created yourself');
 });
 
 test('the SQL of a narrower capture removes what it does not want any more', async () => {
@@ -219,7 +219,7 @@ test('sync makes the database match the config; --check only tells', async () =>
   const drift = [
     'Different: public.kept, channel data_change → k.',
     'Missing: public.missing is not captured.',
-    'Too many: public.extra is captured, and not in the config.',
+    'Extra: public.extra is captured, but not in the config.',
   ];
   const checked = await trigger(['sync', '--check'], cwd);
   expect([checked.exitCode, checked.said.split('\n')]).toEqual([1, drift]);
@@ -239,13 +239,10 @@ test('sync makes the database match the config; --check only tells', async () =>
 });
 
 test.each([
-  [['add'], 'Say which tables: give names, or --all --schema app.'],
-  [['add', '--all'], '--all takes the schemas it is about: --all --schema app.'],
-  [['add', 'a', '--all'], 'Names mean these tables, and --all means all: give one of the two.'],
-  [
-    ['add', 'a', '--schema', 'x'],
-    '--schema and --except choose among all tables: give --all, too.',
-  ],
+  [['add'], 'Choose the tables: give names, or --all --schema app.'],
+  [['add', '--all'], '--all requires --schema, for example --all --schema app.'],
+  [['add', 'a', '--all'], 'Give either the names of tables or --all, not both.'],
+  [['add', 'a', '--schema', 'x'], '--schema and --except require --all.'],
   [['add', 'nosuch'], 'There is no table nosuch in public.'],
   [['add', 'a.b.c'], '"a.b.c" is no table\'s name'],
   [['add', 'seen'], 'public.seen is a view: capture the tables that it reads.'],

@@ -26,7 +26,7 @@ test('--out writes once, leaves what is right alone, and --check only tells', as
   const cwd = makeProject({});
   const file = join(cwd, 'types.ts');
   expect((await types(['--out', 'types.ts', '--check'], cwd)).said.split('\n')).toEqual([
-    'warning No table is captured, so that there are no types. Begin with "pgwatch trigger add users".',
+    'warning No tables are captured, so there are no types. Start with "pgwatch trigger add users".',
     'Different: types.ts is not there. Run "pgwatch types --out types.ts".',
   ]);
   expect(existsSync(file)).toBe(false);
@@ -59,7 +59,7 @@ test('--out writes once, leaves what is right alone, and --check only tells', as
 });
 
 test.each([
-  [['--check'], '--check compares with a file: name it with --out FILE.'],
+  [['--check'], '--check requires --out with the file to compare.'],
   [['--out', 'no/such/folder.ts'], 'no/such/folder.ts cannot be written: ENOENT'],
   [['--out', '.'], '. cannot be read: EISDIR'],
   [['--out', 'package.json'], 'package.json was not written by "pgwatch types"'],

@@ -118,7 +118,7 @@ test('of a table it tells why its changes do not arrive', async () => {
   const bare = await why(['--table', '"Users"']);
   expect([bare.exitCode, bare.stdout]).toEqual([
     1,
-    'public.Users\n  It is not captured: no trigger publishes what happens to it.\n    → pgwatch trigger add public.Users\n',
+    'public.Users\n  It is not captured: no trigger publishes its changes.\n    → pgwatch trigger add public.Users\n',
   ]);
   await runMain(['trigger', 'add', '"Users"', '--operations', 'insert,update', '--notify', 'off'], {
     env: { DATABASE_URL: database.url },
@@ -127,9 +127,9 @@ test('of a table it tells why its changes do not arrive', async () => {
   expect([captured.exitCode, captured.stdout.split('\n').slice(1)]).toEqual([
     0,
     [
-      '  Its changes are published on data_change. "pgwatch why ID" tells of a single one.',
+      '  Its changes are published on data_change. "pgwatch why ID" explains a single one.',
       '  Only some changes count: operations insert, update.',
-      '  Nobody is rung for its changes (notify off): a daemon finds them at its next poll.',
+      '  Its changes ring no doorbell (notify off): a daemon finds them at its next poll.',
       '',
     ],
   ]);
@@ -152,8 +152,11 @@ test('of a table it tells why its changes do not arrive', async () => {
 });
 
 test.each([
-  [[], 'Give the id of a notification, or --table and its name.'],
-  [['7', '--table', 'x'], 'Give the id of a notification, or --table and its name.'],
+  [[], 'Give either the id of a notification, or --table with the name of a table.'],
+  [
+    ['7', '--table', 'x'],
+    'Give either the id of a notification, or --table with the name of a table.',
+  ],
   [['x'], '"x" is no id of a notification'],
   [['7,419'], '"7,419" is no id of a notification'],
   [['0b0e0d6c-6f1d-8a3c-8d1e-0a9c3a1f7b55'], 'is an event id: "pgwatch show 0b0e0d6c'],
