@@ -62,7 +62,7 @@ test('pause and resume take several, may be repeated, and say what they did', as
     'email is paused until "pgwatch consumers resume email". Notifications published meanwhile wait for it.\n',
   );
   const again = await consumers('pause', 'email', '--until', '2h');
-  expect(again.stderr).toMatch(/^email is paused until \d{4}-.*Z: /);
+  expect(again.stderr).toMatch(/^email is paused until \d{4}-.*Z\. /);
   const { rows } = await database.query(
     `select extract(epoch from paused_until - now())::float8 as seconds from pgwatch.consumer_progress
      where consumer_id = 'email'`,

@@ -44,7 +44,7 @@ test('the demo shows live, replayed and large notifications, stops cleanly, and 
   expect(isAlive(pid)).toBe(true);
   first.signal('SIGINT');
   const { exitCode, stdout, stderr } = await first.exited;
-  expect(stderr).toMatch(/(\d+) notifications written, \1 handled: none was lost\./);
+  expect(stderr).toMatch(/(\d+) notifications written, \1 handled: none were lost\./);
   expect(exitCode).toBe(0);
   expect(isAlive(pid)).toBe(false);
   expect(stdout.split('\n').every((line) => line.length <= 120)).toBe(true);

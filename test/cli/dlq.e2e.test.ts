@@ -54,7 +54,7 @@ test('list shows dead letters in a table, and nothing of a payload', async () =>
   expect(await dlq(['list', '--key', 'order:9'])).toEqual({
     exitCode: 0,
     stdout: '',
-    stderr: 'There is no such dead letter.\n',
+    stderr: 'There are no such dead letters.\n',
   });
 });
 
@@ -139,7 +139,7 @@ test('show prints the notification once, and what every consumer met with it', a
     }),
   ]);
   expect((await dlq(['show', ids[2]])).stdout).toMatch(
-    /\nemail: blocked by an earlier notification of its key\n {2}failed +never\n$/,
+    /\nemail: blocked by an earlier notification with the same key\n {2}failed +never\n$/,
   );
 });
 

@@ -104,7 +104,7 @@ test('--at prints the row, or says that it was not there, or that nobody knows',
     'id     1\nname   "Ada"\nprefs  {"a":1,"theme":"dark"}\n',
   ]);
   expect(there.stderr).toContain(
-    `as left by INSERT of ${rows[0].at.toISOString()} (notification ${ids[0]}).`,
+    `after INSERT of ${rows[0].at.toISOString()} (notification ${ids[0]}).`,
   );
   const gone = await at(new Date());
   expect([gone.exitCode, gone.stdout]).toEqual([0, '']);

@@ -116,7 +116,7 @@ test('a handler that ends the process is named, and the notification', async () 
   const results = await Promise.all(['exits', 'rejects', 'throws'].map(listen));
   expect(results.map(({ exitCode }) => exitCode)).toEqual([1, 1, 1]);
   const call = (index: number, name: string) => `call of ${name} (notification ${rows[index]?.id})`;
-  expect(results[0]?.stderr).toContain(`at work, in a ${call(0, 'exits')}.`);
+  expect(results[0]?.stderr).toContain(`was running, in a ${call(0, 'exits')}.`);
   expect(results[1]?.stderr).toContain(`A ${call(1, 'rejects')} left a promise that rejects`);
   expect(results[2]?.stderr).toContain(`A ${call(2, 'throws')} threw an error. It is not caught`);
 });
@@ -165,7 +165,7 @@ test('a daemon stops when the npm that started it has ended', async () => {
   // The daemon holds the pipes until it ends, too.
   daemon.signal('SIGKILL');
   const { stderr } = await daemon.exited;
-  expect(stderr).toContain('The process that started this one has ended: finishing');
+  expect(stderr).toContain('The process that started this one has ended: waiting');
   expect(stderr).toContain('Stopped.');
 });
 

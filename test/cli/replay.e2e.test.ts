@@ -50,9 +50,9 @@ test('a dry run counts, shows the first, and files nothing', async () => {
   expect(stdout.split('\n')).toEqual([
     'email',
     `  again         4 notifications, ${ids[0]} to ${ids[5]}, of 2 keys`,
-    '  left alone    1 dead letter (see "pgwatch dlq retry"), 1 that wait anyway',
+    '  left alone    1 dead letter (see "pgwatch dlq retry"), 1 that wait for a retry',
     '  pending       1 not handled yet arrive anyway',
-    '  speed         as fast as it can',
+    '  speed         as fast as possible',
     '  effects       the handler runs again for each, side effects included',
     '  order         new notifications with these keys wait',
     expect.stringMatching(/^ID +CREATED +CHANNEL +KEY$/),
@@ -81,7 +81,7 @@ test('it watches until all are through, and fails where one was given up', async
   const first = await replay('email', '--id', `${ids[0]},${ids[2]}`);
   expect([first.exitCode, first.said.replace(/in [\d.]+ m?s/, 'in a moment')]).toEqual([
     0,
-    'Handed 2 notifications to email in a moment.',
+    'Replayed 2 notifications to email in a moment.',
   ]);
   expect(seen.slice(-2)).toEqual([
     [1, true],
@@ -100,7 +100,7 @@ test('without a daemon it says so; Ctrl-C leaves the replay, and --cancel takes 
   const watching = startCli(['replay', 'email', '--since', '1h', '--speed', '1x'], {
     env: { DATABASE_URL: database.url },
   });
-  await watching.waitFor('No daemon runs email: they wait for one');
+  await watching.waitFor('No daemon runs email: the replay waits for one');
   watching.signal('SIGINT');
   const { exitCode, stderr } = await watching.exited;
   expect(exitCode).toBe(0);
@@ -139,7 +139,7 @@ test('it says why there is nothing, and what keeps a replay from coming', async 
   const elsewhere = await replay('email', '--channel', 'other', '--key', 'x');
   expect(elsewhere.said).toContain('It does not read the channel other: email reads orders.');
   expect((await replay('email', '--key', 'x')).said).toContain('has the key x');
-  expect((await replay('email', '--id', ids[6])).said).toContain('is not done yet');
+  expect((await replay('email', '--id', ids[6])).said).toContain('is not handled yet');
   await database.query('update pgwatch.consumer_progress set paused_at = now()');
   const watching = startCli(['replay', 'email', '--id', `${ids[0]}`, '999999'], {
     env: { DATABASE_URL: database.url },

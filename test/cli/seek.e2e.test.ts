@@ -48,7 +48,7 @@ test('it prints the plan, and changes nothing without a yes', async () => {
   expect(plan.stdout.split('\n')).toEqual([
     'email',
     `  position      ${from} → ${to} (back)`,
-    '  again         5 notifications of its channels',
+    '  again         5 notifications on its channels',
     '  waiting       1 in between wait for a retry, and are repeated with the others',
     '  dead          1 dead letter in between, repeated with the others',
     `  log           ids ${ids[0]} to ${from}`,

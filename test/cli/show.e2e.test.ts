@@ -88,5 +88,5 @@ test('show --json, by an event id, and refusals', async () => {
     }),
   ]);
   expect(await show('')).toMatchObject({ exitCode: 2, stdout: '' });
-  expect((await show('4x')).stderr).toContain('"4x" is no id of a notification');
+  expect((await show('4x')).stderr).toContain('"4x" is not a notification id');
 });

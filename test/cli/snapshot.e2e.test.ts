@@ -24,7 +24,7 @@ test('it says how many rows it handed to whom, and warns where no change would f
   const { exitCode, said, stdout } = await snapshot('item', '--consumer', 'index');
   expect(said.replace(/in [\d.]+ m?s/, 'in a moment').split('\n')).toEqual([
     'warning index does not read the channel items: it gets these rows, but no later changes of public.item.',
-    'Handed 2,500 rows of public.item to index in a moment.',
+    'Published 2,500 rows of public.item to index in a moment.',
   ]);
   expect([exitCode, stdout]).toEqual([0, '']);
   const again = await snapshot('item', '--consumer', 'index', '--json', '--batch-size', '100');

@@ -39,7 +39,5 @@ test('names that nothing has are told, with what may be meant', () => {
 
 test('where nothing is shown it says so, and how to see more where it has looked at the newest only', () => {
   expect(nothingText(of({ from: '9', until: '3' }), true)).toBe('No notification matches.');
-  expect(nothingText(of({ until: '3' }), false)).toMatch(
-    /Only the newest 10 were read; .*--since/,
-  );
+  expect(nothingText(of({ until: '3' }), false)).toMatch(/Only the newest 10 were read; .*--since/);
 });

@@ -27,7 +27,7 @@ test('--out writes once, leaves what is right alone, and --check only tells', as
   const file = join(cwd, 'types.ts');
   expect((await types(['--out', 'types.ts', '--check'], cwd)).said.split('\n')).toEqual([
     'warning No tables are captured, so there are no types. Start with "pgwatch trigger add users".',
-    'Different: types.ts is not there. Run "pgwatch types --out types.ts".',
+    'Different: types.ts does not exist. Run "pgwatch types --out types.ts".',
   ]);
   expect(existsSync(file)).toBe(false);
 

@@ -128,7 +128,7 @@ test('of a table it tells why its changes do not arrive', async () => {
     0,
     [
       '  Its changes are published on data_change. "pgwatch why ID" explains a single one.',
-      '  Only some changes count: operations insert, update.',
+      '  Only some changes are captured: operations insert, update.',
       '  Its changes ring no doorbell (notify off): a daemon finds them at its next poll.',
       '',
     ],
@@ -157,8 +157,8 @@ test.each([
     ['7', '--table', 'x'],
     'Give either the id of a notification, or --table with the name of a table.',
   ],
-  [['x'], '"x" is no id of a notification'],
-  [['7,419'], '"7,419" is no id of a notification'],
+  [['x'], '"x" is not a notification id'],
+  [['7,419'], '"7,419" is not a notification id'],
   [['0b0e0d6c-6f1d-8a3c-8d1e-0a9c3a1f7b55'], 'is an event id: "pgwatch show 0b0e0d6c'],
   [['7', '--consumer', 'emial'], 'Did you mean "email"?'],
 ])('%j is refused with a sentence', async (args, sentence) => {

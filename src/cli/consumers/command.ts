@@ -95,10 +95,10 @@ function addRename(consumers: Command): void {
     .addHelpText(
       'after',
       `
-Position, retries, dead letters, leases and snapshots keep belonging to it. Stop
-the daemon that runs the old id first. A daemon may already run the new id,
-unless it has handled something by then: it would be handled again, so remove
-that consumer first. Only the owner of the tables may rename consumers.
+It keeps its position, retries, dead letters, leases and snapshots. Stop the
+daemon that runs the old id first. A daemon may already run the new id if it has
+handled nothing yet; otherwise remove the new consumer first, and what it has
+handled is handled again. Only the owner of the tables may rename consumers.
 
 The alternative is to write the old id into the consumer file: id: 'email'.
 

@@ -44,7 +44,7 @@ export async function rename(from: string, to: string, options: RenameOptions): 
     throw new PgwatchError(
       'consumer_exists',
       `${to} already has its own position, at ${result.doneId}, or pending notifications. ` +
-        `To let it continue where ${from} is, stop it and remove its position first: ` +
+        `To let it continue where ${from} is, stop and remove it first: ` +
         `pgwatch consumers remove ${next} && pgwatch consumers rename ${old} ${next}`,
     );
   }

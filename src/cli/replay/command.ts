@@ -11,11 +11,11 @@ export function addReplay(program: Command, outcome: CommandResult): void {
       `
 They arrive with isReplay true, in key order, interleaved with new
 notifications; the position does not move. New notifications with the same key
-wait until the replay of that key is done. One that is being handled when the
-replay starts may arrive twice. Dead letters and notifications that wait for a
-retry are left out. Failures are retried, and may become dead letters, as usual.
-Handlers run again, side effects included, also those in the transaction of a
-consumer with transaction: true.
+wait until the replay of that key is done, so the newest still arrives last. One
+that is being handled when the replay starts may arrive twice. Dead letters and
+notifications that wait for a retry are left out. Failures are retried, and may
+become dead letters, as usual. Handlers run again, side effects included, also
+those in the transaction of a consumer with transaction: true.
 
 The command shows the progress until the replay is done. Ctrl-C stops watching,
 not the replay. If no daemon runs the consumer, the replay waits for one.

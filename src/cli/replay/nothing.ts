@@ -27,5 +27,5 @@ export function describeMissing(stretch: Stretch, missing: Missing): string[] {
 export function describeNone({ dead, waiting, open }: StretchCount): string {
   if (dead + waiting + open === 0)
     return 'No notification on its channels matches all the options.';
-  return 'Nothing to replay: what matches is not handled yet, or is a dead letter.';
+  return 'What matches is not handled yet, or is a dead letter.';
 }
