@@ -7,6 +7,6 @@ export default defineConfig({
   consumers: 'consumers',
   // A doorbell wakes the daemon at once. If a ring is lost, the next poll finds the notification.
   pollInterval: '5s',
-  // How long running handlers may take to finish after Ctrl-C; then their context.signal aborts.
+  // How long running handlers may take to finish after Ctrl-C, before their context.signal aborts.
   shutdownTimeout: '30s',
 });

@@ -8,9 +8,9 @@ type Terminal = {
 };
 
 /**
- * Asks on the terminal whether to go ahead; with --yes it does not ask. Without a yes the command
- * has failed, and says so: a script must not take it for done.
- * @throws PgwatchError usage if nobody is there to answer
+ * Asks on the terminal whether to proceed, unless --yes is given. If the answer is no, the command
+ * fails: a script must not conclude that it has succeeded.
+ * @throws PgwatchError usage if stdin is not a terminal
  */
 export async function confirm(
   question: string,

@@ -6,17 +6,17 @@ import { type CommonOptions, configFor, reporterFor, warnUnverified } from './op
 
 export type Access = {
   /**
-   * bare: the database may lack our tables. read: it has them, and if somebody has locked one, this
-   * gives up after a few seconds. change: it has them, and changes wait for their locks.
+   * bare: the database may lack our tables. read: it has them; if one is locked, reading fails
+   * after a few seconds. change: it has them; changes wait for locks.
    */
   mode: 'bare' | 'read' | 'change';
-  /** Consumers that have to be known. */
+  /** Consumers that must exist. */
   consumers?: readonly string[];
 };
 
 /**
  * Runs the work with a direct connection to the database that the options name.
- * @throws PgwatchError connection_failed; server_unsuitable behind a transaction pooler;
+ * @throws PgwatchError connection_failed; server_unsuitable with a transaction pooler;
  *   schema_missing and the like; consumer_unknown; table_locked
  */
 export async function withDatabase<T>(
@@ -52,10 +52,10 @@ async function requireKnown(client: Client, schema: string, ids: readonly string
   const known = await listConsumerIds(client, schema);
   const unknown = ids.find((id) => !known.includes(id));
   if (unknown === undefined) return;
-  const list =
-    known.length > 0 ? `There are: ${known.join(', ')}.` : 'No consumer has ever run on it.';
+  const list = known.length > 0 ? `It has: ${known.join(', ')}.` : 'It has none yet.';
   throw new PgwatchError(
     'consumer_unknown',
-    `The database knows no consumer "${unknown}".${suggest(unknown, known)} ${list} One is known once "pgwatch listen" has run it.`,
+    `There is no consumer "${unknown}" in the database.${suggest(unknown, known)} ${list} ` +
+      '"pgwatch listen" registers the ones it runs.',
   );
 }

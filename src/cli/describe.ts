@@ -1,7 +1,7 @@
 import type { Delivery } from '../log/deliveries/dead-letters.ts';
 import { shortDuration } from '../time.ts';
 
-/** 'dead', 'blocked', 'retry in 5 min', 'retry now'; 'replay now' of one that has not failed. */
+/** 'dead', 'blocked', 'retry in 5 min', 'retry now'; 'replay now' if it has not failed. */
 export function describeState({
   state,
   nextAttemptAt,

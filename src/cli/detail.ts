@@ -1,7 +1,7 @@
 import { field, indented, jsonText, timeField } from '../lines.ts';
 import type { Notification } from '../log/notification.ts';
 
-/** A notification for people, a field a line, the payload as indented JSON. */
+/** A notification for people: one field per line, the payload as indented JSON. */
 export function describeNotification(notification: Notification): string {
   const { eventId, channel, key, createdAt } = notification;
   return [

@@ -6,9 +6,7 @@ import { pinSettings } from '../database/settings.ts';
 import { startEmbedded } from '../embedded/server.ts';
 import type { Reporter } from '../reporter.ts';
 
-/**
- * Runs the work on the embedded PostgreSQL in .pgwatch/, migrated, and stops the server afterwards.
- */
+/** Starts and migrates the embedded PostgreSQL in .pgwatch/, runs the work, stops the server. */
 export async function withEmbedded(
   config: Config,
   reporter: Reporter,
@@ -24,7 +22,8 @@ export async function withEmbedded(
       await migrateUp(client, complete);
     });
     reporter.info(
-      `It is running${server.folder === folder ? '' : ` in ${server.folder}`}. Connect with:\n\n    psql ${server.url}\n    export DATABASE_URL=${server.url}\n`,
+      `It is running${server.folder === folder ? '' : ` in ${server.folder}`}. Connect with:\n\n` +
+        `    psql ${server.url}\n    export DATABASE_URL=${server.url}\n`,
     );
     await work(complete);
   } finally {

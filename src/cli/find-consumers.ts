@@ -6,7 +6,7 @@ import type { Reporter } from '../reporter.ts';
 import { someOf } from '../words.ts';
 
 /**
- * Loads the consumer files, and names those that look like some and are none.
+ * Loads the consumer files, and warns of files that only look like consumer files.
  * @throws PgwatchError consumer_invalid
  */
 export async function findConsumers(config: Config, reporter: Reporter): Promise<Consumer[]> {
@@ -15,7 +15,8 @@ export async function findConsumers(config: Config, reporter: Reporter): Promise
   if (skipped.length > 0) {
     const names = someOf(skipped.map((file) => relative(process.cwd(), file)));
     reporter.warn(
-      `Not loaded: ${names}. A consumer file ends in .ts, .mts, .js or .mjs. Start its name with "_" if it is not a consumer.`,
+      `Not loaded: ${names}. A consumer file ends in .ts, .mts, .js or .mjs. ` +
+        'Start its name with "_" if it is not a consumer.',
     );
   }
   return consumers;

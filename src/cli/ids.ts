@@ -2,9 +2,8 @@ import { PgwatchError } from '../errors.ts';
 import { splitList } from './options.ts';
 
 /**
- * Ids of notifications, with spaces or commas between; null where none are asked for.
- * @throws PgwatchError usage, also where a comma may stand in the midst of one: 7,419 is not 7 and
- *   419
+ * Parses ids of notifications, separated by spaces or commas; null if there are none.
+ * @throws PgwatchError usage, also if a comma may be a thousands separator: 7,419 is not 7 and 419
  */
 export function idsFrom(values: readonly string[]): number[] | null {
   if (values.length === 0) return null;
@@ -12,16 +11,17 @@ export function idsFrom(values: readonly string[]): number[] | null {
   if (grouped !== undefined) {
     throw new PgwatchError(
       'usage',
-      `"${grouped}" may be one id or several: give ids as they are printed, without separators, and spaces between several.`,
+      `"${grouped}" may be one id or several: write ids as they are printed, ` +
+        'without thousands separators, and separate them by spaces.',
     );
   }
   const texts = splitList(values) ?? [];
-  // An empty one is an unset variable of a shell, and must not mean all.
+  // An empty value comes from an unset shell variable, and must not mean all.
   return [...new Set((texts.length > 0 ? texts : ['']).map(idFrom))];
 }
 
 /**
- * The id of one notification.
+ * Parses the id of one notification.
  * @throws PgwatchError usage
  */
 export function idFrom(text: string): number {
@@ -30,17 +30,17 @@ export function idFrom(text: string): number {
   if (UUID.test(text)) {
     throw new PgwatchError(
       'usage',
-      `"${text}" is an event id: "pgwatch show ${text}" tells the id of its notification.`,
+      `"${text}" is an event id: "pgwatch show ${text}" shows the id of its notification.`,
     );
   }
   throw new PgwatchError(
     'usage',
-    `"${text}" is no id of a notification: give a whole number from 1, without separators.`,
+    `"${text}" is not a notification id: give a whole number from 1, without separators.`,
   );
 }
 
 /** An event id. */
 export const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
 
-/** A group of three digits behind a comma, as numbers are written for people. */
+/** Three digits after a comma, as in numbers formatted for people. */
 const GROUPED = /(?<!\d)\d{1,3},\d{3}(?!\d)/;

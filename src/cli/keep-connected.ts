@@ -10,19 +10,19 @@ import type { CommonOptions } from './options.ts';
 export type Connecting = {
   options: CommonOptions;
   access: Access;
-  /** follow: a lost connection is made again, for as long as it takes. */
+  /** follow: reconnect after a lost connection, however long it takes. */
   mode: 'follow' | 'once';
   signal: AbortSignal;
-  /** Told when the connection is lost, and whenever it cannot be made again. */
+  /** Called when the connection is lost, and after each failed attempt to reconnect. */
   onLost(error: Error, attempt: number): void;
-  /** Told when it is there again. */
+  /** Called once it is connected again. */
   onAgain?(): void;
 };
 
 /**
  * Runs the work with a connection, and again with a new one whenever that is lost, until the work
- * has ended or the signal aborts. A server that does not answer holds nobody up.
- * @throws what fails before the work has begun, and what another connection would not change
+ * ends or the signal aborts. Aborting does not wait for a server that does not answer.
+ * @throws errors before the work has begun, and errors that a new connection would not fix
  */
 export async function keepConnected(
   connecting: Connecting,
@@ -59,14 +59,14 @@ async function connectAgain(
   }
 }
 
-/** The work failed, and its connection is gone. */
+/** The work failed because its connection was lost. */
 class LostConnection extends Error {
   constructor(cause: unknown) {
     super('the connection is lost', { cause });
   }
 }
 
-/** What the error says is not enough: any statement may fail on a connection that is gone. */
+/** Tries a statement: the error alone does not tell whether the connection is lost. */
 async function isLost(client: Client, thrown: unknown): Promise<boolean> {
   if (isStatementError(thrown) || thrown instanceof PgwatchError) return false;
   return client.query('select').then(
@@ -79,7 +79,7 @@ function mayComeBack(thrown: unknown): boolean {
   if (thrown instanceof LostConnection) return true;
   if (!(thrown instanceof PgwatchError)) return false;
   if (thrown.code === 'connection_failed') return isTransient(thrown);
-  // A server that is being promoted, and a table that somebody has locked.
+  // A server that is being promoted, and a table that is locked.
   return thrown.code === 'server_unsuitable' || thrown.code === 'table_locked';
 }
 

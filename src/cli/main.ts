@@ -1,4 +1,4 @@
-import { CommanderError } from 'commander';
+import { CommanderError } from '@commander-js/extra-typings';
 import { fromSqlError } from '../database/sqlstate.ts';
 import { type ErrorCode, PgwatchError } from '../errors.ts';
 import { Reporter, type ReportFormat } from '../reporter.ts';
@@ -8,7 +8,7 @@ import { requireKnownCommand } from './unknown-command.ts';
 
 /**
  * Runs the command line.
- * @returns the exit code: 0 fine, 1 failed or something found, 2 wrong usage
+ * @returns the exit code: 0 success, 1 failure or something found, 2 usage error
  */
 export async function main(args: readonly string[]): Promise<number> {
   const outcome = { exitCode: 0 };
@@ -36,13 +36,13 @@ function report(error: Error, args: readonly string[]): void {
   );
   const format: ReportFormat = isJson ? 'json' : 'text';
   const isVerbose = args.includes('--verbose');
-  // A stack helps only where the error is ours or was asked for.
+  // A stack helps only if the error is a fault of pgwatch, or if the user wants details.
   const isExpected = error instanceof PgwatchError;
   const message = !isExpected || isVerbose ? (error.stack ?? error.message) : error.message;
   new Reporter({ format }).error(message, isExpected ? { code: error.code } : {});
 }
 
-/** Faults of what stands on the command line. */
+/** Faults of the command line itself. */
 const USAGE_FAULTS: readonly ErrorCode[] = [
   'usage',
   'channel_invalid',

@@ -1,9 +1,9 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError } from '@commander-js/extra-typings';
 import { parseDurationMs } from '../time.ts';
 
 /**
- * A point in time on the command line: an age with its unit ('1h', '-1h', '7d'), 'now', or a date
- * or time as in ISO 8601, which is local time unless it names a zone.
+ * Parses a point in time: an age with its unit ('1h', '-1h', '7d'), 'now', or a date or time in
+ * ISO 8601, which is local time unless it has a zone.
  * @throws InvalidArgumentError
  */
 export function parseMoment(text: string): Date {
@@ -14,7 +14,7 @@ export function parseMoment(text: string): Date {
   );
 }
 
-/** The same; undefined where the text is no point in time. */
+/** Like parseMoment(), but undefined if the text is not a point in time. */
 export function momentFrom(text: string, now = Date.now()): Date | undefined {
   if (text === 'now') return new Date(now);
   const ageMs = ageFrom(text);
@@ -23,18 +23,15 @@ export function momentFrom(text: string, now = Date.now()): Date | undefined {
   const parts =
     /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?(Z|[+-]\d\d:?\d\d)?$/.exec(text);
   if (!parts) return undefined;
-  // Without a time a date would be UTC's midnight, and all else here is local time.
+  // JavaScript takes a date without a time as UTC; everything else here is local time.
   const [, day, time = '00:00', zone = ''] = parts;
   const moment = new Date(`${day}T${time}${zone}`);
   if (Number.isNaN(moment.getTime())) return undefined;
-  // JavaScript takes 30 February for 2 March.
+  // JavaScript accepts 30 February as 2 March.
   return new Date(`${day}T00:00Z`).toISOString().startsWith(`${day}T`) ? moment : undefined;
 }
 
-/**
- * The age that a text names, in milliseconds, as in '1h' and '-1h'; undefined if it does not name
- * one.
- */
+/** The age in milliseconds that a text like '1h' or '-1h' names; undefined if it names none. */
 export function ageFrom(text: string): number | undefined {
   return /[a-z]$/.test(text) ? parseDurationMs(text.replace(/^-/, '')) : undefined;
 }

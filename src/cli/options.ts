@@ -1,57 +1,50 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import {
+  type Command,
+  InvalidArgumentError,
+  Option,
+  type OptionValues,
+} from '@commander-js/extra-typings';
 import type { Config } from '../config/define.ts';
-import { Reporter, type ReportFormat } from '../reporter.ts';
+import { Reporter } from '../reporter.ts';
 import { parseDurationMs } from '../time.ts';
 
-/** What a command leaves behind for the process. */
+/** What a command reports to the process. */
 export type CommandResult = { exitCode: number };
 
-/** What every command that uses a database accepts. */
-export type CommonOptions = {
-  databaseUrl?: string;
-  config?: string;
-  logFormat: ReportFormat;
-  verbose?: boolean;
-};
+/** The option values of a command, derived from the function that declares it. */
+export type OptionsOf<Declare extends (...args: never) => { opts(): unknown }> = ReturnType<
+  ReturnType<Declare>['opts']
+>;
 
-/** Adds the options of CommonOptions to a command. */
-export function addCommonOptions(command: Command): Command {
-  return addLocalOptions(
-    command.addOption(
-      common(
-        '--database-url <url>',
-        'connection string (default: DATABASE_URL, else PGHOST and so on)',
-      ),
-    ),
-  );
+/** The options that every command has if it uses a database. */
+export type CommonOptions = OptionsOf<typeof addCommonOptions<NoOptions>>;
+type NoOptions = Record<never, never>;
+
+/**
+ * Adds the options of commands that use a database. They come before the command's own options,
+ * because types derived from options that are not known yet grow exponentially.
+ */
+export function addCommonOptions<GlobalOpts extends OptionValues>(
+  command: Command<[], NoOptions, GlobalOpts>,
+) {
+  return command.addOption(DATABASE_URL).addOption(CONFIG).addOption(LOG_FORMAT).addOption(VERBOSE);
 }
 
-/** The same for a command that has a database of its own. */
-export function addLocalOptions(command: Command): Command {
-  return addReportOptions(
-    command.addOption(
-      common(
-        '--config <file>',
-        'config file (default: pgwatch.config.ts and the like, if there is one)',
-      ),
-    ),
-  );
+/** Adds the options of commands that bring their own database. */
+export function addLocalOptions(command: Command) {
+  return command.addOption(CONFIG).addOption(LOG_FORMAT).addOption(VERBOSE);
 }
 
-/** The same for a command that goes by no config. */
-export function addReportOptions(command: Command): Command {
-  return command
-    .addOption(
-      common('--log-format <format>', 'how reports are printed on stderr')
-        .choices(['text', 'json'])
-        .default('text'),
-    )
-    .addOption(common('--verbose', 'report details, and stacks of errors'));
+/** Adds the options of commands that read no config. */
+export function addReportOptions(command: Command) {
+  return command.addOption(LOG_FORMAT).addOption(VERBOSE);
 }
 
-/** Described behind what a command has for itself. */
-function common(flags: string, description: string): Option {
-  return new Option(flags, description).helpGroup(COMMON_HEADING);
+/** How many entries a list shows at most. */
+export function limitOption(description: string) {
+  return new Option('--limit <n>', description)
+    .argParser(wholeNumber(1, LIMIT_MAX))
+    .default(LIMIT_DEFAULT);
 }
 
 /** The configuration with the command's flags applied. */
@@ -67,19 +60,21 @@ export function reporterFor(options: CommonOptions): Reporter {
   return new Reporter({ format: options.logFormat, level: options.verbose ? 'debug' : 'info' });
 }
 
-/** Says loudly where whoever is on the way could pose as the server. */
+/** Warns loudly if a machine in the middle could pose as the server. */
 export async function warnUnverified(config: Config, reporter: Reporter): Promise<void> {
   const { describeHost, isUnverified } = await import('../database/target.ts');
   const { url, directUrl, tls } = config;
   for (const each of new Set([url, directUrl ?? url])) {
     if (!isUnverified({ url: each, tls })) continue;
     reporter.warn(
-      `The certificate of ${describeHost({ url: each })} is NOT VERIFIED: anybody on the way to it can read and change everything. Take no-verify out of tls or sslmode, and name an authority of your own by sslrootcert.`,
+      `The certificate of ${describeHost({ url: each })} is NOT VERIFIED: anyone between here ` +
+        'and the server can read and change everything. Remove no-verify from tls or sslmode; ' +
+        'for a certificate authority of your own, set sslrootcert.',
     );
   }
 }
 
-/** A parser for a whole number in a range, ends included. */
+/** Returns a parser for whole numbers in a range, bounds included. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const number = Number(text);
@@ -89,7 +84,7 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
   };
 }
 
-/** A number of seconds, fractions allowed, as a duration for the config. */
+/** Parses a number of seconds, fractions allowed, into a duration for the config. */
 export function parseSeconds(text: string): string {
   const seconds = Number(text);
   if (text.trim() === '' || !(seconds >= 0.01)) {
@@ -99,7 +94,8 @@ export function parseSeconds(text: string): string {
 }
 
 /**
- * A duration with its unit, in milliseconds: a bare number would be milliseconds, meant as days.
+ * Parses a duration into milliseconds. It must have a unit: a bare number would be milliseconds,
+ * where the user may mean days.
  */
 export function parseAge(text: string): number {
   const ageMs = /[a-z]$/.test(text) ? parseDurationMs(text) : undefined;
@@ -109,10 +105,32 @@ export function parseAge(text: string): number {
   return ageMs;
 }
 
-/** Values of an option that may be repeated or hold several, with spaces or commas between. */
+/** Splits the values of an option that takes several, separated by spaces or commas. */
 export function splitList(values: readonly string[] | undefined): string[] | undefined {
   return values?.flatMap((value) => value.split(',')).filter((value) => value !== '');
 }
 
-/** Over the options that all commands have, in their help. */
+/** Heads the options that all commands share, in their help. */
 export const COMMON_HEADING = 'Connection and reports:';
+
+const DATABASE_URL = new Option(
+  '--database-url <url>',
+  'connection string (default: DATABASE_URL, else PGHOST and so on)',
+).helpGroup(COMMON_HEADING);
+
+const CONFIG = new Option(
+  '--config <file>',
+  'config file (default: pgwatch.config.ts or similar, if there is one)',
+).helpGroup(COMMON_HEADING);
+
+const LOG_FORMAT = new Option('--log-format <format>', 'format of the reports on stderr')
+  .choices(['text', 'json'])
+  .default('text')
+  .helpGroup(COMMON_HEADING);
+
+const VERBOSE = new Option('--verbose', 'report details, and stack traces of errors').helpGroup(
+  COMMON_HEADING,
+);
+
+const LIMIT_DEFAULT = 50;
+const LIMIT_MAX = 10_000;

@@ -1,7 +1,7 @@
 import { onOneLine } from '../lines.ts';
 import { terminalColumns, wrapped } from '../wrap.ts';
 
-/** A sentence for standard output, indented, and broken between words on a terminal. */
+/** Text for standard output, indented, and wrapped if that is a terminal. */
 export function paragraph(text: string, indent: number): string {
   const line = onOneLine(text);
   const columns = terminalColumns(process.stdout);

@@ -4,9 +4,9 @@ import { SQLSTATE } from '../database/sqlstate.ts';
 import { errorCodeOf, PgwatchError } from '../errors.ts';
 
 /**
- * Runs work that only reads: it waits for others' locks for a few seconds, not for ever and without
- * a word.
- * @throws PgwatchError table_locked, with who has locked what
+ * Runs work that only reads. It waits for locks of other sessions for a few seconds, instead of
+ * silently forever.
+ * @throws PgwatchError table_locked, naming the session and the table
  */
 export async function readPatiently<T>(
   client: Client,
@@ -26,8 +26,10 @@ export async function readPatiently<T>(
 async function lockedError(client: Client, schema: string, cause: unknown): Promise<PgwatchError> {
   const [locked] = await readLockedTables(client, schema);
   const message = locked
-    ? `The table ${schema}.${locked.table} is locked: ${lockedText(locked)}. Wait until that is done, or end it: ${unlockSql(locked)}`
-    : 'A table was locked for several seconds by somebody who has let go by now: try again.';
+    ? `The table ${schema}.${locked.table} is locked: ${lockedText(locked)}. ` +
+      `Wait until that is done, or end it: ${unlockSql(locked)}`
+    : 'Another session had locked a table for several seconds and has released it by now: ' +
+      'try again.';
   return new PgwatchError('table_locked', message, { cause });
 }
 

@@ -5,14 +5,14 @@ import { places } from '../import-fault.ts';
 import { loadingFile } from '../loading.ts';
 
 /**
- * Until it is released, a process.exit() of somebody else's code is reported, and ends the process
- * with 1 instead of 0: what pgwatch was doing is not done.
- * @returns releases it
+ * Reports a process.exit() in code that is not ours, until released. The process then ends with 1
+ * instead of 0, because pgwatch has not finished.
+ * @returns a function that releases it
  */
 export function guardExit(report: (error: PgwatchError) => void): () => void {
   const onExit = (exitCode: number) => {
     const caller = readCaller();
-    // Whatever else ends a process says why: an error that nobody caught, say.
+    // Anything else that ends a process, such as an uncaught error, is reported elsewhere.
     if (caller === null || isOwn) return;
     report(exitedError(caller, exitCode));
     process.exitCode = exitCode || 1;
@@ -22,31 +22,33 @@ export function guardExit(report: (error: PgwatchError) => void): () => void {
 }
 
 /**
- * Until it is released, an error that nobody catches is reported with the consumer whose call
- * brought it about; Node.js prints it, and ends the process, as ever.
- * @returns releases it
+ * Reports uncaught errors together with the consumer whose call caused them, until released.
+ * Node.js still prints the error and ends the process.
+ * @returns a function that releases it
  */
 export function guardUncaught(report: (error: PgwatchError) => void): () => void {
   const onUncaught = (thrown: unknown, origin: string) => {
     const call = describeCall();
     if (call === null) return;
     const what = origin === 'unhandledRejection' ? 'left a promise that rejects' : 'threw an error';
-    const message = `A ${call} ${what}, which nobody catches and which ends the process: ${toError(thrown).message}. Await it in the handler, or catch it.`;
+    const message =
+      `A ${call} ${what}. It is not caught, so it ends the process: ` +
+      `${toError(thrown).message}. Await it in the handler, or catch it.`;
     report(new PgwatchError('handler_failed', message));
   };
   process.on('uncaughtExceptionMonitor', onUncaught);
   return () => void process.off('uncaughtExceptionMonitor', onUncaught);
 }
 
-/** Ends the process at once, and does not count as somebody else's doing. */
+/** Ends the process at once, without the report of guardExit(). */
 export function exitNow(exitCode: number): never {
   isOwn = true;
   process.exit(exitCode);
 }
 
 /**
- * Waits until everything that was printed has left the process: a pipe takes its time.
- * @returns the exit code: not 0 where it could not be written
+ * Waits until everything that was printed has left the process, which may take a while in a pipe.
+ * @returns the exit code; not 0 if the output could not be written
  */
 export async function flushOutput(exitCode: number): Promise<number> {
   const flushed = [process.stdout, process.stderr].map(
@@ -58,14 +60,14 @@ export async function flushOutput(exitCode: number): Promise<number> {
   return exitCode || 1;
 }
 
-/** Whoever reads the output may go away; what the process does is worth more than what it says. */
+/** Remembers a failed write. A reader that has gone away must not stop the process. */
 export function noteOutputError(error: Error & { code?: string }): void {
   if (error.code !== 'EPIPE') outputFault ??= error;
 }
 
 let outputFault: Error | undefined;
 
-/** The stack below process.exit(), in a listener of its event; null if nobody has called that. */
+/** In an exit listener, the stack below process.exit(); null if that was not called. */
 function readCaller(): Error | null {
   const before = Error.stackTraceLimit;
   Error.stackTraceLimit = 50;
@@ -84,11 +86,12 @@ function exitedError(caller: Error, exitCode: number): PgwatchError {
       ? 'A package that this project uses'
       : path(file);
   const call = describeCall();
-  const when = file === null ? 'while pgwatch was at work' : `while ${path(file)} was loaded`;
+  const when = file === null ? 'while pgwatch was running' : `while ${path(file)} was loaded`;
   const within = call === null ? '' : `, in a ${call}`;
   return new PgwatchError(
     'process_exited',
-    `${where} called process.exit(${exitCode || ''}) ${when}${within}. Take that call out: pgwatch ends the process by itself.`,
+    `${where} called process.exit(${exitCode || ''}) ${when}${within}. ` +
+      'Remove that call: pgwatch ends the process itself.',
   );
 }
 

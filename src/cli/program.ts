@@ -1,4 +1,4 @@
-import { Command, Help } from 'commander';
+import { Command, type CommandUnknownOpts, Help } from '@commander-js/extra-typings';
 import { readVersion } from '../version.ts';
 import { terminalColumns, wrapped } from '../wrap.ts';
 import { addCleanup } from './cleanup/command.ts';
@@ -23,11 +23,12 @@ import { addTrigger } from './trigger/command.ts';
 import { addTypes } from './types/command.ts';
 import { addWhy } from './why/command.ts';
 
-/** The command line with all commands; what a command needs is imported when it runs. */
-export function makeProgram(outcome: CommandResult): Command {
+/** Builds the command line. A command imports what it needs when it runs. */
+export function makeProgram(outcome: CommandResult): CommandUnknownOpts {
   const program = new Command('pgwatch')
     .description(
-      'Durable LISTEN/NOTIFY for PostgreSQL: no notification is missed by who was not listening.',
+      'Durable LISTEN/NOTIFY for PostgreSQL: consumers never miss a notification, ' +
+        'even one sent while they were down.',
     )
     .version(readVersion(), '-V, --version')
     .exitOverride()
@@ -44,11 +45,11 @@ export function makeProgram(outcome: CommandResult): Command {
       'after',
       `
 First steps:
-  $ pgwatch dev --demo                 watch it work on a PostgreSQL of its own
-  $ pgwatch migrate                    install it, in DATABASE_URL
+  $ pgwatch dev --demo                 see it work on an embedded PostgreSQL
+  $ pgwatch migrate                    install it in DATABASE_URL
   $ pgwatch listen                     run the consumers in ./consumers
   $ pgwatch notify orders '{"id": 1}'  publish a notification
-  $ pgwatch trigger add users          publish what happens to a table`,
+  $ pgwatch trigger add users          publish the changes of a table`,
     );
   for (const [heading, adders] of GROUPS) {
     program.commandsGroup(heading);
@@ -57,7 +58,7 @@ First steps:
   return program;
 }
 
-/** Groups as commander does, wherever a command has the options that all have. */
+/** Groups as commander does, but puts the common options last. */
 const commonLast: Help['groupItems'] = (unsorted, visible, getGroup) => {
   const groups = Help.prototype.groupItems(unsorted, visible, getGroup);
   const common = groups.get(COMMON_HEADING);
@@ -67,9 +68,9 @@ const commonLast: Help['groupItems'] = (unsorted, visible, getGroup) => {
 
 const GROUPS: [heading: string, adders: ((program: Command, outcome: CommandResult) => void)[]][] =
   [
-    ['Begin:', [addInit, addMigrate, addDev, addCompletion]],
+    ['Get started:', [addInit, addMigrate, addDev, addCompletion]],
     ['Publish and consume:', [addListen, addNotify]],
     ['Capture tables:', [addTrigger, addSnapshot, addTypes]],
-    ['See and explain:', [addStatus, addWhy, addTail, addShow, addHistory, addDoctor]],
+    ['Observe and explain:', [addStatus, addWhy, addTail, addShow, addHistory, addDoctor]],
     ['Move, replay, clean up:', [addConsumers, addDlq, addSeek, addReplay, addCleanup]],
   ];

@@ -2,14 +2,14 @@ import type { Reporter } from '../reporter.ts';
 import { exitNow } from './process-end.ts';
 
 /**
- * A signal that aborts at the first SIGINT or SIGTERM, when the terminal is closed, or when npm has
- * ended that started this process. The second signal ends the process at once with exit code 1,
- * whatever still runs.
- * @param what the process does about it
+ * Returns a signal that aborts at the first SIGINT or SIGTERM, when the terminal is closed, or when
+ * the npm that started this process has ended. The second signal ends the process at once, with
+ * exit code 1.
+ * @param what tells what the process does about it
  */
 export function stopSignal(
   reporter: Reporter,
-  what = 'finishing what is being handled. Once more to quit at once.',
+  what = 'waiting for running handlers. Press Ctrl-C again to quit now.',
 ): AbortSignal {
   return abortOnSignal({
     onFirst(name) {
@@ -17,14 +17,16 @@ export function stopSignal(
       reporter.info(`${name}: ${what}`);
     },
     onSecond(name) {
-      reporter.info(`${name}: quitting. What was being handled will be handed out again.`);
+      reporter.info(
+        `${name}: quitting. Notifications that were being handled will be delivered again.`,
+      );
     },
   }).signal;
 }
 
 /**
- * The same without a word, and also when nobody reads the output any more: for commands that show
- * something until they are told to end.
+ * Like stopSignal(), but silent, and it also aborts when the reader of the output has gone: for
+ * commands that show something until they are stopped.
  */
 export function interruptSignal(): AbortSignal {
   const controller = abortOnSignal({ onFirst() {}, onSecond() {} });
@@ -54,8 +56,8 @@ function abortOnSignal({ onFirst, onSecond }: Told): AbortController {
 }
 
 /**
- * npx and "npm run" end at SIGTERM without passing it on, and would leave this process running.
- * Whoever else starts it may end for reasons of their own.
+ * npx and "npm run" end at SIGTERM without forwarding it, and would leave this process running.
+ * Other parents may end for reasons of their own.
  */
 function onParentGone(tell: () => void): void {
   if (process.env.npm_config_user_agent === undefined) return;

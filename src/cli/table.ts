@@ -5,8 +5,8 @@ import { widthOf } from '../wrap.ts';
 export { widthOf };
 
 /**
- * Prints rows as an aligned table on stdout. Where the terminal is too narrow the last column is
- * cut; into a pipe nothing is.
+ * Prints rows as an aligned table on stdout. On a terminal that is too narrow, lines are cut; in a
+ * pipe they are not.
  */
 export function printTable(
   headings: readonly string[],
@@ -15,7 +15,7 @@ export function printTable(
   process.stdout.write(`${tableLines(headings, rows).join('\n')}\n`);
 }
 
-/** The lines of such a table. */
+/** The lines of an aligned table. */
 export function tableLines(
   headings: readonly string[],
   rows: readonly (readonly string[])[],
@@ -33,7 +33,7 @@ export function tableLines(
       })
       .join('  ')
       .trimEnd();
-    // What has to be cut has no colours: their codes would be cut as well.
+    // A line that has to be cut has no colours: their codes would be cut, too.
     return paintCell === PLAIN || widthOf(text) <= columns
       ? cutToWidth(text, columns)
       : line(row, PLAIN);
@@ -46,7 +46,7 @@ export type Paint = (text: string, heading: string) => string;
 
 const PLAIN: Paint = (text) => text;
 
-/** How many columns of a terminal such a table takes. */
+/** How many columns of a terminal a table takes. */
 export function tableWidth(
   headings: readonly string[],
   rows: readonly (readonly string[])[],
@@ -64,9 +64,7 @@ function widthsOf(headings: readonly string[], cells: readonly (readonly string[
   );
 }
 
-/**
- * The text, cut where it needs more columns of a terminal than that, with an ellipsis as its end.
- */
+/** The text; if it is wider than the given columns, cut, with an ellipsis at the end. */
 export function cutToWidth(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   let cut = '';
@@ -79,7 +77,7 @@ export function cutToWidth(text: string, columns: number): string {
   return `${cut}…`;
 }
 
-/** The end of the text, where it needs more columns than that: the end of a key tells more. */
+/** The end of the text if it is wider than the given columns: the end of a key tells more. */
 export function endOfWidth(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   const reversed = [...new Intl.Segmenter().segment(text)].map(({ segment }) => segment).reverse();
@@ -88,7 +86,7 @@ export function endOfWidth(text: string, columns: number): string {
   return `…${reversed.slice(0, kept).reverse().join('')}`;
 }
 
-/** The width of the terminal that stdout is; without end where it is none. */
+/** The width of the terminal; infinite if stdout is not a terminal. */
 export function stdoutColumns(): number {
   return (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY;
 }

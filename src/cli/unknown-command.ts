@@ -1,17 +1,16 @@
-import type { Command } from 'commander';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { suggest } from '../suggest.ts';
 
 /**
- * Ends with wrong usage where help is asked for of a command that there is not: commander would
- * print the help of what is above it, as if all were well.
+ * Refuses help for an unknown command: commander would print the help of its parent, and succeed.
  * @throws CommanderError
  */
-export function requireKnownCommand(program: Command, args: readonly string[]): void {
+export function requireKnownCommand(program: CommandUnknownOpts, args: readonly string[]): void {
   if (!args.some((arg) => arg === 'help' || arg === '--help' || arg === '-h')) return;
   const names = args.slice(0, wordCount(args)).filter((arg) => arg !== 'help');
-  let command: Command = program;
+  let command: CommandUnknownOpts = program;
   for (const name of names) {
-    // What follows are its arguments.
+    // The other words are its arguments.
     if (command.commands.length === 0) return;
     const next = command.commands.find((each) => each.name() === name || each.alias() === name);
     if (!next) {
@@ -22,7 +21,7 @@ export function requireKnownCommand(program: Command, args: readonly string[]): 
   }
 }
 
-/** How many words stand before the first option. */
+/** How many words come before the first option. */
 function wordCount(args: readonly string[]): number {
   const index = args.findIndex((arg) => arg.startsWith('-'));
   return index < 0 ? args.length : index;

@@ -134,7 +134,7 @@ test('wrong usage exits with 2 and a suggestion', async () => {
       ['listen', '--timeout', 'x'],
       "argument 'x' is invalid. Give a number of seconds, from 0.01, without a unit.",
     ],
-    [['notify', 'c', '{email:', 'x}'], 'the shell has made 2 of it. In a shell, quote it'],
+    [['notify', 'c', '{email:', 'x}'], 'the shell passed 2. In a shell, quote it'],
     [['notify'], "error: missing required argument 'channel'"],
   ] as const) {
     const { exitCode, stdout, stderr } = await runMain(args);

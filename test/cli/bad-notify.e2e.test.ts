@@ -57,7 +57,7 @@ test('an event id with different content is refused', async () => {
   );
   expect(await notify(['taken', '-', '--event-id', randomUUID()], '1')).toMatchObject({
     exitCode: 2,
-    stderr: 'error --event-id names one notification: it does not go with "-".\n',
+    stderr: 'error --event-id names one notification and cannot be combined with "-".\n',
   });
 });
 
@@ -94,7 +94,8 @@ test('lines must be UTF-8, with any line ending, with or without a byte order ma
     exitCode: 1,
     stdout: '',
     stderr:
-      'error What stdin says is not UTF-8: convert it first, as with "iconv -f latin1 -t utf-8".\n',
+      'error The text on stdin is not UTF-8: convert it first, for example with ' +
+      '"iconv -f latin1 -t utf-8".\n',
   });
   const cut = Buffer.from('"é"').subarray(0, 2);
   expect((await notify(['latin', '-'], cut)).stderr).toContain('is not UTF-8');

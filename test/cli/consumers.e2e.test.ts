@@ -59,11 +59,10 @@ test('pause and resume take several consumers, and can be repeated', async () =>
     { consumerId: 'webhook', pausedAt: expect.any(String), pausedUntil: null },
   ]);
   expect(first.stderr).toContain(
-    'email is paused until "pgwatch consumers resume email": what is published meanwhile ' +
-      'waits for it.\n',
+    'email is paused until "pgwatch consumers resume email". Notifications published meanwhile wait for it.\n',
   );
   const again = await consumers('pause', 'email', '--until', '2h');
-  expect(again.stderr).toMatch(/^email is paused until \d{4}-.*Z: /);
+  expect(again.stderr).toMatch(/^email is paused until \d{4}-.*Z\. /);
   const { rows } = await database.query(
     `select extract(epoch from paused_until - now())::float8 as seconds
       from pgwatch.consumer_progress
@@ -84,7 +83,7 @@ test('an unknown name, or an invalid end, is wrong usage and pauses nothing', as
   const unknown = await consumers('pause', 'webhook', 'emial');
   expect([unknown.exitCode, unknown.stderr]).toEqual([
     2,
-    expect.stringContaining('knows no consumer "emial". Did you mean "email"?'),
+    expect.stringContaining('no consumer "emial" in the database. Did you mean "email"?'),
   ]);
   const past = await consumers('pause', 'email', '--until', '2020-01-01');
   expect([past.exitCode, past.stderr]).toEqual([2, expect.stringContaining('has passed')]);
@@ -121,7 +120,9 @@ test('remove names the daemon that runs a consumer, and then removes none', asyn
   const { exitCode, stderr } = await consumers('remove', 'webhook', 'email', '--yes');
   await daemon.stop();
   expect(exitCode).toBe(1);
-  expect(stderr).toMatch(/^error email is run or wanted by .+:\d+, which would register it anew/);
+  expect(stderr).toMatch(
+    /^error .+:\d+ runs email, or waits to run it, and would register it again/,
+  );
   const { rowCount } = await database.query('select from pgwatch.consumer_progress');
   expect(rowCount).toBe(2);
 });
@@ -142,12 +143,12 @@ test('rename keeps what a consumer has, and refuses if anything would be lost', 
   const used = await consumers('rename', 'webhook', 'hook');
   expect(used.exitCode).toBe(1);
   expect(used.stderr).toMatch(
-    /^error webhook is run or wanted by \S+:\d+, which would begin it again/,
+    /^error \S+:\d+ runs webhook, or waits to run it, and would start it again/,
   );
   await daemon.stop();
   const wrong = await consumers('rename', 'webhook', 'a b');
   expect(wrong).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('not "a b"') });
   expect(await consumers('rename', 'gone', 'hook')).toMatchObject({ exitCode: 2 });
   const done = await consumers('rename', 'webhook', 'hook');
-  expect(done.stderr).toMatch(/^webhook is called hook now\. It goes on after id \d+\.\n$/);
+  expect(done.stderr).toMatch(/^webhook is now hook\. It continues after id \d+\.\n$/);
 });

@@ -44,7 +44,7 @@ test('the demo shows live, replayed and large notifications, and restarts cleanl
   expect(isAlive(pid)).toBe(true);
   first.signal('SIGINT');
   const { exitCode, stdout, stderr } = await first.exited;
-  expect(stderr).toMatch(/(\d+) notifications written, \1 handled: none was lost\./);
+  expect(stderr).toMatch(/(\d+) notifications written, \1 handled: none were lost\./);
   expect(exitCode).toBe(0);
   expect(isAlive(pid)).toBe(false);
   expect(stdout.split('\n').every((line) => line.length <= 120)).toBe(true);
@@ -102,7 +102,7 @@ test('without --demo and consumers dev runs the server, and keeps its port', asy
   const urls: (string | undefined)[] = [];
   for (const _ of [1, 2]) {
     const dev = startCli(['dev'], { cwd: folder });
-    await dev.waitFor(`No consumer in ${join(folder, 'consumers')} yet`);
+    await dev.waitFor(`There are no consumers in ${join(folder, 'consumers')} yet`);
     urls.push(/export DATABASE_URL=(\S+)/.exec(dev.stderr)?.[1]);
     const sent = await runCli(['notify', 'x', '--database-url', urls.at(-1) ?? '']);
     expect(sent.exitCode).toBe(0);

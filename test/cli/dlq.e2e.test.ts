@@ -50,11 +50,11 @@ test('list shows dead letters in a table, without their payloads', async () => {
   expect(all.stdout).toMatch(
     /STATE.*\n\d+ +email +orders +order:2 +retry in 59 min +2 .*\n\d+ .* dead /,
   );
-  expect(all.stderr).toBe('The newest 2 of 3 notifications: see more with --limit.\n');
+  expect(all.stderr).toBe('Showing the newest 2 of 3 notifications; --limit shows more.\n');
   expect(await dlq(['list', '--key', 'order:9'])).toEqual({
     exitCode: 0,
     stdout: '',
-    stderr: 'There is no such dead letter.\n',
+    stderr: 'There are no such dead letters.\n',
   });
 });
 
@@ -139,7 +139,7 @@ test('show prints the notification once, and its failures at every consumer', as
     }),
   ]);
   expect((await dlq(['show', ids[2]])).stdout).toMatch(
-    /\nemail: blocked by an earlier notification of its key\n {2}failed +never\n$/,
+    /\nemail: blocked by an earlier notification with the same key\n {2}failed +never\n$/,
   );
 });
 
@@ -151,8 +151,7 @@ test('retry reports what it did, and a second time that there is nothing to do',
   expect(second).toEqual({ exitCode: 0, stdout: '', stderr: 'There is nothing to retry.\n' });
   const named = await dlq(['retry', ids[1], ids[2], `${ids[3]},${ids[3]}`]);
   expect(named.stderr).toBe(
-    `Retrying 2 notifications: email 1, webhook 1.\nLeft alone, not dead: ${ids[2]} of ` +
-      `email (blocked).\n`,
+    `Retrying 2 notifications: email 1, webhook 1.\nLeft alone because they are not dead: ${ids[2]} of email (blocked).\n`,
   );
 });
 
@@ -166,8 +165,7 @@ test('discard deletes dead letters, and reports an unknown id', async () => {
     unknown: [999_999],
   });
   expect(stderr).toBe(
-    'error There is no such dead letter: 999999. It was handled since, or discarded, or ' +
-      'never failed.\n',
+    'error There is no such dead letter: 999999. It has been handled since, was discarded, or never failed.\n',
   );
   expect(await states()).toEqual(['retry', 'blocked', 'dead']);
   expect((await dlq(['discard', '--all'])).stderr).toBe('Discarded 1 dead letter: webhook 1.\n');
@@ -178,8 +176,7 @@ test.each(['retry', 'discard'])('%s --dry-run prints what would happen', async (
   const { exitCode, stdout, stderr } = await dlq([action, ...ids.slice(2), '--dry-run']);
   expect([exitCode, stderr]).toEqual([
     0,
-    `Would ${action} 1 dead letter: webhook 1.\nLeft alone, not dead: ${ids[2]} of email ` +
-      `(blocked).\n`,
+    `Would ${action} 1 dead letter: webhook 1.\nLeft alone because they are not dead: ${ids[2]} of email (blocked).\n`,
   ]);
   expect(stdout.replaceAll(/ +/g, ' ').split('\n')).toEqual([
     'ID CONSUMER STATE OUTCOME KEY',
@@ -219,18 +216,18 @@ test('no foreign text controls a terminal, even with colours forced', async () =
 test.each<[(string | number)[], string]>([
   [
     ['retry'],
-    'Say which dead letters to retry: give ids, a filter like --consumer or --error, or --all.',
+    'Choose the dead letters to retry: give ids, a filter like --consumer or --error, or --all.',
   ],
   [
     ['discard'],
-    'Say which dead letters to discard: give ids, a filter like --consumer or --error, or --all.',
+    'Choose the dead letters to discard: give ids, a filter like --consumer or --error, or --all.',
   ],
-  [['discard', 7, '--all'], 'Ids mean these, and --all means all: give one of the two.'],
-  [['retry', ''], '"" is no id of a notification: give a whole number from 1'],
-  [['discard', '', '--key', 'order:1'], '"" is no id of a notification: give a whole number'],
+  [['discard', 7, '--all'], 'Give either ids or --all, not both.'],
+  [['retry', ''], '"" is not a notification id: give a whole number from 1'],
+  [['discard', '', '--key', 'order:1'], '"" is not a notification id: give a whole number'],
   [['discard', '7,419'], '"7,419" may be one id or several'],
-  [['show', '1e3'], '"1e3" is no id of a notification: give a whole number'],
-  [['retry', 7, '99999999999999999999'], '"99999999999999999999" is no id of a notification'],
+  [['show', '1e3'], '"1e3" is not a notification id: give a whole number'],
+  [['retry', 7, '99999999999999999999'], '"99999999999999999999" is not a notification id'],
   [
     ['discard', '--consumer', ''],
     '--consumer is empty: give the id of a consumer, or leave it out.',
@@ -238,9 +235,9 @@ test.each<[(string | number)[], string]>([
   [['discard', '--error', ''], '--error is empty: give a part of the error, or leave it out.'],
   [
     ['list', '--consumer', 'emial'],
-    'The database knows no consumer "emial". Did you mean "email"? There are: email, webhook.',
+    'There is no consumer "emial" in the database. Did you mean "email"? It has: email, webhook.',
   ],
-  [['show', 7, '--consumer', 'nobody'], 'The database knows no consumer "nobody".'],
+  [['show', 7, '--consumer', 'nobody'], 'There is no consumer "nobody" in the database.'],
   [['list', '--limit', '0'], 'Give a whole number from 1 to 10000.'],
   [['list', '--older-than', '7'], 'Give a duration with its unit, like 30m, 2h or 7d.'],
   [['discard', '--newer-than', 'soon'], 'Give a duration with its unit, like 30m, 2h or 7d.'],
@@ -257,8 +254,7 @@ test('an unknown id, and a database without our tables, are errors', async () =>
     exitCode: 1,
     stdout: '',
     stderr:
-      'error There is no dead letter 999999, and none that waits for a retry: see "pgwatch ' +
-      'dlq list --state all".\n',
+      'error Notification 999999 is neither a dead letter nor waiting for a retry: see "pgwatch dlq list --state all".\n',
   });
   const { url } = await createEmptyDatabase();
   const empty = await dlq(['list'], { DATABASE_URL: url });

@@ -24,6 +24,6 @@ test.each(['7,419', '100,101', '12,345,678', '5000,7,419'])(
 test.each(['', '0', '4x', '7,419', '7.419', '42,43', '1e3', '9007199254740993'])(
   '%j is not an id',
   (text) => {
-    expect(() => idFrom(text)).toThrow(`"${text}" is no id of a notification`);
+    expect(() => idFrom(text)).toThrow(`"${text}" is not a notification id`);
   },
 );

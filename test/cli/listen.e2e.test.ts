@@ -95,7 +95,7 @@ test('a second signal ends it at once with exit code 1', async () => {
   const cli = start([], cwd);
   await cli.waitFor('called');
   cli.signal('SIGTERM');
-  await cli.waitFor('Once more to quit at once');
+  await cli.waitFor('Press Ctrl-C again to quit now');
   await new Promise((resolve) => setTimeout(resolve, 250));
   cli.signal('SIGTERM');
   expect((await cli.exited).exitCode).toBe(1);

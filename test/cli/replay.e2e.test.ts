@@ -46,15 +46,15 @@ test('a dry run counts, shows the first ones, and files nothing', async () => {
     [ids[2], ids[3]],
   );
   const { stdout, said, exitCode } = await replay('email', '--since', '1h', '--dry-run');
-  expect([exitCode, said]).toEqual([0, 'Nothing is changed: this was a dry run.']);
+  expect([exitCode, said]).toEqual([0, 'Nothing was changed: this was a dry run.']);
   expect(stdout.split('\n')).toEqual([
     'email',
     `  again         4 notifications, ${ids[0]} to ${ids[5]}, of 2 keys`,
-    '  left alone    1 dead letter (see "pgwatch dlq retry"), 1 that wait anyway',
-    '  not yet       1 that it has not done come anyway',
-    '  speed         as fast as it can',
-    '  effects       its handler has them again, in a transaction or not',
-    '  order         what is new of these keys waits for them',
+    '  left alone    1 dead letter (see "pgwatch dlq retry"), 1 that wait for a retry',
+    '  pending       1 not handled yet arrive anyway',
+    '  speed         as fast as possible',
+    '  effects       the handler runs again for each, side effects included',
+    '  order         new notifications with these keys wait',
     expect.stringMatching(/^ID +CREATED +CHANNEL +KEY$/),
     ...[0, 1, 4, 5].map((n) =>
       expect.stringMatching(`^${ids[n]} +20\\S+Z +orders +order:${(n + 1) % 2}$`),
@@ -81,7 +81,7 @@ test('replay watches until all are handled, and fails if one became a dead lette
   const first = await replay('email', '--id', `${ids[0]},${ids[2]}`);
   expect([first.exitCode, first.said.replace(/in [\d.]+ m?s/, 'in a moment')]).toEqual([
     0,
-    'Handed 2 notifications to email in a moment.',
+    'Replayed 2 notifications to email in a moment.',
   ]);
   expect(seen.slice(-2)).toEqual([
     [1, true],
@@ -92,7 +92,7 @@ test('replay watches until all are handled, and fails if one became a dead lette
   expect(second.exitCode).toBe(1);
   expect(JSON.parse(second.stdout)).toMatchObject({ filed: 3, isFinished: true, dead: 1 });
   expect(second.said).toContain(
-    'warning One of them was given up: "pgwatch dlq list --consumer email".',
+    'warning One of them is a dead letter: "pgwatch dlq list --consumer email".',
   );
 });
 
@@ -100,13 +100,13 @@ test('without a daemon replay says so; Ctrl-C leaves the replay, --cancel cancel
   const watching = startCli(['replay', 'email', '--since', '1h', '--speed', '1x'], {
     env: { DATABASE_URL: database.url },
   });
-  await watching.waitFor('No daemon runs email: they wait for one');
+  await watching.waitFor('No daemon runs email: the replay waits for one');
   watching.signal('SIGINT');
   const { exitCode, stderr } = await watching.exited;
   expect(exitCode).toBe(0);
-  expect(stderr).toMatch(/SIGINT: no longer watching; the replay goes on\./);
+  expect(stderr).toMatch(/SIGINT: no longer watching; the replay continues\./);
   expect(stderr).toMatch(
-    /6 notifications of 6 still stand\. To take them back: "pgwatch replay email --cancel"/,
+    /6 of 6 notifications are still pending\. To cancel them: "pgwatch replay email --cancel"/,
   );
   const list = await runMain(['dlq', 'list', '--state', 'all'], {
     env: { DATABASE_URL: database.url },
@@ -114,7 +114,7 @@ test('without a daemon replay says so; Ctrl-C leaves the replay, --cancel cancel
   expect(list.stdout).toMatch(/ email +orders +order:\d +replay (now|in \S+ m?s) +0 +- +-\n/);
   expect(list.stdout).not.toContain('retry');
   expect((await replay('email', '--cancel')).said).toBe(
-    'Took 6 notifications back that were to be handed to email once more.',
+    'Cancelled the replay of 6 notifications to email.',
   );
   expect((await replay('email', '--cancel', '--json')).stdout).toBe(
     '{"consumerId":"email","cancelled":0}\n',
@@ -128,24 +128,23 @@ test('replay explains why there is nothing to replay, and what holds a replay ba
   const unknown = await replay('email', '--id', 999998, 999999);
   expect([unknown.exitCode, unknown.said]).toEqual([
     1,
-    'The log holds no 999998, 999999: "pgwatch why 999998" tells more.\nThere is nothing to ' +
-      'replay.',
+    'The log does not contain 999998, 999999: "pgwatch why 999998" explains.\nThere is nothing to replay.',
   ]);
   const { rows } = await database.query(`select smart_notify('other')::float8 as id`);
   const foreign = await replay('email', '--id', rows[0].id, '--json');
   expect([foreign.exitCode, JSON.parse(foreign.stdout).messages]).toEqual([
     0,
-    [`Of another channel: ${rows[0].id}; email reads orders.`],
+    [`On another channel: ${rows[0].id}; email reads orders.`],
   ]);
   const elsewhere = await replay('email', '--channel', 'other', '--key', 'x');
   expect(elsewhere.said).toContain('It does not read the channel other: email reads orders.');
   expect((await replay('email', '--key', 'x')).said).toContain('has the key x');
-  expect((await replay('email', '--id', ids[6])).said).toContain('is not done yet');
+  expect((await replay('email', '--id', ids[6])).said).toContain('is not handled yet');
   await database.query('update pgwatch.consumer_progress set paused_at = now()');
   const watching = startCli(['replay', 'email', '--id', `${ids[0]}`, '999999'], {
     env: { DATABASE_URL: database.url },
   });
-  await watching.waitFor('email is paused: they wait until it goes on');
+  await watching.waitFor('email is paused: the replay waits');
   watching.signal('SIGINT');
   const { exitCode, stderr } = await watching.exited;
   expect([exitCode, stderr]).toEqual([0, expect.stringContaining('The log holds no 999999')]);
@@ -154,10 +153,10 @@ test('replay explains why there is nothing to replay, and what holds a replay ba
 });
 
 test.each([
-  [['email'], 'Say what is to be replayed'],
-  [['email', '--speed', 'fast', '--since', '1h'], 'Give 1x, 10x and the like, or max.'],
-  [['email', '--since', '1h', '--until', '2h'], '--until lies before --since'],
-  [['email', '--cancel', '--since', '1h'], '--cancel takes back all that stands'],
+  [['email'], 'Choose what to replay'],
+  [['email', '--speed', 'fast', '--since', '1h'], 'Give a multiple like 1x or 10x, or max.'],
+  [['email', '--since', '1h', '--until', '2h'], '--until must be later than --since'],
+  [['email', '--cancel', '--since', '1h'], '--cancel cancels the whole replay'],
   [['emial', '--since', '1h'], 'Did you mean "email"?'],
 ])('%j is refused with a sentence', async (args, sentence) => {
   const { exitCode, said } = await replay(...args);

@@ -48,9 +48,9 @@ test('seek prints the plan, and changes nothing without a yes', async () => {
   expect(plan.stdout.split('\n')).toEqual([
     'email',
     `  position      ${from} → ${to} (back)`,
-    '  again         5 notifications of its channels',
-    '  waiting       1 in between wait for a retry, and come with the others',
-    '  dead          1 dead letter in between, handed out again with the others',
+    '  again         5 notifications on its channels',
+    '  waiting       1 in between wait for a retry, and are repeated with the others',
+    '  dead          1 dead letter in between, repeated with the others',
     `  log           ids ${ids[0]} to ${from}`,
     '  running       no daemon runs it',
     '',
@@ -68,8 +68,8 @@ test('seek prints the plan, and changes nothing without a yes', async () => {
   const done = await seek('email', '--to', '-5', '--yes');
   expect(done.said.split('\n')).toEqual([
     `Moved email from ${from} to ${to}.`,
-    '2 notifications that waited for a retry, or were dead, will be handed out in turn.',
-    'No daemon runs it now: "pgwatch listen" goes on from there.',
+    '2 notifications that waited for a retry, or were dead, will be delivered in turn.',
+    'No daemon runs it: "pgwatch listen" continues from there.',
   ]);
   expect([done.exitCode, await doneId()]).toEqual([0, to]);
 
@@ -110,7 +110,7 @@ test('if the position moves after the plan was made, seek says so and moves noth
   await other.query('update pgwatch.consumer_progress set epoch = epoch + 1; commit');
   const { said, exitCode } = await seeking;
   expect(said).toMatch(
-    /^error email has changed since its plan was made: .* Run the command again/,
+    /^error email has changed since the plan was made, .* run the command again/,
   );
   expect([exitCode, await doneId()]).toEqual([1, ids[19]]);
   await other.end();
@@ -122,9 +122,9 @@ test('seek requires --live while a daemon runs the consumer', async () => {
     { id: 'email', channels: ['orders'], handle: ({ payload }) => void seen.push(payload) },
   ]);
   const refused = await seek('email', '--to', ids[17] as number, '--yes');
-  expect(refused.stdout).toContain('running       a daemon runs it: needs --live');
+  expect(refused.stdout).toContain('running       a daemon runs it: requires --live');
   expect(refused.said).toMatch(
-    /^error A daemon runs email: stop it or pause the consumer first, or pass --live/,
+    /^error A daemon runs email: stop it, pause the consumer, or pass --live/,
   );
   expect(refused.exitCode).toBe(1);
   const moved = await seek('email', '--to', ids[17] as number, '--live', '--yes');
@@ -140,8 +140,7 @@ test('seek refuses an id beyond the newest, and reports a dead letter that stops
   const ahead = await seek('email', '--to', newest + 2, '--yes');
   expect(ahead).toMatchObject({ exitCode: 2, stdout: '' });
   expect(ahead.said).toBe(
-    `error There is no ${newest + 2} yet: the newest notification is ${newest}. To skip all ` +
-      `that is there, say so: --to now.`,
+    `error There is no notification ${newest + 2} yet: the newest notification is ${newest}. To skip everything, use --to now.`,
   );
   const future = await seek('email', '--to', '2999-01-01', '--yes');
   expect([future.exitCode, future.said]).toEqual([2, expect.stringContaining('in the future')]);
@@ -154,16 +153,14 @@ test('seek refuses an id beyond the newest, and reports a dead letter that stops
   const { stdout, exitCode } = await seek('email', '--to', newest + 1, '--dry-run');
   await database.query('delete from pgwatch.daemon');
   expect(exitCode).toBe(0);
-  expect(stdout).toMatch(
-    /stopped {7}at a dead letter, until that is retried or discarded: pgwatch/,
-  );
+  expect(stdout).toMatch(/stopped {7}at a dead letter, until it is retried or discarded: pgwatch/);
 });
 
 test.each([
   [['email'], "required option '--to <target>' not specified"],
   [['email', '--to', 'yesterday'], 'Give start, now, an id, +100 or -100'],
   [['email', '--to', '+0'], 'Give start, now, an id, +100 or -100'],
-  [['emial', '--to', 'now'], 'The database knows no consumer "emial". Did you mean "email"?'],
+  [['emial', '--to', 'now'], 'There is no consumer "emial" in the database. Did you mean "email"?'],
 ])('%j is refused with a sentence', async (args, sentence) => {
   const { exitCode, said } = await seek(...args);
   expect(said).toContain(sentence);

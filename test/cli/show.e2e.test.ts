@@ -45,7 +45,7 @@ test('show prints notifications in full, with their consumers, and names unknown
   ]);
   expect([exitCode, stderr]).toEqual([
     1,
-    expect.stringContaining('removed from the log. "pgwatch why 999999" tells more.'),
+    expect.stringContaining('removed from the log. "pgwatch why 999999" explains.'),
   ]);
 });
 
@@ -88,5 +88,5 @@ test('show --json takes an event id, and wrong ids are refused', async () => {
     }),
   ]);
   expect(await show('')).toMatchObject({ exitCode: 2, stdout: '' });
-  expect((await show('4x')).stderr).toContain('"4x" is no id of a notification');
+  expect((await show('4x')).stderr).toContain('"4x" is not a notification id');
 });

@@ -23,9 +23,8 @@ test('snapshot reports the delivered rows, and warns if no changes would follow'
   });
   const { exitCode, said, stdout } = await snapshot('item', '--consumer', 'index');
   expect(said.replace(/in [\d.]+ m?s/, 'in a moment').split('\n')).toEqual([
-    'warning index does not read the channel items: it gets these rows, and no later change ' +
-      'of public.item.',
-    'Handed 2,500 rows of public.item to index in a moment.',
+    'warning index does not read the channel items: it gets these rows, but no later changes of public.item.',
+    'Published 2,500 rows of public.item to index in a moment.',
   ]);
   expect([exitCode, stdout]).toEqual([0, '']);
   const again = await snapshot('item', '--consumer', 'index', '--json', '--batch-size', '100');
@@ -45,12 +44,11 @@ test.each([
   [['nosuch', '--consumer', 'index'], 'There is no table nosuch in public.'],
   [
     ['bare', '--consumer', 'index'],
-    'public.bare is not captured, so that its rows would be out of date at once: "pgwatch ' +
-      'trigger add bare" first.',
+    'public.bare is not captured, so its rows would soon be out of date: run "pgwatch trigger add bare" first.',
   ],
   [
     ['bare', '--consumer', 'idnex'],
-    'The database knows no consumer "idnex". Did you mean "index"?',
+    'There is no consumer "idnex" in the database. Did you mean "index"?',
   ],
   [['bare'], "required option '--consumer <id>' not specified"],
   [['bare', '--consumer', 'index', '--batch-size', 'many'], 'Give a whole number from 1 to 10000.'],

@@ -19,7 +19,7 @@ test('without a consumer status says so, and --check passes', async () => {
   const { stdout, exitCode } = await run();
   expect(exitCode).toBe(0);
   expect(stdout).toMatch(
-    /^Daemons {2}none is alive: .*\nLog {6}\d.*, empty\n\nNo consumer is known: each is once/,
+    /^Daemons {2}none are running; .*\nLog {6}\d.*, empty\n\nThere are no consumers yet\./,
   );
   expect(await run('--check')).toEqual({
     exitCode: 0,
@@ -49,14 +49,14 @@ test('status shows a row for each consumer, and details below', async () => {
   const { stdout, stderr, exitCode } = await run();
   expect([exitCode, stderr]).toEqual([0, '']);
   const [daemons, log, , ...rest] = squeezed(stdout);
-  expect(daemons).toBe('Daemons none is alive: "pgwatch listen" starts one');
+  expect(daemons).toBe('Daemons none are running; "pgwatch listen" starts one');
   expect(log).toMatch(/^Log [\d.]+ kB, the newest notification is \d+, [\d.]+ m?s ago$/);
   expect(rest.map((line) => line.replace(/\d+(\.\d+)? m?s /, 'SOON '))).toEqual([
     'CONSUMER STATE LAG OLDEST LEFT RATE RETRY BLOCKED DEAD OWNER',
     'email not running 2 SOON never - 1 1 0 -',
     'webhook not running 2 SOON never - 0 0 0 -',
     '',
-    'email: 1 blocked behind earlier ones of 1 key, next retry in 59 min',
+    'email: 1 blocked by earlier ones of 1 key, next retry in 59 min',
     `email: last error 1 min ago, notification ${id}: TypeError: no \\u001b[2J field`,
     '',
   ]);

@@ -1,15 +1,16 @@
 import { expect, test } from 'vitest';
 import { fullText, jsonLine, lineFormat } from '../../src/cli/tail/line.ts';
-import { requestOf, type TailCommandOptions } from '../../src/cli/tail/request.ts';
+import type { TailOptions } from '../../src/cli/tail/options.ts';
+import { requestOf } from '../../src/cli/tail/request.ts';
 import { Where } from '../../src/cli/tail/where.ts';
 import { type LogRow, Notification } from '../../src/log/notification.ts';
 
 const of = (
-  options: Partial<TailCommandOptions>,
+  options: Partial<TailOptions>,
   { channels = [] as string[], isTerminal = false } = {},
 ) => requestOf(channels, { logFormat: 'text', ...options }, isTerminal);
 
-test.each<[Partial<TailCommandOptions>, boolean, { from: unknown; isFollowing: boolean }]>([
+test.each<[Partial<TailOptions>, boolean, { from: unknown; isFollowing: boolean }]>([
   [{}, true, { from: 'now', isFollowing: true }],
   [{}, false, { from: 'now', isFollowing: true }],
   [{ from: '-20' }, true, { from: { last: 20 }, isFollowing: true }],
@@ -38,11 +39,11 @@ test('filters are parsed', () => {
   });
 });
 
-test.each<[Partial<TailCommandOptions>, string]>([
-  [{ from: 'begin' }, '--from is an id, "start", or like -20'],
-  [{ until: 'soon' }, '--until is an id, an age like 2h'],
-  [{ action: ['UPDTE'] }, '"UPDTE" is no action. Did you mean "UPDATE"?'],
-  [{ table: [''] }, 'One of the tables is empty'],
+test.each<[Partial<TailOptions>, string]>([
+  [{ from: 'begin' }, '--from takes an id, "start", or a number like -20'],
+  [{ until: 'soon' }, '--until takes an id, an age like 2h'],
+  [{ action: ['UPDTE'] }, '"UPDTE" is not an action. Did you mean "UPDATE"?'],
+  [{ table: [''] }, 'The list of tables is empty'],
 ])('%j is refused', (options, message) => {
   expect(() => of(options)).toThrow(message);
 });

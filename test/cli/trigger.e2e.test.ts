@@ -27,7 +27,7 @@ test('add reports what it did, can be repeated, and applies new options', async 
       'each statement.',
   });
   expect((await trigger(['add', 'users'])).said).toBe(
-    'Unchanged: public.users is captured like that already.',
+    'Unchanged: public.users is already captured this way.',
   );
   const flags = ['--exclude', 'password', '--channel', 'users', '--operations', 'update,insert'];
   expect((await trigger(['add', 'users', ...flags])).said).toBe(
@@ -66,10 +66,8 @@ test('list finds stale and disabled captures, and add repairs them', async () =>
   expect(stale.exitCode).toBe(1);
   expect(stale.stdout).toMatch(/^public\.aging +partly disabled +data_change /m);
   expect(stale.said.split('\n')).toEqual([
-    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add", or ' +
-      'sync, makes it current.',
-    'warning public.aging is not captured by "00_pgwatch_insert", which somebody has ' +
-      'disabled, or set to fire in replication only: alter table … enable trigger.',
+    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add" or sync updates it.',
+    'warning public.aging is not captured by "00_pgwatch_insert", which is disabled, or fires only in replication: alter table … enable trigger.',
   ]);
   await database.query('alter table aging drop column a');
   expect((await trigger(['list'])).said).toContain('has no column "a", which exclude names');
@@ -114,8 +112,8 @@ test('--all captures a schema with exceptions; remove takes any names', async ()
   ]);
   const removed = await trigger(['remove', 'My app."b.c"', 'My app.p', 'My app.a']);
   expect(removed.said.split('\n')).toEqual([
-    'Removed: My app."b.c" is captured no longer.',
-    'Removed: My app.p is captured no longer.',
+    'Removed: My app."b.c" is no longer captured.',
+    'Removed: My app.p is no longer captured.',
     'Unchanged: My app.a was not captured.',
   ]);
 });
@@ -128,8 +126,7 @@ test('excluded columns are not exposed silently, and never by --all', async () =
   const refused = await trigger(['add', '--all', '--schema', 'vault', '--reset']);
   expect([refused.exitCode, refused.said]).toEqual([
     2,
-    'error vault.people excludes pin, which --all would put into its notifications: take the ' +
-      'table out by --except, or give --exclude, too. Nothing was changed.',
+    'error vault.people excludes pin, which --all would add to its notifications: leave the table out with --except, or give --exclude, too. Nothing was changed.',
   ]);
   expect((await trigger(['add', 'vault.people', '--reset'])).said).toContain(
     'warning pin of vault.people was excluded, but is in its notifications from now on',
@@ -144,14 +141,14 @@ test('add, --dry-run and sql keep options that are not given, and warn alike', {
   await trigger(['add', 'partial', ...flags, '--when', 'new.n > 0', '--notify', 'off']);
   const before = await list();
   const kept = 'channel p; operations insert, update; exclude email; when new.n > 0; notify off';
-  const said = `Kept: public.partial, ${kept}. --reset goes back to the defaults.`;
+  const said = `Kept: public.partial, ${kept}. --reset restores the defaults.`;
   const printed = await trigger(['sql', 'partial']);
   expect(printed.said).toBe(said);
   await database.query(printed.stdout);
   expect(await list()).toEqual(before);
   const again = await trigger(['add', 'partial']);
   expect(again.said.split('\n')).toEqual([
-    'Unchanged: public.partial is captured like that already.',
+    'Unchanged: public.partial is already captured this way.',
     said,
   ]);
   const dry = await trigger(['add', 'partial', '--payload', 'changed', '--dry-run']);
@@ -171,7 +168,7 @@ test('add, --dry-run and sql keep options that are not given, and warn alike', {
   expect(await trigger(['add', 'partial'])).toMatchObject({ exitCode: 0 });
   await database.query(`create trigger by_hand after insert on partial for each row
     execute function notify_data_change()`);
-  expect((await trigger(['sql', 'partial'])).said).toContain('written by hand, too');
+  expect((await trigger(['sql', 'partial'])).said).toContain('you created yourself');
 });
 
 test('the SQL of a narrower capture removes what is no longer wanted', async () => {
@@ -229,7 +226,7 @@ test('sync makes the database match the config; --check only reports', async () 
   const drift = [
     'Different: public.kept, channel data_change → k.',
     'Missing: public.missing is not captured.',
-    'Too many: public.extra is captured, and not in the config.',
+    'Extra: public.extra is captured, but not in the config.',
   ];
   const checked = await trigger(['sync', '--check'], cwd);
   expect([checked.exitCode, checked.said.split('\n')]).toEqual([1, drift]);
@@ -249,13 +246,10 @@ test('sync makes the database match the config; --check only reports', async () 
 });
 
 test.each([
-  [['add'], 'Say which tables: give names, or --all --schema app.'],
-  [['add', '--all'], '--all takes the schemas it is about: --all --schema app.'],
-  [['add', 'a', '--all'], 'Names mean these tables, and --all means all: give one of the two.'],
-  [
-    ['add', 'a', '--schema', 'x'],
-    '--schema and --except choose among all tables: give --all, too.',
-  ],
+  [['add'], 'Choose the tables: give names, or --all --schema app.'],
+  [['add', '--all'], '--all requires --schema, for example --all --schema app.'],
+  [['add', 'a', '--all'], 'Give either the names of tables or --all, not both.'],
+  [['add', 'a', '--schema', 'x'], '--schema and --except require --all.'],
   [['add', 'nosuch'], 'There is no table nosuch in public.'],
   [['add', 'a.b.c'], '"a.b.c" is not a table name'],
   [['add', 'seen'], 'public.seen is a view: capture the tables that it reads.'],

@@ -26,9 +26,8 @@ test('--out writes once, leaves a current file alone, and --check only reports',
   const cwd = makeProject({});
   const file = join(cwd, 'types.ts');
   expect((await types(['--out', 'types.ts', '--check'], cwd)).said.split('\n')).toEqual([
-    'warning No table is captured, so that there are no types. Begin with "pgwatch trigger ' +
-      'add users".',
-    'Different: types.ts is not there. Run "pgwatch types --out types.ts".',
+    'warning No tables are captured, so there are no types. Start with "pgwatch trigger add users".',
+    'Different: types.ts does not exist. Run "pgwatch types --out types.ts".',
   ]);
   expect(existsSync(file)).toBe(false);
 
@@ -62,7 +61,7 @@ test('--out writes once, leaves a current file alone, and --check only reports',
 });
 
 test.each([
-  [['--check'], '--check compares with a file: name it with --out FILE.'],
+  [['--check'], '--check requires --out with the file to compare.'],
   [['--out', 'no/such/folder.ts'], 'no/such/folder.ts cannot be written: ENOENT'],
   [['--out', '.'], '. cannot be read: EISDIR'],
   [['--out', 'package.json'], 'package.json was not written by "pgwatch types"'],

@@ -121,8 +121,7 @@ test('for a table why explains why its changes do not arrive', async () => {
   const bare = await why(['--table', '"Users"']);
   expect([bare.exitCode, bare.stdout]).toEqual([
     1,
-    'public.Users\n  It is not captured: no trigger publishes what happens to it.\n    → ' +
-      'pgwatch trigger add public.Users\n',
+    'public.Users\n  It is not captured: no trigger publishes its changes.\n    → pgwatch trigger add public.Users\n',
   ]);
   await runMain(['trigger', 'add', '"Users"', '--operations', 'insert,update', '--notify', 'off'], {
     env: { DATABASE_URL: database.url },
@@ -131,9 +130,9 @@ test('for a table why explains why its changes do not arrive', async () => {
   expect([captured.exitCode, captured.stdout.split('\n').slice(1)]).toEqual([
     0,
     [
-      '  Its changes are published on data_change. "pgwatch why ID" tells of a single one.',
-      '  Only some changes count: operations insert, update.',
-      '  Nobody is rung for its changes (notify off): a daemon finds them at its next poll.',
+      '  Its changes are published on data_change. "pgwatch why ID" explains a single one.',
+      '  Only some changes are captured: operations insert, update.',
+      '  Its changes ring no doorbell (notify off): a daemon finds them at its next poll.',
       '',
     ],
   ]);
@@ -156,10 +155,13 @@ test('for a table why explains why its changes do not arrive', async () => {
 });
 
 test.each([
-  [[], 'Give the id of a notification, or --table and its name.'],
-  [['7', '--table', 'x'], 'Give the id of a notification, or --table and its name.'],
-  [['x'], '"x" is no id of a notification'],
-  [['7,419'], '"7,419" is no id of a notification'],
+  [[], 'Give either the id of a notification, or --table with the name of a table.'],
+  [
+    ['7', '--table', 'x'],
+    'Give either the id of a notification, or --table with the name of a table.',
+  ],
+  [['x'], '"x" is not a notification id'],
+  [['7,419'], '"7,419" is not a notification id'],
   [['0b0e0d6c-6f1d-8a3c-8d1e-0a9c3a1f7b55'], 'is an event id: "pgwatch show 0b0e0d6c'],
   [['7', '--consumer', 'emial'], 'Did you mean "email"?'],
 ])('%j is refused with a sentence', async (args, sentence) => {

@@ -39,6 +39,7 @@ const HOMES: Record<string, RegExp> = {
   'string-width': /^src\/wrap\.ts$/,
   cosmiconfig: /^src\/config\/load\.ts$/,
   commander: /^src\/cli\//,
+  '@commander-js/extra-typings': /^src\/cli\//,
   testcontainers: /^$/,
 };
 

@@ -1,41 +1,29 @@
-import type { Command } from 'commander';
-import { ageFrom, parseMoment } from '../moment.ts';
-import { addCommonOptions, type CommandResult, wholeNumber } from '../options.ts';
+import type { Command } from '@commander-js/extra-typings';
+import type { CommandResult } from '../options.ts';
+import { declareCleanup } from './options.ts';
 
 /** pgwatch cleanup: removes old notifications from the log. */
 export function addCleanup(program: Command, outcome: CommandResult): void {
-  addCommonOptions(
-    program
-      .command('cleanup')
-      .option('--days <n>', 'remove what is older than so many days', wholeNumber(1, DAYS_MAX))
-      .option(
-        '--before <time>',
-        'remove what is older than that: 12h, 2026-11-20 (local time unless it has a zone)',
-        parseBefore,
-      )
-      .option('--dry-run', 'only print what would be removed, by partition')
-      .option('--force', 'remove what consumers still need, too')
-      .option('--yes', 'do not ask, with --force')
-      .option('--json', 'print what was done as JSON'),
-  )
+  declareCleanup(program)
     .description('Remove old notifications from the log.')
     .addHelpText(
       'after',
       `
-Partitions that are old as a whole are emptied and dropped at once; of others
-what is old is deleted in batches. No writer waits longer than 200 ms: what is
-locked by others is tried again for 10 seconds, then left for the next time.
+Partitions that are entirely old are emptied and dropped at once; in the others,
+old notifications are deleted in batches. No writer waits longer than 200 ms:
+what is locked is tried again for 10 seconds, then left for the next run.
 
-Nothing is removed that a consumer has not done, or that is called again: it
-stays, with all of a partition that is old as a whole, and the command says for
-whom, and ends with exit code 1. Dead letters keep a copy of their notification.
-With --force it is removed all the same, and the consumer is told what it misses
-(see onGap); what waits for a retry is copied before, and still handed out.
+A notification that a consumer has not handled, or is to handle again, is kept,
+and with it all others of a partition that is entirely old. The command then
+says which consumers need it, and its exit code is 1. Dead letters keep a copy
+of their notification. --force removes such notifications, too, and the consumer
+learns what it misses (see onGap); those that wait for a retry are copied first,
+and still delivered.
 
-Event ids of publishers are forgotten with it: who publishes an event of before
-that time again, with the same event id, writes it again.
+The event ids of publishers are forgotten with their notifications: publishing
+such an event again, with the same event id, stores it again.
 
-With retention: '7d' in the config the daemon does this by itself.
+With retention: '7d' in the config, the daemon does all this on its own.
 
 Examples:
   $ pgwatch cleanup --days 7 --dry-run
@@ -45,12 +33,3 @@ Examples:
     )
     .action(async (options) => (await import('./run.ts')).cleanup(options, outcome));
 }
-
-/** An age is measured by the server's clock, once it can be asked. */
-function parseBefore(text: string): Date | { ageMs: number } {
-  const ageMs = ageFrom(text);
-  return ageMs === undefined ? parseMoment(text) : { ageMs };
-}
-
-/** Beyond it, timestamps end. */
-const DAYS_MAX = 36_500;

@@ -3,7 +3,7 @@ import { bytesText } from '../../words.ts';
 import { printTable, stdoutColumns } from '../table.ts';
 import { partitionText } from './partition-text.ts';
 
-/** What would be done, as a table: a partition a line, and what comes to all of them. */
+/** Prints what would be done as a table: one partition per line, then the total. */
 export function printPlan(plans: readonly Planned[], isForced: boolean): void {
   const rows = plans.map((plan) => [
     partitionText(plan.partition),
@@ -24,7 +24,7 @@ export function printPlan(plans: readonly Planned[], isForced: boolean): void {
   );
 }
 
-/** The same for programs. */
+/** The plan for programs. */
 export function planJson(plans: readonly Planned[], before: Date): Record<string, unknown> {
   return {
     dryRun: true,
@@ -43,8 +43,8 @@ export function planJson(plans: readonly Planned[], before: Date): Record<string
 }
 
 /**
- * How many are removed of a partition that stays, at least: what one consumer needs, another may
- * need, too.
+ * How many notifications are removed at least from a partition that is kept. Consumers may need
+ * the same ones, so the counts of their needs are an upper bound.
  */
 function freeCount({ count, pins }: Planned): number {
   return pins.reduce((rest, pin) => Math.max(0, rest - (pin.count ?? 0)), count);
@@ -64,6 +64,6 @@ function outcomeText({ pins, isWhole }: Planned, isForced: boolean): string {
       ? `${consumerId} (${reason}${about})`
       : `${consumerId}${about && ` (${about.trim()})`}`;
   });
-  const need = isWhole ? 'needed' : 'delete what is not needed';
-  return `${isForced ? `${verb}, though needed` : need} by ${needs.join(', ')}`;
+  const need = isWhole ? 'needed' : 'delete except what is needed';
+  return `${isForced ? `${verb}, although needed` : need} by ${needs.join(', ')}`;
 }

@@ -2,7 +2,7 @@ import type { Partition } from '../../log/retention/partitions.ts';
 import type { Reporter } from '../../reporter.ts';
 import { partitionText } from './partition-text.ts';
 
-/** Says how far it is: on a terminal in a line of its own, elsewhere a report now and then. */
+/** Shows the progress: in a status line on a terminal, otherwise as an occasional report. */
 export class CleanupProgress {
   readonly #reporter: Reporter;
   #name = '';
@@ -18,7 +18,9 @@ export class CleanupProgress {
   }
 
   update(removed: number, total: number): void {
-    const text = `Cleaning ${this.#name}: removed ${removed.toLocaleString('en')} of ${total.toLocaleString('en')}`;
+    const text =
+      `Cleaning ${this.#name}: removed ${removed.toLocaleString('en')} ` +
+      `of ${total.toLocaleString('en')}`;
     this.#reporter.status(text);
     if (this.#reporter.isInteractive || performance.now() - this.#reportedAt < REPORT_MS) return;
     this.#reportedAt = performance.now();

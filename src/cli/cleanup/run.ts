@@ -14,23 +14,15 @@ import { formatDuration, sleep } from '../../time.ts';
 import { countOf } from '../../words.ts';
 import { confirm } from '../confirm.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson } from '../table.ts';
+import type { CleanupOptions } from './options.ts';
 import { planJson, printPlan } from './plan.ts';
 import { CleanupProgress } from './progress.ts';
 import { cleanedJson, cleanedText } from './result.ts';
 
-export type CleanupOptions = CommonOptions & {
-  days?: number;
-  before?: Date | { ageMs: number };
-  dryRun?: boolean;
-  force?: boolean;
-  yes?: boolean;
-  json?: boolean;
-};
-
-/** Removes what the options say, or says what would be. */
+/** Removes old notifications, or prints what would be removed. */
 export async function cleanup(options: CleanupOptions, outcome: CommandResult): Promise<void> {
   requireOneTime(options);
   const reporter = reporterFor(options);
@@ -42,7 +34,8 @@ export async function cleanup(options: CleanupOptions, outcome: CommandResult): 
       const holders = await readAdvisoryHolders(client, config.schema);
       const held = holders.filter(({ what }) => what === 'cleanup').map(advisoryText);
       reporter.error(
-        `Somebody else is cleaning up, or holds the lock for it${held.length > 0 ? `: ${held.join('; ')}` : ''}. Try again once that is done.`,
+        'Another session is cleaning up, or holds the cleanup lock' +
+          `${held.length > 0 ? `: ${held.join('; ')}` : ''}. Try again when it is done.`,
       );
       return;
     }
@@ -50,7 +43,8 @@ export async function cleanup(options: CleanupOptions, outcome: CommandResult): 
     if (options.force && !(await mayForce(client, config.schema))) {
       throw new PgwatchError(
         'permission_denied',
-        'Only the role that installed pgwatch may remove what consumers have not handled: run this as that role, or without --force.',
+        'Only the role that installed pgwatch may remove what consumers have not handled: ' +
+          'run this as that role, or without --force.',
       );
     }
     if (options.force && !(await isMeant(client, config, run))) return;
@@ -58,7 +52,7 @@ export async function cleanup(options: CleanupOptions, outcome: CommandResult): 
   });
 }
 
-/** A daemon has the lock only for a moment at a time. */
+/** Retries, because a daemon holds the lock only for a moment at a time. */
 async function isOurs(client: Client, { schema }: Config): Promise<boolean> {
   for (let attempt = 1; attempt <= 10; attempt++) {
     if (await lockCleanup(client, schema)) return true;
@@ -79,13 +73,11 @@ async function dryRun(client: Client, { schema }: Config, run: Run): Promise<voi
   await adviseAbout(client, schema, { pins, reporter, outcome });
 }
 
-/**
- * False where somebody has thought better of it; asked only where consumers would miss something.
- */
+/** Asks for confirmation if consumers would miss something. */
 async function isMeant(client: Client, { schema }: Config, run: Run): Promise<boolean> {
   const plans = await planCleanup(client, schema, run.before);
   const needs = needText(plans.flatMap(({ pins }) => pins));
-  const question = `Remove what nobody has handled yet: ${needs}?`;
+  const question = `Remove notifications that are still needed: ${needs}?`;
   return needs === '' || confirm(question, run.options, run);
 }
 
@@ -114,7 +106,7 @@ async function clean(client: Client, config: Config, run: Run): Promise<void> {
   }
   const eventIds = await forgetRemoved(client, cleaning);
   progress.end();
-  // A large default partition had kept them from being created.
+  // A large default partition may have kept them from being created.
   const { created, failure } = await createPartitions(client, config);
   if (failure !== null) reporter.warn(failure);
   const pins = results.flatMap((cleaned) => cleaned.pins);
@@ -150,16 +142,19 @@ async function adviseAbout(
 /** @throws PgwatchError usage */
 function requireOneTime({ days, before }: CleanupOptions): void {
   if ((days === undefined) !== (before === undefined)) return;
-  throw new PgwatchError('usage', 'Say what is old: either --days 7 or --before 2026-11-01.');
+  throw new PgwatchError(
+    'usage',
+    'Give either --days or --before, for example --days 7 or --before 2026-11-01.',
+  );
 }
 
-/** @throws PgwatchError usage if it is yet to come */
+/** @throws PgwatchError usage if the time is in the future */
 async function timeOf(client: Client, { days = 0, before }: CleanupOptions): Promise<Date> {
   if (!(before instanceof Date)) return timeAgo(client, before?.ageMs ?? days * DAY_MS);
   if (before <= (await timeAgo(client, 0))) return before;
-  throw new PgwatchError('usage', `--before is a time of the past, not ${before.toISOString()}.`);
+  throw new PgwatchError('usage', `--before must be in the past, not ${before.toISOString()}.`);
 }
 
 const DAY_MS = 86_400_000;
-/** How long it tries to get what others hold. */
+/** How long it tries again to lock what other sessions have locked. */
 const PATIENCE_MS = 10_000;

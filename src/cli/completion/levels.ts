@@ -1,4 +1,4 @@
-import type { Command, Option } from 'commander';
+import type { CommandUnknownOpts, Option } from '@commander-js/extra-typings';
 
 /** What may follow a command on the command line. */
 export type CompletionLevel = {
@@ -14,19 +14,19 @@ export type Word = { text: string; description: string };
 export type Flag = {
   /** '--json'. */
   long: string;
-  /** '-h'; null: there is none. */
+  /** '-h', or null. */
   short: string | null;
   description: string;
-  /** What follows it: nothing, one of these, the name of a file or folder, or any text. */
+  /** What follows it: nothing, one of a set, the name of a file or folder, or any text. */
   value: null | readonly string[] | 'file' | 'text';
 };
 
-/** Reads the commands of the program, each with what may follow it. */
-export function levelsOf(program: Command): CompletionLevel[] {
+/** Reads the commands of a program, each with what may follow it. */
+export function levelsOf(program: CommandUnknownOpts): CompletionLevel[] {
   return levelsBelow(program, []);
 }
 
-function levelsBelow(command: Command, path: readonly string[]): CompletionLevel[] {
+function levelsBelow(command: CommandUnknownOpts, path: readonly string[]): CompletionLevel[] {
   const help = command.createHelp();
   const commands = help.visibleCommands(command).filter((each) => each.name() !== 'help');
   const choices = command.registeredArguments.flatMap((argument) =>

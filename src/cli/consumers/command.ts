@@ -1,23 +1,28 @@
-import type { Command } from 'commander';
-import { addCommonOptions, type CommandResult } from '../options.ts';
-import { parseUntil } from './until.ts';
+import type { Command } from '@commander-js/extra-typings';
+import type { CommandResult } from '../options.ts';
+import {
+  declareList,
+  declarePause,
+  declareRemove,
+  declareRename,
+  declareResume,
+  declareShow,
+} from './options.ts';
 
-/** pgwatch consumers: what the database knows of them, and pausing. */
+/** pgwatch consumers: lists, pauses, renames and removes the consumers in the database. */
 export function addConsumers(program: Command, outcome: CommandResult): void {
   const consumers = program
     .command('consumers')
-    .description(
-      'List and show the consumers that the database knows; pause, resume, rename, remove them.',
-    )
+    .description('List, show, pause, resume, rename or remove the consumers in the database.')
     .addHelpText(
       'after',
       `
 Examples:
-  $ pgwatch consumers list                      who is there, and who runs it
-  $ pgwatch consumers show email                everything known of one
-  $ pgwatch consumers pause email --until 2h    run nothing of it for two hours
+  $ pgwatch consumers list                      all consumers and their owners
+  $ pgwatch consumers show email                everything about one of them
+  $ pgwatch consumers pause email --until 2h    pause it for two hours
   $ pgwatch consumers resume email
-  $ pgwatch consumers rename email mailer       its file is called mailer.ts now
+  $ pgwatch consumers rename email mailer       its file is now mailer.ts
   $ pgwatch consumers remove old_report --dry-run`,
     );
   addList(consumers);
@@ -29,7 +34,7 @@ Examples:
 }
 
 function addList(consumers: Command): void {
-  addCommonOptions(consumers.command('list').option('--json', 'as JSON'))
+  declareList(consumers)
     .description('List the consumers: state, owner, lag, dead letters, channels.')
     .addHelpText(
       'after',
@@ -42,9 +47,8 @@ Examples:
 }
 
 function addShow(consumers: Command): void {
-  addCommonOptions(consumers.command('show').argument('<ids...>', 'of the consumers'))
-    .description('Show everything that is known of consumers, with their positions.')
-    .option('--json', 'as JSON')
+  declareShow(consumers)
+    .description('Show everything about consumers, including their positions.')
     .addHelpText(
       'after',
       `
@@ -56,16 +60,14 @@ Examples:
 }
 
 function addPause(consumers: Command): void {
-  addCommonOptions(consumers.command('pause').argument('<ids...>', 'of the consumers'))
-    .description('Have no daemon run consumers, until they are resumed.')
-    .option('--until <when>', 'a duration from now (2h), or a time to come', parseUntil)
-    .option('--json', 'print what happened as JSON')
+  declarePause(consumers)
+    .description('Pause consumers until they are resumed.')
     .addHelpText(
       'after',
       `
-Daemons finish the handlers that run and start no more, within about a second.
-Nothing is lost: what is published meanwhile waits, and retries wait too. The
-pause is kept in the database, whatever daemons come and go.
+Daemons finish running handlers and start no new ones, within about a second.
+Nothing is lost: notifications published meanwhile wait, and so do retries. The
+pause is stored in the database, so it outlives any daemon.
 
 Examples:
   $ pgwatch consumers pause email
@@ -76,9 +78,8 @@ Examples:
 }
 
 function addResume(consumers: Command): void {
-  addCommonOptions(consumers.command('resume').argument('<ids...>', 'of the consumers'))
-    .description('Let daemons run consumers again that are paused.')
-    .option('--json', 'print what happened as JSON')
+  declareResume(consumers)
+    .description('Resume paused consumers.')
     .addHelpText(
       'after',
       `
@@ -89,24 +90,17 @@ Examples:
 }
 
 function addRename(consumers: Command): void {
-  addCommonOptions(
-    consumers
-      .command('rename')
-      .argument('<old>', 'the id that the database knows')
-      .argument('<new>', 'the id in the consumer file, or the name of the file'),
-  )
-    .description('Give a consumer another id: it goes on where it is.')
-    .option('--json', 'print what happened as JSON')
+  declareRename(consumers)
+    .description('Give a consumer a new id; it continues where it is.')
     .addHelpText(
       'after',
       `
-Position, retries, dead letters, leases and snapshots go with it. Stop the
-daemon that runs it by the old id first. A daemon that runs the new id may be
-running, unless it has handled something by then: what it has done would be
-done again, so it is removed first. Only the owner of the tables may rename
-consumers.
+It keeps its position, retries, dead letters, leases and snapshots. Stop the
+daemon that runs the old id first. A daemon may already run the new id if it has
+handled nothing yet; otherwise remove the new consumer first, and what it has
+handled is handled again. Only the owner of the tables may rename consumers.
 
-Without this, write the old id into the file: id: 'email'.
+The alternative is to write the old id into the consumer file: id: 'email'.
 
 Examples:
   $ pgwatch consumers rename email mailer
@@ -116,17 +110,14 @@ Examples:
 }
 
 function addRemove(consumers: Command, outcome: CommandResult): void {
-  addCommonOptions(consumers.command('remove').argument('<ids...>', 'of the consumers'))
-    .description('Forget consumers: their positions, and all that waits or is dead.')
-    .option('--dry-run', 'only print what would go')
-    .option('--yes', 'do not ask')
-    .option('--json', 'print what happened as JSON')
+  declareRemove(consumers)
+    .description('Remove consumers, with their positions, retries and dead letters.')
     .addHelpText(
       'after',
       `
-The log stays as it is. A consumer is not removed while a daemon that is alive
-runs or wants it: it would be registered anew, as a new one. Only the owner of
-the tables may remove consumers.
+The log is not changed. A consumer that a live daemon runs, or waits to run,
+cannot be removed: the daemon would register it again, as a new one. Only the
+owner of the tables may remove consumers.
 
 Examples:
   $ pgwatch consumers remove old_report --dry-run

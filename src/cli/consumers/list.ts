@@ -1,19 +1,22 @@
 import { readStatus } from '../../inspect/status.ts';
 import { consumerChannel } from '../../log/positions/progress.ts';
 import { withDatabase } from '../database.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { describeLag, describeOwner } from '../status/cells.ts';
 import { consumerJson } from '../status/json.ts';
 import { printJson, printTable } from '../table.ts';
+import type { ListOptions } from './options.ts';
 
-/** Lists the consumers that the database knows. */
-export async function listConsumers(options: CommonOptions & { json?: boolean }): Promise<void> {
+/** Lists the consumers in the database. */
+export async function listConsumers(options: ListOptions): Promise<void> {
   const { at, consumers } = await withDatabase(options, { mode: 'read' }, (client, { schema }) =>
     readStatus(client, schema, null),
   );
   if (options.json) return printJson(consumers.map((consumer) => consumerJson(consumer, at)));
   if (consumers.length === 0) {
-    reporterFor(options).info('No consumer is known: each is once "pgwatch listen" has run it.');
+    reporterFor(options).info(
+      'There are no consumers yet. "pgwatch listen" registers the ones it runs.',
+    );
     return;
   }
   printTable(

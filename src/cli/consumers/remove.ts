@@ -5,15 +5,14 @@ import { type Removed, removeConsumer } from '../../log/by-hand/remove-consumer.
 import { countOf, someOf } from '../../words.ts';
 import { confirm } from '../confirm.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
-
-type RemoveOptions = CommonOptions & { dryRun?: boolean; yes?: boolean; json?: boolean };
+import type { RemoveOptions } from './options.ts';
 
 /**
- * Removes consumers, once somebody has said yes to what goes with them.
- * @throws PgwatchError consumer_running while a daemon that is alive runs or wants one: then none
- *   goes
+ * Removes consumers, after asking for confirmation.
+ * @throws PgwatchError consumer_running while a live daemon runs one of them or waits to run it:
+ *   then none is removed
  */
 export async function removeConsumers(
   ids: readonly string[],
@@ -48,7 +47,8 @@ async function removeAll(
     if (result && 'inUse' in result) {
       throw new PgwatchError(
         'consumer_running',
-        `${consumerId} is run or wanted by ${someOf(result.inUse.map(placeOf))}, which would register it anew: stop that, or have it run without ${consumerId}.`,
+        `${someOf(result.inUse.map(placeOf))} runs ${consumerId}, or waits to run it, and would ` +
+          `register it again: stop that daemon, or run it without ${consumerId}.`,
       );
     }
     if (result) removed.push(result.removed);

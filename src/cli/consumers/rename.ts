@@ -4,24 +4,23 @@ import { type Renamed, renameConsumer } from '../../log/by-hand/rename-consumer.
 import { shellWord } from '../../shell-word.ts';
 import { countOf, someOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
+import type { RenameOptions } from './options.ts';
 
 /**
- * Gives a consumer another id.
- * @throws PgwatchError consumer_running while a daemon runs or wants it by the old one;
- *   consumer_exists where a consumer has worked under the new one; usage
+ * Gives a consumer a new id.
+ * @throws PgwatchError consumer_running while a daemon runs the old id or waits to run it;
+ *   consumer_exists if a consumer with the new id has handled something; usage
  */
-export async function rename(
-  from: string,
-  to: string,
-  options: CommonOptions & { json?: boolean },
-): Promise<void> {
-  if (from === to) throw new PgwatchError('usage', 'The new id is the old one: give another.');
+export async function rename(from: string, to: string, options: RenameOptions): Promise<void> {
+  if (from === to)
+    throw new PgwatchError('usage', 'The new id is the same as the old one: give another.');
   if (!/^[\w.:-]{1,100}$/.test(to)) {
     throw new PgwatchError(
       'usage',
-      `The new id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not ${JSON.stringify(to)}.`,
+      'The new id must be 1 to 100 letters, digits, ".", ":", "_" or "-", ' +
+        `not ${JSON.stringify(to)}.`,
     );
   }
   const result = await withDatabase(
@@ -31,25 +30,29 @@ export async function rename(
   );
   const [old, next] = [shellWord(from), shellWord(to)];
   if (result.is === 'unknown') {
-    throw new PgwatchError('consumer_unknown', `There is no consumer ${from} any longer.`);
+    throw new PgwatchError('consumer_unknown', `There is no longer a consumer ${from}.`);
   }
   if (result.is === 'in_use') {
     throw new PgwatchError(
       'consumer_running',
-      `${from} is run or wanted by ${someOf(result.inUse.map(placeOf))}, which would begin it again at its start: stop that, rename it, and start the one that has the file of ${to}.`,
+      `${someOf(result.inUse.map(placeOf))} runs ${from}, or waits to run it, and would start it ` +
+        `again from the beginning: stop that daemon, rename ${from}, then start a daemon with ` +
+        `the file of ${to}.`,
     );
   }
   if (result.is === 'taken') {
     throw new PgwatchError(
       'consumer_exists',
-      `${to} has a position of its own, at ${result.doneId}, or something that waits. To have it go on where ${from} is, stop it and remove that first: pgwatch consumers remove ${next} && pgwatch consumers rename ${old} ${next}`,
+      `${to} already has its own position, at ${result.doneId}, or pending notifications. ` +
+        `To let it continue where ${from} is, stop and remove it first: ` +
+        `pgwatch consumers remove ${next} && pgwatch consumers rename ${old} ${next}`,
     );
   }
   if (options.json) return printJson(result.renamed);
   reporterFor(options).info(describe(result.renamed));
 }
 
-/** 'email is mailer now, and goes on behind 42, with 2 dead letters.'. */
+/** 'email is now mailer. It continues after id 42, with 2 dead letters.' */
 function describe({ from, to, doneId, ...counts }: Renamed): string {
   const parts = [
     [counts.dead, 'dead letter'],
@@ -59,5 +62,5 @@ function describe({ from, to, doneId, ...counts }: Renamed): string {
   ] as const;
   const given = parts.filter(([count]) => count > 0).map(([count, noun]) => countOf(count, noun));
   const rest = given.length > 0 ? `, with ${given.join(', ')}` : '';
-  return `${from} is called ${to} now. It goes on after id ${doneId}${rest}.`;
+  return `${from} is now ${to}. It continues after id ${doneId}${rest}.`;
 }

@@ -6,16 +6,13 @@ import type { Position } from '../../log/positions/position.ts';
 import { colorsFor } from '../../reporter.ts';
 import { errorText } from '../../words.ts';
 import { withDatabase } from '../database.ts';
-import type { CommonOptions } from '../options.ts';
 import { ago, describeLag, describeLeft, describeOwner, describeRate } from '../status/cells.ts';
 import { consumerJson } from '../status/json.ts';
 import { printJson } from '../table.ts';
+import type { ShowOptions } from './options.ts';
 
-/** Prints everything that is known of consumers. */
-export async function showConsumer(
-  ids: readonly string[],
-  options: CommonOptions & { json?: boolean },
-): Promise<void> {
+/** Prints everything about consumers. */
+export async function showConsumer(ids: readonly string[], options: ShowOptions): Promise<void> {
   const { at, consumers } = await withDatabase(
     options,
     { mode: 'read', consumers: ids },
@@ -32,7 +29,7 @@ export async function showConsumer(
   process.stdout.write(`${blocks.join('\n\n')}\n`);
 }
 
-/** For people, a field a line. */
+/** For people: one field per line. */
 function textOf(view: ConsumerView, at: Date): string {
   const time = (name: string, when: Date) => field(name, `${when.toISOString()}, ${ago(when, at)}`);
   const {
@@ -52,10 +49,10 @@ function textOf(view: ConsumerView, at: Date): string {
     bold,
     field('state', view.state),
     ...(pausedAt ? [time('paused', pausedAt)] : []),
-    ...(pausedAt ? [field('paused until', pausedUntil?.toISOString() ?? 'it is resumed')] : []),
+    ...(pausedAt ? [field('paused until', pausedUntil?.toISOString() ?? 'resumed')] : []),
     field('channels', channels.join(', ')),
     ...channelsSince.map(({ channel, fromId, since }) =>
-      field('', `${channel} from id ${fromId} on, since ${since.toISOString()}, ${ago(since, at)}`),
+      field('', `${channel} from id ${fromId}, since ${since.toISOString()}, ${ago(since, at)}`),
     ),
     time('created', createdAt),
     field('run by', isShared ? 'several daemons together' : 'one daemon at a time'),
@@ -67,7 +64,7 @@ function textOf(view: ConsumerView, at: Date): string {
       if (!own) return [];
       const { state, rate, handled } = own;
       const speed = rate === null ? '' : `, ${describeRate(rate)}`;
-      const what = `${state}${speed}, ${handled.toLocaleString('en')} since it began`;
+      const what = `${state}${speed}, ${handled.toLocaleString('en')} since it started`;
       return [field('activity', `${placeOf({ host, pid })}: ${what}`)];
     }),
     field('position', describePosition(view.position)),
@@ -77,7 +74,8 @@ function textOf(view: ConsumerView, at: Date): string {
     ...(view.timeLeftMs ? [field('time left', describeLeft(view))] : []),
     field(
       'deliveries',
-      `${retrying} retry, ${blocked} blocked (keys: ${blockedKeys}), ${dead} dead${replaying > 0 ? `, ${replaying} to be replayed` : ''}`,
+      `${retrying} retry, ${blocked} blocked (keys: ${blockedKeys}), ${dead} dead` +
+        (replaying > 0 ? `, ${replaying} to be replayed` : ''),
     ),
     ...(lastError ? [time('last error', lastError.at)] : []),
     ...(lastError
@@ -86,8 +84,8 @@ function textOf(view: ConsumerView, at: Date): string {
   ].join('\n');
 }
 
-/** The id, and where a window is open how far that is read. */
+/** The id, and how far an open window has been read. */
 function describePosition({ doneId, window }: Position): string {
   if (!window) return `everything up to ${doneId}`;
-  return `everything up to ${doneId}; reading up to ${window.endId}, of which ${window.id} is reached`;
+  return `everything up to ${doneId}; reading up to ${window.endId}, now at ${window.id}`;
 }

@@ -1,7 +1,7 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 
-/** Creates the demo's table, with a trigger written by hand as anybody would write it. */
+/** Creates the demo's table, with the trigger that a user would write. */
 export async function createOrders(client: Queryable, apiSchema: string): Promise<void> {
   await client.query(`
     create schema if not exists demo;
@@ -25,7 +25,7 @@ export async function insertOrder(client: Queryable): Promise<number> {
   return (rows[0] as { id: number }).id;
 }
 
-/** Moves an open order on: new, paid, sent. Undefined where none is open. */
+/** Advances an open order: new, paid, sent. Returns undefined if none is open. */
 export async function advanceOrder(client: Queryable): Promise<number | undefined> {
   const { rows } = await client.query(
     `update demo.orders
@@ -36,7 +36,7 @@ export async function advanceOrder(client: Queryable): Promise<number | undefine
   return (rows[0] as { id: number } | undefined)?.id;
 }
 
-/** Deletes the oldest order where there are more than a few, so that the table never grows. */
+/** Deletes the oldest order if there are more than a few, to keep the table small. */
 export async function deleteOrder(client: Queryable): Promise<boolean> {
   const { rowCount } = await client.query(
     `delete from demo.orders
@@ -49,6 +49,6 @@ function oneOf(values: readonly string[]): string {
   return values[Math.floor(Math.random() * values.length)] ?? '';
 }
 
-/** Short, so that a change fits into a line of 80 columns. */
+/** Short names, to fit a change into a line of 80 columns. */
 const BUYERS = ['Ada', 'Alan', 'Bob', 'Eve', 'Joan', 'Ken', 'Lena', 'Rob'];
 const ITEMS = ['cake', 'pie', 'rice', 'soup', 'taco', 'tea'];

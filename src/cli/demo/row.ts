@@ -10,7 +10,7 @@ export type DemoRow = {
   channel: string;
   key: string;
   isReplay: boolean;
-  /** From the write, its commit included, to the handler. */
+  /** From the write, including its commit, to the handler. */
   latencyMs: number;
   bytes: number;
   isLarge: boolean;
@@ -19,7 +19,7 @@ export type DemoRow = {
 
 type Colors = ReturnType<typeof colorsFor>;
 
-/** What is to be shown of a notification that is handled now. */
+/** What to show of a notification that is being handled. */
 export function rowOf(notification: Notification, nowMs: number): DemoRow {
   const payload = shownJson(notification.payload);
   const bytes = Buffer.byteLength(payload);
@@ -35,15 +35,17 @@ export function rowOf(notification: Notification, nowMs: number): DemoRow {
   };
 }
 
-/** The heading of the table, with what its marks mean. */
+/** The heading of the table, with a legend of its marks. */
 export function headingLines(columns: number, colors: Colors): string[] {
   const cells = inColumns(['ID', 'CHANNEL', 'KEY', 'LATENCY', 'SIZE'], columns);
   const heading = `${cells.join('')}WHAT`;
-  const legend = `${REPLAY} written before anybody listened   ${LARGE} too large for NOTIFY: sent by reference`;
+  const legend =
+    `${REPLAY} written before the daemon started   ` +
+    `${LARGE} too large for NOTIFY: sent by reference`;
   return [colors.dim(legend.slice(0, columns)), colors.bold(heading.slice(0, columns))];
 }
 
-/** One line of the table; WHAT takes what room is left. */
+/** One line of the table; WHAT takes the remaining width. */
 export function rowLine(row: DemoRow, columns: number, colors: Colors): string {
   const mark = row.isReplay ? `${REPLAY} ` : '';
   const texts: Cells = [
@@ -71,7 +73,7 @@ export function rowLine(row: DemoRow, columns: number, colors: Colors): string {
 
 type Cells = [id: string, channel: string, key: string, latency: string, size: string];
 
-/** Chosen so that a change fits into 80 columns; where there are more, the key gets some. */
+/** Widths that fit a change into 80 columns; on wider terminals the key gets more. */
 function inColumns([id, channel, key, latency, size]: Cells, columns: number): Cells {
   const keyWidth = columns < 100 ? 15 : 24;
   return [
@@ -89,7 +91,9 @@ function describeChange({ change }: Notification): string | undefined {
     case 'SNAPSHOT':
       return `${change.action.toLowerCase()} ${fields(change.new, Object.keys(change.new))}`;
     case 'UPDATE':
-      return `update ${change.changed.map((name) => `${name} ${text(change.old[name])}→${text(change.new[name])}`).join(', ')}`;
+      return `update ${change.changed
+        .map((name) => `${name} ${text(change.old[name])}→${text(change.new[name])}`)
+        .join(', ')}`;
     case 'DELETE':
       return `delete ${fields(change.old, Object.keys(change.old))}`;
     default:
@@ -109,7 +113,7 @@ function text(value: unknown): string {
   return (typeof value === 'string' ? value : shownJson(value)).slice(0, WHAT_LENGTH_MAX);
 }
 
-/** On one line, safe for a terminal, and no longer than that. */
+/** The beginning of a text, on one line and safe for a terminal. */
 function cut(value: string, width: number): string {
   const characters = [...onOneLine(value)];
   return characters.length > width
@@ -117,7 +121,7 @@ function cut(value: string, width: number): string {
     : characters.join('');
 }
 
-/** The same from the other side: the end of a key tells more than its beginning. */
+/** The end of a text: the end of a key tells more than its beginning. */
 function cutStart(value: string, width: number): string {
   const characters = [...onOneLine(value)];
   return characters.length > width
@@ -132,7 +136,7 @@ function onOneLine(value: string): string {
 const REPLAY = '↻';
 const LARGE = '●';
 const VERB_COLORS = { insert: 'green', update: 'cyan', delete: 'red' } as const;
-/** What NOTIFY carries is below 8000 bytes, the envelope included. */
+/** NOTIFY carries less than 8000 bytes, including the envelope. */
 const NOTIFY_BYTES_MAX = 7900;
 /** No terminal is wider. */
 const WHAT_LENGTH_MAX = 1000;

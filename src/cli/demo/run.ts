@@ -13,7 +13,7 @@ import { DEMO_CHANNELS, runTraffic, writeBacklog } from './traffic.ts';
 
 export type DemoOptions = {
   config: Config;
-  /** The project's own consumers, which run beside the demo's. */
+  /** The project's own consumers, which run in addition to the demo's. */
   consumers: readonly Consumer[];
   receiver: Receiver;
   reporter: Reporter;
@@ -29,7 +29,7 @@ export async function runDemo(options: DemoOptions, signal: AbortSignal): Promis
     const afterId = await prepare(pool, options);
     const screen = new DemoScreen(reporter, { channels: DEMO_CHANNELS, afterId, format });
     const daemon = new Daemon({ config, consumers: [...consumers, screen.consumer], reporter });
-    // The writers stop first, so that the daemon can hand out all that was written.
+    // The writers stop first, so the daemon can deliver everything that was written.
     const [stop, ended] = [new AbortController(), new AbortController()];
     const running = daemon.run(stop.signal).finally(() => ended.abort());
     await runTraffic(pool, options, AbortSignal.any([signal, ended.signal]));
@@ -43,7 +43,7 @@ export async function runDemo(options: DemoOptions, signal: AbortSignal): Promis
   }
 }
 
-/** @returns the newest id before anything of this run was written */
+/** @returns the newest id before this run wrote anything */
 async function prepare(pool: Pool, { config, reporter }: DemoOptions): Promise<number> {
   const { doneId, written } = await pool.withClient(async (client) => {
     const before = await readNewestPosition(client, config.schema);
@@ -56,18 +56,20 @@ async function prepare(pool: Pool, { config, reporter }: DemoOptions): Promise<n
   const name = apiSchema === 'public' ? 'smart_notify' : qualified(apiSchema, 'smart_notify');
   reporter.info(
     [
-      'What you do there shows up here, for example:',
+      'Changes you make there show up here, for example:',
       '',
       `    insert into demo.orders (item, buyer) values ('tea', 'you');`,
       `    select ${name}('orders', '{"hello": "world"}');`,
       '',
     ].join('\n'),
   );
-  reporter.info(`${written} notifications were written while nobody listened: they come first.`);
+  reporter.info(
+    `${written} notifications were written before the daemon started: they come first.`,
+  );
   return doneId;
 }
 
-/** Undefined where the database does not answer any more. */
+/** Returns undefined if the database no longer answers. */
 async function countWritten(pool: Pool, config: Config, afterId: number) {
   const range = { afterId, channels: DEMO_CHANNELS };
   return pool
@@ -82,10 +84,10 @@ function sumUp(
   const { written, handled, replayed, large, received, latenciesMs } = sums;
   const waiting = (written ?? 0) - handled;
   const rest =
-    waiting > 0 ? `; ${waiting} wait in the log for the next start.` : ': none was lost.';
+    waiting > 0 ? `; ${waiting} wait in the log for the next start.` : ': none were lost.';
   reporter.info(
     written === undefined
-      ? `${handled} notifications handled; the database is away, and has what is still to come.`
+      ? `${handled} notifications handled. The database does not answer; it keeps the rest.`
       : `${written} notifications written, ${handled} handled${rest}`,
   );
   const sorted = latenciesMs.sort((a, b) => a - b);

@@ -6,7 +6,7 @@ import { colorsFor, type Reporter, type ReportFormat } from '../../reporter.ts';
 import { withDeadline } from '../../time.ts';
 import { headingLines, rowLine, rowOf } from './row.ts';
 
-/** What the screen has seen since it was made. */
+/** What the screen has seen since it was created. */
 export type Tally = { handled: number; replayed: number; large: number; latenciesMs: number[] };
 
 /** Shows every notification of the demo on stdout, as a table that scrolls or as JSON lines. */
@@ -16,13 +16,13 @@ export class DemoScreen {
   readonly #reporter: Reporter;
   readonly #format: ReportFormat;
   readonly #afterId: number;
-  /** At least once means that one may come twice. */
+  /** Delivery at least once means that a notification may arrive twice. */
   readonly #seenIds = new Set<number>();
   #rows = 0;
   #replayRows = 0;
   #onHandled = () => {};
 
-  /** @param run.afterId what lies above it in the log counts as handled in this run */
+  /** @param run.afterId notifications after this id count as handled in this run */
   constructor(
     reporter: Reporter,
     run: { channels: readonly string[]; afterId: number; format: ReportFormat },
@@ -38,7 +38,7 @@ export class DemoScreen {
     this.consumer = checkConsumer(definition, import.meta.filename, import.meta.dirname);
   }
 
-  /** Waits until so many of this run were handled, or for a while. */
+  /** Waits until `count` notifications of this run were handled, or until the deadline. */
   async untilHandled(count: number, deadlineMs: number): Promise<void> {
     const handled = new Promise<void>((resolve) => {
       this.#onHandled = () => {
@@ -61,7 +61,7 @@ export class DemoScreen {
     this.#onHandled();
   }
 
-  /** A long replay would scroll everything else away: it is counted instead. */
+  /** A long replay would scroll away everything else: it is counted instead. */
   #isWorthALine(isReplay: boolean): boolean {
     if (isReplay) {
       this.#replayRows += 1;

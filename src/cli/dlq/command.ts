@@ -1,24 +1,23 @@
-import { type Command, Option } from 'commander';
-import { addCommonOptions, wholeNumber } from '../options.ts';
-import { addFilterOptions } from './filter.ts';
+import type { Command } from '@commander-js/extra-typings';
+import { declareChange, declareList, declareShow } from './options.ts';
 
-/** pgwatch dlq: looks at the dead letters, and decides about them. */
+/** pgwatch dlq: shows, retries and discards dead letters. */
 export function addDlq(program: Command): void {
   const dlq = program
     .command('dlq')
-    .description('List, show, retry or discard dead letters: notifications that were given up.')
+    .description('List, show, retry or discard dead letters.')
     .addHelpText(
       'after',
       `
 A notification whose handler has failed too often becomes a dead letter of that
-consumer, with its errors and a copy of itself. There it stays until somebody
-decides.
+consumer. It is kept, with its errors and a copy of the notification, until you
+retry or discard it.
 
 Examples:
-  $ pgwatch dlq list                            what was given up, and why
+  $ pgwatch dlq list                            dead letters and their errors
   $ pgwatch dlq show 42                         one of them, with its payload
-  $ pgwatch dlq retry --consumer email          hand them out again
-  $ pgwatch dlq discard --older-than 30d        forget them`,
+  $ pgwatch dlq retry --consumer email          deliver them again
+  $ pgwatch dlq discard --older-than 30d        delete old ones`,
     );
   addList(dlq);
   addShow(dlq);
@@ -27,21 +26,13 @@ Examples:
 }
 
 function addList(dlq: Command): void {
-  const command = addFilterOptions(dlq.command('list'))
-    .addOption(
-      new Option('--state <state>', 'which ones')
-        .choices(['dead', 'retry', 'blocked', 'all'])
-        .default('dead'),
-    )
-    .option('--limit <n>', 'how many at most', wholeNumber(1, LIMIT_MAX), 50)
-    .option('--json', 'as JSON, with the whole errors');
-  addCommonOptions(command)
-    .description('List dead letters, the newest failure first.')
+  declareList(dlq)
+    .description('List dead letters, the latest failure first.')
     .addHelpText(
       'after',
       `
-Besides the dead there are those that wait for their next attempt (retry), and
-those that wait for an earlier one of their key (blocked).
+With --state it also lists notifications that wait for their next attempt
+(retry), or for an earlier notification with the same key (blocked).
 
 Examples:
   $ pgwatch dlq list
@@ -53,15 +44,13 @@ Examples:
 }
 
 function addShow(dlq: Command): void {
-  addCommonOptions(dlq.command('show'))
+  declareShow(dlq)
     .description('Show a dead letter: the notification with its payload, and the errors.')
-    .argument('<id>', 'of the notification')
-    .option('--consumer <id>', 'of this consumer only')
-    .option('--json', 'as JSON')
     .addHelpText(
       'after',
       `
-It shows what waits for a retry or is blocked as well, for each consumer.
+It also shows each consumer where the notification waits for a retry or is
+blocked.
 
 Examples:
   $ pgwatch dlq show 42
@@ -71,14 +60,14 @@ Examples:
 }
 
 function addRetry(dlq: Command): void {
-  addChangeOptions(dlq.command('retry'))
-    .description('Hand dead letters to their consumers again, with a full set of attempts.')
+  declareChange(dlq, 'retry')
+    .description('Deliver dead letters again, with a full set of attempts.')
     .addHelpText(
       'after',
       `
-They keep their ids, and their places in the order of their keys. A daemon that
-runs begins at once; else they wait for one. What waits for a retry anyway is
-tried now if its id is given. Ids stand before the options.
+They keep their ids, and their places in the order of their keys. A running
+daemon delivers them at once; without one they wait. A notification that waits
+for a retry is attempted now if you give its id. Give ids before the options.
 
 Examples:
   $ pgwatch dlq retry 42 43
@@ -89,13 +78,13 @@ Examples:
 }
 
 function addDiscard(dlq: Command): void {
-  addChangeOptions(dlq.command('discard'))
-    .description('Delete dead letters: nobody will ever handle them.')
+  declareChange(dlq, 'discard')
+    .description('Delete dead letters: they will never be handled.')
     .addHelpText(
       'after',
       `
-Their notifications stay in the log as long as all others do. A consumer that
-has stopped at a dead letter goes on. Ids stand before the options.
+The notifications stay in the log like any other. A consumer that stopped at a
+dead letter continues. Give ids before the options.
 
 Examples:
   $ pgwatch dlq discard 42 43
@@ -104,15 +93,3 @@ Examples:
     )
     .action(async (ids, options) => (await import('./change.ts')).change('discard', ids, options));
 }
-
-function addChangeOptions(command: Command): Command {
-  return addCommonOptions(
-    addFilterOptions(command.argument('[ids...]', 'of the notifications'))
-      .option('--all', 'all dead letters')
-      .option('--dry-run', 'only print what would happen')
-      .option('--json', 'print what happened as JSON'),
-  );
-}
-
-/** How many are listed at most. */
-const LIMIT_MAX = 10_000;

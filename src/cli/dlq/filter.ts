@@ -1,32 +1,12 @@
-import type { Command } from 'commander';
 import { PgwatchError } from '../../errors.ts';
 import type { DeliveryFilter } from '../../log/deliveries/filter.ts';
-import { parseAge, splitList } from '../options.ts';
-
-export type FilterOptions = {
-  consumer?: string[];
-  error?: string;
-  olderThan?: number;
-  newerThan?: number;
-  channel?: string;
-  key?: string;
-};
-
-/** Adds the options that choose among deliveries; what is given must all match. */
-export function addFilterOptions(command: Command): Command {
-  return command
-    .option('--consumer <ids...>', 'only of these consumers')
-    .option('--error <text>', 'only with this text in the last error, small letters or capitals')
-    .option('--older-than <duration>', 'only if the last failure is longer ago: 2h, 7d', parseAge)
-    .option('--newer-than <duration>', 'only if the last failure is not so long ago', parseAge)
-    .option('--channel <channel>', 'only of this channel')
-    .option('--key <key>', 'only of this key');
-}
+import { splitList } from '../options.ts';
+import type { FilterOptions } from './options.ts';
 
 /**
- * The filter that the options describe.
- * @throws PgwatchError usage where a value is empty, as an unset variable of a shell is: it would
- *   match everything
+ * Returns the filter that the options describe.
+ * @throws PgwatchError usage if a value is empty, as from an unset shell variable: it would match
+ *   everything
  */
 export function filterFrom(options: FilterOptions, ids: number[] | null = null): DeliveryFilter {
   const consumerIds = splitList(options.consumer) ?? null;

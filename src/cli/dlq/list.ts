@@ -7,14 +7,12 @@ import type { DeliveryFilter, DeliveryState } from '../../log/deliveries/filter.
 import { ageText, countOf, errorText } from '../../words.ts';
 import { withDatabase } from '../database.ts';
 import { describeState } from '../describe.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { endOfWidth, printJson, printTable, stdoutColumns } from '../table.ts';
-import { type FilterOptions, filterFrom } from './filter.ts';
+import { filterFrom } from './filter.ts';
+import type { ListOptions } from './options.ts';
 
-type ListOptions = CommonOptions &
-  FilterOptions & { state: DeliveryState | 'all'; limit: number; json?: boolean };
-
-/** Prints the deliveries that the options choose. */
+/** Prints the deliveries that the options select. */
 export async function listDeadLetters(options: ListOptions): Promise<void> {
   const state = options.state === 'all' ? null : options.state;
   const filter: DeliveryFilter = { ...filterFrom(options), state };
@@ -30,17 +28,17 @@ export async function listDeadLetters(options: ListOptions): Promise<void> {
         found.length < limit ? found.length : await countDeliveries(client, schema, filter);
       const noun = state === 'dead' ? 'dead letter' : 'notification';
       const reporter = reporterFor(options);
-      if (total === 0) reporter.info(`There is no such ${noun}.`);
+      if (total === 0) reporter.info(`There are no such ${noun}s.`);
       if (total > found.length) {
         reporter.info(
-          `The newest ${found.length} of ${countOf(total, noun)}: see more with --limit.`,
+          `Showing the newest ${found.length} of ${countOf(total, noun)}; --limit shows more.`,
         );
       }
     },
   );
 }
 
-/** A narrow terminal has no room for what mostly tells least. */
+/** Leaves out less useful columns on a narrow terminal. */
 function printDeliveries(deliveries: readonly Delivery[], state: DeliveryState | 'all'): void {
   const columns = stdoutColumns();
   const isWide = columns >= 120;

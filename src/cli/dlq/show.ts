@@ -10,12 +10,10 @@ import { withDatabase } from '../database.ts';
 import { describeState } from '../describe.ts';
 import { describeNotification } from '../detail.ts';
 import { idFrom } from '../ids.ts';
-import type { CommonOptions } from '../options.ts';
 import { printJson } from '../table.ts';
+import type { ShowOptions } from './options.ts';
 
-type ShowOptions = CommonOptions & { consumer?: string; json?: boolean };
-
-/** Prints everything that is known of a notification that somebody failed at. */
+/** Prints everything about a notification that a consumer failed to handle. */
 export async function showDeadLetters(idText: string, options: ShowOptions): Promise<void> {
   const ids = [idFrom(idText)];
   const consumerIds = options.consumer === undefined ? null : [options.consumer];
@@ -27,7 +25,8 @@ export async function showDeadLetters(idText: string, options: ShowOptions): Pro
       if (found.length === 0) {
         throw new PgwatchError(
           'dead_letter_unknown',
-          `There is no dead letter ${idText}${consumerIds ? ` of ${consumerIds}` : ''}, and none that waits for a retry: see "pgwatch dlq list --state all".`,
+          `Notification ${idText} is neither a dead letter nor waiting for a retry` +
+            `${consumerIds ? ` at ${consumerIds}` : ''}: see "pgwatch dlq list --state all".`,
         );
       }
       if (options.json) return printJson(found.map(toJson));
@@ -61,7 +60,8 @@ export function deliveryText(found: readonly FoundDeadLetters[]): string {
 
 function headingOf(delivery: Delivery): string {
   const { consumerId, state, attempts } = delivery;
-  if (state === 'blocked') return `${consumerId}: blocked by an earlier notification of its key`;
+  if (state === 'blocked')
+    return `${consumerId}: blocked by an earlier notification with the same key`;
   return `${consumerId}: ${describeState(delivery)}, after ${countOf(attempts, 'attempt')}`;
 }
 
@@ -78,7 +78,7 @@ function describeFailures(delivery: Delivery): string {
   ].join('\n');
 }
 
-/** The name, the message and the code, then of the stack what comes behind the message. */
+/** The name, the message and the code, then the part of the stack after the message. */
 function detailedError(error: ErrorRecord | null): string {
   const { code, message = '', stack = '' } = error ?? {};
   const described = errorText(error);

@@ -1,21 +1,23 @@
-import type { Command } from 'commander';
-import { addCommonOptions, type CommandResult } from '../options.ts';
+import type { Command } from '@commander-js/extra-typings';
+import type { CommandResult } from '../options.ts';
+import { declareDoctor } from './options.ts';
 
-/** pgwatch doctor: what is wrong, and how to mend it. */
+/** pgwatch doctor: reports what is wrong, and how to fix it. */
 export function addDoctor(program: Command, outcome: CommandResult): void {
-  addCommonOptions(program.command('doctor').option('--json', 'as JSON'))
-    .description('Look for everything that is wrong, and say how to mend it; changes nothing.')
+  declareDoctor(program)
+    .description('Diagnose the installation and suggest fixes; changes nothing.')
     .addHelpText(
       'after',
       `
-Looked at are the server, its version and settings, the connection and LISTEN,
-the schema, privileges and triggers, the queue of NOTIFY, old transactions, the
-log, consumers and daemons. Each finding says what it is, why it matters, and
-the command or the SQL that mends it. Consumer files are loaded, not run.
+It checks the server, its version and settings, the connection and LISTEN, the
+schema, privileges and triggers, the NOTIFY queue, old transactions, the log,
+consumers and daemons. Each finding explains what it is, why it matters, and the
+command or SQL that fixes it. Consumer files are loaded but not run.
 
-A problem wants to be mended: the exit code is 1. A note is worth knowing: with
-notes alone it is 0. What could not be checked, as for want of a privilege, is a
-note. A role that may read pg_stat_activity (pg_monitor) sees more.
+A problem should be fixed: the exit code is 1. A note is only worth knowing: the
+exit code stays 0. A check that could not run, for example because a privilege
+is missing, is reported as a note. A role that may read pg_stat_activity
+(pg_monitor) sees more.
 
 Examples:
   $ pgwatch doctor

@@ -6,7 +6,7 @@ import { terminalColumns, wrapped } from '../../wrap.ts';
 
 type Found = Examination['findings'][number];
 
-/** The findings, problems first, then a line for each check without one, and a sum. */
+/** The findings, problems first, then a line for each check without one, and a summary. */
 export function describeExamination({ findings, checked }: Examination): string {
   const byLevel = (level: Found['level']) => findings.filter((finding) => finding.level === level);
   const [problems, notes] = [byLevel('problem'), byLevel('note')];
@@ -22,7 +22,7 @@ export function describeExamination({ findings, checked }: Examination): string 
 function describeFinding({ check, level, what, why, fix }: Found): string {
   const colors = colorsFor(process.stdout);
   const mark = level === 'problem' ? colors.red('✗') : colors.yellow('!');
-  // The name of the check is wrapped with the sentence, and coloured apart.
+  // The name of the check is wrapped with the sentence, but coloured separately.
   const name = `[${check}]`;
   const lines = text(`${what} ${name}`, 2);
   const head = `${colors.bold(lines.slice(0, -name.length))}${colors.dim(name)}`;
@@ -47,10 +47,7 @@ function sumOf(problems: number, notes: number, checks: number): string {
   return `${countOf(checks, 'check')}: ${found.join(', ') || 'nothing to fix'}.`;
 }
 
-/**
- * On lines that a terminal shows in full; into a pipe 100 columns, so that a mail of it can be
- * read.
- */
+/** Wraps to the width of the terminal; in a pipe to 100 columns, to be readable in an email. */
 function text(value: string, indent: number): string {
   return wrapped(onOneLine(value), {
     columns: terminalColumns(process.stdout) ?? PIPE_COLUMNS,
@@ -58,7 +55,7 @@ function text(value: string, indent: number): string {
   });
 }
 
-/** There to be copied: into a pipe it is one line. */
+/** A fix is meant to be copied: in a pipe it is one line. */
 function fixText(fix: string): string {
   const columns = terminalColumns(process.stdout);
   return columns === null ? onOneLine(fix) : wrapped(onOneLine(fix), { columns, indent: 7 });

@@ -1,25 +1,24 @@
 import { withConnection } from '../../database/connect.ts';
 import { type Checked, type Examination, examine } from '../../inspect/doctor/examine.ts';
 import { LIMITS } from '../../inspect/doctor/limits.ts';
-import { type CommandResult, type CommonOptions, configFor } from '../options.ts';
+import { type CommandResult, configFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { describeExamination } from './describe.ts';
-
-type DoctorOptions = CommonOptions & { json?: boolean };
+import type { DoctorOptions } from './options.ts';
 
 /**
- * Prints what is wrong.
- * @throws PgwatchError connection_failed, config_invalid: of what it cannot reach it knows nothing
+ * Prints the findings.
+ * @throws PgwatchError connection_failed, config_invalid: it cannot examine what it cannot reach
  */
 export async function doctor(options: DoctorOptions, outcome: CommandResult): Promise<void> {
   const config = await configFor(options);
   const target = { url: config.directUrl ?? config.url, tls: config.tls };
-  // Not by withDatabase(): that refuses what is to be found out here.
+  // Without withDatabase(), which refuses what the doctor should report.
   const examination = await withConnection(target, (client) =>
     examine(client, { config, target, limits: LIMITS }),
   );
   const isSound = ({ outcome }: Checked) => outcome === 'ok' || outcome === 'skipped';
-  // Of what it could not look at it cannot say that all is well.
+  // A check that failed to run does not count as a success.
   outcome.exitCode = examination.checked.every(isSound) ? 0 : 1;
   if (options.json) printJson(toJson(examination));
   else process.stdout.write(`${describeExamination(examination)}\n`);

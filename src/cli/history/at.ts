@@ -1,14 +1,14 @@
 import type { RowAt } from '../../inspect/history/at.ts';
 import { columnLines, versionToJson } from './version.ts';
 
-/** The row, a column a line. */
+/** The row, one column per line. */
 export function atText({ row }: RowAt, order: readonly string[]): string {
   return columnLines(row ?? {}, order)
     .map((line) => line.trimStart())
     .join('\n');
 }
 
-/** What is known of the row at a time, and a sentence that says so. */
+/** What is known about the row at a time, and a sentence about it. */
 export function atToJson(found: RowAt, time: Date, order: readonly string[]) {
   const { state, row, version, next, coveredSince } = found;
   return {
@@ -26,10 +26,14 @@ export function atToJson(found: RowAt, time: Date, order: readonly string[]) {
 function warningOf({ row, version, next }: RowAt, order: readonly string[]): string | null {
   const from = version ?? next;
   if (row && from?.isPartial && (order.length === 0 || order.some((name) => !(name in row)))) {
-    return `This is not all of the row: notification ${from.notificationId} has only what it changed, and the log does not reach back to the rest.`;
+    return (
+      `This is not the whole row: notification ${from.notificationId} has only the changed ` +
+      'columns, and the log does not go back to the others.'
+    );
   }
   return next?.isAfterGap
-    ? `Before notification ${next.notificationId} something has changed it without one, nobody knows when: it may have been otherwise.`
+    ? `The row may have been different: before notification ${next.notificationId} it was ` +
+        'changed without a notification, at an unknown time.'
     : null;
 }
 
@@ -38,18 +42,22 @@ function sentenceOf({ state, version, next, coveredSince }: RowAt, time: Date): 
   if (version) {
     const { notificationId, action, createdAt } = version;
     const by = `${action} of ${createdAt.toISOString()} (notification ${notificationId})`;
-    return state === 'exists' ? `at ${at}, as left by ${by}.` : `was not there at ${at}: ${by}.`;
+    return state === 'exists' ? `at ${at}, after ${by}.` : `did not exist at ${at}: ${by}.`;
   }
   if (next && state !== 'unknown') {
     const { notificationId, action, createdAt } = next;
-    const first = `the first the log has of it is ${action} of ${createdAt.toISOString()} (notification ${notificationId})`;
-    return state === 'exists' ? `at ${at}: ${first}.` : `was not there at ${at}: ${first}.`;
+    const first =
+      `the first entry in the log is ${action} of ${createdAt.toISOString()} ` +
+      `(notification ${notificationId})`;
+    return state === 'exists' ? `at ${at}: ${first}.` : `did not exist at ${at}: ${first}.`;
   }
   if (coveredSince && coveredSince > time) {
-    return `at ${at} is not known: the log tells of the table since ${coveredSince.toISOString()} only.`;
+    const since = coveredSince.toISOString();
+    return `at ${at} is unknown: the log covers the table only since ${since}.`;
   }
-  if (!coveredSince) return `at ${at} is not known: the log has nothing of the table.`;
+  if (!coveredSince) return `at ${at} is unknown: the log has no changes of the table.`;
   return next
-    ? `at ${at} is not known: the first the log has of it is a TRUNCATE (notification ${next.notificationId}).`
-    : `at ${at} is not known: the log has nothing of it.`;
+    ? `at ${at} is unknown: the first entry in the log is a TRUNCATE ` +
+        `(notification ${next.notificationId}).`
+    : `at ${at} is unknown: the log has no changes of it.`;
 }

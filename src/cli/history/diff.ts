@@ -1,12 +1,9 @@
 import { diffArrays } from 'diff';
 
-/** A line that is in both, in the old one only, or in the new one only. */
+/** A line of both texts, of the old one only, or of the new one only. */
 export type DiffLine = { kind: ' ' | '-' | '+'; text: string };
 
-/**
- * What differs between two texts, with up to three lines around it; '…' stands for more equal
- * lines.
- */
+/** The differences between two texts, with three lines of context; '…' replaces other lines. */
 export function diffLines(before: readonly string[], after: readonly string[]): DiffLine[] {
   const [old, now] = [[...before], [...after]];
   const changes = diffArrays(old, now, { maxEditLength: EDITS_MAX }) ?? [
@@ -30,7 +27,7 @@ function shortened(lines: readonly DiffLine[]): DiffLine[] {
 
 const CONTEXT = 3;
 /**
- * Texts that differ by more are shown one after the other: finding the least difference would take
- * long.
+ * Texts that differ by more edits are shown one after the other: finding the smallest difference
+ * would take too long.
  */
 const EDITS_MAX = 2000;

@@ -9,14 +9,14 @@ import { versionText, versionToJson } from './version.ts';
 
 /**
  * Prints the newest versions of a row, the oldest of them first.
- * @throws PgwatchError history_unknown where there is none
+ * @throws PgwatchError history_unknown if there are none
  */
 export async function printVersions(place: HistoryPlace, limit: number): Promise<void> {
   const { options, subject } = place;
   const newest: RowVersion[] = [];
   let count = 0;
   for await (const version of versions(place, { until: options.until ?? null })) {
-    // Whether the row was among those, nothing tells.
+    // It is unknown whether the row was among those removed.
     if (count === 0 && version.action === 'TRUNCATE') continue;
     count += 1;
     if (newest.push(version) > limit) newest.shift();
@@ -25,7 +25,8 @@ export async function printVersions(place: HistoryPlace, limit: number): Promise
   await printThese(place, newest);
   if (count > limit) {
     reporterFor(options).info(
-      `The newest ${limit} of ${count.toLocaleString('en')} versions of ${subject.text}: see more with --limit.`,
+      `Showing the newest ${limit} of ${count.toLocaleString('en')} versions ` +
+        `of ${subject.text}; --limit shows more.`,
     );
   }
 }
@@ -51,15 +52,17 @@ async function unknown({ client, config, subject, options }: HistoryPlace): Prom
   const first = coverage === null ? await readFirst(client, config.schema) : null;
   const begins =
     first && first.id > 1
-      ? ` It begins at id ${first.id.toLocaleString('en')}, of ${first.createdAt.toISOString()}: what was before that has been removed.`
+      ? ` It begins at id ${first.id.toLocaleString('en')}, of ${first.createdAt.toISOString()}; ` +
+        'older notifications have been removed.'
       : '';
   const reason =
     coverage === null
-      ? `It has nothing of the table at all: is it captured ("pgwatch trigger list"), and called that?${begins}`
-      : `It tells of the table since ${coverage.toISOString()}, and the row was not changed in that time.`;
+      ? 'It has no changes of the table at all: is the name right, and is the table captured ' +
+        `("pgwatch trigger list")?${begins}`
+      : `It covers the table since ${coverage.toISOString()}, and the row has not changed since.`;
   const bounds = options.since || options.until ? ' between --since and --until' : '';
   return new PgwatchError(
     'history_unknown',
-    `The log has nothing of ${subject.text}${bounds}. ${reason}`,
+    `The log has no changes of ${subject.text}${bounds}. ${reason}`,
   );
 }

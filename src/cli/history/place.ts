@@ -5,19 +5,9 @@ import { PgwatchError } from '../../errors.ts';
 import { type Period, readRowChanges } from '../../inspect/history/read.ts';
 import type { Subject } from '../../inspect/history/subject.ts';
 import { type RowVersion, versionsOf } from '../../inspect/history/versions.ts';
-import type { CommonOptions } from '../options.ts';
+import type { HistoryOptions } from './options.ts';
 
-export type HistoryOptions = CommonOptions & {
-  at?: Date;
-  undo?: string;
-  diff?: boolean;
-  since?: Date;
-  until?: Date;
-  limit: number;
-  json?: boolean;
-};
-
-/** Whose history is asked for, and where it is. */
+/** The row whose history is asked for, and the connection to read it. */
 export type HistoryPlace = {
   client: ClientBase;
   config: Config;
@@ -25,14 +15,14 @@ export type HistoryPlace = {
   options: HistoryOptions;
 };
 
-/** The columns as the table has them. */
+/** The columns in the order of the table. */
 export function orderOf({ table }: Subject): string[] {
   return table?.columns.map(({ name }) => name) ?? [];
 }
 
 /**
  * The versions of the row, from --since on.
- * @throws PgwatchError usage where tables of that name lie in several schemas
+ * @throws PgwatchError usage if several schemas have tables of that name
  */
 export async function* versions(
   { client, config, subject, options }: HistoryPlace,
@@ -47,7 +37,10 @@ export async function* versions(
       const [one, other] = [first, version].map(({ schema, table: name }) =>
         tableText({ schema, name }),
       );
-      throw new PgwatchError('usage', `The log has ${one} and ${other}: say which one is meant.`);
+      throw new PgwatchError(
+        'usage',
+        `The log has both ${one} and ${other}: give the name with its schema.`,
+      );
     }
     yield version;
   }

@@ -11,10 +11,11 @@ import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { atText, atToJson } from './at.ts';
 import { printVersions } from './list.ts';
-import { type HistoryOptions, type HistoryPlace, orderOf, versions } from './place.ts';
+import type { HistoryOptions } from './options.ts';
+import { type HistoryPlace, orderOf, versions } from './place.ts';
 
 /**
- * Prints the versions of a row, the row at a time, or how to undo a version.
+ * Prints the versions of a row, the row at a time, or the SQL that undoes a version.
  * @throws PgwatchError usage, table_unsuitable, history_unknown, undo_impossible
  */
 export async function history(
@@ -67,7 +68,8 @@ async function printUndo(place: HistoryPlace, notificationId: number): Promise<v
   if (!found) {
     throw new PgwatchError(
       'history_unknown',
-      `Notification ${notificationId} is no version of ${subject.text}: see "pgwatch history" without --undo.`,
+      `Notification ${notificationId} is not a version of ${subject.text}: ` +
+        '"pgwatch history" without --undo lists its versions.',
     );
   }
   const sql = await undoSql(client, config.schema, subject, found);

@@ -5,7 +5,7 @@ import { colorsFor } from '../../reporter.ts';
 import { cutToWidth, stdoutColumns, widthOf } from '../table.ts';
 import { diffLines } from './diff.ts';
 
-/** For programs: the row before and after, and who has made the one the other. */
+/** For programs: the row before and after, and who changed it. */
 export function versionToJson(
   version: RowVersion,
   otherHalf: OtherHalf | null = null,
@@ -17,20 +17,20 @@ export function versionToJson(
 export type VersionView = {
   isFirst: boolean;
   isDiff: boolean;
-  /** Of the columns. */
+  /** The order of the columns. */
   order: readonly string[];
   otherHalf: OtherHalf | null;
 };
 
-/** A heading, and beneath it what changed. */
+/** A heading, and below it the changes. */
 export function versionText(
   version: RowVersion,
   { isFirst, isDiff, order, otherHalf }: VersionView,
 ): string {
   const { action, before, after, isAfterGap } = version;
   const changed = inOrder(version.changed, order);
-  const lines = isAfterGap ? ['    (something has changed it before, without a notification)'] : [];
-  // What is the same as in the version before is not said again.
+  const lines = isAfterGap ? ['    (before this, it was changed without a notification)'] : [];
+  // Columns that are the same as in the previous version are not repeated.
   const isNews = isFirst || isAfterGap || action === 'INSERT';
   if (action === 'UPDATE' && isDiff) lines.push(...diffOf(before ?? {}, after ?? {}, changed));
   else if (action === 'UPDATE') lines.push(...changes(before ?? {}, after ?? {}, changed));
@@ -54,7 +54,7 @@ export function columnLines(row: RowImage, order: readonly string[]): string[] {
   return aligned(names.map((name) => [name, jsonText(row[name], 0)]));
 }
 
-/** JSON has an order of its own; what the table has no more comes last. */
+/** JSON objects have their own order; columns that the table no longer has come last. */
 function inOrder(names: readonly string[], order: readonly string[]): string[] {
   return [
     ...order.filter((name) => names.includes(name)),
@@ -78,7 +78,8 @@ function heading({
   ];
   const first = colors.bold(`${notificationId}  ${action}`);
   const room = stdoutColumns() - `${notificationId}  ${action}  `.length;
-  return `${first}  ${cutToWidth(`${createdAt.toISOString()}  ${onOneLine(who.join(', '))}`, room)}`;
+  const rest = `${createdAt.toISOString()}  ${onOneLine(who.join(', '))}`;
+  return `${first}  ${cutToWidth(rest, room)}`;
 }
 
 function changes(before: RowImage, after: RowImage, changed: readonly string[]): string[] {
@@ -110,7 +111,7 @@ function diffOf(before: RowImage, after: RowImage, changed: readonly string[]): 
   });
 }
 
-/** A text line by line, anything else as indented JSON. */
+/** The lines of a text, or a value as indented JSON. */
 function valueLines(value: unknown): string[] {
   const text = typeof value === 'string' && value.includes('\n') ? value : jsonText(value, 2);
   return text.split('\n').map(onOneLine);

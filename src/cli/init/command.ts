@@ -1,22 +1,17 @@
-import type { Command } from 'commander';
-import { addReportOptions } from '../options.ts';
+import type { Command } from '@commander-js/extra-typings';
+import { declareInit } from './options.ts';
 
-/** pgwatch init: what a project needs to begin. */
+/** pgwatch init: adds the first files to a project. */
 export function addInit(program: Command): void {
-  addReportOptions(
-    program
-      .command('init')
-      .option('--dry-run', 'only say what would be written')
-      .option('--json', 'print what was done as JSON'),
-  )
-    .description('Write a config, a first consumer and a script into an existing project.')
+  declareInit(program)
+    .description('Add a config, a first consumer and a script to an existing project.')
     .addHelpText(
       'after',
       `
-It goes by the package.json here or above: whether the project uses TypeScript,
-is made of modules, and by which package manager. What is there already stays as
-it is, so that running it again does nothing. No connection string is written:
-DATABASE_URL is read when pgwatch runs.
+It reads the nearest package.json, here or above, to find out whether the
+project uses TypeScript and ES modules, and its package manager. Existing files
+are kept, so running it again does nothing. It writes no connection string:
+pgwatch reads DATABASE_URL when it runs.
 
 Examples:
   $ pgwatch init --dry-run

@@ -1,6 +1,6 @@
 import { dependsOn, type Project } from './project.ts';
 
-/** The commands that come next, in order, each with what it is for. */
+/** The commands to run next, in order, each with its purpose. */
 export function nextSteps(project: Project): string[] {
   const { add, exec, run } = COMMANDS[project.manager];
   const steps = [
@@ -16,9 +16,9 @@ export function nextSteps(project: Project): string[] {
 
 function databaseSteps({ databaseUrl }: Project): string[][] {
   if (databaseUrl === 'environment') return [];
-  // Nothing of ours reads .env: what is secret stays where it is.
-  if (databaseUrl === '.env') return [['set -a; . ./.env; set +a', 'DATABASE_URL of .env']];
-  return [['export DATABASE_URL=postgres://…', 'where the database is']];
+  // pgwatch does not read .env: secrets stay where they are.
+  if (databaseUrl === '.env') return [['set -a; . ./.env; set +a', 'DATABASE_URL from .env']];
+  return [['export DATABASE_URL=postgres://…', 'your database']];
 }
 
 const COMMANDS: Record<Project['manager'], { add: string; exec: string; run: string }> = {

@@ -1,6 +1,6 @@
 /**
- * Adds a script to the text of a package.json. Nothing else of the text changes: not its indent,
- * not lists that stand on one line, not how its lines end.
+ * Adds a script to the text of a package.json. Nothing else changes: neither the indentation, nor
+ * lists on one line, nor line endings.
  */
 export function addScript(text: string, name: string, command: string): string {
   const unit = /^[\ufeff\s]*\{\s*?\n([ \t]+)/.exec(text)?.[1] ?? '  ';
@@ -19,12 +19,12 @@ export function addScript(text: string, name: string, command: string): string {
   return insert(text, root, whole, { outer: '', inner: unit, newline });
 }
 
-/** An object in the text: where its values begin, and its braces are. */
+/** An object in the text: the places of its braces, and of its values by name. */
 type Place = { start: number; end: number; members: Map<string, number> };
 
 type Layout = { outer: string; inner: string; newline: string };
 
-/** Puts a member behind the last one, on a line of its own unless the others have none. */
+/** Adds a member after the last one, on a line of its own unless all are on one line. */
 function insert(
   text: string,
   { start, end, members }: Place,
@@ -40,7 +40,7 @@ function insert(
   return text.slice(0, start + 1) + body + lead + added + tail + text.slice(end);
 }
 
-/** Reads the object that begins at a brace, of a text that is known to be JSON. */
+/** Reads the object that begins at a brace; the text must be JSON. */
 function objectAt(text: string, start: number): Place {
   const members = new Map<string, number>();
   const tokens = /"(?:[^"\\]|\\.)*"|[{}[\]:,]/g;

@@ -4,19 +4,19 @@ import { CONFIG_FILES, loadConfig } from '../../config/load.ts';
 import { findConsumerFiles } from '../../consumers/discover.ts';
 import { PgwatchError, toError } from '../../errors.ts';
 
-/** What there is to know of a project. */
+/** What pgwatch needs to know about a project. */
 export type Project = {
-  /** Where its package.json lies. */
+  /** The folder of its package.json. */
   folder: string;
   packageText: string;
   package: PackageJson;
   manager: 'npm' | 'pnpm' | 'yarn' | 'bun';
-  /** What files of ours end in. */
+  /** The extension for our files. */
   extension: 'ts' | 'mts' | 'js' | 'mjs';
-  /** The config that it has already, '' where it has none. */
+  /** The existing config, or ''. */
   configFile: string;
   consumersFolder: string;
-  /** Consumer files that it has already. */
+  /** The existing consumer files. */
   consumerFiles: string[];
   /** Where DATABASE_URL comes from. */
   databaseUrl: 'environment' | '.env' | 'nowhere';
@@ -32,16 +32,16 @@ export type PackageJson = {
 };
 
 /**
- * Finds the project that a folder is in, and looks at it.
- * @throws PgwatchError usage where there is none, input_invalid where its package.json cannot be
- *   read
+ * Finds the project that contains a folder, and examines it.
+ * @throws PgwatchError usage if there is none, input_invalid if its package.json cannot be read
  */
 export async function readProject(start: string, environment: NodeJS.ProcessEnv): Promise<Project> {
   const folder = foldersUp(start).find((each) => existsSync(join(each, 'package.json')));
   if (folder === undefined) {
     throw new PgwatchError(
       'usage',
-      `There is no package.json in ${start} or above. Begin a project there with "npm init -y", or go to one.`,
+      `There is no package.json in ${start} or above. ` +
+        'Create a project with "npm init -y", or change to the folder of one.',
     );
   }
   const packageText = readFileSync(join(folder, 'package.json'), 'utf8');
@@ -63,7 +63,7 @@ export async function readProject(start: string, environment: NodeJS.ProcessEnv)
   };
 }
 
-/** True where the project has it installed, or will. */
+/** True if the project depends on the package. */
 export function dependsOn({ dependencies, devDependencies }: PackageJson, name: string): boolean {
   return Object.hasOwn({ ...dependencies, ...devDependencies }, name);
 }
@@ -72,23 +72,23 @@ function parsePackage(text: string, folder: string): PackageJson {
   try {
     const content: unknown = JSON.parse(text.replace(/^\ufeff/, ''));
     if (typeof content !== 'object' || content === null || Array.isArray(content)) {
-      throw new Error('it holds no object');
+      throw new Error('it is not an object');
     }
     const { scripts } = content as PackageJson;
     if (scripts !== undefined && (typeof scripts !== 'object' || Array.isArray(scripts))) {
-      throw new Error('its scripts are no object');
+      throw new Error('its scripts are not an object');
     }
     return content;
   } catch (thrown) {
     throw new PgwatchError(
       'input_invalid',
-      `${join(folder, 'package.json')} cannot be read: ${toError(thrown).message}. Correct it first.`,
+      `${join(folder, 'package.json')} cannot be read: ${toError(thrown).message}. Fix it first.`,
       { cause: thrown },
     );
   }
 }
 
-/** By the field of package.json, else by the lock file, which may lie above, as in a workspace. */
+/** Named by package.json, else by the lock file, which in a workspace may be in a folder above. */
 function managerOf(folder: string, { packageManager }: PackageJson): Project['manager'] {
   const named = typeof packageManager === 'string' ? packageManager.split('@')[0] : undefined;
   const found = LOCK_FILES.find(({ manager }) => manager === named);
@@ -102,7 +102,7 @@ function managerOf(folder: string, { packageManager }: PackageJson): Project['ma
 
 function extensionOf(folder: string, content: PackageJson): Project['extension'] {
   const isTyped = existsSync(join(folder, 'tsconfig.json')) || dependsOn(content, 'typescript');
-  // Our files are modules, whatever the others are.
+  // Our files are ES modules, even if those of the project are not.
   return `${content.type === 'module' ? '' : 'm'}${isTyped ? 'ts' : 'js'}`;
 }
 
@@ -111,7 +111,7 @@ function configOf(folder: string, content: PackageJson): string {
   return CONFIG_FILES.find((file) => existsSync(join(folder, file))) ?? '';
 }
 
-/** What the config says; the usual name where it does not load, as before pgwatch is installed. */
+/** The folder in the config; the default if it does not load, as before installing pgwatch. */
 async function consumersOf(folder: string, environment: NodeJS.ProcessEnv): Promise<string> {
   try {
     const { consumers } = await loadConfig({ folder, environment });
@@ -121,9 +121,7 @@ async function consumersOf(folder: string, environment: NodeJS.ProcessEnv): Prom
   }
 }
 
-/**
- * The usual name, unless a folder that is called so holds something else, as consumers of Kafka.
- */
+/** The default, unless that folder holds something else, such as Kafka consumers. */
 function chooseConsumers(folder: string): string {
   const isForeign = filesIn(join(folder, 'consumers')).some(
     (file) => !/\bchannels\b/.test(readFileSync(join(folder, 'consumers', file), 'utf8')),

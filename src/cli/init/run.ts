@@ -1,21 +1,20 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { errorCodeOf } from '../../errors.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { nextSteps } from './next-steps.ts';
+import type { InitOptions } from './options.ts';
 import { addScript } from './package-script.ts';
 import { type Project, readProject } from './project.ts';
 import { configText, consumerText } from './templates.ts';
 
-type InitOptions = CommonOptions & { dryRun?: boolean; json?: boolean };
-
-/** What happens to one part. */
+/** What was done about one part. */
 type Part = { path: string; what: string; state: 'written' | 'would write' | 'there' };
 
 /**
- * Writes what a project lacks of a config, a consumer and a package script.
- * @throws PgwatchError usage outside of any project
+ * Writes a config, a consumer and a package script, unless the project has them.
+ * @throws PgwatchError usage outside of a project
  */
 export async function init(options: InitOptions): Promise<void> {
   const project = await readProject(process.cwd(), process.env);
@@ -45,7 +44,7 @@ function writeConsumer(project: Project, state: Part['state']): Part {
   const { consumersFolder, consumerFiles, extension } = project;
   const [first] = consumerFiles;
   const what = 'a first consumer';
-  // Whoever has consumers needs no example among them.
+  // A project with consumers needs no example.
   if (first !== undefined) return { path: join(consumersFolder, first), what, state: 'there' };
   const path = join(consumersFolder, `hello.${extension}`);
   return { path, what, state: write(project, path, consumerText(project), state) };
@@ -62,7 +61,7 @@ function writeScript(project: Project, state: Part['state']): Part {
   return { path, what, state };
 }
 
-/** Writes a file that is not there; one that is, is left as it is. */
+/** Writes a file, unless it exists. */
 function write(project: Project, path: string, text: string, state: Part['state']): Part['state'] {
   const file = join(project.folder, path);
   if (state === 'would write') return state;
@@ -83,5 +82,5 @@ function shown({ folder }: Project, path: string): string {
 const SAYINGS: Record<Part['state'], (path: string, what: string) => string> = {
   written: (path, what) => `${path}: wrote ${what}.`,
   'would write': (path, what) => `${path}: would write ${what}.`,
-  there: (path, what) => `${path}: ${what} is there already.`,
+  there: (path, what) => `${path}: ${what} already exists.`,
 };

@@ -4,10 +4,10 @@ import type { Project } from './project.ts';
 export function configText({ consumersFolder }: Pick<Project, 'consumersFolder'>): string {
   return `import { defineConfig } from 'pgwatch';
 
-// Nothing here is required. Where the database is says DATABASE_URL; flags and PGWATCH_ variables
-// beat this file.
+// Nothing here is required. The database is the one in DATABASE_URL. Command-line options and
+// PGWATCH_ variables override this file.
 export default defineConfig({
-  // Where the consumer files lie, sub-folders included.
+  // The folder of the consumer files, including subfolders.
   consumers: '${consumersFolder}',
 });
 `;
@@ -18,7 +18,7 @@ export function consumerText({ extension }: Pick<Project, 'extension'>): string 
   const type = extension.endsWith('ts') ? '<{ name?: string }>' : '';
   return `import { defineConsumer } from 'pgwatch';
 
-// Returning is success; throwing hands the notification to it again, later.
+// Returning means success. If it throws, the notification is delivered again later.
 export default defineConsumer${type}({
   id: 'hello',
   channels: ['hello'],

@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import type { Config } from '../../config/define.ts';
 import type { Consumer } from '../../consumers/define.ts';
 import type { Reporter } from '../../reporter.ts';
 import {
   addCommonOptions,
-  type CommonOptions,
   configFor,
+  type OptionsOf,
   parseSeconds,
   reporterFor,
   splitList,
@@ -16,67 +16,56 @@ import {
 import { stopSignal } from '../stop-signal.ts';
 import { printJson, printTable } from '../table.ts';
 
-type ListenOptions = CommonOptions & {
-  consumers?: string[];
-  excludeConsumers?: string[];
-  apps?: string[];
-  listConsumers?: boolean;
-  json?: boolean;
-  skipPlayback?: boolean;
-  maxBatchSize?: string;
-  timeout?: string;
-  reconnectDelay?: string;
-  once?: boolean;
-  embedded?: boolean;
-};
-
-/** pgwatch listen: the daemon. */
+/** pgwatch listen: runs the daemon. */
 export function addListen(program: Command): void {
-  addCommonOptions(program.command('listen'))
-    .description('Run consumers: replay what each has missed, then follow the log until Ctrl-C.')
-    .option('--consumers <ids...>', 'only these consumers')
-    .option('--exclude-consumers <ids...>', 'all but these consumers')
-    .option('--apps <names...>', 'only consumers in these sub-folders of the consumers folder')
-    .option('--list-consumers', 'print the consumers that would run, and exit')
-    .option('--json', 'with --list-consumers: as JSON')
-    .option('--skip-playback', 'move past everything that was missed; it is never handed out')
-    .option(
-      '--max-batch-size <n>',
-      'how many notifications are read at once, at most (default: 500)',
-    )
-    .option(
-      '--timeout <seconds>',
-      'the time between polls while nothing rings (default: 5)',
-      parseSeconds,
-    )
-    .option(
-      '--reconnect-delay <seconds>',
-      'the first wait before reconnecting (default: 0.5)',
-      parseSeconds,
-    )
-    .option('--once', 'handle everything that is there now, and exit')
-    .option('--embedded', 'use a PostgreSQL of its own, kept in .pgwatch/')
+  declareListen(program)
+    .description('Run consumers: catch up on what each has missed, then follow the log.')
     .addHelpText(
       'after',
       `
-Consumers are the files consumers/**/*.{ts,mts,js,mjs}. Each is handed every
-notification of its channels at least once, in order, and its position is kept
-in the database, by the id in the file or the file's name.
+Consumers are the files consumers/**/*.{ts,mts,js,mjs}. Each receives every
+notification of its channels at least once, in order. Its position is stored in
+the database, under the id in the file, or else the name of the file.
 
-With --once the exit code is 1 if something failed or still waits: for a retry,
-for another process, or because the consumer is paused or stopped. It gives up
-if there is no server for ten seconds.
+With --once the exit code is 1 if a notification failed or still waits: for a
+retry, for another process, or because the consumer is paused or stopped. It
+stops trying if it cannot reach a server for ten seconds.
 
-npx and "npm run" do not pass SIGTERM on: in services and containers, start
+npx and "npm run" do not forward SIGTERM: in services and containers, start
 node_modules/.bin/pgwatch listen.
 
 Examples:
   $ pgwatch listen                               all consumers, on DATABASE_URL
   $ pgwatch listen --consumers email webhook     two of them
   $ pgwatch listen --apps billing --once         those in consumers/billing
-  $ pgwatch listen --list-consumers --json       what would run`,
+  $ pgwatch listen --list-consumers --json       which consumers would run`,
     )
     .action(listen);
+}
+
+type ListenOptions = OptionsOf<typeof declareListen>;
+
+function declareListen(program: Command) {
+  return addCommonOptions(program.command('listen'))
+    .option('--consumers <ids...>', 'only these consumers')
+    .option('--exclude-consumers <ids...>', 'all except these consumers')
+    .option('--apps <names...>', 'only consumers in these subfolders of the consumers folder')
+    .option('--list-consumers', 'print the consumers that would run, and exit')
+    .option('--json', 'with --list-consumers: print JSON')
+    .option('--skip-playback', 'skip everything that was missed; it is never delivered')
+    .option('--max-batch-size <n>', 'read at most n notifications at once (default: 500)')
+    .option(
+      '--timeout <seconds>',
+      'time between polls if no doorbell rings (default: 5)',
+      parseSeconds,
+    )
+    .option(
+      '--reconnect-delay <seconds>',
+      'first wait before reconnecting (default: 0.5)',
+      parseSeconds,
+    )
+    .option('--once', 'handle everything that is there now, and exit')
+    .option('--embedded', 'use an embedded PostgreSQL, kept in .pgwatch/');
 }
 
 async function listen(options: ListenOptions): Promise<void> {
@@ -105,7 +94,7 @@ async function runDaemon(
 ): Promise<void> {
   const reporter = reporterFor(options);
   if (consumers.length === 0) {
-    reporter.warn(`There is no consumer in ${config.consumers}: nothing to do.`);
+    reporter.warn(`There are no consumers in ${config.consumers}: nothing to do.`);
     return;
   }
   const { Daemon } = await import('../../daemon/daemon.ts');
@@ -130,7 +119,7 @@ async function runDaemon(
   await (options.embedded ? withEmbedded(config, reporter, run) : run(config));
 }
 
-/** A folder above may hold the config, and name another folder of consumers than the one here. */
+/** Warns if a config in a folder above names another consumers folder than the one here. */
 function announcePlaces({ file, consumers }: Config, reporter: Reporter): void {
   const shown = (path: string) => relative(process.cwd(), path) || '.';
   if (file !== null) {
@@ -140,7 +129,8 @@ function announcePlaces({ file, consumers }: Config, reporter: Reporter): void {
   if (here === consumers || file === null || dirname(file) === process.cwd()) return;
   if (!existsSync(here)) return;
   reporter.warn(
-    `The folder consumers here is not used: ${shown(file)} names ${shown(consumers)}. To use it, set PGWATCH_CONSUMERS=consumers.`,
+    `The folder consumers here is not used: ${shown(file)} names ${shown(consumers)}. ` +
+      'To use it, set PGWATCH_CONSUMERS=consumers.',
   );
 }
 

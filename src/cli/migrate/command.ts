@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { countOf } from '../../words.ts';
 import { confirm } from '../confirm.ts';
 import { withDatabase } from '../database.ts';
@@ -7,68 +7,76 @@ import {
   type CommandResult,
   type CommonOptions,
   configFor,
+  type OptionsOf,
   reporterFor,
 } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
 
-/** pgwatch migrate: installs the schema, and what belongs to it. */
+/** pgwatch migrate: installs, updates and removes the schema. */
 export function addMigrate(program: Command, outcome: CommandResult): void {
   const migrate = addCommonOptions(program.command('migrate'))
-    .description('Install pgwatch in the database, or bring it up to date.')
+    .description('Install pgwatch in the database, or update it.')
     .addHelpText(
       'after',
       `
-Needs no superuser: the database's owner can run it. Running it again, or twice
-at once, does no harm. Roles named in the config (roles: { publish, consume,
-read }) are granted what they need.
+It needs no superuser: the owner of the database can run it. Running it again,
+or twice at the same time, does no harm. It grants the roles named in the config
+(roles: { publish, consume, read }) what they need.
 
 Examples:
   $ pgwatch migrate                      install or update
   $ pgwatch migrate status               exit code 1 if something is pending
-  $ pgwatch migrate sql > pgwatch.sql    the SQL, for one's own migrations
+  $ pgwatch migrate sql > pgwatch.sql    the SQL, for your own migrations
   $ pgwatch migrate rebase               after a restore into another server`,
     )
-    .action((options: CommonOptions) => up(options));
+    .action(up);
   addCommonOptions(migrate.command('up'))
     .description('The same as "pgwatch migrate".')
     .addHelpText('after', '\nExamples:\n  $ pgwatch migrate up')
-    .action((_, command: Command) => up(command.optsWithGlobals()));
-  addCommonOptions(migrate.command('status'))
+    .action((_, command) => up(command.optsWithGlobals()));
+  declareStatus(migrate)
     .description('Show which migrations are installed; exit code 1 if one is pending or changed.')
-    .option('--json', 'as JSON')
     .addHelpText(
       'after',
       '\nExamples:\n  $ pgwatch migrate status\n  $ pgwatch migrate status --json',
     )
-    .action((_, command: Command) => status(command.optsWithGlobals(), outcome));
+    .action((_, command) => status(command.optsWithGlobals(), outcome));
   addCommonOptions(migrate.command('sql'))
-    .description('Print all migrations as SQL. Uses no connection.')
+    .description('Print all migrations as SQL, without connecting.')
     .addHelpText('after', '\nExamples:\n  $ pgwatch migrate sql | psql mydb')
-    .action((_, command: Command) => printSql(command.optsWithGlobals()));
-  addCommonOptions(migrate.command('uninstall'))
+    .action((_, command) => printSql(command.optsWithGlobals()));
+  declareUninstall(migrate)
     .description('Remove pgwatch from the database, with all notifications and positions.')
-    .option('--yes', 'do not ask')
     .addHelpText(
       'after',
       '\nExamples:\n  $ pgwatch migrate uninstall\n  $ pgwatch migrate uninstall --yes',
     )
-    .action((_, command: Command) => remove(command.optsWithGlobals(), outcome));
+    .action((_, command) => remove(command.optsWithGlobals(), outcome));
   addCommonOptions(migrate.command('rebase'))
-    .description(
-      "Make a restored or copied log this server's own, so that the daemon starts again.",
-    )
+    .description('Adopt a log that was restored or copied here, so the daemon starts again.')
     .addHelpText(
       'after',
       `
-Transaction ids begin anew in another server, so that "pgwatch listen" refuses a
-log that was restored into it, or whose sequence was set back. This sets it
-right. Nothing that a consumer has not handled is skipped; some of what it has
-handled may be handed to it again.
+Transaction ids start over in another server, so "pgwatch listen" refuses a log
+that was restored into it, or whose sequence was set back. This command repairs
+it. It skips nothing that a consumer has not handled; some notifications that
+were handled may be delivered again.
 
 Examples:
   $ pg_restore -d mydb dump && pgwatch migrate rebase`,
     )
-    .action((_, command: Command) => rebase(command.optsWithGlobals()));
+    .action((_, command) => rebase(command.optsWithGlobals()));
+}
+
+/** The command that the others belong to; it takes the common options, too. */
+type Migrate = Command<[], CommonOptions>;
+
+function declareStatus(migrate: Migrate) {
+  return addCommonOptions(migrate.command('status')).option('--json', 'print JSON');
+}
+
+function declareUninstall(migrate: Migrate) {
+  return addCommonOptions(migrate.command('uninstall')).option('--yes', 'do not ask');
 }
 
 async function up(options: CommonOptions): Promise<void> {
@@ -81,14 +89,15 @@ async function up(options: CommonOptions): Promise<void> {
     reporter.info(
       applied.length === 0
         ? `Schema "${config.schema}" is up to date.`
-        : `Schema "${config.schema}" is ready. Publish with smart_notify(), consume with "pgwatch listen".`,
+        : `Schema "${config.schema}" is ready. ` +
+            'Publish with smart_notify(), consume with "pgwatch listen".',
     );
     for (const { sentence } of await readNamesakes(client, config)) reporter.warn(sentence);
   });
 }
 
 async function status(
-  options: CommonOptions & { json?: boolean },
+  options: OptionsOf<typeof declareStatus>,
   outcome: CommandResult,
 ): Promise<void> {
   const { readMigrationStates } = await import('../../database/migrate.ts');
@@ -120,7 +129,7 @@ async function printSql(options: CommonOptions): Promise<void> {
 }
 
 async function remove(
-  options: CommonOptions & { yes?: boolean },
+  options: OptionsOf<typeof declareUninstall>,
   outcome: CommandResult,
 ): Promise<void> {
   const { readFootprint, uninstall } = await import('../../database/uninstall.ts');
@@ -153,7 +162,8 @@ async function rebase(options: CommonOptions): Promise<void> {
       reporter.info(message),
     );
     reporter.info(
-      `The log is this server's own now: ${countOf(notifications, 'notification')}, the last with id ${lastId}.`,
+      `The log now belongs to this server: ${countOf(notifications, 'notification')}, ` +
+        `the last with id ${lastId}.`,
     );
   });
 }

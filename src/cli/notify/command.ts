@@ -1,49 +1,54 @@
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { type ErrorCode, PgwatchError, toError } from '../../errors.ts';
 import {
   addCommonOptions,
-  type CommonOptions,
   configFor,
+  type OptionsOf,
   reporterFor,
   warnUnverified,
 } from '../options.ts';
 
-type NotifyOptions = CommonOptions & { key?: string; eventId?: string };
-
-/** pgwatch notify: publishes from the shell. */
+/** pgwatch notify: publishes notifications from the shell. */
 export function addNotify(program: Command): void {
-  addCommonOptions(program.command('notify'))
+  declareNotify(program)
     .description('Publish a notification and print its id.')
-    .argument('<channel>', 'a name of 1 to 63 bytes')
-    .argument('[json]', 'the payload; "-" reads one JSON value a line from stdin (default: {})')
-    .option('--key <key>', 'what it is about: notifications of one key keep their order')
-    .option('--event-id <uuid>', 'an id of your own: publishing it a second time does nothing')
     .addHelpText(
       'after',
       `
-With "-", up to ${LINES_PER_TRANSACTION} lines are one transaction. A faulty line stops it: the ids
-that were printed are published, and nothing else.
+With "-", each transaction holds up to ${LINES_PER_TRANSACTION} lines. An invalid line stops it:
+what has been published by then are the ids that were printed.
 
 Examples:
   $ pgwatch notify orders '{"id": 42, "total": 99.5}' --key order:42
   $ pgwatch notify reports
   $ jq -c '.[]' orders.json | pgwatch notify orders -`,
     )
-    // Said in publish(), with what to do: a shell splits JSON that is not quoted.
+    // publish() reports this with a hint: a shell splits JSON that is not quoted.
     .allowExcessArguments()
     .action(publish);
+}
+
+type NotifyOptions = OptionsOf<typeof declareNotify>;
+
+function declareNotify(program: Command) {
+  return addCommonOptions(program.command('notify'))
+    .argument('<channel>', 'a name of 1 to 63 bytes')
+    .argument('[json]', 'the payload; "-" reads one JSON value per line from stdin (default: {})')
+    .option('--key <key>', 'what it is about: notifications with the same key stay in order')
+    .option('--event-id <uuid>', 'your own id: publishing it a second time does nothing');
 }
 
 async function publish(
   channel: string,
   json: string | undefined,
   options: NotifyOptions,
-  command: Command,
+  command: { args: readonly string[] },
 ): Promise<void> {
   if (command.args.length > 2) {
     throw new PgwatchError(
       'usage',
-      `The payload is one argument, and the shell has made ${command.args.length - 1} of it.${QUOTE_HINT}`,
+      `The payload must be one argument, but the shell passed ${command.args.length - 1}.` +
+        QUOTE_HINT,
     );
   }
   const { withConnection } = await import('../../database/connect.ts');
@@ -52,7 +57,10 @@ async function publish(
   const { publishTexts } = await import('../../log/publish.ts');
   const { key = null, eventId = null } = options;
   if (json === '-' && eventId !== null) {
-    throw new PgwatchError('usage', '--event-id names one notification: it does not go with "-".');
+    throw new PgwatchError(
+      'usage',
+      '--event-id names one notification and cannot be combined with "-".',
+    );
   }
   const config = await configFor(options);
   const payload =
@@ -90,8 +98,8 @@ async function sendLines(send: (texts: string[]) => Promise<void>): Promise<void
 }
 
 /**
- * The lines of stdin, without the mark that some programs begin files with.
- * @throws PgwatchError payload_invalid where it is not UTF-8
+ * The lines of stdin, without the byte order mark that some programs write.
+ * @throws PgwatchError payload_invalid if it is not UTF-8
  */
 async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -100,7 +108,8 @@ async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<string> {
       return chunk ? decoder.decode(chunk, { stream: true }) : decoder.decode();
     } catch (cause) {
       const message =
-        'What stdin says is not UTF-8: convert it first, as with "iconv -f latin1 -t utf-8".';
+        'The text on stdin is not UTF-8: convert it first, for example with ' +
+        '"iconv -f latin1 -t utf-8".';
       throw new PgwatchError('payload_invalid', message, { cause });
     }
   };
@@ -117,8 +126,9 @@ async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<string> {
 }
 
 /**
- * The text itself, known to be JSON: it is stored as it was written, with all the digits of its
- * numbers.
+ * Checks that a text is JSON, and returns the text itself: it is stored as written, with all the
+ * digits of its numbers.
+ * @throws PgwatchError
  */
 function checked(
   text: string,

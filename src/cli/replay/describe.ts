@@ -4,7 +4,7 @@ import { colorsFor } from '../../reporter.ts';
 import { countOf } from '../../words.ts';
 import { printTable } from '../table.ts';
 
-/** What a replay would do, for people. */
+/** Describes for people what a replay would do. */
 export function describeStretch(
   stretch: Stretch,
   count: StretchCount,
@@ -17,7 +17,7 @@ export function describeStretch(
   const about = keys > 0 ? `, of ${countOf(keys, 'key')}` : '';
   const left = [
     ...(dead > 0 ? [`${countOf(dead, 'dead letter')} (see "pgwatch dlq retry")`] : []),
-    ...(waiting > 0 ? [`${number(waiting)} that wait anyway`] : []),
+    ...(waiting > 0 ? [`${number(waiting)} that wait for a retry`] : []),
   ];
   return [
     colors.bold(onOneLine(stretch.consumerId)),
@@ -29,18 +29,18 @@ export function describeStretch(
       ? [field('first time', `${number(beforeChannel)} published before it read their channel`)]
       : []),
     ...(left.length > 0 ? [field('left alone', left.join(', '))] : []),
-    ...(open > 0 ? [field('not yet', `${number(open)} that it has not done come anyway`)] : []),
+    ...(open > 0 ? [field('pending', `${number(open)} not handled yet arrive anyway`)] : []),
     ...(settled > 0
       ? [
-          field('speed', speed === null ? 'as fast as it can' : `${speed}x of how it was written`),
-          field('effects', 'its handler has them again, in a transaction or not'),
-          ...(keys > 0 ? [field('order', 'what is new of these keys waits for them')] : []),
+          field('speed', speed === null ? 'as fast as possible' : `${speed}x the original pace`),
+          field('effects', 'the handler runs again for each, side effects included'),
+          ...(keys > 0 ? [field('order', 'new notifications with these keys wait')] : []),
         ]
       : []),
   ].join('\n');
 }
 
-/** The first that would be replayed. */
+/** Prints the first notifications that would be replayed. */
 export function printFirst(entries: readonly StretchEntry[]): void {
   printTable(
     ['ID', 'CREATED', 'CHANNEL', 'KEY'],

@@ -2,9 +2,7 @@ import type { Missing } from '../../log/by-hand/replay-missing.ts';
 import type { Stretch, StretchCount } from '../../log/by-hand/replay-stretch.ts';
 import { someOf } from '../../words.ts';
 
-/**
- * Why a stretch does not hold what it asks for: sentences, none where nothing it names is missing.
- */
+/** Sentences that explain what a stretch names but does not contain; none if nothing is missing. */
 export function describeMissing(stretch: Stretch, missing: Missing): string[] {
   const { consumerId, channel, key } = stretch;
   const { channels, unknownIds, foreignIds, isKeyUnknown } = missing;
@@ -13,19 +11,21 @@ export function describeMissing(stretch: Stretch, missing: Missing): string[] {
   return [
     ...(unknownIds.length > 0
       ? [
-          `The log holds no ${someOf(unknownIds.map(String))}: "pgwatch why ${unknownIds[0]}" tells more.`,
+          `The log does not contain ${someOf(unknownIds.map(String))}: ` +
+            `"pgwatch why ${unknownIds[0]}" explains.`,
         ]
       : []),
     ...(foreignIds.length > 0
-      ? [`Of another channel: ${someOf(foreignIds.map(String))}; ${reads}.`]
+      ? [`On another channel: ${someOf(foreignIds.map(String))}; ${reads}.`]
       : []),
     ...(isForeign ? [`It does not read the channel ${channel}: ${reads}.`] : []),
-    ...(isKeyUnknown && !isForeign ? [`Nothing of its channels has the key ${key}.`] : []),
+    ...(isKeyUnknown && !isForeign ? [`No notification on its channels has the key ${key}.`] : []),
   ];
 }
 
-/** Why there is nothing to replay where all that is named is there. */
+/** Explains why there is nothing to replay although everything named exists. */
 export function describeNone({ dead, waiting, open }: StretchCount): string {
-  if (dead + waiting + open === 0) return 'Nothing of its channels matches all that was asked for.';
-  return 'What matches is not done yet, or was given up: nothing of it is to be handed out once more.';
+  if (dead + waiting + open === 0)
+    return 'No notification on its channels matches all the options.';
+  return 'What matches is not handled yet, or is a dead letter.';
 }

@@ -18,8 +18,8 @@ import { type ReplayOptions, stretchFrom } from './options.ts';
 import { watchReplay } from './watch.ts';
 
 /**
- * Files what the options describe to be handed out once more, and shows how far that is.
- * @throws PgwatchError input_invalid where it is more than can be filed at once
+ * Files a replay of what the options describe, and shows its progress.
+ * @throws PgwatchError input_invalid if it is more than can be filed at once
  */
 export async function replay(
   consumerId: string,
@@ -44,7 +44,8 @@ export async function replay(
       const filed = await fileReplay(client, schema, { stretch, speed, max: REPLAY_MAX });
       if (filed.filed !== count.settled) {
         reporterFor(options).info(
-          `Filed ${countOf(filed.filed, 'notification')}, and not ${count.settled}: what it has done has changed since they were counted.`,
+          `Filed ${countOf(filed.filed, 'notification')} instead of ${count.settled}: ` +
+            'the consumer has worked since they were counted.',
         );
       }
       const watched = options.wait
@@ -65,7 +66,8 @@ export async function replay(
       }
       if (watched) return;
       reporterFor(options).info(
-        `Filed ${countOf(filed.filed, 'notification')}: see them with "pgwatch dlq list --state all --consumer ${consumerId}".`,
+        `Filed ${countOf(filed.filed, 'notification')}: ` +
+          `"pgwatch dlq list --state all --consumer ${consumerId}" lists them.`,
       );
     },
   );
@@ -84,11 +86,13 @@ async function showOnly(
   }
   if (first.length > 0) printFirst(first);
   reporterFor(options).info(
-    count.settled === 0 ? 'There is nothing to replay.' : 'Nothing is changed: this was a dry run.',
+    count.settled === 0
+      ? 'There is nothing to replay.'
+      : 'Nothing was changed: this was a dry run.',
   );
 }
 
-/** Says why there is less than was asked for, as far as that is plain. */
+/** Reports why there is less to replay than was asked for, if that is known. */
 async function tellMissing(
   client: Client,
   schema: string,
@@ -116,8 +120,8 @@ async function cancel(
   if (options.json) return printJson({ consumerId, cancelled });
   reporterFor(options).info(
     cancelled === 0
-      ? 'There is no replay to take back.'
-      : `Took ${countOf(cancelled, 'notification')} back that ${cancelled === 1 ? 'was' : 'were'} to be handed to ${consumerId} once more.`,
+      ? 'There is no replay to cancel.'
+      : `Cancelled the replay of ${countOf(cancelled, 'notification')} to ${consumerId}.`,
   );
 }
 
@@ -128,15 +132,17 @@ function toJson({ consumerId }: Stretch, { settled, ...count }: StretchCount) {
 function tooMany(consumerId: string, count: number): PgwatchError {
   return new PgwatchError(
     'input_invalid',
-    `These are ${countOf(count, 'notification')}, and at most ${REPLAY_MAX.toLocaleString('en')} can be replayed at a time: narrow it by --since and --until, or move the position: "pgwatch seek ${consumerId} --to …".`,
+    `This selects ${countOf(count, 'notification')}; at most ${REPLAY_MAX.toLocaleString('en')} ` +
+      'can be replayed at once. Narrow it with --since and --until, or move the position: ' +
+      `"pgwatch seek ${consumerId} --to …".`,
   );
 }
 
 type Asked = { stretch: Stretch; count: StretchCount; options: ReplayOptions };
 
-/** What was said about what is missing; whether ids were named, and none of them exists. */
+/** What was reported as missing, and whether ids were given but none of them exists. */
 type Told = { messages: string[]; isNoneThere: boolean };
 
-/** Filing so many takes a second or two, in which nothing that the consumer has done is saved. */
+/** Filing this many takes a second or two, during which the consumer cannot save its work. */
 const REPLAY_MAX = 100_000;
 const FIRST = 5;

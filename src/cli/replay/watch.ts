@@ -7,17 +7,14 @@ import { stopSignal } from '../stop-signal.ts';
 
 type Watched = { consumerId: string; filed: number; replayedAt: string; reporter: Reporter };
 
-/**
- * Shows how far a replay is, until all of it is through or a signal comes. Returns how it stands
- * then.
- */
+/** Shows the progress of a replay until it is done or a signal arrives; returns its state then. */
 export async function watchReplay(
   client: Client,
   schema: string,
   watched: Watched,
 ): Promise<{ isFinished: boolean; dead: number; standing: number }> {
   const { consumerId, filed, reporter } = watched;
-  const signal = stopSignal(reporter, 'no longer watching; the replay goes on.');
+  const signal = stopSignal(reporter, 'no longer watching; the replay continues.');
   const startedAt = performance.now();
   let saidAt = startedAt;
   let hasSaidIdle = false;
@@ -27,7 +24,9 @@ export async function watchReplay(
     if (standing === 0) {
       reporter.status('');
       const took = formatDuration(performance.now() - startedAt);
-      reporter.info(`Handed ${countOf(filed - dead, 'notification')} to ${consumerId} in ${took}.`);
+      reporter.info(
+        `Replayed ${countOf(filed - dead, 'notification')} to ${consumerId} in ${took}.`,
+      );
       if (dead > 0) reporter.warn(deadText(consumerId, dead));
       return { isFinished: true, dead, standing };
     }
@@ -35,8 +34,8 @@ export async function watchReplay(
       hasSaidIdle = true;
       reporter.info(
         isPaused
-          ? `${consumerId} is paused: they wait until it goes on ("pgwatch consumers resume ${consumerId}").`
-          : `No daemon runs ${consumerId}: they wait for one ("pgwatch listen").`,
+          ? `${consumerId} is paused: the replay waits ("pgwatch consumers resume ${consumerId}").`
+          : `No daemon runs ${consumerId}: the replay waits for one ("pgwatch listen").`,
       );
     }
     const line = lineOf(filed, progress);
@@ -49,7 +48,8 @@ export async function watchReplay(
     if (!signal.aborted) continue;
     reporter.status('');
     reporter.info(
-      `${countOf(standing, 'notification')} of ${filed.toLocaleString('en')} still stand. To take them back: "pgwatch replay ${consumerId} --cancel".`,
+      `${standing.toLocaleString('en')} of ${countOf(filed, 'notification')} are still pending. ` +
+        `To cancel them: "pgwatch replay ${consumerId} --cancel".`,
     );
     return { isFinished: false, dead, standing };
   }
@@ -64,8 +64,9 @@ function lineOf(filed: number, { standing, failing, nextMs }: ReplayProgress): s
 }
 
 function deadText(consumerId: string, dead: number): string {
-  const what = dead === 1 ? 'One of them was' : `${dead.toLocaleString('en')} of them were`;
-  return `${what} given up: "pgwatch dlq list --consumer ${consumerId}".`;
+  const what =
+    dead === 1 ? 'One of them is a dead letter' : `${dead.toLocaleString('en')} are dead letters`;
+  return `${what}: "pgwatch dlq list --consumer ${consumerId}".`;
 }
 
 const LOOK_MS = 500;

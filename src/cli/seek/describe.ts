@@ -4,8 +4,8 @@ import { colorsFor } from '../../reporter.ts';
 import { countOf } from '../../words.ts';
 
 /**
- * What a seek would do, for people.
- * @param asked.live whether it may be done while a daemon runs the consumer
+ * Describes for people what a seek would do.
+ * @param asked.live whether it is allowed while a daemon runs the consumer
  */
 export function describePlan(
   consumerId: string,
@@ -15,24 +15,25 @@ export function describePlan(
   const { fromId, toId, oldestId, newestId, again, skipped, isExact } = plan;
   const colors = colorsFor(process.stdout);
   const count = (found: number) =>
-    `${isExact ? '' : 'more than '}${countOf(found, 'notification')} of its channels`;
+    `${isExact ? '' : 'more than '}${countOf(found, 'notification')} on its channels`;
   const direction = toId < fromId ? 'back' : toId > fromId ? 'forward' : 'no move';
   return [
     colors.bold(onOneLine(consumerId)),
     field('position', `${fromId} → ${toId} (${direction})`),
     ...(toId < fromId ? [field('again', count(again))] : []),
-    ...(toId > fromId ? [field('skipped', `${count(skipped)}, never handed out`)] : []),
+    ...(toId > fromId ? [field('skipped', `${count(skipped)}, never delivered`)] : []),
     ...standing(consumerId, plan),
     field('log', newestId === null ? 'is empty' : `ids ${oldestId} to ${newestId}`),
     ...(oldestId !== null && toId < fromId && toId + 1 < oldestId && fromId >= oldestId
-      ? [field('', `what was before ${oldestId} is gone, and does not come again`)]
+      ? [field('', `notifications before ${oldestId} are gone and cannot be repeated`)]
       : []),
     field('running', running(plan, asked)),
     ...(plan.isStopped
       ? [
           field(
             'stopped',
-            `at a dead letter, until that is retried or discarded: pgwatch dlq list --consumer ${consumerId}`,
+            'at a dead letter, until it is retried or discarded: ' +
+              `pgwatch dlq list --consumer ${consumerId}`,
           ),
         ]
       : []),
@@ -47,7 +48,7 @@ function standing(consumerId: string, { fromId, toId, dead, waiting, leased }: S
           field(
             'waiting',
             isBack
-              ? `${number(waiting)} in between wait for a retry, and come with the others`
+              ? `${number(waiting)} in between wait for a retry, and are repeated with the others`
               : `${number(waiting)} in between wait for a retry, and are still retried`,
           ),
         ]
@@ -57,13 +58,14 @@ function standing(consumerId: string, { fromId, toId, dead, waiting, leased }: S
           field(
             'dead',
             isBack
-              ? `${countOf(dead, 'dead letter')} in between, handed out again with the others`
-              : `${countOf(dead, 'dead letter')} in between, left as ${dead === 1 ? 'it is' : 'they are'}: pgwatch dlq list --consumer ${consumerId}`,
+              ? `${countOf(dead, 'dead letter')} in between, repeated with the others`
+              : `${countOf(dead, 'dead letter')} in between, left alone: ` +
+                  `pgwatch dlq list --consumer ${consumerId}`,
           ),
         ]
       : []),
     ...(leased > 0
-      ? [field('leased', `${number(leased)} are given out already; those begun are finished`)]
+      ? [field('leased', `${number(leased)} are already leased; handlers that have started finish`)]
       : []),
   ];
 }
@@ -71,7 +73,7 @@ function standing(consumerId: string, { fromId, toId, dead, waiting, leased }: S
 function running({ isLive, isShared }: SeekPlan, { live }: { live?: boolean }): string {
   if (!isLive) return 'no daemon runs it';
   const who = isShared ? 'daemons share it' : 'a daemon runs it';
-  return live ? who : `${who}: needs --live`;
+  return live ? who : `${who}: requires --live`;
 }
 
 function number(value: number): string {

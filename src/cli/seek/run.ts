@@ -6,23 +6,15 @@ import { planSeek, type SeekPlan } from '../../log/by-hand/seek-plan.ts';
 import { countOf } from '../../words.ts';
 import { confirm } from '../confirm.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { describePlan } from './describe.ts';
-
-type SeekOptions = CommonOptions & {
-  to: SeekTarget;
-  dryRun?: boolean;
-  yes?: boolean;
-  live?: boolean;
-  json?: boolean;
-};
+import type { SeekOptions } from './options.ts';
 
 /**
- * Prints what moving the position would do, and does it once somebody has said yes.
- * @throws PgwatchError consumer_running while a daemon runs it, unless that is allowed;
- *   consumer_changed where something else has moved it meanwhile; usage where the log has not come
- *   as far
+ * Prints what moving the position would do, and moves it after asking for confirmation.
+ * @throws PgwatchError consumer_running while a daemon runs the consumer, unless --live is given;
+ *   consumer_changed if something else has moved it meanwhile; usage if the target is in the future
  */
 export async function seek(
   consumerId: string,
@@ -51,16 +43,15 @@ export async function seek(
         const what = countOf(sought.reread, 'notification');
         const was = sought.reread === 1 ? 'was' : 'were';
         reporter.info(
-          `${what} that waited for a retry, or ${was} dead, will be handed out in turn.`,
+          `${what} that waited for a retry, or ${was} dead, will be delivered in turn.`,
         );
       }
-      if (!done.isLive)
-        reporter.info('No daemon runs it now: "pgwatch listen" goes on from there.');
+      if (!done.isLive) reporter.info('No daemon runs it: "pgwatch listen" continues from there.');
     },
   );
 }
 
-/** A daemon may take it over just then: while it may be live, it is tried anew. */
+/** Moves the position. With --live it tries again if a daemon takes the consumer over. */
 async function move(
   client: Client,
   schema: string,
@@ -79,7 +70,7 @@ async function move(
   throw plan.isLive && !live ? running(consumerId) : changed(consumerId);
 }
 
-/** What nobody has reached yet is a slip of the hand, and would skip everything. */
+/** Refuses a target that does not exist yet: probably a typo, and it would skip everything. */
 function requireReached(to: SeekTarget, { newestId }: SeekPlan): void {
   const isAhead =
     to instanceof Date
@@ -87,25 +78,26 @@ function requireReached(to: SeekTarget, { newestId }: SeekPlan): void {
       : typeof to === 'number' && to > (newestId ?? 0) + 1;
   if (!isAhead) return;
   const asked =
-    to instanceof Date ? `${to.toISOString()} lies in the future` : `There is no ${to} yet`;
+    to instanceof Date
+      ? `${to.toISOString()} is in the future`
+      : `There is no notification ${to} yet`;
   const newest = newestId === null ? 'the log is empty' : `the newest notification is ${newestId}`;
-  throw new PgwatchError(
-    'usage',
-    `${asked}: ${newest}. To skip all that is there, say so: --to now.`,
-  );
+  throw new PgwatchError('usage', `${asked}: ${newest}. To skip everything, use --to now.`);
 }
 
 function running(consumerId: string): PgwatchError {
   return new PgwatchError(
     'consumer_running',
-    `A daemon runs ${consumerId}: stop it or pause the consumer first, or pass --live, and it goes on from the new position. What it has in hand then may be handed out once more.`,
+    `A daemon runs ${consumerId}: stop it, pause the consumer, or pass --live to move it anyway. ` +
+      'Notifications being handled at that moment may be delivered again.',
   );
 }
 
 function changed(consumerId: string): PgwatchError {
   return new PgwatchError(
     'consumer_changed',
-    `${consumerId} has changed since its plan was made: another seek, a replay or a takeover came first, and nothing was moved. Run the command again to see what it would do now.`,
+    `${consumerId} has changed since the plan was made, by another seek, a replay or a takeover. ` +
+      'Nothing was moved; run the command again for a new plan.',
   );
 }
 

@@ -1,9 +1,9 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError } from '@commander-js/extra-typings';
 import type { SeekTarget } from '../../log/by-hand/seek.ts';
 import { momentFrom } from '../moment.ts';
 
 /**
- * Where a position is to be moved, as on the command line.
+ * Parses the target of a seek.
  * @throws InvalidArgumentError
  */
 export function parseTarget(text: string): SeekTarget {

@@ -1,26 +1,18 @@
-import type { Command } from 'commander';
-import { parseMoment } from '../moment.ts';
-import { addCommonOptions } from '../options.ts';
+import type { Command } from '@commander-js/extra-typings';
+import { declareShow } from './options.ts';
 
-/** pgwatch show: notifications in full. */
+/** pgwatch show: shows notifications in full. */
 export function addShow(program: Command): void {
-  addCommonOptions(program.command('show'))
+  declareShow(program)
     .description('Show a notification in full, with its outcome at each consumer.')
-    .argument('<ids...>', 'ids of notifications, or event ids')
-    .option(
-      '--since <time>',
-      'search for event ids from this time on (local time unless it has a zone)',
-      parseMoment,
-    )
-    .option('--json', 'as JSON')
     .addHelpText(
       'after',
       `
-If the log no longer has it, it is shown from the copy in a dead letter.
-"pgwatch why" says the same about each consumer, and what to do about it.
+A notification that is no longer in the log is shown from the copy in a dead
+letter. "pgwatch why" explains the outcome at each consumer, and what to do.
 
-An event id given by the publisher is looked up in an index. One derived by
-pgwatch is not indexed: that searches the whole log, or the log --since a time.
+Event ids given by publishers are indexed. Those derived by pgwatch are not:
+looking one up searches the whole log, or the part after --since.
 
 Examples:
   $ pgwatch show 42

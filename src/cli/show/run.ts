@@ -12,18 +12,17 @@ import { countOf, someOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
 import { payloadField } from '../detail.ts';
 import { idsFrom, UUID } from '../ids.ts';
-import { type CommonOptions, reporterFor, splitList } from '../options.ts';
+import { reporterFor, splitList } from '../options.ts';
 import { paragraph } from '../paragraph.ts';
 import { printJson } from '../table.ts';
+import type { ShowOptions } from './options.ts';
 
-type ShowOptions = CommonOptions & { since?: Date; json?: boolean };
-
-/** With what "why" answers for the consumers that it is meant for. */
+/** A notification, with the answers of "why" for the consumers it is meant for. */
 type Shown = StoredNotification & { answers: Answer[] };
 
 /**
  * Prints notifications by their ids.
- * @throws PgwatchError usage; notification_unknown once the others are printed
+ * @throws PgwatchError usage; notification_unknown, after printing the others
  */
 export async function showNotification(
   texts: readonly string[],
@@ -65,7 +64,7 @@ async function lookUp(
   const since = options.since ?? null;
   if (eventIds.some((id) => DERIVED.test(id)) && since === null) {
     reporterFor(options).info(
-      'Looking for a derived event id in all of the log. --since reads less of it.',
+      'Searching the whole log for a derived event id; --since reads less of it.',
     );
   }
   for (const eventId of eventIds) {
@@ -97,7 +96,9 @@ function textOf({ notification, answers, ...stored }: Shown): string {
     ...(action === null ? [] : [field('action', action)]),
     ...(table === null ? [] : [field('table', tableText(table))]),
     ...(bytes === null ? [] : [field('size', countOf(bytes, 'byte'))]),
-    ...(source === 'log' ? [] : [field('found', 'no longer in the log: a copy of a dead letter')]),
+    ...(source === 'log'
+      ? []
+      : [field('found', 'no longer in the log; this is the copy in a dead letter')]),
     payloadField(notification),
     field('consumers', answers.length === 0 ? 'none reads its channel' : ''),
     ...answers.map((answer) => paragraph(answerText(answer, id), 4)),
@@ -118,10 +119,11 @@ function answerText(answer: Answer, id: number): string {
 
 function unknownError(unknown: readonly string[]): PgwatchError {
   const id = unknown.find((text) => !UUID.test(text));
-  const advice = id === undefined ? '' : ` "pgwatch why ${id}" tells more.`;
+  const advice = id === undefined ? '' : ` "pgwatch why ${id}" explains.`;
   return new PgwatchError(
     'notification_unknown',
-    `There is no notification ${someOf(unknown)}: it was never committed, or is not yet, or was removed from the log.${advice}`,
+    `There is no notification ${someOf(unknown)}: it never committed, has not committed yet, ` +
+      `or has been removed from the log.${advice}`,
   );
 }
 

@@ -16,19 +16,13 @@ import type { Reporter } from '../../reporter.ts';
 import { formatDuration } from '../../time.ts';
 import { countOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { printJson } from '../table.ts';
 import { findTables } from '../trigger/tables.ts';
+import type { SnapshotOptions } from './options.ts';
 
-type SnapshotOptions = CommonOptions & {
-  consumer: string;
-  again?: boolean;
-  batchSize: number;
-  json?: boolean;
-};
-
-/** Hands a table's rows to a consumer, batch by batch, until the end or a signal. */
+/** Publishes a table's rows to a consumer, batch by batch, until the end or a signal. */
 export async function snapshot(
   tableName: string,
   options: SnapshotOptions,
@@ -55,9 +49,9 @@ export async function snapshot(
       if (options.json) printJson({ table: name, consumerId, rows: done, isFinished });
       const took = formatDuration(performance.now() - startedAt);
       const rows = `${countOf(done, 'row')} of ${name}`;
-      if (isFinished) return reporter.info(`Handed ${rows} to ${consumerId} in ${took}.`);
+      if (isFinished) return reporter.info(`Published ${rows} to ${consumerId} in ${took}.`);
       outcome.exitCode = 1;
-      reporter.info(`Stopped after ${rows}. The same command goes on from there.`);
+      reporter.info(`Stopped after ${rows}. Run the same command to continue from there.`);
     },
   );
 }
@@ -72,7 +66,7 @@ async function copyAll(
   const total = await readRowEstimate(client, wanted.state.table);
   let progress = await beginSnapshot(client, config, wanted, again);
   if (progress.done > 0) {
-    reporter.info(`Going on after ${countOf(progress.done, 'row')} of ${name}.`);
+    reporter.info(`Continuing after ${countOf(progress.done, 'row')} of ${name}.`);
   }
   const onRefused = async () => {
     const holders = await readHolders(client, [wanted.state.table.oid]);
@@ -108,7 +102,8 @@ async function findCapture(client: Client, config: Config, text: string): Promis
   if (state) return state;
   throw new PgwatchError(
     'table_unsuitable',
-    `${table ? tableText(table) : text} is not captured, so that its rows would be out of date at once: "pgwatch trigger add ${text}" first.`,
+    `${table ? tableText(table) : text} is not captured, so its rows would soon be out of date: ` +
+      `run "pgwatch trigger add ${text}" first.`,
   );
 }
 
@@ -121,21 +116,23 @@ function warnAbout(
   const { channel = 'data_change', when } = state.options;
   if (!channels.includes(channel)) {
     reporter.warn(
-      `${consumerId} does not read the channel ${channel}: it gets these rows, and no later change of ${name}.`,
+      `${consumerId} does not read the channel ${channel}: ` +
+        `it gets these rows, but no later changes of ${name}.`,
     );
   }
   if (when !== undefined) {
-    reporter.warn(`All rows of ${name} are handed over: the condition ${when} is one for changes.`);
+    reporter.warn(`All rows of ${name} are published: the condition ${when} applies to changes.`);
   }
 }
 
 function removed(name: string): PgwatchError {
   return new PgwatchError(
     'table_unsuitable',
-    `Somebody else has finished or removed this snapshot of ${name} meanwhile: look whether its consumer has what it needs, else run it again.`,
+    `Another process has finished or removed this snapshot of ${name} meanwhile: ` +
+      'check whether its consumer has what it needs, or run the command again.',
   );
 }
 
 const LINE_MS = 5000;
-/** As good as for ever: it says whom it waits for, and Ctrl-C ends it. */
+/** Practically unlimited: it reports what it waits for, and Ctrl-C ends it. */
 const PATIENCE_MS = 24 * 3_600_000;

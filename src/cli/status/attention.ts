@@ -1,8 +1,8 @@
 import type { ConsumerView, ViewState } from '../../inspect/consumer-view.ts';
 
 /**
- * Those first that somebody should look at: in a low window the others may not be seen. Else in
- * their order.
+ * Puts consumers with problems first, because a small window may cut off the others. Otherwise the
+ * order is kept.
  */
 export function attentionFirst(consumers: readonly ConsumerView[]): ConsumerView[] {
   return consumers.toSorted((a, b) => rankOf(a) - rankOf(b));

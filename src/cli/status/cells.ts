@@ -3,23 +3,23 @@ import { placeOf } from '../../inspect/daemons.ts';
 import { shortDuration } from '../../time.ts';
 import { someOf } from '../../words.ts';
 
-/** How many are unread: '1,234', or about '~4,300,000'. */
+/** How many are unread: '1,234', or an estimate: '~4,300,000'. */
 export function describeLag({ unread, isExact }: ConsumerView): string {
   if (isExact) return unread.toLocaleString('en');
-  // Two digits of an estimate are worth something.
+  // Only two digits of an estimate are significant.
   return `~${Number(unread.toPrecision(2)).toLocaleString('en')}`;
 }
 
-/** Who runs it: 'web-1:4711'. */
+/** The process that runs it: 'web-1:4711'. */
 export function describeOwner({ isShared, daemons, owner }: ConsumerView): string {
   if (isShared) return daemons.length > 0 ? someOf(daemons.map(placeOf)) : '-';
   if (!owner) return '-';
   const { host, pid, isAlive } = owner;
-  const place = host === null || pid === null ? 'somebody' : placeOf({ host, pid });
+  const place = host === null || pid === null ? 'unknown' : placeOf({ host, pid });
   return isAlive ? place : `${place}, gone`;
 }
 
-/** 'since …, until …'. */
+/** 'paused 3 min ago, until …'. */
 export function describePause({ pausedAt, pausedUntil }: ConsumerView, at: Date): string {
   const since = pausedAt ? `paused ${ago(pausedAt, at)}` : 'paused';
   return pausedUntil ? `${since}, until ${pausedUntil.toISOString()}` : since;
@@ -30,19 +30,19 @@ export function ago(time: Date, at: Date): string {
   return `${shortDuration(Math.max(0, at.getTime() - time.getTime()))} ago`;
 }
 
-/** '12.3/s'; '-' where it is not known. */
+/** '12.3/s'; '-' if it is unknown. */
 export function describeRate(rate: number | null): string {
   return rate === null ? '-' : `${Number(rate.toPrecision(3)).toLocaleString('en')}/s`;
 }
 
-/** How long it takes until all is settled. */
+/** The time until everything is settled. */
 export function describeLeft({ unread, timeLeftMs, state }: ConsumerView): string {
   if (unread === 0) return '-';
   if (timeLeftMs !== null) return short(timeLeftMs);
   return STILL.includes(state) ? 'never' : '-';
 }
 
-/** '3 min', of a duration by two clocks. */
+/** '3 min'. A duration between two clocks may be negative. */
 export function short(durationMs: number): string {
   return shortDuration(Math.max(0, Math.round(durationMs)));
 }

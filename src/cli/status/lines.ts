@@ -16,7 +16,7 @@ import {
   short,
 } from './cells.ts';
 
-/** The status for people: the whole in two lines, a table, and what takes more words. */
+/** The status for people: two lines of summary, a table, and notes. */
 export function statusLines(status: Status): string[] {
   const { at, daemons, log, consumers } = status;
   const head = [`Daemons  ${describeDaemons(daemons)}`, `Log      ${describeLog(log, at)}`];
@@ -33,13 +33,10 @@ export function statusLines(status: Status): string[] {
   ];
 }
 
-/**
- * Where the terminal is narrow, owners are left out and ids cut, so that all numbers are to be
- * seen.
- */
+/** The table. On a narrow terminal it omits owners and cuts ids, to keep all numbers visible. */
 function tableOf({ at, consumers }: Status, columns: number): string[] {
   if (consumers.length === 0) {
-    return ['No consumer is known: each is once "pgwatch listen" has run it.'];
+    return ['There are no consumers yet. "pgwatch listen" registers the ones it runs.'];
   }
   const rows = consumers.map((consumer) => rowOf(consumer, at));
   const paint = painter();
@@ -57,7 +54,7 @@ function tableOf({ at, consumers }: Status, columns: number): string[] {
   );
 }
 
-/** What takes somebody's attention has a colour. */
+/** Colours what needs attention. */
 function painter(): Paint {
   const { red, yellow } = colorsFor(process.stdout);
   const ofState: Record<string, (text: string) => string> = {
@@ -93,14 +90,14 @@ function rowOf(view: ConsumerView, at: Date): string[] {
   ];
 }
 
-/** What does not fit into a column, a line each: a pause, what waits for what, the last error. */
+/** Notes that do not fit into a column: a pause, waiting notifications, the last error. */
 function notesOn(view: ConsumerView, at: Date): string[] {
   const { isPaused, blocked, blockedKeys, retrying, replaying, nextAttemptAt, lastError } = view;
   const waiting: string[] = [];
   if (replaying > 0) waiting.push(`${replaying.toLocaleString('en')} to be replayed`);
   if (blocked > 0) {
     const keys = countOf(blockedKeys, 'key');
-    waiting.push(`${blocked.toLocaleString('en')} blocked behind earlier ones of ${keys}`);
+    waiting.push(`${blocked.toLocaleString('en')} blocked by earlier ones of ${keys}`);
   }
   if (retrying > 0 && nextAttemptAt) {
     const waitMs = nextAttemptAt.getTime() - at.getTime();
@@ -117,7 +114,7 @@ function notesOn(view: ConsumerView, at: Date): string[] {
 }
 
 function describeDaemons(daemons: readonly DaemonView[]): string {
-  if (daemons.length === 0) return 'none is alive: "pgwatch listen" starts one';
+  if (daemons.length === 0) return 'none are running; "pgwatch listen" starts one';
   const texts = daemons.map((daemon) => {
     const { mode, pollMs } = daemon.activity;
     const how = mode === 'doorbell' ? 'doorbell' : `polls every ${short(pollMs)}`;
@@ -143,5 +140,5 @@ const HEADINGS = [
   'DEAD',
   'OWNER',
 ];
-/** Of a consumer's id so much is to be seen at least. */
+/** The width that is always left for a consumer's id. */
 const ID_WIDTH_MIN = 10;

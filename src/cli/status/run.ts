@@ -5,24 +5,15 @@ import { readStatus, type Status } from '../../inspect/status.ts';
 import { jsonText, onOneLine } from '../../lines.ts';
 import { countOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { attentionFirst } from './attention.ts';
 import { statusJson } from './json.ts';
 import { statusLines } from './lines.ts';
+import type { StatusOptions } from './options.ts';
 import { watch } from './watch.ts';
 
-type StatusOptions = CommonOptions & {
-  json?: boolean;
-  watch?: boolean;
-  interval?: number;
-  check?: boolean;
-  maxLag?: number;
-  maxAge?: number;
-  maxDead?: number;
-};
-
-/** Shows how consumers get on: once, again and again, or only what is wrong. */
+/** Shows the state of consumers: once, repeatedly, or only problems. */
 export async function status(
   ids: readonly string[],
   options: StatusOptions,
@@ -32,7 +23,7 @@ export async function status(
   const consumerIds = ids.length > 0 ? ids : null;
   if (options.watch) {
     const linesOf = (found: Status) =>
-      // Of what is printed block after block, each ends with an empty line.
+      // If blocks are printed one after another, each ends with an empty line.
       options.json ? [jsonText(statusJson(found), 0)] : [...statusLines(attended(found)), ''];
     return watch(options, { consumerIds, linesOf, intervalMs: options.interval ?? INTERVAL_MS });
   }
@@ -54,7 +45,7 @@ function attended(found: Status): Status {
   return { ...found, consumers: attentionFirst(found.consumers) };
 }
 
-/** Prints what is wrong, a line each, or that nothing is. Returns the exit code. */
+/** Prints the problems, one per line, or that there are none. Returns the exit code. */
 function check(found: Status, options: StatusOptions): number {
   const { maxLag = null, maxAge: maxAgeMs = null, maxDead = null } = options;
   const findings = findingsOf(found, { maxLag, maxAgeMs, maxDead });
@@ -67,7 +58,9 @@ function check(found: Status, options: StatusOptions): number {
   const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0);
   const unread = sum(consumers.map((consumer) => consumer.unread));
   const dead = sum(consumers.map((consumer) => consumer.dead));
-  const fine = `OK: ${countOf(consumers.length, 'consumer')}, ${unread.toLocaleString('en')} unread, ${countOf(dead, 'dead letter')}.`;
+  const fine =
+    `OK: ${countOf(consumers.length, 'consumer')}, ${unread.toLocaleString('en')} unread, ` +
+    `${countOf(dead, 'dead letter')}.`;
   const lines = findings.map(({ consumerId, message }) => onOneLine(`${consumerId}: ${message}.`));
   process.stdout.write(`${(exitCode === 0 ? [fine] : lines).join('\n')}\n`);
   return exitCode;
@@ -79,12 +72,12 @@ function requireFitting(options: StatusOptions): void {
   const refuse = (message: string) => {
     throw new PgwatchError('usage', message);
   };
-  if (options.check && options.watch) refuse('--check looks once: give it without --watch.');
+  if (options.check && options.watch) refuse('--check cannot be combined with --watch.');
   const hasLimits = [maxLag, maxAge, maxDead].some((limit) => limit !== undefined);
-  if (hasLimits && !options.check) refuse('--max-lag, --max-age and --max-dead go with --check.');
+  if (hasLimits && !options.check) refuse('--max-lag, --max-age and --max-dead require --check.');
   if (interval === undefined) return;
-  if (!options.watch) refuse('--interval goes with --watch.');
-  if (interval < INTERVAL_MS_MIN) refuse('Give an --interval of 100ms or more.');
+  if (!options.watch) refuse('--interval requires --watch.');
+  if (interval < INTERVAL_MS_MIN) refuse('--interval must be at least 100ms.');
 }
 
 const INTERVAL_MS = 2000;

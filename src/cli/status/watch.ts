@@ -13,10 +13,10 @@ export type WatchOptions = {
 };
 
 /**
- * Shows the status again and again, until Ctrl-C. A terminal is redrawn in place, on a screen of
- * its own, so that what was there comes back; elsewhere a block is printed each time. A connection
- * that is lost is made anew: that is when people watch.
- * @throws PgwatchError where the first look fails
+ * Shows the status repeatedly, until Ctrl-C. On a terminal it redraws the alternate screen,
+ * elsewhere it prints block after block. It reconnects after a lost connection: that is when people
+ * watch.
+ * @throws PgwatchError if the first read fails
  */
 export async function watch(options: CommonOptions, how: WatchOptions): Promise<void> {
   const signal = interruptSignal();

@@ -6,21 +6,21 @@ import { cutToWidth, endOfWidth, stdoutColumns, widthOf } from '../table.ts';
 
 type Colors = ReturnType<typeof colorsFor>;
 
-/** A notification as a line or more on stdout. */
+/** Formats a notification as one or more lines for stdout. */
 export type Format = (notification: Notification) => string;
 
-/** What --action chooses by: of a captured change, or GAP for a marker of what was removed. */
+/** The action that --action filters by; GAP for a marker of removed notifications. */
 export function actionOf({ change, isGap }: Notification): string | null {
   return isGap ? 'GAP' : (change?.action ?? null);
 }
 
-/** For programs: what a handler gets, but for what only a delivery has. */
+/** For programs: what a handler gets, except what belongs to a delivery. */
 export function jsonLine(notification: Notification): string {
   const { isReplay, attempt, ...shown } = notification.toJSON();
   return jsonText(shown, 0);
 }
 
-/** A line, with the whole notification beneath. */
+/** A heading, and below it the whole notification. */
 export function fullText(notification: Notification): string {
   const heading = [`Notification ${notification.id}`, actionOf(notification) ?? '']
     .join('  ')
@@ -28,7 +28,7 @@ export function fullText(notification: Notification): string {
   return `${colorsFor(process.stdout).bold(heading)}\n${describeNotification(notification)}\n`;
 }
 
-/** For people, one line each. Columns become as wide as what has been seen, up to a limit. */
+/** For people: one line each. Columns grow with their contents, up to a limit. */
 export function lineFormat(columns = stdoutColumns(), colors = colorsFor(process.stdout)): Format {
   const isWide = columns >= 120;
   const widths = new Map<string, number>();
@@ -59,7 +59,7 @@ export function lineFormat(columns = stdoutColumns(), colors = colorsFor(process
   };
 }
 
-/** What happened to a row, in short. */
+/** A summary of a change. */
 function changeText(change: Change): string {
   switch (change.action) {
     case 'INSERT':
@@ -90,7 +90,7 @@ function paint(colors: Colors, action: string): (text: string) => string {
   return paints[action] ?? ((text) => text);
 }
 
-/** The time of today, the day of this year, else the date, all of them local. */
+/** In local time: today the time, this year the day and time, otherwise the date. */
 function timeOf(time: Date, { isWide }: { isWide: boolean }, now = new Date()): string {
   const two = (number: number) => String(number).padStart(2, '0');
   const day = `${two(time.getMonth() + 1)}-${two(time.getDate())}`;

@@ -4,23 +4,10 @@ import type { LogFilter } from '../../log/log-filter.ts';
 import type { ReadFrom } from '../../log/reading.ts';
 import { suggest } from '../../suggest.ts';
 import { momentFrom } from '../moment.ts';
-import { type CommonOptions, splitList } from '../options.ts';
+import { splitList } from '../options.ts';
+import type { TailOptions } from './options.ts';
 
-export type TailCommandOptions = CommonOptions & {
-  since?: Date;
-  from?: string;
-  until?: string;
-  limit?: number;
-  table?: string[];
-  action?: string[];
-  key?: string;
-  where?: string;
-  follow?: boolean;
-  full?: boolean;
-  json?: boolean;
-};
-
-/** What is to be shown, and for how long. */
+/** What to show, and until when. */
 export type TailRequest = {
   filter: LogFilter;
   from: ReadFrom;
@@ -31,12 +18,12 @@ export type TailRequest = {
 
 /**
  * Reads the options.
- * @param isTerminal of the output
+ * @param isTerminal whether stdout is a terminal
  * @throws PgwatchError usage
  */
 export function requestOf(
   channels: readonly string[],
-  options: TailCommandOptions,
+  options: TailOptions,
   isTerminal: boolean,
 ): TailRequest {
   const until = options.until === undefined ? null : untilOf(options.until);
@@ -51,15 +38,16 @@ export function requestOf(
   };
 }
 
-function filterOf(channels: readonly string[], options: TailCommandOptions): LogFilter {
+function filterOf(channels: readonly string[], options: TailOptions): LogFilter {
   const lists = {
     channels: splitList(channels.length > 0 ? channels : undefined),
     actions: splitList(options.action)?.map(actionOf),
     tables: splitList(options.table)?.map(parseTableName),
   };
   for (const [name, list] of Object.entries(lists)) {
-    // An empty one is an unset variable of a shell, and must not mean all.
-    if (list?.length === 0) throw usage(`One of the ${name} is empty: give a name, or none.`);
+    // An empty list comes from an unset shell variable, and must not mean all.
+    if (list?.length === 0)
+      throw usage(`The list of ${name} is empty: give a name, or leave it out.`);
   }
   const { channels: names = null, actions = null, tables = null } = lists;
   return { channels: names, actions, tables, key: options.key ?? null };
@@ -69,7 +57,7 @@ function actionOf(text: string): string {
   const action = text.toUpperCase();
   if (ACTIONS.includes(action)) return action;
   throw usage(
-    `"${text}" is no action.${suggest(action, ACTIONS)} There are ${ACTIONS.join(', ')}.`,
+    `"${text}" is not an action.${suggest(action, ACTIONS)} The actions are ${ACTIONS.join(', ')}.`,
   );
 }
 
@@ -78,7 +66,8 @@ function fromOf(text: string | undefined): ReadFrom | null {
   const number = integerOf(text);
   if (number !== undefined) return number < 0 ? { last: -number } : { id: number };
   throw usage(
-    `--from is an id, "start", or like -20 for the last 20, not "${text}". A time goes with --since.`,
+    `--from takes an id, "start", or a number like -20 for the last 20, not "${text}". ` +
+      'For a time, use --since.',
   );
 }
 
@@ -87,7 +76,9 @@ function untilOf(text: string): { id: number } | { time: Date } {
   if (id !== undefined && id >= 0) return { id };
   const time = momentFrom(text);
   if (time) return { time };
-  throw usage(`--until is an id, an age like 2h, or a time like 2026-11-20T09:30, not "${text}".`);
+  throw usage(
+    `--until takes an id, an age like 2h, or a time like 2026-11-20T09:30, not "${text}".`,
+  );
 }
 
 function integerOf(text: string): number | undefined {
@@ -101,5 +92,5 @@ function usage(message: string): PgwatchError {
 
 const ACTIONS: readonly string[] = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'SNAPSHOT', 'GAP'];
 
-/** As tail(1). */
+/** The same as tail(1). */
 const LAST_COUNT = 10;

@@ -7,23 +7,24 @@ import { reporterFor } from '../options.ts';
 import { interruptSignal } from '../stop-signal.ts';
 import { followingText, hintsOf, nothingText } from './hints.ts';
 import { fullText, jsonLine, lineFormat } from './line.ts';
-import { requestOf, type TailCommandOptions, type TailRequest } from './request.ts';
+import type { TailOptions } from './options.ts';
+import { requestOf, type TailRequest } from './request.ts';
 import { type Output, View } from './view.ts';
 import { Where } from './where.ts';
 
 /**
- * Shows what the options choose, until its end or a signal.
+ * Shows the notifications that the options select, until the end or a signal.
  * @throws PgwatchError usage, schema_missing and the like
  */
-export async function tail(
-  channels: readonly string[],
-  options: TailCommandOptions,
-): Promise<void> {
+export async function tail(channels: readonly string[], options: TailOptions): Promise<void> {
   const isTerminal = process.stdout.isTTY === true;
   const request = requestOf(channels, options, isTerminal);
   const isJson = options.json ?? (!isTerminal && !options.full);
   if (isJson && options.full) {
-    throw new PgwatchError('usage', '--full is for text, and JSON is whole anyway: leave one out.');
+    throw new PgwatchError(
+      'usage',
+      '--full cannot be combined with --json, which always prints everything.',
+    );
   }
   const view = new View(request, {
     format: isJson ? jsonLine : options.full ? fullText : lineFormat(),
@@ -43,7 +44,7 @@ export async function tail(
       const isLocked = error instanceof PgwatchError && error.code === 'table_locked';
       if (isLocked) reporter.warn(`${error.message} Trying again until Ctrl-C.`);
       else if (attempt === 0) {
-        reporter.warn('The connection is lost: trying again until Ctrl-C.');
+        reporter.warn('The connection was lost; trying again until Ctrl-C.');
       }
     },
     onAgain: () => reporter.info('Connected again.'),
@@ -61,8 +62,8 @@ export async function tail(
 }
 
 /**
- * Says what is looked for in vain, and on a terminal, where nothing may happen for long, what it
- * follows.
+ * Warns of names that do not seem to exist. On a terminal it also prints what it follows, because
+ * nothing else may appear for a long time.
  */
 async function introduce(
   client: Client,

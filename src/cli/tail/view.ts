@@ -20,17 +20,17 @@ export type Output = {
   signal: AbortSignal;
 };
 
-/** What is shown, and how far it is: a connection that is lost does not set it back. */
+/** What is shown, and how far it has come: it continues there after a lost connection. */
 export class View {
   readonly output: Output;
   readonly #request: TailRequest;
   /**
-   * What was written before it and was there at the start is not shown: ids are only nearly in that
-   * order.
+   * With --since: a notification after this id but written before this time is not shown, because
+   * the order of ids is only nearly that of time.
    */
   #start: { id: number; time: Date } | null = null;
   #position: Position | null = null;
-  /** Null: there is none, or it lies ahead. */
+  /** The last id to show; null if there is none, or it is not known yet. */
   #lastId: number | null = null;
   #left: number;
   #hasWritten = false;
@@ -45,7 +45,7 @@ export class View {
     return !this.#hasWritten;
   }
 
-  /** Reads on a new connection, and returns at the end. */
+  /** Reads with a new connection, and returns at the end. */
   async run(client: Client, config: Config): Promise<void> {
     const { schema } = config;
     const { signal } = this.output;
@@ -53,7 +53,7 @@ export class View {
     const condition = conditionOf(this.#request.filter);
     const position = await this.#begin(client, schema);
     if (position === null) return;
-    // From now on: should the connection be lost before anything is read, "now" would be later.
+    // Remembered before anything is read: after a lost connection, "now" would be later.
     this.#position = position;
     const mode = this.#request.isFollowing ? 'follow' : 'once';
     const stop = () => destroySocket(client);
@@ -72,7 +72,7 @@ export class View {
     }
   }
 
-  /** Where to go on; null where nothing is left to show. */
+  /** The position to continue from; null if nothing is left to show. */
   async #begin(client: Client, schema: string): Promise<Position | null> {
     const { from, filter, until } = this.#request;
     if (this.#position && (await isStillThere(client, schema, this.#position))) {
@@ -80,7 +80,8 @@ export class View {
     }
     if (this.#position) {
       this.output.reporter.warn(
-        'The server has lost its newest transactions, as after a failover: going on behind what is left of the log.',
+        'The server has lost its newest transactions, as after a failover: ' +
+          'continuing after what is left of the log.',
       );
       this.#start = null;
       return readStart(client, schema, 'now', conditionOf(filter));

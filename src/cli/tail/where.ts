@@ -4,8 +4,8 @@ import type { Notification } from '../../log/notification.ts';
 import { actionOf } from './line.ts';
 
 /**
- * An expression of the user's own, on notifications. It runs with a time limit, and is no sandbox:
- * whoever writes it may run anything here anyway.
+ * An expression of the user over notifications. It runs with a time limit, but not in a sandbox:
+ * its author can run anything here anyway.
  */
 export class Where {
   readonly #script: Script;
@@ -15,19 +15,20 @@ export class Where {
   #firstError: string | undefined;
   #hasComplained = false;
 
-  /** @throws PgwatchError usage where it is no expression */
+  /** @throws PgwatchError usage if it is not an expression */
   constructor(expression: string) {
     try {
       this.#script = new Script(`(${expression}\n)`, { filename: '--where' });
     } catch (thrown) {
       throw new PgwatchError(
         'usage',
-        `--where is no JavaScript expression: ${toError(thrown).message}. Write one like 'payload.total > 100'.`,
+        `--where is not a valid JavaScript expression: ${toError(thrown).message}. ` +
+          "Write one like 'payload.total > 100'.",
       );
     }
   }
 
-  /** What throws, or takes too long, is no match. */
+  /** An expression that throws, or takes too long, does not match. */
   matches(notification: Notification): boolean {
     const { id, channel, key, payload, change, createdAt, eventId } = notification;
     const [action, table] = [actionOf(notification), change?.table ?? null];
@@ -42,17 +43,17 @@ export class Where {
     }
   }
 
-  /** What is wrong where it has thrown for every notification so far: mostly a slip. Told once. */
+  /** Reports once that it has failed for every notification so far: probably a typo. */
   complaint(): string | undefined {
     const error = this.#firstError;
     if (error === undefined || this.#failed < this.#tried || this.#hasComplained) return undefined;
     this.#hasComplained = true;
     const count = this.#failed === 1 ? 'the first' : `each of ${this.#failed}`;
-    return `--where has failed for ${count} so far: ${error}. What fails is not shown.`;
+    return `--where has failed for ${count} so far: ${error}. Such notifications are not shown.`;
   }
 }
 
-/** Of another realm than ours, so that no instanceof tells what it is. */
+/** The error comes from another realm, where instanceof does not work. */
 function describe(thrown: unknown): string {
   const error = thrown as { name?: unknown; message?: unknown };
   const texts = [textOf(() => error.name), textOf(() => error.message)];

@@ -8,16 +8,12 @@ import type { Names } from '../../database/names.ts';
 import { PgwatchError } from '../../errors.ts';
 import type { Reporter } from '../../reporter.ts';
 import { withDatabase } from '../database.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
-import { type CaptureFlags, triggerOptionsFrom } from './options.ts';
-import { chooseTables, type TableChoice } from './tables.ts';
+import { type AddOptions, triggerOptionsFrom } from './options.ts';
+import { chooseTables } from './tables.ts';
 
-type AddOptions = CommonOptions &
-  CaptureFlags &
-  TableChoice & { dryRun?: boolean; reset?: boolean };
-
-/** Captures tables as the options say, and says what that changed. */
+/** Captures tables as the options say, and reports what changed. */
 export async function add(texts: readonly string[], options: AddOptions): Promise<void> {
   const asked = triggerOptionsFrom(options);
   const reporter = reporterFor(options);
@@ -29,7 +25,7 @@ export async function add(texts: readonly string[], options: AddOptions): Promis
       tables.map(({ oid }) => oid),
     );
     const triggersOf = new Map(existing.map(({ tableOid, triggers }) => [tableOid, triggers]));
-    // Whatever does not fit is said before anything is changed.
+    // Plan everything first: errors are raised before anything is changed.
     const plans = tables.map((table) => {
       const there = triggersOf.get(table.oid) ?? [];
       const { options: wanted, kept } = overPresent(table, options.reset ? [] : there, asked);
@@ -54,7 +50,7 @@ export async function add(texts: readonly string[], options: AddOptions): Promis
   });
 }
 
-/** Says what was done about a table, and what whoever did it should know. */
+/** Reports what was done about a table, with its warnings. */
 export function report(reporter: Reporter, capture: Capture, change: TriggerChange): void {
   const name = tableText(capture.table);
   const { channel = 'data_change' } = capture.options;
@@ -63,18 +59,15 @@ export function report(reporter: Reporter, capture: Capture, change: TriggerChan
   const level = `for each ${forEach}${reason ? ` (${reason})` : ''}`;
   const said: Record<TriggerChange['kind'], string> = {
     added: `Captured: ${name}, ${operations}, on channel ${channel}, ${level}.`,
-    changed: `Changed: ${name}, ${change.differences.join('; ') || 'triggers made anew'}.`,
-    unchanged: `Unchanged: ${name} is captured like that already.`,
-    removed: `Removed: ${name} is captured no longer.`,
+    changed: `Changed: ${name}, ${change.differences.join('; ') || 'triggers created again'}.`,
+    unchanged: `Unchanged: ${name} is already captured this way.`,
+    removed: `Removed: ${name} is no longer captured.`,
   };
   reporter.info(said[change.kind]);
   if (change.kind !== 'unchanged') warn(reporter, capture, change);
 }
 
-/**
- * What whoever changes the capture of a table should know, whether it is done, printed or only
- * looked at.
- */
+/** The warnings about a change of a capture, whether it is applied, printed or only checked. */
 export function warn(
   reporter: Reporter,
   { table, warnings }: Capture,
@@ -84,22 +77,22 @@ export function warn(
   for (const warning of exposureOf({ table, exposed })) reporter.warn(warning);
 }
 
-/** Says what nobody asked for and stays as it is. */
+/** Reports options that were not given and keep their values. */
 export function reportKept(reporter: Reporter, { table }: Capture, kept: readonly string[]): void {
   if (kept.length === 0) return;
-  reporter.info(
-    `Kept: ${tableText(table)}, ${kept.join('; ')}. --reset goes back to the defaults.`,
-  );
+  reporter.info(`Kept: ${tableText(table)}, ${kept.join('; ')}. --reset restores the defaults.`);
 }
 
 function wouldExpose({ table, exposed }: TriggerChange): PgwatchError {
   return new PgwatchError(
     'usage',
-    `${tableText(table)} excludes ${exposed.join(', ')}, which --all would put into its notifications: take the table out by --except, or give --exclude, too. Nothing was changed.`,
+    `${tableText(table)} excludes ${exposed.join(', ')}, which --all would add to its ` +
+      'notifications: leave the table out with --except, or give --exclude, too. ' +
+      'Nothing was changed.',
   );
 }
 
-/** How long DDL tries to get its lock, and what it says meanwhile. */
+/** How long DDL waits for its lock, and how it reports that it waits. */
 export function applierFor(reporter: Reporter, names: Names) {
   return {
     names,

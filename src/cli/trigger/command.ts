@@ -1,20 +1,18 @@
-import type { Command } from 'commander';
-import { addCommonOptions, type CommandResult } from '../options.ts';
-import { addCaptureOptions } from './options.ts';
+import type { Command } from '@commander-js/extra-typings';
+import type { CommandResult } from '../options.ts';
+import { declareAdd, declareList, declareRemove, declareSql, declareSync } from './options.ts';
 
-/** pgwatch trigger: which tables are captured, and how. */
+/** pgwatch trigger: manages which tables are captured, and how. */
 export function addTrigger(program: Command, outcome: CommandResult): void {
   const trigger = program
     .command('trigger')
-    .description(
-      'Capture the changes of tables: add, change, list, remove, print or sync triggers.',
-    )
+    .description('Capture changes of tables: add, list, remove, print or sync triggers.')
     .addHelpText(
       'after',
       `
-A captured table publishes what happens to its rows, in the transaction that
-does it: {"schema", "table", "action", "id", "old_data", "new_data", "changed",
-"metadata"}. Tables are named as in users, app.users or app."a.b".
+A captured table publishes each change of its rows, in the same transaction:
+{"schema", "table", "action", "id", "old_data", "new_data", "changed",
+"metadata"}. Name tables like users, app.users or app."a.b".
 
 Examples:
   $ pgwatch trigger add users
@@ -31,21 +29,13 @@ Examples:
 }
 
 function addAdd(trigger: Command): void {
-  const command = addCaptureOptions(
-    trigger.command('add').argument('[tables...]', 'names of tables'),
-  )
-    .option('--all', 'every table of --schema')
-    .option('--schema <names...>', 'with --all: of these schemas')
-    .option('--except <tables...>', 'with --all: but not these tables')
-    .option('--reset', 'what is not given goes back to its default')
-    .option('--dry-run', 'print the SQL, and change nothing');
-  addCommonOptions(command)
+  declareAdd(trigger)
     .description('Capture the changes of tables, or change how they are captured.')
     .addHelpText(
       'after',
       `
-Of a table that is captured already only what is given changes; with --reset
-the rest goes back to its default. Names stand before the options.
+If a table is already captured, only the given options change; with --reset the
+others are set to their defaults. Give tables before the options.
 
 Examples:
   $ pgwatch trigger add users
@@ -58,13 +48,13 @@ Examples:
 }
 
 function addList(trigger: Command, outcome: CommandResult): void {
-  addCommonOptions(trigger.command('list').option('--json', 'as JSON'))
+  declareList(trigger)
     .description('List the captured tables; exit code 1 if one is stale or disabled.')
     .addHelpText(
       'after',
       `
-Stale is a capture that no longer fits its table, as after a change of the
-primary key: "pgwatch trigger add" makes it current.
+A capture is stale if it no longer fits its table, for example after a change of
+the primary key. "pgwatch trigger add" updates it.
 
 Examples:
   $ pgwatch trigger list
@@ -74,18 +64,13 @@ Examples:
 }
 
 function addRemove(trigger: Command): void {
-  addCommonOptions(
-    trigger
-      .command('remove')
-      .argument('<tables...>', 'names of tables')
-      .option('--dry-run', 'print the SQL, and change nothing'),
-  )
-    .description('Capture tables no longer. What was captured stays in the log.')
+  declareRemove(trigger)
+    .description('Stop capturing tables. Captured changes stay in the log.')
     .addHelpText(
       'after',
       `
-It drops every trigger that calls notify_data_change(), those that were written
-by hand included.
+It drops every trigger that calls notify_data_change(), including those that you
+created yourself.
 
 Examples:
   $ pgwatch trigger remove users
@@ -97,19 +82,14 @@ Examples:
 }
 
 function addSql(trigger: Command): void {
-  const command = addCaptureOptions(
-    trigger.command('sql').argument('<tables...>', 'names of tables'),
-  )
-    .option('--reset', 'what is not given goes back to its default')
-    .option('--down', 'print what removes them instead');
-  addCommonOptions(command)
-    .description('Print the SQL that captures tables, for migrations of your own.')
+  declareSql(trigger)
+    .description('Print the SQL that captures tables, for your own migrations.')
     .addHelpText(
       'after',
       `
-It reads the tables from the database and changes nothing there. A table that is
-captured already is printed as it is, but for what is given. Run by whatever
-runs your migrations, the SQL does what "pgwatch trigger add" does.
+It reads the tables from the database and changes nothing. For a table that is
+already captured, options that are not given keep their values. The SQL does the
+same as "pgwatch trigger add", whichever tool runs it.
 
 Examples:
   $ pgwatch trigger sql users > 0007_capture_users.up.sql
@@ -120,20 +100,15 @@ Examples:
 }
 
 function addSync(trigger: Command, outcome: CommandResult): void {
-  addCommonOptions(
-    trigger
-      .command('sync')
-      .option('--check', 'change nothing; exit code 1 if something would change')
-      .option('--json', 'print what it did as JSON'),
-  )
+  declareSync(trigger)
     .description('Make the database match the triggers in the config file.')
     .addHelpText(
       'after',
       `
 In pgwatch.config.ts:
   triggers: { users: { exclude: ['password'] }, 'app.orders': {} }
-A table that is not named there is captured no longer, unless its trigger was
-written by hand.
+Tables that are not listed are no longer captured, unless you created their
+triggers yourself.
 
 Examples:
   $ pgwatch trigger sync

@@ -3,12 +3,11 @@ import { tableText } from '../../capture/table-name.ts';
 import { blindSpots, foreignCastsText } from '../../capture/warnings.ts';
 import { shellWord } from '../../shell-word.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson, printTable } from '../table.ts';
+import type { ListOptions } from './options.ts';
 
-type ListOptions = CommonOptions & { json?: boolean };
-
-/** Prints how the captured tables stand. */
+/** Prints the state of the captured tables. */
 export async function listTriggers(options: ListOptions, outcome: CommandResult): Promise<void> {
   const states = await withDatabase(options, { mode: 'read' }, (client, config) =>
     readCaptureStates(client, config),
@@ -20,7 +19,7 @@ export async function listTriggers(options: ListOptions, outcome: CommandResult)
   outcome.exitCode = hasFinding ? 1 : 0;
   if (options.json) return printJson(states.map(toJson));
   if (states.length === 0) {
-    reporterFor(options).info('No table is captured. Begin with "pgwatch trigger add users".');
+    reporterFor(options).info('No tables are captured. Start with "pgwatch trigger add users".');
     return;
   }
   printTable(
@@ -37,7 +36,7 @@ export async function listTriggers(options: ListOptions, outcome: CommandResult)
   for (const finding of states.flatMap(findingsOf)) reporterFor(options).warn(finding);
 }
 
-/** What is to be done about a table, in sentences. */
+/** What should be done about a table, in sentences. */
 function findingsOf({ table, stale, disabled, losses }: CaptureState): string[] {
   const name = tableText(table);
   const enable = disabled.map((trigger) => `"${trigger}"`).join(', ');
@@ -45,12 +44,13 @@ function findingsOf({ table, stale, disabled, losses }: CaptureState): string[] 
     ...(table.foreignCasts.length > 0 ? [foreignCastsText(table)] : []),
     ...losses.map(({ sentence }) => `${sentence} ${remedyOf(name)}`),
     ...(stale.length > 0
-      ? [`${name} is stale: ${stale.join('; ')}. "pgwatch trigger add", or sync, makes it current.`]
+      ? [`${name} is stale: ${stale.join('; ')}. "pgwatch trigger add" or sync updates it.`]
       : []),
     ...blindSpots(table),
     ...(disabled.length > 0
       ? [
-          `${name} is not captured by ${enable}, which somebody has disabled, or set to fire in replication only: alter table … enable trigger.`,
+          `${name} is not captured by ${enable}, which is disabled, or fires only in ` +
+            'replication: alter table … enable trigger.',
         ]
       : []),
   ];
@@ -58,7 +58,10 @@ function findingsOf({ table, stale, disabled, losses }: CaptureState): string[] 
 
 function remedyOf(name: string): string {
   const word = shellWord(name);
-  return `Run "pgwatch trigger add ${word}", then "pgwatch snapshot ${word} --consumer ID" for each consumer.`;
+  return (
+    `Run "pgwatch trigger add ${word}", ` +
+    `then "pgwatch snapshot ${word} --consumer ID" for each consumer.`
+  );
 }
 
 function toJson(state: CaptureState): Record<string, unknown> {

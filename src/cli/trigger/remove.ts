@@ -3,11 +3,10 @@ import { changesToNone } from '../../capture/changes.ts';
 import { readCaptures } from '../../capture/existing.ts';
 import { tableText } from '../../capture/table-name.ts';
 import { withDatabase } from '../database.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { applierFor, printStatements } from './add.ts';
+import type { RemoveOptions } from './options.ts';
 import { findTables } from './tables.ts';
-
-type RemoveOptions = CommonOptions & { dryRun?: boolean };
 
 /** Drops every trigger of the tables that calls notify_data_change. */
 export async function removeTriggers(
@@ -30,7 +29,7 @@ export async function removeTriggers(
       const name = tableText(change.table);
       reporter.info(
         change.kind === 'removed'
-          ? `Removed: ${name} is captured no longer.`
+          ? `Removed: ${name} is no longer captured.`
           : `Unchanged: ${name} was not captured.`,
       );
     }

@@ -5,16 +5,14 @@ import { overPresent } from '../../capture/present.ts';
 import { captureScript, removalScript } from '../../capture/script.ts';
 import { tableText } from '../../capture/table-name.ts';
 import { withDatabase } from '../database.ts';
-import { type CommonOptions, reporterFor } from '../options.ts';
+import { reporterFor } from '../options.ts';
 import { printStatements, reportKept, warn } from './add.ts';
-import { type CaptureFlags, triggerOptionsFrom } from './options.ts';
+import { type SqlOptions, triggerOptionsFrom } from './options.ts';
 import { findTables } from './tables.ts';
 
-type SqlOptions = CommonOptions & CaptureFlags & { down?: boolean; reset?: boolean };
-
 /**
- * Prints the SQL that captures tables, or captures them no longer, whether or not they are now.
- * Those that are captured already as they are, but for what is asked.
+ * Prints the SQL that captures tables, or stops capturing them, whether or not they are captured
+ * now. Options that are not given keep the values of the present capture.
  */
 export async function printSql(texts: readonly string[], options: SqlOptions): Promise<void> {
   const asked = triggerOptionsFrom(options);
@@ -33,7 +31,8 @@ export async function printSql(texts: readonly string[], options: SqlOptions): P
       warn(reporter, capture, changesTo(capture, ours, config));
       if (ours.length < there.length) {
         reporter.warn(
-          `${tableText(table)} is captured by a trigger that was written by hand, too: where both are, each change is recorded twice.`,
+          `${tableText(table)} also has a capture trigger that you created yourself: ` +
+            'with both, each change is recorded twice.',
         );
       }
       return { statements: captureScript(capture, config) };

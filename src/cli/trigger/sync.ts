@@ -6,13 +6,12 @@ import { tableText } from '../../capture/table-name.ts';
 import type { Config } from '../../config/define.ts';
 import { PgwatchError } from '../../errors.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { applierFor, report, warn } from './add.ts';
+import type { SyncOptions } from './options.ts';
 
-type SyncOptions = CommonOptions & { check?: boolean; json?: boolean };
-
-/** Makes the captured tables those of the config, or says in what they differ. */
+/** Makes the captured tables match the config, or reports the differences. */
 export async function sync(options: SyncOptions, outcome: CommandResult): Promise<void> {
   const reporter = reporterFor(options);
   await withDatabase(options, { mode: 'change' }, async (client, config) => {
@@ -32,7 +31,7 @@ export async function sync(options: SyncOptions, outcome: CommandResult): Promis
     for (const { capture, change } of drift) {
       await applyChange(client, change, apply);
       if (capture) report(reporter, capture, change);
-      else reporter.info(`Removed: ${tableText(change.table)} is captured no longer.`);
+      else reporter.info(`Removed: ${tableText(change.table)} is no longer captured.`);
     }
     if (drift.length === 0) reporter.info('Nothing to do: the database matches the config.');
   });
@@ -42,7 +41,8 @@ async function planSync(client: Client, config: Config): Promise<CapturePlan[]> 
   if (config.triggers === null) {
     throw new PgwatchError(
       'config_invalid',
-      "The config has no triggers: name the tables in pgwatch.config.ts, as in triggers: { users: {}, 'app.orders': { exclude: ['note'] } }.",
+      'The config has no triggers: list the tables in pgwatch.config.ts, for example ' +
+        "triggers: { users: {}, 'app.orders': { exclude: ['note'] } }.",
     );
   }
   return planCaptures(client, config, config.triggers);
@@ -55,6 +55,6 @@ function toJson({ table, kind, differences }: TriggerChange): Record<string, unk
 function describe({ table, kind, differences }: TriggerChange): string {
   const name = tableText(table);
   if (kind === 'added') return `Missing: ${name} is not captured.`;
-  if (kind === 'removed') return `Too many: ${name} is captured, and not in the config.`;
+  if (kind === 'removed') return `Extra: ${name} is captured, but not in the config.`;
   return `Different: ${name}, ${differences.join('; ') || 'its triggers'}.`;
 }

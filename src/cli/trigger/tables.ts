@@ -4,13 +4,11 @@ import { parseTableName, readDefaultSearchPath } from '../../capture/table-name.
 import type { Config } from '../../config/define.ts';
 import { PgwatchError } from '../../errors.ts';
 import { splitList } from '../options.ts';
-
-/** Which tables a command is about. */
-export type TableChoice = { all?: boolean; schema?: string[]; except?: string[] };
+import type { AddOptions } from './options.ts';
 
 /**
- * The tables that are named, each once.
- * @throws PgwatchError table_unsuitable, before anything is done to the others
+ * Finds tables by their names; each is returned once.
+ * @throws PgwatchError table_unsuitable if one does not exist or cannot be captured
  */
 export async function findTables(
   client: Client,
@@ -28,26 +26,25 @@ export async function findTables(
 }
 
 /**
- * The same, or all tables of schemas but some.
+ * Finds tables by their names, or all tables of schemas except some.
  * @throws PgwatchError usage, table_unsuitable
  */
 export async function chooseTables(
   client: Client,
   config: Config,
   texts: readonly string[],
-  choice: TableChoice,
+  choice: Pick<AddOptions, 'all' | 'schema' | 'except'>,
 ): Promise<Table[]> {
   const schemas = splitList(choice.schema) ?? [];
   if (!choice.all) {
-    if (texts.length === 0) throw usage('Say which tables: give names, or --all --schema app.');
+    if (texts.length === 0) throw usage('Choose the tables: give names, or --all --schema app.');
     if (schemas.length > 0 || choice.except) {
-      throw usage('--schema and --except choose among all tables: give --all, too.');
+      throw usage('--schema and --except require --all.');
     }
     return findTables(client, config, texts);
   }
-  if (texts.length > 0)
-    throw usage('Names mean these tables, and --all means all: give one of the two.');
-  if (schemas.length === 0) throw usage('--all takes the schemas it is about: --all --schema app.');
+  if (texts.length > 0) throw usage('Give either the names of tables or --all, not both.');
+  if (schemas.length === 0) throw usage('--all requires --schema, for example --all --schema app.');
   const except = await findTables(client, config, choice.except ?? []);
   const excluded = new Set(except.map(({ oid }) => oid));
   const tables = await listTables(client, config, schemas);
@@ -55,7 +52,7 @@ export async function chooseTables(
   if (chosen.length === 0) {
     throw new PgwatchError(
       'table_unsuitable',
-      `There is no table to capture in ${schemas.join(', ')}.`,
+      `There are no tables to capture in ${schemas.join(', ')}.`,
     );
   }
   return chosen;

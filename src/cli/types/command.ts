@@ -1,22 +1,19 @@
-import type { Command } from 'commander';
-import { addCommonOptions, type CommandResult } from '../options.ts';
+import type { Command } from '@commander-js/extra-typings';
+import type { CommandResult } from '../options.ts';
+import { declareTypes } from './options.ts';
 
-/** pgwatch types: what the compiler is to know of the captured tables. */
+/** pgwatch types: writes TypeScript types for the captured tables. */
 export function addTypes(program: Command, outcome: CommandResult): void {
-  addCommonOptions(
-    program
-      .command('types')
-      .option('--out <file>', 'write this file (default: print on stdout)')
-      .option('--check', 'write nothing; exit code 1 if the file would change'),
-  )
+  declareTypes(program)
     .description('Write TypeScript types for the captured tables.')
     .addHelpText(
       'after',
       `
 With the file anywhere in your project, the compiler knows the rows of a change:
-once change.table is compared with 'users', change.new.email is checked. The row
-types can be imported from it by their names. It goes by the tables and by what
-their payloads hold: run it again after a migration or "pgwatch trigger add".
+after a check that change.table is 'users', change.new.email is typed. You can
+also import the row types from it by name. The types follow the tables and the
+contents of their payloads: run it again after a migration or "pgwatch trigger
+add".
 
 Examples:
   $ pgwatch types

@@ -4,25 +4,24 @@ import { isPrintedTypes, printTypes } from '../../capture/types/print.ts';
 import { readRowShapes } from '../../capture/types/shape.ts';
 import { errorCodeOf, PgwatchError, toError } from '../../errors.ts';
 import { withDatabase } from '../database.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
-
-export type TypesOptions = CommonOptions & { out?: string; check?: boolean };
+import { type CommandResult, reporterFor } from '../options.ts';
+import type { TypesOptions } from './options.ts';
 
 /**
- * Prints or writes the types of the captured tables, or says whether a file holds them.
+ * Prints or writes the types of the captured tables, or checks that a file has them.
  * @throws PgwatchError usage, input_invalid
  */
 export async function types(options: TypesOptions, outcome: CommandResult): Promise<void> {
   const { out, check } = options;
   if (check && out === undefined) {
-    throw new PgwatchError('usage', '--check compares with a file: name it with --out FILE.');
+    throw new PgwatchError('usage', '--check requires --out with the file to compare.');
   }
   const reporter = reporterFor(options);
   const shapes = await withDatabase(options, { mode: 'read' }, readRowShapes);
   const text = printTypes(shapes);
   if (shapes.length === 0) {
     reporter.warn(
-      'No table is captured, so that there are no types. Begin with "pgwatch trigger add users".',
+      'No tables are captured, so there are no types. Start with "pgwatch trigger add users".',
     );
   }
   if (out === undefined) {
@@ -31,13 +30,13 @@ export async function types(options: TypesOptions, outcome: CommandResult): Prom
   }
   const before = read(out);
   const tables = `${shapes.length} captured ${shapes.length === 1 ? 'table' : 'tables'}`;
-  // Git may have given it other ends of lines.
+  // Git may have changed the line endings.
   if (before?.replaceAll('\r\n', '\n') === text) {
     reporter.info(`Unchanged: ${out} has the types of ${tables}.`);
   } else if (check) {
     outcome.exitCode = 1;
     const what =
-      before === null ? 'is not there' : 'does not have the types of the captured tables';
+      before === null ? 'does not exist' : 'does not have the types of the captured tables';
     reporter.info(`Different: ${out} ${what}. Run "pgwatch types --out ${out}".`);
   } else {
     if (before !== null && !isPrintedTypes(before)) throw foreign(out);
@@ -49,7 +48,8 @@ export async function types(options: TypesOptions, outcome: CommandResult): Prom
 function foreign(file: string): PgwatchError {
   return new PgwatchError(
     'input_invalid',
-    `${file} was not written by "pgwatch types", and is left as it is: delete it, or name another file with --out.`,
+    `${file} was not written by "pgwatch types", so it is not overwritten: ` +
+      'delete it, or give another file with --out.',
   );
 }
 
@@ -73,7 +73,8 @@ function write(file: string, text: string): void {
 function unusable(file: string, done: string, thrown: unknown): PgwatchError {
   return new PgwatchError(
     'input_invalid',
-    `${file} cannot be ${done}: ${toError(thrown).message}. Name a file in a folder that is there with --out.`,
+    `${file} cannot be ${done}: ${toError(thrown).message}. ` +
+      'Give --out a file in an existing folder.',
     { cause: thrown },
   );
 }

@@ -8,15 +8,14 @@ import { onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
 import { withDatabase } from '../database.ts';
 import { idFrom } from '../ids.ts';
-import { type CommandResult, type CommonOptions, reporterFor } from '../options.ts';
+import { type CommandResult, reporterFor } from '../options.ts';
 import { paragraph } from '../paragraph.ts';
 import { printJson } from '../table.ts';
-
-export type WhyOptions = CommonOptions & { consumer?: string; table?: string; json?: boolean };
+import type { WhyOptions } from './options.ts';
 
 /**
- * Prints why a notification has or has not arrived; exit code 1 unless it is known to have, where
- * it should.
+ * Prints why a notification has or has not arrived. The exit code is 1 unless it is known to have
+ * arrived at every consumer that it is meant for.
  */
 export async function why(
   idText: string,
@@ -41,7 +40,7 @@ export async function why(
   if (found.restored) reporter.warn(found.restored);
   if (found.answers.length === 0) {
     reporter.info(
-      'No consumer has ever run on this database: "pgwatch listen" registers those it runs.',
+      'No consumer has ever run on this database: "pgwatch listen" registers the ones it runs.',
     );
   } else if (
     consumerId === null &&
@@ -53,8 +52,8 @@ export async function why(
 }
 
 /**
- * Named, it has to have arrived at the consumer; else at all that it was meant for, and at one of
- * them.
+ * True if it has arrived at the consumer that is named; otherwise at all that it was meant for, and
+ * at least one reads its channel.
  */
 function hasArrived({ presence, answers }: Explanation, isNamed: boolean): boolean {
   const meant = isNamed ? answers : answers.filter(({ isExpected }) => isExpected);
@@ -66,9 +65,7 @@ function isRead({ reasons }: Answer): boolean {
   return reasons[0]?.code !== 'filtered';
 }
 
-/**
- * For people: the notification, then a block for each consumer, those first that it was meant for.
- */
+/** For people: the notification, then a block per consumer, those that it was meant for first. */
 function describe(id: number, { presence, answers }: Explanation, isNamed: boolean): string {
   const colors = colorsFor(process.stdout);
   const head = `${colors.bold(`Notification ${id}`)}\n${describePresence(presence)}`;
@@ -86,7 +83,7 @@ function describe(id: number, { presence, answers }: Explanation, isNamed: boole
     const name = onOneLine(consumerId);
     const title = isArrived
       ? colors.bold(name)
-      : `${colors.bold(name)}: ${isArrived === null ? 'not known' : 'not arrived'}`;
+      : `${colors.bold(name)}: ${isArrived === null ? 'unknown' : 'not arrived'}`;
     return [title, ...lines].join('\n');
   });
   if (others.length > 0) {

@@ -8,9 +8,9 @@ import { withDatabase } from '../database.ts';
 import type { CommandResult } from '../options.ts';
 import { printJson } from '../table.ts';
 import { findTables } from '../trigger/tables.ts';
-import type { WhyOptions } from './run.ts';
+import type { WhyOptions } from './options.ts';
 
-/** Prints why changes of a table do not arrive; exit code 1 where there is a fault. */
+/** Prints why changes of a table do not arrive; exit code 1 if there is a fault. */
 export async function whyTable(
   text: string,
   options: WhyOptions,
@@ -42,7 +42,7 @@ export async function whyTable(
       })),
     });
   }
-  const fine = `Its changes are published on ${channel}. "pgwatch why ID" tells of a single one.`;
+  const fine = `Its changes are published on ${channel}. "pgwatch why ID" explains a single one.`;
   const lines = told.flatMap(({ sentence, advice }) => [
     `  ${sentence}`,
     ...(advice === null ? [] : [`    → ${advice}`]),
@@ -59,44 +59,50 @@ function describeTableReason(
   switch (reason.code) {
     case 'not_captured':
       return {
-        sentence: 'It is not captured: no trigger publishes what happens to it.',
+        sentence: 'It is not captured: no trigger publishes its changes.',
         advice: `pgwatch trigger add ${shellWord(name)}`,
       };
     case 'lost':
       return {
         sentence: reason.losses.join(' '),
-        advice: `pgwatch trigger add ${shellWord(name)}; then pgwatch snapshot ${shellWord(name)} --consumer ID`,
+        advice:
+          `pgwatch trigger add ${shellWord(name)}; ` +
+          `then pgwatch snapshot ${shellWord(name)} --consumer ID`,
       };
     case 'disabled':
       return {
-        sentence: `${reason.isAll ? 'All of' : 'Some of'} its triggers are disabled, or fire in replication only: ${reason.triggers.join(', ')}.`,
+        sentence:
+          `${reason.isAll ? 'All' : 'Some'} of its triggers are disabled, ` +
+          `or fire only in replication: ${reason.triggers.join(', ')}.`,
         advice: reason.triggers
           .map((trigger) => `alter table ${sqlName} enable trigger ${pg.escapeIdentifier(trigger)}`)
           .join('; '),
       };
     case 'stale':
       return {
-        sentence: `Its triggers do not fit it any longer: ${reason.differences.join('; ')}.`,
+        sentence: `Its triggers no longer fit it: ${reason.differences.join('; ')}.`,
         advice: `pgwatch trigger sync, or pgwatch trigger add ${shellWord(name)}`,
       };
     case 'replica':
       return {
-        sentence: `Sessions of these fire no ordinary triggers (session_replication_role = replica): ${reason.scopes.join(', ')}.`,
-        advice: `alter table ${sqlName} enable always trigger …, or take the setting back`,
+        sentence:
+          'Ordinary triggers do not fire in sessions with session_replication_role = replica: ' +
+          `${reason.scopes.join(', ')}.`,
+        advice: `alter table ${sqlName} enable always trigger …, or reset the setting`,
       };
     case 'limited': {
       const { operations, columns, when } = reason.options;
       const limits = [
         ...(operations ? [`operations ${operations.join(', ')}`] : []),
-        ...(columns ? [`an update of the columns ${columns.join(', ')}`] : []),
+        ...(columns ? [`updates of the columns ${columns.join(', ')}`] : []),
         ...(when === undefined ? [] : [`the condition ${when}`]),
       ];
-      return { sentence: `Only some changes count: ${limits.join('; ')}.`, advice: null };
+      return { sentence: `Only some changes are captured: ${limits.join('; ')}.`, advice: null };
     }
     case 'unrung':
       return {
         sentence:
-          'Nobody is rung for its changes (notify off): a daemon finds them at its next poll.',
+          'Its changes ring no doorbell (notify off): a daemon finds them at its next poll.',
         advice: null,
       };
   }
