@@ -30,7 +30,7 @@ create table :"schema".consumer_progress (
   done_xid xid8,
   window_snapshot pg_snapshot,
   window_end bigint,
-  window_id bigint,
+  window_id bigint check (num_nulls(window_snapshot, window_end, window_id) in (0, 3)),
   window_xid xid8,
   epoch bigint not null default 0,
   owner uuid,
@@ -64,12 +64,14 @@ create table :"schema".consumer_channel (
   since_id bigint not null,
   since_snapshot pg_snapshot not null,
   since_window_id bigint,
-  since_window_snapshot pg_snapshot,
+  since_window_snapshot pg_snapshot
+    check ((since_window_id is null) = (since_window_snapshot is null)),
   since_at timestamptz not null default now(),
   until_id bigint,
   until_snapshot pg_snapshot,
   until_window_id bigint,
-  until_window_snapshot pg_snapshot,
+  until_window_snapshot pg_snapshot
+    check ((until_window_id is null) = (until_window_snapshot is null)),
   until_at timestamptz
 );
 create unique index consumer_channel_read on :"schema".consumer_channel (consumer_id, channel)

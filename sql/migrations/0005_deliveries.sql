@@ -9,6 +9,8 @@ state            retry: it is due at next_attempt_at
                  dead: it is a dead letter until it is retried or discarded
 attempts         how often the handler was called, including calls that ended the process, but not
                  calls that threw RetryAfter
+called_at        since when its handler is being called, if that was recorded before it returned;
+                 null: it is not being called
 is_suspect       a process may have died while handling it, or is calling it carefully: the next
                  call is recorded before it is made, and made alone
 is_grouped       it is suspect, but is called together with others like it. None of them has been
@@ -26,6 +28,7 @@ create table :"schema".delivery (
   key text,
   attempts integer not null default 0,
   next_attempt_at timestamptz,
+  called_at timestamptz,
   is_suspect boolean not null default false,
   is_grouped boolean not null default false,
   replayed_at timestamptz,

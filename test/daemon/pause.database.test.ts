@@ -220,7 +220,7 @@ describe('a shared consumer', () => {
     await started(collecting(shared).definition);
     const client = await database.connect();
     const { channels } = makeConsumer(collecting(shared).definition);
-    const reader = { consumerId: 'c', channels, daemonId: randomUUID() };
+    const reader = { consumerId: 'c', channels, isOrdered: true, daemonId: randomUUID() };
     const take = async (queryable: ClientBase) => {
       await client.query('begin');
       await lockSharedConsumer(client, 'pgwatch', 'c');

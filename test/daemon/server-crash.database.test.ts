@@ -150,6 +150,7 @@ test('positions and leases from before a crash are not saved after it; new ones 
   const reader = {
     consumerId: 'shared',
     channels: sharedRows[0].channels,
+    isOrdered: true,
     daemonId: NOBODY,
   };
   const scope = { consumerId: 'shared', isOrdered: true };

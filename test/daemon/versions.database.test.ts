@@ -122,7 +122,7 @@ async function notice(newChannels: string[], newAliveUntil: string): Promise<voi
 /** Whether the older one may share it, take from it, and own it. */
 async function mayRead(): Promise<boolean[]> {
   const client = await database.connect();
-  const wish = { consumerId: 'm', channels: ['a'], daemonId: OLD as string };
+  const wish = { consumerId: 'm', channels: ['a'], isOrdered: true, daemonId: OLD as string };
   const found = await shareConsumer(client, 'pgwatch', wish);
   await client.query(`update pgwatch.consumer_progress set is_shared = true, channels = '{a}'`);
   const taken = await readSharedPosition(client, 'pgwatch', wish);

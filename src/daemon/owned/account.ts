@@ -123,8 +123,6 @@ export class OwnedAccount implements Account, SettlementOwner {
   onSaved(position: Position, xid: Xid): void {
     this.#ledger.learn(position, xid);
     this.#options.onSaved(position, xid);
-    // The position may have passed deliveries that were held for it.
-    if (this.#options.working.isHolding) this.#tellFiled(1);
   }
 
   onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void {

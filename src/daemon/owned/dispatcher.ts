@@ -99,7 +99,6 @@ export class OwnedDispatcher {
     this.isOrdered = consumer.order === 'key';
     this.isStopping = consumer.onDead === 'stop';
     this.#filedUpTo = standing.highestId;
-    working.hold(standing.aheadIds);
     this.#inHand = new InHand(owned, carefulMax);
     const brake = new Brake(calling, standing.retryCount);
     this.brake = brake;

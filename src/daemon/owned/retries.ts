@@ -4,7 +4,6 @@ import type { Clients } from '../../database/pool.ts';
 import { mendClockBack } from '../../log/deliveries/clock-back.ts';
 import { readDue } from '../../log/deliveries/due.ts';
 import {
-  readAhead,
   readHavingDead,
   readNextDueMs,
   readRetryCounts,
@@ -52,9 +51,6 @@ export async function retryDue(
 ): Promise<number> {
   const idle = dispatchers.filter(isOpen).filter(({ working }) => working.size < WORKING_MAX);
   if (idle.length === 0) return 0;
-  const holding = idle.filter(({ working }) => working.isHolding);
-  const ahead = await readOf(holding, pool, schema, readAhead);
-  for (const { working, consumerId } of holding) working.hold(ahead?.get(consumerId) ?? []);
   const due = await pool.withClient((client) => {
     const looks = idle.map((dispatcher) => {
       const { consumerId, isOrdered, isStopping } = dispatcher;

@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg';
 import type { Consumer } from '../../consumers/define.ts';
 import { STANDSTILL_MAX, settingsSql, withTransaction } from '../../database/transaction.ts';
 import { takeBackAttempts } from '../../log/deliveries/attempts.ts';
+import { inheritDeliveries } from '../../log/deliveries/inherit.ts';
 import {
   readStanding,
   type StandingDeliveries,
@@ -59,12 +60,13 @@ export async function takeConsumer(
       taken.previousOwner !== null && (taken.previousOwner !== daemonId || isDoubted);
     const calls = new Map(excused.map(({ id, attempt }) => [id, attempt]));
     await takeBackAttempts(client, schema, consumerId, calls);
+    const scope = { consumerId, isOrdered: order === 'key' };
+    await inheritDeliveries(client, schema, scope);
     if (isSuspect) await suspectAll(client, schema, consumerId);
     const diedBefore = await readAliveUntil(client, schema, taken.previousOwner);
     // If it was shared until now, notifications that other processes still work on are delivered
     // again.
     await absorbLeases(client, schema, consumerId);
-    const scope = { consumerId, isOrdered: order === 'key' };
     await noteOrder(client, schema, scope);
     const standing = await readStanding(client, schema, scope);
     // Read after the takeover: a previous owner's last save must not be newer.

@@ -6,11 +6,6 @@ import type { DueDelivery } from '../../log/deliveries/due.ts';
  */
 export class Working {
   readonly #ids = new Set<number>();
-  /**
-   * Deliveries ahead of the position: earlier notifications of their keys may still be read from
-   * the log again.
-   */
-  #ahead: readonly number[] = [];
   /** Ids that have left since the last query for what is due, which may have seen them. */
   readonly #left = new Set<number>();
 
@@ -38,20 +33,10 @@ export class Working {
     return isLeaving;
   }
 
-  /** True while deliveries are held until the position has passed them. */
-  get isHolding(): boolean {
-    return this.#ahead.length > 0;
-  }
-
-  /** From now on these are not due, whatever the database says; those held before may be. */
-  hold(ids: readonly number[]): void {
-    this.#ahead = ids;
-  }
-
   /** Call it when a query for what is due begins. Returns the ids that it must not report. */
   look(): readonly number[] {
     this.#left.clear();
-    return [...this.#ids, ...this.#ahead];
+    return [...this.#ids];
   }
 
   /**

@@ -1,8 +1,9 @@
 import type { Config } from '../../config/define.ts';
 import type { Clients, Pool } from '../../database/pool.ts';
+import { withTransaction } from '../../database/transaction.ts';
 import { takeBackAttempts } from '../../log/deliveries/attempts.ts';
 import { readNextDueMs } from '../../log/deliveries/standing.ts';
-import { type FreeLeases, freeLeases } from '../../log/leases/settle.ts';
+import { absorbLeases, type FreeLeases, freeLeases } from '../../log/leases/settle.ts';
 import type { ReadPage } from '../../log/page.ts';
 import type { ConsumerState } from '../../log/positions/activity.ts';
 import { publishTransition } from '../../transitions.ts';
@@ -198,7 +199,7 @@ export class SharedRunner {
   /** Checks regularly which processes share the consumer, and frees the leases of dead ones. */
   async #check(dispatcher: SharedDispatcher): Promise<void> {
     if (!(await this.#sharers.share())) return;
-    await this.#free({ isDead: true });
+    await this.#freeDead();
     // The transaction of a broken connection may have locked some of them when they were freed
     // before.
     await this.#free({ isDead: false, heldIds: dispatcher.openIds });
@@ -218,6 +219,23 @@ export class SharedRunner {
     const calls = new Map(suspicions.excused(consumerId).map(({ id, attempt }) => [id, attempt]));
     await pool.withClient((client) => takeBackAttempts(client, schema, consumerId, calls));
     suspicions.forgetExcused(consumerId);
+  }
+
+  /**
+   * Frees the leases of processes that have died. If one was of a version without order by key, its
+   * leases have no slots, and other processes must not see them.
+   */
+  async #freeDead(): Promise<void> {
+    const { calling, pool, schema, daemonId } = this.#options;
+    const { id: consumerId, order } = calling.consumer;
+    await pool.withClient((client) =>
+      withTransaction(client, async () => {
+        const freed = await freeLeases(client, schema, { consumerId, daemonId, isDead: true });
+        if (freed > 0 && order === 'key') {
+          await absorbLeases(client, schema, consumerId, 'unordered');
+        }
+      }),
+    );
   }
 
   async #free(which: Omit<FreeLeases, 'consumerId' | 'daemonId'>): Promise<number> {

@@ -1,8 +1,9 @@
 import type { Clients } from '../../database/pool.ts';
-import { unblockAll } from '../../log/deliveries/standing.ts';
+import { withTransaction } from '../../database/transaction.ts';
 import { SLOTS, shareConsumer } from '../../log/leases/lease.ts';
+import { changeOrder } from '../../log/leases/order.ts';
 import { readLiveDaemons } from '../../log/positions/daemons.ts';
-import { consumerChannel, noteOrder } from '../../log/positions/progress.ts';
+import { consumerChannel } from '../../log/positions/progress.ts';
 import { publishTransition } from '../../transitions.ts';
 import { someOf } from '../../words.ts';
 import type { Calling } from '../calls/calling.ts';
@@ -72,9 +73,11 @@ export class Sharers {
     if (now < this.#nextLookAt) return false;
     this.#nextLookAt = now + CHECK_MS;
     const { calling, pool, schema, daemonId } = this.#options;
-    const { id: consumerId, channels } = calling.consumer;
-    const wish = { consumerId, channels, daemonId };
-    const found = await pool.withClient((client) => shareConsumer(client, schema, wish));
+    const { id: consumerId, channels, order } = calling.consumer;
+    const wish = { consumerId, channels, isOrdered: order === 'key', daemonId };
+    const found = await pool.withClient((client) =>
+      withTransaction(client, () => shareConsumer(client, schema, wish)),
+    );
     this.#isPaused = found.is === 'paused';
     if (found.is === 'paused') this.#pauses.begin({ consumerId, pausedUntil: found.until });
     else this.#pauses.end(consumerId);
@@ -97,11 +100,10 @@ export class Sharers {
     const daemons = await pool.withClient((client) => readLiveDaemons(client, schema));
     const count = daemons.filter(({ sharedIds }) => sharedIds.includes(consumerId)).length;
     if (this.#count === count) return;
-    const isOrdered = order === 'key';
-    await pool.withClient((client) => noteOrder(client, schema, { consumerId, isOrdered }));
-    // A process that has left may have kept an order and blocked notifications. Unblocked after
-    // noteOrder(), which processes read when they file.
-    if (!isOrdered) await pool.withClient((client) => unblockAll(client, schema, consumerId));
+    const scope = { consumerId, isOrdered: order === 'key' };
+    await pool.withClient((client) =>
+      withTransaction(client, () => changeOrder(client, schema, scope)),
+    );
     this.#count = Math.max(1, count);
     this.#standingBy = '';
     const others = this.#count === 1 ? 'only this process so far' : `${this.#count} processes`;

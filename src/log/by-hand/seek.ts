@@ -75,7 +75,9 @@ set (done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, w
       case when is_back then progress.done_xid end,
       case when is_back then progress.window_snapshot end,
       case when is_back then progress.window_end end,
-      case when is_back then least(progress.window_id, at.id) end,
+      /* Null means no window; least() would replace it by a number. */
+      case when is_back and progress.window_id is not null
+        then least(progress.window_id, at.id) end,
       case when is_back then progress.window_xid end,
       case when is_back then least(progress.began_id, at.id) else at.id end,
       case when is_back then progress.began_snapshot else at.snapshot end,

@@ -1,7 +1,6 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { safeId } from '../notification.ts';
-import { settledSql } from '../positions/settled-sql.ts';
 import type { DeliveryScope } from './delivery.ts';
 import { BEHIND_MAX } from './due.ts';
 import { sameKeySql } from './key-sql.ts';
@@ -13,8 +12,6 @@ export type StandingDeliveries = {
   /** How many wait for a retry, except those that are only replayed. */
   retryCount: number;
   hasDead: boolean;
-  /** Deliveries that are held until the position has passed them; see readAhead(). */
-  aheadIds: number[];
   /**
    * The highest id of a notification with a row, or whose row was discarded: notifications up to it
    * may already have one.
@@ -67,33 +64,6 @@ export async function readFiled(
   return new Set((rows as { id: string }[]).map(({ id }) => safeId(id)));
 }
 
-/**
- * Reads the deliveries of notifications that the consumer's position has not settled, by consumer;
- * consumers without any are left out. An owner that died filed them while an earlier notification
- * was taking long. The notifications of their keys that it had handled before are read from the log
- * again, so these deliveries are due only after that; so are dead letters that are retried in the
- * meantime.
- */
-export async function readAhead(
-  client: Queryable,
-  schema: string,
-  consumerIds: readonly string[],
-): Promise<Map<string, number[]>> {
-  const { rows } = await client.query(
-    `select d.consumer_id as "consumerId", array_agg(d.notification_id)::text[] as ids
-     from ${qualified(schema, 'delivery')} as d
-     join ${qualified(schema, 'consumer_progress')} as progress
-       on progress.consumer_id = d.consumer_id
-     join ${qualified(schema, 'notification_log')} as log on log.id = d.notification_id
-     cross join ${qualified(schema, 'origin')} as origin
-     where d.consumer_id = any($1) and not ${settledSql(schema, 'progress', 'log')}
-     group by d.consumer_id`,
-    [consumerIds],
-  );
-  type Row = { consumerId: string; ids: string[] };
-  return new Map((rows as Row[]).map(({ consumerId, ids }) => [consumerId, ids.map(safeId)]));
-}
-
 /** Reads the consumer's pending deliveries; without order by key, none stays blocked. */
 export async function readStanding(
   client: Queryable,
@@ -114,9 +84,8 @@ export async function readStanding(
            where consumer_id = $1))::text as "highestId"`,
     [consumerId],
   );
-  const standing = rows[0] as Omit<StandingDeliveries, 'aheadIds'> & { highestId: string };
-  const aheadIds = (await readAhead(client, schema, [consumerId])).get(consumerId) ?? [];
-  return { ...standing, highestId: safeId(standing.highestId), aheadIds };
+  const standing = rows[0] as StandingDeliveries & { highestId: string };
+  return { ...standing, highestId: safeId(standing.highestId) };
 }
 
 /** Makes blocked deliveries due, for a consumer that is no longer ordered by key. */

@@ -3,6 +3,8 @@ import type { ClientBase } from 'pg';
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { STANDSTILL_MAX } from '../../database/transaction.ts';
+import { inheritDeliveries } from '../deliveries/inherit.ts';
+import { suspectAll } from '../deliveries/standing.ts';
 import { type LogRow, safeId } from '../notification.ts';
 import { IS_PAUSED } from '../positions/progress.ts';
 import { reachedSql } from '../positions/settled-sql.ts';
@@ -42,24 +44,28 @@ export async function lockSharedConsumer(
   );
 }
 
-/** A process that wants to share a consumer. */
-export type SharingWish = {
+/** A process that shares a consumer. */
+export type SharedReader = {
   consumerId: string;
   /** The channels that its version of the consumer reads. */
   channels: readonly string[];
   daemonId: string;
 };
 
+/** A process that wants to share a consumer, and whether its version is ordered by key. */
+export type SharingWish = SharedReader & { isOrdered: boolean };
+
 /**
  * Makes the consumer a shared one, unless it is paused, or a live process runs it alone, or a
  * process that was started later reads other channels for it: a version that does not read these
- * channels must not pass their notifications.
+ * channels must not pass their notifications. What an owner has left behind is prepared for those
+ * that share the consumer. Runs in a transaction.
  * @returns the state of the consumer
  */
 export async function shareConsumer(
   client: Queryable,
   schema: string,
-  { consumerId, channels, daemonId }: SharingWish,
+  { consumerId, channels, isOrdered, daemonId }: SharingWish,
 ): Promise<
   | { is: 'shared'; previousChannels: string[]; reachedId: number }
   | { is: 'owned' }
@@ -67,19 +73,27 @@ export async function shareConsumer(
   | { is: 'paused'; until: Date | null }
 > {
   const progress = qualified(schema, 'consumer_progress');
-  const shared = await client.query<{ previousChannels: string[]; reachedId: number }>(
+  const shared = await client.query<Shared>(
     `update ${progress} as progress
      set is_shared = true, channels = $2, owner = null, owned_since = null,
-       epoch = epoch + case when is_shared then 0 else 1 end
-     from (select channels from ${progress} where consumer_id = $1 for update) as before
-     where consumer_id = $1 and not ${IS_PAUSED} and (owner is null or owner not in (
+       epoch = epoch + case when progress.is_shared then 0 else 1 end
+     from (
+       select channels, is_shared, owner from ${progress} where consumer_id = $1 for update
+     ) as before
+     where consumer_id = $1 and not ${IS_PAUSED} and (
+       progress.owner is null or progress.owner not in (
        select daemon_id from ${qualified(schema, 'live_daemon')}))
        and not ${qualified(schema, 'older_version')}($1, $3::uuid)
-     returning before.channels as "previousChannels",
-       ${reachedSql('progress')}::float8 as "reachedId"`,
+     returning before.channels as "previousChannels", before.is_shared as "wasShared",
+       before.owner is not null as "hasDied", ${reachedSql('progress')}::float8 as "reachedId"`,
     [consumerId, channels, daemonId],
   );
-  if (shared.rows[0]) return { is: 'shared', ...shared.rows[0] };
+  if (shared.rows[0]) {
+    const { previousChannels, reachedId, wasShared, hasDied } = shared.rows[0];
+    if (!wasShared) await inheritDeliveries(client, schema, { consumerId, isOrdered });
+    if (!wasShared && hasDied) await suspectAll(client, schema, consumerId);
+    return { is: 'shared', previousChannels, reachedId };
+  }
   const { rows } = await client.query(
     `select paused_until as until, ${IS_PAUSED} as "isPaused", is_shared as "isShared", channels
      from ${progress} where consumer_id = $1`,
@@ -94,6 +108,14 @@ export async function shareConsumer(
   if (row?.isPaused) return { is: 'paused', until: row.until };
   return row?.isShared ? { is: 'another version', channels: row.channels } : { is: 'owned' };
 }
+
+type Shared = {
+  previousChannels: string[];
+  reachedId: number;
+  wasShared: boolean;
+  /** An owner did not stop cleanly: it may have died over a notification. */
+  hasDied: boolean;
+};
 
 /**
  * Splits rows into leases, with each key in one slot. Rows whose order does not matter are split

@@ -11,7 +11,7 @@ import {
 } from '../positions/progress.ts';
 import { alongSql } from '../positions/row-place.ts';
 import { SERVER } from '../positions/server-sql.ts';
-import type { SharingWish } from './lease.ts';
+import type { SharedReader } from './lease.ts';
 
 /**
  * Where the newest version of a consumer's row was when this process last saw it. While a session
@@ -33,7 +33,7 @@ export type GivenLeases = { server: string; lastId: number };
 export async function readSharedPosition(
   client: ClientBase,
   schema: string,
-  { consumerId, channels, daemonId }: SharingWish,
+  { consumerId, channels, daemonId }: SharedReader,
   place: RowPlace = { ctid: null },
 ): Promise<{ position: Position; given: GivenLeases } | null> {
   const read = async (isAt: string, values: unknown[]) => {

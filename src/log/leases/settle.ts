@@ -188,17 +188,19 @@ export async function countFreeLeases(
 }
 
 /**
- * Turns the leases of a consumer that is no longer shared into deliveries that are due: processes
- * that still work on them have lost them.
+ * Turns leases of a consumer into deliveries that are due: all of them if it is no longer shared,
+ * so processes that still work on them have lost them; or the free ones without a slot.
  */
 export async function absorbLeases(
   client: Queryable,
   schema: string,
   consumerId: string,
+  which: 'all' | 'unordered' = 'all',
 ): Promise<void> {
   await client.query(
     `with gone as (
-       delete from ${qualified(schema, 'lease')} where consumer_id = $1
+       delete from ${qualified(schema, 'lease')}
+       where consumer_id = $1 and ($2 = 'all' or slot is null and owner is null)
        returning notification_ids, kind = 'orphan' or owner not in (
          select daemon_id from ${qualified(schema, 'live_daemon')}) as is_suspect
      )
@@ -212,6 +214,6 @@ export async function absorbLeases(
      set is_suspect = delivery.is_suspect or excluded.is_suspect,
        is_grouped = case
          when delivery.is_suspect then delivery.is_grouped else excluded.is_grouped end`,
-    [consumerId],
+    [consumerId, which],
   );
 }

@@ -143,17 +143,19 @@ export async function takeOver(
 /**
  * Records whether the notifications of a key wait for each other. Sessions that file deliveries
  * need to know: without this order, blocked deliveries would never be delivered.
+ * @returns true if that has changed
  */
 export async function noteOrder(
   client: Queryable,
   schema: string,
   { consumerId, isOrdered }: { consumerId: string; isOrdered: boolean },
-): Promise<void> {
-  await client.query(
+): Promise<boolean> {
+  const { rowCount } = await client.query(
     `update ${qualified(schema, 'consumer_progress')} set is_ordered = $2
      where consumer_id = $1 and is_ordered <> $2`,
     [consumerId, isOrdered],
   );
+  return rowCount === 1;
 }
 
 /**
