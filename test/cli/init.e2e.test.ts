@@ -112,7 +112,7 @@ test('it says what to do next, by the package manager and where DATABASE_URL is;
     '',
     'Next:',
     ' $ pnpm add pgwatch # install it',
-    ' $ export DATABASE_URL=postgres://… # where the database is',
+    ' $ export DATABASE_URL=postgres://… # your database',
     ' $ pnpm exec pgwatch migrate # create its tables',
     ` $ pnpm exec pgwatch notify hello '{"name": "world"}' # publish a notification`,
     ' $ pnpm run pgwatch # run the consumers',
