@@ -1,8 +1,8 @@
 /*
-What capture costs those who write:  npm run bench -- capture [ROUNDS] [SECONDS]
-First 16 writers, each with one row a transaction (pgbench, on the PATH), then 100,000 rows in one
-statement. Variants take turns, so that all of them meet the same machine; the minimal ones are what
-people write by hand.
+What capture costs writers:  npm run bench -- capture [ROUNDS] [SECONDS]
+First 16 writers, each with one row per transaction (pgbench, on the PATH), then 100,000 rows in one
+statement. Variants take turns, so all of them run under the same conditions; the minimal ones are
+what people write by hand.
 */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,8 @@ const ROWS = 100_000;
 const WRITERS = 16;
 
 const AUDITS = `
-create table audit (id bigint generated always as identity primary key, old_row jsonb, new_row jsonb);
+create table audit (id bigint generated always as identity primary key, old_row jsonb,
+  new_row jsonb);
 create function audit_row() returns trigger language plpgsql as $$
 begin insert into audit (new_row) values (to_jsonb(new)); return null; end $$;
 create function notify_row() returns trigger language plpgsql as $$
@@ -43,7 +44,7 @@ const TRANSITIONS = {
 };
 type Operation = keyof typeof TRANSITIONS;
 
-/** The statement that makes a table's trigger; none for no trigger. */
+/** The statement that creates a table's trigger; absent for no trigger. */
 type Variant = { name: string; trigger?: (operation: Operation) => string };
 
 const statement = (operation: Operation, execute: string) => `
@@ -62,7 +63,7 @@ const WRITER_VARIANTS: Variant[] = [
   },
   { name: 'pgwatch', trigger: ours },
   {
-    name: 'NOTIFY a row',
+    name: 'NOTIFY per row',
     trigger: () =>
       'create trigger t after insert on item for each row execute function notify_row()',
   },
@@ -83,14 +84,15 @@ const BULK_VARIANTS: Variant[] = [
 ];
 
 const FILL = `insert into item (customer, state, email, total)
-  select n % 1000, 'open', 'customer' || n || '@example.com', n * 1.25 from generate_series(1, ${ROWS}) as n`;
+  select n % 1000, 'open', 'customer' || n || '@example.com', n * 1.25
+    from generate_series(1, ${ROWS}) as n`;
 const STATEMENTS = {
   insert: FILL,
   update: `update item set state = 'paid', total = total + 1`,
   delete: 'delete from item',
 };
 
-// Commits that are flushed, as everywhere: a NOTIFY is held up by nothing else.
+// Commits are flushed, as in production: the flush is all that NOTIFY waits for.
 await withServer(
   async (config) => {
     await withConnection(config, async (client) => {
@@ -154,7 +156,8 @@ function print(what: string, variants: Variant[], figures: number[], unit: strin
   const [none = 0, minimal = 0] = figures;
   for (const [index, { name }] of variants.entries()) {
     const figure = figures[index] ?? 0;
-    const ratios = `${(figure / none).toFixed(2)} × no trigger, ${(figure / minimal).toFixed(2)} × minimal`;
+    const ratios =
+      `${(figure / none).toFixed(2)} × no trigger, ` + `${(figure / minimal).toFixed(2)} × minimal`;
     console.log(
       `  ${name.padEnd(28)} ${Math.round(figure).toString().padStart(7)} ${unit}  ${ratios}`,
     );

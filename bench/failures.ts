@@ -1,9 +1,10 @@
 /*
-What failures cost those that do not fail:  npm run bench -- failures [TOTAL] [PER_SECOND]
+What failures cost notifications that do not fail:
+  npm run bench -- failures [TOTAL] [PER_SECOND]
 A steady stream of TOTAL notifications over 5,000 keys, first without failures, then with a handler
-that throws on one in a hundred, each time. Printed: the latency, commit to handler, of the keys in
-which nothing fails; and that every other one is done once and each failing one dead after its
-attempts.
+that always throws for one in a hundred. It prints the latency, commit to handler, of keys without
+failures. It also checks that every other notification is handled once and each failing one becomes
+a dead letter after its attempts.
 */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
@@ -71,7 +72,8 @@ for (const hasFailures of [false, true])
     const twice = counts.filter((count) => count > 1).length;
     const { dead: deadCount } = await dead();
     console.log(
-      `${hasFailures ? '1 % fails' : 'no failure'}: ${expected} done, ${twice} twice, ${deadCount} dead of ${total - expected}; ${describeLatencies('healthy keys', latencies)}`,
+      `${hasFailures ? '1 % fails' : 'no failure'}: ${expected} done, ${twice} twice, ` +
+        `${deadCount} dead of ${total - expected}; ${describeLatencies('healthy keys', latencies)}`,
     );
     stop.abort();
     await ended;

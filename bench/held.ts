@@ -1,8 +1,9 @@
 /*
-What a snapshot that somebody holds does to consumers:  npm run bench -- held [PER_SECOND] [SECONDS]
-A steady stream to an owned consumer and to a shared one of two processes, without and with order, first as usual and then under a
-snapshot held for so many seconds. Printed are the latency from commit to handler over the last fifth, and what each notification
-costs: WAL in bytes, that of publishing included, and dead rows.
+What a held snapshot does to consumers:  npm run bench -- held [PER_SECOND] [SECONDS]
+A steady stream to an owned consumer and to a shared one with two processes, without and with order,
+first as usual and then under a snapshot held for SECONDS. It prints the latency from commit to
+handler over the last fifth, and what each notification costs: WAL in bytes, including that of
+publishing, and dead rows.
 */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
@@ -48,7 +49,10 @@ for (const [name, instances, order] of [
         const last = latencies.slice(-Math.ceil(latencies.length / 5)).sort((a, b) => a - b);
         const at = (share: number) => (last[Math.floor(last.length * share)] ?? 0).toFixed(1);
         console.log(
-          `${name}, ${isHeld ? `snapshot held for ${seconds} s` : 'as usual'}: median ${at(0.5)} ms, p99 ${at(0.99)} ms; ${Math.round((after.wal - before.wal) / sent)} B WAL, ${((after.dead - before.dead) / sent).toFixed(2)} dead rows a notification`,
+          `${name}, ${isHeld ? `snapshot held for ${seconds} s` : 'as usual'}: ` +
+            `median ${at(0.5)} ms, p99 ${at(0.99)} ms; ` +
+            `${Math.round((after.wal - before.wal) / sent)} B WAL, ` +
+            `${((after.dead - before.dead) / sent).toFixed(2)} dead rows a notification`,
         );
         await holder.end();
       }
@@ -59,7 +63,7 @@ for (const [name, instances, order] of [
   );
 }
 
-/** Publishes for so many seconds. Returns how many. */
+/** Publishes for `forSeconds`. Returns the number of notifications. */
 function publisher(config: Config, sentAt: number[]) {
   return async (forSeconds: number): Promise<number> => {
     const client = new Client({ connectionString: config.url ?? '' });

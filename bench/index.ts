@@ -13,6 +13,6 @@ if (names.includes(name)) {
   process.exitCode =
     spawnSync(process.execPath, [script, ...args], { stdio: 'inherit' }).status ?? 1;
 } else {
-  console.error(`Which? ${names.join(', ')}`);
+  console.error(`Name one of: ${names.join(', ')}`);
   process.exitCode = 2;
 }

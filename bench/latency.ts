@@ -1,7 +1,7 @@
 /*
 How long a sleeping daemon takes from commit to handler:  npm run bench -- latency [COUNT]
-The clock starts when the publisher has its answer, which is the commit seen from outside, and when it
-sends its statement, which is an upper bound.
+It measures from two moments: from the publisher's answer, when the commit is visible outside, and
+from sending the statement, which gives an upper bound.
 */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';

@@ -1,5 +1,5 @@
 /*
-How fast a backlog is replayed by one consumer with an empty handler, and in how much memory:
+How fast one consumer with an empty handler replays a backlog, and in how much memory:
   npm run bench -- replay [ROWS] [PAYLOAD_BYTES]
 */
 import { checkConsumer } from '../src/consumers/check.ts';
@@ -13,7 +13,8 @@ await withServer(async (config) => {
   await withConnection(config, async (client) => {
     await client.query(`set pgwatch.notify = off`);
     await client.query(
-      `select count(smart_notify('c', jsonb_build_object('n', n, 'text', repeat('x', $2)))) from generate_series(1, $1::int) as n`,
+      `select count(smart_notify('c', jsonb_build_object('n', n, 'text', repeat('x', $2))))
+        from generate_series(1, $1::int) as n`,
       [rows, payloadBytes],
     );
     await client.query('vacuum analyze pgwatch.notification_log');
@@ -42,7 +43,9 @@ await withServer(async (config) => {
     await daemon.runOnce(new AbortController().signal);
     const seconds = (performance.now() - startedAt) / 1000;
     console.log(
-      `${count} notifications of ${payloadBytes} bytes in ${seconds.toFixed(2)} s: ${Math.round(count / seconds)}/s, resident memory ${Math.round(memory / 2 ** 20)} MB at most`,
+      `${count} notifications of ${payloadBytes} bytes in ${seconds.toFixed(2)} s: ` +
+        `${Math.round(count / seconds)}/s, ` +
+        `resident memory ${Math.round(memory / 2 ** 20)} MB at most`,
     );
   }
 });

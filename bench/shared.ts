@@ -1,9 +1,9 @@
 /*
 How processes share one consumer:  npm run bench -- shared [TOTAL] [HANDLER_MS]
-A backlog of TOTAL notifications over 10,000 keys is worked off by one process, by four, and by four
-of which two are killed with SIGKILL on the way. Every process appends what it handles to a file,
-which is the record outside of the database. With HANDLER_MS each handler waits so long, ten side by
-side in each process.
+A backlog of TOTAL notifications over 10,000 keys is processed by one process, by four, and by four
+of which two are killed with SIGKILL midway. Every process appends what it handles to a file, the
+record outside the database. With HANDLER_MS each handler waits that long, ten at a time in each
+process.
 */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -28,7 +28,8 @@ for (const [count, killed] of [
     await withConnection(config, async (client) => {
       await client.query('set pgwatch.notify = off');
       await client.query(
-        `select count(smart_notify('c', to_jsonb(n), 'key:' || n % 10000)) from generate_series(1, $1::int) as n`,
+        `select count(smart_notify('c', to_jsonb(n), 'key:' || n % 10000))
+          from generate_series(1, $1::int) as n`,
         [total],
       );
       await client.query('vacuum analyze pgwatch.notification_log');
@@ -52,7 +53,9 @@ for (const [count, killed] of [
     const handled = numbersIn(file);
     const different = new Set(handled).size;
     console.log(
-      `${count} process${count > 1 ? 'es' : ''}${killed ? `, ${killed} killed` : ''}: ${total} in ${seconds.toFixed(1)} s, ${Math.round(total / seconds)}/s; lost ${total - different}, twice ${handled.length - different}`,
+      `${count} process${count > 1 ? 'es' : ''}${killed ? `, ${killed} killed` : ''}: ` +
+        `${total} in ${seconds.toFixed(1)} s, ${Math.round(total / seconds)}/s; ` +
+        `lost ${total - different}, twice ${handled.length - different}`,
     );
     rmSync(folder, { recursive: true });
   });
@@ -62,7 +65,7 @@ async function untilHandled(file: string, lines: number): Promise<void> {
   while (numbersIn(file).length < lines) await delay(50);
 }
 
-/** Everything is handled, and nobody has anything left. */
+/** Everything is handled, and no lease is left. */
 async function untilDone(config: Config, file: string): Promise<void> {
   for (let isDone = false; !isDone; ) {
     await delay(50);

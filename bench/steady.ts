@@ -1,7 +1,7 @@
 /*
 The latency of a steady stream, commit to handler:  npm run bench -- steady [PER_SECOND] [SECONDS]
-Sixteen publishers in this process, one notification a transaction, in doorbell mode. The clock starts
-when a publisher has its answer.
+Sixteen publishers in this process, one notification per transaction, in doorbell mode. The clock
+starts when a publisher has its answer.
 */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
@@ -51,7 +51,8 @@ await withServer(async (config) => {
   const latencies = answeredAt.map((at, n) => (handledAt[n] ?? 0) - at).sort((a, b) => a - b);
   const at = (share: number) => (latencies[Math.floor(total * share)] ?? 0).toFixed(1);
   console.log(
-    `${Math.round(total / tookSeconds)}/s for ${tookSeconds.toFixed(1)} s: median ${at(0.5)} ms, p99 ${at(0.99)} ms, slowest ${at(0.99999)} ms`,
+    `${Math.round(total / tookSeconds)}/s for ${tookSeconds.toFixed(1)} s: ` +
+      `median ${at(0.5)} ms, p99 ${at(0.99)} ms, slowest ${at(0.99999)} ms`,
   );
   stop.abort();
   await ended;

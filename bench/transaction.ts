@@ -1,6 +1,7 @@
 /*
-How fast a consumer with transaction: true works a backlog, one statement a call:
-npm run bench -- transaction [COUNT] [STATEMENTS]. The best 50 calls count on a busy machine.
+How fast a consumer with transaction: true processes a backlog, one statement per call:
+  npm run bench -- transaction [COUNT] [STATEMENTS]
+On a busy machine the figure to compare is the one of the fastest 50 calls.
 */
 import { setTimeout as delay } from 'node:timers/promises';
 import { checkConsumer } from '../src/consumers/check.ts';
@@ -35,7 +36,8 @@ await withServer(async (config) => {
   const fastestMs = Math.min(...every50.slice(1).map((time, n) => time - (every50[n] ?? 0)));
   const tookMs = (at.at(-1) ?? 0) - (at[0] ?? 0);
   console.log(
-    `${Math.round((count / tookMs) * 1000)}/s; the fastest 50 at ${Math.round(50_000 / fastestMs)}/s`,
+    `${Math.round((count / tookMs) * 1000)}/s; the fastest 50 at ` +
+      `${Math.round(50_000 / fastestMs)}/s`,
   );
   stop.abort();
   await ended;

@@ -1,14 +1,14 @@
 import { defineConsumer } from 'pgwatch';
 
-/** Two tables of its own: what was counted, and the counts. */
+/** The consumer's own tables: the events counted so far, and the counts. */
 const TABLES = `
   create table if not exists analytics_seen (event_id uuid primary key);
   create table if not exists analytics_daily (
     day date, channel text, count bigint not null, primary key (day, channel))`;
 
 /**
- * A notification may come twice, and must not be counted twice. So what was seen is written down in
- * the same statement as the counts: both happen or neither, and only what was new is counted.
+ * A notification may arrive twice, but must not be counted twice. So the ids of counted events are
+ * saved in the same statement as the counts: both or neither, and only new events are counted.
  */
 const COUNT = `
   with fresh as (
@@ -34,7 +34,7 @@ export default defineConsumer({
   id: 'analytics',
   channels: ['data_change', 'orders', 'reports'],
   batchSize: 200,
-  // Many at once: one statement for a whole page makes a long replay short.
+  // One statement per page makes catching up fast.
   async handleBatch(notifications, { db, reporter }) {
     if (!hasTables) await db.query(TABLES);
     hasTables = true;

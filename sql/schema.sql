@@ -233,8 +233,8 @@ CREATE OR REPLACE FUNCTION pgwatch.change_announce(change pgwatch.notification_l
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* Sends the NOTIFY that plain LISTEN clients read of a captured change: of a large one, whose
-   payload jsonb might not hold, without putting that together. */
+/* Sends the NOTIFY of a captured change that plain LISTEN clients read. The payload of a large
+   change is not built, because it might exceed the limit of jsonb. */
 begin
   perform "pgwatch".notification_announce(change.channel, change.id, change.created_at,
     case when pg_column_size(change) < 128000 then
@@ -258,11 +258,11 @@ CREATE OR REPLACE FUNCTION pgwatch.change_payload(action text, relation jsonb, o
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Puts the payload of a captured change together.
+Builds the payload of a captured change.
 
 Parameters: the columns of notification_log with these names.
-Returns: schema, table, action, id (the value of the primary key, an object for a composite one, null
-without one), old_data, new_data, changed (the columns that an UPDATE changed), metadata.
+Returns: schema, table, action, id (the value of the primary key, an object if it is composite, null
+if there is none), old_data, new_data, changed (the columns that an UPDATE changed), metadata.
 */
 select jsonb_build_object(
   'schema', relation -> 0,
@@ -295,14 +295,15 @@ CREATE OR REPLACE FUNCTION pgwatch.channel_check(channel_name text)
  IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* Raises PW001 unless the name can be a channel: LISTEN cuts longer ones off without a word. */
+/* Raises PW001 unless the name can be a channel: LISTEN silently truncates longer names. */
 begin
   if channel_name is null or octet_length(channel_name) not between 1 and 63 then
     raise exception 'A channel is a name of 1 to 63 bytes, not %.', case
       when channel_name is null then 'null'
       when channel_name = '' then 'an empty one'
       else format('one of %s bytes: %s...', octet_length(channel_name), left(channel_name, 20)) end
-    using errcode = 'PW001', hint = 'Bytes count, not characters: an accented letter is two.';
+    using errcode = 'PW001',
+      hint = 'The limit is in bytes, not characters: an accented letter takes two.';
   end if;
 end;
 $function$;
@@ -313,20 +314,21 @@ CREATE OR REPLACE FUNCTION pgwatch.cleanup_begin()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Begins a step of cleanup: one at a time, and each statement with a snapshot of its own, since what is needed
-has to be read after the lock was had.
+Begins a step of cleanup: only one session at a time, and with a new snapshot for each statement,
+because the needed notifications must be read after the lock has been acquired.
 
-Raises: 55P03 (lock not available) where somebody else cleans up, PW005 in other isolation levels.
+Raises: 55P03 (lock not available) if another session is cleaning up, PW005 in other isolation
+levels.
 Tables written: none.
 */
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
-    raise exception 'Cleanup works in transactions that are READ COMMITTED, not %.',
+    raise exception 'Cleanup requires a READ COMMITTED transaction, not %.',
       upper(current_setting('transaction_isolation'))
     using errcode = 'PW005';
   end if;
   if not pg_try_advisory_xact_lock("pgwatch".cleanup_key()) then
-    raise exception 'Somebody else is cleaning up.' using errcode = 'lock_not_available';
+    raise exception 'Another session is cleaning up.' using errcode = 'lock_not_available';
   end if;
 end;
 $function$;
@@ -344,12 +346,12 @@ CREATE OR REPLACE FUNCTION pgwatch.cleanup_lock(partition_name text)
  SET lock_timeout TO '100ms'
 AS $function$
 /*
-Locks a partition until the end of the transaction, so that what it holds is of transactions that have ended,
-and that whoever reads it has read or comes after.
+Locks a partition until the end of the transaction: all its rows are then from transactions that
+have ended, and every reader has either finished or comes after.
 
-First against vacuum alone, for which PostgreSQL lets nobody wait longer than deadlock_timeout; then against
-all, for which others wait too, and so only a moment.
-Raises: 55P03 where it is not to be had. Tables written: none.
+First against vacuum only, which PostgreSQL cancels if another session waits longer than
+deadlock_timeout; then against all sessions, but only briefly, because others queue after it.
+Raises: 55P03 if the lock is not available. Tables written: none.
 */
 begin
   perform set_config('lock_timeout', '2s', true);
@@ -366,16 +368,17 @@ CREATE OR REPLACE FUNCTION pgwatch.cleanup_snapshot(since jsonb)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-A session of this database whose snapshot is from before [xid, time]: it may see positions from before, as a dump
-does, and truncating takes from it what it would read for them. Of other roles' sessions only who may see all of
-pg_stat_activity learns. By the time, too: while a writer's transaction stays open, new snapshots begin at it. A
-session with track_activities off tells no time and counts by its snapshot alone.
-Returns: which process that is, for people; null where there is none. Tables written: none.
+A session of this database whose snapshot is older than [xid, time]: it may see earlier positions,
+as a dump does, and truncating would remove the notifications that belong to them. Sessions of other
+roles are visible only to roles that may see all of pg_stat_activity. The time counts, too, because
+while a writer's transaction is open, new snapshots start at its xid. A session with
+track_activities off shows no time, and only its snapshot counts.
+Returns: a description of the process, for people; null if there is none. Tables written: none.
 */
-select format('process %s (%s), whose snapshot is from before that was done', pid,
+select format('process %s (%s), whose snapshot is older', pid,
   coalesce(nullif(application_name, ''), backend_type))
 from pg_stat_activity
-/* backend_xmin has 32 bits: how old it is, from the next xid, makes all 64 of it. */
+/* backend_xmin has 32 bits; its age relative to the next xid yields all 64. */
 cross join (select pg_snapshot_xmax(pg_current_snapshot()) as xid) as next
 where datname = current_database() and pid <> pg_backend_pid()
   and next.xid::text::bigint + age(next.xid::xid) - age(backend_xmin) < (since ->> 0)::bigint
@@ -389,9 +392,10 @@ CREATE OR REPLACE FUNCTION pgwatch.column_types(relation_id oid)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* The types of a table's columns, and those that they are made of. */
+/* The types of a table's columns, and all types that they contain. */
 select "pgwatch".types_within(array(
-  select a.atttypid from pg_attribute as a where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped))
+  select a.atttypid from pg_attribute as a
+  where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped))
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.composite_key(columns text[], data jsonb)
@@ -412,17 +416,17 @@ CREATE OR REPLACE FUNCTION pgwatch.consumer_channel_note()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Notes from where a consumer reads its channels, after a row of consumer_progress has come, or has others, or
-was moved back. Of what it read once it keeps the last 20 times for each channel.
+Records from where a consumer reads its channels, after a row of consumer_progress was inserted, its
+channels changed, or its position was moved back. Keeps the last 20 ended periods of each channel.
 Tables written: consumer_channel.
 */
 declare
   reached_id bigint := greatest(new.done_id, coalesce(new.window_id, 0));
 begin
   if tg_op = 'INSERT' then
-    /* Of one with the same id that somebody has deleted. */
+    /* Rows of a deleted consumer with the same id. */
     delete from "pgwatch".consumer_channel as c where c.consumer_id = new.consumer_id;
-    /* Its beginning, and not its position: the row may come from a dump. */
+    /* Where it began, not its position: the row may come from a dump. */
     new.done_id := new.began_id;
     new.done_snapshot := new.began_snapshot;
     new.window_id := null;
@@ -430,19 +434,23 @@ begin
   else
     update "pgwatch".consumer_channel as c
     set since_id = least(c.since_id, reached_id),
-      /* Null means that it has no window, and least() would make it one. */
-      since_window_id = case when c.since_window_id is not null then least(c.since_window_id, reached_id) end
+      /* Null means no window; least() would replace it by a number. */
+      since_window_id = case when c.since_window_id is not null
+        then least(c.since_window_id, reached_id) end
     where c.consumer_id = new.consumer_id and c.until_at is null
       and greatest(c.since_id, coalesce(c.since_window_id, 0)) > reached_id;
     update "pgwatch".consumer_channel as c
-    set until_id = new.done_id, until_snapshot = new.done_snapshot, until_window_id = new.window_id,
-      until_window_snapshot = new.window_snapshot, until_at = now()
-    where c.consumer_id = new.consumer_id and c.until_at is null and c.channel <> all(new.channels);
+    set until_id = new.done_id, until_snapshot = new.done_snapshot,
+      until_window_id = new.window_id, until_window_snapshot = new.window_snapshot,
+      until_at = now()
+    where c.consumer_id = new.consumer_id and c.until_at is null
+      and c.channel <> all(new.channels);
     delete from "pgwatch".consumer_channel as c
     where c.ctid in (
       select ranked.ctid
       from (
-        select k.ctid, row_number() over (partition by k.channel order by k.until_at desc) as place
+        select k.ctid,
+          row_number() over (partition by k.channel order by k.until_at desc) as place
         from "pgwatch".consumer_channel as k
         where k.consumer_id = new.consumer_id and k.until_at is not null
       ) as ranked
@@ -450,7 +458,8 @@ begin
   end if;
   insert into "pgwatch".consumer_channel as c
     (consumer_id, channel, since_id, since_snapshot, since_window_id, since_window_snapshot)
-  select new.consumer_id, wanted.channel, new.done_id, new.done_snapshot, new.window_id, new.window_snapshot
+  select new.consumer_id, wanted.channel, new.done_id, new.done_snapshot,
+    new.window_id, new.window_snapshot
   from (select distinct unnest(new.channels) as channel) as wanted
   where not exists (
     select from "pgwatch".consumer_channel as k
@@ -468,14 +477,15 @@ CREATE OR REPLACE FUNCTION pgwatch.consumer_lag(consumer_ids text[] DEFAULT NULL
  SET jit TO 'off'
 AS $function$
 /*
-How much of the log consumers have not settled: of their channels what lies above their positions,
-what committed late, and what is leased. Deliveries are not counted: they have rows of their own.
+The number of notifications in the log that consumers have not settled: those on their channels
+above their positions, those that committed late, and those that are leased. Deliveries are not
+counted: they have their own rows.
 
-Looks at 100,000 rows of the log for each consumer, whatever the channel, and estimates by the ids
-what lies above those. With the rights of the owner, because it tells numbers only: who may read has no
-table of the log.
+Reads up to 100,000 rows of the log for each consumer, regardless of the channel, and estimates the
+rest from the ids. Runs with the privileges of the owner, because it only returns numbers, and
+readers may not read the tables of the log.
 Parameters: consumer_ids: null for all.
-Returns: how many; false where that is an estimate; when the oldest of those it has seen was written.
+Returns: the number; false if it is an estimate; the time of the oldest notification found.
 Tables written: none.
 */
 with progress as (
@@ -493,8 +503,7 @@ select
 from progress
 cross join newest
 cross join lateral (
-  /* As in the statement that reads a page, of both snapshots; what is settled is left out at
-     last. */
+  /* As in the statement that reads a page, for both snapshots; settled ones are excluded last. */
   select count(*) as scanned, count(*) filter (where is_unread) as count,
     min(created_at) filter (where is_unread) as oldest_at
   from (
@@ -521,7 +530,7 @@ cross join lateral (
           and log.id + 0 > progress.rebased_id and log.id + 0 <= progress.reached_id
         limit 100000)
       union
-      /* Where no bound is known yet, everything newer would have to be looked at. */
+      /* If there is no bound yet, everything newer would have to be read; so limit the ids. */
       (select log.id, log.xid, log.created_at, log.channel
         from "pgwatch".notification_log as log
         where (progress.done_xid is null
@@ -561,11 +570,12 @@ CREATE OR REPLACE FUNCTION pgwatch.content_text(content jsonb, bytes_max bigint)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-The text of a jsonb that may have too long a one: a number like 1e100000 is stored in a few bytes and written in
-100,000, a control character in one and in six.
+The text of a jsonb, which may be too long: a number like 1e100000 is stored in a few bytes and
+printed in 100,000, a control character is stored in one and printed in six.
 
-Parameters: the value; how many bytes its text may have. Returns: the text; an empty one, which no value has,
-where it would be longer, or longer than PostgreSQL can make it. Tables written: none.
+Parameters: the value; the maximum length of its text in bytes. Returns: the text; an empty text,
+which no value has, if it would be longer than that or than PostgreSQL supports. Tables written:
+none.
 */
 declare
   written text;
@@ -573,7 +583,7 @@ begin
   written := content::text;
   return case when octet_length(written) > bytes_max then '' else written end;
 exception
-  /* The last one: a text that ends just below 1 GB is refused by the allocator. */
+  /* internal_error: the allocator refuses a text that ends just below 1 GB. */
   when program_limit_exceeded or out_of_memory or internal_error then
     return '';
 end;
@@ -585,8 +595,7 @@ CREATE OR REPLACE FUNCTION pgwatch.current_fold(relation_id oid, columns text[])
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* The columns of a key whose values key_folded() has to write, and how; null where there are
-   none. */
+/* The columns of a key that key_folded() has to change, and how; null if there are none. */
 select jsonb_object_agg(a.attname, writing.how)
 from pg_attribute as a
 cross join lateral "pgwatch".key_writing(a.atttypid, a.atttypmod, a.attcollation) as writing (how)
@@ -600,8 +609,8 @@ CREATE OR REPLACE FUNCTION pgwatch.current_key(relation_id oid, data jsonb)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* The key by the primary key that the table has now: for triggers that name columns it no longer
-   has. */
+/* The key from the current primary key of the table, for triggers that name columns that no longer
+   exist. */
 declare
   relation constant jsonb := "pgwatch".relation_description(relation_id);
 begin
@@ -640,11 +649,11 @@ CREATE OR REPLACE FUNCTION pgwatch.doorbell_ring(channel_name text)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Wakes the daemons that sleep on a channel, if there are any: NOTIFY makes commits wait for each
-other, so it is used only when somebody needs it.
+Wakes the daemons that sleep on a channel, if there are any. NOTIFY makes commits wait for each
+other, so it is used only if a daemon needs it.
 
-The caller must have its xid and have inserted its row: the daemon polls until every transaction
-that was running when it took its lock has ended.
+The caller must already have its xid and have inserted its row: the daemon polls until every
+transaction that was running when it took its lock has ended.
 Parameters: the channel. Returns: nothing. Tables written: none.
 */
 begin
@@ -665,10 +674,11 @@ CREATE OR REPLACE FUNCTION pgwatch.event_refuse(event_id uuid)
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* Raises PW002: the event is published with other content. */
+/* Raises PW002: the event was published with different content. */
 begin
-  raise exception 'Event % is already published, with another channel, key or payload.', event_id
-  using errcode = 'PW002', hint = 'An event id stands for one event: give a new event a new id.';
+  raise exception 'Event % has already been published with a different channel, key or payload.',
+    event_id
+  using errcode = 'PW002', hint = 'An event id identifies one event: use a new id for a new event.';
 end;
 $function$;
 
@@ -679,12 +689,13 @@ CREATE OR REPLACE FUNCTION pgwatch.has_changed(old_data jsonb, new_data jsonb, c
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-True where one of the columns has another value than before, or is not there any more: then nobody
-knows.
+True if one of the columns has a different value than before, or no longer exists, in which case it
+is unknown whether it changed.
 */
 select exists (
   select from unnest(columns) as part (column_name)
-  where not jsonb_exists(new_data, column_name) or old_data -> column_name is distinct from new_data -> column_name)
+  where not jsonb_exists(new_data, column_name)
+    or old_data -> column_name is distinct from new_data -> column_name)
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.key_folded(data jsonb, fold jsonb)
@@ -695,22 +706,24 @@ CREATE OR REPLACE FUNCTION pgwatch.key_folded(data jsonb, fold jsonb)
  SET "IntervalStyle" TO 'postgres'
 AS $function$
 /*
-A row in which equal values of its key are written the same.
-Parameters: the row; for columns how, as key_writing() says.
-What a collation holds equal cannot be asked for: two texts that are written the same here, and differ, only
-keep an order that they would not have to.
+A row in which equal values of the key have the same text.
+Parameters: the row; for each column to change, the result of key_writing().
+It is impossible to ask which texts a collation treats as equal. If two different texts become the
+same here, their notifications only keep an order that they would not need.
 */
 select data || coalesce((
   select jsonb_object_agg(part.key, case part.value #>> '{}'
     when 'interval' then (
       /* The largest intervals would overflow. */
       select to_jsonb(case
-        when abs(extract(year from span.value)) < 100000000 and abs(extract(day from span.value)) < 1000000000
+        when abs(extract(year from span.value)) < 100000000
+          and abs(extract(day from span.value)) < 1000000000
         then justify_interval(span.value) else span.value end)
       from (select (data ->> part.key)::interval as value) as span)
     when 'padded' then to_jsonb(rtrim(data ->> part.key, ' '))
     when 'citext' then to_jsonb(lower(data ->> part.key))
-    else to_jsonb(lower(regexp_replace(normalize(data ->> part.key, nfkd), E'[\u0300-\u036f]', '', 'g'))) end)
+    else to_jsonb(lower(
+      regexp_replace(normalize(data ->> part.key, nfkd), E'[\u0300-\u036f]', '', 'g'))) end)
   from jsonb_each(fold) as part
   where jsonb_typeof(data -> part.key) = 'string'), '{}')
 $function$;
@@ -721,7 +734,7 @@ CREATE OR REPLACE FUNCTION pgwatch.key_part(value jsonb)
  IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* A value of a key that has others in it, each as key_value() writes it. */
+/* An array or object in a key, with each of its values as in key_value(). */
 begin
   return case jsonb_typeof(value)
     when 'array' then coalesce((
@@ -746,8 +759,9 @@ CREATE OR REPLACE FUNCTION pgwatch.key_writing(key_type oid, key_typmod integer,
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-How equal values of a column are written the same in a key. plain: as they are, for they are written the same
-by themselves; number: without zeros at their end; interval, padded, citext, collated: as key_folded() does it.
+How to write a column in a key so that equal values have the same text. plain: unchanged, because
+equal values already have the same text; number: without trailing zeros; interval, padded, citext,
+collated: as in key_folded().
 */
 with recursive base (type_id, typmod) as (
   select key_type, key_typmod
@@ -761,9 +775,11 @@ select case
     when t.oid = 'interval'::regtype then 'interval'
     when t.oid = 'bpchar'::regtype and base.typmod = -1 then 'padded'
     when exists (
-      select from pg_collation as c where c.oid = key_collation and not c.collisdeterministic) then 'collated'
+      select from pg_collation as c
+      where c.oid = key_collation and not c.collisdeterministic) then 'collated'
     when t.typtype = 'e' or t.oid = any (
-      '{bool,"char",name,int2,int4,int8,oid,float4,float8,text,varchar,bpchar,bytea,uuid,date,time,timetz,timestamp,timestamptz}'::regtype[])
+      '{bool,"char",name,int2,int4,int8,oid,float4,float8,text,varchar,bpchar,bytea,uuid,date,time,'
+      'timetz,timestamp,timestamptz}'::regtype[])
     then 'plain'
     else 'number' end
 from base
@@ -781,13 +797,15 @@ CREATE OR REPLACE FUNCTION pgwatch.log_default_empty(before timestamp with time 
  SET jit TO 'off'
 AS $function$
 /*
-Empties the default partition but for what is young. Deleting leaves its file as large as it was, and while
-that is large no partition is created, so that ever more comes to lie in it. It is truncated, and what stays
-is written again: unchanged, for readers take their snapshots once they have their locks.
+Empties the default partition except for recent notifications. Deleting rows does not shrink its
+file, and while that is large no partitions are created, so it would keep growing. Therefore it is
+truncated, and the remaining rows are inserted again, unchanged. Readers do not notice, because they
+take their snapshots after they have their locks.
 
-Parameters: the time; up to which id all that is visible in a snapshot is from before it; that snapshot.
-Returns: emptied; pinned, where something is needed; large, where more than 2,000 notifications or 1 MB would
-stay, or somebody's older snapshot may still need what was deleted.
+Parameters: the time; the id up to which everything visible in the snapshot is older than that time;
+the snapshot.
+Returns: emptied; pinned, if notifications are needed; large, if more than 2,000 notifications or
+1 MB would remain, or an older snapshot may still need deleted rows.
 Tables written: notification_log.
 */
 declare
@@ -803,8 +821,8 @@ begin
   if exists (select from "pgwatch".log_pins('notification_log_default', up_to)) then
     return 'pinned';
   end if;
-  select array_agg(id), sum(coalesce(pg_column_size(payload), 0) + coalesce(pg_column_size(old_row), 0)
-    + coalesce(pg_column_size(new_row), 0))
+  select array_agg(id), sum(coalesce(pg_column_size(payload), 0)
+    + coalesce(pg_column_size(old_row), 0) + coalesce(pg_column_size(new_row), 0))
   into staying_ids, staying_bytes
   from (
     select * from "pgwatch".notification_log_default as log where log.id > up_to
@@ -818,7 +836,8 @@ begin
   ) as young;
   if cardinality(staying_ids) > 2000 or staying_bytes > 1048576
     or "pgwatch".cleanup_snapshot(
-      jsonb_build_array(pg_snapshot_xmax(pg_current_snapshot()), clock_timestamp())) is not null then
+      jsonb_build_array(pg_snapshot_xmax(pg_current_snapshot()), clock_timestamp())) is not null
+  then
     return 'large';
   end if;
   select array_agg(cast(log as "pgwatch".notification_log)) into stays
@@ -837,7 +856,7 @@ CREATE OR REPLACE FUNCTION pgwatch.log_delete(partition_name text, before timest
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* The same for those who run consumers: nothing that is needed. */
+/* For roles that run consumers: never deletes needed notifications. */
 select d.last_id, d.removed, d.pinned
 from "pgwatch".log_delete(partition_name, before, after_id, up_to, rows_max, null) as d
 $function$;
@@ -852,14 +871,15 @@ CREATE OR REPLACE FUNCTION pgwatch.log_delete(partition_name text, before timest
  SET jit TO 'off'
 AS $function$
 /*
-Deletes notifications from before a time that nobody needs: for partitions whose time is not over, and for the
-default one. One batch; writers do not notice it. Daemons that settle failures wait for its end, because
-deliveries are locked against whoever would file some of what is about to be deleted.
+Deletes notifications from before a time that no consumer needs: for partitions whose period is not
+over, and for the default partition. One batch; it does not block writers. Daemons that settle
+failures wait until it ends, because deliveries are locked so that none can be filed for a
+notification that is about to be deleted.
 
-Parameters: the partition; the time, in the past; which ids to look at, and how many at most; to delete what
-is needed all the same, the snapshot in which log_gaps() has counted it, else null. Since it believes that, only
-the owner may call it.
-Returns: the last id looked at, null where there is none; how many it has deleted; how many are needed.
+Parameters: the partition; the time, in the past; the range of ids to check, and the maximum number;
+the snapshot from log_gaps(), to delete needed notifications, too, else null. It trusts that
+snapshot, so only the owner may call it.
+Returns: the last id checked, null if there is none; the number deleted; the number needed.
 Tables written: notification_log, delivery, lease.
 */
 declare
@@ -887,7 +907,8 @@ begin
       from %1$I.delivery as d join %1$I.consumer_progress as c on c.consumer_id = d.consumer_id
       where d.notification_id > $1 and d.notification_id <= $2 and d.notification is null
       union
-      select leased.id from %1$I.lease as l cross join lateral unnest(l.notification_ids) as leased (id)
+      select leased.id
+      from %1$I.lease as l cross join lateral unnest(l.notification_ids) as leased (id)
       where l.kind <> 'retry' and leased.id > $1 and leased.id <= $2
     ),
     doomed as (
@@ -895,7 +916,9 @@ begin
       from batch, %1$I.origin as o
       where batch.created_at < least($3, now())
         and batch.id not in (select needed.id from needed)
-        and (coalesce(pg_visible_in_snapshot(batch.xid, $4) or batch.id <= o.rebased_id and $4 is not null, false)
+        and (coalesce(
+            pg_visible_in_snapshot(batch.xid, $4) or batch.id <= o.rebased_id and $4 is not null,
+            false)
           or not exists (
             select from %1$I.consumer_progress as c
             where batch.channel = any(c.channels)
@@ -908,7 +931,8 @@ begin
     )
     select $2,
       (select count(*) from deleted),
-      (select count(*) from batch where created_at < least($3, now())) - (select count(*) from deleted)
+      (select count(*) from batch where created_at < least($3, now()))
+        - (select count(*) from deleted)
     $query$, 'pgwatch', partition_name)
   using after_id, batch_end, before, counted_in;
 end;
@@ -922,20 +946,21 @@ CREATE OR REPLACE FUNCTION pgwatch.log_drop(partition_name text, before timestam
  SET lock_timeout TO '50ms'
 AS $function$
 /*
-Drops a partition that was emptied. That needs the lock of the whole log, for which every open transaction
-that has published must end, and behind which all others wait: at most three times 50 ms, since there are
-three locks, and mostly none but the first is waited for.
+Drops a partition that has been emptied. That needs a lock on the whole log: it waits for every open
+transaction that has published, and all others queue after it. The wait is at most three times 50
+ms, since there are three locks; usually only the first one has to wait.
 
-Returns: dropped; gone, where there is no such partition (any longer); filled, where something was written
-to it since.
-Raises: 55P03 where a lock is not to be had. Tables written: none, drops a partition of notification_log.
+Returns: dropped; gone, if the partition does not exist (any longer); filled, if it has new rows.
+Raises: 55P03 if a lock is not available. Tables written: none; drops a partition of
+notification_log.
 */
 declare
   is_filled boolean;
 begin
   perform "pgwatch".cleanup_begin();
   if not exists (
-    select from "pgwatch".log_partitions() as p where p.name = partition_name and p.ends <= least(before, now())
+    select from "pgwatch".log_partitions() as p
+    where p.name = partition_name and p.ends <= least(before, now())
   ) then
     return 'gone';
   end if;
@@ -956,7 +981,7 @@ CREATE OR REPLACE FUNCTION pgwatch.log_empty(partition_name text, before timesta
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* The same for those who run consumers: nothing that is needed. */
+/* For roles that run consumers: never removes needed notifications. */
 select "pgwatch".log_empty(partition_name, before, null, null)
 $function$;
 
@@ -969,15 +994,16 @@ CREATE OR REPLACE FUNCTION pgwatch.log_empty(partition_name text, before timesta
  SET jit TO 'off'
 AS $function$
 /*
-Empties a partition whose time is over, at once, if nobody needs anything of it.
+Empties a partition whose period is over, immediately, if no consumer needs any of it.
 
-Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
-log_gaps() has counted, else null. Since it believes that, only the owner may call it.
-Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
-pinned, where something is needed; changed, where more has come since it was counted, or somebody has moved a position;
-held, where somebody's snapshot is from before that nothing is needed. It is written down since when that is so, and the next call counts
-snapshots from before only.
-Raises: 55P03 where a lock is not to be had, or it is still held; who holds it is the detail.
+Parameters: the partition; the time before which it must have ended; the result of log_gaps(), to
+remove needed notifications, too, else null. It trusts that result, so only the owner may call it.
+Returns: emptied; empty, if it had no rows; gone, if the partition does not exist (any longer);
+pinned, if notifications are needed; changed, if there are new rows since the count, or a position
+was moved; held, if a session has a snapshot in which notifications may still be needed. For held,
+it records since when none are needed, and the next call considers only older snapshots.
+Raises: 55P03 if a lock is not available, or the partition is still held; the detail says by which
+process.
 Tables written: notification_log, delivery, lease, log_origin.
 */
 declare
@@ -989,7 +1015,8 @@ declare
 begin
   perform "pgwatch".cleanup_begin();
   if not exists (
-    select from "pgwatch".log_partitions() as p where p.name = partition_name and p.ends <= least(before, now())
+    select from "pgwatch".log_partitions() as p
+    where p.name = partition_name and p.ends <= least(before, now())
   ) then
     return 'gone';
   end if;
@@ -1000,19 +1027,23 @@ begin
   end if;
   if gaps is null then
     if exists (select from "pgwatch".log_pins(partition_name)) then
-      update "pgwatch".log_origin set done_since = done_since - partition_name where jsonb_exists(done_since, partition_name);
+      update "pgwatch".log_origin set done_since = done_since - partition_name
+      where jsonb_exists(done_since, partition_name);
       return 'pinned';
     end if;
     select done_since -> partition_name into since from "pgwatch".log_origin;
     is_first := since is null;
-    since := coalesce(since, jsonb_build_array(pg_snapshot_xmax(pg_current_snapshot()), clock_timestamp()));
+    since := coalesce(since,
+      jsonb_build_array(pg_snapshot_xmax(pg_current_snapshot()), clock_timestamp()));
     holder := "pgwatch".cleanup_snapshot(since);
     if holder is not null and is_first then
-      insert into "pgwatch".log_origin as origin (done_since) values (jsonb_build_object(partition_name, since))
+      insert into "pgwatch".log_origin as origin (done_since)
+      values (jsonb_build_object(partition_name, since))
       on conflict (is_only) do update set done_since = origin.done_since || excluded.done_since;
       return 'held';
     elsif holder is not null then
-      raise exception 'The partition is held.' using errcode = 'lock_not_available', detail = holder;
+      raise exception 'A session with an older snapshot may still need the partition.'
+      using errcode = 'lock_not_available', detail = holder;
     end if;
   else
     execute format($query$
@@ -1037,7 +1068,8 @@ begin
     perform "pgwatch".log_gap_tell(gaps);
   end if;
   execute format('truncate %I.%I', 'pgwatch', partition_name);
-  update "pgwatch".log_origin set done_since = done_since - partition_name where jsonb_exists(done_since, partition_name);
+  update "pgwatch".log_origin set done_since = done_since - partition_name
+  where jsonb_exists(done_since, partition_name);
   return 'emptied';
 end;
 $function$;
@@ -1088,13 +1120,13 @@ CREATE OR REPLACE FUNCTION pgwatch.log_gap_tell(gaps jsonb)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Leaves a marker for each consumer that misses something, on the channel that it alone reads.
+Publishes a marker for each consumer that misses notifications, on the channel that only it reads.
 
-Parameters: as log_gaps() returns them. Returns: nothing.
+Parameters: the gaps from log_gaps(). Returns: nothing.
 Tables written: notification_log.
 */
 declare
-  /* First of all: no notification may hold an id without an xid. */
+  /* First, because a notification must not have an id before its transaction has an xid. */
   writer_xid constant xid8 := pg_current_xact_id();
   gap jsonb;
 begin
@@ -1116,18 +1148,19 @@ CREATE OR REPLACE FUNCTION pgwatch.log_gaps(partition_name text, before timestam
  SET jit TO 'off'
 AS $function$
 /*
-What each consumer would miss were a partition, or its notifications from before a time, removed now.
-Reads all of them.
+What each consumer would miss if the notifications of a partition from before a time were removed
+now. Reads all of them.
 
-Returns: the snapshot in which they were counted; for each consumer its consumer_id, moved_at, count, first_id,
+Returns: the snapshot of the count; for each consumer its consumer_id, moved_at, count, first_id,
 last_id, from and until.
 Tables written: none.
 */
 begin
   return query execute format($query$
     select pg_current_snapshot(), coalesce((
-        select jsonb_agg(jsonb_build_object('consumer_id', c.consumer_id, 'moved_at', c.moved_at, 'count', missed.count,
-          'first_id', missed.first_id, 'last_id', missed.last_id, 'from', missed.from, 'until', missed.until)
+        select jsonb_agg(jsonb_build_object('consumer_id', c.consumer_id, 'moved_at', c.moved_at,
+          'count', missed.count, 'first_id', missed.first_id, 'last_id', missed.last_id,
+          'from', missed.from, 'until', missed.until)
           order by c.consumer_id)
         from %1$I.consumer_progress as c
         cross join %1$I.origin as o
@@ -1159,13 +1192,13 @@ CREATE OR REPLACE FUNCTION pgwatch.log_keep(partition_name text, after_id bigint
  SET jit TO 'off'
 AS $function$
 /*
-Copies notifications that are about to be removed, and that are called again or worked on, into the
-deliveries: from there they are handed out just the same. Leases of them become deliveries; whoever works
-on such a lease has lost it. Until it is given back, empty, it keeps its slot to itself, so that no key is
-worked on by two.
+Copies notifications that are about to be removed, but are due for a retry or leased, into their
+deliveries, from which they are delivered as usual. Leases become deliveries, and their owners lose
+them. Until an owner returns its lease, now empty, the lease still blocks its slot, so two processes
+never handle the same key.
 
-Parameters: the partition; of which ids, null: all; how many deliveries at most.
-Returns: how many deliveries have their copies now.
+Parameters: the partition; the range of ids, null: all; the maximum number of deliveries.
+Returns: the number of deliveries that got a copy.
 Tables written: delivery, lease.
 */
 declare
@@ -1188,8 +1221,9 @@ begin
   get diagnostics copied = row_count;
   execute format($query$
     with leased as (
-      select l.lease_id, l.consumer_id, l.notification_ids, l.owner, l.kind = 'orphan' or l.owner not in (
-        select daemon_id from %1$I.live_daemon) as is_suspect
+      select l.lease_id, l.consumer_id, l.notification_ids, l.owner,
+        l.kind = 'orphan' or l.owner not in (
+          select daemon_id from %1$I.live_daemon) as is_suspect
       from %1$I.lease as l
       where l.kind <> 'retry' and exists (
         select from %1$I.%2$I as held
@@ -1213,7 +1247,8 @@ begin
     join %1$I.notification_log as log on log.id = one.id
     on conflict (consumer_id, notification_id) do update
     set is_suspect = delivery.is_suspect or excluded.is_suspect,
-      is_grouped = case when delivery.is_suspect then delivery.is_grouped else excluded.is_grouped end,
+      is_grouped = case when delivery.is_suspect then delivery.is_grouped
+        else excluded.is_grouped end,
       notification = coalesce(delivery.notification, excluded.notification),
       payload = coalesce(delivery.payload, excluded.payload),
       old_row = coalesce(delivery.old_row, excluded.old_row),
@@ -1231,9 +1266,10 @@ CREATE OR REPLACE FUNCTION pgwatch.log_keep_ids()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Keeps "truncate ... restart identity" from giving ids again: what consumers, deliveries and leases know of the ids
-before would count for the notifications that get them now, also at daemons that run. And forgets publishers' event
-ids: what is published again would be taken for one that is still there.
+Prevents "truncate ... restart identity" from reusing ids: what consumers, deliveries and leases
+know about the old ids would apply to new notifications with the same ids, even in running daemons.
+Also deletes publishers' event ids: an event that is published again would be taken for one that
+still exists.
 */
 begin
   if tg_when = 'BEFORE' then
@@ -1260,29 +1296,32 @@ CREATE OR REPLACE FUNCTION pgwatch.log_origin_state()
  SET jit TO 'off'
 AS $function$
 /*
-Whether the log, the positions, deliveries and leases, and the sequence of ids belong together and to this cluster.
-They do not after a restore of some of them, in another cluster, or once the sequence was set back: then new
-notifications get ids that count as done.
+Whether the log, the positions, deliveries and leases, and the sequence of ids belong together and
+to this cluster. They do not after only some of them were restored, after a restore into another
+cluster, or after the sequence was set back: new notifications then get ids that count as handled.
 
-Looks at 1,000,000 notifications at most that are newer than the position that has come furthest, and at as many that
-lie above the one that has come least far.
-Returns: is_restored: another cluster wrote the log, whatever its transaction ids; is_foreign: it did, or transaction ids
-are of another cluster; sequence_id: the last id that was given; used_id: the highest
-that is known, and by what; misplaced_id: of a notification that was written after a position had passed its id, and
-whose position that was; twice_id: the first that two notifications have, of which readers could pass over one.
+Reads at most 1,000,000 notifications that are newer than the most advanced position, and as many
+above the least advanced one.
+Returns: is_restored: another cluster wrote the log, whatever its transaction ids are; is_foreign:
+is_restored, or transaction ids are from another cluster; sequence_id: the last id assigned;
+used_id, used_by: the highest id in use, and where; misplaced_id, misplaced_by: the id of a
+notification that was written after a position had passed that id, and the consumer of the position;
+twice_id: the lowest id of two notifications, one of which readers could skip.
 Tables written: none.
 */
 with here as (
   select pg_snapshot_xmax(pg_current_snapshot()) as next_xid, origin.rebased_id,
     coalesce(origin.system_id <> place.system_id and origin.log_oid <> place.log_oid, false)
-    /* What a transaction that is still open has written is visible to itself alone. */
+    /* Rows of an open transaction are visible only to itself. */
     or exists (
       select from unnest(array(select pg_snapshot_xip(pg_current_snapshot()))) as running (xid)
       join "pgwatch".notification_log as log on log.xid = running.xid
-      where log.id > origin.rebased_id and running.xid is distinct from pg_current_xact_id_if_assigned()
+      where log.id > origin.rebased_id
+        and running.xid is distinct from pg_current_xact_id_if_assigned()
     ) as is_restored,
     case when s.is_called then s.last_value else s.last_value - 1 end as sequence_id
-  from "pgwatch".origin as origin, "pgwatch".notification_log_id_seq as s, "pgwatch".log_place() as place
+  from "pgwatch".origin as origin, "pgwatch".notification_log_id_seq as s,
+    "pgwatch".log_place() as place
 ),
 furthest as (
   select consumer_id, done_id, done_xid from "pgwatch".consumer_progress
@@ -1317,11 +1356,13 @@ used as (
     (select d.notification_id, 'a delivery of ' || d.consumer_id from "pgwatch".delivery as d
       order by 1 desc limit 1)
     union all
-    (select (select max(leased) from unnest(l.notification_ids) as leased), 'a lease of ' || l.consumer_id
+    (select (select max(leased) from unnest(l.notification_ids) as leased),
+        'a lease of ' || l.consumer_id
       from "pgwatch".lease as l
       order by 1 desc nulls last limit 1)
     union all
-    (select g.notification_id, 'a discarded dead letter of ' || g.consumer_id from "pgwatch".discarded as g
+    (select g.notification_id, 'a discarded dead letter of ' || g.consumer_id
+      from "pgwatch".discarded as g
       order by 1 desc limit 1)
   ) as each (id, what)
   order by id desc nulls last limit 1
@@ -1336,9 +1377,11 @@ select here.rebased_id, here.next_xid,
   or exists (
     select from "pgwatch".consumer_progress as p
     where greatest(p.done_xid, p.window_xid) >= here.next_xid
-      or greatest(pg_snapshot_xmax(p.done_snapshot), pg_snapshot_xmax(p.window_snapshot)) > here.next_xid),
+      or greatest(pg_snapshot_xmax(p.done_snapshot), pg_snapshot_xmax(p.window_snapshot))
+        > here.next_xid),
   here.sequence_id, coalesce(used.id, 0), used.what,
-  misplaced.id, case when misplaced.id is not null then (select consumer_id from furthest) end, twice.id
+  misplaced.id, case when misplaced.id is not null then (select consumer_id from furthest) end,
+  twice.id
 from here
 left join used on true
 left join misplaced on true
@@ -1354,18 +1397,19 @@ CREATE OR REPLACE FUNCTION pgwatch.log_partition_create(period text DEFAULT 'day
  SET lock_timeout TO '200ms'
 AS $function$
 /*
-Creates the partitions for the running period and those ahead that are still missing.
+Creates the missing partitions for the current period and the following ones.
 
-Parameters: period 'day' or 'hour'; ahead: how many periods after the running one.
+Parameters: period 'day' or 'hour'; ahead: the number of periods after the current one.
 Returns: the names of the partitions that it created.
-A partition that cannot be created now (its rows already lie in the default partition, it overlaps
-one of another period, or a lock is not to be had within 200 ms) is left out: its rows go to the
-default partition and nothing is lost.
-Whoever runs consumers may call it, and so it does not believe the period: of another one than the last partition's
-it creates none beyond the next period. A config with another period comes into force where the partitions end.
-None is created while the default partition holds more than 16 MB: attaching reads all of it under a lock
-that keeps every reader of the log waiting.
-Tables written: none, creates partitions of notification_log.
+A partition that cannot be created now (its rows are already in the default partition, it overlaps
+one of another period, or it cannot get a lock within 200 ms) is skipped: its rows go to the default
+partition, and nothing is lost.
+Any role that runs consumers may call it, so it does not trust the period: if that differs from the
+period of the last partition, it creates none beyond the next period. A config with another period
+takes effect where the existing partitions end.
+No partition is created while the default partition is larger than 16 MB: attaching one reads all of
+it under a lock that blocks every reader of the log.
+Tables written: none; creates partitions of notification_log.
 */
 declare
   starts timestamptz;
@@ -1378,7 +1422,8 @@ begin
     using errcode = 'PW004';
   end if;
   if ahead is null or ahead not between 0 and 100 then
-    raise exception 'Partitions can be created 0 to 100 periods ahead, not %.', coalesce(ahead::text, 'null')
+    raise exception 'Partitions can be created 0 to 100 periods ahead, not %.',
+      coalesce(ahead::text, 'null')
     using errcode = 'PW004';
   end if;
   begin
@@ -1404,10 +1449,12 @@ begin
     continue when to_regclass(format('%I.%I', 'pgwatch', partition_name)) is not null;
     begin
       execute format(
-        'create table %1$I.%2$I (like %1$I.notification_log including defaults including constraints)',
+        'create table %1$I.%2$I '
+        '(like %1$I.notification_log including defaults including constraints)',
         'pgwatch', partition_name);
       execute format(
-        'alter table %1$I.notification_log attach partition %1$I.%2$I for values from (%3$L) to (%4$L)',
+        'alter table %1$I.notification_log attach partition %1$I.%2$I '
+        'for values from (%3$L) to (%4$L)',
         'pgwatch', partition_name, starts, starts + ('1 ' || period)::interval);
       perform "pgwatch".relation_seal(format('%I.%I', 'pgwatch', partition_name));
       return next partition_name;
@@ -1415,7 +1462,8 @@ begin
       when check_violation or invalid_object_definition or duplicate_table then
         null;
       when lock_not_available or deadlock_detected then
-        /* The next one would wait as well, and writers to the default partition behind it. */
+        /* The next one would wait, too, and writers to the default partition would queue after
+           it. */
         exit;
     end;
   end loop;
@@ -1433,16 +1481,20 @@ AS $function$
 /*
 The partitions of the log, in order of time.
 
-Returns: starts and ends are null for the default partition; row_estimate is null where the server has not
-counted yet.
+Returns: starts and ends are null for the default partition; row_estimate is null if the server has
+no estimate yet.
 */
-select c.relname::text, bound.starts, bound.ends, nullif(c.reltuples, -1)::float8, pg_total_relation_size(c.oid)
+select c.relname::text, bound.starts, bound.ends, nullif(c.reltuples, -1)::float8,
+  pg_total_relation_size(c.oid)
 from pg_inherits as i
 join pg_class as c on c.oid = i.inhrelid
-cross join lateral regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM [(](.+)[)] TO [(](.+)[)]') as found (bounds)
+cross join lateral regexp_match(
+  pg_get_expr(c.relpartbound, c.oid), 'FROM [(](.+)[)] TO [(](.+)[)]') as found (bounds)
 cross join lateral (select
-  case bounds[1] when 'MINVALUE' then '-infinity' else trim(both '''' from bounds[1]) end::timestamptz as starts,
-  case bounds[2] when 'MAXVALUE' then 'infinity' else trim(both '''' from bounds[2]) end::timestamptz as ends
+  case bounds[1] when 'MINVALUE' then '-infinity'
+    else trim(both '''' from bounds[1]) end::timestamptz as starts,
+  case bounds[2] when 'MAXVALUE' then 'infinity'
+    else trim(both '''' from bounds[2]) end::timestamptz as ends
 ) as bound
 where i.inhparent = format('%I.notification_log', 'pgwatch')::regclass
 order by bound.starts nulls last, c.relname
@@ -1457,11 +1509,12 @@ CREATE OR REPLACE FUNCTION pgwatch.log_pins(partition_name text, up_to bigint DE
  SET jit TO 'off'
 AS $function$
 /*
-Who needs something of a partition, and why: position, retry or lease. Fast, because writers of that
-partition may wait meanwhile: of what lies above a position it looks at 10,000 notifications at most, and
-where none of them is of the consumer's channels, but there are more, it counts as needed.
+The consumers that need notifications of a partition, and why: position, retry or lease. It has to
+be fast, because writers of that partition may wait meanwhile: above a position it reads at most
+10,000 notifications, and if none of them is on the consumer's channels, but there are more, the
+partition counts as needed.
 
-Parameters: the partition; up_to which id, null: all.
+Parameters: the partition; the highest id to check, null: all.
 Returns: a row for each consumer and reason.
 Tables written: none.
 */
@@ -1475,14 +1528,16 @@ begin
     consumer as (
       select c as progress, c.consumer_id, c.channels, o.rebased_id,
         greatest(c.done_id, coalesce(c.window_id, 0)) as reached_id,
-        array(select pg_snapshot_xip(s) from unnest(array[before_window, c.window_snapshot]) as s) as running,
+        array(select pg_snapshot_xip(s)
+          from unnest(array[before_window, c.window_snapshot]) as s) as running,
         least(pg_snapshot_xmax(before_window), pg_snapshot_xmax(c.window_snapshot)) as newer
       from %1$I.consumer_progress as c
       cross join %1$I.origin as o
-      /* Once a window has passed done_id, its snapshot alone tells: the one before may be very
+      /* Once a window has passed done_id, only its snapshot matters: the previous one may be very
          old. */
       cross join lateral (
-        select case when c.window_id >= c.done_id then null else c.done_snapshot end as before_window) as b
+        select case when c.window_id >= c.done_id then null
+          else c.done_snapshot end as before_window) as b
     )
     select consumer.consumer_id, 'position'
     from span, consumer
@@ -1498,7 +1553,7 @@ begin
           and late.channel = any(channels)
           and not %1$I.log_is_settled(late.id, late.xid, progress, rebased_id))
       or first_id <= reached_id and exists (
-        /* id + 0: only the index on xid is of use, these are few rows among many ids. */
+        /* id + 0: only the index on xid helps, because these are few rows among many ids. */
         select from %1$I.%2$I as newest
         where newest.xid >= newer and newest.id + 0 <= least(reached_id, last_id)
           and newest.channel = any(channels)
@@ -1506,14 +1561,15 @@ begin
     union all
     select d.consumer_id, 'retry'
     from span
-    join %1$I.delivery as d on d.notification_id between first_id and last_id and d.notification is null
+    join %1$I.delivery as d
+      on d.notification_id between first_id and last_id and d.notification is null
     join %1$I.consumer_progress as c on c.consumer_id = d.consumer_id
     where exists (select from %1$I.%2$I as held where held.id = d.notification_id)
     group by 1
     union all
     select l.consumer_id, 'lease'
     from span, %1$I.lease as l
-    /* What a lease calls again has a delivery. */
+    /* Notifications in a lease of kind retry have deliveries. */
     where l.kind <> 'retry' and exists (
       select from unnest(l.notification_ids) as leased (id)
       where leased.id between first_id and last_id
@@ -1531,9 +1587,10 @@ CREATE OR REPLACE FUNCTION pgwatch.log_place()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Where the log is. A restore of a dump into another cluster changes both; pg_upgrade changes the cluster's identifier
-alone, and keeps the xids.
-Returns: the identifier of the cluster, null if it cannot be read; the oid of the log. Tables written: none.
+Where the log is. Restoring a dump into another cluster changes both values; pg_upgrade changes only
+the identifier of the cluster, and keeps the xids.
+Returns: the identifier of the cluster, null if it cannot be read; the oid of the log.
+Tables written: none.
 */
 begin
   log_oid := format('%I.notification_log', 'pgwatch')::regclass::oid;
@@ -1555,21 +1612,23 @@ CREATE OR REPLACE FUNCTION pgwatch.log_rebase()
  SET jit TO 'off'
 AS $function$
 /*
-Makes the log and all positions belong together and to this cluster: after a restore into a cluster whose xids
-restarted, a restore of some of them, or after the sequence was set back. Stored xids are left as they are, because event
-ids are derived from them; from then on rows up to log_origin.rebased_id count as visible to all.
+Makes the log and all positions belong together and to this cluster: after a restore into a cluster
+whose xids restarted, after only some of them were restored, or after the sequence was set back.
+Stored xids do not change, because event ids are derived from them; from then on rows up to
+log_origin.rebased_id count as visible to all.
 
-Nothing that a consumer has not done is skipped. What is handed again: where a notification had
-committed late and was not done yet, all that follow it; and after a restore, those that this
+No notification that a consumer has not handled is skipped. Delivered again are: if a notification
+had committed late and was not handled yet, all that follow it; and after a restore, those that this
 cluster has written since.
-Returns: how many notifications the log holds, and the highest id.
-Raises: 55P03 if it does not get a lock soon: publishers would queue behind it.
-Tables written: log_origin, consumer_progress, consumer_channel, published, delivery, discarded, lease, notification_log
-(only ids that were given twice).
+Returns: the number of notifications in the log, and the highest id.
+Raises: 55P03 if it does not get a lock soon, because publishers would queue after it.
+Tables written: log_origin, consumer_progress, consumer_channel, published, delivery, discarded,
+lease, notification_log (only ids that were assigned twice).
 */
 declare
   state record;
-  sequence_name constant regclass := pg_get_serial_sequence(format('%I.notification_log', 'pgwatch'), 'id');
+  sequence_name constant regclass :=
+    pg_get_serial_sequence(format('%I.notification_log', 'pgwatch'), 'id');
   restored_at timestamptz;
   highest_id bigint;
   moved record;
@@ -1584,13 +1643,14 @@ begin
   from "pgwatch".notification_log as log
   where log.xid >= state.next_xid and log.id > state.rebased_id;
 
-  /* Of what cleanup has removed the ids are still known: a new notification that got the id of a
-     dead letter would count as handled. */
+  /* Ids of notifications that cleanup has removed are still in use elsewhere: a new notification
+     that got the id of a dead letter would count as handled. */
   perform setval(sequence_name, greatest(state.used_id, state.sequence_id, 1),
     greatest(state.used_id, state.sequence_id) > 0);
 
-  /* A sequence that was set back gives an id a second time: the later notification gets a new one.
-     So does what was written after another one with its id had failed. In their order. */
+  /* A sequence that was set back assigns an id twice: the later notification gets a new one. So
+     does a notification that was written after another one with its id had failed. In their
+     order. */
   for moved in
     select later.id, later.created_at
     from (
@@ -1600,7 +1660,8 @@ begin
         from "pgwatch".notification_log as log
         group by log.id having count(*) > 1
       ) as twice
-      join "pgwatch".notification_log as log on log.id = twice.id and log.created_at > twice.first_at
+      join "pgwatch".notification_log as log
+        on log.id = twice.id and log.created_at > twice.first_at
       union
       select log.id, log.created_at
       from "pgwatch".delivery as d
@@ -1624,7 +1685,7 @@ begin
   select coalesce(max(log.id), 0) into highest_id from "pgwatch".notification_log as log;
 
   if not state.is_foreign then
-    /* Same cluster: without the bound N the rows with lower ids are found as late ones. */
+    /* The same cluster: without the bound N, rows with lower ids are found as late ones. */
     update "pgwatch".consumer_progress set done_xid = null, window_xid = null, epoch = epoch + 1;
   else
     update "pgwatch".consumer_progress as progress
@@ -1633,10 +1694,11 @@ begin
         select min(log.id) - 1
         from "pgwatch".notification_log as log
         where log.created_at > restored_at
-          /* Without rows of the other cluster nothing tells when that was, but a position is not
-             saved before. */
+          /* Without rows of the other cluster the time of the restore is unknown, but the position
+             was saved before it. */
           or log.created_at > progress.saved_at
-          or not "pgwatch".log_is_settled(log.id, log.xid, progress, state.rebased_id)), highest_id),
+          or not "pgwatch".log_is_settled(log.id, log.xid, progress, state.rebased_id)),
+        highest_id),
       done_snapshot = pg_current_snapshot(),
       done_xid = null,
       window_snapshot = null,
@@ -1648,12 +1710,13 @@ begin
       epoch = epoch + 1;
     update "pgwatch".consumer_channel as c
     set since_id = least(c.since_id, p.done_id),
-      /* Null means that it has no window, and least() would make it one. */
-      since_window_id = case when c.since_window_id is not null then least(c.since_window_id, p.done_id) end
+      /* Null means no window; least() would replace it by a number. */
+      since_window_id = case when c.since_window_id is not null
+        then least(c.since_window_id, p.done_id) end
     from "pgwatch".consumer_progress as p
     where p.consumer_id = c.consumer_id and c.until_at is null;
-    /* What is read from the log again must not be delivered by a delivery or a lease as well: that
-       would be out of order, and twice. */
+    /* Notifications that are read from the log again must not also come from a delivery or a lease:
+       that would be out of order, and twice. */
     delete from "pgwatch".discarded as g using "pgwatch".consumer_progress as p
     where p.consumer_id = g.consumer_id and g.notification_id > p.done_id;
     delete from "pgwatch".delivery as d
@@ -1661,22 +1724,28 @@ begin
     where p.consumer_id = d.consumer_id and d.notification_id > p.done_id
       and log.id = d.notification_id and log.channel = any(p.channels);
     update "pgwatch".lease as l
-    set notification_ids = array(select id from unnest(l.notification_ids) as id where id <= p.done_id order by id),
+    set notification_ids = array(
+        select id from unnest(l.notification_ids) as id where id <= p.done_id order by id),
       epoch = l.epoch + 1
     from "pgwatch".consumer_progress as p
-    where p.consumer_id = l.consumer_id and l.kind <> 'retry' and p.done_id < any(l.notification_ids);
+    where p.consumer_id = l.consumer_id and l.kind <> 'retry'
+      and p.done_id < any(l.notification_ids);
     delete from "pgwatch".lease where notification_ids = '{}';
     insert into "pgwatch".log_origin (rebased_id, system_id, log_oid)
     select highest_id, place.system_id, place.log_oid from "pgwatch".log_place() as place
     on conflict (is_only) do update
-    set rebased_id = excluded.rebased_id, system_id = excluded.system_id, log_oid = excluded.log_oid;
+    set rebased_id = excluded.rebased_id, system_id = excluded.system_id,
+      log_oid = excluded.log_oid;
   end if;
 
-  /* Of a log that was restored without its rows they would swallow what is published again. */
+  /* If the log was restored without its rows, these would suppress notifications published
+     again. */
   delete from "pgwatch".published as known
-  where not exists (select from "pgwatch".notification_log as log where log.id = known.notification_id);
+  where not exists (
+    select from "pgwatch".notification_log as log where log.id = known.notification_id);
   delete from "pgwatch".discarded as known
-  where not exists (select from "pgwatch".notification_log as log where log.id = known.notification_id);
+  where not exists (
+    select from "pgwatch".notification_log as log where log.id = known.notification_id);
 
   return query select count(*), highest_id from "pgwatch".notification_log;
 end;
@@ -1690,10 +1759,10 @@ CREATE OR REPLACE FUNCTION pgwatch.log_span(partition_name text, before timestam
  SET jit TO 'off'
 AS $function$
 /*
-How much of a partition is from before a time. Reads all of it.
+How much of a partition is older than a time. Reads all of it.
 
-Returns: the snapshot in which it was counted; how many are from before, and the highest id of them; the lowest
-id of the others.
+Returns: the snapshot of the count; the number of older notifications, and their highest id; the
+lowest id of the others.
 Tables written: none.
 */
 begin
@@ -1712,12 +1781,13 @@ CREATE OR REPLACE FUNCTION pgwatch.nested_array(items jsonb[], lengths integer[]
  IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* An array of so many dimensions, of all of its items in their order. */
+/* An array with the given dimensions, from all of its items in order. */
 declare
   size constant integer := cardinality(items) / lengths[1];
 begin
   return case when cardinality(lengths) < 2 then to_jsonb(items) else (
-    select jsonb_agg("pgwatch".nested_array(items[(n - 1) * size + 1 : n * size], lengths[2:]) order by n)
+    select jsonb_agg(
+      "pgwatch".nested_array(items[(n - 1) * size + 1 : n * size], lengths[2:]) order by n)
     from generate_series(1, lengths[1]) as n) end;
 end;
 $function$;
@@ -1729,12 +1799,13 @@ CREATE OR REPLACE FUNCTION pgwatch.notification_announce(channel_name text, noti
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Sends the NOTIFY that plain LISTEN clients read, with the payload where it fits into the 8000 bytes
-that PostgreSQL allows, else by reference. The text of a jsonb is at least a sixteenth of its size,
-so the text of a large one is not even made. A small one may be long as text, or too long for PostgreSQL: that is
-no reason to fail.
-A transaction announces an eighth of the queue at most, counted in pgwatch.announced, and only rings from there on: of
-what is not committed the queue's usage knows nothing, and a commit for which it has no room fails.
+Sends the NOTIFY that plain LISTEN clients read, with the payload if it fits into the 8000 bytes
+that PostgreSQL allows, otherwise by reference. The text of a jsonb is at least a sixteenth of its
+size, so the text of a large one is not even built. A small one may be long as text, or too long
+for PostgreSQL; that must not be an error.
+A transaction announces at most an eighth of the queue, counted in pgwatch.announced, and after that
+only rings: the usage of the queue does not include uncommitted notifications, and a commit that
+finds no room in the queue fails.
 Parameters: the notification. Returns: nothing. Tables written: none.
 */
 declare
@@ -1742,10 +1813,12 @@ declare
     notification_id, extract(epoch from created_at));
   data_text text;
   envelope_text text;
-  /* In bytes. Until version 17 the queue always has this many pages. */
-  queue_size constant bigint := 8192 * coalesce(current_setting('max_notify_queue_pages', true)::bigint, 1048576);
+  /* In bytes. Before PostgreSQL 17, the queue always has 1048576 pages. */
+  queue_size constant bigint :=
+    8192 * coalesce(current_setting('max_notify_queue_pages', true)::bigint, 1048576);
   announced_text constant text := current_setting('pgwatch.announced', true);
-  announced constant bigint := case when announced_text ~ '^[0-9]{1,15}$' then announced_text::bigint else 0 end;
+  announced constant bigint :=
+    case when announced_text ~ '^[0-9]{1,15}$' then announced_text::bigint else 0 end;
 begin
   if announced >= queue_size / 8 then
     perform "pgwatch".doorbell_ring(channel_name);
@@ -1764,9 +1837,11 @@ begin
     envelope_text := envelope_head || '"large_payload": true}';
   end if;
   perform pg_notify(channel_name, envelope_text);
-  /* It takes up to twice its bytes, since none is spread over two pages. */
+  /* An entry takes up to twice its size, since it cannot span two pages. */
   perform set_config('pgwatch.announced',
-    (announced + least(8192, 2 * (octet_length(envelope_text) + octet_length(channel_name) + 20)))::text, true);
+    (announced
+      + least(8192, 2 * (octet_length(envelope_text) + octet_length(channel_name) + 20)))::text,
+    true);
 end;
 $function$;
 
@@ -1783,13 +1858,16 @@ CREATE OR REPLACE FUNCTION pgwatch.older_version(of_consumer text, of_daemon uui
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Whether a daemon that was started later reads other channels for a consumer, and so decides which are read. It counts for
-as long as its last heartbeat lasts: a connection that was lost for a moment is to change nothing.
+Whether a daemon that was started later reads other channels for a consumer: then that daemon
+decides which channels are read. It counts until its last heartbeat expires, because a briefly lost
+connection must not change anything.
 */
 select exists (
   select from "pgwatch".daemon as own
-  join "pgwatch".daemon as newer on (newer.started_at, newer.daemon_id) > (own.started_at, own.daemon_id)
-  where own.daemon_id = of_daemon and newer.alive_until > clock_timestamp() and jsonb_exists(newer.channels, of_consumer)
+  join "pgwatch".daemon as newer
+    on (newer.started_at, newer.daemon_id) > (own.started_at, own.daemon_id)
+  where own.daemon_id = of_daemon and newer.alive_until > clock_timestamp()
+    and jsonb_exists(newer.channels, of_consumer)
     and not (newer.channels -> of_consumer @> (own.channels -> of_consumer)
       and newer.channels -> of_consumer <@ (own.channels -> of_consumer)))
 $function$;
@@ -1800,8 +1878,7 @@ CREATE OR REPLACE FUNCTION pgwatch.owners_are_trusted(relation_id oid)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* True where whoever owns the table or a type of its columns could act as the current user
-   anyway. */
+/* True if the owners of the table and of the types of its columns can act as the current user. */
 select not exists (
   select from (
     select c.relowner from pg_class as c where c.oid = relation_id
@@ -1823,12 +1900,14 @@ CREATE OR REPLACE FUNCTION pgwatch.published_delete(before timestamp with time z
  SET jit TO 'off'
 AS $function$
 /*
-Forgets publishers' event ids from before a time, except those of notifications that are still in the log: a consumer
-that needs one would get its event twice. A batch in the order of the primary key: there is no index on the time.
-Publishing such an event again writes it again.
+Deletes publishers' event ids from before a time, except those of notifications that are still in
+the log: otherwise a consumer that needs one could get its event twice. One batch, in the order of
+the primary key, since there is no index on the time. Publishing such an event again writes it
+again.
 
-Parameters: the time; the event id to go on behind, null: from the first; how many to look at.
-Returns: the last event id looked at, null where there is none; how many it has deleted.
+Parameters: the time; the event id to continue after, null: from the first; the maximum number to
+check.
+Returns: the last event id checked, null if there is none; the number deleted.
 Tables written: published.
 */
 begin
@@ -1842,10 +1921,12 @@ begin
   deleted as (
     delete from "pgwatch".published as known using batch
     where known.event_id = batch.event_id and batch.created_at < least(before, now())
-      and not exists (select from "pgwatch".notification_log as log where log.id = known.notification_id)
+      and not exists (
+        select from "pgwatch".notification_log as log where log.id = known.notification_id)
     returning 1
   )
-  select (select batch.event_id from batch order by batch.event_id desc limit 1), (select count(*) from deleted);
+  select (select batch.event_id from batch order by batch.event_id desc limit 1),
+    (select count(*) from deleted);
 end;
 $function$;
 
@@ -1855,15 +1936,16 @@ CREATE OR REPLACE FUNCTION pgwatch.record_types(data record)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* The types of a row's columns as they are, whatever a snapshot shows of the catalog. */
+/* The current types of a row's columns, regardless of what a snapshot shows of the catalog. */
 declare
   bytes constant bytea := record_send(data);
   at integer := 5;
 begin
-  /* How many columns; of each its type, its length or -1, its value. */
+  /* The number of columns; for each its type, its length or -1, and its value. */
   for number in 1..('x' || encode(substring(bytes for 4), 'hex'))::bit(32)::integer loop
     return next ('x' || encode(substring(bytes from at for 4), 'hex'))::bit(32)::bigint::oid;
-    at := at + 8 + greatest(('x' || encode(substring(bytes from at + 4 for 4), 'hex'))::bit(32)::integer, 0);
+    at := at + 8
+      + greatest(('x' || encode(substring(bytes from at + 4 for 4), 'hex'))::bit(32)::integer, 0);
   end loop;
 end;
 $function$;
@@ -1875,8 +1957,8 @@ CREATE OR REPLACE FUNCTION pgwatch.relation_description(relation_id oid)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-What notification_log.relation holds of a table: schema, table, then its primary key's columns. A
-partition goes by the name and the primary key of the table that it is a part of.
+The value of notification_log.relation for a table: schema, table, then the columns of its primary
+key. For a partition, these are the name and the primary key of the whole table.
 */
 begin
   return (
@@ -1898,14 +1980,15 @@ CREATE OR REPLACE FUNCTION pgwatch.relation_is_current(relation_id oid)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* True where the transaction's snapshot shows a table, or a composite type, and its columns as they
-   are by now. */
+/* True if the transaction's snapshot shows the current version of a table, or a composite type, and
+   of its columns. */
 select not exists (
   select from pg_class as c
   where c.oid = relation_id and currtid2('pg_catalog.pg_class', c.ctid) <> c.ctid
   union all
   select from pg_attribute as a
-  where a.attrelid = relation_id and a.attnum > 0 and currtid2('pg_catalog.pg_attribute', a.ctid) <> a.ctid)
+  where a.attrelid = relation_id and a.attnum > 0
+    and currtid2('pg_catalog.pg_attribute', a.ctid) <> a.ctid)
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.relation_seal(relation_id regclass)
@@ -1914,8 +1997,8 @@ CREATE OR REPLACE FUNCTION pgwatch.relation_seal(relation_id regclass)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Takes a new table from everybody but its owner: default privileges may have given it to roles that nobody
-has named.
+Revokes all privileges on a new table from roles other than its owner: default privileges may have
+granted it to roles that the config does not name.
 
 Parameters: the table. Returns: nothing. Tables written: none.
 */
@@ -1942,10 +2025,11 @@ CREATE OR REPLACE FUNCTION pgwatch.row_data(data record, row_query text DEFAULT 
  SET array_nulls TO 'on'
 AS $function$
 /*
-A row of a table with columns that are made JSON by way of the type json. They may hold what no jsonb can, and no
-write may fail because of it. U+FFFD takes the place of escapes of the character zero, and of halves of
-characters. Where it is something else, like a number or a depth without end, the column is a text of its JSON.
-Parameters: the row; how it is made JSON where to_jsonb() must not do it, as row_query() says.
+A row, as jsonb, of a table with columns that are converted through the type json. They may contain
+what jsonb cannot, but no write may fail because of that. Escapes of the character zero and of
+unpaired surrogates become U+FFFD. If the problem is another one, such as a huge number or excessive
+depth, the column becomes the text of its JSON.
+Parameters: the row; the statement from row_query() that converts it, if to_jsonb() must not.
 */
 declare
   column_name text;
@@ -1967,7 +2051,8 @@ begin
     when data_exception or statement_too_complex then null;
   end;
   for column_name, column_data in
-    select part.key, part.value from json_each("pgwatch".without_zeros(row_to_json(data)::text)::json) as part
+    select part.key, part.value
+    from json_each("pgwatch".without_zeros(row_to_json(data)::text)::json) as part
   loop
     begin
       result := result || jsonb_build_object(column_name, column_data::jsonb);
@@ -1993,12 +2078,13 @@ CREATE OR REPLACE FUNCTION pgwatch.row_part(data jsonb, other jsonb, columns tex
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-A part of a row: the columns that are given, and, where there is another row, those in which the two
+A part of a row: the given columns and, if another row is given, the columns in which the two rows
 differ.
 */
 select coalesce(jsonb_object_agg(part.key, part.value), '{}')
 from jsonb_each(data) as part
-where part.key = any(columns) or (other is not null and part.value is distinct from other -> part.key)
+where part.key = any(columns)
+  or (other is not null and part.value is distinct from other -> part.key)
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.row_query(relation_id oid, expression text)
@@ -2007,8 +2093,8 @@ CREATE OR REPLACE FUNCTION pgwatch.row_query(relation_id oid, expression text)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* A statement that makes JSON of its parameter, a row of a table, by what row_sql() says; null for
-   null. */
+/* A statement that converts its parameter, a row of a table, to JSON with the expression from
+   row_sql(); null for null. */
 select format('select %s from %I.same_row($1) as t (%s)', expression, 'pgwatch', (
   select string_agg(format('%I %s', a.attname, format_type(a.atttypid, -1)), ', ' order by a.attnum)
   from pg_attribute as a
@@ -2022,11 +2108,13 @@ CREATE OR REPLACE FUNCTION pgwatch.row_sql(relation_id oid, acting_role name, om
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-An expression that makes a row t of a table JSON, so that nobody's cast is run; null where to_jsonb() runs none.
-Parameters: the table; whose rights the casts would have; columns that are left out; columns of which only a hash is
-needed, to tell whether they have changed; true for an expression in any case.
-What is left out counts, too: to_jsonb() would run its cast. Types are looked at once each, and the value is written into what value_sql() says in the place of a text that no name can
-hold. A call of a function has up to 100 arguments.
+An expression that converts a row t of a table to JSON without running casts of other roles; null if
+to_jsonb() runs none.
+Parameters: the table; the role whose privileges the casts would have; columns to omit; columns of
+which only a hash is needed, to detect changes; true to return an expression in any case.
+Omitted columns count, too: to_jsonb() would run their casts. Each type is examined once:
+value_sql() is called with a placeholder that no name can contain, which is then replaced by the
+value. A function call can have up to 100 arguments.
 */
 with mark as materialized (
   select gen_random_uuid()::text as text
@@ -2037,16 +2125,19 @@ with mark as materialized (
   where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped
 ), kind as materialized (
   select type.id, type.kind,
-    case when type.kind = 'foreign' then "pgwatch".value_sql(type.id, (select mark.text from mark), acting_role) end as sql
+    case when type.kind = 'foreign'
+      then "pgwatch".value_sql(type.id, (select mark.text from mark), acting_role) end as sql
   from (
     select distinct_type.id, "pgwatch".type_kind(distinct_type.id, acting_role) as kind
     from (select distinct part.type_id as id from part offset 0) as distinct_type
     offset 0) as type
 ), named as (
   select format('%L, %s', part.name, case
-      when part.is_hashed and part.type_id = 'bytea'::regtype then format('encode(sha256(t.%I), ''hex'')', part.name)
+      when part.is_hashed and part.type_id = 'bytea'::regtype
+      then format('encode(sha256(t.%I), ''hex'')', part.name)
       when part.is_hashed then format(
-        'case when %1$s is not null then encode(sha256(convert_to(format(''%%s'', %1$s), ''UTF8'')), ''hex'') end',
+        'case when %1$s is not null then '
+        'encode(sha256(convert_to(format(''%%s'', %1$s), ''UTF8'')), ''hex'') end',
         format('t.%I', part.name))
       else replace(kind.sql, (select mark.text from mark), format('t.%I', part.name)) end) as text,
     (row_number() over (order by part.number) - 1) / 50 as call
@@ -2054,7 +2145,8 @@ with mark as materialized (
   where (part.is_hashed or kind.kind = 'foreign') and not part.is_omitted
 ), plain as (
   select format('(select %s from (select %s offset 0) as plain)',
-    case when bool_or(kind.kind = 'json') then format('%I.row_data(plain.*)', 'pgwatch') else 'to_jsonb(plain.*)' end,
+    case when bool_or(kind.kind = 'json') then format('%I.row_data(plain.*)', 'pgwatch')
+      else 'to_jsonb(plain.*)' end,
     string_agg(format('t.%I', part.name), ', ' order by part.number)) as text
   from part join kind on kind.id = part.type_id
   where not part.is_hashed and not part.is_omitted and kind.kind <> 'foreign'
@@ -2074,8 +2166,8 @@ CREATE OR REPLACE FUNCTION pgwatch.rows_from(source refcursor)
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET array_nulls TO 'on'
 AS $function$
-/* What a cursor over statement_query() has: only the trigger function itself can read its
-   transition tables. */
+/* The rows of a cursor over statement_query(). A cursor, because only the trigger function itself
+   can read its transition tables. */
 begin
   loop
     fetch source into old_data, new_data;
@@ -2091,7 +2183,7 @@ CREATE OR REPLACE FUNCTION pgwatch.same_row(data record)
  IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* A row as it is: whoever calls it can name its columns. */
+/* Returns the row unchanged, so the caller can name its columns. */
 begin
   return data;
 end;
@@ -2104,13 +2196,16 @@ CREATE OR REPLACE FUNCTION pgwatch.statement_query(operation text, expression te
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-A statement that makes JSON of what a trigger for each statement has, by what row_sql() says: the rows before and after of
-an UPDATE, by their order; otherwise the rows twice. Null for null.
+A statement that converts the transition tables of a statement trigger to JSON with the expression
+from row_sql(): for an UPDATE the old and new rows, paired by their order; otherwise the rows twice.
+Null for null.
 */
 select case when operation = 'UPDATE' then format('select o.data, n.data
     from (select row_number() over () as number, %1$s as data from old_rows as t) as o
-    full join (select row_number() over () as number, %1$s as data from new_rows as t) as n using (number)', expression)
-  else format('select made.data, made.data from (select %s as data from changed_rows as t offset 0) as made', expression) end
+    full join (select row_number() over () as number, %1$s as data from new_rows as t) as n
+      using (number)', expression)
+  else format('select made.data, made.data
+    from (select %s as data from changed_rows as t offset 0) as made', expression) end
 where expression is not null
 $function$;
 
@@ -2120,7 +2215,7 @@ CREATE OR REPLACE FUNCTION pgwatch.table_is_current(relation_id oid)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* The same of a table and the types of its columns. */
+/* True if relation_is_current() and types_are_current() hold for a table and its columns' types. */
 select "pgwatch".relation_is_current(relation_id)
   and "pgwatch".types_are_current(array(select "pgwatch".column_types(relation_id)))
 $function$;
@@ -2142,8 +2237,9 @@ CREATE OR REPLACE FUNCTION pgwatch.transition_check(trigger_name text, relation_
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Raises PW003 for a trigger without the transition tables that it is to have: a temporary table or view of the
-session would be read in their place, with the rights of pgwatch's owner.
+Raises PW003 for a trigger without the transition tables that it needs: instead of them, the
+function would read a temporary table or view of the session, with the privileges of pgwatch's
+owner.
 */
 begin
   if not exists (
@@ -2153,7 +2249,8 @@ begin
         when t.tgtype::integer & 16 > 0 then t.tgoldtable = 'old_rows' and t.tgnewtable = 'new_rows'
         else 'changed_rows' in (t.tgoldtable, t.tgnewtable) end)
   then
-    raise exception 'Trigger % on % lacks its transition tables: for each statement it has to say "referencing", as "pgwatch trigger sql" does.',
+    raise exception 'Trigger % on % lacks its transition tables: a trigger for each statement '
+      'needs the clause "referencing" that "pgwatch trigger sql" prints.',
       trigger_name, relation_id::regclass using errcode = 'PW003';
   end if;
 end;
@@ -2165,24 +2262,26 @@ CREATE OR REPLACE FUNCTION pgwatch.trigger_check(trigger_name text, table_name t
  IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* Raises PW001 or PW003 for a trigger that notify_data_change() cannot serve, and says why. */
+/* Raises PW001 or PW003, with the reason, for a trigger that notify_data_change() cannot serve. */
 declare
   complaint constant text := case
     when not is_after then 'must be an AFTER trigger'
     when starts_with(table_name, 'pgwatch' || '.') then 'would capture pgwatch''s own tables'
-    when jsonb_typeof(options) <> 'object' then 'has options that are no JSON object'
-    when options - "pgwatch".capture_options() <> '{}' then format('has an unknown option %s, known are %s',
-      (select min(key) from jsonb_object_keys(options - "pgwatch".capture_options()) as key),
-      array_to_string("pgwatch".capture_options(), ', '))
+    when jsonb_typeof(options) <> 'object' then 'has options that are not a JSON object'
+    when options - "pgwatch".capture_options() <> '{}' then
+      format('has the unknown option %s; the options are %s',
+        (select min(key) from jsonb_object_keys(options - "pgwatch".capture_options()) as key),
+        array_to_string("pgwatch".capture_options(), ', '))
     when options ->> 'payload' not in ('full', 'keys', 'changed') then
-      format('has the payload %s, known are full, keys and changed', options ->> 'payload')
+      format('has the payload %s, which must be full, keys or changed', options ->> 'payload')
     when options ->> 'notify' not in ('always', 'doorbell', 'off') then
-      format('has the notify mode %s, known are always, doorbell and off', options ->> 'notify')
+      format('has the notify mode %s, which must be always, doorbell or off', options ->> 'notify')
     end;
 begin
   perform "pgwatch".channel_check(channel_name);
   if complaint is not null then
-    raise exception 'Trigger % on % %.', trigger_name, table_name, complaint using errcode = 'PW003';
+    raise exception 'Trigger % on % %.', trigger_name, table_name, complaint
+    using errcode = 'PW003';
   end if;
 end;
 $function$;
@@ -2194,13 +2293,15 @@ CREATE OR REPLACE FUNCTION pgwatch.type_kind(type_id oid, acting_role name)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-What to_jsonb() does with the type's values, through any number of domains, arrays and composites:
-foreign  it may run a cast to json of somebody who could not act as the role anyway: who owns a type can make one at
-         any moment, and who owns a composite can add a column of such a type
-json     it makes JSON of them by way of json, which may hold what no jsonb can
-plain    none of these
-The first of them in the alphabet that a part of a type is. 16384 is the first oid that is not PostgreSQL's own; only
-types from there on are looked up a cast for. Nobody can change what a domain or an array is made of.
+What to_jsonb() does with values of the type, through any number of domains, arrays and composites:
+foreign  it may run a cast to json that belongs to a role that cannot act as acting_role: the owner
+         of a type can create a cast at any moment, and the owner of a composite type can add a
+         column of such a type
+json     it converts them through json, which may contain what jsonb cannot
+plain    neither
+If the parts of a type differ, the alphabetically first kind wins. 16384 is the first oid that is
+not PostgreSQL's own; to_jsonb() looks up casts only for types from there on. The base type of a
+domain and the element type of an array cannot be changed.
 */
 begin
   if type_id < 16384 then
@@ -2217,7 +2318,8 @@ begin
         from pg_attribute as a
         where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped), 'plain')
       else coalesce((
-        select case when pg_has_role(f.proowner, acting_role, 'usage') then 'json' else 'foreign' end
+        select case when pg_has_role(f.proowner, acting_role, 'usage') then 'json'
+          else 'foreign' end
         from pg_cast as c
         join pg_proc as f on f.oid = c.castfunc
         where c.castsource = t.oid and c.casttarget = 'json'::regtype), 'plain') end
@@ -2233,13 +2335,14 @@ CREATE OR REPLACE FUNCTION pgwatch.types_are_current(type_ids oid[])
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-True where the transaction's snapshot shows types, what they are made of, and the functions of their casts as they
-are by now: to_jsonb() takes what is there now, and another owner may have got one since. currtid2() tells where
-the newest version of a row is.
+True if the transaction's snapshot shows the current version of types, of the types they contain,
+and of the functions of their casts: to_jsonb() uses the current version, which may have another
+owner. currtid2() returns the location of the newest version of a row.
 */
 select not exists (
   select from unnest(type_ids) as given (type_id)
-  where given.type_id >= 16384 and not exists (select from pg_type as t where t.oid = given.type_id)
+  where given.type_id >= 16384
+    and not exists (select from pg_type as t where t.oid = given.type_id)
 ) and not exists (
   select from "pgwatch".types_within(type_ids) as part (type_id)
   join pg_type as t on t.oid = part.type_id
@@ -2260,9 +2363,9 @@ CREATE OR REPLACE FUNCTION pgwatch.types_require_current(trigger_name text, rela
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Where a table is not what the transaction's snapshot shows: whether a row of it may hold what no jsonb can. Raises
-40001 where a type of the row is not what the snapshot shows, or somebody else's: a transaction that begins
-now will see it.
+For a table that is newer than the transaction's snapshot: whether a row of it may contain what
+jsonb cannot. Raises 40001 if a type of the row is newer than the snapshot, or belongs to another
+role: a transaction that begins now will see it.
 */
 declare
   type_ids oid[];
@@ -2272,13 +2375,17 @@ begin
     type_ids := array(select "pgwatch".record_types(data));
   exception
     when undefined_function then
-      /* A type without an output in binary. */
+      /* A type without a binary output function. */
       null;
   end;
-  kind := (select min("pgwatch".type_kind(t.type_id, current_user)) from unnest(type_ids) as t (type_id));
+  kind := (
+    select min("pgwatch".type_kind(t.type_id, current_user))
+    from unnest(type_ids) as t (type_id));
   if type_ids is null or kind = 'foreign' or not "pgwatch".types_are_current(type_ids) then
-    raise exception 'Trigger % on % could not serialize access: its columns, or a type of them, were changed after this transaction began.',
-      trigger_name, relation_id::regclass using errcode = 'serialization_failure', hint = 'The transaction might succeed if retried.';
+    raise exception 'Trigger % on % could not serialize access: columns of the table, or their '
+      'types, were changed after this transaction began.',
+      trigger_name, relation_id::regclass
+    using errcode = 'serialization_failure', hint = 'The transaction might succeed if retried.';
   end if;
   return kind = 'json';
 end;
@@ -2290,7 +2397,7 @@ CREATE OR REPLACE FUNCTION pgwatch.types_within(type_ids oid[])
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* Types, and those that they are made of. */
+/* Types, and all types that they contain. */
 with recursive part (type_id) as (
   select unnest(type_ids)
   union
@@ -2314,9 +2421,10 @@ CREATE OR REPLACE FUNCTION pgwatch.value_sql(type_id oid, value text, acting_rol
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-An expression that makes a value JSON as to_jsonb() would if nobody had made a cast, for types of the kind foreign:
-there a value is what its type's output function writes, and of a composite each column is named. So whatever its
-owner makes while the statement runs, none of it is looked for.
+An expression that converts a value to JSON as to_jsonb() would without any user-defined casts, for
+types of the kind foreign: a value becomes the text from its type's output function, and each column
+of a composite is named. So the statement looks up nothing that the type's owner may create while it
+runs.
 */
 declare
   kind constant text := "pgwatch".type_kind(type_id, acting_role);
@@ -2327,14 +2435,17 @@ begin
   if kind = 'plain' then
     return format('to_jsonb(%s)', value);
   elsif kind = 'json' then
-    return format('(%I.row_data((select one from (select %s as value) as one)) -> ''value'')', 'pgwatch', value);
+    return format('(%I.row_data((select one from (select %s as value) as one)) -> ''value'')',
+      'pgwatch', value);
   elsif part.typtype = 'd' then
     return "pgwatch".value_sql(
       part.typbasetype, format('(%s)::%s', value, format_type(part.typbasetype, -1)), acting_role);
   elsif part.typtype = 'c' then
     return format('case when num_nulls(%s) = 0 then %s end', value, (
-      select concat_ws(' || ', '''{}''::jsonb', string_agg(format('jsonb_build_object(%L, %s)', a.attname,
-        "pgwatch".value_sql(a.atttypid, format('(%s).%I', value, a.attname), acting_role)), ' || ' order by a.attnum))
+      select concat_ws(' || ', '''{}''::jsonb', string_agg(
+        format('jsonb_build_object(%L, %s)', a.attname,
+          "pgwatch".value_sql(a.atttypid, format('(%s).%I', value, a.attname), acting_role)),
+        ' || ' order by a.attnum))
       from pg_attribute as a
       where a.attrelid = part.typrelid and a.attnum > 0 and not a.attisdropped));
   elsif part.typsubscript <> 'array_subscript_handler'::regproc then
@@ -2346,9 +2457,11 @@ begin
   end loop;
   if exists (
     select from pg_type as t
-    where t.oid = base_id and t.typtype <> 'c' and t.typsubscript <> 'array_subscript_handler'::regproc)
+    where t.oid = base_id and t.typtype <> 'c'
+      and t.typsubscript <> 'array_subscript_handler'::regproc)
   then
-    return format('case when %1$s is not null then to_jsonb(format(''%%s'', %1$s)::text[]) end', value);
+    return format(
+      'case when %1$s is not null then to_jsonb(format(''%%s'', %1$s)::text[]) end', value);
   end if;
   return format('case when %1$s is not null then %2$I.nested_array('
     'array(select %3$s from (select unnest(%1$s) as item offset 0) as part), '
@@ -2364,12 +2477,14 @@ CREATE OR REPLACE FUNCTION pgwatch.without_zeros(json_text text)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-JSON text with U+FFFD in place of what jsonb cannot hold: the character zero, and surrogates without their other half.
-The text is cut into escapes and what lies between them, and put together again. One regexp_replace() would need to
-look behind, which PostgreSQL does from the start of the text for each match: minutes for a megabyte of escapes.
+JSON text with U+FFFD in place of what jsonb cannot store: the character zero, and surrogates
+without their other half. The text is split into escapes and the text between them, and reassembled.
+A single regexp_replace() would need a lookbehind, which PostgreSQL evaluates from the start of the
+text for each match: minutes for a megabyte of escapes.
 */
 select coalesce(string_agg(
-  case when length(part[1]) = 6 and part[1] ~ E'^\\\\u(0000|[dD][89a-fA-F])' then E'\\ufffd' else part[1] end,
+  case when length(part[1]) = 6 and part[1] ~ E'^\\\\u(0000|[dD][89a-fA-F])' then E'\\ufffd'
+    else part[1] end,
   '' order by place), '')
 from regexp_matches(json_text,
   E'[^\\\\]+|\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..|\\\\u....|\\\\.', 'g')
@@ -2393,31 +2508,33 @@ AS $function$
 /*
 Trigger function: appends each changed row to the log.
 
-Use: "pgwatch trigger add TABLE", or by hand
+Use: "pgwatch trigger add TABLE", or manually
   create trigger NAME after insert or update or delete on TABLE
     for each row execute function notify_data_change('CHANNEL', 'OPTIONS');
   create trigger NAME after update on TABLE referencing old table as old_rows new table as new_rows
     for each statement execute function notify_data_change('CHANNEL', 'OPTIONS');
-  and so on for insert with new table as changed_rows, for delete with old table as changed_rows, for
-  truncate with neither.
+  and likewise for insert with new table as changed_rows, for delete with old table as changed_rows,
+  and for truncate with neither.
 Arguments, all optional: the channel, default data_change; options, a JSON object:
-  id       the columns of the primary key; looked up at every change where they are not given
-  key      the columns that the key is made of, default id
-  table    schema and name that go into payload and key, default those of the table
-  columns  an UPDATE counts only where one of these has changed, or one of id
-  exclude  columns that are in no payload
-  payload  full (default); keys: only the columns of id and key; changed: of an UPDATE these and what
-           has changed
-  fold     how some columns of the key are written, as current_fold() says; looked up where id is not given
+  id       the columns of the primary key; looked up at every change if not given
+  key      the columns that form the key, default id
+  table    the schema and name in the payload and the key, default those of the table
+  columns  an UPDATE counts only if one of these columns, or of id, has changed
+  exclude  columns that are never in a payload
+  payload  full (default); keys: only the columns of id and key; changed: for an UPDATE these and
+           the changed columns
+  fold     how some columns of the key are written, as in current_fold(); looked up if id is not
+           given
   notify   as the setting
-and three more that "pgwatch trigger add" writes where no option but id and table matters: the only
-column of id, and where table is given its parts.
-An UPDATE that changes the id becomes a DELETE and an INSERT: each belongs to a key of its own.
+and three more that "pgwatch trigger add" writes if no option except id and table matters: the only
+column of id and, if table is given, its parts.
+An UPDATE that changes the id becomes a DELETE and an INSERT, because their keys differ.
 Raises: PW001 for a bad channel, PW003 for a trigger it cannot serve (both at the first change).
-Settings: pgwatch.notify: always, doorbell (default here) or off, which the option overrides, except
-off. app.user_id and app.session_id go into the metadata. Those that values are written by are pinned,
-for keys above all: a row has the same one whoever writes it, and numbers all of their digits. So is how
-plans are kept: a session that begins with many rows would plan each single one anew.
+Settings: pgwatch.notify: always, doorbell (default here) or off. The option notify overrides it,
+except off. app.user_id and app.session_id go into the metadata. The settings that affect how values
+are written are pinned, mainly for keys: a row has the same key in every session, and numbers have
+all their digits. plan_cache_mode is pinned, too: a session that begins with changes of many rows
+would otherwise plan each later single row again.
 Tables written: notification_log.
 */
 declare
@@ -2425,14 +2542,17 @@ declare
   has_moved boolean;
 begin
   /*
-  The fast way, for triggers with a third argument. Every expression counts here: each has its price in
-  every transaction. What lacks the column, because that was renamed since, is left to the other way, and so are
-  tables that have got columns since of which to_jsonb() may fail, or keys that have to be folded. Who has changed
-  something has an xid. Whoever owns a type may make a cast of it to json between any two of our statements, which
-  to_jsonb() would run as pgwatch's owner, so tables with types of others are left to the other way, too.
+  The fast path, for triggers with a third argument. Every expression here costs time in every
+  transaction. The slow path handles rows that lack the column because it has been renamed, tables
+  that have since got columns for which to_jsonb() may fail, and keys that have to be folded. A
+  transaction that has changed a row has an xid. The owner of a type may create a cast of it to json
+  between any two of our statements, and to_jsonb() would run it as pgwatch's owner, so the slow
+  path also handles tables with types of other owners.
   */
-  is_plain := tg_argv[2] is not null and lower(coalesce(current_setting('pgwatch.notify', true), '')) <> 'always'
-    and (current_setting('transaction_isolation') like 'read%' or "pgwatch".table_is_current(tg_relid))
+  is_plain := tg_argv[2] is not null
+    and lower(coalesce(current_setting('pgwatch.notify', true), '')) <> 'always'
+    and (current_setting('transaction_isolation') like 'read%'
+      or "pgwatch".table_is_current(tg_relid))
     and not exists (
       select from pg_attribute as a
       where a.attrelid = tg_relid and a.attnum > 0 and (
@@ -2440,7 +2560,8 @@ begin
         or a.atttypid >= 16384 and "pgwatch".type_kind(a.atttypid, current_user) <> 'plain'
         or a.attname = tg_argv[2]
           and a.atttypid <> all ('{int2,int4,int8,uuid}'::regtype[])
-          and (a.atttypid <> all ('{text,varchar}'::regtype[]) or a.attcollation <> '"default"'::regcollation)
+          and (a.atttypid <> all ('{text,varchar}'::regtype[])
+            or a.attcollation <> '"default"'::regcollation)
           and "pgwatch".key_writing(a.atttypid, a.atttypmod, a.attcollation) <> 'plain'));
   if is_plain and tg_level = 'STATEMENT' and tg_op in ('INSERT', 'DELETE')
     and to_regclass('pg_temp.changed_rows') is null
@@ -2449,7 +2570,8 @@ begin
       (xid, channel, metadata, action, relation, key, old_row, new_row)
     select same.xid, tg_argv[0], same.metadata, tg_op, same.relation,
       same.prefix || (change.data ->> tg_argv[2]),
-      case when tg_op = 'DELETE' then change.data end, case when tg_op = 'INSERT' then change.data end
+      case when tg_op = 'DELETE' then change.data end,
+      case when tg_op = 'INSERT' then change.data end
     from (
       select pg_current_xact_id_if_assigned() as xid, "pgwatch".change_metadata() as metadata,
         jsonb_build_array(tg_table_schema, tg_table_name, tg_argv[2]) as relation,
@@ -2464,8 +2586,8 @@ begin
     and coalesce(to_regclass('pg_temp.old_rows'), to_regclass('pg_temp.new_rows')) is null
   then
     /*
-    Both tables hold the rows in the order of their changes. No join but a full one can do without a
-    nested loop, which is planned while there are few rows and kept for many.
+    Both tables contain the rows in the order of their changes. Only a full join excludes a nested
+    loop, which would be planned while there are few rows and then kept for many.
     */
     with appended as (
       insert into "pgwatch".notification_log
@@ -2483,8 +2605,12 @@ begin
         select data.*, data.old_data ->> tg_argv[2] <> data.new_data ->> tg_argv[2] as has_moved
         from (
           select to_jsonb(o.data) as old_data, to_jsonb(n.data) as new_data
-          from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
-          full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
+          from (
+            select row_number() over () as number, (data.*)::record as data
+            from old_rows as data) as o
+          full join (
+            select row_number() over () as number, (data.*)::record as data
+            from new_rows as data) as n
             using (number)
           offset 0) as data
         offset 0) as pair
@@ -2517,10 +2643,12 @@ begin
   declare
     options constant jsonb := coalesce(tg_argv[1], '{}');
     channel_name constant text := coalesce(tg_argv[0], 'data_change');
-    /* No notification may hold an id without an xid; whoever has changed something has one. */
+    /* A notification must not have an id before its transaction has an xid; a transaction that has
+       changed a row has one. */
     writer_xid constant xid8 := pg_current_xact_id_if_assigned();
     setting constant text := lower(coalesce(current_setting('pgwatch.notify', true), ''));
-    notify_mode constant text := case setting when 'off' then setting else coalesce(options ->> 'notify', setting) end;
+    notify_mode constant text := case setting when 'off' then setting
+      else coalesce(options ->> 'notify', setting) end;
     metadata constant jsonb := "pgwatch".change_metadata();
     payload constant text := coalesce(options ->> 'payload', 'full');
     relation constant jsonb := case when jsonb_exists(options, 'id')
@@ -2528,11 +2656,12 @@ begin
         || (options -> 'id')
       else "pgwatch".relation_description(tg_relid) end;
     table_name constant text := concat(relation ->> 0, '.', relation ->> 1);
-    id_columns constant text[] := case jsonb_array_length(relation) when 3 then array[relation ->> 2]
+    id_columns constant text[] := case jsonb_array_length(relation)
+      when 3 then array[relation ->> 2]
       else "pgwatch".text_list(relation - 0 - 0) end;
     key_columns constant text[] := case when jsonb_exists(options, 'key')
       then "pgwatch".text_list(options -> 'key') else id_columns end;
-    /* The value of a virtual column is not to be had: where one is named, each UPDATE counts. */
+    /* Triggers do not see the value of a virtual column: if one is named, each UPDATE counts. */
     filter_columns constant text[] := case when jsonb_exists(options, 'columns')
         and not exists (
           select from pg_attribute as a
@@ -2543,22 +2672,26 @@ begin
       then "pgwatch".text_list(options -> 'exclude') else '{}' end;
     fold constant jsonb := case when jsonb_exists(options, 'id') then options -> 'fold'
       else "pgwatch".current_fold(tg_relid, key_columns) end;
-    /* Columns that no payload has, except those that tell whether one counts: of these a hash will
-       do. */
+    /* Columns that are in no payload. They are omitted, or hashed if they decide whether an UPDATE
+       counts. */
     unpublished constant text[] := array(
       select a.attname::text from pg_attribute as a
-      where (payload = 'keys' or excluded_columns <> '{}') and a.attrelid = tg_relid and a.attnum > 0
+      where (payload = 'keys' or excluded_columns <> '{}')
+        and a.attrelid = tg_relid and a.attnum > 0
         and a.attname <> all (id_columns || key_columns)
         and (payload = 'keys' or a.attname = any (excluded_columns)));
-    omitted constant text[] := case when unpublished = '{}' or filter_columns is null then unpublished
-      else array(select name from unnest(unpublished) as name where name <> all (filter_columns)) end;
+    omitted constant text[] := case
+      when unpublished = '{}' or filter_columns is null then unpublished
+      else array(
+        select name from unnest(unpublished) as name where name <> all (filter_columns)) end;
     hashed constant text[] := case when unpublished = '{}' or filter_columns is null then '{}'
-      else array(select name from unnest(unpublished) as name where name = any (filter_columns)) end;
-    /* How a row is made JSON where to_jsonb() must not do it, and whether it may not be able to. */
+      else array(
+        select name from unnest(unpublished) as name where name = any (filter_columns)) end;
+    /* How to convert a row to JSON if to_jsonb() must not do it. */
     row_expression text := "pgwatch".row_sql(tg_relid, current_user, omitted, hashed);
     row_query text;
     source refcursor;
-    /* Compressed: what has less is never more than JSON can hold. */
+    /* The compressed size below which a row never exceeds the limit of jsonb. */
     large_size constant integer := 262144;
     is_large boolean;
     is_current boolean := true;
@@ -2567,21 +2700,23 @@ begin
       where a.attrelid = tg_relid and a.attnum > 0 and (
         a.atttypid in ('json'::regtype, 'json[]'::regtype)
         or a.atttypid >= 16384 and "pgwatch".type_kind(a.atttypid, current_user) <> 'plain'));
-    /* Only what has moved is left to do. */
+    /* True if only the INSERTs of changed ids are left to do. */
     is_done constant boolean := found;
     old_data jsonb;
     new_data jsonb;
     appended_count bigint;
   begin
-    if tg_when <> 'AFTER' or tg_table_schema = 'pgwatch' or octet_length(channel_name) not between 1 and 63
+    if tg_when <> 'AFTER' or tg_table_schema = 'pgwatch'
+      or octet_length(channel_name) not between 1 and 63
       or options - "pgwatch".capture_options() <> '{}' or payload not in ('full', 'keys', 'changed')
       or notify_mode not in ('', 'always', 'doorbell', 'off') and jsonb_exists(options, 'notify')
     then
       perform "pgwatch".trigger_check(tg_name, concat(tg_table_schema, '.', tg_table_name),
         tg_when = 'AFTER', channel_name, options);
     end if;
-    if tg_level = 'STATEMENT' and tg_op <> 'TRUNCATE' and coalesce(to_regclass('pg_temp.changed_rows'),
-      to_regclass('pg_temp.old_rows'), to_regclass('pg_temp.new_rows')) is not null
+    if tg_level = 'STATEMENT' and tg_op <> 'TRUNCATE'
+      and coalesce(to_regclass('pg_temp.changed_rows'),
+        to_regclass('pg_temp.old_rows'), to_regclass('pg_temp.new_rows')) is not null
     then
       perform "pgwatch".transition_check(tg_name, tg_relid);
     end if;
@@ -2601,11 +2736,11 @@ begin
       end if;
     end if;
     if writer_xid is null then
-      /* A statement that found nothing to change. */
+      /* The statement changed no rows. */
       return null;
     end if;
-    /* A large column that nobody is to see would be made JSON in vain, which may not be able to
-       hold it. */
+    /* Do not convert large columns that are in no payload: that is wasted work, and may exceed the
+       limit of jsonb. */
     if row_expression is null and unpublished <> '{}' and is_current then
       if tg_level = 'ROW' then
         is_large := greatest(case when tg_op <> 'INSERT' then pg_column_size(old) end,
@@ -2627,27 +2762,32 @@ begin
     if tg_level = 'ROW' then
       row_query := "pgwatch".row_query(tg_relid, row_expression);
       is_special := is_special or row_query is not null;
-      old_data := case when tg_op = 'INSERT' then null when is_special then "pgwatch".row_data(old, row_query)
+      old_data := case when tg_op = 'INSERT' then null
+        when is_special then "pgwatch".row_data(old, row_query)
         else to_jsonb(old) end;
-      new_data := case when tg_op = 'DELETE' then null when is_special then "pgwatch".row_data(new, row_query)
+      new_data := case when tg_op = 'DELETE' then null
+        when is_special then "pgwatch".row_data(new, row_query)
         else to_jsonb(new) end;
     elsif row_expression is not null and tg_op <> 'TRUNCATE' and not is_done then
       open source for execute "pgwatch".statement_query(tg_op, row_expression);
     end if;
     /*
-    Of user's columns there is nothing but a record in any statement: no name of theirs can meet one of ours. What
-    is announced is what the insert returns: reading the log would abort serializable writers.
+    The statements use the rows only as records, so no column name can conflict with one of ours.
+    The announcements use what the insert returns, because reading the log would abort serializable
+    writers.
     */
     if is_done then
       null;
     elsif tg_op = 'TRUNCATE' and pg_partition_root(tg_relid) <> tg_relid then
-      /* The table by whose name it goes is not empty. */
+      /* The whole table, whose name the notification would have, is not empty. */
       return null;
     elsif tg_op = 'TRUNCATE' then
       with appended as (
-        insert into "pgwatch".notification_log as log (xid, channel, metadata, action, key, relation)
+        insert into "pgwatch".notification_log as log
+          (xid, channel, metadata, action, key, relation)
         values (writer_xid, channel_name, metadata, tg_op, table_name, relation)
-        returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
+        returning log.action,
+          case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
       select count(*) into appended_count from appended;
     elsif tg_level = 'ROW' then
       has_moved := tg_op = 'UPDATE' and "pgwatch".row_key('', id_columns, old_data)
@@ -2664,7 +2804,8 @@ begin
         from (select case when has_moved then 'DELETE' else tg_op end as action offset 0) as change
         cross join lateral "pgwatch".log_entry(change.action, old_data, new_data, tg_relid,
           relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
-        returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
+        returning log.action,
+          case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
       select count(*) into appended_count from appended;
     elsif tg_op = 'UPDATE' then
       with appended as (
@@ -2673,12 +2814,19 @@ begin
         select writer_xid, channel_name, metadata, change.action, entry.*
         from (
           select pair.*, case when "pgwatch".row_key('', id_columns, pair.old_data)
-            <> "pgwatch".row_key('', id_columns, pair.new_data) then 'DELETE' else 'UPDATE' end as action
+            <> "pgwatch".row_key('', id_columns, pair.new_data)
+            then 'DELETE' else 'UPDATE' end as action
           from (
-            select case when is_special then "pgwatch".row_data(o.data) else to_jsonb(o.data) end as old_data,
-              case when is_special then "pgwatch".row_data(n.data) else to_jsonb(n.data) end as new_data
-            from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
-            full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
+            select case when is_special then "pgwatch".row_data(o.data)
+              else to_jsonb(o.data) end as old_data,
+              case when is_special then "pgwatch".row_data(n.data)
+                else to_jsonb(n.data) end as new_data
+            from (
+              select row_number() over () as number, (data.*)::record as data
+              from old_rows as data) as o
+            full join (
+              select row_number() over () as number, (data.*)::record as data
+              from new_rows as data) as n
               using (number)
             where row_expression is null
             union all
@@ -2687,10 +2835,12 @@ begin
             offset 0) as pair
           offset 0) as change
         cross join lateral "pgwatch".log_entry(change.action, change.old_data, change.new_data,
-          tg_relid, relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
+          tg_relid, relation, table_name, id_columns, key_columns, excluded_columns, payload, fold)
+          as entry
         where filter_columns is null or change.action = 'DELETE'
           or "pgwatch".has_changed(change.old_data, change.new_data, filter_columns)
-        returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
+        returning log.action,
+          case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
       select bool_or(appended.action = 'DELETE') into has_moved from appended;
     else
       with appended as (
@@ -2698,19 +2848,22 @@ begin
           (xid, channel, metadata, action, key, relation, old_row, new_row)
         select writer_xid, channel_name, metadata, tg_op, entry.*
         from (
-          select case when is_special then "pgwatch".row_data(given.data) else to_jsonb(given.data) end as data
+          select case when is_special then "pgwatch".row_data(given.data)
+            else to_jsonb(given.data) end as data
           from (select (data.*)::record as data from changed_rows as data offset 0) as given
           where row_expression is null
           union all
-          select made.new_data from "pgwatch".rows_from(source) as made where row_expression is not null
+          select made.new_data from "pgwatch".rows_from(source) as made
+          where row_expression is not null
           offset 0) as change
         cross join lateral "pgwatch".log_entry(tg_op, change.data, change.data, tg_relid,
           relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
-        returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
+        returning log.action,
+          case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
       select count(*) into appended_count from appended;
     end if;
 
-    /* Behind every DELETE: another row may have had the new key before. */
+    /* After every DELETE, because another row may have had the new key before. */
     if has_moved and tg_level = 'ROW' then
       with appended as (
         insert into "pgwatch".notification_log as log
@@ -2718,7 +2871,8 @@ begin
         select writer_xid, channel_name, metadata, 'INSERT', entry.*
         from "pgwatch".log_entry('INSERT', null, new_data, tg_relid,
           relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
-        returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
+        returning log.action,
+          case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
       select count(*) into appended_count from appended;
     elsif has_moved then
       if row_expression is not null then
@@ -2733,10 +2887,16 @@ begin
           (xid, channel, metadata, action, key, relation, old_row, new_row)
         select writer_xid, channel_name, metadata, 'INSERT', entry.*
         from (
-          select case when is_special then "pgwatch".row_data(o.data) else to_jsonb(o.data) end as old_data,
-            case when is_special then "pgwatch".row_data(n.data) else to_jsonb(n.data) end as new_data
-          from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
-          full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
+          select case when is_special then "pgwatch".row_data(o.data)
+            else to_jsonb(o.data) end as old_data,
+            case when is_special then "pgwatch".row_data(n.data)
+              else to_jsonb(n.data) end as new_data
+          from (
+            select row_number() over () as number, (data.*)::record as data
+            from old_rows as data) as o
+          full join (
+            select row_number() over () as number, (data.*)::record as data
+            from new_rows as data) as n
             using (number)
           where row_expression is null
           union all
@@ -2747,7 +2907,8 @@ begin
           relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
         where "pgwatch".row_key('', id_columns, pair.old_data)
           <> "pgwatch".row_key('', id_columns, pair.new_data)
-        returning log.action, case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
+        returning log.action,
+          case when notify_mode = 'always' then "pgwatch".change_announce(log.*) end)
       select count(*) into appended_count from appended;
     end if;
 
@@ -2774,16 +2935,16 @@ AS $function$
 Publishes a notification: appends it to the log in the caller's transaction, and rings.
 
 Parameters: the channel (1 to 63 bytes); the payload; the key (notifications of one key keep their
-order); an event id of the publisher's own, which makes publishing idempotent: whoever publishes the same
-event in a transaction that is still open is waited for. Who publishes several does that in one order, or with
-smart_notify_many(), or two of them may wait for each other (40P01).
-Returns: the notification's id; for an event id that is already published, the id it has.
-Raises: PW001 for a bad channel, PW002 for an event id that was published with other content.
+order); an event id chosen by the publisher, which makes publishing idempotent: if an open
+transaction has published the same event, this call waits for it. Publishers of several events must
+use the same order, or smart_notify_many(); otherwise two of them may deadlock (40P01).
+Returns: the notification's id; if the event id has already been published, the id it has.
+Raises: PW001 for a bad channel, PW002 for an event id that was published with different content.
 Setting pgwatch.notify: always (default here), doorbell or off.
 Tables written: notification_log, published.
 */
 declare
-  /* First of all: no notification may hold an id without an xid. */
+  /* First, because a notification must not have an id before its transaction has an xid. */
   writer_xid constant xid8 := pg_current_xact_id();
   content jsonb := coalesce(payload_data, 'null');
   content_digest uuid;
@@ -2798,7 +2959,8 @@ begin
 
   if smart_notify.event_id is not null then
     content_digest := "pgwatch".event_digest(channel_name, smart_notify.key, content);
-    notification_id := nextval(pg_get_serial_sequence(format('%I.notification_log', 'pgwatch'), 'id'));
+    notification_id :=
+      nextval(pg_get_serial_sequence(format('%I.notification_log', 'pgwatch'), 'id'));
     loop
       insert into "pgwatch".published as known (event_id, notification_id, digest)
       values (smart_notify.event_id, notification_id, content_digest)
@@ -2807,7 +2969,7 @@ begin
       select known.notification_id, known.digest into known_id, known_digest
       from "pgwatch".published as known
       where known.event_id = smart_notify.event_id;
-      /* Else cleanup has forgotten it between the two. */
+      /* If not found, cleanup has deleted it between the two statements. */
       if found then
         if known_digest <> content_digest then
           perform "pgwatch".event_refuse(smart_notify.event_id);
@@ -2817,7 +2979,8 @@ begin
     end loop;
     insert into "pgwatch".notification_log (id, xid, channel, key, payload, event_id)
     overriding system value
-    values (notification_id, writer_xid, channel_name, smart_notify.key, content, smart_notify.event_id)
+    values (
+      notification_id, writer_xid, channel_name, smart_notify.key, content, smart_notify.event_id)
     returning created_at into notification_time;
   else
     insert into "pgwatch".notification_log (xid, channel, key, payload)
@@ -2842,18 +3005,20 @@ CREATE OR REPLACE FUNCTION public.smart_notify_many(channel_names text[], payloa
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-Publishes notifications in the order given, as smart_notify() does each. Event ids are taken in an order of their
-own: two publishers of the same events never wait for each other, in whatever order they give them.
+Publishes notifications in the order given, each like smart_notify(). Event ids are inserted in a
+fixed order, so two publishers of the same events never deadlock, whatever order they use.
 
-Parameters: the channels, payloads, keys and event ids, one of each for each notification; null: none.
+Parameters: the channels, payloads, keys and event ids, one of each for each notification; null:
+none.
 Returns: their ids, in the same order.
-Raises: as smart_notify(); PW004 where there are not as many of each.
+Raises: like smart_notify(); PW004 if the numbers of elements differ.
 Setting pgwatch.notify: always (default here), doorbell or off.
 Tables written: notification_log, published.
 */
 declare
   writer_xid constant xid8 := pg_current_xact_id();
-  sequence_name constant regclass := pg_get_serial_sequence(format('%I.notification_log', 'pgwatch'), 'id');
+  sequence_name constant regclass :=
+    pg_get_serial_sequence(format('%I.notification_log', 'pgwatch'), 'id');
   total constant integer := coalesce(cardinality(channel_names), 0);
   new_ids bigint[];
   known_ids bigint[];
@@ -2861,17 +3026,18 @@ declare
   is_forgotten boolean;
   announced bigint;
 begin
-  if not coalesce(total = cardinality(payloads) and total = cardinality(keys) and total = cardinality(event_ids),
-    total = 0) then
-    raise exception 'There must be as many payloads, keys and event ids as channels.' using errcode = 'PW004';
+  if not coalesce(total = cardinality(payloads) and total = cardinality(keys)
+    and total = cardinality(event_ids), total = 0) then
+    raise exception 'There must be as many payloads, keys and event ids as channels.'
+    using errcode = 'PW004';
   end if;
   perform "pgwatch".channel_check(name) from unnest(channel_names) as name
   where name is null or octet_length(name) not between 1 and 63;
 
   new_ids := array(select nextval(sequence_name) from generate_series(1, total));
   loop
-    /* Sorted: who waits for whom is decided by this order alone. Of an event that is given twice
-       the first counts. */
+    /* Sorted, so concurrent publishers lock the events in the same order. If an event is given
+       twice, the first one counts. */
     insert into "pgwatch".published (event_id, notification_id, digest)
     select distinct on (n.event_id) n.event_id, n.id,
       "pgwatch".event_digest(n.channel, n.key, coalesce(n.content, 'null'))
@@ -2889,7 +3055,7 @@ begin
     from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
       as n (id, channel, content, key, event_id, place)
     left join "pgwatch".published as known on known.event_id = n.event_id;
-    /* Cleanup may have forgotten one between the two. */
+    /* Cleanup may have deleted one between the two statements. */
     exit when not is_forgotten;
   end loop;
   if refused is not null then

@@ -1,4 +1,5 @@
--- What others than the owner hold: by default privileges (pg_default_acl), from PUBLIC, or by hand.
+-- Revokes all privileges of roles other than the owner, whether they come from default privileges
+-- (pg_default_acl), from PUBLIC, or from manual grants.
 do $$
 declare
   statement text;
@@ -8,7 +9,8 @@ begin
       select 'schema' as kind, quote_ident(n.nspname) as name, n.nspowner as owner, n.nspacl as acl
       from pg_namespace as n where n.nspname = :'schema'
       union all
-      select case c.relkind when 'S' then 'sequence' else 'table' end, c.oid::regclass::text, c.relowner, held.acl
+      select case c.relkind when 'S' then 'sequence' else 'table' end, c.oid::regclass::text,
+        c.relowner, held.acl
       from pg_class as c
       join pg_namespace as n on n.oid = c.relnamespace and n.nspname = :'schema'
       cross join lateral (
@@ -21,11 +23,13 @@ begin
       select 'type', t.oid::regtype::text, t.typowner, t.typacl
       from pg_type as t join pg_namespace as n on n.oid = t.typnamespace and n.nspname = :'schema'
       union all
-      select 'routine', p.oid::regprocedure::text, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))
+      select 'routine', p.oid::regprocedure::text, p.proowner,
+        coalesce(p.proacl, acldefault('f', p.proowner))
       from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
       where n.nspname = :'schema' or p.oid in (
         to_regprocedure(format('%I.smart_notify(text, jsonb, text, uuid)', :'api_schema')),
-        to_regprocedure(format('%I.smart_notify_many(text[], jsonb[], text[], uuid[])', :'api_schema')),
+        to_regprocedure(
+          format('%I.smart_notify_many(text[], jsonb[], text[], uuid[])', :'api_schema')),
         to_regprocedure(format('%I.notify_data_change()', :'api_schema')))
     )
     select distinct format('revoke all on %s %s from %s cascade', kind, name,

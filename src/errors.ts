@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-/** What went wrong, for programs: stable, one word per kind. */
+/** What went wrong, for programs: stable, one code per kind of failure. */
 export type ErrorCode =
   | 'channel_invalid'
   | 'cluster_restored'
@@ -33,7 +33,7 @@ export type ErrorCode =
   | 'undo_impossible'
   | 'usage';
 
-/** An operational failure. The message is a whole sentence that ends in what to do. */
+/** An operational failure. The message is a full sentence that ends with what to do. */
 export class PgwatchError extends Error {
   readonly code: ErrorCode;
 
@@ -44,20 +44,20 @@ export class PgwatchError extends Error {
   }
 }
 
-/** Turns whatever was thrown into an Error, keeping an Error as it is. */
+/** Turns any thrown value into an Error; an Error is returned as it is. */
 export function toError(thrown: unknown): Error {
   try {
     if (thrown instanceof Error) return thrown;
-    // Not String(): it throws where an object cannot be turned into text.
+    // Not String(): it throws for objects that cannot be converted to text.
     return new Error(typeof thrown === 'string' ? thrown : inspect(thrown));
   } catch {
-    return new Error('what was thrown cannot be shown');
+    return new Error('the thrown value cannot be shown');
   }
 }
 
 /**
- * A text of an error, '' where there is none. Programs throw anything: it may be no text, and
- * reading it may throw, as through a getter or where Error.prepareStackTrace was replaced.
+ * A text of an error; '' if there is none. Programs throw anything: the value may not be a string,
+ * and reading it may throw, because of a getter or a replaced Error.prepareStackTrace.
  */
 export function textOf(read: () => unknown): string {
   try {
@@ -68,7 +68,7 @@ export function textOf(read: () => unknown): string {
   }
 }
 
-/** The SQLSTATE of a PostgreSQL error or the system code of a socket error; else undefined. */
+/** The SQLSTATE of a PostgreSQL error, or the system code of a socket error; else undefined. */
 export function errorCodeOf(thrown: unknown): string | undefined {
   const code = textOf(() =>
     thrown instanceof AggregateError

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 
 /**
- * Says why a user's file could not be used: `consumers/email.ts:3: no API key.`, one line of text
- * with the line in the file where that is known.
+ * Says on one line why a user's file could not be used, with the line in the file if it is known:
+ * `consumers/email.ts:3: no API key.`
  */
 export function describeFault(file: string, thrown: unknown): string {
   const path = relative(process.cwd(), file);
@@ -24,7 +24,7 @@ export function describeFault(file: string, thrown: unknown): string {
   return `${path}${line}: ${kind}${message}${hint}${elsewhere}${end}`;
 }
 
-/** Without what some parsers show of the text, below an empty line. */
+/** Leaves out the excerpt that some parsers append after an empty line. */
 function oneLine(message: string): string {
   const [text = ''] = message.trim().split(/\n\s*\n/);
   return text.replaceAll(/\s+/g, ' ').replace(/\.$/, '');
@@ -32,7 +32,7 @@ function oneLine(message: string): string {
 
 export type SourcePlace = { path: string; line: number };
 
-/** The places in users' files that the error's stack names, innermost first. */
+/** The places in users' files named by the error's stack, innermost first. */
 export function places({ stack = '' }: Error): SourcePlace[] {
   const found: SourcePlace[] = [];
   for (const match of stack.matchAll(
@@ -47,7 +47,8 @@ export function places({ stack = '' }: Error): SourcePlace[] {
 }
 
 /**
- * Where JavaScript cannot be parsed, import() does not tell; node --check does, and runs nothing.
+ * Finds the line where JavaScript cannot be parsed: import() does not report it; node --check does,
+ * without running the file.
  */
 function syntaxErrorPlace(file: string, error: Error): SourcePlace | undefined {
   if (error.name !== 'SyntaxError' || !/\.m?js$/.test(file)) return undefined;
@@ -63,5 +64,6 @@ const MODULE_HINT =
 
 const HINTS: Record<string, string> = {
   ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX:
-    '; Node.js runs TypeScript by leaving out the types, which does not work for enums, namespaces and parameter properties',
+    '; Node.js runs TypeScript by stripping the types,' +
+    ' which does not work for enums, namespaces and parameter properties',
 };

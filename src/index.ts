@@ -1,4 +1,4 @@
-/** The public door: what consumer files, config files and publishing programs import. */
+/** The public API: what consumer files, config files and publishing programs import. */
 export { createTrigger, dropTrigger, type TriggerPlace } from './capture/create-trigger.ts';
 export { defineConfig, type UserConfig } from './config/define.ts';
 export type { Operation, TriggerOptions } from './config/triggers.ts';

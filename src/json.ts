@@ -1,13 +1,13 @@
 /**
- * Parses the text of a jsonb without losing digits: a number that JavaScript cannot hold exactly,
- * as a bigint or numeric column may, becomes a string of its digits, as the pg driver gives such
- * columns. However deep it is nested: a reviver would be called within itself.
+ * Parses the text of a jsonb without losing digits: a number that JavaScript cannot represent
+ * exactly, such as one from a bigint or numeric column, becomes a string of its digits, as the pg
+ * driver returns such columns. Works at any depth; a reviver would be called recursively.
  */
 export function parseJson(text: string): unknown {
   return JSON.parse(LONG_NUMBER.test(text) ? withExactNumbers(text) : text);
 }
 
-/** Whether two values that were parsed are equal, however deep; names of jsonb are in order. */
+/** Whether two parsed values are equal, at any depth. */
 export function isSameJson(one: unknown, other: unknown): boolean {
   const pairs: [unknown, unknown][] = [[one, other]];
   for (let pair = pairs.pop(); pair; pair = pairs.pop()) {
@@ -24,13 +24,10 @@ export function isSameJson(one: unknown, other: unknown): boolean {
   return true;
 }
 
-/** What stands for what is nested too deep to be shown. */
+/** Shown in place of values that are nested too deeply. */
 export const TOO_DEEP = '(too deep to be shown)';
 
-/**
- * As JSON.stringify; of what is nested deeper than that can go, the inner part is left out and
- * said.
- */
+/** Like JSON.stringify, but replaces what is nested too deeply for it with TOO_DEEP. */
 export function shownJson(value: unknown, indent = 0): string {
   try {
     return JSON.stringify(value, null, indent);
@@ -95,8 +92,8 @@ function significantDigits(number: string): string {
 }
 
 /**
- * Where the zeros at its end begin. Not by /0+$/, which looks at every zero of every run: a number
- * may have 130,000 of them, and whoever may publish may send it.
+ * The index where the trailing zeros begin. Not /0+$/, which is quadratic in runs of zeros: a
+ * number can have 130,000 of them, and any publisher can send one.
  */
 function endBeforeZeros(digits: string): number {
   let end = digits.length;
@@ -104,6 +101,6 @@ function endBeforeZeros(digits: string): number {
   return end;
 }
 
-/** What has fewer digits is exact: 15 always are, and 2^53 has 16. */
+/** Numbers with fewer digits are exact: 15 digits always are, and 2^53 has 16. */
 const LONG_NUMBER = /[\d.]{16}/;
 const SHOWN_DEPTH = 100;

@@ -4,17 +4,17 @@ import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { formatDuration } from './time.ts';
 
-/** The user's file that is being loaded now; null if none is. */
+/** The user's file that is being loaded; null if none is. */
 export function loadingFile(): string | null {
   return current;
 }
 
-/** Loads files of the user's one after the other. Each may wait for ever, or block the process. */
+/** Loads users' files one after the other. Each may wait forever, or block the process. */
 export class Loading {
   readonly #watch: Worker | null;
 
   constructor() {
-    // At a breakpoint nothing is late.
+    // No deadline under a debugger: the file may be stopped at a breakpoint.
     this.#watch = inspectorUrl() === undefined ? startWatch() : null;
   }
 
@@ -22,7 +22,7 @@ export class Loading {
   async import(path: string): Promise<{ default?: unknown }> {
     current = path;
     this.#watch?.postMessage({ ms: LOAD_MS_MAX + BLOCKED_MS, text: blockedText(path) });
-    // The timer also keeps Node.js from ending because nothing is left that could happen.
+    // The timer also keeps Node.js from exiting because its event loop is empty.
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => this.#watch && reject(new NotLoaded()), LOAD_MS_MAX);
@@ -40,13 +40,14 @@ export class Loading {
   }
 }
 
-/** A file that has not finished loading. */
+/** Thrown when a file has not finished loading in time. */
 export class NotLoaded extends Error {
   constructor() {
     super(
-      `it has not finished loading after ${formatDuration(LOAD_MS_MAX)}. Look for an await at its top level that never ends`,
+      `it has not finished loading after ${formatDuration(LOAD_MS_MAX)}.` +
+        ' Look for a top-level await that never ends',
     );
-    // Described by its place in the user's file, and this one's stack knows none.
+    // Errors are described by their place in the user's file; the stack of this one has none.
     this.name = 'Error';
   }
 }
@@ -54,13 +55,13 @@ export class NotLoaded extends Error {
 function startWatch(): Worker {
   const worker = new Worker(WATCH, { eval: true, execArgv: [], env: {} });
   worker.unref();
-  // If there is no thread to watch from, there still is the timer.
+  // If the thread cannot be started, the timer is still there.
   worker.on('error', () => {});
   return worker;
 }
 
 /**
- * Code that never lets go of the thread stops our timer as well. This thread says so, and ends the
+ * A file that blocks the main thread also blocks our timer. This thread reports that and ends the
  * process, which only a signal can do from here.
  */
 const WATCH = `
@@ -76,11 +77,14 @@ require('node:worker_threads').parentPort.on('message', ({ ms, text }) => {
 
 function blockedText(path: string): string {
   const file = relative(process.cwd(), path);
-  return `${file}: it has not finished loading, and blocks the process. Look for a loop that never ends.\n`;
+  return (
+    `${file}: it has not finished loading and blocks the process.` +
+    ' Look for a loop that never ends.\n'
+  );
 }
 
 let current: string | null = null;
 
 const LOAD_MS_MAX = 10_000;
-/** How much longer a file gets that blocks the process. */
+/** How much more time a file gets if it blocks the process. */
 const BLOCKED_MS = 1500;

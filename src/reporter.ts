@@ -6,17 +6,17 @@ export type Fields = Record<string, string | number | boolean | null>;
 export type ReportFormat = 'text' | 'json';
 
 export type ReporterOptions = {
-  /** Default text. With json every report is one JSON object on one line. */
+  /** Default text. With json, every report is a JSON object on one line. */
   format?: ReportFormat;
-  /** The least level that is shown. Default info. */
+  /** The lowest level that is shown. Default info. */
   level?: ReportLevel;
-  /** Default process.stderr: data goes to stdout, reports never do. */
+  /** Default process.stderr: stdout is for data only. */
   stream?: NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
-  /** Default: what the terminal can show, none where NO_COLOR is set. */
+  /** Default: what the terminal supports; none if NO_COLOR is set. */
   colors?: ChalkInstance;
 };
 
-/** Prints what happens, for people or as JSON lines. Never called a log: the log is the table. */
+/** Prints what happens, for people or as JSON lines. Not called a log: the log is the table. */
 export class Reporter {
   readonly #stream: NonNullable<ReporterOptions['stream']>;
   readonly #format: ReportFormat;
@@ -31,12 +31,12 @@ export class Reporter {
     this.#colors = options.colors ?? stderrColors();
   }
 
-  /** True where a line can be redrawn in place: a terminal, in text format. */
+  /** True if a line can be redrawn in place: on a terminal, in text format. */
   get isInteractive(): boolean {
     return this.#format === 'text' && this.#stream.isTTY === true;
   }
 
-  /** Columns of the terminal, 80 where unknown. */
+  /** Columns of the terminal; 80 if unknown. */
   get columns(): number {
     return this.#stream.columns ?? 80;
   }
@@ -57,16 +57,17 @@ export class Reporter {
     this.#report('error', message, fields);
   }
 
-  /** Shows a line that the next status replaces and that reports are printed above. Empty: none. */
+  /**
+   * Shows a status line, which the next one replaces; reports are printed above it. An empty line
+   * removes it.
+   */
   status(line: string): void {
     if (!this.isInteractive || line === this.#statusLine) return;
     this.#statusLine = line;
     this.#stream.write(`\r\u001b[2K${line}`);
   }
 
-  /**
-   * Writes a line of data to stdout as it is, above the status line where both are one terminal.
-   */
+  /** Writes a line of data to stdout unchanged, above the status line if both share a terminal. */
   data(line: string): void {
     const status = this.#statusLine;
     if (status) this.#stream.write('\r\u001b[2K');
@@ -89,10 +90,10 @@ export class Reporter {
     const head = `${time} ${this.#mark(level)}`;
     const columns = terminalColumns(this.#stream);
     const lineOf = (line: string, used: number) =>
-      // Of a stack each line stays what it is.
+      // The lines of a stack trace are not wrapped.
       columns === null || line.startsWith(' ') ? line : wrapped(line, { columns, indent: 4, used });
     const [first = '', ...rest] = printable(message).split('\n');
-    // Deeper than our own lines, so that no text of others looks like a report.
+    // Indented, so foreign text cannot look like a report.
     const lines = [lineOf(first, widthOf(head)), ...rest.map((line) => lineOf(line, 4))];
     return `${head}${lines.join('\n    ')}`;
   }
@@ -104,15 +105,15 @@ export class Reporter {
   }
 }
 
-/** Colours for a stream: none where it is no terminal or where NO_COLOR is set (no-color.org). */
+/** Colours for a stream: none if it is not a terminal or NO_COLOR is set (no-color.org). */
 export function colorsFor(stream: { isTTY?: boolean }): ChalkInstance {
   const isPlain = Boolean(process.env.NO_COLOR) || (!stream.isTTY && !process.env.FORCE_COLOR);
   return isPlain ? new Chalk({ level: 0 }) : stderrColors();
 }
 
 /**
- * Makes control characters visible, so that no text from a payload can steer the terminal, nor turn
- * what stands beside it around: those that set the direction of text count as such.
+ * Makes control characters visible, so text from a payload can neither control the terminal nor
+ * reorder the text next to it: characters that set the direction of text are escaped, too.
  */
 export function printable(text: string): string {
   const steering = /[^\P{Cc}\t\n]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;

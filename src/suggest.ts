@@ -1,6 +1,6 @@
 /**
- * The candidate nearest to a mistyped name, as ` Did you mean "x"?`, or an empty string where none
- * is near: at most a third of the letters may differ.
+ * The candidate nearest to a mistyped name, as ` Did you mean "x"?`; an empty string if none is
+ * near: at most a third of the letters may differ.
  */
 export function suggest(name: string, candidates: readonly string[]): string {
   const ranked = candidates
@@ -16,8 +16,8 @@ function fold(name: string): string {
 }
 
 /**
- * Insertions, deletions, substitutions and swaps of neighbours between two strings: the optimal
- * string alignment distance.
+ * The optimal string alignment distance: the number of insertions, deletions, substitutions and
+ * swaps of neighbours between two strings.
  */
 function editDistance(a: string, b: string): number {
   let beforePrevious: number[] = [];

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** What a timer of Node.js can hold, 24 days: longer ones fire at once. */
+/** The longest timer that Node.js supports, 24 days: longer ones fire at once. */
 export const TIMER_MS_MAX = 2 ** 31 - 1;
 
-/** Waits, or returns early, without an error, when the signal aborts. */
+/** Waits; returns early, without an error, when the signal aborts. */
 export async function sleep(durationMs: number, signal: AbortSignal): Promise<void> {
   await delay(durationMs, undefined, { signal }).catch((error: unknown) => {
     if (!signal.aborted) throw error;
@@ -11,8 +11,8 @@ export async function sleep(durationMs: number, signal: AbortSignal): Promise<vo
 }
 
 /**
- * Rejects with what `onTimeout` makes when the promise has not settled in time. Where this process
- * was busy or frozen, what has come in meanwhile counts as in time.
+ * Rejects with the error from `onTimeout` if the promise has not settled in time. If this process
+ * was busy or frozen, whatever arrived meanwhile counts as in time.
  */
 export async function withDeadline<T>(
   promise: Promise<T>,
@@ -21,7 +21,7 @@ export async function withDeadline<T>(
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<never>((_, reject) => {
-    // Timers come before what was received, and this one after it.
+    // Node.js runs timers before it handles received data; setImmediate runs after that.
     timer = setTimeout(() => setImmediate(() => reject(onTimeout())), deadlineMs);
   });
   try {
@@ -34,7 +34,7 @@ export async function withDeadline<T>(
 export type Backoff = { baseMs: number; capMs: number };
 
 /**
- * Exponential backoff with equal jitter: between half and all of base × 2^(attempt − 1), capped.
+ * Exponential backoff with equal jitter: from half to all of base × 2^(attempt − 1), capped.
  * @param attempt counts from 1
  * @param random from 0 to 1, for tests
  */
@@ -50,8 +50,8 @@ export function backoffMs(
 const MS_PER_UNIT = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /**
- * Milliseconds of '250ms', '5s', '2m', '1h', '7d' or a number of milliseconds; undefined if it is
- * neither.
+ * Parses '250ms', '5s', '2m', '1h', '7d' or a number of milliseconds, to milliseconds; undefined
+ * for anything else.
  */
 export function parseDurationMs(value: unknown): number | undefined {
   if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? value : undefined;
@@ -64,7 +64,7 @@ export function parseDurationMs(value: unknown): number | undefined {
 
 /** '850 ms', '4.2 s', '3 min 10 s', '2 h 5 min', for people. */
 export function formatDuration(durationMs: number): string {
-  // Rounded before it is split, so that no part is ever 60.
+  // Round before splitting, so no part is ever 60.
   if (durationMs < 999.5) return `${Math.round(durationMs)} ms`;
   if (durationMs < 9950) return `${(durationMs / 1000).toFixed(1)} s`;
   const seconds = Math.round(durationMs / 1000);

@@ -1,8 +1,8 @@
 import { channel } from 'node:diagnostics_channel';
 
 /**
- * What the daemon does, published on the diagnostics channel `pgwatch` as it happens: tests wait
- * for these instead of sleeping, and operators can subscribe to the same.
+ * What the daemon does, published on the diagnostics channel `pgwatch` as it happens. Tests wait
+ * for transitions instead of sleeping; operators can subscribe to them, too.
  */
 export type Transition =
   | { type: 'connected' }
@@ -32,12 +32,12 @@ export type Transition =
 
 const transitions = channel('pgwatch');
 
-/** Tells whoever subscribes. Costs nothing where nobody does. */
+/** Publishes a transition to all subscribers. Costs nothing if there are none. */
 export function publishTransition(transition: Transition): void {
   if (transitions.hasSubscribers) transitions.publish(transition);
 }
 
-/** Calls the listener with each transition. Returns the function that ends the subscription. */
+/** Calls the listener with each transition. Returns a function that ends the subscription. */
 export function subscribeTransitions(listener: (transition: Transition) => void): () => void {
   const onMessage = (message: unknown) => listener(message as Transition);
   transitions.subscribe(onMessage);

@@ -1,6 +1,6 @@
 import { sleep } from './time.ts';
 
-/** Something to wait for that may have happened already. It carries nothing: it is a boolean. */
+/** An event to wait for that may have happened already. It carries no data. */
 export class Bell {
   readonly #waiting = new Set<() => void>();
   readonly #listeners = new Set<() => void>();
@@ -18,12 +18,12 @@ export class Bell {
     signal.addEventListener('abort', () => this.#listeners.delete(listener), { once: true });
   }
 
-  /** Forgets rings so far: called before a look, so that a ring during it is kept. */
+  /** Forgets earlier rings. Called before checking for work, so a ring during the check is kept. */
   clear(): void {
     this.#hasRung = false;
   }
 
-  /** Waits for a ring, at most so long; returns early when the signal aborts. True for a ring. */
+  /** Waits for a ring, or the timeout, or until the signal aborts. True if it has rung. */
   async wait(durationMs: number, signal: AbortSignal): Promise<boolean> {
     if (this.#hasRung || signal.aborted) return this.#hasRung;
     const woken = new AbortController();
@@ -35,24 +35,24 @@ export class Bell {
   }
 }
 
-/** Does one thing after the other, in the order in which they are asked for. */
+/** Runs tasks one after the other, in the order in which they were added. */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Does it once everything before is done, whether that succeeded or not. */
+  /** Runs the work after all earlier work has ended, even if that failed. */
   take<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(work);
     this.#last = turn.catch(() => {});
     return turn;
   }
 
-  /** Resolves once everything asked for so far is done. */
+  /** Resolves once all work added so far has ended. */
   async untilIdle(): Promise<void> {
     await this.#last;
   }
 }
 
-/** Promises for conditions that somebody makes true, and says so. */
+/** Promises for conditions. Whoever may have made one true calls check(). */
 export class Waiters {
   readonly #waiting = new Set<{ isMet: () => boolean; resolve: () => void }>();
 
@@ -62,7 +62,7 @@ export class Waiters {
     await new Promise<void>((resolve) => this.#waiting.add({ isMet, resolve }));
   }
 
-  /** Looks again: something has changed. */
+  /** Checks all conditions again, after something has changed. */
   check(): void {
     for (const waiter of this.#waiting) {
       if (!waiter.isMet()) continue;

@@ -1,16 +1,16 @@
 import stringWidth from 'string-width';
 
-/** How many columns of a terminal the text needs. */
+/** How many terminal columns the text takes. */
 export function widthOf(text: string): number {
   return stringWidth(text);
 }
 
 /**
- * Breaks a text between words where a terminal's line ends; never a command, a statement or a URL,
- * which are there to be copied: where one is longer than a line, the terminal breaks it.
- * @param options.columns of the terminal
- * @param options.indent of the lines after the first, as spaces
- * @param options.used columns of the first line before the text; default: as many as the others
+ * Wraps a text at the width of the terminal, between words. Commands, statements and URLs are never
+ * broken, because people copy them; the terminal breaks those that are longer than a line.
+ * @param options.columns the width of the terminal
+ * @param options.indent the number of spaces before each line after the first
+ * @param options.used columns of the first line before the text; default: the indent
  */
 export function wrapped(
   text: string,
@@ -33,35 +33,39 @@ export function wrapped(
   return [...lines, line].join(`\n${' '.repeat(indent)}`);
 }
 
-/** The width of a terminal; null for what is not one, where nothing is broken. */
+/** The width of a terminal; null if the stream is not a terminal, and nothing is wrapped. */
 export function terminalColumns(stream: { isTTY?: boolean; columns?: number }): number | null {
   return stream.isTTY ? stream.columns || COLUMNS : null;
 }
 
-/** Words, and what stays together. */
+/** The pieces between which a line may break: words, and unbroken phrases. */
 function piecesOf(text: string): string[] {
   const joined = text.replaceAll(UNBROKEN, (whole) => whole.replaceAll(' ', JOIN));
   return joined.split(' ').map((piece) => piece.replaceAll(JOIN, ' '));
 }
 
-/** Where nothing else is known of a terminal. */
+/** The width of terminals that do not report one. */
 const COLUMNS = 80;
 
-/** Nobody's text holds it: control characters are escaped before. */
+/** No text contains it: control characters have been escaped before. */
 const JOIN = '\u0000';
 
-/**
- * Commands in quotes; commands of ours, with what may be their arguments; statements up to their
- * semicolon.
- */
+const FLAG = / --[\w-]+(?:[= ](?:'[^']*'|[^\s;,]+))?/.source;
+const WORD = / [\w.:@/-]+(?![\w.:@/-])(?=[ ;,).]|$)/.source;
+const OBJECTS = 'table|index|role|user|database|system|function|view|trigger|schema|sequence';
+const STATEMENTS = [
+  /select pg_\w+\(/.source,
+  `(?:alter|drop|create) (?:[a-z]+ )?(?:${OBJECTS}) `,
+  '(?:grant|revoke|reindex|vacuum|delete from|update|insert into) ',
+].join('|');
+
+/** Commands in quotes; our own commands with their arguments; statements up to the semicolon. */
 const UNBROKEN = new RegExp(
   [
-    /"(?:pgwatch|npx|npm|node|pg_\w+|psql|select|alter|drop|create|grant|revoke) [^"]*"/,
-    /(?:npx )?\bpgwatch(?: '[^']*'| --[\w-]+(?:[= ](?:'[^']*'|[^\s;,]+))?| [\w.:@/-]+(?![\w.:@/-])(?=[ ;,).]|$)){1,4}(?: --[\w-]+(?:[= ](?:'[^']*'|[^\s;,]+))?)*/,
-    /\b(?:npm|npx) [\w-]+ [^\s;,]+/,
-    /\b(?:select pg_\w+\(|(?:alter|drop|create) (?:[a-z]+ )?(?:table|index|role|user|database|system|function|view|trigger|schema|sequence) |(?:grant|revoke|reindex|vacuum|delete from|update|insert into) )[^;]*;/,
-  ]
-    .map(({ source }) => source)
-    .join('|'),
+    /"(?:pgwatch|npx|npm|node|pg_\w+|psql|select|alter|drop|create|grant|revoke) [^"]*"/.source,
+    `(?:npx )?\\bpgwatch(?: '[^']*'|${FLAG}|${WORD}){1,4}(?:${FLAG})*`,
+    /\b(?:npm|npx) [\w-]+ [^\s;,]+/.source,
+    `\\b(?:${STATEMENTS})[^;]*;`,
+  ].join('|'),
   'g',
 );

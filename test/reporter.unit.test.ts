@@ -11,7 +11,7 @@ function makeReporter(options: ReporterOptions = {}, isTTY = false) {
   return { reporter, printed: () => String(stream.read() ?? '') };
 }
 
-test('text reports are a time, the level where it matters, and the message', () => {
+test('a text report is a time, a level unless it is info, and the message', () => {
   const { reporter, printed } = makeReporter();
   reporter.debug('hidden');
   reporter.info('hello');
@@ -22,7 +22,7 @@ test('text reports are a time, the level where it matters, and the message', () 
   );
 });
 
-test('JSON reports are one object a line, with the fields', () => {
+test('a JSON report is one object on one line, with its fields', () => {
   const { reporter, printed } = makeReporter({ format: 'json', level: 'debug' });
   reporter.debug('a "quoted"\nline', { consumer: 'email', attempt: 2 });
   const lines = printed().trimEnd().split('\n');
@@ -37,7 +37,7 @@ test('JSON reports are one object a line, with the fields', () => {
 });
 
 test.each(['debug', 'info', 'warn', 'error'] as const)(
-  'from level %s on, reports are shown',
+  'with level %s, reports of that level and above are shown',
   (level) => {
     const { reporter, printed } = makeReporter({ level, format: 'json' });
     const levels = ['debug', 'info', 'warn', 'error'] as const;
@@ -61,7 +61,7 @@ test('on a terminal the status line stays below the reports', () => {
   );
 });
 
-test('into a pipe, and as JSON, no status line is drawn', () => {
+test('no status line is drawn in a pipe or in JSON format', () => {
   for (const { reporter, printed } of [makeReporter(), makeReporter({ format: 'json' }, true)]) {
     reporter.status('50 %');
     expect(printed()).toBe('');
@@ -69,7 +69,7 @@ test('into a pipe, and as JSON, no status line is drawn', () => {
   }
 });
 
-test('control characters of a message cannot steer the terminal', () => {
+test('control characters in a message cannot control the terminal', () => {
   const { reporter, printed } = makeReporter();
   reporter.info('a\u001b[2Jb\u0007\u009b31m\r\u0000\u007f\ttab\nline é 🔔');
   expect(printed()).toMatch(
@@ -78,7 +78,7 @@ test('control characters of a message cannot steer the terminal', () => {
   expect(printable('\u001b]8;;http://evil\u001b\\')).toBe('\\u001b]8;;http://evil\\u001b\\');
 });
 
-test('NO_COLOR, and a pipe, take the colours away; FORCE_COLOR brings them to a pipe', () => {
+test('NO_COLOR and pipes turn colours off; FORCE_COLOR turns them on in a pipe', () => {
   vi.stubEnv('FORCE_COLOR', '');
   vi.stubEnv('NO_COLOR', '1');
   expect(colorsFor({ isTTY: true }).red('x')).toBe('x');
@@ -89,7 +89,7 @@ test('NO_COLOR, and a pipe, take the colours away; FORCE_COLOR brings them to a 
   expect(colorsFor({}).red('x')).toBe('x');
 });
 
-test('a line break in a message begins no line that looks like a report', () => {
+test('a message with line breaks cannot forge a report', () => {
   const texts: string[] = [];
   const stream = { write: (text: string) => texts.push(text) > 0 } as unknown as NodeJS.WriteStream;
   new Reporter({ stream }).error('failed\n12:00:00 all is well\r\n12:00:01 really');

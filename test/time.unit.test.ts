@@ -43,7 +43,7 @@ test.each([
   expect(formatDuration(durationMs)).toBe(expected);
 });
 
-test('backoff doubles from the base to the cap, with jitter down to a half', () => {
+test('the backoff doubles from the base to the cap, with jitter down to a half', () => {
   const backoff = { baseMs: 100, capMs: 5000 };
   const full = [1, 2, 3, 7, 100, 1e9].map((attempt) => backoffMs(attempt, backoff, 1));
   expect(full).toEqual([100, 200, 400, 5000, 5000, 5000]);
@@ -65,7 +65,7 @@ test('a sleep ends early, without an error, when its signal aborts', async () =>
   await sleep(600_000, AbortSignal.abort());
 });
 
-test('a deadline lets what is in time through, and rejects what is late', async () => {
+test('a deadline passes results that arrive in time and rejects late ones', async () => {
   const late = () => new Error('late');
   expect(await withDeadline(Promise.resolve(7), 10_000, late)).toBe(7);
   await expect(withDeadline(Promise.reject(new Error('own')), 10_000, late)).rejects.toThrow('own');

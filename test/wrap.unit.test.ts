@@ -9,10 +9,12 @@ import { terminalColumns, widthOf, wrapped } from '../src/wrap.ts';
 afterEach(() => vi.unstubAllGlobals());
 
 const SENTENCE =
-  'The table pgwatch.delivery is locked: pid 4711 (psql) holds it, idle in transaction for 5 min: lock table pgwatch.delivery. Wait until that is done, or end it: select pg_terminate_backend(4711);';
+  'The table pgwatch.delivery is locked: pid 4711 (psql) holds it, idle in transaction for 5 ' +
+  'min: lock table pgwatch.delivery. Wait until that is done, or end it: select ' +
+  'pg_terminate_backend(4711);';
 
 describe.each([80, 160])('at %d columns', (columns) => {
-  test('a report fits, is indented, and says the same', () => {
+  test('a report fits, is indented, and keeps its text', () => {
     const lines = reported(SENTENCE, { isTTY: true, columns });
     expect(lines.length).toBe(columns === 80 ? 3 : 2);
     for (const line of lines) expect(widthOf(line)).toBeLessThanOrEqual(columns);
@@ -25,7 +27,7 @@ describe.each([80, 160])('at %d columns', (columns) => {
     for (const line of lines) expect(widthOf(line)).toBeLessThanOrEqual(columns);
   });
 
-  test("the doctor's what, why and fix fit", () => {
+  test("the doctor's what, why and fix all fit", () => {
     const lines = examined({ isTTY: true, columns });
     for (const line of lines) expect(widthOf(line)).toBeLessThanOrEqual(columns);
     expect(lines.filter((line) => line.includes('[locks]'))).toHaveLength(1);
@@ -52,18 +54,18 @@ test.each([
   }
 });
 
-test('into a pipe no report and no fix is wrapped', () => {
+test('reports and fixes are not wrapped in a pipe', () => {
   expect(reported(SENTENCE, {})).toHaveLength(1);
   const fix = examined({}).filter((line) => line.startsWith('  fix'));
   expect(fix).toEqual([`  fix  ${SENTENCE}`]);
 });
 
-test('lines of a stack stay as they are', () => {
+test('the lines of a stack are not wrapped', () => {
   const stack = `    at somewhere (${'x'.repeat(60)} ${'y'.repeat(60)}:1:2)`;
   expect(reported(`TypeError: no\n${stack}`, { isTTY: true, columns: 80 })[1]).toBe(`    ${stack}`);
 });
 
-test('a terminal that does not tell its width has 80 columns', () => {
+test('a terminal that does not report its width has 80 columns', () => {
   expect(terminalColumns({ isTTY: true })).toBe(80);
   expect(terminalColumns({ isTTY: true, columns: 0 })).toBe(80);
   expect(terminalColumns({ columns: 120 })).toBe(null);
@@ -71,7 +73,7 @@ test('a terminal that does not tell its width has 80 columns', () => {
 
 function reported(message: string, terminal: { isTTY?: boolean; columns?: number }): string[] {
   const stream = Object.assign(new PassThrough({ encoding: 'utf8' }), terminal);
-  // Colours count for nothing.
+  // Colours take no width.
   new Reporter({ stream, colors: new Chalk({ level: 1 }) }).error(message);
   return stripVTControlCharacters(String(stream.read())).trimEnd().split('\n');
 }

@@ -4,20 +4,25 @@ grant select on :"schema".notification_log, :"schema".origin, :"schema".migratio
 grant select, insert on :"schema".consumer_progress to :"role";
 grant select, insert, delete
   on :"schema".delivery, :"schema".discarded, :"schema".daemon, :"schema".lease to :"role";
--- Not what a row is of: who may not delete a consumer may not give it another name either.
-grant update (channels, done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, window_xid,
-    epoch, owner, owned_since, is_shared, is_ordered, began_id, began_snapshot, began_at, began_from,
-    moved_at, paused_at, paused_until, saved_at)
+-- All columns except those that identify a row: a role that may not delete a consumer may not
+-- rename it either.
+grant update (channels, done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id,
+    window_xid, epoch, owner, owned_since, is_shared, is_ordered, began_id, began_snapshot,
+    began_at, began_from, moved_at, paused_at, paused_until, saved_at)
   on :"schema".consumer_progress to :"role";
-grant update (state, attempts, next_attempt_at, is_suspect, is_grouped, replayed_at, first_failed_at,
-    last_failed_at, first_error, last_error, notification, payload, old_row, new_row)
+grant update (state, attempts, next_attempt_at, is_suspect, is_grouped, replayed_at,
+    first_failed_at, last_failed_at, first_error, last_error, notification, payload, old_row,
+    new_row)
   on :"schema".delivery to :"role";
 grant update (discarded_at) on :"schema".discarded to :"role";
-grant update (has_lock, consumer_ids, shared_ids, channels, alive_until, activity) on :"schema".daemon to :"role";
+grant update (has_lock, consumer_ids, shared_ids, channels, alive_until, activity)
+  on :"schema".daemon to :"role";
 grant update (notification_ids, kind, owner, epoch) on :"schema".lease to :"role";
-grant select on :"schema".notification, :"schema".live_daemon, :"schema".consumer_channel to :"role";
+grant select on :"schema".notification, :"schema".live_daemon, :"schema".consumer_channel
+  to :"role";
 grant select (event_id, notification_id) on :"schema".published to :"role";
-grant select on sequence :"schema".notification_log_id_seq, :"schema".lease_lease_id_seq to :"role";
+grant select on sequence :"schema".notification_log_id_seq, :"schema".lease_lease_id_seq
+  to :"role";
 grant execute on function
   :"schema".log_partition_create(text, integer),
   :"schema".content_text(jsonb, bigint),

@@ -1,7 +1,7 @@
 -- May publish.
 do $$
 begin
-  /* Mostly PUBLIC has it; a grant of our own would stay behind in a schema that is not ours. */
+  /* Usually PUBLIC has it. A grant of ours would remain in a schema that is not ours. */
   if not has_schema_privilege(:'role', :'api_schema', 'usage') then
     grant usage on schema :"api_schema" to :"role";
   end if;

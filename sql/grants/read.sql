@@ -1,8 +1,8 @@
 -- May read the log.
 grant usage on schema :"schema" to :"role";
 grant select on :"schema".notification, :"schema".notification_log, :"schema".origin,
-  :"schema".consumer_progress, :"schema".consumer_channel, :"schema".delivery, :"schema".discarded, :"schema".daemon,
-  :"schema".live_daemon, :"schema".lease, :"schema".migration to :"role";
+  :"schema".consumer_progress, :"schema".consumer_channel, :"schema".delivery, :"schema".discarded,
+  :"schema".daemon, :"schema".live_daemon, :"schema".lease, :"schema".migration to :"role";
 grant select on sequence :"schema".notification_log_id_seq to :"role";
 grant select (event_id, notification_id) on :"schema".published to :"role";
 grant execute on function

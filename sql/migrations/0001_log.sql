@@ -1,20 +1,21 @@
 -- The log: one row for each notification, written by the transaction that publishes it.
--- Partitioned by time, because retention then is dropping a table.
+-- Partitioned by time, so that retention only has to drop tables.
 
 /*
-One notification a row; never updated.
+One row for each notification; never updated.
 
-id          drawn after the xid (see xid); order within a window
-xid         the writer's top-level transaction: what snapshots are compared with
-created_at  when it was written; with id the primary key, and the partition key
-key         what it is about; notifications of one key keep their order; null: about nothing in particular
-payload     an explicit notification; null for a captured change, whose payload is put together when
-            it is read from action (INSERT, UPDATE, DELETE, TRUNCATE, SNAPSHOT), relation (a JSON array:
-            schema, table, then the columns of the primary key), old_row, new_row and metadata (user_id,
-            session_id; of a SNAPSHOT the channel of the capture, since its own is that of one consumer).
-            Action GAP, on the channel of one consumer: notifications that it had not done were removed;
-            its payload says which
-event_id    only where the publisher gave one; see notification_event_id()
+id          assigned after the xid (see xid); order within a window
+xid         the writer's top-level transaction, which is compared with snapshots
+created_at  when it was written; primary key together with id, and the partition key
+key         what it is about; notifications of one key keep their order; null: nothing in particular
+payload     of an explicit notification; null for a captured change, whose payload is built when it
+            is read, from action (INSERT, UPDATE, DELETE, TRUNCATE, SNAPSHOT), relation (a JSON
+            array: schema, table, then the columns of the primary key), old_row, new_row and
+            metadata (user_id, session_id; for a SNAPSHOT the channel of the capture, since the
+            row's own channel is that of one consumer).
+            Action GAP, on the channel of one consumer: notifications that it had not handled were
+            removed; the payload says which
+event_id    only if the publisher gave one; see notification_event_id()
 */
 create table :"schema".notification_log (
   id bigint generated always as identity (cache 1),
@@ -32,32 +33,33 @@ create table :"schema".notification_log (
   primary key (id, created_at)
 ) partition by range (created_at);
 
--- (xid, id) and not (xid): the rows of one transaction that committed late are found page by page.
+-- (xid, id), not (xid), to find the rows of a transaction that committed late page by page.
 create index notification_log_xid on :"schema".notification_log (xid, id);
 
 create table :"schema".notification_log_default partition of :"schema".notification_log default;
 
--- Where ids and xids of an earlier cluster end: see log_rebase().
+-- Where the ids and xids of an earlier cluster end: see log_rebase().
 create table :"schema".log_origin (
   is_only boolean primary key default true check (is_only),
   rebased_id bigint not null default 0,
-  /* By partition [xid, time]: snapshots from then on see that nobody needs anything of it. See
-     log_empty(). */
+  /* For each partition [xid, time]: in snapshots taken after that, no consumer needs any of its
+     rows. See log_empty(). */
   done_since jsonb not null default '{}',
-  /* The cluster that wrote the log, and the oid of the log in it: see log_place(). Null: not
-     known. */
+  /* The cluster that wrote the log, and the oid of the log in it: see log_place(). Null:
+     unknown. */
   system_id bigint,
   log_oid bigint
 );
 
--- What everything reads, because the row may be gone: a test suite truncates all tables, a dump of
--- the schema alone has none. A join with no row would find that nobody needs anything.
+-- Always read through this view, because the row may be missing: test suites truncate all tables,
+-- and a schema-only dump does not have it. Joining the table without its row would yield that no
+-- consumer needs anything.
 create view :"schema".origin as
-select coalesce(max(log_origin.rebased_id), 0) as rebased_id, max(log_origin.system_id) as system_id,
-  max(log_origin.log_oid) as log_oid
+select coalesce(max(log_origin.rebased_id), 0) as rebased_id,
+  max(log_origin.system_id) as system_id, max(log_origin.log_oid) as log_oid
 from :"schema".log_origin;
 
--- Publishers' own event ids, so that publishing the same event twice writes it once.
+-- Event ids given by publishers, so that publishing the same event twice writes it once.
 create table :"schema".published (
   event_id uuid primary key,
   notification_id bigint not null,
@@ -71,8 +73,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Takes a new table from everybody but its owner: default privileges may have given it to roles that nobody
-has named.
+Revokes all privileges on a new table from roles other than its owner: default privileges may have
+granted it to roles that the config does not name.
 
 Parameters: the table. Returns: nothing. Tables written: none.
 */
@@ -100,18 +102,19 @@ set timezone = 'UTC'
 set lock_timeout = '200ms'
 as $$
 /*
-Creates the partitions for the running period and those ahead that are still missing.
+Creates the missing partitions for the current period and the following ones.
 
-Parameters: period 'day' or 'hour'; ahead: how many periods after the running one.
+Parameters: period 'day' or 'hour'; ahead: the number of periods after the current one.
 Returns: the names of the partitions that it created.
-A partition that cannot be created now (its rows already lie in the default partition, it overlaps
-one of another period, or a lock is not to be had within 200 ms) is left out: its rows go to the
-default partition and nothing is lost.
-Whoever runs consumers may call it, and so it does not believe the period: of another one than the last partition's
-it creates none beyond the next period. A config with another period comes into force where the partitions end.
-None is created while the default partition holds more than 16 MB: attaching reads all of it under a lock
-that keeps every reader of the log waiting.
-Tables written: none, creates partitions of notification_log.
+A partition that cannot be created now (its rows are already in the default partition, it overlaps
+one of another period, or it cannot get a lock within 200 ms) is skipped: its rows go to the default
+partition, and nothing is lost.
+Any role that runs consumers may call it, so it does not trust the period: if that differs from the
+period of the last partition, it creates none beyond the next period. A config with another period
+takes effect where the existing partitions end.
+No partition is created while the default partition is larger than 16 MB: attaching one reads all of
+it under a lock that blocks every reader of the log.
+Tables written: none; creates partitions of notification_log.
 */
 declare
   starts timestamptz;
@@ -124,7 +127,8 @@ begin
     using errcode = 'PW004';
   end if;
   if ahead is null or ahead not between 0 and 100 then
-    raise exception 'Partitions can be created 0 to 100 periods ahead, not %.', coalesce(ahead::text, 'null')
+    raise exception 'Partitions can be created 0 to 100 periods ahead, not %.',
+      coalesce(ahead::text, 'null')
     using errcode = 'PW004';
   end if;
   begin
@@ -150,10 +154,12 @@ begin
     continue when to_regclass(format('%I.%I', :'schema', partition_name)) is not null;
     begin
       execute format(
-        'create table %1$I.%2$I (like %1$I.notification_log including defaults including constraints)',
+        'create table %1$I.%2$I '
+        '(like %1$I.notification_log including defaults including constraints)',
         :'schema', partition_name);
       execute format(
-        'alter table %1$I.notification_log attach partition %1$I.%2$I for values from (%3$L) to (%4$L)',
+        'alter table %1$I.notification_log attach partition %1$I.%2$I '
+        'for values from (%3$L) to (%4$L)',
         :'schema', partition_name, starts, starts + ('1 ' || period)::interval);
       perform :"schema".relation_seal(format('%I.%I', :'schema', partition_name));
       return next partition_name;
@@ -161,7 +167,8 @@ begin
       when check_violation or invalid_object_definition or duplicate_table then
         null;
       when lock_not_available or deadlock_detected then
-        /* The next one would wait as well, and writers to the default partition behind it. */
+        /* The next one would wait, too, and writers to the default partition would queue after
+           it. */
         exit;
     end;
   end loop;
@@ -170,9 +177,9 @@ $$;
 revoke all on function :"schema".log_partition_create(text, integer) from public;
 
 /*
-The event id of a notification whose publisher gave none: derived from what identifies the row, so
-that it is the same at every read and costs the writer nothing. Ids and xids alone would not do:
-both are handed out again after an asynchronous failover or a restore.
+The event id of a notification whose publisher gave none. It is derived from what identifies the
+row, so it is the same at every read and costs the writer nothing. Ids and xids alone are not
+enough: both are reused after an asynchronous failover or a restore.
 Returns: a uuid of version 8 (RFC 9562): the md5 of 'id:xid:microseconds'.
 */
 create function :"schema".notification_event_id(id bigint, xid xid8, created_at timestamptz)
@@ -194,11 +201,11 @@ parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Puts the payload of a captured change together.
+Builds the payload of a captured change.
 
 Parameters: the columns of notification_log with these names.
-Returns: schema, table, action, id (the value of the primary key, an object for a composite one, null
-without one), old_data, new_data, changed (the columns that an UPDATE changed), metadata.
+Returns: schema, table, action, id (the value of the primary key, an object if it is composite, null
+if there is none), old_data, new_data, changed (the columns that an UPDATE changed), metadata.
 */
 select jsonb_build_object(
   'schema', relation -> 0,
@@ -224,7 +231,8 @@ select jsonb_build_object(
     'session_id', metadata -> 'session_id',
     'transaction_id', xid::text))
 $$;
-revoke all on function :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8) from public;
+revoke all on function :"schema".change_payload(text, jsonb, jsonb, jsonb, jsonb, xid8)
+  from public;
 
 create function :"schema".content_text(content jsonb, bytes_max bigint)
 returns text
@@ -233,11 +241,12 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-The text of a jsonb that may have too long a one: a number like 1e100000 is stored in a few bytes and written in
-100,000, a control character in one and in six.
+The text of a jsonb, which may be too long: a number like 1e100000 is stored in a few bytes and
+printed in 100,000, a control character is stored in one and printed in six.
 
-Parameters: the value; how many bytes its text may have. Returns: the text; an empty one, which no value has,
-where it would be longer, or longer than PostgreSQL can make it. Tables written: none.
+Parameters: the value; the maximum length of its text in bytes. Returns: the text; an empty text,
+which no value has, if it would be longer than that or than PostgreSQL supports. Tables written:
+none.
 */
 declare
   written text;
@@ -245,18 +254,19 @@ begin
   written := content::text;
   return case when octet_length(written) > bytes_max then '' else written end;
 exception
-  /* The last one: a text that ends just below 1 GB is refused by the allocator. */
+  /* internal_error: the allocator refuses a text that ends just below 1 GB. */
   when program_limit_exceeded or out_of_memory or internal_error then
     return '';
 end;
 $$;
 revoke all on function :"schema".content_text(jsonb, bigint) from public;
 
--- Every notification with its whole payload and event id, for people who read with SQL.
+-- Every notification with its full payload and event id, for people who query it with SQL.
 create view :"schema".notification as
 select
   log.id,
-  coalesce(log.event_id, :"schema".notification_event_id(log.id, log.xid, log.created_at)) as event_id,
+  coalesce(log.event_id,
+    :"schema".notification_event_id(log.id, log.xid, log.created_at)) as event_id,
   case when log.action = 'SNAPSHOT' then log.metadata ->> 'channel' else log.channel end as channel,
   log.key,
   case when log.action is null or log.action = 'GAP' then log.payload

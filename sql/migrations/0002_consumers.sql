@@ -1,25 +1,26 @@
 -- How far each consumer got. The position is a snapshot and an id, never an id alone: ids are
--- handed out before commit, so a lower id can become visible after a higher one.
+-- assigned before commit, so a lower id can become visible after a higher one.
 
 /*
-One consumer a row.
+One row for each consumer.
 
 done_id, done_snapshot  H and S: every notification with id <= H that is visible in S is settled
 done_xid                N: every xid that existed when S was taken is below it; null: no such bound
-window_snapshot         T, an open window: of what is visible in it, everything with id <= window_id is
-window_end, window_id   settled; window_end is the highest id visible in T. All null when none is open
+window_snapshot         T, an open window: everything visible in T with id <= window_id is settled.
+window_end, window_id   window_end is the highest id visible in T. All null if no window is open
 window_xid              the N of that window: the xid of the transaction that first saved it
-epoch                   raised by each new owner; an older owner's writes are refused by it
+epoch                   incremented by each new owner, to refuse writes of earlier owners
 owner, owned_since      the daemon that runs the consumer now; null after a clean stop
 is_shared               several daemons split its work (see lease), and none owns it
-is_ordered              notifications of one key wait for each other, as who ran it last says
-began_id,               where it began, or was moved to by hand: what lies before that may never have
-began_snapshot,         been handed to it; and when. Visible in that snapshot with id <= began_id
-began_at                is what lies before
-began_from              what the consumer's file says of where it begins: whether that changes is told
-moved_at                when somebody last moved the position, by a seek or by skipping; null: nobody has
+is_ordered              notifications of one key wait for each other; set by the last daemon that
+                        ran it
+began_id,               where and when it began, or was moved to manually. Earlier notifications,
+began_snapshot,         which are visible in that snapshot with id <= began_id, may never have been
+began_at                delivered to it
+began_from              where the consumer's file says that it begins, to report changes of that
+moved_at                when the position was last moved manually, by a seek or a skip; null: never
 paused_at               since when no daemon runs it; null: it is not paused
-paused_until            when that ends by itself; null: when somebody resumes it
+paused_until            when the pause ends by itself; null: when it is resumed
 */
 create table :"schema".consumer_progress (
   consumer_id text primary key,
@@ -48,12 +49,13 @@ create table :"schema".consumer_progress (
 ) with (fillfactor = 50);
 
 /*
-From where to where a consumer reads a channel: one row for each time that it begins to. What its position
-had settled by then was never handed to it. Written by triggers, whoever changes what a consumer reads.
+From where to where a consumer reads a channel: one row for each time that it starts to read it.
+Notifications that its position had settled by then were never delivered to it. Written by triggers,
+so all changes of a consumer's channels are recorded.
 
-since_id, since_snapshot   the position when it began, as in consumer_progress: what that had settled is not
-since_window_id, _snapshot part of it. Moved back with the position
-until_, until_at           the position when it ended; null while it is read
+since_id, since_snapshot    the position when it started, as in consumer_progress: what that had
+since_window_id, _snapshot  settled is not included. Moved back with the position
+until_, until_at            the position when it ended; null while it reads the channel
 */
 create table :"schema".consumer_channel (
   number bigint generated always as identity primary key,
@@ -81,17 +83,17 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Notes from where a consumer reads its channels, after a row of consumer_progress has come, or has others, or
-was moved back. Of what it read once it keeps the last 20 times for each channel.
+Records from where a consumer reads its channels, after a row of consumer_progress was inserted, its
+channels changed, or its position was moved back. Keeps the last 20 ended periods of each channel.
 Tables written: consumer_channel.
 */
 declare
   reached_id bigint := greatest(new.done_id, coalesce(new.window_id, 0));
 begin
   if tg_op = 'INSERT' then
-    /* Of one with the same id that somebody has deleted. */
+    /* Rows of a deleted consumer with the same id. */
     delete from :"schema".consumer_channel as c where c.consumer_id = new.consumer_id;
-    /* Its beginning, and not its position: the row may come from a dump. */
+    /* Where it began, not its position: the row may come from a dump. */
     new.done_id := new.began_id;
     new.done_snapshot := new.began_snapshot;
     new.window_id := null;
@@ -99,19 +101,23 @@ begin
   else
     update :"schema".consumer_channel as c
     set since_id = least(c.since_id, reached_id),
-      /* Null means that it has no window, and least() would make it one. */
-      since_window_id = case when c.since_window_id is not null then least(c.since_window_id, reached_id) end
+      /* Null means no window; least() would replace it by a number. */
+      since_window_id = case when c.since_window_id is not null
+        then least(c.since_window_id, reached_id) end
     where c.consumer_id = new.consumer_id and c.until_at is null
       and greatest(c.since_id, coalesce(c.since_window_id, 0)) > reached_id;
     update :"schema".consumer_channel as c
-    set until_id = new.done_id, until_snapshot = new.done_snapshot, until_window_id = new.window_id,
-      until_window_snapshot = new.window_snapshot, until_at = now()
-    where c.consumer_id = new.consumer_id and c.until_at is null and c.channel <> all(new.channels);
+    set until_id = new.done_id, until_snapshot = new.done_snapshot,
+      until_window_id = new.window_id, until_window_snapshot = new.window_snapshot,
+      until_at = now()
+    where c.consumer_id = new.consumer_id and c.until_at is null
+      and c.channel <> all(new.channels);
     delete from :"schema".consumer_channel as c
     where c.ctid in (
       select ranked.ctid
       from (
-        select k.ctid, row_number() over (partition by k.channel order by k.until_at desc) as place
+        select k.ctid,
+          row_number() over (partition by k.channel order by k.until_at desc) as place
         from :"schema".consumer_channel as k
         where k.consumer_id = new.consumer_id and k.until_at is not null
       ) as ranked
@@ -119,7 +125,8 @@ begin
   end if;
   insert into :"schema".consumer_channel as c
     (consumer_id, channel, since_id, since_snapshot, since_window_id, since_window_snapshot)
-  select new.consumer_id, wanted.channel, new.done_id, new.done_snapshot, new.window_id, new.window_snapshot
+  select new.consumer_id, wanted.channel, new.done_id, new.done_snapshot,
+    new.window_id, new.window_snapshot
   from (select distinct unnest(new.channels) as channel) as wanted
   where not exists (
     select from :"schema".consumer_channel as k
@@ -136,12 +143,14 @@ for each row execute function :"schema".consumer_channel_note();
 create trigger consumer_channel_change
 after update of channels, began_id on :"schema".consumer_progress
 for each row when (old.channels is distinct from new.channels
-  or greatest(new.done_id, coalesce(new.window_id, 0)) < greatest(old.done_id, coalesce(old.window_id, 0)))
+  or greatest(new.done_id, coalesce(new.window_id, 0))
+    < greatest(old.done_id, coalesce(old.window_id, 0)))
 execute function :"schema".consumer_channel_note();
 
 /*
-Whether a position has settled a notification: it is visible in one of its snapshots and not above what was
-reached in that. True also for what waits for a retry, and for what was skipped. Inlined.
+Whether a position has settled a notification: it is visible in one of its snapshots and not above
+the id reached in that snapshot. Also true for notifications that wait for a retry or were skipped.
+Inlined.
 */
 create function :"schema".log_is_settled(
   id bigint, xid xid8, progress :"schema".consumer_progress, rebased_id bigint)
@@ -153,4 +162,5 @@ return (id <= (progress).done_id
     and (id <= rebased_id or pg_visible_in_snapshot(xid, (progress).done_snapshot)))
   or coalesce(id <= (progress).window_id
     and (id <= rebased_id or pg_visible_in_snapshot(xid, (progress).window_snapshot)), false);
-revoke all on function :"schema".log_is_settled(bigint, xid8, :"schema".consumer_progress, bigint) from public;
+revoke all on function
+  :"schema".log_is_settled(bigint, xid8, :"schema".consumer_progress, bigint) from public;

@@ -1,6 +1,6 @@
 -- Publishing: smart_notify() appends to the log in the caller's transaction and rings the doorbell.
 
-/* The first key of the advisory locks that sleeping daemons hold on their channels. */
+/* The first key of the advisory locks that sleeping daemons hold for their channels. */
 create function :"schema".doorbell_class()
 returns integer
 language sql
@@ -10,9 +10,9 @@ return hashtext('pgwatch doorbell ' || :'schema');
 revoke all on function :"schema".doorbell_class() from public;
 
 /*
-True where nobody has to be woken for a channel: nobody sleeps, or pgwatch.notify is off. A sleeping
-daemon holds a shared lock; getting the exclusive one means that nobody sleeps. The two calls stand in one
-expression so that no cancelled query can leave the lock behind. Inlined.
+True if no daemon has to be woken for a channel: none sleeps, or pgwatch.notify is off. A sleeping
+daemon holds a shared lock, so getting the exclusive lock means that none sleeps. Both calls are in
+one expression, so a cancelled query cannot keep the lock. Inlined.
 */
 create function :"schema".doorbell_is_quiet(channel_name text)
 returns boolean
@@ -30,11 +30,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Wakes the daemons that sleep on a channel, if there are any: NOTIFY makes commits wait for each
-other, so it is used only when somebody needs it.
+Wakes the daemons that sleep on a channel, if there are any. NOTIFY makes commits wait for each
+other, so it is used only if a daemon needs it.
 
-The caller must have its xid and have inserted its row: the daemon polls until every transaction
-that was running when it took its lock has ended.
+The caller must already have its xid and have inserted its row: the daemon polls until every
+transaction that was running when it took its lock has ended.
 Parameters: the channel. Returns: nothing. Tables written: none.
 */
 begin
@@ -51,14 +51,15 @@ language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-/* Raises PW001 unless the name can be a channel: LISTEN cuts longer ones off without a word. */
+/* Raises PW001 unless the name can be a channel: LISTEN silently truncates longer names. */
 begin
   if channel_name is null or octet_length(channel_name) not between 1 and 63 then
     raise exception 'A channel is a name of 1 to 63 bytes, not %.', case
       when channel_name is null then 'null'
       when channel_name = '' then 'an empty one'
       else format('one of %s bytes: %s...', octet_length(channel_name), left(channel_name, 20)) end
-    using errcode = 'PW001', hint = 'Bytes count, not characters: an accented letter is two.';
+    using errcode = 'PW001',
+      hint = 'The limit is in bytes, not characters: an accented letter takes two.';
   end if;
 end;
 $$;
@@ -72,12 +73,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Sends the NOTIFY that plain LISTEN clients read, with the payload where it fits into the 8000 bytes
-that PostgreSQL allows, else by reference. The text of a jsonb is at least a sixteenth of its size,
-so the text of a large one is not even made. A small one may be long as text, or too long for PostgreSQL: that is
-no reason to fail.
-A transaction announces an eighth of the queue at most, counted in pgwatch.announced, and only rings from there on: of
-what is not committed the queue's usage knows nothing, and a commit for which it has no room fails.
+Sends the NOTIFY that plain LISTEN clients read, with the payload if it fits into the 8000 bytes
+that PostgreSQL allows, otherwise by reference. The text of a jsonb is at least a sixteenth of its
+size, so the text of a large one is not even built. A small one may be long as text, or too long
+for PostgreSQL; that must not be an error.
+A transaction announces at most an eighth of the queue, counted in pgwatch.announced, and after that
+only rings: the usage of the queue does not include uncommitted notifications, and a commit that
+finds no room in the queue fails.
 Parameters: the notification. Returns: nothing. Tables written: none.
 */
 declare
@@ -85,10 +87,12 @@ declare
     notification_id, extract(epoch from created_at));
   data_text text;
   envelope_text text;
-  /* In bytes. Until version 17 the queue always has this many pages. */
-  queue_size constant bigint := 8192 * coalesce(current_setting('max_notify_queue_pages', true)::bigint, 1048576);
+  /* In bytes. Before PostgreSQL 17, the queue always has 1048576 pages. */
+  queue_size constant bigint :=
+    8192 * coalesce(current_setting('max_notify_queue_pages', true)::bigint, 1048576);
   announced_text constant text := current_setting('pgwatch.announced', true);
-  announced constant bigint := case when announced_text ~ '^[0-9]{1,15}$' then announced_text::bigint else 0 end;
+  announced constant bigint :=
+    case when announced_text ~ '^[0-9]{1,15}$' then announced_text::bigint else 0 end;
 begin
   if announced >= queue_size / 8 then
     perform :"schema".doorbell_ring(channel_name);
@@ -107,24 +111,28 @@ begin
     envelope_text := envelope_head || '"large_payload": true}';
   end if;
   perform pg_notify(channel_name, envelope_text);
-  /* It takes up to twice its bytes, since none is spread over two pages. */
+  /* An entry takes up to twice its size, since it cannot span two pages. */
   perform set_config('pgwatch.announced',
-    (announced + least(8192, 2 * (octet_length(envelope_text) + octet_length(channel_name) + 20)))::text, true);
+    (announced
+      + least(8192, 2 * (octet_length(envelope_text) + octet_length(channel_name) + 20)))::text,
+    true);
 end;
 $$;
-revoke all on function :"schema".notification_announce(text, bigint, timestamptz, jsonb) from public;
+revoke all on function :"schema".notification_announce(text, bigint, timestamptz, jsonb)
+  from public;
 
 /*
-What an event is, to tell whether it is published again or another with its id. Of each part its hash: the text of
-all of them would be more than jsonb holds where one of them is nearly that, and content may be longer as text than
-PostgreSQL can make it. Inlined.
+A digest of an event, to distinguish the same event from another one with the same id. It combines
+hashes of the parts: together they could exceed the size limit of jsonb if one is close to it, and
+the text of the content may be longer than PostgreSQL supports. Inlined.
 */
 create function :"schema".event_digest(channel_name text, key text, content jsonb)
 returns uuid
 language sql
 stable
 return md5(jsonb_build_array(channel_name, md5(key),
-  md5(coalesce(nullif(:"schema".content_text(content, 1073741824), ''), jsonb_hash_extended(content, 0)::text))
+  md5(coalesce(nullif(:"schema".content_text(content, 1073741824), ''),
+    jsonb_hash_extended(content, 0)::text))
 )::text)::uuid;
 revoke all on function :"schema".event_digest(text, text, jsonb) from public;
 
@@ -133,10 +141,11 @@ returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-/* Raises PW002: the event is published with other content. */
+/* Raises PW002: the event was published with different content. */
 begin
-  raise exception 'Event % is already published, with another channel, key or payload.', event_id
-  using errcode = 'PW002', hint = 'An event id stands for one event: give a new event a new id.';
+  raise exception 'Event % has already been published with a different channel, key or payload.',
+    event_id
+  using errcode = 'PW002', hint = 'An event id identifies one event: use a new id for a new event.';
 end;
 $$;
 revoke all on function :"schema".event_refuse(uuid) from public;
@@ -155,16 +164,16 @@ as $$
 Publishes a notification: appends it to the log in the caller's transaction, and rings.
 
 Parameters: the channel (1 to 63 bytes); the payload; the key (notifications of one key keep their
-order); an event id of the publisher's own, which makes publishing idempotent: whoever publishes the same
-event in a transaction that is still open is waited for. Who publishes several does that in one order, or with
-smart_notify_many(), or two of them may wait for each other (40P01).
-Returns: the notification's id; for an event id that is already published, the id it has.
-Raises: PW001 for a bad channel, PW002 for an event id that was published with other content.
+order); an event id chosen by the publisher, which makes publishing idempotent: if an open
+transaction has published the same event, this call waits for it. Publishers of several events must
+use the same order, or smart_notify_many(); otherwise two of them may deadlock (40P01).
+Returns: the notification's id; if the event id has already been published, the id it has.
+Raises: PW001 for a bad channel, PW002 for an event id that was published with different content.
 Setting pgwatch.notify: always (default here), doorbell or off.
 Tables written: notification_log, published.
 */
 declare
-  /* First of all: no notification may hold an id without an xid. */
+  /* First, because a notification must not have an id before its transaction has an xid. */
   writer_xid constant xid8 := pg_current_xact_id();
   content jsonb := coalesce(payload_data, 'null');
   content_digest uuid;
@@ -179,7 +188,8 @@ begin
 
   if smart_notify.event_id is not null then
     content_digest := :"schema".event_digest(channel_name, smart_notify.key, content);
-    notification_id := nextval(pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id'));
+    notification_id :=
+      nextval(pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id'));
     loop
       insert into :"schema".published as known (event_id, notification_id, digest)
       values (smart_notify.event_id, notification_id, content_digest)
@@ -188,7 +198,7 @@ begin
       select known.notification_id, known.digest into known_id, known_digest
       from :"schema".published as known
       where known.event_id = smart_notify.event_id;
-      /* Else cleanup has forgotten it between the two. */
+      /* If not found, cleanup has deleted it between the two statements. */
       if found then
         if known_digest <> content_digest then
           perform :"schema".event_refuse(smart_notify.event_id);
@@ -198,7 +208,8 @@ begin
     end loop;
     insert into :"schema".notification_log (id, xid, channel, key, payload, event_id)
     overriding system value
-    values (notification_id, writer_xid, channel_name, smart_notify.key, content, smart_notify.event_id)
+    values (
+      notification_id, writer_xid, channel_name, smart_notify.key, content, smart_notify.event_id)
     returning created_at into notification_time;
   else
     insert into :"schema".notification_log (xid, channel, key, payload)
@@ -225,18 +236,20 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Publishes notifications in the order given, as smart_notify() does each. Event ids are taken in an order of their
-own: two publishers of the same events never wait for each other, in whatever order they give them.
+Publishes notifications in the order given, each like smart_notify(). Event ids are inserted in a
+fixed order, so two publishers of the same events never deadlock, whatever order they use.
 
-Parameters: the channels, payloads, keys and event ids, one of each for each notification; null: none.
+Parameters: the channels, payloads, keys and event ids, one of each for each notification; null:
+none.
 Returns: their ids, in the same order.
-Raises: as smart_notify(); PW004 where there are not as many of each.
+Raises: like smart_notify(); PW004 if the numbers of elements differ.
 Setting pgwatch.notify: always (default here), doorbell or off.
 Tables written: notification_log, published.
 */
 declare
   writer_xid constant xid8 := pg_current_xact_id();
-  sequence_name constant regclass := pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id');
+  sequence_name constant regclass :=
+    pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id');
   total constant integer := coalesce(cardinality(channel_names), 0);
   new_ids bigint[];
   known_ids bigint[];
@@ -244,17 +257,18 @@ declare
   is_forgotten boolean;
   announced bigint;
 begin
-  if not coalesce(total = cardinality(payloads) and total = cardinality(keys) and total = cardinality(event_ids),
-    total = 0) then
-    raise exception 'There must be as many payloads, keys and event ids as channels.' using errcode = 'PW004';
+  if not coalesce(total = cardinality(payloads) and total = cardinality(keys)
+    and total = cardinality(event_ids), total = 0) then
+    raise exception 'There must be as many payloads, keys and event ids as channels.'
+    using errcode = 'PW004';
   end if;
   perform :"schema".channel_check(name) from unnest(channel_names) as name
   where name is null or octet_length(name) not between 1 and 63;
 
   new_ids := array(select nextval(sequence_name) from generate_series(1, total));
   loop
-    /* Sorted: who waits for whom is decided by this order alone. Of an event that is given twice
-       the first counts. */
+    /* Sorted, so concurrent publishers lock the events in the same order. If an event is given
+       twice, the first one counts. */
     insert into :"schema".published (event_id, notification_id, digest)
     select distinct on (n.event_id) n.event_id, n.id,
       :"schema".event_digest(n.channel, n.key, coalesce(n.content, 'null'))
@@ -272,7 +286,7 @@ begin
     from unnest(new_ids, channel_names, payloads, keys, event_ids) with ordinality
       as n (id, channel, content, key, event_id, place)
     left join :"schema".published as known on known.event_id = n.event_id;
-    /* Cleanup may have forgotten one between the two. */
+    /* Cleanup may have deleted one between the two statements. */
     exit when not is_forgotten;
   end loop;
   if refused is not null then

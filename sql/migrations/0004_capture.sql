@@ -7,8 +7,8 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-What notification_log.relation holds of a table: schema, table, then its primary key's columns. A
-partition goes by the name and the primary key of the table that it is a part of.
+The value of notification_log.relation for a table: schema, table, then the columns of its primary
+key. For a partition, these are the name and the primary key of the whole table.
 */
 begin
   return (
@@ -31,7 +31,7 @@ language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-/* A value of a key that has others in it, each as key_value() writes it. */
+/* An array or object in a key, with each of its values as in key_value(). */
 begin
   return case jsonb_typeof(value)
     when 'array' then coalesce((
@@ -44,14 +44,15 @@ end;
 $$;
 revoke all on function :"schema".key_part(jsonb) from public;
 
-/* A value of a key: 1.0 and 1.00 are one, so that changes of one row keep their order. Inlined. */
+/* A value in a key: 1.0 and 1.00 are the same, so changes of one row keep their order. Inlined. */
 create function :"schema".key_value(value jsonb)
 returns jsonb
 language sql
 immutable
 parallel safe
 return case
-  when jsonb_typeof(value) not in ('number', 'array', 'object') or value::text not like '%.%0%' then value
+  when jsonb_typeof(value) not in ('number', 'array', 'object')
+    or value::text not like '%.%0%' then value
   when jsonb_typeof(value) = 'number' then to_jsonb(trim_scale(value::numeric))
   else :"schema".key_part(value) end;
 revoke all on function :"schema".key_value(jsonb) from public;
@@ -63,8 +64,9 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-How equal values of a column are written the same in a key. plain: as they are, for they are written the same
-by themselves; number: without zeros at their end; interval, padded, citext, collated: as key_folded() does it.
+How to write a column in a key so that equal values have the same text. plain: unchanged, because
+equal values already have the same text; number: without trailing zeros; interval, padded, citext,
+collated: as in key_folded().
 */
 with recursive base (type_id, typmod) as (
   select key_type, key_typmod
@@ -78,9 +80,11 @@ select case
     when t.oid = 'interval'::regtype then 'interval'
     when t.oid = 'bpchar'::regtype and base.typmod = -1 then 'padded'
     when exists (
-      select from pg_collation as c where c.oid = key_collation and not c.collisdeterministic) then 'collated'
+      select from pg_collation as c
+      where c.oid = key_collation and not c.collisdeterministic) then 'collated'
     when t.typtype = 'e' or t.oid = any (
-      '{bool,"char",name,int2,int4,int8,oid,float4,float8,text,varchar,bpchar,bytea,uuid,date,time,timetz,timestamp,timestamptz}'::regtype[])
+      '{bool,"char",name,int2,int4,int8,oid,float4,float8,text,varchar,bpchar,bytea,uuid,date,time,'
+      'timetz,timestamp,timestamptz}'::regtype[])
     then 'plain'
     else 'number' end
 from base
@@ -97,22 +101,24 @@ set search_path = pg_catalog, pg_temp
 set intervalstyle = 'postgres'
 as $$
 /*
-A row in which equal values of its key are written the same.
-Parameters: the row; for columns how, as key_writing() says.
-What a collation holds equal cannot be asked for: two texts that are written the same here, and differ, only
-keep an order that they would not have to.
+A row in which equal values of the key have the same text.
+Parameters: the row; for each column to change, the result of key_writing().
+It is impossible to ask which texts a collation treats as equal. If two different texts become the
+same here, their notifications only keep an order that they would not need.
 */
 select data || coalesce((
   select jsonb_object_agg(part.key, case part.value #>> '{}'
     when 'interval' then (
       /* The largest intervals would overflow. */
       select to_jsonb(case
-        when abs(extract(year from span.value)) < 100000000 and abs(extract(day from span.value)) < 1000000000
+        when abs(extract(year from span.value)) < 100000000
+          and abs(extract(day from span.value)) < 1000000000
         then justify_interval(span.value) else span.value end)
       from (select (data ->> part.key)::interval as value) as span)
     when 'padded' then to_jsonb(rtrim(data ->> part.key, ' '))
     when 'citext' then to_jsonb(lower(data ->> part.key))
-    else to_jsonb(lower(regexp_replace(normalize(data ->> part.key, nfkd), E'[\u0300-\u036f]', '', 'g'))) end)
+    else to_jsonb(lower(
+      regexp_replace(normalize(data ->> part.key, nfkd), E'[\u0300-\u036f]', '', 'g'))) end)
   from jsonb_each(fold) as part
   where jsonb_typeof(data -> part.key) = 'string'), '{}')
 $$;
@@ -133,8 +139,8 @@ revoke all on function :"schema".composite_key(text[], jsonb) from public;
 
 /*
 The key of a captured row: schema.table:42, schema.table:[1, "a"] for several columns, and
-schema.table for none, so that all changes of such a table keep their order. Without a search_path of
-its own, because a function that has one is not inlined.
+schema.table for none, so that all changes of such a table keep their order. It sets no search_path,
+because a function that does is not inlined.
 */
 create function :"schema".row_key(table_name text, columns text[], data jsonb)
 returns text
@@ -156,12 +162,13 @@ parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-A part of a row: the columns that are given, and, where there is another row, those in which the two
+A part of a row: the given columns and, if another row is given, the columns in which the two rows
 differ.
 */
 select coalesce(jsonb_object_agg(part.key, part.value), '{}')
 from jsonb_each(data) as part
-where part.key = any(columns) or (other is not null and part.value is distinct from other -> part.key)
+where part.key = any(columns)
+  or (other is not null and part.value is distinct from other -> part.key)
 $$;
 revoke all on function :"schema".row_part(jsonb, jsonb, text[]) from public;
 
@@ -173,12 +180,13 @@ parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-True where one of the columns has another value than before, or is not there any more: then nobody
-knows.
+True if one of the columns has a different value than before, or no longer exists, in which case it
+is unknown whether it changed.
 */
 select exists (
   select from unnest(columns) as part (column_name)
-  where not jsonb_exists(new_data, column_name) or old_data -> column_name is distinct from new_data -> column_name)
+  where not jsonb_exists(new_data, column_name)
+    or old_data -> column_name is distinct from new_data -> column_name)
 $$;
 revoke all on function :"schema".has_changed(jsonb, jsonb, text[]) from public;
 
@@ -188,8 +196,7 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* The columns of a key whose values key_folded() has to write, and how; null where there are
-   none. */
+/* The columns of a key that key_folded() has to change, and how; null if there are none. */
 select jsonb_object_agg(a.attname, writing.how)
 from pg_attribute as a
 cross join lateral :"schema".key_writing(a.atttypid, a.atttypmod, a.attcollation) as writing (how)
@@ -204,8 +211,8 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* The key by the primary key that the table has now: for triggers that name columns it no longer
-   has. */
+/* The key from the current primary key of the table, for triggers that name columns that no longer
+   exist. */
 declare
   relation constant jsonb := :"schema".relation_description(relation_id);
 begin
@@ -216,9 +223,9 @@ $$;
 revoke all on function :"schema".current_key(oid, jsonb) from public;
 
 /*
-What is written of a changed row. One row; inlined into the statements of notify_data_change(), whose
-variables the parameters are. Where the row lacks a column that the trigger names, because it was
-renamed or dropped, the table's primary key of now is looked up instead.
+The log entry of a changed row, as one row. Inlined into the statements of notify_data_change(),
+whose variables are passed as the parameters. If the row lacks a column that the trigger names,
+because it was renamed or dropped, the current primary key of the table is looked up instead.
 */
 create function :"schema".log_entry(
   action text, old_data jsonb, new_data jsonb, relation_id oid, relation jsonb, table_name text,
@@ -248,7 +255,7 @@ end;
 revoke all on function :"schema".log_entry(
   text, jsonb, jsonb, oid, jsonb, text, text[], text[], text[], text, jsonb) from public;
 
-/* Who makes a change, as the application has said; null where it has not. Inlined. */
+/* The author of a change, from the application's settings; null if there are none. Inlined. */
 create function :"schema".change_metadata()
 returns jsonb
 language sql
@@ -272,12 +279,13 @@ select array(select jsonb_array_elements_text(list)) where list is not null
 $$;
 revoke all on function :"schema".text_list(jsonb) from public;
 
-/* What the second argument of notify_data_change() may hold. */
+/* The options in the second argument of notify_data_change(). */
 create function :"schema".capture_options()
 returns text[]
 language sql
 immutable
-return array['id', 'key', 'table', 'columns', 'exclude', 'payload', 'fold', 'notify', 'when', 'for_each'];
+return array[
+  'id', 'key', 'table', 'columns', 'exclude', 'payload', 'fold', 'notify', 'when', 'for_each'];
 revoke all on function :"schema".capture_options() from public;
 
 create function :"schema".trigger_check(
@@ -287,24 +295,26 @@ language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-/* Raises PW001 or PW003 for a trigger that notify_data_change() cannot serve, and says why. */
+/* Raises PW001 or PW003, with the reason, for a trigger that notify_data_change() cannot serve. */
 declare
   complaint constant text := case
     when not is_after then 'must be an AFTER trigger'
     when starts_with(table_name, :'schema' || '.') then 'would capture pgwatch''s own tables'
-    when jsonb_typeof(options) <> 'object' then 'has options that are no JSON object'
-    when options - :"schema".capture_options() <> '{}' then format('has an unknown option %s, known are %s',
-      (select min(key) from jsonb_object_keys(options - :"schema".capture_options()) as key),
-      array_to_string(:"schema".capture_options(), ', '))
+    when jsonb_typeof(options) <> 'object' then 'has options that are not a JSON object'
+    when options - :"schema".capture_options() <> '{}' then
+      format('has the unknown option %s; the options are %s',
+        (select min(key) from jsonb_object_keys(options - :"schema".capture_options()) as key),
+        array_to_string(:"schema".capture_options(), ', '))
     when options ->> 'payload' not in ('full', 'keys', 'changed') then
-      format('has the payload %s, known are full, keys and changed', options ->> 'payload')
+      format('has the payload %s, which must be full, keys or changed', options ->> 'payload')
     when options ->> 'notify' not in ('always', 'doorbell', 'off') then
-      format('has the notify mode %s, known are always, doorbell and off', options ->> 'notify')
+      format('has the notify mode %s, which must be always, doorbell or off', options ->> 'notify')
     end;
 begin
   perform :"schema".channel_check(channel_name);
   if complaint is not null then
-    raise exception 'Trigger % on % %.', trigger_name, table_name, complaint using errcode = 'PW003';
+    raise exception 'Trigger % on % %.', trigger_name, table_name, complaint
+    using errcode = 'PW003';
   end if;
 end;
 $$;
@@ -317,12 +327,14 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-JSON text with U+FFFD in place of what jsonb cannot hold: the character zero, and surrogates without their other half.
-The text is cut into escapes and what lies between them, and put together again. One regexp_replace() would need to
-look behind, which PostgreSQL does from the start of the text for each match: minutes for a megabyte of escapes.
+JSON text with U+FFFD in place of what jsonb cannot store: the character zero, and surrogates
+without their other half. The text is split into escapes and the text between them, and reassembled.
+A single regexp_replace() would need a lookbehind, which PostgreSQL evaluates from the start of the
+text for each match: minutes for a megabyte of escapes.
 */
 select coalesce(string_agg(
-  case when length(part[1]) = 6 and part[1] ~ E'^\\\\u(0000|[dD][89a-fA-F])' then E'\\ufffd' else part[1] end,
+  case when length(part[1]) = 6 and part[1] ~ E'^\\\\u(0000|[dD][89a-fA-F])' then E'\\ufffd'
+    else part[1] end,
   '' order by place), '')
 from regexp_matches(json_text,
   E'[^\\\\]+|\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..|\\\\u....|\\\\.', 'g')
@@ -336,7 +348,7 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* Types, and those that they are made of. */
+/* Types, and all types that they contain. */
 with recursive part (type_id) as (
   select unnest(type_ids)
   union
@@ -360,9 +372,10 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* The types of a table's columns, and those that they are made of. */
+/* The types of a table's columns, and all types that they contain. */
 select :"schema".types_within(array(
-  select a.atttypid from pg_attribute as a where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped))
+  select a.atttypid from pg_attribute as a
+  where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped))
 $$;
 revoke all on function :"schema".column_types(oid) from public;
 
@@ -373,13 +386,15 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-What to_jsonb() does with the type's values, through any number of domains, arrays and composites:
-foreign  it may run a cast to json of somebody who could not act as the role anyway: who owns a type can make one at
-         any moment, and who owns a composite can add a column of such a type
-json     it makes JSON of them by way of json, which may hold what no jsonb can
-plain    none of these
-The first of them in the alphabet that a part of a type is. 16384 is the first oid that is not PostgreSQL's own; only
-types from there on are looked up a cast for. Nobody can change what a domain or an array is made of.
+What to_jsonb() does with values of the type, through any number of domains, arrays and composites:
+foreign  it may run a cast to json that belongs to a role that cannot act as acting_role: the owner
+         of a type can create a cast at any moment, and the owner of a composite type can add a
+         column of such a type
+json     it converts them through json, which may contain what jsonb cannot
+plain    neither
+If the parts of a type differ, the alphabetically first kind wins. 16384 is the first oid that is
+not PostgreSQL's own; to_jsonb() looks up casts only for types from there on. The base type of a
+domain and the element type of an array cannot be changed.
 */
 begin
   if type_id < 16384 then
@@ -396,7 +411,8 @@ begin
         from pg_attribute as a
         where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped), 'plain')
       else coalesce((
-        select case when pg_has_role(f.proowner, acting_role, 'usage') then 'json' else 'foreign' end
+        select case when pg_has_role(f.proowner, acting_role, 'usage') then 'json'
+          else 'foreign' end
         from pg_cast as c
         join pg_proc as f on f.oid = c.castfunc
         where c.castsource = t.oid and c.casttarget = 'json'::regtype), 'plain') end
@@ -412,7 +428,7 @@ language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-/* A row as it is: whoever calls it can name its columns. */
+/* Returns the row unchanged, so the caller can name its columns. */
 begin
   return data;
 end;
@@ -428,10 +444,11 @@ set standard_conforming_strings = on
 set array_nulls = on
 as $$
 /*
-A row of a table with columns that are made JSON by way of the type json. They may hold what no jsonb can, and no
-write may fail because of it. U+FFFD takes the place of escapes of the character zero, and of halves of
-characters. Where it is something else, like a number or a depth without end, the column is a text of its JSON.
-Parameters: the row; how it is made JSON where to_jsonb() must not do it, as row_query() says.
+A row, as jsonb, of a table with columns that are converted through the type json. They may contain
+what jsonb cannot, but no write may fail because of that. Escapes of the character zero and of
+unpaired surrogates become U+FFFD. If the problem is another one, such as a huge number or excessive
+depth, the column becomes the text of its JSON.
+Parameters: the row; the statement from row_query() that converts it, if to_jsonb() must not.
 */
 declare
   column_name text;
@@ -453,7 +470,8 @@ begin
     when data_exception or statement_too_complex then null;
   end;
   for column_name, column_data in
-    select part.key, part.value from json_each(:"schema".without_zeros(row_to_json(data)::text)::json) as part
+    select part.key, part.value
+    from json_each(:"schema".without_zeros(row_to_json(data)::text)::json) as part
   loop
     begin
       result := result || jsonb_build_object(column_name, column_data::jsonb);
@@ -473,12 +491,13 @@ language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-/* An array of so many dimensions, of all of its items in their order. */
+/* An array with the given dimensions, from all of its items in order. */
 declare
   size constant integer := cardinality(items) / lengths[1];
 begin
   return case when cardinality(lengths) < 2 then to_jsonb(items) else (
-    select jsonb_agg(:"schema".nested_array(items[(n - 1) * size + 1 : n * size], lengths[2:]) order by n)
+    select jsonb_agg(
+      :"schema".nested_array(items[(n - 1) * size + 1 : n * size], lengths[2:]) order by n)
     from generate_series(1, lengths[1]) as n) end;
 end;
 $$;
@@ -491,9 +510,10 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-An expression that makes a value JSON as to_jsonb() would if nobody had made a cast, for types of the kind foreign:
-there a value is what its type's output function writes, and of a composite each column is named. So whatever its
-owner makes while the statement runs, none of it is looked for.
+An expression that converts a value to JSON as to_jsonb() would without any user-defined casts, for
+types of the kind foreign: a value becomes the text from its type's output function, and each column
+of a composite is named. So the statement looks up nothing that the type's owner may create while it
+runs.
 */
 declare
   kind constant text := :"schema".type_kind(type_id, acting_role);
@@ -504,14 +524,17 @@ begin
   if kind = 'plain' then
     return format('to_jsonb(%s)', value);
   elsif kind = 'json' then
-    return format('(%I.row_data((select one from (select %s as value) as one)) -> ''value'')', :'schema', value);
+    return format('(%I.row_data((select one from (select %s as value) as one)) -> ''value'')',
+      :'schema', value);
   elsif part.typtype = 'd' then
     return :"schema".value_sql(
       part.typbasetype, format('(%s)::%s', value, format_type(part.typbasetype, -1)), acting_role);
   elsif part.typtype = 'c' then
     return format('case when num_nulls(%s) = 0 then %s end', value, (
-      select concat_ws(' || ', '''{}''::jsonb', string_agg(format('jsonb_build_object(%L, %s)', a.attname,
-        :"schema".value_sql(a.atttypid, format('(%s).%I', value, a.attname), acting_role)), ' || ' order by a.attnum))
+      select concat_ws(' || ', '''{}''::jsonb', string_agg(
+        format('jsonb_build_object(%L, %s)', a.attname,
+          :"schema".value_sql(a.atttypid, format('(%s).%I', value, a.attname), acting_role)),
+        ' || ' order by a.attnum))
       from pg_attribute as a
       where a.attrelid = part.typrelid and a.attnum > 0 and not a.attisdropped));
   elsif part.typsubscript <> 'array_subscript_handler'::regproc then
@@ -523,9 +546,11 @@ begin
   end loop;
   if exists (
     select from pg_type as t
-    where t.oid = base_id and t.typtype <> 'c' and t.typsubscript <> 'array_subscript_handler'::regproc)
+    where t.oid = base_id and t.typtype <> 'c'
+      and t.typsubscript <> 'array_subscript_handler'::regproc)
   then
-    return format('case when %1$s is not null then to_jsonb(format(''%%s'', %1$s)::text[]) end', value);
+    return format(
+      'case when %1$s is not null then to_jsonb(format(''%%s'', %1$s)::text[]) end', value);
   end if;
   return format('case when %1$s is not null then %2$I.nested_array('
     'array(select %3$s from (select unnest(%1$s) as item offset 0) as part), '
@@ -544,11 +569,13 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-An expression that makes a row t of a table JSON, so that nobody's cast is run; null where to_jsonb() runs none.
-Parameters: the table; whose rights the casts would have; columns that are left out; columns of which only a hash is
-needed, to tell whether they have changed; true for an expression in any case.
-What is left out counts, too: to_jsonb() would run its cast. Types are looked at once each, and the value is written into what value_sql() says in the place of a text that no name can
-hold. A call of a function has up to 100 arguments.
+An expression that converts a row t of a table to JSON without running casts of other roles; null if
+to_jsonb() runs none.
+Parameters: the table; the role whose privileges the casts would have; columns to omit; columns of
+which only a hash is needed, to detect changes; true to return an expression in any case.
+Omitted columns count, too: to_jsonb() would run their casts. Each type is examined once:
+value_sql() is called with a placeholder that no name can contain, which is then replaced by the
+value. A function call can have up to 100 arguments.
 */
 with mark as materialized (
   select gen_random_uuid()::text as text
@@ -559,16 +586,19 @@ with mark as materialized (
   where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped
 ), kind as materialized (
   select type.id, type.kind,
-    case when type.kind = 'foreign' then :"schema".value_sql(type.id, (select mark.text from mark), acting_role) end as sql
+    case when type.kind = 'foreign'
+      then :"schema".value_sql(type.id, (select mark.text from mark), acting_role) end as sql
   from (
     select distinct_type.id, :"schema".type_kind(distinct_type.id, acting_role) as kind
     from (select distinct part.type_id as id from part offset 0) as distinct_type
     offset 0) as type
 ), named as (
   select format('%L, %s', part.name, case
-      when part.is_hashed and part.type_id = 'bytea'::regtype then format('encode(sha256(t.%I), ''hex'')', part.name)
+      when part.is_hashed and part.type_id = 'bytea'::regtype
+      then format('encode(sha256(t.%I), ''hex'')', part.name)
       when part.is_hashed then format(
-        'case when %1$s is not null then encode(sha256(convert_to(format(''%%s'', %1$s), ''UTF8'')), ''hex'') end',
+        'case when %1$s is not null then '
+        'encode(sha256(convert_to(format(''%%s'', %1$s), ''UTF8'')), ''hex'') end',
         format('t.%I', part.name))
       else replace(kind.sql, (select mark.text from mark), format('t.%I', part.name)) end) as text,
     (row_number() over (order by part.number) - 1) / 50 as call
@@ -576,7 +606,8 @@ with mark as materialized (
   where (part.is_hashed or kind.kind = 'foreign') and not part.is_omitted
 ), plain as (
   select format('(select %s from (select %s offset 0) as plain)',
-    case when bool_or(kind.kind = 'json') then format('%I.row_data(plain.*)', :'schema') else 'to_jsonb(plain.*)' end,
+    case when bool_or(kind.kind = 'json') then format('%I.row_data(plain.*)', :'schema')
+      else 'to_jsonb(plain.*)' end,
     string_agg(format('t.%I', part.name), ', ' order by part.number)) as text
   from part join kind on kind.id = part.type_id
   where not part.is_hashed and not part.is_omitted and kind.kind <> 'foreign'
@@ -597,8 +628,8 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* A statement that makes JSON of its parameter, a row of a table, by what row_sql() says; null for
-   null. */
+/* A statement that converts its parameter, a row of a table, to JSON with the expression from
+   row_sql(); null for null. */
 select format('select %s from %I.same_row($1) as t (%s)', expression, :'schema', (
   select string_agg(format('%I %s', a.attname, format_type(a.atttypid, -1)), ', ' order by a.attnum)
   from pg_attribute as a
@@ -614,13 +645,16 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-A statement that makes JSON of what a trigger for each statement has, by what row_sql() says: the rows before and after of
-an UPDATE, by their order; otherwise the rows twice. Null for null.
+A statement that converts the transition tables of a statement trigger to JSON with the expression
+from row_sql(): for an UPDATE the old and new rows, paired by their order; otherwise the rows twice.
+Null for null.
 */
 select case when operation = 'UPDATE' then format('select o.data, n.data
     from (select row_number() over () as number, %1$s as data from old_rows as t) as o
-    full join (select row_number() over () as number, %1$s as data from new_rows as t) as n using (number)', expression)
-  else format('select made.data, made.data from (select %s as data from changed_rows as t offset 0) as made', expression) end
+    full join (select row_number() over () as number, %1$s as data from new_rows as t) as n
+      using (number)', expression)
+  else format('select made.data, made.data
+    from (select %s as data from changed_rows as t offset 0) as made', expression) end
 where expression is not null
 $$;
 revoke all on function :"schema".statement_query(text, text) from public;
@@ -631,8 +665,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 set array_nulls = on
 as $$
-/* What a cursor over statement_query() has: only the trigger function itself can read its
-   transition tables. */
+/* The rows of a cursor over statement_query(). A cursor, because only the trigger function itself
+   can read its transition tables. */
 begin
   loop
     fetch source into old_data, new_data;
@@ -649,8 +683,7 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* True where whoever owns the table or a type of its columns could act as the current user
-   anyway. */
+/* True if the owners of the table and of the types of its columns can act as the current user. */
 select not exists (
   select from (
     select c.relowner from pg_class as c where c.oid = relation_id
@@ -669,15 +702,16 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* The types of a row's columns as they are, whatever a snapshot shows of the catalog. */
+/* The current types of a row's columns, regardless of what a snapshot shows of the catalog. */
 declare
   bytes constant bytea := record_send(data);
   at integer := 5;
 begin
-  /* How many columns; of each its type, its length or -1, its value. */
+  /* The number of columns; for each its type, its length or -1, and its value. */
   for number in 1..('x' || encode(substring(bytes for 4), 'hex'))::bit(32)::integer loop
     return next ('x' || encode(substring(bytes from at for 4), 'hex'))::bit(32)::bigint::oid;
-    at := at + 8 + greatest(('x' || encode(substring(bytes from at + 4 for 4), 'hex'))::bit(32)::integer, 0);
+    at := at + 8
+      + greatest(('x' || encode(substring(bytes from at + 4 for 4), 'hex'))::bit(32)::integer, 0);
   end loop;
 end;
 $$;
@@ -689,14 +723,15 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* True where the transaction's snapshot shows a table, or a composite type, and its columns as they
-   are by now. */
+/* True if the transaction's snapshot shows the current version of a table, or a composite type, and
+   of its columns. */
 select not exists (
   select from pg_class as c
   where c.oid = relation_id and currtid2('pg_catalog.pg_class', c.ctid) <> c.ctid
   union all
   select from pg_attribute as a
-  where a.attrelid = relation_id and a.attnum > 0 and currtid2('pg_catalog.pg_attribute', a.ctid) <> a.ctid)
+  where a.attrelid = relation_id and a.attnum > 0
+    and currtid2('pg_catalog.pg_attribute', a.ctid) <> a.ctid)
 $$;
 revoke all on function :"schema".relation_is_current(oid) from public;
 
@@ -707,13 +742,14 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-True where the transaction's snapshot shows types, what they are made of, and the functions of their casts as they
-are by now: to_jsonb() takes what is there now, and another owner may have got one since. currtid2() tells where
-the newest version of a row is.
+True if the transaction's snapshot shows the current version of types, of the types they contain,
+and of the functions of their casts: to_jsonb() uses the current version, which may have another
+owner. currtid2() returns the location of the newest version of a row.
 */
 select not exists (
   select from unnest(type_ids) as given (type_id)
-  where given.type_id >= 16384 and not exists (select from pg_type as t where t.oid = given.type_id)
+  where given.type_id >= 16384
+    and not exists (select from pg_type as t where t.oid = given.type_id)
 ) and not exists (
   select from :"schema".types_within(type_ids) as part (type_id)
   join pg_type as t on t.oid = part.type_id
@@ -734,7 +770,7 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* The same of a table and the types of its columns. */
+/* True if relation_is_current() and types_are_current() hold for a table and its columns' types. */
 select :"schema".relation_is_current(relation_id)
   and :"schema".types_are_current(array(select :"schema".column_types(relation_id)))
 $$;
@@ -747,9 +783,9 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Where a table is not what the transaction's snapshot shows: whether a row of it may hold what no jsonb can. Raises
-40001 where a type of the row is not what the snapshot shows, or somebody else's: a transaction that begins
-now will see it.
+For a table that is newer than the transaction's snapshot: whether a row of it may contain what
+jsonb cannot. Raises 40001 if a type of the row is newer than the snapshot, or belongs to another
+role: a transaction that begins now will see it.
 */
 declare
   type_ids oid[];
@@ -759,13 +795,17 @@ begin
     type_ids := array(select :"schema".record_types(data));
   exception
     when undefined_function then
-      /* A type without an output in binary. */
+      /* A type without a binary output function. */
       null;
   end;
-  kind := (select min(:"schema".type_kind(t.type_id, current_user)) from unnest(type_ids) as t (type_id));
+  kind := (
+    select min(:"schema".type_kind(t.type_id, current_user))
+    from unnest(type_ids) as t (type_id));
   if type_ids is null or kind = 'foreign' or not :"schema".types_are_current(type_ids) then
-    raise exception 'Trigger % on % could not serialize access: its columns, or a type of them, were changed after this transaction began.',
-      trigger_name, relation_id::regclass using errcode = 'serialization_failure', hint = 'The transaction might succeed if retried.';
+    raise exception 'Trigger % on % could not serialize access: columns of the table, or their '
+      'types, were changed after this transaction began.',
+      trigger_name, relation_id::regclass
+    using errcode = 'serialization_failure', hint = 'The transaction might succeed if retried.';
   end if;
   return kind = 'json';
 end;
@@ -779,8 +819,9 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Raises PW003 for a trigger without the transition tables that it is to have: a temporary table or view of the
-session would be read in their place, with the rights of pgwatch's owner.
+Raises PW003 for a trigger without the transition tables that it needs: instead of them, the
+function would read a temporary table or view of the session, with the privileges of pgwatch's
+owner.
 */
 begin
   if not exists (
@@ -790,7 +831,8 @@ begin
         when t.tgtype::integer & 16 > 0 then t.tgoldtable = 'old_rows' and t.tgnewtable = 'new_rows'
         else 'changed_rows' in (t.tgoldtable, t.tgnewtable) end)
   then
-    raise exception 'Trigger % on % lacks its transition tables: for each statement it has to say "referencing", as "pgwatch trigger sql" does.',
+    raise exception 'Trigger % on % lacks its transition tables: a trigger for each statement '
+      'needs the clause "referencing" that "pgwatch trigger sql" prints.',
       trigger_name, relation_id::regclass using errcode = 'PW003';
   end if;
 end;
@@ -802,8 +844,8 @@ returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-/* Sends the NOTIFY that plain LISTEN clients read of a captured change: of a large one, whose
-   payload jsonb might not hold, without putting that together. */
+/* Sends the NOTIFY of a captured change that plain LISTEN clients read. The payload of a large
+   change is not built, because it might exceed the limit of jsonb. */
 begin
   perform :"schema".notification_announce(change.channel, change.id, change.created_at,
     case when pg_column_size(change) < 128000 then
@@ -832,31 +874,33 @@ as $$
 /*
 Trigger function: appends each changed row to the log.
 
-Use: "pgwatch trigger add TABLE", or by hand
+Use: "pgwatch trigger add TABLE", or manually
   create trigger NAME after insert or update or delete on TABLE
     for each row execute function notify_data_change('CHANNEL', 'OPTIONS');
   create trigger NAME after update on TABLE referencing old table as old_rows new table as new_rows
     for each statement execute function notify_data_change('CHANNEL', 'OPTIONS');
-  and so on for insert with new table as changed_rows, for delete with old table as changed_rows, for
-  truncate with neither.
+  and likewise for insert with new table as changed_rows, for delete with old table as changed_rows,
+  and for truncate with neither.
 Arguments, all optional: the channel, default data_change; options, a JSON object:
-  id       the columns of the primary key; looked up at every change where they are not given
-  key      the columns that the key is made of, default id
-  table    schema and name that go into payload and key, default those of the table
-  columns  an UPDATE counts only where one of these has changed, or one of id
-  exclude  columns that are in no payload
-  payload  full (default); keys: only the columns of id and key; changed: of an UPDATE these and what
-           has changed
-  fold     how some columns of the key are written, as current_fold() says; looked up where id is not given
+  id       the columns of the primary key; looked up at every change if not given
+  key      the columns that form the key, default id
+  table    the schema and name in the payload and the key, default those of the table
+  columns  an UPDATE counts only if one of these columns, or of id, has changed
+  exclude  columns that are never in a payload
+  payload  full (default); keys: only the columns of id and key; changed: for an UPDATE these and
+           the changed columns
+  fold     how some columns of the key are written, as in current_fold(); looked up if id is not
+           given
   notify   as the setting
-and three more that "pgwatch trigger add" writes where no option but id and table matters: the only
-column of id, and where table is given its parts.
-An UPDATE that changes the id becomes a DELETE and an INSERT: each belongs to a key of its own.
+and three more that "pgwatch trigger add" writes if no option except id and table matters: the only
+column of id and, if table is given, its parts.
+An UPDATE that changes the id becomes a DELETE and an INSERT, because their keys differ.
 Raises: PW001 for a bad channel, PW003 for a trigger it cannot serve (both at the first change).
-Settings: pgwatch.notify: always, doorbell (default here) or off, which the option overrides, except
-off. app.user_id and app.session_id go into the metadata. Those that values are written by are pinned,
-for keys above all: a row has the same one whoever writes it, and numbers all of their digits. So is how
-plans are kept: a session that begins with many rows would plan each single one anew.
+Settings: pgwatch.notify: always, doorbell (default here) or off. The option notify overrides it,
+except off. app.user_id and app.session_id go into the metadata. The settings that affect how values
+are written are pinned, mainly for keys: a row has the same key in every session, and numbers have
+all their digits. plan_cache_mode is pinned, too: a session that begins with changes of many rows
+would otherwise plan each later single row again.
 Tables written: notification_log.
 */
 declare
@@ -864,14 +908,17 @@ declare
   has_moved boolean;
 begin
   /*
-  The fast way, for triggers with a third argument. Every expression counts here: each has its price in
-  every transaction. What lacks the column, because that was renamed since, is left to the other way, and so are
-  tables that have got columns since of which to_jsonb() may fail, or keys that have to be folded. Who has changed
-  something has an xid. Whoever owns a type may make a cast of it to json between any two of our statements, which
-  to_jsonb() would run as pgwatch's owner, so tables with types of others are left to the other way, too.
+  The fast path, for triggers with a third argument. Every expression here costs time in every
+  transaction. The slow path handles rows that lack the column because it has been renamed, tables
+  that have since got columns for which to_jsonb() may fail, and keys that have to be folded. A
+  transaction that has changed a row has an xid. The owner of a type may create a cast of it to json
+  between any two of our statements, and to_jsonb() would run it as pgwatch's owner, so the slow
+  path also handles tables with types of other owners.
   */
-  is_plain := tg_argv[2] is not null and lower(coalesce(current_setting('pgwatch.notify', true), '')) <> 'always'
-    and (current_setting('transaction_isolation') like 'read%' or :"schema".table_is_current(tg_relid))
+  is_plain := tg_argv[2] is not null
+    and lower(coalesce(current_setting('pgwatch.notify', true), '')) <> 'always'
+    and (current_setting('transaction_isolation') like 'read%'
+      or :"schema".table_is_current(tg_relid))
     and not exists (
       select from pg_attribute as a
       where a.attrelid = tg_relid and a.attnum > 0 and (
@@ -879,7 +926,8 @@ begin
         or a.atttypid >= 16384 and :"schema".type_kind(a.atttypid, current_user) <> 'plain'
         or a.attname = tg_argv[2]
           and a.atttypid <> all ('{int2,int4,int8,uuid}'::regtype[])
-          and (a.atttypid <> all ('{text,varchar}'::regtype[]) or a.attcollation <> '"default"'::regcollation)
+          and (a.atttypid <> all ('{text,varchar}'::regtype[])
+            or a.attcollation <> '"default"'::regcollation)
           and :"schema".key_writing(a.atttypid, a.atttypmod, a.attcollation) <> 'plain'));
   if is_plain and tg_level = 'STATEMENT' and tg_op in ('INSERT', 'DELETE')
     and to_regclass('pg_temp.changed_rows') is null
@@ -888,7 +936,8 @@ begin
       (xid, channel, metadata, action, relation, key, old_row, new_row)
     select same.xid, tg_argv[0], same.metadata, tg_op, same.relation,
       same.prefix || (change.data ->> tg_argv[2]),
-      case when tg_op = 'DELETE' then change.data end, case when tg_op = 'INSERT' then change.data end
+      case when tg_op = 'DELETE' then change.data end,
+      case when tg_op = 'INSERT' then change.data end
     from (
       select pg_current_xact_id_if_assigned() as xid, :"schema".change_metadata() as metadata,
         jsonb_build_array(tg_table_schema, tg_table_name, tg_argv[2]) as relation,
@@ -903,8 +952,8 @@ begin
     and coalesce(to_regclass('pg_temp.old_rows'), to_regclass('pg_temp.new_rows')) is null
   then
     /*
-    Both tables hold the rows in the order of their changes. No join but a full one can do without a
-    nested loop, which is planned while there are few rows and kept for many.
+    Both tables contain the rows in the order of their changes. Only a full join excludes a nested
+    loop, which would be planned while there are few rows and then kept for many.
     */
     with appended as (
       insert into :"schema".notification_log
@@ -922,8 +971,12 @@ begin
         select data.*, data.old_data ->> tg_argv[2] <> data.new_data ->> tg_argv[2] as has_moved
         from (
           select to_jsonb(o.data) as old_data, to_jsonb(n.data) as new_data
-          from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
-          full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
+          from (
+            select row_number() over () as number, (data.*)::record as data
+            from old_rows as data) as o
+          full join (
+            select row_number() over () as number, (data.*)::record as data
+            from new_rows as data) as n
             using (number)
           offset 0) as data
         offset 0) as pair
@@ -956,10 +1009,12 @@ begin
   declare
     options constant jsonb := coalesce(tg_argv[1], '{}');
     channel_name constant text := coalesce(tg_argv[0], 'data_change');
-    /* No notification may hold an id without an xid; whoever has changed something has one. */
+    /* A notification must not have an id before its transaction has an xid; a transaction that has
+       changed a row has one. */
     writer_xid constant xid8 := pg_current_xact_id_if_assigned();
     setting constant text := lower(coalesce(current_setting('pgwatch.notify', true), ''));
-    notify_mode constant text := case setting when 'off' then setting else coalesce(options ->> 'notify', setting) end;
+    notify_mode constant text := case setting when 'off' then setting
+      else coalesce(options ->> 'notify', setting) end;
     metadata constant jsonb := :"schema".change_metadata();
     payload constant text := coalesce(options ->> 'payload', 'full');
     relation constant jsonb := case when jsonb_exists(options, 'id')
@@ -967,11 +1022,12 @@ begin
         || (options -> 'id')
       else :"schema".relation_description(tg_relid) end;
     table_name constant text := concat(relation ->> 0, '.', relation ->> 1);
-    id_columns constant text[] := case jsonb_array_length(relation) when 3 then array[relation ->> 2]
+    id_columns constant text[] := case jsonb_array_length(relation)
+      when 3 then array[relation ->> 2]
       else :"schema".text_list(relation - 0 - 0) end;
     key_columns constant text[] := case when jsonb_exists(options, 'key')
       then :"schema".text_list(options -> 'key') else id_columns end;
-    /* The value of a virtual column is not to be had: where one is named, each UPDATE counts. */
+    /* Triggers do not see the value of a virtual column: if one is named, each UPDATE counts. */
     filter_columns constant text[] := case when jsonb_exists(options, 'columns')
         and not exists (
           select from pg_attribute as a
@@ -982,22 +1038,26 @@ begin
       then :"schema".text_list(options -> 'exclude') else '{}' end;
     fold constant jsonb := case when jsonb_exists(options, 'id') then options -> 'fold'
       else :"schema".current_fold(tg_relid, key_columns) end;
-    /* Columns that no payload has, except those that tell whether one counts: of these a hash will
-       do. */
+    /* Columns that are in no payload. They are omitted, or hashed if they decide whether an UPDATE
+       counts. */
     unpublished constant text[] := array(
       select a.attname::text from pg_attribute as a
-      where (payload = 'keys' or excluded_columns <> '{}') and a.attrelid = tg_relid and a.attnum > 0
+      where (payload = 'keys' or excluded_columns <> '{}')
+        and a.attrelid = tg_relid and a.attnum > 0
         and a.attname <> all (id_columns || key_columns)
         and (payload = 'keys' or a.attname = any (excluded_columns)));
-    omitted constant text[] := case when unpublished = '{}' or filter_columns is null then unpublished
-      else array(select name from unnest(unpublished) as name where name <> all (filter_columns)) end;
+    omitted constant text[] := case
+      when unpublished = '{}' or filter_columns is null then unpublished
+      else array(
+        select name from unnest(unpublished) as name where name <> all (filter_columns)) end;
     hashed constant text[] := case when unpublished = '{}' or filter_columns is null then '{}'
-      else array(select name from unnest(unpublished) as name where name = any (filter_columns)) end;
-    /* How a row is made JSON where to_jsonb() must not do it, and whether it may not be able to. */
+      else array(
+        select name from unnest(unpublished) as name where name = any (filter_columns)) end;
+    /* How to convert a row to JSON if to_jsonb() must not do it. */
     row_expression text := :"schema".row_sql(tg_relid, current_user, omitted, hashed);
     row_query text;
     source refcursor;
-    /* Compressed: what has less is never more than JSON can hold. */
+    /* The compressed size below which a row never exceeds the limit of jsonb. */
     large_size constant integer := 262144;
     is_large boolean;
     is_current boolean := true;
@@ -1006,21 +1066,23 @@ begin
       where a.attrelid = tg_relid and a.attnum > 0 and (
         a.atttypid in ('json'::regtype, 'json[]'::regtype)
         or a.atttypid >= 16384 and :"schema".type_kind(a.atttypid, current_user) <> 'plain'));
-    /* Only what has moved is left to do. */
+    /* True if only the INSERTs of changed ids are left to do. */
     is_done constant boolean := found;
     old_data jsonb;
     new_data jsonb;
     appended_count bigint;
   begin
-    if tg_when <> 'AFTER' or tg_table_schema = :'schema' or octet_length(channel_name) not between 1 and 63
+    if tg_when <> 'AFTER' or tg_table_schema = :'schema'
+      or octet_length(channel_name) not between 1 and 63
       or options - :"schema".capture_options() <> '{}' or payload not in ('full', 'keys', 'changed')
       or notify_mode not in ('', 'always', 'doorbell', 'off') and jsonb_exists(options, 'notify')
     then
       perform :"schema".trigger_check(tg_name, concat(tg_table_schema, '.', tg_table_name),
         tg_when = 'AFTER', channel_name, options);
     end if;
-    if tg_level = 'STATEMENT' and tg_op <> 'TRUNCATE' and coalesce(to_regclass('pg_temp.changed_rows'),
-      to_regclass('pg_temp.old_rows'), to_regclass('pg_temp.new_rows')) is not null
+    if tg_level = 'STATEMENT' and tg_op <> 'TRUNCATE'
+      and coalesce(to_regclass('pg_temp.changed_rows'),
+        to_regclass('pg_temp.old_rows'), to_regclass('pg_temp.new_rows')) is not null
     then
       perform :"schema".transition_check(tg_name, tg_relid);
     end if;
@@ -1040,11 +1102,11 @@ begin
       end if;
     end if;
     if writer_xid is null then
-      /* A statement that found nothing to change. */
+      /* The statement changed no rows. */
       return null;
     end if;
-    /* A large column that nobody is to see would be made JSON in vain, which may not be able to
-       hold it. */
+    /* Do not convert large columns that are in no payload: that is wasted work, and may exceed the
+       limit of jsonb. */
     if row_expression is null and unpublished <> '{}' and is_current then
       if tg_level = 'ROW' then
         is_large := greatest(case when tg_op <> 'INSERT' then pg_column_size(old) end,
@@ -1066,27 +1128,32 @@ begin
     if tg_level = 'ROW' then
       row_query := :"schema".row_query(tg_relid, row_expression);
       is_special := is_special or row_query is not null;
-      old_data := case when tg_op = 'INSERT' then null when is_special then :"schema".row_data(old, row_query)
+      old_data := case when tg_op = 'INSERT' then null
+        when is_special then :"schema".row_data(old, row_query)
         else to_jsonb(old) end;
-      new_data := case when tg_op = 'DELETE' then null when is_special then :"schema".row_data(new, row_query)
+      new_data := case when tg_op = 'DELETE' then null
+        when is_special then :"schema".row_data(new, row_query)
         else to_jsonb(new) end;
     elsif row_expression is not null and tg_op <> 'TRUNCATE' and not is_done then
       open source for execute :"schema".statement_query(tg_op, row_expression);
     end if;
     /*
-    Of user's columns there is nothing but a record in any statement: no name of theirs can meet one of ours. What
-    is announced is what the insert returns: reading the log would abort serializable writers.
+    The statements use the rows only as records, so no column name can conflict with one of ours.
+    The announcements use what the insert returns, because reading the log would abort serializable
+    writers.
     */
     if is_done then
       null;
     elsif tg_op = 'TRUNCATE' and pg_partition_root(tg_relid) <> tg_relid then
-      /* The table by whose name it goes is not empty. */
+      /* The whole table, whose name the notification would have, is not empty. */
       return null;
     elsif tg_op = 'TRUNCATE' then
       with appended as (
-        insert into :"schema".notification_log as log (xid, channel, metadata, action, key, relation)
+        insert into :"schema".notification_log as log
+          (xid, channel, metadata, action, key, relation)
         values (writer_xid, channel_name, metadata, tg_op, table_name, relation)
-        returning log.action, case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
+        returning log.action,
+          case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
       select count(*) into appended_count from appended;
     elsif tg_level = 'ROW' then
       has_moved := tg_op = 'UPDATE' and :"schema".row_key('', id_columns, old_data)
@@ -1103,7 +1170,8 @@ begin
         from (select case when has_moved then 'DELETE' else tg_op end as action offset 0) as change
         cross join lateral :"schema".log_entry(change.action, old_data, new_data, tg_relid,
           relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
-        returning log.action, case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
+        returning log.action,
+          case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
       select count(*) into appended_count from appended;
     elsif tg_op = 'UPDATE' then
       with appended as (
@@ -1112,12 +1180,19 @@ begin
         select writer_xid, channel_name, metadata, change.action, entry.*
         from (
           select pair.*, case when :"schema".row_key('', id_columns, pair.old_data)
-            <> :"schema".row_key('', id_columns, pair.new_data) then 'DELETE' else 'UPDATE' end as action
+            <> :"schema".row_key('', id_columns, pair.new_data)
+            then 'DELETE' else 'UPDATE' end as action
           from (
-            select case when is_special then :"schema".row_data(o.data) else to_jsonb(o.data) end as old_data,
-              case when is_special then :"schema".row_data(n.data) else to_jsonb(n.data) end as new_data
-            from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
-            full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
+            select case when is_special then :"schema".row_data(o.data)
+              else to_jsonb(o.data) end as old_data,
+              case when is_special then :"schema".row_data(n.data)
+                else to_jsonb(n.data) end as new_data
+            from (
+              select row_number() over () as number, (data.*)::record as data
+              from old_rows as data) as o
+            full join (
+              select row_number() over () as number, (data.*)::record as data
+              from new_rows as data) as n
               using (number)
             where row_expression is null
             union all
@@ -1126,10 +1201,12 @@ begin
             offset 0) as pair
           offset 0) as change
         cross join lateral :"schema".log_entry(change.action, change.old_data, change.new_data,
-          tg_relid, relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
+          tg_relid, relation, table_name, id_columns, key_columns, excluded_columns, payload, fold)
+          as entry
         where filter_columns is null or change.action = 'DELETE'
           or :"schema".has_changed(change.old_data, change.new_data, filter_columns)
-        returning log.action, case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
+        returning log.action,
+          case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
       select bool_or(appended.action = 'DELETE') into has_moved from appended;
     else
       with appended as (
@@ -1137,19 +1214,22 @@ begin
           (xid, channel, metadata, action, key, relation, old_row, new_row)
         select writer_xid, channel_name, metadata, tg_op, entry.*
         from (
-          select case when is_special then :"schema".row_data(given.data) else to_jsonb(given.data) end as data
+          select case when is_special then :"schema".row_data(given.data)
+            else to_jsonb(given.data) end as data
           from (select (data.*)::record as data from changed_rows as data offset 0) as given
           where row_expression is null
           union all
-          select made.new_data from :"schema".rows_from(source) as made where row_expression is not null
+          select made.new_data from :"schema".rows_from(source) as made
+          where row_expression is not null
           offset 0) as change
         cross join lateral :"schema".log_entry(tg_op, change.data, change.data, tg_relid,
           relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
-        returning log.action, case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
+        returning log.action,
+          case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
       select count(*) into appended_count from appended;
     end if;
 
-    /* Behind every DELETE: another row may have had the new key before. */
+    /* After every DELETE, because another row may have had the new key before. */
     if has_moved and tg_level = 'ROW' then
       with appended as (
         insert into :"schema".notification_log as log
@@ -1157,7 +1237,8 @@ begin
         select writer_xid, channel_name, metadata, 'INSERT', entry.*
         from :"schema".log_entry('INSERT', null, new_data, tg_relid,
           relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
-        returning log.action, case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
+        returning log.action,
+          case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
       select count(*) into appended_count from appended;
     elsif has_moved then
       if row_expression is not null then
@@ -1172,10 +1253,16 @@ begin
           (xid, channel, metadata, action, key, relation, old_row, new_row)
         select writer_xid, channel_name, metadata, 'INSERT', entry.*
         from (
-          select case when is_special then :"schema".row_data(o.data) else to_jsonb(o.data) end as old_data,
-            case when is_special then :"schema".row_data(n.data) else to_jsonb(n.data) end as new_data
-          from (select row_number() over () as number, (data.*)::record as data from old_rows as data) as o
-          full join (select row_number() over () as number, (data.*)::record as data from new_rows as data) as n
+          select case when is_special then :"schema".row_data(o.data)
+            else to_jsonb(o.data) end as old_data,
+            case when is_special then :"schema".row_data(n.data)
+              else to_jsonb(n.data) end as new_data
+          from (
+            select row_number() over () as number, (data.*)::record as data
+            from old_rows as data) as o
+          full join (
+            select row_number() over () as number, (data.*)::record as data
+            from new_rows as data) as n
             using (number)
           where row_expression is null
           union all
@@ -1186,7 +1273,8 @@ begin
           relation, table_name, id_columns, key_columns, excluded_columns, payload, fold) as entry
         where :"schema".row_key('', id_columns, pair.old_data)
           <> :"schema".row_key('', id_columns, pair.new_data)
-        returning log.action, case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
+        returning log.action,
+          case when notify_mode = 'always' then :"schema".change_announce(log.*) end)
       select count(*) into appended_count from appended;
     end if;
 
@@ -1205,10 +1293,10 @@ $$;
 revoke all on function :"api_schema".notify_data_change() from public;
 
 /*
-How far "pgwatch snapshot" got: it hands the rows that a table already has to one consumer.
+The progress of "pgwatch snapshot", which publishes the existing rows of a table to one consumer.
 
-last_key     the key of the last row that was handed over, its columns as texts; null before the first
-finished_at  null while it is under way, or was interrupted
+last_key     the key of the last row published, its columns as texts; null before the first
+finished_at  null while it runs, or if it was interrupted
 */
 create table :"schema".snapshot (
   consumer_id text,

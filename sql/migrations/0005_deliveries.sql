@@ -1,23 +1,23 @@
--- What is not plain success, and who works on what: failures of notifications, the daemons that are
--- alive, and the parts of a shared consumer's work.
+-- Deliveries that need more than a first call, live daemons, and the parts of a shared consumer's
+-- work.
 
 /*
-One notification that a consumer has not handled at its first call. What succeeds has no row.
+One notification that a consumer has not handled in its first call. A success has no row.
 
 state            retry: it is due at next_attempt_at
-                 blocked: an earlier notification of its key fails, and it waits for that
-                 dead: it was given up, and stays until somebody retries or discards it
-attempts         how often the handler was called, those calls included that ended the process, but
-                 for those that asked for RetryAfter
-is_suspect       a process may have died over it, or is calling it carefully: the next call is recorded
-                 before it is made, and made alone
-is_grouped       but together with others like it. Of these none has been recorded: of a group that dies each is
-                 called alone
-replayed_at      when "pgwatch replay" asked for it to be handed out again; null: it did not
+                 blocked: it waits for an earlier notification of its key, which fails
+                 dead: it is a dead letter until it is retried or discarded
+attempts         how often the handler was called, including calls that ended the process, but not
+                 calls that threw RetryAfter
+is_suspect       a process may have died while handling it, or is calling it carefully: the next
+                 call is recorded before it is made, and made alone
+is_grouped       it is suspect, but is called together with others like it. None of them has been
+                 recorded: if the process dies, each is called alone
+replayed_at      when "pgwatch replay" requested its delivery; null: it did not
 first_, last_    when it failed, and the error: name, message, code, stack
-notification,    of a dead letter a copy of its row in the log, so that retention never destroys it: its contents
-payload,         in columns of their own, as in the log, because together they may be more than one value can
-old_row, new_row hold; the rest of it in notification
+notification,    for a dead letter, a copy of its row in the log, so that retention never destroys
+payload,         it. As in the log, its contents are in columns of their own, because together they
+old_row, new_row may exceed the limit of one value; the rest is in notification
 */
 create table :"schema".delivery (
   consumer_id text not null,
@@ -39,15 +39,18 @@ create table :"schema".delivery (
   new_row jsonb,
   primary key (consumer_id, notification_id)
 );
-create index delivery_due on :"schema".delivery (consumer_id, next_attempt_at) where state = 'retry';
--- By a hash: an index entry holds 2,704 bytes at most, and a key may be longer.
-create index delivery_key on :"schema".delivery (consumer_id, hashtextextended(key, 0), notification_id)
+create index delivery_due on :"schema".delivery (consumer_id, next_attempt_at)
+  where state = 'retry';
+-- Hashed, because an index entry can have at most 2,704 bytes, and a key may be longer.
+create index delivery_key
+  on :"schema".delivery (consumer_id, hashtextextended(key, 0), notification_id)
   where state <> 'dead' and key is not null;
 create index delivery_dead on :"schema".delivery (consumer_id, last_failed_at) where state = 'dead';
 
 /*
-A dead letter that somebody discarded: it was not handled, and is not delivered from the log again. The row is deleted when
-a replay of it is handled, when the position is moved back before it, and some time after the log has lost it.
+A discarded dead letter: it was not handled, and is not delivered from the log again. The row is
+deleted when a replay of it is handled, when the position is moved back before it, and some time
+after it has been removed from the log.
 */
 create table :"schema".discarded (
   consumer_id text not null,
@@ -56,7 +59,7 @@ create table :"schema".discarded (
   primary key (consumer_id, notification_id)
 );
 
-/* What a delivery keeps of a row of the log, but for its key and its contents. Inlined. */
+/* The copy of a log row in a delivery, without its key and its contents. Inlined. */
 create function :"schema".delivery_notification(log :"schema".notification_log)
 returns jsonb
 language sql
@@ -70,13 +73,14 @@ revoke all on function :"schema".delivery_notification(:"schema".notification_lo
 /*
 One process that runs consumers.
 
-has_lock      it holds a session advisory lock, so that the server tells at once when it dies;
-              behind a transaction pooler it cannot, and alive_until alone counts
-consumer_ids  what it wants to run, each alone
-shared_ids    what it works on together with others
-channels      by consumer, which channels its version of the consumer reads; see older_version()
-alive_until   moved on by every heartbeat; past it the process counts as dead, whatever it holds
-activity      what it does, for people who look: written with every heartbeat
+has_lock      it holds a session advisory lock, so its death is visible immediately; through a
+              transaction pooler it cannot hold one, and only alive_until counts
+consumer_ids  the consumers that it wants to run alone
+shared_ids    the consumers that it runs together with other processes
+channels      by consumer, the channels that its version of the consumer reads; see older_version()
+alive_until   extended by every heartbeat; after that the process counts as dead, even if it still
+              holds the lock
+activity      what it is doing, for people; written with every heartbeat
 */
 create table :"schema".daemon (
   daemon_id uuid primary key,
@@ -100,10 +104,10 @@ parallel safe
 return hashtext('pgwatch daemon ' || :'schema');
 revoke all on function :"schema".daemon_class() from public;
 
--- The daemons that are alive, by the server's clock and its locks.
+-- The daemons that are alive according to the server's clock and locks.
 create view :"schema".live_daemon as
-select d.daemon_id, d.host, d.pid, d.started_at, d.has_lock, d.consumer_ids, d.shared_ids, d.alive_until,
-  d.activity, d.channels
+select d.daemon_id, d.host, d.pid, d.started_at, d.has_lock, d.consumer_ids, d.shared_ids,
+  d.alive_until, d.activity, d.channels
 from :"schema".daemon as d
 where d.alive_until > clock_timestamp()
   and (not d.has_lock or exists (
@@ -120,29 +124,34 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Whether a daemon that was started later reads other channels for a consumer, and so decides which are read. It counts for
-as long as its last heartbeat lasts: a connection that was lost for a moment is to change nothing.
+Whether a daemon that was started later reads other channels for a consumer: then that daemon
+decides which channels are read. It counts until its last heartbeat expires, because a briefly lost
+connection must not change anything.
 */
 select exists (
   select from :"schema".daemon as own
-  join :"schema".daemon as newer on (newer.started_at, newer.daemon_id) > (own.started_at, own.daemon_id)
-  where own.daemon_id = of_daemon and newer.alive_until > clock_timestamp() and jsonb_exists(newer.channels, of_consumer)
+  join :"schema".daemon as newer
+    on (newer.started_at, newer.daemon_id) > (own.started_at, own.daemon_id)
+  where own.daemon_id = of_daemon and newer.alive_until > clock_timestamp()
+    and jsonb_exists(newer.channels, of_consumer)
     and not (newer.channels -> of_consumer @> (own.channels -> of_consumer)
       and newer.channels -> of_consumer <@ (own.channels -> of_consumer)))
 $$;
 revoke all on function :"schema".older_version(text, uuid) from public;
 
 /*
-A part of a shared consumer's work: notifications that its position has passed and that are not
+A part of a shared consumer's work: notifications that its position has passed but that are not
 settled yet.
 
-slot              which keys they are of (a hash); of one slot the lowest lease goes first and the
-                  others wait, so that no key is worked on by two; null: keys have no order
+slot              a hash of their keys; within a slot the lowest lease goes first and the others
+                  wait, so two processes never handle the same key; null: keys have no order
 notification_ids  in order
 kind              page: they come from the log
                   retry: they failed before, and have a delivery
-                  orphan: a process died over them; they are called one by one, each attempt recorded
-owner, epoch      the daemon that works on it, null: nobody; raised whenever it changes hands
+                  orphan: a process died while handling them; they are called one by one, and each
+                  attempt is recorded
+owner, epoch      the daemon that works on it, null: none; epoch is incremented with each change of
+                  the owner
 */
 create table :"schema".lease (
   lease_id bigint generated always as identity primary key,
@@ -154,8 +163,8 @@ create table :"schema".lease (
   epoch integer not null default 0
 ) with (fillfactor = 70);
 create index lease_slot on :"schema".lease (consumer_id, slot, lease_id) where slot is not null;
-/* Each holds only what it is searched for: while somebody holds a snapshot, dead entries stay, and
-   a search goes through them. Leases that are taken as they are made are not in them. */
+/* Partial indexes on what is searched for: while a session holds an old snapshot, dead entries
+   remain and slow down searches. Leases that have an owner from the start are not in them. */
 create index lease_free on :"schema".lease (consumer_id, lease_id) where owner is null;
 create index lease_again on :"schema".lease (consumer_id, lease_id) where kind <> 'page';
 
@@ -169,14 +178,15 @@ set enable_seqscan = off
 set jit = off
 as $$
 /*
-How much of the log consumers have not settled: of their channels what lies above their positions,
-what committed late, and what is leased. Deliveries are not counted: they have rows of their own.
+The number of notifications in the log that consumers have not settled: those on their channels
+above their positions, those that committed late, and those that are leased. Deliveries are not
+counted: they have their own rows.
 
-Looks at 100,000 rows of the log for each consumer, whatever the channel, and estimates by the ids
-what lies above those. With the rights of the owner, because it tells numbers only: who may read has no
-table of the log.
+Reads up to 100,000 rows of the log for each consumer, regardless of the channel, and estimates the
+rest from the ids. Runs with the privileges of the owner, because it only returns numbers, and
+readers may not read the tables of the log.
 Parameters: consumer_ids: null for all.
-Returns: how many; false where that is an estimate; when the oldest of those it has seen was written.
+Returns: the number; false if it is an estimate; the time of the oldest notification found.
 Tables written: none.
 */
 with progress as (
@@ -194,8 +204,7 @@ select
 from progress
 cross join newest
 cross join lateral (
-  /* As in the statement that reads a page, of both snapshots; what is settled is left out at
-     last. */
+  /* As in the statement that reads a page, for both snapshots; settled ones are excluded last. */
   select count(*) as scanned, count(*) filter (where is_unread) as count,
     min(created_at) filter (where is_unread) as oldest_at
   from (
@@ -222,7 +231,7 @@ cross join lateral (
           and log.id + 0 > progress.rebased_id and log.id + 0 <= progress.reached_id
         limit 100000)
       union
-      /* Where no bound is known yet, everything newer would have to be looked at. */
+      /* If there is no bound yet, everything newer would have to be read; so limit the ids. */
       (select log.id, log.xid, log.created_at, log.channel
         from :"schema".notification_log as log
         where (progress.done_xid is null
@@ -263,9 +272,10 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Where the log is. A restore of a dump into another cluster changes both; pg_upgrade changes the cluster's identifier
-alone, and keeps the xids.
-Returns: the identifier of the cluster, null if it cannot be read; the oid of the log. Tables written: none.
+Where the log is. Restoring a dump into another cluster changes both values; pg_upgrade changes only
+the identifier of the cluster, and keeps the xids.
+Returns: the identifier of the cluster, null if it cannot be read; the oid of the log.
+Tables written: none.
 */
 begin
   log_oid := format('%I.notification_log', :'schema')::regclass::oid;
@@ -284,8 +294,9 @@ select place.system_id, place.log_oid from :"schema".log_place() as place;
 
 create function :"schema".log_origin_state()
 returns table (
-  rebased_id bigint, next_xid xid8, log_xid xid8, is_restored boolean, is_foreign boolean, sequence_id bigint,
-  used_id bigint, used_by text, misplaced_id bigint, misplaced_by text, twice_id bigint)
+  rebased_id bigint, next_xid xid8, log_xid xid8, is_restored boolean, is_foreign boolean,
+  sequence_id bigint, used_id bigint, used_by text, misplaced_id bigint, misplaced_by text,
+  twice_id bigint)
 language sql
 stable
 set search_path = pg_catalog, pg_temp
@@ -293,29 +304,32 @@ set enable_seqscan = off
 set jit = off
 as $$
 /*
-Whether the log, the positions, deliveries and leases, and the sequence of ids belong together and to this cluster.
-They do not after a restore of some of them, in another cluster, or once the sequence was set back: then new
-notifications get ids that count as done.
+Whether the log, the positions, deliveries and leases, and the sequence of ids belong together and
+to this cluster. They do not after only some of them were restored, after a restore into another
+cluster, or after the sequence was set back: new notifications then get ids that count as handled.
 
-Looks at 1,000,000 notifications at most that are newer than the position that has come furthest, and at as many that
-lie above the one that has come least far.
-Returns: is_restored: another cluster wrote the log, whatever its transaction ids; is_foreign: it did, or transaction ids
-are of another cluster; sequence_id: the last id that was given; used_id: the highest
-that is known, and by what; misplaced_id: of a notification that was written after a position had passed its id, and
-whose position that was; twice_id: the first that two notifications have, of which readers could pass over one.
+Reads at most 1,000,000 notifications that are newer than the most advanced position, and as many
+above the least advanced one.
+Returns: is_restored: another cluster wrote the log, whatever its transaction ids are; is_foreign:
+is_restored, or transaction ids are from another cluster; sequence_id: the last id assigned;
+used_id, used_by: the highest id in use, and where; misplaced_id, misplaced_by: the id of a
+notification that was written after a position had passed that id, and the consumer of the position;
+twice_id: the lowest id of two notifications, one of which readers could skip.
 Tables written: none.
 */
 with here as (
   select pg_snapshot_xmax(pg_current_snapshot()) as next_xid, origin.rebased_id,
     coalesce(origin.system_id <> place.system_id and origin.log_oid <> place.log_oid, false)
-    /* What a transaction that is still open has written is visible to itself alone. */
+    /* Rows of an open transaction are visible only to itself. */
     or exists (
       select from unnest(array(select pg_snapshot_xip(pg_current_snapshot()))) as running (xid)
       join :"schema".notification_log as log on log.xid = running.xid
-      where log.id > origin.rebased_id and running.xid is distinct from pg_current_xact_id_if_assigned()
+      where log.id > origin.rebased_id
+        and running.xid is distinct from pg_current_xact_id_if_assigned()
     ) as is_restored,
     case when s.is_called then s.last_value else s.last_value - 1 end as sequence_id
-  from :"schema".origin as origin, :"schema".notification_log_id_seq as s, :"schema".log_place() as place
+  from :"schema".origin as origin, :"schema".notification_log_id_seq as s,
+    :"schema".log_place() as place
 ),
 furthest as (
   select consumer_id, done_id, done_xid from :"schema".consumer_progress
@@ -350,11 +364,13 @@ used as (
     (select d.notification_id, 'a delivery of ' || d.consumer_id from :"schema".delivery as d
       order by 1 desc limit 1)
     union all
-    (select (select max(leased) from unnest(l.notification_ids) as leased), 'a lease of ' || l.consumer_id
+    (select (select max(leased) from unnest(l.notification_ids) as leased),
+        'a lease of ' || l.consumer_id
       from :"schema".lease as l
       order by 1 desc nulls last limit 1)
     union all
-    (select g.notification_id, 'a discarded dead letter of ' || g.consumer_id from :"schema".discarded as g
+    (select g.notification_id, 'a discarded dead letter of ' || g.consumer_id
+      from :"schema".discarded as g
       order by 1 desc limit 1)
   ) as each (id, what)
   order by id desc nulls last limit 1
@@ -369,9 +385,11 @@ select here.rebased_id, here.next_xid,
   or exists (
     select from :"schema".consumer_progress as p
     where greatest(p.done_xid, p.window_xid) >= here.next_xid
-      or greatest(pg_snapshot_xmax(p.done_snapshot), pg_snapshot_xmax(p.window_snapshot)) > here.next_xid),
+      or greatest(pg_snapshot_xmax(p.done_snapshot), pg_snapshot_xmax(p.window_snapshot))
+        > here.next_xid),
   here.sequence_id, coalesce(used.id, 0), used.what,
-  misplaced.id, case when misplaced.id is not null then (select consumer_id from furthest) end, twice.id
+  misplaced.id, case when misplaced.id is not null then (select consumer_id from furthest) end,
+  twice.id
 from here
 left join used on true
 left join misplaced on true
@@ -388,21 +406,23 @@ set lock_timeout = '200ms'
 set jit = off
 as $$
 /*
-Makes the log and all positions belong together and to this cluster: after a restore into a cluster whose xids
-restarted, a restore of some of them, or after the sequence was set back. Stored xids are left as they are, because event
-ids are derived from them; from then on rows up to log_origin.rebased_id count as visible to all.
+Makes the log and all positions belong together and to this cluster: after a restore into a cluster
+whose xids restarted, after only some of them were restored, or after the sequence was set back.
+Stored xids do not change, because event ids are derived from them; from then on rows up to
+log_origin.rebased_id count as visible to all.
 
-Nothing that a consumer has not done is skipped. What is handed again: where a notification had
-committed late and was not done yet, all that follow it; and after a restore, those that this
+No notification that a consumer has not handled is skipped. Delivered again are: if a notification
+had committed late and was not handled yet, all that follow it; and after a restore, those that this
 cluster has written since.
-Returns: how many notifications the log holds, and the highest id.
-Raises: 55P03 if it does not get a lock soon: publishers would queue behind it.
-Tables written: log_origin, consumer_progress, consumer_channel, published, delivery, discarded, lease, notification_log
-(only ids that were given twice).
+Returns: the number of notifications in the log, and the highest id.
+Raises: 55P03 if it does not get a lock soon, because publishers would queue after it.
+Tables written: log_origin, consumer_progress, consumer_channel, published, delivery, discarded,
+lease, notification_log (only ids that were assigned twice).
 */
 declare
   state record;
-  sequence_name constant regclass := pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id');
+  sequence_name constant regclass :=
+    pg_get_serial_sequence(format('%I.notification_log', :'schema'), 'id');
   restored_at timestamptz;
   highest_id bigint;
   moved record;
@@ -417,13 +437,14 @@ begin
   from :"schema".notification_log as log
   where log.xid >= state.next_xid and log.id > state.rebased_id;
 
-  /* Of what cleanup has removed the ids are still known: a new notification that got the id of a
-     dead letter would count as handled. */
+  /* Ids of notifications that cleanup has removed are still in use elsewhere: a new notification
+     that got the id of a dead letter would count as handled. */
   perform setval(sequence_name, greatest(state.used_id, state.sequence_id, 1),
     greatest(state.used_id, state.sequence_id) > 0);
 
-  /* A sequence that was set back gives an id a second time: the later notification gets a new one.
-     So does what was written after another one with its id had failed. In their order. */
+  /* A sequence that was set back assigns an id twice: the later notification gets a new one. So
+     does a notification that was written after another one with its id had failed. In their
+     order. */
   for moved in
     select later.id, later.created_at
     from (
@@ -433,7 +454,8 @@ begin
         from :"schema".notification_log as log
         group by log.id having count(*) > 1
       ) as twice
-      join :"schema".notification_log as log on log.id = twice.id and log.created_at > twice.first_at
+      join :"schema".notification_log as log
+        on log.id = twice.id and log.created_at > twice.first_at
       union
       select log.id, log.created_at
       from :"schema".delivery as d
@@ -457,7 +479,7 @@ begin
   select coalesce(max(log.id), 0) into highest_id from :"schema".notification_log as log;
 
   if not state.is_foreign then
-    /* Same cluster: without the bound N the rows with lower ids are found as late ones. */
+    /* The same cluster: without the bound N, rows with lower ids are found as late ones. */
     update :"schema".consumer_progress set done_xid = null, window_xid = null, epoch = epoch + 1;
   else
     update :"schema".consumer_progress as progress
@@ -466,10 +488,11 @@ begin
         select min(log.id) - 1
         from :"schema".notification_log as log
         where log.created_at > restored_at
-          /* Without rows of the other cluster nothing tells when that was, but a position is not
-             saved before. */
+          /* Without rows of the other cluster the time of the restore is unknown, but the position
+             was saved before it. */
           or log.created_at > progress.saved_at
-          or not :"schema".log_is_settled(log.id, log.xid, progress, state.rebased_id)), highest_id),
+          or not :"schema".log_is_settled(log.id, log.xid, progress, state.rebased_id)),
+        highest_id),
       done_snapshot = pg_current_snapshot(),
       done_xid = null,
       window_snapshot = null,
@@ -481,12 +504,13 @@ begin
       epoch = epoch + 1;
     update :"schema".consumer_channel as c
     set since_id = least(c.since_id, p.done_id),
-      /* Null means that it has no window, and least() would make it one. */
-      since_window_id = case when c.since_window_id is not null then least(c.since_window_id, p.done_id) end
+      /* Null means no window; least() would replace it by a number. */
+      since_window_id = case when c.since_window_id is not null
+        then least(c.since_window_id, p.done_id) end
     from :"schema".consumer_progress as p
     where p.consumer_id = c.consumer_id and c.until_at is null;
-    /* What is read from the log again must not be delivered by a delivery or a lease as well: that
-       would be out of order, and twice. */
+    /* Notifications that are read from the log again must not also come from a delivery or a lease:
+       that would be out of order, and twice. */
     delete from :"schema".discarded as g using :"schema".consumer_progress as p
     where p.consumer_id = g.consumer_id and g.notification_id > p.done_id;
     delete from :"schema".delivery as d
@@ -494,22 +518,28 @@ begin
     where p.consumer_id = d.consumer_id and d.notification_id > p.done_id
       and log.id = d.notification_id and log.channel = any(p.channels);
     update :"schema".lease as l
-    set notification_ids = array(select id from unnest(l.notification_ids) as id where id <= p.done_id order by id),
+    set notification_ids = array(
+        select id from unnest(l.notification_ids) as id where id <= p.done_id order by id),
       epoch = l.epoch + 1
     from :"schema".consumer_progress as p
-    where p.consumer_id = l.consumer_id and l.kind <> 'retry' and p.done_id < any(l.notification_ids);
+    where p.consumer_id = l.consumer_id and l.kind <> 'retry'
+      and p.done_id < any(l.notification_ids);
     delete from :"schema".lease where notification_ids = '{}';
     insert into :"schema".log_origin (rebased_id, system_id, log_oid)
     select highest_id, place.system_id, place.log_oid from :"schema".log_place() as place
     on conflict (is_only) do update
-    set rebased_id = excluded.rebased_id, system_id = excluded.system_id, log_oid = excluded.log_oid;
+    set rebased_id = excluded.rebased_id, system_id = excluded.system_id,
+      log_oid = excluded.log_oid;
   end if;
 
-  /* Of a log that was restored without its rows they would swallow what is published again. */
+  /* If the log was restored without its rows, these would suppress notifications published
+     again. */
   delete from :"schema".published as known
-  where not exists (select from :"schema".notification_log as log where log.id = known.notification_id);
+  where not exists (
+    select from :"schema".notification_log as log where log.id = known.notification_id);
   delete from :"schema".discarded as known
-  where not exists (select from :"schema".notification_log as log where log.id = known.notification_id);
+  where not exists (
+    select from :"schema".notification_log as log where log.id = known.notification_id);
 
   return query select count(*), highest_id from :"schema".notification_log;
 end;
@@ -523,9 +553,10 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Keeps "truncate ... restart identity" from giving ids again: what consumers, deliveries and leases know of the ids
-before would count for the notifications that get them now, also at daemons that run. And forgets publishers' event
-ids: what is published again would be taken for one that is still there.
+Prevents "truncate ... restart identity" from reusing ids: what consumers, deliveries and leases
+know about the old ids would apply to new notifications with the same ids, even in running daemons.
+Also deletes publishers' event ids: an event that is published again would be taken for one that
+still exists.
 */
 begin
   if tg_when = 'BEFORE' then

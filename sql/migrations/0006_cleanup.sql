@@ -1,18 +1,19 @@
--- Cleanup: taking old notifications out of the log, and none that somebody still needs.
+-- Cleanup: removing old notifications from the log, except those that a consumer still needs.
 
 /*
-What a consumer needs of the log, until it has it:
+The notifications in the log that a consumer needs:
 
-position  a notification of its channels that its position has not settled
-retry     one that is called again or waits for that, and of which its delivery holds no copy
+position  a notification on its channels that its position has not settled
+retry     one that is retried, or waits for a retry, if its delivery has no copy of it
 lease     one that a process is working on
 
-Whoever makes something needed that was not so before (a replay, which files deliveries) reads it from the
-log in the same transaction. Cleanup therefore looks only once it has a lock that waits for such readers, and
-reads all three in one statement: between two, a notification goes from one of them to another unseen.
+A transaction that makes other notifications needed (a replay, which files deliveries) also reads
+them from the log. Cleanup therefore checks only after it has a lock that waits for such readers. It
+reads all three in one statement: between two statements, a notification could move from one to
+another unnoticed.
 */
 
-/* The advisory lock of whoever cleans up: one at a time. */
+/* The advisory lock of cleanup: one session at a time. */
 create function :"schema".cleanup_key()
 returns bigint
 language sql
@@ -33,16 +34,20 @@ as $$
 /*
 The partitions of the log, in order of time.
 
-Returns: starts and ends are null for the default partition; row_estimate is null where the server has not
-counted yet.
+Returns: starts and ends are null for the default partition; row_estimate is null if the server has
+no estimate yet.
 */
-select c.relname::text, bound.starts, bound.ends, nullif(c.reltuples, -1)::float8, pg_total_relation_size(c.oid)
+select c.relname::text, bound.starts, bound.ends, nullif(c.reltuples, -1)::float8,
+  pg_total_relation_size(c.oid)
 from pg_inherits as i
 join pg_class as c on c.oid = i.inhrelid
-cross join lateral regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM [(](.+)[)] TO [(](.+)[)]') as found (bounds)
+cross join lateral regexp_match(
+  pg_get_expr(c.relpartbound, c.oid), 'FROM [(](.+)[)] TO [(](.+)[)]') as found (bounds)
 cross join lateral (select
-  case bounds[1] when 'MINVALUE' then '-infinity' else trim(both '''' from bounds[1]) end::timestamptz as starts,
-  case bounds[2] when 'MAXVALUE' then 'infinity' else trim(both '''' from bounds[2]) end::timestamptz as ends
+  case bounds[1] when 'MINVALUE' then '-infinity'
+    else trim(both '''' from bounds[1]) end::timestamptz as starts,
+  case bounds[2] when 'MAXVALUE' then 'infinity'
+    else trim(both '''' from bounds[2]) end::timestamptz as ends
 ) as bound
 where i.inhparent = format('%I.notification_log', :'schema')::regclass
 order by bound.starts nulls last, c.relname
@@ -59,11 +64,12 @@ set enable_seqscan = off
 set jit = off
 as $$
 /*
-Who needs something of a partition, and why: position, retry or lease. Fast, because writers of that
-partition may wait meanwhile: of what lies above a position it looks at 10,000 notifications at most, and
-where none of them is of the consumer's channels, but there are more, it counts as needed.
+The consumers that need notifications of a partition, and why: position, retry or lease. It has to
+be fast, because writers of that partition may wait meanwhile: above a position it reads at most
+10,000 notifications, and if none of them is on the consumer's channels, but there are more, the
+partition counts as needed.
 
-Parameters: the partition; up_to which id, null: all.
+Parameters: the partition; the highest id to check, null: all.
 Returns: a row for each consumer and reason.
 Tables written: none.
 */
@@ -77,14 +83,16 @@ begin
     consumer as (
       select c as progress, c.consumer_id, c.channels, o.rebased_id,
         greatest(c.done_id, coalesce(c.window_id, 0)) as reached_id,
-        array(select pg_snapshot_xip(s) from unnest(array[before_window, c.window_snapshot]) as s) as running,
+        array(select pg_snapshot_xip(s)
+          from unnest(array[before_window, c.window_snapshot]) as s) as running,
         least(pg_snapshot_xmax(before_window), pg_snapshot_xmax(c.window_snapshot)) as newer
       from %1$I.consumer_progress as c
       cross join %1$I.origin as o
-      /* Once a window has passed done_id, its snapshot alone tells: the one before may be very
+      /* Once a window has passed done_id, only its snapshot matters: the previous one may be very
          old. */
       cross join lateral (
-        select case when c.window_id >= c.done_id then null else c.done_snapshot end as before_window) as b
+        select case when c.window_id >= c.done_id then null
+          else c.done_snapshot end as before_window) as b
     )
     select consumer.consumer_id, 'position'
     from span, consumer
@@ -100,7 +108,7 @@ begin
           and late.channel = any(channels)
           and not %1$I.log_is_settled(late.id, late.xid, progress, rebased_id))
       or first_id <= reached_id and exists (
-        /* id + 0: only the index on xid is of use, these are few rows among many ids. */
+        /* id + 0: only the index on xid helps, because these are few rows among many ids. */
         select from %1$I.%2$I as newest
         where newest.xid >= newer and newest.id + 0 <= least(reached_id, last_id)
           and newest.channel = any(channels)
@@ -108,14 +116,15 @@ begin
     union all
     select d.consumer_id, 'retry'
     from span
-    join %1$I.delivery as d on d.notification_id between first_id and last_id and d.notification is null
+    join %1$I.delivery as d
+      on d.notification_id between first_id and last_id and d.notification is null
     join %1$I.consumer_progress as c on c.consumer_id = d.consumer_id
     where exists (select from %1$I.%2$I as held where held.id = d.notification_id)
     group by 1
     union all
     select l.consumer_id, 'lease'
     from span, %1$I.lease as l
-    /* What a lease calls again has a delivery. */
+    /* Notifications in a lease of kind retry have deliveries. */
     where l.kind <> 'retry' and exists (
       select from unnest(l.notification_ids) as leased (id)
       where leased.id between first_id and last_id
@@ -136,10 +145,10 @@ set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
 /*
-How much of a partition is from before a time. Reads all of it.
+How much of a partition is older than a time. Reads all of it.
 
-Returns: the snapshot in which it was counted; how many are from before, and the highest id of them; the lowest
-id of the others.
+Returns: the snapshot of the count; the number of older notifications, and their highest id; the
+lowest id of the others.
 Tables written: none.
 */
 begin
@@ -162,18 +171,19 @@ set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
 /*
-What each consumer would miss were a partition, or its notifications from before a time, removed now.
-Reads all of them.
+What each consumer would miss if the notifications of a partition from before a time were removed
+now. Reads all of them.
 
-Returns: the snapshot in which they were counted; for each consumer its consumer_id, moved_at, count, first_id,
+Returns: the snapshot of the count; for each consumer its consumer_id, moved_at, count, first_id,
 last_id, from and until.
 Tables written: none.
 */
 begin
   return query execute format($query$
     select pg_current_snapshot(), coalesce((
-        select jsonb_agg(jsonb_build_object('consumer_id', c.consumer_id, 'moved_at', c.moved_at, 'count', missed.count,
-          'first_id', missed.first_id, 'last_id', missed.last_id, 'from', missed.from, 'until', missed.until)
+        select jsonb_agg(jsonb_build_object('consumer_id', c.consumer_id, 'moved_at', c.moved_at,
+          'count', missed.count, 'first_id', missed.first_id, 'last_id', missed.last_id,
+          'from', missed.from, 'until', missed.until)
           order by c.consumer_id)
         from %1$I.consumer_progress as c
         cross join %1$I.origin as o
@@ -198,13 +208,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Leaves a marker for each consumer that misses something, on the channel that it alone reads.
+Publishes a marker for each consumer that misses notifications, on the channel that only it reads.
 
-Parameters: as log_gaps() returns them. Returns: nothing.
+Parameters: the gaps from log_gaps(). Returns: nothing.
 Tables written: notification_log.
 */
 declare
-  /* First of all: no notification may hold an id without an xid. */
+  /* First, because a notification must not have an id before its transaction has an xid. */
   writer_xid constant xid8 := pg_current_xact_id();
   gap jsonb;
 begin
@@ -220,7 +230,8 @@ $$;
 revoke all on function :"schema".log_gap_tell(jsonb) from public;
 
 create function :"schema".log_keep(
-  partition_name text, after_id bigint default null, up_to bigint default null, rows_max integer default null)
+  partition_name text, after_id bigint default null, up_to bigint default null,
+  rows_max integer default null)
 returns bigint
 language plpgsql
 security definer
@@ -229,13 +240,13 @@ set lock_timeout = '100ms'
 set jit = off
 as $$
 /*
-Copies notifications that are about to be removed, and that are called again or worked on, into the
-deliveries: from there they are handed out just the same. Leases of them become deliveries; whoever works
-on such a lease has lost it. Until it is given back, empty, it keeps its slot to itself, so that no key is
-worked on by two.
+Copies notifications that are about to be removed, but are due for a retry or leased, into their
+deliveries, from which they are delivered as usual. Leases become deliveries, and their owners lose
+them. Until an owner returns its lease, now empty, the lease still blocks its slot, so two processes
+never handle the same key.
 
-Parameters: the partition; of which ids, null: all; how many deliveries at most.
-Returns: how many deliveries have their copies now.
+Parameters: the partition; the range of ids, null: all; the maximum number of deliveries.
+Returns: the number of deliveries that got a copy.
 Tables written: delivery, lease.
 */
 declare
@@ -258,8 +269,9 @@ begin
   get diagnostics copied = row_count;
   execute format($query$
     with leased as (
-      select l.lease_id, l.consumer_id, l.notification_ids, l.owner, l.kind = 'orphan' or l.owner not in (
-        select daemon_id from %1$I.live_daemon) as is_suspect
+      select l.lease_id, l.consumer_id, l.notification_ids, l.owner,
+        l.kind = 'orphan' or l.owner not in (
+          select daemon_id from %1$I.live_daemon) as is_suspect
       from %1$I.lease as l
       where l.kind <> 'retry' and exists (
         select from %1$I.%2$I as held
@@ -283,7 +295,8 @@ begin
     join %1$I.notification_log as log on log.id = one.id
     on conflict (consumer_id, notification_id) do update
     set is_suspect = delivery.is_suspect or excluded.is_suspect,
-      is_grouped = case when delivery.is_suspect then delivery.is_grouped else excluded.is_grouped end,
+      is_grouped = case when delivery.is_suspect then delivery.is_grouped
+        else excluded.is_grouped end,
       notification = coalesce(delivery.notification, excluded.notification),
       payload = coalesce(delivery.payload, excluded.payload),
       old_row = coalesce(delivery.old_row, excluded.old_row),
@@ -301,20 +314,21 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-Begins a step of cleanup: one at a time, and each statement with a snapshot of its own, since what is needed
-has to be read after the lock was had.
+Begins a step of cleanup: only one session at a time, and with a new snapshot for each statement,
+because the needed notifications must be read after the lock has been acquired.
 
-Raises: 55P03 (lock not available) where somebody else cleans up, PW005 in other isolation levels.
+Raises: 55P03 (lock not available) if another session is cleaning up, PW005 in other isolation
+levels.
 Tables written: none.
 */
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
-    raise exception 'Cleanup works in transactions that are READ COMMITTED, not %.',
+    raise exception 'Cleanup requires a READ COMMITTED transaction, not %.',
       upper(current_setting('transaction_isolation'))
     using errcode = 'PW005';
   end if;
   if not pg_try_advisory_xact_lock(:"schema".cleanup_key()) then
-    raise exception 'Somebody else is cleaning up.' using errcode = 'lock_not_available';
+    raise exception 'Another session is cleaning up.' using errcode = 'lock_not_available';
   end if;
 end;
 $$;
@@ -327,12 +341,12 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '100ms'
 as $$
 /*
-Locks a partition until the end of the transaction, so that what it holds is of transactions that have ended,
-and that whoever reads it has read or comes after.
+Locks a partition until the end of the transaction: all its rows are then from transactions that
+have ended, and every reader has either finished or comes after.
 
-First against vacuum alone, for which PostgreSQL lets nobody wait longer than deadlock_timeout; then against
-all, for which others wait too, and so only a moment.
-Raises: 55P03 where it is not to be had. Tables written: none.
+First against vacuum only, which PostgreSQL cancels if another session waits longer than
+deadlock_timeout; then against all sessions, but only briefly, because others queue after it.
+Raises: 55P03 if the lock is not available. Tables written: none.
 */
 begin
   perform set_config('lock_timeout', '2s', true);
@@ -350,16 +364,17 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-A session of this database whose snapshot is from before [xid, time]: it may see positions from before, as a dump
-does, and truncating takes from it what it would read for them. Of other roles' sessions only who may see all of
-pg_stat_activity learns. By the time, too: while a writer's transaction stays open, new snapshots begin at it. A
-session with track_activities off tells no time and counts by its snapshot alone.
-Returns: which process that is, for people; null where there is none. Tables written: none.
+A session of this database whose snapshot is older than [xid, time]: it may see earlier positions,
+as a dump does, and truncating would remove the notifications that belong to them. Sessions of other
+roles are visible only to roles that may see all of pg_stat_activity. The time counts, too, because
+while a writer's transaction is open, new snapshots start at its xid. A session with
+track_activities off shows no time, and only its snapshot counts.
+Returns: a description of the process, for people; null if there is none. Tables written: none.
 */
-select format('process %s (%s), whose snapshot is from before that was done', pid,
+select format('process %s (%s), whose snapshot is older', pid,
   coalesce(nullif(application_name, ''), backend_type))
 from pg_stat_activity
-/* backend_xmin has 32 bits: how old it is, from the next xid, makes all 64 of it. */
+/* backend_xmin has 32 bits; its age relative to the next xid yields all 64. */
 cross join (select pg_snapshot_xmax(pg_current_snapshot()) as xid) as next
 where datname = current_database() and pid <> pg_backend_pid()
   and next.xid::text::bigint + age(next.xid::xid) - age(backend_xmin) < (since ->> 0)::bigint
@@ -378,15 +393,16 @@ set lock_timeout = '100ms'
 set jit = off
 as $$
 /*
-Empties a partition whose time is over, at once, if nobody needs anything of it.
+Empties a partition whose period is over, immediately, if no consumer needs any of it.
 
-Parameters: the partition; before when it must have ended; to remove what is needed all the same, what
-log_gaps() has counted, else null. Since it believes that, only the owner may call it.
-Returns: emptied; empty, where nothing was in it; gone, where there is no such partition (any longer);
-pinned, where something is needed; changed, where more has come since it was counted, or somebody has moved a position;
-held, where somebody's snapshot is from before that nothing is needed. It is written down since when that is so, and the next call counts
-snapshots from before only.
-Raises: 55P03 where a lock is not to be had, or it is still held; who holds it is the detail.
+Parameters: the partition; the time before which it must have ended; the result of log_gaps(), to
+remove needed notifications, too, else null. It trusts that result, so only the owner may call it.
+Returns: emptied; empty, if it had no rows; gone, if the partition does not exist (any longer);
+pinned, if notifications are needed; changed, if there are new rows since the count, or a position
+was moved; held, if a session has a snapshot in which notifications may still be needed. For held,
+it records since when none are needed, and the next call considers only older snapshots.
+Raises: 55P03 if a lock is not available, or the partition is still held; the detail says by which
+process.
 Tables written: notification_log, delivery, lease, log_origin.
 */
 declare
@@ -398,7 +414,8 @@ declare
 begin
   perform :"schema".cleanup_begin();
   if not exists (
-    select from :"schema".log_partitions() as p where p.name = partition_name and p.ends <= least(before, now())
+    select from :"schema".log_partitions() as p
+    where p.name = partition_name and p.ends <= least(before, now())
   ) then
     return 'gone';
   end if;
@@ -409,19 +426,23 @@ begin
   end if;
   if gaps is null then
     if exists (select from :"schema".log_pins(partition_name)) then
-      update :"schema".log_origin set done_since = done_since - partition_name where jsonb_exists(done_since, partition_name);
+      update :"schema".log_origin set done_since = done_since - partition_name
+      where jsonb_exists(done_since, partition_name);
       return 'pinned';
     end if;
     select done_since -> partition_name into since from :"schema".log_origin;
     is_first := since is null;
-    since := coalesce(since, jsonb_build_array(pg_snapshot_xmax(pg_current_snapshot()), clock_timestamp()));
+    since := coalesce(since,
+      jsonb_build_array(pg_snapshot_xmax(pg_current_snapshot()), clock_timestamp()));
     holder := :"schema".cleanup_snapshot(since);
     if holder is not null and is_first then
-      insert into :"schema".log_origin as origin (done_since) values (jsonb_build_object(partition_name, since))
+      insert into :"schema".log_origin as origin (done_since)
+      values (jsonb_build_object(partition_name, since))
       on conflict (is_only) do update set done_since = origin.done_since || excluded.done_since;
       return 'held';
     elsif holder is not null then
-      raise exception 'The partition is held.' using errcode = 'lock_not_available', detail = holder;
+      raise exception 'A session with an older snapshot may still need the partition.'
+      using errcode = 'lock_not_available', detail = holder;
     end if;
   else
     execute format($query$
@@ -446,7 +467,8 @@ begin
     perform :"schema".log_gap_tell(gaps);
   end if;
   execute format('truncate %I.%I', :'schema', partition_name);
-  update :"schema".log_origin set done_since = done_since - partition_name where jsonb_exists(done_since, partition_name);
+  update :"schema".log_origin set done_since = done_since - partition_name
+  where jsonb_exists(done_since, partition_name);
   return 'emptied';
 end;
 $$;
@@ -458,7 +480,7 @@ language sql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-/* The same for those who run consumers: nothing that is needed. */
+/* For roles that run consumers: never removes needed notifications. */
 select :"schema".log_empty(partition_name, before, null, null)
 $$;
 revoke all on function :"schema".log_empty(text, timestamptz) from public;
@@ -471,20 +493,21 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '50ms'
 as $$
 /*
-Drops a partition that was emptied. That needs the lock of the whole log, for which every open transaction
-that has published must end, and behind which all others wait: at most three times 50 ms, since there are
-three locks, and mostly none but the first is waited for.
+Drops a partition that has been emptied. That needs a lock on the whole log: it waits for every open
+transaction that has published, and all others queue after it. The wait is at most three times 50
+ms, since there are three locks; usually only the first one has to wait.
 
-Returns: dropped; gone, where there is no such partition (any longer); filled, where something was written
-to it since.
-Raises: 55P03 where a lock is not to be had. Tables written: none, drops a partition of notification_log.
+Returns: dropped; gone, if the partition does not exist (any longer); filled, if it has new rows.
+Raises: 55P03 if a lock is not available. Tables written: none; drops a partition of
+notification_log.
 */
 declare
   is_filled boolean;
 begin
   perform :"schema".cleanup_begin();
   if not exists (
-    select from :"schema".log_partitions() as p where p.name = partition_name and p.ends <= least(before, now())
+    select from :"schema".log_partitions() as p
+    where p.name = partition_name and p.ends <= least(before, now())
   ) then
     return 'gone';
   end if;
@@ -501,7 +524,8 @@ $$;
 revoke all on function :"schema".log_drop(text, timestamptz) from public;
 
 create function :"schema".log_delete(
-  partition_name text, before timestamptz, after_id bigint, up_to bigint, rows_max integer, counted_in pg_snapshot)
+  partition_name text, before timestamptz, after_id bigint, up_to bigint, rows_max integer,
+  counted_in pg_snapshot)
 returns table (last_id bigint, removed bigint, pinned bigint)
 language plpgsql
 security definer
@@ -511,14 +535,15 @@ set enable_seqscan = off
 set jit = off
 as $$
 /*
-Deletes notifications from before a time that nobody needs: for partitions whose time is not over, and for the
-default one. One batch; writers do not notice it. Daemons that settle failures wait for its end, because
-deliveries are locked against whoever would file some of what is about to be deleted.
+Deletes notifications from before a time that no consumer needs: for partitions whose period is not
+over, and for the default partition. One batch; it does not block writers. Daemons that settle
+failures wait until it ends, because deliveries are locked so that none can be filed for a
+notification that is about to be deleted.
 
-Parameters: the partition; the time, in the past; which ids to look at, and how many at most; to delete what
-is needed all the same, the snapshot in which log_gaps() has counted it, else null. Since it believes that, only
-the owner may call it.
-Returns: the last id looked at, null where there is none; how many it has deleted; how many are needed.
+Parameters: the partition; the time, in the past; the range of ids to check, and the maximum number;
+the snapshot from log_gaps(), to delete needed notifications, too, else null. It trusts that
+snapshot, so only the owner may call it.
+Returns: the last id checked, null if there is none; the number deleted; the number needed.
 Tables written: notification_log, delivery, lease.
 */
 declare
@@ -546,7 +571,8 @@ begin
       from %1$I.delivery as d join %1$I.consumer_progress as c on c.consumer_id = d.consumer_id
       where d.notification_id > $1 and d.notification_id <= $2 and d.notification is null
       union
-      select leased.id from %1$I.lease as l cross join lateral unnest(l.notification_ids) as leased (id)
+      select leased.id
+      from %1$I.lease as l cross join lateral unnest(l.notification_ids) as leased (id)
       where l.kind <> 'retry' and leased.id > $1 and leased.id <= $2
     ),
     doomed as (
@@ -554,7 +580,9 @@ begin
       from batch, %1$I.origin as o
       where batch.created_at < least($3, now())
         and batch.id not in (select needed.id from needed)
-        and (coalesce(pg_visible_in_snapshot(batch.xid, $4) or batch.id <= o.rebased_id and $4 is not null, false)
+        and (coalesce(
+            pg_visible_in_snapshot(batch.xid, $4) or batch.id <= o.rebased_id and $4 is not null,
+            false)
           or not exists (
             select from %1$I.consumer_progress as c
             where batch.channel = any(c.channels)
@@ -567,27 +595,31 @@ begin
     )
     select $2,
       (select count(*) from deleted),
-      (select count(*) from batch where created_at < least($3, now())) - (select count(*) from deleted)
+      (select count(*) from batch where created_at < least($3, now()))
+        - (select count(*) from deleted)
     $query$, :'schema', partition_name)
   using after_id, batch_end, before, counted_in;
 end;
 $$;
-revoke all on function :"schema".log_delete(text, timestamptz, bigint, bigint, integer, pg_snapshot) from public;
+revoke all on function
+  :"schema".log_delete(text, timestamptz, bigint, bigint, integer, pg_snapshot) from public;
 
 create function :"schema".log_delete(
-  partition_name text, before timestamptz, after_id bigint, up_to bigint, rows_max integer default 2000)
+  partition_name text, before timestamptz, after_id bigint, up_to bigint,
+  rows_max integer default 2000)
 returns table (last_id bigint, removed bigint, pinned bigint)
 language sql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-/* The same for those who run consumers: nothing that is needed. */
+/* For roles that run consumers: never deletes needed notifications. */
 select d.last_id, d.removed, d.pinned
 from :"schema".log_delete(partition_name, before, after_id, up_to, rows_max, null) as d
 $$;
 revoke all on function :"schema".log_delete(text, timestamptz, bigint, bigint, integer) from public;
 
-create function :"schema".log_default_empty(before timestamptz, up_to bigint, counted_in pg_snapshot)
+create function :"schema".log_default_empty(
+  before timestamptz, up_to bigint, counted_in pg_snapshot)
 returns text
 language plpgsql
 security definer
@@ -597,13 +629,15 @@ set enable_seqscan = off
 set jit = off
 as $$
 /*
-Empties the default partition but for what is young. Deleting leaves its file as large as it was, and while
-that is large no partition is created, so that ever more comes to lie in it. It is truncated, and what stays
-is written again: unchanged, for readers take their snapshots once they have their locks.
+Empties the default partition except for recent notifications. Deleting rows does not shrink its
+file, and while that is large no partitions are created, so it would keep growing. Therefore it is
+truncated, and the remaining rows are inserted again, unchanged. Readers do not notice, because they
+take their snapshots after they have their locks.
 
-Parameters: the time; up to which id all that is visible in a snapshot is from before it; that snapshot.
-Returns: emptied; pinned, where something is needed; large, where more than 2,000 notifications or 1 MB would
-stay, or somebody's older snapshot may still need what was deleted.
+Parameters: the time; the id up to which everything visible in the snapshot is older than that time;
+the snapshot.
+Returns: emptied; pinned, if notifications are needed; large, if more than 2,000 notifications or
+1 MB would remain, or an older snapshot may still need deleted rows.
 Tables written: notification_log.
 */
 declare
@@ -619,8 +653,8 @@ begin
   if exists (select from :"schema".log_pins('notification_log_default', up_to)) then
     return 'pinned';
   end if;
-  select array_agg(id), sum(coalesce(pg_column_size(payload), 0) + coalesce(pg_column_size(old_row), 0)
-    + coalesce(pg_column_size(new_row), 0))
+  select array_agg(id), sum(coalesce(pg_column_size(payload), 0)
+    + coalesce(pg_column_size(old_row), 0) + coalesce(pg_column_size(new_row), 0))
   into staying_ids, staying_bytes
   from (
     select * from :"schema".notification_log_default as log where log.id > up_to
@@ -634,7 +668,8 @@ begin
   ) as young;
   if cardinality(staying_ids) > 2000 or staying_bytes > 1048576
     or :"schema".cleanup_snapshot(
-      jsonb_build_array(pg_snapshot_xmax(pg_current_snapshot()), clock_timestamp())) is not null then
+      jsonb_build_array(pg_snapshot_xmax(pg_current_snapshot()), clock_timestamp())) is not null
+  then
     return 'large';
   end if;
   select array_agg(cast(log as :"schema".notification_log)) into stays
@@ -648,7 +683,8 @@ end;
 $$;
 revoke all on function :"schema".log_default_empty(timestamptz, bigint, pg_snapshot) from public;
 
-create function :"schema".published_delete(before timestamptz, after_id uuid, rows_max integer default 5000)
+create function :"schema".published_delete(
+  before timestamptz, after_id uuid, rows_max integer default 5000)
 returns table (last_id uuid, removed bigint)
 language plpgsql
 security definer
@@ -658,12 +694,14 @@ set enable_seqscan = off
 set jit = off
 as $$
 /*
-Forgets publishers' event ids from before a time, except those of notifications that are still in the log: a consumer
-that needs one would get its event twice. A batch in the order of the primary key: there is no index on the time.
-Publishing such an event again writes it again.
+Deletes publishers' event ids from before a time, except those of notifications that are still in
+the log: otherwise a consumer that needs one could get its event twice. One batch, in the order of
+the primary key, since there is no index on the time. Publishing such an event again writes it
+again.
 
-Parameters: the time; the event id to go on behind, null: from the first; how many to look at.
-Returns: the last event id looked at, null where there is none; how many it has deleted.
+Parameters: the time; the event id to continue after, null: from the first; the maximum number to
+check.
+Returns: the last event id checked, null if there is none; the number deleted.
 Tables written: published.
 */
 begin
@@ -677,10 +715,12 @@ begin
   deleted as (
     delete from :"schema".published as known using batch
     where known.event_id = batch.event_id and batch.created_at < least(before, now())
-      and not exists (select from :"schema".notification_log as log where log.id = known.notification_id)
+      and not exists (
+        select from :"schema".notification_log as log where log.id = known.notification_id)
     returning 1
   )
-  select (select batch.event_id from batch order by batch.event_id desc limit 1), (select count(*) from deleted);
+  select (select batch.event_id from batch order by batch.event_id desc limit 1),
+    (select count(*) from deleted);
 end;
 $$;
 revoke all on function :"schema".published_delete(timestamptz, uuid, integer) from public;

@@ -14,15 +14,16 @@ import { tableText } from './table-name.ts';
 
 export type ApplyOptions = PatienceOptions & {
   names: Names;
-  /** Told whom it waits for, each time that is somebody else. */
+  /** Called with a message about the sessions it waits for, whenever they change. */
   onWaiting(message: string): void;
 };
 
 /**
- * Does what a change needs, in one transaction. It waits for a lock a moment at a time, because
- * those who come after it wait behind it, and tries again. Inside a transaction of the caller's it
- * tries once, with the lock_timeout of that one.
- * @throws PgwatchError table_locked with who holds the table, permission_denied, table_unsuitable
+ * Applies a change in one transaction. It waits for the lock only briefly and then tries again,
+ * because other sessions queue after a waiting lock request. Inside a transaction of the caller it
+ * tries once, with the lock_timeout of that transaction.
+ * @throws PgwatchError table_locked with the sessions that hold the table, permission_denied,
+ *   table_unsuitable
  */
 export async function applyChange(
   client: ClientBase,
@@ -53,12 +54,12 @@ async function run(
 ): Promise<void> {
   await withTransaction(client, async () => {
     if (!isInside) await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
-    // Of two at once, the other one may have changed the triggers since they were read.
+    // A concurrent run may have changed the triggers since they were read.
     const lock = 'select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))';
     await client.query(lock, [`pgwatch trigger ${table.oid}`]);
     const [there] = await readCaptures(client, names, [table.oid]);
-    // By themselves, as the extended protocol takes them: a condition can bring no second statement
-    // along.
+    // The extended protocol accepts only one statement at a time, so a condition cannot smuggle in
+    // a second one.
     for (const text of again(there?.triggers ?? []).statements) {
       await client.query({ text, values: [], queryMode: 'extended' } as never);
     }
@@ -68,7 +69,8 @@ async function run(
 function explain(thrown: unknown, { table }: TriggerChange, eventTrigger: string): Error {
   const { message } = toError(thrown);
   if (eventTrigger !== '') {
-    const text = `The triggers of ${tableText(table)} cannot be changed: ${message}.${eventTrigger}`;
+    const what = `The triggers of ${tableText(table)} cannot be changed`;
+    const text = `${what}: ${message}.${eventTrigger}`;
     return new PgwatchError('table_unsuitable', text, { cause: thrown });
   }
   const unsuitable = (why: string) =>
@@ -84,20 +86,24 @@ function explain(thrown: unknown, { table }: TriggerChange, eventTrigger: string
     case SQLSTATE.insufficientPrivilege:
       return new PgwatchError(
         'permission_denied',
-        `The database refuses to capture ${tableText(table)}: ${message}. It takes the privilege TRIGGER on the table (to drop one, its owner) and EXECUTE on notify_data_change().`,
+        `The database refuses to capture ${tableText(table)}: ${message}. That requires the` +
+          ' privilege TRIGGER on the table (ownership to drop a trigger)' +
+          ' and EXECUTE on notify_data_change().',
         { cause: thrown },
       );
     case SQLSTATE.duplicateObject:
       return unsuitable(
-        `${message}. If that is the capture of a partition, run "pgwatch trigger remove" on the partition first; otherwise rename that trigger: alter trigger … rename to`,
+        `${message}. If it captures a partition, run "pgwatch trigger remove" on the partition` +
+          ' first; otherwise rename that trigger: alter trigger … rename to',
       );
     case SQLSTATE.invalidObjectDefinition:
       return unsuitable(
-        `${message}. Of INSERT there is no row old, and of DELETE none new: say for which operations the condition is, like insert and update`,
+        `${message}. INSERT has no row old, and DELETE has no row new: restrict the operations to` +
+          ' those that the condition fits, such as insert and update',
       );
     default:
       return isStatementError(thrown)
-        ? unsuitable(`${message}. Look at the condition (when), if there is one`)
+        ? unsuitable(`${message}. Check the condition (when), if there is one`)
         : toError(thrown);
   }
 }

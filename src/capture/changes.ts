@@ -6,24 +6,24 @@ import type { Capture } from './plan.ts';
 import { tableText } from './table-name.ts';
 import { dropSql, type Trigger, triggerSql } from './trigger-sql.ts';
 
-/** What is to be done so that a table is captured as it should be. */
+/** What has to be done to capture a table as wanted. */
 export type TriggerChange = {
   table: { oid: number; schema: string; name: string };
   kind: 'added' | 'changed' | 'removed' | 'unchanged';
   /** 'payload full → keys', for people. */
   differences: string[];
-  /** In order; none where nothing is to be done. */
+  /** In order; empty if there is nothing to do. */
   statements: string[];
-  /** Columns that were excluded and are in its notifications from then on. */
+  /** Columns that were excluded before and will be in its notifications. */
   exposed: string[];
-  /** The same where the table has these triggers by now. */
+  /** Computes the change again, for the triggers that the table has now. */
   again(existing: readonly ExistingTrigger[]): TriggerChange;
 };
 
 /**
- * What makes the triggers of a table what they are to be.
- * @throws PgwatchError table_unsuitable where somebody has written a trigger by hand: each change
- *   would be recorded twice
+ * The change from the existing triggers of a table to the wanted ones.
+ * @throws PgwatchError table_unsuitable if a trigger was created manually: each change would be
+ *   recorded twice
  */
 export function changesTo(
   capture: Capture,
@@ -35,7 +35,8 @@ export function changesTo(
   if (foreign) {
     throw new PgwatchError(
       'table_unsuitable',
-      `${tableText(table)} is captured already, by the trigger ${JSON.stringify(foreign.name)} that was written by hand: drop it first, or "pgwatch trigger remove" it.`,
+      `${tableText(table)} is already captured by the manually created trigger` +
+        ` ${JSON.stringify(foreign.name)}: drop it first, or run "pgwatch trigger remove".`,
     );
   }
   const wanted = new Set(capture.triggers.map(({ name }) => name));
@@ -44,7 +45,7 @@ export function changesTo(
   );
   const statements = [
     ...existing.filter(({ name }) => !wanted.has(name)).map(({ name }) => dropSql(table, name)),
-    // Whether it runs always is nothing that replacing it changes back.
+    // "create or replace" does not reset "enable always".
     ...outdated.flatMap((trigger) => {
       const there = existing.find(({ name }) => name === trigger.name);
       const isInTheWay = there !== undefined && there.isAlways !== trigger.isAlways;
@@ -62,8 +63,8 @@ export function changesTo(
 }
 
 /**
- * What removes the triggers of a table that are chosen; by default all, also what was written by
- * hand.
+ * The change that removes the chosen triggers of a table; by default all, including manually
+ * created ones.
  */
 export function changesToNone(
   table: { oid: number; schema: string; name: string },
@@ -81,16 +82,17 @@ export function changesToNone(
   };
 }
 
-/** What whoever makes a change should know of it. */
+/** Warnings about columns that a change exposes. */
 export function exposureOf({ table, exposed }: Pick<TriggerChange, 'table' | 'exposed'>): string[] {
   if (exposed.length === 0) return [];
   const name = tableText(table);
   return [
-    `${exposed.join(', ')} of ${name} was excluded, and is in its notifications from now on: if that was not meant, add it again with --exclude.`,
+    `${exposed.join(', ')} of ${name} was excluded, but is in its notifications from now on.` +
+      ' If that is not intended, exclude it again with --exclude.',
   ];
 }
 
-/** True where a trigger is what it is to be. */
+/** True if an existing trigger is as wanted. */
 export function isSame(there: ExistingTrigger, trigger: Trigger): boolean {
   return (
     there.name === trigger.name &&
@@ -124,7 +126,7 @@ function differencesOf({ table, triggers, level }: Capture, existing: readonly E
   ];
 }
 
-/** A text for each thing that can differ. */
+/** A text for each property that can differ. */
 function describe(triggers: readonly Trigger[], forEach: string): Record<string, string> {
   const [first] = triggers as readonly ExistingTrigger[];
   const { id = [], key, table, columns, exclude, payload, fold, notify, when } = argumentsOf(first);
@@ -147,9 +149,9 @@ function describe(triggers: readonly Trigger[], forEach: string): Record<string,
   };
 }
 
-/** What a captured table is no longer right about; none: it is current. */
+/** How the triggers of a captured table are outdated; empty if they are current. */
 export function staleness(capture: Capture, existing: readonly ExistingTrigger[]): string[] {
-  // That some are disabled is another matter.
+  // Disabled triggers are reported separately.
   const enabled = existing.map((there) => ({ ...there, isEnabled: true }));
   const differences = differencesOf(capture, enabled);
   const isCurrent = capture.triggers.every((trigger) =>

@@ -10,22 +10,22 @@ import { planCapture } from './plan.ts';
 import { findTable } from './table.ts';
 import { parseTableName, readSearchPath } from './table-name.ts';
 
-/** Where pgwatch is installed, and how long to try while others hold the table. */
+/** Where pgwatch is installed, and how long to try while other sessions lock the table. */
 export type TriggerPlace = {
   /** Default 'pgwatch'. */
   schema?: string;
   /** Default 'public'. */
   apiSchema?: string;
-  /** In milliseconds. Default 30,000. Inside a transaction its lock_timeout holds. */
+  /** In milliseconds. Default 30,000. Inside a transaction, its lock_timeout applies instead. */
   patienceMs?: number;
 };
 
 /**
- * Captures the changes of a table from now on, as "pgwatch trigger add" does: inside a transaction
- * of the caller's as a part of it, so that it fits into a migration. A table that is captured
- * already is captured as asked from then on.
- * @param table as in app.users; without a schema it is looked for on the search path
- * @returns what it did, and sentences that whoever wrote the call should read
+ * Captures the changes of a table from now on, like "pgwatch trigger add". In a transaction of the
+ * caller it becomes part of that, so it can be used in migrations. If the table is already
+ * captured, these options replace the previous ones.
+ * @param table like app.users; without a schema, it is searched for on the search path
+ * @returns what it did, and warnings for the author of the call
  * @throws PgwatchError table_unsuitable, table_locked, input_invalid, permission_denied,
  *   schema_missing
  */
@@ -46,9 +46,9 @@ export async function createTrigger(
 }
 
 /**
- * Captures a table no longer: drops all triggers that call notify_data_change, also those written
- * by hand.
- * @throws as createTrigger
+ * Stops capturing a table: drops all triggers that call notify_data_change, including manually
+ * created ones.
+ * @throws like createTrigger
  */
 export async function dropTrigger(
   client: ClientBase,
@@ -79,14 +79,15 @@ function explain(thrown: unknown): Error {
   if (code === SQLSTATE.undefinedFunction || code === SQLSTATE.undefinedSchema) {
     return new PgwatchError(
       'schema_missing',
-      'The database has no pgwatch to capture with. Run "pgwatch migrate" first.',
+      'pgwatch is not installed in this database. Run "pgwatch migrate" first.',
       { cause: thrown },
     );
   }
   if (code !== SQLSTATE.insufficientPrivilege) return toError(thrown);
   return new PgwatchError(
     'permission_denied',
-    `The database refuses it: ${toError(thrown).message}. Tables are captured by the role that installed pgwatch, or one that may act as it.`,
+    `The database refuses that: ${toError(thrown).message}.` +
+      ' Use the role that installed pgwatch, or a member of it.',
     { cause: thrown },
   );
 }

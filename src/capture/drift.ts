@@ -7,13 +7,13 @@ import { type Capture, planCapture } from './plan.ts';
 import { findTable } from './table.ts';
 import { parseTableName, readDefaultSearchPath } from './table-name.ts';
 
-/** What one table would need. Capture null: it is captured, and nobody asks for it. */
+/** The change that a table needs. Capture null: the table is captured but not configured. */
 export type CapturePlan = { capture: Capture | null; change: TriggerChange };
 
 /**
- * What has to change for the captured tables to be these; what was written by hand is nobody's
- * business.
- * @throws PgwatchError table_unsuitable for one that cannot be captured as asked
+ * The changes after which exactly these tables are captured. Manually created triggers are left
+ * alone on other tables.
+ * @throws PgwatchError table_unsuitable if a table cannot be captured as configured
  */
 export async function planCaptures(
   client: ClientBase,

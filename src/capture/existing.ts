@@ -5,17 +5,17 @@ import type { CaptureArgument } from './plan.ts';
 import { triggerFunction } from './table.ts';
 import { TRIGGER_PREFIX, type Trigger } from './trigger-sql.ts';
 
-/** A trigger that is there. */
+/** A trigger that exists. */
 export type ExistingTrigger = Trigger & {
-  /** False where somebody wrote it by hand. */
+  /** False if it was created manually. */
   isOurs: boolean;
-  /** It serves others too, as by "insert or update": all its operations. */
+  /** All its operations; manually created triggers can have several, like "insert or update". */
   operations: readonly Operation[];
-  /** False where it is disabled, and where it fires in replication only. */
+  /** False if it is disabled or fires only in replication. */
   isEnabled: boolean;
 };
 
-/** The triggers that call notify_data_change on a table, in order of their names. */
+/** The triggers on a table that call notify_data_change, in order of their names. */
 export type ExistingCapture = {
   tableOid: number;
   schema: string;
@@ -24,8 +24,8 @@ export type ExistingCapture = {
 };
 
 /**
- * Reads which tables are captured: these, or all; without the copies that partitions have of their
- * table's.
+ * Reads the triggers of these captured tables, or of all; without the clones that partitions have
+ * of the triggers of their table.
  */
 export async function readCaptures(
   client: ClientBase,
@@ -33,8 +33,8 @@ export async function readCaptures(
   tableOids: readonly number[] | null = null,
 ): Promise<ExistingCapture[]> {
   const { rows } = await client.query<Found>(
-    `select c.oid::int8::float8 as "tableOid", n.nspname as schema, c.relname as table, t.tgname as name,
-       t.tgtype::int as type, t.tgargs as args, t.tgenabled as enabled
+    `select c.oid::int8::float8 as "tableOid", n.nspname as schema, c.relname as table,
+       t.tgname as name, t.tgtype::int as type, t.tgargs as args, t.tgenabled as enabled
      from pg_catalog.pg_trigger as t
      join pg_catalog.pg_class as c on c.oid = t.tgrelid
      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
@@ -53,7 +53,7 @@ export async function readCaptures(
   return [...captures.values()];
 }
 
-/** What was asked for when pgwatch made these triggers. */
+/** The options with which pgwatch created these triggers. */
 export function optionsOf(triggers: readonly ExistingTrigger[]): TriggerOptions {
   const [first] = triggers;
   const [channel = 'data_change'] = first?.args ?? [];
@@ -77,7 +77,7 @@ export function optionsOf(triggers: readonly ExistingTrigger[]): TriggerOptions 
   ) as TriggerOptions;
 }
 
-/** The second argument; nothing where it is none or cannot be read. */
+/** The second argument; empty if it is missing or cannot be parsed. */
 export function argumentsOf(trigger: Trigger | undefined): CaptureArgument {
   try {
     return JSON.parse(trigger?.args[1] ?? '{}') as CaptureArgument;
@@ -103,7 +103,7 @@ function triggerOf({ name, type, args, enabled }: Found): ExistingTrigger {
     operation: operations[0] ?? 'insert',
     operations,
     isRow: (type & 1) !== 0,
-    // Each ends with a zero byte.
+    // Each argument ends with a zero byte.
     args: args.toString('utf8').split('\0').slice(0, -1),
     isAlways: enabled === 'A',
     isEnabled: enabled === 'O' || enabled === 'A',
@@ -111,5 +111,5 @@ function triggerOf({ name, type, args, enabled }: Found): ExistingTrigger {
   };
 }
 
-/** Of tgtype, as in PostgreSQL's pg_trigger.h. */
+/** The bits of tgtype, as in PostgreSQL's pg_trigger.h. */
 const TYPE_BITS: Record<Operation, number> = { insert: 4, delete: 8, update: 16, truncate: 32 };

@@ -3,12 +3,12 @@ import { PgwatchError } from '../errors.ts';
 import type { Table } from './table.ts';
 import { tableText } from './table-name.ts';
 
-/** For each statement or row, and why where it is not for each statement. */
+/** Whether triggers run for each statement or row, and the reason if it is for each row. */
 export type CaptureLevel = { forEach: 'statement' | 'row'; reason: string | null };
 
 /**
- * For each statement wherever that is possible and right, because it costs a third for many rows.
- * @throws PgwatchError table_unsuitable where that was asked for and is impossible
+ * Chooses for each statement if that is possible and correct: for many rows it costs a third.
+ * @throws PgwatchError table_unsuitable if the options require it but it is impossible
  */
 export function chooseLevel(
   table: Table,
@@ -18,7 +18,8 @@ export function chooseLevel(
   if (forEach === 'statement' && impossible) {
     throw new PgwatchError(
       'table_unsuitable',
-      `${tableText(table)} cannot be captured for each statement: ${impossible}. Use forEach row or auto.`,
+      `${tableText(table)} cannot be captured for each statement: ${impossible}.` +
+        ' Use forEach row or auto.',
     );
   }
   if (forEach === 'row') return { forEach, reason: 'as asked' };
@@ -27,15 +28,15 @@ export function chooseLevel(
 }
 
 function whyImpossible({ kind, isSubscribed }: Table, when: string | undefined): string | null {
-  if (when !== undefined) return 'its condition is one for rows';
+  if (when !== undefined) return 'its condition applies to rows';
   if (kind === 'partitioned' || kind === 'partition') {
     return 'a statement can name a partition or the whole table';
   }
   if (kind === 'inherited') return 'a statement can name a child or its parent';
-  return isSubscribed ? 'a subscription writes to it, which knows rows only' : null;
+  return isSubscribed ? 'a subscription writes to it, which fires only row triggers' : null;
 }
 
-/** Where changes could be recorded in another order than they were made in. */
+/** Why changes could be recorded in a different order than they were made. */
 function whyWrong({ refersToItself, rowTriggers }: Table): string | null {
   if (rowTriggers.length > 0) {
     return `${rowTriggers.join(', ')} may change it within the statement`;

@@ -4,21 +4,25 @@ import { triggerFunction } from './table.ts';
 import { tableText } from './table-name.ts';
 
 /**
- * What a captured table does not tell, or tells wrongly, as it and its triggers are by now.
+ * Changes of a captured table that are lost or published wrongly, as the table and its triggers are
+ * now.
  *
- * parent        it was made a part of another table, which fires triggers for each statement of
- * that one only children      it was given children, whose rows come under its name subscription  a
- * subscription writes to it, which fires no ordinary triggers, and none for a statement partition
- * triggers of partitions do not fire silent        triggers of its own do not fire
+ * - parent: it became a part of another table. A statement on that table fires only the statement
+ *   triggers of that table.
+ * - children: it was given children, whose rows are published under its name.
+ * - subscription: a subscription writes to it, which fires no ordinary triggers and no statement
+ *   triggers.
+ * - partition: triggers of partitions do not fire.
+ * - silent: triggers of its own do not fire.
  */
 export type Loss = {
   tableOid: number;
   kind: 'parent' | 'children' | 'subscription' | 'partition' | 'silent';
-  /** For people, a whole sentence. */
+  /** For people, a full sentence. */
   sentence: string;
 };
 
-/** Reads what is lost of captured tables: these, or all. Any role may ask. */
+/** Reads the losses of these captured tables, or of all. Any role may call it. */
 export async function readLosses(
   client: Queryable,
   names: Names,
@@ -49,22 +53,26 @@ function lossesOf(found: Found): Loss[] {
     [
       'parent',
       hasStatement && parents.length > 0,
-      `${name} has become a part of ${parents.join(', ')}: changes made through ${parents.length > 1 ? 'those' : 'that'} are lost, because its triggers are for each statement.`,
+      `${name} has become a part of ${parents.join(', ')}: changes made through` +
+        ` ${parents.length > 1 ? 'those tables' : 'that table'} are lost,` +
+        ' because its triggers are for each statement.',
     ],
     [
       'children',
       hasStatement && children.length > 0,
-      `${children.join(', ')} now ${children.length > 1 ? 'inherit' : 'inherits'} from ${name}: rows that are changed through ${name} are published as its own.`,
+      `${children.join(', ')} now ${children.length > 1 ? 'inherit' : 'inherits'} from ${name}:` +
+        ` rows that are changed through ${name} are published as its own.`,
     ],
     [
       'subscription',
       isSubscribed && (hasStatement || !isAlways),
-      `A subscription writes to ${name}: what it writes is lost, because it fires only triggers for each row that are enabled always.`,
+      `A subscription writes to ${name}: its changes are lost, because it fires only row triggers` +
+        ' that are enabled always.',
     ],
     [
       'partition',
       partitions.length > 0,
-      `Triggers of ${partitions.join(', ')} do not fire: what is changed there is lost.`,
+      `Triggers of ${partitions.join(', ')} do not fire: changes made there are lost.`,
     ],
     [
       'silent',
@@ -99,7 +107,8 @@ select c.oid::int8::float8 as "tableOid", n.nspname as schema, c.relname as name
     join pg_catalog.pg_class as p on p.oid = part.relid
     join pg_catalog.pg_namespace as pn on pn.oid = p.relnamespace
     join pg_catalog.pg_trigger as t on t.tgrelid = p.oid and t.tgparentid <> 0
-    where t.tgfoid = pg_catalog.to_regprocedure($1) and t.tgenabled in ('D', 'R') order by 1) as partitions
+    where t.tgfoid = pg_catalog.to_regprocedure($1) and t.tgenabled in ('D', 'R')
+    order by 1) as partitions
 from (
   select t.tgrelid,
     pg_catalog.bool_or(t.tgtype::int & 1 = 0 and t.tgtype::int & 28 <> 0) as "hasStatement",

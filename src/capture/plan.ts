@@ -8,17 +8,17 @@ import { tableText } from './table-name.ts';
 import { type Trigger, triggerName } from './trigger-sql.ts';
 import { warningsFor } from './warnings.ts';
 
-/** How a table is captured: its triggers, and what whoever asked for it should know. */
+/** How a table is captured: its triggers, and warnings. */
 export type Capture = {
   table: Table;
   options: TriggerOptions;
   level: CaptureLevel;
   triggers: Trigger[];
-  /** Whole sentences. */
+  /** Full sentences. */
   warnings: string[];
 };
 
-/** The second argument of notify_data_change, which documents its fields. */
+/** The second argument of notify_data_change(), which documents its fields. */
 export type CaptureArgument = {
   id?: readonly string[];
   key?: readonly string[];
@@ -28,23 +28,25 @@ export type CaptureArgument = {
   payload?: string;
   fold?: Readonly<Record<string, string>>;
   notify?: string;
-  /** Not read by the function: what was asked for, so that it can be compared. */
+  /** The function ignores these: they record the options, for comparison. */
   when?: string;
   for_each?: string;
 };
 
 /**
  * Decides how a table is captured.
- * @throws PgwatchError table_unsuitable where an option does not fit the table
+ * @throws PgwatchError table_unsuitable if an option does not fit the table
  */
 export function planCapture(table: Table, options: TriggerOptions, names: Names): Capture {
   checkColumns(table, options);
   if (table.isCapturedByRoot && table.root) {
-    const message = `is a partition of ${tableText(table.root)}, which is captured: that captures it, too.`;
-    throw unsuitable(table, message);
+    throw unsuitable(
+      table,
+      `is a partition of ${tableText(table.root)}, which is captured, including its partitions.`,
+    );
   }
   const level = chooseLevel(table, options);
-  // Where one partition is emptied, the table by whose name it goes is not.
+  // Truncating a partition does not empty the table whose name its notifications have.
   const operations = OPERATIONS.filter(
     (each) =>
       (options.operations ?? OPERATIONS).includes(each) &&
@@ -56,14 +58,14 @@ export function planCapture(table: Table, options: TriggerOptions, names: Names)
     name: triggerName(names, operation),
     operation,
     isRow: level.forEach === 'row' && operation !== 'truncate',
-    // The function's fast way is one for rows.
+    // The function's fast path is for rows only.
     args: operation === 'truncate' ? [channel, argument] : args,
     isAlways: table.isSubscribed,
   }));
   return { table, options, level, triggers, warnings: warningsFor(table, options, level) };
 }
 
-/** Where nothing else matters, the column of the primary key is enough: the function's fast way. */
+/** The function's fast path takes the primary key's column, if there are no other options. */
 function argumentsFor(table: Table, options: TriggerOptions): string[] {
   const argument = argumentOf(table, options);
   const { id = [], key, columns, exclude, payload, notify } = argument;
@@ -96,7 +98,7 @@ function argumentOf(table: Table, options: TriggerOptions): CaptureArgument {
   };
 }
 
-/** How values of the key that are equal are written the same, where that is not by themselves. */
+/** How to write key columns whose equal values can have different texts. */
 function foldOf({ columns }: Table, key: readonly string[]): Pick<CaptureArgument, 'fold'> {
   const folded = columns.filter(
     ({ name, writing }) => key.includes(name) && writing !== 'plain' && writing !== 'number',
@@ -105,7 +107,7 @@ function foldOf({ columns }: Table, key: readonly string[]): Pick<CaptureArgumen
   return { fold: Object.fromEntries(folded.map(({ name, writing }) => [name, writing])) };
 }
 
-/** What tells rows apart: the primary key, else what was given as the key. */
+/** The columns that identify a row: the primary key, else the option key. */
 function idColumns({ primaryKey }: Table, { key = [] }: TriggerOptions): readonly string[] {
   return primaryKey.length > 0 ? primaryKey : key;
 }
@@ -122,7 +124,8 @@ function checkColumns(table: Table, { key, columns, exclude, when }: TriggerOpti
     if (unknown === undefined) continue;
     throw unsuitable(
       table,
-      `has no column ${JSON.stringify(unknown)}, which ${option} names.${suggest(unknown, known)} Columns are: ${known.join(', ')}.`,
+      `has no column ${JSON.stringify(unknown)}, which ${option} names.` +
+        `${suggest(unknown, known)} Columns are: ${known.join(', ')}.`,
     );
   }
   const unseen = table.columns.filter(({ isVirtual }) => isVirtual).map(({ name }) => name);
@@ -131,14 +134,16 @@ function checkColumns(table: Table, { key, columns, exclude, when }: TriggerOpti
     if (virtual === undefined) continue;
     throw unsuitable(
       table,
-      `has ${JSON.stringify(virtual)}, which ${option} names, as a virtual generated column: triggers do not see its value. Name the columns that it is computed from.`,
+      `has the virtual generated column ${JSON.stringify(virtual)}, which ${option} names, but` +
+        ' triggers do not see its value. Name the columns that it is computed from.',
     );
   }
   const needed = [...table.primaryKey, ...(key ?? [])].find((name) => exclude?.includes(name));
   if (needed !== undefined) {
     throw unsuitable(
       table,
-      `cannot do without ${JSON.stringify(needed)} in its notifications: it is a part of their key. Take it out of exclude, or name other columns as the key.`,
+      `needs ${JSON.stringify(needed)} in its notifications: it is part of their key.` +
+        ' Remove it from exclude, or name other columns as the key.',
     );
   }
   if (when !== undefined && /^\s*$/.test(when)) throw unsuitable(table, 'has an empty condition.');

@@ -2,14 +2,14 @@ import { OPERATIONS, type TriggerOptions } from '../config/triggers.ts';
 import { type ExistingTrigger, optionsOf } from './existing.ts';
 import type { Table } from './table.ts';
 
-/** What was asked for, over how the table is captured already. */
+/** The given options merged with those of the existing capture. */
 export type PresentOptions = {
   options: TriggerOptions;
-  /** What nobody asked for and the capture that is there has: 'exclude email'. */
+  /** The options kept from the existing capture, like 'exclude email'. */
   kept: string[];
 };
 
-/** A table that is captured already stays captured as it is, but for what is asked. */
+/** Options that are not given stay as in the existing capture, if there is one. */
 export function overPresent(
   table: Table,
   existing: readonly ExistingTrigger[],
@@ -25,7 +25,7 @@ export function overPresent(
   };
 }
 
-/** Without what is the default anyway, and without columns that are gone. */
+/** The options of the existing capture, without defaults and without dropped columns. */
 function presentOptions({ kind, columns }: Table, existing: readonly ExistingTrigger[]) {
   const options = optionsOf(existing);
   const isThere = (name: string) => columns.some((column) => column.name === name);

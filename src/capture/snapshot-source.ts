@@ -4,10 +4,10 @@ import { PgwatchError } from '../errors.ts';
 import type { Table } from './table.ts';
 import { quotedTable, tableText } from './table-name.ts';
 
-/** A column of the key, and the operators of the index that it is ordered by. */
+/** A column of the key, and the operators of the index that orders it. */
 export type KeyColumn = {
   name: string;
-  /** As format_type() writes it; of a domain the type below, so that its checks are not run. */
+  /** From format_type(); for a domain the base type, so that its checks do not run. */
   type: string;
   schema: string;
   less: string;
@@ -15,19 +15,19 @@ export type KeyColumn = {
   greater: string;
 };
 
-/** How the rows of a table can be read without running what others have made. */
+/** How to read the rows of a table without running code of other roles. */
 export type SnapshotSource = {
   keys: KeyColumn[];
-  /** The JSON of a row t, where to_jsonb() could run a cast of somebody else: see row_sql(). */
+  /** The JSON of a row t; null if to_jsonb() runs no cast of other roles: see row_sql(). */
   rowSql: string | null;
 };
 
 /**
- * Locks a table so that it stays what it is, and finds out how to read it: inside a transaction.
- * Whoever reads a table also runs functions that its owner chose, at the latest where a statement
- * is planned; with the rights of whoever reads.
- * @throws PgwatchError table_unsuitable where somebody who could not act as this role has made one
- *   of them; permission_denied where row level security hides rows from this role
+ * Locks a table so that its definition cannot change, and finds out how to read it. Call it in a
+ * transaction. Reading a table also runs functions that its owner chose, at least when the
+ * statement is planned, with the privileges of the reader.
+ * @throws PgwatchError table_unsuitable if such a function belongs to a role that cannot act as
+ *   this role; permission_denied if row level security hides rows from this role
  */
 export async function openSource(
   client: ClientBase,
@@ -40,20 +40,23 @@ export async function openSource(
   const { rows } = await client.query<Trust>(
     `select c.oid = $1::oid and c.relkind in ('r', 'p') as "isSame",
        row_security_active(c.oid) as "isFiltered", coalesce((
-       select bool_and(${qualified(schema, 'owners_are_trusted')}(part.oid)) from ${PARTS}), false) as "isTrusted"
+       select bool_and(${qualified(schema, 'owners_are_trusted')}(part.oid))
+       from ${PARTS}), false) as "isTrusted"
      from pg_class as c where c.oid = to_regclass($2)`,
     [table.oid, name],
   );
   if (!rows[0]?.isSame) {
     throw new PgwatchError(
       'table_unsuitable',
-      `${tableText(table)} is another table than when this began. Run it again.`,
+      `${tableText(table)} has been replaced by another table since this began. Run it again.`,
     );
   }
   if (rows[0].isFiltered) {
     throw new PgwatchError(
       'permission_denied',
-      `Row level security hides rows of ${tableText(table)} from this role, and a snapshot publishes all rows. Run it as a superuser or a role with BYPASSRLS, or let the owner see all rows: alter table ${name} no force row level security.`,
+      `Row level security hides rows of ${tableText(table)} from this role, but a snapshot` +
+        ' publishes all rows. Run it as a superuser or a role with BYPASSRLS, or let the owner' +
+        ` see all rows: alter table ${name} no force row level security.`,
     );
   }
   if (!rows[0].isTrusted) await refuseForeignCode(client, table, `${only}${name}`);
@@ -67,10 +70,7 @@ export async function openSource(
 
 type Trust = { isSame: boolean; isFiltered: boolean; isTrusted: boolean };
 
-/**
- * Nothing can be added to the table meanwhile: the lock keeps others from it, and lets all reads
- * and writes pass.
- */
+/** Takes a lock under which nothing can be added to the table, but all reads and writes can run. */
 async function refuseForeignCode(client: ClientBase, table: Table, name: string): Promise<void> {
   await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
   await client.query(`lock table ${name} in share update exclusive mode`);
@@ -82,7 +82,9 @@ async function refuseForeignCode(client: ClientBase, table: Table, name: string)
   if (!found) return;
   throw new PgwatchError(
     'table_unsuitable',
-    `Reading ${tableText(table)} would run ${found.code} of ${found.owner} with your rights: ${found.place} uses it. Have it owned by a superuser, or run the snapshot as a role that ${found.owner} is a member of.`,
+    `Reading ${tableText(table)} would run ${found.code} of ${found.owner} with your privileges:` +
+      ` ${found.place} uses it. Let a superuser own it,` +
+      ` or run the snapshot as a role that ${found.owner} is a member of.`,
   );
 }
 
@@ -98,7 +100,10 @@ async function readKeys(client: ClientBase, table: Table): Promise<KeyColumn[]> 
   const type = table.columns.find(({ name }) => name === unsafe)?.type;
   throw new PgwatchError(
     'table_unsuitable',
-    `The key ${JSON.stringify(unsafe)} of ${tableText(table)} is of the type ${type}, which somebody else has made operators or implicit casts for: their functions would run with your rights. Have the type and its operators owned by a superuser, or run the snapshot as a role that their owner is a member of.`,
+    `The key ${JSON.stringify(unsafe)} of ${tableText(table)} has the type ${type}, for which` +
+      ' another role has created operators or implicit casts: their functions would run with your' +
+      ' privileges. Let a superuser own the type and its operators, or run the snapshot as a role' +
+      ' that their owner is a member of.',
   );
 }
 
@@ -109,8 +114,8 @@ const PARTS = `(
 const isForeign = (owner: string) => `not pg_has_role(${owner}, current_user, 'usage')`;
 
 /**
- * Functions in indexes, statistics and partition keys. Those of constant arguments are run by the
- * planner.
+ * Functions in indexes, statistics and partition keys. The planner runs those with constant
+ * arguments.
  */
 const CODE_SQL = `
 select f.oid::regprocedure::text as code, pg_get_userbyid(f.proowner) as owner,
@@ -119,7 +124,8 @@ from ${PARTS}
 cross join lateral (
   select 'pg_class'::regclass, part.oid
   union all select 'pg_class'::regclass, i.indexrelid from pg_index as i where i.indrelid = part.oid
-  union all select 'pg_statistic_ext'::regclass, s.oid from pg_statistic_ext as s where s.stxrelid = part.oid
+  union all select 'pg_statistic_ext'::regclass, s.oid
+    from pg_statistic_ext as s where s.stxrelid = part.oid
 ) as place (classid, objid)
 join pg_depend as d on d.classid = place.classid and d.objid = place.objid
 left join pg_operator as o on d.refclassid = 'pg_operator'::regclass and o.oid = d.refobjid
@@ -138,8 +144,8 @@ const BASE_SQL = `
 
 /**
  * Parameters: 1 the oid, 2 the columns. An implicit cast of an enum makes its operators ambiguous.
- * 403 is btree, 16384 the first oid that is not PostgreSQL's own. Where the primary key has an
- * index of another kind, the order is the type's own.
+ * 403 is btree; 16384 is the first oid that is not PostgreSQL's own. If the index of the primary
+ * key is of another kind, the default order of the type is used.
  */
 const KEYS_SQL = `
 select a.attname as name, format_type(base.oid, -1) as type, place.nspname as schema,
@@ -179,7 +185,7 @@ join pg_amop as fifth on fifth.amopfamily = class.opcfamily and fifth.amopstrate
 join pg_operator as greater on greater.oid = fifth.amopopr
 order by wanted.position`;
 
-/** It keeps nobody from reading or writing, and has a vacuum by the server end for it. */
+/** This lock blocks no reads or writes, and autovacuum is cancelled for it. */
 const LOCK_TIMEOUT = '3s';
-/** Who waits for a row gives up soon, because others wait for those that it has locked. */
+/** Short, because other sessions wait for the rows already locked. */
 export const ROW_LOCK_TIMEOUT = '500ms';

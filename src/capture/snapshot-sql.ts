@@ -4,15 +4,15 @@ import type { KeyColumn, SnapshotSource } from './snapshot-source.ts';
 import type { Table } from './table.ts';
 import { quotedTable } from './table-name.ts';
 
-/** The table that holds how far snapshots are. */
+/** The table with the progress of snapshots. */
 export function progressTable(schema: string): string {
   return qualified(schema, 'snapshot');
 }
 
 /**
- * Finds the last key of the next rows, as texts; no row where there are none. They are found before
- * they are locked: a row whose key is changed while it is waited for would move the end of the
- * batch along. Parameters: 1 how many rows, then the key to begin after, if there is one.
+ * Finds the last key of the next rows, as texts; returns no row if there are none. This happens
+ * before they are locked: if the key of a row changed during the wait for its lock, the end of the
+ * batch would move with it. Parameters: 1 the number of rows, then the key to begin after, if any.
  */
 export function boundSql(
   table: Table,
@@ -20,7 +20,7 @@ export function boundSql(
   lastKey: readonly string[] | null,
 ): string {
   const columns = keys.map((key, index) => `${keySql('t', key)} as key${index}`);
-  // By the output function of its type; a cast may be anybody's.
+  // Uses the output function of the type; a cast could belong to any role.
   const texts = keys.map((_, index) => `format('%s', next.key${index})`);
   return `select array[${texts.join(', ')}] as key from (
     select ${columns.join(', ')} from ${source(table)} as t
@@ -32,8 +32,8 @@ export function boundSql(
 /**
  * Locks the rows up to a key and appends them to the log.
  * Parameters: 1 the consumer's channel, 2 the metadata, 3 the relation, 4 the columns of the id, 5
- * of the key, 6 those that are excluded, 7 the payload, 8 how the key is folded, then the key to
- * end with, then the one to begin after.
+ * those of the key, 6 the excluded columns, 7 the payload, 8 how the key is folded, then the key to
+ * end with, then the key to begin after.
  */
 export function snapshotCopySql(
   { schema }: Names,
@@ -53,21 +53,23 @@ with locked as materialized (
     (xid, channel, metadata, action, key, relation, old_row, new_row)
   select pg_current_xact_id(), $1::text, $2::jsonb, 'SNAPSHOT', entry.*
   from locked
-  cross join lateral ${qualified(schema, 'log_entry')}('INSERT', null, locked.data, ${table.oid}::oid,
-    $3::jsonb, concat($3::jsonb ->> 0, '.', $3::jsonb ->> 1), $4::text[], $5::text[], $6::text[], $7::text, $8::jsonb) as entry
+  cross join lateral ${qualified(schema, 'log_entry')}(
+    'INSERT', null, locked.data, ${table.oid}::oid,
+    $3::jsonb, concat($3::jsonb ->> 0, '.', $3::jsonb ->> 1),
+    $4::text[], $5::text[], $6::text[], $7::text, $8::jsonb) as entry
   returning 1
 )
 select count(*)::float8 as count from copied`;
 }
 
-/** A row as notify_data_change() writes it. */
+/** A row as notify_data_change() records it. */
 function dataSql(schema: string, table: Table, rowSql: string | null): string {
   if (rowSql !== null) return rowSql;
   const hasJson = table.columns.some(({ isJson }) => isJson);
   return hasJson ? `${qualified(schema, 'row_data')}(t.*)` : 'to_jsonb(t.*)';
 }
 
-/** Of a family each table is captured by itself. */
+/** Tables with parents or children are captured one by one. */
 function source(table: Table): string {
   return `${table.kind === 'inherited' ? 'only ' : ''}${quotedTable(table)}`;
 }
@@ -75,8 +77,8 @@ function source(table: Table): string {
 type Operator = 'less' | 'lessOrEqual' | 'greater';
 
 /**
- * As the type below a domain: an operator of the domain's owner would fit better than the right
- * one.
+ * Cast to the base type of a domain: an operator created by the domain's owner would match better
+ * than the right one.
  */
 function keySql(alias: string, { name, type }: KeyColumn): string {
   return `${alias}.${pg.escapeIdentifier(name)}::${type}`;
@@ -86,15 +88,15 @@ function operatorOf(key: KeyColumn, operator: Operator): string {
   return `operator(${pg.escapeIdentifier(key.schema)}.${key[operator]})`;
 }
 
-/** By the default btree class of the type: no operator is looked for by its name. */
+/** Uses the default btree class of the type, so no operator is looked up by name. */
 function orderOf(keys: readonly KeyColumn[]): string {
   return keys.map((key) => keySql('t', key)).join(', ');
 }
 
 /**
- * Where the keys lie beyond those of the parameters. Rows are compared in one, which an index can
- * find, where one schema holds the operators of all; a parameter is read by the input function of
- * its type.
+ * The condition that the keys are beyond the parameters. If one schema contains all operators, it
+ * is a single row comparison, which an index supports. A parameter is parsed by the input function
+ * of its type.
  */
 function isBeyond(
   keys: readonly KeyColumn[],

@@ -11,20 +11,20 @@ import type { CaptureState } from './state.ts';
 import type { Table } from './table.ts';
 import { tableText } from './table-name.ts';
 
-/** Hands the rows that a captured table already has to one consumer. */
+/** Publishes the existing rows of a captured table to one consumer. */
 export type TableSnapshot = {
   consumerId: string;
   state: CaptureState;
-  /** How many rows are handed over, and kept from changing meanwhile, in one transaction. */
+  /** The number of rows that are published, and locked meanwhile, in one transaction. */
   batchSize: number;
 };
 
-/** How far it is: of which rows a consumer has been handed so many. */
+/** The progress of a snapshot; done is the number of rows published. */
 export type SnapshotProgress = { done: number; isFinished: boolean };
 
 /**
- * Begins a snapshot, or goes on with the one that was interrupted; `again` begins anew.
- * @throws PgwatchError table_unsuitable where rows cannot be told apart
+ * Begins a snapshot, or resumes the one that was interrupted; `again` starts over.
+ * @throws PgwatchError table_unsuitable if the table has no primary key
  */
 export async function beginSnapshot(
   client: ClientBase,
@@ -35,12 +35,14 @@ export async function beginSnapshot(
   if (table.primaryKey.length === 0) {
     throw new PgwatchError(
       'table_unsuitable',
-      `${tableText(table)} has no primary key: a snapshot could not tell its rows apart, nor go on after an interruption. Give it one.`,
+      `${tableText(table)} has no primary key: a snapshot could neither identify its rows nor` +
+        ' resume after an interruption. Add one.',
     );
   }
   const values = [consumerId, table.schema, table.name, again];
   const { rows } = await client.query<SnapshotProgress>(
-    `insert into ${progressTable(schema)} as s (consumer_id, schema_name, table_name) values ($1, $2, $3)
+    `insert into ${progressTable(schema)} as s (consumer_id, schema_name, table_name)
+     values ($1, $2, $3)
      on conflict (consumer_id, schema_name, table_name) do update
      set last_key = case when $4 or s.finished_at is not null then null else s.last_key end,
        done = case when $4 or s.finished_at is not null then 0 else s.done end,
@@ -53,11 +55,11 @@ export async function beginSnapshot(
 }
 
 /**
- * Hands the next rows over, in one transaction. They are locked against changes until it commits:
- * what was changed before is in the log before them, what is changed later comes after them. So no
- * row is overwritten by what it was before.
- * @returns null where the snapshot was begun anew or removed meanwhile
- * @throws lock_not_available where somebody else has locked one of the rows for long
+ * Publishes the next rows, in one transaction. They are locked against changes until it commits:
+ * earlier changes are in the log before them, and later changes come after them. So no row is
+ * overwritten by an older version.
+ * @returns null if the snapshot was finished or removed meanwhile
+ * @throws lock_not_available if another session holds a lock on one of the rows for too long
  */
 export async function copyBatch(
   client: ClientBase,
@@ -70,7 +72,7 @@ export async function copyBatch(
     async () => {
       await client.query(settingsSql(SETTINGS, 'transaction'));
       const source = await openSource(client, names, table);
-      // No notification may hold an id without an xid.
+      // A notification must not have an id before its transaction has an xid.
       await client.query('select pg_current_xact_id()');
       const progress = await lockProgress(client, names, snapshot);
       if (!progress) return null;
@@ -112,7 +114,7 @@ export async function copyBatch(
   );
 }
 
-/** How many rows a table has, as the planner believes; 0 where nobody knows. */
+/** The planner's estimate of the number of rows; 0 if unknown. */
 export async function readRowEstimate(client: ClientBase, { oid }: Table): Promise<number> {
   const { rows } = await client.query<{ rows: number }>(
     'select greatest(reltuples, 0)::float8 as rows from pg_catalog.pg_class where oid = $1',
@@ -124,7 +126,8 @@ export async function readRowEstimate(client: ClientBase, { oid }: Table): Promi
 async function lockProgress(client: ClientBase, { schema }: Names, snapshot: TableSnapshot) {
   const { rows } = await client.query<{ done: number; lastKey: string[] | null }>(
     `select done::float8, last_key as "lastKey" from ${progressTable(schema)}
-     where (consumer_id, schema_name, table_name) = ($1, $2, $3) and finished_at is null for update`,
+     where (consumer_id, schema_name, table_name) = ($1, $2, $3) and finished_at is null
+     for update`,
     nameOf(snapshot),
   );
   return rows[0];
@@ -162,8 +165,8 @@ function nameOf({ consumerId, state: { table } }: TableSnapshot): string[] {
 }
 
 /**
- * Values are written as notify_data_change() writes them, names found where it finds them. Checks
- * and policies of the table are functions of its owner's choice, and are not run.
+ * Values are written, and names are resolved, as in notify_data_change(). Checks and policies of
+ * the table are not evaluated, because they run functions that its owner chose.
  */
 const SETTINGS = {
   ...VALUE_FORMATS,

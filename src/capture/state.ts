@@ -8,22 +8,22 @@ import { type Loss, readLosses } from './losses.ts';
 import { planCapture } from './plan.ts';
 import { readTables, type Table } from './table.ts';
 
-/** How a captured table stands. */
+/** The state of a captured table. */
 export type CaptureState = {
   table: Table;
   existing: ExistingCapture;
   options: TriggerOptions;
-  /** True where somebody wrote a trigger by hand: nothing is said about whether that is right. */
+  /** True if a trigger was created manually; pgwatch does not check whether it is correct. */
   isByHand: boolean;
   /** The names of its triggers that do not fire: disabled, or for replication only. */
   disabled: string[];
-  /** In what it no longer fits the table, as 'id id → tenant, id'; none: it is current. */
+  /** How its triggers no longer fit the table, like 'id id → tenant, id'; empty if they do. */
   stale: string[];
-  /** What it does not tell, or tells wrongly, but for triggers that do not fire. */
+  /** Changes that are lost or published wrongly, except those lost to triggers that do not fire. */
   losses: Loss[];
 };
 
-/** Reads how the captured tables stand, in order of their names: these, or all. */
+/** Reads the state of these captured tables, or of all, in order of their names. */
 export async function readCaptureStates(
   client: ClientBase,
   names: Names,

@@ -2,19 +2,19 @@ import pg, { type ClientBase } from 'pg';
 import { withTransaction } from '../database/transaction.ts';
 import { PgwatchError } from '../errors.ts';
 
-/** A table's name as somebody gave it; without a schema it is looked for on the search path. */
+/** A table's name as given by the user; without a schema, the search path is used. */
 export type TableName = { schema: string | null; name: string };
 
 /**
- * Reads users, app.users, "Order items" or app."a.b": a dot separates, double quotes hold together
- * what has one in it. Letters count as they are written.
- * @throws PgwatchError table_unsuitable where it is no name
+ * Parses users, app.users, "Order items" or app."a.b": a dot separates the schema from the name,
+ * and names that contain a dot need double quotes. Case is kept, even without quotes.
+ * @throws PgwatchError table_unsuitable if it is not a name
  */
 export function parseTableName(text: string): TableName {
   if (typeof text !== 'string') {
     throw new PgwatchError(
       'table_unsuitable',
-      `A table is given by its name, not by ${typeof text}.`,
+      `The name of a table must be a string, not ${typeof text}.`,
     );
   }
   const match = /^(?:(?<schema>PART)\.)?(?<name>PART)$/.source.replaceAll('PART', PART);
@@ -22,23 +22,24 @@ export function parseTableName(text: string): TableName {
   if (name === undefined || text.includes('\0')) {
     throw new PgwatchError(
       'table_unsuitable',
-      `${JSON.stringify(text)} is no table's name: write users or app.users, and put what has a dot in it in double quotes, as in app."a.b".`,
+      `${JSON.stringify(text)} is not a table name: write users or app.users, and put names that` +
+        ' contain a dot in double quotes, like app."a.b".',
     );
   }
   return { schema: schema === undefined ? null : unquoted(schema), name: unquoted(name) };
 }
 
-/** As SQL writes it. */
+/** The quoted name, for SQL. */
 export function quotedTable({ schema, name }: { schema: string; name: string }): string {
   return `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`;
 }
 
-/** As parseTableName reads it: what has a dot or a quote in it in quotes. */
+/** The name as parseTableName() reads it: parts that contain a dot or a quote are quoted. */
 export function tableText({ schema, name }: { schema: string; name: string }): string {
   return [schema, name].map((part) => (/[."]/.test(part) ? quoted(part) : part)).join('.');
 }
 
-/** The schemas in which the connection looks for a table without one. */
+/** The schemas in which the connection searches for a table without a schema. */
 export async function readSearchPath(client: ClientBase): Promise<string[]> {
   const { rows } = await client.query<{ schemas: string[] }>(
     'select current_schemas(false)::text[] as schemas',
@@ -46,7 +47,7 @@ export async function readSearchPath(client: ClientBase): Promise<string[]> {
   return rows[0]?.schemas ?? [];
 }
 
-/** Those of the role and the database, where the connection has been given another path since. */
+/** The search path of the role and the database, even if the connection has set another one. */
 export async function readDefaultSearchPath(client: ClientBase): Promise<string[]> {
   return withTransaction(client, async () => {
     const { rows } = await client.query<{ path: string }>(

@@ -12,10 +12,7 @@ const otherTriggers = (isRow: boolean) => `array(
       and t.tgtype::int & 66 = 0 and (t.tgtype::int & 1 = 1) = ${isRow}
     order by t.tgname)`;
 
-/**
- * Reads what capture has to know of tables, but for the condition. Parameter 1: the trigger
- * function.
- */
+/** Reads what capture needs to know about tables; append a condition. Parameter 1: the function. */
 export const tablesSql = ({ schema }: Names) => `
 select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
   c.relkind::text as relkind, c.relpersistence::text as relpersistence,
@@ -42,13 +39,15 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
     join pg_catalog.pg_class as u on u.oid = part.oid
     join pg_catalog.pg_namespace as un on un.oid = u.relnamespace
     where u.relkind = 'r' and u.relpersistence = 'u' order by 1) as unlogged,
-  exists (select from pg_catalog.pg_inherits where c.oid in (inhrelid, inhparent)) as "hasRelatives",
+  exists (select from pg_catalog.pg_inherits
+    where c.oid in (inhrelid, inhparent)) as "hasRelatives",
   array(
     select a.attname::text
     from pg_catalog.pg_index as i
     cross join lateral pg_catalog.unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
     join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
-    where i.indrelid = coalesce(root.oid, c.oid) and i.indisprimary order by k.position) as "primaryKey",
+    where i.indrelid = coalesce(root.oid, c.oid) and i.indisprimary
+    order by k.position) as "primaryKey",
   exists (select from pg_catalog.pg_index as i
     where i.indrelid = coalesce(root.oid, c.oid) and i.indisprimary and not i.indimmediate
   ) as "isKeyDeferrable",
@@ -74,8 +73,10 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
       join pg_catalog.pg_constraint as f on f.confrelid = reached.oid and f.contype = 'f'
         and (f.confupdtype in ('c', 'n', 'd') or f.confdeltype in ('c', 'n', 'd')))
     select count(*) > 0 from reached
-    join pg_catalog.pg_constraint as f on f.confrelid = reached.oid and f.conrelid = c.oid and f.contype = 'f'
-      and (f.confupdtype in ('c', 'n', 'd') or f.confdeltype in ('c', 'n', 'd'))) as "refersToItself",
+    join pg_catalog.pg_constraint as f
+      on f.confrelid = reached.oid and f.conrelid = c.oid and f.contype = 'f'
+      and (f.confupdtype in ('c', 'n', 'd') or f.confdeltype in ('c', 'n', 'd'))
+  ) as "refersToItself",
   ${otherTriggers(true)} as "rowTriggers",
   ${otherTriggers(false)} as "statementTriggers"
 from pg_catalog.pg_class as c

@@ -5,62 +5,63 @@ import { suggest } from '../suggest.ts';
 import { type TableName, tableText } from './table-name.ts';
 import { tablesSql } from './table-sql.ts';
 
-/** What capture has to know of a table. */
+/** What capture needs to know about a table. */
 export type Table = {
   oid: number;
   schema: string;
   name: string;
   kind: 'plain' | 'partitioned' | 'partition' | 'inherited';
-  /** The columns of the primary key, in its order; of a partition, those of the whole table. */
+  /** The columns of the primary key, in its order; for a partition, those of the whole table. */
   primaryKey: string[];
   /**
-   * It is checked at the end of a statement or later, so that rows can have one key for a while.
+   * True if the primary key is checked at the end of a statement or later, so rows can have the
+   * same key for a while.
    */
   isKeyDeferrable: boolean;
   columns: Column[];
-  /** The name that payloads and keys show, where it is not its own: that of the whole table. */
+  /** For a partition, the whole table, whose name payloads and keys use; else null. */
   root: { schema: string; name: string } | null;
-  /** It is a partition, and the whole table is captured. */
+  /** True if it is a partition and the whole table is captured. */
   isCapturedByRoot: boolean;
-  /** A subscription writes to it. */
+  /** True if a subscription writes to it. */
   isSubscribed: boolean;
   /**
-   * Changing a row of it can change others, by foreign keys that lead back to it, also by way of
-   * other tables.
+   * True if changing one row can change others through foreign keys that lead back to the table,
+   * directly or through other tables.
    */
   refersToItself: boolean;
-  /** Foreign tables that are partitions of it. */
+  /** Partitions that are foreign tables. */
   foreignPartitions: string[];
-  /** It and its partitions, as far as a crash empties them. */
+  /** The table and its partitions, if unlogged: a crash empties them. */
   unlogged: string[];
-  /** Other triggers for each row that run at once, after the change. */
+  /** Other row triggers that run after the change. */
   rowTriggers: string[];
-  /** Those for each statement. */
+  /** The same for statement triggers. */
   statementTriggers: string[];
   /**
-   * Types of its columns with a cast to json that somebody has made who could not act as the owner
-   * of the trigger function anyway: it is not run, because it would have that one's rights. See
-   * row_sql().
+   * Types of its columns whose cast to json belongs to a role that could not act as the owner of
+   * the trigger function. The cast is not used, because it would run with the privileges of that
+   * owner. See row_sql().
    */
   foreignCasts: string[];
 };
 
 export type Column = {
   name: string;
-  /** As in format_type(). */
+  /** From format_type(). */
   type: string;
-  /** Virtual generated: triggers do not see its value. */
+  /** True for a virtual generated column: triggers do not see its value. */
   isVirtual: boolean;
-  /** Made JSON by way of json: it may hold what no jsonb can. See type_kind(). */
+  /** True if it is converted through json: it may contain what jsonb cannot. See type_kind(). */
   isJson: boolean;
-  /** How values that are equal are written the same, where it is in a key. See key_writing(). */
+  /** How to write it in a key, so equal values have the same text. See key_writing(). */
   writing: 'plain' | 'number' | 'interval' | 'padded' | 'citext' | 'collated';
 };
 
 /**
  * Finds a table that can be captured.
- * @param schemas where to look for a name without a schema
- * @throws PgwatchError table_unsuitable that says why it cannot
+ * @param schemas where to search if the name has no schema
+ * @throws PgwatchError table_unsuitable with the reason, if it cannot be captured
  */
 export async function findTable(
   client: ClientBase,
@@ -70,7 +71,8 @@ export async function findTable(
 ): Promise<Table> {
   const { rows } = await client.query<Found>(
     `${tablesSql(names)}
-    where c.relname = $2 and n.nspname = any($3::text[]) order by array_position($3::text[], n.nspname::text)`,
+    where c.relname = $2 and n.nspname = any($3::text[])
+    order by array_position($3::text[], n.nspname::text)`,
     [triggerFunction(names), wanted.name, wanted.schema === null ? schemas : [wanted.schema]],
   );
   const [found] = rows;
@@ -83,8 +85,8 @@ export async function findTable(
 }
 
 /**
- * All tables of schemas that can be captured, in order of their names; partitions go with the
- * whole.
+ * All tables in the schemas that can be captured, in order of their names. Partitions are not
+ * listed: they are captured with the whole table.
  */
 export async function listTables(
   client: ClientBase,
@@ -92,13 +94,14 @@ export async function listTables(
   schemas: readonly string[],
 ): Promise<Table[]> {
   const { rows } = await client.query<Found>(
-    `${tablesSql(names)} where n.nspname = any($2::text[]) and not c.relispartition order by n.nspname, c.relname`,
+    `${tablesSql(names)}
+    where n.nspname = any($2::text[]) and not c.relispartition order by n.nspname, c.relname`,
     [triggerFunction(names), schemas],
   );
   return rows.filter((found) => problemWith(found, names) === null).map(tableOf);
 }
 
-/** Tables by their oids. */
+/** Reads tables by their oids. */
 export async function readTables(
   client: ClientBase,
   names: Names,
@@ -111,7 +114,7 @@ export async function readTables(
   return new Map(rows.map((found) => [found.oid, tableOf(found)]));
 }
 
-/** As to_regprocedure() reads it. */
+/** The trigger function, as to_regprocedure() expects it. */
 export function triggerFunction({ apiSchema }: Names): string {
   return `${qualified(apiSchema, 'notify_data_change')}()`;
 }
@@ -136,9 +139,9 @@ function tableOf({ relkind, relpersistence, isPartition, hasRelatives, ...table 
 }
 
 function problemWith(found: Found, { schema }: Names): string | null {
-  if (found.schema === schema) return "is pgwatch's own: it would capture itself without end.";
+  if (found.schema === schema) return "is one of pgwatch's own: it would capture itself forever.";
   if (found.schema === 'pg_catalog' || found.schema === 'information_schema') {
-    return 'belongs to PostgreSQL itself, which allows no triggers on it.';
+    return 'belongs to PostgreSQL, which allows no triggers on it.';
   }
   const kind = KINDS[found.relkind];
   if (kind) return `is ${kind}`;
@@ -149,7 +152,7 @@ function problemWith(found: Found, { schema }: Names): string | null {
 const KINDS: Record<string, string> = {
   v: 'a view: capture the tables that it reads.',
   m: 'a materialized view, whose rows change without triggers: capture the tables that it reads.',
-  f: 'a foreign table, whose rows change without its triggers: capture it where it lives.',
+  f: 'a foreign table, whose rows change without its triggers: capture it on its own server.',
   S: 'a sequence, not a table.',
   i: 'an index, not a table.',
   I: 'an index, not a table.',

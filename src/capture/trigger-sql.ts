@@ -4,23 +4,23 @@ import type { Operation } from '../config/triggers.ts';
 import { type Names, qualified } from '../database/names.ts';
 import { quotedTable } from './table-name.ts';
 
-/** A trigger as it is to be, or as it is. */
+/** A wanted or existing trigger. */
 export type Trigger = {
   name: string;
   operation: Operation;
   isRow: boolean;
   /** The arguments of notify_data_change: the channel and the options. */
   args: readonly string[];
-  /** It runs also where a subscription writes. */
+  /** True if it also fires for changes made by a subscription. */
   isAlways: boolean;
 };
 
 type Place = { schema: string; name: string };
 
 /**
- * The statements that make a trigger what it is to be.
- * @param isThere one of ours has its name, and is replaced. Another one's never is: the statement
- *   fails.
+ * The statements that create or replace a trigger.
+ * @param isThere whether one of our triggers has its name and is replaced. A trigger that is not
+ *   ours is never replaced: the statement fails.
  */
 export function triggerSql(
   table: Place,
@@ -30,25 +30,28 @@ export function triggerSql(
 ): string[] {
   const { name, operation, isRow, args, isAlways } = trigger;
   const on = quotedTable(table);
+  const call = `${qualified(names.apiSchema, 'notify_data_change')}(${literals(args)})`;
   const parts = [
     `create ${isThere ? 'or replace ' : ''}trigger ${pg.escapeIdentifier(name)}`,
     `  after ${operation} on ${on}`,
     ...(isRow || operation === 'truncate' ? [] : [`  referencing ${TRANSITION_TABLES[operation]}`]),
     `  for each ${isRow ? 'row' : 'statement'}`,
     ...(isRow && when !== undefined ? [`  when (${when})`] : []),
-    `  execute function ${qualified(names.apiSchema, 'notify_data_change')}(${args.map((arg) => pg.escapeLiteral(arg)).join(', ')})`,
+    `  execute function ${call}`,
   ];
   const enable = `alter table ${on} enable always trigger ${pg.escapeIdentifier(name)}`;
   return [parts.join('\n'), ...(isAlways ? [enable] : [])];
+}
+
+function literals(args: readonly string[]): string {
+  return args.map((arg) => pg.escapeLiteral(arg)).join(', ');
 }
 
 export function dropSql(table: Place, name: string): string {
   return `drop trigger if exists ${pg.escapeIdentifier(name)} on ${quotedTable(table)}`;
 }
 
-/**
- * What a trigger of ours is called: two installations in one database may capture the same table.
- */
+/** The name of our trigger. Two installations in one database may capture the same table. */
 export function triggerName({ schema }: Pick<Names, 'schema'>, operation: Operation): string {
   if (schema === 'pgwatch') return `${TRIGGER_PREFIX}${operation}`;
   const isShort = Buffer.byteLength(schema) <= SCHEMA_BYTES_MAX;
@@ -59,12 +62,12 @@ export function triggerName({ schema }: Pick<Names, 'schema'>, operation: Operat
 }
 
 /**
- * Triggers of one event run in the order of their names, those of foreign keys ("RI_…") included.
- * Ours come first: what others change is recorded after what made them change it.
+ * Triggers for the same event run in the order of their names, including those of foreign keys
+ * ("RI_…"). Ours run first, so changes made by other triggers are recorded after their cause.
  */
 export const TRIGGER_PREFIX = '00_pgwatch_';
 
-/** A name has 63 bytes, and "00_pgwatch__truncate" has 20 of them. */
+/** A name can have 63 bytes, and "00_pgwatch__truncate" takes 20 of them. */
 const SCHEMA_BYTES_MAX = 43;
 
 const TRANSITION_TABLES: Record<Exclude<Operation, 'truncate'>, string> = {

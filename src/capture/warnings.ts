@@ -4,13 +4,17 @@ import type { Table } from './table.ts';
 import { tableText } from './table-name.ts';
 import { TRIGGER_PREFIX } from './trigger-sql.ts';
 
-/** Whose casts are not used, and what to do. */
+/** Says why a cast to json is not used, and how to change that. */
 export function foreignCastsText(table: Table): string {
   const [first] = table.foreignCasts;
-  return `Values of the type ${first} in ${tableText(table)} are captured as text: somebody who may not act as the owner of pgwatch owns the type, or the function of its cast to json. To have the cast used, let a superuser own both.`;
+  return (
+    `Values of the type ${first} in ${tableText(table)} are captured as text, because the type or` +
+    ' the function of its cast to json belongs to a role that may not act as the owner of' +
+    ' pgwatch. To use the cast, let a superuser own both.'
+  );
 }
 
-/** What whoever captures a table should know: whole sentences. */
+/** Warnings about the capture of a table: full sentences. */
 export function warningsFor(table: Table, options: TriggerOptions, level: CaptureLevel): string[] {
   const name = tableText(table);
   const virtual = table.columns.filter(({ isVirtual }) => isVirtual).map((column) => column.name);
@@ -24,41 +28,53 @@ export function warningsFor(table: Table, options: TriggerOptions, level: Captur
   const warnings = [
     table.foreignCasts.length > 0 && foreignCastsText(table),
     isBlind &&
-      `${name} has no primary key: its notifications have no id, and all of them keep their order. Give it one, or name columns by the option key.`,
+      `${name} has no primary key: its notifications have no id, and all of them stay in order.` +
+        ' Add a primary key, or name columns with the option key.',
     virtual.length > 0 &&
-      `${virtual.join(', ')} of ${name} is virtual: triggers do not see its value, and no payload holds it.`,
+      `${virtual.join(', ')} of ${name} is virtual: triggers do not see its value, so no payload` +
+        ' contains it.',
     table.kind === 'inherited' &&
-      `${name} inherits, or is inherited from: rows of other tables in the family are captured only if those are added, too.`,
+      `${name} has parents or children: their rows are captured only if those tables are` +
+        ' captured, too.',
     table.kind === 'partition' &&
-      `${name} goes by the name of ${table.root ? tableText(table.root) : 'the whole table'} in its notifications, and says nothing when it is truncated. Capture the whole table instead.`,
+      `Notifications of ${name} have the name of` +
+        ` ${table.root ? tableText(table.root) : 'the whole table'}, and TRUNCATE of ${name}` +
+        ' publishes none. Capture the whole table instead.',
     table.kind === 'partitioned' &&
-      `A partition of ${name} says nothing of its rows when it comes by ATTACH PARTITION, or is truncated, detached or dropped by itself: "pgwatch snapshot" publishes the rows that are there.`,
+      `Nothing is published for the rows of a partition of ${name} that is added by ATTACH` +
+        ' PARTITION, or truncated, detached or dropped by itself: "pgwatch snapshot" publishes' +
+        ' existing rows.',
     table.isKeyDeferrable &&
-      `The primary key of ${name} is deferrable: where rows have the same one for a while, as when two change places ${level.forEach === 'row' ? 'within a statement' : 'in two statements'}, the DELETE of one comes after the INSERT of the other.`,
+      `The primary key of ${name} is deferrable: if two rows have the same key for a while, for` +
+        ' example when they swap keys' +
+        ` ${level.forEach === 'row' ? 'within a statement' : 'in two statements'}, the DELETE of` +
+        ' one comes after the INSERT of the other.',
     table.refersToItself &&
       level.forEach === 'statement' &&
-      `A foreign key may change ${name} within a statement: what it does may be recorded in another order than it was done in. Capture ${name} for each row.`,
+      `A foreign key may change ${name} within a statement, and its changes may be recorded in a` +
+        ` different order than they were made. Capture ${name} for each row.`,
     earlier.length > 0 &&
-      `${earlier.join(', ')} on ${name} runs before the capture: what it changes in ${name} is recorded before what made it change that.`,
+      `${earlier.join(', ')} on ${name} runs before the capture: its changes to ${name} are` +
+        ' recorded before the change that caused them.',
   ];
   return [...blindSpots(table), ...warnings.filter((warning) => warning !== false)];
 }
 
-/**
- * Where rows of a table come or go without a trigger, as long as it is made like that: whole
- * sentences.
- */
+/** Ways in which rows of such a table can appear or vanish without a trigger: full sentences. */
 export function blindSpots({ foreignPartitions, unlogged, ...table }: Table): string[] {
   const name = tableText(table);
   return [
     ...(foreignPartitions.length > 0
       ? [
-          `${list(foreignPartitions)} of ${name} is a foreign table: what is written there is captured only in part or not at all. Capture it where it lives.`,
+          `${list(foreignPartitions)} of ${name} is a foreign table: changes to it are captured` +
+            ' only in part or not at all. Capture it on its own server.',
         ]
       : []),
     ...(unlogged.length > 0
       ? [
-          `${list(unlogged)} is unlogged: a crash of the server empties it, and a standby does not have it, without a notification. "alter table … set logged" mends that.`,
+          `${list(unlogged)} is unlogged: a crash of the server empties it without a` +
+            ' notification, and a standby does not have its rows.' +
+            ' "alter table … set logged" fixes that.',
         ]
       : []),
   ];

@@ -1,102 +1,87 @@
 import { type ErrorCode, PgwatchError } from '../errors.ts';
+import {
+  duration,
+  fromText,
+  isObject,
+  type Kind,
+  name,
+  oneOf,
+  shown,
+  text,
+  wholeNumber,
+} from '../kinds.ts';
 import { suggest } from '../suggest.ts';
-import { parseDurationMs, TIMER_MS_MAX } from '../time.ts';
 import type { Config } from './define.ts';
 import { checkTriggerOptions } from './triggers.ts';
 
 /** Options from one place: the config file, the environment or the command line. */
 export type OptionSource = {
-  /** By their names in a config file. */
+  /** Keyed by their names in a config file. */
   options: Record<string, unknown>;
-  /** What such an option is called there, for messages. */
+  /** The name of an option in that place, for messages. */
   nameOf(name: string): string;
-  /** What a fault in it is. Default config_invalid. */
+  /** The code of errors in these options. Default config_invalid. */
   fault?: ErrorCode;
 };
 
+const CENTURY_MS = 36_525 * 86_400_000;
 const CONNECTION_STRING =
-  'a URL like postgres://user:password@host:5432/database, with special characters in the password written as in %23 for "#"';
-const SCHEMA_NAME = 'a name of 1 to 63 bytes that does not begin with "pg_" and has no "$$" in it';
+  'a URL like postgres://user:password@host:5432/database,' +
+  ' with special characters in the password percent-encoded, like %23 for "#"';
+const SCHEMA_NAME = 'a name of 1 to 63 bytes that neither begins with "pg_" nor contains "$$"';
 
-/**
- * What each option must be. Strings are accepted for numbers, since the environment has no others.
- */
+const url: Kind<string> = { parse: connectionString, expected: CONNECTION_STRING };
+const schema: Kind<string> = { parse: schemaName, expected: SCHEMA_NAME };
+
+/** The properties of a Config that options become, and what each must be. */
 const CHECKS: Record<
   string,
-  { key: keyof Config; parse: (value: unknown, name: string) => unknown; expected: string }
+  { key: keyof Config; kind: { parse(value: unknown, name: string): unknown; expected: string } }
 > = {
-  url: { key: 'url', parse: connectionString, expected: CONNECTION_STRING },
-  directUrl: { key: 'directUrl', parse: connectionString, expected: CONNECTION_STRING },
-  tls: {
-    key: 'tls',
-    parse: oneOf('verify', 'no-verify', 'off'),
-    expected: "'verify', 'no-verify' or 'off'",
-  },
-  schema: { key: 'schema', parse: schemaName, expected: SCHEMA_NAME },
-  apiSchema: { key: 'apiSchema', parse: schemaName, expected: SCHEMA_NAME },
+  url: { key: 'url', kind: url },
+  directUrl: { key: 'directUrl', kind: url },
+  tls: { key: 'tls', kind: oneOf('verify', 'no-verify', 'off') },
+  schema: { key: 'schema', kind: schema },
+  apiSchema: { key: 'apiSchema', kind: schema },
   roles: {
     key: 'roles',
-    parse: roles,
-    expected: 'an object of lists of role names: publish, consume, read',
+    kind: {
+      parse: roles,
+      expected: 'an object with lists of role names: publish, consume, read',
+    },
   },
   triggers: {
     key: 'triggers',
-    parse: triggers,
-    expected:
-      "an object of tables and what to capture of them, like { users: { channel: 'users' } }",
+    kind: {
+      parse: triggers,
+      expected:
+        "an object of tables and their trigger options, like { users: { channel: 'users' } }",
+    },
   },
-  consumers: { key: 'consumers', parse: text, expected: 'the path of a folder' },
-  partition: { key: 'partition', parse: oneOf('day', 'hour'), expected: "'day' or 'hour'" },
-  partitionsAhead: {
-    key: 'partitionsAhead',
-    parse: integer(1, 100),
-    expected: 'a whole number from 1 to 100',
-  },
+  consumers: { key: 'consumers', kind: text('the path of a folder') },
+  partition: { key: 'partition', kind: oneOf('day', 'hour') },
+  partitionsAhead: { key: 'partitionsAhead', kind: fromText(wholeNumber(1, 100)) },
+  // No timer waits for it.
   retention: {
     key: 'retentionMs',
-    parse: longDuration,
-    expected: "a duration like '7d', up to 100 years",
+    kind: duration('7d', { mostMs: CENTURY_MS, most: '100 years' }),
   },
-  pollInterval: {
-    key: 'pollIntervalMs',
-    parse: duration(10),
-    expected: "a duration like '5s', from 10 ms",
-  },
-  reconnectDelay: {
-    key: 'reconnectDelayMs',
-    parse: duration(1),
-    expected: "a duration like '500ms'",
-  },
-  heartbeatInterval: {
-    key: 'heartbeatIntervalMs',
-    parse: duration(10),
-    expected: "a duration like '5s'",
-  },
-  heartbeatDeadline: {
-    key: 'heartbeatDeadlineMs',
-    parse: duration(10),
-    expected: "a duration like '5s'",
-  },
-  maxBatchSize: {
-    key: 'maxBatchSize',
-    parse: integer(1, 10_000),
-    expected: 'a whole number from 1 to 10000',
-  },
-  maxBatchBytes: { key: 'maxBatchBytes', parse: bytes, expected: "a size like '4MB'" },
-  poolSize: { key: 'poolSize', parse: integer(2, 1000), expected: 'a whole number from 2 to 1000' },
-  shutdownTimeout: {
-    key: 'shutdownTimeoutMs',
-    parse: duration(0),
-    expected: "a duration like '30s'",
-  },
+  pollInterval: { key: 'pollIntervalMs', kind: duration('5s', { leastMs: 10 }) },
+  reconnectDelay: { key: 'reconnectDelayMs', kind: duration('500ms') },
+  heartbeatInterval: { key: 'heartbeatIntervalMs', kind: duration('5s', { leastMs: 10 }) },
+  heartbeatDeadline: { key: 'heartbeatDeadlineMs', kind: duration('5s', { leastMs: 10 }) },
+  maxBatchSize: { key: 'maxBatchSize', kind: fromText(wholeNumber(1, 10_000)) },
+  maxBatchBytes: { key: 'maxBatchBytes', kind: { parse: bytes, expected: "a size like '4MB'" } },
+  poolSize: { key: 'poolSize', kind: fromText(wholeNumber(2, 1000)) },
+  shutdownTimeout: { key: 'shutdownTimeoutMs', kind: duration('30s', { leastMs: 0 }) },
 };
 
-/** The names of all options, as written in a config file. */
+/** The names of all options, as in a config file. */
 export const OPTION_NAMES: readonly string[] = Object.keys(CHECKS);
 
 /**
- * Checks the options of one source and turns them into parts of a Config.
- * @throws PgwatchError config_invalid that names the option and what it should be
+ * Checks the options of one source and converts them to properties of a Config.
+ * @throws PgwatchError config_invalid (or the source's code), with the option and what it must be
  */
 export function checkOptions({
   options,
@@ -110,35 +95,29 @@ export function checkOptions({
     if (!check) {
       throw new PgwatchError(
         fault,
-        `${nameOf(name)} is no option.${suggest(name, OPTION_NAMES)} Options are: ${OPTION_NAMES.join(', ')}.`,
+        `${nameOf(name)} is not an option.${suggest(name, OPTION_NAMES)}` +
+          ` Options are: ${OPTION_NAMES.join(', ')}.`,
       );
     }
-    const parsed = check.parse(value, nameOf(name));
+    const parsed = check.kind.parse(value, nameOf(name));
     if (parsed === undefined) {
       // A connection string is not shown: it may hold a password.
-      const shown = /url/i.test(name) ? '' : `, not ${JSON.stringify(value)}`;
-      throw new PgwatchError(fault, `${nameOf(name)} must be ${check.expected}${shown}.`);
+      const not = check.kind === url ? '' : `, not ${shown(value)}`;
+      throw new PgwatchError(fault, `${nameOf(name)} must be ${check.kind.expected}${not}.`);
     }
     checked[check.key] = parsed;
   }
   return checked;
 }
 
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-/**
- * The text itself, if it can be parsed and no part of the password would be taken for something
- * else.
- */
+/** The text itself, if it can be parsed without mistaking part of the password for another part. */
 function connectionString(value: unknown): string | undefined {
   const parts =
     typeof value === 'string' ? /^postgres(?:ql)?:\/\/([^/?#]*)([^?]*)/i.exec(value) : null;
   if (!parts || String(value).includes('#')) return undefined;
   const [, authority = '', path = ''] = parts;
   const isUnescaped = !authority.includes('@') && path.includes('@');
-  // Without a host it is a Unix socket's, which the pg driver knows and URL does not.
+  // No host means a Unix socket, which the pg driver accepts and URL does not.
   const url = String(value).replace('@/', '@localhost/');
   return isUnescaped || !URL.canParse(url) ? undefined : String(value);
 }
@@ -148,40 +127,10 @@ function schemaName(value: unknown): string | undefined {
   return name?.startsWith('pg_') ? undefined : name;
 }
 
-/** SQL texts quote names as they are, but "$$" would end the body of a function. */
+/** Our SQL quotes any name, but "$$" would end the body of a function. */
 function identifier(value: unknown): string | undefined {
-  if (typeof value !== 'string' || /\0|\$\$/.test(value) || !value.isWellFormed()) return undefined;
-  const size = Buffer.byteLength(value);
-  return size >= 1 && size <= 63 ? value : undefined;
-}
-
-function oneOf(...allowed: string[]) {
-  return (value: unknown) => allowed.find((candidate) => candidate === value);
-}
-
-function integer(least: number, most: number) {
-  return (value: unknown): number | undefined => {
-    const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
-    const isInside =
-      typeof number === 'number' && Number.isInteger(number) && number >= least && number <= most;
-    return isInside ? number : undefined;
-  };
-}
-
-function duration(leastMs: number) {
-  return (value: unknown): number | undefined => {
-    const durationMs = parseDurationMs(value);
-    const isInside =
-      durationMs !== undefined && durationMs >= leastMs && durationMs <= TIMER_MS_MAX;
-    return isInside ? durationMs : undefined;
-  };
-}
-
-/** For what no timer waits for. */
-function longDuration(value: unknown): number | undefined {
-  const durationMs = parseDurationMs(value);
-  const isInside = durationMs !== undefined && durationMs > 0 && durationMs <= CENTURY_MS;
-  return isInside ? durationMs : undefined;
+  const found = name.parse(value);
+  return found?.includes('$$') ? undefined : found;
 }
 
 function bytes(value: unknown): number | undefined {
@@ -203,7 +152,7 @@ function roles(value: unknown): Config['roles'] | undefined {
   return result as unknown as Config['roles'];
 }
 
-/** @throws PgwatchError config_invalid for a fault in the options of one */
+/** @throws PgwatchError config_invalid if the options of a table are invalid */
 function triggers(value: unknown, name: string): Config['triggers'] | undefined {
   if (!isObject(value)) return undefined;
   for (const [table, options] of Object.entries(value)) {
@@ -213,9 +162,3 @@ function triggers(value: unknown, name: string): Config['triggers'] | undefined 
   }
   return value as Config['triggers'];
 }
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-const CENTURY_MS = 36_525 * 86_400_000;

@@ -10,10 +10,11 @@ import type { Config } from './define.ts';
 
 export type LoadOptions = {
   /**
-   * Where to look for a config file and what paths are relative to. Default: the working directory.
+   * The folder to search for a config file, to which paths are relative. Default: the working
+   * directory.
    */
   folder?: string;
-  /** A config file, instead of looking for one. */
+  /** The config file to use, instead of searching for one. */
   file?: string | undefined;
   /** Options from the command line, by their names in the config file. */
   flags?: Record<string, unknown>;
@@ -21,9 +22,7 @@ export type LoadOptions = {
   environment?: NodeJS.ProcessEnv;
 };
 
-/**
- * The names that a config file may have; package.json may hold one, too, as its field "pgwatch".
- */
+/** The names of config files. Options can also be in the field "pgwatch" of package.json. */
 export const CONFIG_FILES: readonly string[] = [
   'pgwatch.config.ts',
   'pgwatch.config.mts',
@@ -57,9 +56,9 @@ const DEFAULTS = {
 } satisfies Config;
 
 /**
- * Finds and reads the configuration. Flags beat the environment (DATABASE_URL, PGWATCH_*, libpq's
- * PG*) beat the file beat the defaults. A file is not needed.
- * @throws PgwatchError config_invalid that names the file and the option; usage, the flag
+ * Finds and reads the configuration. Flags override the environment (DATABASE_URL, PGWATCH_*,
+ * libpq's PG*), which overrides the file, which overrides the defaults. The file is optional.
+ * @throws PgwatchError config_invalid, with the file and the option; usage, with the flag
  */
 export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
   const folder = resolve(options.folder ?? process.cwd());
@@ -87,13 +86,13 @@ export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
   });
 }
 
-/** What is younger than a partition lies in the running one, which is never removed. */
+/** Notifications younger than a partition are in the current one, which is never removed. */
 function requireRetention({ retentionMs, partition }: Pick<Config, 'retentionMs' | 'partition'>) {
   const [leastMs, least] = partition === 'day' ? [86_400_000, '1d'] : [3_600_000, '1h'];
   if (retentionMs === null || retentionMs >= leastMs) return;
   throw new PgwatchError(
     'config_invalid',
-    `retention must be at least '${least}', because a partition of the log spans a whole ${partition}.`,
+    `retention must be at least '${least}', because a partition of the log spans one ${partition}.`,
   );
 }
 
@@ -124,7 +123,7 @@ async function findFile(folder: string, file: string | undefined) {
   }
 }
 
-/** A loader whose errors name the file and, where it is known, the line. */
+/** A loader whose errors name the file and, if known, the line. */
 function named(load: (path: string, content: string) => unknown): Loader {
   return async (path, content) => {
     try {
@@ -138,7 +137,7 @@ function named(load: (path: string, content: string) => unknown): Loader {
 async function importDefault(path: string): Promise<unknown> {
   const loading = new Loading();
   const module = await loading.import(path).finally(() => loading.end());
-  // Nothing would stand for an empty file.
+  // cosmiconfig takes undefined for an empty file.
   return module.default ?? 'no default export';
 }
 
@@ -153,11 +152,11 @@ const LOADERS: Record<string, Loader> = {
 };
 
 const NO_OBJECT =
-  'it holds no object of options; in TypeScript: export default defineConfig({ … })';
+  'it does not export an object of options; in TypeScript: export default defineConfig({ … })';
 
 /**
- * PGWATCH_POLL_INTERVAL is pollInterval. What looks like one of ours, misspelt, is refused; other
- * PGWATCH_ variables are left alone.
+ * PGWATCH_POLL_INTERVAL is pollInterval. Variables that look like a misspelt option are refused;
+ * other PGWATCH_ variables are ignored.
  */
 function environmentOptions(environment: NodeJS.ProcessEnv): OptionSource {
   const options: Record<string, unknown> = {};

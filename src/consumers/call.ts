@@ -9,9 +9,8 @@ import { withinCall } from './running-call.ts';
 import { checkPayload, PayloadRefused } from './schema.ts';
 
 /**
- * Calls the handler. Never throws, and its promise never rejects; it is no promise where the
- * handler returns none, because a promise for each of a million notifications costs more than the
- * rest.
+ * Calls the handler. Never throws, and its promise never rejects. Returns no promise if the handler
+ * returns none: over a million notifications, promises would cost more than everything else.
  */
 export function callHandler(call: Call): Outcomes | Promise<Outcomes> {
   if (call.notifications.some(({ isGap }) => isGap)) {
@@ -47,7 +46,7 @@ function callDirectly(
   }
 }
 
-/** Those that nobody can read are dead: no attempt would help. The others are handed on. */
+/** Unreadable notifications become dead letters, as no retry can help; the others are passed on. */
 async function callReadable(call: Call): Promise<Outcomes> {
   const entries = call.notifications.map((notification): Notification | Outcome => {
     const { unreadable } = notification;
@@ -56,7 +55,7 @@ async function callReadable(call: Call): Promise<Outcomes> {
   return callOthers(call, entries, callPart);
 }
 
-/** Those whose payload does not fit the schema are dead; the others are handed on. */
+/** Payloads that do not match the schema become dead letters; the others are passed on. */
 async function callChecked(call: Call): Promise<Outcomes> {
   const { schema } = call.consumer;
   const checked = await Promise.all(
@@ -73,7 +72,7 @@ async function callChecked(call: Call): Promise<Outcomes> {
   return callOthers(call, checked, (part) => callDirectly(part, part.notifications));
 }
 
-/** Waits for the handler, for its time at most, and until the daemon waits no longer. */
+/** Waits for the handler, until its timeout or until the daemon stops waiting for handlers. */
 async function untilEnd(call: Call, running: Promise<Outcomes>): Promise<Outcomes> {
   const { consumer, context, abandon } = call;
   const timers: NodeJS.Timeout[] = [];
@@ -89,7 +88,7 @@ async function untilEnd(call: Call, running: Promise<Outcomes>): Promise<Outcome
     setTimeout(() => {
       const error = new TimeoutError(consumer.timeoutMs);
       context.abort(error);
-      // Handlers that mind their signal end by it, with an error of their own.
+      // Handlers that observe their signal end now, with an error of their own.
       giveUpLater(failureOf(error));
     }, consumer.timeoutMs),
   );
@@ -109,7 +108,7 @@ async function untilEnd(call: Call, running: Promise<Outcomes>): Promise<Outcome
   }
 }
 
-/** The handler has not returned in time; it may still be at work. */
+/** The handler has not returned in time; it may still be running. */
 export class TimeoutError extends Error {
   constructor(timeoutMs: number) {
     super(`the handler did not return within ${formatDuration(timeoutMs)}`);
@@ -122,8 +121,8 @@ function allOf({ notifications }: Call, outcome: Outcome): Outcomes {
 }
 
 /**
- * The failure of a call that pgwatch interrupted says nothing; what the handler asks for by name
- * counts.
+ * A failure does not count if pgwatch interrupted the call, unless the handler threw RetryAfter or
+ * DeadLetter.
  */
 function unlessFailed(outcome: Outcome): Outcome {
   const isFailure = outcome.type === 'failed' && outcome.retryAfterMs === null;
@@ -135,5 +134,5 @@ function isPromise(value: unknown): value is PromiseLike<unknown> {
 }
 
 const ONE_DONE: Outcomes = Object.freeze([DONE]);
-/** What a handler gets to end by itself once its signal has aborted. */
+/** How long a handler may take to end after its signal has aborted. */
 const GRACE_MS = 500;

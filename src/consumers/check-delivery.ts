@@ -1,4 +1,6 @@
+import { duration, oneOf, shown, wholeNumber } from '../kinds.ts';
 import { type Backoff, backoffMs, parseDurationMs, TIMER_MS_MAX } from '../time.ts';
+import { checked } from './checked.ts';
 import type { Consumer, ConsumerDefinition } from './define.ts';
 
 type Delivery = Pick<
@@ -17,28 +19,27 @@ type Delivery = Pick<
 type Fields = Omit<ConsumerDefinition, 'handle' | 'handleBatch' | 'batchSize'>;
 
 /**
- * Checks the options that say how notifications are delivered, and completes them.
- * @throws Error whose message says what is wrong
+ * Checks the options that say how notifications are delivered, and adds the defaults.
+ * @throws Error that says what is wrong
  */
 export function checkDelivery(definition: Fields, isBatch: boolean): Delivery {
-  const { concurrency = 1, timeout = '5m', retry = {} } = definition;
-  if (!isCount(concurrency)) {
-    throw new Error(`concurrency must be a whole number from 1, not ${shown(concurrency)}`);
-  }
-  const isTransactional = oneOf('transaction', definition.transaction ?? false, [false, true]);
+  const { timeout = '5m', retry = {}, transaction = false, instances = 'one' } = definition;
+  const concurrency = checked('concurrency', wholeNumber(1), definition.concurrency ?? 1);
+  const isTransactional = checked('transaction', oneOf(false, true), transaction);
   if (concurrency > 1 && (isBatch || isTransactional)) {
     throw new Error(
-      `concurrency goes neither with handleBatch nor with transaction: these work one after the other. instances: 'shared' splits their work over several processes`,
+      'concurrency cannot be combined with handleBatch or transaction, which run one call at a' +
+        " time. To split their work over several processes, use instances: 'shared'",
     );
   }
   return {
-    order: oneOf('order', definition.order ?? 'key', ['key', 'none']),
+    order: checked('order', oneOf('key', 'none'), definition.order ?? 'key'),
     concurrency,
     ...checkRetry(retry),
-    timeoutMs: checkDuration('timeout', timeout),
-    onDead: oneOf('onDead', definition.onDead ?? 'continue', ['continue', 'stop']),
+    timeoutMs: checked('timeout', duration('30s'), timeout),
+    onDead: checked('onDead', oneOf('continue', 'stop'), definition.onDead ?? 'continue'),
     isTransactional,
-    isShared: oneOf('instances', definition.instances ?? 'one', ['one', 'shared']) === 'shared',
+    isShared: checked('instances', oneOf('one', 'shared'), instances) === 'shared',
     schema: checkSchema(definition.schema ?? null),
   };
 }
@@ -49,19 +50,17 @@ function checkRetry(retry: unknown): Pick<Consumer, 'attemptsMax' | 'backoffMs'>
   }
   const unknown = Object.keys(retry).find((name) => name !== 'attempts' && name !== 'backoff');
   if (unknown !== undefined) {
-    throw new Error(`retry has an unknown option "${unknown}": there are attempts and backoff`);
+    throw new Error(`retry has an unknown option "${unknown}": use attempts and backoff`);
   }
   const { attempts = 20, backoff = '1s' } = retry as NonNullable<Fields['retry']>;
-  if (!isCount(attempts)) {
-    throw new Error(`retry.attempts must be a whole number from 1, not ${shown(attempts)}`);
-  }
+  const attemptsMax = checked('retry.attempts', wholeNumber(1), attempts);
   if (typeof backoff !== 'function') {
-    const baseMs = checkDuration('retry.backoff', backoff);
-    return { attemptsMax: attempts, backoffMs: (attempt) => wait(attempt, baseMs) };
+    const baseMs = checked('retry.backoff', duration('1s'), backoff);
+    return { attemptsMax, backoffMs: (attempt) => wait(attempt, baseMs) };
   }
   return {
-    attemptsMax: attempts,
-    // Whatever goes wrong in it, the notification is tried again.
+    attemptsMax,
+    // If backoff() fails or returns nonsense, the notification must still be retried.
     backoffMs: (attempt) => {
       try {
         return Math.min(parseDurationMs(backoff(attempt)) ?? wait(attempt), TIMER_MS_MAX);
@@ -77,33 +76,12 @@ function wait(attempt: number, baseMs = 1000): number {
   return backoffMs(attempt, backoff);
 }
 
-function checkDuration(name: string, value: unknown): number {
-  const durationMs = parseDurationMs(value);
-  if (durationMs !== undefined && durationMs > 0 && durationMs <= TIMER_MS_MAX) return durationMs;
-  throw new Error(
-    `${name} must be a time like '30s' or '5m', at most 24 days, not ${shown(value)}`,
-  );
-}
-
 function checkSchema(schema: unknown): Consumer['schema'] {
   if (schema === null) return null;
   // Some schemas are functions.
   const standard = (schema as { '~standard'?: { validate?: unknown } })['~standard'];
   if (typeof standard?.validate === 'function') return schema as Consumer['schema'];
-  throw new Error('schema must be a Standard Schema, as Zod, Valibot and ArkType make them');
-}
-
-function oneOf<Value>(name: string, value: Value, allowed: readonly Value[]): Value {
-  if (allowed.includes(value)) return value;
-  throw new Error(`${name} must be ${allowed.map(shown).join(' or ')}, not ${shown(value)}`);
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) > 0;
-}
-
-function shown(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : (JSON.stringify(value) ?? String(value));
+  throw new Error('schema must be a Standard Schema, such as one of Zod, Valibot or ArkType');
 }
 
 const BACKOFF_MS_MAX = 900_000;

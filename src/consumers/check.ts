@@ -1,19 +1,22 @@
 import { basename, dirname, relative, sep } from 'node:path';
+import { name, shown, wholeNumber } from '../kinds.ts';
 import type { Notification } from '../log/notification.ts';
 import { consumerChannel, type From } from '../log/positions/progress.ts';
 import { suggest } from '../suggest.ts';
 import { checkDelivery } from './check-delivery.ts';
+import { checked } from './checked.ts';
 import type { Consumer, ConsumerContext, ConsumerDefinition } from './define.ts';
 
 /**
- * Checks what a consumer file exports and completes it.
- * @param folder the consumers folder, which apps are sub-folders of
- * @throws Error whose message says what is wrong with the definition, to follow the file's name
+ * Checks the export of a consumer file and adds the defaults.
+ * @param folder the consumers folder, whose sub-folders are the apps
+ * @throws Error that says what is wrong, to be shown after the file's name
  */
 export function checkConsumer(exported: unknown, file: string, folder: string): Consumer {
   if (typeof exported !== 'object' || exported === null) {
     throw new Error(
-      'it has no default export made by defineConsumer({ … }). Start the file\'s name with "_" if it is no consumer',
+      'it has no default export made by defineConsumer({ … }).' +
+        ' If it is not a consumer, start its name with "_"',
     );
   }
   for (const name of Object.keys(exported)) {
@@ -24,15 +27,13 @@ export function checkConsumer(exported: unknown, file: string, folder: string): 
   const app = relative(folder, dirname(file)).split(sep)[0] || null;
   const id = definition.id ?? basename(file).replace(/\.m?[jt]s$/, '');
   if (typeof id !== 'string' || !/^[\w.:-]{1,100}$/.test(id)) {
-    throw new Error(
-      `id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not ${JSON.stringify(id)}`,
-    );
+    throw new Error(`id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not ${shown(id)}`);
   }
   return Object.freeze({
     id,
     channels: checkChannels(definition.channels, consumerChannel(id)),
     from: checkFrom(definition.from ?? 'start'),
-    // One that is computed is another with each start.
+    // A computed Date differs with each start.
     fromText: definition.from instanceof Date ? 'a Date' : String(definition.from ?? 'start'),
     app,
     file,
@@ -46,15 +47,7 @@ function checkChannels(channels: unknown, own: string): readonly string[] {
   if (!Array.isArray(channels) || channels.length === 0) {
     throw new Error("channels must be a list of at least one channel, like ['orders']");
   }
-  for (const channel of channels) {
-    const size =
-      typeof channel === 'string' && channel.isWellFormed() && !channel.includes('\0')
-        ? Buffer.byteLength(channel)
-        : 0;
-    if (size < 1 || size > 63) {
-      throw new Error(`a channel is a name of 1 to 63 bytes, not ${JSON.stringify(channel)}`);
-    }
-  }
+  for (const channel of channels) checked('a channel', name, channel);
   return Object.freeze([...new Set([...(channels as string[]), own])]);
 }
 
@@ -64,7 +57,7 @@ function checkFrom(from: unknown): From {
   const time = from instanceof Date || typeof from === 'string' ? new Date(from) : undefined;
   if (time && !Number.isNaN(time.getTime())) return time;
   throw new Error(
-    `from must be 'start', 'now', a notification's id, or a time, not ${JSON.stringify(from)}`,
+    `from must be 'start', 'now', a notification's id, or a time, not ${shown(from)}`,
   );
 }
 
@@ -77,10 +70,10 @@ function checkHandler(definition: {
 }): Pick<Consumer, 'isBatch' | 'batchSize' | 'handleBatch'> {
   const { handle, handleBatch, batchSize = null } = definition;
   if ((typeof handle === 'function') === (typeof handleBatch === 'function')) {
-    throw new Error('it needs a function handle or a function handleBatch, and not both');
+    throw new Error('it needs a function handle or handleBatch, but not both');
   }
   if (typeof handle === 'function') {
-    if (batchSize !== null) throw new Error('batchSize goes with handleBatch');
+    if (batchSize !== null) throw new Error('batchSize requires handleBatch');
     const call = handle.bind(definition) as Handle;
     return {
       isBatch: false,
@@ -88,12 +81,9 @@ function checkHandler(definition: {
       handleBatch: ([only], context) => call(only as Notification, context),
     };
   }
-  if (batchSize !== null && !(Number.isInteger(batchSize) && Number(batchSize) > 0)) {
-    throw new Error(`batchSize must be a whole number from 1, not ${JSON.stringify(batchSize)}`);
-  }
   return {
     isBatch: true,
-    batchSize: batchSize as number | null,
+    batchSize: batchSize === null ? null : checked('batchSize', wholeNumber(1), batchSize),
     handleBatch: (handleBatch as Consumer['handleBatch']).bind(definition),
   };
 }

@@ -4,21 +4,20 @@ import type { Notification } from '../log/notification.ts';
 import type { Reporter } from '../reporter.ts';
 import type { Consumer, ConsumerContext, Database } from './define.ts';
 
-/** What the calls of a consumer work with. */
+/** What the calls of a consumer share. */
 export type CallTools = {
   reporter: ConsumerContext['reporter'];
-  /** Makes a call's db. What that is still doing when the call is given up is to be cut off. */
+  /** Makes the db of a call. It has to cut off queries still running when the call is given up. */
   makeDb(call: { readonly givenUp: AbortSignal; noteCut(): void }): Database;
 };
 
-/** What a handler is given besides the notifications, for one call. */
+/** The second argument of a handler, for one call. */
 export class CallContext implements ConsumerContext {
   readonly consumerId: string;
   readonly attempt: number;
   readonly reporter: ConsumerContext['reporter'];
   readonly #tools: CallTools;
-  // All made when they are first asked for: most handlers never do, and there is one call after
-  // another.
+  // All created on first use: calls are frequent, and most handlers use none of these.
   #db: Database | undefined;
   #timeIsOver: AbortController | undefined;
   #hasAskedForSignal = false;
@@ -44,34 +43,31 @@ export class CallContext implements ConsumerContext {
     return this.#timeIsOver.signal;
   }
 
-  /** Why its time is over; undefined while it is not. */
+  /** Why the call's time is over; undefined while it is not. */
   get overReason(): Error | undefined {
     return this.#timeIsOver?.signal.reason;
   }
 
-  /**
-   * True if pgwatch stopped the call before its time: if it fails now, that is not the handler's
-   * fault.
-   */
+  /** True if pgwatch stopped the call early. If it fails now, that is not the handler's fault. */
   get isInterrupted(): boolean {
     return this.#isCut || (this.#isAbandoned && this.#hasAskedForSignal);
   }
 
-  /** Aborts when nobody waits for the call any longer. */
+  /** Aborts when pgwatch no longer waits for the call. */
   get givenUp(): AbortSignal {
     this.#givenUp ??= new AbortController();
     return this.#givenUp.signal;
   }
 
-  /** Its time is over: it may still end by itself. */
+  /** Tells the handler that its time is over. It may still end by itself. */
   abort(reason: Error): void {
     this.#timeIsOver ??= new AbortController();
     this.#timeIsOver.abort(reason);
   }
 
   /**
-   * The daemon waits no longer. A handler that never looked at its signal does not fail because of
-   * that.
+   * Tells the handler that the daemon no longer waits. A later failure counts only if the handler
+   * never used its signal: then the abort cannot be the cause.
    */
   abandon(reason: Error): void {
     if (this.overReason) return;
@@ -79,7 +75,7 @@ export class CallContext implements ConsumerContext {
     this.abort(reason);
   }
 
-  /** pgwatch has cut a connection of its db. */
+  /** Records that pgwatch has cut a connection of the call's db. */
   noteCut(): void {
     this.#isCut = true;
   }
@@ -87,7 +83,10 @@ export class CallContext implements ConsumerContext {
   giveUp(): void {
     this.#givenUp ??= new AbortController();
     this.#givenUp.abort(
-      new PgwatchError('handler_failed', 'The call was given up, and its context.db with it.'),
+      new PgwatchError(
+        'handler_failed',
+        'pgwatch no longer waits for this call, so its context.db is closed.',
+      ),
     );
   }
 }
@@ -97,11 +96,11 @@ export type Call = {
   consumer: Consumer;
   notifications: readonly Notification[];
   context: CallContext;
-  /** Aborts when the daemon will not wait for handlers any longer. */
+  /** Aborts when the daemon no longer waits for handlers. */
   abandon: AbortSignal;
 };
 
-/** Prints what a consumer's handler has to say, with its id. */
+/** Prints the messages of a consumer's handler, with the consumer's id. */
 export function consumerReporter(
   { id }: Consumer,
   reporter: Reporter,

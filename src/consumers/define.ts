@@ -12,7 +12,7 @@ import type { From } from '../log/positions/progress.ts';
 import type { Fields } from '../reporter.ts';
 import type { StandardSchema } from './schema.ts';
 
-/** Runs SQL, in the calling convention of pg: what takes a client of pg's can be given this. */
+/** Runs SQL with the calling convention of pg: usable wherever a pg client is expected. */
 export type Database = {
   query<Row extends QueryResultRow = QueryResultRow>(
     query: string | QueryConfig,
@@ -33,44 +33,42 @@ export type Database = {
   ): void;
 };
 
-/** What a handler is given besides the notification. */
+/** The second argument of a handler. */
 export type ConsumerContext = {
   readonly consumerId: string;
-  /**
-   * Which call for the notification this is, from 1; those that asked for RetryAfter not counted.
-   */
+  /** The number of this attempt, from 1. Calls that threw RetryAfter do not count. */
   readonly attempt: number;
   /**
-   * Runs SQL over the daemon's pool; with `transaction: true` inside the transaction that moves the
-   * position, which commits once the handler has returned; there it takes one statement at a time.
+   * Runs SQL through the daemon's pool. With `transaction: true` it runs inside the transaction
+   * that moves the position and commits after the handler has returned; it then takes one statement
+   * at a time.
    */
   readonly db: Database;
   /**
-   * Aborts when the handler's time is over, or the daemon stops and waits no longer: hand it to
-   * fetch and the like.
+   * Aborts when the handler's time is over, or when the daemon stops and no longer waits: pass it
+   * to fetch and the like.
    */
   readonly signal: AbortSignal;
-  /** Prints what the handler has to say, with the consumer's id. */
+  /** Prints messages, with the consumer's id. */
   readonly reporter: {
     info(message: string, fields?: Fields): void;
     warn(message: string, fields?: Fields): void;
   };
 };
 
-/** How a notification is tried again when its handler throws. */
+/** How a notification is retried when its handler throws. */
 export type RetryOptions = {
-  /**
-   * How often the handler is called before the notification goes to the dead letters. Default 20.
-   */
+  /** The number of attempts after which a notification becomes a dead letter. Default 20. */
   attempts?: number;
   /**
-   * The first wait, default '1s', doubled with each attempt up to 15 minutes, of which between half
-   * and all is waited; or a function from the number of the failed attempt to the wait.
+   * The first wait, doubled with each attempt up to 15 minutes; the actual wait is random, between
+   * half of that and all of it. Default '1s'. Or a function from the number of the failed attempt
+   * to the wait.
    */
   backoff?: Duration | ((attempt: number) => Duration);
 };
 
-/** What a consumer file exports by default. */
+/** The default export of a consumer file. */
 export type ConsumerDefinition<Payload = unknown> =
   | SingleDefinition<Payload>
   | BatchDefinition<Payload>;
@@ -78,75 +76,79 @@ export type ConsumerDefinition<Payload = unknown> =
 type CommonDefinition<Payload> = {
   /** Names the consumer's position in the database. Default: the file's name. */
   id?: string;
-  /** The channels whose notifications it gets, one or more. */
+  /** The channels that it receives, one or more. */
   channels: readonly string[];
   /**
-   * Where it begins when it runs for the first time: 'start' (default) gets everything in the log,
-   * 'now' only what is published from then on; or a notification's id (one to come
-   * counts as 'now'), a Date, or a time as ISO 8601.
+   * Where it begins when it runs for the first time: 'start' (default) delivers everything in the
+   * log, 'now' only what is published from then on; or the id of a notification (a future one
+   * counts as 'now'), a Date, or a time in ISO 8601 format.
    */
   from?: 'start' | 'now' | number | Date | string;
   /**
-   * 'key' (default): of one key one after the other, in order; while one fails, those behind it
-   * wait. 'none': each for itself.
+   * 'key' (default): notifications with the same key are delivered in order, one after the other;
+   * while one fails, later ones wait. 'none': each is delivered independently.
    */
   order?: 'key' | 'none';
-  /** How many calls run side by side, at most, in each process. Default 1. Not with handleBatch. */
+  /**
+   * The maximum number of concurrent calls in each process. Default 1. Not with handleBatch or
+   * transaction.
+   */
   concurrency?: number;
   retry?: RetryOptions;
   /** How long a call may take before it counts as failed. Default '5m'. */
   timeout?: Duration;
   /**
-   * What a dead letter means for the others: 'continue' (default), or 'stop': nothing new is handed
-   * out until somebody retries or discards it.
+   * What happens after a dead letter: 'continue' (default), or 'stop': no new notifications are
+   * delivered until it is retried or discarded.
    */
   onDead?: 'continue' | 'stop';
   /**
    * True: what the handler writes through context.db commits together with the position, or not at
-   * all, so that it happens exactly once. Default false.
+   * all, so its effects happen exactly once. Default false.
    */
   transaction?: boolean;
-  /**
-   * 'one' (default): one process at a time runs it. 'shared': all that are alive split its work.
-   */
+  /** 'one' (default): one process at a time runs it. 'shared': all processes split its work. */
   instances?: 'one' | 'shared';
-  /** A Standard Schema (Zod, Valibot, ArkType, …): payloads that do not fit are dead letters. */
+  /**
+   * A Standard Schema (Zod, Valibot, ArkType, …): notifications whose payload does not match become
+   * dead letters.
+   */
   schema?: StandardSchema<Payload>;
   /**
-   * Told of notifications that were removed from the log before it had done them, as by "pgwatch
-   * cleanup --force": it never gets those. Throwing has it told again, later, like a notification.
-   * Default: the daemon reports a warning.
+   * Called for notifications that were removed from the log before this consumer handled them, for
+   * example by "pgwatch cleanup --force": they are never delivered. If it throws, it is called
+   * again later, like a handler. Default: the daemon reports a warning.
    */
   onGap?(gap: Gap, context: ConsumerContext): unknown;
 };
 
 /** A consumer that is called for one notification at a time. */
 export type SingleDefinition<Payload = unknown> = CommonDefinition<Payload> & {
-  /** Returning is success; throwing hands the notification to it again, later. */
+  /** Returning is success; if it throws, the notification is delivered again later. */
   handle(notification: Notification<Payload>, context: ConsumerContext): unknown;
 };
 
 /** A consumer that is called for many notifications at once. */
 export type BatchDefinition<Payload = unknown> = CommonDefinition<Payload> & {
   /**
-   * The same for many at once, in order. Returning is success for all, unless it returns a list
-   * with an Error (or what Promise.allSettled gives) in the place of each that failed. Where it
-   * throws, all are called again, one by one.
+   * Handles many notifications at once, in order. Returning is success for all, unless it returns a
+   * list with an Error (or a result of Promise.allSettled) in the place of each that failed. If it
+   * throws, all are delivered again, one by one.
    */
   handleBatch(notifications: Notification<Payload>[], context: ConsumerContext): unknown;
-  /** How many it gets at once, at most. Default: what one read brings (maxBatchSize). */
+  /** The maximum number per call. Default: as many as one read returns (maxBatchSize). */
   batchSize?: number;
 };
 
 /** A checked consumer, complete. */
 export type Consumer = Readonly<{
   id: string;
-  /** Those of its definition, and the one of its own (consumerChannel). */
+  /** The channels of its definition, and its own (consumerChannel). */
   channels: readonly string[];
   from: From;
-  /** As its file says it, to tell whether that has changed. */
+  /** As in its file, to detect changes. */
   fromText: string;
-  /** The sub-folder of the consumers folder that its file lies in; null directly in it. */
+  /** The sub-folder of the consumers folder that contains its file; null if there is none. */
   app: string | null;
   file: string;
   order: 'key' | 'none';
@@ -159,9 +161,9 @@ export type Consumer = Readonly<{
   isTransactional: boolean;
   isShared: boolean;
   schema: StandardSchema | null;
-  /** False for a consumer with handle: what that returns is not a list of results. */
+  /** False for a consumer with handle, which does not return a list of results. */
   isBatch: boolean;
-  /** 1 for a consumer with handle. Null: as many as one read brings. */
+  /** 1 for a consumer with handle. Null: as many as one read returns. */
   batchSize: number | null;
   handleBatch(notifications: Notification[], context: ConsumerContext): unknown;
   /** Null: the daemon reports gaps. */
@@ -169,7 +171,7 @@ export type Consumer = Readonly<{
 }>;
 
 /**
- * Gives a consumer file its types. Returns what it is given, so a test can call its handle or
+ * Gives a consumer file its types. Returns its argument, so a test can call its handle or
  * handleBatch.
  */
 export function defineConsumer<Payload = unknown>(

@@ -7,16 +7,17 @@ import { checkConsumer } from './check.ts';
 import type { Consumer } from './define.ts';
 
 /**
- * Loads all consumer files below a folder: *.ts, *.mts, *.js, *.mjs, but no tests, no declarations,
- * and nothing whose name starts with "_" or ".". Either all of them load or none.
- * @returns the consumers, by id
- * @throws PgwatchError consumer_invalid that names each faulty file, with the line where known
+ * Loads all consumer files below a folder: *.ts, *.mts, *.js and *.mjs, except tests, declarations,
+ * and names that start with "_" or ".". Fails if one of them cannot be loaded.
+ * @returns the consumers, ordered by id
+ * @throws PgwatchError consumer_invalid that names each faulty file, with the line if known
  */
 export async function discoverConsumers(folder: string): Promise<Consumer[]> {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
     throw new PgwatchError(
       'consumer_invalid',
-      `There is no folder ${folder}. Put consumer files there, or name another with the option "consumers".`,
+      `There is no folder ${folder}.` +
+        ' Put consumer files there, or set the option "consumers" to another folder.',
     );
   }
   const consumers: Consumer[] = [];
@@ -30,32 +31,31 @@ export async function discoverConsumers(folder: string): Promise<Consumer[]> {
     } catch (thrown) {
       firstCause ??= thrown;
       faults.push(describeFault(file, thrown));
-      // The others would keep whoever waits for as long.
+      // Other files may take as long; do not wait for them.
       if (thrown instanceof NotLoaded) break;
     }
   }
   loading.end();
   faults.push(...duplicateIds(consumers));
   if (faults.length > 0) {
-    const count =
-      faults.length === 1 ? 'A consumer file is' : `${faults.length} consumer files are`;
+    const count = faults.length === 1 ? 'A consumer file' : `${faults.length} consumer files`;
     throw new PgwatchError(
       'consumer_invalid',
-      `${count} faulty, so that no consumer was started:\n${faults.join('\n')}`,
+      `${count} could not be loaded; no consumer was started:\n${faults.join('\n')}`,
       { cause: firstCause },
     );
   }
   return consumers.sort((a, b) => a.id.localeCompare(b.id));
 }
 
-/** The files of a folder that would be loaded as consumers. */
+/** The files of a folder that are loaded as consumers. */
 export function findConsumerFiles(folder: string): string[] {
   return visibleFiles(folder).filter(
     (file) => /\.m?[jt]s$/.test(file) && !/\.(d|test|spec)\.m?[jt]s$/.test(file),
   );
 }
 
-/** Files of a folder that look like consumers, and have an extension that is not loaded. */
+/** Files of a folder that look like consumers but have an extension that is not loaded. */
 export function skippedFiles(folder: string): string[] {
   const loaded = findConsumerFiles(folder);
   const isScript = (file: string) =>
@@ -65,7 +65,7 @@ export function skippedFiles(folder: string): string[] {
   );
 }
 
-/** Everything but folders, and nothing whose name says that it is not a consumer. */
+/** The files of a folder, without those whose name says that they are not consumers. */
 function visibleFiles(folder: string): string[] {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
   return entries

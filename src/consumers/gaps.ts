@@ -4,7 +4,7 @@ import { BEHIND, callOthers, HeldKeys, outcomeOfRest } from './held-keys.ts';
 import { DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
 
 /**
- * Calls the handler for what lies between gaps, and onGap for each of these, all in order.
+ * Calls onGap for each gap and the handler for the notifications between gaps, in order.
  * @param callPart calls the handler
  */
 export async function callWithGaps(
@@ -45,7 +45,10 @@ async function callOnGap({ consumer, context }: Call, gap: Gap): Promise<Outcome
   }
   const { count, firstId, lastId, from, until, removedAt } = gap;
   context.reporter.warn(
-    `it will never get up to ${count} of its notifications (ids ${firstId} to ${lastId}, published from ${from.toISOString()} to ${until.toISOString()}): they were removed from the log at ${removedAt.toISOString()}, before it had done them. Define onGap to act on that.`,
+    `it will never receive up to ${count} of its notifications` +
+      ` (ids ${firstId} to ${lastId}, published from ${from.toISOString()} to` +
+      ` ${until.toISOString()}): they were removed from the log at ${removedAt.toISOString()},` +
+      ' before it had handled them. Define onGap to act on that.',
   );
   return DONE;
 }

@@ -4,8 +4,8 @@ import type { Consumer } from './define.ts';
 import { failureOf, type Outcome, type Outcomes } from './outcome.ts';
 
 /**
- * Calls the handler for the notifications that have no outcome yet, except later ones of a key that
- * failed: the handler must not get those first.
+ * Calls the handler for the notifications that have no outcome yet, except those whose key has
+ * failed before: the handler must not receive them out of order.
  * @param entries for each notification its outcome, or the notification to pass to the handler
  */
 export async function callOthers(
@@ -21,7 +21,7 @@ export async function callOthers(
   });
   const { overReason } = call.context;
   if (overReason) {
-    // Checking took longer than the call may: the handler is not called.
+    // The checks used up the time of the call: the handler is not called.
     const rest = outcomeOfRest(call, overReason);
     return judged.map((entry) => (isOutcome(entry) ? entry : rest));
   }
@@ -31,12 +31,12 @@ export async function callOthers(
   return judged.map((entry) => (isOutcome(entry) ? entry : (outcomes.shift() as Outcome)));
 }
 
-/** The outcome of notifications that were not called before the time of the call was over. */
+/** The outcome of notifications that the handler was not called for before time was over. */
 export function outcomeOfRest({ abandon }: Call, overReason: Error): Outcome {
   return abandon.aborted ? { type: 'abandoned' } : failureOf(overReason);
 }
 
-/** The keys of which a notification failed: later ones wait for it. */
+/** Keys with a failed notification: later ones wait for it. */
 export class HeldKeys {
   readonly #consumer: Consumer;
   readonly #keys = new Set<string>();

@@ -2,8 +2,8 @@ import { PgwatchError, textOf, toError } from '../errors.ts';
 import { parseDurationMs } from '../time.ts';
 
 /**
- * Thrown by a handler that knows when to be called again: after this time instead of the backoff's.
- * It spends no attempt, as where a service asks for patience.
+ * Thrown by a handler that knows when to be called again: this delay replaces the backoff. It does
+ * not count as an attempt, so it suits services that limit rates.
  */
 export class RetryAfter extends Error {
   readonly delayMs: number;
@@ -24,7 +24,7 @@ export class RetryAfter extends Error {
 }
 
 /**
- * Thrown by a handler that will never succeed: the notification goes to the dead letters at once.
+ * Thrown by a handler that can never succeed: the notification becomes a dead letter immediately.
  */
 export class DeadLetter extends Error {
   constructor(reason: string, options: { cause?: unknown } = {}) {
@@ -34,9 +34,9 @@ export class DeadLetter extends Error {
 }
 
 /**
- * How a call ended for one notification. abandoned: pgwatch has stopped it, and nothing is known of
- * it; it is called again and no attempt is spent. behind: it was not called, because an earlier
- * notification of its key failed.
+ * How a call ended for one notification. abandoned: pgwatch stopped it, and its outcome is unknown;
+ * it is delivered again, and the attempt does not count. behind: the handler was not called,
+ * because an earlier notification with the same key failed.
  */
 export type Outcome =
   | { type: 'done' }
@@ -45,15 +45,15 @@ export type Outcome =
   | { type: 'abandoned' }
   | { type: 'behind' };
 
-/** How a call ended that was made and not interrupted. */
+/** The outcome of a call that was made and not interrupted. */
 export type Ended = Exclude<Outcome, { type: 'abandoned' | 'behind' }>;
 
-/** One outcome for each notification, in their order. */
+/** One outcome for each notification, in order. */
 export type Outcomes = readonly Outcome[];
 
 export const DONE: Outcome = Object.freeze({ type: 'done' });
 
-/** What a thrown value asks for. */
+/** The outcome that a thrown value stands for. */
 export function failureOf(thrown: unknown): Outcome {
   const error = toError(thrown);
   // By name: a consumer file may have been loaded with another copy of this package.
@@ -68,10 +68,10 @@ function delayOf({ delayMs }: Partial<RetryAfter>): number | null {
 }
 
 /**
- * What a handler returned for so many notifications. Returning is success, except for a list with
- * an error in it, or with a rejected promise's result. That of handleBatch speaks for each
- * notification by its place; handle has failed with any of them, since who returns what
- * Promise.allSettled() gives would else lose it.
+ * The outcomes that a handler's return value means. Returning is success, except for a list that
+ * contains an error or the settled result of a rejected promise. In a list from handleBatch, each
+ * element is for the notification at its index. handle fails if its list contains any failure:
+ * otherwise handlers that return the results of Promise.allSettled() would lose failures.
  */
 export function outcomesOf(returned: unknown, count: number, isBatch: boolean): readonly Outcome[] {
   const failures = Array.isArray(returned) ? returned.map(failureIn) : [];
@@ -81,7 +81,8 @@ export function outcomesOf(returned: unknown, count: number, isBatch: boolean): 
   if (failures.length !== count) {
     const error = new PgwatchError(
       'handler_failed',
-      `handleBatch returned ${failures.length} results for ${count} notifications: return one for each, in order.`,
+      `handleBatch returned ${failures.length} results for ${count} notifications:` +
+        ' return one for each, in order.',
     );
     return new Array(count).fill(failureOf(error));
   }
@@ -89,8 +90,8 @@ export function outcomesOf(returned: unknown, count: number, isBatch: boolean): 
 }
 
 /**
- * An element of the list: an error, or a result of Promise.allSettled(); not a row that has a
- * column status.
+ * The failure in an element of the list: an error, or a rejected result of Promise.allSettled(). A
+ * row that has a column "status" is not one.
  */
 function failureIn(element: unknown): Outcome | undefined {
   if (element instanceof Error) return failureOf(element);
@@ -100,5 +101,5 @@ function failureIn(element: unknown): Outcome | undefined {
   return isSettled && status === 'rejected' ? failureOf(reason) : undefined;
 }
 
-/** A hundred years: far beyond it, PostgreSQL's timestamps end. */
+/** A hundred years: PostgreSQL's timestamps have an end, too, far beyond that. */
 const RETRY_AFTER_MS_MAX = 36_525 * 86_400_000;

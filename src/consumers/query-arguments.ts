@@ -3,18 +3,18 @@ import { statementName } from '../database/names.ts';
 import { isCopyFromClient } from '../database/statements.ts';
 import { PgwatchError } from '../errors.ts';
 
-/** Told how a query has ended, as pg does it. */
+/** Called when a query has ended, as in pg. */
 type Callback = (error: Error | null, result?: unknown) => void;
 
-/** What a query() in pg's calling convention was given. */
+/** The arguments of a query() with pg's calling convention. */
 export type QueryArguments = { config: QueryConfig; text: string; callback: Callback | undefined };
 
 /**
- * Reads the arguments of query(text | config, [values], [callback]) as pg reads them: values win
- * over those of the config, and a callback may be the second argument, the third, or part of the
- * config. Each is read once, because what is checked has to be what runs; of tagged templates the
- * text is a getter.
- * @throws PgwatchError handler_failed for what is no such query
+ * Reads the arguments of query(text | config, [values], [callback]) as pg does: values override
+ * those of the config, and the callback may be the second argument, the third, or part of the
+ * config. Each property is read once, because what is checked must be what runs: with tagged
+ * templates, the text is a getter.
+ * @throws PgwatchError handler_failed if the arguments are not such a query
  */
 export function readQueryArguments([query, values, last]: readonly unknown[]): QueryArguments {
   const given = typeof query === 'string' ? { text: query } : query;
@@ -27,19 +27,20 @@ export function readQueryArguments([query, values, last]: readonly unknown[]): Q
   if (isCopyFromClient(text)) {
     throw new PgwatchError(
       'handler_failed',
-      'context.db has no stream for COPY … FROM STDIN: insert the rows, many at once with "insert into … select * from unnest($1::text[], …)".',
+      'context.db has no stream for COPY … FROM STDIN: insert the rows,' +
+        ' many at once with "insert into … select * from unnest($1::text[], …)".',
     );
   }
   const config: QueryConfig = { ...read, text };
   if (values && typeof values !== 'function') config.values = values as unknown[];
-  // Other calls on the same connection may give the same name to another text.
+  // Other calls on the same connection may use the same name for another text.
   if (config.name) config.name = statementName('named', text);
   const callback = last ?? (typeof values === 'function' ? values : own);
   if (callback !== undefined && typeof callback !== 'function') throw refused('such a callback');
   return { config, text, callback: callback as Callback | undefined };
 }
 
-/** Runs a query, and answers by its callback if there is one, else by the promise. */
+/** Runs a query. The result goes to the callback if there is one, else to the promise. */
 export function answering(
   readArguments: () => QueryArguments,
   run: (query: QueryArguments) => Promise<unknown>,
@@ -53,7 +54,7 @@ export function answering(
   const { callback } = query;
   const running = run(query);
   if (!callback) return running;
-  // Outside of the promise: what a callback throws is the process's business, as with pg.
+  // Outside the promise: an error thrown by a callback is an uncaught exception, as with pg.
   running.then(
     (result) => process.nextTick(callback, null, result),
     (error) => process.nextTick(callback, error),
@@ -63,7 +64,7 @@ export function answering(
 
 type Given = QueryConfig & { callback?: unknown };
 
-/** What pg reads of a config. */
+/** The properties of a config that pg reads. */
 const READ: readonly string[] = [
   'text',
   'values',
@@ -86,6 +87,7 @@ function readOnce(given: Given): Given {
 function refused(what: string): PgwatchError {
   return new PgwatchError(
     'handler_failed',
-    `context.db takes no ${what.replace(/^a /, '')}: call query(text, values) or query({ text, values, … }); read many rows in pages, by key.`,
+    `context.db takes no ${what.replace(/^a /, '')}: call query(text, values)` +
+      ' or query({ text, values, … }); read many rows in pages, by key.',
   );
 }

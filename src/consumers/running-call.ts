@@ -3,14 +3,14 @@ import type { Call } from './context.ts';
 
 const calls = new AsyncLocalStorage<Call>();
 
-/** Runs the work so that what it does, and whatever it starts, is known to belong to the call. */
+/** Runs the work so that describeCall() knows the call in it and in everything that it starts. */
 export function withinCall<T>(call: Call, work: () => T): T {
   return IS_CHEAP ? calls.run(call, work) : work();
 }
 
 /**
- * In which call this is done, as 'call of email (notification 7)'; null in none. Also later than
- * the call, in what its handler has started and not awaited.
+ * The call that the current code belongs to, like 'call of email (notification 7)'; null if there
+ * is none. Also works after the call, in work that its handler started without awaiting it.
  */
 export function describeCall(): string | null {
   const call = calls.getStore();
@@ -21,5 +21,5 @@ export function describeCall(): string | null {
   return `call of ${call.consumer.id} (${which})`;
 }
 
-/** Before version 24, Node.js pays for this with every promise of the process. */
+/** Before Node.js 24, this slows down every promise of the process. */
 const IS_CHEAP = Number(process.versions.node.split('.')[0]) >= 24;

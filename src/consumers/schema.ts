@@ -1,6 +1,6 @@
 /**
- * What a Standard Schema looks like (https://standardschema.dev, version 1), as Zod, Valibot,
- * ArkType and others give it.
+ * The interface of a Standard Schema (https://standardschema.dev, version 1), which Zod, Valibot,
+ * ArkType and others implement.
  */
 export type StandardSchema<Output = unknown> = {
   readonly '~standard': {
@@ -20,16 +20,16 @@ type SchemaIssue = {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 };
 
-/** Why a payload is refused: what the schema found, place by place. */
+/** A payload that does not match the schema, with the issues the schema found and their paths. */
 export class PayloadRefused extends Error {
   constructor(issues: readonly SchemaIssue[]) {
-    super(`the payload does not fit the schema: ${issues.map(describe).join('; ')}`);
+    super(`the payload does not match the schema: ${issues.map(describe).join('; ')}`);
     this.name = 'PayloadRefused';
   }
 }
 
 /**
- * The payload as the schema gives it.
+ * Checks a payload. Returns the output of the schema.
  * @throws PayloadRefused
  */
 export async function checkPayload(schema: StandardSchema, payload: unknown): Promise<unknown> {

@@ -2,7 +2,7 @@ import { PgwatchError } from '../errors.ts';
 import { suggest } from '../suggest.ts';
 import type { Consumer } from './define.ts';
 
-/** Which consumers to run. Undefined: no such restriction. */
+/** Which consumers to run. Undefined: not restricted. */
 export type Selection = {
   ids?: readonly string[] | undefined;
   excludedIds?: readonly string[] | undefined;
@@ -33,7 +33,7 @@ function requireKnown(
 ): void {
   const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  const list = known.length > 0 ? `There are: ${known.join(', ')}.` : `There is no ${kind} at all.`;
+  const list = known.length > 0 ? `There are: ${known.join(', ')}.` : `There are no ${kind}s.`;
   throw new PgwatchError(
     'consumer_unknown',
     `There is no ${kind} "${unknown}".${suggest(unknown, known)} ${list}`,

@@ -45,13 +45,14 @@ export class CatchUpDisplay {
     const startedAt = this.#startedAt.get(consumerId);
     this.#startedAt.delete(consumerId);
     this.#shownCounts.delete(consumerId);
-    // Elsewhere the line below says it, and the other consumers have their turn by the clock.
+    // Without a terminal the line below says it, and the timer shows the other consumers.
     if (this.#reporter.isInteractive) this.#show();
     const took = startedAt === undefined ? 0 : performance.now() - startedAt;
     this.#reporter.info(
       count === 0
-        ? `${consumerId} has missed nothing; ${this.#then}.`
-        : `${consumerId} has gone through ${countOf(count, 'missed notification')} in ${formatDuration(took)}; ${this.#then}.`,
+        ? `${consumerId} missed nothing; ${this.#then}.`
+        : `${consumerId} handled ${countOf(count, 'missed notification')} in ` +
+            `${formatDuration(took)}; ${this.#then}.`,
       { consumer: consumerId, handled: count },
     );
   }
@@ -64,7 +65,7 @@ export class CatchUpDisplay {
     const [first] = lines;
     if (!this.#reporter.isInteractive) {
       for (const line of lines) {
-        // One that makes no progress says why by itself: its handler fails, or takes its time.
+        // A consumer that makes no progress is reported elsewhere: its handler fails, or is slow.
         if (this.#shownCounts.get(line.consumerId) === line.progress.count) continue;
         this.#shownCounts.set(line.consumerId, line.progress.count);
         this.#reporter.info(
@@ -90,7 +91,7 @@ export class CatchUpDisplay {
   }
 }
 
-/** Ids are sparse, so what is left is an estimate. */
+/** Ids are sparse, so the time left is an estimate. */
 function describe(progress: CatchUpProgress, elapsedMs: number): string {
   const done = fraction(progress);
   const rate = Math.round(progress.count / Math.max(elapsedMs / 1000, 0.001));

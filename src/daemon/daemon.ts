@@ -29,28 +29,28 @@ import type { Lasting } from './session-options.ts';
 export type DaemonOptions = {
   config: Config;
   consumers: readonly Consumer[];
-  /** Of all consumers that there are files for, where it does not run all of them. */
+  /** The ids of all consumers that have files, if the daemon does not run all of them. */
   knownIds?: readonly string[];
   reporter: Reporter;
-  /** Default: pageReader. Tests pass wrong ones to see that they are caught. */
+  /** Default: pageReader. Tests pass faulty readers to check that the faults are caught. */
   readPage?: ReadPage;
-  /** Moves the consumers past everything they missed, which they then never get. Default false. */
+  /** Moves the consumers past everything they missed; they never receive it. Default false. */
   skipPlayback?: boolean;
 };
 
-/** Runs consumers: session after session, for as long as it is let. */
+/** Runs consumers, session after session, until it is stopped. */
 export class Daemon {
   readonly #options: Required<DaemonOptions>;
   readonly #lasting: Lasting;
   readonly #failures: FailureReports;
-  /** Aborts what handlers are given as their signal. */
+  /** Aborts the signal that handlers receive. */
   readonly #abandon = new AbortController();
-  /** Aborts a little later, when nothing at all is waited for any more. */
+  /** Aborts a little later, when the daemon no longer waits for anything. */
   readonly #cutOff = new AbortController();
   #hasConnected = false;
-  /** True once nobody waits until the database can be reached again. */
+  /** True once the daemon no longer waits for the database to come back. */
   #isGivenUp = false;
-  /** The last one. */
+  /** The most recent control connection. */
   #control: Control | undefined;
 
   constructor(options: DaemonOptions) {
@@ -78,15 +78,15 @@ export class Daemon {
   }
 
   /**
-   * Runs until the signal aborts and the running handlers have finished, reconnecting for ever.
-   * @throws PgwatchError where waiting cannot help: a wrong password at the start, a missing
-   *   schema, a restored cluster
+   * Runs until the signal aborts and the running handlers have finished; reconnects indefinitely.
+   * @throws PgwatchError if waiting cannot help: a wrong password at the start, a missing schema, a
+   *   restored cluster
    */
   async run(signal: AbortSignal): Promise<void> {
     await this.#runSessions('tail', signal);
   }
 
-  /** Handles everything that is visible now, then returns. Throws as run. */
+  /** Handles everything that is visible now, then returns. Throws like run(). */
   async runOnce(signal: AbortSignal): Promise<void> {
     await this.#runSessions('once', signal);
   }
@@ -105,7 +105,8 @@ export class Daemon {
         ...common,
         size: logSize,
         settings: LOG_SETTINGS,
-        // A page is a bounded amount of work, though on a cold disk more than a heartbeat.
+        // A page is a bounded amount of work, but on a cold disk it may take longer than a
+        // heartbeat.
         deadlineMs: ANSWER_DEADLINES_MAX * heartbeatDeadlineMs,
       }),
       handlerPool: new Pool({ ...common, size: poolSize - logSize, sessions: 'user' }),
@@ -116,7 +117,7 @@ export class Daemon {
     const { config, reporter, consumers, knownIds, readPage } = this.#options;
     const display = new CatchUpDisplay(reporter, this.#lasting.atWork, mode);
     const timers: NodeJS.Timeout[] = [];
-    // Cron, CI and tests wait for a run to the end: it may not wait for ever.
+    // Cron, CI and tests wait for runOnce(), so it must not wait forever.
     const patience = new Patience(mode === 'once' ? ONCE_PATIENCE_MS : Number.POSITIVE_INFINITY);
     patience.spent.addEventListener('abort', () => {
       this.#isGivenUp = true;
@@ -158,7 +159,7 @@ export class Daemon {
     } finally {
       display.stop();
       patience.rest();
-      // Where it cannot go on, handlers get the same time as at a stop.
+      // If the daemon cannot continue, handlers get the same time as at a stop.
       if (timers.length === 0) onStop();
       signal.removeEventListener('abort', onStop);
       await this.#untilIdle();
@@ -200,7 +201,7 @@ export class Daemon {
       if (error.code !== 'connection_failed') return true;
       return !this.#hasConnected && !isTransient(error);
     }
-    // Syntax or access rule violations, and programmer errors: the next session would meet them
+    // Syntax errors, access rule violations and programmer errors would occur in the next session
     // too.
     return (
       (errorCodeOf(error) ?? '').startsWith('42') ||
@@ -227,8 +228,8 @@ export class Daemon {
   }
 
   /**
-   * A query was lost with the control connection, and the server has not crashed: a handler can
-   * bring that about.
+   * True if a query was lost together with the control connection and the server has not crashed; a
+   * crash may be the handler's fault.
    */
   async #isOutage(thrown: unknown): Promise<boolean> {
     const control = this.#control;
@@ -249,7 +250,7 @@ export class Daemon {
     ];
   }
 
-  /** Waits for the handlers of lost sessions too; each ends soon after #abandon aborts. */
+  /** Also waits for the handlers of lost sessions; each ends soon after #abandon aborts. */
   async #untilIdle(): Promise<void> {
     const { atWork, sharing } = this.#lasting;
     await Promise.all([atWork.untilIdle(), ...sharing.values()]);
@@ -258,15 +259,17 @@ export class Daemon {
 
 const LOG_SETTINGS = {
   ...LOG_PLANS,
-  // Standing still in the middle of settling would keep the others from taking over.
+  // A transaction left idle while it settles would keep other daemons from taking over.
   idle_in_transaction_session_timeout: STANDSTILL_MAX,
 };
 const LOG_CONNECTIONS_MAX = 4;
-/** How long the server may take for work of ours, in deadlines of a heartbeat. */
+/** How long the server may take for pgwatch's own work, in heartbeat deadlines. */
 const ANSWER_DEADLINES_MAX = 12;
-/** Longer than an abandoned handler gets: its position is saved then. */
+/** The database gets this long after handlers are abandoned, to save their positions. */
 const CUT_OFF_MS = 2000;
 const ONCE_PATIENCE_MS = 10_000;
-const GIVEN_UP = `Gave up after trying for ${formatDuration(ONCE_PATIENCE_MS)}: a run with --once does not wait for the database for ever.`;
-/** A server that has restarted is not to be waited for. */
+const GIVEN_UP =
+  `Gave up after trying for ${formatDuration(ONCE_PATIENCE_MS)}: ` +
+  'a run with --once does not wait for the database indefinitely.';
+/** Short, so that the daemon reconnects soon after the server has restarted. */
 const RECONNECT_MS_MAX = 2000;

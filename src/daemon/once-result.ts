@@ -4,16 +4,16 @@ import { shellWord } from '../shell-word.ts';
 import { formatDuration } from '../time.ts';
 import { countOf } from '../words.ts';
 
-/** How a consumer got on in a run to the end. */
+/** What became of a consumer in a run with --once. */
 export type Ran = {
   failedCount: number;
-  /** A dead letter has stopped it. */
+  /** True if a dead letter has stopped it. */
   isHalted: boolean;
 };
 
 /**
- * Why a run to the end has not done everything.
- * @param ran those that this process ran
+ * Why a run with --once has not done everything.
+ * @param ran the consumers that this process ran
  * @returns null if it has
  */
 export function onceError(
@@ -30,7 +30,7 @@ export function onceError(
   const sentences = [
     ...(failed.length > 0 ? [`Notifications failed: ${counts.join(', ')}.`] : []),
     ...(told.length > 0 ? [`Still waiting: ${told.join('; ')}.`] : []),
-    'pgwatch dlq list --state all shows what has failed, and pgwatch status who runs what.',
+    '"pgwatch dlq list --state all" shows what failed, "pgwatch status" which process runs what.',
   ];
   return new PgwatchError('handler_failed', sentences.join(' '));
 }
@@ -41,14 +41,16 @@ function waitingParts(left: LeftUndone, ran: Ran | undefined): string[] {
   const unreadText = `${countOf(unread, 'notification')} unread`;
   const parts: string[] = [];
   if (retrying > 0) {
-    const until = nextAttemptAt ? `, the next until ${untilText(nextAttemptAt)}` : '';
+    const until = nextAttemptAt ? `, the next at ${untilText(nextAttemptAt)}` : '';
     parts.push(`${countOf(retrying, 'notification')} for a retry${until}`);
   }
   if (blocked > 0)
-    parts.push(`${countOf(blocked, 'notification')} behind an earlier one of its key`);
-  if (leased > 0) parts.push(`${countOf(leased, 'notification')} at other processes that share it`);
-  if (ran?.isHalted) parts.push('it stops at a dead letter (onDead)');
-  // What was published while it ran is not its concern, unless it did not get that far.
+    parts.push(`${countOf(blocked, 'notification')} blocked by an earlier one of its key`);
+  if (leased > 0) {
+    parts.push(`${countOf(leased, 'notification')} leased by other processes that share it`);
+  }
+  if (ran?.isHalted) parts.push('a dead letter has stopped it (onDead)');
+  // What a consumer that ran to the end has unread was published meanwhile, and does not count.
   if (unread === 0) return parts;
   if (isPaused) {
     const until = pausedUntil

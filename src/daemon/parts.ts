@@ -18,7 +18,7 @@ import { SharedRunner } from './shared/runner.ts';
 import { runShared, type SharingOptions } from './shared/sharing.ts';
 import { Tail } from './tail/tail.ts';
 
-/** How this daemon shows itself to the others: it wants no consumers when it stops. */
+/** What this daemon tells the others about itself. Once it stops, it wants no consumers. */
 export function membershipOf(
   { config, consumers, mode }: Setup,
   { daemonId, atWork, meters }: Lasting,
@@ -27,9 +27,9 @@ export function membershipOf(
 ): Membership {
   const idsOf = (isShared: boolean) =>
     consumers.filter((consumer) => consumer.isShared === isShared).map(({ id }) => id);
-  // One that runs to the end takes what is free, and no consumer is kept for it.
+  // A run with --once takes only free consumers; none is reserved for it.
   const ids = mode === 'once' ? [] : idsOf(false);
-  // A handler of the session before may hang: its consumer is for those who can run it.
+  // A handler of the previous session may hang: daemons that can run its consumer may take it.
   const leaving = new Set(atWork.all);
   const isFree = (id: string) => {
     const entry = atWork.get(id);
@@ -50,7 +50,7 @@ export function membershipOf(
   return membership;
 }
 
-/** What runs until the session ends. */
+/** The parts that run until the session ends. */
 export function tailing(
   setup: Setup,
   lasting: Lasting,
@@ -77,8 +77,8 @@ export function tailing(
 }
 
 /**
- * Hands out what is there now, and what is due again.
- * @returns handler_failed where something failed or still waits, once all else is done
+ * Delivers everything that is visible now, and the retries that are due.
+ * @returns handler_failed if something failed or still waits, once everything else is done
  */
 export async function runAllOnce(
   setup: Setup,
@@ -152,10 +152,10 @@ function sharingOf(setup: Setup, lasting: Lasting, inside: Inside): SharingOptio
   };
 }
 
-/** How many notifications an owner that dies can have had in hand, and not settled. */
+/** How many unsettled notifications an owner can have in progress when it dies. */
 function inHandMax(consumer: Consumer, { maxBatchSize }: Config): number {
   return consumer.isTransactional ? Math.min(maxBatchSize, stretchMax(consumer)) : maxBatchSize;
 }
 
-/** How many pages may be read while an earlier notification takes its time. */
+/** How many pages may be read while an earlier notification is still being handled. */
 const OPEN_PAGES_MAX = 20;

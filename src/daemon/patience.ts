@@ -1,4 +1,4 @@
-/** How long to wait for a database that is away. */
+/** Limits how long to wait for a database that cannot be reached. */
 export class Patience {
   readonly #ms: number;
   readonly #spent = new AbortController();
@@ -10,25 +10,25 @@ export class Patience {
     this.#ms = ms;
   }
 
-  /** Aborts once the database was away for too long. */
+  /** Aborts once the database has been unreachable for too long. */
   get spent(): AbortSignal {
     return this.#spent.signal;
   }
 
-  /** What is left of it, in milliseconds; at most 0 where it is spent. */
+  /** The time left, in milliseconds; 0 or less if none is left. */
   get leftMs(): number {
     if (this.#lostAt === undefined) return this.#ms;
     return this.#lostAt + this.#ms - performance.now();
   }
 
-  /** The database is away, or still is. */
+  /** The database cannot be reached, or still cannot. */
   lose(): void {
     if (this.#lostAt !== undefined) return;
     this.#lostAt = performance.now();
     if (Number.isFinite(this.#ms)) this.#timer = setTimeout(() => this.#spent.abort(), this.#ms);
   }
 
-  /** The database is back, or nobody waits for it any longer. */
+  /** The database is back, or the daemon no longer waits for it. */
   rest(): void {
     clearTimeout(this.#timer);
     this.#lostAt = undefined;

@@ -11,11 +11,11 @@ import { bytesText } from '../words.ts';
 import { registerConsumers } from './registering.ts';
 import type { Inside, Setup } from './session-options.ts';
 
-/** What the upkeep beside the consumers works with. */
+/** What the maintenance tasks work with. */
 export type UpkeepOptions = Pick<Setup, 'config' | 'reporter'> & Pick<Inside, 'pool'>;
 
 /**
- * Checks the database, and registers new consumers. Returns the id that requireOwnCluster found.
+ * Checks the database and registers new consumers. Returns the id that requireOwnCluster() found.
  */
 export async function prepare(options: Setup, client: Client): Promise<number> {
   const { config, reporter } = options;
@@ -25,7 +25,9 @@ export async function prepare(options: Setup, client: Client): Promise<number> {
   if (failure !== null) reporter.warn(failure);
   if (defaultBytes > DEFAULT_PARTITION_BYTES) {
     reporter.warn(
-      `The log's default partition holds ${bytesText(defaultBytes)}, as after days without a daemon. Nothing is lost, but no partition is created until what is no longer needed there is removed: run "pgwatch cleanup --before 1h" or the like.`,
+      `The log's default partition holds ${bytesText(defaultBytes)}, as after days without a ` +
+        'daemon. Nothing is lost, but no partition can be created until it is cleaned up: ' +
+        'run "pgwatch cleanup --before 1h", for example.',
     );
   }
   if (options.mode === 'once') {
@@ -36,8 +38,8 @@ export async function prepare(options: Setup, client: Client): Promise<number> {
 }
 
 /**
- * Looks again and again whether the log still belongs to the positions: somebody may set the
- * sequence back under us, or restore the log.
+ * Checks periodically that the log still matches the positions: the sequence may be set back, or
+ * the log restored, while the daemon runs.
  * @throws PgwatchError cluster_restored
  */
 export async function runOriginChecks(
@@ -52,18 +54,18 @@ export async function runOriginChecks(
       await pool.withClient<unknown>((client) => check(client, config));
     } catch (thrown) {
       if (thrown instanceof PgwatchError && thrown.code === 'cluster_restored') throw thrown;
-      // Whoever reads the log meets it, too.
+      // The parts that read the log meet the same error.
     }
   }
 }
 
-/** What captured tables do not tell: nothing else would say so to whoever runs a daemon. */
+/** The changes that capture misses: nothing else would tell the operator of a daemon. */
 async function lossWarnings(client: Queryable, { config }: Pick<Setup, 'config'>) {
   const losses = await readLosses(client, config);
   return losses.map(({ sentence }) => `${sentence} "pgwatch doctor" says what to do.`);
 }
 
-/** Says so at once, and as soon as something is new, and again once an hour. */
+/** Warns at the start, as soon as there is something new, and again every hour. */
 export async function runLossWarnings(
   { config, pool, reporter }: UpkeepOptions,
   signal: AbortSignal,
@@ -79,13 +81,13 @@ export async function runLossWarnings(
       for (const each of warnings) if (isTime || !told.includes(each)) reporter.warn(each);
       told = warnings;
     } catch {
-      // Whoever reads the log meets it, too.
+      // The parts that read the log meet the same error.
     }
     await sleep(LOSSES_MS, signal);
   }
 }
 
-/** Creates partitions ahead, again and again: a daemon runs for months. */
+/** Creates partitions ahead periodically: a daemon runs for months. */
 export async function runPartitions(
   { config, pool, reporter }: UpkeepOptions,
   signal: AbortSignal,
@@ -102,8 +104,8 @@ export async function runPartitions(
       if (failure !== null && failure !== told) reporter.warn(failure);
       told = failure;
     } catch (thrown) {
-      // Not fatal: what finds no partition goes to the default one.
-      reporter.warn(`Partitions cannot be created: ${toError(thrown).message}`);
+      // Not fatal: rows without a partition go to the default one.
+      reporter.warn(`Could not create partitions: ${toError(thrown).message}`);
     }
   }
 }
@@ -112,7 +114,7 @@ const PARTITIONS_MS = 600_000;
 const LOSSES_MS = 60_000;
 const HOURLY_ROUND = 60;
 const ORIGIN_MS = 2000;
-/** The whole check, which reads a part of the log, comes once a minute. */
+/** The full check, which reads part of the log, runs once a minute. */
 const WHOLE_ROUND = 30;
-/** As in log_partition_create. */
+/** As in log_partition_create(). */
 const DEFAULT_PARTITION_BYTES = 16 * 2 ** 20;

@@ -12,8 +12,8 @@ import type { Setup } from './session-options.ts';
 type Options = Pick<Setup, 'config' | 'consumers' | 'knownIds' | 'reporter'>;
 
 /**
- * Registers new consumers. Says what a new one gets, and of which it may be another name; and where
- * a file says of a consumer that began long ago that it is to begin elsewhere.
+ * Registers new consumers. Reports what a new consumer receives, and which lost consumer it may be
+ * under another name. Warns if a file has changed "from" of a consumer that is already registered.
  */
 export async function registerConsumers(options: Options, client: Client): Promise<void> {
   const { config, consumers, reporter } = options;
@@ -22,7 +22,7 @@ export async function registerConsumers(options: Options, client: Client): Promi
     if (await registerConsumer(client, config.schema, consumer)) {
       publishTransition({ type: 'consumer_registered', consumerId: id });
       const from = consumer.from instanceof Date ? consumer.from.toISOString() : consumer.from;
-      reporter.info(`${id} is new; it begins at ${from}.`, { consumer: id });
+      reporter.info(`${id} is new; it starts at ${from}.`, { consumer: id });
       await warnOfLost(options, client, consumer);
       continue;
     }
@@ -30,7 +30,9 @@ export async function registerConsumers(options: Options, client: Client): Promi
     if (before === null) continue;
     const to = typeof consumer.from === 'object' ? consumer.from.toISOString() : consumer.from;
     reporter.warn(
-      `${fileOf(consumer)} says from: ${fromText}, and said ${before} before. from is where a new consumer begins, so nothing changes for ${id}. To move it: pgwatch seek ${shellWord(id)} --to ${to}`,
+      `${fileOf(consumer)} says from: ${fromText}; before, it said ${before}. ` +
+        `"from" only applies to new consumers, so ${id} does not move. ` +
+        `To move it: pgwatch seek ${shellWord(id)} --to ${to}`,
       { consumer: id },
     );
   }
@@ -49,7 +51,7 @@ async function warnOfLost(
   if (!first) return;
   const lag = (await readLags(client, config.schema, [id])).get(id) ?? { unread: 0, isExact: true };
   const count = `${lag.isExact ? '' : 'about '}${countOf(lag.unread, 'notification')}`;
-  const gets = lag.unread > 0 ? ` and gets ${count} that the log holds` : '';
+  const gets = lag.unread > 0 ? ` and receives ${count} from the log` : '';
   const read = first.isSame ? 'the same channels' : 'some of its channels';
   reporter.warn(`${id} is new${gets}. ${describeLost(lost, read)} ${remedies(lost, consumer)}`, {
     consumer: id,
@@ -61,7 +63,7 @@ function describeLost(lost: readonly LostConsumer[], read: string): string {
   const more = ids.length - NAMED_MAX;
   const shown = more > 1 ? [...ids.slice(0, NAMED_MAX), `${more} others`] : ids;
   const [reads, has] = ids.length === 1 ? ['reads', 'has'] : ['read', 'have'];
-  return `${LIST.format(shown)} ${reads} ${read} and ${has} no consumer file any more.`;
+  return `${LIST.format(shown)} ${reads} ${read} and no longer ${has} a consumer file.`;
 }
 
 function remedies([only, ...others]: readonly LostConsumer[], consumer: Consumer): string {
@@ -69,8 +71,12 @@ function remedies([only, ...others]: readonly LostConsumer[], consumer: Consumer
   const isOne = only !== undefined && others.length === 0;
   const it = isOne ? only.consumerId : 'one of them';
   const lost = isOne ? `id: '${only.consumerId}'` : 'its id';
-  const rename = `pgwatch consumers rename ${isOne ? shellWord(only.consumerId) : 'OLD'} ${shellWord(id)}`;
-  return `If ${id} is ${it} under another name, put ${lost} into ${fileOf(consumer)}, or stop this process and run "${rename}".`;
+  const old = isOne ? shellWord(only.consumerId) : 'OLD';
+  const rename = `pgwatch consumers rename ${old} ${shellWord(id)}`;
+  return (
+    `If ${id} is ${it} under another name, put ${lost} into ${fileOf(consumer)}, ` +
+    `or stop this process and run "${rename}".`
+  );
 }
 
 function fileOf({ file }: Consumer): string {

@@ -11,8 +11,8 @@ import { countOf } from '../words.ts';
 import type { UpkeepOptions } from './prepare.ts';
 
 /**
- * Removes what is older than `retention`, again and again: partitions that are old as a whole, if
- * nobody needs anything of them. Nothing that goes wrong with it ends the daemon.
+ * Periodically removes notifications older than `retention`: whole partitions in which everything
+ * is that old and nothing is still needed. Its failures never end the daemon.
  */
 export async function runRetention(
   { config, pool, reporter }: UpkeepOptions,
@@ -26,11 +26,11 @@ export async function runRetention(
   }
 }
 
-/** What cleaning by itself remembers from one time to the next. */
+/** The automatic cleanup, with what it remembers from one run to the next. */
 export class Retention {
   readonly #config: Config;
   readonly #reporter: Reporter;
-  /** Who was said to need something. */
+  /** The consumers named in the last warning. */
   #warnedOf = '';
 
   constructor(config: Config, reporter: Reporter) {
@@ -46,7 +46,7 @@ export class Retention {
       await withClient((client) => this.#clean(client, signal));
     } catch (thrown) {
       if (isLocked(thrown) || signal.aborted) return;
-      this.#reporter.warn(`Old notifications cannot be removed: ${toError(thrown).message}`);
+      this.#reporter.warn(`Could not remove old notifications: ${toError(thrown).message}`);
     }
   }
 
@@ -63,7 +63,7 @@ export class Retention {
     if (!(await isCleanupFree(client, schema))) return;
     const results: Cleaned[] = [];
     for await (const cleaned of cleanLog(client, { ...options, signal })) results.push(cleaned);
-    // Such things go with their notifications: without any that went, there is nothing to forget.
+    // Records are forgotten with their notifications: if none was removed, there is nothing to do.
     if (results.some(isRemoved)) await forgetRemoved(client, { ...options, signal });
     this.#report(results, before);
   }
@@ -73,32 +73,37 @@ export class Retention {
     if (removed.length > 0) {
       const counts = removed.map((cleaned) => cleaned.removed);
       const sum = counts.reduce<number>((total, count) => total + (count ?? 0), 0);
-      // Of a partition without statistics nobody knows how many it held.
+      // Without statistics, the number of notifications in a partition is unknown.
       const what = counts.includes(null)
         ? 'all notifications'
         : `about ${countOf(sum, 'notification')}`;
       this.#reporter.info(
-        `Removed ${what} from before ${before.toISOString()} (${countOf(removed.length, 'partition')}).`,
+        `Removed ${what} from before ${before.toISOString()} ` +
+          `(${countOf(removed.length, 'partition')}).`,
       );
     }
     const pins = results.flatMap((cleaned) => cleaned.pins);
     const needy = [...new Set(pins.map(({ consumerId }) => consumerId))].sort().join(', ');
     if (needy !== '' && needy !== this.#warnedOf) {
       this.#reporter.warn(
-        `Notifications from before ${before.toISOString()} stay, because consumers need them: ${needy}. "pgwatch cleanup --before ${before.toISOString()} --dry-run" says more.`,
+        `Notifications from before ${before.toISOString()} are kept because consumers need ` +
+          `them: ${needy}. For details: ` +
+          `pgwatch cleanup --before ${before.toISOString()} --dry-run`,
       );
     }
     this.#warnedOf = needy;
   }
 }
 
-/** True where notifications went; what was empty before was told of when it was emptied. */
+/**
+ * True if notifications were removed; a partition that was already empty has been reported before.
+ */
 function isRemoved({ removed, outcome }: Cleaned): boolean {
   return removed !== 0 && (outcome === 'dropped' || outcome === 'emptied');
 }
 
-/** Not at once: those who begin may have much to catch up on. */
+/** Not at once: consumers that start may have a lot to catch up on. */
 const FIRST_MS = 300_000;
 const AGAIN_MS = 3_600_000;
-/** A connection of the pool is taken that long, for each partition. */
+/** How long cleanup may hold a pooled connection for each partition. */
 const PATIENCE_MS = 5000;

@@ -14,11 +14,11 @@ import type { AtWork } from './owned/at-work.ts';
 import type { Settler } from './owned/settler.ts';
 import type { SharingOptions } from './shared/sharing.ts';
 
-/** What the daemon is asked to do. */
+/** What the daemon was asked to do. */
 export type Setup = {
   config: Config;
   consumers: readonly Consumer[];
-  /** Of the consumers that there are files for, those included that this daemon does not run. */
+  /** The ids of all consumers that have files, including those that this daemon does not run. */
   knownIds: readonly string[];
   reporter: Reporter;
   /** Reads the log. */
@@ -27,17 +27,17 @@ export type Setup = {
   mode: 'tail' | 'once';
 };
 
-/** What outlives a session, and goes from one to the next. */
+/** What outlives a session and is passed to the next one. */
 export type Lasting = {
   /** Names this process in the database. */
   daemonId: string;
-  /** Reads the log and saves positions; its settings suit nothing else. */
+  /** Reads the log and saves positions; its settings are unsuitable for anything else. */
   logPool: Pool;
-  /** What handlers write with. */
+  /** What context.db of handlers uses. */
   handlerPool: Pool;
   settler: Settler;
   atWork: AtWork;
-  /** What it still works on together with others, by consumer. */
+  /** The shared consumers that it still works on, by id. */
   sharing: SharingOptions['sharing'];
   /** Consumers whose missed notifications are to be skipped when they are first taken over. */
   skipping: Set<string>;
@@ -51,23 +51,23 @@ export type SessionOptions = {
   lasting: Lasting;
   /** The control connection before this one. */
   predecessor: Backend | null;
-  /** Aborts when a stop has taken so long that the database is not waited for any more. */
+  /** Aborts when a stop has taken so long that the daemon no longer waits for the database. */
   cutOff: AbortSignal;
-  /** Aborts when a run to the end does not wait for the database any longer. */
+  /** Aborts when a run with --once no longer waits for the database. */
   hasNoPatience: AbortSignal;
-  /** Called once the connection stands. */
+  /** Called once the connection is established. */
   onConnected(control: Control): void;
-  /** Called once it is a member, and works. */
+  /** Called once the daemon has joined the others and works. */
   onWorking(): void;
 };
 
 /** What the parts of a session work with. */
 export type Inside = {
   control: Control;
-  /** The pool of the log for as long as the session lasts. */
+  /** The pool for the log, for the duration of the session. */
   pool: SessionPool;
   judge: LossJudge;
   rebasedId: number;
-  /** What any of the daemon's consumers wants. */
+  /** The channels of all of the daemon's consumers. */
   channels: readonly string[];
 };

@@ -8,10 +8,10 @@ import { prepare } from './prepare.ts';
 import type { SessionOptions } from './session-options.ts';
 
 /**
- * One life of the control connection. The order matters: listen, then read the positions from the
- * database, then read the log, then tail; and all of it again in the next session. Nothing is
- * carried over, because a failover may have taken back what was read before.
- * @throws whatever ends the session, other than the signal
+ * Runs one session: one life of the control connection. The order matters: listen, then read the
+ * positions from the database, then read the log, then tail. The next session does it all again.
+ * Nothing is carried over, because a failover may have undone what was read before.
+ * @throws the error that ends the session, unless the signal does
  */
 export async function runSession(options: SessionOptions, signal: AbortSignal): Promise<void> {
   const { setup, lasting, cutOff } = options;
@@ -21,7 +21,7 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
   options.onConnected(control);
   const ended = new AbortController();
   const alive = AbortSignal.any([signal, control.lost, ended.signal]);
-  // Reads that wait for a lock, or on a dead network, would keep the session from ending.
+  // Reads that wait for a lock or on a dead network would keep the session from ending.
   control.lost.addEventListener('abort', () => {
     logPool.reset();
     if (control.isSilent) handlerPool.reset();
@@ -41,7 +41,7 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
     const membership = membershipOf(setup, lasting, control, signal);
     await membership.join();
     options.onWorking();
-    // What has ended here is taken over while other handlers still take their time.
+    // Other daemons take over consumers that have ended here while other handlers still run.
     const onStop = () => void membership.announce();
     signal.addEventListener('abort', onStop, { once: true, signal: ended.signal });
     const inside = { control, pool, judge, rebasedId, channels };
@@ -51,14 +51,14 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
     };
     const parts =
       mode === 'once' ? [runOnce()] : tailing(setup, lasting, inside, { alive, stop: signal });
-    // While the daemon stops, the network may die too, and others must know that it is alive.
+    // While the daemon stops, the network may fail too, and others must know that it is alive.
     await untilAllEnd(parts, [membership.run(over)], ended);
     if (control.lost.aborted && !signal.aborted) throw control.lost.reason;
     await membership.leave();
-    // It has ended cleanly all the same.
+    // The session has ended cleanly even so.
     if (undone) throw undone;
   } catch (thrown) {
-    // The connection's own end is the reason behind whatever else failed by it.
+    // The end of the connection caused whatever else failed.
     throw control.lost.aborted ? control.lost.reason : thrown;
   } finally {
     ended.abort();
@@ -66,7 +66,9 @@ export async function runSession(options: SessionOptions, signal: AbortSignal): 
   }
 }
 
-/** Waits for all parts; the first that fails ends the others, and is thrown once all have ended. */
+/**
+ * Waits for all parts. The first to fail ends the others; its error is thrown once all have ended.
+ */
 async function untilAllEnd(
   parts: Promise<void>[],
   companions: Promise<void>[],

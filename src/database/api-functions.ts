@@ -3,12 +3,12 @@ import { PgwatchError } from '../errors.ts';
 import type { Queryable } from './connect.ts';
 import { type Names, publicSignatures } from './names.ts';
 
-/** A function of the name and parameters of one of those that people's SQL calls. */
+/** A function with the name and parameters of one of the functions for users' SQL. */
 type ApiFunction = { signature: string; isOurs: boolean };
 
 /**
- * Those that are there. Ours write the log of this schema; they may be there without it, as after a
- * dump of schema public alone.
+ * Reads which of them exist. Ours write to the log of this schema; they may exist without it, for
+ * example after a dump of schema public alone.
  */
 export async function readApiFunctions(client: Queryable, names: Names): Promise<ApiFunction[]> {
   const { rows } = await client.query(
@@ -22,7 +22,7 @@ export async function readApiFunctions(client: Queryable, names: Names): Promise
 }
 
 /**
- * Refuses to put ours in the place of somebody else's.
+ * Refuses to replace functions that are not pgwatch's.
  * @throws PgwatchError config_invalid
  */
 export async function requireOwnFunctions(client: Queryable, names: Names): Promise<void> {
@@ -30,27 +30,29 @@ export async function requireOwnFunctions(client: Queryable, names: Names): Prom
   if (!foreign) return;
   throw new PgwatchError(
     'config_invalid',
-    `Function ${foreign.signature} is there already, and was not made by pgwatch for schema "${names.schema}". Drop or rename it, or name another schema for pgwatch's functions with the option apiSchema.`,
+    `Function ${foreign.signature} already exists and was not created by pgwatch for schema ` +
+      `"${names.schema}". Drop or rename it, or set the option apiSchema to another schema for ` +
+      "pgwatch's functions.",
   );
 }
 
 /**
- * A function with the name of one of those, and other parameters, which PostgreSQL may prefer to
+ * A function with the name of one of ours but other parameters, which PostgreSQL may prefer to
  * ours.
  */
 export type Namesake = {
   signature: string;
   owner: string;
-  /** Its owner may act as the owner of ours anyway. */
+  /** True if its owner may act as the owner of ours anyway. */
   isTrusted: boolean;
-  /** A whole sentence. */
+  /** Describes the problem in one sentence. */
   sentence: string;
 };
 
 /**
- * Those in the schema of ours, and in public. A text without a type is a text rather than a jsonb,
- * so smart_notify(text, text) takes what was meant for ours. What another installation has there is
- * not one.
+ * Reads namesakes in the schema of our functions, and in public. PostgreSQL prefers text to jsonb
+ * for an untyped literal, so a smart_notify(text, text) gets calls meant for ours. The functions of
+ * another installation do not count.
  */
 export async function readNamesakes(client: Queryable, names: Names): Promise<Namesake[]> {
   const own = publicSignatures(names);
@@ -59,7 +61,8 @@ export async function readNamesakes(client: Queryable, names: Names): Promise<Na
      select p.oid::regprocedure::text as signature, r.rolname::text as owner,
        pg_has_role(p.proowner, coalesce(o.proowner, p.proowner), 'usage') as "isTrusted"
      from pg_catalog.pg_proc as p
-     join pg_catalog.pg_namespace as n on n.oid = p.pronamespace and n.nspname = any (array[$2, 'public'])
+     join pg_catalog.pg_namespace as n
+       on n.oid = p.pronamespace and n.nspname = any (array[$2, 'public'])
      join pg_catalog.pg_roles as r on r.oid = p.proowner
      left join pg_catalog.pg_proc as o on o.oid = to_regprocedure($3)
      where p.proname in ('smart_notify', 'smart_notify_many', 'notify_data_change')
@@ -74,6 +77,9 @@ export async function readNamesakes(client: Queryable, names: Names): Promise<Na
   );
   return (rows as Omit<Namesake, 'sentence'>[]).map((found) => ({
     ...found,
-    sentence: `Function ${found.signature} of role ${pg.escapeIdentifier(found.owner)} has a name of pgwatch's and was not made by it: calls that are meant for pgwatch may run it, and publish nothing.`,
+    sentence:
+      `Function ${found.signature} of role ${pg.escapeIdentifier(found.owner)} has the name of a ` +
+      'pgwatch function but was not created by pgwatch: calls meant for pgwatch may run it, and ' +
+      'publish nothing.',
   }));
 }

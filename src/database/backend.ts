@@ -1,10 +1,10 @@
 import type { Client } from 'pg';
 import { PgwatchError } from '../errors.ts';
 
-/** The server's end of a connection. Its start too, because process ids are used again. */
+/** The server's end of a connection. Includes its start time, because process ids are reused. */
 export type Backend = { pid: number; startedAt: string };
 
-/** The server's end of this connection. */
+/** Reads the server's end of this connection. */
 export async function readBackend(client: Client): Promise<Backend | null> {
   const { rows } = await client.query<Backend>(
     `select pid, backend_start::text as "startedAt" from pg_stat_activity
@@ -13,7 +13,7 @@ export async function readBackend(client: Client): Promise<Backend | null> {
   return rows[0] ?? null;
 }
 
-/** Ends a backend that still holds locks. Without any it may serve another client of a pooler. */
+/** Ends a backend if it still holds locks. Otherwise it may serve another client of a pooler. */
 export async function terminateBackend(
   client: Client,
   { pid, startedAt }: Backend,
@@ -27,7 +27,7 @@ export async function terminateBackend(
   );
 }
 
-/** @throws PgwatchError server_unsuitable where nothing can be written through the connection */
+/** @throws PgwatchError server_unsuitable if the connection does not allow writes */
 export async function requirePrimary(client: Client): Promise<void> {
   const { rows } = await client.query<{ is_standby: boolean; is_read_only: boolean }>(
     `select pg_is_in_recovery() as is_standby,
@@ -36,13 +36,15 @@ export async function requirePrimary(client: Client): Promise<void> {
   if (rows[0]?.is_standby) {
     throw new PgwatchError(
       'server_unsuitable',
-      'The server is a standby: the log is written and read on the primary. Connect to the primary.',
+      'The server is a standby: the log is written and read on the primary. ' +
+        'Connect to the primary.',
     );
   }
   if (rows[0]?.is_read_only) {
     throw new PgwatchError(
       'server_unsuitable',
-      'The server only reads (default_transaction_read_only), and positions must be saved. Connect to the primary, or let the role write.',
+      'The server is read-only (default_transaction_read_only); pgwatch has to save positions. ' +
+        'Connect to the primary, or let the role write.',
     );
   }
 }

@@ -1,19 +1,20 @@
 import type { ClientBase } from 'pg';
 
 /*
-What a handler leaves on a session would reach the next call that borrows it: settings, a role, LISTEN, advisory
-locks, cursors, temporary tables, prepared statements, an open transaction. As DISCARD ALL, but inside a
-transaction too, and without what costs: plans, protocol-level statements and cached sequence values stay.
+What a handler leaves on a session would affect the next call that borrows it: settings, a role,
+LISTEN, advisory locks, cursors, temporary tables, prepared statements, an open transaction. This
+does the same as DISCARD ALL, but also works inside a transaction, and keeps what is expensive to
+rebuild: plans, protocol-level statements and cached sequence values.
 */
 
 type Cleaning = {
   mayHavePrepared: boolean;
-  /** Statements that go with it. */
+  /** Statements to run in the same round trip. */
   before?: string;
   after?: string;
 };
 
-/** Cleans a session in one round trip, within a transaction or outside of one. */
+/** Cleans a session in one round trip, inside or outside a transaction. */
 export async function cleanSession(client: ClientBase, options: Cleaning): Promise<void> {
   const { mayHavePrepared, before, after } = options;
   const statements = [before, CLEAN, mayHavePrepared ? DEALLOCATE : undefined, after];
@@ -22,16 +23,16 @@ export async function cleanSession(client: ClientBase, options: Cleaning): Promi
 }
 
 /**
- * Whether a text may prepare a statement in SQL, whose name calls could meet again, or take one of
- * pg's away.
+ * Whether a text may prepare a statement in SQL, whose name later calls could clash with, or
+ * deallocate one of pg's.
  */
 export function mayPrepare(text: string): boolean {
   return /\b(prepare|deallocate|discard)\b/i.test(text);
 }
 
 /**
- * Whether a text may change its session. It knows nothing of what functions do: for poolers only,
- * where cleaning takes a transaction of its own.
+ * Whether a text may change its session. It does not know what functions do. Used only with
+ * poolers, where cleaning takes a separate transaction.
  */
 export function mayChangeSession(text: string): boolean {
   const bare = text.replace(COMMENTS, ' ');
@@ -43,20 +44,25 @@ export function isInTransaction(client: ClientBase): boolean {
   return client.getTransactionStatus() !== 'I';
 }
 
-/** Some of them may be gone: pg would go on using their names. */
+/** Some prepared statements may be gone, but pg would go on using their names. */
 function forgetPrepared(client: ClientBase): void {
   const { connection } = client as unknown as { connection?: { parsedStatements?: object } };
   if (connection) connection.parsedStatements = {};
 }
 
-/** Those of SQL, and those that pg knows: not those that a pooler has prepared. */
+/**
+ * Deallocates statements prepared in SQL, and those of pg, but not those that a pooler prepared.
+ */
 const DEALLOCATE = `do $$ declare found text; begin
-  for found in select name from pg_catalog.pg_prepared_statements where from_sql or starts_with(name, 'pgwatch_') loop
+  for found in
+    select name from pg_catalog.pg_prepared_statements
+    where from_sql or starts_with(name, 'pgwatch_')
+  loop
     execute pg_catalog.format('deallocate %I', found);
   end loop;
 end $$`;
-const CLEAN = `reset session authorization; reset role; reset all; unlisten *; close all; discard temp;
-select pg_catalog.pg_advisory_unlock_all()`;
+const CLEAN = `reset session authorization; reset role; reset all; unlisten *; close all;
+discard temp; select pg_catalog.pg_advisory_unlock_all()`;
 const COMMENTS = /--.*|\/\*[\s\S]*?\*\//g;
 const CHANGES =
   /(^|;)\s*(set|reset|listen|unlisten|prepare|declare|load|do|call)\b|\btemp(orary)?\b/i;

@@ -4,16 +4,17 @@ import { connectionError, lostError } from './connection-error.ts';
 import { type ConnectOptions, clientOptions } from './target.ts';
 import { OWN_TYPES } from './types.ts';
 
-/** Whatever can run a query: a client, a pool, a client borrowed from a pool. */
+/** Anything that can run a query: a client, a pool, or a client borrowed from a pool. */
 export type Queryable = Pick<pg.ClientBase, 'query'> | Pick<pg.Pool, 'query'>;
 
 /**
- * A client of ours: what the application has told node-postgres of types and formats is not for us.
+ * A client of ours, which ignores what the application has set in node-postgres for types and
+ * formats.
  */
 export class OwnClient extends pg.Client {
   constructor(config: pg.ClientConfig) {
     super({ ...config, types: OWN_TYPES });
-    // Of what stands in pg.defaults these would be taken even where the config says otherwise.
+    // node-postgres would take these from pg.defaults even if the config says otherwise.
     const own = this as unknown as {
       binary: boolean;
       connectionParameters: Record<string, unknown>;
@@ -24,12 +25,12 @@ export class OwnClient extends pg.Client {
 }
 
 /**
- * Opens one connection of ours. Its settings are still the session's (see pinSettings).
+ * Opens a connection of ours. It still has the default settings of the session; see pinSettings.
  * @throws PgwatchError connection_failed, with the server's or the network's error as its cause
  */
 export async function connect(options: ConnectOptions): Promise<pg.Client> {
   const client = new OwnClient(clientOptions(options));
-  // Without a listener an error on an idle connection would end the process.
+  // Without a listener, an error on an idle connection would end the process.
   client.on('error', () => {});
   try {
     await client.connect();
@@ -41,9 +42,9 @@ export async function connect(options: ConnectOptions): Promise<pg.Client> {
 }
 
 /**
- * Runs the work with a connection of its own and closes it afterwards.
- * @throws PgwatchError connection_failed, also where it is lost meanwhile; and whatever the work
- *   throws
+ * Runs the work with a new connection and closes it afterwards.
+ * @throws PgwatchError connection_failed, also if the connection is lost during the work; and
+ *   whatever the work throws
  */
 export async function withConnection<T>(
   options: ConnectOptions,
@@ -59,30 +60,30 @@ export async function withConnection<T>(
   }
 }
 
-/** Closes the socket without a word to the server: for connections that no longer answer. */
+/** Closes the socket without telling the server, for connections that no longer answer. */
 export function destroySocket(client: pg.ClientBase): void {
   const { connection } = client as unknown as { connection?: { stream: { destroy(): void } } };
   connection?.stream.destroy();
 }
 
-/** True where nothing can be sent over the connection any more. */
+/** True if nothing can be sent over the connection any more. */
 export function isLost(client: pg.ClientBase): boolean {
   const { _queryable, _ended } = client as unknown as { _queryable: boolean; _ended: boolean };
   return !_queryable || _ended;
 }
 
-/** The server may have said that it ends the connection, and the end itself be on its way. */
+/** True if the connection is lost, or the server has announced that it ends it. */
 function isOver(client: pg.ClientBase, thrown: unknown): boolean {
   if (thrown instanceof PgwatchError) return false;
   return isLost(client) || (thrown instanceof pg.DatabaseError && !isStatementError(thrown));
 }
 
-/** True where the server refused a statement, and the connection is none the worse for it. */
+/** True if the server refused a statement, and the connection is still usable. */
 export function isStatementError(thrown: unknown): boolean {
   return thrown instanceof pg.DatabaseError && thrown.severity === 'ERROR';
 }
 
-/** Limits that pg.defaults may hold. */
+/** Limits that may be set in pg.defaults. */
 const DEFAULTS = [
   'query_timeout',
   'statement_timeout',

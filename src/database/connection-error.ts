@@ -2,7 +2,7 @@ import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { SQLSTATE } from './sqlstate.ts';
 import { type ConnectOptions, describeTarget } from './target.ts';
 
-/** Says in a sentence why connecting failed, and what to do. */
+/** An error whose message says why connecting failed, and what to do. */
 export function connectionError(thrown: unknown, options: ConnectOptions): PgwatchError {
   if (thrown instanceof PgwatchError) return thrown;
   const target = describeTarget(options);
@@ -15,19 +15,18 @@ export function connectionError(thrown: unknown, options: ConnectOptions): Pgwat
   });
 }
 
-/** Says in a sentence that a connection was lost in the middle of some work. */
+/** An error whose message says that a connection was lost during some work. */
 export function lostError(thrown: unknown, options: ConnectOptions): PgwatchError {
   const reason = toError(thrown).message.replace(/\.$/, '');
   return new PgwatchError(
     'connection_failed',
-    `The connection to ${describeTarget(options)} was lost: ${reason}. The last step may or may not have been committed; check before you run the command again.`,
+    `The connection to ${describeTarget(options)} was lost: ${reason}. The last step may or may ` +
+      'not have been committed; check before you run the command again.',
     { cause: thrown },
   );
 }
 
-/**
- * True where waiting may help: the server is away, starting, or full. False for a wrong password.
- */
+/** True if waiting may help: the server is down, starting, or full. False for a wrong password. */
 export function isTransient(thrown: unknown): boolean {
   const cause = thrown instanceof PgwatchError ? thrown.cause : thrown;
   const code = errorCodeOf(cause) ?? '';
@@ -36,14 +35,17 @@ export function isTransient(thrown: unknown): boolean {
 
 function sourceOf({ url }: ConnectOptions): string {
   return url === null
-    ? 'No connection string is set: give --database-url or DATABASE_URL.'
+    ? 'No connection string is set: pass --database-url or set DATABASE_URL.'
     : 'The connection string is in --database-url, DATABASE_URL or the config file.';
 }
 
 function tlsReason(code: string, thrown: unknown): string | undefined {
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
     const { host, cert } = thrown as { host: string; cert: { subjectaltname?: string } };
-    return `its certificate is for ${cert.subjectaltname ?? 'no host'}, not for "${host}". Connect by a name that the certificate has, or give the server one for "${host}".`;
+    return (
+      `its certificate is for ${cert.subjectaltname ?? 'no host'}, not for "${host}". Connect ` +
+      `with a name in the certificate, or give the server a certificate for "${host}".`
+    );
   }
   return UNKNOWN_AUTHORITY.has(code) ? TLS_REASONS.unknownAuthority : TLS_REASONS[code];
 }
@@ -60,19 +62,22 @@ const REASONS: Record<string, string> = {
   [SQLSTATE.cannotConnectNow]: 'the server is starting up or shutting down',
   [SQLSTATE.tooManyConnections]: 'the server has no free connection (max_connections)',
   ECONNREFUSED: 'no server is listening there',
-  ENOTFOUND: 'there is no host of that name',
+  ENOTFOUND: 'there is no host with that name',
 };
 
 const TLS_REASONS: Record<string, string> = {
-  TLS_REFUSED: `it offers no TLS. Switch it on there, or set tls: 'off' or sslmode=disable where the network is trusted.`,
+  TLS_REFUSED:
+    'it does not offer TLS. Enable TLS on the server, or, if the network is trusted, ' +
+    "set tls: 'off' or sslmode=disable.",
   CERT_HAS_EXPIRED: 'its certificate has expired. Renew it on the server.',
-  CERT_NOT_YET_VALID: 'its certificate is not valid yet. Compare the clocks of both machines.',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet. Check the clocks of both machines.',
   CERT_REVOKED: 'its certificate was revoked. Give the server a new one.',
   unknownAuthority:
-    'its certificate is from an authority that is not trusted here. Name the file of that authority by sslrootcert in the connection string, or by NODE_EXTRA_CA_CERTS.',
+    'its certificate is from an authority that is not trusted here. Set sslrootcert in the ' +
+    "connection string, or NODE_EXTRA_CA_CERTS, to the file with that authority's certificate.",
 };
 
-/** As OpenSSL calls the ways in which a chain does not end at an authority that is trusted. */
+/** OpenSSL's codes for a certificate chain that does not end at a trusted authority. */
 const UNKNOWN_AUTHORITY = new Set([
   'CERT_SIGNATURE_FAILURE',
   'CERT_UNTRUSTED',

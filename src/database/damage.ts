@@ -9,20 +9,20 @@ import { readMigrations } from './migrations.ts';
 import type { Names } from './names.ts';
 import { readLackingTriggers, restoringSql } from './own-triggers.ts';
 
-/** Something that the migrations have made, and that is not there any more, or was changed. */
+/** Something that the migrations created and that is missing now, or was changed. */
 export type Damaged = ExpectedObject & {
   kind: 'table' | 'partition' | 'index' | 'view' | 'function' | 'trigger';
-  /** For people. */
+  /** A description for people. */
   text: string;
 };
 
-/** What of the migrations up to some can be made again, in the order in which they made it. */
+/** Reads what of these migrations has to be created again, in the order of its creation. */
 export async function readDamaged(
   client: Queryable,
   names: Names,
   migrations: ReadonlySet<number>,
 ): Promise<Damaged[]> {
-  // What a migration changes that has not run yet is still to be as the earlier ones made it.
+  // Migrations that have not run yet are left out: their changes are not expected yet.
   const expected = expectedOf(
     names,
     readMigrations().filter(({ number }) => migrations.has(number)),
@@ -58,21 +58,22 @@ export async function readDamaged(
   return (
     damaged
       .filter(({ migration }) => migrations.has(migration))
-      // Nothing needs a trigger to be made; it needs its table and function.
+      // Triggers come last: they need their tables and functions, and nothing needs them.
       .sort(
         (a, b) => Number(a.kind === 'trigger') - Number(b.kind === 'trigger') || a.place - b.place,
       )
   );
 }
 
-/** A column that our tables lack: they are of another version then. Null: they are all there. */
+/** Reads a column that our tables lack, which means another version. Null: none is missing. */
 export async function readLackingColumn(client: Queryable, names: Names): Promise<string | null> {
   const columns = readExpected(names).tables.flatMap(({ name: table, columns: all }) =>
     all.map(({ name, type }) => ({ table, name, type })),
   );
   const { rows } = await client.query(
     `select c.table_name || '.' || c.name as name
-     from unnest($2::text[], $3::text[], $4::text[]) with ordinality as c (table_name, name, type, place)
+     from unnest($2::text[], $3::text[], $4::text[])
+       with ordinality as c (table_name, name, type, place)
      join pg_catalog.pg_class as r on r.relname = c.table_name
      join pg_catalog.pg_namespace as n on n.oid = r.relnamespace and n.nspname = $1
      where not exists (
@@ -89,7 +90,7 @@ export async function readLackingColumn(client: Queryable, names: Names): Promis
   return (rows as { name: string }[])[0]?.name ?? null;
 }
 
-/** A function as the catalogs hold it. */
+/** A function as stored in the catalogs. */
 export type FoundFunction = {
   schema: string;
   name: string;
@@ -98,7 +99,7 @@ export type FoundFunction = {
   isPinned: boolean;
 };
 
-/** The functions of these names. */
+/** Reads the functions with the names of the expected ones. */
 export async function readFunctions(
   client: Queryable,
   expected: readonly ExpectedFunction[],
@@ -113,7 +114,7 @@ export async function readFunctions(
   return rows as FoundFunction[];
 }
 
-/** Whether one of them is as the migrations made it. */
+/** Whether a function exists as the migrations created it. */
 export function isThere(wanted: ExpectedFunction, found: readonly FoundFunction[]): boolean {
   return found.some(
     (each) =>

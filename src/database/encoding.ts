@@ -1,10 +1,14 @@
 import { PgwatchError } from '../errors.ts';
 import type { Queryable } from './connect.ts';
 
-/** Why nothing but UTF8 will do, and what to do. */
+/** Why the encoding has to be UTF8, and what to do. */
 export const UTF8_ONLY = {
-  why: 'Payloads are JSON, which holds every character of Unicode: other encodings cannot store them all, and SQL_ASCII lets bytes in that no reader can make sense of.',
-  fix: `Create a database with "create database … encoding 'UTF8' template template0", and move the data there with pg_dump and pg_restore.`,
+  why:
+    'Payloads are JSON, which can contain any Unicode character: other encodings cannot store ' +
+    'them all, and SQL_ASCII accepts bytes that no reader can interpret.',
+  fix:
+    `Create a database with "create database … encoding 'UTF8' template template0", and move the ` +
+    'data there with pg_dump and pg_restore.',
 };
 
 export async function readEncoding(client: Queryable): Promise<{ name: string; encoding: string }> {
@@ -20,6 +24,6 @@ export async function requireUtf8(client: Queryable): Promise<void> {
   if (encoding === 'UTF8') return;
   throw new PgwatchError(
     'encoding_unsupported',
-    `Database "${name}" has the encoding ${encoding}, and pgwatch needs UTF8. ${UTF8_ONLY.fix}`,
+    `Database "${name}" has the encoding ${encoding}, but pgwatch needs UTF8. ${UTF8_ONLY.fix}`,
   );
 }

@@ -1,19 +1,16 @@
 import { textOf } from '../errors.ts';
 import type { Queryable } from './connect.ts';
 
-/** What runs beside everybody's DDL in this database. */
+/** An event trigger, which runs with all DDL in this database. */
 export type EventTrigger = {
   name: string;
-  /** With its schema. */
+  /** Its function, schema-qualified. */
   function: string;
-  /** As it stands in the context of an error, where the schema may be missing. */
+  /** Its function as named in the context of an error, where the schema may be missing. */
   signature: string;
 };
 
-/**
- * The event triggers that are switched on; none where they cannot be read, as in a transaction that
- * has failed.
- */
+/** Reads the enabled event triggers; none if they cannot be read, as in a failed transaction. */
 export async function readEventTriggers(client: Queryable): Promise<EventTrigger[]> {
   try {
     const { rows } = await client.query(
@@ -31,18 +28,23 @@ export async function readEventTriggers(client: Queryable): Promise<EventTrigger
 }
 
 /**
- * Those that a refusal came from: the server tells in which functions it was. They run with the
- * search_path of our DDL, so that names without their schema are not found.
+ * The triggers that raised an error: the server says in which functions it was raised. They run
+ * with the search_path of our DDL, so unqualified names are not found.
  */
 export function raisedIn(triggers: readonly EventTrigger[], thrown: unknown): EventTrigger[] {
   const context = textOf(() => (thrown as { where?: unknown } | null)?.where);
   return triggers.filter(({ signature }) => context.includes(`${signature} line `));
 }
 
-/** ' Event trigger note_ddl raised it: …', with what to do; '' where none did. */
+/** ' Event trigger note_ddl … raised this, …', and what to do; '' if none did. */
 export async function eventTriggerText(client: Queryable, thrown: unknown): Promise<string> {
   const [trigger] = raisedIn(await readEventTriggers(client), thrown);
   if (!trigger) return '';
   const { name } = trigger;
-  return ` Event trigger ${name} of this database raised it, in its function ${trigger.function}: disable it meanwhile (alter event trigger ${name} disable), or have that function let pgwatch's commands pass; its names need their schemas, because search_path is pg_catalog there.`;
+  return (
+    ` Event trigger ${name} of this database raised this, in its function ${trigger.function}: ` +
+    `disable it for now (alter event trigger ${name} disable), or make the function allow ` +
+    "pgwatch's commands. Names in it must be schema-qualified, because search_path is pg_catalog " +
+    'there.'
+  );
 }

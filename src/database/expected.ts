@@ -3,7 +3,8 @@ import { fillNames, type Names, readSql } from './names.ts';
 import { statementsIn } from './statements.ts';
 
 /**
- * What the migrations make, as far as it can be compared with the catalogs of any major version.
+ * What the migrations create, to the extent that it can be compared with the catalogs of any major
+ * version.
  */
 export type Expected = {
   tables: ExpectedTable[];
@@ -16,7 +17,8 @@ export type Expected = {
 };
 
 /**
- * How it is made, by which migration (0: before all of them), and its place in the order of all.
+ * The statement that creates it, its migration (0: before all of them), and its place in the order
+ * of all statements.
  */
 export type ExpectedObject = { name: string; sql: string; migration: number; place: number };
 
@@ -25,29 +27,31 @@ export type ExpectedTable = ExpectedObject & { columns: { name: string; type: st
 export type ExpectedTrigger = ExpectedObject & {
   table: string;
   functionName: string;
-  /** As in pg_trigger.tgtype: for each row or statement, before or after, and of what. */
+  /** As in pg_trigger.tgtype: for each row or statement, before or after, and which events. */
   type: number;
 };
 
 export type ExpectedFunction = ExpectedObject & {
   schema: string;
-  /** What it takes, without defaults; a later migration that replaces it takes the same. */
+  /** Its parameters, without defaults; a later migration that replaces it has the same ones. */
   takes: string;
-  /** How earlier migrations made it, which what they made after it may need. */
+  /** Its earlier definitions, which objects created after them may need. */
   earlier: ExpectedObject[];
-  /** As in pg_proc.prosrc; null where the catalogs hold no text of it, but a parsed one. */
+  /** As in pg_proc.prosrc; null if the catalogs store the body parsed, not as text. */
   body: string | null;
   isDefiner: boolean;
-  /** It pins its search_path. */
+  /** True if it pins its search_path. */
   isPinned: boolean;
 };
 
-/** Reads the files of the migrations, which are written so that this can be found in them. */
+/** Reads what the migrations create from their files, which are written for this to work. */
 export function readExpected(names: Names): Expected {
   return expectedOf(names, readMigrations());
 }
 
-/** What these migrations make, in their order: of what is made several times, the last counts. */
+/**
+ * What these migrations create, in order; if something is created several times, the last counts.
+ */
 export function expectedOf(
   names: Names,
   migrations: readonly { number: number; sql: string }[],
@@ -147,11 +151,17 @@ function functionIn(
   ];
 }
 
-/** More than a migration has. */
+/** More statements than any migration has. */
 const STATEMENTS_MAX = 10_000;
 const TABLE = /^create table(?: if not exists)? :"schema"\.(\w+) \(\n(.*?)^\)/ms;
-const FUNCTION =
-  /^create (?:or replace )?function :"(schema|api_schema)"\.(\w+)\((.*?)\)\s+returns (.*?)^(?:as (\$\w*\$)(.*?)\5;|return |begin atomic)/ms;
-const TRIGGER =
-  /^create (?:or replace )?trigger (\w+)\s+(before|after) ([\w\s,]+?) on :"schema"\.(\w+)\s+(.*)\bexecute function :"schema"\.(\w+)\(/s;
+const FUNCTION = new RegExp(
+  String.raw`^create (?:or replace )?function :"(schema|api_schema)"\.(\w+)\((.*?)\)\s+` +
+    String.raw`returns (.*?)^(?:as (\$\w*\$)(.*?)\5;|return |begin atomic)`,
+  'ms',
+);
+const TRIGGER = new RegExp(
+  String.raw`^create (?:or replace )?trigger (\w+)\s+(before|after) ([\w\s,]+?) ` +
+    String.raw`on :"schema"\.(\w+)\s+(.*)\bexecute function :"schema"\.(\w+)\(`,
+  's',
+);
 const EVENTS = { insert: 4, delete: 8, update: 16, truncate: 32 };

@@ -2,9 +2,9 @@ import { formatDuration } from '../time.ts';
 import type { Queryable } from './connect.ts';
 
 /**
- * Who keeps tables, or rows of them, from being locked: process, program, since when, and doing
- * what; for people.
- * @param options.isExclusive true where even who only reads is in the way
+ * Describes the sessions that keep tables, or their rows, from being locked: the process, its
+ * program, for how long, and its query.
+ * @param options.isExclusive true if sessions that only read are also in the way
  */
 export async function readHolders(
   client: Queryable,
@@ -31,8 +31,9 @@ export async function readHolders(
   );
   const texts = rows.map(({ pid, program, state, ms, query }) => {
     if (pid === null) return 'a prepared transaction (see pg_prepared_xacts)';
-    const since = ms === null ? '' : ` since ${formatDuration(ms)}`;
-    return `pid ${pid}${program ? ` (${program})` : ''} is ${state ?? 'unknown'}${since}: ${(query ?? '').replaceAll(/\s+/g, ' ')}`;
+    const duration = ms === null ? '' : ` for ${formatDuration(ms)}`;
+    const who = `pid ${pid}${program ? ` (${program})` : ''}`;
+    return `${who} is ${state ?? 'unknown'}${duration}: ${(query ?? '').replaceAll(/\s+/g, ' ')}`;
   });
-  return texts.join('; ') || 'somebody who has let go by now';
+  return texts.join('; ') || 'a session that has released it by now';
 }

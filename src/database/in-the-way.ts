@@ -2,8 +2,8 @@ import { type AdvisoryHolder, advisoryText, readAdvisoryHolders } from './adviso
 import type { Queryable } from './connect.ts';
 
 /**
- * Transactions of others that keep daemons waiting, a sentence each; what lasts for a moment is not
- * told.
+ * Describes transactions of others that keep daemons waiting, in one sentence each. Leaves out
+ * short ones.
  */
 export async function readInTheWay(
   client: Queryable,
@@ -19,17 +19,17 @@ export async function readInTheWay(
   ];
 }
 
-/** 'The advisory lock for cleanup is held by pid 4711 …', for people. */
+/** 'The advisory lock for cleanup is held by pid 4711 …'. */
 export function advisorySentence(holder: AdvisoryHolder): string {
   return `The advisory lock for ${holder.what} is held by ${advisoryText(holder)}.`;
 }
 
-/** 'Rows of pgwatch.lease may be held by pid 4711 …', for people. */
+/** 'Rows of pgwatch.lease may be held by pid 4711 …'. */
 export function rowsSentence(holder: AdvisoryHolder, schema: string): string {
   return `Rows of ${schema}.${holder.what} may be held by ${advisoryText(holder)}.`;
 }
 
-/** What to do about a holder, for people. */
+/** What to do about a holder. */
 export function remedy({ pid }: AdvisoryHolder): string {
   return pid === null
     ? 'Commit or roll back what pg_prepared_xacts shows.'
@@ -37,8 +37,9 @@ export function remedy({ pid }: AdvisoryHolder): string {
 }
 
 /**
- * Sessions that have changed or locked rows of consumers, and do nothing now, in a transaction that
- * is open; and prepared ones. Daemons do so while a handler has their transaction.
+ * Reads sessions that are idle in a transaction in which they changed or locked rows of consumers,
+ * and prepared transactions that did. Daemons are left out: they are idle while a handler has their
+ * transaction.
  */
 export async function readIdleWriters(
   client: Queryable,
@@ -57,14 +58,15 @@ export async function readIdleWriters(
        and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
        and (l.pid is null or a.state like 'idle in transaction%'
          and a.application_name not like 'pgwatch%')
-     group by l.virtualtransaction, l.pid, a.usename, a.application_name, a.state, a.query, a.state_change
+     group by l.virtualtransaction, l.pid, a.usename, a.application_name, a.state, a.query,
+       a.state_change
      order by l.pid limit 20`,
     [schema, ['consumer_progress', 'delivery', 'lease']],
   );
   return rows as AdvisoryHolder[];
 }
 
-/** What rows that are held do. */
+/** Why held rows are a problem. */
 export const ROWS_WHY = 'Daemons that need them wait.';
-/** Longer than daemons hold anything. */
+/** Longer than daemons ever hold a lock. */
 const HELD_MS = 5_000;

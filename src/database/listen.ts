@@ -1,8 +1,8 @@
 import pg from 'pg';
 
 /**
- * Listens on channels, and sends a notification to the first of them, by which the caller can prove
- * that it works.
+ * Listens on channels, and sends a notification to the first one, which lets the caller prove that
+ * LISTEN works.
  */
 export async function listenOn(
   client: pg.ClientBase,
@@ -10,7 +10,7 @@ export async function listenOn(
   probe: string,
 ): Promise<void> {
   for (const channel of channels) await client.query(`listen ${pg.escapeIdentifier(channel)}`);
-  // A queue that was full stays full until the server is made to look at what everybody has read.
+  // A full queue stays full until the server checks what all sessions have read.
   await client.query('select pg_notification_queue_usage(), pg_notify($1, $2)', [
     channels[0],
     probe,

@@ -22,16 +22,15 @@ import { withTransaction } from './transaction.ts';
 export type MigrationState = {
   number: number;
   name: string;
-  /** changed: the file is not the one that ran. unknown: a newer program ran it. */
+  /** changed: the file is not the one that ran. unknown: a newer version of pgwatch ran it. */
   state: 'applied' | 'pending' | 'changed' | 'unknown';
   appliedAt: Date | null;
 };
 
 /**
- * Brings the database to this version, one transaction for each migration, makes again what
- * somebody has removed or a restore has left out, and grants the roles. Concurrent runs wait for
- * each other.
- * @param onRestored told what was made again, for people
+ * Brings the database to this version, with one transaction per migration, restores what was
+ * removed or a dump left out, and grants the roles. Concurrent runs wait for each other.
+ * @param onRestored called with a description of each restored object
  * @returns the migrations that this call applied
  * @throws PgwatchError migration_failed (names the file), schema_too_new, schema_outdated,
  *   config_invalid, encoding_unsupported
@@ -73,14 +72,14 @@ async function readPending(client: ClientBase, names: Names): Promise<Migration[
   return readMigrations().filter(({ number }) => pending.has(number));
 }
 
-/** The numbers of those that have run, with 0 for what comes before all. */
+/** The numbers of the migrations that have run, and 0 for what comes before all of them. */
 function otherThan(pending: readonly Migration[]): Set<number> {
   const numbers = new Set([0, ...readMigrations().map(({ number }) => number)]);
   for (const { number } of pending) numbers.delete(number);
   return numbers;
 }
 
-/** The state of every migration that this program or the database knows, in order. */
+/** Reads the state of every migration that this program or the database knows, in order. */
 export async function readMigrationStates(
   client: Queryable,
   names: Names,
@@ -100,7 +99,7 @@ export async function readMigrationStates(
 }
 
 /**
- * Refuses a database whose schema is not the one of this program.
+ * Refuses a database whose schema does not match this program.
  * @throws PgwatchError schema_missing, schema_outdated, schema_too_new or encoding_unsupported
  */
 export async function requireCurrentSchema(client: Queryable, names: Names): Promise<void> {
@@ -114,7 +113,8 @@ export async function requireCurrentSchema(client: Queryable, names: Names): Pro
   if (pending.length > 0) {
     throw new PgwatchError(
       'schema_outdated',
-      `The database lacks ${pending.length} migration${pending.length > 1 ? 's' : ''} (${pending.map((s) => s.name).join(', ')}). Run "pgwatch migrate".`,
+      `The database lacks ${pending.length} migration${pending.length > 1 ? 's' : ''} ` +
+        `(${pending.map((s) => s.name).join(', ')}). Run "pgwatch migrate".`,
     );
   }
 }
@@ -122,16 +122,18 @@ export async function requireCurrentSchema(client: Queryable, names: Names): Pro
 type AppliedRow = { number: number; name: string; hash: string; applied_at: Date };
 
 async function readApplied(client: Queryable, names: Names) {
-  // Asked first, because in a transaction nothing could be asked after an error.
+  // Check first, because inside a transaction no query would work after an error.
   const { rows: found } = await client.query(
-    `select from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    `select from pg_catalog.pg_class as c
+     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
      where n.nspname = $1 and c.relname = 'migration' and c.relkind = 'r'`,
     [names.schema],
   );
   if (found.length === 0) return new Map<number, AppliedRow>();
   try {
     const { rows } = await client.query(
-      `select number, name, hash, applied_at from ${qualified(names.schema, 'migration')} order by number`,
+      `select number, name, hash, applied_at
+       from ${qualified(names.schema, 'migration')} order by number`,
     );
     return new Map((rows as AppliedRow[]).map((row) => [row.number, row]));
   } catch (thrown) {
@@ -143,7 +145,7 @@ async function readApplied(client: Queryable, names: Names) {
 }
 
 /**
- * Refuses a database that a newer program migrated.
+ * Refuses a database that a newer version migrated.
  * @throws PgwatchError schema_too_new
  */
 export function refuseNewer(states: MigrationState[]): void {
@@ -151,7 +153,8 @@ export function refuseNewer(states: MigrationState[]): void {
   if (unknown) {
     throw new PgwatchError(
       'schema_too_new',
-      `The database was migrated by a newer pgwatch (migration ${unknown.number} "${unknown.name}"). Update the package pgwatch.`,
+      `The database was migrated by a newer pgwatch (migration ${unknown.number} ` +
+        `"${unknown.name}"). Update the pgwatch package.`,
     );
   }
 }
@@ -162,7 +165,9 @@ function refuseForeignStates(states: MigrationState[]): void {
   if (changed) {
     throw new PgwatchError(
       'schema_outdated',
-      `Migration ${changed.number} "${changed.name}" is not the one that ran in this database. Install the version of pgwatch that ran it, or start over with "pgwatch migrate uninstall" and "pgwatch migrate".`,
+      `Migration ${changed.number} "${changed.name}" is not the one that ran in this database. ` +
+        'Install the version of pgwatch that ran it, or start over with ' +
+        '"pgwatch migrate uninstall" and "pgwatch migrate".',
     );
   }
 }
@@ -176,7 +181,7 @@ async function applyMigration(
   await attempt(client, { what, names }, () =>
     withTransaction(client, async () => {
       await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
-      // Ours may be there without the schema: triggers depend on them, and keep them.
+      // Our functions may exist without the schema: triggers that depend on them keep them.
       const sql = migrationSql(migration, names).replaceAll(
         `create function ${pg.escapeIdentifier(names.apiSchema)}.`,
         (text) => text.replace('create', 'create or replace'),

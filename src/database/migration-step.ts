@@ -6,10 +6,10 @@ import { patientlyInSchema } from './patient-lock.ts';
 import { fromSqlError, isOwnError, SQLSTATE } from './sqlstate.ts';
 
 /**
- * Runs one step, which is undone where it fails. It waits for locks a moment at a time: see
+ * Runs one step, which is rolled back if it fails. It waits for locks for short times; see
  * patientlyLocked.
- * @throws PgwatchError migration_failed, which says what failed, and the remedy; what our own SQL
- *   raises
+ * @throws PgwatchError migration_failed, which says what failed and what to do; errors raised by
+ *   our own SQL
  */
 export async function attempt(
   client: ClientBase,
@@ -36,7 +36,10 @@ export async function attempt(
 function remedyFor(thrown: unknown, { apiSchema }: Names): string {
   switch (errorCodeOf(thrown)) {
     case SQLSTATE.insufficientPrivilege:
-      return ` Run it as the database's owner: it takes CREATE on the database and on schema "${apiSchema}".`;
+      return (
+        " Run it as the database's owner: it requires CREATE on the database and on schema " +
+        `"${apiSchema}".`
+      );
     case SQLSTATE.undefinedSchema:
       return ' Create that schema, or name another with the option apiSchema.';
     case SQLSTATE.undefinedObject:
@@ -48,7 +51,7 @@ function remedyFor(thrown: unknown, { apiSchema }: Names): string {
   }
 }
 
-/** Keeps every other run of migrations in this schema waiting until the work is done. */
+/** Makes other runs of migrations in this schema wait until the work is done. */
 export async function withMigrationLock<T>(
   client: ClientBase,
   schema: string,
@@ -59,7 +62,7 @@ export async function withMigrationLock<T>(
   try {
     return await work();
   } finally {
-    // A broken connection has released the lock already.
+    // A broken connection has already released the lock.
     await client.query('select pg_advisory_unlock(hashtextextended($1, 0))', key).catch(() => {});
   }
 }

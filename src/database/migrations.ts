@@ -3,14 +3,14 @@ import { readdirSync } from 'node:fs';
 import pg from 'pg';
 import { fillNames, type Names, readSql } from './names.ts';
 
-/** Where pgwatch is installed, and the roles that are granted what they need. */
+/** Where pgwatch is installed, and the roles to grant privileges to. */
 export type Installation = Names & {
   roles: Readonly<Record<'publish' | 'consume' | 'read', readonly string[]>>;
 };
 
 /** One file of sql/migrations. */
 export type Migration = {
-  /** From the file's name, from 1. */
+  /** From the file's name, starting at 1. */
   number: number;
   name: string;
   /** SHA-256 of the file, in hex. */
@@ -42,20 +42,21 @@ export function bootstrapSql(names: Names): string {
   return fillNames(parts.join('\n'), names);
 }
 
-/** The statements of one migration and its record, to be run in one transaction. */
+/** The statements of one migration and its record, to run in one transaction. */
 export function migrationSql(migration: Migration, names: Names): string {
   const values = [
     String(migration.number),
     pg.escapeLiteral(migration.name),
     pg.escapeLiteral(migration.hash),
   ];
-  const record = `insert into :"schema".migration (number, name, hash) values (${values.join(', ')});\n`;
+  const columns = ':"schema".migration (number, name, hash)';
+  const record = `insert into ${columns} values (${values.join(', ')});\n`;
   const parts = [SAFE_PATH, migration.sql.trimEnd(), '', readSql('seal.sql'), record];
   return fillNames(parts.join('\n'), names);
 }
 
 /**
- * Takes from everybody but the owner what they may do, then grants each role what it needs, in one
+ * Revokes all privileges except the owner's, then grants each role what it needs, in one
  * transaction. Safe to repeat.
  */
 export function grantSql({ roles, ...names }: Installation): string {
@@ -72,5 +73,5 @@ export function grantSql({ roles, ...names }: Installation): string {
   );
 }
 
-/** Else a function that lies in wait in schema public could be built into one of ours. */
+/** Otherwise one of our functions could call a malicious function in schema public. */
 export const SAFE_PATH = 'set local search_path = pg_catalog, pg_temp;\n';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
 
-/** The schemas that SQL text is written for. */
+/** The schemas that are filled into SQL text. */
 export type Names = { schema: string; apiSchema: string };
 
 /** A schema-qualified, quoted name. */
@@ -10,7 +10,7 @@ export function qualified(schema: string, name: string): string {
   return `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`;
 }
 
-/** The functions that people's SQL calls, which are not in our schema: their signatures. */
+/** The signatures of the functions for users' SQL, which are not in our schema. */
 export function publicSignatures({ apiSchema }: Pick<Names, 'apiSchema'>): string[] {
   return [
     `${qualified(apiSchema, 'smart_notify')}(text, jsonb, text, uuid)`,
@@ -21,8 +21,8 @@ export function publicSignatures({ apiSchema }: Pick<Names, 'apiSchema'>): strin
 }
 
 /**
- * Writes the schemas into SQL text: :"schema" and :"api_schema" become quoted names, :'schema' and
- * :'api_schema' quoted literals (psql's way of writing variables).
+ * Fills the schemas into SQL text: :"schema" and :"api_schema" become quoted names, :'schema' and
+ * :'api_schema' quoted literals (psql's syntax for variables).
  */
 export function fillNames(sql: string, names: Names): string {
   const values: Record<string, string> = { schema: names.schema, api_schema: names.apiSchema };
@@ -32,13 +32,13 @@ export function fillNames(sql: string, names: Names): string {
   });
 }
 
-/** The text of a file under sql/, which lies beside src and dist alike. */
+/** Reads a file under sql/, which is next to both src and dist. */
 export function readSql(path: string): string {
   return readFileSync(new URL(`../../sql/${path}`, import.meta.url), 'utf8');
 }
 
 /**
- * A name for a prepared statement: the same text always gets the same one, of fewer than 64 bytes.
+ * A name of fewer than 64 bytes for a prepared statement; the same text always gets the same name.
  */
 export function statementName(purpose: string, text: string): string {
   return `pgwatch_${purpose}_${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;

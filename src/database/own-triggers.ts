@@ -3,8 +3,8 @@ import type { ExpectedTrigger } from './expected.ts';
 import { qualified } from './names.ts';
 
 /**
- * Which of our own tables' triggers are not there, are switched off, or are not what the migrations
- * made.
+ * Reads which triggers of our own tables are missing, disabled, or different from what the
+ * migrations created.
  */
 export async function readLackingTriggers(
   client: Queryable,
@@ -33,7 +33,7 @@ export async function readLackingTriggers(
   });
 }
 
-/** Makes it as the migrations did, whatever is there under its name. */
+/** Creates the trigger as the migrations did, and replaces any trigger with its name. */
 export function restoringSql(schema: string, { name, table, sql }: ExpectedTrigger): string {
   return `drop trigger if exists "${name}" on ${qualified(schema, table)};\n${sql}`;
 }

@@ -5,8 +5,8 @@ import { isTransient } from './connection-error.ts';
 import { SQLSTATE } from './sqlstate.ts';
 
 /**
- * True where the same statement may succeed a moment later: it was canceled, its connection was
- * terminated or could not be made, it met a deadlock, a lock, or a server without resources.
+ * True if the same statement may succeed a moment later: it was canceled, its connection was
+ * terminated or could not be opened, or it met a deadlock, a lock, or a server without resources.
  */
 export function isPassing(thrown: unknown): boolean {
   if (thrown instanceof PgwatchError) {
@@ -16,14 +16,14 @@ export function isPassing(thrown: unknown): boolean {
   return thrown.severity !== 'ERROR' || PASSING.test(errorCodeOf(thrown) ?? '');
 }
 
-/** True where locks are not to be had, for those who come another time. */
+/** True if a lock was not available, for callers that try again later. */
 export function isLocked(thrown: unknown): boolean {
   return errorCodeOf(thrown) === SQLSTATE.lockNotAvailable;
 }
 
 /**
- * Why work with a client failed: where its connection was lost, node-postgres gives an error
- * without a code, and this is one that isPassing.
+ * Why work with a client failed. If its connection was lost, node-postgres gives an error without a
+ * code, and this returns one that isPassing.
  */
 export function lossOf(client: pg.ClientBase, thrown: unknown): Error {
   const error = toError(thrown);
@@ -33,8 +33,7 @@ export function lossOf(client: pg.ClientBase, thrown: unknown): Error {
 }
 
 /**
- * By class, of appendix A of PostgreSQL's manual: connection exceptions, a transaction that was
- * rolled back, insufficient resources, an operator's intervention; and a lock that is not
- * available.
+ * Classes of appendix A of PostgreSQL's manual: connection exception, transaction rollback,
+ * insufficient resources, operator intervention; and the code for a lock that is not available.
  */
 const PASSING = /^(08|40|53|57|55P03)/;

@@ -3,16 +3,16 @@ import { backoffMs, sleep } from '../time.ts';
 import { SQLSTATE } from './sqlstate.ts';
 
 export type PatienceOptions = {
-  /** How long to try, in milliseconds, while others hold what it needs. */
+  /** How long to keep trying, in milliseconds, while other sessions hold the locks. */
   patienceMs: number;
   signal: AbortSignal;
 };
 
 /**
- * Does work that waits for a lock only a moment, because those who come after it wait behind it,
- * and tries again. Returns what the work returns.
- * @param onRefused told each time that a lock was not to be had; what it throws ends it
- * @throws what the work throws for other reasons, and at the end of its patience
+ * Does work that waits for a lock only briefly, because later sessions queue behind it, and retries
+ * it. Returns what the work returns.
+ * @param onRefused called each time a lock was not available; if it throws, that ends the attempts
+ * @throws what the work throws for other reasons, and when patienceMs is over
  */
 export async function patiently<T>(
   work: () => Promise<T>,

@@ -5,18 +5,18 @@ import { readHolders } from './holders.ts';
 import { type PatienceOptions, patiently } from './patience.ts';
 
 export type LockOptions = PatienceOptions & {
-  /** What is locked, for people: 'public.orders'. */
+  /** What is locked, as shown in messages: 'public.orders'. */
   what: string;
-  /** Who holds it, for people. */
+  /** Describes the sessions that hold it. */
   readHolders(): Promise<string>;
-  /** Told whom it waits for, each time that is somebody else. */
+  /** Called with what it waits for, whenever that changes. */
   onWaiting(message: string): void;
 };
 
 /**
- * Does work that locks what others write to, a moment at a time: they wait behind it. See
- * patiently.
- * @throws PgwatchError table_locked with who holds it, at the end of its patience
+ * Does work that locks what others write to. It waits only briefly each time, because writers queue
+ * behind it; see patiently.
+ * @throws PgwatchError table_locked, which says who holds it, when patienceMs is over
  */
 export async function patientlyLocked<T>(options: LockOptions, work: () => Promise<T>): Promise<T> {
   const { what, onWaiting, patienceMs } = options;
@@ -26,11 +26,12 @@ export async function patientlyLocked<T>(options: LockOptions, work: () => Promi
     if (isLast) {
       throw new PgwatchError(
         'table_locked',
-        `Nothing was changed, since ${what} was in use for ${formatDuration(patienceMs)}: ${holders}. End that transaction, or try again later.`,
+        `Nothing was changed, because ${what} was in use for ${formatDuration(patienceMs)}: ` +
+          `${holders}. End that transaction, or try again later.`,
       );
     }
-    // For how long is not what makes it another.
-    const who = holders.replaceAll(/ since [^:]*/g, '');
+    // A change of the duration alone does not count.
+    const who = holders.replaceAll(/ for \d[^:]*/g, '');
     if (who !== said) onWaiting(`Waiting for ${what}: ${holders}.`);
     said = who;
   };
@@ -65,7 +66,7 @@ async function readTables(client: Queryable, schema: string): Promise<number[]> 
   return rows.map(({ oid }) => oid);
 }
 
-/** How long those who write may have to wait behind it, each time; for a statement. */
+/** The lock_timeout of each attempt: how long writers may have to wait behind it. */
 export const LOCK_TIMEOUT = '200ms';
 const PATIENCE_MS = 30_000;
 const ALONE = { isExclusive: true };

@@ -5,8 +5,8 @@ import type { Names } from './names.ts';
 import { readLeftBy } from './unrecorded.ts';
 
 /**
- * Refuses to fill, and later to remove, a schema with other things in it; and to make a new, empty
- * log where ours was renamed.
+ * Refuses to fill, and later to remove, a schema with other objects in it, and to create a new,
+ * empty log if our schema was renamed.
  * @throws PgwatchError config_invalid
  */
 export async function requireFreeSchema(client: Queryable, names: Names): Promise<void> {
@@ -20,7 +20,8 @@ export async function requireFreeSchema(client: Queryable, names: Names): Promis
          or exists (select from pg_catalog.pg_proc where pronamespace = n.oid)
          or exists (select from pg_catalog.pg_type where typnamespace = n.oid)
        ) and not exists (
-         select from pg_catalog.pg_class as c join pg_catalog.pg_attribute as a on a.attrelid = c.oid
+         select from pg_catalog.pg_class as c
+         join pg_catalog.pg_attribute as a on a.attrelid = c.oid
          where c.relnamespace = n.oid and c.relname = 'migration' and a.attname = 'hash'
        )
      ) as is_taken`,
@@ -29,18 +30,23 @@ export async function requireFreeSchema(client: Queryable, names: Names): Promis
   if ((rows[0] as { is_taken: boolean }).is_taken) {
     throw new PgwatchError(
       'config_invalid',
-      `Schema "${schema}" already holds other objects, and pgwatch needs one of its own. Name another with the option schema.`,
+      `Schema "${schema}" already contains other objects, but pgwatch needs its own schema. ` +
+        'Set the option schema to another name.',
     );
   }
   const renamed = await readRenamed(client, names);
   if (renamed !== null) throw new PgwatchError('config_invalid', renamedText(schema, renamed));
 }
 
-/** Why a database without any record of a migration is not ready, and what to do. */
+/** Says why a database without any record of a migration is not ready, and what to do. */
 export async function missingText(client: Queryable, names: Names): Promise<string> {
   const { schema } = names;
   if ((await readLeftBy(client, names)).size > 0) {
-    return `Schema "${schema}" of pgwatch lacks the record of its migrations, as after a dump without rows, or a test suite that truncates every table. Run "pgwatch migrate": it restores what is missing.`;
+    return (
+      `Schema "${schema}" of pgwatch lacks the record of its migrations, for example after a ` +
+      'dump without rows, or a test suite that truncates every table. Run "pgwatch migrate": it ' +
+      'restores what is missing.'
+    );
   }
   const renamed = await readRenamed(client, names);
   if (renamed !== null) return renamedText(schema, renamed);
@@ -49,10 +55,13 @@ export async function missingText(client: Queryable, names: Names): Promise<stri
 
 function renamedText(schema: string, renamed: string): string {
   const [from, to] = [pg.escapeIdentifier(renamed), pg.escapeIdentifier(schema)];
-  return `The database has no schema "${schema}" of pgwatch, but one that was renamed to "${renamed}", whose functions still write to the old name. Rename it back: alter schema ${from} rename to ${to};`;
+  return (
+    `The schema "${schema}" of pgwatch was renamed to "${renamed}", but its functions still ` +
+    `write to the old name. Rename it back: alter schema ${from} rename to ${to};`
+  );
 }
 
-/** Where functions of ours lie that were made for our schema's name. */
+/** Reads the schema that contains functions of ours which were created for our schema's name. */
 async function readRenamed(
   client: Queryable,
   { schema, apiSchema }: Names,

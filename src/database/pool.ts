@@ -11,42 +11,41 @@ import { CONNECT_MS_MAX, type ConnectOptions, clientOptions } from './target.ts'
 import { beginWith, type Settings, settingsSql, withTransaction } from './transaction.ts';
 
 export type PoolOptions = ConnectOptions & {
-  /** How many connections at most. */
+  /** The maximum number of connections. */
   size: number;
   /**
-   * ours, the default: types and settings are pgwatch's own. user: they are what the application
+   * ours, the default: with pgwatch's own types and settings. user: with those that the application
    * and the database have configured.
    */
   sessions?: 'ours' | 'user';
-  /** Further settings of sessions that are ours. */
+  /** Additional settings, if sessions is ours. */
   settings?: Settings;
   /**
-   * How long work with a borrowed client may take before its connection counts as dead. Default:
-   * for ever.
+   * How long work with a borrowed client may take before its connection counts as dead. Default: no
+   * limit.
    */
   deadlineMs?: number;
   /**
-   * Where its connections have to lead at the moment, as readServing() says; null: wherever they
-   * do.
+   * Where its connections have to lead at the moment, as returned by readServing(); null: anywhere.
    */
   place?: () => string | null;
-  /** Told of errors on idle connections. */
+  /** Called with errors on idle connections. */
   onError?: (error: Error) => void;
 };
 
-/** What borrows clients: a pool, or what stands before one. */
+/** What lends clients: a pool, or a wrapper around one. */
 export type Clients = Pick<
   Pool,
   'withClient' | 'keep' | 'unkeep' | 'guard' | 'isGivenUp' | 'lossesWithin'
 >;
 
 /**
- * A pool that never kills the process and whose connections can be dropped at once, which is what a
- * dead network needs: nothing else ends a query on a half-open connection. Where a pooler lends the
- * server's connections, nothing stays behind on one: no setting, no prepared statement.
+ * A pool that never kills the process and whose connections can all be dropped at once. A dead
+ * network requires that: nothing else ends a query on a half-open connection. If a pooler lends the
+ * server's connections, nothing is left on them: no settings, no prepared statements.
  */
 export class Pool {
-  /** For its counts: clients are borrowed from here, not from there. */
+  /** Only for its counts: clients are borrowed through this class. */
   readonly pool: pg.Pool;
   readonly #options: PoolOptions;
   readonly #clients = new Set<pg.ClientBase>();
@@ -54,7 +53,7 @@ export class Pool {
   readonly #places = new WeakMap<pg.ClientBase, string>();
   readonly #waiting = new Set<PromiseWithResolvers<pg.PoolClient>>();
   #resets = 0;
-  /** Connections that were lost lately, and when. */
+  /** Connections that were lost recently, and when. */
   readonly #losses = new Map<pg.ClientBase, number>();
   readonly #explained = new WeakSet<pg.ClientBase>();
   #kept = 0;
@@ -66,12 +65,12 @@ export class Pool {
     const clients = this.#clients;
     const Base = options.sessions === 'user' ? pg.Client : OwnClient;
     const noteLoss = (client: pg.ClientBase) => this.#noteLoss(client);
-    // Its limit for connecting would be one for waiting, too: a busy pool is waited for.
+    // pg.Pool would also apply this limit to waiting for a free client, which may take long.
     const { connectionTimeoutMillis, ...clientConfig } = clientOptions(options);
     this.pool = new pg.Pool({
       ...clientConfig,
       max: options.size,
-      // Known from the first moment, because connecting can hang too.
+      // Registered when it is created, because connecting can hang too.
       Client: class extends Base {
         constructor(config: pg.ClientConfig = {}) {
           super({ ...config, connectionTimeoutMillis });
@@ -89,16 +88,14 @@ export class Pool {
     this.pool.on('error', onError);
   }
 
-  /**
-   * How many of its connections were lost in the last so many milliseconds, for no known reason.
-   */
+  /** How many of its connections were lost for no known reason in the last milliseconds given. */
   lossesWithin(ms: number): number {
     const since = performance.now() - ms;
     for (const [client, time] of this.#losses) if (time < since) this.#losses.delete(client);
     return this.#losses.size;
   }
 
-  /** The connection was lost for a reason of its own. */
+  /** Records that there is a known reason for the loss of the connection. */
   explainLoss(client: pg.ClientBase): void {
     this.#explained.add(client);
     this.#losses.delete(client);
@@ -110,10 +107,10 @@ export class Pool {
   }
 
   /**
-   * Runs the work with a borrowed client, waiting for a free one for as long as it takes; the
-   * client is thrown away where the connection failed.
-   * @throws PgwatchError connection_failed, server_unsuitable where it leads elsewhere than it
-   *   should, and whatever the work throws
+   * Runs the work with a borrowed client, and waits for a free one for as long as it takes. The
+   * client is discarded if its connection failed.
+   * @throws PgwatchError connection_failed; server_unsuitable if it leads to the wrong place; and
+   *   whatever the work throws
    */
   async withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const settings = this.#settings;
@@ -135,8 +132,8 @@ export class Pool {
 
   /**
    * Runs one statement.
-   * @param stop when it aborts, the connection is cut: on a network that swallows, nothing else
-   *   ends it
+   * @param stop when it aborts, the connection is cut: if the network drops packets, nothing else
+   *   ends the statement
    * @throws as withClient
    */
   async query<Row extends pg.QueryResultRow>(
@@ -152,17 +149,15 @@ export class Pool {
     });
   }
 
-  /**
-   * Waits for work on a client, and cuts its connection where that takes longer than deadlineMs.
-   */
+  /** Waits for work on a client, and cuts its connection if that takes longer than deadlineMs. */
   async guard<T>(client: pg.ClientBase, work: Promise<T>): Promise<T> {
     return this.#guard(client, work, this.#options.deadlineMs ?? TIMER_MS_MAX);
   }
 
   /**
-   * Borrows a client for longer than a statement. Undefined where too few would be left for the
-   * others' statements, since at most half of them may be kept, and where a pooler lends them for a
-   * transaction only. Goes back by unkeep().
+   * Borrows a client for longer than a statement; return it with unkeep(). Undefined if too few
+   * would be left for other statements, since at most half of them may be kept, or if a pooler
+   * lends them for a transaction only.
    */
   async keep(): Promise<pg.PoolClient | undefined> {
     if (this.#kept >= Math.floor(this.#options.size / 2)) return undefined;
@@ -181,7 +176,7 @@ export class Pool {
     client.release(state === 'broken');
   }
 
-  /** How often it has cut its connections: what failed meanwhile failed because of that. */
+  /** How often it has cut its connections. Work that failed in between failed because of that. */
   get resets(): number {
     return this.#resets;
   }
@@ -192,7 +187,8 @@ export class Pool {
   }
 
   /**
-   * Cuts every connection, for good: whatever wants one from now on fails, and who waits for one.
+   * Cuts every connection, permanently. Callers that wait for one, or ask for one later, get an
+   * error.
    */
   shut(): void {
     this.#isShut = true;
@@ -200,15 +196,15 @@ export class Pool {
     this.reset();
   }
 
-  /** Cuts every connection; queries that run on one fail. The pool goes on with new ones. */
+  /** Cuts every connection; running queries fail. The pool goes on with new connections. */
   reset(): void {
     this.#resets += 1;
     for (const client of this.#clients) destroySocket(client);
   }
 
   /**
-   * Ends the pool and its connections: what is still there after the grace time is cut off, and not
-   * waited for.
+   * Ends the pool and its connections. Those that are still open after the grace time are cut, and
+   * not waited for.
    */
   async close(graceMs = 1000): Promise<void> {
     this.#refuse();
@@ -217,13 +213,13 @@ export class Pool {
       this.reset();
       cut.resolve();
     }, graceMs);
-    // Its clients say goodbye only then, and on a network that swallows nobody answers.
+    // Only then do its clients end, and if the network drops packets, the server never answers.
     const ended = this.pool.end().then(() => this.#goodbyes());
     await Promise.race([ended, cut.promise]);
     clearTimeout(timer);
   }
 
-  /** What is pinned; undefined where the sessions are the user's. */
+  /** The settings that are pinned; undefined for sessions of the user. */
   get #settings(): Settings | undefined {
     const { sessions, settings } = this.#options;
     return sessions === 'user' ? undefined : { ...OWN_SETTINGS, ...settings };
@@ -238,7 +234,7 @@ export class Pool {
     await Promise.allSettled([...this.#clients].map((client) => once(client, 'end')));
   }
 
-  /** What leads elsewhere may have been made before a failover: then a new connection does not. */
+  /** A connection to the wrong place may be from before a failover: then a new one is right. */
   async #borrowInPlace(): Promise<pg.PoolClient> {
     for (let misled = 0; misled <= this.#options.size; misled++) {
       const client = await this.#borrow();
@@ -256,7 +252,7 @@ export class Pool {
     this.#waiting.add(waiting);
     this.pool.connect().then(
       (client) => {
-        // Comes too late where the pool was shut meanwhile.
+        // Too late if the pool was shut in the meantime.
         if (this.#waiting.delete(waiting)) waiting.resolve(client);
         else client.release(true);
       },
@@ -268,7 +264,7 @@ export class Pool {
     return waiting.promise;
   }
 
-  /** node-postgres's pool would leave them waiting for ever. */
+  /** node-postgres's pool would leave them waiting forever. */
   #refuse(): void {
     for (const waiting of this.#waiting) {
       waiting.reject(connectionError(new Error(SHUT), this.#options));
@@ -276,7 +272,7 @@ export class Pool {
     this.#waiting.clear();
   }
 
-  /** After connecting, because poolers refuse settings at the start. */
+  /** Runs after connecting, because poolers refuse settings in the startup message. */
   async #prepare(client: pg.ClientBase): Promise<void> {
     if (this.#isShut) throw new Error(SHUT);
     const settings = this.#settings;
@@ -292,14 +288,13 @@ export class Pool {
 
   async #guard<T>(client: pg.ClientBase, work: Promise<T>, deadlineMs: number): Promise<T> {
     const timer = setTimeout(() => destroySocket(client), deadlineMs);
-    // Work on a connection that is gone may never settle: that alone must not keep the process
-    // alive.
+    // Work on a lost connection may never settle: the timer must not keep the process alive.
     timer.unref();
     return work.finally(() => clearTimeout(timer));
   }
 }
 
-/** A server that only reads by now is not the primary any more: the next connection may find it. */
+/** A server that has become read-only is no longer the primary; a new connection may reach it. */
 function isHarmless(failure: Error): boolean {
   return isStatementError(failure) && errorCodeOf(failure) !== SQLSTATE.readOnlyTransaction;
 }
@@ -307,4 +302,6 @@ function isHarmless(failure: Error): boolean {
 const LOSS_MS_MAX = 10_000;
 const SHUT = 'the pool is shut';
 const ASTRAY =
-  'Connections made with url reach a different server or database than the one used for LISTEN (directUrl if set, otherwise an earlier connection with url). Point both at the same database on the primary.';
+  'Connections made with url reach a different server or database than the one used for LISTEN ' +
+  '(directUrl if set, otherwise an earlier connection with url). Point both at the same database ' +
+  'on the primary.';

@@ -8,18 +8,18 @@ import { beginWith, withTransaction } from './transaction.ts';
 import { OWN_TYPES } from './types.ts';
 
 /**
- * True where a pooler stands between: it gives out process ids of its own, while the server's is
- * that of the connection which a statement happens to run on.
- * @throws PgwatchError config_invalid where it allows no transactions
+ * True if there is a pooler in between: it reports process ids of its own, while the server reports
+ * the process that a statement happens to run on.
+ * @throws PgwatchError config_invalid if the pooler does not allow transactions
  */
 export async function isPooled(client: ClientBase): Promise<boolean> {
   return (await readServing(client)).isPooled;
 }
 
 /**
- * Whether a pooler stands between, and which database of which server serves the client: its name,
- * and when the server was started. After a failover, a move or a change of the pooler's config that
- * is another one.
+ * Reads whether there is a pooler in between, and which database on which server serves the client,
+ * as the name of the database and the start time of the server. This changes after a failover, a
+ * move or a change of the pooler's config.
  * @throws as isPooled
  */
 export async function readServing(
@@ -27,7 +27,8 @@ export async function readServing(
 ): Promise<{ isPooled: boolean; place: string }> {
   const { processID } = client as unknown as { processID: number | null };
   const { rows } = await client.query<{ pid: number; place: string }>({
-    text: `select pg_catalog.pg_backend_pid() as pid, pg_catalog.concat_ws(' ', pg_catalog.current_database(),
+    text: `select pg_catalog.pg_backend_pid() as pid,
+      pg_catalog.concat_ws(' ', pg_catalog.current_database(),
       extract(epoch from pg_catalog.pg_postmaster_start_time())) as place`,
     types: OWN_TYPES,
   });
@@ -47,23 +48,26 @@ async function requireTransactions(client: ClientBase): Promise<void> {
     const { host, port } = client as unknown as { host: string; port: number };
     throw new PgwatchError(
       'config_invalid',
-      `${host}:${port} is a pooler that lends a connection for one statement only, and pgwatch works in transactions. Have it lend them for a transaction or a session (pool_mode of PgBouncer), or give url a connection that bypasses it.`,
+      `${host}:${port} is a pooler that lends a connection for one statement only, but pgwatch ` +
+        'works in transactions. Switch the pooler to transaction or session mode (pool_mode in ' +
+        'PgBouncer), or set url to a connection that bypasses it.',
       { cause: thrown },
     );
   }
 }
 
 /**
- * Whether locks, settings and LISTEN last on a connection: always without a pooler, and behind one
- * that keeps a server's connection for a client as long as it stays. Another client of the pooler
- * holds a transaction open; in a pooler that lends for a transaction only, it is lent what was the
- * first one's, or the first one is lent another, or waits. What is not proven counts as not so.
+ * Whether locks, settings and LISTEN last on a connection. They do without a pooler, and with one
+ * that assigns a server connection to a client until the client disconnects. To find out, another
+ * client of the pooler holds a transaction open: if the pooler lends for a transaction only, this
+ * other client gets the server connection of the first one, or the first one gets a different one,
+ * or waits. If nothing is proven, the answer is no.
  */
 export async function keepsSession(client: ClientBase, options: ConnectOptions): Promise<boolean> {
   if (!(await isPooled(client))) return true;
   try {
     const other = await connect({ ...options, applicationName: 'pgwatch probe' });
-    // Whoever waits for what it holds goes on then, and its next statement fails.
+    // Cutting it releases what the other client waits for, and makes its own next statement fail.
     const timer = setTimeout(() => destroySocket(other), PROBE_MS_MAX);
     try {
       return await staysApart(client, other);
@@ -77,21 +81,22 @@ export async function keepsSession(client: ClientBase, options: ConnectOptions):
 }
 
 /**
- * Refuses a pooler's connection for what takes locks and settings of a session.
+ * Refuses a pooler's connection for work that uses locks and settings of a session.
  * @throws PgwatchError server_unsuitable
  */
 export async function requireSession(client: ClientBase, options: ConnectOptions): Promise<void> {
   if (await keepsSession(client, options)) return;
   throw new PgwatchError(
     'server_unsuitable',
-    `${describeHost(options)} is a pooler that lends a connection for one transaction only, and this takes one of its own. Give directUrl a connection that bypasses it.`,
+    `${describeHost(options)} is a pooler that lends a connection for one transaction only, but ` +
+      'this needs a session of its own. Set directUrl to a connection that bypasses the pooler.',
   );
 }
 
 /**
- * Pins our settings, for a client that takes nothing else of a session. Behind a pooler they are
- * confined to the transaction of each work, because the connection is lent to others.
- * @returns runs work with them
+ * Pins our settings, for a client that uses nothing else of a session. With a pooler they are
+ * limited to the transaction of each piece of work, because the connection is lent to others.
+ * @returns a function that runs work with these settings
  */
 export async function withOwnSettings(
   client: ClientBase,
@@ -103,7 +108,7 @@ export async function withOwnSettings(
   return (work) => work();
 }
 
-/** Leaves nothing with a name on the connection: the next statement may run on another one. */
+/** Makes the client prepare no named statements: the next one may run on another connection. */
 export function forgetNames(client: ClientBase): void {
   const query = client.query.bind(client) as (first: unknown, ...rest: unknown[]) => unknown;
   const unnamed = (first: unknown, ...rest: unknown[]) =>
@@ -113,7 +118,7 @@ export function forgetNames(client: ClientBase): void {
 
 async function staysApart(client: ClientBase, other: ClientBase): Promise<boolean> {
   const pid = await serverPid(client);
-  // Again and again, because other programs borrow from the pooler too, and it may lend in turn.
+  // Repeated, because other programs borrow from the pooler too, and it may lend in turn.
   for (let round = 1; round <= PROBE_ROUNDS; round++) {
     if ((await borrowed(other)) === pid) return false;
     if ((await serverPid(client)) !== pid) return false;
@@ -123,7 +128,7 @@ async function staysApart(client: ClientBase, other: ClientBase): Promise<boolea
   return true;
 }
 
-/** The server's process that serves a client for as long as its transaction is open. */
+/** Begins a transaction and returns the server process that serves the client until it ends. */
 async function borrowed(client: ClientBase): Promise<number> {
   await client.query('begin');
   return serverPid(client);
@@ -137,7 +142,7 @@ async function serverPid(client: ClientBase): Promise<number> {
   return rows[0]?.pid ?? 0;
 }
 
-/** A statement to be prepared under a name; a cursor, which has a submit(), is none. */
+/** True for a named prepared statement, but not for a cursor, which has a submit(). */
 function isNamed(first: unknown): first is { name: string } {
   return typeof first === 'object' && first !== null && 'name' in first && !('submit' in first);
 }

@@ -2,20 +2,20 @@ import pg from 'pg';
 import { PgwatchError } from '../errors.ts';
 import type { Queryable } from './connect.ts';
 
-/** Clients whose query() is known to work as node-postgres's does. */
+/** Clients whose query() is known to work like that of node-postgres. */
 const known = new WeakSet<object>();
 
-/** Says that a client of our own works as node-postgres's do. */
+/** Declares that a client of ours works like one of node-postgres. */
 export function vouchFor<T extends object>(client: T): T {
   known.add(client);
   return client;
 }
 
 /**
- * Runs a statement that writes, on somebody else's client: rows as node-postgres returns them, or
- * bare ones. What else there is is asked for something harmless first, so that nothing is written
- * whose outcome could not be told.
- * @throws PgwatchError input_invalid where the client is not one
+ * Runs a statement that writes, on a client of the application. The client may return rows like
+ * node-postgres, or bare ones. An unknown client runs a harmless query first: nothing is written if
+ * its result could not be read.
+ * @throws PgwatchError input_invalid if it is not a suitable client
  */
 export async function queryRows(
   client: Queryable,
@@ -37,7 +37,7 @@ export async function queryRows(
 
 function isKnown(client: Queryable): boolean {
   if (client instanceof pg.Client || client instanceof pg.Pool || known.has(client)) return true;
-  // Of another copy of node-postgres.
+  // From another copy of node-postgres.
   const { getTypeParser, totalCount } = client as { getTypeParser?: unknown; totalCount?: unknown };
   return typeof getTypeParser === 'function' || typeof totalCount === 'number';
 }
@@ -45,7 +45,7 @@ function isKnown(client: Queryable): boolean {
 function rowsIn(result: unknown): Record<string, unknown>[] | undefined {
   const { rows = result } = (result ?? {}) as { rows?: unknown };
   if (!Array.isArray(rows)) return undefined;
-  // Some return the rows and what is known of their columns.
+  // Some return an array of the rows and their column definitions.
   return (Array.isArray(rows[0]) ? rows[0] : rows) as Record<string, unknown>[];
 }
 
@@ -58,6 +58,8 @@ function unsuitable(client: unknown, fault: string): PgwatchError {
         : String(client);
   return new PgwatchError(
     'input_invalid',
-    `notify() takes a client or a pool of node-postgres, and was given ${name}, ${fault}. Nothing was published. Through another library, run "select smart_notify('orders', '{"id": 42}')" in your transaction.`,
+    `notify() takes a client or a pool of node-postgres, but was given ${name}, ${fault}. ` +
+      'Nothing was published. With another library, run ' +
+      `"select smart_notify('orders', '{"id": 42}')" in your transaction.`,
   );
 }

@@ -8,9 +8,10 @@ import { withTransaction } from './transaction.ts';
 import { readLeftBy, requireSameTables } from './unrecorded.ts';
 
 /**
- * Records migrations that are pending by the record, and of which something is there all the same.
- * @returns true where there were any
- * @throws PgwatchError schema_outdated where the tables are of another version
+ * Records migrations that are pending according to the record, although some of their objects
+ * exist.
+ * @returns true if there were any
+ * @throws PgwatchError schema_outdated if the tables are from another version
  */
 export async function recordUnrecorded(
   client: ClientBase,
@@ -34,10 +35,9 @@ export async function recordUnrecorded(
 }
 
 /**
- * Makes again what migrations have made and is not there any more, in one transaction. Functions
- * and triggers that were changed are made again, too; columns are not, since rows may have been
- * written without them.
- * @returns what it has made, for people
+ * Restores what migrations created and is missing, in one transaction. Also restores functions and
+ * triggers that were changed, but not columns, since rows may have been written without them.
+ * @returns descriptions of what it restored
  */
 export async function restoreDamaged(
   client: ClientBase,

@@ -1,6 +1,6 @@
 import { type ErrorCode, errorCodeOf, PgwatchError, toError } from '../errors.ts';
 
-/** PostgreSQL's codes that are decided upon somewhere (appendix A of its manual). */
+/** PostgreSQL's error codes that the program checks for (appendix A of its manual). */
 export const SQLSTATE = {
   cannotConnectNow: '57P03',
   datatypeMismatch: '42804',
@@ -27,7 +27,7 @@ export const SQLSTATE = {
   untranslatableCharacter: '22P05',
 } as const;
 
-/** What our own SQL raises. */
+/** The codes that our own SQL raises. */
 const OWN_STATES: Record<string, ErrorCode> = {
   PW001: 'channel_invalid',
   PW002: 'event_id_taken',
@@ -36,12 +36,12 @@ const OWN_STATES: Record<string, ErrorCode> = {
   PW005: 'server_unsuitable',
 };
 
-/** True for what our own SQL raises: a whole sentence. */
+/** True for an error raised by our own SQL; its message is a full sentence. */
 export function isOwnError(thrown: unknown): boolean {
   return (errorCodeOf(thrown) ?? '') in OWN_STATES;
 }
 
-/** What a statement of ours meets where somebody has removed something. */
+/** The errors of our statements if something of ours was removed. */
 const MISSING = new Set<string>([
   SQLSTATE.undefinedTable,
   SQLSTATE.undefinedColumn,
@@ -50,29 +50,33 @@ const MISSING = new Set<string>([
 ]);
 
 /**
- * Turns an error that our SQL raised, a missing privilege or object, into a PgwatchError; leaves
- * others.
+ * Turns an error that our SQL raised, or one about a missing privilege or object, or about a
+ * read-only server, into a PgwatchError; returns other errors unchanged.
  */
 export function fromSqlError(thrown: unknown): Error {
   const error = toError(thrown);
   if (errorCodeOf(thrown) === SQLSTATE.insufficientPrivilege) {
     return new PgwatchError(
       'permission_denied',
-      `The database refuses it: ${error.message}. Name the role in roles: { publish, consume, read } in the config and run "pgwatch migrate" as the database's owner, or use another role.`,
+      `The database refused this: ${error.message}. Add the role to ` +
+        'roles: { publish, consume, read } in the config and run "pgwatch migrate" as the ' +
+        "database's owner, or use another role.",
       { cause: thrown },
     );
   }
   if (errorCodeOf(thrown) === SQLSTATE.readOnlyTransaction) {
     return new PgwatchError(
       'server_unsuitable',
-      `The server only reads, as a standby does: ${error.message}. Name the primary in url or directUrl, or turn off default_transaction_read_only.`,
+      `The server is read-only, like a standby: ${error.message}. Set url or directUrl to the ` +
+        'primary, or turn off default_transaction_read_only.',
       { cause: thrown },
     );
   }
   if (MISSING.has(errorCodeOf(thrown) ?? '')) {
     return new PgwatchError(
       'schema_outdated',
-      `Something of pgwatch's is missing in the database: ${error.message}. "pgwatch migrate" restores it, and "pgwatch doctor" says what else is wrong.`,
+      `A part of pgwatch is missing in the database: ${error.message}. Run "pgwatch migrate" to ` +
+        'restore it, and "pgwatch doctor" to see what else is wrong.',
       { cause: thrown },
     );
   }

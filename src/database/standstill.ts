@@ -2,8 +2,8 @@ import type { ClientBase } from 'pg';
 import { destroySocket } from './connect.ts';
 
 /**
- * Cuts a connection on which the server has not answered for so long, while it is waited for: on a
- * network that swallows, nothing else would end a statement.
+ * Cuts a connection if the server does not answer within a given time: if the network drops
+ * packets, nothing else would end a statement.
  */
 export class StandstillGuard {
   readonly #client: ClientBase;
@@ -15,13 +15,13 @@ export class StandstillGuard {
     this.#ms = ms;
   }
 
-  /** The server is waited for from now on. */
+  /** Starts the time: an answer of the server is expected from now on. */
   start(): void {
     this.stop();
     this.#timer = setTimeout(() => destroySocket(this.#client), this.#ms);
   }
 
-  /** Something else is, or nothing. */
+  /** Stops the time: no answer is expected any more. */
   stop(): void {
     clearTimeout(this.#timer);
   }

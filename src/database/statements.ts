@@ -1,6 +1,6 @@
 /**
- * The statements of SQL text, each without the comments before it. Knows what may hold a semicolon:
- * quotes, dollar quotes, comments, and the body of a function that is parsed when it is created.
+ * The statements of SQL text, each without the comments before it. Handles semicolons in quotes,
+ * dollar quotes, comments, and in the body of a function that is parsed when it is created.
  */
 export function statementsIn(sql: string): string[] {
   const statements: string[] = [];
@@ -19,7 +19,7 @@ export function statementsIn(sql: string): string[] {
   return statements;
 }
 
-/** The words of a statement from the first one on: without comments, and without what is quoted. */
+/** A statement from its first word on, without comments and quoted text. */
 export function bareWords(sql: string): string {
   const marks = /"(?:[^"]|"")*"|'(?:[^']|'')*'|--[^\n\r]*|\/\*/g;
   let bare = '';
@@ -34,13 +34,14 @@ export function bareWords(sql: string): string {
 }
 
 /**
- * Whether the server would read rows from the client for it. In COPY, STDOUT means the same here.
+ * Whether the server would read rows from the client for it. COPY FROM STDOUT means the same as
+ * STDIN.
  */
 export function isCopyFromClient(sql: string): boolean {
   return /^copy\b[^()]*(\([^()]*\)\s*)?\bfrom\s+(stdin|stdout)\b/i.test(bareWords(sql));
 }
 
-/** Comments may lie within comments. */
+/** Comments may be nested. */
 function commentEnd(sql: string, start: number): number {
   const marks = /\/\*|\*\//g;
   marks.lastIndex = start;

@@ -2,17 +2,17 @@ import pg from 'pg';
 import { TLS_PARAMETERS, type TlsMode, tlsConfig, tlsModeOf } from './tls.ts';
 
 export type ConnectOptions = {
-  /** Null: libpq's environment variables. */
+  /** Null: from libpq's environment variables. */
   url: string | null;
-  /** Default null: what the connection string says, else by the host. */
+  /** Default null: from the connection string, or else by the host. */
   tls?: TlsMode | null;
   /** Shown in pg_stat_activity. Default 'pgwatch'. */
   applicationName?: string;
 };
 
 /**
- * What node-postgres connects with.
- * @throws PgwatchError config_invalid where a file of a certificate or key cannot be read
+ * The options for node-postgres.
+ * @throws PgwatchError config_invalid if a certificate or key file cannot be read
  */
 export function clientOptions(options: ConnectOptions): pg.ClientConfig {
   const { base, wish } = resolve(options);
@@ -22,7 +22,7 @@ export function clientOptions(options: ConnectOptions): pg.ClientConfig {
     application_name: options.applicationName ?? 'pgwatch',
     connectionTimeoutMillis: CONNECT_MS_MAX,
     keepAlive: true,
-    // By default the system begins to ask after two hours.
+    // By default, the system sends the first probe after two hours.
     keepAliveInitialDelayMillis: 10_000,
   };
 }
@@ -42,7 +42,7 @@ export function describeTarget(options: ConnectOptions): string {
   return parts.join(', ');
 }
 
-/** True where anybody on the way could pose as the server. */
+/** True if an attacker on the network could pose as the server. */
 export function isUnverified(options: ConnectOptions): boolean {
   return tlsModeOf(resolve(options).wish) === 'no-verify';
 }
@@ -53,7 +53,7 @@ function resolve({ url, tls = null }: ConnectOptions) {
   const others = new URLSearchParams(query);
   for (const name of TLS_PARAMETERS) others.delete(name);
   const base = url === null ? {} : { connectionString: others.size ? `${start}?${others}` : start };
-  // It knows where a host may stand, in the string or in the environment; nothing connects here.
+  // Finds the host in the string or in the environment; this client never connects.
   const client = new pg.Client({ ...base, ssl: false, sslnegotiation: 'postgres' });
   return { base, client, wish: { host: client.host, parameters, tls } };
 }

@@ -3,19 +3,21 @@ import { BlockList, isIP, Socket } from 'node:net';
 import type { ClientConfig } from 'pg';
 import { errorCodeOf, PgwatchError } from '../errors.ts';
 
-/** verify: known authority, right host. no-verify: encrypted, with whoever answers. */
+/**
+ * verify: trusted authority and matching host. no-verify: encrypted, but any server is accepted.
+ */
 export type TlsMode = 'verify' | 'no-verify' | 'off';
 
-/** What decides on TLS. */
+/** What determines the TLS mode. */
 export type TlsWish = {
   host: string;
-  /** Of the connection string: sslmode, sslrootcert and so on, which are libpq's. */
+  /** Parameters of the connection string: libpq's sslmode, sslrootcert and so on. */
   parameters: URLSearchParams;
-  /** What the config says; null where it says nothing. */
+  /** The mode set in the config; null if there is none. */
   tls: TlsMode | null;
 };
 
-/** The parameters that are ours to read: what node-postgres makes of them changes in time. */
+/** The parameters that we read ourselves: how node-postgres interprets them changes over time. */
 export const TLS_PARAMETERS: readonly string[] = [
   'ssl',
   'sslmode',
@@ -27,11 +29,11 @@ export const TLS_PARAMETERS: readonly string[] = [
 ];
 
 /**
- * The config decides, else the connection string, else PGSSLMODE; by itself only a loopback is
- * plain.
+ * The config decides, or else the connection string, or else PGSSLMODE. By default, only a loopback
+ * host is unencrypted.
  */
 export function tlsModeOf({ host, parameters, tls }: TlsWish): TlsMode {
-  // As in libpq: PostgreSQL speaks no TLS on a Unix socket, where there is no network to fear.
+  // As in libpq: PostgreSQL does not use TLS on a Unix socket, where no network is involved.
   if (host.startsWith('/')) return 'off';
   if (tls !== null) return tls;
   const hasFile = FILES.some((name) => parameters.get(name));
@@ -44,12 +46,12 @@ export function tlsModeOf({ host, parameters, tls }: TlsWish): TlsMode {
 }
 
 /**
- * The part of node-postgres's options that is about TLS.
- * @throws PgwatchError config_invalid where a file of a certificate or key cannot be read
+ * The TLS options for node-postgres.
+ * @throws PgwatchError config_invalid if a certificate or key file cannot be read
  */
 export function tlsConfig(wish: TlsWish): ClientConfig {
   const mode = tlsModeOf(wish);
-  // Said in any case, since node-postgres would ask the environment.
+  // Set explicitly, since node-postgres would read the environment.
   if (mode === 'off') return { ssl: false, sslnegotiation: 'postgres' };
   const [ca, cert, key] = FILES.map((name) => readNamed(wish.parameters, name));
   const isDirect = parameterOf(wish.parameters, 'sslnegotiation') === 'direct';
@@ -62,7 +64,7 @@ export function tlsConfig(wish: TlsWish): ClientConfig {
 
 function readNamed(parameters: URLSearchParams, name: string): string | undefined {
   const path = parameterOf(parameters, name);
-  // libpq's word for the authorities that the system trusts, which Node.js does by itself.
+  // libpq's word for the authorities that the system trusts, which is the default of Node.js.
   if (!path || path === 'system') return undefined;
   try {
     return readFileSync(path, 'utf8');
@@ -78,11 +80,11 @@ function parameterOf(parameters: URLSearchParams, name: string): string | undefi
   return parameters.get(name) || process.env[`PG${name.toUpperCase()}`];
 }
 
-/** A socket that fails with a code of our own where the server answers that it speaks no TLS. */
+/** A socket that fails with our own error code if the server answers that it has no TLS. */
 function socketThatRefuses(): Socket {
   const socket = new Socket();
   socket.once('data', (answer) => {
-    // At once, before node-postgres sees the answer and fails with an error without a code.
+    // Emitted before node-postgres sees the answer and fails with an error without a code.
     if (answer[0] === NO) socket.emit('error', new TlsRefusedError());
   });
   return socket;
@@ -92,7 +94,7 @@ class TlsRefusedError extends Error {
   readonly code = 'TLS_REFUSED';
 
   constructor() {
-    super('The server offers no TLS.');
+    super('The server does not offer TLS.');
   }
 }
 
@@ -106,7 +108,7 @@ const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
 
-/** What is not here is verified, libpq's "prefer" and "require" too. */
+/** All other values mean verify, including libpq's "prefer" and "require". */
 const MODES: Record<string, TlsMode> = {
   disable: 'off',
   false: 'off',
@@ -114,5 +116,5 @@ const MODES: Record<string, TlsMode> = {
   'no-verify': 'no-verify',
 };
 const FILES = ['sslrootcert', 'sslcert', 'sslkey'];
-/** The byte by which a server answers a request for TLS where it has none. */
+/** The byte with which a server without TLS answers a request for it. */
 const NO = 'N'.charCodeAt(0);

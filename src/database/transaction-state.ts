@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClientBase } from 'pg';
 
-/** A transaction that is open, and the server process that runs it. */
+/** An open transaction, and the server process that runs it. */
 export type OpenTransaction = { pid: number; xid: string };
 
-/** What became of a transaction, as the server knows. */
+/** The outcome of a transaction, according to the server. */
 export type TransactionState = 'committed' | 'aborted' | 'in progress';
 
 /**
- * Reads which transaction is open on the connection; it gets its xid by that.
- * @param idleMax how long it may stand still from now on before the server ends it: its locks would
- *   stay with it
+ * Reads which transaction is open on the connection; this assigns its xid.
+ * @param idleMax how long it may be idle from now on before the server ends it, which releases its
+ *   locks
  */
 export async function readTransaction(
   client: ClientBase,
@@ -26,9 +26,9 @@ export async function readTransaction(
 }
 
 /**
- * Ends the backend that still runs a transaction. Found by the transaction's id, because a pooler
- * may have given the backend to another client.
- * @param waitMs how long to wait until it has ended; 0: not at all
+ * Ends the backend that still runs a transaction. Finds it by the transaction's id, because a
+ * pooler may have given the backend to another client.
+ * @param waitMs how long to wait until it has ended; 0: do not wait
  */
 export async function endBackendOf(
   client: ClientBase,
@@ -43,8 +43,7 @@ export async function endBackendOf(
 }
 
 /**
- * Ends what the server still does for a transaction whose connection was lost, and reads what
- * became of it.
+ * Ends a transaction whose connection was lost, if the server still runs it, and reads its outcome.
  */
 export async function readTransactionState(
   client: ClientBase,

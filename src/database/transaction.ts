@@ -1,8 +1,8 @@
 import pg, { type ClientBase } from 'pg';
 
 /**
- * Runs the work in a transaction: commits what it did, or rolls it back and rethrows. Inside a
- * transaction it is a part of that one.
+ * Runs the work in a transaction, which is committed, or rolled back if the work throws. If one is
+ * already open, the work becomes part of it.
  * @param begin the statement that begins it
  */
 export async function withTransaction<C extends ClientBase, T>(
@@ -23,7 +23,7 @@ export async function withTransaction<C extends ClientBase, T>(
   }
 }
 
-/** Begins a transaction to which settings are confined, whatever the database's default is. */
+/** Begins a transaction with settings that end with it, whatever the database's defaults are. */
 export function beginWith(settings: Settings): string {
   return `begin isolation level read committed; ${settingsSql(settings, 'transaction')}`;
 }
@@ -31,7 +31,8 @@ export function beginWith(settings: Settings): string {
 /** Changes server settings until the session or the transaction ends. */
 export function settingsSql(settings: Settings, scope: 'session' | 'transaction'): string {
   const calls = Object.entries(settings).map(([name, value]) => {
-    const call = `pg_catalog.set_config('${name}', ${pg.escapeLiteral(value)}, ${scope === 'transaction'})`;
+    const isLocal = scope === 'transaction';
+    const call = `pg_catalog.set_config('${name}', ${pg.escapeLiteral(value)}, ${isLocal})`;
     // Older servers do not know it.
     return NEWER.has(name)
       ? `case when pg_catalog.current_setting('${name}', true) is not null then ${call} end`
@@ -48,8 +49,8 @@ const NEWER = new Set([
 ]);
 
 /**
- * For a transaction in which others wait for what it has locked: the server ends one that stands
- * still, as in a process that is frozen, after so long.
+ * The idle timeout for a transaction that holds locks which others wait for: the server ends it
+ * after this time, for example if its process is frozen.
  */
 export const STANDSTILL_MAX = '5s';
 

@@ -1,9 +1,9 @@
 import type { ClientBase, CustomTypesConfig } from 'pg';
 
 /**
- * How values of the server become JavaScript's on connections of ours. node-postgres has one table
- * of parsers for the whole process, which belongs to the application: it may read times as texts
- * there, or ids as BigInt. This one nobody can change.
+ * How values of the server are parsed on connections of ours. node-postgres has one table of
+ * parsers for the whole process, which belongs to the application: it may parse times as texts, or
+ * ids as BigInt. This table cannot be changed.
  */
 export const OWN_TYPES: CustomTypesConfig = Object.freeze({
   getTypeParser: (oid: number, format?: string) =>
@@ -16,7 +16,7 @@ export const AS_TEXT: CustomTypesConfig = Object.freeze({
 }) as never;
 
 /**
- * A client of the user's for statements of ours: what they return is read as on connections of
+ * Wraps a client of the user for statements of ours: their results are parsed as on connections of
  * ours.
  */
 export function withOwnTypes<C extends ClientBase>(client: C): C {
@@ -35,9 +35,9 @@ export function withOwnTypes<C extends ClientBase>(client: C): C {
 
 type Parser = (text: string) => unknown;
 
-/** Elements of an array as PostgreSQL writes it, {a,"b c",NULL}; arrays within arrays, too. */
+/** Parses an array as PostgreSQL writes it, such as {a,"b c",NULL}, including nested arrays. */
 export function parseArray(text: string, element: Parser): unknown[] {
-  // Bounds other than from 1 come first, as in [0:1]={a,b}.
+  // Bounds that do not start at 1 come first, as in [0:1]={a,b}.
   let at = text.indexOf('{') + 1;
   const elements = (): unknown[] => {
     const found: unknown[] = [];
@@ -76,7 +76,7 @@ export function parseArray(text: string, element: Parser): unknown[] {
   return elements();
 }
 
-/** A time in ISO format, of a session whose time zone is UTC where the text has none. */
+/** Parses a time in ISO format; without a zone, it is from a session whose time zone is UTC. */
 export function parseTime(text: string): Date {
   const [, year = '', rest, time = '00:00:00', zone = 'Z', isBefore] = TIME.exec(text) ?? [];
   if (rest === undefined) return new Date(FOREVER[text] ?? Number.NaN);
@@ -94,12 +94,12 @@ const asBoolean: Parser = (text) => text === 't';
 const arrayOf = (element: Parser) => (text: string) => parseArray(text, element);
 
 const TIME = /^(\d{4,})(-\d\d-\d\d)(?: (\d\d:\d\d:\d\d(?:\.\d+)?))?([+-]\d\d(?::\d\d)?)?( BC)?$/;
-/** The first and the last moment that JavaScript knows. */
+/** The first and the last moment that JavaScript can represent. */
 const FOREVER: Record<string, number> = { infinity: 8.64e15, '-infinity': -8.64e15 };
 
 /**
- * For clients of the user's that ask for binary results: all but these are texts in statements of
- * ours.
+ * For clients of the user that ask for binary results: our statements return only these types and
+ * texts.
  */
 const BINARY: ReadonlyMap<number, (value: Buffer) => unknown> = new Map<
   number,
@@ -109,7 +109,7 @@ const BINARY: ReadonlyMap<number, (value: Buffer) => unknown> = new Map<
   [23, (value) => value.readInt32BE()],
 ]);
 
-/** By type, as in pg_type; whatever is not here, ids of eight bytes among it, stays text. */
+/** By type oid, as in pg_type; all other types, including eight-byte ids, stay text. */
 const PARSERS: ReadonlyMap<number, Parser> = new Map<number, Parser>([
   [16, asBoolean],
   [1000, arrayOf(asBoolean)],

@@ -11,8 +11,8 @@ import { withTransaction } from './transaction.ts';
 import { readLeftBy } from './unrecorded.ts';
 
 /**
- * What uninstalling would remove. An outdated schema can be uninstalled too, and one whose
- * migrations were changed.
+ * Reads what uninstalling would remove. An outdated schema can be uninstalled too, and so can one
+ * whose migrations were changed.
  * @throws PgwatchError schema_missing, schema_too_new
  */
 export async function readFootprint(client: Queryable, names: Names) {
@@ -34,7 +34,7 @@ export async function readFootprint(client: Queryable, names: Names) {
   };
 }
 
-/** 0 where the table is not there. */
+/** Counts the rows of a table; 0 if there is no such table. */
 async function countRows(client: Queryable, table: string): Promise<number> {
   const { rows } = await client.query('select to_regclass($1) is not null as is_there', [table]);
   if (!(rows[0] as { is_there: boolean }).is_there) return 0;
@@ -52,7 +52,7 @@ async function readTriggered(client: Queryable, names: Names): Promise<string[]>
 }
 
 /**
- * Removes everything: the schema with the log, the functions of people's SQL, and the triggers that
+ * Removes everything: the schema with the log, the functions for users' SQL, and the triggers that
  * use them.
  */
 export async function uninstall(client: ClientBase, names: Names): Promise<void> {

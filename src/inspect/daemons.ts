@@ -2,21 +2,21 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 import type { DaemonActivity } from '../log/positions/activity.ts';
 
-/** A daemon that is alive, and what it said with its last heartbeat that it does. */
+/** A daemon that is alive, and what it reported with its last heartbeat. */
 export type DaemonView = {
   daemonId: string;
   host: string;
   pid: number;
   startedAt: Date;
-  /** What it wants to run: alone, and together with others. */
+  /** The consumers it wants to run: alone, and shared with others. */
   consumerIds: string[];
   sharedIds: string[];
   activity: DaemonActivity;
 };
 
 /**
- * The daemons that are alive, the oldest first; without what they stand by for, because a newer
- * version reads it.
+ * Reads the daemons that are alive, the oldest first, without the consumers that they may not run
+ * because a newer version does.
  */
 export async function readDaemons(client: Queryable, schema: string): Promise<DaemonView[]> {
   const mayRun = `not ${qualified(schema, 'older_version')}(id, daemon_id)`;
@@ -37,5 +37,5 @@ export function placeOf({ host, pid }: Pick<DaemonView, 'host' | 'pid'>): string
   return `${host}:${pid}`;
 }
 
-/** Its first heartbeat is still to come, or what runs there is of another version. */
+/** For a daemon that has not sent a heartbeat yet, or is of another version. */
 const NOTHING_SAID: DaemonActivity = { version: '', mode: 'poll', pollMs: 0, consumers: {} };

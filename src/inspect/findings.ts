@@ -2,22 +2,22 @@ import { countOf } from '../words.ts';
 import type { ConsumerView } from './consumer-view.ts';
 import type { Status } from './status.ts';
 
-/** What is too much; null: anything goes. */
+/** Limits beyond which a consumer is reported; null: no limit. */
 export type StatusLimits = {
   maxLag: number | null;
   maxAgeMs: number | null;
   maxDead: number | null;
 };
 
-/** Something that somebody should look at. */
+/** Something that needs attention. */
 export type StatusFinding = { consumerId: string; kind: FindingKind; message: string };
 
 export type FindingKind = 'not_running' | 'stopped' | 'retrying' | 'lag' | 'age' | 'dead';
 
 /**
- * What is wrong: a consumer that nobody runs, though nobody has paused it; one that takes nothing
- * new, because of a dead letter or because so much waits for a retry; and what is beyond the
- * limits, of paused ones too.
+ * Finds what is wrong: consumers that are not running although they are not paused; consumers that
+ * take nothing new, because of a dead letter or because too many notifications wait for a retry;
+ * and consumers beyond the limits, including paused ones.
  */
 export function findingsOf({ at, consumers }: Status, limits: StatusLimits): StatusFinding[] {
   return consumers.flatMap((consumer) =>
@@ -36,7 +36,7 @@ function judge(
   const findings: Omit<StatusFinding, 'consumerId'>[] = [];
   const add = (kind: FindingKind, message: string) => findings.push({ kind, message });
   if (state === 'not running') {
-    add('not_running', 'no daemon runs it, and it is not paused');
+    add('not_running', 'no daemon runs it, although it is not paused');
   }
   if (state === 'stopped') {
     const letters = dead > 1 ? `${grouped(dead)} dead letters` : 'a dead letter';
@@ -44,7 +44,10 @@ function judge(
     add('stopped', `stopped at ${letters}, until ${until} retried or discarded`);
   }
   if (state === 'retrying') {
-    add('retrying', `takes nothing new: ${countOf(view.retrying, 'notification')} to be retried`);
+    add(
+      'retrying',
+      `takes nothing new: ${countOf(view.retrying, 'notification')} waiting for a retry`,
+    );
   }
   if (maxLag !== null && unread > maxLag) {
     const count = `${isExact ? '' : 'about '}${grouped(unread)}`;
@@ -68,7 +71,7 @@ function grouped(count: number): string {
   return count.toLocaleString('en');
 }
 
-/** In one unit, so that two of them can be compared by eye. */
+/** Always in seconds, so that two values are easy to compare. */
 function seconds(ms: number): string {
   return `${(Math.floor(ms / 100) / 10).toLocaleString('en')} s`;
 }

@@ -1,7 +1,7 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 
-/** What the log is as a whole. */
+/** The log as a whole. */
 export type LogSummary = {
   /** On disk, with indexes. */
   bytes: number;
@@ -18,7 +18,7 @@ export async function readLogSummary(client: Queryable, schema: string): Promise
        to_jsonb(newest.id) as "newestId", newest.created_at as "newestAt"
      from (select) as one
      left join lateral (
-       /* The view, because who may only read has no table. */
+       /* The view, because roles that only read have no access to the table. */
        select id, created_at from ${qualified(schema, 'notification')} order by id desc limit 1
      ) as newest on true`,
     [qualified(schema, 'notification_log')],

@@ -3,14 +3,14 @@ import { qualified } from '../database/names.ts';
 import type { ErrorRecord } from '../log/deliveries/delivery.ts';
 import { HAS_FAILED } from '../log/deliveries/standing.ts';
 
-/** What of a consumer is not plain success. */
+/** The deliveries of a consumer that are not plain success. */
 export type Standing = {
   retrying: number;
-  /** When the next of those is due. */
+  /** When the next retry is due. */
   nextAttemptAt: Date | null;
   blocked: number;
   blockedKeys: number;
-  /** Handed out once more because somebody asked for it, and not among the others. */
+  /** To be delivered again on request, and not counted above. */
   replaying: number;
   dead: number;
   lastError: Failure | null;
@@ -19,7 +19,10 @@ export type Standing = {
 /** The newest failure that is known. */
 export type Failure = { name: string; message: string; notificationId: number; at: Date };
 
-/** Counts the deliveries of consumers, by id: those that have any. Null: of all. */
+/**
+ * Counts the deliveries of consumers, by id; consumers without deliveries are left out.
+ * @param consumerIds null for all consumers
+ */
 export async function readStandings(
   client: Queryable,
   schema: string,
@@ -27,14 +30,15 @@ export async function readStandings(
 ): Promise<Map<string, Standing>> {
   const delivery = qualified(schema, 'delivery');
   const { rows } = await client.query<StandingRow>(
-    `select counted.*, to_jsonb(last.notification_id) as "notificationId", last.last_failed_at as at,
-       last.last_error as error
+    `select counted.*, to_jsonb(last.notification_id) as "notificationId",
+       last.last_failed_at as at, last.last_error as error
      from (
        select consumer_id as id,
          count(*) filter (where state = 'retry' and ${HAS_FAILED})::float8 as retrying,
          min(next_attempt_at) filter (where state = 'retry' and ${HAS_FAILED}) as "nextAttemptAt",
          count(*) filter (where state = 'blocked' and ${HAS_FAILED})::float8 as blocked,
-         count(distinct key) filter (where state = 'blocked' and ${HAS_FAILED})::float8 as "blockedKeys",
+         count(distinct key)
+           filter (where state = 'blocked' and ${HAS_FAILED})::float8 as "blockedKeys",
          count(*) filter (where state <> 'dead' and not ${HAS_FAILED})::float8 as replaying,
          count(*) filter (where state = 'dead')::float8 as dead
        from ${delivery} where $1::text[] is null or consumer_id = any($1)
@@ -50,7 +54,7 @@ export async function readStandings(
   return new Map(rows.map((row) => [row.id, toStanding(row)]));
 }
 
-/** Of a consumer that has no deliveries. */
+/** For a consumer without deliveries. */
 export const NOTHING_STANDING: Standing = {
   retrying: 0,
   nextAttemptAt: null,

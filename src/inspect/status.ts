@@ -3,7 +3,7 @@ import { type ConsumerView, readConsumerViews } from './consumer-view.ts';
 import type { DaemonView } from './daemons.ts';
 import { type LogSummary, readLogSummary } from './log-size.ts';
 
-/** What happens, at one moment. */
+/** The state of the log, the daemons and the consumers at one moment. */
 export type Status = {
   at: Date;
   daemons: readonly DaemonView[];
@@ -11,7 +11,10 @@ export type Status = {
   consumers: readonly ConsumerView[];
 };
 
-/** Reads what happens: bounded work, however much is unread. Null: of all consumers. */
+/**
+ * Reads the status, in bounded time, however many notifications are unread.
+ * @param consumerIds null for all consumers
+ */
 export async function readStatus(
   client: Queryable,
   schema: string,

@@ -1,11 +1,11 @@
 /**
- * The captured tables by their names, 'public.users'. Empty: the file that "pgwatch types" writes
- * declares them, so that the compiler knows the rows wherever a change is looked at.
+ * The captured tables by name, as in 'public.users'. Empty here: the file that "pgwatch types"
+ * writes adds them, which gives the rows of a change their types everywhere.
  */
-// biome-ignore lint/suspicious/noEmptyInterface: several files can add to an interface only
+// biome-ignore lint/suspicious/noEmptyInterface: only an interface can be extended by other files
 export interface CapturedTables {}
 
-/** What is known of a captured table: an entry of CapturedTables. */
+/** The types of a captured table: an entry of CapturedTables. */
 export type CapturedTable = {
   schema: string;
   table: string;
@@ -15,9 +15,8 @@ export type CapturedTable = {
 };
 
 /**
- * A captured row change: of any table, or of those that are named, as in Change<'public.users'>.
- * Comparing `table` (and `schema`, where two have a table of that name) and `action` tells what
- * else there is.
+ * A captured row change of any table, or of the named ones, as in Change<'public.users'>. Comparing
+ * `table` (and `schema`, if two have a table of that name) and `action` narrows the type.
  */
 export type Change<Name extends keyof CapturedTables = keyof CapturedTables> = [
   keyof CapturedTables,
@@ -33,7 +32,7 @@ type ChangeOf<Table> = Table extends CapturedTable
   : never;
 
 type WithId<Table extends CapturedTable> = {
-  /** The value of the primary key, an object for a composite one, null without one. */
+  /** The value of the primary key: an object if it is composite, null if there is none. */
   id: Table['id'];
 };
 

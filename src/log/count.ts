@@ -1,7 +1,7 @@
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 
-/** How many notifications of the channels lie in the log above an id. */
+/** Counts the notifications of the channels with ids above an id. */
 export async function countNotifications(
   client: Queryable,
   schema: string,

@@ -2,9 +2,8 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 
 /**
- * True where there is a lock for each channel. The server's table of locks has room for a number of
- * locks for each connection: who takes all of it keeps the others, and other databases, from
- * working at all.
+ * True if the server's lock table has room for a lock per channel. Its size depends on the number
+ * of connections; a session that fills it stops all others, even in other databases, from working.
  */
 export async function mayArmDoorbell(
   client: Queryable,
@@ -17,16 +16,17 @@ export async function mayArmDoorbell(
   return channels.length <= SHARES_MAX * (rows[0]?.max ?? 0);
 }
 
-/** However small the table is. */
+/** Always allowed, however small the lock table is. */
 const LOCKS_MIN = 10;
-/** A daemon has a connection for locks, and others that need few. */
+/** A daemon has one connection for locks, and others that need few. */
 const SHARES_MAX = 4;
 
 /**
- * Takes the shared lock of each channel, which tells writers that somebody sleeps and must be rung
- * for. Never waits: where somebody holds one exclusively, all are given back.
- * @returns an xid above that of every transaction that may have found nobody asleep: once all below
- *   it have ended and were read, sleeping is safe. Null where the locks are not to be had.
+ * Takes the shared lock of each channel, which tells writers that a daemon is asleep and that they
+ * have to ring. Never waits: if another session holds a lock exclusively, releases all of them.
+ * @returns an xid above that of every transaction that may have found no daemon asleep: once all
+ *   transactions below it have ended and been read, sleeping is safe. Null if the locks are not
+ *   available.
  */
 export async function armDoorbell(
   client: Queryable,
@@ -34,7 +34,8 @@ export async function armDoorbell(
   channels: readonly string[],
 ): Promise<bigint | null> {
   const { rows } = await client.query(
-    `select channel, pg_try_advisory_lock_shared(${qualified(schema, 'doorbell_class')}(), hashtext(channel)) as is_held
+    `select channel, pg_try_advisory_lock_shared(
+       ${qualified(schema, 'doorbell_class')}(), hashtext(channel)) as is_held
      from unnest($1::text[]) as channel`,
     [channels],
   );
@@ -47,12 +48,12 @@ export async function armDoorbell(
     );
     return null;
   }
-  // In a statement of its own: the xid must be taken after the locks.
+  // A separate statement: the xid must be assigned after the locks are taken.
   const { rows: xids } = await client.query('select pg_current_xact_id()::text as xid');
   return BigInt((xids[0] as { xid: string }).xid);
 }
 
-/** Gives the locks back: from now on writers do not ring. */
+/** Releases the locks; from now on writers do not ring. */
 export async function disarmDoorbell(
   client: Queryable,
   schema: string,

@@ -11,15 +11,15 @@ export type StoredNotification = {
   notification: Notification;
   xid: string;
   action: string | null;
-  /** Of a captured change. */
+  /** The table of a captured change; null for other notifications. */
   table: { schema: string; name: string } | null;
-  /** Of its contents as JSON, in bytes; null where they are too large to be read. */
+  /** The size of its contents as JSON; null if they are too large to be read. */
   bytes: number | null;
-  /** log, or where it is no longer there, the copy that a dead letter holds. */
+  /** log, or the copy in a dead letter if the log no longer has it. */
   source: 'log' | 'dead letter';
 };
 
-/** Finds notifications by their ids: in the log, else as copies. In order of their ids. */
+/** Finds notifications by id: in the log, or else as copies in dead letters. Ordered by id. */
 export async function findNotifications(
   client: Queryable,
   schema: string,
@@ -47,8 +47,8 @@ export async function findNotifications(
 }
 
 /**
- * Finds the ids of the notification with an event id. What its publisher gave is looked up; what is
- * derived is in no index, and is looked for in the log, which takes as long as reading it.
+ * Finds the ids of notifications with an event id. An event id that the publisher gave is looked
+ * up; a derived one is not indexed, so finding it takes as long as reading the log.
  */
 export async function findIdsByEventId(
   client: Queryable,

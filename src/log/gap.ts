@@ -1,14 +1,16 @@
 import { parseJson } from '../json.ts';
 
 /**
- * Notifications that a consumer had not done when they were removed from the log, as by "pgwatch
- * cleanup --force". It never gets them.
+ * Notifications that were removed from the log, for example by "pgwatch cleanup --force", before a
+ * consumer had handled them. The consumer never gets them.
  */
 export type Gap = {
-  /** The lowest and the highest of their ids. Between these are others that it had done. */
+  /**
+   * The lowest and the highest of their ids. The range may include notifications it had handled.
+   */
   firstId: number;
   lastId: number;
-  /** How many there were of its channels, at most. */
+  /** An upper bound of their number, in the consumer's channels. */
   count: number;
   /** When the first and the last of them were published. */
   from: Date;
@@ -16,7 +18,7 @@ export type Gap = {
   removedAt: Date;
 };
 
-/** What a marker in the log says: see the SQL function log_gap_tell. */
+/** Reads the payload of a gap marker; see the SQL function log_gap_tell. */
 export function gapOf(payload: string | null): Gap {
   const { first_id, last_id, count, from, until, removed_at } = parseJson(payload ?? '{}') as {
     [name: string]: string | number;

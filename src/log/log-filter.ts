@@ -2,20 +2,18 @@ import { parseJson } from '../json.ts';
 import type { LogRow } from './notification.ts';
 import type { RowCondition } from './page.ts';
 
-/**
- * Which notifications somebody wants to see: those that match all of it. Null: no such restriction.
- */
+/** Selects the notifications that match every condition. Null: no such condition. */
 export type LogFilter = {
   channels: readonly string[] | null;
   key: string | null;
   actions: readonly string[] | null;
-  /** Captured tables; without a schema, of any. */
+  /** Captured tables; a table without a schema matches in any schema. */
   tables: readonly { schema: string | null; name: string }[] | null;
 };
 
 /**
- * The condition that a filter is. The one in SQL lets tables of other schemas pass, and one row in
- * 64 comes along whatever it is: what counts is has().
+ * Turns a filter into a condition. Its SQL does not check the schemas of tables, and one row in 64
+ * is returned regardless, so has() decides.
  */
 export function conditionOf(filter: LogFilter): RowCondition {
   const tableNames = filter.tables?.map(({ name }) => name) ?? null;
@@ -31,7 +29,7 @@ export function conditionOf(filter: LogFilter): RowCondition {
   };
 }
 
-/** A list that is not asked for is not there. */
+/** Leaves out conditions that are null. */
 function withoutNulls(lists: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(lists).filter(([, value]) => value !== null));
 }

@@ -3,19 +3,19 @@ import { AS_TEXT } from '../database/types.ts';
 import { INLINE_TEXT_MAX, UNREADABLE } from './content-sql.ts';
 import { contentSql } from './page-sql.ts';
 
-/** How far the rows are complete: with what comes after them they might not fit into memory. */
+/** How many rows are complete; together with the rest they might not fit into memory. */
 export type Filled<Row> = {
   count: number;
-  /** Those that were removed from the log meanwhile. */
+  /** Rows that were removed from the log in the meantime. */
   gone: ReadonlySet<Row>;
 };
 
 /**
- * Fetches, one at a time, the contents that were too long to come with their rows: a few bytes may
- * be some hundred megabytes as text, and several of these would be too much for a process, or for
- * the time that a statement has.
- * @param fetch writes them into the row; false if the log has lost it
- * @param bytesMax after so much the next row of this kind is left for another time
+ * Fetches, one at a time, the contents that were too long to come with their rows. A few bytes can
+ * become hundreds of megabytes as text; several of these would be too much for the memory of a
+ * process, or for the time limit of a statement.
+ * @param fetch writes the contents into the row; returns false if the log no longer has the row
+ * @param bytesMax once this much is read, leaves further long rows for a later call
  */
 export async function fillLong<Row extends readonly unknown[]>(
   rows: readonly Row[],
@@ -29,18 +29,19 @@ export async function fillLong<Row extends readonly unknown[]>(
       if (count > 0 && bytes >= bytesMax - INLINE_TEXT_MAX) return { count, gone };
       if (!(await fetch(row))) gone.add(row);
     }
-    // How long what is left out may be, nobody knows.
+    // The length of contents that were left out is unknown.
     const isUnknown = isLeftOut(row) && Number.isFinite(bytesMax);
     bytes += isUnknown ? bytesMax : lengthOf(row);
-    // It has been fetched in vain, but keeps no other company.
+    // This row has been fetched in vain; it is too long to be returned together with others.
     if (count > 0 && bytes > bytesMax && lengthOf(row) > INLINE_TEXT_MAX) return { count, gone };
   }
   return { count: rows.length, gone };
 }
 
 /**
- * Fetches contents of a row of the log, as long as they may be.
- * @param bytesMax what is longer becomes an empty text
+ * Fetches the contents of a row of the log, however long they are.
+ * @param bytesMax longer contents become an empty text
+ * @returns false if the log no longer has the row
  */
 export async function fetchContent(
   client: ClientBase,
@@ -59,10 +60,10 @@ export async function fetchContent(
   return rows.length > 0;
 }
 
-/** The places of the contents in a LogRow. */
+/** The indexes of the contents in a LogRow. */
 const CONTENTS = [5, 8, 9];
 
-/** True if one of its contents was too long to come along. */
+/** True if any of its contents was too long to come with the row. */
 export function isCut(row: readonly unknown[]): boolean {
   return CONTENTS.some((place) => {
     const content = row[place] as string | null;
@@ -70,7 +71,7 @@ export function isCut(row: readonly unknown[]): boolean {
   });
 }
 
-/** True if one of its contents was longer than it was to be fetched. */
+/** True if any of its contents exceeded the limit when it was fetched. */
 export function isLeftOut(row: readonly unknown[]): boolean {
   return CONTENTS.some((place) => row[place] === UNREADABLE);
 }

@@ -7,7 +7,7 @@ import { type Gap, gapOf } from './gap.ts';
 
 export type { Change };
 
-/** The columns of a log row, as text, in the order of COLUMNS in page.ts. */
+/** The columns of a log row, as text, in the order of COLUMNS in page-sql.ts. */
 export type LogRow = [
   id: string,
   xid: string,
@@ -24,18 +24,17 @@ export type LogRow = [
   eventId: string | null,
 ];
 
-/** One notification. Payload, change and event id are made when they are first asked for. */
+/** One notification. Payload, change and event id are computed when they are first needed. */
 export class Notification<Payload = unknown> {
   readonly id: number;
   readonly channel: string;
-  /** What it is about: notifications of one key keep their order. Null: nothing in particular. */
+  /** What it is about; notifications with the same key keep their order. Null: it has no key. */
   readonly key: string | null;
   /**
-   * True where it was committed before this process took the consumer over: it was missed, or
-   * failed.
+   * True if it was committed before this process took the consumer over: it was missed, or failed.
    */
   readonly isReplay: boolean;
-  /** As in the context: which call of the handler this is, from 1. */
+  /** Which call of the handler this is, counted from 1; the same as in the context. */
   readonly attempt: number;
   readonly #row: LogRow;
   #payload: { value: unknown } | undefined;
@@ -58,21 +57,22 @@ export class Notification<Payload = unknown> {
     return new Date(createdAt(this.#row));
   }
 
-  /** The same at every delivery and unique for ever, unlike the id: deduplicate by this. */
+  /** The same at every delivery and, unlike the id, unique forever: use it to deduplicate. */
   get eventId(): string {
     return this.#row[11] ?? derivedEventId(this.#row);
   }
 
   /**
-   * Null, or why payload and change are null: the text of what is stored is longer than programs
-   * can hold. No handler ever gets such a notification.
+   * Null, or the reason why payload and change are null: the stored content, as text, is longer
+   * than a program can hold. Handlers never get such a notification.
    */
   get unreadable(): string | null {
     return isUnreadable(this.#row) ? unreadableText(this.id) : null;
   }
 
   /**
-   * The published value; for a captured change the object that the view pgwatch.notification shows.
+   * The published value; for a captured change, the object that the view pgwatch.notification
+   * shows.
    */
   get payload(): Payload {
     this.#payload ??= {
@@ -91,17 +91,17 @@ export class Notification<Payload = unknown> {
     return this.#change.value;
   }
 
-  /** True for a marker that stands for others, which were removed: no handler ever gets it. */
+  /** True for a marker of notifications that were removed. Handlers never get it. */
   get isGap(): boolean {
     return this.#row[6] === 'GAP';
   }
 
-  /** What the marker says; null for every notification that is none. */
+  /** What the marker says; null for any other notification. */
   get gap(): Gap | null {
     return this.isGap ? gapOf(this.#row[5]) : null;
   }
 
-  /** The same notification with another payload, as a schema made it. */
+  /** The same notification with the payload that a schema returned. */
   withPayload(value: unknown): Notification<Payload> {
     const { isReplay, attempt } = this;
     return new Notification<Payload>(this.#row, { isReplay, attempt, payload: { value } });
@@ -139,19 +139,21 @@ export class Notification<Payload = unknown> {
 
 /**
  * A notification id as a number.
- * @throws PgwatchError input_invalid where it is beyond what a JavaScript number holds exactly: no
- *   attempt helps
+ * @throws PgwatchError input_invalid if a JavaScript number cannot hold it exactly: retrying does
+ *   not help
  */
 export function safeId(text: string): number {
   const id = Number(text);
   if (Number.isSafeInteger(id)) return id;
   throw new PgwatchError(
     'input_invalid',
-    `Notification ${text} has an id beyond 2^53, which pgwatch cannot tell from its neighbours: somebody has set the sequence of notification_log so far ahead. Delete such rows from the log and run "pgwatch migrate rebase", which sets the sequence back.`,
+    `Notification ${text} has an id beyond 2^53, which pgwatch cannot tell from its neighbours: ` +
+      'the sequence of notification_log was set too far ahead. Delete such rows from the log ' +
+      'and run "pgwatch migrate rebase", which sets the sequence back.',
   );
 }
 
-/** True where the content of a row could not be read, or its key. */
+/** True if the content of a row, or its key, could not be read. */
 export function isUnreadable(row: LogRow): boolean {
   return (
     row[5] === UNREADABLE ||
@@ -161,12 +163,17 @@ export function isUnreadable(row: LogRow): boolean {
   );
 }
 
-/** A sentence that says why, and how to see it all the same. */
+/** Says why it cannot be read, and how to look at it anyway. */
 export function unreadableText(id: number | string): string {
-  return `Notification ${id} is too large to be read: its content as text, or its key, is longer than a program can hold. Numbers like 1e100000 and control characters are stored in few bytes and are long as text. Look at parts of it with SQL, as in: select payload -> 'name' from pgwatch.notification_log where id = ${id}`;
+  return (
+    `Notification ${id} is too large to be read: its content as text, or its key, is longer than ` +
+    'a program can hold. Numbers like 1e100000 and control characters take few bytes in storage ' +
+    'and many as text. Look at parts of it with SQL, for example: ' +
+    `select payload -> 'name' from pgwatch.notification_log where id = ${id}`
+  );
 }
 
-/** As the SQL function notification_event_id, which says why. */
+/** Does the same as the SQL function notification_event_id, which explains it. */
 function derivedEventId(row: LogRow): string {
   const [id, xid, microseconds] = row;
   const hash = createHash('md5').update(`${id}:${xid}:${microseconds}`).digest('hex');
@@ -210,7 +217,7 @@ function changeOf(row: LogRow): Change {
   }
 }
 
-/** The row itself lies in the channel of one consumer: see consumerChannel. */
+/** The row itself is in the channel of one consumer; see consumerChannel. */
 function captureChannel(row: LogRow): string {
   const { channel } = parseJson(row[10] || '{}') as { channel?: string };
   return channel ?? row[3];

@@ -10,18 +10,18 @@ import { type Replicated, readSubscriptions } from './replicated.ts';
 
 /**
  * Refuses a log that another cluster wrote, one that a subscription writes to, and one that does
- * not belong to the positions. Each cluster counts its transactions from the beginning, and a
- * sequence that was set back gives ids a second time: notifications would be lost without a word.
+ * not belong to the positions. Each cluster numbers its transactions from the beginning, and a
+ * sequence that was set back assigns ids a second time: notifications would be lost silently.
  * @returns the id up to which rows count as visible to all (see log_rebase)
- * @throws PgwatchError cluster_restored, with the remedy
+ * @throws PgwatchError cluster_restored, which says what to do
  */
 export async function requireOwnCluster(
   client: Queryable,
   { schema }: Pick<Config, 'schema'>,
 ): Promise<number> {
   const { rows } = await client.query(
-    `select rebased_id::text, next_xid::text, log_xid::text, is_restored, is_foreign, sequence_id::text, used_id::text,
-       used_by, misplaced_id::text, misplaced_by, twice_id::text
+    `select rebased_id::text, next_xid::text, log_xid::text, is_restored, is_foreign,
+       sequence_id::text, used_id::text, used_by, misplaced_id::text, misplaced_by, twice_id::text
      from ${qualified(schema, 'log_origin_state')}()`,
   );
   const row = rows[0] as OriginRow;
@@ -31,7 +31,7 @@ export async function requireOwnCluster(
   return safeId(row.rebased_id);
 }
 
-/** What keeps the log and the positions from belonging together; null where nothing does. */
+/** Why the log and the positions do not belong together; null if they do. */
 export async function findRestored(
   client: Queryable,
   config: Pick<Config, 'schema'>,
@@ -46,9 +46,9 @@ export async function findRestored(
 }
 
 /**
- * The same while daemons run, at next to no cost: whether a position lies above the ids that were
- * given, or there is a subscription.
- * @throws PgwatchError cluster_restored, with the remedy
+ * A cheap form of the same check, for running daemons: looks for a position above the ids that were
+ * assigned, and for a subscription.
+ * @throws PgwatchError cluster_restored, which says what to do
  */
 export async function requireIdsAhead(
   client: Queryable,
@@ -67,27 +67,54 @@ export async function requireIdsAhead(
 }
 
 function subscribedText({ name, tables }: Replicated): string {
-  return `The subscription "${name}" writes to pgwatch's own tables (${someOf(tables, 1)}): the log and the positions of another database get in among these. Leave pgwatch's tables out of its publication, run: alter subscription ${escapeIdentifier(name)} refresh publication; then "pgwatch migrate rebase".`;
+  return (
+    `The subscription "${name}" writes to pgwatch's own tables (${someOf(tables, 1)}): the ` +
+    'log and the positions of another database get mixed with those of this one. Leave ' +
+    "pgwatch's tables out of its publication, run: " +
+    `alter subscription ${escapeIdentifier(name)} refresh publication; ` +
+    'then "pgwatch migrate rebase".'
+  );
 }
 
 function faultOf(row: OriginRow): string | null {
   if (row.is_restored) {
-    return 'The log was written by another PostgreSQL cluster: it was restored from a dump or copied. Run "pgwatch migrate rebase" to make it this cluster\'s own.';
+    return (
+      'The log was written by another PostgreSQL cluster: it was restored from a dump or copied. ' +
+      'Run "pgwatch migrate rebase" to make it this cluster\'s own.'
+    );
   }
   if (row.is_foreign) {
     const isLog = row.log_xid !== null && BigInt(row.log_xid) >= BigInt(row.next_xid);
     return isLog
-      ? `The log was written by another PostgreSQL cluster (its newest transaction is ${row.log_xid}, this cluster's next is ${row.next_xid}): it was restored from a dump or copied. Run "pgwatch migrate rebase" to make it this cluster's own.`
-      : `A consumer's position was saved in another PostgreSQL cluster, or in this one before it lost its last transactions (the position names later transactions than this cluster's next, ${row.next_xid}). Run "pgwatch migrate rebase" to make the positions this cluster's own.`;
+      ? `The log was written by another PostgreSQL cluster (its newest transaction is ` +
+          `${row.log_xid}, this cluster's next is ${row.next_xid}): it was restored from a dump ` +
+          `or copied. Run "pgwatch migrate rebase" to make it this cluster's own.`
+      : `A consumer's position was saved in another PostgreSQL cluster, or in this one before it ` +
+          'lost its last transactions (the position names transactions later than this ' +
+          `cluster's next, ${row.next_xid}). Run "pgwatch migrate rebase" to make the positions ` +
+          `this cluster's own.`;
   }
   if (BigInt(row.used_id) > BigInt(row.sequence_id)) {
-    return `The sequence of notification ids is at ${row.sequence_id}, and ${row.used_by ?? 'the log'} has id ${row.used_id}: the log was restored or emptied without the rest, or the sequence was set back. What is published now would count as handled. Run "pgwatch migrate rebase" to set it right.`;
+    return (
+      `The sequence of notification ids is at ${row.sequence_id}, but ` +
+      `${row.used_by ?? 'the log'} has id ${row.used_id}: ` +
+      'the log was restored or emptied without the rest, or the sequence ' +
+      'was set back. New notifications would count as handled. ' +
+      'Run "pgwatch migrate rebase" to fix this.'
+    );
   }
   if (row.misplaced_id !== null) {
-    return `Notification ${row.misplaced_id} was written after the position of ${row.misplaced_by} had passed its id: the log was emptied, or the sequence was set back. It would never be handed out. Run "pgwatch migrate rebase" to set it right.`;
+    return (
+      `Notification ${row.misplaced_id} was written after the position of ${row.misplaced_by} ` +
+      'had passed its id: the log was emptied, or the sequence was set back. It would never be ' +
+      'delivered. Run "pgwatch migrate rebase" to fix this.'
+    );
   }
   if (row.twice_id !== null) {
-    return `Two notifications have the id ${row.twice_id}: the sequence was set back. One of them might never be handed out. Run "pgwatch migrate rebase" to set it right.`;
+    return (
+      `Two notifications have the id ${row.twice_id}: the sequence was set back. One of them ` +
+      'might never be delivered. Run "pgwatch migrate rebase" to fix this.'
+    );
   }
   return null;
 }

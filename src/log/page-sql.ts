@@ -3,18 +3,18 @@ import { type ContentColumn, contentTextSql, inlineTextSql, keyTextSql } from '.
 
 /**
  * The statement that reads a page: what is visible now, or in an open window, and not settled yet.
- * Rows and snapshot come from one statement: between two, commits fall into a hole and are lost.
+ * Rows and snapshot come from one statement: with two, commits in between would be lost.
  *
- * What a position has not settled lies in three places, each found through an index: transactions
- * that were running when its snapshot S was taken and are in its list; those newer than every
- * transaction that had ended by then, which are in no list; and ids above H. The first two are the
- * late commits.
+ * Rows that a position has not settled are in three places, each found through an index: rows of
+ * transactions that were running when snapshot S was taken, which are in its list; rows of
+ * transactions newer than every transaction that had ended by then, which are in no list; and rows
+ * with ids above H. The first two are the late commits.
  *
  * Parameters: 1 S, 2 H, 3 N or null, 4 T or null, 5 the window's end, 6 p (0 without a window),
- * 7 channels, or what else the condition refers to, 8 rows at most, 9 bytes at most, 10 the id up
- * to which rows count as visible to all.
+ * 7 channels, or whatever else the condition refers to, 8 maximum of rows, 9 maximum of bytes,
+ * 10 the id up to which rows count as visible to all.
  * @param condition which rows are wanted
- * @param textBytesMax as in rowTexts
+ * @param textBytesMax see rowTexts
  */
 export function pageSql(
   schema: string,
@@ -22,11 +22,12 @@ export function pageSql(
   textBytesMax?: number,
 ): string {
   const log = qualified(schema, 'notification_log');
-  // One row in 64 of the others comes along, so that a page full of those moves the position too:
-  // that bounds the rows scanned as well as the rows returned.
+  // One in 64 of the other rows is returned too, and moves the position. This bounds the rows
+  // scanned, not only the rows returned.
   const isWanted = `(${condition} or id % 64 = 0)
       and ($4::pg_snapshot is null
-        or (id <= $5::bigint and (id <= $10::bigint or pg_visible_in_snapshot(xid, $4::pg_snapshot))))`;
+        or (id <= $5::bigint
+          and (id <= $10::bigint or pg_visible_in_snapshot(xid, $4::pg_snapshot))))`;
   return `
 with seen as materialized (
   select * from (
@@ -47,9 +48,7 @@ with seen as materialized (
           and xid >= pg_snapshot_xmax($1::pg_snapshot) and xid < coalesce($3::xid8, '${XID_MAX}')
           and id + 0 > greatest($6::bigint, $10::bigint) and id + 0 <= $2::bigint
           and ${isWanted}
-        /**
-         * offset 0 and id + 0: only the index on xid is of use, these are few rows among many ids.
-         */
+        /* offset 0 and id + 0 force the index on xid: these are few rows among many ids. */
         offset 0
       ) as newer
       order by id limit $8::bigint)
@@ -80,11 +79,10 @@ where bytes_before < $9::bigint`;
 }
 
 /**
- * The statement that streams the new part of an open window, for a cursor. A large row comes
- * without its content, which is fetched when its turn comes, so that a chunk of rows has a bounded
- * size.
+ * The statement that streams the new part of an open window through a cursor. A large row comes
+ * without its content, which is fetched when the row is needed; this bounds the size of a chunk.
  *
- * Parameters: 1 the id to begin after, 2 the window's end, 3 channels, 4 T, 5 as 10 above.
+ * Parameters: 1 the id to begin after, 2 the window's end, 3 channels, 4 T, 5 see 10 above.
  */
 export function streamSql(schema: string): string {
   const columns = rowTexts(schema, 'row').map((text, index) =>
@@ -110,7 +108,7 @@ export function contentSql(schema: string, textBytesMax?: number): string {
     where id = any($1::bigint[]) and xid = any($2::xid8[])`;
 }
 
-/** What a streamed row may bring along. 500 of these are what a chunk holds at most. */
+/** The maximum size of content in a streamed row. A chunk holds at most 500 such rows. */
 export const CONTENT_BYTES_MAX = 65_536;
 
 /** The columns of a LogRow. */
@@ -130,8 +128,8 @@ export const COLUMNS = [
 ] as const;
 
 /**
- * The columns of a row, with what may be too long for a text written by contentTextSql.
- * @param textBytesMax how long its contents may be; without it what is long is to be fetched later
+ * The columns of a row; those that may be too long for a text are written by contentTextSql.
+ * @param textBytesMax the maximum length of its contents; without it, long ones are fetched later
  */
 export function rowTexts(schema: string, row: string, textBytesMax?: number): string[] {
   return COLUMNS.map((column) => {
@@ -157,16 +155,17 @@ function isContent(column: string): column is ContentColumn {
 /** The highest xid8. */
 const XID_MAX = '18446744073709551615';
 
-// A compressed value counts sixteenfold: its true size would have to be unpacked to be known.
+// A compressed value counts sixteenfold: finding its real size would require decompressing it.
 const BYTES = ['payload', 'old_row', 'new_row', 'metadata'].map(
   (column) =>
     `coalesce(pg_column_size(${column})::bigint
           * case when pg_column_compression(${column}) is null then 1 else 16 end, 0)`,
 );
 
-/** A time as a LogRow has it: a whole number, which every session writes in the same way. */
+/** A time as a LogRow has it: an integer, which every session writes in the same way. */
 export const MICROSECONDS = (column: string) => `(date_part('epoch', ${column}) * 1000000)::bigint`;
 
 const ROW = `id, xid, ${MICROSECONDS('created_at')} as created_at, channel,
         key, payload, action, relation, old_row, new_row, metadata, event_id,
-          (least(100 + coalesce(octet_length(key), 0)::bigint + ${BYTES.join(' + ')}, 1073741824))::integer as bytes`;
+          (least(100 + coalesce(octet_length(key), 0)::bigint + ${BYTES.join(' + ')},
+            1073741824))::integer as bytes`;

@@ -13,15 +13,15 @@ export type PageRequest = {
   channels: readonly string[];
   /** Limits of a page. A row larger than bytes comes alone. */
   limit: { rows: number; bytes: number };
-  /** Rows up to this id were written by an earlier cluster: they are visible to all. */
+  /** Rows up to this id were written by an earlier cluster and are visible to all. */
   rebasedId: number;
   /**
-   * Contents of more bytes as text are left out; see Page.leftOut. Default: as long as they may be.
+   * Contents with more bytes than this as text are left out; see Page.leftOut. Default: no limit.
    */
   contentMax?: number;
 };
 
-/** What one read found, in order of id, and where it leads. */
+/** The rows of one read, in order of id, and the positions before and after them. */
 export type Page = Readonly<{
   rows: readonly LogRow[];
   /** The length of their content, in characters. */
@@ -32,24 +32,24 @@ export type Page = Readonly<{
   after: Position;
   /** The window that the page belongs to; it may close with the page. */
   window: Window;
-  /** True where more lies in the window behind the page. */
+  /** True if the window has more rows after the page. */
   hasMore: boolean;
   /**
-   * Channels of rows whose contents were too long to come along: who wants them reads by himself.
+   * Channels of rows whose contents were too long to include: their consumers read on their own.
    */
   leftOut: ReadonlySet<string>;
 }>;
 
-/** Reads a page; a function of this shape is what the daemon is given. */
+/** Reads a page. The daemon is given a function of this type. */
 export type ReadPage = (client: ClientBase, request: PageRequest) => Promise<Page>;
 
-/** Makes the function that reads pages of the log in a schema. */
+/** Returns a function that reads pages of the log in a schema. */
 export function pageReader(schema: string, text = pageSql(schema)): ReadPage {
   const readRows = rowReader(text);
   return async (client, request) => {
     const { channels, limit, contentMax } = request;
     const isWanted = (row: LogRow) => channels.includes(row[3]);
-    // What is stored as so much takes the server some seconds to write as text, at the very worst.
+    // At worst, the server takes some seconds to write this many stored bytes as text.
     const bytes = Math.min(limit.bytes, STORED_BYTES_MAX);
     const raw = await readRows(client, { ...request, limit: { ...limit, bytes } }, channels);
     const leftOut = new Set<string>();
@@ -65,16 +65,16 @@ export function pageReader(schema: string, text = pageSql(schema)): ReadPage {
   };
 }
 
-/** What decides which rows of the log are wanted, in SQL and here. */
+/** Decides which rows of the log are wanted, in SQL and in JavaScript. */
 export type RowCondition = {
-  /** On the columns of a row, and $7. */
+  /** A condition on the columns of a row and $7. */
   sql: string;
   /** The value of $7. */
   value: unknown;
   has(row: LogRow): boolean;
 };
 
-/** The same for rows of whatever channel. */
+/** The same for rows of any channel that match a condition. */
 export function pageReaderWhere(
   schema: string,
   condition: RowCondition,
@@ -95,7 +95,7 @@ function rowReader(text: string) {
   };
 }
 
-/** The position once everything of the page up to an id is settled. */
+/** The position once everything in the page up to an id is settled. */
 export function positionAt(page: Page, id: number): Position {
   const last = page.rows.at(-1);
   if (last && id >= safeId(last[0]) && !page.hasMore) return page.after;
@@ -170,5 +170,5 @@ export function contentLength(rows: readonly LogRow[]): number {
 
 const STORED_BYTES_MAX = 1024 * 1024;
 
-/** A LogRow, then snapshot and window_end, which only the first row has. */
+/** A LogRow, followed by snapshot and window_end, which only the first row has. */
 type RawRow = (string | null)[];

@@ -6,17 +6,17 @@ import { SQLSTATE } from '../database/sqlstate.ts';
 import { errorCodeOf, textOf, toError } from '../errors.ts';
 
 /**
- * failure: why none could be created, in sentences; null: what was missing is there, or has to
- * wait.
+ * failure: why none could be created, in sentences; null if none is missing any more, or they have
+ * to wait.
  */
 export type Created = { created: string[]; defaultBytes: number; failure: string | null };
 
 /**
- * Creates the partitions for the time ahead that are still missing. What the server refuses there,
- * as where an event trigger fails, is told and not thrown: what finds no partition goes to the
+ * Creates the missing partitions for the time ahead. If the server refuses, for example because an
+ * event trigger fails, the failure is returned, not thrown: rows without a partition go to the
  * default one.
- * @returns the names of those it created, and how many bytes lie in the default partition
- * @throws where this role may not create any, and where the connection fails
+ * @returns the names of the new partitions, and the size of the default partition in bytes
+ * @throws if this role may not create partitions, or the connection fails
  */
 export async function createPartitions(client: Queryable, config: Config): Promise<Created> {
   const { rows: sizes } = await client.query(
@@ -34,12 +34,18 @@ export async function createPartitions(client: Queryable, config: Config): Promi
   } catch (thrown) {
     if (!isStatementError(thrown) || isOurs(thrown)) throw thrown;
     const reason = toError(thrown).message.replace(/\.$/, '');
-    const failure = `The log's next partitions cannot be created: ${reason}.${await eventTriggerText(client, thrown)} Meanwhile the default partition takes what is published: nothing is lost.`;
+    const failure =
+      `The log's next partitions cannot be created: ${reason}.` +
+      `${await eventTriggerText(client, thrown)} ` +
+      'Until then, notifications go to the default partition; nothing is lost.';
     return { created: [], defaultBytes, failure };
   }
 }
 
-/** True where this role may not even ask for it: within the function others may have raised it. */
+/**
+ * True if this role may not call the function at all, or the server is read-only. An error raised
+ * inside the function may come from someone else's code.
+ */
 function isOurs(thrown: unknown): boolean {
   const context = textOf(() => (thrown as { where?: unknown }).where);
   const code = errorCodeOf(thrown);

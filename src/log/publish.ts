@@ -7,20 +7,20 @@ import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { safeId } from './notification.ts';
 
 export type PublishOptions = {
-  /** What it is about: notifications of one key keep their order. Default none. */
+  /** What it is about; notifications with the same key keep their order. Default: no key. */
   key?: string | null;
-  /** A uuid of the publisher's own: publishing it again does nothing. Default: derived. */
+  /** A uuid chosen by the publisher; publishing it again does nothing. Default: derived. */
   eventId?: string | null;
 };
 
 export type NewNotification = PublishOptions & { channel: string; payload: unknown };
 
 /**
- * Publishes a notification through any pg client or pool: with a client inside the caller's own
- * transaction, so that it is delivered exactly if that transaction commits.
+ * Publishes a notification through any pg client or pool. With a client, it is part of the caller's
+ * transaction: it is delivered if, and only if, that transaction commits.
  * @param channel 1 to 63 bytes
  * @param payload anything that JSON can hold
- * @param options.apiSchema where smart_notify lives; default 'public'
+ * @param options.apiSchema the schema of smart_notify; default 'public'
  * @returns the notification's id
  * @throws PgwatchError channel_invalid, payload_invalid, input_invalid, event_id_taken,
  *   permission_denied, schema_missing
@@ -39,8 +39,8 @@ export async function notify(
 }
 
 /**
- * Publishes many notifications in one statement, in the order given: all of them or none.
- * Publishers of the same event ids do not deadlock, whatever order they give them in, unless one
+ * Publishes many notifications in one statement, in the given order: all of them or none.
+ * Publishers of the same event ids do not deadlock, whatever order they use, unless one
  * transaction publishes several times.
  * @returns their ids
  * @throws as notify
@@ -70,7 +70,7 @@ function notAs(what: string, expected: string, value: unknown): PgwatchError {
 }
 
 /**
- * As notifyMany, for payloads that are JSON text already, which is stored with all its digits.
+ * Like notifyMany, for payloads that are already JSON text; numbers keep all their digits.
  * @throws as notify
  */
 export async function publishTexts(
@@ -83,7 +83,7 @@ export async function publishTexts(
   const values = [
     notifications.map(({ channel }) => checkedChannel(channel)),
     notifications.map(({ json }) => json),
-    // No nulls: where array_nulls is off, the server would read texts in their place.
+    // No nulls: with array_nulls off, the server would read them as texts.
     keys.map((key) => key ?? ''),
     keys.map((key) => key !== null),
     notifications.map(({ eventId }) => checkedEventId(eventId ?? null) ?? ''),
@@ -98,8 +98,8 @@ export async function publishTexts(
 }
 
 /**
- * Event ids that others may publish, too, have to be taken in an order that all agree on. No array
- * holds a null: array_nulls would change it.
+ * Event ids that others may also publish have to be taken in an order that all agree on. The arrays
+ * contain no nulls, because array_nulls would change them.
  */
 function publishSql(apiSchema: string, notifications: readonly PublishOptions[]): string {
   const given = `rows from (
@@ -112,11 +112,12 @@ function publishSql(apiSchema: string, notifications: readonly PublishOptions[])
   if (notifications.filter(({ eventId: event }) => event != null).length > 1) {
     const inOrder = (value: string) => `pg_catalog.array_agg(${value} order by n.place)`;
     return `select pg_catalog.unnest(${qualified(apiSchema, 'smart_notify_many')}(
-        ${inOrder('n.channel')}, ${inOrder('n.payload::pg_catalog.jsonb')}, ${inOrder(key)}, ${inOrder(eventId)}
+        ${inOrder('n.channel')}, ${inOrder('n.payload::pg_catalog.jsonb')},
+        ${inOrder(key)}, ${inOrder(eventId)}
       ))::pg_catalog.text as id
       from ${given} with ordinality as n (channel, payload, key, has_key, event_id, place)`;
   }
-  // The function is called in the order of the array: unnest returns it so, and nothing sorts.
+  // The function is called in the order of the array: unnest keeps it, and nothing sorts.
   return `select ${qualified(apiSchema, 'smart_notify')}(
       n.channel, n.payload::pg_catalog.jsonb, ${key}, ${eventId})::pg_catalog.text as id
     from ${given} as n (channel, payload, key, has_key, event_id)`;
@@ -126,7 +127,7 @@ function checkedChannel(channel: unknown): string {
   if (isStorable(channel)) return channel;
   throw new PgwatchError(
     'channel_invalid',
-    `A channel is a text of 1 to 63 bytes without NUL, not ${JSON.stringify(channel)}.`,
+    `A channel is a name of 1 to 63 bytes without NUL, not ${JSON.stringify(channel)}.`,
   );
 }
 
@@ -134,7 +135,7 @@ function checkedKey(key: unknown): string | null {
   if (key === null || isStorable(key)) return key;
   throw new PgwatchError(
     'input_invalid',
-    `A key is a text without NUL, not ${JSON.stringify(key)}.`,
+    `A key is a string without NUL, not ${JSON.stringify(key)}.`,
   );
 }
 
@@ -143,7 +144,7 @@ function checkedEventId(eventId: unknown): string | null {
   throw new PgwatchError('input_invalid', `An event id is a uuid, not ${JSON.stringify(eventId)}.`);
 }
 
-/** PostgreSQL's text holds no NUL, and half a surrogate pair would turn into another character. */
+/** PostgreSQL text cannot hold NUL, and half a surrogate pair would become another character. */
 function isStorable(value: unknown): value is string {
   return typeof value === 'string' && !value.includes('\0') && value.isWellFormed();
 }
@@ -187,10 +188,10 @@ function explain(thrown: unknown): Error {
 
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
-/** What JSON allows and jsonb does not. */
+/** Errors for payloads that JSON allows and jsonb does not. */
 const PAYLOAD_FAULTS: Record<string, string> = {
   '22P05': 'jsonb cannot hold the character \\u0000',
-  '22P02': 'it holds half of a surrogate pair or is no valid JSON',
+  '22P02': 'it holds half of a surrogate pair or is not valid JSON',
   '54000': 'it is larger than the 256 MB that jsonb can hold',
   '54001': 'it is nested too deeply (see max_stack_depth)',
   '22003': 'it holds a number that jsonb cannot hold',

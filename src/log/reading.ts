@@ -10,23 +10,23 @@ import { beginningAt, beginningBefore, readPosition } from './positions/beginnin
 import type { Position } from './positions/position.ts';
 
 /**
- * Where somebody begins to read who only looks: at the first notification, behind the newest, at an
- * id, at a time, or so many before the end.
+ * Where to begin reading without a consumer: at the first notification, after the newest, at an id,
+ * at a time, or a number of notifications before the end.
  */
 export type ReadFrom = 'start' | 'now' | { id: number } | { time: Date } | { last: number };
 
 export type ReadOptions = {
   schema: string;
   condition: RowCondition;
-  /** Rows up to this id were written by an earlier cluster: they are visible to all. */
+  /** Rows up to this id were written by an earlier cluster and are visible to all. */
   rebasedId: number;
   position: Position;
-  /** follow: until the signal aborts. once: what is there now. */
+  /** follow: read until the signal aborts. once: read what is there now. */
   mode: 'follow' | 'once';
   signal: AbortSignal;
 };
 
-/** The position to begin at. What commits later comes in any case, also with a lower id. */
+/** The position to begin at. Notifications that commit later are read even if their id is lower. */
 export async function readStart(
   client: ClientBase,
   schema: string,
@@ -45,7 +45,7 @@ export async function readStart(
   return readPosition(client, beginningBefore(schema, last, values));
 }
 
-/** The highest id that was written up to a time; null where none was. */
+/** The highest id written up to a time; null if there is none. */
 export async function readLastIdAt(
   client: ClientBase,
   schema: string,
@@ -59,15 +59,13 @@ export async function readLastIdAt(
   return rows[0]?.id ? safeId(rows[0].id) : null;
 }
 
-/**
- * False where the server has not come as far as the position: it is another one, or was set back.
- */
+/** False if the server has not reached the position: it is another server, or was set back. */
 export async function isStillThere(
   client: ClientBase,
   schema: string,
   { doneId, doneSnapshot }: Position,
 ): Promise<boolean> {
-  // Not by the highest id in the log: that may have been removed since.
+  // Do not compare with the highest id in the log: that row may have been removed since.
   const { rows } = await client.query<{ isThere: boolean }>(
     `select last_value >= $1::bigint
        and pg_snapshot_xmax(pg_current_snapshot()) >= pg_snapshot_xmax($2::pg_snapshot) as "isThere"
@@ -78,9 +76,8 @@ export async function isStillThere(
 }
 
 /**
- * Reads page by page from a position on. No position is saved, no transaction is open between two
- * pages, and no consumer notices. What is committed late comes with the next page, as for a
- * consumer.
+ * Reads page by page from a position on. It saves no position, keeps no transaction open between
+ * pages, and does not affect any consumer. Late commits come with the next page, as for a consumer.
  */
 export async function* readPages(client: ClientBase, options: ReadOptions): AsyncGenerator<Page> {
   const { schema, condition, rebasedId, mode, signal } = options;
@@ -103,8 +100,8 @@ export async function* readPages(client: ClientBase, options: ReadOptions): Asyn
 
 const LIMIT = { rows: 500, bytes: 4_000_000 };
 
-/** A page that takes longer is not coming: its connection is cut. */
+/** A page that takes longer is not coming any more, and its connection is cut. */
 const STANDSTILL_MS = 60_000;
 
-/** How soon what is new is seen; an empty read is an index probe for each partition. */
+/** How soon new notifications are seen; an empty read costs an index probe per partition. */
 const POLL_MS = 250;

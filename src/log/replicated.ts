@@ -1,11 +1,12 @@
 import type { Queryable } from '../database/connect.ts';
 
 /**
- * A subscription or publication, by name, and which of pgwatch's own tables it writes to or holds.
+ * The name of a subscription or publication, and the tables of pgwatch's that it writes to or
+ * contains.
  */
 export type Replicated = { name: string; tables: string[] };
 
-/** Enabled subscriptions of this database that write to our tables. Any role may ask. */
+/** Reads the enabled subscriptions of this database that write to our tables. Any role may. */
 export async function readSubscriptions(client: Queryable, schema: string): Promise<Replicated[]> {
   const { rows } = await client.query<Replicated>(
     `select s.subname::text as name, array_agg(own.name order by own.name) as tables
@@ -18,7 +19,7 @@ export async function readSubscriptions(client: Queryable, schema: string): Prom
   return rows;
 }
 
-/** Publications that hold our tables. */
+/** Reads the publications that contain our tables. */
 export async function readPublications(client: Queryable, schema: string): Promise<Replicated[]> {
   const { rows } = await client.query<Replicated>(
     `select p.pubname::text as name, array_agg(own.name order by own.name) as tables
@@ -30,14 +31,14 @@ export async function readPublications(client: Queryable, schema: string): Promi
   return rows;
 }
 
-/** By name, because others may have tables in our schema. */
+/** Our tables, by name: others may have tables in our schema. */
 const OWN_TABLES_SQL = `
 select c.oid, c.relname::text as name
 from pg_catalog.pg_class as c
 where c.relnamespace = (select oid from pg_catalog.pg_namespace where nspname = $1)
   and c.relkind in ('r', 'p')
-  and (c.relname in ('notification_log', 'log_origin', 'published', 'consumer_progress', 'consumer_channel',
-      'snapshot', 'delivery', 'discarded', 'daemon', 'lease', 'migration')
+  and (c.relname in ('notification_log', 'log_origin', 'published', 'consumer_progress',
+      'consumer_channel', 'snapshot', 'delivery', 'discarded', 'daemon', 'lease', 'migration')
     or exists (
       select from pg_catalog.pg_inherits as i
       join pg_catalog.pg_class as log on log.oid = i.inhparent

@@ -17,16 +17,16 @@ export type StreamOptions = {
   rebasedId: number;
 };
 
-/** True where only new rows are left of an open window, and enough of them to stream. */
+/** True if an open window has only new rows left, and enough of them to stream. */
 export function isStreamable({ window, doneId }: Position, rows: number): boolean {
   return window !== null && window.id >= doneId && window.endId - window.id > 2 * rows;
 }
 
 /**
- * Streams the rest of an open window in pages, over a cursor: two to three times as fast as asking
- * for each page, because the statement starts only once. The cursor is kept open a few seconds at
- * most: its snapshot holds the cluster's horizon back, by which vacuum everywhere would suffer.
- * @param position where isStreamable
+ * Streams the rest of an open window in pages, through a cursor: two to three times as fast as
+ * querying each page, because the statement starts only once. The cursor stays open a few seconds
+ * at most: its snapshot holds back the cluster's horizon, and with it vacuum in every database.
+ * @param position one that isStreamable
  */
 export async function* streamPages(
   options: StreamOptions,
@@ -43,7 +43,7 @@ export async function* streamPages(
       hasMore = rows.length === options.limit.rows;
       const lastId = idOf(rows.at(-1)) ?? window.id;
       if (hasMore) {
-        // The next chunk is read while this one is worked; its failure is met when it is awaited.
+        // The next chunk is read while this one is processed; awaiting it reports its failure.
         reading = cursor.read(lastId);
         reading.catch(() => {});
       }
@@ -77,7 +77,10 @@ class StreamCursor {
     this.#window = window;
   }
 
-  /** The next rows; always the last id of the rows before, or where to begin. */
+  /**
+   * Reads the next rows.
+   * @param afterId the last id of the previous rows, or the id to begin after
+   */
   read(afterId: number): Promise<StreamRow[]> {
     this.#reading = this.#reading.then(() => this.#readOn(afterId));
     return this.#reading;
@@ -97,7 +100,7 @@ class StreamCursor {
       .catch((thrown: unknown) => {
         throw lossOf(client, thrown);
       });
-    // On a connection that is gone a cursor never answers.
+    // A cursor on a lost connection never answers.
     const rows = await Promise.race([reading, lost.promise]);
     const hasEnded = rows.length < this.#options.limit.rows;
     if (hasEnded || performance.now() - this.#open.openedAt > OPEN_MS_MAX)
@@ -105,7 +108,7 @@ class StreamCursor {
     return rows;
   }
 
-  /** Without a cursor: other streams have all of them, or a pooler lends no client for long. */
+  /** Reads without a cursor: other streams use all of them, or a pooler does not allow long use. */
   async #readOnce(afterId: number): Promise<StreamRow[]> {
     const { pool, schema, limit } = this.#options;
     const { rows } = await pool.withClient((client) =>
@@ -126,7 +129,7 @@ class StreamCursor {
     const values = this.#values(afterId);
     const config = { rowMode: 'array' as const, types: AS_TEXT };
     const cursor = client.query(new Cursor<StreamRow>(streamSql(schema), values, config));
-    // Closed by the clock too: a slow handler may not ask for the next rows for long.
+    // A timer closes it too: a slow handler may not ask for the next rows for a long time.
     this.#timer = setTimeout(() => {
       this.#reading = this.#reading.then((rows) => this.#closeCursor().then(() => rows));
       this.#reading.catch(() => {});
@@ -151,18 +154,18 @@ class StreamCursor {
     if (!open) return;
     const { pool } = this.#options;
     try {
-      // On a connection that is gone, or silent, close() would wait for an answer for ever.
+      // On a lost or silent connection, close() would wait for an answer forever.
       await Promise.race([pool.guard(open.client, open.cursor.close()), open.lost.promise]);
       open.client.off('end', open.lost.reject);
       pool.unkeep(open.client, 'sound');
     } catch {
-      // Whoever reads next meets the broken connection's error; this one is thrown away.
+      // The next read reports the error of the broken connection; this one is ignored.
       pool.unkeep(open.client, 'broken');
     }
   }
 }
 
-/** Splits rows so that each part has about so many bytes, or is one row. */
+/** Splits rows into parts of at most this many bytes; a larger row is a part of its own. */
 function partsOf(rows: StreamRow[], bytesMax: number): StreamRow[][] {
   const parts: StreamRow[][] = [[]];
   let bytes = 0;
@@ -201,9 +204,9 @@ function toPage(
 }
 
 /**
- * Completes the contents of a part, or of its first rows where they are long. What was removed from
- * the log meanwhile is gone: the consumer is told of a gap.
- * @param complete rows that are
+ * Completes the contents of a part, or of its first rows if they are long. Rows removed from the
+ * log in the meantime are gone, and the consumer gets a gap.
+ * @param complete rows that are already complete
  */
 async function fillPart(
   { pool, schema, channels, limit }: StreamOptions,
@@ -228,7 +231,7 @@ async function fillPart(
   return { taken: part.slice(0, count), gone };
 }
 
-/** @returns those that the log has lost */
+/** @returns the rows that the log no longer has */
 async function fetchTogether(
   client: PoolClient,
   schema: string,
@@ -262,10 +265,10 @@ type OpenCursor = {
 };
 
 const NONE: ReadonlySet<StreamRow> = new Set();
-/** Contents up to this size come several in one statement. */
+/** Contents up to this size are fetched together in one statement. */
 const TOGETHER_BYTES_MAX = 1024 * 1024;
 
-/** A LogRow and its size in bytes. */
+/** A LogRow, followed by its size in bytes. */
 type StreamRow = [...LogRow, bytes: string];
 
 /** How long a cursor stays open. */

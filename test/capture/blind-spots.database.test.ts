@@ -5,13 +5,13 @@ import { blindSpots } from '../../src/capture/warnings.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /**
- * Goal: where rows come or go without a trigger, whoever captures the table learns of it, then and
- * later.
+ * Goal: if rows come or go without firing a trigger, pgwatch warns about it, both when the table is
+ * captured and later.
  */
 
 const database = useDatabase();
 
-/** What capturing a table warns of, and what is said of it from then on. */
+/** The warnings on capturing a table. */
 async function warningsOf(table: string, ddl: string) {
   const client = await database.connect();
   await client.query(ddl);
@@ -27,12 +27,12 @@ async function spotsOf(name: string): Promise<string> {
     .join(' ');
 }
 
-test('rows that come with a partition', async () => {
+test('a partitioned table gets a warning about rows of attached partitions', async () => {
   const ddl = 'create table parted (id int primary key) partition by range (id)';
   expect(await warningsOf('parted', ddl)).toMatch(/ATTACH PARTITION.*pgwatch snapshot/);
 });
 
-test('partitions of partitions that are unlogged, and those that become so later', async () => {
+test('unlogged partitions of partitions are reported, even if created later', async () => {
   await warningsOf(
     'deep',
     `create table deep (id int primary key) partition by range (id);
@@ -45,7 +45,7 @@ test('partitions of partitions that are unlogged, and those that become so later
   expect(await spotsOf('deep')).toMatch(/^public\.deep_aa is unlogged/);
 });
 
-test('an unlogged table, until it is logged', async () => {
+test('an unlogged table is reported until it is logged', async () => {
   expect(await warningsOf('fast', 'create unlogged table fast (id int primary key)')).toMatch(
     /public\.fast is unlogged/,
   );
@@ -53,28 +53,32 @@ test('an unlogged table, until it is logged', async () => {
   expect(await spotsOf('fast')).toBe('');
 });
 
-test('a partition that is a foreign table', async () => {
-  const handler = `create foreign data wrapper nothing; create server far foreign data wrapper nothing;
+test('a partition that is a foreign table is reported', async () => {
+  const handler = `create foreign data wrapper nothing;
+    create server far foreign data wrapper nothing;
     create table mixed (id int, at date) partition by range (at);
-    create foreign table mixed_far partition of mixed for values from ('2020-01-01') to ('2021-01-01') server far`;
+    create foreign table mixed_far partition of mixed
+      for values from ('2020-01-01') to ('2021-01-01') server far`;
   expect(await warningsOf('mixed', handler)).toMatch(
     /public\.mixed_far of public\.mixed is a foreign/,
   );
   expect(await spotsOf('mixed')).toMatch(/foreign table/);
-  // One that is attached later, to a partition of it.
+  // One that is attached later, to a partition of the table.
   await warningsOf(
     'later',
     `create table later (id int, at date) partition by range (at);
-     create table later_a partition of later for values from ('2020-01-01') to ('2022-01-01') partition by range (at)`,
+     create table later_a partition of later for values from ('2020-01-01') to ('2022-01-01')
+       partition by range (at)`,
   );
   expect(await spotsOf('later')).toBe('');
   await database.query(`create foreign table later_far (id int, at date) server far;
-    alter table later_a attach partition later_far for values from ('2020-01-01') to ('2021-01-01')`);
+    alter table later_a attach partition later_far
+      for values from ('2020-01-01') to ('2021-01-01')`);
   expect(await spotsOf('later')).toMatch(/^public\.later_far of public\.later is a foreign/);
 });
 
 test.each(['copy_frozen', 'emptied', 'renamed'])(
-  'what fires triggers is captured: %s',
+  'whatever fires triggers is captured: %s',
   async (kind) => {
     const client = await database.connect();
     await client.query(`create table ${kind} (id int primary key);
@@ -82,7 +86,8 @@ test.each(['copy_frozen', 'emptied', 'renamed'])(
     await createTrigger(client, kind);
     await createTrigger(client, `${kind}_child`);
     const ACTIONS: Record<string, string> = {
-      copy_frozen: `begin; truncate copy_frozen cascade; copy copy_frozen from program 'echo 1' with (freeze); commit`,
+      copy_frozen: `begin; truncate copy_frozen cascade;
+        copy copy_frozen from program 'echo 1' with (freeze); commit`,
       emptied: 'insert into emptied values (1); truncate emptied cascade',
       renamed:
         'alter table renamed rename to other; insert into other values (1); truncate other cascade',

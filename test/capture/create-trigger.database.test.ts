@@ -8,7 +8,7 @@ import { createRole } from '../helpers/role.ts';
 
 const database = useDatabase();
 
-test('it takes part in the transaction of a migration, and can be repeated and undone', async () => {
+test('createTrigger joins a transaction, and can be repeated and undone', async () => {
   const client = await database.connect();
   await client.query('begin; create table fresh (id int primary key)');
   expect(await createTrigger(client, 'fresh', { channel: 'c' })).toEqual({
@@ -40,7 +40,7 @@ test('a table is found on the search path of the connection', async () => {
   expect(await shortChangesOf(database, 'here')).toEqual(['INSERT 1']);
 });
 
-test('two at once leave what one of them asked for', async () => {
+test('of two concurrent calls, one prevails completely', async () => {
   await database.query('create table twice (id int primary key)');
   const options = [{ operations: ['insert'] }, { operations: ['update', 'delete'] }] as const;
   const clients = await Promise.all(options.map(() => database.connect()));
@@ -48,19 +48,20 @@ test('two at once leave what one of them asked for', async () => {
     options.map((each, index) => createTrigger(clients[index] as never, 'twice', each)),
   );
   const { rows } = await database.query(
-    `select array_agg(tgname::text order by tgname) as names from pg_trigger where tgrelid = 'twice'::regclass`,
+    `select array_agg(tgname::text order by tgname) as names from pg_trigger
+      where tgrelid = 'twice'::regclass`,
   );
   expect([['00_pgwatch_insert'], ['00_pgwatch_delete', '00_pgwatch_update']]).toContainEqual(
     rows[0].names,
   );
 });
 
-test('what is missing is said in a sentence', async () => {
+test('the message names what is missing', async () => {
   const empty = await createEmptyDatabase();
   await empty.query('create table t (id int primary key)');
   await expect(createTrigger(empty.client, 't')).rejects.toMatchObject({
     code: 'schema_missing',
-    message: 'The database has no pgwatch to capture with. Run "pgwatch migrate" first.',
+    message: 'pgwatch is not installed in this database. Run "pgwatch migrate" first.',
   });
   const { url } = await createRole(database, 'nobody');
   await withConnection({ url }, async (client) => {

@@ -8,17 +8,20 @@ import { type Attacker, withAttacker } from '../helpers/hostile-table.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: rows with types of somebody else's become the JSON that to_jsonb() makes of them, though it is not called on them.
+Goal: rows with types of another role become the JSON that to_jsonb() would make of them, although
+to_jsonb() is not called on them.
 */
 
 const database = useDatabase();
 
 const TYPES = `
-  create type mood as enum ('a', 'b', 'c "x", {y}'); create domain calm as mood; create domain calmer as calm not null;
+  create type mood as enum ('a', 'b', 'c "x", {y}'); create domain calm as mood;
+  create domain calmer as calm not null;
   create type pair as (n int, mood mood, j json, "We""ird n%me" text, nn numeric(5,2), at calmer);
   create domain pair_domain as pair; create domain moods as mood[]; create type nothing as ();
   create type span as range (subtype = mood, multirange_type_name = spans);
-  create type nested as (pair pair, pairs pair[], span span, spans spans, domains pair_domain[], calms calm[]);
+  create type nested as (pair pair, pairs pair[], span span, spans spans, domains pair_domain[],
+    calms calm[]);
   create table rowed (id int, mood mood); create type record_of as (rowed rowed, rows rowed[])`;
 
 const PAIR = `row(1, 'a', '{"x": 1.0}', 'te"xt', 1.5, 'b')::pair`;
@@ -55,11 +58,13 @@ const COLUMNS: Readonly<Record<string, readonly [type: string, value: string]>> 
 const names = Object.keys(COLUMNS).map((name) => `"${name}"`);
 
 /**
- * A table with all of them, a dropped one, and a row of nulls, that another role's types are in.
+ * Creates a table with all of these columns, a dropped one and a row of nulls. Another role owns
+ * the types.
  */
 async function makeTable({ admin, name }: Attacker, forEach: 'row' | 'statement') {
   const columns = Object.entries(COLUMNS).map(([column, [type]]) => `"${column}" ${type}`);
-  await admin.query(`${TYPES}; create table bait (id int primary key, gone int, ${columns.join(', ')});
+  await admin.query(`${TYPES}; 
+    create table bait (id int primary key, gone int, ${columns.join(', ')});
     alter table bait drop column gone`);
   await createTrigger(admin, 'bait', { forEach });
   for (const type of ['mood', 'pair', 'span', 'nothing', 'nested', 'record_of'])
@@ -67,7 +72,7 @@ async function makeTable({ admin, name }: Attacker, forEach: 'row' | 'statement'
   await admin.query(`alter table rowed owner to "${name}"`);
 }
 
-/** What is in the log of the table, and what to_jsonb() makes of its rows, as texts. */
+/** What the log has for the table, and what to_jsonb() makes of its rows, as texts. */
 async function compared({ admin }: Attacker) {
   const { rows } = await admin.query(
     `select log.action, log.new_row::text as logged, to_jsonb(bait)::text as wanted
@@ -77,33 +82,38 @@ async function compared({ admin }: Attacker) {
   return rows as { action: string; logged: string; wanted: string }[];
 }
 
-test.each(some(['row', 'statement'] as const))('for each %s', async (forEach) => {
-  await withAttacker(database, async (attacker) => {
-    const { admin } = attacker;
-    await makeTable(attacker, forEach);
-    await admin.query(`set timezone = 'UTC'`);
-    const values = Object.values(COLUMNS).map(([, value]) => value);
-    await admin.query(`insert into bait (id, ${names.join(', ')}) values (1, ${values.join(', ')});
+test.each(some(['row', 'statement'] as const))(
+  'rows are captured as to_jsonb() would make them, for each %s',
+  async (forEach) => {
+    await withAttacker(database, async (attacker) => {
+      const { admin } = attacker;
+      await makeTable(attacker, forEach);
+      await admin.query(`set timezone = 'UTC'`);
+      const values = Object.values(COLUMNS).map(([, value]) => value);
+      await admin.query(`insert into bait (id, ${names.join(', ')})
+        values (1, ${values.join(', ')});
       insert into bait (id, weird) values (2, 'a'); update bait set id = id`);
-    const states = await readCaptureStates(admin, database.config);
-    const state = states.find(({ table }) => table.name === 'bait') as (typeof states)[0];
-    const snapshot = { consumerId: 'wants', state, batchSize: 4 };
-    // As a role that the types' owner cannot act as: a superuser.
-    await beginSnapshot(admin, database.config, snapshot, true);
-    await copyBatch(admin, database.config, snapshot);
-    const rows = await compared(attacker);
-    expect(rows.map(({ action }) => action)).toEqual([
-      ...['INSERT', 'INSERT', 'UPDATE', 'UPDATE', 'SNAPSHOT', 'SNAPSHOT'],
-    ]);
-    for (const { logged, wanted } of rows) expect(logged).toBe(wanted);
-    await database.query('delete from pgwatch.notification_log');
-  });
-});
+      const states = await readCaptureStates(admin, database.config);
+      const state = states.find(({ table }) => table.name === 'bait') as (typeof states)[0];
+      const snapshot = { consumerId: 'wants', state, batchSize: 4 };
+      // As a superuser: a role that the types' owner cannot act as.
+      await beginSnapshot(admin, database.config, snapshot, true);
+      await copyBatch(admin, database.config, snapshot);
+      const rows = await compared(attacker);
+      expect(rows.map(({ action }) => action)).toEqual([
+        ...['INSERT', 'INSERT', 'UPDATE', 'UPDATE', 'SNAPSHOT', 'SNAPSHOT'],
+      ]);
+      for (const { logged, wanted } of rows) expect(logged).toBe(wanted);
+      await database.query('delete from pgwatch.notification_log');
+    });
+  },
+);
 
-test('what no jsonb holds breaks no write where it is in a type of somebody else', async () => {
+test("a value that jsonb cannot hold breaks no write, even in another role's type", async () => {
   await withAttacker(database, async ({ admin, name }) => {
     await admin.query(`create type pair as (n int, j json);
-      create table bad (id int primary key, j json, pair pair, pairs pair[]); alter type pair owner to "${name}"`);
+      create table bad (id int primary key, j json, pair pair, pairs pair[]);
+      alter type pair owner to "${name}"`);
     await createTrigger(admin, 'bad');
     const pair = `row(1, '"\\u0000"')::pair`;
     await admin.query(`insert into bad values (1, '"\\u0000"', ${pair}, array[${pair}])`);
@@ -114,7 +124,7 @@ test('what no jsonb holds breaks no write where it is in a type of somebody else
 });
 
 test.each(['row', 'statement'] as const)(
-  'NULL in an array is null whatever the session takes it for, for each %s',
+  'NULL in an array is null whatever array_nulls says, for each %s',
   async (forEach) => {
     await withAttacker(database, async ({ admin, name }) => {
       await admin.query(`create type word as enum ('a', 'NULL');

@@ -5,13 +5,13 @@ import { useDatabase } from '../helpers/database.ts';
 import { createRole } from '../helpers/role.ts';
 
 /*
-Goal: nobody who owns a type of a captured table's column runs code with the rights of the function.
+Goal: the owner of a type of a captured table's column cannot run code with the function's rights.
 */
 
 const database = useDatabase();
 
 test.each(['statement', 'row'] as const)(
-  'a cast to json that a role has made does not run as the owner of pgwatch: for each %s',
+  'a cast to json by another role does not run as the owner of pgwatch: for each %s',
   async (forEach) => {
     const { name, url } = await createRole(database, 'attacker');
     const table = `bait_${forEach}`;
@@ -39,7 +39,7 @@ test.each(['statement', 'row'] as const)(
     expect(change?.payload.new_data).toEqual({ id: 1, trap: 'a', nested: ['a'] });
     const { rows } = await database.query(`select who from caught_${forEach}`);
     expect(rows).toEqual([]);
-    // Other tables are captured as ever.
+    // Other tables are captured as usual.
     await captureTable(database, `other_${forEach}`, 'id int primary key', { forEach });
     await database.query(`insert into other_${forEach} values (1)`);
     await database.query(`update other_${forEach} set id = 2`);
@@ -51,7 +51,7 @@ test.each(['statement', 'row'] as const)(
   },
 );
 
-test('a cast of the owner, or of a superuser, is taken', async () => {
+test('a cast by the owner, or by a superuser, is used', async () => {
   await database.query(`create type fine as enum ('a');
     create function spell(fine) returns json language sql as $$ select '{"spelt": 1}'::json $$;
     create cast (fine as json) with function spell(fine)`);

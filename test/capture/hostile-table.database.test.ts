@@ -12,18 +12,20 @@ import { type Attacker, withAttacker } from '../helpers/hostile-table.ts';
 import { historyOf } from '../inspect/history-of.ts';
 
 /*
-Goal: a table whose types, casts, operators, domains and policies are an attacker's, against everything that pgwatch
-does with tables: none of his functions runs with the rights of somebody else.
+Goal: a table whose types, casts, operators, domains and policies are an attacker's, against
+everything pgwatch does with tables: none of the attacker's functions runs with another role's
+rights.
 */
 
 const database = useDatabase();
 
 /**
- * Every way into other people's rights that needs no superuser; functions tell by whom they are
- * run.
+ * Every way to another role's rights that needs no superuser. The functions record the role that
+ * runs them.
  */
 const ROADS = `
-  create type trap as enum ('a', 'b', 'c'); create domain checked as int; create type pair as (n int, t trap);
+  create type trap as enum ('a', 'b', 'c'); create domain checked as int;
+  create type pair as (n int, t trap);
   create function caught_text(trap) returns text language plpgsql
     as $$ begin perform lair.caught('cast to text'); return enum_out($1); end $$;
   create cast (trap as text) with function caught_text(trap) as assignment;
@@ -74,8 +76,8 @@ async function snapshotOf(client: Client, table: string, change = (text: string)
 }
 
 /**
- * With the search_path of the attacker: no name of ours may depend on the one that a connection
- * has.
+ * Runs with the attacker's search_path: none of our names may depend on the search_path of a
+ * connection.
  */
 async function asAdministrator<T>({ admin }: Attacker, work: (client: Client) => Promise<T>) {
   const { path } = (await admin.query(`select current_setting('search_path') as path`)).rows[0];
@@ -85,15 +87,16 @@ async function asAdministrator<T>({ admin }: Attacker, work: (client: Client) =>
   });
 }
 
-test('none of its functions runs with the rights of somebody else', async () => {
+test("none of the attacker's functions runs with another role's rights", async () => {
   await withAttacker(database, async (attacker) => {
     const { url, admin, caught } = attacker;
     await withConnection({ url }, async (client) => {
       await client.query('set search_path = lair, public');
       await client.query(ROADS);
       await createTrigger(admin, 'lair.bait');
-      await client.query(`insert into bait values ('a', 9, '{b}', '(2,c)', 'y'); update bait set note = 'z'
-        where at operator(pg_catalog.=) 9; update bait set at = 10 where at operator(pg_catalog.=) 9`);
+      await client.query(`insert into bait values ('a', 9, '{b}', '(2,c)', 'y');
+        update bait set note = 'z' where at operator(pg_catalog.=) 9;
+        update bait set at = 10 where at operator(pg_catalog.=) 9`);
     });
     expect(await asAdministrator(attacker, (client) => snapshotOf(client, 'bait'))).toBe(10);
     await asAdministrator(attacker, async (client) => {
@@ -114,7 +117,7 @@ test('none of its functions runs with the rights of somebody else', async () => 
   });
 });
 
-test('with a cast, or with operators that are looked for by their names, it would', async () => {
+test("a cast, or an operator looked up by name, would run the attacker's function", async () => {
   const wrong = {
     'cast to text': (text: string) => text.replace(/format\('%s', next\.key0\)/, 'next.key0::text'),
     'cast from text': (text: string) => text.replace(/\$2::(lair\.)?trap/, '$2::text::lair.trap'),
@@ -124,8 +127,10 @@ test('with a cast, or with operators that are looked for by their names, it woul
     const { url, admin, caught } = attacker;
     await withConnection({ url }, async (client) => {
       await client.query('set search_path = lair, public');
-      await client.query(`${ROADS}; alter table bait drop column at; delete from bait where ctid not in
-        (select min(ctid) from bait group by enum_out(id)::text); alter table bait add primary key (id)`);
+      await client.query(`${ROADS}; alter table bait drop column at;
+        delete from bait where ctid not in
+          (select min(ctid) from bait group by enum_out(id)::text);
+        alter table bait add primary key (id)`);
     });
     await createTrigger(admin, 'lair.bait');
     for (const [road, change] of Object.entries(wrong)) {
@@ -139,25 +144,25 @@ test('with a cast, or with operators that are looked for by their names, it woul
   });
 });
 
-test('a key whose type has an implicit cast of somebody else is refused in a sentence', async () => {
+test('a key whose type has an implicit cast of another role is refused with a reason', async () => {
   await withAttacker(database, async (attacker) => {
     const { url, admin, caught } = attacker;
     await withConnection({ url }, (client) =>
       client.query(`set search_path = lair, public;
-        ${ROADS.replace('(trap as text) with function caught_text(trap) as assignment', '(trap as text) with function caught_text(trap) as implicit')}`),
+        ${ROADS.replace('caught_text(trap) as assignment', 'caught_text(trap) as implicit')}`),
     );
     await createTrigger(admin, 'lair.bait');
     await expect(
       asAdministrator(attacker, (each) => snapshotOf(each, 'bait')),
     ).rejects.toMatchObject({
       code: 'table_unsuitable',
-      message: expect.stringMatching(/^The key "id" of lair\.bait is of the type .*trap, which /),
+      message: expect.stringMatching(/^The key "id" of lair\.bait has the type .*trap, for which /),
     });
     expect(await caught()).toEqual([]);
   });
 });
 
-test('what the planner would run by itself is refused, and so is a table that has taken the place of another', async () => {
+test('functions that the planner would run, and a swapped table, are refused', async () => {
   await withAttacker(database, async (attacker) => {
     const { url, admin, caught } = attacker;
     await admin.query('grant usage on schema public to public');
@@ -191,7 +196,7 @@ test('what the planner would run by itself is refused, and so is a table that ha
       const snapshot = { consumerId: 'wants', state: state as (typeof states)[0], batchSize: 4 };
       await beginSnapshot(admin, database.config, snapshot, true);
       await expect(copyBatch(admin, database.config, snapshot)).rejects.toMatchObject({
-        message: 'lair.bait is another table than when this began. Run it again.',
+        message: 'lair.bait has been replaced by another table since this began. Run it again.',
       });
     });
     expect(await caught()).toEqual([]);

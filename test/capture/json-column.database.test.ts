@@ -3,7 +3,7 @@ import { createTrigger } from '../../src/capture/create-trigger.ts';
 import { captureTable, changesOf } from '../helpers/captured.ts';
 import { useDatabase } from '../helpers/database.ts';
 
-/* Goal: no write fails because a column of type json holds what jsonb cannot. */
+/* Goal: no write fails because a json column holds what jsonb cannot. */
 
 const database = useDatabase();
 
@@ -21,7 +21,7 @@ test.each([
   ['statement', {}],
   ['row', { forEach: 'row' }],
   ['keys', { payload: 'keys' }],
-] as const)('what jsonb cannot hold is replaced: %s', async (name, options) => {
+] as const)('text that jsonb cannot hold is replaced: %s', async (name, options) => {
   const table = `json_${name}`;
   await captureTable(database, table, 'id int primary key, json json', options);
   for (const [index, [json]] of VALUES.entries())
@@ -42,7 +42,7 @@ test.each([
   ['json[]', `array['"\\u0000"']::json[]`],
   ['json_domain', `'"\\u0000"'`],
   ['json_composite', `row('"\\u0000"')::json_composite`],
-])('types that are made of json, too: %s', async (type, value) => {
+])('types that contain json are handled, too: %s', async (type, value) => {
   if (type === 'json_domain') await database.query('create domain json_domain as json');
   if (type === 'json_composite') await database.query('create type json_composite as (part json)');
   const table = `of_${type.replace('[]', 's')}`;
@@ -51,7 +51,7 @@ test.each([
   expect(JSON.stringify(await changesOf(database, table))).toContain('\ufffd');
 });
 
-/** Types that hold json somewhere, and a value of each. */
+/** Types that contain json somewhere, and a value of each. */
 const DEEP: [type: string, value: string][] = [
   ['j2', `'"\\u0000"'`],
   ['j1[]', `array['"\\u0000"'::j1]`],
@@ -63,8 +63,9 @@ const DEEP: [type: string, value: string][] = [
   ['with_cast', `row('x')`],
 ];
 
-test('through any number of domains, arrays, composites, and casts that somebody has made', async () => {
-  await database.query(`create domain j1 as json; create domain j2 as j1; create domain ja as json[];
+test('json is found through any number of domains, arrays, composites and casts', async () => {
+  await database.query(`create domain j1 as json; create domain j2 as j1;
+    create domain ja as json[];
     create type c1 as (n int, j j2); create type c2 as (c c1); create domain dc as c1;
     create domain dcs as dc[]; create type with_cast as enum ('x');
     create function as_json(with_cast) returns json language sql as $$ select '"\\u0000"'::json $$;
@@ -79,7 +80,7 @@ test('through any number of domains, arrays, composites, and casts that somebody
 });
 
 test.each(['statement', 'row'] as const)(
-  'columns that came after the capture, and types that changed: %s',
+  'columns added after the capture, and changed types, are handled: %s',
   async (forEach) => {
     const table = `later_${forEach}`;
     await captureTable(database, table, 'id int primary key, x text', { forEach });
@@ -95,7 +96,7 @@ test.each(['statement', 'row'] as const)(
   },
 );
 
-test('what is no jsonb for another reason is the text of its JSON', async () => {
+test('json that jsonb refuses for another reason is captured as text', async () => {
   await captureTable(database, 'odd', 'id int primary key, a json, b json, c json');
   const deep = `${'['.repeat(6000)}${']'.repeat(6000)}`;
   const client = await database.connect();
@@ -108,7 +109,7 @@ test('what is no jsonb for another reason is the text of its JSON', async () => 
     c: { x: [1] },
   });
   await client.query('insert into odd (id, a) values (2, $1)', [deep]);
-  // As deep as the column takes it.
+  // As deep as the column accepts.
   await client.query(`do $$ declare low int := 1; high int := 60000; middle int; begin
     create temporary table probe (j json);
     while high - low > 1 loop
@@ -134,14 +135,14 @@ test.each(MANY)('escapes take time in proportion to their number: %s', async (_,
   const client = await database.connect();
   await client.query('create table if not exists many (json json)');
   await createTrigger(client, 'many');
-  // To look behind each of them from the start of the text would take minutes.
+  // Looking for what precedes each of them from the start of the text would take minutes.
   await client.query(`set statement_timeout = '20s'`);
   await client.query(`insert into many select ${value}`);
   const changes = await changesOf(database, 'many');
   expect(JSON.stringify(changes.at(-1)?.payload).split('\ufffd')).toHaveLength(100_001);
 });
 
-test('a trigger that was written by hand knows, too', async () => {
+test('a handwritten trigger handles json, too', async () => {
   await database.query(`create table by_hand (id int primary key, json json);
     create trigger c after insert on by_hand for each row execute function notify_data_change()`);
   const client = await database.connect();

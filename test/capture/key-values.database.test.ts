@@ -3,10 +3,7 @@ import { captureTable, changesOf, shortChangesOf } from '../helpers/captured.ts'
 import { useDatabase } from '../helpers/database.ts';
 import { some } from '../helpers/whole.ts';
 
-/**
- * Goal: values that are equal to PostgreSQL make one key, so that changes of one row keep their
- * order.
- */
+/** Goal: values that are equal to PostgreSQL make one key, so a row's changes keep their order. */
 
 const database = useDatabase();
 
@@ -23,7 +20,7 @@ test.each([
     ':[2.5, "x.0"]',
   ],
 ] as const)(
-  'numbers of one value have one key, whatever their zeros: %s',
+  'equal numbers have one key, whatever their trailing zeros: %s',
   async (kind, columns, options, one, two) => {
     const name = `numbers_${kind}`;
     await captureTable(database, name, `${columns}, note text`, options);
@@ -61,7 +58,7 @@ const KINDS: [
   ['collation', 'text collate ci', `'É'`, `'é'`, 'e', 'INSERT DELETE INSERT'],
 ];
 
-describe('values that are equal and written differently have one key', () => {
+describe('values that are equal but written differently have one key', () => {
   beforeAll(() =>
     database.query(`create domain n1 as numeric; create domain n2 as n1; create domain n3 as n2;
       create type pair as (a numeric, b int); create domain span as interval;
@@ -80,23 +77,25 @@ describe('values that are equal and written differently have one key', () => {
     }
   });
 
-  test('a key whose type was changed since it was captured, and a trigger written by hand', async () => {
+  test('a retyped key column and a handwritten trigger have one key, too', async () => {
     await captureTable(database, 'retyped', 'id int primary key');
     await database.query(`alter table retyped alter column id type numeric;
       insert into retyped values (1.0); update retyped set id = 1.00`);
     expect(await shortChangesOf(database, 'retyped')).toEqual(['INSERT 1', 'UPDATE 1 nothing']);
     await database.query(`create table hand (id interval primary key);
-      create trigger t after insert or update on hand for each row execute function notify_data_change();
+      create trigger t after insert or update on hand for each row
+        execute function notify_data_change();
       insert into hand values ('1 day'); update hand set id = '24 hours'`);
     expect((await changesOf(database, 'hand')).map(({ key }) => key)).toEqual(
       Array(3).fill('public.hand:1 day'),
     );
   });
 
-  test('the largest intervals are keys, too', async () => {
+  test('the largest intervals work as keys, too', async () => {
     await captureTable(database, 'largest', 'id interval primary key');
     await database.query(
-      `insert into largest values ('178000000 years 11 mons 2147483647 days'), ('-178000000 years')`,
+      `insert into largest values ('178000000 years 11 mons 2147483647 days'),
+        ('-178000000 years')`,
     );
     expect(await changesOf(database, 'largest')).toHaveLength(2);
   });
@@ -115,12 +114,12 @@ test.each([
   ['statement', 'in two statements'],
   ['row', 'within a statement'],
 ] as const)(
-  'a key that rows can share for a while is warned of: for each %s',
+  'a key that two rows may share for a while gets a warning: for each %s',
   async (forEach, when) => {
     const columns = 'id int primary key deferrable';
     const { warnings } = await captureTable(database, `shared_${forEach}`, columns, { forEach });
     expect(warnings).toEqual([
-      `The primary key of public.shared_${forEach} is deferrable: where rows have the same one for a while, as when two change places ${when}, the DELETE of one comes after the INSERT of the other.`,
+      `The primary key of public.shared_${forEach} is deferrable: if two rows have the same key for a while, for example when they swap keys ${when}, the DELETE of one comes after the INSERT of the other.`,
     ]);
   },
 );

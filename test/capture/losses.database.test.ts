@@ -10,13 +10,13 @@ import { diagnose } from '../helpers/doctor.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: where changes of a captured table are lost, because of what was done to it since, everybody says so: list, doctor,
-why, and the daemon.
+Goal: if changes of a captured table are lost because the table was altered later, pgwatch says so
+everywhere: list, doctor, why, and the daemon.
 */
 
 const database = useDatabase();
 
-/** What is done to a table after it was captured, a change that is lost, and what is said. */
+/** What is done to a table after its capture, a change that is lost, and the message. */
 const CASES: Record<string, { columns?: string; later: string; lost: string; said: RegExp }> = {
   attached: {
     later: `create table whole (id int primary key) partition by range (id);
@@ -50,21 +50,24 @@ beforeAll(async () => {
   }
 });
 
-test.each(Object.entries(CASES))('%s', async (name, { said }) => {
-  expect(await shortChangesOf(database, name)).toEqual([]);
-  const { rows } = await database.query('select $1::regclass::oid::int as oid', [name]);
-  const oid = rows[0].oid;
-  const client = await database.connect();
-  const [loss] = await readLosses(client, database.config, [oid]);
-  expect(loss?.sentence).toMatch(said);
-  const [state] = await readCaptureStates(client, database.config, [oid]);
-  if (!state) throw new Error('it is captured');
-  expect(state.losses.length + state.disabled.length).toBe(1);
-  const { reasons } = await explainTable(client, database.config, state.table);
-  expect(['lost', 'disabled']).toContain(reasons[0]?.code);
-});
+test.each(Object.entries(CASES))(
+  'changes are lost, and pgwatch says so: %s',
+  async (name, { said }) => {
+    expect(await shortChangesOf(database, name)).toEqual([]);
+    const { rows } = await database.query('select $1::regclass::oid::int as oid', [name]);
+    const oid = rows[0].oid;
+    const client = await database.connect();
+    const [loss] = await readLosses(client, database.config, [oid]);
+    expect(loss?.sentence).toMatch(said);
+    const [state] = await readCaptureStates(client, database.config, [oid]);
+    if (!state) throw new Error('it is captured');
+    expect(state.losses.length + state.disabled.length).toBe(1);
+    const { reasons } = await explainTable(client, database.config, state.table);
+    expect(['lost', 'disabled']).toContain(reasons[0]?.code);
+  },
+);
 
-test('the doctor names each as a problem, and says what publishes what was lost', async () => {
+test('the doctor reports each as a problem, and how to publish the lost rows', async () => {
   const { findings } = await diagnose(database.config, 'capture');
   for (const name of ['attached', 'inherits']) {
     expect(findings).toContainEqual(
@@ -77,7 +80,7 @@ test('the doctor names each as a problem, and says what publishes what was lost'
   }
 });
 
-test('a daemon says so when it starts', async () => {
+test('the daemon reports each loss when it starts', async () => {
   const daemon = await startTailing(database.config, [
     { id: 'told', channels: ['data_change'], handle() {} },
   ]);
@@ -88,7 +91,7 @@ test('a daemon says so when it starts', async () => {
   await daemon.stop();
 });
 
-test('children that come later, and partitions whose triggers are off, are named', async () => {
+test('children added later, and partitions with disabled triggers, are named', async () => {
   await captureTable(database, 'root', 'id int primary key');
   await database.query(`create table kid () inherits (root);
     create table ranged (id int primary key) partition by range (id);
@@ -101,12 +104,12 @@ test('children that come later, and partitions whose triggers are off, are named
   );
   const losses = await readLosses(client, database.config, rows[0].oids);
   expect(losses.map(({ sentence }) => sentence)).toEqual([
-    'Triggers of public.ranged_1 do not fire: what is changed there is lost.',
+    'Triggers of public.ranged_1 do not fire: changes made there are lost.',
     'public.kid now inherits from public.root: rows that are changed through public.root are published as its own.',
   ]);
 });
 
-test('once it is captured again, nothing is lost any more', async () => {
+test('capturing the table again ends the losses', async () => {
   const client = await database.connect();
   for (const name of ['attached', 'inherits', 'replicas', 'off']) {
     await createTrigger(client, name);
@@ -118,7 +121,7 @@ test('once it is captured again, nothing is lost any more', async () => {
   expect(await shortChangesOf(database, 'inherits')).toEqual(['DELETE 2', 'INSERT 8']);
 });
 
-test('a virtual column is refused where its value matters; if a column becomes one later, each update counts', async () => {
+test('a virtual column is refused if its value is needed', async () => {
   const { rows: version } = await database.query(
     "select current_setting('server_version_num')::int as n",
   );
@@ -128,7 +131,7 @@ test('a virtual column is refused where its value matters; if a column becomes o
     await expect(
       captureTable(database, `by_${option}`, columns, { [option]: ['a', 'v'] }),
     ).rejects.toThrow(
-      `public.by_${option} has "v", which ${option} names, as a virtual generated column`,
+      `public.by_${option} has the virtual generated column "v", which ${option} names`,
     );
   }
   for (const forEach of ['row', 'statement'] as const) {
@@ -148,7 +151,7 @@ test('a virtual column is refused where its value matters; if a column becomes o
   }
 });
 
-test('a trigger for each row that comes later is named, and once it is captured again, order is kept', async () => {
+test('a row trigger added later is reported, and capturing again restores the order', async () => {
   await captureTable(database, 'followed', 'id int primary key, n int default 0');
   await database.query(`create function count_up() returns trigger language plpgsql as
       'begin update followed set n = n + 1 where id = new.id; return null; end';

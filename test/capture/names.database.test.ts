@@ -11,9 +11,9 @@ import { some } from '../helpers/whole.ts';
 import { historyOf } from '../inspect/history-of.ts';
 
 /*
-Goal: no column's name can meet a name of ours.
-Method: tables whose columns have every word of our SQL as a name: variables, parameters, aliases, transition
-tables, functions, keywords.
+Goal: no column name can collide with a name in our SQL.
+Method: tables whose columns are named like every word of our SQL: variables, parameters, aliases,
+transition tables, functions, keywords.
 */
 
 const database = useDatabase();
@@ -60,9 +60,9 @@ test.each(
     ['columns', { columns: ['has_json', 'data', 'change'] }],
     ['when', { when: 'new.data is not null', operations: ['insert', 'update'] }],
   ] as [string, TriggerOptions][]),
-)('columns with all the names in our SQL: %s', async (kind, options) => {
+)('columns with all the names of our SQL are captured: %s', async (kind, options) => {
   expect(names.length).toBeGreaterThan(400);
-  // In several tables: a table has at most 1,600 columns, and a row one page of fixed values.
+  // Several tables: a table has at most 1,600 columns, and a row of fixed values must fit one page.
   for (let first = 0; first < names.length; first += 700) {
     const some = [...new Set([...names.slice(first, first + 700), 'has_json', 'data', 'change'])];
     const table = `named_${kind}_${first}`;
@@ -86,7 +86,7 @@ test.each(
     ...['data', 'key', 't', 'next', 'locked', 'entry', 'value', 'given', 'was', 'found', 'row'],
     ...['select', 'OLD', 'a"b', 'x'.repeat(63)],
   ]),
-)('a key that is called %s', async (name) => {
+)('a key column called %s works', async (name) => {
   const table = quoted(`of ${name}`.slice(0, 63));
   const client = await database.connect();
   await client.query(`create table ${table} (${quoted(name)} int primary key, "old_data" json)`);
@@ -105,7 +105,7 @@ test.each(
     copied = await copyBatch(client, database.config, snapshot);
     if (copied) done.push(copied.done);
   }
-  // In batches of that many: the last key is found by its value, not by another column of that
+  // The batches show that the last key is read from the key column, not from another column of that
   // name.
   expect(done).toEqual([8, 16, 24, 30, 30]);
   const history = await historyOf(database, client, { table, id: '7' });

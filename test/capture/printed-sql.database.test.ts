@@ -14,8 +14,9 @@ import { captureTable } from '../helpers/captured.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /*
-Goal: the SQL that people send through their own tools means there what it means here.
-Method: question marks are parameters to Knex and others, which know "\\?" for them; ours has none.
+Goal: SQL that people send through their own tools has the same meaning there.
+Method: a question mark is a parameter to Knex and others, which take "\\?" for a literal one; our
+SQL has none.
 */
 
 const database = useDatabase();
@@ -26,7 +27,7 @@ const raw = (text: string) => {
   return text.replace(/\\\?|\?/g, (mark) => (mark === '?' ? `$${++number}` : '?'));
 };
 
-test('the SQL of the migrations goes through query builders as it is', async () => {
+test('the SQL of the migrations passes through query builders unchanged', async () => {
   const { config } = database;
   const text = [
     bootstrapSql(config),
@@ -40,20 +41,23 @@ test.each([
   {},
   { exclude: ['note'], payload: 'changed' },
   { when: 'new.id > 1', operations: ['insert'] },
-] as TriggerOptions[])('so does that of triggers: %j', async (options) => {
-  const client = await database.connect();
-  await client.query(`create table if not exists printed (id interval primary key, note jsonb)`);
-  const table = await findTable(client, database.config, { schema: null, name: 'printed' }, [
-    'public',
-  ]);
-  const when = options.when && { when: "new.note \\? 'a'" };
-  const capture = planCapture(table, { ...options, ...when }, database.config);
-  const text = captureScript(capture, database.config).join(';\n');
-  if (!options.when) expect(text).not.toContain('?');
-  await client.query(raw(text));
-});
+] as TriggerOptions[])(
+  'the SQL of triggers passes through query builders unchanged: %j',
+  async (options) => {
+    const client = await database.connect();
+    await client.query(`create table if not exists printed (id interval primary key, note jsonb)`);
+    const table = await findTable(client, database.config, { schema: null, name: 'printed' }, [
+      'public',
+    ]);
+    const when = options.when && { when: "new.note \\? 'a'" };
+    const capture = planCapture(table, { ...options, ...when }, database.config);
+    const text = captureScript(capture, database.config).join(';\n');
+    if (!options.when) expect(text).not.toContain('?');
+    await client.query(raw(text));
+  },
+);
 
-test('the recipe for Knex escapes what people have in their conditions', async () => {
+test('the recipe for Knex escapes question marks in conditions', async () => {
   const recipe = /```js\n(\/\/ migrations[\s\S]*?)```/.exec(
     readFileSync('docs/capture.md', 'utf8'),
   )?.[1];
@@ -66,7 +70,8 @@ test('the recipe for Knex escapes what people have in their conditions', async (
 });
 
 test('no SQL of the docs has a question mark', () => {
-  for (const file of ['README.md', 'docs/capture.md', 'docs/operating.md', 'docs/guarantees.md']) {
+  const pages = ['capture', 'consumers', 'guarantees', 'operating', 'publishing'];
+  for (const file of ['README.md', ...pages.map((page) => `docs/${page}.md`)]) {
     const blocks = readFileSync(file, 'utf8').match(/```sql\n[\s\S]*?```/g) ?? [];
     expect(blocks.join('\n'), file).not.toContain('?');
   }

@@ -13,9 +13,10 @@ import { type RandomTable, randomTable, type Wish } from './random/table.ts';
 import { TYPES_SQL } from './random/values.ts';
 
 /*
-Goal: whoever has nothing but the notifications of a table has the table.
-Method: random tables, and random transactions of several writers on them; a consumer rebuilds each table,
-and the copy must be the table, row by row. Variants of the trigger function with a fault must be caught.
+Goal: the notifications of a table are enough to rebuild it.
+Method: random tables, and random transactions of several writers on them; a consumer rebuilds each
+table, and the copy must equal the table, row by row. Faulty variants of the trigger function must
+be caught.
 */
 
 const database = useDatabase();
@@ -24,9 +25,7 @@ let tables = 0;
 const WRITERS = 3;
 const TRANSACTIONS = 40;
 
-/**
- * Runs random transactions until each writer has done its share. Returns how many have committed.
- */
+/** Runs random transactions until each writer has done its share. Returns how many committed. */
 async function write(
   table: RandomTable,
   random: Random,
@@ -75,12 +74,12 @@ async function runTransaction(
 }
 
 /**
- * Constraints, deadlocks, and rows that a statement may not touch twice, or whose partition has
- * changed.
+ * Constraint violations, deadlocks, and rows that a statement may not touch twice or whose
+ * partition has changed.
  */
 const EXPECTED = ['23', '40', '21000', '27000', '22003'];
 
-/** Hands everything that is in the log to a consumer that rebuilds the table. */
+/** Delivers everything in the log to a consumer that rebuilds the table. */
 async function rebuild(): Promise<RebuiltTable> {
   const copy = new RebuiltTable();
   const consumer = makeConsumer({
@@ -145,23 +144,23 @@ async function expectCaught(wish: Wish): Promise<void> {
   expect.fail('the copies were right');
 }
 
-/** Texts in the trigger function, and what a faulty one has in their place. */
+/** Texts in the trigger function, and what a faulty one has instead. */
 const FAULTS: Readonly<Record<string, readonly [from: string, to: string]>> = {
-  'the row before in the place of the row after': [
+  'the old row instead of the new row': [
     'to_jsonb(n.data) end as new_data',
     'to_jsonb(o.data) end as new_data',
   ],
-  'a changed key as an update': [
+  'a changed key recorded as an update': [
     'data.old_data ->> tg_argv[2] <> data.new_data ->> tg_argv[2] as has_moved',
     'false as has_moved',
   ],
-  'a row that is left out now and then': [
+  'a row left out now and then': [
     'where jsonb_exists(change.data, tg_argv[2])',
     'where jsonb_exists(change.data, tg_argv[2]) and abs(hashtext(change.data::text)) % 40 <> 7',
   ],
 };
 
-describe('the copy is not the table with', { timeout: 120_000 }, () => {
+describe('the copy differs from the table with', { timeout: 120_000 }, () => {
   test.each(Object.entries(FAULTS))('%s', async (_, [from, to]) => {
     const { rows } = await database.query(
       `select pg_get_functiondef('notify_data_change'::regproc) as text`,
@@ -177,7 +176,7 @@ describe('the copy is not the table with', { timeout: 120_000 }, () => {
     }
   });
 
-  test('a trigger for each statement behind one that changes the rows again', async () => {
+  test('a statement trigger after a trigger that changes the rows again', async () => {
     const keyType = 'integer';
     await expectCaught({
       keyType,

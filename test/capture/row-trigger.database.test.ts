@@ -97,7 +97,7 @@ test.each([
   },
 );
 
-test('a changed primary key deletes the row with the old key and inserts the one with the new', async () => {
+test('a changed primary key is a DELETE of the old key and an INSERT of the new', async () => {
   const table = await capturedTable('moving', 'id int primary key, name text');
   await database.query(`insert into ${table} values (1, 'Ada')`);
   await database.query(`update ${table} set id = 2`);
@@ -155,13 +155,13 @@ test.each([
 });
 
 test.each([
-  ['[]', 'has options that are no JSON object'],
+  ['[]', 'has options that are not a JSON object'],
   [
     '{"exlude": ["password"]}',
-    'has an unknown option exlude, known are id, key, table, columns, exclude, payload, fold, notify, when, for_each',
+    'has the unknown option exlude; the options are id, key, table, columns, exclude, payload, fold, notify, when, for_each',
   ],
-  ['{"payload": "half"}', 'has the payload half, known are full, keys and changed'],
-  ['{"notify": "loudly"}', 'has the notify mode loudly, known are always, doorbell and off'],
+  ['{"payload": "half"}', 'has the payload half, which must be full, keys or changed'],
+  ['{"notify": "loudly"}', 'has the notify mode loudly, which must be always, doorbell or off'],
 ])(
   'the options %s are refused at the first change, in one sentence',
   async (options, complaint) => {
@@ -201,7 +201,7 @@ test.each([
   });
 });
 
-test('a trigger on a table of pgwatch itself is refused: it would capture itself without end', async () => {
+test('a trigger on a table of pgwatch is refused: it would capture itself endlessly', async () => {
   const client = await database.connect();
   await client.query('begin');
   await client.query(`create trigger loop after insert on pgwatch.notification_log
@@ -212,7 +212,7 @@ test('a trigger on a table of pgwatch itself is refused: it would capture itself
   await client.query('rollback');
 });
 
-test('who did it comes from app.user_id and app.session_id', async () => {
+test('app.user_id and app.session_id become the metadata of a change', async () => {
   const table = await capturedTable('audited', 'id int primary key');
   const client = await database.connect();
   await client.query('begin');
@@ -222,7 +222,7 @@ test('who did it comes from app.user_id and app.session_id', async () => {
   await client.query(`insert into ${table} values (2)`);
   const { rows } = await client.query('select pg_current_xact_id()::text as xid');
   await client.query('commit');
-  // After the transaction the settings are empty texts, which count as none.
+  // After the transaction the settings are empty strings, which count as unset.
   await client.query(`insert into ${table} values (3)`);
   const metadata = (await notifications('audited')).map(({ payload }) => payload.metadata);
   const transaction_id = rows[0].xid;
@@ -241,7 +241,7 @@ test.each([
   ['off', []],
   ['garbage', []],
 ])(
-  'with pgwatch.notify set to %j and nobody asleep, %j hear of a change',
+  'with pgwatch.notify set to %j and no sleeping daemon, a listener hears %j',
   async (mode, expected) => {
     const name = `loud ${mode}`;
     const table = await capturedTable(name, 'id int primary key', `'loud'`);
@@ -252,7 +252,7 @@ test.each([
   },
 );
 
-test('announced, a change has the payload that the view shows', async () => {
+test('an announced change has the payload that the view shows', async () => {
   const table = await capturedTable('announced', 'a int primary key, b text', `'news'`);
   const { client, take } = await listening(database, 'news');
   await client.query(`set pgwatch.notify = 'always'`);
@@ -265,7 +265,7 @@ test('announced, a change has the payload that the view shows', async () => {
   ]);
 });
 
-test('a change that is rolled back is not captured; one that conflicts changes nothing', async () => {
+test('neither a rolled-back change nor a conflicting insert is captured', async () => {
   const table = await capturedTable('quiet', 'id int primary key');
   const client = await database.connect();
   await client.query(`begin; insert into ${table} values (1); rollback`);
@@ -274,7 +274,7 @@ test('a change that is rolled back is not captured; one that conflicts changes n
   expect((await notifications('quiet')).map(({ payload }) => payload.id)).toEqual([2]);
 });
 
-test('values that JSON has no form of do not break the writer', async () => {
+test('values that JSON cannot express do not break the writer', async () => {
   const table = await capturedTable(
     'odd values',
     'id int primary key, f float8, n numeric, t timestamptz, b bytea, a int[], r int4range, x xml',

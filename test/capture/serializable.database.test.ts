@@ -6,8 +6,9 @@ import { errorCodeOf } from '../../src/errors.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /*
-Goal: serializable writers that have nothing in common do not abort each other because of what capture or
-publishing reads. Method: two of them work side by side, each on a row of its own.
+Goal: serializable writers of different rows do not abort each other because of what capture or
+publishing reads.
+Method: two of them run concurrently, each on a row of its own.
 */
 
 const database = useDatabase();
@@ -15,7 +16,7 @@ let writers: [Client, Client];
 
 beforeAll(async () => {
   writers = [await database.connect(), await database.connect()];
-  // A scan of the whole table would read the other's row, capture or not.
+  // A scan of the whole table would read the other's row, with or without capture.
   for (const writer of writers) await writer.query('set enable_seqscan = off');
 });
 beforeEach(async () => {
@@ -51,7 +52,7 @@ const CAPTURES: [TriggerOptions][] = [
   [{ forEach: 'row', notify: 'always' }],
 ];
 
-test.each(CAPTURES)('captured as %j', async (options) => {
+test.each(CAPTURES)('writers of a captured table do not conflict: %j', async (options) => {
   await createTrigger(writers[0], 't', options);
   expect(await writeSideBySide(UPDATE)).toEqual([]);
   expect(await writeSideBySide((id) => `insert into t values (${-id})`)).toEqual([]);
@@ -64,20 +65,21 @@ const PUBLISH: [name: string, statement: (id: number) => string][] = [
   ['many', (id) => `select smart_notify_many('{c}', '{${id}}', '{k}', '{null}')`],
 ];
 
-test.each(PUBLISH)('published: %s', async (_, statement) => {
+test.each(PUBLISH)('publishers do not conflict: %s', async (_, statement) => {
   expect(await writeSideBySide(statement)).toEqual([]);
   const always = (id: number) => `set local pgwatch.notify = 'always'; ${statement(id)}`;
   expect(await writeSideBySide(always)).toEqual([]);
 });
 
-test('announcing that reads the log would be noticed', async () => {
+test('an announcement that reads the log would cause a conflict', async () => {
   await createTrigger(writers[0], 't');
   await database.query(`
     create function reads() returns trigger language plpgsql as $$ begin
       perform from pgwatch.notification_log where id = new.id - 1;
       return null;
     end $$;
-    create trigger reads after insert on pgwatch.notification_log for each row execute function reads()`);
+    create trigger reads after insert on pgwatch.notification_log for each row
+      execute function reads()`);
   expect(await writeSideBySide(UPDATE)).toEqual(['40001']);
   await database.query('drop function reads cascade');
 });

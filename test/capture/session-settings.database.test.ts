@@ -3,14 +3,14 @@ import { captureTable, changesOf } from '../helpers/captured.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /*
-Goal: what a notification says of a row does not depend on the session that wrote it: else rows would have
-two keys, and lose their order, and numbers their digits.
+Goal: the notification of a row does not depend on the settings of the session that wrote it.
+Otherwise one row could have two keys, and lose its order, or numbers could lose digits.
 */
 
 const database = useDatabase();
 
-const COLUMNS = `at timestamptz, bytes bytea, ratio float8, date date, span interval, range tstzrange,
-  relation regclass, primary key (at)`;
+const COLUMNS = `at timestamptz, bytes bytea, ratio float8, date date, span interval,
+  range tstzrange, relation regclass, primary key (at)`;
 const ROW = `'2026-01-02 03:04:05Z', '\\x00ff', 1 / 3.0::float8, '2026-01-02', '-1 day 2 hours',
   '[2026-01-02 03:04:05Z,)', 'pg_class'`;
 const ODD = `set timezone = 'Asia/Tokyo'; set datestyle = 'German'; set bytea_output = 'escape';
@@ -40,7 +40,7 @@ test.each([
   });
 });
 
-test('an update of a number counts where only its last digits differ', async () => {
+test('an update counts even if only the last digits of a number differ', async () => {
   const columns = 'id float8 primary key, ratio float8';
   await captureTable(database, 'digits', columns, { columns: ['ratio'] });
   await captureTable(database, 'exact', 'id float8 primary key');
@@ -71,7 +71,7 @@ test('the writer keeps its settings', async () => {
   expect(rows).toEqual([{ timezone: 'Asia/Tokyo', dates: 'German, DMY' }]);
 });
 
-test('keys are folded alike, and without a warning, whatever strings are taken for', async () => {
+test('keys are folded alike with any standard_conforming_strings, without a warning', async () => {
   const client = await database.connect();
   const notices: string[] = [];
   client.on('notice', ({ message }) => notices.push(message ?? ''));

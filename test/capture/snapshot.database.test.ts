@@ -13,7 +13,7 @@ import { seededRandom } from '../racing/random.ts';
 
 const database = useDatabase();
 
-/** A table with rows in it, which is captured since. */
+/** A table with rows that existed before it was captured. */
 async function filledTable(name: string, columns: string, fill: string, options = {}) {
   const client = await database.connect();
   await client.query(`create table ${name} (${columns})`);
@@ -33,7 +33,7 @@ async function snapshotOf(
   return { consumerId, state, batchSize };
 }
 
-/** Runs a snapshot to its end, or so many batches of it. */
+/** Runs a snapshot to its end, or for a number of batches. */
 async function run(
   snapshot: TableSnapshot,
   batchesMax = Number.POSITIVE_INFINITY,
@@ -53,7 +53,7 @@ async function run(
   return progress;
 }
 
-/** Consumers that write down what they get. */
+/** Consumers that record what they receive. */
 async function listeners(consumers: Record<string, string[]>) {
   const got = new Map(Object.keys(consumers).map((id) => [id, [] as Notification[]]));
   const daemon = await startTailing(
@@ -68,7 +68,7 @@ async function listeners(consumers: Record<string, string[]>) {
   return { daemon, of: (id: string) => got.get(id) ?? [] };
 }
 
-test('one consumer gets the rows, as the capture would show them; others get nothing', async () => {
+test('the consumer gets the rows as the capture shows them; others get nothing', async () => {
   const columns = 'id bigint primary key, name text, password text';
   const fill = `select n, 'n' || n, 'CANARY' from generate_series(1, 25) as n`;
   await filledTable('people', columns, fill, { exclude: ['password'], channel: 'people' });
@@ -105,7 +105,7 @@ test('one consumer gets the rows, as the capture would show them; others get not
   expect(rows).toEqual([{ channel: 'people' }]);
 });
 
-test('interrupted, it goes on where it was; finished or again, it begins anew', async () => {
+test('an interrupted snapshot resumes; a finished or restarted one begins again', async () => {
   await filledTable('resumed', 'id int primary key', 'select generate_series(1, 10)');
   const snapshot = await snapshotOf('resumed', 'wants', 3);
   expect(await run(snapshot, 2)).toEqual({ done: 6, isFinished: false });
@@ -131,7 +131,8 @@ test.each([
   [
     'instant',
     'at timestamptz primary key',
-    `select '2026-01-01 00:00:00.000001+05:45'::timestamptz + n * interval '1 us' from generate_series(1, 20) as n`,
+    `select '2026-01-01 00:00:00.000001+05:45'::timestamptz + n * interval '1 us'
+      from generate_series(1, 20) as n`,
   ],
   ['float', 'f float8 primary key', `select n / 10.0::float8 from generate_series(1, 20) as n`],
   [
@@ -144,7 +145,7 @@ test.each([
     'id int, at date, primary key (at, id)',
     `select n, date '2026-01-01' + n from generate_series(1, 20) as n`,
   ],
-])('the rows of a table with the key of %s all come, each once', async (name, columns, fill) => {
+])('all rows arrive, each once, if the key is: %s', async (name, columns, fill) => {
   await filledTable(name, columns, fill);
   await setForAll('datestyle', 'SQL, DMY');
   expect(await run(await snapshotOf(name, 'wants', 3))).toEqual({ done: 20, isFinished: true });
@@ -156,7 +157,7 @@ test.each([
   expect(rows).toEqual([{ count: 20, keys: 20 }]);
 });
 
-test("it writes rows as the capture does: what no jsonb holds, and nobody else's casts", async () => {
+test("rows are written as captured: characters replaced, other roles' casts unused", async () => {
   await filledTable(
     'odd',
     'id int primary key, j json, b bytea',
@@ -167,7 +168,8 @@ test("it writes rows as the capture does: what no jsonb holds, and nobody else's
   const [row] = await changesOf(database, 'odd');
   expect(row?.payload.new_data).toEqual({ id: 1, j: { a: '\ufffd' }, b: '\\xff' });
   const { name } = await createRole(database, 'typist');
-  await database.query(`create type trap as enum ('a'); create table trapped (id int primary key, trap trap);
+  await database.query(`create type trap as enum ('a');
+    create table trapped (id int primary key, trap trap);
     create function spring(trap) returns json language sql as $$ select '1'::json $$;
     create cast (trap as json) with function spring(trap);
     alter function spring(trap) owner to "${name}"; alter type trap owner to "${name}"`);
@@ -181,14 +183,14 @@ test("it writes rows as the capture does: what no jsonb holds, and nobody else's
   ]);
 });
 
-test('of a family a snapshot has the rows of the table itself', async () => {
+test('a snapshot of an inheritance parent has only its own rows', async () => {
   await filledTable('elder', 'id int primary key', 'values (1)');
   await database.query(`create table younger (extra text) inherits (elder);
     insert into younger values (2, 'x')`);
   expect(await run(await snapshotOf('elder', 'wants', 10))).toEqual({ done: 1, isFinished: true });
 });
 
-test('a row that is being changed is waited for, and comes as it is then', async () => {
+test('a snapshot waits for a row that is being changed, and has its new version', async () => {
   await filledTable('waited', 'id int primary key, name text', `values (1, 'old'), (2, 'old')`);
   const writer = await database.connect();
   await writer.query(`begin; update waited set name = 'new' where id = 2`);
@@ -199,7 +201,7 @@ test('a row that is being changed is waited for, and comes as it is then', async
   expect(await handed('waited')).toEqual(['UPDATE 2 new', 'SNAPSHOT 1 old', 'SNAPSHOT 2 new']);
 });
 
-test('without the lock the row as it was would come behind its change', async () => {
+test('without the lock the old version would come after the change', async () => {
   await filledTable('unlocked', 'id int primary key, name text', `values (1, 'old'), (2, 'old')`);
   const writer = await database.connect();
   await writer.query(`begin; update unlocked set name = 'new' where id = 2`);
@@ -209,7 +211,7 @@ test('without the lock the row as it was would come behind its change', async ()
   expect(await handed('unlocked')).toEqual(['UPDATE 2 new', 'SNAPSHOT 1 old', 'SNAPSHOT 2 old']);
 });
 
-test('a row whose key changes while it is waited for takes no others along', async () => {
+test('a row whose key changes during the wait skips no other row', async () => {
   await filledTable(
     'moved',
     'id int primary key, name text',
@@ -225,7 +227,7 @@ test('a row whose key changes while it is waited for takes no others along', asy
   expect(ids).toEqual([1, 3, 4, 5, 6, 100].map((id) => `SNAPSHOT ${id} x`));
 });
 
-test('with writers all the time, the copy ends as the table', { timeout: 60_000 }, async () => {
+test('with constant writes, the copy ends equal to the table', { timeout: 60_000 }, async () => {
   const fill = 'select n, 0 from generate_series(1, 600) as n';
   await filledTable('alive', 'id int primary key, n int', fill);
   const copy = new RebuiltTable({ isPartial: true });
@@ -271,17 +273,20 @@ async function setForAll(name: string, value: string): Promise<void> {
 
 async function isWaiting({ query }: TestDatabase): Promise<boolean> {
   const { rowCount } = await query(
-    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%for share%'
+    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+      and query like '%for share%'
        and datname = current_database()`,
   );
   return rowCount === 1;
 }
 
-/** What is in the log of a table, in short. */
+/** The log of a table, in short form. */
 async function handed(table: string): Promise<string[]> {
   const { rows } = await database.query(
-    `select payload ->> 'action' || ' ' || (payload ->> 'id') || ' ' || (payload #>> '{new_data,name}') as text
-     from pgwatch.notification where payload ->> 'table' = $1 and payload -> 'new_data' <> 'null' order by id`,
+    `select payload ->> 'action' || ' ' || (payload ->> 'id') || ' ' ||
+       (payload #>> '{new_data,name}') as text
+     from pgwatch.notification
+     where payload ->> 'table' = $1 and payload -> 'new_data' <> 'null' order by id`,
     [table],
   );
   return rows.map(({ text }) => text);

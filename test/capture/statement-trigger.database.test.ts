@@ -25,7 +25,7 @@ test('each row of a statement is a notification, with the row before and after',
 });
 
 test.each(some(['plain', 'with options']))(
-  'old and new rows of a large UPDATE belong together, also by a plan that was made for one (%s)',
+  'old and new rows of a large UPDATE are paired, even with a plan made for one row (%s)',
   async (kind) => {
     const name = `pairs_${kind.replace(' ', '_')}`;
     const options = kind === 'plain' ? {} : { exclude: ['secret'] };
@@ -39,7 +39,8 @@ test.each(some(['plain', 'with options']))(
     const { rows } = await client.query(
       `select count(*)::int as count, count(*) filter (
          where (payload #>> '{old_data,id}') = (payload ->> 'id')
-           and (payload #>> '{new_data,n}')::int = (payload #>> '{old_data,n}')::int + 1000000)::int as right
+           and (payload #>> '{new_data,n}')::int = (payload #>> '{old_data,n}')::int + 1000000)::int
+             as right
        from pgwatch.notification where payload ->> 'table' = $1
          and payload ->> 'action' = 'UPDATE' and (payload #>> '{new_data,n}')::int > 1000000`,
       [name],
@@ -49,7 +50,7 @@ test.each(some(['plain', 'with options']))(
 );
 
 test.each(some(['plain', 'with options']))(
-  'keys that change places within a statement end as they are in the table (%s)',
+  'keys that swap places within a statement end as in the table (%s)',
   async (kind) => {
     const name = `shift_${kind.replace(' ', '_')}`;
     const options = kind === 'plain' ? {} : { exclude: ['secret'] };
@@ -68,7 +69,7 @@ test.each(some(['plain', 'with options']))(
   },
 );
 
-test('a statement that changes nothing leaves nothing behind, not even an xid', async () => {
+test('a statement that changes nothing leaves no trace, not even an xid', async () => {
   await captureTable(database, 'still', 'id int primary key');
   const client = await database.connect();
   await client.query('begin');
@@ -81,7 +82,7 @@ test('a statement that changes nothing leaves nothing behind, not even an xid', 
   expect(await changesOf(database, 'still')).toEqual([]);
 });
 
-test('columns: an update of others does not count, one of the id does', async () => {
+test('columns: updates of other columns do not count, but those of the id do', async () => {
   const columns = 'id int primary key, email text, seen int, password text';
   await captureTable(database, 'chosen', columns, {
     columns: ['email', 'password'],
@@ -103,7 +104,7 @@ test('columns: an update of others does not count, one of the id does', async ()
 });
 
 test.each(some(['statement', 'row'] as const))(
-  'exclude: what is excluded is in no payload (for each %s)',
+  'exclude: excluded columns are in no payload (for each %s)',
   async (forEach) => {
     const name = `excluding_${forEach}`;
     const columns = 'id int primary key, name text, password text, ssn text';
@@ -158,7 +159,7 @@ test.each(some(['statement', 'row'] as const))(
   },
 );
 
-test('a large statement rings once, and only where somebody sleeps', async () => {
+test('a large statement rings once, and only if a daemon sleeps', async () => {
   await captureTable(database, 'rung', 'id int primary key', { channel: 'rung' });
   const [sleeper, listener] = [await database.connect(), await database.connect()];
   const heard: (string | undefined)[] = [];
@@ -173,7 +174,7 @@ test('a large statement rings once, and only where somebody sleeps', async () =>
   expect(heard).toEqual(['rung', 'rung']);
 });
 
-test('notify: the option comes before the setting, except off', async () => {
+test('notify: the option takes precedence over the setting, except off', async () => {
   await captureTable(database, 'loud', 'id int primary key', { channel: 'loud', notify: 'always' });
   await captureTable(database, 'quiet', 'id int primary key', { channel: 'quiet', notify: 'off' });
   const client = await database.connect();
@@ -193,7 +194,7 @@ test('notify: the option comes before the setting, except off', async () => {
   expect(heard).toEqual(['INSERT 1', 'INSERT 2', 'DELETE 2', 'INSERT 3']);
 });
 
-test('TRUNCATE, and what it takes along, is captured for each table', async () => {
+test('TRUNCATE, with its cascade, is captured for each table', async () => {
   await captureTable(database, 'parent', 'id int primary key');
   await captureTable(database, 'child', 'id int primary key, parent int references parent');
   await database.query('insert into parent values (1); insert into child values (1, 1)');

@@ -8,7 +8,7 @@ import { captureTable, changesOf, shortChangesOf } from '../helpers/captured.ts'
 import { useDatabase } from '../helpers/database.ts';
 import { createRole } from '../helpers/role.ts';
 
-/* Tables as people have them, and what happens to tables after they were captured. */
+/* Tables as they occur in practice, and what happens to tables after they were captured. */
 
 const database = useDatabase();
 
@@ -17,7 +17,7 @@ test.each([
   ['with_options', { exclude: ['gone'], columns: ['name', 'gone'] }],
   ['by_row', { forEach: 'row' }],
 ] as const)(
-  'columns and the table itself change under the trigger, and no write fails (%s)',
+  'no write fails if columns or the table change under the trigger (%s)',
   async (name, options) => {
     await captureTable(database, name, 'id int primary key, name text, gone text', { ...options });
     await database.query(`insert into ${name} values (1, 'a', 'x')`);
@@ -43,7 +43,7 @@ test.each([
   },
 );
 
-test('a row of 1,600 columns, and one of 10 MB, arrive whole', async () => {
+test('a row of 1,600 columns and a row of 10 MB arrive complete', async () => {
   const names = Array.from({ length: 1599 }, (_, index) => `c${index}`);
   await captureTable(
     database,
@@ -60,12 +60,13 @@ test('a row of 1,600 columns, and one of 10 MB, arrive whole', async () => {
   await database.query(`update large set b = null`);
   const { rows } = await database.query(
     `select length(payload #>> '{new_data,t}') as text, length(payload #>> '{old_data,b}') as bytes
-     from pgwatch.notification where payload ->> 'action' = 'UPDATE' and payload ->> 'table' = 'large'`,
+     from pgwatch.notification where payload ->> 'action' = 'UPDATE'
+       and payload ->> 'table' = 'large'`,
   );
   expect(rows).toEqual([{ text: 5_000_000, bytes: 2_000_002 }]);
 });
 
-test('row-level security hides nothing from capture, and keeps no writer from writing', async () => {
+test('row-level security hides nothing from capture, and capture blocks no writer', async () => {
   const { name, url } = await createRole(database, 'tenant');
   await captureTable(database, 'secured', 'id int primary key, tenant text default current_user');
   await database.query(`alter table secured enable row level security, force row level security;
@@ -84,13 +85,14 @@ test('row-level security hides nothing from capture, and keeps no writer from wr
   ]);
 });
 
-test('a partitioned table goes by its name, also where rows move, or a partition comes later', async () => {
+test('partitions are published as their table, even moved rows and new partitions', async () => {
   await captureTable(
     database,
     'parted',
     'id int, at date, primary key (id, at)) partition by range (at',
   );
-  await database.query(`create table p1 partition of parted for values from ('2026-01-01') to ('2026-02-01');
+  await database.query(`create table p1 partition of parted
+      for values from ('2026-01-01') to ('2026-02-01');
     create table p2 (id int not null, at date not null, primary key (id, at));
     alter table parted attach partition p2 for values from ('2026-02-01') to ('2026-03-01')`);
   await database.query(
@@ -108,14 +110,14 @@ test('a partitioned table goes by its name, also where rows move, or a partition
   ]);
 });
 
-test('in a family each table is captured by itself, with all of its columns', async () => {
+test('in an inheritance tree each table is captured by itself, with all columns', async () => {
   await captureTable(database, 'parent_table', 'id int primary key');
   await database.query(
     'create table child_table (extra text, primary key (id)) inherits (parent_table)',
   );
   const client = await database.connect();
   const { warnings } = await createTrigger(client, 'parent_table');
-  expect(warnings.join()).toContain('inherits, or is inherited from');
+  expect(warnings.join()).toContain('has parents or children');
   await createTrigger(client, 'child_table');
   await client.query(
     `insert into parent_table values (1); insert into child_table values (2, 'x')`,
@@ -128,7 +130,7 @@ test('in a family each table is captured by itself, with all of its columns', as
   });
 });
 
-test('where a subscription writes, the triggers fire all the same', async () => {
+test('the triggers fire for writes of a subscription, too', async () => {
   await captureTable(database, 'replicated', 'id int primary key', { channel: 'before' });
   const client = await database.connect();
   const { rows } = await client.query(`select 'replicated'::regclass::oid::int as oid`);
@@ -144,19 +146,20 @@ test('where a subscription writes, the triggers fire all the same', async () => 
     for (const text of triggerSql(table, trigger, database.config, { isThere: true }))
       await client.query(text);
   }
-  // As the process is that applies what a subscription gets.
+  // The process that applies a subscription runs like this.
   await client.query(`set session_replication_role = replica; insert into replicated values (1)`);
   expect((await changesOf(database, 'replicated')).map(({ channel }) => channel)).toEqual([
     'after',
   ]);
 });
 
-test('constraints that are checked at the commit, and two-phase commit without NOTIFY', async () => {
+test('deferred constraints work, and so does two-phase commit without NOTIFY', async () => {
   await captureTable(database, 'deferred_child', 'id int primary key, parent int', {
     notify: 'off',
   });
   await database.query(`create table deferred_parent (id int primary key);
-    alter table deferred_child add foreign key (parent) references deferred_parent deferrable initially deferred`);
+    alter table deferred_child add foreign key (parent)
+      references deferred_parent deferrable initially deferred`);
   const client = await database.connect();
   await client.query('begin; insert into deferred_child values (1, 1)');
   await expect(client.query('commit')).rejects.toThrow('violates foreign key');
@@ -169,7 +172,7 @@ test('constraints that are checked at the commit, and two-phase commit without N
   expect(await shortChangesOf(database, 'deferred_child')).toEqual(['INSERT 2']);
 });
 
-test('a temporary table is captured in its session by hand, and foreign tables are refused', async () => {
+test('a temporary table can be captured manually; foreign tables are refused', async () => {
   const client = await database.connect();
   await client.query(`create temporary table fleeting (id int primary key);
     create trigger t after insert on fleeting referencing new table as changed_rows
@@ -177,24 +180,26 @@ test('a temporary table is captured in its session by hand, and foreign tables a
     insert into fleeting values (1)`);
   const [change] = await changesOf(database, 'fleeting');
   expect(change?.key).toMatch(/^pg_temp_\d+\.fleeting:1$/);
-  await client.query(`create foreign data wrapper nothing; create server far foreign data wrapper nothing;
-    create foreign table distant (id int) server far; create materialized view stale as select 1 as one`);
+  await client.query(`create foreign data wrapper nothing;
+    create server far foreign data wrapper nothing;
+    create foreign table distant (id int) server far;
+    create materialized view stale as select 1 as one`);
   await expect(createTrigger(client, 'distant')).rejects.toThrow(
-    'public.distant is a foreign table, whose rows change without its triggers: capture it where it lives.',
+    'public.distant is a foreign table, whose rows change without its triggers: capture it on its own server.',
   );
   await expect(createTrigger(client, 'stale')).rejects.toThrow(
     'public.stale is a materialized view',
   );
 });
 
-test('who captures a table that refers to itself for each statement is told what that costs', async () => {
+test('capturing a self-referencing table for each statement gives a warning', async () => {
   const client = await database.connect();
   await client.query(
     'create table tree (id int primary key, parent int references tree on delete cascade)',
   );
   const asked = await createTrigger(client, 'tree', { forEach: 'statement' });
   expect(asked.warnings.join()).toMatch(
-    /A foreign key may change .*tree within a statement: .* for each row\./,
+    /A foreign key may change .*tree within a statement, .* for each row\./,
   );
   const { warnings } = await createTrigger(client, 'tree', { forEach: 'auto' });
   expect(warnings.join()).not.toContain('within a statement');

@@ -8,11 +8,11 @@ import { until } from '../helpers/wait.ts';
 import { wholeTest } from '../helpers/whole.ts';
 
 /*
-Goal: whoever applies the notifications of captured tables has those tables, row by row.
-Method: pgbench's own TPC-B, of which one table has no primary key: captured while they are empty, filled
-by COPY and by one statement, then written by 16 clients, with a daemon that is killed while it copies
-what they were filled with, and while the clients write. Two wrong consumers must be noticed: one forgets
-a notification in a thousand, one takes it that none comes twice.
+Goal: a consumer that applies the notifications of captured tables has those tables, row by row.
+Method: pgbench's own TPC-B, with one table that has no primary key. The tables are captured while
+empty, filled by COPY and by one statement, then written by 16 clients. A daemon copies them, and is
+killed while it copies the initial rows and again while the clients write. Two wrong consumers must
+be noticed: one skips a notification in a thousand, one assumes that none comes twice.
 */
 
 const CLIENTS = 16;
@@ -27,13 +27,13 @@ const KEYED = ['pgbench_accounts', 'pgbench_branches', 'pgbench_tellers'];
 
 const RIGHT: Record<string, string> = {
   exactly_once: `channels: ['keyed', 'history'], transaction: true, isOnce: true, hasEvents: false`,
-  at_least_once: `channels: ['keyed', 'history'], transaction: false, isOnce: false, hasEvents: true`,
+  at_least_once:
+    "channels: ['keyed', 'history'], transaction: false, isOnce: false, hasEvents: true",
 };
 const WRONG: Record<string, string> = {
   forgetful: `channels: ['history'], transaction: true, isOnce: true, hasEvents: false,
     ignores: () => ++seen % 1000 === 0`,
-  // Where asked to, it never returns from what it has written: so it is killed before that is
-  // settled.
+  // With HANG it never returns after its write, so it is killed before that is settled.
   careless: `channels: ['history'], transaction: false, isOnce: true, hasEvents: false,
     onWritten: (rowCount) => rowCount > 0 && process.env.HANG && new Promise(() => {})`,
 };
@@ -42,7 +42,8 @@ const CONSUMERS = { ...RIGHT, ...WRONG };
 const program = findPgbench() ?? '';
 if (!program) {
   console.warn(
-    'SKIPPED: copies of the tables of pgbench, which need it ("apt-get install postgresql-contrib").',
+    'SKIPPED: copies of the tables of pgbench, which must be installed ' +
+      '("apt-get install postgresql-contrib").',
   );
 }
 
@@ -82,9 +83,11 @@ describe.skipIf(!program)('the tables of pgbench, all captured', () => {
       'all is handled',
       async () => {
         const text = await ask(
-          `select string_agg(consumer_id || ' lacks ' || log.max_id - done_id, ', ' order by consumer_id)
+          `select string_agg(
+               consumer_id || ' lacks ' || log.max_id - done_id, ', ' order by consumer_id)
              || (select ', filed ' || count(*) from pgwatch.delivery)
-           from pgwatch.consumer_progress, (select max(id) as max_id from pgwatch.notification_log) as log`,
+           from pgwatch.consumer_progress,
+             (select max(id) as max_id from pgwatch.notification_log) as log`,
         );
         const ids = Object.keys(CONSUMERS).sort();
         const expected = `${ids.map((id) => `${id} lacks 0`).join(', ')}, filed 0`;
@@ -93,14 +96,15 @@ describe.skipIf(!program)('the tables of pgbench, all captured', () => {
       120_000,
     );
 
-  /** How many rows are in a table and not in its copy, or the other way round. */
+  /** The number of rows that are only in a table or only in its copy. */
   async function countDifferences(id: string, tables: readonly string[]): Promise<number> {
     const counts = tables.map((name) => {
       const { key, others } = TABLES[name] as CopiedTable;
       const columns = [...(key ? [key] : []), ...others].join(', ');
       const original = `select ${columns} from ${name}`;
       const copy = `select ${columns} from ${id}.${name}`;
-      return `(select count(*) from ((${original} except all ${copy}) union all (${copy} except all ${original})) as d)`;
+      return `(select count(*) from ((${original} except all ${copy})
+        union all (${copy} except all ${original})) as d)`;
     });
     return Number(await ask(`select ${counts.join(' + ')}`));
   }
@@ -134,7 +138,7 @@ describe.skipIf(!program)('the tables of pgbench, all captured', () => {
   }
 
   wholeTest(
-    'copies made of notifications equal them, through kills of the daemon',
+    'copies made from notifications equal the tables, even if the daemon is killed',
     async () => {
       await pgbench('-i', '-q', '-I', 'dtp').done;
       await capture();
@@ -143,7 +147,8 @@ describe.skipIf(!program)('the tables of pgbench, all captured', () => {
       const wrong = Object.keys(WRONG).map((id) => countDifferences(id, ['pgbench_history']));
       const found = { right: await Promise.all(right), wrong: await Promise.all(wrong) };
       console.log(
-        `TPC-B: ${await ask('select count(*) from pgbench_history')} transactions of ${CLIENTS} clients,`,
+        `TPC-B: ${await ask('select count(*) from pgbench_history')} transactions of ` +
+          `${CLIENTS} clients,`,
         `${await ask('select count(*) from pgwatch.notification_log')} notifications, 2 kills,`,
         `differences ${found.right.join(', ')}; of the wrong consumers ${found.wrong.join(', ')}`,
       );

@@ -7,13 +7,14 @@ import { useDatabase } from '../helpers/database.ts';
 import { type Attacker, castSql, withAttacker } from '../helpers/hostile-table.ts';
 
 /*
-Goal: who is trusted is decided at the write. A table is captured while its owner and the owners of its types are
-trusted; what happens to it afterwards must not run anybody's function as the owner of pgwatch.
+Goal: whom to trust is decided at each write. A table is captured while its owner and the owners of
+its types are trusted; what happens to it afterwards must not run another role's function as the
+owner of pgwatch.
 */
 
 const database = useDatabase();
 
-/** Tables by how they come by the attacker's type: their columns, and a value. */
+/** Tables by how they contain the attacker's type: their columns, and a value. */
 const BAITS: Readonly<Record<string, readonly [columns: string, value: string]>> = {
   plain: ['trap trap', 'a'],
   domain: ['trap trap_domain', 'a'],
@@ -28,12 +29,13 @@ const CAPTURES = {
   'for each row': ({ admin }, name) => createTrigger(admin, name, { forEach: 'row' }),
   'with options': ({ admin }, name) => createTrigger(admin, name, { payload: 'keys' }),
   'by hand': ({ admin }, name) =>
-    admin.query(`create trigger by_hand after insert on ${name} referencing new table as changed_rows
+    admin.query(`create trigger by_hand after insert on ${name}
+      referencing new table as changed_rows
       for each statement execute function notify_data_change('c', '{"id": ["id"]}', 'id')`),
 } satisfies Record<string, (attacker: Attacker, name: string) => Promise<unknown>>;
 
 test.each(Object.entries(CAPTURES))(
-  'captured %s before its types change hands',
+  'no function runs if types change owner after the capture %s',
   async (_, capture) => {
     await withAttacker(database, async (attacker) => {
       const { name, url, admin, caught } = attacker;
@@ -44,7 +46,8 @@ test.each(Object.entries(CAPTURES))(
         await capture(attacker, `bait_${bait}`);
         await admin.query(`grant all on bait_${bait} to "${name}"`);
       }
-      await admin.query(`alter type trap owner to "${name}"; alter type trap_range owner to "${name}";
+      await admin.query(`alter type trap owner to "${name}";
+        alter type trap_range owner to "${name}";
       alter table bait_later owner to "${name}"`);
       await withConnection({ url }, async (client) => {
         await client.query(`${castSql('trap')}; ${castSql('trap_range')};
@@ -72,10 +75,11 @@ test.each(Object.entries(CAPTURES))(
   },
 );
 
-test('a role that is no member any more is not trusted any more', async () => {
+test('a role that is no longer a member is no longer trusted', async () => {
   await withAttacker(database, async ({ name, url, admin: client, caught }) => {
     await client.query(`create type trap as enum ('a'); alter type trap owner to "${name}";
-      create table member_bait (id int primary key, trap trap); alter table member_bait owner to "${name}";
+      create table member_bait (id int primary key, trap trap);
+      alter table member_bait owner to "${name}";
       grant "${client.user}" to "${name}"`);
     await createTrigger(client, 'member_bait');
     await withConnection({ url }, async (attacker) => {
@@ -95,7 +99,7 @@ test('a role that is no member any more is not trusted any more', async () => {
   });
 });
 
-test('a trigger without transition tables reads no view of the session in their place', async () => {
+test("a trigger without transition tables does not read the session's views instead", async () => {
   await withAttacker(database, async ({ name, url, admin: client, caught }) => {
     await client.query(`grant execute on function notify_data_change() to "${name}"`);
     await withConnection({ url }, async (attacker) => {
@@ -112,9 +116,11 @@ test('a trigger without transition tables reads no view of the session in their 
           await expect(attacker.query(write)).rejects.toMatchObject({ code: 'PW003' });
         }
       }
-      // Whoever has such a table for something else is captured as ever.
-      await attacker.query(`create trigger u after delete on bare referencing old table as changed_rows
-        for each statement execute function public.notify_data_change('c', '{"id": ["id"]}', 'id')`);
+      // A role that has such a view for another purpose is captured as usual.
+      await attacker.query(`create trigger u after delete on bare
+        referencing old table as changed_rows
+        for each statement execute function public.notify_data_change('c', '{"id": ["id"]}',
+          'id')`);
       await attacker.query(
         'alter table bare disable trigger t; insert into bare values (7); delete from bare',
       );

@@ -7,14 +7,13 @@ import { type Attacker, castSql, withAttacker } from '../helpers/hostile-table.t
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: whatever the owner of a type makes while a write is under way, none of it is run as the owner of pgwatch.
+Goal: nothing that the owner of a type creates during a write runs as the owner of pgwatch.
 */
 
 const database = useDatabase();
 
 /**
- * A write that is held up after it has looked at the table's types, while the attacker makes a
- * cast.
+ * A write that is paused after it has checked the table's types, while the attacker creates a cast.
  */
 async function castMeanwhile({ name, url, admin }: Attacker, forEach: 'row' | 'statement') {
   await admin.query(`create type trap as enum ('a'); create type pair as (n int, trap trap);
@@ -33,7 +32,7 @@ async function castMeanwhile({ name, url, admin }: Attacker, forEach: 'row' | 's
   );
 }
 
-/** Runs the work with functions of the schema that differ. */
+/** Runs the work with changed functions in the schema. */
 async function withChanged(
   changes: Record<string, (definition: string) => string>,
   work: () => Promise<void>,
@@ -56,7 +55,7 @@ async function withChanged(
   }
 }
 
-// Not by "perform", which sets what found is.
+// Not by PERFORM, which would set FOUND.
 const LOCKED = 'pg_advisory_xact_lock_shared(77)::text is not null';
 
 const heldUp = {
@@ -66,14 +65,14 @@ const heldUp = {
       .replace(/(?= {4}if writer_xid is null then)/, `is_special := is_special and ${LOCKED};`),
 };
 
-/** Trusts whoever has made no cast until now. */
+/** Trusts types that have no cast yet. */
 const byCasts = {
   'pgwatch.type_kind(oid, name)': (text: string) =>
     text.replace("when not pg_has_role(t.typowner, acting_role, 'usage') then 'foreign'", ''),
 };
 
 test.each(['row', 'statement'] as const)(
-  'a cast that is made between looking and converting is not run, for each %s',
+  'a cast created between check and conversion does not run, for each %s',
   async (forEach) => {
     await withChanged(heldUp, () =>
       withAttacker(database, async (attacker) => {
@@ -88,7 +87,7 @@ test.each(['row', 'statement'] as const)(
 );
 
 test.each(['row', 'statement'] as const)(
-  'with a look at casts alone it would be run, for each %s',
+  'with a check of casts alone the cast would run, for each %s',
   async (forEach) => {
     await withChanged({ ...heldUp, ...byCasts }, () =>
       withAttacker(database, async (attacker) => {
@@ -99,11 +98,13 @@ test.each(['row', 'statement'] as const)(
   },
 );
 
-test('a transaction with an older snapshot sees no type that was changed since, and runs nothing of it', async () => {
+test('a transaction with an older snapshot refuses types that were changed since', async () => {
   await withAttacker(database, async ({ name, url, admin: client, caught }) => {
     await client.query(`create type trap as enum ('a'); create type given as enum ('a');
-      create table bait (id int primary key, note text); create table row_bait (id int primary key, trap trap);
-      create table given_bait (id int primary key, given given); create table grown (id int primary key);
+      create table bait (id int primary key, note text);
+      create table row_bait (id int primary key, trap trap);
+      create table given_bait (id int primary key, given given);
+      create table grown (id int primary key);
       create domain word as text; create table changed (id int primary key, word word)`);
     for (const table of ['bait', 'given_bait', 'grown', 'changed'])
       await createTrigger(client, table);
@@ -116,7 +117,8 @@ test('a transaction with an older snapshot sees no type that was changed since, 
       await client.query(`alter type given owner to "${name}"; alter table grown add column n int`);
       await withConnection({ url }, (attacker) =>
         attacker.query(`${castSql('trap')}; ${castSql('given')};
-          alter table bait add column trap trap; alter table changed alter column word type trap using 'a'`),
+          alter table bait add column trap trap;
+          alter table changed alter column word type trap using 'a'`),
       );
       for (const write of [
         `insert into bait values (1, 'x', 'a')`,
@@ -139,7 +141,7 @@ test('a transaction with an older snapshot sees no type that was changed since, 
   });
 });
 
-test('with what its snapshot shows alone it would', async () => {
+test('with a check by its snapshot alone it would run their functions', async () => {
   const wrong = {
     'pgwatch.table_is_current(oid)': (text: string) =>
       text.replace(/(?<=\$function\$)[\s\S]*(?=\$function\$)/, 'select true'),

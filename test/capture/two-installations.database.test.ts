@@ -47,7 +47,7 @@ describe('several installations in one database', () => {
     ['for each statement', 'shared_a', 'statement'],
     ['for each row', 'shared_b', 'row'],
   ] as const)(
-    'each captures the same table %s, and one removes only its own',
+    'each captures the same table %s, and removes only its own triggers',
     async (_, table, forEach) => {
       const client = await database.connect();
       await client.query(`create table ${table} (id int primary key)`);
@@ -65,7 +65,7 @@ describe('several installations in one database', () => {
     },
   );
 
-  test('captures of others for each row make none stale', async () => {
+  test('row triggers of other installations make no capture stale', async () => {
     const client = await database.connect();
     await client.query('create table mixed (id int primary key)');
     await createTrigger(client, 'mixed', first);
@@ -77,7 +77,7 @@ describe('several installations in one database', () => {
     }
   });
 
-  test('a name is no longer than PostgreSQL keeps it', () => {
+  test('a trigger name is no longer than PostgreSQL allows', () => {
     for (const schema of [third.schema, 'ä'.repeat(31)]) {
       const names = [triggerName({ schema }, 'insert'), triggerName({ schema }, 'truncate')];
       for (const name of names) expect(Buffer.byteLength(name)).toBeLessThan(64);
@@ -86,7 +86,7 @@ describe('several installations in one database', () => {
   });
 });
 
-describe("a user's trigger with a name of ours", () => {
+describe("a user's trigger with one of our names", () => {
   const namesakes = {
     'for each row': ['a', 'after insert on a for each row'],
     'for each statement': ['b', 'after insert on b for each statement'],
@@ -98,11 +98,13 @@ describe("a user's trigger with a name of ours", () => {
   test.each(Object.entries(namesakes))('%s is never replaced', async (kind, [table = '', how]) => {
     const client = await database.connect();
     await client.query(
-      `create or replace function mine() returns trigger language plpgsql as 'begin return new; end'`,
+      `create or replace function mine() returns trigger
+        language plpgsql as 'begin return new; end'`,
     );
     await client.query(
       kind === 'on a partition'
-        ? 'create table e (id int primary key) partition by range (id); create table e_1 partition of e default'
+        ? `create table e (id int primary key) partition by range (id);
+          create table e_1 partition of e default`
         : `create table ${table} (id int primary key)`,
     );
     await client.query(`create trigger "00_pgwatch_insert" ${how} execute function mine()`);
@@ -117,12 +119,14 @@ describe("a user's trigger with a name of ours", () => {
     }
     expect(await dropTrigger(client, table)).toEqual({ kind: 'unchanged' });
     const { rows } = await client.query(
-      `select tgfoid::regproc::text as name from pg_trigger where tgname like '00_pgwatch%' and tgrelid::regclass::text like $1`,
+      `select tgfoid::regproc::text as name from pg_trigger where tgname like '00_pgwatch%'
+        and tgrelid::regclass::text like $1`,
       [`${table}%`],
     );
     expect(rows).toEqual([{ name: 'mine' }]);
     await client.query(
-      `alter trigger "00_pgwatch_insert" on ${kind === 'on a partition' ? 'e_1' : table} rename to mine`,
+      `alter trigger "00_pgwatch_insert"
+        on ${kind === 'on a partition' ? 'e_1' : table} rename to mine`,
     );
     await client.query(up);
     expect(await createTrigger(client, table)).toMatchObject({ kind: 'unchanged' });
@@ -131,7 +135,7 @@ describe("a user's trigger with a name of ours", () => {
     expect(await createTrigger(client, table)).toMatchObject({ kind: 'added' });
   });
 
-  test('the guard of a script takes any name of a table', async () => {
+  test('the guard of a script accepts any table name', async () => {
     const name = `it's $pgwatch$ "odd"`;
     const client = await database.connect();
     await client.query(`create table ${client.escapeIdentifier(name)} (id int)`);

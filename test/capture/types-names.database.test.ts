@@ -6,7 +6,7 @@ import { useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();
 
-test('any names make a file that compiles, each table with a type of its own', async () => {
+test('any table names make a file that compiles, each table with its own type', async () => {
   const names = [
     ...['order items', 'order_items', 'OrderItems', '🙂', '💥', '2024', 'größe', 'Größe'],
     ...["it's", 'a"b', '*/ }', 'a.b', 'line\nbreak', 'partial', 'pick', 'back\\slash', '用户'],

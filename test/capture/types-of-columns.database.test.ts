@@ -8,21 +8,24 @@ import { compile } from '../helpers/compiling.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /*
-Goal: the type that is written for a column is that of what a consumer gets, no wider than it has to be.
-Method: a table with a column of each type gets rows with values at the limits; what the log holds of them is
-written into a program as literals, and the compiler says whether they are of the column's type. A value
-that the type must not allow stands beside them.
+Goal: the generated type of a column matches what a consumer gets, and is no wider than necessary.
+Method: a table with a column of each type gets rows with values at the limits. Their JSON in the
+log is written into a program as literals, and the compiler checks them against the column's type. A
+value that the type must not allow is checked, too.
 */
 
 const database = useDatabase();
 
 const MOOD = `'fine' | 'it\\'s "so\\\\so"' | 'two\\nlines' | '*/ 🙂 // '`;
-const PLACE = `{ street: string | null; 'zip code': number | null; moods: (${MOOD} | null)[] | null; sure: string }`;
+const PLACE =
+  `{ street: string | null; 'zip code': number | null; ` +
+  `moods: (${MOOD} | null)[] | null; sure: string }`;
 
 const TYPES = `
   create type mood as enum ('fine', 'it''s "so\\so"', E'two\nlines', '*/ 🙂 // ');
   create type shade as enum ('dark');
-  create function shade_json(shade) returns json language sql immutable return '{"dark": true}'::json;
+  create function shade_json(shade) returns json
+    language sql immutable return '{"dark": true}'::json;
   create cast (shade as json) with function shade_json(shade);
   create type nothing as enum ();
   create domain cents as int8 check (value >= 0);
@@ -110,7 +113,7 @@ const COLUMNS: [string, string, string | null, ...string[]][] = [
   ],
 ];
 
-test('each is what consumers get', async () => {
+test('the type of each column is what consumers get', async () => {
   await database.query(TYPES);
   const definitions = COLUMNS.map(([type], index) => `c${index} ${type}`);
   await captureTable(database, 'every', ['id int primary key', ...definitions].join(', '));

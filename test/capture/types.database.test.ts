@@ -7,15 +7,16 @@ import { compile } from '../helpers/compiling.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();
+const VIRTUAL = 'virtual int generated always as (id * 2) virtual';
 
-/** What is written of a schema's tables: the row types, and the entries of CapturedTables. */
+/** The output for a schema's tables: the row types, and the entries of CapturedTables. */
 async function typesOf(schema: string): Promise<string> {
   const client = await database.connect();
   const shapes = await readRowShapes(client, database.config);
   return printTypes(shapes.filter((shape) => shape.schema === schema));
 }
 
-/** The type of the table's row, and the lines of its entry, without what surrounds them. */
+/** The row types and the lines of the entries, without the text around them. */
 async function written(schema: string): Promise<string[]> {
   const text = await typesOf(schema);
   return [...text.matchAll(/^(?:export type| {4}'| {6}(?:id|updatedRow):).*|^ {2}\S.*;$/gm)]
@@ -23,7 +24,7 @@ async function written(schema: string): Promise<string[]> {
     .filter((line) => !line.startsWith('interface'));
 }
 
-test('a table without anything special, as a whole file', async () => {
+test('the whole file for a plain table', async () => {
   await database.query('create schema plain');
   await captureTable(
     database,
@@ -31,9 +32,8 @@ test('a table without anything special, as a whole file', async () => {
     'id int primary key, email text not null, "full name" text, born date',
   );
   expect(await typesOf('plain')).toBe(`\
-// Written by "pgwatch types": the rows of the captured tables as notifications hold them. Do not
-// edit it. After a change of the tables or of how they are captured: npx pgwatch types --out
-// THIS_FILE
+// Written by "pgwatch types": the rows of the captured tables in notifications. Do not edit.
+// After a change of the tables or of their capture: npx pgwatch types --out THIS_FILE
 import type {} from 'pgwatch';
 
 export type PlainUsers = {
@@ -57,14 +57,14 @@ declare module 'pgwatch' {
 `);
 });
 
-test('without a captured table the file is a module, and changes are as loose as ever', async () => {
+test('without a captured table the file is a module, and changes stay loosely typed', async () => {
   const use = `import type { Change } from 'pgwatch';
     export const anything = (change: Change) => change.action === 'INSERT' && change.new.email;
     export const id = (change: Change) => change.table === 'whatever' && change.id;`;
   expect(await compile({ 'types.ts': await typesOf('none'), 'use.ts': use })).toBe('');
 });
 
-test('payload, exclude and key decide what a row has, and what is sure', async () => {
+test('payload, exclude and key decide the columns of a row, and which are required', async () => {
   const columns = 'tenant int, id bigint, state text, secret text, primary key (tenant, id)';
   await database.query('create schema o');
   await captureTable(database, 'o.a_excluded', columns, { exclude: ['secret'] });
@@ -99,7 +99,7 @@ test('payload, exclude and key decide what a row has, and what is sure', async (
   ]);
 });
 
-test('triggers by hand that differ make one type that is true of both', async () => {
+test('two different handwritten triggers make one type that fits both', async () => {
   await database.query(`create schema h;
     create table h.manual (id int primary key, a text not null, b text);
     create trigger one after insert on h.manual for each row execute function notify_data_change();
@@ -112,7 +112,7 @@ test('triggers by hand that differ make one type that is true of both', async ()
   ]);
 });
 
-test('partitions go by the name of the whole, also where they are captured by themselves', async () => {
+test('partitions have the name of the whole table, even if captured by themselves', async () => {
   await database.query(`create schema p;
     create table p.whole (id int not null, at date not null, note text) partition by range (at);
     create table p.a partition of p.whole for values from ('2026-01-01') to ('2026-02-01');
@@ -135,14 +135,14 @@ test('partitions go by the name of the whole, also where they are captured by th
   ]);
 });
 
-test('a constraint that was not validated is no promise, and virtual columns are in no row', async () => {
+test('an unvalidated constraint does not count, and virtual columns are in no row', async () => {
   const { rows } = await database.query("select current_setting('server_version_num')::int as n");
   const isNew = rows[0].n >= 180_000;
   await database.query('create schema v');
   await captureTable(
     database,
     'v.t',
-    `id int primary key, old int${isNew ? ', virtual int generated always as (id * 2) virtual' : ''}`,
+    ['id int primary key, old int', ...(isNew ? [VIRTUAL] : [])].join(', '),
   );
   if (isNew) await database.query('alter table v.t add constraint n not null old not valid');
   expect(await written('v')).toEqual([

@@ -4,8 +4,8 @@ import type { Reason } from '../../src/inspect/why/decide.ts';
 import { describeReason } from '../../src/inspect/why/reason-text.ts';
 
 /*
-The ids of consumers, and the names of tables, are whatever somebody has written into the database: a command
-that is there to be copied into a shell has each as one word.
+Ids of consumers and names of tables may contain anything. A command that is printed to be copied
+into a shell must quote each of them as one word.
 */
 
 const EVIL = `x'; touch $(pwned) "; `;
@@ -23,11 +23,11 @@ test.each([
     { code: 'stopped', runner: { host: 'h', pid: 1 } as never },
     `pgwatch dlq list --state dead --consumer ${WORD}`,
   ],
-] satisfies [Reason, string][])('why: %j', (reason, advice) => {
+] satisfies [Reason, string][])('why quotes the consumer: %j', (reason, advice) => {
   expect(describeReason(reason, 4, EVIL).advice).toBe(advice);
 });
 
-test('cleanup', () => {
+test('cleanup quotes the consumer', () => {
   const consumer = {
     consumerId: EVIL,
     atId: 1,

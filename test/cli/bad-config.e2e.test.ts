@@ -23,12 +23,12 @@ test.each(
     [
       'a mistyped option',
       ts('export default { pollIntervall: 5 }'),
-      /^pgwatch\.config\.ts: pollIntervall is no option\. Did you mean "pollInterval"\? Options are: url, .*\.$/,
+      /^pgwatch\.config\.ts: pollIntervall is not an option\. Did you mean "pollInterval"\? Options are: url, .*\.$/,
     ],
     [
       'a wrong duration',
       ts('export default { pollInterval: "5 seconds" }'),
-      `pgwatch.config.ts: pollInterval must be a duration like '5s', from 10 ms, not "5 seconds".`,
+      `pgwatch.config.ts: pollInterval must be a duration like '5s', at least 10 ms, not "5 seconds".`,
     ],
     [
       'a wrong number',
@@ -43,12 +43,13 @@ test.each(
     [
       'wrong roles',
       ts('export default { roles: { writers: ["a"] } }'),
-      'pgwatch.config.ts: roles must be an object of lists of role names: publish, consume, read, not {"writers":["a"]}.',
+      'pgwatch.config.ts: roles must be an object with lists of role names: publish, consume, read, not {"writers":["a"]}.',
     ],
     [
-      'a schema that PostgreSQL keeps for itself',
+      'a schema with a reserved prefix',
       ts('export default { schema: "pg_watch" }'),
-      'pgwatch.config.ts: schema must be a name of 1 to 63 bytes that does not begin with "pg_" and has no "$$" in it, not "pg_watch".',
+      'pgwatch.config.ts: schema must be a name of 1 to 63 bytes that neither begins with' +
+        ` "pg_" nor contains "$$", not 'pg_watch'.`,
     ],
     [
       'a syntax error',
@@ -63,7 +64,10 @@ test.each(
     [
       'a syntax error in JSON',
       { 'pgwatch.config.json': '{ "url": }' },
-      /^The config file cannot be used: pgwatch\.config\.json: SyntaxError: Unexpected token '}', .* is not valid JSON\.$/,
+      new RegExp(
+        /^The config file cannot be used: pgwatch\.config\.json: SyntaxError: /.source +
+          /Unexpected token '}', .* is not valid JSON\.$/.source,
+      ),
     ],
     [
       'a syntax error in YAML',
@@ -78,17 +82,17 @@ test.each(
     [
       'no default export',
       ts('export const config = {};'),
-      `${unusable}pgwatch.config.ts: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
+      `${unusable}pgwatch.config.ts: it does not export an object of options; in TypeScript: export default defineConfig({ … }).`,
     ],
     [
       'a list as default export',
       ts('export default [];'),
-      `${unusable}pgwatch.config.ts: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
+      `${unusable}pgwatch.config.ts: it does not export an object of options; in TypeScript: export default defineConfig({ … }).`,
     ],
     [
-      'a wrong part in package.json',
+      'a wrong entry in package.json',
       { 'package.json': '{ "type": "module", "pgwatch": 5 }' },
-      `${unusable}package.json: it holds no object of options; in TypeScript: export default defineConfig({ … }).`,
+      `${unusable}package.json: it does not export an object of options; in TypeScript: export default defineConfig({ … }).`,
     ],
   ]),
 )(
@@ -100,7 +104,7 @@ test.each(
   },
 );
 
-test('a config file that is not there is refused', async () => {
+test('a missing config file is refused', async () => {
   expect(await refused({}, ['--config', 'other.ts'])).toMatch(
     /^The config file cannot be used: there is no file \S+\/other\.ts\.$/,
   );
@@ -108,10 +112,10 @@ test('a config file that is not there is refused', async () => {
 
 test('a wrong flag or variable is named as it was given', async () => {
   expect(await refused({}, ['--max-batch-size', 'many'])).toBe(
-    '--max-batch-size must be a whole number from 1 to 10000, not "many".',
+    `--max-batch-size must be a whole number from 1 to 10000, not 'many'.`,
   );
   expect(await refused({}, [], { PGWATCH_POOL_SIZE: '1' })).toBe(
-    'PGWATCH_POOL_SIZE must be a whole number from 2 to 1000, not "1".',
+    `PGWATCH_POOL_SIZE must be a whole number from 2 to 1000, not '1'.`,
   );
 });
 

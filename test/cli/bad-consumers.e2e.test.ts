@@ -6,7 +6,7 @@ import { some } from '../helpers/whole.ts';
 
 const database = useDatabase();
 
-/** Runs listen on files that it has to refuse, and returns what it said. */
+/** Runs listen on files that it must refuse, and returns its message. */
 async function refused(
   files: Record<string, string>,
   args: string[] = [],
@@ -30,9 +30,9 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     '\nconst n: number = 1;\nthrow new Error("no API key");',
     ':3: no API key.',
   ],
-  ['throws what is no error', 'odd.mjs', 'throw null;', ': it threw null.'],
+  ['throws a value that is not an error', 'odd.mjs', 'throw null;', ': it threw null.'],
   [
-    'fails while it is imported',
+    'fails during its import',
     'fails.ts',
     'nothing.here;\n',
     ':1: ReferenceError: nothing is not defined.',
@@ -53,10 +53,10 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     'has TypeScript that must be compiled',
     'enum.ts',
     'enum A { B }',
-    ':1: SyntaxError: TypeScript enum is not supported in strip-only mode; Node.js runs TypeScript by leaving out the types, which does not work for enums, namespaces and parameter properties.',
+    ':1: SyntaxError: TypeScript enum is not supported in strip-only mode; Node.js runs TypeScript by stripping the types, which does not work for enums, namespaces and parameter properties.',
   ],
   [
-    'imports what is not there',
+    'imports a missing file',
     'import.ts',
     'import "./gone.ts";',
     /: Cannot find module '\S+gone\.ts' imported from \S+import\.ts\.$/,
@@ -65,7 +65,7 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     'exports nothing',
     'none.ts',
     'export const a = 1;',
-    ': it has no default export made by defineConsumer({ … }). Start the file\'s name with "_" if it is no consumer.',
+    ': it has no default export made by defineConsumer({ … }). If it is not a consumer, start its name with "_".',
   ],
   [
     'has a mistyped option',
@@ -83,16 +83,16 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     'has a channel of 64 bytes',
     'long.ts',
     `export default { channels: ["${'é'.repeat(32)}"], handle() {} };`,
-    `: a channel is a name of 1 to 63 bytes, not "${'é'.repeat(32)}".`,
+    `: a channel must be a name of 1 to 63 bytes, not '${'é'.repeat(32)}'.`,
   ],
   [
     'has an id with spaces',
     'id.ts',
     `export default { id: 'a b', ${rest} };`,
-    ': id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not "a b".',
+    `: id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not 'a b'.`,
   ],
   [
-    'begins at no time',
+    'begins at an invalid time',
     'from.ts',
     `export default { from: 'soon', ${rest} };`,
     ": from must be 'start', 'now', a notification's id, or a time, not \"soon\".",
@@ -101,19 +101,19 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     'has no handler',
     'idle.ts',
     'export default { channels: ["a"] };',
-    ': it needs a function handle or a function handleBatch, and not both.',
+    ': it needs a function handle or handleBatch, but not both.',
   ],
 ];
 
 test.each(some(FAULTS))(
-  'a consumer file that %s is named with its line, and nothing else starts',
+  'a consumer file that %s is named with its line, and no consumer starts',
   async (_, name, content, message) => {
     const said = await refused({
       'consumers/fine.ts': printingConsumer('fine', ['orders']),
       [`consumers/${name}`]: content,
     });
     const [first, second, ...more] = said.split('\n');
-    expect(first).toBe('A consumer file is faulty, so that no consumer was started:');
+    expect(first).toBe('A consumer file could not be loaded; no consumer was started:');
     expect(second?.startsWith(`    consumers/${name}:`)).toBe(true);
     if (typeof message === 'string') expect(second).toBe(`    consumers/${name}${message}`);
     else expect(second).toMatch(message);
@@ -123,7 +123,7 @@ test.each(some(FAULTS))(
   },
 );
 
-test('an error in a file that a consumer imports is named with that file', async () => {
+test('an error in a file that a consumer imports is reported with that file', async () => {
   const said = await refused({
     'consumers/outer.ts': `import './_lib/inner.ts';\nexport default { ${rest} };`,
     'consumers/_lib/inner.ts': '\n\nthrow new TypeError("inner");',
@@ -131,12 +131,12 @@ test('an error in a file that a consumer imports is named with that file', async
   expect(said).toContain('  consumers/outer.ts: TypeError: inner (in consumers/_lib/inner.ts:3).');
 });
 
-test('all faults are named at once', async () => {
+test('all faults are reported at once', async () => {
   const said = await refused({
     'consumers/a.ts': 'throw new Error("one")',
     'consumers/app/b.ts': 'throw new Error("two")',
   });
-  expect(said).toBe(`2 consumer files are faulty, so that no consumer was started:
+  expect(said).toBe(`2 consumer files could not be loaded; no consumer was started:
     consumers/a.ts:1: one.
     consumers/app/b.ts:1: two.`);
 });
@@ -147,11 +147,12 @@ test('two consumers with one id are refused', async () => {
     'consumers/app/other.ts': printingConsumer('email', ['b']),
   });
   expect(said).toContain(
-    '  consumers/app/other.ts and consumers/email.ts have the same id "email": each consumer needs its own.',
+    '  consumers/app/other.ts and consumers/email.ts have the same id "email": each consumer ' +
+      'needs its own.',
   );
 });
 
-test('an unknown consumer or app is refused, with what there is', async () => {
+test('an unknown consumer or app is refused, with a list of those that exist', async () => {
   const files = {
     'consumers/email.ts': printingConsumer('email', ['a']),
     'consumers/billing/invoice.ts': printingConsumer('invoice', ['a']),
@@ -167,11 +168,11 @@ test('an unknown consumer or app is refused, with what there is', async () => {
   );
   expect(
     await refused({ 'consumers/a.ts': printingConsumer('a', ['a']) }, ['--apps', 'x'], 2),
-  ).toBe('There is no app "x". There is no app at all.');
+  ).toBe('There is no app "x". There are no apps.');
 });
 
-test('without a consumers folder it says where one is expected', async () => {
+test('without a consumers folder listen says where one is expected', async () => {
   expect(await refused({})).toMatch(
-    /^There is no folder \S+\/consumers\. Put consumer files there, or name another with the option "consumers"\.$/,
+    /^There is no folder \S+\/consumers\. Put consumer files there, or set the option "consumers" to another folder\.$/,
   );
 });

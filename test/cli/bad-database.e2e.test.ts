@@ -16,7 +16,7 @@ function changedUrl(change: Partial<Record<'username' | 'password' | 'pathname',
   return Object.assign(new URL(inject('serverUrl')), change).href;
 }
 
-/** Runs a command that has to fail, and checks what every failure has in common. */
+/** Runs a command that must fail, and checks what all failures have in common. */
 async function failure(args: string[], url: string | undefined, cwd = project()) {
   const result = await runMain(args, { cwd, env: { DATABASE_URL: url } });
   expect(result.exitCode).toBe(args.includes('--database-url') ? 2 : 1);
@@ -37,15 +37,17 @@ async function freePort(): Promise<number> {
 
 const COMMANDS = [['notify', 'orders'], ['migrate'], ['migrate', 'status']];
 
-test.each(COMMANDS)('where no server listens, %s %s fails in one sentence', async (...args) => {
+test.each(COMMANDS)('without a server, %s %s fails in one sentence', async (...args) => {
   const port = await freePort();
   const url = `postgres://me:${CANARY}@127.0.0.1:${port}/shop`;
   expect(await failure(args, url)).toBe(
-    `error Cannot connect to 127.0.0.1:${port}, database "shop", user "me": no server is listening there. The connection string is in --database-url, DATABASE_URL or the config file.\n`,
+    `error Cannot connect to 127.0.0.1:${port}, database "shop", user "me": no server is ` +
+      `listening there. The connection string is in --database-url, DATABASE_URL or the ` +
+      `config file.\n`,
   );
 });
 
-test('where no server listens, listen waits and says so, and works once there is one', async () => {
+test('without a server, listen waits and says so, and works once there is one', async () => {
   const cwd = project();
   const options = { folder: `${cwd}/server`, port: await freePort(), settings: { fsync: 'off' } };
   const first = await startEmbedded(options);
@@ -83,16 +85,16 @@ test.each([
   ['another kind of URL', `mysql://me:${CANARY}@localhost/db`],
   ['a password with "#"', `postgres://me:x#${CANARY}@localhost/db`],
   ['a password with "/"', `postgres://me:12/${CANARY}@localhost/db`],
-  ['a port that is none', `postgres://me:${CANARY}@localhost:99999/db`],
+  ['a URL with an invalid port', `postgres://me:${CANARY}@localhost:99999/db`],
 ])('a connection string that is %s is refused before anything else', async (_, url) => {
   for (const args of [['listen'], ...COMMANDS]) {
     expect(await failure(args, url)).toBe(
-      'error DATABASE_URL must be a URL like postgres://user:password@host:5432/database, with special characters in the password written as in %23 for "#".\n',
+      'error DATABASE_URL must be a URL like postgres://user:password@host:5432/database, with special characters in the password percent-encoded, like %23 for "#".\n',
     );
   }
 });
 
-test('a connection string is named by where it comes from', async () => {
+test('a connection string is named by its source', async () => {
   const byFlag = await failure(['notify', 'orders', '--database-url', CANARY], undefined);
   expect(byFlag).toMatch(/^error --database-url must be a URL like/);
   const cwd = makeProject({ 'pgwatch.config.ts': `export default { url: '${CANARY}' };` });
@@ -114,10 +116,11 @@ test('without the schema every command says to migrate', async () => {
   );
 });
 
-test('a schema that a newer program made is refused', async () => {
+test('a schema of a newer version is refused', async () => {
   await database.query(`insert into pgwatch.migration values (9999, 'from_the_future', 'hash')`);
   const message =
-    'error The database was migrated by a newer pgwatch (migration 9999 "from_the_future"). Update the package pgwatch.\n';
+    'error The database was migrated by a newer pgwatch (migration 9999 "from_the_future"). ' +
+    'Update the pgwatch package.\n';
   for (const args of [['listen'], ['migrate'], ['migrate', 'uninstall', '--yes']]) {
     expect(await failure(args, database.url)).toContain(message);
   }
@@ -127,7 +130,7 @@ test('a schema that a newer program made is refused', async () => {
 test('a role without rights is told what it lacks', async () => {
   const { url } = await createRole(database, 'none');
   const refused =
-    /^error The database refuses it: permission denied for (schema pgwatch|function smart_notify)\. Name the role in roles: .*\.$/m;
+    /^error The database refused this: permission denied for (schema pgwatch|function smart_notify)\. Add the role to roles: .*\.$/m;
   for (const args of [
     ['listen'],
     ['notify', 'orders'],
@@ -139,7 +142,7 @@ test('a role without rights is told what it lacks', async () => {
   expect(await failure(['migrate'], url)).toMatch(/Run it as the database's owner/);
 });
 
-test('no password is printed, not with every detail, as JSON, or in the middle of things', async () => {
+test('no password is printed, even with --verbose, as JSON, or within other text', async () => {
   const { url } = await createRole(database, 'reader');
   const cwd = project();
   const commands = [['listen'], ['notify', 'orders'], ['migrate', 'uninstall']];

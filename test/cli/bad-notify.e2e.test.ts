@@ -46,14 +46,14 @@ test.each([
   expect(await published(args[0] as string)).toEqual([]);
 });
 
-test('an event id with other content is refused', async () => {
+test('an event id with different content is refused', async () => {
   const args = ['taken', '--event-id', randomUUID()];
   const first = await notify([...args, '1']);
   expect(await notify([...args, '1'])).toEqual(first);
   const { exitCode, stderr } = await notify([...args, '2']);
   expect(exitCode).toBe(1);
   expect(stderr).toMatch(
-    /^error Event \S+ is already published, with another channel, key or payload\.\n$/,
+    /^error Event \S+ has already been published with a different channel, key or payload\.\n$/,
   );
   expect(await notify(['taken', '-', '--event-id', randomUUID()], '1')).toMatchObject({
     exitCode: 2,
@@ -61,12 +61,12 @@ test('an event id with other content is refused', async () => {
   });
 });
 
-test('of many lines exactly those are published whose ids were printed', async () => {
+test('if a line is wrong, exactly the lines with printed ids are published', async () => {
   const lines = Array.from({ length: 2500 }, (_, index) => JSON.stringify(index));
   lines[2100] = '{"a":';
   const { exitCode, stdout, stderr } = await notify(['lines', '-'], `\n${lines.join('\n')}\n`);
   expect(exitCode).toBe(1);
-  // Line 1 is empty, and passed over.
+  // Line 1 is empty, and skipped.
   expect(stderr).toMatch(
     /^error Line 2102 of stdin is not JSON: \{"a": \(Unexpected end of JSON input\)\.\n$/,
   );
@@ -77,18 +77,18 @@ test('of many lines exactly those are published whose ids were printed', async (
   expect(stored.map(({ payload }) => payload)).toEqual(printed.map((_, index) => index));
 });
 
-test('of a transaction with a line that cannot be stored nothing is published', async () => {
+test('a transaction with a line that cannot be stored publishes nothing', async () => {
   const { exitCode, stdout, stderr } = await notify(['partly', '-'], '1\n"\\u0000"\n3\n');
   expect(stderr).toContain('jsonb cannot hold the character \\u0000');
   expect([exitCode, stdout]).toEqual([1, '']);
   expect(await published('partly')).toEqual([]);
 });
 
-test('no lines are nothing to publish, and no fault', async () => {
+test('no lines mean nothing to publish, and no error', async () => {
   expect(await notify(['none', '-'], '\n\n')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
 });
 
-test('lines are UTF-8, whatever ends them, with a mark at the beginning or without', async () => {
+test('lines must be UTF-8, with any line ending, with or without a byte order mark', async () => {
   const latin = Buffer.from('1\n{"name": "M\xfcller"}\n', 'latin1');
   expect(await notify(['latin', '-'], latin)).toEqual({
     exitCode: 1,

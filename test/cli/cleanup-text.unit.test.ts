@@ -17,35 +17,38 @@ const position = { consumerId: 'email', reason: 'position' } as const;
 test.each([
   [
     {},
-    /^email is at id 1234, 5,678 behind, and not running \(.* 3 d ago\): start it with "pgwatch listen", forget the consumer with "pgwatch consumers remove email"/,
+    /^email is at id 1234, 5,678 behind, and not running \(.* 3 d ago\): start it with "pgwatch listen", remove the consumer with "pgwatch consumers remove email"/,
   ],
   [{ behind: 100_000 }, /100,000 or more behind/],
   [
     { isAlive: true },
     /^email is at id 1234, 5,678 behind, and running: wait until it has caught up, or remove what/,
   ],
-  [{ isAlive: true, behind: 0 }, /0 behind, and running: wait a moment, and clean up again, or/],
+  [{ isAlive: true, behind: 0 }, /0 behind, and running: wait a moment and run cleanup again, or/],
   [
     { isAlive: true, isStopped: true },
-    /and stopped at a dead letter: decide about that: "pgwatch dlq list --consumer email", or remove/,
+    /and stopped at a dead letter: retry or discard that: "pgwatch dlq list --consumer email", or remove/,
   ],
   [
     { isPaused: true },
-    /and paused \(.*\): let it go on with "pgwatch consumers resume email", or remove what/,
+    /and paused \(.*\): resume it with "pgwatch consumers resume email", or remove what/,
   ],
-])('what a consumer pins by its position, and how to go on: %j', (facts, expected) => {
-  const text = pinningAdvice({ ...email, ...facts }, [position]);
-  expect(text).toMatch(expected);
-  expect(text).toMatch(/, or remove what it needs with --force\.$/);
-});
+])(
+  "the advice names what a consumer's position pins, and how to proceed: %j",
+  (facts, expected) => {
+    const text = pinningAdvice({ ...email, ...facts }, [position]);
+    expect(text).toMatch(expected);
+    expect(text).toMatch(/, or remove what it needs with --force\.$/);
+  },
+);
 
-test('retries are looked at, and need no daemon', () => {
+test('the advice for retries is to inspect them, and needs no daemon', () => {
   const text = pinningAdvice(email, [{ consumerId: 'email', reason: 'retry' }]);
-  expect(text).toMatch(/^email waits for retries of what is old: see "pgwatch dlq list/);
+  expect(text).toMatch(/^email has old notifications that wait for a retry: see "pgwatch dlq list/);
   expect(text).not.toContain('listen');
 });
 
-test('what would be missed is counted over all partitions', () => {
+test('notifications that would be missed are counted over all partitions', () => {
   const pins = [
     { ...position, count: 1000 },
     { ...position, count: 234 },

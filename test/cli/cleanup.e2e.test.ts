@@ -13,7 +13,7 @@ afterEach(() => forgetPast(database));
 const cleanup = (...args: string[]) =>
   runMain(['cleanup', '--database-url', database.url, ...args], { env: { TZ: 'UTC' } });
 
-test('what is old is decided by the clock of the server', async () => {
+test("the server's clock decides what is old", async () => {
   const dayMs = 86_400_000;
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 30 * dayMs });
   try {
@@ -37,10 +37,11 @@ test('what is old is decided by the clock of the server', async () => {
 /** The size of a busy day: PGWATCH_TEST_CLEANUP_ROWS=10000000. */
 const ROWS = Number(process.env.PGWATCH_TEST_CLEANUP_ROWS ?? 1_000_000);
 
-test('a whole day: refused while somebody needs it, gone at once when nobody does', async () => {
+test('a full day is kept while a consumer needs it, and then dropped at once', async () => {
   await database.query(
     `insert into pgwatch.notification_log (xid, created_at, channel, key, payload)
-       select pg_current_xact_id(), '2020-01-05'::timestamptz + n * interval '1 ms', 'c', 'key', '{"a": 1}'
+       select pg_current_xact_id(), '2020-01-05'::timestamptz + n * interval '1 ms', 'c', 'key',
+         '{"a": 1}'
        from generate_series(1, $1) as n`,
     [ROWS],
   );
@@ -69,7 +70,7 @@ test('a whole day: refused while somebody needs it, gone at once when nobody doe
   });
 }, 300_000);
 
-test('a dry run tells what would be removed, and who needs what', async () => {
+test('a dry run shows what would be removed, and which consumers need what', async () => {
   await publishPast(database, 5, ['done', 'done']);
   await publishPast(database, 7, ['done']);
   await finishConsumer(database);
@@ -97,7 +98,7 @@ test('a dry run tells what would be removed, and who needs what', async () => {
   expect((await database.query('select from pgwatch.notification')).rows).toHaveLength(4);
 });
 
-test('a dry run tells what would be removed of a partition that stays, though some of it is needed', async () => {
+test('a dry run shows what would be removed from a partition that is partly needed', async () => {
   await publishPast(database, 7, ['done', 'done']);
   await finishConsumer(database);
   await publishPast(database, 7, ['to do']);
@@ -110,7 +111,7 @@ test('a dry run tells what would be removed of a partition that stays, though so
   expect((await database.query('select from pgwatch.notification')).rows).toHaveLength(1);
 });
 
-test('it works where all transactions are serializable, as every command does', async () => {
+test('cleanup works with serializable as the default isolation level', async () => {
   await publishPast(database, 7, ['done']);
   await finishConsumer(database);
   const name = new URL(database.url).pathname.slice(1);
@@ -120,7 +121,7 @@ test('it works where all transactions are serializable, as every command does', 
   expect([exitCode, stderr]).toEqual([0, expect.stringContaining('Removed 1 notification')]);
 });
 
-test('--force asks, and says what became of each partition', async () => {
+test('--force asks, and reports the outcome of each partition', async () => {
   await finishConsumer(database);
   await publishPast(database, 5, ['to do']);
   const asked = await cleanup('--days', '7', '--force');
@@ -135,7 +136,7 @@ test('--force asks, and says what became of each partition', async () => {
   expect(rows).toEqual([{ action: 'GAP' }]);
 });
 
-test('it says so where somebody else cleans up', async () => {
+test('cleanup reports that another session is cleaning up', async () => {
   const other = await database.connect();
   await lockCleanup(other, 'pgwatch');
   const { exitCode, stderr } = await cleanup('--days', '7');

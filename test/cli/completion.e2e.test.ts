@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { runMain } from '../helpers/main.ts';
 import { completeInBash } from '../helpers/shells.ts';
 
-test('completion prints a script and nothing else; another shell is wrong usage', async () => {
+test('completion prints only a script; an unsupported shell is wrong usage', async () => {
   const { stdout, stderr, exitCode } = await runMain(['completion', 'bash']);
   expect([stderr, exitCode]).toEqual(['', 0]);
   expect(completeInBash(stdout, 'pgwatch comp')).toEqual(['completion']);

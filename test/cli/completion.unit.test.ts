@@ -13,7 +13,7 @@ const levels = levelsOf(program);
 const names = (path: string) => levels.find((level) => level.path === path);
 const optionsOf = (path: string) => names(path)?.options.map(({ long }) => long) ?? [];
 
-/** Asks a shell in which the script is installed what it offers for these lines. */
+/** Asks a shell with the script installed what it offers for these lines. */
 const SHELLS: Record<string, (lines: readonly string[]) => string[][]> = {
   bash: (lines) => lines.map((line) => completeInBash(bashScript(levels), line)),
   zsh: (lines) => completeInZsh(fileOf(zshScript(levels)), lines),
@@ -27,7 +27,7 @@ const EXPECTED: [line: string, offered: string[]][] = [
   ['pgwatch listen --', optionsOf('listen').sort()],
   ['pgwatch listen --log-format ', ['json', 'text']],
   ['pgwatch listen --log-format=j', ['json']],
-  // The value of an option is no command, whatever it is called.
+  // The value of an option is not a command, whatever its name.
   ['pgwatch --config list trigger sy', ['sync']],
   ['pgwatch listen --timeout ', []],
   ['pgwatch completion ', ['bash', 'fish', 'zsh']],
@@ -59,7 +59,7 @@ describe.each(Object.entries(SHELLS))('in %s', (shell, ask) => {
   });
 });
 
-test('in bash files are completed where one is asked for', () => {
+test('bash completes files if an option takes one', () => {
   const folder = makeProject({ 'a b.ts': '', 'c.ts': '' });
   expect(completeInBash(bashScript(levels), `pgwatch listen --config ${folder}/c`)).toEqual([
     `${folder}/c.ts`,

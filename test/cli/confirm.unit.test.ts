@@ -34,7 +34,7 @@ test('Ctrl-D instead of an answer counts as no', async () => {
   expect(await ask(terminal(''))).toEqual({ isYes: false, exitCode: 1 });
 });
 
-test('where nobody can answer, asking is a usage error that names the flag', async () => {
+test('without a terminal, asking is a usage error that names the flag', async () => {
   await expect(ask(terminal('y\n', false))).rejects.toMatchObject({
     code: 'usage',
     message: 'Remove it? This is not a terminal, so it cannot ask: pass --yes to proceed.',

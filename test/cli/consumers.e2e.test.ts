@@ -21,7 +21,7 @@ const paused = async () =>
     )
   ).rows.map(({ id }) => id);
 
-test('list shows who is there, in a table and as JSON', async () => {
+test('list shows the consumers, in a table and as JSON', async () => {
   await database.query(
     `update pgwatch.consumer_progress set channels = channels || array['consumer:' || consumer_id]`,
   );
@@ -41,7 +41,7 @@ test('list shows who is there, in a table and as JSON', async () => {
   ]);
 });
 
-test('show tells everything of those that are named, with the position', async () => {
+test('show prints everything about the named consumers, with the position', async () => {
   await addDelivery(database, { state: 'blocked', key: 'k' });
   const { stdout, exitCode } = await consumers('show', 'email');
   expect(exitCode).toBe(0);
@@ -52,7 +52,7 @@ test('show tells everything of those that are named, with the position', async (
   expect(json[1]).toMatchObject({ consumerId: 'webhook', position: { doneId: 0, window: null } });
 });
 
-test('pause and resume take several, may be repeated, and say what they did', async () => {
+test('pause and resume take several consumers, and can be repeated', async () => {
   const first = await consumers('pause', 'email', 'webhook', '--json');
   expect(JSON.parse(first.stdout)).toEqual([
     { consumerId: 'email', pausedAt: expect.any(String), pausedUntil: null },
@@ -64,7 +64,8 @@ test('pause and resume take several, may be repeated, and say what they did', as
   const again = await consumers('pause', 'email', '--until', '2h');
   expect(again.stderr).toMatch(/^email is paused until \d{4}-.*Z\. /);
   const { rows } = await database.query(
-    `select extract(epoch from paused_until - now())::float8 as seconds from pgwatch.consumer_progress
+    `select extract(epoch from paused_until - now())::float8 as seconds
+      from pgwatch.consumer_progress
      where consumer_id = 'email'`,
   );
   expect(rows[0].seconds).toBeGreaterThan(7100);
@@ -78,7 +79,7 @@ test('pause and resume take several, may be repeated, and say what they did', as
   expect(await paused()).toEqual(['webhook']);
 });
 
-test('a name that is not known, or a time that is no end, is wrong usage, and nothing is paused', async () => {
+test('an unknown name, or an invalid end, is wrong usage and pauses nothing', async () => {
   const unknown = await consumers('pause', 'webhook', 'emial');
   expect([unknown.exitCode, unknown.stderr]).toEqual([
     2,
@@ -91,7 +92,7 @@ test('a name that is not known, or a time that is no end, is wrong usage, and no
   expect(await paused()).toEqual([]);
 });
 
-test('remove shows what would go, needs a yes, and then removes it', async () => {
+test('remove shows what would be removed, needs a yes, and then removes it', async () => {
   await addDelivery(database, {});
   const plan = 'email, its position at 0 with 1 unread notification, 1 dead letter';
   const dry = await consumers('remove', 'email', '--dry-run', '--json');
@@ -100,7 +101,8 @@ test('remove shows what would go, needs a yes, and then removes it', async () =>
   const unasked = await consumers('remove', 'email');
   expect([unasked.exitCode, unasked.stderr]).toEqual([
     2,
-    `error This removes ${plan}. This is not a terminal, so it cannot ask: pass --yes to proceed.\n`,
+    `error This removes ${plan}. This is not a terminal, so it cannot ask: pass --yes to ` +
+      `proceed.\n`,
   ]);
   expect(await consumers('remove', 'email', '--yes')).toEqual({
     exitCode: 0,
@@ -111,7 +113,7 @@ test('remove shows what would go, needs a yes, and then removes it', async () =>
   expect(rows).toEqual([{ consumer_id: 'webhook' }]);
 });
 
-test('remove names the daemon that has it, and leaves all as they are', async () => {
+test('remove names the daemon that runs a consumer, and then removes none', async () => {
   const daemon = await startTailing(database.config, [
     { id: 'email', channels: ['orders'], handle: () => {} },
   ]);
@@ -125,7 +127,7 @@ test('remove names the daemon that has it, and leaves all as they are', async ()
   expect(rowCount).toBe(2);
 });
 
-test('rename keeps what a consumer has, and refuses what would lose anything', async () => {
+test('rename keeps what a consumer has, and refuses if anything would be lost', async () => {
   await addDelivery(database, { consumerId: 'email' });
   const { stdout, exitCode } = await consumers('rename', 'email', 'mailer', '--json');
   expect(exitCode).toBe(0);

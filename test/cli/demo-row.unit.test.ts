@@ -48,7 +48,7 @@ test.for([
   expect(rowLine({ ...row, latencyMs }, 80, plain)).toContain(` ${shown}  `);
 });
 
-test('what a payload holds cannot steer the terminal, nor break the line', () => {
+test('a payload can neither control the terminal nor break the line', () => {
   const shown = rowOf(explicit({ text: 'a\u001b[31m\nb' }), 0).what;
   const line = rowLine({ ...row, what: `${shown}\u001b[31m\n\u0007x` }, 160, plain);
   expect(line).not.toMatch(/\p{Cc}/u);

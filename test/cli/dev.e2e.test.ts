@@ -25,7 +25,7 @@ let folder: string;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'pgwatch-dev-'));
-  // The server's user, which is not root, must be able to enter it.
+  // The server's user, which is not root, must be able to enter the folder.
   chmodSync(folder, 0o755);
 });
 
@@ -35,7 +35,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('the demo shows live, replayed and large notifications, stops cleanly, and starts again', async () => {
+test('the demo shows live, replayed and large notifications, and restarts cleanly', async () => {
   copyExamples();
   const first = startCli(['dev', '--demo'], { cwd: folder });
   for (const line of [REPLAYED, LARGE, LIVE]) await first.waitFor(line);
@@ -57,7 +57,7 @@ test('the demo shows live, replayed and large notifications, stops cleanly, and 
   await expect(second.exited).resolves.toMatchObject({ exitCode: 0 });
 });
 
-test('after kill -9 the demo takes over the server that still runs, and what was missed', async () => {
+test('after kill -9 the demo takes over the running server and what was missed', async () => {
   const killed = startCli(['dev', '--demo'], { cwd: folder });
   await killed.waitFor(LIVE);
   killed.signal('SIGKILL');
@@ -75,7 +75,7 @@ test('after kill -9 the demo takes over the server that still runs, and what was
   next.signal('SIGINT');
   await expect(next.exited).resolves.toMatchObject({ exitCode: 0 });
   expect(serverPid()).toBeUndefined();
-  // It is no child of ours: a moment passes between its last act and its end.
+  // It is not our child process: it may take a moment to end after it has removed the file.
   await until('the server has ended', () => !isAlive(pid));
 });
 
@@ -83,10 +83,12 @@ test('without --demo the consumers of the folder run, on the same kind of server
   mkdirSync(join(folder, 'consumers'));
   writeFileSync(
     join(folder, 'consumers', 'echo.mjs'),
-    `export default { channels: ['x'], handle: (n, { reporter }) => reporter.info('got ' + n.payload) };`,
+    `export default { channels: ['x'], handle(n, { reporter }) {
+      reporter.info('got ' + n.payload);
+    } };`,
   );
   const dev = startCli(['dev'], { cwd: folder });
-  await dev.waitFor('echo has missed nothing; following the tail.');
+  await dev.waitFor('echo missed nothing; following the tail.');
   const url = /postgres:\/\/\S+/.exec(dev.stderr)?.[0] ?? '';
   const sent = await runCli(['notify', 'x', '"hello"', '--database-url', url]);
   expect(sent).toMatchObject({ exitCode: 0, stdout: '1\n' });
@@ -96,7 +98,7 @@ test('without --demo the consumers of the folder run, on the same kind of server
   expect(serverPid()).toBeUndefined();
 });
 
-test('without --demo and without consumers it runs the server, and keeps its port', async () => {
+test('without --demo and consumers dev runs the server, and keeps its port', async () => {
   const urls: (string | undefined)[] = [];
   for (const _ of [1, 2]) {
     const dev = startCli(['dev'], { cwd: folder });
@@ -110,7 +112,7 @@ test('without --demo and without consumers it runs the server, and keeps its por
   expect(urls[1]).toBe(urls[0]);
 });
 
-test('the demo ends cleanly when nobody reads its output any more', async () => {
+test('the demo ends cleanly when its output is closed', async () => {
   const command = ['sh', '-c', '"$0" "$@" 2>/dev/null | head -3', process.execPath] as const;
   const bin = join(REPOSITORY, 'bin', 'pgwatch.js');
   const { stdout } = await runCli([bin, 'dev', '--demo'], { cwd: folder, command });
@@ -118,7 +120,7 @@ test('the demo ends cleanly when nobody reads its output any more', async () => 
   expect(serverPid()).toBeUndefined();
 });
 
-/** The consumers import from 'pgwatch', which a project finds in its node_modules. */
+/** The consumers import from 'pgwatch', which must be in node_modules. */
 function copyExamples(): void {
   cpSync(join(REPOSITORY, 'consumers'), join(folder, 'consumers'), { recursive: true });
   mkdirSync(join(folder, 'node_modules'));
@@ -130,15 +132,13 @@ function firstId(stdout: string): number {
   return Number(/^ +(\d+) {2}/m.exec(stdout)?.[1]);
 }
 
-/** The server's process, while it runs: PostgreSQL removes the file when it stops. */
+/** The pid of the running server: PostgreSQL removes the file when it stops. */
 function serverPid(): number | undefined {
   const file = join(folder, '.pgwatch', 'data', 'postmaster.pid');
   return existsSync(file) ? Number(readFileSync(file, 'utf8').split('\n')[0]) : undefined;
 }
 
-/**
- * A process that has ended and whose parent has not asked yet (a zombie, on Linux) is not alive.
- */
+/** Whether the process runs. A zombie, which has ended but was not reaped yet, does not. */
 function isAlive(pid: number): boolean {
   const file = `/proc/${pid}/stat`;
   try {

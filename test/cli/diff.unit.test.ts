@@ -13,17 +13,17 @@ test.each([
   ['', 'ab', '+a +b'],
   ['abcd', 'bcde', '-a  b  c  d +e'],
   ['123456789x', '123456789y', ' …  7  8  9 -x +y'],
-])('%s and %s', (before, after, expected) => {
+])('the difference between %s and %s', (before, after, expected) => {
   expect(diff(before, after)).toBe(expected);
 });
 
-test('what is left without the removed lines is the new text, whatever the texts are', () => {
+test('the diff without the removed lines is the new text, for any texts', () => {
   const random = seededRandom(7);
   for (let n = 0; n < 300; n++) {
     const letters = () =>
       Array.from({ length: n % 9 }, () => 'abc'[Math.floor(random() * 3)] ?? '');
     const [before, after] = [letters(), letters()];
-    // Without more than three equal lines in a row nothing is left out.
+    // Only more than three equal lines in a row are left out.
     const lines = diffLines(before, after);
     if (lines.some(({ text }) => text === '…')) continue;
     expect(lines.filter(({ kind }) => kind !== '-').map(({ text }) => text)).toEqual(after);
@@ -31,7 +31,7 @@ test('what is left without the removed lines is the new text, whatever the texts
   }
 });
 
-test('very long texts are shown as all of the one, then all of the other', () => {
+test('very long texts are shown as all of the old one, then all of the new one', () => {
   const lines = (first: string) =>
     Array.from({ length: 3000 }, (_, index) => `${first}${index % 7}`);
   const found = diffLines(lines('a'), lines('b'));

@@ -5,7 +5,7 @@ import { jsonText, onOneLine } from '../../src/lines.ts';
 import { Notification } from '../../src/log/notification.ts';
 import { someOf } from '../../src/words.ts';
 
-/** Much of what steers terminals, among other characters. */
+/** Many characters that control terminals, among others. */
 const text = fc.string({
   unit: fc.oneof(
     fc.constantFrom('\u001b', '\u009b', '\u0007', '\r', '\n', '\t', '\u007f', '\u0000'),
@@ -59,19 +59,19 @@ function foundOf({
   };
 }
 
-test('whatever is in a dead letter, no control character of it is shown', () => {
+test('no control character of a dead letter is shown', () => {
   fc.assert(
     fc.property(found, (parts) => {
       const shown = deliveryText([foundOf(parts)]);
       expect(shown).not.toMatch(/[^\P{Cc}\n\t]/u);
-      // Our own lines stand further to the left than any text of others.
+      // Our own lines are indented less than any foreign text.
       const ours = shown.split('\n').filter((line) => /^(?! {4})./.test(line));
       expect(ours).toHaveLength(9);
     }),
   );
 });
 
-test('JSON for a terminal holds no control character, and the very same value', () => {
+test('JSON for a terminal has no control characters, and the same value', () => {
   fc.assert(
     fc.property(fc.oneof(fc.jsonValue(), text, fc.dictionary(text, text)), (value) => {
       expect(jsonText(value, 0)).not.toMatch(/\p{Cc}/u);
@@ -93,7 +93,7 @@ test('a text for one line is on one line', () => {
   );
 });
 
-test('of many only some are named', () => {
+test('of many names only the first ones are shown', () => {
   const names = Array.from({ length: 1234 }, (_, index) => `n${index}`);
   expect(someOf(names.slice(0, 3))).toBe('n0, n1, n2');
   expect(someOf(names)).toBe('n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 1,224 more');

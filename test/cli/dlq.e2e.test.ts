@@ -20,7 +20,7 @@ beforeEach(async () => {
   ];
 });
 
-/** Bold, dim and red, and their ends. */
+/** Bold, dim and red, and the codes that end them. */
 const OUR_COLORS = [1, 2, 22, 31, 39].map((code) => `\u001b[${code}m`);
 
 async function dlq(args: readonly (string | number)[], env: Record<string, string> = {}) {
@@ -37,7 +37,7 @@ async function states(): Promise<string[]> {
   return rows.map((row) => row.state);
 }
 
-test('list shows dead letters in a table, and nothing of a payload', async () => {
+test('list shows dead letters in a table, without their payloads', async () => {
   const { stdout, stderr, exitCode } = await dlq(['list']);
   expect([exitCode, stderr]).toEqual([0, '']);
   expect(stdout.replaceAll(/ +/g, ' ').split('\n')).toEqual([
@@ -86,7 +86,7 @@ test('list --json is one array of complete objects', async () => {
   expect((await dlq(['list', '--json', '--channel', 'none'])).stdout).toBe('[]\n');
 });
 
-test('show prints the notification once, and what every consumer met with it', async () => {
+test('show prints the notification once, and its failures at every consumer', async () => {
   await database.query(
     `insert into pgwatch.delivery (consumer_id, notification_id, state, attempts, first_failed_at,
        last_failed_at, first_error, last_error, notification)
@@ -143,7 +143,7 @@ test('show prints the notification once, and what every consumer met with it', a
   );
 });
 
-test('retry says what it did, and a second time that there is nothing to do', async () => {
+test('retry reports what it did, and a second time that there is nothing to do', async () => {
   const first = await dlq(['retry', '--consumer', 'email', '--error', 'econnrefused']);
   expect(first).toEqual({ exitCode: 0, stdout: '', stderr: 'Retrying 1 dead letter: email 1.\n' });
   expect(await states()).toEqual(['retry', 'retry', 'blocked', 'dead']);
@@ -155,7 +155,7 @@ test('retry says what it did, and a second time that there is nothing to do', as
   );
 });
 
-test('discard deletes what is dead, and reports an id that nobody failed at', async () => {
+test('discard deletes dead letters, and reports an unknown id', async () => {
   const { exitCode, stdout, stderr } = await dlq(['discard', ids[0], ids[1], 999_999, '--json']);
   expect(exitCode).toBe(1);
   expect(JSON.parse(stdout)).toEqual({
@@ -190,7 +190,7 @@ test.each(['retry', 'discard'])('%s --dry-run prints what would happen', async (
   expect(await states()).toEqual(['dead', 'retry', 'blocked', 'dead']);
 });
 
-test('no text of others steers a terminal, not even with colours forced', async () => {
+test('no foreign text controls a terminal, even with colours forced', async () => {
   const evil = '\u001b]0;title\u0007\u001b[2J\u009b31m\u007f\r';
   const stack = `${evil}\n    at ${evil}`;
   const id = await addDelivery(database, {
@@ -242,14 +242,14 @@ test.each<[(string | number)[], string]>([
   [['list', '--older-than', '7'], 'Give a duration with its unit, like 30m, 2h or 7d.'],
   [['discard', '--newer-than', 'soon'], 'Give a duration with its unit, like 30m, 2h or 7d.'],
   [['list', '--state', 'gone'], "argument 'gone' is invalid"],
-])('%j is refused, in words that help', async (args, message) => {
+])('%j is refused with a helpful message', async (args, message) => {
   const { exitCode, stdout, stderr } = await dlq(args);
   expect(stderr).toContain(message);
   expect([exitCode, stdout]).toEqual([2, '']);
   expect(await states()).toEqual(['dead', 'retry', 'blocked', 'dead']);
 });
 
-test('an id that nobody failed at, and a database without our tables', async () => {
+test('an unknown id, and a database without our tables, are errors', async () => {
   expect(await dlq(['show', 999_999])).toEqual({
     exitCode: 1,
     stdout: '',

@@ -3,14 +3,12 @@ import { useIsolatedServer } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
 import { runMain } from '../helpers/main.ts';
 
-/**
- * A server of its own: those of the other tests run with fsync off, which the doctor does not like.
- */
+/** A server of its own: the doctor would object to fsync = off, which the other tests use. */
 const database = useIsolatedServer({ fsync: 'on' });
 const doctor = (args: readonly string[] = [], env: Record<string, string> = {}) =>
   runMain(['doctor', ...args], { env: { DATABASE_URL: database.url, ...env } });
 
-test('without problems there is a line for each check, and exit code 0', async () => {
+test('without problems the doctor prints a line for each check, and exits with 0', async () => {
   const { stdout, stderr, exitCode } = await doctor();
   expect([stderr, exitCode]).toEqual(['', 0]);
   expect(stdout).toMatch(/^✓ listen +\d+\.\d ms from NOTIFY to LISTEN$/m);
@@ -53,7 +51,7 @@ test('findings say what, why and how, as text and as JSON, with exit code 1', as
   expect(checked).toContainEqual({ check: 'listen', outcome: 'ok', seen: expect.any(String) });
 });
 
-test('where nothing answers it is a plain error', async () => {
+test('an unreachable server is a plain error', async () => {
   const { stdout, stderr, exitCode } = await doctor([], {
     DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
   });

@@ -7,7 +7,7 @@ import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
 
-test('10,000 forged NOTIFYs from another role deliver nothing and stop nothing', async () => {
+test('10,000 forged NOTIFYs of another role deliver nothing and stop nothing', async () => {
   const cwd = makeProject({ 'consumers/ok.ts': printingConsumer('ok', ['orders']) });
   const listen = startCli(['listen', '--timeout', '600'], {
     cwd,
@@ -27,9 +27,11 @@ test('10,000 forged NOTIFYs from another role deliver nothing and stop nothing',
       `repeat(chr(27) || 'x', 3000)`,
       `''`,
     ]) {
-      // One transaction each for the payloads to be different: equal ones of one are sent once.
+      // One transaction for each: PostgreSQL sends equal notifications of a transaction only once.
       await forger.query(
-        `do $$ begin for n in 1..1000 loop perform pg_notify('${channel}', ${payload} || n); commit; end loop; end $$`,
+        `do $$ begin
+           for n in 1..1000 loop perform pg_notify('${channel}', ${payload} || n); commit; end loop;
+         end $$`,
       );
     }
   }

@@ -13,7 +13,8 @@ beforeAll(async () => {
   });
   await database.query(`
     set app.user_id = 'ada'; insert into users values (1, 'Ada', '{"a": 1, "theme": "dark"}', 's');
-    set app.user_id = ${literal(EVIL)}; update users set name = ${literal(EVIL)}, prefs = '{"a": 1, "theme": "light"}';
+    set app.user_id = ${literal(EVIL)};
+    update users set name = ${literal(EVIL)}, prefs = '{"a": 1, "theme": "light"}';
     reset app.user_id; delete from users`);
   const { rows } = await database.query('select id::float8 from pgwatch.notification order by id');
   ids = rows.map(({ id }) => id);
@@ -33,7 +34,7 @@ async function history(...args: (string | number)[]) {
 
 const OMITTED = 'Not in the log: the columns secret.\n';
 
-test('it shows who has made each version, and what changed', async () => {
+test('history shows who made each version, and what changed', async () => {
   const { stdout, stderr, exitCode } = await history('users', 1);
   expect([exitCode, stderr]).toEqual([0, OMITTED]);
   expect(stdout.split('\n')).toEqual([
@@ -91,7 +92,7 @@ test('--diff shows lines, --limit the newest, --json everything', async () => {
   ]);
 });
 
-test('--at prints the row, or says that it was not there, or that nobody knows', async () => {
+test('--at prints the row, or says that it did not exist or is unknown', async () => {
   const { rows } = await database.query(
     'select created_at as at from pgwatch.notification order by id',
   );
@@ -145,6 +146,8 @@ test('--undo prints SQL that psql can run, and refusals say what is wrong', asyn
   expect(await refused('users', 1)).toMatch(
     / trigger list"\)\? It begins at id 1,235, of \S+Z; older notifications have been removed\.$/,
   );
-  expect(await refused('users', 'x')).toBe('2 error "x" is no integer, of which type the key is.');
+  expect(await refused('users', 'x')).toBe(
+    '2 error "x" is not a valid integer, the type of the key.',
+  );
   expect(await refused('users', 1, '--at', '1h', '--undo', 1)).toBe('2 (see --help)');
 });

@@ -15,14 +15,14 @@ test.each([
 });
 
 test.each(['7,419', '100,101', '12,345,678', '5000,7,419'])(
-  '%j may be written for people, and is not taken apart',
+  '%j may be a grouped number, and is not split',
   (text) => {
     expect(() => idsFrom(['1', text])).toThrow(/may be one id or several/);
   },
 );
 
 test.each(['', '0', '4x', '7,419', '7.419', '42,43', '1e3', '9007199254740993'])(
-  '%j is no id',
+  '%j is not an id',
   (text) => {
     expect(() => idFrom(text)).toThrow(`"${text}" is not a notification id`);
   },

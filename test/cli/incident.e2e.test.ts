@@ -9,9 +9,9 @@ import { makeProject } from '../helpers/project.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: docs/incident.md walks a real incident.
-Method: its files are written and its commands run, in its order, against a daemon; each must come to print
-what stands there.
+Goal: docs/incident.md describes a real incident.
+Method: the test writes the page's files and runs its commands, in order, against a daemon. Each
+command must come to print what the page shows.
 */
 
 const database = useDatabase();
@@ -35,9 +35,7 @@ function stepsOf(text: string): Step[] {
   });
 }
 
-/**
- * Without what is another one each time: times, sizes, processes, ids that are derived from times.
- */
+/** Removes what differs in each run: times, sizes, processes, and ids derived from times. */
 function steady(text: string): string {
   return text
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
@@ -60,7 +58,7 @@ function wordsOf(command: string): string[] {
   );
 }
 
-test('the incident of the docs goes as it is told', { timeout: 60_000 }, async () => {
+test('the incident of the docs happens as described', { timeout: 60_000 }, async () => {
   const cwd = makeProject({});
   mkdirSync(join(cwd, 'consumers'));
   mkdirSync(join(cwd, 'node_modules'));
@@ -81,7 +79,7 @@ test('the incident of the docs goes as it is told', { timeout: 60_000 }, async (
     }
     await until(`"pgwatch ${step.text}" prints what the page says`, async () => {
       const { stdout } = await runMain(wordsOf(step.text), { cwd, env });
-      // Publishing is done once, whatever it prints.
+      // Publishing runs only once, whatever it prints.
       const isOnce = step.text.startsWith('notify');
       if (isOnce) expect(stdout).toBe(step.printed);
       return (
@@ -89,7 +87,7 @@ test('the incident of the docs goes as it is told', { timeout: 60_000 }, async (
       );
     });
   }
-  // Of customers other than that one nobody promises an order.
+  // The order of other customers' invoices is not guaranteed.
   const invoicesIn = (text: string) =>
     [...text.matchAll(/invoice for customer \d: \d+ cents/g)].flat().sort(byCustomer);
   expect(invoicesIn(daemon?.stderr ?? '')).toEqual(invoicesIn(page.slice(page.lastIndexOf('##'))));

@@ -26,7 +26,7 @@ function project(files: Record<string, string>): string {
   return folder;
 }
 
-/** All files of it but those that are installed, with their texts. */
+/** All files except the installed ones, with their texts. */
 function contents(folder: string): Record<string, string> {
   const paths = readdirSync(folder, { recursive: true, encoding: 'utf8', withFileTypes: true })
     .filter((entry) => entry.isFile() && !entry.parentPath.includes('node_modules'))
@@ -56,7 +56,7 @@ describe('in a fresh project', () => {
       ['modules', '{ "type": "module" }', 'js'],
       ['CommonJS', '{}', 'mjs'],
     ]),
-  )('of %s what it writes runs', async (_, packageJson, extension) => {
+  )('the files written for %s run', async (_, packageJson, extension) => {
     const cwd = project({ 'package.json': packageJson });
     const written = await init(cwd);
     expect(written.exitCode).toBe(0);
@@ -78,7 +78,7 @@ describe('in a fresh project', () => {
     await database.query('truncate pgwatch.notification_log, pgwatch.consumer_progress');
   });
 
-  test('running it again changes nothing', async () => {
+  test('a second run changes nothing', async () => {
     const cwd = makeProject({ 'package.json': '{ "name": "x" }' });
     await init(cwd);
     const files = contents(cwd);
@@ -91,7 +91,7 @@ describe('in a fresh project', () => {
     expect(contents(cwd)).toEqual(files);
   });
 
-  test('the strict compiler has nothing to say of what it writes', async () => {
+  test('the written files compile in strict mode', async () => {
     const cwd = project({ 'package.json': '{ "type": "module" }', 'tsconfig.json': '{}' });
     await init(cwd);
     const { 'package.json': _, 'tsconfig.json': __, ...files } = contents(cwd);
@@ -100,7 +100,7 @@ describe('in a fresh project', () => {
   });
 });
 
-test('it says what to do next, by the package manager and where DATABASE_URL is; no secret is written', async () => {
+test('init prints the next steps for the package manager, and writes no secret', async () => {
   const cwd = makeProject({
     'package.json': '{ "name": "shop" }',
     'pnpm-lock.yaml': '',
@@ -141,7 +141,7 @@ test('--dry-run writes nothing', async () => {
   expect(contents(cwd)).toEqual({ 'package.json': '{ "name": "x" }\n' });
 });
 
-test('what is there stays, and a folder of other consumers is left alone', async () => {
+test('existing files stay, and a folder with other consumers is not touched', async () => {
   const cwd = makeProject({
     'package.json': '{ "type": "module", "scripts": { "pgwatch": "mine" } }',
     'consumers/kafka.js': 'export const topics = [];',
@@ -158,7 +158,7 @@ test('what is there stays, and a folder of other consumers is left alone', async
   expect(files['pgwatch.config.js']).toContain("consumers: 'pgwatch-consumers'");
 });
 
-test('a config that is there says where the consumer goes', async () => {
+test('an existing config decides where the consumer goes', async () => {
   const cwd = makeProject({ 'pgwatch.config.js': `export default { consumers: 'src/handlers' };` });
   await init(cwd);
   expect(Object.keys(contents(cwd))).toEqual([
@@ -168,7 +168,7 @@ test('a config that is there says where the consumer goes', async () => {
   ]);
 });
 
-test('outside of a project, or in a broken one, it writes nothing', async () => {
+test('outside a project, or in a broken one, init writes nothing', async () => {
   const broken = makeProject({ 'package.json': '{ "name": ' });
   const { stderr, exitCode } = await init(broken);
   expect(exitCode).toBe(2);

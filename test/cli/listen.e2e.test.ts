@@ -9,10 +9,12 @@ const database = useDatabase();
 
 afterEach(() => emptyLog(database));
 
-/** Prints each notification as JSON: what, and whether it is a replay. */
+/** Prints each notification as JSON: its payload, and whether it is a replay. */
 const consumer = (id: string) => `export default {
   id: '${id}', channels: ['c'],
-  handle: ({ payload, isReplay }) => console.log(JSON.stringify({ id: '${id}', payload, isReplay })),
+  handle({ payload, isReplay }) {
+    console.log(JSON.stringify({ id: '${id}', payload, isReplay }));
+  },
 };`;
 
 const PROJECT = {
@@ -41,7 +43,7 @@ const printed = (stdout: string): Printed[] =>
 const series = (from: number, to: number, isReplay: boolean) =>
   Array.from({ length: to - from + 1 }, (_, i) => ({ id: 'one', payload: from + i, isReplay }));
 
-test('stopped (SIGTERM and kill -9) and started again, it replays what was written in between, in order', async () => {
+test('after SIGTERM or kill -9 listen replays what was written meanwhile, in order', async () => {
   const cwd = makeProject({ 'consumers/one.js': consumer('one') });
   await publish(1, 700);
   const first = start([], cwd);
@@ -76,7 +78,7 @@ test('stopped (SIGTERM and kill -9) and started again, it replays what was writt
   third.signal('SIGINT');
   const { stdout, exitCode } = await third.exited;
   expect(exitCode).toBe(0);
-  // After kill -9 the last moments may come again; in order, and nothing is missing.
+  // After kill -9 the last notifications may come again, but in order and without gaps.
   const replayed = printed(stdout).filter(({ payload }) => payload > 1301 && payload <= 1400);
   expect(replayed).toEqual(series(1302, 1400, true));
   expect(printed(stdout).at(-1)).toEqual({ id: 'one', payload: 1401, isReplay: false });
@@ -84,7 +86,10 @@ test('stopped (SIGTERM and kill -9) and started again, it replays what was writt
 
 test('a second signal ends it at once with exit code 1', async () => {
   const cwd = makeProject({
-    'consumers/hang.js': `export default { channels: ['c'], handle: () => { console.log('called'); return new Promise(() => {}); } };`,
+    'consumers/hang.js': `export default { channels: ['c'], handle() {
+      console.log('called');
+      return new Promise(() => {});
+    } };`,
   });
   await publish(1, 1);
   const cli = start([], cwd);
@@ -107,9 +112,11 @@ describe('listen', () => {
     expect(printed(again.stdout)).toEqual([]);
   });
 
-  test('--once says what failed, and leaves it to a later run', async () => {
+  test('--once reports what failed, and leaves it to a later run', async () => {
     const cwd = makeProject({
-      'consumers/bad.js': `export default { channels: ['c'], handle() { throw new Error('no', { cause: new Error('because') }); } };`,
+      'consumers/bad.js': `export default { channels: ['c'], handle() {
+        throw new Error('no', { cause: new Error('because') });
+      } };`,
     });
     await publish(1, 1);
     const args = ['listen', '--once', '--database-url', database.url];
@@ -159,7 +166,7 @@ describe('listen', () => {
     ).toEqual(expected);
   });
 
-  test('--list-consumers prints a table, with --json an array, and needs no database', async () => {
+  test('--list-consumers prints a table, or an array with --json, without a database', async () => {
     const cwd = makeProject(PROJECT);
     const table = await runCli(['listen', '--list-consumers'], { cwd });
     expect(table.stdout.split('\n').map((line) => line.split(/\s{2,}/))).toEqual([
@@ -179,7 +186,7 @@ describe('listen', () => {
     });
   });
 
-  test('--skip-playback hands out nothing that was missed', async () => {
+  test('--skip-playback delivers no missed notifications', async () => {
     const cwd = makeProject({ 'consumers/one.js': consumer('one') });
     await publish(1, 5);
     const cli = start(['--skip-playback'], cwd);
@@ -190,7 +197,7 @@ describe('listen', () => {
     expect(printed((await cli.exited).stdout)).toEqual(series(6, 6, false));
   });
 
-  test('it says which config and folder it uses, and that a folder here is not used', async () => {
+  test('the config and folder in use are reported, and an unused folder here', async () => {
     const cwd = makeProject({
       'pgwatch.config.js': "export default { consumers: 'handlers' };",
       'handlers/one.js': consumer('one'),
@@ -204,7 +211,7 @@ describe('listen', () => {
     expect(below.stderr).toMatch(
       /The folder consumers here is not used: .* PGWATCH_CONSUMERS=consumers\./,
     );
-    expect(below.stderr).toContain('one has gone through 1 missed notification in ');
+    expect(below.stderr).toContain('one handled 1 missed notification in ');
     const above = await runCli(['listen', '--once'], { cwd, env });
     expect(above.stderr).toContain('Config pgwatch.config.js, consumers in handlers.');
     expect(above.stderr).not.toContain('not used');
@@ -225,9 +232,10 @@ describe('listen', () => {
       expect(report).toMatchObject({ level: 'info', message: expect.any(String) });
   });
 
-  test('without a terminal a long replay prints a line now and then, with rate and time left', async () => {
+  test('without a terminal a long replay prints its rate and time left now and then', async () => {
     const cwd = makeProject({
-      'consumers/slow.js': `export default { channels: ['c'], handle: () => new Promise((resolve) => setTimeout(resolve, 15)) };`,
+      'consumers/slow.js': `export default { channels: ['c'], handle: () =>
+        new Promise((resolve) => setTimeout(resolve, 15)) };`,
     });
     await publish(1, 1000);
     const cli = start([], cwd);
@@ -238,13 +246,13 @@ describe('listen', () => {
     ['--timeout', 'soon'],
     ['--max-batch-size', '0'],
     ['--reconnect-delay', '-1'],
-  ])('%s %s is refused with what it should be', async (flag, value) => {
+  ])('%s %s is refused with the expected form', async (flag, value) => {
     const result = await runCli(['listen', flag, value], { cwd: makeProject(PROJECT) });
     expect(result.exitCode).toBeGreaterThan(0);
     expect(result.stderr).toMatch(/number/);
   });
 
-  test('settings come from the environment too', async () => {
+  test('settings can come from the environment', async () => {
     const cwd = makeProject({ 'consumers/one.js': consumer('one') });
     const result = await runCli(['listen', '--once'], {
       cwd,

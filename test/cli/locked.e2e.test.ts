@@ -5,8 +5,8 @@ import { runMain } from '../helpers/main.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: where somebody has locked the log, who looks learns by whom, and is not kept waiting.
-Method: one session reads in a transaction that stays open, another wants an ALTER TABLE.
+Goal: if the log is locked, commands report who locks it, and do not wait.
+Method: one session reads in a transaction that stays open, another waits for an ALTER TABLE.
 */
 
 const database = useDatabase();
@@ -44,7 +44,7 @@ beforeEach(async () => {
 });
 afterEach(() => end());
 
-test('commands that read say who is in the way, and what ends it', async () => {
+test('commands that read report who blocks them, and how to end it', async () => {
   const commands = [
     ['status', '--check'],
     ['why', '1'],
@@ -58,28 +58,33 @@ test('commands that read say who is in the way, and what ends it', async () => {
     expect([exitCode, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(
       new RegExp(
-        `error The table pgwatch\\.notification_log is locked: pid ${pids.holder} \\(the-app\\) holds it, idle in transaction for .*; pid ${pids.waiter} \\(the-app\\) waits to lock it, active for .*: alter table pgwatch\\.notification_log .*\\. Wait until that is done, or end it: select pg_terminate_backend\\(${pids.holder}\\);\n$`,
+        `error The table pgwatch\\.notification_log is locked: pid ${pids.holder} ` +
+          `\\(the-app\\) holds it, idle in transaction for .*; pid ${pids.waiter} ` +
+          `\\(the-app\\) waits to lock it, active for .*: alter table ` +
+          `pgwatch\\.notification_log .*\\. Wait until that is done, or end it: select ` +
+          `pg_terminate_backend\\(${pids.holder}\\);\n$`,
       ),
     );
   }
 }, 30_000);
 
-test('for the doctor it is a problem', async () => {
+test('the doctor reports the lock as a problem', async () => {
   const findings = await findingsOf(database.config, 'locks', { lockMs: 0 });
   expect(findings).toEqual([
     expect.stringMatching(
-      `^problem: The table pgwatch\\.notification_log is locked: pid ${pids.holder} .*; pid ${pids.waiter} `,
+      `^problem: The table pgwatch\\.notification_log is locked: pid ${pids.holder} .*; pid ` +
+        `${pids.waiter} `,
     ),
   ]);
   expect(await findingsOf(database.config, 'locks', { lockMs: 3_600_000 })).toEqual([]);
 });
 
-test('who alone holds it is found as well', async () => {
+test('a session that holds the lock alone is found, too', async () => {
   await end();
   const holder = await database.connect();
   await holder.query('begin; lock table pgwatch.delivery, pgwatch.notification_log');
   end = async () => void (await holder.query('rollback'));
-  // Its partitions, which are locked with it, are not told one by one.
+  // Partitions, which are locked with their table, are not reported one by one.
   expect(await findingsOf(database.config, 'locks', { lockMs: 0 })).toEqual([
     expect.stringMatching(
       /^problem: The table pgwatch\.delivery is locked: pid \d+ holds it, idle/,

@@ -15,7 +15,7 @@ async function migrate(args: string[], url: string | undefined, cwd?: string) {
   return { ...result, stderr: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '') };
 }
 
-test('migrate, migrate again, status: what is said and what it exits with', async () => {
+test('migrate, a second migrate and status print and exit as expected', async () => {
   const { url, client } = await createEmptyDatabase();
   const pending = await migrate(['status', '--json'], url);
   expect(pending.exitCode).toBe(1);
@@ -43,7 +43,7 @@ test('migrate, migrate again, status: what is said and what it exits with', asyn
   expect(changed.stdout).toMatch(/\n1 +log +changed +/);
 });
 
-test('the printed SQL, applied as one query, is the same as migrating', async () => {
+test('applying the printed SQL as one query equals migrating', async () => {
   const cwd = makeProject({
     'pgwatch.config.ts': `export default { schema: 'My Watch', apiSchema: "api's" };`,
   });
@@ -65,7 +65,7 @@ test('the printed SQL, applied as one query, is the same as migrating', async ()
   expect(texts[0]).toBe(texts[1]);
 });
 
-test('the printed SQL with default names is the files themselves', async () => {
+test('the printed SQL with default names equals the files', async () => {
   const { stdout } = await migrate(['sql'], undefined);
   const file = readFileSync(
     new URL('../../sql/migrations/0004_capture.sql', import.meta.url),
@@ -78,7 +78,7 @@ test('the printed SQL with default names is the files themselves', async () => {
   expect(stdout).toContain(filled.trimEnd());
 });
 
-test('uninstall asks; where nobody can answer it does nothing and exits with 2', async () => {
+test('uninstall asks; without a terminal it does nothing and exits with 2', async () => {
   const { url, client } = await createEmptyDatabase();
   await migrate([], url);
   await client.query(`select smart_notify('ch')`);
@@ -88,7 +88,9 @@ test('uninstall asks; where nobody can answer it does nothing and exits with 2',
   expect(await migrate(['uninstall'], url)).toEqual({
     exitCode: 2,
     stdout: '',
-    stderr: `error This removes schema "pgwatch" with ${loss}. This is not a terminal, so it cannot ask: pass --yes to proceed.\n`,
+    stderr:
+      `error This removes schema "pgwatch" with ${loss}. This is not a terminal, so ` +
+      `it cannot ask: pass --yes to proceed.\n`,
   });
   expect((await migrate(['status'], url)).exitCode).toBe(0);
   expect(await migrate(['uninstall', '--yes'], url)).toEqual({

@@ -30,7 +30,7 @@ test.each([
   '2026-11-31Z',
   '2026-11-19T25:00',
   '11/19/2026',
-])('"%s" is none, and the message says what is', (text) => {
+])('"%s" is not a moment, and the message says what is', (text) => {
   expect(momentFrom(text, NOW)).toBeUndefined();
   expect(() => parseMoment(text)).toThrow(/an age like 30m, 2h or 7d, or a time like/);
 });

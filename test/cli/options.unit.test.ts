@@ -8,7 +8,7 @@ test('seconds become a duration; anything else is refused', () => {
   }
 });
 
-test('an age has a unit: a bare number would be milliseconds, and was meant as days', () => {
+test('an age needs a unit: a bare number would be milliseconds, but days were meant', () => {
   expect(['90m', '2h', '7d', '1.5 h'].map(parseAge)).toEqual([
     5_400_000, 7_200_000, 604_800_000, 5_400_000,
   ]);
@@ -17,7 +17,7 @@ test('an age has a unit: a bare number would be milliseconds, and was meant as d
   }
 });
 
-test('a list may be repeated, or written with commas', () => {
+test('a list can be given by repetition or with commas', () => {
   expect(splitList(['a,b', 'c', ',d,'])).toEqual(['a', 'b', 'c', 'd']);
   expect(splitList(undefined)).toBeUndefined();
 });

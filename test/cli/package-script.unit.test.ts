@@ -9,15 +9,17 @@ test.each([
   [
     'no scripts, and a list on one line',
     '{\n  "name": "a",\n  "files": ["b", "c"]\n}\n',
-    '{\n  "name": "a",\n  "files": ["b", "c"],\n  "scripts": {\n    "pgwatch": "pgwatch listen"\n  }\n}\n',
+    '{\n  "name": "a",\n  "files": ["b", "c"],\n  "scripts": {\n    "pgwatch": "pgwatch ' +
+      'listen"\n  }\n}\n',
   ],
   [
     'scripts with tabs, and no newline at the end',
     '{\n\t"scripts": {\n\t\t"test": "a \\"{\\" b"\n\t},\n\t"name": "x"\n}',
-    '{\n\t"scripts": {\n\t\t"test": "a \\"{\\" b",\n\t\t"pgwatch": "pgwatch listen"\n\t},\n\t"name": "x"\n}',
+    '{\n\t"scripts": {\n\t\t"test": "a \\"{\\" b",\n\t\t"pgwatch": "pgwatch ' +
+      'listen"\n\t},\n\t"name": "x"\n}',
   ],
   [
-    'four spaces and lines that end as on Windows',
+    'four spaces and Windows line endings',
     '{\r\n    "scripts": {}\r\n}\r\n',
     '{\r\n    "scripts": {\r\n        "pgwatch": "pgwatch listen"\r\n    }\r\n}\r\n',
   ],
@@ -27,15 +29,16 @@ test.each([
     '{\n  "scripts": { "test": "t", "pgwatch": "pgwatch listen" }\n}\n',
   ],
   [
-    'scripts of something else deeper down',
+    'other "scripts" at a deeper level',
     '{\n  "a": { "scripts": {} },\n  "scripts": {\n    "b": "c"\n  }\n}\n',
-    '{\n  "a": { "scripts": {} },\n  "scripts": {\n    "b": "c",\n    "pgwatch": "pgwatch listen"\n  }\n}\n',
+    '{\n  "a": { "scripts": {} },\n  "scripts": {\n    "b": "c",\n    "pgwatch": "pgwatch ' +
+      'listen"\n  }\n}\n',
   ],
-])('%s', (_, before, after) => {
+])('the script is added to %s', (_, before, after) => {
   expect(add(before)).toBe(after);
 });
 
-test('whatever the file holds, the script is all that is new in it', () => {
+test('nothing but the script is added, whatever the file contains', () => {
   const scripts = fc.option(fc.dictionary(fc.string(), fc.string()), { nil: undefined });
   const content = fc.tuple(
     fc.dictionary(fc.string(), fc.jsonValue()),

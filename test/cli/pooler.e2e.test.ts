@@ -6,9 +6,7 @@ import { makeProject } from '../helpers/project.ts';
 
 const program = findPgBouncer() ?? '';
 if (!program) {
-  console.warn(
-    'SKIPPED: commands behind a pooler, which need PgBouncer ("apt-get install pgbouncer").',
-  );
+  console.warn('SKIPPED: commands behind a pooler need PgBouncer ("apt-get install pgbouncer").');
 }
 
 describe.skipIf(!program)('behind a transaction pooler', () => {
@@ -30,7 +28,9 @@ describe.skipIf(!program)('behind a transaction pooler', () => {
     const refused = await runMain(args, { env: { DATABASE_URL: url } });
     expect(refused.exitCode).toBe(1);
     expect(refused.stderr).toContain(
-      `error 127.0.0.1:${new URL(url).port} is a pooler that lends a connection for one transaction only, and this takes one of its own. Give directUrl a connection that bypasses it.\n`,
+      `error 127.0.0.1:${new URL(url).port} is a pooler that lends a connection for one ` +
+        'transaction only, but this needs a session of its own. ' +
+        'Set directUrl to a connection that bypasses the pooler.\n',
     );
     const env = { DATABASE_URL: url, PGWATCH_DIRECT_URL: database.url };
     expect((await runMain(args, { env })).exitCode).toBe(0);

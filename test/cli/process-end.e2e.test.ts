@@ -11,17 +11,20 @@ const database = useDatabase();
 const BIN = fileURLToPath(new URL('../../bin/pgwatch.js', import.meta.url));
 const REST = "export default { channels: ['x'], handle() {} };";
 
-/** What keeps a process of Node.js alive. */
+/** What keeps a Node.js process alive. */
 const HANDLES = {
-  'consumers/server.mjs': `import { createServer } from 'node:http'; createServer().listen(0);\n${REST}`,
-  'consumers/child.mjs': `import { spawn } from 'node:child_process'; spawn('sleep', ['600']);\n${REST}`,
+  'consumers/server.mjs': `import { createServer } from 'node:http';
+    createServer().listen(0);\n${REST}`,
+  'consumers/child.mjs': `import { spawn } from 'node:child_process';
+    spawn('sleep', ['600']);\n${REST}`,
   'consumers/thread.mjs': `import { Worker } from 'node:worker_threads';
     new Worker('setInterval(() => {}, 1000)', { eval: true });\n${REST}`,
   'consumers/connection.mjs': `import net from 'node:net';
-    const server = net.createServer().listen(0, () => net.connect(server.address().port));\n${REST}`,
+    const server = net.createServer().listen(0,
+      () => net.connect(server.address().port));\n${REST}`,
 };
 
-test('what consumer files leave open keeps no command alive', async () => {
+test('handles left open by consumer files keep no command alive', async () => {
   const cwd = makeProject(HANDLES);
   const env = { DATABASE_URL: database.url };
   const commands = [['listen', '--once'], ['listen', '--list-consumers', '--json'], ['doctor']];
@@ -45,7 +48,7 @@ test('a timer in the config file keeps no command alive', async () => {
   expect(results.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
 });
 
-test('a slow reader gets everything that was printed', async () => {
+test('a slow reader gets all of the output', async () => {
   const payload = JSON.stringify({ text: 'x'.repeat(3_000_000) });
   const { rows } = await database.query("select smart_notify('large', $1) as id", [payload]);
   const script = '"$0" "$@" | (sleep 1; wc -c)';
@@ -64,7 +67,7 @@ const EXITS: [what: string, code: string, where: string][] = [
 ];
 
 test.each(some(EXITS))(
-  'a file that exits %s is named, and the code is not 0',
+  'a file that exits %s is named, and the exit code is not 0',
   async (_, code, where) => {
     const cwd = makeProject({
       'consumers/a.mjs': `${code}\n${REST}`,
@@ -80,7 +83,7 @@ test.each(some(EXITS))(
   },
 );
 
-test('a file that exits later is named, whether by a timer or by a signal', async () => {
+test('a file that exits later, by a timer or a signal, is named', async () => {
   const files = {
     'timer/a.mjs': `setTimeout(() => process.exit(0), 300);\n${REST}`,
     'signal/a.mjs': `process.on('SIGTERM', () => process.exit(0));\n${REST}`,
@@ -97,7 +100,7 @@ test('a file that exits later is named, whether by a timer or by a signal', asyn
   expect(ended).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(said('signal')) });
 });
 
-test('a handler that ends the process is named, and the notification', async () => {
+test('a handler that ends the process is named with its notification', async () => {
   const define = (id: string, code: string) =>
     `export default { channels: ['${id}'], async handle() { await null; ${code} } };`;
   const cwd = makeProject({
@@ -109,7 +112,8 @@ test('a handler that ends the process is named, and the notification', async () 
     'throws/throws.mjs': define('throws', "setTimeout(() => { throw new Error('wild'); }, 50);"),
   });
   const { rows } = await database.query(
-    `select smart_notify(channel)::int as id from unnest('{exits,rejects,throws}'::text[]) as channel`,
+    `select smart_notify(channel)::int as id
+      from unnest('{exits,rejects,throws}'::text[]) as channel`,
   );
   const listen = (name: string) =>
     runCli(['listen'], { cwd, env: { DATABASE_URL: database.url, PGWATCH_CONSUMERS: name } });
@@ -162,7 +166,7 @@ test('a daemon stops when the npm that started it has ended', async () => {
   const env = { DATABASE_URL: database.url, npm_config_user_agent: 'npm/11' };
   const daemon = startCli(['listen'], { cwd, env, command });
   await daemon.waitFor('following the tail');
-  // The daemon holds the pipes until it ends, too.
+  // The daemon also holds the pipes until it ends.
   daemon.signal('SIGKILL');
   const { stderr } = await daemon.exited;
   expect(stderr).toContain('The process that started this one has ended: waiting');
@@ -170,7 +174,7 @@ test('a daemon stops when the npm that started it has ended', async () => {
 });
 
 test.skipIf(!existsSync('/dev/full'))(
-  'output that a disk has no room for is a failure',
+  'output that does not fit on the disk is a failure',
   async () => {
     const command = ['sh', '-c', '"$@" > /dev/full', 'sh', process.execPath, BIN] as const;
     const { exitCode, stderr } = await runCli(['completion', 'bash'], { command: [...command] });

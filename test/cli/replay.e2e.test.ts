@@ -9,7 +9,7 @@ import { until } from '../helpers/wait.ts';
 const database = useDatabase();
 let ids: number[] = [];
 
-/** Six are done, of two keys; a seventh is not. */
+/** Six are done, with two keys; a seventh is not. */
 beforeEach(async () => {
   await emptyLog(database);
   await addConsumers(database, ['email']);
@@ -39,7 +39,7 @@ const tail = (handle: (about: { payload: unknown; isReplay: boolean }) => void) 
     { id: 'email', channels: ['orders'], retry: { attempts: 1 }, handle },
   ]);
 
-test('a dry run counts, shows the first, and files nothing', async () => {
+test('a dry run counts, shows the first ones, and files nothing', async () => {
   await database.query(
     `insert into pgwatch.delivery (consumer_id, notification_id, state)
      values ('email', $1, 'dead'), ('email', $2, 'retry')`,
@@ -65,13 +65,13 @@ test('a dry run counts, shows the first, and files nothing', async () => {
   expect(JSON.parse(json.stdout)).toMatchObject({ consumerId: 'email', matching: 0, filed: 0 });
 });
 
-test('it watches until all are through, and fails where one was given up', async () => {
+test('replay watches until all are handled, and fails if one became a dead letter', async () => {
   const seen: [unknown, boolean][] = [];
   const daemon = await tail(({ payload, isReplay }) => {
     seen.push([payload, isReplay]);
     if (payload === 4) throw new Error('no');
   });
-  // What is done and not saved comes again, though no part of the replay.
+  // What is done but not saved comes again without being part of the replay.
   await until('the last is settled', async () => {
     const { rows } = await database.query(
       'select done_id::float8 as id from pgwatch.consumer_progress',
@@ -96,7 +96,7 @@ test('it watches until all are through, and fails where one was given up', async
   );
 });
 
-test('without a daemon it says so; Ctrl-C leaves the replay, and --cancel takes it back', async () => {
+test('without a daemon replay says so; Ctrl-C leaves the replay, --cancel cancels it', async () => {
   const watching = startCli(['replay', 'email', '--since', '1h', '--speed', '1x'], {
     env: { DATABASE_URL: database.url },
   });
@@ -124,7 +124,7 @@ test('without a daemon it says so; Ctrl-C leaves the replay, and --cancel takes 
   );
 });
 
-test('it says why there is nothing, and what keeps a replay from coming', async () => {
+test('replay explains why there is nothing to replay, and what holds a replay back', async () => {
   const unknown = await replay('email', '--id', 999998, 999999);
   expect([unknown.exitCode, unknown.said]).toEqual([
     1,

@@ -9,7 +9,7 @@ test.each([
   ['+100', { by: 100 }],
   ['-100', { by: -100 }],
   ['2026-11-20T09:30Z', new Date('2026-11-20T09:30:00Z')],
-])('%s', (text, target) => {
+])('%s is a target', (text, target) => {
   expect(parseTarget(text)).toEqual(target);
 });
 
@@ -18,6 +18,9 @@ test('an age is a time', () => {
   expect(Math.abs((parseTarget('-1h') as Date).getTime() - hourAgo)).toBeLessThan(1000);
 });
 
-test.each(['', '0', '-0', '1.5', '9007199254740993', '-', 'end', '1e3'])('%j is none', (text) => {
-  expect(() => parseTarget(text)).toThrow(InvalidArgumentError);
-});
+test.each(['', '0', '-0', '1.5', '9007199254740993', '-', 'end', '1e3'])(
+  '%j is not a target',
+  (text) => {
+    expect(() => parseTarget(text)).toThrow(InvalidArgumentError);
+  },
+);

@@ -9,7 +9,7 @@ import { until } from '../helpers/wait.ts';
 const database = useDatabase();
 let ids: number[] = [];
 
-/** All are done: the position stands at the last of twenty. */
+/** All are done: the position is at the last of twenty. */
 beforeEach(async () => {
   await emptyLog(database);
   await addConsumers(database, ['email']);
@@ -37,7 +37,7 @@ const doneId = async () => {
   return (rows[0] as { id: number }).id;
 };
 
-test('it prints the plan, and changes nothing without a yes', async () => {
+test('seek prints the plan, and changes nothing without a yes', async () => {
   await database.query(
     `insert into pgwatch.delivery (consumer_id, notification_id, state)
      values ('email', $1, 'dead'), ('email', $2, 'retry')`,
@@ -60,7 +60,8 @@ test('it prints the plan, and changes nothing without a yes', async () => {
 
   const unanswered = await seek('email', '--to', '-5');
   expect(unanswered.said).toBe(
-    `error Move email from ${from} to ${to}? This is not a terminal, so it cannot ask: pass --yes to proceed.`,
+    `error Move email from ${from} to ${to}? This is not a terminal, so it cannot ask: pass ` +
+      `--yes to proceed.`,
   );
   expect([unanswered.exitCode, await doneId()]).toEqual([2, from]);
 
@@ -84,7 +85,7 @@ test('it prints the plan, and changes nothing without a yes', async () => {
   });
 });
 
-test('it tells how many were leased, and are read again', async () => {
+test('seek reports how many notifications were leased, and are read again', async () => {
   await database.query('update pgwatch.consumer_progress set is_shared = true');
   await database.query(
     `insert into pgwatch.lease (consumer_id, slot, kind, notification_ids)
@@ -95,7 +96,7 @@ test('it tells how many were leased, and are read again', async () => {
   expect(JSON.parse(back.stdout)).toMatchObject({ released: 3, reread: 0 });
 });
 
-test('where something else moves it after the plan was made, that is said, and nothing is moved', async () => {
+test('if the position moves after the plan was made, seek says so and moves nothing', async () => {
   const other = await database.connect();
   await other.query('begin');
   await lockSharedConsumer(other, 'pgwatch', 'email');
@@ -115,7 +116,7 @@ test('where something else moves it after the plan was made, that is said, and n
   await other.end();
 });
 
-test('while a daemon runs it, it wants --live, and the daemon goes on from there', async () => {
+test('seek requires --live while a daemon runs the consumer', async () => {
   const seen: unknown[] = [];
   const daemon = await startTailing(database.config, [
     { id: 'email', channels: ['orders'], handle: ({ payload }) => void seen.push(payload) },
@@ -134,7 +135,7 @@ test('while a daemon runs it, it wants --live, and the daemon goes on from there
   expect(seen).toEqual([18, 19, 20]);
 });
 
-test('it refuses a place that nobody has reached, and tells of a dead letter that stops the consumer', async () => {
+test('seek refuses an id beyond the newest, and reports a dead letter that stops it', async () => {
   const newest = ids[19] as number;
   const ahead = await seek('email', '--to', newest + 2, '--yes');
   expect(ahead).toMatchObject({ exitCode: 2, stdout: '' });

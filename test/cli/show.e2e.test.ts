@@ -9,7 +9,7 @@ const EVIL = '\u001b[2J\u009b31m\nemail: done';
 const show = (...args: (string | number)[]) =>
   runMain(['show', ...args.map(String)], { env: { DATABASE_URL: database.url } });
 
-test('show prints notifications whole, with a line for each consumer, and names what is not there', async () => {
+test('show prints notifications in full, with their consumers, and names unknown ids', async () => {
   await addConsumers(database, ['email', 'search']);
   const error = { name: 'TypeError', message: EVIL };
   const id = await addDelivery(database, { key: EVIL, payload: { text: EVIL }, error });
@@ -49,7 +49,7 @@ test('show prints notifications whole, with a line for each consumer, and names 
   ]);
 });
 
-test('show --json, by an event id, and refusals', async () => {
+test('show --json takes an event id, and wrong ids are refused', async () => {
   const id = await addDelivery(database, { payload: { n: 1 } });
   const { rows } = await database.query('select event_id from pgwatch.notification where id = $1', [
     id,

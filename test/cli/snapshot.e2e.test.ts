@@ -14,7 +14,7 @@ async function snapshot(...args: string[]) {
   return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
 }
 
-test('it says how many rows it handed to whom, and warns where no change would follow', async () => {
+test('snapshot reports the delivered rows, and warns if no changes would follow', async () => {
   await addConsumers(database, ['index']);
   await database.query(`create table item (id int primary key);
     insert into item select generate_series(1, 2500)`);
@@ -65,11 +65,11 @@ test('a table without a primary key is refused: its rows cannot be told apart', 
   await database.query('create table keyless (id int)');
   await runMain(['trigger', 'add', 'keyless'], { env: { DATABASE_URL: database.url } });
   expect((await snapshot('keyless', '--consumer', 'index')).said).toContain(
-    'public.keyless has no primary key: a snapshot could not tell its rows apart',
+    'public.keyless has no primary key: a snapshot could neither identify its rows',
   );
 });
 
-test('it refuses a table of which row level security hides rows from this role', async () => {
+test('a table is refused if row-level security hides rows from this role', async () => {
   const empty = await createEmptyDatabase();
   const { name, url } = await createRole(empty, 'tenant');
   await empty.query(`grant create on database ${new URL(empty.url).pathname.slice(1)} to "${name}";

@@ -65,7 +65,7 @@ function lines(columns: number | undefined, consumers: ConsumerView[]): string[]
   return statusLines({ at, daemons: [daemon], log, consumers });
 }
 
-test('where there is room, owners stand in the last column, and nothing is cut', () => {
+test('with enough room, owners are in the last column, and nothing is cut', () => {
   const [daemons, log, , , email, other, , note] = lines(undefined, [view({}), far]);
   expect(daemons).toBe('Daemons  1 alive: web-1:4711 (polls every 5.0 s)');
   expect(log).toBe('Log      1.2 MB, the newest notification is 9, 1.5 s ago');
@@ -96,7 +96,7 @@ test('where there is room, owners stand in the last column, and nothing is cut',
   );
 });
 
-test('on 80 columns every number is to be seen, of a long id the beginning', () => {
+test('on 80 columns every number is visible, and a long id is cut', () => {
   const found = lines(80, [view({}), far]);
   expect(found.filter((line) => line.length > 80)).toEqual([]);
   expect(found[5]).toMatch(/^the_\S*… {2}catching up .* 7$/);
@@ -104,7 +104,7 @@ test('on 80 columns every number is to be seen, of a long id the beginning', () 
   expect(found.join('\n')).not.toContain('for 1 h');
 });
 
-test('what stands still never gets there, and says since when it is paused', () => {
+test('a paused consumer never gets there, and shows since when it is paused', () => {
   const paused = view({
     state: 'paused',
     isPaused: true,
@@ -131,13 +131,13 @@ test('what stands still never gets there, and says since when it is paused', () 
   expect(note).toBe('email: paused 1 min ago');
 });
 
-test('an owner that has died is named as one that has gone', () => {
+test('an owner that has died is marked as gone', () => {
   const owner = { daemonId: 'x', host: 'web-9', pid: 1, since: ago(1000), isAlive: false };
   const [row] = lines(undefined, [view({ state: 'not running', owner, daemons: [] })]).slice(4);
   expect(row).toMatch(/ web-9:1, gone$/);
 });
 
-test('those that somebody should look at stand first where people watch', () => {
+test('consumers that need attention come first when watching', () => {
   const states = ['tail', 'paused', 'catching up', 'stopped', 'not running'] as const;
   const all = states.map((state) => view({ consumerId: state, state }));
   const letters = view({ consumerId: 'dead', dead: 3 });

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
 import { StatusScreen, type Terminal } from '../../src/cli/status/screen.ts';
 
-/** A terminal of so many rows, that remembers what was written to it last. */
+/** A terminal with `rows` rows that records what is written to it. */
 function terminal(rows: number, columns = 20) {
   const fake = Object.assign(new EventEmitter(), {
     rows,
@@ -13,14 +13,14 @@ function terminal(rows: number, columns = 20) {
   return fake as typeof fake & Terminal;
 }
 
-/** The rows of the last frame, without what steers. */
+/** The rows of the last frame, without control sequences. */
 function rowsOf({ written }: { written: string[] }): string[] {
   let text = written.at(-1) ?? '';
   for (const steering of ['\u001b[K', '\u001b[H', '\u001b[J']) text = text.replaceAll(steering, '');
   return text.split('\r\n').slice(0, -1);
 }
 
-test('each frame is drawn over the one before, and what it had more is wiped out', () => {
+test('each frame overwrites the one before, and clears the rest of it', () => {
   const fake = terminal(10);
   const screen = new StatusScreen(fake);
   screen.draw(['a', 'b']);
@@ -28,7 +28,7 @@ test('each frame is drawn over the one before, and what it had more is wiped out
   expect(fake.written.at(-1)).toBe('\u001b[Hc\u001b[K\r\n\u001b[J');
 });
 
-test('more lines than rows never scroll: the last row says how many are left out', () => {
+test('too many lines never scroll: the last row counts those left out', () => {
   const fake = terminal(5);
   const lines = Array.from({ length: 9 }, (_, index) => `line ${index}`);
   new StatusScreen(fake).draw(lines);
@@ -37,7 +37,7 @@ test('more lines than rows never scroll: the last row says how many are left out
   expect(rowsOf(fake)).toEqual(lines.slice(0, 4));
 });
 
-test('it is drawn anew when the window changes, and the terminal is given back at the end', () => {
+test('the screen is redrawn on a resize, and restores the terminal at the end', () => {
   const fake = terminal(3);
   const screen = new StatusScreen(fake);
   screen.draw(['a', 'b', 'c']);

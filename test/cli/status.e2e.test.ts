@@ -15,7 +15,7 @@ const run = (...args: string[]) =>
 
 const squeezed = (text: string) => text.replaceAll(/ +/g, ' ').split('\n');
 
-test('without a consumer it says so, and --check is fine', async () => {
+test('without a consumer status says so, and --check passes', async () => {
   const { stdout, exitCode } = await run();
   expect(exitCode).toBe(0);
   expect(stdout).toMatch(
@@ -28,7 +28,7 @@ test('without a consumer it says so, and --check is fine', async () => {
   });
 });
 
-test('what needs somebody is red, unless NO_COLOR is set', async () => {
+test('what needs attention is red, unless NO_COLOR is set', async () => {
   await addConsumers(database, ['email']);
   await addDelivery(database, { state: 'dead' });
   const red = (text: string) => `\u001b[31m${text}\u001b[39m`;
@@ -41,7 +41,7 @@ test('what needs somebody is red, unless NO_COLOR is set', async () => {
   );
 });
 
-test('it shows a row for each consumer, and under it what takes more words', async () => {
+test('status shows a row for each consumer, and details below', async () => {
   await addConsumers(database, ['email', 'webhook']);
   const error = { name: 'TypeError', message: 'no \u001b[2J\nfield' };
   const id = await addDelivery(database, { key: 'k', state: 'retry', error });
@@ -63,7 +63,7 @@ test('it shows a row for each consumer, and under it what takes more words', asy
   expect((await run('webhook')).stdout).not.toContain('email');
 });
 
-test('--json has all of it', async () => {
+test('--json has everything', async () => {
   await addConsumers(database, ['email']);
   await addDelivery(database);
   const daemon = await startTailing(database.config, [
@@ -83,7 +83,7 @@ test('--json has all of it', async () => {
   });
 });
 
-test('--check prints a line for each finding and exits with 1, or OK', async () => {
+test('--check prints a line for each finding and exits with 1, or prints OK', async () => {
   await addConsumers(database, ['email', 'old']);
   await database.query(
     `update pgwatch.consumer_progress set paused_at = now() where consumer_id = 'email'`,
@@ -94,7 +94,7 @@ test('--check prints a line for each finding and exits with 1, or OK', async () 
   expect(found.stdout.replaceAll(/since [^)]*/g, 'since T').split('\n')).toEqual([
     'email: 1 unread, more than 0 (paused since T).',
     'email: 1 dead letter, more than 0.',
-    'old: no daemon runs it, and it is not paused.',
+    'old: no daemon runs it, although it is not paused.',
     'old: 1 unread, more than 0.',
     '',
   ]);
@@ -124,7 +124,7 @@ test('limits without --check, and the like, are wrong usage', async () => {
   expect(refused.map(({ exitCode }) => exitCode)).toEqual([2, 2, 2, 2]);
 });
 
-test('--watch into a pipe prints block after block, through a lost connection, until Ctrl-C', async () => {
+test('--watch in a pipe prints blocks, even after a lost connection, until Ctrl-C', async () => {
   await addConsumers(database, ['email']);
   const cli = startCli(['status', '--watch', '--interval', '100ms'], {
     env: { DATABASE_URL: database.url },
@@ -133,7 +133,8 @@ test('--watch into a pipe prints block after block, through a lost connection, u
   await until('two are printed', () => blocks() > 1);
   await database.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
-     where datname = current_database() and pid <> pg_backend_pid() and query like '%clock_timestamp() as at%'`,
+     where datname = current_database() and pid <> pg_backend_pid()
+       and query like '%clock_timestamp() as at%'`,
   );
   await cli.waitFor('\nTrying again: ');
   const before = blocks();
@@ -141,6 +142,6 @@ test('--watch into a pipe prints block after block, through a lost connection, u
   cli.signal('SIGINT');
   const { exitCode, stdout, stderr } = await cli.exited;
   expect([exitCode, stderr]).toEqual([0, '']);
-  // Nothing of it is for a terminal.
+  // Nothing in it is meant for a terminal.
   expect(stdout).not.toContain('\u001b');
 });

@@ -4,9 +4,9 @@ import { addConsumers } from '../helpers/deliveries.ts';
 import { runMain } from '../helpers/main.ts';
 
 /*
-Goal: no text of others steers the terminal of whoever looks at it, nor begins a line that looks like ours.
-Method: a corpus of sequences and breaks in everything that others write: channels, keys, payloads, errors, columns
-and values of a table; each command that shows them as text, and as JSON.
+Goal: no foreign text can control the terminal that shows it, or begin a line that looks like ours.
+Method: a corpus of control sequences and line breaks in everything that others write: channels,
+keys, payloads, errors, columns and values of a table. Each command shows them as text, and as JSON.
 */
 
 const database = useDatabase();
@@ -34,7 +34,7 @@ const CORPUS = [
   '\u2066',
 ];
 const TEXT = CORPUS.map((each) => `a${each}FORGED`).join('');
-/** A channel has at most 63 bytes: those that are worst. */
+/** A channel has at most 63 bytes: the worst of them. */
 const CHANNEL = `c\u001b]52;c;ZQ==\u0007\rFORGED\nFORGED\u2028FORGED\u009bJ`;
 let id: number;
 
@@ -74,7 +74,7 @@ test.each([
   ['dlq show', ['dlq', 'show', 'ID']],
   ['history', ['history', 'words', '1']],
   ['history --diff', ['history', 'words', '1', '--diff']],
-])('%s shows them as text that does nothing', async (_, args) => {
+])('%s shows them as harmless text', async (_, args) => {
   const { stdout, stderr } = await runMain(
     args.map((arg) => (arg === 'ID' ? String(id) : arg)),
     { env: { DATABASE_URL: database.url, NO_COLOR: '1' } },
@@ -87,7 +87,7 @@ test.each([
   }
 });
 
-test('as JSON they are what they were', async () => {
+test('as JSON they are unchanged', async () => {
   const json = async (...args: string[]) => {
     const { stdout } = await runMain([...args, '--json'], { env: { DATABASE_URL: database.url } });
     return JSON.parse(stdout);

@@ -6,7 +6,7 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-/** What the work writes on stdout, a terminal so wide, or none. */
+/** What the work writes on stdout: a terminal of `columns` columns, or a pipe. */
 function printedBy(work: () => void, columns?: number): string {
   let text = '';
   vi.stubEnv('NO_COLOR', '1');
@@ -35,17 +35,17 @@ test('columns are aligned, and no line ends in spaces', () => {
   );
 });
 
-test('on a narrow terminal lines are cut, into a pipe they are not', () => {
+test('lines are cut on a narrow terminal, but not in a pipe', () => {
   expect(printedBy(() => printTable(['CONSUMER', 'CHANNELS'], rows), 20)).toBe(
     'CONSUMER     CHANNE…\nemail        orders…\na-long-name  -\n',
   );
 });
 
-test('control characters in a cell are made visible, and line breaks do not break the table', () => {
+test('control characters in a cell are shown, and line breaks do not break the table', () => {
   expect(printedBy(() => printTable(['A'], [['x\u001b[31m\ny']]))).toBe('A\nx\\u001b[31m y\n');
 });
 
-test('columns are aligned by what a terminal shows, and what turns text around is made visible', () => {
+test('columns are aligned by display width, and direction marks are made visible', () => {
   const wide = [
     ['日本語', 'x'],
     ['👩‍💻 é', 'y'],
@@ -57,7 +57,7 @@ test('columns are aligned by what a terminal shows, and what turns text around i
   expect(printedBy(() => printTable(['KEY'], [['日本語日本語']]), 6)).toBe('KEY\n日本…\n');
 });
 
-test('no rows are a heading alone', () => {
+test('a table without rows is only a heading', () => {
   expect(printedBy(() => printTable(['A', 'B'], []))).toBe('A  B\n');
 });
 
@@ -66,7 +66,7 @@ test('JSON is one line in a pipe, and indented on a terminal', () => {
   expect(printedBy(() => printJson({ a: 1 }), 80)).toBe('{\n  "a": 1\n}\n');
 });
 
-test('colours move no column, and are left out of a line that has to be cut', () => {
+test('colours move no column, and are left out of a line that is cut', () => {
   const red = (text: string) => `\u001b[31m${text}\u001b[39m`;
   const paint = (text: string, heading: string) => (heading === 'B' ? red(text) : text);
   const rows = [['x', 'one', 'y'.repeat(10)]];

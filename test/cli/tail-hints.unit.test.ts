@@ -21,11 +21,11 @@ test.each<[Partial<TailOptions>, string[], string]>([
     [],
     'Following DELETE, all channels, changes of users, key k from now on; press Ctrl-C to stop.',
   ],
-])('what %j of %j follows is said', (options, channels, expected) => {
+])('tail says what %j with the channels %j follows', (options, channels, expected) => {
   expect(followingText(of(options, channels))).toBe(expected);
 });
 
-test('names that nothing has are told, with what may be meant', () => {
+test('unknown names are reported, with suggestions', () => {
   const known = { channels: ['orders'], tables: [{ schema: 'app', name: 'users' }] };
   const hints = (options: Partial<TailOptions>, channels: string[] = []) =>
     hintsOf(of(options, channels).filter, known);
@@ -37,7 +37,7 @@ test('names that nothing has are told, with what may be meant', () => {
   ]);
 });
 
-test('where nothing is shown it says so, and how to see more where it has looked at the newest only', () => {
+test('if nothing is shown tail says so, and how to see more if it read only the newest', () => {
   expect(nothingText(of({ from: '9', until: '3' }), true)).toBe('No notification matches.');
   expect(nothingText(of({ until: '3' }), false)).toMatch(/Only the newest 10 were read; .*--since/);
 });

@@ -23,7 +23,7 @@ test.each<[Partial<TailOptions>, boolean, { from: unknown; isFollowing: boolean 
   expect(of(options, { isTerminal })).toMatchObject(expected);
 });
 
-test('filters', () => {
+test('filters are parsed', () => {
   const { filter } = of(
     { table: ['users,app."x.y"'], action: ['insert', 'Update'], key: 'k' },
     { channels: ['a', 'b'] },
@@ -86,7 +86,7 @@ test('a line fits the terminal, wide characters included, whatever its width', (
   expect(lineFormat(30)(UPDATE)).toHaveLength(30);
 });
 
-test('a marker of what was removed is no notification of anybody', () => {
+test('a marker of removed notifications is shown as GAP', () => {
   const row: LogRow = [...ROW];
   row[5] = '{"removed":3}';
   row[6] = 'GAP';
@@ -102,7 +102,7 @@ test.each<[string, Partial<Record<number, string | null>>]>([
   ['a published payload', { 5: DEEP, 6: null, 7: null, 8: null, 9: null }],
   ['a row', { 8: `{"id": 1, "j": null}`, 9: `{"id": 1, "j": ${DEEP}}` }],
   ['both rows', { 8: `{"id": 1, "j": ${DEEP}}`, 9: `{"id": 1, "j": [${DEEP}]}` }],
-])('however deep %s is nested, it is shown as far as it can be', (_, columns) => {
+])('however deep %s is nested, it is shown as far as possible', (_, columns) => {
   const row = Object.assign([...ROW], columns) as LogRow;
   const deep = () => new Notification(row, { isReplay: false, attempt: 1 });
   expect(new Where('JSON.stringify(id) === "42" && payload !== null').matches(deep())).toBe(true);

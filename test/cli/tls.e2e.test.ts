@@ -6,8 +6,8 @@ import { makeProject, printingConsumer } from '../helpers/project.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-A server without TLS. The name 127.1 is one for this machine that does not look like a loopback, so
-that it stands for a host elsewhere.
+A server without TLS. The name 127.1 stands for this machine but does not look like a loopback
+address, so it serves as a remote host.
 */
 
 const database = useIsolatedServer();
@@ -22,7 +22,7 @@ function elsewhere(query = ''): string {
 const project = () => makeProject({ 'consumers/ok.ts': printingConsumer('ok', ['orders']) });
 
 test.each(some([['listen'], ['notify', 'orders'], ['migrate']]))(
-  'a server elsewhere that offers no TLS stops %s %s',
+  'a remote server without TLS stops %s %s',
   async (...args) => {
     const { exitCode, stderr } = await runMain(args, {
       cwd: project(),
@@ -30,7 +30,8 @@ test.each(some([['listen'], ['notify', 'orders'], ['migrate']]))(
     });
     expect(exitCode).toBe(1);
     expect(stderr).toContain(
-      `": it offers no TLS. Switch it on there, or set tls: 'off' or sslmode=disable where the network is trusted.\n`,
+      '": it does not offer TLS. Enable TLS on the server, or, if the network is trusted, ' +
+        "set tls: 'off' or sslmode=disable.\n",
     );
   },
 );
@@ -40,7 +41,7 @@ test.each(
     ['by the environment', '', 'off'],
     ['by the connection string', '?sslmode=disable', ''],
   ]),
-)('it is used where TLS is switched off %s', async (_, query, tls) => {
+)('a remote server is used if TLS is switched off %s', async (_, query, tls) => {
   const env = { DATABASE_URL: elsewhere(query), PGWATCH_TLS: tls };
   const cwd = project();
   const listen = startCli(['listen'], { cwd, env });
@@ -55,7 +56,7 @@ test.each(
 });
 
 test.each(some([['listen'], ['notify', 'orders'], ['migrate']]))(
-  'no-verify is warned of once by %s %s',
+  '%s %s warns about no-verify once',
   async (...args) => {
     const env = { DATABASE_URL: elsewhere('?sslmode=no-verify') };
     const { stderr } = await runMain(args, { cwd: project(), env });
@@ -63,7 +64,7 @@ test.each(some([['listen'], ['notify', 'orders'], ['migrate']]))(
   },
 );
 
-test('a mode that is none is refused', async () => {
+test('an unknown TLS mode is refused', async () => {
   const env = { DATABASE_URL: elsewhere(), PGWATCH_TLS: 'yes' };
   const { stderr } = await runMain(['listen'], { cwd: project(), env });
   expect(stderr).toContain(`PGWATCH_TLS must be 'verify', 'no-verify' or 'off', not "yes".`);

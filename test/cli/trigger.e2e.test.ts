@@ -17,19 +17,22 @@ async function trigger(args: readonly string[], cwd?: string) {
 const list = async () =>
   JSON.parse((await trigger(['list', '--json'])).stdout) as Record<string, unknown>[];
 
-test('add says what it did; once more changes nothing; other options change it', async () => {
+test('add reports what it did, can be repeated, and applies new options', async () => {
   await database.query('create table users (id int primary key, email text, password text)');
   expect(await trigger(['add', 'users'])).toMatchObject({
     exitCode: 0,
     stdout: '',
-    said: 'Captured: public.users, insert, update, delete, truncate, on channel data_change, for each statement.',
+    said:
+      'Captured: public.users, insert, update, delete, truncate, on channel data_change, for ' +
+      'each statement.',
   });
   expect((await trigger(['add', 'users'])).said).toBe(
     'Unchanged: public.users is already captured this way.',
   );
   const flags = ['--exclude', 'password', '--channel', 'users', '--operations', 'update,insert'];
   expect((await trigger(['add', 'users', ...flags])).said).toBe(
-    'Changed: public.users, channel data_change → users; operations insert, update, delete, truncate → insert, update; exclude none → password.',
+    'Changed: public.users, channel data_change → users; operations insert, update, delete, ' +
+      'truncate → insert, update; exclude none → password.',
   );
   expect(await list()).toEqual([
     {
@@ -54,7 +57,7 @@ test('add says what it did; once more changes nothing; other options change it',
   );
 });
 
-test('list finds what is stale and what is disabled, and add makes it right', async () => {
+test('list finds stale and disabled captures, and add repairs them', async () => {
   await database.query('create table aging (id int primary key, a int, b int)');
   await trigger(['add', 'aging', '--exclude', 'a']);
   await database.query('alter table aging drop constraint aging_pkey, add primary key (b, id)');
@@ -78,7 +81,7 @@ test('list finds what is stale and what is disabled, and add makes it right', as
   expect(rows).toEqual([{ key: 'public.aging:[2, 1]' }]);
 });
 
-test('--dry-run prints what add would run, sql a script to repeat, and neither changes anything', async () => {
+test('--dry-run prints what add would run, sql a script; neither changes anything', async () => {
   await database.query('create table planned (id int primary key)');
   const sql = await trigger(['sql', 'planned', '--payload', 'keys']);
   const dry = await trigger(['add', 'planned', '--payload', 'keys', '--dry-run']);
@@ -96,7 +99,7 @@ test('--dry-run prints what add would run, sql a script to repeat, and neither c
   expect(await list()).not.toContainEqual(expect.objectContaining({ table: 'planned' }));
 });
 
-test('--all captures a schema but some; remove takes names with everything in them', async () => {
+test('--all captures a schema with exceptions; remove takes any names', async () => {
   await database.query(`create schema "My app"; create table "My app".a (id int primary key);
     create table "My app"."b.c" (id int primary key); create view "My app".v as select 1 as one;
     create table "My app".p (id int primary key) partition by range (id);
@@ -105,7 +108,7 @@ test('--all captures a schema but some; remove takes names with everything in th
   expect(added.said.split('\n').map((line) => line.slice(0, 30))).toEqual([
     'Captured: My app."b.c", insert',
     'Captured: My app.p, insert, up',
-    'warning A partition of My app.',
+    'warning Nothing is published f',
   ]);
   const removed = await trigger(['remove', 'My app."b.c"', 'My app.p', 'My app.a']);
   expect(removed.said.split('\n')).toEqual([
@@ -115,7 +118,7 @@ test('--all captures a schema but some; remove takes names with everything in th
   ]);
 });
 
-test('what was excluded is not exposed without a word, and not at all by --all', async () => {
+test('excluded columns are not exposed silently, and never by --all', async () => {
   await database.query(
     'create schema vault; create table vault.people (id int primary key, pin text)',
   );
@@ -126,11 +129,11 @@ test('what was excluded is not exposed without a word, and not at all by --all',
     'error vault.people excludes pin, which --all would add to its notifications: leave the table out with --except, or give --exclude, too. Nothing was changed.',
   ]);
   expect((await trigger(['add', 'vault.people', '--reset'])).said).toContain(
-    'warning pin of vault.people was excluded, and is in its notifications from now on',
+    'warning pin of vault.people was excluded, but is in its notifications from now on',
   );
 });
 
-test('add, --dry-run and sql keep what is not given, and warn alike', {
+test('add, --dry-run and sql keep options that are not given, and warn alike', {
   timeout: 120_000,
 }, async () => {
   await database.query('create table partial (id int primary key, email text, note text, n int)');
@@ -152,7 +155,7 @@ test('add, --dry-run and sql keep what is not given, and warn alike', {
   expect([dry.said, dry.stdout]).toEqual([said, expect.stringContaining('"exclude":["email"]')]);
   expect(await list()).toEqual(before);
   await trigger(['add', 'partial', '--exclude', 'email,note', '--payload', 'changed']);
-  const exposed = 'warning email of public.partial was excluded, and is in its notifications';
+  const exposed = 'warning email of public.partial was excluded, but is in its notifications';
   for (const args of [['sql'], ['add', '--dry-run'], ['add']]) {
     const [action = '', ...others] = args;
     const warned = await trigger([action, 'partial', '--exclude', 'note', ...others]);
@@ -168,7 +171,7 @@ test('add, --dry-run and sql keep what is not given, and warn alike', {
   expect((await trigger(['sql', 'partial'])).said).toContain('you created yourself');
 });
 
-test('the SQL of a narrower capture removes what it does not want any more', async () => {
+test('the SQL of a narrower capture removes what is no longer wanted', async () => {
   await database.query('create table narrowed (id int primary key, note text)');
   await trigger(['add', 'narrowed']);
   const options = ['narrowed', '--operations', 'insert', '--exclude', 'note'];
@@ -176,7 +179,7 @@ test('the SQL of a narrower capture removes what it does not want any more', asy
   expect((await trigger(['add', ...options])).said).toContain('Unchanged');
 });
 
-test('a partition is captured with the whole, and by itself says nothing when it is emptied', async () => {
+test('a partition is captured with its table; by itself its TRUNCATE is not captured', async () => {
   await database.query(`create table whole (id int primary key) partition by range (id);
     create table part partition of whole for values from (0) to (10)`);
   await trigger(['add', 'part']);
@@ -189,32 +192,36 @@ test('a partition is captured with the whole, and by itself says nothing when it
   await trigger(['add', 'whole']);
   expect(await trigger(['add', 'part'])).toMatchObject({
     exitCode: 2,
-    said: 'error public.part is a partition of public.whole, which is captured: that captures it, too.',
+    said: 'error public.part is a partition of public.whole, which is captured, including its partitions.',
   });
 });
 
-test('a trigger that was written by hand is listed, kept from add and sync, and removed if asked', async () => {
+test('a handwritten trigger is listed, not changed by add, and removed on request', async () => {
   await database.query(`create table manual (id int primary key);
-    create trigger mine after insert or update on manual for each row execute function notify_data_change('m')`);
+    create trigger mine after insert or update on manual for each row
+      execute function notify_data_change('m')`);
   expect(await list()).toContainEqual(
     expect.objectContaining({ table: 'manual', byHand: true, forEach: 'row', triggers: ['mine'] }),
   );
   const refused = await trigger(['add', 'manual']);
   expect(refused).toMatchObject({
     exitCode: 2,
-    said: 'error public.manual is captured already, by the trigger "mine" that was written by hand: drop it first, or "pgwatch trigger remove" it.',
+    said: 'error public.manual is already captured by the manually created trigger "mine": drop it first, or run "pgwatch trigger remove".',
   });
   expect((await trigger(['remove', 'manual'])).said).toContain('Removed');
   expect((await trigger(['add', 'manual'])).exitCode).toBe(0);
 });
 
-test('sync makes the database match the config; --check only tells', async () => {
-  await database.query(`create table kept (id int primary key); create table extra (id int primary key);
+test('sync makes the database match the config; --check only reports', async () => {
+  await database.query(`create table kept (id int primary key);
+    create table extra (id int primary key);
     create table missing (id int primary key)`);
   await trigger(['remove', ...(await list()).map(({ schema, table }) => `${schema}.${table}`)]);
   await trigger(['add', 'kept', 'extra']);
   const cwd = makeProject({
-    'pgwatch.config.ts': `export default { triggers: { 'public.kept': { channel: 'k' }, missing: {} } };`,
+    'pgwatch.config.ts': `export default {
+      triggers: { 'public.kept': { channel: 'k' }, missing: {} },
+    };`,
   });
   const drift = [
     'Different: public.kept, channel data_change → k.',
@@ -244,20 +251,20 @@ test.each([
   [['add', 'a', '--all'], 'Give either the names of tables or --all, not both.'],
   [['add', 'a', '--schema', 'x'], '--schema and --except require --all.'],
   [['add', 'nosuch'], 'There is no table nosuch in public.'],
-  [['add', 'a.b.c'], '"a.b.c" is no table\'s name'],
+  [['add', 'a.b.c'], '"a.b.c" is not a table name'],
   [['add', 'seen'], 'public.seen is a view: capture the tables that it reads.'],
   [
     ['add', 'pgwatch.delivery'],
-    "pgwatch.delivery is pgwatch's own: it would capture itself without end.",
+    "pgwatch.delivery is one of pgwatch's own: it would capture itself forever.",
   ],
   [
     ['add', 'wrong', '--columns', 'emial'],
     'public.wrong has no column "emial", which columns names. Did you mean "email"?',
   ],
-  [['add', 'wrong', '--exclude', 'id'], 'public.wrong cannot do without "id" in its notifications'],
+  [['add', 'wrong', '--exclude', 'id'], 'public.wrong needs "id" in its notifications'],
   [
     ['add', 'wrong', '--operations', 'insret'],
-    '--operations must be a list of insert, update, delete, truncate, each once, not ["insret"].',
+    '--operations must be a list of insert, update, delete, truncate, without duplicates, not ["insret"].',
   ],
   [['add', 'wrong', '--channel', 'x'.repeat(64)], '--channel must be a name of 1 to 63 bytes'],
   [
@@ -271,13 +278,14 @@ test.each([
       '--operations',
       'insert',
       '--when',
-      'true) execute function notify_data_change(); create trigger x after insert on wrong for each row when (true',
+      'true) execute function notify_data_change(); create trigger x after insert on wrong ' +
+        'for each row when (true',
     ],
     'public.wrong cannot be captured like that: cannot insert multiple commands',
   ],
   [
     ['add', 'wrong', '--when', 'new.id > 1', '--for-each', 'statement'],
-    'cannot be captured for each statement: its condition is one for rows',
+    'cannot be captured for each statement: its condition applies to rows',
   ],
 ])('%j is refused with a sentence', async (args, sentence) => {
   await database.query(`create table if not exists wrong (id int primary key, email text);
@@ -288,7 +296,7 @@ test.each([
   expect(exitCode).toBe(2);
 });
 
-test('a table whose type has a cast that is not used is named, by add and by list', async () => {
+test('add and list name a table whose type has an unused cast', async () => {
   const role = `owner_${process.pid}`;
   await database.query(`create role ${role}; create type mood as enum ('sad');
     create table owned (id int primary key, mood mood);
@@ -313,15 +321,15 @@ test('a table whose type has a cast that is not used is named, by add and by lis
   }
 });
 
-test('DDL lets writers pass, says whom it waits for, and goes on when that one is done', async () => {
+test('DDL lets writers pass, names the session it waits for, and then continues', async () => {
   await database.query('create table busy (id int primary key)');
   const holder = await database.connect();
   await holder.query(`set application_name = 'holder'; begin; insert into busy values (1)`);
   const adding = startCli(['trigger', 'add', 'busy'], { env: { DATABASE_URL: database.url } });
   await adding.waitFor(
-    /Waiting for public\.busy: pid \d+ \(holder\) is idle in transaction since .*insert into busy/,
+    /Waiting for public\.busy: pid \d+ \(holder\) is idle in transaction for .*insert into busy/,
   );
-  // Whoever comes meanwhile waits no longer than the attempt that is under way.
+  // Writers that come meanwhile wait no longer than the current attempt.
   await database.query(`set statement_timeout = '2s'; insert into busy values (2)`);
   await holder.query('commit');
   await until('it has ended', async () => (await adding.exited).exitCode === 0);

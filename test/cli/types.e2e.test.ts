@@ -22,7 +22,7 @@ async function capture(definition: string, ...options: string[]): Promise<void> 
   expect((await runCli(args, { env })).exitCode).toBe(0);
 }
 
-test('--out writes once, leaves what is right alone, and --check only tells', async () => {
+test('--out writes once, leaves a current file alone, and --check only reports', async () => {
   const cwd = makeProject({});
   const file = join(cwd, 'types.ts');
   expect((await types(['--out', 'types.ts', '--check'], cwd)).said.split('\n')).toEqual([
@@ -50,7 +50,9 @@ test('--out writes once, leaves what is right alone, and --check only tells', as
   await database.query('alter table people alter email drop not null');
   expect(await types(['--out', 'types.ts', '--check'], cwd)).toMatchObject({
     exitCode: 1,
-    said: 'Different: types.ts does not have the types of the captured tables. Run "pgwatch types --out types.ts".',
+    said:
+      'Different: types.ts does not have the types of the captured tables. ' +
+      'Run "pgwatch types --out types.ts".',
   });
   expect((await types(['--out', 'types.ts'], cwd)).said).toBe(
     'Changed: types.ts, the types of 1 captured table.',
@@ -69,7 +71,7 @@ test.each([
   expect(exitCode).toBe(2);
 });
 
-/** Of each wrong line the compiler must complain, and of no other. */
+/** The compiler must complain about each marked line, and about no other. */
 const CONSUMER = `
 import { type Change, defineConsumer } from 'pgwatch';
 import type { AppMembers, Members } from '../pgwatch-types.ts';
@@ -91,12 +93,12 @@ export default defineConsumer({
         return none;
       }
       const id: { shop: number; number: number | string } = change.id;
-      // @ts-expect-error a row that was inserted was not there before
+      // @ts-expect-error an INSERT has no old row
       if (change.action === 'INSERT') return change.old;
       if (change.action === 'UPDATE') {
         const sure: number = change.new.shop;
         const maybe: 'new' | 'paid' | undefined = change.new.state;
-        // @ts-expect-error what has not changed is not there
+        // @ts-expect-error a column that has not changed is absent
         const unsure: 'new' | 'paid' = change.new.state;
         return [id, sure, maybe, unsure, change.changed.includes('state')];
       }
@@ -122,7 +124,7 @@ export default defineConsumer({
 });
 `;
 
-test('consumers are checked against the tables, without a type of their own', async () => {
+test('consumers are checked against the tables without type annotations', async () => {
   await database.query(`create type state as enum ('new', 'paid'); create schema app`);
   await capture('members (id int primary key, email text not null)');
   await capture('app.members (id uuid primary key, visits int not null)');
@@ -130,7 +132,7 @@ test('consumers are checked against the tables, without a type of their own', as
     'orders (shop int, number bigint, state state not null, note text, primary key (shop, number))',
     ...['--exclude', 'note', '--payload', 'changed'],
   );
-  // The README's own consumer, whose table is this one.
+  // The README's own consumer uses this table.
   await capture('users (id int primary key, email text)');
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
   const [, shown = ''] = /```ts\n(\/\/ consumers\/search-index.*?)```/s.exec(readme) ?? [];
@@ -144,7 +146,7 @@ test('consumers are checked against the tables, without a type of their own', as
   expect(await compile({ ...files, 'consumers/search-index.ts': shown }, 'built')).toBe('');
 });
 
-test('what runs is what the types say, and the file does not disturb it', async () => {
+test('the types match what runs, and the file does not disturb it', async () => {
   await database.query(`create table tags (id bigint primary key, names text[] not null);
     create trigger t after insert on tags for each row execute function notify_data_change('tags');
     insert into tags values (9007199254740993, '{a}')`);
@@ -152,7 +154,9 @@ test('what runs is what the types say, and the file does not disturb it', async 
     'consumers/tags.ts': `
       import type { Tags } from '../pgwatch-types.ts';
       const show = ({ id, names }: Tags) => \`\${id} \${names.map((name) => name?.length)}\`;
-      export default { channels: ['tags'], handle({ change }, { reporter }) { reporter.info(show(change.new)); } };`,
+      export default { channels: ['tags'], handle({ change }, { reporter }) {
+        reporter.info(show(change.new));
+      } };`,
   });
   await types(['--out', 'pgwatch-types.ts'], cwd);
   const env = { DATABASE_URL: database.url };

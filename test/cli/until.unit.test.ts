@@ -19,7 +19,7 @@ test.for([
   '2026',
   '2026-13-01',
   'tomorrow',
-])('nothing else is an end: %j', (text) => {
+])('%j is not an end', (text) => {
   expect(() => parseUntil(text)).toThrow(/a duration from now/);
 });
 

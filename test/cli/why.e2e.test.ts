@@ -13,7 +13,8 @@ let [dead, waiting, blocked]: number[] = [];
 beforeAll(async () => {
   await addConsumers(database, ['email']);
   await database.query(
-    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot, paused_at)
+    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot,
+      paused_at)
      values ('metrics', '{other}', 0, '1:1:', null), ('slow', '{orders}', 0, '1:1:', now())`,
   );
   dead = await addDelivery(database, { key: EVIL });
@@ -26,7 +27,7 @@ async function why(args: (string | number | undefined)[], url = database.url) {
   return { ...result, said: result.stderr.replaceAll(/^\d\d:\d\d:\d\d /gm, '').trimEnd() };
 }
 
-test('it prints a block for each consumer: the reason, and what to do', async () => {
+test('why prints a block for each consumer: the reason, and what to do', async () => {
   const { stdout, exitCode, said } = await why([blocked]);
   expect([exitCode, said]).toEqual([1, '']);
   expect(stdout.split('\n')).toEqual([
@@ -55,7 +56,7 @@ test('it prints a block for each consumer: the reason, and what to do', async ()
   ]);
 });
 
-test('of one consumer it says no more than that, and of one that reads other channels that it does', async () => {
+test('--consumer explains only that consumer, even if it reads other channels', async () => {
   const one = await why([blocked, '--consumer', 'slow']);
   expect(one.stdout).toContain('slow: not arrived');
   expect(one.stdout).not.toContain('email');
@@ -65,7 +66,7 @@ test('of one consumer it says no more than that, and of one that reads other cha
   );
 });
 
-test('as JSON each reason has its code; nothing of others steers a terminal', async () => {
+test('as JSON each reason has its code; foreign text does not control the terminal', async () => {
   const { stdout, exitCode } = await why([dead, '--consumer', 'email', '--json']);
   expect(exitCode).toBe(1);
   expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
@@ -95,7 +96,7 @@ test('as JSON each reason has its code; nothing of others steers a terminal', as
   expect((await why([dead])).stdout).not.toMatch(/[^\P{Cc}\n]/u);
 });
 
-test('a role that may read is told who holds what has not committed, and nothing it may not see', async () => {
+test('a reader is told who holds uncommitted work, without anything it may not see', async () => {
   const { name, url } = await createRole(database, 'read');
   const config = { ...database.config, roles: { publish: [], consume: [], read: [name] } };
   await withConnection(config, (client) => migrateUp(client, config));
@@ -106,14 +107,16 @@ test('a role that may read is told who holds what has not committed, and nothing
   await writer.query('rollback');
   expect([exitCode, said]).toEqual([1, '']);
   expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
-  expect(stdout).toMatch(/Either it was rolled back, or this open transaction, which has written/);
+  expect(stdout).toMatch(
+    /it was rolled back, or belongs to this open transaction, which has written/,
+  );
   expect(stdout).toMatch(/ {4}pid \d+.* of \w+, open: not shown to this role/);
-  expect(stdout).toMatch(/→ look what they do, and ask again once they have ended/);
+  expect(stdout).toMatch(/→ check what they are doing, and run this again once they have ended/);
   expect(stdout).not.toContain('pg_terminate_backend');
   expect((await why([rows[0].id, '--json'])).stdout).toContain('"presence":"rolled_back"');
 });
 
-test('of a table it tells why its changes do not arrive', async () => {
+test('for a table why explains why its changes do not arrive', async () => {
   await database.query('create table "Users" (id int primary key, name text)');
   const bare = await why(['--table', '"Users"']);
   expect([bare.exitCode, bare.stdout]).toEqual([

@@ -29,7 +29,7 @@ test.each([
   ['maxBatchBytes', '100', { maxBatchBytes: 100 }],
   ['poolSize', '20', { poolSize: 20 }],
   ['roles', { read: ['Ann Lee'] }, { roles: { publish: [], consume: [], read: ['Ann Lee'] } }],
-])('%s: %j is understood', (name, value, expected) => {
+])('%s accepts %j', (name, value, expected) => {
   expect(check({ [name]: value })).toEqual(expected);
 });
 
@@ -77,16 +77,16 @@ test.each([
   );
 });
 
-test('what a connection string holds is never shown', () => {
+test('the contents of a connection string are never shown', () => {
   for (const name of ['url', 'directUrl']) {
     expect(() => check({ [name]: 'c4nary' })).not.toThrow('c4nary');
     expect(() => check({ [name]: 'c4nary' })).toThrow('must be a URL like');
   }
 });
 
-test.each(['constructor', '__proto__', 'toString'])('%s is no option', (name) => {
+test.each(['constructor', '__proto__', 'toString'])('%s is not an option', (name) => {
   const options = JSON.parse(`{"${name}": 1}`);
-  expect(() => check(options)).toThrow(`here: ${name} is no option.`);
+  expect(() => check(options)).toThrow(`here: ${name} is not an option.`);
 });
 
 test('undefined counts as not given', () => {

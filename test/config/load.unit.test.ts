@@ -5,7 +5,7 @@ import { OPTION_NAMES } from '../../src/config/check.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { makeProject } from '../helpers/project.ts';
 
-test('with nothing given, everything has its default, and nothing can be changed', async () => {
+test('without settings, everything has its default, and the config is frozen', async () => {
   const folder = makeProject({});
   const config = await loadConfig({ folder, environment: {} });
   expect(config).toEqual({
@@ -70,7 +70,7 @@ test('PGWATCH_URL beats DATABASE_URL, which beats the file', async () => {
 test.each([
   ['day', '23h', '1d'],
   ['hour', '59m', '1h'],
-])('retention is no shorter than a partition: a %s', async (partition, retention, least) => {
+])('retention is at least one partition: a %s', async (partition, retention, least) => {
   const load = (shown: string) =>
     loadConfig({
       folder: makeProject({}),
@@ -91,7 +91,7 @@ test.each([
   await expect(loading).rejects.toThrow(`${variable} is not an option. Did you mean "${meant}"?`);
 });
 
-test('a variable that is wrong is named, other PGWATCH_ variables are left alone', async () => {
+test('a wrong variable is named, and other PGWATCH_ variables are ignored', async () => {
   const folder = makeProject({});
   const load = (environment: Record<string, string>) => loadConfig({ folder, environment });
   await expect(load({ DATABASE_URL: 'x' })).rejects.toThrow(/^DATABASE_URL must be a URL/);
@@ -123,7 +123,7 @@ test('a config file given by name is the only one that is read', async () => {
   });
   const config = await loadConfig({ folder, file: 'other/mine.ts', environment: {} });
   expect(config.poolSize).toBe(7);
-  // What a file names is relative to it; what a flag or a variable names, to the working directory.
+  // Paths in a file are relative to it; those of flags and variables, to the working directory.
   expect(config.consumers).toBe(join(folder, 'other/watchers'));
   const flagged = await loadConfig({
     folder,
@@ -143,7 +143,7 @@ test('a config file of the project is found from a folder inside it', async () =
   expect(config.consumers).toBe(join(folder, 'consumers'));
 });
 
-test('an empty config file is as good as none', async () => {
+test('an empty config file counts as none', async () => {
   for (const file of ['pgwatch.config.ts', 'pgwatch.config.json', '.pgwatchrc']) {
     const folder = makeProject({ [file]: '\n' });
     expect((await loadConfig({ folder, environment: {} })).file).toBe(null);

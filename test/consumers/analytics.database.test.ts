@@ -12,7 +12,7 @@ afterEach(async () => {
   daemon = undefined;
 });
 
-test('analytics counts every notification once, also what is handed to it again', async () => {
+test('analytics counts every notification once, even one delivered again', async () => {
   await database.query(`select smart_notify('orders') from generate_series(1, 450)`);
   daemon = await startTailing(database.config, [await loadExample('analytics')]);
   await database.query(`select smart_notify('orders') from generate_series(1, 7)`);

@@ -13,7 +13,7 @@ afterEach(async () => {
   daemon = undefined;
 });
 
-test('a cached row is forgotten when it changes, and all rows when the table is truncated', async () => {
+test('a cached row is dropped when it changes, and all rows on truncate', async () => {
   await database.query(`
     create table users (id integer primary key, name text);
     create trigger users_changed after insert or update or delete on users

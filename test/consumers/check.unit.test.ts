@@ -25,25 +25,28 @@ test.each([
   [{ ...base, from: new Date('x') }, 'from must be'],
   [{ ...base, channels: 'orders' }, 'channels must be a list'],
   [{ ...base, channels: [] }, 'channels must be a list'],
-  [{ ...base, channels: [''] }, 'a channel is a name of 1 to 63 bytes'],
-  [{ ...base, channels: [5] }, 'a channel is a name of 1 to 63 bytes, not 5'],
-  [{ ...base, channels: ['a\0'] }, 'a channel is a name of 1 to 63 bytes'],
-  [{ ...base, channels: ['\ud83d'] }, 'a channel is a name of 1 to 63 bytes'],
+  [{ ...base, channels: [''] }, 'a channel must be a name of 1 to 63 bytes'],
+  [{ ...base, channels: [5] }, 'a channel must be a name of 1 to 63 bytes, not 5'],
+  [{ ...base, channels: ['a\0'] }, 'a channel must be a name of 1 to 63 bytes'],
+  [{ ...base, channels: ['\ud83d'] }, 'a channel must be a name of 1 to 63 bytes'],
   [{ ...base, id: '' }, 'id must be'],
   [{ ...base, id: 'x'.repeat(101) }, 'id must be'],
   [{ ...base, id: 7 }, 'id must be'],
-  [{ ...base, batchSize: 10 }, 'batchSize goes with handleBatch'],
+  [{ ...base, batchSize: 10 }, 'batchSize requires handleBatch'],
   [{ ...base, onGap: 'x' }, 'onGap must be a function'],
   [{ ...base, handleBatch: handle }, 'not both'],
   [{ channels: ['a'] }, 'it needs a function handle'],
   [{ channels: ['a'], handle: 'x' }, 'it needs a function handle'],
-  [{ channels: ['a'], handleBatch: handle, batchSize: 0 }, 'batchSize must be a whole number'],
+  [
+    { channels: ['a'], handleBatch: handle, batchSize: 0 },
+    'batchSize must be a whole number from 1',
+  ],
   [{ ...base, handel: handle }, 'unknown option "handel". Did you mean "handle"?'],
 ])('%j is refused', (definition, message) => {
   expect(() => check(definition)).toThrow(message);
 });
 
-test('the handler is called on its definition, so that "this" works', () => {
+test('the handler is called on its definition, so "this" works', () => {
   const seen: unknown[] = [];
   const consumer = check({
     channels: ['a'],

@@ -6,15 +6,15 @@ import type { Notification } from '../../src/log/notification.ts';
 
 const context = {} as ConsumerContext;
 
-// What is checked here is that it compiles.
-test('a consumer keeps the function that it was defined with, for tests to call', async () => {
+// The point of this test is that it compiles.
+test('a consumer keeps the function of its definition, so tests can call it', async () => {
   const email = defineConsumer({
     channels: ['users'],
     handle: ({ payload }, { attempt }) => [payload, attempt],
   });
   const notification = { payload: 'hello' } as Notification;
   expect(await email.handle(notification, { ...context, attempt: 2 })).toEqual(['hello', 2]);
-  // @ts-expect-error it is called for one at a time
+  // @ts-expect-error a consumer with handle has no handleBatch
   expect(email.handleBatch).toBeUndefined();
   const batch = defineConsumer({
     channels: ['users'],
@@ -22,11 +22,11 @@ test('a consumer keeps the function that it was defined with, for tests to call'
     handleBatch: (notifications) => notifications.length,
   });
   expect(await batch.handleBatch([notification], context)).toBe(1);
-  // @ts-expect-error it is called for many
+  // @ts-expect-error a consumer with handleBatch has no handle
   expect(batch.handle).toBeUndefined();
 });
 
-test('the payload has the type of the schema, or the one that is named', () => {
+test('the payload has the type of the schema, or the one given', () => {
   const schema = {} as StandardSchema<{ text: string }>;
   const bySchema = defineConsumer({
     channels: ['c'],
@@ -41,7 +41,7 @@ test('the payload has the type of the schema, or the one that is named', () => {
   expect([bySchema.channels, byName.channels]).toEqual([['c'], ['c']]);
 });
 
-test('a consumer has handle or handleBatch', () => {
+test('a consumer has either handle or handleBatch', () => {
   // @ts-expect-error it has neither
   defineConsumer({ channels: ['c'] });
   // @ts-expect-error it has both

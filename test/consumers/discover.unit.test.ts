@@ -6,7 +6,7 @@ import { makeProject, printingConsumer } from '../helpers/project.ts';
 
 const minimal = "export default { channels: ['a', 'b', 'a'], handle() {} };";
 
-test('consumers are found in all folders, in all four kinds of file, and named by their file', async () => {
+test('consumers are found in all folders and kinds of file, and named by file', async () => {
   const folder = makeProject({
     'one.ts': minimal,
     'two.mts': minimal,
@@ -29,7 +29,7 @@ test('consumers are found in all folders, in all four kinds of file, and named b
   });
 });
 
-test('what is no consumer file is passed over', async () => {
+test('other files are skipped', async () => {
   const broken = 'this is no program';
   const folder = makeProject({
     'good.ts': minimal,
@@ -47,7 +47,7 @@ test('what is no consumer file is passed over', async () => {
   expect((await discoverConsumers(folder)).map(({ id }) => id)).toEqual(['good']);
 });
 
-test('files that look like consumers and are not loaded are known', () => {
+test('files that look like consumers but are not loaded are reported', () => {
   const folder = makeProject({
     'one.ts': minimal,
     'two.tsx': minimal,
@@ -64,7 +64,7 @@ test('files that look like consumers and are not loaded are known', () => {
   expect(skippedFiles(folder)).toEqual(names.map((name) => join(folder, name)));
 });
 
-test('an empty folder has no consumers, which is no fault; a file is no folder', async () => {
+test('an empty folder has no consumers, without an error; a file is not a folder', async () => {
   const folder = makeProject({});
   expect(await discoverConsumers(folder)).toEqual([]);
   await expect(discoverConsumers(join(folder, 'package.json'))).rejects.toMatchObject({
@@ -75,7 +75,7 @@ test('an empty folder has no consumers, which is no fault; a file is no folder',
   });
 });
 
-test('where one file is faulty none is returned, and the first fault is the cause', async () => {
+test('if a file is faulty no consumer is returned, and the first fault is the cause', async () => {
   const folder = makeProject({ 'good.ts': minimal, 'bad.ts': 'throw new Error("x")' });
   await expect(discoverConsumers(folder)).rejects.toMatchObject({
     code: 'consumer_invalid',

@@ -17,13 +17,13 @@ test.each([
   expect(outcomesOf(returned, 1, false)).toEqual([done]);
 });
 
-test('a list speaks for each notification of a batch by its place', () => {
+test('a list gives the result of each notification in a batch, by position', () => {
   expect(outcomesOf([undefined, refused], 2, true)).toEqual([done, failed]);
   expect(outcomesOf(settled, 2, true)).toEqual([done, failed]);
   expect(outcomesOf([new RetryAfter(5), 1], 2, true)).toMatchObject([{ retryAfterMs: 5 }, done]);
 });
 
-test('one with an error and of the wrong length fails all of them', () => {
+test('a list with an error and of the wrong length fails all of them', () => {
   const outcomes = outcomesOf(settled, 3, true);
   expect(outcomes.length).toBe(3);
   for (const outcome of outcomes) {
@@ -32,6 +32,6 @@ test('one with an error and of the wrong length fails all of them', () => {
   }
 });
 
-test('of handle, any error in a list is its failure', () => {
+test('for handle, any error in a list is its failure', () => {
   expect(outcomesOf(settled, 1, false)).toEqual([failed]);
 });

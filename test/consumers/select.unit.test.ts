@@ -19,13 +19,13 @@ test.each<[Selection, string[]]>([
   expect(selectConsumers(consumers, selection).map(({ id }) => id)).toEqual(expected);
 });
 
-test('an unknown name is refused, in whichever list', () => {
+test('an unknown name is refused in both lists', () => {
   for (const selection of [{ ids: ['emial'] }, { excludedIds: ['emial'] }]) {
     expect(() => selectConsumers(consumers, selection)).toThrow(
       'There is no consumer "emial". Did you mean "email"? There are: email, audit, invoice, tax.',
     );
   }
   expect(() => selectConsumers([], { ids: ['email'] })).toThrow(
-    'There is no consumer "email". There is no consumer at all.',
+    'There is no consumer "email". There are no consumers.',
   );
 });

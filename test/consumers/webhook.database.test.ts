@@ -12,7 +12,7 @@ type Request = { headers: IncomingMessage['headers']; body: Record<string, unkno
 
 const database = useDatabase();
 const requests: Request[] = [];
-/** What the receiver answers, one after the other; then 204. */
+/** The receiver's answers, in order; then 204. */
 const answers: number[] = [];
 const receiver = createServer(async (request, response) => {
   requests.push({ headers: request.headers, body: (await json(request)) as Request['body'] });
@@ -37,7 +37,7 @@ afterAll(() => {
   receiver.closeAllConnections();
 });
 
-test('the webhook posts every notification, and again what was not accepted', async () => {
+test('the webhook posts every notification, and repeats those that were not accepted', async () => {
   daemon = await startTailing(database.config, [await loadExample('webhook')]);
   answers.push(503);
   await database.query(

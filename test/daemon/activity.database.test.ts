@@ -19,7 +19,7 @@ async function started(...definitions: Parameters<typeof startTailing>[1]): Prom
 
 async function activities(): Promise<DaemonActivity[]> {
   const { rows } = await database.query(
-    // Not those that count as alive: with heartbeats so close, a busy machine is late.
+    // Not the view of live daemons: with heartbeats this frequent, a busy machine sends them late.
     'select activity from pgwatch.daemon order by started_at',
   );
   return rows.map(({ activity }) => activity);
@@ -31,7 +31,7 @@ const publish = (channel: string, count: number) =>
     [channel, count],
   );
 
-test('a daemon says with its heartbeat what it runs, how much it has settled, and how fast', async () => {
+test('a heartbeat says what a daemon runs, how much it has settled and how fast', async () => {
   await started(
     { id: 'a', channels: ['a'], handle: () => {} },
     { id: 'b', channels: ['b'], handleBatch: () => {}, transaction: true },
@@ -51,7 +51,7 @@ test('a daemon says with its heartbeat what it runs, how much it has settled, an
   expect(activity?.consumers.a).toMatchObject({ state: 'tail', handled: 30, lastError: null });
 });
 
-test('what a consumer does now is said soon, not with the next heartbeat', async () => {
+test("a consumer's new state is reported soon, not with the next heartbeat", async () => {
   const config = { ...database.config, heartbeatIntervalMs: 3_600_000 };
   daemons.push(await startTailing(config, [{ id: 'c', channels: ['c'], handle: () => {} }]));
   await until('it is told', async () => {
@@ -59,11 +59,11 @@ test('what a consumer does now is said soon, not with the next heartbeat', async
     return activity?.consumers.c?.state === 'tail' || JSON.stringify(activity);
   });
   const [activity] = await activities();
-  // So early nothing is known of it.
+  // It is too early to know the rate.
   expect(activity?.consumers.c?.rate).toBeNull();
 });
 
-test('each of those that share a consumer says what its own part is', async () => {
+test('each process that shares a consumer reports its own part', async () => {
   const shared = { id: 'c', channels: ['c'], instances: 'shared', order: 'none' } as const;
   await started({ ...shared, handle: () => {} });
   await started({ ...shared, handle: () => {} });
@@ -74,14 +74,14 @@ test('each of those that share a consumer says what its own part is', async () =
   });
 });
 
-test('it tells the last error, and that it is stopped by it', async () => {
+test("a daemon reports a consumer's last error, and that it stopped the consumer", async () => {
   await started({
     id: 'c',
     channels: ['c'],
     onDead: 'stop',
     retry: { attempts: 1 },
     handle: () => {
-      // A character of two halves lies across the end of what is kept.
+      // A surrogate pair straddles the end of what is kept.
       throw new TypeError(`bad \0 ${'x'.repeat(493)}😀${'x'.repeat(2000)}`);
     },
   });

@@ -7,10 +7,11 @@ import { addDelivery } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: with transaction: true nothing is filed that the position has not passed: once it is done, its row
-is gone, and whoever reads on from the position would call it again.
-Method: a daemon stops behind the first of three, of which the last has to wait for its key; the next one
-retries that key before it reads on.
+Goal: with transaction: true nothing beyond the position is recorded in pgwatch.delivery: once such
+a notification is done, its row is gone, and a process that reads on from the position would call
+the handler for it again.
+Method: a daemon stops after the first of three notifications, the last of which has to wait for its
+key; the next daemon retries that key before it reads on.
 */
 
 const database = useDatabase();
@@ -20,7 +21,7 @@ afterEach(async () => {
   await daemon?.stop();
 });
 
-test('what waits for its key is not called twice where the daemon stops before it', async () => {
+test('a notification waiting for its key is not handled twice after an early stop', async () => {
   const called: unknown[] = [];
   const definition = {
     id: 'exact',
@@ -40,7 +41,7 @@ test('what waits for its key is not called twice where the daemon stops before i
   await database.query(`
     select smart_notify('c', '"first"', 'a'), smart_notify('c', '"second"', 'b'),
       smart_notify('c', '"waits"', 'k')`);
-  // Known to the handler before it is called.
+  // The handler uses it, so it is assigned before the first call.
   daemon = startDaemon(database.config, [definition]);
   await until('it stops', () => stopping !== undefined);
   await stopping;

@@ -6,7 +6,7 @@ import { until } from '../helpers/wait.ts';
 const database = useDatabase();
 const other = useDatabase();
 
-test('where url and directUrl lead to two databases nothing is called, and what is wrong is said', async () => {
+test('url and directUrl of different databases are reported, and nothing is called', async () => {
   const seen: unknown[] = [];
   const daemon = startDaemon({ ...database.config, directUrl: other.url }, [
     { id: 'c', channels: ['c'], from: 'start', handle: ({ payload }) => void seen.push(payload) },

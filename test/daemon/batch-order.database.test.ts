@@ -9,7 +9,7 @@ import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
-/* The order of a key within a batch, where part of the batch does not make it. */
+/* The order within a key if part of a batch does not succeed. */
 
 const database = useDatabase({ shutdownTimeout: '300ms', maxBatchSize: 5 });
 const { keep, publish, filed, untilFiled } = useDelivering(database);
@@ -20,7 +20,7 @@ const payloadsOf = (notifications: readonly Notification[]) =>
 const how = [{}, { instances: 'shared' as const }];
 
 test.each(some(how))(
-  'what pgwatch interrupts comes again before those of its key: %o',
+  'a notification that pgwatch interrupts comes again before later ones of its key: %o',
   async (more) => {
     const calls: unknown[][] = [];
     const consumer = {
@@ -69,7 +69,7 @@ const refusingOnce = (fail: () => { issues: { message: string }[] }) => {
 };
 
 test.each(some(how))(
-  "onDead: 'stop' holds what comes behind a refused one of its key: %o",
+  "onDead: 'stop' holds the notifications after a refused one of the same key: %o",
   async (more) => {
     const { schema, mend } = refusingOnce(() => ({ issues: [{ message: 'no' }] }));
     const calls: unknown[][] = [];
@@ -91,12 +91,12 @@ test.each(some(how))(
     const client = await database.connect();
     const filter = { ...NO_FILTER, ids: [rows[0]?.id as number] };
     await changeBatch(client, 'pgwatch', { action: 'retry', filter, isDryRun: false });
-    await until('the one behind is called', () => calls.flat().includes('behind'));
+    await until('the next one is called', () => calls.flat().includes('behind'));
     expect(calls.flat()).toEqual(['other', 'bad', 'behind']);
   },
 );
 
-test('what comes behind one of its key waits where the validator fails', async () => {
+test('later notifications of a key wait if the validator fails for an earlier one', async () => {
   let failures = 0;
   const { schema, mend } = refusingOnce(() => {
     failures += 1;
@@ -119,7 +119,7 @@ test('what comes behind one of its key waits where the validator fails', async (
   expect([failures, calls.flat()]).toEqual([1, ['other', 'bad', 'behind']]);
 });
 
-test('one of a slow batch that is called again after an earlier one waits for that alone', async () => {
+test('in a slow batch, a notification waits only for a retry of its own key', async () => {
   const calls: unknown[][] = [];
   const consumer = {
     id: 'c',
@@ -131,7 +131,7 @@ test('one of a slow batch that is called again after an earlier one waits for th
       const own = payloadsOf(notifications).filter((payload) => typeof payload === 'string');
       if (own.length === 0) return null;
       if (calls.push(own) > 1) return null;
-      await until('it is filed, since it is slow', async () => (await filed()).length > 0);
+      await until('it is filed because it is slow', async () => (await filed()).length > 0);
       return notifications.map(({ payload }) =>
         payload === 'first' ? new RetryAfter('10ms') : null,
       );
@@ -147,7 +147,7 @@ test('one of a slow batch that is called again after an earlier one waits for th
 });
 
 test.each(some([{}, { transaction: true }, { instances: 'shared' as const }]))(
-  'a handler is not called once the time of its call is over, as by a slow schema: %o',
+  'a handler is not called after its timeout has passed, even if a slow schema used it up: %o',
   async (more) => {
     const calls: unknown[] = [];
     const checking = Promise.withResolvers<void>();

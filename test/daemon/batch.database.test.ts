@@ -11,8 +11,8 @@ const database = useDatabase({ pollInterval: '10m' });
 const { tail, publish, filed, untilFiled } = useDelivering(database);
 
 /**
- * A batch consumer whose first call does that, and whose later ones succeed; with what it was
- * given.
+ * A batch consumer whose first call runs `first`, and whose later calls succeed. `calls` records
+ * the payloads of each call.
  */
 function consumer(first: (payloads: unknown[]) => unknown, rest: { transaction?: boolean } = {}) {
   const calls: unknown[][] = [];
@@ -31,7 +31,7 @@ function consumer(first: (payloads: unknown[]) => unknown, rest: { transaction?:
   };
 }
 
-test('a batch in a transaction that does not return in time is called one by one, and spends no attempt', async () => {
+test('a batch in a transaction that times out is split and spends no attempt', async () => {
   const through: unknown[] = [];
   let cutCount = 0;
   await tail({
@@ -68,7 +68,7 @@ test.each<[string, (payloads: unknown[]) => unknown]>([
     (payloads) =>
       Promise.allSettled(payloads.map(async (payload) => payload === 2 && Promise.reject('no'))),
   ],
-])('a list of %s speaks for each notification by its place', async (_, first) => {
+])('a list of %s reports the outcome of each notification by its index', async (_, first) => {
   const { calls, definition } = consumer(first);
   await tail(definition);
   await publish([null, 1], [null, 2], [null, 3]);
@@ -77,7 +77,7 @@ test.each<[string, (payloads: unknown[]) => unknown]>([
   expect(calls).toEqual([[1, 2, 3], [2]]);
 });
 
-test('a dead letter in the list is one, the others are done', async () => {
+test('a DeadLetter in the list makes a dead letter, and the others are done', async () => {
   const { calls, definition } = consumer(() => [null, new DeadLetter('never'), null]);
   await tail(definition);
   const ids = await publish([null, 1], [null, 2], [null, 3]);
@@ -88,17 +88,20 @@ test('a dead letter in the list is one, the others are done', async () => {
 test.each<[string, () => unknown, RegExp]>([
   ['throws', () => Promise.reject(new Error('all of it')), /all of it/],
   ['names too few', () => [new Error('which?')], /returned 1 results for 3 notifications/],
-])('where it %s, all fail and come again one by one', async (_, first, expected) => {
-  const { calls, definition } = consumer(first);
-  const daemon = await tail(definition);
-  await publish([null, 1], [null, 2], [null, 3]);
-  await until('all come again', () => calls.length === 4);
-  await untilFiled();
-  expect(calls).toEqual([[1, 2, 3], [1], [2], [3]]);
-  expect(daemon.reports.filter((line) => expected.test(line)).length).toBe(3);
-});
+])(
+  'if a batch handler %s, all notifications fail and are retried one by one',
+  async (_, first, expected) => {
+    const { calls, definition } = consumer(first);
+    const daemon = await tail(definition);
+    await publish([null, 1], [null, 2], [null, 3]);
+    await until('all come again', () => calls.length === 4);
+    await untilFiled();
+    expect(calls).toEqual([[1, 2, 3], [1], [2], [3]]);
+    expect(daemon.reports.filter((line) => expected.test(line)).length).toBe(3);
+  },
+);
 
-test('where it throws in a transaction, all are called again one by one, as their first attempt', async () => {
+test('a batch in a transaction that throws is split, and spends no attempt', async () => {
   const { calls, definition } = consumer(() => Promise.reject(new Error('all of it')), {
     transaction: true,
   });
@@ -116,7 +119,7 @@ test.each([
   ['one', 'stop', new DeadLetter('never'), [1, 2, 3, 4, 2, 3]],
   ['shared', 'stop', new DeadLetter('never'), [1, 2, 3, 4, 2, 3]],
 ] as const)(
-  "what is called together with an earlier one of its key that fails comes again after it: %s, onDead: '%s', %s",
+  "a later notification of a failed one's key is called again after it: %s, onDead: '%s', %s",
   async (instances, onDead, failure, expected) => {
     const seen: unknown[] = [];
     const daemon = await tail({
@@ -131,7 +134,7 @@ test.each([
         return notifications.map(({ payload }) => (isFirst && payload === 2 ? failure : null));
       },
     });
-    // 1, 2 and 3 are of one key: the empty one, which is not the same as none.
+    // 1, 2 and 3 share a key: the empty string, which is not the same as no key.
     await publish(['', 1], ['', 2], ['', 3], [null, 4]);
     await until('the first call is over', () => seen.length >= 4 || seen.join());
     if (onDead === 'stop') {

@@ -8,7 +8,7 @@ function makeBrake(onDead: 'stop' | 'continue' = 'stop') {
   return { brake: new Brake({ consumer, reporter }, 0), reports };
 }
 
-test('a look that began before a dead letter was saved does not take the brake off', () => {
+test('a look that began before a dead letter was saved does not release the brake', () => {
   const { brake } = makeBrake();
   brake.addDead();
   const tell = brake.look();
@@ -19,7 +19,7 @@ test('a look that began before a dead letter was saved does not take the brake o
   expect(brake.isHalted).toBe(false);
 });
 
-test('a count in the database that began before some were saved does not forget them', () => {
+test('a count that began before some retries were saved does not forget them', () => {
   const { brake } = makeBrake();
   for (let count = 0; count < 10_000; count++) brake.addRetry();
   brake.recount()(0);

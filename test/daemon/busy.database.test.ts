@@ -7,7 +7,7 @@ const database = useDatabase();
 test('a server that has answered is not late because this process was busy', async () => {
   const client = await database.connect();
   const answer = withDeadline(client.query('select 1 as one'), 50, () => new Error('silent'));
-  // As a handler that computes.
+  // Like a handler that computes.
   const end = performance.now() + 200;
   while (performance.now() < end);
   expect((await answer).rows).toEqual([{ one: 1 }]);
@@ -15,6 +15,7 @@ test('a server that has answered is not late because this process was busy', asy
   hanging.catch(() => {});
   await expect(withDeadline(hanging, 50, () => new Error('silent'))).rejects.toThrow('silent');
   await database.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query like '%pg_sleep(3600)'`,
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and query like '%pg_sleep(3600)'`,
   );
 });

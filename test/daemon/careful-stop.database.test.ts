@@ -11,9 +11,9 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: what is called carefully stops like everything else: at a dead letter with onDead 'stop', and when
-the daemon stops, without spending the attempt of a call that is not made.
-Method: as in suspect.database.test.ts; a trigger holds the record of an attempt for as long as the test
+Goal: careful calls stop like all others: at a dead letter with onDead 'stop', and when the daemon
+stops, without spending an attempt on a call that is not made.
+Method: as in suspect.database.test.ts; a trigger blocks the record of an attempt while the test
 holds a lock.
 */
 
@@ -32,7 +32,7 @@ beforeAll(() =>
     create trigger held before insert on pgwatch.delivery for each row execute function held()`),
 );
 
-/** Follows the tail, so that this goes asleep once it has looked. */
+/** Follows the tail, so the daemon goes to sleep once it has looked. */
 const other = { id: 'other', channels: ['other'], handle: () => {} };
 
 const SHARED = { instances: 'shared' } as const;
@@ -42,40 +42,43 @@ test.each(
     ['alone', {}],
     ['alone, with transaction: true', { transaction: true }],
   ]),
-)("with onDead: 'stop' nothing new follows a suspect that dies: %s", async (_, how) => {
-  const first = await startTailing(database.config, [
-    consumer(() => Promise.reject(new Error('not yet')), {
-      ...how,
-      retry: { backoff: () => 3_600_000 },
-    }),
-  ]);
-  await publish(['a', 'suspect']);
-  await untilFiled('retry');
-  await first.stop();
-  await publish(['b', 'new'], ['c', 'new'], ['d', 'new'], ['e', 'new']);
-  await seizeIt();
-  await database.query('update pgwatch.delivery set next_attempt_at = now()');
-  const calls: unknown[] = [];
-  const isRead = Promise.withResolvers<void>();
-  const stopping = consumer(
-    async ({ payload }) => {
-      calls.push(payload);
-      if (payload !== 'suspect') return;
-      await isRead.promise;
-      for (let turn = 0; turn < 20; turn++) await setImmediate();
-      throw new Error('never');
-    },
-    { ...how, onDead: 'stop', retry: { attempts: 2 } },
-  );
-  const daemon = keep(startDaemon(database.config, [stopping, other]));
-  await daemon.transitions.for({ type: 'catching_up' });
-  isRead.resolve();
-  await until('it is dead', async () => (await filed()).some(({ state }) => state === 'dead'));
-  await daemon.transitions.for({ type: 'asleep' });
-  expect(calls.at(-1)).toBe('suspect');
-  await database.query(`delete from pgwatch.delivery where state = 'dead'`);
-  await until('the others follow', () => calls.length === 5 || JSON.stringify(calls));
-});
+)(
+  "with onDead: 'stop' nothing new follows a suspect that becomes a dead letter: %s",
+  async (_, how) => {
+    const first = await startTailing(database.config, [
+      consumer(() => Promise.reject(new Error('not yet')), {
+        ...how,
+        retry: { backoff: () => 3_600_000 },
+      }),
+    ]);
+    await publish(['a', 'suspect']);
+    await untilFiled('retry');
+    await first.stop();
+    await publish(['b', 'new'], ['c', 'new'], ['d', 'new'], ['e', 'new']);
+    await seizeIt();
+    await database.query('update pgwatch.delivery set next_attempt_at = now()');
+    const calls: unknown[] = [];
+    const isRead = Promise.withResolvers<void>();
+    const stopping = consumer(
+      async ({ payload }) => {
+        calls.push(payload);
+        if (payload !== 'suspect') return;
+        await isRead.promise;
+        for (let turn = 0; turn < 20; turn++) await setImmediate();
+        throw new Error('never');
+      },
+      { ...how, onDead: 'stop', retry: { attempts: 2 } },
+    );
+    const daemon = keep(startDaemon(database.config, [stopping, other]));
+    await daemon.transitions.for({ type: 'catching_up' });
+    isRead.resolve();
+    await until('it is dead', async () => (await filed()).some(({ state }) => state === 'dead'));
+    await daemon.transitions.for({ type: 'asleep' });
+    expect(calls.at(-1)).toBe('suspect');
+    await database.query(`delete from pgwatch.delivery where state = 'dead'`);
+    await until('the others follow', () => calls.length === 5 || JSON.stringify(calls));
+  },
+);
 
 test.each(
   some([
@@ -85,7 +88,7 @@ test.each(
     ['an orphan, with transaction: true', 'orphan', { transaction: true }],
   ]),
 )(
-  "with onDead: 'stop' nothing new of its lease follows a dead letter: %s",
+  "with onDead: 'stop' nothing new from its lease follows a dead letter: %s",
   async (_, kind, how) => {
     const calls: unknown[] = [];
     const stopping = consumer(
@@ -113,7 +116,7 @@ test.each(
     ['shared', SHARED],
     ['shared, with transaction: true', { ...SHARED, transaction: true }],
   ]),
-)('who stops while it records an attempt does not spend it: %s', async (_, how) => {
+)('a daemon that stops while it records an attempt does not spend it: %s', async (_, how) => {
   const calls: unknown[] = [];
   const definition = consumer(({ payload, attempt }) => calls.push([payload, attempt]), {
     ...how,
@@ -144,7 +147,7 @@ test.each(
   expect(calls).toEqual([[1, 1]]);
 });
 
-/** Has a lease that nobody works on hold these, as a dead process leaves one. */
+/** Stores a lease on these notifications that no process works on, as a dead process leaves it. */
 async function leaseAll(
   definition: ReturnType<typeof consumer>,
   kind: string,

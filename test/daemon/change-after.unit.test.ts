@@ -6,7 +6,7 @@ const task = (attempt: number, isFiled = attempt > 1) => ({ id: 7, key: 'k', att
 const error = new Error('no');
 const failed = { type: 'failed', error, retryAfterMs: null } as const;
 
-test('success removes the row of what has one, and writes nothing otherwise', () => {
+test('success removes the row of a notification that has one, and writes nothing otherwise', () => {
   expect(changeAfter(consumer, task(1), { type: 'done' })).toBeNull();
   expect(changeAfter(consumer, task(2), { type: 'done' })).toEqual({
     notificationId: 7,
@@ -15,7 +15,7 @@ test('success removes the row of what has one, and writes nothing otherwise', ()
   });
 });
 
-test('a failure waits for its backoff, and is dead after its last attempt', () => {
+test('a failed notification waits for its backoff, and is dead after its last attempt', () => {
   expect(changeAfter(consumer, task(2), failed)).toMatchObject({
     state: 'retry',
     attempts: 2,
@@ -25,18 +25,18 @@ test('a failure waits for its backoff, and is dead after its last attempt', () =
   expect(changeAfter(consumer, task(3), failed)).toMatchObject({ state: 'dead', attempts: 3 });
 });
 
-test('asking for patience spends no attempt, not even the last one', () => {
+test('RetryAfter spends no attempt, not even the last one', () => {
   const patient = { ...failed, retryAfterMs: 50 };
   const expected = { state: 'retry', attempts: 2, delayMs: 50 };
   expect(changeAfter(consumer, task(3), patient)).toMatchObject(expected);
 });
 
-test('a dead letter is one at its first attempt', () => {
+test('a DeadLetter becomes a dead letter at its first attempt', () => {
   const outcome = { type: 'dead', error } as const;
   expect(changeAfter(consumer, task(1), outcome)).toMatchObject({ state: 'dead', attempts: 1 });
 });
 
-test('a lost transaction spends an attempt only if the call is to blame, and the last only if it was recorded', () => {
+test('a lost transaction costs an attempt if the call is to blame, the last if recorded', () => {
   const after = (attempt: number, verdict: 'the call' | 'others', isRecorded = false) => {
     const called = { ...task(attempt), isRecorded };
     const { state, attempts } = changeAfterLoss(consumer, called, { error, verdict });

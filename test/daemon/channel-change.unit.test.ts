@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { reportChannels } from '../../src/daemon/control/channel-change.ts';
 import type { Reporter } from '../../src/reporter.ts';
 
-test('many channels that a consumer reads, or no longer reads, are one line', () => {
+test('many channels that a consumer starts or stops reading are reported in one line', () => {
   const lines: string[] = [];
   const reporter = { info: (line: string) => void lines.push(line) } as unknown as Reporter;
   const named = (count: number) => Array.from({ length: count }, (_, n) => `ch${n}`);

@@ -8,9 +8,10 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: each call begins with a clean session, whatever an earlier call of any consumer has left on it: with and
-without a transaction, behind a pooler, and whether the earlier call succeeded or not.
-Method: one connection for all handlers; a call leaves something, and the next one looks.
+Goal: each call begins with a clean session, whatever an earlier call of any consumer has left on
+it: with and without a transaction, behind a pooler, and whether the earlier call succeeded or
+failed.
+Method: one connection for all handlers; one call leaves something, and the next one looks for it.
 */
 
 const database = useDatabase({ poolSize: 2, pollInterval: '100ms' });
@@ -26,7 +27,7 @@ beforeAll(() =>
 );
 afterAll(() => database.query('drop role another'));
 
-/** What a call sends, and what it has to do with. */
+/** What is left on the session, and the statements that leave it. */
 const leavings: [string, string[]][] = [
   ['search_path', ['set search_path = tenant1']],
   ['a timeout', [`set statement_timeout = '7s'`]],
@@ -74,7 +75,7 @@ function defineLeaving(ways: Ways, seen: unknown[]): ConsumerDefinition & { id: 
   };
 }
 
-/** Of the same stretch, and of another one. */
+/** Looks in the next call of the same stretch, and in a call of another stretch. */
 async function leaveAndLook(send: string[], fails: boolean, seen: unknown[]): Promise<unknown[]> {
   const from = seen.length;
   const publish = (payload: unknown) =>
@@ -117,7 +118,8 @@ describe.each([
       await database.query(`delete from pgwatch.consumer_progress; delete from pgwatch.delivery`);
     });
 
-    // What a function sets inside of it cannot be seen where a pooler asks for a transaction each.
+    // A pooler gives each statement its own transaction, so what a function sets is not visible
+    // there.
     const isSeen = ([name]: [string, string[]]) =>
       how.transaction || !isPooled || name !== 'a setting in a function';
     test.each(some(leavings.filter(isSeen)))(

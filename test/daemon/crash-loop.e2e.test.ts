@@ -7,9 +7,9 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: a notification that kills its process ends in the dead letters, and harms no other.
-Method: the daemon in a process of its own that is started again whenever it has died, as a supervisor
-does. The wrong variant: what was recorded in a group that died is called in a group again.
+Goal: a notification that kills its process becomes a dead letter and harms no other.
+Method: the daemon runs in its own process and is restarted whenever it dies, as a supervisor does.
+The wrong variant: a group that died is called as a group again.
 */
 
 const database = useDatabase();
@@ -28,24 +28,27 @@ type Kind = {
   transaction?: boolean;
   instances?: string;
   concurrency?: number;
-  /** At which attempts "kill" kills its process; at others it is done. */
+  /** The attempts at which "kill" kills its process; other attempts succeed. */
   kills?: readonly number[];
 };
 
-/** Kills its process over "kill"; all but "ok…" fail at their first attempt. */
+/** Kills its process on "kill"; every payload except "ok…" fails at its first attempt. */
 const consumer = ({ kills = [1, 2], ...rest }: Kind) => `export default {
   id: 'c', channels: ['c'], ...${JSON.stringify(rest)},
   retry: { attempts: ${ATTEMPTS}, backoff: () => 1 },
   async handle({ payload, attempt }, { db }) {
-    await db.query('insert into public.effect (payload, attempt) values ($1, $2)', [payload, attempt]);
-    if (payload === 'kill' && ${JSON.stringify(kills)}.includes(attempt)) process.kill(process.pid, 'SIGKILL');
+    await db.query('insert into public.effect (payload, attempt) values ($1, $2)',
+      [payload, attempt]);
+    if (payload === 'kill' && ${JSON.stringify(kills)}.includes(attempt)) {
+      process.kill(process.pid, 'SIGKILL');
+    }
     if (!payload.startsWith('ok') && attempt === 1) throw new Error('not yet');
   },
 };`;
 
 /**
- * Runs the consumer again and again until nothing waits, or that. Returns how often its process
- * died.
+ * Restarts the consumer until nothing is waiting or `isEnough` says so. Returns how often its
+ * process died.
  */
 async function supervise(kind: Kind, isEnough = (_deaths: number) => false): Promise<number> {
   const text = consumer(kind);
@@ -95,7 +98,7 @@ async function effects(): Promise<string[]> {
   return rows.map(({ payload }) => payload);
 }
 
-/** Innocent ones around it: more than a group holds. */
+/** Harmless notifications around it: more than a group holds. */
 const OTHERS = Array.from({ length: 40 }, (_, n) => `ok ${n}`);
 
 async function publishAll(): Promise<void> {
@@ -113,11 +116,12 @@ const KINDS: [string, Kind][] = [
 ];
 
 test.each(some(KINDS))(
-  'what kills its process is a dead letter after its attempts, the others are handled: %s',
+  'a notification that kills its process becomes a dead letter, the others are handled: %s',
   async (_, kind) => {
     await publishAll();
     const deaths = await supervise(kind);
-    // The first process has no reason to be careful, and of a group nobody knows which it was.
+    // The first process has no reason to be careful, and a group does not tell which call killed
+    // it.
     expect(deaths).toBe(ATTEMPTS + 2);
     expect(await deadLetters()).toEqual(KILLED);
     const { rows } = await database.query(
@@ -127,14 +131,14 @@ test.each(some(KINDS))(
       [...OTHERS, 'ok behind'].sort(),
     );
     if (kind.transaction) expect(rows.length).toBe(OTHERS.length + 1);
-    // None of their attempts is spent.
+    // No attempt of theirs is spent.
     expect(rows.filter(({ attempt }) => attempt !== 1)).toEqual([]);
     await requireNoOrphans(database);
   },
   90_000,
 );
 
-test('what kills its process at its first attempt only is done at the second', async () => {
+test('a notification that kills its process at the first attempt only is done later', async () => {
   await publishAll();
   expect(await supervise({ concurrency: 8, kills: [1] })).toBe(3);
   expect(await deadLetters()).toEqual([]);
@@ -143,7 +147,7 @@ test('what kills its process at its first attempt only is done at the second', a
   expect(done.indexOf('ok behind')).toBeGreaterThan(done.lastIndexOf('kill'));
 }, 90_000);
 
-test('those that are due together with what kills the process die neither of it nor with it', async () => {
+test('retries due together with one that kills the process are not lost with it', async () => {
   const others = [1, 2, 3, 4, 5, 6].map((n): [string, string] => [`f${n}`, `fails once ${n}`]);
   await publish(['k', 'kill'], ...others, ['f1', 'ok behind']);
   await supervise({ transaction: true, kills: [2] });
@@ -152,7 +156,7 @@ test('those that are due together with what kills the process die neither of it 
   expect((await effects()).sort()).toEqual(expected.sort());
 }, 90_000);
 
-test('if a group that died is called as a group again, it kills one process after the other', async () => {
+test('a group that died and is called as a group again kills process after process', async () => {
   await database.query(`
     create function regroup() returns trigger language plpgsql as $$
     begin new.is_grouped := new.is_suspect; return new; end $$;

@@ -8,10 +8,10 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: context.db takes every form in which a client of pg is called, and means the same by it with and without
-a transaction.
-Method: each form is tried on a client of pg first, then in both modes; those of Drizzle, Kysely, Knex, Prisma, TypeORM
-and of tagged templates are as these call a client.
+Goal: context.db accepts every form in which a pg client is called, with the same meaning with and
+without a transaction.
+Method: each form is tried on a pg client first, then in both modes; the forms of Drizzle, Kysely,
+Knex, Prisma, TypeORM and tagged templates are those in which these libraries call a client.
 */
 
 const database = useDatabase();
@@ -19,7 +19,7 @@ const database = useDatabase();
 type Query = (...given: unknown[]) => unknown;
 type Form = (query: Query) => unknown;
 
-/** As of sql-template-strings: the text belongs to the class. */
+/** Like sql-template-strings: text is a property of the class. */
 class Statement {
   readonly values = [7];
   get text() {
@@ -71,7 +71,7 @@ const forms: [string, Form][] = [
   ['an error by a callback', (query) => byCallback(query, 'select 1 / $1::int', [0])],
 ];
 
-/** What a form comes to. */
+/** The result or error of a form. */
 async function outcomeOf(form: Form, query: Query): Promise<unknown> {
   try {
     const { rows, command, rowCount, fields } = (await form(query)) as pg.QueryResult;
@@ -81,7 +81,7 @@ async function outcomeOf(form: Form, query: Query): Promise<unknown> {
   }
 }
 
-/** Has a handler try them, each in a call of its own. */
+/** Tries them in a handler, each in its own call. */
 async function inHandler(transaction: boolean, tried: [string, Form][]): Promise<unknown[]> {
   const id = `c${Math.random()}`;
   const outcomes: unknown[] = [];
@@ -100,7 +100,7 @@ async function inHandler(transaction: boolean, tried: [string, Form][]): Promise
 }
 
 test.each(some([false, true]))(
-  'context.db is called like a client of pg; with transaction: %s',
+  'context.db is called like a pg client, with transaction: %s',
   async (transaction) => {
     const client = await database.connect();
     const expected: unknown[] = [];
@@ -113,7 +113,7 @@ test.each(some([false, true]))(
 );
 
 test.each(some([false, true]))(
-  'the same name for another text is another statement, with transaction: %s',
+  'a statement name that is reused for another text is another statement, with transaction: %s',
   async (transaction) => {
     const name = 'mine';
     const tried: [string, Form][] = [
@@ -129,7 +129,7 @@ test.each(some([false, true]))(
 );
 
 test.each(some([false, true]))(
-  'what is no query is refused in a sentence, with transaction: %s',
+  'context.db refuses an argument that is not a query, with transaction: %s',
   async (transaction) => {
     const tried: [string, Form][] = [
       ['', (query) => query(new Cursor('select 1'))],
@@ -148,7 +148,7 @@ test.each(some([false, true]))(
   },
 );
 
-/** A config whose properties change with each look at them. */
+/** A config whose properties change every time they are read. */
 function changing(values: Record<string, readonly [first: unknown, later: unknown]>): object {
   const config = {};
   for (const [name, [first, later]] of Object.entries(values)) {
@@ -164,7 +164,7 @@ function changing(values: Record<string, readonly [first: unknown, later: unknow
 }
 
 test.each(some([false, true]))(
-  'what was looked at is what runs, with transaction: %s',
+  'the query that was checked is the one that runs, with transaction: %s',
   async (transaction) => {
     let reads = 0;
     const text = { toString: () => (reads++ === 0 ? 'select 7 as one' : 'commit') };
@@ -182,7 +182,7 @@ test.each(some([false, true]))(
 );
 
 test.each(some([false, true]))(
-  'COPY from a stream is refused, since there is none, with transaction: %s',
+  'COPY from a stream is refused because there is no stream, with transaction: %s',
   async (transaction) => {
     await database.query('create table if not exists copied (id int)');
     const tried: [string, Form][] = [
@@ -198,7 +198,7 @@ test.each(some([false, true]))(
 );
 
 test.each(some([false, true]))(
-  'statements that a call deallocates are prepared again for the next, with transaction: %s',
+  'statements deallocated by one call are prepared again for the next, with transaction: %s',
   async (transaction) => {
     const named: [string, Form] = ['', (query) => query({ name: 'one', text: ONE }, [7])];
     const tried: [string, Form][] = [
@@ -214,7 +214,7 @@ test.each(some([false, true]))(
   },
 );
 
-test('without a transaction, one that is left open is rolled back and said', async () => {
+test('without transaction: true, a transaction left open is rolled back and reported', async () => {
   await database.query('create table left_open (id int)');
   const tried: [string, Form][] = [
     ['', (query) => query('begin')],
@@ -223,7 +223,7 @@ test('without a transaction, one that is left open is rolled back and said', asy
     ['', (query) => query('select count(*)::int from left_open')],
   ];
   const outcomes = await inHandler(false, tried);
-  const said = 'has left a transaction open, which was rolled back';
+  const said = 'left a transaction open, which was rolled back';
   expect(outcomes.slice(0, 2)).toMatchObject([
     { message: expect.stringContaining(said) },
     { message: expect.stringContaining(said) },

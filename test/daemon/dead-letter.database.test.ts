@@ -16,7 +16,7 @@ import { some } from '../helpers/whole.ts';
 const database = useDatabase({ pollInterval: '10m' });
 const { tail, keep, publish, filed, untilFiled } = useDelivering(database);
 
-/** As pgwatch dlq retry and discard. */
+/** Like pgwatch dlq retry and discard. */
 async function change(action: DeadLetterAction): Promise<void> {
   const client = await database.connect();
   for await (const _ of changeDeadLetters(client, 'pgwatch', {
@@ -26,7 +26,7 @@ async function change(action: DeadLetterAction): Promise<void> {
   }));
 }
 
-/** A consumer that gives up what starts with "bad", until it is mended. */
+/** A consumer for which payloads that start with "bad" become dead letters, until it is fixed. */
 function makeMendable(rest: { transaction?: boolean; concurrency?: number; onDead?: 'stop' } = {}) {
   const seen: Notification[] = [];
   const state = {
@@ -49,7 +49,7 @@ function makeMendable(rest: { transaction?: boolean; concurrency?: number; onDea
   return { seen, state, definition, payloads: () => seen.map(({ payload }) => payload) };
 }
 
-test('a dead letter that is retried is called at once, as the same notification', async () => {
+test('a retried dead letter is called at once, as the same notification', async () => {
   const { seen, state, definition } = makeMendable();
   await tail(definition);
   await publish(['k', 'bad']);
@@ -62,7 +62,7 @@ test('a dead letter that is retried is called at once, as the same notification'
   expect(seen[1]?.createdAt).toEqual(seen[0]?.createdAt);
 });
 
-test('it is retried from its copy where the log has lost it', async () => {
+test('a dead letter is retried from its copy if the log has lost the notification', async () => {
   const { seen, state, definition } = makeMendable();
   await tail(definition);
   await publish(['k', 'bad']);
@@ -74,7 +74,7 @@ test('it is retried from its copy where the log has lost it', async () => {
   expect(JSON.stringify(seen[1])).toBe(JSON.stringify({ ...seen[0]?.toJSON(), isReplay: true }));
 });
 
-test('what waits for a retry and is lost by the log is a dead letter that says so', async () => {
+test('a retry whose notification the log has lost becomes a dead letter that says so', async () => {
   await tail({
     id: 'c',
     channels: ['c'],
@@ -87,11 +87,11 @@ test('what waits for a retry and is lost by the log is a dead letter that says s
   await untilFiled('retry');
   await database.query('truncate pgwatch.notification_log');
   const [dead] = await untilFiled('dead');
-  expect(dead?.error?.message).toContain('the log does not hold the notification any longer');
+  expect(dead?.error?.message).toContain('the notification is no longer in the log');
 });
 
 test.each(some([1, 4]))(
-  'retried while its key is busy it comes after that, never beside it (concurrency %i)',
+  'a dead letter retried while its key is busy is called afterwards (concurrency %i)',
   async (concurrency) => {
     const { seen, state, definition, payloads } = makeMendable({ concurrency });
     await tail(definition);
@@ -115,7 +115,7 @@ test.each(some([1, 4]))(
 describe.each(some([false, true]))("onDead: 'stop', transaction: %s:", (transaction) => {
   const stopping = { onDead: 'stop', transaction } as const;
 
-  test('nothing new is called until it is retried, also after a restart', async () => {
+  test('nothing new is called until the dead letter is retried, even after a restart', async () => {
     const { state, definition, payloads } = makeMendable(stopping);
     const daemon = await tail(definition);
     await publish(['a', 1], ['b', 'bad'], ['c', 2], ['a', 3]);
@@ -125,7 +125,7 @@ describe.each(some([false, true]))("onDead: 'stop', transaction: %s:", (transact
     await daemon.stop();
     const second = keep(startDaemon(database.config, [definition]));
     await publish(['e', 5]);
-    await until('it says so', () => second.reports.some((line) => line.includes('takes nothing')));
+    await until('it says so', () => second.reports.some((line) => line.includes('are held back')));
     expect(payloads()).toEqual([1, 'bad']);
     state.isMended = true;
     await change('retry');
@@ -134,7 +134,7 @@ describe.each(some([false, true]))("onDead: 'stop', transaction: %s:", (transact
     expect(payloads().sort()).toEqual([1, 2, 3, 4, 5, 'bad', 'bad']);
   });
 
-  test('what is blocked behind it waits for the decision too, and follows in order', async () => {
+  test('notifications blocked by it wait for the decision too, and follow in order', async () => {
     const { state, definition, payloads } = makeMendable(stopping);
     await tail({ ...definition, retry: { attempts: 2, backoff: () => 1 } });
     state.fail = () => new Error('not yet');
@@ -147,7 +147,7 @@ describe.each(some([false, true]))("onDead: 'stop', transaction: %s:", (transact
     expect(payloads()).toEqual(['bad', 'bad', 'bad', 2, 3]);
   });
 
-  test('what came of its key meanwhile follows it once it is retried', async () => {
+  test('notifications of its key published meanwhile follow it once it is retried', async () => {
     const { state, definition, payloads } = makeMendable(stopping);
     await tail(definition);
     await publish(['b', 'bad']);
@@ -160,7 +160,7 @@ describe.each(some([false, true]))("onDead: 'stop', transaction: %s:", (transact
     await untilFiled();
   });
 
-  test('it goes on once that is discarded', async () => {
+  test('the consumer continues once the dead letter is discarded', async () => {
     const { definition, payloads } = makeMendable(stopping);
     await tail(definition);
     await publish(['b', 'bad'], ['c', 2]);
@@ -171,7 +171,7 @@ describe.each(some([false, true]))("onDead: 'stop', transaction: %s:", (transact
   });
 });
 
-describe.each(some([false, true]))('a run to the end, transaction: %s,', (transaction) => {
+describe.each(some([false, true]))('a run with --once, transaction: %s,', (transaction) => {
   function once(definition: Parameters<typeof makeConsumer>[0]) {
     const { reporter } = collectReports();
     const consumers = [makeConsumer(definition)];
@@ -179,7 +179,7 @@ describe.each(some([false, true]))('a run to the end, transaction: %s,', (transa
     return daemon.runOnce(new AbortController().signal);
   }
 
-  test('handles what is there and what is due, and says what failed', async () => {
+  test('handles everything pending and due, and reports what failed', async () => {
     const seen: unknown[] = [];
     const definition = {
       id: 'c',
@@ -193,7 +193,7 @@ describe.each(some([false, true]))('a run to the end, transaction: %s,', (transa
     };
     await publish(['a', 'bad'], ['a', 'ok'], ['b', 'ok']);
     await expect(once(definition)).rejects.toThrow(
-      'Notifications failed: 1 of c. Still waiting: c: 1 notification for a retry, the next until ',
+      'Notifications failed: 1 of c. Still waiting: c: 1 notification for a retry, the next at ',
     );
     expect(await filed()).toMatchObject([{ state: 'retry', attempts: 2 }, { state: 'blocked' }]);
     expect(seen).toEqual([
@@ -203,11 +203,11 @@ describe.each(some([false, true]))('a run to the end, transaction: %s,', (transa
     ]);
   });
 
-  test('ends at a dead letter that stops it, and says so', async () => {
+  test('ends at a dead letter that stops the consumer, and reports it', async () => {
     const { definition, payloads } = makeMendable({ onDead: 'stop', transaction });
     await publish(['a', 1], ['b', 'bad'], ['c', 2]);
     await expect(once(definition)).rejects.toThrow('Notifications failed: 1 of c');
-    await expect(once(definition)).rejects.toThrow('c: it stops at a dead letter (onDead)');
+    await expect(once(definition)).rejects.toThrow('c: a dead letter has stopped it (onDead)');
     expect(payloads()).toEqual([1, 'bad']);
     await change('discard');
     await once(definition);
@@ -216,7 +216,7 @@ describe.each(some([false, true]))('a run to the end, transaction: %s,', (transa
 });
 
 test.each(some([{}, { transaction: true }, { instances: 'shared' as const }]))(
-  'is said to be a dead letter only once it is filed: %o',
+  'a dead letter is reported only once it is saved: %o',
   async (options) => {
     await database.query(
       `alter table pgwatch.delivery add constraint refused check (state <> 'dead')`,
@@ -225,11 +225,11 @@ test.each(some([{}, { transaction: true }, { instances: 'shared' as const }]))(
     const daemon = await tail({ ...definition, ...options });
     await publish(['k', 'bad'], ['l', 'good']);
     await until('both are handled', () => seen.length >= 2);
-    await until('it was tried again', () => isTold(daemon.reports, /not settled yet|violates/));
-    expect(isTold(daemon.reports, /dead letter now/)).toBe(false);
+    await until('it was tried again', () => isTold(daemon.reports, /not be settled yet|violates/));
+    expect(isTold(daemon.reports, /now a dead letter/)).toBe(false);
     await database.query('alter table pgwatch.delivery drop constraint refused');
     await untilFiled('dead');
-    await until('it is told', () => isTold(daemon.reports, /dead letter now/));
+    await until('it is told', () => isTold(daemon.reports, /now a dead letter/));
   },
 );
 

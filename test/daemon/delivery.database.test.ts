@@ -32,7 +32,7 @@ function publish(channel: string, from: number, to: number) {
   );
 }
 
-/** A consumer that collects what it is given. */
+/** A consumer that collects what it receives. */
 function collector(id: string, channel: string) {
   const seen: Notification[] = [];
   return {
@@ -41,7 +41,7 @@ function collector(id: string, channel: string) {
   };
 }
 
-test('what was missed is replayed in order, then what comes is handed on', async () => {
+test('missed notifications are replayed in order, then new ones are delivered', async () => {
   const { seen, definition } = collector('c', 'c');
   await publish('c', 1, 250);
   daemons.push(await startTailing(database.config, [definition]));
@@ -53,7 +53,7 @@ test('what was missed is replayed in order, then what comes is handed on', async
   expect(seen[250]).toMatchObject({ payload: 251, isReplay: false, channel: 'c', key: null });
 });
 
-test('a clean stop in the middle of a page and a restart hand out nothing twice and lose nothing', async () => {
+test('a clean stop in the middle of a page delivers everything exactly once', async () => {
   const seen: unknown[] = [];
   await publish('c', 1, 95);
   const first = startDaemon(database.config, [
@@ -74,7 +74,7 @@ test('a clean stop in the middle of a page and a restart hand out nothing twice 
   expect(payloads(rest.seen)).toEqual(numbers(41, 95));
 });
 
-test('what is committed while an old window is worked off is no replay', async () => {
+test('a notification committed while an old window is processed is not a replay', async () => {
   const first = startDaemon({ ...database.config, maxBatchSize: 10 }, [
     { id: 'c', channels: ['c'], handle: ({ payload }) => void (payload === 15 && first.stop()) },
   ]);
@@ -94,9 +94,9 @@ test('what is committed while an old window is worked off is no replay', async (
 test.each(
   some([
     ['an object without a prototype', () => Object.create(null)],
-    ['an error whose stack is no text', () => Object.assign(new Error('x'), { stack: [] })],
+    ['an error whose stack is not a string', () => Object.assign(new Error('x'), { stack: [] })],
   ]),
-)('a handler that throws %s is a handler that throws', async (_, makeThrown) => {
+)('a handler that throws %s counts as failed', async (_, makeThrown) => {
   const { seen, definition } = collector('other', 'c');
   const failing = {
     id: 'failing',
@@ -113,7 +113,7 @@ test.each(
   await until('the other has both', () => seen.length === 2);
 });
 
-test('a handler that never returns keeps neither other consumers nor the end of the process', async () => {
+test('a handler that never returns blocks neither other consumers nor the shutdown', async () => {
   const { seen, definition } = collector('other', 'c');
   const daemon = startDaemon({ ...database.config, shutdownTimeoutMs: 100 }, [
     { id: 'hanging', channels: ['c'], handle: () => new Promise(() => {}) },
@@ -128,7 +128,7 @@ test('a handler that never returns keeps neither other consumers nor the end of 
   expect(payloads(again.seen)).toEqual([1, 2]);
 });
 
-test('a slow consumer leaves the tail and comes back, without a loss or a second delivery', async () => {
+test('a slow consumer leaves the tail and returns without loss or a second delivery', async () => {
   const fast = collector('fast', 'c');
   const slow: unknown[] = [];
   let release = () => {};
@@ -159,7 +159,7 @@ test('a slow consumer leaves the tail and comes back, without a loss or a second
 });
 
 test.each(some([10, 2]))(
-  'replays of slow consumers do not keep the tail waiting, with poolSize %i',
+  'replays of slow consumers do not delay the tail, with poolSize %i',
   async (poolSize) => {
     await publish('c', 1, 100);
     const release = Promise.withResolvers<void>();
@@ -174,7 +174,7 @@ test.each(some([10, 2]))(
     await daemon.transitions.for({ type: 'tail_joined', consumerId: 'fast' });
     await publish('c', 101, 101);
     await until('it arrives', () => seen.length === 1);
-    // Less than what a replay keeps its cursor open.
+    // Less than the time for which a replay keeps its cursor open.
     expect(performance.now() - startedAt).toBeLessThan(2000);
     release.resolve();
     for (const { id } of slow) {
@@ -184,7 +184,7 @@ test.each(some([10, 2]))(
   },
 );
 
-test('handleBatch gets many at once, in order', async () => {
+test('handleBatch receives many notifications at once, in order', async () => {
   const batches: number[][] = [];
   await publish('c', 1, 25);
   const handleBatch = (notifications: Notification[]) => {
@@ -229,13 +229,14 @@ test('the number of queries does not grow with the number of consumers', async (
   await emptyLog(database);
   const twenty = await measure(20);
   console.log(
-    `queries for ${PUBLISHED} notifications: 1 consumer ${JSON.stringify(one)}, 20 consumers ${JSON.stringify(twenty)}`,
+    `queries for ${PUBLISHED} notifications: 1 consumer ${JSON.stringify(one)}, ` +
+      `20 consumers ${JSON.stringify(twenty)}`,
   );
   expect(twenty.saves).toBeLessThanOrEqual(one.saves * 1.5);
   expect(twenty.reads).toBeLessThanOrEqual(one.reads * 1.5);
 });
 
-test('a consumer of a rare channel moves past what it does not want', async () => {
+test('a consumer of a rare channel moves past notifications of other channels', async () => {
   const { seen, definition } = collector('rare', 'rare');
   await publish('common', 1, 2000);
   await publish('rare', 1, 1);
@@ -244,13 +245,14 @@ test('a consumer of a rare channel moves past what it does not want', async () =
   await publish('common', 1, 1000);
   await until('its position has moved', async () => {
     const { rows } = await database.query(
-      'select done_id::int, (select max(id)::int from pgwatch.notification_log) as last from pgwatch.consumer_progress',
+      `select done_id::int, (select max(id)::int from pgwatch.notification_log) as last
+       from pgwatch.consumer_progress`,
     );
     return rows[0].last - rows[0].done_id < 64 || JSON.stringify(rows[0]);
   });
 });
 
-test('with skipPlayback what was missed is never handed out', async () => {
+test('with skipPlayback missed notifications are never delivered', async () => {
   await publish('c', 1, 5);
   const { seen, definition } = collector('c', 'c');
   const daemon = startDaemon(database.config, [definition], { skipPlayback: true });
@@ -261,7 +263,7 @@ test('with skipPlayback what was missed is never handed out', async () => {
   expect(payloads(seen)).toEqual([6]);
 });
 
-test('with skipPlayback a run to the end skips for good', async () => {
+test('with skipPlayback a run with --once skips them for good', async () => {
   await publish('c', 1, 5);
   const { seen, definition } = collector('c', 'c');
   const { reporter } = collectReports();
@@ -273,7 +275,7 @@ test('with skipPlayback a run to the end skips for good', async () => {
   expect(seen).toEqual([]);
 });
 
-test('reading never aborts those who write, where all transactions are serializable', async () => {
+test('reading never aborts writers if all transactions are serializable', async () => {
   const name = new URL(database.url).pathname.slice(1);
   await database.query('create table account as select 1 as balance');
   await database.query(`alter database ${name} set default_transaction_isolation = 'serializable'`);
@@ -295,7 +297,7 @@ test.each(
     ['start', 'start' as const, [1, 2, 3, 4]],
     ['now', 'now' as const, [4]],
     ['a time', new Date(0), [1, 2, 3, 4]],
-    ['a time to come', new Date(Date.now() + 3_600_000), [4]],
+    ['a time in the future', new Date(Date.now() + 3_600_000), [4]],
   ]),
 )('a new consumer begins at %s', async (_, from, expected) => {
   await publish('c', 1, 3);
@@ -306,7 +308,7 @@ test.each(
   expect(payloads(seen)).toEqual(expected);
 });
 
-test('a new consumer that begins at an id gets that one first', async () => {
+test('a new consumer that begins at an id receives that notification first', async () => {
   await publish('c', 1, 3);
   const { rows } = await database.query('select max(id)::int as id from pgwatch.notification_log');
   const { seen, definition } = collector('new', 'c');
@@ -314,7 +316,7 @@ test('a new consumer that begins at an id gets that one first', async () => {
   expect(payloads(seen)).toEqual([3]);
 });
 
-test('a new consumer that begins at an id to come misses nothing before it', async () => {
+test('a new consumer that begins at a future id misses nothing before it', async () => {
   await publish('c', 1, 3);
   const { seen, definition } = collector('new', 'c');
   daemons.push(await startTailing(database.config, [{ ...definition, from: 1_000_000 }]));
@@ -327,7 +329,7 @@ test('a new consumer that begins at an id to come misses nothing before it', asy
   expect(rows).toEqual([{ is_real: true }]);
 });
 
-test('handlers write with context.db', async () => {
+test('handlers write through context.db', async () => {
   await database.query('create table counter (n int)');
   daemons.push(
     await startTailing(database.config, [

@@ -14,8 +14,8 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-What was discarded is not handled, and is not handed out again either: unless by a replay, or because the position is
-moved back before it.
+A discarded notification is not handled. It is delivered again only by a replay or if the position
+is moved back before it.
 */
 
 const database = useDatabase();
@@ -58,7 +58,7 @@ describe.each(some([{}, { transaction: true }, { instances: 'shared' as const }]
   let seen: unknown[];
   let isMended: boolean;
 
-  /** A daemon whose handler gives up what is "bad", until it is mended. */
+  /** A daemon for whose handler "bad" becomes a dead letter, until it is fixed. */
   const run = (): Promise<TestDaemon> =>
     tail({
       id: 'c',
@@ -81,7 +81,7 @@ describe.each(some([{}, { transaction: true }, { instances: 'shared' as const }]
     return ids as [number, number];
   };
 
-  test('it is told from what was handled, until a replay of it is', async () => {
+  test('it is reported as discarded, not done, until a replay of it succeeds', async () => {
     const [bad, good] = await giveUp();
     expect([await reason(bad), await reason(good)]).toEqual([['dead'], ['done']]);
     await discard();
@@ -102,7 +102,7 @@ describe.each(some([{}, { transaction: true }, { instances: 'shared' as const }]
     expect(seen).toEqual(['bad', 'good', 'bad', 'bad']);
   });
 
-  test('it is handed out again where the position is moved back before it', async () => {
+  test('it is delivered again if the position is moved back before it', async () => {
     const [bad, good] = await giveUp();
     await discard();
     await seek(good);
@@ -116,9 +116,9 @@ describe.each(some([{}, { transaction: true }, { instances: 'shared' as const }]
     await until('both are done', async () => (await reason(bad)).join() === 'done');
   });
 
-  test('it is not handed out where it was discarded only behind the position', async () => {
+  test('it is not delivered again if it was discarded ahead of the position', async () => {
     const [bad] = await giveUp();
-    // As where the process dies that had filed it, while an earlier one took its time.
+    // As if the process that recorded it had died while an earlier notification was still running.
     await client.query('update pgwatch.consumer_progress set done_id = $1 - 1', [bad]);
     await discard();
     await run();
@@ -129,7 +129,7 @@ describe.each(some([{}, { transaction: true }, { instances: 'shared' as const }]
   });
 });
 
-test('it is known as long as the log holds it', async () => {
+test('a discarded notification is remembered while the log holds it', async () => {
   const [kept, gone] = (await publish([null, 1], [null, 2])) as [number, number];
   await client.query(
     `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)

@@ -5,9 +5,9 @@ import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Eight experiments in which a predecessor with the same promise, whose reader remembers the highest id,
-lost notifications, aborted the writer, or let one consumer undo what another had done. Each is to be
-handled in full here, also after a restart.
+Eight experiments in which a predecessor with the same promise, whose reader remembers the highest
+id, lost notifications, aborted the writer, or let one consumer undo what another had done. Here
+each must be handled completely, even after a restart.
 */
 
 const database = useDatabase({ maxBatchSize: 100 });
@@ -30,7 +30,7 @@ function collector(id = 'c', channel = 'c') {
   return { seen, definition: { id, channels: [channel], handle } };
 }
 
-/** Another daemon, later, finds nothing left to do. */
+/** Later, another daemon finds nothing left to do. */
 async function restartFindsNothing(): Promise<void> {
   await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
   const { seen, definition } = collector();
@@ -41,7 +41,7 @@ async function restartFindsNothing(): Promise<void> {
 }
 
 describe('the eight rows', () => {
-  test('1. twenty, one after the other', async () => {
+  test('1. twenty notifications, one after the other', async () => {
     const { seen, definition } = collector();
     daemons.push(await startTailing(database.config, [definition]));
     for (const n of numbers(20)) await publish(n);
@@ -64,7 +64,7 @@ describe('the eight rows', () => {
     await restartFindsNothing();
   });
 
-  test('3. a backlog of 250, then one that is live', async () => {
+  test('3. a backlog of 250, then a new one', async () => {
     for (const n of numbers(250)) await publish(n);
     const { seen, definition } = collector();
     daemons.push(startDaemon(database.config, [definition]));
@@ -74,7 +74,7 @@ describe('the eight rows', () => {
     await restartFindsNothing();
   });
 
-  test('4. a handler that throws once, on the second of five', async () => {
+  test('4. a handler that throws once, on the second of five notifications', async () => {
     const seen: unknown[] = [];
     let hasThrown = false;
     const handle = ({ payload }: Notification) => {
@@ -107,7 +107,7 @@ describe('the eight rows', () => {
     await restartFindsNothing();
   });
 
-  test('6. a payload that has fewer than 8000 characters and more bytes', async () => {
+  test('6. a payload of fewer than 8000 characters but more bytes', async () => {
     const { seen, definition } = collector();
     daemons.push(await startTailing(database.config, [definition]));
     await database.query('create table business (n int)');
@@ -131,7 +131,7 @@ describe('the eight rows', () => {
     expect(rows).toEqual([{ injected: null }]);
   });
 
-  test('8. two consumers get the same one at the same time, and each keeps its own mark', async () => {
+  test('8. two consumers get the same notification and keep separate positions', async () => {
     const both = Promise.withResolvers<void>();
     const seen: string[] = [];
     const meeting = (id: string) => ({

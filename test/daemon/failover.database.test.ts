@@ -7,9 +7,9 @@ import { restartServer, useIsolatedServer } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: a failover that takes commits back, whose ids and xids the new server hands out again, loses
-nothing of what survives.
-Method: the server goes on from a copy of its files, made while it ran, on the same port.
+Goal: a failover that loses commits, whose ids and xids the new server assigns again, loses no
+notification that survives.
+Method: the server continues from a copy of its files, made while it ran, on the same port.
 */
 
 const database = useIsolatedServer({ autovacuum: 'off' });
@@ -17,14 +17,14 @@ let daemon: TestDaemon | undefined;
 
 afterEach(() => daemon?.stop());
 
-/** Each in a transaction of its own. */
+/** Each in its own transaction. */
 async function publish(from: number, to: number): Promise<void> {
   for (let n = from; n <= to; n++) {
     await database.query(`select smart_notify('c', to_jsonb($1::int))`, [n]);
   }
 }
 
-test('a position that a handler reaches after the failover does not hide what was published since', async () => {
+test('a position reached after a failover does not hide what was published since', async () => {
   const { server } = database;
   const [data, copy] = [join(server.folder, 'data'), join(server.folder, 'copy')];
   const seen: unknown[] = [];
@@ -42,7 +42,7 @@ test('a position that a handler reaches after the failover does not hide what wa
   await publish(1, 1);
   await daemon.transitions.for({ type: 'position_saved' });
   await database.query('checkpoint');
-  // With their owner, who runs the server.
+  // -a keeps the owner, who runs the server.
   execFileSync('cp', ['-a', data, copy]);
   // More than the 32 that a sequence skips after a crash.
   await publish(2, 200);

@@ -16,7 +16,7 @@ function reporting() {
   return { failures: new FailureReports(reporter), said };
 }
 
-test('of a burst the first ten are said whole, and then how many more', () => {
+test('the first ten of a burst are reported in full, then the number of further ones', () => {
   const { failures, said } = reporting();
   for (let id = 1; id <= 1234; id++) failures.say('email', `email failed on ${id}.`, {});
   expect(said()).toHaveLength(10);
@@ -24,19 +24,20 @@ test('of a burst the first ten are said whole, and then how many more', () => {
   vi.advanceTimersByTime(10_000);
   expect(said()).toHaveLength(11);
   expect(said().at(-1)).toBe(
-    'email: 1,224 more like that within 10 s; the last one: email failed on 1234. All of them: pgwatch dlq list --state all --consumer email.',
+    'email: 1,224 more failures within 10 s; the last one: email failed on 1234. ' +
+      'To list all: pgwatch dlq list --state all --consumer email.',
   );
   failures.say('email', 'email failed on 1235.', {});
   expect(said().at(-1)).toBe('email failed on 1235.');
 });
 
-test('the burst of one consumer takes nothing from another, and its end takes nothing away', () => {
+test('bursts of consumers are counted separately, and closing reports the rest', () => {
   const { failures, said } = reporting();
   for (let id = 1; id <= 11; id++) failures.say('email', `email failed on ${id}.`, {});
   failures.say('webhook', 'webhook failed on 1.', {});
   expect(said().at(-1)).toBe('webhook failed on 1.');
   failures.close();
-  expect(said().at(-1)).toContain('email: 1 more like that');
+  expect(said().at(-1)).toContain('email: 1 more failure within');
   expect(said()).toHaveLength(12);
   vi.advanceTimersByTime(60_000);
   expect(said()).toHaveLength(12);

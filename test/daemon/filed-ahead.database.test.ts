@@ -7,21 +7,22 @@ import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-An owner that runs calls side by side files what fails while an earlier notification still holds the position. If it dies
-then, what it had done of the same key comes again, and has to come first.
+An owner that runs calls concurrently records failures while an earlier notification still holds the
+position. If it dies then, earlier notifications of the same key come again, and have to come first.
 */
 
 const database = useDatabase({ maxBatchSize: 5 });
 const { tail, publish, untilFiled } = useDelivering(database);
 
-/** As the owner that died has left it: nothing settled, and these filed, due long ago. */
+/** The state that a dead owner leaves: nothing settled, and these recorded, due long ago. */
 async function leave(filed: readonly number[]): Promise<void> {
   await database.query(
     `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
      values ('c', '{c}', 0, '1:1:')`,
   );
   await database.query(
-    `insert into pgwatch.delivery (consumer_id, notification_id, state, key, attempts, next_attempt_at)
+    `insert into pgwatch.delivery
+       (consumer_id, notification_id, state, key, attempts, next_attempt_at)
      select 'c', id, 'retry', key, 3, now() - interval '1 hour'
      from pgwatch.notification_log where id = any($1)`,
     [filed],
@@ -29,7 +30,7 @@ async function leave(filed: readonly number[]): Promise<void> {
 }
 
 test.each([1, 4])(
-  'what was filed ahead of the position waits for the earlier ones of its key (concurrency %i)',
+  'a failure ahead of the position waits for earlier notifications of its key (concurrency %i)',
   async (concurrency) => {
     const others = (count: number) =>
       Array.from({ length: count }, (_, i): [string, string] => [`o${i}`, 'other']);
@@ -62,7 +63,7 @@ test.each([1, 4])(
   },
 );
 
-test('a dead letter ahead of the position that somebody retries waits, too', async () => {
+test('a dead letter ahead of the position that is retried waits, too', async () => {
   const ids = await publish(['slow', 'slow'], ['k', 'v1'], ['k', 'v2']);
   await leave([ids[2] as number]);
   await database.query(`update pgwatch.delivery set state = 'dead', next_attempt_at = null`);
@@ -88,11 +89,12 @@ test('a dead letter ahead of the position that somebody retries waits, too', asy
   await untilFiled();
 });
 
-test('what the log no longer holds does not wait for the position', async () => {
+test('a retry that the log no longer holds does not wait for the position', async () => {
   const [id = 0] = await publish(['k', 'v1']);
   await leave([id]);
   await database.query(
-    `update pgwatch.delivery as d set notification = pgwatch.delivery_notification(log), payload = log.payload
+    `update pgwatch.delivery as d
+     set notification = pgwatch.delivery_notification(log), payload = log.payload
      from pgwatch.notification_log as log where log.id = d.notification_id`,
   );
   await database.query('delete from pgwatch.notification_log');

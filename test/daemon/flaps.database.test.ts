@@ -4,11 +4,11 @@ import { useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 import { size } from '../helpers/whole.ts';
 
-// Other files of this process have loaded what is mocked, and are to find it as it was.
+// Other files of this process have loaded the mocked module, and need it unmocked.
 vi.hoisted(() => vi.resetModules());
 afterAll(() => vi.resetModules());
 
-// A daemon that loses its connections again and again would wait longer and longer.
+// A daemon that keeps losing its connections would wait longer and longer.
 vi.mock('../../src/time.ts', async (importOriginal) => ({
   ...(await importOriginal<typeof import('../../src/time.ts')>()),
   backoffMs: () => 1,
@@ -35,7 +35,7 @@ function terminate(name: string) {
 
 const FLAPS = size(100, 20);
 
-test('through lost sessions and lost reads a daemon keeps no connection too many, and loses nothing', {
+test('a daemon that loses sessions and reads leaks no connection and misses nothing', {
   timeout: 90_000,
 }, async () => {
   const seen = new Set<unknown>();
@@ -57,7 +57,7 @@ test('through lost sessions and lost reads a daemon keeps no connection too many
     if (flap % 2 === 0) {
       await terminate('pgwatch control');
     } else {
-      // In the middle of a read: the session goes on.
+      // In the middle of a read: the session continues.
       await locker.query('begin; lock table pgwatch.notification_log in access exclusive mode');
       await until('a read waits', async () => {
         const waiting = `select from pg_stat_activity
@@ -70,8 +70,8 @@ test('through lost sessions and lost reads a daemon keeps no connection too many
     }
     await daemon.transitions.for({ type: 'tail_joined' }, 1 + Math.floor(flap / 2));
     await until('it has arrived', () => seen.has(flap));
-    // For the server, a connection that ends still counts as one for a moment.
-    await until('no more are left than it may have', async () => {
+    // The server still counts a connection that is closing for a moment.
+    await until('no more are left than allowed', async () => {
       const number = await count();
       most = Math.max(most, number);
       return number <= 1 + config.poolSize || `${number} are`;

@@ -5,7 +5,8 @@ import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: who misses what was removed is told so, once at least, in order, and never by its handler.
+Goal: a consumer that misses removed notifications is told at least once, in order, and never by its
+handler.
 */
 
 const database = useDatabase();
@@ -24,13 +25,14 @@ async function tell(count: number): Promise<void> {
   await database.query('select pgwatch.log_gap_tell($1)', [JSON.stringify([gap])]);
 }
 
-/** Publishes a, a gap, b and another gap in one transaction, so that one read finds them all. */
+/** Publishes a, a gap, b and another gap in one transaction, so one read finds them all. */
 async function publishAll(): Promise<void> {
   const client = await database.connect();
   await client.query('begin');
   await client.query(`select smart_notify('c', '"a"', 'k')`);
   await client.query(
-    `select pgwatch.log_gap_tell('[{"consumer_id": "c", "count": 5}]'), smart_notify('c', '"b"', 'k')`,
+    `select pgwatch.log_gap_tell('[{"consumer_id": "c", "count": 5}]'),
+       smart_notify('c', '"b"', 'k')`,
   );
   await client.query(`select pgwatch.log_gap_tell('[{"consumer_id": "c", "count": 6}]')`);
   await client.query('commit');
@@ -42,7 +44,7 @@ test.each([
   { transaction: true, instances: 'one' },
   { transaction: false, instances: 'shared' },
   { transaction: true, instances: 'shared' },
-] as const)('onGap is told, handleBatch gets the others: %o', async (options) => {
+] as const)('onGap receives gaps, handleBatch everything else: %o', async (options) => {
   const seen: unknown[] = [];
   await delivering.tail({
     id: 'c',
@@ -70,7 +72,7 @@ test.each([
   expect(await delivering.filed()).toEqual([]);
 });
 
-test('an onGap that throws is told again', async () => {
+test('an onGap that throws is called again', async () => {
   const gaps: Gap[] = [];
   await delivering.tail({
     id: 'c',
@@ -95,7 +97,7 @@ test('an onGap that throws is told again', async () => {
   await delivering.untilFiled();
 });
 
-test('with transaction: true onGap writes together with the position', async () => {
+test('with transaction: true onGap writes in the transaction that saves the position', async () => {
   await database.query('create table gaps (count integer)');
   let calls = 0;
   await delivering.tail({
@@ -115,7 +117,7 @@ test('with transaction: true onGap writes together with the position', async () 
   expect((await database.query('select count from gaps')).rows).toEqual([{ count: 8 }]);
 });
 
-test('without onGap the daemon says what is missed, and goes on', async () => {
+test('without onGap the daemon reports the gap and continues', async () => {
   const seen: unknown[] = [];
   const daemon = await delivering.tail({
     id: 'c',
@@ -128,10 +130,10 @@ test('without onGap the daemon says what is missed, and goes on', async () => {
   await delivering.publish([null, 'next']);
   await until('the next one was handled', () => seen.length > 0);
   expect(seen).toEqual(['next']);
-  expect(daemon.reports.join('')).toMatch(/c: it will never get up to 9 .*ids 3 to 9.*onGap/);
+  expect(daemon.reports.join('')).toMatch(/c: it will never receive up to 9 .*ids 3 to 9.*onGap/);
 });
 
-test('onGap is not called once the time of the call is over', async () => {
+test('onGap is not called after the timeout of the call', async () => {
   const attempts: number[] = [];
   let calls = 0;
   await delivering.tail({
@@ -140,7 +142,7 @@ test('onGap is not called once the time of the call is over', async () => {
     timeout: '100ms',
     retry: { backoff: 1 },
     handleBatch: async (_, { signal }) => {
-      // The first call ends only with its time, and as if nothing were wrong.
+      // The first call returns only at its timeout, and then normally.
       if (++calls > 1) return;
       await new Promise((resolve) => signal.addEventListener('abort', resolve));
     },

@@ -10,7 +10,7 @@ const database = useDatabase({ pollInterval: '10m', heartbeatInterval: '10m' });
 const { tail, keep, publish } = useDelivering(database);
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
 
-/** How many consumers each living process runs, as the database says. */
+/** Waits until the live processes run these numbers of consumers, according to the database. */
 async function untilSpread(...expected: number[]): Promise<void> {
   await until(`they are spread ${expected}`, async () => {
     const { rows } = await database.query(
@@ -22,7 +22,7 @@ async function untilSpread(...expected: number[]): Promise<void> {
   });
 }
 
-test('six consumers over two, three and two processes: evenly, nothing lost, nothing twice', async () => {
+test('six consumers spread evenly over two, three and two processes, exactly once', async () => {
   const seen: string[] = [];
   const start = () =>
     keep(
@@ -57,11 +57,11 @@ test('six consumers over two, three and two processes: evenly, nothing lost, not
   const { rows } = await database.query(
     'select max(epoch)::int as epoch from pgwatch.consumer_progress',
   );
-  // First owner, second process, third, and back: nobody moves without need.
+  // First owner, second process, third, and back: no consumer moves without need.
   expect(rows[0].epoch).toBeLessThanOrEqual(4);
 });
 
-test('what a process owns and does not run, as after a lost connection, is left to the other', async () => {
+test('a consumer that its owner does not run, as after a loss, moves to another', async () => {
   const seen: unknown[] = [];
   const definitions = ['a', 'b'].map((id) => ({
     id,
@@ -71,7 +71,7 @@ test('what a process owns and does not run, as after a lost connection, is left 
   keep(startDaemon(database.config, definitions));
   keep(startDaemon(database.config, definitions));
   await untilSpread(1, 1);
-  // As where its runner of a session before has ended without being able to say so.
+  // As if its runner of an earlier session had ended without being able to report it.
   await database.query(
     `update pgwatch.consumer_progress set epoch = epoch + 1,
        owner = (select owner from pgwatch.consumer_progress where consumer_id = 'b')
@@ -79,12 +79,12 @@ test('what a process owns and does not run, as after a lost connection, is left 
   );
   await tellDaemons(database.pool, 'pgwatch', 'owners');
   await publish([null, 1]);
-  // Who does not know yet that it has lost the consumer may hand it out, too.
+  // A process that does not know yet that it has lost the consumer may deliver it, too.
   await until('both have it', () => new Set(seen).size === 2 || `${seen}`);
   await untilSpread(1, 1);
 });
 
-test('a clean stop with several calls side by side hands out nothing twice', async () => {
+test('a clean stop during concurrent calls delivers nothing twice', async () => {
   const gate = Promise.withResolvers<void>();
   const seen: unknown[] = [];
   const definition = {

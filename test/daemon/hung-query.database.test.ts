@@ -10,7 +10,7 @@ import { until } from '../helpers/wait.ts';
 const database = useDatabase({ poolSize: 5 });
 const { tail, keep, publish, untilFiled } = useDelivering(database);
 
-test('what a call still asks of context.db when it is given up is cut off, and keeps no connection', async () => {
+test('a query that outlives its call is canceled, and keeps no connection', async () => {
   const ended: string[] = [];
   const seen: unknown[] = [];
   const late = Promise.withResolvers<ConsumerContext>();
@@ -25,7 +25,7 @@ test('what a call still asks of context.db when it is given up is cut off, and k
         const hanging = context.db.query('select pg_sleep(3600)');
         await hanging.catch(({ message }: Error) => ended.push(message));
         late.resolve(context);
-        throw new Error('too late for anybody to hear');
+        throw new Error('too late to be reported');
       }
       await context.db.query('select 1');
       seen.push(payload);
@@ -39,45 +39,43 @@ test('what a call still asks of context.db when it is given up is cut off, and k
   await publish([null, 'works']);
   await until('it has a connection', () => seen.length === 1);
   const { db } = await late.promise;
-  await expect(db.query('select 1')).rejects.toThrow('The call was given up');
+  await expect(db.query('select 1')).rejects.toThrow('pgwatch no longer waits for this call');
   await database.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query like '%pg_sleep(3600)'`,
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and query like '%pg_sleep(3600)'`,
   );
 });
 
 test.each([
-  ['before anything is asked of it', 'begin'],
+  ['before its first query', 'begin'],
   ['before the handler is called', 'savepoint'],
-  ['before what it did is settled', 'release'],
-])(
-  'a connection that falls silent %s holds its consumer for a moment only',
-  async (_, statement) => {
-    await database.query('create table effect (payload jsonb primary key)');
-    const proxy = await startProxy(database.url);
-    const direct = { directUrl: database.url, heartbeatDeadlineMs: 40 };
-    const calls: unknown[] = [];
-    const daemon = keep(
-      await startTailing({ ...database.config, url: proxy.url, ...direct }, [
-        {
-          id: 'c',
-          channels: ['c'],
-          transaction: true,
-          async handle({ payload }: Notification, { db }) {
-            calls.push(payload);
-            await db.query('insert into effect values ($1)', [JSON.stringify(payload)]);
-          },
+  ['before its work is settled', 'release'],
+])('a connection that falls silent %s delays its consumer only briefly', async (_, statement) => {
+  await database.query('create table effect (payload jsonb primary key)');
+  const proxy = await startProxy(database.url);
+  const direct = { directUrl: database.url, heartbeatDeadlineMs: 40 };
+  const calls: unknown[] = [];
+  const daemon = keep(
+    await startTailing({ ...database.config, url: proxy.url, ...direct }, [
+      {
+        id: 'c',
+        channels: ['c'],
+        transaction: true,
+        async handle({ payload }: Notification, { db }) {
+          calls.push(payload);
+          await db.query('insert into effect values ($1)', [JSON.stringify(payload)]);
         },
-      ]),
-    );
-    proxy.swallowAt(statement);
-    await publish(['a', 1], ['b', 2]);
-    await until('both are done', async () => {
-      const { rows } = await database.query('select payload from effect order by payload');
-      return rows.map(({ payload }) => payload).join() === '1,2' || JSON.stringify([rows, calls]);
-    });
-    expect(proxy.hasSwallowed).toBe(true);
-    await daemon.stop();
-    await proxy.close();
-    await database.query('drop table effect');
-  },
-);
+      },
+    ]),
+  );
+  proxy.swallowAt(statement);
+  await publish(['a', 1], ['b', 2]);
+  await until('both are done', async () => {
+    const { rows } = await database.query('select payload from effect order by payload');
+    return rows.map(({ payload }) => payload).join() === '1,2' || JSON.stringify([rows, calls]);
+  });
+  expect(proxy.hasSwallowed).toBe(true);
+  await daemon.stop();
+  await proxy.close();
+  await database.query('drop table effect');
+});

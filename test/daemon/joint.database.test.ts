@@ -7,8 +7,8 @@ import { useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: a consumer that joins the tail gets everything once, whatever the tail is doing.
-Method: reads are told apart by their channels, and held where the test wants them.
+Goal: a consumer that joins the tail receives everything once, whatever the tail is doing.
+Method: reads are distinguished by their channels, and held where the test wants them.
 */
 
 const database = useDatabase();
@@ -18,7 +18,7 @@ afterEach(async () => {
   await daemon?.stop();
 });
 
-test('one that joins during a read of the tail gets nothing again that this read was too old for', async () => {
+test('a consumer that joins during a read of the tail receives nothing twice', async () => {
   const right = pageReader(database.config.schema);
   const isTails = (channels: readonly string[]) => channels.length > 2;
   const [own, tails, tailHasRead] = [1, 2, 3].map(() => Promise.withResolvers<void>());
@@ -55,7 +55,7 @@ test('one that joins during a read of the tail gets nothing again that this read
   await publish('late', 'newer than what the tail has read');
   own?.resolve();
   await until('it has read that itself', () => handled.length > 0);
-  // By then it has asked to join.
+  // By now it has asked to join.
   for (let turn = 0; turn < 10; turn++) await setImmediate();
   isTailHeld = false;
   tails?.resolve();
@@ -65,7 +65,7 @@ test('one that joins during a read of the tail gets nothing again that this read
   expect(handled).toEqual(['newer than what the tail has read', 'last']);
 });
 
-test('a content that takes long to read holds up nobody but the consumers that want it', async () => {
+test('a long content that is slow to read delays only the consumers that want it', async () => {
   const right = pageReader(database.config.schema);
   const [asked, held] = [1, 2].map(() => Promise.withResolvers<void>());
   let isHeld = false;
@@ -101,7 +101,7 @@ test('a content that takes long to read holds up nobody but the consumers that w
   held?.resolve();
   await daemon.transitions.for({ type: 'tail_joined', consumerId: 'long' }, 2);
   expect(handled).toEqual(['long 8', 'short 11', 'long 1200002']);
-  // Shorter ones come with the tail, however long for a row.
+  // Shorter ones come with the tail, although they are long for a row.
   await publish('long', 'y'.repeat(600_000));
   await until('it has come', () => handled.includes('long 600002'));
   const left = daemon.transitions.seen.filter(

@@ -6,13 +6,13 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: a statement that is killed, whatever it is for, is run again, and the session goes on.
-Method: statements fail a few times each, by triggers that raise what the server would, or because
-their backends are canceled or terminated; the control connection is never terminated.
+Goal: any statement that is killed is run again, and the session continues.
+Method: each statement fails a few times, because triggers raise what the server would raise or
+because its backend is canceled or terminated; the control connection is never terminated.
 */
 
 const database = useDatabase({ heartbeatInterval: '100ms', pollInterval: '100ms' });
-// Once the daemons have stopped: hooks run in the opposite order.
+// After the daemons have stopped: hooks run in reverse order.
 afterEach(async () => {
   await database.query('drop schema if exists fault cascade');
 });
@@ -33,7 +33,7 @@ function collecting(rest: Partial<ConsumerDefinition>) {
     channels: ['c'],
     retry: { attempts: 100, backoff: () => 1 },
     handle({ payload, attempt }: { payload: unknown; attempt: number }) {
-      // Deliveries are written, read and settled too.
+      // Deliveries are written, read and settled, too.
       if (attempt === 1 && Number(payload) % 5 === 0) {
         failed.add(payload);
         throw new Error('not yet');
@@ -45,13 +45,15 @@ function collecting(rest: Partial<ConsumerDefinition>) {
   return { consumer, seen };
 }
 
-/** Has statements on a table fail: the first time, and every fourth time after it. */
+/** Makes statements on a table fail: the first one, and every fourth one after it. */
 async function breakTable(table: string, code: string): Promise<void> {
   await database.query(`
     create schema if not exists fault;
     create sequence fault.${table};
     create function fault.${table}() returns trigger language plpgsql as $$ begin
-      if nextval('fault.${table}') % 4 = 1 then raise exception 'killed' using errcode = '${code}'; end if;
+      if nextval('fault.${table}') % 4 = 1 then
+        raise exception 'killed' using errcode = '${code}';
+      end if;
       return null;
     end $$;
     grant usage on schema fault to public;
@@ -67,7 +69,7 @@ test.each(
     ['shared in a transaction', '53200'],
     ['shared', '55P03'],
   ]),
-)('%s: writes that fail with %s are done again', async (kind, code) => {
+)('%s: writes that fail with %s are repeated', async (kind, code) => {
   const { consumer, seen } = collecting(KINDS[kind] ?? {});
   const daemon = await tail(consumer);
   for (const table of ['consumer_progress', 'lease', 'delivery', 'daemon']) {
@@ -79,7 +81,7 @@ test.each(
 });
 
 test.each(some(Object.keys(KINDS)))(
-  '%s: killed reads and settlements hold up nothing',
+  '%s: killed reads and settlements do not stop the delivery',
   async (kind) => {
     const { consumer, seen } = collecting(KINDS[kind] ?? {});
     const daemon = await tail(consumer);
@@ -101,7 +103,7 @@ test.each(some(Object.keys(KINDS)))(
   },
 );
 
-test('what a replay streams goes on where it was killed', async () => {
+test('a replay continues where it was killed', async () => {
   await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 3000) as n`);
   const seen = new Set<unknown>();
   const killed = new Set<unknown>();

@@ -9,7 +9,7 @@ import { until } from '../helpers/wait.ts';
 const database = useDatabase({ poolSize: 5 });
 const { keep, publish } = useDelivering(database);
 
-test('what a transaction has locked whose connection is lost is free again', async () => {
+test('locks of a transaction whose connection is lost are released', async () => {
   await database.query('create table effect (payload jsonb primary key)');
   const proxy = await startProxy(database.url);
   const beats = { heartbeatIntervalMs: 50, heartbeatDeadlineMs: 200 };
@@ -23,7 +23,7 @@ test('what a transaction has locked whose connection is lost is free again', asy
         async handle({ payload }: Notification, { db }) {
           await db.query('insert into effect values ($1)', [JSON.stringify(payload)]);
           if (calls.push(payload) > 1) return;
-          // The server goes on believing in all connections that there are.
+          // The server still believes that all connections are alive.
           proxy.blackhole();
           await db.query('select 1');
         },
@@ -44,7 +44,7 @@ test('what a transaction has locked whose connection is lost is free again', asy
   await database.query('drop table effect');
 });
 
-test('the server gives up a transaction that it does not hear of any more', async () => {
+test('the server ends a transaction that it no longer hears from', async () => {
   const limits: unknown[] = [];
   const direct = { ...database.config, heartbeatDeadlineMs: 1000 };
   keep(

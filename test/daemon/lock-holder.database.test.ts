@@ -8,7 +8,7 @@ import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
 
-test('a statement that is tried again because of a lock is told at once, with who holds it', async () => {
+test("a statement repeated because of a lock is reported with the lock's holder", async () => {
   const holder = await database.connect();
   const { rows } = await holder.query(
     'select pg_backend_pid() as pid, pg_advisory_lock(pgwatch.cleanup_key())',

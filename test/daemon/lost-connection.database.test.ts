@@ -7,8 +7,8 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: a notification whose handler loses the connection of its transaction ends as a dead letter after
-its attempts, and costs nobody else anything: neither a session nor an attempt.
+Goal: a notification whose handler loses the connection of its transaction becomes a dead letter
+after its attempts, and costs no other notification a session or an attempt.
 */
 
 const database = useDatabase();
@@ -20,8 +20,8 @@ const KILL = 'select pg_terminate_backend(pg_backend_pid())';
 
 const WAYS: Record<string, Loss> = {
   'is terminated': ({ db }) => db.query(KILL),
-  'is terminated, which the handler swallows': ({ db }) => db.query(KILL).catch(() => {}),
-  'is terminated, which the handler does not await': async ({ db }) => {
+  'is terminated and the handler ignores the error': ({ db }) => db.query(KILL).catch(() => {}),
+  'is terminated by a query that the handler does not await': async ({ db }) => {
     void db.query(`select pg_sleep(0.05), pg_terminate_backend(pg_backend_pid())`).catch(() => {});
   },
   'is idle for too long': async ({ db }) => {
@@ -58,19 +58,22 @@ function poisoned(lose: Loss, rest: Partial<ConsumerDefinition> = {}) {
 const publishAround = () =>
   publish(['a', 1], ['b', 2], ['x', 'poison'], ['x', 'behind'], ['c', 3], [null, 4]);
 
-test.each(some(Object.keys(WAYS)))('a connection that %s', async (way) => {
-  const { consumer, calls, done } = poisoned(WAYS[way] as Loss);
-  const daemon = await tail(consumer);
-  await publishAround();
-  const [dead] = await untilFiled('dead');
-  expect(calls).toEqual([1, 2, 3]);
-  expect(dead?.attempts).toBe(3);
-  expect(dead?.error?.message).toMatch(/The transaction of context.db was lost during the call/);
-  await until('the others are done', () => [1, 2, 3, 4, 'behind'].every((n) => done.has(n)));
-  expect(daemon.transitions.seen.filter(({ type }) => type === 'disconnected')).toEqual([]);
-});
+test.each(some(Object.keys(WAYS)))(
+  'a notification is a dead letter after its attempts if its connection %s',
+  async (way) => {
+    const { consumer, calls, done } = poisoned(WAYS[way] as Loss);
+    const daemon = await tail(consumer);
+    await publishAround();
+    const [dead] = await untilFiled('dead');
+    expect(calls).toEqual([1, 2, 3]);
+    expect(dead?.attempts).toBe(3);
+    expect(dead?.error?.message).toMatch(/The transaction of context.db was lost during the call/);
+    await until('the others are done', () => [1, 2, 3, 4, 'behind'].every((n) => done.has(n)));
+    expect(daemon.transitions.seen.filter(({ type }) => type === 'disconnected')).toEqual([]);
+  },
+);
 
-test('with several processes that share it', async () => {
+test('the same holds for processes that share the consumer', async () => {
   const { consumer, calls, done } = poisoned(WAYS['is terminated'] as Loss, {
     instances: 'shared',
   });
@@ -82,7 +85,7 @@ test('with several processes that share it', async () => {
   expect(daemon.transitions.seen.filter(({ type }) => type === 'disconnected')).toEqual([]);
 });
 
-test('of a batch each is called alone, until it is known which it is', async () => {
+test('notifications of a batch are called alone until the culprit is known', async () => {
   const { calls, done, handleOne } = poisoned(WAYS['is terminated'] as Loss);
   const sizes: number[] = [];
   const daemon = await tail({
@@ -97,14 +100,14 @@ test('of a batch each is called alone, until it is known which it is', async () 
   });
   await publishAround();
   await untilFiled('dead');
-  // In the batch nobody knew whose attempt it was.
+  // In the batch it was unknown whose attempt it was.
   expect(calls).toEqual([1, 1, 2, 3]);
   await until('the others are done', () => [1, 2, 3, 4, 'behind'].every((n) => done.has(n)));
   expect(Math.max(...sizes)).toBeGreaterThan(1);
   expect(daemon.transitions.seen.filter(({ type }) => type === 'disconnected')).toEqual([]);
 });
 
-test('without a transaction it is a failure like any other', async () => {
+test('without a transaction a lost connection is a failure like any other', async () => {
   const { consumer, calls, done } = poisoned(WAYS['is terminated'] as Loss, { transaction: false });
   const daemon = await tail(consumer);
   await publishAround();
@@ -114,7 +117,7 @@ test('without a transaction it is a failure like any other', async () => {
   expect(daemon.transitions.seen.filter(({ type }) => type === 'disconnected')).toEqual([]);
 });
 
-test('its only attempt is not spent by a loss that others may have brought about', async () => {
+test('a loss that others may have caused does not spend the only attempt', async () => {
   let isFirst = true;
   const { consumer, calls, done } = poisoned(
     async (context) => {
@@ -132,7 +135,7 @@ test('its only attempt is not spent by a loss that others may have brought about
   expect(calls).toEqual([1, 1]);
 });
 
-test('the next call is made alone, and written down before it', async () => {
+test('the next call is made alone, and recorded before it', async () => {
   const seen: unknown[] = [];
   const { consumer } = poisoned(async (context) => {
     const { rows } = await database.query(
@@ -149,11 +152,13 @@ test('the next call is made alone, and written down before it', async () => {
   expect(seen).toEqual([[], alone(2), alone(3)]);
 });
 
-test('calls that together take longer than a transaction may are made alone', async () => {
+test('calls that together exceed the transaction timeout are made alone', async () => {
   const done = new Set<unknown>();
   const attempts = new Set<number>();
   await database.query(
-    `do $$ begin execute format('alter database %I set transaction_timeout = 400', current_database()); end $$`,
+    `do $$ begin
+       execute format('alter database %I set transaction_timeout = 400', current_database());
+     end $$`,
   );
   try {
     await tail({
@@ -176,7 +181,9 @@ test('calls that together take longer than a transaction may are made alone', as
     expect([...attempts]).toEqual([1]);
   } finally {
     await database.query(
-      `do $$ begin execute format('alter database %I reset transaction_timeout', current_database()); end $$`,
+      `do $$ begin
+         execute format('alter database %I reset transaction_timeout', current_database());
+       end $$`,
     );
   }
 });

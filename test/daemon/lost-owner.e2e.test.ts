@@ -13,11 +13,12 @@ beforeEach(async () => {
   await database.query('truncate effect');
 });
 
-/** Takes its time over notification 2, in the middle of its transaction. */
+/** Is slow at notification 2, in the middle of its transaction. */
 const CONSUMER = `export default {
   id: 'c', channels: ['c'], transaction: true,
   async handle({ payload }, { db }) {
-    await db.query('insert into public.effect (owner, payload) values ($1, $2)', [process.pid, payload]);
+    await db.query('insert into public.effect (owner, payload) values ($1, $2)',
+      [process.pid, payload]);
     console.log('handling ' + payload);
     if (payload === 2) await new Promise((resolve) => setTimeout(resolve, 1500));
     console.log('handled ' + payload);
@@ -27,7 +28,7 @@ const CONSUMER = `export default {
 const publish = (payload: number) =>
   database.query(`select smart_notify('c', to_jsonb($1::int))`, [payload]);
 
-/** An owner that has handled 1, and another process that stands by. */
+/** An owner that has handled 1, and another process on standby. */
 async function startTwo(): Promise<[owner: Cli, other: Cli]> {
   const cwd = makeProject({ 'consumers/c.js': CONSUMER });
   const start = () =>
@@ -51,7 +52,7 @@ const untilEffects = (...expected: number[]) =>
     return found === expected.join() || found;
   });
 
-test('where the owner is killed, the other takes over within two seconds, and loses nothing', async () => {
+test('if the owner is killed, the other takes over within two seconds without loss', async () => {
   const [owner, other] = await startTwo();
   await publish(2);
   await owner.waitFor('handling 2');
@@ -63,7 +64,7 @@ test('where the owner is killed, the other takes over within two seconds, and lo
   await untilEffects(1, 2, 3);
 });
 
-test('where the owner is frozen, the other takes over; when it thaws it commits nothing', async () => {
+test('if the owner freezes, the other takes over; once resumed, it commits nothing', async () => {
   const [owner, other] = await startTwo();
   await publish(2);
   await owner.waitFor('handling 2');
@@ -80,13 +81,13 @@ test('where the owner is frozen, the other takes over; when it thaws it commits 
   expect(rows).toEqual([{ owners: 2 }]);
 });
 
-test('where the owner is stopped, the other takes over at once', async () => {
+test('if the owner is stopped, the other takes over at once', async () => {
   const [owner, other] = await startTwo();
   owner.signal('SIGTERM');
   const { exitCode } = await owner.exited;
   expect(exitCode).toBe(0);
   const stoppedAt = performance.now();
-  await other.waitFor('is taken over');
-  // The tick of those who stand by is a second.
+  await other.waitFor('Took over');
+  // Standby processes tick once a second.
   expect(performance.now() - stoppedAt).toBeLessThan(500);
 });

@@ -11,7 +11,7 @@ function running(): Meter {
   return meter;
 }
 
-test('the rate is that of the last ten seconds, however often it is asked', () => {
+test('the rate covers the last ten seconds, however often it is read', () => {
   const meter = running();
   const start = performance.now();
   for (let second = 1; second <= 20; second += 1) {
@@ -23,7 +23,7 @@ test('the rate is that of the last ten seconds, however often it is asked', () =
   expect(meter.read(start + 40_000)).toMatchObject({ rate: 0, handled: 2000 });
 });
 
-test('between two heartbeats far apart the rate is that between them', () => {
+test('between two distant heartbeats, the rate covers the time between them', () => {
   const meter = running();
   const start = performance.now();
   meter.read(start);
@@ -31,7 +31,7 @@ test('between two heartbeats far apart the rate is that between them', () => {
   expect(meter.read(start + 60_000)?.rate).toBeCloseTo(10, 0);
 });
 
-test('in the first two seconds there is no rate', () => {
+test('there is no rate in the first two seconds', () => {
   const meter = running();
   const start = performance.now();
   meter.count(100);
@@ -39,7 +39,7 @@ test('in the first two seconds there is no rate', () => {
   expect(meter.read(start + 2100)?.rate).toBeGreaterThan(40);
 });
 
-test('it has nothing to say of a consumer that does not run, and keeps its count', async () => {
+test('a meter reports nothing for a consumer that does not run, and keeps its count', async () => {
   const meter = new Meter();
   expect(meter.read()).toBeNull();
   await meter.during(

@@ -37,27 +37,30 @@ const failing: Definition = {
 };
 
 describe.each(some(['one', 'shared'] as const))(
-  'a run to the end (%s) does not succeed while',
+  'a run with --once (%s) does not succeed while',
   (instances) => {
     const own = { instances };
 
-    test('a retry waits for its time, with another behind it', async () => {
+    test('a retry is not due yet, with another notification blocked by it', async () => {
       await publish('a', 'a', 'b');
       await expect(runOnce({ ...failing, ...own })).rejects.toThrow('Notifications failed: 2 of c');
       const error = await runOnce({ ...fine, ...own }).catch((thrown: Error) => thrown.message);
       expect(error).toMatch(
-        /^Still waiting: c: 2 notifications for a retry, the next until \d{4}-\S+Z \(in \d+ min \d+ s\), 1 notification behind/,
+        new RegExp(
+          '^Still waiting: c: 2 notifications for a retry, ' +
+            'the next at \\d{4}-\\S+Z \\(in \\d+ min \\d+ s\\), 1 notification blocked by',
+        ),
       );
-      // A new one of a key that fails waits, too, and a new one of another key does not.
+      // A new notification of a failing key waits, too; one of another key does not.
       await publish('a', 'c');
-      await expect(runOnce({ ...fine, ...own })).rejects.toThrow('2 notifications behind');
+      await expect(runOnce({ ...fine, ...own })).rejects.toThrow('2 notifications blocked by');
       await database.query(
         'update pgwatch.delivery set next_attempt_at = now() where next_attempt_at is not null',
       );
       await runOnce({ ...fine, ...own });
     });
 
-    test('it is paused, if something waits for it', async () => {
+    test('the consumer is paused and something waits for it', async () => {
       await publish('a');
       await runOnce({ ...fine, ...own });
       const until = new Date(Date.now() + 3_600_000);
@@ -69,7 +72,7 @@ describe.each(some(['one', 'shared'] as const))(
       );
     });
 
-    test('another process is at work on it', async () => {
+    test('another process is handling a notification of the consumer', async () => {
       let letGo = () => {};
       const gate = new Promise<void>((resolve) => {
         letGo = resolve;
@@ -84,13 +87,14 @@ describe.each(some(['one', 'shared'] as const))(
       await until('it is called', () => isCalled);
       const said =
         instances === 'shared'
-          ? '1 notification at other processes'
+          ? '1 notification leased by other processes'
           : `and process ${process.pid} on`;
       await expect(runOnce({ ...fine, ...own })).rejects.toThrow(said);
       letGo();
       await until('it is done', async () => {
         const { rows } = await database.query(
-          `select (select sum(unread) from pgwatch.consumer_lag()) + (select count(*) from pgwatch.lease) as left`,
+          `select (select sum(unread) from pgwatch.consumer_lag())
+             + (select count(*) from pgwatch.lease) as left`,
         );
         return Number(rows[0].left) === 0;
       });
@@ -100,7 +104,7 @@ describe.each(some(['one', 'shared'] as const))(
 );
 
 test.each(some(['one', 'shared'] as const))(
-  'a run to the end (%s) that has failed has stopped cleanly',
+  'a run with --once (%s) that fails stops cleanly',
   async (instances) => {
     await publish('a');
     await expect(runOnce({ ...failing, instances })).rejects.toThrow('Notifications failed');
@@ -113,7 +117,7 @@ test.each(some(['one', 'shared'] as const))(
 );
 
 test.each(some(['one', 'shared'] as const))(
-  'a run to the end (%s) hands out what waited behind a dead letter',
+  'a run with --once (%s) delivers what waited for a notification that became a dead letter',
   async (instances) => {
     const seen: string[] = [];
     const handle = ({ id, attempt }: { id: number; attempt: number }) => {
@@ -126,17 +130,17 @@ test.each(some(['one', 'shared'] as const))(
       const error = await runOnce({
         ...fine,
         instances,
-        // What is not due yet when all else is done is left.
+        // A retry that is not due when all else is done would be left.
         retry: { attempts: 2, backoff: () => 0 },
         handle,
       }).catch((thrown: Error) => thrown.message);
-      expect(error).toMatch(/^Notifications failed: 1 of c\. pgwatch dlq/);
+      expect(error).toMatch(/^Notifications failed: 1 of c\. "pgwatch dlq/);
       expect(seen).toHaveLength(3);
     }
   },
 );
 
-test('a run to the end succeeds beside dead letters, and whatever is published meanwhile', async () => {
+test('a run with --once succeeds despite old dead letters and new notifications', async () => {
   await publish('a');
   const dying = { ...failing, retry: { attempts: 1 } };
   await expect(runOnce(dying)).rejects.toThrow('Notifications failed: 1 of c');
@@ -146,7 +150,7 @@ test('a run to the end succeeds beside dead letters, and whatever is published m
 });
 
 wholeTest(
-  'a run to the end gives up when there is no server, at the start and in the middle',
+  'a run with --once fails if the server is unreachable, at the start or in the middle',
   async () => {
     const proxy = await startProxy(database.url);
     await publish('a');

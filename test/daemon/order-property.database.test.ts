@@ -10,9 +10,9 @@ import { until } from '../helpers/wait.ts';
 import { size } from '../helpers/whole.ts';
 
 /*
-Goal: notifications of one key are handled in order and never side by side, whatever fails, however many
-calls run, and wherever the daemon is stopped and started again.
-Method: random keys, failures, concurrency and stops; the calls are recorded and judged at the end.
+Goal: notifications of one key are handled in order and never concurrently, whatever fails, however
+many calls run, and wherever the daemon is stopped and started again.
+Method: random keys, failures, concurrency and stops; the calls are recorded and checked at the end.
 */
 
 const database = useDatabase({ maxBatchSize: 7, pollInterval: '10m' });
@@ -22,7 +22,7 @@ afterEach(() => emptyLog(database));
 type Failures = readonly ('throw' | 'dead')[];
 
 type Plan = {
-  /** Each notification: its key, and what its first calls do. */
+  /** For each notification: its key, and the failures of its first calls. */
   notifications: { key: string | null; failures: Failures }[];
   concurrency: number;
   /** After how many calls the daemon is stopped and started again. */
@@ -51,7 +51,7 @@ const plans: fc.Arbitrary<Plan> = fc.record({
   transaction: fc.boolean(),
 });
 
-/** What happened: which calls ran side by side, and what succeeded in which order. */
+/** Which calls overlapped, and which notifications succeeded in which order. */
 class Record {
   readonly done: number[] = [];
   readonly overlaps: string[] = [];
@@ -119,8 +119,8 @@ async function isSettled(plan: Plan): Promise<true | string> {
   return (rows[0]?.is_read && isThrough) || JSON.stringify({ ...rows[0], dead });
 }
 
-describe('whatever fails, and wherever it is stopped,', () => {
-  test('each notification is handled once or dead, each key in order, one at a time', async () => {
+describe('whatever fails, and wherever the daemon is stopped,', () => {
+  test('each notification is done once or dead, each key in order, one at a time', async () => {
     const property = fc.asyncProperty(plans, async (plan) => {
       const { done, overlaps } = await run(plan, 'key');
       const isDone = (index: number) => !plan.notifications[index]?.failures.includes('dead');
@@ -135,7 +135,7 @@ describe('whatever fails, and wherever it is stopped,', () => {
     await fc.assert(property, { numRuns: size(25, 6), endOnFailure: true });
   }, 120_000);
 
-  test("with order: 'none' nothing waits for another, and each is handled once or dead", async () => {
+  test("with order: 'none' nothing waits for another, and each is done once or dead", async () => {
     const property = fc.asyncProperty(plans, async (plan) => {
       const { done } = await run(plan, 'none');
       expect(new Set(done).size).toBe(done.length);

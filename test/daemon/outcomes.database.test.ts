@@ -5,11 +5,11 @@ import { failing, useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
-// No poll helps: what is due is called because its time has come.
+// Polling cannot help: a due retry must be called because its time has come.
 const database = useDatabase({ pollInterval: '10m' });
 const { tail, publish, untilFiled } = useDelivering(database);
 
-/** A consumer whose handler does that; with what it was called, by attempt. */
+/** A consumer that calls `handle` with the payload and records each payload and attempt. */
 function consumer(handle: (payload: unknown) => unknown, retry = {}) {
   const calls: [payload: unknown, attempt: number][] = [];
   return {
@@ -26,7 +26,7 @@ function consumer(handle: (payload: unknown) => unknown, retry = {}) {
   };
 }
 
-test('a handler that throws is called again until it returns, and nothing stays', async () => {
+test('a handler that throws is called again until it returns, and no row remains', async () => {
   const { calls, definition } = consumer(failing(3));
   await tail(definition);
   await publish([null, 'a']);
@@ -35,14 +35,14 @@ test('a handler that throws is called again until it returns, and nothing stays'
   expect(calls).toEqual([1, 2, 3, 4].map((attempt) => ['a', attempt]));
 });
 
-test('a time that comes while the daemon looks for what is due is not missed', async () => {
+test('a retry that becomes due while the daemon looks for due retries is not missed', async () => {
   const { calls, definition } = consumer(failing(60), { attempts: 100, backoff: () => 2 });
   await tail(definition);
   await publish([null, 'a']);
   await until('it is called', () => calls.length === 61);
 });
 
-test('after its last attempt it is a dead letter, with its first and its last error', async () => {
+test('a dead letter keeps its attempts and its first and last error', async () => {
   let count = 0;
   const { calls, definition } = consumer(
     failing(9, () => new TypeError(`failure ${++count}`)),
@@ -71,7 +71,7 @@ test('after its last attempt it is a dead letter, with its first and its last er
   expect(rows).toEqual([{ first: 'failure 1', payload: 'a' }]);
 });
 
-/** As the classes of another copy of the package: only the names are the same. */
+/** Like the classes of another copy of the package: only the names match. */
 const foreign = (name: string, fields = {}) =>
   Object.assign(new Error('foreign'), { name, ...fields });
 
@@ -80,7 +80,7 @@ test.each(
     ['DeadLetter', () => new DeadLetter('never')],
     ['DeadLetter of another copy', () => foreign('DeadLetter')],
   ]),
-)('%s is a dead letter at once', async (_, makeError) => {
+)('%s creates a dead letter at once', async (_, makeError) => {
   const { calls, definition } = consumer(failing(9, makeError));
   await tail(definition);
   await publish([null, 'a']);
@@ -93,7 +93,7 @@ test.each(
     ['RetryAfter', () => new RetryAfter('80ms')],
     ['RetryAfter of another copy', () => foreign('RetryAfter', { delayMs: 80 })],
   ]),
-)('%s waits that long and spends no attempt', async (_, makeError) => {
+)('%s delays the retry by that time and spends no attempt', async (_, makeError) => {
   const times: number[] = [];
   const fail = failing(3, makeError);
   const { calls, definition } = consumer(
@@ -114,10 +114,10 @@ test.each(
 
 test.each(
   some([
-    ['longer than PostgreSQL can tell', Number.MAX_VALUE],
+    ['longer than PostgreSQL can represent', Number.MAX_VALUE],
     ['longer than a timer can wait', 1e11],
   ]),
-)('a RetryAfter %s is stored, and keeps no other from being settled', async (_, delayMs) => {
+)('a RetryAfter %s is stored, and others are still settled', async (_, delayMs) => {
   const { calls, definition } = consumer((payload) => {
     if (payload === 'later') throw new RetryAfter(delayMs);
   });
@@ -130,7 +130,7 @@ test.each(
   expect(Number(rows[0].done_id)).toBe((later as number) + 1);
 });
 
-test('a backoff that is a function says how long; a broken one is replaced', async () => {
+test('a backoff function sets the delay; one that throws is replaced', async () => {
   const asked: number[] = [];
   const backoff = (attempt: number) => {
     asked.push(attempt);
@@ -148,7 +148,7 @@ test('a backoff that is a function says how long; a broken one is replaced', asy
   expect(asked).toContain(3);
 });
 
-describe('errors of any kind are stored, and the next notification goes on:', () => {
+describe('errors of any kind are stored, and the next notification is handled:', () => {
   const throwing = (name: string) =>
     Object.defineProperty(new Error('x'), name, {
       get() {
@@ -159,18 +159,24 @@ describe('errors of any kind are stored, and the next notification goes on:', ()
     some([
       ['no prototype', () => Object.create(null)],
       ['nothing', () => undefined],
-      ['NUL and half of a surrogate pair', () => new Error('a\0b\ud83d')],
+      ['NUL and half a surrogate pair', () => new Error('a\0b\ud83d')],
       ['a huge stack', () => Object.assign(new Error('x'), { stack: 'y'.repeat(1e7) })],
       ['a cut surrogate pair', () => new Error(`${'a'.repeat(9999)}😀`)],
-      ['a stack without text', () => Object.assign(new Error('x'), { stack: Object.create(null) })],
-      ['a message without text', () => Object.assign(new Error('x'), { message: Symbol('m') })],
+      [
+        'a stack that is not text',
+        () => Object.assign(new Error('x'), { stack: Object.create(null) }),
+      ],
+      ['a message that is not text', () => Object.assign(new Error('x'), { message: Symbol('m') })],
       ['a name that throws', () => throwing('name')],
       ['a message that throws', () => throwing('message')],
       ['a stack that throws', () => throwing('stack')],
       ['a code that throws', () => throwing('code')],
       ['a cause that throws', () => throwing('cause')],
-      ['a cause of itself', () => Object.assign(new Error('x'), { cause: throwing('message') })],
-      ['an aggregate of nothing', () => new AggregateError([])],
+      [
+        'an error as its own cause',
+        () => Object.assign(new Error('x'), { cause: throwing('message') }),
+      ],
+      ['an empty AggregateError', () => new AggregateError([])],
       [
         'a proxy that refuses everything',
         () =>
@@ -197,7 +203,7 @@ describe('errors of any kind are stored, and the next notification goes on:', ()
     expect(await untilFiled('dead')).toMatchObject([{ id: bad, attempts: 1 }]);
   });
 
-  test('Error.prepareStackTrace that throws', async () => {
+  test('an Error.prepareStackTrace that throws', async () => {
     const before = Error.prepareStackTrace;
     const { definition } = consumer(failing(1), { attempts: 1 });
     await tail(definition);

@@ -8,11 +8,13 @@ const database = useDatabase({ pollInterval: '100ms' });
 const { tail, publish, untilFiled } = useDelivering(database);
 
 test.each(['one', 'shared'] as const)(
-  'while too many wait for a retry nothing new is called, from the start: instances %s',
+  'from the start, nothing new is called while too many wait for a retry: instances %s',
   async (instances) => {
     await database.query(
-      `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at, attempts, last_failed_at)
-       select 'c', nextval('pgwatch.notification_log_id_seq'), 'retry', now() + interval '1 hour', 1, now()
+      `insert into pgwatch.delivery
+         (consumer_id, notification_id, state, next_attempt_at, attempts, last_failed_at)
+       select 'c', nextval('pgwatch.notification_log_id_seq'), 'retry',
+         now() + interval '1 hour', 1, now()
        from generate_series(1, 10001)`,
     );
     await publish([null, 1]);
@@ -22,7 +24,7 @@ test.each(['one', 'shared'] as const)(
       { id: 'other', channels: ['other'], handle: () => {} },
     );
     await until('it says so', () =>
-      daemon.reports.join('').includes('more than 10000 notifications wait for a retry'),
+      daemon.reports.join('').includes('more than 10,000 notifications waiting for a retry'),
     );
     await daemon.transitions.for({ type: 'asleep' });
     expect(callCount).toBe(0);
@@ -33,7 +35,7 @@ test.each(['one', 'shared'] as const)(
 );
 
 wholeTest(
-  'what has failed once and is long through does not count as waiting for a retry',
+  'a notification that failed once and is done no longer counts as waiting for a retry',
   async () => {
     let doneCount = 0;
     const daemon = await tail({
@@ -50,7 +52,7 @@ wholeTest(
       await publish(...Array.from({ length: 1000 }, (_, n): [null, number] => [null, n]));
       await until('they are through', () => doneCount === round * 1000 || `${doneCount}`);
     }
-    expect(daemon.reports.filter((text) => text.includes('fails so often'))).toEqual([]);
+    expect(daemon.reports.filter((text) => text.includes('waiting for a retry'))).toEqual([]);
   },
   60_000,
 );

@@ -15,9 +15,10 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: what pgwatch itself stops (at the end of shutdownTimeout, by a seek, with a network that is lost) spends
-no attempt, however the handler is called; what the handler does by itself does.
-Method: one attempt is all there is; a call is stopped, and the next daemon has to call it as the first.
+Goal: a call that pgwatch itself ends (at the end of shutdownTimeout, because of a seek, or with a
+lost network) spends no attempt, however the handler is called; a call that fails by itself does.
+Method: there is a single attempt; a call is stopped, and the next daemon has to call it as the
+first.
 */
 
 const database = useDatabase({ pollInterval: '100ms' });
@@ -51,13 +52,14 @@ const carefulWays = ways.flatMap(
   ],
 );
 
-/** Publishes for a consumer that is registered; carefully: its owner has died over it. */
+/** Publishes for a registered consumer. If isCareful, its owner has died while handling it. */
 async function leave(how: Partial<ConsumerDefinition>, isCareful: boolean): Promise<void> {
   await (await startTailing(database.config, [consumer(() => {}, how)])).stop();
   const ids = await publish(['a', 1]);
   if (isCareful && how.instances === 'shared') {
     await database.query(
-      `insert into pgwatch.lease (consumer_id, slot, notification_ids, kind) values ('c', 1, $1, 'orphan')`,
+      `insert into pgwatch.lease (consumer_id, slot, notification_ids, kind)
+       values ('c', 1, $1, 'orphan')`,
       [ids],
     );
     await database.query(
@@ -72,7 +74,7 @@ async function leave(how: Partial<ConsumerDefinition>, isCareful: boolean): Prom
   }
 }
 
-/** Calls it to the end, and returns which attempts that took. */
+/** Runs the consumer until it is done, and returns the attempts that it saw. */
 async function finish(how: Partial<ConsumerDefinition>): Promise<number[]> {
   const attempts: number[] = [];
   const handle: Handle = (_, { attempt }) => void attempts.push(attempt);
@@ -104,16 +106,16 @@ test.each(some(carefulWays))(
 test.each(
   some([
     ['ignores its signal', () => new Promise(() => {})],
-    ['looks at its signal only then', lookLate],
+    ['checks its signal only afterwards', lookLate],
     [
-      'throws an error of its own when its signal aborts',
+      'throws its own error when its signal aborts',
       (_: unknown, { signal }: ConsumerContext) =>
         new Promise((_resolve, reject) => {
           signal.addEventListener('abort', () => reject(new Error('the upload was cut short')));
         }),
     ],
   ] as [string, Handle][]),
-)('so does one whose handler %s', async (_, handle) => {
+)('a call whose handler %s spends no attempt, either', async (_, handle) => {
   await leave({}, true);
   const begun = Promise.withResolvers<void>();
   const daemon = startDaemon(impatient(), [
@@ -132,7 +134,7 @@ async function lookLate(_: unknown, context: ConsumerContext): Promise<void> {
   context.signal.throwIfAborted();
 }
 
-test('of a batch that is stopped, what succeeded stays done', async () => {
+test('if a batch is stopped, notifications that succeeded stay done', async () => {
   await leave({}, false);
   await publish(['b', 2]);
   const begun = Promise.withResolvers<void>();
@@ -170,14 +172,14 @@ test.each(
       },
     ],
     [
-      'never asked for its signal',
+      'never read its signal',
       async () => {
         await sleep(200);
         throw new Error('never');
       },
     ],
     [
-      'says that it will never succeed',
+      'reports that it will never succeed',
       async (_: unknown, { signal }: ConsumerContext) => {
         await sleep(60_000, null, { signal }).catch(() => {
           throw new DeadLetter('never');
@@ -200,7 +202,7 @@ test.each(
 });
 
 test.each(some(carefulWays.filter(([, , isCareful]) => isCareful)))(
-  'a seek while it is called spends no attempt, whatever becomes of the call: %s',
+  "a seek during a call spends no attempt, whatever the call's outcome: %s",
   async (_, how) => {
     await leave(how, true);
     const begun = Promise.withResolvers<void>();
@@ -231,7 +233,7 @@ test.each(some(carefulWays.filter(([, , isCareful]) => isCareful)))(
   },
 );
 
-test('a handler whose query is cut off with a network that has fallen silent spends no attempt', async () => {
+test('a handler whose query is cut off by a silent network spends no attempt', async () => {
   await leave({}, false);
   const proxy = await startProxy(database.url);
   const attempts: number[] = [];
@@ -245,7 +247,7 @@ test('a handler whose query is cut off with a network that has fallen silent spe
     attempts.push(attempt);
     if (attempts.length === 1) {
       const asking = db.query('select pg_sleep(3600)');
-      await until('the server is at it', async () => {
+      await until('the server runs it', async () => {
         const { rowCount } = await database.query(
           `select from pg_stat_activity where query = 'select pg_sleep(3600)' and state = 'active'`,
         );

@@ -58,7 +58,7 @@ test('a clean stop leaves no owner, and every takeover raises the epoch', async 
   }
 });
 
-test('a past owner saves nothing: its position is refused by the epoch', async () => {
+test('the epoch keeps a past owner from saving its position', async () => {
   const { seen, definition } = collector();
   const daemon = await startTailing(database.config, [definition]);
   daemons.push(daemon);
@@ -70,13 +70,13 @@ test('a past owner saves nothing: its position is refused by the epoch', async (
   await daemon.transitions.for({ type: 'consumer_lost', epoch: 1 });
   const { rows: after } = await database.query('select done_id from pgwatch.consumer_progress');
   expect(after).toEqual(before);
-  // It stands by for the consumer again, becomes its owner, and hands on what was not settled.
+  // It stands by, becomes the owner again, and delivers what was not settled.
   await daemon.transitions.for({ type: 'consumer_owned', epoch: 12 });
-  await until('it is handed on again', () => seen.length === 3);
+  await until('it is delivered again', () => seen.length === 3);
   expect(seen).toEqual([1, 2, 2]);
 });
 
-test('one that holds its handler for long does not keep another process from its other consumers', async () => {
+test('a blocked handler does not keep other processes from their consumers', async () => {
   const other: unknown[] = [];
   const daemon = startDaemon({ ...database.config, shutdownTimeoutMs: 50 }, [
     { id: 'a', channels: ['c'], handle: () => new Promise(() => {}) },
@@ -92,7 +92,7 @@ test('one that holds its handler for long does not keep another process from its
   await daemon.stop();
 });
 
-test('one that stands still while it settles keeps nobody from other consumers', async () => {
+test('a consumer whose settlement hangs does not hold up other consumers', async () => {
   const seen: unknown[] = [];
   const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
   await (await startTailing(database.config, [{ id: 'a', channels: ['c'], handle }])).stop();

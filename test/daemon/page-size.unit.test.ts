@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { PageSize } from '../../src/daemon/shared/page-size.ts';
 
-/** The rows of a page after takes that last so long, each worked on for so long. */
+/** The rows of a page after `times` takes of takeMs, each followed by workMs of handling. */
 function rowsAfter(times: number, { takeMs, workMs }: { takeMs: number; workMs: number }): number {
   const size = new PageSize(100);
   let now = 1;
@@ -23,7 +23,7 @@ test('pages do not shrink because taking is slow: more takes would wait for each
   expect(rowsAfter(9, { takeMs: 1500, workMs: 500 })).toBe(100);
 });
 
-test('a pause without work says nothing about handlers', () => {
+test('a pause without work has no effect on the size', () => {
   const size = new PageSize(100);
   size.adapt({ startedAt: 0, endedAt: 1 }, true);
   size.adapt({ startedAt: 2, endedAt: 3 }, false);

@@ -19,7 +19,7 @@ import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
-// By a heartbeat nothing would be noticed in time.
+// A heartbeat would notice nothing in time.
 const database = useDatabase({ heartbeatInterval: '60s' });
 const daemons: TestDaemon[] = [];
 
@@ -40,7 +40,7 @@ const owner = async () =>
   (await database.query(`select owner from pgwatch.consumer_progress where consumer_id = 'c'`))
     .rows[0].owner;
 
-/** A consumer whose calls each wait until they are let go. */
+/** A consumer whose calls each wait until they are released. */
 function gated(more: object = {}) {
   const [begun, done]: [number[], number[]] = [[], []];
   const gates = new Map<number, () => void>();
@@ -67,7 +67,7 @@ async function started(...definitions: Parameters<typeof startTailing>[1]): Prom
 }
 
 describe('a consumer that one process runs', () => {
-  test('finishes what is being handled, is released, and goes on there when it is resumed', async () => {
+  test('finishes its call, is released, and continues there when it is resumed', async () => {
     const { begun, done, letGo, definition } = gated();
     const other = collecting({ id: 'other' });
     const daemon = await started(definition, other.definition);
@@ -79,7 +79,7 @@ describe('a consumer that one process runs', () => {
     letGo(1);
     await daemon.transitions.for({ type: 'consumer_released', consumerId: 'c' });
     expect(await owner()).toBeNull();
-    // The tail goes on for the other one.
+    // The tail continues for the other one.
     await publish(4);
     await until('the other has it', () => other.seen.length === 4);
     expect([begun, done]).toEqual([[1], [1]]);
@@ -90,10 +90,10 @@ describe('a consumer that one process runs', () => {
     }
     await until('all are done', () => done.length === 4);
     expect(done).toEqual([1, 2, 3, 4]);
-    expect(daemon.reports.filter((line) => /c is (paused|resumed)/.test(line))).toHaveLength(2);
+    expect(daemon.reports.filter((line) => /c (is paused|resumes)/.test(line))).toHaveLength(2);
   });
 
-  test('is not taken by another process, nor by one that starts', async () => {
+  test('is not taken by another process, not even by one that starts later', async () => {
     const first = collecting();
     const second = collecting();
     const owning = await started(first.definition);
@@ -102,7 +102,7 @@ describe('a consumer that one process runs', () => {
     await standby.transitions.for({ type: 'consumer_standby' });
     await pause();
     await owning.transitions.for({ type: 'consumer_released' });
-    // The watches of one process see the transitions of all: the reports tell them apart.
+    // Watching one process shows the transitions of all; the reports tell them apart.
     await until('the standby knows', () => standby.reports.some((line) => /paused/.test(line)));
     await owning.stop();
     daemons.splice(daemons.indexOf(owning), 1);
@@ -112,16 +112,16 @@ describe('a consumer that one process runs', () => {
     await publish(1);
     expect([await owner(), first.seen, second.seen]).toEqual([null, [], []]);
     await resume();
-    await until('somebody owns it', async () => (await owner()) !== null);
+    await until('it has an owner', async () => (await owner()) !== null);
   });
 
-  test('goes on by itself when its time has come', async () => {
+  test('resumes by itself when the pause has expired', async () => {
     const { seen, definition } = collecting();
     const daemon = await started(definition);
     const paused = await pause(1500);
     await daemon.transitions.for({ type: 'consumer_released' });
     await publish(1);
-    await until('it is handed out', () => seen.length === 1, 5000);
+    await until('it is delivered', () => seen.length === 1, 5000);
     const { rows } = await database.query('select clock_timestamp() > $1 as is_over', [
       paused?.pausedUntil,
     ]);
@@ -130,7 +130,7 @@ describe('a consumer that one process runs', () => {
     expect(await resume()).toBe(false);
   });
 
-  test('is handed no retry meanwhile', async () => {
+  test('gets no retry meanwhile', async () => {
     const failingOnce = (id: string) => {
       const calls: number[] = [];
       const handle = ({ attempt }: { attempt: number }) => {
@@ -147,14 +147,14 @@ describe('a consumer that one process runs', () => {
     await pause();
     await daemon.transitions.for({ type: 'consumer_released' });
     await database.query(`select smart_notify('other', '1')`);
-    // It fails later, so that the first is due as well by then.
+    // It fails later, so the first one is due by then, too.
     await until('the other is called again', () => other.calls.length === 2);
     expect(paused.calls).toEqual([1]);
     await resume();
     await until('it is called again', () => paused.calls.length === 2);
   });
 
-  test('whose handler outlives a lost session is not run in the next one, and released', async () => {
+  test('whose handler outlives a lost session is released, and not run again', async () => {
     const { begun, letGo, definition } = gated();
     const daemon = await started(definition);
     await publish(1, 2);
@@ -182,7 +182,7 @@ describe('a consumer that one process runs', () => {
     const claim = { consumerId: 'c', channels: ['c'], owner: SOMEBODY, seenEpoch: state.epoch };
     expect(await takeOver(client, 'pgwatch', claim)).toBeNull();
     expect(await owner()).toBeNull();
-    // The wrong variant, which trusts the look, takes it.
+    // The wrong variant, which trusts the look, takes it over.
     expect(await takeOver(withoutTheCheck(client), 'pgwatch', claim)).not.toBeNull();
     expect(await owner()).toBe(SOMEBODY);
   });
@@ -191,7 +191,7 @@ describe('a consumer that one process runs', () => {
 describe('a shared consumer', () => {
   const shared = { instances: 'shared', order: 'none', concurrency: 2 } as const;
 
-  test('starts nothing more, gives back what it holds, and loses nothing', async () => {
+  test('starts nothing more, returns what it holds, and loses nothing', async () => {
     const { begun, done, letGo, definition } = gated(shared);
     const daemon = await started(definition);
     const all = Array.from({ length: 20 }, (_, index) => index + 1);
@@ -216,7 +216,7 @@ describe('a shared consumer', () => {
     expect([...done].sort((a, b) => a - b)).toEqual([...all, 21]);
   });
 
-  test('hands out no lease from the moment on at which the pause is committed', async () => {
+  test('grants no lease after the pause is committed', async () => {
     await started(collecting(shared).definition);
     const client = await database.connect();
     const { channels } = makeConsumer(collecting(shared).definition);
@@ -236,7 +236,7 @@ describe('a shared consumer', () => {
   });
 });
 
-describe('a run to the end', () => {
+describe('a run with --once', () => {
   const runOnce = (definition: Parameters<typeof makeConsumer>[0]) => {
     const { reporter, reports } = collectReports();
     const consumers = [makeConsumer(definition)];
@@ -272,7 +272,7 @@ describe('a run to the end', () => {
   });
 });
 
-test('pausing twice keeps the beginning and takes the new end; a time that has passed is refused', async () => {
+test('pausing again keeps the start and sets the end; a past time is refused', async () => {
   await (await startTailing(database.config, [collecting().definition])).stop();
   const first = await pause();
   expect(first?.pausedUntil).toBeNull();
@@ -283,7 +283,7 @@ test('pausing twice keeps the beginning and takes the new end; a time that has p
   expect([await resume(), await resume()]).toEqual([true, false]);
 });
 
-/** The same, but for one condition. */
+/** The same client, without one condition. */
 function withoutTheCheck(client: ClientBase): ClientBase {
   const query = (text: string, values: unknown[]) => {
     const wrong = text.replace(

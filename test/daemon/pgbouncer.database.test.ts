@@ -11,15 +11,15 @@ import { some } from '../helpers/whole.ts';
 
 /*
 Goal: a daemon behind a pooler delivers everything and leaves nothing on the connections that it
-shares with others. Where session state does not last it polls, and says so; with directUrl it
-listens.
-Method: Debian's PgBouncer before the test server, with few connections, so that they are shared.
+shares with others. If session state does not last, it polls and says so; with directUrl it listens.
+Method: Debian's PgBouncer in front of the test server, with few connections, so they are shared.
 */
 
 const program = findPgBouncer() ?? '';
 if (!program) {
   console.warn(
-    'SKIPPED: everything about poolers. Install PgBouncer ("apt-get install pgbouncer") or name it in PGWATCH_TEST_PGBOUNCER.',
+    'SKIPPED: all tests with poolers. Install PgBouncer ("apt-get install pgbouncer") ' +
+      'or set PGWATCH_TEST_PGBOUNCER to its path.',
   );
 }
 
@@ -35,23 +35,25 @@ describe.skipIf(!program)('behind PgBouncer', () => {
   const TRANSACTION = { pool_mode: 'transaction', default_pool_size: 3 };
 
   function publish(from: number, to: number) {
-    const statement = `select smart_notify('c', to_jsonb(n)) from generate_series($1::int, $2) as n`;
-    return database.query(statement, [from, to]);
+    return database.query(
+      `select smart_notify('c', to_jsonb(n)) from generate_series($1::int, $2) as n`,
+      [from, to],
+    );
   }
 
   const numbers = (to: number) => Array.from({ length: to }, (_, index) => index + 1);
 
-  /** A consumer of what publish() writes, and what it was given. */
+  /** A consumer of the notifications from publish(), and the payloads it received. */
   function collector(id: string) {
     const seen: unknown[] = [];
     const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
     return { seen, definition: { id, channels: ['c'], handle } };
   }
 
-  /** What each connection that the pooler has to the server would show to its next borrower. */
+  /** What each connection from the pooler to the server would show to its next borrower. */
   async function leftOnConnections(url: string, count: number) {
     const clients = await Promise.all(numbers(count).map(() => connect({ url })));
-    // All at once in a transaction, so that each has another of the server's connections.
+    // All hold a transaction at once, so each has its own server connection.
     await Promise.all(clients.map((client) => client.query('begin')));
     const left = await Promise.all(
       clients.map(async (client) => {
@@ -78,11 +80,11 @@ describe.skipIf(!program)('behind PgBouncer', () => {
       [false, { pool_mode: 'transaction', default_pool_size: 1 }],
       [false, { pool_mode: 'transaction', default_pool_size: 4 }],
       [false, { pool_mode: 'transaction', default_pool_size: 4, server_round_robin: 1 }],
-      // Its only connection is taken: what cannot be proven counts as not so.
+      // Its only connection is in use; what cannot be proven counts as false.
       [false, { pool_mode: 'session', default_pool_size: 1 }],
       [true, { pool_mode: 'session', default_pool_size: 4 }],
     ]),
-  )('that a session lasts is %s with %j, which is known in seconds', async (lasts, settings) => {
+  )('whether a session lasts is detected within seconds: %s with %j', async (lasts, settings) => {
     const { url } = await startPooler(settings);
     const client = await connect({ url });
     const startedAt = performance.now();
@@ -91,12 +93,13 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     await client.end();
   });
 
-  test('one that lends for a statement is refused by name, and no daemon tries for ever', async () => {
+  test('a pooler in statement mode is refused by name, and not tried for ever', async () => {
     const { url } = await startPooler({ pool_mode: 'statement', default_pool_size: 4 });
     const refused = {
       code: 'config_invalid',
       message: expect.stringMatching(
-        `^127.0.0.1:${new URL(url).port} is a pooler that lends a connection for one statement only`,
+        `^127.0.0.1:${new URL(url).port} is a pooler that lends ` +
+          'a connection for one statement only',
       ),
     };
     const client = await connect({ url });
@@ -111,7 +114,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
   });
 
   test.each(some([0, 1]))(
-    'no session is believed in while others use the pooler, too (round robin: %i)',
+    'no session counts as lasting while others use the pooler, too (round robin: %i)',
     async (server_round_robin) => {
       const { url } = await startPooler({ ...TRANSACTION, server_round_robin });
       const others = await Promise.all(numbers(4).map(() => connect({ url })));
@@ -129,7 +132,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     },
   );
 
-  test('without directUrl a daemon polls, says why, delivers everything and leaves nothing behind', async () => {
+  test('without directUrl a daemon polls, says why, and leaves no session state', async () => {
     const { url } = await startPooler(TRANSACTION);
     const collectors = ['a', 'b', 'c'].map((id) => collector(`polled_${id}`));
     await publish(1, 5000);
@@ -155,7 +158,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     const warnings = daemon.reports.filter((line) => line.includes('warning'));
     expect(warnings).toEqual([
       expect.stringMatching(
-        `${host} is a pooler that .* Give directUrl a connection that bypasses`,
+        `${host} is a pooler that .* Set directUrl to a connection that bypasses`,
       ),
     ]);
     expect(await leftOnConnections(url, 3)).toEqual([NOTHING, NOTHING, NOTHING]);
@@ -165,10 +168,10 @@ describe.skipIf(!program)('behind PgBouncer', () => {
 
   test.each(
     some([
-      [true, 'a connection of its own'],
-      [false, 'what a pooler lends'],
+      [true, 'its own connection'],
+      [false, 'a pooled connection'],
     ]),
-  )('session state lasts: %s on %s, and no statement finds foreign operators', async (lasts) => {
+  )('session state lasts: %s on %s, and no statement uses foreign operators', async (lasts) => {
     const url = lasts ? database.url : (await startPooler(TRANSACTION)).url;
     const control = await Control.open({ ...database.config, url }, null);
     expect(control.hasSession).toBe(lasts);
@@ -178,7 +181,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     await control.close();
   });
 
-  test('no client is kept for longer than a transaction', async () => {
+  test('a client is kept only with lasting sessions and enough connections', async () => {
     const { url } = await startPooler(TRANSACTION);
     for (const [size, each, isKept] of [
       [4, url, false],
@@ -194,7 +197,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     }
   });
 
-  test('handlers use context.db over it', async () => {
+  test('handlers use context.db through the pooler', async () => {
     const { url } = await startPooler(TRANSACTION);
     const seen: unknown[] = [];
     const daemon = await startTailing({ ...database.config, url, pollIntervalMs: 20 }, [
@@ -215,12 +218,12 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     expect(seen).toEqual(numbers(21).slice(1));
   });
 
-  test('with directUrl two daemons listen, one after the other, and read over the pooler', async () => {
+  test('with directUrl two daemons listen in turn, and read through the pooler', async () => {
     const { url } = await startPooler(TRANSACTION);
     const [first, second] = [collector('direct'), collector('direct')];
     await database.query('truncate pgwatch.notification_log');
     await publish(1, 5000);
-    // A lost wake would show as a minute.
+    // A missed doorbell would delay it by a minute.
     const config = {
       ...database.config,
       url,
@@ -246,7 +249,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     expect(warningsIn([...owner.reports, ...standby.reports])).toEqual([]);
   });
 
-  test('behind a pooler of sessions a daemon listens without directUrl', async () => {
+  test('behind a pooler in session mode a daemon listens without directUrl', async () => {
     const { url } = await startPooler({ pool_mode: 'session', default_pool_size: 20 });
     const { seen, definition } = collector('session');
     await database.query('truncate pgwatch.notification_log');
@@ -261,7 +264,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
   });
 });
 
-/** Without those about consumers of the tests before, which have no file here. */
+/** Ignores warnings about consumers of earlier tests, which have no file here. */
 function warningsIn(reports: readonly string[]): string[] {
-  return reports.filter((line) => line.includes('warning') && !line.includes('no consumer file'));
+  return reports.filter((line) => line.includes('warning') && !line.includes('a consumer file'));
 }

@@ -9,7 +9,7 @@ function task(id: number, key: string, isFiled = false): Task {
   return { row, id, key, isReplay: false, attempt: 1, isFiled, source: null, index: 0 };
 }
 
-test('what comes again joins no batch of new ones, also where its turn comes with theirs', () => {
+test('a repeated notification never joins a batch of new ones, even if it is next', () => {
   const failing = new FailingKeys();
   const queue = new TaskQueue({ isOrdered: true, isSerial: false, failing, onBlocked: () => {} });
   const [a, b] = [task(10, 'a'), task(11, 'b')];
@@ -18,7 +18,7 @@ test('what comes again joins no batch of new ones, also where its turn comes wit
   const [behindA, behindB, again] = [task(12, 'a'), task(13, 'b'), task(1, 'a', true)];
   queue.push([behindA, behindB]);
   expect(queue.take()).toBe(undefined);
-  // A dead letter that somebody retries.
+  // A dead letter that is retried.
   queue.pushFirst([again]);
   expect(queue.take()).toBe(undefined);
   queue.release(b);

@@ -19,7 +19,7 @@ function publish(n: number) {
   return database.query(`select smart_notify('c', to_jsonb($1::int))`, [n]);
 }
 
-/** Starts a daemon that collects what it is given, over the connection string given. */
+/** Starts a daemon that collects what it receives, using the given connection string. */
 async function startCollecting(
   url = database.url,
   overrides: Partial<typeof database.config> = {},
@@ -52,18 +52,19 @@ test.each(['pgwatch control', 'pgwatch'])(
   },
 );
 
-/** How long it has said each time that it waits, in milliseconds. */
+/** How long it reported to wait each time, in milliseconds. */
 const waits = (daemon: TestDaemon) =>
   [...daemon.reports.join('').matchAll(/Trying again in ([\d.]+) (ms|s)\./g)].map(
     ([, number, unit]) => Number(number) * (unit === 's' ? 1000 : 1),
   );
 
-test('the wait begins anew after a session that has worked', async () => {
+test('the delay starts over after a session that has worked', async () => {
   const reconnectDelayMs = 20;
   const { daemon } = await startCollecting(database.url, { reconnectDelayMs });
   for (let loss = 1; loss <= 6; loss++) {
     await database.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgwatch control'`,
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where application_name = 'pgwatch control'`,
     );
     await daemon.transitions.for({ type: 'tail_joined' }, 1 + loss);
   }
@@ -71,10 +72,11 @@ test('the wait begins anew after a session that has worked', async () => {
   expect(Math.max(...waits(daemon))).toBeLessThanOrEqual(reconnectDelayMs);
 });
 
-test('no wait is longer than two seconds', async () => {
+test('no delay is longer than two seconds', async () => {
   const { daemon } = await startCollecting(database.url, { reconnectDelayMs: 600_000 });
   await database.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgwatch control'`,
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where application_name = 'pgwatch control'`,
   );
   await until('it says how long it waits', () => waits(daemon).length === 1);
   expect(waits(daemon)[0]).toBeLessThanOrEqual(2000);
@@ -86,12 +88,14 @@ test('a lost connection is replaced although a read still waits for a lock', asy
   await locker.query('begin; lock table pgwatch.notification_log in access exclusive mode');
   await until('a read waits', async () => {
     const { rowCount } = await database.query(
-      `select from pg_stat_activity where application_name = 'pgwatch' and wait_event_type = 'Lock'`,
+      `select from pg_stat_activity
+       where application_name = 'pgwatch' and wait_event_type = 'Lock'`,
     );
     return rowCount !== 0;
   });
   await database.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgwatch control'`,
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where application_name = 'pgwatch control'`,
   );
   await daemon.transitions.for({ type: 'disconnected' });
   await locker.query('rollback');
@@ -99,14 +103,14 @@ test('a lost connection is replaced although a read still waits for a lock', asy
   await arrived(1);
 });
 
-test('a consumer whose position somebody deletes is registered anew', async () => {
+test('a consumer whose position is deleted is registered again', async () => {
   const { daemon, arrived } = await startCollecting();
   await database.query('delete from pgwatch.consumer_progress');
   await publish(1);
   await daemon.transitions.for({ type: 'consumer_registered' }, 2);
   await publish(2);
   await arrived(2);
-  expect(daemon.reports.join('')).toContain('deleted the position of c');
+  expect(daemon.reports.join('')).toContain('The position of c was deleted');
 });
 
 test('what was published while the connection was gone is a replay', async () => {
@@ -116,7 +120,8 @@ test('what was published while the connection was gone is a replay', async () =>
   await database.query(`
     begin;
     lock table pgwatch.migration in access exclusive mode;
-    select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgwatch control';
+    select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name = 'pgwatch control';
     select smart_notify('c', '2');
     commit`);
   await arrived(2);
@@ -130,7 +135,7 @@ test('what was published while the connection was gone is a replay', async () =>
   ]);
 });
 
-test('a half-open connection is noticed by its silence, and replaced', async () => {
+test('a half-open connection is detected by its silence and replaced', async () => {
   const proxy = await startProxy(database.url);
   closing.push(proxy.close);
   const { daemon, arrived } = await startCollecting(proxy.url, {
@@ -147,7 +152,7 @@ test('a half-open connection is noticed by its silence, and replaced', async () 
   expect(daemon.reports.join('')).toContain('did not answer within 200 ms');
 });
 
-test('a read on a half-open connection is given up, although the control connection is well', async () => {
+test('a read on a half-open connection ends even if the control connection works', async () => {
   const proxy = await startProxy(database.url);
   closing.push(proxy.close);
   const { arrived } = await startCollecting(proxy.url, {
@@ -177,7 +182,7 @@ test('a network that resets again and again costs no notification and no connect
   expect(rows[0].count).toBeLessThanOrEqual(1 + database.config.poolSize);
 });
 
-test('a server that restarts is waited for', async () => {
+test('a daemon waits for a server that restarts', async () => {
   const { daemon, arrived } = await startCollecting();
   const { server } = database;
   await server.stop();

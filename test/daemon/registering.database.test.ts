@@ -15,8 +15,8 @@ const publish = (channel: string, count: number) =>
   database.query('select smart_notify($1) from generate_series(1, $2::int)', [channel, count]);
 
 /**
- * Runs consumers by the names of their files, all on channel c unless they say otherwise; returns
- * what is said.
+ * Runs consumers by their file names, on channel c unless they say otherwise. Returns what is
+ * reported.
  */
 async function run(
   files: Record<string, Partial<ConsumerDefinition>>,
@@ -33,13 +33,16 @@ async function run(
 
 const warnings = (said: string) => said.split('\n').filter((line) => line.startsWith('warning'));
 
-test('a renamed file is told before it begins, with what it gets and what to do', async () => {
+test('a new consumer that may be a renamed file is reported with a remedy', async () => {
   await publish('c', 37);
   await run({ 'email.ts': {} });
   const [warning, ...others] = warnings(await run({ 'mailer.ts': {} }));
   expect(others).toEqual([]);
   expect(warning).toMatch(
-    /^warning mailer is new and gets 37 notifications that the log holds\. email reads the same channels and has no consumer file any more\./,
+    new RegExp(
+      '^warning mailer is new and receives 37 notifications from the log\\. ' +
+        'email reads the same channels and no longer has a consumer file\\.',
+    ),
   );
   expect(warning).toContain("If mailer is email under another name, put id: 'email' into ");
   expect(warning).toContain(
@@ -48,7 +51,7 @@ test('a renamed file is told before it begins, with what it gets and what to do'
   expect(warnings(await run({ 'mailer.ts': {} }))).toEqual([]);
 });
 
-test('an id that is written into the file keeps the position; a file that is moved does, too', async () => {
+test('an id in the file keeps the position, and so does a file that is moved', async () => {
   await publish('c', 3);
   await run({ 'email.ts': {} });
   const said = await run({ 'billing/mailer.ts': { id: 'email' } });
@@ -57,36 +60,36 @@ test('an id that is written into the file keeps the position; a file that is mov
   expect(warnings(await run({ 'email.ts': { id: 'mail' } })).join()).toContain('rename email mail');
 });
 
-test('of two that are renamed at once both are named, and those that live are not', async () => {
+test('two consumers renamed at once are both named, and running ones are not', async () => {
   await run({ 'a.ts': {}, 'b.ts': {}, 'c.ts': {}, 'd.ts': { channels: ['other'] } });
   daemons.push(await startTailing(database.config, [{ id: 'c', channels: ['c'], handle() {} }]));
   const told = warnings(await run({ 'x.ts': {}, 'y.ts': {} }));
   expect(told).toHaveLength(2);
   for (const [index, id] of ['x', 'y'].entries()) {
-    expect(told[index]).toContain('a and b read the same channels and have no consumer file');
+    expect(told[index]).toContain(
+      'a and b read the same channels and no longer have a consumer file',
+    );
     expect(told[index]).toContain(`run "pgwatch consumers rename OLD ${id}"`);
   }
 });
 
-test('a consumer that is only left out of this run is not lost, nor one that reads nothing of it', async () => {
+test('consumers left out of this run, or on other channels, do not count as renamed', async () => {
   await run({ 'a.ts': {}, 'b.ts': { channels: ['b'] } });
   expect(warnings(await run({ 'x.ts': {} }, ['a', 'x']))).toEqual([]);
 });
 
-test('one that was renamed and reads another channel as well is told of, too', async () => {
+test('a renamed consumer that also reads another channel is reported, too', async () => {
   await run({ 'a.ts': {} });
   const [warning] = warnings(await run({ 'x.ts': { channels: ['c', 'more'] } }));
-  expect(warning).toContain('a reads some of its channels and has no consumer file');
+  expect(warning).toContain('a reads some of its channels and no longer has a consumer file');
 });
 
-test('a changed from is said to have no effect, once; one that is computed is not', async () => {
+test('a changed from is reported once to have no effect; a computed one is not', async () => {
   await run({ 'a.ts': {}, 'b.ts': { from: new Date(1) } });
   const files = { 'a.ts': { from: 'now' as const }, 'b.ts': { from: new Date(2) } };
   const [warning, ...others] = warnings(await run(files));
   expect(others).toEqual([]);
-  expect(warning).toMatch(
-    /a\.ts says from: now, and said start before\. .*nothing changes for a\./,
-  );
+  expect(warning).toMatch(/a\.ts says from: now; before, it said start\. .*a does not move\./);
   expect(warning).toMatch(/pgwatch seek a --to now$/);
   expect(warnings(await run(files))).toEqual([]);
 });

@@ -33,8 +33,8 @@ const ALL: Stretch = {
 const replay = (stretch: Partial<Stretch> = {}, speed: number | null = null) =>
   fileReplay(client, 'pgwatch', { stretch: { ...ALL, ...stretch }, speed, max: 10_000 });
 
-const untilNothingStands = () =>
-  until('nothing stands', async () => {
+const untilNoneIsPending = () =>
+  until('none is pending', async () => {
     const rows = await filed();
     return rows.length === 0 || JSON.stringify(rows.slice(0, 3));
   });
@@ -50,10 +50,12 @@ const untilSettled = async (id: number) =>
     return rows[0].is_there || 'not yet';
   });
 
-/** Ways to file a replay; the wrong ones leave a daemon that runs without knowing. */
+const RIGHT = 'that is recorded as usual';
+
+/** Ways to record a replay; the wrong one does not tell a running daemon. */
 const VARIANTS: Record<string, () => Promise<unknown>> = {
-  'as it is': () => replay(),
-  'filed behind the back of the daemon': () =>
+  [RIGHT]: () => replay(),
+  'that is recorded without telling the daemon (wrong)': () =>
     client.query(
       `insert into pgwatch.delivery (consumer_id, notification_id, state, key, next_attempt_at)
        select 'c', id, case when id = first_value(id) over (partition by key order by id)
@@ -68,7 +70,7 @@ const values = (from: number, count: number) =>
   Array.from({ length: count }, (_, i) => KEYS.map((key): [string, unknown] => [key, from + i]));
 
 describe('a consumer that keeps the newest state of each key ends with the newest', () => {
-  test.each(some(Object.keys(VARIANTS)))('owned, its replay %s', async (name) => {
+  test.each(some(Object.keys(VARIANTS)))('owned, after a replay %s', async (name) => {
     const state = new Map<string | null, unknown>();
     const seen: { key: string | null; payload: unknown; isReplay: boolean }[] = [];
     await tail({
@@ -87,19 +89,19 @@ describe('a consumer that keeps the newest state of each key ends with the newes
     await VARIANTS[name]?.();
     await publish(...values(100, 1).flat());
     const isNew = () => [...state.values()].every((payload) => payload === 100);
-    if (name !== 'as it is') {
-      await until('what is new is handled', () => isNew() || 'not yet');
+    if (name !== RIGHT) {
+      await until('the new ones are handled', () => isNew() || 'not yet');
       await tellDaemons(client, 'pgwatch', 'retry');
     }
     await until(
       'all are handled again',
       () => seen.length >= 2 * ids.length + 4 || `${seen.length}`,
     );
-    await untilNothingStands();
-    expect(isNew()).toBe(name === 'as it is');
+    await untilNoneIsPending();
+    expect(isNew()).toBe(name === RIGHT);
     if (!isNew()) return;
-    // In order of each key, and marked as what they are; the owner before may have had the newest
-    // in hand.
+    // In order for each key, and marked as replays; the owner before the replay may have had the
+    // newest in hand.
     for (const key of KEYS) {
       const own = seen.filter((each) => each.key === key).slice(-41);
       expect(own.map(({ payload }) => payload)).toEqual([...numbers(40), 100]);
@@ -107,7 +109,7 @@ describe('a consumer that keeps the newest state of each key ends with the newes
     }
   });
 
-  test('shared by two processes, one of which is in the middle of a key', async () => {
+  test('shared by two processes, one of which is handling a replayed key', async () => {
     const state = new Map<string | null, unknown>();
     const calls: unknown[] = [];
     let release = () => {};
@@ -130,22 +132,22 @@ describe('a consumer that keeps the newest state of each key ends with the newes
     await until('all are handled', () => calls.length === ids.length || `${calls.length}`);
     await untilSettled(ids.at(-1) as number);
     const [leased = 0] = await publish(['a', 50]);
-    await until('it is in the middle', () => calls.includes(50) || 'not yet');
+    await until('it is being handled', () => calls.includes(50) || 'not yet');
     const { filed: count } = await replay();
     expect(count).toBe(ids.length);
     expect(await filed()).toContainEqual(expect.objectContaining({ id: leased, state: 'blocked' }));
     release();
     await publish(['b', 60]);
     await until('the last is handled', () => calls.includes(60) || `${calls.length}`);
-    await untilNothingStands();
+    await untilNoneIsPending();
     await until('they have returned', () => state.get('b') === 60 || `${state.get('b')}`);
     expect(Object.fromEntries(state)).toEqual({ a: 50, b: 60, c: 10, d: 10 });
-    // It was done before the replay of its key, so it comes once more behind it.
+    // It was done before the replay of its key, so it comes again after it.
     expect(calls.filter((payload) => payload === 50)).toHaveLength(2);
   });
 
   test.each(some(['fails', 'kills its process'] as const))(
-    'shared, while the newest, which %s at first, is being called again',
+    'shared, while the newest, which %s at first, is called again',
     async (way) => {
       const calls: unknown[] = [];
       let release = () => {};
@@ -171,14 +173,15 @@ describe('a consumer that keeps the newest state of each key ends with the newes
       else {
         await first.stop();
         const [newest] = await publish(['a', 2]);
-        // As a process leaves it that has died in the middle of a lease.
+        // A lease as left by a process that died in the middle of it.
         await client.query(
           `insert into pgwatch.lease (consumer_id, slot, kind, notification_ids)
            values ('c', $1, 'orphan', array[$2::bigint])`,
           [slotOf('a'), newest],
         );
         await client.query(
-          `update pgwatch.consumer_progress set done_id = $1, done_snapshot = pg_current_snapshot(), done_xid = null`,
+          `update pgwatch.consumer_progress
+           set done_id = $1, done_snapshot = pg_current_snapshot(), done_xid = null`,
           [newest],
         );
         await tail(definition);
@@ -190,7 +193,7 @@ describe('a consumer that keeps the newest state of each key ends with the newes
       });
       expect(await replay({ ids: [old] })).toMatchObject({ filed: 1 });
       release();
-      await untilNothingStands();
+      await untilNoneIsPending();
       await until('the old one came again', () => calls.filter((call) => call === 1).length === 2);
       expect(calls.slice(-2)).toEqual([1, 2]);
     },
@@ -198,7 +201,7 @@ describe('a consumer that keeps the newest state of each key ends with the newes
 });
 
 test.each(some(['one', 'shared'] as const))(
-  'racing writers and one replay after another: nothing is lost, and each key ends with its newest (%s)',
+  'racing writers and repeated replays lose nothing, and each key ends with its newest (%s)',
   async (instances) => {
     const seed = chooseSeed('replay');
     const seen: string[] = [];
@@ -222,7 +225,7 @@ test.each(some(['one', 'shared'] as const))(
     stop.abort();
     const attempts = await writing;
     await until('all are handled', () => judge(attempts, seen).lost.length === 0 || 'some are not');
-    await untilNothingStands();
+    await untilNoneIsPending();
     const committed = attempts.filter(({ outcome }) => outcome === 'committed');
     const newest = new Map(committed.map(({ token }) => [token.split('/')[0] as string, token]));
     await until('the newest have returned', () => {
@@ -234,7 +237,7 @@ test.each(some(['one', 'shared'] as const))(
   },
 );
 
-test('only what is meant and done is replayed; what has a delivery is left alone', async () => {
+test('only selected, done notifications are replayed, and none that has a delivery', async () => {
   const seen: [payload: unknown, isReplay: boolean, attempt: number][] = [];
   await tail({
     id: 'c',
@@ -262,7 +265,7 @@ test('only what is meant and done is replayed; what has a delivery is left alone
 });
 
 test.each(some(['one', 'shared'] as const))(
-  'where keys have no order nothing waits for another, whoever has run it before (%s)',
+  'without key order no notification waits for another, whatever order applied before (%s)',
   async (instances) => {
     const seen: unknown[] = [];
     const ordered = { id: 'c', channels: ['c'], instances };
@@ -271,21 +274,21 @@ test.each(some(['one', 'shared'] as const))(
     await until('all are handled', () => seen.length === 3 || `${seen.length}`);
     await untilSettled(ids[2] as number);
     await first.stop();
-    // Filed for one that keeps the order of keys, and handed to one that does not.
+    // Recorded while keys are ordered, and delivered when they are not.
     expect(await replay()).toMatchObject({ filed: 3 });
     await untilFiled('retry', 'blocked', 'blocked');
     const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
     await tail({ ...ordered, order: 'none', concurrency: 3, handle });
-    await untilNothingStands();
+    await untilNoneIsPending();
     await replay();
     await until('they come again', () => seen.length === 9 || `${seen.length}`);
-    await untilNothingStands();
+    await untilNoneIsPending();
     const { rows } = await client.query('select is_ordered from pgwatch.consumer_progress');
     expect(rows).toEqual([{ is_ordered: false }]);
   },
 );
 
-test('a failure on the way is retried and given up as any other, and the progress tells', async () => {
+test('a failed replay is retried and becomes a dead letter; the progress shows it', async () => {
   let isBroken = false;
   await tail({
     id: 'c',
@@ -311,14 +314,15 @@ test('a failure on the way is retried and given up as any other, and the progres
   });
 });
 
-test('with a speed it keeps the distances; what comes of these keys waits; and it can be taken back', async () => {
+test('a replay with a speed keeps intervals and order, and can be canceled', async () => {
   const seen: unknown[] = [];
   await tail({ id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) });
   const ids = await publish(['k', 1], ['k', 2], ['l', 3]);
   await until('all are handled', () => seen.length === 3 || `${seen.length}`);
   await untilSettled(ids[2] as number);
   await client.query(
-    `update pgwatch.notification_log set created_at = created_at - interval '1 minute' where id < $1`,
+    `update pgwatch.notification_log set created_at = created_at - interval '1 minute'
+     where id < $1`,
     [ids[1]],
   );
   const at = await replay({}, 2);
@@ -329,14 +333,14 @@ test('with a speed it keeps the distances; what comes of these keys waits; and i
   expect(rows).toEqual([{ seconds: 30 }]);
   await until('the first comes again', () => seen.length >= 4 || `${seen}`);
   const asked: FiledReplay & { consumerId: string } = { consumerId: 'c', ...at };
-  await until('two stand', async () => {
+  await until('two are pending', async () => {
     const { standing } = await readReplayProgress(client, 'pgwatch', asked);
     return standing === 2 || `${standing}`;
   });
   await publish(['k', 4]);
   await untilFiled('retry', 'retry', 'blocked');
   expect(await cancelReplays(client, 'pgwatch', 'c')).toBe(2);
-  await until('what waited is handled', () => seen.includes(4) || `${seen}`);
+  await until('the one that waited is handled', () => seen.includes(4) || `${seen}`);
   expect(seen.filter((payload) => payload !== 1)).toEqual([2, 3, 4]);
-  await untilNothingStands();
+  await untilNoneIsPending();
 });

@@ -8,10 +8,10 @@ import { until } from '../helpers/wait.ts';
 const database = useDatabase();
 const { tail, publish, filed } = useDelivering(database);
 
-// What is leased with it, of the same key and of another one of its slot, is not part of the
-// replay.
+// Other notifications in the same lease, of this key or another key of its slot, are not part of
+// the replay.
 test.each([['a'], ['a', 'a'], ['a', 'b', 'c', 'd', 'a', 'b']])(
-  'a replay of a key of which %s is being handled in a transaction leaves one effect of that',
+  'a replay of a key while %s is handled in a transaction leaves one effect of the latter',
   async (...keys) => {
     const client = await database.connect();
     await client.query('create table if not exists effect (payload jsonb)');
@@ -55,7 +55,7 @@ test.each([['a'], ['a', 'a'], ['a', 'b', 'c', 'd', 'a', 'b']])(
       const found = await effects();
       return found.length >= expected.length || JSON.stringify(found);
     });
-    await until('nothing stands', async () => (await filed()).length === 0);
+    await until('none is pending', async () => (await filed()).length === 0);
     expect(await effects()).toEqual(expected);
   },
 );

@@ -9,7 +9,7 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-What waits is woken by what it waits for: neither a poll nor a heartbeat helps here.
+Whatever waits is woken by what it waits for: neither polling nor a heartbeat helps here.
 */
 
 const database = useDatabase({ pollInterval: '10m', heartbeatInterval: '10m' });
@@ -24,7 +24,7 @@ function cutControl() {
   );
 }
 
-test('a handler that outlives its session gives the consumer back when it returns, though something is due', async () => {
+test('a handler that outlives its session releases the consumer, with a retry due', async () => {
   const gate = Promise.withResolvers<void>();
   const seen: unknown[] = [];
   const fail = failing(1);
@@ -58,7 +58,7 @@ test('a handler that outlives its session gives the consumer back when it return
 });
 
 test.each(some(['one', 'shared'] as const))(
-  'what could not be filed for a while is filed by itself, and comes again (instances: %s)',
+  'a failure that cannot be saved is saved later, and retried (instances: %s)',
   async (instances) => {
     await database.query(
       `create function refuse() returns trigger language plpgsql as
@@ -80,7 +80,7 @@ test.each(some(['one', 'shared'] as const))(
     });
     await publish([null, 'a']);
     await until('it is reported', () => daemon.reports.some((line) => line.includes('disk full')));
-    await until('it has given up for now', () => {
+    await until('the daemon has stopped trying for now', () => {
       const count = daemon.reports.filter((line) => line.includes('disk full')).length;
       return count >= 5 || `it has tried ${count} times`;
     });
@@ -95,7 +95,7 @@ test.each(
     ['never answers', () => new Promise<never>(() => {})],
     ['throws', () => Promise.reject(new Error('the schema registry is down'))],
   ]),
-)('a schema that %s is a failure of the call, and no refusal', async (_, validate) => {
+)('a schema that %s fails the call, and does not reject the notification', async (_, validate) => {
   let count = 0;
   const schema = {
     '~standard': {
@@ -118,7 +118,7 @@ test.each(
   await untilFiled();
 });
 
-test('a schema that never answers does not keep the daemon from its end', async () => {
+test('a schema that never answers does not block the shutdown', async () => {
   const asked = Promise.withResolvers<void>();
   const validate = () => {
     asked.resolve();
@@ -139,7 +139,7 @@ test('a schema that never answers does not keep the daemon from its end', async 
 
 const UNUSED = { id: 'c', channels: ['c'], handle: () => {} };
 
-test('an owner that froze between its save and its commit keeps nobody away for long', async () => {
+test('an owner that froze between its save and its commit blocks no process for long', async () => {
   const first = await startTailing(database.config, [UNUSED]);
   await first.stop();
   const frozen = await database.connect();
@@ -159,7 +159,7 @@ test('an owner that froze between its save and its commit keeps nobody away for 
   await next.transitions.for({ type: 'consumer_owned' });
 });
 
-test('an idle owner learns that another one took over before its next settlement', async () => {
+test("an idle owner learns of another one's takeover before its next settlement", async () => {
   const daemon = await tail(UNUSED);
   await database.query('update pgwatch.consumer_progress set epoch = epoch + 10');
   await database.query(`notify pgwatch, 'pgwatch:owners'`);
@@ -167,7 +167,7 @@ test('an idle owner learns that another one took over before its next settlement
   await daemon.transitions.for({ type: 'consumer_owned', epoch: 12 });
 });
 
-/** The consumers of a process; with what it was called. */
+/** The consumers of a process, and the calls that it made. */
 function process(hang: (id: string) => unknown) {
   const seen: string[] = [];
   const consumers = ['a', 'y', 'z'].map((id) => ({
@@ -181,7 +181,7 @@ function process(hang: (id: string) => unknown) {
   return { seen, consumers };
 }
 
-test('what hangs in a lost session is not handed back to where it cannot run', async () => {
+test('a consumer that hangs in a lost session does not return to where it cannot run', async () => {
   const gate = Promise.withResolvers<void>();
   const first = process((id) => id === 'a' && gate.promise);
   const second = process(() => {});
@@ -199,7 +199,7 @@ test('what hangs in a lost session is not handed back to where it cannot run', a
   gate.resolve();
 });
 
-test('what hangs in a lost session is left to who can run it, however soon the next session comes', async () => {
+test('a consumer that hangs in a lost session goes to a process that can run it', async () => {
   const gate = Promise.withResolvers<void>();
   const first = process((id) => id === 'a' && gate.promise);
   const second = process(() => {});
@@ -214,7 +214,7 @@ test('what hangs in a lost session is left to who can run it, however soon the n
   gate.resolve();
 });
 
-test('what a stopping process has finished with is taken over while it still waits for a handler', async () => {
+test('a stopping process passes on idle consumers while it waits for a handler', async () => {
   const gate = Promise.withResolvers<void>();
   const first = process((id) => id === 'z' && gate.promise);
   const second = process(() => {});

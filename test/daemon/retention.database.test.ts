@@ -13,7 +13,7 @@ afterEach(() => forgetPast(database));
 const DAY_MS = 86_400_000;
 const NEVER = new AbortController().signal;
 
-/** As the daemon does it, over a pool of its own. */
+/** Runs retention as the daemon does, with its own pool. */
 async function withRetention(
   work: (runOnce: () => Promise<void>, reports: string[]) => Promise<void>,
 ): Promise<void> {
@@ -30,7 +30,7 @@ async function pastDays(): Promise<string[]> {
   return partitions.filter(isPast).map(({ name }) => name.slice(-8));
 }
 
-test('old partitions go, and are told of once; what is needed stays, and is warned of once', async () => {
+test('old partitions are removed unless needed, and each is reported once', async () => {
   for (const day of [5, 6]) await createPastDay(database, day);
   await publishPast(database, 5, ['done']);
   await finishConsumer(database);
@@ -52,7 +52,7 @@ test('old partitions go, and are told of once; what is needed stays, and is warn
   expect(rows).toHaveLength(1);
 });
 
-test('event ids are forgotten with their notifications, and only with these', async () => {
+test('event ids are removed together with their notifications', async () => {
   await createPastDay(database, 5);
   const [gone] = await publishPast(database, 5, ['gone']);
   const [kept] = await publishPast(database, 8, ['in the default partition']);
@@ -72,7 +72,7 @@ test('event ids are forgotten with their notifications, and only with these', as
   expect(rows).toEqual([{ id: kept }]);
 });
 
-test('what is old is decided by the clock of the server', async () => {
+test("the age of notifications is measured by the server's clock", async () => {
   await createPastDay(database, 5);
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 20 * DAY_MS });
   try {
@@ -90,7 +90,7 @@ test('what is old is decided by the clock of the server', async () => {
   }
 });
 
-test('while somebody else cleans up, nothing happens, and nothing is said', async () => {
+test('while another session cleans up, retention does and reports nothing', async () => {
   await createPastDay(database, 5);
   await publishPast(database, 5, ['done']);
   const other = await database.connect();
@@ -107,7 +107,7 @@ test('while somebody else cleans up, nothing happens, and nothing is said', asyn
   });
 });
 
-test('what fails is reported, and ends nothing', async () => {
+test('a failed cleanup is reported and stops nothing', async () => {
   await withRetention(async (runOnce, reports) => {
     await database.query('alter function pgwatch.log_partitions() rename to log_partitions_gone');
     try {
@@ -115,6 +115,6 @@ test('what fails is reported, and ends nothing', async () => {
     } finally {
       await database.query('alter function pgwatch.log_partitions_gone() rename to log_partitions');
     }
-    expect(reports.join('')).toContain('Old notifications cannot be removed: ');
+    expect(reports.join('')).toContain('Could not remove old notifications: ');
   });
 });

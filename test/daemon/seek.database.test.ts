@@ -23,9 +23,7 @@ beforeAll(async () => {
   client = await database.connect();
 });
 
-/**
- * As the command does: should the owner take it over between the look and the move, it looks again.
- */
+/** Like the command: looks again if the owner takes it over between the look and the move. */
 const seekLive = async (to: SeekTarget) => {
   for (let attempt = 1; ; attempt++) {
     const { epoch: seenEpoch } = await planSeek(client, 'pgwatch', { consumerId: 'c', to });
@@ -42,7 +40,7 @@ const position = async (): Promise<number> => {
   return (rows[0] as { id: number }).id;
 };
 
-/** Without raising the epoch: the owner never learns of it. */
+/** Does not raise the epoch, so the owner never learns of it. */
 const seekUnfenced = () =>
   client.query(
     `update pgwatch.consumer_progress set done_id = 0, done_snapshot = '1:1:', done_xid = null`,
@@ -60,7 +58,7 @@ test.each(
     { instances: 'shared' as const },
     { instances: 'shared' as const, transaction: true, onDead: 'stop' as const },
   ]),
-)('a dead letter behind it comes again in its place, and once: %o', async (how) => {
+)('a dead letter after the new position comes again once, in its place: %o', async (how) => {
   const seen: unknown[] = [];
   let isMended = false;
   const consumer = {
@@ -82,7 +80,7 @@ test.each(
   await seekPosition(client, 'pgwatch', seek);
   isMended = true;
   seen.length = 0;
-  // There is none any more.
+  // There is no dead letter any more.
   await changeBatch(client, 'pgwatch', { action: 'retry', filter: NO_FILTER, isDryRun: false });
   await tail(consumer);
   await until('all are handled', () => seen.includes(12) || `${seen}`);
@@ -93,8 +91,8 @@ test.each(
 describe.each([
   ['owned', 'one'],
   ['shared', 'shared'],
-] as const)('a consumer that is %s, while it runs', (_, instances) => {
-  test('is moved back: everything behind it comes again, and what comes meanwhile', async () => {
+] as const)('a running consumer that is %s', (_, instances) => {
+  test('is moved back: everything after that comes again, with new notifications', async () => {
     const seen: { payload: unknown; isReplay: boolean }[] = [];
     await tail({
       id: 'c',
@@ -104,24 +102,24 @@ describe.each([
     });
     const ids = await publish(...about(numbers(20)));
     await until('all are handled', () => seen.length === 20 || `${seen.length}`);
-    await until('that is saved', async () => (await position()) === ids[19] || 'not yet');
+    await until('the position is saved', async () => (await position()) === ids[19] || 'not yet');
     await seekLive(ids[5] as number);
     await publish(...about([21]));
-    // The owner before may have 21 in hand: then that comes once more.
+    // The previous owner may have 21 in hand; then 21 comes again.
     const again = () => {
       const payloads = seen.slice(20).map(({ payload }) => payload);
       return payloads.slice(payloads.indexOf(6));
     };
     await until('they come again', () => again().length === 16 || `${again()}`);
     expect(again()).toEqual(numbers(16, 6));
-    await until('it is at the end again', async () => {
+    await until('it has reached the end again', async () => {
       return (await position()) > (ids[19] as number) || 'not yet';
     });
     await publish(...about([22]));
     await until('it goes on', () => seen.some(({ payload }) => payload === 22) || 'not yet');
   });
 
-  test('is moved forward: what it had not begun is skipped, and nothing that comes', async () => {
+  test('is moved forward: it skips what it had not begun, and nothing new', async () => {
     const seen: unknown[] = [];
     let release = () => {};
     const held = new Promise<void>((resolve) => {
@@ -145,13 +143,13 @@ describe.each([
     await publish(...about([3], 'k'));
     release();
     await until('the newest is handled', () => seen.includes(3) || `${seen}`);
-    // The owner before may have had 2 in hand, and 3 as well: then that comes once more.
+    // The previous owner may have had 2 in hand, and even 3; then they come again.
     expect([...new Set(seen)].filter((payload) => payload !== 2)).toEqual([1, 3]);
   });
 });
 
 test.each(['one', 'shared'] as const)(
-  'racing writers lose nothing to a position that is moved back again and again (%s)',
+  'racing writers lose nothing to a position that is repeatedly moved back (%s)',
   async (instances) => {
     const seed = chooseSeed('seek');
     const seen: string[] = [];
@@ -182,12 +180,12 @@ test.each(['one', 'shared'] as const)(
       return lost.length === 0 || `of ${committed.length} lost ${lost}`;
     });
     expect(judge(attempts, seen)).toMatchObject({ phantom: [], inversions: [] });
-    // A position that is shared may be that far ahead of what is handled.
+    // A shared position may be this far ahead of what is handled.
     if (instances === 'one') expect(seen.length).toBeGreaterThan(committed.length);
   },
 );
 
-test('a call that is under way is waited for: no key is worked on by two', async () => {
+test('a seek waits for a running call: no key is handled concurrently', async () => {
   let running = 0;
   let most = 0;
   const seen: unknown[] = [];
@@ -202,7 +200,7 @@ test('a call that is under way is waited for: no key is worked on by two', async
     },
   });
   await publish(...about(numbers(8), 'k'));
-  await until('it is in the middle', () => seen.length === 3 || `${seen.length}`);
+  await until('a call is running', () => seen.length === 3 || `${seen.length}`);
   await seekLive('start');
   await until('the last is handled', () => seen.includes(8) || `${seen}`);
   expect(most).toBe(1);
@@ -221,7 +219,7 @@ test('without a new epoch the owner would never read the new position', async ()
   expect(seen).toEqual([1, 2, 3, 4]);
 });
 
-test('a key that fails keeps its order through a seek back', async () => {
+test('a failing key keeps its order when the position is moved back', async () => {
   const seen: unknown[] = [];
   let isBroken = true;
   await tail({
@@ -236,14 +234,14 @@ test('a key that fails keeps its order through a seek back', async () => {
   await publish(...about(numbers(6), 'k'));
   await until('the fifth fails', async () => (await filed()).length === 2 || 'not yet');
   await seekLive('start');
-  await until('those before it come again', () => seen.length === 8 || `${seen}`);
+  await until('the ones before it come again', () => seen.length === 8 || `${seen}`);
   isBroken = false;
   await until('the last is handled', () => seen.includes(6) || `${seen}`);
   expect(seen).toEqual([1, 2, 3, 4, 1, 2, 3, 4, 5, 6]);
   await until('nothing waits', async () => (await filed()).length === 0 || 'it does');
 });
 
-test('what a process that shares it had in hand, behind one that failed, comes behind that again', async () => {
+test('after a seek, a leased notification still follows a failed one of its key', async () => {
   const calls: unknown[] = [];
   let isBroken = true;
   let release = () => {};
@@ -264,10 +262,10 @@ test('what a process that shares it had in hand, behind one that failed, comes b
   await publish(['k', 1]);
   await until('it has failed', async () => (await filed()).length === 1 || 'not yet');
   isBroken = false;
-  // Of another key and the same lease, so that what stands behind it is filed only after the seek.
+  // Another key in the same lease, so those after it are recorded only after the seek.
   const gate = numbers(1000).find((n) => slotOf(`${n}`) === slotOf('k'));
   await publish([`${gate}`, 'gate'], ['k', 2], ['k', 3]);
-  await until('it is in the middle', () => calls.includes('gate') || 'not yet');
+  await until('the gate is being handled', () => calls.includes('gate') || 'not yet');
   expect(await seekLive('start')).not.toBeNull();
   release();
   await until('the last is handled', () => calls.includes(3) || `${calls}`);

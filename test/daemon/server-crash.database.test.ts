@@ -16,10 +16,10 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: a handler over which the server crashes ends as a dead letter, though it takes the control
-connection along; a server that is restarted costs nobody an attempt; and what was reached before a crash
-is not saved behind it, where ids and xids are handed out again.
-Method: handlers that kill (-9) their backends, at which the server restarts by itself.
+Goal: a notification whose handler crashes the server becomes a dead letter, although the crash
+takes the control connection along; a server restart costs no attempt; and what was reached before a
+crash is not saved after it, because ids and xids are assigned again.
+Method: handlers kill (-9) their backends, after which the server restarts by itself.
 */
 
 const database = useIsolatedServer();
@@ -71,26 +71,32 @@ test.each<[string, Partial<ConsumerDefinition>]>(
     ['owned', {}],
     ['shared', { instances: 'shared' }],
   ]),
-)('%s: over which the server crashes, it is given up', { timeout: 60_000 }, async (_, rest) => {
-  const { calls, done } = await start(
-    { ...rest, retry: { attempts: 2, backoff: () => 1 } },
-    async ({ db }) => {
-      const { rows } = await db.query<{ pid: number }>('select pg_backend_pid() as pid');
-      process.kill(rows[0]?.pid ?? 0, 'SIGKILL');
-      await db.query('select pg_sleep(5)');
-    },
-  );
-  await publish();
-  const isDead = async () => {
-    const found = await states();
-    return (found.length === 1 && found[0] === 'dead') || `${found}, called ${calls}`;
-  };
-  await until('it is a dead letter', isDead, 40_000);
-  await until('the others are done', () => done.has(1) && done.has(2));
-  // Two that count, and those that nobody could blame it for.
-  expect(calls.length).toBeLessThanOrEqual(4);
-  expect(calls.at(-1)).toBe(2);
-});
+)(
+  '%s: a notification whose handler crashes the server becomes a dead letter',
+  {
+    timeout: 60_000,
+  },
+  async (_, rest) => {
+    const { calls, done } = await start(
+      { ...rest, retry: { attempts: 2, backoff: () => 1 } },
+      async ({ db }) => {
+        const { rows } = await db.query<{ pid: number }>('select pg_backend_pid() as pid');
+        process.kill(rows[0]?.pid ?? 0, 'SIGKILL');
+        await db.query('select pg_sleep(5)');
+      },
+    );
+    await publish();
+    const isDead = async () => {
+      const found = await states();
+      return (found.length === 1 && found[0] === 'dead') || `${found}, called ${calls}`;
+    };
+    await until('it is a dead letter', isDead, 40_000);
+    await until('the others are done', () => done.has(1) && done.has(2));
+    // Two that count, and those that could not be attributed to it.
+    expect(calls.length).toBeLessThanOrEqual(4);
+    expect(calls.at(-1)).toBe(2);
+  },
+);
 
 test.each(
   some([
@@ -117,10 +123,7 @@ test.each(
   await until('nothing is filed', async () => (await states()).length === 0);
 });
 
-/**
- * Kills one process of the server, by which all connections are lost, and waits until it has
- * recovered.
- */
+/** Kills one process of the server, which drops all connections, and waits for recovery. */
 async function crash(): Promise<void> {
   const { rows } = await database.query('select pg_backend_pid() as pid');
   process.kill(rows[0].pid, 'SIGKILL');
@@ -138,10 +141,11 @@ async function crash(): Promise<void> {
   );
 }
 
-test('a position and leases of before a crash are not saved behind it, but those that are taken then are', async () => {
+test('positions and leases from before a crash are not saved after it; new ones are', async () => {
   await addConsumers(database, ['c', 'shared']);
   const { rows: sharedRows } = await database.query(
-    `update pgwatch.consumer_progress set is_shared = true where consumer_id = 'shared' returning channels`,
+    `update pgwatch.consumer_progress set is_shared = true
+     where consumer_id = 'shared' returning channels`,
   );
   const reader = {
     consumerId: 'shared',
@@ -175,7 +179,7 @@ test('a position and leases of before a crash are not saved behind it, but those
   expect(await settle(behind)).toEqual([1, true, true]);
 });
 
-test('what was reached in one database counts for nothing in another one of the same server', async () => {
+test('databases of one server count as different servers', async () => {
   const url = new URL(database.url);
   url.pathname = '/template1';
   const text = `select ${SERVER} as server`;
@@ -184,7 +188,7 @@ test('what was reached in one database counts for nothing in another one of the 
   expect(there.rows[0].server).not.toBe(here.rows[0].server);
 });
 
-/** Before version 15, it shows somewhat later. */
+/** Before version 15, the reset becomes visible after a delay. */
 async function resetStatistics(): Promise<void> {
   const read = () => database.query(`select ${SERVER} as server`);
   const { rows } = await read();
@@ -192,7 +196,7 @@ async function resetStatistics(): Promise<void> {
   await until('they are reset', async () => (await read()).rows[0].server !== rows[0].server);
 }
 
-test('where somebody resets the statistics, consumers are taken once more, and nothing else happens', async () => {
+test('after a reset of statistics consumers are only taken over again', async () => {
   const seen: string[] = [];
   const consumers = (['one', 'shared'] as const).map((instances) => ({
     id: instances,
@@ -208,7 +212,7 @@ test('where somebody resets the statistics, consumers are taken once more, and n
     const calls = [`one ${n}`, `shared ${n}`];
     await until('both are called', () => calls.every((call) => seen.includes(call)));
     await daemon.transitions.for({ type: 'consumer_owned', epoch: n + 1 });
-    await until('all is settled', async () => {
+    await until('everything is settled', async () => {
       const { rows } = await database.query(
         `select count(*)::int from pgwatch.consumer_progress
          where done_id = (select max(id) from pgwatch.notification_log)`,

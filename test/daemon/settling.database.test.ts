@@ -9,7 +9,7 @@ import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
 
-test('who waits until everything is settled does not wait for a consumer that never rests', async () => {
+test('flush() does not wait for a consumer that settles without pause', async () => {
   const client = await database.connect();
   const pool = new Pool({ url: database.url, size: 2 });
   const settler = new Settler(pool, 'pgwatch', new Reporter());

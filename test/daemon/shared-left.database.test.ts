@@ -7,8 +7,8 @@ import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: nothing of a shared consumer is left lying: neither what was blocked while it had an order, nor what
-a transaction of the process's own held when it looked.
+Goal: a shared consumer leaves nothing behind: neither notifications blocked while it had an order,
+nor those that a transaction of its own process held when it looked.
 */
 
 const database = useDatabase();
@@ -26,7 +26,7 @@ const sharer = (
   ...rest,
 });
 
-test('what was blocked is handed out where there is no order any longer', async () => {
+test('blocked notifications are delivered once the consumer has no order any more', async () => {
   const failing = sharer(() => Promise.reject(new Error('not yet')), {
     retry: { backoff: () => 3_600_000 },
   });
@@ -43,7 +43,7 @@ test('what was blocked is handed out where there is no order any longer', async 
   await until('both are handled', () => seen.length === 2 || JSON.stringify(seen));
 });
 
-test('a lease that was locked when its session ended is worked on again', async () => {
+test('a lease that was locked when its session ended is handled again', async () => {
   const seen: unknown[] = [];
   const called = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<void>();
@@ -61,7 +61,7 @@ test('a lease that was locked when its session ended is worked on again', async 
   );
   await publish(['a', 1]);
   await called.promise;
-  // As the transaction of a connection that was cut holds it, until the server finds out.
+  // Holds it like the transaction of a lost connection, until the server finds out.
   const zombie = await database.connect();
   await zombie.query('begin; select from pgwatch.lease for update');
   finish.resolve();
@@ -85,7 +85,7 @@ test('a lease that was locked when its session ended is worked on again', async 
   });
 });
 
-test('who stands still before the commit of its effects loses the lease', async () => {
+test('a process that freezes before the commit of its effects loses the lease', async () => {
   await database.query(`
     create table setting (value text);
     create function note() returns trigger language plpgsql as $$ begin

@@ -10,7 +10,7 @@ import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
 
-test("with onDead: 'stop' nothing new is taken of a slot whose dead letter has just been saved", async () => {
+test("with onDead: 'stop' nothing is taken from a slot with a new dead letter", async () => {
   const consumer = makeConsumer({
     id: 'c',
     channels: ['c'],
@@ -38,7 +38,8 @@ test("with onDead: 'stop' nothing new is taken of a slot whose dead letter has j
   );
   await until('it waits', async () => {
     const { rowCount } = await database.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      `select from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock'`,
     );
     return rowCount === 1;
   });

@@ -23,24 +23,25 @@ afterEach(async () => {
   await emptyLog(database);
 });
 
-/** Publishes 1 to count; of each key the numbers ascend. */
+/** Publishes 1 to count; the numbers of each key ascend. */
 async function publish(count: number, keys: number): Promise<void> {
   await database.query(
-    `select smart_notify('c', to_jsonb(n), 'key:' || n % $2::int) from generate_series(1, $1::int) as n`,
+    `select smart_notify('c', to_jsonb(n), 'key:' || n % $2::int)
+     from generate_series(1, $1::int) as n`,
     [count, keys],
   );
 }
 
 type Seen = { process: number; payload: number; key: string };
 
-/** A shared consumer, as one of several processes runs it. */
+/** A shared consumer, as run by one of several processes. */
 function sharer(process: number, seen: Seen[], options: object = {}) {
   return {
     id: 'c',
     channels: ['c'],
     instances: 'shared' as const,
     async handle({ payload, key }: Notification, _: ConsumerContext) {
-      if (all.has(key as string)) throw new Error(`${key} is worked on by two at once`);
+      if (all.has(key as string)) throw new Error(`${key} is handled twice at once`);
       all.add(key as string);
       await new Promise((resolve) => setImmediate(resolve));
       seen.push({ process, payload: payload as number, key: key as string });
@@ -50,7 +51,7 @@ function sharer(process: number, seen: Seen[], options: object = {}) {
   };
 }
 
-/** The keys that any process works on. */
+/** The keys that any process is handling. */
 const all = new Set<string>();
 
 function judge(seen: readonly Seen[], count: number): void {
@@ -85,7 +86,7 @@ test('four processes share a backlog: each notification once, each key in order'
   expect(Math.min(...counts)).toBeGreaterThan(100);
 });
 
-test('what comes at the tail is shared too, and a failing key waits for itself only', async () => {
+test('new notifications are shared, too, and a failing key delays no other', async () => {
   const seen: Seen[] = [];
   const failures = new Map<number, number>();
   const failing = (process: number) => {
@@ -112,7 +113,7 @@ test('what comes at the tail is shared too, and a failing key waits for itself o
   judge(seen, 300);
 });
 
-test('a process that joins gets its part, and one that leaves gives its part back', async () => {
+test('a process that joins gets a share, and one that leaves returns its share', async () => {
   const seen: Seen[] = [];
   await publish(3000, 40);
   const first = startDaemon(database.config, [sharer(1, seen)]);
@@ -126,7 +127,7 @@ test('a process that joins gets its part, and one that leaves gives its part bac
   judge(seen, 3000);
 });
 
-test('with transaction: true each effect happens once, whoever does it', async () => {
+test('with transaction: true each effect happens once, whichever process runs it', async () => {
   await database.query('create table effect (n int)');
   await publish(1000, 30);
   for (let index = 0; index < 3; index++) {
@@ -153,7 +154,7 @@ test('with transaction: true each effect happens once, whoever does it', async (
   expect(rows).toEqual([{ count: 1000, different: 1000 }]);
 });
 
-test('a consumer changes between one process and several without losing anything', async () => {
+test('a consumer switches between one process and several without loss', async () => {
   const seen: Seen[] = [];
   await publish(1000, 20);
   const shared = startDaemon(database.config, [sharer(1, seen)]);
@@ -169,7 +170,7 @@ test('a consumer changes between one process and several without losing anything
   judge(seen, 1000);
 });
 
-test('--once handles what there is, and says what failed', async () => {
+test('--once handles everything pending, and reports what failed', async () => {
   const seen: Seen[] = [];
   await publish(50, 5);
   const definition = sharer(1, seen);
@@ -190,7 +191,7 @@ test('--once handles what there is, and says what failed', async () => {
   judge(seen, 49);
 });
 
-test('--once leaves alone what another process runs alone', async () => {
+test('--once does not touch a consumer that another process runs alone', async () => {
   const seen: Seen[] = [];
   daemons.push(await startTailing(database.config, [sharer(1, seen, { instances: 'one' })]));
   const { reporter, reports } = collectReports();
@@ -200,16 +201,16 @@ test('--once leaves alone what another process runs alone', async () => {
   expect(reports.join('')).toContain('c is run by another process alone');
 });
 
-test("--once says that an earlier dead letter stops it, with onDead: 'stop'", async () => {
+test("--once reports that an earlier dead letter stops it, with onDead: 'stop'", async () => {
   await addDelivery(database, { consumerId: 'c', channel: 'c' });
   const { reporter } = collectReports();
   const consumers = [makeConsumer(sharer(1, [], { onDead: 'stop' }))];
   const daemon = new Daemon({ config: database.config, consumers, reporter });
   const running = daemon.runOnce(new AbortController().signal);
-  await expect(running).rejects.toThrow('c: it stops at a dead letter (onDead)');
+  await expect(running).rejects.toThrow('c: a dead letter has stopped it (onDead)');
 });
 
-test("with onDead: 'stop' a dead letter stops all of them, until somebody discards it", async () => {
+test("with onDead: 'stop' a dead letter stops all processes until it is discarded", async () => {
   const seen: Seen[] = [];
   const stopping = (process: number) => {
     const definition = sharer(process, seen, { onDead: 'stop', retry: { attempts: 1 } });
@@ -232,14 +233,14 @@ test("with onDead: 'stop' a dead letter stops all of them, until somebody discar
   await database.query(
     `select smart_notify('c', to_jsonb(n), 'key:' || n) from generate_series(2, 40) as n`,
   );
-  // Each has looked by then, and found that it may not.
+  // By now each process has looked, and found that it must not continue.
   await daemons[0]?.transitions.for({ type: 'asleep' });
   expect(seen).toEqual([]);
   await database.query('delete from pgwatch.delivery');
   await until('the others are handled', () => seen.length === 39 || `${seen.length}`);
 });
 
-test("with onDead: 'stop' what came of a key meanwhile follows its dead letter once that is retried", async () => {
+test("with onDead: 'stop' later ones of a key follow a retried dead letter", async () => {
   const seen: Seen[] = [];
   let isMended = false;
   const stopping = (process: number) => {

@@ -8,7 +8,7 @@ const database = useDatabase();
 const CONSUMER = { id: 'c', channels: ['c'], handle: () => {} };
 const IMPATIENT = { shutdownTimeoutMs: 300 };
 
-/** Locks a table, in a transaction that a rollback ends. */
+/** Locks a table in a transaction; the returned function rolls it back. */
 async function lock(table: string) {
   const client = await database.connect();
   await client.query(`begin; lock table pgwatch.${table} in access exclusive mode`);
@@ -68,7 +68,7 @@ test('a daemon whose network has fallen silent stops', async () => {
   await proxy.close();
 });
 
-test('a daemon that cannot go on says why, although a handler never returns', async () => {
+test('a daemon that cannot continue says why, although a handler never returns', async () => {
   const config = { ...database.config, ...IMPATIENT };
   const isHandling = Promise.withResolvers<void>();
   const daemon = await startTailing(config, [

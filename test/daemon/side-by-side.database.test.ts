@@ -9,7 +9,7 @@ import { wholeTest } from '../helpers/whole.ts';
 const database = useDatabase({ pollInterval: '10m' });
 const { tail, keep, publish, filed, untilFiled } = useDelivering(database);
 
-test('so many calls run at once, of each key one', async () => {
+test('up to "concurrency" calls run at once, one per key', async () => {
   const running = new Set<unknown>();
   const gate = Promise.withResolvers<void>();
   let most = 0;
@@ -32,7 +32,7 @@ test('so many calls run at once, of each key one', async () => {
   expect(most).toBe(3);
 });
 
-test('a call that takes too long is told so, fails, and keeps no other key waiting', async () => {
+test('a call that times out is aborted, fails, and delays no other key', async () => {
   const seen: unknown[] = [];
   const reasons: unknown[] = [];
   const daemon = await tail({
@@ -53,12 +53,12 @@ test('a call that takes too long is told so, fails, and keeps no other key waiti
   await daemon.transitions.for({ type: 'handler_failed' });
   expect(seen).toEqual(['a1', 'b1']);
   expect(String(reasons[0])).toContain('did not return within 100 ms');
-  await until('it comes again, and what is behind it', () => seen.length === 4);
+  await until('it comes again, and the one after it', () => seen.length === 4);
   expect(seen).toEqual(['a1', 'b1', 'a1', 'a2']);
   await untilFiled();
 });
 
-test('at the end of a stop the signal aborts, and what was not finished comes again', async () => {
+test('at the shutdown timeout the signal aborts, and the notification comes again', async () => {
   const reasons: unknown[] = [];
   let calls = 0;
   const definition = {
@@ -82,7 +82,7 @@ test('at the end of a stop the signal aborts, and what was not finished comes ag
   await until('it comes again', () => calls === 2);
 });
 
-test("what is blocked goes on where order is 'none' from now on", async () => {
+test("blocked notifications continue once order is 'none'", async () => {
   const seen: unknown[] = [];
   const definition = {
     id: 'c',
@@ -103,7 +103,7 @@ test("what is blocked goes on where order is 'none' from now on", async () => {
 });
 
 wholeTest(
-  'while all fail a consumer takes no more than it can hold, says so once, and goes on',
+  'while all calls fail, a consumer takes no more than its limit, says so once, and recovers',
   async () => {
     let isDown = true;
     let calls = 0;
@@ -124,7 +124,7 @@ wholeTest(
         },
       ]),
     );
-    const warnings = () => daemon.reports.filter((line) => line.includes('takes nothing new'));
+    const warnings = () => daemon.reports.filter((line) => line.includes('new ones are held back'));
     await until('it pauses', () => warnings().length === 1);
     await until('it is at rest', async () => {
       const { rows } = await database.query('select count(*)::int as count from pgwatch.delivery');

@@ -8,7 +8,7 @@ import { until } from '../helpers/wait.ts';
 const database = useDatabase();
 const { keep, publish } = useDelivering(database);
 
-test('what a shared consumer is to skip is skipped although the first attempt fails', async () => {
+test('a shared consumer skips its backlog although the first attempt fails', async () => {
   const seen: unknown[] = [];
   await publish(['a', 1]);
   await database.query(`

@@ -15,12 +15,13 @@ afterEach(async () => {
 
 function publish(from: number, to: number, keys: number) {
   return database.query(
-    `select smart_notify('c', to_jsonb(n), 'key:' || n % $3::int) from generate_series($1::int, $2::int) as n`,
+    `select smart_notify('c', to_jsonb(n), 'key:' || n % $3::int)
+     from generate_series($1::int, $2::int) as n`,
     [from, to, keys],
   );
 }
 
-/** A consumer whose first notification is held until it is let go. */
+/** A consumer whose call for the first notification waits until it is released. */
 function holding() {
   const seen: number[] = [];
   const first = Promise.withResolvers<void>();
@@ -39,10 +40,10 @@ function holding() {
 
 const ofFirstKey = (n: number) => n % 50 === 1;
 
-// More than a consumer holds in memory, and for a whole run many times that.
+// More than a consumer holds in memory; in a whole run, many times that.
 const COUNT = size(8000, 2500);
 
-test('a call that does not return holds its own key only, however much comes behind it', async () => {
+test('a call that does not return holds only its own key, whatever follows', async () => {
   const { seen, definition, letGo } = holding();
   daemons.push(await startTailing(database.config, [definition]));
   await publish(1, COUNT, 50);
@@ -59,7 +60,7 @@ test('a call that does not return holds its own key only, however much comes beh
   });
 }, 90_000);
 
-test('should its process end meanwhile, it is called again and nothing else is', async () => {
+test('if its process ends meanwhile, it is called again and nothing else is', async () => {
   const { seen, definition } = holding();
   const daemon = await startTailing(database.config, [{ ...definition, timeout: '1s' }]);
   await publish(1, 1, 50);
@@ -78,7 +79,7 @@ test('should its process end meanwhile, it is called again and nothing else is',
   expect(again.seen.filter((n) => before.includes(n))).toEqual([]);
 }, 60_000);
 
-test('somebody who wants it retried meanwhile does not get it called a second time beside the first', async () => {
+test('a retry of it meanwhile does not start a second concurrent call', async () => {
   const { definition, letGo } = holding();
   const called: number[] = [];
   let hasFailed = false;
@@ -100,7 +101,7 @@ test('somebody who wants it retried meanwhile does not get it called a second ti
     return rowCount === 1;
   });
   await database.query('update pgwatch.delivery set next_attempt_at = now()');
-  // Whoever looks for this one would find the other due, too.
+  // Whatever looks for this one would find the other due, too.
   await publish(3000, 3000, 49);
   await until('that is retried', () => called.filter((n) => n === 3000).length === 2);
   expect(called.filter((n) => n === 1)).toEqual([1]);

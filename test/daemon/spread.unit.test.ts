@@ -18,9 +18,7 @@ function loadsOf(targets: ReadonlyMap<string, string>, daemons: readonly LiveDae
 
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
 
-/**
- * Owners may be daemons that want nothing, as a run to the end, or that are not among the living.
- */
+/** Owners may be daemons that want nothing, such as runs with --once, or that are not alive. */
 const states = fc.record({
   wants: fc.array(fc.subarray(IDS), { minLength: 1, maxLength: 5 }),
   owners: fc.array(fc.option(fc.nat(6)), { minLength: IDS.length, maxLength: IDS.length }),
@@ -35,7 +33,7 @@ function build({ wants, owners }: { wants: string[][]; owners: (number | null)[]
   return { daemons, consumers };
 }
 
-test('a newcomer gets its part, and nothing else moves', () => {
+test('a newcomer gets its share, and nothing else moves', () => {
   const owned = ['a', 'b', 'c', 'd'].map((id) => consumer(id, 'd0'));
   const daemons = [daemon('d0', IDS), daemon('d1', IDS)];
   expect([...spread(owned, daemons)]).toEqual([
@@ -46,13 +44,13 @@ test('a newcomer gets its part, and nothing else moves', () => {
   ]);
 });
 
-test('what is uneven by one stays where it is', () => {
+test('a difference of one moves nothing', () => {
   const owned = [consumer('a', 'd0'), consumer('b', 'd0'), consumer('c', 'd1')];
   const targets = spread(owned, [daemon('d0', IDS), daemon('d1', IDS)]);
   expect([...targets.values()]).toEqual(['d0', 'd0', 'd1']);
 });
 
-test('what its owner does not want any longer is for another one', () => {
+test('a consumer that its owner does not want any more goes to another process', () => {
   const targets = spread(
     [consumer('a', 'd0'), consumer('b', null)],
     [daemon('d0', []), daemon('d1', ['a', 'b'])],
@@ -60,7 +58,7 @@ test('what its owner does not want any longer is for another one', () => {
   expect(targets.get('b')).toBe('d1');
 });
 
-test('what is paused is for nobody, and does not count as work', () => {
+test('a paused consumer goes to no process and does not count as work', () => {
   const paused = ['a', 'b', 'c'].map((id) => ({ ...consumer(id, 'd0'), isPaused: true }));
   const owned = [...paused, consumer('d', 'd0'), consumer('e', null), consumer('f', null)];
   const targets = spread(owned, [daemon('d0', IDS), daemon('d1', IDS)]);
@@ -71,8 +69,8 @@ test('what is paused is for nobody, and does not count as work', () => {
   ]);
 });
 
-describe('whatever is owned and wanted by whom,', () => {
-  test('it ends, and gives each consumer to its owner or to one that wants it', () => {
+describe('whatever daemons own and want,', () => {
+  test('each consumer goes to its owner or to a daemon that wants it', () => {
     fc.assert(
       fc.property(states, (state) => {
         const { daemons, consumers } = build(state);
@@ -87,7 +85,7 @@ describe('whatever is owned and wanted by whom,', () => {
     );
   });
 
-  test('where all want the same, it is even within one', () => {
+  test('if all want the same, loads differ by at most one', () => {
     fc.assert(
       fc.property(states, ({ wants, owners }) => {
         const living = owners.map((owner) => (owner === null ? null : owner % wants.length));
@@ -98,7 +96,7 @@ describe('whatever is owned and wanted by whom,', () => {
     );
   });
 
-  test('once it is done, nothing moves any more', () => {
+  test('nothing moves after the consumers have been spread', () => {
     fc.assert(
       fc.property(states, (state) => {
         const { daemons, consumers } = build(state);

@@ -9,7 +9,7 @@ import { restartServer, useIsolatedServer } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: a daemon works on a server that writes and on no other, and waits for one without making noise.
+Goal: a daemon works only on a server that can write, and waits for one without flooding its output.
 Method: a hot standby from a copy of the server's files, which is promoted later; and a server that
 stops writing without closing a connection.
 */
@@ -21,19 +21,19 @@ function collector(seen: unknown[]) {
   return { id: 'c', channels: ['c'], handle };
 }
 
-/** A standby of the server, as it is after a restart. */
+/** A standby of the server, in the state after a restart. */
 async function startStandby() {
   const { server } = database;
   const folder = `${server.folder}-standby`;
   await server.stop();
-  // With their owner, who runs the server.
+  // -a keeps the owner, who runs the server.
   execFileSync('cp', ['-a', server.folder, folder]);
   await restartServer(database);
   writeFileSync(join(folder, 'data', 'standby.signal'), '');
   const standby = await startEmbedded({
     folder,
     binaries: process.env.PGWATCH_TEST_BINARIES,
-    // A standby wants as many as its primary had.
+    // A standby needs at least as many as its primary had.
     settings: { fsync: 'off', max_connections: '200' },
   });
   onTestFinished(async () => {
@@ -43,7 +43,7 @@ async function startStandby() {
   return standby;
 }
 
-test('a standby is asked again once in one to two seconds, and taken once it is promoted', async () => {
+test('a standby is asked every one to two seconds, and used once it is promoted', async () => {
   const { url } = await startStandby();
   const patient = startDaemon({ ...database.config, url, reconnectDelayMs: 500 }, [collector([])]);
   await patient.transitions.for({ type: 'disconnected' }, 6);
@@ -52,7 +52,7 @@ test('a standby is asked again once in one to two seconds, and taken once it is 
   const waits = patient.reports.map((line) =>
     Number(/Trying again in ([\d.]+) s\./.exec(line)?.[1]),
   );
-  // The first two grow to that.
+  // The first two delays grow to this.
   for (const wait of waits.slice(2)) expect(wait).toBeGreaterThanOrEqual(1);
   expect(Math.max(...waits.slice(2))).toBeLessThanOrEqual(2);
 
@@ -68,7 +68,7 @@ test('a standby is asked again once in one to two seconds, and taken once it is 
   await daemon.stop();
 });
 
-test('a server that only reads by now is left, although it closes nothing, and taken again', async () => {
+test('a server that turns read-only is left, even if it closes no connection', async () => {
   const seen: unknown[] = [];
   const config = { ...database.config, heartbeatIntervalMs: 50 };
   const daemon = await startTailing(config, [collector(seen)]);
@@ -79,7 +79,7 @@ test('a server that only reads by now is left, although it closes nothing, and t
   };
   await setReadOnly('on');
   const refusal =
-    'The server only reads (default_transaction_read_only), and positions must be saved.';
+    'The server is read-only (default_transaction_read_only); pgwatch has to save positions.';
   await until('it is refused', () => daemon.reports.join('').includes(refusal));
   await setReadOnly('off');
   await database.query(`select smart_notify('c', '1')`);

@@ -10,10 +10,10 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: many suspects cost little: they are recorded and called in groups, and only those of a group over which
-a process has died are called alone. The order of a key holds.
-Method: an owner that does not exist, as in suspect.database.test.ts; a trigger notes by which transaction
-each suspect is recorded, and whether alone.
+Goal: many suspects cost little: they are recorded and called in groups, and only those of a group
+that a process has died with are called alone. Keys keep their order.
+Method: an owner that does not exist, as in suspect.database.test.ts; a trigger notes which
+transaction records each suspect, and whether it is recorded alone.
 */
 
 const database = useDatabase();
@@ -43,7 +43,7 @@ test.each<[string, Partial<ConsumerDefinition>, recorded: number, transactions: 
     ['alone', {}, 90, 3],
     ['side by side', { concurrency: 10 }, 90, 3],
     ['without order', { concurrency: 10, order: 'none' }, 90, 3],
-    // Of these more cannot have been in hand.
+    // In a transaction, no more than these can have been in hand.
     ['in a transaction', { transaction: true }, 50, 2],
     ['shared', { ...SHARED, concurrency: 10 }, 90, 3],
     ['shared, in a transaction', { ...SHARED, transaction: true }, 90, 3],
@@ -80,7 +80,7 @@ const SIDE_BY_SIDE: [string, Partial<ConsumerDefinition>][] = [
 ];
 
 test.each(some(SIDE_BY_SIDE))(
-  '%s: what was recorded in a group that died is called alone, and that counts',
+  '%s: suspects recorded in a group that died are called alone, and each call counts',
   async (_, how) => {
     let [running, most] = [0, 0];
     const seen: unknown[] = [];
@@ -95,8 +95,9 @@ test.each(some(SIDE_BY_SIDE))(
     await (await startTailing(database.config, [define()])).stop();
     const ids = await publish(['a', 1], ['a', 2], ['b', 3], [null, 4]);
     await database.query(
-      `insert into pgwatch.delivery (consumer_id, notification_id, key, state, next_attempt_at, is_suspect)
-     select 'c', id, key, 'retry', now(), true from pgwatch.notification_log where id = any($1)`,
+      `insert into pgwatch.delivery
+         (consumer_id, notification_id, key, state, next_attempt_at, is_suspect)
+       select 'c', id, key, 'retry', now(), true from pgwatch.notification_log where id = any($1)`,
       [ids],
     );
     await leave(how, ids, 'retry');
@@ -113,7 +114,7 @@ test.each(some(SIDE_BY_SIDE))(
 );
 
 test.each(some(SIDE_BY_SIDE))(
-  '%s: what fails in a group holds those of its key in it, and no others',
+  '%s: a failure in a group holds later ones of its key in it, and no others',
   async (_, how) => {
     const seen: unknown[] = [];
     const define = () =>
@@ -154,10 +155,10 @@ test.each<[string, Partial<ConsumerDefinition>]>(
   expect(seen).toEqual([1]);
 });
 
-/** Follows the tail, so that this goes asleep once it has looked. */
+/** Follows the tail, so the daemon goes to sleep once it has looked. */
 const other = { id: 'other', channels: ['other'], handle: () => {} };
 
-/** As a process leaves them that dies while it works on them. */
+/** Leaves them as a process does that dies while handling them. */
 async function leave(
   how: Partial<ConsumerDefinition>,
   ids: number[],
@@ -169,7 +170,7 @@ async function leave(
     );
     if (kind === 'page') return;
   } else {
-    // Of the keys of a slot each lease holds some; without a slot all can be taken at once.
+    // Each lease holds some keys of a slot; without a slot all leases can be taken at once.
     await database.query(
       `insert into pgwatch.lease (consumer_id, notification_ids, kind, owner, epoch)
        select 'c', array_agg(id order by id), $2, gen_random_uuid(), 1

@@ -10,9 +10,9 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: what a process may have died over is called carefully, and recorded before that; a process that
-stops cleanly leaves nothing under suspicion.
-Method: an owner that does not exist, handlers that look at the database while they are called, and
+Goal: notifications that a process may have died with are called carefully, and recorded before the
+call; a process that stops cleanly leaves nothing under suspicion.
+Method: an owner that does not exist, handlers that look at the database during their calls, and
 handlers that a daemon does not wait for.
 */
 
@@ -24,7 +24,7 @@ const consumer = (
   rest: Partial<ConsumerDefinition> = {},
 ) => ({ id: 'c', channels: ['c'], retry: { backoff: () => 1 }, handle, ...rest });
 
-/** What the database says about the consumer while its handler is called. */
+/** What the database holds about the consumer during a call of its handler. */
 async function look(id: number) {
   const { rows } = await database.query(
     `select (greatest(done_id, window_id) >= $1) as is_passed, attempts, is_suspect, is_grouped
@@ -42,7 +42,7 @@ test.each(
     [false, 1, 1],
   ]),
 )(
-  'after a crash what is called is recorded, with the position behind it, and counts if it is alone; with transaction: %s, of %i',
+  'after a crash calls are recorded with the position, and count if alone; transaction: %s, of %i',
   async (transaction, count, attempts) => {
     const seen: unknown[] = [];
     const define = () => consumer(async ({ id }) => seen.push(await look(id)), { transaction });
@@ -62,7 +62,7 @@ test.each(
   },
 );
 
-test('what the dead owner cannot have had in hand is not under suspicion', async () => {
+test('notifications that the dead owner cannot have had are not suspects', async () => {
   const seen = new Map<unknown, unknown>();
   const define = () =>
     consumer(async ({ id, payload }) => {
@@ -72,7 +72,8 @@ test('what the dead owner cannot have had in hand is not under suspicion', async
   await (await startTailing(database.config, [define()])).stop();
   await publish([null, 1]);
   await database.query(
-    `insert into pgwatch.daemon (daemon_id, host, pid, consumer_ids, shared_ids, has_lock, alive_until, activity)
+    `insert into pgwatch.daemon (daemon_id, host, pid, consumer_ids, shared_ids, has_lock,
+       alive_until, activity)
      values ($1, 'gone', 1, '{}', '{}', false, clock_timestamp(), '{}')`,
     [NOBODY],
   );
@@ -89,7 +90,7 @@ test('what the dead owner cannot have had in hand is not under suspicion', async
   );
 });
 
-test('what a dead owner has left is recorded before it is called, until its outcome is known', async () => {
+test('retries of a dead owner are recorded before the call until they are done', async () => {
   const failing = consumer(() => Promise.reject(new Error('not yet')), {
     retry: { backoff: () => 3_600_000 },
   });
@@ -118,7 +119,7 @@ test('what a dead owner has left is recorded before it is called, until its outc
   ]);
 });
 
-test('with several processes too, and a clean stop spends no attempt of what was not called', async () => {
+test('so are those of a shared consumer, and a clean stop spends no attempt', async () => {
   const shared = { instances: 'shared', concurrency: 1 } as const;
   const failing = consumer(() => Promise.reject(new Error('not yet')), {
     ...shared,
@@ -143,7 +144,7 @@ test('with several processes too, and a clean stop spends no attempt of what was
   await stopped;
   expect((await untilFiled('retry', 'retry')).map(({ attempts }) => attempts)).toEqual([1, 1]);
 
-  // As a process leaves them that dies while it works on them.
+  // Leaves them as a process does that dies while handling them.
   await database.query(
     `insert into pgwatch.lease (consumer_id, notification_ids, kind, owner, epoch)
      select 'c', array_agg(notification_id), 'retry', gen_random_uuid(), 1 from pgwatch.delivery`,

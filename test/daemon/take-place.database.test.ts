@@ -11,8 +11,9 @@ import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addShared } from '../helpers/deliveries.ts';
 
 /*
-Goal: what a process remembers of leases and positions is a hint; if it is wrong, the next take is right all the same.
-Method: takes with a place of before, after the tables have changed under it.
+Goal: what a process remembers of leases and positions is a hint; if it is wrong, the next take is
+still right.
+Method: takes with an earlier place, after the tables have changed.
 */
 
 const database = useDatabase();
@@ -25,7 +26,7 @@ const publish = (count: number) =>
     count,
   ]);
 
-/** Processes that share the consumer, which is made: each takes with a place of its own. */
+/** Creates the consumer, and processes that share it, each of which takes with its own place. */
 async function sharers(consumerId = 'c') {
   const client = await database.connect();
   const consumer = makeConsumer({
@@ -53,13 +54,15 @@ async function sharers(consumerId = 'c') {
 }
 
 test.each([
-  ['the table was written anew', 'vacuum full pgwatch.consumer_progress'],
+  ['the table was rewritten', 'vacuum full pgwatch.consumer_progress'],
   ['the row has moved within it', 'update pgwatch.consumer_progress set channels = channels'],
 ])('a place is right again at once after %s', async (_, change) => {
   // Its row is far from the beginning.
   await database.query(
-    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot, began_id, began_snapshot)
-     select 'x' || n, '{}', 0, pg_current_snapshot(), 0, pg_current_snapshot() from generate_series(1, 500) as n`,
+    `insert into pgwatch.consumer_progress
+       (consumer_id, channels, done_id, done_snapshot, began_id, began_snapshot)
+     select 'x' || n, '{}', 0, pg_current_snapshot(), 0, pg_current_snapshot()
+     from generate_series(1, 500) as n`,
   );
   const [first] = await sharers();
   if (!first) return;
@@ -73,7 +76,7 @@ test.each([
   expect(await first.take()).toHaveLength(1);
 });
 
-test('no key is taken by two after the ids of leases have gone back', async () => {
+test('no two processes take the same key after lease ids have gone back', async () => {
   const [first, second] = await sharers();
   if (!first || !second) return;
   await database.query('alter table pgwatch.lease alter lease_id restart with 1000');
@@ -85,7 +88,7 @@ test('no key is taken by two after the ids of leases have gone back', async () =
   await publish(1);
   expect(await second.take()).toHaveLength(1);
   await publish(1);
-  // The second works on the key.
+  // The second process is handling the key.
   expect(await first.take()).toEqual([]);
 });
 
@@ -103,7 +106,7 @@ test('leases are found at once after their ids have gone back', async () => {
   expect((await first.take()).map(({ leaseId }) => leaseId)).toEqual([5]);
 });
 
-test('a floor is of one server: another one gives ids again', async () => {
+test('a floor belongs to one server: another one assigns ids again', async () => {
   const [first] = await sharers();
   if (!first) return;
   const { client, place } = first;
@@ -114,13 +117,13 @@ test('a floor is of one server: another one gives ids again', async () => {
     `insert into pgwatch.lease (lease_id, consumer_id, slot, notification_ids, kind)
      overriding system value values (50, 'c', 1, '{1}', 'page')`,
   );
-  // As many were given meanwhile as were lost.
+  // Meanwhile, as many ids were assigned as were lost.
   await place.findFloor(client, scope, { server: 'two', lastId: 120 });
   expect(place.floor).toBe(50);
 });
 
 test.skipIf(!canCountBlocks)(
-  "an idle consumer passes none of a busy one's dead leases",
+  "an idle consumer scans none of a busy one's dead leases",
   async () => {
     const [idle] = await sharers('idle');
     if (!idle) return;

@@ -16,7 +16,7 @@ const waiting = {
   handle: () => Promise.reject(new Error('not yet')),
 };
 
-test('who fails in the middle of taking over does not forget that the owner before has died', async () => {
+test('a takeover that fails halfway still knows that the previous owner has died', async () => {
   const first = await startTailing(database.config, [waiting]);
   await publish(['a', 1]);
   await untilFiled('retry');
@@ -36,7 +36,7 @@ test('who fails in the middle of taking over does not forget that the owner befo
   expect(daemon.reports.join('')).toContain('c was not stopped cleanly');
 });
 
-test('taking a consumer over may take longer than a heartbeat', async () => {
+test('a takeover may take longer than a heartbeat', async () => {
   await (await startTailing(database.config, [waiting])).stop();
   await seize(await database.connect(), { consumerId: 'c', channels: ['c'] });
   await database.query(`
@@ -50,7 +50,7 @@ test('taking a consumer over may take longer than a heartbeat', async () => {
   await database.query('drop trigger wait on pgwatch.delivery');
 });
 
-test('a delivery that somebody has locked keeps nobody from other consumers', async () => {
+test('a locked delivery does not hold up other consumers', async () => {
   const seen: unknown[] = [];
   const other = { ...waiting, id: 'd', handle: () => void seen.push('d') };
   const first = await startTailing(database.config, [waiting]);
@@ -68,7 +68,7 @@ test('a delivery that somebody has locked keeps nobody from other consumers', as
   expect(daemon.transitions.seen.filter(({ type }) => type === 'disconnected')).toEqual([]);
 });
 
-test('who cannot take over what is its own does not wait for who has locked it', async () => {
+test('a daemon that cannot take its own consumer back does not wait for the lock', async () => {
   const beats = { heartbeatIntervalMs: 100, heartbeatDeadlineMs: 300 };
   const daemon = keep(await startTailing({ ...database.config, ...beats }, [waiting]));
   const client = await database.connect();
@@ -82,7 +82,7 @@ test('who cannot take over what is its own does not wait for who has locked it',
     `select alive_until + interval '1 s' as later from pgwatch.daemon`,
   );
   const { later } = alive[0];
-  await until('it is alive for a second more', async () => {
+  await until('it is alive for another second', async () => {
     const { rows } = await database.query(
       'select alive_until > $1 as is_alive from pgwatch.daemon',
       [later],

@@ -39,7 +39,8 @@ const BATCH: Partial<ConsumerDefinition> = {
 };
 
 /**
- * Calls a consumer for tasks, in a transaction that is rolled back. Looks at what was sent, too.
+ * Calls a consumer for tasks in a transaction that is rolled back. `look` receives the statements
+ * sent.
  */
 async function call(
   tasks: Task[],
@@ -84,7 +85,7 @@ type Text = { text?: string };
 const SAVEPOINT = /(^|; )savepoint pgwatch_call/g;
 const RELEASE = /release savepoint pgwatch_call/g;
 
-/** Has each call send one statement, which fails for these. */
+/** Each call sends one statement, which fails for these ids. */
 const sending = (failingIds: number[]): Partial<ConsumerDefinition> => ({
   async handle({ id }, { db }) {
     await db.query(failingIds.includes(id) ? 'select 1/0' : 'select 1');
@@ -95,21 +96,24 @@ test.each([
   ['all are done', []],
   ['one fails', [2]],
   ['the last fails', [3]],
-])('a call takes one round trip beside its own statements, or two: %s', async (_, failingIds) => {
-  const tasks = [task(1, null, false), task(2, null, false), task(3, null, false)];
-  let statements: string[] = [];
-  await call(tasks, [], sending(failingIds), (sent) => {
-    statements = sent;
-  });
-  // The first savepoint, the statements, and the end of each call; one that failed is undone before
-  // that.
-  expect(statements.length).toBe(1 + 3 + 3 + failingIds.length);
-  const all = statements.join('; ');
-  expect(all.match(SAVEPOINT)?.length).toBe(3);
-  expect(all.match(RELEASE)?.length).toBe(3);
-});
+])(
+  'calls take one round trip each besides their statements, two if they fail: %s',
+  async (_, failingIds) => {
+    const tasks = [task(1, null, false), task(2, null, false), task(3, null, false)];
+    let statements: string[] = [];
+    await call(tasks, [], sending(failingIds), (sent) => {
+      statements = sent;
+    });
+    // The first savepoint, the statements, and the end of each call; a failed call is rolled back
+    // before its end.
+    expect(statements.length).toBe(1 + 3 + 3 + failingIds.length);
+    const all = statements.join('; ');
+    expect(all.match(SAVEPOINT)?.length).toBe(3);
+    expect(all.match(RELEASE)?.length).toBe(3);
+  },
+);
 
-test('no savepoint is left open if what was to be called next has to wait', async () => {
+test('no savepoint is left open if the next notification has to wait', async () => {
   const failed: Settled = {
     task: task(1, 'a', false),
     change: { notificationId: 1, key: 'a', state: 'retry', attempts: 1, delayMs: 0, error: null },
@@ -123,7 +127,7 @@ test('no savepoint is left open if what was to be called next has to wait', asyn
   expect(settled.map(({ change }) => change?.state)).toEqual([undefined, 'blocked']);
 });
 
-test('what comes again is called alone, and the others around it once each', async () => {
+test('a retried notification is called alone, the others around it once each', async () => {
   const tasks = [
     task(1, null, false),
     task(2, null, false),
@@ -135,7 +139,7 @@ test('what comes again is called alone, and the others around it once each', asy
   expect(settled.map(({ task: { id } }) => id)).toEqual([1, 2, 3, 4, 5, 6]);
 });
 
-test('what comes behind a failure that the same transaction files is not called', async () => {
+test('a notification after a failure saved by the same transaction is not called', async () => {
   const failed: Settled = {
     task: task(1, 'a', false),
     change: { notificationId: 1, key: 'a', state: 'retry', attempts: 1, delayMs: 0, error: null },

@@ -13,11 +13,12 @@ import { chooseSeed, seededRandom } from '../racing/random.ts';
 import { raceWriters } from '../racing/writers.ts';
 
 /*
-Goal: a transaction that calls handlers and saves the position loses no late commit, whenever the daemon
-dies.
-Method: racing writers; a transactional consumer whose calls take time and fail now and then, and another
-one whose notifications move the position meanwhile. Every position that was ever saved is checked against
-every notification: a daemon that goes on from it would find those that are not settled.
+Goal: a transaction that calls handlers and saves the position loses no late commit, whenever the
+daemon dies.
+Method: racing writers; a transactional consumer whose calls take time and sometimes fail, and
+another one whose notifications move the position meanwhile. Every position that was ever saved is
+checked against every notification: a daemon that continues from it would find those that are not
+settled.
 */
 
 const database = useIsolatedServer();
@@ -32,7 +33,7 @@ async function filed({ query }: Pick<typeof database, 'query'>): Promise<string>
   return JSON.stringify(rows);
 }
 
-test('whatever is saved while writers race, nothing would be lost, and each effect happens once', async () => {
+test('while writers race, no saved position is wrong, and each effect happens once', async () => {
   const seed = chooseSeed('transaction race');
   const random = seededRandom(seed);
   const daemon = await startTailing({ ...database.config, maxBatchSize: 20 }, [
@@ -90,7 +91,7 @@ test('a transaction saves no snapshot that was taken since it began', async () =
       async handle({ payload }) {
         if (payload === 'late') return;
         calls += 1;
-        // It comes again by itself, so that no page holds the position.
+        // It is retried by itself, so no page holds the position.
         if (calls === 1) throw new Error('not yet');
         await gate.promise;
       },
@@ -108,7 +109,7 @@ test('a transaction saves no snapshot that was taken since it began', async () =
   const [early, late] = [await database.connect(), await database.connect()];
   await early.query('begin; select pg_current_xact_id()');
   await late.query(`begin; select pg_current_xact_id(); select smart_notify('slow', '"late"')`);
-  // A higher id of a lower xid: the next snapshot knows nothing of the late transaction.
+  // A higher id with a lower xid: the next snapshot does not include the late transaction.
   await early.query(`select smart_notify('other'); commit`);
   await until('it is read', () => others === 1);
   for (let turn = 0; turn < 20; turn++) await setImmediate();

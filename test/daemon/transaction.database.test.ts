@@ -29,7 +29,7 @@ const keepDb: Handle = (_, { db }) => {
 
 type Handle = (notification: Notification, context: ConsumerContext) => unknown;
 
-/** A consumer that writes each payload to the table effect, and does what the handle does. */
+/** A consumer that writes each payload to the table effect, and then calls `handle`. */
 function consumer(handle: Handle, rest: Partial<ConsumerDefinition> = {}) {
   return {
     id: 'c',
@@ -59,7 +59,7 @@ const untilEffects = (...expected: unknown[]) =>
     return JSON.stringify(found) === JSON.stringify(expected) || JSON.stringify(found);
   });
 
-test('a failure undoes its own effects alone, and is made up for', async () => {
+test('a failure undoes only its own effects, and is retried', async () => {
   const fail = failing(2);
   await tail(consumer(({ payload }) => payload === 2 && fail(payload)));
   await publish([null, 1], [null, 2], [null, 3]);
@@ -67,7 +67,7 @@ test('a failure undoes its own effects alone, and is made up for', async () => {
   await untilFiled();
 });
 
-test('later ones of a key wait for the one that fails, in the same transaction and the next', async () => {
+test('later ones of a key wait for a failed one, in this transaction and the next', async () => {
   const fail = failing(3);
   await tail(consumer(({ payload }) => payload === 'a1' && fail(payload)));
   await publish(['a', 'a1'], ['a', 'a2'], ['b', 'b1'], ['a', 'a3']);
@@ -76,7 +76,7 @@ test('later ones of a key wait for the one that fails, in the same transaction a
   await untilFiled();
 });
 
-test('a call that takes too long is undone with the others of its transaction; those behind it wait', async () => {
+test('a call that times out undoes its transaction, and blocks its key', async () => {
   const fail = failing(1);
   const handle: Handle = async ({ payload }) => {
     try {
@@ -91,7 +91,7 @@ test('a call that takes too long is undone with the others of its transaction; t
   await untilFiled();
 });
 
-test('a constraint that is checked at the commit finds its culprit, and those behind it wait', async () => {
+test('a deferred constraint is traced to its call, and later ones of its key wait', async () => {
   await tail(
     consumer(async ({ payload }, { db }) => {
       if (payload === 'a1') await db.query('insert into child values (7)');
@@ -104,7 +104,7 @@ test('a constraint that is checked at the commit finds its culprit, and those be
   await untilFiled();
 });
 
-test('an error that the handler swallows is a failure, and undoes what it did', async () => {
+test('an error that the handler ignores is a failure, and undoes its effects', async () => {
   await tail(
     consumer(
       async (_, { db }) => {
@@ -115,7 +115,7 @@ test('an error that the handler swallows is a failure, and undoes what it did', 
   );
   await publish([null, 'a']);
   const [dead] = await untilFiled('dead');
-  expect(dead?.error?.message).toMatch(/the handler went on.*division by zero/);
+  expect(dead?.error?.message).toMatch(/the handler continued.*division by zero/);
   expect(await effects()).toEqual([]);
 });
 
@@ -133,24 +133,27 @@ test.each(
     "prepare transaction 'x'",
     "prepare /* /* in */ two */ transaction 'x'",
   ]),
-)('a handler that says "%s" is told so, and the position stays with the effects', async (text) => {
-  await tail(
-    consumer(
-      async ({ payload }, { db }) => {
-        if (payload === 'ends') await db.query(text);
-      },
-      { retry: { attempts: 2, backoff: () => 1 } },
-    ),
-  );
-  await publish([null, 'before'], [null, 'ends'], [null, 'behind']);
-  const [dead] = await untilFiled('dead');
-  expect(dead?.error?.message).toMatch(
-    /context\.db commits once the handler has returned|multiple/,
-  );
-  expect((await effects()).sort()).toEqual(['before', 'behind']);
-});
+)(
+  'a handler that sends "%s" gets an error, and the position stays with the effects',
+  async (text) => {
+    await tail(
+      consumer(
+        async ({ payload }, { db }) => {
+          if (payload === 'ends') await db.query(text);
+        },
+        { retry: { attempts: 2, backoff: () => 1 } },
+      ),
+    );
+    await publish([null, 'before'], [null, 'ends'], [null, 'behind']);
+    const [dead] = await untilFiled('dead');
+    expect(dead?.error?.message).toMatch(
+      /of context\.db, with the position, after the handler returns|multiple/,
+    );
+    expect((await effects()).sort()).toEqual(['before', 'behind']);
+  },
+);
 
-test('a handler may use savepoints of its own', async () => {
+test('a handler may use its own savepoints', async () => {
   await tail(
     consumer(async (_, { db }) => {
       await db.query('savepoint mine');
@@ -164,11 +167,11 @@ test('a handler may use savepoints of its own', async () => {
 
 test.each(
   some([
-    ['pgwatch_call', async () => 'pgwatch_call'],
-    ['filing', async () => 'filing'],
-    ["pgwatch's of an earlier call", readSavepoint],
+    ['named pgwatch_call', async () => 'pgwatch_call'],
+    ['named filing', async () => 'filing'],
+    ["with pgwatch's name of an earlier call", readSavepoint],
   ]),
-)('a failure undoes its effects though the handler has set a savepoint %s', async (_, find) => {
+)('a failure undoes its effects even if the handler sets a savepoint %s', async (_, find) => {
   const names: (string | undefined)[] = [];
   const handle = async (notification: Notification, context: ConsumerContext) => {
     names.push(await find());
@@ -182,7 +185,7 @@ test.each(
   expect(names).toEqual(names.map(() => expect.any(String)));
 });
 
-/** The name of the savepoint that a session of the daemon has set last. */
+/** The name of the savepoint that a session of the daemon set last. */
 async function readSavepoint(): Promise<string | undefined> {
   const { rows } = await database.query(
     `select name from pg_stat_activity, regexp_substr(query, '(?<=savepoint )\\w+') as name
@@ -203,7 +206,7 @@ test('context.db of a call that has ended says so', async () => {
   await expect(kept?.query('select 1')).rejects.toThrow('belongs to a call that has ended');
 });
 
-test('a query that hangs is given up, and what it holds with it', async () => {
+test('a query that hangs is abandoned, and its backend ended', async () => {
   const calls: number[] = [];
   const blocker = await database.connect();
   await database.query('insert into parent values (1)');
@@ -212,7 +215,7 @@ test('a query that hangs is given up, and what it holds with it', async () => {
     consumer(
       async ({ attempt }, { db }) => {
         calls.push(attempt);
-        // The first waits for the lock for as long as it is held, the others for none.
+        // The first call waits for the lock while it is held, the others need no lock.
         if (attempt === 1) await db.query('update parent set id = 1');
       },
       { timeout: 100 },
@@ -223,14 +226,15 @@ test('a query that hangs is given up, and what it holds with it', async () => {
   expect(calls).toEqual([1, 2]);
   await until('its backend is gone', async () => {
     const { rows } = await database.query(
-      "select query from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+      `select query from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock'`,
     );
     return rows.length === 0 || JSON.stringify(rows);
   });
   await blocker.query('rollback');
 });
 
-test('a dead letter leaves no effects, and those of its key go on', async () => {
+test('a dead letter leaves no effects, and later ones of its key continue', async () => {
   await tail(
     consumer(({ payload }) => {
       if (payload === 'a1') throw new DeadLetter('never');
@@ -246,7 +250,7 @@ test.each(
     ['another client', (pool: Pool) => notify(pool, 'd', 1)],
     ["another consumer's context.db", () => elsewhere?.query('select 1')],
   ]),
-)('a handler that writes over %s is warned of, once', async (_, write) => {
+)('a handler that writes through %s causes one warning', async (_, write) => {
   const daemon = await tail(
     consumer(() => write(database.pool)),
     { id: 'other', channels: ['other'], handle: keepDb },
@@ -260,7 +264,7 @@ test.each(
   elsewhere = undefined;
 });
 
-test('a handler that publishes with context.db is not warned of, and does so exactly if it succeeds', async () => {
+test('a handler that publishes through context.db does so once, without a warning', async () => {
   const fail = failing(1);
   const daemon = await tail(
     consumer(async ({ payload }, { db }) => {

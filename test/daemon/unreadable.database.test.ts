@@ -8,12 +8,12 @@ import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
-/* What is small in the table and longer as text than JavaScript, or PostgreSQL, can hold. */
+/* Contents that are small in the table, but too long as text for JavaScript or PostgreSQL. */
 
 const database = useDatabase({ pollInterval: '10m' });
 const { tail, untilFiled } = useDelivering(database);
 
-/** What the limit is here: making texts of half a gigabyte takes a minute where memory is slow. */
+/** The limit in this test: making texts of half a gigabyte takes a minute on slow memory. */
 const BYTES_MAX = 1_000_000;
 
 beforeAll(async () => {
@@ -23,14 +23,14 @@ beforeAll(async () => {
     as 'select pgwatch.content_text_of(content, least(bytes_max, ${BYTES_MAX}))'`);
 });
 
-/** Numbers of 100,000 digits, which are stored in 16 bytes each. */
+/** Numbers of 100,000 digits, each stored in 16 bytes. */
 const LONG = `('[' || repeat('1e100000, ', 299) || '1]')::jsonb`;
-/** As many stored so that they are not compressed. */
+/** Many numbers, stored without compression. */
 const PLAIN = `(select jsonb_agg((random() * 1e9)::integer) from generate_series(1, 100000))`;
-/** Control characters, of which one becomes six. */
+/** Control characters, each of which becomes six characters. */
 const ESCAPED = `to_jsonb(repeat(chr(1), 300000))`;
 
-/** Published by statements of its own, so that no writer has to make its text. */
+/** Publishes by its own statement, so no writer has to make the text. */
 const insert = (columns: string, values: string) =>
   `insert into pgwatch.notification_log (xid, channel, ${columns})
    values (pg_current_xact_id(), 'c', ${values}) returning id::float8 as id`;
@@ -49,34 +49,37 @@ test.each(
       ),
     ],
   ]),
-)('a text %s is a dead letter, and what follows arrives', async (_, options, statement) => {
-  const seen: unknown[] = [];
-  await tail({
-    id: 'c',
-    channels: ['c'],
-    ...options,
-    handle: ({ payload }: Notification) => void seen.push(payload),
-  });
-  const { rows } = await database.query(statement);
-  const id = rows[0].id;
-  await database.query(`select smart_notify('c', '"later"', 'k'), smart_notify('c', '"other"')`);
-  const [dead] = await untilFiled('dead');
-  expect(dead).toMatchObject({ id, key: 'k', attempts: 1 });
-  expect(dead?.error?.message).toContain(`Notification ${id} is too large to be read`);
-  await until('the others arrive', () => seen.length === 2 || JSON.stringify(seen));
-  expect([...seen].sort()).toEqual(['later', 'other']);
+)(
+  'a text %s becomes a dead letter, and later notifications arrive',
+  async (_, options, statement) => {
+    const seen: unknown[] = [];
+    await tail({
+      id: 'c',
+      channels: ['c'],
+      ...options,
+      handle: ({ payload }: Notification) => void seen.push(payload),
+    });
+    const { rows } = await database.query(statement);
+    const id = rows[0].id;
+    await database.query(`select smart_notify('c', '"later"', 'k'), smart_notify('c', '"other"')`);
+    const [dead] = await untilFiled('dead');
+    expect(dead).toMatchObject({ id, key: 'k', attempts: 1 });
+    expect(dead?.error?.message).toContain(`Notification ${id} is too large to be read`);
+    await until('the others arrive', () => seen.length === 2 || JSON.stringify(seen));
+    expect([...seen].sort()).toEqual(['later', 'other']);
 
-  const client = await database.connect();
-  const [stored] = await findNotifications(client, 'pgwatch', [id]);
-  expect(stored?.notification.toJSON()).toMatchObject({ id, payload: null });
-  expect(stored?.notification.unreadable).toContain('too large to be read');
-  await database.query('truncate pgwatch.notification_log');
-  const [shown] = await readDeliveries(client, 'pgwatch', NO_FILTER);
-  expect(shown?.notification?.unreadable).toContain('too large to be read');
-  expect(shown?.notification?.change).toBe(null);
-});
+    const client = await database.connect();
+    const [stored] = await findNotifications(client, 'pgwatch', [id]);
+    expect(stored?.notification.toJSON()).toMatchObject({ id, payload: null });
+    expect(stored?.notification.unreadable).toContain('too large to be read');
+    await database.query('truncate pgwatch.notification_log');
+    const [shown] = await readDeliveries(client, 'pgwatch', NO_FILTER);
+    expect(shown?.notification?.unreadable).toContain('too large to be read');
+    expect(shown?.notification?.change).toBe(null);
+  },
+);
 
-test('a key that is too long to be read makes a dead letter, too', async () => {
+test('a notification whose key is too long to be read becomes a dead letter, too', async () => {
   const seen: unknown[] = [];
   await tail({ id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) });
   await database.query(insert('key, payload', `repeat('x', 60000000), '1'`));
@@ -87,7 +90,7 @@ test('a key that is too long to be read makes a dead letter, too', async () => {
   expect(seen).toEqual([2]);
 });
 
-test('of a batch with one of them the others are handled', async () => {
+test('the other notifications of a batch with such a text are handled', async () => {
   const seen: unknown[] = [];
   await database.query(`insert into pgwatch.notification_log (xid, channel, payload)
     select pg_current_xact_id(), 'c', payload

@@ -10,8 +10,9 @@ import { addConsumers } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: while two versions of a shared consumer run, as during a rolling deployment, nothing is lost that the version
-which holds reads. Method: an old version reads the channel a, a new one a and b, or the other way round.
+Goal: while two versions of a shared consumer run, as during a rolling deployment, nothing is lost
+that the version in effect reads. Method: an old version reads channel a, a new one a and b, or vice
+versa.
 */
 
 const database = useDatabase();
@@ -51,27 +52,31 @@ test.each([
     ['b', 'a'],
     ['a', 'b', 'c'],
   ],
-])('what %j does not read is not passed by it once %j has begun', async (former, newer) => {
-  seen.length = 0;
-  const old = await start('old', former);
-  const next = await start('new', newer);
-  for (const n of MANY) await publish(n);
-  const all = () => [...new Set(got('b'))].length === MANY.length && got('a').length >= MANY.length;
-  await until('all have come', () => all() || seen.join());
-  expect(got('b').toSorted((a, b) => a - b)).toEqual(MANY);
-  await until('the old one says so', () =>
-    old.reports
-      .join('')
-      .includes(`is read by a newer process with other channels (${newer.join(', ')})`),
-  );
-  // Once no newer version is there, it goes on.
-  await next.stop();
-  seen.length = 0;
-  await publish(100);
-  await until('it comes', () => seen.includes('old a 100') || seen.join());
-});
+])(
+  'notifications that %j does not read are not passed by it once %j has begun',
+  async (former, newer) => {
+    seen.length = 0;
+    const old = await start('old', former);
+    const next = await start('new', newer);
+    for (const n of MANY) await publish(n);
+    const all = () =>
+      [...new Set(got('b'))].length === MANY.length && got('a').length >= MANY.length;
+    await until('all have come', () => all() || seen.join());
+    expect(got('b').toSorted((a, b) => a - b)).toEqual(MANY);
+    await until('the old one says so', () =>
+      old.reports
+        .join('')
+        .includes(`is run by a newer process that reads other channels (${newer.join(', ')})`),
+    );
+    // Once no newer version is running, it continues.
+    await next.stop();
+    seen.length = 0;
+    await publish(100);
+    await until('it comes', () => seen.includes('old a 100') || seen.join());
+  },
+);
 
-test('versions that differ in the order of their channels alone share it', async () => {
+test('versions that differ only in the order of their channels share the consumer', async () => {
   const [one, two] = [await start('one', ['a', 'b']), await start('two', ['b', 'a'])];
   for (const n of MANY) await publish(n);
   await until('both share it', () =>
@@ -80,7 +85,7 @@ test('versions that differ in the order of their channels alone share it', async
   expect(`${one.reports}${two.reports}`).not.toContain('newer process');
 });
 
-test('one that loses its connection does not take the place of a newer version', async () => {
+test('an old version that loses its connection does not replace a newer one', async () => {
   seen.length = 0;
   const old = await start('old', ['a']);
   await start('new', ['a', 'b']);
@@ -97,21 +102,24 @@ test('one that loses its connection does not take the place of a newer version',
 const [OLD, NEW] = ['a', 'b'].map((digit) => `00000000-0000-4000-8000-00000000000${digit}`);
 
 /**
- * Daemons that were started one after the other, and whose connections are lost: only their
- * heartbeats count.
+ * Daemons that started one after the other and have lost their connections: only their heartbeats
+ * count.
  */
 async function notice(newChannels: string[], newAliveUntil: string): Promise<void> {
   await addConsumers(database, ['m']);
   await database.query(
     `insert into pgwatch.daemon
        (daemon_id, host, pid, started_at, has_lock, consumer_ids, shared_ids, alive_until, channels)
-     values ($1, 'h', 1, now() - interval '2 hours', true, '{}', '{m}', now() + interval '30 s', '{"m": ["a"]}'),
-       ($2, 'h', 2, now() - interval '1 hour', true, '{}', '{m}', now() + $4::interval, jsonb_build_object('m', $3::text[]))`,
+       values
+         ($1, 'h', 1, now() - interval '2 hours', true, '{}', '{m}',
+          now() + interval '30 s', '{"m": ["a"]}'),
+         ($2, 'h', 2, now() - interval '1 hour', true, '{}', '{m}',
+          now() + $4::interval, jsonb_build_object('m', $3::text[]))`,
     [OLD, NEW, newChannels, newAliveUntil],
   );
 }
 
-/** Whether the older one may share it, take of it, and own it. */
+/** Whether the older one may share it, take from it, and own it. */
 async function mayRead(): Promise<boolean[]> {
   const client = await database.connect();
   const wish = { consumerId: 'm', channels: ['a'], daemonId: OLD as string };
@@ -127,18 +135,21 @@ async function mayRead(): Promise<boolean[]> {
 }
 
 test.each([
-  ['reads other channels and has lost its connection', ['a', 'b'], '20 s', false],
-  ['reads others only', ['b'], '20 s', false],
-  ['reads the same', ['a'], '20 s', true],
-  ['has not been heard of for as long as a heartbeat lasts', ['a', 'b'], '-1 s', true],
-])('an older version beside a newer one that %s', async (_, channels, aliveUntil, expected) => {
-  await notice(channels, aliveUntil);
-  expect(await mayRead()).toEqual([expected, expected, expected]);
-});
+  ['reads more channels and has lost its connection', ['a', 'b'], '20 s', false],
+  ['reads only other channels', ['b'], '20 s', false],
+  ['reads the same channels', ['a'], '20 s', true],
+  ['has not sent a heartbeat within its deadline', ['a', 'b'], '-1 s', true],
+])(
+  'an older version may read or not beside a newer one that %s',
+  async (_, channels, aliveUntil, expected) => {
+    await notice(channels, aliveUntil);
+    expect(await mayRead()).toEqual([expected, expected, expected]);
+  },
+);
 
-test('status names no process that stands by for a newer version', async () => {
+test('status omits a process that stands by for a newer version', async () => {
   await notice(['a', 'b'], '20 s');
-  // Both live: neither holds a lock.
+  // Both are alive: neither holds a lock.
   await database.query('update pgwatch.daemon set has_lock = false');
   const daemons = await readDaemons(database.pool, 'pgwatch');
   expect(daemons.map(({ daemonId, sharedIds }) => [daemonId, sharedIds])).toEqual([

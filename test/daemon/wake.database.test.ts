@@ -9,16 +9,17 @@ import { size } from '../helpers/whole.ts';
 import { chooseSeed, seededRandom } from '../racing/random.ts';
 
 /*
-Goal: a notification wakes a sleeping daemon, whenever it comes; the poll is never what finds it.
-Method: the poll interval is a minute, so that a lost wake shows as a minute. A server of its own,
-because the daemon does not sleep while a transaction is open anywhere in the cluster.
+Goal: a notification wakes a sleeping daemon, whenever it comes; polling is never what finds it.
+Method: the poll interval is a minute, so a missed wake delays a notification by a minute. The test
+uses its own server, because the daemon does not sleep while a transaction is open anywhere in the
+cluster.
 */
 
-// Other files of this process have loaded what is mocked, and are to find it as it was.
+// Other files of this process have loaded the mocked module, and need it unmocked.
 vi.hoisted(() => vi.resetModules());
 afterAll(() => vi.resetModules());
 
-// As it is, unless a test puts something wrong in its place.
+// Behaves as usual unless a test replaces it.
 vi.mock('../../src/log/doorbell.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../src/log/doorbell.ts')>();
   return { ...original, armDoorbell: vi.fn(original.armDoorbell) };
@@ -34,7 +35,7 @@ afterEach(async () => {
   await database.query('delete from pgwatch.consumer_progress');
 });
 
-/** A daemon whose consumer tells how long after `sentAt` each notification came. */
+/** A daemon whose consumer records how long after `sentAt` each notification arrived. */
 async function startTimed(
   more = 0,
 ): Promise<{ sentAt: Map<number, number>; latenciesMs: number[] }> {
@@ -52,16 +53,17 @@ async function startTimed(
   return { sentAt, latenciesMs };
 }
 
-const PUBLISH = `select set_config('pgwatch.notify', $2, false), smart_notify('wake', to_jsonb($1::int))`;
+const PUBLISH = `select set_config('pgwatch.notify', $2, false),
+  smart_notify('wake', to_jsonb($1::int))`;
 
 const MOMENTS = size(10_000, 1500);
 
-test('notifications at random moments all arrive, long before the poll', async () => {
+test('notifications at random moments all arrive, long before the next poll', async () => {
   const random = seededRandom(chooseSeed('random moments'));
   const { sentAt, latenciesMs } = await startTimed();
   const clients = await Promise.all([1, 2, 3, 4].map(() => database.connect()));
   let next = 0;
-  // Bursts and pauses, so that the daemon falls asleep and wakes up hundreds of times.
+  // Bursts and pauses make the daemon fall asleep and wake up hundreds of times.
   while (next < MOMENTS) {
     const burst = Math.min(MOMENTS - next, 1 + Math.floor(random() ** 3 * 200));
     const end = next + burst;
@@ -88,7 +90,7 @@ test('notifications at random moments all arrive, long before the poll', async (
 
 const SINGLE = size(300, 60);
 
-test('idle latency: a sleeping daemon is woken by each of them', async () => {
+test('each single notification wakes a sleeping daemon', async () => {
   const { sentAt, latenciesMs } = await startTimed();
   const client = await database.connect();
   await daemon?.transitions.for({ type: 'asleep' });
@@ -102,8 +104,8 @@ test('idle latency: a sleeping daemon is woken by each of them', async () => {
 });
 
 /**
- * A writer looks while nobody sleeps and commits when the daemon has long wanted to.
- * @param arm how the daemon takes the doorbell's locks, once the writer has looked
+ * A writer looks while no daemon sleeps, and commits long after the daemon wanted to sleep.
+ * @param arm how the daemon takes the doorbell's locks after the writer has looked
  */
 async function publishAcrossFallingAsleep(
   holdMs: number,
@@ -129,12 +131,12 @@ async function publishAcrossFallingAsleep(
   return latenciesMs[0] ?? Number.POSITIVE_INFINITY;
 }
 
-describe('a writer that found nobody asleep and commits later', async () => {
+describe('a writer that found no daemon asleep and commits later', async () => {
   const { armDoorbell: arm } = await vi.importActual<typeof import('../../src/log/doorbell.ts')>(
     '../../src/log/doorbell.ts',
   );
 
-  test('is noticed, because the daemon does not sleep before it has ended', async () => {
+  test('is noticed, because the daemon does not sleep before the writer has ended', async () => {
     const latencyMs = await publishAcrossFallingAsleep(1000, arm);
     console.log(`a held writer: ${latencyMs.toFixed(2)} ms`);
     expect(latencyMs).toBeLessThan(1000);
@@ -148,7 +150,7 @@ describe('a writer that found nobody asleep and commits later', async () => {
   });
 });
 
-test('with more channels than there may be locks it takes none, and looks several times a second', async () => {
+test('with too many channels for locks the daemon reads several times a second', async () => {
   const { sentAt, latenciesMs } = await startTimed(300);
   for (let n = 0; n < 3; n++) {
     sentAt.set(n, performance.now());
@@ -164,7 +166,7 @@ test('with more channels than there may be locks it takes none, and looks severa
   expect(daemon?.transitions.seen.map(({ type }) => type)).not.toContain('asleep');
 });
 
-test('a lock that somebody holds exclusively keeps the daemon awake, and nothing waits', async () => {
+test('an exclusive lock on a doorbell keeps the daemon awake, and nothing waits', async () => {
   const blocker = await database.connect();
   await blocker.query(`select pg_advisory_lock(pgwatch.doorbell_class(), hashtext('wake'))`);
   const { sentAt, latenciesMs } = await startTimed();

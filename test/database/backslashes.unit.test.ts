@@ -2,10 +2,10 @@ import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
 /*
-A function's text is read by whatever session calls it: with standard_conforming_strings off, '\d' is 'd', and
-a regular expression silently another one. Only strings written E'…' mean the same everywhere.
+The calling session parses a function's text: with standard_conforming_strings off, '\d' is 'd',
+which silently changes a regular expression. Only E'…' strings mean the same everywhere.
 */
-test('no string of our functions has a backslash that a setting of the session could change', () => {
+test('no string of our functions has a backslash that depends on a session setting', () => {
   const files = globSync('sql/migrations/*.sql');
   expect(files.length).toBeGreaterThan(5);
   for (const file of files) {

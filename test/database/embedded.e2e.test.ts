@@ -21,7 +21,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('where the preferred port is taken the server gets another', async () => {
+test('if the preferred port is taken, the server gets another', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   const { port } = taken.address() as AddressInfo;
@@ -31,8 +31,8 @@ test('where the preferred port is taken the server gets another', async () => {
   taken.close();
 });
 
-test('servers that start at once and want one port do not take each other for their own', async () => {
-  // The second time they have their data, so that all look for the port at the same moment.
+test('servers that start at once with the same port do not confuse each other', async () => {
+  // In the second round their data exists, so all look for the port at the same moment.
   for (const round of [1, 2]) {
     const started = await Promise.all(['a', 'b', 'c'].map((name) => start(name, 54_339)));
     const folders = await Promise.all(started.map(dataFolder));
@@ -41,7 +41,7 @@ test('servers that start at once and want one port do not take each other for th
   }
 });
 
-test('who joins a running server leaves it to the process that started it', async () => {
+test('a process that joins a running server leaves it to the one that started it', async () => {
   const server = await start('a', 54_339);
   const joined = await start('a', 54_339);
   expect(joined).toMatchObject({ url: server.url, pid: server.pid });

@@ -34,7 +34,7 @@ test.each(['LATIN1', 'LATIN2', 'WIN1252', 'KOI8R', 'EUC_JP', 'SQL_ASCII'])(
     const refusal = {
       code: 'encoding_unsupported',
       message: expect.stringMatching(
-        `^Database "${name}" has the encoding ${encoding}, and pgwatch needs UTF8\\. Create a database`,
+        `^Database "${name}" has the encoding ${encoding}, but pgwatch needs UTF8\\. Create a `,
       ),
     };
     await expect(migrateUp(client, config)).rejects.toMatchObject(refusal);
@@ -51,7 +51,7 @@ test.each(['LATIN1', 'LATIN2', 'WIN1252', 'KOI8R', 'EUC_JP', 'SQL_ASCII'])(
   },
 );
 
-test('the doctor has nothing to say of UTF8', async () => {
+test('doctor reports nothing about UTF8', async () => {
   await withConnection({ url: database.url }, async (client) => {
     const { findings, seen } = await version.run(client, {} as never);
     expect(findings.filter(({ what }) => what.includes('encoding'))).toEqual([]);
@@ -59,7 +59,7 @@ test('the doctor has nothing to say of UTF8', async () => {
   });
 });
 
-test('our SQL is ASCII, which every encoding can read', () => {
+test('our SQL is ASCII, which is valid in every encoding', () => {
   const folder = new URL('../../sql/', import.meta.url);
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
   const texts = files

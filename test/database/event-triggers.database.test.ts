@@ -12,8 +12,8 @@ import { diagnose } from '../helpers/doctor.ts';
 import { createPastDay, finishConsumer, forgetPast, publishPast } from '../helpers/past.ts';
 
 /*
-Goal: event triggers of others, which run beside our DDL, stop no consumer and no cleanup; where a command cannot
-go on, it names them.
+Goal: event triggers of others, which run with our DDL, stop neither consumers nor cleanup; if a
+command cannot continue, it names them.
 */
 
 const database = useDatabase();
@@ -21,7 +21,7 @@ afterEach(() =>
   database.query('drop event trigger if exists guard; drop function if exists guard()'),
 );
 
-/** What such functions do in the wild. */
+/** What such functions do in practice. */
 const GUARDS: Record<string, string> = {
   'writes to a table by its bare name': `begin insert into ddl_history values (tg_tag); end`,
   'refuses everything': `begin raise exception 'No DDL before the audit.'; end`,
@@ -45,7 +45,7 @@ async function dropDays(): Promise<void> {
 }
 
 test.each(Object.entries(GUARDS))(
-  'a daemon starts beside one that %s, and warns',
+  'a daemon starts despite an event trigger that %s, and warns',
   async (_, body) => {
     await dropDays();
     await guard(body, 'ddl_command_end');
@@ -63,19 +63,19 @@ test.each(Object.entries(GUARDS))(
     expect(seen).toEqual(['in the default partition']);
     const { findings } = await diagnose(database.config, 'partitions');
     expect(findings.map(({ fix }) => fix)).toContainEqual(
-      expect.stringMatching(/an event trigger of this database \(guard\) keeps it from that\.$/),
+      expect.stringMatching(/an event trigger of this database \(guard\) prevents that\.$/),
     );
   },
 );
 
-test('partitions are created where an event trigger is of no harm, or disabled', async () => {
+test('partitions are created if an event trigger is harmless or disabled', async () => {
   await dropDays();
   await guard('begin null; end', 'ddl_command_end');
   const { created, failure } = await createPartitions(database.pool, database.config);
   expect([created.length, failure]).toEqual([4, null]);
 });
 
-test('a partition that one keeps from being dropped is emptied, and the others follow', async () => {
+test('a partition that an event trigger keeps is emptied, and the others follow', async () => {
   for (const day of [5, 6]) await createPastDay(database, day);
   for (const day of [5, 6]) await publishPast(database, day, ['done']);
   await finishConsumer(database);
@@ -94,7 +94,7 @@ test('a partition that one keeps from being dropped is emptied, and the others f
   await forgetPast(database);
 });
 
-test('migrate, uninstall and capture name it, with what to do', async () => {
+test('migrate, uninstall and capture name the event trigger, and a remedy', async () => {
   const empty = await createEmptyDatabase();
   const config = await empty.configWith({});
   await guard(`begin insert into ddl_history values (tg_tag); end`, 'ddl_command_end', empty);

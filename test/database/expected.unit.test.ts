@@ -7,7 +7,7 @@ const NAMES = { schema: 'own', apiSchema: 'api' };
 const later = (sql: string): Expected =>
   expectedOf(NAMES, [...readMigrations(), { number: 900, sql }]);
 
-test('every trigger of the migrations is expected, with what it fires for', () => {
+test('every trigger of the migrations is expected, with its events', () => {
   const { triggers } = expectedOf(NAMES, readMigrations());
   const count = readMigrations()
     .map(({ sql }) => sql.match(/^create trigger /gm)?.length ?? 0)
@@ -23,7 +23,7 @@ test('every trigger of the migrations is expected, with what it fires for', () =
   );
 });
 
-test('a function that a later migration replaces is expected as that made it', () => {
+test('a function that a later migration replaces is expected in its new form', () => {
   const { functions } = later(`create or replace function :"schema".log_keep_ids()
 returns trigger
 language plpgsql
@@ -32,11 +32,11 @@ as $$begin return new; end$$;`);
   expect(found).toMatchObject([
     { schema: 'own', body: 'begin return new; end', migration: 900, isDefiner: false },
   ]);
-  // What was made after it in between may need it before.
+  // Migrations between the two may need the earlier form.
   expect(found[0]?.earlier.map(({ migration }) => migration)).toEqual([5]);
 });
 
-test('a function that takes something else is another one', () => {
+test('a function with other parameters is another function', () => {
   const { functions } =
     later(`create or replace function :"schema".log_keep_ids(a integer default 1)
 returns trigger
@@ -45,7 +45,7 @@ as $$begin return new; end$$;`);
   expect(functions.filter(({ name }) => name === 'log_keep_ids')).toHaveLength(2);
 });
 
-test('triggers and views of a later migration count, the last of a name', () => {
+test('triggers and views of a later migration count; the last of a name wins', () => {
   const { triggers, views } = later(`create or replace trigger log_keep_ids_after
 after insert or update of id, xid or truncate on :"schema".notification_log
 for each row execute function :"schema".log_keep_ids();

@@ -7,7 +7,7 @@ import { createRole } from '../helpers/role.ts';
 
 const database = useDatabase();
 
-test('every function pins its search path, or is bound to what it calls when it is made', async () => {
+test('every function pins its search path or is bound to what it calls', async () => {
   const { rows } = await database.query(
     `select p.oid::regprocedure::text as name from pg_proc as p
      where (pronamespace = 'pgwatch'::regnamespace
@@ -18,10 +18,7 @@ test('every function pins its search path, or is bound to what it calls when it 
   expect(rows).toEqual([]);
 });
 
-/**
- * What stands in for functions and operators wherever a search path lets it, and tells who called
- * it.
- */
+/** Replaces functions and operators wherever a search path allows it, and records the caller. */
 const TRAPS = ['public', 'pg_temp'].flatMap((schema) => [
   `create function ${schema}.tell(call text) returns void language plpgsql as $$ begin
      insert into public.caught values (call, current_user); end $$`,
@@ -47,7 +44,7 @@ const TRAPS = ['public', 'pg_temp'].flatMap((schema) => [
   `create domain ${schema}.jsonb as text`,
 ]);
 
-test('a publisher with its own functions, operators and tables changes nothing in ours', async () => {
+test("a publisher's own functions, operators and tables do not affect ours", async () => {
   const { name, url } = await createRole(database, 'attacker');
   const config = { ...database.config, roles: { publish: [name], consume: [], read: [name] } };
   await withConnection(config, (client) => migrateUp(client, config));
@@ -65,9 +62,12 @@ test('a publisher with its own functions, operators and tables changes nothing i
     await attacker.query('create temporary table notification_log (like public.caught)');
     await attacker.query('create temporary table pg_class (like public.caught)');
     await attacker.query('set search_path = pg_temp, public, pg_catalog');
-    await attacker.query(`select public.smart_notify('ch', pg_catalog.jsonb_build_object('a', 1), 'k'),
-      public.smart_notify('ch', pg_catalog.jsonb_build_object('a', 1), 'k', pg_catalog.gen_random_uuid()),
-      public.smart_notify_many('{ch}', array[pg_catalog.jsonb_build_object('a', 1)], '{k}', array[pg_catalog.gen_random_uuid()])`);
+    await attacker.query(`select
+      public.smart_notify('ch', pg_catalog.jsonb_build_object('a', 1), 'k'),
+      public.smart_notify('ch', pg_catalog.jsonb_build_object('a', 1), 'k',
+        pg_catalog.gen_random_uuid()),
+      public.smart_notify_many('{ch}', array[pg_catalog.jsonb_build_object('a', 1)], '{k}',
+        array[pg_catalog.gen_random_uuid()])`);
     await attacker.query('insert into public.watched values (1)');
     await attacker.query(use);
   });
@@ -80,7 +80,7 @@ test('a publisher with its own functions, operators and tables changes nothing i
   for (const { event_id } of rows) expect(event_id).toMatch(/^[\da-f-]{36}$/);
 });
 
-test('what lies in wait in schema public is not built in by migrating', async () => {
+test('migrating does not build in traps from schema public', async () => {
   const empty = await createEmptyDatabase();
   const { name, url } = await createRole(empty, 'attacker');
   await empty.query('create table caught (call text, who text); grant all on caught to public');

@@ -16,14 +16,15 @@ import { runMain } from '../helpers/main.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: commands and a daemon do the same whatever the database's sessions begin with, and whatever the
-application has told node-postgres. Two databases, one of them hostile, go the same way.
+Goal: commands and a daemon behave the same, whatever settings the database's sessions start with
+and whatever the application has told node-postgres. Two databases, one of them hostile, are
+compared.
 */
 
 const usual = useDatabase();
 const hostile = useDatabase();
 
-/** All at once. */
+/** All of them at once. */
 const HOSTILE: Record<string, string> = {
   array_nulls: 'off',
   bytea_output: 'escape',
@@ -49,7 +50,7 @@ const HOSTILE: Record<string, string> = {
   xmloption: 'document',
 };
 
-/** What an application or a consumer file may do; not for a moment is it undone for us. */
+/** What an application or a consumer file may do; it is never undone for our sake. */
 function confuseNodePostgres(): void {
   for (const oid of TYPES) pg.types.setTypeParser(oid, (text: string) => `odd ${text}`);
   Object.assign(pg.defaults, {
@@ -80,7 +81,8 @@ beforeAll(async () => {
   }
   for (const database of [usual, hostile]) {
     await database.query(
-      `select setval('pgwatch.notification_log_id_seq', ${FIRST - 1}), setval('pgwatch.lease_lease_id_seq', ${FIRST})`,
+      `select setval('pgwatch.notification_log_id_seq', ${FIRST - 1}),
+         setval('pgwatch.lease_lease_id_seq', ${FIRST})`,
     );
     await captureTable(
       database,
@@ -91,15 +93,15 @@ beforeAll(async () => {
   }
 }, 120_000);
 
-/** Ids of so many digits that a setting for floating point numbers would cut some off. */
+/** Ids with more digits than a setting for floating point numbers would keep. */
 const FIRST = 1_234_567_891;
 
 const seen = new Map<unknown, string[]>();
-/** The event ids that consumers were given, and how the handlers' own types were read. */
+/** The event ids that consumers received, and how the handlers' own types were parsed. */
 const eventIds = new Map<unknown, Map<number, Set<string>>>();
 const ownTypes = new Map<unknown, unknown>();
 
-/** Publishes, runs every kind of consumer, and asks the commands; notes what each has said. */
+/** Publishes, runs every kind of consumer and the commands, and records all output. */
 async function walk(database: typeof usual): Promise<void> {
   const said: string[] = [];
   seen.set(database, said);
@@ -147,7 +149,7 @@ async function walk(database: typeof usual): Promise<void> {
   writeFileSync(file, JSON.stringify({ url: database.url, consumers: folder }));
   const ask = async (command: string[]) =>
     said.push(...(await run([...command, '--config', file])));
-  // The daemon lets go of it, and goes on with the others.
+  // The daemon releases the consumer and continues with the others.
   await ask(['consumers', 'pause', 'owned', '--until', '1h']);
   await until('it is paused', () => daemon.reports.join('').includes('owned is paused'));
   await daemon.stop();
@@ -178,7 +180,7 @@ const COMMANDS = [
   ['consumers', 'list'],
 ];
 
-/** What it prints, without what is another in each database. */
+/** The output without what differs between databases. */
 async function run(args: string[]): Promise<string[]> {
   const { exitCode, stdout, stderr } = await runMain(args);
   const text = `${stdout}${stderr}`
@@ -193,16 +195,17 @@ async function run(args: string[]): Promise<string[]> {
   return [`${args[0]} ${args[1]}: ${exitCode}`, text];
 }
 
-test('commands and consumers do the same in a hostile database', () => {
+test('commands and consumers behave the same in a hostile database', () => {
   expect(seen.get(hostile)).toEqual(seen.get(usual));
   expect(seen.get(usual)?.filter((line) => line.endsWith(': 1'))).toEqual([]);
   expect(seen.get(usual)?.join()).not.toMatch(/TypeError|Invalid|NaN/);
 });
 
-test('event ids are the same everywhere, and whole', async () => {
+test('event ids are the same everywhere, and complete', async () => {
   for (const database of [usual, hostile]) {
     const { rows } = await database.query(
-      `select format('%s %s', id, event_id) as event from pgwatch.notification where id <= $1 order by id`,
+      `select format('%s %s', id, event_id) as event
+       from pgwatch.notification where id <= $1 order by id`,
       [FIRST + 2],
     );
     const given = [...(eventIds.get(database) ?? [])].sort(([a], [b]) => a - b);
@@ -212,7 +215,7 @@ test('event ids are the same everywhere, and whole', async () => {
   }
 });
 
-test("the types of a handler's own queries are the application's", () => {
+test("the type parsers of a handler's own queries are the application's", () => {
   expect([ownTypes.get(usual), ownTypes.get(hostile)]).toEqual(['7', 'odd 7']);
 });
 
@@ -221,7 +224,7 @@ test.each(Object.keys(OWN_SETTINGS))('%s is pinned', async (name) => {
   try {
     const text = 'select current_setting($1, true) as value';
     const { rows } = await pool.query<{ value: string | null }>(text, [name]);
-    // Null: this server is too old to know it.
+    // Null: this server is too old for the setting.
     if (rows[0]?.value !== null) expect(rows[0]?.value).toBe(OWN_SETTINGS[name]);
   } finally {
     await pool.close();
@@ -248,7 +251,7 @@ test('a connection that is not pinned would be noticed', async () => {
   }
 });
 
-test('a database that lets its sessions read no views is migrated', async () => {
+test('a database that forbids its sessions to read views is migrated', async () => {
   const empty = await createEmptyDatabase();
   const { rows } = await empty.query(
     `select current_setting('restrict_nonsystem_relation_kind', true) as value`,

@@ -14,26 +14,27 @@ test.each([
   ['select from pgwatch.consumer_progress for update', 'consumer_progress'],
   ['delete from pgwatch.delivery', 'delivery'],
   ['lock table pgwatch.lease in exclusive mode', 'lease'],
-])('who has done "%s" and is idle since is named', async (sql, table) => {
+])('a session that ran "%s" and has been idle since is named', async (sql, table) => {
   const [client, holder] = [await database.connect(), await database.connect()];
   expect(await readInTheWay(client, 'pgwatch', 0)).toEqual([]);
   await holder.query(`set application_name = 'an-app'; begin; ${sql}`);
   expect(await readInTheWay(client, 'pgwatch', 0)).toEqual([
     expect.stringMatching(
       new RegExp(
-        `^Rows of pgwatch\\.${table} may be held by pid \\d+ \\(an-app\\) of role \\w+, idle in transaction for .* select pg_terminate_backend\\(\\d+\\);$`,
+        `^Rows of pgwatch\\.${table} may be held by pid \\d+ \\(an-app\\) of role \\w+, ` +
+          'idle in transaction for .* select pg_terminate_backend\\(\\d+\\);$',
       ),
     ),
   ]);
   expect(await findingsOf(database.config, 'locks', { lockMs: 0 })).toEqual([
     expect.stringContaining(`problem: Rows of pgwatch.${table} may be held by pid `),
   ]);
-  // What has only just begun is nobody's fault.
+  // A transaction that has only just begun is not named.
   expect(await readInTheWay(client, 'pgwatch')).toEqual([]);
   await holder.query('rollback');
 });
 
-test('who reads, and daemons whose handler has their transaction, are not named', async () => {
+test('readers, and daemons with an open handler transaction, are not named', async () => {
   const [client, holder] = [await database.connect(), await database.connect()];
   await holder.query('begin; select from pgwatch.consumer_progress');
   expect(await readInTheWay(client, 'pgwatch', 0)).toEqual([]);
@@ -42,7 +43,7 @@ test('who reads, and daemons whose handler has their transaction, are not named'
   await holder.query('rollback');
 });
 
-test('why and status name who has held a lock of ours for long', async () => {
+test('why and status name a session that has held one of our locks for long', async () => {
   const holder = await database.connect();
   await holder.query(`select pg_advisory_lock(pgwatch.cleanup_key())`);
   await database.query(`select smart_notify('x')`);

@@ -21,7 +21,7 @@ test('migrations are numbered from 1 without a gap', () => {
   expect(ALL).toEqual(ALL.map((_, index) => index + 1));
 });
 
-test('an empty database gets everything; a second run does nothing', async () => {
+test('an empty database gets all migrations; a second run does nothing', async () => {
   const { client, configWith } = await createEmptyDatabase();
   const config = await configWith({});
   expect((await readMigrationStates(client, config)).map(({ state }) => state)).toEqual(
@@ -38,7 +38,7 @@ test('an empty database gets everything; a second run does nothing', async () =>
   expect(await readMigrationStates(client, config)).toEqual(states);
 });
 
-test('20 runs at once on an empty database all succeed, and each migration runs once', async () => {
+test('20 concurrent runs on an empty database succeed, and each migration runs once', async () => {
   const { url, configWith } = await createEmptyDatabase();
   const config = await configWith({});
   const runs = Array.from({ length: 20 }, () =>
@@ -48,11 +48,11 @@ test('20 runs at once on an empty database all succeed, and each migration runs 
   expect(applied.sort((a, b) => a - b)).toEqual(ALL);
 });
 
-test('a run that dies in the middle leaves whole migrations, and the next one goes on', async () => {
+test('a run that dies halfway leaves whole migrations, and the next one continues', async () => {
   const { client, configWith, url } = await createEmptyDatabase();
   const config = await configWith({});
   await migrateUp(client, config);
-  // What the last one has made: functions that clean up.
+  // What the last migration created: functions for cleanup.
   await client.query(`
     do $$
     declare
@@ -60,8 +60,9 @@ test('a run that dies in the middle leaves whole migrations, and the next one go
     begin
       for made in
         select oid from pg_proc where pronamespace = 'pgwatch'::regnamespace
-          and (proname ~ '^(cleanup_|published_)' or proname ~ '^log_' and proname not in (
-            'log_partition_create', 'log_rebase', 'log_is_settled', 'log_origin_state', 'log_keep_ids'))
+            and (proname ~ '^(cleanup_|published_)' or proname ~ '^log_'
+              and proname not in ('log_partition_create', 'log_rebase', 'log_is_settled',
+                'log_origin_state', 'log_keep_ids'))
       loop
         execute 'drop function ' || made;
       end loop;
@@ -75,11 +76,12 @@ test('a run that dies in the middle leaves whole migrations, and the next one go
   expect(applied.map(({ number }) => number)).toEqual([ALL.length]);
 });
 
-test('a migration that fails is undone, and said with its name', async () => {
+test('a migration that fails is rolled back and reported by name', async () => {
   const { client, configWith } = await createEmptyDatabase();
   const config = await configWith({});
   await client.query(`create function guard() returns event_trigger language plpgsql as $$ begin
-    if exists (select from pg_catalog.pg_event_trigger_ddl_commands() where object_identity like '%smart_notify%')
+    if exists (select from pg_catalog.pg_event_trigger_ddl_commands()
+      where object_identity like '%smart_notify%')
     then raise exception 'Not this one.'; end if; end $$`);
   await client.query('create event trigger guard on ddl_command_end execute function guard()');
   await expect(migrateUp(client, config)).rejects.toMatchObject({
@@ -120,13 +122,14 @@ test('a database that a newer program migrated is refused, and not uninstalled',
   expect(states.at(-1)).toMatchObject({ number: 9999, name: 'future', state: 'unknown' });
 });
 
-test('a schema that holds other things is not filled', async () => {
+test('pgwatch does not install into a schema that holds other objects', async () => {
   const { client, configWith } = await createEmptyDatabase();
   await client.query('create schema busy; create table busy.mine (hash text)');
   await expect(migrateUp(client, await configWith({ schema: 'busy' }))).rejects.toMatchObject({
     code: 'config_invalid',
     message:
-      'Schema "busy" already holds other objects, and pgwatch needs one of its own. Name another with the option schema.',
+      'Schema "busy" already contains other objects, but pgwatch needs its own schema. ' +
+      'Set the option schema to another name.',
   });
   await client.query('create schema vacant');
   expect(await migrateUp(client, await configWith({ schema: 'vacant' }))).toHaveLength(ALL.length);
@@ -136,14 +139,22 @@ test.each(
   some([
     [
       { apiSchema: 'nowhere' },
-      /^Creating schema "pgwatch" failed and was rolled back: schema .*nowhere.* does not exist\. Create that schema, or name another with the option apiSchema\.$/,
+      new RegExp(
+        '^Creating schema "pgwatch" failed and was rolled back: ' +
+          'schema .*nowhere.* does not exist\\. ' +
+          'Create that schema, or name another with the option apiSchema\\.$',
+      ),
     ],
     [
       { roles: { read: ['No Such Role'] } },
-      /^Granting the roles of the config failed and was rolled back: role "No Such Role" does not exist\. Create that role, or correct roles in the config\.$/,
+      new RegExp(
+        '^Granting the roles of the config failed and was rolled back: ' +
+          'role "No Such Role" does not exist\\. ' +
+          'Create that role, or correct roles in the config\\.$',
+      ),
     ],
   ]),
-)('with %j migrating fails with a remedy', async (options, message) => {
+)('migrating with %j fails with a remedy', async (options, message) => {
   const { client, configWith } = await createEmptyDatabase();
   await expect(migrateUp(client, await configWith(options))).rejects.toMatchObject({
     code: 'migration_failed',
@@ -168,7 +179,8 @@ test.each(
   await migrateUp(client, config);
   await requireOwnCluster(client, config);
   await client.query(`create table t (id int primary key);
-    create trigger c after insert on t for each row execute function ${api}.notify_data_change('ch')`);
+      create trigger c after insert on t
+        for each row execute function ${api}.notify_data_change('ch')`);
 
   const seen: unknown[] = [];
   const daemon = await startTailing(config, [
@@ -191,7 +203,7 @@ test.each(
   );
 });
 
-test('two installations in one database do not meet', async () => {
+test('two installations in one database are independent', async () => {
   const { client, configWith } = await createEmptyDatabase();
   const configs = [
     await configWith({ schema: 'one', apiSchema: 'one' }),
@@ -203,7 +215,7 @@ test('two installations in one database do not meet', async () => {
   expect(await readFootprint(client, configs[0])).toMatchObject({ notifications: 1 });
 });
 
-test('an ordinary owner of the database installs, publishes and uninstalls', async () => {
+test('an ordinary owner of the database can install, publish and uninstall', async () => {
   const database = await createEmptyDatabase();
   const { name, url } = await createRole(database, 'owner');
   await database.query(`alter database ${new URL(url).pathname.slice(1)} owner to "${name}"`);
@@ -219,7 +231,7 @@ test('an ordinary owner of the database installs, publishes and uninstalls', asy
   await database.query(`reassign owned by "${name}" to current_user`);
 });
 
-test('uninstalling leaves nothing behind, triggers included, and takes nothing else along', async () => {
+test('uninstalling leaves nothing, not even triggers, and removes nothing else', async () => {
   const database = await createEmptyDatabase();
   const { client, configWith } = database;
   const { name } = await createRole(database, 'any');
@@ -228,7 +240,8 @@ test('uninstalling leaves nothing behind, triggers included, and takes nothing e
       await client.query(
         `select classid::regclass, objid, objsubid from pg_depend
          union select 'pg_proc'::regclass, oid, 0 from pg_proc
-         union select 'pg_namespace'::regclass, oid, 0 from pg_namespace where nspname !~ '^pg_(toast_)?temp'
+         union select 'pg_namespace'::regclass, oid, 0 from pg_namespace
+           where nspname !~ '^pg_(toast_)?temp'
          union select 'pg_trigger'::regclass, oid, 0 from pg_trigger
          union select classid, objid, objsubid from pg_shdepend
            where dbid = (select oid from pg_database where datname = current_database())
@@ -253,7 +266,7 @@ test('uninstalling leaves nothing behind, triggers included, and takes nothing e
   await expect(readFootprint(client, config)).rejects.toMatchObject({ code: 'schema_missing' });
 });
 
-test('what somebody else built on the functions is not removed without a word', async () => {
+test('uninstalling fails with an error if other objects depend on the functions', async () => {
   const { client, configWith } = await createEmptyDatabase();
   const config = await configWith({});
   await migrateUp(client, config);
@@ -261,7 +274,10 @@ test('what somebody else built on the functions is not removed without a word', 
   await expect(uninstall(client, config)).rejects.toMatchObject({
     code: 'migration_failed',
     message: expect.stringMatching(
-      /^Uninstalling failed and was rolled back: .* view mine depends on .*\. Drop what depends on it first\.$/,
+      new RegExp(
+        '^Uninstalling failed and was rolled back: .* view mine depends on .*\\. ' +
+          'Drop what depends on it first\\.$',
+      ),
     ),
   });
 });

@@ -11,22 +11,25 @@ const database = useDatabase();
 test.each([
   [
     'smart_notify',
-    'create function public.smart_notify(text, text) returns bigint language sql as $$select -1::bigint$$',
+    `create function public.smart_notify(text, text) returns bigint
+     language sql as $$select -1::bigint$$`,
   ],
   [
     'smart_notify',
-    'create function public.smart_notify(text, json) returns bigint language sql as $$select -1::bigint$$',
+    `create function public.smart_notify(text, json) returns bigint
+     language sql as $$select -1::bigint$$`,
   ],
   [
     'smart_notify_many',
-    'create function public.smart_notify_many(text[], text[]) returns bigint language sql as $$select -1::bigint$$',
+    `create function public.smart_notify_many(text[], text[]) returns bigint
+     language sql as $$select -1::bigint$$`,
   ],
   [
     'notify_data_change',
     `create function public.notify_data_change(text) returns bigint language sql
     security definer as $$select -1::bigint /* pgwatch.notification_log */$$`,
   ],
-])('an overload of %s is named, worse where another role has made it', async (name, sql) => {
+])('an overload of %s is reported, as a problem if another role owns it', async (name, sql) => {
   const { name: role, url } = await createRole(database, 'mallory');
   await database.query(`grant create on schema public to "${role}"`);
   await withConnection({ url }, (client) => client.query(sql));
@@ -36,7 +39,7 @@ test.each([
   expect(found).toMatchObject({ owner: role, isTrusted: false });
   expect(found?.signature).toMatch(new RegExp(`^(public\\.)?${name}\\(`));
   expect(await findingsOf(database.config, 'privileges')).toContainEqual(
-    expect.stringMatching(/^problem: Function .* calls that are meant for pgwatch may run it/),
+    expect.stringMatching(/^problem: Function .* calls meant for pgwatch may run it/),
   );
   await database.query(`alter function ${found?.signature} owner to postgres`);
   expect(await findingsOf(database.config, 'privileges')).toContainEqual(
@@ -45,7 +48,7 @@ test.each([
   await database.query(`drop function ${found?.signature}`);
 });
 
-test('what another installation has made is none of them', async () => {
+test('functions of another installation do not count as overloads', async () => {
   const client = await database.connect();
   await client.query('create schema api_b');
   const other = { ...database.config, schema: 'other', apiSchema: 'api_b' };

@@ -8,13 +8,13 @@ import { createRole } from '../helpers/role.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: nobody who could not act as the owner of our functions anyway can put something else in the place of what they
-call, whether it was there before the first migration or changed hands later.
+Goal: a role that could not act as the owner of our functions anyway cannot replace what they call,
+whether it was there before the first migration or changed owners later.
 */
 
 const apiSchema = 'api';
 
-/** A database in which a role may create things, and what it is to be given. */
+/** A database in which a role may create things and becomes the owner of some. */
 async function withStranger() {
   const empty = await createEmptyDatabase();
   const stranger = await createRole(empty, 'eve');
@@ -28,36 +28,46 @@ const BEFORE: Record<string, string> = {
   'the schema': 'create schema pgwatch authorization EVE',
   "the functions' schema": 'alter schema api owner to EVE',
   'the record of migrations': `create schema pgwatch;
-    create table pgwatch.migration (number int primary key, name text, hash text, applied_at timestamptz);
+    create table pgwatch.migration
+      (number int primary key, name text, hash text, applied_at timestamptz);
     alter table pgwatch.migration owner to EVE`,
 };
 const LATER: Record<string, string> = {
   'the schema': 'alter schema pgwatch owner to EVE',
   'a function': 'alter function pgwatch.doorbell_ring(text) owner to EVE',
   'the trigger function': 'alter function api.notify_data_change() owner to EVE',
-  'a function of a name that is not ours': `create function pgwatch.doorbell_ring(varchar) returns void language sql as ''; alter function pgwatch.doorbell_ring(varchar) owner to EVE`,
+  'a function with a name that is not ours': `
+    create function pgwatch.doorbell_ring(varchar) returns void language sql as '';
+    alter function pgwatch.doorbell_ring(varchar) owner to EVE`,
   'a table': 'alter table pgwatch.delivery owner to EVE',
   'a partition': 'alter table pgwatch.notification_log_default owner to EVE',
   'a view': 'alter view pgwatch.notification owner to EVE',
   'a type': 'create type pgwatch.mood as enum (); alter type pgwatch.mood owner to EVE',
 };
 
-describe('migrate refuses what belongs to somebody who could not act as its role', () => {
-  test.each(some(Object.entries(BEFORE)))('%s, before it is installed', async (_, sql) => {
-    const { query, client, config, eve } = await withStranger();
-    await query(sql.replaceAll('EVE', eve));
-    await expect(migrateUp(client, config)).rejects.toMatchObject({
-      code: 'config_invalid',
-      message: expect.stringMatching(/belongs to role .*eve.* first: alter .* owner to postgres;/),
-    });
-    const { rows } = await query(`select to_regclass('pgwatch.notification_log') as log`);
-    expect(rows).toEqual([{ log: null }]);
-    // As a script, too.
-    await expect(query(`begin;${bootstrapSql(config)}`)).rejects.toMatchObject({ code: 'PW003' });
-    await query('rollback');
-  });
+describe('migrate refuses', () => {
+  test.each(some(Object.entries(BEFORE)))(
+    '%s of a role that cannot act as the migrating one, before installing',
+    async (_, sql) => {
+      const { query, client, config, eve } = await withStranger();
+      await query(sql.replaceAll('EVE', eve));
+      await expect(migrateUp(client, config)).rejects.toMatchObject({
+        code: 'config_invalid',
+        message: expect.stringMatching(
+          /belongs to role .*eve.* first: alter .* owner to postgres;/,
+        ),
+      });
+      const { rows } = await query(`select to_regclass('pgwatch.notification_log') as log`);
+      expect(rows).toEqual([{ log: null }]);
+      // The script refuses it, too.
+      await expect(query(`begin;${bootstrapSql(config)}`)).rejects.toMatchObject({ code: 'PW003' });
+      await query('rollback');
+    },
+  );
 
-  test('each of its objects, whenever it is run', { timeout: 120_000 }, async () => {
+  test('any of its objects that belongs to such a role, on every run', {
+    timeout: 120_000,
+  }, async () => {
     const { query, client, config, eve } = await withStranger();
     await migrateUp(client, config);
     for (const [what, sql] of Object.entries(LATER)) {
@@ -77,7 +87,7 @@ describe('migrate refuses what belongs to somebody who could not act as its role
     );
   });
 
-  test('who may create something in a schema whose owner has granted it', async () => {
+  test('a schema of another owner in which other roles may create objects', async () => {
     const { url, query, config, eve, name } = await withStranger();
     const installer = await createRole({ url, query }, 'installer');
     await query(`create schema pgwatch; grant all on schema pgwatch, api to "${installer.name}";
@@ -104,11 +114,12 @@ test.each(
     ],
     ['the role itself', 'create schema pgwatch authorization ME'],
     [
-      'whoever owns the database',
-      'create schema pgwatch authorization pg_database_owner; grant all on schema pgwatch to ME; DATABASE',
+      'the owner of the database',
+      `create schema pgwatch authorization pg_database_owner;
+       grant all on schema pgwatch to ME; DATABASE`,
     ],
   ]),
-)('migrate installs into a schema of %s', async (_, sql) => {
+)('migrate installs into a schema owned by %s', async (_, sql) => {
   const { url, query, config, eve, name } = await withStranger();
   const me = await createRole({ url, query }, 'installer');
   await query(
@@ -124,11 +135,13 @@ test.each(
   await query(`alter database ${name} owner to postgres`);
 });
 
-test('a view in the place of the record is not read', async () => {
+test('a view in place of the record of migrations is not read', async () => {
   const { query, client, config } = await withStranger();
   await query(`create schema pgwatch;
-    create function public.run() returns text language plpgsql as 'begin raise exception ''it ran''; end';
-    create view pgwatch.migration as select 1 as number, public.run() as name, '' as hash, now() as applied_at`);
+    create function public.run() returns text language plpgsql
+      as 'begin raise exception ''it ran''; end';
+    create view pgwatch.migration as
+      select 1 as number, public.run() as name, '' as hash, now() as applied_at`);
   await expect(requireCurrentSchema(client, config)).rejects.toMatchObject({
     code: 'schema_missing',
   });

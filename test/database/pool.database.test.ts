@@ -21,7 +21,7 @@ function makePool(options: Partial<PoolOptions> = {}): Pool {
   return pool;
 }
 
-/** Borrows a client until it is told to give it back. */
+/** Borrows a client until the returned function is called. */
 async function hold(pool: Pool): Promise<() => void> {
   const [borrowed, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   void pool.withClient(async () => {
@@ -32,7 +32,7 @@ async function hold(pool: Pool): Promise<() => void> {
   return release.resolve;
 }
 
-/** How many connections the server has from the pools. */
+/** The number of connections that the server has from the pools. */
 async function count(condition = 'true'): Promise<number> {
   const { rows } = await database.query(
     `select count(*)::int from pg_stat_activity
@@ -41,7 +41,7 @@ async function count(condition = 'true'): Promise<number> {
   return rows[0].count;
 }
 
-test('a busy pool is waited for, however long it takes', async () => {
+test('a query waits for a busy pool, however long it takes', async () => {
   const pool = makePool({ size: 1 });
   const release = await hold(pool);
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
@@ -52,7 +52,7 @@ test('a busy pool is waited for, however long it takes', async () => {
   expect((await waiting).rows).toEqual([{ one: 1 }]);
 });
 
-test('a server that accepts and says nothing is given up after ten seconds', async () => {
+test('a server that accepts and stays silent is abandoned after ten seconds', async () => {
   const mute = createServer((socket) => void socket.on('error', () => {}).resume());
   mute.listen(0, '127.0.0.1');
   await once(mute, 'listening');
@@ -69,7 +69,7 @@ test('a server that accepts and says nothing is given up after ten seconds', asy
 });
 
 test.each(['shut', 'close'] as const)(
-  '%s() ends who waits for a client, although another one never gives it back',
+  '%s() rejects waiting queries, although another client is never returned',
   async (end) => {
     const pool = makePool({ size: 1 });
     await hold(pool);
@@ -86,13 +86,13 @@ test.each(['shut', 'close'] as const)(
 
 const FLAPS = size(100, 20);
 
-test('through flaps there are never more connections than asked for, and no error escapes', async () => {
+test('flapping connections never exceed the pool size, and no error escapes', async () => {
   const errors: Error[] = [];
   const pool = makePool({ size: 4, onError: (error) => errors.push(error) });
   const killer = await database.connect();
   let [lost, most] = [0, 0];
   for (let flap = 0; flap < FLAPS; flap++) {
-    // Killed while they work, and while they are idle, in turn.
+    // Killed in turn while they work and while they are idle.
     const isIdle = flap % 2 === 1;
     const asking = [1, 2, 3, 4].map(() =>
       pool.query('select pg_sleep($1)', [isIdle ? 0 : 60]).catch(() => {
@@ -107,8 +107,8 @@ test('through flaps there are never more connections than asked for, and no erro
     );
     most = Math.max(most, killed.length);
     await Promise.all(asking);
-    // For the server, a connection that ends still counts as one.
-    await until('the killed are gone', async () => {
+    // The server still counts a connection that is closing.
+    await until('the killed connections are gone', async () => {
       const pids = killed.map(({ pid }) => pid);
       const there = 'select from pg_stat_activity where pid = any($1::int[])';
       return (await killer.query(there, [pids])).rowCount === 0 && pool.pool.totalCount === 0;
@@ -122,7 +122,7 @@ test('through flaps there are never more connections than asked for, and no erro
   expect(await count()).toBeLessThanOrEqual(4);
 }, 60_000);
 
-test('a connection to a server that only reads by now is dropped, one that refused a statement kept', async () => {
+test('a connection to a read-only server is dropped, one with a query error kept', async () => {
   const pool = makePool({ size: 1 });
   const pid = async () =>
     (await pool.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid;
@@ -137,7 +137,7 @@ test('a connection to a server that only reads by now is dropped, one that refus
   expect(await pid()).not.toBe(first);
 });
 
-test('what is waited for on a connection that is gone does not keep the process alive', async () => {
+test('waiting on a lost connection does not keep the process alive', async () => {
   const pool = new Pool({ url: database.url, size: 1, deadlineMs: 3_600_000 });
   const client = await pool.pool.connect();
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
@@ -162,7 +162,7 @@ test('close() leaves no connection open on a network that swallows its goodbye',
   expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true]);
 });
 
-test('a connection that leads elsewhere is not used, and what was made before a failover is replaced', async () => {
+test('connections to another place are refused, and replaced after a failover', async () => {
   let place: string | null = null;
   const pool = makePool({ place: () => place });
   const pid = () => pool.query('select pg_backend_pid() as pid').then(({ rows }) => rows[0]?.pid);

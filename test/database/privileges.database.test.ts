@@ -51,7 +51,7 @@ import { createRole } from '../helpers/role.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
-const KINDS = ['publish', 'consume', 'read', 'nobody'] as const;
+const KINDS = ['publish', 'consume', 'read', 'nothing'] as const;
 type Kind = (typeof KINDS)[number];
 type Action = { by: readonly Kind[]; run(client: Client): Promise<unknown> };
 
@@ -73,7 +73,7 @@ const consume = (run: Action['run']): Action => ({ by: ['consume'], run });
 const readable = (run: Action['run']): Action => ({ by: ['consume', 'read'], run });
 const forbidden = (text: string): Action => ({ by: [], run: sql(text) });
 
-/** Everything that one can want to do with pgwatch's objects, and who may. */
+/** All actions on pgwatch's objects, and the roles that may perform them. */
 const ACTIONS: Record<string, Action> = {
   'call smart_notify': { by: ['publish'], run: (client) => notify(client, 'ch', 1) },
   'call smart_notify with an event id': {
@@ -120,12 +120,12 @@ const ACTIONS: Record<string, Action> = {
     expect(await countDeliveries(client, 'pgwatch', filter)).toBe(2);
     await listConsumerIds(client, 'pgwatch');
   }),
-  'show a dead letter, and one that the log has': readable(async (client) => {
+  'show a dead letter, and one that is still in the log': readable(async (client) => {
     for (const { notification } of await readDeliveries(client, 'pgwatch', NO_FILTER)) {
       expect(notification?.payload).toEqual({ n: 1 });
     }
   }),
-  'see what a retry would do': readable((client) =>
+  'preview a retry': readable((client) =>
     changeBatch(client, 'pgwatch', { action: 'retry', filter: NO_FILTER, isDryRun: true }),
   ),
   'retry dead letters': consume((client) =>
@@ -138,12 +138,12 @@ const ACTIONS: Record<string, Action> = {
     await armDoorbell(client, 'pgwatch', ['ch']);
     await disarmDoorbell(client, 'pgwatch', ['ch']);
   }),
-  'say that a daemon is alive': consume(async (client) => {
+  'announce a daemon': consume(async (client) => {
     await beat(client, 'pgwatch', daemon);
     await readLiveDaemons(client, 'pgwatch');
     await removeDaemon(client, 'pgwatch', daemon.daemonId);
   }),
-  'see how consumers get on': readable(async (client) => {
+  'see the progress of consumers': readable(async (client) => {
     const { consumers } = await readStatus(client, 'pgwatch', null);
     expect(consumers).not.toHaveLength(0);
   }),
@@ -153,7 +153,7 @@ const ACTIONS: Record<string, Action> = {
     ).not.toBeNull();
     expect(await resumeConsumer(client, 'pgwatch', { consumerId: 'probe' })).toBe(true);
   }),
-  'see who owns what': readable((client) => readOwners(client, 'pgwatch')),
+  'see the owners of consumers': readable((client) => readOwners(client, 'pgwatch')),
   'file deliveries': consume(async (client) => {
     const scope = { consumerId: 'probe', isOrdered: true };
     const error = { name: 'Error', message: 'x' };
@@ -188,7 +188,7 @@ const ACTIONS: Record<string, Action> = {
   }),
   'count a stretch': readable((client) => countStretch(client, 'pgwatch', stretch)),
   'ask why': readable((client) => explain(client, database.config, { id: 1, consumerId: null })),
-  'see what cleanup would do': readable(async (client) => {
+  'preview a cleanup': readable(async (client) => {
     expect(await planCleanup(client, 'pgwatch', new Date())).not.toEqual([]);
     await readPinning(client, 'pgwatch', ['probe']);
   }),
@@ -196,15 +196,15 @@ const ACTIONS: Record<string, Action> = {
     await lockCleanup(client, 'pgwatch');
     expect(await cleanUp(client, 'keep')).toMatchObject([{ outcome: 'pinned' }]);
   }),
-  'remove what is needed': { by: [], run: (client) => cleanUp(client, 'remove') },
-  'remove it by hand': forbidden(
+  'remove needed notifications': { by: [], run: (client) => cleanUp(client, 'remove') },
+  'delete them manually': forbidden(
     `select pgwatch.log_delete('notification_log_default', now(), 0, 9, 9, pg_current_snapshot())`,
   ),
-  'empty a partition by hand': forbidden(
+  'empty a partition manually': forbidden(
     `select pgwatch.log_empty('notification_log_default', now(), pg_current_snapshot(), '[]')`,
   ),
   'take leases away': forbidden(`select pgwatch.log_keep('notification_log_default')`),
-  'tell of a gap that is none': forbidden(
+  'report a gap that does not exist': forbidden(
     `select pgwatch.log_gap_tell('[{"consumer_id": "probe", "count": 1}]')`,
   ),
   'rebase the log': { by: [], run: (client) => rebaseLog(client, 'pgwatch') },
@@ -218,25 +218,23 @@ const ACTIONS: Record<string, Action> = {
   'set the sequence back': forbidden(`select setval('pgwatch.notification_log_id_seq', 1)`),
   'use up ids': forbidden(`select nextval('pgwatch.notification_log_id_seq')`),
   'remove a consumer': forbidden('delete from pgwatch.consumer_progress'),
-  'give a consumer another name': forbidden(
-    `update pgwatch.consumer_progress set consumer_id = 'stolen'`,
-  ),
-  'say that a consumer is older': forbidden(
+  'rename a consumer': forbidden(`update pgwatch.consumer_progress set consumer_id = 'stolen'`),
+  'change the age of a consumer': forbidden(
     'update pgwatch.consumer_progress set created_at = now()',
   ),
-  'give a delivery to another consumer': forbidden(
+  'move a delivery to another consumer': forbidden(
     `update pgwatch.delivery set consumer_id = 'other'`,
   ),
-  'make a delivery one of another notification': forbidden(
+  'move a delivery to another notification': forbidden(
     'update pgwatch.delivery set notification_id = 9',
   ),
-  'give a lease to another consumer': forbidden(`update pgwatch.lease set consumer_id = 'other'`),
-  'be another daemon': forbidden('update pgwatch.daemon set daemon_id = gen_random_uuid()'),
-  'forget what was published': forbidden('delete from pgwatch.published'),
-  'find what was published by its event id': readable(
+  'move a lease to another consumer': forbidden(`update pgwatch.lease set consumer_id = 'other'`),
+  'pose as another daemon': forbidden('update pgwatch.daemon set daemon_id = gen_random_uuid()'),
+  'forget published event ids': forbidden('delete from pgwatch.published'),
+  'look up a notification by its event id': readable(
     sql('select notification_id from pgwatch.published where event_id is null'),
   ),
-  'read what was published': forbidden('select * from pgwatch.published'),
+  'read all published event ids': forbidden('select * from pgwatch.published'),
   'forge a migration': forbidden(`insert into pgwatch.migration values (999, 'x', 'x')`),
   'move the origin': forbidden('update pgwatch.log_origin set rebased_id = 10'),
   'drop the schema': forbidden('drop schema pgwatch cascade'),
@@ -246,7 +244,7 @@ const ACTIONS: Record<string, Action> = {
        key text default null, event_id uuid default null) returns bigint return 1`,
   ),
   'ring without a lock': forbidden(`select pgwatch.doorbell_ring('ch')`),
-  'announce what is not there': forbidden(
+  'announce a notification that does not exist': forbidden(
     `select pgwatch.notification_announce('ch', 1, now(), '1')`,
   ),
   'capture with a trigger': forbidden(
@@ -273,7 +271,9 @@ beforeAll(async () => {
   }
 });
 
-/** What a role was refused for; undefined where it was not. The transaction is rolled back. */
+/**
+ * The reason for a refusal; undefined if the action was allowed. The transaction is rolled back.
+ */
 async function refusal(client: Client, { run }: Action): Promise<string | undefined> {
   let message: string | undefined;
   await withTransaction(client, async () => {
@@ -285,30 +285,33 @@ async function refusal(client: Client, { run }: Action): Promise<string | undefi
   return message;
 }
 
-test.each(KINDS)('a role that may %s can do exactly that, whatever it tries', async (kind) => {
-  const { name, url } = await createRole(database, kind);
-  const config = { ...database.config, roles: { publish: [], consume: [], read: [] } };
-  if (kind !== 'nobody') Object.assign(config.roles, { [kind]: [name] });
-  await withConnection(config, (client) => migrateUp(client, config));
-  const client = await connect({ url });
-  try {
-    const refusals: Record<string, string> = {};
-    for (const [action, definition] of Object.entries(ACTIONS)) {
-      refusals[action] = (await refusal(client, definition)) ?? 'allowed';
+test.each(KINDS)(
+  'a role that is granted %s can do exactly that, whatever it tries',
+  async (kind) => {
+    const { name, url } = await createRole(database, kind);
+    const config = { ...database.config, roles: { publish: [], consume: [], read: [] } };
+    if (kind !== 'nothing') Object.assign(config.roles, { [kind]: [name] });
+    await withConnection(config, (client) => migrateUp(client, config));
+    const client = await connect({ url });
+    try {
+      const refusals: Record<string, string> = {};
+      for (const [action, definition] of Object.entries(ACTIONS)) {
+        refusals[action] = (await refusal(client, definition)) ?? 'allowed';
+      }
+      const expected = Object.entries(ACTIONS).map(([action, { by }]) => [
+        action,
+        by.includes(kind)
+          ? 'allowed'
+          : expect.stringMatching(/permission denied|must be owner|privilege/i),
+      ]);
+      expect(refusals).toEqual(Object.fromEntries(expected));
+    } finally {
+      await client.end();
     }
-    const expected = Object.entries(ACTIONS).map(([action, { by }]) => [
-      action,
-      by.includes(kind)
-        ? 'allowed'
-        : expect.stringMatching(/permission denied|must be owner|privilege/i),
-    ]);
-    expect(refusals).toEqual(Object.fromEntries(expected));
-  } finally {
-    await client.end();
-  }
-});
+  },
+);
 
-test('by default nobody but the owner may do anything', async () => {
+test('by default only the owner has any privilege', async () => {
   const { rows } = await database.query(
     `select relname as name, grantee::regrole::text as role, privilege_type as privilege
      from pg_class, aclexplode(relacl)
@@ -317,7 +320,7 @@ test('by default nobody but the owner may do anything', async () => {
   expect(rows).toEqual([]);
 });
 
-test('PUBLIC may execute none of our functions', async () => {
+test('PUBLIC cannot execute any of our functions', async () => {
   const { rows } = await database.query(
     `select p.oid::regprocedure::text as name from pg_proc as p
      where (pronamespace = 'pgwatch'::regnamespace
@@ -327,7 +330,7 @@ test('PUBLIC may execute none of our functions', async () => {
   expect(rows).toEqual([]);
 });
 
-test('a writer without any right on the schema is captured all the same', async () => {
+test('a writer without any privilege on the schema is captured all the same', async () => {
   const { name, url } = await createRole(database, 'writer');
   await database.query('create table orders (id int primary key)');
   await database.query(`create trigger c after insert or update or delete on orders
@@ -356,7 +359,7 @@ test('a writer without any right on the schema is captured all the same', async 
   );
 });
 
-test('a daemon runs as a role that may consume, and no more: replay, tail and doorbell', async () => {
+test('a daemon needs only the consume role for replay, tail and doorbell', async () => {
   const { name, url } = await createRole(database, 'daemon');
   const roles = { publish: [], consume: [name], read: [] };
   const config = { ...database.config, url, roles, pollIntervalMs: 600_000 };

@@ -20,9 +20,9 @@ import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: what dumps of a part, test suites and people take away is restored by "pgwatch migrate", or said in a sentence;
-nothing that is there is lost by it.
-Method: a captured table, a part taken away, migrate, and the way from a write to a handler.
+Goal: "pgwatch migrate" restores, or reports in a sentence, whatever partial dumps, test suites and
+people remove; nothing that exists is lost.
+Method: a captured table, a part removed, migrate, and the path from a write to a handler.
 */
 
 const OURS = `select string_agg(oid::regclass::text, ', ') from pg_class
@@ -30,11 +30,11 @@ const OURS = `select string_agg(oid::regclass::text, ', ') from pg_class
 
 const OF_SCHEMA = ['schema', 'drift', 'privileges', 'partitions'];
 
-/** What is taken away, and what the doctor's checks of the schema say of it. */
+/** What is removed, and what doctor's checks of the schema report about it. */
 const DAMAGES: Record<string, { sql: string; problem: RegExp; restored: RegExp }> = {
-  'the rows of all tables, as by a test suite or in a dump of the schema alone': {
+  'the rows of all tables, as by a test suite or in a schema-only dump': {
     sql: `do $$ begin execute 'truncate ' || (${OURS}) || ' restart identity'; end $$`,
-    problem: /^schema: Schema "pgwatch" of pgwatch lacks the record of its migrations/,
+    problem: /^schema: The record of migrations in schema "pgwatch" is missing/,
     restored: /^the record of its migrations$/,
   },
   'the record of some migrations': {
@@ -44,17 +44,17 @@ const DAMAGES: Record<string, { sql: string; problem: RegExp; restored: RegExp }
   },
   'the table of migrations': {
     sql: 'drop table pgwatch.migration',
-    problem: /^schema: Schema "pgwatch" of pgwatch lacks the record/,
+    problem: /^schema: The record of migrations in schema "pgwatch" is missing/,
     restored: /^the record of its migrations$/,
   },
   'our schema, as in a dump of schema public': {
     sql: 'drop schema pgwatch cascade',
-    problem: /^schema: The database has no schema "pgwatch" of pgwatch\.$/,
+    problem: /^schema: pgwatch is not installed: there is no schema "pgwatch"\.$/,
     restored: /^$/,
   },
-  'our schema, and notify_data_change() stays': {
+  'our schema, but not notify_data_change()': {
     sql: 'drop schema pgwatch cascade; drop function smart_notify(text, jsonb, text, uuid)',
-    problem: /^schema: The database has no schema/,
+    problem: /^schema: pgwatch is not installed/,
     restored: /^$/,
   },
   'smart_notify(), as in a dump of our schema': {
@@ -67,7 +67,7 @@ const DAMAGES: Record<string, { sql: string; problem: RegExp; restored: RegExp }
     problem: /^drift: Table delivery is missing/,
     restored: /^table pgwatch\.delivery, index pgwatch\.delivery_due, index /,
   },
-  'the positions, and what depends on their type': {
+  'the positions, and everything that depends on their type': {
     sql: 'drop table pgwatch.consumer_progress cascade',
     problem: /^drift: Table consumer_progress is missing/,
     restored: /^table pgwatch\.consumer_progress, function pgwatch\.log_is_settled/,
@@ -94,15 +94,15 @@ const DAMAGES: Record<string, { sql: string; problem: RegExp; restored: RegExp }
     problem: /^drift: Trigger consumer_channel_first of consumer_progress is missing\.$/,
     restored: /^trigger consumer_channel_first of .*, trigger consumer_channel_change of [\w.]+$/,
   },
-  'a trigger of the log, which is switched off': {
+  'a trigger of the log, which is disabled': {
     sql: 'alter table pgwatch.notification_log disable trigger log_keep_ids_before',
-    problem: /^drift: Trigger log_keep_ids_before of notification_log is switched off/,
+    problem: /^drift: Trigger log_keep_ids_before of notification_log is disabled/,
     restored: /^trigger log_keep_ids_before of pgwatch\.notification_log$/,
   },
-  'a trigger of the log, which fires for something else': {
+  'a trigger of the log, which fires for other events': {
     sql: `create or replace trigger log_keep_ids_after after insert on pgwatch.notification_log
       for each statement execute function pgwatch.log_keep_ids()`,
-    problem: /^drift: Trigger log_keep_ids_after of notification_log is switched off, or not as/,
+    problem: /^drift: Trigger log_keep_ids_after of notification_log is disabled or altered/,
     restored: /^trigger log_keep_ids_after of pgwatch\.notification_log$/,
   },
   'a function with its triggers': {
@@ -111,9 +111,11 @@ const DAMAGES: Record<string, { sql: string; problem: RegExp; restored: RegExp }
     restored: /^function pgwatch\.log_keep_ids, trigger log_keep_ids_before of .*_after of /,
   },
   'the body of a function': {
-    sql: `create or replace function pgwatch.log_pins(partition_name text, up_to bigint default null)
-      returns table (consumer_id text, reason text) language sql as 'select null, null where false'`,
-    problem: /^drift: Function pgwatch\.log_pins is not as this version of pgwatch made it\.$/,
+    sql: `create or replace function
+        pgwatch.log_pins(partition_name text, up_to bigint default null)
+      returns table (consumer_id text, reason text) language sql
+      as 'select null, null where false'`,
+    problem: /^drift: Function pgwatch\.log_pins was replaced or altered\.$/,
     restored: /^function pgwatch\.log_pins$/,
   },
 };
@@ -129,7 +131,7 @@ async function captured(): Promise<
   return { ...database, config };
 }
 
-describe('what is taken away is found, and migrate restores it', () => {
+describe('doctor finds what is missing, and migrate restores it', () => {
   test.each(some(Object.entries(DAMAGES)))('%s', async (_, { sql, problem, restored }) => {
     const { client, query, config } = await captured();
     await query(sql);
@@ -158,12 +160,14 @@ describe('what is taken away is found, and migrate restores it', () => {
 
   test('the row of the origin is not needed: nothing unread counts as unneeded', async () => {
     const { client, query, config } = await captured();
-    await query(`insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
+    await query(`insert into pgwatch.consumer_progress
+        (consumer_id, channels, done_id, done_snapshot)
       values ('c', '{x}', 0, '1:1:')`);
     await query(`select smart_notify('x')`);
     await query('truncate pgwatch.log_origin');
     const { rows } = await query(
-      `select split_part(tableoid::regclass::text, '.', 2) as partition from pgwatch.notification_log`,
+      `select split_part(tableoid::regclass::text, '.', 2) as partition
+       from pgwatch.notification_log`,
     );
     expect(await readPins(client, 'pgwatch', rows[0])).toMatchObject([{ consumerId: 'c' }]);
     expect((await readStatus(client, 'pgwatch', null)).consumers).toMatchObject([{ unread: 1 }]);
@@ -173,7 +177,7 @@ describe('what is taken away is found, and migrate restores it', () => {
     expect(checked.filter(({ outcome }) => outcome === 'unchecked')).toEqual([]);
   });
 
-  test('a log, its positions and its rows stay what they are', async () => {
+  test('a log, its positions and its rows are kept', async () => {
     const { client, query, config } = await captured();
     await query(`select smart_notify('x', '{"kept": true}')`);
     await query('drop table pgwatch.delivery; truncate pgwatch.migration');
@@ -183,12 +187,12 @@ describe('what is taken away is found, and migrate restores it', () => {
   });
 });
 
-describe('what cannot be restored is said in a sentence', () => {
+describe('what cannot be restored is reported in a sentence', () => {
   test('tables of another version without a record', async () => {
     const { client, query, config } = await captured();
     await query('truncate pgwatch.migration; alter table pgwatch.delivery drop column is_suspect');
     await expect(migrateUp(client, config)).rejects.toThrow(
-      /^Schema "pgwatch" holds tables of another version .*delivery\.is_suspect.* uninstall/,
+      /^Schema "pgwatch" contains tables of another version .*delivery\.is_suspect.* uninstall/,
     );
     expect((await readMigrationStates(client, config))[0]?.state).toBe('pending');
   });
@@ -203,13 +207,13 @@ describe('what cannot be restored is said in a sentence', () => {
     expect(await migrateUp(client, config)).toEqual([]);
   });
 
-  test("somebody else's function of the same name", async () => {
+  test("another owner's function with the same name", async () => {
     const { client, query, configWith } = await createEmptyDatabase();
     await query(
       `create function public.smart_notify(text, jsonb, text, uuid) returns bigint return 1`,
     );
     await expect(migrateUp(client, await configWith({}))).rejects.toThrow(
-      /^Function (public\.)?smart_notify\(text,jsonb,text,uuid\) is there already/,
+      /^Function (public\.)?smart_notify\(text,jsonb,text,uuid\) already exists/,
     );
     const { rows } = await query(`select from pg_namespace where nspname = 'pgwatch'`);
     expect(rows).toEqual([]);
@@ -224,13 +228,13 @@ describe('what cannot be restored is said in a sentence', () => {
       ],
     ]),
   )(
-    "somebody else's schema with a table named %s is neither filled nor removed",
+    "another owner's schema with a table named %s is neither filled nor removed",
     async (_, sql) => {
       const { client, query, configWith } = await createEmptyDatabase();
       await query(`create schema mine; ${sql}`);
       const config = await configWith({ schema: 'mine' });
-      await expect(migrateUp(client, config)).rejects.toThrow(/already holds other objects/);
-      await expect(readFootprint(client, config)).rejects.toThrow(/already holds other objects/);
+      await expect(migrateUp(client, config)).rejects.toThrow(/already contains other objects/);
+      await expect(readFootprint(client, config)).rejects.toThrow(/already contains other objects/);
     },
   );
 });
@@ -251,7 +255,7 @@ test.each(
   expect(await migrateUp(client, config)).not.toEqual([]);
 });
 
-test('statements are told apart, whatever they hold', () => {
+test('statements are separated correctly, whatever they contain', () => {
   expect(
     statementsIn(`-- a; b
       select ';' as "a;b"; /* ; */ do $x$ begin; end; $x$;

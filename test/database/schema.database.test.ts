@@ -7,7 +7,7 @@ import { createRole } from '../helpers/role.ts';
 
 const FILE = readFileSync(new URL('../../sql/schema.sql', import.meta.url), 'utf8');
 
-test('sql/schema.sql is what the migrations make; "npm run schema" writes it anew', async () => {
+test('sql/schema.sql is the result of the migrations; "npm run schema" updates it', async () => {
   const database = await createEmptyDatabase();
   const [publisher, consumer, reader] = [
     await createRole(database, 'publisher'),
@@ -26,7 +26,7 @@ test('sql/schema.sql is what the migrations make; "npm run schema" writes it ane
   expect(await schemaText(database.client, config, names)).toBe(FILE);
 });
 
-test('what the migrations make does not depend on the day', async () => {
+test('the result of the migrations does not depend on the day', async () => {
   const database = await createEmptyDatabase();
   const config = await database.configWith({});
   await migrateUp(database.client, config);

@@ -4,7 +4,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { expect, onTestFinished, test } from 'vitest';
 import { connect } from '../../src/database/connect.ts';
 
-/** A message of the authentication, as a server sends it. */
+/** An authentication message as sent by a server. */
 function authentication(kind: number, text: string): Buffer {
   const message = Buffer.alloc(9 + text.length);
   message.write('R');
@@ -14,7 +14,7 @@ function authentication(kind: number, text: string): Buffer {
   return message;
 }
 
-/** A server that asks for so many rounds of hashing before it has shown who it is. */
+/** A server that asks for this many hashing iterations before it has proven its identity. */
 async function startHostile(iterations: number): Promise<string> {
   const server = createServer((socket) => {
     socket.on('error', () => {});
@@ -32,7 +32,7 @@ async function startHostile(iterations: number): Promise<string> {
   return `postgres://me:secret@127.0.0.1:${(server.address() as AddressInfo).port}/db`;
 }
 
-test('a server that asks for a thousand million rounds of hashing is refused at once', async () => {
+test('a server that asks for a billion hashing iterations is refused at once', async () => {
   const url = await startHostile(1e9);
   const delays = monitorEventLoopDelay({ resolution: 5 });
   delays.enable();
@@ -43,7 +43,8 @@ test('a server that asks for a thousand million rounds of hashing is refused at 
   });
   delays.disable();
   console.log(
-    `refused in ${Math.round(performance.now() - startedAt)} ms, longest pause ${Math.round(delays.max / 1e6)} ms`,
+    `refused in ${Math.round(performance.now() - startedAt)} ms, ` +
+      `longest pause ${Math.round(delays.max / 1e6)} ms`,
   );
   expect(performance.now() - startedAt).toBeLessThan(5000);
   expect(delays.max / 1e6).toBeLessThan(1000);

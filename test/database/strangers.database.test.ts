@@ -15,24 +15,27 @@ import { createRole } from '../helpers/role.ts';
 import { some } from '../helpers/whole.ts';
 
 /*
-Goal: nobody but the owner and the roles of the config may do anything with what is ours, whoever gave it to
-them, and with what a daemon makes later; the doctor names the others.
-Method: databases as managed platforms set them up, and grants by hand.
+Goal: only the owner and the roles of the config have privileges on our objects, whoever granted
+others, and on what a daemon creates later; doctor names all other roles.
+Method: databases as managed platforms set them up, and manual grants.
 */
 
-/** Every privilege of somebody who is not the owner, or of one role. */
+/** Every privilege of a role that is neither the owner nor excepted. */
 async function privilegesOf({ query }: EmptyDatabase, except: string[] = []): Promise<string[]> {
   const { rows } = await query(
     `with held as (
-       select 'schema' as name, nspowner as owner, nspacl as acl from pg_namespace where nspname = 'pgwatch'
+       select 'schema' as name, nspowner as owner, nspacl as acl
+       from pg_namespace where nspname = 'pgwatch'
        union all
        select relname, relowner, relacl from pg_class where relnamespace = 'pgwatch'::regnamespace
        union all
-       select c.relname || '.' || attname, relowner, attacl from pg_attribute join pg_class as c on c.oid = attrelid
+       select c.relname || '.' || attname, relowner, attacl
+       from pg_attribute join pg_class as c on c.oid = attrelid
        where relnamespace = 'pgwatch'::regnamespace
        union all
        select proname, proowner, coalesce(proacl, acldefault('f', proowner)) from pg_proc
-       where pronamespace = 'pgwatch'::regnamespace or proname in ('smart_notify', 'notify_data_change')
+       where pronamespace = 'pgwatch'::regnamespace
+         or proname in ('smart_notify', 'notify_data_change')
        union all
        select typname, typowner, typacl from pg_type where typnamespace = 'pgwatch'::regnamespace)
      select format('%s: %s %s', case grantee when 0 then 'public' else grantee::regrole::text end,
@@ -47,7 +50,8 @@ async function privilegesOf({ query }: EmptyDatabase, except: string[] = []): Pr
 async function withoutPartitions({ query }: EmptyDatabase): Promise<void> {
   await query(`do $$ declare name text; begin
     for name in select i.inhrelid::regclass from pg_inherits as i
-      where i.inhparent = 'pgwatch.notification_log'::regclass and i.inhrelid::regclass::text !~ 'default'
+      where i.inhparent = 'pgwatch.notification_log'::regclass
+        and i.inhrelid::regclass::text !~ 'default'
     loop execute 'drop table ' || name; end loop; end $$`);
 }
 
@@ -61,9 +65,12 @@ const DEFAULTS = {
   ],
   'in both schemas, with grant option': [
     'create schema pgwatch',
-    'alter default privileges in schema pgwatch, public grant all on tables to ROLE with grant option',
-    'alter default privileges in schema pgwatch, public grant all on sequences to ROLE with grant option',
-    'alter default privileges in schema pgwatch, public grant execute on functions to ROLE with grant option',
+    'alter default privileges in schema pgwatch, public ' +
+      'grant all on tables to ROLE with grant option',
+    'alter default privileges in schema pgwatch, public ' +
+      'grant all on sequences to ROLE with grant option',
+    'alter default privileges in schema pgwatch, public ' +
+      'grant execute on functions to ROLE with grant option',
   ],
   'for PUBLIC': [
     'alter default privileges grant all on tables to public',
@@ -74,7 +81,7 @@ const DEFAULTS = {
 
 describe('default privileges', () => {
   test.each(some(Object.entries(DEFAULTS)))(
-    '%s give nobody anything of ours',
+    '%s grant no role anything of ours',
     async (_, statements) => {
       const database = await createEmptyDatabase();
       const { name, url } = await createRole(database, 'anon');
@@ -96,11 +103,13 @@ describe('default privileges', () => {
       const problems = await findingsOf(config, 'privileges');
       expect(problems.filter((text) => text.startsWith('problem'))).toEqual([]);
       if (statements[0] !== 'create schema pgwatch') return;
-      expect(problems).toEqual([expect.stringMatching(/^note: What .* is open to "Test anon .*"/)]);
+      expect(problems).toEqual([
+        expect.stringMatching(/^note: Objects .* are open to "Test anon .*"/),
+      ]);
     },
   );
 
-  test('leave the roles of the config what is theirs, and no more', async () => {
+  test('leave the roles of the config their privileges, and no more', async () => {
     const database = await createEmptyDatabase();
     const reader = await createRole(database, 'reading');
     await database.query(`alter default privileges grant all on tables to "${reader.name}"`);
@@ -113,7 +122,7 @@ describe('default privileges', () => {
     ]);
   });
 
-  test('do nothing to the SQL that "pgwatch migrate sql" prints', async () => {
+  test('do not affect the SQL that "pgwatch migrate sql" prints', async () => {
     const database = await createEmptyDatabase();
     const { name } = await createRole(database, 'anon');
     await database.query(`alter default privileges grant all on tables to "${name}"`);
@@ -131,7 +140,8 @@ describe('default privileges', () => {
 const GRANTED: Record<string, (role: string, other: string) => string[]> = {
   'on a table, passed on by grant option': (role, other) => [
     `grant select on pgwatch.delivery to ${role} with grant option`,
-    `grant usage on schema pgwatch to ${role}; set role ${role}; grant select on pgwatch.delivery to ${other}; reset role`,
+    `grant usage on schema pgwatch to ${role}; set role ${role};
+     grant select on pgwatch.delivery to ${other}; reset role`,
   ],
   'on a column': (role) => [`grant update (payload) on pgwatch.notification_log to ${role}`],
   'on a partition': (role) => [`grant select on pgwatch.notification_log_default to ${role}`],
@@ -145,9 +155,9 @@ const GRANTED: Record<string, (role: string, other: string) => string[]> = {
   'on a type': (role) => [`grant usage on type pgwatch.delivery to ${role}`],
 };
 
-describe('what somebody has granted', () => {
+describe('a manual grant', () => {
   test.each(some(Object.entries(GRANTED)))(
-    '%s is found, and migrate takes it back',
+    '%s is found, and migrate revokes it',
     async (_, grants) => {
       const database = await createEmptyDatabase();
       const [role, other] = [
@@ -159,7 +169,7 @@ describe('what somebody has granted', () => {
       for (const sql of grants(`"${role.name}"`, `"${other.name}"`)) await database.query(sql);
       expect((await findingsOf(config, 'privileges'))[0]).toMatch(
         new RegExp(
-          `^problem: Role "${role.name}" has privileges that the config does not give it: .`,
+          `^problem: Role "${role.name}" has privileges that the config does not grant: .`,
         ),
       );
       await migrateUp(database.client, config);
@@ -168,7 +178,7 @@ describe('what somebody has granted', () => {
     },
   );
 
-  test('to a role that the config names no more is found with its members, and taken back', async () => {
+  test('to a role no longer in the config is found with its members, and revoked', async () => {
     const database = await createEmptyDatabase();
     const [role, member] = [
       await createRole(database, 'gone'),
@@ -181,7 +191,7 @@ describe('what somebody has granted', () => {
     );
     const config = await database.configWith({ roles: { read: [] } });
     expect(await findingsOf(config, 'privileges')).toEqual([
-      expect.stringContaining(`so have its members "${member.name}".`),
+      expect.stringContaining(`its members "${member.name}" have them, too.`),
     ]);
     await migrateUp(database.client, config);
     expect(await privilegesOf(database)).toEqual([]);
@@ -196,7 +206,7 @@ test.each(
     ['a partition', 'alter table pgwatch.notification_log_default owner to ROLE'],
     ['the schema', 'alter schema pgwatch owner to ROLE'],
   ]),
-)('%s that belongs to somebody else is found', async (_, change) => {
+)('%s that belongs to another role is found', async (_, change) => {
   const database = await createEmptyDatabase();
   const config = await migrated(database);
   const { name } = await createRole(database, 'owner');

@@ -11,10 +11,10 @@ import { useIsolatedServer } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: nothing goes over a network in plain text, or to a server that is not the one that was meant,
-unless somebody has said so.
-Method: a server with certificates of its own making, and a network that lies. The name 127.1 is one
-for this machine that does not look like a loopback, so that it stands for a host elsewhere.
+Goal: nothing goes over a network in plain text, or to a server other than the intended one, unless
+the user has asked for it.
+Method: a server with self-made certificates, and a network that lies. The name 127.1 denotes this
+machine, but does not look like a loopback address, so it stands for a remote host.
 */
 
 const keys = makeKeyFolder();
@@ -31,7 +31,7 @@ const database = useIsolatedServer({
 
 afterAll(keys.remove);
 
-/** The connection string by another name, with parameters. */
+/** The connection string with another host name and these parameters. */
 function urlOf(hostname: string, parameters: Record<string, string> = {}): string {
   const url = new URL(database.url);
   url.hostname = hostname;
@@ -41,7 +41,7 @@ function urlOf(hostname: string, parameters: Record<string, string> = {}): strin
 
 const known = { sslrootcert: authority };
 
-/** What the server sees of a new connection. */
+/** What the server knows about a new connection. */
 async function seenBy(url: string, tls: TlsMode | null = null) {
   return withConnection({ url, tls }, async (client) => {
     const { rows } = await client.query(
@@ -51,7 +51,7 @@ async function seenBy(url: string, tls: TlsMode | null = null) {
   });
 }
 
-/** Why connecting fails, without the server and database that the sentence begins with. */
+/** The reason for a failed connection, without the server and database that begin the sentence. */
 async function refusal(url: string, tls: TlsMode | null = null): Promise<string> {
   const error = await connect({ url, tls }).then(
     async (client) => {
@@ -69,10 +69,13 @@ async function refusal(url: string, tls: TlsMode | null = null): Promise<string>
 }
 
 const UNKNOWN =
-  'its certificate is from an authority that is not trusted here. Name the file of that authority by sslrootcert in the connection string, or by NODE_EXTRA_CA_CERTS.';
-const PLAIN = `it offers no TLS. Switch it on there, or set tls: 'off' or sslmode=disable where the network is trusted.`;
+  'its certificate is from an authority that is not trusted here. Set sslrootcert in the ' +
+  "connection string, or NODE_EXTRA_CA_CERTS, to the file with that authority's certificate.";
+const PLAIN =
+  'it does not offer TLS. Enable TLS on the server, or, if the network is trusted, ' +
+  "set tls: 'off' or sslmode=disable.";
 
-test('a connection is verified, encrypted only, or plain, as asked for', async () => {
+test('a connection is verified, only encrypted, or plain, as requested', async () => {
   expect(await seenBy(urlOf('localhost', known))).toMatchObject({ ssl: true });
   expect(await seenBy(urlOf('localhost', known), 'verify')).toMatchObject({ ssl: true });
   expect(await seenBy(urlOf('127.1'), 'no-verify')).toMatchObject({ ssl: true });
@@ -82,31 +85,32 @@ test('a connection is verified, encrypted only, or plain, as asked for', async (
   expect(await seenBy(urlOf('localhost'))).toMatchObject({ ssl: false });
 });
 
-test('a host elsewhere is verified without a word, and PGSSLMODE is heard', async () => {
+test('a remote host is verified by default, and PGSSLMODE is respected', async () => {
   expect(await refusal(urlOf('127.1'))).toBe(UNKNOWN);
   vi.stubEnv('PGSSLMODE', 'disable');
   onTestFinished(() => void vi.unstubAllEnvs());
   expect(await seenBy(urlOf('127.1'))).toMatchObject({ ssl: false });
 });
 
-test('libpq modes that would accept anybody are verified', async () => {
+test('libpq modes that would accept any server are verified', async () => {
   for (const sslmode of ['prefer', 'require', 'verify-ca']) {
     expect(await refusal(urlOf('localhost', { sslmode }))).toBe(UNKNOWN);
   }
 });
 
-test('a certificate of an authority that is not trusted is refused', async () => {
+test('a certificate from an untrusted authority is refused', async () => {
   expect(await refusal(urlOf('localhost', { sslrootcert: stranger }))).toBe(UNKNOWN);
   expect(await refusal(urlOf('localhost'), 'verify')).toBe(UNKNOWN);
 });
 
 test('a certificate for another host is refused', async () => {
   expect(await refusal(urlOf('127.0.0.1', known))).toBe(
-    'its certificate is for DNS:localhost, not for "127.0.0.1". Connect by a name that the certificate has, or give the server one for "127.0.0.1".',
+    'its certificate is for DNS:localhost, not for "127.0.0.1". Connect with a name in the ' +
+      'certificate, or give the server a certificate for "127.0.0.1".',
   );
 });
 
-test('a certificate that has expired is refused', async () => {
+test('an expired certificate is refused', async () => {
   issueCertificate(authority, { ...server, hosts: 'DNS:localhost', days: -1 });
   await database.query('select pg_reload_conf()');
   onTestFinished(async () => {
@@ -127,13 +131,13 @@ test('a certificate that has expired is refused', async () => {
   );
 });
 
-test('a certificate of our own is shown to the server', async () => {
+test('a client certificate is sent to the server', async () => {
   const own = issueCertificate(authority, { ...server, name: 'daemon', hosts: 'DNS:daemon' });
   const parameters = { ...known, sslcert: own.cert, sslkey: own.key };
   expect(await seenBy(urlOf('localhost', parameters))).toMatchObject({ client_dn: '/CN=daemon' });
 });
 
-test('a network that takes TLS out gets nothing but the question for it', async () => {
+test('a network that strips TLS receives only the request for it', async () => {
   const bytes: Buffer[] = [];
   const liar = createServer((socket) => {
     socket.on('error', () => {});
@@ -151,7 +155,7 @@ test('a network that takes TLS out gets nothing but the question for it', async 
   const pool = new Pool({ url: url.href, size: 1 });
   await expect(pool.query('select 1')).rejects.toThrow(PLAIN);
   await pool.close();
-  // A request for TLS has eight bytes. A user's name would be the next.
+  // A request for TLS has eight bytes. A user name would come next.
   expect(Buffer.concat(bytes)).toHaveLength(16);
 });
 

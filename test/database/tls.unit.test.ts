@@ -24,7 +24,7 @@ test.each([
   ['0.0.0.0', 'verify'],
   ['fe80::1', 'verify'],
   ['', 'verify'],
-] as const)('where nothing is said, host "%s" is %s', (host, mode) => {
+] as const)('by default, host "%s" is %s', (host, mode) => {
   expect(modeFor(host)).toBe(mode);
 });
 
@@ -57,14 +57,14 @@ test('the config beats the connection string, which beats PGSSLMODE, which beats
   expect(modeFor('/tmp', 'sslmode=require', 'verify', 'require')).toBe('off');
 });
 
-test('nothing in the environment makes a verified connection less than that', () => {
+test('no environment variable weakens a verified connection', () => {
   for (const name of ['NODE_TLS_REJECT_UNAUTHORIZED', 'PGSSLMODE']) vi.stubEnv(name, '0');
   const wish = { host: 'db', parameters: new URLSearchParams(), tls: 'verify' } as const;
   expect(tlsConfig(wish).ssl).toMatchObject({ rejectUnauthorized: true });
   vi.unstubAllEnvs();
 });
 
-test('a file that is not there is named, with what names it', () => {
+test('a missing file is reported together with the parameter that names it', () => {
   const parameters = new URLSearchParams('sslrootcert=/nowhere/ca.crt');
   expect(() => tlsConfig({ host: 'db', parameters, tls: null })).toThrow(
     expect.objectContaining({

@@ -1,16 +1,19 @@
 import { inject } from 'vitest';
 
-/** Before 15 nobody can ask the server to count at once what was touched. */
+/** Before version 15 the server cannot be asked to flush its statistics at once. */
 export const canCountBlocks = inject('serverMajor') >= 15;
 if (!canCountBlocks) {
-  console.warn('SKIPPED: how many blocks a statement touches, which needs PostgreSQL 15 or newer.');
+  console.warn(
+    'SKIPPED: counting the blocks that a statement touches needs PostgreSQL 15 or newer.',
+  );
 }
 
 type Queries = { query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }> };
 
 /**
- * How many blocks of the tables and their indexes the work touches, by the server's own count.
- * @param client the session that does the work: what others have touched is counted later
+ * Counts the blocks of the tables and their indexes that the work touches, by the server's own
+ * statistics.
+ * @param client the session that does the work: what other sessions touch is counted later
  */
 export async function blocksOf(
   client: Queries,

@@ -16,7 +16,7 @@ export async function captureTable(
   return createTrigger(client, name, options);
 }
 
-/** What the view shows of a table's changes, in order. */
+/** A table's changes as the view shows them, in order. */
 export async function changesOf(database: TestDatabase, table: string): Promise<Captured[]> {
   const { rows } = await database.query(
     `select channel, key, payload from pgwatch.notification
@@ -26,7 +26,7 @@ export async function changesOf(database: TestDatabase, table: string): Promise<
   return rows;
 }
 
-/** The same in short: 'UPDATE 1 name'. */
+/** A table's changes in short: 'UPDATE 1 name'. */
 export async function shortChangesOf(database: TestDatabase, table: string): Promise<string[]> {
   const changes = await changesOf(database, table);
   return changes.map(({ payload }) => {

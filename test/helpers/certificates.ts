@@ -11,7 +11,7 @@ export function makeKeyFolder(): { folder: string; remove(): void } {
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** An authority of that name: the file of its certificate. Its key lies beside it. */
+/** Creates an authority of that name. Returns the file of its certificate; its key is beside it. */
 export function makeAuthority(folder: string, name: string): string {
   const [file, key] = [join(folder, `${name}.crt`), join(folder, `${name}.key`)];
   openssl('req', '-x509', ...NEW_KEY, '-keyout', key, '-out', file, '-days', '2', ...subject(name));
@@ -19,8 +19,8 @@ export function makeAuthority(folder: string, name: string): string {
 }
 
 /**
- * Writes FOLDER/NAME.crt and .key, issued by the authority, in place of what is there.
- * @param days negative: it has expired already
+ * Writes FOLDER/NAME.crt and .key, issued by the authority, and replaces existing ones.
+ * @param days negative: the certificate has already expired
  */
 export function issueCertificate(
   authority: string,

@@ -6,20 +6,22 @@ import { onTestFinished } from 'vitest';
 export type CliOptions = {
   /** Default: the temporary folder, which has no config file and no consumers. */
   cwd?: string;
-  /** Added to our own environment, of which no connection and no colour is passed on. */
+  /** Added to our own environment, except its connection and colour settings. */
   env?: Record<string, string | undefined>;
   /** Written to stdin, which is then closed. Default: nothing. */
   input?: string | Buffer;
-  /** What runs with the arguments. Default: Node.js with the repository's bin/pgwatch.js. */
+  /** The program that gets the arguments. Default: Node.js with the repository's bin/pgwatch.js. */
   command?: readonly [string, ...string[]];
 };
 
-/** Exit code null: a signal ended it. */
+/** Exit code null: it was ended by a signal. */
 export type CliResult = { exitCode: number | null; stdout: string; stderr: string };
 
 /** A running pgwatch. It is killed when the test that started it ends. */
 export type Cli = Readonly<Pick<CliResult, 'stdout' | 'stderr'>> & {
-  /** Resolves once stdout or stderr holds it; rejects after a while, or where it ends without. */
+  /**
+   * Resolves once stdout or stderr contains it; rejects on a timeout or if the process ends first.
+   */
   waitFor(expected: string | RegExp, timeoutMs?: number): Promise<void>;
   signal(name: NodeJS.Signals): void;
   exited: Promise<CliResult>;
@@ -57,7 +59,7 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Cli
       resolve({ exitCode, ...output });
     });
   });
-  // A program that ends without reading its stdin closes it, which is no error of the test.
+  // A program that ends without reading its stdin closes it, which is not an error of the test.
   child.stdin.on('error', () => {}).end(options.input ?? '');
   const isPrinted = (expected: string | RegExp) =>
     Object.values(output).some((text) =>
@@ -92,7 +94,7 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Cli
   };
 }
 
-/** Our own environment without what would change what a command does. */
+/** Our own environment without variables that change what a command does. */
 export function cleanEnvironment(): NodeJS.ProcessEnv {
   const foreign = /^(DATABASE_URL|PG.*|NO_COLOR|FORCE_COLOR|NODE_OPTIONS)$/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));

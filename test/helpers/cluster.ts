@@ -12,12 +12,12 @@ export type EmptyDatabase = {
   configWith(options: UserConfig): ReturnType<typeof loadConfig>;
 };
 
-/** Creates a database with nothing in it, for the test that calls it. */
+/** Creates an empty database for the test that calls it. */
 export async function createEmptyDatabase(): Promise<EmptyDatabase> {
   return createDatabase('template1');
 }
 
-/** The same as "pgwatch migrate" has left it, with the default names. */
+/** Creates a database as "pgwatch migrate" leaves it, with the default names. */
 export async function createMigratedDatabase(): Promise<EmptyDatabase> {
   return createDatabase(inject('templateName'));
 }

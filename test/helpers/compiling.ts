@@ -5,9 +5,9 @@ import { runCli } from './cli.ts';
 import { makeProject } from './project.ts';
 
 /**
- * What the strict compiler says of these files in a project that uses pgwatch, '' where all is
- * well.
- * @param pgwatch 'types': of pgwatch only what a change is; 'built': all of it, built before
+ * Compiles these files in strict mode, in a project that uses pgwatch. Returns the compiler's
+ * messages, '' if there are none.
+ * @param pgwatch 'types': only the types of a change; 'built': all of pgwatch, built before
  */
 export async function compile(
   files: Record<string, string>,

@@ -1,25 +1,25 @@
 import type { Change, ConsumerDefinition, Database, Notification } from '../../src/index.ts';
 
-/** Its primary key where it has one, and the other columns. */
+/** A table's primary key, if it has one, and its other columns. */
 export type CopiedTable = { key: string | null; others: readonly string[] };
 
 export type Copying = {
   channels: readonly string[];
   tables: Readonly<Record<string, CopiedTable>>;
   transaction: boolean;
-  /** It takes it that each change comes once: what does not fit is an error. */
+  /** Assumes that each change comes once: a change that does not fit is an error. */
   isOnce: boolean;
-  /** Rows without a key are told apart by their event, so that they can come again. */
+  /** Tells rows without a key apart by their event, so they can come again. */
   hasEvents: boolean;
-  /** True for a notification that it forgets about. */
+  /** Returns true for a notification to skip. */
   ignores?(notification: Notification): boolean;
-  /** Called when all of a batch is written, with how many rows that were. */
+  /** Called when a batch is written, with the number of rows. */
   onWritten?(rowCount: number): unknown;
 };
 
 /**
- * A consumer that rebuilds captured tables: as tables of the same names, and event_id, in the
- * schema of its name.
+ * A consumer that rebuilds captured tables: in the schema named like the consumer, as tables of the
+ * same names with the additional column event_id.
  */
 export function copyingConsumer(id: string, copying: Copying): ConsumerDefinition {
   return {
@@ -36,7 +36,7 @@ export function copyingConsumer(id: string, copying: Copying): ConsumerDefinitio
   };
 }
 
-/** Where the copies of a consumer are to be. */
+/** The SQL that creates the tables for a consumer's copies. */
 export function copiesSql(id: string, tables: Copying['tables']): string {
   const copies = Object.entries(tables).map(
     ([name, { key }]) => `create table ${id}.${name} (like ${name} including all, event_id uuid);
@@ -47,7 +47,7 @@ export function copiesSql(id: string, tables: Copying['tables']): string {
 
 type Run = { table: string; action: Change['action']; notifications: Notification[] };
 
-/** Returns how many rows it wrote. */
+/** Returns the number of rows written. */
 async function apply(db: Database, schema: string, copying: Copying, run: Run): Promise<number> {
   const { table, action, notifications } = run;
   const { key, others } = copying.tables[table] as CopiedTable;
@@ -64,7 +64,8 @@ async function apply(db: Database, schema: string, copying: Copying, run: Run): 
   const given = `jsonb_populate_recordset(null::${name}, $1::jsonb) as n`;
   const sets = (from: string) => others.map((each) => `${each} = ${from}.${each}`).join(', ');
   const again = key ? `(${key}) do update set ${sets('excluded')}` : 'do nothing';
-  const insert = `insert into ${name} (${columns}, event_id) select ${columns}, event_id from ${given}`;
+  const insert = `insert into ${name} (${columns}, event_id)
+    select ${columns}, event_id from ${given}`;
   const update = `update ${name} as c set ${sets('n')} from ${given} where c.${key} = n.${key}`;
   const once = action === 'INSERT' ? insert : update;
   const text = copying.isOnce ? once : `${insert} on conflict ${again}`;
@@ -73,7 +74,7 @@ async function apply(db: Database, schema: string, copying: Copying, run: Run): 
   return rowCount ?? 0;
 }
 
-/** Inserts that follow each other go in one statement. */
+/** Groups consecutive inserts, which are written in one statement. */
 function runsOf(notifications: Notification[]): Run[] {
   const runs: Run[] = [];
   for (const notification of notifications) {

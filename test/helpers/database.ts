@@ -12,7 +12,7 @@ import { type EmbeddedServer, startEmbedded } from '../../src/embedded/server.ts
 import { makeServerFolder } from './isolated-data.ts';
 import { until } from './wait.ts';
 
-/** A database of one test file. The fields are there from the first hook on. */
+/** A database for one test file. The fields are set from the first hook on. */
 export type TestDatabase = {
   url: string;
   /** The configuration for it, with short times. */
@@ -49,8 +49,8 @@ export function useDatabase(overrides: UserConfig = {}): TestDatabase {
 }
 
 /**
- * A server of its own for the test file that calls it: for tests that hold the cluster's horizon or
- * kill.
+ * A server for the test file that calls it: for tests that hold back the cluster's xmin or kill the
+ * server.
  */
 export function useIsolatedServer(
   settings: Record<string, string> = {},
@@ -74,7 +74,7 @@ export function useIsolatedServer(
   return database;
 }
 
-/** Makes the log, and what is known of consumers, as new; for daemons that have stopped. */
+/** Empties the log and the state of all consumers. No daemon may be running. */
 export async function emptyLog(database: TestDatabase): Promise<void> {
   await database.query(
     `truncate pgwatch.notification_log, pgwatch.consumer_progress, pgwatch.consumer_channel,
@@ -82,12 +82,12 @@ export async function emptyLog(database: TestDatabase): Promise<void> {
   );
 }
 
-/** Starts a server that was stopped on its folder and port again. */
+/** Restarts a stopped server in the same folder and on the same port. */
 export async function restartServer(database: { server: EmbeddedServer }): Promise<void> {
   const { folder, url } = database.server;
   const port = Number(new URL(url).port);
   const binaries = process.env.PGWATCH_TEST_BINARIES;
-  // The same object: what the helpers stop at the end is this server, then.
+  // The same object, so the helpers stop this server at the end.
   Object.assign(database.server, await startEmbedded({ folder, port, binaries }));
 }
 
@@ -122,11 +122,12 @@ async function openDatabase(database: TestDatabase, url: string, overrides: User
   };
 }
 
-/** What is still connected when a file ends was leaked by it. */
+/** A connection that is still open when a file ends was leaked by it. */
 async function requireNoConnections(client: Client, name: string): Promise<void> {
   await until(`connections to ${name} are closed`, async () => {
     const { rows } = await client.query(
-      "select application_name, state, left(query, 60) as query from pg_stat_activity where datname = $1 and backend_type = 'client backend'",
+      `select application_name, state, left(query, 60) as query from pg_stat_activity
+        where datname = $1 and backend_type = 'client backend'`,
       [name],
     );
     return rows.length === 0 ? true : `open: ${JSON.stringify(rows)}`;

@@ -1,6 +1,6 @@
 import type { DeliveryState } from '../../src/log/deliveries/filter.ts';
 
-/** What a test says of a delivery; the rest is filled in. */
+/** The parts of a delivery that a test cares about; the rest is filled in. */
 export type NewDelivery = {
   consumerId?: string;
   channel?: string;
@@ -12,7 +12,7 @@ export type NewDelivery = {
   error?: { name: string; message: string; code?: string; stack?: string };
 };
 
-/** Publishes a notification and files it, as a daemon does whose handler fails at it. */
+/** Publishes a notification and files it, like a daemon whose handler fails. */
 export async function addDelivery(
   database: { query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }> },
   { consumerId = 'email', channel = 'orders', key = null, payload = {}, ...rest }: NewDelivery = {},
@@ -28,7 +28,7 @@ export async function addDelivery(
   return id;
 }
 
-/** Makes consumers known, as running them does. */
+/** Registers consumers, as running them does. */
 export async function addConsumers(
   database: { query(text: string, values?: unknown[]): Promise<unknown> },
   ids: readonly string[],
@@ -41,7 +41,7 @@ export async function addConsumers(
   );
 }
 
-/** The same for one that processes share. */
+/** Registers a consumer that several processes share. */
 export async function addShared(
   database: Parameters<typeof addConsumers>[0],
   { id, channels }: { id: string; channels: readonly string[] },

@@ -13,23 +13,23 @@ export type DeliveryRow = {
   error: { name: string; message: string; stack?: string } | null;
 };
 
-/** What a test of deliveries does to the database and to daemons. */
+/** The steps of a test of deliveries: what it does to the database and to daemons. */
 export type Delivering = {
   /** Starts a daemon, stopped after the test, and waits until it follows the tail. */
   tail(...definitions: (ConsumerDefinition & { id: string })[]): Promise<TestDaemon>;
-  /** Has the daemon stopped after the test. */
+  /** Stops the daemon after the test. */
   keep<Daemon extends TestDaemon>(daemon: Daemon): Daemon;
-  /** Publishes on channel c, of each [key, payload], in one statement. Returns the ids. */
+  /** Publishes each [key, payload] on channel c, in one statement. Returns the ids. */
   publish(...notifications: [key: string | null, payload: unknown][]): Promise<number[]>;
-  /** What is filed for the consumer c, in order. */
+  /** The deliveries filed for consumer c, in order. */
   filed(): Promise<DeliveryRow[]>;
-  /** Waits until that is what is filed for the consumer c: so many, in these states. */
+  /** Waits until the deliveries filed for consumer c have exactly these states. */
   untilFiled(...states: string[]): Promise<DeliveryRow[]>;
 };
 
 /**
- * For the test file that calls it. After each test the daemons are stopped, and what they have left
- * is checked and deleted.
+ * Sets up the test file that calls it. After each test the daemons are stopped, and the deliveries
+ * that they left are checked and deleted.
  */
 export function useDelivering(database: TestDatabase): Delivering {
   const daemons: TestDaemon[] = [];
@@ -77,7 +77,9 @@ export function useDelivering(database: TestDatabase): Delivering {
   };
 }
 
-/** Every blocked delivery waits for an earlier one of its key: nobody else would ever wake it. */
+/**
+ * Every blocked delivery must wait for an earlier one of its key: nothing else would ever wake it.
+ */
 export async function requireNoOrphans(database: TestDatabase): Promise<void> {
   const { rows } = await database.query(
     `select * from pgwatch.delivery as d where state = 'blocked' and not exists (
@@ -85,10 +87,10 @@ export async function requireNoOrphans(database: TestDatabase): Promise<void> {
        where earlier.consumer_id = d.consumer_id and earlier.key = d.key
          and earlier.state <> 'dead' and earlier.notification_id < d.notification_id)`,
   );
-  if (rows.length > 0) throw new Error(`Blocked for ever: ${JSON.stringify(rows)}`);
+  if (rows.length > 0) throw new Error(`Blocked forever: ${JSON.stringify(rows)}`);
 }
 
-/** Throws, the first times that it is called with a payload. */
+/** Returns a function that throws the first `times` times it is called with a payload. */
 export function failing(times: number, makeError: () => unknown = () => new Error('not yet')) {
   const calls = new Map<string, number>();
   return (payload: unknown) => {

@@ -4,7 +4,7 @@ import { CHECKS } from '../../src/inspect/doctor/checks.ts';
 import { type Examination, examine } from '../../src/inspect/doctor/examine.ts';
 import { LIMITS, type ServerLimits } from '../../src/inspect/doctor/limits.ts';
 
-/** What the doctor finds with one check, or with all. */
+/** Runs one check of the doctor, or all. */
 export async function diagnose(
   config: Config,
   name: string | 'all',
@@ -18,7 +18,7 @@ export async function diagnose(
   );
 }
 
-/** Its findings in short: 'problem: what'. */
+/** The findings of a check in short: 'problem: what'. */
 export async function findingsOf(
   config: Config,
   name: string,
@@ -28,7 +28,7 @@ export async function findingsOf(
   return findings.map(({ level, what }) => `${level}: ${what}`);
 }
 
-/** Findings without those about the server, which other tests use at the same time. */
+/** The findings without those about the server, which other tests use at the same time. */
 export function ofDatabase<F extends { check: string }>(findings: readonly F[]): F[] {
   return findings.filter(({ check }) => !OF_SERVER.includes(check));
 }

@@ -6,7 +6,8 @@ import { discoverConsumers } from '../../src/consumers/discover.ts';
 export async function loadExample(id: string): Promise<ConsumerDefinition & { id: string }> {
   const consumers = await discoverConsumers(CONSUMERS);
   const consumer = consumers.find((candidate) => candidate.id === id);
-  if (!consumer) throw new Error(`No consumer ${id} among ${consumers.map((each) => each.id)}.`);
+  if (!consumer)
+    throw new Error(`There is no consumer ${id}: ${consumers.map((each) => each.id)}.`);
   const { channels, from, batchSize, handleBatch } = consumer;
   return { id, channels, from, handleBatch, ...(batchSize === null ? {} : { batchSize }) };
 }

@@ -1,12 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path/posix';
 
-/** Source texts by path, as in src/log/page.ts. */
+/** Source texts by path, like src/log/page.ts. */
 export type Sources = ReadonlyMap<string, string>;
 
-/**
- * The floor of each room: a file imports from lower floors and from its own room, and nothing else.
- */
+/** The floor of each room: a file imports only from lower floors and from its own room. */
 const FLOORS: Record<string, number> = {
   cli: 6,
   admin: 5,
@@ -22,7 +20,7 @@ const FLOORS: Record<string, number> = {
 };
 
 /**
- * The floors within a room. A folder that is not listed may be anywhere; '' is the room's own
+ * The floors within a room. A folder that is not listed is unrestricted; '' means the room's own
  * files.
  */
 const INNER_FLOORS: Record<string, Record<string, number>> = {
@@ -30,10 +28,12 @@ const INNER_FLOORS: Record<string, Record<string, number>> = {
   log: { retention: 3, 'by-hand': 3, leases: 2, deliveries: 1, positions: 0 },
 };
 
-/** The rooms that may hold SQL. The demo in cli plays an application, which has some of its own. */
+/**
+ * The rooms that may contain SQL. The demo in cli acts as an application and has some of its own.
+ */
 const SQL_ROOMS = /^src\/(database|log|capture|inspect|cli\/demo)\//;
 
-/** Packages that only one place may know, so that another one can take their place. */
+/** Packages that only one place may import, so they can be replaced. */
 const HOMES: Record<string, RegExp> = {
   chalk: /^src\/reporter\.ts$/,
   'string-width': /^src\/wrap\.ts$/,
@@ -43,9 +43,13 @@ const HOMES: Record<string, RegExp> = {
   testcontainers: /^$/,
 };
 
-/** A statement, at the beginning of a text. */
-const SQL =
-  /[`']\s*(select\s|insert into\s|update\s+\S+\s+(as \w+\s+)?set\s|delete from\s|with \w+ as \(|lock table\s|listen \$)/;
+/** A statement at the beginning of a string. */
+const STARTS = [
+  /select\s|insert into\s|delete from\s|lock table\s|listen \$/,
+  /update\s+\S+\s+(as \w+\s+)?set\s/,
+  /with \w+ as \(/,
+];
+const SQL = new RegExp(`[\`']\\s*(${STARTS.map(({ source }) => source).join('|')})`);
 
 const DOOR = 'src/index.ts';
 
@@ -57,7 +61,7 @@ export function readSources(root: URL): Sources {
   return new Map(paths.map((path) => [path, readFileSync(new URL(path, root), 'utf8')]));
 }
 
-/** What breaks the rules of the floors, a sentence each. */
+/** Violations of the floors, one sentence each. */
 export function findViolations(sources: Sources): string[] {
   const violations = [...sources].flatMap(([file, text]) =>
     importsOf(text).flatMap((specifier) => {
@@ -69,7 +73,7 @@ export function findViolations(sources: Sources): string[] {
   );
   const sql = [...sources]
     .filter(([file, text]) => !SQL_ROOMS.test(file) && SQL.test(codeOf(text)))
-    .map(([file]) => `${file} holds SQL: that stands in ${SQL_ROOMS.source}.`);
+    .map(([file]) => `${file} holds SQL, which belongs in ${SQL_ROOMS.source}.`);
   return [
     ...violations,
     ...sql,
@@ -79,7 +83,7 @@ export function findViolations(sources: Sources): string[] {
 
 function problemWithFile(from: string, to: string, sources: Sources): string | undefined {
   if (!sources.has(to)) return 'there is no such file';
-  if (to === DOOR) return 'nobody inside uses the public door';
+  if (to === DOOR) return 'files inside must not use the public door';
   if (roomOf(from) === roomOf(to)) return problemWithin(from, to);
   const [own, other] = [floorOf(from), floorOf(to)];
   if (own === undefined || other === undefined) return 'one of the two rooms has no floor';
@@ -105,7 +109,7 @@ function roomOf(file: string): string {
   return file === DOOR ? 'door' : (/^src\/([^/]+)\//.exec(file)?.[1] ?? 'ground');
 }
 
-/** The folder within its room; '' for a file that lies in the room itself. */
+/** The folder within its room; '' for a file in the room itself. */
 function folderOf(file: string): string {
   return /^src\/[^/]+\/([^/]+)\//.exec(file)?.[1] ?? '';
 }
@@ -126,7 +130,7 @@ function codeOf(text: string): string {
   return text.replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
 }
 
-/** The files of each way that leads from a file back to it, found depth first. */
+/** The files of each import cycle, found depth first. */
 function findCycles(sources: Sources): string[][] {
   const [cycles, done]: [string[][], Set<string>] = [[], new Set()];
   const visit = (file: string, way: readonly string[]) => {

@@ -14,9 +14,9 @@ declare module 'vitest' {
     serverUrl: string;
     templateName: string;
     serverMajor: number;
-    /** The data of a server of its own; made by the first test file that wants one. */
+    /** The data folder of an isolated server; made by the first test file that wants one. */
     isolatedTemplate: string;
-    /** Which of the cases that differ in a detail run: 0, 1 or 2. */
+    /** Which share of the similar cases runs: 0, 1 or 2. */
     share: number;
   }
 }
@@ -24,10 +24,10 @@ declare module 'vitest' {
 type Server = { url: string; kind: string; stop(): Promise<void> };
 
 /**
- * One server for the run: PGWATCH_TEST_DATABASE_URL where set, else a container where a Docker
- * engine has the image, else the embedded PostgreSQL (PGWATCH_TEST_BINARIES: of another version).
- * Creating a database costs milliseconds, starting a server seconds, so each test file clones a
- * template that is migrated here once.
+ * Starts one server for the run: PGWATCH_TEST_DATABASE_URL if set, otherwise a container if a
+ * Docker engine has the image, otherwise the embedded PostgreSQL (of another version with
+ * PGWATCH_TEST_BINARIES). Creating a database takes milliseconds, starting a server seconds, so
+ * each test file clones a template that is migrated here once.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const server = givenServer() ?? (await startContainer()) ?? (await startOwn());
@@ -117,13 +117,13 @@ function withDatabase(url: string, database: string): string {
 
 const IMAGE = 'postgres:18-alpine';
 /**
- * Tests need speed, not what a crash of the server leaves behind; those that do start their own.
+ * Tests need speed, not data that survives a crash; tests that need durability start a server of
+ * their own.
  */
 const SETTINGS = {
   max_connections: '300',
   max_prepared_transactions: '10',
-  // Nothing has to survive; with a database for each file, autovacuum would look around all the
-  // time.
+  // Nothing has to survive. With a database for each file, autovacuum would always be busy.
   autovacuum_naptime: '1h',
   checkpoint_timeout: '1h',
   fsync: 'off',

@@ -3,20 +3,20 @@ import { withConnection } from '../../src/database/connect.ts';
 import type { TestDatabase } from './database.ts';
 import { createRole } from './role.ts';
 
-/** Somebody who would like to act as somebody else, in the schema lair. */
+/** A role that tries to act as another role, in the schema lair. */
 export type Attacker = {
   name: string;
-  /** The test database as this role; names are looked for in the lair first. */
+  /** The test database as this role, with lair first on the search path. */
   url: string;
-  /** An administrator who looks for names there, too. */
+  /** An administrator with the same search path. */
   admin: Client;
-  /** Which functions of the attacker were run as somebody else: 'cast to json as postgres'. */
+  /** The attacker's functions that ran as another role: 'cast to json as postgres'. */
   caught(): Promise<string[]>;
 };
 
 /**
- * Runs the work with an attacker, whose functions call lair.caught(TEXT) to record with whose
- * rights they run.
+ * Runs the work with an attacker. The attacker's functions call lair.caught(TEXT) to record the
+ * role they run as.
  */
 export async function withAttacker(
   database: TestDatabase,
@@ -37,14 +37,14 @@ export async function withAttacker(
   }
 }
 
-/** A cast of a type to json that tells who runs it. */
+/** A cast of a type to json that records who runs it. */
 export function castSql(type: string): string {
   return `create function spring(${type}) returns json language plpgsql
       as $$ begin perform lair.caught('cast to json'); return '1'; end $$;
     create cast (${type} as json) with function spring(${type})`;
 }
 
-// A sequence counts what is rolled back, too.
+// A sequence counts even what is rolled back.
 const caughtSql = (name: string) => `
   create schema lair; grant all on schema lair to "${name}";
   create sequence lair.calls; create table lair.calls_seen (call text, who text);
@@ -60,7 +60,8 @@ const caughtSql = (name: string) => `
 async function readCaught(admin: Client): Promise<string[]> {
   const { rows } = await admin.query(
     `select distinct call || ' as ' || who as text from lair.calls_seen
-     union all select 'rolled back' from lair.calls where is_called and not exists (select from lair.calls_seen)
+     union all select 'rolled back' from lair.calls
+       where is_called and not exists (select from lair.calls_seen)
      order by 1`,
   );
   return rows.map(({ text }) => text);

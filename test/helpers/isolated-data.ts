@@ -17,14 +17,14 @@ import { migrateUp } from '../../src/database/migrate.ts';
 import { startEmbedded } from '../../src/embedded/server.ts';
 
 /**
- * Makes a folder for a server of its own, initialised and migrated: a copy of what the first test
- * file of the run made, which takes a tenth of the time.
+ * Makes the folder of an isolated server, initialised and migrated, as a copy of the one made by
+ * the first test file of the run. Copying takes a tenth of the time.
  */
 export async function makeServerFolder(binaries: string | undefined): Promise<string> {
   const template = inject('isolatedTemplate');
   if (!existsSync(template)) await makeTemplate(template, binaries);
   const folder = openFolder();
-  // With the owners: a server refuses the files of others.
+  // With the owners: a server refuses files of other users.
   const { status, stderr } = spawnSync('cp', ['-a', template, join(folder, 'data')]);
   if (status !== 0) throw new Error(`cp failed: ${stderr}`);
   return folder;
@@ -46,8 +46,8 @@ async function makeTemplate(template: string, binaries: string | undefined): Pro
 }
 
 /**
- * Lets the superuser in without asking for the password, from the server's next start or reload: to
- * check it is a quarter of what a connection costs, and tests open thousands.
+ * Lets the superuser in without a password, from the server's next start or reload. Checking the
+ * password takes a quarter of the time of a connection, and tests open thousands.
  */
 export function trustSuperuser(data: string): void {
   const file = join(data, 'pg_hba.conf');
@@ -55,7 +55,7 @@ export function trustSuperuser(data: string): void {
   writeFileSync(file, `host all postgres 127.0.0.1/32 trust\n${lines}`);
 }
 
-/** Open to all, so that where we are root the server's user can enter it. */
+/** Open to all users, so if we are root the server's user can enter it. */
 function openFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'pgwatch-isolated-'));
   chmodSync(folder, 0o755);

@@ -2,14 +2,12 @@ import type { Client, Notification } from 'pg';
 import pg from 'pg';
 import type { TestDatabase } from './database.ts';
 
-/** A plain LISTEN client, as anybody's program would use one. */
+/** A plain LISTEN client, as any program would use one. */
 export type Listening = {
   client: Client;
-  /**
-   * What it was sent. Its own transactions' NOTIFYs are here once their COMMIT has been answered.
-   */
+  /** What it was sent. The NOTIFYs of its own transaction are here once COMMIT has returned. */
   heard: Notification[];
-  /** The payloads, parsed, and the list emptied. */
+  /** Returns the parsed payloads, and empties the list. */
   take(): unknown[];
 };
 

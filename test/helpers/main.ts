@@ -6,9 +6,9 @@ import { main } from '../../src/cli/main.ts';
 import { type CliOptions, type CliResult, cleanEnvironment } from './cli.ts';
 
 /**
- * Runs the command line within the test's process, which saves the half second of a process of its
- * own. One at a time, since folder, environment and output belong to the process. What loads
- * consumer files, gets signals or ends the process needs runCli().
+ * Runs the command line within the test's process, which saves half a second for starting one.
+ * Commands run one at a time, since folder, environment and output belong to the process. A command
+ * that loads consumer files, gets signals or ends the process needs runCli().
  */
 export function runMain(
   args: readonly string[],
@@ -51,8 +51,8 @@ async function run(args: readonly string[], options: CliOptions): Promise<CliRes
 }
 
 /**
- * What a command listens to until its process ends. Returns what removes those that were added
- * since.
+ * Records the listeners of an emitter. Returns a function that removes those added since, which a
+ * command keeps until its process ends.
  */
 function markListeners(emitter: EventEmitter): () => void {
   const listenersOf = () =>

@@ -2,21 +2,21 @@ import { spawn, spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { onTestFinished } from 'vitest';
 
-/** The program, from PGWATCH_TEST_PGBENCH or where it is usually found; undefined without it. */
+/** The program, from PGWATCH_TEST_PGBENCH or a usual place; undefined if not found. */
 export function findPgbench(): string | undefined {
   const newestFirst = globSync('/usr/lib/postgresql/*/bin/pgbench').sort().reverse();
   const candidates = [process.env.PGWATCH_TEST_PGBENCH, 'pgbench', ...newestFirst];
   return candidates.find((path) => path && spawnSync(path, ['--version']).status === 0);
 }
 
-/** A pgbench that runs. It is killed when the test that started it ends. */
+/** A running pgbench. It is killed when the test that started it ends. */
 export type Pgbench = {
   isRunning(): boolean;
-  /** Resolves with what it printed; rejects where it fails. */
+  /** Resolves with its output; rejects if it fails. */
   done: Promise<string>;
 };
 
-/** Starts it on a database, inside a test. */
+/** Starts pgbench on a database, inside a test. */
 export function startPgbench(program: string, url: string, args: readonly string[]): Pgbench {
   const child = spawn(program, [...args, url]);
   onTestFinished(() => void child.kill('SIGKILL'));
@@ -33,7 +33,7 @@ export function startPgbench(program: string, url: string, args: readonly string
       else reject(new Error(`pgbench ${args.join(' ')} ended with ${exitCode}: ${output}`));
     });
   });
-  // Whoever waits for it hears of it, also later.
+  // A later await still sees the error.
   done.catch(() => {});
   return { isRunning: () => child.exitCode === null && child.signalCode === null, done };
 }

@@ -8,20 +8,20 @@ import { connect } from '../../src/database/connect.ts';
 import { serverUser } from '../../src/embedded/binaries.ts';
 import { until } from './wait.ts';
 
-/** A PgBouncer before a server. */
+/** A PgBouncer in front of a server. */
 export type PgBouncer = {
-  /** The server's connection string, by way of it. */
+  /** The server's connection string, through PgBouncer. */
   url: string;
   stop(): Promise<void>;
 };
 
-/** The program, from PGWATCH_TEST_PGBOUNCER or where it is usually found; undefined without it. */
+/** The program, from PGWATCH_TEST_PGBOUNCER or a usual place; undefined if not found. */
 export function findPgBouncer(): string | undefined {
   const candidates = [process.env.PGWATCH_TEST_PGBOUNCER, 'pgbouncer', '/usr/sbin/pgbouncer'];
   return candidates.find((path) => path && spawnSync(path, ['--version']).status === 0);
 }
 
-/** Starts one, on a free port unless listen_port is set; it does not run as root. */
+/** Starts PgBouncer, on a free port unless listen_port is set. It does not run as root. */
 export async function startPgBouncer(
   program: string,
   serverUrl: string,
@@ -34,18 +34,20 @@ export async function startPgBouncer(
   const lines = Object.entries({
     listen_addr: '127.0.0.1',
     listen_port: url.port,
-    // Nobody's password is checked; the server's is given to it.
+    // Clients need no password; PgBouncer has the server's.
     auth_type: 'any',
     ...settings,
   }).map(([name, value]) => `${name} = ${value}`);
-  const server = `* = host=${hostname} port=${port} user=${decodeURIComponent(username)} password=${decodeURIComponent(password)}`;
+  const server =
+    `* = host=${hostname} port=${port} user=${decodeURIComponent(username)} ` +
+    `password=${decodeURIComponent(password)}`;
   const file = join(folder, 'pgbouncer.ini');
   writeFileSync(file, `[databases]\n${server}\n[pgbouncer]\n${lines.join('\n')}\n`);
   chmodSync(folder, 0o755);
   const child = spawn(program, ['-q', file], { stdio: 'ignore', ...serverUser() });
   const exited = once(child, 'exit');
   const stop = async () => {
-    // The other signals wait for its clients, which of them depends on its version.
+    // Other signals may wait for its clients; which of them do depends on the version.
     child.kill('SIGKILL');
     await exited;
     rmSync(folder, { recursive: true, force: true });

@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 
 /**
- * Makes a folder with these files, as somebody's project, for the test that calls it.
- * @param files contents by path; a package.json that says "module" is added
+ * Makes a folder with these files, like a user's project, for the test that calls it.
+ * @param files contents by path; a package.json with "type": "module" is added
  */
 export function makeProject(files: Record<string, string>): string {
   const folder = mkdtempSync(join(tmpdir(), 'pgwatch-project-'));

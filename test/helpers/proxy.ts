@@ -1,22 +1,23 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** A TCP proxy before the server that can do what networks do. */
+/** A TCP proxy in front of the server that can fail like a network. */
 export type Proxy = {
-  /** The server's connection string, by way of the proxy. */
+  /** The server's connection string, through the proxy. */
   url: string;
   /**
-   * Swallows everything on the connections there are now, also their end: the server goes on
-   * believing in them until the proxy is closed. New ones work.
+   * Swallows everything on the current connections, even their end: the server believes in them
+   * until the proxy is closed. New connections work.
    */
   blackhole(): void;
-  /** Resets the connections there are now. */
+  /** Resets the current connections. */
   reset(): void;
   /**
-   * The next connection over which a statement with this text in it is sent falls silent with it.
+   * Silences the next connection that sends a statement containing this text, from that statement
+   * on.
    */
   swallowAt(text: string): void;
-  /** True once it has. */
+  /** Whether swallowAt() has silenced a connection. */
   readonly hasSwallowed: boolean;
   close(): Promise<void>;
 };
@@ -30,7 +31,7 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
     client.unpipe(server);
     server.unpipe(client);
     swallowed.push(server);
-    // Read and thrown away, so that neither side feels the other's silence.
+    // Read and discarded, so neither side notices the other's silence.
     client.resume();
     server.resume();
   };
@@ -38,7 +39,7 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
     const server = connect(Number(target.port), target.hostname);
     const pair = { client, server };
     pairs.add(pair);
-    // Before the pipe, which passes on what comes after this one.
+    // Before the pipe, which would pass this chunk on.
     client.on('data', (chunk: Buffer) => {
       if (swallowAt === undefined || !chunk.includes(swallowAt)) return;
       swallowAt = undefined;

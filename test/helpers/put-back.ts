@@ -1,8 +1,8 @@
 import { afterAll, vi } from 'vitest';
 
 /*
-Before each test file: files share a process, and what one changes of it is no business of the next. (The
-parsers of pg, and modules that were mocked, are put back by the files that change them.)
+Runs with each test file: files share a process, so what one changes in it is restored for the next.
+(Files that change the parsers of pg, or mock modules, restore them themselves.)
 */
 
 const environment = { ...process.env };

@@ -5,13 +5,13 @@ import type { TestDatabase } from './database.ts';
 type Row = Record<string, unknown>;
 
 /**
- * A copy of a table that is made of nothing but its notifications, in the order in which a consumer
- * gets them. Rows without a primary key are told apart by what is in them.
+ * A copy of a table built only from its notifications, in the order in which a consumer gets them.
+ * Rows without a primary key are identified by their contents.
  */
 export class RebuiltTable {
-  /** What did not fit: an insert of what was there, a change of what was not. */
+  /** Changes that did not fit: an insert of an existing row, a change of a missing one. */
   readonly complaints: string[] = [];
-  /** True where it begins with a snapshot, behind changes of rows that it does not have yet. */
+  /** True if it begins with a snapshot, so changes may concern rows that it does not have yet. */
   readonly #isPartial: boolean;
   readonly #rows = new Map<string, Row[]>();
 
@@ -45,19 +45,18 @@ export class RebuiltTable {
     return [...this.#rows.values()].flat();
   }
 
-  /**
-   * Rows that only the table has, and that only the copy has, as text; none of either if all is
-   * well.
-   */
+  /** Rows that only the table or only the copy has, as text; none if they are equal. */
   async differences(database: Pick<TestDatabase, 'query'>, table: string): Promise<string[]> {
     const { rows } = await database.query(
       `with original as (select to_jsonb(t) as row from ${table} as t),
          copy as (
            select to_jsonb(jsonb_populate_record(null::${table}, value)) as row
            from jsonb_array_elements($1::jsonb) as value)
-       select 'table: ' || row::text as text from (select * from original except all select * from copy) as a
+       select 'table: ' || row::text as text
+         from (select * from original except all select * from copy) as a
        union all
-       select 'copy: ' || row::text from (select * from copy except all select * from original) as b`,
+       select 'copy: ' || row::text
+         from (select * from copy except all select * from original) as b`,
       [JSON.stringify(this.rows)],
     );
     return [...this.complaints, ...rows.map(({ text }) => text as string)];

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest';
 
-/** A role that may log in, and what it logs in with. */
+/** A role that can log in. */
 export type Role = {
   /** Needs quoting: it has a capital and a space in it. */
   name: string;
@@ -9,8 +9,8 @@ export type Role = {
 };
 
 /**
- * Creates a role with no rights beyond PUBLIC's; it is dropped, with what it owns, when the test
- * ends.
+ * Creates a role with no rights beyond PUBLIC's. When the test ends it is dropped with what it
+ * owns.
  */
 export async function createRole(
   database: { url: string; query(text: string): Promise<unknown> },
@@ -27,5 +27,5 @@ export async function createRole(
   return { name, url: url.href };
 }
 
-/** Nothing may ever print it. */
+/** Must never be printed. */
 export const ROLE_PASSWORD = 'c4nary-p4ssw0rd';

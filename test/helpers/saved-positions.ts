@@ -1,6 +1,6 @@
 import type { TestDatabase } from './database.ts';
 
-/** Keeps every position that is saved from now on: a daemon that dies goes on from any of them. */
+/** Records every position saved from now on: a daemon that dies resumes from one of them. */
 export async function recordPositions(database: TestDatabase): Promise<void> {
   await database.query(
     `create table saved_position (
@@ -16,7 +16,7 @@ export async function recordPositions(database: TestDatabase): Promise<void> {
   );
 }
 
-/** Notifications that a consumer would never get, had it died after one of those positions. */
+/** Notifications that a consumer would lose if it died after one of those positions. */
 export async function lostByPositions(database: TestDatabase, channel: string): Promise<unknown[]> {
   const { rows } = await database.query(
     `select log.id, log.xid, p.* from pgwatch.notification_log as log
@@ -30,7 +30,7 @@ export async function lostByPositions(database: TestDatabase, channel: string): 
   return rows;
 }
 
-/** Saves that took a position back. */
+/** Saves that moved a position back. */
 export async function positionsTakenBack(database: TestDatabase): Promise<unknown[]> {
   const { rows } = await database.query(
     `select * from (

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { makeProject } from './project.ts';
 
-/** True where the shell is installed; else it says loudly what is not tested. */
+/** Returns true if the shell is installed; otherwise warns that its completion is not tested. */
 export function hasShell(shell: string): boolean {
   if (spawnSync(shell, ['--version']).status === 0) return true;
   console.warn(`SKIPPED: completion in ${shell} ("apt-get install ${shell}").`);
@@ -10,7 +10,7 @@ export function hasShell(shell: string): boolean {
 
 /** The completions that bash offers for a line whose last word is being typed. */
 export function completeInBash(script: string, line: string): string[] {
-  // As readline takes a line apart: at blanks, and before and after "=".
+  // readline splits a line at blanks, and before and after "=".
   const words = line.split(/ +|(?==)|(?<==)/);
   const run = `${script}
 complete -p pgwatch >/dev/null || exit 3
@@ -22,8 +22,8 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
 }
 
 /**
- * The same for zsh, for several lines: an interactive one on a terminal of its own, in which Tab is
- * pressed.
+ * Like completeInBash(), for zsh and several lines: an interactive zsh on a pseudo-terminal, in
+ * which Tab is pressed.
  */
 export function completeInZsh(file: string, lines: readonly string[]): string[][] {
   const folder = makeProject({ '.zshrc': `${ZSH_SETUP}source ${quoted(file)}\nPS1=READY\n` });
@@ -44,15 +44,15 @@ zpty -d shell`;
   return answers.map((text) => [...text.matchAll(/HIT:(\S+)/g)].map(([, hit = '']) => hit));
 }
 
-/** The same for fish, which has a way to ask. */
+/** Like completeInBash(), for fish, which has a command for it. */
 export function completeInFish(file: string, line: string): string[] {
   const run = `source ${quoted(file)}; complete -C ${quoted(line)}`;
   const lines = linesOf(spawnSync('fish', ['--no-config', '-c', run], { encoding: 'utf8' }));
-  // The description stands behind a tab.
+  // The description follows after a tab.
   return lines.map((text) => text.split('\t')[0] ?? '');
 }
 
-/** What would be added is printed instead, a line each; at the end of it all a mark. */
+/** Prints what would be added, one per line, and a mark at the end. */
 const ZSH_SETUP = `autoload -Uz compinit; compinit -u -D
 compadd() {
   if [[ \${@[1,(i)(-|--)]} == *-(O|A|D)\\ * ]]; then builtin compadd "$@"; return; fi
@@ -61,7 +61,7 @@ compadd() {
   local hit
   for hit in $hits; do print -r -- "HIT:$hit"; done
 }
-# zsh forgets it once it has run.
+# zsh resets it after each run.
 finish() { print -r -- END:END; comppostfuncs=(finish) }
 comppostfuncs=(finish)
 bindkey '^I' complete-word

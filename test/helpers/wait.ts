@@ -1,8 +1,8 @@
 import { subscribeTransitions, type Transition } from '../../src/transitions.ts';
 
 /**
- * Waits until a condition holds that nobody announces, asking again every 20 ms.
- * @param condition returns true, or what to say should it never hold
+ * Waits for a condition that no event announces, by checking it every 20 ms.
+ * @param condition returns true, or the text for the error if it never holds
  */
 export async function until(
   what: string,
@@ -13,7 +13,9 @@ export async function until(
   for (;;) {
     const answer = await condition();
     if (answer === true) return;
-    if (performance.now() > deadline) throw new Error(`Waited in vain until ${what} (${answer}).`);
+    if (performance.now() > deadline) {
+      throw new Error(`Timed out waiting until ${what} (${answer}).`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
@@ -31,7 +33,7 @@ export class TransitionWatch {
     });
   }
 
-  /** Resolves once a transition of that type, with those fields, has been seen so many times. */
+  /** Resolves once `times` transitions of that type, with those fields, have been seen. */
   async for(expected: Partial<Transition> & Pick<Transition, 'type'>, times = 1): Promise<void> {
     const isThere = () => this.#count(expected) >= times;
     if (isThere()) return;

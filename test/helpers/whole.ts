@@ -1,14 +1,12 @@
 import { inject, test } from 'vitest';
 
-/**
- * Whether everything runs, as `npm run test:whole` and CI have it; `npm test` leaves out what takes
- * long.
- */
+/** Whether all tests run, as in `npm run test:whole` and CI; `npm test` skips the slow ones. */
 export const isWhole = Boolean(process.env.PGWATCH_TEST_WHOLE);
 
 /**
- * Of cases that differ in a detail: all of them in a whole run, else one in three (at least one),
- * others each time. The run says which, and PGWATCH_TEST_SHARE (0, 1 or 2) repeats them.
+ * Selects from similar cases: all of them in a whole run, otherwise one in three (at least one),
+ * different ones in each run. The run prints its share, and PGWATCH_TEST_SHARE (0, 1 or 2) repeats
+ * it.
  */
 export function some<T extends unknown[] | [unknown]>(cases: readonly T[]): T[];
 export function some<T>(cases: readonly T[]): T[];
@@ -19,8 +17,8 @@ export function some<T>(cases: readonly T[]): T[] {
   return chosen.length > 0 ? chosen : cases.slice(share % cases.length).slice(0, 1);
 }
 
-/** How often, or how much: the first in a whole run, else the second. */
+/** A count or amount: the first value in a whole run, otherwise the second. */
 export const size = (whole: number, usual: number): number => (isWhole ? whole : usual);
 
-/** A test of what takes seconds by its nature, a limit of 10,000, say: of a whole run only. */
+/** A test that is slow by nature, such as of a limit of 10,000: it runs only in a whole run. */
 export const wholeTest = test.runIf(isWhole);

@@ -27,7 +27,7 @@ describe.each(some(['one', 'shared'] as const))(
     const seen: number[] = [];
     beforeEach(() => void seen.splice(0));
 
-    /** Runs w on these channels to the end; returns what is said. */
+    /** Runs w on these channels to the end; returns its reports. */
     async function run(channels: string[], id = 'w'): Promise<string> {
       const { reporter, reports } = collectReports();
       const handle = (notification: { id: number }) => void seen.push(notification.id);
@@ -37,7 +37,7 @@ describe.each(some(['one', 'shared'] as const))(
       return reports.join('');
     }
 
-    test('has no part in what was settled before: it is told when it changes, and later', async () => {
+    test('starts after what was settled before, and this is reported', async () => {
       const [first, second] = [await publish('a'), await publish('b')];
       const third = await publish('a');
       expect(await run(['a'])).not.toContain('the channel');
@@ -56,7 +56,7 @@ describe.each(some(['one', 'shared'] as const))(
       expect(rows).toEqual([{ unread: 0 }]);
     });
 
-    test('may end, and begin again: what came in between is not done, what was done stays so', async () => {
+    test('may end and begin again: what came in between is not done', async () => {
       await run(['a', 'b']);
       const [read] = [await publish('b')];
       await run(['a', 'b']);
@@ -78,7 +78,7 @@ describe.each(some(['one', 'shared'] as const))(
       expect(seen).not.toContain(missed);
     });
 
-    test('is read from further back once the position was moved there', async () => {
+    test('is read from further back after the position was moved there', async () => {
       const [early, second] = [await publish('b'), await publish('b')];
       await publish('a');
       await run(['a']);
@@ -92,7 +92,7 @@ describe.each(some(['one', 'shared'] as const))(
       expect(seen).toContain(second);
     });
 
-    test('is known by the next name of the consumer', async () => {
+    test('is kept when the consumer is renamed', async () => {
       const [before] = [await publish('b')];
       await publish('a');
       await run(['a']);
@@ -106,7 +106,7 @@ describe.each(some(['one', 'shared'] as const))(
   },
 );
 
-test('a transaction that was open when the channel came is not before it', async () => {
+test('a transaction that was open when the channel was added is not before it', async () => {
   const { reporter } = collectReports();
   const seen: number[] = [];
   const run = (channels: string[]) => {
@@ -128,7 +128,7 @@ test('a transaction that was open when the channel came is not before it', async
   expect(seen).toContain(rows[0].id);
 });
 
-test('what a consumer reads from its beginning is told as before', async () => {
+test('a channel that a consumer has read from its beginning is reported as before', async () => {
   const early = await publish('a');
   const { reporter } = collectReports();
   const definition = { id: 'w', channels: ['a'], from: 'now' as const, handle() {} };
@@ -136,7 +136,7 @@ test('what a consumer reads from its beginning is told as before', async () => {
   const daemon = new Daemon({ config: database.config, consumers, reporter });
   await daemon.runOnce(new AbortController().signal);
   expect(await told(early)).toBe('skipped');
-  // Somebody has emptied the table: nothing is known, and nothing is made up.
+  // If the table was emptied, nothing is known and nothing is made up.
   await database.query('truncate pgwatch.consumer_channel');
   await publish('a');
   await new Daemon({ config: database.config, consumers, reporter }).runOnce(

@@ -47,7 +47,7 @@ async function started(definition: Definition): Promise<TestDaemon> {
 const quiet: Definition = { id: 'c', channels: ['c'], handle: () => {} };
 
 describe('the state of a consumer', () => {
-  test('is tail with its owner while it is followed, and not running after a clean stop', async () => {
+  test('is tail, with its owner, while it follows; not running after a stop', async () => {
     const daemon = await started(quiet);
     const found = await untilState('tail');
     const { pid } = process;
@@ -64,11 +64,12 @@ describe('the state of a consumer', () => {
     });
   });
 
-  test('is not running where its owner has died, whom it names', async () => {
+  test('is not running if its owner has died, and names it', async () => {
     await addConsumers(database, ['c']);
     const dead = '00000000-0000-0000-0000-00000000dead';
     await database.query(
-      `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until)
+      `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids,
+        alive_until)
        values ($1, 'web-1', 4711, false, '{c}', '{}', now() - interval '1 s')`,
       [dead],
     );
@@ -78,13 +79,14 @@ describe('the state of a consumer', () => {
     const owner = { daemonId: dead, host: 'web-1', pid: 4711, isAlive: false };
     expect(await view()).toMatchObject({ state: 'not running', owner });
     await database.query(
-      `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until)
+      `insert into pgwatch.daemon (daemon_id, host, pid, has_lock, consumer_ids, shared_ids,
+        alive_until)
        values (gen_random_uuid(), 'web-2', 1, false, '{c}', '{}', now() + interval '1 h')`,
     );
     expect((await view()).state).toBe('waiting');
   });
 
-  test('is pausing while a handler runs, then paused; a pause that is over is none', async () => {
+  test('is pausing while a handler runs, then paused; a pause may end by itself', async () => {
     let letGo = () => {};
     let isBegun = false;
     await started({
@@ -107,7 +109,7 @@ describe('the state of a consumer', () => {
     expect(await view()).toMatchObject({ isPaused: false, pausedAt: null, pausedUntil: null });
   });
 
-  test('is pausing, too, while a handler of one that shares it still runs', async () => {
+  test('is pausing while a handler in a process that shares it still runs', async () => {
     let letGo: (() => void) | undefined;
     const handle = () =>
       new Promise<void>((resolve) => {
@@ -119,8 +121,8 @@ describe('the state of a consumer', () => {
     await until('it is handled', () => letGo !== undefined);
     await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: null });
     await daemon.transitions.for({ type: 'consumer_paused' });
-    // By then several heartbeats have told what it does.
-    await until('that is told', async () => {
+    // Several heartbeats have reported its state by then.
+    await until('that is reported', async () => {
       const [told] = (await view()).daemons;
       return told?.activity.consumers.c?.state === 'finishing';
     });
@@ -129,7 +131,7 @@ describe('the state of a consumer', () => {
     await untilState('paused');
   });
 
-  test('is stopped at a dead letter: it will never get there, whatever its rate was', async () => {
+  test('is stopped at a dead letter: it never gets there, whatever its rate was', async () => {
     await started({
       ...quiet,
       onDead: 'stop',
@@ -144,7 +146,7 @@ describe('the state of a consumer', () => {
     expect(found.lastError).toMatchObject({ message: 'five', at: expect.any(Date) });
   });
 
-  test('is replay while what was missed is read, with the time that it takes', async () => {
+  test('is catching up while it reads what was missed, with the time left', async () => {
     await publish(2000);
     const handle = () => new Promise<void>((resolve) => setTimeout(resolve, 5));
     const daemon = startDaemon(database.config, [{ ...quiet, from: 'start', handle }]);
@@ -154,13 +156,13 @@ describe('the state of a consumer', () => {
     await until('it has a rate', async () => ((await view()).rate ?? 0) > 0);
     const { unread, rate, timeLeftMs } = await view();
     expect(timeLeftMs).toBeCloseTo((unread / (rate ?? 0)) * 1000, 3);
-    // What is left need not be handled for the test.
+    // The test does not need the rest to be handled.
     await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: null });
     await untilState('paused');
   });
 });
 
-test('one that reads from the tail, and is far behind it, is not shown as tail', async () => {
+test('a consumer in tail mode but far behind the newest id is shown as catching up', async () => {
   await addConsumers(database, ['c']);
   await publish(3);
   const [consumer] = await readRegistered(database.pool, 'pgwatch', ['c']);
@@ -182,7 +184,7 @@ test('one that reads from the tail, and is far behind it, is not shown as tail',
   expect(stateAt(1001).state).toBe('catching up');
 });
 
-test('of those that share a consumer the parts are added up', async () => {
+test('the figures of processes that share a consumer are added up', async () => {
   const shared: Definition = { ...quiet, instances: 'shared', order: 'none' };
   await started(shared);
   const second = await started(shared);
@@ -201,7 +203,7 @@ test('of those that share a consumer the parts are added up', async () => {
   expect(rate).toBeGreaterThan(Math.max(...rates) * 0.99);
 });
 
-test('what failed is counted by what becomes of it, with the newest error', async () => {
+test('failures are counted by their state, with the newest error', async () => {
   await addConsumers(database, ['email', 'other']);
   await addDelivery(database, { failedAgoMs: 50_000, error: { name: 'Error', message: 'older' } });
   await addDelivery(database, { key: 'k', state: 'retry', error: { name: 'E', message: 'newer' } });
@@ -218,7 +220,7 @@ test('what failed is counted by what becomes of it, with the newest error', asyn
   expect(await view('other')).toMatchObject({ retrying: 0, dead: 0, lastError: null });
 });
 
-test('the log as a whole: its size, and its newest notification', async () => {
+test('the status has the size of the log and its newest notification', async () => {
   const empty = await readStatus(database.pool, 'pgwatch', null);
   expect(empty).toMatchObject({
     log: { newestId: null, newestAt: null },

@@ -26,15 +26,17 @@ test.each([
     'note',
     'migrations',
   ],
-])('whoever holds the lock of %s is named', async (_, lock, level, what) => {
+])('the session that holds the lock of %s is named', async (_, lock, level, what) => {
   await database.query(
-    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot, is_shared)
+    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot,
+      is_shared)
      values ('c', '{ch}', 0, '1:1:', true) on conflict do nothing`,
   );
   const role = await createRole(database, 'stranger');
   if (what === 'cleanup')
     await database.query(
-      `grant usage on schema pgwatch to "${role.name}"; grant execute on function pgwatch.cleanup_key() to "${role.name}"`,
+      `grant usage on schema pgwatch to "${role.name}";
+        grant execute on function pgwatch.cleanup_key() to "${role.name}"`,
     );
   const client = await connect({ url: role.url });
   await client.query(`select ${lock}`);

@@ -13,12 +13,12 @@ const database = useDatabase();
 const program = findPgBouncer() ?? '';
 if (!program) {
   console.warn(
-    'SKIPPED: the doctor behind a pooler, which needs PgBouncer ("apt-get install pgbouncer").',
+    'SKIPPED: the doctor behind a pooler needs PgBouncer ("apt-get install pgbouncer").',
   );
 }
 
 describe.skipIf(!program)('behind a transaction pooler', () => {
-  test('that is what is wrong, and everything else is looked at all the same', async () => {
+  test('the pooler is the only finding, and everything else is checked', async () => {
     const settings = { pool_mode: 'transaction', default_pool_size: 3 };
     const { url, stop } = await startPgBouncer(program, database.url, settings);
     onTestFinished(stop);
@@ -27,7 +27,7 @@ describe.skipIf(!program)('behind a transaction pooler', () => {
       {
         check: 'connection',
         level: 'problem',
-        what: `127.0.0.1:${new URL(url).port} is a pooler that lends a connection for one transaction only, and there is no directUrl.`,
+        what: `127.0.0.1:${new URL(url).port} is a transaction pooler, and directUrl is not set.`,
         why: expect.stringContaining('LISTEN and session locks do not work there'),
         fix: expect.stringContaining('Set directUrl in the config, or PGWATCH_DIRECT_URL'),
       },
@@ -46,7 +46,7 @@ test('a directUrl that leads to another database is found', async () => {
   ]);
 });
 
-test('a url that leads nowhere beside a directUrl that works is found', async () => {
+test('a url that fails beside a working directUrl is found', async () => {
   const config = {
     ...database.config,
     directUrl: database.url,
@@ -54,12 +54,12 @@ test('a url that leads nowhere beside a directUrl that works is found', async ()
   };
   expect(await findingsOf(config, 'connection')).toEqual([
     expect.stringMatching(
-      /^problem: directUrl works, and url does not: Cannot connect to 127.0.0.1:1/,
+      /^problem: directUrl works, but url does not: Cannot connect to 127.0.0.1:1/,
     ),
   ]);
 });
 
-test('a certificate that nobody verifies is found', async () => {
+test('an unverified certificate is found', async () => {
   const config = { ...database.config, tls: 'no-verify' as const };
   const target = { url: database.url };
   const { findings } = await withConnection(target, (client) =>
@@ -70,7 +70,7 @@ test('a certificate that nobody verifies is found', async () => {
   ]);
 });
 
-test('a check that fails is a note, and the others go on', async () => {
+test('a check that fails is a note, and the others continue', async () => {
   const broken = {
     name: 'broken',
     runs: 'transaction' as const,
@@ -92,7 +92,7 @@ test('a check that fails is a note, and the others go on', async () => {
   );
   expect(findings.map(({ check, level, what }) => [check, level, what])).toEqual([
     ['broken', 'note', 'Could not be checked: no such thing.'],
-    // Nothing that a check does can change anything.
+    // No check can change anything.
     [
       'writing',
       'note',
@@ -102,7 +102,7 @@ test('a check that fails is a note, and the others go on', async () => {
   expect(checked.map(({ outcome }) => outcome)).toEqual(['unchecked', 'unchecked', 'ok']);
 });
 
-test('a session that is ended where it is idle looks at everything all the same', async () => {
+test('a session that is ended while idle still completes all checks', async () => {
   await withConnection(database.config, async (client) => {
     await client.query(`set idle_session_timeout = '100ms'`);
     const idling: Check = {

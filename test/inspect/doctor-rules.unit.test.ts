@@ -15,7 +15,7 @@ import { versionFindings } from '../../src/inspect/doctor/version.ts';
 import { bytesText } from '../../src/words.ts';
 
 /**
- * What no test can bring a server to: old releases, full disks' worth of log, billions of
+ * States into which no test can bring a server: old releases, a disk full of log, billions of
  * transactions.
  */
 
@@ -24,7 +24,7 @@ const short = (findings: { level: string; what: string }[]) =>
   findings.map(({ level, what }) => `${level}: ${what}`);
 
 test.each([
-  // Number of the version, faults that it has.
+  // The version number, and its number of known faults.
   [140_000, 3],
   [140_003, 3],
   [140_004, 2],
@@ -45,14 +45,12 @@ test.each([
   expect(versionFindings(number, day('2026-06-01'))).toHaveLength(count);
 });
 
-test('a fault says which release mends it, and what to do about its harm', () => {
+test('a fault names the release that fixes it, and the remedy for its damage', () => {
   const [first] = versionFindings(140_003, day('2026-06-01'));
   expect(first).toMatchObject({
     level: 'problem',
-    what: expect.stringMatching(
-      /^PostgreSQL 14\.3 has a known fault that 14\.4 mends: CREATE INDEX/,
-    ),
-    fix: expect.stringContaining('reindex what was built that way'),
+    what: expect.stringMatching(/^PostgreSQL 14\.3 has a known bug, fixed in 14\.4: CREATE INDEX/),
+    fix: expect.stringContaining('reindex the indexes that were built that way'),
   });
   for (const { fixedIn } of KNOWN_FAULTS) {
     for (const major of Object.keys(fixedIn)) expect(Number(major)).toBeGreaterThanOrEqual(14);
@@ -67,16 +65,16 @@ test('the end of support counts from the day after', () => {
   expect(versionFindings(180_006, day('2026-11-21'))).toEqual([]);
 });
 
-test('releases that pgwatch was not made for are named', () => {
+test('releases that pgwatch was not made for are reported', () => {
   expect(short(versionFindings(130_022, day('2026-11-21')))).toEqual([
     'problem: PostgreSQL 13 is not supported: pgwatch needs 14 or newer.',
   ]);
   expect(short(versionFindings(190_001, day('2027-01-01')))).toEqual([
-    'note: PostgreSQL 19 is newer than this pgwatch, which is tested with 14 to 18.',
+    'note: PostgreSQL 19 is untested: this version of pgwatch is tested with 14 to 18.',
   ]);
 });
 
-test('a setting is mended where it is set, and one of a role or database is told of elsewhere', () => {
+test('a setting is fixed where it is set; another check covers roles and databases', () => {
   const fsync = (source: string) => settingFindings([{ name: 'fsync', value: 'off', source }]);
   expect(fsync('configuration file')[0]?.fix).toBe(
     'alter system set fsync = on; select pg_reload_conf();',
@@ -100,19 +98,19 @@ test.each([
   expect(short(found)).toEqual([`${level}: ${name} is ${value} (set in the configuration file).`]);
 });
 
-test('timeouts that end what handlers do are found', () => {
+test('timeouts that interrupt handlers are found', () => {
   const found = (name: string, ms: number) => short(timeoutFindings([{ name, ms }]));
   expect(found('statement_timeout', 0)).toEqual([]);
   expect(found('statement_timeout', 30_000)).toEqual([]);
   expect(found('statement_timeout', 2000)).toEqual([
-    'note: Sessions of this role begin with statement_timeout 2.0 s.',
+    'note: Sessions of this role start with statement_timeout 2.0 s.',
   ]);
   expect(found('transaction_timeout', 60_000)).toHaveLength(1);
-  // The control connection has none.
+  // The control connection sets it to 0.
   expect(found('idle_session_timeout', 5000)).toEqual([]);
 });
 
-test('locks on hundreds of partitions, and crowded servers, are found', () => {
+test('too many locks on partitions, and too few free connections, are found', () => {
   const roomy: Capacity = {
     connections: 97,
     used: 10,
@@ -123,14 +121,15 @@ test('locks on hundreds of partitions, and crowded servers, are found', () => {
   };
   expect(capacityFindings(roomy, 10)).toEqual([]);
   expect(short(capacityFindings({ ...roomy, partitions: 400 }, 10))).toEqual([
-    'note: The log has 400 partitions: one daemon may hold 6000 locks at once, of the 6400 that the server has room for.',
+    'note: The log has 400 partitions: one daemon may hold 6000 locks at once, ' +
+      'and the server has room for 6400.',
   ]);
   expect(short(capacityFindings({ ...roomy, used: 95 }, 10))).toEqual([
     'note: 95 of 97 connections are in use.',
   ]);
 });
 
-test('clocks count as apart by what lies outside of the round trip', () => {
+test('clock skew is the part that the round trip does not explain', () => {
   expect(skewOf({ sentMs: 1000, receivedMs: 9000, serverMs: 5000 })).toBe(0);
   expect(skewOf({ sentMs: 1000, receivedMs: 2000, serverMs: 12_000 })).toBe(10_000);
   expect(skewOf({ sentMs: 11_000, receivedMs: 12_000, serverMs: 1000 })).toBe(-10_000);
@@ -141,14 +140,14 @@ test('clocks count as apart by what lies outside of the round trip', () => {
   expect(clockFindings(-10_000, LIMITS.clockMs)[0]?.what).toContain('ahead of');
 });
 
-test('a plain connection is found only over a network', () => {
+test('an unencrypted connection is found only over a network', () => {
   const line = { isEncrypted: false, server: '10.0.0.7', isRemote: true };
   expect(short(lineFindings(line))).toEqual(['note: The connection to 10.0.0.7 is not encrypted.']);
   expect(lineFindings({ ...line, isEncrypted: true })).toEqual([]);
   expect(lineFindings({ ...line, isRemote: false })).toEqual([]);
 });
 
-test('a queue is worth a note early, and a problem from where ringing stops', () => {
+test('a filling queue is a note early, and a problem from where ringing stops', () => {
   expect(usageFindings(0.01, [])).toEqual([]);
   expect(usageFindings(0.1, [])[0]?.level).toBe('note');
   const holder = {
@@ -162,8 +161,10 @@ test('a queue is worth a note early, and a problem from where ringing stops', ()
   expect(usageFindings(0.5, [holder])).toMatchObject([
     {
       level: 'problem',
-      what: 'The queue of NOTIFY is 50 % full. The oldest transactions, in all databases: pid 7 (psql, database "app") is idle in transaction, open for 1 min 0 s: listen jobs.',
-      fix: 'End the transaction of the one that listens: select pg_terminate_backend(7);',
+      what:
+        'The NOTIFY queue is 50 % full. The oldest transactions, in all databases: ' +
+        'pid 7 (psql, database "app") is idle in transaction, open for 1 min 0 s: listen jobs.',
+      fix: 'End the session that listens: select pg_terminate_backend(7);',
     },
   ]);
   expect(waitFindings({ count: 2, waitedMs: 20, holder: 1 }, 1000)).toEqual([]);
@@ -171,7 +172,7 @@ test('a queue is worth a note early, and a problem from where ringing stops', ()
   expect(waitFindings({ count: 1, waitedMs: 2000, holder: 7 }, 1000)[0]?.level).toBe('problem');
 });
 
-test('a log is worth a note once it is large or old', () => {
+test('a large or old log is a note', () => {
   const days = (bytes: number, startsDaysAgo: number) => [
     { name: 'notification_log_20260101', bytes, startsDaysAgo },
   ];
@@ -180,10 +181,11 @@ test('a log is worth a note once it is large or old', () => {
     short(sizeFindings(days(bytes, age), [channel], { limits: LIMITS, config: { retentionMs } }));
   expect(found(2 ** 30, 7)).toEqual([]);
   expect(found(20 * 2 ** 30, 7)).toEqual([
-    'note: The log holds 20 GB: notification_log_20260101 20 GB; of the newest 100 notifications "orders" 75 %.',
+    'note: The log holds 20 GB: notification_log_20260101 20 GB; ' +
+      'channels of the newest 100 notifications: "orders" 75 %.',
   ]);
   expect(found(100, 45.5)[0]).toContain('reaches 45 days back');
-  // With retention age counts only beyond it.
+  // With retention, only age beyond it counts.
   expect(found(100, 45.5, 60 * 86_400_000)).toEqual([]);
   expect(found(100, 8, 7 * 86_400_000)).toEqual([]);
   expect(found(100, 10, 7 * 86_400_000)).toEqual([
@@ -192,7 +194,7 @@ test('a log is worth a note once it is large or old', () => {
   expect(['0 bytes', '2.0 kB', '12 MB']).toEqual([0, 2048, 12 * 2 ** 20].map(bytesText));
 });
 
-test('a channel of which every notification is a NOTIFY is found by its rate', () => {
+test('a channel on which every notification is a NOTIFY is found by its rate', () => {
   const busy = { name: 'orders', count: 9000, explicit: 9000, total: 10_000, spanMs: 10_000 };
   const found = (channel: typeof busy, mode = '') =>
     short(notifyFindings([channel], mode, { limits: LIMITS }));
@@ -202,7 +204,7 @@ test('a channel of which every notification is a NOTIFY is found by its rate', (
   expect(found({ ...busy, total: 20, explicit: 20, spanMs: 1 })).toEqual([]);
 });
 
-test('rows that are not frozen, and dead ones, are found', () => {
+test('rows that are not frozen, and dead rows, are found', () => {
   const table = { name: 'pgwatch.delivery', deadRows: 0, liveRows: 10, xidAge: 1000 };
   expect(vacuumFindings(table, LIMITS)).toEqual([]);
   expect(vacuumFindings({ ...table, xidAge: 1_500_000_000 }, LIMITS)[0]?.level).toBe('problem');
@@ -228,9 +230,10 @@ test('a daemon is alive, polls, hangs or has died', () => {
     'note: The daemon with pid 42 on web-1 polls: LISTEN does not work for it.',
   ]);
   expect(found({ isAlive: false, silentMs: 60_000 })).toEqual([
-    'problem: The daemon with pid 42 on web-1 is still connected, and has missed its heartbeats for 1 min 0 s.',
+    'problem: The daemon with pid 42 on web-1 is still connected, ' +
+      'but has missed its heartbeats for 1 min 0 s.',
   ]);
   expect(found({ isAlive: false, isConnected: false })).toEqual([
-    'note: The daemon with pid 42 on web-1 has ended without stopping cleanly.',
+    'note: The daemon with pid 42 on web-1 ended without stopping cleanly.',
   ]);
 });

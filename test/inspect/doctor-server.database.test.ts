@@ -8,8 +8,8 @@ import { listening } from '../helpers/listening.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: the doctor finds what is wrong with a server, and nothing on one that is well.
-Method: a server of its own, since its settings, its queue and its slots are those of all databases.
+Goal: the doctor finds what is wrong with a server, and nothing on a healthy one.
+Method: a server of its own, since its settings, its queue and its slots affect all databases.
 */
 
 const SETTINGS = {
@@ -21,7 +21,7 @@ const SETTINGS = {
 };
 const database = useIsolatedServer(SETTINGS);
 
-/** Changes a setting of the server, and back when the test is over. */
+/** Changes a setting of the server, and resets it after the work. */
 async function withSetting(name: string, value: string, work: () => Promise<void>): Promise<void> {
   const client = await database.connect();
   const reload = async (expected: RegExp) => {
@@ -46,9 +46,9 @@ beforeAll(async () => {
   await database.query('create table users (id int primary key)');
 });
 
-test('of a server that is well there is nothing to say', async () => {
+test('a healthy server has no findings', async () => {
   const { findings, checked } = await diagnose(database.config, 'all');
-  // The release itself may be an old one by now.
+  // The release itself may be outdated by now.
   expect(findings.filter(({ check }) => check !== 'version')).toEqual([]);
   expect(checked.map(({ outcome }) => outcome)).not.toContain('unchecked');
   expect(checked.find(({ check }) => check === 'listen')?.seen).toMatch(
@@ -77,10 +77,11 @@ test('settings that lose data are found, with where they are set', async () => {
   expect(await findingsOf(database.config, 'settings')).toEqual([]);
 });
 
-test('a pool that the server has no room for is found', async () => {
+test('a pool that is too large for the server is found', async () => {
   const config = { ...database.config, poolSize: 100 };
   expect(await findingsOf(config, 'capacity')).toEqual([
-    'problem: One daemon may open 101 connections (poolSize 100 and one more), and max_connections, less those that are reserved allows 97.',
+    'problem: One daemon may open 101 connections (poolSize 100 and one more), ' +
+      'but max_connections minus the reserved connections allows 97.',
   ]);
   await database.query('alter database postgres connection limit 8');
   try {
@@ -92,7 +93,7 @@ test('a pool that the server has no room for is found', async () => {
   }
 });
 
-test('a transaction that stays open is a note, later a problem, and says who it is', async () => {
+test('an open transaction is a note, later a problem, and is identified', async () => {
   const client = await database.connect();
   await client.query(`set application_name = 'report'`);
   await client.query('begin');
@@ -100,13 +101,16 @@ test('a transaction that stays open is a note, later a problem, and says who it 
   expect(await findingsOf(database.config, 'transactions')).toEqual([]);
   expect(await findingsOf(database.config, 'transactions', { transactionNoteMs: 0 })).toEqual([
     expect.stringMatching(
-      /^note: A transaction stays open: pid \d+ \(report, database "postgres"\) is idle in transaction, open for .*: select 1 as forgotten\.$/,
+      new RegExp(
+        /^note: A transaction stays open: pid \d+ \(report, database "postgres"\) is /.source +
+          /idle in transaction, open for .*: select 1 as forgotten\.$/.source,
+      ),
     ),
   ]);
   const limits = { transactionNoteMs: 0, transactionProblemMs: 0 };
   const [problem] = (await diagnose(database.config, 'transactions', limits)).findings;
   expect(problem?.level).toBe('problem');
-  // The remedy ends it.
+  // The fix ends it.
   await database.query((problem?.fix ?? '').replace(/;.*/, ''));
   await until('it is gone', async () => {
     return (await findingsOf(database.config, 'transactions', limits)).length === 0;
@@ -118,19 +122,19 @@ test('a prepared transaction is found', async () => {
   const { findings } = await diagnose(database.config, 'transactions', { transactionNoteMs: 0 });
   expect(findings.map(({ what }) => what)).toEqual([
     expect.stringMatching(
-      /^The prepared transaction 'it''s mine' of postgres in database "postgres" has waited for /,
+      /^The prepared transaction 'it''s mine' of postgres in database "postgres" has been pending for /,
     ),
   ]);
   expect(findings[0]?.fix).toContain(`rollback prepared 'it''s mine';`);
   await database.query(`rollback prepared 'it''s mine'`);
 });
 
-test('a replication slot that nobody reads is found', async () => {
+test('an unused replication slot is found', async () => {
   await database.query(`select pg_create_logical_replication_slot('forgotten', 'pgoutput')`);
   for (let n = 0; n < 3; n++) await database.query('select pg_current_xact_id()');
   expect(await findingsOf(database.config, 'transactions', { slotXids: 2 })).toEqual([
     expect.stringMatching(
-      /^problem: The replication slot "forgotten", which nobody uses, holds vacuum back by \d+ transactions\.$/,
+      /^problem: The replication slot "forgotten" is unused, and holds vacuum back by \d+ transactions\.$/,
     ),
   ]);
   expect(await findingsOf(database.config, 'transactions')).toEqual([]);
@@ -150,7 +154,7 @@ test('sessions that wait for each other to commit a NOTIFY are found', async () 
     });
     const { findings } = await diagnose(database.config, 'queue', { notifyWaitMs: 1 });
     expect(findings[0]?.what).toMatch(
-      /^1 session waits to commit a NOTIFY, up to .*\. pid \d+ holds the lock\.$/,
+      /^1 session is waiting to commit a NOTIFY, for up to .*\. pid \d+ holds the lock\.$/,
     );
     expect(await findingsOf(database.config, 'queue', { notifyWaitMs: 600_000 })).toEqual([]);
     await database.query('alter system reset synchronous_standby_names');
@@ -160,7 +164,7 @@ test('sessions that wait for each other to commit a NOTIFY are found', async () 
 });
 
 test.skipIf(isolatedMajor() < 17)(
-  'a queue that fills up is found, with who is in a transaction',
+  'a queue that fills up is found, with the open transaction that holds it',
   async () => {
     const { client: stuck } = await listening(database, 'stuck');
     await stuck.query('begin');
@@ -171,7 +175,7 @@ test.skipIf(isolatedMajor() < 17)(
     expect(findings[0]).toMatchObject({
       level: 'note',
       what: expect.stringMatching(
-        /^The queue of NOTIFY is \d+ % full\. .* is idle in transaction, open for /,
+        /^The NOTIFY queue is \d+ % full\. .* is idle in transaction, open for /,
       ),
       fix: expect.stringMatching(/select pg_terminate_backend\(\d+\);$/),
     });
@@ -197,11 +201,11 @@ test('a round trip that takes too long is found', async () => {
   ]);
 });
 
-test('a standby is found, and looked at as far as that goes', async () => {
+test('a standby is found, and checked as far as possible', async () => {
   const { folder } = database.server;
   await database.server.stop();
   writeFileSync(join(folder, 'data', 'standby.signal'), '');
-  // A standby needs as much room as its primary had.
+  // A standby needs settings at least as high as its primary's.
   const port = Number(new URL(database.url).port);
   const binaries = process.env.PGWATCH_TEST_BINARIES;
   const settings = SETTINGS;
@@ -209,7 +213,7 @@ test('a standby is found, and looked at as far as that goes', async () => {
   const { findings, checked } = await diagnose(database.config, 'all');
   const problems = findings.filter(({ level }) => level === 'problem');
   expect(problems.map(({ what }) => what)).toEqual([
-    'The connection leads to a standby, which takes no writes.',
+    'The connection leads to a standby, which is read-only.',
     'LISTEN does not work: cannot execute LISTEN during recovery.',
   ]);
   expect(checked.filter(({ outcome }) => outcome === 'unchecked')).toEqual([]);

@@ -23,12 +23,12 @@ function found(view: Partial<ConsumerView>, limits: Partial<StatusLimits> = {}):
   );
 }
 
-test('without limits only what stands still and should not is a finding', () => {
+test('without limits only consumers that are stuck are findings', () => {
   const busy = { unread: 1e6, oldestAt: new Date(0), dead: 9 };
   expect(found(busy)).toEqual([]);
   expect(found({ ...busy, state: 'paused' })).toEqual([]);
   expect(found({ state: 'not running' })).toEqual([
-    'not_running: no daemon runs it, and it is not paused',
+    'not_running: no daemon runs it, although it is not paused',
   ]);
   expect(found({ state: 'stopped', dead: 2 })).toEqual([
     'stopped: stopped at 2 dead letters, until they are retried or discarded',
@@ -37,11 +37,11 @@ test('without limits only what stands still and should not is a finding', () => 
     'stopped: stopped at a dead letter, until that is retried or discarded',
   ]);
   expect(found({ state: 'retrying', retrying: 10_001 })).toEqual([
-    'retrying: takes nothing new: 10,001 notifications to be retried',
+    'retrying: takes nothing new: 10,001 notifications waiting for a retry',
   ]);
 });
 
-test('a limit itself is fine, one more is not', () => {
+test('reaching a limit is fine, exceeding it is not', () => {
   expect(found({ unread: 1000 }, { maxLag: 1000 })).toEqual([]);
   expect(found({ unread: 1001 }, { maxLag: 1000 })).toEqual(['lag: 1,001 unread, more than 1,000']);
   const oldestAt = new Date(at.getTime() - 30_000);
@@ -53,7 +53,7 @@ test('a limit itself is fine, one more is not', () => {
   expect(found({ dead: 1 }, { maxDead: 0 })).toEqual(['dead: 1 dead letter, more than 0']);
 });
 
-test('limits hold for what is paused too, because pauses are forgotten', () => {
+test('limits also apply to paused consumers, because pauses are forgotten', () => {
   const paused = { state: 'paused', pausedAt: new Date('2026-11-20T00:00:00Z') } as const;
   expect(found({ ...paused, unread: 4_321_000, isExact: false }, { maxLag: 10 })).toEqual([
     'lag: about 4,321,000 unread, more than 10 (paused since 2026-11-20T00:00:00.000Z)',

@@ -7,10 +7,10 @@ import { undoSql } from '../../src/inspect/history/undo.ts';
 import { type RowVersion, versionsOf } from '../../src/inspect/history/versions.ts';
 import type { TestDatabase } from '../helpers/database.ts';
 
-/** Everything that can be asked of a row's history. */
+/** Everything that can be asked about a row's history. */
 export type RowHistory = {
   versions: RowVersion[];
-  /** 'UPDATE name', and 'gap' where something has changed the row before. */
+  /** 'UPDATE name', with 'gap' if something has changed the row before. */
   short: string[];
   at(time: Date): Promise<RowAt>;
   /** The SQL that would undo the last version. */

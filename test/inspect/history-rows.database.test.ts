@@ -30,7 +30,7 @@ beforeEach(async () => {
 
 const users = (id = '1') => historyOf(database, client, { table: 'users', id });
 
-/** A moment later than all that was written, and earlier than all that will be. */
+/** A time after everything written so far, and before everything written later. */
 async function moment(): Promise<Date> {
   await client.query('select pg_sleep(0.003)');
   const { rows } = await client.query('select clock_timestamp() as time');
@@ -38,7 +38,7 @@ async function moment(): Promise<Date> {
   return rows[0].time;
 }
 
-test('who made each version, and what it changed', async () => {
+test('a version says who made it, and what changed', async () => {
   await client.query(
     `set app.user_id = 'ada'; set app.session_id = 's1'; insert into users values (1, 'Ada')`,
   );
@@ -60,7 +60,7 @@ test('who made each version, and what it changed', async () => {
 });
 
 test.each(['a=1,B c=x,n=2.5', '{"B c": "x", "a": 1, "n": 2.50}', '[1, "x", 2.5]'])(
-  'a composite key as %s',
+  'a composite key can be written as %s',
   async (id) => {
     await client.query(`insert into lines values (1, 'x', 2.5), (1, 'y', 2.5), (2, 'x', 2.5)`);
     await client.query(`update lines set note = 'z' where a = 1 and "B c" = 'x'`);
@@ -69,7 +69,7 @@ test.each(['a=1,B c=x,n=2.5', '{"B c": "x", "a": 1, "n": 2.50}', '[1, "x", 2.5]'
   },
 );
 
-test('keys that do not fit are refused, and tables whose rows cannot be told apart', async () => {
+test('keys that do not fit are refused, and so are tables without a primary key', async () => {
   const refusal = (table: string, id: string) =>
     historyOf(database, client, { table, id }).then(
       () => 'none',
@@ -79,11 +79,11 @@ test('keys that do not fit are refused, and tables whose rows cannot be told apa
     'does not fit the primary key (a, B c, n): write a=1,B c=2,n=3',
   );
   expect(await refusal('lines', 'a=1,b=2,n=3')).toContain('does not fit the primary key');
-  expect(await refusal('users', 'x')).toBe('"x" is no bigint, of which type the key is.');
+  expect(await refusal('users', 'x')).toBe('"x" is not a valid bigint, the type of the key.');
   expect(await refusal('bare', '1')).toContain('has no primary key');
 });
 
-test('a table that is gone is known by its name alone, in whatever schema it was', async () => {
+test('a dropped table is found by its name, in whatever schema it was', async () => {
   await client.query('create schema app; create table app.gone (id text primary key)');
   await createTrigger(client, 'app.gone');
   await client.query(`insert into app.gone values ('007'), ('7')`);
@@ -94,7 +94,7 @@ test('a table that is gone is known by its name alone, in whatever schema it was
   }
 });
 
-test('at a time: not known, not there, there, gone', async () => {
+test('at a time the row is unknown, absent, existing, or gone', async () => {
   const start = await moment();
   await client.query('insert into users values (2)');
   const before = await moment();
@@ -116,7 +116,7 @@ test('at a time: not known, not there, there, gone', async () => {
   ]);
 });
 
-test('a row that was there before its capture is known from the first change on, and before that as it was', async () => {
+test('a row older than its capture is known as its first change found it', async () => {
   await client.query('alter table users disable trigger user');
   await client.query(`insert into users values (1, 'Ada'), (2, 'Grace')`);
   await client.query('alter table users enable trigger user');
@@ -128,7 +128,7 @@ test('a row that was there before its capture is known from the first change on,
   expect((await at(new Date(0))).state).toBe('unknown');
 });
 
-test('what was changed without a notification shows as a gap; a new column is none', async () => {
+test('a change without a notification shows as a gap; a new column does not', async () => {
   await client.query(`insert into users values (1, 'Ada')`);
   await client.query('alter table users add column added int default 7');
   await client.query(`update users set visits = 1`);
@@ -146,7 +146,7 @@ test('what was changed without a notification shows as a gap; a new column is no
   expect((await at(hidden)).next?.isAfterGap).toBe(true);
 });
 
-test('with the payload "changed" the row is put together again; what is excluded is not made up', async () => {
+test('with the payload "changed" the row is reassembled, without excluded columns', async () => {
   await createTrigger(client, 'users', { payload: 'changed' });
   await client.query(`insert into users values (1, 'Ada', 'a@x', 0)`);
   await client.query(`update users set visits = 1`);
@@ -164,7 +164,7 @@ test('with the payload "changed" the row is put together again; what is excluded
   expect((await users()).versions.at(-1)?.after).toEqual({ id: 1, name: 'A.', visits: 3 });
 });
 
-test('of a row that the log has only changes of, it says that this is not all of it', async () => {
+test('if the log has only changes of a row, the answer says that it is incomplete', async () => {
   await createTrigger(client, 'users', { payload: 'changed' });
   await client.query(`insert into users values (1, 'Ada', 'a@x', 0)`);
   const before = await moment();
@@ -180,7 +180,7 @@ test('of a row that the log has only changes of, it says that this is not all of
   expect(found.row).toEqual({ id: 1, visits: 1 });
   const order = ['id', 'name', 'email', 'visits'];
   expect(atToJson(found, after, order).warning).toMatch(/^This is not all of the row/);
-  // What has changed in all its columns is whole, and so is what follows the row as a whole.
+  // A row with all columns changed is complete, and so are versions after a full one.
   expect(atToJson(found, after, ['id', 'visits']).warning).toBeNull();
   await createTrigger(client, 'users');
   await client.query(`update users set visits = 2`);
@@ -190,7 +190,7 @@ test('of a row that the log has only changes of, it says that this is not all of
   expect(later.map(({ isPartial }) => isPartial)).toEqual([false, false]);
 });
 
-test('a table that two triggers capture has each change once', async () => {
+test('each change of a table captured by two triggers appears once', async () => {
   await client.query(`create trigger second after insert or update on users
     for each row execute function notify_data_change('other')`);
   await client.query(`insert into users values (1, 'Ada')`);
@@ -199,7 +199,7 @@ test('a table that two triggers capture has each change once', async () => {
   expect((await users()).short).toEqual(['INSERT', 'UPDATE', 'UPDATE']);
 });
 
-test('nothing that the owner of a type has made runs as whoever asks', async () => {
+test('nothing that the owner of a type made runs as the role that asks', async () => {
   const role = await createRole(database, 'owner');
   const schema = `"${role.name}"`;
   await client.query(`
@@ -218,10 +218,11 @@ test('nothing that the owner of a type has made runs as whoever asks', async () 
       return to_json(value::text);
     end $$;
     create table ${schema}.t (
-      code ${schema}.code, amount ${schema}.amount, mood ${schema}.mood, primary key (code, amount, mood));
+      code ${schema}.code, amount ${schema}.amount, mood ${schema}.mood,
+        primary key (code, amount, mood));
     reset role`);
   await createTrigger(client, `${schema}.t`);
-  // The cast comes later: with it nothing would be captured.
+  // The cast comes later: if it existed, nothing would be captured.
   await client.query(`
     set role ${schema}; insert into ${schema}.t values ('x', 2.5, 'sad');
     create cast (${schema}.mood as json) with function ${schema}.shown; reset role`);

@@ -5,8 +5,8 @@ import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { historyOf } from './history-of.ts';
 
 /*
-Goal: what --undo prints restores what was before, whatever the table is like, and harms nothing that was
-changed since.
+Goal: the SQL of --undo restores the previous row, whatever the table is like, and harms nothing
+that was changed since.
 Method: it is run, and the table compared. Without its guard it overwrites a later change.
 */
 
@@ -22,7 +22,8 @@ beforeAll(async () => {
     create domain other.code as text not null check (value <> '');
     create type other."mo""o\u001b]0;d" as enum ('sad', 'very "happy"');
     create table ${NAME} (
-      id bigint generated always as identity primary key, code other.code, mood other."mo""o\u001b]0;d",
+      id bigint generated always as identity primary key, code other.code,
+      mood other."mo""o\u001b]0;d",
       ${TOTAL} numeric, twice numeric generated always as (${TOTAL} * 2) stored,
       place point, data jsonb, secret text)`);
 });
@@ -33,7 +34,8 @@ beforeEach(async () => {
   await createTrigger(client, NAME);
   await client.query(
     `insert into ${NAME} (code, mood, ${TOTAL}, place, data, secret) values
-       ('a', 'very "happy"', 12345678901234567890.10, '(1,2)', '{"n": 12345678901234567890, "\u009b31m": 1}', 's')`,
+       ('a', 'very "happy"', 12345678901234567890.10, '(1,2)',
+         '{"n": 12345678901234567890, "\u009b31m": 1}', 's')`,
   );
 });
 
@@ -48,10 +50,11 @@ test.each([
   ['a DELETE, with identity, domain and all digits', `delete from ${NAME}`],
   [
     'an UPDATE of everything',
-    `update ${NAME} set code = 'b', mood = 'sad', ${TOTAL} = 'NaN', place = null, data = 'null', secret = 't'`,
+    `update ${NAME} set code = 'b', mood = 'sad', ${TOTAL} = 'NaN', place = null, data = 'null',
+      secret = 't'`,
   ],
   ['an UPDATE to nothing', `update ${NAME} set data = null, ${TOTAL} = null`],
-])('%s is undone, by SQL that steers no terminal', async (_, statement) => {
+])('%s is undone, by SQL that cannot control a terminal', async (_, statement) => {
   const before = await contents();
   await client.query(statement);
   expect(await contents()).not.toBe(before);
@@ -66,7 +69,7 @@ test('an INSERT is undone', async () => {
   expect(await contents()).toBeNull();
 });
 
-test('what was changed again since is left alone; without the guard it would be overwritten', async () => {
+test('a later change is left alone; without the guard it would be overwritten', async () => {
   await client.query(`update ${NAME} set code = 'b'`);
   const sql = await (await history()).undoLast();
   await client.query(`update ${NAME} set code = 'c', secret = 't'`);
@@ -89,7 +92,7 @@ test('another column that was changed since keeps its value', async () => {
   expect(rows).toEqual([{ code: 'a', secret: 't' }]);
 });
 
-test('it says what the notification lacks, what the table lacks, and which the other half is', async () => {
+test('the SQL names missing columns, and the other half of a key change', async () => {
   await createTrigger(client, NAME, { exclude: ['secret'] });
   await client.query(`update ${NAME} set id = default`);
   await client.query(`alter table ${NAME} add column added int default 7, drop column place`);
@@ -98,7 +101,7 @@ test('it says what the notification lacks, what the table lacks, and which the o
   const sql = await moved.undoLast();
   expect(sql.split('\n').slice(1, 4)).toEqual([
     expect.stringMatching(
-      /^-- It is half of a change of the key, the other is notification \d+: undo both\.$/,
+      /^-- It is half of a key change\. The other half is notification \d+: undo both\.$/,
     ),
     '-- The notification does not have: secret, added.',
     '-- The table no longer has: place.',
@@ -113,11 +116,7 @@ test('it says what the notification lacks, what the table lacks, and which the o
 
 test.each([
   ['TRUNCATE', `truncate ${NAME}`, 'TRUNCATE cannot be undone'],
-  [
-    'an UPDATE of nothing',
-    `update ${NAME} set code = code`,
-    'tells of no change that could be undone',
-  ],
+  ['an UPDATE of nothing', `update ${NAME} set code = code`, 'has nothing to undo'],
 ])('%s cannot be undone, and it says so', async (_, statement, message) => {
   await client.query(statement);
   const { undoLast } = await history();
@@ -127,7 +126,7 @@ test.each([
   });
 });
 
-test('nor a change of a table that is gone', async () => {
+test('a change of a dropped table cannot be undone', async () => {
   await client.query('create table passing (id int primary key)');
   await createTrigger(client, 'passing');
   await client.query('insert into passing values (1)');
@@ -137,7 +136,10 @@ test('nor a change of a table that is gone', async () => {
   await expect(undoLast()).rejects.toMatchObject({ code: 'undo_impossible' });
 });
 
-/** Types whose values the log does not say, and values of each, the second of which is undone. */
+/**
+ * Types whose values cannot be read back from the log, with two values of each: the test tries to
+ * undo the change from the first to the second.
+ */
 const LOST: [type: string, before: string, after: string][] = [
   ['cast_to_json', `'x'`, `'y'`],
   ['cast_to_json[]', `array['x'::cast_to_json]`, `array['y'::cast_to_json]`],
@@ -149,10 +151,12 @@ const LOST: [type: string, before: string, after: string][] = [
   ['with_json', `row('"\\u0000"')::with_json`, 'null'],
 ];
 
-test('what cannot be read back from its JSON is not undone, whatever it is made of', async () => {
-  await client.query(`create type cast_to_json as enum ('x', 'y'); create domain domain_of_cast as cast_to_json;
+test('a value that cannot be restored from its JSON is not undone', async () => {
+  await client.query(`create type cast_to_json as enum ('x', 'y');
+    create domain domain_of_cast as cast_to_json;
     create type with_cast as (n int, c domain_of_cast); create type with_json as (j json);
-    create function made_json(cast_to_json) returns json language sql as $$ select json_build_object('is', $1::text) $$;
+    create function made_json(cast_to_json) returns json language sql as $$
+      select json_build_object('is', $1::text) $$;
     create cast (cast_to_json as json) with function made_json(cast_to_json)`);
   for (const [index, [type, before, after]] of LOST.entries()) {
     const table = `lost_${index}`;
@@ -192,7 +196,7 @@ test.each([
   ],
   ...[`'-Infinity'::numeric`, `'-1 mon +2 days -03:00'::interval`, `'0044-03-15 BC'::date`],
   ...[`'\\x00ff'::bytea`, `'{"a": [1, {"b": "\\\\u0000"}]}'::json`, `cidr '10.0.0.0/8'`, `B'101'`],
-])('a value of any other type is: %s', async (value) => {
+])('a value of any other type is undone: %s', async (value) => {
   await client.query(`create table any_type as select 1 as id, ${value} as x, 'a' as note;
     alter table any_type add primary key (id)`);
   try {

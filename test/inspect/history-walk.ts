@@ -15,15 +15,15 @@ import { type RandomTable, randomTable, type Wish } from '../capture/random/tabl
 import type { TestDatabase } from '../helpers/database.ts';
 import { type Random, seededRandom } from '../racing/random.ts';
 
-/** The table's rows at a time, by their ids as the command line takes them. */
+/** The table's rows at a time, by their ids in command-line form. */
 export type Truth = { time: Date; xid: string; rows: Map<string, unknown> };
 
-/** A faulty reader of the history, for tests that must catch it. */
+/** A faulty reader of the history, which tests must catch. */
 export type Fault = (rows: LogRow[]) => LogRow[];
 
 /**
- * One writer who walks at random over a captured table; what the table was after each transaction
- * is kept.
+ * A writer that walks at random over a captured table, and keeps the table's true contents after
+ * each transaction.
  */
 export class HistoryWalk {
   readonly table: RandomTable;
@@ -45,7 +45,7 @@ export class HistoryWalk {
     const random = seededRandom(seed + number);
     const table = randomTable(random, number, { isNested: false, ...wish });
     const client = await database.connect();
-    // How the truth is written, and nothing of pgwatch's.
+    // For the text of the truth; pgwatch does not depend on it.
     await client.query(`set timezone = 'UTC'`);
     const walk = new HistoryWalk(database, client, { table, random });
     for (const statement of table.create) await client.query(statement);
@@ -84,7 +84,7 @@ export class HistoryWalk {
     await this.#client.end();
   }
 
-  /** Where history and truth differ, a line each. */
+  /** Where history and truth differ, one line each. */
   async differences(fault: Fault = (rows) => rows): Promise<string[]> {
     const found: string[] = [];
     const ids = new Set(this.truths.flatMap(({ rows }) => [...rows.keys()]));
@@ -98,7 +98,7 @@ export class HistoryWalk {
           time,
           async () => coverage,
         );
-        // Whether it was there before the first TRUNCATE that is known of, nothing tells.
+        // Nothing says whether the row existed before the first known TRUNCATE.
         const isTruncated = version === null && next?.action === 'TRUNCATE';
         const isUncovered = coverage === null || coverage > time;
         if (state === 'unknown' && (isUncovered || isTruncated)) continue;
@@ -123,15 +123,14 @@ export class HistoryWalk {
     return Array.fromAsync(readRowChanges(this.#client, 'pgwatch', subject, period));
   }
 
-  /**
-   * Undoes what the last transaction did, looks, and takes it back. Null where it was a TRUNCATE.
-   */
+  /** Undoes the last transaction, compares, and rolls back. Returns null if it was a TRUNCATE. */
   async undoLast(): Promise<{ sql: string; differences: string[] } | null> {
     const [before, last] = this.truths.slice(-2);
     if (!before || !last) return null;
     const ids = new Set([...before.rows.keys(), ...last.rows.keys()]);
     const { rows } = await this.#client.query(
-      `select payload -> 'id' as id, payload ->> 'action' as action from pgwatch.notification where xid = $1::text::xid8`,
+      `select payload -> 'id' as id, payload ->> 'action' as action from pgwatch.notification
+        where xid = $1::text::xid8`,
       [last.xid],
     );
     if (rows.some(({ action }) => action === 'TRUNCATE')) return null;
@@ -194,16 +193,15 @@ export class HistoryWalk {
     return rows[0].xid;
   }
 
-  /**
-   * Milliseconds lie between what was written and the time, so that both are told apart by them.
-   */
+  /** Sleeps before and after reading the clock, so all writes are milliseconds from that time. */
   async #truth(xid: string): Promise<Truth> {
     const { keyColumns, name } = this.table;
     const keys = keyColumns.map(
       (column) => `'${unquoted(column).replaceAll("'", "''")}', ${column}`,
     );
     const { rows } = await this.#client.query<{ id: string; single: string; row: string }>(
-      `select json_build_object(${keys.join(', ')})::text as id, to_json(${keyColumns[0]}) #>> '{}' as single,
+      `select json_build_object(${keys.join(', ')})::text as id,
+        to_json(${keyColumns[0]}) #>> '{}' as single,
          to_jsonb(t)::text as row from ${name} as t`,
     );
     await this.#client.query('select pg_sleep(0.003)');
@@ -229,5 +227,5 @@ function unquoted(name: string): string {
   return name.slice(1, -1).replaceAll('""', '"');
 }
 
-/** Constraints, and rows that a statement may not touch twice. */
+/** Constraint violations, and rows that a statement may not touch twice. */
 const EXPECTED = ['23', '21000', '27000', '22003'];

@@ -5,10 +5,10 @@ import { chooseSeed, seededRandom } from '../racing/random.ts';
 import { type Fault, HistoryWalk } from './history-walk.ts';
 
 /*
-Goal: a row at a time is what it was, and the SQL that undoes a change restores what was before.
-Method: random walks of inserts, updates, deletes, truncates and changes of keys over tables of all types;
-the true contents are kept after each transaction, and compared with what the log alone tells. Readers with a
-fault must be caught.
+Goal: a row at a time is what it was, and the SQL that undoes a change restores the previous row.
+Method: random walks of inserts, updates, deletes, truncates and key changes over tables of all
+types. The true contents are kept after each transaction, and compared with what the log alone says.
+Faulty readers must be caught.
 */
 
 const database = useDatabase();
@@ -18,7 +18,7 @@ let tables = 0;
 
 beforeAll(() => database.query(TYPES_SQL));
 
-test('random walks: every row is what it was, at every time; each change is undone', {
+test('in random walks every row is right at every time, and each change is undone', {
   timeout: 120_000,
 }, async () => {
   const total = { rows: 0, undone: 0 };
@@ -29,7 +29,7 @@ test('random walks: every row is what it was, at every time; each change is undo
       seed,
       number: ++tables,
       wish: { keyType, isPartitioned },
-      // The rest of a row is put together from what was before.
+      // The rest of a row comes from its earlier versions.
       options: keyType === 'uuid' ? { payload: 'changed' } : {},
     });
     const failures: unknown[] = [];
@@ -64,7 +64,7 @@ const FAULTS: Record<string, Fault> = {
 
 describe('the truth differs from a history', () => {
   test.each(Object.entries(FAULTS))('%s', async (_, fault) => {
-    // Chance decides whether the fault meets its occasion.
+    // The fault has an effect only by chance.
     for (let tries = 0; tries < 30; tries++) {
       const walk = await HistoryWalk.begin(database, {
         seed,

@@ -19,7 +19,7 @@ const outcomes = async (id: number) => {
 const register = (id: string, from: 'start' | 'now', channels = ['orders']) =>
   registerConsumer(database.pool, 'pgwatch', { id, channels, from });
 
-test('done is what the position has passed, and not what lay before it began or commits behind its back', async () => {
+test('done means passed by the position: neither before its start nor a late commit', async () => {
   await register('behind', 'start');
   const held = await database.connect();
   await held.query('begin');
@@ -40,7 +40,7 @@ test('done is what the position has passed, and not what lay before it began or 
   expect(await outcomes(rows[0].id)).toEqual(['ahead late', 'behind done', 'elsewhere filtered']);
 });
 
-test('deliveries and leases tell more than a position, and outlive a consumer', async () => {
+test('deliveries and leases say more than a position, and outlive a consumer', async () => {
   await register('email', 'start');
   await register('shared', 'start');
   const dead = await addDelivery(database, { consumerId: 'email' });
@@ -59,11 +59,12 @@ test('deliveries and leases tell more than a position, and outlive a consumer', 
   ]);
 });
 
-test('what is gone from the log is found as the copy of a dead letter, once', async () => {
+test('what is gone from the log is found in the copy of a dead letter, once', async () => {
   const id = await addDelivery(database, { consumerId: 'email', payload: { n: 1 } });
   await database.query(
-    `insert into pgwatch.delivery select 'webhook', notification_id, state, key, attempts, next_attempt_at,
-       is_suspect, is_grouped, replayed_at, first_failed_at, last_failed_at, first_error, last_error, notification
+    `insert into pgwatch.delivery select 'webhook', notification_id, state, key, attempts,
+       next_attempt_at, is_suspect, is_grouped, replayed_at, first_failed_at, last_failed_at,
+       first_error, last_error, notification
      from pgwatch.delivery`,
   );
   const [there] = await findNotifications(database.pool, 'pgwatch', [id]);
@@ -76,7 +77,7 @@ test('what is gone from the log is found as the copy of a dead letter, once', as
   expect(await outcomes(id)).toEqual(['email unregistered', 'webhook unregistered']);
 });
 
-test('event ids are found, given and derived, and --since bounds the search for derived ones', async () => {
+test('given and derived event ids are found; --since bounds the derived ones', async () => {
   const given = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11';
   const first = await notify(database.pool, 'orders', 1, { eventId: given });
   const second = await notify(database.pool, 'orders', 2);

@@ -12,8 +12,8 @@ import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Each state is made as it comes about, by daemons, writers and crashes; what is looked at is the code of
-each reason.
+Each state comes about by daemons, writers and crashes, as in production. The tests compare the code
+of each reason.
 */
 
 const database = useIsolatedServer({ max_prepared_transactions: '5' });
@@ -29,7 +29,7 @@ beforeAll(async () => {
 const ask = (id: number, consumerId: string | null = null) =>
   explain(client, database.config, { id, consumerId });
 
-/** The reasons of the consumer c. */
+/** The reasons of consumer c. */
 const reasons = async (id: number): Promise<Reason[]> =>
   (await ask(id, 'c')).answers.flatMap((answer) => answer.reasons);
 
@@ -50,13 +50,13 @@ const register = (from: 'start' | 'now' = 'start') =>
 
 const c = { id: 'c', channels: ['c'] };
 
-describe('of a notification that nobody can see', () => {
-  test('it was never published', async () => {
+describe('a notification that is not visible', () => {
+  test('was never published', async () => {
     const id = await one();
     expect((await ask(id + 1)).presence).toEqual({ code: 'never_drawn', lastId: id });
   });
 
-  test('it was rolled back, or is held: by whom it may be, and by whom not', async () => {
+  test('was rolled back, or is uncommitted: only possible writers are named', async () => {
     await writer.query(`set application_name = 'importer'; begin`);
     const id = await draw(writer);
     await one();
@@ -82,8 +82,9 @@ describe('of a notification that nobody can see', () => {
     expect((await ask(id)).presence).toMatchObject({ code: 'present' });
   });
 
-  test('its publisher waits for another who publishes the same event', async () => {
-    const send = `select smart_notify('c', '0', event_id => '00000000-0000-4000-8000-000000000001')`;
+  test('has a publisher that waits for another publisher of the same event', async () => {
+    const send = `select smart_notify('c', '0',
+      event_id => '00000000-0000-4000-8000-000000000001')`;
     const other = await database.connect();
     await writer.query(`begin; ${send}`);
     const { rows } = await client.query(
@@ -109,7 +110,7 @@ describe('of a notification that nobody can see', () => {
     expect((await ask(id)).presence).toMatchObject({ code: 'present' });
   });
 
-  test('it is prepared', async () => {
+  test('is prepared', async () => {
     await writer.query(`begin; set local pgwatch.notify = 'off'`);
     const id = await draw(writer);
     await writer.query(`prepare transaction 'it''s prepared'`);
@@ -123,7 +124,7 @@ describe('of a notification that nobody can see', () => {
     });
   });
 
-  test('it was rolled back, also to a savepoint by somebody who goes on', async () => {
+  test('was rolled back, even to a savepoint of a transaction that continues', async () => {
     await one();
     await writer.query('begin; savepoint s');
     const id = await draw(writer);
@@ -132,7 +133,7 @@ describe('of a notification that nobody can see', () => {
     await writer.query('commit');
   });
 
-  test('it was rolled back while somebody had long been idle who has written', async () => {
+  test('was rolled back while a transaction that had written was long idle', async () => {
     await writer.query('begin');
     await draw(writer);
     const other = await database.connect();
@@ -142,7 +143,8 @@ describe('of a notification that nobody can see', () => {
     const unsure = await ask(id);
     const previous = await one();
     await client.query(
-      `update pgwatch.notification_log set created_at = created_at + interval '2 min' where id = $1`,
+      `update pgwatch.notification_log set created_at = created_at + interval '2 min'
+        where id = $1`,
       [previous],
     );
     await other.query('begin');
@@ -154,12 +156,13 @@ describe('of a notification that nobody can see', () => {
     expect(sure.presence).toEqual({ code: 'rolled_back' });
   });
 
-  test('it was removed from the midst of the log by a cleanup that has told of it', async () => {
+  test('was removed from the middle of the log by a cleanup that recorded it', async () => {
     const [, id = 0, last = 0] = await publish([null, 1], [null, 2], [null, 3]);
     await client.query('delete from pgwatch.notification_log where id in ($1, $2)', [id, last]);
     await client.query(
-      `select pgwatch.log_gap_tell(jsonb_build_array(jsonb_build_object('consumer_id', 'x', 'count', 1,
-         'first_id', $1::bigint, 'last_id', $1::bigint, 'from', now(), 'until', now())))`,
+      `select pgwatch.log_gap_tell(jsonb_build_array(jsonb_build_object(
+         'consumer_id', 'x', 'count', 1, 'first_id', $1::bigint, 'last_id', $1::bigint,
+         'from', now(), 'until', now())))`,
       [id],
     );
     expect((await ask(id)).presence).toMatchObject({
@@ -169,15 +172,15 @@ describe('of a notification that nobody can see', () => {
     expect((await ask(last)).presence).toEqual({ code: 'rolled_back' });
   });
 
-  test('it was removed', async () => {
+  test('was removed', async () => {
     const [id = 0, next = 0] = await publish([null, 1], [null, 2]);
     await client.query('delete from pgwatch.notification_log where id = $1', [id]);
     expect((await ask(id)).presence).toEqual({ code: 'removed', oldestId: next, gap: null });
   });
 });
 
-describe('at a consumer', () => {
-  test('that has it done, and one that reads other channels', async () => {
+describe('a consumer', () => {
+  test('has handled it, and another reads other channels', async () => {
     await registerConsumer(client, 'pgwatch', { id: 'b', channels: ['other'], from: 'start' });
     const seen: unknown[] = [];
     await tail({ ...c, handle: ({ payload }) => void seen.push(payload) });
@@ -197,7 +200,7 @@ describe('at a consumer', () => {
     ]);
   });
 
-  test('that began behind it, or was moved past it; and back', async () => {
+  test('began after it, or was moved past it, and back', async () => {
     const id = await one();
     await register('now');
     const behind = await one();
@@ -211,7 +214,7 @@ describe('at a consumer', () => {
     expect(await codes(id)).toEqual(['not_running', 'waiting']);
   });
 
-  test('that was told to skip what it had missed', async () => {
+  test('was told to skip what it had missed', async () => {
     await register();
     const id = await one();
     const daemon = startDaemon(database.config, [{ ...c, handle() {} }], { skipPlayback: true });
@@ -220,7 +223,7 @@ describe('at a consumer', () => {
     expect(await reasons(id)).toMatchObject([{ code: 'done_or_skipped' }]);
   });
 
-  test('whose handler has it: only its owner knows', async () => {
+  test('may be handling it: only its owner knows', async () => {
     let release = () => {};
     const held = new Promise<void>((resolve) => {
       release = resolve;
@@ -242,7 +245,7 @@ describe('at a consumer', () => {
     release();
   });
 
-  test('that nobody runs: what comes before it', async () => {
+  test('is not run by a daemon: earlier notifications are counted', async () => {
     await register();
     const ids = await publish([null, 1], [null, 2], [null, 3]);
     expect(await reasons(ids[2] as number)).toMatchObject([
@@ -251,7 +254,7 @@ describe('at a consumer', () => {
     ]);
   });
 
-  test('that several wait for: what comes before it is counted up to a number that they share', async () => {
+  test('is one of several: earlier notifications are counted up to a shared limit', async () => {
     await register();
     const ids = await publish(...Array.from({ length: 12 }, (_, i): [null, number] => [null, i]));
     await client.query(
@@ -274,7 +277,7 @@ describe('at a consumer', () => {
     expect(await ahead(0)).toEqual(['c: more than 0', 'done: more than 0', 'slow: more than 0']);
   });
 
-  test('that is paused', async () => {
+  test('is paused', async () => {
     await register();
     const id = await one();
     await client.query('update pgwatch.consumer_progress set paused_at = now()');
@@ -284,7 +287,7 @@ describe('at a consumer', () => {
     expect(await codes(id)).toEqual(['not_running', 'waiting']);
   });
 
-  test('at which it fails, with others of its key behind it', async () => {
+  test('fails on it, and later ones with its key are blocked', async () => {
     await tail({
       ...c,
       retry: { attempts: 5, backoff: '1h' },
@@ -302,11 +305,11 @@ describe('at a consumer', () => {
     ]);
     await client.query(`update pgwatch.delivery set next_attempt_at = now(), replayed_at = now(),
       attempts = 0, last_failed_at = null, last_error = null where state = 'retry'`);
-    // Nobody has told the daemon.
+    // The daemon was not told.
     expect(await codes(first)).toEqual(['replay']);
   });
 
-  test('that has given it up, also where the log has lost it', async () => {
+  test('has it as a dead letter, even if the log no longer has it', async () => {
     await tail({
       ...c,
       retry: { attempts: 1 },
@@ -323,7 +326,7 @@ describe('at a consumer', () => {
     expect([presence.code, answers[0]?.reasons]).toMatchObject(['removed', [dead]]);
   });
 
-  test('that finds it as a late commit', async () => {
+  test('finds it as a late commit', async () => {
     await register();
     await writer.query('begin');
     const late = await draw(writer);
@@ -336,7 +339,7 @@ describe('at a consumer', () => {
     expect(await codes(late)).toEqual(['not_running', 'late']);
   });
 
-  test('that shares it: in whose hands it is, and what nobody has taken', async () => {
+  test('is shared: the process that handles it is named, or that none has taken it', async () => {
     let release = () => {};
     const held = new Promise<void>((resolve) => {
       release = resolve;
@@ -372,14 +375,15 @@ describe('at a consumer', () => {
   test.each([
     ['stopped', 'stopped'],
     ['retrying', 'overfull'],
-  ])('that takes nothing new, as its daemon says (%s)', async (state, code) => {
+  ])('takes nothing new, as its daemon says (%s)', async (state, code) => {
     await register();
     const id = await one();
     await client.query(
       `insert into pgwatch.daemon
          (daemon_id, host, pid, has_lock, consumer_ids, shared_ids, alive_until, activity)
        values (gen_random_uuid(), 'h', 7, false, '{c}', '{}', now() + interval '1 hour',
-         jsonb_build_object('consumers', jsonb_build_object('c', jsonb_build_object('state', $1::text))))`,
+         jsonb_build_object('consumers',
+           jsonb_build_object('c', jsonb_build_object('state', $1::text))))`,
       [state],
     );
     expect(await reasons(id)).toMatchObject([
@@ -389,7 +393,7 @@ describe('at a consumer', () => {
   });
 });
 
-test('at a consumer that has finished nothing while it waits, as its daemon says', async () => {
+test('a consumer that finishes nothing while one waits is reported as still', async () => {
   await register();
   const id = await one();
   await client.query(
@@ -409,11 +413,12 @@ test('at a consumer that has finished nothing while it waits, as its daemon says
   expect(await reasons(id)).toMatchObject([{ mayBeUnderWay: true, isStill: false }]);
 });
 
-test('of a log that another cluster wrote it says so', async () => {
+test('a log that another cluster wrote is reported', async () => {
   await register();
   const id = await one();
   await client.query(
-    `update pgwatch.notification_log set xid = (pg_current_xact_id()::text::bigint + 1000000)::text::xid8`,
+    `update pgwatch.notification_log
+      set xid = (pg_current_xact_id()::text::bigint + 1000000)::text::xid8`,
   );
   expect((await ask(id)).restored).toMatch(/another PostgreSQL cluster/);
 });

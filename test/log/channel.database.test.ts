@@ -57,7 +57,7 @@ test('a refused channel is reported by notify with its code', async () => {
   });
 });
 
-test('LISTEN and smart_notify mean the same channel, whatever its name', async () => {
+test('LISTEN and smart_notify use the same channel, whatever its name', async () => {
   const { client, heard } = await listening(database, ...ODD_NAMES);
   await notifyMany(
     client,
@@ -67,7 +67,7 @@ test('LISTEN and smart_notify mean the same channel, whatever its name', async (
   expect(pairs).toEqual(ODD_NAMES.map((channel) => [channel, channel]));
 });
 
-test('any name of 1 to 63 bytes comes back as it was given', async () => {
+test('any name of 1 to 63 bytes is returned unchanged', async () => {
   const name = fc
     .string({ unit: 'binary', minLength: 1, maxLength: 63 })
     .filter((text) => !text.includes('\0') && text.isWellFormed() && Buffer.byteLength(text) < 64);
@@ -87,7 +87,7 @@ test('any name of 1 to 63 bytes comes back as it was given', async () => {
   );
 });
 
-test('a sleeping daemon is woken on every channel, whatever its name, and gets only its own', async () => {
+test('a sleeping daemon is woken on every channel name, and gets only its own', async () => {
   const seen = new Map<string, Notification[]>(ODD_NAMES.map((name) => [name, []]));
   daemon = await startTailing(
     database.config,

@@ -12,8 +12,8 @@ import { finishConsumer, forgetPast, publishPast } from '../helpers/past.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: a default partition that has become large is emptied, so that partitions are created again, and nothing
-that is young or needed leaves it.
+Goal: a default partition that has grown large is emptied, so partitions can be created again, and
+no young or needed notification is removed from it.
 */
 
 const database = useDatabase();
@@ -39,33 +39,37 @@ async function clean(): Promise<{
 
 async function inDefault(): Promise<{ payloads: unknown[]; bytes: number }> {
   const { rows } = await database.query(
-    `select array(select payload from pgwatch.notification_log_default where channel = 'c' order by id) as payloads,
+    `select array(
+         select payload from pgwatch.notification_log_default where channel = 'c' order by id
+       ) as payloads,
        pg_relation_size('pgwatch.notification_log_default')::float8 as bytes`,
   );
   return rows[0];
 }
 
-/** Makes the default partition larger than what partitions are created with. */
+/** Makes the default partition larger than the limit for creating partitions. */
 async function fill(): Promise<void> {
   await database.query(
     `insert into pgwatch.notification_log (xid, created_at, channel, payload)
-     select pg_current_xact_id(), '2020-01-02', 'c', to_jsonb(repeat('x', 1800)) from generate_series(1, 10000)`,
+     select pg_current_xact_id(), '2020-01-02', 'c', to_jsonb(repeat('x', 1800))
+     from generate_series(1, 10000)`,
   );
 }
 
-test('it is emptied, but for what is young, and partitions are created again', async () => {
+test('it is emptied except for young notifications, and partitions are created again', async () => {
   await publishPast(database, 12, ['young, and early']);
   await fill();
   await publishPast(database, 12, ['young']);
   await finishConsumer(database);
   await publishPast(database, 12, ['young, and unread']);
   const { rows } = await database.query(
-    `select format('drop table pgwatch.%I', name) as text from pgwatch.log_partitions() where starts > now()`,
+    `select format('drop table pgwatch.%I', name) as text
+     from pgwatch.log_partitions() where starts > now()`,
   );
   for (const { text } of rows) await database.query(text);
   expect((await createPartitions(database.pool, database.config)).created).toEqual([]);
-  // What is young and has a low id keeps it from being emptied at once; it is deleted in batches,
-  // then emptied.
+  // A young notification with a low id keeps it from being emptied at once; it is deleted in
+  // batches, then emptied.
   expect(await clean()).toEqual({ outcome: 'deleted', removed: 10_000 });
   const left = await inDefault();
   expect(left.payloads).toEqual(['young, and early', 'young', 'young, and unread']);
@@ -74,7 +78,7 @@ test('it is emptied, but for what is young, and partitions are created again', a
 });
 
 test.each([0, 10])(
-  'who waits while it is written again finds what stays; pages read before: %i',
+  'a reader that waits while it is rewritten finds the rest; pages read before: %i',
   async (pages) => {
     await registerConsumer(database.pool, 'pgwatch', { id: 'r', channels: ['c'], from: 'start' });
     const reader = await database.connect();
@@ -96,7 +100,8 @@ test.each([0, 10])(
     const reading = readPage(reader, request);
     await until('the reader waits', async () => {
       const { rows } = await database.query(
-        `select from pg_locks where not granted and relation = 'pgwatch.notification_log_default'::regclass`,
+        `select from pg_locks
+         where not granted and relation = 'pgwatch.notification_log_default'::regclass`,
       );
       return rows.length > 0;
     });
@@ -106,7 +111,7 @@ test.each([0, 10])(
   },
 );
 
-test('it is left as it is where something of it is needed, and the rest is deleted', async () => {
+test('it is not rewritten if it holds a needed notification, and the rest is deleted', async () => {
   await fill();
   await finishConsumer(database);
   await publishPast(database, 3, ['old, and unread']);
@@ -114,10 +119,11 @@ test('it is left as it is where something of it is needed, and the rest is delet
   expect((await inDefault()).payloads).toEqual(['old, and unread']);
 });
 
-test("publishers' event ids are forgotten with what is old", async () => {
+test("publishers' event ids are forgotten when they are old", async () => {
   await database.query(
     `insert into pgwatch.published (event_id, notification_id, digest, created_at)
-     select gen_random_uuid(), n, gen_random_uuid(), '2020-01-09'::timestamptz + n % 2 * interval '2 days'
+     select gen_random_uuid(), n, gen_random_uuid(),
+       '2020-01-09'::timestamptz + n % 2 * interval '2 days'
      from generate_series(1, 12000) as n`,
   );
   const client = await database.connect();
@@ -128,7 +134,7 @@ test("publishers' event ids are forgotten with what is old", async () => {
   await client.end();
 });
 
-test('the event id of a notification that stays is kept', async () => {
+test('the event id of a kept notification is kept', async () => {
   const [kept, gone] = await publishPast(database, 3, ['kept', 'gone']);
   await database.query(
     `insert into pgwatch.published (event_id, notification_id, digest, created_at)
@@ -145,10 +151,11 @@ test('the event id of a notification that stays is kept', async () => {
   await client.end();
 });
 
-test('ids of what was removed are not given again by a rebase', async () => {
+test('a rebase does not assign ids of removed notifications again', async () => {
   const [id] = await publishPast(database, 3, ['old']);
   await database.query(
-    `insert into pgwatch.delivery (consumer_id, notification_id, state, notification) values ('email', $1, 'dead', '{}')`,
+    `insert into pgwatch.delivery (consumer_id, notification_id, state, notification)
+     values ('email', $1, 'dead', '{}')`,
     [id],
   );
   expect((await clean()).outcome).toBe('deleted');
@@ -157,7 +164,7 @@ test('ids of what was removed are not given again by a rebase', async () => {
   expect(next).toBeGreaterThan(id as number);
 });
 
-test('the bounds of partitions are read whatever the session prefers', async () => {
+test("partition bounds are read correctly whatever the session's settings", async () => {
   const client = await database.connect();
   await client.query(`set timezone = 'Asia/Kolkata'; set datestyle = 'SQL, DMY'`);
   const odd = await readPartitions(client, 'pgwatch');

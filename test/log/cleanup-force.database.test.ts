@@ -24,8 +24,8 @@ import {
 } from '../helpers/past.ts';
 
 /*
-Goal: what is removed although it is needed is told to who needed it; and what is called again is not lost.
-Day 5 has a partition, day 7 none: its notifications lie in the default one.
+Goal: if needed notifications are removed, their consumers are told; and notifications to be called
+again are not lost. Day 5 has a partition, day 7 has none: its notifications are in the default one.
 */
 
 const database = useDatabase();
@@ -39,7 +39,7 @@ const BEFORE = new Date('2020-02-01');
 const SCOPE = { consumerId: 'email', isOrdered: true, isStopping: false };
 
 /**
- * What became of the partition with the notifications: that of day 5 is empty where they lie
+ * The result for the partition with the notifications: day 5's partition is empty if they are
  * elsewhere.
  */
 async function clean(needed: CleanOptions['needed']): Promise<Cleaned | undefined> {
@@ -58,41 +58,44 @@ async function gaps(): Promise<Record<string, unknown>[]> {
   return rows;
 }
 
-test.each([5, 7])('of day %i: refused first, then removed, with a marker', async (of) => {
-  await finishConsumer(database, 'done');
-  const ids = await publishPast(database, of, ['a', 'b', 'c']);
-  await finishConsumer(database, 'done');
-  await database.query(
-    `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
+test.each([5, 7])(
+  'of day %i: needed notifications are kept, or removed with a marker',
+  async (of) => {
+    await finishConsumer(database, 'done');
+    const ids = await publishPast(database, of, ['a', 'b', 'c']);
+    await finishConsumer(database, 'done');
+    await database.query(
+      `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
      values ('behind', array['c', 'consumer:behind'], $1, pg_current_snapshot())`,
-    [ids[0]],
-  );
-  const refused = await clean('keep');
-  expect(refused?.outcome).toBe('pinned');
-  expect(refused?.pins).toEqual([{ consumerId: 'behind', reason: 'position' }]);
-  expect(await gaps()).toEqual([]);
-  const removed = await clean('remove');
-  expect(removed?.outcome).toBe(of === 5 ? 'dropped' : 'deleted');
-  const noon = expect.stringMatching(`^2020-01-0${of}T12:00:00`);
-  expect(await gaps()).toEqual([
-    {
-      channel: 'consumer:behind',
-      payload: {
-        count: 2,
-        first_id: ids[1],
-        last_id: ids[2],
-        from: noon,
-        until: noon,
-        removed_at: expect.any(String),
+      [ids[0]],
+    );
+    const refused = await clean('keep');
+    expect(refused?.outcome).toBe('pinned');
+    expect(refused?.pins).toEqual([{ consumerId: 'behind', reason: 'position' }]);
+    expect(await gaps()).toEqual([]);
+    const removed = await clean('remove');
+    expect(removed?.outcome).toBe(of === 5 ? 'dropped' : 'deleted');
+    const noon = expect.stringMatching(`^2020-01-0${of}T12:00:00`);
+    expect(await gaps()).toEqual([
+      {
+        channel: 'consumer:behind',
+        payload: {
+          count: 2,
+          first_id: ids[1],
+          last_id: ids[2],
+          from: noon,
+          until: noon,
+          removed_at: expect.any(String),
+        },
       },
-    },
-  ]);
-  const { rows } = await database.query(`select from pgwatch.notification where channel = 'c'`);
-  expect(rows).toEqual([]);
-});
+    ]);
+    const { rows } = await database.query(`select from pgwatch.notification where channel = 'c'`);
+    expect(rows).toEqual([]);
+  },
+);
 
 test.each([5, 7])(
-  'of day %i: who works on some of it loses it, and keeps its slot until then',
+  'of day %i: a process that handles some of it loses it, and keeps its slot until then',
   async (of) => {
     const [leased = 0, next = 0] = await publishPast(database, of, ['leased', 'next']);
     await finishConsumer(database);
@@ -105,7 +108,7 @@ test.each([5, 7])(
     await clean('remove');
     const rest = { ...(lease as Lease), notificationIds: [next] };
     expect(await settleLeases(client, 'pgwatch', daemonId, [rest])).toBe(false);
-    // Its handler may still run: what is called again waits, or the key would be worked on by two.
+    // Its handler may still run: the retry waits, or two processes would handle the key.
     const again = { ...part, kind: 'retry' as const, notificationIds: [leased] };
     await insertLeases(client, 'pgwatch', 'email', [again]);
     expect(await takeLeases(client, 'pgwatch', take)).toEqual([]);
@@ -120,15 +123,17 @@ test.each([5, 7])(
   },
 );
 
-test.each([5, 7])('of day %i: what is called again keeps its payload', async (of) => {
+test.each([5, 7])('of day %i: a retried notification keeps its payload', async (of) => {
   const [retried, leased] = await publishPast(database, of, ['retried', 'leased']);
   await finishConsumer(database);
   await database.query(
-    `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at) values ('email', $1, 'retry', now())`,
+    `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at)
+     values ('email', $1, 'retry', now())`,
     [retried],
   );
   await database.query(
-    `insert into pgwatch.lease (consumer_id, notification_ids, kind) values ('email', array[$1::bigint], 'page')`,
+    `insert into pgwatch.lease (consumer_id, notification_ids, kind)
+     values ('email', array[$1::bigint], 'page')`,
     [leased],
   );
   const refused = await clean('keep');
@@ -145,7 +150,7 @@ test.each([5, 7])('of day %i: what is called again keeps its payload', async (of
   await client.end();
 });
 
-test('what has come since it was counted is not removed unseen', async () => {
+test('notifications that arrived after the count are not removed uncounted', async () => {
   const client = await database.connect();
   await finishConsumer(database);
   await publishPast(database, 5, ['counted']);
@@ -161,11 +166,11 @@ test('what has come since it was counted is not removed unseen', async () => {
   await client.end();
 });
 
-test('a large payload that is removed between two reads of a replay is left out, and not handed out as null', async () => {
+test('a large payload removed between two reads of a replay is skipped, not null', async () => {
   const client = await database.connect();
   const consumer = { consumerId: 'email', channels: ['c'] };
   await registerConsumer(client, 'pgwatch', { id: 'email', channels: ['c'], from: 'start' });
-  // So large, and so random, that a replay fetches it in a statement of its own.
+  // Large and random enough for a replay to fetch it in its own statement.
   const payload = randomBytes(100_000).toString('hex');
   await publishPast(database, 5, Array(12).fill(payload));
   const { position } = await seize(client, consumer);
@@ -182,7 +187,7 @@ test('a large payload that is removed between two reads of a replay is left out,
   await Promise.all([client.end(), pool.close()]);
 });
 
-test('a consumer that was moved back since it was counted is counted again, and told', async () => {
+test('a consumer that was moved back after the count is counted again, and told', async () => {
   await publishPast(database, 5, ['a', 'b']);
   await finishConsumer(database);
   const client = await database.connect();

@@ -16,11 +16,13 @@ import {
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: nobody who writes waits longer than 200 ms for cleanup, whoever else holds what it needs.
-Method: no time is measured. The sessions of those who write give up after 200 ms, and none may have to.
+Goal: no writer waits longer than 200 ms for cleanup, whatever other sessions hold the locks it
+needs.
+Method: no time is measured. The writers' sessions have a lock timeout of 200 ms, and none may reach
+it.
 */
 
-// Of its own, and without NOTIFY: else others' commits and disks would be waited for, too.
+// An isolated server without NOTIFY: otherwise they would also wait for others' commits and disks.
 const database = useIsolatedServer();
 let day: PastDay;
 beforeEach(async () => {
@@ -39,7 +41,7 @@ const options = (patienceMs: number): CleanOptions => ({
 });
 
 /**
- * Writers that publish one notification after the other. Returns how to end them, and how many they
+ * Writers that publish one notification after another. Returns how to stop them and how many they
  * wrote.
  */
 async function startWriters(count: number) {
@@ -86,7 +88,7 @@ async function holdOpen(): Promise<Client> {
   return client;
 }
 
-test('beside an open transaction a partition is emptied at once, and dropped once that has ended', async () => {
+test('with an open transaction, a partition is emptied first and dropped later', async () => {
   await publishPast(database, 5, ['old']);
   await finishConsumer(database);
   const holder = await holdOpen();
@@ -102,17 +104,17 @@ test('beside an open transaction a partition is emptied at once, and dropped onc
   expect(rows).toEqual([]);
   const before = writers.written;
   const second = removePartition(client, dropping(10_000), await partition());
-  await until('they go on writing', () => writers.written > before + 20);
+  await until('they keep writing', () => writers.written > before + 20);
   await holder.query('commit');
   await holder.end();
   expect(await second).toEqual({ type: 'dropped', wasEmpty: true });
-  // None had to wait for longer than it was ready to.
+  // None of them reached its lock timeout.
   await writers.stop();
   expect(writers.written).toBeGreaterThan(20);
   await client.end();
 });
 
-test('a cleanup that waits for the lock of the log too long keeps writers from writing', async () => {
+test('a cleanup that waits too long for the lock of the log blocks writers', async () => {
   const holder = await holdOpen();
   await database.query(
     `alter function pgwatch.log_drop(text, timestamptz) set lock_timeout = '5s'`,
@@ -122,7 +124,8 @@ test('a cleanup that waits for the lock of the log too long keeps writers from w
   try {
     await until('it waits', async () => {
       const { rows } = await database.query(
-        `select from pg_locks where not granted and relation = 'pgwatch.notification_log'::regclass`,
+        `select from pg_locks
+         where not granted and relation = 'pgwatch.notification_log'::regclass`,
       );
       return rows.length > 0;
     });
@@ -138,14 +141,15 @@ test('a cleanup that waits for the lock of the log too long keeps writers from w
   await Promise.all([client.end(), holder.end()]);
 });
 
-test('to empty a partition no lock is needed that writers of others have', async () => {
+test('emptying a partition needs no lock that writers of other partitions hold', async () => {
   await publishPast(database, 5, ['old']);
   await finishConsumer(database);
   const holder = await holdOpen();
   const { rows } = await holder.query(
     `select relation::regclass::text as name, mode from pg_locks
-     where pid = pg_backend_pid() and locktype = 'relation' and relation::regclass::text like '%notification_log%'
-       and mode <> 'AccessShareLock' and relation in (select oid from pg_class where relkind in ('r', 'p'))`,
+     where pid = pg_backend_pid() and locktype = 'relation'
+       and relation::regclass::text like '%notification_log%' and mode <> 'AccessShareLock'
+       and relation in (select oid from pg_class where relkind in ('r', 'p'))`,
   );
   const today = new Date().toISOString().slice(0, 10).replaceAll('-', '');
   expect(rows.map(({ name }) => name).toSorted()).toEqual([
@@ -159,7 +163,7 @@ test('to empty a partition no lock is needed that writers of others have', async
   await Promise.all([client.end(), holder.end()]);
 });
 
-test('who reads is waited for only a moment, and named', async () => {
+test('cleanup waits for a reader only briefly, and names it', async () => {
   await publishPast(database, 5, ['old']);
   await finishConsumer(database);
   const reader = await database.connect();
@@ -172,7 +176,7 @@ test('who reads is waited for only a moment, and named', async () => {
   await Promise.all([client.end(), reader.end()]);
 });
 
-test('partitions are created and removed at the same time, and neither trips over the other', async () => {
+test('partitions are created and removed at the same time without conflict', async () => {
   const client = await database.connect();
   let creations = 0;
   let isDone = false;
@@ -198,7 +202,7 @@ test('partitions are created and removed at the same time, and neither trips ove
   await client.end();
 });
 
-test('two do not clean up at once', async () => {
+test('only one session at a time can clean up', async () => {
   const [first, second] = [await database.connect(), await database.connect()];
   expect(await lockCleanup(first, 'pgwatch')).toBe(true);
   expect(await lockCleanup(second, 'pgwatch')).toBe(false);

@@ -16,9 +16,9 @@ import { until } from '../helpers/wait.ts';
 import { RIGHT_CLEANUP, WRONG_CLEANUPS } from '../racing/wrong-cleanup.ts';
 
 /*
-Goal: what is needed stays, in each interleaving in which it becomes known late that it is.
-Method: each interleaving step by step; and where it is about the check itself, against a cleanup that leaves
-just that out, which must lose it.
+Goal: a needed notification is kept in each interleaving in which the need becomes known late.
+Method: each interleaving step by step; if it concerns the check itself, also with a cleanup that
+leaves out just that check and therefore must lose the notification.
 */
 
 const database = useIsolatedServer({ max_prepared_transactions: '5' });
@@ -28,12 +28,12 @@ beforeEach(async () => {
 });
 afterEach(() => forgetPast(database));
 
-/** Tries until nobody is in the way. */
+/** Retries until no other session is in the way. */
 async function empty(): Promise<string> {
   const client = await database.connect();
   const target = { partition: day.name, before: day.ends, counted: null };
   let outcome: string = 'locked';
-  await until('the lock was to be had', async () => {
+  await until('the lock is free', async () => {
     outcome = await attempt(() => emptyPartition(client, 'pgwatch', target));
     return outcome !== 'locked';
   });
@@ -59,11 +59,9 @@ async function commit(client: Client): Promise<void> {
   await client.end();
 }
 
-/**
- * Each makes something needed that a careless look would miss, and says what cleanup makes of it.
- */
+/** Each creates a need that a careless look would miss, and returns the outcome of the cleanup. */
 const INTERLEAVINGS: Record<keyof typeof WRONG_CLEANUPS, () => Promise<string>> = {
-  async 'what is needed is looked up before the lock'() {
+  async 'needs are looked up before the lock is taken'() {
     await publishPast(database, 5, [1]);
     await finishConsumer(database);
     const writer = await begin();
@@ -78,19 +76,19 @@ const INTERLEAVINGS: Record<keyof typeof WRONG_CLEANUPS, () => Promise<string>> 
     await commit(writer);
     return emptied;
   },
-  async 'only ids are compared, and no snapshots'() {
+  async 'only ids are compared, not snapshots'() {
     return late();
   },
-  async 'who was running in the snapshot is forgotten'() {
+  async 'transactions running in the snapshot are ignored'() {
     return late();
   },
-  async 'who is newer than the snapshot is forgotten'() {
+  async 'transactions newer than the snapshot are ignored'() {
     const [lower, newer] = [await begin(), await begin()];
     await lower.query('select pg_current_xact_id()');
     await publishPast(newer, 5, ['late']);
     await publishPast(lower, 5, ['early']);
     await commit(lower);
-    // The newest transaction of all still runs: no snapshot lists it.
+    // The newest transaction is still running, so no snapshot lists it.
     await finishConsumer(database);
     await commit(newer);
     return empty();
@@ -107,24 +105,27 @@ async function late(): Promise<string> {
   return empty();
 }
 
-describe.each(Object.entries(INTERLEAVINGS))('%s:', (name, interleave) => {
-  test('that is not so', async () => {
-    expect(await interleave()).toBe('pinned');
-    await finishConsumer(database);
-    expect(await empty()).toBe('emptied');
-  });
+describe.each(Object.entries(INTERLEAVINGS))(
+  'the interleaving that is fatal if %s:',
+  (name, interleave) => {
+    test('is harmless for the real cleanup', async () => {
+      expect(await interleave()).toBe('pinned');
+      await finishConsumer(database);
+      expect(await empty()).toBe('emptied');
+    });
 
-  test('a cleanup of which it is true loses a notification', async () => {
-    await database.query(WRONG_CLEANUPS[name as keyof typeof WRONG_CLEANUPS]);
-    try {
-      expect(await interleave()).toBe('emptied');
-    } finally {
-      for (const text of RIGHT_CLEANUP) await database.query(text);
-    }
-  });
-});
+    test('loses a notification in a cleanup that does so', async () => {
+      await database.query(WRONG_CLEANUPS[name as keyof typeof WRONG_CLEANUPS]);
+      try {
+        expect(await interleave()).toBe('emptied');
+      } finally {
+        for (const text of RIGHT_CLEANUP) await database.query(text);
+      }
+    });
+  },
+);
 
-test('a replay that is being filed is waited for, and what it wants stays', async () => {
+test('cleanup waits for a replay that is being recorded, and keeps its notifications', async () => {
   const [id] = await publishPast(database, 5, ['again']);
   await finishConsumer(database);
   const replay = await begin();
@@ -150,7 +151,7 @@ test('a replay that is being filed is waited for, and what it wants stays', asyn
   await client.end();
 });
 
-test('a seek that goes back is waited for, and what it wants stays', async () => {
+test('cleanup waits for a seek back, and keeps its notifications', async () => {
   await publishPast(database, 5, ['again']);
   await finishConsumer(database);
   const seek = await begin();
@@ -164,11 +165,12 @@ test('a seek that goes back is waited for, and what it wants stays', async () =>
   await client.end();
 });
 
-test('what a process works on stays, and goes with its lease', async () => {
+test('a leased notification is kept until its lease is gone', async () => {
   const [id] = await publishPast(database, 5, ['leased']);
   await finishConsumer(database);
   await database.query(
-    `insert into pgwatch.lease (consumer_id, notification_ids, kind) values ('email', array[$1::bigint], 'page')`,
+    `insert into pgwatch.lease (consumer_id, notification_ids, kind)
+     values ('email', array[$1::bigint], 'page')`,
     [id],
   );
   expect(await empty()).toBe('pinned');
@@ -176,7 +178,7 @@ test('what a process works on stays, and goes with its lease', async () => {
   expect(await empty()).toBe('emptied');
 });
 
-test('a consumer needs nothing of channels that are not its own', async () => {
+test('a consumer needs nothing from channels that are not its own', async () => {
   await finishConsumer(database);
   await publishPast(database, 5, ['unread']);
   expect(await empty()).toBe('pinned');
@@ -184,7 +186,7 @@ test('a consumer needs nothing of channels that are not its own', async () => {
   expect(await empty()).toBe('emptied');
 });
 
-test('a window that is not read to its end needs the rest of it', async () => {
+test('a partly read window needs the rest of it', async () => {
   const ids = await publishPast(database, 5, [1, 2, 3]);
   await finishConsumer(database);
   const set = (at: number | undefined) =>
@@ -199,7 +201,7 @@ test('a window that is not read to its end needs the rest of it', async () => {
   expect(await empty()).toBe('emptied');
 });
 
-test('a prepared transaction is waited for', async () => {
+test('cleanup waits for a prepared transaction', async () => {
   const writer = await begin();
   await publishPast(writer, 5, ['prepared']);
   await writer.query(`prepare transaction 'p'`);
@@ -219,7 +221,7 @@ test('cleanup refuses a snapshot that is older than its lock', async () => {
   expect(refused).toBe('PW005');
 });
 
-test('neither the running partition nor one to come is removed, whatever the time', async () => {
+test('neither the current partition nor a future one is removed, whatever the time', async () => {
   const client = await database.connect();
   const { rows } = await database.query(
     `select name from pgwatch.log_partitions() where ends > now()`,

@@ -18,9 +18,9 @@ import { BLIND_CLEANUP } from '../racing/wrong-cleanup.ts';
 
 /*
 Goal: cleanup removes nothing that a consumer has not done, whatever the writers do meanwhile.
-Method: writers that race write into the past, as if the days had gone by; consumers work it off in random pages,
-and forget at random what was not saved; and cleanup runs all the time, on partitions whose time is over and on
-the default one. Wrong cleanups must be caught.
+Method: racing writers write into the past, as if the days had gone by; consumers read it in random
+pages, and forget at random what was not saved; and cleanup runs all the time, on partitions whose
+time is over and on the default one. Wrong cleanups must be caught.
 */
 
 const database = useIsolatedServer();
@@ -28,21 +28,26 @@ const READERS = 2;
 let races = 0;
 
 beforeAll(async () => {
-  // The xid first, as everybody who writes to the log has to. An hour goes by ten times a second.
+  // Takes the xid first, as every writer of the log must. Ten hours go by per second.
   await database.query(`
     create table race_began (at timestamptz);
-    create function write_late(channel text, token text, key text) returns void language plpgsql as $$
+    create function write_late(channel text, token text, key text)
+      returns void language plpgsql as $$
     declare
-      hour integer := floor(extract(epoch from clock_timestamp() - (select at from race_began)) * 10 - random() * 1.3);
+      hour integer := floor(
+        extract(epoch from clock_timestamp() - (select at from race_began)) * 10
+        - random() * 1.3);
     begin
       perform pg_current_xact_id();
       insert into pgwatch.notification_log (xid, created_at, channel, key, payload)
-      values (pg_current_xact_id(), case when random() < 0.1 then '2000-01-01' else '2001-01-01'::timestamptz + hour * interval '1 hour' end,
+      values (pg_current_xact_id(),
+        case when random() < 0.1 then '2000-01-01'
+          else '2001-01-01'::timestamptz + hour * interval '1 hour' end,
         channel, key, to_jsonb(token));
     end $$`);
 });
 
-/** The hours of the past in which the writers write. */
+/** The past hours in which the writers write. */
 async function createHours(durationMs: number): Promise<void> {
   await database.query(`
     do $$
@@ -52,7 +57,8 @@ async function createHours(durationMs: number): Promise<void> {
       truncate pgwatch.notification_log;
       for hour in 0..${Math.ceil(durationMs / 100)} loop
         starts := '2001-01-01'::timestamptz + hour * interval '1 hour';
-        execute format('create table if not exists pgwatch.hour_%s partition of pgwatch.notification_log
+        execute format('create table if not exists pgwatch.hour_%s
+          partition of pgwatch.notification_log
           for values from (%L) to (%L)', hour, starts, starts + interval '1 hour');
       end loop;
       delete from race_began;
@@ -85,7 +91,7 @@ async function race({ seed, durationMs = 4000 }: { seed: number; durationMs?: nu
   return { removed, verdicts: deliveries.map((tokens) => judge(history, tokens)), history };
 }
 
-/** Works in random pages from now on, until it is to finish: then to the end. */
+/** Reads random pages until it is told to finish, and then to the end. */
 async function startReader(channel: string, consumerId: string, seed: number) {
   const client = await database.connect();
   const channels = [channel];
@@ -105,7 +111,7 @@ async function startReader(channel: string, consumerId: string, seed: number) {
       if (dice < 0.6) await savePositions(client, 'pgwatch', [{ ...owned, position }]);
       else if (dice < 0.7) ({ position, ...owned } = await seize(client, { consumerId, channels }));
       if (random() < 0.02) await delay(100);
-      // An empty page may be the end of a window, behind which there is more.
+      // An empty page may be the end of a window, with more notifications after it.
       if (mayEnd && page.after === page.before && position === page.before) return;
     }
   };
@@ -120,7 +126,7 @@ async function startReader(channel: string, consumerId: string, seed: number) {
   };
 }
 
-/** Settles all of a page, or only its beginning. */
+/** Settles all of a page, or only its start. */
 function work(page: Page, deliveries: string[], random: Random): Position {
   const count = random() < 0.2 ? Math.floor(random() * page.rows.length) : page.rows.length;
   const rows = page.rows.slice(0, count);
@@ -130,7 +136,7 @@ function work(page: Page, deliveries: string[], random: Random): Position {
   return last ? positionAt(page, Number(last[0])) : page.before;
 }
 
-/** Empties or drops what is past, and deletes from the default partition. Returns how often. */
+/** Empties or drops past partitions, and deletes from the default one. Returns the counts. */
 async function cleanAllTheTime(stop: AbortSignal, random: Random) {
   const client = await database.connect();
   await client.query('set search_path = pg_catalog, pg_temp');
@@ -144,7 +150,7 @@ async function cleanAllTheTime(stop: AbortSignal, random: Random) {
     signal: new AbortController().signal,
   };
   const removed = { emptied: 0, dropped: 0, thinned: 0, rewritten: 0 };
-  // On a busy machine it goes on beside readers alone: until it has removed something.
+  // On a busy machine it continues with only readers left, until it has removed something.
   const isThrough = () =>
     stop.aborted &&
     removed.emptied + removed.dropped > 5 &&
@@ -172,10 +178,11 @@ async function cleanAllTheTime(stop: AbortSignal, random: Random) {
 
 type Connection = Awaited<ReturnType<typeof database.connect>>;
 
-/** Empties the default partition up to where everybody has got: what stays is written again. */
+/** Empties the default partition up to the lowest position: the rest is written again. */
 async function rewriteDefault(client: Connection, before: Date): Promise<boolean> {
   const { rows } = await client.query(
-    `select pg_current_snapshot()::text as snapshot, coalesce(min(done_id), 0)::text as id from pgwatch.consumer_progress`,
+    `select pg_current_snapshot()::text as snapshot,
+       coalesce(min(done_id), 0)::text as id from pgwatch.consumer_progress`,
   );
   const { snapshot, id } = rows[0];
   const outcome = await emptyDefault(client, 'pgwatch', { before, upTo: id, snapshot }).catch(
@@ -202,7 +209,7 @@ async function isEmptied(client: Connection, partition: string, before: Date): P
   return (await emptyPartition(client, 'pgwatch', target).catch(isLocked)) === 'emptied';
 }
 
-test('nothing is removed that a consumer has not done', async () => {
+test('no notification is removed before its consumers have done it', async () => {
   const seed = chooseSeed('cleanup race');
   const { removed, verdicts, history } = await race({ seed, durationMs: 5000 });
   console.log(JSON.stringify(removed));
@@ -210,7 +217,7 @@ test('nothing is removed that a consumer has not done', async () => {
     console.log(describeVerdict('cleanup', verdict));
     expect(verdict).toMatchObject({ lost: [], phantom: [] });
   }
-  // It has removed a good part, or it would have proven nothing.
+  // It must have removed a good part, or the test would prove nothing.
   expect(removed.emptied + removed.dropped).toBeGreaterThan(5);
   expect(removed.thinned + removed.rewritten).toBeGreaterThan(0);
   expect(
@@ -218,7 +225,8 @@ test('nothing is removed that a consumer has not done', async () => {
   ).toBeGreaterThan(200);
 });
 
-test('the same race catches a cleanup that does not look who needs what; cleanup-needed has subtler ones', async () => {
+// cleanup-needed.database.test.ts has subtler wrong cleanups.
+test('the same race catches a cleanup that ignores what consumers need', async () => {
   const seed = chooseSeed('blind cleanup');
   await database.query(BLIND_CLEANUP);
   let lost = 0;

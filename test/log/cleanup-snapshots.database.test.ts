@@ -11,8 +11,9 @@ import {
 } from '../helpers/past.ts';
 
 /*
-Goal: a dump that has an old position has the notifications for it, too. Truncating minds no snapshot, so that it has to
-wait for those that are older than what it knows to be done.
+Goal: a dump with an old position also contains the notifications after it. TRUNCATE ignores
+snapshots, so it has to wait for those older than the time when the notifications are known to be
+done.
 */
 
 const database = useIsolatedServer();
@@ -20,7 +21,7 @@ let day: PastDay;
 let sessions: Client[] = [];
 let cleaner: Client;
 beforeEach(async () => {
-  // One connection: another could come while the server still ends a step that it has refused.
+  // One connection: a second one could arrive while the server still ends a refused step.
   cleaner = await database.connect();
   day = await createPastDay(database, 5);
   await finishConsumer(database);
@@ -39,7 +40,7 @@ const empty = () =>
     counted: null,
   });
 
-/** A session that reads as pg_dump does, with the position already read. */
+/** A session that reads like pg_dump, and has already read the position. */
 async function startDump(settings = ''): Promise<Client> {
   const session = await database.connect();
   sessions.push(session);
@@ -50,12 +51,12 @@ async function startDump(settings = ''): Promise<Client> {
   return session;
 }
 
-test('a snapshot that has the old position has its notifications', async () => {
+test('a snapshot with the old position still sees its notifications', async () => {
   const dump = await startDump();
   await finishConsumer(database);
   await expect(empty()).rejects.toMatchObject({
     code: '55P03',
-    detail: expect.stringMatching(/^process \d+ \(.*\), whose snapshot is from before/),
+    detail: expect.stringMatching(/^process \d+ \(.*\), whose snapshot is older/),
   });
   const { rows } = await dump.query('select from pgwatch.notification_log');
   expect(rows).toHaveLength(3);
@@ -63,12 +64,13 @@ test('a snapshot that has the old position has its notifications', async () => {
   expect(await empty()).toBe('emptied');
 });
 
-test('nor does the default partition lose what such a snapshot needs', async () => {
+test('the default partition does not lose what such a snapshot needs either', async () => {
   await publishPast(database, 7, [4]);
   const dump = await startDump();
   await finishConsumer(database);
   const { rows } = await database.query(
-    `select max(id)::text as "upTo", pg_current_snapshot()::text as snapshot from pgwatch.notification_log_default`,
+    `select max(id)::text as "upTo", pg_current_snapshot()::text as snapshot
+     from pgwatch.notification_log_default`,
   );
   const span = { before: new Date('2020-02-01'), ...rows[0] };
   const emptied = () => emptyDefault(cleaner, 'pgwatch', span);
@@ -78,7 +80,7 @@ test('nor does the default partition lose what such a snapshot needs', async () 
   expect(await emptied()).toBe('emptied');
 });
 
-test('snapshots that come after it was found to be done do not hold it', async () => {
+test('snapshots taken after the notifications were found done do not block it', async () => {
   const dump = await startDump();
   await finishConsumer(database);
   await expect(empty()).rejects.toMatchObject({ code: '55P03' });
@@ -87,7 +89,7 @@ test('snapshots that come after it was found to be done do not hold it', async (
   expect(await empty()).toBe('emptied');
 });
 
-test('nor does an open writer, whose id new snapshots begin with', async () => {
+test('an open writer, whose xid new snapshots start with, does not block it either', async () => {
   const writer = await startDump();
   await writer.query(`rollback; begin; select pg_current_xact_id()`);
   await finishConsumer(database);
@@ -98,7 +100,7 @@ test('nor does an open writer, whose id new snapshots begin with', async () => {
   expect(await empty()).toBe('emptied');
 });
 
-test('what is needed again meanwhile begins anew', async () => {
+test('notifications needed again meanwhile start the wait over', async () => {
   const dump = await startDump();
   await finishConsumer(database);
   await expect(empty()).rejects.toMatchObject({ code: '55P03' });
@@ -112,7 +114,7 @@ test('what is needed again meanwhile begins anew', async () => {
   expect(await empty()).toBe('emptied');
 });
 
-test('a session that does not say when it began has its notifications, too', async () => {
+test('a session that hides its start still sees its notifications, too', async () => {
   const dump = await startDump('set track_activities = off');
   await finishConsumer(database);
   await expect(empty()).rejects.toMatchObject({ code: '55P03' });
@@ -124,7 +126,7 @@ test('a session that does not say when it began has its notifications, too', asy
 test.each([
   ['just above', 2n ** 32n + 5n],
   ['far above', 7n * 2n ** 32n - 1n],
-])('snapshots are compared with an xid %s 2^32 as a whole', async (_, since) => {
+])('snapshots are compared with the full xid if it is %s 2^32', async (_, since) => {
   await finishConsumer(database);
   const dump = await startDump();
   await database.query(

@@ -3,8 +3,8 @@ import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 
 /*
-Goal: a retry that was filed while the server's clock was ahead does not wait until the clock is there again, and its
-key with it; what asked for a long wait, and what fails now, waits.
+Goal: a retry recorded while the server's clock was ahead does not wait until the clock gets there
+again, nor does its key; a deliberately long wait and new failures do wait.
 Method: the times of rows are moved ahead, as the clock would have written them.
 */
 
@@ -12,10 +12,11 @@ const database = useDatabase({ pollInterval: '100ms' });
 const { publish, tail, filed, untilFiled } = useDelivering(database);
 
 const ahead = `next_attempt_at = next_attempt_at + interval '1 hour',
-  first_failed_at = first_failed_at + interval '1 hour', last_failed_at = last_failed_at + interval '1 hour'`;
+  first_failed_at = first_failed_at + interval '1 hour',
+  last_failed_at = last_failed_at + interval '1 hour'`;
 
 test.each(['one', 'shared'] as const)(
-  'what was filed in the future is due, with instances: %s',
+  'a retry recorded in the future is due, with instances: %s',
   async (instances) => {
     const define = (handle: () => unknown) => ({
       id: 'c',
@@ -30,7 +31,7 @@ test.each(['one', 'shared'] as const)(
     await untilFiled('retry', 'blocked', 'retry', 'retry', 'retry', 'retry');
     await first.stop();
     // a: with a key that waits; c: unblocked in the future, and never called; d: replayed in the
-    // future. b: as it is; e: replayed now, with a distance to keep.
+    // future; b: unchanged; e: replayed now, with an interval to keep.
     await database.query(
       `update pgwatch.delivery set ${ahead} where key = 'a' and state = 'retry'`,
     );

@@ -16,7 +16,7 @@ beforeEach(async () => {
   await database.query('truncate pgwatch.delivery');
 });
 
-/** Every batch of a change, over a connection of its own. */
+/** Every batch of a change, over its own connection. */
 async function batchesOf(
   action: DeadLetterAction,
   filter: Partial<DeliveryFilter> = {},
@@ -40,7 +40,7 @@ async function rowsOf(id?: number) {
   return rows;
 }
 
-/** Rows without notifications, which is all that batches look at. */
+/** Rows without notifications, since batches look only at the rows. */
 async function fill(count: number): Promise<void> {
   await database.query(
     `insert into pgwatch.delivery (consumer_id, notification_id, state, attempts, last_failed_at)
@@ -50,7 +50,7 @@ async function fill(count: number): Promise<void> {
   );
 }
 
-test('a retry begins anew and keeps errors, copy and key; once more changes nothing', async () => {
+test('a retry starts over, and keeps errors, copy and key; a second changes nothing', async () => {
   const id = await addDelivery(database, { key: 'order:1' });
   const [before] = await rowsOf(id);
   expect(await batchesOf('retry', { consumerIds: ['email'] })).toEqual([
@@ -67,7 +67,7 @@ test('a retry begins anew and keeps errors, copy and key; once more changes noth
   expect(await rowsOf(id)).toEqual([after]);
 });
 
-test('what waits for a retry is due at once where it is named, and never later than it was', async () => {
+test('a waiting retry that is named is due at once, and never later than before', async () => {
   const id = await addDelivery(database, { state: 'retry', attempts: 3 });
   await batchesOf('retry');
   const [waiting] = await rowsOf(id);
@@ -80,7 +80,7 @@ test('what waits for a retry is due at once where it is named, and never later t
   expect(await rowsOf(id)).toEqual([due]);
 });
 
-test('only what is dead is discarded, and what is blocked is never touched', async () => {
+test('only dead letters are discarded, and blocked deliveries are never changed', async () => {
   const dead = await addDelivery(database);
   const waiting = await addDelivery(database, { state: 'retry' });
   const blocked = await addDelivery(database, { state: 'blocked' });
@@ -104,7 +104,7 @@ test('only what is dead is discarded, and what is blocked is never touched', asy
   expect((await rowsOf()).map((row) => row.state)).toEqual(['retry', 'blocked']);
 });
 
-test('a dry run picks the very same, and changes nothing', async () => {
+test('a dry run picks the same deliveries, and changes nothing', async () => {
   await fill(2500);
   const before = await rowsOf();
   const dry = await batchesOf('retry', {}, true);
@@ -115,7 +115,7 @@ test('a dry run picks the very same, and changes nothing', async () => {
   expect(new Set(states)).toEqual(new Set(['retry']));
 });
 
-test('daemons are called for each change, if it commits, and for nothing else', async () => {
+test('daemons are notified of each committed change, and of nothing else', async () => {
   const listener = await database.connect();
   const calls: unknown[] = [];
   listener.on('notification', ({ channel, payload }) => calls.push([channel, payload]));
@@ -138,7 +138,7 @@ test('daemons are called for each change, if it commits, and for nothing else', 
   );
 });
 
-test('what dies again meanwhile is not retried again: the run has an end', async () => {
+test('a delivery that dies again meanwhile is not retried again, so the run ends', async () => {
   await fill(1500);
   const client = await database.connect();
   const change = { action: 'retry', filter: NO_FILTER, isDryRun: false } as const;
@@ -150,7 +150,7 @@ test('what dies again meanwhile is not retried again: the run has an end', async
   expect(count).toBe(1500);
 });
 
-test('of concurrent runs one changes each, and none misses any', async () => {
+test('in concurrent runs each delivery is changed once, and none is missed', async () => {
   await fill(3000);
   const runs = await Promise.all([1, 2, 3, 4].map(() => batchesOf('retry')));
   const changed = runs.flat(2).filter(({ isChanged }) => isChanged);

@@ -6,10 +6,12 @@ import { useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();
 
-/** What LIKE and regular expressions would read something into, and letters to meet by chance. */
+/**
+ * Characters that are special in LIKE and regular expressions, and letters that match by chance.
+ */
 const text = fc.string({ unit: fc.constantFrom(...'%_\\.*+?^$[](){}|\'"-: aAbBé'), maxLength: 8 });
 
-test('the text of an error is found where it stands, and nothing in it is a wildcard', async () => {
+test('an error text is found anywhere in the error, and has no wildcards', async () => {
   const client = await database.connect();
   await client.query(`insert into pgwatch.delivery (consumer_id, notification_id, state)
     values ('email', 1, 'dead')`);
@@ -20,7 +22,7 @@ test('the text of an error is found where it stands, and nothing in it is a wild
         countDeliveries(client, 'pgwatch', { ...NO_FILTER, errorText: part });
       const whole = `${name}: ${message}`.toLowerCase();
       expect(await count(errorText)).toBe(whole.includes(errorText.toLowerCase()) ? 1 : 0);
-      // What becomes of other letters is up to the database's locale.
+      // The case of other letters depends on the database's locale.
       expect(await count(message.replaceAll(/[a-z]/g, (letter) => letter.toUpperCase()))).toBe(1);
     }),
     { numRuns: 300 },

@@ -54,7 +54,7 @@ test.each<[Partial<DeliveryFilter>, string[]]>([
   );
 });
 
-test('a listed delivery is complete, but for its payload', async () => {
+test('a listed delivery is complete except for its payload', async () => {
   const [blocked] = await listed({ state: 'blocked' });
   expect(blocked).toEqual({
     consumerId: 'email',
@@ -85,7 +85,7 @@ test('a listed delivery is complete, but for its payload', async () => {
   });
 });
 
-test('a copy gives the notification back as the view shows it, when the log has lost it', async () => {
+test("a copy matches the view's notification, even after the log has lost it", async () => {
   await database.query(`create table items (id int primary key, name text, amount numeric);
     create trigger c after insert or update or delete on items
       for each row execute function notify_data_change();
@@ -93,7 +93,8 @@ test('a copy gives the notification back as the view shows it, when the log has 
     delete from items;
     select smart_notify('data_change', 'null', 'k', gen_random_uuid());
     select smart_notify('data_change', '{"big": 9007199254740993, "deep": [{"a": null}]}')`);
-  await database.query(`insert into pgwatch.delivery (consumer_id, notification_id, state, key, notification, payload, old_row, new_row)
+  await database.query(`insert into pgwatch.delivery
+      (consumer_id, notification_id, state, key, notification, payload, old_row, new_row)
     select 'copies', id, 'dead', key, pgwatch.delivery_notification(log), payload, old_row, new_row
     from pgwatch.notification_log as log
     where channel = 'data_change'`);

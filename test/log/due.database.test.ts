@@ -28,7 +28,7 @@ const inTurn = async (ids: number[], scope: Partial<typeof SCOPE> = {}) =>
     ({ notificationId }) => notificationId,
   );
 
-test('what was due is no longer in turn once an earlier one of its key waits', async () => {
+test('a due retry is not in turn any more once an earlier one of its key waits', async () => {
   await file([
     [2, 'k', 'retry'],
     [4, 'k', 'blocked'],
@@ -48,7 +48,7 @@ test('what was due is no longer in turn once an earlier one of its key waits', a
   expect(await inTurn(ids, { isOrdered: false })).toEqual(ids);
 });
 
-test('a dead letter is in the way of its key only where its consumer stops at it', async () => {
+test('a dead letter blocks its key only if its consumer stops at dead letters', async () => {
   await file([
     [1, 'k', 'dead'],
     [2, 'k', 'retry'],

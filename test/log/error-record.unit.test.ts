@@ -12,7 +12,7 @@ function stackOf(lines: string[]): string | undefined {
   return errorRecord(Object.assign(new Error('no'), { stack: lines.join('\n') })).stack;
 }
 
-test('a stack ends where pgwatch has called the handler', () => {
+test('a stack ends where pgwatch called the handler', () => {
   const own = [
     'TypeError: no',
     '    at send (file:///app/node_modules/mailer/index.js:7:11)',
@@ -23,7 +23,7 @@ test('a stack ends where pgwatch has called the handler', () => {
   expect(stackOf([...own, ...CALLERS])).toBe(own.join('\n'));
 });
 
-test('a stack of pgwatch alone, one without frames, and none at all stay as they are', () => {
+test('a stack with only pgwatch frames, without frames, or missing is kept', () => {
   const alone = ['Error: no', ...CALLERS];
   expect(stackOf(alone)).toBe(alone.join('\n'));
   expect(stackOf(['Error: no'])).toBe('Error: no');

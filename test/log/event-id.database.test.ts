@@ -16,7 +16,7 @@ async function countOf(eventId: string): Promise<number> {
   return rows[0].count;
 }
 
-test('an event published again gets the id it has, and is written once', async () => {
+test('an event published again gets its first id, and is written once', async () => {
   const eventId = randomUUID();
   const publish = () => notify(database.pool, 'orders', { total: 1 }, { eventId, key: 'order:1' });
   const id = await publish();
@@ -24,7 +24,7 @@ test('an event published again gets the id it has, and is written once', async (
   expect(await countOf(eventId)).toBe(1);
 });
 
-test('the order of members makes no other content', async () => {
+test('the order of members does not change the content', async () => {
   const eventId = randomUUID();
   const id = await notify(database.pool, 'orders', { a: 1, b: 2 }, { eventId });
   expect(await notify(database.pool, 'orders', { b: 2, a: 1 }, { eventId })).toBe(id);
@@ -35,12 +35,12 @@ test.each([
   ['channel', { channel: 'invoices', payload: { total: 1 }, key: 'order:1' }],
   ['key', { channel: 'orders', payload: { total: 1 }, key: 'order:2' }],
   ['key (none)', { channel: 'orders', payload: { total: 1 }, key: null }],
-])('an event id with another %s is refused: nothing is swallowed', async (_, other) => {
+])('an event id with another %s is refused, not ignored', async (_, other) => {
   const eventId = randomUUID();
   await notify(database.pool, 'orders', { total: 1 }, { eventId, key: 'order:1' });
   await expect(notifyMany(database.pool, [{ ...other, eventId }])).rejects.toMatchObject({
     code: 'event_id_taken',
-    message: `Event ${eventId} is already published, with another channel, key or payload.`,
+    message: `Event ${eventId} has already been published with a different channel, key or payload.`,
   });
   expect(await countOf(eventId)).toBe(1);
 });
@@ -55,7 +55,7 @@ test('an event of an aborted transaction can be published again', async () => {
   expect(await countOf(eventId)).toBe(1);
 });
 
-test('of many publishers of one event at once one writes it, and all get its id', async () => {
+test('many concurrent publishers of one event write it once, and all get its id', async () => {
   const eventId = randomUUID();
   const publish = () => notify(database.pool, 'race', { n: 1 }, { eventId });
   const ids = await Promise.all(Array.from({ length: 30 }, publish));
@@ -63,7 +63,7 @@ test('of many publishers of one event at once one writes it, and all get its id'
   expect(await countOf(eventId)).toBe(1);
 });
 
-test('a publisher waits for another that has not committed the same event yet', async () => {
+test('a publisher waits for another one that has not yet committed the same event', async () => {
   const eventId = randomUUID();
   const [first, second] = [await database.connect(), await database.connect()];
   await first.query('begin');
@@ -71,9 +71,11 @@ test('a publisher waits for another that has not committed the same event yet', 
   const waiting = notify(second, 'orders', 1, { eventId });
   await until('the second publisher waits', async () => {
     const { rows } = await database.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%smart_notify%'`,
+      `select from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock'
+         and query like '%smart_notify%'`,
     );
-    return rows.length === 1 || 'nobody waits';
+    return rows.length === 1 || 'none waits';
   });
   await first.query('commit');
   expect(await waiting).toBe(id);
@@ -89,34 +91,31 @@ test.each([
         { channel: 'orders', payload: 2, eventId: randomUUID() },
       ]),
   ],
-])(
-  'an event that is forgotten while it is published again is written again: %s',
-  async (_, publish) => {
-    const eventId = randomUUID();
-    await notify(database.pool, 'orders', 1, { eventId });
-    // After the insert that finds it, and before the look for its id.
-    await database.query(`
+])('an event forgotten while it is published again is written again: %s', async (_, publish) => {
+  const eventId = randomUUID();
+  await notify(database.pool, 'orders', 1, { eventId });
+  // After the insert that finds it, and before its id is looked up.
+  await database.query(`
     create function hold() returns trigger language plpgsql as
       $$ begin perform pg_advisory_xact_lock_shared(4711); return null; end $$;
     create trigger hold after insert on pgwatch.published
     for each statement execute function hold();
     alter table pgwatch.published enable always trigger hold`);
-    const [publisher, cleaner] = [await database.connect(), await database.connect()];
-    await cleaner.query('select pg_advisory_lock(4711)');
-    const publishing = publish(publisher as Client, eventId);
-    await until('it waits', async () => {
-      const { rowCount } = await cleaner.query(
-        `select from pg_locks where locktype = 'advisory' and objid = 4711 and not granted`,
-      );
-      return rowCount === 1;
-    });
-    await cleaner.query('delete from pgwatch.published where event_id = $1', [eventId]);
-    await cleaner.query('select pg_advisory_unlock(4711)');
-    await publishing;
-    await database.query('drop function hold cascade');
-    expect(await countOf(eventId)).toBe(2);
-  },
-);
+  const [publisher, cleaner] = [await database.connect(), await database.connect()];
+  await cleaner.query('select pg_advisory_lock(4711)');
+  const publishing = publish(publisher as Client, eventId);
+  await until('it waits', async () => {
+    const { rowCount } = await cleaner.query(
+      `select from pg_locks where locktype = 'advisory' and objid = 4711 and not granted`,
+    );
+    return rowCount === 1;
+  });
+  await cleaner.query('delete from pgwatch.published where event_id = $1', [eventId]);
+  await cleaner.query('select pg_advisory_unlock(4711)');
+  await publishing;
+  await database.query('drop function hold cascade');
+  expect(await countOf(eventId)).toBe(2);
+});
 
 test('the same event twice in one call is written once', async () => {
   const event = { channel: 'orders', payload: 1, eventId: randomUUID() };
@@ -124,14 +123,14 @@ test('the same event twice in one call is written once', async () => {
   expect(second).toBe(first);
 });
 
-test('an event id that is no uuid is refused as such', async () => {
+test('an event id that is not a uuid is refused as such', async () => {
   await expect(notify(database.pool, 'orders', 1, { eventId: 'order-1' })).rejects.toMatchObject({
     code: 'input_invalid',
     message: 'An event id is a uuid, not "order-1".',
   });
 });
 
-test('an event is written once more when the log was emptied, or restored without it', async () => {
+test('an event is written again if the log was emptied, or restored without it', async () => {
   const client = await database.connect();
   const eventId = randomUUID();
   const publish = () => notify(client, 'orders', { total: 1 }, { eventId });
@@ -139,7 +138,7 @@ test('an event is written once more when the log was emptied, or restored withou
   await client.query('truncate pgwatch.notification_log');
   await publish();
   expect(await countOf(eventId)).toBe(1);
-  // As pg_dump --exclude-table-data leaves it.
+  // The state after pg_dump --exclude-table-data.
   await client.query('delete from pgwatch.notification_log');
   await rebaseLog(client, 'pgwatch');
   await publish();

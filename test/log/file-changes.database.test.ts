@@ -8,8 +8,8 @@ import { until } from '../helpers/wait.ts';
 import { wholeTest } from '../helpers/whole.ts';
 
 /*
-Goal: whatever the log takes can be filed, found and copied. Method: what lies at a limit of PostgreSQL is put into
-the log, and filed as a daemon files it.
+Goal: whatever the log accepts can be recorded, found and copied. Method: notifications at the
+limits of PostgreSQL are put into the log, and recorded as a daemon records them.
 */
 
 const database = useDatabase();
@@ -25,7 +25,7 @@ afterEach(() => client.query('rollback'));
 const scope = { consumerId: 'c', isOrdered: true };
 const error = { name: 'Error', message: 'fails' };
 
-/** Files it, as what fails for good or is to be called again. */
+/** Records deliveries as dead letters or retries. */
 async function file(state: 'retry' | 'dead', ids: readonly number[], key: string | null = null) {
   const changes = ids.map(
     (notificationId): DeliveryChange =>
@@ -48,11 +48,12 @@ async function filed(columns = 'state') {
   return rows;
 }
 
-describe('keys that no index entry holds', () => {
-  /** Text that does not compress, so that its length counts. */
+describe('keys too long for an index entry', () => {
+  /** Text that does not compress, so its length counts. */
   const longKey = async (length: number): Promise<string> => {
     const { rows } = await client.query(
-      `select left(string_agg(md5(random()::text), ''), $1) as key from generate_series(1, $1 / 32 + 1)`,
+      `select left(string_agg(md5(random()::text), ''), $1) as key
+       from generate_series(1, $1 / 32 + 1)`,
       [length],
     );
     return rows[0].key;
@@ -60,7 +61,7 @@ describe('keys that no index entry holds', () => {
 
   test.each([2700, 8200, 300_000])('of %i characters keep their order', async (length) => {
     const start = await longKey(length);
-    // Alike up to the last character.
+    // Equal up to the last character.
     const [key, other] = [`${start}a`, `${start}b`];
     const publish = (its: string) => idOf(`select smart_notify('limits', '{}', $1) as id`, [its]);
     const [first, second, third] = [await publish(key), await publish(key), await publish(other)];
@@ -82,7 +83,7 @@ describe('keys that no index entry holds', () => {
 });
 
 test.each(['done', 'retry'] as const)(
-  'deliveries that are %s are locked in order of id, whoever settles them',
+  'deliveries that are %s are locked in order of id, whatever the order of the changes',
   async (state) => {
     const setup = await database.connect();
     await setup.query(
@@ -103,11 +104,12 @@ test.each(['done', 'retry'] as const)(
     );
     await until('it waits for the first', async () => {
       const { rowCount } = await database.query(
-        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        `select from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock'`,
       );
       return rowCount === 1;
     });
-    // Were the second locked by then, each would wait for the other.
+    // If the second one were already locked, each would wait for the other.
     await setup.query(
       'select from pgwatch.delivery where notification_id = 2 for update nowait; commit',
     );
@@ -116,11 +118,12 @@ test.each(['done', 'retry'] as const)(
   },
 );
 
-describe('contents that are as large as a value can be', () => {
-  test('are copied side by side, because one value may not hold them', async () => {
+describe('contents at the maximum size of a value', () => {
+  test('are copied to separate columns, because a single value may not hold them', async () => {
     const id = await idOf(
       `insert into pgwatch.notification_log (xid, channel, action, relation, old_row, new_row)
-       values (pg_current_xact_id(), 'limits', 'UPDATE', '["public", "t", "id"]', '{"v": "old"}', '{"v": "new"}')
+       values (pg_current_xact_id(), 'limits', 'UPDATE', '["public", "t", "id"]',
+         '{"v": "old"}', '{"v": "new"}')
        returning id`,
     );
     await file('dead', [id]);
@@ -131,24 +134,26 @@ describe('contents that are as large as a value can be', () => {
   });
 
   wholeTest(
-    'are copied whole, where together they would fit no value',
+    'are copied in full even if a single value could not hold them together',
     async () => {
       const long = `jsonb_build_object('v', repeat('x', 140000000))`;
       const id = await idOf(
         `insert into pgwatch.notification_log (xid, channel, action, relation, old_row, new_row)
-         values (pg_current_xact_id(), 'limits', 'UPDATE', '["public", "t", "id"]', ${long}, ${long})
+         values (pg_current_xact_id(), 'limits', 'UPDATE', '["public", "t", "id"]',
+           ${long}, ${long})
          returning id`,
       );
       await file('dead', [id]);
       const lengths = `length(old_row ->> 'v') as old, length(new_row ->> 'v') as new`;
       expect(await filed(lengths)).toEqual([{ old: 140_000_000, new: 140_000_000 }]);
-      const joined = `select jsonb_build_object('old', old_row, 'new', new_row) from pgwatch.delivery`;
+      const joined = `select jsonb_build_object('old', old_row, 'new', new_row)
+        from pgwatch.delivery`;
       await expect(client.query(`select length((${joined})::text)`)).rejects.toThrow();
     },
     120_000,
   );
 
-  test('are copied whole, as deep as jsonb can be', async () => {
+  test('are copied in full even at the maximum depth of jsonb', async () => {
     await client.query(DEEPEST);
     const id = await idOf(`select smart_notify('limits', pg_temp.deepest()) as id`);
     await file('dead', [id]);
@@ -158,12 +163,12 @@ describe('contents that are as large as a value can be', () => {
   });
 });
 
-describe('what the server refuses all the same', () => {
+describe('if the server refuses a row nevertheless', () => {
   const publish = () => idOf(`select smart_notify('limits', '{}') as id`);
   const refuse = (condition: string) =>
     client.query(`alter table pgwatch.delivery add constraint refused check (${condition})`);
 
-  test('a copy is left out, and others are filed as they are', async () => {
+  test('its copy is left out, and other rows are recorded unchanged', async () => {
     const ids = [await publish(), await publish(), await publish()];
     await refuse(`notification is null or notification_id <> ${ids[1]}`);
     await file('dead', ids);
@@ -174,7 +179,7 @@ describe('what the server refuses all the same', () => {
     ]);
   });
 
-  test('an error is said to have been refused', async () => {
+  test('its error is replaced by a note that it was refused', async () => {
     const ids = [await publish(), await publish()];
     await refuse(`last_error ->> 'message' <> 'fails' or notification_id <> ${ids[0]}`);
     await file('dead', ids);
@@ -183,14 +188,14 @@ describe('what the server refuses all the same', () => {
     expect(second).toEqual({ message: 'fails' });
   });
 
-  test('where nothing helps, it is an error and nothing is filed', async () => {
+  test('and nothing helps, the call fails and nothing is recorded', async () => {
     const id = await publish();
     await refuse('attempts < 0');
     await expect(file('dead', [id])).rejects.toMatchObject({ code: '23514' });
   });
 });
 
-/** The deepest arrays that the server reads, found by halving. */
+/** The deepest arrays that the server accepts, found by bisection. */
 const DEEPEST = `
 create function pg_temp.nested(n int) returns jsonb language plpgsql as $$
 begin return (repeat('[', n) || repeat(']', n))::jsonb;

@@ -17,9 +17,10 @@ import { addConsumers, addShared } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
-Goal: while somebody holds a snapshot, so that no dead row can be removed, a take of a shared consumer touches as
-much as before, however many leases and positions have died since.
-Method: the blocks that a take touches, by the server's own count, before and after thousands of them.
+Goal: while a session holds a snapshot, so no dead row can be removed, a take of a shared consumer
+touches as many blocks as before, however many leases and positions have died since.
+Method: the blocks that a take touches, as counted by the server, before and after thousands of
+them.
 */
 
 const database = useDatabase();
@@ -37,7 +38,7 @@ const publish = (count: number) =>
 const TABLES = ['lease', 'consumer_progress'];
 
 test.skipIf(!canCountBlocks).each(['none', 'key'] as const)(
-  'under a held snapshot a take touches no more because of dead leases; with order %s',
+  'under a held snapshot a take touches no more blocks because of dead leases; with order %s',
   async (order) => {
     const consumer = makeConsumer({
       id: order,
@@ -76,7 +77,7 @@ test.skipIf(!canCountBlocks).each(['none', 'key'] as const)(
          end loop;
        end $$`,
     );
-    // It looks for its place now and then, and goes on from there.
+    // It looks for its place only now and then, and continues from there.
     let after = 0;
     await until('its place is found', async () => {
       await publish(5);
@@ -89,13 +90,13 @@ test.skipIf(!canCountBlocks).each(['none', 'key'] as const)(
     const lost = await blocksOf(client, TABLES, () => takeWith(new TakePlace()));
     await holder.query('rollback');
     expect(again).toBeLessThan(2 * before + 50);
-    // What it would be: the dead are there.
+    // The cost without a place shows that the dead rows are there.
     expect(lost).toBeGreaterThan(DEAD / 20);
   },
 );
 
 test.skipIf(!canCountBlocks)(
-  'under a held snapshot a save of positions touches no more because of dead versions',
+  'under a held snapshot a save of positions touches no more blocks because of dead versions',
   async () => {
     const [a, b] = await owned(['a', 'b']);
     const client = await database.connect();
@@ -113,7 +114,7 @@ test.skipIf(!canCountBlocks)(
     await holder.query('begin isolation level repeatable read; select 1');
     for (let n = 0; n < DEAD / 3; n++) await saveWith(places);
     const after = await blocksOf(client, TABLES, () => saveWith(places));
-    // Somebody else moves the row: found by the index, and known again.
+    // Another session moves the row: it is found by the index, and its place is known again.
     await database.query(`update pgwatch.consumer_progress set channels = '{c}'`);
     await saveWith(places);
     const again = await blocksOf(client, TABLES, () => saveWith(places));
@@ -125,7 +126,7 @@ test.skipIf(!canCountBlocks)(
   },
 );
 
-test('a position is saved though its place is past the end of the file, and no past owner saves by place', async () => {
+test('a wrong place does not prevent a save, and a past owner cannot save by place', async () => {
   const [a, b] = await owned(['a', 'b']);
   if (!a || !b) return;
   const client = await database.connect();
@@ -143,7 +144,7 @@ test('a position is saved though its place is past the end of the file, and no p
   expect([...places.keys()]).toEqual(['b']);
 });
 
-/** Consumers that this process owns, at the beginning. */
+/** Consumers that this process owns, at the start of the log. */
 async function owned(ids: readonly string[]) {
   await addConsumers(database, ids);
   const { rows } = await database.query(
@@ -154,7 +155,7 @@ async function owned(ids: readonly string[]) {
   return (rows as Claim[]).map((claim) => ({ ...claim, position }));
 }
 
-test('what has no order is split into leases of sixteen rows or more, and as many as there are slots', () => {
+test('unordered pages are split into leases of at least 16 rows, at most one per slot', () => {
   const sizes = (count: number) => {
     const ids = Array.from({ length: count }, (_, index) => index);
     return splitEvenly(ids, 'page').map(({ notificationIds }) => notificationIds.length);

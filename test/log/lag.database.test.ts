@@ -18,7 +18,7 @@ const publish = (count: number, channel = 'c') =>
     count,
   ]);
 
-/** A consumer that reads pages of so many rows, and saves each as soon as it is read. */
+/** A consumer that reads pages of this many rows, and saves the position after each page. */
 async function reading(rows: number) {
   const client = await database.connect();
   await client.query(
@@ -42,7 +42,7 @@ async function reading(rows: number) {
   };
 }
 
-/** A transaction that has written one, and is open. */
+/** A transaction that has published one notification and stays open. */
 async function begin(): Promise<Client> {
   const client = await database.connect();
   await client.query('begin');
@@ -54,8 +54,8 @@ async function lag(): Promise<Lag> {
   return (await readLags(database.pool, 'pgwatch', ['c'])).get('c') as Lag;
 }
 
-describe('what is unread', () => {
-  test('counts what lies above the position, of the wanted channels alone', async () => {
+describe('the unread count', () => {
+  test('includes what lies after the position, in the wanted channels only', async () => {
     const reader = await reading(500);
     await publish(3);
     await publish(70, 'other');
@@ -64,14 +64,14 @@ describe('what is unread', () => {
     expect(await lag()).toEqual({ unread: 0, isExact: true, oldestAt: null });
   });
 
-  test('counts what commits late, and what commits late into an open window', async () => {
+  test('includes late commits, and late commits into an open window', async () => {
     const reader = await reading(4);
     const first = await begin();
     await publish(10);
     await reader.page();
     const second = await begin();
     await publish(5);
-    // The window of the first page: ids up to 11, of which the first is not visible.
+    // The window of the first page: ids up to 11, the first of which is not visible.
     expect((await lag()).unread).toBe(6 + 5);
     await first.query('commit');
     expect((await lag()).unread).toBe(1 + 6 + 5);
@@ -89,7 +89,7 @@ describe('what is unread', () => {
   test('is the rest of what was published, at every step of a race', async () => {
     const reader = await reading(7);
     let [next, wrong] = [1, 0];
-    // A fixed sequence that mixes well enough, and is the same every time.
+    // A fixed sequence that mixes well enough and never changes.
     const random = (below: number) => {
       next = (next * 1103515245 + 12345) % 2147483648;
       return Math.floor((next / 2147483648) * below);
@@ -115,23 +115,24 @@ describe('what is unread', () => {
         await reader.page();
       }
       const { rows } = await database.query(
-        `select count(*)::int as all, (count(*) filter (where id > greatest(done_id, window_id)))::int as above
+        `select count(*)::int as all,
+           (count(*) filter (where id > greatest(done_id, window_id)))::int as above
          from pgwatch.notification_log, pgwatch.consumer_progress`,
       );
       const unread = rows[0].all - reader.seen.size;
       expect((await lag()).unread, `step ${step}`).toBe(unread);
       if (rows[0].above !== unread) wrong += 1;
     }
-    // The wrong variant, which counts what lies above the position, is found out.
+    // The wrong variant, which counts what lies after the position, must be detected.
     expect(wrong).toBeGreaterThan(0);
     expect(reader.seen.size).toBeGreaterThan(size(100, 20));
     await Promise.all(open.map((client) => client.query('rollback')));
   });
 
-  test('is estimated where there is much of it, without looking at it all', async () => {
+  test('is estimated if much is unread, without reading it all', async () => {
     await reading(500);
     await publish(1);
-    // Every third is wanted.
+    // Every third notification is in a wanted channel.
     await database.query(
       `insert into pgwatch.notification_log (xid, channel, payload)
        select pg_current_xact_id(), case n % 3 when 0 then 'c' else 'other' end, to_jsonb(n)
@@ -145,7 +146,7 @@ describe('what is unread', () => {
     expect(oldestAt).toEqual(rows[0].min);
   });
 
-  test('is also what is leased, of a shared consumer whose position has passed it', async () => {
+  test("includes leased notifications that a shared consumer's position has passed", async () => {
     const reader = await reading(500);
     await publish(10);
     await reader.page();

@@ -30,14 +30,14 @@ const idsInOrder = async (slot: number | null) => {
   return rows.map(({ ids }) => ids);
 };
 
-test('what is due again comes before the pages of its slot that nobody has begun, but for the first', async () => {
+test('retries go before the unstarted pages of their slot, except the first one', async () => {
   await add(lease('page', 1, 11), lease('page', 1, 12), lease('page', 2, 21), lease('page', 1, 13));
   await addRetries(lease('retry', 1, 5, 6), lease('retry', 1, 7));
   expect(await idsInOrder(1)).toEqual([[11], [5, 6], [7], [12], [13]]);
   expect(await idsInOrder(2)).toEqual([[21]]);
 });
 
-test('a page that somebody has begun stays the first of its slot', async () => {
+test('a page that a process has started stays the first of its slot', async () => {
   await add(lease('page', 1, 11), lease('page', 1, 12), lease('page', 1, 13));
   const take = { consumerId: 'c', daemonId: NOBODY, isStopping: false, count: 1 };
   expect(await takeLeases(client, 'pgwatch', take)).toMatchObject([{ notificationIds: [11] }]);
@@ -45,7 +45,7 @@ test('a page that somebody has begun stays the first of its slot', async () => {
   expect(await idsInOrder(1)).toEqual([[11], [12], [5], [13]]);
 });
 
-test('nothing goes before what comes again already, or over which a process may have died', async () => {
+test('nothing goes before earlier retries or orphans', async () => {
   await add(
     lease('page', 1, 11),
     lease('retry', 1, 3),
@@ -56,13 +56,13 @@ test('nothing goes before what comes again already, or over which a process may 
   expect(await idsInOrder(1)).toEqual([[11], [3], [12], [5], [13]]);
 });
 
-test('nothing goes before notifications that are older', async () => {
+test('nothing goes before older notifications', async () => {
   await add(lease('page', 1, 11), lease('page', 1, 12, 4), lease('page', 1, 13));
   await addRetries(lease('retry', 1, 5), lease('retry', 1, 3));
   expect(await idsInOrder(1)).toEqual([[11], [12, 4], [5], [3], [13]]);
 });
 
-test('where keys have no order, pages keep their place', async () => {
+test('without key order, pages keep their place', async () => {
   await add(lease('page', null, 11), lease('page', null, 12));
   await addRetries(lease('retry', null, 5));
   expect(await idsInOrder(null)).toEqual([[11], [12], [5]]);

@@ -9,9 +9,10 @@ import { streamPages } from '../../src/log/stream.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /*
-Goal: rows of a few bytes that are megabytes as text never come together in larger numbers than fit into memory,
-and all of them come, whole and in order.
-Method: forty rows of 1.2 MB each, stored in some 200 bytes, between short ones; the limit is four megabytes.
+Goal: rows of a few bytes whose text takes megabytes are never read together in larger numbers than
+fit into memory, and all of them arrive, complete and in order.
+Method: forty rows of 1.2 MB each, stored in about 200 bytes, among short ones; the limit is four
+megabytes.
 */
 
 const database = useDatabase();
@@ -61,7 +62,7 @@ function requireSmall(pages: readonly Page[]): void {
   expect(pages.at(-1)?.after.window).toBeNull();
 }
 
-test('a page ends before more of them than its bytes allow', async () => {
+test('a page ends before it holds more of them than its byte limit allows', async () => {
   const readPage = pageReader('pgwatch');
   const pages: Page[] = [];
   for (let position = START, hasMore = true; hasMore; ) {
@@ -74,7 +75,7 @@ test('a page ends before more of them than its bytes allow', async () => {
   requireWhole(pages.flatMap(({ rows }) => rows));
 });
 
-test('so does a page of a replay', async () => {
+test('a page of a replay does so, too', async () => {
   const { rows } = await database.query('select pg_current_snapshot()::text as snapshot');
   const window = { snapshot: rows[0].snapshot, endId: ids.at(-1) as number, id: 0, xid: null };
   const options = { pool, schema: 'pgwatch', channels: ['c'], limit: LIMIT, rebasedId: 0 };
@@ -84,7 +85,7 @@ test('so does a page of a replay', async () => {
   requireWhole(pages.flatMap((page) => page.rows));
 });
 
-test('of what is due the first ones come, the others once these are through', async () => {
+test('the first due retries are read first, and the rest once these are done', async () => {
   await database.query(
     `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at)
      select 'c', id, 'retry', now() from unnest($1::bigint[]) as id`,
@@ -104,13 +105,14 @@ test('of what is due the first ones come, the others once these are through', as
   requireWhole(found);
 });
 
-test('by their ids they come whole, also from the copy of a dead letter', async () => {
+test('reading by id returns them in full, even from the copy of a dead letter', async () => {
   const client = database.pool as unknown as ClientBase;
   requireWhole(
     (await readRows(client, 'pgwatch', ids)).sort((a, b) => Number(a[0]) - Number(b[0])),
   );
   await database.query(
-    `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at, notification,
+    `insert into pgwatch.delivery
+       (consumer_id, notification_id, state, next_attempt_at, notification,
        payload, new_row)
      select 'c', log.id, 'retry', now(), pgwatch.delivery_notification(log), payload, new_row
      from pgwatch.notification_log as log`,

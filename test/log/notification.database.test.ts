@@ -8,8 +8,8 @@ import type { Snapshot } from '../../src/log/positions/position.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /**
- * One contract, two implementations: what the view shows to people who read with SQL and what the
- * class Notification gives to consumers are the same for every row.
+ * One contract, two implementations: the view, for SQL readers, and the class Notification, for
+ * consumers, give the same values for every row.
  */
 const database = useDatabase();
 const readPage = pageReader('pgwatch');
@@ -34,9 +34,7 @@ beforeAll(async () => {
 
 afterAll(() => client.end());
 
-/**
- * Runs the work and returns its log rows both ways: as a reader of SQL and as a consumer sees them.
- */
+/** Runs the work and returns its log rows as read in SQL and as received by a consumer. */
 async function bothWays(work: () => Promise<unknown>) {
   const { rows: before } = await client.query(
     'select coalesce(max(id), 0)::float8 as id from pgwatch.notification_log',
@@ -98,7 +96,7 @@ async function expectSame(work: () => Promise<unknown>, count: number) {
   expect(inConsumer).toEqual(inSql);
 }
 
-/* An update of the key is two changes. */
+/* An update of the key counts as two changes. */
 test('rows with one key column are the same in SQL and in a consumer', async () => {
   const row = fc.tuple(
     bigint,
@@ -142,7 +140,7 @@ test('rows with two key columns are the same in SQL and in a consumer', async ()
   );
 });
 
-test('rows without a key, with odd column names, are the same in SQL and in a consumer', async () => {
+test('rows without a key, with odd column names, are the same in SQL and a consumer', async () => {
   const row = fc.tuple(
     nullable(rawJson),
     nullable(text),

@@ -10,10 +10,10 @@ const canFill = isolatedMajor() >= 17;
 if (!canFill) console.warn('SKIPPED: a full NOTIFY queue, which needs PostgreSQL 17 or newer.');
 
 describe.skipIf(!canFill)('a NOTIFY queue', () => {
-  // The least that PostgreSQL allows: half a megabyte.
+  // The minimum that PostgreSQL allows: half a megabyte.
   const database = useIsolatedServer({ max_notify_queue_pages: '64' });
 
-  test('that fills up breaks no publisher: above half nobody rings', async () => {
+  test('that fills up does not break publishers: above half, they stop announcing', async () => {
     const { client: stuck } = await listening(database, 'stuck');
     // A listener inside a transaction keeps the queue from being emptied.
     await stuck.query('begin');
@@ -34,11 +34,12 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     expect(rows[0].count).toBe(300);
     expect(rows[0].usage).toBeGreaterThan(0.45);
     expect(rows[0].usage).toBeLessThan(0.6);
-    // Without that bound it would have been full: the same by hand fails.
-    const flood = `select pg_notify('stuck', n || repeat('x', 7900)) from generate_series(1, 100) as n`;
+    // Without that bound the queue would have been full: a manual flood fails.
+    const flood = `select pg_notify('stuck', n || repeat('x', 7900))
+      from generate_series(1, 100) as n`;
     await expect(writer.query(flood)).rejects.toThrow('in the NOTIFY queue');
-    // A client learns of an error before the transaction has ended, and a listener that reads the
-    // queue until then stops there: only another NOTIFY would wake it.
+    // A client receives an error before the transaction has ended. A listener that reads the queue
+    // before then stops there, and only another NOTIFY would wake it.
     await writer.query('select');
     await stuck.query('rollback');
   });
@@ -50,11 +51,12 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     ],
     [
       'smart_notify_many()',
-      `select smart_notify_many(array_fill('much'::text, array[300]), array_fill($1::jsonb, array[300]),
+      `select smart_notify_many(
+         array_fill('much'::text, array[300]), array_fill($1::jsonb, array[300]),
          array_fill(null::text, array[300]), array_fill(null::uuid, array[300]))`,
     ],
     ['capture', 'insert into much select n, $1::jsonb from generate_series(1, 300) as n'],
-  ])('holds what one transaction announces by %s, however much that is', async (_, statement) => {
+  ])('holds the announcements of one transaction by %s, however many', async (_, statement) => {
     await database.query(`
       truncate pgwatch.notification_log;
       drop table if exists much;
@@ -62,7 +64,7 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
       create trigger capture after insert on much
       for each row execute function notify_data_change('much')`);
     const writer = await database.connect();
-    // What the test before has left, until its listener has read it: above half nobody rings.
+    // Until its listener has read what the previous test left: above half, nothing is announced.
     await until('the queue is empty', async () => {
       const { rows } = await writer.query('select pg_notification_queue_usage() as usage');
       return rows[0].usage < 0.1 || `${rows[0].usage}`;
@@ -72,7 +74,7 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     await writer.query(statement, [JSON.stringify('x'.repeat(7000))]);
     const { rows } = await writer.query('select count(*)::int from pgwatch.notification_log');
     expect(rows[0].count).toBe(300);
-    // The next transaction has its own part of the queue.
+    // The next transaction uses its own part of the queue.
     await writer.query(`select smart_notify('much', '"last"')`);
     await until('the last is heard', () =>
       heard.some(({ payload }) => payload?.includes('"last"')),
@@ -82,7 +84,7 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     await client.query('unlisten *');
   });
 
-  test('has the room again of what a savepoint took back', async () => {
+  test('regains the room of announcements that a savepoint rolled back', async () => {
     const { client, heard } = await listening(database, 'back');
     const writer = await database.connect();
     await writer.query('begin; savepoint a');
@@ -96,7 +98,7 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     await client.query('unlisten *');
   });
 
-  test('wakes a daemon also of what was not announced any more', async () => {
+  test('wakes a daemon even for a notification that was not announced', async () => {
     const seen: unknown[] = [];
     const daemon = await startTailing({ ...database.config, pollIntervalMs: 600_000 }, [
       { id: 'late', channels: ['late'], handle: ({ payload }) => void seen.push(payload) },
@@ -110,32 +112,27 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     await daemon.stop();
   });
 
-  wholeTest(
-    'that is full keeps no daemon from its work: it polls, until the queue has room',
-    async () => {
-      const { client: stuck } = await listening(database, 'stuck');
-      await stuck.query('begin');
-      await stuck.query('select 1');
-      const fill = async () => {
-        for (;;) await database.query(`select pg_notify('stuck', repeat('x', 7900))`);
-      };
-      await expect(fill()).rejects.toThrow('in the NOTIFY queue');
-      await database.query('select');
-      const seen: unknown[] = [];
-      const daemon = await startTailing({ ...database.config, pollIntervalMs: 50 }, [
-        { id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) },
-      ]);
-      await database.query(`select smart_notify('c', '1')`);
-      await until('it arrives', () => seen.length === 1);
-      expect(daemon.reports.join('')).toContain(
-        'LISTEN does not work on this connection (too many',
-      );
-      await stuck.query('rollback');
-      await daemon.transitions.for({ type: 'listening', mode: 'doorbell' });
-      await daemon.transitions.for({ type: 'asleep' });
-      await database.query(`select smart_notify('c', '2')`);
-      await until('it arrives', () => seen.length === 2);
-      await daemon.stop();
-    },
-  );
+  wholeTest('that is full does not stop a daemon: it polls until the queue has room', async () => {
+    const { client: stuck } = await listening(database, 'stuck');
+    await stuck.query('begin');
+    await stuck.query('select 1');
+    const fill = async () => {
+      for (;;) await database.query(`select pg_notify('stuck', repeat('x', 7900))`);
+    };
+    await expect(fill()).rejects.toThrow('in the NOTIFY queue');
+    await database.query('select');
+    const seen: unknown[] = [];
+    const daemon = await startTailing({ ...database.config, pollIntervalMs: 50 }, [
+      { id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) },
+    ]);
+    await database.query(`select smart_notify('c', '1')`);
+    await until('it arrives', () => seen.length === 1);
+    expect(daemon.reports.join('')).toContain('LISTEN does not work on this connection (too many');
+    await stuck.query('rollback');
+    await daemon.transitions.for({ type: 'listening', mode: 'doorbell' });
+    await daemon.transitions.for({ type: 'asleep' });
+    await database.query(`select smart_notify('c', '2')`);
+    await until('it arrives', () => seen.length === 2);
+    await daemon.stop();
+  });
 });

@@ -9,8 +9,8 @@ import { some, wholeTest } from '../helpers/whole.ts';
 
 /*
 Goal: a log that comes from another cluster, or whose sequence was set back, is refused by name; and
-after the remedy nothing is lost. Method: two servers, one of them with many more transactions behind
-it; its rows are copied to the younger one as pg_restore does it, stored xids included.
+after the remedy nothing is lost. Method: two servers, one of which has run many more transactions;
+its rows are copied to the younger one as pg_restore does it, including stored xids.
 */
 
 const older = useIsolatedServer();
@@ -29,7 +29,7 @@ beforeEach(async () => {
     await database.query(
       `truncate pgwatch.notification_log, pgwatch.consumer_progress restart identity`,
     );
-    // Truncating alone does not set it back.
+    // Truncating alone does not reset it.
     await database.query(`select setval('pgwatch.notification_log_id_seq', 1, false)`);
     await database.query(`update pgwatch.log_origin set rebased_id = 0`);
     await rememberPlace(database);
@@ -38,21 +38,20 @@ beforeEach(async () => {
 
 afterAll(() => ageing.end());
 
-/** Has the origin say that the log was written here, or elsewhere. */
+/** Sets the origin of the log to this place, or to another one. */
 async function rememberPlace(database: TestDatabase, change = ''): Promise<void> {
   await database.query(`update pgwatch.log_origin as o
-    set system_id = place.system_id ${change}, log_oid = place.log_oid ${change} from pgwatch.log_place() as place`);
+    set system_id = place.system_id ${change}, log_oid = place.log_oid ${change}
+    from pgwatch.log_place() as place`);
 }
 
-/** Publishes payloads from a to b, each in a transaction of its own. */
+/** Publishes the payloads, each in its own transaction. */
 async function publish(database: TestDatabase, from: number, to: number): Promise<void> {
   for (let n = from; n <= to; n++)
     await database.query(`select smart_notify('c', to_jsonb($1::int))`, [n]);
 }
 
-/**
- * Runs the daemon until the consumer has been given the last payload; returns what it was given.
- */
+/** Runs the daemon until the consumer has received the last payload; returns all it received. */
 async function handleUntil(database: TestDatabase, last: number): Promise<unknown[]> {
   const seen: unknown[] = [];
   const daemon = await startTailing(database.config, [
@@ -71,7 +70,8 @@ async function copyToYounger({ withSequence }: { withSequence: boolean }): Promi
     if (table === 'log_origin') continue;
     await younger.query(
       `insert into pgwatch.${table} overriding system value
-       select r.* from unnest($1::text[]) as source, jsonb_populate_record(null::pgwatch.${table}, source::jsonb) as r`,
+       select r.* from unnest($1::text[]) as source,
+         jsonb_populate_record(null::pgwatch.${table}, source::jsonb) as r`,
       [rows.map(({ row }) => row)],
     );
   }
@@ -94,7 +94,7 @@ const numbers = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
 describe('a log restored into a younger cluster', () => {
-  test('is refused with the remedy, which hands on what was not handled, and what comes', async () => {
+  test('is refused; the remedy delivers what was not handled, and new ones', async () => {
     await publish(older, 1, 20);
     expect(await handleUntil(older, 20)).toEqual(numbers(1, 20));
     await publish(older, 21, 30);
@@ -111,11 +111,11 @@ describe('a log restored into a younger cluster', () => {
     expect(await handleUntil(younger, 34)).toEqual([34]);
   });
 
-  test('which has seen more transactions, is refused all the same, and handed on', async () => {
+  test('with fewer transactions is refused, too, and delivered after the remedy', async () => {
     await publish(older, 1, 3);
     expect(await handleUntil(older, 3)).toEqual([1, 2, 3]);
     await publish(older, 4, 5);
-    // Both servers of this test are copies of one: what pg_restore would bring along.
+    // Both test servers are copies of one; this mimics what pg_restore brings along.
     await rememberPlace(older, '+ 1');
     expect((await refusal(older)).message).toMatch(
       /^The log was written by another PostgreSQL cluster: .* Run "pgwatch migrate rebase"/,
@@ -126,7 +126,7 @@ describe('a log restored into a younger cluster', () => {
     expect(seen.slice(-3)).toEqual([4, 5, 6]);
   });
 
-  test('is refused where only an open transaction tells, which has the xid of a notification', async () => {
+  test("is refused if only an open transaction with a notification's xid shows it", async () => {
     await publish(older, 1, 2);
     const open = await older.connect();
     await open.query('begin');
@@ -139,7 +139,7 @@ describe('a log restored into a younger cluster', () => {
       code: 'cluster_restored',
     });
     await open.query('rollback');
-    // What is written by the transaction that asks is no sign of it.
+    // What the asking transaction itself has written is not a sign of it.
     const own = await older.connect();
     await own.query(`begin; select smart_notify('c', '3')`);
     await older.query('delete from pgwatch.notification_log where id = 1');
@@ -148,7 +148,7 @@ describe('a log restored into a younger cluster', () => {
     await Promise.all([open.end(), own.end()]);
   });
 
-  test('what pg_upgrade and a dump within the cluster leave as it was is not refused', async () => {
+  test('what pg_upgrade and a dump within the cluster preserve is not refused', async () => {
     for (const column of ['system_id', 'log_oid']) {
       await rememberPlace(older);
       await older.query(`update pgwatch.log_origin set ${column} = ${column} + 1`);
@@ -158,7 +158,7 @@ describe('a log restored into a younger cluster', () => {
     expect(await requireOwnCluster(older.pool, older.config)).toBe(0);
   });
 
-  test('what was handled before is still known to have been, also once it is moved back', async () => {
+  test('still counts as handled what was handled before, even if moved back', async () => {
     await publish(older, 1, 3);
     await handleUntil(older, 3);
     const arrived = async () => {
@@ -175,7 +175,7 @@ describe('a log restored into a younger cluster', () => {
     expect(await arrived()).toEqual([true]);
   });
 
-  test('keeps what had committed late and was not handled', async () => {
+  test('keeps what committed late and was not handled', async () => {
     const late = await older.connect();
     await late.query('begin');
     await late.query(`select smart_notify('c', '100')`);
@@ -188,7 +188,7 @@ describe('a log restored into a younger cluster', () => {
     expect(await handleUntil(younger, 100)).toContain(100);
   });
 
-  test('keeps what was written into it before the remedy, also where the sequence was not copied', async () => {
+  test('keeps what was written before the remedy, even with the old sequence', async () => {
     await publish(older, 1, 10);
     await handleUntil(older, 10);
     await copyToYounger({ withSequence: false });
@@ -199,7 +199,7 @@ describe('a log restored into a younger cluster', () => {
     expect(await handleUntil(younger, 14)).toEqual(expect.arrayContaining(numbers(11, 14)));
   });
 
-  test('is read in pages that hold rows of both clusters', async () => {
+  test('is read in pages with rows of both clusters', async () => {
     await publish(older, 1, 10);
     await copyToYounger({ withSequence: true });
     await rebaseLog(younger.pool, 'pgwatch');
@@ -224,7 +224,7 @@ describe('a log restored into a younger cluster', () => {
 });
 
 describe('a sequence that was set back', () => {
-  test('is refused with the remedy, which hands on what was written since, and nothing twice', async () => {
+  test('is refused; the remedy delivers what was written since, and nothing twice', async () => {
     await publish(younger, 1, 10);
     await handleUntil(younger, 10);
     await younger.query(`select setval('pgwatch.notification_log_id_seq', 3)`);
@@ -244,7 +244,7 @@ describe('a sequence that was set back', () => {
   });
 });
 
-describe('what was discarded', () => {
+describe('a discarded dead letter', () => {
   const discard = (database: TestDatabase, ids: number[]) =>
     database.query(`insert into pgwatch.discarded select 'c', unnest($1::bigint[])`, [ids]);
   const known = async ({ query }: TestDatabase) =>
@@ -254,7 +254,7 @@ describe('what was discarded', () => {
 
   beforeEach(() => younger.query('truncate pgwatch.discarded'));
 
-  test('keeps its id for itself, also where the log has lost it', async () => {
+  test('reserves its id, even if the log has lost it', async () => {
     await discard(younger, [5]);
     expect((await refusal(younger)).message).toMatch(/a discarded dead letter of c/);
     await rebaseLog(younger.pool, 'pgwatch');
@@ -263,7 +263,7 @@ describe('what was discarded', () => {
     expect(await handleUntil(younger, 1)).toEqual([1]);
   });
 
-  test('says nothing of the notification that has got its id since', async () => {
+  test('does not affect a notification that has received its id since', async () => {
     await publish(younger, 1, 3);
     await handleUntil(younger, 3);
     await discard(younger, [2, 3]);
@@ -273,11 +273,11 @@ describe('what was discarded', () => {
     expect(await refusal(younger)).toMatchObject({ code: 'cluster_restored' });
     await rebaseLog(younger.pool, 'pgwatch');
     expect(await known(younger)).toEqual([2]);
-    // The one that had the id has a new one.
+    // The notification that had the id has a new one.
     expect(await handleUntil(younger, 4)).toEqual([5, 4]);
   });
 
-  test('is handed out again after a restore that moves the position back, like dead letters', async () => {
+  test('is delivered again after a restore that moves the position back', async () => {
     const late = await older.connect();
     await late.query('begin');
     await late.query(`select smart_notify('c', '100')`);
@@ -289,7 +289,8 @@ describe('what was discarded', () => {
     await discard(younger, [4]);
     await younger.query(`
       insert into pgwatch.delivery (consumer_id, notification_id, state) values ('c', 5, 'dead');
-      insert into pgwatch.lease (consumer_id, notification_ids, kind) values ('c', '{3}', 'orphan')`);
+      insert into pgwatch.lease (consumer_id, notification_ids, kind)
+        values ('c', '{3}', 'orphan')`);
     await rebaseLog(younger.pool, 'pgwatch');
     const counts = ['delivery', 'discarded', 'lease'].map(
       async (table) => (await younger.query(`select from pgwatch.${table}`)).rowCount,
@@ -299,7 +300,7 @@ describe('what was discarded', () => {
   });
 });
 
-test('a rebase names the transaction that it waits for, and holds up no other publisher', async () => {
+test('a rebase names the transaction it waits for, and blocks no other publisher', async () => {
   const [held, other] = [await younger.connect(), await younger.connect()];
   await held.query(`set application_name = 'importer'; begin; select smart_notify('c', '1')`);
   const said: string[] = [];
@@ -314,21 +315,22 @@ test('a rebase names the transaction that it waits for, and holds up no other pu
   await Promise.all([held.end(), other.end()]);
 });
 
-wholeTest('a rebase takes no longer for many dead letters than there are', async () => {
+wholeTest('a rebase does not handle many dead letters row by row', async () => {
   await younger.query(`
     select smart_notify('c', '1') from generate_series(1, 30000);
     insert into pgwatch.delivery (consumer_id, notification_id, state, first_failed_at)
     select 'c', id, 'dead', now() + interval '1 day' from pgwatch.notification_log;
-    insert into pgwatch.discarded select 'd', id, now() + interval '1 day' from pgwatch.notification_log`);
+    insert into pgwatch.discarded
+    select 'd', id, now() + interval '1 day' from pgwatch.notification_log`);
   const client = await younger.connect();
-  // Row by row it would be some minutes.
+  // Row by row it would take some minutes.
   await client.query(`set statement_timeout = '30s'`);
   expect(await rebaseLog(client, 'pgwatch')).toMatchObject({ notifications: 30_000 });
   await younger.query('truncate pgwatch.delivery, pgwatch.discarded');
   await client.end();
 });
 
-test('an event whose notification gets a new id is known by that', async () => {
+test('an event whose notification gets a new id is found by that id', async () => {
   const event = (n: number) => `00000000-0000-4000-8000-00000000000${n}`;
   const send = async (n: number) => {
     const { rows } = await younger.query(
@@ -345,10 +347,10 @@ test('an event whose notification gets a new id is known by that', async () => {
   expect([await send(1), await send(2)]).toEqual([1, 2]);
 });
 
-describe('ids that two notifications have', () => {
-  // Nothing of it is handled yet, or some; the sequence has passed all ids that are known.
+describe('ids shared by two notifications', () => {
+  // None of them is handled yet, or some; the sequence has passed all known ids.
   test.each(some([0, 4]))(
-    'are refused, and each is handed out once after the remedy (%i done)',
+    'are refused, and each notification is delivered once after the remedy (%i done)',
     async (done) => {
       await publish(younger, 1, done);
       if (done > 0) expect(await handleUntil(younger, done)).toEqual(numbers(1, done));
@@ -356,7 +358,10 @@ describe('ids that two notifications have', () => {
       await younger.query(`select setval('pgwatch.notification_log_id_seq', 9)`);
       await publish(younger, 21, 60);
       expect((await refusal(younger)).message).toMatch(
-        /^Two notifications have the id 10: the sequence was set back\..*Run "pgwatch migrate rebase"/,
+        new RegExp(
+          '^Two notifications have the id 10: the sequence was set back\\.' +
+            '.*Run "pgwatch migrate rebase"',
+        ),
       );
       await rebaseLog(younger.pool, 'pgwatch');
       expect(await requireOwnCluster(younger.pool, younger.config)).toBe(0);
@@ -366,19 +371,20 @@ describe('ids that two notifications have', () => {
   );
 });
 
-describe('ids that are given again', () => {
+describe('ids that are assigned again', () => {
   /**
-   * The log without its rows, and the sequence where it began; as a dump that leaves the log out
-   * restores them.
+   * Deletes the rows of the log and resets the sequence, as restoring a dump without the log does.
    */
   const loseLog = (lastId = 1) =>
     younger.query(
-      `delete from pgwatch.notification_log; select setval('pgwatch.notification_log_id_seq', ${lastId}, false)`,
+      `delete from pgwatch.notification_log;
+       select setval('pgwatch.notification_log_id_seq', ${lastId}, false)`,
     );
 
   const file = (id: number) =>
     younger.query(
-      `insert into pgwatch.delivery (consumer_id, notification_id, state, key, notification, payload, first_failed_at)
+      `insert into pgwatch.delivery
+         (consumer_id, notification_id, state, key, notification, payload, first_failed_at)
        select 'c', id, 'dead', key, pgwatch.delivery_notification(log), payload, now()
        from pgwatch.notification_log as log where id = $1`,
       [id],
@@ -394,28 +400,26 @@ describe('ids that are given again', () => {
         'a lease of c',
         () =>
           younger.query(
-            `insert into pgwatch.lease (consumer_id, notification_ids, kind) values ('c', '{9,10}', 'page')`,
+            `insert into pgwatch.lease (consumer_id, notification_ids, kind)
+             values ('c', '{9,10}', 'page')`,
           ),
       ],
     ]),
-  )(
-    'are refused where %s has a higher one, and not any more after the remedy',
-    async (what, prepare) => {
-      await publish(younger, 1, 10);
-      await prepare();
-      await loseLog();
-      await publish(younger, 11, 13);
-      const error = await refusal(younger);
-      expect(error).toMatchObject({ code: 'cluster_restored' });
-      expect(error.message).toContain(`is at 3, and ${what} has id 10`);
-      await rebaseLog(younger.pool, 'pgwatch');
-      await publish(younger, 14, 14);
-      expect(await handleUntil(younger, 14)).toEqual(numbers(11, 14));
-      expect(await requireOwnCluster(younger.pool, younger.config)).toBe(0);
-    },
-  );
+  )('are refused if %s has a higher one, but not after the remedy', async (what, prepare) => {
+    await publish(younger, 1, 10);
+    await prepare();
+    await loseLog();
+    await publish(younger, 11, 13);
+    const error = await refusal(younger);
+    expect(error).toMatchObject({ code: 'cluster_restored' });
+    expect(error.message).toContain(`is at 3, but ${what} has id 10`);
+    await rebaseLog(younger.pool, 'pgwatch');
+    await publish(younger, 14, 14);
+    expect(await handleUntil(younger, 14)).toEqual(numbers(11, 14));
+    expect(await requireOwnCluster(younger.pool, younger.config)).toBe(0);
+  });
 
-  test('are refused also once the sequence has passed the position again', async () => {
+  test('are refused even after the sequence has passed the position again', async () => {
     await publish(younger, 1, 10);
     expect(await handleUntil(younger, 10)).toEqual(numbers(1, 10));
     await loseLog();
@@ -427,7 +431,7 @@ describe('ids that are given again', () => {
     expect(await handleUntil(younger, 30)).toEqual(numbers(11, 30));
   });
 
-  test('are not taken for dead letters that had them before', async () => {
+  test('are not confused with dead letters that had them before', async () => {
     await publish(younger, 1, 3);
     await file(2);
     await loseLog();
@@ -439,7 +443,7 @@ describe('ids that are given again', () => {
     expect(rows).toEqual([{ state: 'dead', payload: 2 }]);
   });
 
-  test('do not come of truncate … restart identity, also while a daemon runs', async () => {
+  test('do not result from truncate … restart identity, even while a daemon runs', async () => {
     const seen: unknown[] = [];
     const daemon = await startTailing(younger.config, [
       { id: 'c', channels: ['c'], handle: ({ payload }) => seen.push(payload) },
@@ -453,7 +457,7 @@ describe('ids that are given again', () => {
     expect(seen).toEqual(numbers(1, 20));
   });
 
-  test('end a daemon under which the sequence is set back', async () => {
+  test('stop a running daemon', async () => {
     const daemon = await startTailing(younger.config, [{ id: 'c', channels: ['c'], handle() {} }]);
     await publish(younger, 1, 5);
     await until('its position is saved', async () => {
@@ -468,7 +472,7 @@ describe('ids that are given again', () => {
   });
 });
 
-test('positions of another cluster without its log are refused, and the remedy holds', async () => {
+test('positions of another cluster without its log are refused, and the remedy works', async () => {
   await publish(older, 1, 5);
   await handleUntil(older, 5);
   await older.query('truncate pgwatch.notification_log');
@@ -480,7 +484,7 @@ test('positions of another cluster without its log are refused, and the remedy h
   expect(await handleUntil(younger, 9)).toEqual(numbers(6, 9));
 });
 
-test('a cluster of its own is not refused, not even with an empty log', async () => {
+test('a log in its own cluster is not refused, not even if it is empty', async () => {
   expect(await requireOwnCluster(younger.pool, younger.config)).toBe(0);
   await publish(younger, 1, 2);
   expect(await requireOwnCluster(younger.pool, younger.config)).toBe(0);

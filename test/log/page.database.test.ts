@@ -9,8 +9,8 @@ import { streamPages } from '../../src/log/stream.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
 
 /*
-Goal: each way in which a commit can come late, or a page end, step by step.
-A server of its own, because positions tell which transactions run anywhere in the cluster.
+Goal: each way in which a commit can come late, or a page end, step by step. The test uses its own
+server, because positions depend on the transactions that run anywhere in the cluster.
 */
 
 const database = useIsolatedServer({ max_prepared_transactions: '5' });
@@ -43,8 +43,8 @@ const publish = (client: Pick<ClientBase, 'query'>, payload: unknown, channel = 
 const payloads = (page: Awaited<ReturnType<typeof read>>) =>
   page.rows.map((row) => JSON.parse(row[5] ?? ''));
 
-describe('a commit that comes late', () => {
-  test('with a lower id than what is settled is delivered', async () => {
+describe('a late commit', () => {
+  test('with a lower id than the settled ones is delivered', async () => {
     const late = await database.connect();
     await late.query('begin');
     await publish(late, 'late');
@@ -57,7 +57,7 @@ describe('a commit that comes late', () => {
     expect(payloads(await read(second.after))).toEqual([]);
   });
 
-  test('from a transaction newer than every one that had ended is delivered', async () => {
+  test('of a transaction newer than every one that had ended is delivered', async () => {
     const [older, newer] = [await database.connect(), await database.connect()];
     await older.query('begin; select pg_current_xact_id()');
     await newer.query('begin');
@@ -86,7 +86,7 @@ describe('a commit that comes late', () => {
     expect(payloads(await read(third.after))).toEqual(['late']);
   });
 
-  test('with a savepoint is known by its top-level transaction', async () => {
+  test('with a savepoint is identified by its top-level transaction', async () => {
     const late = await database.connect();
     await late.query('begin; savepoint a');
     await publish(late, 'inner');
@@ -97,7 +97,7 @@ describe('a commit that comes late', () => {
     expect(payloads(await read(first.after))).toEqual(['inner']);
   });
 
-  test('as part of 3,000 of one transaction is read page by page, in order', async () => {
+  test('of one transaction with 3,000 notifications is read page by page, in order', async () => {
     const late = await database.connect();
     await late.query('begin');
     await late.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 3000) as n`);
@@ -114,7 +114,7 @@ describe('a commit that comes late', () => {
   });
 });
 
-test('an open transaction, also in another database or a prepared one, delays nothing', async () => {
+test('an open transaction, even in another database or prepared, delays nothing', async () => {
   const open = await database.connect();
   await open.query('begin');
   await publish(open, 'open');
@@ -148,7 +148,7 @@ test('an empty page leaves the position as it is', async () => {
   expect((await read(after)).after).toBe(after);
 });
 
-test('a position inside a page settles exactly what lies before it', async () => {
+test('a position inside a page settles exactly what comes before it', async () => {
   for (let n = 1; n <= 6; n++) await publish(database.pool, n);
   const page = await read(START);
   const ids = page.rows.map(([id]) => Number(id));
@@ -159,20 +159,21 @@ test('a position inside a page settles exactly what lies before it', async () =>
 });
 
 describe('a page is bounded', () => {
-  test('in rows scanned: a rare channel is reached in pages of what it does not want', async () => {
+  test('in rows scanned: a rare channel is reached in pages of unwanted rows', async () => {
     await database.query(`select smart_notify('other', '1') from generate_series(1, 5000)`);
     await publish(database.pool, 'rare');
     let reads = 0;
     let { after, rows } = await read(START);
     for (; rows.length === 0; reads++) ({ after, rows } = await read(after));
-    // 5,000 rows of which one in 64 is returned, 10 to a page.
+    // 5,000 rows, one in 64 of which is returned, 10 to a page.
     expect(reads).toBeGreaterThan(5);
     expect(after.window).toBeNull();
   });
 
-  test('in bytes: large rows come few at a time, a very large one alone', async () => {
+  test('in bytes: few large rows fit, and a very large one comes alone', async () => {
     await database.query(
-      `select smart_notify('c', to_jsonb(string_agg(md5(random()::text), ''))) from generate_series(1, 20) as n, generate_series(1, 1000) group by n`,
+      `select smart_notify('c', to_jsonb(string_agg(md5(random()::text), '')))
+       from generate_series(1, 20) as n, generate_series(1, 1000) group by n`,
     );
     const sizes: number[] = [];
     for (let after = START; ; ) {
@@ -187,7 +188,7 @@ describe('a page is bounded', () => {
   });
 });
 
-test('the newest position has nothing before it and all that follows behind it', async () => {
+test('the newest position excludes all that is visible and includes all that follows', async () => {
   const open = await database.connect();
   await open.query('begin');
   await publish(open, 'open');
@@ -202,8 +203,8 @@ describe('plans', () => {
   type Plan = Record<string, unknown> & { Plans?: Plan[] };
 
   /**
-   * The nodes of all plans of some work that read a partition, with the rows that each read and
-   * threw away.
+   * The nodes of all plans of some work that read a partition, with the numbers of rows that each
+   * read and discarded.
    */
   async function scansOf(
     work: (client: PoolClient, pool: Pool) => Promise<unknown>,
@@ -217,7 +218,8 @@ describe('plans', () => {
       client.on('notice', ({ message = '' }) => {
         plans.push(JSON.parse(message.slice(message.indexOf('{'))).Plan);
       });
-      await client.query(`load 'auto_explain'; set auto_explain.log_min_duration = 0; set auto_explain.log_analyze = on;
+      await client.query(`load 'auto_explain';
+        set auto_explain.log_min_duration = 0; set auto_explain.log_analyze = on;
         set auto_explain.log_format = json; set client_min_messages = log`);
     };
     const keep = pool.keep.bind(pool);
@@ -249,7 +251,7 @@ describe('plans', () => {
     return [...own, ...(plan.Plans ?? []).flatMap(flatten)];
   }
 
-  /** Once without statistics, as on a partition of today or after a restore, and once with them. */
+  /** First without statistics, as on today's partition or after a restore, and then with them. */
   async function* withoutAndWithStatistics() {
     const { rows } = await database.query('select name from pgwatch.log_partitions()');
     for (const { name } of rows) {
@@ -261,7 +263,7 @@ describe('plans', () => {
     yield 'with';
   }
 
-  test('a page at the tail follows indexes, and reads no more than what is new', async () => {
+  test('a page at the tail uses indexes, and reads only what is new', async () => {
     for await (const _ of withoutAndWithStatistics()) {
       const position = await readNewestPosition(database.pool, 'pgwatch');
       for (let n = 0; n < 7; n++) await database.query(`select smart_notify('c', '2')`);

@@ -4,13 +4,13 @@ import { useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();
 
-// Each test begins with the partitions of today and the three days after it, as the migration left
-// them.
+// Each test starts with the partitions of today and the next three days, as migrated.
 beforeEach(async () => {
   const { rows } = await database.query(
     `select format('drop table pgwatch.%I', relname) as statement from pg_class
      where relname ~ '^notification_log_\\d{8}$'
-       and relname > 'notification_log_' || to_char(now() at time zone 'UTC' + interval '3 days', 'YYYYMMDD')`,
+         and relname > 'notification_log_'
+           || to_char(now() at time zone 'UTC' + interval '3 days', 'YYYYMMDD')`,
   );
   for (const { statement } of rows) await database.query(statement);
 });
@@ -30,18 +30,19 @@ test('partitions are created for today and ahead, once', async () => {
   expect(await create('day', 10)).toEqual([]);
 });
 
-test('what is published now lies in the partition of today, not in the default one', async () => {
+test("a new notification goes into today's partition, not into the default one", async () => {
   const { rows } = await database.query(`
     with published as (select smart_notify('ch') as id) select id from published`);
   const found = await database.query(
-    `select tableoid::regclass::text = 'pgwatch.notification_log_' || to_char(now() at time zone 'UTC', 'YYYYMMDD') as is_todays
+    `select tableoid::regclass::text = 'pgwatch.notification_log_'
+         || to_char(now() at time zone 'UTC', 'YYYYMMDD') as is_todays
      from pgwatch.notification_log where id = $1`,
     [rows[0].id],
   );
   expect(found.rows).toEqual([{ is_todays: true }]);
 });
 
-test("the session's time zone does not move the borders", async () => {
+test("the session's time zone does not shift the bounds", async () => {
   const client = await database.connect();
   await client.query(`set timezone = 'Pacific/Kiritimati'`);
   await client.query(`select pgwatch.log_partition_create('day', 20)`);
@@ -54,11 +55,11 @@ test("the session's time zone does not move the borders", async () => {
   for (const { bound } of rows) expect(bound.match(/ 00:00:00\+00'/g)).toHaveLength(2);
 });
 
-test("hours that lie in a day's partition are left out, and nothing fails", async () => {
+test("hours in a day's partition are skipped without an error", async () => {
   expect(await create('hour', 5)).toEqual([]);
 });
 
-test('nobody takes the room of later days by asking for hours', async () => {
+test('asking for hours does not take the room of later days', async () => {
   expect(await create('hour', 100)).toEqual([]);
   expect(await create('day', 5)).toHaveLength(2);
 });
@@ -68,7 +69,7 @@ test('another period begins where the partitions end', async () => {
     await dropAll();
     expect(await create('hour', 1)).toHaveLength(2);
     expect(await create('hour', 3)).toHaveLength(2);
-    // Today has hours, and in its last hours tomorrow has some, too.
+    // Today has hours, and near midnight tomorrow has some, too.
     const days = await create('day', 20);
     expect(days.length).toBeLessThanOrEqual(1);
   } finally {
@@ -96,7 +97,7 @@ test.each([
   await expect(create(period, ahead)).rejects.toMatchObject({ code: 'PW004', message });
 });
 
-test('partitions are created while a writer holds its transaction open', async () => {
+test("partitions are created while a writer's transaction is open", async () => {
   const writer = await database.connect();
   await writer.query('begin');
   await writer.query(`select smart_notify('ch')`);
@@ -104,7 +105,7 @@ test('partitions are created while a writer holds its transaction open', async (
   await writer.query('commit');
 });
 
-test('where a lock is not to be had at once, creating gives up until the next time', async () => {
+test('if a lock is not available at once, no partition is created until next time', async () => {
   const holder = await database.connect();
   await holder.query('begin');
   await holder.query('lock table pgwatch.notification_log_default in row exclusive mode');
@@ -115,16 +116,17 @@ test('where a lock is not to be had at once, creating gives up until the next ti
   expect(await create('day', 33)).toHaveLength(30);
 });
 
-test('a large default partition is not read under a lock: none is created, and the daemon says so', async () => {
+test('a large default partition prevents new ones: it is not read under a lock', async () => {
   await database.query(`
     insert into pgwatch.notification_log (xid, created_at, channel, payload)
-    select pg_current_xact_id(), now() + interval '1 year', 'far', to_jsonb(repeat(md5(n::text), 60))
+    select pg_current_xact_id(), now() + interval '1 year', 'far',
+      to_jsonb(repeat(md5(n::text), 60))
     from generate_series(1, 12000) as n`);
   expect(await create('day', 8)).toEqual([]);
   const daemon = await startTailing(database.config, [{ id: 'c', channels: ['c'], handle() {} }]);
   await daemon.stop();
   expect(daemon.reports.join('')).toMatch(
-    /default partition holds \d+ MB.*no partition is created/,
+    /default partition holds \d+ MB.*no partition can be created/,
   );
   await database.query('truncate pgwatch.notification_log');
   expect(await create('day', 8)).toHaveLength(5);

@@ -24,7 +24,7 @@ test.each([
   ['a bigint', { id: 1n }, 'BigInt'],
   ['a function', () => 1, 'it is a function'],
   ['a symbol', Symbol('x'), 'it is a symbol'],
-])('%s is refused as payload in one sentence that says why', async (_, payload, reason) => {
+])('%s is refused as a payload, with the reason in a sentence', async (_, payload, reason) => {
   const refused = notify(database.pool, 'payload', payload);
   await expect(refused).rejects.toMatchObject({
     code: 'payload_invalid',
@@ -36,7 +36,7 @@ test.each([
 test.each([
   ['too deep for the server', deep, 'nested too deeply'],
   ['a number of 200,000 digits', '1e200000', 'a number that jsonb cannot hold'],
-  ['no JSON', '{"a":', 'no valid JSON'],
+  ['not JSON', '{"a":', 'not valid JSON'],
 ])('JSON text that is %s is refused', async (_, json, reason) => {
   const refused = publishTexts(database.pool, [{ channel: 'payload', json }], 'public');
   await expect(refused).rejects.toMatchObject({ code: 'payload_invalid' });
@@ -69,7 +69,7 @@ test('a payload nested 1,000 levels deep is stored', async () => {
   expect(await payloadText(id)).toBe(json);
 });
 
-test('many are published in the order given, or none of them', async () => {
+test('many notifications are published in the given order, or none of them', async () => {
   const payloads = Array.from({ length: 1000 }, (_, index) => index);
   const many = (list: unknown[]) => list.map((payload) => ({ channel: 'many', payload }));
   const ids = await notifyMany(database.pool, many(payloads));
@@ -86,14 +86,14 @@ test('many are published in the order given, or none of them', async () => {
   expect(await notifyMany(database.pool, [])).toEqual([]);
 });
 
-test.each(['a\0b', '\udc00', 42 as unknown as string])('%j is refused as key', async (key) => {
+test.each(['a\0b', '\udc00', 42 as unknown as string])('%j is refused as a key', async (key) => {
   await expect(notify(database.pool, 'payload', 1, { key })).rejects.toMatchObject({
     code: 'input_invalid',
-    message: `A key is a text without NUL, not ${JSON.stringify(key)}.`,
+    message: `A key is a string without NUL, not ${JSON.stringify(key)}.`,
   });
 });
 
-test('without the schema the error says to migrate', async () => {
+test('without the schema the error says to run the migrations', async () => {
   await expect(notify(database.pool, 'payload', 1, { apiSchema: 'nowhere' })).rejects.toMatchObject(
     {
       code: 'schema_missing',

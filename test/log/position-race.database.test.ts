@@ -16,8 +16,9 @@ import { WRONG_READERS } from '../racing/wrong-readers.ts';
 
 /*
 Goal: the position loses nothing, whatever the writers do and wherever the reader stops.
-Method: racing writers, and a reader of pages of 3 to 20 rows that at random saves its position, forgets
-what it did since and goes on from what is saved, as after a crash. Wrong readers must be caught.
+Method: racing writers, and a reader of pages of 3 to 20 rows that at random saves its position, or
+forgets what it did since and continues from the saved one, as after a crash. Wrong readers must be
+caught.
 */
 
 const database = useIsolatedServer();
@@ -66,9 +67,9 @@ async function race({ readPage, writers, durationMs, seed }: Race): Promise<Verd
     const dice = random();
     if (dice < 0.5) await savePositions(client, 'pgwatch', [{ ...owned, position }]);
     else if (dice < 0.6) ({ position, ...owned } = await seize(client, consumer));
-    // Now and then it is away for a while, so that a window has many pages.
+    // Sometimes it is away for a while, so a window has many pages.
     if (random() < 0.02) await delay(200);
-    // The last page of a window may be empty, and more lie behind the window.
+    // The last page of a window may be empty while more lies after the window.
     const isOfNoWindow = page.before.window === null;
     isDrained = mayEnd && isOfNoWindow && !page.hasMore && page.rows.length === 0;
   }
@@ -77,7 +78,7 @@ async function race({ readPage, writers, durationMs, seed }: Race): Promise<Verd
   return judge(await writersEnded, deliveries);
 }
 
-/** Settles all of a page, or only its beginning. */
+/** Settles all of a page, or only its start. */
 function work(page: Page, deliveries: string[], random: Random): Position {
   const count = random() < 0.2 ? Math.floor(random() * page.rows.length) : page.rows.length;
   const rows = page.rows.slice(0, count);
@@ -87,7 +88,7 @@ function work(page: Page, deliveries: string[], random: Random): Position {
   return last ? positionAt(page, Number(last[0])) : page.before;
 }
 
-test('24 racing writers: nothing is lost, nothing aborted is delivered, keys keep their order', async () => {
+test('24 racing writers: none lost, no rolled back one delivered, keys in order', async () => {
   const seed = chooseSeed('position race');
   const verdict = await race({
     readPage: pageReader('pgwatch'),
@@ -106,7 +107,7 @@ describe('the same race catches', () => {
     async (name, readPage) => {
       const seed = chooseSeed(name);
       let verdict: Verdict | undefined;
-      // The rarer faults need some luck: it goes on until it has caught the reader.
+      // The rarer faults need some luck: repeat until the reader is caught.
       for (let round = 0; round < 20 && !verdict?.lost.length; round++) {
         verdict = await race({
           readPage,

@@ -4,8 +4,8 @@ import { notify, notifyMany } from '../../src/log/publish.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /*
-Goal: whatever client somebody gives to notify(), it publishes and returns the ids, or it publishes nothing and
-says what it takes; and whatever that client's session is set to, the same is published.
+Goal: whatever client is passed to notify(), it publishes and returns the ids, or publishes nothing
+and says which clients it takes; the result does not depend on the settings of the client's session.
 */
 
 const database = useDatabase();
@@ -61,10 +61,13 @@ test.each([
   ['a function', () => {}],
   ['an object of PgTransaction', new PgTransaction()],
   ['an object of Object', { $queryRaw() {} }],
-])('what is not a client is named: %s', async (name, client) => {
+])('an object that is not a client is named: %s', async (name, client) => {
   await expect(notify(client as never, 'none', {})).rejects.toMatchObject({
     code: 'input_invalid',
-    message: `notify() takes a client or a pool of node-postgres, and was given ${name}, which has no query(text, values). Nothing was published. Through another library, run "select smart_notify('orders', '{"id": 42}')" in your transaction.`,
+    message:
+      `notify() takes a client or a pool of node-postgres, but was given ${name}, which has no ` +
+      'query(text, values). Nothing was published. With another library, run ' +
+      `"select smart_notify('orders', '{"id": 42}')" in your transaction.`,
   });
 });
 
@@ -95,7 +98,8 @@ test.each([
     },
   ]);
   const { rows } = await database.query(
-    'select id::int, key, payload, event_id is not null as given from pgwatch.notification_log where channel = $1 order by id',
+    `select id::int, key, payload, event_id is not null as given
+     from pgwatch.notification_log where channel = $1 order by id`,
     [channel],
   );
   expect(rows).toEqual([
@@ -106,7 +110,7 @@ test.each([
   ]);
 });
 
-test('options that are null are none, and what else is not of its kind is named', async () => {
+test('options that are null are ignored, and other values of a wrong type are named', async () => {
   const client = await database.connect();
   expect(await notify(client, 'null', {}, null)).toBeGreaterThan(0);
   expect(await notifyMany(client, [], null)).toEqual([]);

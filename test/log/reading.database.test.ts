@@ -11,9 +11,10 @@ import { chooseSeed } from '../racing/random.ts';
 import { raceWriters } from '../racing/writers.ts';
 
 /*
-Goal: who only looks misses nothing that is committed once it follows, and leaves nothing behind.
-Method: transactions that are held open while others commit with higher ids. A reader that remembers the
-last id is run beside, and must miss them.
+Goal: a reader without a position misses nothing committed while it follows, and leaves nothing
+behind.
+Method: transactions are held open while others commit with higher ids. A reader that remembers the
+last id runs alongside, and must miss them.
 */
 
 const database = useDatabase();
@@ -54,7 +55,7 @@ async function read(
   return { seen, stop, ended };
 }
 
-/** What looks right: everything behind the last id. */
+/** The obvious but wrong way: everything after the last id. */
 async function readBehindLastId(): Promise<Reader> {
   const client = await database.connect();
   const seen: unknown[] = [];
@@ -78,10 +79,10 @@ async function readBehindLastId(): Promise<Reader> {
   return { seen, stop };
 }
 
-test('what commits late, with a lower id, is seen, and what is rolled back is not', async () => {
+test('late commits with a lower id are shown, and rolled back ones are not', async () => {
   const [held, aborted] = [await database.connect(), await database.connect()];
   for (const client of [held, aborted]) await client.query('begin');
-  // One has its xid before the reader begins, the other one writes first while it reads.
+  // One has its xid before the reader starts, the other writes first during the reading.
   await held.query('select pg_current_xact_id()');
   const reader = await read('now');
   const wrong = await readBehindLastId();
@@ -98,7 +99,7 @@ test('what commits late, with a lower id, is seen, and what is rolled back is no
   expect(wrong.seen).toEqual([2, 3]);
 });
 
-test('racing writers: nothing is lost, shown twice, or shown though it was rolled back', async () => {
+test('with racing writers nothing is lost, shown twice, or shown if rolled back', async () => {
   const reader = await read('now', { filter: { ...EVERYTHING, channels: ['race'] } });
   const stop = AbortSignal.timeout(1500);
   const seed = chooseSeed('reading race');
@@ -116,7 +117,7 @@ test('racing writers: nothing is lost, shown twice, or shown though it was rolle
   expect(verdict).toMatchObject({ lost: [], phantom: [], duplicates: 0, inversions: [] });
 });
 
-test('it saves nothing, and has no transaction open while it waits', async () => {
+test('reading saves nothing, and holds no transaction open while it waits', async () => {
   await publish(1);
   const reader = await read('start');
   await until('1 is seen', () => reader.seen.length === 1);
@@ -137,14 +138,14 @@ test.each<[ReadFrom, number[]]>([
   ['now', []],
   [{ last: 2 }, [4, 5]],
   [{ last: 9 }, [1, 2, 3, 4, 5]],
-])('from %j', async (from, expected) => {
+])('reading from %j starts at the right place', async (from, expected) => {
   for (const n of [1, 2, 3, 4, 5]) await publish(n);
   const { seen, ended } = await read(from, { mode: 'once' });
   await ended;
   expect(seen).toEqual(expected);
 });
 
-test('from an id, from one that is not there yet, and from a time', async () => {
+test('reading starts at an id, at a future id, or at a time', async () => {
   for (const n of [1, 2, 3]) await publish(n);
   const { rows } = await database.query('select id::float8, created_at from pgwatch.notification');
   const places: [ReadFrom, number[]][] = [
@@ -164,7 +165,7 @@ test('from an id, from one that is not there yet, and from a time', async () => 
   await ahead.stop();
 });
 
-test('a server that has not come as far as the position is another one, or was set back', async () => {
+test('a server behind the position is another one, or was reset', async () => {
   await publish(1);
   const client = await database.connect();
   const position = await readStart(client, 'pgwatch', 'now', conditionOf(EVERYTHING));
@@ -175,7 +176,7 @@ test('a server that has not come as far as the position is another one, or was s
   expect(await isThere({ doneSnapshot: '1:99999999:' })).toBe(false);
 });
 
-test('a filter lets through what matches all of it, among many others', async () => {
+test('a filter passes only what matches all its conditions', async () => {
   await captureTable(database, '"Things"', 'id int primary key');
   await database.query('create schema other');
   await captureTable(database, 'other."Things"', 'id int primary key');

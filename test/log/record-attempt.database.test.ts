@@ -11,7 +11,7 @@ const SCOPE = { consumerId: 'c', isOrdered: true };
 const DAEMON = '00000000-0000-0000-0000-000000000001';
 const CHANGE = underWay({ id: 7, key: null, attempt: 1 }, 0);
 
-test('who is just losing a lease records no attempt', async () => {
+test('a process that is losing a lease records no attempt', async () => {
   const client = await database.connect();
   await insertLeases(client, 'pgwatch', 'c', [{ kind: 'page', slot: null, notificationIds: [7] }]);
   const take = { consumerId: 'c', daemonId: DAEMON, isStopping: false, count: 1 };
@@ -21,7 +21,7 @@ test('who is just losing a lease records no attempt', async () => {
   const recorded = await database.query('select attempts, is_suspect from pgwatch.delivery');
   expect(recorded.rows).toEqual([{ attempts: 1, is_suspect: true }]);
   await database.query('delete from pgwatch.delivery');
-  // Where the server has lost its last commits, the lease of this id may be another one.
+  // If the server has lost its last commits, the lease with this id may be another one.
   const ofPastServer = { ...lease, server: '0' };
   expect(await recordAttempts(client, 'pgwatch', SCOPE, [ofPastServer], [CHANGE])).toBe(false);
 
@@ -30,7 +30,8 @@ test('who is just losing a lease records no attempt', async () => {
     const recording = recordAttempts(client, 'pgwatch', SCOPE, [lease], [CHANGE]);
     await until('it waits', async () => {
       const { rowCount } = await database.query(
-        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        `select from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock'`,
       );
       return rowCount === 1;
     });

@@ -15,7 +15,7 @@ async function remove(consumerId: string, isDryRun = false) {
   return removeConsumer(await database.connect(), 'pgwatch', { consumerId, isDryRun });
 }
 
-/** What the tables hold of consumers, by table. */
+/** The number of rows about the consumer in each table. */
 async function rowsOf(consumerId: string): Promise<number[]> {
   const tables = ['consumer_progress', 'delivery', 'discarded', 'lease', 'snapshot'];
   const counts = tables.map(async (table) => {
@@ -36,12 +36,13 @@ async function fill(consumerId: string): Promise<void> {
   );
   await database.query('insert into pgwatch.discarded values ($1, 1)', [consumerId]);
   await database.query(
-    `insert into pgwatch.snapshot (consumer_id, schema_name, table_name) values ($1, 'public', 't')`,
+    `insert into pgwatch.snapshot (consumer_id, schema_name, table_name)
+     values ($1, 'public', 't')`,
     [consumerId],
   );
 }
 
-test('all that is known of it goes, and nothing of another one', async () => {
+test('everything about the consumer is removed, and nothing about others', async () => {
   await fill('old');
   await fill('other');
   await database.query(
@@ -50,7 +51,7 @@ test('all that is known of it goes, and nothing of another one', async () => {
   const removed: Removed = {
     consumerId: 'old',
     doneId: 0,
-    // The log, and what lies in its lease: its position was never moved.
+    // The whole log and its lease, because its position was never moved.
     unread: 9,
     isExact: true,
     retrying: 1,
@@ -67,20 +68,23 @@ test('all that is known of it goes, and nothing of another one', async () => {
   expect(await remove('old')).toBeNull();
 });
 
-test.for(['one', 'shared'] as const)('it stays while a daemon wants it: %s', async (instances) => {
-  const definition = { id: 'c', channels: ['c'], instances, handle: () => {} };
-  const daemon = await startTailing(database.config, [definition]);
-  const users = [{ host: expect.any(String), pid: process.pid }];
-  expect(await remove('c')).toEqual({ inUse: users });
-  expect(await remove('c', true)).toEqual({ inUse: users });
-  // Standing by for it is enough: it would be registered anew.
-  await database.query(`update pgwatch.consumer_progress set owner = null`);
-  expect(await remove('c')).toEqual({ inUse: users });
-  await daemon.stop();
-  expect(await remove('c')).toMatchObject({ removed: { consumerId: 'c' } });
-});
+test.for(['one', 'shared'] as const)(
+  'a consumer is kept while a daemon uses it: %s',
+  async (instances) => {
+    const definition = { id: 'c', channels: ['c'], instances, handle: () => {} };
+    const daemon = await startTailing(database.config, [definition]);
+    const users = [{ host: expect.any(String), pid: process.pid }];
+    expect(await remove('c')).toEqual({ inUse: users });
+    expect(await remove('c', true)).toEqual({ inUse: users });
+    // Standing by for it is enough: it would be registered again.
+    await database.query(`update pgwatch.consumer_progress set owner = null`);
+    expect(await remove('c')).toEqual({ inUse: users });
+    await daemon.stop();
+    expect(await remove('c')).toMatchObject({ removed: { consumerId: 'c' } });
+  },
+);
 
-test('an owner that had frozen saves nothing to a consumer of that name that came since', async () => {
+test('a frozen owner saves nothing to a new consumer of the same name', async () => {
   const client = await database.connect();
   const consumer = { id: 'c', consumerId: 'c', channels: ['c'], from: 'start' } as const;
   await registerConsumer(client, 'pgwatch', consumer);
@@ -89,7 +93,7 @@ test('an owner that had frozen saves nothing to a consumer of that name that cam
   expect(await remove('c')).toMatchObject({ removed: { consumerId: 'c' } });
   await registerConsumer(client, 'pgwatch', consumer);
   const owned = await seize(client, consumer);
-  // Epochs begin anew with it, so that they do not tell the two apart.
+  // Its epochs start over, so they do not distinguish the two.
   expect(owned.epoch).toBe(frozen.epoch);
   const position = { ...frozen.position, doneId: 500 };
   const { savedIds } = await savePositions(client, 'pgwatch', [{ ...frozen, position }]);

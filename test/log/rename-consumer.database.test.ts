@@ -54,7 +54,7 @@ async function rowsOf(consumerId: string): Promise<number[]> {
 }
 
 test.each(some([undefined, 'shared'] as const))(
-  'it goes on where it was: %s',
+  'a renamed consumer continues at its position: %s',
   async (instances) => {
     const own = instances ? { instances } : {};
     await publish('c', 'a', 'b');
@@ -68,7 +68,7 @@ test.each(some([undefined, 'shared'] as const))(
   },
 );
 
-test('all that it has standing goes with it, and nothing of another one', async () => {
+test('its deliveries and leases are renamed with it, and nothing of others', async () => {
   for (const consumerId of ['email', 'other']) {
     await registerConsumer(database.pool, 'pgwatch', {
       id: consumerId,
@@ -84,7 +84,8 @@ test('all that it has standing goes with it, and nothing of another one', async 
     );
     await database.query('insert into pgwatch.discarded values ($1, 1)', [consumerId]);
     await database.query(
-      `insert into pgwatch.snapshot (consumer_id, schema_name, table_name) values ($1, 'public', 't')`,
+      `insert into pgwatch.snapshot (consumer_id, schema_name, table_name)
+       values ($1, 'public', 't')`,
       [consumerId],
     );
   }
@@ -99,7 +100,7 @@ test('all that it has standing goes with it, and nothing of another one', async 
   expect(rows[0].channels).toEqual(['orders', 'consumer:mailer']);
 });
 
-test('what waits on the channel of its own comes too, in the order of keys', async () => {
+test('notifications waiting on its own channel move along, in the order of keys', async () => {
   await publish('c', 'a');
   await runOnce('email');
   await publish('consumer:email', 'k', 'l');
@@ -112,7 +113,7 @@ test('what waits on the channel of its own comes too, in the order of keys', asy
 });
 
 test.each(some(['one', 'shared'] as const))(
-  'it is refused while a daemon wants it: %s',
+  'renaming is refused while a daemon uses the consumer: %s',
   async (instances) => {
     const definition = { id: 'email', channels: ['c'], instances, handle() {} };
     daemons.push(await startTailing(database.config, [definition]));
@@ -122,7 +123,7 @@ test.each(some(['one', 'shared'] as const))(
   },
 );
 
-test('it is refused where the new one has got anywhere, or has something that waits', async () => {
+test('renaming is refused if the new name has made progress, or has deliveries', async () => {
   await publish('c', 'a');
   await runOnce('email');
   await runOnce('mailer');
@@ -133,7 +134,7 @@ test('it is refused where the new one has got anywhere, or has something that wa
   expect(await rename('nobody', 'x')).toEqual({ is: 'unknown' });
 });
 
-test('one that a daemon runs and that has done nothing gives way, and goes on at the position', async () => {
+test('a running consumer that has done nothing is replaced, and continues there', async () => {
   await publish('c', 'a');
   await runOnce('email');
   const seen: unknown[] = [];
@@ -145,13 +146,13 @@ test('one that a daemon runs and that has done nothing gives way, and goes on at
      values ('older', '{c,consumer:older}', 0, '1:1:')`,
   );
   expect(await rename('older', 'mailer')).toMatchObject({ is: 'renamed' });
-  await until('it has what it had not', () => seen.length > 0);
+  await until('it has received the missed one', () => seen.length > 0);
   expect(seen).toEqual(['a']);
   await publish('c', 'b');
   await until('it goes on', () => seen.length === 2);
 });
 
-test('who ran either of them until then saves nothing any more', async () => {
+test('processes that ran either of them before save nothing any more', async () => {
   const client = await database.connect();
   const consumer = (id: string) => ({
     id,
@@ -169,14 +170,14 @@ test('who ran either of them until then saves nothing any more', async () => {
   }
 });
 
-test('leases that are renamed get ids above all that were given, in their order', async () => {
+test('renamed leases get ids above all assigned ones, in their order', async () => {
   await registerConsumer(database.pool, 'pgwatch', { id: 'email', channels: ['c'], from: 'now' });
   await database.query('update pgwatch.consumer_progress set is_shared = true');
   await database.query(
     `insert into pgwatch.lease (consumer_id, slot, kind, notification_ids)
      select 'email', n % 2, 'page', array[n] from generate_series(1, 6) as n`,
   );
-  // What a daemon that runs the new one has seen.
+  // A lease id that a daemon of the new consumer has seen.
   const given = await database.query(
     `insert into pgwatch.lease (consumer_id, slot, kind, notification_ids)
      values ('other', 1, 'page', '{7}') returning lease_id::float8 as id`,
@@ -190,7 +191,7 @@ test('leases that are renamed get ids above all that were given, in their order'
   expect(rows[0].id).toBeGreaterThan(given.rows[0].id);
 });
 
-test('one that was moved by hand is not replaced', async () => {
+test('a consumer that was moved manually is not replaced', async () => {
   await publish('c', 'a', 'b');
   await runOnce('email');
   await registerConsumer(database.pool, 'pgwatch', { id: 'mailer', channels: ['c'], from: 'now' });
@@ -202,7 +203,7 @@ test('one that was moved by hand is not replaced', async () => {
 });
 
 test.each(some([{}, { instances: 'shared' as const }]))(
-  'what waits on the channel of its own keeps its place, and is found again: %o',
+  'notifications on its own channel keep their place, and can be read again: %o',
   async (own) => {
     await publish('c', 'a');
     expect(await runOnce('email', own)).toEqual(['a']);

@@ -25,7 +25,7 @@ const STRETCH = {
   ids: null,
 };
 
-/** Publishes so many, of so many keys (0: without), all of which are done. */
+/** Publishes this many, with this many keys (0: without keys), all of which count as done. */
 async function publishDone(count: number, keys: number): Promise<void> {
   await client.query(
     `select smart_notify('c', '0', case when $2 > 0 then 'k' || n % $2 end)
@@ -46,7 +46,7 @@ const due = (workingIds: number[] = []) =>
   readDue(client, 'pgwatch', [{ consumerId: 'c', isOrdered: true, workingIds, isStopping: false }]);
 
 test.each([0, 3, 700])(
-  'of a long replay what a process can have died over is suspect, and no more (%d keys)',
+  'in a long replay only what a process can have died with is suspect (%d keys)',
   async (keys) => {
     await publishDone(3000, keys);
     await fileReplay(client, 'pgwatch', { stretch: STRETCH, speed: null, max: 10_000 });
@@ -58,21 +58,22 @@ test.each([0, 3, 700])(
     expect(inHand.length).toBeGreaterThan(100);
     expect(inHand.filter((id) => !found.includes(id))).toEqual([]);
     expect(found.length).toBeLessThan(2500);
-    // What has failed is suspect wherever it stands.
+    // Failed deliveries are suspect wherever they are.
     await client.query(`update pgwatch.delivery set last_failed_at = now()`);
     await suspectAll(client, 'pgwatch', 'c');
     expect(await suspects()).toHaveLength(3000);
   },
 );
 
-test('the first of each key is due, also towards what stands already, and never more than are asked for', async () => {
+test('the first of each key is due, except after earlier deliveries, up to the limit', async () => {
   await publishDone(10, 2);
   const { rows } = await client.query(
     'select id::float8 from pgwatch.notification_log order by id',
   );
   const ids = rows.map(({ id }) => id);
   await client.query(
-    `insert into pgwatch.delivery (consumer_id, notification_id, state, key, next_attempt_at, attempts)
+    `insert into pgwatch.delivery
+       (consumer_id, notification_id, state, key, next_attempt_at, attempts)
      values ('c', $1, 'retry', 'k1', now() + interval '1 hour', 1)`,
     [ids[0]],
   );
@@ -82,7 +83,8 @@ test('the first of each key is due, also towards what stands already, and never 
     filed: 5,
   });
   const { rows: filed } = await client.query(
-    `select notification_id::float8 as id, state from pgwatch.delivery where replayed_at is not null order by 1`,
+    `select notification_id::float8 as id, state from pgwatch.delivery
+     where replayed_at is not null order by 1`,
   );
   expect(filed).toEqual([
     { id: ids[1], state: 'retry' },
@@ -93,7 +95,7 @@ test('the first of each key is due, also towards what stands already, and never 
   ]);
 });
 
-test('what is taken back while it is called again is lost to who calls it', async () => {
+test('canceling a replay during its call takes the lease from the caller', async () => {
   await publishDone(4, 2);
   await client.query('update pgwatch.consumer_progress set is_shared = true');
   await fileReplay(client, 'pgwatch', { stretch: STRETCH, speed: null, max: 2 });

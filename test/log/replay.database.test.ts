@@ -44,9 +44,10 @@ const payloads = (pages: Page[]) =>
   pages.flatMap(({ rows }) => rows.map((row) => JSON.parse(row[5] ?? '')));
 
 describe('a replay', () => {
-  test('hands out each row once, in order, and closes its window', async () => {
+  test('delivers each row once, in order, and closes its window', async () => {
     await database.query(
-      `select smart_notify(case when n % 3 = 0 then 'other' else 'c' end, to_jsonb(n)) from generate_series(1, 2000) as n`,
+      `select smart_notify(case when n % 3 = 0 then 'other' else 'c' end, to_jsonb(n))
+       from generate_series(1, 2000) as n`,
     );
     const pages = await collect({ rows: 50, bytes: 1e6 });
     const expected = Array.from({ length: 2000 }, (_, i) => i + 1).filter((n) => n % 3 !== 0);
@@ -56,14 +57,14 @@ describe('a replay', () => {
       expect(page.before).toEqual(pages[index]?.after);
   });
 
-  test('of a length that is a multiple of the page closes its window too', async () => {
+  test('whose length is a multiple of the page size closes its window, too', async () => {
     await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 200) as n`);
     const pages = await collect({ rows: 50, bytes: 1e6 });
     expect(payloads(pages)).toHaveLength(200);
     expect(pages.at(-1)?.after.window).toBeNull();
   });
 
-  test('does not see what is published meanwhile: that lies behind its window', async () => {
+  test('does not see what is published meanwhile, which is after its window', async () => {
     await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 200) as n`);
     const pages: Page[] = [];
     for await (const page of replay({ rows: 20, bytes: 1e6 })) {
@@ -73,9 +74,11 @@ describe('a replay', () => {
     expect(payloads(pages)).toHaveLength(200);
   });
 
-  test('hands out large rows whole, in parts of bounded size', async () => {
+  test('delivers large rows in full, in parts of limited size', async () => {
     await database.query(
-      `select smart_notify('c', to_jsonb((select string_agg(md5(random()::text || piece), '') from generate_series(1, case when n % 10 = 0 then 20000 else 10 end) as piece)))
+      `select smart_notify('c', to_jsonb((
+         select string_agg(md5(random()::text || piece), '')
+         from generate_series(1, case when n % 10 = 0 then 20000 else 10 end) as piece)))
        from generate_series(1, 100) as n`,
     );
     const pages = await collect({ rows: 20, bytes: 1_000_000 });
@@ -86,12 +89,13 @@ describe('a replay', () => {
     expect(Math.max(...pages.map(({ bytes }) => bytes))).toBeLessThan(1_400_000);
   });
 
-  test('with a slow handler does not keep its cursor open: it would hold the horizon back', async () => {
+  test('with a slow handler closes its cursor, which would hold back the horizon', async () => {
     await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 300) as n`);
     const holders = async () =>
       (
         await database.query(
-          `select from pg_stat_activity where application_name = 'replay' and backend_xmin is not null`,
+          `select from pg_stat_activity
+           where application_name = 'replay' and backend_xmin is not null`,
         )
       ).rowCount;
     const pages: Page[] = [];
@@ -105,7 +109,7 @@ describe('a replay', () => {
     expect(payloads(pages)).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
   });
 
-  test('that is given up gives its connection back', async () => {
+  test('that is abandoned returns its connection', async () => {
     await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 300) as n`);
     for (let round = 0; round < 5; round++) {
       let pages = 0;
@@ -123,7 +127,8 @@ describe('a replay', () => {
       const replayCut = async () => {
         for await (const _ of replay({ rows: 20, bytes: 1e6 })) {
           const cutting = database.query(
-            `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'replay'`,
+            `select pg_terminate_backend(pid) from pg_stat_activity
+             where application_name = 'replay'`,
           );
           if (state === 'at rest') await cutting;
         }
@@ -133,7 +138,7 @@ describe('a replay', () => {
     },
   );
 
-  test('whose connection falls silent can be given up', async () => {
+  test('whose connection falls silent can be abandoned', async () => {
     await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 900) as n`);
     const proxy = await startProxy(database.url);
     const silent = new Pool({
@@ -144,7 +149,7 @@ describe('a replay', () => {
     });
     const pages = replay({ rows: 20, bytes: 1e6 }, silent);
     for (let count = 0; count < 3; count++) await pages.next();
-    // Meanwhile the next rows have come, too: what hangs is the end of the cursor.
+    // By now the next rows have arrived, too: only closing the cursor hangs.
     for (let count = 0; count < 100; count++) await database.query('select 1');
     proxy.blackhole();
     await pages.return(undefined);

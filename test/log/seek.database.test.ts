@@ -31,7 +31,7 @@ const publish = async (by: ClientBase, channel = 'c', key: string | null = null)
   return (rows[0] as { id: number }).id;
 };
 
-/** Publishes so many, each in a transaction of its own. */
+/** Publishes this many, each in its own transaction. */
 const publishMany = async (count: number, channel = 'c') => {
   const ids: number[] = [];
   for (let n = 0; n < count; n++) ids.push(await publish(client, channel));
@@ -46,7 +46,7 @@ const seek = async (to: SeekTarget) => {
   return seekPosition(client, 'pgwatch', { consumerId: 'c', to, seenEpoch: epoch, mode: 'idle' });
 };
 
-/** What would be handed out now, from the position. */
+/** The ids that would be delivered now, from the position. */
 const readIds = async () => {
   const { rows } = await client.query(
     `select ${POSITION_COLUMNS} from pgwatch.consumer_progress where consumer_id = 'c'`,
@@ -57,7 +57,7 @@ const readIds = async () => {
   return { page, ids: page.rows.map((row) => Number(row[0])) };
 };
 
-/** Reads all, and saves the position behind it. */
+/** Reads all, and saves the position after the last one. */
 const readAll = async () => {
   const { page, ids } = await readIds();
   const owned = await seize(client, consumer);
@@ -66,13 +66,14 @@ const readAll = async () => {
   return ids;
 };
 
+const RIGHT = 'as a seek does it';
+
 /**
- * Ways to move the position to a time. What is between comes between their first statement and the
- * next.
+ * Ways to move the position to a time. `between` runs between their first statement and the next.
  */
 const VARIANTS: Record<string, (time: Date, between: () => Promise<unknown>) => Promise<unknown>> =
   {
-    'as it is': (time, between) => seek(time).then(between),
+    [RIGHT]: (time, between) => seek(time).then(between),
     'the id alone': async (time, between) => {
       await client.query(
         `update pgwatch.consumer_progress set done_id = (
@@ -96,7 +97,7 @@ const VARIANTS: Record<string, (time: Date, between: () => Promise<unknown>) => 
   };
 
 test.each(Object.entries(VARIANTS))(
-  'what commits late after a seek to a time is handed out (%s)',
+  'a late commit after a seek to a time is delivered (%s)',
   async (name, move) => {
     await register('start');
     await publishMany(3);
@@ -107,12 +108,12 @@ test.each(Object.entries(VARIANTS))(
     const newer = await publish(client);
     await move(rows[0].now, () => writer.query('commit'));
     const { ids } = await readIds();
-    // The others are caught: they lose what had a lower id, and had not committed.
-    expect(ids).toEqual(name === 'as it is' ? [late, newer] : [newer]);
+    // The wrong ways are caught: they lose the lower id, which had not committed.
+    expect(ids).toEqual(name === RIGHT ? [late, newer] : [newer]);
   },
 );
 
-test('a seek to now skips what is visible, and nothing that commits afterwards', async () => {
+test('a seek to now skips what is visible, but nothing that commits later', async () => {
   await register('start');
   await writer.query('begin');
   const late = await publish(writer);
@@ -123,7 +124,7 @@ test('a seek to now skips what is visible, and nothing that commits afterwards',
   expect((await readIds()).ids).toEqual([late, after]);
 });
 
-test('targets: the first, an id, a time, so many of its channels forward or back', async () => {
+test('targets: the start, an id, a time, a number of notifications either way', async () => {
   await register('now');
   const ids = await publishMany(4);
   await publishMany(5, 'other');
@@ -143,13 +144,13 @@ test('targets: the first, an id, a time, so many of its channels forward or back
   expect(await nextAfter({ by: 100 })).toBeUndefined();
   await seek('start');
   expect(await nextAfter(new Date(Date.now() + 3_600_000))).toBeUndefined();
-  // Never above the newest: what comes next has a higher id.
+  // Never above the newest: the next one has a higher id.
   expect(await nextAfter(1_000_000)).toBeUndefined();
   const next = await publish(client);
   expect((await readIds()).ids).toEqual([next]);
 });
 
-test('a window that is open: its rest is handed out, and of the rest what was meant', async () => {
+test('after a seek into an open window, its rest is delivered from the target on', async () => {
   await register('start');
   const ids = await publishMany(6);
   const owned = await seize(client, consumer);
@@ -165,7 +166,7 @@ test('a window that is open: its rest is handed out, and of the rest what was me
   expect((await readIds()).ids).toEqual(ids.slice(3));
 });
 
-test('a seek back skips no late commit that was not handed out yet', async () => {
+test('a seek back skips no late commit that has not been delivered yet', async () => {
   await register('start');
   await writer.query('begin');
   const late = await publish(writer);
@@ -174,14 +175,14 @@ test('a seek back skips no late commit that was not handed out yet', async () =>
   await writer.query('commit');
   await seek({ by: -2 });
   expect((await readIds()).ids).toEqual([late, ...ids.slice(2)]);
-  // As it is, the snapshot would say that it was settled.
+  // With the current snapshot, the late commit would count as settled.
   await client.query(
     'update pgwatch.consumer_progress set done_snapshot = pg_current_snapshot(), done_xid = null',
   );
   expect((await readIds()).ids).toEqual(ids.slice(2));
 });
 
-test('the plan tells what would come again, what would be skipped, and what lies in between', async () => {
+test('the plan reports what would be repeated or skipped, and its deliveries', async () => {
   await register('start');
   const ids = await publishMany(5);
   await readAll();
@@ -205,7 +206,7 @@ test('the plan tells what would come again, what would be skipped, and what lies
   });
 });
 
-test('what waits for a retry or is dead behind the position comes from the log', async () => {
+test('retries and dead letters after the position are read from the log again', async () => {
   await register('start');
   const ids = await publishMany(4);
   await readAll();
@@ -223,7 +224,7 @@ test('what waits for a retry or is dead behind the position comes from the log',
   );
   expect(rows).toEqual([
     { id: ids[0], state: 'retry' },
-    // The log has lost it: it keeps its row, behind the first of its key.
+    // The log has lost it: it keeps its row, after the first of its key.
     { id: 999_999, state: 'blocked' },
   ]);
   expect(await seek('start')).toMatchObject({ reread: 1 });
@@ -231,7 +232,7 @@ test('what waits for a retry or is dead behind the position comes from the log',
   expect(left).toEqual([{ state: 'retry' }]);
 });
 
-test('leases that nobody has begun are cut where they lie behind the position', async () => {
+test('unstarted leases are cut at the position', async () => {
   await register('start');
   const ids = await publishMany(6);
   await readAll();
@@ -245,20 +246,21 @@ test('leases that nobody has begun are cut where they lie behind the position', 
   ]);
   await client.query('commit');
   await client.query(
-    'update pgwatch.lease set owner = gen_random_uuid() where slot = 3; update pgwatch.consumer_progress set is_shared = true',
+    `update pgwatch.lease set owner = gen_random_uuid() where slot = 3;
+     update pgwatch.consumer_progress set is_shared = true`,
   );
   expect(await seek(c)).toMatchObject({ released: 5 });
   const { rows } = await client.query(
     'select slot, notification_ids::float8[] as ids from pgwatch.lease order by slot',
   );
-  // Nothing below the position is forgotten: it was not done yet.
+  // Nothing before the position is forgotten: it was not done yet.
   expect(rows).toEqual([
     { slot: 1, ids: [a] },
     { slot: 3, ids: [b] },
   ]);
 });
 
-test('whoever works on leases that are cut has lost them, and those alone', async () => {
+test('a process loses the leases that are cut while it handles them, and no others', async () => {
   await register('start');
   const [a = 0, b = 0, c = 0, d = 0] = await publishMany(4);
   await readAll();
@@ -273,7 +275,7 @@ test('whoever works on leases that are cut has lost them, and those alone', asyn
   const daemonId = '00000000-0000-0000-0000-000000000001';
   const take = { consumerId: 'c', daemonId, isStopping: false, count: 9 };
   const taken = await takeLeases(client, 'pgwatch', take);
-  // What somebody works on counts, too: it is read from the log again. What is filed does not.
+  // Leases in progress count, too: they are read from the log again. Recorded retries do not.
   expect(await seek(c)).toMatchObject({ released: 2 });
   const isOurs = async (index: number) => {
     const rest = { ...(taken[index] as Lease), notificationIds: [] };
@@ -285,7 +287,8 @@ test('whoever works on leases that are cut has lost them, and those alone', asyn
     false,
     false,
   ]);
-  // Until it gives them back, nobody else works on their slots; then only what is left is there.
+  // Until the process releases them, no other process takes their slots; then only the rest is
+  // left.
   const { rows } = await client.query('select slot from pgwatch.lease order by slot');
   expect(rows).toEqual([{ slot: 2 }, { slot: 3 }, { slot: 4 }]);
   expect(await takeLeases(client, 'pgwatch', take)).toEqual([]);
@@ -294,7 +297,7 @@ test('whoever works on leases that are cut has lost them, and those alone', asyn
   expect([left?.notificationIds, none]).toEqual([[b], []]);
 });
 
-test('a seek fails where somebody took the consumer over since it was planned', async () => {
+test('a seek fails if the consumer was taken over after it was planned', async () => {
   await register('start');
   await publishMany(1);
   const { epoch } = await planSeek(client, 'pgwatch', { consumerId: 'c', to: 'now' });

@@ -7,7 +7,7 @@ import { until } from '../helpers/wait.ts';
 const database = useDatabase();
 
 let round = 0;
-/** Events of its own for each test that asks. */
+/** Separate events for each test. */
 function makeEvents(count: number): (NewNotification & { eventId: string })[] {
   round += 1;
   return Array.from({ length: count }, (_, n) => ({
@@ -27,7 +27,7 @@ async function logged(ids: readonly number[]) {
   return rows;
 }
 
-/** Until the session waits for another one's transaction. */
+/** Waits until the session waits for another transaction. */
 async function untilWaiting(client: Client): Promise<void> {
   const { processID: pid } = client as Client & { processID: number };
   await until('it waits', async () => {
@@ -39,7 +39,7 @@ async function untilWaiting(client: Client): Promise<void> {
   });
 }
 
-test('ids follow the order given, whatever that of the event ids, and twice is once', async () => {
+test('ids follow the given order, whatever the event ids, and duplicates count once', async () => {
   const events = makeEvents(20).toReversed();
   const ids = await notifyMany(database.pool, events);
   expect(ids).toEqual(ids.toSorted((a, b) => a - b));
@@ -49,7 +49,7 @@ test('ids follow the order given, whatever that of the event ids, and twice is o
   expect(await notify(database.pool, first.channel, first.payload, first)).toBe(ids[0]);
 });
 
-test('an event that is given twice is published once, those without an id each time', async () => {
+test('an event given twice is published once, notifications without an id each time', async () => {
   const [one, other] = makeEvents(2) as [NewNotification, NewNotification];
   const bare = { channel: 'many', payload: null };
   const ids = await notifyMany(database.pool, [one, bare, other, one, bare]);
@@ -60,7 +60,7 @@ test('an event that is given twice is published once, those without an id each t
 
 test.each([
   [
-    'its own',
+    'one of its event ids for two events',
     'event_id_taken',
     (events: NewNotification[]) => [...events, { ...events[0], payload: 'other' }],
   ],
@@ -85,7 +85,7 @@ test('arrays of different lengths are refused', async () => {
   expect(rows).toEqual([{ ids: [] }]);
 });
 
-test('publishers of the same events in other orders wait for each other, and never in a circle', async () => {
+test('publishers of the same events in different orders wait, but never deadlock', async () => {
   const [first, second, third] = await Promise.all([0, 1, 2].map(() => database.connect()));
   const clients = [first, second, third] as [Client, Client, Client];
   for (let turn = 0; turn < 5; turn += 1) {
@@ -97,7 +97,7 @@ test('publishers of the same events in other orders wait for each other, and nev
         (a, b) => ((a.payload as { n: number }).n % 7) - ((b.payload as { n: number }).n % 7),
       ),
     ];
-    // The one in the middle is held, so that all are in the midst of their events at once.
+    // The event in the middle is locked, so all are amid their events at once.
     await database.pool.query('select 1');
     const holder = await database.connect();
     await holder.query('begin');

@@ -31,7 +31,7 @@ test('SQL null as payload is stored as JSON null', async () => {
   expect(rows).toEqual([{ payload: 'null', key: 'k' }]);
 });
 
-test('a notification of an aborted transaction is neither stored nor heard', async () => {
+test('a notification of a rolled back transaction is neither stored nor announced', async () => {
   const { client, heard } = await listening(database, 'undone');
   await client.query('begin');
   const { rows } = await client.query(`select smart_notify('undone') as id`);
@@ -40,7 +40,7 @@ test('a notification of an aborted transaction is neither stored nor heard', asy
   expect(heard).toEqual([]);
 });
 
-test('the xid is the top-level one, under savepoints too, and below the id in time', async () => {
+test('the xid is the top-level one, even under savepoints, and taken before the id', async () => {
   const client = await database.connect();
   await client.query('begin');
   const { rows } = await client.query('select pg_current_xact_id()::text as xid');
@@ -57,7 +57,7 @@ test('the xid is the top-level one, under savepoints too, and below the id in ti
   expect(logged.rows).toEqual([{ payload: 2, xid: rows[0].xid }]);
 });
 
-test('plain LISTEN clients get an envelope with id, time and payload', async () => {
+test('plain LISTEN clients receive an envelope with id, time and payload', async () => {
   const { client, take } = await listening(database, 'envelope');
   const { rows } = await client.query(
     `select smart_notify('envelope', '{"name": "Zoë", "list": [1, null]}')::float8 as id`,
@@ -72,7 +72,7 @@ test('plain LISTEN clients get an envelope with id, time and payload', async () 
   expect(Math.floor((envelope?.timestamp ?? 0) * 1000)).toBe(created_at.getTime());
 });
 
-test('equal notifications of one transaction are all heard: each has its own id', async () => {
+test('equal notifications of one transaction are all announced, each with its own id', async () => {
   const { client, heard } = await listening(database, 'equal');
   await client.query(`select smart_notify('equal', '1') from generate_series(1, 5)`);
   expect(heard).toHaveLength(5);
@@ -86,7 +86,7 @@ test.each([
     `(select jsonb_agg(md5(n::text)) from generate_series(1, 300000) as n)`,
   ],
   ['5,000 × "é", which is 10,000 bytes', `to_jsonb(repeat('é', 5000))`],
-])('a payload of %s is announced by reference and stored whole', async (_, payload) => {
+])('a payload of %s is announced by reference and stored in full', async (_, payload) => {
   const { client, take } = await listening(database, 'large');
   const { rows } = await client.query(`select smart_notify('large', ${payload})::float8 as id`);
   expect(take()).toEqual([
@@ -101,7 +101,7 @@ test.each([
 
 test('the limit is 8000 bytes of envelope: 7,999 go inline, 8,000 by reference', async () => {
   const { client, heard } = await listening(database, 'limit');
-  // One id more or less must not change the envelope's length.
+  // A longer id would change the length of the envelope.
   await client.query(
     `select setval(pg_get_serial_sequence('pgwatch.notification_log', 'id'), 1000000)`,
   );
@@ -117,7 +117,7 @@ test('the limit is 8000 bytes of envelope: 7,999 go inline, 8,000 by reference',
   for (let sent = last; !sent.includes('large_payload'); length++) {
     last = sent;
     sent = await send(length);
-    // The time has up to six decimals, always six here: extract(epoch) prints them all.
+    // The time always has six decimals here: extract(epoch) prints them all.
     if (!sent.includes('large_payload')) expect(Buffer.byteLength(sent)).toBeLessThan(8000);
   }
   expect(Buffer.byteLength(last)).toBe(7999);
@@ -128,11 +128,11 @@ test.each([
   ['off', 'off', 0],
   ['OFF', 'OFF', 0],
   ['Doorbell', 'Doorbell', 0],
-  ['doorbell, when nobody sleeps', 'doorbell', 0],
-  ['something unknown, which counts as the default', 'of', 1],
+  ['doorbell, if no daemon sleeps', 'doorbell', 0],
+  ['an unknown value, which counts as the default', 'of', 1],
   ['nothing', '', 1],
 ])(
-  'with pgwatch.notify set to %s, LISTEN clients hear what they should',
+  'with pgwatch.notify set to %s, LISTEN clients are notified accordingly',
   async (_, mode, count) => {
     const { client, heard } = await listening(database, 'settings', 'pgwatch');
     await client.query(`select set_config('pgwatch.notify', $1, false)`, [mode]);
@@ -141,7 +141,7 @@ test.each([
   },
 );
 
-test('what a transaction has announced is counted whatever standard_conforming_strings is, without a warning', async () => {
+test('announcements are counted without warnings, whatever the string setting', async () => {
   const client = await database.connect();
   const notices: unknown[] = [];
   client.on('notice', (notice) => notices.push(notice));
@@ -160,7 +160,7 @@ test('what a transaction has announced is counted whatever standard_conforming_s
   expect(notices).toEqual([]);
 });
 
-test('in doorbell mode a sleeper is rung once a transaction, on the doorbell', async () => {
+test('in doorbell mode a sleeping daemon is rung once per transaction', async () => {
   const sleeper = await database.connect();
   await sleeper.query(
     `select pg_advisory_lock_shared(pgwatch.doorbell_class(), hashtext('sleepy'))`,

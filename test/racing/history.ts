@@ -1,4 +1,4 @@
-/** What a writer tried to publish: a token that is unique, and how its transaction ended. */
+/** What a writer tried to publish: a unique token, and how its transaction ended. */
 export type Attempt = { token: string; outcome: 'committed' | 'aborted' | 'unknown' };
 
 export type Verdict = {
@@ -10,13 +10,13 @@ export type Verdict = {
   phantom: string[];
   /** Deliveries beyond the first. */
   duplicates: number;
-  /** Of one key, first delivered after a later one. */
+  /** First delivered after a later one of its key. */
   inversions: string[];
 };
 
 /**
- * Compares what was written with what was delivered. Both are recorded outside of the database.
- * A token is `key/sequence`; a key's tokens are committed in the order of their sequence.
+ * Compares what was written with what was delivered. Both are recorded outside the database. A
+ * token is `key/sequence`; a key's tokens are committed in the order of their sequence.
  */
 export function judge(attempts: readonly Attempt[], deliveries: readonly string[]): Verdict {
   const seen = new Set(deliveries);
@@ -42,5 +42,8 @@ export function judge(attempts: readonly Attempt[], deliveries: readonly string[
 /** One line with the numbers. */
 export function describeVerdict(what: string, verdict: Verdict): string {
   const { committed, delivered, lost, phantom, duplicates, inversions } = verdict;
-  return `${what}: committed ${committed}, delivered ${delivered}, lost ${lost.length}, phantom ${phantom.length}, duplicates ${duplicates}, inversions ${inversions.length}`;
+  return (
+    `${what}: committed ${committed}, delivered ${delivered}, lost ${lost.length}, ` +
+    `phantom ${phantom.length}, duplicates ${duplicates}, inversions ${inversions.length}`
+  );
 }

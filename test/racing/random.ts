@@ -11,7 +11,9 @@ export function seededRandom(seed: number): Random {
   };
 }
 
-/** PGWATCH_TEST_SEED where set, else a new one; printed, so that a failing run can be repeated. */
+/**
+ * PGWATCH_TEST_SEED if set, otherwise a new seed; printed so that a failing run can be repeated.
+ */
 export function chooseSeed(what: string): number {
   const seed = Number(process.env.PGWATCH_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
   console.log(`${what}: seed ${seed} (repeat with PGWATCH_TEST_SEED=${seed})`);

@@ -8,19 +8,19 @@ export type WriterOptions = {
   channel: string;
   count: number;
   seed: number;
-  /** Aborts when the writers are to stop after their running transaction. */
+  /** Aborts when the writers should stop after their current transaction. */
   stop: AbortSignal;
-  /** How it publishes. Parameters: channel, token, key. Default: with smart_notify. */
+  /** The publishing statement. Parameters: channel, token, key. Default: smart_notify. */
   publishSql?: string;
-  /** Told after each transaction, so that a reader can keep in step. */
+  /** Called after each transaction, so a reader can keep in step. */
   onEnd?: () => void;
 };
 
 /**
- * Writers that race: each publishes in transactions that are short or held, that commit, abort, or
- * roll back to a savepoint, and in which time passes between taking the xid, publishing and the
- * end.
- * @returns what each tried and how it ended
+ * Racing writers: each publishes in transactions that are short or held open, that commit, roll
+ * back, or roll back to a savepoint, and in which time passes between taking the xid, publishing
+ * and the end.
+ * @returns the attempts of all writers and their outcomes
  */
 export async function raceWriters(options: WriterOptions): Promise<Attempt[]> {
   const histories = await Promise.all(
@@ -65,7 +65,7 @@ async function runTransaction(client: Client, random: Random, step: Step): Promi
   };
   await client.query('begin');
   await client.query(`set local pgwatch.notify = '${random() < 0.5 ? 'doorbell' : 'always'}'`);
-  // The xid first and the ids later: the order of xids is not that of ids.
+  // The xid first and the ids later, so xids and ids have different orders.
   if (random() < 0.3) await client.query('select pg_current_xact_id()');
   await pause(random);
   for (let n = 1 + Math.floor(random() * 3); n > 0; n--) {
@@ -85,7 +85,7 @@ async function runTransaction(client: Client, random: Random, step: Step): Promi
   );
 }
 
-/** Mostly no time, often a few milliseconds, now and then a held transaction. */
+/** Mostly no pause, often a few milliseconds, sometimes long enough to hold the transaction. */
 async function pause(random: Random): Promise<void> {
   const dice = random();
   if (dice < 0.5) return;

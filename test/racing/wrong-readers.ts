@@ -7,15 +7,15 @@ import {
   type Xid,
 } from '../../src/log/positions/position.ts';
 
-/** Leaves out what was running when the snapshot was taken, and is in its list. */
+/** Leaves out transactions that ran when the snapshot was taken, and are in its list. */
 const RUNNING: [string, string] = ['xid = running.xid', 'false'];
-/** Leaves out what was newer than all that had ended, and is in no list. */
+/** Leaves out transactions newer than all that had ended, which are in no list. */
 const NEWER: [string, string] = [
   'and xid >= pg_snapshot_xmax($1',
   'and false and xid >= pg_snapshot_xmax($1',
 ];
 
-/** Readers with a fault that looks harmless. A test that lets one pass does not test anything. */
+/** Readers with a fault that looks harmless. A test that passes with one of them tests nothing. */
 export const WRONG_READERS: Record<string, ReadPage> = {
   'id > cursor': textReader(RUNNING, NEWER),
   'id > cursor and xid < xmin': textReader(RUNNING, NEWER, [
@@ -28,7 +28,7 @@ export const WRONG_READERS: Record<string, ReadPage> = {
     pageReader('pgwatch')(client, { ...request, position: withLowXid(request.position) }),
 };
 
-/** The statement with changes, each a text and what stands in its place. */
+/** The statement with replacements, each a text and its new text. */
 export function textReader(...changes: [string, string][]): ReadPage {
   const text = changes.reduce((sql, [right, wrong]) => {
     if (!sql.includes(right)) throw new Error(`The statement no longer has "${right}".`);

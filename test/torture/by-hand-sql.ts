@@ -1,8 +1,8 @@
 /**
- * Has the round's database note what is done by hand: what a seek skips or repeats, what is filed
- * to come once more, and what is taken back of that. It goes by the target of the seek and by what
- * is visible, not by what the seek takes for settled. What cleanup removes stays among what was
- * stored.
+ * Makes the round's database record manual operations: what a seek skips or repeats, what a replay
+ * files, and which replays are cancelled before they come. It relies on the target of the seek and
+ * on visibility, not on what the seek considers settled. What cleanup removes stays in
+ * torture.stored.
  */
 export const BY_HAND_SQL = `
 create table torture.removed (id bigint, key text, payload jsonb);
@@ -50,5 +50,6 @@ create trigger replayed after insert on pgwatch.delivery for each row
 when (new.replayed_at is not null)
 execute function torture.note_replay();
 create trigger taken_back after delete on pgwatch.delivery for each row
-when (old.replayed_at is not null and current_setting('torture.by_hand', true) in ('seek', 'cancel'))
+when (old.replayed_at is not null
+  and current_setting('torture.by_hand', true) in ('seek', 'cancel'))
 execute function torture.note_replay();`;

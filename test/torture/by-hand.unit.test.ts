@@ -3,9 +3,7 @@ import type { ByHand } from './history/by-hand.ts';
 import { check } from './history/check.ts';
 import type { Handling, History } from './history/history.ts';
 
-/*
-Goal: the checker allows what somebody asked for by hand, and nothing beyond that.
-*/
+/* Goal: the checker allows what was requested manually, and nothing else. */
 
 const line = (at: Handling['at'], token: string) => ({ at, consumer: 'exact', token, pid: 1 });
 const handled = (...tokens: string[]) => ({
@@ -35,14 +33,14 @@ function checkExact(tokens: string[], byHand: [ByHand['what'], string][]) {
 
 const CLEAN = { lost: [], duplicateEffects: [], inversions: [] };
 
-test('what a seek has skipped may be missing, and may come late; nothing else may', () => {
+test('what a seek skipped may be missing or come late; nothing else may', () => {
   expect(checkExact(['b'], [['skipped', 'a']])).toEqual(CLEAN);
   expect(checkExact(['b', 'a'], [['skipped', 'a']])).toEqual(CLEAN);
   expect(checkExact(['a'], [['skipped', 'a']])).toEqual({ ...CLEAN, lost: ['exact: b'] });
   expect(checkExact(['b', 'a'], []).inversions).toEqual(['exact: b']);
 });
 
-test('what is asked for again may come so many times more', () => {
+test('what was requested again may come that many more times', () => {
   expect(checkExact(['a', 'b', 'a'], [['again', 'a']])).toEqual(CLEAN);
   expect(checkExact(['a', 'b'], [['again', 'a']])).toEqual(CLEAN);
   const duplicateEffects = ['exact: a'];
@@ -53,7 +51,7 @@ test('what is asked for again may come so many times more', () => {
   expect(checkExact(['a', 'b', 'a'], [['again', 'b']])).toEqual({ ...CLEAN, duplicateEffects });
 });
 
-test('what is replayed comes again, unless that is taken back', () => {
+test('what is replayed must come again, unless the replay is cancelled', () => {
   expect(checkExact(['a', 'b', 'a'], [['replayed', 'a']])).toEqual(CLEAN);
   expect(checkExact(['a', 'b'], [['replayed', 'a']]).lost).toEqual(['exact: a (replayed)']);
   const takenBack: [ByHand['what'], string][] = [

@@ -11,12 +11,12 @@ export type CampaignOptions = {
   durationMs: number;
   /** Aborts when no further round is to begin. */
   stop: AbortSignal;
-  /** Told of each round. */
+  /** Called after each round. */
   onRound(round: Round): void;
 };
 
 /**
- * Runs every experiment and every mutant of it once, then the experiments again with other seeds
+ * Runs every experiment and each of its mutants once, then the experiments again with other seeds
  * until the time is up.
  */
 export async function runCampaign(options: CampaignOptions): Promise<Round[]> {
@@ -34,7 +34,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Round[]> {
   return rounds;
 }
 
-/** How long one round of an experiment may do harm, so that the time holds one or more of all. */
+/** How long one round of an experiment may do harm, so that at least one round of each fits. */
 function shareOf({ experiments, durationMs, mutant }: CampaignOptions): number {
   const mutants = mutant ? 1 : experiments.flatMap(({ mutants }) => Object.keys(mutants)).length;
   const shareMs = (durationMs - mutants * MUTANT_MS) / experiments.length;
@@ -64,7 +64,7 @@ async function runExperiment(
   if (mutant === undefined) await run(null, seed + pass);
   const mutants = Object.keys(experiment.mutants).filter((name) => !mutant || name === mutant);
   for (const name of pass === 0 ? mutants : []) {
-    // Chance decides whether the fault meets its occasion within seconds.
+    // The fault has an effect within seconds only by chance.
     for (let attempt = 0; attempt < MUTANT_ATTEMPTS; attempt++) {
       const { isCaught } = await run(name, seed + attempt);
       if (isCaught) break;
@@ -75,7 +75,7 @@ async function runExperiment(
 
 const HARM_MS_MIN = 2000;
 const ROUND_MS_MAX = 20_000;
-/** What a round takes besides: starting, waiting for what is missing, checking. */
+/** The rest of a round: starting, waiting for what is missing, checking. */
 const OVERHEAD_MS = 2000;
 const MUTANT_MS = 5000;
 const MUTANT_ATTEMPTS = 8;

@@ -6,8 +6,8 @@ import type { Handling, History } from './history/history.ts';
 import { makeHistory } from './model.ts';
 
 /*
-Goal: the checker passes every history that keeps the promises, and finds each way of breaking them.
-Method: histories are made by a model of writers and of handlers that fail, crash and repeat; then one
+Goal: the checker passes every history that keeps the promises, and finds each violation.
+Method: a model of writers, and of handlers that fail, crash and repeat, makes histories; then one
 thing is broken.
 */
 
@@ -24,7 +24,7 @@ test('a history that keeps the promises is clean', () => {
 });
 
 describe('it finds', () => {
-  test('a notification that a handler never finished', () => {
+  test('a notification that no handler finished', () => {
     forEachStored((history, token) => {
       const handlings = history.handlings.filter(
         (line) => line.token !== token || line.consumer !== 'plain' || line.at !== 'done',
@@ -33,7 +33,7 @@ describe('it finds', () => {
     });
   });
 
-  test('an effect that is not there although the handler returned', () => {
+  test('a missing effect of a handler that returned', () => {
     forEachStored((history, token) => {
       const effects = history.effects.filter((effect) => effect.token !== token);
       expect(check({ ...history, effects, deadLetters: [] }).lost).toContain(`exact: ${token}`);
@@ -77,7 +77,7 @@ describe('it finds', () => {
     });
   });
 
-  test('a notification that began before the one before it in its key was over', () => {
+  test('a notification that began before the previous one of its key was over', () => {
     forEachStored((history, token) => {
       const row = history.stored.find((stored) => stored.token === token);
       const before = history.stored.find(
@@ -96,7 +96,7 @@ describe('it finds', () => {
   });
 });
 
-test('what a writer does not know is resolved by the log', () => {
+test('an outcome unknown to the writer is decided by the log', () => {
   const history: History = {
     consumers: [{ id: 'plain', order: 'key', effects: 'at least once' }],
     attempts: [
@@ -119,7 +119,7 @@ test('what a writer does not know is resolved by the log', () => {
   });
 });
 
-test('what a promoted standby does not have counts as lost by the server, and only that', () => {
+test('what a promoted standby lacks counts as lost by the server, and nothing else does', () => {
   const line = (at: Handling['at'], token: string) => ({ at, consumer: 'plain', token, pid: 1 });
   const tokens = ['kept', 'taken', 'again'];
   const history: History = {
@@ -142,7 +142,7 @@ test('what a promoted standby does not have counts as lost by the server, and on
   expect(check({ ...history, effects }).phantom).toEqual(['plain: taken']);
 });
 
-test('of what was given up on, the last call has to be over before the next one of the key', () => {
+test('the last call of a dead letter must be over before the next one of its key', () => {
   const line = (at: Handling['at'], token: string) => ({ at, consumer: 'plain', token, pid: 1 });
   const history: History = {
     consumers: [{ id: 'plain', order: 'key', effects: 'at least once' }],
@@ -163,12 +163,12 @@ test('of what was given up on, the last call has to be over before the next one 
   expect(isClean(check(history))).toBe(true);
   const late = [...history.handlings, line('begun', 'a'), line('failed', 'a')];
   expect(check({ ...history, handlings: late }).inversions).toEqual(['plain: b']);
-  // It was done, and came once more because its process had died: that is no inversion.
+  // It was done, and came again because its process had died: that is not an inversion.
   const again = [line('begun', 'a'), line('done', 'a'), ...late.slice(2)];
   expect(check({ ...history, handlings: again }).inversions).toEqual([]);
 });
 
-/** Runs the test with histories and a notification of theirs that was committed. */
+/** Runs the test with histories and one of their committed notifications. */
 function forEachStored(test: (history: History, token: string) => void): void {
   fc.assert(
     fc.property(fc.integer(), fc.nat(), (seed, index) => {

@@ -1,6 +1,6 @@
 import type { ConsumerSetup } from './daemons/setup.ts';
 
-/** Hands over at least once, keys side by side. */
+/** Delivers at least once, keys concurrently. */
 export const RECORDING: ConsumerSetup = {
   id: 'recording',
   handler: 'works',
@@ -8,7 +8,7 @@ export const RECORDING: ConsumerSetup = {
   promised: { order: 'key', effects: 'at least once' },
 };
 
-/** The same; but its handler needs the database, and fails when that does. */
+/** Like RECORDING, but its handler needs the database, and fails when the database does. */
 export const ASKING: ConsumerSetup = { ...RECORDING, id: 'asking', handler: 'writes an effect' };
 
 /** Writes its effects in the transaction that moves its position. */
@@ -19,14 +19,14 @@ export const EXACT: ConsumerSetup = {
   promised: { order: 'key', effects: 'exactly once' },
 };
 
-/** As RECORDING, its work split among the daemons. */
+/** Like RECORDING, with its work split among the daemons. */
 export const SHARED: ConsumerSetup = {
   ...RECORDING,
   id: 'shared',
   options: { ...RECORDING.options, instances: 'shared' },
 };
 
-/** As EXACT, its work split among the daemons. */
+/** Like EXACT, with its work split among the daemons. */
 export const SHARED_EXACT: ConsumerSetup = {
   ...EXACT,
   id: 'shared-exact',

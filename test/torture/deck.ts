@@ -1,6 +1,6 @@
 import type { Random } from '../racing/random.ts';
 
-/** Deals the items in random order, and again once all were dealt: none is left out for long. */
+/** Deals the items in random order, and again once all were dealt, so none is left out for long. */
 export function makeDeck<Item>(random: Random, items: readonly Item[]): () => Item {
   let left: Item[] = [];
   return () => {

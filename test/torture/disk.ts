@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A disk of our own, in memory, that can be filled: mounting it takes Linux and root. */
+/** A disk of our own, in memory, that can be filled. Mounting it requires Linux and root. */
 export class SmallDisk {
   readonly folder: string;
   readonly #ballast: string;
@@ -15,10 +15,10 @@ export class SmallDisk {
     process.once('exit', this.#onExit);
   }
 
-  /** Why there can be none here; null where there can. */
+  /** Why it cannot be used here; null if it can. */
   static unavailable(): string | null {
-    if (process.platform !== 'linux') return 'it fills a disk, which takes Linux to mount one';
-    if (process.getuid?.() !== 0) return 'it fills a disk, which takes root to mount one';
+    if (process.platform !== 'linux') return 'it fills a disk, and mounting one requires Linux';
+    if (process.getuid?.() !== 0) return 'it fills a disk, and mounting one requires root';
     return null;
   }
 
@@ -29,7 +29,7 @@ export class SmallDisk {
     return new SmallDisk(folder);
   }
 
-  /** Writes until nothing is left. */
+  /** Writes until no space is left. */
   fill(): void {
     const chunk = Buffer.alloc(64 * 1024);
     try {
@@ -49,7 +49,7 @@ export class SmallDisk {
   }
 }
 
-/** Unmounts what processes that were killed have left. */
+/** Unmounts what killed processes have left mounted. */
 function sweep(): void {
   const start = join(tmpdir(), PREFIX);
   for (const line of readFileSync('/proc/mounts', 'utf8').split('\n')) {
@@ -68,7 +68,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Lazily: a server that is being killed may have files open still. */
+/** Lazily: a server that is being killed may still have files open. */
 function unmount(folder: string): void {
   run('umount', ['--lazy', folder]);
   rmdirSync(folder);

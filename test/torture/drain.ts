@@ -7,9 +7,9 @@ import { RecordReader } from './history/record.ts';
 import type { World } from './world.ts';
 
 /**
- * Waits until nothing is missing any more: what was harmed has to recover by itself. It may take
- * its time while it gets on, as on a busy machine with much to do; it may not stand still for long.
- * @returns what is missing still
+ * Waits until nothing is missing: pgwatch has to recover by itself. It may take long as long as it
+ * makes progress, as on a busy machine, but it must not be stuck for long.
+ * @returns what is still missing
  */
 export async function drain(world: World): Promise<readonly string[]> {
   const quietMax = world.isMutant ? MUTANT_QUIET_MS : QUIET_MS;
@@ -17,7 +17,7 @@ export async function drain(world: World): Promise<readonly string[]> {
     const history = await readHistory(world);
     const { lost } = check(history);
     const now = performance.now();
-    // What is called again and again gets nowhere.
+    // Repeated calls of one notification are not progress.
     const calls = new Set(history.handlings.map(({ consumer, token }) => `${consumer} ${token}`));
     const got = calls.size + history.deadLetters.length;
     if (got !== through) quietSince = now;
@@ -27,7 +27,7 @@ export async function drain(world: World): Promise<readonly string[]> {
   }
 }
 
-/** Everything that is known of the round so far. */
+/** Everything known about the round so far. */
 export async function readHistory(world: World): Promise<History> {
   const read = <Entry>(name: string) =>
     new RecordReader<Entry>(join(world.folder, `${name}.jsonl`)).refresh();
@@ -60,12 +60,12 @@ export async function readHistory(world: World): Promise<History> {
   };
 }
 
-/** A writer says 'unknown' before COMMIT, and what became of it after it: its last word counts. */
+/** A writer records 'unknown' before COMMIT, and the outcome after it: the last entry counts. */
 function lastOf(attempts: readonly Attempt[]): Attempt[] {
   return [...new Map(attempts.map((attempt) => [attempt.token, attempt])).values()];
 }
 
-/** More than the longest wait before a daemon connects again. */
+/** More than the longest wait before a daemon reconnects. */
 const QUIET_MS = 40_000;
-/** What a mutant has lost never comes; what it is late with does, and is not to count as lost. */
+/** What a mutant has lost never comes. What is only late does come, and must not count as lost. */
 const MUTANT_QUIET_MS = 5000;

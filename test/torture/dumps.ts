@@ -9,10 +9,10 @@ import type { Attempt } from './history/history.ts';
 import { RecordReader } from './history/record.ts';
 import type { World } from './world.ts';
 
-/** A dump of a round's database, and what had been committed when it was begun. */
+/** A dump of a round's database, and what had been committed when it began. */
 export type Dump = { file: string; committed: readonly string[] };
 
-/** Dumps the database as pg_dump does, with everything in it. */
+/** Dumps the whole database with pg_dump. */
 export async function dump(world: World, binaries: string, number: number): Promise<Dump> {
   const attempts = new RecordReader<Attempt>(join(world.folder, 'attempts.jsonl')).refresh();
   const committed = attempts.filter(({ outcome }) => outcome === 'committed');
@@ -23,9 +23,8 @@ export async function dump(world: World, binaries: string, number: number): Prom
 }
 
 /**
- * Restores a dump into a database of its own and lets a daemon work there until nothing comes any
- * more.
- * @returns what each consumer never got, or got twice though it promises once
+ * Restores a dump into a database of its own and runs a daemon on it until nothing more comes.
+ * @returns what each consumer never got, or got twice although it promises once
  */
 export async function tryDump(world: World, binaries: string, made: Dump): Promise<string[]> {
   const name = await world.server.createEmptyDatabase();
@@ -69,7 +68,7 @@ async function findWrong(world: World, url: string, { committed }: Dump): Promis
   });
 }
 
-/** For a consumer $1, tokens $2; $3 where each has one effect. */
+/** For consumer $1 and tokens $2; $3 is true if each must have exactly one effect. */
 const WRONG_SQL = `
 select format('%s: %s', $1::text, token) as text
 from unnest($2::text[]) as token

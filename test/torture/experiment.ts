@@ -6,31 +6,29 @@ import type { TortureServer } from './server.ts';
 import type { World } from './world.ts';
 import type { WriterOptions } from './writers/writers.ts';
 
-/** One way to harm pgwatch, and the proof that the harm is felt. */
+/** One way to harm pgwatch, with mutants that prove that the harm has an effect. */
 export type Experiment = {
   name: string;
-  /** Harms what the world has in it, for about as long as the world says. */
+  /** Harms everything in the world, for about as long as the world says. */
   run(world: World): Promise<void>;
-  /** Broken variants by what is wrong with them. Each must be caught by the same run. */
+  /** Broken variants, named by what is wrong with them. The same run must catch each of them. */
   mutants: Readonly<Record<string, Mutation>>;
-  /** For one that needs a server of its own, which is stopped after the round. */
+  /** For an experiment that needs its own server, which is stopped after the round. */
   startServer?(): Promise<TortureServer>;
-  /** Why it cannot run on this machine; null where it can. */
+  /** Why it cannot run on this machine; null if it can. */
   unavailable?(): string | null;
 };
 
 /** What is broken on purpose. */
 export type Mutation = {
-  /**
-   * What must be found for it to count as caught: one of these, and nothing else that it brings.
-   */
+  /** Finding one of these counts as catching it; other consequences do not count. */
   shows: readonly Finding[];
   reader?: string;
   handler?: HandlerName;
-  /** Of every consumer's definition, though not of what it promises. */
+  /** Added to every consumer's definition, but not to what it promises. */
   options?: ConsumerSetup['options'];
   config?: UserConfig;
-  /** Changes statements that the experiment itself has pgwatch's functions send. */
+  /** Rewrites statements of pgwatch's functions that the experiment itself calls. */
   rewrite?(text: string): string;
   /** Run in the round's database before anything else. */
   sql?: string;

@@ -14,9 +14,7 @@ import { findBinaries, reachableBinaries, serverUser } from '../../src/embedded/
 import { TortureServer } from './server.ts';
 import type { World } from './world.ts';
 
-/**
- * A server that takes its time from libfaketime, by an offset that can be changed while it runs.
- */
+/** A server whose time comes from libfaketime, with an offset that can be changed while it runs. */
 export class FakedClock {
   readonly #file: string;
   #offsetS = 0;
@@ -26,7 +24,7 @@ export class FakedClock {
     this.#write();
   }
 
-  /** Why there is none on this machine; null where there is. */
+  /** Why it cannot be used on this machine; null if it can. */
   static unavailable(): string | null {
     return findLibrary()
       ? null
@@ -42,18 +40,18 @@ export class FakedClock {
     return server;
   }
 
-  /** The clock of a server that startServer has started. */
+  /** The clock of a server started by startServer. */
   static of(server: TortureServer): FakedClock {
     return CLOCKS.get(server) as FakedClock;
   }
 
-  /** Sets it that much ahead, or back. */
+  /** Sets the clock ahead, or back, by that much. */
   jump(seconds: number): void {
     this.#offsetS += seconds;
     this.#write();
   }
 
-  /** Throws where the server does not take its time from here. */
+  /** Throws if the server does not take its time from here. */
   async check(world: World): Promise<void> {
     const [row] = await world.query<{ ms: number }>(
       'select extract(epoch from clock_timestamp())::float8 * 1000 as ms',
@@ -62,7 +60,7 @@ export class FakedClock {
     assert.ok(Math.abs(differenceS - this.#offsetS) < 60, `the server is ${differenceS} s ahead`);
   }
 
-  /** In one step: the server reads it all the time. */
+  /** In one step: the server reads the file all the time. */
   #write(): void {
     const sign = this.#offsetS < 0 ? '' : '+';
     writeFileSync(`${this.#file}.new`, `${sign}${this.#offsetS}\n`);
@@ -73,7 +71,7 @@ export class FakedClock {
 
 const CLOCKS = new WeakMap<TortureServer, FakedClock>();
 
-/** Makes binaries of which postgres takes the time from the file. */
+/** Makes binaries whose postgres takes the time from the file. */
 function wrap(folder: string, file: string): string {
   const own = process.env.PGWATCH_TEST_BINARIES ?? findBinaries();
   const real = reachableBinaries(own, serverUser());
@@ -84,12 +82,13 @@ function wrap(folder: string, file: string): string {
     `LD_PRELOAD=${findLibrary()}`,
     `FAKETIME_TIMESTAMP_FILE=${file}`,
     'FAKETIME_NO_CACHE=1',
-    // Of a clock that is set only the time of day jumps.
+    // If a clock is set, only the time of day jumps.
     'FAKETIME_DONT_FAKE_MONOTONIC=1',
     'DONT_FAKE_MONOTONIC=1',
     'NO_FAKE_STAT=1',
   ];
-  const script = `#!/bin/sh\nexport ${settings.join(' ')}\nexec ${join(real, 'bin', 'postgres')} "$@"\n`;
+  const script =
+    `#!/bin/sh\nexport ${settings.join(' ')}\n` + `exec ${join(real, 'bin', 'postgres')} "$@"\n`;
   writeFileSync(join(binaries, 'bin', 'postgres'), script);
   chmodSync(join(binaries, 'bin', 'postgres'), 0o755);
   return binaries;

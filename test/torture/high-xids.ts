@@ -17,13 +17,13 @@ export function findBinaries(program: string): string | undefined {
 
 /**
  * Makes the data of a new server whose next xid is a little below a multiple of 2^32, so its xids
- * have more than 32 bits, and their lower 32 bits begin again at 0 soon.
- * @returns the folder to start the server on, with the same binaries
+ * have more than 32 bits, and their lower 32 bits soon wrap around.
+ * @returns the folder to start the server in, with the same binaries
  */
 export async function makeHighXids(binaries: string, xidsBelow: number): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'pgwatch-high-xids-'));
   const server = await startEmbedded({ folder, binaries, port: 0 });
-  // Rows that are not frozen would lie in the future once the xids have moved on.
+  // Rows that are not frozen would be in the future once the xids have moved on.
   await withConnection({ url: server.url }, async (client) => {
     await client.query('alter database template0 allow_connections true');
     for (const database of ['postgres', 'template1', 'template0']) {
@@ -45,7 +45,7 @@ async function freezeWith(client: Client): Promise<void> {
   await client.query('vacuum (freeze)');
 }
 
-/** The segment of pg_xact that the new xid lies in has to exist. */
+/** The segment of pg_xact with the new xid must exist. */
 function moveXids(binaries: string, data: string, nextXid: number): void {
   const segment = Math.floor(nextXid / XIDS_PER_SEGMENT);
   const file = join(data, 'pg_xact', segment.toString(16).toUpperCase().padStart(4, '0'));

@@ -1,10 +1,10 @@
 /*
-Harms pgwatch in every way there is a word for, and counts what that does:
+Harms pgwatch in every known way, and counts the consequences:
 
   npm run torture -- --minutes 10 [--seed N] [--only NAME,…] [--mutant NAME] [--json]
 
-Each experiment runs with the right daemon, in which nothing may be lost, and with broken variants, each of
-which must be caught. What happens is printed on stderr, the result as one line on stdout.
+Each experiment runs with the right daemon, which may lose nothing, and with broken variants, each
+of which must be caught. Progress is printed on stderr, the result as one line on stdout.
 */
 import { parseArgs } from 'node:util';
 import { runCampaign } from './campaign.ts';
@@ -31,7 +31,7 @@ for (const { name, unavailable } of skipped) console.error(`SKIPPED ${name}: ${u
 
 const interrupt = new AbortController();
 process.once('SIGINT', () => {
-  console.error('Ending after this round; once more to end at once.');
+  console.error('Ending after this round. Press Ctrl-C again to end now.');
   interrupt.abort();
 });
 const server = await TortureServer.start();
@@ -52,14 +52,14 @@ try {
   await server.stop();
 }
 
-/** Throws where a name is none, or a number none. */
+/** Throws on an unknown name or an invalid number. */
 function chooseExperiments(names: string[] | undefined, mutant: string | undefined): Experiment[] {
   const known = EXPERIMENTS.map(({ name }) => name);
   const unknown = names?.find((name) => !known.includes(name));
   if (unknown) throw new Error(`There is no experiment "${unknown}": ${known.join(', ')}.`);
   if (!Number.isSafeInteger(seed))
-    throw new Error(`--seed is a whole number, not ${options.seed}.`);
-  if (!(Number(options.minutes) > 0)) throw new Error('--minutes is a number above 0.');
+    throw new Error(`--seed must be a whole number, not ${options.seed}.`);
+  if (!(Number(options.minutes) > 0)) throw new Error('--minutes must be a number above 0.');
   const found = EXPERIMENTS.filter(
     ({ name, mutants }) => (names?.includes(name) ?? true) && (!mutant || mutant in mutants),
   );

@@ -8,16 +8,16 @@ import type { WriterOptions } from './writers/writers.ts';
 export type Load = {
   /** How many daemons run. Default 1. */
   daemons?: number;
-  /** Default: one that hands over at least once, and one whose effects happen exactly once. */
+  /** Default: one that delivers at least once, and one with exactly-once effects. */
   consumers?: readonly ConsumerSetup[];
   writers?: Partial<WriterOptions>;
-  /** How the setup of a daemon differs; asked for each of its processes. */
+  /** How the setup of a daemon differs; called for each of its processes. */
   daemon?: () => Partial<DaemonSetup>;
-  /** Harms the world until the signal aborts; what it did must have an end when it returns. */
+  /** Harms the world until the signal aborts; all harm must have ended when it returns. */
   harm(signal: AbortSignal): Promise<void>;
 };
 
-/** Lets writers write and daemons handle while harm is done, and for a moment after it. */
+/** Runs writers and daemons while harm is done, and for a moment after it. */
 export async function underLoad(world: World, load: Load): Promise<void> {
   for (const consumer of load.consumers ?? [RECORDING, EXACT]) world.addConsumer(consumer);
   for (let count = load.daemons ?? 1; count > 0; count--) world.addDaemon(load.daemon);
@@ -29,7 +29,7 @@ export async function underLoad(world: World, load: Load): Promise<void> {
   const writing = world.write(load.writers ?? {}, writersStop.signal);
   try {
     await load.harm(AbortSignal.timeout(world.durationMs));
-    // The writers go on for a moment, so that the way back to normal is seen, too.
+    // The writers continue for a moment, so the recovery is tested, too.
     await delay(AFTERMATH_MS);
   } finally {
     writersStop.abort();
@@ -37,7 +37,7 @@ export async function underLoad(world: World, load: Load): Promise<void> {
   }
 }
 
-/** Until each consumer has some behind it: a process takes its time to start on a busy machine. */
+/** Waits until each consumer has handled some: on a busy machine a process starts slowly. */
 export async function untilAtWork(world: World): Promise<void> {
   const areAtWork = async () => {
     const rows = await world.query<{ id: number }>(
@@ -48,7 +48,7 @@ export async function untilAtWork(world: World): Promise<void> {
   await until('the consumers are at work', areAtWork, 30_000);
 }
 
-/** Does something again and again, at random times that far apart, until the signal aborts. */
+/** Acts repeatedly, at random intervals within those limits, until the signal aborts. */
 export async function repeatedly(
   world: World,
   [leastMs, mostMs]: readonly [number, number],

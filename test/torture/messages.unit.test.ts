@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { CommitWatch } from './network/messages.ts';
 
-/** How often a commit was seen when these messages were sent, cut into pieces anywhere. */
+/** How many commits are seen if these messages are sent in pieces cut anywhere. */
 function countCommits(messages: readonly Buffer[], cuts: readonly number[] = []): number {
   const watch = new CommitWatch();
   const stream = Buffer.concat([message('', Buffer.from('start')), ...messages]);
@@ -30,7 +30,7 @@ const extended = (sql: string) => [
   message('S', Buffer.alloc(0)),
 ];
 
-test('a commit is seen however the stream is cut into pieces', () => {
+test('a commit is seen however the stream is cut', () => {
   const messages = [query('begin'), query('select 1'), query('COMMIT'), ...extended('select 2')];
   fc.assert(
     fc.property(fc.array(fc.nat(), { maxLength: 20 }), (cuts) => {
@@ -39,12 +39,12 @@ test('a commit is seen however the stream is cut into pieces', () => {
   );
 });
 
-test('a statement that writes and stands alone is a commit', () => {
+test('a writing statement outside a transaction is a commit', () => {
   expect(countCommits(extended('update t set a = 1'))).toBe(1);
   expect(countCommits(extended('select * from updates'))).toBe(0);
 });
 
-test('a statement that writes in a transaction is none', () => {
+test('a writing statement in a transaction is not a commit', () => {
   const watch = new CommitWatch();
   watch.sent(message('', Buffer.from('start')));
   watch.answered(message('Z', Buffer.from('T')));

@@ -1,6 +1,4 @@
-/**
- * Two tables to be captured, of which the second is partitioned, and what consumers make of them.
- */
+/** Two tables to be captured, the second partitioned, and the consumers' mirrors of them. */
 export const MIRROR_SQL = `
 create table torture.item (id integer primary key, name text, amount integer not null);
 create table torture.part (
@@ -10,14 +8,15 @@ create table torture.part_a partition of torture.part for values in ('a');
 create table torture.part_b partition of torture.part for values in ('b');
 insert into torture.item select n, 'before', n from generate_series(1, 100) as n;
 insert into torture.part
-select area, n, '{"before": true}', n from generate_series(1, 50) as n, unnest('{a,b}'::text[]) as area;
+select area, n, '{"before": true}', n from generate_series(1, 50) as n,
+  unnest('{a,b}'::text[]) as area;
 
 create table torture.mirror (
   consumer text, source text, id jsonb, row jsonb, primary key (consumer, source, id)
 );
 create table torture.mirrored (consumer text, notification_id bigint);`;
 
-/** Where the mirror of consumer $1 is not what it is to show, and what it has done twice. */
+/** Where the mirror of consumer $1 differs from its source, and what it has applied twice. */
 export const DIFFERENCES_SQL = `
 with source as (
   select 'item' as source, to_jsonb(id) as id, to_jsonb(item) as row from torture.item
@@ -33,7 +32,7 @@ union all
 select format('notification %s was mirrored %s times', notification_id, count(*))
 from torture.mirrored where consumer = $1 group by notification_id having count(*) > 1`;
 
-/** Statements of writers, for a number $1 from 1 to 100; most meet rows that others change, too. */
+/** Statements of writers, for a number $1 from 1 to 100; most hit rows that others change, too. */
 export const WRITES: readonly string[] = [
   `insert into torture.item select n, 'upserted', n from generate_series($1::integer, $1 + 2) as n
    on conflict (id) do update set name = 'upserted again', amount = item.amount + 1`,

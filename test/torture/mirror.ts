@@ -11,7 +11,7 @@ import { WriterConnection } from './writers/connection.ts';
 /** The channel of the captured tables. */
 export const MIRRORED = 'mirrored';
 
-/** Makes tables that have rows already when they are captured. */
+/** Makes tables that already have rows when they are captured. */
 export async function captureTables(world: World): Promise<void> {
   await world.withClient(async (client) => {
     await client.query(MIRROR_SQL);
@@ -21,13 +21,13 @@ export async function captureTables(world: World): Promise<void> {
   });
 }
 
-/** Changes the tables in transactions that overlap, until the signal aborts. */
+/** Changes the tables in overlapping transactions, until the signal aborts. */
 export async function changeTables(world: World, index: number, stop: AbortSignal): Promise<void> {
   const random = seededRandom(world.seed * 1000 + 700 + index);
   const connection = new WriterConnection(world.url);
   while (!stop.aborted) {
     const work = (client: Client) => changeOnce(client, random);
-    // Whoever waits for each other in a circle, or loses the connection, begins again.
+    // After a deadlock or a lost connection it starts again.
     await connection.run(work).catch(() => delay(20 + random() * 50));
   }
   connection.close();
@@ -47,8 +47,7 @@ async function changeOnce(client: Client, random: () => number): Promise<void> {
 }
 
 /**
- * Hands all tables to a consumer as "pgwatch snapshot" does, again from where it was after whatever
- * goes wrong.
+ * Copies all tables to a consumer as "pgwatch snapshot" does; after any error it resumes.
  * @param again as its --again
  */
 export async function takeSnapshot(world: World, consumerId: string, again: boolean) {
@@ -78,7 +77,7 @@ export async function takeSnapshot(world: World, consumerId: string, again: bool
   world.count('snapshot of the tables');
 }
 
-/** What the mirrors of the consumers show that the tables do not, or the other way round. */
+/** The differences between the consumers' mirrors and the tables. */
 export async function findDifferences(world: World): Promise<string[]> {
   const found: string[] = [];
   for (const { id } of world.consumers) {

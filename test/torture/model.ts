@@ -15,7 +15,7 @@ const CONSUMERS: Promised[] = [
   { id: 'free', order: 'none', effects: 'at least once' },
 ];
 
-/** A history that keeps all promises, though handlers fail, give up, and die. */
+/** A history that keeps all promises, although handlers fail, become dead letters, and die. */
 export function makeHistory(random: Random): History {
   const attempts: History['attempts'][number][] = [];
   const stored: History['stored'][number][] = [];
@@ -49,7 +49,7 @@ export function makeHistory(random: Random): History {
   };
 }
 
-/** Handles all, by handlers that fail, and by processes that die and repeat the last ones. */
+/** Handles all, with handlers that fail, and processes that die and repeat the last ones. */
 function handleAll(random: Random, consumer: string, stored: History['stored']) {
   const handlings: Handling[] = [];
   const effects: Effect[] = [];

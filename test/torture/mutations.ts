@@ -1,7 +1,7 @@
 import { NO_CATCH_UP } from './daemons/wrong-readers.ts';
 import type { Mutation } from './experiment.ts';
 
-/** Mutants that several experiments have. */
+/** Mutants shared by several experiments. */
 export const OVER_ANOTHER_CONNECTION: Record<string, Mutation> = {
   'effects are written over another connection': {
     handler: 'writes its effect over another connection',
@@ -20,9 +20,7 @@ export const BEFORE_THE_WORK: Record<string, Mutation> = {
   },
 };
 
-/**
- * SQL that does something else to rows than pgwatch asks for. `statements` end by returning a row.
- */
+/** SQL that changes what pgwatch writes to rows. `statements` end by returning a row. */
 export function tamperSql(event: 'insert' | 'update', table: string, statements: string): string {
   return `create function torture.tamper() returns trigger language plpgsql as $$
     begin ${statements} end $$;

@@ -9,8 +9,8 @@ import { cleanLog } from '../../src/log/retention/clean-log.ts';
 import type { World } from './world.ts';
 
 /**
- * Does by hand to a consumer what the commands do, while daemons are at work. Needs BY_HAND_SQL in
- * the database.
+ * Operates on a consumer as the commands do, while daemons are at work. Needs BY_HAND_SQL in the
+ * database.
  */
 export class Operator {
   readonly #world: World;
@@ -24,7 +24,7 @@ export class Operator {
   }
 
   /**
-   * To the newest, by some of its notifications, or to an id between its position and the newest.
+   * To the newest, by a number of notifications, or to an id between its position and the newest.
    */
   async seekForward(): Promise<void> {
     const { random } = this.#world;
@@ -45,8 +45,8 @@ export class Operator {
   }
 
   /**
-   * Of a key, or of the last moments; at once, or at the pace at which it was written; now and then
-   * it is cancelled.
+   * Of a key, or of the last moments; at once, or at a multiple of the original pace. Sometimes it
+   * is cancelled.
    */
   async replay(): Promise<void> {
     const { random } = this.#world;
@@ -64,7 +64,7 @@ export class Operator {
     const { filed } = await this.#by('replay', () =>
       fileReplay(this.#client, 'pgwatch', { stretch, speed, max: 200 }),
     );
-    this.#world.count('notification replayed by hand', filed);
+    this.#world.count('notification replayed manually', filed);
     if (random() > 0.3) return;
     await delay(this.#upTo(50));
     await this.#by('cancel', () => cancelReplays(this.#client, 'pgwatch', consumerId));
@@ -82,7 +82,7 @@ export class Operator {
     this.#world.count('consumer paused');
   }
 
-  /** Of everything that is there by now and not needed. */
+  /** Removes everything so far that is not needed. */
   async cleanUp(signal = new AbortController().signal): Promise<void> {
     const patienceMs = 500;
     const options = {
@@ -93,14 +93,14 @@ export class Operator {
     } as const;
     for await (const cleaned of cleanLog(this.#client, { ...options, patienceMs, signal })) {
       const { outcome, removed } = cleaned;
-      // How many they held is not always known.
+      // The number of their notifications is not always known.
       const isWhole = outcome === 'dropped' || outcome === 'emptied';
       if (isWhole) this.#world.count('partition emptied by cleanup');
       else if (removed) this.#world.count('notification removed by cleanup', removed);
     }
   }
 
-  /** While its owner changes its epoch is another; as the command does, it is tried again. */
+  /** The epoch changes when the owner does; as in the command, the seek is then tried again. */
   async #seek(to: SeekTarget, target: number): Promise<void> {
     const consumerId = this.#consumerId;
     const isDone = await this.#by('seek', async () => {
@@ -115,7 +115,7 @@ export class Operator {
     if (isDone) this.#world.count(target === 0 ? 'seek back' : 'seek forward');
   }
 
-  /** The database is to know that it is by hand. */
+  /** Tells the database that the operation is manual. */
   async #by<T>(what: 'seek' | 'replay' | 'cancel', work: () => Promise<T>): Promise<T> {
     await this.#client.query(`select set_config('torture.by_hand', $1, false)`, [what]);
     return work();

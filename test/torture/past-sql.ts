@@ -1,7 +1,7 @@
 /**
- * Has the round's writers write to partitions of January 2020, a day that torture.past says, which
- * cleanup empties as wholes once they are read. What was stored is kept besides: of what is
- * truncated no trigger learns.
+ * Makes the round's writers write to partitions of January 2020, on the day in torture.past.
+ * Cleanup empties each partition as a whole once it is read. What was stored is kept in
+ * torture.kept, since no trigger sees the rows of a truncated table.
  */
 export const PAST_SQL = `
 create table torture.past (day integer);
@@ -11,7 +11,8 @@ do $$ begin
   for day in 1..30 loop
     execute format(
       'create table pgwatch.notification_log_202001%s partition of pgwatch.notification_log
-       for values from (%L) to (%L)', to_char(day, 'FM00'), '2020-01-01'::date + day - 1, '2020-01-01'::date + day);
+       for values from (%L) to (%L)',
+      to_char(day, 'FM00'), '2020-01-01'::date + day - 1, '2020-01-01'::date + day);
   end loop;
 end $$;
 create function torture.past() returns timestamptz language sql volatile

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { RecordReader, RecordWriter } from './history/record.ts';
 
-test('a record is read while it grows, by whole lines', () => {
+test('a record is read while it grows, in whole lines', () => {
   const folder = mkdtempSync(join(tmpdir(), 'pgwatch-record-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const path = join(folder, 'record.jsonl');

@@ -3,10 +3,10 @@ import type { Client } from 'pg';
 import { RecordWriter } from './history/record.ts';
 import type { World } from './world.ts';
 
-/** What makes a log and its positions not belong together. */
+/** Why a log and its positions do not belong together. */
 export type Apart = 'without rows' | 'older log' | 'sequence set back';
 
-/** Keeps the log as it is, as a dump does. */
+/** Records the log as it is, like a dump. */
 export async function dumpLog(world: World): Promise<void> {
   await world.query(`
     drop table if exists torture.dump;
@@ -16,9 +16,9 @@ export async function dumpLog(world: World): Promise<void> {
 }
 
 /**
- * Restores the log, and not the positions, while nobody writes; what is not in it any more
- * PostgreSQL has lost. Writers go on right after it.
- * @returns when that was
+ * Restores the log, but not the positions, while no writer can write. PostgreSQL has lost what is
+ * no longer in the log. Writers continue right after it.
+ * @returns the time of the restore
  */
 export async function restoreLog(world: World, apart: Apart): Promise<string> {
   const { gone, at } = await world.withClient(async (client) => {
@@ -37,7 +37,7 @@ export async function restoreLog(world: World, apart: Apart): Promise<string> {
   return at;
 }
 
-/** Each returns the tokens that the log does not hold any more. */
+/** Each returns the tokens that the log no longer has. */
 const RESTORES: Record<Apart, (client: Client) => Promise<string[]>> = {
   async 'without rows'(client) {
     const gone = await removeWhere(client, 'true');

@@ -5,21 +5,21 @@ import { check, isClean, type Verdict } from './history/check.ts';
 import type { TortureServer } from './server.ts';
 import { World, type WorldOptions } from './world.ts';
 
-/** What one run of an experiment has shown. */
+/** The result of one run of an experiment. */
 export type Round = {
   experiment: string;
-  /** What was broken on purpose; null: nothing. */
+  /** The mutant that was run; null: none. */
   mutant: string | null;
   seed: number;
   verdict: Verdict;
-  /** Of a mutant: whether what it must show was found. */
+  /** For a mutant: whether one of its expected findings was found. */
   isCaught: boolean;
   faults: ReadonlyMap<string, number>;
-  /** The longest that a bystander waited, where that is measured. */
+  /** The longest wait of a bystander, if that is measured. */
   latencyMs: number | null;
-  /** What went wrong besides: a daemon that crashed, an experiment that could not go on. */
+  /** Other failures: a daemon that crashed, an experiment that could not continue. */
   failures: string[];
-  /** Where the history is kept; null where it was not worth keeping. */
+  /** Where the history is kept; null if it was not worth keeping. */
   folder: string | null;
 };
 
@@ -46,7 +46,7 @@ async function runOn(server: TortureServer, options: RoundOptions): Promise<Roun
   const failures: string[] = [];
   try {
     const running = experiment.run(world).then(() => drain(world));
-    // One that hangs fails later, when its world is gone.
+    // If it hangs it fails later, when its world is gone.
     running.catch(() => {});
     await withDeadline(running, options.durationMs + HANG_MS, () => new Error('it hangs'));
     if (mutant === null) await Promise.all(world.daemons.map((daemon) => daemon.stop()));

@@ -1,8 +1,8 @@
 /**
- * What writers and handlers need. A row of torture.key is locked by whoever publishes with the key,
- * so that the order of commits is that of the sequence. An effect may be written twice: the checker
- * must be able to see it. What a position has settled and a later one has not is noted, unless
- * somebody moves it by hand.
+ * What writers and handlers need. A publisher with a key locks its row in torture.key, so the order
+ * of commits is that of the sequence. An effect may be written twice: the checker must be able to
+ * see it. What a position has settled and a later one has not is recorded, unless it was moved
+ * manually.
  */
 export const TORTURE_SCHEMA = `
 create schema torture;
@@ -26,7 +26,8 @@ create table torture.setback (text text not null);
 create function torture.is_settled(p pgwatch.consumer_progress, id bigint, xid xid8)
 returns boolean language sql immutable
 return id <= p.done_id and pg_visible_in_snapshot(xid, p.done_snapshot)
-  or p.window_id is not null and id <= p.window_id and pg_visible_in_snapshot(xid, p.window_snapshot);
+  or p.window_id is not null and id <= p.window_id
+    and pg_visible_in_snapshot(xid, p.window_snapshot);
 create function torture.note_setback() returns trigger language plpgsql as $$
 begin
   insert into torture.setback

@@ -13,11 +13,9 @@ import type { SmallDisk } from './disk.ts';
 import { TORTURE_SCHEMA } from './schema-sql.ts';
 import { type Replication, Standby } from './standby.ts';
 
-/**
- * A PostgreSQL server of our own that may be killed. Each round has a database of its own in it.
- */
+/** A PostgreSQL server of our own that may be killed. Each round has its own database in it. */
 export class TortureServer {
-  /** What its data lies on, where that can be filled. */
+  /** The disk of its data, if that can be filled. */
   readonly disk: SmallDisk | null;
   readonly #start: Start;
   #folder: string;
@@ -33,7 +31,7 @@ export class TortureServer {
   }
 
   /**
-   * Starts it on a folder, by default a new one, with those binaries, and makes the template of the
+   * Starts it in a folder, by default a new one, with those binaries, and makes the template of the
    * databases.
    */
   static async start(
@@ -86,7 +84,7 @@ export class TortureServer {
     return name;
   }
 
-  /** Makes one with nothing in it. Returns the name. */
+  /** Creates an empty database. Returns the name. */
   async createEmptyDatabase(): Promise<string> {
     const name = `round_${++this.#databases}`;
     await this.#administer((client) => client.query(`create database ${name} template template0`));
@@ -99,7 +97,7 @@ export class TortureServer {
 
   /**
    * Kills (-9) processes of the server and starts it again: its main process alone, all of them at
-   * once, or one that serves a connection, at which the server restarts by itself.
+   * once, or one that serves a connection, after which the server restarts by itself.
    */
   async crash(what: 'postmaster' | 'everything' | 'backend', downMs: number): Promise<void> {
     if (what === 'backend') return this.#crashBackend();
@@ -110,10 +108,7 @@ export class TortureServer {
     await this.#restart();
   }
 
-  /**
-   * Waits until the server has noticed, which ends all connections, and is through with its
-   * recovery.
-   */
+  /** Waits until the server has noticed, which ends all connections, and has recovered. */
   async #crashBackend(): Promise<void> {
     const witness = await connect({ url: this.#server.url });
     witness.on('error', () => {});
@@ -134,7 +129,7 @@ export class TortureServer {
     return Standby.of(this.#server, folder, start, replication);
   }
 
-  /** Kills (-9) everything of the server, and makes the standby the server. */
+  /** Kills (-9) all processes of the server, and replaces it with the standby. */
   async failOver(standby: Standby): Promise<void> {
     const lost = this.#server;
     const pids = await this.#processes();
@@ -147,8 +142,8 @@ export class TortureServer {
   }
 
   /**
-   * Makes the server write its log until that finds no room, at which it goes down.
-   * @returns false where it did not
+   * Makes the server write WAL until there is no room, at which it goes down.
+   * @returns false if it did not
    */
   async exhaustLog(): Promise<boolean> {
     try {
@@ -163,7 +158,7 @@ export class TortureServer {
     }
   }
 
-  /** Starts it again where it is down, or is going to be. */
+  /** Starts it again if it is down, or about to be. */
   async ensureRunning(): Promise<void> {
     await until(
       'the server answers',
@@ -198,7 +193,7 @@ export class TortureServer {
     });
   }
 
-  /** The dead server's processes may take a moment to notice, and to let go of its memory. */
+  /** The dead server's processes may take a moment to notice, and to release its memory. */
   async #restart(): Promise<void> {
     const { url } = this.#server;
     for (let attempt = 1; ; attempt++) {
@@ -224,7 +219,8 @@ export class TortureServer {
 }
 
 /**
- * Below those that the system gives to connections, which could take it while the server is down.
+ * Below the ports that the system assigns to connections, which could take it while the server is
+ * down.
  */
 function randomPort(): number {
   return 20_000 + Math.floor(Math.random() * 10_000);
@@ -242,11 +238,11 @@ function kill(pid: number | undefined): void {
   try {
     if (pid) process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended meanwhile.
+    // It has already ended.
   }
 }
 
-/** What a server lies on and is made of. */
+/** What a server runs on. */
 type Start = {
   disk: SmallDisk | null;
   binaries: string | undefined;
@@ -255,7 +251,7 @@ type Start = {
 
 // Without fsync a killed server loses nothing that it has written: the system still has it.
 const SETTINGS = { fsync: 'off', max_connections: '200', max_prepared_transactions: '50' };
-/** On a small disk the log is to be small, too. */
+/** On a small disk WAL must be small, too. */
 const SMALL = { max_wal_size: '48MB', min_wal_size: '32MB' };
 
 function optionsFor({ binaries, settings }: Start) {

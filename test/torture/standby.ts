@@ -11,8 +11,8 @@ import { until } from '../helpers/wait.ts';
 export type Replication = 'synchronous' | 'asynchronous';
 
 /**
- * A physical standby: a copy of a running server that follows it until it is promoted. Copied with
- * the low-level backup functions, because the embedded PostgreSQL has no pg_basebackup.
+ * A physical standby: a copy of a running server that follows it until it is promoted. It is copied
+ * with the low-level backup functions, because the embedded PostgreSQL has no pg_basebackup.
  */
 export class Standby {
   readonly server: EmbeddedServer;
@@ -59,7 +59,7 @@ export class Standby {
     return standby;
   }
 
-  /** Cuts it off from its primary: whatever that commits from now on is not in it. */
+  /** Cuts it off from its primary: it does not get what the primary commits from now on. */
   async detach(): Promise<void> {
     await this.#withClient(async (client) => {
       await client.query(`alter system set primary_conninfo = ''`);
@@ -81,14 +81,14 @@ export class Standby {
   }
 }
 
-/** Copies the data of a running server, all but what belongs to its process or is streamed. */
+/** Copies the data of a running server, except what belongs to its process or is streamed. */
 async function copyData(client: Client, from: string, to: string): Promise<void> {
   const [source, target] = [join(from, 'data'), join(to, 'data')];
   await client.query(`select pg_backup_start('standby', true)`);
   rmSync(to, { recursive: true, force: true });
   mkdirSync(target, { recursive: true });
   const entries = readdirSync(source).filter((name) => !LEFT_OUT.has(name));
-  // Temporary files may vanish meanwhile, which cp reports and a standby does not miss.
+  // Temporary files may vanish meanwhile, which cp reports and a standby does not need.
   spawnSync('cp', ['-a', ...entries.map((name) => join(source, name)), target]);
   for (const name of ['pg_wal/archive_status', 'pg_wal/summaries', 'pg_replslot']) {
     mkdirSync(join(target, name), { recursive: true });
@@ -97,7 +97,7 @@ async function copyData(client: Client, from: string, to: string): Promise<void>
   writeFileSync(join(target, 'backup_label'), rows[0].labelfile);
 }
 
-/** What a standby's configuration says, in place of all that its primary's says. */
+/** Replaces all settings copied from the primary with those of a standby. */
 function followSettings(data: string, primaryUrl: string): void {
   const { hostname, port, username, password } = new URL(primaryUrl);
   const conninfo = `host=${hostname} port=${port} user=${username} password=${password}`;

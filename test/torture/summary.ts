@@ -1,7 +1,7 @@
 import { FINDINGS, type Finding } from './history/check.ts';
 import type { Round } from './round.ts';
 
-/** What a campaign has shown, for programs. */
+/** The result of a campaign, for programs. */
 export type Summary = {
   notifications: number;
   faults: Record<string, number>;
@@ -13,7 +13,7 @@ export type Summary = {
   wronglyDead: number;
   setbacks: number;
   mutants: { caught: number; of: number; missed: string[] };
-  /** Rounds in which something other than the above went wrong. */
+  /** Rounds in which something else failed. */
   failures: number;
   skipped: string[];
   seed: number;
@@ -55,13 +55,13 @@ export function summarize(
   };
 }
 
-/** True where every promise was kept and every mutant caught. */
+/** Whether every promise was kept and every mutant caught. */
 export function isPassed(summary: Summary): boolean {
   const faults = FINDINGS.reduce((sum, kind) => sum + summary[kind], summary.failures);
   return faults === 0 && summary.mutants.missed.length === 0;
 }
 
-/** The one line. */
+/** The summary in one line. */
 export function describeSummary(summary: Summary): string {
   const kinds = Object.entries(summary.faults).filter(([, times]) => times > 0);
   const total = kinds.reduce((sum, [, times]) => sum + times, 0);
@@ -82,7 +82,7 @@ export function describeSummary(summary: Summary): string {
   ].join(' · ');
 }
 
-/** A line for one round; more where something is wrong. */
+/** A line for one round; more if something is wrong. */
 export function describeRound(round: Round): string {
   const { experiment, mutant, seed, verdict, isCaught, faults, failures, folder, latencyMs } =
     round;
@@ -94,7 +94,11 @@ export function describeRound(round: Round): string {
   }
   const latency = latencyMs === null ? '' : `, neighbours waited ${Math.round(latencyMs)} ms`;
   const harm = [...faults].map(([kind, times]) => `${times} × ${kind}`).join(', ');
-  const line = `${experiment} (seed ${seed}): ${verdict.notifications} notifications, ${harm || 'no faults'}: ${counts}, handled again ${verdict.repeated}${latency}${verdict.collateral.length > 0 ? `, died with others ${verdict.collateral.length}` : ''}`;
+  const collateral = verdict.collateral.length;
+  const line =
+    `${experiment} (seed ${seed}): ${verdict.notifications} notifications, ` +
+    `${harm || 'no faults'}: ${counts}, handled again ${verdict.repeated}${latency}` +
+    `${collateral > 0 ? `, died with others ${collateral}` : ''}`;
   if (folder === null) return line;
   const examples = wrong.flatMap(([kind, found]) =>
     found.slice(0, 5).map((what) => `  ${kind}: ${what}`),

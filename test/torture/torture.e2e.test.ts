@@ -8,9 +8,9 @@ import { TortureServer } from './server.ts';
 import { describeRound } from './summary.ts';
 
 /*
-Goal: whatever is done to it, pgwatch loses nothing, and a broken pgwatch is caught.
-Method: one in nine of the experiments of `npm run torture` (in a whole run one in five), others each time, for a moment,
-and one mutant of every other one.
+Goal: pgwatch loses nothing, whatever is done to it, and a broken pgwatch is caught.
+Method: one in nine of the experiments of `npm run torture` (in a whole run one in five), different
+ones each time, for a moment, and one mutant of every other one.
 */
 
 let server: TortureServer;
@@ -29,7 +29,7 @@ const chosen = EXPERIMENTS.filter((_, index) => (index + seed) % size(5, 9) === 
 describe.each(chosen)('$name', (experiment) => {
   const options = { timeout: 120_000, skip: Boolean(experiment.unavailable?.()) };
   const run = async (mutant: string | null, roundSeed = seed) => {
-    // A fault needs its occasion: a mutant has more time for it.
+    // The fault of a mutant needs an opportunity, so it gets more time.
     const durationMs = mutant === null ? 1500 : 3000;
     const round = await runRound({ server, seed: roundSeed, durationMs, experiment, mutant });
     console.log(describeRound(round));
@@ -38,7 +38,7 @@ describe.each(chosen)('$name', (experiment) => {
 
   test('keeps every promise', options, async () => {
     let notifications = 0;
-    // Where connections are swallowed, writers come to little in a second.
+    // If connections are swallowed, writers do little in a second.
     for (let round = 0; notifications <= 10 && round < ROUNDS_MAX; round++) {
       const { verdict, failures } = await run(null, seed + round);
       expect(verdict).toMatchObject(Object.fromEntries(FINDINGS.map((kind) => [kind, []])));
@@ -48,13 +48,13 @@ describe.each(chosen)('$name', (experiment) => {
     expect(notifications).toBeGreaterThan(10);
   });
 
-  // Another one each time, and each time every other experiment's: all would take minutes.
+  // Another mutant each time, and each time for every other experiment: all would take minutes.
   const mutants = Object.keys(experiment.mutants);
   const place = EXPERIMENTS.indexOf(experiment) + seed;
   const mutant = mutants[Math.floor(place / 2) % mutants.length] ?? '';
   if (place % 2 === 0) return;
   test(`catches that ${mutant}`, { ...options, timeout: 180_000 }, async () => {
-    // Chance decides whether the fault meets its occasion.
+    // The fault has an effect only by chance.
     let isCaught = false;
     for (let round = 0; round < ROUNDS_MAX && !isCaught; round++) {
       ({ isCaught } = await run(mutant, seed + round));

@@ -29,13 +29,13 @@ export class World {
   readonly mutation: Partial<Mutation>;
   readonly isMutant: boolean;
   readonly random: Random;
-  /** Holds everything that is recorded. */
+  /** Contains everything that is recorded. */
   readonly folder = mkdtempSync(join(tmpdir(), 'pgwatch-history-'));
-  /** How many there were, by kind. */
+  /** The number of faults, by kind. */
   readonly faults = new Map<string, number>();
-  /** What was not delivered at a moment by which it had to be. */
+  /** What was not delivered by the time it had to be. */
   readonly overdue: string[] = [];
-  /** The longest that a bystander waited, where that is measured. */
+  /** The longest wait of a bystander, if that is measured. */
   latencyMs: number | null = null;
   readonly daemons: SupervisedDaemon[] = [];
   readonly consumers: ConsumerSetup[];
@@ -61,7 +61,7 @@ export class World {
     return world;
   }
 
-  /** Its database, wherever the server is by now. */
+  /** The connection string of its database, on the current server. */
   get url(): string {
     return this.server.urlOf(this.#database);
   }
@@ -72,7 +72,7 @@ export class World {
     this.consumers.push({ ...consumer, handler, options: { ...consumer.options, ...options } });
   }
 
-  /** Starts a daemon with the consumers there are. */
+  /** Starts a daemon with the current consumers. */
   addDaemon(differences: () => Partial<DaemonSetup> = () => ({})): SupervisedDaemon {
     const { folder, consumers, mutation } = this;
     const daemon = new SupervisedDaemon(() => {
@@ -97,14 +97,14 @@ export class World {
     await runWriters({ url, folder, seed, ...WRITERS, ...options, ...writers }, stop);
   }
 
-  /** A network before the server, closed with the world. */
+  /** A network in front of the server, closed with the world. */
   async openNetwork(): Promise<Network> {
     const network = await Network.open(this.url, this.random);
     this.#networks.push(network);
     return network;
   }
 
-  /** A fault has been done to it. */
+  /** Counts a fault that was done to it. */
   count(fault: string, times = 1): void {
     this.faults.set(fault, (this.faults.get(fault) ?? 0) + times);
     this.#faultRecord.append({ fault, atMs: Date.now() });

@@ -5,8 +5,8 @@ import { memberName, textLiteral } from './text.ts';
 export type Union = readonly string[];
 
 /**
- * The type of what a consumer gets for a value that is not null: to_jsonb() makes JSON of it, and
- * parseJson() strings of numbers that JavaScript does not hold exactly.
+ * The TypeScript type in which a consumer receives a non-null value: to_jsonb() converts it to
+ * JSON, and parseJson() turns numbers that JavaScript cannot represent exactly into strings.
  */
 export function jsonType(type: ColumnType): Union {
   switch (type.kind) {
@@ -34,12 +34,12 @@ export function jsonType(type: ColumnType): Union {
   }
 }
 
-/** The same for the values of a column. */
+/** Like jsonType(), for the values of a column. */
 export function valueType({ type, isNullable }: TypedColumn): Union {
   return [...jsonType(type), ...(isNullable ? ['null'] : [])];
 }
 
-/** As the source has it: each member once, null at the end. */
+/** The source text of a union: each member once, null last. */
 export function unionText(members: Union): string {
   const unique = new Set(members);
   if (unique.has('unknown')) return 'unknown';

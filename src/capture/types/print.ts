@@ -3,15 +3,13 @@ import { unionText } from './json-type.ts';
 import type { RowShape } from './shape.ts';
 import { memberName, rowTypeNames, textLiteral } from './text.ts';
 
-/** A TypeScript file that tells the compiler what notifications say of these tables. */
+/** A TypeScript file that declares the rows of these tables in notifications. */
 export function printTypes(shapes: readonly RowShape[]): string {
   const names = rowTypeNames(shapes);
   const named = shapes.map((shape, index) => ({ shape, name: names[index] ?? '' }));
   const parts =
     shapes.length === 0
-      ? [
-          '// No table is captured: a change is of any table, and its rows hold anything.\nexport {};',
-        ]
+      ? ['// No table is captured: changes can be of any table, with any columns.\nexport {};']
       : [
           ...named.map(({ shape, name }) => rowType(shape, name)),
           [
@@ -25,7 +23,7 @@ export function printTypes(shapes: readonly RowShape[]): string {
   return `${[HEAD, ...parts].join('\n\n')}\n`;
 }
 
-/** False for a file that somebody wrote; linters may want lines of their own at its head. */
+/** False for a file that a person wrote. The mark may follow other lines, as for linters. */
 export function isPrintedTypes(text: string): boolean {
   return text.includes(MARK);
 }
@@ -51,7 +49,7 @@ function entry(shape: RowShape, name: string): string[] {
   ];
 }
 
-/** With payload changed, only key columns are sure to be in rows of an UPDATE. */
+/** With payload 'changed', only key columns are certain to be in rows of an UPDATE. */
 function updatedRow({ always, alwaysInUpdate }: RowShape, name: string): string {
   if (always.isSubsetOf(alwaysInUpdate)) return name;
   const keys = [...alwaysInUpdate].map(textLiteral);
@@ -61,7 +59,7 @@ function updatedRow({ always, alwaysInUpdate }: RowShape, name: string): string 
 }
 
 const MARK = '// Written by "pgwatch types"';
-/** TypeScript finds a module that is added to only where some file imports it. */
-const HEAD = `${MARK}: the rows of the captured tables as notifications hold them. Do not edit
-// it. After a change of the tables or of how they are captured: npx pgwatch types --out THIS_FILE
+/** TypeScript resolves an augmented module only if some file imports it. */
+const HEAD = `${MARK}: the rows of the captured tables in notifications. Do not edit.
+// After a change of the tables or of their capture: npx pgwatch types --out THIS_FILE
 import type {} from 'pgwatch';`;

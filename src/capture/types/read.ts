@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 
-/** A type of PostgreSQL as far as the JSON of its values depends on it. */
+/** The properties of a PostgreSQL type that determine the JSON of its values. */
 export type ColumnType =
   | { kind: 'boolean' | 'integer' | 'number' | 'json' | 'text' }
   | { kind: 'enum'; labels: string[] }
@@ -9,7 +9,7 @@ export type ColumnType =
 
 export type TypedColumn = { name: string; type: ColumnType; isNullable: boolean };
 
-/** Reads the columns of tables, by the tables' oids, in their order; virtual ones left out. */
+/** Reads the columns of tables by table oid, in their order, without virtual ones. */
 export async function readTypedColumns(
   client: ClientBase,
   tableOids: readonly number[],
@@ -47,14 +47,14 @@ function typed({ name, typeOid, dimensions, isNotNull }: FoundColumn, types: Typ
   return { name, type, isNullable: isNullable && !isNotNull };
 }
 
-/** PostgreSQL forbids types that hold themselves, by whatever way: this comes to an end. */
+/** The recursion ends, because PostgreSQL forbids types that contain themselves. */
 function resolve(
   oid: number,
   dimensions: number,
   types: Types,
 ): { type: ColumnType; isNullable: boolean } {
   const found = types.get(oid);
-  // Somebody may have dropped it between the two statements.
+  // The type may have been dropped between the two statements.
   if (!found) return { type: { kind: 'json' }, isNullable: true };
   const { kind } = found;
   switch (kind) {
@@ -78,7 +78,7 @@ function resolve(
   }
 }
 
-/** A constraint that was not validated says nothing of rows from before it. */
+/** A constraint that was not validated does not cover older rows. */
 const IS_NOT_NULL = `a.attnotnull and not exists (
   select from pg_catalog.pg_constraint as n
   where n.conrelid = a.attrelid and n.contype = 'n' and not n.convalidated
@@ -89,11 +89,12 @@ const columnsOf = (relation: string, isNotNull = IS_NOT_NULL) => `(
       'name', a.attname, 'typeOid', a.atttypid::int8, 'dimensions', a.attndims,
       'isNotNull', ${isNotNull}) order by a.attnum), '[]')
   from pg_catalog.pg_attribute as a
-  where a.attrelid = ${relation} and a.attnum > 0 and not a.attisdropped and a.attgenerated <> 'v')`;
+  where a.attrelid = ${relation} and a.attnum > 0 and not a.attisdropped
+    and a.attgenerated <> 'v')`;
 
 /**
- * The types of parameter 1 and all that they are made of. What kind a type is goes by what
- * to_jsonb() does, in its order: it looks for a cast to json, too, but only of types that do not
+ * The types in parameter 1 and all types they contain. The kind of a type is determined as in
+ * to_jsonb(), in the same order; that also looks for a cast to json, but only for types that do not
  * come with PostgreSQL.
  */
 const TYPES = `
@@ -121,8 +122,9 @@ select t.oid::int8::float8 as oid, t.typnotnull as "isNotNull", t.typndims as di
     when t.typtype = 'd' then 'domain'
     when t.oid = 'pg_catalog.bool'::pg_catalog.regtype then 'boolean'
     when t.oid = any('{pg_catalog.int2,pg_catalog.int4}'::pg_catalog.regtype[]) then 'integer'
-    when t.oid = any('{pg_catalog.int8,pg_catalog.numeric,pg_catalog.float4,pg_catalog.float8}'::pg_catalog.regtype[])
-      then 'number'
+    when t.oid = any(
+      '{pg_catalog.int8,pg_catalog.numeric,pg_catalog.float4,pg_catalog.float8}'
+      ::pg_catalog.regtype[]) then 'number'
     when t.oid = any('{pg_catalog.json,pg_catalog.jsonb}'::pg_catalog.regtype[]) then 'json'
     when t.typsubscript = 'pg_catalog.array_subscript_handler'::pg_catalog.regproc then 'array'
     when t.typtype = 'c' then 'composite'

@@ -6,20 +6,20 @@ import type { Table } from '../table.ts';
 import { objectText, type Union, valueType } from './json-type.ts';
 import { readTypedColumns, type TypedColumn } from './read.ts';
 
-/** What notifications say of a table. */
+/** The content of notifications of a table. */
 export type RowShape = {
   schema: string;
   name: string;
   id: Union;
-  /** The type of each column that some payload may hold. */
+  /** The type of each column that a payload may contain. */
   columns: Map<string, Union>;
   /** The columns that every row has. */
   always: Set<string>;
-  /** The same, of rows of an UPDATE. */
+  /** The columns that every row of an UPDATE has. */
   alwaysInUpdate: Set<string>;
 };
 
-/** Reads what notifications say of the captured tables, in order of their names. */
+/** Reads the shapes of the captured tables, in order of their names. */
 export async function readRowShapes(client: ClientBase, names: Names): Promise<RowShape[]> {
   const states = await readCaptureStates(client, names);
   const columns = await readTypedColumns(
@@ -34,16 +34,16 @@ export async function readRowShapes(client: ClientBase, names: Names): Promise<R
       shapes.set(name, other ? merge(other, shape) : shape);
     }
   }
-  // By the letters' numbers: a collation would order them differently on another server.
+  // Ordered by code units: a collation would order them differently on another server.
   return [...shapes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, shape]) => shape);
 }
 
-/** One for each trigger: those that were written by hand may differ. */
+/** One shape for each trigger: manually created ones may differ. */
 function shapesOf({ table, existing }: CaptureState, columns: readonly TypedColumn[]): RowShape[] {
   return existing.triggers.map((trigger) => shapeOf(table, trigger, columns));
 }
 
-/** As notify_data_change() and its log_entry() do it. */
+/** Follows notify_data_change() and its log_entry(). */
 function shapeOf(
   table: Table,
   trigger: ExistingTrigger,
@@ -51,7 +51,7 @@ function shapeOf(
 ): RowShape {
   const { id, key, exclude = [], payload = 'full' } = argumentsOf(trigger);
   const known = new Set(columns.map(({ name }) => name));
-  // What names a column that is not there any more is looked up at every change.
+  // If the id names a dropped column, the function looks up the primary key at every change.
   const idColumns = id?.every((name) => known.has(name)) ? id : table.primaryKey;
   const keyColumns = [...idColumns, ...(key ?? [])].filter((name) => known.has(name));
   const isHeld = ({ name }: TypedColumn) =>
@@ -69,7 +69,7 @@ function shapeOf(
   };
 }
 
-/** A trigger that is told the id and no name goes by its table's own, as PostgreSQL tells it. */
+/** A trigger with an id but no table name uses the name of its own table, from PostgreSQL. */
 function shownName({ schema, name, root }: Table, trigger: ExistingTrigger) {
   const { id, table: shown } = argumentsOf(trigger);
   if (shown) return { schema: shown[0], name: shown[1] };
@@ -85,8 +85,8 @@ function idType(columns: readonly string[], types: ReadonlyMap<string, Union>): 
 }
 
 /**
- * What holds of both: triggers of one table that differ, or partitions of one that are captured
- * apart.
+ * The shape that covers both: for different triggers of one table, or partitions of one table that
+ * are captured separately.
  */
 function merge(one: RowShape, other: RowShape): RowShape {
   const columns = new Map(one.columns);

@@ -1,6 +1,4 @@
-/**
- * A text as a literal. What shows as nothing, or turns the direction of what follows, is escaped.
- */
+/** A string literal. Characters that are invisible or change the text direction are escaped. */
 export function textLiteral(text: string): string {
   const escaped = JSON.stringify(text)
     .slice(1, -1)
@@ -14,16 +12,15 @@ export function textLiteral(text: string): string {
   return `'${escaped}'`;
 }
 
-/** A column's name as that of a member: quoted where it is no plain identifier. */
+/** A column's name as the name of a member: quoted if it is not a plain identifier. */
 export function memberName(name: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(name) ? name : textLiteral(name);
 }
 
 /**
- * Names for the row types of tables, each of them another: users of schema public is Users, and
- * that of app AppUsers, whatever other tables there are, so that a new table renames no type of
- * another one. Where two still have the same name ("order items" and order_items), the later one
- * gets a number.
+ * Unique names for the row types of tables: public.users becomes Users, and app.users AppUsers,
+ * regardless of other tables, so that a new table does not rename the types of others. If two would
+ * still have the same name ("order items" and order_items), the later one gets a number.
  */
 export function rowTypeNames(tables: readonly { schema: string; name: string }[]): string[] {
   const taken = new Set(RESERVED);
@@ -50,7 +47,7 @@ function capitalized(word: string): string {
   return first.toUpperCase().normalize('NFC') + rest.join('');
 }
 
-/** What the file itself uses of TypeScript, and what it declares. */
+/** Names that the file itself uses or declares. */
 const RESERVED = ['Partial', 'Pick', 'CapturedTables'];
 
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu;

@@ -3,23 +3,23 @@ import type { DeliveryChange } from '../../log/deliveries/delivery.ts';
 import type { FailingKeys } from './failing-keys.ts';
 import type { Place, Settled } from './task.ts';
 
-/** Keeps the account of what a crew does, and settles it. */
+/** Tracks what a crew does, and settles it. */
 export interface Account {
   readonly failing: FailingKeys;
-  /** The task is through; the account sees to it that this is saved. */
+  /** The task is done or has a change to file; the account has it saved. */
   settle(task: Place, change: DeliveryChange | null): void;
-  /** A transaction is about to begin: it may settle what was read until now. */
+  /** A transaction is about to begin: it may settle what has been read so far. */
   onBegin(): void;
   /**
    * Settles tasks in a transaction.
-   * @returns the keys that still have a notification waiting; null where they are not ours any
-   *   longer
+   * @returns the keys that still have a notification waiting; null if the tasks now belong to
+   *   another process
    */
   settleIn(client: PoolClient, settled: readonly Settled[]): Promise<string[] | null>;
-  /** That transaction has committed. */
+  /** The transaction of settleIn() has committed. */
   onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void;
-  /** What the tasks belong to is another process's by now. */
+  /** The consumer or lease of the tasks now belongs to another process. */
   onFenced(): void;
-  /** The workers have ended for good; untilIdle() tells why. */
+  /** The workers have ended for good; untilIdle() rejects with the reason. */
   onFailed(): void;
 }

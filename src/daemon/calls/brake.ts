@@ -1,30 +1,30 @@
 import type { Calling } from './calling.ts';
 
 /**
- * Keeps a consumer from new notifications: at a dead letter, where that is asked for, and where so
- * many wait for a retry that more would be of no use.
+ * Holds back new notifications of a consumer: at a dead letter, with onDead 'stop', and while too
+ * many notifications wait for a retry.
  */
 export class Brake {
   readonly #calling: Pick<Calling, 'consumer' | 'reporter'>;
   #listener = () => {};
-  /** Dead letters that are not saved yet. */
+  /** How many dead letters are not saved yet. */
   #newDead = 0;
-  /** How often one came to these, or was saved. */
+  /** How often a dead letter was added or saved. */
   #deadMoves = 0;
   #retryCount: number;
-  /** How many have come to these, and how many of them are saved. */
+  /** How many retries were added since the start, and how many of those were saved. */
   #addedRetries = 0;
   #savedRetries = 0;
   #isHalted = false;
   #isOverfull = false;
 
-  /** @param retryCount how many wait for a retry at the beginning */
+  /** @param retryCount how many notifications wait for a retry at the start */
   constructor(calling: Pick<Calling, 'consumer' | 'reporter'>, retryCount: number) {
     this.#calling = calling;
     this.#retryCount = retryCount;
   }
 
-  /** Calls it whenever the brake is put on or taken off. */
+  /** Calls the listener whenever the brake is applied or released. */
   listen(listener: () => void): void {
     this.#listener = listener;
   }
@@ -33,25 +33,25 @@ export class Brake {
     return this.#isHalted || this.#isOverfull;
   }
 
-  /** True where it is on because of a dead letter. */
+  /** True if it is on because of a dead letter. */
   get isHalted(): boolean {
     return this.#isHalted;
   }
 
-  /** True where it is on because too much waits for a retry. */
+  /** True if it is on because too many notifications wait for a retry. */
   get isOverfull(): boolean {
     return this.#isOverfull;
   }
 
   /**
-   * True where it is to be told how many wait for a retry: it is on because of them, or has counted
-   * many, and knows nothing of those that are through.
+   * True if it needs a recount of the waiting retries: it is on because of them, or has counted
+   * many without knowing which are done.
    */
   get isFilling(): boolean {
     return this.#isOverfull || this.#retryCount > RETRIES_MAX / 2;
   }
 
-  /** Says whether there are dead letters, which only matters with onDead 'stop'. */
+  /** Sets whether there are dead letters, which only matters with onDead 'stop'. */
   halt(hasDead: boolean): void {
     const { consumer } = this.#calling;
     const isHalted = (hasDead || this.#newDead > 0) && consumer.onDead === 'stop';
@@ -60,54 +60,55 @@ export class Brake {
     this.#change(
       isHalted,
       isHalted
-        ? `has a dead letter and onDead: 'stop': it takes nothing new until that is retried or discarded (pgwatch dlq list --consumer ${consumer.id})`
-        : 'goes on: no dead letter is left',
+        ? "has a dead letter and onDead: 'stop'; new notifications are held back until it is " +
+            `retried or discarded (pgwatch dlq list --consumer ${consumer.id})`
+        : 'resumes: no dead letters are left',
     );
   }
 
   /**
-   * A look for dead letters begins. Returns what is to be told whether there are any: of those that
-   * came or were saved since, it may know nothing.
+   * Call it before a query for dead letters; it returns a function that takes the result. The query
+   * may have missed those added or saved in the meantime.
    */
   look(): (hasDead: boolean) => void {
     const seen = this.#deadMoves;
     return (hasDead) => this.halt(hasDead || this.#deadMoves !== seen);
   }
 
-  /** One more is dead, and about to be saved. */
+  /** Counts a dead letter that is about to be saved. */
   addDead(): void {
     this.#newDead += 1;
     this.#deadMoves += 1;
     this.halt(true);
   }
 
-  /** One of those is saved. */
+  /** A dead letter that was counted is saved. */
   savedDead(): void {
     this.#newDead -= 1;
     this.#deadMoves += 1;
   }
 
-  /** Between two counts in the database, what comes to it is counted here. */
+  /** Counts a new retry, between two counts in the database. */
   addRetry(): void {
     this.#addedRetries += 1;
     this.countRetries(this.#retryCount + 1);
   }
 
-  /** One that was counted here is saved. */
+  /** A retry that was counted here is saved. */
   savedRetry(): void {
     this.#savedRetries += 1;
   }
 
   /**
-   * They are about to be counted in the database. Returns what is to be told of it: what is saved
-   * only now may not be among them.
+   * Call it before the retries are counted in the database; it returns a function that takes the
+   * count, which may miss those saved in the meantime.
    */
   recount(): (count: number) => void {
     const savedCount = this.#savedRetries;
     return (count) => this.countRetries(count + this.#addedRetries - savedCount);
   }
 
-  /** Says how many wait for a retry. */
+  /** Sets how many notifications wait for a retry. */
   countRetries(count: number): void {
     const { consumer } = this.#calling;
     this.#retryCount = count;
@@ -117,8 +118,10 @@ export class Brake {
     this.#change(
       isOverfull,
       isOverfull
-        ? `fails so often that more than ${RETRIES_MAX} notifications wait for a retry: it takes nothing new until half of them are through (pgwatch dlq list --state retry --consumer ${consumer.id})`
-        : 'takes new notifications again',
+        ? `has more than ${RETRIES_MAX.toLocaleString('en')} notifications waiting for a retry; ` +
+            'new ones are held back until half of those are done ' +
+            `(pgwatch dlq list --state retry --consumer ${consumer.id})`
+        : 'resumes: new notifications are delivered again',
     );
   }
 
@@ -130,5 +133,5 @@ export class Brake {
   }
 }
 
-/** Of a consumer's notifications so many may wait for a retry before it takes no new ones. */
+/** How many notifications of a consumer may wait for a retry before new ones are held back. */
 const RETRIES_MAX = 10_000;

@@ -12,7 +12,7 @@ import { reportFailure } from './report-failure.ts';
 import type { Task } from './task.ts';
 import type { Verdict } from './transaction/loss.ts';
 
-/** What calling a consumer's handlers takes. */
+/** What is needed to call a consumer's handlers. */
 export type Calling = {
   consumer: Consumer;
   tools: CallTools;
@@ -21,11 +21,11 @@ export type Calling = {
   meter: Meter;
   /** How long the server may take to answer between the calls of a transaction. */
   answerMsMax: number;
-  /** Aborts when the daemon will not wait for handlers any longer. */
+  /** Aborts when the daemon no longer waits for handlers. */
   abandon: AbortSignal;
 };
 
-/** Calls the handler for tasks. As callHandler. */
+/** Calls the handler for tasks. See callHandler(). */
 export function callTasks(
   calling: Calling,
   tasks: readonly Task[],
@@ -39,8 +39,7 @@ export function callTasks(
 }
 
 /**
- * What becomes of a notification after a call; null: nothing is to be written down. Notes it if it
- * has failed.
+ * What to record about a notification after a call, if anything; null: nothing. Notes a failure.
  */
 export function conclude(calling: Calling, task: Task, outcome: Ended): DeliveryChange | null {
   const change = changeAfter(calling.consumer, task, outcome);
@@ -48,7 +47,7 @@ export function conclude(calling: Calling, task: Task, outcome: Ended): Delivery
   return noteFailure(calling, task, { change, error: outcome.error });
 }
 
-/** The same for one over whose call the transaction was lost. */
+/** Like conclude(), for a notification whose call may have lost the transaction. */
 export function concludeLoss(
   calling: Calling,
   task: Task,
@@ -56,11 +55,11 @@ export function concludeLoss(
 ): DeliveryChange {
   const change = changeAfterLoss(calling.consumer, task, loss);
   const noted = noteFailure(calling, task, { change, error: loss.error });
-  // How a connection was lost that no call is to blame for is said by who judges it.
+  // A loss that no call is to blame for is reported by the LossJudge, not as a failure.
   return change.attempts === task.attempt ? noted : change;
 }
 
-/** Its failure is said once the change is saved. */
+/** Notes a failure, which is reported once the change is saved. */
 function noteFailure(
   calling: Calling,
   task: Task,

@@ -7,25 +7,26 @@ export type CarefulOptions = {
   isOrdered: boolean;
   failing: FailingKeys;
   workers: Workers;
-  /** True while nothing new is called. */
+  /** True while new notifications are held back. */
   isHeld(): boolean;
-  /** True once nothing at all is called any more. */
+  /** True once nothing is called any more. */
   isClosed(): boolean;
   /**
-   * Writes down, in one transaction, that the tasks are about to be called, and counts the call of
-   * one that is alone. Returns what is to be called; null: nothing.
+   * Records in one transaction that the tasks are about to be called; a task that is alone counts
+   * an attempt. Returns the tasks to call; null: none.
    */
   record(tasks: readonly Task[]): Promise<Task[] | null>;
-  /** True once its call is over, and that is saved. */
+  /** True once the call is over and its outcome is saved. */
   isThrough(task: Task): boolean;
-  /** Resolves once the condition holds, or nothing is called any more. */
+  /** Resolves once the condition is true, or nothing is called any more. */
   until(isMet: () => boolean): Promise<void>;
 };
 
 /**
- * Calls one group of notifications at a time, and only once that is written down: a process may
- * have died over one of them. Should this one die too, the group is what it died over, and each of
- * it is called alone next. What dies alone is to blame, and that counts.
+ * Calls one group of notifications at a time, each after its calls are recorded: a process may have
+ * died over one of them. If this process dies too, it died over the recorded group, and each
+ * notification in it is called alone next. One that the process dies over alone is to blame, and
+ * that counts as an attempt.
  */
 export class Careful {
   readonly #options: CarefulOptions;
@@ -36,8 +37,8 @@ export class Careful {
   }
 
   /**
-   * Calls the group when it is its turn, and waits until that is over. While nothing new is called,
-   * new ones let those that come again go first.
+   * Calls the group when its turn comes, and waits until its calls are over. While new
+   * notifications are held back, groups with new ones let groups of retries go first.
    */
   async call(group: readonly Task[]): Promise<void> {
     const { isHeld, until } = this.#options;
@@ -48,11 +49,11 @@ export class Careful {
     await this.#turns.untilIdle();
   }
 
-  /** False where it has to be asked for again. */
+  /** Returns false if the group has to wait for another turn. */
   async #take(group: readonly Task[]): Promise<boolean> {
     const { workers, isHeld, isClosed, record, isThrough, until } = this.#options;
     if (isClosed()) return true;
-    // Looked at in its turn: what was called before it may have become a dead letter.
+    // Checked in its turn: an earlier call may have ended in a dead letter.
     if (isHeld() && group.some(({ isFiled }) => !isFiled)) return false;
     const ready = group.filter((task) => this.#isCalled(task));
     workers.skip(group.filter((task) => !ready.includes(task)).map(blocked));
@@ -65,15 +66,15 @@ export class Careful {
     return true;
   }
 
-  /** False where it has to wait for one of its key that fails: then its call is not one. */
+  /** False if it has to wait for an earlier notification of its key that fails. */
   #isCalled({ isFiled, chain, key }: Task): boolean {
     if (isFiled) return !chain?.isBroken;
     return !(this.#options.isOrdered && this.#options.failing.has(key));
   }
 
   /**
-   * What is recorded is not looked for among failing keys any longer: those behind one of their key
-   * wait for it.
+   * Recorded tasks are no longer checked against failing keys, so tasks of one key form a chain:
+   * later ones wait for earlier ones.
    */
   #chained(tasks: readonly Task[]): Task[] {
     const chains = new Map<string, { isBroken: boolean }>();
@@ -87,16 +88,13 @@ export class Careful {
   }
 }
 
-/**
- * Divides tasks into groups, in their order; those that are to be called alone have one of their
- * own.
- */
+/** Divides tasks into groups, in order. Each task in `alone` gets a group of its own. */
 export function groupsOf(
   tasks: Iterable<Task>,
   { concurrency, onDead }: { concurrency: number; onDead: string },
   alone: ReadonlySet<Task> = NONE,
 ): Task[][] {
-  // Nothing may be called after a dead letter then, and what is recorded would be.
+  // With 'stop', nothing may be called after a dead letter, but recorded tasks would be.
   const sizeMax = onDead === 'stop' ? 1 : Math.max(concurrency, GROUP_MIN);
   const groups: Task[][] = [];
   let isOpen = false;
@@ -112,7 +110,7 @@ export function groupsOf(
 
 const NONE: ReadonlySet<Task> = new Set();
 /**
- * So many share the two commits of a group, and are called alone should a process die over one of
- * them.
+ * The minimum group size. A group shares two commits; if the process dies over one of its
+ * notifications, all of them are called alone.
  */
 const GROUP_MIN = 32;

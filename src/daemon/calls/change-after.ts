@@ -9,7 +9,7 @@ import type { Verdict } from './transaction/loss.ts';
 type Called = Pick<Task, 'id' | 'key' | 'attempt' | 'isFiled' | 'isRecorded'>;
 type Policy = Pick<Consumer, 'attemptsMax' | 'backoffMs'>;
 
-/** What becomes of a notification after a call. Null: nothing is to be written down. */
+/** What to record about a notification after a call; null: nothing. */
 export function changeAfter(consumer: Policy, task: Called, outcome: Ended): DeliveryChange | null {
   const { id: notificationId, key, attempt } = task;
   if (outcome.type === 'done') {
@@ -26,15 +26,16 @@ export function changeAfter(consumer: Policy, task: Called, outcome: Ended): Del
     key,
     error,
     state: 'retry',
-    // Asking for patience spends no attempt.
+    // RetryAfter does not spend an attempt.
     attempts: retryAfterMs === null ? attempt : attempt - 1,
     delayMs: retryAfterMs ?? consumer.backoffMs(attempt),
   };
 }
 
 /**
- * The same for one over whose call the transaction was lost. Only a call that was made alone, and
- * written down, proves that it is to blame: before that no attempt is its last.
+ * Like changeAfter(), for a notification whose call may have lost the transaction. Only a call that
+ * was recorded and made alone proves that it is to blame: until then, the last attempt is not
+ * spent.
  */
 export function changeAfterLoss(
   consumer: Policy,

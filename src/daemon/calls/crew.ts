@@ -10,10 +10,10 @@ import { TransactionLane } from './transaction/lane.ts';
 import type { LossJudge } from './transaction/loss.ts';
 import type { Workers } from './workers.ts';
 
-/** What a crew works with, whatever it works for. */
+/** What a crew works with. */
 export type CrewTools = {
   calling: Calling;
-  /** What handlers write with. */
+  /** What context.db of handlers uses. */
   handlerPool: Pool;
   judge: LossJudge;
 };
@@ -23,13 +23,13 @@ export type CrewOptions = CrewTools &
     life: Life;
     brake: Brake;
     account: Account;
-    /** True where nothing more is to be delivered once it is held. */
+    /** True if nothing more is to be delivered once new notifications are held back. */
     endsWhenHeld: boolean;
   };
 
 /**
- * Those who work for a dispatcher: they call the handler for its tasks, some of them carefully, and
- * have them settled by its account, until it is closed.
+ * The workers of a dispatcher. They call the handler for its tasks, some of them carefully, and
+ * have its account settle them, until the crew is closed.
  */
 export class Crew {
   readonly workers: Workers;
@@ -55,17 +55,17 @@ export class Crew {
     });
   }
 
-  /** Calls the groups one after the other, each once that is written down. */
+  /** Calls the groups one after the other, each after its calls are recorded. */
   async callCarefully(groups: readonly (readonly Task[])[]): Promise<void> {
     for (const group of groups) await this.#careful.call(group);
   }
 
-  /** The same, and is not waited for: if it fails, the dispatcher has failed. */
+  /** Like callCarefully(), but does not wait: if it fails, the dispatcher has failed. */
   startCarefully(groups: readonly (readonly Task[])[]): void {
     this.callCarefully(groups).catch((thrown: unknown) => this.#life.fail(thrown));
   }
 
-  /** Starts nothing any more. */
+  /** Starts no more calls. */
   close(): void {
     this.#life.close();
     this.workers.close();

@@ -1,8 +1,8 @@
 import { type DeliveryChange, isFailure } from '../../log/deliveries/delivery.ts';
 
 /**
- * Which notifications have failed and were not done since: what a run to the end says of it. A
- * daemon, which never asks, keeps none.
+ * Which notifications have failed and have not succeeded since, for the result of a run with
+ * --once. A tailing daemon does not need them and keeps none.
  */
 export class FailedIds {
   readonly #ids: Set<number> | null;

@@ -1,8 +1,8 @@
 import type { DeliveryChange } from '../../log/deliveries/delivery.ts';
 
 /**
- * The keys of which a notification waits for a retry: later ones of theirs wait too. It knows of
- * deliveries that are not saved yet as well, so that nothing overtakes them.
+ * The keys with a notification that waits for a retry: later notifications of these keys wait too.
+ * Includes deliveries that are not saved yet, so that nothing overtakes them.
  */
 export class FailingKeys {
   readonly #keys = new Map<string, { isWaiting: boolean; unsavedCount: number }>();
@@ -28,7 +28,7 @@ export class FailingKeys {
     if (state === 'retry' || state === 'blocked') entry.isWaiting = true;
   }
 
-  /** Of these keys, the waiting ones have a notification that waits, as the database says. */
+  /** Of these keys, waitingKeys have a notification waiting, according to the database. */
   refresh(keys: readonly string[], waitingKeys: readonly string[]): void {
     const waiting = new Set(waitingKeys);
     for (const key of keys) {
@@ -38,14 +38,14 @@ export class FailingKeys {
     }
   }
 
-  /** The changes are saved; of their keys those given still have a notification that waits. */
+  /** The changes are saved. Of their keys, waitingKeys still have a notification waiting. */
   settle(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void {
     const waiting = new Set(waitingKeys);
     for (const { key } of changes) {
       if (key === null) continue;
       const entry = this.#entry(key);
       entry.unsavedCount -= 1;
-      // While another change is on its way, what the database says is not the last word.
+      // While another change is unsaved, the answer of the database is not final.
       if (entry.unsavedCount > 0) continue;
       entry.isWaiting = waiting.has(key);
       if (!entry.isWaiting) this.#keys.delete(key);

@@ -1,12 +1,13 @@
 import type { Fields, Reporter } from '../../reporter.ts';
 import { formatDuration } from '../../time.ts';
+import { countOf } from '../../words.ts';
 
 type Burst = { said: number; withheld: number; last: string; timer: NodeJS.Timeout };
 
 /**
- * Says what fails, and where much fails at once, says the first ones and how many more: a service
- * that is down for an hour would fill a disk with lines that are all the same. Each failure stands
- * in the delivery.
+ * Reports failures. If many occur at once, it reports the first ones and the number of the others:
+ * a service that is down for an hour would fill a disk with identical lines. Each failure is stored
+ * in its delivery.
  */
 export class FailureReports {
   readonly #reporter: Reporter;
@@ -27,7 +28,7 @@ export class FailureReports {
     burst.last = message;
   }
 
-  /** Says what it still holds back. */
+  /** Reports what it still holds back. */
   close(): void {
     for (const consumerId of [...this.#bursts.keys()]) this.#end(consumerId);
   }
@@ -47,12 +48,14 @@ export class FailureReports {
     const { withheld, last } = burst;
     if (withheld === 0) return;
     this.#reporter.warn(
-      `${consumerId}: ${withheld.toLocaleString('en')} more like that within ${formatDuration(BURST_MS)}; the last one: ${last} All of them: pgwatch dlq list --state all --consumer ${consumerId}.`,
+      `${consumerId}: ${countOf(withheld, 'more failure')} within ` +
+        `${formatDuration(BURST_MS)}; the last one: ${last} ` +
+        `To list all: pgwatch dlq list --state all --consumer ${consumerId}.`,
       { consumer: consumerId, withheld },
     );
   }
 }
 
-/** So many failures of a consumer are said whole, in so much time from the first. */
+/** How many failures of a consumer are reported in full within BURST_MS from the first. */
 const WHOLE_MAX = 10;
 const BURST_MS = 10_000;

@@ -7,16 +7,16 @@ import { TaskQueue } from './queue.ts';
 import { blocked, type Place, type Settled, type Task, uncalled } from './task.ts';
 import type { Workers } from './workers.ts';
 
-/** Told of each task that is through. What the change says is yet to be saved; null: nothing. */
+/** Called for each task that is done or has a change to save; null: there is nothing to save. */
 export type OnSettled = (task: Place, change: DeliveryChange | null) => void;
 
-/** Calls handlers, up to `concurrency` side by side; of a key one after the other. */
+/** Calls handlers, up to `concurrency` at a time; those of one key one after the other. */
 export class Lanes implements Workers {
   readonly #calling: Calling;
   readonly #onSettled: OnSettled;
   readonly #queue: TaskQueue;
   readonly #waiters = new Waiters();
-  /** What is being called, and since when. */
+  /** The batches being called, with their start times. */
   readonly #running = new Map<Task[], number>();
   #isClosed = false;
   #isPumping = false;
@@ -38,7 +38,7 @@ export class Lanes implements Workers {
   }
 
   push(tasks: readonly Task[]): void {
-    // Reads that were under way when it closed still bring some: they would keep it from its rest.
+    // Reads in progress when it closed still bring tasks, which would keep it from becoming idle.
     if (!this.#isClosed) this.#queue.push(tasks);
     this.#pump();
   }
@@ -64,8 +64,8 @@ export class Lanes implements Workers {
   }
 
   /**
-   * Files calls that take long, as if they were to be called again once their time is over: the
-   * position need not wait for them, and of the others only those of their key do.
+   * Files slow calls as retries that are due after their timeout: the position need not wait for
+   * them, and only notifications of their keys do.
    */
   fileSlow(): void {
     const { timeoutMs } = this.#calling.consumer;
@@ -84,7 +84,7 @@ export class Lanes implements Workers {
     this.#waiters.check();
   }
 
-  /** Positions are saved beside the calls. */
+  /** Nothing to do: positions are saved independently of the calls. */
   savePositionLazily(): void {}
 
   async until(isMet: () => boolean): Promise<void> {
@@ -101,7 +101,7 @@ export class Lanes implements Workers {
     const startedAt = performance.now();
     while (!this.#isClosed && this.#running.size < this.#calling.consumer.concurrency) {
       if (performance.now() - startedAt > TURN_MS) {
-        // Handlers that never wait would keep the heartbeat from its turn.
+        // Handlers that never await would starve the heartbeat.
         setImmediate(() => this.#pump());
         break;
       }
@@ -145,7 +145,7 @@ export class Lanes implements Workers {
     const keyOf = ({ key }: Task) => (order === 'key' ? key : null);
     const holdsItsKey = ({ state }: DeliveryChange) =>
       state === 'retry' || (state === 'dead' && onDead === 'stop');
-    // Later notifications of a key wait for one that was abandoned or has failed.
+    // Later notifications of a key wait for an earlier one that was abandoned or has failed.
     const abandoned = new Set<string | null>();
     const failed = new Set<string | null>();
     const left: Task[] = [];
@@ -162,7 +162,7 @@ export class Lanes implements Workers {
         outcome.type === 'behind' ||
         (outcome.type === 'done' && key !== null && failed.has(key))
       ) {
-        // It is called again, after the one that failed.
+        // It will be called again, after the one that failed.
         this.skip([blocked(task)]);
       } else {
         const change = conclude(this.#calling, task, outcome);
@@ -173,7 +173,9 @@ export class Lanes implements Workers {
     this.#takeBack(left);
   }
 
-  /** pgwatch has not called them, or has stopped their call: that spends no attempt. */
+  /**
+   * Puts back tasks that pgwatch has not called, or whose call it has stopped: no attempt is spent.
+   */
   #takeBack(tasks: readonly Task[]): void {
     const isWrittenDown = ({ isRecorded, isGrouped }: Task) => isRecorded || isGrouped;
     const written = tasks.filter(isWrittenDown);
@@ -183,7 +185,7 @@ export class Lanes implements Workers {
   }
 }
 
-/** How long it goes on without a pause. */
+/** How long it calls handlers without yielding to the event loop. */
 const TURN_MS = 20;
-/** After so long a call counts as slow. */
+/** How long a call may take before it counts as slow. */
 const SLOW_MS = 1000;

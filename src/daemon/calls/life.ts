@@ -2,8 +2,8 @@ import { toError } from '../../errors.ts';
 import { Waiters } from '../../waiting.ts';
 
 /**
- * How far a dispatcher has come: open; ended, when nothing more can be delivered; closed, when
- * nothing is started any more. Whoever waits for something is told by check().
+ * The state of a dispatcher: open; ended, when nothing more can be delivered; closed, when no more
+ * calls are started. check() wakes those that wait for a condition.
  */
 export class Life {
   readonly #ended = new AbortController();
@@ -12,27 +12,30 @@ export class Life {
   #isFenced = false;
   #failure: Error | undefined;
 
-  /** Aborts when nothing more can be delivered: it is another process's, or working has failed. */
+  /**
+   * Aborts when nothing more can be delivered: another process has taken over, or working has
+   * failed.
+   */
   get ended(): AbortSignal {
     return this.#ended.signal;
   }
 
-  /** True once nothing is started any more. */
+  /** True once no more calls are started. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  /** True once what it worked on is another process's. */
+  /** True once its consumer or lease belongs to another process. */
   get isFenced(): boolean {
     return this.#isFenced;
   }
 
-  /** Something has changed: whoever waits looks again. */
+  /** Something has changed: conditions are evaluated again. */
   check(): void {
     this.#waiters.check();
   }
 
-  /** Resolves once the condition holds, or it is closed. */
+  /** Resolves once the condition is true, or it is closed. */
   async until(isMet: () => boolean): Promise<void> {
     await this.#waiters.until(() => this.#isClosed || isMet());
   }
@@ -42,12 +45,12 @@ export class Life {
     this.check();
   }
 
-  /** Nothing more is to be delivered. */
+  /** Nothing more can be delivered. */
   end(): void {
     this.#ended.abort();
   }
 
-  /** What it works on is another process's by now. */
+  /** Its consumer or lease belongs to another process by now. */
   fence(): void {
     this.#isFenced = true;
     this.end();
@@ -59,7 +62,7 @@ export class Life {
     this.end();
   }
 
-  /** @throws what it has failed by */
+  /** @throws the failure, if there was one */
   throwFailure(): void {
     if (this.#failure) throw this.#failure;
   }

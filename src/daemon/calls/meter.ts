@@ -6,7 +6,7 @@ import type {
 } from '../../log/positions/activity.ts';
 
 /**
- * Counts what a consumer does in this process, in all its sessions, for those who look. A
+ * Counts what a consumer does in this process, over all its sessions, for status displays. A
  * notification costs one addition.
  */
 export class Meter {
@@ -14,10 +14,10 @@ export class Meter {
   #lastError: ActivityError | null = null;
   /** Undefined while this process does not run it. */
   #readState: (() => ConsumerState | null) | undefined;
-  /** How much was handled when, from a while ago until now. */
+  /** How much had been handled at recent times. */
   #samples: { at: number; handled: number }[] = [];
 
-  /** So many more are settled. */
+  /** Adds settled notifications. */
   count(settled = 1): void {
     this.#handled += settled;
   }
@@ -25,14 +25,14 @@ export class Meter {
   noteFailure(notificationId: number, error: Error): void {
     const { name, message } = errorRecord(error);
     const at = new Date().toISOString();
-    // Half a character would be no JSON for the server.
+    // The server rejects JSON with half a surrogate pair.
     const start = message.slice(0, MESSAGE_MAX).toWellFormed();
     this.#lastError = { name, message: start, notificationId, at };
   }
 
   /**
-   * Runs the work of a runner, whose state is read when somebody asks meanwhile: null where it
-   * waits for another process.
+   * Runs the work of a runner. Meanwhile its state can be read: null while it waits for another
+   * process.
    */
   async during<T>(readState: () => ConsumerState | null, work: () => Promise<T>): Promise<T> {
     this.#readState = readState;
@@ -42,23 +42,23 @@ export class Meter {
     });
   }
 
-  /** What it does now; null where it is not run. */
+  /** What the consumer does now; null if it is not running. */
   get state(): ConsumerState | null {
     return this.#readState?.() ?? null;
   }
 
-  /** The same, with the rate since it was asked some seconds ago. */
+  /** The state with counts, and the rate over the last seconds. */
   read(now = performance.now()): ConsumerActivity | null {
     const { state } = this;
     if (state === null) return null;
     this.#samples.push({ at: now, handled: this.#handled });
-    // One stays that is older than the span, so that all of it is covered.
+    // Keep one sample older than the span, so that the samples cover all of it.
     while ((this.#samples[1]?.at ?? now) < now - RATE_MS) this.#samples.shift();
     const { at, handled } = this.#samples[0] as { at: number; handled: number };
     const rate = ((this.#handled - handled) / (now - at)) * 1000;
     return {
       state,
-      // What a moment shows would be anything between nothing and far too much.
+      // Over a shorter time the rate would be anything from zero to far too high.
       rate: now - at < RATE_MS_MIN ? null : Math.round(rate * 10) / 10,
       handled: this.#handled,
       lastError: this.#lastError,

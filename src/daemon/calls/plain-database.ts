@@ -16,14 +16,13 @@ import type { Pool } from '../../database/pool.ts';
 import { noteConnection } from '../../database/transaction-scope.ts';
 import { PgwatchError } from '../../errors.ts';
 
-/** Whose call it is. */
+/** The call that queries belong to. */
 type PlainCall = { readonly givenUp: AbortSignal; noteCut(): void };
 
 /**
- * What a handler is given to write with, outside of a transaction: each query runs on any
- * connection of the pool, which is cleaned before somebody else gets it. The handler does not wait
- * for that.
- * @param isOutage whether a query has failed because the server or the network went away
+ * The context.db of a handler without a transaction: each query runs on any connection of the pool,
+ * which is cleaned before it is used again. The handler does not wait for that.
+ * @param isOutage whether a query failed because the server or the network was down
  */
 export function plainDatabase(
   pool: Pool,
@@ -64,7 +63,9 @@ async function run(pool: Pool, { config, text }: QueryArguments, stop: AbortSign
   return answer.promise;
 }
 
-/** @throws why the query failed; where cleaning did, something that costs the connection */
+/**
+ * @throws the query's error; if cleaning failed, an error that makes the pool drop the connection
+ */
 async function runAndClean(
   client: PoolClient,
   config: QueryConfig,
@@ -82,12 +83,12 @@ async function runAndClean(
   }
   if (isInTransaction(client)) await client.query('rollback');
   await cleanSession(client, { mayHavePrepared: mayPrepare(text) }).catch(() => {
-    throw new PgwatchError('connection_failed', 'A session could not be cleaned.');
+    throw new PgwatchError('connection_failed', 'A session could not be reset after a query.');
   });
   if (failure) throw failure;
 }
 
-/** The server's connection is another program's with the next transaction. */
+/** The pooler may lend the server's connection to another program after each transaction. */
 async function runPooled(client: PoolClient, config: QueryConfig, text: string): Promise<unknown> {
   const isConfined = mayChangeSession(text);
   if (isConfined) await client.query('begin');
@@ -107,6 +108,8 @@ async function runPooled(client: PoolClient, config: QueryConfig, text: string):
 function transactionLeftOpen(text: string): PgwatchError {
   return new PgwatchError(
     'handler_failed',
-    `"${text.trim().slice(0, 20)}" has left a transaction open, which was rolled back: each query of context.db may run on another connection. Set transaction: true, and all of them run in one transaction.`,
+    `"${text.trim().slice(0, 20)}" left a transaction open, which was rolled back: each query ` +
+      'of context.db may run on another connection. ' +
+      'To run all of them in one transaction, set transaction: true.',
   );
 }

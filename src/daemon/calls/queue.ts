@@ -3,18 +3,18 @@ import type { FailingKeys } from './failing-keys.ts';
 import { blocked, type Task } from './task.ts';
 
 /**
- * The tasks of a consumer that have not been started. Those that come again go first. With order by
- * key, one task of a key is out at a time, and what comes behind one that fails is blocked.
+ * The tasks of a consumer that have not been started. Retries go first. With order by key, one task
+ * of a key is out at a time, and those after one that fails are blocked.
  */
 export class TaskQueue {
   readonly #options: QueueOptions;
   readonly #again: Task[] = [];
   #fresh: Task[] = [];
-  /** Where the next fresh one stands: shifting a long list costs more. */
+  /** The index of the next fresh task: shifting a long list costs more. */
   #freshIndex = 0;
-  /** For each key of which a task is out: those behind it. */
+  /** For each key with a task out, the tasks that wait for it. */
   readonly #behind = new Map<string, Task[]>();
-  /** What was behind, and has its turn. */
+  /** Tasks that have waited for their key and are next. */
   readonly #released: Task[] = [];
   #behindCount = 0;
   #isPaused = false;
@@ -23,12 +23,12 @@ export class TaskQueue {
     this.#options = options;
   }
 
-  /** How many fresh ones wait. */
+  /** How many fresh tasks wait. */
   get size(): number {
     return this.#fresh.length - this.#freshIndex + this.#behindCount + this.#released.length;
   }
 
-  /** True where nothing would be given out, whatever is out now. */
+  /** True if nothing would be taken, whatever is out now. */
   get isIdle(): boolean {
     return (this.size === 0 || this.#isPaused) && this.#again.length === 0;
   }
@@ -38,19 +38,19 @@ export class TaskQueue {
     this.#freshIndex = 0;
   }
 
-  /** For tasks that come again. */
+  /** Adds retries. */
   pushFirst(tasks: readonly Task[]): void {
     this.#again.push(...tasks);
   }
 
-  /** While it is paused, only what comes again is given out. */
+  /** While it is paused, only retries are taken. */
   pause(isPaused: boolean): void {
     this.#isPaused = isPaused;
   }
 
   /**
-   * Drops everything: it is handed out again by whoever reads it again.
-   * @returns what was dropped and came again
+   * Drops everything: it is read and delivered again later.
+   * @returns the dropped retries
    */
   clear(): Task[] {
     const others = [...this.#released, ...[...this.#behind.values()].flat()];
@@ -64,7 +64,7 @@ export class TaskQueue {
     return again;
   }
 
-  /** The next task, which is out from then on; undefined where none can be started. */
+  /** The next task, which is out from then on; undefined if none can be started. */
   take(): Task | undefined {
     return this.#take(true);
   }
@@ -74,7 +74,7 @@ export class TaskQueue {
     return this.#again.length === 0 ? this.#take(false) : undefined;
   }
 
-  /** The task is not out any longer: the next of its key may be. */
+  /** The task is no longer out: the next one of its key may be taken. */
   release({ key }: Task): void {
     const behind = key === null ? undefined : this.#behind.get(key);
     if (key === null || !behind) return;
@@ -87,12 +87,12 @@ export class TaskQueue {
     this.#released.push(next);
   }
 
-  /** Gives them out again, before everything else that waits. */
+  /** Puts tasks back before everything else that waits. */
   putBack(tasks: readonly Task[]): void {
     this.#released.unshift(...tasks);
   }
 
-  /** Blocks what is behind a task of the key that is out, instead of waiting for it. */
+  /** Blocks the tasks that wait for the one of their key that is out. */
   blockBehind(key: string | null): void {
     const behind = key === null ? undefined : this.#behind.get(key);
     for (const task of behind?.splice(0) ?? []) {
@@ -129,7 +129,9 @@ export class TaskQueue {
     return task;
   }
 
-  /** True where it has to wait for one that fails. */
+  /**
+   * Settles the task as blocked if it has to wait for one that fails; returns whether it has to.
+   */
   #settleBlocked(task: Task): boolean {
     const { isOrdered, failing, onBlocked } = this.#options;
     const { key, isFiled, chain } = task;
@@ -155,11 +157,9 @@ export class TaskQueue {
 
 export type QueueOptions = {
   isOrdered: boolean;
-  /** True where one task, or one batch, is out at a time anyway. */
+  /** True if only one task, or one batch, is out at a time anyway. */
   isSerial: boolean;
   failing: FailingKeys;
-  /**
-   * Told of what is not given out: the change that says so, or null where its row says it already.
-   */
+  /** Called for each blocked task with the change to file, or null if its row already says so. */
   onBlocked(task: Task, change: DeliveryChange | null): void;
 };

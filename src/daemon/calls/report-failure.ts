@@ -9,8 +9,8 @@ import type { Task } from './task.ts';
 
 /**
  * Notes that a handler failed.
- * @param failure.delayMs when it is called again; null for a dead letter
- * @returns what says so, for when it is committed: until then nobody finds it where the report says
+ * @param failure.delayMs time until the next attempt; null for a dead letter
+ * @returns a function that reports it; call it after the commit, when the commands it names work
  */
 export function reportFailure(
   { consumer, failures, meter }: { consumer: Consumer; failures: FailureReports; meter: Meter },
@@ -22,13 +22,15 @@ export function reportFailure(
     .split('\n')
     .find((line) => line.includes(consumer.file))
     ?.trim();
-  const verb = textOf(() => error.name) === 'RetryAfter' ? 'put off' : 'failed on';
-  const what = `${consumer.id} ${verb} notification ${id}, attempt ${attempt} of ${consumer.attemptsMax}: ${withCause(error, MESSAGE_MAX)}${where ? ` (${where})` : ''}.`;
+  const verb = textOf(() => error.name) === 'RetryAfter' ? 'postponed' : 'failed on';
+  const what =
+    `${consumer.id} ${verb} notification ${id}, attempt ${attempt} of ${consumer.attemptsMax}: ` +
+    `${withCause(error, MESSAGE_MAX)}${where ? ` (${where})` : ''}.`;
   const others =
-    consumer.order === 'key' && key !== null ? `; the others of ${key} wait for it` : '';
+    consumer.order === 'key' && key !== null ? `; later notifications of ${key} wait for it` : '';
   const then =
     delayMs === null
-      ? `It is a dead letter now: pgwatch dlq show ${id}.`
+      ? `It is now a dead letter: pgwatch dlq show ${id}.`
       : `Next attempt in ${formatDuration(delayMs)}${others}.`;
   meter.noteFailure(id, error);
   publishTransition({
@@ -41,6 +43,6 @@ export function reportFailure(
   return () => failures.say(consumer.id, `${what} ${then}`, { notification: id, attempt });
 }
 
-/** So much of a message is said; the delivery has more of it. */
+/** How much of a message is reported; the delivery holds more of it. */
 const MESSAGE_MAX = 2000;
 const STACK_MAX = 100_000;

@@ -4,27 +4,27 @@ import type { Calling } from './calling.ts';
 import { reportFailure } from './report-failure.ts';
 import type { Settled, Task } from './task.ts';
 
-/** What is to be done about deliveries that are due. */
+/** What to do with deliveries that are due. */
 export type RetryWork = {
   /** In order of id. */
   tasks: Task[];
-  /** Of those the ones that go one by one: suspects, and what stands with one in a chain. */
+  /** The tasks that are called alone: suspects, and tasks in a chain with one. */
   alone: Set<Task>;
-  /** And those that go in groups. */
+  /** The tasks that are called in groups. */
   grouped: Set<Task>;
-  /** What is given up without another call. */
+  /** Deliveries that become dead letters without another call. */
   dead: Settled[];
 };
 
 type RetryOptions = {
-  /** True where the server may have crashed over it. */
+  /** True if the server may have crashed over the notification. */
   isSuspected(notificationId: number): boolean;
-  /** Where its account is kept. */
+  /** Where the notification is tracked. */
   placeOf?(notificationId: number): Pick<Task, 'source' | 'index'>;
 };
 
 /**
- * Makes tasks of deliveries that are due; those of a key form a chain that the first failure
+ * Makes tasks of deliveries that are due. Tasks of a key form a chain, which the first failure
  * breaks.
  */
 export function retryTasks(
@@ -70,12 +70,14 @@ export function retryTasks(
 type End = { name: string; message: string };
 
 /**
- * What failed so often became a dead letter at once; a call that ended the process could not say
- * so.
+ * Why a delivery gets no further attempt; null if it does. Only suspects need this check: an
+ * ordinary last failure makes a dead letter at once, but a call that ended the process could not.
  */
 function endOf({ attempts, isSuspect }: DueDelivery, attemptsMax: number): End | null {
   if (!isSuspect || attempts < attemptsMax) return null;
-  const message = `the process ended while the handler was called for the ${ordinal(attempts)} time, PostgreSQL crashed then, or the daemon did not wait for it`;
+  const message =
+    'the process ended, PostgreSQL crashed, or the daemon stopped waiting, ' +
+    `during the ${ordinal(attempts)} call of the handler`;
   return { name: 'HandlerLost', message };
 }
 
@@ -97,5 +99,5 @@ function ordinal(count: number): string {
 const NOWHERE = { source: null, index: 0 };
 const GONE = {
   name: 'NotificationGone',
-  message: 'the log does not hold the notification any longer',
+  message: 'the notification is no longer in the log',
 };

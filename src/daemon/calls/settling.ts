@@ -4,22 +4,20 @@ import { backoffMs, sleep } from '../../time.ts';
 import { Waiters } from '../../waiting.ts';
 
 export type SettlingOptions = {
-  /** What is settled, for what is said where it fails. */
+  /** What is settled, as the subject of messages about failures. */
   what: string;
   reporter: Reporter;
   hasPending(): boolean;
-  /** True where nobody waits until the database can be reached again. */
+  /** True if the daemon no longer waits for the database to come back. */
   isGivenUp(): boolean;
-  /**
-   * Takes what is pending and settles it. Returns why it could not be: then it is pending again.
-   */
+  /** Settles what is pending. Returns the reason if that fails; then it is pending again. */
   settle(): Promise<Error | undefined>;
 };
 
 /**
- * Settles behind the handlers' backs: while one settlement is under way the next ones gather. Tries
- * again where it fails, and if it never works, whoever takes over hands it out again: at least
- * once, never not at all.
+ * Settles in the background: while one settlement is in progress, the next ones are collected. It
+ * tries again after a failure. If it never succeeds, the next owner delivers the notifications
+ * again: each is handled at least once.
  */
 export class Settling {
   readonly #options: SettlingOptions;
@@ -27,9 +25,9 @@ export class Settling {
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
-  /** True while one settlement is under way: what comes now goes with the next. */
+  /** True while a settlement is in progress: what is added now goes with the next one. */
   #isSettling = false;
-  /** How many have succeeded. */
+  /** How many settlements have succeeded. */
   #succeeded = 0;
 
   constructor(options: SettlingOptions) {
@@ -42,14 +40,14 @@ export class Settling {
     if (this.#options.hasPending()) this.#running ??= this.#run();
   }
 
-  /** Starts within so many milliseconds, or sooner with something else. */
+  /** Starts within this many milliseconds, or sooner with something else. */
   startWithin(ms: number): void {
     this.#timer ??= setTimeout(() => this.start(), ms);
   }
 
   /**
-   * Waits until everything that is pending now is settled, or has failed to be; not for what comes
-   * meanwhile, because others may never rest.
+   * Waits until everything that is pending now is settled, or settling has failed. Does not wait
+   * for what is added meanwhile, because others may never stop.
    */
   async flush(): Promise<void> {
     this.start();
@@ -57,7 +55,7 @@ export class Settling {
     await this.#waiters.until(() => this.#running === undefined || this.#succeeded >= last);
   }
 
-  /** Settles what can be settled, and then no more. */
+  /** Settles what can be settled, then stops. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.start();
@@ -72,7 +70,8 @@ export class Settling {
       const failure = await settle();
       this.#isSettling = false;
       tries = failure ? tries + 1 : 0;
-      // What a handler's failure says would be forgotten, should nobody wait for the server.
+      // While the daemon waits for the server, an outage does not count as a failure: giving up
+      // would lose what is known about failed handlers.
       const isCounted = failure !== undefined && (isStatementError(failure) || isGivenUp());
       failures = isCounted ? failures + 1 : failure ? failures : 0;
       if (!failure) this.#succeeded += 1;
@@ -81,14 +80,14 @@ export class Settling {
     }
     this.#running = undefined;
     this.#waiters.check();
-    // Nothing else may come that would take it along.
+    // There may be no later settlement to include it.
     if (hasPending() && !this.#isClosed) this.startWithin(AGAIN_MS);
   }
 
-  /** Waits before the next attempt, and says so where it is not a matter of waiting. */
+  /** Waits before the next attempt; warns if waiting does not help. */
   async #wait(failure: Error, tries: number, failures: number): Promise<void> {
     const { what, reporter } = this.#options;
-    const text = `${what} is not settled yet: ${failure.message}`;
+    const text = `${what} could not be settled yet: ${failure.message}`;
     if (isStatementError(failure) && failures === FAILURES_MAX) reporter.warn(text);
     else reporter.debug(text);
     await sleep(backoffMs(tries, { baseMs: 50, capMs: 500 }), NEVER);

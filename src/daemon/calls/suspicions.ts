@@ -1,11 +1,11 @@
 import { type DeliveryChange, isFailure } from '../../log/deliveries/delivery.ts';
 
-/** A call that was written down before it was made. */
+/** A call that was recorded before it was made. */
 export type RecordedCall = { id: number; attempt: number };
 
 /**
- * What one session of a daemon leaves to the next: over which notifications the server may have
- * crashed, and which calls were lost to nobody's fault.
+ * What one session of a daemon leaves to the next: notifications that the server may have crashed
+ * over, and calls that were lost without being to blame.
  */
 export class Suspicions {
   readonly #suspects = new Map<string, Set<number>>();
@@ -13,16 +13,17 @@ export class Suspicions {
   readonly #doubted = new Set<string>();
 
   /**
-   * The server crashed while they were being handled, or it is lost that their calls have failed.
+   * The server crashed while they were being handled, or the failures of their calls could not be
+   * saved.
    */
   suspect(consumerId: string, ids: readonly number[]): void {
     this.#suspects.set(consumerId, new Set([...(this.#suspects.get(consumerId) ?? []), ...ids]));
   }
 
   /**
-   * They cannot be saved: the consumer is another's, or the server is another. That these calls
-   * have failed is known here alone, and the server may have crashed over them.
-   * @param recorded attempts that are written down; those that have failed stay so
+   * Changes cannot be saved: another process has the consumer, or the server is a different one.
+   * Only this process knows that these calls failed, and the server may have crashed over them.
+   * @param recorded the recorded attempts; those that have failed are removed, so that they count
    */
   loseChanges(
     consumerId: string,
@@ -39,17 +40,17 @@ export class Suspicions {
     }
   }
 
-  /** True once for each: from then on it is written down. */
+  /** True once for each suspect: its call is recorded from then on. */
   take(consumerId: string, id: number): boolean {
     return this.#suspects.get(consumerId)?.delete(id) ?? false;
   }
 
-  /** All that have not been taken yet. */
+  /** The suspects that have not been taken yet. */
   suspectsOf(consumerId: string): number[] {
     return [...(this.#suspects.get(consumerId) ?? [])];
   }
 
-  /** These calls are to count for nothing: the server or the network was away. */
+  /** These calls must not count as attempts: the server or the network was down. */
   excuse(consumerId: string, calls: readonly RecordedCall[]): void {
     this.#excused.set(consumerId, [...this.excused(consumerId), ...calls]);
   }
@@ -58,20 +59,19 @@ export class Suspicions {
     return this.#excused.get(consumerId) ?? [];
   }
 
-  /** They count for nothing any more. */
+  /** The excused calls have been taken back. */
   forgetExcused(consumerId: string): void {
     this.#excused.delete(consumerId);
   }
 
   /**
-   * The consumer is about to be taken from another owner: should the answer get lost, this is
-   * known.
+   * The consumer is about to be taken from another owner. If the answer is lost, this mark remains.
    */
   doubt(consumerId: string): void {
     this.#doubted.add(consumerId);
   }
 
-  /** True where it was about to be, and nobody knows whether that was done. */
+  /** True if a takeover was attempted and its outcome is unknown. */
   isDoubted(consumerId: string): boolean {
     return this.#doubted.has(consumerId);
   }

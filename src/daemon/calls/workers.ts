@@ -1,32 +1,33 @@
 import type { Settled, Task } from './task.ts';
 
-/** What works tasks off: several calls side by side, or one transaction after the other. */
+/** Handles tasks: several calls concurrently, or one transaction after the other. */
 export interface Workers {
-  /** How many tasks wait that come for the first time. */
+  /** How many tasks wait for their first call. */
   readonly waitingCount: number;
   push(tasks: readonly Task[]): void;
-  /** For tasks that come again. */
+  /** Adds retries. */
   pushFirst(tasks: readonly Task[]): void;
-  /** Settles what is not called. */
+  /** Settles tasks without a call. */
   skip(settled: readonly Settled[]): void;
-  /** While it is paused, only what comes again is called. */
+  /** While it is paused, only retries are called. */
   pause(isPaused: boolean): void;
-  /** Files what takes long, if it can be settled beside what runs. */
+  /** Files slow calls, if they can be settled independently of the others. */
   fileSlow(): void;
   /**
-   * A position has moved past what nobody wants: workers that settle in transactions save it within
-   * a second.
+   * The position has moved past notifications that the consumer does not want: workers that settle
+   * in transactions save it within a second.
    */
   savePositionLazily(): void;
-  /** Starts nothing any more; what runs is let finish. */
+  /** Starts no more calls; running ones finish. */
   close(): void;
   /**
-   * Resolves once the condition holds, or it is closed; it is looked at after every call. Rejects
-   * where working has failed.
+   * Resolves once the condition is true, or it is closed; the condition is checked after every
+   * call. Rejects if working has failed.
    */
   until(isMet: () => boolean): Promise<void>;
   /**
-   * Resolves once nothing runs, nor waits unless it is closed. Rejects where working has failed.
+   * Resolves once nothing runs and, unless it is closed, nothing waits. Rejects if working has
+   * failed.
    */
   untilIdle(): Promise<void>;
 }

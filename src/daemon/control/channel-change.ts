@@ -4,7 +4,7 @@ import type { Reporter } from '../../reporter.ts';
 import { shellWord } from '../../shell-word.ts';
 
 /**
- * Says which channels a consumer reads from now on, and which no longer, since it last ran.
+ * Reports which channels a consumer has started or stopped reading since it last ran.
  * @param seen.reachedId the highest id that its position has settled
  */
 export function reportChannels(
@@ -18,13 +18,17 @@ export function reportChannels(
   const from = `from id ${reachedId + 1} on`;
   if (added.length > LINES_MAX) {
     reporter.info(
-      `${id} reads ${added.length} more channels ${from}, for example ${added[0]}. What was published on them before is not delivered; "pgwatch replay ${shellWord(id)} --channel CHANNEL" delivers that as well.`,
+      `${id} reads ${added.length} more channels ${from}, for example ${added[0]}. ` +
+        'Earlier notifications on them are not delivered. ' +
+        `To deliver them too: pgwatch replay ${shellWord(id)} --channel CHANNEL`,
       { consumer: id },
     );
   }
   for (const channel of added.length > LINES_MAX ? [] : added) {
     reporter.info(
-      `${id} reads the channel ${channel} ${from}. What was published on it before is not delivered. To have that as well: pgwatch replay ${shellWord(id)} --channel ${shellWord(channel)}`,
+      `${id} reads the channel ${channel} ${from}. ` +
+        'Earlier notifications on it are not delivered. ' +
+        `To deliver them too: pgwatch replay ${shellWord(id)} --channel ${shellWord(channel)}`,
       { consumer: id },
     );
   }
@@ -41,5 +45,5 @@ export function reportChannels(
   }
 }
 
-/** More channels at a time are told of together. */
+/** More changed channels than this are reported in one line. */
 const LINES_MAX = 20;

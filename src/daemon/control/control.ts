@@ -19,15 +19,15 @@ import { backoffMs, sleep, withDeadline } from '../../time.ts';
 import { Bell, Turns } from '../../waiting.ts';
 
 /**
- * The control connection: it listens, holds the locks, and tells when it is lost. Whatever stands
- * on the locks ends with it, so everything that runs in a session runs until `lost` aborts.
+ * The control connection: it listens, holds the locks, and tells when it is lost. The locks end
+ * with it, so everything in a session runs only until `lost` aborts.
  */
 export class Control {
-  /** Rings for notifications, or when they may be there. */
+  /** Rings when there may be new notifications. */
   readonly doorbell = new Bell();
-  /** Rings when consumers may have no owner, or daemons have come or gone. */
+  /** Rings when consumers may be without an owner, or daemons have come or gone. */
   readonly owners = new Bell();
-  /** Rings when a notification may be due again. */
+  /** Rings when a retry may be due. */
   readonly retries = new Bell();
   readonly #client: Client;
   readonly #lost = new AbortController();
@@ -53,8 +53,8 @@ export class Control {
   }
 
   /**
-   * Connects to the primary, where the server may still believe in the connection before: that one
-   * holds the locks of the consumers for as long.
+   * Connects to the primary. Ends the predecessor there: the server may still consider that
+   * connection alive, and it would hold the locks of the consumers.
    * @throws PgwatchError connection_failed, server_unsuitable
    */
   static async open(config: Config, predecessor: Backend | null): Promise<Control> {
@@ -81,24 +81,26 @@ export class Control {
   }
 
   /**
-   * Whether session locks, settings and LISTEN last. Not behind a pooler that lends a connection
-   * for one transaction: there they would be left to whoever borrows it next.
+   * Whether session locks, settings and LISTEN persist. Not with a pooler that lends a connection
+   * for one transaction: they would be left to the next borrower.
    */
   get hasSession(): boolean {
     return this.#hasSession;
   }
 
-  /** True once a round trip has proved that the doorbell is heard. */
+  /** True once a round trip has proved that LISTEN works. */
   get isListening(): boolean {
     return this.#isListening;
   }
 
-  /** Which database of which server it leads to, as readServing() says; null before it is known. */
+  /** Which database of which server it is connected to, from readServing(); null until known. */
   get place(): string | null {
     return this.#place;
   }
 
-  /** The server's end of it; null before it is known, and where it changes. */
+  /**
+   * The server process of the connection; null until known, and with a pooler, where it changes.
+   */
   get backend(): Backend | null {
     return this.#backend;
   }
@@ -108,34 +110,34 @@ export class Control {
     return this.#lost.signal;
   }
 
-  /** True where the connection was given up because the other end had fallen silent. */
+  /** True if the connection was closed because the server had stopped answering. */
   get isSilent(): boolean {
     return this.lost.reason instanceof SilenceError;
   }
 
-  /** True where it was lost because another process of the server had crashed. */
+  /** True if it was lost because another server process had crashed. */
   get hasCrashed(): boolean {
     return this.#hasCrashed;
   }
 
-  /** True where it still works a moment after something else was lost. */
+  /** True if it still works a moment after another connection was lost. */
   async isAlive(): Promise<boolean> {
     const check = () => this.#checkAlive().catch((thrown: unknown) => this.#lose(toError(thrown)));
     await check();
-    // A server that ends all its connections does not do so at once.
+    // A server that ends all its connections does not end them all at once.
     await sleep(ALIVE_MS, this.lost);
     if (!this.isClosed) await check();
     return !this.isClosed;
   }
 
-  /** True once nothing can be done with it any more. */
+  /** True once it can no longer be used. */
   get isClosed(): boolean {
     return this.#isClosing || this.#lost.signal.aborted;
   }
 
   /**
-   * Runs the work alone on the connection, after what was asked for before; again where a statement
-   * of it was canceled, or the like, since the connection lives.
+   * Runs the work exclusively on the connection, after earlier requests. Runs it again if one of
+   * its statements is canceled or the like, since the connection is still alive.
    */
   async run<T>(work: (client: Client) => Promise<T>): Promise<T> {
     for (let failures = 1; ; failures++) {
@@ -143,7 +145,7 @@ export class Control {
         return await this.#runOnce(work);
       } catch (thrown) {
         if (!isKilled(thrown) || failures > FAILURES_MAX || this.isClosed) throw thrown;
-        // Not within its turn: the heartbeat has to get through meanwhile.
+        // Waits outside its turn, so that the heartbeat gets through meanwhile.
         await sleep(backoffMs(failures, { baseMs: 20, capMs: 500 }), this.lost);
       }
     }
@@ -158,9 +160,9 @@ export class Control {
   }
 
   /**
-   * Listens for the doorbell and on the channels, and proves by a round trip that it works. Only
-   * where hasSession.
-   * @returns null, or why it does not: as with a full queue
+   * Listens for the doorbell and on the channels, and proves by a round trip that it works.
+   * Requires hasSession.
+   * @returns null, or why it does not work, for example because the queue is full
    */
   async listen(channels: readonly string[]): Promise<string | null> {
     const { schema } = this.#config;
@@ -170,8 +172,8 @@ export class Control {
     this.#client.on('notification', onNotification);
     try {
       await this.run((client) => listenOn(client, [schema, ...channels], token));
-      // The time runs from here, because a slow server is late with the statements too.
-      const onSilence = () => new SilenceError('nothing is heard');
+      // The time runs from here, because a slow server also takes long for the statements before.
+      const onSilence = () => new SilenceError('no notification arrives');
       await withDeadline(heard.promise, PROBE_MS_MAX, onSilence);
       this.#isListening = true;
       return null;
@@ -184,9 +186,9 @@ export class Control {
     }
   }
 
-  /** Gives the connection up, whatever still runs on it. */
+  /** Closes the connection, whatever still runs on it. */
   abandon(): void {
-    this.#lose(new Error('the daemon has waited long enough for it'));
+    this.#lose(new Error('the daemon stopped waiting for it'));
   }
 
   async close(): Promise<void> {
@@ -197,8 +199,8 @@ export class Control {
   }
 
   /**
-   * Checks the connection again and again, from the first moment on: what is asked at the start can
-   * hang like anything later.
+   * Checks the connection periodically from the very start: the first statements can hang like
+   * later ones.
    */
   async #runHeartbeat(): Promise<void> {
     const ended = AbortSignal.any([this.lost, this.#closing.signal]);
@@ -215,11 +217,12 @@ export class Control {
 
   async #checkAlive(): Promise<void> {
     const { heartbeatDeadlineMs } = this.#config;
-    // The deadline is ours: the kernel of a half-open connection's other end may go on answering.
+    // Our own deadline, because the kernel at the other end of a half-open connection may keep
+    // answering.
     const checking = this.#turns
       .take(() => requirePrimary(this.#client))
       .catch((thrown: unknown) => {
-        // That it was canceled is an answer, too.
+        // A cancellation is an answer, too.
         if (!isKilled(thrown)) throw thrown;
       });
     await withDeadline(checking, heartbeatDeadlineMs, () => {
@@ -227,7 +230,7 @@ export class Control {
     });
   }
 
-  /** What is said is a hint where to look, and never believed: anybody can say it. */
+  /** A payload is only a hint where to look, and never trusted: any session can send one. */
   #ring(payload: string | undefined): void {
     if (payload === 'pgwatch:owners') this.owners.ring();
     else if (payload === 'pgwatch:retry') this.retries.ring();
@@ -243,15 +246,15 @@ export class Control {
 
 class SilenceError extends Error {}
 
-/** True for a statement that was killed, and not its connection. */
+/** True if only the statement was killed, not its connection. */
 function isKilled(thrown: unknown): boolean {
   return isStatementError(thrown) && isPassing(thrown);
 }
 
 const APPLICATION = 'pgwatch control';
 /**
- * How the server finds out that a machine is gone, and its locks with it: by default after two
- * hours.
+ * Makes the server notice soon that a machine is gone, and release its locks: by default that takes
+ * two hours.
  */
 const KEEPALIVES = {
   tcp_keepalives_idle: '10',
@@ -260,5 +263,5 @@ const KEEPALIVES = {
 };
 const PROBE_MS_MAX = 3000;
 const ALIVE_MS = 100;
-/** For some seconds. */
+/** Reached after some seconds. */
 const FAILURES_MAX = 20;

@@ -12,21 +12,26 @@ export type ListeningOptions = {
   channels: readonly string[];
 };
 
-/** Listens for the doorbell, or says why the daemon only polls. */
+/** Listens for the doorbell, or reports why the daemon only polls. */
 export async function startListening(options: ListeningOptions): Promise<void> {
   const { config, control, reporter, channels } = options;
   const problem = control.hasSession ? await control.listen(channels) : null;
   publishTransition({ type: 'listening', mode: control.isListening ? 'doorbell' : 'poll' });
   if (control.isListening) return;
-  const effect = `notifications wait for the next poll, ${formatDuration(config.pollIntervalMs)} apart`;
+  const interval = formatDuration(config.pollIntervalMs);
+  const effect = `so notifications wait for the next poll (every ${interval})`;
+  const url = config.directUrl ?? config.url;
   reporter.warn(
     control.hasSession
-      ? `LISTEN does not work on this connection (${problem}), so that ${effect}. It is tried again now and then; if there is a pooler, give directUrl a connection that bypasses it.`
-      : `${describeHost({ url: config.directUrl ?? config.url })} is a pooler that lends a connection for one transaction only: LISTEN does not work there, so that ${effect}. Give directUrl a connection that bypasses it.`,
+      ? `LISTEN does not work on this connection (${problem}), ${effect}. pgwatch tries again ` +
+          'from time to time; if there is a pooler, set directUrl to a connection that bypasses it.'
+      : `${describeHost({ url })} is a pooler that lends a connection for one transaction only: ` +
+          `LISTEN does not work there, ${effect}. ` +
+          'Set directUrl to a connection that bypasses it.',
   );
 }
 
-/** Tries again now and then, where it may work one day: a full queue empties, a pooler stays. */
+/** Tries again from time to time if LISTEN may work later: a full queue empties, a pooler stays. */
 export async function retryListening(
   { config, control, reporter, channels }: ListeningOptions,
   signal: AbortSignal,
@@ -37,7 +42,7 @@ export async function retryListening(
     if (signal.aborted) return;
     if ((await control.listen(channels)) !== null) continue;
     publishTransition({ type: 'listening', mode: 'doorbell' });
-    reporter.info('LISTEN works now: notifications do not wait for the next poll any more.');
+    reporter.info('LISTEN works now: notifications no longer wait for the next poll.');
   }
 }
 

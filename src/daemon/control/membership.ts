@@ -10,22 +10,22 @@ import type { Control } from './control.ts';
 export type MembershipOptions = {
   config: Config;
   control: Control;
-  /** Names this process; the same in all its sessions. */
+  /** Identifies this process; the same in all its sessions. */
   daemonId: string;
-  /** What it can run alone now. */
+  /** The consumers that it can own now. */
   wantedIds(): readonly string[];
-  /** What it shares. */
+  /** The consumers that it shares. */
   sharedIds: readonly string[];
   /** The channels that its version of a consumer reads. */
   channelsOf(consumerId: string): readonly string[];
-  /** Of the consumers that it runs, or has run. */
+  /** The meters of the consumers that it runs, or has run. */
   meters: ReadonlyMap<string, Meter>;
 };
 
 /** Tells the other daemons that this one is alive, and what it wants to run. */
 export class Membership {
   readonly #options: MembershipOptions;
-  /** What its last heartbeat said that its consumers do. */
+  /** The states of its consumers in the last heartbeat. */
   #toldStates = '';
 
   constructor(options: MembershipOptions) {
@@ -39,8 +39,7 @@ export class Membership {
   }
 
   /**
-   * Goes on saying so until the signal aborts; sooner where a consumer does something else than it
-   * said.
+   * Sends heartbeats until the signal aborts; an early one if the state of a consumer has changed.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { heartbeatIntervalMs } = this.#options.config;
@@ -54,9 +53,9 @@ export class Membership {
     }
   }
 
-  /** Says what has changed in what it wants, and has everybody look. */
+  /** Tells the other daemons that the consumers it wants have changed. */
   async announce(): Promise<void> {
-    // Where that fails, so does the session, by its heartbeat.
+    // If this fails, the heartbeat ends the session too.
     if (!this.#options.control.isClosed) await this.join().catch(() => {});
   }
 
@@ -107,8 +106,8 @@ export class Membership {
   }
 }
 
-/** How often it looks for that: people who look should see what is so. */
+/** How often it checks for changed states, so that status displays are current. */
 const STATES_MS = 1000;
 const VERSION = readVersion();
-/** A daemon that has missed so many heartbeats counts as dead, whatever it holds. */
+/** A daemon that has missed this many heartbeats counts as dead, whatever locks it holds. */
 const BEATS_MISSED = 3;

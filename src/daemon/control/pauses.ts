@@ -2,7 +2,7 @@ import type { OwnerState } from '../../log/positions/daemons.ts';
 import type { Reporter } from '../../reporter.ts';
 import { publishTransition } from '../../transitions.ts';
 
-/** Says of consumers that they are paused, and that they are not any longer: each once. */
+/** Reports each pause and each resumption of a consumer once. */
 export class Pauses {
   readonly #reporter: Reporter;
   readonly #ids = new Set<string>();
@@ -17,13 +17,13 @@ export class Pauses {
     const end = pausedUntil
       ? `until ${pausedUntil.toISOString()}`
       : `until "pgwatch consumers resume ${consumerId}"`;
-    this.#reporter.info(`${consumerId} is paused ${end}: nothing is handed out to it.`, {
+    this.#reporter.info(`${consumerId} is paused ${end}: nothing is delivered to it.`, {
       consumer: consumerId,
     });
     publishTransition({ type: 'consumer_paused', consumerId });
   }
 
   end(consumerId: string): void {
-    if (this.#ids.delete(consumerId)) this.#reporter.info(`${consumerId} is resumed.`);
+    if (this.#ids.delete(consumerId)) this.#reporter.info(`${consumerId} resumes.`);
   }
 }

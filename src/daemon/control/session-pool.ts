@@ -11,20 +11,18 @@ export type SessionPoolOptions = {
   pool: Clients;
   schema: string;
   reporter: Reporter;
-  /** Aborts with the session: from then on nothing is tried again. */
+  /** Aborts with the session: after that nothing is tried again. */
   ended: AbortSignal;
-  /**
-   * Aborts when the daemon stops, or has no patience left: from then on it does not wait for long.
-   */
+  /** Aborts when the daemon stops, or has no patience left: after that it does not wait long. */
   stop: AbortSignal;
-  /** once: it gives up where something fails for long. */
+  /** once: gives up if something fails for long. */
   mode: 'tail' | 'once';
 };
 
 /**
- * The daemon's pool as the parts of a session use it. What was killed, or found no connection, is
- * done again for as long as the session lives, that is, its control connection: one statement that
- * fails holds up nothing but itself.
+ * The daemon's pool as the parts of a session use it. A statement that was killed or found no
+ * connection is run again while the session lives, which means its control connection: one failing
+ * statement holds up nothing but itself.
  */
 export class SessionPool implements Clients {
   readonly #options: SessionPoolOptions;
@@ -33,15 +31,15 @@ export class SessionPool implements Clients {
     this.#options = options;
   }
 
-  /** True where nobody waits until the database can be reached again. */
+  /** True if the daemon no longer waits for the database to come back. */
   get isGivenUp(): boolean {
     return this.#options.stop.aborted || this.#options.pool.isGivenUp;
   }
 
   /**
-   * Runs the work with a borrowed client, again where it fails and may succeed: it has to be one
-   * that may be done twice, because where the connection was lost at its commit nobody knows.
-   * @param isAnswer true for a failure that is to be thrown all the same
+   * Runs the work with a borrowed client, and again if it fails and may succeed. The work must be
+   * safe to run twice: if the connection is lost during its commit, the outcome is unknown.
+   * @param isAnswer true for a failure that is thrown instead of retried
    */
   async withClient<T>(
     work: (client: PoolClient) => Promise<T>,
@@ -60,7 +58,7 @@ export class SessionPool implements Clients {
     }, isAnswer);
   }
 
-  /** Does work of several statements, again where it fails and may succeed. */
+  /** Runs work of several statements, and again if it fails and may succeed. */
   async again<T>(
     work: () => Promise<T>,
     isAnswer: (thrown: unknown) => boolean = () => false,
@@ -77,9 +75,9 @@ export class SessionPool implements Clients {
   }
 
   /**
-   * Waits before what failed is done again.
-   * @param trial.failures how often it has failed, in a row, since it was first tried
-   * @throws the failure where there is no other time
+   * Waits before failed work is tried again.
+   * @param trial.failures the number of failures in a row
+   * @throws the failure if it must not be tried again
    */
   async pause(
     failure: Error,
@@ -90,8 +88,10 @@ export class SessionPool implements Clients {
     const isOver = this.isGivenUp ? failures > STOPPING_FAILURES_MAX : false;
     if (isOver || (mode === 'once' && failingMs > ONCE_MS_MAX) || ended.aborted) throw failure;
     const held = await heldText(pool, schema, failure);
-    const text = `A statement has failed for ${formatDuration(failingMs)}, and is tried again: ${failure.message.replace(/\.$/, '')}.${held}`;
-    // It had waited long for the lock before it failed.
+    const text =
+      `A statement has been failing for ${formatDuration(failingMs)} and is tried again: ` +
+      `${failure.message.replace(/\.$/, '')}.${held}`;
+    // A statement that waits for a lock has waited long before it fails.
     if (held !== '' || failures % WARN_FAILURES === 0) reporter.warn(text);
     else reporter.debug(text);
     await sleep(backoffMs(failures, { baseMs: 20, capMs: AGAIN_MS_MAX }), ended);
@@ -118,5 +118,5 @@ export class SessionPool implements Clients {
 const AGAIN_MS_MAX = 2000;
 const STOPPING_FAILURES_MAX = 5;
 const ONCE_MS_MAX = 30_000;
-/** After some seconds, and then twice a minute. */
+/** Warns after some seconds, and then twice a minute. */
 const WARN_FAILURES = 10;

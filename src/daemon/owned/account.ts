@@ -26,16 +26,16 @@ export type OwnedAccountOptions = {
   brake: Brake;
   life: Life;
   suspicions: Suspicions;
-  /** Told of each notification that is through. */
+  /** Called for each notification that is done or has a delivery. */
   onHandled(isReplay: boolean): void;
   onSaved(position: Position, xid: Xid): void;
-  /** Told when something may be due sooner than was known. */
+  /** Called when a delivery may be due earlier than expected. */
   onWaiting(): void;
 };
 
 /**
- * Keeps the account of a consumer that this process owns, and has it settled: the position behind
- * all that is done or has a delivery, and the deliveries.
+ * Tracks what is handled for a consumer that this process owns, and has it settled: the position
+ * after everything that is done or has a delivery, and the deliveries.
  */
 export class OwnedAccount implements Account, SettlementOwner {
   readonly consumerId: string;
@@ -44,23 +44,23 @@ export class OwnedAccount implements Account, SettlementOwner {
   readonly isOrdered: boolean;
   readonly failing: FailingKeys;
   readonly failed: FailedIds;
-  /** What is about to be called, once that is saved. */
+  /** Notifications that will be called once that is recorded. */
   readonly recording = new Set<number>();
-  /** Attempts that are recorded, of calls whose outcome is not saved; by notification. */
+  /** Recorded attempts of calls whose outcome is not saved yet, by notification. */
   readonly recorded = new Map<number, number>();
   readonly #options: OwnedAccountOptions;
   readonly #ledger: Ledger;
   readonly #places: RowPlaces = new Map();
-  /** Those that the brake has counted, until they are saved. */
+  /** Retries that the brake has counted and that are not saved yet. */
   readonly #newRetries = new Set<number>();
   #mark: LedgerMark;
-  /** What the transaction under way saves. */
+  /** What the current transaction saves. */
   #saving: { position: Position; xid: Xid } | undefined;
-  /** True where one that was worked on is so no longer, and nobody was told. */
+  /** True if a notification has left `working` and onWaiting has not been called since. */
   #hasLeft = false;
   #savedAt = performance.now();
 
-  /** @param failingKeys of which a notification waits at the beginning */
+  /** @param failingKeys keys that have a notification waiting at the start */
   constructor(options: OwnedAccountOptions, owned: Takeover, failingKeys: readonly string[]) {
     this.#options = options;
     this.consumerId = owned.consumerId;
@@ -73,12 +73,12 @@ export class OwnedAccount implements Account, SettlementOwner {
     this.#mark = this.#ledger.mark;
   }
 
-  /** How many rows lie in pages that are not settled to their end. */
+  /** The number of rows in pages that are not completely settled. */
   get openRows(): number {
     return this.#ledger.openRows;
   }
 
-  /** Takes a page up. */
+  /** Adds a page to the ledger. */
   open(page: Page, onClosed: () => void): LedgerPage {
     return this.#ledger.open(page, onClosed);
   }
@@ -107,7 +107,7 @@ export class OwnedAccount implements Account, SettlementOwner {
     if (xid === null) return null;
     this.#saving = { position, xid };
     const changes = settled.flatMap(({ change }) => change ?? []);
-    // From the commit on the database says that they are due, and its reply comes later.
+    // Once committed they are due in the database, and its reply arrives later.
     for (const { notificationId } of changes) this.#options.working.add(notificationId);
     return changes.length === 0 ? [] : applyChanges(client, schema, this, lastOfEach(changes));
   }
@@ -123,7 +123,7 @@ export class OwnedAccount implements Account, SettlementOwner {
   onSaved(position: Position, xid: Xid): void {
     this.#ledger.learn(position, xid);
     this.#options.onSaved(position, xid);
-    // It may have passed some of what is held until then.
+    // The position may have passed deliveries that were held for it.
     if (this.#options.working.isHolding) this.#tellFiled(1);
   }
 
@@ -162,8 +162,8 @@ export class OwnedAccount implements Account, SettlementOwner {
   }
 
   /**
-   * What was not called any more, though others behind it were, becomes due, so that the position
-   * need not stay before it: whoever is next would call those others again.
+   * Files notifications that were not called although later ones were, so the position can pass
+   * them. Otherwise the next owner would call the later ones again.
    */
   fileGaps(): void {
     const { gaps } = this.#ledger;
@@ -177,7 +177,10 @@ export class OwnedAccount implements Account, SettlementOwner {
     if (changes.length > 0) this.#file(changes);
   }
 
-  /** @param isLazy for a position that only moved past what the consumer does not want */
+  /**
+   * @param isLazy true if the position only moved past notifications that the consumer does not
+   *   want
+   */
   savePosition(isLazy: boolean): void {
     const { settler } = this.#options;
     if (isLazy) {
@@ -193,7 +196,7 @@ export class OwnedAccount implements Account, SettlementOwner {
     if (!change || !isUnderWay(change)) {
       this.#hasLeft = working.leave(id) || this.#hasLeft;
       onHandled(isReplay);
-      // Between two counts in the database, those that come to it are counted here.
+      // The database counts them only now and then; new ones are counted here in between.
       if (source !== null && change?.state === 'retry') {
         this.#newRetries.add(id);
         brake.addRetry();
@@ -205,7 +208,7 @@ export class OwnedAccount implements Account, SettlementOwner {
   #file(changes: readonly DeliveryChange[]): void {
     for (const change of changes) {
       this.#note(change);
-      // Until it is saved, the database says that it is due.
+      // Until this is saved, the database may report it as due.
       this.#options.working.add(change.notificationId);
     }
     this.#savedAt = performance.now();
@@ -219,5 +222,5 @@ export class OwnedAccount implements Account, SettlementOwner {
   }
 }
 
-/** While a long page is worked, its position is saved so often. */
+/** How often the position is saved within a long page. */
 const SAVE_MS = 500;

@@ -2,14 +2,14 @@ import type { OwnedDispatcher } from './dispatcher.ts';
 import type { ConsumerRunner } from './runner.ts';
 
 /**
- * A consumer that this process runs: what ends once its handlers have returned, and what has it
- * handed over.
+ * A consumer that this process runs. `ended` resolves once its handlers have returned; aborting
+ * `leave` has it released.
  */
 export type Running = { runner: ConsumerRunner; ended: Promise<void>; leave: AbortController };
 
 /**
- * The consumers that this process owns and still runs. It outlives the session: a handler that
- * takes its time keeps its consumer here after the connection was lost.
+ * The consumers that this process owns and still runs. It outlives the session: a slow handler
+ * keeps its consumer here after the connection is lost.
  */
 export class AtWork {
   readonly #running = new Map<string, Running>();
@@ -27,8 +27,8 @@ export class AtWork {
   }
 
   /**
-   * Adds a consumer until its work has returned.
-   * @param work does not reject; the signal aborts when the consumer is to be handed over
+   * Adds a consumer, and removes it when its work has returned.
+   * @param work never rejects; its signal aborts when the consumer is to be released
    */
   start(runner: ConsumerRunner, work: (leave: AbortSignal) => Promise<void>): Running {
     const { consumerId } = runner.dispatcher;

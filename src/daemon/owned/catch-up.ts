@@ -2,12 +2,12 @@ import type { Page } from '../../log/page.ts';
 import { reachedId } from '../../log/positions/position.ts';
 import { publishTransition } from '../../transitions.ts';
 
-/** How far a consumer has caught up, for people who watch. */
+/** How far a consumer has caught up, for display. */
 export type CatchUpProgress = { count: number; fromId: number; reachedId: number; endId: number };
 
 /**
- * Counts how a consumer catches up: the notifications that were committed before it was taken over.
- * They are read before they are handled, and it has caught up once all of them are handled.
+ * Tracks how a consumer catches up on the notifications committed before it was taken over. Reading
+ * them ends before handling them does; it has caught up once all of them are handled.
  */
 export class CatchUp {
   readonly #consumerId: string;
@@ -19,17 +19,20 @@ export class CatchUp {
     this.#consumerId = consumerId;
   }
 
-  /** True while it reads what was committed before. */
+  /** True while it reads the notifications committed before the takeover. */
   get isReading(): boolean {
     return this.#isReading;
   }
 
-  /** Undefined if it is not catching up. */
+  /** Undefined if the consumer is not catching up. */
   get progress(): CatchUpProgress | undefined {
     return this.#progress;
   }
 
-  /** A page is about to be handled. Returns what is to be called once it is. */
+  /**
+   * Call it when a page is about to be handled; it returns a function to call once the page is
+   * done.
+   */
   open(page: Page): () => void {
     if (!this.#progress && page.rows.length > 0) {
       publishTransition({ type: 'catching_up', consumerId: this.#consumerId });
@@ -45,7 +48,7 @@ export class CatchUp {
     };
   }
 
-  /** A notification is handled. */
+  /** Counts a handled notification. */
   count(isReplay: boolean): void {
     if (isReplay && this.#progress) this.#progress.count += 1;
   }

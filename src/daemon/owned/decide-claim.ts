@@ -2,12 +2,12 @@ import type { LiveDaemon, OwnerState } from '../../log/positions/daemons.ts';
 
 export type ClaimFacts = {
   state: OwnerState;
-  /** Whether this process runs it: in this session, or still since one that was lost. */
+  /** Whether this process runs it: since this session, or still since an earlier, lost one. */
   running: 'no' | 'now' | 'since before';
   daemonId: string;
-  /** once: takes whatever nobody runs now, and leaves the spreading to others. */
+  /** once: takes consumers that no process runs now, and leaves the balancing to others. */
   mode: 'tail' | 'once';
-  /** The daemon that is to run it; see spread(). */
+  /** The daemon that should run it; see spread(). */
   target: string | undefined;
   daemons: readonly LiveDaemon[];
 };
@@ -15,13 +15,13 @@ export type ClaimFacts = {
 /**
  * What this process does about a consumer.
  *
- * pause      nobody is to run it
- * keep       it runs here, and goes on
- * hand over  it runs here, and is another's once its handlers have returned
- * wait       a handler of a session before still runs here, and nobody else wants the consumer
- * let go     the same, and somebody else wants it
- * stand by   it is another's
- * take       it is for this process
+ * pause      it is paused: no process may run it
+ * keep       it runs here, and continues
+ * hand over  it runs here, and moves to another process once its handlers have returned
+ * wait       a handler of an earlier session still runs here, and no other daemon wants it
+ * let go     the same, but another daemon wants it
+ * stand by   another process runs it, or should
+ * take       this process should run it
  */
 export type Decision = 'pause' | 'keep' | 'hand over' | 'wait' | 'let go' | 'stand by' | 'take';
 
@@ -41,7 +41,7 @@ export function decideClaim(facts: ClaimFacts): Decision {
 function mayTake({ state, daemonId, mode, target, daemons }: ClaimFacts): boolean {
   const { consumerId, liveOwner } = state;
   if (liveOwner !== null && liveOwner !== daemonId) return false;
-  // During a deployment that changes this, those that share it come first.
+  // During a deployment that stops sharing it, the daemons that still share it come first.
   if (daemons.some(({ sharedIds }) => sharedIds.includes(consumerId))) return false;
   return mode === 'once' || target === daemonId;
 }

@@ -1,3 +1,30 @@
+/*
+ * Owned consumers: one process at a time owns a consumer and makes all its calls.
+ *
+ *   standing by ── takeover: epoch + 1 ──▶ catching up ──▶ tail ──▶ finishing ──▶ released
+ *                                               ▲            │
+ *                                               └─ too slow ─┘
+ *
+ * ownership.ts decides which consumers this process takes, and takes them over. runner.ts reads
+ * what a consumer missed, then follows the tail. This dispatcher passes pages to the workers; the
+ * ledger tracks which rows are settled, and the settler saves the position up to the first row that
+ * is not, together with the deliveries. With transaction: true, the lane of calls/transaction saves
+ * both, in the transaction that the handlers use. Retries that are due (retries.ts) come between.
+ * A dead letter (with onDead 'stop') or too many retries hold back new notifications: the consumer
+ * is `stopped` or `retrying`.
+ *
+ * What can fail:
+ * - A handler: its notification becomes a retry or a dead letter; its key waits for the retry.
+ * - The process: the next owner treats as suspect what may have been in progress, and records those
+ *   calls before it makes them.
+ * - The control connection: the session ends, and the next one starts from the saved position. A
+ *   handler that still runs keeps its consumer out of it (at-work.ts) until it returns.
+ * - Contact with the others: a process that was frozen or cut off may have lost its consumers. A
+ *   save with an old epoch, or from another run of the server, changes no row, and the consumer is
+ *   fenced: its handlers finish, and nothing more is saved.
+ * - A save: it is tried again. An outcome that is never saved means redelivery, never a loss.
+ */
+
 import type { Clients } from '../../database/pool.ts';
 import { takeBackAttempts } from '../../log/deliveries/attempts.ts';
 import { underWay } from '../../log/deliveries/delivery.ts';
@@ -25,34 +52,34 @@ export type DispatcherOptions = CrewTools & {
   pool: Clients;
   settler: Settler;
   suspicions: Suspicions;
-  /** once: at a dead letter that stops the consumer, it ends instead of waiting. */
+  /** once: if a dead letter stops the consumer, it ends instead of waiting. */
   mode: 'tail' | 'once';
   /**
-   * How many new notifications are called carefully, where the owner before may have died over one.
+   * How many new notifications are called carefully if the previous owner may have died over one.
    */
   carefulMax: number;
-  /** How many rows may be read and not settled, because an earlier one takes its time. */
+  /** How many rows may be read but not settled while an earlier one is still being handled. */
   openRowsMax: number;
-  /** Told of each notification that is through. */
+  /** Called for each notification that is done or has a delivery. */
   onHandled(isReplay: boolean): void;
   onSaved(position: Position, xid: Xid): void;
-  /** Told when something may be due sooner than was known. */
+  /** Called when a delivery may be due earlier than expected. */
   onWaiting(): void;
 };
 
 /**
- * Hands the pages of a consumer that this process owns to its handlers, and settles them: the
- * position moves only past what is done or has a delivery. What is due again comes in between.
+ * Passes the pages of an owned consumer to its handlers and settles them: the position moves only
+ * past notifications that are done or have a delivery. Retries that are due come in between.
  */
 export class OwnedDispatcher {
   readonly consumerId: string;
   readonly epoch: number;
   readonly isOrdered: boolean;
-  /** True where a dead letter stops it. */
+  /** True if a dead letter stops the consumer. */
   readonly isStopping: boolean;
-  /** What is being called though it has a delivery. */
+  /** Notifications that are being called although they have a delivery. */
   readonly working = new Working();
-  /** What keeps it from new notifications. */
+  /** Holds back new notifications. */
   readonly brake: Brake;
   readonly life = new Life();
   readonly #options: DispatcherOptions;
@@ -94,16 +121,16 @@ export class OwnedDispatcher {
         source === null ? !working.has(id) : source.isSettled(index),
     });
     brake.halt(standing.hasDead);
-    // A run to the end would end before it has tried any of them.
+    // A run with --once would end before it has tried any of them.
     if (mode === 'tail') brake.countRetries(standing.retryCount);
   }
 
-  /** How many notifications have failed, so far, for a run to the end. */
+  /** How many notifications have failed so far, for a run with --once. */
   get failedCount(): number {
     return this.#account.failed.count;
   }
 
-  /** Hands a page out; returns once more is welcome, or nothing more can be delivered. */
+  /** Delivers a page. Returns once there is room for more, or nothing more can be delivered. */
   async deliver(page: Page, isReplay: boolean, onClosed: () => void): Promise<void> {
     const filed = await this.#readFiled(page);
     const source = this.#account.open(page, () => {
@@ -122,16 +149,16 @@ export class OwnedDispatcher {
     await this.#untilRoom();
   }
 
-  /** Calls the handler for what the last look has found to be due again. */
+  /** Calls the handler for the retries that the last query found to be due. */
   retry(found: readonly DueDelivery[]): void {
     const due = this.working.withoutStale(found, this.isOrdered);
-    // What was left out may be due all the same: the next look knows more.
+    // Those left out may be due after all; the next query will find them.
     if (due.length < found.length) this.#options.onWaiting();
     const { calling, suspicions } = this.#options;
     const isSuspected = (id: number) => suspicions.take(this.consumerId, id);
     const { tasks, alone, grouped, dead } = retryTasks(calling, due, { isSuspected });
     for (const { key } of due) this.#account.failing.add(key);
-    // Also what is given up: until that is saved it would be read as due again, with all behind it.
+    // Dead letters too: until they are saved, they would be read as due again, with all after them.
     for (const { id } of [...tasks, ...dead.map(({ task }) => task)]) this.working.add(id);
     const { workers } = this.#crew;
     workers.skip(dead);
@@ -143,18 +170,18 @@ export class OwnedDispatcher {
     ]);
   }
 
-  /** Somebody else has had notifications of these keys wait. */
+  /** Notes keys whose notifications another session has made wait. */
   learnFailing(keys: readonly string[]): void {
     for (const key of keys) this.#account.failing.add(key);
   }
 
-  /** Starts nothing any more. */
+  /** Starts no more calls. */
   close(): void {
     this.#crew.close();
   }
 
   /**
-   * Waits until every handler has returned, and has the position saved. Rejects where the workers
+   * Waits until every handler has returned, then has the position saved. Rejects if the workers
    * have failed.
    */
   async untilIdle(): Promise<void> {
@@ -166,7 +193,7 @@ export class OwnedDispatcher {
     this.#savePosition(false);
   }
 
-  /** What was called when the consumer was lost spends no attempt, should that be recorded. */
+  /** Takes back the recorded attempts of calls that were running when the consumer was lost. */
   async takeBackAttempts(): Promise<void> {
     const { pool, schema } = this.#options;
     await pool.withClient((client) =>
@@ -175,8 +202,8 @@ export class OwnedDispatcher {
   }
 
   /**
-   * Takes from new tasks those over which the owner before may have died, and those up to one over
-   * which the server may have crashed, which is alone.
+   * Takes from new tasks those that the previous owner may have died over, and everything up to one
+   * that the server may have crashed over, which is called alone.
    */
   #takeCareful(tasks: Task[], isReplay: boolean): Task[][] {
     const { suspicions, calling } = this.#options;
@@ -186,7 +213,7 @@ export class OwnedDispatcher {
     return groupsOf(careful, calling.consumer, alone);
   }
 
-  /** What transactions do is saved by themselves. */
+  /** Transactional consumers save their position in their own transactions. */
   #savePosition(isLazy: boolean): void {
     if (!this.#options.calling.consumer.isTransactional) this.#account.savePosition(isLazy);
     else if (isLazy) this.#crew.workers.savePositionLazily();
@@ -195,7 +222,7 @@ export class OwnedDispatcher {
   async #untilRoom(): Promise<void> {
     if (this.#hasRoom()) return;
     const { workers } = this.#crew;
-    // Where one call takes its time, what is done behind it fills the ledger.
+    // While one call is slow, the notifications done after it fill the ledger.
     const isFilling = () => this.#account.openRows > this.#options.openRowsMax / 2;
     const timer = setInterval(() => {
       if (isFilling()) workers.fileSlow();
@@ -210,7 +237,9 @@ export class OwnedDispatcher {
     return this.#crew.workers.waitingCount < waitingMax && this.#account.openRows < openRowsMax;
   }
 
-  /** Which of a page have a delivery already: settled, though the position was not saved since. */
+  /**
+   * The ids in a page that already have a delivery: filed, though the position has not passed them.
+   */
   async #readFiled({ rows }: Page): Promise<ReadonlySet<number>> {
     const { pool, schema } = this.#options;
     const ids = rows.map((row) => safeId(row[0])).filter((id) => id <= this.#filedUpTo);
@@ -219,8 +248,8 @@ export class OwnedDispatcher {
   }
 
   /**
-   * They become deliveries together with the position behind them. Were the position left before
-   * one, it could be done by its delivery, and be read once more by who comes after the next crash.
+   * Files them as deliveries together with the position after them. If the position stayed before
+   * one, its delivery could succeed and the owner after the next crash would read it again.
    */
   async #record(tasks: readonly Task[]): Promise<Task[]> {
     const { backoffMs } = this.#options.calling.consumer;
@@ -239,5 +268,5 @@ export class OwnedDispatcher {
 
 const SLOW_MS = 500;
 const NONE: ReadonlySet<number> = new Set();
-/** A call that was recorded is not due again before it can have been made. */
+/** A recorded call is not due again before it can have been made. */
 const RECORDED_MS_MIN = 1000;

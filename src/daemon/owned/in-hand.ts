@@ -3,24 +3,24 @@ import type { Task } from '../calls/task.ts';
 import type { OwnedConsumer } from './takeover.ts';
 
 /**
- * What the owner before can have had in hand when it died: of what it had not settled the first
- * ones.
+ * The notifications that the previous owner can have been handling when it died: the first ones
+ * that it had not settled.
  */
 export class InHand {
-  /** So many may still be among what comes. */
+  /** How many of them may still be to come. */
   #count: number;
-  /** What was published later cannot. */
+  /** Notifications published later cannot be among them. */
   readonly #diedBefore: number;
 
-  /** @param max how many an owner can have in hand */
+  /** @param max how many an owner can be handling at once */
   constructor({ isSuspect, diedBefore }: OwnedConsumer, max: number) {
     this.#count = isSuspect ? max : 0;
     this.#diedBefore = diedBefore?.getTime() ?? Number.POSITIVE_INFINITY;
   }
 
   /**
-   * Takes them from new tasks: up to the last one that was there when the consumer was taken over.
-   * @param upTo how many are taken at least
+   * Takes them from new tasks: up to the last one published before the previous owner was dead.
+   * @param upTo the minimum number to take
    */
   take(tasks: Task[], isReplay: boolean, upTo: number): Task[] {
     if (!isReplay) this.#count = 0;

@@ -4,8 +4,8 @@ import { learnXid, type Position, type Xid } from '../../log/positions/position.
 import type { Place, TaskSource } from '../calls/task.ts';
 
 /**
- * What of the pages is settled while their notifications are handled side by side. The position
- * moves only past what is settled without a gap: the slowest holds it, whatever else is done.
+ * Tracks which rows of the pages are settled while notifications are handled concurrently. The
+ * position moves only past rows settled without a gap: the slowest notification holds it back.
  */
 export class Ledger {
   readonly #entries: LedgerPage[] = [];
@@ -16,20 +16,20 @@ export class Ledger {
     this.#position = position;
   }
 
-  /** Everything before it is settled. */
+  /** The position up to which everything is settled. */
   get position(): Position {
     return this.#entries[0]?.reached ?? this.#position;
   }
 
-  /** What was read so far: a transaction that begins now may move the position within it. */
+  /** What has been read so far: a transaction that begins now may move the position within it. */
   get mark(): LedgerMark {
     return { position: this.#position, entries: [...this.#entries] };
   }
 
   /**
-   * What the position will be once these are settled too.
-   * @param mark what was read before the transaction had an id, which becomes the bound of the
-   *   search for late commits: a snapshot taken since would be too new for it
+   * The position once these tasks are settled too.
+   * @param mark what was read before the transaction had an id. That id becomes the bound of the
+   *   search for late commits, and must be newer than every snapshot in the position.
    */
   positionWith(tasks: readonly Place[], mark: LedgerMark): Position {
     let { position } = mark;
@@ -42,7 +42,7 @@ export class Ledger {
     return position;
   }
 
-  /** Rows that are not settled though one behind them is: they alone hold the position. */
+  /** Unsettled rows before a settled one: they alone hold the position back. */
   get gaps(): { source: LedgerPage; index: number; row: LogRow }[] {
     const last = this.#entries.findLastIndex(({ settledTo }) => settledTo > 0);
     return this.#entries.slice(0, last + 1).flatMap((source, place) => {
@@ -54,12 +54,12 @@ export class Ledger {
     });
   }
 
-  /** How many rows lie in pages that are not settled to their end. */
+  /** The number of rows in pages that are not completely settled. */
   get openRows(): number {
     return this.#openRows;
   }
 
-  /** Takes a page up, behind those before. */
+  /** Appends a page. */
   open(page: Page, onClosed: () => void = () => {}): LedgerPage {
     const entry = new LedgerPage(page, onClosed, () => this.#advance());
     this.#entries.push(entry);
@@ -104,12 +104,12 @@ export class LedgerPage implements TaskSource {
     return this.#next === this.page.rows.length;
   }
 
-  /** The position behind all that is settled without a gap; undefined where nothing is. */
+  /** The position after all rows settled without a gap; undefined if there are none. */
   get reached(): Position | undefined {
     return this.#next === 0 ? undefined : this.positionAt(this.#next - 1);
   }
 
-  /** Behind the last row that is settled. */
+  /** The index after the last settled row. */
   get settledTo(): number {
     return this.#isSettled.lastIndexOf(1) + 1;
   }
@@ -125,7 +125,7 @@ export class LedgerPage implements TaskSource {
     return next;
   }
 
-  /** The row is done, or has its delivery. */
+  /** Marks a row as done, or as having a delivery. */
   settle(index: number): void {
     this.#isSettled[index] = 1;
     if (index !== this.#next) return;

@@ -28,14 +28,14 @@ import { type OwnedConsumer, takeConsumer } from './takeover.ts';
 export type OwnershipOptions = {
   config: Config;
   control: Control;
-  /** Takes consumers over: on the control connection, what takes long would look like silence. */
+  /** Used for takeovers: on the control connection, a slow takeover would look like silence. */
   pool: SessionPool;
   daemonId: string;
-  /** Those that one process at a time runs. */
+  /** The consumers that only one process at a time may run. */
   consumers: readonly Consumer[];
   settler: Settler;
   reporter: Reporter;
-  /** once: takes whatever nobody runs now, and leaves the spreading to others. */
+  /** once: takes consumers that no process runs now, and leaves the balancing to others. */
   mode: 'tail' | 'once';
   atWork: AtWork;
   /** Consumers whose missed notifications are to be skipped when they are first taken over. */
@@ -44,17 +44,15 @@ export type OwnershipOptions = {
   makeRunner(consumer: Consumer, owned: OwnedConsumer): ConsumerRunner;
 };
 
-/** A consumer, and what is known of it. */
+/** A consumer and what is known about it. */
 type Claimed = { consumer: Consumer; state: OwnerState; entry: Running | undefined; work: Work };
 
-/**
- * What is done with a consumer while it is owned; the signal aborts when it is to be handed over.
- */
+/** What to do with a consumer while it is owned; the signal aborts when it is to be released. */
 type Work = (runner: ConsumerRunner, leave: AbortSignal) => Promise<void>;
 
 /**
- * Owns the consumers that fall to this process, runs them, and stands by for the others. Who is
- * alive only keeps two processes from working in vain: what decides is the epoch.
+ * Owns and runs the consumers assigned to this process, and stands by for the others. Knowing which
+ * daemons are alive only avoids wasted work; the epoch decides which one owns a consumer.
  */
 export class Ownership {
   readonly #options: OwnershipOptions;
@@ -69,20 +67,20 @@ export class Ownership {
   }
 
   /**
-   * Runs its consumers until the session ends. Where the daemon stops, it waits for the handlers;
-   * where the session failed it does not: one that hangs must not keep the others away.
+   * Runs its consumers until the session ends. If the daemon stops, it waits for the handlers. If
+   * the session fails, it does not: a handler that hangs must not hold up the other consumers.
    */
   async run(session: AbortSignal, stop: AbortSignal, work: Work): Promise<void> {
     const { control, config, atWork } = this.#options;
     const ended = AbortSignal.any([session, this.#failed.signal]);
-    // Handlers of the session before: once they have returned, their consumers are to be had.
+    // Consumers of the previous session can be claimed once their handlers have returned.
     for (const { ended: leaving } of atWork.all) {
       void leaving.then(() => control.owners.ring());
     }
     while (!ended.aborted) {
       control.owners.clear();
       const isStandingBy = await this.#claim(work);
-      // Who does not hear the others looks for what they have changed.
+      // Without LISTEN it polls for changes that other daemons make.
       const isLooking = isStandingBy || !control.isListening;
       await control.owners.wait(isLooking ? STANDBY_MS : config.heartbeatIntervalMs, ended);
     }
@@ -90,11 +88,11 @@ export class Ownership {
     if (this.#failed.signal.aborted) throw this.#failed.signal.reason;
   }
 
-  /** Runs every consumer that nobody runs now, each until its work returns. */
+  /** Runs every consumer that no process runs now, each until its work returns. */
   async runOnce(work: Work): Promise<void> {
     await this.#claim(work);
     const finished = new AbortController();
-    // It fails where the connection does, and what runs is waited for all the same.
+    // It fails if the connection does; running handlers are waited for even so.
     const watching = this.#watchPauses(finished.signal).catch((thrown: unknown) =>
       this.#failed.abort(toError(thrown)),
     );
@@ -107,7 +105,9 @@ export class Ownership {
     if (this.#failed.signal.aborted) throw this.#failed.signal.reason;
   }
 
-  /** Takes what falls to this process, and hands over what does not. True where it stands by. */
+  /**
+   * Takes the consumers assigned to this process and releases others. True if it stands by for any.
+   */
   async #claim(work: Work): Promise<boolean> {
     const { config, control, daemonId, consumers, mode, atWork } = this.#options;
     const { owners, daemons } = await control.run(async (client) => ({
@@ -120,7 +120,8 @@ export class Ownership {
       const state = owners.find(({ consumerId }) => consumerId === consumer.id);
       if (!state) throw positionMissing(consumer.id);
       const entry = atWork.get(consumer.id);
-      // Frozen for a while, say: it need not wait for its next settlement to know.
+      // This process was frozen for a while, for example. Fence the consumer without waiting for
+      // the next settlement to fail.
       if (entry && entry.runner.dispatcher.epoch !== state.epoch) {
         entry.runner.dispatcher.life.fence();
       }
@@ -134,7 +135,7 @@ export class Ownership {
     return isStandingBy;
   }
 
-  /** True where the consumer may fall to this process later. */
+  /** Returns true if this process may get the consumer later. */
   async #act(claim: Decision, about: Claimed): Promise<boolean> {
     const { daemonId, reporter } = this.#options;
     const { consumer, state, entry, work } = about;
@@ -145,18 +146,18 @@ export class Ownership {
         return true;
       case 'hand over':
         if (entry && !entry.leave.signal.aborted) {
-          reporter.info(`${consumerId} is handed over to a process that runs fewer consumers.`);
+          reporter.info(`${consumerId} moves to a process that runs fewer consumers.`);
           entry.leave.abort();
         }
         return false;
       case 'let go':
         reporter.info(
-          `${consumerId} is left to another process: its handler has not returned yet.`,
+          `${consumerId} is released to another process: a handler here has not returned yet.`,
         );
         await this.#release(consumerId, epoch);
         return false;
       case 'stand by':
-        // Of a session before: nobody else takes it from a process that is alive.
+        // Left from an earlier session: other daemons do not take it from a process that is alive.
         if (liveOwner === daemonId) await this.#release(consumerId, epoch);
         this.#standBy(consumerId);
         return true;
@@ -170,7 +171,7 @@ export class Ownership {
     }
   }
 
-  /** Nobody is to run it: what is being handled is finished, and after that it has no owner. */
+  /** Pauses a consumer: its running handlers finish, and then it has no owner. */
   async #pause({ consumerId, pausedUntil, liveOwner, epoch }: OwnerState, entry?: Running) {
     this.#standby.delete(consumerId);
     this.#pauses.begin({ consumerId, pausedUntil });
@@ -178,7 +179,7 @@ export class Ownership {
     else if (liveOwner === this.#options.daemonId) await this.#release(consumerId, epoch);
   }
 
-  /** For a run to the end, which looks at nothing else. */
+  /** For a run with --once, which does not check for pauses otherwise. */
   async #watchPauses(finished: AbortSignal): Promise<void> {
     const { control, config, atWork } = this.#options;
     while (!finished.aborted) {
@@ -192,20 +193,21 @@ export class Ownership {
     }
   }
 
-  /** False where another process was faster, or has locked what belongs to the consumer. */
+  /** Returns false if another process was faster, or holds a lock on the consumer's rows. */
   async #start(consumer: Consumer, { epoch }: OwnerState, work: Work): Promise<boolean> {
     const { control, atWork, reporter } = this.#options;
     const owned = await this.#takeOver(consumer, epoch);
     if (!owned) return false;
     const runner = this.#options.makeRunner(consumer, owned);
     const { id: consumerId } = consumer;
-    if (this.#standby.delete(consumerId)) reporter.info(`${consumerId} is taken over.`);
+    if (this.#standby.delete(consumerId)) reporter.info(`Took over ${consumerId}.`);
     this.#pauses.end(consumerId);
     const { previousChannels, position } = owned;
     reportChannels(reporter, consumer, { previousChannels, reachedId: reachedId(position) });
     if (owned.isSuspect) {
       reporter.info(
-        `${consumerId} was not stopped cleanly: what it may have been handling is recorded before it is called.`,
+        `${consumerId} was not stopped cleanly: calls for the notifications that it may have ` +
+          'been handling are recorded first.',
       );
     }
     publishTransition({ type: 'consumer_owned', consumerId, epoch: owned.epoch });
@@ -219,7 +221,7 @@ export class Ownership {
       this.#tasks.delete(ended);
       control.owners.ring();
     });
-    // What the owner before has left may be due.
+    // Deliveries left by the previous owner may be due.
     control.retries.ring();
     return true;
   }
@@ -259,12 +261,14 @@ export class Ownership {
     } finally {
       await settler.flush();
     }
-    // If it fails, an attempt more is counted than was made.
+    // If this fails, one attempt too many is counted.
     if (life.isFenced) await runner.dispatcher.takeBackAttempts().catch(() => {});
     if (control.isClosed) return;
     if (life.isFenced) {
       reporter.warn(
-        `${consumerId} was taken over by another process, its position was moved by hand, or PostgreSQL has recovered from a crash or reset its statistics: this process lets go of it.`,
+        `${consumerId} was taken over by another process, its position was moved manually, or ` +
+          'PostgreSQL has recovered from a crash or reset its statistics: ' +
+          'this process releases it.',
       );
       publishTransition({ type: 'consumer_lost', consumerId, epoch });
       return;
@@ -285,7 +289,7 @@ export class Ownership {
     this.#pauses.end(consumerId);
     if (this.#standby.has(consumerId)) return;
     this.#standby.add(consumerId);
-    this.#options.reporter.info(`${consumerId} is run by another process; standing by.`);
+    this.#options.reporter.info(`Another process runs ${consumerId}; standing by.`);
     publishTransition({ type: 'consumer_standby', consumerId });
   }
 }
@@ -293,7 +297,7 @@ export class Ownership {
 function positionMissing(consumerId: string): PgwatchError {
   return new PgwatchError(
     'position_missing',
-    `Somebody has deleted the position of ${consumerId}: it is registered anew.`,
+    `The position of ${consumerId} was deleted; registering it again.`,
   );
 }
 

@@ -22,9 +22,9 @@ export type RetriesOptions = {
 };
 
 /**
- * Hands out what is due again: for all consumers that this process owns, in one statement, by the
- * clock of the server. What is due is what the database says, so that a dead letter that somebody
- * retries comes the same way.
+ * Delivers the retries that are due, for all consumers that this process owns, in one statement and
+ * by the server's clock. The database decides what is due, so dead letters that are retried
+ * manually come the same way.
  */
 export async function runRetries(options: RetriesOptions, signal: AbortSignal): Promise<void> {
   const { config, control, pool, atWork } = options;
@@ -35,7 +35,7 @@ export async function runRetries(options: RetriesOptions, signal: AbortSignal): 
       nextMendAt = performance.now() + MEND_MS;
       await readOf(dispatchers, pool, config.schema, mendClockBack);
     }
-    // Before it: what becomes due in between would be seen by neither.
+    // Read before retryDue(): otherwise neither would see what becomes due in between.
     const nextMs = await readOf(dispatchers, pool, config.schema, readNextDueMs);
     await updateBrakes(dispatchers.filter(isOpen), pool, config.schema);
     await retryDue(dispatchers, pool, config.schema);
@@ -44,7 +44,7 @@ export async function runRetries(options: RetriesOptions, signal: AbortSignal): 
   }
 }
 
-/** Hands out what is due now. Returns how much that was. */
+/** Delivers the retries that are due now. Returns how many there were. */
 export async function retryDue(
   dispatchers: readonly OwnedDispatcher[],
   pool: Clients,
@@ -70,14 +70,12 @@ export async function retryDue(
   return due.length;
 }
 
-/** False for those of a session before, which are only waited for. */
+/** False for dispatchers of an earlier session, which only finish. */
 function isOpen({ life }: OwnedDispatcher): boolean {
   return !life.ended.aborted && !life.isClosed;
 }
 
-/**
- * Takes the brakes off where what they are on for is over, and counts before one would be put on.
- */
+/** Releases brakes whose reason is gone, and recounts before one would be applied. */
 async function updateBrakes(
   dispatchers: readonly OwnedDispatcher[],
   pool: Clients,
@@ -86,7 +84,7 @@ async function updateBrakes(
   const halted = dispatchers.filter(({ brake }) => brake.isHalted);
   const looks = halted.map(({ brake, consumerId }) => ({ consumerId, tell: brake.look() }));
   const havingDead = await readOf(halted, pool, schema, readHavingDead);
-  // A dead letter that was retried goes first: what has come of its key since was kept back by it.
+  // A retried dead letter goes first: later notifications of its key have waited for it.
   const freed = halted.filter(({ consumerId }) => !havingDead?.has(consumerId));
   const keys = await readOf(freed, pool, schema, readStandingKeys);
   for (const dispatcher of freed) dispatcher.learnFailing(keys?.get(dispatcher.consumerId) ?? []);
@@ -97,7 +95,7 @@ async function updateBrakes(
   for (const { consumerId, tell } of recounts) tell(counts?.get(consumerId) ?? 0);
 }
 
-/** Undefined if there are none to read of. */
+/** Undefined if there are no dispatchers. */
 async function readOf<T>(
   dispatchers: readonly OwnedDispatcher[],
   pool: Clients,
@@ -109,8 +107,8 @@ async function readOf<T>(
   return pool.withClient((client) => read(client, schema, ids));
 }
 
-/** How often it looks whether the clock has gone back. */
+/** How often it checks whether the clock has gone back. */
 const MEND_MS = 5000;
 const NEVER_MS = Number.POSITIVE_INFINITY;
-/** So many of a consumer may be under way before it gets no more. */
+/** How many deliveries of a consumer may be in progress before it gets no more. */
 const WORKING_MAX = 200;

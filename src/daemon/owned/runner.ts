@@ -18,16 +18,18 @@ export type RunnerOptions = Omit<DispatcherOptions, 'onHandled' | 'onSaved' | 'p
 };
 
 /**
- * Runs one consumer while this process owns it: reads what it missed, then follows the tail; where
- * it falls behind, it reads by itself again.
+ * Runs one consumer while this process owns it: reads what it missed, then follows the tail. If it
+ * falls behind, it reads by itself again.
  */
 export class ConsumerRunner {
   readonly dispatcher: OwnedDispatcher;
   readonly catchUp: CatchUp;
   readonly #options: RunnerOptions;
-  /** The newest position when the consumer was taken over: up to there it is catching up. */
+  /**
+   * The newest position when the consumer was taken over: it is catching up until it gets there.
+   */
   readonly #newest: Position;
-  /** Everything before it has been read. */
+  /** The position up to which everything has been read. */
   #position: Position;
   #isFollowing = false;
 
@@ -53,7 +55,7 @@ export class ConsumerRunner {
 
   /**
    * Works until the signal aborts or the consumer is no longer ours; lets running handlers finish.
-   * @throws where the workers have failed
+   * @throws if the workers have failed
    */
   async run(signal: AbortSignal, tail: Tail): Promise<void> {
     await this.#whileOurs(signal, async (stop) => {
@@ -67,7 +69,8 @@ export class ConsumerRunner {
   }
 
   /**
-   * Works through everything that is visible now, by reads of its own, then more. Throws as run.
+   * Handles everything that is visible now, with its own reads, then runs andThen(). Throws like
+   * run().
    */
   async runToEnd(signal: AbortSignal, andThen: () => Promise<void>): Promise<void> {
     await this.#whileOurs(signal, async (stop) => {
@@ -102,7 +105,7 @@ export class ConsumerRunner {
   }
 
   async #readToEnd(stop: AbortSignal): Promise<void> {
-    // What was open comes first: a window of the last owner's, or of the tail's.
+    // An open window, of the previous owner or the tail, comes first.
     if (this.#position.window !== null) await this.#readWindow(stop);
     if (this.catchUp.isReading && !stop.aborted) {
       await this.#readTo(this.#newest, stop);
@@ -139,7 +142,7 @@ export class ConsumerRunner {
     }
   }
 
-  /** Reads what lies between its own position and a newer one, so that both are the same. */
+  /** Reads what lies between its own position and a newer one. Afterwards both are the same. */
   async #readTo({ doneSnapshot, doneId }: Position, stop: AbortSignal): Promise<void> {
     const window = { snapshot: doneSnapshot, endId: doneId, id: 0, xid: null };
     this.#position = { ...this.#position, window };
@@ -154,7 +157,7 @@ export class ConsumerRunner {
     for (let hasMore = true; hasMore && !stop.aborted; ) {
       if (isStreamable(this.#position, limit.rows)) {
         const options = { pool, schema, channels, limit, rebasedId };
-        // Again from where it was: a page is delivered, and the position behind it, or neither.
+        // A retry continues where it was: the position moves only with a page that is delivered.
         await pool.again(
           async () => {
             for await (const page of streamPages(options, this.#position)) {

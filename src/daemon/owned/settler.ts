@@ -15,15 +15,15 @@ import type { Reporter } from '../../reporter.ts';
 import { publishTransition } from '../../transitions.ts';
 import { Settling } from '../calls/settling.ts';
 
-/** Whose position and deliveries are settled, and what it is told. */
+/** A consumer whose position and deliveries are settled, with callbacks for the outcome. */
 export type SettlementOwner = Readonly<Claim & DeliveryScope> & {
-  /** The position is saved, by a transaction with this xid. */
+  /** The position was saved by a transaction with this xid. */
   onSaved(position: Position, xid: Xid): void;
-  /** These changes are saved; of their keys, those given still have a notification waiting. */
+  /** These changes are saved. Of their keys, waitingKeys still have a notification waiting. */
   onFiled(changes: readonly DeliveryChange[], waitingKeys: readonly string[]): void;
   /**
-   * Another process owns the consumer by now, or the server is another: these changes are not
-   * saved.
+   * These changes are not saved: another process owns the consumer, or the server is a different
+   * one.
    */
   onFenced(unsaved: readonly DeliveryChange[]): void;
 };
@@ -31,9 +31,8 @@ export type SettlementOwner = Readonly<Claim & DeliveryScope> & {
 type Settlement = { position: Position; changes: readonly DeliveryChange[] };
 
 /**
- * Settles what consumers that this process owns have done. Positions alone are saved together, the
- * newest of each consumer in one statement for all; deliveries commit together with their
- * consumer's position.
+ * Settles what owned consumers have done. Positions without deliveries are saved in one statement
+ * for all consumers, the newest of each; deliveries commit together with their consumer's position.
  */
 export class Settler {
   readonly #pool: Clients;
@@ -55,8 +54,8 @@ export class Settler {
   }
 
   /**
-   * Settles soon: everything before the position is handled, or has its delivery in the changes,
-   * now or earlier.
+   * Settles soon. Everything before the position must be handled, or have its delivery in these or
+   * earlier changes.
    */
   settle(
     owner: SettlementOwner,
@@ -68,19 +67,20 @@ export class Settler {
   }
 
   /**
-   * Settles within a second: for positions that only moved past what the consumer does not want.
+   * Settles within a second, for positions that only moved past notifications that the consumer
+   * does not want.
    */
   settleLazily(owner: SettlementOwner, position: Position): void {
     this.#add(owner, { position, changes: [] });
     this.#settling.startWithin(LAZY_MS);
   }
 
-  /** Waits until everything is settled, or has failed to be. */
+  /** Waits until everything is settled, or settling has failed. */
   async flush(): Promise<void> {
     await this.#settling.flush();
   }
 
-  /** Settles what can be settled, and then no more. */
+  /** Settles what can be settled, then stops. */
   async close(): Promise<void> {
     await this.#settling.close();
   }
@@ -91,7 +91,7 @@ export class Settler {
   }
 
   async #settlePending(): Promise<Error | undefined> {
-    // The consumers that a page was handed to finish within the same turn of the event loop.
+    // Consumers that were given the same page finish within the same turn of the event loop.
     await setImmediate();
     const batch = new Map(this.#pending);
     this.#pending.clear();
@@ -106,7 +106,9 @@ export class Settler {
     });
   }
 
-  /** Settles each for itself, so that one that cannot be settled holds no other. */
+  /**
+   * Settles each consumer on its own, so one that cannot be settled does not hold up the others.
+   */
   async #settleBatch(batch: Map<SettlementOwner, Settlement>): Promise<Error | undefined> {
     let failure: Error | undefined;
     const tryTo = async (settling: Promise<void>, owners: readonly SettlementOwner[]) => {
@@ -144,7 +146,7 @@ export class Settler {
     publishTransition({ type: 'position_saved', consumerIds: [...savedIds] });
   }
 
-  /** Position and deliveries of one consumer, in one transaction; nothing for a past owner. */
+  /** Saves position and deliveries of one consumer in one transaction; nothing if it was fenced. */
   async #file(owner: SettlementOwner, { position, changes }: Settlement): Promise<void> {
     const last = lastOfEach(changes);
     const { consumerId, epoch, server } = owner;

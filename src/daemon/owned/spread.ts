@@ -1,11 +1,10 @@
 import type { LiveDaemon, OwnerState } from '../../log/positions/daemons.ts';
 
 /**
- * Who is to run which consumer, so that each of the daemons that are alive runs about as many as
- * the others. What is owned stays where it is unless that is uneven by two. Every daemon comes to
- * the same answer from the same state of the database, so they need not talk to each other. What is
- * paused costs nothing: it counts for nobody.
- * @returns the daemon for each consumer that some daemon wants
+ * Assigns consumers to the live daemons so that each runs about the same number. An owned consumer
+ * stays where it is unless the loads differ by two. Every daemon computes the same answer from the
+ * same state of the database, so they need not talk to each other. Paused consumers do not count.
+ * @returns the daemon for each consumer that at least one daemon wants
  */
 export function spread(
   states: readonly OwnerState[],
@@ -37,7 +36,7 @@ export function spread(
     const daemonId = liveOwner === null ? idlest(consumerId) : undefined;
     if (daemonId !== undefined) assign(consumerId, daemonId);
   }
-  // Each move makes it more even, so that this ends.
+  // Each move makes the loads more even, so this ends.
   for (let hasMoved = true; hasMoved; ) {
     hasMoved = false;
     for (const [consumerId, daemonId] of targets) {

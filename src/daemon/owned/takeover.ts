@@ -14,31 +14,33 @@ import type { Position } from '../../log/positions/position.ts';
 import { noteOrder, type Takeover, takeOver } from '../../log/positions/progress.ts';
 import type { RecordedCall } from '../calls/suspicions.ts';
 
-/** What the new owner of a consumer begins with. */
+/** What the new owner of a consumer starts with. */
 export type OwnedConsumer = Takeover & {
   standing: StandingDeliveries;
-  /** True where the owner before did not stop cleanly: it may have died over a notification. */
+  /** True if the previous owner did not stop cleanly: it may have died over a notification. */
   isSuspect: boolean;
-  /** When the owner before was dead at the latest; null where that is not known. */
+  /** The latest time at which the previous owner can have died; null if unknown. */
   diedBefore: Date | null;
-  /** The newest position at that time: up to there the consumer is catching up. */
+  /** The newest position at the takeover: the consumer is catching up until it gets there. */
   newest: Position;
 };
 
 export type TakeoverClaim = {
   daemonId: string;
-  /** As in takeOver. */
+  /** As in takeOver(). */
   seenEpoch: number;
-  /** True where an earlier takeover of this daemon may have been committed, and nobody knows. */
+  /**
+   * True if an earlier takeover by this daemon may have been committed, but its answer was lost.
+   */
   isDoubted: boolean;
-  /** Calls that were recorded and are to count for nothing. */
+  /** Recorded calls that must not count as attempts. */
   excused: readonly RecordedCall[];
 };
 
 /**
- * Takes a consumer over, with all that it has standing: where that is much, it takes its time.
- * @returns null where another process was faster
- * @throws lockNotAvailable where somebody has locked what it has standing
+ * Takes a consumer over with all its pending deliveries; slow if there are many.
+ * @returns null if another process was faster
+ * @throws lockNotAvailable if another session has locked its deliveries
  */
 export async function takeConsumer(
   client: ClientBase,
@@ -47,7 +49,8 @@ export async function takeConsumer(
   { daemonId, seenEpoch, isDoubted, excused }: TakeoverClaim,
 ): Promise<OwnedConsumer | null> {
   const claim = { consumerId, channels, owner: daemonId, seenEpoch };
-  // In one transaction: for who has become the owner, there is no owner before that may have died.
+  // In one transaction: once this process owns the consumer, it no longer shows that a previous
+  // owner may have died.
   const work = async (): Promise<OwnedConsumer | null> => {
     await client.query(settingsSql(SETTINGS, 'transaction'));
     const taken = await takeOver(client, schema, claim);
@@ -58,12 +61,13 @@ export async function takeConsumer(
     await takeBackAttempts(client, schema, consumerId, calls);
     if (isSuspect) await suspectAll(client, schema, consumerId);
     const diedBefore = await readAliveUntil(client, schema, taken.previousOwner);
-    // Where it was shared until now, what others still work on comes again.
+    // If it was shared until now, notifications that other processes still work on are delivered
+    // again.
     await absorbLeases(client, schema, consumerId);
     const scope = { consumerId, isOrdered: order === 'key' };
     await noteOrder(client, schema, scope);
     const standing = await readStanding(client, schema, scope);
-    // After it, not with it: an earlier owner's last save must not be newer.
+    // Read after the takeover: a previous owner's last save must not be newer.
     const newest = await readNewestPosition(client, schema);
     return { ...taken, standing, isSuspect, diedBefore, newest };
   };
@@ -71,7 +75,7 @@ export async function takeConsumer(
 }
 
 /**
- * Who stands still in the middle of it must not keep the others from it, nor be kept by one who
- * does.
+ * A process that freezes in the middle of a takeover must not block other daemons, nor be blocked
+ * by one.
  */
 const SETTINGS = { idle_in_transaction_session_timeout: STANDSTILL_MAX, lock_timeout: '1s' };

@@ -1,17 +1,17 @@
 import type { DueDelivery } from '../../log/deliveries/due.ts';
 
 /**
- * What is being called though it has a delivery, and what is not saved yet: the database may say
- * that it is due, and it is not.
+ * Notifications that are being called although they have a delivery, and outcomes that are not
+ * saved yet: the database may report them as due although they are not.
  */
 export class Working {
   readonly #ids = new Set<number>();
   /**
-   * Deliveries ahead of the position: earlier notifications of their keys may yet be read from the
-   * log again.
+   * Deliveries ahead of the position: earlier notifications of their keys may still be read from
+   * the log again.
    */
   #ahead: readonly number[] = [];
-  /** What has left since the last look at what is due: that look may have seen it. */
+  /** Ids that have left since the last query for what is due, which may have seen them. */
   readonly #left = new Set<number>();
 
   get size(): number {
@@ -26,14 +26,12 @@ export class Working {
     this.#ids.add(id);
   }
 
-  /** It is saved. */
+  /** Its outcome is saved. */
   delete(id: number): void {
     this.#ids.delete(id);
   }
 
-  /**
-   * Its call is over, or was not made. Returns true where it was worked on: it may be due again.
-   */
+  /** Its call is over, or was not made. Returns true if it was in the set: it may be due again. */
   leave(id: number): boolean {
     const isLeaving = this.#ids.delete(id);
     if (isLeaving) this.#left.add(id);
@@ -45,20 +43,20 @@ export class Working {
     return this.#ahead.length > 0;
   }
 
-  /** From now on these are not due, whatever the database says; those held before are. */
+  /** From now on these are not due, whatever the database says; those held before may be. */
   hold(ids: readonly number[]): void {
     this.#ahead = ids;
   }
 
-  /** A look at what is due begins. Returns what is not to be seen as due. */
+  /** Call it when a query for what is due begins. Returns the ids that it must not report. */
   look(): readonly number[] {
     this.#left.clear();
     return [...this.#ids, ...this.#ahead];
   }
 
   /**
-   * The look may have come to the server late: what was worked on since is not due any longer, nor
-   * what stands behind it. Another look has to follow.
+   * The query may have reached the server late: notifications called since are no longer due, nor
+   * are those after them in their keys. Another query has to follow.
    */
   withoutStale(found: readonly DueDelivery[], isOrdered: boolean): DueDelivery[] {
     const isStale = (id: number) => this.#ids.has(id) || this.#left.has(id);

@@ -28,20 +28,22 @@ export type SharedAccountOptions = {
   mode: 'tail' | 'once';
   life: Life;
   brake: Brake;
-  /** Told when a lease is through, or something may be due: it is worth looking for more. */
+  /**
+   * Called when a lease is completely settled, or a retry may be due: it is worth looking for more.
+   */
   onFreed(): void;
 };
 
 /**
- * Keeps the account of leases that this process has taken, and has them settled: a lease shrinks
- * with what is done or has a delivery.
+ * Tracks the leases that this process has taken, and has them settled: a lease shrinks as its
+ * notifications are done or have a delivery.
  */
 export class SharedAccount implements Account {
   readonly failing = new FailingKeys();
   readonly failed: FailedIds;
-  /** The leases that are not through. */
+  /** The leases that are not completely settled. */
   readonly open = new Set<LeaseWork>();
-  /** Attempts that are recorded, of calls whose outcome is not saved; by notification. */
+  /** Recorded attempts of calls whose outcome is not saved yet, by notification. */
   readonly recorded = new Map<number, number>();
   readonly #options: SharedAccountOptions;
   readonly #scope: DeliveryScope;
@@ -70,7 +72,7 @@ export class SharedAccount implements Account {
     this.#settler.settle(work, change);
   }
 
-  /** What a transaction settles is known by its leases. */
+  /** Nothing to note: the leases tell what a transaction settles. */
   onBegin(): void {}
 
   async settleIn(client: PoolClient, settled: readonly Settled[]): Promise<string[] | null> {
@@ -102,7 +104,7 @@ export class SharedAccount implements Account {
     this.#options.life.end();
   }
 
-  /** Settles what can be settled, and then no more. */
+  /** Settles what can be settled, then stops. */
   async close(): Promise<void> {
     await this.#settler.close();
     if (this.#options.life.isFenced) await this.#takeBackAttempts();
@@ -137,7 +139,7 @@ export class SharedAccount implements Account {
     life.fence();
   }
 
-  /** If it fails, an attempt more is counted than was made. */
+  /** If this fails, one attempt too many is counted. */
   async #takeBackAttempts(): Promise<void> {
     const { pool, schema } = this.#options;
     const { consumerId } = this.#scope;

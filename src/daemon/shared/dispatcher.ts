@@ -1,3 +1,27 @@
+/*
+ * Shared consumers: several processes work on one consumer at the same time, by leases.
+ *
+ *   page ──▶ free lease ── take: this process ──▶ taken ── shrinks as it is settled ──▶ deleted
+ *                 ▲                                 │
+ *                 └── epoch + 1: freed, or orphan ──┘
+ *
+ * The consumer has no owner. take.ts holds an advisory lock for one transaction: it makes leases of
+ * the due retries, takes free leases, and if those are not enough, reads a page after the position,
+ * splits it into leases by slots of keys, and moves the position. Only the lowest lease of a slot
+ * can be taken: that alone keeps each key in order, and in one process at a time. sharers.ts counts
+ * the processes, which sets how many leases each may hold. This dispatcher passes the leases to the
+ * handlers.
+ *
+ * What can fail:
+ * - A handler: its notification becomes a retry, which is leased again when due, or a dead letter.
+ * - A process: the others free its leases as orphans and call their notifications carefully.
+ * - Contact with the others: settling a lease checks its owner, its epoch and the server's run. If
+ *   any of them has changed, nothing is saved, the dispatcher is fenced, and a new one starts.
+ * - A save: it is tried again. What is never saved stays in the lease and is delivered again.
+ * - A deployment: if the new version reads other channels, processes of the old one stand by; if it
+ *   is the first to share the consumer, it waits until the owner has released it.
+ */
+
 import type { Clients } from '../../database/pool.ts';
 import type { Lease } from '../../log/leases/lease.ts';
 import { Brake } from '../calls/brake.ts';
@@ -16,13 +40,15 @@ export type SharedDispatcherOptions = CrewTools & {
   pool: Clients;
   suspicions: Suspicions;
   mode: 'tail' | 'once';
-  /** Told when a lease is through, or something may be due: it is worth looking for more. */
+  /**
+   * Called when a lease is completely settled, or a retry may be due: it is worth looking for more.
+   */
   onFreed(): void;
 };
 
-/** Hands the leases that this process has taken to the handlers. */
+/** Passes the leases that this process has taken to the handlers. */
 export class SharedDispatcher {
-  /** What keeps it from new notifications. */
+  /** Holds back new notifications. */
   readonly brake: Brake;
   readonly life = new Life();
   readonly #options: SharedDispatcherOptions;
@@ -40,8 +66,8 @@ export class SharedDispatcher {
       life,
       brake,
       account: this.#account,
-      // Where too much waits for a retry, what is leased goes on: in its slots, retries are behind
-      // it.
+      // With too many retries waiting, leased pages still continue: in their slots, retries come
+      // after them.
       isHeld: () => brake.isHalted,
       endsWhenHeld: false,
       record: (tasks) => this.#record(tasks),
@@ -49,22 +75,22 @@ export class SharedDispatcher {
     });
   }
 
-  /** How many notifications have failed, so far, for a run to the end. */
+  /** How many notifications have failed so far, for a run with --once. */
   get failedCount(): number {
     return this.#account.failed.count;
   }
 
-  /** How many leases are not through. */
+  /** How many leases are not completely settled. */
   get openCount(): number {
     return this.#account.open.size;
   }
 
-  /** Which these are. */
+  /** The ids of the leases that are not completely settled. */
   get openIds(): number[] {
     return [...this.#account.open].map(({ lease }) => lease.leaseId);
   }
 
-  /** Hands leases out, in their order; returns once all of them are with the workers. */
+  /** Delivers leases in their order. Returns once the workers have all of them. */
   async deliver(leases: readonly Lease[]): Promise<void> {
     const works = leases.map((lease) => new LeaseWork(lease));
     for (const work of works) this.#account.open.add(work);
@@ -74,12 +100,14 @@ export class SharedDispatcher {
     await this.#deliverCarefully(byKind.get('orphan') ?? []);
   }
 
-  /** Starts nothing any more. */
+  /** Starts no more calls. */
   close(): void {
     this.#crew.close();
   }
 
-  /** Waits until every handler has returned and what it did is settled. Rejects where it failed. */
+  /**
+   * Waits until every handler has returned and its outcome is settled. Rejects if that has failed.
+   */
   async untilIdle(): Promise<void> {
     await this.#crew.untilIdle();
     await this.#account.close();
@@ -87,7 +115,8 @@ export class SharedDispatcher {
   }
 
   /**
-   * A lease that the server has lost in a crash comes again as if nothing in it had been called.
+   * A lease with suspects counts as orphaned: if the server lost it in a crash, it comes again as a
+   * new page, as if nothing in it had been called.
    */
   #kindOf({ kind, notificationIds }: Lease): Lease['kind'] {
     if (kind !== 'page') return kind;
@@ -102,8 +131,8 @@ export class SharedDispatcher {
   }
 
   /**
-   * A process may have died over one of them, or the server: those are called alone. Meanwhile
-   * others are worked on.
+   * Calls notifications carefully that another process may have died over; those that the server
+   * may have crashed over are called alone. Others are handled meanwhile.
    */
   async #deliverCarefully(works: readonly LeaseWork[]): Promise<void> {
     const { failing } = this.#account;

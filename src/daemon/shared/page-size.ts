@@ -1,15 +1,15 @@
 import { SLOTS } from '../../log/leases/lease.ts';
 
 /**
- * How many rows a process takes at a time of a consumer that it shares. Pages grow while handlers
- * are fast, and shrink while they are slow: a process that joins should find something to do before
- * those are through with what they have. How long taking lasts does not count: smaller pages would
- * mean more takes, which wait for each other, so a busy server would become busier.
+ * How many rows of a shared consumer a process takes at a time. Pages grow while handlers are fast
+ * and shrink while they are slow, so that a process that joins soon finds something to do. The time
+ * that taking lasts does not count: smaller pages would mean more takes, which wait for each other,
+ * so a busy server would become busier.
  */
 export class PageSize {
   readonly #start: number;
   #rows: number;
-  /** When the last page had been taken; null if nothing was found then. */
+  /** When the last page was taken; null if nothing was found then. */
   #takenAt: number | null = null;
 
   constructor(start: number) {
@@ -21,7 +21,7 @@ export class PageSize {
     return this.#rows;
   }
 
-  /** Something, or nothing, was taken between these times. */
+  /** Adapts the size after a take that lasted from startedAt to endedAt. */
   adapt({ startedAt, endedAt }: { startedAt: number; endedAt: number }, hasTaken: boolean): void {
     if (hasTaken && this.#takenAt !== null) {
       const workedMs = startedAt - this.#takenAt;
@@ -33,6 +33,6 @@ export class PageSize {
   }
 }
 
-/** What was taken is through so soon, or so late, that the next pages are larger, or smaller. */
+/** Pages grow if their rows are handled within FAST_MS, and shrink if that takes over SLOW_MS. */
 const FAST_MS = 250;
 const SLOW_MS = 1000;

@@ -31,7 +31,7 @@ export type SharedRunnerOptions = {
   rebasedId: number;
 };
 
-/** Works on a consumer together with the other processes that share it. */
+/** Runs a consumer together with the other processes that share it. */
 export class SharedRunner {
   /** Rings when there may be something to take. */
   readonly work = new Bell();
@@ -53,7 +53,7 @@ export class SharedRunner {
 
   /**
    * Works until the signal aborts; lets running handlers finish.
-   * @throws where the workers have failed
+   * @throws if the workers have failed
    */
   async run(signal: AbortSignal, tail: Tail): Promise<void> {
     const listening = this.#listen(signal, tail);
@@ -63,7 +63,7 @@ export class SharedRunner {
         while (!stop.aborted) {
           this.work.clear();
           await this.#check(dispatcher);
-          // What it holds is given back, for whoever is there when it is resumed.
+          // Its leases are freed, for the processes that are there when the consumer is resumed.
           if (this.#sharers.isPaused) return;
           if (await this.#takeAndDeliver(dispatcher)) continue;
           await this.work.wait(await this.#idleMs(dispatcher), stop);
@@ -73,19 +73,22 @@ export class SharedRunner {
     await listening;
   }
 
-  /** Works until there is nothing to take. Returns how it went. Throws as run. */
+  /**
+   * Works until there is nothing to take. Returns the dispatcher, which knows the outcome. Throws
+   * like run().
+   */
   async runToEnd(signal: AbortSignal): Promise<SharedDispatcher> {
     return this.#share(signal, async (dispatcher, stop) => {
       while (!stop.aborted) {
         this.work.clear();
         await this.#check(dispatcher);
         if (this.#sharers.isPaused) return;
-        // Before the look: what is settled during it may make another one of its key due.
+        // Checked before the take: what is settled during it may make another retry of its key due.
         const isIdle = dispatcher.openCount === 0;
         if (await this.#takeAndDeliver(dispatcher)) continue;
         // Another process may run it alone, or a dead letter may have stopped it.
         if (this.#sharers.isNone || dispatcher.brake.isHalted) {
-          // It says why.
+          // It reports why.
           await this.#sharers.share();
           return;
         }
@@ -95,7 +98,7 @@ export class SharedRunner {
     });
   }
 
-  /** Has it look at once who else is there, and whether it is paused. */
+  /** Makes it check at once which other processes share the consumer, and whether it is paused. */
   look(): void {
     this.#sharers.lookSoon();
     this.work.ring();
@@ -107,11 +110,14 @@ export class SharedRunner {
       await this.#sharers.share();
       if (this.#sharers.isPaused) await this.work.wait(CHECK_MS, signal);
     }
-    // It begins at once.
+    // Start sharing at once.
     this.#sharers.lookSoon();
   }
 
-  /** Until the work returns, or the signal aborts, or a lease is lost to another process. */
+  /**
+   * Shares the consumer until the work returns, the signal aborts, or a lease is lost to another
+   * process.
+   */
   async #share(
     signal: AbortSignal,
     work: (dispatcher: SharedDispatcher, stop: AbortSignal) => Promise<void>,
@@ -130,7 +136,7 @@ export class SharedRunner {
         stop.removeEventListener('abort', close);
         close();
         await dispatcher.untilIdle();
-        // Where that fails, the others take it once this process has gone.
+        // If this fails, other processes take them once this process is gone.
         await this.#free({ isDead: false }).catch(() => {});
       }
     };
@@ -144,7 +150,7 @@ export class SharedRunner {
     return this.#isBehind ? 'catching up' : 'tail';
   }
 
-  /** True where it has taken something. */
+  /** Returns true if it has taken something. */
   async #takeAndDeliver(dispatcher: SharedDispatcher): Promise<boolean> {
     const { config, calling, pool } = this.#options;
     // Few large takes are cheaper than many small ones.
@@ -178,10 +184,10 @@ export class SharedRunner {
     return taken.leases.length > 0;
   }
 
-  /** How long to wait for a ring, where there was nothing to take. */
+  /** How long to wait for a ring if there was nothing to take. */
   async #idleMs(dispatcher: SharedDispatcher): Promise<number> {
     const { calling, pool, schema } = this.#options;
-    // What is freed rings, and who waits has to look after the others now and then.
+    // Freed leases ring the bell; a process that waits still has to check on the others regularly.
     if (this.#isBusy(dispatcher) || this.#sharers.isNone) return CHECK_MS;
     if (!this.#hasLookedForDue) return DUE_MS;
     const ids = [calling.consumer.id];
@@ -189,21 +195,22 @@ export class SharedRunner {
     return Math.min(dueMs ?? CHECK_MS, CHECK_MS);
   }
 
-  /** Now and then: looks who else shares it, and frees what the dead have left. */
+  /** Checks regularly which processes share the consumer, and frees the leases of dead ones. */
   async #check(dispatcher: SharedDispatcher): Promise<void> {
     if (!(await this.#sharers.share())) return;
     await this.#free({ isDead: true });
-    // A transaction of a connection that was cut may have locked some when they were given back.
+    // The transaction of a broken connection may have locked some of them when they were freed
+    // before.
     await this.#free({ isDead: false, heldIds: dispatcher.openIds });
     await this.#sharers.count();
   }
 
-  /** True while what it has taken is more than half of its part, and it can go on with that. */
+  /** True while it holds more than half of its part of the leases, and can continue with them. */
   #isBusy(dispatcher: SharedDispatcher): boolean {
     return dispatcher.openCount > this.#sharers.part / 2 && !dispatcher.brake.isHalted;
   }
 
-  /** What an earlier session of this process has left. */
+  /** Frees what an earlier session of this process has left. */
   async #freeEarlier(): Promise<void> {
     const { consumerId } = this;
     const { pool, schema, suspicions } = this.#options;
@@ -221,11 +228,14 @@ export class SharedRunner {
     );
   }
 
-  /** Looks for more whenever the tail finds something; it reads only that there is something. */
+  /**
+   * Looks for more whenever the tail finds something. It only needs to know that there is
+   * something.
+   */
   async #listen(signal: AbortSignal, tail: Tail): Promise<void> {
     const { channels } = this.#options.calling.consumer;
     while (!signal.aborted) {
-      // What is in it, whoever takes a lease reads.
+      // No contents: the process that takes a lease reads them.
       const subscription = await tail.join([]);
       if (!subscription) return;
       const leave = () => tail.leave(subscription);
@@ -241,5 +251,5 @@ export class SharedRunner {
   }
 }
 
-/** How often it looks for what is due, while there is other work. */
+/** How often it looks for due retries while there is other work. */
 const DUE_MS = 50;

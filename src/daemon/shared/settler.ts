@@ -17,21 +17,25 @@ export type LeaseSettlerOptions = DeliveryScope & {
   schema: string;
   daemonId: string;
   reporter: Reporter;
-  /** Saved, and these are through; of the changes' keys those given still have one that waits. */
+  /**
+   * The batch is saved and the leases in `through` are finished. Of the changes' keys, waitingKeys
+   * still have a notification waiting.
+   */
   onSettled(
     through: readonly LeaseWork[],
     changes: readonly DeliveryChange[],
     waitingKeys: readonly string[],
   ): void;
   /**
-   * A lease is another process's by now, or was lost in a crash of the server: nothing of the batch
-   * was saved.
+   * Nothing of the batch was saved: a lease belongs to another process by now, or was lost in a
+   * server crash.
    */
   onFenced(unsaved: readonly DeliveryChange[]): void;
 };
 
 /**
- * Settles leases of a shared consumer that this process has taken, and the deliveries with them.
+ * Settles the leases that this process has taken of a shared consumer, together with the
+ * deliveries.
  */
 export class LeaseSettler {
   readonly #options: LeaseSettlerOptions;
@@ -50,7 +54,7 @@ export class LeaseSettler {
     });
   }
 
-  /** Settles what of the lease is done: at once where all is, or something is to be filed. */
+  /** Settles what is done of a lease: at once if all of it is done or there is a change to file. */
   settle(work: LeaseWork, change: DeliveryChange | null): void {
     this.#works.add(work);
     if (change) this.#changes.push(change);
@@ -58,7 +62,7 @@ export class LeaseSettler {
     else this.#settling.startWithin(PARTLY_MS);
   }
 
-  /** Settles what can be settled, and then no more. */
+  /** Settles what can be settled, then stops. */
   async close(): Promise<void> {
     await this.#settling.close();
   }
@@ -99,12 +103,12 @@ export class LeaseSettler {
         throw thrown;
       });
     if (waitingKeys === null) return onFenced(changes);
-    // By what is saved: meanwhile more may be done.
+    // Based on what was saved: more may be done by now.
     const through = works.filter((_, index) => rests[index]?.notificationIds.length === 0);
     onSettled(through, changes, waitingKeys);
   }
 }
 
 const FENCED = Symbol('fenced');
-/** How often the part of a lease that is done is saved. */
+/** How often the progress within a lease is saved. */
 const PARTLY_MS = 500;

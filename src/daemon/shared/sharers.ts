@@ -16,13 +16,13 @@ export type SharersOptions = {
   daemonId: string;
 };
 
-/** Who works on a shared consumer, and whether anybody is to: looked at now and then. */
+/** Which processes work on a shared consumer, and whether this one may: checked regularly. */
 export class Sharers {
   readonly #options: SharersOptions;
   readonly #pauses: Pauses;
-  /** Among how many processes the slots are divided; none while this one is not to work on it. */
+  /** How many processes divide the slots; 0 while this process must not work on the consumer. */
   #count = 0;
-  /** Why, as it was said. */
+  /** The reason for standing by, as last reported. */
   #standingBy = '';
   #isPaused = false;
   #nextLookAt = 0;
@@ -37,24 +37,25 @@ export class Sharers {
   }
 
   /**
-   * True while this process is not to work on it: it is paused, or another process runs it alone.
+   * True while this process must not work on it: it is paused, or another process runs it alone.
    */
   get isNone(): boolean {
     return this.#count === 0;
   }
 
-  /** How many leases this process has at once. */
+  /** How many leases this process may hold at once. */
   get part(): number {
     return this.isNone ? 0 : Math.ceil(SLOTS / this.#count);
   }
 
-  /** The next look is due. */
+  /** Makes the next check due. */
   lookSoon(): void {
     this.#nextLookAt = 0;
   }
 
   /**
-   * It was found to be paused, or another's: nothing is taken until the next look, which is due.
+   * The consumer was found to be paused, or no longer shared: takes nothing until the next check,
+   * which is due now.
    */
   leave(): void {
     this.#count = 0;
@@ -62,9 +63,9 @@ export class Sharers {
   }
 
   /**
-   * Where a look is due, shares the consumer unless it is paused, or another process runs it alone,
-   * or processes of another version read other channels for it.
-   * @returns true where it was due, and the consumer is shared
+   * If a check is due, shares the consumer unless it is paused, another process runs it alone, or
+   * processes of another version read other channels for it.
+   * @returns true if the check was due and the consumer is shared
    */
   async share(): Promise<boolean> {
     const now = performance.now();
@@ -82,7 +83,7 @@ export class Sharers {
       const read = someOf(
         found.channels.filter((channel) => channel !== consumerChannel(consumerId)),
       );
-      this.#standBy(`is read by a newer process with other channels (${read}); standing by`);
+      this.#standBy(`is run by a newer process that reads other channels (${read}); standing by`);
     }
     if (found.is !== 'shared') this.#count = 0;
     else reportChannels(calling.reporter, calling.consumer, found);
@@ -98,11 +99,12 @@ export class Sharers {
     if (this.#count === count) return;
     const isOrdered = order === 'key';
     await pool.withClient((client) => noteOrder(client, schema, { consumerId, isOrdered }));
-    // Whoever has left may have had an order to keep. After the note: who files reads that.
+    // A process that has left may have kept an order and blocked notifications. Unblocked after
+    // noteOrder(), which processes read when they file.
     if (!isOrdered) await pool.withClient((client) => unblockAll(client, schema, consumerId));
     this.#count = Math.max(1, count);
     this.#standingBy = '';
-    const others = this.#count === 1 ? 'this process alone, so far' : `${this.#count} processes`;
+    const others = this.#count === 1 ? 'only this process so far' : `${this.#count} processes`;
     calling.reporter.info(`${consumerId} is shared: ${others}.`, { consumer: consumerId });
     publishTransition({ type: 'consumer_shared', consumerId, processes: this.#count });
   }
@@ -117,5 +119,5 @@ export class Sharers {
   }
 }
 
-/** How often it looks for processes that have died or come, and whether it is paused. */
+/** How often it checks for processes that have come or died, and for a pause. */
 export const CHECK_MS = 1000;

@@ -14,21 +14,22 @@ export type SharingOptions = {
   pool: Clients;
   schema: string;
   reporter: Reporter;
-  /** Those that this process works on together with others. */
+  /** The consumers that this process shares with others. */
   consumers: readonly Consumer[];
-  /** What this process still works on, by consumer, in a session that was lost included. */
+  /** What this process still works on, by consumer, including work of a lost session. */
   sharing: Map<string, Promise<void>>;
   /** Consumers whose missed notifications are to be skipped. */
   skipping: Set<string>;
   makeRunner(consumer: Consumer): SharedRunner;
 };
 
-/** How a runner works: until the session ends, or to the end of what there is. */
+/** How a runner works: until the session ends, or until nothing is left. */
 type Work = (runner: SharedRunner) => Promise<void>;
 
 /**
- * Works on the shared consumers until the session ends. Where the daemon stops, it waits for the
- * handlers; where the session failed it does not: one that hangs must not keep the others away.
+ * Works on the shared consumers until the session ends. If the daemon stops, it waits for the
+ * handlers. If the session fails, it does not: a handler that hangs must not hold up the other
+ * consumers.
  */
 export async function runShared(
   options: SharingOptions,
@@ -53,7 +54,7 @@ async function runOne(
   work: Work,
 ): Promise<void> {
   const { control, sharing, skipping } = options;
-  // Its handlers may still run, from the session before.
+  // Handlers of the previous session may still be running.
   await sharing.get(consumer.id);
   if (skipping.has(consumer.id)) {
     await skip(options, consumer);

@@ -3,8 +3,8 @@ import type { GivenLeases, RowPlace } from '../../log/leases/position.ts';
 import { readLeaseFloor } from '../../log/leases/take.ts';
 
 /**
- * Where this process has to look: the takes before have moved on, and what they left dead may not
- * be gone.
+ * Where this process has to look: earlier takes have moved on, and dead rows that they left may
+ * still be there.
  */
 export class TakePlace implements RowPlace {
   ctid: string | null = null;
@@ -15,9 +15,9 @@ export class TakePlace implements RowPlace {
   #nextSearchAt = 0;
 
   /**
-   * Looks for the floor now and then; and from the bottom more rarely, and at once if leases may
-   * have got lower ids again. A floor that is too high would hide leases, and let two processes
-   * work on a key.
+   * Finds the floor again from time to time: from the last one, and more rarely from the bottom. It
+   * starts from the bottom at once if lease ids may have gone back, because a floor that is too
+   * high would hide leases and let two processes work on one key.
    * @param given read by this transaction, which has the lock
    */
   async findFloor(
@@ -34,12 +34,12 @@ export class TakePlace implements RowPlace {
       this.#nextSearchAt = now + SEARCH_MS;
     } else if (now < this.#nextFloorAt) return;
     this.#nextFloorAt = now + FLOOR_MS;
-    // If there is none, all that are to come are above those that there were.
+    // If there are no leases, all future ones are above the last id given.
     const lowestId = await readLeaseFloor(client, schema, consumerId, this.floor);
     this.floor = lowestId ?? given.lastId + 1;
   }
 
-  /** True now and then, when it is to be looked whether the clock has gone back. */
+  /** True when it is time to check whether the clock has gone back. */
   isMendDue(): boolean {
     const isDue = performance.now() > this.#nextMendAt;
     if (isDue) this.#nextMendAt = performance.now() + MEND_MS;

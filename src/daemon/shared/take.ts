@@ -34,23 +34,22 @@ export type TakeOptions = {
   readPage: ReadPage;
   rebasedId: number;
   limit: { rows: number; bytes: number };
-  /** Kept from one take to the next. */
+  /** Reused from one take to the next. */
   place: TakePlace;
 };
 
 /**
- * What was taken, and whether more was found than was read; null where the consumer is paused, or
- * not shared any longer, or read with other channels by now.
+ * What was taken, and whether there is more to read. Null if the consumer is paused, is no longer
+ * shared, or is read with other channels by now.
  */
 export type Taken = { leases: Lease[]; hasDead: boolean; isBehind: boolean } | null;
 
 /**
- * Takes work of a shared consumer, in one transaction that only one process at a time is in: what
- * is due again and what nobody works on; where that is not enough, a page behind the position,
- * which moves on.
- * @param take.count how many leases at most
- * @param take.isDue false where nothing is expected to be due
- * @param take.mayRead whether a page may be read while so many wait for a retry
+ * Takes work of a shared consumer, in a transaction that only one process at a time can be in: due
+ * retries and free leases; if those are not enough, a page after the position, which moves.
+ * @param take.count the maximum number of leases
+ * @param take.isDue false if no retry is expected to be due
+ * @param take.mayRead whether a page may be read with this many notifications waiting for a retry
  */
 export async function takeShared(
   client: ClientBase,
@@ -90,9 +89,7 @@ export async function takeShared(
   });
 }
 
-/**
- * What is due becomes leases: one for each key, and those whose order does not matter split evenly.
- */
+/** Makes leases of the due retries: one for each key; those without an order are split evenly. */
 async function leaseDue(
   client: ClientBase,
   { consumer, schema, place }: TakeOptions,
@@ -120,10 +117,11 @@ async function leaseDue(
 }
 
 /**
- * The next page becomes leases, of which some are taken. The position is read once in a transaction
- * and carried on from there: its id would be too old a bound for a snapshot that was taken in it.
- * @returns the position behind the page, and what was taken; null where there is none, or too much
- *   waits already
+ * Makes leases of the next page and takes some of them. The position is read once in a transaction
+ * and then kept in memory: the transaction's own id would be too old a bound for snapshots taken in
+ * it.
+ * @returns the position after the page, and what was taken; null if there is no page, or if too
+ *   much waits already
  */
 async function leasePage(
   client: ClientBase,
@@ -134,11 +132,12 @@ async function leasePage(
   const { consumer, schema, readPage, rebasedId, limit, place } = options;
   if ((await countFreeLeases(client, schema, consumer.id, place.floor)) > FREE_MAX) return null;
   const { channels } = consumer;
-  // Whoever takes a lease reads what is in it.
+  // The process that takes a lease reads its contents.
   const request = { position, channels, limit, rebasedId, contentMax: JOINT_TEXT_MAX };
   const page = await readPage(client, request);
   if (page.after === page.before) return null;
-  // What has a row is not handed out from its page: a position may have been moved back.
+  // Notifications with a delivery are not delivered from the page: the position may have been moved
+  // back.
   const ids = page.rows.map((row) => safeId(row[0]));
   const filed = ids.length > 0 ? await readFiled(client, schema, consumer.id, ids) : NONE;
   const rows = page.rows.filter((row) => !filed.has(safeId(row[0])));
@@ -151,5 +150,7 @@ async function leasePage(
 type Leased = { reached: Position; leases: Lease[] };
 
 const NONE: ReadonlySet<number> = new Set();
-/** Enough for every process to find something, and no more: what is leased cannot be skipped. */
+/**
+ * Enough for every process to find something, and no more: what is leased can no longer be skipped.
+ */
 const FREE_MAX = 4 * SLOTS;

@@ -12,10 +12,10 @@ import type { LeaseWork } from './work.ts';
 
 type Options = { calling: Calling; pool: Clients; schema: string };
 
-/** What leases hold: what is to be called, and what is settled without a call. */
+/** The contents of leases: what is to be called, and what is settled without a call. */
 type Held = { tasks: Task[]; settled: Settled[] };
 
-/** The tasks of leases, but for what the log has lost meanwhile. */
+/** The tasks of leases, except notifications that are no longer in the log. */
 export async function readTasks(
   options: Options,
   works: readonly LeaseWork[],
@@ -37,7 +37,8 @@ export async function readTasks(
 }
 
 /**
- * The same but for what has a delivery, by which it is due: it was recorded before it was called.
+ * Like readTasks(), but without notifications that have a delivery: they were recorded before they
+ * were called, and become due by that.
  */
 export async function readUnrecorded(
   options: Options,
@@ -59,7 +60,7 @@ export async function readUnrecorded(
   };
 }
 
-/** The tasks of leases that hold deliveries which are due. */
+/** The tasks of leases that hold due deliveries. */
 export async function readRetries(
   { calling, pool, schema }: Options,
   works: readonly LeaseWork[],
@@ -84,7 +85,7 @@ export async function readRetries(
   return { ...work, settled: [...untouched(works, (id) => !found.has(id)), ...dead] };
 }
 
-/** Settles these without a call: they have deliveries, or nothing is left of them. */
+/** Settles notifications without a call: they have deliveries, or no longer exist. */
 function untouched(works: readonly LeaseWork[], isMeant: (id: number) => boolean): Settled[] {
   return works.flatMap((source) =>
     source.lease.notificationIds.flatMap((id, index) =>
@@ -94,9 +95,9 @@ function untouched(works: readonly LeaseWork[], isMeant: (id: number) => boolean
 }
 
 /**
- * Writes down that they are about to be called.
- * @param isAlone whether that counts
- * @returns false where a lease is another's by now
+ * Records that they are about to be called.
+ * @param isAlone true if the attempt counts, because there is only one
+ * @returns false if a lease belongs to another process by now
  */
 export async function recordLeased(
   { calling, pool, schema }: Options,
@@ -110,7 +111,7 @@ export async function recordLeased(
   return pool.withClient((client) => recordAttempts(client, schema, scope, leases, changes));
 }
 
-/** The rows; and which of their keys wait is known then. */
+/** Reads the rows, and refreshes which of their keys have a notification waiting. */
 async function readById(
   { calling, pool, schema }: Options,
   ids: readonly number[],

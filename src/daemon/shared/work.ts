@@ -2,7 +2,7 @@ import type { Lease } from '../../log/leases/lease.ts';
 import type { LeaseRest } from '../../log/leases/settle.ts';
 import type { TaskSource } from '../calls/task.ts';
 
-/** A lease that this process works on: what of it is not settled yet. */
+/** A lease that this process works on, and what is not settled of it yet. */
 export class LeaseWork implements TaskSource {
   readonly lease: Lease;
   readonly #openIds: Set<number>;
@@ -16,7 +16,10 @@ export class LeaseWork implements TaskSource {
     return this.#openIds.size === 0;
   }
 
-  /** What is left of it, to be saved; without more of them, where these are about to be settled. */
+  /**
+   * What is left of the lease, to be saved.
+   * @param indexes more rows to leave out, which are about to be settled
+   */
   restWithout(indexes: ReadonlySet<number> = NONE): LeaseRest {
     const { leaseId, epoch, server, notificationIds } = this.lease;
     const settled = new Set([...indexes].map((index) => notificationIds[index]));

@@ -1,16 +1,16 @@
 import type { Page } from '../../log/page.ts';
 import type { Position } from '../../log/positions/position.ts';
 
-/** What a subscription may hold before its consumer counts as too slow for the tail. */
+/** How much a subscription may hold before its consumer counts as too slow for the tail. */
 export type QueueLimit = { rows: number; bytes: number };
 
 /**
- * A consumer's share of the tail: the pages read since it joined, in a bounded queue. A consumer
- * that falls behind loses the subscription, not notifications: it reads on by itself from its
- * position.
+ * A consumer's subscription to the tail: the pages read since it joined, in a bounded queue. A
+ * consumer that falls behind loses the subscription, not notifications: it continues by reading
+ * from its own position.
  */
 export class Subscription {
-  /** The tail's position at which it joined: the pages begin there. */
+  /** The tail's position when it joined: the pages begin there. */
   readonly joint: Position;
   readonly #channels: readonly string[];
   readonly #limit: QueueLimit;
@@ -20,7 +20,7 @@ export class Subscription {
   #isOpen = true;
   #wake = () => {};
 
-  /** @param channels of which it needs the contents */
+  /** @param channels the channels whose contents it needs */
   constructor(joint: Position, channels: readonly string[], limit: QueueLimit) {
     this.joint = joint;
     this.#channels = channels;
@@ -28,8 +28,8 @@ export class Subscription {
   }
 
   /**
-   * Adds a page; where it does not fit, or lacks what its consumer wants, ends the subscription
-   * before it. False once it has ended.
+   * Adds a page. If the page does not fit, or lacks content that the consumer wants, the
+   * subscription ends before it. Returns false once the subscription has ended.
    */
   push(page: Page): boolean {
     const { rows, bytes } = pageSize(page);
@@ -44,7 +44,7 @@ export class Subscription {
     return true;
   }
 
-  /** No more pages will come. What is queued can still be taken. */
+  /** Ends the subscription. Queued pages can still be taken. */
   end(): void {
     this.#isOpen = false;
     this.#wake();
@@ -67,7 +67,7 @@ export class Subscription {
   }
 }
 
-/** An empty page counts as a row: it takes its place in the queue too. */
+/** An empty page counts as one row, because it takes up space in the queue too. */
 function pageSize(page: Page): QueueLimit {
   return { rows: Math.max(page.rows.length, 1), bytes: page.bytes };
 }

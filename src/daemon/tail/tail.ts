@@ -16,7 +16,7 @@ export type TailOptions = {
   control: Control;
   readPage: ReadPage;
   rebasedId: number;
-  /** What any of the daemon's consumers wants. */
+  /** The channels of all of the daemon's consumers. */
   channels: readonly string[];
 };
 
@@ -25,19 +25,18 @@ export type TailOptions = {
  * all.
  *
  *   awake ── some empty reads ──▶ arming ── locks held, all older writers ended ──▶ asleep
- *     ▲                             │ locks not to be had, or rows                     │ ring, or
- *     poll
- *     └─────────────────────────────┴──────────── rows, one read after another ◀───────┘
+ *     ▲                             │ locks unavailable, or rows        ring, or poll │
+ *     └─────────────────────────────┴─────────── rows, one read after another ◀───────┘
  *
- * Awake it reads every few milliseconds and writers need not ring. Asleep it holds the doorbell's
- * locks. In between it has the locks, but writers that looked before may be about to commit. With
- * more channels than there may be locks it looks several times a second instead.
+ * Awake, it reads every few milliseconds and writers need not ring. Asleep, it holds the doorbell's
+ * locks. Arming, it has the locks, but writers that checked before may be about to commit. With
+ * more channels than it may lock, it polls several times a second instead.
  */
 export class Tail {
   readonly #options: TailOptions;
   readonly #subscriptions = new Set<Subscription>();
   readonly #joining = new Set<Joining>();
-  /** Those of them who came before the snapshot of what is being read now was taken. */
+  /** Those in #joining that came before the snapshot of the current read was taken. */
   #due: readonly Joining[] = [];
   #hasEnded = false;
   #position: Position | undefined;
@@ -48,10 +47,10 @@ export class Tail {
   }
 
   /**
-   * Joins at the end of a read that begins from now on: whatever is not visible at that joint comes
-   * as pages. Undefined where the tail has ended.
-   * @param channels of which the contents are needed: a long one is not read here, where all others
-   *   would wait for it, but ends the subscription
+   * Joins at the end of a read that begins after this call: whatever is not visible at that joint
+   * comes as pages. Resolves to undefined if the tail has ended.
+   * @param channels the channels whose contents are needed. Long content is not read here, because
+   *   all other consumers would wait for it; it ends the subscription.
    */
   async join(channels: readonly string[]): Promise<Subscription | undefined> {
     if (this.#hasEnded) return undefined;
@@ -62,12 +61,12 @@ export class Tail {
     return joined;
   }
 
-  /** True once it reads no more. */
+  /** True once it has stopped reading. */
   get hasEnded(): boolean {
     return this.#hasEnded;
   }
 
-  /** Gives a subscription up. */
+  /** Ends a subscription. */
   leave(subscription: Subscription): void {
     subscription.end();
     this.#subscriptions.delete(subscription);
@@ -106,12 +105,15 @@ export class Tail {
     }
   }
 
-  /** Sleeps under the doorbell's locks; returns, without them, when it is worth staying awake. */
+  /**
+   * Sleeps while it holds the doorbell's locks. Releases them and returns when it is worth staying
+   * awake.
+   */
   async #sleepArmed(signal: AbortSignal): Promise<void> {
     const { control, config, channels } = this.#options;
     let hasTried = false;
     const newerXid = await control.run(async (client) => {
-      // One that was canceled has some of the locks, which would be had twice.
+      // A canceled attempt may hold some of the locks already, and would take them twice.
       if (hasTried) await disarmDoorbell(client, config.schema, channels);
       hasTried = true;
       return armDoorbell(client, config.schema, channels);
@@ -145,7 +147,7 @@ export class Tail {
 
   async #read(): Promise<Page> {
     const { pool, readPage, config, channels, rebasedId } = this.#options;
-    // At an older snapshot than what it has read itself, a consumer would get the rest twice.
+    // A joint older than what a consumer has read itself would give it the difference twice.
     if (!this.#position?.window) this.#due = [...this.#joining];
     const page = await pool.withClient(async (client) =>
       readPage(client, {
@@ -180,14 +182,14 @@ export class Tail {
     this.#due = [];
   }
 
-  /** Ends at the end of the session too: see run. */
+  /** Also ends when the session ends: see run(). */
   async #waitForJoin(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#onJoin = resolve;
     });
   }
 
-  /** Waits for a ring, a consumer that wants to join, or the time. */
+  /** Waits for a ring, a consumer that wants to join, or the timeout. */
   async #waitAsleep(durationMs: number, signal: AbortSignal): Promise<void> {
     if (this.#joining.size > 0) return;
     const joined = new AbortController();
@@ -205,13 +207,13 @@ type Joining = {
 /** Awake: the pause after a read, longer after each empty one. */
 const AWAKE_MS = 2;
 const EMPTY_READS_MAX = 5;
-/** With too many channels for the doorbell: how soon what is new is seen. */
+/** The poll interval with too many channels for the doorbell. */
 const OFTEN_MS = 250;
-/** Arming: the first pause and the longest. */
+/** Arming: the first pause, and the longest. */
 const ARMING_MS = 5;
 const ARMING_MS_MAX = 50;
 /**
- * So many reads with rows, each so soon after the one before, and writers are spared the ringing.
+ * After this many reads with rows in quick succession it stays awake, and writers need not ring.
  */
 const BUSY_READS = 3;
 const BUSY_MS = 10;

@@ -2,15 +2,15 @@ import { COUNTED_MAX, type Pin, type PinningConsumer } from '../../log/retention
 import { shellWord } from '../../shell-word.ts';
 import { ageText, countOf } from '../../words.ts';
 
-/** Why a consumer keeps notifications from being removed, and how to go on. */
+/** Explains why a consumer keeps notifications from being removed, and what to do. */
 export function pinningAdvice(consumer: PinningConsumer, pins: readonly Pin[]): string {
   const { consumerId } = consumer;
   const has = (reason: Pin['reason']) =>
     pins.some((pin) => pin.consumerId === consumerId && pin.reason === reason);
   const facts = [
     ...(has('position') ? [positionText(consumer)] : []),
-    ...(has('lease') ? ['is working on some of what is old'] : []),
-    ...(has('retry') ? ['waits for retries of what is old'] : []),
+    ...(has('lease') ? ['is handling old notifications'] : []),
+    ...(has('retry') ? ['has old notifications that wait for a retry'] : []),
   ];
   const isUnattended = !consumer.isAlive && !consumer.isPaused;
   const ways = [
@@ -18,16 +18,16 @@ export function pinningAdvice(consumer: PinningConsumer, pins: readonly Pin[]): 
     ...(has('retry')
       ? [`see "pgwatch dlq list --state all --consumer ${shellWord(consumerId)}"`]
       : []),
-    // Where a daemon runs it, it would be registered anew; who is paused is to go on one day.
+    // A daemon that runs it would register it again; a paused consumer is to be resumed one day.
     ...(isUnattended
-      ? [`forget the consumer with "pgwatch consumers remove ${shellWord(consumerId)}"`]
+      ? [`remove the consumer with "pgwatch consumers remove ${shellWord(consumerId)}"`]
       : []),
     'or remove what it needs with --force',
   ];
   return `${consumerId} ${facts.join(', and ')}: ${ways.join(', ')}.`;
 }
 
-/** 'email (1,234 notifications), audit (retries)'; empty where nobody needs anything. */
+/** 'email (1,234 notifications), audit (retries, which are copied)'; empty if there are no pins. */
 export function needText(pins: readonly (Pin & { count: number | null })[]): string {
   const ids = [...new Set(pins.map(({ consumerId }) => consumerId))];
   return ids
@@ -59,8 +59,10 @@ function stateText({ isAlive, isPaused, isStopped, savedAt }: PinningConsumer): 
 }
 
 function runText({ consumerId, behind, isAlive, isPaused, isStopped }: PinningConsumer): string {
-  if (isPaused) return `let it go on with "pgwatch consumers resume ${shellWord(consumerId)}"`;
+  if (isPaused) return `resume it with "pgwatch consumers resume ${shellWord(consumerId)}"`;
   if (!isAlive) return 'start it with "pgwatch listen"';
-  if (isStopped) return `decide about that: "pgwatch dlq list --consumer ${shellWord(consumerId)}"`;
-  return behind > 0 ? 'wait until it has caught up' : 'wait a moment, and clean up again';
+  if (isStopped) {
+    return `retry or discard that: "pgwatch dlq list --consumer ${shellWord(consumerId)}"`;
+  }
+  return behind > 0 ? 'wait until it has caught up' : 'wait a moment and run cleanup again';
 }

@@ -2,7 +2,7 @@ import { type AdvisoryHolder, readAdvisoryHolders } from '../../database/advisor
 import { advisorySentence, remedy } from '../../database/in-the-way.ts';
 import type { Check, Finding } from './check.ts';
 
-/** Whether somebody holds an advisory lock of ours for longer than we do: any role can take one. */
+/** Finds advisory locks of pgwatch that are held for long: any role can take one. */
 export const advisory: Check = {
   name: 'advisory-locks',
   runs: 'transaction',
@@ -10,17 +10,19 @@ export const advisory: Check = {
   async run(client, { config, limits }) {
     const holders = await readAdvisoryHolders(client, config.schema);
     const long = holders.filter(({ ms }) => ms === null || ms >= limits.lockMs);
-    return { findings: long.map(findingOf), seen: `${holders.length} held alone` };
+    return { findings: long.map(findingOf), seen: `${holders.length} held exclusively` };
   },
 };
 
 function findingOf(holder: AdvisoryHolder): Finding {
-  // A cleanup or a migration may take its time.
+  // A cleanup or a migration may take long.
   const isWork = ['cleanup', 'migrations'].includes(holder.what);
   return {
     level: isWork ? 'note' : 'problem',
     what: advisorySentence(holder),
-    why: 'Shared consumers, cleanup and migrations wait until it is released; without a doorbell, daemons poll.',
+    why:
+      'Shared consumers, cleanup and migrations wait until it is released; ' +
+      'a daemon that cannot take its doorbell lock polls.',
     fix: remedy(holder),
   };
 }

@@ -1,23 +1,28 @@
 import { qualified } from '../../database/names.ts';
 import type { Check, Finding } from './check.ts';
 
-/** Whether the server has room for a daemon: connections, and locks on all partitions. */
+/** Checks that the server has room for a daemon: connections, and locks on all partitions. */
 export const capacity: Check = {
   name: 'capacity',
   runs: 'transaction',
   needs: 'nothing',
   async run(client, { config }) {
     const { rows } = await client.query<Capacity>(
-      `select current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+      `select current_setting('max_connections')::integer
+           - current_setting('superuser_reserved_connections')::integer
            - coalesce(current_setting('reserved_connections', true), '0')::integer as connections,
          (select count(*)::integer from pg_stat_activity
-           where usesysid is not null and coalesce(backend_type, 'client backend') = 'client backend') as used,
-         (select nullif(rolconnlimit, -1) from pg_roles where rolname = current_user) as "roleLimit",
-         (select nullif(datconnlimit, -1) from pg_database where datname = current_database()) as "databaseLimit",
+           where usesysid is not null
+             and coalesce(backend_type, 'client backend') = 'client backend') as used,
+         (select nullif(rolconnlimit, -1) from pg_roles
+           where rolname = current_user) as "roleLimit",
+         (select nullif(datconnlimit, -1) from pg_database
+           where datname = current_database()) as "databaseLimit",
          current_setting('max_locks_per_transaction')::integer * (
            current_setting('max_connections')::integer
            + current_setting('max_prepared_transactions')::integer) as locks,
-         (select count(*)::integer from pg_inherits where inhparent = to_regclass($1)) as partitions`,
+         (select count(*)::integer from pg_inherits
+           where inhparent = to_regclass($1)) as partitions`,
       [qualified(config.schema, 'notification_log')],
     );
     const [found] = rows as [Capacity];
@@ -30,17 +35,17 @@ export const capacity: Check = {
 };
 
 export type Capacity = {
-  /** That others than superusers may have. */
+  /** Open to roles that are not superusers. */
   connections: number;
   used: number;
   roleLimit: number | null;
   databaseLimit: number | null;
-  /** That fit into the server's table of locks. */
+  /** What the server's lock table holds. */
   locks: number;
   partitions: number;
 };
 
-/** What is to be said of them. */
+/** Findings about the room for a daemon with this pool size. */
 export function capacityFindings(found: Capacity, poolSize: number): Finding[] {
   return [...connectionFindings(found, poolSize), ...lockFindings(found, poolSize)];
 }
@@ -49,7 +54,7 @@ function connectionFindings(found: Capacity, poolSize: number): Finding[] {
   const { connections, used, roleLimit, databaseLimit } = found;
   const needed = poolSize + 1;
   const limits = [
-    { limit: connections, name: 'max_connections, less those that are reserved' },
+    { limit: connections, name: 'max_connections minus the reserved connections' },
     { limit: roleLimit ?? connections, name: 'the connection limit of this role' },
     { limit: databaseLimit ?? connections, name: 'the connection limit of this database' },
   ];
@@ -58,9 +63,13 @@ function connectionFindings(found: Capacity, poolSize: number): Finding[] {
     return [
       {
         level: 'problem',
-        what: `One daemon may open ${needed} connections (poolSize ${poolSize} and one more), and ${least.name} allows ${least.limit}.`,
-        why: 'Under load its reads and its handlers fail for want of a connection.',
-        fix: `Set poolSize in the config to ${Math.max(2, least.limit - 1)} or less, or raise the limit.`,
+        what:
+          `One daemon may open ${needed} connections (poolSize ${poolSize} and one more), ` +
+          `but ${least.name} allows ${least.limit}.`,
+        why: 'Under load, its reads and handlers fail because they get no connection.',
+        fix:
+          `Set poolSize in the config to ${Math.max(2, least.limit - 1)} or less, ` +
+          'or raise the limit.',
       },
     ];
   }
@@ -69,29 +78,30 @@ function connectionFindings(found: Capacity, poolSize: number): Finding[] {
     {
       level: 'note',
       what: `${used} of ${connections} connections are in use.`,
-      why: `A daemon that reconnects, or one more, may be refused; each opens up to ${needed}.`,
-      fix: 'Raise max_connections, lower the poolSize of what connects, or put a pooler before the applications.',
+      why: `A daemon that starts or reconnects may be refused; each opens up to ${needed}.`,
+      fix: 'Raise max_connections, lower poolSize, or put a pooler in front of the applications.',
     },
   ];
 }
 
-/**
- * A read of the log locks each partition and its two indexes; so many connections of a daemon read
- * it.
- */
+/** Each connection that reads the log locks each of its partitions and their two indexes. */
 function lockFindings({ locks, partitions }: Capacity, poolSize: number): Finding[] {
   const needed = 3 * partitions * (Math.min(poolSize, READERS_MAX) + 1);
   if (needed <= locks / 2) return [];
   return [
     {
       level: 'note',
-      what: `The log has ${partitions} partitions: one daemon may hold ${needed} locks at once, of the ${locks} that the server has room for.`,
-      why: 'Where they run out, statements of anybody fail with "out of shared memory".',
-      fix: 'Remove old partitions: pgwatch cleanup --days 7. Or raise max_locks_per_transaction, which takes a restart.',
+      what:
+        `The log has ${partitions} partitions: one daemon may hold ${needed} locks at once, ` +
+        `and the server has room for ${locks}.`,
+      why: 'When they run out, statements of all sessions fail with "out of shared memory".',
+      fix:
+        'pgwatch cleanup --days 7 removes old partitions; ' +
+        'or raise max_locks_per_transaction, which requires a restart.',
     },
   ];
 }
 
 const CROWDED = 0.9;
-/** Of the pool; the control connection is one more. */
+/** Connections of the pool that read the log; the control connection is one more. */
 const READERS_MAX = 4;

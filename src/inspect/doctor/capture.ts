@@ -8,7 +8,7 @@ import { PgwatchError } from '../../errors.ts';
 import { shellWord } from '../../shell-word.ts';
 import type { Check, Context, Finding } from './check.ts';
 
-/** Whether the captured tables are captured as they should be, at every one of their triggers. */
+/** Checks that captured tables are captured as they should be, trigger by trigger. */
 export const capture: Check = {
   name: 'capture',
   runs: 'transaction',
@@ -37,8 +37,10 @@ function lossFindings({ table, losses }: CaptureState): Finding[] {
       why:
         kind === 'children'
           ? 'Consumers take them for rows of that table.'
-          : 'No consumer is told of these changes, and none ever will be.',
-      fix: `pgwatch trigger add ${name}; then publish the rows that are there: pgwatch snapshot ${name} --consumer ID`,
+          : 'No consumer receives these changes, now or later.',
+      fix:
+        `pgwatch trigger add ${name}; then publish the existing rows: ` +
+        `pgwatch snapshot ${name} --consumer ID`,
     }));
 }
 
@@ -48,45 +50,48 @@ function staleFindings({ table, stale }: CaptureState): Finding[] {
     {
       level: 'problem',
       what: `The capture of ${tableText(table)} no longer fits the table: ${stale.join('; ')}.`,
-      why: 'Its notifications may have wrong keys, lack columns or come in another order than the changes, and writers may get slow or fail.',
-      fix: `pgwatch trigger sync; or pgwatch trigger add ${shellWord(tableText(table))} with the options that "pgwatch trigger list" shows`,
+      why:
+        'Its notifications may have wrong keys, lack columns or arrive out of order; ' +
+        'writers may become slow or fail.',
+      fix:
+        `pgwatch trigger sync; or pgwatch trigger add ${shellWord(tableText(table))} ` +
+        'with the options that "pgwatch trigger list" shows',
     },
   ];
 }
 
-/** Where a cast is not used, because it would have the rights of pgwatch's owner. */
+/** Casts that are not used, because they would run with the rights of pgwatch's owner. */
 function castFindings({ table }: CaptureState): Finding[] {
   if (table.foreignCasts.length === 0) return [];
   const [what = '', fix = ''] = foreignCastsText(table).split(/(?<=json\.) /);
-  const why = 'The function of that cast would run with the rights of the owner of pgwatch.';
+  const why = "The function of that cast would run with the rights of pgwatch's owner.";
   return [{ level: 'note', what, why, fix }];
 }
 
-/** Rows that come or go without a trigger. */
+/** Rows that come or go without firing a trigger. */
 function blindFindings({ table }: CaptureState): Finding[] {
-  const why = 'Consumers are not told of every row of the table.';
+  const why = 'Consumers do not receive every row of the table.';
   const name = shellWord(tableText(table));
   return blindSpots(table).map((what) => ({
     level: 'note',
     what,
     why,
-    fix: `As it says; then publish the rows that are there: pgwatch snapshot ${name} --consumer ID`,
+    fix:
+      'Follow the advice above; then publish the existing rows: ' +
+      `pgwatch snapshot ${name} --consumer ID`,
   }));
 }
 
 type Silent = {
   schema: string;
   table: string;
-  /** Of its triggers. */
+  /** The names of the triggers. */
   names: string[];
   enabled: 'D' | 'R';
   isPartition: boolean;
 };
 
-/**
- * Triggers that do not fire: disabled, or for replication only; of partitions, too, each for
- * itself.
- */
+/** Triggers that do not fire: disabled, or for replication only. Each partition has its own. */
 async function findSilent(client: Client, { config }: Context): Promise<Finding[]> {
   const { rows } = await client.query<Silent>(
     `select n.nspname as schema, c.relname as table, t.tgenabled as enabled,
@@ -101,13 +106,17 @@ async function findSilent(client: Client, { config }: Context): Promise<Finding[
   return rows.map(({ schema, table, names, enabled, isPartition }) => {
     const place = { schema, name: table };
     const quoted = names.map((name) => escapeIdentifier(name));
-    const state = enabled === 'D' ? 'disabled' : 'fired in replication only';
+    const state = enabled === 'D' ? 'are disabled' : 'fire only in replication';
     const enable = quoted.map((name) => `enable trigger ${name}`).join(', ');
     return {
       level: 'problem',
-      what: `Of ${isPartition ? 'the partition ' : ''}${tableText(place)} these triggers are ${state}: ${quoted.join(', ')}.`,
-      why: 'The changes that they stand for are not recorded, and never will be.',
-      fix: `alter table ${quotedTable(place)} ${enable}; then hand over what was changed meanwhile: pgwatch snapshot`,
+      what:
+        `Triggers of ${isPartition ? 'the partition ' : ''}${tableText(place)} ${state}: ` +
+        `${quoted.join(', ')}.`,
+      why: 'Changes made while they are off are lost to consumers.',
+      fix:
+        `alter table ${quotedTable(place)} ${enable}; ` +
+        'then publish the existing rows: pgwatch snapshot',
     };
   });
 }
@@ -122,21 +131,21 @@ async function findUnlikeConfig(client: Client, { config }: Context): Promise<Fi
       const name = tableText(table);
       if (kind === 'unchanged') return [];
       if (kind === 'added') {
-        const what = `${name} is not captured, and the config names it.`;
+        const what = `${name} is in the config, but is not captured.`;
         return [{ level: 'problem', what, why: 'Its changes are not recorded.', fix }];
       }
       const what =
         kind === 'removed'
-          ? `${name} is captured, and the config does not name it.`
-          : `${name} is not captured as the config says: ${differences.join('; ') || 'its triggers differ'}.`;
-      const why =
-        'The config and the database say different things; sync makes it what the config says.';
+          ? `${name} is captured, but is not in the config.`
+          : `${name} is not captured as the config says: ` +
+            `${differences.join('; ') || 'its triggers differ'}.`;
+      const why = 'The database differs from the config; sync makes it match.';
       return [{ level: 'note', what, why, fix }];
     });
   } catch (thrown) {
     if (!(thrown instanceof PgwatchError)) throw thrown;
     const what = `The config's triggers do not fit the database: ${thrown.message}`;
-    const why = '"pgwatch trigger sync" fails at it, and what follows is not compared.';
+    const why = '"pgwatch trigger sync" fails there, and the rest cannot be compared.';
     return [{ level: 'problem', what, why, fix: 'Correct triggers in the config.' }];
   }
 }

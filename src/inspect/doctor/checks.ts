@@ -23,7 +23,7 @@ import { transactions } from './transactions.ts';
 import { vacuum } from './vacuum.ts';
 import { version } from './version.ts';
 
-/** All that is looked at, in the order in which it is shown: from the server to the consumers. */
+/** All checks, in the order in which they are shown: from the server to the consumers. */
 export const CHECKS: readonly Check[] = [
   version,
   connection,

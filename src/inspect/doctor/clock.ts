@@ -1,7 +1,7 @@
 import { formatDuration } from '../../time.ts';
 import type { Check, Finding } from './check.ts';
 
-/** Whether the clock of this machine agrees with the server's. */
+/** Checks that the clock of this machine agrees with the server's. */
 export const clock: Check = {
   name: 'clock',
   runs: 'transaction',
@@ -20,7 +20,8 @@ export const clock: Check = {
 };
 
 /**
- * By how much the server's clock is ahead at least, behind where negative: it was read in between.
+ * By at least how much the server's clock is ahead; negative: behind. It was read between the two
+ * other times.
  */
 export function skewOf(times: { sentMs: number; receivedMs: number; serverMs: number }): number {
   const { sentMs, receivedMs, serverMs } = times;
@@ -28,15 +29,20 @@ export function skewOf(times: { sentMs: number; receivedMs: number; serverMs: nu
   return serverMs < sentMs ? serverMs - sentMs : 0;
 }
 
-/** What is to be said of clocks that are so far apart. */
+/** Findings about clocks that differ by this much. */
 export function clockFindings(skewMs: number, limitMs: number): Finding[] {
   if (Math.abs(skewMs) <= limitMs) return [];
   return [
     {
       level: 'note',
-      what: `The clock of this machine is ${formatDuration(Math.abs(skewMs))} ${skewMs > 0 ? 'behind' : 'ahead of'} the server's.`,
-      why: 'Owners, leases, retries and cleanup go by the server\'s clock and are right; ages that are shown, --since 1h and the "from" of consumers are not, and certificates may count as expired.',
-      fix: 'Let both keep time by NTP: timedatectl set-ntp true',
+      what:
+        `The clock of this machine is ${formatDuration(Math.abs(skewMs))} ` +
+        `${skewMs > 0 ? 'behind' : 'ahead of'} the server's.`,
+      why:
+        "Owners, leases, retries and cleanup use the server's clock and are right. " +
+        'Displayed ages, --since 1h and the "from" of consumers are wrong, ' +
+        'and certificates may count as expired.',
+      fix: 'Synchronize both clocks with NTP: timedatectl set-ntp true',
     },
   ];
 }

@@ -5,8 +5,8 @@ import { someOf } from '../../words.ts';
 import type { Check, Finding } from './check.ts';
 
 /**
- * Whether the log and the positions are of this cluster, and fit each other: not so after some
- * restores.
+ * Checks that the log and the positions belong to this cluster and to each other. After some
+ * restores they do not.
  */
 export const cluster: Check = {
   name: 'cluster',
@@ -23,7 +23,7 @@ export const cluster: Check = {
         seen: 'the log, the positions and this cluster do not belong together',
       };
     }
-    return { findings: published, seen: 'the log and all positions are of this cluster' };
+    return { findings: published, seen: 'the log and all positions belong to this cluster' };
   },
 };
 
@@ -34,7 +34,9 @@ function foreign(message: string): Finding {
   return {
     level: 'problem',
     what,
-    why: 'Stored transaction ids and positions order wrongly here, so that notifications would be lost: daemons refuse to start.',
+    why:
+      'Stored transaction ids and positions sort wrongly here, and notifications would be lost: ' +
+      'daemons refuse to start.',
     fix,
   };
 }
@@ -42,8 +44,12 @@ function foreign(message: string): Finding {
 function publishedFinding({ name, tables }: Replicated): Finding {
   return {
     level: 'note',
-    what: `The publication ${name} holds pgwatch's own tables: ${someOf(tables)}.`,
-    why: 'A subscriber that has pgwatch, too, gets them into its own log and positions, and its daemons refuse to start.',
-    fix: 'If it is for such a subscriber, name tables or schemas in the publication, in place of "for all tables".',
+    what: `The publication ${name} includes pgwatch's own tables: ${someOf(tables)}.`,
+    why:
+      'A subscriber that uses pgwatch, too, gets them in its own log and positions, ' +
+      'and its daemons refuse to start.',
+    fix:
+      'For such a subscriber, name tables or schemas in the publication ' +
+      'instead of "for all tables".',
   };
 }

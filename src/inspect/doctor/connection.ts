@@ -5,7 +5,7 @@ import { describeHost, describeTarget, isUnverified } from '../../database/targe
 import { toError } from '../../errors.ts';
 import type { Check, Context, Finding } from './check.ts';
 
-/** What stands between here and the server: a pooler, and whoever could listen in. */
+/** Checks for a pooler on the way to the server, and for connections that others can read. */
 export const connection: Check = {
   name: 'connection',
   runs: 'connection',
@@ -15,7 +15,8 @@ export const connection: Check = {
     const isBehind = await isPooled(client);
     const hasSession = !isBehind || (await keepsSession(client, target));
     const { rows } = await client.query<Line>(
-      `select coalesce(s.ssl, false) as "isEncrypted", host(pg_catalog.inet_server_addr()) as server,
+      `select coalesce(s.ssl, false) as "isEncrypted",
+         host(pg_catalog.inet_server_addr()) as server,
          pg_catalog.inet_client_addr() is not null
            and pg_catalog.inet_client_addr() <> pg_catalog.inet_server_addr() as "isRemote"
        from pg_catalog.pg_stat_ssl as s where s.pid = pg_catalog.pg_backend_pid()`,
@@ -26,22 +27,28 @@ export const connection: Check = {
       ...unverified(context),
       ...(isBehind ? [] : lineFindings(rows[0])),
     ];
-    const pooler = isBehind ? `, by a pooler that ${hasSession ? 'keeps' : 'shares'} sessions` : '';
+    const pooler = isBehind
+      ? `, through a pooler that ${hasSession ? 'keeps' : 'shares'} sessions`
+      : '';
     return { findings, seen: `${describeTarget(target)}${pooler}` };
   },
 };
 
 export type Line = { isEncrypted: boolean; server: string | null; isRemote: boolean };
 
-/** What is to be said of the way to the server itself. */
+/** Findings about the connection to the server itself. */
 export function lineFindings(line: Line | undefined): Finding[] {
   if (!line || line.isEncrypted || !line.isRemote) return [];
   return [
     {
       level: 'note',
       what: `The connection to ${line.server ?? 'the server'} is not encrypted.`,
-      why: 'Whoever is on the way can read and change what is published, and sees the password or its proof.',
-      fix: "Set tls: 'verify' in the config, or sslmode=verify-full in the connection string, unless the network is your own.",
+      why:
+        'Anyone on the network path can read and change what is published, ' +
+        'and sees the password or its proof.',
+      fix:
+        "Set tls: 'verify' in the config, or sslmode=verify-full in the connection string, " +
+        'unless the network is your own.',
     },
   ];
 }
@@ -51,13 +58,20 @@ function noSession({ config }: Context): Finding {
   const host = describeHost({ url: config.directUrl ?? config.url });
   return {
     level: 'problem',
-    what: `${host} is a pooler that lends a connection for one transaction only${isDirect ? ', and directUrl leads to it' : ', and there is no directUrl'}.`,
-    why: 'LISTEN and session locks do not work there: notifications wait for the next poll, a dead daemon is noticed late, and all commands but listen, notify and doctor refuse to run.',
-    fix: `Set directUrl in the config, or PGWATCH_DIRECT_URL, to a connection string that ${isDirect ? 'really bypasses' : 'bypasses'} the pooler.`,
+    what:
+      `${host} is a transaction pooler` +
+      `${isDirect ? ', and directUrl leads to it' : ', and directUrl is not set'}.`,
+    why:
+      'LISTEN and session locks do not work there: notifications wait for the next poll, ' +
+      'a dead daemon is noticed late, and all commands except listen, notify and doctor ' +
+      'refuse to run.',
+    fix:
+      'Set directUrl in the config, or PGWATCH_DIRECT_URL, to a connection string that ' +
+      `${isDirect ? 'really bypasses' : 'bypasses'} the pooler.`,
   };
 }
 
-/** With directUrl there are two ways to the database, which have to lead to the same one. */
+/** url and directUrl have to lead to the same database. */
 async function findOther({ config, target }: Context): Promise<Finding[]> {
   if (config.directUrl === null) return [];
   const identify = async (client: Client) => (await readServing(client)).place;
@@ -70,15 +84,17 @@ async function findOther({ config, target }: Context): Promise<Finding[]> {
     other instanceof Error
       ? {
           level: 'problem',
-          what: `directUrl works, and url does not: ${other.message}`,
-          why: 'Daemons read the log and run handlers by way of url.',
-          fix: 'Set url in the config, or DATABASE_URL, right.',
+          what: `directUrl works, but url does not: ${other.message}`,
+          why: 'Daemons read the log and run handlers through url.',
+          fix: 'Correct url in the config, or DATABASE_URL.',
         }
       : {
           level: 'problem',
           what: 'url and directUrl lead to different databases.',
-          why: 'A daemon listens in the one and reads in the other: it hears of nothing, and its locks guard nothing.',
-          fix: 'Let both name one database of one server.',
+          why:
+            'A daemon listens in one and reads in the other: ' +
+            'nothing wakes it, and its locks protect nothing.',
+          fix: 'Make both name the same database on the same server.',
         },
   ];
 }
@@ -89,7 +105,11 @@ function unverified({ config: { url, directUrl, tls } }: Context): Finding[] {
     .map((each) => ({
       level: 'problem',
       what: `The certificate of ${describeHost({ url: each })} is not verified.`,
-      why: 'Anybody on the way to it can pose as the server, read the password or its proof, and change everything.',
-      fix: 'Take no-verify out of tls or sslmode, and name an authority of your own by sslrootcert.',
+      why:
+        'Anyone on the network path can pose as the server, ' +
+        'read the password or its proof, and change everything.',
+      fix:
+        'Remove no-verify from tls or sslmode, ' +
+        'and name your own certificate authority with sslrootcert.',
     }));
 }

@@ -6,7 +6,7 @@ import { PgwatchError } from '../../errors.ts';
 import { shellWord } from '../../shell-word.ts';
 import type { Check, Finding } from './check.ts';
 
-/** Whether the consumer files load, and are those that the database knows. */
+/** Checks that the consumer files load, and match the consumers in the database. */
 export const consumerFiles: Check = {
   name: 'consumer-files',
   runs: 'connection',
@@ -18,7 +18,8 @@ export const consumerFiles: Check = {
     try {
       const ids = (await discoverConsumers(config.consumers)).map(({ id }) => id);
       const { rows } = await client.query<{ id: string }>(
-        `select consumer_id as id from ${qualified(config.schema, 'consumer_progress')} order by consumer_id`,
+        `select consumer_id as id from ${qualified(config.schema, 'consumer_progress')}
+         order by consumer_id`,
       );
       const known = rows.map(({ id }) => id);
       const findings = [
@@ -37,8 +38,10 @@ export const consumerFiles: Check = {
 function neverRun(id: string, folder: string): Finding {
   return {
     level: 'note',
-    what: `${id} has a file in ${folder}, and has never run on this database.`,
-    why: "It has no position yet, so that nothing is kept for it: with from: 'now' it misses what is published until it runs.",
+    what: `${id} has a file in ${folder}, but has never run on this database.`,
+    why:
+      'It has no position yet, so nothing is kept for it: ' +
+      "with from: 'now' it misses what is published before it runs.",
     fix: 'pgwatch listen',
   };
 }
@@ -46,17 +49,19 @@ function neverRun(id: string, folder: string): Finding {
 function withoutFile(id: string, folder: string): Finding {
   return {
     level: 'note',
-    what: `${id} is known to the database, and has no file in ${folder}.`,
-    why: 'Where no other project runs it, it keeps all that it has not read from being cleaned up.',
-    fix: `pgwatch consumers show ${shellWord(id)}; and where nobody needs it: pgwatch consumers remove ${shellWord(id)}`,
+    what: `${id} is registered in the database, but has no file in ${folder}.`,
+    why: 'Unless another project runs it, what it has not read is never cleaned up.',
+    fix:
+      `pgwatch consumers show ${shellWord(id)}; and if it is no longer needed: ` +
+      `pgwatch consumers remove ${shellWord(id)}`,
   };
 }
 
 function notLoaded(file: string): Finding {
   return {
     level: 'note',
-    what: `${relative(process.cwd(), file)} looks like a consumer file, and is not loaded.`,
-    why: 'A consumer file ends in .ts, .mts, .js or .mjs.',
+    what: `${relative(process.cwd(), file)} looks like a consumer file, but is not loaded.`,
+    why: 'The name of a consumer file ends in .ts, .mts, .js or .mjs.',
     fix: 'Rename it, or start its name with "_" if it is not a consumer.',
   };
 }
@@ -66,6 +71,6 @@ function faulty(message: string): Finding {
     level: 'problem',
     what: message,
     why: '"pgwatch listen" refuses to start: it runs all consumers or none.',
-    fix: 'Correct the files that are named.',
+    fix: 'Correct these files.',
   };
 }

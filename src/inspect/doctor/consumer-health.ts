@@ -3,7 +3,7 @@ import { qualified } from '../../database/names.ts';
 import { type ConsumerView, readConsumerViews } from '../consumer-view.ts';
 import type { Context } from './check.ts';
 
-/** How a consumer fares, and what waits longer than it should. */
+/** The state of a consumer, and what has waited for too long. */
 export type ConsumerHealth = ConsumerView & {
   /** How many retries are late. */
   late: number;

@@ -4,7 +4,7 @@ import { countOf } from '../../words.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { type ConsumerHealth, readHealth } from './consumer-health.ts';
 
-/** Whether a daemon runs each registered consumer, and what each has left to do. */
+/** Checks that a daemon runs each registered consumer, and what each has left to do. */
 export const consumers: Check = {
   name: 'consumers',
   runs: 'transaction',
@@ -54,9 +54,11 @@ function notRun(health: ConsumerHealth, { limits }: Context): Finding[] {
       level: 'problem',
       what: `No daemon runs ${consumerId}, which has ${left}.${idle}`,
       why: isForgotten
-        ? 'Everything that it has not read stays in the log.'
+        ? 'What it has not read stays in the log.'
         : 'They wait until a daemon runs it.',
-      fix: `pgwatch listen --consumers ${id}; or if it is no longer needed: pgwatch consumers remove ${id}`,
+      fix:
+        `pgwatch listen --consumers ${id}; or if it is no longer needed: ` +
+        `pgwatch consumers remove ${id}`,
     },
   ];
 }
@@ -100,20 +102,28 @@ function failed(
   if (dead > 0) {
     findings.push({
       level: 'problem',
-      what: `${consumerId} has ${countOf(dead, 'dead letter')}${isStopped ? ', and has stopped' : ''}.`,
+      what:
+        `${consumerId} has ${countOf(dead, 'dead letter')}` +
+        `${isStopped ? ', and has stopped' : ''}.`,
       why: isStopped
         ? "With onDead: 'stop' it receives nothing new until each is retried or discarded."
         : 'They exhausted their attempts, and are not delivered until each is retried.',
-      fix: `pgwatch dlq list --consumer ${id}; then pgwatch dlq retry, or discard, --consumer ${id}`,
+      fix:
+        `pgwatch dlq list --consumer ${id}; ` +
+        `then pgwatch dlq retry, or discard, --consumer ${id}`,
     });
   }
   if (isRun && !isPaused && !isStopped && late > 0) {
     const by = formatDuration(lateMs ?? limits.retryLateMs);
     findings.push({
       level: 'problem',
-      what: `${countOf(late, 'retry', 'retries')} of ${consumerId}, which is running, ${late === 1 ? 'is' : 'are'} late, the oldest by ${by}.`,
+      what:
+        `${countOf(late, 'retry', 'retries')} of ${consumerId}, which is running, ` +
+        `${late === 1 ? 'is' : 'are'} late, the oldest by ${by}.`,
       why: 'Its handlers are too slow for the load, or one hangs.',
-      fix: `pgwatch status ${id} shows what it does; more concurrency, a shorter timeout, or instances: 'shared' help it keep up.`,
+      fix:
+        `pgwatch status ${id} shows what it is doing; more concurrency, a shorter timeout, ` +
+        "or instances: 'shared' help it keep up.",
     });
   }
   return findings;

@@ -2,7 +2,7 @@ import { qualified } from '../../database/names.ts';
 import { formatDuration } from '../../time.ts';
 import type { Check, Finding } from './check.ts';
 
-/** Daemons that have gone silent, hang, or cannot be woken. */
+/** Finds daemons that have died, hang, or cannot be woken. */
 export const daemons: Check = {
   name: 'daemons',
   runs: 'transaction',
@@ -19,7 +19,8 @@ export const daemons: Check = {
              and k.database = (select oid from pg_database where datname = current_database())
              and k.classid = (${table('daemon_class')}()::bigint & 4294967295)::oid
              and k.objid = (hashtext(d.daemon_id::text)::bigint & 4294967295)::oid) as "isConnected"
-       from ${table('daemon')} as d left join ${table('live_daemon')} as l on l.daemon_id = d.daemon_id
+       from ${table('daemon')} as d
+       left join ${table('live_daemon')} as l on l.daemon_id = d.daemon_id
        where d.alive_until > now() - interval '1 day'
        order by d.started_at, d.daemon_id`,
     );
@@ -34,15 +35,15 @@ export type DaemonState = {
   pid: number;
   hasLock: boolean;
   isAlive: boolean;
-  /** For how long its last heartbeat has been too old; below zero: it is not. */
+  /** How long ago its last heartbeat expired; negative if it has not. */
   silentMs: number;
   isConnected: boolean;
-  /** As DaemonActivity has them; null before it has said so. */
+  /** As in DaemonActivity; null until it has reported them. */
   mode: string | null;
   version: string | null;
 };
 
-/** What is to be said of one. */
+/** Findings about one daemon. */
 export function daemonFindings(daemon: DaemonState): Finding[] {
   const { host, pid, hasLock, isAlive, silentMs, isConnected, mode } = daemon;
   const name = `The daemon with pid ${pid} on ${host}`;
@@ -52,8 +53,10 @@ export function daemonFindings(daemon: DaemonState): Finding[] {
       {
         level: 'note',
         what: `${name} has no session lock: it runs behind a transaction pooler.`,
-        why: 'It cannot be woken and polls; when it dies others notice it only after some heartbeats.',
-        fix: 'Give its config a directUrl that bypasses the pooler.',
+        why:
+          'It cannot be woken, so it polls; ' +
+          'if it dies, others notice only after several heartbeats.',
+        fix: 'Set directUrl in its config to a connection string that bypasses the pooler.',
       },
     ];
   }
@@ -61,9 +64,11 @@ export function daemonFindings(daemon: DaemonState): Finding[] {
     return [
       {
         level: 'problem',
-        what: `${name} is still connected, and has missed its heartbeats for ${formatDuration(silentMs)}.`,
-        why: "It hangs, or was stopped: its consumers are others' to run now, if there are others.",
-        fix: `On ${host}: look at what pid ${pid} does, and kill it if nothing.`,
+        what:
+          `${name} is still connected, ` +
+          `but has missed its heartbeats for ${formatDuration(silentMs)}.`,
+        why: 'It hangs, or is suspended; other daemons, if any, take over its consumers.',
+        fix: `On ${host}, check what pid ${pid} is doing. If it does nothing: kill -9 ${pid}`,
       },
     ];
   }
@@ -71,9 +76,13 @@ export function daemonFindings(daemon: DaemonState): Finding[] {
   return [
     {
       level: 'note',
-      what: `${name} has ended without stopping cleanly${since}.`,
-      why: 'It crashed, was killed, or lost its network. What it was at is handed out again, with care.',
-      fix: `Look at its last output, and at the memory of ${host}; stop daemons by SIGTERM. This is forgotten after a day.`,
+      what: `${name} ended without stopping cleanly${since}.`,
+      why:
+        'It crashed, was killed, or lost its network. ' +
+        'Its notifications are delivered again, one at a time.',
+      fix:
+        `Check its last output, and the memory of ${host}; stop daemons with SIGTERM. ` +
+        'This finding disappears after a day.',
     },
   ];
 }
@@ -82,8 +91,8 @@ function polling(name: string): Finding {
   return {
     level: 'note',
     what: `${name} polls: LISTEN does not work for it.`,
-    why: 'Notifications wait for its next poll. It tries LISTEN again now and then.',
-    fix: 'See what is said of listen, queue and connection; its reports say why LISTEN failed.',
+    why: 'Notifications wait for its next poll. It tries LISTEN again from time to time.',
+    fix: 'See the findings of listen, queue and connection; its output says why LISTEN failed.',
   };
 }
 
@@ -93,9 +102,11 @@ function versionsOf(alive: readonly DaemonState[]): Finding[] {
   return [
     {
       level: 'note',
-      what: `Daemons of several versions of pgwatch run: ${versions.join(', ')}.`,
-      why: 'Right while you update; after that one of them was forgotten, and refuses the next migration.',
-      fix: 'npm install pgwatch@latest where the older ones run, and start them again.',
+      what: `Daemons of different versions are running: ${versions.join(', ')}.`,
+      why:
+        'Expected during a rolling update; otherwise the older one was left behind, ' +
+        'and stops working after the next migration.',
+      fix: 'npm install pgwatch@latest where the older ones run, then restart them.',
     },
   ];
 }

@@ -3,7 +3,7 @@ import { type FoundFunction, isThere, readFunctions } from '../../database/damag
 import type { ExpectedFunction } from '../../database/expected.ts';
 import type { Finding } from './check.ts';
 
-/** Functions that are missing or changed; who may call them is another check's. */
+/** Functions that are missing or changed; another check covers who may call them. */
 export async function findFunctions(
   client: Client,
   expected: readonly ExpectedFunction[],
@@ -22,18 +22,19 @@ function changedFunction(wanted: ExpectedFunction, there: readonly FoundFunction
   if (isThere(wanted, there)) return [];
   if (there.length === 0) {
     const what = `${name} is missing.`;
-    return [{ level: 'problem', what, why: 'What calls it fails.', fix: RESTORE }];
+    return [{ level: 'problem', what, why: 'Everything that calls it fails.', fix: RESTORE }];
   }
   return [
     {
       level: 'problem',
-      what: `${name} is not as this version of pgwatch made it.`,
-      why: 'Somebody has replaced or altered it: what is promised of pgwatch is not promised of that.',
+      what: `${name} was replaced or altered.`,
+      why: "pgwatch's guarantees do not cover it.",
       fix: RESTORE,
     },
   ];
 }
 
-/** What mends whatever has drifted, but for columns and keys. */
+/** Restores whatever has drifted, except columns and keys. */
 export const RESTORE =
-  '"pgwatch migrate", as the role that installed pgwatch: it makes again what is missing, and functions and triggers that were changed.';
+  'pgwatch migrate, as the role that installed pgwatch: ' +
+  'it restores missing objects, and functions and triggers that were changed.';

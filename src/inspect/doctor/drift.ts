@@ -5,7 +5,7 @@ import { readLackingTriggers } from '../../database/own-triggers.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { findFunctions, RESTORE } from './drift-functions.ts';
 
-/** Whether tables, indexes, views and functions still are what the migrations made. */
+/** Checks that tables, indexes, views and functions are as the migrations made them. */
 export const drift: Check = {
   name: 'drift',
   runs: 'transaction',
@@ -21,14 +21,15 @@ export const drift: Check = {
       ...(await findDetached(client, context)),
     ];
     const { tables, functions, indexes } = expected;
-    const seen = `${tables.length} tables, ${indexes.length} indexes, ${functions.length} functions`;
+    const objects = `${tables.length} tables, ${indexes.length} indexes`;
+    const seen = `${objects}, ${functions.length} functions`;
     return { findings, seen };
   },
 };
 
 type Missing = { kind: string; name: string };
 
-/** Tables, columns, primary keys, indexes and views that are not there, or not usable. */
+/** Tables, columns, primary keys, indexes and views that are missing or not usable. */
 async function findMissing(
   client: Client,
   schema: string,
@@ -72,23 +73,26 @@ async function findMissing(
       columns.map(([, { type }]) => type),
     ],
   );
-  // One that is not valid is in the way of a new one.
+  // An invalid index has to be dropped first.
   const indexFix = (missing: string | null) => {
     const index = indexes.find(({ name }) => name === missing);
     if (!index) return undefined;
-    return `drop index if exists ${qualified(schema, index.name)}; ${index.sql.replaceAll(/\s+/g, ' ')}`;
+    const create = index.sql.replaceAll(/\s+/g, ' ');
+    return `drop index if exists ${qualified(schema, index.name)}; ${create}`;
   };
   return rows.map(({ kind, name }) => ({
     level: 'problem',
-    what: `${kind} ${name} is missing, or not what it was made as.`,
-    why: 'Somebody has changed it by hand, or a restore has left it out; statements fail, or get slow, without it.',
+    what: `${kind} ${name} is missing or altered.`,
+    why:
+      'It was changed manually, or a restore left it out. ' +
+      'Without it, statements fail or become slow.',
     fix:
       indexFix(kind === 'Index' ? name : null) ??
       (kind === 'Table' || kind === 'View' ? RESTORE : BY_HAND),
   }));
 }
 
-/** Triggers of our own tables that are missing, switched off or altered. */
+/** Triggers of our own tables that are missing, disabled or altered. */
 async function findTriggers(
   client: Client,
   schema: string,
@@ -98,19 +102,23 @@ async function findTriggers(
   return lacking.map(({ name, table, isThere }) => ({
     level: 'problem',
     what: isThere
-      ? `Trigger ${name} of ${table} is switched off, or not as this version of pgwatch made it.`
+      ? `Trigger ${name} of ${table} is disabled or altered.`
       : `Trigger ${name} of ${table} is missing.`,
-    why: 'It notes what later answers and protections need: since when a channel is read, and which ids were given.',
+    why:
+      'It records since when a channel is read and which ids were used; ' +
+      'commands and safeguards rely on that.',
     fix: RESTORE,
   }));
 }
 
-/** Tables of which a crash, or a policy, takes rows away. */
+/** Tables that lose rows in a crash, or hide them by a policy. */
 async function findUnsafeTables(client: Client, schema: string): Promise<Finding[]> {
   const { rows } = await client.query<{ name: string; isUnlogged: boolean; hasPolicy: boolean }>(
-    `select c.oid::regclass::text as name, c.relpersistence <> 'p' as "isUnlogged", c.relrowsecurity as "hasPolicy"
+    `select c.oid::regclass::text as name, c.relpersistence <> 'p' as "isUnlogged",
+       c.relrowsecurity as "hasPolicy"
      from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-     where n.nspname = $1 and c.relkind in ('r', 'p') and (c.relpersistence <> 'p' or c.relrowsecurity)
+     where n.nspname = $1 and c.relkind in ('r', 'p')
+       and (c.relpersistence <> 'p' or c.relrowsecurity)
      order by 1`,
     [schema],
   );
@@ -120,7 +128,7 @@ async function findUnsafeTables(client: Client, schema: string): Promise<Finding
           {
             level: 'problem' as const,
             what: `Table ${name} is unlogged.`,
-            why: 'A crash of the server empties it, and it is not on standbys.',
+            why: 'A crash of the server empties it, and standbys do not have its rows.',
             fix: `alter table ${name} set logged;`,
           },
         ]
@@ -129,8 +137,10 @@ async function findUnsafeTables(client: Client, schema: string): Promise<Finding
       ? [
           {
             level: 'problem' as const,
-            what: `Table ${name} has row-level security switched on.`,
-            why: 'Roles that it applies to see none of its rows, or some: a consumer would pass notifications over without a word.',
+            what: `Table ${name} has row-level security enabled.`,
+            why:
+              'Roles that it applies to see only some rows, or none: ' +
+              'a consumer would silently skip notifications.',
             fix: `alter table ${name} disable row level security;`,
           },
         ]
@@ -138,23 +148,25 @@ async function findUnsafeTables(client: Client, schema: string): Promise<Finding
   ]);
 }
 
-/** Tables that look like partitions of the log, and are none: their rows are read by nobody. */
+/** Tables that look like partitions of the log but are not attached: nothing reads their rows. */
 async function findDetached(client: Client, { config }: Context): Promise<Finding[]> {
   const { rows } = await client.query<{ name: string }>(
     `select c.oid::regclass::text as name
      from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-     where n.nspname = $1 and c.relkind = 'r' and c.relname ~ '^notification_log_(\\d{8}|\\d{10}|default)$'
+     where n.nspname = $1 and c.relkind = 'r'
+       and c.relname ~ '^notification_log_(\\d{8}|\\d{10}|default)$'
        and not c.relispartition
      order by 1`,
     [config.schema],
   );
   return rows.map(({ name }) => ({
     level: 'problem',
-    what: `Table ${name} is no partition of the log any more.`,
-    why: 'Somebody has detached it: consumers do not see its rows.',
-    fix: `Attach it again, or drop it where nobody needs its rows: drop table ${name};`,
+    what: `Table ${name} is no longer a partition of the log.`,
+    why: 'It was detached: consumers do not see its rows.',
+    fix: `Attach it again; or if its rows are no longer needed: drop table ${name};`,
   }));
 }
 
-/** What "pgwatch migrate" leaves alone, because there may be rows in it. */
-const BY_HAND = '"pgwatch migrate sql" prints how it was made: write an "alter table" after that.';
+/** For what "pgwatch migrate" leaves alone, because it may hold rows. */
+const BY_HAND =
+  '"pgwatch migrate sql" prints its definition: restore it with "alter table" accordingly.';

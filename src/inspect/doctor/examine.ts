@@ -9,13 +9,13 @@ import { errorCodeOf, toError } from '../../errors.ts';
 import type { Check, CheckResult, Context, Finding } from './check.ts';
 import { CHECKS } from './checks.ts';
 
-/** What the doctor found, and what it looked at. */
+/** What the doctor found, and what it checked. */
 export type Examination = {
   findings: (Finding & { check: string })[];
   checked: Checked[];
 };
 
-/** ok: no problem, perhaps notes. skipped: there is nothing to look at, as without a schema. */
+/** ok: no problem, perhaps notes. skipped: there is nothing to check, as without a schema. */
 export type Checked = {
   check: string;
   outcome: 'ok' | 'problem' | 'unchecked' | 'skipped';
@@ -24,15 +24,15 @@ export type Checked = {
 };
 
 /**
- * Runs the checks one after the other. None that fails keeps the others from running; nothing is
- * changed.
+ * Runs the checks one after the other. If one fails, the others run all the same. Changes
+ * nothing.
  */
 export async function examine(
   client: Client,
   context: Context,
   checks: readonly Check[] = CHECKS,
 ): Promise<Examination> {
-  // Between checks it is idle; behind a pooler the setting would stay with somebody else's session.
+  // The session is idle between checks. A pooler would pass the setting on to other clients.
   if (!(await isPooled(client))) {
     await client.query(settingsSql({ idle_session_timeout: '0' }, 'session'));
   }
@@ -47,7 +47,8 @@ export async function examine(
 }
 
 /**
- * forbidden: this role may not look. locked: nobody may. other: of another version, or not whole.
+ * forbidden: this role may not read it. locked: another session blocks reading. other: of another
+ * version, or incomplete.
  */
 type SchemaState = 'missing' | 'current' | 'other' | 'forbidden' | 'locked';
 
@@ -109,15 +110,16 @@ function unchecked(thrown: unknown, reason: string): Finding {
   return {
     level: 'note',
     what: `Could not be checked: ${reason}.`,
-    why: 'What is wrong there, if anything is, stays unknown.',
+    why: 'There may be a problem that the doctor cannot see.',
     fix: FIXES[code] ?? 'Run "pgwatch doctor" again.',
   };
 }
 
 const FIXES: Record<string, string> = {
   [SQLSTATE.insufficientPrivilege]:
-    'Run "pgwatch doctor" as the role that installed pgwatch, or name this one in roles: { consume } in the config and run "pgwatch migrate".',
-  [SQLSTATE.lockNotAvailable]: 'See what is said of locks, then run "pgwatch doctor" again.',
+    'Run "pgwatch doctor" as the role that installed pgwatch, or add this role to ' +
+    'roles: { consume } in the config and run "pgwatch migrate".',
+  [SQLSTATE.lockNotAvailable]: 'See the findings of locks, then run "pgwatch doctor" again.',
 };
 
 const SCHEMA_STATES: Record<string, SchemaState> = {
@@ -125,15 +127,15 @@ const SCHEMA_STATES: Record<string, SchemaState> = {
   [SQLSTATE.lockNotAvailable]: 'locked',
 };
 
-const FOREIGN = 'the schema is not of this version';
+const FOREIGN = 'the schema has another version';
 
 const NOT_THERE: Partial<Record<SchemaState, string>> = {
-  missing: 'there is no schema to look at',
-  forbidden: 'this role may not look at the schema',
-  locked: 'somebody has locked the schema',
+  missing: 'there is no schema',
+  forbidden: 'this role may not read the schema',
+  locked: 'another session has locked the schema',
 };
 
-/** What a statement meets that is made for another version of the schema. */
+/** Errors of statements that were written for another version of the schema. */
 const MISSING = new Set<string>([
   SQLSTATE.undefinedTable,
   SQLSTATE.undefinedColumn,
@@ -141,10 +143,7 @@ const MISSING = new Set<string>([
   SQLSTATE.undefinedSchema,
 ]);
 
-/**
- * Nothing that it runs can change anything, nor wait for long, nor meet what others put on its
- * path.
- */
+/** Checks cannot change anything, wait for long, or run what others put on the search path. */
 const SETTINGS = {
   ...OWN_SETTINGS,
   transaction_read_only: 'on',

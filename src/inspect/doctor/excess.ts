@@ -5,20 +5,17 @@ import type { Context, Finding } from './check.ts';
 import { readGrants } from './grants.ts';
 import { OWN_OBJECTS } from './own-objects.ts';
 
-/** What somebody may do to whom neither ownership nor the config gives it. */
+/** Privileges that neither ownership nor the config gives to a role. */
 type Excess = {
   /** Null: PUBLIC. */
   grantee: string | null;
-  /** Who may do it as a member of that role. */
+  /** The members of that role, who have them, too. */
   members: string[];
   /** 'select on pgwatch.delivery'. */
   privileges: string[];
 };
 
-/**
- * Compares who may do what with what the config says: all grants, those on columns and to PUBLIC
- * included.
- */
+/** Compares all privileges, including those on columns and of PUBLIC, with the config. */
 export async function findExcess(client: Client, context: Context): Promise<Finding[]> {
   const expected = (['publish', 'consume', 'read'] as const).flatMap((kind) =>
     context.config.roles[kind].flatMap((role) =>
@@ -38,14 +35,21 @@ export async function findExcess(client: Client, context: Context): Promise<Find
 }
 
 function excessFinding({ grantee, members, privileges }: Excess): Finding {
-  const who = grantee === null ? 'Everybody (PUBLIC)' : `Role ${escapeIdentifier(grantee)}`;
+  const who = grantee === null ? 'PUBLIC (every role)' : `Role ${escapeIdentifier(grantee)}`;
   const through =
-    members.length > 0 ? `; so have its members ${someOf(members.map(escapeIdentifier))}` : '';
+    members.length > 0
+      ? `; its members ${someOf(members.map(escapeIdentifier))} have them, too`
+      : '';
   return {
     level: 'problem',
-    what: `${who} has privileges that the config does not give it: ${someOf(privileges)}${through}.`,
-    why: 'It can read what is published, publish, or write the log and positions by hand: granted by somebody, by default privileges, or while the config named it.',
-    fix: 'pgwatch migrate, as the role that installed pgwatch: it takes away what roles in the config do not give. Name there who is to have it.',
+    what:
+      `${who} has privileges that the config does not grant: ` + `${someOf(privileges)}${through}.`,
+    why:
+      'It can read notifications, publish, or write to the log and positions directly. ' +
+      'They were granted manually, by default privileges, or while the config named the role.',
+    fix:
+      'pgwatch migrate, as the role that installed pgwatch: it revokes what the config does ' +
+      'not grant. If the role needs the privileges, add it to roles in the config first.',
   };
 }
 
@@ -65,14 +69,16 @@ with object as (${OWN_OBJECTS}
   from object as o
   cross join lateral aclexplode(o.acl) as a
   left join pg_roles as r on r.oid = a.grantee
-  where a.grantee <> o.owner and (o.kind <> 'type' or a.grantee <> 0) and (a.is_grantable or not exists (
-    select from expected as e
-    where e.oid = o.oid and e.role = r.rolname and e.privilege = lower(a.privilege_type)
-      and e.column_name = o.column_name))
+  where a.grantee <> o.owner and (o.kind <> 'type' or a.grantee <> 0)
+    and (a.is_grantable or not exists (
+      select from expected as e
+      where e.oid = o.oid and e.role = r.rolname and e.privilege = lower(a.privilege_type)
+        and e.column_name = o.column_name))
   group by a.grantee, r.rolname, o.kind, o.name, o.column_name, a.privilege_type, a.is_grantable
 )
 select rolname::text as grantee,
-  array(select m.rolname::text from pg_auth_members as held join pg_roles as m on m.oid = held.member
+  array(select m.rolname::text
+    from pg_auth_members as held join pg_roles as m on m.oid = held.member
     where held.roleid = excess.grantee order by 1) as members,
   array_agg(text order by kind, text) as privileges
 from excess group by grantee, rolname order by grantee`;

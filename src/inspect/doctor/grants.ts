@@ -1,19 +1,19 @@
 import { fillNames, type Names, qualified, readSql } from '../../database/names.ts';
 
-/** One privilege that a role of some kind is granted. */
+/** One privilege that is granted to roles of a kind. */
 export type Grant = {
   type: 'table' | 'sequence' | 'function' | 'schema' | 'column';
-  /** As SQL writes it, with the types of a function's parameters. */
+  /** As SQL writes it; a function with its parameter types. */
   object: string;
   privilege: string;
-  /** Of a column its name, else ''. */
+  /** The name of a column, else ''. */
   column: string;
 };
 
-/** What sql/grants gives to roles of this kind. */
+/** Reads what sql/grants grants to roles of this kind. */
 export function readGrants(kind: 'publish' | 'consume' | 'read', names: Names): Grant[] {
   const sql = readSql(`grants/${kind}.sql`);
-  // What stands in a block is granted where it is needed only.
+  // A block grants only if that is needed.
   const block = sql.includes('grant usage on schema :"api_schema"') ? [apiUsage(names)] : [];
   const statements = sql
     .replaceAll(/^--.*$/gm, '')
@@ -33,14 +33,14 @@ function apiUsage({ apiSchema }: Names): Grant {
   return { type: 'schema', object: apiSchema, privilege: 'usage', column: '' };
 }
 
-/** 'select', or 'select (a, b)': one for each column. */
+/** Parses 'select', or 'select (a, b)', which makes one grant for each column. */
 function grantsOf(object: string, type: Grant['type'], text: string): Grant[] {
   const [, privilege = '', columns] = /^(\w+)(?: \((.*)\))?$/s.exec(text) ?? [];
   if (columns === undefined) return [{ type, object, privilege, column: '' }];
   return columns.split(/,\s*/).map((column) => ({ type: 'column', object, privilege, column }));
 }
 
-/** Between the commas, but for those in parentheses. */
+/** Splits at commas outside parentheses. */
 function partsOf(list: string): string[] {
   return list.split(/,(?![^(]*\))/).map((part) => part.trim());
 }

@@ -1,33 +1,30 @@
-/** From where on something is worth a word. */
+/** From where on the doctor reports something. */
 export type ServerLimits = {
   /** How long a transaction may be open. */
   transactionNoteMs: number;
   transactionProblemMs: number;
-  /** By how many transactions a replication slot that nobody uses may hold vacuum back. */
+  /** By how many transactions an unused replication slot may hold vacuum back. */
   slotXids: number;
-  /** How large the log may get, and how old, before somebody should think of cleaning up. */
+  /** How large, and how old, the log may get without cleanup. */
   logBytes: number;
   logDays: number;
-  /**
-   * What the default partition may hold before no partition is made any more: as in
-   * log_partition_create.
-   */
+  /** How large the default partition may be for log_partition_create to make more partitions. */
   defaultPartitionBytes: number;
-  /** How long a consumer may go unread before it counts as forgotten. */
+  /** How long the position of a consumer may stay put before it counts as forgotten. */
   consumerDays: number;
   /** How late a retry may be. */
   retryLateMs: number;
-  /** How long one may wait for the lock of NOTIFY. */
+  /** How long a session may wait for the lock of NOTIFY. */
   notifyWaitMs: number;
-  /** How often a second smart_notify may send a NOTIFY to everybody. */
+  /** How many NOTIFYs smart_notify may send per second and channel. */
   notifiesPerSecond: number;
   /** By how much the clocks may differ. */
   clockMs: number;
   /** How many dead rows a small table may have. */
   deadRows: number;
-  /** How long somebody may keep others from reading a table. */
+  /** How long a session may keep others from reading a table. */
   lockMs: number;
-  /** How long LISTEN may take for its round trip. */
+  /** How long a NOTIFY may take to come back. */
   listenMs: number;
 };
 

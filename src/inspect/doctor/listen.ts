@@ -5,17 +5,14 @@ import { toError } from '../../errors.ts';
 import { withDeadline } from '../../time.ts';
 import type { Check, Finding } from './check.ts';
 
-/**
- * Whether LISTEN works: a NOTIFY to itself, on a channel that nobody else knows, and how long it
- * takes.
- */
+/** Checks that LISTEN works, and how long it takes: a NOTIFY to itself, on a random channel. */
 export const listen: Check = {
   name: 'listen',
   runs: 'connection',
   needs: 'nothing',
   async run(client, { target, limits }) {
     if ((await isPooled(client)) && !(await keepsSession(client, target))) {
-      return { findings: [], seen: 'nothing: a pooler stands between' };
+      return { findings: [], seen: 'not checked, because of a pooler' };
     }
     try {
       const tookMs = await roundTrip(client);
@@ -53,8 +50,8 @@ function slow(tookMs: number): Finding {
   return {
     level: 'note',
     what: `A NOTIFY takes ${Math.round(tookMs)} ms to come back.`,
-    why: 'So much later consumers begin, at least, while nothing else is to do.',
-    fix: 'Look at what "pgwatch doctor" says of the queue, at the load of the server, and at the network.',
+    why: 'Idle consumers start at least this much later.',
+    fix: 'Check the findings of queue, the load of the server, and the network.',
   };
 }
 
@@ -63,7 +60,10 @@ function broken(reason: string): Finding {
     level: 'problem',
     what: `LISTEN does not work: ${reason}.`,
     why: 'Nothing is lost, but notifications wait for the next poll of the daemons.',
-    fix: 'See the findings about the version, the queue and poolers. Where the server says "could not access status of transaction": select pg_notification_queue_usage(); and install its newest minor release.',
+    fix:
+      'See the findings of version, queue and connection. If the server says "could not access ' +
+      'status of transaction": select pg_notification_queue_usage(); ' +
+      'and install its newest minor release.',
   };
 }
 

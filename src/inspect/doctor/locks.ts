@@ -9,7 +9,7 @@ import {
 import type { Check, Finding } from './check.ts';
 import type { ServerLimits } from './limits.ts';
 
-/** Whether somebody keeps everybody else from reading our tables, or daemons from rows of them. */
+/** Finds sessions that keep others from reading our tables, or daemons from rows of them. */
 export const locks: Check = {
   name: 'locks',
   runs: 'transaction',
@@ -22,7 +22,10 @@ export const locks: Check = {
       ...locked.flatMap((table) => lockFindings(table, config.schema, limits)),
       ...long.map((holder) => rowsFinding(holder, config.schema)),
     ];
-    return { findings, seen: findings.length > 0 ? `${findings.length} held` : 'none in the way' };
+    return {
+      findings,
+      seen: findings.length > 0 ? `${findings.length} held` : 'none held for long',
+    };
   },
 };
 
@@ -31,9 +34,7 @@ function rowsFinding(holder: AdvisoryHolder, schema: string): Finding {
   return { level: 'problem', what, why: ROWS_WHY, fix: remedy(holder) };
 }
 
-/**
- * What is to be said of one: locks that last for a moment are a part of cleaning up and migrating.
- */
+/** Findings about one table. Brief locks are a normal part of cleanup and migrations. */
 export function lockFindings(
   locked: LockedTable,
   schema: string,
@@ -49,8 +50,10 @@ export function lockFindings(
     {
       level: 'problem',
       what: `The table ${schema}.${table} is locked: ${lockedText(locked)}.`,
-      why: 'Everybody else who reads or writes it waits behind them: who publishes, daemons, and the commands of pgwatch.',
-      fix: `Wait until that is done, or: ${unlockSql(locked)}`,
+      why:
+        'All other sessions that read or write it wait: publishers, daemons, ' +
+        'and the commands of pgwatch.',
+      fix: `Wait until they are done, or: ${unlockSql(locked)}`,
     },
   ];
 }

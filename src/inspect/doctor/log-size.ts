@@ -12,7 +12,7 @@ import {
   readNotifyMode,
 } from './log-channels.ts';
 
-/** How large the log is, by day and by channel, and whether anybody removes what is old. */
+/** Checks how large the log is, by day and by channel, and that old notifications are removed. */
 export const logSize: Check = {
   name: 'log',
   runs: 'transaction',
@@ -37,7 +37,8 @@ async function readDays(client: Client, { config }: Context): Promise<Day[]> {
   const { rows } = await client.query<Day>(
     `select c.relname::text as name, pg_total_relation_size(c.oid)::float8 as bytes,
        extract(epoch from now() - (regexp_match(
-         pg_get_expr(c.relpartbound, c.oid), $$FROM \\('([^']+)'\\)$$))[1]::timestamptz)::float8 / 86400 as "startsDaysAgo"
+         pg_get_expr(c.relpartbound, c.oid),
+         $$FROM \\('([^']+)'\\)$$))[1]::timestamptz)::float8 / 86400 as "startsDaysAgo"
      from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
      where i.inhparent = to_regclass($1)
      order by bytes desc, name`,
@@ -46,7 +47,7 @@ async function readDays(client: Client, { config }: Context): Promise<Day[]> {
   return rows;
 }
 
-/** What is to be said of a log of this size. */
+/** Findings about the size and the age of the log. */
 export function sizeFindings(
   days: readonly Day[],
   channels: readonly Channel[],
@@ -62,12 +63,18 @@ export function sizeFindings(
   return [
     {
       level: 'note',
-      what: `The log holds ${bytesText(bytes)}${age}: ${daysText(days, 10)}; ${channelsText(channels)}.`,
-      why: `${keptDays === null ? 'Nothing is removed unless somebody asks for it. ' : ''}Large logs make backups and the start of new consumers slow.`,
+      what:
+        `The log holds ${bytesText(bytes)}${age}: ` +
+        `${daysText(days, 10)}; ${channelsText(channels)}.`,
+      why:
+        `${keptDays === null ? 'Without retention, nothing is removed automatically. ' : ''}` +
+        'A large log slows down backups and new consumers.',
       fix:
         keptDays === null
-          ? "pgwatch cleanup --days 7 --dry-run tells what would go, and which consumer keeps it; retention: '7d' in the config does it by itself."
-          : 'A shorter retention in the config, or fewer columns in payloads: pgwatch trigger add --exclude, or --payload changed.',
+          ? 'pgwatch cleanup --days 7 --dry-run shows what would be removed, and which consumer ' +
+            "keeps it; retention: '7d' in the config removes it automatically."
+          : 'Shorten retention in the config, or publish fewer columns: ' +
+            'pgwatch trigger add --exclude, or --payload changed.',
     },
   ];
 }
@@ -75,9 +82,13 @@ export function sizeFindings(
 function kept(oldest: number, keptDays: number): Finding {
   return {
     level: 'problem',
-    what: `The log reaches ${Math.floor(oldest)} days back, although retention is ${Number(keptDays.toFixed(1))} days.`,
-    why: 'A consumer that has not done what is there keeps it, or no daemon runs that would remove it: the log grows.',
-    fix: `pgwatch cleanup --days ${Math.ceil(keptDays)} --dry-run tells which consumer keeps what.`,
+    what:
+      `The log reaches ${Math.floor(oldest)} days back, ` +
+      `although retention is ${Number(keptDays.toFixed(1))} days.`,
+    why:
+      'The log grows, because a consumer still needs the old notifications, ' +
+      'or no daemon is running to remove them.',
+    fix: `pgwatch cleanup --days ${Math.ceil(keptDays)} --dry-run shows which consumer keeps what.`,
   };
 }
 
@@ -90,9 +101,15 @@ async function findSequence(client: Client, { config }: Context): Promise<Findin
   return [
     {
       level: 'problem',
-      what: `The ids of notifications stand at ${id}.`,
-      why: 'Above 2^53 JavaScript cannot hold them exactly, and daemons stop. No log gets there by itself: somebody has set the sequence.',
-      fix: `Set it back to just above the highest id, then make the positions fit: select setval('${qualified(config.schema, 'notification_log_id_seq')}', (select max(id) from ${qualified(config.schema, 'notification_log')})); pgwatch migrate rebase`,
+      what: `The ids of notifications have reached ${id}.`,
+      why:
+        'Above 2^53 JavaScript cannot represent them exactly, and daemons stop. ' +
+        'No log gets there on its own: the sequence was set manually.',
+      fix:
+        'Set it back to just above the highest id, then adjust the positions: ' +
+        `select setval('${qualified(config.schema, 'notification_log_id_seq')}', ` +
+        `(select max(id) from ${qualified(config.schema, 'notification_log')})); ` +
+        'pgwatch migrate rebase',
     },
   ];
 }
@@ -107,5 +124,5 @@ function daysText(days: readonly Day[], count: number): string {
 
 /** Nine tenths of 2^53. */
 const IDS_MAX = (2n ** 53n / 10n) * 9n;
-/** A partition is removed when all of it is old, and the daemon looks now and then. */
+/** A partition is removed once all of it is old, and the daemon checks only now and then. */
 const SLACK_DAYS = 2;

@@ -2,9 +2,7 @@ import { escapeIdentifier } from 'pg';
 import { countOf } from '../../words.ts';
 import type { Check, Finding, Severity } from './check.ts';
 
-/**
- * Settings that a database or a role begins each session with, and that take notifications away.
- */
+/** Finds settings of databases and roles by which notifications are lost or delayed. */
 export const overrides: Check = {
   name: 'overrides',
   runs: 'transaction',
@@ -58,30 +56,40 @@ const RULES: readonly Rule[] = [
     name: 'session_replication_role',
     values: ['replica'],
     level: 'problem',
-    why: 'Triggers do not fire in these sessions: what they change in captured tables is never recorded.',
+    why:
+      'Triggers do not fire in these sessions: ' +
+      'their changes to captured tables are never recorded.',
   },
   {
     name: 'pgwatch.notify',
     values: ['off'],
     level: 'note',
-    why: 'What these sessions publish rings for nobody: it is handled when the daemons poll, seconds later.',
+    why:
+      'Notifications from these sessions do not wake daemons, ' +
+      'which find them at their next poll, seconds later.',
   },
   {
     name: 'pgwatch.notify',
     values: ['always'],
     level: 'note',
-    why: 'Each of their commits sends a NOTIFY, and commits with NOTIFY wait for each other in the whole cluster.',
+    why:
+      'Each of their commits sends a NOTIFY, ' +
+      'and commits with NOTIFY wait for each other in the whole cluster.',
   },
   {
     name: 'synchronous_commit',
     values: ['off'],
     level: 'note',
-    why: 'When the server crashes, the last of their commits are lost, their notifications with them; consumers may have handled those already.',
+    why:
+      'If the server crashes, the last of their commits are lost with their notifications, ' +
+      'which consumers may have handled already.',
   },
   {
     name: 'default_transaction_read_only',
     values: ['on', 'true', 'yes', '1'],
     level: 'problem',
-    why: 'These sessions can publish nothing and save no position unless each transaction says otherwise.',
+    why:
+      'These sessions can neither publish nor save positions, ' +
+      'unless each transaction is set to read write.',
   },
 ];

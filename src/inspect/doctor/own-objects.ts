@@ -1,7 +1,7 @@
 /**
- * A query for all that is ours: kind, oid, its name as people read it, owner, acl, and of a column
- * its name, else ''. $1 is the schema, $2 the signatures of the functions elsewhere. A function
- * that was granted to nobody is open to everybody.
+ * Selects everything that belongs to pgwatch: kind, oid, the name for people, owner, acl, and the
+ * name of a column, else ''. $1 is the schema, $2 the signatures of the functions outside it. A
+ * function without an acl is open to PUBLIC.
  */
 export const OWN_OBJECTS = `
   select 'schema' as kind, n.oid, 'schema ' || quote_ident(n.nspname) as name, n.nspowner as owner,
@@ -14,7 +14,8 @@ export const OWN_OBJECTS = `
   cross join lateral (
     select c.relacl, ''
     union all
-    select a.attacl, a.attname from pg_attribute as a where a.attrelid = c.oid and a.attacl is not null
+    select a.attacl, a.attname from pg_attribute as a
+    where a.attrelid = c.oid and a.attacl is not null
   ) as held (acl, column_name)
   where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
   union all

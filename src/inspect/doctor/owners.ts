@@ -5,8 +5,8 @@ import type { Context, Finding } from './check.ts';
 import { OWN_OBJECTS } from './own-objects.ts';
 
 /**
- * Objects that do not belong to whom the log belongs: their owner may change them, and our
- * functions act with their owner's rights. A superuser may own the schema, since it may do
+ * Objects that do not belong to the owner of the log. Their owner may change them, and our
+ * functions run with their owner's rights. A superuser may own the schema, since it may do
  * everything anyway.
  */
 export async function findForeignOwners(client: Client, context: Context): Promise<Finding[]> {
@@ -17,7 +17,8 @@ export async function findForeignOwners(client: Client, context: Context): Promi
        select 'schema', n.oid, 'schema ' || quote_ident(n.nspname), n.nspowner, n.nspacl, ''
        from pg_namespace as n where n.nspname = $3 and n.nspname <> all (array['public', $1])
      ), log as (
-       select c.relowner as owner from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+       select c.relowner as owner
+       from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
        where n.nspname = $1 and c.relname = 'notification_log')
      select r.rolname::text as owner, l.rolname::text as "logOwner",
        array_agg(distinct o.name order by o.name) as names
@@ -30,19 +31,26 @@ export async function findForeignOwners(client: Client, context: Context): Promi
   );
   return rows.map(({ owner, logOwner, names }) => ({
     level: 'problem',
-    what: `Role ${escapeIdentifier(owner)} owns ${someOf(names)}; the log belongs to ${escapeIdentifier(logOwner)}.`,
-    why: 'What an owner may change is as safe as that role; functions act with its rights, and may lack some that they need.',
-    fix: `alter … owner to ${escapeIdentifier(logOwner)}; for each of them, or: reassign owned by ${escapeIdentifier(owner)} to ${escapeIdentifier(logOwner)}; where it owns nothing else.`,
+    what:
+      `Role ${escapeIdentifier(owner)} owns ${someOf(names)}; ` +
+      `the log belongs to ${escapeIdentifier(logOwner)}.`,
+    why:
+      'That role can change what it owns, and functions run with its rights, ' +
+      'which may not be enough.',
+    fix:
+      `alter … owner to ${escapeIdentifier(logOwner)}; for each of them, or if it owns nothing ` +
+      `else: reassign owned by ${escapeIdentifier(owner)} to ${escapeIdentifier(logOwner)};`,
   }));
 }
 
 /**
- * Default privileges that are to hold for our schema alone; "pgwatch migrate" undoes what the
- * others do.
+ * Default privileges that are set for our schema alone; "pgwatch migrate" undoes the effect of the
+ * others.
  */
 export async function findDefaults(client: Client, { config }: Context): Promise<Finding[]> {
   const { rows } = await client.query<{ maker: string; grantees: string[] }>(
-    `select m.rolname::text as maker, array_agg(distinct coalesce(quote_ident(r.rolname), 'PUBLIC')) as grantees
+    `select m.rolname::text as maker,
+       array_agg(distinct coalesce(quote_ident(r.rolname), 'PUBLIC')) as grantees
      from pg_default_acl as d
      join pg_namespace as n on n.oid = d.defaclnamespace and n.nspname = $1
      join pg_roles as m on m.oid = d.defaclrole
@@ -54,8 +62,10 @@ export async function findDefaults(client: Client, { config }: Context): Promise
   );
   return rows.map(({ maker, grantees }) => ({
     level: 'note',
-    what: `What ${escapeIdentifier(maker)} makes in schema ${escapeIdentifier(config.schema)} is open to ${someOf(grantees)} by default privileges.`,
-    why: 'pgwatch takes that back from what it makes itself; what is made there by hand stays open.',
-    fix: 'alter default privileges … revoke …: \\ddp in psql shows them.',
+    what:
+      `Objects that ${escapeIdentifier(maker)} creates in schema ` +
+      `${escapeIdentifier(config.schema)} are open to ${someOf(grantees)} by default privileges.`,
+    why: 'Migrations revoke them from their own objects; other objects there stay open.',
+    fix: 'alter default privileges … revoke …; "\\ddp" in psql lists them.',
   }));
 }

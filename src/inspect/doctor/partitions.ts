@@ -4,7 +4,7 @@ import { qualified } from '../../database/names.ts';
 import { bytesText, countOf, someOf } from '../../words.ts';
 import type { Check, Context, Finding } from './check.ts';
 
-/** Whether what is published today and tomorrow finds a partition. */
+/** Checks that there are partitions for notifications of today and tomorrow. */
 export const partitions: Check = {
   name: 'partitions',
   runs: 'transaction',
@@ -20,14 +20,18 @@ export const partitions: Check = {
            (regexp_match(bound, $$TO \\('([^']+)'\\)$$))[1]::timestamptz as ends
          from partition where bound <> 'DEFAULT'
        ), period as (
-         select date_trunc($2, now()) + step * ('1 ' || $2)::interval as at from generate_series(0, 1) as step
+         select date_trunc($2, now()) + step * ('1 ' || $2)::interval as at
+         from generate_series(0, 1) as step
        )
        select (select count(*)::integer from partition) as count,
          array(select to_char(at, 'YYYY-MM-DD HH24:MI') from period
-           where not exists (select from span where starts <= at and at < ends) order by at) as missing,
-         (select pg_relation_size(oid)::float8 from partition where bound = 'DEFAULT') as "defaultBytes",
+           where not exists (select from span where starts <= at and at < ends)
+           order by at) as missing,
+         (select pg_relation_size(oid)::float8 from partition
+           where bound = 'DEFAULT') as "defaultBytes",
          (select oid::regclass::text from partition where bound = 'DEFAULT') as "defaultName",
-         coalesce((select has_table_privilege(oid, 'select') from partition where bound = 'DEFAULT'), false) as "mayRead",
+         coalesce((select has_table_privilege(oid, 'select') from partition
+           where bound = 'DEFAULT'), false) as "mayRead",
          to_regclass($1) is not null as "isThere"`,
       [qualified(config.schema, 'notification_log'), config.partition],
     );
@@ -41,16 +45,16 @@ export const partitions: Check = {
 
 export type FoundPartitions = {
   count: number;
-  /** The beginnings, in UTC, of the running period and the next one that no partition covers. */
+  /** When the current and the next period begin, in UTC, if no partition covers them. */
   missing: string[];
   defaultBytes: number | null;
-  /** As SQL has it. */
+  /** As SQL writes it. */
   defaultName: string | null;
   mayRead: boolean;
   isThere: boolean;
 };
 
-/** What was in it may have been removed, without its file having become smaller. */
+/** Its rows may have been removed without its file getting smaller. */
 async function isEmptyTable(client: Client, name: string | null): Promise<boolean> {
   const { rows } = await client.query(`select from ${name} limit 1`);
   return rows.length === 0;
@@ -69,14 +73,13 @@ function partitionFindings(
           {
             level: 'note' as const,
             what: `The log has no partition for ${missing.map((at) => `${at} UTC`).join(' and ')}.`,
-            why: 'What is published then goes to the default partition: nothing is lost, but it can only be removed row by row.',
+            why:
+              'Notifications then go to the default partition. ' +
+              'None is lost, but they can only be removed row by row.',
             fix: isFull
-              ? 'Empty the default partition first, as the finding about it says.'
-              : `Run a daemon: "pgwatch listen" makes partitions ahead, when it starts and every ten minutes${
-                  eventTriggers.length > 0
-                    ? `; it warns where an event trigger of this database (${someOf(eventTriggers)}) keeps it from that`
-                    : ''
-                }.`,
+              ? 'Empty the default partition first; see the finding about it.'
+              : 'pgwatch listen: a daemon makes partitions in advance, when it starts and every ' +
+                `ten minutes${eventTriggersText(eventTriggers)}.`,
           },
         ]
       : []),
@@ -85,8 +88,12 @@ function partitionFindings(
           {
             level: 'problem' as const,
             what: 'The log has no default partition.',
-            why: 'Where no partition covers the time, publishing and every write to a captured table fail.',
-            fix: 'pgwatch migrate, as the role that installed pgwatch: it makes notification_log_default again.',
+            why:
+              'If no partition covers the current time, ' +
+              'publishing and every write to a captured table fail.',
+            fix:
+              'pgwatch migrate, as the role that installed pgwatch: ' +
+              'it restores notification_log_default.',
           },
         ]
       : []),
@@ -94,15 +101,26 @@ function partitionFindings(
       ? [
           {
             level: isFull ? ('problem' as const) : ('note' as const),
-            what: `The default partition holds ${bytesText(defaultBytes)}, as after days without a daemon.`,
+            what:
+              `The default partition holds ${bytesText(defaultBytes)}, ` +
+              'as happens after days without a daemon.',
             why: isFull
-              ? `Above ${bytesText(limits.defaultPartitionBytes)} no partition is made any more, since attaching one reads all of it under a lock: all that is published goes there, too.`
-              : 'The days whose rows lie there cannot get a partition of their own, and are removed row by row.',
+              ? `Above ${bytesText(limits.defaultPartitionBytes)} no more partitions are made, ` +
+                'since attaching one reads all of it under a lock: ' +
+                'everything that is published goes there, too.'
+              : 'Days with rows in it cannot get their own partition, and are removed row by row.',
             fix: isEmpty
-              ? `It is empty by now: vacuum ${defaultName};`
-              : `pgwatch cleanup --days 7 removes what no consumer needs; then: vacuum ${defaultName};`,
+              ? `It is empty now: vacuum ${defaultName};`
+              : 'pgwatch cleanup --days 7 removes what no consumer needs; ' +
+                `then: vacuum ${defaultName};`,
           },
         ]
       : []),
   ];
+}
+
+/** '; it warns …' if the database has event triggers, which may fail. */
+function eventTriggersText(names: readonly string[]): string {
+  if (names.length === 0) return '';
+  return `; it warns if an event trigger of this database (${someOf(names)}) prevents that`;
 }

@@ -7,8 +7,8 @@ import { findNamesakes } from './namesakes.ts';
 import { findDefaults, findForeignOwners } from './owners.ts';
 
 /**
- * Whether the roles of the config, and the one that asks, may do what they are to do, and nobody
- * else.
+ * Checks that the roles in the config, and the current one, have the privileges that they need,
+ * and that other roles have none.
  */
 export const privileges: Check = {
   name: 'privileges',
@@ -50,9 +50,9 @@ async function findRole(
     return [
       {
         level: 'problem',
-        what: `Role ${escapeIdentifier(role)}, which roles.${kind} of the config names, does not exist.`,
-        why: '"pgwatch migrate" fails at it.',
-        fix: `create role ${escapeIdentifier(role)}; or take it out of the config.`,
+        what: `Role ${escapeIdentifier(role)} in roles.${kind} of the config does not exist.`,
+        why: '"pgwatch migrate" fails without it.',
+        fix: `create role ${escapeIdentifier(role)}; or remove it from the config.`,
       },
     ];
   }
@@ -61,8 +61,10 @@ async function findRole(
   return [
     {
       level: 'problem',
-      what: `Role ${escapeIdentifier(role)} lacks what roles.${kind} of the config is to give it: ${someOf(lacking)}.`,
-      why: 'What it does with pgwatch fails with "permission denied".',
+      what:
+        `Role ${escapeIdentifier(role)} is in roles.${kind} of the config, but lacks: ` +
+        `${someOf(lacking)}.`,
+      why: 'Its statements fail with "permission denied".',
       fix: 'pgwatch migrate, as the role that installed pgwatch: it grants what the config says.',
     },
   ];
@@ -71,13 +73,17 @@ async function findRole(
 function noConsumer(role: string, lacking: readonly string[]): Finding {
   return {
     level: 'note',
-    what: `Role ${escapeIdentifier(role)}, which this runs as, cannot run consumers: it lacks ${someOf(lacking)}.`,
-    why: '"pgwatch listen" fails with it; for looking only it may be right.',
-    fix: `Name it in roles: { consume: [${JSON.stringify(role)}] } in the config and run "pgwatch migrate" as the role that installed pgwatch.`,
+    what:
+      `The current role, ${escapeIdentifier(role)}, cannot run consumers: ` +
+      `it lacks ${someOf(lacking)}.`,
+    why: '"pgwatch listen" fails with this role, which may be enough for reading.',
+    fix:
+      `Add it to roles: { consume: [${JSON.stringify(role)}] } in the config, and run ` +
+      '"pgwatch migrate" as the role that installed pgwatch.',
   };
 }
 
-/** What a role has not, of what roles of that kind are granted: 'select on pgwatch.delivery'. */
+/** Privileges of roles of that kind that a role lacks: 'select on pgwatch.delivery'. */
 async function readLacking(
   client: Client,
   { config }: Context,
@@ -85,16 +91,20 @@ async function readLacking(
   role: string,
 ): Promise<string[]> {
   const grants = readGrants(kind, config);
-  // What is missing altogether is another check's.
+  // Another check reports objects that do not exist.
   const { rows } = await client.query<{ text: string }>(
     `select g.privilege || ' on ' || g.object || coalesce('.' || nullif(g.name, ''), '') as text
-     from unnest($2::text[], $3::text[], $4::text[], $5::text[]) with ordinality as g (type, object, privilege, name, place)
+     from unnest($2::text[], $3::text[], $4::text[], $5::text[])
+       with ordinality as g (type, object, privilege, name, place)
      where not coalesce(case g.type
        when 'schema' then has_schema_privilege($1::text, (
          select oid from pg_namespace where nspname = g.object), g.privilege)
-       when 'function' then has_function_privilege($1::text, to_regprocedure(g.object)::oid, g.privilege)
-       when 'sequence' then has_sequence_privilege($1::text, to_regclass(g.object)::oid, g.privilege)
-       when 'column' then has_column_privilege($1::text, to_regclass(g.object)::oid, g.name, g.privilege)
+       when 'function' then has_function_privilege(
+         $1::text, to_regprocedure(g.object)::oid, g.privilege)
+       when 'sequence' then has_sequence_privilege(
+         $1::text, to_regclass(g.object)::oid, g.privilege)
+       when 'column' then has_column_privilege(
+         $1::text, to_regclass(g.object)::oid, g.name, g.privilege)
        else has_table_privilege($1::text, to_regclass(g.object)::oid, g.privilege) end, true)
      order by g.place`,
     [

@@ -2,7 +2,7 @@ import { formatDuration } from '../../time.ts';
 import type { Check, Finding } from './check.ts';
 import { readSessions, type Session, sessionText } from './sessions.ts';
 
-/** The queue of NOTIFY, who keeps it from being emptied, and who waits for its lock. */
+/** Checks the NOTIFY queue: which sessions keep it from being emptied or wait for its lock. */
 export const queue: Check = {
   name: 'queue',
   runs: 'transaction',
@@ -14,7 +14,8 @@ export const queue: Check = {
     const usage = usages[0]?.usage ?? 0;
     const holders = (await readSessions(client)).slice(0, 3);
     const { rows: waiting } = await client.query<Waiting>(
-      `select count(*)::integer as count, max(extract(epoch from clock_timestamp() - w.waitstart))::float8 * 1000 as "waitedMs",
+      `select count(*)::integer as count,
+         max(extract(epoch from clock_timestamp() - w.waitstart))::float8 * 1000 as "waitedMs",
          (select h.pid from pg_locks as h where h.granted and ${NOTIFY_LOCK('h')} limit 1) as holder
        from pg_locks as w where not w.granted and ${NOTIFY_LOCK('w')}`,
     );
@@ -27,7 +28,7 @@ export const queue: Check = {
   },
 };
 
-/** What is to be said of how full the queue is. */
+/** Findings about how full the queue is. */
 export function usageFindings(usage: number, holders: readonly Session[]): Finding[] {
   if (usage < NOTEWORTHY) return [];
   const isHigh = usage >= RINGING_STOPS;
@@ -36,21 +37,26 @@ export function usageFindings(usage: number, holders: readonly Session[]): Findi
   return [
     {
       level: isHigh ? 'problem' : 'note',
-      what: `The queue of NOTIFY is ${percent(usage)} full.${who && ` The oldest transactions, in all databases: ${who}.`}`,
+      what:
+        `The NOTIFY queue is ${percent(usage)} full.` +
+        (who && ` The oldest transactions, in all databases: ${who}.`),
       why: isHigh
-        ? 'pgwatch has stopped ringing, so that daemons only poll; when it is full, commits of others that NOTIFY fail.'
-        : 'A session that listens is in a transaction and takes nothing out; from 50 % on pgwatch does not ring any more.',
-      // No text of others stands in what is there to be copied.
+        ? 'The doorbell is off, so daemons only poll; ' +
+          'once the queue is full, commits of other programs that use NOTIFY fail.'
+        : 'A listening session is in a transaction and does not read; ' +
+          'from 50 % on the doorbell is off.',
+      // The fix is meant to be copied, so it contains no text of other sessions.
       fix: oldest
-        ? `End the transaction of the one that listens: select pg_terminate_backend(${oldest.pid});`
-        : "Find who listens and does not read: select * from pg_stat_activity where query ilike 'listen%';",
+        ? `End the session that listens: select pg_terminate_backend(${oldest.pid});`
+        : 'Find the session that listens but does not read: ' +
+          "select * from pg_stat_activity where query ilike 'listen%';",
     },
   ];
 }
 
 export type Waiting = { count: number; waitedMs: number | null; holder: number | null };
 
-/** What is to be said of those who wait for each other's commits. */
+/** Findings about sessions that wait for each other's commits. */
 export function waitFindings({ count, waitedMs, holder }: Waiting, limitMs: number): Finding[] {
   const isLong = (waitedMs ?? 0) >= limitMs;
   if (count === 0 || (count < CROWD && !isLong)) return [];
@@ -58,14 +64,20 @@ export function waitFindings({ count, waitedMs, holder }: Waiting, limitMs: numb
   return [
     {
       level: isLong ? 'problem' : 'note',
-      what: `${count} session${count === 1 ? ' waits' : 's wait'} to commit a NOTIFY, up to ${formatDuration(waitedMs ?? 0)}.${who}`,
-      why: 'Transactions with NOTIFY commit one after the other in the whole cluster, each after its flush to disk, or to a synchronous standby.',
-      fix: `alter database … set pgwatch.notify = 'doorbell'; where no plain LISTEN client reads the notifications. Look at what the holder waits for, as an absent synchronous standby.`,
+      what:
+        `${count} session${count === 1 ? ' is' : 's are'} waiting to commit a NOTIFY, ` +
+        `for up to ${formatDuration(waitedMs ?? 0)}.${who}`,
+      why:
+        'Transactions with NOTIFY commit one at a time in the whole cluster, ' +
+        'each after its flush to disk, or to a synchronous standby.',
+      fix:
+        "alter database … set pgwatch.notify = 'doorbell'; unless plain LISTEN clients read the " +
+        'notifications. Check what the holder waits for, such as an absent synchronous standby.',
     },
   ];
 }
 
-/** It is taken on "the database with oid 0". */
+/** NOTIFY takes its lock on "the database with oid 0". */
 const NOTIFY_LOCK = (lock: string) =>
   `${lock}.locktype = 'object' and ${lock}.classid = 'pg_database'::regclass and ${lock}.objid = 0`;
 
@@ -77,5 +89,5 @@ const NONE: Waiting = { count: 0, waitedMs: null, holder: null };
 const NOTEWORTHY = 0.05;
 /** As in doorbell_ring and notification_announce. */
 const RINGING_STOPS = 0.5;
-/** As many at one moment are no accident. */
+/** This many at one moment are not a coincidence. */
 const CROWD = 8;

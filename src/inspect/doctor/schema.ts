@@ -4,7 +4,7 @@ import type { Names } from '../../database/names.ts';
 import { readLeftBy } from '../../database/unrecorded.ts';
 import type { Check, Finding } from './check.ts';
 
-/** Whether pgwatch is installed there, in this version. */
+/** Checks that pgwatch is installed, in this version. */
 export const schema: Check = {
   name: 'schema',
   runs: 'transaction',
@@ -30,12 +30,13 @@ async function schemaFindings(
       {
         level: 'problem',
         what: isLeft
-          ? `Schema "${names.schema}" of pgwatch lacks the record of its migrations.`
-          : `The database has no schema "${names.schema}" of pgwatch.`,
-        why: 'Nothing can be published or handled there.',
+          ? `The record of migrations in schema "${names.schema}" is missing.`
+          : `pgwatch is not installed: there is no schema "${names.schema}".`,
+        why: 'Nothing can be published or delivered there.',
         fix: isLeft
-          ? 'pgwatch migrate: it restores what is missing, as after a dump without rows, or a test suite that truncates every table.'
-          : 'pgwatch migrate. If it is installed under another name: set schema in the config.',
+          ? 'pgwatch migrate: it restores what is missing, for example after a dump without ' +
+            'rows, or a test suite that truncates every table.'
+          : 'pgwatch migrate; or if it is installed in another schema, set schema in the config.',
       },
     ];
   }
@@ -56,13 +57,15 @@ const BY_STATE: Record<MigrationState['state'], ((name: string) => Omit<Finding,
       fix: 'pgwatch migrate',
     }),
     changed: (name) => ({
-      what: `${name} ran in another version than the one of this program.`,
-      why: 'Tables and functions may not be what the program takes them for, and it refuses to start.',
-      fix: 'Install the version of pgwatch that ran it, or start over: pgwatch migrate uninstall, then pgwatch migrate.',
+      what: `${name} was applied in a different version.`,
+      why: 'Tables and functions may not be what the program expects, so it refuses to start.',
+      fix:
+        'Install the version of pgwatch that ran it, or start over: ' +
+        'pgwatch migrate uninstall, then pgwatch migrate.',
     }),
     unknown: (name) => ({
-      what: `${name} is of a newer pgwatch than this one.`,
-      why: 'This program does not know the schema, and refuses to start.',
-      fix: 'Update the package pgwatch: npm install pgwatch@latest',
+      what: `${name} is from a newer version of pgwatch.`,
+      why: 'This program does not know the schema, so it refuses to start.',
+      fix: 'npm install pgwatch@latest',
     }),
   };

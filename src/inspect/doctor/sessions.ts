@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { formatDuration } from '../../time.ts';
 
-/** A session that has a transaction open. */
+/** A session with an open transaction. */
 export type Session = {
   pid: number;
   database: string | null;
@@ -11,10 +11,7 @@ export type Session = {
   openMs: number;
 };
 
-/**
- * The sessions with a transaction, the oldest first, in all databases; of those that this role may
- * see.
- */
+/** Sessions with an open transaction that this role may see, in all databases, oldest first. */
 export async function readSessions(client: Client): Promise<Session[]> {
   const { rows } = await client.query<Session>(
     `select pid, datname as database, application_name as program, state, left(query, 200) as query,
@@ -34,7 +31,9 @@ export function sessionText({ pid, database, program, state, query, openMs }: Se
     .filter(Boolean)
     .join(', ');
   const text = (query ?? '').replaceAll(/\s+/g, ' ').trim().slice(0, QUERY_CHARACTERS);
-  return `pid ${pid}${from && ` (${from})`} is ${state ?? 'in a transaction'}, open for ${formatDuration(openMs)}${text && `: ${text}`}`;
+  const place = `pid ${pid}${from && ` (${from})`}`;
+  const open = `open for ${formatDuration(openMs)}`;
+  return `${place} is ${state ?? 'in a transaction'}, ${open}${text && `: ${text}`}`;
 }
 
 const QUERY_CHARACTERS = 80;

@@ -1,6 +1,6 @@
 import type { Check, Finding, Severity } from './check.ts';
 
-/** Settings of the server by which commits, statistics or vacuum are not what they should be. */
+/** Finds settings of the server that lose commits, or switch off vacuum, statistics or triggers. */
 export const settings: Check = {
   name: 'settings',
   runs: 'transaction',
@@ -16,7 +16,7 @@ export const settings: Check = {
 
 export type Setting = { name: string; value: string; source: string };
 
-/** What is to be said of the settings; those of a database or a role are another check's. */
+/** Findings about settings, except those of a database or a role, which another check covers. */
 export function settingFindings(given: readonly Setting[]): Finding[] {
   return RULES.flatMap(({ name, wrong, right, level, why }) => {
     const setting = given.find((each) => each.name === name);
@@ -34,7 +34,7 @@ function fixFor({ name, source }: Setting, right: string): string {
   if (source === 'command line')
     return `Start the server with -c ${name}=${right}, or without -c ${name}.`;
   if (source === 'client' || source === 'environment variable') {
-    return `Take ${name} out of the connection string and PGOPTIONS.`;
+    return `Remove ${name} from the connection string and PGOPTIONS.`;
   }
   return `alter system set ${name} = ${right}; select pg_reload_conf();`;
 }
@@ -47,56 +47,64 @@ const RULES: readonly Rule[] = [
     wrong: ['off'],
     right: 'on',
     level: 'problem',
-    why: 'When the machine loses power the whole cluster may be damaged, the log with it.',
+    why: 'If the machine loses power, the whole cluster may be damaged, including the log.',
   },
   {
     name: 'full_page_writes',
     wrong: ['off'],
     right: 'on',
     level: 'problem',
-    why: 'When the machine loses power, pages may be left half written, and PostgreSQL cannot mend them.',
+    why:
+      'If the machine loses power, pages may be left half written, ' +
+      'and PostgreSQL cannot repair them.',
   },
   {
     name: 'synchronous_commit',
     wrong: ['off'],
     right: 'on',
     level: 'note',
-    why: 'When the server crashes, the last commits are lost, their notifications with them; consumers may have handled those already.',
+    why:
+      'If the server crashes, the last commits are lost with their notifications, ' +
+      'which consumers may have handled already.',
   },
   {
     name: 'default_transaction_read_only',
     wrong: ['on'],
     right: 'off',
     level: 'problem',
-    why: 'Nothing can be published, and no position saved, unless each transaction says otherwise.',
+    why:
+      'Nothing can be published, and no position saved, ' +
+      'unless each transaction is set to read write.',
   },
   {
     name: 'session_replication_role',
     wrong: ['replica', 'local'],
     right: 'origin',
     level: 'problem',
-    why: 'With replica no trigger fires, so that no change of a captured table is recorded.',
+    why: 'With replica, no trigger fires: changes of captured tables are not recorded.',
   },
   {
     name: 'autovacuum',
     wrong: ['off'],
     right: 'on',
     level: 'problem',
-    why: 'consumer_progress and delivery are updated all the time: without vacuum they grow and get slow.',
+    why:
+      'consumer_progress and delivery are updated all the time: ' +
+      'without vacuum they grow and become slow.',
   },
   {
     name: 'track_counts',
     wrong: ['off'],
     right: 'on',
     level: 'problem',
-    why: 'Autovacuum goes by these counts: without them it does nothing.',
+    why: 'Autovacuum needs these counts: without them it does nothing.',
   },
   {
     name: 'track_activities',
     wrong: ['off'],
     right: 'on',
     level: 'note',
-    why: 'Nobody can see which session holds a transaction open, or a lock, and what it is doing.',
+    why: 'Sessions that hold a lock, or a transaction open, do not show what they are doing.',
   },
 ];
 
@@ -108,5 +116,5 @@ const SOURCES: Readonly<Record<string, string>> = {
   'environment variable': 'set in the environment',
 };
 
-/** Told of with their names by the check of overrides. */
+/** The check of overrides reports these, with the database or role. */
 const OVERRIDES = new Set(['database', 'user', 'database user']);

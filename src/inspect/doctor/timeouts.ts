@@ -1,13 +1,13 @@
 import { formatDuration } from '../../time.ts';
 import type { Check, Finding } from './check.ts';
 
-/** Timeouts that the server or the role sets, and that end what handlers do. */
+/** Finds timeouts of the server or the role that interrupt handlers. */
 export const timeouts: Check = {
   name: 'timeouts',
   runs: 'transaction',
   needs: 'nothing',
   async run(client) {
-    // What a session begins with: the doctor's own has been changed for this transaction.
+    // reset_val is what a session starts with; the doctor has changed its own for this transaction.
     const { rows } = await client.query<Timeout>(
       'select name, reset_val::float8 as ms from pg_settings where name = any($1)',
       [RULES.map(({ name }) => name)],
@@ -21,7 +21,7 @@ export const timeouts: Check = {
 
 export type Timeout = { name: string; ms: number };
 
-/** What is to be said of them; 0 is none. */
+/** Findings about timeouts; 0 is none. */
 export function timeoutFindings(given: readonly Timeout[]): Finding[] {
   return RULES.flatMap(({ name, level, leastMs: least, why }) => {
     const ms = given.find((each) => each.name === name)?.ms ?? 0;
@@ -29,9 +29,9 @@ export function timeoutFindings(given: readonly Timeout[]): Finding[] {
     return [
       {
         level,
-        what: `Sessions of this role begin with ${name} ${formatDuration(ms)}.`,
+        what: `Sessions of this role start with ${name} ${formatDuration(ms)}.`,
         why,
-        fix: `alter role current_user set ${name} = '${Math.ceil(least / 1000)}s'; or 0, which is none.`,
+        fix: `alter role current_user set ${name} = '${Math.ceil(least / 1000)}s'; or 0 for none.`,
       },
     ];
   });
@@ -47,12 +47,16 @@ const RULES: readonly Rule[] = [
     name: 'statement_timeout',
     level: 'note',
     leastMs: 10_000,
-    why: 'What a handler asks by context.db is cancelled after that time. The connections of pgwatch itself have none.',
+    why:
+      'Queries that a handler runs with context.db are cancelled after that time. ' +
+      'The connections of pgwatch itself have none.',
   },
   {
     name: 'transaction_timeout',
     level: 'note',
     leastMs: 300_000,
-    why: 'Handlers of consumers with transaction: true may take as long as their timeout, by default five minutes: the server ends them before.',
+    why:
+      'Handlers of consumers with transaction: true may take as long as their timeout, ' +
+      'by default five minutes, but the server ends them earlier.',
   },
 ];

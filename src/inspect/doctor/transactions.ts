@@ -1,13 +1,11 @@
 import type { Client } from 'pg';
 import { formatDuration } from '../../time.ts';
+import { countOf } from '../../words.ts';
 import type { Check, Context, Finding } from './check.ts';
 import type { ServerLimits } from './limits.ts';
 import { readSessions, type Session, sessionText } from './sessions.ts';
 
-/**
- * What has been open for long: transactions, prepared ones, and replication slots that nobody
- * reads.
- */
+/** Finds transactions and prepared transactions that stay open, and unused replication slots. */
 export const transactions: Check = {
   name: 'transactions',
   runs: 'transaction',
@@ -27,7 +25,7 @@ export const transactions: Check = {
   },
 };
 
-/** Of others' sessions a role without pg_read_all_stats sees that they are there, and no more. */
+/** Without pg_read_all_stats, a role sees only that sessions of other roles exist. */
 async function countHidden(client: Client): Promise<number> {
   const { rows } = await client.query<{ hidden: number }>(
     `select count(*)::integer as hidden from pg_stat_activity
@@ -36,7 +34,7 @@ async function countHidden(client: Client): Promise<number> {
   return rows[0]?.hidden ?? 0;
 }
 
-/** What is to be said of a session's transaction. */
+/** Findings about the transaction of a session. */
 export function sessionFindings(session: Session, limits: ServerLimits): Finding[] {
   const { openMs, pid, state } = session;
   if (openMs < limits.transactionNoteMs) return [];
@@ -46,7 +44,7 @@ export function sessionFindings(session: Session, limits: ServerLimits): Finding
       level: openMs < limits.transactionProblemMs ? 'note' : 'problem',
       what: `A transaction stays open: ${sessionText(session)}.`,
       why: OPEN_WHY,
-      fix: `select pg_terminate_backend(${pid});${isIdle ? " and, for those to come: alter role … set idle_in_transaction_session_timeout = '5min';" : ''}`,
+      fix: `select pg_terminate_backend(${pid});${isIdle ? IDLE_FIX : ''}`,
     },
   ];
 }
@@ -63,9 +61,13 @@ async function findPrepared(client: Client, { limits }: Context): Promise<Findin
     return [
       {
         level: openMs < limits.transactionProblemMs ? ('note' as const) : ('problem' as const),
-        what: `The prepared transaction ${quoted} of ${owner} in database "${database}" has waited for ${formatDuration(openMs)}.`,
+        what:
+          `The prepared transaction ${quoted} of ${owner} in database "${database}" ` +
+          `has been pending for ${formatDuration(openMs)}.`,
         why: `${OPEN_WHY} It survives a restart of the server.`,
-        fix: `Ask whoever prepared it, then in that database: commit prepared ${quoted}; or: rollback prepared ${quoted};`,
+        fix:
+          `Check with ${owner}, then in that database: commit prepared ${quoted}; ` +
+          `or: rollback prepared ${quoted};`,
       },
     ];
   });
@@ -83,20 +85,27 @@ async function findSlots(client: Client, { limits }: Context): Promise<Finding[]
   );
   return rows.map(({ name, xids }) => ({
     level: 'problem',
-    what: `The replication slot "${name}", which nobody uses, holds vacuum back by ${xids.toLocaleString('en')} transactions.`,
-    why: 'Dead rows of catalogs, and with xmin of every table, stay, and write-ahead log piles up until the disk is full.',
-    fix: `Start what reads it, or: select pg_drop_replication_slot('${name}');`,
+    what:
+      `The replication slot "${name}" is unused, and holds vacuum back ` +
+      `by ${xids.toLocaleString('en')} transactions.`,
+    why:
+      'Dead rows of catalogs, and with xmin those of all tables, cannot be removed, ' +
+      'and write-ahead log accumulates until the disk is full.',
+    fix: `Start its subscriber or standby, or: select pg_drop_replication_slot('${name}');`,
   }));
 }
 
 function unseen(hidden: number): Finding {
   return {
     level: 'note',
-    what: `Of ${hidden} sessions of other roles this role cannot see what they do.`,
-    why: 'A transaction that one of them holds open for hours goes unnoticed here.',
+    what: `This role cannot see what ${countOf(hidden, 'session')} of other roles are doing.`,
+    why: 'A transaction that one of them holds open for hours goes unnoticed.',
     fix: 'grant pg_read_all_stats to the role that runs "pgwatch doctor".',
   };
 }
 
 const OPEN_WHY =
-  'Consumers get what it publishes when it commits, and no sooner; until then vacuum removes nothing that is newer, so that tables which change a lot grow.';
+  'Consumers receive what it publishes only after it commits. ' +
+  'Until then vacuum cannot remove rows that died later, so busy tables grow.';
+
+const IDLE_FIX = " To prevent it: alter role … set idle_in_transaction_session_timeout = '5min';";

@@ -2,9 +2,7 @@ import { countOf } from '../../words.ts';
 import type { Check, Finding } from './check.ts';
 import type { ServerLimits } from './limits.ts';
 
-/**
- * Whether vacuum keeps up with the tables that change all the time, and freezes the log in time.
- */
+/** Checks that vacuum keeps up with tables that change constantly, and freezes the log in time. */
 export const vacuum: Check = {
   name: 'vacuum',
   runs: 'transaction',
@@ -22,16 +20,14 @@ export const vacuum: Check = {
     );
     const findings = rows.flatMap((table) => vacuumFindings(table, limits));
     const oldest = Math.max(0, ...rows.map(({ xidAge }) => xidAge));
-    return {
-      findings,
-      seen: `${countOf(rows.length, 'table')}, the oldest ${oldest.toLocaleString('en')} transactions old`,
-    };
+    const age = `${oldest.toLocaleString('en')} transactions`;
+    return { findings, seen: `${countOf(rows.length, 'table')}, the oldest ${age} old` };
   },
 };
 
 export type TableState = { name: string; deadRows: number; liveRows: number; xidAge: number };
 
-/** What is to be said of a table. */
+/** Findings about one table. */
 export function vacuumFindings(table: TableState, limits: ServerLimits): Finding[] {
   const { name, deadRows, liveRows, xidAge } = table;
   return [
@@ -39,9 +35,13 @@ export function vacuumFindings(table: TableState, limits: ServerLimits): Finding
       ? [
           {
             level: 'note' as const,
-            what: `Table ${name} has ${deadRows.toLocaleString('en')} dead rows beside ${liveRows.toLocaleString('en')}.`,
-            why: 'Vacuum does not keep up, or an old transaction forbids it: every save of a position has to read past them.',
-            fix: `vacuum ${name}; and end what "pgwatch doctor" says of old transactions.`,
+            what:
+              `Table ${name} has ${deadRows.toLocaleString('en')} dead rows ` +
+              `and ${liveRows.toLocaleString('en')} live ones.`,
+            why:
+              'Vacuum does not keep up, or an old transaction holds it back: ' +
+              'every save of a position has to read past the dead rows.',
+            fix: `vacuum ${name}; and end old transactions (see the findings of transactions).`,
           },
         ]
       : []),
@@ -49,17 +49,20 @@ export function vacuumFindings(table: TableState, limits: ServerLimits): Finding
       ? [
           {
             level: 'problem' as const,
-            what: `Table ${name} holds rows that are ${xidAge.toLocaleString('en')} transactions old and not frozen.`,
-            why: 'Shortly before 2.1 billion PostgreSQL takes no writes any more, in any database of the cluster.',
-            fix: `vacuum (freeze) ${name}; and see what keeps autovacuum from it: an old transaction, or a slot.`,
+            what:
+              `Table ${name} has unfrozen rows that are ` +
+              `${xidAge.toLocaleString('en')} transactions old.`,
+            why:
+              'Shortly before 2.1 billion, PostgreSQL stops accepting writes ' +
+              'in all databases of the cluster.',
+            fix:
+              `vacuum (freeze) ${name}; and check what prevents autovacuum: ` +
+              'an old transaction, or a replication slot.',
           },
         ]
       : []),
   ];
 }
 
-/**
- * Autovacuum freezes from 200 million on, whatever its settings are, unless something keeps it from
- * that.
- */
+/** Autovacuum freezes from 200 million on, whatever its settings, unless something prevents it. */
 const XID_AGE_MAX = 1_000_000_000;

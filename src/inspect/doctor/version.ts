@@ -2,7 +2,7 @@ import { readEncoding, UTF8_ONLY } from '../../database/encoding.ts';
 import type { Check, Finding } from './check.ts';
 import { faultsOf } from './known-faults.ts';
 
-/** Which PostgreSQL it is, and what is known of that release. */
+/** Checks the version of PostgreSQL, its known bugs, and that the server can be used at all. */
 export const version: Check = {
   name: 'version',
   runs: 'transaction',
@@ -10,7 +10,8 @@ export const version: Check = {
   async run(client) {
     const { rows } = await client.query<Server>(
       `select current_setting('server_version_num')::integer as number,
-         current_setting('server_version') as text, pg_is_in_recovery() as "isStandby", now() as today`,
+         current_setting('server_version') as text, pg_is_in_recovery() as "isStandby",
+         now() as today`,
     );
     const [server] = rows as [Server];
     const standby = server.isStandby ? [STANDBY] : [];
@@ -27,11 +28,11 @@ export const version: Check = {
 type Server = { number: number; text: string; isStandby: boolean; today: Date };
 
 function encodingFindings(encoding: string): Finding[] {
-  const what = `The database has the encoding ${encoding}, and pgwatch needs UTF8.`;
+  const what = `The database has the encoding ${encoding}, but pgwatch needs UTF8.`;
   return encoding === 'UTF8' ? [] : [{ level: 'problem', what, ...UTF8_ONLY }];
 }
 
-/** What is to be said of a release on a day. */
+/** Findings about a release on a day. */
 export function versionFindings(number: number, today: Date): Finding[] {
   const [major, minor] = [Math.floor(number / 10_000), number % 10_000];
   if (major < FIRST) {
@@ -39,7 +40,7 @@ export function versionFindings(number: number, today: Date): Finding[] {
       {
         level: 'problem',
         what: `PostgreSQL ${major} is not supported: pgwatch needs ${FIRST} or newer.`,
-        why: 'It lacks what the migrations use, and nothing is tested with it.',
+        why: 'It lacks features that the migrations use, and is not tested.',
         fix: `Upgrade the server to PostgreSQL ${LAST}.`,
       },
     ];
@@ -49,9 +50,11 @@ export function versionFindings(number: number, today: Date): Finding[] {
     ...endOfLife(major, today),
     ...faultsOf(major, minor).map(({ level, what, fix, fixed }) => ({
       level,
-      what: `PostgreSQL ${major}.${minor} has a known fault that ${fixed} mends: ${what}.`,
-      why: 'Minor releases hold nothing but such corrections, and need no migration of data.',
-      fix: `Install the newest release of PostgreSQL ${major} and restart the server${fix ? `; then ${fix}` : ''}.`,
+      what: `PostgreSQL ${major}.${minor} has a known bug, fixed in ${fixed}: ${what}.`,
+      why: 'Minor releases contain only such fixes, and need no migration of data.',
+      fix:
+        `Install the newest release of PostgreSQL ${major} and restart the server` +
+        `${fix ? `; then ${fix}` : ''}.`,
     })),
   ];
 }
@@ -59,21 +62,23 @@ export function versionFindings(number: number, today: Date): Finding[] {
 function untested(major: number): Finding {
   return {
     level: 'note',
-    what: `PostgreSQL ${major} is newer than this pgwatch, which is tested with ${FIRST} to ${LAST}.`,
-    why: 'What has changed in it is not known here.',
-    fix: 'Update the package pgwatch: npm install pgwatch@latest',
+    what:
+      `PostgreSQL ${major} is untested: ` +
+      `this version of pgwatch is tested with ${FIRST} to ${LAST}.`,
+    why: 'This version may not work with what changed in it.',
+    fix: 'npm install pgwatch@latest',
   };
 }
 
 function endOfLife(major: number, today: Date): Finding[] {
   const end = ENDS[major];
-  // The day itself still brings a release.
+  // The last release comes out on that very day.
   if (end === undefined || today.toISOString().slice(0, 10) <= end) return [];
   return [
     {
       level: 'note',
       what: `PostgreSQL ${major} has been out of support since ${end}.`,
-      why: 'Faults that are found in it now, those of security too, are mended no longer.',
+      why: 'It no longer gets bug or security fixes.',
       fix: `Upgrade the server to PostgreSQL ${LAST}.`,
     },
   ];
@@ -81,9 +86,13 @@ function endOfLife(major: number, today: Date): Finding[] {
 
 const STANDBY: Finding = {
   level: 'problem',
-  what: 'The connection leads to a standby, which takes no writes.',
-  why: 'Consumers cannot run there: their positions are saved in the database, and LISTEN does not work.',
-  fix: 'Connect to the primary: name it in DATABASE_URL, or give several hosts to a proxy that picks it.',
+  what: 'The connection leads to a standby, which is read-only.',
+  why:
+    'Consumers cannot run there: their positions are saved in the database, ' +
+    'and LISTEN does not work.',
+  fix:
+    'Connect to the primary: name it in DATABASE_URL, ' +
+    'or use a proxy that picks it from several hosts.',
 };
 
 const [FIRST, LAST] = [14, 18];

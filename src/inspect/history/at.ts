@@ -1,23 +1,23 @@
 import type { RowImage, RowVersion } from './versions.ts';
 
-/** What the log tells of a row at a time. */
+/** What the log tells about a row at a point in time. */
 export type RowAt = {
-  /** unknown: it does not reach back that far, or has nothing of the row. */
+  /** unknown: the log does not reach back that far, or has nothing about the row. */
   state: 'exists' | 'absent' | 'unknown';
   row: RowImage | null;
-  /** The version that was the last one then. */
+  /** The last version at that time. */
   version: RowVersion | null;
-  /** The first one later. */
+  /** The first later version. */
   next: RowVersion | null;
-  /** From when on the log tells of the table, where that was asked. */
+  /** From when on the log covers the table; null if not known, or not read. */
   coveredSince: Date | null;
 };
 
 /**
- * The row as it was at a time. A change counts from when it was written, by the server's clock; its
- * transaction may have committed a little later, and only then did others see it.
- * @param readCoverage from when on the log has every change of the table; asked where nothing older
- *   is there
+ * Finds the row as it was at a point in time. A change counts from when it was written, by the
+ * server's clock. Its transaction may have committed a little later, and others saw it only then.
+ * @param readCoverage from when on the log has every change of the table; called only if there is
+ *   no older version
  */
 export async function rowAt(
   versions: AsyncIterable<RowVersion> | Iterable<RowVersion>,
@@ -44,7 +44,7 @@ export async function rowAt(
     return { state: 'unknown', row: null, ...found };
   }
   if (next.action === 'INSERT') return { state: 'absent', row: null, ...found };
-  // Nothing has changed it until then.
+  // Nothing changed it before the next version.
   const row = next.action === 'SNAPSHOT' ? next.after : next.before;
   return { state: 'exists', row, ...found };
 }

@@ -3,13 +3,13 @@ import { qualified } from '../../database/names.ts';
 import { parseJson } from '../../json.ts';
 import type { RowImage, RowVersion } from './versions.ts';
 
-/** The notification that is the other half of a change of a key, and the key that it is of. */
+/** The notification that is the other half of a key change, and the key in it. */
 export type OtherHalf = { notificationId: number; key: RowImage };
 
 /**
- * A change of a primary key is recorded as a DELETE under the old key and an INSERT under the new
- * one. The other half of such a version: of the same transaction, and the same but for the key.
- * Null where there is none, or where several might be it.
+ * Finds the other half of a key change, which is recorded as a DELETE under the old key and an
+ * INSERT under the new one. Both are of the same transaction, and the same except for the key.
+ * Null if there is no other half, or if several notifications might be it.
  */
 export async function readOtherHalf(
   client: ClientBase,
@@ -20,7 +20,8 @@ export async function readOtherHalf(
   if (action !== 'INSERT' && action !== 'DELETE') return null;
   const { rows } = await client.query<{ id: string; key: string }>(
     `select id::text as id, (
-       select jsonb_object_agg(name, coalesce(new_row, old_row) -> name) from unnest(key.columns) as name
+       select jsonb_object_agg(name, coalesce(new_row, old_row) -> name)
+       from unnest(key.columns) as name
      )::text as key
      from ${qualified(schema, 'notification_log')},
        (select array(select jsonb_array_elements_text($3::jsonb - 0 - 0)) as columns) as key

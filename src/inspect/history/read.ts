@@ -6,12 +6,12 @@ import type { LogRow } from '../../log/notification.ts';
 import { COLUMNS, MICROSECONDS, rowTexts } from '../../log/page-sql.ts';
 import type { Subject } from './subject.ts';
 
-/** Of when the notifications are that count; null: no such bound. */
+/** When notifications were created; null: no bound. */
 export type Period = { since: Date | null; until: Date | null };
 
 /**
- * Everything the log has of a row, and when its table was emptied, in the order of the changes. No
- * index leads there: it reads the log from `since` on, once, over a cursor.
+ * Reads all changes of a row, and truncations of its table, in the order of the changes. No index
+ * helps: it reads the log once, from `since` on, through a cursor.
  */
 export async function* readRowChanges(
   client: ClientBase,
@@ -30,7 +30,7 @@ export async function* readRowChanges(
   for await (const rows of batches) yield* rows;
 }
 
-/** When the log begins to tell of a table; null where it does not. */
+/** When the log begins to cover a table; null if it does not. */
 export async function readCoverage(
   client: ClientBase,
   schema: string,
@@ -44,19 +44,19 @@ export async function readCoverage(
   return rows[0]?.since ?? null;
 }
 
-/** The first notification that is still there; null where there is none. */
+/** The oldest notification in the log; null if the log is empty. */
 export async function readFirst(
   client: ClientBase,
   schema: string,
 ): Promise<{ id: number; createdAt: Date } | null> {
   const { rows } = await client.query<{ id: number; createdAt: Date }>(
-    `select to_jsonb(id) as id, created_at as "createdAt" from ${qualified(schema, 'notification_log')}
-     order by id limit 1`,
+    `select to_jsonb(id) as id, created_at as "createdAt"
+     from ${qualified(schema, 'notification_log')} order by id limit 1`,
   );
   return rows[0] ?? null;
 }
 
-/** Batches of a cursor, which is closed when whoever reads has seen enough. */
+/** Yields batches of a cursor, which is closed when the reader stops. */
 async function* openBatches(
   client: ClientBase,
   text: string,
@@ -76,19 +76,19 @@ async function* openBatches(
       if (rows.length < BATCH_ROWS) return;
     }
   } finally {
-    // Where the connection is gone there is nothing to close.
+    // If the connection is gone, there is nothing to close.
     await client.query(isPart ? 'close history' : 'rollback').catch(() => {});
   }
 }
 
-/** Parameters: 1 the name, 2 the schema or null for any. */
+/** Parameters: 1 the name, 2 the schema, or null for any. */
 const OF_TABLE =
   '(relation ->> 1) = $1::text and ($2::text is null or (relation ->> 0) = $2::text)';
 
 /**
- * Parameters: as above, 3 and 4 from when to when (in milliseconds, as people see them), 5 for each
- * part of the key an array of the values it may have, 6 the columns that these are of; null: the
- * parts are in the order of the primary key.
+ * Parameters: 1 and 2 as above; 3 and 4 from when to when (in milliseconds, as people see them); 5
+ * an array of the possible values for each part of the key; 6 the columns of these parts, or null
+ * if they are in the order of the primary key.
  */
 function historySql(schema: string): string {
   const columns = rowTexts(schema, 'log', SHOWN_TEXT_BYTES_MAX).map((text, index) =>

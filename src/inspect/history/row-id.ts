@@ -1,12 +1,12 @@
 import { PgwatchError } from '../../errors.ts';
 
-/** The parts of a primary key as texts, and of which columns, where they were named. */
+/** The parts of a primary key as texts, and their columns, if they were named. */
 export type IdTexts = { columns: string[] | null; texts: string[] };
 
 /**
  * Reads 42, a=1,b=2, '{"a":1,"b":2}' or '[1,2]', which is in the order of the primary key.
- * @param primaryKey null where the table is gone: then names and number are taken as given
- * @throws PgwatchError usage where it does not fit the primary key
+ * @param primaryKey null if the table is gone: then the names and their number are not checked
+ * @throws PgwatchError usage if it does not fit the primary key
  */
 export function idTexts(text: string, primaryKey: readonly string[] | null): IdTexts {
   if (primaryKey?.length === 1 && !isNamed(text, primaryKey))
@@ -25,7 +25,7 @@ export function idTexts(text: string, primaryKey: readonly string[] | null): IdT
   return parsed;
 }
 
-/** A key of one column is a text of any kind, unless it names this very column. */
+/** True if it names the only column of the key. Otherwise the key is the text as it is. */
 function isNamed(text: string, [column = '']: readonly string[]): boolean {
   const { columns } = objectOf(text) ?? pairsOf(text) ?? {};
   return columns?.length === 1 && columns[0] === column;
@@ -58,7 +58,7 @@ function pairsOf(text: string): IdTexts | null {
 function jsonOf(text: string): unknown {
   if (!/^\s*[[{]/.test(text)) return undefined;
   try {
-    // Numbers as they are written: a bigint has more digits than a number holds.
+    // Keeps numbers as they are written: a bigint has more digits than a number can hold.
     return JSON.parse(text, (_key, value, context?: { source?: string }) =>
       typeof value === 'number' ? (context?.source ?? value) : value,
     );
@@ -75,6 +75,7 @@ function unfit(text: string, primaryKey: readonly string[]): PgwatchError {
   const example = primaryKey.map((column, index) => `${column}=${index + 1}`).join(',');
   return new PgwatchError(
     'usage',
-    `"${text}" does not fit the primary key (${primaryKey.join(', ')}): write ${example}, or as JSON '{"${primaryKey[0]}": 1, …}'.`,
+    `"${text}" does not fit the primary key (${primaryKey.join(', ')}): ` +
+      `write ${example}, or as JSON '{"${primaryKey[0]}": 1, …}'.`,
   );
 }

@@ -5,46 +5,40 @@ import type { TableName } from '../../capture/table-name.ts';
 import { OPERATIONS } from '../../config/triggers.ts';
 import type { Names } from '../../database/names.ts';
 
-/** A column as the table has it now. */
+/** A column as it is in the table now. */
 export type SubjectColumn = {
   name: string;
   /** As format_type() writes it, with its schema. */
   type: string;
-  /**
-   * PostgreSQL's own type that it is, or that its domain is of; null for a type that somebody has
-   * made.
-   */
+  /** The built-in type of the column, or of its domain; null for a user-defined type. */
   ownType: string | null;
-  /** Of the type, as in pg_type: values of some can be compared as they are. */
+  /** The category of the type, as in pg_type: values of some can be compared as they are. */
   category: string;
   isJson: boolean;
   /**
-   * It is, or has in it, a type whose JSON somebody has made a cast for: no value of the type can
-   * be read from it.
+   * Its type is, or contains, one with a user-defined cast to JSON, from which its values cannot be
+   * read back.
    */
   isOneWay: boolean;
-  /** It is, or has in it, the type json: what no jsonb can hold is replaced in the log. */
+  /** Its type is, or contains, json: the log replaces what jsonb cannot hold. */
   isReplaced: boolean;
   isGenerated: boolean;
   isIdentityAlways: boolean;
 };
 
-/** A table that is there; for a partition the whole that it is a part of. */
+/** A table that exists; for a partition, its root. */
 export type SubjectTable = {
   schema: string;
   name: string;
   primaryKey: string[];
   columns: SubjectColumn[];
-  /** The columns that its capture makes the key of. */
+  /** The columns that form the key of its notifications. */
   captureKey: string[];
   /** What its capture leaves out of the log. */
   omissions: string[];
 };
 
-/**
- * Finds a table by its name, in the first of the schemas that has it; a partition goes by the
- * whole.
- */
+/** Finds a table by its name, in the first schema that has it; for a partition, its root. */
 export async function readSubjectTable(
   client: ClientBase,
   names: Names,
@@ -67,20 +61,20 @@ function omissionsOf(
   capture: ExistingCapture | undefined,
   { payload, exclude, columns, when }: CaptureArgument,
 ): string[] {
-  if (!capture) return ['what is changed now, since no trigger captures it'];
+  if (!capture) return ['current changes, since no trigger captures the table'];
   const missing = OPERATIONS.filter(
     (operation) => !capture.triggers.some(({ operations }) => operations.includes(operation)),
   );
   return [
     ...missing.map((operation) => `${operation}s`),
-    ...(payload === 'keys' ? ['rows, but for their keys'] : []),
+    ...(payload === 'keys' ? ['rows, except their keys'] : []),
     ...(exclude?.length ? [`the columns ${exclude.join(', ')}`] : []),
     ...(columns?.length ? [`updates that do not change ${columns.join(', ')}`] : []),
-    ...(when ? [`rows that are not ${when}`] : []),
+    ...(when ? [`rows that do not match ${when}`] : []),
   ];
 }
 
-/** The type of the column a, and those that it is made of. */
+/** The type of the column a, and the types that it contains. */
 const PARTS_SQL = `(
   with recursive part (oid) as (
     select a.atttypid
@@ -97,7 +91,7 @@ const PARTS_SQL = `(
     ) as inner_part (oid))
   select part.oid from part where part.oid <> 0)`;
 
-/** Parameters: 1 the name, 2 schemas, the first of which counts. A partition goes by the whole. */
+/** Parameters: 1 the name, 2 the schemas in order of preference. For a partition, its root. */
 const TABLE_SQL = `
 select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
   array(
@@ -135,7 +129,8 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns
 from pg_catalog.pg_class as named
 join pg_catalog.pg_namespace as place on place.oid = named.relnamespace
-join pg_catalog.pg_class as c on c.oid = coalesce(pg_catalog.pg_partition_root(named.oid), named.oid)
+join pg_catalog.pg_class as c
+  on c.oid = coalesce(pg_catalog.pg_partition_root(named.oid), named.oid)
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where named.relname = $1 and place.nspname = any($2::text[]) and named.relkind in ('r', 'p')
 order by pg_catalog.array_position($2::text[], place.nspname::text) limit 1`;

@@ -8,24 +8,24 @@ import { PgwatchError } from '../../errors.ts';
 import { idTexts } from './row-id.ts';
 import { readSubjectTable, type SubjectTable } from './subject-table.ts';
 
-/** Whose history is asked for. */
+/** The row whose history is requested. */
 export type Subject = {
-  /** Null: not known, since the table is gone. */
+  /** Null if not known, since the table is gone. */
   schema: string | null;
   name: string;
-  /** Null where it is gone, renamed, or was never there. */
+  /** Null if it is gone, was renamed, or never existed. */
   table: SubjectTable | null;
-  /** The columns of the key, where they were named. */
+  /** The columns of the key, if they were named. */
   keyColumns: string[] | null;
-  /** What each part of the key may look like in the log, as texts of JSON. */
+  /** What each part of the key may look like in the log, as JSON texts. */
   keyValues: string[][];
   /** As people write it: public.users 42. */
   text: string;
 };
 
 /**
- * Finds out what a table and an id on the command line mean.
- * @param schemas where to look for a table without one
+ * Finds the row that a table and an id on the command line refer to.
+ * @param asked.schemas where to look for a table without a schema
  * @throws PgwatchError table_unsuitable, usage
  */
 export async function findSubject(
@@ -38,7 +38,8 @@ export async function findSubject(
   if (table && table.primaryKey.length === 0) {
     throw new PgwatchError(
       'table_unsuitable',
-      `${tableText(table)} has no primary key, by which its rows could be told apart. See all its changes with "pgwatch tail --table ${tableText(table)} --from start".`,
+      `${tableText(table)} has no primary key to identify its rows. ` +
+        `See all its changes with "pgwatch tail --table ${tableText(table)} --from start".`,
     );
   }
   const { columns, texts } = idTexts(asked.id, table?.primaryKey ?? null);
@@ -54,8 +55,9 @@ export async function findSubject(
 }
 
 /**
- * The value as the log has it, by way of the column's type. Not of a type that somebody has made:
- * its checks and casts are functions of its owner, which would run with the rights of whoever asks.
+ * The value as it is in the log, converted by the type of the column. User-defined types are left
+ * out: their checks and casts are functions of their owner, which would run with the rights of the
+ * current role.
  */
 async function canonical(client: ClientBase, text: string, type: string | null): Promise<string[]> {
   if (type === null) return [];
@@ -72,13 +74,13 @@ async function canonical(client: ClientBase, text: string, type: string | null):
     'begin read only',
   ).catch((thrown: unknown) => {
     if (!isStatementError(thrown)) throw thrown;
-    throw new PgwatchError('usage', `"${text}" is no ${type}, of which type the key is.`, {
+    throw new PgwatchError('usage', `"${text}" is not a valid ${type}, the type of the key.`, {
       cause: thrown,
     });
   });
 }
 
-/** What the log may have where the key was, or is, of another type: a text, or a number. */
+/** What the log may have if the key was, or is, of another type: a text, or a number. */
 function plain(text: string): string[] {
   const quoted = JSON.stringify(text);
   return /^-?(0|[1-9]\d*)(\.\d+)?$/.test(text) ? [quoted, text] : [quoted];

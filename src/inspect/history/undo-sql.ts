@@ -6,8 +6,8 @@ import type { SubjectColumn, SubjectTable } from './subject-table.ts';
 import type { RowImage } from './versions.ts';
 
 /**
- * Some columns of a row, given as JSON, as a table of one row; each has its own type.
- * @throws PgwatchError undo_impossible where the JSON does not say what the value was
+ * Turns columns of a row, given as JSON, into a table of one row, each with its own type.
+ * @throws PgwatchError undo_impossible if the JSON does not say what the value was
  */
 export async function recordSql(
   client: ClientBase,
@@ -17,10 +17,11 @@ export async function recordSql(
   if (lost) {
     throw new PgwatchError(
       'undo_impossible',
-      `It cannot be undone: the JSON of ${lost.name} (${lost.type}) in the log does not say what its value was.`,
+      `It cannot be undone: the JSON of ${lost.name} (${lost.type}) in the log ` +
+        'does not say what its value was.',
     );
   }
-  // PostgreSQL takes the columns out of it: no number loses digits on the way.
+  // PostgreSQL extracts the columns, so no number loses digits.
   const { rows } = await client.query<{ json: string }>(
     `select coalesce(jsonb_object_agg(part.key, part.value), '{}')::text as json
      from jsonb_each($1::jsonb) as part where part.key = any($2::text[])`,
@@ -31,10 +32,7 @@ export async function recordSql(
   return `jsonb_to_record(${json}) as ${alias} (${types.join(', ')})`;
 }
 
-/**
- * True where a value cannot be read back from its JSON; see row_data() for what takes the place of
- * json.
- */
+/** True if a value cannot be read back from its JSON. See row_data() for what replaces json. */
 function isLost({ isOneWay, isReplaced }: SubjectColumn, value: unknown): boolean {
   if (value === null || value === undefined) return false;
   if (isOneWay || !isReplaced) return isOneWay;
@@ -42,7 +40,7 @@ function isLost({ isOneWay, isReplaced }: SubjectColumn, value: unknown): boolea
   return text.includes('\ufffd') || text.includes(TOO_DEEP) || /^"(\[|\{|-?[\d.]+e)/i.test(text);
 }
 
-/** Conditions that hold where the row t still is what the change has left. */
+/** Conditions that hold if the row t is still as the change left it. */
 export function unchangedSql(
   { primaryKey }: SubjectTable,
   columns: readonly SubjectColumn[],
@@ -52,13 +50,13 @@ export function unchangedSql(
     .map((column) => `${valueSql('t', column)} is not distinct from ${valueSql('found', column)}`);
 }
 
-/** What is in the row and in the table. */
+/** The columns that are both in the row and in the table. */
 export function columnsOf(table: SubjectTable, row: string): SubjectColumn[] {
   const names = Object.keys(parseJson(row) as RowImage);
   return table.columns.filter(({ name }) => names.includes(name));
 }
 
-/** What the row lacks and the table has, and the other way round, a sentence each. */
+/** The columns that only the table has, and those that only the row has, in a sentence each. */
 export function omitted({ columns }: SubjectTable, row: string): string[] {
   const names = Object.keys(parseJson(row) as RowImage);
   const missing = columns.filter(({ name, isGenerated }) => !isGenerated && !names.includes(name));
@@ -75,7 +73,7 @@ export function tableSql({ schema, name }: SubjectTable): string {
   return `${quoted(schema)}.${quoted(name)}`;
 }
 
-/** A name as SQL writes it; by its code points where it would steer a terminal. */
+/** A name as SQL writes it; with its code points if it would steer a terminal. */
 export function quoted(name: string): string {
   if (!/\s/.test(name.replaceAll(' ', '')) && printable(name) === name) {
     return pg.escapeIdentifier(name);
@@ -88,14 +86,14 @@ export function quoted(name: string): string {
   return `U&"${codes.join('')}"`;
 }
 
-/** A type as format_type() writes it, the names in it as quoted() does. */
+/** A type as format_type() writes it, with its names as quoted() writes them. */
 function requoted(type: string): string {
   return type.replaceAll(/"((?:[^"]|"")*)"/g, (_, name: string) =>
     quoted(name.replaceAll('""', '"')),
   );
 }
 
-/** Not all types can be compared; their JSON can. A null of JSON comes back as SQL's. */
+/** Not all types can be compared, but their JSON can. A JSON null comes back as an SQL null. */
 function valueSql(alias: string, { name, category, isJson }: SubjectColumn): string {
   const column = `${alias}.${quoted(name)}`;
   if (isJson) return `nullif(to_jsonb(${column}), 'null')`;

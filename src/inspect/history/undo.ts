@@ -8,8 +8,8 @@ import { columnsOf, omitted, quoted, recordSql, tableSql, unchangedSql } from '.
 import type { RowVersion } from './versions.ts';
 
 /**
- * The SQL that would reverse one change of a row, and do nothing where the row was changed again
- * since. It is never run here.
+ * Writes SQL that reverses one change of a row, or does nothing if the row has changed since. It is
+ * never run here.
  * @throws PgwatchError undo_impossible
  */
 export async function undoSql(
@@ -21,16 +21,18 @@ export async function undoSql(
   const { table } = subject;
   const { notificationId, action, createdAt, xid } = version;
   if (!table) {
-    throw impossible(`There is no table ${subject.name} any more, or it has another name now.`);
+    throw impossible(`The table ${subject.name} does not exist any more, or was renamed.`);
   }
   const { sql, remarks } = await statementFor(client, table, version);
   const other = await readOtherHalf(client, schema, version);
   const comments = [
-    `Undoes notification ${notificationId}: ${action} of ${subject.text}, ${createdAt.toISOString()}, transaction ${xid}.`,
+    `Undoes notification ${notificationId}: ${action} of ${subject.text}, ` +
+      `${createdAt.toISOString()}, transaction ${xid}.`,
     ...(other === null
       ? []
       : [
-          `It is half of a change of the key, the other is notification ${other.notificationId}: undo both.`,
+          'It is half of a key change. The other half is notification ' +
+            `${other.notificationId}: undo both.`,
         ]),
     ...remarks,
   ];
@@ -55,10 +57,11 @@ function statementFor(
       return undoDelete(client, table, before);
     case 'TRUNCATE':
       throw impossible(
-        'TRUNCATE cannot be undone: its notification does not hold the rows. See what each of them was with --at.',
+        'TRUNCATE cannot be undone: its notification does not hold the rows. ' +
+          'Use --at to see what each of them was.',
       );
     default:
-      throw impossible('A SNAPSHOT has changed nothing: there is nothing to undo.');
+      throw impossible('A SNAPSHOT changes nothing, so there is nothing to undo.');
   }
 }
 
@@ -71,7 +74,9 @@ async function undoInsert(
   const conditions = [...keyIs(table, columns), ...unchangedSql(table, columns)];
   const found = await recordSql(client, { alias: 'found', row, columns });
   return {
-    sql: `delete from ${tableSql(table)} as t\nusing ${found}\nwhere ${conditions.join('\n  and ')}`,
+    sql:
+      `delete from ${tableSql(table)} as t\nusing ${found}\n` +
+      `where ${conditions.join('\n  and ')}`,
     remarks: [GUARDED, ...omitted(table, row)],
   };
 }
@@ -87,7 +92,8 @@ async function undoUpdate(
   );
   if (changed.length === 0) {
     throw impossible(
-      `Notification ${version.notificationId} tells of no change that could be undone: it holds no column that the table has and that was changed.`,
+      `Notification ${version.notificationId} has nothing to undo: ` +
+        'it holds no changed column that the table still has.',
     );
   }
   const keys = columns.filter(({ name }) => table.primaryKey.includes(name));
@@ -100,7 +106,9 @@ async function undoUpdate(
   const sets = changed.map(({ name }) => `${quoted(name)} = was.${quoted(name)}`);
   const conditions = [...keyIs(table, keys), ...unchangedSql(table, changed)];
   return {
-    sql: `update ${tableSql(table)} as t\nset ${sets.join(',\n  ')}\nfrom ${was},\n  ${found}\nwhere ${conditions.join('\n  and ')}`,
+    sql:
+      `update ${tableSql(table)} as t\nset ${sets.join(',\n  ')}\n` +
+      `from ${was},\n  ${found}\nwhere ${conditions.join('\n  and ')}`,
     remarks: [GUARDED],
   };
 }
@@ -131,7 +139,7 @@ function keyIs({ primaryKey, name }: SubjectTable, columns: readonly SubjectColu
   return primaryKey.map((key) => `t.${quoted(key)} = found.${quoted(key)}`);
 }
 
-/** A comment must end where its line does. */
+/** A line break would end the comment. */
 function onOneLine(text: string): string {
   return printable(text).replaceAll(/\s/g, ' ');
 }
@@ -140,4 +148,4 @@ function impossible(message: string): PgwatchError {
   return new PgwatchError('undo_impossible', message);
 }
 
-const GUARDED = 'It changes nothing (0 rows) where the row was changed again since.';
+const GUARDED = 'It changes nothing (0 rows) if the row has changed since.';

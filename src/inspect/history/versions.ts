@@ -6,7 +6,7 @@ export type RowImage = Record<string, unknown>;
 
 export type VersionAction = 'INSERT' | 'UPDATE' | 'DELETE' | 'TRUNCATE' | 'SNAPSHOT';
 
-/** One notification of a row, and what the row was before and after. */
+/** One notification about a row, and the row before and after it. */
 export type RowVersion = {
   notificationId: number;
   action: VersionAction;
@@ -16,36 +16,31 @@ export type RowVersion = {
   sessionId: string | null;
   schema: string;
   table: string;
-  /** Null where it was not there, or where the log does not tell. */
+  /** Null if the row did not exist, or if the log does not say what it was. */
   before: RowImage | null;
-  /** Null where it is gone. */
+  /** Null if the row does not exist any more. */
   after: RowImage | null;
   /** The columns in which the two differ. */
   changed: string[];
-  /**
-   * The row was not what the version before had left: something has changed it without a
-   * notification.
-   */
+  /** The row was not as the version before left it: it was changed without a notification. */
   isAfterGap: boolean;
-  /**
-   * Of the row only what the changes tell is known: the log does not reach back to the whole of it.
-   */
+  /** Only columns in its changes are known: the log does not reach back to the whole row. */
   isPartial: boolean;
-  /** As the log has it. */
+  /** The notification as it is in the log. */
   source: LogRow;
 };
 
 /**
- * Puts the versions of a row together, in the order of the changes: that of the ids, because who
- * changes a row waits for who changed it before.
- * @param captureKey columns that a notification holds whether they have changed or not, besides
- *   those of the primary key
+ * Builds the versions of a row, in the order of the changes. That is the order of ids, because a
+ * transaction that changes a row waits for the one that changed it before.
+ * @param captureKey columns that a notification always holds, changed or not, besides those of the
+ *   primary key
  */
 export async function* versionsOf(
   rows: AsyncIterable<LogRow> | Iterable<LogRow>,
   captureKey: readonly string[] = [],
 ): AsyncGenerator<RowVersion> {
-  /** Undefined: nobody knows; null: it is not there. */
+  /** Undefined: not known; null: the row does not exist. */
   let state: RowImage | null | undefined;
   let previous: LogRow | undefined;
   let isPartial = true;
@@ -53,7 +48,7 @@ export async function* versionsOf(
     const action = source[6] as VersionAction;
     const isRepeated = previous !== undefined && isSameChange(previous, source);
     previous = source;
-    // What is not there is not truncated either; and a table may be captured twice.
+    // A truncation does not affect a row that does not exist; and a table may be captured twice.
     if (isRepeated || (action === 'TRUNCATE' && state === null)) continue;
     const version = versionOf(source, action, { state, isPartial }, captureKey);
     yield version;
@@ -104,7 +99,7 @@ type Change = {
 };
 
 /**
- * Fills in what the notification leaves out, as with the payload "changed"; isWhole where it leaves
+ * Fills in what the notification leaves out, as with the payload "changed"; isWhole if it leaves
  * out nothing.
  */
 function rebuilt({ action, oldRow, newRow, state, keys }: Change) {
@@ -132,7 +127,7 @@ function hasGap(
 ): boolean {
   if (state === undefined || action === 'TRUNCATE') return false;
   if (action === 'INSERT' || state === null) return (action === 'INSERT') !== (state === null);
-  // A column that came or went is no change of the row.
+  // A column that was added or dropped is not a change of the row.
   return Object.entries(found ?? {}).some(
     ([column, value]) => column in state && !isSameJson(state[column], value),
   );
@@ -144,7 +139,7 @@ function differing(before: RowImage, after: RowImage): string[] {
   );
 }
 
-/** One change that two captures of the table have recorded, each on its channel. */
+/** True for one change that two captures of the table have recorded, each on its channel. */
 function isSameChange(a: LogRow, b: LogRow): boolean {
   const isSame = [1, 6, 8, 9].every((column) => a[column] === b[column]);
   return isSame && a[3] !== b[3] && a[6] !== 'SNAPSHOT';

@@ -19,7 +19,7 @@ import type { Facts, FoundDelivery, Runner } from './facts.ts';
  * blocked         it waits for an earlier notification with its key
  * under_way       a process has taken it, and is handling it or is about to
  * leased          it belongs to a lease that no process has taken yet
- * late            it was committed late, behind the position; the next read finds it
+ * late            it was committed after the position had passed it; the next read finds it
  * waiting         others come before it
  *
  * These keep all notifications from the consumer:
@@ -165,7 +165,7 @@ function failureOf({
   return { attempts, nextAttemptAt, firstFailedAt, lastFailedAt, lastError };
 }
 
-/** With these it is not expected to arrive. */
+/** With these reasons it is not expected to arrive. */
 const NOT_MEANT: readonly Reason['code'][] = ['filtered', 'before_channel', 'skipped', 'gone'];
 
 const OBSTACLES: readonly Reason['code'][] = ['paused', 'not_running', 'stopped', 'overfull'];

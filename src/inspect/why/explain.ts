@@ -15,8 +15,8 @@ export type Explanation = {
 };
 
 /**
- * Explains why a notification has or has not arrived at one consumer, or at each of them in order of
- * their ids. Changes nothing.
+ * Explains why a notification has or has not arrived at one consumer, or at each of them in order
+ * of their ids. Changes nothing.
  */
 export async function explain(
   client: Queryable,

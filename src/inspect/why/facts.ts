@@ -14,18 +14,18 @@ import {
 } from '../../log/positions/settled-sql.ts';
 import type { LogEntry } from './presence.ts';
 
-/** A process that runs consumers, or did. */
+/** A process that runs consumers, or has run them. */
 export type Runner = {
   host: string;
   pid: number;
   isLive: boolean;
-  /** What it says that it does for the consumer: 'tail', 'stopped'; null where it says nothing. */
+  /** The state that it reports for the consumer, such as 'tail'; null if it reports none. */
   state: string | null;
   /** Notifications a second. */
   rate: number | null;
 };
 
-/** A delivery, with what its state leaves open. */
+/** A delivery, with the details of its state. */
 export type FoundDelivery = {
   id: number;
   state: DeliveryState;
@@ -38,7 +38,7 @@ export type FoundDelivery = {
   lastError: ErrorRecord | null;
 };
 
-/** What the database says of one notification and one consumer. */
+/** What the database says about one notification and one consumer. */
 export type Facts = {
   consumerId: string;
   channels: string[];
@@ -49,36 +49,37 @@ export type Facts = {
   savedAt: Date;
   beganAt: Date;
   registeredAt: Date;
-  /** Where it is in the log. */
+  /** Where the position of the consumer is in the log. */
   reachedId: number;
   isWanted: boolean;
   isSettled: boolean;
-  /** Settled from the beginning, or since the position was moved. */
+  /** It was settled already when the consumer began, or when its position was moved. */
   isSkipped: boolean;
-  /** It read the channel when the notification was settled; null where that is not known. */
+  /** It read the channel when the notification was settled; null if that is not known. */
   wasRead: boolean | null;
-  /** From which id and since when it reads the channel, if it began to only later. */
+  /** From which id and since when it reads the channel, if it did not from the beginning. */
   readSince: { id: number; ms: number } | null;
   isLate: boolean;
-  /** Since it was written; null where the log does not hold it. */
+  /** How long ago it was written; null if the log does not hold it. */
   ageMs: number | null;
-  /** How many of its channels come before it; of those that were looked at. */
+  /** How many notifications of its channels come before it, among those that were counted. */
   ahead: number;
   isExact: boolean;
   delivery: FoundDelivery | null;
-  /** When it was discarded as a dead letter. */
+  /** When it was discarded as a dead letter; null if it was not. */
   discardedAt: Date | null;
-  /** The first that waits of its key, and comes before it. */
+  /** The first waiting notification with its key that comes before it. */
   blocker: FoundDelivery | null;
   lease: { kind: string; runner: Runner | null; earlier: number } | null;
-  /** Those that run it or want to, and of the dead the last owner. */
+  /** The live processes that run it or want to, and the last owner, even if it has died. */
   runners: Runner[];
 };
 
 /**
- * Reads the facts of the consumers that are named, or all; in order.
- * @param asked.seenMax so many notifications are looked at, for all consumers together, to count
- *   what comes before it
+ * Reads the facts about one consumer, or about all, in order of their ids.
+ * @param asked.consumerId null for all consumers
+ * @param asked.seenMax how many notifications to read at most, for all consumers together, to
+ *   count those that come before it
  */
 export async function readFacts(
   client: Queryable,
@@ -92,7 +93,7 @@ export async function readFacts(
   return (rows as RawFacts[]).map(toFacts);
 }
 
-/** As JSON brings it: times in milliseconds since 1970. */
+/** As it comes from JSON: times in milliseconds since 1970. */
 type RawDelivery = Omit<FoundDelivery, DeliveryTime> & Record<DeliveryTime, number | null>;
 
 type DeliveryTime = 'nextAttemptAt' | 'firstFailedAt' | 'lastFailedAt';
@@ -141,7 +142,8 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
   (select jsonb_build_object('kind', l.kind, 'earlier', (
       select count(*) from ${lease} as e
       where e.consumer_id = l.consumer_id and e.slot = l.slot and e.lease_id < l.lease_id),
-      'runner', (select ${runnerJson('d')} from ${qualified(schema, 'daemon')} as d where d.daemon_id = l.owner))
+      'runner', (select ${runnerJson('d')} from ${qualified(schema, 'daemon')} as d
+        where d.daemon_id = l.owner))
     from ${lease} as l where l.consumer_id = p.consumer_id and it.id = any(l.notification_ids)
     order by l.lease_id limit 1) as lease,
   coalesce((select jsonb_agg(${runnerJson('d')} order by d.started_at)
@@ -179,20 +181,20 @@ order by p.consumer_id`;
 
   function runnerJson(daemon: string): string {
     const activity = (field: 'state' | 'rate') => activitySql(daemon, 'p', field);
-    return `jsonb_build_object('host', ${daemon}.host, 'pid', ${daemon}.pid, 'isLive', ${isLive(daemon)},
-      'state', ${activity('state')}, 'rate', ${activity('rate')})`;
+    return `jsonb_build_object('host', ${daemon}.host, 'pid', ${daemon}.pid,
+      'isLive', ${isLive(daemon)}, 'state', ${activity('state')}, 'rate', ${activity('rate')})`;
   }
 }
 
-/** Only there it is counted what comes before it. */
+/** True for consumers that still have to read it: only for them, earlier ones are counted. */
 function isAwaitedSql(schema: string): string {
   return `it.channel = any(p.channels) and not ${settledSql(schema, 'p', 'it')}`;
 }
 
 function deliveryJson(d: string): string {
   const ms = (column: string) => `extract(epoch from ${d}.${column})::float8 * 1000`;
-  return `jsonb_build_object('id', ${d}.notification_id, 'state', ${d}.state, 'attempts', ${d}.attempts,
-    'nextAttemptAt', ${ms('next_attempt_at')},
+  return `jsonb_build_object('id', ${d}.notification_id, 'state', ${d}.state,
+    'attempts', ${d}.attempts, 'nextAttemptAt', ${ms('next_attempt_at')},
     'isDue', ${d}.next_attempt_at <= clock_timestamp(),
     'isReplay', ${d}.replayed_at is not null and ${d}.last_failed_at is null,
     'firstFailedAt', ${ms('first_failed_at')}, 'lastFailedAt', ${ms('last_failed_at')},

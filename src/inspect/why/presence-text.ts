@@ -3,7 +3,7 @@ import { ageText } from '../../words.ts';
 import type { Presence } from './presence.ts';
 import type { Writer } from './writers.ts';
 
-/** Where a notification is, for people: lines behind its heading. */
+/** Where a notification is, for people: lines that follow its heading. */
 export function describePresence(presence: Presence): string {
   if (presence.code === 'present') {
     const { channel, key, createdAt } = presence.entry;
@@ -19,7 +19,7 @@ export function describePresence(presence: Presence): string {
   return [text, ...writers, `    → ${absenceAdvice(presence)}`].join('\n');
 }
 
-/** Why the log does not show it, in a sentence. */
+/** Why the log does not show it, in one sentence. */
 export function absenceText(presence: Exclude<Presence, { code: 'present' }>): string {
   switch (presence.code) {
     case 'never_drawn':
@@ -27,23 +27,29 @@ export function absenceText(presence: Exclude<Presence, { code: 'present' }>): s
     case 'removed':
       return removedText(presence);
     case 'rolled_back':
-      return 'It was rolled back, or removed from the log since: its id was drawn, and no open transaction can hold it.';
+      return (
+        'It was rolled back, or has been removed from the log: ' +
+        'its id was used, and no open transaction can hold it.'
+      );
     case 'unseen':
       return presence.writers.length === 1
-        ? 'Nobody can see it. Either it was rolled back, or this open transaction, which has written to the log, holds it:'
-        : 'Nobody can see it. Either it was rolled back, or one of these open transactions, which have written to the log, holds it:';
+        ? 'It is not visible: it was rolled back, or belongs to this open transaction, ' +
+            'which has written to the log:'
+        : 'It is not visible: it was rolled back, or belongs to one of these open transactions, ' +
+            'which have written to the log:';
   }
 }
 
-/**
- * What to do where that is not for the reader to decide: only the end of the transactions tells.
- */
+/** What to do if only the end of open transactions can tell where it is. */
 export function absenceAdvice(presence: Presence): string | null {
   if (presence.code !== 'unseen') return null;
-  return 'look what they do, and ask again once they have ended: it is there then, or was rolled back';
+  return (
+    'check what they are doing, and run this again once they have ended: ' +
+    'then it is there, or was rolled back'
+  );
 }
 
-/** Who may hold it. */
+/** A transaction that may hold it, for people. */
 export function writerText({ pid, gid, program, user, state, query, since }: Writer): string {
   const by = user ? ` of ${user}` : '';
   const began = since ? ` since ${since.toISOString()} (${ageText(since)})` : '';
@@ -55,7 +61,11 @@ export function writerText({ pid, gid, program, user, state, query, since }: Wri
 function removedText({ oldestId, gap }: Extract<Presence, { code: 'removed' }>): string {
   if (gap) {
     const { removedAt, firstId, lastId } = gap;
-    return `It was removed from the log, or rolled back before that: a forced cleanup took what consumers had not done between ${firstId} and ${lastId}, at ${removedAt.toISOString()} (${ageText(removedAt)}).`;
+    return (
+      'It was removed from the log, or rolled back before that: ' +
+      `a forced cleanup removed unhandled notifications between ${firstId} and ${lastId}, ` +
+      `at ${removedAt.toISOString()} (${ageText(removedAt)}).`
+    );
   }
   return oldestId === null
     ? 'It was removed from the log, which is empty, or rolled back before that.'

@@ -14,12 +14,12 @@ export type LogEntry = {
 };
 
 /**
- * Whether there is anything to be handed out.
+ * Whether the log holds the notification.
  *
- * never_drawn  no transaction has ever asked for this id
- * removed      the log no longer reaches back to it, or a cleanup took what lay around it
- * unseen       it was rolled back, or one of these open transactions holds it: nothing tells which
- * rolled_back  nobody can hold it any longer, and it is not there
+ * never_drawn  no transaction has ever drawn this id
+ * removed      the log no longer reaches back to it, or a cleanup removed notifications around it
+ * unseen       it was rolled back, or one of these open transactions holds it; which is not known
+ * rolled_back  it is not there, and no transaction can hold it any longer
  */
 export type Presence =
   | { code: 'present'; entry: LogEntry }
@@ -29,9 +29,9 @@ export type Presence =
   | { code: 'rolled_back' };
 
 /**
- * Looks for a notification. The order decides: an id that was drawn before the look at who writes
- * is held by somebody seen there, or by somebody whose transaction has ended by then, and what that
- * one committed is visible to the look at the log, which comes last.
+ * Looks for a notification. The order of the reads matters: last id, writers, log. If the id was
+ * drawn before the writers are read, its transaction is among them or has ended; if it ended with a
+ * commit, the read of the log, which comes last, sees the notification.
  */
 export async function findNotification(
   client: Queryable,
@@ -70,9 +70,9 @@ export async function findNotification(
 }
 
 /**
- * Ids are drawn in order, just before the time is taken: whoever began after the next one was
- * written has not drawn this one, nor has who has done nothing since long before one in front of it
- * was.
+ * Ids are drawn in order, just before the time is taken. A transaction that began after the next
+ * notification was written cannot have drawn this id, nor can one that has been idle since long
+ * before an earlier notification was written.
  */
 function mayHold({ gid, since, idleSince }: Writer, { previousAt, nextAt }: Found): boolean {
   if (gid !== null) return true;
@@ -82,17 +82,15 @@ function mayHold({ gid, since, idleSince }: Writer, { previousAt, nextAt }: Foun
   );
 }
 
-/**
- * What a cleanup took from a consumer, where that has the id in its midst; of the newest that it
- * told of.
- */
+/** Finds the newest marker of a cleanup that took notifications around this id from a consumer. */
 async function findGap(client: Queryable, schema: string, id: number): Promise<Gap | null> {
   const { rows } = await client.query(
     `select payload::text from (
        select id, action, payload from ${qualified(schema, 'notification_log')}
        where id > $1 order by id desc limit ${SEEN_MAX}
      ) as behind
-     where action = 'GAP' and $1 between (payload ->> 'first_id')::bigint and (payload ->> 'last_id')::bigint
+     where action = 'GAP'
+       and $1 between (payload ->> 'first_id')::bigint and (payload ->> 'last_id')::bigint
      order by id desc limit 1`,
     [id],
   );
@@ -112,15 +110,15 @@ type Found = {
   entry: (Omit<LogEntry, 'createdAt'> & { createdMs: number }) | null;
   oldestId: number | null;
   /**
-   * Of those in front of it one that has no event id: who brings one draws its id first, and may
-   * wait.
+   * When an earlier notification without an event id was written; publishers with one draw the id
+   * before they insert, and may wait.
    */
   previousAt: Date | null;
   nextAt: Date | null;
 };
 
-/** Longer than anybody is between drawing an id and taking the time. */
+/** More time than ever passes between drawing an id and taking the time. */
 const DRAWING_MS = 60_000;
 
-/** No index finds markers: so many notifications are looked at, which takes about a second. */
+/** No index finds markers. Reading this many notifications takes about a second. */
 const SEEN_MAX = 1_000_000;

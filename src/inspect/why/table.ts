@@ -8,12 +8,12 @@ import type { Names } from '../../database/names.ts';
  * Why changes of a table do not become notifications.
  *
  * not_captured  no trigger publishes them
- * lost          changes are made in a way that fires no trigger, or come under another name
+ * lost          changes fire no trigger, or are published under another name
  * disabled      triggers do not fire: disabled, or for replication only
- * stale         the triggers do not fit the table any longer
+ * stale         the triggers no longer fit the table
  * replica       sessions of a role or database run as replicas, and fire no ordinary triggers
- * limited       only some changes count: by operation, columns or condition. No fault
- * unrung        nobody is rung for: it is found by the next poll. No fault
+ * limited       only some changes count: by operation, columns or condition. Not a fault
+ * unrung        no doorbell is rung: the next poll finds them. Not a fault
  */
 export type TableReason =
   | { code: 'not_captured' }
@@ -24,7 +24,7 @@ export type TableReason =
   | { code: 'limited'; options: Pick<TriggerOptions, 'operations' | 'columns' | 'when'> }
   | { code: 'unrung' };
 
-/** The reasons that are there, what matters most first; and the channel that it publishes on. */
+/** Finds the reasons, the most important first, and the channel that the table publishes on. */
 export async function explainTable(
   client: ClientBase,
   names: Names,
@@ -57,12 +57,12 @@ export async function explainTable(
   return { channel, reasons };
 }
 
-/** True where a change may be missing because of it. */
+/** True if changes may be missing because of it. */
 export function isTableFault({ code }: TableReason): boolean {
   return code !== 'limited' && code !== 'unrung';
 }
 
-/** For which roles and databases sessions begin as replicas. */
+/** The roles and databases whose sessions start as replicas. */
 async function readReplicaScopes(client: ClientBase): Promise<string[]> {
   const { rows } = await client.query<{ scope: string }>(
     `select concat_ws(' in ', coalesce('role ' || r.rolname, 'all roles'),

@@ -5,30 +5,32 @@ import { qualified } from '../../database/names.ts';
 export type Writer = {
   /** Null: it is prepared, and belongs to no process. */
   pid: number | null;
-  /** Of a prepared one. */
+  /** Of a prepared transaction. */
   gid: string | null;
   program: string | null;
   user: string | null;
-  /** As in pg_stat_activity; null where this role may not see it. */
+  /** As in pg_stat_activity; null if this role may not see it. */
   state: string | null;
   query: string | null;
-  /** When it began; of a prepared one, when it was prepared. */
+  /** When it began; for a prepared transaction, when it was prepared. */
   since: Date | null;
   /**
-   * Since when it waits for its client's next statement; null where it does not, or nobody may see
-   * it.
+   * Since when it has waited for its client's next statement; null if it does not, or if this role
+   * may not see it.
    */
   idleSince: Date | null;
 };
 
 /**
- * Who may hold notifications that nobody sees yet. Whoever has drawn an id keeps a lock of the
- * sequence until the end, and one of the log until what was written is rolled back; of what has an
- * event id the id is drawn before that is known to be new.
+ * Reads the transactions that may hold notifications which are not visible yet. A transaction that
+ * has drawn an id keeps a lock on the sequence until it ends, and a lock on the log until what it
+ * wrote is rolled back. For a notification with an event id, the id is drawn before the event id is
+ * known to be new, so a lock on the table of event ids counts, too.
  */
 export async function readWriters(client: Queryable, schema: string): Promise<Writer[]> {
   const { rows } = await client.query(
-    `with parent as (select $1::regclass as oid, $2::regclass as sequence, $3::regclass as published)
+    `with parent as (
+       select $1::regclass as oid, $2::regclass as sequence, $3::regclass as published)
      select distinct on (l.virtualtransaction) l.pid, p.gid,
        nullif(a.application_name, '') as program, coalesce(a.usename, p.owner) as user, a.state,
        case when a.state is not null then a.query end as query,

@@ -10,10 +10,10 @@ import {
 import { safeId } from '../notification.ts';
 import { tellDaemons } from '../positions/daemons.ts';
 
-/** What can be done with dead letters: have them called again, or delete them. */
+/** What can be done with dead letters: deliver them again, or delete them. */
 export type DeadLetterAction = 'retry' | 'discard';
 
-/** A delivery that was meant, in the state it had, and whether the action is for such. */
+/** A selected delivery, with its state before the action and whether the action applies to it. */
 export type Picked = {
   consumerId: string;
   id: number;
@@ -24,15 +24,15 @@ export type Picked = {
 
 export type DeadLetterChange = {
   action: DeadLetterAction;
-  /** Without ids it means dead letters only; its state counts for nothing. */
+  /** Without ids, it selects dead letters only. Its state is ignored. */
   filter: DeliveryFilter;
-  /** Says what would happen, and writes nothing. */
+  /** Reports what would happen, and writes nothing. */
   isDryRun: boolean;
 };
 
 /**
- * Does it to all that match, batch by batch, each in a transaction of its own; yields what was
- * done. Each delivery is looked at once, however often it fails meanwhile.
+ * Applies the action to all matching deliveries in batches, one transaction each, and yields each
+ * batch. Each delivery is processed once, however often it fails in the meantime.
  */
 export async function* changeDeadLetters(
   client: ClientBase,
@@ -48,11 +48,11 @@ export async function* changeDeadLetters(
 }
 
 /**
- * Does it to the next ones that match, and calls the daemons.
+ * Applies the action to the next matching deliveries, and wakes the daemons.
  *
  * A dead letter that is retried keeps its id, its errors and its copy of the notification, and
- * begins with no attempts. One that waits for a retry, named by its id, is due at once. Whatever
- * else was named stays as it is.
+ * starts with no attempts. A delivery that waits for a retry, selected by id, is due at once.
+ * Others that were selected stay as they are.
  */
 export async function changeBatch(
   client: ClientBase,
@@ -71,7 +71,7 @@ export async function changeBatch(
   return batch;
 }
 
-/** Reads the next ones in the order of the primary key, locked unless nothing is to be written. */
+/** Reads the next ones in the order of the primary key, and locks them unless it is a dry run. */
 async function pick(
   client: ClientBase,
   schema: string,
@@ -117,7 +117,8 @@ function changeSql(schema: string): Record<DeadLetterAction, string> {
       )
       insert into ${qualified(schema, 'discarded')} (consumer_id, notification_id)
       select consumer_id, notification_id from gone order by consumer_id, notification_id
-      on conflict (consumer_id, notification_id) do update set discarded_at = excluded.discarded_at`,
+      on conflict (consumer_id, notification_id) do update
+      set discarded_at = excluded.discarded_at`,
   };
 }
 

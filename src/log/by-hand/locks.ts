@@ -5,27 +5,27 @@ import { lockSharedConsumer } from '../leases/lease.ts';
 import { IS_PAUSED } from '../positions/progress.ts';
 
 /*
-For changes that somebody makes by hand to what a consumer has before it, while daemons may be at work on
-it. An owner is kept out by the row of its position: what it settles goes through that first, and fails
-once the epoch is another. Those who share a consumer are kept out by the lock of taking and by their
-leases. The order is always the same, so that nobody waits for each other: the lock of taking, the row of
+Locks for manual changes to the pending work of a consumer, while daemons may be working on it. An
+owner is kept out by the row of its position: settling updates that row first, and fails once the
+epoch has changed. Processes that share a consumer are kept out by the lock for taking work and by
+their leases. To avoid deadlocks, the order is always the same: the lock for taking work, the row of
 the position, the leases, the deliveries.
 */
 
-/** Until the transaction ends nobody takes work of the consumer, should it be shared. */
+/** If the consumer is shared, keeps processes from taking its work until the transaction ends. */
 export async function lockTaking(
   client: ClientBase,
   schema: string,
   consumerId: string,
 ): Promise<void> {
   await lockSharedConsumer(client, schema, consumerId);
-  // What somebody asked for by hand is not to be lost in a crash.
+  // A manual change must not be lost in a crash.
   await client.query('set local synchronous_commit to default');
 }
 
 /**
- * Until the transaction ends nobody settles what is leased: what was being settled is done by then,
- * and the next statement sees it.
+ * Keeps processes from settling leases until the transaction ends. It waits for those that are
+ * being settled, and the next statement sees the result.
  */
 export async function lockLeases(
   client: ClientBase,
@@ -38,7 +38,7 @@ export async function lockLeases(
   );
 }
 
-/** Makes due what is blocked behind nothing any longer. */
+/** Makes deliveries due that are blocked although no earlier one of their key is left. */
 export async function wakeOrphans(
   client: ClientBase,
   schema: string,
@@ -56,8 +56,8 @@ export async function wakeOrphans(
 }
 
 /**
- * The condition that somebody who is alive runs the consumer of the row progress. While it is
- * paused, an owner may still be letting go of it; those who share it take nothing then.
+ * The condition that a live daemon runs the consumer of the row progress. While it is paused, an
+ * owner may still be releasing it; processes that share it take nothing then.
  */
 export function isLiveSql(schema: string): string {
   return `exists (

@@ -4,15 +4,15 @@ import { PgwatchError } from '../../errors.ts';
 import { tellDaemons } from '../positions/daemons.ts';
 import { IS_PAUSED } from '../positions/progress.ts';
 
-/** Since when a consumer is paused, and until when: null is until somebody resumes it. */
+/** Since when a consumer has been paused, and until when; null: until it is resumed. */
 export type Pause = { pausedAt: Date; pausedUntil: Date | null };
 
 /**
- * Has no daemon run the consumer: what is being handled is finished, and nothing more handed out.
- * One that is paused already stays paused since then, until the new time.
- * @param pause.until a time, or in how many milliseconds by the server's clock
- * @returns null where there is no such consumer
- * @throws PgwatchError input_invalid where the time has passed
+ * Keeps daemons from running the consumer: running handlers finish, and nothing more is delivered.
+ * If it is already paused, only the end of the pause changes.
+ * @param pause.until a time, or a number of milliseconds from now by the server's clock
+ * @returns null if there is no such consumer
+ * @throws PgwatchError input_invalid if the time has passed
  */
 export async function pauseConsumer(
   client: Queryable,
@@ -36,7 +36,7 @@ export async function pauseConsumer(
   return pause ?? null;
 }
 
-/** Lets daemons run the consumer again. False where it was not paused. */
+/** Lets daemons run the consumer again. False if it was not paused. */
 export async function resumeConsumer(
   client: Queryable,
   schema: string,
@@ -70,6 +70,6 @@ function isPast(until: Date | number): PgwatchError {
   const time = until instanceof Date ? until.toISOString() : 'The end of the pause';
   return new PgwatchError(
     'input_invalid',
-    `${time} has passed, by the server's clock: give a time to come, or a duration from now like 2h.`,
+    `${time} has passed, by the server's clock: give a later time, or a duration from now like 2h.`,
   );
 }

@@ -3,29 +3,30 @@ import { qualified } from '../../database/names.ts';
 import { settingsSql, withTransaction } from '../../database/transaction.ts';
 import { readLags } from '../positions/lag.ts';
 
-/** What goes with a consumer. */
+/** What is removed with a consumer. */
 export type Removed = {
   consumerId: string;
   /** The highest id that it had settled. */
   doneId: number;
-  /** What it has not read yet of its channels, or about that. */
+  /** About how many notifications of its channels it has not read. */
   unread: number;
   isExact: boolean;
   retrying: number;
   blocked: number;
   dead: number;
-  /** Parts of its work, where it is shared. */
+  /** Parts of its work, if it is shared. */
   leases: number;
-  /** How far tables were handed over to it. */
+  /** Records of how far snapshots of tables were delivered to it. */
   snapshots: number;
 };
 
-/** A daemon that is alive and runs or wants a consumer. */
+/** A live daemon that runs or wants a consumer. */
 export type InUse = { host: string; pid: number };
 
 /**
- * Removes a consumer with all that is known of it, unless a daemon that is alive runs or wants it.
- * @returns what has gone, or would go; who uses it, where it stays; null where there is none
+ * Removes a consumer with all its data, unless a live daemon runs or wants it.
+ * @returns what was or would be removed; the daemons that use it, if it stays; null if there is no
+ *   such consumer
  */
 export async function removeConsumer(
   client: ClientBase,
@@ -58,7 +59,7 @@ export async function removeConsumer(
   });
 }
 
-/** The daemons that are alive and run or want the consumer. */
+/** Reads the live daemons that run or want the consumer. */
 export async function readUsers(
   client: ClientBase,
   schema: string,
@@ -80,7 +81,8 @@ async function countAll(client: ClientBase, schema: string, consumerId: string):
        count(*) filter (where state = 'retry')::float8 as retrying,
        count(*) filter (where state = 'blocked')::float8 as blocked,
        count(*) filter (where state = 'dead')::float8 as dead,
-       (select count(*) from ${qualified(schema, 'lease')} where consumer_id = $1)::float8 as leases,
+       (select count(*) from ${qualified(schema, 'lease')} where consumer_id = $1)::float8
+         as leases,
        (select count(*) from ${qualified(schema, 'snapshot')} where consumer_id = $1)::float8
          as snapshots
      from ${qualified(schema, 'delivery')} where consumer_id = $1`,
@@ -91,7 +93,7 @@ async function countAll(client: ClientBase, schema: string, consumerId: string):
 
 type Counts = Omit<Removed, 'consumerId' | 'doneId' | 'unread' | 'isExact'>;
 
-/** Those that have rows of a consumer. */
+/** The tables that have rows of a consumer. */
 const TABLES = [
   'delivery',
   'discarded',

@@ -8,7 +8,7 @@ import { reachedSql } from '../positions/settled-sql.ts';
 import { lockLeases, lockTaking, wakeOrphans } from './locks.ts';
 import { type InUse, readUsers } from './remove-consumer.ts';
 
-/** What goes on under another name. */
+/** What was moved to the new id. */
 export type Renamed = {
   from: string;
   to: string;
@@ -22,7 +22,8 @@ export type Renamed = {
 };
 
 /**
- * What came of it: no such consumer; a daemon that is alive uses it; or the new one has done work.
+ * The outcome. unknown: there is no such consumer. in_use: a live daemon uses it. taken: the
+ * consumer with the new id has done work.
  */
 export type Renaming =
   | { is: 'renamed'; renamed: Renamed }
@@ -31,9 +32,9 @@ export type Renaming =
   | { is: 'taken'; doneId: number };
 
 /**
- * Gives a consumer another id, with its position and all that it has standing. One that is
- * registered by the new id and has done nothing yet gives way, also while a daemon runs it: that
- * loses it, and takes it over again at the position of the other one.
+ * Gives a consumer another id, with its position and all its pending work. A consumer that is
+ * already registered with the new id, but has done nothing yet, is replaced, even while a daemon
+ * runs it: the daemon loses it, and takes it over again at the position of the renamed one.
  */
 export async function renameConsumer(
   client: ClientBase,
@@ -58,7 +59,8 @@ async function rename(
     for (const id of [from, to].sort()) await lockTaking(client, schema, id);
     await client.query(settingsSql({ lock_timeout: '5s' }, 'transaction'));
     const { rows } = await client.query<Row>(
-      `select progress.consumer_id as id, ${reachedSql('progress')}::float8 as "doneId", ${hasWorkedSql(schema)} as "hasWorked"
+      `select progress.consumer_id as id, ${reachedSql('progress')}::float8 as "doneId",
+         ${hasWorkedSql(schema)} as "hasWorked"
        from ${qualified(schema, 'consumer_progress')} as progress
        where consumer_id = any($1) order by consumer_id for update`,
       [[from, to]],
@@ -77,14 +79,14 @@ async function rename(
 
 type Row = { id: string; doneId: number; hasWorked: boolean };
 
-/**
- * The condition that a consumer has got beyond where it began, was moved, or has anything that
- * waits.
- */
+/** The condition that a consumer has got past its beginning, was moved, or has anything pending. */
 function hasWorkedSql(schema: string): string {
   const has = (table: string) =>
-    `exists (select from ${qualified(schema, table)} as own where own.consumer_id = progress.consumer_id)`;
-  return `(${reachedSql('progress')} > progress.began_id or progress.moved_at is not null or ${has('delivery')} or ${has('lease')} or ${has('snapshot')})`;
+    `exists (
+      select from ${qualified(schema, table)} as own
+      where own.consumer_id = progress.consumer_id)`;
+  return `(${reachedSql('progress')} > progress.began_id or progress.moved_at is not null
+    or ${has('delivery')} or ${has('lease')} or ${has('snapshot')})`;
 }
 
 async function move(
@@ -100,12 +102,13 @@ async function move(
   for (const table of ['consumer_channel', 'discarded']) {
     await client.query(`delete from ${qualified(schema, table)} where consumer_id = $1`, [to]);
   }
-  // In order, as everybody locks deliveries.
+  // Ordered by id, as deliveries are locked everywhere.
   await client.query(
-    `select from ${qualified(schema, 'delivery')} where consumer_id = $1 order by notification_id for update`,
+    `select from ${qualified(schema, 'delivery')} where consumer_id = $1
+     order by notification_id for update`,
     [from],
   );
-  // A snapshot that is being taken ends a batch before this, and finds itself removed after it.
+  // A snapshot in progress finishes its batch before this, and finds itself removed afterwards.
   const moved: number[] = [];
   for (const table of ['snapshot', 'consumer_channel', 'delivery', 'discarded']) {
     const { rowCount } = await client.query(
@@ -117,7 +120,7 @@ async function move(
   const leases = await moveLeases(client, schema, { from, to });
   const [own, next] = [consumerChannel(from), consumerChannel(to)];
   await moveOwn(client, schema, { to, own, next });
-  // Of both the epochs so far are over: whoever runs the new one saves nothing any more.
+  // The new epoch is above those of both, so a daemon that runs the new one can save nothing more.
   await client.query(
     `update ${progress} set consumer_id = $2, channels = array_replace(channels, $3, $4),
        epoch = greatest(epoch, $5::bigint) + 1, owner = null, owned_since = null
@@ -138,8 +141,8 @@ async function move(
 }
 
 /**
- * Gives the leases new ids, in their order: a daemon that runs the new one already looks for none
- * below those that it has seen, and would take later leases of their slots first.
+ * Gives the leases new ids, in order. A daemon that already runs the new consumer does not look
+ * below the ids that it has seen, and would take later leases of their slots first.
  */
 async function moveLeases(
   client: ClientBase,
@@ -157,9 +160,9 @@ async function moveLeases(
 }
 
 /**
- * Renames the channel that only this consumer reads, on which snapshots and markers of gaps arrive:
- * its notifications keep their places, and are found under the new name. There is no index on
- * channels, so this reads the whole log.
+ * Renames the channel that only this consumer reads, on which snapshots and gap markers arrive. Its
+ * notifications keep their places, and are found under the new name. There is no index on channels,
+ * so this reads the whole log.
  */
 async function moveOwn(
   client: ClientBase,

@@ -7,20 +7,21 @@ import { lockLeases, lockTaking, wakeOrphans } from './locks.ts';
 import { type Stretch, stretchSql, stretchValues } from './replay-stretch.ts';
 import { takeBack } from './take-back.ts';
 
-/** A replay that was asked for: what it filed, and by what its deliveries are known. */
+/** A requested replay: how many deliveries it filed, and the time that identifies them. */
 export type FiledReplay = { filed: number; replayedAt: string };
 
 /**
- * Files what a stretch holds as deliveries, which daemons hand out as they do those that are due
- * again.
+ * Files the notifications of a stretch as deliveries, which daemons handle like retries that are
+ * due.
  *
- * Of each key the order holds, also towards what comes meanwhile, or a consumer that keeps the
- * newest state of each key would end with an old one. So whoever owns the consumer loses it by the
- * same transaction that files: what it has done and not saved by then is not part of the replay,
- * but is read again by who takes over next, who knows of the keys that wait. Of a consumer that is
- * shared, what is leased of these keys is taken back and comes after them.
- * @param replay.speed how many times as fast as it was written; null: as fast as can be
- * @param replay.max how many at most
+ * Each key keeps its order, also relative to notifications that arrive in the meantime; otherwise a
+ * consumer that keeps the newest state of each key would end with an old one. Therefore the owner
+ * of the consumer loses it in the same transaction that files: what it has done but not saved by
+ * then is not part of the replay, but is read again by the next owner, which knows the keys that
+ * wait. If the consumer is shared, leased notifications of these keys are taken back and come after
+ * them.
+ * @param replay.speed how many times as fast as they were written; null: as fast as possible
+ * @param replay.max the maximum number of notifications
  */
 export async function fileReplay(
   client: ClientBase,
@@ -40,15 +41,15 @@ export async function fileReplay(
       await takeBackAgain(client, schema, stretch.consumerId);
       await fenceRetries(client, schema, stretch.consumerId, isPassingSql(schema));
     }
-    // Not of retries: an owner that does not know yet would call some, and its successor again.
+    // Not 'retry': an owner that has not noticed yet would call some, and its successor again.
     await tellDaemons(client, schema, 'owners');
     return rows[0] as FiledReplay;
   });
 }
 
 /**
- * Takes back what of replays stands and was not tried yet.
- * @returns how many
+ * Cancels replayed notifications that have not been attempted yet.
+ * @returns how many were cancelled
  */
 export async function cancelReplays(
   client: ClientBase,
@@ -59,7 +60,8 @@ export async function cancelReplays(
     await disown(client, schema, consumerId);
     const isUntried = `d.replayed_at is not null and d.state <> 'dead'
       and d.attempts = 0 and d.last_failed_at is null`;
-    // Whoever calls some of it would file it again where that fails, when the log may have lost it.
+    // A process that is calling some of these would file them again on failure, and by then the log
+    // may have lost them.
     await fenceRetries(client, schema, consumerId, isUntried);
     const { rowCount } = await client.query(
       `delete from ${qualified(schema, 'delivery')}
@@ -76,8 +78,8 @@ export async function cancelReplays(
 }
 
 /**
- * Takes the consumer from its owner, if it has one, and keeps those who share it from settling and
- * taking until the transaction ends.
+ * Takes the consumer from its owner, if it has one, and keeps processes that share it from settling
+ * and taking work until the transaction ends.
  * @returns whether notifications of a key wait for each other
  */
 async function disown(client: ClientBase, schema: string, consumerId: string): Promise<boolean> {
@@ -93,8 +95,8 @@ async function disown(client: ClientBase, schema: string, consumerId: string): P
 }
 
 /**
- * What is leased of these keys has a delivery now, which is handed out in its turn; the lease must
- * not commit it as well.
+ * Leased notifications of these keys have a delivery now, which has its turn later; the lease must
+ * not commit them as well.
  */
 async function takeBackAgain(
   client: ClientBase,
@@ -111,10 +113,10 @@ async function takeBackAgain(
 }
 
 /**
- * Of a consumer that is shared, takes the leases that hold certain deliveries from whoever calls
- * these again. It gives them back when its handler returns, with nothing filed or committed; until
- * then the lease keeps its slot to itself.
- * @param isMeant which, as a condition over the delivery d
+ * For a shared consumer, takes the leases that contain certain deliveries from the processes that
+ * are retrying these. Such a process releases the lease when its handler returns, with nothing
+ * filed or committed; until then the lease keeps its slot to itself.
+ * @param isMeant selects the deliveries: a condition on the delivery d
  */
 async function fenceRetries(
   client: ClientBase,
@@ -131,7 +133,7 @@ async function fenceRetries(
   );
 }
 
-/** That something was just filed before d: once done, d would not come behind that any more. */
+/** An earlier delivery of d's key was just filed, so d must not be done before that one. */
 function isPassingSql(schema: string): string {
   return `exists (
     select from ${qualified(schema, 'delivery')} as earlier
@@ -143,8 +145,9 @@ function isPassingSql(schema: string): string {
 /**
  * Parameters: those of the stretch, 7 is ordered, 8 speed, 9 max.
  *
- * At full speed only the first of each key is due, and the others are blocked behind it: that is
- * how due ones are found fast, and handed out several at a time. Otherwise each has its time.
+ * At full speed, only the first notification of each key is due, and blocks the others: this makes
+ * due ones fast to find, and lets several be delivered at a time. Otherwise each is due at its own
+ * time.
  */
 function fileSql(schema: string): string {
   const delivery = qualified(schema, 'delivery');

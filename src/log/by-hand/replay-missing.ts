@@ -2,23 +2,20 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import type { Stretch } from './replay-stretch.ts';
 
-/** What a stretch asks for, and the log or the consumer does not have. */
+/** What a stretch asks for but the log or the consumer does not have. */
 export type Missing = {
   /** The channels that the consumer reads. */
   channels: string[];
-  /**
-   * Of the ids those that the log does not hold, and those of channels that the consumer does not
-   * read.
-   */
+  /** The ids that are not in the log, and those in channels that the consumer does not read. */
   unknownIds: number[];
   foreignIds: number[];
-  /** No notification of its channels has the key. */
+  /** True if no notification of its channels has the key. */
   isKeyUnknown: boolean;
 };
 
 /**
- * Reads it, which for a key takes as long as reading the log. The consumer has to be one that is
- * known.
+ * Reads what is missing; for a key, this takes as long as reading the log. The consumer must be
+ * registered.
  */
 export async function readMissing(
   client: Queryable,
@@ -29,7 +26,8 @@ export async function readMissing(
   const { rows } = await client.query(
     `select progress.channels,
        to_jsonb(array(select asked from unnest($2::bigint[]) as asked
-         where not exists (select from ${log} as log where log.id = asked) order by asked)) as "unknownIds",
+         where not exists (select from ${log} as log where log.id = asked)
+         order by asked)) as "unknownIds",
        to_jsonb(array(select log.id from ${log} as log
          where log.id = any($2::bigint[]) and log.channel <> all(progress.channels)
          order by log.id)) as "foreignIds",

@@ -3,20 +3,20 @@ import { qualified } from '../../database/names.ts';
 import { IS_PAUSED } from '../positions/progress.ts';
 import { isLiveSql } from './locks.ts';
 
-/** How far a replay is. */
+/** The progress of a replay. */
 export type ReplayProgress = {
-  /** So many have not been handled yet; of these so many have failed, and are tried again. */
+  /** How many have not been handled yet, and how many of these have failed and are retried. */
   standing: number;
   failing: number;
-  /** So many were given up. */
+  /** How many became dead letters. */
   dead: number;
-  /** In how many milliseconds the next one is due; null: none is waited for. */
+  /** In how many milliseconds the next one is due; null if none is waiting. */
   nextMs: number | null;
   isLive: boolean;
   isPaused: boolean;
 };
 
-/** @param replay.replayedAt as filing it returned it */
+/** @param replay.replayedAt as returned by fileReplay() */
 export async function readReplayProgress(
   client: Queryable,
   schema: string,
@@ -25,7 +25,8 @@ export async function readReplayProgress(
   const { rows } = await client.query(
     `select
        count(*) filter (where d.state <> 'dead')::float8 as standing,
-       count(*) filter (where d.state <> 'dead' and d.last_failed_at is not null)::float8 as failing,
+       count(*) filter (where d.state <> 'dead' and d.last_failed_at is not null)::float8
+         as failing,
        count(*) filter (where d.state = 'dead')::float8 as dead,
        extract(epoch from min(d.next_attempt_at) filter (where d.state = 'retry')
          - clock_timestamp())::float8 * 1000 as "nextMs",

@@ -2,12 +2,10 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { settledSql, wasReadSql } from '../positions/settled-sql.ts';
 
-/**
- * Which of a consumer's notifications are to be handed out once more: those that match all of it.
- */
+/** Selects the notifications of a consumer to deliver again: those that match every condition. */
 export type Stretch = {
   consumerId: string;
-  /** Created then or later; and before then. */
+  /** Created at this time or later, and before until. */
   since: Date | null;
   until: Date | null;
   channel: string | null;
@@ -15,26 +13,26 @@ export type Stretch = {
   ids: readonly number[] | null;
 };
 
-/** What a stretch holds. */
+/** The contents of a stretch. */
 export type StretchCount = {
-  /** Done, and without a delivery: those are replayed. */
+  /** Done, and without a delivery: these are replayed. */
   settled: number;
-  /** Of these what it never got: it did not read the channel yet. */
+  /** Those among them that it never got, because it did not read the channel yet. */
   beforeChannel: number;
   keys: number;
   firstId: number | null;
   lastId: number | null;
-  /** Left alone: those that are dead, and those that wait anyway. */
+  /** Left alone: dead letters, and deliveries that are waiting anyway. */
   dead: number;
   waiting: number;
-  /** The position has not reached them, or they are being worked on. */
+  /** Not reached by the position, or being handled. */
   open: number;
 };
 
-/** One that would be replayed. */
+/** A notification that would be replayed. */
 export type StretchEntry = { id: number; channel: string; key: string | null; createdAt: Date };
 
-/** Counts what a stretch holds; changes nothing. */
+/** Counts the contents of a stretch; changes nothing. */
 export async function countStretch(
   client: Queryable,
   schema: string,
@@ -56,7 +54,7 @@ export async function countStretch(
   return rows[0] as StretchCount;
 }
 
-/** The first that would be replayed. */
+/** Reads the first notifications that would be replayed. */
 export async function readStretch(
   client: Queryable,
   schema: string,
@@ -73,7 +71,8 @@ export async function readStretch(
 }
 
 /**
- * What is leased, and the stretch with what has become of each; for parameters of stretchValues.
+ * The leased ids, and the stretch with the state of each notification. Takes the parameters of
+ * stretchValues.
  */
 export function stretchSql(schema: string): string {
   return `

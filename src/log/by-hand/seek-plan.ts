@@ -6,33 +6,33 @@ import { reachedSql, settledSql } from '../positions/settled-sql.ts';
 import { isLiveSql } from './locks.ts';
 import { type SeekTarget, seekSql } from './seek.ts';
 
-/** What moving a position would do, as things are now. */
+/** What moving a position would do in the current state. */
 export type SeekPlan = {
-  /** To be given to seekPosition. */
+  /** Has to be passed to seekPosition. */
   epoch: number;
   isLive: boolean;
   isShared: boolean;
-  /** It takes nothing new because of a dead letter, as a daemon says that is alive. */
+  /** True if a live daemon reports that it takes nothing new because of a dead letter. */
   isStopped: boolean;
-  /** The highest id that is settled now, and that would be. */
+  /** The highest id that is settled now, and the highest that would be. */
   fromId: number;
   toId: number;
-  /** The first and the last notification that the log holds; null where it is empty. */
+  /** The first and the last notification in the log; null if it is empty. */
   oldestId: number | null;
   newestId: number | null;
-  /** So many of its channels would be handed out again, or never; of those that were looked at. */
+  /** How many of its channels, among those examined, would be delivered again, or never. */
   again: number;
   skipped: number;
-  /** False where so many lie in between that not all were looked at: it is more. */
+  /** False if there are too many in between to examine all: the real numbers are higher. */
   isExact: boolean;
-  /** Deliveries that lie in between. */
+  /** Deliveries in between. */
   dead: number;
   waiting: number;
-  /** Notifications that are leased: it is shared, and its position has passed them. */
+  /** Leased notifications: the consumer is shared, and its position has passed them. */
   leased: number;
 };
 
-/** Reads it; changes nothing. The consumer has to be one that is known. */
+/** Reads the plan; changes nothing. The consumer must be registered. */
 export async function planSeek(
   client: Queryable,
   schema: string,
@@ -41,7 +41,8 @@ export async function planSeek(
   const log = qualified(schema, 'notification_log');
   const at = seekSql(schema, to, '$2');
   const { rows } = await client.query(
-    `select to_jsonb(progress.epoch) as epoch, progress.is_shared as "isShared", ${isLiveSql(schema)} as "isLive",
+    `select to_jsonb(progress.epoch) as epoch, progress.is_shared as "isShared",
+       ${isLiveSql(schema)} as "isLive",
        ${isStoppedSql(schema, 'progress')} as "isStopped",
        ${reachedSql('progress')}::text as from_id, (${at.doneId})::text as to_id,
        (select to_jsonb(min(id)) from ${log}) as "oldestId",
@@ -77,16 +78,18 @@ async function countBetween(
      select count(*) filter (where is_own and is_settled)::float8 as settled,
        count(*) filter (where is_own and not is_settled)::float8 as open,
        count(*) < ${SEEN_MAX} as "isExact",
-       (select count(*) from ${delivery} as d where ${isBetween} and state = 'dead')::float8 as dead,
-       (select count(*) from ${delivery} as d where ${isBetween} and state <> 'dead')::float8 as waiting,
+       (select count(*) from ${delivery} as d where ${isBetween} and state = 'dead')::float8
+         as dead,
+       (select count(*) from ${delivery} as d where ${isBetween} and state <> 'dead')::float8
+         as waiting,
        (select coalesce(sum(cardinality(notification_ids)), 0)
          from ${qualified(schema, 'lease')} where consumer_id = $1)::float8 as leased
      from seen`,
     [consumerId, Math.min(fromId, toId), Math.max(fromId, toId)],
   );
   const { settled, open, ...found } = rows[0] as Counted;
-  // Before a position that is moved forward lies also what has a delivery: that is handed out by
-  // it, or dead.
+  // Notifications that a forward seek passes may have a delivery: they are not skipped, but
+  // delivered through it, or dead.
   return toId < fromId
     ? { ...found, again: settled, skipped: 0 }
     : { ...found, again: 0, skipped: Math.max(0, open - found.dead - found.waiting) };
@@ -105,5 +108,5 @@ type Counted = Pick<SeekPlan, 'isExact' | 'dead' | 'waiting' | 'leased'> & {
   open: number;
 };
 
-/** So many notifications are looked at to count, which takes less than a second. */
+/** The maximum number of notifications examined to count; this takes less than a second. */
 const SEEN_MAX = 1_000_000;

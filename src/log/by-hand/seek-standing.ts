@@ -3,11 +3,11 @@ import { qualified } from '../../database/names.ts';
 import { takeBack } from './take-back.ts';
 
 /**
- * Takes out of the leases what lies behind the position, because it is read from the log again: see
- * takeBack. That includes what may have killed a process: if it does so again, it becomes a suspect
- * again.
- * @returns how many notifications are read from the log again; some of them may have been called
- *   just now
+ * Takes notifications after the position out of the leases, because they are read from the log
+ * again; see takeBack. This includes those that may have killed a process: one that does so again
+ * becomes a suspect again.
+ * @returns how many notifications are read from the log again; the handlers of some may have just
+ *   been called
  */
 export async function takeBackLeases(
   client: ClientBase,
@@ -23,11 +23,11 @@ export async function takeBackLeases(
 }
 
 /**
- * Deletes the deliveries that lie behind the position, dead letters included, where the log still
- * holds what they are about: it is read from there, in its place among the others of its key, which
- * would come too late were it handed out by its delivery before them; and it would come twice, were
- * its delivery done by then.
- * @returns how many
+ * Deletes the deliveries after the position, including dead letters, if the log still has their
+ * notifications. Those are read from the log, in order with the others of their key. If a
+ * notification were delivered through its delivery instead, it would come before earlier ones of
+ * its key; and if the delivery were done by then, the notification would come twice.
+ * @returns how many deliveries were deleted
  */
 export async function dropReread(
   client: ClientBase,
@@ -39,7 +39,8 @@ export async function dropReread(
     `delete from ${qualified(schema, 'delivery')}
      where consumer_id = $1 and notification_id in (
        select d.notification_id from ${qualified(schema, 'delivery')} as d
-       join ${qualified(schema, 'consumer_progress')} as progress on progress.consumer_id = d.consumer_id
+       join ${qualified(schema, 'consumer_progress')} as progress
+         on progress.consumer_id = d.consumer_id
        join ${qualified(schema, 'notification_log')} as log
          on log.id = d.notification_id and log.channel = any(progress.channels)
        where d.consumer_id = $1 and d.notification_id > $2

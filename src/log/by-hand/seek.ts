@@ -9,28 +9,28 @@ import { isLiveSql, lockLeases, lockTaking, wakeOrphans } from './locks.ts';
 import { dropDiscarded, dropReread, takeBackLeases } from './seek-standing.ts';
 
 /**
- * Where a position is to be moved: so that one is next, or by so many notifications of its
+ * Where to move a position: to a given next notification, or by a number of notifications of its
  * channels.
  */
 export type SeekTarget = From | { by: number };
 
-/** What a seek has done. */
+/** The result of a seek. */
 export type Sought = {
   /** The highest id that counts as settled from now on. */
   doneId: number;
-  /** So many waited for a retry, or were dead, and are handed out from the log again. */
+  /** How many waited for a retry, or were dead, and are delivered from the log again. */
   reread: number;
-  /** So many were leased and not done, and are handed out from the log again. */
+  /** How many were leased and not done, and are delivered from the log again. */
   released: number;
 };
 
 /**
- * Moves a consumer's position, for good and at once: an owner that is alive loses the consumer by
- * it, lets its handlers return, and takes it over again at the new position. What has not committed
- * by then is handed out once it has, whatever its id.
- * @param seek.seenEpoch at which it was looked at
- * @param seek.mode idle: only while nobody who is alive runs it
- * @returns null where somebody has taken it over since, or runs it
+ * Moves a consumer's position, permanently and at once: a live owner loses the consumer, lets its
+ * handlers return, and takes the consumer over again at the new position. A notification that has
+ * not committed by then is delivered once it has, whatever its id.
+ * @param seek.seenEpoch the epoch of the plan
+ * @param seek.mode idle: only while no live daemon runs it
+ * @returns null if a daemon has taken it over since, or, in mode idle, runs it
  */
 export async function seekPosition(
   client: ClientBase,
@@ -59,9 +59,9 @@ export async function seekPosition(
 }
 
 /**
- * Back: of what was settled the part up to the target stays settled, and nothing else becomes it,
- * so that no late commit is skipped. Forward: all that is visible up to the target becomes settled,
- * with the snapshot of the very statement that finds the target.
+ * Backward: what was settled up to the target stays settled, and nothing else becomes settled, so
+ * no late commit is skipped. Forward: everything visible up to the target becomes settled, in the
+ * snapshot of the statement that finds the target.
  */
 function moveSql(schema: string, to: SeekTarget): string {
   const at = seekSql(schema, to, '$4');
@@ -81,7 +81,7 @@ set (done_id, done_snapshot, done_xid, window_snapshot, window_end, window_id, w
       case when is_back then progress.began_snapshot else at.snapshot end,
       case when is_back then progress.began_at else now() end
     from (
-      /* offset 0: found once, and not for each column. */
+      /* offset 0: the target is found once, not once per column. */
       select id, snapshot, id <= ${reachedSql('progress')} as is_back
       from (select ${at.doneId} as id, ${at.doneSnapshot} as snapshot offset 0) as target
     ) as at),
@@ -90,7 +90,7 @@ where consumer_id = $1 and epoch = $2 and ($3::boolean or not ${isLiveSql(schema
 returning ${reachedSql('progress')}::text as id`;
 }
 
-/** H and S of a target, for a statement that has the consumer's row as progress. */
+/** H and S of a target, for a statement in which progress is the consumer's row. */
 export function seekSql(schema: string, to: SeekTarget, parameter: string): Beginning {
   if (typeof to !== 'object' || to instanceof Date) return beginningAt(schema, to, parameter);
   const log = qualified(schema, 'notification_log');
@@ -101,6 +101,7 @@ export function seekSql(schema: string, to: SeekTarget, parameter: string): Begi
     to.by > 0
       ? `coalesce((select id from ${log} where id > ${reached} and ${isOwn} ${nth('')}),
           (select max(id) from ${log}), 0)`
-      : `coalesce((select id - 1 from ${log} where id <= ${reached} and ${isOwn} ${nth('desc')}), 0)`;
+      : `coalesce((
+          select id - 1 from ${log} where id <= ${reached} and ${isOwn} ${nth('desc')}), 0)`;
   return { doneId, doneSnapshot: 'pg_current_snapshot()', values: [Math.abs(to.by)] };
 }

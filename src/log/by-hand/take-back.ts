@@ -1,16 +1,17 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 
-/** What is taken out of which leases, as conditions over a row of them and over an id of theirs. */
+/** Conditions on a lease, that it is meant, and on an id in it, that it is kept. */
 export type TakingBack = { isMeant: string; isKept: string; values: readonly unknown[] };
 
 /**
- * Takes notifications out of leases, because they are delivered from elsewhere. Whoever works on
- * such a lease has lost it: what is being called is finished, and nothing of it filed or committed,
- * which would come before its turn or once too often. Until it is given back it keeps its slot to
- * itself, and so one of which nothing is left is made one of retries, which then goes.
- * @returns how many were taken out of leases, but for those of retries; some of them may have been
- *   called just now
+ * Takes notifications out of leases, because they are delivered from elsewhere. A process that
+ * works on such a lease has lost it: running handlers finish, but nothing of it is filed or
+ * committed, because that would come before its turn or once too often. Until it is released, the
+ * lease keeps its slot to itself; therefore an emptied lease becomes one of retries, which is
+ * deleted on release.
+ * @returns how many notifications were taken out of leases other than those of retries; the
+ *   handlers of some may have just been called
  */
 export async function takeBack(
   client: ClientBase,

@@ -5,9 +5,10 @@ import { fileChanges } from './file-changes.ts';
 import { sameKeySql } from './key-sql.ts';
 
 /**
- * Applies changes, and lets the first that is blocked behind what is done now have its turn. In the
- * transaction that moves the position: whatever is passed has a row, or succeeded.
- * @returns of the keys concerned those that still have a notification waiting
+ * Applies changes, and makes the first notification due that was blocked by one that is now done.
+ * Runs in the transaction that moves the position: each notification that the position passes has
+ * succeeded or has a row.
+ * @returns the keys among these that still have a waiting notification
  */
 export async function applyChanges(
   client: ClientBase,
@@ -15,7 +16,7 @@ export async function applyChanges(
   { consumerId, isOrdered }: DeliveryScope,
   unsorted: readonly DeliveryChange[],
 ): Promise<string[]> {
-  // In order of id, as everybody locks deliveries: else two might wait for each other.
+  // Ordered by id, as deliveries are locked everywhere: otherwise two sessions might deadlock.
   const changes = unsorted.toSorted((a, b) => a.notificationId - b.notificationId);
   const doneIds = changes.filter(({ state }) => state === 'done').map((c) => c.notificationId);
   if (doneIds.length > 0) {
@@ -46,7 +47,7 @@ export async function applyChanges(
   return rows.map(({ key }) => key);
 }
 
-/** The first notification that waits of each key: where it is blocked, it is due now. */
+/** Finds the first waiting notification of each key, and makes it due if it is blocked. */
 function promoteSql(schema: string): string {
   const delivery = qualified(schema, 'delivery');
   return `

@@ -2,10 +2,10 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 
 /**
- * Takes back attempts that were recorded before the call, of calls whose outcome may not be saved
- * because the consumer is another's by now: a seek or a handover is not the handler's failure. If
- * the new owner has recorded an attempt of its own, nothing changes.
- * @param recorded by notification, which attempt it was
+ * Takes back attempts that were recorded before a call whose outcome may not be saved, because the
+ * consumer has another owner by now: a seek or a handover is not a failure of the handler. If the
+ * new owner has recorded an attempt of its own, nothing changes.
+ * @param recorded the number of the attempt, by notification id
  */
 export async function takeBackAttempts(
   client: Queryable,

@@ -2,9 +2,9 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 
 /**
- * Makes due what was filed in the future: the server's clock was ahead then and has been set right
- * since, so what was to wait for seconds would wait for hours. Filed is when it failed last, or was
- * replayed; what is neither was to be due when it was filed.
+ * Makes deliveries due that were filed in the future: the server's clock was ahead then and has
+ * been set back since, so a wait of seconds would become hours. A delivery was filed when it last
+ * failed, or was replayed; one with neither time was due when it was filed.
  */
 export async function mendClockBack(
   client: Queryable,
@@ -22,5 +22,5 @@ export async function mendClockBack(
   );
 }
 
-/** Clocks are set by so little all the time. */
+/** Clocks are adjusted by this little all the time. */
 const SLACK = '1 second';

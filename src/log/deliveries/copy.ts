@@ -2,8 +2,7 @@ import { qualified } from '../../database/names.ts';
 import { COLUMNS } from '../page-sql.ts';
 
 /**
- * The copy that a delivery holds of its notification, as a row of the log; no row where it holds
- * none.
+ * The copy of its notification that a delivery holds, as a row of the log; no row if it holds none.
  */
 export function copySql(schema: string, delivery: string): string {
   const columns = COLUMNS.map((column) => `${OWN.has(column) ? delivery : 'copied'}.${column}`);
@@ -13,5 +12,5 @@ export function copySql(schema: string, delivery: string): string {
     where ${delivery}.notification is not null`;
 }
 
-/** What a delivery has in columns of its own. */
+/** The columns that a delivery stores separately. */
 const OWN: ReadonlySet<string> = new Set(['key', 'payload', 'old_row', 'new_row']);

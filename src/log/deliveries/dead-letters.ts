@@ -8,18 +8,18 @@ import { copySql } from './copy.ts';
 import type { ErrorRecord } from './delivery.ts';
 import { type DeliveryFilter, type DeliveryState, filterSql, filterValues } from './filter.ts';
 
-/** A notification that a consumer has not handled at its first call. */
+/** A notification that a consumer did not handle at the first call. */
 export type Delivery = {
   consumerId: string;
-  /** Of the notification. */
+  /** The id of the notification. */
   id: number;
-  /** Null where the notification is no longer in the log. */
+  /** Null if the notification is no longer in the log. */
   channel: string | null;
   key: string | null;
   state: DeliveryState;
   attempts: number;
   nextAttemptAt: Date | null;
-  /** When somebody asked for it to be handed out once more, by "pgwatch replay". */
+  /** When "pgwatch replay" was asked to deliver it again. */
   replayedAt: Date | null;
   firstFailedAt: Date | null;
   lastFailedAt: Date | null;
@@ -27,13 +27,13 @@ export type Delivery = {
   lastError: ErrorRecord | null;
 };
 
-/** The deliveries that match, the newest failure first. No payload is read. */
+/** Lists the matching deliveries, newest failure first. Reads no payloads. */
 export async function listDeliveries(
   client: Queryable,
   schema: string,
   { filter, limit }: { filter: DeliveryFilter; limit: number },
 ): Promise<Delivery[]> {
-  // Limited first: a column of the copy is taken out of so many rows only.
+  // The limit comes first, so the channel is extracted from the copies of those rows only.
   const { rows } = await client.query(
     `select ${COLUMNS}, coalesce(d.notification ->> 'channel', (
        select n.channel from ${qualified(schema, 'notification')} as n
@@ -63,8 +63,8 @@ export async function countDeliveries(
 }
 
 /**
- * The deliveries that match with their notifications: of a dead letter its copy, else what the log
- * holds. Null where that is gone.
+ * Reads the matching deliveries with their notifications: the copy of a dead letter, otherwise the
+ * row of the log; null if that is gone.
  */
 export async function readDeliveries(
   client: Queryable,
@@ -97,7 +97,7 @@ export async function readDeliveries(
   });
 }
 
-/** The consumers that the database knows. */
+/** Lists the registered consumers. */
 export async function listConsumerIds(client: Queryable, schema: string): Promise<string[]> {
   const { rows } = await client.query(
     `select consumer_id as id from ${qualified(schema, 'consumer_progress')} order by consumer_id`,
@@ -138,8 +138,8 @@ function toDelivery(row: DeliveryRow): Delivery {
 }
 
 /**
- * The columns of a LogRow as texts, row_0 and so on: an array of them might be longer than one text
- * can be.
+ * The columns of a LogRow as texts, named row_0 and so on. An array of them might exceed the
+ * maximum length of a text.
  */
 function logRow(schema: string, row: string): string {
   return rowTexts(schema, row, SHOWN_TEXT_BYTES_MAX)
@@ -151,4 +151,5 @@ function logRow(schema: string, row: string): string {
 const NEWEST_FIRST = 'd.last_failed_at desc nulls last, d.notification_id desc, d.consumer_id';
 
 const COLUMNS = `d.consumer_id, d.notification_id::text as id, d.key, d.state, d.attempts,
-  d.next_attempt_at, d.replayed_at, d.first_failed_at, d.last_failed_at, d.first_error, d.last_error`;
+  d.next_attempt_at, d.replayed_at, d.first_failed_at, d.last_failed_at,
+  d.first_error, d.last_error`;

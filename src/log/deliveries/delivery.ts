@@ -2,14 +2,14 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { sameKeySql } from './key-sql.ts';
 
-/** What is kept of an error. Stacks and messages are cut at 10,000 characters. */
+/** An error as it is stored. Stacks and messages are cut at 10,000 characters. */
 export type ErrorRecord = { name: string; message: string; code?: string; stack?: string };
 
-/** What becomes of one notification for one consumer, where it is not plain success. */
+/** The outcome of one notification for one consumer, unless it simply succeeded. */
 export type DeliveryChange = {
   notificationId: number;
   key: string | null;
-  /** Says what became of it: called once that is committed. */
+  /** Reports the outcome; called once it is committed. */
   report?: () => void;
 } & (
   | { state: 'done' }
@@ -19,18 +19,20 @@ export type DeliveryChange = {
       attempts: number;
       delayMs: number;
       error: ErrorRecord | null;
-      /** Called carefully the next time: alone, or grouped with others like it. */
+      /** Handled carefully the next time: alone, or grouped with other suspects. */
       isSuspect?: boolean;
       isGrouped?: boolean;
-      /** Its handler is being called; whether the attempts count that call. */
+      /** Set while its handler is being called: whether the attempts include that call. */
       isUnderWay?: 'counted' | 'uncounted';
     }
   | { state: 'dead'; attempts: number; error: ErrorRecord }
 );
 
 /**
- * Filed while its handler is being called: should the process die, it is called alone.
- * @param isCounted whether the call counts then. Of a group nobody knows which one it was
+ * The change that is filed while the handler is being called: if the process dies, the notification
+ * is called alone next time.
+ * @param isCounted whether the call counts as an attempt then. False for a group: which of its
+ *   notifications killed the process is unknown
  */
 export function underWay(
   { id: notificationId, key, attempt }: { id: number; key: string | null; attempt: number },
@@ -43,19 +45,19 @@ export function underWay(
   return { ...change, state: 'retry', isSuspect: true, isUnderWay };
 }
 
-/** True for what underWay() makes. */
+/** True for a change made by underWay(). */
 export function isUnderWay(change: DeliveryChange): boolean {
   return change.state === 'retry' && change.isUnderWay !== undefined;
 }
 
-/** True where its call has failed. */
+/** True if the call failed. */
 export function isFailure(
   change: DeliveryChange,
 ): change is DeliveryChange & { state: 'retry' | 'dead' } {
   return change.state === 'dead' || (change.state === 'retry' && change.error !== null);
 }
 
-/** Which of the keys have a notification that waits. */
+/** Reads which of the keys have a waiting notification. */
 export async function readWaitingKeys(
   client: Queryable,
   schema: string,
@@ -72,10 +74,10 @@ export async function readWaitingKeys(
   return (rows as { key: string }[]).map(({ key }) => key);
 }
 
-/** Whose deliveries: with order by key, the notifications of a key wait for each other. */
+/** A consumer; if it is ordered by key, the notifications of a key wait for each other. */
 export type DeliveryScope = { consumerId: string; isOrdered: boolean };
 
-/** Of several changes of one notification the last holds. */
+/** Keeps the last change of each notification. */
 export function lastOfEach(changes: readonly DeliveryChange[]): DeliveryChange[] {
   return [...new Map(changes.map((change) => [change.notificationId, change])).values()];
 }

@@ -9,34 +9,34 @@ import { copySql } from './copy.ts';
 import type { DeliveryScope } from './delivery.ts';
 import { sameKeySql } from './key-sql.ts';
 
-/** A notification whose turn has come again, or has come at last. */
+/** A notification that is due: for a retry, or because it is no longer blocked. */
 export type DueDelivery = {
   consumerId: string;
   notificationId: number;
-  /** Null: the log does not hold it any longer, nor was it copied. */
+  /** Null if it is no longer in the log and was not copied. */
   row: LogRow | null;
   key: string | null;
-  /** How often its handler was called so far. */
+  /** How often its handler has been called. */
   attempts: number;
   /**
-   * True where a process may have died over it: called carefully, and recorded before it is called.
+   * True if it may have killed a process: it is handled carefully, and recorded before the call.
    */
   isSuspect: boolean;
-  /** True where that is done together with others like it. */
+  /** True if it is handled together with other suspects. */
   isGrouped: boolean;
 };
 
-/** For whom something may be due. */
+/** A consumer for which deliveries may be due. */
 export type DueScope = DeliveryScope & {
-  /** What it is working on already. */
+  /** The notifications that it is already working on. */
   workingIds: readonly number[];
   /**
-   * True: what stands behind a dead letter of its key waits until somebody has decided about that.
+   * True if notifications after a dead letter of their key wait until it is retried or discarded.
    */
   isStopping: boolean;
 };
 
-/** Reads what is due: of each key the first that waits, with those that are blocked behind it. */
+/** Reads what is due: the first waiting notification of each key, and those that it blocks. */
 export async function readDue(
   client: ClientBase,
   schema: string,
@@ -57,14 +57,13 @@ export async function readDue(
     rowMode: 'array',
     types: AS_TEXT,
   });
-  // What is left out is found again once these are through.
+  // Deliveries left out here are found again once these are done.
   return completed(client, schema, rows, DUE_BYTES_MAX);
 }
 
 /**
- * Reads deliveries that were found due before, by their ids; in order. Left out is what is no
- * longer in turn: since then an earlier one of its key may have been filed, by a replay or by a
- * lease that came before.
+ * Reads deliveries by id, in order, that were found due before. Leaves out those whose turn it no
+ * longer is: a replay or an earlier lease may have filed an earlier notification of the key since.
  */
 export async function readLeasedDeliveries(
   client: ClientBase,
@@ -81,7 +80,7 @@ export async function readLeasedDeliveries(
 type RawDue = (string | null)[];
 type RawScope = { consumerId: string; ids: readonly (string | number)[]; where?: string };
 
-/** @param bytesMax how long the contents of a row may be; without it long ones are left out */
+/** @param bytesMax the maximum length of a row's contents; without it, long ones are left out */
 async function readRaw(
   client: ClientBase,
   schema: string,
@@ -103,7 +102,7 @@ with turn as (
   return rows;
 }
 
-/** The deliveries with all their contents, as many as bytesMax allows. */
+/** Completes the contents of deliveries, and returns as many as bytesMax allows. */
 async function completed(
   client: ClientBase,
   schema: string,
@@ -125,7 +124,7 @@ async function completed(
     .map(({ due, row }) => toDue([...due.slice(0, DUE_COLUMNS), ...row]));
 }
 
-/** Reads rows of the log by their ids, in any order; those it does not hold are left out. */
+/** Reads rows of the log by id, in any order; leaves out those that are gone. */
 export async function readRows(
   client: ClientBase,
   schema: string,
@@ -169,7 +168,8 @@ turn as (
       and state = 'blocked' and notification_id > head.notification_id
       and not exists (
         select from ${delivery} as between_them
-        where between_them.consumer_id = d.consumer_id and ${sameKeySql('between_them.key', 'd.key')}
+        where between_them.consumer_id = d.consumer_id
+          and ${sameKeySql('between_them.key', 'd.key')}
           and between_them.state = 'retry' and between_them.notification_id > head.notification_id
           and between_them.notification_id < d.notification_id)
     order by notification_id limit ${BEHIND_MAX}
@@ -177,7 +177,7 @@ turn as (
 )${contentOfTurn(schema)}`;
 }
 
-/** What of the key of the delivery d has to be done before it. */
+/** The deliveries with the key of the delivery d that have to be done before it. */
 function earlierSql(schema: string, isStopping: string): string {
   return `
         select from ${qualified(schema, 'delivery')} as earlier
@@ -186,12 +186,12 @@ function earlierSql(schema: string, isStopping: string): string {
           and earlier.notification_id < d.notification_id`;
 }
 
-/** What is in turn, with the rows of the log: from the copy where the log has lost them. */
+/** The deliveries in turn with their rows of the log, or their copies if the log lost the rows. */
 function contentOfTurn(schema: string, bytesMax?: number): string {
   const log = qualified(schema, 'notification_log');
   return `
-select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.is_suspect, turn.is_grouped,
-  ${columnsOf(schema, 'row', bytesMax)}
+select turn.consumer_id, turn.notification_id, turn.key, turn.attempts, turn.is_suspect,
+  turn.is_grouped, ${columnsOf(schema, 'row', bytesMax)}
 from turn
 left join lateral (
   select ${COLUMNS.join(', ')} from ${log} where id = turn.notification_id
@@ -221,14 +221,14 @@ function toDue(raw: RawDue): DueDelivery {
   };
 }
 
-/** The columns of a delivery that are read of what is in turn. */
+/** The columns that are read of a delivery in turn. */
 const TURN = `consumer_id, notification_id, key, attempts, is_suspect, is_grouped, notification,
   payload, old_row, new_row`;
 
-/** What a row begins with, before the row of the log. */
+/** How many columns precede the row of the log. */
 const DUE_COLUMNS = 6;
 const DUE_BYTES_MAX = 16 * 1024 * 1024;
 
-/** So many keys at a time, and behind each so many. */
+/** The maximum number of keys at a time, and of notifications after the first of each. */
 const HEADS_MAX = 100;
 export const BEHIND_MAX = 50;

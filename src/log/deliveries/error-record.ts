@@ -1,10 +1,10 @@
 import { errorCodeOf, textOf } from '../../errors.ts';
 import type { ErrorRecord } from './delivery.ts';
 
-/** What is kept of an error in the database. */
+/** Makes the record of an error that is stored in the database. */
 export function errorRecord(error: Error): ErrorRecord {
   const code = errorCodeOf(error);
-  // A stack of hundreds of megabytes is not looked through for its end, which is cut off anyway.
+  // Do not search hundreds of megabytes for the end of a stack: it is cut off anyway.
   const stack = storable(withoutCallers(textOf(() => error.stack).slice(0, 10 * LENGTH_MAX)));
   return {
     name: storable(textOf(() => error.name)),
@@ -15,7 +15,7 @@ export function errorRecord(error: Error): ErrorRecord {
 }
 
 /**
- * The message, with that of the cause: fetch() says only "fetch failed" by itself. Both are cut.
+ * The message with that of its cause: on its own, fetch() only says "fetch failed". Both are cut.
  */
 export function withCause(error: Error, lengthMax = LENGTH_MAX): string {
   const message = cut(
@@ -33,8 +33,8 @@ function cut(text: string, lengthMax: number): string {
 }
 
 /**
- * The stack without its end, which is the same for all handlers: how pgwatch came to call this one.
- * Where an error comes from pgwatch alone, the stack is left whole.
+ * The stack without its end, which is the same for all handlers: how pgwatch called this one. If an
+ * error comes from pgwatch alone, the stack stays complete.
  */
 function withoutCallers(stack: string): string {
   const lines = stack.split('\n');
@@ -42,11 +42,11 @@ function withoutCallers(stack: string): string {
   return /^\s+at /.test(lines[last] ?? '') ? lines.slice(0, last + 1).join('\n') : stack;
 }
 
-/** Whatever a program has put there, as text that jsonb can hold. */
+/** Turns any text into one that jsonb can hold. */
 function storable(text: string): string {
   return text.slice(0, LENGTH_MAX).replaceAll('\0', '�').toWellFormed();
 }
 
-/** As frames name them: of the folder src, or of dist. */
-const OWN_FILES = new URL('..', import.meta.url).href;
+/** The folder src or dist, as it appears in stack frames. */
+const OWN_FILES = new URL('../..', import.meta.url).href;
 const LENGTH_MAX = 10_000;

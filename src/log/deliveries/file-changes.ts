@@ -4,9 +4,9 @@ import { errorCodeOf, toError } from '../../errors.ts';
 import type { DeliveryChange } from './delivery.ts';
 
 /**
- * Files what is not done, in the transaction of the client. Should the server refuse a value, each
- * is filed for itself, and the one at fault without what the server refuses: whatever the log takes
- * can be filed, and none holds the others.
+ * Files the changes that are not done, in the transaction of the client. If the server refuses a
+ * value, each change is filed separately, and the bad one without the refused part: everything that
+ * the log accepts can be filed, and no change prevents the others from being filed.
  */
 export async function fileChanges(
   client: ClientBase,
@@ -21,7 +21,7 @@ export async function fileChanges(
   if (!refused) return;
   for (const change of changes) {
     if (!(await file([change]))) continue;
-    // The log keeps what has a delivery without a copy.
+    // The log keeps notifications whose delivery has no copy.
     const reason = await file([change], false);
     if (!reason) continue;
     const final = await file([withoutError(change, reason)], false);
@@ -29,7 +29,7 @@ export async function fileChanges(
   }
 }
 
-/** @returns the error where the server refuses a value; then nothing has happened */
+/** @returns the error if the server refuses a value; nothing has changed then */
 async function inSavepoint(
   client: ClientBase,
   work: () => Promise<void>,
@@ -62,8 +62,8 @@ async function upsert(
     consumerId,
     changes.map((change) => change.notificationId),
     changes.map((change) => change.state),
-    // No nulls: a session with array_nulls off, as a handler's may be, would read texts in their
-    // place.
+    // No nulls: a session with array_nulls off, as a handler may have set it, would read them as
+    // texts.
     changes.map(({ key }) => key ?? ''),
     changes.map(({ key }) => key !== null),
     changes.map((change) => ('attempts' in change ? change.attempts : 0)),
@@ -82,10 +82,12 @@ function upsertSql(schema: string): string {
   return `
 insert into ${qualified(schema, 'delivery')} as delivery
   (consumer_id, notification_id, state, key, attempts, next_attempt_at, is_suspect,
-   is_grouped, first_failed_at, last_failed_at, first_error, last_error, notification, payload, old_row, new_row)
+   is_grouped, first_failed_at, last_failed_at, first_error, last_error,
+   notification, payload, old_row, new_row)
 select $1, c.id, c.state, case when c.has_key then c.key end, c.attempts,
   case c.state when 'retry' then clock_timestamp() + c.delay_ms * interval '1 ms' end,
-  c.is_suspect, c.is_grouped, failed_at, failed_at, nullif(c.error, '')::jsonb, nullif(c.error, '')::jsonb,
+  c.is_suspect, c.is_grouped, failed_at, failed_at,
+  nullif(c.error, '')::jsonb, nullif(c.error, '')::jsonb,
   copied.notification, copied.payload, copied.old_row, copied.new_row
 from unnest(
   $2::bigint[], $3::text[], $4::text[], $5::boolean[], $6::integer[], $7::float8[], $8::text[],
@@ -93,7 +95,8 @@ from unnest(
 ) as c (id, state, key, has_key, attempts, delay_ms, error, is_suspect, is_grouped)
 cross join lateral (select case when c.error <> '' then clock_timestamp() end as failed_at) as f
 left join lateral (
-  select ${qualified(schema, 'delivery_notification')}(log) as notification, payload, old_row, new_row
+  select ${qualified(schema, 'delivery_notification')}(log) as notification,
+    payload, old_row, new_row
   from ${log} as log where c.state = 'dead' and $11::boolean and log.id = c.id limit 1
 ) as copied on true
 on conflict (consumer_id, notification_id) do update
@@ -113,7 +116,7 @@ set state = excluded.state,
 }
 
 /**
- * A value that is not right, a constraint, or a size that cannot be: not what the next attempt
- * would mend.
+ * A bad value, a violated constraint, or an impossible size: errors that another attempt would not
+ * fix.
  */
 const REFUSED = /^(22|23|54)|^53200$/;

@@ -2,21 +2,21 @@ import { qualified } from '../../database/names.ts';
 
 export type DeliveryState = 'retry' | 'blocked' | 'dead';
 
-/** Which deliveries are meant: those that match all of it. Null: no such restriction. */
+/** Selects the deliveries that match every condition. Null: no such condition. */
 export type DeliveryFilter = {
   ids: readonly number[] | null;
   consumerIds: readonly string[] | null;
   state: DeliveryState | null;
-  /** A part of the last error as "name: message"; capitals and small letters are the same. */
+  /** A part of the last error, as "name: message"; case-insensitive. */
   errorText: string | null;
-  /** Of the last failure. */
+  /** The age of the last failure. */
   olderThanMs: number | null;
   newerThanMs: number | null;
   channel: string | null;
   key: string | null;
 };
 
-/** Every delivery there is. */
+/** Selects every delivery. */
 export const NO_FILTER: DeliveryFilter = {
   ids: null,
   consumerIds: null,
@@ -29,8 +29,8 @@ export const NO_FILTER: DeliveryFilter = {
 };
 
 /**
- * The condition on a delivery d, with the parameters of filterValues. What is null is gone when the
- * statement is planned. strpos and not LIKE: nothing in the text is a wildcard.
+ * The condition on a delivery d, with the parameters of filterValues. The planner removes
+ * conditions whose parameter is null. strpos instead of LIKE: the text contains no wildcards.
  */
 export function filterSql(schema: string): string {
   return `
@@ -53,5 +53,5 @@ export function filterValues(filter: DeliveryFilter): unknown[] {
   return [ids, consumerIds, state, errorText, olderThanMs, newerThanMs, channel, key];
 }
 
-/** A number and not an interval: no duration is too long for it. */
+/** A number, not an interval: no duration is too long for it. */
 const AGE_MS = `extract(epoch from now() - d.last_failed_at)::float8 * 1000`;

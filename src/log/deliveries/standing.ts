@@ -6,29 +6,28 @@ import type { DeliveryScope } from './delivery.ts';
 import { BEHIND_MAX } from './due.ts';
 import { sameKeySql } from './key-sql.ts';
 
-/** What a consumer has standing when it is taken over. */
+/** The pending deliveries of a consumer when it is taken over. */
 export type StandingDeliveries = {
-  /** Keys with a notification that waits. */
+  /** Keys with a waiting notification. */
   keys: string[];
-  /** How many wait for a retry, without those that are only replayed. */
+  /** How many wait for a retry, except those that are only replayed. */
   retryCount: number;
   hasDead: boolean;
-  /** Deliveries that are held until the position has passed them: see readAhead(). */
+  /** Deliveries that are held until the position has passed them; see readAhead(). */
   aheadIds: number[];
   /**
-   * The highest notification with a row, or whose row was discarded: those up to it may have one
-   * already.
+   * The highest id of a notification with a row, or whose row was discarded: notifications up to it
+   * may already have one.
    */
   highestId: number;
 };
 
 /**
- * Of a delivery: what somebody asked to be handed out once more says nothing about how the consumer
- * fares.
+ * A condition on deliveries. One that is only replayed says nothing about the consumer's health.
  */
 export const HAS_FAILED = '(replayed_at is null or last_failed_at is not null)';
 
-/** In how many milliseconds the next one is due; null where none waits. */
+/** Reads in how many milliseconds the next delivery is due; null if none is waiting. */
 export async function readNextDueMs(
   client: Queryable,
   schema: string,
@@ -48,7 +47,7 @@ export async function readNextDueMs(
 }
 
 /**
- * Which of the notifications have a delivery, or a dead letter that was discarded: neither is
+ * Reads which of the notifications have a delivery, or a discarded dead letter: neither is
  * delivered from the log.
  */
 export async function readFiled(
@@ -69,10 +68,11 @@ export async function readFiled(
 }
 
 /**
- * The deliveries, by consumer, of notifications that its position has not settled; none if there
- * are none. An owner that has died filed them while an earlier notification took its time. What it
- * had handled of their keys before is read from the log again, so they are due only after that;
- * dead letters too, should somebody retry them meanwhile.
+ * Reads the deliveries of notifications that the consumer's position has not settled, by consumer;
+ * consumers without any are left out. An owner that died filed them while an earlier notification
+ * was taking long. The notifications of their keys that it had handled before are read from the log
+ * again, so these deliveries are due only after that; so are dead letters that are retried in the
+ * meantime.
  */
 export async function readAhead(
   client: Queryable,
@@ -82,7 +82,8 @@ export async function readAhead(
   const { rows } = await client.query(
     `select d.consumer_id as "consumerId", array_agg(d.notification_id)::text[] as ids
      from ${qualified(schema, 'delivery')} as d
-     join ${qualified(schema, 'consumer_progress')} as progress on progress.consumer_id = d.consumer_id
+     join ${qualified(schema, 'consumer_progress')} as progress
+       on progress.consumer_id = d.consumer_id
      join ${qualified(schema, 'notification_log')} as log on log.id = d.notification_id
      cross join ${qualified(schema, 'origin')} as origin
      where d.consumer_id = any($1) and not ${settledSql(schema, 'progress', 'log')}
@@ -93,7 +94,7 @@ export async function readAhead(
   return new Map((rows as Row[]).map(({ consumerId, ids }) => [consumerId, ids.map(safeId)]));
 }
 
-/** Reads what the consumer has standing; without order by key nothing stays blocked. */
+/** Reads the consumer's pending deliveries; without order by key, none stays blocked. */
 export async function readStanding(
   client: Queryable,
   schema: string,
@@ -109,8 +110,8 @@ export async function readStanding(
          where consumer_id = $1 and state = 'retry' and ${HAS_FAILED})::integer as "retryCount",
        exists (select from ${delivery} where consumer_id = $1 and state = 'dead') as "hasDead",
        greatest(0, (select max(notification_id) from ${delivery} where consumer_id = $1),
-         (select max(notification_id) from ${qualified(schema, 'discarded')} where consumer_id = $1))::text
-         as "highestId"`,
+         (select max(notification_id) from ${qualified(schema, 'discarded')}
+           where consumer_id = $1))::text as "highestId"`,
     [consumerId],
   );
   const standing = rows[0] as Omit<StandingDeliveries, 'aheadIds'> & { highestId: string };
@@ -118,24 +119,25 @@ export async function readStanding(
   return { ...standing, highestId: safeId(standing.highestId), aheadIds };
 }
 
-/** Makes due what is blocked: for a consumer that had order by key, and has it no longer. */
+/** Makes blocked deliveries due, for a consumer that is no longer ordered by key. */
 export async function unblockAll(
   client: Queryable,
   schema: string,
   consumerId: string,
 ): Promise<void> {
   await client.query(
-    `update ${qualified(schema, 'delivery')} set state = 'retry', next_attempt_at = clock_timestamp()
+    `update ${qualified(schema, 'delivery')}
+     set state = 'retry', next_attempt_at = clock_timestamp()
      where consumer_id = $1 and state = 'blocked'`,
     [consumerId],
   );
 }
 
 /**
- * Makes all that waits suspect: a process has died, over which of them nobody knows. What was a
- * suspect already stays as it is: recorded in a group, it is called alone. Of what is only
- * replayed, which may be very much, it is what the process can have had in hand: the first that
- * were due, and those behind them.
+ * Makes all waiting deliveries suspect: one of them may have killed a process, and it is unknown
+ * which. One that was already suspect stays as it is: if recorded in a group, it is called alone.
+ * Replayed deliveries that have not failed may be very many: of these, only those that the process
+ * can have been handling become suspect, which are the first that were due, and those after them.
  */
 export async function suspectAll(
   client: Queryable,
@@ -170,8 +172,8 @@ export async function suspectAll(
 }
 
 /**
- * How many wait for a retry, by consumer, without those that are only replayed; none where there
- * are none.
+ * Reads how many deliveries wait for a retry, by consumer, except those that are only replayed;
+ * consumers without any are left out.
  */
 export async function readRetryCounts(
   client: Queryable,
@@ -186,7 +188,7 @@ export async function readRetryCounts(
   return new Map((rows as { id: string; count: number }[]).map(({ id, count }) => [id, count]));
 }
 
-/** The keys of which a notification waits, by consumer; none where there are none. */
+/** Reads the keys with a waiting notification, by consumer; leaves out consumers without any. */
 export async function readStandingKeys(
   client: Queryable,
   schema: string,
@@ -201,7 +203,7 @@ export async function readStandingKeys(
   return new Map((rows as { id: string; keys: string[] }[]).map(({ id, keys }) => [id, keys]));
 }
 
-/** Which of the consumers have dead letters. */
+/** Reads which of the consumers have dead letters. */
 export async function readHavingDead(
   client: Queryable,
   schema: string,
@@ -217,7 +219,7 @@ export async function readHavingDead(
 }
 
 /**
- * So many that are due a process can have in hand, with those behind them: it looks for 100 more as
- * long as it works on fewer than 200.
+ * How many due deliveries a process can be handling, not counting those after them: it looks for
+ * 100 more whenever it works on fewer than 200.
  */
 const HEADS_IN_HAND_MAX = 400;

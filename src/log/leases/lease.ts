@@ -12,19 +12,19 @@ export type Lease = {
   leaseId: number;
   kind: 'page' | 'retry' | 'orphan';
   epoch: number;
-  /** As SERVER says: after a crash it may hand out the ids of leases that it has lost. */
+  /** The value of SERVER: after a crash, the server may reuse the ids of leases that it lost. */
   server: string;
-  /** In the order in which they are handed out. */
+  /** In the order of delivery. */
   notificationIds: number[];
 };
 
-/** A part that is to be taken by somebody. */
+/** A part of the work that is to be added. */
 export type NewLease = Pick<Lease, 'kind' | 'notificationIds'> & { slot: number | null };
 
 /**
- * Makes the transaction the only one that takes work of the consumer. An advisory lock, because it
- * hands out no xid: the one that bounds the search for late commits has to be newer than the
- * snapshot that the transaction before has stored.
+ * Makes the transaction the only one that takes work of the consumer. This is an advisory lock,
+ * because taking it assigns no xid: the xid that bounds the search for late commits has to be newer
+ * than the snapshot that the previous transaction stored.
  */
 export async function lockSharedConsumer(
   client: ClientBase,
@@ -36,7 +36,8 @@ export async function lockSharedConsumer(
        set_config('idle_in_transaction_session_timeout', '${STANDSTILL_MAX}', true)`,
   );
   await client.query(
-    `select pg_advisory_xact_lock(hashtextextended('pgwatch shared ' || $1::text || ' ' || $2::text, 0))`,
+    `select pg_advisory_xact_lock(
+       hashtextextended('pgwatch shared ' || $1::text || ' ' || $2::text, 0))`,
     [schema, consumerId],
   );
 }
@@ -50,10 +51,10 @@ export type SharingWish = {
 };
 
 /**
- * Makes the consumer a shared one, unless it is paused, or a process that is alive runs it alone,
- * or one that was started later reads other channels for it: a version that does not read them must
- * not pass what they hold.
- * @returns what it is
+ * Makes the consumer a shared one, unless it is paused, or a live process runs it alone, or a
+ * process that was started later reads other channels for it: a version that does not read these
+ * channels must not pass their notifications.
+ * @returns the state of the consumer
  */
 export async function shareConsumer(
   client: Queryable,
@@ -74,7 +75,8 @@ export async function shareConsumer(
      where consumer_id = $1 and not ${IS_PAUSED} and (owner is null or owner not in (
        select daemon_id from ${qualified(schema, 'live_daemon')}))
        and not ${qualified(schema, 'older_version')}($1, $3::uuid)
-     returning before.channels as "previousChannels", ${reachedSql('progress')}::float8 as "reachedId"`,
+     returning before.channels as "previousChannels",
+       ${reachedSql('progress')}::float8 as "reachedId"`,
     [consumerId, channels, daemonId],
   );
   if (shared.rows[0]) return { is: 'shared', ...shared.rows[0] };
@@ -94,8 +96,8 @@ export async function shareConsumer(
 }
 
 /**
- * Splits rows into leases, so that each key is in one slot. Rows whose order does not matter are
- * split evenly.
+ * Splits rows into leases, with each key in one slot. Rows whose order does not matter are split
+ * evenly.
  */
 export function splitRows(rows: readonly LogRow[], isOrdered: boolean): NewLease[] {
   const slots = new Map<number, number[]>();
@@ -114,8 +116,8 @@ export function splitRows(rows: readonly LogRow[], isOrdered: boolean): NewLease
 }
 
 /**
- * Splits what has no order into as many leases as there are slots, at most, and none of them small
- * without need: what comes and goes with a lease costs more than what lies in it.
+ * Splits unordered notifications into at most as many leases as there are slots, and avoids small
+ * ones: the overhead of a lease costs more than its content.
  */
 export function splitEvenly(ids: readonly number[], kind: Lease['kind']): NewLease[] {
   const leases: NewLease[] = [];
@@ -126,12 +128,12 @@ export function splitEvenly(ids: readonly number[], kind: Lease['kind']): NewLea
   return leases;
 }
 
-/** The slot of a key: the same in every process and every version. */
+/** The slot of a key, which is the same in every process and every version. */
 export function slotOf(key: string): number {
   return crc32(key) % SLOTS;
 }
 
-/** Into how many parts the keys are divided: so many processes can share a consumer. */
+/** The number of parts into which keys are divided: this many processes can share a consumer. */
 export const SLOTS = 32;
-/** What has no order is split into leases of so many rows at least. */
+/** The minimum number of rows per lease when unordered rows are split. */
 const LEASE_ROWS_MIN = 16;

@@ -14,21 +14,21 @@ import { SERVER } from '../positions/server-sql.ts';
 import type { SharingWish } from './lease.ts';
 
 /**
- * Where the newest version of a consumer's row was when this process last saw it. While somebody
- * holds a snapshot, vacuum removes none of the versions that were since, and an index would lead
- * through all of them.
+ * Where the newest version of a consumer's row was when this process last saw it. While a session
+ * holds a snapshot, vacuum removes none of the versions written since, and an index scan would
+ * visit all of them.
  */
 export type RowPlace = { ctid: string | null };
 
 /**
- * The last id that a lease has got, of whichever consumer; and on which server, as SERVER says: on
- * another one, ids may have been given again without its ever being seen to go back.
+ * The last id assigned to a lease of any consumer, and the server that assigned it, as the value of
+ * SERVER: another server may have assigned ids again without the sequence ever seeming to go back.
  */
 export type GivenLeases = { server: string; lastId: number };
 
 /**
- * The position of a shared consumer, for who has the lock; null where it is paused, or not shared,
- * or a newer version reads other channels for it by now.
+ * Reads the position of a shared consumer; the caller has to hold the lock. Null if the consumer is
+ * paused, or not shared, or a newer version reads other channels for it by now.
  */
 export async function readSharedPosition(
   client: ClientBase,
@@ -65,7 +65,10 @@ export async function readSharedPosition(
   return { position: toPosition(row), given };
 }
 
-/** Saves it, for who has the lock. Bounds that are not known yet are added by who has it next. */
+/**
+ * Saves the position; the caller has to hold the lock. Bounds that are not known yet are added by
+ * the next holder.
+ */
 export async function saveSharedPosition(
   client: ClientBase,
   schema: string,
@@ -94,7 +97,7 @@ export async function saveSharedPosition(
   const [row] = rows as { ctid: string }[];
   const wasKnown = place.ctid !== null;
   place.ctid = row?.ctid ?? null;
-  // Its row was changed after it was read: by somebody who does not take the lock.
+  // The row was changed after it was read, by a session that does not take the lock.
   if (!row && wasKnown) {
     await saveSharedPosition(client, schema, consumerId, { doneId, doneSnapshot, doneXid, window });
   }

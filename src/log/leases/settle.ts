@@ -8,14 +8,14 @@ import { safeId } from '../notification.ts';
 import { SERVER } from '../positions/server-sql.ts';
 import type { Lease } from './lease.ts';
 
-/** What is left of a lease. */
+/** The unfinished part of a lease. */
 export type LeaseRest = Pick<Lease, 'leaseId' | 'epoch' | 'server'> & {
   notificationIds: readonly number[];
 };
 
 /**
- * Records what is left of leases; of one with nothing left nothing stays.
- * @returns false where any of them is another process's by now: then nothing may be committed
+ * Records what is left of leases, and deletes those that are finished.
+ * @returns false if another process has any of them by now: nothing may be committed then
  */
 export async function settleLeases(
   client: ClientBase,
@@ -32,7 +32,8 @@ export async function settleLeases(
     .filter(({ notificationIds }) => notificationIds.length > 0)
     .sort((a, b) => a.leaseId - b.leaseId);
   const deleted = await client.query(
-    `delete from ${lease} as lease using unnest($2::bigint[], $3::integer[], $4::text[]) as rest (id, epoch, server)
+    `delete from ${lease} as lease
+     using unnest($2::bigint[], $3::integer[], $4::text[]) as rest (id, epoch, server)
      where ${isOurs}`,
     [
       daemonId,
@@ -45,7 +46,8 @@ export async function settleLeases(
   if (open.length === 0) return true;
   const updated = await client.query(
     `update ${lease} as lease set notification_ids = string_to_array(rest.ids, ',')::bigint[]
-     from unnest($2::bigint[], $3::integer[], $4::text[], $5::text[]) as rest (id, epoch, ids, server)
+     from unnest($2::bigint[], $3::integer[], $4::text[], $5::text[])
+       as rest (id, epoch, ids, server)
      where ${isOurs}`,
     [
       daemonId,
@@ -59,10 +61,10 @@ export async function settleLeases(
 }
 
 /**
- * Writes down that the handler is about to be called for notifications of leases, before it is.
- * From then on they have deliveries, and whoever takes a lease next has to look for them.
- * @returns false where a lease is another process's by now, or is just becoming it: then nothing is
- *   written
+ * Records that the handler is about to be called for notifications of leases. From then on they
+ * have deliveries, and the process that takes such a lease next has to look for them.
+ * @returns false, with nothing written, if another process has taken one of the leases or is taking
+ *   it
  */
 export async function recordAttempts(
   client: ClientBase,
@@ -97,23 +99,23 @@ export async function recordAttempts(
   });
 }
 
-/** Which leases are given back. */
+/** Which leases to release. */
 export type FreeLeases = {
   consumerId: string;
   daemonId: string;
-  /** True: of all daemons that are dead; false: of this one. */
+  /** True: those of all dead daemons; false: those of this daemon. */
   isDead: boolean;
-  /** Of the leases that this one works on. */
+  /** The leases that this daemon works on, which it keeps. */
   heldIds?: readonly number[];
-  /** Notifications over which the server may have crashed. */
+  /** Notifications that may have crashed the server. */
   suspectIds?: readonly number[];
 };
 
 /**
- * Gives back what the daemon has taken and will not finish. What a dead daemon had taken is given
- * back too, to be worked carefully; what it called again is suspect. What one that
- * stands still has locked comes another time.
- * @returns how many
+ * Releases the leases that the daemon has taken and will not finish, or those of dead daemons. The
+ * notifications of a dead daemon are handled carefully; those that it was retrying become suspect.
+ * Leases that a frozen process has locked are released another time.
+ * @returns how many leases were released
  */
 export async function freeLeases(
   client: Queryable,
@@ -155,7 +157,7 @@ export async function freeLeases(
   return (rows[0] as { count: number }).count;
 }
 
-/** What is being called though it has a delivery: it is not due. */
+/** Reads the notifications that are leased and may have deliveries: these are not due. */
 export async function readLeasedIds(
   client: Queryable,
   schema: string,
@@ -170,7 +172,7 @@ export async function readLeasedIds(
   return (rows as { id: string }[]).map(({ id }) => safeId(id));
 }
 
-/** How many leases nobody works on. */
+/** Counts the leases that no process works on. */
 export async function countFreeLeases(
   client: Queryable,
   schema: string,
@@ -186,8 +188,8 @@ export async function countFreeLeases(
 }
 
 /**
- * Turns the leases of a consumer that is not shared any longer into deliveries that are due:
- * whoever still works on them has lost them.
+ * Turns the leases of a consumer that is no longer shared into deliveries that are due: processes
+ * that still work on them have lost them.
  */
 export async function absorbLeases(
   client: Queryable,
@@ -208,7 +210,8 @@ export async function absorbLeases(
      join ${qualified(schema, 'notification_log')} as log on log.id = leased.id
      on conflict (consumer_id, notification_id) do update
      set is_suspect = delivery.is_suspect or excluded.is_suspect,
-       is_grouped = case when delivery.is_suspect then delivery.is_grouped else excluded.is_grouped end`,
+       is_grouped = case
+         when delivery.is_suspect then delivery.is_grouped else excluded.is_grouped end`,
     [consumerId],
   );
 }

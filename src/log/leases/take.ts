@@ -3,28 +3,27 @@ import { qualified } from '../../database/names.ts';
 import { SERVER } from '../positions/server-sql.ts';
 import type { Lease, NewLease } from './lease.ts';
 
-/** Who takes leases, and how many at most. */
+/** The daemon that takes leases, and how many at most. */
 export type LeaseTake = {
   consumerId: string;
   daemonId: string;
   /**
-   * True: with a dead letter only retries are taken. Looked at in the statement that takes, because
-   * a lease ends with the dead letter in it, and lets the next of its slot be taken.
+   * True if only retries are taken while there is a dead letter. The statement that takes leases
+   * checks this itself: a lease ends with its dead letter, and the next of its slot can be taken.
    */
   isStopping: boolean;
   count: number;
   /**
-   * No lease of the consumer has a lower id: the dead ones below it, which a held snapshot keeps,
-   * are not looked at.
+   * No lease of the consumer has a lower id. Dead row versions below it, which a held snapshot
+   * keeps from being vacuumed, are not visited.
    */
   floor?: number;
 };
 
 /**
- * Adds leases, those of a slot behind the others of it.
- * @param take by whom those that can be taken at once are taken at once; null: they wait for
- *   somebody
- * @returns the ones taken
+ * Adds leases; each comes after the existing ones of its slot.
+ * @param take the daemon that takes, right away, those that can be taken; null: none is taken yet
+ * @returns the leases that were taken
  */
 export async function insertLeases(
   client: ClientBase,
@@ -35,7 +34,7 @@ export async function insertLeases(
 ): Promise<Lease[]> {
   if (leases.length === 0) return [];
   const [lease, delivery] = [qualified(schema, 'lease'), qualified(schema, 'delivery')];
-  // An array of arrays would have to be rectangular.
+  // Ids are passed as text: an array of arrays would have to be rectangular.
   const { rows } = await client.query(
     `with fresh as (
        select l.*, $6::integer > 0
@@ -49,7 +48,8 @@ export async function insertLeases(
          with ordinality as l (slot, kind, ids, place)
      ),
      placed as (
-       select *, is_ready and count(*) filter (where is_ready) over (order by place) <= $6 as is_taken
+       select *,
+         is_ready and count(*) filter (where is_ready) over (order by place) <= $6 as is_taken
        from fresh
      ),
      added as (
@@ -75,11 +75,11 @@ export async function insertLeases(
 }
 
 /**
- * Adds leases of deliveries that are due. In its slot each goes before the pages of later
- * notifications that nobody has begun, except the first of them. If it went last, pages would file
- * more notifications of its key as blocked in the meantime, and under load a consumer whose keys
- * fail now and then would never recover. If it went before all of them, a key that fails again and
- * again would keep the others of its slot from their turn. It never goes before older
+ * Adds leases of deliveries that are due. In its slot, each goes before the pages of later
+ * notifications that have not been started, except the first of these pages. If it went last, pages
+ * would file more notifications of its key as blocked in the meantime, and under load a consumer
+ * whose keys fail now and then would never recover. If it went before all of them, a key that keeps
+ * failing would keep the others of its slot from their turn. It never goes before older
  * notifications: after a seek forward, leases may hold some that precede what is replayed.
  * @param floor no lease of the consumer has a lower id
  */
@@ -102,7 +102,8 @@ export async function insertRetryLeases(
        group by slot
      ),
      free as (
-       select l.lease_id, is_later, row_number() over (partition by l.slot order by l.lease_id) as place,
+       select l.lease_id, is_later,
+         row_number() over (partition by l.slot order by l.lease_id) as place,
          max(l.lease_id) filter (where not is_later) over (partition by l.slot) as earlier_id
        from last
        join ${lease} as l on l.slot = last.slot
@@ -119,8 +120,8 @@ export async function insertRetryLeases(
      insert into ${lease} (consumer_id, slot, kind, notification_ids, epoch)
      select $1, slot, kind, notification_ids, epoch
      from (
-       select slot, 'retry' as kind, string_to_array(ids, ',')::bigint[] as notification_ids, 0 as epoch,
-         place
+       select slot, 'retry' as kind, string_to_array(ids, ',')::bigint[] as notification_ids,
+         0 as epoch, place
        from fresh
        union all
        select slot, 'page', notification_ids, epoch, lease_id + $5 from moved
@@ -136,7 +137,7 @@ export async function insertRetryLeases(
   );
 }
 
-/** Takes leases that nobody works on, the oldest first, and of a slot only the first one. */
+/** Takes leases that no process works on, oldest first, and only the first one of each slot. */
 export async function takeLeases(
   client: ClientBase,
   schema: string,
@@ -166,9 +167,10 @@ export async function takeLeases(
 }
 
 /**
- * The lowest lease of the consumer, for who has the lock: whatever is added later has a higher id.
- * @param floor from where to look
- * @returns null where there is none
+ * Reads the lowest lease id of the consumer. The caller has to hold the lock: then leases added
+ * later have higher ids.
+ * @param floor the id to start from
+ * @returns null if there is none
  */
 export async function readLeaseFloor(
   client: ClientBase,
@@ -176,7 +178,7 @@ export async function readLeaseFloor(
   consumerId: string,
   floor: number,
 ): Promise<number | null> {
-  // By the primary key, whose order ends the search: hence the expression.
+  // The expression makes the planner use the primary key, whose order ends the search early.
   const { rows } = await client.query(
     `select lease_id::text as id from ${qualified(schema, 'lease')}
      where lease_id >= $2 and consumer_id || '' = $1 order by lease_id limit 1`,

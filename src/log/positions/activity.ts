@@ -1,22 +1,22 @@
-/** What a daemon does, as it stands in its row, for people who look. */
+/** What a daemon does, as stored in its row; for display. */
 export type DaemonActivity = {
   version: string;
-  /** Whether notifications wake it, or it looks for them every pollMs. */
+  /** doorbell: notifications wake it. poll: it looks for them every pollMs. */
   mode: 'doorbell' | 'poll';
   pollMs: number;
-  /** Those that it runs now, by id. */
+  /** The consumers that it runs now, by id. */
   consumers: Record<string, ConsumerActivity>;
 };
 
-/** What one daemon does for one consumer: of a shared consumer its own part. */
+/** What one daemon does for one consumer; for a shared consumer, its own part only. */
 export type ConsumerActivity = {
   state: ConsumerState;
   /**
-   * Notifications a second that were settled, over the last ten seconds or so; null in the first
-   * two.
+   * Notifications settled per second, over about the last ten seconds; null in the first two
+   * seconds.
    */
   rate: number | null;
-  /** How many were settled since the process began. */
+  /** How many were settled since the process started. */
   handled: number;
   lastError: ActivityError | null;
 };
@@ -24,11 +24,11 @@ export type ConsumerActivity = {
 /**
  * catching up  reads what was missed, or has fallen behind the tail
  * tail         follows the newest end of the log
- * stopped      takes nothing new until somebody decides about a dead letter
+ * stopped      takes nothing new until a dead letter is retried or discarded
  * retrying     takes nothing new: too many notifications wait for a retry
- * finishing    starts nothing more, and waits for running handlers
+ * finishing    takes nothing new, and waits for running handlers
  */
 export type ConsumerState = 'catching up' | 'tail' | 'stopped' | 'retrying' | 'finishing';
 
-/** The last failure of a handler since the process began, whatever has become of it. */
+/** The last failure of a handler since the process started, whatever its outcome. */
 export type ActivityError = { name: string; message: string; notificationId: number; at: string };

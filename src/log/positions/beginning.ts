@@ -7,21 +7,21 @@ import type { Position, Snapshot } from './position.ts';
 export type From = 'start' | 'now' | number | Date;
 
 /**
- * H and S of a position at which the next one handed out is the one meant, as expressions of one
- * statement: between two, commits would be lost. What has not committed by then and gets an id up
- * to H comes as a late one.
+ * H and S of a position from which the notification in question is the next one delivered, as
+ * expressions for one statement: with two, commits in between would be lost. A notification with an
+ * id up to H that has not committed by then is delivered as a late commit.
  */
 export type Beginning = {
   doneId: string;
   doneSnapshot: string;
-  /** Of the parameter that doneId has; none where it has none. */
+  /** The value of the parameter in doneId; empty if it has none. */
   values: unknown[];
 };
 
-/** @param parameter the one that the statement has free, as '$3' */
+/** @param parameter the next unused parameter of the statement, such as '$3' */
 export function beginningAt(schema: string, from: From, parameter: string): Beginning {
   const log = qualified(schema, 'notification_log');
-  // From the start, not even what commits late is settled.
+  // At the start nothing is settled, not even transactions that commit late.
   if (from === 'start') return { doneId: '0', doneSnapshot: NOTHING_VISIBLE, values: [] };
   if (from === 'now') return { doneId: newestIdSql(schema), doneSnapshot: SNAPSHOT, values: [] };
   const doneId =
@@ -32,14 +32,14 @@ export function beginningAt(schema: string, from: From, parameter: string): Begi
 }
 
 /**
- * Not above the newest: what is settled must lie below the ids to come.
- * @param doneId an expression; where it is null, it is the newest
+ * Limits H to the newest id: settled ids must be below the ids to come.
+ * @param doneId an expression; if it is null, H is the newest id
  */
 export function beginningBefore(schema: string, doneId: string, values: unknown[]): Beginning {
   return { doneId: `least(${doneId}, ${newestIdSql(schema)})`, doneSnapshot: SNAPSHOT, values };
 }
 
-/** Reads a position, in one statement. Its values are the parameters from $1 on. */
+/** Reads a position in one statement. The values of the beginning are the parameters from $1 on. */
 export async function readPosition(
   client: Queryable,
   { doneId, doneSnapshot, values }: Beginning,

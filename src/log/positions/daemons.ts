@@ -3,24 +3,24 @@ import { qualified } from '../../database/names.ts';
 import type { DaemonActivity } from './activity.ts';
 import { IS_PAUSED } from './progress.ts';
 
-/** One process that runs consumers, as the others see it. */
+/** A process that runs consumers, as other daemons see it. */
 export type LiveDaemon = { daemonId: string; consumerIds: string[]; sharedIds: string[] };
 
-/** Who runs a consumer, by what the database knows. */
+/** Who runs a consumer, according to the database. */
 export type OwnerState = {
   consumerId: string;
   epoch: number;
-  /** The owner, where it is alive; null where there is none, or a dead one. */
+  /** The owner if it is alive; null if there is none, or it is dead. */
   liveOwner: string | null;
-  /** True: nobody is to run it, until then or, with null, until somebody resumes it. */
+  /** True if no daemon may run it until pausedUntil or, if that is null, until it is resumed. */
   isPaused: boolean;
   pausedUntil: Date | null;
 };
 
 /**
- * Says that the daemon is alive, for a while from now by the server's clock.
- * @param daemon.hasLock true where the connection can hold a session lock: the lock is taken, and
- *   the daemon counts as dead as soon as the connection ends
+ * Records that the daemon is alive, for a while from now by the server's clock.
+ * @param daemon.hasLock true if the connection can hold a session lock: the lock is taken, and the
+ *   daemon counts as dead as soon as the connection ends
  */
 export async function beat(
   control: Queryable,
@@ -43,7 +43,8 @@ export async function beat(
   await control.query(
     `insert into ${qualified(schema, 'daemon')} as daemon
        (daemon_id, host, pid, consumer_ids, shared_ids, channels, has_lock, alive_until, activity)
-     select $1::uuid, $2, $3, $4, $7, $9::jsonb, case when not $5::boolean then false when is_locked then true
+     select $1::uuid, $2, $3, $4, $7, $9::jsonb,
+       case when not $5::boolean then false when is_locked then true
          else pg_try_advisory_lock(class, object) end,
        clock_timestamp() + $6 * interval '1 ms', $8::jsonb
      from (
@@ -57,8 +58,8 @@ export async function beat(
      ) as held
      on conflict (daemon_id) do update
      set consumer_ids = excluded.consumer_ids, shared_ids = excluded.shared_ids,
-       channels = excluded.channels, has_lock = excluded.has_lock, alive_until = excluded.alive_until,
-       activity = excluded.activity`,
+       channels = excluded.channels, has_lock = excluded.has_lock,
+       alive_until = excluded.alive_until, activity = excluded.activity`,
     [
       daemonId,
       host,
@@ -73,7 +74,7 @@ export async function beat(
   );
 }
 
-/** Removes the daemon, which stops, and those that have been dead for a day. */
+/** Removes a daemon that is stopping, and those that have been dead for a day. */
 export async function removeDaemon(
   control: Queryable,
   schema: string,
@@ -87,8 +88,8 @@ export async function removeDaemon(
 }
 
 /**
- * The daemons that are alive, with what they may run: not what a newer version of it reads with
- * other channels.
+ * Reads the live daemons and the consumers that they may run. A daemon may not run a consumer that
+ * a newer version of it reads with other channels.
  */
 export async function readLiveDaemons(control: Queryable, schema: string): Promise<LiveDaemon[]> {
   const mayRun = `not ${qualified(schema, 'older_version')}(id, daemon_id)`;
@@ -101,7 +102,7 @@ export async function readLiveDaemons(control: Queryable, schema: string): Promi
   return rows as LiveDaemon[];
 }
 
-/** Until when a daemon counts as alive, or counted so; null where there is none of that id. */
+/** Reads until when a daemon counts or counted as alive; null if there is none with that id. */
 export async function readAliveUntil(
   client: Queryable,
   schema: string,
@@ -115,7 +116,7 @@ export async function readAliveUntil(
   return rows[0] ? new Date(Number(rows[0].aliveUntilMs)) : null;
 }
 
-/** Who runs the consumers, all that are registered. */
+/** Reads who runs each registered consumer. */
 export async function readOwners(control: Queryable, schema: string): Promise<OwnerState[]> {
   const { rows } = await control.query(
     `select consumer_id as "consumerId", to_jsonb(epoch) as epoch, live.daemon_id as "liveOwner",
@@ -127,16 +128,13 @@ export async function readOwners(control: Queryable, schema: string): Promise<Ow
   return rows as OwnerState[];
 }
 
-/**
- * Tells all daemons that something other than a notification has changed: who runs what, or
- * retries.
- */
+/** Tells all daemons that something other than the log has changed: who runs what, or retries. */
 export async function tellDaemons(
   client: Queryable,
   schema: string,
   news: 'owners' | 'retry',
 ): Promise<void> {
-  // They look by themselves now and then: not worth a failure where the queue fills up.
+  // Daemons check on their own now and then, so do not risk a failure when the queue fills up.
   await client.query('select pg_notify($1, $2) where pg_notification_queue_usage() < 0.5', [
     schema,
     `pgwatch:${news}`,

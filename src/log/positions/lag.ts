@@ -2,17 +2,18 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 
 /**
- * What a consumer has not settled of its channels; what failed has a delivery, and is not counted.
+ * The notifications of its channels that a consumer has not settled. Failed ones have a delivery
+ * and are not counted.
  */
 export type Lag = {
   unread: number;
-  /** False where there is so much that the rest is estimated by the ids. */
+  /** False if there are so many that the rest is estimated from the ids. */
   isExact: boolean;
-  /** When the oldest of them was written; null where none was seen. */
+  /** When the oldest of them was written; null if none was seen. */
   oldestAt: Date | null;
 };
 
-/** Reads the lag of consumers, by id: bounded work, however much is unread. Null: of all. */
+/** Reads the lag of consumers, by id; null: of all. The work is bounded, however much is unread. */
 export async function readLags(
   client: Queryable,
   schema: string,

@@ -2,27 +2,27 @@ import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { IS_PAUSED } from './progress.ts';
 
-/** What of a consumer waits, and for what. */
+/** What is still waiting in a consumer, and for what. */
 export type LeftUndone = {
   consumerId: string;
-  /** Deliveries that are called again later, and when the first is. */
+  /** Deliveries that wait for a retry, and when the first is due. */
   retrying: number;
   nextAttemptAt: Date | null;
   /** Deliveries that wait for those. */
   blocked: number;
   isPaused: boolean;
   pausedUntil: Date | null;
-  /** Another daemon that is alive and runs it. */
+  /** Another live daemon that runs it. */
   runner: { host: string; pid: number } | null;
-  /** Notifications that other daemons are working on, who share it. */
+  /** Notifications that other daemons sharing it are working on. */
   leased: number;
-  /** What its position has not reached, or about that. */
+  /** About how many notifications its position has not reached. */
   unread: number;
 };
 
 /**
- * Reads what waits of consumers, in the order of their ids.
- * @param reader.daemonId who asks: what it runs itself is not another's
+ * Reads what is still waiting in consumers, in the order of their ids.
+ * @param reader.daemonId the daemon that asks, which does not count as another daemon
  */
 export async function readLeftUndone(
   client: Queryable,
@@ -36,7 +36,8 @@ export async function readLeftUndone(
        case when ${IS_PAUSED} then p.paused_until end as "pausedUntil",
        (select jsonb_build_object('host', host, 'pid', pid) from ${live}
          where daemon_id = p.owner and daemon_id <> $2::uuid) as runner,
-       (select coalesce(sum(cardinality(l.notification_ids)), 0) from ${qualified(schema, 'lease')} as l
+       (select coalesce(sum(cardinality(l.notification_ids)), 0)
+         from ${qualified(schema, 'lease')} as l
          where l.consumer_id = p.consumer_id and l.owner <> $2::uuid
            and l.owner in (select daemon_id from ${live}))::float8 as leased,
        lag.unread::float8

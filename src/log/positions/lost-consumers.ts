@@ -1,17 +1,18 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 
-/** A consumer that nobody runs any more, and that reads what another one is to read. */
+/** A consumer that no daemon runs any more, and that reads channels of a new consumer. */
 export type LostConsumer = {
   consumerId: string;
-  /** It reads exactly the same channels; else at least one of them. */
+  /** True if it reads exactly the same channels; otherwise it reads at least one of them. */
   isSame: boolean;
 };
 
 /**
- * Finds consumers that read channels of a new one, have no file, and are run or wanted by no daemon
- * that is alive: those that read the same, else those that read some of them.
- * @param asked.knownIds those that there are files for
+ * Finds consumers that read channels of a new one, have no file, and are neither run nor wanted by
+ * a live daemon: those that read the same channels or, if there are none, those that read some of
+ * them.
+ * @param asked.knownIds the consumers that have files
  */
 export async function findLostConsumers(
   client: Queryable,

@@ -9,14 +9,14 @@ import { CLAIMED_ON } from './server-sql.ts';
 export type { From };
 
 /**
- * The channel that one consumer alone reads, besides those it asks for: what is meant for nobody
- * else, as the rows of a snapshot, is published there.
+ * The channel that only this consumer reads, in addition to those it asks for. Notifications for it
+ * alone, such as the rows of a snapshot, are published there.
  */
 export function consumerChannel(consumerId: string): string {
   return `consumer:${consumerId}`;
 }
 
-/** The channels that a consumer has read since it last ran. */
+/** Reads the channels that the consumer has read since it last ran. */
 export async function readChannels(
   client: Queryable,
   schema: string,
@@ -29,30 +29,30 @@ export async function readChannels(
   return rows[0]?.channels ?? [];
 }
 
-/** Who may save a consumer's position, and where. */
+/** The right to save a consumer's position, on one server. */
 export type Claim = {
   consumerId: string;
   epoch: number;
   /**
-   * As SERVER says: elsewhere, the position would hide others to which its ids and xids are handed
-   * out again. And when the consumer was registered: where it was removed and registered anew,
-   * epochs begin anew, too.
+   * The value of CLAIMED_ON. On another server, the position would hide other notifications, to
+   * which its ids and xids are assigned again. It includes when the consumer was registered: if it
+   * is removed and registered again, its epochs start again, too.
    */
   server: string;
 };
 
-/** What the new owner finds. */
+/** What a new owner finds. */
 export type Takeover = Claim & {
   position: Position;
-  /** The daemon that ran it before; null where that one stopped cleanly. */
+  /** The daemon that ran it before; null if that stopped cleanly. */
   previousOwner: string | null;
-  /** What it read until now. */
+  /** The channels that it read until now. */
   previousChannels: string[];
 };
 
 /**
- * Makes sure that the consumer has a row, beginning where `from` says if it is new.
- * @returns true where it is new
+ * Makes sure that the consumer has a row. A new one begins where `from` says.
+ * @returns true if it is new
  */
 export async function registerConsumer(
   client: Queryable,
@@ -66,7 +66,7 @@ export async function registerConsumer(
      select $1, $2::text[], at.done_id, at.done_snapshot, at.done_id, at.done_snapshot, $3
      from (select ${doneId} as done_id, ${doneSnapshot} as done_snapshot) as at
      where not exists (
-       /* Where it exists, on conflict would wait for whoever is just saving it. */
+       /* If it exists, on conflict would wait for a session that is saving it. */
        select from ${qualified(schema, 'consumer_progress')} where consumer_id = $1)
      on conflict (consumer_id) do nothing`,
     [consumer.id, consumer.channels, consumer.fromText ?? null, ...values],
@@ -75,8 +75,8 @@ export async function registerConsumer(
 }
 
 /**
- * Notes what a consumer's file says of where it begins.
- * @returns what it said before; null if that is the same, or not known
+ * Records where the consumer's file says that it begins.
+ * @returns what it said before; null if that is the same, or unknown
  */
 export async function noteFrom(
   client: Queryable,
@@ -95,12 +95,12 @@ export async function noteFrom(
 }
 
 /**
- * Makes the caller the consumer's owner: raises the epoch, by which every write of an earlier owner
- * fails from now on, and reads the position.
- * @param claim.seenEpoch the epoch at which the consumer was found to have no owner that is alive
- * @returns null where another process was faster, or holds the row: one that stands still in the
- *   middle of a transaction must not make this one stand still too. Or where it was paused since,
- *   or a newer version of the consumer has begun
+ * Makes the caller the consumer's owner: raises the epoch, which makes every write of an earlier
+ * owner fail from now on, and reads the position.
+ * @param claim.seenEpoch the epoch at which the consumer was found to have no live owner
+ * @returns null if another process was faster, or holds the row: one that is frozen in the middle
+ *   of a transaction must not block this one. Also null if the consumer has been paused since, or a
+ *   newer version of it has started
  */
 export async function takeOver(
   client: Queryable,
@@ -110,7 +110,8 @@ export async function takeOver(
   const progress = qualified(schema, 'consumer_progress');
   const { rows } = await client.query(
     `update ${progress} as progress
-     set epoch = progress.epoch + 1, owner = $2, owned_since = now(), channels = $3, is_shared = false
+     set epoch = progress.epoch + 1, owner = $2, owned_since = now(), channels = $3,
+       is_shared = false
      from (
        select owner, channels from ${progress} where consumer_id = $1 for update skip locked
      ) as before
@@ -140,8 +141,8 @@ export async function takeOver(
 }
 
 /**
- * Notes whether the notifications of a key wait for each other: who files some needs to know, and
- * what is blocked is never handed out where they do not.
+ * Records whether the notifications of a key wait for each other. Sessions that file deliveries
+ * need to know: without this order, blocked deliveries would never be delivered.
  */
 export async function noteOrder(
   client: Queryable,
@@ -156,9 +157,9 @@ export async function noteOrder(
 }
 
 /**
- * Notes that the position was moved, and not by what was done: what lies before it may have been
- * skipped. Of a past owner nothing is noted.
- * @param claim.epoch null: it has no owner, and the caller keeps others from its position
+ * Records that the position was moved other than by settling: notifications before it may have been
+ * skipped. Does nothing for a past owner.
+ * @param claim.epoch null: it has no owner, and the caller has locked its position
  */
 export async function noteBeginning(
   client: Queryable,
@@ -187,16 +188,17 @@ export async function releaseOwnership(
 }
 
 /**
- * Whether a row of consumer_progress is paused, by the server's clock: nobody is to run it then.
+ * Whether the consumer of a row of consumer_progress is paused, by the server's clock: then no
+ * daemon may run it.
  */
 export const IS_PAUSED = 'coalesce(paused_until > clock_timestamp(), paused_at is not null)';
 
-/** Whether two lists of channels have the same ones, in any order. */
+/** Whether two lists contain the same channels, in any order. */
 export function areSameSql(channels: string, others: string): string {
   return `(${channels} @> ${others}::text[] and ${channels} <@ ${others}::text[])`;
 }
 
-/** The columns of a position, as toPosition() takes them. */
+/** The columns of a position, for toPosition(). */
 export const POSITION_COLUMNS = `done_id::text, done_snapshot::text, done_xid::text,
   window_snapshot::text, window_end::text, window_id::text, window_xid::text`;
 

@@ -3,11 +3,11 @@ import { qualified } from '../../database/names.ts';
 import type { Position } from './position.ts';
 import { IS_PAUSED, POSITION_COLUMNS, type PositionRow, toPosition } from './progress.ts';
 
-/** A consumer as the database knows it. */
+/** A registered consumer. */
 export type Registered = {
   consumerId: string;
   channels: string[];
-  /** From which id and since when it reads those that it did not read from its beginning. */
+  /** The channels that it did not read from its beginning: from which id and since when it does. */
   channelsSince: { channel: string; fromId: number; since: Date }[];
   isShared: boolean;
   isPaused: boolean;
@@ -17,14 +17,14 @@ export type Registered = {
   /** When its position was last saved. */
   savedAt: Date;
   epoch: number;
-  /** Who has it; it may have died since. Null after a clean stop. */
+  /** Its owner, which may have died since. Null after a clean stop. */
   owner: Owner | null;
   position: Position;
 };
 
 export type Owner = {
   daemonId: string;
-  /** Null where nothing is known of it any more. */
+  /** Null if the daemon is no longer known. */
   host: string | null;
   pid: number | null;
   since: Date;
@@ -47,8 +47,8 @@ export async function readRegistered(
            and c.since_at > progress.created_at and not starts_with(c.channel, 'consumer:')
        ), '[]') as "channelsSince",
        ${IS_PAUSED} as "isPaused", paused_at as "pausedAt", paused_until as "pausedUntil",
-       created_at as "createdAt", saved_at as "savedAt", to_jsonb(epoch) as epoch, ${POSITION_COLUMNS},
-       owner, owned_since as "ownedSince", host, pid, is_alive as "isAlive"
+       created_at as "createdAt", saved_at as "savedAt", to_jsonb(epoch) as epoch,
+       ${POSITION_COLUMNS}, owner, owned_since as "ownedSince", host, pid, is_alive as "isAlive"
      from ${qualified(schema, 'consumer_progress')} as progress
      left join lateral (
        select d.host, d.pid, exists (
@@ -82,7 +82,7 @@ function toRegistered(row: RegisteredRow): Registered {
     channelsSince: row.channelsSince.map((each) => ({ ...each, since: new Date(each.since) })),
     isShared,
     isPaused,
-    // One that has ended by itself stays in the row until somebody changes it.
+    // A pause that has ended by itself stays in the row until it is changed.
     pausedAt: isPaused ? row.pausedAt : null,
     pausedUntil: isPaused ? row.pausedUntil : null,
     createdAt,

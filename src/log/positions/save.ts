@@ -6,22 +6,22 @@ import type { Claim } from './progress.ts';
 import { alongSql } from './row-place.ts';
 import { CLAIMED_ON } from './server-sql.ts';
 
-/** A position to be saved, and on whose behalf. */
+/** A position to save, and the claim to save it. */
 export type PositionSave = Claim & { position: Position };
 
 /**
- * Where consumers' rows were when this process last saved them. While somebody holds a snapshot,
- * vacuum removes none of the versions that were since, and an index would lead through all of them.
+ * Where consumers' rows were when this process last saved them. While a session holds a snapshot,
+ * vacuum removes none of the versions written since, and an index scan would visit all of them.
  */
 export type RowPlaces = Map<string, string>;
 
 /**
- * Saves positions, all in one statement. By default with asynchronous commit: should the server
- * crash, the last moments are handed out again, which at-least-once allows.
- * @param options.isDurable waits for the disk as usual: where more is committed than positions
+ * Saves positions, all in one statement. By default the commit is asynchronous: if the server
+ * crashes, the notifications of the last moments are delivered again, which at-least-once allows.
+ * @param options.isDurable waits for the disk as usual, for commits of more than positions
  * @param options.places kept from one save to the next
- * @returns whose position was saved (a past owner's is not, nor a past server's) and the xid of the
- *   saving transaction
+ * @returns the consumers whose position was saved (not those of a past owner or a past server), and
+ *   the xid of the saving transaction
  */
 export async function savePositions(
   client: ClientBase,
@@ -37,10 +37,10 @@ export async function savePositions(
       isDurable,
       isAt: alongSql('save.consumer_id', '$11', '$12'),
     });
-    // Planned each time, by the size that the table has grown to.
+    // Not prepared, so it is planned each time for the current size of the table.
     saved = await save(client, { text, values: [...valuesOf(saves), relation, known] });
   }
-  // Saved once more, all with one xid, unless each was where it was thought to be.
+  // Unless each row was in its known place, all are saved again, with one xid.
   if (saved.length < saves.length) {
     const text = savePositionsSql(schema, {
       isDurable,
@@ -68,8 +68,8 @@ function valuesOf(saves: readonly PositionSave[]): unknown[] {
     column(({ epoch }) => epoch),
     column(({ position }) => position.doneId),
     column(({ position }) => position.doneSnapshot),
-    // Not null: a session with array_nulls off, as a handler's may be, would read a text in its
-    // place.
+    // Not null: a session with array_nulls off, as a handler may have set it, would read it as a
+    // text.
     column(({ position }) => position.doneXid ?? ''),
     column(({ position }) => position.window?.snapshot ?? ''),
     column(({ position }) => position.window?.endId ?? ''),
@@ -83,7 +83,7 @@ function savePositionsSql(
   schema: string,
   { isDurable, isAt }: { isDurable: boolean; isAt: string },
 ): string {
-  // A process that is frozen before its commit would keep the row from whoever takes over.
+  // Otherwise a process frozen before its commit would block a daemon that takes over.
   const commit = isDurable
     ? `set_config('idle_in_transaction_session_timeout', '${STANDSTILL_MAX}', true)`
     : "set_config('synchronous_commit', 'off', true)";

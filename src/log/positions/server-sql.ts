@@ -1,13 +1,13 @@
 /**
- * What tells one run of a server, and one database in it, from all others, as an expression.
- * Positions and leases that this process has reached count for nothing anywhere else: other
- * notifications get the ids and xids that they name. It is another run
- * - where a server was started since: it may be another server, after a failover;
- * - where it has recovered from the crash of one of its processes, which its start time does not
- *   show. Recovery loses the last commits that nobody waited for, and it discards the statistics.
- *   They begin anew at that moment; where somebody resets them by hand, consumers are taken over
- *   once more, and nothing else happens;
- * - where another database has got the name, as after a restore beside it.
+ * An expression that identifies one run of a server, and one database on it. Positions and leases
+ * from this run are not valid anywhere else, because other notifications get the ids and xids that
+ * they refer to. It is another run
+ * - if the server was started since: after a failover, it may be another server;
+ * - if it recovered from the crash of one of its processes, which its start time does not show.
+ *   Recovery loses the last asynchronous commits, and discards the statistics, which start again at
+ *   that moment. If they are reset manually, consumers are taken over again, and nothing else
+ *   happens;
+ * - if another database has the name now, for example after a restore next to it.
  */
 export const SERVER = `pg_catalog.concat_ws(' ',
   extract(epoch from pg_catalog.pg_postmaster_start_time()),
@@ -15,7 +15,8 @@ export const SERVER = `pg_catalog.concat_ws(' ',
   (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()))`;
 
 /**
- * The same, and when a consumer was registered: of its row, as progress, what a Claim has as its
- * server.
+ * The same, plus when the consumer was registered: the server of a Claim, for a row with the alias
+ * progress.
  */
-export const CLAIMED_ON = `pg_catalog.concat_ws(' ', ${SERVER}, extract(epoch from progress.created_at))`;
+export const CLAIMED_ON = `pg_catalog.concat_ws(' ', ${SERVER},
+  extract(epoch from progress.created_at))`;

@@ -1,10 +1,10 @@
 import { qualified } from '../../database/names.ts';
 
 /**
- * The condition that a position has settled a notification, as the SQL function log_is_settled has
- * it.
- * @param progress the name of a row of consumer_progress
- * @param log the name of a row of the log
+ * The condition that a position has settled a notification, according to the SQL function
+ * log_is_settled.
+ * @param progress the alias of a row of consumer_progress
+ * @param log the alias of a row of the log
  * @param rebasedId the id up to which rows count as visible to all, as SQL
  */
 export function settledSql(
@@ -17,8 +17,8 @@ export function settledSql(
 }
 
 /**
- * The condition that what is settled was so from the consumer's beginning, or since its position
- * was moved past it.
+ * The condition that a settled notification was settled from the consumer's beginning, or since its
+ * position was moved past it.
  */
 export function skippedSql(progress: string, log: string, rebasedId = 'origin.rebased_id'): string {
   return `(${log}.id <= ${progress}.began_id and (
@@ -27,7 +27,7 @@ export function skippedSql(progress: string, log: string, rebasedId = 'origin.re
 
 /**
  * Whether the consumer read the notification's channel when its position settled the notification;
- * null if nothing is known of when it read that.
+ * null if it is unknown when it read that channel.
  */
 export function wasReadSql(
   schema: string,
@@ -38,13 +38,14 @@ export function wasReadSql(
   const channel = `${qualified(schema, 'consumer_channel')} as c
     where c.consumer_id = ${progress}.consumer_id and c.channel = ${log}.channel`;
   const settledAt = (when: string) => settledAtSql(`c.${when}`, log, rebasedId);
-  return `(select bool_or(not ${settledAt('since')} and (c.until_at is null or ${settledAt('until')}))
+  return `(select bool_or(
+      not ${settledAt('since')} and (c.until_at is null or ${settledAt('until')}))
     from ${channel})`;
 }
 
 /**
- * Where the consumer began to read the notification's channel after it was settled, as JSON; null:
- * nowhere.
+ * Where the consumer began to read the notification's channel, if that was after the notification
+ * was settled, as JSON; otherwise null.
  */
 export function readSinceSql(
   schema: string,
@@ -67,7 +68,7 @@ function settledAtSql(position: string, log: string, rebasedId: string): string 
   return `coalesce(${part('')} or coalesce(${part('_window')}, false), false)`;
 }
 
-/** The highest id that a position has reached, but for what commits late. */
+/** The highest id that a position has reached, except for late commits. */
 export function reachedSql(progress: string): string {
   return `greatest(${progress}.done_id, coalesce(${progress}.window_id, 0))`;
 }

@@ -5,34 +5,34 @@ import { type Partition, readPartitions, shareBefore } from './partitions.ts';
 import { type Pin, readPins } from './pins.ts';
 import { deleteDiscarded, deletePublished } from './steps.ts';
 
-/** What became of a partition that holds something old. */
+/** The outcome for a partition that contains old notifications. */
 export type Cleaned = {
   partition: Partition;
   /**
-   * dropped: it is gone. emptied: all of it was removed, and it waits to be dropped. deleted: what
-   * is old was removed, and it stays. pinned: something is needed and left, in part or all. locked:
-   * somebody is in the way
+   * dropped: it is gone. emptied: all rows were removed, and it is to be dropped later. deleted:
+   * the old rows were removed, and it stays. pinned: some or all of it is still needed and was
+   * kept. locked: another session holds a lock.
    */
   outcome: 'dropped' | 'emptied' | 'deleted' | 'pinned' | 'locked';
-  /** How many were removed; an estimate where all were, null where there is none. */
+  /** How many rows were removed; an estimate if all were, null if there is no estimate. */
   removed: number | null;
-  /** Who needs what is left. */
+  /** The consumers that need what is left. */
   pins: readonly Pin[];
-  /** Who was in the way, for people. */
+  /** What was in the way, as a text for people. */
   heldBy: string | null;
 };
 
 export type LogCleaning = CleanOptions & {
-  /** whole: only partitions that are old as a whole. */
+  /** whole: only partitions that are entirely old. */
   scope: 'all' | 'whole';
-  /** A partition is begun. */
+  /** Called before work on a partition begins. */
   onBegin?: (partition: Partition) => void;
   onRemoved?: OnRemoved;
 };
 
 /**
- * Removes what is older than a time, the oldest partition first. Yields those that held something
- * old.
+ * Removes notifications older than a time, oldest partition first. Yields the partitions that
+ * contained any.
  */
 export async function* cleanLog(
   client: ClientBase,
@@ -49,16 +49,16 @@ export async function* cleanLog(
       share === 'all'
         ? await removeWhole(client, { ...options, dropPatienceMs }, partition)
         : await removeSome(client, options, partition, onRemoved ?? (() => {}));
-    // Who has kept one from being dropped keeps all of them: it is not waited for again.
+    // What kept one partition from being dropped keeps all of them: do not wait for it again.
     if (cleaned?.outcome === 'emptied') dropPatienceMs = 0;
     if (cleaned) yield cleaned;
   }
 }
 
 /**
- * Forgets what is known of notifications that the log holds no longer: publishers' own event ids
- * from before the time, and that dead letters were discarded.
- * @returns how many event ids
+ * Forgets data about notifications that are no longer in the log: event ids given by publishers
+ * before the time, and which dead letters were discarded.
+ * @returns how many event ids were forgotten
  */
 export async function forgetRemoved(
   client: ClientBase,

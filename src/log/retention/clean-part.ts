@@ -5,21 +5,22 @@ import { type Counted, countGaps, tellGaps } from './gaps.ts';
 import { type Partition, readSpan, type Span } from './partitions.ts';
 import { deleteBatch, emptyDefault } from './steps.ts';
 
-/** What became of the old notifications of a partition that stays. */
+/** The outcome for the old notifications of a partition that stays. */
 export type Thinned = {
   removed: number;
-  /** How many are needed, and left. */
+  /** How many are still needed and were kept. */
   pinned: number;
-  /** Null: nobody was in the way. */
+  /** Null if no lock was in the way. */
   heldBy: string | null;
 };
 
-/** Told how many were removed so far, of how many. */
+/** Called with the number removed so far and the total. */
 export type OnRemoved = (removed: number, total: number) => void;
 
 /**
- * Removes what is old and not needed from a partition that stays, in batches: the one in which the
- * time lies, and the default one. That is emptied at once where little of it is young.
+ * Removes notifications that are old and no longer needed from a partition that stays, in batches:
+ * the one that contains the time, and the default one. The default one is emptied at once if few of
+ * its notifications are newer.
  */
 export async function thinPartition(
   client: ClientBase,
@@ -38,7 +39,7 @@ export async function thinPartition(
   const pass = { client, options, partition, upTo: span.lastId, onRemoved, total: span.count };
   let thinned = await deleteAll({ ...pass, counted: null, removed: 0 });
   if (thinned.pinned > 0 && thinned.heldBy === null && needed === 'remove') {
-    // Told before it happens, batch by batch: what came later than the count is not removed.
+    // The gaps are recorded before the removal, which runs in batches; rows added since stay.
     const counted = await withTransaction(client, async () => {
       const found = await countGaps(client, schema, target);
       await tellGaps(client, schema, found.gaps);
@@ -52,7 +53,7 @@ export async function thinPartition(
   return thinned;
 }
 
-/** False where it could not be emptied at once. */
+/** Tries to empty it at once; false if that was not possible. */
 async function isEmptied(
   client: ClientBase,
   options: CleanOptions,
@@ -84,8 +85,7 @@ async function deleteAll(pass: Pass): Promise<Thinned> {
   let pinned = 0;
   for (let afterId = '0'; !signal.aborted; ) {
     const batch = { partition: partition.name, before, afterId, upTo, counted };
-    // Daemons that settle failures are in the way, and the deliveries are what is locked against
-    // them.
+    // The deliveries are locked, so daemons that settle failures are what may be in the way.
     const done = await withHolders(client, options, 'delivery', () =>
       deleteBatch(client, schema, batch),
     );
@@ -101,6 +101,7 @@ async function deleteAll(pass: Pass): Promise<Thinned> {
 }
 
 /**
- * From so much on it is worth the while, in bytes: at twice that no partition is created any more.
+ * The size from which emptying it is worthwhile, in bytes. At twice this size, no more partitions
+ * are created.
  */
 const DEFAULT_BYTES = 8 * 2 ** 20;

@@ -11,36 +11,36 @@ import { dropPartition, type EmptyOutcome, emptyPartition } from './steps.ts';
 
 export type CleanOptions = {
   schema: string;
-  /** What is older is removed. */
+  /** Notifications older than this are removed. */
   before: Date;
-  /** What is needed: left alone, or removed all the same, with markers for those who needed it. */
+  /** Keep what consumers still need, or remove it too and leave markers for them. */
   needed: 'keep' | 'remove';
-  /** How long to try, in milliseconds, while others hold a lock. */
+  /** How long to keep trying, in milliseconds, while other sessions hold a lock. */
   patienceMs: number;
   signal: AbortSignal;
 };
 
 export type DropOptions = CleanOptions & {
-  /** How long to try to drop it, where that is not as long as all else. */
+  /** How long to keep trying to drop it; may be shorter than patienceMs. */
   dropPatienceMs: number;
 };
 
-/** What became of a partition. */
+/** The outcome for a partition. */
 export type Removal =
   /** It is gone. */
   | { type: 'dropped'; wasEmpty: boolean }
-  /** Somebody else has removed it. */
+  /** Another session has removed it. */
   | { type: 'gone' }
   /** It is empty, and stays until it can be dropped. */
   | { type: 'emptied'; wasEmpty: boolean; heldBy: string }
-  /** Somebody needs something of it, and all of it is there. */
+  /** Consumers need some of it, and all of it is kept. */
   | { type: 'pinned' }
-  /** Somebody holds it, and all of it is there. */
+  /** Another session holds a lock on it, and all of it is kept. */
   | { type: 'locked'; heldBy: string };
 
 /**
- * Removes a partition whose time is over. First it is emptied, for which only its own lock is
- * needed, and only readers wait; then it is dropped, which needs the lock of the whole log.
+ * Removes a partition whose time is over. It is emptied first, which needs only its own lock and
+ * makes only readers wait; then it is dropped, which needs a lock on the whole log.
  */
 export async function removePartition(
   client: ClientBase,
@@ -62,10 +62,10 @@ export async function removePartition(
   ).catch((thrown: unknown) => refusedBy(client, thrown));
   if ('heldBy' in dropped) return { type: 'emptied', wasEmpty, ...dropped };
   if (dropped.value !== 'filled') return { type: 'dropped', wasEmpty };
-  return { type: 'emptied', wasEmpty, heldBy: 'somebody who has just written to it' };
+  return { type: 'emptied', wasEmpty, heldBy: 'a session that has just written to it' };
 }
 
-/** Others' event triggers may keep it from being dropped: it is empty, and the rest goes on. */
+/** An event trigger may keep it from being dropped: it stays, empty, and the cleanup continues. */
 async function refusedBy(client: ClientBase, thrown: unknown): Promise<{ heldBy: string }> {
   const [trigger] = raisedIn(await readEventTriggers(client), thrown);
   if (!trigger) throw thrown;
@@ -85,7 +85,8 @@ async function emptyOnce(
 }
 
 /**
- * What has come since it was counted is counted, too: writers of a partition of the past are rare.
+ * Empties a partition, and counts again if rows were added after the count: writes to an old
+ * partition are rare.
  */
 async function forceEmpty(
   client: ClientBase,
@@ -93,7 +94,7 @@ async function forceEmpty(
   target: { partition: string; before: Date },
 ): Promise<Exclude<EmptyOutcome, 'changed'>> {
   for (let attempt = 1; attempt <= COUNTS_MAX; attempt++) {
-    // Most of it before anybody has to wait.
+    // Do most of the copying before other sessions have to wait.
     while ((await keepDeliveries(client, schema, target.partition)) > 0);
     const counted = await countGaps(client, schema, target);
     const outcome = await emptyPartition(client, schema, { ...target, counted });
@@ -102,7 +103,7 @@ async function forceEmpty(
   return 'pinned';
 }
 
-/** Does a step patiently; says who holds the table where it is not to be had. */
+/** Tries a step patiently; returns who holds the table if its lock is not available. */
 export async function withHolders<T>(
   client: ClientBase,
   { schema, patienceMs, signal }: CleanOptions,

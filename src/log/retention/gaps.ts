@@ -1,14 +1,14 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 
-/** What consumers would miss, as log_gaps counts it. */
+/** What consumers would miss, as counted by log_gaps. */
 export type Counted = {
-  /** A snapshot: what is not visible in it was not counted. */
+  /** The snapshot of the count: rows not visible in it were not counted. */
   countedIn: string;
   gaps: readonly { consumer_id: string; count: number }[];
 };
 
-/** Counts what each consumer has not done of what a partition holds from before a time. */
+/** Counts, per consumer, the notifications of a partition from before a time that are not done. */
 export async function countGaps(
   client: Queryable,
   schema: string,
@@ -31,7 +31,7 @@ export async function tellGaps(
   await client.query(`select ${qualified(schema, 'log_gap_tell')}($1)`, [JSON.stringify(gaps)]);
 }
 
-/** Copies what is called again or worked on into its deliveries, a batch; returns how many. */
+/** Copies a batch of notifications that are retried or leased into deliveries; returns how many. */
 export async function keepDeliveries(
   client: Queryable,
   schema: string,

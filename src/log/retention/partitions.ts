@@ -1,17 +1,17 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 
-/** A part of the log. The default one has no bounds: it takes what finds no other. */
+/** A partition of the log. The default one has no bounds: it takes rows that fit no other. */
 export type Partition = {
   name: string;
   starts: Date | null;
   ends: Date | null;
-  /** Null where the server has not counted yet. */
+  /** Null if the server has no estimate yet. */
   rowEstimate: number | null;
   bytes: number;
 };
 
-/** The partitions of the log, in order of time; the default one comes last. */
+/** Reads the partitions of the log in order of time; the default one comes last. */
 export async function readPartitions(client: Queryable, schema: string): Promise<Partition[]> {
   const { rows } = await client.query(
     `select name, extract(epoch from starts)::float8 * 1000 as starts,
@@ -27,12 +27,12 @@ export async function readPartitions(client: Queryable, schema: string): Promise
   }));
 }
 
-/** What a partition holds from before a time. */
+/** How much of a partition is from before a time. */
 export type Share = 'all' | 'part' | 'none';
 
 /**
- * Which share of a partition is from before a time: of the default one nobody knows without
- * looking.
+ * How much of a partition is from before a time, by its bounds. The default one may contain any
+ * time.
  */
 export function shareBefore({ starts, ends }: Partition, before: Date): Share {
   if (ends === null) return 'part';
@@ -40,18 +40,18 @@ export function shareBefore({ starts, ends }: Partition, before: Date): Share {
   return starts === null || starts < before ? 'part' : 'none';
 }
 
-/** How much of a partition is from before a time. */
+/** The rows of a partition from before a time. */
 export type Span = {
   /** The snapshot in which it was counted. */
   countedIn: string;
   count: number;
-  /** The highest id from before; null where there is none. */
+  /** The highest id from before the time; null if there is none. */
   lastId: string | null;
-  /** The lowest of the others; null where there is none. */
+  /** The lowest of the other ids; null if there is none. */
   youngId: string | null;
 };
 
-/** Reads all of the partition. */
+/** Counts the rows from before a time; this reads the whole partition. */
 export async function readSpan(
   client: Queryable,
   schema: string,
@@ -66,7 +66,9 @@ export async function readSpan(
   return rows[0] as Span;
 }
 
-/** Infinity, as of a partition without an end, is no time of JavaScript's: the last one that is. */
+/**
+ * JavaScript has no infinite time, as a partition without bounds has: uses the last possible one.
+ */
 function toDate(epochMs: number | null): Date | null {
   if (epochMs === null) return null;
   return new Date(Math.min(Math.max(epochMs, -TIME_MS_MAX), TIME_MS_MAX));

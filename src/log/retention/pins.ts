@@ -5,13 +5,13 @@ import { IS_PAUSED } from '../positions/progress.ts';
 import { isRunSql, isStoppedSql } from '../positions/running-sql.ts';
 import { reachedSql } from '../positions/settled-sql.ts';
 
-/** Why a consumer needs something; see the migration that makes log_pins. */
+/** Why a consumer needs something; see the migration that creates log_pins. */
 export type PinReason = 'position' | 'retry' | 'lease';
 
-/** Who needs something of what is to be removed. */
+/** A consumer that needs something that is to be removed. */
 export type Pin = { consumerId: string; reason: PinReason };
 
-/** Who needs something of a partition, of ids up to one. */
+/** Reads which consumers need something of a partition, up to an id. */
 export async function readPins(
   client: Queryable,
   schema: string,
@@ -25,24 +25,21 @@ export async function readPins(
   return rows as Pin[];
 }
 
-/** How far a consumer is that others wait for. */
+/** How far a consumer is whose progress cleanup waits for. */
 export type PinningConsumer = {
   consumerId: string;
   atId: number;
-  /**
-   * How many notifications lie above its position, of its channels or not; at most 100,000 are
-   * counted.
-   */
+  /** How many notifications are above its position, in any channel; counts at most 100,000. */
   behind: number;
-  /** A daemon that is alive runs it, or is about to. */
+  /** True if a live daemon runs it, or is about to. */
   isAlive: boolean;
-  /** At a dead letter: it takes nothing new. */
+  /** True if it stopped at a dead letter and takes nothing new. */
   isStopped: boolean;
   isPaused: boolean;
   savedAt: Date;
 };
 
-/** Reads how far consumers are, and whether anybody runs them. */
+/** Reads how far consumers are, and whether a daemon runs them. */
 export async function readPinning(
   client: Queryable,
   schema: string,
@@ -65,5 +62,5 @@ export async function readPinning(
   return (rows as Row[]).map((row) => ({ ...row, atId: safeId(row.atId) }));
 }
 
-/** So many are counted. */
+/** The maximum number of notifications that are counted. */
 export const COUNTED_MAX = 100_000;

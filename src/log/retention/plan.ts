@@ -3,18 +3,18 @@ import { countGaps } from './gaps.ts';
 import { type Partition, readPartitions, readSpan, shareBefore } from './partitions.ts';
 import { type Pin, readPins } from './pins.ts';
 
-/** What cleanup would do with a partition, and who needs something of it. */
+/** What cleanup would do with a partition, and which consumers need something of it. */
 export type Planned = {
   partition: Partition;
-  /** How many notifications are old; an estimate where all are and the server has counted. */
+  /** How many notifications are old; an estimate if all are and the server has one. */
   count: number;
   isEstimate: boolean;
-  /** True where all of it is old. */
+  /** True if all of it is old. */
   isWhole: boolean;
-  pins: readonly (Pin & { /** Of those to come to its position. */ count: number | null })[];
+  pins: readonly (Pin & { /** How many its position has not reached. */ count: number | null })[];
 };
 
-/** Looks at all partitions that hold something old. Changes nothing, and keeps nobody waiting. */
+/** Examines all partitions with old notifications. Changes nothing, and blocks no other session. */
 export async function planCleanup(
   client: Queryable,
   schema: string,
@@ -46,7 +46,7 @@ export async function planCleanup(
   return plans;
 }
 
-/** Counting reads all of the partition: only where somebody needs something of it. */
+/** Counts per consumer. This reads the whole partition, so only if a consumer needs some of it. */
 async function countFor(
   client: Queryable,
   schema: string,

@@ -3,11 +3,11 @@ import { qualified } from '../../database/names.ts';
 import type { Counted } from './gaps.ts';
 
 /*
-The steps of cleanup, each a call of one function and so one transaction. Each may be refused a lock (55P03)
-and is to be tried again then.
+The steps of cleanup. Each is a call of one function, and so one transaction. Each may be refused a
+lock (55P03), and has to be retried then.
 */
 
-/** Takes the lock of whoever cleans up, for this session. False where somebody else has it. */
+/** Takes the cleanup lock for this session. False if another session has it. */
 export async function lockCleanup(client: Queryable, schema: string): Promise<boolean> {
   const { rows } = await client.query(
     `select pg_try_advisory_lock(${qualified(schema, 'cleanup_key')}()) as is_ours`,
@@ -15,16 +15,16 @@ export async function lockCleanup(client: Queryable, schema: string): Promise<bo
   return (rows[0] as { is_ours: boolean }).is_ours;
 }
 
-/** False while somebody else cleans up. */
+/** False while another session cleans up. */
 export async function isCleanupFree(client: Queryable, schema: string): Promise<boolean> {
-  // Until the end of this statement, which is enough to know: each step takes it for itself.
+  // Held until the end of this statement, which is enough to know: each step takes it itself.
   const { rows } = await client.query(
     `select pg_try_advisory_xact_lock(${qualified(schema, 'cleanup_key')}()) as is_free`,
   );
   return (rows[0] as { is_free: boolean }).is_free;
 }
 
-/** Whether this role may remove what consumers still need: the owner alone. */
+/** Whether this role may remove what consumers still need: only the owner may. */
 export async function mayForce(client: Queryable, schema: string): Promise<boolean> {
   const { rows } = await client.query(
     `select has_function_privilege(to_regprocedure($1)::oid, 'execute') as may`,
@@ -33,7 +33,7 @@ export async function mayForce(client: Queryable, schema: string): Promise<boole
   return (rows[0] as { may: boolean }).may;
 }
 
-/** Empties a partition whose time is over; with what was counted, whoever needs it. */
+/** Empties a partition whose time is over; given a count, even if consumers need it. */
 export async function emptyPartition(
   client: Queryable,
   schema: string,
@@ -43,8 +43,8 @@ export async function emptyPartition(
   if (!counted) {
     const text = `select ${empty}($1, $2) as outcome`;
     const outcome = await outcomeOf<EmptyOutcome | 'held'>(client, text, [partition, before]);
-    // Now it is known since when nothing is needed: the next call says who holds it, if somebody
-    // does.
+    // The first call recorded since when nothing is needed; the second one says who holds it, if
+    // any session does.
     return outcome === 'held' ? outcomeOf(client, text, [partition, before]) : outcome;
   }
   const text = `select ${empty}($1, $2, $3::pg_snapshot, $4) as outcome`;
@@ -56,7 +56,7 @@ export async function emptyPartition(
   ]);
 }
 
-/** changed: more has come since it was counted. */
+/** changed: rows were added after the count. */
 export type EmptyOutcome = 'emptied' | 'empty' | 'gone' | 'pinned' | 'changed';
 
 /** Drops a partition that was emptied. */
@@ -69,20 +69,21 @@ export async function dropPartition(
   return outcomeOf(client, text, [partition, before]);
 }
 
-/** Empties the default partition but for what is young, where that is little. */
+/** Empties the default partition except for newer notifications, if there are few of them. */
 export async function emptyDefault(
   client: Queryable,
   schema: string,
   { before, upTo, snapshot }: { before: Date; upTo: string; snapshot: string },
 ): Promise<'emptied' | 'pinned' | 'large'> {
-  const text = `select ${qualified(schema, 'log_default_empty')}($1, $2, $3::pg_snapshot) as outcome`;
+  const empty = qualified(schema, 'log_default_empty');
+  const text = `select ${empty}($1, $2, $3::pg_snapshot) as outcome`;
   return outcomeOf(client, text, [before, upTo, snapshot]);
 }
 
-/** One batch of notifications of a partition that is not removed as a whole. */
+/** A batch of notifications of a partition that is not removed entirely. */
 export type Batch = { lastId: string | null; removed: number; pinned: number };
 
-/** Deletes a batch of what nobody needs; with a snapshot, of all that is visible in it. */
+/** Deletes a batch of what no consumer needs; with a snapshot, of everything visible in it. */
 export async function deleteBatch(
   client: Queryable,
   schema: string,
@@ -97,13 +98,14 @@ export async function deleteBatch(
   const { partition, before, afterId, upTo, counted } = batch;
   const { rows } = await client.query(
     `select last_id::text as "lastId", removed::float8 as removed, pinned::float8 as pinned
-     from ${qualified(schema, 'log_delete')}($1, $2, $3, $4${counted ? ', 2000, $5::pg_snapshot' : ''})`,
+     from ${qualified(schema, 'log_delete')}(
+       $1, $2, $3, $4${counted ? ', 2000, $5::pg_snapshot' : ''})`,
     [partition, before, afterId, upTo, ...(counted ? [counted.countedIn] : [])],
   );
   return (rows[0] as Batch | undefined) ?? { lastId: null, removed: 0, pinned: 0 };
 }
 
-/** Forgets a batch of publishers' own event ids. */
+/** Forgets a batch of event ids that publishers gave. */
 export async function deletePublished(
   client: Queryable,
   schema: string,
@@ -117,7 +119,7 @@ export async function deletePublished(
   return rows[0] as { lastId: string | null; removed: number };
 }
 
-/** Forgets dead letters that were discarded before the time and are no longer in the log. */
+/** Forgets discarded dead letters from before the time that are no longer in the log. */
 export async function deleteDiscarded(
   client: Queryable,
   schema: string,
@@ -127,7 +129,8 @@ export async function deleteDiscarded(
     `delete from ${qualified(schema, 'discarded')} where ctid in (
        select known.ctid from ${qualified(schema, 'discarded')} as known
        where known.discarded_at < least($1, now()) and not exists (
-         select from ${qualified(schema, 'notification_log')} as log where log.id = known.notification_id)
+         select from ${qualified(schema, 'notification_log')} as log
+         where log.id = known.notification_id)
        for update skip locked)`,
     [before],
   );

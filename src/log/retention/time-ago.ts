@@ -1,8 +1,8 @@
 import type { Queryable } from '../../database/connect.ts';
 
 /**
- * The time this many milliseconds ago by the server's clock: a client whose clock is ahead would
- * remove too much.
+ * The time this many milliseconds ago, by the server's clock: with its own, a client whose clock is
+ * ahead would remove too much.
  */
 export async function timeAgo(client: Queryable, ageMs: number): Promise<Date> {
   const { rows } = await client.query(

@@ -9,7 +9,7 @@ export type StatementOptions = {
   file: string;
 };
 
-/** Makes up statements that write to a table; some fail, as they do. */
+/** Makes up statements that write to a table; some of them may fail. */
 export function randomStatements(
   random: Random,
   table: RandomTable,
@@ -30,7 +30,8 @@ const NEEDS_KEY = ['upsert', 'move', 'shift', 'merge', 'reinsert', 'from'];
 
 const STATEMENTS: Readonly<Record<string, Make>> = {
   insert: (random, table) => [
-    `insert into ${table.name} (${namesOf(table)}) values ${rows(random, table)} on conflict do nothing`,
+    `insert into ${table.name} (${namesOf(table)}) values ${rows(random, table)}
+      on conflict do nothing`,
   ],
   strictInsert: (random, table) => [
     `insert into ${table.name} (${namesOf(table)}) values (${row(random, table)})`,
@@ -41,11 +42,13 @@ const STATEMENTS: Readonly<Record<string, Make>> = {
      set touched = t.touched + 1, ${setRandom(random, table)} where ${some(random, 't')}`,
   ],
   update: (random, table) => [
-    `update ${table.name} as t set touched = touched + 1, ${setRandom(random, table)} where ${some(random, 't')}`,
+    `update ${table.name} as t set touched = touched + 1, ${setRandom(random, table)}
+      where ${some(random, 't')}`,
   ],
   updateAll: (_, table) => [`update ${table.name} set touched = touched + 1`],
   from: (random, table) => [
-    `update ${table.name} as t set touched = v.n from (values (${Math.floor(random() * 9)}), (77)) as v (n)
+    `update ${table.name} as t set touched = v.n
+      from (values (${Math.floor(random() * 9)}), (77)) as v (n)
      where ${some(random, 't')}`,
   ],
   move: (random, table) => {
@@ -57,7 +60,9 @@ const STATEMENTS: Readonly<Record<string, Make>> = {
   shift: (random, table) =>
     table.keyType === 'integer'
       ? [
-          `update ${table.name} as t set ${table.keyColumns[0]} = ${table.keyColumns[0]} + ${pick(random, [1, -1, 50])} where ${some(random, 't')}`,
+          `update ${table.name} as t
+           set ${table.keyColumns[0]} = ${table.keyColumns[0]} + ${pick(random, [1, -1, 50])}
+           where ${some(random, 't')}`,
         ]
       : [],
   delete: (random, table) => [`delete from ${table.name} as t where ${some(random, 't')}`],
@@ -67,7 +72,8 @@ const STATEMENTS: Readonly<Record<string, Make>> = {
      insert into ${table.name} (${namesOf(table)}) select ${namesOf(table)} from gone`,
   ],
   copy: (random, table, { file }) => [
-    `copy (select ${namesOf(table)} from ${table.name} as t where ${some(random, 't')}) to '${file}'`,
+    `copy (select ${namesOf(table)} from ${table.name} as t
+      where ${some(random, 't')}) to '${file}'`,
     ...(table.keyColumns.length > 0 ? [`delete from ${table.name}`] : []),
     `copy ${table.name} (${namesOf(table)}) from '${file}'`,
   ],
@@ -98,12 +104,12 @@ function keyOf(random: Random, { keyType }: RandomTable): string[] {
   return KEYS[keyType]?.(1 + Math.floor(random() * 12)) ?? [];
 }
 
-/** With its types, which VALUES in a MERGE would not know. */
+/** With explicit types, which VALUES in a MERGE could not infer. */
 function row(random: Random, table: RandomTable, key = keyOf(random, table)): string {
   return [...key, ...table.columns.map((column) => literalOf(random, column.type))].join(', ');
 }
 
-/** Several rows of different keys: one statement cannot touch a row twice. */
+/** Several rows with different keys: one statement cannot touch a row twice. */
 function rows(random: Random, table: RandomTable): string {
   const count = 1 + Math.floor(random() * 6);
   const first = Math.floor(random() * 12);
@@ -123,7 +129,8 @@ function setRandom(random: Random, { columns }: RandomTable): string {
   return `${name} = ${literalOf(random, type)}`;
 }
 
-/** A condition that holds for some rows, whatever is in them. */
+/** A condition that holds for some rows, whatever their contents. */
 function some(random: Random, alias: string): string {
-  return `abs(hashtext(${alias}::text)) % 4 ${pick(random, ['=', '<', '<>'])} ${Math.floor(random() * 4)}`;
+  const operator = pick(random, ['=', '<', '<>']);
+  return `abs(hashtext(${alias}::text)) % 4 ${operator} ${Math.floor(random() * 4)}`;
 }

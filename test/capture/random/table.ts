@@ -3,13 +3,13 @@ import type { TriggerOptions } from '../../../src/config/triggers.ts';
 import type { Random } from '../../racing/random.ts';
 import { KEYS, NAMES, TYPES } from './values.ts';
 
-/** A table that was made up. */
+/** A random table. */
 export type RandomTable = {
   /** Quoted. */
   name: string;
   text: string;
   keyType: string;
-  /** The key's columns, then the others, quoted, as one writes to them. */
+  /** The key's columns, then the others, quoted, as written in SQL. */
   keyColumns: string[];
   columns: { name: string; type: string }[];
   isPartitioned: boolean;
@@ -29,11 +29,11 @@ export type Wish = {
   isPartitioned?: boolean;
   isNested?: boolean;
   forEach?: 'statement' | 'row';
-  /** Nothing that keeps it from the fast way of the trigger function. */
+  /** Nothing that keeps it off the fast path of the trigger function. */
   isPlain?: boolean;
 };
 
-/** Makes a table up; `number` keeps the names apart. */
+/** Makes up a table; `number` keeps the names distinct. */
 export function randomTable(random: Random, number: number, wish: Wish = {}): RandomTable {
   const text = `${pick(random, NAMES)} ${number}`;
   const name = pg.escapeIdentifier(text);
@@ -65,11 +65,12 @@ export function randomTable(random: Random, number: number, wish: Wish = {}): Ra
     ...(keyColumns.length > 0 ? [`primary key (${keyColumns.join(', ')})`] : []),
   ];
   const create = [
-    `create table ${name} (${parts.join(', ')})${isPartitioned ? ` partition by hash (${keyColumns[0]})` : ''}`,
+    `create table ${name} (${parts.join(', ')})
+     ${isPartitioned ? `partition by hash (${keyColumns[0]})` : ''}`,
     ...(isPartitioned ? partitions(name) : []),
     ...(isNested ? nestedTrigger(name, keyColumns[0] ?? '', number) : []),
   ];
-  // For each statement all of these would be recorded in a wrong order now and then.
+  // Captured for each statement, these would sometimes be recorded in the wrong order.
   const isForRows = isPartitioned || isNested || refersToItself;
   const levels = isForRows ? ['auto', 'row'] : ['auto', 'auto', 'row', 'statement'];
   const forEach = wish.forEach ?? pick(random, levels);
@@ -83,13 +84,12 @@ export function randomTable(random: Random, number: number, wish: Wish = {}): Ra
 function partitions(name: string): string[] {
   return [0, 1].map(
     (part) =>
-      `create table ${name.slice(0, -1)} part ${part}" partition of ${name} for values with (modulus 2, remainder ${part})`,
+      `create table ${name.slice(0, -1)} part ${part}" partition of ${name}
+       for values with (modulus 2, remainder ${part})`,
   );
 }
 
-/**
- * After each row that is written, it is written to again: what comes first must be recorded first.
- */
+/** Writes to each written row again: the first write must be recorded first. */
 function nestedTrigger(name: string, key: string, number: number): string[] {
   return [
     `create function nested_${number}() returns trigger language plpgsql as $body$

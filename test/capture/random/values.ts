@@ -1,7 +1,7 @@
 /*
-Types that tables have, with values of each as SQL writes them: the usual, and what tends to break. JSON's
-own limits are left out, and documented: a number of more than 15 digits inside of jsonb, arrays that do not
-begin at 1.
+Column types, with values of each as SQL writes them: the usual ones, and those that tend to break.
+The limits of JSON itself are left out, and documented: numbers of more than 15 digits inside jsonb,
+and arrays that do not begin at 1.
 */
 export const TYPES: Readonly<Record<string, readonly string[]>> = {
   smallint: ['0', '-32768'],
@@ -64,7 +64,7 @@ export const TYPES: Readonly<Record<string, readonly string[]>> = {
   'address[]': [`array[row('x', 1)::address, null]`],
 };
 
-/** What has to be there for some of them. */
+/** The definitions that some of these types need. */
 export const TYPES_SQL = `
 create type mood as enum ('sad', 'very "happy"');
 create domain positive as integer check (value > 0);
@@ -76,7 +76,7 @@ create domain lines as item[];
 create domain document as json;
 create type note as (body document, mood mood);`;
 
-/** A key's values, made from a small number, so that statements meet the same rows. */
+/** A key's values, made from a small number, so that statements hit the same rows. */
 export const KEYS: Readonly<Record<string, (n: number) => string[]>> = {
   integer: (n) => [String(n)],
   bigint: (n) => [String(9007199254740990n + BigInt(n))],
@@ -89,7 +89,7 @@ export const KEYS: Readonly<Record<string, (n: number) => string[]>> = {
   none: () => [],
 };
 
-/** Names that people have, and that break what does not quote. */
+/** Names that occur in practice and break SQL that does not quote them. */
 export const NAMES = [
   'plain',
   'Capitals',

@@ -1,6 +1,6 @@
 /*
-The daemon that a round starts, harms and kills: node daemon-process.ts SETUP. What its handlers do is
-recorded outside of the database.
+The daemon that a round starts, harms and kills: node daemon-process.ts SETUP. It records what its
+handlers do outside the database.
 */
 import { join } from 'node:path';
 import { loadConfig } from '../../../src/config/load.ts';
@@ -31,7 +31,7 @@ const consumers = setup.consumers.map(({ id, handler, options }) =>
       id,
       channels: ['torture'],
       from: 'start',
-      // In the time that a round has.
+      // Within the duration of a round.
       retry: { attempts: 100, backoff: () => 50 },
       ...options,
       handle: makeHandler(handler, { record, url, folder }),

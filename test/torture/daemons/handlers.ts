@@ -27,8 +27,8 @@ export type HandlerName =
 /** What handlers work with. */
 type Tools = { record: RecordWriter<Handling>; url: string; folder: string };
 
-/** In the round's folder once the handlers are mended. */
-export const MENDED = 'mended';
+/** The file in the round's folder that says the handlers are fixed. */
+export const FIXED = 'fixed';
 
 /** Makes the handler of that name, which records what it does. */
 export function makeHandler(name: HandlerName, { record, url, folder }: Tools): Work {
@@ -45,7 +45,7 @@ export function makeHandler(name: HandlerName, { record, url, folder }: Tools): 
       });
     case 'writes an effect, and blocks its process now and then':
       return recorded(async (notification, context) => {
-        const isBlocking = Math.random() < BLOCKING_SHARE && !existsSync(join(folder, MENDED));
+        const isBlocking = Math.random() < BLOCKING_SHARE && !existsSync(join(folder, FIXED));
         if (isBlocking && Math.random() < 0.5) block();
         await writeEffect(context.db, notification, context.consumerId);
         if (isBlocking) block();
@@ -82,7 +82,7 @@ export function makeHandler(name: HandlerName, { record, url, folder }: Tools): 
   }
 }
 
-/** Mirrors what is about a table, and writes an effect for all else. */
+/** Mirrors changes of tables, and writes an effect for everything else. */
 function mirroring(recorded: (work: Work) => Work): Work {
   const others = recorded((notification, { db, consumerId }) =>
     writeEffect(db, notification, consumerId),
@@ -93,7 +93,7 @@ function mirroring(recorded: (work: Work) => Work): Work {
   };
 }
 
-/** Notes that the handler was called, and that it returned or threw. */
+/** Records that the handler was called, and that it returned or threw. */
 function recording(record: RecordWriter<Handling>, work: Work): Work {
   return async (notification, context) => {
     const { token } = notification.payload;
@@ -110,7 +110,7 @@ function recording(record: RecordWriter<Handling>, work: Work): Work {
   };
 }
 
-/** Works for a moment, mostly for none at all, and meets what the notification has in store. */
+/** Works for a moment, mostly none, and then does what the poison says. */
 async function work(
   { payload, attempt }: TortureNotification,
   { db }: ConsumerContext,
@@ -127,11 +127,11 @@ async function work(
   const throws =
     poison === 'throws' ||
     (poison === 'throws once' && attempt === 1) ||
-    (poison === 'throws until it is mended' && !existsSync(join(folder, MENDED)));
+    (poison === 'throws until it is fixed' && !existsSync(join(folder, FIXED)));
   if (throws) throw new Error(`It ${poison}.`);
 }
 
-/** As a handler that computes for long: nothing else of the process runs meanwhile. */
+/** Like a handler that computes for long: nothing else in the process runs meanwhile. */
 function block(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BLOCKED_MS);
 }

@@ -2,9 +2,8 @@ import type { Notification } from '../../../src/log/notification.ts';
 import type { Database } from './effect.ts';
 
 /**
- * Does to the mirror of a consumer what was done to a table, and notes that it did; see
- * mirror-sql.ts.
- * @returns false where the notification is not about a table
+ * Applies a change of a table to a consumer's mirror, and records that it did; see mirror-sql.ts.
+ * @returns false if the notification is not about a table
  */
 export async function mirror(
   db: Database,

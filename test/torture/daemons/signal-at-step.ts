@@ -3,10 +3,10 @@ import type { Handling } from '../history/history.ts';
 import type { RecordWriter } from '../history/record.ts';
 
 /**
- * Kills (-9) or stops this process at its n-th step from now on. A step is what can be seen from
- * outside: before and after each packet that goes to the server, and before and after each line
- * that a handler records. Whatever the process does from one step to the next is undone by its
- * death, so that these are all the places between awaits at which it matters that it dies.
+ * Kills (-9) or stops this process at its n-th step from now on. A step is what can be observed
+ * from outside: before and after each packet to the server, and before and after each line that a
+ * handler records. Whatever the process does between two steps is undone by its death, so these are
+ * all the places between awaits at which its death matters.
  */
 export function signalAtStep(
   signal: 'SIGKILL' | 'SIGSTOP',

@@ -7,11 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { until } from '../../helpers/wait.ts';
 import type { DaemonSetup } from './setup.ts';
 
-/** A daemon that is to run: whatever ends its process, another one is started, as systemd would. */
+/**
+ * A daemon that is kept running: when its process ends, another one is started, as systemd would.
+ */
 export class SupervisedDaemon {
   /** How often its process was killed, by itself or by others. */
   deaths = 0;
-  /** Exits that nobody has asked for, other than by SIGKILL: a fault of the daemon. */
+  /** Unrequested exits other than by SIGKILL: faults of the daemon. */
   readonly crashes: string[] = [];
   /** True once it is to end for good. */
   isStopping = false;
@@ -19,7 +21,7 @@ export class SupervisedDaemon {
   #child: ChildProcess;
   #ended: Promise<void>;
 
-  /** @param setups is asked for the setup of each process */
+  /** @param setups returns the setup for each new process */
   constructor(setups: () => DaemonSetup) {
     this.#setups = setups;
     this.#child = spawnDaemon(setups());
@@ -37,20 +39,20 @@ export class SupervisedDaemon {
   }
 
   /**
-   * Stops its process as it is, as a hypervisor or a debugger would: now, or within its next steps
-   * (see signalAtStep). Returns once it stands still.
+   * Stops its process, as a hypervisor or a debugger would: now, or within its next steps (see
+   * signalAtStep). Returns once it has stopped.
    */
   async freeze(when: 'now' | 'at a step'): Promise<void> {
     this.#child.kill(when === 'now' ? 'SIGSTOP' : 'SIGUSR2');
-    await until('the process stands still', () => stateOf(this.pid).startsWith('T'));
+    await until('the process has stopped', () => stateOf(this.pid).startsWith('T'));
   }
 
-  /** Lets the frozen process go on. */
+  /** Resumes the frozen process. */
   thaw(): void {
     this.#child.kill('SIGCONT');
   }
 
-  /** Ends it cleanly, and waits. One that does not end is killed, which counts as a crash. */
+  /** Ends it cleanly, and waits. If it does not end it is killed, which counts as a crash. */
   async stop(): Promise<void> {
     this.isStopping = true;
     this.#child.kill('SIGTERM');
@@ -73,7 +75,7 @@ export class SupervisedDaemon {
     for (;;) {
       const [code, signal] = await exitOf(this.#child);
       if (signal === 'SIGKILL') this.deaths += 1;
-      // Of a process that has hardly begun, SIGTERM is the end as for any program.
+      // A process that has hardly begun ends on SIGTERM like any program.
       else if (signal === 'SIGTERM' && this.isStopping) return;
       else if (code !== 0) this.crashes.push(`exit code ${code}, signal ${signal}`);
       else if (!this.isStopping) this.crashes.push('ended without being asked');
@@ -87,7 +89,7 @@ function spawnDaemon(setup: DaemonSetup): ChildProcess {
   const output = openSync(join(setup.folder, 'daemons.log'), 'a');
   const child = spawn(process.execPath, [SCRIPT, JSON.stringify(setup)], {
     stdio: ['ignore', output, output],
-    // Started hundreds of times, it need not be compiled each time.
+    // It is started hundreds of times and need not be compiled each time.
     env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'pgwatch-torture-compiled') },
   });
   closeSync(output);

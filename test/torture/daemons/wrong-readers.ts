@@ -4,24 +4,24 @@ import type { Position } from '../../../src/log/positions/position.ts';
 import { subscribeTransitions } from '../../../src/transitions.ts';
 import { textReader, WRONG_READERS } from '../../racing/wrong-readers.ts';
 
-/** A reader with a fault, by its name: one of the race's, or one of those below. */
+/** Makes a faulty reader by its name: one of the race's, or one of those below. */
 export function makeWrongReader(name: string): ReadPage {
   const reader = OWN[name]?.() ?? WRONG_READERS[name];
   if (!reader) throw new Error(`There is no wrong reader "${name}".`);
   return reader;
 }
 
-export const NO_CATCH_UP = 'goes on at the newest end after a reconnect';
+export const NO_CATCH_UP = 'continues at the newest id after a reconnect';
 export const SETTINGS_AS_THEY_COME =
-  'reads ids as floating point numbers, in the format of the session';
+  'reads ids as floating-point numbers, in the format of the session';
 
-export const PASSES_OVER_OLD = 'passes over what is older than what it has read';
+export const PASSES_OVER_OLD = 'skips rows older than those it has read';
 
 const OWN: Record<string, () => ReadPage> = {
   [NO_CATCH_UP]: noCatchUp,
   [SETTINGS_AS_THEY_COME]: settingsAsTheyCome,
   [PASSES_OVER_OLD]: passesOverOld,
-  // Right as long as a server is young.
+  // Right only as long as a server is young.
   'xids are read as 32 bits': () =>
     textReader([
       'select pg_snapshot_xip($1::pg_snapshot)',
@@ -30,7 +30,7 @@ const OWN: Record<string, () => ReadPage> = {
     ]),
 };
 
-/** Rounded, an id is another notification's. */
+/** A rounded id belongs to another notification. */
 function settingsAsTheyCome(): ReadPage {
   const read = textReader(['select sized.id, ', 'select sized.id::float8, ']);
   return async (client, request) => {
@@ -39,7 +39,7 @@ function settingsAsTheyCome(): ReadPage {
   };
 }
 
-/** What plain LISTEN clients do: what was published while the connection was away is skipped. */
+/** Like plain LISTEN clients: it skips what was published while disconnected. */
 function noCatchUp(): ReadPage {
   const right = pageReader('pgwatch');
   let hasReconnected = false;
@@ -55,7 +55,7 @@ function noCatchUp(): ReadPage {
   };
 }
 
-/** Right as long as nobody sets the server's clock back. */
+/** Right only as long as the server's clock is never set back. */
 function passesOverOld(): ReadPage {
   const right = pageReader('pgwatch');
   let newestMicros = 0;
@@ -67,5 +67,5 @@ function passesOverOld(): ReadPage {
   };
 }
 
-/** Far more than lies between an id and the next. */
+/** Far more than between two consecutive ids. */
 const SLACK_MICROS = 30_000_000;

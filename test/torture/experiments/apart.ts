@@ -12,8 +12,9 @@ import { type Apart, dumpLog, restoreLog } from '../restores.ts';
 import type { World } from '../world.ts';
 
 /**
- * The log is restored without its positions, or the sequence of its ids set back, and writers go
- * on. The daemon refuses until "pgwatch migrate rebase", and then delivers all that is in the log.
+ * The log is restored without its positions, or the sequence of its ids is set back, while writers
+ * continue. The daemon refuses to start until "pgwatch migrate rebase", and then delivers
+ * everything in the log.
  */
 export const apart: Experiment = {
   name: 'apart',
@@ -32,16 +33,18 @@ export const apart: Experiment = {
     });
   },
   mutants: {
-    'the start takes all for one': {
+    'the start does not compare the log with the positions': {
       sql: replaceSql(
         'log_origin_state()',
-        `(rebased_id bigint, next_xid xid8, log_xid xid8, is_restored boolean, is_foreign boolean, sequence_id bigint,
+        `(rebased_id bigint, next_xid xid8, log_xid xid8, is_restored boolean,
+          is_foreign boolean, sequence_id bigint,
           used_id bigint, used_by text, misplaced_id bigint, misplaced_by text, twice_id bigint)`,
-        `return query select 0::bigint, '3'::xid8, '3'::xid8, false, false, 1::bigint, 1::bigint, '', null::bigint, null, null::bigint;`,
+        `return query select 0::bigint, '3'::xid8, '3'::xid8, false, false, 1::bigint, 1::bigint,
+          '', null::bigint, null, null::bigint;`,
       ),
       shows: ['lost'],
     },
-    'a rebase leaves the sequence where it was': {
+    'a rebase leaves the sequence unchanged': {
       sql: replaceSql(
         'log_rebase()',
         '(kept_notifications bigint, last_id bigint)',
@@ -51,7 +54,7 @@ export const apart: Experiment = {
       ),
       shows: ['lost'],
     },
-    'a rebase skips what is unread': {
+    'a rebase skips unread notifications': {
       sql: replaceSql(
         'log_rebase()',
         '(kept_notifications bigint, last_id bigint)',
@@ -65,7 +68,7 @@ export const apart: Experiment = {
   },
 };
 
-/** Ids that are given again are not in the order of commits: no order can be kept. */
+/** Ids that are assigned again do not follow the order of commits, so no order can be kept. */
 function withoutOrder(consumer: ConsumerSetup): ConsumerSetup {
   return { ...consumer, promised: { ...consumer.promised, order: 'none' } };
 }
@@ -75,7 +78,7 @@ async function part(world: World, what: Apart): Promise<void> {
   await dumpLog(world);
   await catchUp(world);
   await endDaemons(world);
-  // Published, and not read.
+  // Published, but not read.
   await delay(world.random() * 100);
   const since = await restoreLog(world, what);
   await delay(50 + world.random() * 250);
@@ -90,10 +93,7 @@ async function endDaemons(world: World): Promise<void> {
   await Promise.all(daemons.map((daemon) => (isClean ? daemon.stop() : daemon.abandon())));
 }
 
-/**
- * Whether a position lies above the ids that were given, or what was published since lies below
- * one.
- */
+/** Whether a position is above the assigned ids, or newly published notifications are below one. */
 async function isApart(world: World, since: string): Promise<boolean> {
   const [row] = await world.query<{ isApart: boolean }>(
     `select exists (
@@ -106,7 +106,7 @@ async function isApart(world: World, since: string): Promise<boolean> {
   return row?.isApart ?? false;
 }
 
-/** A daemon ends again and again, with the sentence that says what to do. */
+/** A daemon ends with the message that says what to do. */
 async function expectRefusal(world: World, what: Apart): Promise<void> {
   const daemon = world.addDaemon();
   const endAt = performance.now() + (world.isMutant ? 5000 : 20_000);
@@ -117,10 +117,10 @@ async function expectRefusal(world: World, what: Apart): Promise<void> {
     world.overdue.push(`${what}: the daemon does not refuse`);
   }
   daemon.crashes.length = 0;
-  world.count('daemon that refused');
+  world.count('daemon that refused to start');
 }
 
-/** Until a consumer has come as far as the log has now; others may be behind. */
+/** Waits until one consumer has reached the current end of the log; others may be behind. */
 async function catchUp(world: World): Promise<void> {
   const [row] = await world.query<{ id: number }>(
     'select coalesce(max(id), 0)::float8 as id from pgwatch.notification_log',
@@ -139,7 +139,7 @@ async function catchUp(world: World): Promise<void> {
   });
 }
 
-/** Another function in the place of one, which can still be called. */
+/** Replaces a function; the original can still be called. */
 function replaceSql(name: string, columns: string, body: string): string {
   return `alter function pgwatch.${name} rename to right_${name.replace('()', '')};
     create function pgwatch.${name} returns table ${columns} language plpgsql as $$

@@ -2,15 +2,15 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EXACT, RECORDING, SHARED, SHARED_EXACT } from '../consumers.ts';
-import { MENDED } from '../daemons/handlers.ts';
+import { FIXED } from '../daemons/handlers.ts';
 import type { ConsumerSetup } from '../daemons/setup.ts';
 import type { Experiment } from '../experiment.ts';
 import { underLoad } from '../load.ts';
 import { tamperSql } from '../mutations.ts';
 
 /**
- * Handlers block the event loop of their process for longer than it counts as alive: neither its
- * heartbeat nor anything else of it runs, others take over, and then it goes on in the middle.
+ * Handlers block the event loop of their process for longer than it counts as alive: its heartbeat
+ * and everything else stop, other daemons take over, and then it continues in the middle.
  */
 export const blockedLoop: Experiment = {
   name: 'blocked-loop',
@@ -25,8 +25,8 @@ export const blockedLoop: Experiment = {
           'select sum(epoch)::int as takeovers from pgwatch.consumer_progress',
         );
         world.count('consumer taken over', rows[0]?.takeovers ?? 0);
-        // What is left would take minutes if its handlers went on like that.
-        writeFileSync(join(world.folder, MENDED), '');
+        // With such handlers, the rest would take minutes.
+        writeFileSync(join(world.folder, FIXED), '');
       },
     });
   },

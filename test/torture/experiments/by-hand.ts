@@ -9,9 +9,8 @@ import { Operator } from '../operator.ts';
 import type { World } from '../world.ts';
 
 /**
- * Somebody seeks, replays, pauses and cleans up by hand while daemons die and lose their
- * connections. What a seek skips may be missing, what is asked for again comes again, and nothing
- * else.
+ * An operator seeks, replays, pauses and cleans up while daemons die and lose their connections.
+ * What a seek skips may be missing and what is requested again comes again, but nothing else.
  */
 export const byHand: Experiment = {
   name: 'by-hand',
@@ -44,7 +43,7 @@ export const byHand: Experiment = {
       end if;`),
       shows: ['lost'],
     },
-    'a seek leaves its owner at work': {
+    'a seek does not stop the owner': {
       sql: tamperWithSeeks('new.epoch := old.epoch;'),
       shows: ['setbacks', 'duplicateEffects'],
     },
@@ -59,7 +58,7 @@ export const byHand: Experiment = {
         execute function torture.forget()`,
       shows: ['lost'],
     },
-    'cleanup removes what is unread': {
+    'cleanup removes unread notifications': {
       sql: `create or replace function pgwatch.log_is_settled(
           id bigint, xid xid8, progress pgwatch.consumer_progress, rebased_id bigint)
         returns boolean language sql immutable parallel safe return true`,
@@ -83,7 +82,7 @@ const HANDS: readonly ((operator: Operator) => Promise<void>)[] = [
   (operator) => operator.cleanUp(),
 ];
 
-/** Each hand at least once, in random order. */
+/** Each operation at least once, in random order. */
 async function operate(world: World, consumerId: string, signal: AbortSignal): Promise<void> {
   await world.withClient(async (client) => {
     const operator = new Operator(world, consumerId, client);

@@ -9,8 +9,8 @@ import { tamperSql } from '../mutations.ts';
 import type { World } from '../world.ts';
 
 /**
- * Tables are captured and snapshots of them taken while writers change them and connections,
- * daemons and the server are killed. In the end each consumer's mirror is what the tables are.
+ * Tables are captured and copied by snapshots while writers change them and connections, daemons
+ * and the server are killed. In the end each consumer's mirror must equal the tables.
  */
 export const captureAndSnapshot: Experiment = {
   name: 'capture-and-snapshot',
@@ -26,7 +26,7 @@ export const captureAndSnapshot: Experiment = {
         const changing = [1, 2, 3].map((index) => changeTables(world, index, over.signal));
         const harming = harm(world, signal);
         await Promise.all(consumers.map(({ id }) => takeSnapshots(world, id, signal)));
-        // What no snapshot sees any more.
+        // Changes that no snapshot sees any more.
         await delay(500);
         over.abort();
         await Promise.all([...changing, harming]);
@@ -40,7 +40,7 @@ export const captureAndSnapshot: Experiment = {
       rewrite: (text) => text.replace('for share', ''),
       shows: ['lost'],
     },
-    'a change in twenty is not captured': {
+    'one change in twenty is not captured': {
       sql: tamperSql(
         'insert',
         'notification_log',
@@ -57,7 +57,7 @@ function mirroring(consumer: ConsumerSetup): ConsumerSetup {
   return { ...consumer, handler: 'mirrors', options };
 }
 
-/** Two at least, the second while the consumer has work from the first. */
+/** Takes at least two, the second while the consumer still works on the first. */
 async function takeSnapshots(world: World, consumerId: string, signal: AbortSignal): Promise<void> {
   for (let count = 0; count < 2 || !signal.aborted; count++) {
     await delay(world.random() * 200);
@@ -91,7 +91,7 @@ async function harm(world: World, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Waits as long as fewer and fewer differ; those that still do are overdue. */
+/** Waits while the differences change; those that remain are overdue. */
 async function settle(world: World): Promise<void> {
   const quietMax = world.isMutant ? 3000 : 40_000;
   let found = await findDifferences(world);

@@ -6,7 +6,7 @@ import type { Experiment } from '../experiment.ts';
 import { repeatedly, underLoad } from '../load.ts';
 import type { World } from '../world.ts';
 
-/** What sessions begin with changes half-way, for connections that are made from then on. */
+/** The default settings of sessions change midway, for connections made from then on. */
 export const changeSettings: Experiment = {
   name: 'change-settings',
   async run(world) {
@@ -21,7 +21,7 @@ export const changeSettings: Experiment = {
     }
   },
   mutants: {
-    'ids are read as floating point numbers, in the format of the session': {
+    'ids are read as floating-point numbers, in the format of the session': {
       reader: SETTINGS_AS_THEY_COME,
       shows: ['lost', 'phantom'],
     },

@@ -28,8 +28,8 @@ export const clockJumps: Experiment = {
           jump(world, clock, deal());
           await delay(100 + world.random() * 300);
         }
-        // What waits by the clock of before, waits for hours.
-        await until('a retry is to come', async () => {
+        // A retry that waits by the clock of before would wait for hours.
+        await until('a retry is pending', async () => {
           const due = await world.query(
             'select from pgwatch.delivery where next_attempt_at > clock_timestamp()',
           );
@@ -41,7 +41,7 @@ export const clockJumps: Experiment = {
     });
   },
   mutants: {
-    'what was filed by a clock ahead waits until that time': {
+    'a retry filed by a clock ahead waits until that time': {
       sql: tamperSql(
         'update',
         'delivery',
@@ -52,7 +52,7 @@ export const clockJumps: Experiment = {
       ),
       shows: ['lost'],
     },
-    'what is older than what was read is passed over': {
+    'rows older than those read before are skipped': {
       reader: PASSES_OVER_OLD,
       shows: ['lost'],
     },

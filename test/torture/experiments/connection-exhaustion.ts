@@ -11,8 +11,8 @@ import { TortureServer } from '../server.ts';
 import type { World } from '../world.ts';
 
 /**
- * Somebody takes every connection that the server has (53300), while those of the daemons are
- * terminated; or one of the server's processes is killed, at which it lets nobody in for a while
+ * Another client takes every connection of the server (53300), while those of the daemons are
+ * terminated. Or one of the server's processes is killed, so it refuses connections for a while
  * (57P03).
  */
 export const connectionExhaustion: Experiment = {
@@ -28,7 +28,7 @@ export const connectionExhaustion: Experiment = {
           if (what === 'recovery') {
             await world.server.crash('backend', 0);
             await world.server.ensureRunning();
-            world.count('server that lets nobody in');
+            world.count('server that refuses connections');
           } else {
             await exhaust(world, what);
           }
@@ -41,7 +41,7 @@ export const connectionExhaustion: Experiment = {
 };
 
 /**
- * Takes what is free, terminates connections of these names, takes those too, and gives all back.
+ * Takes all free connections, terminates those with these names, takes them too, and releases all.
  */
 async function exhaust(world: World, names: string): Promise<void> {
   const hoard = new Hoard(world.url);
@@ -56,13 +56,13 @@ async function exhaust(world: World, names: string): Promise<void> {
     await delay(100 + world.random() * 400);
     world.count('server without a free connection');
   } catch {
-    // The server went down, or what was taken was terminated, too.
+    // The server went down, or our own connection was terminated, too.
   } finally {
     await hoard.close();
   }
 }
 
-/** Connections that are taken from others. */
+/** Connections taken away from others. */
 class Hoard {
   readonly #clients: Client[] = [];
   readonly #url: string;
@@ -71,7 +71,7 @@ class Hoard {
     this.#url = url;
   }
 
-  /** Null where there is no other. */
+  /** Returns null if no connection is left. */
   async take(): Promise<Client | null> {
     const client = new Client({ connectionString: this.#url, application_name: 'hoard' });
     client.on('error', () => {});
@@ -85,7 +85,7 @@ class Hoard {
     }
   }
 
-  /** Takes several at once until the server has none, twice: others give some back meanwhile. */
+  /** Takes several at once until the server has none left, twice: others release some meanwhile. */
   async fill(): Promise<void> {
     for (let refusals = 0; refusals < 2; ) {
       const taken = await Promise.all(Array.from({ length: 8 }, () => this.take()));

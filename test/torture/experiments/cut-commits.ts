@@ -24,10 +24,13 @@ export const cutCommits: Experiment = {
   },
   mutants: {
     ...OVER_ANOTHER_CONNECTION,
-    'a writer tries again without its event id': {
+    'a writer retries without its event id': {
       writers: { retryWith: 'no event id' },
       shows: ['duplicateEffects'],
     },
-    'a writer takes silence for failure': { writers: { belief: 'aborted' }, shows: ['phantom'] },
+    'a writer takes a missing answer for failure': {
+      writers: { belief: 'aborted' },
+      shows: ['phantom'],
+    },
   },
 };

@@ -7,8 +7,8 @@ import { TortureServer } from '../server.ts';
 import { UNLOGGED_LOG } from './kill-server.ts';
 
 /**
- * The server's disk fills up under load, and has room again a little later. At first tables cannot
- * grow; in the end the server cannot write its log, and goes down until somebody makes room.
+ * The server's disk fills up under load, and has room again a little later. First tables cannot
+ * grow; in the end the server cannot write WAL, and goes down until there is room.
  */
 export const diskFull: Experiment = {
   name: 'disk-full',
@@ -22,7 +22,7 @@ export const diskFull: Experiment = {
           disk.fill();
           world.count('disk filled');
           await delay(200 + world.random() * 400);
-          if (await world.server.exhaustLog()) world.count('server down for want of room');
+          if (await world.server.exhaustLog()) world.count('server down for lack of space');
           await delay(100);
           disk.free();
           await world.server.ensureRunning();
@@ -32,10 +32,13 @@ export const diskFull: Experiment = {
   startServer: () => TortureServer.startOn(SmallDisk.mount(DISK_MB)),
   mutants: {
     'the log is not crash-safe': { sql: UNLOGGED_LOG, shows: ['lost'] },
-    'a writer takes silence for success': { writers: { belief: 'committed' }, shows: ['lost'] },
+    'a writer takes a missing answer for success': {
+      writers: { belief: 'committed' },
+      shows: ['lost'],
+    },
     ...WITHOUT_CATCH_UP,
   },
 };
 
-/** What the server, its template and a round take, and not much more. */
+/** Little more than the server, its template and a round need. */
 const DISK_MB = 300;

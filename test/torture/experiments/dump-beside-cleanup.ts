@@ -13,8 +13,7 @@ import type { World } from '../world.ts';
 
 /**
  * Dumps are taken while writers write, consumers work, and cleanup empties partitions. A daemon on
- * what is restored from them gets all that the consumers had not handled by then, and nothing
- * twice.
+ * a restored dump gets everything that the consumers had not handled by then, and nothing twice.
  */
 export const dumpBesideCleanup: Experiment = {
   name: 'dump-beside-cleanup',
@@ -32,8 +31,7 @@ export const dumpBesideCleanup: Experiment = {
       async harm(signal) {
         const over = new AbortController();
         const cleaning = cleanUp(world, over.signal);
-        // Where a dump fails, that is the error, and not that cleanup has lost its connection by
-        // then.
+        // If a dump fails, that is the error to report, not that cleanup then loses its connection.
         cleaning.catch(() => {});
         try {
           for (let day = 2; day < DAYS && (dumps.length === 0 || !signal.aborted); day++) {
@@ -48,7 +46,7 @@ export const dumpBesideCleanup: Experiment = {
     for (const made of dumps) world.overdue.push(...(await tryDump(world, binaries(), made)));
   },
   mutants: {
-    'cleanup minds no older snapshot': {
+    'cleanup ignores older snapshots': {
       sql: `create or replace function pgwatch.cleanup_snapshot(since jsonb) returns text
         language sql stable return null::text`,
       shows: ['lost'],
@@ -57,9 +55,8 @@ export const dumpBesideCleanup: Experiment = {
 };
 
 /**
- * Takes a dump that has its snapshot, and is kept from locking the log's partitions meanwhile:
- * consumers handle what it has as unread, and cleanup would remove it. Writers write to the next
- * day.
+ * Takes a dump that has its snapshot but cannot lock the log's partitions yet. Meanwhile consumers
+ * handle what the dump has as unread, and cleanup would remove it. Writers write to the next day.
  */
 async function dumpBehindADoor(world: World, day: number): Promise<Dump> {
   const consumerId = world.consumers[day % world.consumers.length]?.id ?? '';
@@ -68,7 +65,7 @@ async function dumpBehindADoor(world: World, day: number): Promise<Dump> {
     return world.withClient(async (door) => {
       let dumping: Promise<Dump> | undefined;
       await operator.pause(async () => {
-        // Every pg_dump reads it before it looks for tables, and nothing else here does.
+        // Every pg_dump reads this table before it looks for tables, and nothing else here does.
         await door.query('begin; lock table pg_catalog.pg_extension in access exclusive mode');
         dumping = dump(world, binaries(), day);
         dumping.catch(() => {});
@@ -82,13 +79,17 @@ async function dumpBehindADoor(world: World, day: number): Promise<Dump> {
   });
 }
 
-/** Until cleanup has emptied what the dump has yet to read, which it does not; else for a while. */
+/**
+ * Waits until cleanup has emptied what the dump has yet to read, which it must not do, or for a
+ * while.
+ */
 async function untilEmptied(world: World, day: number): Promise<void> {
   for (const endAt = performance.now() + DOOR_MS_MAX; performance.now() < endAt; ) {
     await delay(100);
     const [row] = await world.query<{ isFilled: boolean }>(
       `select exists (
-         select from pgwatch.notification_log where created_at < '2019-12-31'::timestamptz + $1 * interval '1 day'
+         select from pgwatch.notification_log
+           where created_at < '2019-12-31'::timestamptz + $1 * interval '1 day'
        ) as "isFilled"`,
       [day],
     );
@@ -101,15 +102,16 @@ async function waitForDump(world: World): Promise<void> {
     await delay(20);
     const rows = await world.query(
       `select from pg_locks join pg_stat_activity using (pid)
-       where relation = 'pg_catalog.pg_extension'::regclass and not granted and backend_xmin is not null`,
+       where relation = 'pg_catalog.pg_extension'::regclass and not granted
+         and backend_xmin is not null`,
     );
     isWaiting = rows.length > 0;
   }
 }
 
 /**
- * Empties what is done, as cleanup does, and drops nothing: pg_dump fails where a table that it
- * knows of is gone.
+ * Empties what is done, as cleanup does, but drops nothing: pg_dump fails if a table that it knows
+ * is gone.
  */
 async function cleanUp(world: World, signal: AbortSignal): Promise<void> {
   const partitions = await world.query<{ name: string }>(

@@ -8,8 +8,9 @@ import { OVER_ANOTHER_CONNECTION, tamperSql } from '../mutations.ts';
 import type { World } from '../world.ts';
 
 /**
- * Two of three daemons stand still for three times as long as they count as alive, and go on: what
- * they had is taken over meanwhile, and what they are in the middle of must not commit.
+ * Two of three daemons are frozen for three times as long as they count as alive, and then
+ * continue. Other daemons take over their work meanwhile, and what they are in the middle of must
+ * not commit.
  */
 export const freeze: Experiment = {
   name: 'freeze',
@@ -37,7 +38,7 @@ export const freeze: Experiment = {
   },
 };
 
-/** Any but the one in whose transactions the effects are. */
+/** Any daemon except the one whose transactions contain the effects. */
 async function chooseSpared(world: World): Promise<SupervisedDaemon | undefined> {
   const owners = await world.query<{ pid: number }>(
     `select pid from pgwatch.consumer_progress join pgwatch.daemon on owner = daemon_id
@@ -58,7 +59,7 @@ async function freezeOne(world: World, daemon: SupervisedDaemon): Promise<void> 
   world.count(`daemon frozen ${when}`);
   try {
     await delay(3 * ALIVE_MS);
-    await until('what the frozen daemon had is taken over', async () => {
+    await until("the frozen daemon's work is taken over", async () => {
       const kept = await world.query<{ what: string }>(KEPT, [daemon.pid]);
       return kept.length === 0 || kept.map(({ what }) => what).join(', ');
     });

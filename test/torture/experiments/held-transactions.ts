@@ -9,7 +9,7 @@ import type { World } from '../world.ts';
 
 /**
  * Transactions are held open until everything else is delivered: one here, one in another database,
- * one that is prepared, one that only reads. What they publish is delivered once they end.
+ * a prepared one, and one that only reads. What they publish is delivered once they end.
  */
 export const heldTransactions: Experiment = {
   name: 'held-transactions',
@@ -54,7 +54,7 @@ async function openClient(url: string): Promise<Client> {
   return client;
 }
 
-/** Begins a transaction and publishes in it; what is prepared may not have used NOTIFY. */
+/** Begins a transaction and publishes in it. A prepared transaction may not have used NOTIFY. */
 async function publish(client: Client, record: RecordWriter<Attempt>, token: string) {
   await client.query(`begin; set local pgwatch.notify = 'off'`);
   record.append({ token, outcome: 'unknown' });

@@ -6,8 +6,8 @@ import { TortureServer } from '../server.ts';
 import type { World } from '../world.ts';
 
 /**
- * The server's xids have more than 32 bits, and their lower 32 bits begin again at 0 under load, as
- * on a server that has run for years. An old partition is filled and cleaned up again and again.
+ * The server's xids have more than 32 bits, and their lower 32 bits wrap around under load, as on a
+ * server that has run for years. An old partition is repeatedly filled and cleaned up.
  */
 export const highXids: Experiment = {
   name: 'high-xids',
@@ -28,7 +28,7 @@ export const highXids: Experiment = {
       `select count(distinct xid::text::numeric::bigint >> 32)::integer - 1 as wraps
        from pgwatch.notification_log`,
     );
-    world.count('lower 32 bits of the xids began again at 0', row?.wraps ?? 0);
+    world.count('wraparound of the lower 32 bits of the xids', row?.wraps ?? 0);
   },
   async startServer() {
     const binaries = findBinaries('pg_resetwal') ?? '';
@@ -40,11 +40,11 @@ export const highXids: Experiment = {
   },
 };
 
-/** What the server and the template take, and part of a short round. */
+/** What the server and the template use, and part of a short round. */
 const XIDS_BELOW = 300;
 const BYGONE = 'notification_log_20200105';
 
-/** Cleanup waits for the snapshot of a dump, and for nothing that came later. */
+/** Cleanup waits for the snapshot of a dump, but for nothing that came later. */
 async function cleanUp(world: World): Promise<void> {
   await world.query(
     `insert into pgwatch.notification_log (xid, created_at, channel)

@@ -5,8 +5,8 @@ import { repeatedly, underLoad } from '../load.ts';
 import { tamperSql } from '../mutations.ts';
 
 /**
- * Daemons come and go all the time, up to eight and down to two; those that go are asked to, or
- * killed (-9). Of every key one notification at a time is handled all the while.
+ * Daemons join and leave all the time, up to eight and down to two. They leave on SIGTERM or by
+ * kill -9. Of each key only one notification at a time is handled.
  */
 export const joinLeave: Experiment = {
   name: 'join-leave',
@@ -30,7 +30,7 @@ export const joinLeave: Experiment = {
           if (running.length <= 1 || !leaving) return;
           const how = world.random() < 0.5 ? 'on SIGTERM' : 'by kill -9';
           world.count(`daemon leaves ${how}`);
-          // Others come and go while it ends.
+          // Others join and leave while it ends.
           void (how === 'on SIGTERM' ? leaving.stop() : leaving.abandon());
         }),
     });
@@ -41,7 +41,7 @@ export const joinLeave: Experiment = {
       shows: ['inversions', 'overlaps'],
     },
     'a daemon counts as dead between heartbeats': {
-      // So that there is a call under way when it is taken for dead.
+      // So a call is running when its daemon is taken for dead.
       handler: 'writes an effect after a while',
       shows: ['overlaps', 'duplicateEffects'],
       sql: `do $$ begin
@@ -53,7 +53,7 @@ export const joinLeave: Experiment = {
   },
 };
 
-/** On a busy machine, a heartbeat that is late must not pass for a death. */
+/** On a busy machine, a late heartbeat must not count as a death. */
 const PATIENT = { heartbeatInterval: '3s', heartbeatDeadline: '20s' };
 const DAEMONS_MAX = 8;
 const DAEMONS_MIN = 2;

@@ -3,7 +3,7 @@ import { underLoad } from '../load.ts';
 import { BEFORE_THE_WORK, OVER_ANOTHER_CONNECTION } from '../mutations.ts';
 
 /**
- * Daemons kill themselves (-9) at one step after the other: before and after everything that they
+ * Daemons kill themselves (-9) at one step after another: before and after everything that they
  * send or record.
  */
 export const killAtEveryStep: Experiment = {
@@ -30,13 +30,11 @@ export const killAtEveryStep: Experiment = {
   },
 };
 
-/**
- * A daemon that takes over, works through what it missed and follows the tail takes about so many.
- */
+/** About the steps of a daemon that takes over, replays what it missed and follows the tail. */
 const STEPS = 600;
 
 /**
- * From one death to the next: has no divisor in common with STEPS, so that each step has its turn,
- * and is large, so that a short round too dies in its beginning, in the work and at its end.
+ * From one death to the next. It has no divisor in common with STEPS, so every step gets its turn,
+ * and it is large, so even in a short round a daemon dies at the beginning, at work and at the end.
  */
 const STRIDE = 97;

@@ -6,7 +6,7 @@ import type { Experiment } from '../experiment.ts';
 import { repeatedly, underLoad } from '../load.ts';
 import { OVER_ANOTHER_CONNECTION, WITHOUT_CATCH_UP } from '../mutations.ts';
 
-/** Daemons work behind a PgBouncer in transaction mode, which is killed (-9) and comes back. */
+/** Daemons work behind a PgBouncer in transaction mode, which is killed (-9) and restarted. */
 export const killPooler: Experiment = {
   name: 'kill-pooler',
   unavailable: () =>
@@ -42,5 +42,5 @@ export const killPooler: Experiment = {
   },
 };
 
-/** Fewer connections than the daemons want, so that they share them. */
+/** Fewer connections than the daemons want, so they share them. */
 const SETTINGS = { pool_mode: 'transaction', default_pool_size: 8, max_client_conn: 200 };

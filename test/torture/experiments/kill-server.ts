@@ -7,7 +7,8 @@ import { WITHOUT_CATCH_UP } from '../mutations.ts';
 export const UNLOGGED_LOG = `
 select pgwatch.log_partition_create();
 do $$ declare part regclass; begin
-  for part in select inhrelid from pg_inherits where inhparent = 'pgwatch.notification_log'::regclass
+  for part in select inhrelid from pg_inherits
+    where inhparent = 'pgwatch.notification_log'::regclass
   loop
     execute format('alter table %s set unlogged', part);
   end loop;

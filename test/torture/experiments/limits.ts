@@ -9,8 +9,8 @@ import { repeatedly, underLoad } from '../load.ts';
 import { tamperSql } from '../mutations.ts';
 
 /**
- * Handlers fail at what lies at a limit of PostgreSQL: keys that no index entry holds, deep
- * contents. It is filed, called again in order, and dies as anything else.
+ * Handlers fail on notifications at the limits of PostgreSQL: keys too long for an index entry,
+ * deep contents. They are filed, called again in order, and become dead letters like any others.
  */
 export const limits: Experiment = {
   name: 'limits',
@@ -43,13 +43,13 @@ export const limits: Experiment = {
     await underLoad(world, { consumers, harm });
   },
   mutants: {
-    'keys are indexed whole': {
+    'keys are indexed in full': {
       sql: `drop index pgwatch.delivery_key;
         create index delivery_key on pgwatch.delivery (consumer_id, key, notification_id)
         where state <> 'dead' and key is not null`,
       shows: ['lost'],
     },
-    'what does not fit is left out': {
+    'deliveries with long keys are left out': {
       sql: tamperSql(
         'insert',
         'delivery',
@@ -64,5 +64,5 @@ function soonGivingUp(consumer: ConsumerSetup): ConsumerSetup {
   return { ...consumer, options: { ...consumer.options, retry: { attempts: 3, backoff: 30 } } };
 }
 
-/** Nested 3,000 times, which jsonb takes with the smallest stack that is usual. */
+/** Nested 3,000 times, which jsonb accepts with the smallest usual stack. */
 const DEEP = `jsonb_build_object('deep', (repeat('[', 3000) || repeat(']', 3000))::jsonb)`;

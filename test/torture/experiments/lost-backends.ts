@@ -11,7 +11,7 @@ import type { World } from '../world.ts';
 import type { Payload } from '../writers/transaction.ts';
 
 /**
- * Some notifications cost their handlers the connection, each time: they end as dead letters, and
+ * Some notifications cost their handlers the connection, each time. They become dead letters, and
  * neither the other notifications nor the other consumers wait for that.
  */
 export const lostBackends: Experiment = {
@@ -38,8 +38,8 @@ export const lostBackends: Experiment = {
 };
 
 /**
- * Publishes one that is well, and looks how long the consumer without transactions takes to handle
- * it.
+ * Publishes a healthy notification, and measures how long the consumer without transactions takes
+ * to handle it.
  */
 async function probe(world: World, signal: AbortSignal): Promise<void> {
   const token = `probe.${world.random()}`;
@@ -64,7 +64,7 @@ async function publish(world: World, payload: Omit<Payload, 'key'>): Promise<voi
   record.close();
 }
 
-/** How often a call of a handler has failed: nothing else makes one fail. */
+/** The number of failed handler calls: nothing else makes one fail. */
 function lossesOf({ folder }: World): number {
   const handlings = new RecordReader<Handling>(join(folder, 'handlings.jsonl')).refresh();
   return handlings.filter(({ at }) => at === 'failed').length;
@@ -75,5 +75,5 @@ function soonGivingUp(consumer: ConsumerSetup): ConsumerSetup {
 }
 
 const SHARE = 0.01;
-/** Less than a lost session took, far more than one that goes on. */
+/** Less than a lost session took, far more than a healthy one takes. */
 const NEIGHBOUR_MS_MAX = 10_000;

@@ -29,7 +29,7 @@ export const networkFaults: Experiment = {
           );
           harm(world, links, isWriters ? dealToWriters() : deal());
         });
-        // What nobody is told of comes last: nothing that follows helps to notice it.
+        // The silent fault comes last: nothing that follows helps to notice it.
         for (const network of [writers, daemons]) harm(world, network.links('all'), 'swallowed');
       },
     });
@@ -44,8 +44,7 @@ export const networkFaults: Experiment = {
 };
 
 /**
- * A query that goes nowhere ends with its call: half of the connections may be swallowed, and no
- * more.
+ * A query that gets no answer ends with its call. At most half of the connections may be swallowed.
  */
 function impatient(consumer: ConsumerSetup): ConsumerSetup {
   return { ...consumer, options: { ...consumer.options, timeout: '3s' } };

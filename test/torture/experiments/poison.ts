@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { changeDeadLetters } from '../../../src/log/by-hand/dead-letter-change.ts';
 import { NO_FILTER } from '../../../src/log/deliveries/filter.ts';
 import { EXACT, RECORDING, SHARED } from '../consumers.ts';
-import { MENDED } from '../daemons/handlers.ts';
+import { FIXED } from '../daemons/handlers.ts';
 import type { ConsumerSetup } from '../daemons/setup.ts';
 import type { Experiment } from '../experiment.ts';
 import type { Attempt, Handling } from '../history/history.ts';
@@ -15,8 +15,9 @@ import type { World } from '../world.ts';
 import type { Poison } from '../writers/transaction.ts';
 
 /**
- * Some notifications make their handlers throw, hang, or kill their process, each time. Those end
- * as dead letters and no others do. What fails until its handler is mended is retried by hand then.
+ * Some notifications make their handlers throw, hang, or kill their process, each time. Those
+ * become dead letters, and no others do. Those that fail until their handler is fixed are then
+ * retried manually.
  */
 export const poison: Experiment = {
   name: 'poison',
@@ -31,9 +32,9 @@ export const poison: Experiment = {
       async harm(signal) {
         await plant(world);
         await delay(world.durationMs / 2);
-        writeFileSync(join(world.folder, MENDED), '');
+        writeFileSync(join(world.folder, FIXED), '');
         await repeatedly(world, [100, 300], signal, () => revive(world));
-        // What was called before it was mended has failed by then.
+        // Calls from before the fix have failed by then.
         await delay(500);
         await revive(world);
         world.count('process killed by its handler', deathsOf(world));
@@ -62,12 +63,12 @@ async function plant(world: World): Promise<void> {
   record.close();
 }
 
-/** As an operator does once a handler is mended. */
+/** Retries dead letters, as an operator does once a handler is fixed. */
 async function revive(world: World): Promise<void> {
   const record = new RecordWriter<Handling>(join(world.folder, 'handlings.jsonl'));
-  const dead = await world.query<{ consumer: string; id: number; token: string }>(MENDED_DEAD);
+  const dead = await world.query<{ consumer: string; id: number; token: string }>(FIXED_DEAD);
   for (const { consumer, id, token } of dead) {
-    // Before it is done: what is called again comes later in the record.
+    // Recorded first: the calls that follow come later in the record.
     record.append({ at: 'revived', consumer, token, pid: process.pid });
     const filter = { ...NO_FILTER, consumerIds: [consumer], ids: [id] };
     const change = { action: 'retry', filter, isDryRun: false } as const;
@@ -76,18 +77,18 @@ async function revive(world: World): Promise<void> {
     });
   }
   record.close();
-  world.count('dead letter retried by hand', dead.length);
+  world.count('dead letter retried manually', dead.length);
 }
 
-const MENDED_DEAD = `
+const FIXED_DEAD = `
 select consumer_id as consumer, id::float8 as id, log.payload->>'token' as token
 from pgwatch.delivery join pgwatch.notification_log as log on id = notification_id
-where state = 'dead' and last_error->>'message' = 'It throws until it is mended.'`;
+where state = 'dead' and last_error->>'message' = 'It throws until it is fixed.'`;
 
 const SHARES: Partial<Record<Poison, number>> = {
   throws: 0.01,
   'throws once': 0.01,
-  'throws until it is mended': 0.01,
+  'throws until it is fixed': 0.01,
   'never returns': 0.0005,
   kills: 0.0005,
 };

@@ -7,8 +7,8 @@ import { repeatedly, underLoad } from '../load.ts';
 import type { World } from '../world.ts';
 
 /**
- * Prepared transactions are left open while everything goes on, through crashes of the server and
- * deaths of the daemon, and then committed or rolled back in any order.
+ * Prepared transactions stay open while everything continues, through crashes of the server and
+ * deaths of the daemon, and are then committed or rolled back in any order.
  */
 export const preparedTransactions: Experiment = {
   name: 'prepared-transactions',
@@ -40,7 +40,8 @@ export const preparedTransactions: Experiment = {
 };
 
 /**
- * What is prepared may not have used NOTIFY. Without a key: its row would be locked for writers.
+ * A prepared transaction may not have used NOTIFY. It has no key, whose row would be locked for
+ * writers.
  */
 async function prepare(world: World, record: RecordWriter<Attempt>, token: string) {
   record.append({ token, outcome: 'unknown' });

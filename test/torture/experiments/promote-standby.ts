@@ -11,7 +11,9 @@ import { TortureServer } from '../server.ts';
 import type { Replication } from '../standby.ts';
 import type { World } from '../world.ts';
 
-/** The primary dies, its synchronous standby is promoted: nothing acknowledged may be missing. */
+/**
+ * The primary dies and its synchronous standby is promoted: nothing acknowledged may be missing.
+ */
 export const promoteSynchronous: Experiment = {
   name: 'promote-synchronous',
   run: (world) => promoteUnderLoad(world, 'synchronous'),
@@ -29,14 +31,14 @@ export const promoteSynchronous: Experiment = {
 
 /**
  * The primary dies ahead of its standby, which is promoted: commits are lost, and their ids and
- * xids are given to others. What is in the log after that is delivered.
+ * xids are assigned again. What is in the log after that is delivered.
  */
 export const promoteAsynchronous: Experiment = {
   name: 'promote-asynchronous',
   run: (world) => promoteUnderLoad(world, 'asynchronous'),
   startServer: () => TortureServer.start(),
   mutants: {
-    'duplicates are told by their ids': {
+    'duplicates are recognised by their ids': {
       handler: 'ignores ids that it has seen',
       shows: ['lost'],
     },
@@ -61,7 +63,7 @@ async function promoteUnderLoad(world: World, replication: Replication): Promise
 
 async function promote(world: World, network: Network, replication: Replication): Promise<void> {
   const standby = await world.server.addStandby(replication);
-  // It is killed at a random time, with commits under way; mostly with some that never get across.
+  // It is killed at a random time during commits, usually with some that never get across.
   await delay(200 + world.random() * 300);
   if (world.random() < 0.8) {
     await standby.detach();
@@ -74,7 +76,7 @@ async function promote(world: World, network: Network, replication: Replication)
   world.count(`${replication} standby promoted`);
 }
 
-/** Records what the standby does not have, while nobody can write to it yet. */
+/** Records what the standby lacks, before any client can write to it. */
 async function noteTakenBack(world: World): Promise<void> {
   const attempts = new RecordReader<Attempt>(join(world.folder, 'attempts.jsonl')).refresh();
   const rows = await world.query<{ token: string }>(

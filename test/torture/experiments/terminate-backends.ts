@@ -5,7 +5,7 @@ import { repeatedly, underLoad } from '../load.ts';
 import { WITHOUT_CATCH_UP } from '../mutations.ts';
 import type { World } from '../world.ts';
 
-/** The server ends connections: the daemons', the writers', or all there are. */
+/** The server ends connections: the daemons', the writers', or all of them. */
 export const terminateBackends: Experiment = {
   name: 'terminate-backends',
   async run(world) {

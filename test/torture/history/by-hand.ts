@@ -1,7 +1,7 @@
 /**
- * What somebody did by hand to a notification of a consumer. skipped: a seek has passed it unread;
- * again: a seek has gone back before it; replayed: it was filed to come once more; taken back: that
- * was undone before it came.
+ * A manual operation on a notification of a consumer. skipped: a seek has passed it unread; again:
+ * a seek has gone back before it; replayed: it was filed to come again; taken back: that was
+ * cancelled before it came.
  */
 export type ByHand = {
   consumer: string;
@@ -9,9 +9,7 @@ export type ByHand = {
   what: 'skipped' | 'again' | 'replayed' | 'taken back';
 };
 
-/**
- * What a consumer whose effects happen exactly once may have missed, and may have had more often.
- */
+/** What a consumer with exactly-once effects may have missed, or had more often. */
 export class HandMade {
   readonly skipped: ReadonlySet<string>;
   readonly #byHand: readonly ByHand[];
@@ -21,7 +19,7 @@ export class HandMade {
     this.skipped = new Set(this.#tokens('skipped'));
   }
 
-  /** Effects, or whatever else is over, without those that were asked for once more. */
+  /** The effects, or other items that are over, without requested repetitions. */
   withoutRepeated(items: readonly string[]): string[] {
     const allowed = countsOf([...this.#tokens('again'), ...this.#tokens('replayed')]);
     const seen = new Set<string>();
@@ -33,7 +31,7 @@ export class HandMade {
     });
   }
 
-  /** Those that were replayed, and did not come for it. */
+  /** Replays that did not come. */
   missingReplays(effects: readonly string[]): string[] {
     const asked = countsOf(this.#tokens('replayed'));
     const takenBack = countsOf(this.#tokens('taken back'));

@@ -6,30 +6,30 @@ import { findInversions, findOverlaps } from './order.ts';
 
 /** What is wrong with a history. Each finding is a text that names the notification. */
 export type Verdict = {
-  /** How many notifications were committed. */
+  /** The number of committed notifications. */
   notifications: number;
-  /** Of them, how many had a writer that never learned of it. */
+  /** Of those, how many had a writer that never learned the outcome. */
   unknownCommitted: number;
-  /** Committed, and neither handled nor among the dead letters; or gone from the log. */
+  /** Committed, but neither handled nor a dead letter; or gone from the log. */
   lost: string[];
   /** Handled or stored, although its transaction did not commit. */
   phantom: string[];
-  /** Stored twice, or more than one effect where exactly one was promised. */
+  /** Stored twice, or with more than one effect although exactly one was promised. */
   duplicateEffects: string[];
   /** Handled before an earlier one of its key was over. */
   inversions: string[];
   /** Handled while another call for its key was running. */
   overlaps: string[];
-  /** Given up on although nothing is wrong with it, or for another reason than its own. */
+  /** Dead letters although nothing is wrong with them, or for another reason than their own. */
   wronglyDead: string[];
   /**
-   * Given up because their process ended during each of their calls, though others have ended it:
-   * what a daemon cannot always tell apart.
+   * Dead letters because their process ended during each of their calls, although other
+   * notifications ended it: a daemon cannot always tell these apart.
    */
   collateral: string[];
-  /** Positions that went back. */
+  /** Positions that moved back. */
   setbacks: string[];
-  /** Calls beyond the first that returned: what at-least-once allows. */
+  /** Calls beyond the first that returned, which at-least-once allows. */
   repeated: number;
 };
 
@@ -59,7 +59,7 @@ export function check(history: History): Verdict {
   };
 }
 
-/** What can be wrong, in the order in which it is told. */
+/** The kinds of findings, in the order of the report. */
 export const FINDINGS = [
   'lost',
   'phantom',
@@ -72,7 +72,7 @@ export const FINDINGS = [
 
 export type Finding = (typeof FINDINGS)[number];
 
-/** True where nothing is wrong. */
+/** Whether nothing is wrong. */
 export function isClean(verdict: Verdict): boolean {
   return FINDINGS.every((kind) => verdict[kind].length === 0);
 }
@@ -114,7 +114,7 @@ function checkConsumer(
   const once = handMade.withoutRepeated([...new Set(dead), ...effects]);
   return {
     lost: [...missing, ...handMade.missingReplays(isExact ? effects : done)].map(name),
-    // A dead letter's effect would be there twice once somebody retries it.
+    // A dead letter counts as an effect: a retry would add a second one.
     duplicateEffects: isExact ? repetitions(once).map(name) : [],
     inversions: inversions.map(name),
     overlaps: overlaps.map(name),
@@ -124,7 +124,10 @@ function checkConsumer(
   };
 }
 
-/** Of the calls and of the effects; what was revived has its effect late. */
+/**
+ * Inversions of calls and of effects. Effects of revived notifications are left out: they come
+ * late.
+ */
 function inversionsOf(
   stored: readonly Stored[],
   handlings: readonly Handling[],
@@ -136,7 +139,7 @@ function inversionsOf(
   return [...new Set(found)];
 }
 
-/** An effect is begun and done in one. */
+/** An effect begins and is done at once. */
 function asLines(token: string): Pick<Handling, 'at' | 'token'>[] {
   return [
     { at: 'begun', token },
@@ -144,7 +147,7 @@ function asLines(token: string): Pick<Handling, 'at' | 'token'>[] {
   ];
 }
 
-/** Each item once for every time that it occurs again. */
+/** Each item once for every repetition. */
 function repetitions(items: readonly string[]): string[] {
   const seen = new Set<string>();
   return items.filter((item) => seen.has(item) || !seen.add(item));

@@ -1,8 +1,8 @@
 import type { History } from './history.ts';
 
 /**
- * Those whose writers say so, unless the server has lost them since; and if it is not known, those
- * in the log.
+ * The tokens whose writers say so, unless the server has lost them since. If the outcome is
+ * unknown, those in the log.
  */
 export function committedTokens({ attempts, stored, takenBack }: History): Set<string> {
   const inLog = new Set(stored.map(({ token }) => token));
@@ -16,19 +16,19 @@ export function committedTokens({ attempts, stored, takenBack }: History): Set<s
   );
 }
 
-/** Committed, and not in the log. */
+/** Committed, but not in the log. */
 export function goneFromLog({ stored }: History, committed: ReadonlySet<string>): string[] {
   const inLog = new Set(stored.map(({ token }) => token));
   return [...committed].filter((token) => !inLog.has(token)).map((token) => `log: ${token}`);
 }
 
-/** Seen anywhere, and not committed. */
+/** Seen anywhere, but not committed. */
 export function findPhantoms(history: History, committed: ReadonlySet<string>): string[] {
   const { handlings, stored, effects } = history;
   const takenBack = new Set(history.takenBack);
   const seen = [
     ...stored.map(({ token }) => `log: ${token}`),
-    // Handled before the server lost it, perhaps.
+    // They may have been handled before the server lost them.
     ...handlings
       .filter(({ token }) => !takenBack.has(token))
       .map(({ consumer, token }) => `${consumer}: ${token}`),

@@ -16,16 +16,17 @@ export function checkDeadLetters(stored: readonly Stored[], deadLetters: readonl
   };
 }
 
-const PROCESS_ENDED = 'the process ended while the handler was called';
+const PROCESS_ENDED = 'the process ended, PostgreSQL crashed, or the daemon stopped waiting';
 
 /**
- * What is kept of each kind, unless its process has ended; null: it has to be handled in the end.
+ * The error stored for each kind, unless its process has ended; null: it must be handled in the
+ * end.
  */
 const ERRORS: Record<Poison | 'none', RegExp | null> = {
   none: null,
   throws: /It throws/,
   'throws once': null,
-  'throws until it is mended': null,
+  'throws until it is fixed': null,
   'never returns': /did not return within/,
   'loses its backend': /terminating connection|lost during the call/,
   kills: /^$/,

@@ -1,15 +1,15 @@
 import type { Poison } from '../writers/transaction.ts';
 import type { ByHand } from './by-hand.ts';
 
-/** How a transaction ended, as far as its writer knows. */
+/** How a transaction ended, as its writer knows it. */
 export type Outcome = 'committed' | 'aborted' | 'unknown';
 
-/** What a writer published: a token that is unique, and how its transaction ended. */
+/** What a writer published: a unique token, and how its transaction ended. */
 export type Attempt = { token: string; outcome: Outcome };
 
 /**
- * What a handler did, in the order in which all handlers of all processes did it: it was called, it
- * returned, it threw. Among it, which dead letters were about to be revived.
+ * What a handler did, in order over all handlers and processes: it was called, it returned, it
+ * threw. It also records which dead letters are about to be revived.
  */
 export type Handling = {
   at: 'begun' | 'done' | 'failed' | 'revived';
@@ -20,8 +20,8 @@ export type Handling = {
 };
 
 /**
- * A row of the log as it is when all is over. Notifications of one key are committed in the order
- * of their sequence.
+ * A row of the log at the end. Notifications of one key were committed in the order of their
+ * sequence.
  */
 export type Stored = {
   token: string;
@@ -34,7 +34,7 @@ export type Stored = {
 /** A row that a handler wrote in its transaction, in the order of writing. */
 export type Effect = { consumer: string; token: string };
 
-/** A notification that was given up on, and is kept; with the error that is kept with it. */
+/** A dead letter with its stored error. */
 export type DeadLetter = { consumer: string; token: string; error: string };
 
 /** What a consumer promises. */
@@ -44,13 +44,13 @@ export type Promised = {
   /** exactly once: every notification leaves one row, written in the handler's transaction. */
   effects: 'at least once' | 'exactly once';
   /**
-   * Never two calls of a key at once, in all processes together. Cannot be promised where a process
-   * is frozen or cut off: it finds out only afterwards that its work is another's.
+   * Never two calls of a key at once, over all processes. It cannot be promised if a process is
+   * frozen or cut off: the process learns only afterwards that another has taken over its work.
    */
   neverOverlaps?: boolean;
 };
 
-/** All that is known of a round. Attempts and handlings were recorded outside of the database. */
+/** Everything known about a round. Attempts and handlings were recorded outside the database. */
 export type History = {
   consumers: readonly Promised[];
   attempts: readonly Attempt[];
@@ -58,13 +58,10 @@ export type History = {
   stored: readonly Stored[];
   effects: readonly Effect[];
   deadLetters: readonly DeadLetter[];
-  /** What somebody did by hand to positions and deliveries. */
+  /** Manual operations on positions and deliveries. */
   byHand: readonly ByHand[];
   /** Positions that were saved although a later one had been saved before. */
   setbacks: readonly string[];
-  /**
-   * Tokens that a promoted standby did not have: PostgreSQL has lost their commits, if there were
-   * any.
-   */
+  /** Tokens that a promoted standby did not have: PostgreSQL has lost their commits, if any. */
   takenBack: readonly string[];
 };

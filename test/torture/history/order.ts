@@ -2,13 +2,10 @@ import type { Handling, Stored } from './history.ts';
 
 type Line = Pick<Handling, 'at' | 'token'>;
 
-/**
- * When a notification was first handed over, when last, and when it was over: places in the
- * history.
- */
+/** When a notification was first called, last called, and over: places in the history. */
 type Times = Map<string, { begun: number; last: number; over: number }>;
 
-/** Those that were handed over before the one before them in their key was over. */
+/** Notifications that were called before the previous one of their key was over. */
 export function findInversions(
   stored: readonly Stored[],
   handlings: readonly Line[],
@@ -27,8 +24,8 @@ export function findInversions(
 }
 
 /**
- * Those that were handed over while a call for their key was running. Of calls that never ended
- * nothing is known: their process had died.
+ * Notifications that were called while another call for their key was running. Calls that never
+ * ended are ignored: their process had died.
  */
 export function findOverlaps(stored: readonly Stored[], handlings: readonly Handling[]): string[] {
   const calls = Map.groupBy(callsOf(handlings), ({ token }) => token);
@@ -48,9 +45,9 @@ export function findOverlaps(stored: readonly Stored[], handlings: readonly Hand
 }
 
 /**
- * Over is the first call that returned; of what was given up on, the last one that began before
- * that: calls that follow because somebody revived it are in nobody's way. What was done and came
- * once more, because its process had died, is over all the same, though it be given up then.
+ * A notification is over with its first call that returned. A dead letter is over with its last
+ * call that began before it was revived: later calls block nothing. A notification that was done,
+ * and came again because its process had died, stays over even if it then becomes a dead letter.
  */
 function timesOf(handlings: readonly Line[], dead: readonly string[]): Times {
   const times: Times = new Map();

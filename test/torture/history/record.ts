@@ -1,9 +1,9 @@
 import { closeSync, existsSync, openSync, readSync, writeSync } from 'node:fs';
 
 /**
- * An append-only file of JSON lines. A line is written with one call before append() returns, so
- * that a process that is killed (-9) loses nothing; and lines of several processes stand in the
- * order in which they were written.
+ * An append-only file of JSON lines. A line is written with one call before append() returns, so a
+ * process that is killed (-9) loses nothing, and the lines of several processes are in the order of
+ * writing.
  */
 export class RecordWriter<Entry> {
   readonly #file: number;

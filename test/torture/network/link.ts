@@ -5,7 +5,7 @@ import { CommitWatch } from './messages.ts';
 export type LinkOptions = {
   client: Socket;
   target: URL;
-  /** Asked at each commit that passes: whether its answer is to be kept back and the link cut. */
+  /** Called at each commit that passes: whether to hold back its answer and cut the link. */
   cutsCommit(): boolean;
 };
 
@@ -44,7 +44,7 @@ export class Link {
     return this.#client.destroyed && this.#server.destroyed;
   }
 
-  /** Swallows everything from now on, also an end: each side goes on believing in the other. */
+  /** Swallows everything from now on, even an end: each side keeps believing in the other. */
   swallow(): void {
     this.#mode = 'swallows';
   }
@@ -54,12 +54,12 @@ export class Link {
     this.#server.resetAndDestroy();
   }
 
-  /** Ends one direction; the other goes on. */
+  /** Ends one direction; the other stays open. */
   halfClose(side: 'client' | 'server'): void {
     (side === 'client' ? this.#client : this.#server).end();
   }
 
-  /** Lets through one byte after the other, a millisecond apart, for so long. */
+  /** Passes on single bytes, a millisecond apart, for that long. */
   drip(durationMs: number): void {
     this.#dripUntil = performance.now() + durationMs;
   }
@@ -71,7 +71,7 @@ export class Link {
 
   #pass(to: Socket, chunk: Buffer): void {
     if (this.#dripUntil === 0) to.write(chunk);
-    // Behind what is dripping still, so that no byte overtakes another.
+    // After what is still dripping, so no byte overtakes another.
     else this.#dripping = this.#dripping.then(() => this.#dripChunk(to, chunk));
   }
 

@@ -10,7 +10,7 @@ export class MessageStream {
     this.#isStart = side === 'client';
   }
 
-  /** The messages that are complete with this chunk. */
+  /** The messages completed by this chunk. */
   push(chunk: Buffer): Message[] {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     const messages: Message[] = [];
@@ -28,8 +28,8 @@ export class MessageStream {
 }
 
 /**
- * Tells when a client asks for something to be committed: by the statement COMMIT, or by a
- * statement that writes and stands alone.
+ * Detects when a client requests a commit: by the statement COMMIT, or by a writing statement
+ * outside a transaction.
  */
 export class CommitWatch {
   readonly #fromClient = new MessageStream('client');
@@ -38,7 +38,7 @@ export class CommitWatch {
   #isInTransaction = false;
   #isWriting = false;
 
-  /** True where the chunk ends a message by which a commit begins. */
+  /** Whether the chunk ends a message that starts a commit. */
   sent(chunk: Buffer): boolean {
     let isCommitting = false;
     for (const message of this.#fromClient.push(chunk)) {

@@ -3,11 +3,11 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import type { Random } from '../../racing/random.ts';
 import { Link } from './link.ts';
 
-/** A TCP proxy before the server that does what networks do. It knows the protocol. */
+/** A TCP proxy in front of the server that fails like a network. It knows the protocol. */
 export class Network {
-  /** The server's connection string, by way of the proxy. */
+  /** The server's connection string, through the proxy. */
   readonly url: string;
-  /** How many commits were cut off from their answers. */
+  /** The number of commits cut off from their answers. */
   cutCommits = 0;
   readonly #listener: Server;
   readonly #links = new Set<Link>();
@@ -37,13 +37,13 @@ export class Network {
     return new Network(listener, serverUrl, random);
   }
 
-  /** The connections that are open now, or a random half of them. */
+  /** The open connections, or a random half of them. */
   links(which: 'all' | 'half' = 'all'): Link[] {
     for (const link of this.#links) if (link.isClosed) this.#links.delete(link);
     return [...this.#links].filter(() => which === 'all' || this.#random() < 0.5);
   }
 
-  /** Resets what is connected. What connects from now on is led to that server, or refused. */
+  /** Resets all connections. New ones are led to that server, or refused if it is null. */
   leadTo(serverUrl: string | null): void {
     this.#target = serverUrl === null ? null : new URL(serverUrl);
     for (const link of this.#links) link.reset();

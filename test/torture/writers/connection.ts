@@ -2,7 +2,7 @@ import { Client } from 'pg';
 import { destroySocket } from '../../../src/database/connect.ts';
 import { withDeadline } from '../../../src/time.ts';
 
-/** A writer's connection, opened anew after whatever has gone wrong with it. */
+/** A writer's connection, reopened after any error. */
 export class WriterConnection {
   readonly #url: string;
   #client: Client | undefined;
@@ -11,11 +11,11 @@ export class WriterConnection {
     this.#url = url;
   }
 
-  /** Runs the work; where that fails or takes too long, the connection is cut. */
+  /** Runs the work; if that fails or takes too long, the connection is cut. */
   async run<T>(work: (client: Client) => Promise<T>): Promise<T> {
     try {
       this.#client ??= await open(this.#url);
-      // One that the network has swallowed never answers.
+      // A swallowed connection never answers.
       return await withDeadline(work(this.#client), DEADLINE_MS, () => new Error('no answer'));
     } catch (thrown) {
       if (this.#client) destroySocket(this.#client);
@@ -24,7 +24,7 @@ export class WriterConnection {
     }
   }
 
-  /** Without a word to the server: it might not answer. */
+  /** Without telling the server, which might not answer. */
   close(): void {
     if (this.#client) destroySocket(this.#client);
   }
@@ -39,7 +39,7 @@ async function open(url: string): Promise<Client> {
   client.on('error', () => {});
   try {
     await client.connect();
-    // What the network has swallowed would hold its locks for long.
+    // A swallowed connection would hold its locks for long.
     const setting = client.query(`set idle_in_transaction_session_timeout = '${DEADLINE_MS}ms'`);
     await withDeadline(setting, DEADLINE_MS, () => new Error('no answer'));
     return client;

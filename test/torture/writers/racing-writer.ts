@@ -5,7 +5,7 @@ import { WriterConnection } from './connection.ts';
 import { runTransaction, settle } from './transaction.ts';
 import type { WriterOptions, WriterTools } from './writers.ts';
 
-/** Runs one transaction after the other; one that fails is given up. */
+/** Runs one transaction after another; a failed one is not repeated. */
 export async function runRacingWriter(
   options: WriterOptions,
   { record, index, stop }: WriterTools,

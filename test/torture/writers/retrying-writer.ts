@@ -5,7 +5,7 @@ import { WriterConnection } from './connection.ts';
 import type { WriterOptions, WriterTools } from './writers.ts';
 
 /**
- * Publishes one notification after the other, each with an event id, and each again until there is
+ * Publishes one notification after another, each with an event id, and repeats each until there is
  * an answer: however often that takes, it is stored once.
  */
 export async function runRetryingWriter(
@@ -39,5 +39,5 @@ export async function runRetryingWriter(
   connection.close();
 }
 
-/** By then whatever was harmed has to have recovered. */
+/** By then everything that was harmed must have recovered. */
 const TRIES_AFTER_STOP = 200;

@@ -4,14 +4,14 @@ import type { Random } from '../../racing/random.ts';
 import type { Attempt, Outcome } from '../history/history.ts';
 import type { WriterOptions } from './writers.ts';
 
-/** What a notification of the torture holds. */
+/** The payload of a torture notification. */
 export type Payload = { token: string; key: string | null; sequence: number; poison?: Poison };
 
 /** What a notification does to its handler. */
 export type Poison =
   | 'throws'
   | 'throws once'
-  | 'throws until it is mended'
+  | 'throws until it is fixed'
   | 'never returns'
   | 'loses its backend'
   | 'kills';
@@ -19,24 +19,24 @@ export type Poison =
 export type TransactionOptions = Pick<WriterOptions, 'keys' | 'poison'> & {
   client: Client;
   random: Random;
-  /** Begins every token of the transaction. */
+  /** The beginning of every token of the transaction. */
   name: string;
-  /** Told before COMMIT is sent: from then on the outcome is unknown until it is answered. */
+  /** Called before COMMIT is sent: from then on the outcome is unknown until it is answered. */
   onCommit(attempts: readonly Attempt[]): void;
 };
 
 /**
- * Publishes one to three notifications in a transaction that is short or held, that commits,
- * aborts, or rolls back to a savepoint, and in which time passes between taking the xid, publishing
- * and the end.
- * @returns what was tried and how it ended, as the server has answered
+ * Publishes one to three notifications in a transaction that is short or held; that commits,
+ * aborts, or rolls back to a savepoint; and that pauses between taking the xid, publishing and its
+ * end.
+ * @returns what was tried and how it ended, according to the server
  */
 export async function runTransaction(options: TransactionOptions): Promise<Attempt[]> {
   const { client, random } = options;
   const attempts: Attempt[] = [];
   await client.query('begin');
   await client.query(`set local pgwatch.notify = '${random() < 0.5 ? 'doorbell' : 'always'}'`);
-  // The xid first and the ids later: the order of xids is not that of ids.
+  // The xid first and the ids later: the order of xids differs from that of ids.
   if (random() < 0.3) await client.query('select pg_current_xact_id()');
   await pause(random);
   for (const [index, key] of chooseKeys(options).entries()) {
@@ -55,18 +55,18 @@ export async function runTransaction(options: TransactionOptions): Promise<Attem
   }
   options.onCommit(attempts);
   const { command } = await client.query('commit');
-  // A transaction that has failed answers COMMIT with ROLLBACK.
+  // A failed transaction answers COMMIT with ROLLBACK.
   return settle(attempts, command === 'COMMIT' ? 'committed' : 'aborted');
 }
 
-/** The attempts that were not undone before, with an outcome. */
+/** The attempts, with an outcome for those that were not undone before. */
 export function settle(attempts: readonly Attempt[], outcome: Outcome): Attempt[] {
   return attempts.map((attempt) =>
     attempt.outcome === 'unknown' ? { ...attempt, outcome } : attempt,
   );
 }
 
-/** In order, so that writers do not wait for each other in a circle. Null: without a key. */
+/** In order, so that writers do not deadlock. Null: without a key. */
 function chooseKeys({ random, keys }: TransactionOptions): (string | null)[] {
   const count = 1 + Math.floor(random() * 3);
   const chosen = Array.from({ length: count }, () => Math.floor(random() * keys)).sort(
@@ -75,7 +75,7 @@ function chooseKeys({ random, keys }: TransactionOptions): (string | null)[] {
   return chosen.map((number) => (random() < 0.1 ? null : `k${number}`));
 }
 
-/** The key's row stays locked until the end, so that the sequence is the order of commits. */
+/** The key's row stays locked until the end, so the sequence is the order of commits. */
 async function publish(options: TransactionOptions, token: string, key: string | null) {
   const poison = choosePoison(options);
   const payload = { token, key, sequence: 0, ...(poison ? { poison } : {}) };

@@ -9,21 +9,21 @@ export type WriterOptions = {
   url: string;
   folder: string;
   seed: number;
-  /** How many write in transactions that race. */
+  /** How many write in racing transactions. */
   racing: number;
-  /** How many publish each notification again until they have an answer. */
+  /** How many publish each notification repeatedly until they have an answer. */
   retrying: number;
-  /** How many keys the racing ones share. */
+  /** How many keys the racing writers share. */
   keys: number;
-  /** Which share of the notifications is which poison. */
+  /** The share of each poison among the notifications. */
   poison: Partial<Record<Poison, number>>;
-  /** What is recorded of a transaction whose end is never learned of. Right: 'unknown'. */
+  /** What is recorded for a transaction whose end is never learned. Right: 'unknown'. */
   belief: Outcome;
-  /** What a retry is published with. Right: the event id that the first try had. */
+  /** What a retry is published with. Right: the event id of the first try. */
   retryWith: 'its event id' | 'no event id';
 };
 
-/** Where a writer notes what it publishes. */
+/** Where a writer records what it publishes. */
 export type WriterTools = { record: RecordWriter<Attempt>; index: number; stop: AbortSignal };
 
 /**

@@ -16,26 +16,26 @@ import type { TransactionProgress } from './loss.ts';
 
 export type CallsOptions = {
   client: PoolClient;
-  /** Stopped while the handler is called: that may take its time. */
+  /** Stopped while the handler is called, which may take long. */
   guard: StandstillGuard;
   calling: Calling;
   failing: FailingKeys;
-  /** Told of each call, for whoever asks over which the transaction was lost. */
+  /** Updated with each call, to find out later which one lost the transaction. */
   progress: TransactionProgress;
-  /** What the transaction settles besides: those behind a failure in it wait too. */
+  /** What the transaction settles besides: notifications after a failure in it wait too. */
   earlier: readonly Settled[];
-  /** How long the server lets the transaction stand still. */
+  /** How long the server lets the transaction stay idle. */
   idleMs: number;
-  /** True where no more is to be called. */
+  /** True if nothing more must be called. */
   isStopping(): boolean;
-  /** Told once where a handler writes over another connection of ours. */
+  /** Called if a handler writes over another pgwatch connection. */
   onOutside(): void;
 };
 
 /**
- * The handler has not returned and may go on using the connection, so that nothing can be settled
- * over it. What is to be settled of it is null where the daemon only stops, and of several that
- * were called together: they are called again one by one, so that the one that hangs stands alone.
+ * The handler has not returned and may still use the connection, so nothing can be settled over it.
+ * `settled` is null if the daemon is only stopping, and for several tasks that were called
+ * together: they are called again one by one, to find the one that hangs.
  */
 export class CallBroken extends Error {
   readonly settled: Settled | null;
@@ -49,10 +49,11 @@ export class CallBroken extends Error {
 }
 
 /**
- * Calls the handler for each task within the client's transaction, with a savepoint, so that one
- * failure undoes itself alone.
- * @returns of the tasks those that are through: at a dead letter that stops the consumer it ends
- * @throws CallBroken, and whatever the connection throws
+ * Calls the handler for each task within the client's transaction, with a savepoint, so that a
+ * failure undoes only its own effects.
+ * @returns the outcome of each task called or blocked; it ends at a dead letter that stops the
+ *   consumer
+ * @throws CallBroken, and errors of the connection
  */
 export async function callInTransaction(given: CallsOptions, tasks: Task[]): Promise<Settled[]> {
   const options: Calls = { ...given, savepoint: undefined, hasNext: () => false };
@@ -63,7 +64,7 @@ export async function callInTransaction(given: CallsOptions, tasks: Task[]): Pro
     (onDead === 'stop' && settled.some(({ change }) => change?.state === 'dead'));
   for (let index = 0; index < tasks.length && !mustStop(); ) {
     const rest = tasks.slice(index, index + (batchSize ?? tasks.length));
-    // What comes again is called alone.
+    // Retries are called alone.
     const nextFiled = rest.findIndex(({ isFiled }) => isFiled);
     const batch = nextFiled < 0 ? rest : rest.slice(0, Math.max(1, nextFiled));
     index += batch.length;
@@ -77,20 +78,22 @@ export async function callInTransaction(given: CallsOptions, tasks: Task[]): Pro
       }
     }
   }
-  // Those that were to be called next had to wait.
+  // Left if the tasks that were to be called next had to wait.
   const { client, savepoint } = options;
   if (savepoint) await client.query(`release savepoint ${savepoint}`);
   return settled;
 }
 
 type Calls = CallsOptions & {
-  /** Of the next call, if it was set in the round trip that ended the call before. */
+  /**
+   * The savepoint of the next call, if it was set in the round trip that ended the previous one.
+   */
   savepoint: string | undefined;
-  /** True where another call is likely to follow. */
+  /** True if another call is likely to follow. */
   hasNext(): boolean;
 };
 
-/** Null where not all succeeded: everything is undone, to be called one by one. */
+/** Null if not all succeeded: everything is undone and will be called one by one. */
 async function callTogether(
   options: Calls,
   batch: Task[],
@@ -116,7 +119,7 @@ async function callAlone(
   return { task, change: conclude(options.calling, task, outcome as Ended) };
 }
 
-/** True where an earlier notification of its key fails, since before or in this transaction. */
+/** True if an earlier notification of its key fails, in this transaction or before it. */
 function mustWait(
   { calling, failing, earlier }: CallsOptions,
   { key, isFiled, chain }: Task,
@@ -133,14 +136,15 @@ function mustWait(
 function swallowed(cause: Error): PgwatchError {
   return new PgwatchError(
     'handler_failed',
-    'A statement of the handler failed, and the handler went on; all that it wrote is undone. Let the error through, or go back to a savepoint.',
+    'A statement of the handler failed, and the handler continued; everything that it wrote is ' +
+      'undone. Do not catch the error, or roll back to a savepoint.',
     { cause },
   );
 }
 
 type Finished = Exclude<Outcome, { type: 'abandoned' }>;
 
-/** Outcomes of a call whose effects stand only where all are done. */
+/** Outcomes of a call whose effects are kept only if all are done. */
 async function callWithSavepoint(options: Calls, tasks: Task[]): Promise<Finished[]> {
   const { client, guard, calling, progress, onOutside } = options;
   guard.start();
@@ -175,9 +179,8 @@ async function callWithSavepoint(options: Calls, tasks: Task[]): Promise<Finishe
 }
 
 /**
- * Ends the call's savepoint, on a session that is clean for the next call and for what settles this
- * one. Sets the savepoint of the next call in the same round trip: that saves more than cleaning
- * costs.
+ * Ends the call's savepoint and cleans the session for the next call and for settling this one.
+ * Sets the savepoint of the next call in the same round trip, which saves more than cleaning costs.
  */
 async function release(
   options: Calls,
@@ -207,12 +210,12 @@ async function release(
     }
   }
   await client.query(`rollback to savepoint ${savepoint}`);
-  // Of several each is called again, alone.
+  // Several tasks are each called again, alone.
   await end(outcomes.length > 1 || hasNext());
   return outcomes;
 }
 
-/** Named so that no handler can name it: a savepoint of the same name would hide this one. */
+/** A name that no handler can guess: a savepoint with the same name would hide this one. */
 function newSavepoint(): string {
   return `pgwatch_call_${randomUUID().replaceAll('-', '')}`;
 }

@@ -10,8 +10,8 @@ import { bareWords } from '../../../database/statements.ts';
 import { PgwatchError, toError } from '../../../errors.ts';
 
 /**
- * What a handler is given to write with: the transaction that moves the position, for as long as
- * the call lasts. It cannot end the transaction.
+ * The context.db of a handler with transaction: true: the transaction that moves the position, for
+ * the duration of the call. The handler cannot end the transaction.
  */
 export class TransactionDatabase implements Database {
   readonly #client: ClientBase;
@@ -24,12 +24,12 @@ export class TransactionDatabase implements Database {
     this.#client = client;
   }
 
-  /** The last statement's error, which the handler may have kept to itself. */
+  /** The last error of a statement, which the handler may have swallowed. */
   get failure(): Error | undefined {
     return this.#failure;
   }
 
-  /** Whether the call has sent anything, and its session is to be cleaned. */
+  /** Whether the call has sent anything, so that its session must be cleaned. */
   get isUsed(): boolean {
     return this.#isUsed;
   }
@@ -39,14 +39,14 @@ export class TransactionDatabase implements Database {
     return this.#mayHavePrepared;
   }
 
-  /** Bound, because handlers take it out of the context. */
+  /** Bound, because handlers destructure it from the context. */
   readonly query = ((...given: unknown[]) =>
     answering(
       () => this.#read(given),
       (query) => this.#run(query),
     )) as Database['query'];
 
-  /** What the handler starts from now on fails. */
+  /** Queries that the handler starts from now on fail. */
   end(): void {
     this.#hasEnded = true;
   }
@@ -55,7 +55,8 @@ export class TransactionDatabase implements Database {
     if (this.#hasEnded) {
       throw new PgwatchError(
         'handler_failed',
-        'This context.db belongs to a call that has ended, and its transaction with it: use the one of this call, and await its queries.',
+        'This context.db belongs to a call that has ended, as has its transaction. ' +
+          "Use the current call's context.db, and await its queries.",
       );
     }
     const query = readQueryArguments(given);
@@ -63,7 +64,8 @@ export class TransactionDatabase implements Database {
     if (CONTROL.test(text)) {
       throw new PgwatchError(
         'handler_failed',
-        `The handler cannot say "${text.trim().slice(0, 20)}": the transaction of context.db commits once the handler has returned, together with the position.`,
+        `The handler cannot run "${text.trim().slice(0, 20)}": pgwatch commits the transaction ` +
+          'of context.db, with the position, after the handler returns.',
       );
     }
     return query;
@@ -73,7 +75,7 @@ export class TransactionDatabase implements Database {
     this.#isUsed = true;
     this.#mayHavePrepared ||= mayPrepare(text);
     try {
-      // This way the server takes one statement at a time, so that nothing hides behind another.
+      // In this mode the server accepts only one statement, so none can hide after another.
       const single = { ...config, queryMode: 'extended' };
       return await this.#client.query(single as QueryConfig);
     } catch (thrown) {
@@ -84,7 +86,12 @@ export class TransactionDatabase implements Database {
 }
 
 /**
- * Statements that would end the transaction. What gets past this is caught by the transaction's id.
+ * Statements that would end the transaction. Any that get past this check are caught by the
+ * transaction's id.
  */
-const CONTROL =
-  /^(begin|start\s+transaction|commit|end|rollback(?!\s+(work\s+|transaction\s+)?to\b)|abort|prepare\s+transaction|set\s+(local\s+|session\s+)?transaction)\b/i;
+const CONTROL = new RegExp(
+  String.raw`^(begin|start\s+transaction|commit|end|` +
+    String.raw`rollback(?!\s+(work\s+|transaction\s+)?to\b)|abort|prepare\s+transaction|` +
+    String.raw`set\s+(local\s+|session\s+)?transaction)\b`,
+  'i',
+);

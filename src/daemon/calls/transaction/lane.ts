@@ -12,20 +12,22 @@ import { endTransaction, runTransaction, type TransactionOptions } from './run.t
 
 /**
  * Calls handlers one after the other, in transactions that settle what they did: effects, position
- * and deliveries commit together or not at all. It settles nothing in any other way, because a
- * position that is saved late by somebody else would make an effect happen again.
+ * and deliveries commit together or not at all. Nothing else settles such a consumer: a position
+ * saved late by another path would make an effect happen again.
  */
 export class TransactionLane implements Workers {
   readonly #options: TransactionOptions;
   readonly #queue: TaskQueue;
   readonly #waiters = new Waiters();
-  /** Settled without a call, or after a transaction that failed: they go with the next. */
+  /**
+   * Settled without a call, or after a transaction that failed: saved with the next transaction.
+   */
   #settled: Settled[] = [];
-  /** Taken, and to be called before others: their transaction was undone. */
+  /** Tasks whose transaction was undone: they are called before others. */
   #again: Task[] = [];
-  /** So many are called alone, to find the one whose commit fails. */
+  /** How many tasks are still to be called alone, to find the one whose commit fails. */
   #alone = 0;
-  /** How often a transaction was lost since one was committed, and since when. */
+  /** How many transactions were lost since the last commit, and when the first of them was. */
   #lost = { failures: 0, startedAt: 0 };
   #isPaused = false;
   #hasMoved = false;
@@ -38,9 +40,8 @@ export class TransactionLane implements Workers {
   constructor(options: TransactionOptions) {
     this.#options = options;
     this.#queue = new TaskQueue({
-      // What has to wait for its key is settled in its turn, like what is called: nothing is filed
-      // that the position has not passed, since what was done of it would be called again from
-      // there.
+      // Tasks that wait for their key are settled in their turn, like calls: nothing is filed ahead
+      // of the position, since a filed task that succeeds would be called again from the position.
       isOrdered: false,
       isSerial: true,
       failing: options.account.failing,
@@ -73,10 +74,13 @@ export class TransactionLane implements Workers {
     this.#start();
   }
 
-  /** Nothing can be settled beside the transaction. */
+  /** Nothing to do: nothing can be settled outside the transaction. */
   fileSlow(): void {}
 
-  /** The position has moved past what nobody wants: it is saved within a second. */
+  /**
+   * The position has moved past notifications that the consumer does not want: saved within a
+   * second.
+   */
   savePositionLazily(): void {
     this.#hasMoved = true;
     this.#timer ??= setTimeout(() => {
@@ -104,13 +108,13 @@ export class TransactionLane implements Workers {
 
   #start(): void {
     if (this.#failure || this.#isRunning) return;
-    // What is settled without a call still is.
+    // Once closed, it still saves what is settled without a call.
     if (this.#isClosed && this.#settled.length === 0) return;
     this.#isRunning = true;
     void this.#run()
       .catch((thrown: unknown) => {
         this.#isRunning = false;
-        // Its outcome is unknown, or the connection gone.
+        // The transaction's outcome is unknown, or the connection is gone.
         this.#failure = toError(thrown);
         this.#options.account.onFailed();
       })
@@ -119,10 +123,11 @@ export class TransactionLane implements Workers {
 
   async #run(): Promise<void> {
     for (;;) {
-      // Before the transaction begins: what it settles was read before it had an id (see Position).
+      // Taken before the transaction begins: what it settles was read before it had an id (see
+      // Position).
       const tasks = this.#takeStretch();
       if (tasks.length === 0 && this.#settled.length === 0 && !this.#hasMoved) {
-        // In the turn of the last look: what is pushed from now on has to start it again.
+        // Set in the same turn as the check: tasks pushed from now on have to start it again.
         this.#isRunning = false;
         return;
       }
@@ -179,7 +184,7 @@ export class TransactionLane implements Workers {
     this.#options.account.onCommitted(committed.settled, committed.waitingKeys);
   }
 
-  /** @throws where the session is over: then whoever comes next begins where the database says */
+  /** @throws if the session is over: the next one starts from the position in the database */
   async #afterLoss(tasks: Task[], earlier: Settled[], lost: TransactionLost): Promise<void> {
     const { calling, judge, pool } = this.#options;
     const { failure, progress } = lost;
@@ -227,7 +232,10 @@ export class TransactionLane implements Workers {
     }
   }
 
-  /** The transaction could not be settled or committed, as by a deferred constraint. */
+  /**
+   * The transaction could not be settled or committed, because of a deferred constraint for
+   * example.
+   */
   #undoCommit(tasks: Task[], error: Error): void {
     if (tasks.length > 1) {
       this.#callAlone(tasks);
@@ -240,7 +248,10 @@ export class TransactionLane implements Workers {
     }
   }
 
-  /** pgwatch has not called them, or has stopped the call: that spends no attempt. */
+  /**
+   * Takes back tasks that pgwatch has not called, or whose call it has stopped: no attempt is
+   * spent.
+   */
   #takeBack(tasks: readonly Task[]): void {
     const recorded = tasks.filter(({ isRecorded, isGrouped }) => isRecorded || isGrouped);
     this.#settled.push(...recorded.map(uncalled));
@@ -262,7 +273,8 @@ export class TransactionLane implements Workers {
     this.#hasWarned = true;
     const { consumer, reporter } = this.#options.calling;
     reporter.warn(
-      `${consumer.id} has transaction: true and writes over another connection than context.db: that is neither undone when it fails nor done exactly once. Write with context.db.`,
+      `${consumer.id} has transaction: true but writes over another connection than context.db. ` +
+        'Those writes are neither undone on failure nor made exactly once. Use context.db.',
       { consumer: consumer.id },
     );
   }
@@ -276,13 +288,14 @@ function lossIn(cause: Error): PgwatchError {
   );
 }
 
-/** How many notifications of the consumer share a transaction at most. */
+/** The maximum number of the consumer's notifications in one transaction. */
 export function stretchMax({ batchSize }: Consumer): number {
   return batchSize === 1 ? STRETCH_MAX : (batchSize ?? BATCH_MAX);
 }
 
 /**
- * What handlers can bring about: a constraint that is checked at the commit, a commit of their own.
+ * True for errors that handlers can cause: a constraint checked at the commit, or a commit of their
+ * own.
  */
 function isOfHandlers(thrown: unknown): boolean {
   return (
@@ -296,5 +309,5 @@ function isOfHandlers(thrown: unknown): boolean {
  */
 const STRETCH_MAX = 50;
 const LAZY_MS = 1000;
-/** For handleBatch, which has one savepoint for all, where it does not say so itself. */
+/** The default for handleBatch, which has one savepoint for the whole batch. */
 const BATCH_MAX = 500;

@@ -6,27 +6,27 @@ import { errorCodeOf } from '../../../errors.ts';
 import type { Suspicions } from '../suspicions.ts';
 import type { Settled, Task } from '../task.ts';
 
-/** How far a transaction of handlers has got. */
+/** The progress of a transaction that calls handlers. */
 export type TransactionProgress = {
   pid?: number;
   xid?: string;
-  /** What is being called; empty in between. */
+  /** The tasks being called; empty between calls. */
   called: readonly Task[];
-  /** How many calls were over before. */
+  /** How many calls of the transaction are over. */
   calledBefore: number;
-  /** What the server has said when it ended the connection. */
+  /** The server's error when it ended the connection. */
   ending?: Error;
   /** The last error of the handler's own statements. */
   failure?: Error | undefined;
-  /** True once the server has said that it ends all its connections. */
+  /** True once the server has announced that it ends all its connections. */
   isBystander: boolean;
-  /** What is about to be committed. */
+  /** Set when the commit begins: what it saves. */
   committing: { settled: Settled[]; waitingKeys: string[] } | null;
 };
 
 /**
- * A transaction was ended, and not by what a handler threw: its connection was lost, or it was
- * killed.
+ * A transaction that ended for another reason than an error of a handler: its connection was lost,
+ * or it was killed.
  */
 export class TransactionLost extends Error {
   readonly failure: Error;
@@ -41,7 +41,7 @@ export class TransactionLost extends Error {
 
 export type JudgeOptions = {
   pool: Clients & {
-    /** Waits before something is tried again. @throws the failure once the session is over */
+    /** Waits before another attempt. @throws the failure once the session is over */
     pause(failure: Error, trial: { failures: number; startedAt: number }): Promise<void>;
   };
   handlerPool: Pool;
@@ -51,15 +51,15 @@ export type JudgeOptions = {
 };
 
 /**
- * What became of it. Where it is undone, by what: the call that was under way, something else that
- * happened to many connections at once, or nobody knows.
+ * What became of a lost transaction: it was committed, or it was undone by the running call, by
+ * something else that hit many connections at once, or for an unknown reason.
  */
 export type Verdict = 'committed' | 'the call' | 'others' | 'unknown';
 
 /**
- * Finds out what became of a transaction that was lost, and who is to blame. The evidence: whether
- * the control connection lives, whether other connections were lost at that moment, and what the
- * server has said.
+ * Finds out what became of a lost transaction, and what is to blame. The evidence: whether the
+ * control connection is alive, whether other connections were lost at that moment, and what the
+ * server has announced.
  */
 export class LossJudge {
   readonly #options: JudgeOptions;
@@ -68,7 +68,7 @@ export class LossJudge {
     this.#options = options;
   }
 
-  /** @throws the failure where the session is over */
+  /** @throws the failure if the session is over */
   async judge(consumerId: string, lost: TransactionLost): Promise<Verdict> {
     const { control, pool } = this.#options;
     const { failure, progress } = lost;
@@ -83,7 +83,7 @@ export class LossJudge {
     return state === 'committed' ? 'committed' : this.#blame(lost);
   }
 
-  /** Waits before it is tried again. @throws the failure where the session is over */
+  /** Waits before it is tried again. @throws the failure if the session is over */
   async pause(failure: Error, trial: { failures: number; startedAt: number }): Promise<void> {
     await this.#options.pool.pause(failure, trial);
   }
@@ -94,14 +94,14 @@ export class LossJudge {
     const losses = handlerPool.lossesWithin(AT_ONCE_MS) + pool.lossesWithin(AT_ONCE_MS);
     if (isBystander || losses > 0) return 'others';
     if (called.length === 0 || isStatementError(lost.failure)) return 'unknown';
-    // The time of the calls before it has counted, too.
+    // transaction_timeout has also counted the time of the earlier calls.
     const isOfAll = errorCodeOf(reasonOf(lost)) === SQLSTATE.transactionTimeout;
     return isOfAll && calledBefore > 0 ? 'unknown' : 'the call';
   }
 
   /**
-   * A process of the server that crashes takes all connections with it. It says so to all but that
-   * process's own client.
+   * A crashing server process takes all connections with it. The server announces that to all
+   * clients except that process's own.
    */
   #noteCrash(consumerId: string, { called, isBystander }: TransactionProgress): void {
     const { control, suspicions } = this.#options;
@@ -117,10 +117,10 @@ export class LossJudge {
   }
 }
 
-/** Why it was lost, in the words that say most. */
+/** The most specific error that explains the loss. */
 export function reasonOf({ failure, progress }: TransactionLost): Error {
   return progress.ending ?? progress.failure ?? failure;
 }
 
-/** Connections that are lost within so long are lost for one reason. */
+/** Connections lost within this time are taken to be lost for the same reason. */
 const AT_ONCE_MS = 500;

@@ -19,25 +19,25 @@ import { type LossJudge, TransactionLost, type TransactionProgress } from './los
 export type TransactionOptions = {
   calling: Calling;
   account: Account;
-  /** What handlers write with. */
+  /** What context.db of handlers uses. */
   pool: Pool;
   judge: LossJudge;
 };
 
 type Stretch = {
-  /** Settled before, and still to be saved. */
+  /** Settled earlier, and not saved yet. */
   earlier: readonly Settled[];
-  /** True where no more is to be called. */
+  /** True if nothing more must be called. */
   isStopping(): boolean;
-  /** Told where a handler writes over another connection of ours. */
+  /** Called if a handler writes over another pgwatch connection. */
   onOutside(): void;
 };
 
 /**
  * Calls the handler for tasks and settles them, in one transaction.
- * @returns what was settled; null where the consumer is not ours any longer
- * @throws CallBroken; TransactionLost, where it may have been committed if that was under way; or
- *   why it could not be committed: then nothing of it has happened
+ * @returns what was settled; null if the consumer now belongs to another process
+ * @throws CallBroken; TransactionLost, after which it may have been committed if the commit had
+ *   begun; or the reason why it could not be committed, in which case nothing of it has happened
  */
 export async function runTransaction(
   options: TransactionOptions,
@@ -60,7 +60,7 @@ export async function runTransaction(
         progress.isBystander ||= ENDS_ALL.has(code ?? '');
       };
       const onError = (error: Error) => {
-        // Later ones only say that the connection has ended.
+        // Later errors only say that the connection has ended.
         progress.ending ??= error;
       };
       client.on('notice', onNotice).on('error', onError);
@@ -70,7 +70,7 @@ export async function runTransaction(
       } catch (thrown) {
         const failure = thrown instanceof CallBroken ? thrown : lossOf(client, thrown);
         if (isPassing(failure) && !isStatementError(failure)) pool.explainLoss(client);
-        // Behind a query that hangs a rollback would hang too; the connection is cut instead.
+        // A rollback after a query that hangs would hang too; the connection is cut instead.
         if (!(failure instanceof CallBroken)) {
           const cleaning = cleanSession(client, { mayHavePrepared: true, before: 'rollback' });
           await cleaning.catch(() => destroySocket(client));
@@ -94,9 +94,9 @@ async function callAndSettle(
 ) {
   const { client, earlier, progress, account } = options;
   const { consumer, answerMsMax } = options.calling;
-  // Handlers have the user's types.
+  // Handlers use the user's types; these statements use pgwatch's own.
   const own = withOwnTypes(client);
-  // The server gives up a process that it does not hear of any more: its locks would stay with it.
+  // The server ends the session of a process that falls silent; otherwise its locks would remain.
   const idleMs = Math.min(consumer.timeoutMs + answerMsMax, TIMER_MS_MAX);
   const transaction = await readTransaction(own, String(idleMs));
   Object.assign(progress, transaction);
@@ -117,22 +117,23 @@ async function callAndSettle(
 }
 
 /**
- * The handlers are through; should the process stand still from now on, it would keep what it
- * settles from whoever takes over.
- * @throws PgwatchError handler_failed where a handler has ended the transaction that it was given
+ * Checks that the handlers have not ended the transaction. Shortens the idle timeout, too: a
+ * process that freezes from now on would block the next owner with what it settles.
+ * @throws PgwatchError handler_failed if a handler has ended its transaction
  */
 async function requireSameTransaction(client: PoolClient, beganAt: string): Promise<void> {
   const { xid } = await readTransaction(client, STANDSTILL_MAX);
   if (xid === beganAt) return;
   throw new PgwatchError(
     'handler_failed',
-    'The handler has ended the transaction of context.db: that commits once it has returned, together with the position.',
+    'The handler ended the transaction of context.db. Leave it open: pgwatch commits it, with ' +
+      'the position, after the handler returns.',
   );
 }
 
 /**
- * Ends what the server still does for a call that was given up, or believes of a connection that
- * was cut: it would hold its locks against the next attempt.
+ * Ends the server process of an abandoned call or a cut connection: it would hold its locks against
+ * the next attempt.
  */
 export async function endTransaction(
   pool: Pool,
@@ -144,5 +145,8 @@ export async function endTransaction(
 }
 
 const END_MS_MAX = 2000;
-/** What the server says, as a notice, to those whose connections it ends for another's sake. */
+/**
+ * The codes of the notices that the server sends when it ends connections because of another
+ * process.
+ */
 const ENDS_ALL: ReadonlySet<string> = new Set([SQLSTATE.crashShutdown, SQLSTATE.adminShutdown]);
