@@ -38,7 +38,7 @@ test.each(
     [
       'a wrong choice',
       ts('export default { partition: "week" }'),
-      `pgwatch.config.ts: partition must be 'day' or 'hour', not "week".`,
+      `pgwatch.config.ts: partition must be 'day' or 'hour', not 'week'.`,
     ],
     [
       'wrong roles',
