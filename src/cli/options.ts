@@ -40,7 +40,7 @@ export function addReportOptions(command: Command) {
   return command.addOption(LOG_FORMAT).addOption(VERBOSE);
 }
 
-/** How many entries a list shows at most. */
+/** Declares --limit: how many entries a list shows at most. */
 export function limitOption(description: string) {
   return new Option('--limit <n>', description)
     .argParser(wholeNumber(1, LIMIT_MAX))

@@ -28,7 +28,8 @@ test.each(
     [
       'a wrong duration',
       ts('export default { pollInterval: "5 seconds" }'),
-      `pgwatch.config.ts: pollInterval must be a duration like '5s', at least 10 ms, not "5 seconds".`,
+      "pgwatch.config.ts: pollInterval must be a duration like '5s', " +
+        "at least 10 ms and at most 24 days, not '5 seconds'.",
     ],
     [
       'a wrong number',
@@ -38,7 +39,7 @@ test.each(
     [
       'a wrong choice',
       ts('export default { partition: "week" }'),
-      `pgwatch.config.ts: partition must be 'day' or 'hour', not "week".`,
+      `pgwatch.config.ts: partition must be 'day' or 'hour', not 'week'.`,
     ],
     [
       'wrong roles',

@@ -95,7 +95,7 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     'begins at an invalid time',
     'from.ts',
     `export default { from: 'soon', ${rest} };`,
-    ": from must be 'start', 'now', a notification's id, or a time, not \"soon\".",
+    ": from must be 'start', 'now', a notification's id, or a time, not 'soon'.",
   ],
   [
     'has no handler',

@@ -147,9 +147,12 @@ test('replay explains why there is nothing to replay, and what holds a replay ba
   await watching.waitFor('email is paused: the replay waits');
   watching.signal('SIGINT');
   const { exitCode, stderr } = await watching.exited;
-  expect([exitCode, stderr]).toEqual([0, expect.stringContaining('The log holds no 999999')]);
+  expect([exitCode, stderr]).toEqual([
+    0,
+    expect.stringContaining('The log does not contain 999999'),
+  ]);
   const why = await runMain(['why', `${ids[0]}`], { env: { DATABASE_URL: database.url } });
-  expect(why.stdout).toContain('once more: it is handed out as soon as it can be.');
+  expect(why.stdout).toContain('A replay of it is pending: it is delivered as soon as possible.');
 });
 
 test.each([

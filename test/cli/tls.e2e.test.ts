@@ -67,5 +67,5 @@ test.each(some([['listen'], ['notify', 'orders'], ['migrate']]))(
 test('an unknown TLS mode is refused', async () => {
   const env = { DATABASE_URL: elsewhere(), PGWATCH_TLS: 'yes' };
   const { stderr } = await runMain(['listen'], { cwd: project(), env });
-  expect(stderr).toContain(`PGWATCH_TLS must be 'verify', 'no-verify' or 'off', not "yes".`);
+  expect(stderr).toContain(`PGWATCH_TLS must be 'verify', 'no-verify' or 'off', not 'yes'.`);
 });

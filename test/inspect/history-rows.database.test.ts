@@ -179,7 +179,7 @@ test('if the log has only changes of a row, the answer says that it is incomplet
   const found = await at(after);
   expect(found.row).toEqual({ id: 1, visits: 1 });
   const order = ['id', 'name', 'email', 'visits'];
-  expect(atToJson(found, after, order).warning).toMatch(/^This is not all of the row/);
+  expect(atToJson(found, after, order).warning).toMatch(/^This is not the whole row/);
   // A row with all columns changed is complete, and so are versions after a full one.
   expect(atToJson(found, after, ['id', 'visits']).warning).toBeNull();
   await createTrigger(client, 'users');

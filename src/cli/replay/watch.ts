@@ -48,8 +48,9 @@ export async function watchReplay(
     if (!signal.aborted) continue;
     reporter.status('');
     reporter.info(
-      `${standing.toLocaleString('en')} of ${countOf(filed, 'notification')} are still pending. ` +
-        `To cancel them: "pgwatch replay ${consumerId} --cancel".`,
+      `${standing.toLocaleString('en')} of ${countOf(filed, 'notification')} ` +
+        `${standing === 1 ? 'is' : 'are'} still pending. ` +
+        `To cancel ${standing === 1 ? 'it' : 'them'}: "pgwatch replay ${consumerId} --cancel".`,
     );
     return { isFinished: false, dead, standing };
   }
