@@ -34,8 +34,8 @@ export async function readStandings(
        last.last_failed_at as at, last.last_error as error
      from (
        select consumer_id as id,
-         count(*) filter (where state = 'retry' and ${HAS_FAILED})::float8 as retrying,
-         min(next_attempt_at) filter (where state = 'retry' and ${HAS_FAILED}) as "nextAttemptAt",
+         count(*) filter (where ${IS_RETRYING})::float8 as retrying,
+         min(next_attempt_at) filter (where ${IS_RETRYING}) as "nextAttemptAt",
          count(*) filter (where state = 'blocked' and ${HAS_FAILED})::float8 as blocked,
          count(distinct key)
            filter (where state = 'blocked' and ${HAS_FAILED})::float8 as "blockedKeys",
@@ -53,6 +53,9 @@ export async function readStandings(
   );
   return new Map(rows.map((row) => [row.id, toStanding(row)]));
 }
+
+/** Deliveries whose handler is being called do not wait. */
+const IS_RETRYING = `state = 'retry' and called_at is null and ${HAS_FAILED}`;
 
 /** For a consumer without deliveries. */
 export const NOTHING_STANDING: Standing = {

@@ -47,6 +47,7 @@ function foundOf({
     state: 'dead',
     attempts: 5,
     nextAttemptAt: null,
+    calledAt: null,
     replayedAt: null,
     firstFailedAt: new Date(0),
     lastFailedAt: new Date(1),

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
+import { fileReplay } from '../../src/log/by-hand/replay-file.ts';
 import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { useDatabase } from '../helpers/database.ts';
@@ -8,7 +9,8 @@ import { until } from '../helpers/wait.ts';
 
 /*
 An owner that runs calls concurrently records failures while an earlier notification still holds the
-position. If it dies then, earlier notifications of the same key come again, and have to come first.
+position. If it dies then, earlier notifications of the same key come again, and have to come first,
+whatever else holds back new notifications.
 */
 
 const database = useDatabase({ maxBatchSize: 5 });
@@ -29,9 +31,13 @@ async function leave(filed: readonly number[]): Promise<void> {
   );
 }
 
-test.each([1, 4])(
-  'a failure ahead of the position waits for earlier notifications of its key (concurrency %i)',
-  async (concurrency) => {
+test.each<[object]>([
+  [{ concurrency: 1 }],
+  [{ concurrency: 4 }],
+  [{ instances: 'shared', concurrency: 4 }],
+])(
+  'a failure ahead of the position waits for earlier notifications of its key: %j',
+  async (options) => {
     const others = (count: number) =>
       Array.from({ length: count }, (_, i): [string, string] => [`o${i}`, 'other']);
     const ids = await publish(
@@ -47,7 +53,7 @@ test.each([1, 4])(
     await tail({
       id: 'c',
       channels: ['c'],
-      concurrency,
+      ...options,
       async handle({ key, payload, attempt }: Notification) {
         if (payload === 'slow') await new Promise((resolve) => setTimeout(resolve, 300));
         if (key === 'k') seen.push([payload, attempt]);
@@ -102,4 +108,76 @@ test('a retry that the log no longer holds does not wait for the position', asyn
   await tail({ id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) });
   await until('it is handled', () => seen.length === 1);
   await untilFiled();
+});
+
+test('10,000 retries ahead of the position wait for no new notification', async () => {
+  await database.query(
+    `select smart_notify('c', to_jsonb(n), 'k' || n % 100) from generate_series(1, 10003) as n`,
+  );
+  const { rows } = await database.query('select id::float8 from pgwatch.notification_log');
+  await leave(rows.map(({ id }) => id).slice(1));
+  const seen: number[] = [];
+  await tail({ id: 'c', channels: ['c'], concurrency: 4, handle: () => void seen.push(1) });
+  await until('all are handled', () => seen.length >= 10_003 || `${seen.length}`, 60_000);
+  await untilFiled();
+}, 90_000);
+
+test("with onDead: 'stop' retries ahead of the position go on", async () => {
+  const ids = await publish(['slow', 0], ['a', 'retry'], ['b', 'dead']);
+  await leave(ids.slice(1));
+  await database.query(
+    `update pgwatch.delivery set state = 'dead', next_attempt_at = null where key = 'b'`,
+  );
+  const seen: unknown[] = [];
+  await tail({
+    id: 'c',
+    channels: ['c'],
+    onDead: 'stop',
+    handle: ({ payload }) => void seen.push(payload),
+  });
+  await until('the retry is handled', () => seen.includes('retry'));
+  await untilFiled('dead');
+});
+
+test('after a replay, retries of other keys wait for no slow call', async () => {
+  const releases = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const calls: unknown[] = [];
+  const count = (payload: string) => calls.filter((call) => call === payload).length;
+  await tail({
+    id: 'c',
+    channels: ['c'],
+    concurrency: 4,
+    retry: { backoff: () => 50 },
+    async handle({ payload }: Notification) {
+      calls.push(payload);
+      if (payload === 'slow') await releases[count('slow') - 1]?.promise;
+      if (payload === 'fails') throw new Error('not yet');
+    },
+  });
+  const [done = 0] = await publish(['x', 'done']);
+  await until('it is handled', () => calls.includes('done'));
+  await publish(['s', 'slow'], ['f', 'fails']);
+  await until('it has failed', () => count('fails') > 2);
+  const client = await database.connect();
+  const whole = { since: null, until: null, channel: null, key: null };
+  const stretch = { ...whole, consumerId: 'c', ids: [done] };
+  await fileReplay(client, 'pgwatch', { stretch, speed: null, max: 10 });
+  releases[0]?.resolve();
+  await until('the slow call is made again', () => count('slow') === 2);
+  const before = count('fails');
+  await until('the other fails again', () => count('fails') > before + 2);
+  expect(count('done')).toBe(2);
+  releases[1]?.resolve();
+});
+
+test('what a dead owner was calling is due at once', async () => {
+  const ids = await publish(['slow', 'slow'], ['other', 'other']);
+  await leave(ids.slice(0, 1));
+  await database.query(
+    `update pgwatch.delivery
+     set is_suspect = true, called_at = now(), next_attempt_at = now() + interval '1 hour'`,
+  );
+  const seen: unknown[] = [];
+  await tail({ id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) });
+  await until('both are handled', () => seen.length === 2 || `${seen}`);
 });

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { readStatus } from '../../src/inspect/status.ts';
 import type { Reason } from '../../src/inspect/why/decide.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
 import { readFacts } from '../../src/inspect/why/facts.ts';
@@ -421,4 +422,24 @@ test('a log that another cluster wrote is reported', async () => {
       set xid = (pg_current_xact_id()::text::bigint + 1000000)::text::xid8`,
   );
   expect((await ask(id)).restored).toMatch(/another PostgreSQL cluster/);
+});
+
+test('a slow call that was filed is being handled, as long as a daemon runs the consumer', async () => {
+  const release = Promise.withResolvers<void>();
+  const daemon = await tail({ ...c, handle: () => release.promise });
+  const id = await one('k');
+  await database.query(
+    `insert into pgwatch.delivery
+       (consumer_id, notification_id, state, key, attempts, next_attempt_at, called_at, is_suspect)
+     values ('c', $1, 'retry', 'k', 1, now() + interval '5 minutes', now(), true)`,
+    [id],
+  );
+  const [reason] = await reasons(id);
+  expect(reason).toMatchObject({ code: 'under_way', attempt: 1 });
+  const { consumers } = await readStatus(client, 'pgwatch', ['c']);
+  expect(consumers[0]).toMatchObject({ retrying: 0, blocked: 0 });
+  release.resolve();
+  await daemon.stop();
+  await database.query(`update pgwatch.consumer_progress set done_id = 0 where consumer_id = 'c'`);
+  expect(await codes(id)).toEqual(['not_running', 'due']);
 });

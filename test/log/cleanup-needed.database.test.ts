@@ -165,6 +165,26 @@ test('cleanup waits for a seek back, and keeps its notifications', async () => {
   await client.end();
 });
 
+test('after a seek back, late commits before the position are still kept', async () => {
+  const writer = await begin();
+  await publishPast(writer, 5, ['late']);
+  await publishPast(database, 5, ['early']);
+  await database.query(`select smart_notify('c'), smart_notify('c')`);
+  await finishConsumer(database);
+  await commit(writer);
+  const client = await database.connect();
+  const back = { consumerId: 'email', to: { by: -1 }, seenEpoch: 0, mode: 'idle' } as const;
+  await seekPosition(client, 'pgwatch', back);
+  await client.end();
+  expect(await empty()).toBe('pinned');
+});
+
+test('a position has a whole window or none', async () => {
+  await finishConsumer(database);
+  const half = database.query('update pgwatch.consumer_progress set window_id = 1');
+  await expect(half).rejects.toMatchObject({ code: '23514' });
+});
+
 test('a leased notification is kept until its lease is gone', async () => {
   const [id] = await publishPast(database, 5, ['leased']);
   await finishConsumer(database);

@@ -1,6 +1,11 @@
 import type { PoolClient } from 'pg';
 import { applyChanges } from '../../log/deliveries/apply-changes.ts';
-import { type DeliveryChange, isUnderWay, lastOfEach } from '../../log/deliveries/delivery.ts';
+import {
+  type DeliveryChange,
+  isUnderWay,
+  lastOfEach,
+  unhandled,
+} from '../../log/deliveries/delivery.ts';
 import { safeId } from '../../log/notification.ts';
 import type { Page } from '../../log/page.ts';
 import type { Position, Xid } from '../../log/positions/position.ts';
@@ -165,12 +170,10 @@ export class OwnedAccount implements Account, SettlementOwner {
    */
   fileGaps(): void {
     const { gaps } = this.#ledger;
-    const changes = gaps.flatMap(({ row }): DeliveryChange[] => {
-      const about = { notificationId: safeId(row[0]), key: row[4] };
-      if (this.#options.working.has(about.notificationId)) return [];
-      if (this.isOrdered && about.key !== null) return [{ ...about, state: 'blocked' }];
-      return [{ ...about, state: 'retry', attempts: 0, delayMs: 0, error: null }];
-    });
+    const changes = gaps
+      .map(({ row }) => ({ id: safeId(row[0]), key: row[4] }))
+      .filter(({ id }) => !this.#options.working.has(id))
+      .map((gap) => unhandled(gap, this.isOrdered));
     for (const { source, index } of gaps) source.settle(index);
     if (changes.length > 0) this.#file(changes);
   }

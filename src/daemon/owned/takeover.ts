@@ -2,12 +2,12 @@ import type { ClientBase } from 'pg';
 import type { Consumer } from '../../consumers/define.ts';
 import { STANDSTILL_MAX, settingsSql, withTransaction } from '../../database/transaction.ts';
 import { takeBackAttempts } from '../../log/deliveries/attempts.ts';
-import { inheritDeliveries } from '../../log/deliveries/inherit.ts';
 import {
   readStanding,
   type StandingDeliveries,
   suspectAll,
 } from '../../log/deliveries/standing.ts';
+import { inheritDeliveries } from '../../log/leases/inherit.ts';
 import { absorbLeases } from '../../log/leases/settle.ts';
 import { readNewestPosition } from '../../log/positions/beginning.ts';
 import { readAliveUntil } from '../../log/positions/daemons.ts';
@@ -61,7 +61,7 @@ export async function takeConsumer(
     const calls = new Map(excused.map(({ id, attempt }) => [id, attempt]));
     await takeBackAttempts(client, schema, consumerId, calls);
     const scope = { consumerId, isOrdered: order === 'key' };
-    await inheritDeliveries(client, schema, scope);
+    const position = await inheritDeliveries(client, schema, { ...scope, channels });
     if (isSuspect) await suspectAll(client, schema, consumerId);
     const diedBefore = await readAliveUntil(client, schema, taken.previousOwner);
     // If it was shared until now, notifications that other processes still work on are delivered
@@ -71,7 +71,14 @@ export async function takeConsumer(
     const standing = await readStanding(client, schema, scope);
     // Read after the takeover: a previous owner's last save must not be newer.
     const newest = await readNewestPosition(client, schema);
-    return { ...taken, standing, isSuspect, diedBefore, newest };
+    return {
+      ...taken,
+      position: position ?? taken.position,
+      standing,
+      isSuspect,
+      diedBefore,
+      newest,
+    };
   };
   return withTransaction(client, work);
 }

@@ -135,11 +135,13 @@ function pendingReasons(facts: Facts, pageRows: number): Reason[] {
   if (lease?.runner?.isLive) {
     return [{ code: 'under_way', attempt: (delivery?.attempts ?? 0) + 1, runner: lease.runner }];
   }
+  const runner = facts.runners.find(({ isLive }) => isLive);
+  const attempt = delivery?.calledAttempt ?? null;
+  if (runner && attempt !== null) return [{ code: 'under_way', attempt, runner }];
   if (delivery) return [deliveryReason(delivery, blocker)];
   if (lease) return [{ code: 'leased', earlier: lease.earlier, runner: lease.runner }];
   const behind: Reason[] = blocker ? [{ code: 'blocked', by: blocker }] : [];
   if (facts.isLate) return [...behind, { code: 'late' }];
-  const runner = facts.runners.find(({ isLive }) => isLive);
   const isWorking = runner !== undefined && runner.state !== 'stopped';
   const mayBeUnderWay = isWorking && !facts.isShared && isExact && ahead < pageRows;
   const rate = runner?.rate ?? null;
@@ -152,7 +154,9 @@ function deliveryReason(delivery: FoundDelivery, blocker: FoundDelivery | null):
   if (delivery.isReplay && delivery.attempts === 0) {
     return { code: 'replay', ...failureOf(delivery) };
   }
-  return { code: delivery.isDue ? 'due' : 'backoff', ...failureOf(delivery) };
+  // A call that nobody makes any longer is due as soon as a daemon takes the consumer.
+  const isDue = delivery.isDue || delivery.calledAttempt !== null;
+  return { code: isDue ? 'due' : 'backoff', ...failureOf(delivery) };
 }
 
 function failureOf({

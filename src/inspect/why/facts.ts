@@ -32,6 +32,8 @@ export type FoundDelivery = {
   attempts: number;
   nextAttemptAt: Date | null;
   isDue: boolean;
+  /** Which attempt its handler is being called for, as recorded; null: it is not being called. */
+  calledAttempt: number | null;
   isReplay: boolean;
   firstFailedAt: Date | null;
   lastFailedAt: Date | null;
@@ -196,6 +198,8 @@ function deliveryJson(d: string): string {
   return `jsonb_build_object('id', ${d}.notification_id, 'state', ${d}.state,
     'attempts', ${d}.attempts, 'nextAttemptAt', ${ms('next_attempt_at')},
     'isDue', ${d}.next_attempt_at <= clock_timestamp(),
+    'calledAttempt', case when ${d}.called_at is not null
+      then ${d}.attempts + ${d}.is_grouped::integer end,
     'isReplay', ${d}.replayed_at is not null and ${d}.last_failed_at is null,
     'firstFailedAt', ${ms('first_failed_at')}, 'lastFailedAt', ${ms('last_failed_at')},
     'lastError', ${d}.last_error)`;

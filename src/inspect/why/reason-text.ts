@@ -121,6 +121,7 @@ const TEXTS: {
 
 function blockerText(by: FoundDelivery): string {
   const error = by.lastError ? `: ${errorText(by.lastError)}` : '.';
+  if (by.calledAttempt !== null) return `which is being handled (attempt ${by.calledAttempt}).`;
   if (by.state === 'blocked') return `which waits itself${error}`;
   if (by.isReplay) return `whose replay is due ${due(by.nextAttemptAt)}.`;
   return `which is retried ${due(by.nextAttemptAt)} (attempt ${by.attempts + 1})${error}`;

@@ -45,6 +45,18 @@ export function underWay(
   return { ...change, state: 'retry', isSuspect: true, isUnderWay };
 }
 
+/**
+ * Files a notification that may not have been handled. With order by key it waits for earlier ones
+ * of its key: applyChanges() makes the first of them due.
+ */
+export function unhandled(
+  { id: notificationId, key }: { id: number; key: string | null },
+  isOrdered: boolean,
+): DeliveryChange {
+  if (isOrdered && key !== null) return { notificationId, key, state: 'blocked' };
+  return { notificationId, key, state: 'retry', attempts: 0, delayMs: 0, error: null };
+}
+
 /** True for a change made by underWay(). */
 export function isUnderWay(change: DeliveryChange): boolean {
   return change.state === 'retry' && change.isUnderWay !== undefined;

@@ -1,13 +1,13 @@
 import { crc32 } from 'node:zlib';
 import type { ClientBase } from 'pg';
-import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { STANDSTILL_MAX } from '../../database/transaction.ts';
-import { inheritDeliveries } from '../deliveries/inherit.ts';
 import { suspectAll } from '../deliveries/standing.ts';
 import { type LogRow, safeId } from '../notification.ts';
 import { IS_PAUSED } from '../positions/progress.ts';
 import { reachedSql } from '../positions/settled-sql.ts';
+import { inheritDeliveries } from './inherit.ts';
+import type { SharedReader } from './position.ts';
 
 /** A part of a shared consumer's work that this process has taken; see the table lease. */
 export type Lease = {
@@ -44,14 +44,6 @@ export async function lockSharedConsumer(
   );
 }
 
-/** A process that shares a consumer. */
-export type SharedReader = {
-  consumerId: string;
-  /** The channels that its version of the consumer reads. */
-  channels: readonly string[];
-  daemonId: string;
-};
-
 /** A process that wants to share a consumer, and whether its version is ordered by key. */
 export type SharingWish = SharedReader & { isOrdered: boolean };
 
@@ -63,7 +55,7 @@ export type SharingWish = SharedReader & { isOrdered: boolean };
  * @returns the state of the consumer
  */
 export async function shareConsumer(
-  client: Queryable,
+  client: ClientBase,
   schema: string,
   { consumerId, channels, isOrdered, daemonId }: SharingWish,
 ): Promise<
@@ -90,7 +82,9 @@ export async function shareConsumer(
   );
   if (shared.rows[0]) {
     const { previousChannels, reachedId, wasShared, hasDied } = shared.rows[0];
-    if (!wasShared) await inheritDeliveries(client, schema, { consumerId, isOrdered });
+    if (!wasShared) {
+      await inheritDeliveries(client, schema, { consumerId, channels, isOrdered });
+    }
     if (!wasShared && hasDied) await suspectAll(client, schema, consumerId);
     return { is: 'shared', previousChannels, reachedId };
   }

@@ -11,7 +11,14 @@ import {
 } from '../positions/progress.ts';
 import { alongSql } from '../positions/row-place.ts';
 import { SERVER } from '../positions/server-sql.ts';
-import type { SharedReader } from './lease.ts';
+
+/** A process that shares a consumer. */
+export type SharedReader = {
+  consumerId: string;
+  /** The channels that its version of the consumer reads. */
+  channels: readonly string[];
+  daemonId: string;
+};
 
 /**
  * Where the newest version of a consumer's row was when this process last saw it. While a session

@@ -1,0 +1,84 @@
+import type { ClientBase } from 'pg';
+import { qualified } from '../../database/names.ts';
+import { applyChanges } from '../deliveries/apply-changes.ts';
+import { type DeliveryScope, unhandled } from '../deliveries/delivery.ts';
+import { readFiled } from '../deliveries/standing.ts';
+import { safeId } from '../notification.ts';
+import { pageReader } from '../page.ts';
+import { type Position, reachedId } from '../positions/position.ts';
+import { POSITION_COLUMNS, type PositionRow, toPosition } from '../positions/progress.ts';
+import { settledSql } from '../positions/settled-sql.ts';
+import { saveSharedPosition } from './position.ts';
+
+/**
+ * Prepares what an owner has left behind for its successor, or for the processes that share the
+ * consumer from now on. Runs in the transaction that takes the consumer from it.
+ * @returns the position from which to read on; null if that has not changed
+ */
+export async function inheritDeliveries(
+  client: ClientBase,
+  schema: string,
+  scope: DeliveryScope & { channels: readonly string[] },
+): Promise<Position | null> {
+  await endCalls(client, schema, scope.consumerId);
+  return scope.isOrdered ? fileUpToAhead(client, schema, scope) : null;
+}
+
+/** Makes due what the owner was calling: it does so no longer. */
+async function endCalls(client: ClientBase, schema: string, consumerId: string): Promise<void> {
+  await client.query(
+    `update ${qualified(schema, 'delivery')}
+     set called_at = null, next_attempt_at = case state when 'retry' then clock_timestamp() end
+     where consumer_id = $1 and called_at is not null`,
+    [consumerId],
+  );
+}
+
+/**
+ * If there are deliveries ahead of the position, files everything up to the last of them, and moves
+ * the position past it. While one call is slow, the position stays, and failures after it are filed;
+ * an owner that dies then has handled earlier notifications of their keys, or not. Read from the
+ * log, these could come after the retries. As deliveries they wait for each other in their order,
+ * whatever else holds back new notifications.
+ */
+async function fileUpToAhead(
+  client: ClientBase,
+  schema: string,
+  { channels, ...scope }: DeliveryScope & { channels: readonly string[] },
+): Promise<Position | null> {
+  const { consumerId, isOrdered } = scope;
+  const { rows } = await client.query<PositionRow & { rebased_id: string; last_id: string | null }>(
+    `select ${POSITION_COLUMNS}, rebased_id::text, (
+       select max(d.notification_id)::text
+       from ${qualified(schema, 'delivery')} as d
+       join ${qualified(schema, 'notification_log')} as log on log.id = d.notification_id
+       where d.consumer_id = progress.consumer_id and d.key is not null
+         and not ${settledSql(schema, 'progress', 'log')}) as last_id
+     from ${qualified(schema, 'consumer_progress')} as progress
+     cross join ${qualified(schema, 'origin')} as origin
+     where consumer_id = $1`,
+    [consumerId],
+  );
+  const [row] = rows;
+  if (!row || row.last_id === null) return null;
+  const [lastId, rebasedId] = [safeId(row.last_id), safeId(row.rebased_id)];
+  const readPage = pageReader(schema);
+  let position = toPosition(row);
+  while (reachedId(position) < lastId) {
+    const page = await readPage(client, { position, channels, limit: LIMIT, rebasedId });
+    if (page.after === page.before) break;
+    const found = page.rows.map(([id, , , , key]) => ({ id: safeId(id), key }));
+    const ids = found.map(({ id }) => id);
+    const filed = await readFiled(client, schema, consumerId, ids);
+    const changes = found
+      .filter(({ id }) => !filed.has(id))
+      .map((each) => unhandled(each, isOrdered));
+    await applyChanges(client, schema, scope, changes);
+    position = page.after;
+  }
+  // Its bound is not known yet: the xid of this transaction is older than the snapshot.
+  await saveSharedPosition(client, schema, consumerId, position);
+  return position;
+}
+
+const LIMIT = { rows: 1000, bytes: 4 * 1024 * 1024 };
