@@ -3153,7 +3153,7 @@ grant insert, select, update (channels, done_id, done_snapshot, done_xid, window
 
 grant delete, insert, select, update (has_lock, consumer_ids, shared_ids, alive_until, activity, channels) on table pgwatch.daemon to consumer;
 
-grant delete, insert, select, update (state, attempts, next_attempt_at, is_suspect, is_grouped, replayed_at, first_failed_at, last_failed_at, first_error, last_error, notification, payload, old_row, new_row) on table pgwatch.delivery to consumer;
+grant delete, insert, select, update (state, attempts, next_attempt_at, called_at, is_suspect, is_grouped, replayed_at, first_failed_at, last_failed_at, first_error, last_error, notification, payload, old_row, new_row) on table pgwatch.delivery to consumer;
 
 grant delete, insert, select, update (discarded_at) on table pgwatch.discarded to consumer;
 

@@ -73,6 +73,6 @@ test('the message names what is missing', async () => {
   const wrong = createTrigger(client, 'fresh', { forEach: 'rows' as never });
   await expect(wrong).rejects.toMatchObject({
     code: 'input_invalid',
-    message: `forEach must be 'auto', 'statement' or 'row', not "rows".`,
+    message: `forEach must be 'auto', 'statement' or 'row', not 'rows'.`,
   });
 });

@@ -13,7 +13,7 @@ function setUp({ isOrdered = true } = {}) {
   const log: string[] = [];
   const skipped: Settled[] = [];
   const through = new Set<number>();
-  const state = { isHeld: false, isClosed: false };
+  const state = { isHeld: false, isClosed: false, closesOnRecord: false };
   const ids = (tasks: readonly Task[]) => tasks.map(({ id }) => id).join();
   const workers = {
     pushFirst: (tasks: readonly Task[]) => void log.push(`call ${ids(tasks)}`),
@@ -27,6 +27,7 @@ function setUp({ isOrdered = true } = {}) {
     isClosed: () => state.isClosed,
     async record(tasks) {
       log.push(`record ${ids(tasks)}`);
+      state.isClosed ||= state.closesOnRecord;
       return [...tasks];
     },
     isThrough: ({ id }) => through.has(id),
@@ -90,9 +91,8 @@ test('while new notifications are held, retries go first', async () => {
 
 test('what was recorded is put back if it is closed before the call', async () => {
   const { careful, log, skipped, state } = setUp();
-  const call = careful.call([makeTask(1)]);
-  state.isClosed = true;
-  await call;
+  state.closesOnRecord = true;
+  await careful.call([makeTask(1)]);
   await careful.call([makeTask(2)]);
   expect(log).toEqual(['record 1']);
   expect(skippedIds(skipped)).toEqual([1]);

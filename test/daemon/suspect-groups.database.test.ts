@@ -170,10 +170,10 @@ async function leave(
     );
     if (kind === 'page') return;
   } else {
-    // Each lease holds some keys of a slot; without a slot all leases can be taken at once.
+    // Each lease has a slot of its own, so all of them can be taken at once.
     await database.query(
-      `insert into pgwatch.lease (consumer_id, notification_ids, kind, owner, epoch)
-       select 'c', array_agg(id order by id), $2, gen_random_uuid(), 1
+      `insert into pgwatch.lease (consumer_id, slot, notification_ids, kind, owner, epoch)
+       select 'c', row_number() over (), array_agg(id order by id), $2, gen_random_uuid(), 1
        from pgwatch.notification_log where id = any($1) group by hashtextextended(key, 0)`,
       [ids, kind],
     );

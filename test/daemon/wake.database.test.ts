@@ -145,7 +145,7 @@ describe('a writer that found no daemon asleep and commits later', async () => {
   test('is missed by a daemon that sleeps as soon as it has the locks', async () => {
     const wrong: typeof arm = async (...args) => ((await arm(...args)) === null ? null : 0n);
     await expect(publishAcrossFallingAsleep(1000, wrong)).rejects.toThrow(
-      'in vain until it arrives',
+      'waiting until it arrives',
     );
   });
 });

@@ -189,7 +189,8 @@ export async function countFreeLeases(
 
 /**
  * Turns leases of a consumer into deliveries that are due: all of them if it is no longer shared,
- * so processes that still work on them have lost them; or the free ones without a slot.
+ * so processes that still work on them have lost them; or the free ones without a slot that have
+ * notifications with keys.
  */
 export async function absorbLeases(
   client: Queryable,
@@ -197,10 +198,12 @@ export async function absorbLeases(
   consumerId: string,
   which: 'all' | 'unordered' = 'all',
 ): Promise<void> {
+  const log = qualified(schema, 'notification_log');
   await client.query(
     `with gone as (
        delete from ${qualified(schema, 'lease')}
-       where consumer_id = $1 and ($2 = 'all' or slot is null and owner is null)
+       where consumer_id = $1 and ($2 = 'all' or slot is null and owner is null and exists (
+         select from ${log} where id = any(notification_ids) and key is not null))
        returning notification_ids, kind = 'orphan' or owner not in (
          select daemon_id from ${qualified(schema, 'live_daemon')}) as is_suspect
      )
@@ -209,7 +212,7 @@ export async function absorbLeases(
      select $1, log.id, 'retry', log.key, clock_timestamp(), suspect.is_so, suspect.is_so
      from gone cross join lateral unnest(notification_ids) as leased (id)
      cross join lateral (select coalesce(gone.is_suspect, false) as is_so) as suspect
-     join ${qualified(schema, 'notification_log')} as log on log.id = leased.id
+     join ${log} as log on log.id = leased.id
      on conflict (consumer_id, notification_id) do update
      set is_suspect = delivery.is_suspect or excluded.is_suspect,
        is_grouped = case
