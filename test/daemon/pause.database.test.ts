@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { pauseConsumer, resumeConsumer } from '../../src/log/by-hand/pause.ts';
 import { lockSharedConsumer, shareConsumer } from '../../src/log/leases/lease.ts';
-import { readSharedPosition } from '../../src/log/leases/position.ts';
+import { readSharedPosition } from '../../src/log/leases/shared-position.ts';
 import { readOwners } from '../../src/log/positions/daemons.ts';
 import { takeOver } from '../../src/log/positions/progress.ts';
 import {

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { readDaemons } from '../../src/inspect/daemons.ts';
 import { shareConsumer } from '../../src/log/leases/lease.ts';
-import { readSharedPosition } from '../../src/log/leases/position.ts';
+import { readSharedPosition } from '../../src/log/leases/shared-position.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { takeOver } from '../../src/log/positions/progress.ts';
 import { startDaemon, type TestDaemon } from '../helpers/daemon.ts';

@@ -2,11 +2,12 @@ import type { Client } from 'pg';
 import { PgwatchError } from '../../errors.ts';
 import { placeOf } from '../../inspect/daemons.ts';
 import { type Removed, removeConsumer } from '../../log/by-hand/remove-consumer.ts';
-import { countOf, someOf } from '../../words.ts';
+import { someOf } from '../../words.ts';
 import { confirm } from '../confirm.ts';
 import { withDatabase } from '../database.ts';
 import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
+import { storedText } from './counts.ts';
 import type { RemoveOptions } from './options.ts';
 
 /**
@@ -58,14 +59,7 @@ async function removeAll(
 
 /** 'email, its position at 42 with 5 unread notifications, 2 dead letters'. */
 function describe({ consumerId, doneId, isExact, ...counts }: Removed): string {
-  const parts = [
-    [counts.unread, 'unread notification'],
-    [counts.dead, 'dead letter'],
-    [counts.retrying + counts.blocked, 'waiting notification'],
-    [counts.leases, 'lease'],
-    [counts.snapshots, 'snapshot'],
-  ] as const;
-  const given = parts.filter(([count]) => count > 0).map(([count, noun]) => countOf(count, noun));
-  const rest = given.length > 0 ? ` with ${isExact ? '' : 'about '}${given.join(', ')}` : '';
+  const stored = storedText(counts, counts.unread);
+  const rest = stored === '' ? '' : ` with ${isExact ? '' : 'about '}${stored}`;
   return `${consumerId}, its position at ${doneId}${rest}`;
 }

@@ -2,10 +2,11 @@ import { PgwatchError } from '../../errors.ts';
 import { placeOf } from '../../inspect/daemons.ts';
 import { type Renamed, renameConsumer } from '../../log/by-hand/rename-consumer.ts';
 import { shellWord } from '../../shell-word.ts';
-import { countOf, someOf } from '../../words.ts';
+import { someOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
 import { reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
+import { storedText } from './counts.ts';
 import type { RenameOptions } from './options.ts';
 
 /**
@@ -54,13 +55,7 @@ export async function rename(from: string, to: string, options: RenameOptions): 
 
 /** 'email is now mailer. It continues after id 42, with 2 dead letters.' */
 function describe({ from, to, doneId, ...counts }: Renamed): string {
-  const parts = [
-    [counts.dead, 'dead letter'],
-    [counts.retrying + counts.blocked, 'waiting notification'],
-    [counts.leases, 'lease'],
-    [counts.snapshots, 'snapshot'],
-  ] as const;
-  const given = parts.filter(([count]) => count > 0).map(([count, noun]) => countOf(count, noun));
-  const rest = given.length > 0 ? `, with ${given.join(', ')}` : '';
+  const stored = storedText(counts);
+  const rest = stored === '' ? '' : `, with ${stored}`;
   return `${from} is now ${to}. It continues after id ${doneId}${rest}.`;
 }

@@ -2,7 +2,7 @@ import type { Consumer } from '../../consumers/define.ts';
 import type { Clients } from '../../database/pool.ts';
 import { withTransaction } from '../../database/transaction.ts';
 import { lockSharedConsumer } from '../../log/leases/lease.ts';
-import { saveSharedPosition } from '../../log/leases/position.ts';
+import { saveSharedPosition } from '../../log/leases/shared-position.ts';
 import { readNewestPosition } from '../../log/positions/beginning.ts';
 import { noteBeginning } from '../../log/positions/progress.ts';
 import type { Reporter } from '../../reporter.ts';

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import type { GivenLeases, RowPlace } from '../../log/leases/position.ts';
+import type { GivenLeases, RowPlace } from '../../log/leases/shared-position.ts';
 import { readLeaseFloor } from '../../log/leases/take.ts';
 
 /**

@@ -14,8 +14,8 @@ import {
   splitEvenly,
   splitRows,
 } from '../../log/leases/lease.ts';
-import { readSharedPosition, saveSharedPosition } from '../../log/leases/position.ts';
 import { countFreeLeases, readLeasedIds } from '../../log/leases/settle.ts';
+import { readSharedPosition, saveSharedPosition } from '../../log/leases/shared-position.ts';
 import {
   insertLeases,
   insertRetryLeases,

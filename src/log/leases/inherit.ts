@@ -8,7 +8,7 @@ import { pageReader } from '../page.ts';
 import { type Position, reachedId } from '../positions/position.ts';
 import { POSITION_COLUMNS, type PositionRow, toPosition } from '../positions/progress.ts';
 import { settledSql } from '../positions/settled-sql.ts';
-import { saveSharedPosition } from './position.ts';
+import { saveSharedPosition } from './shared-position.ts';
 
 /**
  * Prepares what an owner has left behind for its successor, or for the processes that share the

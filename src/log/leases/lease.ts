@@ -7,7 +7,7 @@ import { type LogRow, safeId } from '../notification.ts';
 import { IS_PAUSED } from '../positions/progress.ts';
 import { reachedSql } from '../positions/settled-sql.ts';
 import { inheritDeliveries } from './inherit.ts';
-import type { SharedReader } from './position.ts';
+import type { SharedReader } from './shared-position.ts';
 
 /** A part of a shared consumer's work that this process has taken; see the table lease. */
 export type Lease = {

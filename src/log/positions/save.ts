@@ -16,7 +16,8 @@ export type PositionSave = Claim & { position: Position };
 export type RowPlaces = Map<string, string>;
 
 /**
- * Saves positions, all in one statement. By default the commit is asynchronous: if the server
+ * Saves positions of owned consumers, all in one statement; for shared ones see
+ * leases/shared-position.ts. By default the commit is asynchronous: if the server
  * crashes, the notifications of the last moments are delivered again, which at-least-once allows.
  * @param options.isDurable waits for the disk as usual, for commits of more than positions
  * @param options.places kept from one save to the next
