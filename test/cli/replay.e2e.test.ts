@@ -128,7 +128,8 @@ test('replay explains why there is nothing to replay, and what holds a replay ba
   const unknown = await replay('email', '--id', 999998, 999999);
   expect([unknown.exitCode, unknown.said]).toEqual([
     1,
-    'The log does not contain 999998, 999999: "pgwatch why 999998" explains.\nThere is nothing to replay.',
+    'The log does not contain 999998, 999999: "pgwatch why 999998" explains.\n' +
+      'There is nothing to replay.',
   ]);
   const { rows } = await database.query(`select smart_notify('other')::float8 as id`);
   const foreign = await replay('email', '--id', rows[0].id, '--json');

@@ -140,7 +140,8 @@ test('seek refuses an id beyond the newest, and reports a dead letter that stops
   const ahead = await seek('email', '--to', newest + 2, '--yes');
   expect(ahead).toMatchObject({ exitCode: 2, stdout: '' });
   expect(ahead.said).toBe(
-    `error There is no notification ${newest + 2} yet: the newest notification is ${newest}. To skip everything, use --to now.`,
+    `error There is no notification ${newest + 2} yet: the newest notification is ${newest}. ` +
+      'To skip everything, use --to now.',
   );
   const future = await seek('email', '--to', '2999-01-01', '--yes');
   expect([future.exitCode, future.said]).toEqual([2, expect.stringContaining('in the future')]);
