@@ -1,22 +1,19 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
 import { renameConsumer } from '../../src/log/by-hand/rename-consumer.ts';
 import { seekPosition } from '../../src/log/by-hand/seek.ts';
 import { registerConsumer } from '../../src/log/positions/progress.ts';
 import { savePositions } from '../../src/log/positions/save.ts';
-import { collectReports, makeConsumer, startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { collectReports, makeConsumer, useDaemons } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
 import { addDelivery } from '../helpers/deliveries.ts';
 import { seize } from '../helpers/owner.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 const database = useDatabase();
-const daemons: TestDaemon[] = [];
-
-beforeEach(() => emptyLog(database));
-afterEach(() => Promise.all(daemons.splice(0).map((daemon) => daemon.stop())));
+const { tail } = useDaemons(database);
 
 const rename = async (from = 'email', to = 'mailer') =>
   renameConsumer(await database.connect(), 'pgwatch', { from, to });
@@ -116,7 +113,7 @@ test.each(some(['one', 'shared'] as const))(
   'renaming is refused while a daemon uses the consumer: %s',
   async (instances) => {
     const definition = { id: 'email', channels: ['c'], instances, handle() {} };
-    daemons.push(await startTailing(database.config, [definition]));
+    await tail(definition);
     const inUse = [{ host: expect.any(String), pid: process.pid }];
     expect(await rename()).toEqual({ is: 'in_use', inUse });
     expect(await rowsOf('mailer')).toEqual([0, 0, 0, 0, 0, 0]);
@@ -140,7 +137,7 @@ test('a running consumer that has done nothing is replaced, and continues there'
   const seen: unknown[] = [];
   const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
   const definition = { id: 'mailer', channels: ['c'], from: 'now' as const, handle };
-  daemons.push(await startTailing(database.config, [definition]));
+  await tail(definition);
   await database.query(
     `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
      values ('older', '{c,consumer:older}', 0, '1:1:')`,
