@@ -5,6 +5,7 @@ import { readReplayProgress } from '../../src/log/by-hand/replay-progress.ts';
 import type { Stretch } from '../../src/log/by-hand/replay-stretch.ts';
 import { slotOf } from '../../src/log/leases/lease.ts';
 import { tellDaemons } from '../../src/log/positions/daemons.ts';
+import { collecting } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
@@ -315,8 +316,8 @@ test('a failed replay is retried and becomes a dead letter; the progress shows i
 });
 
 test('a replay with a speed keeps intervals and order, and can be canceled', async () => {
-  const seen: unknown[] = [];
-  await tail({ id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) });
+  const { seen, definition } = collecting();
+  await tail(definition);
   const ids = await publish(['k', 1], ['k', 2], ['l', 3]);
   await until('all are handled', () => seen.length === 3 || `${seen.length}`);
   await untilSettled(ids[2] as number);

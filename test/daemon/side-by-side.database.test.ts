@@ -3,6 +3,7 @@ import type { Notification } from '../../src/log/notification.ts';
 import { startDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { failing, useDelivering } from '../helpers/delivering.ts';
+import { publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 import { wholeTest } from '../helpers/whole.ts';
 
@@ -108,9 +109,7 @@ wholeTest(
     let isDown = true;
     let calls = 0;
     const fail = failing(1);
-    await database.query(
-      `select smart_notify('c', to_jsonb(n)) from generate_series(1, 12000) as n`,
-    );
+    await publishRange(database, 1, 12000);
     const daemon = keep(
       startDaemon(database.config, [
         {
