@@ -8,7 +8,7 @@ import { until } from '../helpers/wait.ts';
 import { wholeTest } from '../helpers/whole.ts';
 
 const database = useDatabase({ pollInterval: '10m' });
-const { tail, keep, publish, filed, untilFiled } = useDelivering(database);
+const { start, tail, publish, filed, untilFiled } = useDelivering(database);
 
 test('up to "concurrency" calls run at once, one per key', async () => {
   const running = new Set<unknown>();
@@ -110,19 +110,15 @@ wholeTest(
     let calls = 0;
     const fail = failing(1);
     await publishRange(database, 1, 12000);
-    const daemon = keep(
-      startDaemon(database.config, [
-        {
-          id: 'c',
-          channels: ['c'],
-          retry: { backoff: () => (isDown ? '1h' : 1) },
-          handle({ payload }) {
-            calls += 1;
-            if (isDown) fail(payload);
-          },
-        },
-      ]),
-    );
+    const daemon = start({
+      id: 'c',
+      channels: ['c'],
+      retry: { backoff: () => (isDown ? '1h' : 1) },
+      handle({ payload }) {
+        calls += 1;
+        if (isDown) fail(payload);
+      },
+    });
     const warnings = () => daemon.reports.filter((line) => line.includes('new ones are held back'));
     await until('it pauses', () => warnings().length === 1);
     await until('it is at rest', async () => {

@@ -12,7 +12,7 @@ export type DeliveryRow = {
 };
 
 /** The steps of a test of deliveries: what it does to the database and to daemons. */
-export type Delivering = Pick<Daemons, 'tail' | 'keep'> & {
+export type Delivering = Pick<Daemons, 'start' | 'tail' | 'keep'> & {
   /** Publishes each [key, payload] on channel c, in one statement. Returns the ids. */
   publish(...notifications: [key: string | null, payload: unknown][]): Promise<number[]>;
   /** The deliveries filed for consumer c, in order. */
@@ -27,7 +27,7 @@ export type Delivering = Pick<Daemons, 'tail' | 'keep'> & {
  */
 export function useDelivering(database: TestDatabase): Delivering {
   const whenStopped = () => requireNoOrphans(database);
-  const { tail, keep } = useDaemons(database, { whenStopped });
+  const { start, tail, keep } = useDaemons(database, { whenStopped });
   const filed = async () => {
     const { rows } = await database.query(
       `select notification_id::float8 as id, state, key, attempts, last_error as error
@@ -36,6 +36,7 @@ export function useDelivering(database: TestDatabase): Delivering {
     return rows as DeliveryRow[];
   };
   return {
+    start,
     tail,
     keep,
     filed,
