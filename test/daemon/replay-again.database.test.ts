@@ -268,9 +268,8 @@ test('only selected, done notifications are replayed, and none that has a delive
 test.each(some(['one', 'shared'] as const))(
   'without key order no notification waits for another, whatever order applied before (%s)',
   async (instances) => {
-    const seen: unknown[] = [];
-    const ordered = { id: 'c', channels: ['c'], instances };
-    const first = await tail({ ...ordered, handle: ({ payload }) => void seen.push(payload) });
+    const { seen, definition } = collecting({ instances });
+    const first = await tail(definition);
     const ids = await publish(['k', 1], ['k', 2], ['k', 3]);
     await until('all are handled', () => seen.length === 3 || `${seen.length}`);
     await untilSettled(ids[2] as number);
@@ -278,8 +277,7 @@ test.each(some(['one', 'shared'] as const))(
     // Recorded while keys are ordered, and delivered when they are not.
     expect(await replay()).toMatchObject({ filed: 3 });
     await untilFiled('retry', 'blocked', 'blocked');
-    const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
-    await tail({ ...ordered, order: 'none', concurrency: 3, handle });
+    await tail({ ...definition, order: 'none', concurrency: 3 });
     await untilNoneIsPending();
     await replay();
     await until('they come again', () => seen.length === 9 || `${seen.length}`);

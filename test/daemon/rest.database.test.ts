@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
 import { savePositions } from '../../src/log/positions/save.ts';
 import { CLAIMED_ON } from '../../src/log/positions/server-sql.ts';
-import { startTailing } from '../helpers/daemon.ts';
+import { collecting, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { failing, useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
@@ -104,15 +104,8 @@ test.each(
       validate: (value: unknown) => (count++ === 0 ? validate() : { value }),
     },
   };
-  const seen: unknown[] = [];
-  await tail({
-    id: 'c',
-    channels: ['c'],
-    schema,
-    timeout: 50,
-    retry: { backoff: () => 1 },
-    handle: ({ payload }: Notification) => void seen.push(payload),
-  });
+  const { seen, definition } = collecting({ schema, timeout: 50, retry: { backoff: () => 1 } });
+  await tail(definition);
   await publish([null, 'a']);
   await until('it is called', () => seen.length === 1);
   await untilFiled();

@@ -24,7 +24,7 @@ export type TestDaemon = {
 export type Daemons = {
   /** Starts a daemon, stopped after the test. */
   start(...definitions: TestDefinition[]): TestDaemon;
-  /** As start, and waits until it follows the tail. */
+  /** Starts a daemon, stopped after the test, and waits until it follows the tail. */
   tail(...definitions: TestDefinition[]): Promise<TestDaemon>;
   /** Stops the daemon after the test. */
   keep<Daemon extends TestDaemon>(daemon: Daemon): Daemon;
