@@ -23,9 +23,10 @@ export function oneOf<const Value extends string | boolean>(...allowed: Value[])
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): Kind<number> {
   const isInside = (value: unknown) =>
     Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most;
+  const bound = most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`;
   return {
     parse: (value) => (isInside(value) ? Number(value) : undefined),
-    expected: `a whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}`,
+    expected: `a whole number from ${least}${bound}`,
   };
 }
 

@@ -119,7 +119,9 @@ test.each([
     const columns = 'id int primary key deferrable';
     const { warnings } = await captureTable(database, `shared_${forEach}`, columns, { forEach });
     expect(warnings).toEqual([
-      `The primary key of public.shared_${forEach} is deferrable: if two rows have the same key for a while, for example when they swap keys ${when}, the DELETE of one comes after the INSERT of the other.`,
+      `The primary key of public.shared_${forEach} is deferrable: if two rows have the same ` +
+        `key for a while, for example when they swap keys ${when}, the DELETE of one comes ` +
+        'after the INSERT of the other.',
     ]);
   },
 );

@@ -105,7 +105,8 @@ test('children added later, and partitions with disabled triggers, are named', a
   const losses = await readLosses(client, database.config, rows[0].oids);
   expect(losses.map(({ sentence }) => sentence)).toEqual([
     'Triggers of public.ranged_1 do not fire: changes made there are lost.',
-    'public.kid now inherits from public.root: rows that are changed through public.root are published as its own.',
+    'public.kid now inherits from public.root: rows that are changed through public.root are ' +
+      'published as its own.',
   ]);
 });
 

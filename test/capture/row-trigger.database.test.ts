@@ -158,7 +158,8 @@ test.each([
   ['[]', 'has options that are not a JSON object'],
   [
     '{"exlude": ["password"]}',
-    'has the unknown option exlude; the options are id, key, table, columns, exclude, payload, fold, notify, when, for_each',
+    'has the unknown option exlude; the options are id, key, table, columns, exclude, ' +
+      'payload, fold, notify, when, for_each',
   ],
   ['{"payload": "half"}', 'has the payload half, which must be full, keys or changed'],
   ['{"notify": "loudly"}', 'has the notify mode loudly, which must be always, doorbell or off'],

@@ -185,7 +185,8 @@ test('a temporary table can be captured manually; foreign tables are refused', a
     create foreign table distant (id int) server far;
     create materialized view stale as select 1 as one`);
   await expect(createTrigger(client, 'distant')).rejects.toThrow(
-    'public.distant is a foreign table, whose rows change without its triggers: capture it on its own server.',
+    'public.distant is a foreign table, whose rows change without its triggers: ' +
+      'capture it on its own server.',
   );
   await expect(createTrigger(client, 'stale')).rejects.toThrow(
     'public.stale is a materialized view',

@@ -10,8 +10,9 @@ import { runMain } from '../helpers/main.ts';
 import { type Random, seededRandom } from '../racing/random.ts';
 
 /*
-Goal: whatever has happened, why, show, status, consumers show and doctor never contradict one another.
-Random histories, with everything that people do to consumers; after each step all of them are asked.
+Goal: whatever has happened, why, show, status, consumers show and doctor never contradict one
+another. Random histories, with everything that people do to consumers; after each step all of them
+are asked.
 */
 
 const database = useDatabase();
@@ -119,7 +120,7 @@ const STEPS: Record<string, (random: Random) => Promise<unknown>> = {
   dies: killDaemon,
 };
 
-/** Codes of reasons for a notification that has a delivery, and for one that is still to be read. */
+/** Codes of reasons for a notification that has a delivery, and for one that is yet to be read. */
 const FILED = ['dead', 'backoff', 'due', 'replay'];
 const UNREAD = ['waiting', 'late', 'leased', 'under_way'];
 

@@ -23,7 +23,7 @@ test.each(
     [
       'a mistyped option',
       ts('export default { pollIntervall: 5 }'),
-      /^pgwatch\.config\.ts: pollIntervall is not an option\. Did you mean "pollInterval"\? Options are: url, .*\.$/,
+      /^pgwatch\.config\.ts: pollIntervall is not .* "pollInterval"\? Options are: url, .*\.$/,
     ],
     [
       'a wrong duration',
@@ -44,7 +44,8 @@ test.each(
     [
       'wrong roles',
       ts('export default { roles: { writers: ["a"] } }'),
-      'pgwatch.config.ts: roles must be an object with lists of role names: publish, consume, read, not {"writers":["a"]}.',
+      'pgwatch.config.ts: roles must be an object with lists of role names: publish, consume, ' +
+        'read, not {"writers":["a"]}.',
     ],
     [
       'a schema with a reserved prefix',
@@ -83,17 +84,20 @@ test.each(
     [
       'no default export',
       ts('export const config = {};'),
-      `${unusable}pgwatch.config.ts: it does not export an object of options; in TypeScript: export default defineConfig({ … }).`,
+      `${unusable}pgwatch.config.ts: it does not export an object of options; in TypeScript: ` +
+        'export default defineConfig({ … }).',
     ],
     [
       'a list as default export',
       ts('export default [];'),
-      `${unusable}pgwatch.config.ts: it does not export an object of options; in TypeScript: export default defineConfig({ … }).`,
+      `${unusable}pgwatch.config.ts: it does not export an object of options; in TypeScript: ` +
+        'export default defineConfig({ … }).',
     ],
     [
       'a wrong entry in package.json',
       { 'package.json': '{ "type": "module", "pgwatch": 5 }' },
-      `${unusable}package.json: it does not export an object of options; in TypeScript: export default defineConfig({ … }).`,
+      `${unusable}package.json: it does not export an object of options; in TypeScript: ` +
+        'export default defineConfig({ … }).',
     ],
   ]),
 )(

@@ -89,7 +89,8 @@ test.each([
 ])('a connection string that is %s is refused before anything else', async (_, url) => {
   for (const args of [['listen'], ...COMMANDS]) {
     expect(await failure(args, url)).toBe(
-      'error DATABASE_URL must be a URL like postgres://user:password@host:5432/database, with special characters in the password percent-encoded, like %23 for "#".\n',
+      'error DATABASE_URL must be a URL like postgres://user:password@host:5432/database, ' +
+        'with special characters in the password percent-encoded, like %23 for "#".\n',
     );
   }
 });
@@ -130,7 +131,7 @@ test('a schema of a newer version is refused', async () => {
 test('a role without rights is told what it lacks', async () => {
   const { url } = await createRole(database, 'none');
   const refused =
-    /^error The database refused this: permission denied for (schema pgwatch|function smart_notify)\. Add the role to roles: .*\.$/m;
+    /^error .*: permission denied for (schema pgwatch|function smart_notify)\. Add .* to roles: /m;
   for (const args of [
     ['listen'],
     ['notify', 'orders'],

@@ -15,10 +15,7 @@ const email = {
 const position = { consumerId: 'email', reason: 'position' } as const;
 
 test.each([
-  [
-    {},
-    /^email is at id 1234, 5,678 behind, and not running \(.* 3 d ago\): start it with "pgwatch listen", remove the consumer with "pgwatch consumers remove email"/,
-  ],
+  [{}, /5,678 behind, and not running \(.* 3 d ago\): start .* "pgwatch listen", .* remove email"/],
   [{ behind: 100_000 }, /100,000 or more behind/],
   [
     { isAlive: true },
@@ -27,7 +24,7 @@ test.each([
   [{ isAlive: true, behind: 0 }, /0 behind, and running: wait a moment and run cleanup again, or/],
   [
     { isAlive: true, isStopped: true },
-    /and stopped at a dead letter: retry or discard that: "pgwatch dlq list --consumer email", or remove/,
+    /and stopped at a dead letter: retry .*: "pgwatch dlq list --consumer email", or remove/,
   ],
   [
     { isPaused: true },

@@ -59,7 +59,8 @@ test('pause and resume take several consumers, and can be repeated', async () =>
     { consumerId: 'webhook', pausedAt: expect.any(String), pausedUntil: null },
   ]);
   expect(first.stderr).toContain(
-    'email is paused until "pgwatch consumers resume email". Notifications published meanwhile wait for it.\n',
+    'email is paused until "pgwatch consumers resume email". ' +
+      'Notifications published meanwhile wait for it.\n',
   );
   const again = await consumers('pause', 'email', '--until', '2h');
   expect(again.stderr).toMatch(/^email is paused until \d{4}-.*Z\. /);

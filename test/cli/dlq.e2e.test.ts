@@ -152,7 +152,8 @@ test('retry reports what it did, and a second time that there is nothing to do',
   expect(second).toEqual({ exitCode: 0, stdout: '', stderr: 'There is nothing to retry.\n' });
   const named = await dlq(['retry', ids[1], ids[2], `${ids[3]},${ids[3]}`]);
   expect(named.stderr).toBe(
-    `Retrying 2 notifications: email 1, webhook 1.\nLeft alone because they are not dead: ${ids[2]} of email (blocked).\n`,
+    'Retrying 2 notifications: email 1, webhook 1.\n' +
+      `Left alone because they are not dead: ${ids[2]} of email (blocked).\n`,
   );
 });
 
@@ -166,7 +167,8 @@ test('discard deletes dead letters, and reports an unknown id', async () => {
     unknown: [999_999],
   });
   expect(stderr).toBe(
-    'error There is no such dead letter: 999999. It has been handled since, was discarded, or never failed.\n',
+    'error There is no such dead letter: 999999. It has been handled since, ' +
+      'was discarded, or never failed.\n',
   );
   expect(await states()).toEqual(['retry', 'blocked', 'dead']);
   expect((await dlq(['discard', '--all'])).stderr).toBe('Discarded 1 dead letter: webhook 1.\n');
@@ -177,7 +179,8 @@ test.each(['retry', 'discard'])('%s --dry-run prints what would happen', async (
   const { exitCode, stdout, stderr } = await dlq([action, ...ids.slice(2), '--dry-run']);
   expect([exitCode, stderr]).toEqual([
     0,
-    `Would ${action} 1 dead letter: webhook 1.\nLeft alone because they are not dead: ${ids[2]} of email (blocked).\n`,
+    `Would ${action} 1 dead letter: webhook 1.\n` +
+      `Left alone because they are not dead: ${ids[2]} of email (blocked).\n`,
   ]);
   expect(stdout.replaceAll(/ +/g, ' ').split('\n')).toEqual([
     'ID CONSUMER STATE OUTCOME KEY',
@@ -255,7 +258,8 @@ test('an unknown id, and a database without our tables, are errors', async () =>
     exitCode: 1,
     stdout: '',
     stderr:
-      'error Notification 999999 is neither a dead letter nor waiting for a retry: see "pgwatch dlq list --state all".\n',
+      'error Notification 999999 is neither a dead letter nor waiting for a retry: see ' +
+      '"pgwatch dlq list --state all".\n',
   });
   const { url } = await createEmptyDatabase();
   const empty = await dlq(['list'], { DATABASE_URL: url });

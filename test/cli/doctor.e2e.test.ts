@@ -26,7 +26,8 @@ test('findings say what, why and how, as text and as JSON, with exit code 1', as
   expect(stdout.split('\n').slice(0, 4)).toEqual([
     '✗ email has 1 dead letter. [consumers]',
     '  why  They exhausted their attempts, and are not delivered until each is retried.',
-    '  fix  pgwatch dlq list --consumer email; then pgwatch dlq retry, or discard, --consumer email',
+    '  fix  pgwatch dlq list --consumer email; ' +
+      'then pgwatch dlq retry, or discard, --consumer email',
     '',
   ]);
   expect(stdout).toMatch(/^! email has been paused since .* until it is resumed\. \[consumers\]$/m);

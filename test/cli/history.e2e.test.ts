@@ -137,7 +137,7 @@ test('--undo prints SQL that psql can run, and refusals say what is wrong', asyn
     '1 error Notification 999999 is not a version of public.users 1',
   );
   expect(await refused('usrs', 1)).toMatch(
-    /^1 error The log has no changes of usrs 1\. .*is the name right, .* \("pgwatch trigger list"\)\?$/,
+    /^1 error The log has no changes of usrs 1\. .*the name right, .*"pgwatch trigger list"\)\?$/,
   );
   await database.query(
     `delete from pgwatch.notification_log;

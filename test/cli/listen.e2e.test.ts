@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { type Cli, runCli, startCli } from '../helpers/cli.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { makeProject } from '../helpers/project.ts';
+import { publish, publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
@@ -28,12 +29,6 @@ function start(args: string[], cwd: string): Cli {
   return startCli(['listen', '--database-url', database.url, ...args], { cwd });
 }
 
-const publish = (from: number, to: number) =>
-  database.query(
-    `select smart_notify('c', to_jsonb(n)) from generate_series($1::int, $2::int) as n`,
-    [from, to],
-  );
-
 type Printed = { id: string; payload: number; isReplay: boolean };
 const printed = (stdout: string): Printed[] =>
   stdout
@@ -45,10 +40,10 @@ const series = (from: number, to: number, isReplay: boolean) =>
 
 test('after SIGTERM or kill -9 listen replays what was written meanwhile, in order', async () => {
   const cwd = makeProject({ 'consumers/one.js': consumer('one') });
-  await publish(1, 700);
+  await publishRange(database, 1, 700);
   const first = start([], cwd);
   await first.waitFor('"payload":700');
-  await publish(701, 702);
+  await publishRange(database, 701, 702);
   await first.waitFor('"payload":702');
   first.signal('SIGTERM');
   const stopped = await first.exited;
@@ -56,11 +51,11 @@ test('after SIGTERM or kill -9 listen replays what was written meanwhile, in ord
   expect(printed(stopped.stdout)).toEqual([...series(1, 700, true), ...series(701, 702, false)]);
   expect(stopped.stderr).toContain('Stopped.');
 
-  await publish(703, 1300);
+  await publishRange(database, 703, 1300);
   const second = start([], cwd);
   await second.waitFor('"payload":1300');
   await second.waitFor('following the tail');
-  await publish(1301, 1301);
+  await publish(database, 1301);
   await second.waitFor('"payload":1301');
   second.signal('SIGKILL');
   const killed = await second.exited;
@@ -69,11 +64,11 @@ test('after SIGTERM or kill -9 listen replays what was written meanwhile, in ord
     ...series(1301, 1301, false),
   ]);
 
-  await publish(1302, 1400);
+  await publishRange(database, 1302, 1400);
   const third = start([], cwd);
   await third.waitFor('"payload":1400');
   await third.waitFor('following the tail');
-  await publish(1401, 1401);
+  await publish(database, 1401);
   await third.waitFor('"payload":1401');
   third.signal('SIGINT');
   const { stdout, exitCode } = await third.exited;
@@ -91,7 +86,7 @@ test('a second signal ends it at once with exit code 1', async () => {
       return new Promise(() => {});
     } };`,
   });
-  await publish(1, 1);
+  await publish(database, 1);
   const cli = start([], cwd);
   await cli.waitFor('called');
   cli.signal('SIGTERM');
@@ -104,7 +99,7 @@ test('a second signal ends it at once with exit code 1', async () => {
 describe('listen', () => {
   test('--once handles what is there and exits with 0', async () => {
     const cwd = makeProject(PROJECT);
-    await publish(1, 5);
+    await publishRange(database, 1, 5);
     const result = await runCli(['listen', '--once', '--database-url', database.url], { cwd });
     expect(result.exitCode).toBe(0);
     expect(printed(result.stdout).length).toBe(15);
@@ -118,7 +113,7 @@ describe('listen', () => {
         throw new Error('no', { cause: new Error('because') });
       } };`,
     });
-    await publish(1, 1);
+    await publish(database, 1);
     const args = ['listen', '--once', '--database-url', database.url];
     const result = await runCli(args, { cwd });
     expect(result.exitCode).toBe(1);
@@ -155,7 +150,7 @@ describe('listen', () => {
     [['--apps', 'billing', '--exclude-consumers', 'two'], ['three']],
   ])('%j runs %j', async (flags, expected) => {
     const cwd = makeProject(PROJECT);
-    await publish(1, 1);
+    await publish(database, 1);
     const result = await runCli(['listen', '--once', ...flags, '--database-url', database.url], {
       cwd,
     });
@@ -188,10 +183,10 @@ describe('listen', () => {
 
   test('--skip-playback delivers no missed notifications', async () => {
     const cwd = makeProject({ 'consumers/one.js': consumer('one') });
-    await publish(1, 5);
+    await publishRange(database, 1, 5);
     const cli = start(['--skip-playback'], cwd);
     await cli.waitFor('following the tail');
-    await publish(6, 6);
+    await publish(database, 6);
     await cli.waitFor('"payload":6');
     cli.signal('SIGTERM');
     expect(printed((await cli.exited).stdout)).toEqual(series(6, 6, false));
@@ -203,7 +198,7 @@ describe('listen', () => {
       'handlers/one.js': consumer('one'),
       'here/consumers/other.js': consumer('other'),
     });
-    await publish(1, 1);
+    await publish(database, 1);
     const env = { DATABASE_URL: database.url };
     const below = await runCli(['listen', '--once'], { cwd: join(cwd, 'here'), env });
     expect(below.exitCode).toBe(0);
@@ -237,7 +232,7 @@ describe('listen', () => {
       'consumers/slow.js': `export default { channels: ['c'], handle: () =>
         new Promise((resolve) => setTimeout(resolve, 15)) };`,
     });
-    await publish(1, 1000);
+    await publishRange(database, 1, 1000);
     const cli = start([], cwd);
     await cli.waitFor(/slow is catching up: \d+ %, \d+\/s, .* left\./);
   });

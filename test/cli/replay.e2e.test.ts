@@ -4,6 +4,7 @@ import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
 import { runMain } from '../helpers/main.ts';
+import { publish } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
@@ -15,11 +16,7 @@ beforeEach(async () => {
   await addConsumers(database, ['email']);
   ids = [];
   for (let n = 1; n <= 7; n++) {
-    const { rows } = await database.query(
-      `select smart_notify('orders', to_jsonb($1::int), 'order:' || $1 % 2)::float8 as id`,
-      [n],
-    );
-    ids.push(rows[0].id);
+    ids.push(await publish(database, n, { channel: 'orders', key: `order:${n % 2}` }));
   }
   await database.query(
     `update pgwatch.consumer_progress set done_id = $1, done_snapshot = pg_current_snapshot()`,
@@ -128,7 +125,8 @@ test('replay explains why there is nothing to replay, and what holds a replay ba
   const unknown = await replay('email', '--id', 999998, 999999);
   expect([unknown.exitCode, unknown.said]).toEqual([
     1,
-    'The log does not contain 999998, 999999: "pgwatch why 999998" explains.\nThere is nothing to replay.',
+    'The log does not contain 999998, 999999: "pgwatch why 999998" explains.\n' +
+      'There is nothing to replay.',
   ]);
   const { rows } = await database.query(`select smart_notify('other')::float8 as id`);
   const foreign = await replay('email', '--id', rows[0].id, '--json');

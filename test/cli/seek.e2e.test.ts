@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { lockSharedConsumer } from '../../src/log/leases/lease.ts';
-import { startTailing } from '../helpers/daemon.ts';
+import { collecting, startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
 import { runMain } from '../helpers/main.ts';
@@ -117,10 +117,8 @@ test('if the position moves after the plan was made, seek says so and moves noth
 });
 
 test('seek requires --live while a daemon runs the consumer', async () => {
-  const seen: unknown[] = [];
-  const daemon = await startTailing(database.config, [
-    { id: 'email', channels: ['orders'], handle: ({ payload }) => void seen.push(payload) },
-  ]);
+  const { seen, definition } = collecting({ id: 'email', channels: ['orders'] });
+  const daemon = await startTailing(database.config, [definition]);
   const refused = await seek('email', '--to', ids[17] as number, '--yes');
   expect(refused.stdout).toContain('running       a daemon runs it: requires --live');
   expect(refused.said).toMatch(
@@ -140,7 +138,8 @@ test('seek refuses an id beyond the newest, and reports a dead letter that stops
   const ahead = await seek('email', '--to', newest + 2, '--yes');
   expect(ahead).toMatchObject({ exitCode: 2, stdout: '' });
   expect(ahead.said).toBe(
-    `error There is no notification ${newest + 2} yet: the newest notification is ${newest}. To skip everything, use --to now.`,
+    `error There is no notification ${newest + 2} yet: the newest notification is ${newest}. ` +
+      'To skip everything, use --to now.',
   );
   const future = await seek('email', '--to', '2999-01-01', '--yes');
   expect([future.exitCode, future.said]).toEqual([2, expect.stringContaining('in the future')]);

@@ -29,7 +29,8 @@ test('show prints notifications in full, with their consumers, and names unknown
     '    }',
     '  consumers',
     expect.stringMatching(
-      /^ {4}email: It has been a dead letter since .* \(1 min ago\), after 5 attempts: TypeError: \\u001b\[2J\\u009b31m email: done$/,
+      '^ {4}email: It has been a dead letter since .* \\(1 min ago\\), after 5 attempts: ' +
+        String.raw`TypeError: \\u001b\[2J\\u009b31m email: done$`,
     ),
     '    search: It is the next: the position is at 0.',
     '',

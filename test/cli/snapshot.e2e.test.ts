@@ -23,7 +23,8 @@ test('snapshot reports the delivered rows, and warns if no changes would follow'
   });
   const { exitCode, said, stdout } = await snapshot('item', '--consumer', 'index');
   expect(said.replace(/in [\d.]+ m?s/, 'in a moment').split('\n')).toEqual([
-    'warning index does not read the channel items: it gets these rows, but no later changes of public.item.',
+    'warning index does not read the channel items: it gets these rows, but no later changes ' +
+      'of public.item.',
     'Published 2,500 rows of public.item to index in a moment.',
   ]);
   expect([exitCode, stdout]).toEqual([0, '']);
@@ -44,7 +45,8 @@ test.each([
   [['nosuch', '--consumer', 'index'], 'There is no table nosuch in public.'],
   [
     ['bare', '--consumer', 'index'],
-    'public.bare is not captured, so its rows would soon be out of date: run "pgwatch trigger add bare" first.',
+    'public.bare is not captured, so its rows would soon be out of date: ' +
+      'run "pgwatch trigger add bare" first.',
   ],
   [
     ['bare', '--consumer', 'idnex'],

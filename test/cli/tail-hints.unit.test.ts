@@ -31,8 +31,10 @@ test('unknown names are reported, with suggestions', () => {
     hintsOf(of(options, channels).filter, known);
   expect(hints({ table: ['users', 'app.users'] }, ['orders', 'consumer:email'])).toEqual([]);
   expect(hints({ table: ['userz', 'public.users'] }, ['ordres'])).toEqual([
-    'No consumer reads the channel "ordres", and none of the newest 10,000 notifications are on it. Did you mean "orders"?',
-    'There is no table "userz", and none of the newest 10,000 notifications are about it. Did you mean "users"?',
+    'No consumer reads the channel "ordres", and none of the newest 10,000 notifications ' +
+      'are on it. Did you mean "orders"?',
+    'There is no table "userz", and none of the newest 10,000 notifications are about it. ' +
+      'Did you mean "users"?',
     'There is no table "public.users", and none of the newest 10,000 notifications are about it.',
   ]);
 });

@@ -66,8 +66,10 @@ test('list finds stale and disabled captures, and add repairs them', async () =>
   expect(stale.exitCode).toBe(1);
   expect(stale.stdout).toMatch(/^public\.aging +partly disabled +data_change /m);
   expect(stale.said.split('\n')).toEqual([
-    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add" or sync updates it.',
-    'warning public.aging is not captured by "00_pgwatch_insert", which is disabled, or fires only in replication: alter table … enable trigger.',
+    'warning public.aging is stale: id id → b, id; key id → b, id. "pgwatch trigger add" or ' +
+      'sync updates it.',
+    'warning public.aging is not captured by "00_pgwatch_insert", which is disabled, or fires ' +
+      'only in replication: alter table … enable trigger.',
   ]);
   await database.query('alter table aging drop column a');
   expect((await trigger(['list'])).said).toContain('has no column "a", which exclude names');
@@ -126,7 +128,8 @@ test('excluded columns are not exposed silently, and never by --all', async () =
   const refused = await trigger(['add', '--all', '--schema', 'vault', '--reset']);
   expect([refused.exitCode, refused.said]).toEqual([
     2,
-    'error vault.people excludes pin, which --all would add to its notifications: leave the table out with --except, or give --exclude, too. Nothing was changed.',
+    'error vault.people excludes pin, which --all would add to its notifications: leave the ' +
+      'table out with --except, or give --exclude, too. Nothing was changed.',
   ]);
   expect((await trigger(['add', 'vault.people', '--reset'])).said).toContain(
     'warning pin of vault.people was excluded, but is in its notifications from now on',
@@ -192,7 +195,9 @@ test('a partition is captured with its table; by itself its TRUNCATE is not capt
   await trigger(['add', 'whole']);
   expect(await trigger(['add', 'part'])).toMatchObject({
     exitCode: 2,
-    said: 'error public.part is a partition of public.whole, which is captured, including its partitions.',
+    said:
+      'error public.part is a partition of public.whole, which is captured, ' +
+      'including its partitions.',
   });
 });
 
@@ -206,7 +211,9 @@ test('a handwritten trigger is listed, not changed by add, and removed on reques
   const refused = await trigger(['add', 'manual']);
   expect(refused).toMatchObject({
     exitCode: 2,
-    said: 'error public.manual is already captured by the manually created trigger "mine": drop it first, or run "pgwatch trigger remove".',
+    said:
+      'error public.manual is already captured by the manually created trigger "mine": drop it ' +
+      'first, or run "pgwatch trigger remove".',
   });
   expect((await trigger(['remove', 'manual'])).said).toContain('Removed');
   expect((await trigger(['add', 'manual'])).exitCode).toBe(0);
@@ -264,7 +271,8 @@ test.each([
   [['add', 'wrong', '--exclude', 'id'], 'public.wrong needs "id" in its notifications'],
   [
     ['add', 'wrong', '--operations', 'insret'],
-    '--operations must be a list of insert, update, delete, truncate, without duplicates, not ["insret"].',
+    '--operations must be a list of insert, update, delete, truncate, without duplicates, ' +
+      'not ["insret"].',
   ],
   [['add', 'wrong', '--channel', 'x'.repeat(64)], '--channel must be a name of 1 to 63 bytes'],
   [

@@ -26,7 +26,8 @@ test('--out writes once, leaves a current file alone, and --check only reports',
   const cwd = makeProject({});
   const file = join(cwd, 'types.ts');
   expect((await types(['--out', 'types.ts', '--check'], cwd)).said.split('\n')).toEqual([
-    'warning No tables are captured, so there are no types. Start with "pgwatch trigger add users".',
+    'warning No tables are captured, so there are no types. ' +
+      'Start with "pgwatch trigger add users".',
     'Different: types.ts does not exist. Run "pgwatch types --out types.ts".',
   ]);
   expect(existsSync(file)).toBe(false);

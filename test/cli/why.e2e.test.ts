@@ -42,7 +42,8 @@ test('why prints a block for each consumer: the reason, and what to do', async (
     ),
     '    → pgwatch listen --consumers email',
     expect.stringMatching(
-      `^  It waits for ${waiting}, an earlier notification with its key, which is retried in 59 min \\(attempt 3\\): connect ECONNREFUSED`,
+      `^  It waits for ${waiting}, an earlier notification with its key, which is retried in ` +
+        '59 min \\(attempt 3\\): connect ECONNREFUSED',
     ),
     `    → pgwatch why ${waiting} --consumer email`,
     '',
@@ -121,7 +122,9 @@ test('for a table why explains why its changes do not arrive', async () => {
   const bare = await why(['--table', '"Users"']);
   expect([bare.exitCode, bare.stdout]).toEqual([
     1,
-    'public.Users\n  It is not captured: no trigger publishes its changes.\n    → pgwatch trigger add public.Users\n',
+    'public.Users\n' +
+      '  It is not captured: no trigger publishes its changes.\n' +
+      '    → pgwatch trigger add public.Users\n',
   ]);
   await runMain(['trigger', 'add', '"Users"', '--operations', 'insert,update', '--notify', 'off'], {
     env: { DATABASE_URL: database.url },

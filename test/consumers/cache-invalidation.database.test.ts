@@ -1,17 +1,12 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { cache } from '../../consumers/cache-invalidation.ts';
-import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { useDaemons } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { loadExample } from '../helpers/example.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
-let daemon: TestDaemon | undefined;
-
-afterEach(async () => {
-  await daemon?.stop();
-  daemon = undefined;
-});
+const { tail } = useDaemons(database);
 
 test('a cached row is dropped when it changes, and all rows on truncate', async () => {
   await database.query(`
@@ -21,7 +16,7 @@ test('a cached row is dropped when it changes, and all rows on truncate', async 
     create trigger users_truncated after truncate on users
       for each statement execute function notify_data_change();
     insert into users select n, 'user ' || n from generate_series(1, 5) as n`);
-  daemon = await startTailing(database.config, [await loadExample('cache_invalidation')]);
+  await tail(await loadExample('cache_invalidation'));
   for (let id = 1; id <= 5; id++) cache.set(`public.users:${id}`, { id });
   cache.set('public.users_of_old:1', {});
 

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { useDaemons } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { loadExample } from '../helpers/example.ts';
 import { until } from '../helpers/wait.ts';
@@ -18,17 +18,12 @@ const receiver = createServer(async (request, response) => {
   requests.push({ headers: request.headers, body: (await json(request)) as Request['body'] });
   response.writeHead(answers.shift() ?? 204).end();
 });
-let daemon: TestDaemon | undefined;
+const { tail } = useDaemons(database);
 
 beforeAll(async () => {
   receiver.listen(0, '127.0.0.1');
   await once(receiver, 'listening');
   process.env.WEBHOOK_URL = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/hook`;
-});
-
-afterEach(async () => {
-  await daemon?.stop();
-  daemon = undefined;
 });
 
 afterAll(() => {
@@ -38,7 +33,7 @@ afterAll(() => {
 });
 
 test('the webhook posts every notification, and repeats those that were not accepted', async () => {
-  daemon = await startTailing(database.config, [await loadExample('webhook')]);
+  const daemon = await tail(await loadExample('webhook'));
   answers.push(503);
   await database.query(
     `select smart_notify('orders', to_jsonb(n), 'order:' || n) from generate_series(1, 3) as n`,

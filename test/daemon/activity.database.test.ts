@@ -1,21 +1,13 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { DaemonActivity } from '../../src/log/positions/activity.ts';
 import { readVersion } from '../../src/version.ts';
-import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { startTailing, useDaemons } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { publish, publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase({ heartbeatInterval: '50ms' });
-const daemons: TestDaemon[] = [];
-
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await emptyLog(database);
-});
-
-async function started(...definitions: Parameters<typeof startTailing>[1]): Promise<void> {
-  daemons.push(await startTailing(database.config, definitions));
-}
+const { tail, keep } = useDaemons(database);
 
 async function activities(): Promise<DaemonActivity[]> {
   const { rows } = await database.query(
@@ -25,18 +17,15 @@ async function activities(): Promise<DaemonActivity[]> {
   return rows.map(({ activity }) => activity);
 }
 
-const publish = (channel: string, count: number) =>
-  database.query(
-    'select smart_notify($1, to_jsonb(n), n::text) from generate_series(1, $2::int) as n',
-    [channel, count],
-  );
-
 test('a heartbeat says what a daemon runs, how much it has settled and how fast', async () => {
-  await started(
+  await tail(
     { id: 'a', channels: ['a'], handle: () => {} },
     { id: 'b', channels: ['b'], handleBatch: () => {}, transaction: true },
   );
-  await Promise.all([publish('a', 30), publish('b', 40)]);
+  await Promise.all([
+    publishRange(database, 1, 30, { channel: 'a', keys: 1000 }),
+    publishRange(database, 1, 40, { channel: 'b', keys: 1000 }),
+  ]);
   await until('both are counted', async () => {
     const [activity] = await activities();
     const counts = ['a', 'b'].map((id) => activity?.consumers[id]?.handled);
@@ -53,7 +42,7 @@ test('a heartbeat says what a daemon runs, how much it has settled and how fast'
 
 test("a consumer's new state is reported soon, not with the next heartbeat", async () => {
   const config = { ...database.config, heartbeatIntervalMs: 3_600_000 };
-  daemons.push(await startTailing(config, [{ id: 'c', channels: ['c'], handle: () => {} }]));
+  keep(await startTailing(config, [{ id: 'c', channels: ['c'], handle: () => {} }]));
   await until('it is told', async () => {
     const [activity] = await activities();
     return activity?.consumers.c?.state === 'tail' || JSON.stringify(activity);
@@ -65,9 +54,9 @@ test("a consumer's new state is reported soon, not with the next heartbeat", asy
 
 test('each process that shares a consumer reports its own part', async () => {
   const shared = { id: 'c', channels: ['c'], instances: 'shared', order: 'none' } as const;
-  await started({ ...shared, handle: () => {} });
-  await started({ ...shared, handle: () => {} });
-  await publish('c', 200);
+  await tail({ ...shared, handle: () => {} });
+  await tail({ ...shared, handle: () => {} });
+  await publishRange(database, 1, 200, { keys: 1000 });
   await until('all are counted', async () => {
     const counts = (await activities()).map(({ consumers }) => consumers.c?.handled ?? 0);
     return counts.reduce((sum, count) => sum + count, 0) === 200 || counts.join();
@@ -75,7 +64,7 @@ test('each process that shares a consumer reports its own part', async () => {
 });
 
 test("a daemon reports a consumer's last error, and that it stopped the consumer", async () => {
-  await started({
+  await tail({
     id: 'c',
     channels: ['c'],
     onDead: 'stop',
@@ -85,7 +74,7 @@ test("a daemon reports a consumer's last error, and that it stopped the consumer
       throw new TypeError(`bad \0 ${'x'.repeat(493)}😀${'x'.repeat(2000)}`);
     },
   });
-  await publish('c', 1);
+  await publish(database, 1, { key: '1' });
   await until('it is stopped', async () => {
     const [activity] = await activities();
     return activity?.consumers.c?.state === 'stopped' || JSON.stringify(activity);

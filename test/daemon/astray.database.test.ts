@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { startDaemon } from '../helpers/daemon.ts';
+import { collecting, startDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
@@ -7,10 +7,8 @@ const database = useDatabase();
 const other = useDatabase();
 
 test('url and directUrl of different databases are reported, and nothing is called', async () => {
-  const seen: unknown[] = [];
-  const daemon = startDaemon({ ...database.config, directUrl: other.url }, [
-    { id: 'c', channels: ['c'], from: 'start', handle: ({ payload }) => void seen.push(payload) },
-  ]);
+  const { seen, definition } = collecting({ from: 'start' });
+  const daemon = startDaemon({ ...database.config, directUrl: other.url }, [definition]);
   onTestFinished(() => daemon.stop());
   await database.query(`select smart_notify('c', '1')`);
   await other.query(`select smart_notify('c', '2')`);

@@ -3,7 +3,6 @@ import { RetryAfter } from '../../src/consumers/outcome.ts';
 import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
 import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
-import { startDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
@@ -12,7 +11,7 @@ import { some } from '../helpers/whole.ts';
 /* The order within a key if part of a batch does not succeed. */
 
 const database = useDatabase({ shutdownTimeout: '300ms', maxBatchSize: 5 });
-const { keep, publish, filed, untilFiled } = useDelivering(database);
+const { start, publish, filed, untilFiled } = useDelivering(database);
 
 const payloadsOf = (notifications: readonly Notification[]) =>
   notifications.map(({ payload }) => payload);
@@ -42,10 +41,10 @@ test.each(some(how))(
       },
     };
     await publish(['k', 'first'], ['k', 'second'], ['l', 'other']);
-    const daemon = keep(startDaemon(database.config, [consumer]));
+    const daemon = start(consumer);
     await until('they are called', () => calls.length === 1);
     await daemon.stop();
-    keep(startDaemon(database.config, [consumer]));
+    start(consumer);
     await until('the second is called again', () => calls.slice(1).flat().includes('second'));
     expect(calls.slice(1).flat()).toEqual(['first', 'second']);
     await untilFiled();
@@ -84,7 +83,7 @@ test.each(some(how))(
         void calls.push(payloadsOf(notifications)),
     };
     await publish(['k', 'bad'], ['k', 'behind'], ['l', 'other']);
-    keep(startDaemon(database.config, [consumer]));
+    start(consumer);
     const rows = await untilFiled('dead', 'retry');
     expect(calls).toEqual([['other']]);
     mend();
@@ -114,7 +113,7 @@ test('later notifications of a key wait if the validator fails for an earlier on
     handleBatch: (notifications: readonly Notification[]) =>
       void calls.push(payloadsOf(notifications)),
   };
-  keep(startDaemon(database.config, [consumer]));
+  start(consumer);
   await until('all are called', () => calls.flat().length === 3);
   expect([failures, calls.flat()]).toEqual([1, ['other', 'bad', 'behind']]);
 });
@@ -140,7 +139,7 @@ test('in a slow batch, a notification waits only for a retry of its own key', as
   const others = (count: number) =>
     Array.from({ length: count }, (_, i): [string, number] => [`s${i}`, i]);
   await publish(...others(20), ['k', 'first'], ['k', 'second'], ...others(400));
-  keep(startDaemon(database.config, [consumer]));
+  start(consumer);
   await until('the second is called again', () => calls.length === 3);
   expect(calls).toEqual([['first', 'second'], ['first'], ['second']]);
   await untilFiled();
@@ -151,28 +150,24 @@ test.each(some([{}, { transaction: true }, { instances: 'shared' as const }]))(
   async (more) => {
     const calls: unknown[] = [];
     const checking = Promise.withResolvers<void>();
-    const daemon = keep(
-      startDaemon(database.config, [
-        {
-          id: 'c',
-          channels: ['c'],
-          timeout: '100ms',
-          retry: { attempts: 1 },
-          schema: {
-            '~standard': {
-              version: 1 as const,
-              vendor: 'test',
-              async validate(value: unknown) {
-                if (value === 'slow') await checking.promise;
-                return { value };
-              },
-            },
+    const daemon = start({
+      id: 'c',
+      channels: ['c'],
+      timeout: '100ms',
+      retry: { attempts: 1 },
+      schema: {
+        '~standard': {
+          version: 1 as const,
+          vendor: 'test',
+          async validate(value: unknown) {
+            if (value === 'slow') await checking.promise;
+            return { value };
           },
-          handle: ({ payload }) => void calls.push(payload),
-          ...more,
         },
-      ]),
-    );
+      },
+      handle: ({ payload }) => void calls.push(payload),
+      ...more,
+    });
     await publish(['k', 'slow'], ['k', 'next']);
     await until('the next is called', () => calls.length > 0);
     checking.resolve();

@@ -18,7 +18,7 @@ holds a lock.
 */
 
 const database = useDatabase({ pollInterval: '100ms' });
-const { publish, untilFiled, filed, keep } = useDelivering(database);
+const { start, tail, publish, filed, untilFiled } = useDelivering(database);
 
 const consumer = (
   handle: (notification: Notification) => unknown,
@@ -69,7 +69,7 @@ test.each(
       },
       { ...how, onDead: 'stop', retry: { attempts: 2 } },
     );
-    const daemon = keep(startDaemon(database.config, [stopping, other]));
+    const daemon = start(stopping, other);
     await daemon.transitions.for({ type: 'catching_up' });
     isRead.resolve();
     await until('it is dead', async () => (await filed()).some(({ state }) => state === 'dead'));
@@ -99,7 +99,7 @@ test.each(
       { ...SHARED, ...how, onDead: 'stop', retry: { attempts: 1 } },
     );
     await leaseAll(stopping, kind, ['a', 1], ['a', 2], ['a', 3]);
-    const daemon = keep(await startTailing(database.config, [stopping]));
+    const daemon = await tail(stopping);
     await untilFiled('dead');
     await daemon.transitions.for({ type: 'asleep' });
     expect(calls).toEqual([1]);
@@ -142,7 +142,7 @@ test.each(
   await stopped;
   expect(calls).toEqual([]);
   expect(await filed()).toMatchObject([{ state: 'retry', attempts: 0 }]);
-  keep(await startTailing(database.config, [definition]));
+  await tail(definition);
   await untilFiled();
   expect(calls).toEqual([[1, 1]]);
 });

@@ -43,7 +43,7 @@ function setUp({ isOrdered = true } = {}) {
 
 const skippedIds = (skipped: readonly Settled[]) => skipped.map(({ task }) => task.id);
 
-test('a group is recorded before it is called, and the next waits until it is through', async () => {
+test('a group is recorded before it is called, and the next waits until it has ended', async () => {
   const { careful, log, end } = setUp();
   const first = careful.call([makeTask(1), makeTask(2)]);
   const second = careful.call([makeTask(3)]);

@@ -7,14 +7,14 @@ import {
 } from '../../src/log/by-hand/dead-letter-change.ts';
 import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
-import { collectReports, makeConsumer, startDaemon } from '../helpers/daemon.ts';
+import { collectReports, makeConsumer } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 const database = useDatabase({ pollInterval: '10m' });
-const { tail, keep, publish, filed, untilFiled } = useDelivering(database);
+const { start, tail, publish, filed, untilFiled } = useDelivering(database);
 
 /** Like pgwatch dlq retry and discard. */
 async function change(action: DeadLetterAction): Promise<void> {
@@ -123,7 +123,7 @@ describe.each(some([false, true]))("onDead: 'stop', transaction: %s:", (transact
     await publish(['d', 4]);
     expect(payloads()).toEqual([1, 'bad']);
     await daemon.stop();
-    const second = keep(startDaemon(database.config, [definition]));
+    const second = start(definition);
     await publish(['e', 5]);
     await until('it says so', () => second.reports.some((line) => line.includes('are held back')));
     expect(payloads()).toEqual([1, 'bad']);

@@ -1,61 +1,46 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { pageReader, type ReadPage } from '../../src/log/page.ts';
 import {
+  collecting,
   collectReports,
   makeConsumer,
   startDaemon,
   startTailing,
-  type TestDaemon,
+  useDaemons,
 } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { publish, publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 import { size, some } from '../helpers/whole.ts';
 
 const database = useDatabase({ maxBatchSize: 100 });
-const daemons: TestDaemon[] = [];
-
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await emptyLog(database);
-});
+const { tail, keep } = useDaemons(database);
 
 const numbers = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, i) => from + i);
-const payloads = (seen: Notification[]) => seen.map(({ payload }) => payload);
-
-function publish(channel: string, from: number, to: number) {
-  return database.query(
-    'select smart_notify($1, to_jsonb(n)) from generate_series($2::int, $3::int) as n',
-    [channel, from, to],
-  );
-}
-
-/** A consumer that collects what it receives. */
-function collector(id: string, channel: string) {
-  const seen: Notification[] = [];
-  return {
-    seen,
-    definition: { id, channels: [channel], handle: (n: Notification) => void seen.push(n) },
-  };
-}
 
 test('missed notifications are replayed in order, then new ones are delivered', async () => {
-  const { seen, definition } = collector('c', 'c');
-  await publish('c', 1, 250);
-  daemons.push(await startTailing(database.config, [definition]));
-  expect(payloads(seen)).toEqual(numbers(1, 250));
-  expect(seen.every(({ isReplay, attempt }) => isReplay && attempt === 1)).toBe(true);
+  const { seen, notifications, definition } = collecting();
+  await publishRange(database, 1, 250);
+  await tail(definition);
+  expect(seen).toEqual(numbers(1, 250));
+  expect(notifications.every(({ isReplay, attempt }) => isReplay && attempt === 1)).toBe(true);
 
-  await publish('c', 251, 251);
+  await publish(database, 251);
   await until('the live one arrives', () => seen.length === 251);
-  expect(seen[250]).toMatchObject({ payload: 251, isReplay: false, channel: 'c', key: null });
+  expect(notifications[250]).toMatchObject({
+    payload: 251,
+    isReplay: false,
+    channel: 'c',
+    key: null,
+  });
 });
 
 test('a clean stop in the middle of a page delivers everything exactly once', async () => {
   const seen: unknown[] = [];
-  await publish('c', 1, 95);
+  await publishRange(database, 1, 95);
   const first = startDaemon(database.config, [
     {
       id: 'c',
@@ -69,9 +54,9 @@ test('a clean stop in the middle of a page delivers everything exactly once', as
   ]);
   await first.ended;
   expect(seen).toEqual(numbers(1, 40));
-  const rest = collector('c', 'c');
-  daemons.push(await startTailing(database.config, [rest.definition]));
-  expect(payloads(rest.seen)).toEqual(numbers(41, 95));
+  const rest = collecting();
+  await tail(rest.definition);
+  expect(rest.seen).toEqual(numbers(41, 95));
 });
 
 test('a notification committed while an old window is processed is not a replay', async () => {
@@ -79,15 +64,15 @@ test('a notification committed while an old window is processed is not a replay'
     { id: 'c', channels: ['c'], handle: ({ payload }) => void (payload === 15 && first.stop()) },
   ]);
   await first.transitions.for({ type: 'tail_joined' });
-  await publish('c', 1, 40);
+  await publishRange(database, 1, 40);
   await first.ended;
   const seen: Notification[] = [];
   const handle = async (notification: Notification) => {
-    if (seen.push(notification) === 1) await publish('c', 41, 41);
+    if (seen.push(notification) === 1) await publish(database, 41);
   };
-  daemons.push(await startTailing(database.config, [{ id: 'c', channels: ['c'], handle }]));
+  await tail({ id: 'c', channels: ['c'], handle });
   await until('the last arrives', () => seen.at(-1)?.payload === 41);
-  expect(payloads(seen)).toEqual(numbers(16, 41));
+  expect(seen.map(({ payload }) => payload)).toEqual(numbers(16, 41));
   expect(seen.filter(({ isReplay }) => !isReplay).map(({ payload }) => payload)).toEqual([41]);
 });
 
@@ -97,7 +82,7 @@ test.each(
     ['an error whose stack is not a string', () => Object.assign(new Error('x'), { stack: [] })],
   ]),
 )('a handler that throws %s counts as failed', async (_, makeThrown) => {
-  const { seen, definition } = collector('other', 'c');
+  const { seen, definition } = collecting({ id: 'other' });
   const failing = {
     id: 'failing',
     channels: ['c'],
@@ -105,74 +90,73 @@ test.each(
       throw makeThrown();
     },
   };
-  const daemon = await startTailing(database.config, [failing, definition]);
-  daemons.push(daemon);
-  await publish('c', 1, 1);
+  const daemon = await tail(failing, definition);
+  await publish(database, 1);
   await daemon.transitions.for({ type: 'handler_failed', consumerId: 'failing' });
-  await publish('c', 2, 2);
+  await publish(database, 2);
   await until('the other has both', () => seen.length === 2);
 });
 
 test('a handler that never returns blocks neither other consumers nor the shutdown', async () => {
-  const { seen, definition } = collector('other', 'c');
+  const { seen, definition } = collecting({ id: 'other' });
   const daemon = startDaemon({ ...database.config, shutdownTimeoutMs: 100 }, [
     { id: 'hanging', channels: ['c'], handle: () => new Promise(() => {}) },
     definition,
   ]);
   await daemon.transitions.for({ type: 'tail_joined', consumerId: 'other' });
-  await publish('c', 1, 2);
+  await publishRange(database, 1, 2);
   await until('the other has all', () => seen.length === 2);
   await daemon.stop();
-  const again = collector('hanging', 'c');
-  daemons.push(await startTailing(database.config, [again.definition]));
-  expect(payloads(again.seen)).toEqual([1, 2]);
+  const again = collecting({ id: 'hanging' });
+  await tail(again.definition);
+  expect(again.seen).toEqual([1, 2]);
 });
 
 test('a slow consumer leaves the tail and returns without loss or a second delivery', async () => {
-  const fast = collector('fast', 'c');
+  const fast = collecting({ id: 'fast' });
   const slow: unknown[] = [];
   let release = () => {};
   const held = new Promise<void>((resolve) => {
     release = resolve;
   });
-  const daemon = await startTailing({ ...database.config, maxBatchSize: 10 }, [
-    fast.definition,
-    {
-      id: 'slow',
-      channels: ['c'],
-      async handle({ payload }) {
-        slow.push(payload);
-        if (payload === 1) await held;
+  const daemon = keep(
+    await startTailing({ ...database.config, maxBatchSize: 10 }, [
+      fast.definition,
+      {
+        id: 'slow',
+        channels: ['c'],
+        async handle({ payload }) {
+          slow.push(payload);
+          if (payload === 1) await held;
+        },
       },
-    },
-  ]);
-  daemons.push(daemon);
-  for (let n = 1; n <= 300; n += 3) await publish('c', n, n + 2);
+    ]),
+  );
+  for (let n = 1; n <= 300; n += 3) await publishRange(database, n, n + 2);
   await until('the fast one has all', () => fast.seen.length === 300);
   expect(slow).toEqual([1]);
   release();
   await daemon.transitions.for({ type: 'tail_joined', consumerId: 'slow' }, 2);
-  await publish('c', 301, 301);
+  await publish(database, 301);
   await until('the slow one has all', () => slow.length === 301);
   expect(slow).toEqual(numbers(1, 301));
-  expect(payloads(fast.seen)).toEqual(numbers(1, 301));
+  expect(fast.seen).toEqual(numbers(1, 301));
 });
 
 test.each(some([10, 2]))(
   'replays of slow consumers do not delay the tail, with poolSize %i',
   async (poolSize) => {
-    await publish('c', 1, 100);
+    await publishRange(database, 1, 100);
     const release = Promise.withResolvers<void>();
     const slow = numbers(1, 8).map((n) => {
       return { id: `slow${n}`, channels: ['c'], handle: () => release.promise };
     });
-    const { seen, definition } = collector('fast', 'c');
+    const { seen, definition } = collecting({ id: 'fast' });
     const config = { ...database.config, maxBatchSize: 10, poolSize };
     const startedAt = performance.now();
-    const daemon = startDaemon(config, [...slow, { ...definition, from: 'now' }]);
-    daemons.push(daemon);
+    const daemon = keep(startDaemon(config, [...slow, { ...definition, from: 'now' }]));
     await daemon.transitions.for({ type: 'tail_joined', consumerId: 'fast' });
-    await publish('c', 101, 101);
+    await publish(database, 101);
     await until('it arrives', () => seen.length === 1);
     // Less than the time for which a replay keeps its cursor open.
     expect(performance.now() - startedAt).toBeLessThan(2000);
@@ -186,12 +170,12 @@ test.each(some([10, 2]))(
 
 test('handleBatch receives many notifications at once, in order', async () => {
   const batches: number[][] = [];
-  await publish('c', 1, 25);
+  await publishRange(database, 1, 25);
   const handleBatch = (notifications: Notification[]) => {
     batches.push(notifications.map(({ payload }) => payload as number));
   };
   const definition = { id: 'c', channels: ['c'], batchSize: 10, handleBatch };
-  daemons.push(await startTailing(database.config, [definition]));
+  await tail(definition);
   expect(batches).toEqual([numbers(1, 10), numbers(11, 20), numbers(21, 25)]);
 });
 
@@ -204,7 +188,7 @@ test('the number of queries does not grow with the number of consumers', async (
       reads += 1;
       return pageReader('pgwatch')(client, request);
     };
-    const collectors = numbers(1, count).map((n) => collector(`c${n}`, 'c'));
+    const collectors = numbers(1, count).map((n) => collecting({ id: `c${n}` }));
     const daemon = startDaemon(
       database.config,
       collectors.map(({ definition }) => definition),
@@ -219,7 +203,7 @@ test('the number of queries does not grow with the number of consumers', async (
       daemon.transitions.seen.filter(({ type }) => type === 'position_saved').length;
     const before = { reads, saves: saves() };
     for (let n = 1; n <= PUBLISHED; n++) {
-      await publish('c', n, n);
+      await publish(database, n);
       await until('all have it', () => collectors.every(({ seen }) => seen.length >= n));
     }
     await daemon.stop();
@@ -237,12 +221,12 @@ test('the number of queries does not grow with the number of consumers', async (
 });
 
 test('a consumer of a rare channel moves past notifications of other channels', async () => {
-  const { seen, definition } = collector('rare', 'rare');
-  await publish('common', 1, 2000);
-  await publish('rare', 1, 1);
-  daemons.push(await startTailing(database.config, [definition]));
-  expect(payloads(seen)).toEqual([1]);
-  await publish('common', 1, 1000);
+  const { seen, definition } = collecting({ id: 'rare', channels: ['rare'] });
+  await publishRange(database, 1, 2000, { channel: 'common' });
+  await publish(database, 1, { channel: 'rare' });
+  await tail(definition);
+  expect(seen).toEqual([1]);
+  await publishRange(database, 1, 1000, { channel: 'common' });
   await until('its position has moved', async () => {
     const { rows } = await database.query(
       `select done_id::int, (select max(id)::int from pgwatch.notification_log) as last
@@ -253,19 +237,18 @@ test('a consumer of a rare channel moves past notifications of other channels', 
 });
 
 test('with skipPlayback missed notifications are never delivered', async () => {
-  await publish('c', 1, 5);
-  const { seen, definition } = collector('c', 'c');
-  const daemon = startDaemon(database.config, [definition], { skipPlayback: true });
-  daemons.push(daemon);
+  await publishRange(database, 1, 5);
+  const { seen, definition } = collecting();
+  const daemon = keep(startDaemon(database.config, [definition], { skipPlayback: true }));
   await daemon.transitions.for({ type: 'tail_joined' });
-  await publish('c', 6, 6);
+  await publish(database, 6);
   await until('the live one arrives', () => seen.length === 1);
-  expect(payloads(seen)).toEqual([6]);
+  expect(seen).toEqual([6]);
 });
 
 test('with skipPlayback a run with --once skips them for good', async () => {
-  await publish('c', 1, 5);
-  const { seen, definition } = collector('c', 'c');
+  await publishRange(database, 1, 5);
+  const { seen, definition } = collecting();
   const { reporter } = collectReports();
   const consumers = [makeConsumer(definition)];
   for (const skipPlayback of [true, false]) {
@@ -279,8 +262,8 @@ test('reading never aborts writers if all transactions are serializable', async 
   const name = new URL(database.url).pathname.slice(1);
   await database.query('create table account as select 1 as balance');
   await database.query(`alter database ${name} set default_transaction_isolation = 'serializable'`);
-  const { seen, definition } = collector('c', 'c');
-  daemons.push(await startTailing(database.config, [definition]));
+  const { seen, definition } = collecting();
+  await tail(definition);
   const [first, second] = [await database.connect(), await database.connect()];
   await first.query('begin; select from account');
   await first.query(`select smart_notify('c', '1')`);
@@ -300,29 +283,29 @@ test.each(
     ['a time in the future', new Date(Date.now() + 3_600_000), [4]],
   ]),
 )('a new consumer begins at %s', async (_, from, expected) => {
-  await publish('c', 1, 3);
-  const { seen, definition } = collector('new', 'c');
-  daemons.push(await startTailing(database.config, [{ ...definition, from }]));
-  await publish('c', 4, 4);
-  await until('the last arrives', () => seen.at(-1)?.payload === 4);
-  expect(payloads(seen)).toEqual(expected);
+  await publishRange(database, 1, 3);
+  const { seen, definition } = collecting({ id: 'new' });
+  await tail({ ...definition, from });
+  await publish(database, 4);
+  await until('the last arrives', () => seen.at(-1) === 4);
+  expect(seen).toEqual(expected);
 });
 
 test('a new consumer that begins at an id receives that notification first', async () => {
-  await publish('c', 1, 3);
+  await publishRange(database, 1, 3);
   const { rows } = await database.query('select max(id)::int as id from pgwatch.notification_log');
-  const { seen, definition } = collector('new', 'c');
-  daemons.push(await startTailing(database.config, [{ ...definition, from: rows[0].id }]));
-  expect(payloads(seen)).toEqual([3]);
+  const { seen, definition } = collecting({ id: 'new' });
+  await tail({ ...definition, from: rows[0].id });
+  expect(seen).toEqual([3]);
 });
 
 test('a new consumer that begins at a future id misses nothing before it', async () => {
-  await publish('c', 1, 3);
-  const { seen, definition } = collector('new', 'c');
-  daemons.push(await startTailing(database.config, [{ ...definition, from: 1_000_000 }]));
-  await publish('c', 4, 5);
+  await publishRange(database, 1, 3);
+  const { seen, definition } = collecting({ id: 'new' });
+  await tail({ ...definition, from: 1_000_000 });
+  await publishRange(database, 4, 5);
   await until('both arrive', () => seen.length === 2);
-  expect(payloads(seen)).toEqual([4, 5]);
+  expect(seen).toEqual([4, 5]);
   const { rows } = await database.query(
     'select done_id < 1000000 as is_real from pgwatch.consumer_progress',
   );
@@ -331,16 +314,12 @@ test('a new consumer that begins at a future id misses nothing before it', async
 
 test('handlers write through context.db', async () => {
   await database.query('create table counter (n int)');
-  daemons.push(
-    await startTailing(database.config, [
-      {
-        id: 'c',
-        channels: ['c'],
-        handle: ({ payload }, { db }) => db.query('insert into counter values ($1)', [payload]),
-      },
-    ]),
-  );
-  await publish('c', 7, 7);
+  await tail({
+    id: 'c',
+    channels: ['c'],
+    handle: ({ payload }, { db }) => db.query('insert into counter values ($1)', [payload]),
+  });
+  await publish(database, 7);
   await until(
     'the row is there',
     async () => (await database.query('select from counter where n = 7')).rowCount === 1,

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
-import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { expect, test } from 'vitest';
+import { useDaemons } from '../helpers/daemon.ts';
 import { restartServer, useIsolatedServer } from '../helpers/database.ts';
+import { publish, publishOneByOne } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
@@ -13,39 +14,28 @@ Method: the server continues from a copy of its files, made while it ran, on the
 */
 
 const database = useIsolatedServer({ autovacuum: 'off' });
-let daemon: TestDaemon | undefined;
-
-afterEach(() => daemon?.stop());
-
-/** Each in its own transaction. */
-async function publish(from: number, to: number): Promise<void> {
-  for (let n = from; n <= to; n++) {
-    await database.query(`select smart_notify('c', to_jsonb($1::int))`, [n]);
-  }
-}
+const { tail } = useDaemons(database);
 
 test('a position reached after a failover does not hide what was published since', async () => {
   const { server } = database;
   const [data, copy] = [join(server.folder, 'data'), join(server.folder, 'copy')];
   const seen: unknown[] = [];
   const release = Promise.withResolvers<void>();
-  daemon = await startTailing(database.config, [
-    {
-      id: 'c',
-      channels: ['c'],
-      handle({ payload }) {
-        seen.push(payload);
-        return payload === 200 ? release.promise : undefined;
-      },
+  const daemon = await tail({
+    id: 'c',
+    channels: ['c'],
+    handle({ payload }) {
+      seen.push(payload);
+      return payload === 200 ? release.promise : undefined;
     },
-  ]);
-  await publish(1, 1);
+  });
+  await publish(database, 1);
   await daemon.transitions.for({ type: 'position_saved' });
   await database.query('checkpoint');
   // -a keeps the owner, who runs the server.
   execFileSync('cp', ['-a', data, copy]);
   // More than the 32 that a sequence skips after a crash.
-  await publish(2, 200);
+  await publishOneByOne(database, 2, 200);
   await until('the last is being handled', () => seen.includes(200));
 
   await server.stop();
@@ -54,7 +44,7 @@ test('a position reached after a failover does not hide what was published since
   renameSync(copy, data);
   await restartServer(database);
   await daemon.transitions.for({ type: 'listening' }, 2);
-  await publish(1001, 1010);
+  await publishOneByOne(database, 1001, 1010);
   release.resolve();
   await daemon.transitions.for({ type: 'tail_joined' }, 2);
   expect(seen.filter((n) => Number(n) > 1000)).toEqual(

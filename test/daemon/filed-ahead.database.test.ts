@@ -3,8 +3,10 @@ import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
 import { fileReplay } from '../../src/log/by-hand/replay-file.ts';
 import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
+import { collecting } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
+import { publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
@@ -104,16 +106,14 @@ test('a retry that the log no longer holds does not wait for the position', asyn
      from pgwatch.notification_log as log where log.id = d.notification_id`,
   );
   await database.query('delete from pgwatch.notification_log');
-  const seen: unknown[] = [];
-  await tail({ id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) });
+  const { seen, definition } = collecting();
+  await tail(definition);
   await until('it is handled', () => seen.length === 1);
   await untilFiled();
 });
 
 test('10,000 retries ahead of the position wait for no new notification', async () => {
-  await database.query(
-    `select smart_notify('c', to_jsonb(n), 'k' || n % 100) from generate_series(1, 10003) as n`,
-  );
+  await publishRange(database, 1, 10_003, { keys: 100 });
   const { rows } = await database.query('select id::float8 from pgwatch.notification_log');
   await leave(rows.map(({ id }) => id).slice(1));
   const seen: number[] = [];
@@ -128,13 +128,8 @@ test("with onDead: 'stop' retries ahead of the position go on", async () => {
   await database.query(
     `update pgwatch.delivery set state = 'dead', next_attempt_at = null where key = 'b'`,
   );
-  const seen: unknown[] = [];
-  await tail({
-    id: 'c',
-    channels: ['c'],
-    onDead: 'stop',
-    handle: ({ payload }) => void seen.push(payload),
-  });
+  const { seen, definition } = collecting({ onDead: 'stop' });
+  await tail(definition);
   await until('the retry is handled', () => seen.includes('retry'));
   await untilFiled('dead');
 });
@@ -177,7 +172,7 @@ test('what a dead owner was calling is due at once', async () => {
     `update pgwatch.delivery
      set is_suspect = true, called_at = now(), next_attempt_at = now() + interval '1 hour'`,
   );
-  const seen: unknown[] = [];
-  await tail({ id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) });
+  const { seen, definition } = collecting();
+  await tail(definition);
   await until('both are handled', () => seen.length === 2 || `${seen}`);
 });

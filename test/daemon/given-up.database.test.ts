@@ -1,6 +1,6 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { tellDaemons } from '../../src/log/positions/daemons.ts';
-import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { type TestDaemon, useDaemons } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addDelivery, type NewDelivery } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';
@@ -11,38 +11,32 @@ Method: the consumer is busy with another notification while due retries are rea
 */
 
 const database = useDatabase();
-let daemon: TestDaemon | undefined;
-
-afterEach(async () => {
-  await daemon?.stop();
-});
+const { tail } = useDaemons(database);
 
 test.each([true, false])(
   'a notification blocked by a new dead letter is called once, with transaction: %s',
   async (transaction) => {
     const consumerId = `email-${transaction}`;
     const called: unknown[] = [];
-    daemon = await startTailing(database.config, [
-      {
-        id: consumerId,
-        channels: ['orders'],
-        from: 'now',
-        retry: { attempts: 5 },
-        transaction,
-        async handle({ payload }) {
-          called.push(payload);
-          if (payload !== 'busy') return;
-          for (const id of heads) {
-            await makeDue(id);
-            await daemon?.transitions.for({
-              type: 'handler_failed',
-              consumerId,
-              notificationId: id,
-            });
-          }
-        },
+    const daemon: TestDaemon = await tail({
+      id: consumerId,
+      channels: ['orders'],
+      from: 'now',
+      retry: { attempts: 5 },
+      transaction,
+      async handle({ payload }) {
+        called.push(payload);
+        if (payload !== 'busy') return;
+        for (const id of heads) {
+          await makeDue(id);
+          await daemon.transitions.for({
+            type: 'handler_failed',
+            consumerId,
+            notificationId: id,
+          });
+        }
       },
-    ]);
+    });
     const heads = [
       await file(consumerId, { key: 'one', state: 'retry' }),
       await file(consumerId, { key: 'other', state: 'retry' }),

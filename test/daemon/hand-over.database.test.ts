@@ -1,13 +1,12 @@
 import { expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
 import { tellDaemons } from '../../src/log/positions/daemons.ts';
-import { startDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase({ pollInterval: '10m', heartbeatInterval: '10m' });
-const { tail, keep, publish } = useDelivering(database);
+const { start, tail, publish } = useDelivering(database);
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
 
 /** Waits until the live processes run these numbers of consumers, according to the database. */
@@ -24,28 +23,22 @@ async function untilSpread(...expected: number[]): Promise<void> {
 
 test('six consumers spread evenly over two, three and two processes, exactly once', async () => {
   const seen: string[] = [];
-  const start = () =>
-    keep(
-      startDaemon(
-        database.config,
-        IDS.map((id) => ({
-          id,
-          channels: ['c'],
-          async handle({ payload }: Notification) {
-            seen.push(`${id}${payload}`);
-          },
-        })),
-      ),
-    );
+  const consumers = IDS.map((id) => ({
+    id,
+    channels: ['c'],
+    async handle({ payload }: Notification) {
+      seen.push(`${id}${payload}`);
+    },
+  }));
   let count = 0;
   let isWriting = true;
   const writing = (async () => {
     while (isWriting) await publish([`k${count % 5}`, ++count]);
   })();
-  start();
-  start();
+  start(...consumers);
+  start(...consumers);
   await untilSpread(3, 3);
-  const third = start();
+  const third = start(...consumers);
   await untilSpread(2, 2, 2);
   await third.stop();
   await untilSpread(3, 3);
@@ -68,8 +61,8 @@ test('a consumer that its owner does not run, as after a loss, moves to another'
     channels: ['c'],
     handle: ({ payload }: Notification) => void seen.push(`${id}${payload}`),
   }));
-  keep(startDaemon(database.config, definitions));
-  keep(startDaemon(database.config, definitions));
+  start(...definitions);
+  start(...definitions);
   await untilSpread(1, 1);
   // As if its runner of an earlier session had ended without being able to report it.
   await database.query(

@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
 import { pageReader, type ReadPage } from '../../src/log/page.ts';
-import { startDaemon, type TestDaemon } from '../helpers/daemon.ts';
+import { startDaemon, useDaemons } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { publish } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
@@ -12,11 +13,7 @@ Method: reads are distinguished by their channels, and held where the test wants
 */
 
 const database = useDatabase();
-let daemon: TestDaemon | undefined;
-
-afterEach(async () => {
-  await daemon?.stop();
-});
+const { keep } = useDaemons(database);
 
 test('a consumer that joins during a read of the tail receives nothing twice', async () => {
   const right = pageReader(database.config.schema);
@@ -36,23 +33,25 @@ test('a consumer that joins during a read of the tail receives nothing twice', a
     return page;
   };
   const handled: string[] = [];
-  daemon = startDaemon(
-    database.config,
-    [
-      { id: 'early', channels: ['early'], handle() {} },
-      {
-        id: 'late',
-        channels: ['late'],
-        handle: ({ payload }) => void handled.push(payload as string),
-      },
-    ],
-    { readPage },
+  const daemon = keep(
+    startDaemon(
+      database.config,
+      [
+        { id: 'early', channels: ['early'], handle() {} },
+        {
+          id: 'late',
+          channels: ['late'],
+          handle: ({ payload }) => void handled.push(payload as string),
+        },
+      ],
+      { readPage },
+    ),
   );
   await daemon.transitions.for({ type: 'tail_joined', consumerId: 'early' });
   isTailHeld = true;
-  await publish('early', 'wakes the tail');
+  await publish(database, 'wakes the tail', { channel: 'early' });
   await tailHasRead?.promise;
-  await publish('late', 'newer than what the tail has read');
+  await publish(database, 'newer than what the tail has read', { channel: 'late' });
   own?.resolve();
   await until('it has read that itself', () => handled.length > 0);
   // By now it has asked to join.
@@ -60,7 +59,7 @@ test('a consumer that joins during a read of the tail receives nothing twice', a
   isTailHeld = false;
   tails?.resolve();
   await daemon.transitions.for({ type: 'tail_joined', consumerId: 'late' });
-  await publish('late', 'last');
+  await publish(database, 'last', { channel: 'late' });
   await until('the last one has come', () => handled.includes('last'));
   expect(handled).toEqual(['newer than what the tail has read', 'last']);
 });
@@ -80,36 +79,34 @@ test('a long content that is slow to read delays only the consumers that want it
   const handled: string[] = [];
   const handle = ({ channel, payload }: Notification) =>
     void handled.push(`${channel} ${JSON.stringify(payload).length}`);
-  daemon = startDaemon(
-    database.config,
-    [
-      ...['long', 'short'].map((id) => ({ id, channels: [id], handle })),
-      { id: 'shared', channels: ['short'], instances: 'shared' as const, handle() {} },
-    ],
-    { readPage },
+  const daemon = keep(
+    startDaemon(
+      database.config,
+      [
+        ...['long', 'short'].map((id) => ({ id, channels: [id], handle })),
+        { id: 'shared', channels: ['short'], instances: 'shared' as const, handle() {} },
+      ],
+      { readPage },
+    ),
   );
   for (const consumerId of ['long', 'short', 'shared']) {
     await daemon.transitions.for({ type: 'tail_joined', consumerId });
   }
   isHeld = true;
-  await publish('long', 'before');
+  await publish(database, 'before', { channel: 'long' });
   await until('it has come by the tail', () => handled.includes('long 8'));
-  await publish('long', 'x'.repeat(1_200_000));
+  await publish(database, 'x'.repeat(1_200_000), { channel: 'long' });
   await asked?.promise;
-  await publish('short', 'meanwhile');
+  await publish(database, 'meanwhile', { channel: 'short' });
   await until('the other one has it', () => handled.includes('short 11'));
   held?.resolve();
   await daemon.transitions.for({ type: 'tail_joined', consumerId: 'long' }, 2);
   expect(handled).toEqual(['long 8', 'short 11', 'long 1200002']);
   // Shorter ones come with the tail, although they are long for a row.
-  await publish('long', 'y'.repeat(600_000));
+  await publish(database, 'y'.repeat(600_000), { channel: 'long' });
   await until('it has come', () => handled.includes('long 600002'));
   const left = daemon.transitions.seen.filter(
     (each) => each.type === 'tail_left' && each.consumerId === 'long',
   );
   expect(left).toHaveLength(1);
 });
-
-async function publish(channel: string, payload: string): Promise<void> {
-  await database.query('select smart_notify($1, to_jsonb($2::text))', [channel, payload]);
-}

@@ -2,6 +2,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
+import { publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
@@ -104,7 +105,7 @@ test.each(some(Object.keys(KINDS)))(
 );
 
 test('a replay continues where it was killed', async () => {
-  await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 3000) as n`);
+  await publishRange(database, 1, 3000);
   const seen = new Set<unknown>();
   const killed = new Set<unknown>();
   const consumer = {

@@ -18,7 +18,7 @@ test('the position moves only past rows that are settled without a gap', () => {
   expect(ledger.position).toEqual(page.page.after);
 });
 
-test('a later page that is settled does not move the position past an earlier one that is not', () => {
+test('a settled page does not move the position past an earlier one that is not settled', () => {
   const { ledger, page } = open([1, 2], { hasMore: true });
   const second = ledger.open(makePage([3], { before: page.page.after }));
   second.settle(0);
@@ -58,7 +58,7 @@ test('gaps are the rows before the last settled one that are not settled themsel
   expect(ids).toEqual(['1', '3', '4', '5']);
 });
 
-test('a transaction moves the position to where it would be, within what was read before it', () => {
+test('a transaction does not move the position past what was read before it', () => {
   const { ledger, page } = open([1, 2, 3], { hasMore: true });
   const { mark } = ledger;
   const later = ledger.open(makePage([4], { before: page.page.after }));

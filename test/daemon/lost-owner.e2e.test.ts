@@ -2,6 +2,7 @@ import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Cli, startCli } from '../helpers/cli.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { makeProject } from '../helpers/project.ts';
+import { publish } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
@@ -25,9 +26,6 @@ const CONSUMER = `export default {
   },
 };`;
 
-const publish = (payload: number) =>
-  database.query(`select smart_notify('c', to_jsonb($1::int))`, [payload]);
-
 /** An owner that has handled 1, and another process on standby. */
 async function startTwo(): Promise<[owner: Cli, other: Cli]> {
   const cwd = makeProject({ 'consumers/c.js': CONSUMER });
@@ -37,7 +35,7 @@ async function startTwo(): Promise<[owner: Cli, other: Cli]> {
       env: { PGWATCH_HEARTBEAT_INTERVAL: '300ms' },
     });
   const owner = start();
-  await publish(1);
+  await publish(database, 1);
   await owner.waitFor('handled 1');
   await owner.waitFor('following the tail');
   const other = start();
@@ -54,11 +52,11 @@ const untilEffects = (...expected: number[]) =>
 
 test('if the owner is killed, the other takes over within two seconds without loss', async () => {
   const [owner, other] = await startTwo();
-  await publish(2);
+  await publish(database, 2);
   await owner.waitFor('handling 2');
   owner.signal('SIGKILL');
   const killedAt = performance.now();
-  await publish(3);
+  await publish(database, 3);
   await other.waitFor('handling 2');
   expect(performance.now() - killedAt).toBeLessThan(2000);
   await untilEffects(1, 2, 3);
@@ -66,16 +64,16 @@ test('if the owner is killed, the other takes over within two seconds without lo
 
 test('if the owner freezes, the other takes over; once resumed, it commits nothing', async () => {
   const [owner, other] = await startTwo();
-  await publish(2);
+  await publish(database, 2);
   await owner.waitFor('handling 2');
   owner.signal('SIGSTOP');
-  await publish(3);
+  await publish(database, 3);
   await other.waitFor('handled 3');
   await untilEffects(1, 2, 3);
   owner.signal('SIGCONT');
   await owner.waitFor('handled 2');
   await owner.waitFor(/taken over by another process|standing by/);
-  await publish(4);
+  await publish(database, 4);
   await untilEffects(1, 2, 3, 4);
   const { rows } = await database.query('select count(distinct owner)::int as owners from effect');
   expect(rows).toEqual([{ owners: 2 }]);

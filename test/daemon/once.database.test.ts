@@ -1,19 +1,14 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { pauseConsumer } from '../../src/log/by-hand/pause.ts';
-import { collectReports, makeConsumer, startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { collectReports, makeConsumer, useDaemons } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
 import { startProxy } from '../helpers/proxy.ts';
 import { until } from '../helpers/wait.ts';
 import { some, wholeTest } from '../helpers/whole.ts';
 
 const database = useDatabase();
-const daemons: TestDaemon[] = [];
-
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await emptyLog(database);
-});
+const { tail } = useDaemons(database);
 
 const publish = (...keys: string[]) =>
   database.query(`select smart_notify('c', '{}', key => k) from unnest($1::text[]) as k`, [keys]);
@@ -82,7 +77,7 @@ describe.each(some(['one', 'shared'] as const))(
         isCalled = true;
         return gate;
       };
-      daemons.push(await startTailing(database.config, [{ ...fine, ...own, handle }]));
+      await tail({ ...fine, ...own, handle });
       await publish('a');
       await until('it is called', () => isCalled);
       const said =

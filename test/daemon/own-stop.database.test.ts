@@ -22,7 +22,7 @@ first.
 */
 
 const database = useDatabase({ pollInterval: '100ms' });
-const { publish, filed, untilFiled, keep } = useDelivering(database);
+const { start, tail, publish, filed, untilFiled } = useDelivering(database);
 const impatient = () => ({ ...database.config, shutdownTimeoutMs: 50 });
 
 type Handle = (notification: Notification, context: ConsumerContext) => unknown;
@@ -78,7 +78,7 @@ async function leave(how: Partial<ConsumerDefinition>, isCareful: boolean): Prom
 async function finish(how: Partial<ConsumerDefinition>): Promise<number[]> {
   const attempts: number[] = [];
   const handle: Handle = (_, { attempt }) => void attempts.push(attempt);
-  keep(await startTailing(database.config, [consumer(handle, how)]));
+  await tail(consumer(handle, how));
   await until('it is called again', () => attempts.length > 0);
   await untilFiled();
   return attempts;
@@ -155,9 +155,7 @@ test('if a batch is stopped, notifications that succeeded stay done', async () =
   await begun.promise;
   await daemon.stop();
   const payloads: unknown[] = [];
-  keep(
-    await startTailing(database.config, [consumer(({ payload }) => void payloads.push(payload))]),
-  );
+  await tail(consumer(({ payload }) => void payloads.push(payload)));
   await until('the stopped one comes again', () => payloads.length > 0);
   await untilFiled();
   expect(payloads).toEqual([1]);
@@ -208,16 +206,14 @@ test.each(some(carefulWays.filter(([, , isCareful]) => isCareful)))(
     const begun = Promise.withResolvers<void>();
     const release = Promise.withResolvers<void>();
     const attempts: number[] = [];
-    const daemon = keep(
-      startDaemon(database.config, [
-        consumer(async (_notification, { attempt }) => {
-          attempts.push(attempt);
-          if (attempts.length > 1) return;
-          begun.resolve();
-          await release.promise;
-          throw new Error('too late');
-        }, how),
-      ]),
+    const daemon = start(
+      consumer(async (_notification, { attempt }) => {
+        attempts.push(attempt);
+        if (attempts.length > 1) return;
+        begun.resolve();
+        await release.promise;
+        throw new Error('too late');
+      }, how),
     );
     await begun.promise;
     await withConnection({ url: database.url }, async (client) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { ClientBase } from 'pg';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { pauseConsumer, resumeConsumer } from '../../src/log/by-hand/pause.ts';
 import { lockSharedConsumer, shareConsumer } from '../../src/log/leases/lease.ts';
@@ -9,24 +9,19 @@ import { readSharedPosition } from '../../src/log/leases/shared-position.ts';
 import { readOwners } from '../../src/log/positions/daemons.ts';
 import { takeOver } from '../../src/log/positions/progress.ts';
 import {
+  collecting,
   collectReports,
   makeConsumer,
-  startDaemon,
   startTailing,
-  type TestDaemon,
+  useDaemons,
 } from '../helpers/daemon.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { useDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 // A heartbeat would notice nothing in time.
 const database = useDatabase({ heartbeatInterval: '60s' });
-const daemons: TestDaemon[] = [];
-
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await emptyLog(database);
-});
+const { start, tail } = useDaemons(database);
 
 const publish = (...values: number[]) =>
   database.query(
@@ -54,23 +49,11 @@ function gated(more: object = {}) {
   return { begun, done, letGo, definition: { id: 'c', channels: ['c'], handle, ...more } };
 }
 
-function collecting(more: object = {}) {
-  const seen: unknown[] = [];
-  const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
-  return { seen, definition: { id: 'c', channels: ['c'], handle, ...more } };
-}
-
-async function started(...definitions: Parameters<typeof startTailing>[1]): Promise<TestDaemon> {
-  const daemon = await startTailing(database.config, definitions);
-  daemons.push(daemon);
-  return daemon;
-}
-
 describe('a consumer that one process runs', () => {
   test('finishes its call, is released, and continues there when it is resumed', async () => {
     const { begun, done, letGo, definition } = gated();
     const other = collecting({ id: 'other' });
-    const daemon = await started(definition, other.definition);
+    const daemon = await tail(definition, other.definition);
     await publish(1, 2, 3);
     await until('one is being handled', () => begun.length === 1);
     await pause();
@@ -96,18 +79,15 @@ describe('a consumer that one process runs', () => {
   test('is not taken by another process, not even by one that starts later', async () => {
     const first = collecting();
     const second = collecting();
-    const owning = await started(first.definition);
-    const standby = startDaemon(database.config, [second.definition]);
-    daemons.push(standby);
+    const owning = await tail(first.definition);
+    const standby = start(second.definition);
     await standby.transitions.for({ type: 'consumer_standby' });
     await pause();
     await owning.transitions.for({ type: 'consumer_released' });
     // Watching one process shows the transitions of all; the reports tell them apart.
     await until('the standby knows', () => standby.reports.some((line) => /paused/.test(line)));
     await owning.stop();
-    daemons.splice(daemons.indexOf(owning), 1);
-    const third = startDaemon(database.config, [collecting().definition]);
-    daemons.push(third);
+    const third = start(collecting().definition);
     await until('the third knows', () => third.reports.some((line) => /paused/.test(line)));
     await publish(1);
     expect([await owner(), first.seen, second.seen]).toEqual([null, [], []]);
@@ -117,7 +97,7 @@ describe('a consumer that one process runs', () => {
 
   test('resumes by itself when the pause has expired', async () => {
     const { seen, definition } = collecting();
-    const daemon = await started(definition);
+    const daemon = await tail(definition);
     const paused = await pause(1500);
     await daemon.transitions.for({ type: 'consumer_released' });
     await publish(1);
@@ -141,7 +121,7 @@ describe('a consumer that one process runs', () => {
       return { calls, definition: { id, channels: [id], handle, retry } };
     };
     const [paused, other] = [failingOnce('c'), failingOnce('other')];
-    const daemon = await started(paused.definition, other.definition);
+    const daemon = await tail(paused.definition, other.definition);
     await publish(1);
     await daemon.transitions.for({ type: 'handler_failed' });
     await pause();
@@ -156,7 +136,7 @@ describe('a consumer that one process runs', () => {
 
   test('whose handler outlives a lost session is released, and not run again', async () => {
     const { begun, letGo, definition } = gated();
-    const daemon = await started(definition);
+    const daemon = await tail(definition);
     await publish(1, 2);
     await until('one is being handled', () => begun.length === 1);
     await database.query(
@@ -193,7 +173,7 @@ describe('a shared consumer', () => {
 
   test('starts nothing more, returns what it holds, and loses nothing', async () => {
     const { begun, done, letGo, definition } = gated(shared);
-    const daemon = await started(definition);
+    const daemon = await tail(definition);
     const all = Array.from({ length: 20 }, (_, index) => index + 1);
     await publish(...all);
     await until('two are being handled', () => begun.length === 2);
@@ -217,7 +197,7 @@ describe('a shared consumer', () => {
   });
 
   test('grants no lease after the pause is committed', async () => {
-    await started(collecting(shared).definition);
+    await tail(collecting(shared).definition);
     const client = await database.connect();
     const { channels } = makeConsumer(collecting(shared).definition);
     const reader = { consumerId: 'c', channels, isOrdered: true, daemonId: randomUUID() };

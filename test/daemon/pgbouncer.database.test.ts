@@ -3,9 +3,10 @@ import { Control } from '../../src/daemon/control/control.ts';
 import { connect } from '../../src/database/connect.ts';
 import { Pool } from '../../src/database/pool.ts';
 import { keepsSession, withOwnSettings } from '../../src/database/pooler.ts';
-import { startDaemon, startTailing } from '../helpers/daemon.ts';
+import { collecting, startDaemon, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { findPgBouncer, type PgBouncer, startPgBouncer } from '../helpers/pgbouncer.ts';
+import { publish, publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
@@ -34,21 +35,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
 
   const TRANSACTION = { pool_mode: 'transaction', default_pool_size: 3 };
 
-  function publish(from: number, to: number) {
-    return database.query(
-      `select smart_notify('c', to_jsonb(n)) from generate_series($1::int, $2) as n`,
-      [from, to],
-    );
-  }
-
   const numbers = (to: number) => Array.from({ length: to }, (_, index) => index + 1);
-
-  /** A consumer of the notifications from publish(), and the payloads it received. */
-  function collector(id: string) {
-    const seen: unknown[] = [];
-    const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
-    return { seen, definition: { id, channels: ['c'], handle } };
-  }
 
   /** What each connection from the pooler to the server would show to its next borrower. */
   async function leftOnConnections(url: string, count: number) {
@@ -105,7 +92,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     const client = await connect({ url });
     await expect(withOwnSettings(client)).rejects.toMatchObject(refused);
     for (const directUrl of [null, database.url]) {
-      const { definition } = collector('refused');
+      const { definition } = collecting({ id: 'refused' });
       const daemon = startDaemon({ ...database.config, url, directUrl }, [definition]);
       await expect(daemon.ended).rejects.toMatchObject(refused);
       await daemon.stop().catch(() => {});
@@ -134,8 +121,8 @@ describe.skipIf(!program)('behind PgBouncer', () => {
 
   test('without directUrl a daemon polls, says why, and leaves no session state', async () => {
     const { url } = await startPooler(TRANSACTION);
-    const collectors = ['a', 'b', 'c'].map((id) => collector(`polled_${id}`));
-    await publish(1, 5000);
+    const collectors = ['a', 'b', 'c'].map((id) => collecting({ id: `polled_${id}` }));
+    await publishRange(database, 1, 5000);
     const config = { ...database.config, url, pollIntervalMs: 20, maxBatchSize: 100 };
     const startedAt = performance.now();
     const daemon = startDaemon(
@@ -147,7 +134,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     for (const { id } of collectors.map(({ definition }) => definition)) {
       await daemon.transitions.for({ type: 'tail_joined', consumerId: id });
     }
-    for (let n = 5001; n <= 5050; n++) await publish(n, n);
+    for (let n = 5001; n <= 5050; n++) await publish(database, n);
     for (const { seen } of collectors) {
       await until('everything is there', () => seen.length >= 5050 || `${seen.length} are`);
       expect(seen).toEqual(numbers(5050));
@@ -210,9 +197,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
         },
       },
     ]);
-    await database.query(
-      `select smart_notify('ask', to_jsonb(n)) from generate_series(1, 20) as n`,
-    );
+    await publishRange(database, 1, 20, { channel: 'ask' });
     await until('all have an answer', () => seen.length === 20);
     await daemon.stop();
     expect(seen).toEqual(numbers(21).slice(1));
@@ -220,9 +205,9 @@ describe.skipIf(!program)('behind PgBouncer', () => {
 
   test('with directUrl two daemons listen in turn, and read through the pooler', async () => {
     const { url } = await startPooler(TRANSACTION);
-    const [first, second] = [collector('direct'), collector('direct')];
+    const [first, second] = [collecting({ id: 'direct' }), collecting({ id: 'direct' })];
     await database.query('truncate pgwatch.notification_log');
-    await publish(1, 5000);
+    await publishRange(database, 1, 5000);
     // A missed doorbell would delay it by a minute.
     const config = {
       ...database.config,
@@ -236,12 +221,12 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     await standby.transitions.for({ type: 'consumer_standby' });
     await owner.transitions.for({ type: 'listening', mode: 'doorbell' });
     await owner.transitions.for({ type: 'asleep' });
-    await publish(5001, 5001);
+    await publish(database, 5001);
     await until('the owner is woken', () => first.seen.length === 5001);
     await owner.stop();
     await standby.transitions.for({ type: 'consumer_owned', epoch: 2 });
     await standby.transitions.for({ type: 'tail_joined' });
-    for (let n = 5002; n <= 5020; n++) await publish(n, n);
+    for (let n = 5002; n <= 5020; n++) await publish(database, n);
     await until('the other is woken', () => second.seen.length === 19);
     expect([...first.seen, ...second.seen]).toEqual(numbers(5020));
     expect(await leftOnConnections(url, 3)).toEqual([NOTHING, NOTHING, NOTHING]);
@@ -251,13 +236,13 @@ describe.skipIf(!program)('behind PgBouncer', () => {
 
   test('behind a pooler in session mode a daemon listens without directUrl', async () => {
     const { url } = await startPooler({ pool_mode: 'session', default_pool_size: 20 });
-    const { seen, definition } = collector('session');
+    const { seen, definition } = collecting({ id: 'session' });
     await database.query('truncate pgwatch.notification_log');
     const daemon = await startTailing({ ...database.config, url, pollIntervalMs: 60_000 }, [
       definition,
     ]);
     await daemon.transitions.for({ type: 'asleep' });
-    await publish(1, 1);
+    await publish(database, 1);
     await until('it is woken', () => seen.length === 1);
     await daemon.stop();
     expect(warningsIn(daemon.reports)).toEqual([]);

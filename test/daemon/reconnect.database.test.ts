@@ -1,23 +1,16 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
-import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { emptyLog, restartServer, useIsolatedServer } from '../helpers/database.ts';
+import { startTailing, type TestDaemon, useDaemons } from '../helpers/daemon.ts';
+import { restartServer, useIsolatedServer } from '../helpers/database.ts';
 import { startProxy } from '../helpers/proxy.ts';
+import { publish } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useIsolatedServer();
-const daemons: TestDaemon[] = [];
 const closing: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await Promise.all(closing.splice(0).map((close) => close()));
-  await emptyLog(database);
+const { keep } = useDaemons(database, {
+  whenStopped: () => Promise.all(closing.splice(0).map((close) => close())),
 });
-
-function publish(n: number) {
-  return database.query(`select smart_notify('c', to_jsonb($1::int))`, [n]);
-}
 
 /** Starts a daemon that collects what it receives, using the given connection string. */
 async function startCollecting(
@@ -25,10 +18,11 @@ async function startCollecting(
   overrides: Partial<typeof database.config> = {},
 ) {
   const seen: Notification[] = [];
-  const daemon = await startTailing({ ...database.config, url, ...overrides }, [
-    { id: 'c', channels: ['c'], handle: (notification) => void seen.push(notification) },
-  ]);
-  daemons.push(daemon);
+  const daemon = keep(
+    await startTailing({ ...database.config, url, ...overrides }, [
+      { id: 'c', channels: ['c'], handle: (notification) => void seen.push(notification) },
+    ]),
+  );
   const arrived = (n: number) =>
     until(`${n} arrives`, () => seen.some(({ payload }) => payload === n));
   return { daemon, seen, arrived };
@@ -39,7 +33,7 @@ test.each(['pgwatch control', 'pgwatch'])(
   async (name) => {
     const { seen, arrived } = await startCollecting();
     for (let n = 1; n <= 20; n++) {
-      await publish(n);
+      await publish(database, n);
       if (n % 5 === 0) {
         await database.query(
           'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1',
@@ -99,23 +93,23 @@ test('a lost connection is replaced although a read still waits for a lock', asy
   );
   await daemon.transitions.for({ type: 'disconnected' });
   await locker.query('rollback');
-  await publish(1);
+  await publish(database, 1);
   await arrived(1);
 });
 
 test('a consumer whose position is deleted is registered again', async () => {
   const { daemon, arrived } = await startCollecting();
   await database.query('delete from pgwatch.consumer_progress');
-  await publish(1);
+  await publish(database, 1);
   await daemon.transitions.for({ type: 'consumer_registered' }, 2);
-  await publish(2);
+  await publish(database, 2);
   await arrived(2);
   expect(daemon.reports.join('')).toContain('The position of c was deleted');
 });
 
 test('what was published while the connection was gone is a replay', async () => {
   const { daemon, seen, arrived } = await startCollecting();
-  await publish(1);
+  await publish(database, 1);
   await arrived(1);
   await database.query(`
     begin;
@@ -126,7 +120,7 @@ test('what was published while the connection was gone is a replay', async () =>
     commit`);
   await arrived(2);
   await daemon.transitions.for({ type: 'tail_joined' }, 2);
-  await publish(3);
+  await publish(database, 3);
   await arrived(3);
   expect(seen.map(({ payload, isReplay }) => [payload, isReplay])).toEqual([
     [1, false],
@@ -142,11 +136,11 @@ test('a half-open connection is detected by its silence and replaced', async () 
     heartbeatIntervalMs: 100,
     heartbeatDeadlineMs: 200,
   });
-  await publish(1);
+  await publish(database, 1);
   await arrived(1);
   proxy.blackhole();
   const startedAt = performance.now();
-  await publish(2);
+  await publish(database, 2);
   await arrived(2);
   console.log(`half-open: recovered in ${Math.round(performance.now() - startedAt)} ms`);
   expect(daemon.reports.join('')).toContain('did not answer within 200 ms');
@@ -159,10 +153,10 @@ test('a read on a half-open connection ends even if the control connection works
     directUrl: database.url,
     heartbeatDeadlineMs: 100,
   });
-  await publish(1);
+  await publish(database, 1);
   await arrived(1);
   proxy.blackhole();
-  await publish(2);
+  await publish(database, 2);
   await arrived(2);
 });
 
@@ -171,7 +165,7 @@ test('a network that resets again and again costs no notification and no connect
   closing.push(proxy.close);
   const { seen, arrived } = await startCollecting(proxy.url);
   for (let n = 1; n <= 50; n++) {
-    await publish(n);
+    await publish(database, n);
     if (n % 5 === 0) proxy.reset();
   }
   await arrived(50);
@@ -188,8 +182,8 @@ test('a daemon waits for a server that restarts', async () => {
   await server.stop();
   await daemon.transitions.for({ type: 'disconnected' });
   await restartServer(database);
-  await publish(1);
+  await publish(database, 1);
   await arrived(1);
-  await publish(2);
+  await publish(database, 2);
   await arrived(2);
 });

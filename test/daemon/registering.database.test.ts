@@ -1,18 +1,13 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { checkConsumer } from '../../src/consumers/check.ts';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
 import { Daemon } from '../../src/daemon/daemon.ts';
-import { collectReports, startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { collectReports, useDaemons } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { publishRange } from '../helpers/publish.ts';
 
 const database = useDatabase();
-const daemons: TestDaemon[] = [];
-
-beforeEach(() => emptyLog(database));
-afterEach(() => Promise.all(daemons.splice(0).map((daemon) => daemon.stop())));
-
-const publish = (channel: string, count: number) =>
-  database.query('select smart_notify($1) from generate_series(1, $2::int)', [channel, count]);
+const { tail } = useDaemons(database);
 
 /**
  * Runs consumers by their file names, on channel c unless they say otherwise. Returns what is
@@ -34,7 +29,7 @@ async function run(
 const warnings = (said: string) => said.split('\n').filter((line) => line.startsWith('warning'));
 
 test('a new consumer that may be a renamed file is reported with a remedy', async () => {
-  await publish('c', 37);
+  await publishRange(database, 1, 37);
   await run({ 'email.ts': {} });
   const [warning, ...others] = warnings(await run({ 'mailer.ts': {} }));
   expect(others).toEqual([]);
@@ -52,7 +47,7 @@ test('a new consumer that may be a renamed file is reported with a remedy', asyn
 });
 
 test('an id in the file keeps the position, and so does a file that is moved', async () => {
-  await publish('c', 3);
+  await publishRange(database, 1, 3);
   await run({ 'email.ts': {} });
   const said = await run({ 'billing/mailer.ts': { id: 'email' } });
   expect(said).not.toContain('is new');
@@ -62,7 +57,7 @@ test('an id in the file keeps the position, and so does a file that is moved', a
 
 test('two consumers renamed at once are both named, and running ones are not', async () => {
   await run({ 'a.ts': {}, 'b.ts': {}, 'c.ts': {}, 'd.ts': { channels: ['other'] } });
-  daemons.push(await startTailing(database.config, [{ id: 'c', channels: ['c'], handle() {} }]));
+  await tail({ id: 'c', channels: ['c'], handle() {} });
   const told = warnings(await run({ 'x.ts': {}, 'y.ts': {} }));
   expect(told).toHaveLength(2);
   for (const [index, id] of ['x', 'y'].entries()) {

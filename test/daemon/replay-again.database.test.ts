@@ -5,6 +5,7 @@ import { readReplayProgress } from '../../src/log/by-hand/replay-progress.ts';
 import type { Stretch } from '../../src/log/by-hand/replay-stretch.ts';
 import { slotOf } from '../../src/log/leases/lease.ts';
 import { tellDaemons } from '../../src/log/positions/daemons.ts';
+import { collecting } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
@@ -267,9 +268,8 @@ test('only selected, done notifications are replayed, and none that has a delive
 test.each(some(['one', 'shared'] as const))(
   'without key order no notification waits for another, whatever order applied before (%s)',
   async (instances) => {
-    const seen: unknown[] = [];
-    const ordered = { id: 'c', channels: ['c'], instances };
-    const first = await tail({ ...ordered, handle: ({ payload }) => void seen.push(payload) });
+    const { seen, definition } = collecting({ instances });
+    const first = await tail(definition);
     const ids = await publish(['k', 1], ['k', 2], ['k', 3]);
     await until('all are handled', () => seen.length === 3 || `${seen.length}`);
     await untilSettled(ids[2] as number);
@@ -277,8 +277,7 @@ test.each(some(['one', 'shared'] as const))(
     // Recorded while keys are ordered, and delivered when they are not.
     expect(await replay()).toMatchObject({ filed: 3 });
     await untilFiled('retry', 'blocked', 'blocked');
-    const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
-    await tail({ ...ordered, order: 'none', concurrency: 3, handle });
+    await tail({ ...definition, order: 'none', concurrency: 3 });
     await untilNoneIsPending();
     await replay();
     await until('they come again', () => seen.length === 9 || `${seen.length}`);
@@ -315,8 +314,8 @@ test('a failed replay is retried and becomes a dead letter; the progress shows i
 });
 
 test('a replay with a speed keeps intervals and order, and can be canceled', async () => {
-  const seen: unknown[] = [];
-  await tail({ id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) });
+  const { seen, definition } = collecting();
+  await tail(definition);
   const ids = await publish(['k', 1], ['k', 2], ['l', 3]);
   await until('all are handled', () => seen.length === 3 || `${seen.length}`);
   await untilSettled(ids[2] as number);

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
 import { savePositions } from '../../src/log/positions/save.ts';
 import { CLAIMED_ON } from '../../src/log/positions/server-sql.ts';
-import { startDaemon, startTailing } from '../helpers/daemon.ts';
+import { collecting, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { failing, useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
@@ -13,7 +13,7 @@ Whatever waits is woken by what it waits for: neither polling nor a heartbeat he
 */
 
 const database = useDatabase({ pollInterval: '10m', heartbeatInterval: '10m' });
-const { tail, keep, publish, untilFiled } = useDelivering(database);
+const { start, tail, keep, publish, untilFiled } = useDelivering(database);
 
 /** Ends the control connection of the daemon that was started first. */
 function cutControl() {
@@ -104,15 +104,8 @@ test.each(
       validate: (value: unknown) => (count++ === 0 ? validate() : { value }),
     },
   };
-  const seen: unknown[] = [];
-  await tail({
-    id: 'c',
-    channels: ['c'],
-    schema,
-    timeout: 50,
-    retry: { backoff: () => 1 },
-    handle: ({ payload }: Notification) => void seen.push(payload),
-  });
+  const { seen, definition } = collecting({ schema, timeout: 50, retry: { backoff: () => 1 } });
+  await tail(definition);
   await publish([null, 'a']);
   await until('it is called', () => seen.length === 1);
   await untilFiled();
@@ -154,7 +147,7 @@ test('an owner that froze between its save and its commit blocks no process for 
   const save = { consumerId: 'c', epoch, server, position };
   const saved = await savePositions(frozen, 'pgwatch', [save], { isDurable: true });
   expect(saved.xid).not.toBeNull();
-  const next = keep(startDaemon(database.config, [UNUSED]));
+  const next = start(UNUSED);
   await next.transitions.for({ type: 'consumer_standby' });
   await next.transitions.for({ type: 'consumer_owned' });
 });
@@ -189,7 +182,7 @@ test('a consumer that hangs in a lost session does not return to where it cannot
   const returning = keep(await startTailing(away, first.consumers));
   await database.query(`select smart_notify('a', '1')`);
   await until('it hangs', () => first.seen.length === 1);
-  const taking = keep(startDaemon(database.config, second.consumers));
+  const taking = start(...second.consumers);
   await taking.transitions.for({ type: 'listening' });
   await cutControl();
   await until('all are taken over', () => second.seen.includes('a1'));
@@ -203,10 +196,10 @@ test('a consumer that hangs in a lost session goes to a process that can run it'
   const gate = Promise.withResolvers<void>();
   const first = process((id) => id === 'a' && gate.promise);
   const second = process(() => {});
-  const returning = keep(await startTailing(database.config, first.consumers));
+  const returning = await tail(...first.consumers);
   await database.query(`select smart_notify('a', '1')`);
   await until('it hangs', () => first.seen.length === 1);
-  const waiting = keep(startDaemon(database.config, second.consumers));
+  const waiting = start(...second.consumers);
   await waiting.transitions.for({ type: 'consumer_standby', consumerId: 'a' });
   await cutControl();
   await returning.transitions.for({ type: 'connected' }, 2);
@@ -221,7 +214,7 @@ test('a stopping process passes on idle consumers while it waits for a handler',
   const stopping = await startTailing(database.config, first.consumers);
   await database.query(`select smart_notify('z', '1')`);
   await until('it hangs', () => first.seen.length === 1);
-  const taking = keep(startDaemon(database.config, second.consumers));
+  const taking = start(...second.consumers);
   await taking.transitions.for({ type: 'consumer_owned', consumerId: 'a', epoch: 2 });
   const stopped = stopping.stop();
   await database.query(`select smart_notify('y', '2')`);

@@ -7,6 +7,7 @@ import { planSeek } from '../../src/log/by-hand/seek-plan.ts';
 import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import { slotOf } from '../../src/log/leases/lease.ts';
 import type { Notification } from '../../src/log/notification.ts';
+import { collecting } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
@@ -209,8 +210,8 @@ test('a seek waits for a running call: no key is handled concurrently', async ()
 });
 
 test('without a new epoch the owner would never read the new position', async () => {
-  const seen: unknown[] = [];
-  await tail({ id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) });
+  const { seen, definition } = collecting();
+  await tail(definition);
   await publish(...about(numbers(3)));
   await until('all are handled', () => seen.length === 3 || `${seen.length}`);
   await seekUnfenced();

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { ConsumerContext, ConsumerDefinition } from '../../src/consumers/define.ts';
 import { withConnection } from '../../src/database/connect.ts';
 import { underWay } from '../../src/log/deliveries/delivery.ts';
@@ -8,8 +8,8 @@ import { insertLeases } from '../../src/log/leases/take.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { savePositions } from '../../src/log/positions/save.ts';
 import { SERVER } from '../../src/log/positions/server-sql.ts';
-import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { emptyLog, restartServer, useIsolatedServer } from '../helpers/database.ts';
+import { useDaemons } from '../helpers/daemon.ts';
+import { restartServer, useIsolatedServer } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
 import { NOBODY, seize } from '../helpers/owner.ts';
 import { until } from '../helpers/wait.ts';
@@ -23,14 +23,9 @@ Method: handlers kill (-9) their backends, after which the server restarts by it
 */
 
 const database = useIsolatedServer();
-const daemons: TestDaemon[] = [];
+const { tail } = useDaemons(database);
 
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await emptyLog(database);
-});
-
-async function start(
+async function run(
   rest: Partial<ConsumerDefinition>,
   meet: (context: ConsumerContext) => Promise<void>,
 ) {
@@ -48,8 +43,7 @@ async function start(
     },
     ...rest,
   } as ConsumerDefinition & { id: string };
-  const daemon = await startTailing(database.config, [consumer]);
-  daemons.push(daemon);
+  const daemon = await tail(consumer);
   return { daemon, calls, done };
 }
 
@@ -77,7 +71,7 @@ test.each<[string, Partial<ConsumerDefinition>]>(
     timeout: 60_000,
   },
   async (_, rest) => {
-    const { calls, done } = await start(
+    const { calls, done } = await run(
       { ...rest, retry: { attempts: 2, backoff: () => 1 } },
       async ({ db }) => {
         const { rows } = await db.query<{ pid: number }>('select pg_backend_pid() as pid');
@@ -107,7 +101,7 @@ test.each(
   ]),
 )('%s: a restart of the server spends no attempt', { timeout: 60_000 }, async (_, rest) => {
   const called = Promise.withResolvers<void>();
-  const { daemon, done } = await start({ ...rest, retry: { attempts: 1 } }, async ({ db }) => {
+  const { daemon, done } = await run({ ...rest, retry: { attempts: 1 } }, async ({ db }) => {
     called.resolve();
     await db.query('select pg_sleep(1)');
   });
@@ -205,8 +199,7 @@ test('after a reset of statistics consumers are only taken over again', async ()
     instances,
     handle: ({ payload }: Notification) => void seen.push(`${instances} ${payload}`),
   }));
-  const daemon = await startTailing(database.config, consumers);
-  daemons.push(daemon);
+  const daemon = await tail(...consumers);
   for (const n of [1, 2]) {
     await resetStatistics();
     await database.query(`select smart_notify('c', to_jsonb($1::int))`, [n]);

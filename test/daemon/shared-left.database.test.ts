@@ -12,7 +12,7 @@ nor those that a transaction of its own process held when it looked.
 */
 
 const database = useDatabase();
-const { publish, untilFiled, keep } = useDelivering(database);
+const { tail, publish, untilFiled } = useDelivering(database);
 
 const sharer = (
   handle: (notification: Notification) => unknown,
@@ -35,11 +35,7 @@ test('blocked notifications are delivered once the consumer has no order any mor
   await untilFiled('retry', 'blocked', 'blocked');
   await first.stop();
   const seen: unknown[] = [];
-  keep(
-    await startTailing(database.config, [
-      sharer(({ payload }) => seen.push(payload), { order: 'none' }),
-    ]),
-  );
+  await tail(sharer(({ payload }) => seen.push(payload), { order: 'none' }));
   await until('both are handled', () => seen.length === 2 || JSON.stringify(seen));
 });
 
@@ -47,17 +43,15 @@ test('a lease that was locked when its session ended is handled again', async ()
   const seen: unknown[] = [];
   const called = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<void>();
-  const daemon = keep(
-    await startTailing(database.config, [
-      sharer(
-        async ({ payload }) => {
-          seen.push(payload);
-          called.resolve();
-          await finish.promise;
-        },
-        { transaction: true },
-      ),
-    ]),
+  const daemon = await tail(
+    sharer(
+      async ({ payload }) => {
+        seen.push(payload);
+        called.resolve();
+        await finish.promise;
+      },
+      { transaction: true },
+    ),
   );
   await publish(['a', 1]);
   await called.promise;
@@ -93,7 +87,7 @@ test('a process that freezes before the commit of its effects loses the lease', 
       return old;
     end $$;
     create trigger note before delete on pgwatch.lease for each row execute function note()`);
-  keep(await startTailing(database.config, [sharer(() => {}, { transaction: true })]));
+  await tail(sharer(() => {}, { transaction: true }));
   await publish(['a', 1]);
   await until('it has settled', async () => {
     const { rows } = await database.query('select value from setting');

@@ -1,7 +1,8 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
-import { startDaemon, type TestDaemon } from '../helpers/daemon.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { startDaemon, type TestDaemon, useDaemons } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
@@ -10,12 +11,7 @@ the old processes had taken and not begun is divided by key before anything else
 */
 
 const database = useDatabase({ maxBatchSize: 50, shutdownTimeout: '10ms' });
-const daemons: TestDaemon[] = [];
-
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await emptyLog(database);
-});
+const { start } = useDaemons(database);
 
 const COUNT = 600;
 const shared = { id: 'c', channels: ['c'], instances: 'shared' as const };
@@ -25,10 +21,7 @@ async function leaveUnordered(): Promise<TestDaemon> {
   const old = startDaemon(database.config, [
     { ...shared, order: 'none', handle: () => never as Promise<void> },
   ]);
-  await database.query(
-    `select smart_notify('c', to_jsonb(n), 'k' || n % 5) from generate_series(1, $1::int) as n`,
-    [COUNT],
-  );
+  await publishRange(database, 1, COUNT, { keys: 5 });
   await until('it has taken some', async () => {
     const { rowCount } = await database.query('select from pgwatch.lease where slot is null');
     return Number(rowCount) > 2;
@@ -50,7 +43,7 @@ test('a shared consumer that becomes ordered by key is delivered in order', asyn
     running.delete(key);
   };
   for (let process = 0; process < 2; process += 1) {
-    daemons.push(startDaemon(database.config, [{ ...shared, concurrency: 8, handle }]));
+    start({ ...shared, concurrency: 8, handle });
   }
   await until('all are handled', () => seen.length >= COUNT || `${seen.length}`, 30_000);
   const byKey = [...Map.groupBy(seen, (n) => n % 5).values()];

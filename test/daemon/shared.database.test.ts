@@ -1,36 +1,17 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { ConsumerContext } from '../../src/consumers/define.ts';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { changeDeadLetters } from '../../src/log/by-hand/dead-letter-change.ts';
 import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
-import {
-  collectReports,
-  makeConsumer,
-  startDaemon,
-  startTailing,
-  type TestDaemon,
-} from '../helpers/daemon.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { collectReports, makeConsumer, startDaemon, useDaemons } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
 import { addDelivery } from '../helpers/deliveries.ts';
+import { publish, publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase({ maxBatchSize: 100, heartbeatInterval: '200ms' });
-const daemons: TestDaemon[] = [];
-
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await emptyLog(database);
-});
-
-/** Publishes 1 to count; the numbers of each key ascend. */
-async function publish(count: number, keys: number): Promise<void> {
-  await database.query(
-    `select smart_notify('c', to_jsonb(n), 'key:' || n % $2::int)
-     from generate_series(1, $1::int) as n`,
-    [count, keys],
-  );
-}
+const { start, tail } = useDaemons(database);
 
 type Seen = { process: number; payload: number; key: string };
 
@@ -74,9 +55,9 @@ async function nothingIsLeft(): Promise<boolean | string> {
 
 test('four processes share a backlog: each notification once, each key in order', async () => {
   const seen: Seen[] = [];
-  await publish(4000, 50);
+  await publishRange(database, 1, 4000, { keys: 50 });
   for (const process of [1, 2, 3, 4]) {
-    daemons.push(startDaemon(database.config, [sharer(process, seen, { concurrency: 4 })]));
+    start(sharer(process, seen, { concurrency: 4 }));
   }
   await until('all are handled', () => seen.length >= 4000 || `${seen.length}`);
   await until('nothing is left', nothingIsLeft);
@@ -103,10 +84,10 @@ test('new notifications are shared, too, and a failing key delays no other', asy
       },
     };
   };
-  daemons.push(await startTailing(database.config, [failing(1)]));
-  daemons.push(await startTailing(database.config, [failing(2)]));
+  await tail(failing(1));
+  await tail(failing(2));
   for (let n = 1; n <= 300; n++) {
-    await database.query(`select smart_notify('c', to_jsonb($1::int), $2)`, [n, `key:${n % 10}`]);
+    await publish(database, n, { key: `key:${n % 10}` });
   }
   await until('all are handled', () => seen.length >= 300 || `${seen.length}`);
   await until('nothing is left', nothingIsLeft);
@@ -115,11 +96,10 @@ test('new notifications are shared, too, and a failing key delays no other', asy
 
 test('a process that joins gets a share, and one that leaves returns its share', async () => {
   const seen: Seen[] = [];
-  await publish(3000, 40);
+  await publishRange(database, 1, 3000, { keys: 40 });
   const first = startDaemon(database.config, [sharer(1, seen)]);
   await until('the first works', () => seen.length > 100);
-  const second = startDaemon(database.config, [sharer(2, seen)]);
-  daemons.push(second);
+  start(sharer(2, seen));
   await until('the second works', () => seen.some(({ process }) => process === 2));
   await first.stop();
   await until('all are handled', () => seen.length >= 3000 || `${seen.length}`);
@@ -129,19 +109,15 @@ test('a process that joins gets a share, and one that leaves returns its share',
 
 test('with transaction: true each effect happens once, whichever process runs it', async () => {
   await database.query('create table effect (n int)');
-  await publish(1000, 30);
+  await publishRange(database, 1, 1000, { keys: 30 });
   for (let index = 0; index < 3; index++) {
-    daemons.push(
-      startDaemon(database.config, [
-        {
-          id: 'c',
-          channels: ['c'],
-          instances: 'shared',
-          transaction: true,
-          handle: ({ payload }, { db }) => db.query('insert into effect values ($1)', [payload]),
-        },
-      ]),
-    );
+    start({
+      id: 'c',
+      channels: ['c'],
+      instances: 'shared',
+      transaction: true,
+      handle: ({ payload }, { db }) => db.query('insert into effect values ($1)', [payload]),
+    });
   }
   await until('all are there', async () => {
     const { rows } = await database.query('select count(*)::int as count from effect');
@@ -156,23 +132,21 @@ test('with transaction: true each effect happens once, whichever process runs it
 
 test('a consumer switches between one process and several without loss', async () => {
   const seen: Seen[] = [];
-  await publish(1000, 20);
+  await publishRange(database, 1, 1000, { keys: 20 });
   const shared = startDaemon(database.config, [sharer(1, seen)]);
   await until('it works', () => seen.length > 50);
-  const alone = startDaemon(database.config, [sharer(2, seen, { instances: 'one' })]);
-  daemons.push(alone);
+  const alone = start(sharer(2, seen, { instances: 'one' }));
   await alone.transitions.for({ type: 'consumer_standby' });
   await shared.stop();
   await alone.transitions.for({ type: 'consumer_owned' });
-  const again = startDaemon(database.config, [sharer(3, seen)]);
-  daemons.push(again);
+  start(sharer(3, seen));
   await until('all are handled', () => seen.length >= 1000 || `${seen.length}`);
   judge(seen, 1000);
 });
 
 test('--once handles everything pending, and reports what failed', async () => {
   const seen: Seen[] = [];
-  await publish(50, 5);
+  await publishRange(database, 1, 50, { keys: 5 });
   const definition = sharer(1, seen);
   const failing = {
     ...definition,
@@ -193,7 +167,7 @@ test('--once handles everything pending, and reports what failed', async () => {
 
 test('--once does not touch a consumer that another process runs alone', async () => {
   const seen: Seen[] = [];
-  daemons.push(await startTailing(database.config, [sharer(1, seen, { instances: 'one' })]));
+  await tail(sharer(1, seen, { instances: 'one' }));
   const { reporter, reports } = collectReports();
   const consumers = [makeConsumer(sharer(2, seen))];
   const daemon = new Daemon({ config: database.config, consumers, reporter });
@@ -222,19 +196,17 @@ test("with onDead: 'stop' a dead letter stops all processes until it is discarde
       },
     };
   };
-  daemons.push(await startTailing(database.config, [stopping(1)]));
-  daemons.push(await startTailing(database.config, [stopping(2)]));
-  await publish(1, 1);
-  await daemons[0]?.transitions.for({ type: 'handler_failed', isDead: true });
+  const first = await tail(stopping(1));
+  await tail(stopping(2));
+  await publish(database, 1, { key: 'key:0' });
+  await first.transitions.for({ type: 'handler_failed', isDead: true });
   await until('it is dead', async () => {
     const { rowCount } = await database.query(`select from pgwatch.delivery where state = 'dead'`);
     return rowCount === 1;
   });
-  await database.query(
-    `select smart_notify('c', to_jsonb(n), 'key:' || n) from generate_series(2, 40) as n`,
-  );
+  await publishRange(database, 2, 40, { keys: 100 });
   // By now each process has looked, and found that it must not continue.
-  await daemons[0]?.transitions.for({ type: 'asleep' });
+  await first.transitions.for({ type: 'asleep' });
   expect(seen).toEqual([]);
   await database.query('delete from pgwatch.delivery');
   await until('the others are handled', () => seen.length === 39 || `${seen.length}`);
@@ -253,14 +225,12 @@ test("with onDead: 'stop' later ones of a key follow a retried dead letter", asy
       },
     };
   };
-  daemons.push(await startTailing(database.config, [stopping(1)]));
-  daemons.push(await startTailing(database.config, [stopping(2)]));
-  await publish(1, 1);
+  await tail(stopping(1));
+  await tail(stopping(2));
+  await publish(database, 1, { key: 'key:0' });
   const dead = `select from pgwatch.delivery where state = 'dead'`;
   await until('it is dead', async () => (await database.query(dead)).rowCount === 1);
-  await database.query(
-    `select smart_notify('c', to_jsonb(n), 'key:' || n % 2) from generate_series(2, 41) as n`,
-  );
+  await publishRange(database, 2, 41, { keys: 2 });
   isMended = true;
   const client = await database.connect();
   const change = { action: 'retry', filter: NO_FILTER, isDryRun: false } as const;

@@ -3,11 +3,12 @@ import type { Notification } from '../../src/log/notification.ts';
 import { startDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { failing, useDelivering } from '../helpers/delivering.ts';
+import { publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 import { wholeTest } from '../helpers/whole.ts';
 
 const database = useDatabase({ pollInterval: '10m' });
-const { tail, keep, publish, filed, untilFiled } = useDelivering(database);
+const { start, tail, publish, filed, untilFiled } = useDelivering(database);
 
 test('up to "concurrency" calls run at once, one per key', async () => {
   const running = new Set<unknown>();
@@ -108,22 +109,16 @@ wholeTest(
     let isDown = true;
     let calls = 0;
     const fail = failing(1);
-    await database.query(
-      `select smart_notify('c', to_jsonb(n)) from generate_series(1, 12000) as n`,
-    );
-    const daemon = keep(
-      startDaemon(database.config, [
-        {
-          id: 'c',
-          channels: ['c'],
-          retry: { backoff: () => (isDown ? '1h' : 1) },
-          handle({ payload }) {
-            calls += 1;
-            if (isDown) fail(payload);
-          },
-        },
-      ]),
-    );
+    await publishRange(database, 1, 12000);
+    const daemon = start({
+      id: 'c',
+      channels: ['c'],
+      retry: { backoff: () => (isDown ? '1h' : 1) },
+      handle({ payload }) {
+        calls += 1;
+        if (isDown) fail(payload);
+      },
+    });
     const warnings = () => daemon.reports.filter((line) => line.includes('new ones are held back'));
     await until('it pauses', () => warnings().length === 1);
     await until('it is at rest', async () => {

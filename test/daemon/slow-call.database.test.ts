@@ -1,25 +1,13 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
-import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { startTailing, useDaemons } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 import { size } from '../helpers/whole.ts';
 
 const database = useDatabase({ maxBatchSize: 10, shutdownTimeout: '50ms' });
-const daemons: TestDaemon[] = [];
-
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await emptyLog(database);
-});
-
-function publish(from: number, to: number, keys: number) {
-  return database.query(
-    `select smart_notify('c', to_jsonb(n), 'key:' || n % $3::int)
-     from generate_series($1::int, $2::int) as n`,
-    [from, to, keys],
-  );
-}
+const { start, tail } = useDaemons(database);
 
 /** A consumer whose call for the first notification waits until it is released. */
 function holding() {
@@ -45,8 +33,8 @@ const COUNT = size(8000, 2500);
 
 test('a call that does not return holds only its own key, whatever follows', async () => {
   const { seen, definition, letGo } = holding();
-  daemons.push(await startTailing(database.config, [definition]));
-  await publish(1, COUNT, 50);
+  await tail(definition);
+  await publishRange(database, 1, COUNT, { keys: 50 });
   const others = COUNT - COUNT / 50;
   await until('all others are handled', () => seen.length === others || `${seen.length}`, 60_000);
   expect(seen.some(ofFirstKey)).toBe(false);
@@ -63,8 +51,8 @@ test('a call that does not return holds only its own key, whatever follows', asy
 test('if its process ends meanwhile, it is called again and nothing else is', async () => {
   const { seen, definition } = holding();
   const daemon = await startTailing(database.config, [{ ...definition, timeout: '1s' }]);
-  await publish(1, 1, 50);
-  await publish(2, 2000, 50);
+  await publishRange(database, 1, 1, { keys: 50 });
+  await publishRange(database, 2, 2000, { keys: 50 });
   await until('it is filed', async () => {
     const { rowCount } = await database.query(`select from pgwatch.delivery where state = 'retry'`);
     return rowCount === 1;
@@ -73,7 +61,7 @@ test('if its process ends meanwhile, it is called again and nothing else is', as
   const before = [...seen];
   const again = holding();
   again.letGo();
-  daemons.push(startDaemon(database.config, [again.definition]));
+  start(again.definition);
   await until('it is called again', () => again.seen.includes(1), 30_000);
   await until('all are handled', () => before.length + again.seen.length === 2000);
   expect(again.seen.filter((n) => before.includes(n))).toEqual([]);
@@ -93,16 +81,16 @@ test('a retry of it meanwhile does not start a second concurrent call', async ()
     await definition.handle(notification);
   };
   const retry = { backoff: 1 };
-  daemons.push(await startTailing(database.config, [{ ...definition, retry, handle }]));
-  await publish(1, 1, 50);
-  await publish(2, 1000, 50);
+  await tail({ ...definition, retry, handle });
+  await publishRange(database, 1, 1, { keys: 50 });
+  await publishRange(database, 2, 1000, { keys: 50 });
   await until('it is filed', async () => {
     const { rowCount } = await database.query(`select from pgwatch.delivery where state = 'retry'`);
     return rowCount === 1;
   });
   await database.query('update pgwatch.delivery set next_attempt_at = now()');
   // Whatever looks for this one would find the other due, too.
-  await publish(3000, 3000, 49);
+  await publishRange(database, 3000, 3000, { keys: 49 });
   await until('that is retried', () => called.filter((n) => n === 3000).length === 2);
   expect(called.filter((n) => n === 1)).toEqual([1]);
   letGo();

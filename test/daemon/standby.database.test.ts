@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { withConnection } from '../../src/database/connect.ts';
 import { startEmbedded } from '../../src/embedded/server.ts';
-import { startDaemon, startTailing } from '../helpers/daemon.ts';
+import { collecting, startDaemon, startTailing } from '../helpers/daemon.ts';
 import { restartServer, useIsolatedServer } from '../helpers/database.ts';
 import { until } from '../helpers/wait.ts';
 
@@ -15,11 +15,6 @@ stops writing without closing a connection.
 */
 
 const database = useIsolatedServer();
-
-function collector(seen: unknown[]) {
-  const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
-  return { id: 'c', channels: ['c'], handle };
-}
 
 /** A standby of the server, in the state after a restart. */
 async function startStandby() {
@@ -45,7 +40,9 @@ async function startStandby() {
 
 test('a standby is asked every one to two seconds, and used once it is promoted', async () => {
   const { url } = await startStandby();
-  const patient = startDaemon({ ...database.config, url, reconnectDelayMs: 500 }, [collector([])]);
+  const patient = startDaemon({ ...database.config, url, reconnectDelayMs: 500 }, [
+    collecting().definition,
+  ]);
   await patient.transitions.for({ type: 'disconnected' }, 6);
   await patient.stop();
   for (const line of patient.reports) expect(line).toContain('The server is a standby: ');
@@ -56,8 +53,8 @@ test('a standby is asked every one to two seconds, and used once it is promoted'
   for (const wait of waits.slice(2)) expect(wait).toBeGreaterThanOrEqual(1);
   expect(Math.max(...waits.slice(2))).toBeLessThanOrEqual(2);
 
-  const seen: unknown[] = [];
-  const daemon = startDaemon({ ...database.config, url }, [collector(seen)]);
+  const { seen, definition } = collecting();
+  const daemon = startDaemon({ ...database.config, url }, [definition]);
   await daemon.transitions.for({ type: 'disconnected' });
   await withConnection({ url }, async (client) => {
     await client.query('select pg_promote()');
@@ -69,9 +66,9 @@ test('a standby is asked every one to two seconds, and used once it is promoted'
 });
 
 test('a server that turns read-only is left, even if it closes no connection', async () => {
-  const seen: unknown[] = [];
+  const { seen, definition } = collecting();
   const config = { ...database.config, heartbeatIntervalMs: 50 };
-  const daemon = await startTailing(config, [collector(seen)]);
+  const daemon = await startTailing(config, [definition]);
   const setReadOnly = async (value: 'on' | 'off') => {
     await database.query('set default_transaction_read_only = off');
     await database.query(`alter system set default_transaction_read_only = ${value}`);

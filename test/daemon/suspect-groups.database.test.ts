@@ -2,7 +2,7 @@ import { beforeAll, beforeEach, expect, test } from 'vitest';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
 import { withConnection } from '../../src/database/connect.ts';
 import type { Notification } from '../../src/log/notification.ts';
-import { startDaemon, startTailing } from '../helpers/daemon.ts';
+import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { seize } from '../helpers/owner.ts';
@@ -17,7 +17,7 @@ transaction records each suspect, and whether it is recorded alone.
 */
 
 const database = useDatabase();
-const { publish, untilFiled, keep } = useDelivering(database);
+const { start, tail, publish, untilFiled } = useDelivering(database);
 
 const SHARED = { instances: 'shared' } as const;
 const consumer = (
@@ -59,7 +59,7 @@ test.each<[string, Partial<ConsumerDefinition>, recorded: number, transactions: 
   await (await startTailing(database.config, [define()])).stop();
   const all = Array.from({ length: 90 }, (_, n): [string, number] => [`key ${n % 7}`, n]);
   await leave(how, await publish(...all));
-  keep(await startTailing(database.config, [define()]));
+  await tail(define());
   await until('all are called', () => [...seen.values()].flat().length === 90);
   await untilFiled();
   for (const payloads of how.order === 'none' ? [] : seen.values()) {
@@ -101,7 +101,7 @@ test.each(some(SIDE_BY_SIDE))(
       [ids],
     );
     await leave(how, ids, 'retry');
-    keep(await startTailing(database.config, [define()]));
+    await tail(define());
     await untilFiled();
     expect(most).toBe(1);
     expect(seen.sort()).toEqual([1, 2, 3, 4].map((payload) => [payload, 1]));
@@ -124,7 +124,7 @@ test.each(some(SIDE_BY_SIDE))(
       }, how);
     await (await startTailing(database.config, [define()])).stop();
     await leave(how, await publish(['a', 'a1'], ['a', 'a2'], ['b', 'b1'], ['a', 'a3']));
-    keep(await startTailing(database.config, [define()]));
+    await tail(define());
     await until('the last is called', () => seen.includes('a3') || JSON.stringify(seen));
     await untilFiled();
     expect(seen.filter((payload) => payload !== 'b1')).toEqual(['a1', 'a1', 'a1', 'a2', 'a3']);
@@ -149,7 +149,7 @@ test.each<[string, Partial<ConsumerDefinition>]>(
     );
   await (await startTailing(database.config, [define()])).stop();
   await leave(how, await publish(['a', 1], ['b', 2], ['c', 3]));
-  const daemon = keep(startDaemon(database.config, [define(), other]));
+  const daemon = start(define(), other);
   await untilFiled('dead');
   await daemon.transitions.for({ type: 'asleep' });
   expect(seen).toEqual([1]);

@@ -17,7 +17,7 @@ handlers that a daemon does not wait for.
 */
 
 const database = useDatabase();
-const { publish, untilFiled, keep } = useDelivering(database);
+const { tail, publish, untilFiled } = useDelivering(database);
 
 const consumer = (
   handle: (notification: Notification) => unknown,
@@ -54,7 +54,7 @@ test.each(
     ];
     await publish(...all.slice(0, count));
     await seizeIt();
-    keep(await startTailing(database.config, [define()]));
+    await tail(define());
     await until('all are called', () => seen.length === count || JSON.stringify(seen));
     const recorded = { is_passed: true, attempts, is_suspect: true, is_grouped: false };
     expect(seen).toEqual(Array.from({ length: count }, () => recorded));
@@ -79,7 +79,7 @@ test('notifications that the dead owner cannot have had are not suspects', async
   );
   await publish([null, 'after its death']);
   await seizeIt();
-  keep(await startTailing(database.config, [define()]));
+  await tail(define());
   await until('all are called', () => seen.size === 3 || JSON.stringify([...seen]));
   expect([...seen].sort()).toEqual(
     [
@@ -101,14 +101,12 @@ test('retries of a dead owner are recorded before the call until they are done',
   await seizeIt();
   await database.query(`update pgwatch.delivery set next_attempt_at = now() where state = 'retry'`);
   const seen: unknown[] = [];
-  keep(
-    await startTailing(database.config, [
-      consumer(async ({ id, payload, attempt }) => {
-        const { attempts, is_suspect } = await look(id);
-        seen.push([payload, attempt, attempts, is_suspect]);
-        if (payload === 'b1' && attempt === 2) throw new Error('not yet');
-      }),
-    ]),
+  await tail(
+    consumer(async ({ id, payload, attempt }) => {
+      const { attempts, is_suspect } = await look(id);
+      seen.push([payload, attempt, attempts, is_suspect]);
+      if (payload === 'b1' && attempt === 2) throw new Error('not yet');
+    }),
   );
   await untilFiled();
   expect(seen.sort()).toEqual([
@@ -150,13 +148,11 @@ test('so are those of a shared consumer, and a clean stop spends no attempt', as
      select 'c', array_agg(notification_id), 'retry', gen_random_uuid(), 1 from pgwatch.delivery`,
   );
   const seen: unknown[] = [];
-  keep(
-    await startTailing(database.config, [
-      consumer(async ({ id, attempt }) => {
-        const { attempts, is_suspect } = await look(id);
-        seen.push([attempt, attempts, is_suspect]);
-      }, shared),
-    ]),
+  await tail(
+    consumer(async ({ id, attempt }) => {
+      const { attempts, is_suspect } = await look(id);
+      seen.push([attempt, attempts, is_suspect]);
+    }, shared),
   );
   await untilFiled();
   expect(seen).toEqual([

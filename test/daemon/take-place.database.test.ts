@@ -9,6 +9,7 @@ import { blocksOf, canCountBlocks } from '../helpers/blocks.ts';
 import { makeConsumer } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addShared } from '../helpers/deliveries.ts';
+import { publish } from '../helpers/publish.ts';
 
 /*
 Goal: what a process remembers of leases and positions is a hint; if it is wrong, the next take is
@@ -20,11 +21,6 @@ const database = useDatabase();
 afterEach(() => emptyLog(database));
 
 const ids = ['00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000002'];
-
-const publish = (count: number) =>
-  database.query(`select count(smart_notify('c', '{}', 'key')) from generate_series(1, $1::int)`, [
-    count,
-  ]);
 
 /** Creates the consumer, and processes that share it, each of which takes with its own place. */
 async function sharers(consumerId = 'c') {
@@ -66,13 +62,13 @@ test.each([
   );
   const [first] = await sharers();
   if (!first) return;
-  await publish(1);
+  await publish(database, {}, { key: 'key' });
   await database.query('update pgwatch.consumer_progress set channels = channels');
   await first.settle(await first.take());
   expect(first.place.ctid).not.toMatch(/^\(0,/);
   await database.query(`delete from pgwatch.consumer_progress where consumer_id <> 'c'`);
   await database.query(change);
-  await publish(1);
+  await publish(database, {}, { key: 'key' });
   expect(await first.take()).toHaveLength(1);
 });
 
@@ -80,14 +76,14 @@ test('no two processes take the same key after lease ids have gone back', async 
   const [first, second] = await sharers();
   if (!first || !second) return;
   await database.query('alter table pgwatch.lease alter lease_id restart with 1000');
-  await publish(1);
+  await publish(database, {}, { key: 'key' });
   await first.settle(await first.take());
   await first.take();
   expect(first.place.floor).toBeGreaterThanOrEqual(1000);
   await database.query('alter table pgwatch.lease alter lease_id restart with 1');
-  await publish(1);
+  await publish(database, {}, { key: 'key' });
   expect(await second.take()).toHaveLength(1);
-  await publish(1);
+  await publish(database, {}, { key: 'key' });
   // The second process is handling the key.
   expect(await first.take()).toEqual([]);
 });
@@ -96,7 +92,7 @@ test('leases are found at once after their ids have gone back', async () => {
   const [first, second] = await sharers();
   if (!first || !second) return;
   await database.query('alter table pgwatch.lease alter lease_id restart with 1000');
-  await publish(1);
+  await publish(database, {}, { key: 'key' });
   await first.settle(await first.take());
   await database.query(
     `insert into pgwatch.lease (lease_id, consumer_id, slot, notification_ids, kind)

@@ -7,7 +7,7 @@ import { seize } from '../helpers/owner.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
-const { publish, untilFiled, keep } = useDelivering(database);
+const { start, keep, publish, untilFiled } = useDelivering(database);
 
 const waiting = {
   id: 'c',
@@ -25,7 +25,7 @@ test('a takeover that fails halfway still knows that the previous owner has died
   await database.query(`
     create function fail() returns trigger language plpgsql as $$ begin raise 'not now'; end $$;
     create trigger fail before update on pgwatch.delivery for each row execute function fail()`);
-  const daemon = keep(startDaemon(database.config, [waiting]));
+  const daemon = start(waiting);
   await daemon.transitions.for({ type: 'disconnected' });
   await database.query('drop trigger fail on pgwatch.delivery');
   await daemon.transitions.for({ type: 'consumer_owned' });

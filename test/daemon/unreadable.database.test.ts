@@ -2,7 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { readDeliveries } from '../../src/log/deliveries/dead-letters.ts';
 import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import { findNotifications } from '../../src/log/find.ts';
-import type { Notification } from '../../src/log/notification.ts';
+import { collecting } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { until } from '../helpers/wait.ts';
@@ -52,13 +52,8 @@ test.each(
 )(
   'a text %s becomes a dead letter, and later notifications arrive',
   async (_, options, statement) => {
-    const seen: unknown[] = [];
-    await tail({
-      id: 'c',
-      channels: ['c'],
-      ...options,
-      handle: ({ payload }: Notification) => void seen.push(payload),
-    });
+    const { seen, definition } = collecting(options);
+    await tail(definition);
     const { rows } = await database.query(statement);
     const id = rows[0].id;
     await database.query(`select smart_notify('c', '"later"', 'k'), smart_notify('c', '"other"')`);
@@ -80,8 +75,8 @@ test.each(
 );
 
 test('a notification whose key is too long to be read becomes a dead letter, too', async () => {
-  const seen: unknown[] = [];
-  await tail({ id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) });
+  const { seen, definition } = collecting();
+  await tail(definition);
   await database.query(insert('key, payload', `repeat('x', 60000000), '1'`));
   await database.query(`select smart_notify('c', '2')`);
   const [dead] = await untilFiled('dead');

@@ -1,11 +1,11 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { readDaemons } from '../../src/inspect/daemons.ts';
 import { shareConsumer } from '../../src/log/leases/lease.ts';
 import { readSharedPosition } from '../../src/log/leases/shared-position.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { takeOver } from '../../src/log/positions/progress.ts';
-import { startDaemon, type TestDaemon } from '../helpers/daemon.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { type TestDaemon, useDaemons } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
 import { until } from '../helpers/wait.ts';
 
@@ -16,21 +16,14 @@ versa.
 */
 
 const database = useDatabase();
-const daemons: TestDaemon[] = [];
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await emptyLog(database);
-});
+const { start } = useDaemons(database);
 
 const seen: string[] = [];
 
-async function start(name: string, channels: string[]): Promise<TestDaemon> {
+async function run(name: string, channels: string[]): Promise<TestDaemon> {
   const handle = ({ channel, payload }: Notification) =>
     void seen.push(`${name} ${channel} ${payload}`);
-  const daemon = startDaemon(database.config, [
-    { id: 'm', channels, instances: 'shared', handle, from: 'start' },
-  ]);
-  daemons.push(daemon);
+  const daemon = start({ id: 'm', channels, instances: 'shared', handle, from: 'start' });
   await daemon.transitions.for({ type: 'consumer_shared', consumerId: 'm' });
   return daemon;
 }
@@ -56,8 +49,8 @@ test.each([
   'notifications that %j does not read are not passed by it once %j has begun',
   async (former, newer) => {
     seen.length = 0;
-    const old = await start('old', former);
-    const next = await start('new', newer);
+    const old = await run('old', former);
+    const next = await run('new', newer);
     for (const n of MANY) await publish(n);
     const all = () =>
       [...new Set(got('b'))].length === MANY.length && got('a').length >= MANY.length;
@@ -77,7 +70,7 @@ test.each([
 );
 
 test('versions that differ only in the order of their channels share the consumer', async () => {
-  const [one, two] = [await start('one', ['a', 'b']), await start('two', ['b', 'a'])];
+  const [one, two] = [await run('one', ['a', 'b']), await run('two', ['b', 'a'])];
   for (const n of MANY) await publish(n);
   await until('both share it', () =>
     [one, two].every(({ reports }) => reports.join('').includes('m is shared: 2 processes')),
@@ -87,8 +80,8 @@ test('versions that differ only in the order of their channels share the consume
 
 test('an old version that loses its connection does not replace a newer one', async () => {
   seen.length = 0;
-  const old = await start('old', ['a']);
-  await start('new', ['a', 'b']);
+  const old = await run('old', ['a']);
+  await run('new', ['a', 'b']);
   await until('it stands by', () => old.reports.join('').includes('newer process'));
   await database.query(
     `select pg_terminate_backend(pid) from pg_stat_activity

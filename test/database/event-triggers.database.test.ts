@@ -6,7 +6,7 @@ import { uninstall } from '../../src/database/uninstall.ts';
 import { createPartitions } from '../../src/log/partitions.ts';
 import { cleanLog } from '../../src/log/retention/clean-log.ts';
 import { createEmptyDatabase } from '../helpers/cluster.ts';
-import { startTailing } from '../helpers/daemon.ts';
+import { collecting, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { diagnose } from '../helpers/doctor.ts';
 import { createPastDay, finishConsumer, forgetPast, publishPast } from '../helpers/past.ts';
@@ -50,10 +50,8 @@ test.each(Object.entries(GUARDS))(
     await dropDays();
     await guard(body, 'ddl_command_end');
     await database.query(`select smart_notify('ch', '"in the default partition"')`);
-    const seen: unknown[] = [];
-    const daemon = await startTailing(database.config, [
-      { id: 'c', channels: ['ch'], handle: ({ payload }) => seen.push(payload) },
-    ]);
+    const { seen, definition } = collecting({ channels: ['ch'] });
+    const daemon = await startTailing(database.config, [definition]);
     await daemon.stop();
     expect(daemon.reports.filter((line) => line.includes('warning'))).toEqual([
       expect.stringMatching(

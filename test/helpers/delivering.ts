@@ -1,7 +1,5 @@
-import { afterEach } from 'vitest';
-import type { ConsumerDefinition } from '../../src/consumers/define.ts';
-import { startDaemon, type TestDaemon, untilTailing } from './daemon.ts';
-import { emptyLog, type TestDatabase } from './database.ts';
+import { type Daemons, useDaemons } from './daemon.ts';
+import type { TestDatabase } from './database.ts';
 import { until } from './wait.ts';
 
 /** A row of the table delivery, as tests compare it. */
@@ -14,11 +12,7 @@ export type DeliveryRow = {
 };
 
 /** The steps of a test of deliveries: what it does to the database and to daemons. */
-export type Delivering = {
-  /** Starts a daemon, stopped after the test, and waits until it follows the tail. */
-  tail(...definitions: (ConsumerDefinition & { id: string })[]): Promise<TestDaemon>;
-  /** Stops the daemon after the test. */
-  keep<Daemon extends TestDaemon>(daemon: Daemon): Daemon;
+export type Delivering = Pick<Daemons, 'start' | 'tail' | 'keep'> & {
   /** Publishes each [key, payload] on channel c, in one statement. Returns the ids. */
   publish(...notifications: [key: string | null, payload: unknown][]): Promise<number[]>;
   /** The deliveries filed for consumer c, in order. */
@@ -32,16 +26,8 @@ export type Delivering = {
  * that they left are checked and deleted.
  */
 export function useDelivering(database: TestDatabase): Delivering {
-  const daemons: TestDaemon[] = [];
-  afterEach(async () => {
-    await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-    await requireNoOrphans(database);
-    await emptyLog(database);
-  });
-  const keep = <Daemon extends TestDaemon>(daemon: Daemon) => {
-    daemons.push(daemon);
-    return daemon;
-  };
+  const whenStopped = () => requireNoOrphans(database);
+  const { start, tail, keep } = useDaemons(database, { whenStopped });
   const filed = async () => {
     const { rows } = await database.query(
       `select notification_id::float8 as id, state, key, attempts, last_error as error
@@ -50,13 +36,10 @@ export function useDelivering(database: TestDatabase): Delivering {
     return rows as DeliveryRow[];
   };
   return {
+    start,
+    tail,
     keep,
     filed,
-    async tail(...definitions) {
-      const daemon = keep(startDaemon(database.config, definitions));
-      await untilTailing(daemon, definitions);
-      return daemon;
-    },
     async publish(...notifications) {
       const { rows } = await database.query(
         `select smart_notify('c', n.payload, n.key)::float8 as id

@@ -1,21 +1,17 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type ConsumerView, readConsumerViews, viewOf } from '../../src/inspect/consumer-view.ts';
 import { NOTHING_STANDING } from '../../src/inspect/standing.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { pauseConsumer } from '../../src/log/by-hand/pause.ts';
 import { readRegistered } from '../../src/log/positions/registered.ts';
-import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { type TestDefinition, useDaemons } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import { publish, publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase({ heartbeatInterval: '300ms' });
-const daemons: TestDaemon[] = [];
-
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.stop()));
-  await emptyLog(database);
-});
+const { start, tail } = useDaemons(database);
 
 async function view(consumerId = 'c'): Promise<ConsumerView> {
   const { consumers } = await readConsumerViews(database.pool, 'pgwatch', [consumerId]);
@@ -31,30 +27,17 @@ async function untilState(state: string): Promise<ConsumerView> {
   return found;
 }
 
-const publish = (count = 1) =>
-  database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, $1::int) as n`, [
-    count,
-  ]);
-
-type Definition = Parameters<typeof startTailing>[1][number];
-
-async function started(definition: Definition): Promise<TestDaemon> {
-  const daemon = await startTailing(database.config, [definition]);
-  daemons.push(daemon);
-  return daemon;
-}
-
-const quiet: Definition = { id: 'c', channels: ['c'], handle: () => {} };
+const quiet: TestDefinition = { id: 'c', channels: ['c'], handle: () => {} };
 
 describe('the state of a consumer', () => {
   test('is tail, with its owner, while it follows; not running after a stop', async () => {
-    const daemon = await started(quiet);
+    const daemon = await tail(quiet);
     const found = await untilState('tail');
     const { pid } = process;
     expect(found.owner).toMatchObject({ pid, isAlive: true, since: expect.any(Date) });
     expect(found.daemons).toMatchObject([{ pid, activity: { mode: 'doorbell' } }]);
     await daemon.stop();
-    await publish(3);
+    await publishRange(database, 1, 3);
     expect(await view()).toMatchObject({
       state: 'not running',
       owner: null,
@@ -89,7 +72,7 @@ describe('the state of a consumer', () => {
   test('is pausing while a handler runs, then paused; a pause may end by itself', async () => {
     let letGo = () => {};
     let isBegun = false;
-    await started({
+    await tail({
       ...quiet,
       handle: () =>
         new Promise<void>((resolve) => {
@@ -97,7 +80,7 @@ describe('the state of a consumer', () => {
           isBegun = true;
         }),
     });
-    await publish();
+    await publish(database, 1);
     await until('it is handled', () => isBegun);
     await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: 3_600_000 });
     await untilState('pausing');
@@ -115,8 +98,8 @@ describe('the state of a consumer', () => {
       new Promise<void>((resolve) => {
         letGo = resolve;
       });
-    const daemon = await started({ ...quiet, instances: 'shared', handle });
-    await publish();
+    const daemon = await tail({ ...quiet, instances: 'shared', handle });
+    await publish(database, 1);
     await untilState('tail');
     await until('it is handled', () => letGo !== undefined);
     await pauseConsumer(database.pool, 'pgwatch', { consumerId: 'c', until: null });
@@ -132,7 +115,7 @@ describe('the state of a consumer', () => {
   });
 
   test('is stopped at a dead letter: it never gets there, whatever its rate was', async () => {
-    await started({
+    await tail({
       ...quiet,
       onDead: 'stop',
       retry: { attempts: 1 },
@@ -140,17 +123,16 @@ describe('the state of a consumer', () => {
         if (payload === 5) throw new Error('five');
       },
     });
-    await publish(10);
+    await publishRange(database, 1, 10);
     const found = await untilState('stopped');
     expect(found).toMatchObject({ unread: 5, dead: 1, timeLeftMs: null });
     expect(found.lastError).toMatchObject({ message: 'five', at: expect.any(Date) });
   });
 
   test('is catching up while it reads what was missed, with the time left', async () => {
-    await publish(2000);
+    await publishRange(database, 1, 2000);
     const handle = () => new Promise<void>((resolve) => setTimeout(resolve, 5));
-    const daemon = startDaemon(database.config, [{ ...quiet, from: 'start', handle }]);
-    daemons.push(daemon);
+    const daemon = start({ ...quiet, from: 'start', handle });
     await daemon.transitions.for({ type: 'consumer_registered' });
     await untilState('catching up');
     await until('it has a rate', async () => ((await view()).rate ?? 0) > 0);
@@ -164,7 +146,7 @@ describe('the state of a consumer', () => {
 
 test('a consumer in tail mode but far behind the newest id is shown as catching up', async () => {
   await addConsumers(database, ['c']);
-  await publish(3);
+  await publishRange(database, 1, 3);
   const [consumer] = await readRegistered(database.pool, 'pgwatch', ['c']);
   if (!consumer) throw new Error('it is not registered');
   const owner = { daemonId: 'd', host: 'h', pid: 1, since: new Date(), isAlive: true };
@@ -185,11 +167,11 @@ test('a consumer in tail mode but far behind the newest id is shown as catching 
 });
 
 test('the figures of processes that share a consumer are added up', async () => {
-  const shared: Definition = { ...quiet, instances: 'shared', order: 'none' };
-  await started(shared);
-  const second = await started(shared);
+  const shared: TestDefinition = { ...quiet, instances: 'shared', order: 'none' };
+  await tail(shared);
+  const second = await tail(shared);
   await second.transitions.for({ type: 'consumer_shared', processes: 2 });
-  await publish(100);
+  await publishRange(database, 1, 100);
   await until('all is handled', async () => {
     const { daemons: both, unread } = await view();
     const handled = both.map(({ activity }) => activity.consumers.c?.handled ?? 0);
@@ -227,7 +209,7 @@ test('the status has the size of the log and its newest notification', async () 
     consumers: [],
     daemons: [],
   });
-  await publish(2);
+  await publishRange(database, 1, 2);
   const { log, at } = await readStatus(database.pool, 'pgwatch', null);
   expect(log.bytes).toBeGreaterThan(8192);
   const { rows } = await database.query('select max(id)::int as id from pgwatch.notification_log');

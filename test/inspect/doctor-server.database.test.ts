@@ -122,7 +122,7 @@ test('a prepared transaction is found', async () => {
   const { findings } = await diagnose(database.config, 'transactions', { transactionNoteMs: 0 });
   expect(findings.map(({ what }) => what)).toEqual([
     expect.stringMatching(
-      /^The prepared transaction 'it''s mine' of postgres in database "postgres" has been pending for /,
+      /^The prepared transaction 'it''s mine' of postgres in .* "postgres" has been pending for /,
     ),
   ]);
   expect(findings[0]?.fix).toContain(`rollback prepared 'it''s mine';`);
@@ -134,7 +134,7 @@ test('an unused replication slot is found', async () => {
   for (let n = 0; n < 3; n++) await database.query('select pg_current_xact_id()');
   expect(await findingsOf(database.config, 'transactions', { slotXids: 2 })).toEqual([
     expect.stringMatching(
-      /^problem: The replication slot "forgotten" is unused, and holds vacuum back by \d+ transactions\.$/,
+      /^problem: .* slot "forgotten" is unused, and holds vacuum back by \d+ transactions\.$/,
     ),
   ]);
   expect(await findingsOf(database.config, 'transactions')).toEqual([]);

@@ -424,7 +424,7 @@ test('a log that another cluster wrote is reported', async () => {
   expect((await ask(id)).restored).toMatch(/another PostgreSQL cluster/);
 });
 
-test('a slow call that was filed is being handled, as long as a daemon runs the consumer', async () => {
+test('a filed slow call is being handled as long as a daemon runs the consumer', async () => {
   const release = Promise.withResolvers<void>();
   const daemon = await tail({ ...c, handle: () => release.promise });
   const id = await one('k');

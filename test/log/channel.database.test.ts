@@ -1,19 +1,14 @@
 import fc from 'fast-check';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
 import { notify, notifyMany } from '../../src/log/publish.ts';
-import { startTailing, type TestDaemon } from '../helpers/daemon.ts';
+import { useDaemons } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { listening } from '../helpers/listening.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase({ pollInterval: '10m' });
-let daemon: TestDaemon | undefined;
-
-afterEach(async () => {
-  await daemon?.stop();
-  daemon = undefined;
-});
+const { tail } = useDaemons(database);
 
 const ODD_NAMES = [
   'a',
@@ -89,9 +84,8 @@ test('any name of 1 to 63 bytes is returned unchanged', async () => {
 
 test('a sleeping daemon is woken on every channel name, and gets only its own', async () => {
   const seen = new Map<string, Notification[]>(ODD_NAMES.map((name) => [name, []]));
-  daemon = await startTailing(
-    database.config,
-    ODD_NAMES.map((channel, index) => ({
+  const daemon = await tail(
+    ...ODD_NAMES.map((channel, index) => ({
       id: `odd_${index}`,
       channels: [channel],
       from: 'now' as const,

@@ -37,10 +37,11 @@ test.each([
   ['key (none)', { channel: 'orders', payload: { total: 1 }, key: null }],
 ])('an event id with another %s is refused, not ignored', async (_, other) => {
   const eventId = randomUUID();
+  const problem = 'has already been published with a different channel, key or payload.';
   await notify(database.pool, 'orders', { total: 1 }, { eventId, key: 'order:1' });
   await expect(notifyMany(database.pool, [{ ...other, eventId }])).rejects.toMatchObject({
     code: 'event_id_taken',
-    message: `Event ${eventId} has already been published with a different channel, key or payload.`,
+    message: `Event ${eventId} ${problem}`,
   });
   expect(await countOf(eventId)).toBe(1);
 });

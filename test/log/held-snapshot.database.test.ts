@@ -14,6 +14,7 @@ import { blocksOf, canCountBlocks } from '../helpers/blocks.ts';
 import { makeConsumer } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addShared } from '../helpers/deliveries.ts';
+import { publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
@@ -28,12 +29,6 @@ afterEach(() => emptyLog(database));
 
 const daemonId = '00000000-0000-0000-0000-000000000001';
 const DEAD = 3000;
-
-const publish = (count: number) =>
-  database.query(
-    `select count(smart_notify('c', '{}', 'key ' || n)) from generate_series(1, $1::int) as n`,
-    [count],
-  );
 
 const TABLES = ['lease', 'consumer_progress'];
 
@@ -60,9 +55,9 @@ test.skipIf(!canCountBlocks).each(['none', 'key'] as const)(
       expect(await settleLeases(client, 'pgwatch', daemonId, rests)).toBe(true);
     };
     const place = new TakePlace();
-    await publish(5);
+    await publishRange(database, 1, 5, { keys: 5 });
     await takeWith(place);
-    await publish(5);
+    await publishRange(database, 1, 5, { keys: 5 });
     const before = await blocksOf(client, TABLES, () => takeWith(place));
 
     const holder = await database.connect();
@@ -80,13 +75,13 @@ test.skipIf(!canCountBlocks).each(['none', 'key'] as const)(
     // It looks for its place only now and then, and continues from there.
     let after = 0;
     await until('its place is found', async () => {
-      await publish(5);
+      await publishRange(database, 1, 5, { keys: 5 });
       after = await blocksOf(client, TABLES, () => takeWith(place));
       return after < 2 * before + 50 || `${after} blocks instead of ${before}`;
     });
-    await publish(5);
+    await publishRange(database, 1, 5, { keys: 5 });
     const again = await blocksOf(client, TABLES, () => takeWith(place));
-    await publish(5);
+    await publishRange(database, 1, 5, { keys: 5 });
     const lost = await blocksOf(client, TABLES, () => takeWith(new TakePlace()));
     await holder.query('rollback');
     expect(again).toBeLessThan(2 * before + 50);

@@ -6,17 +6,12 @@ import type { Position } from '../../src/log/positions/position.ts';
 import { savePositions } from '../../src/log/positions/save.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { seize } from '../helpers/owner.ts';
+import { publish, publishRange } from '../helpers/publish.ts';
 import { size } from '../helpers/whole.ts';
 
 const database = useDatabase();
 
 afterEach(() => emptyLog(database));
-
-const publish = (count: number, channel = 'c') =>
-  database.query('select smart_notify($1, to_jsonb(n)) from generate_series(1, $2::int) as n', [
-    channel,
-    count,
-  ]);
 
 /** A consumer that reads pages of this many rows, and saves the position after each page. */
 async function reading(rows: number) {
@@ -57,8 +52,8 @@ async function lag(): Promise<Lag> {
 describe('the unread count', () => {
   test('includes what lies after the position, in the wanted channels only', async () => {
     const reader = await reading(500);
-    await publish(3);
-    await publish(70, 'other');
+    await publishRange(database, 1, 3);
+    await publishRange(database, 1, 70, { channel: 'other' });
     expect(await lag()).toEqual({ unread: 3, isExact: true, oldestAt: expect.any(Date) });
     await reader.page();
     expect(await lag()).toEqual({ unread: 0, isExact: true, oldestAt: null });
@@ -67,10 +62,10 @@ describe('the unread count', () => {
   test('includes late commits, and late commits into an open window', async () => {
     const reader = await reading(4);
     const first = await begin();
-    await publish(10);
+    await publishRange(database, 1, 10);
     await reader.page();
     const second = await begin();
-    await publish(5);
+    await publishRange(database, 1, 5);
     // The window of the first page: ids up to 11, the first of which is not visible.
     expect((await lag()).unread).toBe(6 + 5);
     await first.query('commit');
@@ -110,7 +105,7 @@ describe('the unread count', () => {
         await ended.query(random(4) > 0 ? 'commit' : 'rollback');
         free.push(ended);
       } else if (action === 2) {
-        await publish(random(5));
+        await publishRange(database, 1, random(5));
       } else {
         await reader.page();
       }
@@ -131,7 +126,7 @@ describe('the unread count', () => {
 
   test('is estimated if much is unread, without reading it all', async () => {
     await reading(500);
-    await publish(1);
+    await publish(database, 1);
     // Every third notification is in a wanted channel.
     await database.query(
       `insert into pgwatch.notification_log (xid, channel, payload)
@@ -148,7 +143,7 @@ describe('the unread count', () => {
 
   test("includes leased notifications that a shared consumer's position has passed", async () => {
     const reader = await reading(500);
-    await publish(10);
+    await publishRange(database, 1, 10);
     await reader.page();
     await database.query(
       `insert into pgwatch.lease (consumer_id, notification_ids, kind)

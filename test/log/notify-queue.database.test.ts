@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { startTailing } from '../helpers/daemon.ts';
+import { collecting, startTailing } from '../helpers/daemon.ts';
 import { isolatedMajor, useIsolatedServer } from '../helpers/database.ts';
 import { listening } from '../helpers/listening.ts';
 import { until } from '../helpers/wait.ts';
@@ -99,10 +99,9 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
   });
 
   test('wakes a daemon even for a notification that was not announced', async () => {
-    const seen: unknown[] = [];
-    const daemon = await startTailing({ ...database.config, pollIntervalMs: 600_000 }, [
-      { id: 'late', channels: ['late'], handle: ({ payload }) => void seen.push(payload) },
-    ]);
+    const { seen, definition } = collecting({ id: 'late', channels: ['late'] });
+    const config = { ...database.config, pollIntervalMs: 600_000 };
+    const daemon = await startTailing(config, [definition]);
     await daemon.transitions.for({ type: 'asleep' });
     await database.query(
       `select smart_notify('other', to_jsonb(repeat('x', 7000))) from generate_series(1, 50);
@@ -121,10 +120,9 @@ describe.skipIf(!canFill)('a NOTIFY queue', () => {
     };
     await expect(fill()).rejects.toThrow('in the NOTIFY queue');
     await database.query('select');
-    const seen: unknown[] = [];
-    const daemon = await startTailing({ ...database.config, pollIntervalMs: 50 }, [
-      { id: 'c', channels: ['c'], handle: ({ payload }) => void seen.push(payload) },
-    ]);
+    const { seen, definition } = collecting();
+    const config = { ...database.config, pollIntervalMs: 50 };
+    const daemon = await startTailing(config, [definition]);
     await database.query(`select smart_notify('c', '1')`);
     await until('it arrives', () => seen.length === 1);
     expect(daemon.reports.join('')).toContain('LISTEN does not work on this connection (too many');

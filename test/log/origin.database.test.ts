@@ -2,8 +2,9 @@ import type { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { explain } from '../../src/inspect/why/explain.ts';
 import { rebaseLog, requireOwnCluster } from '../../src/log/origin.ts';
-import { startDaemon, startTailing } from '../helpers/daemon.ts';
+import { collecting, startDaemon, startTailing } from '../helpers/daemon.ts';
 import { type TestDatabase, useIsolatedServer } from '../helpers/database.ts';
+import { publish, publishOneByOne } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 import { some, wholeTest } from '../helpers/whole.ts';
 
@@ -45,18 +46,10 @@ async function rememberPlace(database: TestDatabase, change = ''): Promise<void>
     from pgwatch.log_place() as place`);
 }
 
-/** Publishes the payloads, each in its own transaction. */
-async function publish(database: TestDatabase, from: number, to: number): Promise<void> {
-  for (let n = from; n <= to; n++)
-    await database.query(`select smart_notify('c', to_jsonb($1::int))`, [n]);
-}
-
 /** Runs the daemon until the consumer has received the last payload; returns all it received. */
 async function handleUntil(database: TestDatabase, last: number): Promise<unknown[]> {
-  const seen: unknown[] = [];
-  const daemon = await startTailing(database.config, [
-    { id: 'c', channels: ['c'], handle: ({ payload }) => seen.push(payload) },
-  ]);
+  const { seen, definition } = collecting();
+  const daemon = await startTailing(database.config, [definition]);
   await until(`${last} arrives`, () => seen.includes(last) || `seen ${seen.length}`);
   await daemon.stop();
   return seen;
@@ -95,9 +88,9 @@ const numbers = (from: number, to: number) =>
 
 describe('a log restored into a younger cluster', () => {
   test('is refused; the remedy delivers what was not handled, and new ones', async () => {
-    await publish(older, 1, 20);
+    await publishOneByOne(older, 1, 20);
     expect(await handleUntil(older, 20)).toEqual(numbers(1, 20));
-    await publish(older, 21, 30);
+    await publishOneByOne(older, 21, 30);
     await copyToYounger({ withSequence: true });
 
     const error = await refusal(younger);
@@ -105,29 +98,29 @@ describe('a log restored into a younger cluster', () => {
     expect(error.message).toMatch(/another PostgreSQL cluster.*Run "pgwatch migrate rebase"/);
 
     await rebaseLog(younger.pool, 'pgwatch');
-    await publish(younger, 31, 33);
+    await publishOneByOne(younger, 31, 33);
     expect(await handleUntil(younger, 33)).toEqual(numbers(21, 33));
-    await publish(younger, 34, 34);
+    await publish(younger, 34);
     expect(await handleUntil(younger, 34)).toEqual([34]);
   });
 
   test('with fewer transactions is refused, too, and delivered after the remedy', async () => {
-    await publish(older, 1, 3);
+    await publishOneByOne(older, 1, 3);
     expect(await handleUntil(older, 3)).toEqual([1, 2, 3]);
-    await publish(older, 4, 5);
+    await publishOneByOne(older, 4, 5);
     // Both test servers are copies of one; this mimics what pg_restore brings along.
     await rememberPlace(older, '+ 1');
     expect((await refusal(older)).message).toMatch(
       /^The log was written by another PostgreSQL cluster: .* Run "pgwatch migrate rebase"/,
     );
     await rebaseLog(older.pool, 'pgwatch');
-    await publish(older, 6, 6);
+    await publish(older, 6);
     const seen = await handleUntil(older, 6);
     expect(seen.slice(-3)).toEqual([4, 5, 6]);
   });
 
   test("is refused if only an open transaction with a notification's xid shows it", async () => {
-    await publish(older, 1, 2);
+    await publishOneByOne(older, 1, 2);
     const open = await older.connect();
     await open.query('begin');
     const { rows } = await open.query('select pg_current_xact_id()::text as xid');
@@ -159,7 +152,7 @@ describe('a log restored into a younger cluster', () => {
   });
 
   test('still counts as handled what was handled before, even if moved back', async () => {
-    await publish(older, 1, 3);
+    await publishOneByOne(older, 1, 3);
     await handleUntil(older, 3);
     const arrived = async () => {
       const client = (await older.connect()) as Client;
@@ -179,7 +172,7 @@ describe('a log restored into a younger cluster', () => {
     const late = await older.connect();
     await late.query('begin');
     await late.query(`select smart_notify('c', '100')`);
-    await publish(older, 1, 5);
+    await publishOneByOne(older, 1, 5);
     expect(await handleUntil(older, 5)).toEqual(numbers(1, 5));
     await late.query('commit');
     await late.end();
@@ -189,31 +182,29 @@ describe('a log restored into a younger cluster', () => {
   });
 
   test('keeps what was written before the remedy, even with the old sequence', async () => {
-    await publish(older, 1, 10);
+    await publishOneByOne(older, 1, 10);
     await handleUntil(older, 10);
     await copyToYounger({ withSequence: false });
-    await publish(younger, 11, 13);
+    await publishOneByOne(younger, 11, 13);
     expect(await refusal(younger)).toMatchObject({ code: 'cluster_restored' });
     await rebaseLog(younger.pool, 'pgwatch');
-    await publish(younger, 14, 14);
+    await publish(younger, 14);
     expect(await handleUntil(younger, 14)).toEqual(expect.arrayContaining(numbers(11, 14)));
   });
 
   test('is read in pages with rows of both clusters', async () => {
-    await publish(older, 1, 10);
+    await publishOneByOne(older, 1, 10);
     await copyToYounger({ withSequence: true });
     await rebaseLog(younger.pool, 'pgwatch');
-    await publish(younger, 11, 20);
-    const seen: unknown[] = [];
-    const daemon = await startTailing({ ...younger.config, maxBatchSize: 3 }, [
-      { id: 'new', channels: ['c'], handle: ({ payload }) => seen.push(payload) },
-    ]);
+    await publishOneByOne(younger, 11, 20);
+    const { seen, definition } = collecting({ id: 'new' });
+    const daemon = await startTailing({ ...younger.config, maxBatchSize: 3 }, [definition]);
     await daemon.stop();
     expect(seen).toEqual(numbers(1, 20));
   });
 
   test('keeps the event ids', async () => {
-    await publish(older, 1, 3);
+    await publishOneByOne(older, 1, 3);
     const ids = async ({ query }: TestDatabase) =>
       (await query('select event_id from pgwatch.notification order by id')).rows;
     const before = await ids(older);
@@ -225,10 +216,10 @@ describe('a log restored into a younger cluster', () => {
 
 describe('a sequence that was set back', () => {
   test('is refused; the remedy delivers what was written since, and nothing twice', async () => {
-    await publish(younger, 1, 10);
+    await publishOneByOne(younger, 1, 10);
     await handleUntil(younger, 10);
     await younger.query(`select setval('pgwatch.notification_log_id_seq', 3)`);
-    await publish(younger, 11, 13);
+    await publishOneByOne(younger, 11, 13);
 
     const error = await refusal(younger);
     expect(error).toMatchObject({ code: 'cluster_restored' });
@@ -239,7 +230,7 @@ describe('a sequence that was set back', () => {
       'select count(*) = count(distinct id) as is_unique from pgwatch.notification_log',
     );
     expect(rows).toEqual([{ is_unique: true }]);
-    await publish(younger, 14, 14);
+    await publish(younger, 14);
     expect(await handleUntil(younger, 14)).toEqual(numbers(11, 14));
   });
 });
@@ -259,17 +250,17 @@ describe('a discarded dead letter', () => {
     expect((await refusal(younger)).message).toMatch(/a discarded dead letter of c/);
     await rebaseLog(younger.pool, 'pgwatch');
     expect(await known(younger)).toEqual([]);
-    await publish(younger, 1, 1);
+    await publish(younger, 1);
     expect(await handleUntil(younger, 1)).toEqual([1]);
   });
 
   test('does not affect a notification that has received its id since', async () => {
-    await publish(younger, 1, 3);
+    await publishOneByOne(younger, 1, 3);
     await handleUntil(younger, 3);
     await discard(younger, [2, 3]);
     await younger.query('delete from pgwatch.notification_log where id > 2');
     await younger.query(`select setval('pgwatch.notification_log_id_seq', 2)`);
-    await publish(younger, 4, 5);
+    await publishOneByOne(younger, 4, 5);
     expect(await refusal(younger)).toMatchObject({ code: 'cluster_restored' });
     await rebaseLog(younger.pool, 'pgwatch');
     expect(await known(younger)).toEqual([2]);
@@ -281,7 +272,7 @@ describe('a discarded dead letter', () => {
     const late = await older.connect();
     await late.query('begin');
     await late.query(`select smart_notify('c', '100')`);
-    await publish(older, 1, 5);
+    await publishOneByOne(older, 1, 5);
     await handleUntil(older, 5);
     await late.query('commit');
     await late.end();
@@ -352,11 +343,11 @@ describe('ids shared by two notifications', () => {
   test.each(some([0, 4]))(
     'are refused, and each notification is delivered once after the remedy (%i done)',
     async (done) => {
-      await publish(younger, 1, done);
+      await publishOneByOne(younger, 1, done);
       if (done > 0) expect(await handleUntil(younger, done)).toEqual(numbers(1, done));
-      await publish(younger, done + 1, 20);
+      await publishOneByOne(younger, done + 1, 20);
       await younger.query(`select setval('pgwatch.notification_log_id_seq', 9)`);
-      await publish(younger, 21, 60);
+      await publishOneByOne(younger, 21, 60);
       expect((await refusal(younger)).message).toMatch(
         new RegExp(
           '^Two notifications have the id 10: the sequence was set back\\.' +
@@ -406,24 +397,24 @@ describe('ids that are assigned again', () => {
       ],
     ]),
   )('are refused if %s has a higher one, but not after the remedy', async (what, prepare) => {
-    await publish(younger, 1, 10);
+    await publishOneByOne(younger, 1, 10);
     await prepare();
     await loseLog();
-    await publish(younger, 11, 13);
+    await publishOneByOne(younger, 11, 13);
     const error = await refusal(younger);
     expect(error).toMatchObject({ code: 'cluster_restored' });
     expect(error.message).toContain(`is at 3, but ${what} has id 10`);
     await rebaseLog(younger.pool, 'pgwatch');
-    await publish(younger, 14, 14);
+    await publish(younger, 14);
     expect(await handleUntil(younger, 14)).toEqual(numbers(11, 14));
     expect(await requireOwnCluster(younger.pool, younger.config)).toBe(0);
   });
 
   test('are refused even after the sequence has passed the position again', async () => {
-    await publish(younger, 1, 10);
+    await publishOneByOne(younger, 1, 10);
     expect(await handleUntil(younger, 10)).toEqual(numbers(1, 10));
     await loseLog();
-    await publish(younger, 11, 30);
+    await publishOneByOne(younger, 11, 30);
     expect((await refusal(younger)).message).toMatch(
       /^Notification 1 was written after the position of c/,
     );
@@ -432,10 +423,10 @@ describe('ids that are assigned again', () => {
   });
 
   test('are not confused with dead letters that had them before', async () => {
-    await publish(younger, 1, 3);
+    await publishOneByOne(younger, 1, 3);
     await file(2);
     await loseLog();
-    await publish(younger, 11, 14);
+    await publishOneByOne(younger, 11, 14);
     await rebaseLog(younger.pool, 'pgwatch');
     const seen = await handleUntil(younger, 14);
     expect(seen.toSorted()).toEqual(numbers(11, 14));
@@ -444,11 +435,9 @@ describe('ids that are assigned again', () => {
   });
 
   test('do not result from truncate … restart identity, even while a daemon runs', async () => {
-    const seen: unknown[] = [];
-    const daemon = await startTailing(younger.config, [
-      { id: 'c', channels: ['c'], handle: ({ payload }) => seen.push(payload) },
-    ]);
-    await publish(younger, 1, 5);
+    const { seen, definition } = collecting();
+    const daemon = await startTailing(younger.config, [definition]);
+    await publishOneByOne(younger, 1, 5);
     await until('5 arrives', () => seen.includes(5));
     await younger.query(`begin; truncate pgwatch.notification_log restart identity;
       select smart_notify('c', to_jsonb(n)) from generate_series(6, 20) as n; commit`);
@@ -459,7 +448,7 @@ describe('ids that are assigned again', () => {
 
   test('stop a running daemon', async () => {
     const daemon = await startTailing(younger.config, [{ id: 'c', channels: ['c'], handle() {} }]);
-    await publish(younger, 1, 5);
+    await publishOneByOne(younger, 1, 5);
     await until('its position is saved', async () => {
       const { rows } = await younger.query(
         `select from pgwatch.consumer_progress where done_id = 5`,
@@ -473,19 +462,19 @@ describe('ids that are assigned again', () => {
 });
 
 test('positions of another cluster without its log are refused, and the remedy works', async () => {
-  await publish(older, 1, 5);
+  await publishOneByOne(older, 1, 5);
   await handleUntil(older, 5);
   await older.query('truncate pgwatch.notification_log');
   await copyToYounger({ withSequence: false });
   expect((await refusal(younger)).message).toContain("A consumer's position was saved in another");
-  await publish(younger, 6, 8);
+  await publishOneByOne(younger, 6, 8);
   await rebaseLog(younger.pool, 'pgwatch');
-  await publish(younger, 9, 9);
+  await publish(younger, 9);
   expect(await handleUntil(younger, 9)).toEqual(numbers(6, 9));
 });
 
 test('a log in its own cluster is not refused, not even if it is empty', async () => {
   expect(await requireOwnCluster(younger.pool, younger.config)).toBe(0);
-  await publish(younger, 1, 2);
+  await publishOneByOne(younger, 1, 2);
   expect(await requireOwnCluster(younger.pool, younger.config)).toBe(0);
 });

@@ -7,6 +7,7 @@ import { readNewestPosition } from '../../src/log/positions/beginning.ts';
 import type { Position, Snapshot } from '../../src/log/positions/position.ts';
 import { streamPages } from '../../src/log/stream.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
+import { publish, publishRange } from '../helpers/publish.ts';
 
 /*
 Goal: each way in which a commit can come late, or a page end, step by step. The test uses its own
@@ -37,9 +38,6 @@ function read(position: Position, change: Partial<PageRequest> = {}) {
   });
 }
 
-const publish = (client: Pick<ClientBase, 'query'>, payload: unknown, channel = 'c') =>
-  client.query('select smart_notify($1, $2)', [channel, JSON.stringify(payload)]);
-
 const payloads = (page: Awaited<ReturnType<typeof read>>) =>
   page.rows.map((row) => JSON.parse(row[5] ?? ''));
 
@@ -48,7 +46,7 @@ describe('a late commit', () => {
     const late = await database.connect();
     await late.query('begin');
     await publish(late, 'late');
-    await publish(database.pool, 'early');
+    await publish(database, 'early');
     const first = await read(START);
     expect(payloads(first)).toEqual(['early']);
     await late.query('commit');
@@ -75,7 +73,7 @@ describe('a late commit', () => {
     const late = await database.connect();
     await late.query('begin');
     await publish(late, 'late');
-    for (let n = 1; n <= 5; n++) await publish(database.pool, n);
+    for (let n = 1; n <= 5; n++) await publish(database, n);
     const limit = { rows: 2, bytes: 1e6 };
     const first = await read(START, { limit });
     await late.query('commit');
@@ -91,7 +89,7 @@ describe('a late commit', () => {
     await late.query('begin; savepoint a');
     await publish(late, 'inner');
     await late.query('release savepoint a');
-    await publish(database.pool, 'early');
+    await publish(database, 'early');
     const first = await read(START);
     await late.query('commit');
     expect(payloads(await read(first.after))).toEqual(['inner']);
@@ -100,8 +98,8 @@ describe('a late commit', () => {
   test('of one transaction with 3,000 notifications is read page by page, in order', async () => {
     const late = await database.connect();
     await late.query('begin');
-    await late.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 3000) as n`);
-    await publish(database.pool, 'early');
+    await publishRange(late, 1, 3000);
+    await publish(database, 'early');
     let { after } = await read(START);
     await late.query('commit');
     const seen: unknown[] = [];
@@ -131,7 +129,7 @@ test('an open transaction, even in another database or prepared, delays nothing'
 
   let { after } = await read(START);
   for (let n = 1; n <= 5; n++) {
-    await publish(database.pool, n);
+    await publish(database, n);
     const page = await read(after);
     expect(payloads(page)).toEqual([n]);
     ({ after } = page);
@@ -143,13 +141,13 @@ test('an open transaction, even in another database or prepared, delays nothing'
 });
 
 test('an empty page leaves the position as it is', async () => {
-  await publish(database.pool, 1);
+  await publish(database, 1);
   const { after } = await read(START);
   expect((await read(after)).after).toBe(after);
 });
 
 test('a position inside a page settles exactly what comes before it', async () => {
-  for (let n = 1; n <= 6; n++) await publish(database.pool, n);
+  for (let n = 1; n <= 6; n++) await publish(database, n);
   const page = await read(START);
   const ids = page.rows.map(([id]) => Number(id));
   for (let count = 1; count <= 6; count++) {
@@ -161,7 +159,7 @@ test('a position inside a page settles exactly what comes before it', async () =
 describe('a page is bounded', () => {
   test('in rows scanned: a rare channel is reached in pages of unwanted rows', async () => {
     await database.query(`select smart_notify('other', '1') from generate_series(1, 5000)`);
-    await publish(database.pool, 'rare');
+    await publish(database, 'rare');
     let reads = 0;
     let { after, rows } = await read(START);
     for (; rows.length === 0; reads++) ({ after, rows } = await read(after));
@@ -192,7 +190,7 @@ test('the newest position excludes all that is visible and includes all that fol
   const open = await database.connect();
   await open.query('begin');
   await publish(open, 'open');
-  await publish(database.pool, 1);
+  await publish(database, 1);
   const newest = await readNewestPosition(database.pool, 'pgwatch');
   expect(payloads(await read(newest))).toEqual([]);
   await open.query('commit');

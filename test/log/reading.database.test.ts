@@ -5,6 +5,7 @@ import { Notification } from '../../src/log/notification.ts';
 import { isStillThere, type ReadFrom, readPages, readStart } from '../../src/log/reading.ts';
 import { captureTable } from '../helpers/captured.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 import { describeVerdict, judge } from '../racing/history.ts';
 import { chooseSeed } from '../racing/random.ts';
@@ -180,9 +181,7 @@ test('a filter passes only what matches all its conditions', async () => {
   await captureTable(database, '"Things"', 'id int primary key');
   await database.query('create schema other');
   await captureTable(database, 'other."Things"', 'id int primary key');
-  await database.query(
-    `select smart_notify('noise', to_jsonb(n)) from generate_series(1, 2000) as n`,
-  );
+  await publishRange(database, 1, 2000, { channel: 'noise' });
   await database.query('insert into "Things" values (7)');
   await database.query('insert into other."Things" values (8)');
   await database.query('delete from other."Things"');

@@ -6,6 +6,7 @@ import { startTailing } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
 import { seize } from '../helpers/owner.ts';
+import { publishRange } from '../helpers/publish.ts';
 
 const database = useDatabase();
 
@@ -45,9 +46,7 @@ async function fill(consumerId: string): Promise<void> {
 test('everything about the consumer is removed, and nothing about others', async () => {
   await fill('old');
   await fill('other');
-  await database.query(
-    `select smart_notify('orders', to_jsonb(n)) from generate_series(1, 2) as n`,
-  );
+  await publishRange(database, 1, 2, { channel: 'orders' });
   const removed: Removed = {
     consumerId: 'old',
     doneId: 0,

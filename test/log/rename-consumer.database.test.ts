@@ -1,36 +1,32 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
 import { renameConsumer } from '../../src/log/by-hand/rename-consumer.ts';
 import { seekPosition } from '../../src/log/by-hand/seek.ts';
 import { registerConsumer } from '../../src/log/positions/progress.ts';
 import { savePositions } from '../../src/log/positions/save.ts';
-import { collectReports, makeConsumer, startTailing, type TestDaemon } from '../helpers/daemon.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { collecting, collectReports, makeConsumer, useDaemons } from '../helpers/daemon.ts';
+import { useDatabase } from '../helpers/database.ts';
 import { addDelivery } from '../helpers/deliveries.ts';
 import { seize } from '../helpers/owner.ts';
+import { publish } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
 const database = useDatabase();
-const daemons: TestDaemon[] = [];
-
-beforeEach(() => emptyLog(database));
-afterEach(() => Promise.all(daemons.splice(0).map((daemon) => daemon.stop())));
+const { tail } = useDaemons(database);
 
 const rename = async (from = 'email', to = 'mailer') =>
   renameConsumer(await database.connect(), 'pgwatch', { from, to });
 
-const publish = async (channel: string, ...payloads: string[]) => {
-  for (const payload of payloads) {
-    await database.query('select smart_notify($1, to_jsonb($2::text), $2)', [channel, payload]);
-  }
+/** Publishes payloads on a channel, each with itself as its key. */
+const publishEach = async (channel: string, ...payloads: string[]) => {
+  for (const payload of payloads) await publish(database, payload, { channel, key: payload });
 };
 
 async function runOnce(id: string, more: { instances?: 'shared'; from?: 'now' } = {}) {
-  const seen: unknown[] = [];
-  const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
-  const consumers = [makeConsumer({ id, channels: ['c'], handle, ...more })];
+  const { seen, definition } = collecting({ id, ...more });
+  const consumers = [makeConsumer(definition)];
   const { reporter } = collectReports();
   const daemon = new Daemon({ config: database.config, consumers, reporter });
   await daemon.runOnce(new AbortController().signal);
@@ -57,9 +53,9 @@ test.each(some([undefined, 'shared'] as const))(
   'a renamed consumer continues at its position: %s',
   async (instances) => {
     const own = instances ? { instances } : {};
-    await publish('c', 'a', 'b');
+    await publishEach('c', 'a', 'b');
     expect(await runOnce('email', own)).toEqual(['a', 'b']);
-    await publish('c', 'd');
+    await publishEach('c', 'd');
     expect(await rename()).toMatchObject({
       is: 'renamed',
       renamed: { from: 'email', to: 'mailer' },
@@ -101,10 +97,10 @@ test('its deliveries and leases are renamed with it, and nothing of others', asy
 });
 
 test('notifications waiting on its own channel move along, in the order of keys', async () => {
-  await publish('c', 'a');
+  await publishEach('c', 'a');
   await runOnce('email');
-  await publish('consumer:email', 'k', 'l');
-  await publish('c', 'k', 'm');
+  await publishEach('consumer:email', 'k', 'l');
+  await publishEach('c', 'k', 'm');
   await database.query(`select smart_notify('consumer:email', '"k2"', 'k')`);
   await rename();
   const seen = await runOnce('mailer');
@@ -116,7 +112,7 @@ test.each(some(['one', 'shared'] as const))(
   'renaming is refused while a daemon uses the consumer: %s',
   async (instances) => {
     const definition = { id: 'email', channels: ['c'], instances, handle() {} };
-    daemons.push(await startTailing(database.config, [definition]));
+    await tail(definition);
     const inUse = [{ host: expect.any(String), pid: process.pid }];
     expect(await rename()).toEqual({ is: 'in_use', inUse });
     expect(await rowsOf('mailer')).toEqual([0, 0, 0, 0, 0, 0]);
@@ -124,7 +120,7 @@ test.each(some(['one', 'shared'] as const))(
 );
 
 test('renaming is refused if the new name has made progress, or has deliveries', async () => {
-  await publish('c', 'a');
+  await publishEach('c', 'a');
   await runOnce('email');
   await runOnce('mailer');
   expect(await rename()).toMatchObject({ is: 'taken' });
@@ -135,12 +131,10 @@ test('renaming is refused if the new name has made progress, or has deliveries',
 });
 
 test('a running consumer that has done nothing is replaced, and continues there', async () => {
-  await publish('c', 'a');
+  await publishEach('c', 'a');
   await runOnce('email');
-  const seen: unknown[] = [];
-  const handle = ({ payload }: { payload: unknown }) => void seen.push(payload);
-  const definition = { id: 'mailer', channels: ['c'], from: 'now' as const, handle };
-  daemons.push(await startTailing(database.config, [definition]));
+  const { seen, definition } = collecting({ id: 'mailer', from: 'now' });
+  await tail(definition);
   await database.query(
     `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
      values ('older', '{c,consumer:older}', 0, '1:1:')`,
@@ -148,7 +142,7 @@ test('a running consumer that has done nothing is replaced, and continues there'
   expect(await rename('older', 'mailer')).toMatchObject({ is: 'renamed' });
   await until('it has received the missed one', () => seen.length > 0);
   expect(seen).toEqual(['a']);
-  await publish('c', 'b');
+  await publishEach('c', 'b');
   await until('it goes on', () => seen.length === 2);
 });
 
@@ -192,7 +186,7 @@ test('renamed leases get ids above all assigned ones, in their order', async () 
 });
 
 test('a consumer that was moved manually is not replaced', async () => {
-  await publish('c', 'a', 'b');
+  await publishEach('c', 'a', 'b');
   await runOnce('email');
   await registerConsumer(database.pool, 'pgwatch', { id: 'mailer', channels: ['c'], from: 'now' });
   const client = await database.connect();
@@ -205,15 +199,10 @@ test('a consumer that was moved manually is not replaced', async () => {
 test.each(some([{}, { instances: 'shared' as const }]))(
   'notifications on its own channel keep their place, and can be read again: %o',
   async (own) => {
-    await publish('c', 'a');
+    await publishEach('c', 'a');
     expect(await runOnce('email', own)).toEqual(['a']);
-    const send = async (channel: string, payload: string) => {
-      const { rows } = await database.query(
-        `select smart_notify($1, to_jsonb($2::text), 'k')::float8 as id`,
-        [channel, payload],
-      );
-      return rows[0].id as number;
-    };
+    const send = (channel: string, payload: string) =>
+      publish(database, payload, { channel, key: 'k' });
     await send('c', 'v1');
     const ofSnapshot = await send('consumer:email', 'v2');
     await send('c', 'v3');

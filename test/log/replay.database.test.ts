@@ -5,6 +5,7 @@ import type { Position, Snapshot } from '../../src/log/positions/position.ts';
 import { isStreamable, streamPages } from '../../src/log/stream.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { startProxy } from '../helpers/proxy.ts';
+import { publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
@@ -58,14 +59,14 @@ describe('a replay', () => {
   });
 
   test('whose length is a multiple of the page size closes its window, too', async () => {
-    await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 200) as n`);
+    await publishRange(database, 1, 200);
     const pages = await collect({ rows: 50, bytes: 1e6 });
     expect(payloads(pages)).toHaveLength(200);
     expect(pages.at(-1)?.after.window).toBeNull();
   });
 
   test('does not see what is published meanwhile, which is after its window', async () => {
-    await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 200) as n`);
+    await publishRange(database, 1, 200);
     const pages: Page[] = [];
     for await (const page of replay({ rows: 20, bytes: 1e6 })) {
       pages.push(page);
@@ -90,7 +91,7 @@ describe('a replay', () => {
   });
 
   test('with a slow handler closes its cursor, which would hold back the horizon', async () => {
-    await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 300) as n`);
+    await publishRange(database, 1, 300);
     const holders = async () =>
       (
         await database.query(
@@ -110,7 +111,7 @@ describe('a replay', () => {
   });
 
   test('that is abandoned returns its connection', async () => {
-    await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 300) as n`);
+    await publishRange(database, 1, 300);
     for (let round = 0; round < 5; round++) {
       let pages = 0;
       for await (const _ of replay({ rows: 20, bytes: 1e6 })) if (++pages === 3) break;
@@ -121,9 +122,7 @@ describe('a replay', () => {
   test.each(['at work', 'at rest'])(
     'whose connection is cut %s fails, and does not hang',
     async (state) => {
-      await database.query(
-        `select smart_notify('c', to_jsonb(n)) from generate_series(1, 900) as n`,
-      );
+      await publishRange(database, 1, 900);
       const replayCut = async () => {
         for await (const _ of replay({ rows: 20, bytes: 1e6 })) {
           const cutting = database.query(
@@ -139,7 +138,7 @@ describe('a replay', () => {
   );
 
   test('whose connection falls silent can be abandoned', async () => {
-    await database.query(`select smart_notify('c', to_jsonb(n)) from generate_series(1, 900) as n`);
+    await publishRange(database, 1, 900);
     const proxy = await startProxy(database.url);
     const silent = new Pool({
       url: proxy.url,

@@ -1,4 +1,4 @@
-import type { Client, ClientBase } from 'pg';
+import type { Client } from 'pg';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { type SeekTarget, seekPosition } from '../../src/log/by-hand/seek.ts';
 import { planSeek } from '../../src/log/by-hand/seek-plan.ts';
@@ -14,6 +14,7 @@ import {
 import { savePositions } from '../../src/log/positions/save.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { seize } from '../helpers/owner.ts';
+import { publish } from '../helpers/publish.ts';
 
 const database = useDatabase();
 const consumer = { consumerId: 'c', channels: ['c'] };
@@ -26,15 +27,10 @@ beforeAll(async () => {
 });
 afterEach(() => emptyLog(database));
 
-const publish = async (by: ClientBase, channel = 'c', key: string | null = null) => {
-  const { rows } = await by.query(`select smart_notify($1, '0', $2)::float8 as id`, [channel, key]);
-  return (rows[0] as { id: number }).id;
-};
-
 /** Publishes this many, each in its own transaction. */
 const publishMany = async (count: number, channel = 'c') => {
   const ids: number[] = [];
-  for (let n = 0; n < count; n++) ids.push(await publish(client, channel));
+  for (let n = 0; n < count; n++) ids.push(await publish(client, 0, { channel }));
   return ids;
 };
 
@@ -104,8 +100,8 @@ test.each(Object.entries(VARIANTS))(
     await readAll();
     const { rows } = await client.query('select clock_timestamp() as now');
     await writer.query('begin');
-    const late = await publish(writer);
-    const newer = await publish(client);
+    const late = await publish(writer, 0);
+    const newer = await publish(client, 0);
     await move(rows[0].now, () => writer.query('commit'));
     const { ids } = await readIds();
     // The wrong ways are caught: they lose the lower id, which had not committed.
@@ -116,10 +112,10 @@ test.each(Object.entries(VARIANTS))(
 test('a seek to now skips what is visible, but nothing that commits later', async () => {
   await register('start');
   await writer.query('begin');
-  const late = await publish(writer);
+  const late = await publish(writer, 0);
   await publishMany(3);
   await seek('now');
-  const after = await publish(client);
+  const after = await publish(client, 0);
   await writer.query('commit');
   expect((await readIds()).ids).toEqual([late, after]);
 });
@@ -146,7 +142,7 @@ test('targets: the start, an id, a time, a number of notifications either way', 
   expect(await nextAfter(new Date(Date.now() + 3_600_000))).toBeUndefined();
   // Never above the newest: the next one has a higher id.
   expect(await nextAfter(1_000_000)).toBeUndefined();
-  const next = await publish(client);
+  const next = await publish(client, 0);
   expect((await readIds()).ids).toEqual([next]);
 });
 
@@ -169,7 +165,7 @@ test('after a seek into an open window, its rest is delivered from the target on
 test('a seek back skips no late commit that has not been delivered yet', async () => {
   await register('start');
   await writer.query('begin');
-  const late = await publish(writer);
+  const late = await publish(writer, 0);
   const ids = await publishMany(4);
   await readAll();
   await writer.query('commit');

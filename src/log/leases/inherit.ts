@@ -36,10 +36,10 @@ async function endCalls(client: ClientBase, schema: string, consumerId: string):
 
 /**
  * If there are deliveries ahead of the position, files everything up to the last of them, and moves
- * the position past it. While one call is slow, the position stays, and failures after it are filed;
- * an owner that dies then has handled earlier notifications of their keys, or not. Read from the
- * log, these could come after the retries. As deliveries they wait for each other in their order,
- * whatever else holds back new notifications.
+ * the position past it. While one call is slow, the position stays, and failures after it are
+ * filed; an owner that dies then has handled earlier notifications of their keys, or not. Read from
+ * the log, these could come after the retries. As deliveries they wait for each other in their
+ * order, whatever else holds back new notifications.
  */
 async function fileUpToAhead(
   client: ClientBase,
