@@ -1,6 +1,5 @@
 import { defineConsumer } from 'pgwatch';
 
-const url = process.env.WEBHOOK_URL ?? 'http://127.0.0.1:54330/webhook';
 let [sent, reportedAt] = [0, 0];
 
 /** Sends every notification on the channel "orders" to another system, in order by key. */
@@ -8,6 +7,7 @@ export default defineConsumer({
   id: 'webhook',
   channels: ['orders'],
   async handle(notification, { signal, reporter }) {
+    const url = process.env.WEBHOOK_URL ?? 'http://127.0.0.1:54330/webhook';
     const response = await fetch(url, {
       method: 'POST',
       headers: {
