@@ -72,7 +72,7 @@ create table pgwatch.delivery (
   key text,
   attempts integer default 0 not null,
   next_attempt_at timestamp with time zone,
-  called_at timestamp with time zone,
+  called_attempt integer,
   is_suspect boolean default false not null,
   is_grouped boolean default false not null,
   replayed_at timestamp with time zone,
@@ -84,6 +84,7 @@ create table pgwatch.delivery (
   payload jsonb,
   old_row jsonb,
   new_row jsonb,
+  filed_at timestamp with time zone default clock_timestamp() not null,
   constraint delivery_pkey PRIMARY KEY (consumer_id, notification_id),
   constraint delivery_state_check CHECK ((state = ANY (ARRAY['retry'::text, 'blocked'::text, 'dead'::text])))
 );
@@ -103,6 +104,7 @@ create table pgwatch.lease (
   kind text not null,
   owner uuid,
   epoch integer default 0 not null,
+  leased_at timestamp with time zone default clock_timestamp() not null,
   constraint lease_kind_check CHECK ((kind = ANY (ARRAY['page'::text, 'retry'::text, 'orphan'::text]))),
   constraint lease_pkey PRIMARY KEY (lease_id)
 ) with (fillfactor=70);
@@ -1653,8 +1655,8 @@ begin
     greatest(state.used_id, state.sequence_id) > 0);
 
   /* A sequence that was set back assigns an id twice: the later notification gets a new one. So
-     does a notification that was written after another one with its id had failed. In their
-     order. */
+     does a notification that was written after another one with its id was filed or leased. In
+     their order. */
   for moved in
     select later.id, later.created_at
     from (
@@ -1670,8 +1672,13 @@ begin
       select log.id, log.created_at
       from "pgwatch".delivery as d
       join "pgwatch".notification_log as log on log.id = d.notification_id
-      where coalesce(d.first_failed_at, d.replayed_at) < log.created_at
-        or d.notification ->> 'xid' <> log.xid::text
+      where d.filed_at < log.created_at or d.notification ->> 'xid' <> log.xid::text
+      union
+      select log.id, log.created_at
+      from "pgwatch".lease as l
+      cross join lateral unnest(l.notification_ids) as leased (id)
+      join "pgwatch".notification_log as log on log.id = leased.id
+      where l.leased_at < log.created_at
       union
       select log.id, log.created_at
       from "pgwatch".discarded as g
@@ -3153,7 +3160,7 @@ grant insert, select, update (channels, done_id, done_snapshot, done_xid, window
 
 grant delete, insert, select, update (has_lock, consumer_ids, shared_ids, alive_until, activity, channels) on table pgwatch.daemon to consumer;
 
-grant delete, insert, select, update (state, attempts, next_attempt_at, called_at, is_suspect, is_grouped, replayed_at, first_failed_at, last_failed_at, first_error, last_error, notification, payload, old_row, new_row) on table pgwatch.delivery to consumer;
+grant delete, insert, select, update (state, attempts, next_attempt_at, called_attempt, is_suspect, is_grouped, replayed_at, first_failed_at, last_failed_at, first_error, last_error, notification, payload, old_row, new_row) on table pgwatch.delivery to consumer;
 
 grant delete, insert, select, update (discarded_at) on table pgwatch.discarded to consumer;
 

@@ -10,7 +10,7 @@ grant update (channels, done_id, done_snapshot, done_xid, window_snapshot, windo
     window_xid, epoch, owner, owned_since, is_shared, is_ordered, began_id, began_snapshot,
     began_at, began_from, moved_at, paused_at, paused_until, saved_at)
   on :"schema".consumer_progress to :"role";
-grant update (state, attempts, next_attempt_at, called_at, is_suspect, is_grouped, replayed_at,
+grant update (state, attempts, next_attempt_at, called_attempt, is_suspect, is_grouped, replayed_at,
     first_failed_at, last_failed_at, first_error, last_error, notification, payload, old_row,
     new_row)
   on :"schema".delivery to :"role";

@@ -9,8 +9,8 @@ state            retry: it is due at next_attempt_at
                  dead: it is a dead letter until it is retried or discarded
 attempts         how often the handler was called, including calls that ended the process, but not
                  calls that threw RetryAfter
-called_at        since when its handler is being called, if that was recorded before it returned;
-                 null: it is not being called
+called_attempt   the attempt for which its handler is being called, if that was recorded before it
+                 returned; null: it is not being called
 is_suspect       a process may have died while handling it, or is calling it carefully: the next
                  call is recorded before it is made, and made alone
 is_grouped       it is suspect, but is called together with others like it. None of them has been
@@ -20,6 +20,8 @@ first_, last_    when it failed, and the error: name, message, code, stack
 notification,    for a dead letter, a copy of its row in the log, so that retention never destroys
 payload,         it. As in the log, its contents are in columns of their own, because together they
 old_row, new_row may exceed the limit of one value; the rest is in notification
+filed_at         when it was filed: a row of the log that was written later is another notification
+                 that received its id, after the log was restored
 */
 create table :"schema".delivery (
   consumer_id text not null,
@@ -28,7 +30,7 @@ create table :"schema".delivery (
   key text,
   attempts integer not null default 0,
   next_attempt_at timestamptz,
-  called_at timestamptz,
+  called_attempt integer,
   is_suspect boolean not null default false,
   is_grouped boolean not null default false,
   replayed_at timestamptz,
@@ -40,6 +42,7 @@ create table :"schema".delivery (
   payload jsonb,
   old_row jsonb,
   new_row jsonb,
+  filed_at timestamptz not null default clock_timestamp(),
   primary key (consumer_id, notification_id)
 );
 create index delivery_due on :"schema".delivery (consumer_id, next_attempt_at)
@@ -155,6 +158,8 @@ kind              page: they come from the log
                   attempt is recorded
 owner, epoch      the daemon that works on it, null: none; epoch is incremented with each change of
                   the owner
+leased_at         when it was made: rows of the log that were written later are other notifications
+                  that received the same ids, after the log was restored
 */
 create table :"schema".lease (
   lease_id bigint generated always as identity primary key,
@@ -163,7 +168,8 @@ create table :"schema".lease (
   notification_ids bigint[] not null,
   kind text not null check (kind in ('page', 'retry', 'orphan')),
   owner uuid,
-  epoch integer not null default 0
+  epoch integer not null default 0,
+  leased_at timestamptz not null default clock_timestamp()
 ) with (fillfactor = 70);
 create index lease_slot on :"schema".lease (consumer_id, slot, lease_id) where slot is not null;
 /* Partial indexes on what is searched for: while a session holds an old snapshot, dead entries
@@ -446,8 +452,8 @@ begin
     greatest(state.used_id, state.sequence_id) > 0);
 
   /* A sequence that was set back assigns an id twice: the later notification gets a new one. So
-     does a notification that was written after another one with its id had failed. In their
-     order. */
+     does a notification that was written after another one with its id was filed or leased. In
+     their order. */
   for moved in
     select later.id, later.created_at
     from (
@@ -463,8 +469,13 @@ begin
       select log.id, log.created_at
       from :"schema".delivery as d
       join :"schema".notification_log as log on log.id = d.notification_id
-      where coalesce(d.first_failed_at, d.replayed_at) < log.created_at
-        or d.notification ->> 'xid' <> log.xid::text
+      where d.filed_at < log.created_at or d.notification ->> 'xid' <> log.xid::text
+      union
+      select log.id, log.created_at
+      from :"schema".lease as l
+      cross join lateral unnest(l.notification_ids) as leased (id)
+      join :"schema".notification_log as log on log.id = leased.id
+      where l.leased_at < log.created_at
       union
       select log.id, log.created_at
       from :"schema".discarded as g

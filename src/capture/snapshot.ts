@@ -4,7 +4,8 @@ import { VALUE_FORMATS } from '../database/settings.ts';
 import { settingsSql, withTransaction } from '../database/transaction.ts';
 import { PgwatchError } from '../errors.ts';
 import { consumerChannel } from '../log/positions/progress.ts';
-import { argumentsOf } from './existing.ts';
+import { shellWord } from '../shell-word.ts';
+import { argumentsOf, readCaptures } from './existing.ts';
 import { openSource, ROW_LOCK_TIMEOUT } from './snapshot-source.ts';
 import { boundSql, progressTable, snapshotCopySql } from './snapshot-sql.ts';
 import type { CaptureState } from './state.ts';
@@ -59,6 +60,7 @@ export async function beginSnapshot(
  * earlier changes are in the log before them, and later changes come after them. So no row is
  * overwritten by an older version.
  * @returns null if the snapshot was finished or removed meanwhile
+ * @throws PgwatchError table_unsuitable if the table is no longer captured
  * @throws lock_not_available if another session holds a lock on one of the rows for too long
  */
 export async function copyBatch(
@@ -66,7 +68,7 @@ export async function copyBatch(
   names: Names,
   snapshot: TableSnapshot,
 ): Promise<SnapshotProgress | null> {
-  const { table, existing } = snapshot.state;
+  const { table } = snapshot.state;
   return withTransaction(
     client,
     async () => {
@@ -83,8 +85,7 @@ export async function copyBatch(
       ]);
       const upTo = bound.rows[0]?.key;
       if (upTo === undefined) return finish(client, names, snapshot, progress.done);
-      const { key, exclude, payload, fold } = argumentsOf(existing.triggers[0]);
-      const channel = existing.triggers[0]?.args[0] ?? 'data_change';
+      const { channel, key, exclude, payload, fold } = await readCapture(client, names, table);
       const own = consumerChannel(snapshot.consumerId);
       const copied = await client.query<{ count: number }>(
         snapshotCopySql(names, table, source, lastKey !== null),
@@ -121,6 +122,20 @@ export async function readRowEstimate(client: ClientBase, { oid }: Table): Promi
     [oid],
   );
   return rows[0]?.rows ?? 0;
+}
+
+/** Reads how the table is captured now: a column may have been excluded since the last batch. */
+async function readCapture(client: ClientBase, names: Names, table: Table) {
+  const [capture] = await readCaptures(client, names, [table.oid]);
+  const trigger = capture?.triggers[0];
+  if (!trigger) {
+    throw new PgwatchError(
+      'table_unsuitable',
+      `${tableText(table)} is no longer captured, so its rows would soon be out of date:` +
+        ` run "pgwatch trigger add ${shellWord(tableText(table))}" first.`,
+    );
+  }
+  return { channel: trigger.args[0] ?? 'data_change', ...argumentsOf(trigger) };
 }
 
 async function lockProgress(client: ClientBase, { schema }: Names, snapshot: TableSnapshot) {

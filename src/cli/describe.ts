@@ -8,14 +8,17 @@ import { shortDuration } from '../time.ts';
 export function describeState({
   state,
   nextAttemptAt,
-  calledAt,
+  calledAttempt,
   replayedAt,
   lastFailedAt,
-}: Pick<Delivery, 'state' | 'nextAttemptAt' | 'calledAt' | 'replayedAt' | 'lastFailedAt'>): string {
+}: Pick<
+  Delivery,
+  'state' | 'nextAttemptAt' | 'calledAttempt' | 'replayedAt' | 'lastFailedAt'
+>): string {
   const isReplay = replayedAt !== null && lastFailedAt === null;
   if (state === 'blocked' && isReplay) return 'replay, blocked';
   if (state !== 'retry' || nextAttemptAt === null) return state;
-  if (calledAt) return 'called';
+  if (calledAttempt !== null) return 'called';
   const waitMs = nextAttemptAt.getTime() - Date.now();
   const what = isReplay ? 'replay' : 'retry';
   return waitMs > 0 ? `${what} in ${shortDuration(waitMs)}` : `${what} now`;

@@ -78,13 +78,17 @@ export function viewOf(
   const told = stateOf(consumer, { daemons, activities, isWanted });
   // It reads at the tail, but is far behind.
   const state = told === 'tail' && lag.unread > TAIL_LAG_MAX ? 'catching up' : told;
+  const isRun = isWanted || daemons.length > 0;
   const failures = [standing.lastError, ...activities.map(failureOf)];
   return {
     ...consumer,
     ...lag,
     ...standing,
+    // What no daemon is calling any longer waits for a retry.
+    retrying: isRun ? standing.retrying : standing.retrying + standing.calling,
+    calling: isRun ? standing.calling : 0,
     state,
-    isRun: isWanted || daemons.length > 0,
+    isRun,
     daemons,
     rate,
     timeLeftMs: timeLeftOf(lag, state, rate),

@@ -6,6 +6,8 @@ import { HAS_FAILED } from '../log/deliveries/standing.ts';
 /** The deliveries of a consumer that are not plain success. */
 export type Standing = {
   retrying: number;
+  /** Their handlers are being called, as far as was recorded before they returned. */
+  calling: number;
   /** When the next retry is due. */
   nextAttemptAt: Date | null;
   blocked: number;
@@ -35,6 +37,7 @@ export async function readStandings(
      from (
        select consumer_id as id,
          count(*) filter (where ${IS_RETRYING})::float8 as retrying,
+         count(*) filter (where called_attempt is not null)::float8 as calling,
          min(next_attempt_at) filter (where ${IS_RETRYING}) as "nextAttemptAt",
          count(*) filter (where state = 'blocked' and ${HAS_FAILED})::float8 as blocked,
          count(distinct key)
@@ -55,11 +58,12 @@ export async function readStandings(
 }
 
 /** Deliveries whose handler is being called do not wait. */
-const IS_RETRYING = `state = 'retry' and called_at is null and ${HAS_FAILED}`;
+const IS_RETRYING = `state = 'retry' and called_attempt is null and ${HAS_FAILED}`;
 
 /** For a consumer without deliveries. */
 export const NOTHING_STANDING: Standing = {
   retrying: 0,
+  calling: 0,
   nextAttemptAt: null,
   blocked: 0,
   blockedKeys: 0,

@@ -68,6 +68,28 @@ async function listeners(consumers: Record<string, string[]>) {
   return { daemon, of: (id: string) => got.get(id) ?? [] };
 }
 
+test('a column that is excluded during a snapshot is in no later batch', async () => {
+  const fill = `select n, 'CANARY' from generate_series(1, 20) as n`;
+  await filledTable('exposed', 'id bigint primary key, password text', fill);
+  const snapshot = await snapshotOf('exposed', 'late', 5);
+  await run(snapshot, 1);
+  const client = await database.connect();
+  await createTrigger(client, 'exposed', { exclude: ['password'] });
+  await run(snapshot, 2);
+  const exposed = async () => {
+    const { rows } = await database.query(
+      `select count(*) filter (where new_row ? 'password')::int as exposed, count(*)::int as rows
+       from pgwatch.notification_log where action = 'SNAPSHOT' and relation->>1 = 'exposed'`,
+    );
+    return rows[0];
+  };
+  expect(await exposed()).toEqual({ exposed: 5, rows: 15 });
+  await client.query(`drop trigger "00_pgwatch_insert" on exposed;
+    drop trigger "00_pgwatch_update" on exposed; drop trigger "00_pgwatch_delete" on exposed;
+    drop trigger "00_pgwatch_truncate" on exposed`);
+  await expect(run(snapshot, 1)).rejects.toThrow('public.exposed is no longer captured');
+});
+
 test('the consumer gets the rows as the capture shows them; others get nothing', async () => {
   const columns = 'id bigint primary key, name text, password text';
   const fill = `select n, 'n' || n, 'CANARY' from generate_series(1, 25) as n`;

@@ -47,7 +47,7 @@ function foundOf({
     state: 'dead',
     attempts: 5,
     nextAttemptAt: null,
-    calledAt: null,
+    calledAttempt: null,
     replayedAt: null,
     firstFailedAt: new Date(0),
     lastFailedAt: new Date(1),

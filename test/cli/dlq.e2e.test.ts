@@ -76,7 +76,7 @@ test('list --json is one array of complete objects', async () => {
       state: 'dead',
       attempts: 5,
       nextAttemptAt: null,
-      calledAt: null,
+      calledAttempt: null,
       replayedAt: null,
       firstFailedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
       lastFailedAt: expect.stringMatching(/Z$/),

@@ -170,7 +170,7 @@ test('what a dead owner was calling is due at once', async () => {
   await leave(ids.slice(0, 1));
   await database.query(
     `update pgwatch.delivery
-     set is_suspect = true, called_at = now(), next_attempt_at = now() + interval '1 hour'`,
+     set is_suspect = true, called_attempt = 4, next_attempt_at = now() + interval '1 hour'`,
   );
   const { seen, definition } = collecting();
   await tail(definition);

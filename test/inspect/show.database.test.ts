@@ -63,7 +63,7 @@ test('what is gone from the log is found in the copy of a dead letter, once', as
   const id = await addDelivery(database, { consumerId: 'email', payload: { n: 1 } });
   await database.query(
     `insert into pgwatch.delivery select 'webhook', notification_id, state, key, attempts,
-       next_attempt_at, called_at, is_suspect, is_grouped, replayed_at,
+       next_attempt_at, called_attempt, is_suspect, is_grouped, replayed_at,
        first_failed_at, last_failed_at, first_error, last_error, notification
      from pgwatch.delivery`,
   );

@@ -64,7 +64,7 @@ test('a listed delivery is complete except for its payload', async () => {
     state: 'blocked',
     attempts: 0,
     nextAttemptAt: null,
-    calledAt: null,
+    calledAttempt: null,
     replayedAt: null,
     firstFailedAt: null,
     lastFailedAt: null,

@@ -434,6 +434,27 @@ describe('ids that are assigned again', () => {
     expect(rows).toEqual([{ state: 'dead', payload: 2 }]);
   });
 
+  test.each([
+    [
+      'a delivery that has not failed',
+      `insert into pgwatch.delivery (consumer_id, notification_id, state, next_attempt_at)
+       values ('c', 2, 'retry', now())`,
+    ],
+    [
+      'a lease',
+      `insert into pgwatch.lease (consumer_id, notification_ids, kind) values ('c', '{2}', 'page')`,
+    ],
+  ])('are not confused with %s', async (_, sql) => {
+    await publishOneByOne(younger, 1, 3);
+    await handleUntil(younger, 3);
+    await younger.query(sql);
+    await loseLog();
+    await publishOneByOne(younger, 11, 14);
+    await rebaseLog(younger.pool, 'pgwatch');
+    const seen = await handleUntil(younger, 14);
+    expect(seen.toSorted()).toEqual(numbers(11, 14));
+  });
+
   test('do not result from truncate … restart identity, even while a daemon runs', async () => {
     const { seen, definition } = collecting();
     const daemon = await startTailing(younger.config, [definition]);

@@ -33,7 +33,7 @@ export async function readHealth(
          (count(*) filter (where next_attempt_at < now() - $1 * interval '1 ms'))::integer as late,
          min(next_attempt_at) as due_at
        from ${qualified(schema, 'delivery')} as d
-       where d.consumer_id = c.consumer_id and state = 'retry'
+       where d.consumer_id = c.consumer_id and state = 'retry' and called_attempt is null
      ) as d`,
     [limits.retryLateMs],
   );

@@ -198,8 +198,7 @@ function deliveryJson(d: string): string {
   return `jsonb_build_object('id', ${d}.notification_id, 'state', ${d}.state,
     'attempts', ${d}.attempts, 'nextAttemptAt', ${ms('next_attempt_at')},
     'isDue', ${d}.next_attempt_at <= clock_timestamp(),
-    'calledAttempt', case when ${d}.called_at is not null
-      then ${d}.attempts + ${d}.is_grouped::integer end,
+    'calledAttempt', ${d}.called_attempt,
     'isReplay', ${d}.replayed_at is not null and ${d}.last_failed_at is null,
     'firstFailedAt', ${ms('first_failed_at')}, 'lastFailedAt', ${ms('last_failed_at')},
     'lastError', ${d}.last_error)`;

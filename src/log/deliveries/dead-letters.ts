@@ -19,8 +19,8 @@ export type Delivery = {
   state: DeliveryState;
   attempts: number;
   nextAttemptAt: Date | null;
-  /** Since when its handler is being called, if that was recorded before it returned. */
-  calledAt: Date | null;
+  /** The attempt for which its handler is being called, if that was recorded; null otherwise. */
+  calledAttempt: number | null;
   /** When "pgwatch replay" was asked to deliver it again. */
   replayedAt: Date | null;
   firstFailedAt: Date | null;
@@ -115,7 +115,7 @@ type DeliveryRow = QueryResultRow & {
   state: DeliveryState;
   attempts: number;
   next_attempt_at: Date | null;
-  called_at: Date | null;
+  called_attempt: number | null;
   replayed_at: Date | null;
   first_failed_at: Date | null;
   last_failed_at: Date | null;
@@ -132,7 +132,7 @@ function toDelivery(row: DeliveryRow): Delivery {
     state: row.state,
     attempts: row.attempts,
     nextAttemptAt: row.next_attempt_at,
-    calledAt: row.called_at,
+    calledAttempt: row.called_attempt,
     replayedAt: row.replayed_at,
     firstFailedAt: row.first_failed_at,
     lastFailedAt: row.last_failed_at,
@@ -155,5 +155,5 @@ function logRow(schema: string, row: string): string {
 const NEWEST_FIRST = 'd.last_failed_at desc nulls last, d.notification_id desc, d.consumer_id';
 
 const COLUMNS = `d.consumer_id, d.notification_id::text as id, d.key, d.state, d.attempts,
-  d.next_attempt_at, d.called_at, d.replayed_at, d.first_failed_at, d.last_failed_at,
+  d.next_attempt_at, d.called_attempt, d.replayed_at, d.first_failed_at, d.last_failed_at,
   d.first_error, d.last_error`;

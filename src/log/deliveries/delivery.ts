@@ -62,6 +62,12 @@ export function isUnderWay(change: DeliveryChange): boolean {
   return change.state === 'retry' && change.isUnderWay !== undefined;
 }
 
+/** The attempt for which its handler is being called; 0 if it is not. */
+export function calledAttemptOf(change: DeliveryChange): number {
+  if (change.state !== 'retry' || !change.isUnderWay) return 0;
+  return change.isUnderWay === 'counted' ? change.attempts : change.attempts + 1;
+}
+
 /** True if the call failed. */
 export function isFailure(
   change: DeliveryChange,

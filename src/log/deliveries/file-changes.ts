@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { errorCodeOf, toError } from '../../errors.ts';
-import { type DeliveryChange, isUnderWay } from './delivery.ts';
+import { calledAttemptOf, type DeliveryChange } from './delivery.ts';
 
 /**
  * Files the changes that are not done, in the transaction of the client. If the server refuses a
@@ -73,7 +73,7 @@ async function upsert(
     ),
     changes.map((change) => change.state === 'retry' && change.isSuspect === true),
     changes.map((change) => change.state === 'retry' && change.isGrouped === true),
-    changes.map(isUnderWay),
+    changes.map(calledAttemptOf),
     hasCopy,
   ]);
 }
@@ -82,19 +82,20 @@ function upsertSql(schema: string): string {
   const log = qualified(schema, 'notification_log');
   return `
 insert into ${qualified(schema, 'delivery')} as delivery
-  (consumer_id, notification_id, state, key, attempts, next_attempt_at, called_at, is_suspect,
+  (consumer_id, notification_id, state, key, attempts, next_attempt_at, called_attempt, is_suspect,
    is_grouped, first_failed_at, last_failed_at, first_error, last_error,
    notification, payload, old_row, new_row)
 select $1, c.id, c.state, case when c.has_key then c.key end, c.attempts,
   case c.state when 'retry' then clock_timestamp() + c.delay_ms * interval '1 ms' end,
-  case when c.is_called then clock_timestamp() end,
+  nullif(c.called_attempt, 0),
   c.is_suspect, c.is_grouped, failed_at, failed_at,
   nullif(c.error, '')::jsonb, nullif(c.error, '')::jsonb,
   copied.notification, copied.payload, copied.old_row, copied.new_row
 from unnest(
   $2::bigint[], $3::text[], $4::text[], $5::boolean[], $6::integer[], $7::float8[], $8::text[],
-  $9::boolean[], $10::boolean[], $11::boolean[]
-) as c (id, state, key, has_key, attempts, delay_ms, error, is_suspect, is_grouped, is_called)
+  $9::boolean[], $10::boolean[], $11::integer[]
+) as c (id, state, key, has_key, attempts, delay_ms, error, is_suspect, is_grouped,
+  called_attempt)
 cross join lateral (select case when c.error <> '' then clock_timestamp() end as failed_at) as f
 left join lateral (
   select ${qualified(schema, 'delivery_notification')}(log) as notification,
@@ -105,7 +106,7 @@ on conflict (consumer_id, notification_id) do update
 set state = excluded.state,
   attempts = excluded.attempts,
   next_attempt_at = excluded.next_attempt_at,
-  called_at = excluded.called_at,
+  called_attempt = excluded.called_attempt,
   is_suspect = excluded.is_suspect,
   is_grouped = excluded.is_grouped,
   first_failed_at = coalesce(delivery.first_failed_at, excluded.first_failed_at),

@@ -28,8 +28,8 @@ export async function inheritDeliveries(
 async function endCalls(client: ClientBase, schema: string, consumerId: string): Promise<void> {
   await client.query(
     `update ${qualified(schema, 'delivery')}
-     set called_at = null, next_attempt_at = case state when 'retry' then clock_timestamp() end
-     where consumer_id = $1 and called_at is not null`,
+     set called_attempt = null, next_attempt_at = case state when 'retry' then clock_timestamp() end
+     where consumer_id = $1 and called_attempt is not null`,
     [consumerId],
   );
 }
