@@ -451,6 +451,8 @@ describe('ids that are assigned again', () => {
     await loseLog();
     await publishOneByOne(younger, 11, 14);
     await rebaseLog(younger.pool, 'pgwatch');
+    const { rows } = await younger.query('select id::int from pgwatch.notification_log');
+    expect(rows.map(({ id }) => id)).not.toContain(2);
     const seen = await handleUntil(younger, 14);
     expect(seen.toSorted()).toEqual(numbers(11, 14));
   });
