@@ -18,11 +18,15 @@ whatever else holds back new notifications.
 const database = useDatabase({ maxBatchSize: 5 });
 const { tail, publish, untilFiled } = useDelivering(database);
 
-/** The state that a dead owner leaves: nothing settled, and these recorded, due long ago. */
-async function leave(filed: readonly number[]): Promise<void> {
+/**
+ * The state that a dead owner leaves: nothing settled, and these recorded, due long ago.
+ * @param doneId if it is above the others, they count as late commits
+ */
+async function leave(filed: readonly number[], doneId = 0): Promise<void> {
   await database.query(
     `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
-     values ('c', '{c}', 0, '1:1:')`,
+     values ('c', '{c}', $1, '1:1:')`,
+    [doneId],
   );
   await database.query(
     `insert into pgwatch.delivery
@@ -33,13 +37,14 @@ async function leave(filed: readonly number[]): Promise<void> {
   );
 }
 
-test.each<[object]>([
-  [{ concurrency: 1 }],
-  [{ concurrency: 4 }],
-  [{ instances: 'shared', concurrency: 4 }],
+test.each<[string, object]>([
+  ['', { concurrency: 1 }],
+  ['', { concurrency: 4 }],
+  ['', { instances: 'shared', concurrency: 4 }],
+  [', also of late commits', { concurrency: 4 }],
 ])(
-  'a failure ahead of the position waits for earlier notifications of its key: %j',
-  async (options) => {
+  'a failure ahead of the position waits for earlier notifications of its key%s: %j',
+  async (late, options) => {
     const others = (count: number) =>
       Array.from({ length: count }, (_, i): [string, string] => [`o${i}`, 'other']);
     const ids = await publish(
@@ -50,7 +55,7 @@ test.each<[object]>([
       ...others(12),
       ['k', 'v3'],
     );
-    await leave([ids[14] as number]);
+    await leave([ids[14] as number], late === '' ? 0 : ids.at(-1));
     const seen: [unknown, number][] = [];
     await tail({
       id: 'c',

@@ -5,7 +5,7 @@ import { type DeliveryScope, unhandled } from '../deliveries/delivery.ts';
 import { readFiled } from '../deliveries/standing.ts';
 import { safeId } from '../notification.ts';
 import { pageReader } from '../page.ts';
-import { type Position, reachedId } from '../positions/position.ts';
+import type { Position } from '../positions/position.ts';
 import { POSITION_COLUMNS, type PositionRow, toPosition } from '../positions/progress.ts';
 import { settledSql } from '../positions/settled-sql.ts';
 import { saveSharedPosition } from './shared-position.ts';
@@ -47,24 +47,26 @@ async function fileUpToAhead(
   { channels, ...scope }: DeliveryScope & { channels: readonly string[] },
 ): Promise<Position | null> {
   const { consumerId, isOrdered } = scope;
-  const { rows } = await client.query<PositionRow & { rebased_id: string; last_id: string | null }>(
-    `select ${POSITION_COLUMNS}, rebased_id::text, (
-       select max(d.notification_id)::text
+  const { rows } = await client.query<PositionRow & { rebased_id: string; ahead: string[] }>(
+    `select ${POSITION_COLUMNS}, rebased_id::text, array(
+       select d.notification_id::text
        from ${qualified(schema, 'delivery')} as d
        join ${qualified(schema, 'notification_log')} as log on log.id = d.notification_id
        where d.consumer_id = progress.consumer_id and d.key is not null
-         and not ${settledSql(schema, 'progress', 'log')}) as last_id
+         and log.channel = any($2) and not ${settledSql(schema, 'progress', 'log')}) as ahead
      from ${qualified(schema, 'consumer_progress')} as progress
      cross join ${qualified(schema, 'origin')} as origin
      where consumer_id = $1`,
-    [consumerId],
+    [consumerId, channels],
   );
   const [row] = rows;
-  if (!row || row.last_id === null) return null;
-  const [lastId, rebasedId] = [safeId(row.last_id), safeId(row.rebased_id)];
+  if (!row || row.ahead.length === 0) return null;
+  // Not up to an id: late commits have ids below the position.
+  const ahead = new Set(row.ahead.map(safeId));
+  const rebasedId = safeId(row.rebased_id);
   const readPage = pageReader(schema);
   let position = toPosition(row);
-  while (reachedId(position) < lastId) {
+  while (ahead.size > 0) {
     const page = await readPage(client, { position, channels, limit: LIMIT, rebasedId });
     if (page.after === page.before) break;
     const found = page.rows.map(([id, , , , key]) => ({ id: safeId(id), key }));
@@ -74,6 +76,7 @@ async function fileUpToAhead(
       .filter(({ id }) => !filed.has(id))
       .map((each) => unhandled(each, isOrdered));
     await applyChanges(client, schema, scope, changes);
+    for (const id of ids) ahead.delete(id);
     position = page.after;
   }
   // Its bound is not known yet: the xid of this transaction is older than the snapshot.
