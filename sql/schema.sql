@@ -158,6 +158,7 @@ create table pgwatch.snapshot (
   schema_name text not null,
   table_name text not null,
   last_key text[],
+  key_columns text[],
   done bigint default 0 not null,
   started_at timestamp with time zone default now() not null,
   finished_at timestamp with time zone,

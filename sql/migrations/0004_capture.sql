@@ -1296,6 +1296,8 @@ revoke all on function :"api_schema".notify_data_change() from public;
 The progress of "pgwatch snapshot", which publishes the existing rows of a table to one consumer.
 
 last_key     the key of the last row published, its columns as texts; null before the first
+key_columns  the names and types of these columns: with another primary key, last_key would mean
+             another place, and the snapshot starts over
 finished_at  null while it runs, or if it was interrupted
 */
 create table :"schema".snapshot (
@@ -1303,6 +1305,7 @@ create table :"schema".snapshot (
   schema_name text,
   table_name text,
   last_key text[],
+  key_columns text[],
   done bigint not null default 0,
   started_at timestamptz not null default now(),
   finished_at timestamptz,

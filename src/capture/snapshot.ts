@@ -76,7 +76,8 @@ export async function copyBatch(
       const source = await openSource(client, names, table);
       // A notification must not have an id before its transaction has an xid.
       await client.query('select pg_current_xact_id()');
-      const progress = await lockProgress(client, names, snapshot);
+      const keyColumns = source.keys.map(({ name, type }) => `${name} ${type}`);
+      const progress = await lockProgress(client, names, snapshot, keyColumns);
       if (!progress) return null;
       const { lastKey } = progress;
       const bound = await client.query<{ key: string[] }>(boundSql(table, source, lastKey), [
@@ -108,7 +109,7 @@ export async function copyBatch(
       );
       await client.query(`select ${qualified(names.schema, 'doorbell_ring')}($1)`, [own]);
       const done = progress.done + (copied.rows[0]?.count ?? 0);
-      await saveProgress(client, names, snapshot, { done, lastKey: upTo });
+      await saveProgress(client, names, snapshot, { done, lastKey: upTo, keyColumns });
       return { done, isFinished: false };
     },
     'begin isolation level read committed',
@@ -138,12 +139,21 @@ async function readCapture(client: ClientBase, names: Names, table: Table) {
   return { channel: trigger.args[0] ?? 'data_change', ...argumentsOf(trigger) };
 }
 
-async function lockProgress(client: ClientBase, { schema }: Names, snapshot: TableSnapshot) {
+/** The progress so far; it starts over if the table has another primary key by now. */
+async function lockProgress(
+  client: ClientBase,
+  { schema }: Names,
+  snapshot: TableSnapshot,
+  keyColumns: readonly string[],
+) {
   const { rows } = await client.query<{ done: number; lastKey: string[] | null }>(
-    `select done::float8, last_key as "lastKey" from ${progressTable(schema)}
+    `select case when is_same then done else 0 end::float8 as done,
+       case when is_same then last_key end as "lastKey"
+     from ${progressTable(schema)}
+     cross join lateral (select key_columns is null or key_columns = $4 as is_same) as key
      where (consumer_id, schema_name, table_name) = ($1, $2, $3) and finished_at is null
-     for update`,
-    nameOf(snapshot),
+     for update of snapshot`,
+    [...nameOf(snapshot), keyColumns],
   );
   return rows[0];
 }
@@ -152,12 +162,12 @@ async function saveProgress(
   client: ClientBase,
   { schema }: Names,
   snapshot: TableSnapshot,
-  { done, lastKey }: { done: number; lastKey: string[] },
+  { done, lastKey, keyColumns }: { done: number; lastKey: string[]; keyColumns: string[] },
 ): Promise<void> {
   await client.query(
-    `update ${progressTable(schema)} set done = $4, last_key = $5
+    `update ${progressTable(schema)} set done = $4, last_key = $5, key_columns = $6
      where (consumer_id, schema_name, table_name) = ($1, $2, $3)`,
-    [...nameOf(snapshot), done, lastKey],
+    [...nameOf(snapshot), done, lastKey, keyColumns],
   );
 }
 

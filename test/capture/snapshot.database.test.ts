@@ -68,6 +68,21 @@ async function listeners(consumers: Record<string, string[]>) {
   return { daemon, of: (id: string) => got.get(id) ?? [] };
 }
 
+test('a snapshot starts over if the table gets another primary key', async () => {
+  const fill = `select n, 100 - n, 'n' || n from generate_series(1, 20) as n`;
+  await filledTable('rekeyed', 'id int primary key, rank int not null, name text', fill);
+  const snapshot = await snapshotOf('rekeyed', 'again', 5);
+  expect(await run(snapshot, 2)).toEqual({ done: 10, isFinished: false });
+  await database.query('alter table rekeyed drop constraint rekeyed_pkey, add primary key (rank)');
+  await createTrigger(await database.connect(), 'rekeyed');
+  expect(await run(await snapshotOf('rekeyed', 'again', 5))).toMatchObject({ done: 20 });
+  const { rows } = await database.query(
+    `select count(distinct new_row ->> 'id')::int as ids from pgwatch.notification_log
+     where action = 'SNAPSHOT' and relation ->> 1 = 'rekeyed' and relation ->> 2 = 'rank'`,
+  );
+  expect(rows).toEqual([{ ids: 20 }]);
+});
+
 test('a column that is excluded during a snapshot is in no later batch', async () => {
   const fill = `select n, 'CANARY' from generate_series(1, 20) as n`;
   await filledTable('exposed', 'id bigint primary key, password text', fill);
