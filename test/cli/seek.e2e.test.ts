@@ -73,7 +73,7 @@ test('seek prints the plan, and changes nothing without a yes', async () => {
   ]);
   expect([done.exitCode, await doneId()]).toEqual([0, to]);
 
-  const forward = await seek('email', '--to', 'now', '--yes', '--json');
+  const forward = await seek('email', '--to', 'now', '--execute', '--json');
   expect(JSON.parse(forward.stdout)).toMatchObject({
     consumerId: 'email',
     dryRun: false,
