@@ -1,6 +1,5 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
-import { sameKeySql } from '../deliveries/key-sql.ts';
 import { lockSharedConsumer } from '../leases/lease.ts';
 import { IS_PAUSED } from '../positions/progress.ts';
 
@@ -34,23 +33,6 @@ export async function lockLeases(
 ): Promise<void> {
   await client.query(
     `select from ${qualified(schema, 'lease')} where consumer_id = $1 order by lease_id for update`,
-    [consumerId],
-  );
-}
-
-/** Makes deliveries due that are blocked although no earlier one of their key is left. */
-export async function wakeOrphans(
-  client: ClientBase,
-  schema: string,
-  consumerId: string,
-): Promise<void> {
-  const delivery = qualified(schema, 'delivery');
-  await client.query(
-    `update ${delivery} as d set state = 'retry', next_attempt_at = clock_timestamp()
-     where consumer_id = $1 and state = 'blocked' and not exists (
-       select from ${delivery} as earlier
-       where earlier.consumer_id = d.consumer_id and ${sameKeySql('earlier.key', 'd.key')}
-         and earlier.state <> 'dead' and earlier.notification_id < d.notification_id)`,
     [consumerId],
   );
 }

@@ -2,10 +2,11 @@ import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { settingsSql, withTransaction } from '../../database/transaction.ts';
 import { errorCodeOf } from '../../errors.ts';
+import { wakeOrphans } from '../deliveries/wake-orphans.ts';
 import { tellDaemons } from '../positions/daemons.ts';
 import { consumerChannel } from '../positions/progress.ts';
 import { reachedSql } from '../positions/settled-sql.ts';
-import { lockLeases, lockTaking, wakeOrphans } from './locks.ts';
+import { lockLeases, lockTaking } from './locks.ts';
 import { type InUse, readUsers } from './remove-consumer.ts';
 
 /** What was moved to the new id. */

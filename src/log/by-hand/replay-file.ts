@@ -2,8 +2,9 @@ import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { withTransaction } from '../../database/transaction.ts';
 import { sameKeySql } from '../deliveries/key-sql.ts';
+import { wakeOrphans } from '../deliveries/wake-orphans.ts';
 import { tellDaemons } from '../positions/daemons.ts';
-import { lockLeases, lockTaking, wakeOrphans } from './locks.ts';
+import { lockLeases, lockTaking } from './locks.ts';
 import { type Stretch, stretchSql, stretchValues } from './replay-stretch.ts';
 import { takeBack } from './take-back.ts';
 

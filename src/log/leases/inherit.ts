@@ -1,10 +1,9 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
-import { applyChanges } from '../deliveries/apply-changes.ts';
-import { type DeliveryScope, unhandled } from '../deliveries/delivery.ts';
-import { readFiled } from '../deliveries/standing.ts';
+import type { DeliveryScope } from '../deliveries/delivery.ts';
+import { wakeOrphans } from '../deliveries/wake-orphans.ts';
 import { safeId } from '../notification.ts';
-import { pageReader } from '../page.ts';
+import { type Page, pageReader } from '../page.ts';
 import type { Position } from '../positions/position.ts';
 import { POSITION_COLUMNS, type PositionRow, toPosition } from '../positions/progress.ts';
 import { settledSql } from '../positions/settled-sql.ts';
@@ -44,9 +43,8 @@ async function endCalls(client: ClientBase, schema: string, consumerId: string):
 async function fileUpToAhead(
   client: ClientBase,
   schema: string,
-  { channels, ...scope }: DeliveryScope & { channels: readonly string[] },
+  { consumerId, channels }: { consumerId: string; channels: readonly string[] },
 ): Promise<Position | null> {
-  const { consumerId, isOrdered } = scope;
   const { rows } = await client.query<PositionRow & { rebased_id: string; ahead: string[] }>(
     `select ${POSITION_COLUMNS}, rebased_id::text, array(
        select d.notification_id::text
@@ -69,19 +67,43 @@ async function fileUpToAhead(
   while (ahead.size > 0) {
     const page = await readPage(client, { position, channels, limit: LIMIT, rebasedId });
     if (page.after === page.before) break;
-    const found = page.rows.map(([id, , , , key]) => ({ id: safeId(id), key }));
-    const ids = found.map(({ id }) => id);
-    const filed = await readFiled(client, schema, consumerId, ids);
-    const changes = found
-      .filter(({ id }) => !filed.has(id))
-      .map((each) => unhandled(each, isOrdered));
-    await applyChanges(client, schema, scope, changes);
-    for (const id of ids) ahead.delete(id);
+    for (const [id] of page.rows) ahead.delete(safeId(id));
+    await fileUnhandled(client, schema, consumerId, page);
     position = page.after;
   }
+  await wakeOrphans(client, schema, consumerId);
   // Its bound is not known yet: the xid of this transaction is older than the snapshot.
   await saveSharedPosition(client, schema, consumerId, position);
   return position;
+}
+
+/**
+ * Files what has no delivery yet and was not discarded, in one statement: the stretch may have as
+ * many rows as an owner may have read without settling them.
+ */
+async function fileUnhandled(
+  client: ClientBase,
+  schema: string,
+  consumerId: string,
+  { rows }: Page,
+): Promise<void> {
+  await client.query(
+    `insert into ${qualified(schema, 'delivery')}
+       (consumer_id, notification_id, state, key, next_attempt_at)
+     select $1, id, case when has_key then 'blocked' else 'retry' end,
+       case when has_key then key end, case when not has_key then clock_timestamp() end
+     from unnest($2::bigint[], $3::text[], $4::boolean[]) as r (id, key, has_key)
+     where not exists (
+       select from ${qualified(schema, 'discarded')}
+       where consumer_id = $1 and notification_id = r.id)
+     on conflict (consumer_id, notification_id) do nothing`,
+    [
+      consumerId,
+      rows.map(([id]) => id),
+      rows.map(([, , , , key]) => key ?? ''),
+      rows.map(([, , , , key]) => key !== null),
+    ],
+  );
 }
 
 const LIMIT = { rows: 1000, bytes: 4 * 1024 * 1024 };
