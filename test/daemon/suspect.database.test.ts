@@ -77,6 +77,8 @@ test('notifications that the dead owner cannot have had are not suspects', async
      values ($1, 'gone', 1, '{}', '{}', false, clock_timestamp(), '{}')`,
     [NOBODY],
   );
+  // Times are compared in milliseconds.
+  await database.query('select pg_sleep(0.002)');
   await publish([null, 'after its death']);
   await seizeIt();
   await tail(define());
