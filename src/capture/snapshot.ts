@@ -76,7 +76,10 @@ export async function copyBatch(
       const source = await openSource(client, names, table);
       // A notification must not have an id before its transaction has an xid.
       await client.query('select pg_current_xact_id()');
-      const keyColumns = source.keys.map(({ name, type }) => `${name} ${type}`);
+      const keyColumns = [
+        String(table.oid),
+        ...source.keys.map(({ name, type }) => `${name} ${type}`),
+      ];
       const progress = await lockProgress(client, names, snapshot, keyColumns);
       if (!progress) return null;
       const { lastKey } = progress;
@@ -139,7 +142,7 @@ async function readCapture(client: ClientBase, names: Names, table: Table) {
   return { channel: trigger.args[0] ?? 'data_change', ...argumentsOf(trigger) };
 }
 
-/** The progress so far; it starts over if the table has another primary key by now. */
+/** The progress so far; it starts over with another table of that name, or another primary key. */
 async function lockProgress(
   client: ClientBase,
   { schema }: Names,

@@ -83,6 +83,15 @@ test('a snapshot starts over if the table gets another primary key', async () =>
   expect(rows).toEqual([{ ids: 20 }]);
 });
 
+test('a snapshot starts over if the table was replaced by another of its name', async () => {
+  const fill = `select n from generate_series(1, 20) as n`;
+  await filledTable('replaced', 'id int primary key', fill);
+  expect(await run(await snapshotOf('replaced', 'twice', 5), 2)).toMatchObject({ done: 10 });
+  await database.query('drop table replaced');
+  await filledTable('replaced', 'id int primary key', fill);
+  expect(await run(await snapshotOf('replaced', 'twice', 5))).toMatchObject({ done: 20 });
+});
+
 test('a column that is excluded during a snapshot is in no later batch', async () => {
   const fill = `select n, 'CANARY' from generate_series(1, 20) as n`;
   await filledTable('exposed', 'id bigint primary key, password text', fill);
