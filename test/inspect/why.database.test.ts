@@ -430,7 +430,8 @@ test('a filed slow call is being handled as long as a daemon runs the consumer',
   const id = await one('k');
   await database.query(
     `insert into pgwatch.delivery
-       (consumer_id, notification_id, state, key, attempts, next_attempt_at, called_attempt, is_suspect)
+       (consumer_id, notification_id, state, key, attempts, next_attempt_at, called_attempt,
+        is_suspect)
      values ('c', $1, 'retry', 'k', 1, now() + interval '5 minutes', 1, true)`,
     [id],
   );
