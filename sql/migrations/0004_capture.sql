@@ -1296,8 +1296,8 @@ revoke all on function :"api_schema".notify_data_change() from public;
 The progress of "pgwatch snapshot", which publishes the existing rows of a table to one consumer.
 
 last_key     the key of the last row published, its columns as texts; null before the first
-key_columns  the oid of the table, then the names and types of these columns: if one differs, last_key
-             means another place, and the snapshot starts over
+key_columns  the oid of the table, then the names and types of these columns: if one differs,
+             last_key means another place, and the snapshot starts over
 finished_at  null while it runs, or if it was interrupted
 */
 create table :"schema".snapshot (
