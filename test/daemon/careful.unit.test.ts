@@ -38,7 +38,7 @@ function setUp({ isOrdered = true } = {}) {
     waiters.check();
   };
   const end = (id: number) => change(() => void through.add(id));
-  return { careful, failing, log, skipped, state, change, end };
+  return { careful, failing, log, skipped, state, through, change, end };
 }
 
 const skippedIds = (skipped: readonly Settled[]) => skipped.map(({ task }) => task.id);
@@ -54,6 +54,21 @@ test('a group is recorded before it is called, and the next waits until it has e
   await expect.poll(() => log.slice(2)).toEqual(['record 3', 'call 3']);
   end(3);
   await second;
+});
+
+test('a notification that is due again does not hold up its own group', async () => {
+  const { careful, log, end, change, through } = setUp();
+  const first = careful.call([makeTask(1), makeTask(2)]);
+  await expect.poll(() => log).toEqual(['record 1,2', 'call 1,2']);
+  end(1);
+  // It was put back, and its next call is waiting behind this group.
+  const again = careful.call([makeTask(1, null, { isFiled: true })]);
+  change(() => void through.delete(1));
+  end(2);
+  await first;
+  await expect.poll(() => log.slice(2)).toEqual(['record 1', 'call 1']);
+  end(1);
+  await again;
 });
 
 test('a notification whose key fails by then is not called, but waits', async () => {

@@ -171,8 +171,8 @@ test('connections to another place are refused, and replaced after a failover', 
   place = right;
   expect(await pid()).toBe(first);
   place = 'elsewhere';
-  for (const refused of [pool.query('select 1'), pool.keep()]) {
-    await expect(refused).rejects.toMatchObject({ code: 'server_unsuitable' });
+  for (const refused of [() => pool.query('select 1'), () => pool.keep()]) {
+    await expect(refused()).rejects.toMatchObject({ code: 'server_unsuitable' });
   }
   place = right;
   expect(await pid()).not.toBe(first);

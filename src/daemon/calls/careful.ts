@@ -61,7 +61,12 @@ export class Careful {
     if (called && isClosed()) workers.skip(called.map(uncalled));
     else if (called) {
       workers.pushFirst(called);
-      await until(() => called.every(isThrough));
+      // Each counts once: one that is due again meanwhile waits for its turn after this group.
+      const open = new Set(called);
+      await until(() => {
+        for (const task of open) if (isThrough(task)) open.delete(task);
+        return open.size === 0;
+      });
     }
     return true;
   }
