@@ -46,8 +46,8 @@ export function underWay(
 }
 
 /**
- * Files a notification that may not have been handled. With order by key it waits for earlier ones
- * of its key: applyChanges() makes the first of them due.
+ * Files a notification that may not have been handled. With order by key it is blocked:
+ * applyChanges() or wakeOrphans() makes the first one of each key due.
  */
 export function unhandled(
   { id: notificationId, key }: { id: number; key: string | null },

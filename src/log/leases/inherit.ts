@@ -1,9 +1,11 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
-import type { DeliveryScope } from '../deliveries/delivery.ts';
+import { type DeliveryScope, unhandled } from '../deliveries/delivery.ts';
+import { fileChanges } from '../deliveries/file-changes.ts';
+import { readFiled } from '../deliveries/standing.ts';
 import { wakeOrphans } from '../deliveries/wake-orphans.ts';
 import { safeId } from '../notification.ts';
-import { type Page, pageReader } from '../page.ts';
+import { pageReader } from '../page.ts';
 import type { Position } from '../positions/position.ts';
 import { POSITION_COLUMNS, type PositionRow, toPosition } from '../positions/progress.ts';
 import { settledSql } from '../positions/settled-sql.ts';
@@ -67,43 +69,19 @@ async function fileUpToAhead(
   while (ahead.size > 0) {
     const page = await readPage(client, { position, channels, limit: LIMIT, rebasedId });
     if (page.after === page.before) break;
-    for (const [id] of page.rows) ahead.delete(safeId(id));
-    await fileUnhandled(client, schema, consumerId, page);
+    const found = page.rows.map(([id, , , , key]) => ({ id: safeId(id), key }));
+    const ids = found.map(({ id }) => id);
+    const filed = await readFiled(client, schema, consumerId, ids);
+    const left = found.filter(({ id }) => !filed.has(id)).map((each) => unhandled(each, true));
+    await fileChanges(client, schema, consumerId, left);
+    for (const id of ids) ahead.delete(id);
     position = page.after;
   }
+  // Once, at the end: the stretch may have as many rows as an owner may have read ahead.
   await wakeOrphans(client, schema, consumerId);
   // Its bound is not known yet: the xid of this transaction is older than the snapshot.
   await saveSharedPosition(client, schema, consumerId, position);
   return position;
-}
-
-/**
- * Files what has no delivery yet and was not discarded, in one statement: the stretch may have as
- * many rows as an owner may have read without settling them.
- */
-async function fileUnhandled(
-  client: ClientBase,
-  schema: string,
-  consumerId: string,
-  { rows }: Page,
-): Promise<void> {
-  await client.query(
-    `insert into ${qualified(schema, 'delivery')}
-       (consumer_id, notification_id, state, key, next_attempt_at)
-     select $1, id, case when has_key then 'blocked' else 'retry' end,
-       case when has_key then key end, case when not has_key then clock_timestamp() end
-     from unnest($2::bigint[], $3::text[], $4::boolean[]) as r (id, key, has_key)
-     where not exists (
-       select from ${qualified(schema, 'discarded')}
-       where consumer_id = $1 and notification_id = r.id)
-     on conflict (consumer_id, notification_id) do nothing`,
-    [
-      consumerId,
-      rows.map(([id]) => id),
-      rows.map(([, , , , key]) => key ?? ''),
-      rows.map(([, , , , key]) => key !== null),
-    ],
-  );
 }
 
 const LIMIT = { rows: 1000, bytes: 4 * 1024 * 1024 };
