@@ -1,8 +1,10 @@
+import { setTimeout } from 'node:timers/promises';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
 import { withConnection } from '../../src/database/connect.ts';
+import { fileReplay } from '../../src/log/by-hand/replay-file.ts';
 import type { Notification } from '../../src/log/notification.ts';
-import { startTailing } from '../helpers/daemon.ts';
+import { startDaemon, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { seize } from '../helpers/owner.ts';
@@ -17,7 +19,7 @@ transaction records each suspect, and whether it is recorded alone.
 */
 
 const database = useDatabase();
-const { start, tail, publish, untilFiled } = useDelivering(database);
+const { start, tail, keep, publish, untilFiled } = useDelivering(database);
 
 const SHARED = { instances: 'shared' } as const;
 const consumer = (
@@ -184,3 +186,47 @@ async function leave(
     [ids.at(-1)],
   );
 }
+
+test.each(some(['waits', 'fails']))(
+  'what comes before a suspect does not overtake one of its key that %s in an earlier page',
+  async (how) => {
+    const [old = 0] = await publish([null, 0]);
+    const done: unknown[] = [];
+    const fenced = Promise.withResolvers<void>();
+    let [lives, failures] = [1, 0];
+    const handle = async ({ key, payload }: Notification) => {
+      if (lives === 1 && payload === 8) {
+        await withConnection(database.config, (client) => {
+          const none = { since: null, until: null, channel: null, key: null };
+          const stretch = { ...none, consumerId: 'c', ids: [old] };
+          return fileReplay(client, 'pgwatch', { stretch, speed: null, max: 1 });
+        });
+        fenced.resolve();
+        lives += 1;
+        throw new Error('the failure cannot be saved');
+      }
+      if (lives === 1 && payload === 1) await fenced.promise;
+      // While these two run, the others of their page wait.
+      if (lives === 2 && (payload === 1 || payload === 2)) await setTimeout(100);
+      if (lives === 2 && payload === 4 && how === 'fails' && failures++ === 0)
+        throw new Error('no');
+      if (lives === 2 && key === 'k') done.push(payload);
+    };
+    keep(
+      startDaemon({ ...database.config, maxBatchSize: 4 }, [consumer(handle, { concurrency: 2 })]),
+    );
+    await until('the old one is settled', async () => {
+      const { rows } = await database.query(
+        'select done_id >= $1 as ok from pgwatch.consumer_progress',
+        [old],
+      );
+      return rows[0]?.ok || JSON.stringify(rows);
+    });
+    await publish(...[1, 2, 3, 4, 5, 6, 7, 8].map((n): [string | null, number] => [keyOf(n), n]));
+    await until('all are done', () => done.includes(4) && done.includes(6));
+    await untilFiled();
+    expect(done).toEqual([4, 6]);
+  },
+);
+
+const keyOf = (n: number) => (n === 4 || n === 6 ? 'k' : null);

@@ -83,6 +83,11 @@ export class OwnedAccount implements Account, SettlementOwner {
     return this.#ledger.openRows;
   }
 
+  /** True once everything in the pages before it is settled. */
+  isNext(page: LedgerPage): boolean {
+    return this.#ledger.isNext(page);
+  }
+
   /** Adds a page to the ledger. */
   open(page: Page, onClosed: () => void): LedgerPage {
     return this.#ledger.open(page, onClosed);

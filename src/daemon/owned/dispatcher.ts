@@ -143,9 +143,14 @@ export class OwnedDispatcher {
       else
         tasks.push({ row, id, key: row[4], isReplay, attempt: 1, isFiled: false, source, index });
     }
-    await this.#crew.callCarefully(this.#takeCareful(tasks, isReplay));
+    const careful = this.#takeCareful(tasks, isReplay);
+    // Recorded calls go first: they would overtake what waits or fails in the pages before.
+    if (careful.length > 0) await this.#whileFilingSlow(() => this.#account.isNext(source));
+    await this.#crew.callCarefully(careful);
     this.#crew.workers.push(tasks);
-    await this.#untilRoom();
+    // While one call is slow, the notifications done after it fill the ledger.
+    const isFilling = () => this.#account.openRows > this.#options.openRowsMax / 2;
+    await this.#whileFilingSlow(() => this.#hasRoom(), isFilling);
   }
 
   /** Calls the handler for the retries that the last query found to be due. */
@@ -218,15 +223,14 @@ export class OwnedDispatcher {
     else if (isLazy) this.#crew.workers.savePositionLazily();
   }
 
-  async #untilRoom(): Promise<void> {
-    if (this.#hasRoom()) return;
+  /** Waits for the condition, and files slow calls meanwhile if it is worth it. */
+  async #whileFilingSlow(isMet: () => boolean, isWorthIt = () => true): Promise<void> {
+    if (isMet()) return;
     const { workers } = this.#crew;
-    // While one call is slow, the notifications done after it fill the ledger.
-    const isFilling = () => this.#account.openRows > this.#options.openRowsMax / 2;
     const timer = setInterval(() => {
-      if (isFilling()) workers.fileSlow();
+      if (isWorthIt()) workers.fileSlow();
     }, SLOW_MS);
-    await workers.until(() => this.#hasRoom()).finally(() => clearInterval(timer));
+    await workers.until(isMet).finally(() => clearInterval(timer));
   }
 
   #hasRoom(): boolean {

@@ -59,6 +59,11 @@ export class Ledger {
     return this.#openRows;
   }
 
+  /** True once all pages before it are closed. */
+  isNext(page: LedgerPage): boolean {
+    return this.#entries[0] === page || page.isClosed;
+  }
+
   /** Appends a page. */
   open(page: Page, onClosed: () => void = () => {}): LedgerPage {
     const entry = new LedgerPage(page, onClosed, () => this.#advance());
