@@ -1993,8 +1993,8 @@ CREATE OR REPLACE FUNCTION pgwatch.relation_is_current(relation_id oid)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /* True if the transaction's snapshot shows the current version of a table, or a composite type, and
-   of its columns. */
-select not exists (
+   of its columns: not if it was created later. */
+select exists (select from pg_class as c where c.oid = relation_id) and not exists (
   select from pg_class as c
   where c.oid = relation_id and currtid2('pg_catalog.pg_class', c.ctid) <> c.ctid
   union all

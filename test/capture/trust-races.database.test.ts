@@ -114,23 +114,31 @@ test('a transaction with an older snapshot refuses types that were changed since
       grant all on all tables in schema lair to "${name}"`);
     await withConnection({ url }, async (writer) => {
       await writer.query('begin isolation level repeatable read; select count(*) from pg_class');
-      await client.query(`alter type given owner to "${name}"; alter table grown add column n int`);
+      await client.query(`alter type given owner to "${name}"; alter table grown add column n int;
+        create table created (id int primary key, n int); grant all on created to "${name}"`);
       await withConnection({ url }, (attacker) =>
         attacker.query(`${castSql('trap')}; ${castSql('given')};
           alter table bait add column trap trap;
-          alter table changed alter column word type trap using 'a'`),
+          alter table changed alter column word type trap using 'a';
+          create table later (id int primary key, trap trap);
+          create table row_later (id int primary key, trap trap)`),
       );
+      for (const table of ['created', 'later']) await createTrigger(client, table);
+      await createTrigger(client, 'row_later', { forEach: 'row' });
       for (const write of [
         `insert into bait values (1, 'x', 'a')`,
         `insert into changed values (1, 'a')`,
         `insert into given_bait values (1, 'a')`,
+        `insert into later values (1, 'a')`,
+        `insert into row_later values (1, 'a')`,
       ]) {
         await writer.query('savepoint s');
         await expect(writer.query(write), write).rejects.toMatchObject({ code: '40001' });
         await writer.query('rollback to s');
       }
       await writer.query(
-        `insert into row_bait values (1, 'a'); insert into grown values (1, 2); commit`,
+        `insert into row_bait values (1, 'a'); insert into grown values (1, 2);
+         insert into created values (1, 2); commit`,
       );
     });
     expect(await caught()).toEqual([]);
@@ -138,6 +146,8 @@ test('a transaction with an older snapshot refuses types that were changed since
     expect(trapped?.payload.new_data).toEqual({ id: 1, trap: 'a' });
     const [grown] = await changesOf(database, 'grown');
     expect(grown?.payload.new_data).toEqual({ id: 1, n: 2 });
+    const [created] = await changesOf(database, 'created');
+    expect(created?.payload.new_data).toEqual({ id: 1, n: 2 });
   });
 });
 
