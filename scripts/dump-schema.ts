@@ -11,10 +11,17 @@ import { schemaText } from './schema-text.ts';
 const folder = mkdtempSync(join(tmpdir(), 'pgwatch-schema-'));
 const server = await startEmbedded({ folder, settings: { fsync: 'off' } });
 try {
-  const roles = { publish: ['publisher'], consume: ['consumer'], read: ['reader'] };
+  const roles = {
+    publish: ['publisher'],
+    consume: ['consumer'],
+    read: ['reader'],
+    capture: ['capturer'],
+  };
   const config = await loadConfig({ flags: { url: server.url, roles }, environment: {}, folder });
   await withConnection(config, async (client) => {
-    await client.query('create role publisher; create role consumer; create role reader');
+    await client.query(
+      `create role publisher; create role consumer; create role reader; create role capturer`,
+    );
     await migrateUp(client, config);
     const text = await schemaText(client, config, {});
     writeFileSync(new URL('../sql/schema.sql', import.meta.url), text);

@@ -3097,6 +3097,8 @@ $function$;
 
 -- Privileges
 
+grant execute on function public.notify_data_change() to capturer;
+
 grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xid8) to consumer;
 
 grant execute on function pgwatch.cleanup_key() to consumer;

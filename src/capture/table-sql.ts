@@ -34,6 +34,13 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
     join pg_catalog.pg_namespace as fn on fn.oid = f.relnamespace
     where f.relkind = 'f' order by 1) as "foreignPartitions",
   array(
+    select distinct pg_catalog.pg_get_userbyid(p.relowner)::text
+    from pg_catalog.pg_partition_tree(c.oid) as part
+    join pg_catalog.pg_class as p on p.oid = part.relid
+    where p.relkind = 'p' and not pg_catalog.has_function_privilege(
+      p.relowner, pg_catalog.to_regprocedure($1)::pg_catalog.oid, 'execute')
+    order by 1) as "hinderedOwners",
+  array(
     select pg_catalog.concat(un.nspname, '.', u.relname)
     from (select c.oid as oid union select relid from pg_catalog.pg_partition_tree(c.oid)) as part
     join pg_catalog.pg_class as u on u.oid = part.oid

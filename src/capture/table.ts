@@ -30,6 +30,11 @@ export type Table = {
    * directly or through other tables.
    */
   refersToItself: boolean;
+  /**
+   * Owners of the table, and of its partitions that are partitioned themselves, who cannot add
+   * partitions while it is captured: that requires EXECUTE on the trigger function.
+   */
+  hinderedOwners: string[];
   /** Partitions that are foreign tables. */
   foreignPartitions: string[];
   /** The table and its partitions, if unlogged: a crash empties them. */

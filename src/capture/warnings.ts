@@ -1,3 +1,4 @@
+import pg from 'pg';
 import type { TriggerOptions } from '../config/triggers.ts';
 import type { CaptureLevel } from './level.ts';
 import type { Table } from './table.ts';
@@ -11,6 +12,18 @@ export function foreignCastsText(table: Table): string {
     `Values of the type ${first} in ${tableText(table)} are captured as text, because the type or` +
     ' the function of its cast to json belongs to a role that may not act as the owner of' +
     ' pgwatch. To use the cast, let a superuser own both.'
+  );
+}
+
+/** Says who cannot add partitions to a captured table, and how to change that; null: nobody. */
+export function hinderedText({ hinderedOwners, ...table }: Table): string | null {
+  if (hinderedOwners.length === 0) return null;
+  const roles = hinderedOwners.map((role) => JSON.stringify(role)).join(', ');
+  return (
+    `${hinderedOwners.map((role) => pg.escapeIdentifier(role)).join(', ')} cannot add partitions` +
+    ` to ${tableText(table)} while it is captured, because each gets the triggers ("permission` +
+    ` denied for function"). Add roles: { capture: [${roles}] } to the config` +
+    ' and run "pgwatch migrate".'
   );
 }
 
@@ -44,6 +57,7 @@ export function warningsFor(table: Table, options: TriggerOptions, level: Captur
       `Nothing is published for the rows of a partition of ${name} that is added by ATTACH` +
         ' PARTITION, or truncated, detached or dropped by itself: "pgwatch snapshot" publishes' +
         ' existing rows.',
+    hinderedText(table) ?? false,
     table.isKeyDeferrable &&
       `The primary key of ${name} is deferrable: if two rows have the same key for a while, for` +
         ' example when they swap keys' +
@@ -57,7 +71,7 @@ export function warningsFor(table: Table, options: TriggerOptions, level: Captur
       `${earlier.join(', ')} on ${name} runs before the capture: its changes to ${name} are` +
         ' recorded before the change that caused them.',
   ];
-  return [...blindSpots(table), ...warnings.filter((warning) => warning !== false)];
+  return [...blindSpots(table), ...warnings.filter((warning) => typeof warning === 'string')];
 }
 
 /** Ways in which rows of such a table can appear or vanish without a trigger: full sentences. */

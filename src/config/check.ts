@@ -11,7 +11,7 @@ import {
   wholeNumber,
 } from '../kinds.ts';
 import { suggest } from '../suggest.ts';
-import type { Config } from './define.ts';
+import { type Config, ROLE_KINDS } from './define.ts';
 import { checkTriggerOptions } from './triggers.ts';
 
 /** Options from one place: the config file, the environment or the command line. */
@@ -47,7 +47,7 @@ const CHECKS: Record<
     key: 'roles',
     kind: {
       parse: roles,
-      expected: 'an object with lists of role names: publish, consume, read',
+      expected: `an object with lists of role names: ${ROLE_KINDS.join(', ')}`,
     },
   },
   triggers: {
@@ -143,7 +143,7 @@ function bytes(value: unknown): number | undefined {
 
 function roles(value: unknown): Config['roles'] | undefined {
   if (!isObject(value)) return undefined;
-  const result: Record<string, string[]> = { publish: [], consume: [], read: [] };
+  const result: Record<string, string[]> = Object.fromEntries(ROLE_KINDS.map((kind) => [kind, []]));
   for (const [kind, names] of Object.entries(value)) {
     const isList = Array.isArray(names) && names.every((name) => identifier(name) !== undefined);
     if (!Object.hasOwn(result, kind) || !isList) return undefined;

@@ -31,6 +31,11 @@ export type UserConfig = {
     consume?: string[];
     /** May read the log. */
     read?: string[];
+    /**
+     * May create capture triggers, as in printed SQL. Owners of captured tables that are
+     * partitioned need it to add partitions, because each partition gets the triggers.
+     */
+    capture?: string[];
   };
   /**
    * The tables that "pgwatch trigger sync" captures, and how. Names include the schema if it is not
@@ -73,6 +78,10 @@ export type UserConfig = {
   shutdownTimeout?: Duration;
 };
 
+/** What roles may be allowed to do. */
+export const ROLE_KINDS = ['publish', 'consume', 'read', 'capture'] as const;
+export type RoleKind = (typeof ROLE_KINDS)[number];
+
 /** The complete configuration: checked, frozen, nothing optional, durations in milliseconds. */
 export type Config = Readonly<{
   /** Null: from libpq's environment variables. */
@@ -82,11 +91,7 @@ export type Config = Readonly<{
   tls: 'verify' | 'no-verify' | 'off' | null;
   schema: string;
   apiSchema: string;
-  roles: Readonly<{
-    publish: readonly string[];
-    consume: readonly string[];
-    read: readonly string[];
-  }>;
+  roles: Readonly<Record<RoleKind, readonly string[]>>;
   /** Null: the config manages no tables. */
   triggers: Readonly<Record<string, TriggerOptions>> | null;
   /** Absolute path. */

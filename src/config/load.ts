@@ -38,7 +38,7 @@ const DEFAULTS = {
   tls: null,
   schema: 'pgwatch',
   apiSchema: 'public',
-  roles: Object.freeze({ publish: [], consume: [], read: [] }),
+  roles: Object.freeze({ publish: [], consume: [], read: [], capture: [] }),
   triggers: null,
   consumers: 'consumers',
   partition: 'day',

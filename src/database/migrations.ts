@@ -5,7 +5,7 @@ import { fillNames, type Names, readSql } from './names.ts';
 
 /** Where pgwatch is installed, and the roles to grant privileges to. */
 export type Installation = Names & {
-  roles: Readonly<Record<'publish' | 'consume' | 'read', readonly string[]>>;
+  roles: Readonly<Record<string, readonly string[]>>;
 };
 
 /** One file of sql/migrations. */

@@ -59,8 +59,8 @@ export function fromSqlError(thrown: unknown): Error {
     return new PgwatchError(
       'permission_denied',
       `The database refused this: ${error.message}. Add the role to ` +
-        'roles: { publish, consume, read } in the config and run "pgwatch migrate" as the ' +
-        "database's owner, or use another role.",
+        'roles: { publish, consume, read, capture } in the config and run "pgwatch migrate" as ' +
+        "the database's owner, or use another role.",
       { cause: thrown },
     );
   }

@@ -32,7 +32,7 @@ test('the SQL of the migrations passes through query builders unchanged', async 
   const text = [
     bootstrapSql(config),
     ...readMigrations().map((migration) => migrationSql(migration, config)),
-    grantSql({ ...config, roles: { publish: ['a'], consume: ['b'], read: ['c'] } }),
+    grantSql({ ...config, roles: { publish: ['a'], consume: ['b'], read: ['c'], capture: ['d'] } }),
   ].join('\n');
   expect(raw(text)).toBe(text);
 });

@@ -39,7 +39,10 @@ describe('several installations in one database', () => {
     await database.query('create schema api_b; create schema api_c');
     const client = await database.connect();
     for (const place of [second, third]) {
-      await migrateUp(client, { ...place, roles: { publish: [], consume: [], read: [] } });
+      await migrateUp(client, {
+        ...place,
+        roles: { publish: [], consume: [], read: [], capture: [] },
+      });
     }
   });
 

@@ -99,7 +99,10 @@ test('as JSON each reason has its code; foreign text does not control the termin
 
 test('a reader is told who holds uncommitted work, without anything it may not see', async () => {
   const { name, url } = await createRole(database, 'read');
-  const config = { ...database.config, roles: { publish: [], consume: [], read: [name] } };
+  const config = {
+    ...database.config,
+    roles: { publish: [], consume: [], read: [name], capture: [] },
+  };
   await withConnection(config, (client) => migrateUp(client, config));
   const writer = await database.connect();
   await writer.query(`set application_name = '${EVIL}'; begin`);

@@ -28,7 +28,11 @@ test.each([
   ['maxBatchBytes', '64 kb', { maxBatchBytes: 65_536 }],
   ['maxBatchBytes', '100', { maxBatchBytes: 100 }],
   ['poolSize', '20', { poolSize: 20 }],
-  ['roles', { read: ['Ann Lee'] }, { roles: { publish: [], consume: [], read: ['Ann Lee'] } }],
+  [
+    'roles',
+    { read: ['Ann Lee'] },
+    { roles: { publish: [], consume: [], read: ['Ann Lee'], capture: [] } },
+  ],
 ])('%s accepts %j', (name, value, expected) => {
   expect(check({ [name]: value })).toEqual(expected);
 });

@@ -14,7 +14,7 @@ test('without settings, everything has its default, and the config is frozen', a
     tls: null,
     schema: 'pgwatch',
     apiSchema: 'public',
-    roles: { publish: [], consume: [], read: [] },
+    roles: { publish: [], consume: [], read: [], capture: [] },
     triggers: null,
     consumers: join(folder, 'consumers'),
     partition: 'day',

@@ -46,7 +46,10 @@ const TRAPS = ['public', 'pg_temp'].flatMap((schema) => [
 
 test("a publisher's own functions, operators and tables do not affect ours", async () => {
   const { name, url } = await createRole(database, 'attacker');
-  const config = { ...database.config, roles: { publish: [name], consume: [], read: [name] } };
+  const config = {
+    ...database.config,
+    roles: { publish: [name], consume: [], read: [name], capture: [] },
+  };
   await withConnection(config, (client) => migrateUp(client, config));
   await database.query(`create table caught (call text, who text); grant all on caught to public`);
   await database.query(`grant create on schema public to "${name}"`);

@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { beforeAll, expect, test } from 'vitest';
 import { readCaptureStates } from '../../src/capture/state.ts';
+import { ROLE_KINDS } from '../../src/config/define.ts';
 import { connect, withConnection } from '../../src/database/connect.ts';
 import { migrateUp, requireCurrentSchema } from '../../src/database/migrate.ts';
 import { withTransaction } from '../../src/database/transaction.ts';
@@ -51,7 +52,7 @@ import { createRole } from '../helpers/role.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
-const KINDS = ['publish', 'consume', 'read', 'nothing'] as const;
+const KINDS = [...ROLE_KINDS, 'nothing'] as const;
 type Kind = (typeof KINDS)[number];
 type Action = { by: readonly Kind[]; run(client: Client): Promise<unknown> };
 
@@ -247,10 +248,11 @@ const ACTIONS: Record<string, Action> = {
   'announce a notification that does not exist': forbidden(
     `select pgwatch.notification_announce('ch', 1, now(), '1')`,
   ),
-  'capture with a trigger': forbidden(
-    `create temporary table mine (id int);
-     create trigger c after insert on mine for each row execute function notify_data_change()`,
-  ),
+  'capture with a trigger': {
+    by: ['capture'],
+    run: sql(`create temporary table mine (id int);
+      create trigger c after insert on mine for each row execute function notify_data_change()`),
+  },
 };
 
 async function cleanUp(client: Client, needed: 'keep' | 'remove') {
@@ -289,7 +291,10 @@ test.each(KINDS)(
   'a role that is granted %s can do exactly that, whatever it tries',
   async (kind) => {
     const { name, url } = await createRole(database, kind);
-    const config = { ...database.config, roles: { publish: [], consume: [], read: [] } };
+    const config = {
+      ...database.config,
+      roles: { publish: [], consume: [], read: [], capture: [] },
+    };
     if (kind !== 'nothing') Object.assign(config.roles, { [kind]: [name] });
     await withConnection(config, (client) => migrateUp(client, config));
     const client = await connect({ url });
@@ -361,7 +366,7 @@ test('a writer without any privilege on the schema is captured all the same', as
 
 test('a daemon needs only the consume role for replay, tail and doorbell', async () => {
   const { name, url } = await createRole(database, 'daemon');
-  const roles = { publish: [], consume: [name], read: [] };
+  const roles = { publish: [], consume: [name], read: [], capture: [] };
   const config = { ...database.config, url, roles, pollIntervalMs: 600_000 };
   await withConnection(database.config, (client) => migrateUp(client, config));
   await database.query(

@@ -9,19 +9,26 @@ const FILE = readFileSync(new URL('../../sql/schema.sql', import.meta.url), 'utf
 
 test('sql/schema.sql is the result of the migrations; "npm run schema" updates it', async () => {
   const database = await createEmptyDatabase();
-  const [publisher, consumer, reader] = [
+  const [publisher, consumer, reader, capturer] = [
     await createRole(database, 'publisher'),
     await createRole(database, 'consumer'),
     await createRole(database, 'reader'),
+    await createRole(database, 'capturer'),
   ];
   const config = await database.configWith({
-    roles: { publish: [publisher.name], consume: [consumer.name], read: [reader.name] },
+    roles: {
+      publish: [publisher.name],
+      consume: [consumer.name],
+      read: [reader.name],
+      capture: [capturer.name],
+    },
   });
   await migrateUp(database.client, config);
   const names = {
     [publisher.name]: 'publisher',
     [consumer.name]: 'consumer',
     [reader.name]: 'reader',
+    [capturer.name]: 'capturer',
   };
   expect(await schemaText(database.client, config, names)).toBe(FILE);
 });

@@ -162,7 +162,7 @@ describe('privileges', () => {
     const role = await createRole(database, 'consuming');
     const config = {
       ...database.config,
-      roles: { publish: [], consume: [role.name], read: ['no body'] },
+      roles: { publish: [], consume: [role.name], read: ['no body'], capture: [] },
     };
     expect(await findingsOf(config, 'privileges')).toEqual([
       expect.stringMatching(
@@ -180,7 +180,7 @@ describe('privileges', () => {
     'a role in %s can check everything',
     async (kind) => {
       const role = await createRole(database, kind);
-      const roles = { publish: [], consume: [], read: [], [kind]: [role.name] };
+      const roles = { publish: [], consume: [], read: [], capture: [], [kind]: [role.name] };
       const client = await database.connect();
       await migrateUp(client, { ...database.config, roles });
       const { checked } = await diagnose({ ...database.config, roles, url: role.url }, 'all');
@@ -192,7 +192,10 @@ describe('privileges', () => {
 
   test('a revoked part of the granted privileges is named', async () => {
     const role = await createRole(database, 'reading');
-    const config = { ...database.config, roles: { publish: [], consume: [], read: [role.name] } };
+    const config = {
+      ...database.config,
+      roles: { publish: [], consume: [], read: [role.name], capture: [] },
+    };
     const client = await database.connect();
     await migrateUp(client, config);
     await client.query(`revoke select (event_id) on pgwatch.published from "${role.name}"`);

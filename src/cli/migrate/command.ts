@@ -21,7 +21,7 @@ export function addMigrate(program: Command, outcome: CommandResult): void {
       `
 It needs no superuser: the owner of the database can run it. Running it again,
 or twice at the same time, does no harm. It grants the roles named in the config
-(roles: { publish, consume, read }) what they need.
+(roles: { publish, consume, read, capture }) what they need.
 
 Examples:
   $ pgwatch migrate                      install or update

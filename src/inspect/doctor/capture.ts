@@ -3,7 +3,7 @@ import { planCaptures } from '../../capture/drift.ts';
 import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
 import { triggerFunction } from '../../capture/table.ts';
 import { quotedTable, tableText } from '../../capture/table-name.ts';
-import { blindSpots, foreignCastsText } from '../../capture/warnings.ts';
+import { blindSpots, foreignCastsText, hinderedText } from '../../capture/warnings.ts';
 import { PgwatchError } from '../../errors.ts';
 import { shellWord } from '../../shell-word.ts';
 import type { Check, Context, Finding } from './check.ts';
@@ -19,6 +19,7 @@ export const capture: Check = {
       ...states.flatMap(lossFindings),
       ...states.flatMap(staleFindings),
       ...states.flatMap(castFindings),
+      ...states.flatMap(hinderedFindings),
       ...states.flatMap(blindFindings),
       ...(await findSilent(client, context)),
       ...(await findUnlikeConfig(client, context)),
@@ -66,6 +67,15 @@ function castFindings({ table }: CaptureState): Finding[] {
   const [what = '', fix = ''] = foreignCastsText(table).split(/(?<=json\.) /);
   const why = "The function of that cast would run with the rights of pgwatch's owner.";
   return [{ level: 'note', what, why, fix }];
+}
+
+/** Owners who cannot add partitions to their table. */
+function hinderedFindings({ table }: CaptureState): Finding[] {
+  const text = hinderedText(table);
+  if (text === null) return [];
+  const [what = '', fix = ''] = text.split(/(?<=function"\)\.) /);
+  const why = 'Without a new partition in time, writers fail: "no partition of relation found".';
+  return [{ level: 'problem', what, why, fix }];
 }
 
 /** Rows that come or go without firing a trigger. */

@@ -1,4 +1,5 @@
 import { type Client, escapeIdentifier } from 'pg';
+import { ROLE_KINDS } from '../../config/define.ts';
 import { publicSignatures } from '../../database/names.ts';
 import { someOf } from '../../words.ts';
 import type { Context, Finding } from './check.ts';
@@ -17,7 +18,7 @@ type Excess = {
 
 /** Compares all privileges, including those on columns and of PUBLIC, with the config. */
 export async function findExcess(client: Client, context: Context): Promise<Finding[]> {
-  const expected = (['publish', 'consume', 'read'] as const).flatMap((kind) =>
+  const expected = ROLE_KINDS.flatMap((kind) =>
     context.config.roles[kind].flatMap((role) =>
       readGrants(kind, context.config).map((grant) => ({ role, ...grant })),
     ),

@@ -1,3 +1,4 @@
+import type { RoleKind } from '../../config/define.ts';
 import { fillNames, type Names, qualified, readSql } from '../../database/names.ts';
 
 /** One privilege that is granted to roles of a kind. */
@@ -11,7 +12,7 @@ export type Grant = {
 };
 
 /** Reads what sql/grants grants to roles of this kind. */
-export function readGrants(kind: 'publish' | 'consume' | 'read', names: Names): Grant[] {
+export function readGrants(kind: RoleKind, names: Names): Grant[] {
   const sql = readSql(`grants/${kind}.sql`);
   // A block grants only if that is needed.
   const block = sql.includes('grant usage on schema :"api_schema"') ? [apiUsage(names)] : [];

@@ -1,4 +1,5 @@
 import { type Client, escapeIdentifier } from 'pg';
+import { ROLE_KINDS, type RoleKind } from '../../config/define.ts';
 import { someOf } from '../../words.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { findExcess } from './excess.ts';
@@ -24,25 +25,22 @@ export const privileges: Check = {
       ...(await findExcess(client, context)),
       ...(await findDefaults(client, context)),
     ];
-    for (const kind of KINDS) {
+    for (const kind of ROLE_KINDS) {
       for (const role of roles[kind])
         findings.push(...(await findRole(client, context, kind, role)));
     }
     const lacking = await readLacking(client, context, 'consume', self);
     if (lacking.length > 0 && !roles.consume.includes(self))
       findings.push(noConsumer(self, lacking));
-    const named = KINDS.reduce((count, kind) => count + roles[kind].length, 0);
+    const named = ROLE_KINDS.reduce((count, kind) => count + roles[kind].length, 0);
     return { findings, seen: `role ${self}, and ${named} in the config` };
   },
 };
 
-type Kind = 'publish' | 'consume' | 'read';
-const KINDS: readonly Kind[] = ['publish', 'consume', 'read'];
-
 async function findRole(
   client: Client,
   context: Context,
-  kind: Kind,
+  kind: RoleKind,
   role: string,
 ): Promise<Finding[]> {
   const { rows } = await client.query('select from pg_roles where rolname = $1', [role]);
@@ -87,7 +85,7 @@ function noConsumer(role: string, lacking: readonly string[]): Finding {
 async function readLacking(
   client: Client,
   { config }: Context,
-  kind: Kind,
+  kind: RoleKind,
   role: string,
 ): Promise<string[]> {
   const grants = readGrants(kind, config);
