@@ -2201,6 +2201,19 @@ begin
 end;
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.snapshot_refuse(trigger_name text, relation_id oid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* Raises 40001: a transaction that begins now will see the table, and its types, as they are. */
+begin
+  raise exception 'Trigger % on % could not serialize access: the table, or types of its columns, '
+    'were created or changed after this transaction began.', trigger_name, relation_id::regclass
+  using errcode = 'serialization_failure', hint = 'The transaction might succeed if retried.';
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.statement_query(operation text, expression text)
  RETURNS text
  LANGUAGE sql
@@ -2377,7 +2390,7 @@ AS $function$
 /*
 For a table that is newer than the transaction's snapshot: whether a row of it may contain what
 jsonb cannot. Raises 40001 if a type of the row is newer than the snapshot, or belongs to another
-role: a transaction that begins now will see it.
+role.
 */
 declare
   type_ids oid[];
@@ -2394,10 +2407,7 @@ begin
     select min("pgwatch".type_kind(t.type_id, current_user))
     from unnest(type_ids) as t (type_id));
   if type_ids is null or kind = 'foreign' or not "pgwatch".types_are_current(type_ids) then
-    raise exception 'Trigger % on % could not serialize access: columns of the table, or their '
-      'types, were changed after this transaction began.',
-      trigger_name, relation_id::regclass
-    using errcode = 'serialization_failure', hint = 'The transaction might succeed if retried.';
+    perform "pgwatch".snapshot_refuse(trigger_name, relation_id);
   end if;
   return kind = 'json';
 end;
@@ -2737,6 +2747,10 @@ begin
     then
       row_expression := null;
       is_current := false;
+      if not jsonb_exists(options, 'id') then
+        /* The snapshot does not show the primary key. */
+        perform "pgwatch".snapshot_refuse(tg_name, tg_relid);
+      end if;
       if tg_level = 'ROW' then
         is_special := "pgwatch".types_require_current(tg_name, tg_relid, coalesce(new, old));
       elsif tg_op = 'UPDATE' then
@@ -2750,6 +2764,8 @@ begin
     if writer_xid is null then
       /* The statement changed no rows. */
       return null;
+    elsif relation is null then
+      perform "pgwatch".snapshot_refuse(tg_name, tg_relid);
     end if;
     /* Do not convert large columns that are in no payload: that is wasted work, and may exceed the
        limit of jsonb. */

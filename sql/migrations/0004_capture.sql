@@ -776,6 +776,20 @@ select :"schema".relation_is_current(relation_id)
 $$;
 revoke all on function :"schema".table_is_current(oid) from public;
 
+create function :"schema".snapshot_refuse(trigger_name text, relation_id oid)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+/* Raises 40001: a transaction that begins now will see the table, and its types, as they are. */
+begin
+  raise exception 'Trigger % on % could not serialize access: the table, or types of its columns, '
+    'were created or changed after this transaction began.', trigger_name, relation_id::regclass
+  using errcode = 'serialization_failure', hint = 'The transaction might succeed if retried.';
+end;
+$$;
+revoke all on function :"schema".snapshot_refuse(text, oid) from public;
+
 create function :"schema".types_require_current(trigger_name text, relation_id oid, data record)
 returns boolean
 language plpgsql
@@ -785,7 +799,7 @@ as $$
 /*
 For a table that is newer than the transaction's snapshot: whether a row of it may contain what
 jsonb cannot. Raises 40001 if a type of the row is newer than the snapshot, or belongs to another
-role: a transaction that begins now will see it.
+role.
 */
 declare
   type_ids oid[];
@@ -802,10 +816,7 @@ begin
     select min(:"schema".type_kind(t.type_id, current_user))
     from unnest(type_ids) as t (type_id));
   if type_ids is null or kind = 'foreign' or not :"schema".types_are_current(type_ids) then
-    raise exception 'Trigger % on % could not serialize access: columns of the table, or their '
-      'types, were changed after this transaction began.',
-      trigger_name, relation_id::regclass
-    using errcode = 'serialization_failure', hint = 'The transaction might succeed if retried.';
+    perform :"schema".snapshot_refuse(trigger_name, relation_id);
   end if;
   return kind = 'json';
 end;
@@ -1091,6 +1102,10 @@ begin
     then
       row_expression := null;
       is_current := false;
+      if not jsonb_exists(options, 'id') then
+        /* The snapshot does not show the primary key. */
+        perform :"schema".snapshot_refuse(tg_name, tg_relid);
+      end if;
       if tg_level = 'ROW' then
         is_special := :"schema".types_require_current(tg_name, tg_relid, coalesce(new, old));
       elsif tg_op = 'UPDATE' then
@@ -1104,6 +1119,8 @@ begin
     if writer_xid is null then
       /* The statement changed no rows. */
       return null;
+    elsif relation is null then
+      perform :"schema".snapshot_refuse(tg_name, tg_relid);
     end if;
     /* Do not convert large columns that are in no payload: that is wasted work, and may exceed the
        limit of jsonb. */

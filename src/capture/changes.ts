@@ -1,7 +1,7 @@
 import { OPERATIONS } from '../config/triggers.ts';
 import type { Names } from '../database/names.ts';
 import { PgwatchError } from '../errors.ts';
-import { argumentsOf, type ExistingTrigger } from './existing.ts';
+import { argumentsOf, type ExistingTrigger, excludedBy } from './existing.ts';
 import type { Capture } from './plan.ts';
 import { tableText } from './table-name.ts';
 import { dropSql, type Trigger, triggerSql } from './trigger-sql.ts';
@@ -101,15 +101,15 @@ export function isSame(there: ExistingTrigger, trigger: Trigger): boolean {
     there.isRow === trigger.isRow &&
     there.isAlways === trigger.isAlways &&
     there.isEnabled &&
+    there.renamed.length === 0 &&
     JSON.stringify(there.args) === JSON.stringify(trigger.args)
   );
 }
 
 function exposedBy({ table, triggers }: Capture, existing: readonly ExistingTrigger[]): string[] {
   const known = table.columns.map(({ name }) => name);
-  const after = argumentsOf(triggers[0]).exclude ?? [];
-  const before = existing.flatMap((trigger) => argumentsOf(trigger).exclude ?? []);
-  return [...new Set(before)].filter((name) => known.includes(name) && !after.includes(name));
+  const after = excludedBy(triggers);
+  return excludedBy(existing).filter((name) => known.includes(name) && !after.includes(name));
 }
 
 function differencesOf({ table, triggers, level }: Capture, existing: readonly ExistingTrigger[]) {
@@ -117,11 +117,15 @@ function differencesOf({ table, triggers, level }: Capture, existing: readonly E
   const after = describe(triggers, level.forEach);
   const changed = Object.keys(after).filter((name) => before[name] !== after[name]);
   const disabled = existing.filter(({ isEnabled }) => !isEnabled).map(({ name }) => name);
+  const renamed = [...new Set(existing.flatMap((trigger) => trigger.renamed))];
   return [
     ...changed.map((name) => {
       const why = name === 'for each' && level.reason !== null ? ` (${level.reason})` : '';
       return `${name} ${before[name]} → ${after[name]}${why}`;
     }),
+    ...(renamed.length > 0
+      ? [`when, since a column that it tests is called ${renamed.join(', ')} now`]
+      : []),
     ...(disabled.length > 0 ? [`enabled ${disabled.join(', ')} of ${tableText(table)}`] : []),
   ];
 }

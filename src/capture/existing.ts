@@ -13,6 +13,8 @@ export type ExistingTrigger = Trigger & {
   operations: readonly Operation[];
   /** False if it is disabled or fires only in replication. */
   isEnabled: boolean;
+  /** Columns that its condition tests and the recorded text does not name: they were renamed. */
+  renamed: string[];
 };
 
 /** The triggers on a table that call notify_data_change, in order of their names. */
@@ -34,7 +36,13 @@ export async function readCaptures(
 ): Promise<ExistingCapture[]> {
   const { rows } = await client.query<Found>(
     `select c.oid::int8::float8 as "tableOid", n.nspname as schema, c.relname as table,
-       t.tgname as name, t.tgtype::int as type, t.tgargs as args, t.tgenabled as enabled
+       t.tgname as name, t.tgtype::int as type, t.tgargs as args, t.tgenabled as enabled,
+       array(
+         select a.attname::text from pg_catalog.pg_depend as d
+         join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = d.refobjsubid
+         where d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass and d.objid = t.oid
+           and d.refobjid = c.oid and d.refobjsubid > 0
+         order by a.attnum) as tested
      from pg_catalog.pg_trigger as t
      join pg_catalog.pg_class as c on c.oid = t.tgrelid
      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
@@ -53,11 +61,31 @@ export async function readCaptures(
   return [...captures.values()];
 }
 
+/**
+ * The triggers that say how rows are published. Those that pgwatch created agree; manually created
+ * ones may not. One for TRUNCATE publishes no rows.
+ */
+export function rowPublishers(triggers: readonly ExistingTrigger[]): readonly ExistingTrigger[] {
+  const forInsert = triggers.filter(({ operations }) => operations.includes('insert'));
+  if (forInsert.length > 0) return forInsert;
+  const forRows = triggers.filter(({ operations }) =>
+    operations.some((each) => each !== 'truncate'),
+  );
+  return forRows.length > 0 ? forRows : triggers;
+}
+
+/** The columns that any of the triggers excludes. */
+export function excludedBy(triggers: readonly Trigger[]): string[] {
+  return [...new Set(triggers.flatMap((trigger) => argumentsOf(trigger).exclude ?? []))];
+}
+
 /** The options with which pgwatch created these triggers. */
 export function optionsOf(triggers: readonly ExistingTrigger[]): TriggerOptions {
-  const [first] = triggers;
+  const [first] = rowPublishers(triggers);
   const [channel = 'data_change'] = first?.args ?? [];
-  const { key, columns, exclude, payload, notify, when, for_each } = argumentsOf(first);
+  const { key, columns, payload, notify, when, for_each } = argumentsOf(first);
+  const excluded = excludedBy(triggers);
+  const exclude = excluded.length > 0 ? excluded : undefined;
   const operations = OPERATIONS.filter((each) =>
     triggers.some((trigger) => trigger.operations.includes(each)),
   );
@@ -79,8 +107,12 @@ export function optionsOf(triggers: readonly ExistingTrigger[]): TriggerOptions 
 
 /** The second argument; empty if it is missing or cannot be parsed. */
 export function argumentsOf(trigger: Trigger | undefined): CaptureArgument {
+  return parsedArgument(trigger?.args ?? []);
+}
+
+function parsedArgument([, text = '{}']: readonly string[]): CaptureArgument {
   try {
-    return JSON.parse(trigger?.args[1] ?? '{}') as CaptureArgument;
+    return JSON.parse(text) as CaptureArgument;
   } catch {
     return {};
   }
@@ -94,21 +126,34 @@ type Found = {
   type: number;
   args: Buffer;
   enabled: string;
+  /** The columns that its condition tests. */
+  tested: string[];
 };
 
-function triggerOf({ name, type, args, enabled }: Found): ExistingTrigger {
+function triggerOf({ name, type, args: bytes, enabled, tested }: Found): ExistingTrigger {
   const operations = OPERATIONS.filter((operation) => (type & TYPE_BITS[operation]) !== 0);
+  // Each argument ends with a zero byte.
+  const args = bytes.toString('utf8').split('\0').slice(0, -1);
   return {
     name,
     operation: operations[0] ?? 'insert',
     operations,
     isRow: (type & 1) !== 0,
-    // Each argument ends with a zero byte.
-    args: args.toString('utf8').split('\0').slice(0, -1),
+    args,
     isAlways: enabled === 'A',
     isEnabled: enabled === 'O' || enabled === 'A',
     isOurs: name.startsWith(TRIGGER_PREFIX),
+    renamed: renamedSince(parsedArgument(args).when, tested),
   };
+}
+
+/** PostgreSQL renames the columns in a condition, too, but not in the text that was recorded. */
+function renamedSince(condition: string | undefined, tested: readonly string[]): string[] {
+  if (condition === undefined) return [];
+  return tested.filter((name) => {
+    const written = name.replaceAll('"', '""').replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+    return !new RegExp(`(?<![\\p{L}\\p{N}_$])${written}(?![\\p{L}\\p{N}_$])`, 'iu').test(condition);
+  });
 }
 
 /** The bits of tgtype, as in PostgreSQL's pg_trigger.h. */

@@ -1,6 +1,8 @@
 import { OPERATIONS, type TriggerOptions } from '../config/triggers.ts';
-import { type ExistingTrigger, optionsOf } from './existing.ts';
+import { PgwatchError } from '../errors.ts';
+import { argumentsOf, type ExistingTrigger, optionsOf } from './existing.ts';
 import type { Table } from './table.ts';
+import { tableText } from './table-name.ts';
 
 /** The given options merged with those of the existing capture. */
 export type PresentOptions = {
@@ -16,6 +18,7 @@ export function overPresent(
   asked: TriggerOptions,
 ): PresentOptions {
   if (existing.length === 0) return { options: asked, kept: [] };
+  if (asked.when === undefined) requireCondition(table, existing);
   const present = Object.entries(presentOptions(table, existing)).filter(
     ([name]) => asked[name as keyof TriggerOptions] === undefined,
   );
@@ -23,6 +26,18 @@ export function overPresent(
     options: { ...Object.fromEntries(present), ...asked },
     kept: present.map(([name, value]) => `${name} ${[value].flat().join(', ')}`),
   };
+}
+
+/** @throws PgwatchError table_unsuitable if the condition was recorded with an old column name */
+function requireCondition(table: Table, existing: readonly ExistingTrigger[]): void {
+  const outdated = existing.find(({ renamed }) => renamed.length > 0);
+  if (!outdated) return;
+  throw new PgwatchError(
+    'table_unsuitable',
+    `The condition of ${tableText(table)}, ${argumentsOf(outdated).when}, was written before a` +
+      ` column was renamed to ${outdated.renamed.join(', ')}. Give --when again, as it should be` +
+      ' now.',
+  );
 }
 
 /** The options of the existing capture, without defaults and without dropped columns. */

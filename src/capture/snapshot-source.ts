@@ -1,7 +1,8 @@
 import type { ClientBase } from 'pg';
 import { type Names, qualified } from '../database/names.ts';
-import { PgwatchError } from '../errors.ts';
-import type { Table } from './table.ts';
+import { SQLSTATE } from '../database/sqlstate.ts';
+import { errorCodeOf, PgwatchError } from '../errors.ts';
+import { readTables, type Table } from './table.ts';
 import { quotedTable, tableText } from './table-name.ts';
 
 /** A column of the key, and the operators of the index that orders it. */
@@ -17,6 +18,8 @@ export type KeyColumn = {
 
 /** How to read the rows of a table without running code of other roles. */
 export type SnapshotSource = {
+  /** The table as it is now, until the transaction ends. */
+  table: Table;
   keys: KeyColumn[];
   /** The JSON of a row t; null if to_jsonb() runs no cast of other roles: see row_sql(). */
   rowSql: string | null;
@@ -24,33 +27,35 @@ export type SnapshotSource = {
 
 /**
  * Locks a table so that its definition cannot change, and finds out how to read it. Call it in a
- * transaction. Reading a table also runs functions that its owner chose, at least when the
+ * transaction. The table may have changed since it was found. Reading a table also runs functions that its owner chose, at least when the
  * statement is planned, with the privileges of the reader.
  * @throws PgwatchError table_unsuitable if such a function belongs to a role that cannot act as
  *   this role; permission_denied if row level security hides rows from this role
  */
 export async function openSource(
   client: ClientBase,
-  { schema }: Names,
-  table: Table,
+  names: Names,
+  found: Table,
 ): Promise<SnapshotSource> {
-  const name = quotedTable(table);
-  const only = table.kind === 'inherited' ? 'only ' : '';
-  await client.query(`lock table ${only}${name} in access share mode`);
+  const { schema } = names;
+  const name = quotedTable(found);
+  const only = found.kind === 'inherited' ? 'only ' : '';
+  await client.query(`lock table ${only}${name} in access share mode`).catch((thrown: unknown) => {
+    const code = errorCodeOf(thrown);
+    const isGone = code === SQLSTATE.undefinedTable || code === SQLSTATE.undefinedSchema;
+    throw isGone ? replaced(found) : thrown;
+  });
   const { rows } = await client.query<Trust>(
     `select c.oid = $1::oid and c.relkind in ('r', 'p') as "isSame",
        row_security_active(c.oid) as "isFiltered", coalesce((
        select bool_and(${qualified(schema, 'owners_are_trusted')}(part.oid))
        from ${PARTS}), false) as "isTrusted"
      from pg_class as c where c.oid = to_regclass($2)`,
-    [table.oid, name],
+    [found.oid, name],
   );
-  if (!rows[0]?.isSame) {
-    throw new PgwatchError(
-      'table_unsuitable',
-      `${tableText(table)} has been replaced by another table since this began. Run it again.`,
-    );
-  }
+  const table = (await readTables(client, names, [found.oid])).get(found.oid);
+  if (!rows[0]?.isSame || !table) throw replaced(found);
+  requireKey(table);
   if (rows[0].isFiltered) {
     throw new PgwatchError(
       'permission_denied',
@@ -61,11 +66,29 @@ export async function openSource(
   }
   if (!rows[0].isTrusted) await refuseForeignCode(client, table, `${only}${name}`);
   const keys = await readKeys(client, table);
-  const found = await client.query<Pick<SnapshotSource, 'rowSql'>>(
+  const converted = await client.query<Pick<SnapshotSource, 'rowSql'>>(
     `select ${qualified(schema, 'row_sql')}($1, current_user) as "rowSql"`,
     [table.oid],
   );
-  return { keys, rowSql: found.rows[0]?.rowSql ?? null };
+  return { table, keys, rowSql: converted.rows[0]?.rowSql ?? null };
+}
+
+/** @throws PgwatchError table_unsuitable if the table has no primary key */
+export function requireKey(table: Table): void {
+  if (table.primaryKey.length > 0) return;
+  throw new PgwatchError(
+    'table_unsuitable',
+    `${tableText(table)} has no primary key: a snapshot could neither identify its rows nor` +
+      ' resume after an interruption. Add one.',
+  );
+}
+
+function replaced(table: Table): PgwatchError {
+  return new PgwatchError(
+    'table_unsuitable',
+    `${tableText(table)} has been renamed, moved, dropped or replaced since this began.` +
+      ' Run it again.',
+  );
 }
 
 type Trust = { isSame: boolean; isFiltered: boolean; isTrusted: boolean };

@@ -15,8 +15,7 @@ export function progressTable(schema: string): string {
  * batch would move with it. Parameters: 1 the number of rows, then the key to begin after, if any.
  */
 export function boundSql(
-  table: Table,
-  { keys }: SnapshotSource,
+  { table, keys }: SnapshotSource,
   lastKey: readonly string[] | null,
 ): string {
   const columns = keys.map((key, index) => `${keySql('t', key)} as key${index}`);
@@ -37,8 +36,7 @@ export function boundSql(
  */
 export function snapshotCopySql(
   { schema }: Names,
-  table: Table,
-  { keys, rowSql }: SnapshotSource,
+  { table, keys, rowSql }: SnapshotSource,
   hasLastKey: boolean,
 ): string {
   const after = hasLastKey ? `and ${isBeyond(keys, 'greater', 9 + keys.length)}` : '';

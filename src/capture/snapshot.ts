@@ -2,20 +2,16 @@ import type { ClientBase } from 'pg';
 import { type Names, qualified } from '../database/names.ts';
 import { VALUE_FORMATS } from '../database/settings.ts';
 import { settingsSql, withTransaction } from '../database/transaction.ts';
-import { PgwatchError } from '../errors.ts';
 import { consumerChannel } from '../log/positions/progress.ts';
-import { shellWord } from '../shell-word.ts';
-import { argumentsOf, readCaptures } from './existing.ts';
-import { openSource, ROW_LOCK_TIMEOUT } from './snapshot-source.ts';
+import { readRowCapture } from './row-capture.ts';
+import { openSource, ROW_LOCK_TIMEOUT, requireKey } from './snapshot-source.ts';
 import { boundSql, progressTable, snapshotCopySql } from './snapshot-sql.ts';
-import type { CaptureState } from './state.ts';
 import type { Table } from './table.ts';
-import { tableText } from './table-name.ts';
 
 /** Publishes the existing rows of a captured table to one consumer. */
 export type TableSnapshot = {
   consumerId: string;
-  state: CaptureState;
+  table: Table;
   /** The number of rows that are published, and locked meanwhile, in one transaction. */
   batchSize: number;
 };
@@ -30,16 +26,10 @@ export type SnapshotProgress = { done: number; isFinished: boolean };
 export async function beginSnapshot(
   client: ClientBase,
   { schema }: Names,
-  { consumerId, state: { table } }: TableSnapshot,
+  { consumerId, table }: TableSnapshot,
   again: boolean,
 ): Promise<SnapshotProgress> {
-  if (table.primaryKey.length === 0) {
-    throw new PgwatchError(
-      'table_unsuitable',
-      `${tableText(table)} has no primary key: a snapshot could neither identify its rows nor` +
-        ' resume after an interruption. Add one.',
-    );
-  }
+  requireKey(table);
   const values = [consumerId, table.schema, table.name, again];
   const { rows } = await client.query<SnapshotProgress>(
     `insert into ${progressTable(schema)} as s (consumer_id, schema_name, table_name)
@@ -68,12 +58,12 @@ export async function copyBatch(
   names: Names,
   snapshot: TableSnapshot,
 ): Promise<SnapshotProgress | null> {
-  const { table } = snapshot.state;
   return withTransaction(
     client,
     async () => {
       await client.query(settingsSql(SETTINGS, 'transaction'));
-      const source = await openSource(client, names, table);
+      const source = await openSource(client, names, snapshot.table);
+      const { table } = source;
       // A notification must not have an id before its transaction has an xid.
       await client.query('select pg_current_xact_id()');
       const keyColumns = [
@@ -83,29 +73,26 @@ export async function copyBatch(
       const progress = await lockProgress(client, names, snapshot, keyColumns);
       if (!progress) return null;
       const { lastKey } = progress;
-      const bound = await client.query<{ key: string[] }>(boundSql(table, source, lastKey), [
+      const bound = await client.query<{ key: string[] }>(boundSql(source, lastKey), [
         snapshot.batchSize,
         ...(lastKey ?? []),
       ]);
       const upTo = bound.rows[0]?.key;
       if (upTo === undefined) return finish(client, names, snapshot, progress.done);
-      const { channel, key, exclude, payload, fold } = await readCapture(client, names, table);
+      const captured = await readRowCapture(client, names, table, snapshot.consumerId);
+      const { place, id, key, exclude, payload, fold } = captured;
       const own = consumerChannel(snapshot.consumerId);
       const copied = await client.query<{ count: number }>(
-        snapshotCopySql(names, table, source, lastKey !== null),
+        snapshotCopySql(names, source, lastKey !== null),
         [
           own,
-          { channel },
-          JSON.stringify([
-            (table.root ?? table).schema,
-            (table.root ?? table).name,
-            ...table.primaryKey,
-          ]),
-          table.primaryKey,
-          key ?? table.primaryKey,
-          exclude ?? [],
-          payload ?? 'full',
-          fold ?? null,
+          { channel: captured.channel },
+          JSON.stringify([...place, ...id]),
+          id,
+          key,
+          exclude,
+          payload,
+          fold,
           ...upTo,
           ...(lastKey ?? []),
         ],
@@ -126,20 +113,6 @@ export async function readRowEstimate(client: ClientBase, { oid }: Table): Promi
     [oid],
   );
   return rows[0]?.rows ?? 0;
-}
-
-/** Reads how the table is captured now: a column may have been excluded since the last batch. */
-async function readCapture(client: ClientBase, names: Names, table: Table) {
-  const [capture] = await readCaptures(client, names, [table.oid]);
-  const trigger = capture?.triggers[0];
-  if (!trigger) {
-    throw new PgwatchError(
-      'table_unsuitable',
-      `${tableText(table)} is no longer captured, so its rows would soon be out of date:` +
-        ` run "pgwatch trigger add ${shellWord(tableText(table))}" first.`,
-    );
-  }
-  return { channel: trigger.args[0] ?? 'data_change', ...argumentsOf(trigger) };
 }
 
 /** The progress so far; it starts over with another table of that name, or another primary key. */
@@ -188,7 +161,7 @@ async function finish(
   return { done, isFinished: true };
 }
 
-function nameOf({ consumerId, state: { table } }: TableSnapshot): string[] {
+function nameOf({ consumerId, table }: TableSnapshot): string[] {
   return [consumerId, table.schema, table.name];
 }
 

@@ -47,7 +47,7 @@ const CHECKS: Record<
     key: 'roles',
     kind: {
       parse: roles,
-      expected: `an object with lists of role names: ${ROLE_KINDS.join(', ')}`,
+      expected: `an object with lists of role names (not public): ${ROLE_KINDS.join(', ')}`,
     },
   },
   triggers: {
@@ -145,7 +145,10 @@ function roles(value: unknown): Config['roles'] | undefined {
   if (!isObject(value)) return undefined;
   const result: Record<string, string[]> = Object.fromEntries(ROLE_KINDS.map((kind) => [kind, []]));
   for (const [kind, names] of Object.entries(value)) {
-    const isList = Array.isArray(names) && names.every((name) => identifier(name) !== undefined);
+    // PostgreSQL takes public for every role, even in quotes.
+    const isList =
+      Array.isArray(names) &&
+      names.every((name) => identifier(name) !== undefined && name !== 'public');
     if (!Object.hasOwn(result, kind) || !isList) return undefined;
     result[kind] = names;
   }

@@ -95,7 +95,7 @@ test.each(some(['row', 'statement'] as const))(
       insert into bait (id, weird) values (2, 'a'); update bait set id = id`);
       const states = await readCaptureStates(admin, database.config);
       const state = states.find(({ table }) => table.name === 'bait') as (typeof states)[0];
-      const snapshot = { consumerId: 'wants', state, batchSize: 4 };
+      const snapshot = { consumerId: 'wants', table: state.table, batchSize: 4 };
       // As a superuser: a role that the types' owner cannot act as.
       await beginSnapshot(admin, database.config, snapshot, true);
       await copyBatch(admin, database.config, snapshot);

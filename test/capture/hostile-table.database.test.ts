@@ -65,7 +65,7 @@ async function snapshotOf(client: Client, table: string, change = (text: string)
   const states = await readCaptureStates(client, database.config);
   const state = states.find((each) => each.table.name === table);
   if (!state) throw new Error(`${table} is not captured`);
-  const snapshot = { consumerId: 'wants', state, batchSize: 4 };
+  const snapshot = { consumerId: 'wants', table: state.table, batchSize: 4 };
   const query = client.query.bind(client) as (text: string, values?: unknown[]) => Promise<never>;
   client.query = ((text: string, values?: unknown[]) => query(change(text), values)) as never;
   let progress = await beginSnapshot(client, database.config, snapshot, true);
@@ -193,7 +193,8 @@ test('functions that the planner would run, and a swapped table, are refused', a
       );
       const states = await readCaptureStates(admin, database.config);
       const [state] = states.map((each) => ({ ...each, table: { ...each.table, name: 'bait' } }));
-      const snapshot = { consumerId: 'wants', state: state as (typeof states)[0], batchSize: 4 };
+      const { table } = state as (typeof states)[0];
+      const snapshot = { consumerId: 'wants', table, batchSize: 4 };
       await beginSnapshot(admin, database.config, snapshot, true);
       await expect(copyBatch(admin, database.config, snapshot)).rejects.toMatchObject({
         message: 'lair.bait has been replaced by another table since this began. Run it again.',

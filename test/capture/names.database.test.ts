@@ -98,7 +98,7 @@ test.each(
   const states = await readCaptureStates(client, database.config);
   const state = states.find((each) => quoted(each.table.name) === table);
   if (!state) throw new Error(`${table} is not captured`);
-  const snapshot = { consumerId: `of ${name}`.slice(0, 20), state, batchSize: 8 };
+  const snapshot = { consumerId: `of ${name}`.slice(0, 20), table: state.table, batchSize: 8 };
   await beginSnapshot(client, database.config, snapshot, false);
   const done: number[] = [];
   for (let copied: { done: number; isFinished: boolean } | null = null; !copied?.isFinished; ) {

@@ -9,6 +9,7 @@ import { type TestDatabase, useDatabase } from '../helpers/database.ts';
 import { RebuiltTable } from '../helpers/rebuilt-table.ts';
 import { createRole } from '../helpers/role.ts';
 import { until } from '../helpers/wait.ts';
+import { some } from '../helpers/whole.ts';
 import { seededRandom } from '../racing/random.ts';
 
 const database = useDatabase();
@@ -30,7 +31,7 @@ async function snapshotOf(
   const states = await readCaptureStates(client, database.config);
   const state = states.find(({ table }) => table.name === name.replaceAll('"', ''));
   if (!state) throw new Error(`${name} is not captured`);
-  return { consumerId, state, batchSize };
+  return { consumerId, table: state.table, batchSize };
 }
 
 /** Runs a snapshot to its end, or for a number of batches. */
@@ -111,7 +112,7 @@ test('a column that is excluded during a snapshot is in no later batch', async (
   await client.query(`drop trigger "00_pgwatch_insert" on exposed;
     drop trigger "00_pgwatch_update" on exposed; drop trigger "00_pgwatch_delete" on exposed;
     drop trigger "00_pgwatch_truncate" on exposed`);
-  await expect(run(snapshot, 1)).rejects.toThrow('public.exposed is no longer captured');
+  await expect(run(snapshot, 1)).rejects.toThrow('public.exposed is not captured');
 });
 
 test('the consumer gets the rows as the capture shows them; others get nothing', async () => {
@@ -337,3 +338,96 @@ async function handed(table: string): Promise<string[]> {
   );
   return rows.map(({ text }) => text);
 }
+
+const REPLACED = 'renamed, moved, dropped or replaced since this began. Run it again.';
+
+test.each(
+  some<[change: string, message: string]>([
+    ['rename to renamed', REPLACED],
+    ['set schema moved', REPLACED],
+    ['drop constraint changing_pkey', 'public.changing has no primary key'],
+    ['drop column id', 'public.changing has no primary key'],
+  ]),
+)(
+  'a snapshot of a table that changes meanwhile says what is wrong: %s',
+  async (change, message) => {
+    const fill = `select n, 'n' || n from generate_series(1, 20) as n`;
+    await filledTable('changing', 'id int primary key, name text', fill);
+    const snapshot = await snapshotOf('changing', 'changes', 5);
+    await run(snapshot, 2);
+    await database.query(`create schema if not exists moved; alter table changing ${change}`);
+    await expect(run(snapshot)).rejects.toThrow(message);
+    await database.query(`drop table if exists changing, renamed, moved.changing;
+    delete from pgwatch.snapshot where table_name = 'changing'`);
+  },
+);
+
+test.each(
+  some<[change: string, key: string, id: unknown]>([
+    ['rename id to number', 'public.changing:7', 7],
+    [`add column doc json default '"\\u0000"'`, 'public.changing:7', 7],
+    ['drop constraint changing_pkey, add primary key (name, id)', 'public.changing:["n7", 7]', 7],
+  ]),
+)('a snapshot follows the table that it reads: %s', async (change, key, id) => {
+  const fill = `select n, 'n' || n from generate_series(1, 20) as n`;
+  await filledTable('changing', 'id int primary key, name text not null', fill);
+  const snapshot = await snapshotOf('changing', 'follows', 5);
+  await run(snapshot, 1);
+  await database.query(`alter table changing ${change}`);
+  await createTrigger(await database.connect(), 'changing');
+  await run(snapshot);
+  const { rows } = await database.query(
+    `select key, coalesce(new_row ->> 'id', new_row ->> 'number')::int as id
+     from pgwatch.notification_log as log
+     where channel = 'consumer:follows' and coalesce(new_row ->> 'id', new_row ->> 'number') = '7'
+     order by log.id desc limit 1`,
+  );
+  expect(rows[0]).toEqual({ key, id });
+  await database.query(`drop table changing;
+    delete from pgwatch.snapshot where table_name = 'changing'`);
+});
+
+/** Triggers for the table manual, as people write them. */
+const manual = (name: string, when: string, args: string, each = 'row') =>
+  `create trigger ${name} after ${when} on manual for each ${each}
+     execute function notify_data_change(${args});`;
+
+test('a snapshot publishes rows like manually created triggers do', async () => {
+  await database.query(`
+    create table manual (id int primary key, email text, secret text);
+    insert into manual values (1, 'a', 'CANARY'), (2, 'b', 'CANARY');
+    ${manual('a', 'truncate', `'elsewhere'`, 'statement')}
+    ${manual('b', 'insert or delete', `'people', '{"id": ["email"], "table": ["app", "people"]}'`)}
+    ${manual('c', 'update', `'people', '{"exclude": ["secret"]}'`)}`);
+  await run(await snapshotOf('manual', 'follows', 10));
+  await database.query(`insert into manual values (3, 'c', 'x')`);
+  const { rows } = await database.query(
+    `select key, relation, coalesce(metadata ->> 'channel', channel) as channel, new_row
+     from pgwatch.notification_log where new_row ? 'email' order by id desc limit 2`,
+  );
+  const same = { channel: 'people', relation: ['app', 'people', 'email'] };
+  expect(rows).toEqual([
+    { ...same, key: 'app.people:c', new_row: { id: 3, email: 'c', secret: 'x' } },
+    // What any of them excludes stays out of it.
+    { ...same, key: 'app.people:b', new_row: { id: 2, email: 'b' } },
+  ]);
+});
+
+test('a snapshot follows the trigger whose channel the consumer reads, or refuses', async () => {
+  await database.query(`drop table if exists manual;
+    create table manual (id int primary key, secret text); insert into manual values (1, 'CANARY');
+    ${manual('a', 'insert', `'all'`)} ${manual('b', 'insert', `'some', '{"payload": "keys"}'`)}
+    insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)
+    values ('some', '{some}', 0, '1:1:'), ('both', '{all,some}', 0, '1:1:')`);
+  await run(await snapshotOf('manual', 'some', 10));
+  const { rows } = await database.query(
+    `select metadata ->> 'channel' as channel, new_row from pgwatch.notification_log
+     where channel = 'consumer:some'`,
+  );
+  expect(rows).toEqual([{ channel: 'some', new_row: { id: 1 } }]);
+  await expect(run(await snapshotOf('manual', 'both', 10))).rejects.toThrow(
+    'The triggers "a", "b" publish rows of public.manual in different ways',
+  );
+  await database.query(`drop table manual;
+    delete from pgwatch.consumer_progress where consumer_id in ('some', 'both')`);
+});

@@ -115,7 +115,13 @@ test('a transaction with an older snapshot refuses types that were changed since
     await withConnection({ url }, async (writer) => {
       await writer.query('begin isolation level repeatable read; select count(*) from pg_class');
       await client.query(`alter type given owner to "${name}"; alter table grown add column n int;
-        create table created (id int primary key, n int); grant all on created to "${name}"`);
+        create table created (id int primary key, n int, doc json);
+        create table by_hand (id int primary key); create table by_hand_key (id int primary key);
+        create trigger rows after insert on by_hand for each row
+          execute function notify_data_change();
+        create trigger rows after insert on by_hand_key for each row
+          execute function notify_data_change('by_hand', '{"id": ["id"]}');
+        grant all on created, by_hand, by_hand_key to "${name}"`);
       await withConnection({ url }, (attacker) =>
         attacker.query(`${castSql('trap')}; ${castSql('given')};
           alter table bait add column trap trap;
@@ -131,6 +137,8 @@ test('a transaction with an older snapshot refuses types that were changed since
         `insert into given_bait values (1, 'a')`,
         `insert into later values (1, 'a')`,
         `insert into row_later values (1, 'a')`,
+        // Its primary key is not in the arguments, and not in the snapshot.
+        'insert into by_hand values (1)',
       ]) {
         await writer.query('savepoint s');
         await expect(writer.query(write), write).rejects.toMatchObject({ code: '40001' });
@@ -138,7 +146,7 @@ test('a transaction with an older snapshot refuses types that were changed since
       }
       await writer.query(
         `insert into row_bait values (1, 'a'); insert into grown values (1, 2);
-         insert into created values (1, 2); commit`,
+         insert into created values (1, 2, '"\\u0000"'); insert into by_hand_key values (1); commit`,
       );
     });
     expect(await caught()).toEqual([]);
@@ -147,7 +155,8 @@ test('a transaction with an older snapshot refuses types that were changed since
     const [grown] = await changesOf(database, 'grown');
     expect(grown?.payload.new_data).toEqual({ id: 1, n: 2 });
     const [created] = await changesOf(database, 'created');
-    expect(created?.payload.new_data).toEqual({ id: 1, n: 2 });
+    expect(created?.payload.new_data).toEqual({ id: 1, n: 2, doc: '\ufffd' });
+    expect(await changesOf(database, 'by_hand_key')).toHaveLength(1);
   });
 });
 

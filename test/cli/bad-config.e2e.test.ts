@@ -44,8 +44,8 @@ test.each(
     [
       'wrong roles',
       ts('export default { roles: { writers: ["a"] } }'),
-      'pgwatch.config.ts: roles must be an object with lists of role names: publish, consume, ' +
-        'read, not {"writers":["a"]}.',
+      'pgwatch.config.ts: roles must be an object with lists of role names (not public): ' +
+        'publish, consume, read, capture, not {"writers":["a"]}.',
     ],
     [
       'a schema with a reserved prefix',

@@ -120,6 +120,28 @@ test('--all captures a schema with exceptions; remove takes any names', async ()
   ]);
 });
 
+test('a condition is not kept once a column that it tests was renamed', async () => {
+  await database.query('create table named (id int primary key, "odd ""state" text, note text)');
+  const when = `new."odd ""state" = 'paid'`;
+  await trigger(['add', 'named', '--operations', 'insert', '--when', when]);
+  await database.query('alter table named rename "odd ""state" to "new.*"');
+  const stale = 'when, since a column that it tests is called new.* now';
+  expect((await trigger(['list'])).said).toContain(stale);
+  await database.query('alter table named add column "odd ""state" text');
+  for (const args of [['sql'], ['add', '--dry-run'], ['add', '--exclude', 'note']]) {
+    const [action = '', ...others] = args;
+    const refused = await trigger([action, 'named', ...others]);
+    expect([refused.exitCode, refused.said], action).toEqual([
+      2,
+      `error The condition of public.named, ${when}, was written before a column was renamed to ` +
+        'new.*. Give --when again, as it should be now.',
+    ]);
+  }
+  const again = await trigger(['add', 'named', '--when', `new."new.*" = 'paid'`]);
+  expect(again.said).toContain('Changed: public.named');
+  expect((await trigger(['list'])).said).not.toContain(stale);
+});
+
 test('excluded columns are not exposed silently, and never by --all', async () => {
   await database.query(
     'create schema vault; create table vault.people (id int primary key, pin text)',

@@ -71,6 +71,7 @@ test.each([
   ['roles', { publish: 'a' }],
   ['roles', { writers: ['a'] }],
   ['roles', { read: [''] }],
+  ['roles', { read: ['public'] }],
   ['roles', { __proto__: null, toString: ['a'] }],
 ])('%s: %j is refused, by its name', (name, value) => {
   expect(() => check({ [name]: value })).toThrow(

@@ -3,10 +3,10 @@ import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
 import { fileReplay } from '../../src/log/by-hand/replay-file.ts';
 import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
-import { collecting } from '../helpers/daemon.ts';
+import { collecting, startDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
-import { publishRange } from '../helpers/publish.ts';
+import { publish as publishOne, publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 /*
@@ -16,7 +16,7 @@ whatever else holds back new notifications.
 */
 
 const database = useDatabase({ maxBatchSize: 5 });
-const { tail, publish, untilFiled } = useDelivering(database);
+const { tail, keep, publish, untilFiled } = useDelivering(database);
 
 /**
  * The state that a dead owner leaves: nothing settled, and these recorded, due long ago.
@@ -73,6 +73,39 @@ test.each<[string, object]>([
       ['v3', 1],
     ]);
     await untilFiled();
+  },
+);
+
+test.each([{}, { instances: 'shared' as const }])(
+  'a failure ahead waits although its channel is not read any more: %j',
+  async (options) => {
+    const on = (channel: string, payload: string) =>
+      publishOne(database, payload, { channel, key: 'k' });
+    await on('c', 'v1');
+    const failed = await on('gone', 'v2');
+    await on('gone', 'not for it');
+    await on('c', 'v3');
+    await leave([failed]);
+    const { seen, definition } = collecting({ concurrency: 4, ...options });
+    await tail(definition);
+    await until('all are handled', () => seen.length >= 3 || `${seen}`);
+    await untilFiled();
+    expect(seen).toEqual(['v1', 'v2', 'v3']);
+  },
+);
+
+test.each([{}, { instances: 'shared' as const }])(
+  'with skipPlayback what comes before a failure ahead is skipped, too: %j',
+  async (options) => {
+    const ids = await publish(['slow', 'slow'], ['f', 'fails'], ['new', 'new']);
+    await leave([ids[1] as number]);
+    const { seen, definition } = collecting(options);
+    const daemon = keep(startDaemon(database.config, [definition], { skipPlayback: true }));
+    await until('it has skipped', () => daemon.reports.join('').includes('skips everything'));
+    await publish(['later', 'later']);
+    await until('the later one is handled', () => seen.includes('later'));
+    await untilFiled();
+    expect(seen.toSorted()).toEqual(['fails', 'later']);
   },
 );
 

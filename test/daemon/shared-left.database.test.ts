@@ -1,4 +1,4 @@
-import { test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { startTailing } from '../helpers/daemon.ts';
@@ -38,6 +38,36 @@ test('blocked notifications are delivered once the consumer has no order any mor
   await tail(sharer(({ payload }) => seen.push(payload), { order: 'none' }));
   await until('both are handled', () => seen.length === 2 || JSON.stringify(seen));
 });
+
+test.each(['orphan', 'retry'])(
+  'what a dead process was calling is due at once, and is called again: %s',
+  async (kind) => {
+    const attempts: number[] = [];
+    const define = () => sharer(({ attempt }) => attempts.push(attempt));
+    await (await startTailing(database.config, [define()])).stop();
+    const [id] = await publish(['a', 1]);
+    await database.query(
+      `insert into pgwatch.lease (consumer_id, slot, notification_ids, kind, owner, epoch)
+       values ('c', 1, array[$1::bigint], $2, gen_random_uuid(), 1)`,
+      [id, kind],
+    );
+    await database.query(
+      `insert into pgwatch.delivery (consumer_id, notification_id, state, key, attempts,
+         next_attempt_at, called_attempt, is_suspect)
+       values ('c', $1, 'retry', 'a', 1, now() + interval '10 minutes', 1, true)`,
+      [id],
+    );
+    await database.query(
+      `update pgwatch.consumer_progress
+       set done_id = $1, done_snapshot = pg_current_snapshot(), done_xid = null`,
+      [id],
+    );
+    await tail(define());
+    await until('it is called again', () => attempts.length === 1 || 'not yet');
+    expect(attempts).toEqual([2]);
+    await untilFiled();
+  },
+);
 
 test('a lease that was locked when its session ended is handled again', async () => {
   const seen: unknown[] = [];

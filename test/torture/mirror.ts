@@ -60,7 +60,7 @@ export async function takeSnapshot(world: World, consumerId: string, again: bool
           const states = await readCaptureStates(client, names);
           const state = states.find(({ table }) => table.name === name);
           if (!state) throw new Error(`${name} is not captured`);
-          const wanted = { consumerId, state, batchSize: 15 };
+          const wanted = { consumerId, table: state.table, batchSize: 15 };
           let progress = await beginSnapshot(client, names, wanted, again && !isBegun);
           isBegun = true;
           while (!progress.isFinished) {

@@ -1,11 +1,11 @@
 import type { Client } from 'pg';
+import { type RowCapture, readRowCapture } from '../../capture/row-capture.ts';
 import {
   beginSnapshot,
   copyBatch,
   readRowEstimate,
   type TableSnapshot,
 } from '../../capture/snapshot.ts';
-import { type CaptureState, readCaptureStates } from '../../capture/state.ts';
 import { tableText } from '../../capture/table-name.ts';
 import type { Config } from '../../config/define.ts';
 import { readHolders } from '../../database/holders.ts';
@@ -36,16 +36,19 @@ export async function snapshot(
     options,
     { mode: 'change', consumers: [consumerId] },
     async (client, config) => {
-      const state = await findCapture(client, config, tableName);
-      const wanted = { consumerId, state, batchSize };
-      warnAbout(wanted, await readChannels(client, config.schema, consumerId), reporter);
+      const [table] = await findTables(client, config, [tableName]);
+      if (!table) throw new Error('findTables returns one or throws');
+      const wanted = { consumerId, table, batchSize };
+      const captured = await readRowCapture(client, config, table, consumerId);
+      const channels = await readChannels(client, config.schema, consumerId);
+      warnAbout(wanted, captured, channels, reporter);
       const startedAt = performance.now();
       const { done, isFinished } = await copyAll(client, config, wanted, {
         again: options.again ?? false,
         reporter,
         signal,
       });
-      const name = tableText(state.table);
+      const name = tableText(table);
       if (options.json) printJson({ table: name, consumerId, rows: done, isFinished });
       const took = formatDuration(performance.now() - startedAt);
       const rows = `${countOf(done, 'row')} of ${name}`;
@@ -62,14 +65,14 @@ async function copyAll(
   wanted: TableSnapshot,
   { again, reporter, signal }: { again: boolean; reporter: Reporter; signal: AbortSignal },
 ) {
-  const name = tableText(wanted.state.table);
-  const total = await readRowEstimate(client, wanted.state.table);
+  const name = tableText(wanted.table);
+  const total = await readRowEstimate(client, wanted.table);
   let progress = await beginSnapshot(client, config, wanted, again);
   if (progress.done > 0) {
     reporter.info(`Continuing after ${countOf(progress.done, 'row')} of ${name}.`);
   }
   const onRefused = async () => {
-    const holders = await readHolders(client, [wanted.state.table.oid]);
+    const holders = await readHolders(client, [wanted.table.oid]);
     reporter.status('');
     reporter.info(`Waiting for rows of ${name}: ${holders}.`);
   };
@@ -96,31 +99,20 @@ async function copyAll(
   return progress;
 }
 
-async function findCapture(client: Client, config: Config, text: string): Promise<CaptureState> {
-  const [table] = await findTables(client, config, [text]);
-  const [state] = await readCaptureStates(client, config, table ? [table.oid] : []);
-  if (state) return state;
-  throw new PgwatchError(
-    'table_unsuitable',
-    `${table ? tableText(table) : text} is not captured, so its rows would soon be out of date: ` +
-      `run "pgwatch trigger add ${text}" first.`,
-  );
-}
-
 function warnAbout(
-  { consumerId, state }: TableSnapshot,
-  channels: string[],
+  { consumerId, table }: TableSnapshot,
+  { channel, when }: RowCapture,
+  channels: readonly string[],
   reporter: Reporter,
 ): void {
-  const name = tableText(state.table);
-  const { channel = 'data_change', when } = state.options;
+  const name = tableText(table);
   if (!channels.includes(channel)) {
     reporter.warn(
       `${consumerId} does not read the channel ${channel}: ` +
         `it gets these rows, but no later changes of ${name}.`,
     );
   }
-  if (when !== undefined) {
+  if (when !== null) {
     reporter.warn(`All rows of ${name} are published: the condition ${when} applies to changes.`);
   }
 }

@@ -9,8 +9,7 @@ import {
   tellDaemons,
 } from '../../log/positions/daemons.ts';
 import { reachedId } from '../../log/positions/position.ts';
-import { noteBeginning, releaseOwnership } from '../../log/positions/progress.ts';
-import { savePositions } from '../../log/positions/save.ts';
+import { releaseOwnership } from '../../log/positions/progress.ts';
 import type { Reporter } from '../../reporter.ts';
 import { publishTransition } from '../../transitions.ts';
 import type { Suspicions } from '../calls/suspicions.ts';
@@ -231,22 +230,20 @@ export class Ownership {
     const isDoubted = suspicions.isDoubted(consumer.id);
     const excused = suspicions.excused(consumer.id);
     suspicions.doubt(consumer.id);
-    const takingOver = pool.withClient(async (client) => {
-      const claim = { daemonId, seenEpoch, isDoubted, excused };
-      const owned = await takeConsumer(client, config.schema, consumer, claim);
-      if (!owned || !skipping.has(consumer.id)) return owned;
-      const { newest } = owned;
-      await savePositions(client, config.schema, [{ ...owned, position: newest }]);
-      await noteBeginning(client, config.schema, owned);
-      skipping.delete(consumer.id);
-      reporter.info(`${consumer.id} skips everything up to id ${newest.doneId}.`);
-      return { ...owned, position: newest };
-    }, isLocked);
+    const isSkipping = skipping.has(consumer.id);
+    const claim = { daemonId, seenEpoch, isDoubted, excused, isSkipping };
+    const takingOver = pool.withClient(
+      (client) => takeConsumer(client, config.schema, consumer, claim),
+      isLocked,
+    );
     const taken = await takingOver.catch((thrown: unknown) => {
       if (isLocked(thrown)) return null;
       throw thrown;
     });
     if (taken) {
+      if (skipping.delete(consumer.id)) {
+        reporter.info(`${consumer.id} skips everything up to id ${reachedId(taken.position)}.`);
+      }
       suspicions.trust(consumer.id);
       suspicions.forgetExcused(consumer.id);
     }

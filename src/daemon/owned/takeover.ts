@@ -9,6 +9,7 @@ import {
 } from '../../log/deliveries/standing.ts';
 import { inheritDeliveries } from '../../log/leases/inherit.ts';
 import { absorbLeases } from '../../log/leases/settle.ts';
+import { skipToNewest } from '../../log/leases/skip.ts';
 import { readNewestPosition } from '../../log/positions/beginning.ts';
 import { readAliveUntil } from '../../log/positions/daemons.ts';
 import type { Position } from '../../log/positions/position.ts';
@@ -36,6 +37,8 @@ export type TakeoverClaim = {
   isDoubted: boolean;
   /** Recorded calls that must not count as attempts. */
   excused: readonly RecordedCall[];
+  /** True if what the consumer has missed is to be skipped. */
+  isSkipping: boolean;
 };
 
 /**
@@ -47,7 +50,7 @@ export async function takeConsumer(
   client: ClientBase,
   schema: string,
   { id: consumerId, channels, order }: Consumer,
-  { daemonId, seenEpoch, isDoubted, excused }: TakeoverClaim,
+  { daemonId, seenEpoch, isDoubted, excused, isSkipping }: TakeoverClaim,
 ): Promise<OwnedConsumer | null> {
   const claim = { consumerId, channels, owner: daemonId, seenEpoch };
   // In one transaction: once this process owns the consumer, it no longer shows that a previous
@@ -61,7 +64,9 @@ export async function takeConsumer(
     const calls = new Map(excused.map(({ id, attempt }) => [id, attempt]));
     await takeBackAttempts(client, schema, consumerId, calls);
     const scope = { consumerId, isOrdered: order === 'key' };
-    const position = await inheritDeliveries(client, schema, { ...scope, channels });
+    // First: what is skipped must not be filed.
+    const skipped = isSkipping ? await skipToNewest(client, schema, consumerId) : null;
+    const inherited = await inheritDeliveries(client, schema, { ...scope, channels });
     if (isSuspect) await suspectAll(client, schema, consumerId);
     const diedBefore = await readAliveUntil(client, schema, taken.previousOwner);
     // If it was shared until now, notifications that other processes still work on are delivered
@@ -73,7 +78,7 @@ export async function takeConsumer(
     const newest = await readNewestPosition(client, schema);
     return {
       ...taken,
-      position: position ?? taken.position,
+      position: inherited ?? skipped ?? taken.position,
       standing,
       isSuspect,
       diedBefore,

@@ -2,9 +2,7 @@ import type { Consumer } from '../../consumers/define.ts';
 import type { Clients } from '../../database/pool.ts';
 import { withTransaction } from '../../database/transaction.ts';
 import { lockSharedConsumer } from '../../log/leases/lease.ts';
-import { saveSharedPosition } from '../../log/leases/shared-position.ts';
-import { readNewestPosition } from '../../log/positions/beginning.ts';
-import { noteBeginning } from '../../log/positions/progress.ts';
+import { skipToNewest } from '../../log/leases/skip.ts';
 import type { Reporter } from '../../reporter.ts';
 import type { Control } from '../control/control.ts';
 import type { SharedRunner } from './runner.ts';
@@ -75,10 +73,7 @@ async function skip({ pool, schema, reporter }: SharingOptions, { id }: Consumer
   const newest = await pool.withClient((client) =>
     withTransaction(client, async () => {
       await lockSharedConsumer(client, schema, id);
-      const position = await readNewestPosition(client, schema);
-      await saveSharedPosition(client, schema, id, position);
-      await noteBeginning(client, schema, { consumerId: id, epoch: null });
-      return position;
+      return skipToNewest(client, schema, id);
     }),
   );
   reporter.info(`${id} skips everything up to id ${newest.doneId}.`);

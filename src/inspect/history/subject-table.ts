@@ -1,5 +1,11 @@
 import type { ClientBase } from 'pg';
-import { argumentsOf, type ExistingCapture, readCaptures } from '../../capture/existing.ts';
+import {
+  argumentsOf,
+  type ExistingCapture,
+  excludedBy,
+  readCaptures,
+  rowPublishers,
+} from '../../capture/existing.ts';
 import type { CaptureArgument } from '../../capture/plan.ts';
 import type { TableName } from '../../capture/table-name.ts';
 import { OPERATIONS } from '../../config/triggers.ts';
@@ -53,7 +59,8 @@ export async function readSubjectTable(
   if (!found) return null;
   const { oid, ...table } = found;
   const [capture] = await readCaptures(client, names, [oid]);
-  const first = argumentsOf(capture?.triggers[0]);
+  const triggers = capture?.triggers ?? [];
+  const first = { ...argumentsOf(rowPublishers(triggers)[0]), exclude: excludedBy(triggers) };
   return { ...table, captureKey: [...(first.key ?? [])], omissions: omissionsOf(capture, first) };
 }
 

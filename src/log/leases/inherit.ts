@@ -47,15 +47,18 @@ async function fileUpToAhead(
   schema: string,
   { consumerId, channels }: { consumerId: string; channels: readonly string[] },
 ): Promise<Position | null> {
-  const { rows } = await client.query<PositionRow & { rebased_id: string; ahead: string[] }>(
-    `select ${POSITION_COLUMNS}, rebased_id::text, array(
-       select d.notification_id::text
+  const { rows } = await client.query<PositionRow & Ahead>(
+    `select ${POSITION_COLUMNS}, rebased_id::text, ahead.ids as ahead, ahead.channels
+     from ${qualified(schema, 'consumer_progress')} as progress
+     cross join ${qualified(schema, 'origin')} as origin
+     cross join lateral (
+       select coalesce(array_agg(log.id::text), '{}') as ids,
+         coalesce(array_agg(distinct log.channel), '{}') as channels
        from ${qualified(schema, 'delivery')} as d
        join ${qualified(schema, 'notification_log')} as log on log.id = d.notification_id
        where d.consumer_id = progress.consumer_id and d.key is not null
-         and log.channel = any($2) and not ${settledSql(schema, 'progress', 'log')}) as ahead
-     from ${qualified(schema, 'consumer_progress')} as progress
-     cross join ${qualified(schema, 'origin')} as origin
+         and (log.channel = any($2) or d.state <> 'dead')
+         and not ${settledSql(schema, 'progress', 'log')}) as ahead
      where consumer_id = $1`,
     [consumerId, channels],
   );
@@ -66,13 +69,16 @@ async function fileUpToAhead(
   const rebasedId = safeId(row.rebased_id);
   const readPage = pageReader(schema);
   let position = toPosition(row);
+  // A delivery may be on a channel that the consumer reads no longer.
+  const read = [...new Set([...channels, ...row.channels])];
   while (ahead.size > 0) {
-    const page = await readPage(client, { position, channels, limit: LIMIT, rebasedId });
+    const page = await readPage(client, { position, channels: read, limit: LIMIT, rebasedId });
     if (page.after === page.before) break;
-    const found = page.rows.map(([id, , , , key]) => ({ id: safeId(id), key }));
-    const ids = found.map(({ id }) => id);
+    const ids = page.rows.map(([id]) => safeId(id));
     const filed = await readFiled(client, schema, consumerId, ids);
-    const left = found.filter(({ id }) => !filed.has(id)).map((each) => unhandled(each, true));
+    const left = page.rows
+      .filter(([id, , , channel]) => channels.includes(channel) && !filed.has(safeId(id)))
+      .map(([id, , , , key]) => unhandled({ id: safeId(id), key }, true));
     await fileChanges(client, schema, consumerId, left);
     for (const id of ids) ahead.delete(id);
     position = page.after;
@@ -83,5 +89,12 @@ async function fileUpToAhead(
   await saveSharedPosition(client, schema, consumerId, position);
   return position;
 }
+
+type Ahead = {
+  rebased_id: string;
+  /** The ids of the deliveries ahead, and their channels. */
+  ahead: string[];
+  channels: string[];
+};
 
 const LIMIT = { rows: 1000, bytes: 4 * 1024 * 1024 };

@@ -114,7 +114,8 @@ export type FreeLeases = {
 /**
  * Releases the leases that the daemon has taken and will not finish, or those of dead daemons. The
  * notifications of a dead daemon are handled carefully; those that it was retrying become suspect.
- * Leases that a frozen process has locked are released another time.
+ * Calls that were recorded are no longer made, so they are due at once. Leases that a frozen
+ * process has locked are released another time.
  * @returns how many leases were released
  */
 export async function freeLeases(
@@ -127,28 +128,33 @@ export async function freeLeases(
   const isMeant = isDead
     ? `owner not in (select daemon_id from ${qualified(schema, 'live_daemon')}) and owner <> $2`
     : 'owner = $2';
+  const becomesSuspect = `(kind = 'retry' and ($3 or notification_id = any($5)))`;
   const { rows } = await client.query(
     `with meant as (
-       select lease_id, kind, $3::boolean or notification_ids && $5::bigint[] as is_suspect
+       select lease_id, kind, notification_ids,
+         $3::boolean or notification_ids && $5::bigint[] as is_orphaned
        from ${lease} where consumer_id = $1 and ${isMeant} and lease_id <> all($4::bigint[])
        for update skip locked
      ),
      gone as (
        delete from ${lease} where lease_id in (select lease_id from meant where kind = 'retry')
-       returning notification_ids
      ),
-     suspect as (
+     ended as (
        update ${qualified(schema, 'delivery')}
-       set is_suspect = true, is_grouped = $3 and (is_grouped or not is_suspect)
-       from gone
-       where ($3 or notification_id = any($5)) and consumer_id = $1
-         and notification_id = any(gone.notification_ids)
-         and state <> 'dead'
+       set called_attempt = null,
+         next_attempt_at = case when called_attempt is null then next_attempt_at
+           when state = 'retry' then clock_timestamp() end,
+         is_suspect = is_suspect or ${becomesSuspect},
+         is_grouped = case when ${becomesSuspect} then $3 and (is_grouped or not is_suspect)
+           else is_grouped end
+       from meant
+       where consumer_id = $1 and notification_id = any(meant.notification_ids) and state <> 'dead'
+         and (called_attempt is not null or ${becomesSuspect})
      ),
      freed as (
        update ${lease}
        set owner = null, epoch = epoch + 1,
-         kind = case when meant.is_suspect then 'orphan' else ${lease}.kind end
+         kind = case when meant.is_orphaned then 'orphan' else ${lease}.kind end
        from meant where ${lease}.lease_id = meant.lease_id and meant.kind <> 'retry'
      )
      select count(*)::integer as count from meant`,

@@ -160,19 +160,18 @@ export async function noteOrder(
 
 /**
  * Records that the position was moved other than by settling: notifications before it may have been
- * skipped. Does nothing for a past owner.
- * @param claim.epoch null: it has no owner, and the caller has locked its position
+ * skipped. The caller has locked its position.
  */
 export async function noteBeginning(
   client: Queryable,
   schema: string,
-  { consumerId, epoch }: { consumerId: string; epoch: number | null },
+  consumerId: string,
 ): Promise<void> {
   await client.query(
     `update ${qualified(schema, 'consumer_progress')}
      set began_id = done_id, began_snapshot = done_snapshot, began_at = now(), moved_at = now()
-     where consumer_id = $1 and ($2::bigint is null or epoch = $2)`,
-    [consumerId, epoch],
+     where consumer_id = $1`,
+    [consumerId],
   );
 }
 
