@@ -8,9 +8,15 @@ export type PatienceOptions = {
   signal: AbortSignal;
 };
 
+/** True for a deadlock, or a row that another transaction has moved: class 40 of SQLSTATE. */
+function isRolledBack(thrown: unknown): boolean {
+  return errorCodeOf(thrown)?.startsWith('40') ?? false;
+}
+
 /**
  * Does work that waits for a lock only briefly, because later sessions queue behind it, and retries
- * it. Returns what the work returns.
+ * it, as it does if a concurrent transaction made the server roll it back. Returns what the work
+ * returns.
  * @param onRefused called each time a lock was not available; if it throws, that ends the attempts
  * @throws what the work throws for other reasons, and when patienceMs is over
  */
@@ -24,9 +30,9 @@ export async function patiently<T>(
     try {
       return await work();
     } catch (thrown) {
-      if (errorCodeOf(thrown) !== SQLSTATE.lockNotAvailable) throw thrown;
       const isLast = performance.now() > giveUpAt || signal.aborted;
-      await onRefused(isLast);
+      if (errorCodeOf(thrown) === SQLSTATE.lockNotAvailable) await onRefused(isLast);
+      else if (!isRolledBack(thrown)) throw thrown;
       if (isLast) throw thrown;
       await sleep(backoffMs(attempt, { baseMs: 200, capMs: 2000 }), signal);
     }

@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg';
 import { PgwatchError } from '../errors.ts';
 import { readApiFunctions } from './api-functions.ts';
 import type { Queryable } from './connect.ts';
+import { requireNoDependents } from './dependents.ts';
 import { readMigrationStates, refuseNewer } from './migrate.ts';
 import { attempt, withMigrationLock } from './migration-step.ts';
 import { fillNames, type Names, qualified } from './names.ts';
@@ -13,7 +14,8 @@ import { readLeftBy } from './unrecorded.ts';
 /**
  * Reads what uninstalling would remove. An outdated schema can be uninstalled too, and so can one
  * whose migrations were changed.
- * @throws PgwatchError schema_missing, schema_too_new
+ * @throws PgwatchError schema_missing, schema_too_new; migration_failed if other objects depend on
+ *   the schema
  */
 export async function readFootprint(client: Queryable, names: Names) {
   const states = await readMigrationStates(client, names);
@@ -27,6 +29,7 @@ export async function readFootprint(client: Queryable, names: Names) {
       `The database has no schema "${names.schema}" of pgwatch: there is nothing to remove.`,
     );
   }
+  await requireNoDependents(client, names.schema);
   return {
     notifications: await countRows(client, qualified(names.schema, 'notification_log')),
     consumers: await countRows(client, qualified(names.schema, 'consumer_progress')),
@@ -44,7 +47,7 @@ async function countRows(client: Queryable, table: string): Promise<number> {
 
 async function readTriggered(client: Queryable, names: Names): Promise<string[]> {
   const { rows } = await client.query(
-    `select tgrelid::regclass::text as name from pg_trigger
+    `select distinct tgrelid::regclass::text as name from pg_trigger
      where tgfoid = to_regprocedure($1) and tgparentid = 0 order by 1`,
     [`${qualified(names.apiSchema, 'notify_data_change')}()`],
   );
@@ -58,7 +61,10 @@ async function readTriggered(client: Queryable, names: Names): Promise<string[]>
 export async function uninstall(client: ClientBase, names: Names): Promise<void> {
   await withMigrationLock(client, names.schema, () =>
     attempt(client, { what: 'Uninstalling', names }, () =>
-      withTransaction(client, () => client.query(fillNames(UNINSTALL, names))),
+      withTransaction(client, async () => {
+        await requireNoDependents(client, names.schema);
+        await client.query(fillNames(UNINSTALL, names));
+      }),
     ),
   );
 }

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { createTrigger } from '../../src/capture/create-trigger.ts';
 import { beginSnapshot, copyBatch, type TableSnapshot } from '../../src/capture/snapshot.ts';
 import { readCaptureStates } from '../../src/capture/state.ts';
+import { patiently } from '../../src/database/patience.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { changesOf } from '../helpers/captured.ts';
 import { startTailing } from '../helpers/daemon.ts';
@@ -430,4 +431,38 @@ test('a snapshot follows the trigger whose channel the consumer reads, or refuse
   );
   await database.query(`drop table manual;
     delete from pgwatch.consumer_progress where consumer_id in ('some', 'both')`);
+});
+
+test('a snapshot goes on if a row that it waits for is moved to another partition', async () => {
+  await database.query(`create table moving (id int primary key, name text)
+      partition by range (id);
+    create table moving_a partition of moving for values from (0) to (100);
+    create table moving_b partition of moving for values from (100) to (200);
+    insert into moving select n, 'n' from generate_series(1, 3) as n`);
+  const client = await database.connect();
+  await createTrigger(client, 'moving');
+  const snapshot = await snapshotOf('moving', 'moves', 10);
+  await beginSnapshot(client, database.config, snapshot, false);
+  const writer = await database.connect();
+  await writer.query('begin; update moving set id = 102 where id = 2');
+  const codes: unknown[] = [];
+  const copying = patiently(
+    () =>
+      copyBatch(client, database.config, snapshot).catch((thrown) => {
+        codes.push(thrown.code);
+        throw thrown;
+      }),
+    async () => {},
+    { patienceMs: 10_000, signal: new AbortController().signal },
+  );
+  await until('it waits for the row', async () => {
+    const { rows } = await database.query(
+      `select from pg_stat_activity where wait_event_type = 'Lock'
+       and query like '%SNAPSHOT%' and datname = current_database()`,
+    );
+    return rows.length === 1;
+  });
+  await writer.query('commit');
+  expect(await copying).toMatchObject({ done: 3 });
+  expect(codes.at(-1)).toBe('40001');
 });

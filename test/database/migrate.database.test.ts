@@ -281,3 +281,34 @@ test('uninstalling fails with an error if other objects depend on the functions'
     ),
   });
 });
+
+test.each(
+  some([
+    ['view mine', 'create view mine as select id from pgwatch.notification'],
+    ['materialized view mine', 'create materialized view mine as select * from pgwatch.delivery'],
+    ['column row of table mine', 'create table mine (id int, row pgwatch.notification_log)'],
+    [
+      'default value for column class of table mine',
+      'create table mine (class int default pgwatch.doorbell_class())',
+    ],
+    [
+      'function mine(pgwatch.delivery)',
+      `create function mine(pgwatch.delivery) returns int language sql return 1`,
+    ],
+    [
+      'publication of table pgwatch.delivery in publication mine',
+      'create publication mine for table pgwatch.delivery',
+    ],
+  ]),
+)('uninstalling does not drop what others made of the schema: %s', async (name, sql) => {
+  const { client, configWith } = await createEmptyDatabase();
+  const config = await configWith({});
+  await migrateUp(client, config);
+  await client.query(sql);
+  const refused = {
+    code: 'migration_failed',
+    message: expect.stringContaining(`use objects of schema "pgwatch": ${name}. Drop or change`),
+  };
+  await expect(readFootprint(client, config)).rejects.toMatchObject(refused);
+  await expect(uninstall(client, config)).rejects.toMatchObject(refused);
+});

@@ -48,6 +48,6 @@ function capitalized(word: string): string {
 }
 
 /** Names that the file itself uses or declares. */
-const RESERVED = ['Partial', 'Pick', 'CapturedTables'];
+const RESERVED = ['Partial', 'Pick', 'Record', 'CapturedTables'];
 
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu;
