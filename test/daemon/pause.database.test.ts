@@ -208,7 +208,7 @@ describe('a shared consumer', () => {
       await client.query('rollback');
       return position;
     };
-    expect(await take(client)).not.toBeNull();
+    await until('it is shared', async () => (await take(client)) !== null || 'not yet');
     await pause();
     expect(await take(client)).toBeNull();
     expect(await take(withoutTheCheck(client))).not.toBeNull();
