@@ -832,16 +832,24 @@ as $$
 /*
 Raises PW003 for a trigger without the transition tables that it needs: instead of them, the
 function would read a temporary table or view of the session, with the privileges of pgwatch's
-owner.
+owner. Raises 40001 if the transaction's snapshot does not show the trigger that fires. Once a table
+is written to, nobody can change its triggers; the one in the snapshot may have been replaced, or
+dropped, which does not affect the location of its row, but pg_get_triggerdef() finds it no longer.
 */
+declare
+  has_tables boolean;
 begin
-  if not exists (
-    select from pg_trigger as t
-    where t.tgrelid = relation_id and t.tgname = trigger_name
-      and case
-        when t.tgtype::integer & 16 > 0 then t.tgoldtable = 'old_rows' and t.tgnewtable = 'new_rows'
-        else 'changed_rows' in (t.tgoldtable, t.tgnewtable) end)
-  then
+  select case
+    when t.tgtype::integer & 16 > 0 then t.tgoldtable = 'old_rows' and t.tgnewtable = 'new_rows'
+    else 'changed_rows' in (t.tgoldtable, t.tgnewtable) end
+  into has_tables
+  from pg_trigger as t
+  where t.tgrelid = relation_id and t.tgname = trigger_name
+    and currtid2('pg_catalog.pg_trigger', t.ctid) = t.ctid
+    and pg_get_triggerdef(t.oid) is not null;
+  if not found then
+    perform :"schema".snapshot_refuse(trigger_name, relation_id);
+  elsif has_tables is not true then
     raise exception 'Trigger % on % lacks its transition tables: a trigger for each statement '
       'needs the clause "referencing" that "pgwatch trigger sql" prints.',
       trigger_name, relation_id::regclass using errcode = 'PW003';

@@ -160,6 +160,42 @@ test('a transaction with an older snapshot refuses types that were changed since
   });
 });
 
+/** Two ways in which the trigger that fires differs from the one that the snapshot shows. */
+const TRIGGER_CHANGES = [
+  (create: string) => `drop trigger t on bare; create trigger ${create}`,
+  (create: string) => `create or replace trigger ${create}`,
+];
+
+test.each(TRIGGER_CHANGES)(
+  "a trigger newer than the snapshot does not read the session's views: %#",
+  async (change) => {
+    await withAttacker(database, async ({ name, url, admin, caught }) => {
+      await admin.query(`grant execute on function notify_data_change() to "${name}"`);
+      const call = `for each statement execute function public.notify_data_change('c', '{}')`;
+      await withConnection({ url }, (writer) =>
+        withConnection({ url }, async (other) => {
+          await writer.query(`create table bare (id int primary key);
+            create trigger t after insert on bare referencing new table as changed_rows ${call};
+            create function spring() returns int language plpgsql
+              as $$ begin perform lair.caught('view'); return 1; end $$;
+            create temporary view changed_rows as select spring() as id`);
+          await writer.query('begin isolation level repeatable read; select');
+          await other.query(change(`t after insert on bare ${call}`));
+          await expect(writer.query('insert into bare values (2)')).rejects.toMatchObject({
+            code: '40001',
+          });
+          await writer.query('rollback');
+          await expect(writer.query('insert into bare values (2)')).rejects.toMatchObject({
+            code: 'PW003',
+          });
+        }),
+      );
+      expect(await caught()).toEqual([]);
+      await admin.query(`revoke execute on function notify_data_change() from "${name}"`);
+    });
+  },
+);
+
 test('with a check by its snapshot alone it would run their functions', async () => {
   const wrong = {
     'pgwatch.table_is_current(oid)': (text: string) =>
