@@ -235,6 +235,40 @@ CREATE OR REPLACE FUNCTION pgwatch.capture_options()
  IMMUTABLE
 RETURN ARRAY['id'::text, 'key'::text, 'table'::text, 'columns'::text, 'exclude'::text, 'payload'::text, 'fold'::text, 'notify'::text, 'when'::text, 'for_each'::text];
 
+CREATE OR REPLACE FUNCTION pgwatch.casts_are_current(type_id oid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+True if the transaction's snapshot shows the cast of a type to json that there is now, if any, and
+the current version of its function. Casts cannot be looked up without a snapshot; whether one
+exists now shows when it is used in a statement, which does not run it.
+*/
+declare
+  shown oid;
+begin
+  select c.oid into shown
+  from pg_cast as c
+  join pg_proc as f on f.oid = c.castfunc
+  where c.castsource = type_id and c.casttarget = 'json'::regtype
+    and currtid2('pg_catalog.pg_proc', f.ctid) = f.ctid
+    and pg_describe_object('pg_cast'::regclass, c.oid, 0) is not null;
+  begin
+    execute format('select x::json from (select null::%s offset 0) as given (x) where false',
+      format_type(type_id, null));
+  exception
+    when cannot_coerce then
+      return shown is null;
+    when insufficient_privilege then
+      /* The schema of the type may not be used. The type has passed type_kind(). */
+      return true;
+  end;
+  return shown is not null;
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.change_announce(change pgwatch.notification_log)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -312,6 +346,23 @@ begin
     using errcode = 'PW001',
       hint = 'The limit is in bytes, not characters: an accented letter takes two.';
   end if;
+end;
+$function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.checked_options(argument text, trigger_name text, table_name text, channel_name text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* The second argument of a trigger. Raises PW003 if its options have wrong types. */
+declare
+  options constant jsonb := coalesce(argument, '{}');
+begin
+  if jsonb_typeof(options) <> 'object' or "pgwatch".has_wrong_option(options) then
+    perform "pgwatch".trigger_check(trigger_name, table_name, true, channel_name, options);
+  end if;
+  return options;
 end;
 $function$;
 
@@ -704,6 +755,12 @@ select exists (
   where not jsonb_exists(new_data, column_name)
     or old_data -> column_name is distinct from new_data -> column_name)
 $function$;
+
+CREATE OR REPLACE FUNCTION pgwatch.has_wrong_option(options jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+RETURN jsonb_path_exists(options, 'strict $.keyvalue()?(((((((@."key" == "id" || @."key" == "key") || @."key" == "columns") || @."key" == "exclude") || @."key" == "table") && (@."value".type() != "array" || exists (@."value"[*]?(@.type() != "string"))) || @."key" == "table" && @."value".size() != 2) || @."key" == "fold" && (@."value".type() != "object" || exists (@."value".keyvalue()?(@."value".type() != "string")))) || (((@."key" == "payload" || @."key" == "notify") || @."key" == "when") || @."key" == "for_each") && @."value".type() != "string")'::jsonpath);
 
 CREATE OR REPLACE FUNCTION pgwatch.key_folded(data jsonb, fold jsonb)
  RETURNS jsonb
@@ -1113,11 +1170,11 @@ BEGIN ATOMIC
              WHEN (log_entry.action = 'INSERT'::text) THEN (log_entry.new_data - log_entry.excluded_columns)
              ELSE (pgwatch.row_part(log_entry.new_data, log_entry.old_data, (log_entry.id_columns || log_entry.key_columns)) - log_entry.excluded_columns)
          END AS "case"
-    FROM ( SELECT
+    FROM ( SELECT (
                  CASE
                      WHEN (log_entry.action = 'DELETE'::text) THEN log_entry.old_data
                      ELSE log_entry.new_data
-                 END AS data) "row";
+                 END - log_entry.excluded_columns) AS data) "row";
 END;
 
 CREATE OR REPLACE FUNCTION pgwatch.log_gap_tell(gaps jsonb)
@@ -2305,6 +2362,9 @@ declare
       format('has the unknown option %s; the options are %s',
         (select min(key) from jsonb_object_keys(options - "pgwatch".capture_options()) as key),
         array_to_string("pgwatch".capture_options(), ', '))
+    when "pgwatch".has_wrong_option(options) then
+      'has an option of the wrong type: id, key, columns and exclude are lists of texts, table is '
+      'a list of two, fold is an object of texts, and the others are texts'
     when options ->> 'payload' not in ('full', 'keys', 'changed') then
       format('has the payload %s, which must be full, keys or changed', options ->> 'payload')
     when options ->> 'notify' not in ('always', 'doorbell', 'off') then
@@ -2369,8 +2429,8 @@ CREATE OR REPLACE FUNCTION pgwatch.types_are_current(type_ids oid[])
 AS $function$
 /*
 True if the transaction's snapshot shows the current version of types, of the types they contain,
-and of the functions of their casts: to_jsonb() uses the current version, which may have another
-owner. currtid2() returns the location of the newest version of a row.
+and of their casts: to_jsonb() uses the current version, which may have another owner. currtid2()
+returns the location of the newest version of a row.
 */
 select not exists (
   select from unnest(type_ids) as given (type_id)
@@ -2382,11 +2442,9 @@ select not exists (
   where t.oid >= 16384 and (
     currtid2('pg_catalog.pg_type', t.ctid) <> t.ctid
     or t.typrelid <> 0 and not "pgwatch".relation_is_current(t.typrelid)
-    or exists (
-      select from pg_cast as c
-      join pg_proc as f on f.oid = c.castfunc
-      where c.castsource = t.oid and c.casttarget = 'json'::regtype
-        and currtid2('pg_catalog.pg_proc', f.ctid) <> f.ctid)))
+    /* to_jsonb() uses no casts of the other kinds, and is not used for types of others. */
+    or t.typtype in ('b', 'e', 'r', 'm') and pg_has_role(t.typowner, current_user, 'usage')
+      and not "pgwatch".casts_are_current(t.oid)))
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.types_require_current(trigger_name text, relation_id oid, data record)
@@ -2671,8 +2729,9 @@ begin
   end if;
 
   declare
-    options constant jsonb := coalesce(tg_argv[1], '{}');
     channel_name constant text := coalesce(tg_argv[0], 'data_change');
+    options constant jsonb := "pgwatch".checked_options(tg_argv[1], tg_name,
+      concat(tg_table_schema, '.', tg_table_name), channel_name);
     /* A notification must not have an id before its transaction has an xid; a transaction that has
        changed a row has one. */
     writer_xid constant xid8 := pg_current_xact_id_if_assigned();

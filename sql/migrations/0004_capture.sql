@@ -225,7 +225,8 @@ revoke all on function :"schema".current_key(oid, jsonb) from public;
 /*
 The log entry of a changed row, as one row. Inlined into the statements of notify_data_change(),
 whose variables are passed as the parameters. If the row lacks a column that the trigger names,
-because it was renamed or dropped, the current primary key of the table is looked up instead.
+because it was renamed or dropped, the current primary key of the table is looked up instead. What
+is excluded is in no key either.
 */
 create function :"schema".log_entry(
   action text, old_data jsonb, new_data jsonb, relation_id oid, relation jsonb, table_name text,
@@ -250,7 +251,9 @@ begin atomic
       when payload = 'keys' then :"schema".row_part(new_data, null, id_columns || key_columns)
       when action = 'INSERT' then new_data - excluded_columns
       else :"schema".row_part(new_data, old_data, id_columns || key_columns) - excluded_columns end
-  from (select case when action = 'DELETE' then old_data else new_data end as data) as row;
+  from (
+    select case when action = 'DELETE' then old_data else new_data end - excluded_columns as data)
+    as row;
 end;
 revoke all on function :"schema".log_entry(
   text, jsonb, jsonb, oid, jsonb, text, text[], text[], text[], text, jsonb) from public;
@@ -288,6 +291,21 @@ return array[
   'id', 'key', 'table', 'columns', 'exclude', 'payload', 'fold', 'notify', 'when', 'for_each'];
 revoke all on function :"schema".capture_options() from public;
 
+/* True if an option has a value of the wrong type. Inlined. */
+create function :"schema".has_wrong_option(options jsonb)
+returns boolean
+language sql
+immutable
+return jsonb_path_exists(options, 'strict $.keyvalue() ? (
+  (@.key == "id" || @.key == "key" || @.key == "columns" || @.key == "exclude" || @.key == "table")
+    && (@.value.type() != "array" || exists (@.value[*] ? (@.type() != "string")))
+  || @.key == "table" && @.value.size() != 2
+  || @.key == "fold" && (@.value.type() != "object"
+    || exists (@.value.keyvalue() ? (@.value.type() != "string")))
+  || (@.key == "payload" || @.key == "notify" || @.key == "when" || @.key == "for_each")
+    && @.value.type() != "string")');
+revoke all on function :"schema".has_wrong_option(jsonb) from public;
+
 create function :"schema".trigger_check(
   trigger_name text, table_name text, is_after boolean, channel_name text, options jsonb)
 returns void
@@ -305,6 +323,9 @@ declare
       format('has the unknown option %s; the options are %s',
         (select min(key) from jsonb_object_keys(options - :"schema".capture_options()) as key),
         array_to_string(:"schema".capture_options(), ', '))
+    when :"schema".has_wrong_option(options) then
+      'has an option of the wrong type: id, key, columns and exclude are lists of texts, table is '
+      'a list of two, fold is an object of texts, and the others are texts'
     when options ->> 'payload' not in ('full', 'keys', 'changed') then
       format('has the payload %s, which must be full, keys or changed', options ->> 'payload')
     when options ->> 'notify' not in ('always', 'doorbell', 'off') then
@@ -319,6 +340,25 @@ begin
 end;
 $$;
 revoke all on function :"schema".trigger_check(text, text, boolean, text, jsonb) from public;
+
+create function :"schema".checked_options(
+  argument text, trigger_name text, table_name text, channel_name text)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+/* The second argument of a trigger. Raises PW003 if its options have wrong types. */
+declare
+  options constant jsonb := coalesce(argument, '{}');
+begin
+  if jsonb_typeof(options) <> 'object' or :"schema".has_wrong_option(options) then
+    perform :"schema".trigger_check(trigger_name, table_name, true, channel_name, options);
+  end if;
+  return options;
+end;
+$$;
+revoke all on function :"schema".checked_options(text, text, text, text) from public;
 
 create function :"schema".without_zeros(json_text text)
 returns text
@@ -735,6 +775,41 @@ select exists (select from pg_class as c where c.oid = relation_id) and not exis
 $$;
 revoke all on function :"schema".relation_is_current(oid) from public;
 
+create function :"schema".casts_are_current(type_id oid)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+True if the transaction's snapshot shows the cast of a type to json that there is now, if any, and
+the current version of its function. Casts cannot be looked up without a snapshot; whether one
+exists now shows when it is used in a statement, which does not run it.
+*/
+declare
+  shown oid;
+begin
+  select c.oid into shown
+  from pg_cast as c
+  join pg_proc as f on f.oid = c.castfunc
+  where c.castsource = type_id and c.casttarget = 'json'::regtype
+    and currtid2('pg_catalog.pg_proc', f.ctid) = f.ctid
+    and pg_describe_object('pg_cast'::regclass, c.oid, 0) is not null;
+  begin
+    execute format('select x::json from (select null::%s offset 0) as given (x) where false',
+      format_type(type_id, null));
+  exception
+    when cannot_coerce then
+      return shown is null;
+    when insufficient_privilege then
+      /* The schema of the type may not be used. The type has passed type_kind(). */
+      return true;
+  end;
+  return shown is not null;
+end;
+$$;
+revoke all on function :"schema".casts_are_current(oid) from public;
+
 create function :"schema".types_are_current(type_ids oid[])
 returns boolean
 language sql
@@ -743,8 +818,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 /*
 True if the transaction's snapshot shows the current version of types, of the types they contain,
-and of the functions of their casts: to_jsonb() uses the current version, which may have another
-owner. currtid2() returns the location of the newest version of a row.
+and of their casts: to_jsonb() uses the current version, which may have another owner. currtid2()
+returns the location of the newest version of a row.
 */
 select not exists (
   select from unnest(type_ids) as given (type_id)
@@ -756,11 +831,9 @@ select not exists (
   where t.oid >= 16384 and (
     currtid2('pg_catalog.pg_type', t.ctid) <> t.ctid
     or t.typrelid <> 0 and not :"schema".relation_is_current(t.typrelid)
-    or exists (
-      select from pg_cast as c
-      join pg_proc as f on f.oid = c.castfunc
-      where c.castsource = t.oid and c.casttarget = 'json'::regtype
-        and currtid2('pg_catalog.pg_proc', f.ctid) <> f.ctid)))
+    /* to_jsonb() uses no casts of the other kinds, and is not used for types of others. */
+    or t.typtype in ('b', 'e', 'r', 'm') and pg_has_role(t.typowner, current_user, 'usage')
+      and not :"schema".casts_are_current(t.oid)))
 $$;
 revoke all on function :"schema".types_are_current(oid[]) from public;
 
@@ -1026,8 +1099,9 @@ begin
   end if;
 
   declare
-    options constant jsonb := coalesce(tg_argv[1], '{}');
     channel_name constant text := coalesce(tg_argv[0], 'data_change');
+    options constant jsonb := :"schema".checked_options(tg_argv[1], tg_name,
+      concat(tg_table_schema, '.', tg_table_name), channel_name);
     /* A notification must not have an id before its transaction has an xid; a transaction that has
        changed a row has one. */
     writer_xid constant xid8 := pg_current_xact_id_if_assigned();

@@ -10,7 +10,9 @@ import { withTransaction } from '../database/transaction.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import type { TriggerChange } from './changes.ts';
 import { readCaptures } from './existing.ts';
-import { tableText } from './table-name.ts';
+import { checkConditionTypes } from './plan.ts';
+import { readTables } from './table.ts';
+import { quotedTable, tableText } from './table-name.ts';
 
 export type ApplyOptions = PatienceOptions & {
   names: Names;
@@ -48,7 +50,7 @@ export async function applyChange(
 
 async function run(
   client: ClientBase,
-  { table, again }: TriggerChange,
+  { table, hasCondition, again }: TriggerChange,
   isInside: boolean,
   names: Names,
 ): Promise<void> {
@@ -57,6 +59,12 @@ async function run(
     // A concurrent run may have changed the triggers since they were read.
     const lock = 'select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))';
     await client.query(lock, [`pgwatch trigger ${table.oid}`]);
+    if (hasCondition) {
+      // From now on nobody can add a column.
+      await client.query(`lock table only ${quotedTable(table)} in share row exclusive mode`);
+      const now = (await readTables(client, names, [table.oid])).get(table.oid);
+      if (now) checkConditionTypes(now);
+    }
     const [there] = await readCaptures(client, names, [table.oid]);
     // The extended protocol accepts only one statement at a time, so a condition cannot smuggle in
     // a second one.

@@ -14,6 +14,8 @@ export type TriggerChange = {
   differences: string[];
   /** In order; empty if there is nothing to do. */
   statements: string[];
+  /** True if a statement contains a condition. */
+  hasCondition: boolean;
   /** Columns that were excluded before and will be in its notifications. */
   exposed: string[];
   /** Computes the change again, for the triggers that the table has now. */
@@ -59,7 +61,8 @@ export function changesTo(
   const differences = kind === 'changed' ? differencesOf(capture, existing) : [];
   const again = (now: readonly ExistingTrigger[]) => changesTo(capture, now, names);
   const exposed = exposedBy(capture, existing);
-  return { table, kind, differences, statements, exposed, again };
+  const hasCondition = options.when !== undefined;
+  return { table, kind, differences, statements, hasCondition, exposed, again };
 }
 
 /**
@@ -76,6 +79,7 @@ export function changesToNone(
     table,
     kind: chosen.length > 0 ? 'removed' : 'unchanged',
     differences: [],
+    hasCondition: false,
     exposed: [],
     statements: chosen.map(({ name }) => dropSql(table, name)),
     again: (now) => changesToNone(table, now, isChosen),

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import { OPERATIONS, type Operation, type TriggerOptions } from '../config/triggers.ts';
 import type { Names } from '../database/names.ts';
+import { isObject } from '../kinds.ts';
 import type { CaptureArgument } from './plan.ts';
 import { triggerFunction } from './table.ts';
 import { TRIGGER_PREFIX, type Trigger } from './trigger-sql.ts';
@@ -110,9 +111,13 @@ export function argumentsOf(trigger: Trigger | undefined): CaptureArgument {
   return parsedArgument(trigger?.args ?? []);
 }
 
+/** Without what notify_data_change() refuses: anyone may have written it. */
 function parsedArgument([, text = '{}']: readonly string[]): CaptureArgument {
   try {
-    return JSON.parse(text) as CaptureArgument;
+    const given: unknown = JSON.parse(text);
+    if (!isObject(given)) return {};
+    const right = Object.entries(given).filter(([name, value]) => HAS_TYPE[name]?.(value));
+    return Object.fromEntries(right);
   } catch {
     return {};
   }
@@ -146,6 +151,23 @@ function triggerOf({ name, type, args: bytes, enabled, tested }: Found): Existin
     renamed: renamedSince(parsedArgument(args).when, tested),
   };
 }
+
+const isText = (value: unknown) => typeof value === 'string';
+const isTexts = (value: unknown) => Array.isArray(value) && value.every(isText);
+
+/** As in has_wrong_option(). */
+const HAS_TYPE: Readonly<Record<string, (value: unknown) => boolean>> = {
+  id: isTexts,
+  key: isTexts,
+  columns: isTexts,
+  exclude: isTexts,
+  table: (value: unknown) => isTexts(value) && (value as string[]).length === 2,
+  fold: (value: unknown) => isObject(value) && Object.values(value).every(isText),
+  payload: isText,
+  notify: isText,
+  when: isText,
+  for_each: isText,
+} satisfies Record<keyof CaptureArgument, unknown>;
 
 /** PostgreSQL renames the columns in a condition, too, but not in the text that was recorded. */
 function renamedSince(condition: string | undefined, tested: readonly string[]): string[] {

@@ -39,6 +39,7 @@ export type CaptureArgument = {
  */
 export function planCapture(table: Table, options: TriggerOptions, names: Names): Capture {
   checkColumns(table, options);
+  if (options.when !== undefined) checkConditionTypes(table);
   if (table.isCapturedByRoot && table.root) {
     throw unsuitable(
       table,
@@ -115,6 +116,22 @@ function idColumns({ primaryKey }: Table, { key = [] }: TriggerOptions): readonl
 function excludedColumns({ columns }: Table, { exclude = [] }: TriggerOptions): string[] {
   const virtual = columns.filter(({ isVirtual }) => isVirtual).map(({ name }) => name);
   return [...new Set([...exclude, ...virtual])];
+}
+
+/**
+ * A literal in the condition becomes a value of a column's type when the trigger is created, by
+ * functions that the type's owner chose, with the privileges of whoever creates it.
+ * @throws PgwatchError table_unsuitable
+ */
+export function checkConditionTypes(table: Table): void {
+  const [first] = table.foreignTypes;
+  if (first === undefined) return;
+  throw unsuitable(
+    table,
+    `has a column of the type ${first}, whose owner chooses functions that a condition (when) could` +
+      ' run with your privileges. Let a superuser own the type, capture without a condition, or run' +
+      ' this as a role that the owner is a member of.',
+  );
 }
 
 function checkColumns(table: Table, { key, columns, exclude, when }: TriggerOptions): void {

@@ -28,8 +28,19 @@ export function overPresent(
   };
 }
 
-/** @throws PgwatchError table_unsuitable if the condition was recorded with an old column name */
+/**
+ * @throws PgwatchError table_unsuitable if the condition was recorded with an old column name, or
+ *   perhaps by the owner of the table, who is not trusted
+ */
 function requireCondition(table: Table, existing: readonly ExistingTrigger[]): void {
+  const { when } = optionsOf(existing);
+  if (when !== undefined && table.isForeign) {
+    throw new PgwatchError(
+      'table_unsuitable',
+      `${tableText(table)} belongs to another role, which may have changed the recorded` +
+        ` condition: ${when}. Give --when again, as it should be.`,
+    );
+  }
   const outdated = existing.find(({ renamed }) => renamed.length > 0);
   if (!outdated) return;
   throw new PgwatchError(

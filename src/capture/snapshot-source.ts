@@ -27,8 +27,8 @@ export type SnapshotSource = {
 
 /**
  * Locks a table so that its definition cannot change, and finds out how to read it. Call it in a
- * transaction. The table may have changed since it was found. Reading a table also runs functions that its owner chose, at least when the
- * statement is planned, with the privileges of the reader.
+ * transaction. The table may have changed since it was found. Reading it also runs functions that
+ * its owner chose, at least when the statement is planned, with the privileges of the reader.
  * @throws PgwatchError table_unsuitable if such a function belongs to a role that cannot act as
  *   this role; permission_denied if row level security hides rows from this role
  */

@@ -33,6 +33,14 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
     join pg_catalog.pg_class as f on f.oid = part.oid
     join pg_catalog.pg_namespace as fn on fn.oid = f.relnamespace
     where f.relkind = 'f' order by 1) as "foreignPartitions",
+  not pg_catalog.pg_has_role(c.relowner, current_user, 'usage') as "isForeign",
+  array(
+    select distinct pg_catalog.format_type(t.oid, null)
+    from ${qualified(schema, 'types_within')}(
+      array(select ${qualified(schema, 'column_types')}(c.oid))) as part (type_id)
+    join pg_catalog.pg_type as t on t.oid = part.type_id
+    where not pg_catalog.pg_has_role(t.typowner, current_user, 'usage')
+    order by 1) as "foreignTypes",
   array(
     select distinct pg_catalog.pg_get_userbyid(p.relowner)::text
     from pg_catalog.pg_partition_tree(c.oid) as part

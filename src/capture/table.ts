@@ -30,6 +30,10 @@ export type Table = {
    * directly or through other tables.
    */
   refersToItself: boolean;
+  /** True if its owner may not act as the current role. */
+  isForeign: boolean;
+  /** Types that its columns contain and whose owners may not act as the current role. */
+  foreignTypes: string[];
   /**
    * Owners of the table, and of its partitions that are partitioned themselves, who cannot add
    * partitions while it is captured: that requires EXECUTE on the trigger function.

@@ -25,7 +25,8 @@ test.each([
   [
     'that it attaches',
     'parted',
-    'one (id int primary key); alter table parted attach partition one for values from (30) to (40)',
+    `one (id int primary key);
+     alter table parted attach partition one for values from (30) to (40)`,
   ],
 ])('an owner can add a partition %s once the config lets it', async (_, owned, added) => {
   const owner = await createRole(database, 'owner');

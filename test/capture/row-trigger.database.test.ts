@@ -154,8 +154,26 @@ test.each([
   await expect(refused).rejects.toThrow(message);
 });
 
+const WRONG_TYPE =
+  'has an option of the wrong type: id, key, columns and exclude are lists of texts, table is a ' +
+  'list of two, fold is an object of texts, and the others are texts';
+
 test.each([
   ['[]', 'has options that are not a JSON object'],
+  ['null', 'has options that are not a JSON object'],
+  ...[
+    '{"id": "x"}',
+    '{"id": ["id", null]}',
+    '{"id": null}',
+    '{"key": 5}',
+    '{"exclude": {"a": 1}}',
+    '{"columns": [["a"]]}',
+    '{"table": ["a"]}',
+    '{"table": ["a", "b", "c"]}',
+    '{"fold": {"id": 1}}',
+    '{"payload": null}',
+    '{"when": 5}',
+  ].map((options) => [options, WRONG_TYPE]),
   [
     '{"exlude": ["password"]}',
     'has the unknown option exlude; the options are id, key, table, columns, exclude, ' +

@@ -146,7 +146,8 @@ test('a transaction with an older snapshot refuses types that were changed since
       }
       await writer.query(
         `insert into row_bait values (1, 'a'); insert into grown values (1, 2);
-         insert into created values (1, 2, '"\\u0000"'); insert into by_hand_key values (1); commit`,
+         insert into created values (1, 2, '"\\u0000"'); insert into by_hand_key values (1);
+         commit`,
       );
     });
     expect(await caught()).toEqual([]);
@@ -157,6 +158,53 @@ test('a transaction with an older snapshot refuses types that were changed since
     const [created] = await changesOf(database, 'created');
     expect(created?.payload.new_data).toEqual({ id: 1, n: 2, doc: '\ufffd' });
     expect(await changesOf(database, 'by_hand_key')).toHaveLength(1);
+  });
+});
+
+test.each(['created', 'replaced'])(
+  'a cast that was %s after the snapshot does not run if its function is not trusted',
+  async (how) => {
+    await withAttacker(database, async ({ name, url, admin, caught }) => {
+      await admin.query(`create type given as enum ('a');
+        create table given_bait (id int primary key, given given, many given[]);
+        create function trusted(given) returns json language sql return '"trusted"'::json;
+        grant all on given_bait to "${name}"`);
+      if (how === 'replaced') await admin.query(castTo('trusted'));
+      await createTrigger(admin, 'given_bait');
+      const insert = `insert into given_bait values (1, 'a', '{a}')`;
+      await withConnection({ url }, async (writer) => {
+        await writer.query(castSql('given').split(/(?=create cast)/)[0] ?? '');
+        await writer.query(`begin isolation level repeatable read; ${insert}; rollback`);
+        await writer.query('begin isolation level repeatable read; select');
+        await admin.query(`drop cast if exists (given as json); ${castTo('spring')}`);
+        await expect(writer.query(insert)).rejects.toMatchObject({ code: '40001' });
+        await writer.query(`rollback; begin isolation level repeatable read; ${insert}; commit`);
+      });
+      expect(await caught()).toEqual([]);
+      const [change] = await changesOf(database, 'given_bait');
+      expect(change?.payload.new_data).toEqual({ id: 1, given: 'a', many: ['a'] });
+      await database.query('delete from pgwatch.notification_log');
+    });
+  },
+);
+
+const castTo = (name: string) => `create cast (given as json) with function ${name}(given)`;
+
+test('a trusted cast that has not changed since the snapshot is used', async () => {
+  await withAttacker(database, async ({ admin, url, name }) => {
+    await admin.query(`create type given as enum ('a');
+      create table given_bait (id int primary key, given given);
+      create function trusted(given) returns json language sql return '"trusted"'::json;
+      ${castTo('trusted')}; grant all on given_bait to "${name}"`);
+    await createTrigger(admin, 'given_bait');
+    await withConnection({ url }, async (writer) => {
+      await writer.query(
+        `begin isolation level serializable; insert into given_bait values (1, 'a'); commit`,
+      );
+    });
+    const [change] = await changesOf(database, 'given_bait');
+    expect(change?.payload.new_data).toEqual({ id: 1, given: 'trusted' });
+    await database.query('delete from pgwatch.notification_log');
   });
 });
 

@@ -142,6 +142,28 @@ test('a condition is not kept once a column that it tests was renamed', async ()
   expect((await trigger(['list'])).said).not.toContain(stale);
 });
 
+test('a manual trigger with odd arguments stops no command', { timeout: 120_000 }, async () => {
+  await database.query('create schema odd; create table odd.t (id int primary key, a text)');
+  for (const options of ['null', '1', '{"id": "x", "table": "x", "key": 5}', '{"when": 5}']) {
+    await database.query(`drop trigger if exists x on odd.t;
+      create trigger x after insert on odd.t for each row
+        execute function notify_data_change('c', '${options}')`);
+    for (const args of [
+      ['trigger', 'list'],
+      ['trigger', 'sql', 'odd.t'],
+      ['trigger', 'add', 'odd.t', '--dry-run'],
+      ['why', '--table', 'odd.t'],
+      ['history', 'odd.t', '1'],
+      ['types'],
+      ['doctor'],
+    ]) {
+      const { stdout, stderr } = await runMain(args, { env: { DATABASE_URL: database.url } });
+      expect(`${stdout}${stderr}`, `${args} ${options}`).not.toMatch(/TypeError|Cannot read|\n +at /);
+    }
+  }
+  await database.query('drop schema odd cascade');
+});
+
 test('excluded columns are not exposed silently, and never by --all', async () => {
   await database.query(
     'create schema vault; create table vault.people (id int primary key, pin text)',
