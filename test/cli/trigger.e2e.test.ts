@@ -158,7 +158,9 @@ test('a manual trigger with odd arguments stops no command', { timeout: 120_000 
       ['doctor'],
     ]) {
       const { stdout, stderr } = await runMain(args, { env: { DATABASE_URL: database.url } });
-      expect(`${stdout}${stderr}`, `${args} ${options}`).not.toMatch(/TypeError|Cannot read|\n +at /);
+      expect(`${stdout}${stderr}`, `${args} ${options}`).not.toMatch(
+        /TypeError|Cannot read|\n +at /,
+      );
     }
   }
   await database.query('drop schema odd cascade');

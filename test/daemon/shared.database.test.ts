@@ -175,6 +175,27 @@ test('--once does not touch a consumer that another process runs alone', async (
   expect(reports.join('')).toContain('c is run by another process alone');
 });
 
+test("with onDead: 'stop' a dead letter of one process stops the others", async () => {
+  const gate = Promise.withResolvers<void>();
+  const [first, second]: [Seen[], Seen[]] = [[], []];
+  const handle = (seen: Seen[]) => async (notification: Notification) => {
+    if (notification.payload === 'dead') throw new Error('never');
+    seen.push(notification as unknown as Seen);
+    await gate.promise;
+  };
+  const options = { onDead: 'stop', retry: { attempts: 1 } };
+  const busy = await tail(sharer(1, [], { ...options, handle: handle(first) }));
+  await publishRange(database, 1, 200, { keys: 200 });
+  await until('it is busy', () => first.length === 1);
+  await tail(sharer(2, [], { ...options, handle: handle(second) }));
+  await publish(database, 'dead');
+  const stopped = "c has a dead letter and onDead: 'stop'";
+  await until('the busy one knows', () => busy.reports.join('').includes(stopped));
+  gate.resolve();
+  await busy.stop();
+  expect(first).toHaveLength(1);
+});
+
 test("--once reports that an earlier dead letter stops it, with onDead: 'stop'", async () => {
   await addDelivery(database, { consumerId: 'c', channel: 'c' });
   const { reporter } = collectReports();

@@ -8,6 +8,7 @@ import {
   lastOfEach,
 } from '../../log/deliveries/delivery.ts';
 import { settleLeases } from '../../log/leases/settle.ts';
+import { tellDaemons } from '../../log/positions/daemons.ts';
 import type { Account } from '../calls/account.ts';
 import type { Brake } from '../calls/brake.ts';
 import type { Calling } from '../calls/calling.ts';
@@ -59,6 +60,7 @@ export class SharedAccount implements Account {
       ...options,
       ...this.#scope,
       reporter: calling.reporter,
+      file: (client, changes) => this.#file(client, changes),
       onSettled: (through, changes, keys) => this.#afterSettling(through, changes, keys),
       onFenced: (unsaved) => this.#loseChanges(unsaved),
     });
@@ -83,7 +85,7 @@ export class SharedAccount implements Account {
     );
     if (!(await settleLeases(client, schema, daemonId, rests))) return null;
     const changes = lastOfEach(settled.flatMap(({ change }) => change ?? []));
-    return applyChanges(client, schema, this.#scope, changes);
+    return this.#file(client, changes);
   }
 
   onCommitted(settled: readonly Settled[], waitingKeys: readonly string[]): void {
@@ -108,6 +110,16 @@ export class SharedAccount implements Account {
   async close(): Promise<void> {
     await this.#settler.close();
     if (this.#options.life.isFenced) await this.#takeBackAttempts();
+  }
+
+  /** Tells other processes at once if a dead letter stops the consumer. */
+  async #file(client: PoolClient, changes: readonly DeliveryChange[]): Promise<string[]> {
+    const { schema, calling } = this.#options;
+    const isStopping = calling.consumer.onDead === 'stop';
+    if (isStopping && changes.some(({ state }) => state === 'dead')) {
+      await tellDaemons(client, schema, 'retry');
+    }
+    return applyChanges(client, schema, this.#scope, changes);
   }
 
   #note(change: DeliveryChange): void {

@@ -2,7 +2,7 @@ import type { Config } from '../../config/define.ts';
 import type { Clients, Pool } from '../../database/pool.ts';
 import { withTransaction } from '../../database/transaction.ts';
 import { takeBackAttempts } from '../../log/deliveries/attempts.ts';
-import { readNextDueMs } from '../../log/deliveries/standing.ts';
+import { readHavingDead, readNextDueMs } from '../../log/deliveries/standing.ts';
 import { absorbLeases, type FreeLeases, freeLeases } from '../../log/leases/settle.ts';
 import type { ReadPage } from '../../log/page.ts';
 import type { ConsumerState } from '../../log/positions/activity.ts';
@@ -155,7 +155,11 @@ export class SharedRunner {
   async #takeAndDeliver(dispatcher: SharedDispatcher): Promise<boolean> {
     const { config, calling, pool } = this.#options;
     // Few large takes are cheaper than many small ones.
-    if (this.#sharers.isNone || this.#isBusy(dispatcher)) return false;
+    if (this.#sharers.isNone) return false;
+    if (this.#isBusy(dispatcher)) {
+      await this.#lookForDead(dispatcher);
+      return false;
+    }
     const limit = { rows: this.#pageSize.rows, bytes: config.maxBatchBytes };
     const place = this.#place;
     const options = { ...this.#options, consumer: calling.consumer, limit, place };
@@ -183,6 +187,17 @@ export class SharedRunner {
     this.#pageSize.adapt({ startedAt, endedAt: performance.now() }, taken.leases.length > 0);
     await dispatcher.deliver(taken.leases);
     return taken.leases.length > 0;
+  }
+
+  /** Another process may have filed a dead letter that stops the consumer. */
+  async #lookForDead({ brake }: SharedDispatcher): Promise<void> {
+    const { calling, pool, schema } = this.#options;
+    if (calling.consumer.onDead !== 'stop') return;
+    const tell = brake.look();
+    const having = await pool.withClient((client) =>
+      readHavingDead(client, schema, [this.consumerId]),
+    );
+    tell(having.has(this.consumerId));
   }
 
   /** How long to wait for a ring if there was nothing to take. */

@@ -1,7 +1,7 @@
+import type { PoolClient } from 'pg';
 import type { Clients } from '../../database/pool.ts';
 import { withTransaction } from '../../database/transaction.ts';
 import { toError } from '../../errors.ts';
-import { applyChanges } from '../../log/deliveries/apply-changes.ts';
 import {
   type DeliveryChange,
   type DeliveryScope,
@@ -17,6 +17,8 @@ export type LeaseSettlerOptions = DeliveryScope & {
   schema: string;
   daemonId: string;
   reporter: Reporter;
+  /** Files the changes. Returns the keys that still have a notification waiting. */
+  file(client: PoolClient, changes: readonly DeliveryChange[]): Promise<string[]>;
   /**
    * The batch is saved and the leases in `through` are finished. Of the changes' keys, waitingKeys
    * still have a notification waiting.
@@ -95,7 +97,7 @@ export class LeaseSettler {
           // worse.
           if (changes.length === 0) await client.query(`set local synchronous_commit = off`);
           if (!(await settleLeases(client, schema, daemonId, rests))) throw FENCED;
-          return applyChanges(client, schema, this.#options, lastOfEach(changes));
+          return this.#options.file(client, lastOfEach(changes));
         }),
       )
       .catch((thrown: unknown) => {
