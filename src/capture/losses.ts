@@ -2,6 +2,7 @@ import type { Queryable } from '../database/connect.ts';
 import type { Names } from '../database/names.ts';
 import { triggerFunction } from './table.ts';
 import { tableText } from './table-name.ts';
+import { IS_SUBSCRIBED } from './table-sql.ts';
 
 /**
  * Changes of a captured table that are lost or published wrongly, as the table and its triggers are
@@ -87,8 +88,12 @@ function lossesOf(found: Found): Loss[] {
 // (pg_trigger.h).
 const LOSSES_SQL = `
 select c.oid::int8::float8 as "tableOid", n.nspname as schema, c.relname as name,
-  own."hasStatement", own."isAlways", own.silent,
-  exists (select from pg_catalog.pg_subscription_rel where srrelid = c.oid) as "isSubscribed",
+  own."hasStatement", own.silent,
+  own."isAlways" and not exists (
+    select from pg_catalog.pg_partition_tree(c.oid) as part
+    join pg_catalog.pg_trigger as t on t.tgrelid = part.relid and t.tgparentid <> 0
+    where t.tgfoid = pg_catalog.to_regprocedure($1) and t.tgenabled <> 'A') as "isAlways",
+  ${IS_SUBSCRIBED} as "isSubscribed",
   array(
     select pg_catalog.concat(pn.nspname, '.', p.relname)
     from pg_catalog.pg_inherits as i

@@ -12,6 +12,16 @@ const otherTriggers = (isRow: boolean) => `array(
       and t.tgtype::int & 66 = 0 and (t.tgtype::int & 1 = 1) = ${isRow}
     order by t.tgname)`;
 
+/**
+ * True if a subscription writes to a table c, as such or as a part of a whole: by default a
+ * publication names the partitions, not the whole.
+ */
+export const IS_SUBSCRIBED = `exists (
+    select from pg_catalog.pg_subscription_rel
+    where srrelid = c.oid
+      or srrelid in (select relid from pg_catalog.pg_partition_tree(c.oid))
+      or srrelid in (select relid from pg_catalog.pg_partition_ancestors(c.oid)))`;
+
 /** Reads what capture needs to know about tables; append a condition. Parameter 1: the function. */
 export const tablesSql = ({ schema }: Names) => `
 select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
@@ -79,7 +89,7 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
   exists (select from pg_catalog.pg_trigger as t
     where t.tgrelid = c.oid and t.tgparentid <> 0
       and t.tgfoid = pg_catalog.to_regprocedure($1)) as "isCapturedByRoot",
-  exists (select from pg_catalog.pg_subscription_rel where srrelid = c.oid) as "isSubscribed",
+  ${IS_SUBSCRIBED} as "isSubscribed",
   (
     with recursive reached (oid) as (
       select c.oid

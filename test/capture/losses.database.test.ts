@@ -122,6 +122,46 @@ test('capturing the table again ends the losses', async () => {
   expect(await shortChangesOf(database, 'inherits')).toEqual(['DELETE 2', 'INSERT 8']);
 });
 
+test.each([
+  ['the whole', 'fed', 'fed'],
+  ['a partition', 'fed_b', 'fed'],
+  ['a partition of a partition', 'fed_a1', 'fed'],
+  ['the whole of a partition that is captured alone', 'fed', 'fed_b'],
+])('a subscription to %s writes to a captured table', async (_, subscribed, captured) => {
+  await database.query(`drop table if exists fed;
+    create table fed (id int primary key) partition by range (id);
+    create table fed_a partition of fed for values from (0) to (10) partition by range (id);
+    create table fed_a1 partition of fed_a default;
+    create table fed_b partition of fed default`);
+  const client = await database.connect();
+  const { rows } = await client.query('select $1::regclass::oid::int as oid', [captured]);
+  const lossesNow = async () =>
+    (await readLosses(client, database.config, [rows[0].oid])).map(({ kind }) => kind);
+  await createTrigger(client, captured);
+  expect(await lossesNow()).toEqual([]);
+  try {
+    await database.query(`set allow_system_table_mods = on;
+      insert into pg_subscription_rel values (1, '${subscribed}'::regclass, 'r', null);
+      reset allow_system_table_mods`);
+    expect(await lossesNow()).toEqual(['subscription']);
+    await createTrigger(client, captured);
+    expect(await lossesNow()).toEqual([]);
+    // The process that applies a subscription runs like this, and new partitions are included.
+    if (captured === 'fed') {
+      await client.query('create table fed_a2 partition of fed_a for values from (5) to (9)');
+    }
+    await client.query(`set session_replication_role = replica;
+      insert into ${captured} select n from generate_series(11, 12) as n;
+      insert into ${captured === 'fed' ? 'fed' : 'fed_b'} values (${captured === 'fed' ? 5 : 13});
+      reset session_replication_role`);
+    expect(await lossesNow()).toEqual([]);
+    expect(await shortChangesOf(database, 'fed')).toHaveLength(3);
+  } finally {
+    await database.query(`set allow_system_table_mods = on; delete from pg_subscription_rel;
+      reset allow_system_table_mods; truncate pgwatch.notification_log`);
+  }
+});
+
 test('a virtual column is refused if its value is needed', async () => {
   const { rows: version } = await database.query(
     "select current_setting('server_version_num')::int as n",
