@@ -9,6 +9,8 @@ export type Ran = {
   failedCount: number;
   /** True if a dead letter has stopped it. */
   isHalted: boolean;
+  /** True if it was paused, moved or taken over before it got to the end. */
+  isCutShort: boolean;
 };
 
 /**
@@ -61,6 +63,8 @@ function waitingParts(left: LeftUndone, ran: Ran | undefined): string[] {
     parts.push(`${unreadText}, and process ${runner.pid} on ${runner.host} runs it`);
   } else if (!ran) {
     parts.push(`${unreadText}, and it was not taken over`);
+  } else if (ran.isCutShort) {
+    parts.push(`${unreadText}, because it was paused, moved or taken over during the run`);
   }
   return parts;
 }

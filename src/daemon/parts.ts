@@ -3,6 +3,7 @@ import type { Consumer } from '../consumers/define.ts';
 import type { PgwatchError } from '../errors.ts';
 import { readLeftUndone } from '../log/positions/left-undone.ts';
 import type { Brake } from './calls/brake.ts';
+import type { Life } from './calls/life.ts';
 import { stretchMax } from './calls/transaction/lane.ts';
 import type { Control } from './control/control.ts';
 import { retryListening } from './control/listening.ts';
@@ -90,8 +91,12 @@ export async function runAllOnce(
   const { settler, daemonId } = lasting;
   const { pool, control } = inside;
   const ran = new Map<string, Ran>();
-  const note = (id: string, { failedCount, brake }: { failedCount: number; brake: Brake }) =>
-    ran.set(id, { failedCount, isHalted: brake.isHalted });
+  const note = (id: string, { failedCount, brake, life }: Dispatcher, isPaused: boolean) =>
+    ran.set(id, {
+      failedCount,
+      isHalted: brake.isHalted,
+      isCutShort: isPaused || life.isFenced,
+    });
   await ownershipOf(setup, lasting, inside).runOnce(async (runner, leave) => {
     const { dispatcher } = runner;
     const stop = AbortSignal.any([alive, leave]);
@@ -101,17 +106,19 @@ export async function runAllOnce(
         await settler.flush();
       } while (!stop.aborted && (await retryDue([dispatcher], pool, config.schema)) > 0);
     });
-    note(dispatcher.consumerId, dispatcher);
+    note(dispatcher.consumerId, dispatcher, leave.aborted);
   });
   const sharing = sharingOf(setup, lasting, inside);
   await runShared(sharing, alive, alive, async (runner) => {
-    note(runner.consumerId, await runner.runToEnd(alive));
+    note(runner.consumerId, await runner.runToEnd(alive), runner.isPaused);
   });
   if (alive.aborted) return null;
   const asked = { consumerIds: consumers.map(({ id }) => id), daemonId };
   const left = await control.run((client) => readLeftUndone(client, config.schema, asked));
   return onceError(ran, left);
 }
+
+type Dispatcher = { failedCount: number; brake: Brake; life: Life };
 
 function ownershipOf(setup: Setup, lasting: Lasting, inside: Inside): Ownership {
   const { config } = setup;

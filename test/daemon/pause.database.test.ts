@@ -4,6 +4,7 @@ import type { ClientBase } from 'pg';
 import { describe, expect, test } from 'vitest';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { pauseConsumer, resumeConsumer } from '../../src/log/by-hand/pause.ts';
+import { seekPosition } from '../../src/log/by-hand/seek.ts';
 import { lockSharedConsumer, shareConsumer } from '../../src/log/leases/lease.ts';
 import { readSharedPosition } from '../../src/log/leases/shared-position.ts';
 import { readOwners } from '../../src/log/positions/daemons.ts';
@@ -250,7 +251,48 @@ describe('a run with --once', () => {
     await expect(ended).rejects.toThrow('1 notification unread, and it is paused until');
     expect(begun).toHaveLength(1);
   });
+
+  const shortened = 'because it was paused, moved or taken over during the run';
+
+  test.for(some(['one', 'shared'] as const))(
+    'fails if it was paused for a while, and has left something: %s',
+    async (instances) => {
+      const { begun, letGo, definition } = gated({ from: 'start', instances });
+      await publish(1, 2);
+      const { ended, reports } = runOnce(definition);
+      await until('one is being handled', () => begun.length === 1);
+      await pause();
+      await until('it is known', () => reports.some((line) => line.includes('is paused')));
+      await resume();
+      letGo(begun[0] as number);
+      await expect(ended).rejects.toThrow(`1 notification unread, ${shortened}`);
+    },
+  );
+
+  test('fails if its position was moved back meanwhile', async () => {
+    const gate = Promise.withResolvers<void>();
+    let calls = 0;
+    const handle = async () => {
+      calls += 1;
+      await gate.promise;
+    };
+    await publish(1, 2);
+    const { ended } = runOnce({ id: 'c', channels: ['c'], handle });
+    await until('one is being handled', () => calls === 1);
+    const client = await database.connect();
+    const how = { seenEpoch: await epochOf(client), mode: 'live' } as const;
+    await seekPosition(client, 'pgwatch', { consumerId: 'c', to: 'start', ...how });
+    gate.resolve();
+    await expect(ended).rejects.toThrow(`2 notifications unread, ${shortened}`);
+  });
 });
+
+async function epochOf(client: ClientBase): Promise<number> {
+  const { rows } = await client.query(
+    `select epoch::float8 from pgwatch.consumer_progress where consumer_id = 'c'`,
+  );
+  return rows[0].epoch;
+}
 
 test('pausing again keeps the start and sets the end; a past time is refused', async () => {
   await (await startTailing(database.config, [collecting().definition])).stop();

@@ -99,6 +99,11 @@ export class SharedRunner {
     });
   }
 
+  /** True if the consumer was paused when it last looked. */
+  get isPaused(): boolean {
+    return this.#sharers.isPaused;
+  }
+
   /** Makes it check at once which other processes share the consumer, and whether it is paused. */
   look(): void {
     this.#sharers.lookSoon();
