@@ -792,6 +792,21 @@ select data || coalesce((
   where jsonb_typeof(data -> part.key) = 'string'), '{}')
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.key_is_current(relation_id oid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* True unless the transaction's snapshot shows a primary key that the table no longer has. A dropped
+   one keeps its row in the snapshot, but pg_get_indexdef() finds it no longer. */
+select not exists (
+  select from pg_index as i
+  where i.indrelid = coalesce(pg_partition_root(relation_id), relation_id) and i.indisprimary
+    and (currtid2('pg_catalog.pg_index', i.ctid) <> i.ctid
+      or pg_get_indexdef(i.indexrelid) is null))
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.key_part(value jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2831,7 +2846,10 @@ begin
     if writer_xid is null then
       /* The statement changed no rows. */
       return null;
-    elsif relation is null then
+    elsif relation is null or not jsonb_exists(options, 'id')
+      and current_setting('transaction_isolation') not like 'read%'
+      and not "pgwatch".key_is_current(tg_relid)
+    then
       perform "pgwatch".snapshot_refuse(tg_name, tg_relid);
     end if;
     /* Do not convert large columns that are in no payload: that is wasted work, and may exceed the

@@ -863,6 +863,22 @@ end;
 $$;
 revoke all on function :"schema".snapshot_refuse(text, oid) from public;
 
+create function :"schema".key_is_current(relation_id oid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/* True unless the transaction's snapshot shows a primary key that the table no longer has. A dropped
+   one keeps its row in the snapshot, but pg_get_indexdef() finds it no longer. */
+select not exists (
+  select from pg_index as i
+  where i.indrelid = coalesce(pg_partition_root(relation_id), relation_id) and i.indisprimary
+    and (currtid2('pg_catalog.pg_index', i.ctid) <> i.ctid
+      or pg_get_indexdef(i.indexrelid) is null))
+$$;
+revoke all on function :"schema".key_is_current(oid) from public;
+
 create function :"schema".types_require_current(trigger_name text, relation_id oid, data record)
 returns boolean
 language plpgsql
@@ -1201,7 +1217,10 @@ begin
     if writer_xid is null then
       /* The statement changed no rows. */
       return null;
-    elsif relation is null then
+    elsif relation is null or not jsonb_exists(options, 'id')
+      and current_setting('transaction_isolation') not like 'read%'
+      and not :"schema".key_is_current(tg_relid)
+    then
       perform :"schema".snapshot_refuse(tg_name, tg_relid);
     end if;
     /* Do not convert large columns that are in no payload: that is wasted work, and may exceed the

@@ -128,9 +128,9 @@ export function checkConditionTypes(table: Table): void {
   if (first === undefined) return;
   throw unsuitable(
     table,
-    `has a column of the type ${first}, whose owner chooses functions that a condition (when) could` +
-      ' run with your privileges. Let a superuser own the type, capture without a condition, or run' +
-      ' this as a role that the owner is a member of.',
+    `has a column of the type ${first}, whose owner chooses functions that a condition (when)` +
+      ' could run with your privileges. Let a superuser own the type, capture without a' +
+      ' condition, or run this as a role that the owner is a member of.',
   );
 }
 

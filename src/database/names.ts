@@ -15,7 +15,6 @@ export function publicSignatures({ apiSchema }: Pick<Names, 'apiSchema'>): strin
   return [
     `${qualified(apiSchema, 'smart_notify')}(text, jsonb, text, uuid)`,
     `${qualified(apiSchema, 'smart_notify_many')}(text[], jsonb[], text[], uuid[])`,
-    `${qualified(apiSchema, 'smart_notify_many')}(text[], jsonb[], text[], uuid[])`,
     `${qualified(apiSchema, 'notify_data_change')}()`,
   ];
 }

@@ -29,7 +29,7 @@ export async function readFootprint(client: Queryable, names: Names) {
       `The database has no schema "${names.schema}" of pgwatch: there is nothing to remove.`,
     );
   }
-  await requireNoDependents(client, names.schema);
+  await requireNoDependents(client, names);
   return {
     notifications: await countRows(client, qualified(names.schema, 'notification_log')),
     consumers: await countRows(client, qualified(names.schema, 'consumer_progress')),
@@ -62,7 +62,7 @@ export async function uninstall(client: ClientBase, names: Names): Promise<void>
   await withMigrationLock(client, names.schema, () =>
     attempt(client, { what: 'Uninstalling', names }, () =>
       withTransaction(client, async () => {
-        await requireNoDependents(client, names.schema);
+        await requireNoDependents(client, names);
         await client.query(fillNames(UNINSTALL, names));
       }),
     ),

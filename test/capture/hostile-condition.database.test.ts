@@ -49,7 +49,7 @@ test('a condition is refused if a column contains a type that is not trusted', a
   });
 });
 
-test('a column that was added after the plan is noticed before the trigger is created', async () => {
+test('a column added after the plan is noticed before the trigger is created', async () => {
   await withAttacker(database, async ({ url, admin, caught }) => {
     await withConnection({ url }, async (client) => {
       await client.query('create table bait (id int primary key, tags text[])');

@@ -208,6 +208,22 @@ test('a trusted cast that has not changed since the snapshot is used', async () 
   });
 });
 
+test('a primary key newer than the snapshot is not guessed by a trigger without id', async () => {
+  const [admin, writer] = [await database.connect(), await database.connect()];
+  await admin.query(`create table moved (a int not null, b int not null);
+    alter table moved add constraint key_a primary key (a);
+    create trigger rows after insert on moved for each row execute function notify_data_change()`);
+  await writer.query('begin isolation level repeatable read; select');
+  await admin.query(`alter table moved drop constraint key_a;
+    alter table moved add constraint key_b primary key (b)`);
+  await expect(writer.query('insert into moved values (1, 100)')).rejects.toMatchObject({
+    code: '40001',
+  });
+  await writer.query(`rollback; begin isolation level repeatable read;
+    insert into moved values (1, 100); commit`);
+  expect((await changesOf(database, 'moved')).map(({ key }) => key)).toEqual(['public.moved:100']);
+});
+
 /** Two ways in which the trigger that fires differs from the one that the snapshot shows. */
 const TRIGGER_CHANGES = [
   (create: string) => `drop trigger t on bare; create trigger ${create}`,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { RetryAfter } from '../../src/consumers/outcome.ts';
+import { DeadLetter, RetryAfter } from '../../src/consumers/outcome.ts';
 import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
 import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
@@ -116,6 +116,43 @@ test('later notifications of a key wait if the validator fails for an earlier on
   start(consumer);
   await until('all are called', () => calls.flat().length === 3);
   expect([failures, calls.flat()]).toEqual([1, ['other', 'bad', 'behind']]);
+});
+
+test.each(
+  some([
+    [{}, () => new DeadLetter('never')],
+    [{ retry: { attempts: 1 } }, () => new Error('the last attempt')],
+    [{ instances: 'shared' as const }, () => new DeadLetter('never')],
+    [{ transaction: true }, () => new DeadLetter('never')],
+  ]),
+)('what a handler leaves out after a dead letter is called again: %o', async (more, fail) => {
+  const handled: unknown[] = [];
+  const calls: unknown[][] = [];
+  const consumer = {
+    id: 'c',
+    channels: ['c'],
+    ...more,
+    async handleBatch(notifications: readonly Notification[]) {
+      calls.push(payloadsOf(notifications));
+      const failed = new Set<unknown>();
+      return notifications.map(({ key, payload }) => {
+        // Called again anyway.
+        if (failed.has(key)) return undefined;
+        if (payload !== 'bad') {
+          handled.push(payload);
+          return undefined;
+        }
+        failed.add(key);
+        return fail();
+      });
+    },
+  };
+  await publish(['k', 'bad'], ['k', 2], ['l', 3], ['k', 4]);
+  start(consumer);
+  await until('all others are handled', () => handled.includes(4) || JSON.stringify(calls));
+  await untilFiled('dead');
+  const ofKey = handled.filter((payload) => payload !== 3);
+  expect(ofKey).toEqual([2, 4]);
 });
 
 test('in a slow batch, a notification waits only for a retry of its own key', async () => {

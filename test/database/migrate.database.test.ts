@@ -299,6 +299,14 @@ test.each(
       'publication of table pgwatch.delivery in publication mine',
       'create publication mine for table pgwatch.delivery',
     ],
+    ['table pgwatch.mine', 'create table pgwatch.mine (id int)'],
+    ['sequence pgwatch.mine', 'create sequence pgwatch.mine'],
+    ['function pgwatch.mine()', 'create function pgwatch.mine() returns int return 1'],
+    ['type pgwatch.mine', `create type pgwatch.mine as enum ('a')`],
+    [
+      'collation pgwatch.mine, column name of table kept',
+      `create collation pgwatch.mine from "C"; create table kept (name text collate pgwatch.mine)`,
+    ],
   ]),
 )('uninstalling does not drop what others made of the schema: %s', async (name, sql) => {
   const { client, configWith } = await createEmptyDatabase();
@@ -307,7 +315,7 @@ test.each(
   await client.query(sql);
   const refused = {
     code: 'migration_failed',
-    message: expect.stringContaining(`use objects of schema "pgwatch": ${name}. Drop or change`),
+    message: expect.stringContaining(`use objects of it: ${name}. Drop, move`),
   };
   await expect(readFootprint(client, config)).rejects.toMatchObject(refused);
   await expect(uninstall(client, config)).rejects.toMatchObject(refused);

@@ -142,9 +142,8 @@ export class Lanes implements Workers {
 
   #finish(batch: Task[], outcomes: Outcomes): void {
     const { order, onDead } = this.#calling.consumer;
+    const isStopping = onDead === 'stop';
     const keyOf = ({ key }: Task) => (order === 'key' ? key : null);
-    const holdsItsKey = ({ state }: DeliveryChange) =>
-      state === 'retry' || (state === 'dead' && onDead === 'stop');
     // Later notifications of a key wait for an earlier one that was abandoned or has failed.
     const abandoned = new Set<string | null>();
     const failed = new Set<string | null>();
@@ -166,7 +165,10 @@ export class Lanes implements Workers {
         this.skip([blocked(task)]);
       } else {
         const change = conclude(this.#calling, task, outcome);
-        if (change && holdsItsKey(change)) failed.add(key);
+        const isDead = change?.state === 'dead';
+        if (change?.state === 'retry' || (isDead && isStopping)) failed.add(key);
+        // Its key goes on, but the handler may have left out what comes after it.
+        else if (isDead) abandoned.add(key);
         this.#onSettled(task, change);
       }
     }

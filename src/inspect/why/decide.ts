@@ -36,10 +36,8 @@ export type Reason =
   | { code: 'before_channel'; fromId: number; since: Date }
   | { code: 'gone' | 'unregistered' }
   | { code: 'restored' }
-  | ({ code: 'dead' | 'backoff' | 'due' | 'replay' } & Pick<
-      FoundDelivery,
-      'attempts' | 'nextAttemptAt' | 'firstFailedAt' | 'lastFailedAt' | 'lastError'
-    >)
+  | ({ code: 'dead'; isGone: boolean } & Failure)
+  | ({ code: 'backoff' | 'due' | 'replay' } & Failure)
   | { code: 'blocked'; by: FoundDelivery | null }
   | { code: 'under_way'; attempt: number; runner: Runner }
   | { code: 'leased'; earlier: number; runner: Runner | null }
@@ -58,6 +56,11 @@ export type Reason =
   | { code: 'paused'; since: Date; until: Date | null }
   | { code: 'not_running'; seenAt: Date; runner: Runner | null }
   | { code: 'stopped' | 'overfull'; runner: Runner };
+
+type Failure = Pick<
+  FoundDelivery,
+  'attempts' | 'nextAttemptAt' | 'firstFailedAt' | 'lastFailedAt' | 'lastError'
+>;
 
 export type Answer = {
   consumerId: string;
@@ -101,7 +104,9 @@ export function decide(
 /** Null while the notification is still to be delivered. */
 function settledReason(facts: Facts, isPresent: boolean): Reason | null {
   const { delivery, discardedAt, channels, beganAt, registeredAt } = facts;
-  if (delivery?.state === 'dead') return { code: 'dead', ...failureOf(delivery) };
+  if (delivery?.state === 'dead') {
+    return { code: 'dead', isGone: !isPresent && !delivery.isCopied, ...failureOf(delivery) };
+  }
   if (delivery || facts.lease) return null;
   if (discardedAt) return { code: 'discarded', at: discardedAt, isInLog: isPresent };
   if (!isPresent) return { code: 'gone' };

@@ -35,6 +35,8 @@ export type FoundDelivery = {
   /** Which attempt its handler is being called for, as recorded; null: it is not being called. */
   calledAttempt: number | null;
   isReplay: boolean;
+  /** True if it has a copy of the notification. */
+  isCopied: boolean;
   firstFailedAt: Date | null;
   lastFailedAt: Date | null;
   lastError: ErrorRecord | null;
@@ -199,6 +201,7 @@ function deliveryJson(d: string): string {
     'attempts', ${d}.attempts, 'nextAttemptAt', ${ms('next_attempt_at')},
     'isDue', ${d}.next_attempt_at <= clock_timestamp(),
     'calledAttempt', ${d}.called_attempt,
+    'isCopied', ${d}.notification is not null,
     'isReplay', ${d}.replayed_at is not null and ${d}.last_failed_at is null,
     'firstFailedAt', ${ms('first_failed_at')}, 'lastFailedAt', ${ms('last_failed_at')},
     'lastError', ${d}.last_error)`;

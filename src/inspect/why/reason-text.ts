@@ -27,6 +27,7 @@ function commandsFor(id: number, consumer: string) {
   return {
     replay: `pgwatch replay ${consumer} --id ${id}`,
     retry: `pgwatch dlq retry ${id} --consumer ${consumer}`,
+    discard: `pgwatch dlq discard ${id} --consumer ${consumer}`,
     show: `pgwatch dlq show ${id} --consumer ${consumer}`,
     why: (other: number) => `pgwatch why ${other} --consumer ${consumer}`,
     list: (state: string) => `pgwatch dlq list --state ${state} --consumer ${consumer}`,
@@ -65,10 +66,11 @@ const TEXTS: {
       'which of the two is not stored.',
     replay,
   ],
-  dead: ({ lastFailedAt, attempts, lastError }, { retry }) => [
+  dead: ({ lastFailedAt, attempts, lastError, isGone }, { retry, discard }) => [
     `It has been a dead letter since ${lastFailedAt ? time(lastFailedAt) : 'an unknown time'}, ` +
       `after ${countOf(attempts, 'attempt')}: ${errorText(lastError)}`,
-    retry,
+    // A forced cleanup has removed what the owner had read.
+    isGone ? discard : retry,
   ],
   discarded: ({ at, isInLog }, { replay }) => [
     `It became a dead letter, which was discarded at ${time(at)}.`,
