@@ -798,8 +798,8 @@ CREATE OR REPLACE FUNCTION pgwatch.key_is_current(relation_id oid)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* True unless the transaction's snapshot shows a primary key that the table no longer has. A dropped
-   one keeps its row in the snapshot, but pg_get_indexdef() finds it no longer. */
+/* True unless the transaction's snapshot shows a primary key that the table no longer has. The row
+   of a dropped one stays in the snapshot, but pg_get_indexdef() finds it no longer. */
 select not exists (
   select from pg_index as i
   where i.indrelid = coalesce(pg_partition_root(relation_id), relation_id) and i.indisprimary

@@ -869,8 +869,8 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* True unless the transaction's snapshot shows a primary key that the table no longer has. A dropped
-   one keeps its row in the snapshot, but pg_get_indexdef() finds it no longer. */
+/* True unless the transaction's snapshot shows a primary key that the table no longer has. The row
+   of a dropped one stays in the snapshot, but pg_get_indexdef() finds it no longer. */
 select not exists (
   select from pg_index as i
   where i.indrelid = coalesce(pg_partition_root(relation_id), relation_id) and i.indisprimary
