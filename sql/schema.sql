@@ -244,28 +244,35 @@ AS $function$
 /*
 True if the transaction's snapshot shows the cast of a type to json that there is now, if any, and
 the current version of its function. Casts cannot be looked up without a snapshot; whether one
-exists now shows when it is used in a statement, which does not run it.
+exists now shows when it is used in a statement, which does not run it. A type of strings, which
+only a superuser can create, can be cast without one.
 */
 declare
-  shown oid;
+  is_shown boolean := false;
+  is_current boolean := true;
 begin
-  select c.oid into shown
+  select true, currtid2('pg_catalog.pg_proc', f.ctid) = f.ctid
+    and pg_describe_object('pg_cast'::regclass, c.oid, 0) is not null
+  into is_shown, is_current
   from pg_cast as c
   join pg_proc as f on f.oid = c.castfunc
-  where c.castsource = type_id and c.casttarget = 'json'::regtype
-    and currtid2('pg_catalog.pg_proc', f.ctid) = f.ctid
-    and pg_describe_object('pg_cast'::regclass, c.oid, 0) is not null;
+  where c.castsource = type_id and c.casttarget = 'json'::regtype;
+  if is_current is false or exists (
+    select from pg_type as t where t.oid = type_id and t.typcategory = 'S')
+  then
+    return is_current is not false;
+  end if;
   begin
     execute format('select x::json from (select null::%s offset 0) as given (x) where false',
       format_type(type_id, null));
   exception
     when cannot_coerce then
-      return shown is null;
+      return is_shown is not true;
     when insufficient_privilege then
       /* The schema of the type may not be used. The type has passed type_kind(). */
       return true;
   end;
-  return shown is not null;
+  return is_shown is true;
 end;
 $function$;
 
@@ -760,7 +767,24 @@ CREATE OR REPLACE FUNCTION pgwatch.has_wrong_option(options jsonb)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE
-RETURN jsonb_path_exists(options, 'strict $.keyvalue()?(((((((@."key" == "id" || @."key" == "key") || @."key" == "columns") || @."key" == "exclude") || @."key" == "table") && (@."value".type() != "array" || exists (@."value"[*]?(@.type() != "string"))) || @."key" == "table" && @."value".size() != 2) || @."key" == "fold" && (@."value".type() != "object" || exists (@."value".keyvalue()?(@."value".type() != "string")))) || (((@."key" == "payload" || @."key" == "notify") || @."key" == "when") || @."key" == "for_each") && @."value".type() != "string")'::jsonpath);
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/* True if an option has a value of the wrong type. */
+select exists (
+  select from jsonb_each(options) as option
+  where case
+    when option.key in ('id', 'key', 'columns', 'exclude', 'table') then
+      case when jsonb_typeof(option.value) <> 'array' then true else exists (
+        select from jsonb_array_elements(option.value) as item
+        where jsonb_typeof(item) <> 'string')
+        or option.key = 'table' and jsonb_array_length(option.value) <> 2 end
+    when option.key = 'fold' then
+      case when jsonb_typeof(option.value) <> 'object' then true else exists (
+        select from jsonb_each(option.value) as item
+        where jsonb_typeof(item.value) <> 'string') end
+    else option.key in ('payload', 'notify', 'when', 'for_each')
+      and jsonb_typeof(option.value) <> 'string' end)
+$function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.key_folded(data jsonb, fold jsonb)
  RETURNS jsonb
@@ -2171,19 +2195,15 @@ where part.key = any(columns)
   or (other is not null and part.value is distinct from other -> part.key)
 $function$;
 
-CREATE OR REPLACE FUNCTION pgwatch.row_query(relation_id oid, expression text)
+CREATE OR REPLACE FUNCTION pgwatch.row_query(expression text)
  RETURNS text
  LANGUAGE sql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /* A statement that converts its parameter, a row of a table, to JSON with the expression from
-   row_sql(); null for null. */
-select format('select %s from %I.same_row($1) as t (%s)', expression, 'pgwatch', (
-  select string_agg(format('%I %s', a.attname, format_type(a.atttypid, -1)), ', ' order by a.attnum)
-  from pg_attribute as a
-  where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped))
-where expression is not null
+   row_sql(); null for null. It names no type: the schema of one may be closed to this role. */
+select format('select %s from (select ($1).*) as t', expression) where expression is not null
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.row_sql(relation_id oid, acting_role name, omitted text[] DEFAULT '{}'::text[], hashed text[] DEFAULT '{}'::text[], is_asked boolean DEFAULT false)
@@ -2258,18 +2278,6 @@ begin
     exit when not found;
     return next;
   end loop;
-end;
-$function$;
-
-CREATE OR REPLACE FUNCTION pgwatch.same_row(data record)
- RETURNS record
- LANGUAGE plpgsql
- IMMUTABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-/* Returns the row unchanged, so the caller can name its columns. */
-begin
-  return data;
 end;
 $function$;
 
@@ -2541,8 +2549,7 @@ begin
     return format('(%I.row_data((select one from (select %s as value) as one)) -> ''value'')',
       'pgwatch', value);
   elsif part.typtype = 'd' then
-    return "pgwatch".value_sql(
-      part.typbasetype, format('(%s)::%s', value, format_type(part.typbasetype, -1)), acting_role);
+    return "pgwatch".value_sql(part.typbasetype, value, acting_role);
   elsif part.typtype = 'c' then
     return format('case when num_nulls(%s) = 0 then %s end', value, (
       select concat_ws(' || ', '''{}''::jsonb', string_agg(
@@ -2873,7 +2880,7 @@ begin
       end if;
     end if;
     if tg_level = 'ROW' then
-      row_query := "pgwatch".row_query(tg_relid, row_expression);
+      row_query := "pgwatch".row_query(row_expression);
       is_special := is_special or row_query is not null;
       old_data := case when tg_op = 'INSERT' then null
         when is_special then "pgwatch".row_data(old, row_query)

@@ -197,7 +197,8 @@ test('functions that the planner would run, and a swapped table, are refused', a
       const snapshot = { consumerId: 'wants', table, batchSize: 4 };
       await beginSnapshot(admin, database.config, snapshot, true);
       await expect(copyBatch(admin, database.config, snapshot)).rejects.toMatchObject({
-        message: 'lair.bait has been replaced by another table since this began. Run it again.',
+        message:
+          'lair.bait has been renamed, moved, dropped or replaced since this began. Run it again.',
       });
     });
     expect(await caught()).toEqual([]);

@@ -46,7 +46,7 @@ test.each([
   [
     ['bare', '--consumer', 'index'],
     'public.bare is not captured, so its rows would soon be out of date: ' +
-      'run "pgwatch trigger add bare" first.',
+      'run "pgwatch trigger add public.bare" first.',
   ],
   [
     ['bare', '--consumer', 'idnex'],
