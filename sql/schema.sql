@@ -251,11 +251,11 @@ declare
   is_shown boolean := false;
   is_current boolean := true;
 begin
-  select true, currtid2('pg_catalog.pg_proc', f.ctid) = f.ctid
-    and pg_describe_object('pg_cast'::regclass, c.oid, 0) is not null
+  select true, pg_describe_object('pg_cast'::regclass, c.oid, 0) is not null
+    and (f.oid is null or currtid2('pg_catalog.pg_proc', f.ctid) = f.ctid)
   into is_shown, is_current
   from pg_cast as c
-  join pg_proc as f on f.oid = c.castfunc
+  left join pg_proc as f on f.oid = c.castfunc
   where c.castsource = type_id and c.casttarget = 'json'::regtype;
   if is_current is false or exists (
     select from pg_type as t where t.oid = type_id and t.typcategory = 'S')
@@ -1198,14 +1198,14 @@ BEGIN ATOMIC
          CASE
              WHEN (log_entry.action = 'INSERT'::text) THEN NULL::jsonb
              WHEN (log_entry.payload = 'full'::text) THEN (log_entry.old_data - log_entry.excluded_columns)
-             WHEN (log_entry.payload = 'keys'::text) THEN pgwatch.row_part(log_entry.old_data, NULL::jsonb, (log_entry.id_columns || log_entry.key_columns))
+             WHEN (log_entry.payload = 'keys'::text) THEN (pgwatch.row_part(log_entry.old_data, NULL::jsonb, (log_entry.id_columns || log_entry.key_columns)) - log_entry.excluded_columns)
              WHEN (log_entry.action = 'DELETE'::text) THEN (log_entry.old_data - log_entry.excluded_columns)
              ELSE (pgwatch.row_part(log_entry.old_data, log_entry.new_data, (log_entry.id_columns || log_entry.key_columns)) - log_entry.excluded_columns)
          END AS "case",
          CASE
              WHEN (log_entry.action = 'DELETE'::text) THEN NULL::jsonb
              WHEN (log_entry.payload = 'full'::text) THEN (log_entry.new_data - log_entry.excluded_columns)
-             WHEN (log_entry.payload = 'keys'::text) THEN pgwatch.row_part(log_entry.new_data, NULL::jsonb, (log_entry.id_columns || log_entry.key_columns))
+             WHEN (log_entry.payload = 'keys'::text) THEN (pgwatch.row_part(log_entry.new_data, NULL::jsonb, (log_entry.id_columns || log_entry.key_columns)) - log_entry.excluded_columns)
              WHEN (log_entry.action = 'INSERT'::text) THEN (log_entry.new_data - log_entry.excluded_columns)
              ELSE (pgwatch.row_part(log_entry.new_data, log_entry.old_data, (log_entry.id_columns || log_entry.key_columns)) - log_entry.excluded_columns)
          END AS "case"

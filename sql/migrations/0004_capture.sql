@@ -243,12 +243,14 @@ begin atomic
       else (select :"schema".relation_description(relation_id)) end,
     case when action = 'INSERT' then null
       when payload = 'full' then old_data - excluded_columns
-      when payload = 'keys' then :"schema".row_part(old_data, null, id_columns || key_columns)
+      when payload = 'keys' then
+        :"schema".row_part(old_data, null, id_columns || key_columns) - excluded_columns
       when action = 'DELETE' then old_data - excluded_columns
       else :"schema".row_part(old_data, new_data, id_columns || key_columns) - excluded_columns end,
     case when action = 'DELETE' then null
       when payload = 'full' then new_data - excluded_columns
-      when payload = 'keys' then :"schema".row_part(new_data, null, id_columns || key_columns)
+      when payload = 'keys' then
+        :"schema".row_part(new_data, null, id_columns || key_columns) - excluded_columns
       when action = 'INSERT' then new_data - excluded_columns
       else :"schema".row_part(new_data, old_data, id_columns || key_columns) - excluded_columns end
   from (
@@ -782,11 +784,11 @@ declare
   is_shown boolean := false;
   is_current boolean := true;
 begin
-  select true, currtid2('pg_catalog.pg_proc', f.ctid) = f.ctid
-    and pg_describe_object('pg_cast'::regclass, c.oid, 0) is not null
+  select true, pg_describe_object('pg_cast'::regclass, c.oid, 0) is not null
+    and (f.oid is null or currtid2('pg_catalog.pg_proc', f.ctid) = f.ctid)
   into is_shown, is_current
   from pg_cast as c
-  join pg_proc as f on f.oid = c.castfunc
+  left join pg_proc as f on f.oid = c.castfunc
   where c.castsource = type_id and c.casttarget = 'json'::regtype;
   if is_current is false or exists (
     select from pg_type as t where t.oid = type_id and t.typcategory = 'S')

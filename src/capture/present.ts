@@ -1,5 +1,6 @@
 import { OPERATIONS, type TriggerOptions } from '../config/triggers.ts';
 import { PgwatchError } from '../errors.ts';
+import { someOf } from '../words.ts';
 import { argumentsOf, type ExistingTrigger, optionsOf } from './existing.ts';
 import type { Table } from './table.ts';
 import { tableText } from './table-name.ts';
@@ -30,15 +31,16 @@ export function overPresent(
 
 /**
  * @throws PgwatchError table_unsuitable if the condition was recorded with an old column name, or
- *   perhaps by the owner of the table, who is not trusted
+ *   perhaps by a role that is not trusted
  */
 function requireCondition(table: Table, existing: readonly ExistingTrigger[]): void {
   const { when } = optionsOf(existing);
-  if (when !== undefined && table.isForeign) {
+  if (when !== undefined && table.forgers.length > 0) {
     throw new PgwatchError(
       'table_unsuitable',
-      `${tableText(table)} belongs to another role, which may have changed the recorded` +
-        ` condition: ${when}. Give --when again, as it should be.`,
+      `The condition of ${tableText(table)}, ${when}, may have been recorded by` +
+        ` ${someOf(table.forgers)}, who can create triggers on it. Give --when again, as it` +
+        ' should be.',
     );
   }
   const outdated = existing.find(({ renamed }) => renamed.length > 0);

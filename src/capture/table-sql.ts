@@ -43,7 +43,13 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
     join pg_catalog.pg_class as f on f.oid = part.oid
     join pg_catalog.pg_namespace as fn on fn.oid = f.relnamespace
     where f.relkind = 'f' order by 1) as "foreignPartitions",
-  not pg_catalog.pg_has_role(c.relowner, current_user, 'usage') as "isForeign",
+  array(
+    select r.rolname::text from pg_catalog.pg_roles as r
+    where not pg_catalog.pg_has_role(r.oid, current_user, 'usage')
+      and pg_catalog.has_table_privilege(r.oid, c.oid, 'trigger')
+      and pg_catalog.has_function_privilege(
+        r.oid, pg_catalog.to_regprocedure($1)::pg_catalog.oid, 'execute')
+    order by 1) as forgers,
   array(
     select distinct pg_catalog.format_type(t.oid, null)
     from ${qualified(schema, 'types_within')}(

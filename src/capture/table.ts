@@ -30,8 +30,8 @@ export type Table = {
    * directly or through other tables.
    */
   refersToItself: boolean;
-  /** True if its owner may not act as the current role. */
-  isForeign: boolean;
+  /** Roles that may not act as the current one, but may create triggers that capture it. */
+  forgers: string[];
   /** Types that its columns contain and whose owners may not act as the current role. */
   foreignTypes: string[];
   /**

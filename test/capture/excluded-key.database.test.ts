@@ -52,10 +52,15 @@ test.each(
   await database.query('delete from pgwatch.notification_log');
 });
 
-test('by hand, too, if the primary key is excluded', async () => {
-  await database.query(`create table by_hand (secret text primary key, note text);
+test.each([
+  '{"exclude": ["secret"]}',
+  '{"exclude": ["secret"], "payload": "keys"}',
+  '{"exclude": ["secret"], "payload": "changed", "key": ["secret"]}',
+])('by hand, too, if the primary key is excluded: %s', async (options) => {
+  await database.query(`drop table if exists by_hand; truncate pgwatch.notification_log;
+    create table by_hand (secret text primary key, note text);
     create trigger rows after insert or update or delete on by_hand for each row
-      execute function notify_data_change('c', '{"exclude": ["secret"]}');
+      execute function notify_data_change('c', '${options}');
     insert into by_hand values ('CANARY', 'a'); update by_hand set note = 'b';
     delete from by_hand`);
   const { rows } = await database.query(

@@ -8,7 +8,8 @@ import { useDatabase } from '../helpers/database.ts';
 import { createRole } from '../helpers/role.ts';
 
 /*
-Goal: a table can be written whatever its types are, and whoever owns them, at every isolation level.
+Goal: a table can be written at every isolation level, whatever its types are, and whoever owns
+them.
 */
 
 const database = useDatabase();

@@ -69,25 +69,32 @@ test('a column added after the plan is noticed before the trigger is created', a
   });
 });
 
-test('a condition that the owner of the table may have recorded is not repeated', async () => {
-  await withAttacker(database, async ({ name, url, admin, caught }) => {
-    await admin.query(`grant execute on function notify_data_change() to "${name}"`);
-    const forged = `'{1}'::lair.sprung[] is not null`;
-    await withConnection({ url }, (client) =>
-      client.query(`${DOMAIN}; create table bait (id int primary key, tags text[]);
+test.each(['the owner of the table', 'a role with TRIGGER on it'])(
+  'a condition that %s may have recorded is not repeated',
+  async (who) => {
+    await withAttacker(database, async ({ name, url, admin, caught }) => {
+      await admin.query(`grant execute on function notify_data_change() to "${name}"`);
+      if (who !== 'the owner of the table') {
+        await admin.query(`create table lair.bait (id int primary key, tags text[]);
+        grant trigger on lair.bait to "${name}"`);
+      }
+      const forged = `'{1}'::lair.sprung[] is not null`;
+      await withConnection({ url }, (client) =>
+        client.query(`${DOMAIN}; create table if not exists bait (id int primary key, tags text[]);
         create trigger "00_pgwatch_insert" after insert on bait for each row
           execute function public.notify_data_change('c', '{"id": ["id"],
             "when": "''{1}''::lair.sprung[] is not null"}')`),
-    );
-    const table = await find(admin);
-    const [existing] = await readCaptures(admin, database.config, [table.oid]);
-    const { triggers = [] } = existing ?? {};
-    expect(() => overPresent(table, triggers, {})).toThrow(
-      `lair.bait belongs to another role, which may have changed the recorded condition: ${forged}`,
-    );
-    const { options } = overPresent(table, triggers, { when: 'true' });
-    expect(options).toMatchObject({ when: 'true', channel: 'c' });
-    expect(await caught()).toEqual([]);
-    await admin.query(`revoke execute on function notify_data_change() from "${name}"`);
-  });
-});
+      );
+      const table = await find(admin);
+      const [existing] = await readCaptures(admin, database.config, [table.oid]);
+      const { triggers = [] } = existing ?? {};
+      expect(() => overPresent(table, triggers, {})).toThrow(
+        `The condition of lair.bait, ${forged}, may have been recorded by ${name}, who can create`,
+      );
+      const { options } = overPresent(table, triggers, { when: 'true' });
+      expect(options).toMatchObject({ when: 'true', channel: 'c' });
+      expect(await caught()).toEqual([]);
+      await admin.query(`revoke execute on function notify_data_change() from "${name}"`);
+    });
+  },
+);

@@ -197,9 +197,14 @@ test('a trusted cast that has not changed since the snapshot is used', async () 
       create function trusted(given) returns json language sql return '"trusted"'::json;
       ${castTo('trusted')}; grant all on given_bait to "${name}"`);
     await createTrigger(admin, 'given_bait');
+    await admin.query(`create type shown as enum ('a'); create cast (shown as json) with inout;
+      create table shown_bait (id int primary key, shown shown);
+      grant all on shown_bait to "${name}"`);
+    await createTrigger(admin, 'shown_bait');
     await withConnection({ url }, async (writer) => {
       await writer.query(
-        `begin isolation level serializable; insert into given_bait values (1, 'a'); commit`,
+        `begin isolation level serializable; insert into shown_bait values (1, 'a');
+         insert into given_bait values (1, 'a'); commit`,
       );
     });
     const [change] = await changesOf(database, 'given_bait');
