@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import type { TriggerOptions } from '../config/triggers.ts';
 import type { Names } from '../database/names.ts';
+import { PgwatchError } from '../errors.ts';
 import { changesTo, changesToNone, type TriggerChange } from './changes.ts';
 import { readCaptures } from './existing.ts';
 import { type Capture, planCapture } from './plan.ts';
@@ -9,6 +10,13 @@ import { parseTableName, readDefaultSearchPath } from './table-name.ts';
 
 /** The change that a table needs. Capture null: the table is captured but not configured. */
 export type CapturePlan = { capture: Capture | null; change: TriggerChange };
+
+function sameTable(first: string, second: string): PgwatchError {
+  return new PgwatchError(
+    'table_unsuitable',
+    `${first} and ${second} in triggers of the config are the same table: keep one of them.`,
+  );
+}
 
 /**
  * The changes after which exactly these tables are captured. Manually created triggers are left
@@ -23,8 +31,12 @@ export async function planCaptures(
   const path = await readDefaultSearchPath(client);
   const existing = await readCaptures(client, names);
   const plans: CapturePlan[] = [];
+  const named = new Map<number, string>();
   for (const [text, options] of Object.entries(triggers)) {
     const table = await findTable(client, names, parseTableName(text), path);
+    const twin = named.get(table.oid);
+    if (twin !== undefined) throw sameTable(twin, text);
+    named.set(table.oid, text);
     const capture = planCapture(table, options, names);
     const there = existing.find(({ tableOid }) => tableOid === table.oid);
     plans.push({ capture, change: changesTo(capture, there?.triggers ?? [], names) });

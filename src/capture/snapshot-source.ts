@@ -64,7 +64,8 @@ export async function openSource(
         ` see all rows: alter table ${name} no force row level security.`,
     );
   }
-  if (!rows[0].isTrusted) await refuseForeignCode(client, table, `${only}${name}`);
+  if (!rows[0].isTrusted) await lockDefinition(client, `${only}${name}`);
+  await refuseForeignCode(client, table);
   const keys = await readKeys(client, table);
   const converted = await client.query<Pick<SnapshotSource, 'rowSql'>>(
     `select ${qualified(schema, 'row_sql')}($1, current_user) as "rowSql"`,
@@ -94,10 +95,14 @@ function replaced(table: Table): PgwatchError {
 type Trust = { isSame: boolean; isFiltered: boolean; isTrusted: boolean };
 
 /** Takes a lock under which nothing can be added to the table, but all reads and writes can run. */
-async function refuseForeignCode(client: ClientBase, table: Table, name: string): Promise<void> {
+async function lockDefinition(client: ClientBase, name: string): Promise<void> {
   await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
   await client.query(`lock table ${name} in share update exclusive mode`);
   await client.query(`set local lock_timeout = '${ROW_LOCK_TIMEOUT}'`);
+}
+
+/** Also for a table of a trusted owner: it may have had another one before. */
+async function refuseForeignCode(client: ClientBase, table: Table): Promise<void> {
   const { rows } = await client.query<{ code: string; place: string; owner: string }>(CODE_SQL, [
     table.oid,
   ]);

@@ -188,6 +188,13 @@ test('functions that the planner would run, and a swapped table, are refused', a
         });
         await client.query(`drop ${kind} place`);
       }
+      // A table that had another owner once.
+      await client.query(places.index);
+      await admin.query('alter table lair.bait owner to current_user');
+      await expect(asAdministrator(attacker, (each) => snapshotOf(each, 'bait'))).rejects.toThrow(
+        /^Reading lair\.bait would run/,
+      );
+      await admin.query(`drop index lair.place; alter table lair.bait owner to "${attacker.name}"`);
       await client.query(
         'alter table bait rename to moved; create view bait as select caught_sneaky() as id',
       );

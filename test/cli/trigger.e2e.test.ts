@@ -298,6 +298,20 @@ test('sync makes the database match the config; --check only reports', async () 
   expect((await list()).map(({ table }) => table)).toEqual(['kept', 'missing']);
 });
 
+test('sync refuses a config that names one table twice', async () => {
+  await database.query('create table twice (id int primary key, secret text)');
+  const cwd = makeProject({
+    'pgwatch.config.ts': `export default {
+      triggers: { twice: { exclude: ['secret'] }, 'public.twice': {} },
+    };`,
+  });
+  const refused = await trigger(['sync'], cwd);
+  expect([refused.exitCode, refused.said]).toEqual([
+    2,
+    'error twice and public.twice in triggers of the config are the same table: keep one of them.',
+  ]);
+});
+
 test.each([
   [['add'], 'Choose the tables: give names, or --all --schema app.'],
   [['add', '--all'], '--all requires --schema, for example --all --schema app.'],

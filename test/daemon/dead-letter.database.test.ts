@@ -27,7 +27,9 @@ async function change(action: DeadLetterAction): Promise<void> {
 }
 
 /** A consumer for which payloads that start with "bad" become dead letters, until it is fixed. */
-function makeMendable(rest: { transaction?: boolean; concurrency?: number; onDead?: 'stop' } = {}) {
+function makeMendable(
+  rest: { transaction?: boolean; concurrency?: number; onDead?: 'stop'; instances?: 'shared' } = {},
+) {
   const seen: Notification[] = [];
   const state = {
     isMended: false,
@@ -235,3 +237,32 @@ test.each(some([{}, { transaction: true }, { instances: 'shared' as const }]))(
 
 const isTold = (reports: readonly string[], text: RegExp) =>
   reports.some((line) => text.test(line));
+
+test.each([{}, { instances: 'shared' as const }, { transaction: true }])(
+  "with onDead: 'stop' nothing passes a dead letter between a retry and what it blocks: %j",
+  async (more) => {
+    const { seen, state, definition } = makeMendable({ onDead: 'stop', ...more });
+    await (await tail(definition)).stop();
+    const ids = await publish(['k', 'first'], ['k', 'bad'], ['k', 'last'], ['k', 'very last']);
+    await database.query(
+      `update pgwatch.consumer_progress
+       set done_id = $1, done_snapshot = pg_current_snapshot(), done_xid = null`,
+      [ids.at(-1)],
+    );
+    await database.query(
+      `insert into pgwatch.delivery (consumer_id, notification_id, key, state, next_attempt_at)
+       select 'c', id, 'k', state, case state when 'retry' then now() end
+       from unnest($1::bigint[], '{retry,dead,blocked,blocked}'::text[]) as d (id, state)`,
+      [ids],
+    );
+    const payloads = () => seen.map(({ payload }) => payload);
+    await tail(definition);
+    await untilFiled('dead', 'retry', 'blocked');
+    expect(payloads()).toEqual(['first']);
+    state.isMended = true;
+    await change('retry');
+    await until('the others are handled', () => seen.length === 4 || JSON.stringify(payloads()));
+    expect(payloads()).toEqual(['first', 'bad', 'last', 'very last']);
+    await untilFiled();
+  },
+);

@@ -148,7 +148,7 @@ with consumer as (
   select * from unnest($1::text[], $2::boolean[], $5::boolean[]) as c (id, is_ordered, is_stopping)
 ),
 head as (
-  select due.*, consumer.is_ordered from consumer cross join lateral (
+  select due.*, consumer.is_ordered, consumer.is_stopping from consumer cross join lateral (
     select ${TURN} from ${delivery} as d
     where consumer_id = consumer.id and state = 'retry' and next_attempt_at <= clock_timestamp()
       and not exists (
@@ -170,7 +170,8 @@ turn as (
         select from ${delivery} as between_them
         where between_them.consumer_id = d.consumer_id
           and ${sameKeySql('between_them.key', 'd.key')}
-          and between_them.state = 'retry' and between_them.notification_id > head.notification_id
+          and (between_them.state = 'retry' or between_them.state = 'dead' and head.is_stopping)
+          and between_them.notification_id > head.notification_id
           and between_them.notification_id < d.notification_id)
     order by notification_id limit ${BEHIND_MAX}
   ) as behind
