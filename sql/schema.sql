@@ -853,7 +853,7 @@ CREATE OR REPLACE FUNCTION pgwatch.key_value(value jsonb)
  RETURNS jsonb
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN ((jsonb_typeof(value) <> ALL (ARRAY['number'::text, 'array'::text, 'object'::text])) OR ((value)::text !~~ '%.%0%'::text)) THEN value WHEN (jsonb_typeof(value) = 'number'::text) THEN to_jsonb(trim_scale((value)::numeric)) ELSE pgwatch.key_part(value) END;
+RETURN CASE WHEN ((value IS NULL) OR (jsonb_typeof(value) <> ALL (ARRAY['number'::text, 'array'::text, 'object'::text])) OR ((value)::text !~~ '%.%0%'::text)) THEN value WHEN (jsonb_typeof(value) = 'number'::text) THEN to_jsonb(trim_scale((value)::numeric)) ELSE pgwatch.key_part(value) END;
 
 CREATE OR REPLACE FUNCTION pgwatch.key_writing(key_type oid, key_typmod integer, key_collation oid)
  RETURNS text
@@ -2762,7 +2762,19 @@ begin
       else coalesce(options ->> 'notify', setting) end;
     metadata constant jsonb := "pgwatch".change_metadata();
     payload constant text := coalesce(options ->> 'payload', 'full');
-    relation constant jsonb := case when jsonb_exists(options, 'id')
+    /* Columns of id and key that the table no longer has: they were renamed or dropped, and the
+       primary key is looked up instead. An old snapshot may show no column at all. */
+    missing constant text[] := array(
+      select name
+      from unnest("pgwatch".text_list(options -> 'id') || "pgwatch".text_list(options -> 'key'))
+        as name
+      where exists (select from pg_attribute as a where a.attrelid = tg_relid)
+        and not exists (
+          select from pg_attribute as a
+          where a.attrelid = tg_relid and a.attname = name and a.attnum > 0
+            and not a.attisdropped));
+    relation constant jsonb := case
+      when jsonb_exists(options, 'id') and not missing && "pgwatch".text_list(options -> 'id')
       then coalesce(options -> 'table', jsonb_build_array(tg_table_schema, tg_table_name))
         || (options -> 'id')
       else "pgwatch".relation_description(tg_relid) end;
@@ -2770,7 +2782,8 @@ begin
     id_columns constant text[] := case jsonb_array_length(relation)
       when 3 then array[relation ->> 2]
       else "pgwatch".text_list(relation - 0 - 0) end;
-    key_columns constant text[] := case when jsonb_exists(options, 'key')
+    key_columns constant text[] := case
+      when jsonb_exists(options, 'key') and not missing && "pgwatch".text_list(options -> 'key')
       then "pgwatch".text_list(options -> 'key') else id_columns end;
     /* Triggers do not see the value of a virtual column: if one is named, each UPDATE counts. */
     filter_columns constant text[] := case when jsonb_exists(options, 'columns')
@@ -2781,8 +2794,8 @@ begin
       then "pgwatch".text_list(options -> 'columns') end;
     excluded_columns constant text[] := case when jsonb_exists(options, 'exclude')
       then "pgwatch".text_list(options -> 'exclude') else '{}' end;
-    fold constant jsonb := case when jsonb_exists(options, 'id') then options -> 'fold'
-      else "pgwatch".current_fold(tg_relid, key_columns) end;
+    fold constant jsonb := case when jsonb_exists(options, 'id') and missing = '{}'
+      then options -> 'fold' else "pgwatch".current_fold(tg_relid, key_columns) end;
     /* Columns that are in no payload. They are omitted, or hashed if they decide whether an UPDATE
        counts. */
     unpublished constant text[] := array(
@@ -2806,6 +2819,7 @@ begin
     large_size constant integer := 262144;
     is_large boolean;
     is_current boolean := true;
+    sample jsonb;
     is_special boolean := exists (
       select from pg_attribute as a
       where a.attrelid = tg_relid and a.attnum > 0 and (
@@ -2842,12 +2856,19 @@ begin
       end if;
       if tg_level = 'ROW' then
         is_special := "pgwatch".types_require_current(tg_name, tg_relid, coalesce(new, old));
+        sample := "pgwatch".row_data(coalesce(new, old));
       elsif tg_op = 'UPDATE' then
         select "pgwatch".types_require_current(tg_name, tg_relid, (data.*)::record) into is_special
         from new_rows as data limit 1;
+        select "pgwatch".row_data((data.*)::record) into sample from new_rows as data limit 1;
       else
         select "pgwatch".types_require_current(tg_name, tg_relid, (data.*)::record) into is_special
         from changed_rows as data limit 1;
+        select "pgwatch".row_data((data.*)::record) into sample from changed_rows as data limit 1;
+      end if;
+      if sample is not null and not jsonb_exists_all(sample, id_columns || key_columns) then
+        /* The snapshot does not show what they are called now. */
+        perform "pgwatch".snapshot_refuse(tg_name, tg_relid);
       end if;
     end if;
     if writer_xid is null then

@@ -51,7 +51,7 @@ language sql
 immutable
 parallel safe
 return case
-  when jsonb_typeof(value) not in ('number', 'array', 'object')
+  when value is null or jsonb_typeof(value) not in ('number', 'array', 'object')
     or value::text not like '%.%0%' then value
   when jsonb_typeof(value) = 'number' then to_jsonb(trim_scale(value::numeric))
   else :"schema".key_part(value) end;
@@ -1126,7 +1126,19 @@ begin
       else coalesce(options ->> 'notify', setting) end;
     metadata constant jsonb := :"schema".change_metadata();
     payload constant text := coalesce(options ->> 'payload', 'full');
-    relation constant jsonb := case when jsonb_exists(options, 'id')
+    /* Columns of id and key that the table no longer has: they were renamed or dropped, and the
+       primary key is looked up instead. An old snapshot may show no column at all. */
+    missing constant text[] := array(
+      select name
+      from unnest(:"schema".text_list(options -> 'id') || :"schema".text_list(options -> 'key'))
+        as name
+      where exists (select from pg_attribute as a where a.attrelid = tg_relid)
+        and not exists (
+          select from pg_attribute as a
+          where a.attrelid = tg_relid and a.attname = name and a.attnum > 0
+            and not a.attisdropped));
+    relation constant jsonb := case
+      when jsonb_exists(options, 'id') and not missing && :"schema".text_list(options -> 'id')
       then coalesce(options -> 'table', jsonb_build_array(tg_table_schema, tg_table_name))
         || (options -> 'id')
       else :"schema".relation_description(tg_relid) end;
@@ -1134,7 +1146,8 @@ begin
     id_columns constant text[] := case jsonb_array_length(relation)
       when 3 then array[relation ->> 2]
       else :"schema".text_list(relation - 0 - 0) end;
-    key_columns constant text[] := case when jsonb_exists(options, 'key')
+    key_columns constant text[] := case
+      when jsonb_exists(options, 'key') and not missing && :"schema".text_list(options -> 'key')
       then :"schema".text_list(options -> 'key') else id_columns end;
     /* Triggers do not see the value of a virtual column: if one is named, each UPDATE counts. */
     filter_columns constant text[] := case when jsonb_exists(options, 'columns')
@@ -1145,8 +1158,8 @@ begin
       then :"schema".text_list(options -> 'columns') end;
     excluded_columns constant text[] := case when jsonb_exists(options, 'exclude')
       then :"schema".text_list(options -> 'exclude') else '{}' end;
-    fold constant jsonb := case when jsonb_exists(options, 'id') then options -> 'fold'
-      else :"schema".current_fold(tg_relid, key_columns) end;
+    fold constant jsonb := case when jsonb_exists(options, 'id') and missing = '{}'
+      then options -> 'fold' else :"schema".current_fold(tg_relid, key_columns) end;
     /* Columns that are in no payload. They are omitted, or hashed if they decide whether an UPDATE
        counts. */
     unpublished constant text[] := array(
@@ -1170,6 +1183,7 @@ begin
     large_size constant integer := 262144;
     is_large boolean;
     is_current boolean := true;
+    sample jsonb;
     is_special boolean := exists (
       select from pg_attribute as a
       where a.attrelid = tg_relid and a.attnum > 0 and (
@@ -1206,12 +1220,19 @@ begin
       end if;
       if tg_level = 'ROW' then
         is_special := :"schema".types_require_current(tg_name, tg_relid, coalesce(new, old));
+        sample := :"schema".row_data(coalesce(new, old));
       elsif tg_op = 'UPDATE' then
         select :"schema".types_require_current(tg_name, tg_relid, (data.*)::record) into is_special
         from new_rows as data limit 1;
+        select :"schema".row_data((data.*)::record) into sample from new_rows as data limit 1;
       else
         select :"schema".types_require_current(tg_name, tg_relid, (data.*)::record) into is_special
         from changed_rows as data limit 1;
+        select :"schema".row_data((data.*)::record) into sample from changed_rows as data limit 1;
+      end if;
+      if sample is not null and not jsonb_exists_all(sample, id_columns || key_columns) then
+        /* The snapshot does not show what they are called now. */
+        perform :"schema".snapshot_refuse(tg_name, tg_relid);
       end if;
     end if;
     if writer_xid is null then

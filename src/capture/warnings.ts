@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { TriggerOptions } from '../config/triggers.ts';
+import { OPERATIONS, type TriggerOptions } from '../config/triggers.ts';
 import type { CaptureLevel } from './level.ts';
 import type { Table } from './table.ts';
 import { tableText } from './table-name.ts';
@@ -14,6 +14,14 @@ export function foreignCastsText(table: Table): string {
     ' pgwatch. To use the cast, let a superuser own both.'
   );
 }
+
+/** True if the operations do not include all those that an UPDATE of a partitioned table can be. */
+function lacksMoves({ operations = OPERATIONS }: TriggerOptions): boolean {
+  const count = MOVES.filter((each) => operations.includes(each)).length;
+  return count > 0 && count < MOVES.length;
+}
+
+const MOVES = ['insert', 'update', 'delete'] as const;
 
 /** Says who cannot add partitions to a captured table, and how to change that; null: nobody. */
 export function hinderedText({ hinderedOwners, ...table }: Table): string | null {
@@ -57,6 +65,10 @@ export function warningsFor(table: Table, options: TriggerOptions, level: Captur
       `Nothing is published for the rows of a partition of ${name} that is added by ATTACH` +
         ' PARTITION, or truncated, detached or dropped by itself: "pgwatch snapshot" publishes' +
         ' existing rows.',
+    table.kind === 'partitioned' &&
+      lacksMoves(options) &&
+      `An UPDATE that moves a row of ${name} to another partition counts as a DELETE and an` +
+        ' INSERT: with only some of these operations it is published in part or not at all.',
     hinderedText(table) ?? false,
     table.isKeyDeferrable &&
       `The primary key of ${name} is deferrable: if two rows have the same key for a while, for` +

@@ -32,6 +32,18 @@ test('a partitioned table gets a warning about rows of attached partitions', asy
   expect(await warningsOf('parted', ddl)).toMatch(/ATTACH PARTITION.*pgwatch snapshot/);
 });
 
+test.each([
+  [{ operations: ['update'] as const }, true],
+  [{ operations: ['insert', 'delete', 'truncate'] as const }, true],
+  [{ operations: ['truncate'] as const }, false],
+  [{}, false],
+])('a partitioned table gets a warning if rows that move are lost: %j', async (options, warns) => {
+  await database.query(`drop table if exists moving;
+    create table moving (id int primary key) partition by range (id)`);
+  const { warnings } = await createTrigger(await database.connect(), 'moving', options);
+  expect(warnings.some((each) => /moves a row of public\.moving/.test(each))).toBe(warns);
+});
+
 test('unlogged partitions of partitions are reported, even if created later', async () => {
   await warningsOf(
     'deep',
