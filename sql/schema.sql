@@ -2084,19 +2084,21 @@ $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.relation_is_current(relation_id oid)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /* True if the transaction's snapshot shows the current version of a table, or a composite type, and
-   of its columns: not if it was created later. */
-select exists (select from pg_class as c where c.oid = relation_id) and not exists (
-  select from pg_class as c
-  where c.oid = relation_id and currtid2('pg_catalog.pg_class', c.ctid) <> c.ctid
-  union all
-  select from pg_attribute as a
-  where a.attrelid = relation_id and a.attnum > 0
-    and currtid2('pg_catalog.pg_attribute', a.ctid) <> a.ctid)
+   of its columns: not if it was created later. In plpgsql, which keeps the plan for the session. */
+begin
+  return exists (select from pg_class as c where c.oid = relation_id) and not exists (
+    select from pg_class as c
+    where c.oid = relation_id and currtid2('pg_catalog.pg_class', c.ctid) <> c.ctid
+    union all
+    select from pg_attribute as a
+    where a.attrelid = relation_id and a.attnum > 0
+      and currtid2('pg_catalog.pg_attribute', a.ctid) <> a.ctid);
+end;
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.relation_seal(relation_id regclass)
@@ -2316,13 +2318,16 @@ $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.table_is_current(relation_id oid)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /* True if relation_is_current() and types_are_current() hold for a table and its columns' types. */
-select "pgwatch".relation_is_current(relation_id)
-  and "pgwatch".types_are_current(array(select "pgwatch".column_types(relation_id)))
+begin
+  return "pgwatch".relation_is_current(relation_id) and "pgwatch".types_are_current(array(
+    select a.atttypid from pg_attribute as a
+    where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped));
+end;
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.text_list(list jsonb)
@@ -2446,28 +2451,32 @@ $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.types_are_current(type_ids oid[])
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
 True if the transaction's snapshot shows the current version of types, of the types they contain,
 and of their casts: to_jsonb() uses the current version, which may have another owner. currtid2()
-returns the location of the newest version of a row.
+returns the location of the newest version of a row. PostgreSQL's own types, with numbers below
+16384, contain no others and do not change; most tables have only those.
 */
-select not exists (
-  select from unnest(type_ids) as given (type_id)
-  where given.type_id >= 16384
-    and not exists (select from pg_type as t where t.oid = given.type_id)
-) and not exists (
-  select from "pgwatch".types_within(type_ids) as part (type_id)
-  join pg_type as t on t.oid = part.type_id
-  where t.oid >= 16384 and (
-    currtid2('pg_catalog.pg_type', t.ctid) <> t.ctid
-    or t.typrelid <> 0 and not "pgwatch".relation_is_current(t.typrelid)
-    /* to_jsonb() uses no casts of the other kinds, and is not used for types of others. */
-    or t.typtype in ('b', 'e', 'r', 'm') and pg_has_role(t.typowner, current_user, 'usage')
-      and not "pgwatch".casts_are_current(t.oid)))
+declare
+  own_ids constant oid[] := array(select t.id from unnest(type_ids) as t (id) where t.id >= 16384);
+begin
+  return own_ids = '{}' or not exists (
+    select from unnest(own_ids) as given (type_id)
+    where not exists (select from pg_type as t where t.oid = given.type_id)
+  ) and not exists (
+    select from "pgwatch".types_within(own_ids) as part (type_id)
+    join pg_type as t on t.oid = part.type_id
+    where t.oid >= 16384 and (
+      currtid2('pg_catalog.pg_type', t.ctid) <> t.ctid
+      or t.typrelid <> 0 and not "pgwatch".relation_is_current(t.typrelid)
+      /* to_jsonb() uses no casts of the other kinds, and is not used for types of others. */
+      or t.typtype in ('b', 'e', 'r', 'm') and pg_has_role(t.typowner, current_user, 'usage')
+        and not "pgwatch".casts_are_current(t.oid)));
+end;
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.types_require_current(trigger_name text, relation_id oid, data record)
@@ -2504,25 +2513,28 @@ $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.types_within(type_ids oid[])
  RETURNS SETOF oid
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-/* Types, and all types that they contain. */
-with recursive part (type_id) as (
-  select unnest(type_ids)
-  union
-  select inner_part.type_id
-  from part
-  join pg_type as t on t.oid = part.type_id
-  cross join lateral (
-    select unnest(array[t.typbasetype, t.typelem])
-    union all
-    select a.atttypid
-    from pg_attribute as a
-    where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-  ) as inner_part (type_id))
-select part.type_id from part where part.type_id <> 0
+/* Types, and all types that they contain. In plpgsql, which keeps the plan for the session. */
+begin
+  return query
+  with recursive part (type_id) as (
+    select unnest(type_ids)
+    union
+    select inner_part.type_id
+    from part
+    cross join lateral (
+      select unnest(array[t.typbasetype, t.typelem]) from pg_type as t where t.oid = part.type_id
+      union all
+      select a.atttypid
+      from pg_type as t
+      join pg_attribute as a on a.attrelid = t.typrelid
+      where t.oid = part.type_id and t.typtype = 'c' and a.attnum > 0 and not a.attisdropped
+    ) as inner_part (type_id))
+  select part.type_id from part where part.type_id <> 0;
+end;
 $function$;
 
 CREATE OR REPLACE FUNCTION pgwatch.value_sql(type_id oid, value text, acting_role name)

@@ -395,25 +395,28 @@ revoke all on function :"schema".without_zeros(text) from public;
 
 create function :"schema".types_within(type_ids oid[])
 returns setof oid
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-/* Types, and all types that they contain. */
-with recursive part (type_id) as (
-  select unnest(type_ids)
-  union
-  select inner_part.type_id
-  from part
-  join pg_type as t on t.oid = part.type_id
-  cross join lateral (
-    select unnest(array[t.typbasetype, t.typelem])
-    union all
-    select a.atttypid
-    from pg_attribute as a
-    where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-  ) as inner_part (type_id))
-select part.type_id from part where part.type_id <> 0
+/* Types, and all types that they contain. In plpgsql, which keeps the plan for the session. */
+begin
+  return query
+  with recursive part (type_id) as (
+    select unnest(type_ids)
+    union
+    select inner_part.type_id
+    from part
+    cross join lateral (
+      select unnest(array[t.typbasetype, t.typelem]) from pg_type as t where t.oid = part.type_id
+      union all
+      select a.atttypid
+      from pg_type as t
+      join pg_attribute as a on a.attrelid = t.typrelid
+      where t.oid = part.type_id and t.typtype = 'c' and a.attnum > 0 and not a.attisdropped
+    ) as inner_part (type_id))
+  select part.type_id from part where part.type_id <> 0;
+end;
 $$;
 revoke all on function :"schema".types_within(oid[]) from public;
 
@@ -752,19 +755,21 @@ revoke all on function :"schema".record_types(record) from public;
 
 create function :"schema".relation_is_current(relation_id oid)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 /* True if the transaction's snapshot shows the current version of a table, or a composite type, and
-   of its columns: not if it was created later. */
-select exists (select from pg_class as c where c.oid = relation_id) and not exists (
-  select from pg_class as c
-  where c.oid = relation_id and currtid2('pg_catalog.pg_class', c.ctid) <> c.ctid
-  union all
-  select from pg_attribute as a
-  where a.attrelid = relation_id and a.attnum > 0
-    and currtid2('pg_catalog.pg_attribute', a.ctid) <> a.ctid)
+   of its columns: not if it was created later. In plpgsql, which keeps the plan for the session. */
+begin
+  return exists (select from pg_class as c where c.oid = relation_id) and not exists (
+    select from pg_class as c
+    where c.oid = relation_id and currtid2('pg_catalog.pg_class', c.ctid) <> c.ctid
+    union all
+    select from pg_attribute as a
+    where a.attrelid = relation_id and a.attnum > 0
+      and currtid2('pg_catalog.pg_attribute', a.ctid) <> a.ctid);
+end;
 $$;
 revoke all on function :"schema".relation_is_current(oid) from public;
 
@@ -812,40 +817,47 @@ revoke all on function :"schema".casts_are_current(oid) from public;
 
 create function :"schema".types_are_current(type_ids oid[])
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
 True if the transaction's snapshot shows the current version of types, of the types they contain,
 and of their casts: to_jsonb() uses the current version, which may have another owner. currtid2()
-returns the location of the newest version of a row.
+returns the location of the newest version of a row. PostgreSQL's own types, with numbers below
+16384, contain no others and do not change; most tables have only those.
 */
-select not exists (
-  select from unnest(type_ids) as given (type_id)
-  where given.type_id >= 16384
-    and not exists (select from pg_type as t where t.oid = given.type_id)
-) and not exists (
-  select from :"schema".types_within(type_ids) as part (type_id)
-  join pg_type as t on t.oid = part.type_id
-  where t.oid >= 16384 and (
-    currtid2('pg_catalog.pg_type', t.ctid) <> t.ctid
-    or t.typrelid <> 0 and not :"schema".relation_is_current(t.typrelid)
-    /* to_jsonb() uses no casts of the other kinds, and is not used for types of others. */
-    or t.typtype in ('b', 'e', 'r', 'm') and pg_has_role(t.typowner, current_user, 'usage')
-      and not :"schema".casts_are_current(t.oid)))
+declare
+  own_ids constant oid[] := array(select t.id from unnest(type_ids) as t (id) where t.id >= 16384);
+begin
+  return own_ids = '{}' or not exists (
+    select from unnest(own_ids) as given (type_id)
+    where not exists (select from pg_type as t where t.oid = given.type_id)
+  ) and not exists (
+    select from :"schema".types_within(own_ids) as part (type_id)
+    join pg_type as t on t.oid = part.type_id
+    where t.oid >= 16384 and (
+      currtid2('pg_catalog.pg_type', t.ctid) <> t.ctid
+      or t.typrelid <> 0 and not :"schema".relation_is_current(t.typrelid)
+      /* to_jsonb() uses no casts of the other kinds, and is not used for types of others. */
+      or t.typtype in ('b', 'e', 'r', 'm') and pg_has_role(t.typowner, current_user, 'usage')
+        and not :"schema".casts_are_current(t.oid)));
+end;
 $$;
 revoke all on function :"schema".types_are_current(oid[]) from public;
 
 create function :"schema".table_is_current(relation_id oid)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 /* True if relation_is_current() and types_are_current() hold for a table and its columns' types. */
-select :"schema".relation_is_current(relation_id)
-  and :"schema".types_are_current(array(select :"schema".column_types(relation_id)))
+begin
+  return :"schema".relation_is_current(relation_id) and :"schema".types_are_current(array(
+    select a.atttypid from pg_attribute as a
+    where a.attrelid = relation_id and a.attnum > 0 and not a.attisdropped));
+end;
 $$;
 revoke all on function :"schema".table_is_current(oid) from public;
 

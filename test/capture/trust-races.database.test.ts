@@ -268,7 +268,7 @@ test.each(TRIGGER_CHANGES)(
 test('with a check by its snapshot alone it would run their functions', async () => {
   const wrong = {
     'pgwatch.table_is_current(oid)': (text: string) =>
-      text.replace(/(?<=\$function\$)[\s\S]*(?=\$function\$)/, 'select true'),
+      text.replace(/(?<=\$function\$)[\s\S]*(?=\$function\$)/, 'begin return true; end'),
   };
   await withChanged(wrong, () =>
     withAttacker(database, async ({ name, url, admin, caught }) => {
