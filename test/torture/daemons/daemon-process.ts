@@ -12,7 +12,7 @@ import type { Handling } from '../history/history.ts';
 import { RecordWriter } from '../history/record.ts';
 import { makeHandler } from './handlers.ts';
 import type { DaemonSetup } from './setup.ts';
-import { signalAtStep } from './signal-at-step.ts';
+import { signalAtStep, stopAfterWork } from './signal-at-step.ts';
 import { makeWrongReader } from './wrong-readers.ts';
 
 const setup = JSON.parse(process.argv[2] ?? '{}') as DaemonSetup;
@@ -25,6 +25,8 @@ const config = await loadConfig({
 const record = new RecordWriter<Handling>(join(folder, 'handlings.jsonl'));
 if (killAt !== undefined) signalAtStep('SIGKILL', killAt, record);
 process.on('SIGUSR2', () => signalAtStep('SIGSTOP', 1 + Math.floor(Math.random() * 30), record));
+const exact = setup.consumers.filter(({ options }) => options.transaction).map(({ id }) => id);
+process.on('SIGHUP', () => stopAfterWork(exact, record));
 const consumers = setup.consumers.map(({ id, handler, options }) =>
   checkConsumer(
     {

@@ -23,6 +23,26 @@ export function signalAtStep(
   surround(record as unknown as Record<string, Send>, 'append', step);
 }
 
+/**
+ * Stops this process as soon as a handler of one of the consumers has done its work, which has not
+ * been committed yet; after a second if there is none.
+ */
+export function stopAfterWork(
+  consumerIds: readonly string[],
+  record: RecordWriter<Handling>,
+): void {
+  const stop = () => process.kill(process.pid, 'SIGSTOP');
+  const timer = setTimeout(stop, 1000);
+  const append = record.append.bind(record);
+  record.append = (handling) => {
+    append(handling);
+    if (handling.at !== 'done' || !consumerIds.includes(handling.consumer)) return;
+    clearTimeout(timer);
+    record.append = append;
+    stop();
+  };
+}
+
 type Send = (...args: unknown[]) => unknown;
 
 function surround(target: Record<string, Send>, name: string, step: () => void): void {

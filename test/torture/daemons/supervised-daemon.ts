@@ -7,6 +7,15 @@ import { fileURLToPath } from 'node:url';
 import { until } from '../../helpers/wait.ts';
 import type { DaemonSetup } from './setup.ts';
 
+/** When a process is stopped, and the signal that asks for it. */
+const FREEZE_SIGNALS = {
+  now: 'SIGSTOP',
+  'at a step': 'SIGUSR2',
+  'before a commit': 'SIGHUP',
+} as const;
+
+export type Freezing = keyof typeof FREEZE_SIGNALS;
+
 /**
  * A daemon that is kept running: when its process ends, another one is started, as systemd would.
  */
@@ -39,11 +48,11 @@ export class SupervisedDaemon {
   }
 
   /**
-   * Stops its process, as a hypervisor or a debugger would: now, or within its next steps (see
-   * signalAtStep). Returns once it has stopped.
+   * Stops its process, as a hypervisor or a debugger would: now, within its next steps (see
+   * signalAtStep), or before it commits work (see stopAfterWork). Returns once it has stopped.
    */
-  async freeze(when: 'now' | 'at a step'): Promise<void> {
-    this.#child.kill(when === 'now' ? 'SIGSTOP' : 'SIGUSR2');
+  async freeze(when: Freezing): Promise<void> {
+    this.#child.kill(FREEZE_SIGNALS[when]);
     await until('the process has stopped', () => stateOf(this.pid).startsWith('T'));
   }
 

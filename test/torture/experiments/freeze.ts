@@ -50,8 +50,9 @@ async function chooseSpared(world: World): Promise<SupervisedDaemon | undefined>
 }
 
 async function freezeOne(world: World, daemon: SupervisedDaemon): Promise<void> {
-  // At any other time a mutant that commits an effect by itself has rarely just done so.
-  const when = world.isMutant || world.random() < 0.5 ? 'at a step' : 'now';
+  const when = world.isMutant
+    ? 'before a commit'
+    : (WHENS[Math.floor(world.random() * 3)] ?? 'now');
   await until('the daemon has joined', async () => {
     const joined = await world.query('select from pgwatch.daemon where pid = $1', [daemon.pid]);
     return joined.length > 0;
@@ -68,6 +69,9 @@ async function freezeOne(world: World, daemon: SupervisedDaemon): Promise<void> 
     daemon.thaw();
   }
 }
+
+/** Of mutants only the last: at any other time they rarely have something to give away. */
+const WHENS = ['now', 'at a step', 'before a commit'] as const;
 
 const KEPT = `
 with frozen as (select daemon_id from pgwatch.daemon where pid = $1)
