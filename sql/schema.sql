@@ -451,6 +451,40 @@ where datname = current_database() and pid <> pg_backend_pid()
 order by age(backend_xmin) desc limit 1
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.collated_hash(relation_id oid, column_name text, value text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+/*
+A text that is the same for all texts that are equal by the nondeterministic collation of a column:
+hashtextextended() hashes what such a collation makes of a text (hashfunc.c, since PostgreSQL 12).
+If two other texts get the same, their notifications only keep an order that they would not need;
+for the same reason, spaces at the end, which bpchar ignores, count for no type. If the collation
+may not be used here, all texts get the same.
+*/
+declare
+  collation_name constant text := (
+    select format('%I.%I', n.nspname, c.collname)
+    from pg_attribute as a
+    join pg_collation as c on c.oid = a.attcollation
+    join pg_namespace as n on n.oid = c.collnamespace
+    where a.attrelid = relation_id and a.attname = column_name and not c.collisdeterministic);
+  hash bigint;
+begin
+  if collation_name is null then
+    return value;
+  end if;
+  execute format('select hashtextextended(rtrim($1, '' '') collate %s, 0)', collation_name)
+  into hash using value;
+  return to_hex(hash);
+exception
+  when insufficient_privilege then
+    return '';
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION pgwatch.column_types(relation_id oid)
  RETURNS SETOF oid
  LANGUAGE sql
@@ -786,7 +820,7 @@ select exists (
       and jsonb_typeof(option.value) <> 'string' end)
 $function$;
 
-CREATE OR REPLACE FUNCTION pgwatch.key_folded(data jsonb, fold jsonb)
+CREATE OR REPLACE FUNCTION pgwatch.key_folded(data jsonb, fold jsonb, relation_id oid)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
@@ -795,9 +829,7 @@ CREATE OR REPLACE FUNCTION pgwatch.key_folded(data jsonb, fold jsonb)
 AS $function$
 /*
 A row in which equal values of the key have the same text.
-Parameters: the row; for each column to change, the result of key_writing().
-It is impossible to ask which texts a collation treats as equal. If two different texts become the
-same here, their notifications only keep an order that they would not need.
+Parameters: the row; for each column to change, the result of key_writing(); the table.
 */
 select data || coalesce((
   select jsonb_object_agg(part.key, case part.value #>> '{}'
@@ -810,8 +842,7 @@ select data || coalesce((
       from (select (data ->> part.key)::interval as value) as span)
     when 'padded' then to_jsonb(rtrim(data ->> part.key, ' '))
     when 'citext' then to_jsonb(lower(data ->> part.key))
-    else to_jsonb(lower(
-      regexp_replace(normalize(data ->> part.key, nfkd), E'[\u0300-\u036f]', '', 'g'))) end)
+    else to_jsonb("pgwatch".collated_hash(relation_id, part.key, data ->> part.key)) end)
   from jsonb_each(fold) as part
   where jsonb_typeof(data -> part.key) = 'string'), '{}')
 $function$;
@@ -876,10 +907,10 @@ with recursive base (type_id, typmod) as (
 select case
     when t.typname = 'citext' then 'citext'
     when t.oid = 'interval'::regtype then 'interval'
-    when t.oid = 'bpchar'::regtype and base.typmod = -1 then 'padded'
     when exists (
       select from pg_collation as c
       where c.oid = key_collation and not c.collisdeterministic) then 'collated'
+    when t.oid = 'bpchar'::regtype and base.typmod = -1 then 'padded'
     when t.typtype = 'e' or t.oid = any (
       '{bool,"char",name,int2,int4,int8,oid,float4,float8,text,varchar,bpchar,bytea,uuid,date,time,'
       'timetz,timestamp,timestamptz}'::regtype[])
@@ -1187,7 +1218,7 @@ BEGIN ATOMIC
              WHEN jsonb_exists_all("row".data, log_entry.key_columns) THEN pgwatch.row_key(log_entry.table_name, log_entry.key_columns,
              CASE
                  WHEN (log_entry.fold IS NULL) THEN "row".data
-                 ELSE pgwatch.key_folded("row".data, log_entry.fold)
+                 ELSE pgwatch.key_folded("row".data, log_entry.fold, log_entry.relation_id)
              END)
              ELSE pgwatch.current_key(log_entry.relation_id, "row".data)
          END AS current_key,

@@ -78,10 +78,10 @@ with recursive base (type_id, typmod) as (
 select case
     when t.typname = 'citext' then 'citext'
     when t.oid = 'interval'::regtype then 'interval'
-    when t.oid = 'bpchar'::regtype and base.typmod = -1 then 'padded'
     when exists (
       select from pg_collation as c
       where c.oid = key_collation and not c.collisdeterministic) then 'collated'
+    when t.oid = 'bpchar'::regtype and base.typmod = -1 then 'padded'
     when t.typtype = 'e' or t.oid = any (
       '{bool,"char",name,int2,int4,int8,oid,float4,float8,text,varchar,bpchar,bytea,uuid,date,time,'
       'timetz,timestamp,timestamptz}'::regtype[])
@@ -93,7 +93,42 @@ where t.typtype <> 'd'
 $$;
 revoke all on function :"schema".key_writing(oid, integer, oid) from public;
 
-create function :"schema".key_folded(data jsonb, fold jsonb)
+create function :"schema".collated_hash(relation_id oid, column_name text, value text)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+/*
+A text that is the same for all texts that are equal by the nondeterministic collation of a column:
+hashtextextended() hashes what such a collation makes of a text (hashfunc.c, since PostgreSQL 12).
+If two other texts get the same, their notifications only keep an order that they would not need;
+for the same reason, spaces at the end, which bpchar ignores, count for no type. If the collation
+may not be used here, all texts get the same.
+*/
+declare
+  collation_name constant text := (
+    select format('%I.%I', n.nspname, c.collname)
+    from pg_attribute as a
+    join pg_collation as c on c.oid = a.attcollation
+    join pg_namespace as n on n.oid = c.collnamespace
+    where a.attrelid = relation_id and a.attname = column_name and not c.collisdeterministic);
+  hash bigint;
+begin
+  if collation_name is null then
+    return value;
+  end if;
+  execute format('select hashtextextended(rtrim($1, '' '') collate %s, 0)', collation_name)
+  into hash using value;
+  return to_hex(hash);
+exception
+  when insufficient_privilege then
+    return '';
+end;
+$$;
+revoke all on function :"schema".collated_hash(oid, text, text) from public;
+
+create function :"schema".key_folded(data jsonb, fold jsonb, relation_id oid)
 returns jsonb
 language sql
 stable
@@ -102,9 +137,7 @@ set intervalstyle = 'postgres'
 as $$
 /*
 A row in which equal values of the key have the same text.
-Parameters: the row; for each column to change, the result of key_writing().
-It is impossible to ask which texts a collation treats as equal. If two different texts become the
-same here, their notifications only keep an order that they would not need.
+Parameters: the row; for each column to change, the result of key_writing(); the table.
 */
 select data || coalesce((
   select jsonb_object_agg(part.key, case part.value #>> '{}'
@@ -117,12 +150,11 @@ select data || coalesce((
       from (select (data ->> part.key)::interval as value) as span)
     when 'padded' then to_jsonb(rtrim(data ->> part.key, ' '))
     when 'citext' then to_jsonb(lower(data ->> part.key))
-    else to_jsonb(lower(
-      regexp_replace(normalize(data ->> part.key, nfkd), E'[\u0300-\u036f]', '', 'g'))) end)
+    else to_jsonb(:"schema".collated_hash(relation_id, part.key, data ->> part.key)) end)
   from jsonb_each(fold) as part
   where jsonb_typeof(data -> part.key) = 'string'), '{}')
 $$;
-revoke all on function :"schema".key_folded(jsonb, jsonb) from public;
+revoke all on function :"schema".key_folded(jsonb, jsonb, oid) from public;
 
 create function :"schema".composite_key(columns text[], data jsonb)
 returns text
@@ -237,7 +269,7 @@ stable
 begin atomic
   select
     case when jsonb_exists_all(data, key_columns) then :"schema".row_key(table_name, key_columns,
-        case when fold is null then data else :"schema".key_folded(data, fold) end)
+        case when fold is null then data else :"schema".key_folded(data, fold, relation_id) end)
       else :"schema".current_key(relation_id, data) end,
     case when jsonb_exists_all(data, id_columns) then relation
       else (select :"schema".relation_description(relation_id)) end,

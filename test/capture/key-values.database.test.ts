@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { withConnection } from '../../src/database/connect.ts';
 import { captureTable, changesOf, shortChangesOf } from '../helpers/captured.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { createRole } from '../helpers/role.ts';
 import { some } from '../helpers/whole.ts';
 
 /** Goal: values that are equal to PostgreSQL make one key, so a row's changes keep their order. */
@@ -55,14 +57,26 @@ const KINDS: [
   ['interval', 'interval', `'1 day'`, `'24 hours'`, '1 day', 'INSERT DELETE INSERT'],
   ['domain of interval', 'span', `'1 mon -1 day'`, `'29 days'`, '29 days', 'INSERT DELETE INSERT'],
   ['unlimited char', 'bpchar', `'a'`, `'a  '`, 'a', 'INSERT DELETE INSERT'],
-  ['collation', 'text collate ci', `'É'`, `'é'`, 'e', 'INSERT DELETE INSERT'],
+];
+
+/** Texts that a collation without accents and case treats as equal. */
+const COLLATED: [name: string, type: string, first: string, equal: string][] = [
+  ['accents', 'text collate ci', `'É'`, `'e'`],
+  ['sharp s', 'text collate ci', `'Straße'`, `'STRASSE'`],
+  ['kana', 'text collate ci', `'カ'`, `'か'`],
+  ['ligature', 'varchar collate ci', `'œuvre'`, `'oeuvre'`],
+  ['stroke', 'text collate ci', `'ł'`, `'L'`],
+  ['ignored character', 'text collate ci', `e'x\\u00ady'`, `'xy'`],
+  ['unlimited char', 'bpchar collate ci', `'É'`, `'e  '`],
+  ['domain', 'folded', `'É'`, `'e'`],
 ];
 
 describe('values that are equal but written differently have one key', () => {
   beforeAll(() =>
     database.query(`create domain n1 as numeric; create domain n2 as n1; create domain n3 as n2;
       create type pair as (a numeric, b int); create domain span as interval;
-      create collation ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`),
+      create collation ci (provider = icu, locale = 'und-u-ks-level1', deterministic = false);
+      create domain folded as text collate ci`),
   );
 
   test.each(some(KINDS))('%s', async (name, type, first, equal, key, actions) => {
@@ -75,6 +89,35 @@ describe('values that are equal but written differently have one key', () => {
       expect(changes.map(({ payload }) => payload.action).join(' ')).toBe(actions);
       expect([...new Set(changes.map((change) => change.key))]).toEqual([`public.${table}:${key}`]);
     }
+  });
+
+  test.each(some(COLLATED))('%s, by a collation', async (name, type, first, equal) => {
+    for (const forEach of ['statement', 'row'] as const) {
+      const table = `collated_${name.replaceAll(' ', '_')}_${forEach}`;
+      await captureTable(database, table, `id ${type} primary key`, { forEach });
+      await database.query(`insert into ${table} values (${first}), ('other');
+        update ${table} set id = ${equal} where id = ${equal}`);
+      const keys = (await changesOf(database, table)).map((change) => change.key);
+      expect(keys).toHaveLength(4);
+      expect([keys[2], keys[3]]).toEqual([keys[0], keys[0]]);
+      expect(keys[1]).not.toBe(keys[0]);
+    }
+  });
+
+  test('a collation that may not be used: all rows of the table have one key', async () => {
+    const { name, url } = await createRole(database, 'collation');
+    await database.query(`create schema closed;
+      create collation closed.own (provider = icu, locale = 'und', deterministic = false);
+      create table hidden (id text collate closed.own primary key);
+      grant usage on schema pgwatch to "${name}";
+      grant execute on function pgwatch.collated_hash(oid, text, text) to "${name}"`);
+    const hashes = await withConnection({ url }, (client) =>
+      client.query(
+        `select pgwatch.collated_hash('hidden'::regclass, 'id', text) as hash
+         from unnest('{a,b}'::text[]) as text`,
+      ),
+    );
+    expect(hashes.rows).toEqual([{ hash: '' }, { hash: '' }]);
   });
 
   test('a retyped key column and a handwritten trigger have one key, too', async () => {

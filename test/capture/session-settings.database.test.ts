@@ -70,15 +70,3 @@ test('the writer keeps its settings', async () => {
   );
   expect(rows).toEqual([{ timezone: 'Asia/Tokyo', dates: 'German, DMY' }]);
 });
-
-test('keys are folded alike with any standard_conforming_strings, without a warning', async () => {
-  const client = await database.connect();
-  const notices: string[] = [];
-  client.on('notice', ({ message }) => notices.push(message ?? ''));
-  const fold = `select pgwatch.key_folded('{"a": "\u00c9"}', '{"a": "collated"}') as data`;
-  const { rows } = await client.query(fold);
-  await client.query('set standard_conforming_strings = off');
-  expect((await client.query(fold)).rows).toEqual(rows);
-  expect(rows).toEqual([{ data: { a: 'e' } }]);
-  expect(notices).toEqual([]);
-});

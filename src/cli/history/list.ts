@@ -59,7 +59,8 @@ async function unknown({ client, config, subject, options }: HistoryPlace): Prom
     coverage === null
       ? 'It has no changes of the table at all: is the name right, and is the table captured ' +
         `("pgwatch trigger list")?${begins}`
-      : `It covers the table since ${coverage.toISOString()}, and the row has not changed since.`;
+      : `It covers the table since ${coverage.toISOString()}; ` +
+        'no row with exactly this id has changed since.';
   const bounds = options.since || options.until ? ' between --since and --until' : '';
   return new PgwatchError(
     'history_unknown',
