@@ -31,15 +31,16 @@ export function stopAfterWork(
   consumerIds: readonly string[],
   record: RecordWriter<Handling>,
 ): void {
-  const stop = () => process.kill(process.pid, 'SIGSTOP');
-  const timer = setTimeout(stop, 1000);
   const append = record.append.bind(record);
-  record.append = (handling) => {
-    append(handling);
-    if (handling.at !== 'done' || !consumerIds.includes(handling.consumer)) return;
+  const stop = () => {
     clearTimeout(timer);
     record.append = append;
-    stop();
+    process.kill(process.pid, 'SIGSTOP');
+  };
+  const timer = setTimeout(stop, 1000);
+  record.append = (handling) => {
+    append(handling);
+    if (handling.at === 'done' && consumerIds.includes(handling.consumer)) stop();
   };
 }
 
