@@ -31,9 +31,27 @@ type Server = { url: string; kind: string; stop(): Promise<void> };
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const server = givenServer() ?? (await startContainer()) ?? (await startOwn());
+  const templateName = `pgwatch_template_${process.pid}`;
+  try {
+    await prepare(project, server, templateName);
+  } catch (thrown) {
+    await server.stop();
+    throw thrown;
+  }
+  const isolatedTemplate = join(tmpdir(), `pgwatch-isolated-template-${process.pid}`);
+  project.provide('isolatedTemplate', isolatedTemplate);
+  return async () => {
+    await withConnection({ url: server.url }, (client) =>
+      client.query(`drop database if exists ${templateName} with (force)`),
+    );
+    await server.stop();
+    rmSync(isolatedTemplate, { recursive: true, force: true });
+  };
+}
+
+async function prepare(project: TestProject, server: Server, templateName: string): Promise<void> {
   const share = Number(process.env.PGWATCH_TEST_SHARE ?? Math.floor(Math.random() * 3));
   const cases = isWhole ? 'all cases' : `share ${share} of the cases that differ in a detail`;
-  const templateName = `pgwatch_template_${process.pid}`;
   await withConnection({ url: server.url }, async (client) => {
     await client.query(`create database ${templateName}`);
     const { rows } = await client.query(
@@ -51,15 +69,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('serverUrl', server.url);
   project.provide('share', share);
   project.provide('templateName', templateName);
-  const isolatedTemplate = join(tmpdir(), `pgwatch-isolated-template-${process.pid}`);
-  project.provide('isolatedTemplate', isolatedTemplate);
-  return async () => {
-    await withConnection({ url: server.url }, (client) =>
-      client.query(`drop database if exists ${templateName} with (force)`),
-    );
-    await server.stop();
-    rmSync(isolatedTemplate, { recursive: true, force: true });
-  };
 }
 
 function givenServer(): Server | undefined {

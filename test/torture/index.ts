@@ -30,10 +30,12 @@ console.error(`seed ${seed}`);
 for (const { name, unavailable } of skipped) console.error(`SKIPPED ${name}: ${unavailable?.()}`);
 
 const interrupt = new AbortController();
-process.once('SIGINT', () => {
-  console.error('Ending after this round. Press Ctrl-C again to end now.');
-  interrupt.abort();
-});
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => {
+    console.error('Ending after this round. Press Ctrl-C again to end now.');
+    interrupt.abort();
+  });
+}
 const server = await TortureServer.start();
 try {
   const rounds = await runCampaign({
