@@ -458,30 +458,31 @@ CREATE OR REPLACE FUNCTION pgwatch.collated_hash(relation_id oid, column_name te
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 /*
-A text that is the same for all texts that are equal by the nondeterministic collation of a column:
-hashtextextended() hashes what such a collation makes of a text (hashfunc.c, since PostgreSQL 12).
-If two other texts get the same, their notifications only keep an order that they would not need;
-for the same reason, spaces at the end, which bpchar ignores, count for no type. If the collation
-may not be used here, all texts get the same.
+The same text for all values that the nondeterministic collation of a column considers equal:
+hashtextextended() hashes what such a collation makes of a value (hashfunc.c, since PostgreSQL 12).
+If two other values get the same hash, their notifications only keep an order that they do not need;
+so trailing spaces, which bpchar ignores, are left out for every type. If this role may not use the
+collation, all values get the same text.
 */
 declare
-  collation_name constant text := (
-    select format('%I.%I', n.nspname, c.collname)
-    from pg_attribute as a
-    join pg_collation as c on c.oid = a.attcollation
-    join pg_namespace as n on n.oid = c.collnamespace
-    where a.attrelid = relation_id and a.attname = column_name and not c.collisdeterministic);
+  collation_name text;
+  may_use boolean;
   hash bigint;
 begin
-  if collation_name is null then
+  select format('%I.%I', n.nspname, c.collname), has_schema_privilege(n.oid, 'usage')
+  into collation_name, may_use
+  from pg_attribute as a
+  join pg_collation as c on c.oid = a.attcollation
+  join pg_namespace as n on n.oid = c.collnamespace
+  where a.attrelid = relation_id and a.attname = column_name and not c.collisdeterministic;
+  if not found then
     return value;
+  elsif not may_use then
+    return '';
   end if;
   execute format('select hashtextextended(rtrim($1, '' '') collate %s, 0)', collation_name)
   into hash using value;
   return to_hex(hash);
-exception
-  when insufficient_privilege then
-    return '';
 end;
 $function$;
 

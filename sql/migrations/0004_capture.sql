@@ -100,30 +100,31 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 /*
-A text that is the same for all texts that are equal by the nondeterministic collation of a column:
-hashtextextended() hashes what such a collation makes of a text (hashfunc.c, since PostgreSQL 12).
-If two other texts get the same, their notifications only keep an order that they would not need;
-for the same reason, spaces at the end, which bpchar ignores, count for no type. If the collation
-may not be used here, all texts get the same.
+The same text for all values that the nondeterministic collation of a column considers equal:
+hashtextextended() hashes what such a collation makes of a value (hashfunc.c, since PostgreSQL 12).
+If two other values get the same hash, their notifications only keep an order that they do not need;
+so trailing spaces, which bpchar ignores, are left out for every type. If this role may not use the
+collation, all values get the same text.
 */
 declare
-  collation_name constant text := (
-    select format('%I.%I', n.nspname, c.collname)
-    from pg_attribute as a
-    join pg_collation as c on c.oid = a.attcollation
-    join pg_namespace as n on n.oid = c.collnamespace
-    where a.attrelid = relation_id and a.attname = column_name and not c.collisdeterministic);
+  collation_name text;
+  may_use boolean;
   hash bigint;
 begin
-  if collation_name is null then
+  select format('%I.%I', n.nspname, c.collname), has_schema_privilege(n.oid, 'usage')
+  into collation_name, may_use
+  from pg_attribute as a
+  join pg_collation as c on c.oid = a.attcollation
+  join pg_namespace as n on n.oid = c.collnamespace
+  where a.attrelid = relation_id and a.attname = column_name and not c.collisdeterministic;
+  if not found then
     return value;
+  elsif not may_use then
+    return '';
   end if;
   execute format('select hashtextextended(rtrim($1, '' '') collate %s, 0)', collation_name)
   into hash using value;
   return to_hex(hash);
-exception
-  when insufficient_privilege then
-    return '';
 end;
 $$;
 revoke all on function :"schema".collated_hash(oid, text, text) from public;
@@ -257,8 +258,8 @@ revoke all on function :"schema".current_key(oid, jsonb) from public;
 /*
 The log entry of a changed row, as one row. Inlined into the statements of notify_data_change(),
 whose variables are passed as the parameters. If the row lacks a column that the trigger names,
-because it was renamed or dropped, the current primary key of the table is looked up instead. What
-is excluded is in no key either.
+because it was renamed or dropped, the current primary key of the table is looked up instead.
+Excluded columns are in no key either.
 */
 create function :"schema".log_entry(
   action text, old_data jsonb, new_data jsonb, relation_id oid, relation jsonb, table_name text,

@@ -11,13 +11,6 @@ import { parseTableName, readDefaultSearchPath } from './table-name.ts';
 /** The change that a table needs. Capture null: the table is captured but not configured. */
 export type CapturePlan = { capture: Capture | null; change: TriggerChange };
 
-function sameTable(first: string, second: string): PgwatchError {
-  return new PgwatchError(
-    'table_unsuitable',
-    `${first} and ${second} in triggers of the config are the same table: keep one of them.`,
-  );
-}
-
 /**
  * The changes after which exactly these tables are captured. Manually created triggers are left
  * alone on other tables.
@@ -48,4 +41,11 @@ export async function planCaptures(
     if (!wanted.has(tableOid) && change.kind === 'removed') plans.push({ capture: null, change });
   }
   return plans;
+}
+
+function sameTable(first: string, second: string): PgwatchError {
+  return new PgwatchError(
+    'table_unsuitable',
+    `${first} and ${second} in triggers of the config are the same table: keep one of them.`,
+  );
 }

@@ -52,8 +52,7 @@ select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name,
     order by 1) as forgers,
   array(
     select distinct pg_catalog.format_type(t.oid, null)
-    from ${qualified(schema, 'types_within')}(
-      array(select ${qualified(schema, 'column_types')}(c.oid))) as part (type_id)
+    from ${qualified(schema, 'column_types')}(c.oid) as part (type_id)
     join pg_catalog.pg_type as t on t.oid = part.type_id
     where not pg_catalog.pg_has_role(t.typowner, current_user, 'usage')
     order by 1) as "foreignTypes",

@@ -8,11 +8,6 @@ export type PatienceOptions = {
   signal: AbortSignal;
 };
 
-/** True for a deadlock, or a row that another transaction has moved: class 40 of SQLSTATE. */
-function isRolledBack(thrown: unknown): boolean {
-  return errorCodeOf(thrown)?.startsWith('40') ?? false;
-}
-
 /**
  * Does work that waits for a lock only briefly, because later sessions queue behind it, and retries
  * it, as it does if a concurrent transaction made the server roll it back. Returns what the work
@@ -37,4 +32,9 @@ export async function patiently<T>(
       await sleep(backoffMs(attempt, { baseMs: 200, capMs: 2000 }), signal);
     }
   }
+}
+
+/** True for a deadlock, or a row that another transaction has moved: class 40 of SQLSTATE. */
+function isRolledBack(thrown: unknown): boolean {
+  return errorCodeOf(thrown)?.startsWith('40') ?? false;
 }

@@ -6,6 +6,7 @@ import {
   readRowEstimate,
   type TableSnapshot,
 } from '../../capture/snapshot.ts';
+import type { Table } from '../../capture/table.ts';
 import { tableText } from '../../capture/table-name.ts';
 import type { Config } from '../../config/define.ts';
 import { readHolders } from '../../database/holders.ts';
@@ -36,8 +37,7 @@ export async function snapshot(
     options,
     { mode: 'change', consumers: [consumerId] },
     async (client, config) => {
-      const [table] = await findTables(client, config, [tableName]);
-      if (!table) throw new Error('findTables returns one or throws');
+      const [table] = (await findTables(client, config, [tableName])) as [Table];
       const wanted = { consumerId, table, batchSize };
       const captured = await readRowCapture(client, config, table, consumerId);
       const channels = await readChannels(client, config.schema, consumerId);

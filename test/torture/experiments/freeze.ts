@@ -70,7 +70,7 @@ async function freezeOne(world: World, daemon: SupervisedDaemon): Promise<void> 
   }
 }
 
-/** Of mutants only the last: at any other time they rarely have something to give away. */
+/** Mutants are frozen before a commit: at other times their fault rarely shows. */
 const WHENS = ['now', 'at a step', 'before a commit'] as const;
 
 const KEPT = `
