@@ -188,7 +188,7 @@ test.each(
 /** The name of the savepoint that a session of the daemon set last. */
 async function readSavepoint(): Promise<string | undefined> {
   const { rows } = await database.query(
-    `select name from pg_stat_activity, regexp_substr(query, '(?<=savepoint )\\w+') as name
+    `select name from pg_stat_activity, substring(query from 'savepoint (\\w+)') as name
      where datname = current_database() and name is not null and pid <> pg_backend_pid()`,
   );
   return rows[0]?.name;

@@ -81,10 +81,18 @@ export class Standby {
   }
 }
 
-/** Copies the data of a running server, except what belongs to its process or is streamed. */
+/**
+ * Copies the data of a running server, except what belongs to its process or is streamed.
+ * PostgreSQL 15 has renamed the functions.
+ */
 async function copyData(client: Client, from: string, to: string): Promise<void> {
   const [source, target] = [join(from, 'data'), join(to, 'data')];
-  await client.query(`select pg_backup_start('standby', true)`);
+  const { rows: versions } = await client.query(`
+    select current_setting('server_version_num')::int < 150000 as is_old`);
+  const [start, stop] = versions[0].is_old
+    ? [`pg_start_backup('standby', true, false)`, 'pg_stop_backup(false)']
+    : [`pg_backup_start('standby', true)`, 'pg_backup_stop(false)'];
+  await client.query(`select ${start}`);
   rmSync(to, { recursive: true, force: true });
   mkdirSync(target, { recursive: true });
   const entries = readdirSync(source).filter((name) => !LEFT_OUT.has(name));
@@ -93,7 +101,7 @@ async function copyData(client: Client, from: string, to: string): Promise<void>
   for (const name of ['pg_wal/archive_status', 'pg_wal/summaries', 'pg_replslot']) {
     mkdirSync(join(target, name), { recursive: true });
   }
-  const { rows } = await client.query('select labelfile from pg_backup_stop(false)');
+  const { rows } = await client.query(`select labelfile from ${stop}`);
   writeFileSync(join(target, 'backup_label'), rows[0].labelfile);
 }
 
