@@ -12,7 +12,7 @@ import { checkConsumer } from '../src/consumers/check.ts';
 import { Daemon } from '../src/daemon/daemon.ts';
 import { withConnection } from '../src/database/connect.ts';
 import type { Notification } from '../src/log/notification.ts';
-import { Reporter } from '../src/reporter.ts';
+import { StreamReporter } from '../src/reporter.ts';
 import { describeLatencies } from '../test/helpers/latency.ts';
 import { withServer } from './server.ts';
 
@@ -47,7 +47,7 @@ for (const hasFailures of [false, true])
     );
     const stop = new AbortController();
     const stream = { write: () => true } as unknown as NodeJS.WriteStream;
-    const reporter = new Reporter({ level: 'error', stream });
+    const reporter = new StreamReporter({ level: 'error', stream });
     const ended = new Daemon({ config, consumers: [consumer], reporter }).run(stop.signal);
     await publishSteadily(config.url ?? '', answeredAt);
     const expected = hasFailures ? numbers.filter((n) => !isFailing(n)).length : total;

@@ -10,7 +10,7 @@ import { Client } from 'pg';
 import type { Config } from '../src/config/define.ts';
 import { checkConsumer } from '../src/consumers/check.ts';
 import { Daemon } from '../src/daemon/daemon.ts';
-import { Reporter } from '../src/reporter.ts';
+import { StreamReporter } from '../src/reporter.ts';
 import { withServer } from './server.ts';
 
 const [perSecond = 300, seconds = 60] = process.argv.slice(2).map(Number);
@@ -30,7 +30,7 @@ for (const [name, instances, order] of [
       const definition = { id: 'c', channels: ['c'], instances, order, handle };
       const consumer = checkConsumer(definition, '/consumers/c.ts', '/consumers');
       const stop = new AbortController();
-      const reporter = new Reporter({ level: 'error' });
+      const reporter = new StreamReporter({ level: 'error' });
       const count = instances === 'shared' ? 2 : 1;
       const ended = Array.from({ length: count }, () =>
         new Daemon({ config, consumers: [consumer], reporter }).run(stop.signal),

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { checkConsumer } from '../src/consumers/check.ts';
 import { Daemon } from '../src/daemon/daemon.ts';
-import { Reporter } from '../src/reporter.ts';
+import { StreamReporter } from '../src/reporter.ts';
 import { subscribeTransitions } from '../src/transitions.ts';
 import { withServer } from './server.ts';
 
@@ -26,7 +26,7 @@ await withServer(async (config) => {
   const daemon = new Daemon({
     config,
     consumers: [consumer],
-    reporter: new Reporter({ level: 'error' }),
+    reporter: new StreamReporter({ level: 'error' }),
   });
   const ended = daemon.run(stop.signal);
   await asleep;

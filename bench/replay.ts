@@ -5,7 +5,7 @@ How fast one consumer with an empty handler replays a backlog, and in how much m
 import { checkConsumer } from '../src/consumers/check.ts';
 import { Daemon } from '../src/daemon/daemon.ts';
 import { withConnection } from '../src/database/connect.ts';
-import { Reporter } from '../src/reporter.ts';
+import { StreamReporter } from '../src/reporter.ts';
 import { withServer } from './server.ts';
 
 const [rows = 500_000, payloadBytes = 50] = process.argv.slice(2).map(Number);
@@ -37,7 +37,7 @@ await withServer(async (config) => {
     const daemon = new Daemon({
       config,
       consumers: [consumer],
-      reporter: new Reporter({ level: 'error' }),
+      reporter: new StreamReporter({ level: 'error' }),
     });
     const startedAt = performance.now();
     await daemon.runOnce(new AbortController().signal);

@@ -5,7 +5,7 @@ import { loadConfig } from '../src/config/load.ts';
 import { checkConsumer } from '../src/consumers/check.ts';
 import { Daemon } from '../src/daemon/daemon.ts';
 import type { Notification } from '../src/log/notification.ts';
-import { Reporter } from '../src/reporter.ts';
+import { StreamReporter } from '../src/reporter.ts';
 
 const [url, file = '', handlerMs = '0'] = process.argv.slice(2);
 const output = openSync(file, 'a');
@@ -27,6 +27,8 @@ const consumer = checkConsumer(
 const stop = new AbortController();
 process.on('SIGTERM', () => stop.abort());
 const config = await loadConfig({ flags: { url }, environment: {} });
-await new Daemon({ config, consumers: [consumer], reporter: new Reporter({ level: 'error' }) }).run(
-  stop.signal,
-);
+await new Daemon({
+  config,
+  consumers: [consumer],
+  reporter: new StreamReporter({ level: 'error' }),
+}).run(stop.signal);

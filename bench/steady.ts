@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { checkConsumer } from '../src/consumers/check.ts';
 import { Daemon } from '../src/daemon/daemon.ts';
-import { Reporter } from '../src/reporter.ts';
+import { StreamReporter } from '../src/reporter.ts';
 import { withServer } from './server.ts';
 
 const [perSecond = 5000, seconds = 10] = process.argv.slice(2).map(Number);
@@ -24,7 +24,7 @@ await withServer(async (config) => {
     '/consumers',
   );
   const stop = new AbortController();
-  const reporter = new Reporter({ level: 'error' });
+  const reporter = new StreamReporter({ level: 'error' });
   const ended = new Daemon({ config, consumers: [consumer], reporter }).run(stop.signal);
   const total = perSecond * seconds;
   let next = 0;

@@ -8,7 +8,7 @@ import { checkConsumer } from '../src/consumers/check.ts';
 import type { ConsumerContext } from '../src/consumers/define.ts';
 import { Daemon } from '../src/daemon/daemon.ts';
 import { withConnection } from '../src/database/connect.ts';
-import { Reporter } from '../src/reporter.ts';
+import { StreamReporter } from '../src/reporter.ts';
 import { withServer } from './server.ts';
 
 const [count = 5000, statements = 1] = process.argv.slice(2).map(Number);
@@ -29,7 +29,7 @@ await withServer(async (config) => {
   const definition = { id: 'c', channels: ['c'], transaction: true, handle };
   const consumer = checkConsumer(definition, '/consumers/c.ts', '/consumers');
   const stop = new AbortController();
-  const reporter = new Reporter({ level: 'error' });
+  const reporter = new StreamReporter({ level: 'error' });
   const ended = new Daemon({ config, consumers: [consumer], reporter }).run(stop.signal);
   while (at.length < count) await delay(10);
   const every50 = at.filter((_, n) => n % 50 === 0);

@@ -16,8 +16,14 @@ export type ReporterOptions = {
   colors?: ChalkInstance;
 };
 
-/** Prints what happens, for people or as JSON lines. Not called a log: the log is the table. */
-export class Reporter {
+/**
+ * What pgwatch tells its operator. Not called a log: the log is the table. A program may bring its
+ * own, to pass the reports on to the logger it has.
+ */
+export type Reporter = Record<ReportLevel, (message: string, fields?: Fields) => void>;
+
+/** Writes reports to a stream, for people or as JSON lines. */
+export class StreamReporter implements Reporter {
   readonly #stream: NonNullable<ReporterOptions['stream']>;
   readonly #format: ReportFormat;
   readonly #level: ReportLevel;

@@ -1,13 +1,13 @@
 import { PassThrough } from 'node:stream';
 import { Chalk } from 'chalk';
 import { afterEach, expect, test, vi } from 'vitest';
-import { colorsFor, printable, Reporter, type ReporterOptions } from '../src/reporter.ts';
+import { colorsFor, printable, type ReporterOptions, StreamReporter } from '../src/reporter.ts';
 
 afterEach(() => vi.unstubAllEnvs());
 
 function makeReporter(options: ReporterOptions = {}, isTTY = false) {
   const stream = Object.assign(new PassThrough({ encoding: 'utf8' }), { isTTY });
-  const reporter = new Reporter({ stream, colors: new Chalk({ level: 0 }), ...options });
+  const reporter = new StreamReporter({ stream, colors: new Chalk({ level: 0 }), ...options });
   return { reporter, printed: () => String(stream.read() ?? '') };
 }
 
@@ -92,7 +92,7 @@ test('NO_COLOR and pipes turn colours off; FORCE_COLOR turns them on in a pipe',
 test('a message with line breaks cannot forge a report', () => {
   const texts: string[] = [];
   const stream = { write: (text: string) => texts.push(text) > 0 } as unknown as NodeJS.WriteStream;
-  new Reporter({ stream }).error('failed\n12:00:00 all is well\r\n12:00:01 really');
+  new StreamReporter({ stream }).error('failed\n12:00:00 all is well\r\n12:00:01 really');
   expect(
     texts
       .join('')

@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { Chalk } from 'chalk';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { describeExamination } from '../src/cli/doctor/describe.ts';
-import { Reporter } from '../src/reporter.ts';
+import { StreamReporter } from '../src/reporter.ts';
 import { terminalColumns, widthOf, wrapped } from '../src/wrap.ts';
 
 afterEach(() => vi.unstubAllGlobals());
@@ -74,7 +74,7 @@ test('a terminal that does not report its width has 80 columns', () => {
 function reported(message: string, terminal: { isTTY?: boolean; columns?: number }): string[] {
   const stream = Object.assign(new PassThrough({ encoding: 'utf8' }), terminal);
   // Colours take no width.
-  new Reporter({ stream, colors: new Chalk({ level: 1 }) }).error(message);
+  new StreamReporter({ stream, colors: new Chalk({ level: 1 }) }).error(message);
   return stripVTControlCharacters(String(stream.read())).trimEnd().split('\n');
 }
 

@@ -1,7 +1,7 @@
 import { CommanderError } from '@commander-js/extra-typings';
 import { fromSqlError } from '../database/sqlstate.ts';
 import { type ErrorCode, PgwatchError } from '../errors.ts';
-import { Reporter, type ReportFormat } from '../reporter.ts';
+import { type ReportFormat, StreamReporter } from '../reporter.ts';
 import { guardExit, guardUncaught, noteOutputError } from './process-end.ts';
 import { makeProgram } from './program.ts';
 import { requireKnownCommand } from './unknown-command.ts';
@@ -39,7 +39,7 @@ function report(error: Error, args: readonly string[]): void {
   // A stack helps only if the error is a fault of pgwatch, or if the user wants details.
   const isExpected = error instanceof PgwatchError;
   const message = !isExpected || isVerbose ? (error.stack ?? error.message) : error.message;
-  new Reporter({ format }).error(message, isExpected ? { code: error.code } : {});
+  new StreamReporter({ format }).error(message, isExpected ? { code: error.code } : {});
 }
 
 /** Faults of the command line itself. */

@@ -5,7 +5,7 @@ import {
   type OptionValues,
 } from '@commander-js/extra-typings';
 import type { Config } from '../config/define.ts';
-import { Reporter } from '../reporter.ts';
+import { type Reporter, StreamReporter } from '../reporter.ts';
 import { parseDurationMs } from '../time.ts';
 
 /** What a command reports to the process. */
@@ -56,8 +56,11 @@ export async function configFor(
   return loadConfig({ file: options.config, flags: { url: options.databaseUrl, ...flags } });
 }
 
-export function reporterFor(options: CommonOptions): Reporter {
-  return new Reporter({ format: options.logFormat, level: options.verbose ? 'debug' : 'info' });
+export function reporterFor(options: CommonOptions): StreamReporter {
+  return new StreamReporter({
+    format: options.logFormat,
+    level: options.verbose ? 'debug' : 'info',
+  });
 }
 
 /** Warns loudly if a machine in the middle could pose as the server. */

@@ -1,4 +1,4 @@
-import type { Reporter } from '../reporter.ts';
+import type { StreamReporter } from '../reporter.ts';
 import { exitNow } from './process-end.ts';
 
 /**
@@ -8,7 +8,7 @@ import { exitNow } from './process-end.ts';
  * @param what tells what the process does about it
  */
 export function stopSignal(
-  reporter: Reporter,
+  reporter: StreamReporter,
   what = 'waiting for running handlers. Press Ctrl-C again to quit now.',
 ): AbortSignal {
   return abortOnSignal({

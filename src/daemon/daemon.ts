@@ -17,7 +17,7 @@ import { FailureReports } from './calls/failure-reports.ts';
 import { Meter } from './calls/meter.ts';
 import { plainDatabase } from './calls/plain-database.ts';
 import { Suspicions } from './calls/suspicions.ts';
-import { CatchUpDisplay } from './catch-up-display.ts';
+import { CatchUpReports } from './catch-up-reports.ts';
 import type { Control } from './control/control.ts';
 import { heldText } from './control/held-text.ts';
 import { AtWork } from './owned/at-work.ts';
@@ -115,7 +115,7 @@ export class Daemon {
 
   async #runSessions(mode: 'tail' | 'once', signal: AbortSignal): Promise<void> {
     const { config, reporter, consumers, knownIds, readPage } = this.#options;
-    const display = new CatchUpDisplay(reporter, this.#lasting.atWork, mode);
+    const display = new CatchUpReports(reporter, mode);
     const timers: NodeJS.Timeout[] = [];
     // Cron, CI and tests wait for runOnce(), so it must not wait forever.
     const patience = new Patience(mode === 'once' ? ONCE_PATIENCE_MS : Number.POSITIVE_INFINITY);
@@ -132,7 +132,7 @@ export class Daemon {
       for (let failures = 0; !signal.aborted; ) {
         try {
           const session = {
-            setup: { config, consumers, knownIds, reporter, readPage, mode },
+            setup: { config, consumers, knownIds, reporter, readPage, mode, display },
             lasting: this.#lasting,
             cutOff: this.#cutOff.signal,
             hasNoPatience: patience.spent,

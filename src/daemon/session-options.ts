@@ -11,6 +11,7 @@ import type { LossJudge } from './calls/transaction/loss.ts';
 import type { Control } from './control/control.ts';
 import type { SessionPool } from './control/session-pool.ts';
 import type { AtWork } from './owned/at-work.ts';
+import type { CatchUpDisplay } from './owned/catch-up.ts';
 import type { Settler } from './owned/settler.ts';
 import type { SharingOptions } from './shared/sharing.ts';
 
@@ -25,6 +26,7 @@ export type Setup = {
   readPage: ReadPage;
   /** tail: until the signal aborts. once: until everything visible is handled. */
   mode: 'tail' | 'once';
+  display: CatchUpDisplay;
 };
 
 /** What outlives a session and is passed to the next one. */

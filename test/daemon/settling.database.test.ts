@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type SettlementOwner, Settler } from '../../src/daemon/owned/settler.ts';
 import { Pool } from '../../src/database/pool.ts';
 import { registerConsumer } from '../../src/log/positions/progress.ts';
-import { Reporter } from '../../src/reporter.ts';
+import { StreamReporter } from '../../src/reporter.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { seize } from '../helpers/owner.ts';
 import { until } from '../helpers/wait.ts';
@@ -12,7 +12,7 @@ const database = useDatabase();
 test('flush() does not wait for a consumer that settles without pause', async () => {
   const client = await database.connect();
   const pool = new Pool({ url: database.url, size: 2 });
-  const settler = new Settler(pool, 'pgwatch', new Reporter());
+  const settler = new Settler(pool, 'pgwatch', new StreamReporter());
   const saved: string[] = [];
   let isBusy = true;
   const own = async (consumerId: string, onSaved: () => void): Promise<SettlementOwner> => {

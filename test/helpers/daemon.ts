@@ -5,7 +5,7 @@ import type { Consumer, ConsumerDefinition } from '../../src/consumers/define.ts
 import { Daemon } from '../../src/daemon/daemon.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import type { ReadPage } from '../../src/log/page.ts';
-import { Reporter } from '../../src/reporter.ts';
+import { type Reporter, StreamReporter } from '../../src/reporter.ts';
 import { emptyLog, type TestDatabase } from './database.ts';
 import { TransitionWatch } from './wait.ts';
 
@@ -146,5 +146,5 @@ export function collectReports(): { reporter: Reporter; reports: string[] } {
   const stream = {
     write: (text: string) => reports.push(text) > 0,
   } as unknown as NodeJS.WriteStream;
-  return { reporter: new Reporter({ stream, level: 'debug' }), reports };
+  return { reporter: new StreamReporter({ stream, level: 'debug' }), reports };
 }

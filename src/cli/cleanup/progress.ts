@@ -1,14 +1,14 @@
 import type { Partition } from '../../log/retention/partitions.ts';
-import type { Reporter } from '../../reporter.ts';
+import type { StreamReporter } from '../../reporter.ts';
 import { partitionText } from './partition-text.ts';
 
 /** Shows the progress: in a status line on a terminal, otherwise as an occasional report. */
 export class CleanupProgress {
-  readonly #reporter: Reporter;
+  readonly #reporter: StreamReporter;
   #name = '';
   #reportedAt = performance.now();
 
-  constructor(reporter: Reporter) {
+  constructor(reporter: StreamReporter) {
     this.#reporter = reporter;
   }
 

@@ -9,7 +9,7 @@ import { readPinning } from '../../log/retention/pins.ts';
 import { planCleanup } from '../../log/retention/plan.ts';
 import { lockCleanup, mayForce } from '../../log/retention/steps.ts';
 import { timeAgo } from '../../log/retention/time-ago.ts';
-import type { Reporter } from '../../reporter.ts';
+import type { StreamReporter } from '../../reporter.ts';
 import { formatDuration, sleep } from '../../time.ts';
 import { countOf } from '../../words.ts';
 import { confirm } from '../confirm.ts';
@@ -61,7 +61,12 @@ async function isOurs(client: Client, { schema }: Config): Promise<boolean> {
   return false;
 }
 
-type Run = { before: Date; options: CleanupOptions; reporter: Reporter; outcome: CommandResult };
+type Run = {
+  before: Date;
+  options: CleanupOptions;
+  reporter: StreamReporter;
+  outcome: CommandResult;
+};
 
 async function dryRun(client: Client, { schema }: Config, run: Run): Promise<void> {
   const { before, options, reporter, outcome } = run;

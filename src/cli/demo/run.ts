@@ -5,7 +5,7 @@ import { qualified } from '../../database/names.ts';
 import { Pool } from '../../database/pool.ts';
 import { countNotifications } from '../../log/count.ts';
 import { readNewestPosition } from '../../log/positions/beginning.ts';
-import type { Reporter, ReportFormat } from '../../reporter.ts';
+import type { ReportFormat, StreamReporter } from '../../reporter.ts';
 import { createOrders } from './orders.ts';
 import type { Receiver } from './receiver.ts';
 import { DemoScreen, type Tally } from './screen.ts';
@@ -16,7 +16,7 @@ export type DemoOptions = {
   /** The project's own consumers, which run in addition to the demo's. */
   consumers: readonly Consumer[];
   receiver: Receiver;
-  reporter: Reporter;
+  reporter: StreamReporter;
   format: ReportFormat;
 };
 
@@ -78,7 +78,7 @@ async function countWritten(pool: Pool, config: Config, afterId: number) {
 }
 
 function sumUp(
-  reporter: Reporter,
+  reporter: StreamReporter,
   sums: Tally & { written: number | undefined; received: number },
 ): void {
   const { written, handled, replayed, large, received, latenciesMs } = sums;

@@ -2,7 +2,7 @@ import { checkConsumer } from '../../consumers/check.ts';
 import { type Consumer, defineConsumer } from '../../consumers/define.ts';
 import { shownJson } from '../../json.ts';
 import type { Notification } from '../../log/notification.ts';
-import { colorsFor, type Reporter, type ReportFormat } from '../../reporter.ts';
+import { colorsFor, type ReportFormat, type StreamReporter } from '../../reporter.ts';
 import { withDeadline } from '../../time.ts';
 import { headingLines, rowLine, rowOf } from './row.ts';
 
@@ -13,7 +13,7 @@ export type Tally = { handled: number; replayed: number; large: number; latencie
 export class DemoScreen {
   readonly consumer: Consumer;
   readonly tally: Tally = { handled: 0, replayed: 0, large: 0, latenciesMs: [] };
-  readonly #reporter: Reporter;
+  readonly #reporter: StreamReporter;
   readonly #format: ReportFormat;
   readonly #afterId: number;
   /** Delivery at least once means that a notification may arrive twice. */
@@ -24,7 +24,7 @@ export class DemoScreen {
 
   /** @param run.afterId notifications after this id count as handled in this run */
   constructor(
-    reporter: Reporter,
+    reporter: StreamReporter,
     run: { channels: readonly string[]; afterId: number; format: ReportFormat },
   ) {
     this.#reporter = reporter;

@@ -1,11 +1,11 @@
 import type { Client } from 'pg';
 import { type ReplayProgress, readReplayProgress } from '../../log/by-hand/replay-progress.ts';
-import type { Reporter } from '../../reporter.ts';
+import type { StreamReporter } from '../../reporter.ts';
 import { formatDuration, shortDuration, sleep } from '../../time.ts';
 import { countOf } from '../../words.ts';
 import { stopSignal } from '../stop-signal.ts';
 
-type Watched = { consumerId: string; filed: number; replayedAt: string; reporter: Reporter };
+type Watched = { consumerId: string; filed: number; replayedAt: string; reporter: StreamReporter };
 
 /** Shows the progress of a replay until it is done or a signal arrives; returns its state then. */
 export async function watchReplay(

@@ -13,7 +13,7 @@ import { readHolders } from '../../database/holders.ts';
 import { patiently } from '../../database/patience.ts';
 import { PgwatchError } from '../../errors.ts';
 import { readChannels } from '../../log/positions/progress.ts';
-import type { Reporter } from '../../reporter.ts';
+import type { StreamReporter } from '../../reporter.ts';
 import { formatDuration } from '../../time.ts';
 import { countOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
@@ -63,7 +63,7 @@ async function copyAll(
   client: Client,
   config: Config,
   wanted: TableSnapshot,
-  { again, reporter, signal }: { again: boolean; reporter: Reporter; signal: AbortSignal },
+  { again, reporter, signal }: { again: boolean; reporter: StreamReporter; signal: AbortSignal },
 ) {
   const name = tableText(wanted.table);
   const total = await readRowEstimate(client, wanted.table);
@@ -103,7 +103,7 @@ function warnAbout(
   { consumerId, table }: TableSnapshot,
   { channel, when }: RowCapture,
   channels: readonly string[],
-  reporter: Reporter,
+  reporter: StreamReporter,
 ): void {
   const name = tableText(table);
   if (!channels.includes(channel)) {

@@ -6,7 +6,7 @@ import { overPresent } from '../../capture/present.ts';
 import { tableText } from '../../capture/table-name.ts';
 import type { Names } from '../../database/names.ts';
 import { PgwatchError } from '../../errors.ts';
-import type { Reporter } from '../../reporter.ts';
+import type { StreamReporter } from '../../reporter.ts';
 import { withDatabase } from '../database.ts';
 import { reporterFor } from '../options.ts';
 import { stopSignal } from '../stop-signal.ts';
@@ -51,7 +51,7 @@ export async function add(texts: readonly string[], options: AddOptions): Promis
 }
 
 /** Reports what was done about a table, with its warnings. */
-export function report(reporter: Reporter, capture: Capture, change: TriggerChange): void {
+export function report(reporter: StreamReporter, capture: Capture, change: TriggerChange): void {
   const name = tableText(capture.table);
   const { channel = 'data_change' } = capture.options;
   const operations = capture.triggers.map(({ operation }) => operation).join(', ');
@@ -69,7 +69,7 @@ export function report(reporter: Reporter, capture: Capture, change: TriggerChan
 
 /** The warnings about a change of a capture, whether it is applied, printed or only checked. */
 export function warn(
-  reporter: Reporter,
+  reporter: StreamReporter,
   { table, warnings }: Capture,
   { exposed }: TriggerChange,
 ): void {
@@ -78,7 +78,11 @@ export function warn(
 }
 
 /** Reports options that were not given and keep their values. */
-export function reportKept(reporter: Reporter, { table }: Capture, kept: readonly string[]): void {
+export function reportKept(
+  reporter: StreamReporter,
+  { table }: Capture,
+  kept: readonly string[],
+): void {
   if (kept.length === 0) return;
   reporter.info(`Kept: ${tableText(table)}, ${kept.join('; ')}. --reset restores the defaults.`);
 }
@@ -93,7 +97,7 @@ function wouldExpose({ table, exposed }: TriggerChange): PgwatchError {
 }
 
 /** How long DDL waits for its lock, and how it reports that it waits. */
-export function applierFor(reporter: Reporter, names: Names) {
+export function applierFor(reporter: StreamReporter, names: Names) {
   return {
     names,
     patienceMs: PATIENCE_MS,

@@ -5,18 +5,26 @@ import { publishTransition } from '../../transitions.ts';
 /** How far a consumer has caught up, for display. */
 export type CatchUpProgress = { count: number; fromId: number; reachedId: number; endId: number };
 
+/** Shows the operator how consumers catch up. */
+export type CatchUpDisplay = {
+  begin(consumerId: string, catchUp: CatchUp): void;
+  finish(consumerId: string, count: number): void;
+};
+
 /**
  * Tracks how a consumer catches up on the notifications committed before it was taken over. Reading
  * them ends before handling them does; it has caught up once all of them are handled.
  */
 export class CatchUp {
   readonly #consumerId: string;
+  readonly #display: CatchUpDisplay;
   #isReading = true;
   #openPages = 0;
   #progress: CatchUpProgress | undefined;
 
-  constructor(consumerId: string) {
+  constructor(consumerId: string, display: CatchUpDisplay) {
     this.#consumerId = consumerId;
+    this.#display = display;
   }
 
   /** True while it reads the notifications committed before the takeover. */
@@ -36,6 +44,7 @@ export class CatchUp {
   open(page: Page): () => void {
     if (!this.#progress && page.rows.length > 0) {
       publishTransition({ type: 'catching_up', consumerId: this.#consumerId });
+      this.#display.begin(this.#consumerId, this);
       const fromId = reachedId(page.before);
       this.#progress = { count: 0, fromId, reachedId: fromId, endId: page.window.endId };
     }
@@ -58,10 +67,16 @@ export class CatchUp {
     this.#finish();
   }
 
+  /** The consumer has ended here, whether it has caught up or not. */
+  end(): void {
+    this.#progress = undefined;
+  }
+
   #finish(): void {
     if (this.#isReading || this.#openPages > 0) return;
     const count = this.#progress?.count ?? 0;
     this.#progress = undefined;
     publishTransition({ type: 'caught_up', consumerId: this.#consumerId, count });
+    this.#display.finish(this.#consumerId, count);
   }
 }

@@ -6,7 +6,7 @@ import { isStreamable, streamPages } from '../../log/stream.ts';
 import { publishTransition } from '../../transitions.ts';
 import type { SessionPool } from '../control/session-pool.ts';
 import type { Tail } from '../tail/tail.ts';
-import { CatchUp } from './catch-up.ts';
+import { CatchUp, type CatchUpDisplay } from './catch-up.ts';
 import { type DispatcherOptions, OwnedDispatcher } from './dispatcher.ts';
 import type { OwnedConsumer } from './takeover.ts';
 
@@ -15,6 +15,7 @@ export type RunnerOptions = Omit<DispatcherOptions, 'onHandled' | 'onSaved' | 'p
   pool: SessionPool;
   readPage: ReadPage;
   rebasedId: number;
+  display: CatchUpDisplay;
 };
 
 /**
@@ -37,7 +38,7 @@ export class ConsumerRunner {
     this.#options = options;
     this.#newest = owned.newest;
     this.#position = owned.position;
-    this.catchUp = new CatchUp(options.calling.consumer.id);
+    this.catchUp = new CatchUp(options.calling.consumer.id, options.display);
     this.dispatcher = new OwnedDispatcher(
       {
         ...options,
@@ -92,6 +93,7 @@ export class ConsumerRunner {
         } finally {
           close();
           await this.dispatcher.untilIdle();
+          this.catchUp.end();
         }
       },
     );

@@ -7,7 +7,7 @@ import { loadConfig } from '../../../src/config/load.ts';
 import { checkConsumer } from '../../../src/consumers/check.ts';
 import { Daemon } from '../../../src/daemon/daemon.ts';
 import { pageReader } from '../../../src/log/page.ts';
-import { Reporter } from '../../../src/reporter.ts';
+import { StreamReporter } from '../../../src/reporter.ts';
 import type { Handling } from '../history/history.ts';
 import { RecordWriter } from '../history/record.ts';
 import { makeHandler } from './handlers.ts';
@@ -47,6 +47,6 @@ process.on('SIGTERM', () => stop.abort());
 await new Daemon({
   config,
   consumers,
-  reporter: new Reporter({ level: 'warn' }),
+  reporter: new StreamReporter({ level: 'warn' }),
   readPage: reader ? makeWrongReader(reader) : pageReader(config.schema),
 }).run(stop.signal);
