@@ -11,7 +11,7 @@ const HOUSE: [path: string, text: string][] = [
   ['src/index.ts', ''],
   ['src/time.ts', ''],
   ['src/reporter.ts', "import { Chalk } from 'chalk';"],
-  ['src/config/load.ts', "import { cosmiconfig } from 'cosmiconfig';"],
+  ['src/config/file.ts', "import { cosmiconfig } from 'cosmiconfig';"],
   ['src/database/connect.ts', "import pg from 'pg';\nimport { sleep } from '../time.ts';"],
   ['src/database/migrate.ts', "import type { Queryable } from './connect.ts';"],
   ['src/log/page.ts', "import type { Config } from '../config/load.ts';"],

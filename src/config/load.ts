@@ -1,12 +1,9 @@
-import { existsSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
-import { cosmiconfig, defaultLoaders, type Loader } from 'cosmiconfig';
-import { PgwatchError, toError } from '../errors.ts';
-import { describeFault } from '../import-fault.ts';
-import { Loading } from '../loading.ts';
+import { PgwatchError } from '../errors.ts';
 import { suggest } from '../suggest.ts';
 import { checkOptions, OPTION_NAMES, type OptionSource } from './check.ts';
 import type { Config } from './define.ts';
+import type { FoundFile } from './file.ts';
 
 export type LoadOptions = {
   /**
@@ -21,16 +18,6 @@ export type LoadOptions = {
   /** Default process.env. */
   environment?: NodeJS.ProcessEnv;
 };
-
-/** The names of config files. Options can also be in the field "pgwatch" of package.json. */
-export const CONFIG_FILES: readonly string[] = [
-  'pgwatch.config.ts',
-  'pgwatch.config.mts',
-  'pgwatch.config.js',
-  'pgwatch.config.mjs',
-  'pgwatch.config.json',
-  '.pgwatchrc',
-];
 
 const DEFAULTS = {
   url: null,
@@ -61,28 +48,42 @@ const DEFAULTS = {
  * @throws PgwatchError config_invalid, with the file and the option; usage, with the flag
  */
 export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
+  const { findFile } = await import('./file.ts');
   const folder = resolve(options.folder ?? process.cwd());
-  const found = await findFile(folder, options.file);
-  const fromFile = found
+  const file = await findFile(folder, options.file);
+  const given = { options: options.flags ?? {}, nameOf: flagOf, fault: 'usage' as const };
+  return completeConfig({ ...options, folder, file, given });
+}
+
+/**
+ * Merges the options given with the environment, the file and the defaults, as in loadConfig().
+ * @throws PgwatchError config_invalid, or given.fault
+ */
+export function completeConfig(sources: {
+  /** To which paths are relative, except those in the file. */
+  folder: string;
+  file: FoundFile | undefined;
+  /** Default process.env. */
+  environment?: NodeJS.ProcessEnv;
+  given: OptionSource;
+}): Config {
+  const { folder, file, environment = process.env, given } = sources;
+  const fromFile = file
     ? checkOptions({
-        options: found.options,
-        nameOf: (name) => `${relative(process.cwd(), found.path)}: ${name}`,
+        options: file.options,
+        nameOf: (name) => `${relative(process.cwd(), file.path)}: ${name}`,
       })
     : {};
-  const fromEnvironment = checkOptions(environmentOptions(options.environment ?? process.env));
-  const fromFlags = checkOptions({
-    options: options.flags ?? {},
-    nameOf: flagOf,
-    fault: 'usage',
-  });
-  const merged = { ...DEFAULTS, ...fromFile, ...fromEnvironment, ...fromFlags };
+  const fromEnvironment = checkOptions(environmentOptions(environment));
+  const fromGiven = checkOptions(given);
+  const merged = { ...DEFAULTS, ...fromFile, ...fromEnvironment, ...fromGiven };
   requireRetention(merged);
-  const isFolderFromFile = !fromEnvironment.consumers && !fromFlags.consumers;
-  const base = found && isFolderFromFile ? dirname(found.path) : folder;
+  const isFolderFromFile = !fromEnvironment.consumers && !fromGiven.consumers;
+  const base = file && isFolderFromFile ? dirname(file.path) : folder;
   return Object.freeze({
     ...merged,
     consumers: resolve(base, merged.consumers),
-    file: found?.path ?? null,
+    file: file?.path ?? null,
   });
 }
 
@@ -95,64 +96,6 @@ function requireRetention({ retentionMs, partition }: Pick<Config, 'retentionMs'
     `retention must be at least '${least}', because a partition of the log spans one ${partition}.`,
   );
 }
-
-async function findFile(folder: string, file: string | undefined) {
-  const explorer = cosmiconfig('pgwatch', {
-    searchPlaces: [...CONFIG_FILES, 'package.json'],
-    loaders: LOADERS,
-    searchStrategy: 'project',
-  });
-  const path = file === undefined ? undefined : resolve(folder, file);
-  if (path && !existsSync(path)) {
-    throw new PgwatchError('usage', `The config file cannot be used: there is no file ${path}.`);
-  }
-  try {
-    const result = path ? await explorer.load(path) : await explorer.search(folder);
-    if (!result || result.isEmpty) return undefined;
-    const options: unknown = result.config;
-    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-      throw new Error(describeFault(result.filepath, new Error(NO_OBJECT)));
-    }
-    return { path: result.filepath, options: options as Record<string, unknown> };
-  } catch (thrown) {
-    throw new PgwatchError(
-      'config_invalid',
-      `The config file cannot be used: ${toError(thrown).message}`,
-      { cause: thrown },
-    );
-  }
-}
-
-/** A loader whose errors name the file and, if known, the line. */
-function named(load: (path: string, content: string) => unknown): Loader {
-  return async (path, content) => {
-    try {
-      return await load(path, content);
-    } catch (thrown) {
-      throw new Error(describeFault(path, thrown), { cause: thrown });
-    }
-  };
-}
-
-async function importDefault(path: string): Promise<unknown> {
-  const loading = new Loading();
-  const module = await loading.import(path).finally(() => loading.end());
-  // cosmiconfig takes undefined for an empty file.
-  return module.default ?? 'no default export';
-}
-
-// Node strips the types itself: cosmiconfig's own loader would need the typescript package.
-const LOADERS: Record<string, Loader> = {
-  '.ts': named(importDefault),
-  '.mts': named(importDefault),
-  '.js': named(importDefault),
-  '.mjs': named(importDefault),
-  '.json': named((_, content) => JSON.parse(content)),
-  noExt: named(defaultLoaders.noExt),
-};
-
-const NO_OBJECT =
-  'it does not export an object of options; in TypeScript: export default defineConfig({ … })';
 
 /**
  * PGWATCH_POLL_INTERVAL is pollInterval. Variables that look like a misspelt option are refused;

@@ -37,7 +37,7 @@ const SQL_ROOMS = /^src\/(database|log|capture|inspect|cli\/demo)\//;
 const HOMES: Record<string, RegExp> = {
   chalk: /^src\/reporter\.ts$/,
   'string-width': /^src\/wrap\.ts$/,
-  cosmiconfig: /^src\/config\/load\.ts$/,
+  cosmiconfig: /^src\/config\/file\.ts$/,
   commander: /^src\/cli\//,
   '@commander-js/extra-typings': /^src\/cli\//,
   testcontainers: /^$/,

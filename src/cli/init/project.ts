@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { CONFIG_FILES, loadConfig } from '../../config/load.ts';
+import { CONFIG_FILES } from '../../config/file.ts';
+import { loadConfig } from '../../config/load.ts';
 import { findConsumerFiles } from '../../consumers/discover.ts';
 import { PgwatchError, toError } from '../../errors.ts';
 
