@@ -12,6 +12,7 @@ const HOUSE: [path: string, text: string][] = [
   ['src/time.ts', ''],
   ['src/reporter.ts', "import { Chalk } from 'chalk';"],
   ['src/config/file.ts', "import { cosmiconfig } from 'cosmiconfig';"],
+  ['src/config/load.ts', "await import('./file.ts');"],
   ['src/database/connect.ts', "import pg from 'pg';\nimport { sleep } from '../time.ts';"],
   ['src/database/migrate.ts', "import type { Queryable } from './connect.ts';"],
   ['src/log/page.ts', "import type { Config } from '../config/load.ts';"],

@@ -27,10 +27,11 @@ export async function withDatabase<T>(
   const { withConnection } = await import('../database/connect.ts');
   const { requireSession } = await import('../database/pooler.ts');
   const { pinSettings } = await import('../database/settings.ts');
+  const { directTarget } = await import('../database/target.ts');
   const config = await configFor(options);
   await warnUnverified(config, reporterFor(options));
-  const { directUrl, url, tls, schema } = config;
-  const target = { url: directUrl ?? url, tls };
+  const { schema } = config;
+  const target = directTarget(config);
   return withConnection(target, async (client) => {
     await requireSession(client, target);
     await pinSettings(client);

@@ -65,12 +65,11 @@ export function reporterFor(options: CommonOptions): StreamReporter {
 
 /** Warns loudly if a machine in the middle could pose as the server. */
 export async function warnUnverified(config: Config, reporter: Reporter): Promise<void> {
-  const { describeHost, isUnverified } = await import('../database/target.ts');
-  const { url, directUrl, tls } = config;
-  for (const each of new Set([url, directUrl ?? url])) {
-    if (!isUnverified({ url: each, tls })) continue;
+  const { describeHost, isUnverified, targetsOf } = await import('../database/target.ts');
+  for (const each of targetsOf(config)) {
+    if (!isUnverified(each)) continue;
     reporter.warn(
-      `The certificate of ${describeHost({ url: each })} is NOT VERIFIED: anyone between here ` +
+      `The certificate of ${describeHost(each)} is NOT VERIFIED: anyone between here ` +
         'and the server can read and change everything. Remove no-verify from tls or sslmode; ' +
         'for a certificate authority of your own, set sslrootcert.',
     );

@@ -1,3 +1,4 @@
+import type { ClientConfig } from 'pg';
 import type { TriggerOptions } from './triggers.ts';
 
 /** A number of milliseconds, or a text with a unit: '250ms', '5s', '2m', '1h', '7d'. */
@@ -87,6 +88,8 @@ export type Config = Readonly<{
   /** Null: from libpq's environment variables. */
   url: string | null;
   directUrl: string | null;
+  /** The options of a program's own pool, used instead of url and tls; null: there is none. */
+  client: ClientConfig | null;
   /** Null: from the connection string, else by the host. */
   tls: 'verify' | 'no-verify' | 'off' | null;
   schema: string;

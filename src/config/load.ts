@@ -22,6 +22,7 @@ export type LoadOptions = {
 const DEFAULTS = {
   url: null,
   directUrl: null,
+  client: null,
   tls: null,
   schema: 'pgwatch',
   apiSchema: 'public',

@@ -5,6 +5,7 @@ import type { Consumer } from '../consumers/define.ts';
 import { isStatementError } from '../database/connect.ts';
 import { isTransient } from '../database/connection-error.ts';
 import { Pool } from '../database/pool.ts';
+import { usualTarget } from '../database/target.ts';
 import { STANDSTILL_MAX } from '../database/transaction.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { pageReader, type ReadPage } from '../log/page.ts';
@@ -92,11 +93,10 @@ export class Daemon {
   }
 
   #makePools({ config, reporter }: DaemonOptions): Pick<Lasting, 'logPool' | 'handlerPool'> {
-    const { url, tls, poolSize, heartbeatDeadlineMs } = config;
+    const { poolSize, heartbeatDeadlineMs } = config;
     const logSize = Math.min(LOG_CONNECTIONS_MAX, Math.floor(poolSize / 2));
     const common = {
-      url,
-      tls,
+      ...usualTarget(config),
       place: () => this.#control?.place ?? null,
       onError: (error: Error) => reporter.debug(`A pooled connection failed: ${error.message}`),
     };

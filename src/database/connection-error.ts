@@ -33,7 +33,8 @@ export function isTransient(thrown: unknown): boolean {
   return !PERMANENT.has(code) && tlsReason(code, cause) === undefined;
 }
 
-function sourceOf({ url }: ConnectOptions): string {
+function sourceOf({ url, client }: ConnectOptions): string {
+  if (client) return 'The connection has the options of the pool that was given.';
   return url === null
     ? 'No connection string is set: pass --database-url or set DATABASE_URL.'
     : 'The connection string is in --database-url, DATABASE_URL or the config file.';

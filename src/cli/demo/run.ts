@@ -3,6 +3,7 @@ import type { Consumer } from '../../consumers/define.ts';
 import { Daemon } from '../../daemon/daemon.ts';
 import { qualified } from '../../database/names.ts';
 import { Pool } from '../../database/pool.ts';
+import { usualTarget } from '../../database/target.ts';
 import { countNotifications } from '../../log/count.ts';
 import { readNewestPosition } from '../../log/positions/beginning.ts';
 import type { ReportFormat, StreamReporter } from '../../reporter.ts';
@@ -23,8 +24,7 @@ export type DemoOptions = {
 /** Writes to the database and shows what arrives until the signal aborts, then sums up. */
 export async function runDemo(options: DemoOptions, signal: AbortSignal): Promise<void> {
   const { config, consumers, receiver, reporter, format } = options;
-  const { url, tls } = config;
-  const pool = new Pool({ url, tls, size: 2, applicationName: 'pgwatch demo' });
+  const pool = new Pool({ ...usualTarget(config), size: 2, applicationName: 'pgwatch demo' });
   try {
     const afterId = await prepare(pool, options);
     const screen = new DemoScreen(reporter, { channels: DEMO_CHANNELS, afterId, format });

@@ -1,4 +1,5 @@
 import { withConnection } from '../../database/connect.ts';
+import { directTarget } from '../../database/target.ts';
 import { type Checked, type Examination, examine } from '../../inspect/doctor/examine.ts';
 import { LIMITS } from '../../inspect/doctor/limits.ts';
 import { type CommandResult, configFor } from '../options.ts';
@@ -12,7 +13,7 @@ import type { DoctorOptions } from './options.ts';
  */
 export async function doctor(options: DoctorOptions, outcome: CommandResult): Promise<void> {
   const config = await configFor(options);
-  const target = { url: config.directUrl ?? config.url, tls: config.tls };
+  const target = directTarget(config);
   // Without withDatabase(), which refuses what the doctor should report.
   const examination = await withConnection(target, (client) =>
     examine(client, { config, target, limits: LIMITS }),

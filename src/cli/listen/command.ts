@@ -98,13 +98,13 @@ async function runDaemon(
     return;
   }
   const { Daemon } = await import('../../daemon/daemon.ts');
-  const { describeTarget } = await import('../../database/target.ts');
+  const { describeTarget, usualTarget } = await import('../../database/target.ts');
   const { withEmbedded } = await import('../embedded.ts');
   const signal = stopSignal(reporter);
   const run = async (complete: Config) => {
     const ids = consumers.map(({ id }) => id).join(', ');
     announcePlaces(complete, reporter);
-    reporter.info(`Running ${ids} on ${describeTarget(complete)}.`);
+    reporter.info(`Running ${ids} on ${describeTarget(usualTarget(complete))}.`);
     await warnUnverified(complete, reporter);
     const daemon = new Daemon({
       config: complete,

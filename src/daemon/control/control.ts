@@ -13,6 +13,7 @@ import { isPassing } from '../../database/passing.ts';
 import { keepsSession, readServing } from '../../database/pooler.ts';
 import { OWN_SETTINGS, pinSettings } from '../../database/settings.ts';
 import { SQLSTATE } from '../../database/sqlstate.ts';
+import { directTarget } from '../../database/target.ts';
 import { beginWith, withTransaction } from '../../database/transaction.ts';
 import { toError } from '../../errors.ts';
 import { backoffMs, sleep, withDeadline } from '../../time.ts';
@@ -58,8 +59,7 @@ export class Control {
    * @throws PgwatchError connection_failed, server_unsuitable
    */
   static async open(config: Config, predecessor: Backend | null): Promise<Control> {
-    const url = config.directUrl ?? config.url;
-    const options = { url, tls: config.tls, applicationName: APPLICATION };
+    const options = { ...directTarget(config), applicationName: APPLICATION };
     const client = await connect(options);
     const control = new Control(client, config);
     void control.#runHeartbeat();

@@ -1,5 +1,5 @@
 import type { Config } from '../../config/define.ts';
-import { describeHost } from '../../database/target.ts';
+import { describeHost, directTarget } from '../../database/target.ts';
 import type { Reporter } from '../../reporter.ts';
 import { formatDuration, sleep, TIMER_MS_MAX } from '../../time.ts';
 import { publishTransition } from '../../transitions.ts';
@@ -20,12 +20,11 @@ export async function startListening(options: ListeningOptions): Promise<void> {
   if (control.isListening) return;
   const interval = formatDuration(config.pollIntervalMs);
   const effect = `so notifications wait for the next poll (every ${interval})`;
-  const url = config.directUrl ?? config.url;
   reporter.warn(
     control.hasSession
       ? `LISTEN does not work on this connection (${problem}), ${effect}. pgwatch tries again ` +
           'from time to time; if there is a pooler, set directUrl to a connection that bypasses it.'
-      : `${describeHost({ url })} is a pooler that lends a connection for one transaction only: ` +
+      : `${describeHost(directTarget(config))} is a pooler that lends a connection for one transaction only: ` +
           `LISTEN does not work there, ${effect}. ` +
           'Set directUrl to a connection that bypasses it.',
   );

@@ -1,7 +1,14 @@
 import type { Client } from 'pg';
 import { withConnection } from '../../database/connect.ts';
 import { isPooled, keepsSession, readServing } from '../../database/pooler.ts';
-import { describeHost, describeTarget, isUnverified } from '../../database/target.ts';
+import {
+  describeHost,
+  describeTarget,
+  directTarget,
+  isUnverified,
+  targetsOf,
+  usualTarget,
+} from '../../database/target.ts';
 import { toError } from '../../errors.ts';
 import type { Check, Context, Finding } from './check.ts';
 
@@ -55,7 +62,7 @@ export function lineFindings(line: Line | undefined): Finding[] {
 
 function noSession({ config }: Context): Finding {
   const isDirect = config.directUrl !== null;
-  const host = describeHost({ url: config.directUrl ?? config.url });
+  const host = describeHost(directTarget(config));
   return {
     level: 'problem',
     what:
@@ -75,10 +82,10 @@ function noSession({ config }: Context): Finding {
 async function findOther({ config, target }: Context): Promise<Finding[]> {
   if (config.directUrl === null) return [];
   const identify = async (client: Client) => (await readServing(client)).place;
-  const { tls } = target;
-  const nameOf = (url: string | null) => withConnection({ url, ...(tls && { tls }) }, identify);
-  const direct = await nameOf(config.directUrl);
-  const other = await nameOf(config.url).catch((thrown: unknown) => toError(thrown));
+  const direct = await withConnection(target, identify);
+  const other = await withConnection(usualTarget(config), identify).catch((thrown: unknown) =>
+    toError(thrown),
+  );
   if (other === direct) return [];
   return [
     other instanceof Error
@@ -99,12 +106,12 @@ async function findOther({ config, target }: Context): Promise<Finding[]> {
   ];
 }
 
-function unverified({ config: { url, directUrl, tls } }: Context): Finding[] {
-  return [...new Set([url, directUrl ?? url])]
-    .filter((each) => isUnverified({ url: each, tls }))
+function unverified({ config }: Context): Finding[] {
+  return targetsOf(config)
+    .filter(isUnverified)
     .map((each) => ({
       level: 'problem',
-      what: `The certificate of ${describeHost({ url: each })} is not verified.`,
+      what: `The certificate of ${describeHost(each)} is not verified.`,
       why:
         'Anyone on the network path can pose as the server, ' +
         'read the password or its proof, and change everything.',
