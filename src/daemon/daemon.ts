@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type pg from 'pg';
 import type { Config } from '../config/define.ts';
 import { consumerReporter } from '../consumers/context.ts';
 import type { Consumer } from '../consumers/define.ts';
@@ -37,6 +38,8 @@ export type DaemonOptions = {
   readPage?: ReadPage;
   /** Moves the consumers past everything they missed; they never receive it. Default false. */
   skipPlayback?: boolean;
+  /** A program's own pool, for context.db of handlers. Default null: a pool of the daemon's. */
+  ownPool?: pg.Pool | null;
 };
 
 /** Runs consumers, session after session, until it is stopped. */
@@ -60,6 +63,7 @@ export class Daemon {
       readPage: pageReader(config.schema),
       skipPlayback: false,
       knownIds: [],
+      ownPool: null,
       ...options,
     };
     this.#failures = new FailureReports(reporter);
@@ -92,7 +96,11 @@ export class Daemon {
     await this.#runSessions('once', signal);
   }
 
-  #makePools({ config, reporter }: DaemonOptions): Pick<Lasting, 'logPool' | 'handlerPool'> {
+  #makePools({
+    config,
+    reporter,
+    ownPool: own = null,
+  }: DaemonOptions): Pick<Lasting, 'logPool' | 'handlerPool'> {
     const { poolSize, heartbeatDeadlineMs } = config;
     const logSize = Math.min(LOG_CONNECTIONS_MAX, Math.floor(poolSize / 2));
     const common = {
@@ -109,7 +117,12 @@ export class Daemon {
         // heartbeat.
         deadlineMs: ANSWER_DEADLINES_MAX * heartbeatDeadlineMs,
       }),
-      handlerPool: new Pool({ ...common, size: poolSize - logSize, sessions: 'user' }),
+      handlerPool: new Pool({
+        ...common,
+        own,
+        size: own?.options.max ?? poolSize - logSize,
+        sessions: 'user',
+      }),
     };
   }
 

@@ -9,6 +9,8 @@ rebuild: plans, protocol-level statements and cached sequence values.
 
 type Cleaning = {
   mayHavePrepared: boolean;
+  /** True for a session that belongs to a program: only the given statements run. */
+  isBorrowed: boolean;
   /** Statements to run in the same round trip. */
   before?: string;
   after?: string;
@@ -16,10 +18,11 @@ type Cleaning = {
 
 /** Cleans a session in one round trip, inside or outside a transaction. */
 export async function cleanSession(client: ClientBase, options: Cleaning): Promise<void> {
-  const { mayHavePrepared, before, after } = options;
-  const statements = [before, CLEAN, mayHavePrepared ? DEALLOCATE : undefined, after];
-  await client.query(statements.filter((text) => text !== undefined).join('; '));
-  if (mayHavePrepared) forgetPrepared(client);
+  const { mayHavePrepared, isBorrowed, before, after } = options;
+  const cleaning = isBorrowed ? [] : [CLEAN, ...(mayHavePrepared ? [DEALLOCATE] : [])];
+  const statements = [before, ...cleaning, after].filter((text) => text !== undefined);
+  if (statements.length > 0) await client.query(statements.join('; '));
+  if (mayHavePrepared && !isBorrowed) forgetPrepared(client);
 }
 
 /**

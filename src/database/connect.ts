@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { PgwatchError } from '../errors.ts';
+import { PgwatchError, textOf } from '../errors.ts';
 import { connectionError, lostError } from './connection-error.ts';
 import { type ConnectOptions, clientOptions } from './target.ts';
 import { OWN_TYPES } from './types.ts';
@@ -75,12 +75,17 @@ export function isLost(client: pg.ClientBase): boolean {
 /** True if the connection is lost, or the server has announced that it ends it. */
 function isOver(client: pg.ClientBase, thrown: unknown): boolean {
   if (thrown instanceof PgwatchError) return false;
-  return isLost(client) || (thrown instanceof pg.DatabaseError && !isStatementError(thrown));
+  return isLost(client) || (isDatabaseError(thrown) && !isStatementError(thrown));
+}
+
+/** True for an error of the server. Not by its class: a program may have another copy of pg. */
+export function isDatabaseError(thrown: unknown): thrown is Error & { severity: string } {
+  return thrown instanceof Error && textOf(() => (thrown as pg.DatabaseError).severity) !== '';
 }
 
 /** True if the server refused a statement, and the connection is still usable. */
 export function isStatementError(thrown: unknown): boolean {
-  return thrown instanceof pg.DatabaseError && thrown.severity === 'ERROR';
+  return isDatabaseError(thrown) && thrown.severity === 'ERROR';
 }
 
 /** Limits that may be set in pg.defaults. */

@@ -1,6 +1,6 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
-import { isLost } from './connect.ts';
+import { isDatabaseError, isLost } from './connect.ts';
 import { isTransient } from './connection-error.ts';
 import { SQLSTATE } from './sqlstate.ts';
 
@@ -12,7 +12,7 @@ export function isPassing(thrown: unknown): boolean {
   if (thrown instanceof PgwatchError) {
     return thrown.code === 'connection_failed' && isTransient(thrown);
   }
-  if (!(thrown instanceof pg.DatabaseError)) return false;
+  if (!isDatabaseError(thrown)) return false;
   return thrown.severity !== 'ERROR' || PASSING.test(errorCodeOf(thrown) ?? '');
 }
 

@@ -1,13 +1,14 @@
-import { once } from 'node:events';
-import pg from 'pg';
+import type pg from 'pg';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { TIMER_MS_MAX } from '../time.ts';
-import { destroySocket, isStatementError, OwnClient } from './connect.ts';
+import { destroySocket, isStatementError } from './connect.ts';
 import { connectionError } from './connection-error.ts';
+import { Losses } from './losses.ts';
+import { BorrowedPool, OpenedPool, type PoolSource, type SourceHooks } from './pool-sources.ts';
 import { forgetNames, readServing } from './pooler.ts';
 import { OWN_SETTINGS } from './settings.ts';
 import { SQLSTATE } from './sqlstate.ts';
-import { CONNECT_MS_MAX, type ConnectOptions, clientOptions } from './target.ts';
+import { CONNECT_MS_MAX, type ConnectOptions } from './target.ts';
 import { beginWith, type Settings, settingsSql, withTransaction } from './transaction.ts';
 
 export type PoolOptions = ConnectOptions & {
@@ -31,6 +32,8 @@ export type PoolOptions = ConnectOptions & {
   place?: () => string | null;
   /** Called with errors on idle connections. */
   onError?: (error: Error) => void;
+  /** A program's own pool, of this size, to borrow connections from. Default null: none. */
+  own?: pg.Pool | null;
 };
 
 /** What lends clients: a pool, or a wrapper around one. */
@@ -45,60 +48,51 @@ export type Clients = Pick<
  * server's connections, nothing is left on them: no settings, no prepared statements.
  */
 export class Pool {
-  /** Only for its counts: clients are borrowed through this class. */
-  readonly pool: pg.Pool;
   readonly #options: PoolOptions;
-  readonly #clients = new Set<pg.ClientBase>();
+  readonly #source: PoolSource;
   readonly #pooled = new WeakSet<pg.ClientBase>();
   readonly #places = new WeakMap<pg.ClientBase, string>();
   readonly #waiting = new Set<PromiseWithResolvers<pg.PoolClient>>();
+  readonly #losses = new Losses();
   #resets = 0;
-  /** Connections that were lost recently, and when. */
-  readonly #losses = new Map<pg.ClientBase, number>();
-  readonly #explained = new WeakSet<pg.ClientBase>();
   #kept = 0;
   #isShut = false;
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    const onError = options.onError ?? (() => {});
-    const clients = this.#clients;
-    const Base = options.sessions === 'user' ? pg.Client : OwnClient;
-    const noteLoss = (client: pg.ClientBase) => this.#noteLoss(client);
-    // pg.Pool would also apply this limit to waiting for a free client, which may take long.
-    const { connectionTimeoutMillis, ...clientConfig } = clientOptions(options);
-    this.pool = new pg.Pool({
-      ...clientConfig,
-      max: options.size,
-      // Registered when it is created, because connecting can hang too.
-      Client: class extends Base {
-        constructor(config: pg.ClientConfig = {}) {
-          super({ ...config, connectionTimeoutMillis });
-          clients.add(this);
-          this.on('error', (error) => {
-            noteLoss(this);
-            onError(error);
-          });
-          this.once('end', () => clients.delete(this));
-        }
+    const { own, onError = () => {} } = options;
+    const hooks: SourceHooks = {
+      prepare: (client) => this.#guard(client, this.#prepare(client), CONNECT_MS_MAX),
+      onLoss: (client, error) => {
+        this.#losses.note(client);
+        onError(error);
       },
-      onConnect: (client: pg.ClientBase) =>
-        this.#guard(client, this.#prepare(client), CONNECT_MS_MAX),
-    });
-    this.pool.on('error', onError);
+      onError,
+    };
+    this.#source = own ? new BorrowedPool(own, hooks) : new OpenedPool(options, hooks);
+  }
+
+  /** Only for its counts: clients are borrowed through this class. */
+  get pool(): pg.Pool {
+    return this.#source.pool;
+  }
+
+  /**
+   * True if the sessions belong to a program: what a handler leaves on them is the program's
+   * affair, except for an open transaction.
+   */
+  get isBorrowed(): boolean {
+    return this.#source instanceof BorrowedPool;
   }
 
   /** How many of its connections were lost for no known reason in the last milliseconds given. */
   lossesWithin(ms: number): number {
-    const since = performance.now() - ms;
-    for (const [client, time] of this.#losses) if (time < since) this.#losses.delete(client);
-    return this.#losses.size;
+    return this.#losses.within(ms);
   }
 
   /** Records that there is a known reason for the loss of the connection. */
   explainLoss(client: pg.ClientBase): void {
-    this.#explained.add(client);
-    this.#losses.delete(client);
+    this.#losses.explain(client);
   }
 
   /** True once it is shut. */
@@ -126,7 +120,7 @@ export class Pool {
       failure = toError(thrown);
       throw thrown;
     } finally {
-      client.release(failure !== undefined && !isHarmless(failure));
+      this.#source.release(client, failure !== undefined && !isHarmless(failure));
     }
   }
 
@@ -173,7 +167,7 @@ export class Pool {
 
   unkeep(client: pg.PoolClient, state: 'sound' | 'broken'): void {
     this.#kept -= 1;
-    client.release(state === 'broken');
+    this.#source.release(client, state === 'broken');
   }
 
   /** How often it has cut its connections. Work that failed in between failed because of that. */
@@ -199,23 +193,22 @@ export class Pool {
   /** Cuts every connection; running queries fail. The pool goes on with new connections. */
   reset(): void {
     this.#resets += 1;
-    for (const client of this.#clients) destroySocket(client);
+    for (const client of this.#source.clients) destroySocket(client);
   }
 
   /**
-   * Ends the pool and its connections. Those that are still open after the grace time are cut, and
-   * not waited for.
+   * Ends the pool and its connections; those of a program's pool are given back. Those that are
+   * still in use after the grace time are cut, and not waited for.
    */
   async close(graceMs = 1000): Promise<void> {
+    this.#isShut = true;
     this.#refuse();
     const cut = Promise.withResolvers<void>();
     const timer = setTimeout(() => {
       this.reset();
       cut.resolve();
     }, graceMs);
-    // Only then do its clients end, and if the network drops packets, the server never answers.
-    const ended = this.pool.end().then(() => this.#goodbyes());
-    await Promise.race([ended, cut.promise]);
+    await Promise.race([this.#source.close(), cut.promise]);
     clearTimeout(timer);
   }
 
@@ -225,15 +218,6 @@ export class Pool {
     return sessions === 'user' ? undefined : { ...OWN_SETTINGS, ...settings };
   }
 
-  #noteLoss(client: pg.ClientBase): void {
-    if (!this.#explained.has(client)) this.#losses.set(client, performance.now());
-    if (this.#losses.size > this.#options.size) this.lossesWithin(LOSS_MS_MAX);
-  }
-
-  async #goodbyes(): Promise<void> {
-    await Promise.allSettled([...this.#clients].map((client) => once(client, 'end')));
-  }
-
   /** A connection to the wrong place may be from before a failover: then a new one is right. */
   async #borrowInPlace(): Promise<pg.PoolClient> {
     for (let misled = 0; misled <= this.#options.size; misled++) {
@@ -241,7 +225,7 @@ export class Pool {
       const place = this.#options.place?.() ?? null;
       if (place === null || this.#places.get(client) === place) return client;
       this.explainLoss(client);
-      client.release(true);
+      this.#source.release(client, true);
     }
     throw new PgwatchError('server_unsuitable', ASTRAY);
   }
@@ -250,11 +234,11 @@ export class Pool {
     if (this.#isShut) throw connectionError(new Error(SHUT), this.#options);
     const waiting = Promise.withResolvers<pg.PoolClient>();
     this.#waiting.add(waiting);
-    this.pool.connect().then(
+    this.#source.connect().then(
       (client) => {
         // Too late if the pool was shut in the meantime.
         if (this.#waiting.delete(waiting)) waiting.resolve(client);
-        else client.release(true);
+        else this.#source.release(client, true);
       },
       (thrown) => {
         this.#waiting.delete(waiting);
@@ -299,7 +283,6 @@ function isHarmless(failure: Error): boolean {
   return isStatementError(failure) && errorCodeOf(failure) !== SQLSTATE.readOnlyTransaction;
 }
 
-const LOSS_MS_MAX = 10_000;
 const SHUT = 'the pool is shut';
 const ASTRAY =
   'Connections made with url reach a different server or database than the one used for LISTEN ' +

@@ -63,7 +63,13 @@ async function call(
   try {
     await client.query('begin');
     const guard = new StandstillGuard(client, 60_000);
-    const options = { guard, idleMs: 60_000, isStopping: () => false, onOutside: () => {} };
+    const options = {
+      isBorrowed: false,
+      guard,
+      idleMs: 60_000,
+      isStopping: () => false,
+      onOutside: () => {},
+    };
     const failing = new FailingKeys();
     const progress = { called: [], calledBefore: 0, isBystander: false, committing: null };
     const sending = vi.spyOn(client, 'query');

@@ -53,8 +53,13 @@ async function run(pool: Pool, { config, text }: QueryArguments, stop: AbortSign
     const cut = () => destroySocket(client);
     stop.addEventListener('abort', cut, { once: true });
     try {
-      if (pool.isPooled(client)) answer.resolve(await runPooled(client, config, text));
-      else await runAndClean(client, config, text, (result) => answer.resolve(result));
+      const { isBorrowed } = pool;
+      if (pool.isPooled(client) && !isBorrowed) {
+        answer.resolve(await runPooled(client, config, text));
+      } else {
+        const tell = (result: unknown) => answer.resolve(result);
+        await runAndClean(client, config, { text, isBorrowed, tell });
+      }
     } finally {
       stop.removeEventListener('abort', cut);
     }
@@ -69,8 +74,11 @@ async function run(pool: Pool, { config, text }: QueryArguments, stop: AbortSign
 async function runAndClean(
   client: PoolClient,
   config: QueryConfig,
-  text: string,
-  tell: (result: unknown) => void,
+  {
+    text,
+    isBorrowed,
+    tell,
+  }: { text: string; isBorrowed: boolean; tell: (result: unknown) => void },
 ): Promise<void> {
   let failure: unknown;
   try {
@@ -82,7 +90,7 @@ async function runAndClean(
     failure = thrown;
   }
   if (isInTransaction(client)) await client.query('rollback');
-  await cleanSession(client, { mayHavePrepared: mayPrepare(text) }).catch(() => {
+  await cleanSession(client, { mayHavePrepared: mayPrepare(text), isBorrowed }).catch(() => {
     throw new PgwatchError('connection_failed', 'A session could not be reset after a query.');
   });
   if (failure) throw failure;
@@ -96,7 +104,8 @@ async function runPooled(client: PoolClient, config: QueryConfig, text: string):
     const result = await client.query(config);
     if (!isConfined && isInTransaction(client)) throw transactionLeftOpen(text);
     if (isConfined) {
-      await cleanSession(client, { mayHavePrepared: mayPrepare(text), after: 'commit' });
+      const mayHavePrepared = mayPrepare(text);
+      await cleanSession(client, { mayHavePrepared, isBorrowed: false, after: 'commit' });
     }
     return result;
   } catch (thrown) {

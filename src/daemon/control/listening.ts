@@ -24,8 +24,8 @@ export async function startListening(options: ListeningOptions): Promise<void> {
     control.hasSession
       ? `LISTEN does not work on this connection (${problem}), ${effect}. pgwatch tries again ` +
           'from time to time; if there is a pooler, set directUrl to a connection that bypasses it.'
-      : `${describeHost(directTarget(config))} is a pooler that lends a connection for one transaction only: ` +
-          `LISTEN does not work there, ${effect}. ` +
+      : `${describeHost(directTarget(config))} is a pooler that lends a connection for one ` +
+          `transaction only: LISTEN does not work there, ${effect}. ` +
           'Set directUrl to a connection that bypasses it.',
   );
 }

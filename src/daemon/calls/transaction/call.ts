@@ -16,6 +16,8 @@ import type { TransactionProgress } from './loss.ts';
 
 export type CallsOptions = {
   client: PoolClient;
+  /** True if the session belongs to a program. */
+  isBorrowed: boolean;
   /** Stopped while the handler is called, which may take long. */
   guard: StandstillGuard;
   calling: Calling;
@@ -194,7 +196,8 @@ async function release(
     const over = `release savepoint ${savepoint}${next ? `; savepoint ${next}` : ''}`;
     if (db.isUsed) {
       const after = `${idle}; ${over}`;
-      await cleanSession(client, { mayHavePrepared: db.mayHavePrepared, after });
+      const { mayHavePrepared } = db;
+      await cleanSession(client, { mayHavePrepared, isBorrowed: options.isBorrowed, after });
     } else {
       await client.query(over);
     }

@@ -72,7 +72,9 @@ export async function runTransaction(
         if (isPassing(failure) && !isStatementError(failure)) pool.explainLoss(client);
         // A rollback after a query that hangs would hang too; the connection is cut instead.
         if (!(failure instanceof CallBroken)) {
-          const cleaning = cleanSession(client, { mayHavePrepared: true, before: 'rollback' });
+          const { isBorrowed } = pool;
+          const how = { mayHavePrepared: true, isBorrowed, before: 'rollback' };
+          const cleaning = cleanSession(client, how);
           await cleaning.catch(() => destroySocket(client));
         }
         throw failure;
@@ -102,7 +104,10 @@ async function callAndSettle(
   Object.assign(progress, transaction);
   const settled = [
     ...earlier,
-    ...(await callInTransaction({ ...options, failing: account.failing, idleMs }, tasks)),
+    ...(await callInTransaction(
+      { ...options, isBorrowed: options.pool.isBorrowed, failing: account.failing, idleMs },
+      tasks,
+    )),
   ];
   options.guard.start();
   await requireSameTransaction(own, transaction.xid);
