@@ -19,13 +19,25 @@ export function checkConsumer(exported: unknown, file: string, folder: string): 
         ' If it is not a consumer, start its name with "_"',
     );
   }
-  for (const name of Object.keys(exported)) {
+  const app = relative(folder, dirname(file)).split(sep)[0] || null;
+  const id = basename(file).replace(/\.m?[jt]s$/, '');
+  return checkDefinition({ id, ...exported }, { app, file });
+}
+
+/**
+ * Checks the definition of a consumer and adds the defaults.
+ * @throws Error that says what is wrong, to be shown after the name of its place
+ */
+export function checkDefinition(
+  given: object,
+  { app, file }: Pick<Consumer, 'app' | 'file'> = { app: null, file: null },
+): Consumer {
+  for (const name of Object.keys(given)) {
     if (!OPTIONS.includes(name))
       throw new Error(`it has an unknown option "${name}".${suggest(name, OPTIONS)}`);
   }
-  const definition = exported as ConsumerDefinition & { handle?: unknown; handleBatch?: unknown };
-  const app = relative(folder, dirname(file)).split(sep)[0] || null;
-  const id = definition.id ?? basename(file).replace(/\.m?[jt]s$/, '');
+  const definition = given as ConsumerDefinition & { handle?: unknown; handleBatch?: unknown };
+  const { id } = definition;
   if (typeof id !== 'string' || !/^[\w.:-]{1,100}$/.test(id)) {
     throw new Error(`id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not ${shown(id)}`);
   }

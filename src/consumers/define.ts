@@ -150,7 +150,8 @@ export type Consumer = Readonly<{
   fromText: string;
   /** The sub-folder of the consumers folder that contains its file; null if there is none. */
   app: string | null;
-  file: string;
+  /** Null if its program has defined it. */
+  file: string | null;
   order: 'key' | 'none';
   concurrency: number;
   attemptsMax: number;

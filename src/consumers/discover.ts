@@ -87,7 +87,7 @@ function duplicateIds(consumers: Consumer[]): string[] {
   return [...filesById]
     .filter(([, same]) => same.length > 1)
     .map(([id, same]) => {
-      const files = same.map(({ file }) => relative(process.cwd(), file)).join(' and ');
+      const files = same.map(({ file }) => relative(process.cwd(), file ?? '')).join(' and ');
       return `${files} have the same id "${id}": each consumer needs its own.`;
     });
 }

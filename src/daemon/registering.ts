@@ -30,7 +30,7 @@ export async function registerConsumers(options: Options, client: Client): Promi
     if (before === null) continue;
     const to = typeof consumer.from === 'object' ? consumer.from.toISOString() : consumer.from;
     reporter.warn(
-      `${fileOf(consumer)} says from: ${fromText}; before, it said ${before}. ` +
+      `${fileOf(consumer, 'The')} says from: ${fromText}; before, it said ${before}. ` +
         `"from" only applies to new consumers, so ${id} does not move. ` +
         `To move it: pgwatch seek ${shellWord(id)} --to ${to}`,
       { consumer: id },
@@ -79,8 +79,9 @@ function remedies([only, ...others]: readonly LostConsumer[], consumer: Consumer
   );
 }
 
-function fileOf({ file }: Consumer): string {
-  return relative(process.cwd(), file);
+/** Where it is defined, for people. */
+function fileOf({ id, file }: Consumer, the = 'the'): string {
+  return file === null ? `${the} definition of ${id}` : relative(process.cwd(), file);
 }
 
 const NAMED_MAX = 3;

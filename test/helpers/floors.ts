@@ -8,6 +8,7 @@ export type Sources = ReadonlyMap<string, string>;
 const FLOORS: Record<string, number> = {
   cli: 6,
   admin: 5,
+  service: 5,
   daemon: 4,
   inspect: 4,
   relay: 4,

@@ -144,7 +144,7 @@ async function listConsumers(
     app,
     channels: channels.filter((channel) => channel !== consumerChannel(id)),
     from: from instanceof Date ? from.toISOString() : from,
-    file: relative(process.cwd(), file),
+    file: file && relative(process.cwd(), file),
   }));
   if (options.json) {
     printJson(rows);
@@ -157,7 +157,7 @@ async function listConsumers(
       row.app ?? '-',
       row.channels.join(', '),
       String(row.from),
-      row.file,
+      row.file ?? '-',
     ]),
   );
 }

@@ -20,7 +20,7 @@ export function reportFailure(
   const where = textOf(() => error.stack)
     .slice(0, STACK_MAX)
     .split('\n')
-    .find((line) => line.includes(consumer.file))
+    .find((line) => consumer.file !== null && line.includes(consumer.file))
     ?.trim();
   const verb = textOf(() => error.name) === 'RetryAfter' ? 'postponed' : 'failed on';
   const what =
