@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 /** What went wrong, for programs: stable, one code per kind of failure. */
 export type ErrorCode =
   | 'channel_invalid'
+  | 'closed'
   | 'cluster_restored'
   | 'config_invalid'
   | 'connection_failed'

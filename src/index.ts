@@ -18,4 +18,8 @@ export type { CapturedTables, Change } from './log/change.ts';
 export type { Gap } from './log/gap.ts';
 export type { Notification } from './log/notification.ts';
 export { type NewNotification, notify, notifyMany, type PublishOptions } from './log/publish.ts';
+export type { Fields, Reporter } from './reporter.ts';
+export type { Listening, ListenOptions } from './service/listening.ts';
+export type { PgwatchOptions } from './service/options.ts';
+export { createPgwatch, type InTransaction, type Pgwatch } from './service/pgwatch.ts';
 export { subscribeTransitions, type Transition } from './transitions.ts';

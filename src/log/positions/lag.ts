@@ -26,3 +26,9 @@ export async function readLags(
   );
   return new Map((rows as (Lag & { id: string })[]).map(({ id, ...lag }) => [id, lag]));
 }
+
+/** The time of the server, with which notifications are written. */
+export async function readClock(client: Queryable): Promise<Date> {
+  const { rows } = await client.query('select clock_timestamp() as now', []);
+  return (rows[0] as { now: Date }).now;
+}

@@ -1,0 +1,113 @@
+import { resolve } from 'node:path';
+import type pg from 'pg';
+import { checkOptions, OPTION_NAMES, type OptionSource } from '../config/check.ts';
+import type { Config, UserConfig } from '../config/define.ts';
+import { completeConfig } from '../config/load.ts';
+import { clientConfigOf } from '../database/target.ts';
+import { PgwatchError } from '../errors.ts';
+import { shown } from '../kinds.ts';
+import type { Reporter } from '../reporter.ts';
+import { suggest } from '../suggest.ts';
+
+/** The options of createPgwatch(): those of a config file, and some that only a program has. */
+export type PgwatchOptions = UserConfig & {
+  /**
+   * The program's own pool, instead of url. It publishes, and context.db of handlers borrows its
+   * connections from it; it is neither changed nor ended. The log is read on connections beside it,
+   * made with its options.
+   */
+  pool?: pg.Pool;
+  /** Receives what pgwatch has to tell. Default: warnings and errors are written to stderr. */
+  reporter?: Reporter;
+  /**
+   * True: a config file counts, too; it is searched for from the working directory upwards. Or the
+   * path of the file. Default false.
+   */
+  config?: boolean | string;
+};
+
+/** The options of createPgwatch(), checked. */
+export type Given = {
+  /** Only the options of a config file. */
+  source: OptionSource;
+  pool: pg.Pool | null;
+  reporter: Reporter | null;
+  file: boolean | string;
+};
+
+/** @throws PgwatchError config_invalid */
+export function checkGiven(options: PgwatchOptions): Given {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw invalid(`createPgwatch() takes an object of options, not ${shown(options)}.`);
+  }
+  const { pool = null, reporter = null, config: file = false, ...rest } = options;
+  const source = { options: rest, nameOf: (name: string) => name };
+  const unknown = Object.keys(rest).find((name) => !OPTION_NAMES.includes(name));
+  if (unknown !== undefined) {
+    const names = [...OPTION_NAMES, 'pool', 'reporter', 'config'];
+    throw invalid(
+      `${unknown} is not an option of createPgwatch().${suggest(unknown, names)}` +
+        ` Options are: ${names.join(', ')}.`,
+    );
+  }
+  checkOptions(source);
+  if (pool !== null) checkPool(pool, rest);
+  if (reporter !== null) checkReporter(reporter);
+  if (typeof file !== 'boolean' && typeof file !== 'string') {
+    throw invalid(`config must be true, false or the path of a config file, not ${shown(file)}.`);
+  }
+  return { source, pool, reporter, file };
+}
+
+/**
+ * The complete config. The environment counts as in loadConfig(), except that a pool says where
+ * connections lead to.
+ * @throws PgwatchError config_invalid; usage if the config file does not exist
+ */
+export async function configOf({ source, pool, file }: Given): Promise<Config> {
+  const folder = resolve();
+  const path = typeof file === 'string' ? file : undefined;
+  const found = file ? await (await import('../config/file.ts')).findFile(folder, path) : undefined;
+  const config = completeConfig({ folder, file: found, given: source });
+  return pool === null ? config : Object.freeze({ ...config, ...placesOf(pool), tls: null });
+}
+
+function placesOf({ options }: pg.Pool): Pick<Config, 'url' | 'client'> {
+  return { url: null, client: clientConfigOf(options) };
+}
+
+function checkPool(pool: pg.Pool, { url, tls }: UserConfig): void {
+  if (typeof pool !== 'object' || typeof pool.connect !== 'function' || !pool.options) {
+    throw invalid(`pool must be a Pool of the package pg, not ${shown(pool)}.`);
+  }
+  const beside = Object.entries({ url, tls }).find(([, value]) => value !== undefined);
+  if (beside) {
+    throw invalid(
+      `${beside[0]} cannot be combined with pool, whose options say where it leads to.`,
+    );
+  }
+  if (pool.ending || pool.ended) {
+    throw invalid('pool has been ended. Pass one that is open, and call close() before its end().');
+  }
+  if (pool.options.max < 2) {
+    throw invalid(
+      `pool must have at least 2 connections (max), not ${pool.options.max}: ` +
+        'a handler that publishes through the pool would wait for its own connection.',
+    );
+  }
+}
+
+function checkReporter(reporter: Reporter): void {
+  const missing = LEVELS.find((level) => typeof reporter?.[level] !== 'function');
+  if (missing === undefined) return;
+  throw invalid(
+    `reporter must have the functions ${LEVELS.join(', ')}, and has no ${missing}. ` +
+      'A logger like pino or console has them all.',
+  );
+}
+
+function invalid(message: string): PgwatchError {
+  return new PgwatchError('config_invalid', message);
+}
+
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const;

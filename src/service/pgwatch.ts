@@ -1,0 +1,187 @@
+import type { Config } from '../config/define.ts';
+import type { ConsumerDefinition } from '../consumers/define.ts';
+import type { Queryable } from '../database/connect.ts';
+import { Pool } from '../database/pool.ts';
+import { usualTarget } from '../database/target.ts';
+import { PgwatchError } from '../errors.ts';
+import { type NewNotification, notify, notifyMany, type PublishOptions } from '../log/publish.ts';
+import { type Reporter, StreamReporter } from '../reporter.ts';
+import type { Access } from './access.ts';
+import type { Listening, ListenOptions } from './listening.ts';
+import { checkGiven, configOf, type Given, type PgwatchOptions } from './options.ts';
+
+/** Where a notification is published. */
+export type InTransaction = {
+  /** A pg client with an open transaction, of which the notification becomes part. */
+  client?: Queryable;
+};
+
+/**
+ * Everything that pgwatch does, inside a program. Nothing is connected before it is needed.
+ * It reports to the reporter given, writes nothing to stdout, handles no signals, and never ends
+ * the process.
+ */
+export class Pgwatch implements AsyncDisposable {
+  readonly #given: Given;
+  readonly #reporter: Reporter;
+  readonly #running = new Map<string, Listening>();
+  #config: Promise<Config> | undefined;
+  #publishing: Promise<Pool> | undefined;
+  #isClosed = false;
+
+  /** @throws PgwatchError config_invalid */
+  constructor(options: PgwatchOptions = {}) {
+    this.#given = checkGiven(options);
+    this.#reporter = this.#given.reporter ?? new StreamReporter({ level: 'warn' });
+  }
+
+  /**
+   * Creates or updates the tables, like "pgwatch migrate".
+   * @returns the migrations that were applied
+   */
+  async migrate(): Promise<{ number: number; name: string }[]> {
+    const { migrateUp } = await import('../database/migrate.ts');
+    const report = (what: string) => this.#reporter.info(`Restored ${what}.`);
+    const applied = await this.#with({ mode: 'bare' }, (client, config) =>
+      migrateUp(client, config, report),
+    );
+    return applied.map(({ number, name }) => ({ number, name }));
+  }
+
+  /** The migrations, and which of them are applied. */
+  async migrationStatus() {
+    const { readMigrationStates } = await import('../database/migrate.ts');
+    return this.#with({ mode: 'bare' }, readMigrationStates);
+  }
+
+  /**
+   * Publishes a notification.
+   * @param channel 1 to 63 bytes
+   * @param payload anything that JSON can hold
+   * @param options.client a client with an open transaction: the notification is delivered if, and
+   *   only if, it commits. Default: the notification is published at once.
+   * @returns the notification's id
+   * @throws PgwatchError channel_invalid, payload_invalid, input_invalid, event_id_taken,
+   *   permission_denied, schema_missing
+   */
+  async notify(
+    channel: string,
+    payload: unknown,
+    options: PublishOptions & InTransaction = {},
+  ): Promise<number> {
+    const { client, ...published } = options;
+    const { apiSchema } = await this.#complete();
+    return this.#publish(client, (to) => notify(to, channel, payload, { ...published, apiSchema }));
+  }
+
+  /**
+   * Publishes many notifications in one statement, in the given order: all of them or none.
+   * @returns their ids
+   * @throws as notify
+   */
+  async notifyMany(
+    notifications: readonly NewNotification[],
+    { client }: InTransaction = {},
+  ): Promise<number[]> {
+    const { apiSchema } = await this.#complete();
+    return this.#publish(client, (to) => notifyMany(to, notifications, { apiSchema }));
+  }
+
+  /**
+   * Runs consumers in this process: those given, or those in the files of a folder. They catch up
+   * on what they have missed, then follow the log; connections that are lost are opened again.
+   * @throws PgwatchError consumer_invalid; consumer_running if one of them already runs here
+   */
+  async listen(
+    consumers: readonly ConsumerDefinition[] | { folder: string },
+    options: ListenOptions = {},
+  ): Promise<Listening> {
+    const config = await this.#complete();
+    const { definedConsumers, discoverConsumers, Listening } = await listening();
+    const found =
+      'folder' in consumers
+        ? await discoverConsumers(consumers.folder)
+        : definedConsumers(consumers);
+    this.#requireOpen();
+    const twice = found.find(({ id }) => this.#running.has(id));
+    if (twice) {
+      throw new PgwatchError(
+        'consumer_running',
+        `${twice.id} already runs here: stop it first, or give the other consumer its own id.`,
+      );
+    }
+    const given = { config, consumers: found, reporter: this.#reporter, pool: this.#given.pool };
+    const begun = new Listening(given, options);
+    for (const { id } of found) this.#running.set(id, begun);
+    const forget = () => {
+      for (const { id } of found) this.#running.delete(id);
+    };
+    begun.done.then(forget, forget);
+    return begun;
+  }
+
+  /** Stops the consumers that run here, and closes all connections. The program's pool stays. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...new Set(this.#running.values())].map((each) => each.stop()));
+    await (await this.#publishing)?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Runs the work with a direct connection. */
+  async #with<T>(access: Access, work: Parameters<typeof import('./access.ts').withAccess<T>>[2]) {
+    const config = await this.#complete();
+    const { withAccess } = await import('./access.ts');
+    return withAccess(config, access, work);
+  }
+
+  async #publish<T>(client: Queryable | undefined, work: (to: Queryable) => Promise<T>) {
+    if (client) return work(client);
+    if (this.#given.pool) return work(this.#given.pool);
+    this.#publishing ??= this.#openPool();
+    return (await this.#publishing).withClient(work);
+  }
+
+  async #openPool(): Promise<Pool> {
+    const config = await this.#complete();
+    const onError = (error: Error) =>
+      this.#reporter.debug(`A connection for publishing failed: ${error.message}`);
+    // With the settings of the user, because pgwatch.notify may be one of them.
+    return new Pool({ ...usualTarget(config), size: config.poolSize, sessions: 'user', onError });
+  }
+
+  #complete(): Promise<Config> {
+    this.#requireOpen();
+    this.#config ??= configOf(this.#given);
+    return this.#config;
+  }
+
+  #requireOpen(): void {
+    if (!this.#isClosed) return;
+    throw new PgwatchError(
+      'closed',
+      'It has been closed: create another one with createPgwatch().',
+    );
+  }
+}
+
+/**
+ * Makes pgwatch available inside a program.
+ * @throws PgwatchError config_invalid
+ */
+export function createPgwatch(options: PgwatchOptions = {}): Pgwatch {
+  return new Pgwatch(options);
+}
+
+/** Loaded when it is needed: whoever only publishes loads no daemon. */
+async function listening() {
+  const [defined, discover, own] = await Promise.all([
+    import('../consumers/defined.ts'),
+    import('../consumers/discover.ts'),
+    import('./listening.ts'),
+  ]);
+  return { ...defined, ...discover, ...own };
+}
