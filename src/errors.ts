@@ -13,6 +13,8 @@ export type ErrorCode =
   | 'consumer_running'
   | 'consumer_unknown'
   | 'dead_letter_unknown'
+  | 'delivery_lost'
+  | 'delivery_settled'
   | 'embedded_failed'
   | 'encoding_unsupported'
   | 'event_id_taken'

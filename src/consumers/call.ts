@@ -75,23 +75,30 @@ async function callChecked(call: Call): Promise<Outcomes> {
 /** Waits for the handler, until its timeout or until the daemon stops waiting for handlers. */
 async function untilEnd(call: Call, running: Promise<Outcomes>): Promise<Outcomes> {
   const { consumer, context, abandon } = call;
-  const timers: NodeJS.Timeout[] = [];
+  const { timeoutMs } = consumer;
+  let timer: NodeJS.Timeout | undefined;
+  const graceTimers: NodeJS.Timeout[] = [];
   const cut = Promise.withResolvers<Outcome>();
   const giveUpLater = (outcome: Outcome) => {
     const giveUp = () => {
       cut.resolve(outcome);
       context.giveUp();
     };
-    timers.push(setTimeout(giveUp, GRACE_MS));
+    graceTimers.push(setTimeout(giveUp, GRACE_MS));
   };
-  timers.push(
-    setTimeout(() => {
-      const error = new TimeoutError(consumer.timeoutMs);
-      context.abort(error);
-      // Handlers that observe their signal end now, with an error of their own.
-      giveUpLater(failureOf(error));
-    }, consumer.timeoutMs),
-  );
+  const checkTime = () => {
+    // A limit that is set later ends later than this timer.
+    const leftMs = Math.min(context.leftMs(timeoutMs), timeoutMs);
+    if (leftMs > 0) {
+      timer = setTimeout(checkTime, leftMs);
+      return;
+    }
+    const error = new TimeoutError(timeoutMs);
+    context.abort(error);
+    // Handlers that observe their signal end now, with an error of their own.
+    giveUpLater(failureOf(error));
+  };
+  checkTime();
   const onAbandon = () => {
     context.abandon(toError(abandon.reason));
     giveUpLater({ type: 'abandoned' });
@@ -103,7 +110,8 @@ async function untilEnd(call: Call, running: Promise<Outcomes>): Promise<Outcome
     const outcomes = await Promise.race([given, running]);
     return context.isInterrupted ? outcomes.map(unlessFailed) : outcomes;
   } finally {
-    for (const timer of timers) clearTimeout(timer);
+    clearTimeout(timer);
+    for (const grace of graceTimers) clearTimeout(grace);
     abandon.removeEventListener('abort', onAbandon);
   }
 }

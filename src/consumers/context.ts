@@ -2,21 +2,25 @@ import { vouchFor } from '../database/query-rows.ts';
 import { PgwatchError } from '../errors.ts';
 import type { Notification } from '../log/notification.ts';
 import type { Reporter } from '../reporter.ts';
-import type { Consumer, ConsumerContext, Database } from './define.ts';
+import type { CallLimits, Consumer, ConsumerContext, Database } from './define.ts';
 
 /** What the calls of a consumer share. */
 export type CallTools = {
   reporter: ConsumerContext['reporter'];
   /** Makes the db of a call. It has to cut off queries still running when the call is given up. */
   makeDb(call: { readonly givenUp: AbortSignal; noteCut(): void }): Database;
+  /** True once the consumer, or the lease, belongs to another process. */
+  isFenced(): boolean;
 };
 
 /** The second argument of a handler, for one call. */
-export class CallContext implements ConsumerContext {
+export class CallContext implements ConsumerContext, CallLimits {
   readonly consumerId: string;
   readonly attempt: number;
   readonly reporter: ConsumerContext['reporter'];
   readonly #tools: CallTools;
+  /** When the call's time is over, as performance.now(); null: not known yet. */
+  #overAt: number | null = null;
   // All created on first use: calls are frequent, and most handlers use none of these.
   #db: Database | undefined;
   #timeIsOver: AbortController | undefined;
@@ -41,6 +45,28 @@ export class CallContext implements ConsumerContext {
     this.#hasAskedForSignal = true;
     this.#timeIsOver ??= new AbortController();
     return this.#timeIsOver.signal;
+  }
+
+  get isFenced(): boolean {
+    return this.#tools.isFenced();
+  }
+
+  unlimit(): void {
+    this.#overAt = Number.POSITIVE_INFINITY;
+  }
+
+  limit(durationMs: number): void {
+    this.#overAt = performance.now() + durationMs;
+  }
+
+  extend(durationMs: number): void {
+    this.#overAt = Math.max(this.#overAt ?? 0, performance.now() + durationMs);
+  }
+
+  /** How much time the call has left; at first as long as given. */
+  leftMs(timeoutMs: number): number {
+    if (this.#overAt === null) this.limit(timeoutMs);
+    return (this.#overAt ?? 0) - performance.now();
   }
 
   /** Why the call's time is over; undefined while it is not. */

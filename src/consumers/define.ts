@@ -56,6 +56,18 @@ export type ConsumerContext = {
   };
 };
 
+/** What a call of a consumer can do about its time, and know about its consumer. */
+export type CallLimits = {
+  /** True once the consumer, or the lease, of the call belongs to another process. */
+  readonly isFenced: boolean;
+  /** Lets the call take as long as it likes, until limit() is called. */
+  unlimit(): void;
+  /** Lets the call take this many milliseconds from now on. */
+  limit(durationMs: number): void;
+  /** Lets the call take at least this many milliseconds from now on. */
+  extend(durationMs: number): void;
+};
+
 /** How a notification is retried when its handler throws. */
 export type RetryOptions = {
   /** The number of attempts after which a notification becomes a dead letter. Default 20. */
@@ -166,7 +178,7 @@ export type Consumer = Readonly<{
   isBatch: boolean;
   /** 1 for a consumer with handle. Null: as many as one read returns. */
   batchSize: number | null;
-  handleBatch(notifications: Notification[], context: ConsumerContext): unknown;
+  handleBatch(notifications: Notification[], context: ConsumerContext & CallLimits): unknown;
   /** Null: the daemon reports gaps. */
   onGap: ((gap: Gap, context: ConsumerContext) => unknown) | null;
 }>;

@@ -234,6 +234,7 @@ export class Daemon {
       tools: {
         makeDb: (call) => plainDatabase(pool, call, (thrown) => this.#isOutage(thrown)),
         reporter: consumerReporter(consumer, reporter),
+        isFenced: () => false,
       },
       answerMsMax: ANSWER_DEADLINES_MAX * this.#options.config.heartbeatDeadlineMs,
       abandon: this.#abandon.signal,

@@ -1,5 +1,5 @@
 import type { Config } from '../config/define.ts';
-import type { ConsumerDefinition } from '../consumers/define.ts';
+import type { Consumer, ConsumerDefinition } from '../consumers/define.ts';
 import type { Queryable } from '../database/connect.ts';
 import { Pool } from '../database/pool.ts';
 import { usualTarget } from '../database/target.ts';
@@ -7,8 +7,11 @@ import { PgwatchError } from '../errors.ts';
 import { type NewNotification, notify, notifyMany, type PublishOptions } from '../log/publish.ts';
 import { type Reporter, StreamReporter } from '../reporter.ts';
 import type { Access } from './access.ts';
+import type { Delivery } from './delivery.ts';
 import type { Listening, ListenOptions } from './listening.ts';
 import { checkGiven, configOf, type Given, type PgwatchOptions } from './options.ts';
+import type { SubscribeOptions } from './subscribe-options.ts';
+import { Subscription } from './subscription.ts';
 
 /** Where a notification is published. */
 export type InTransaction = {
@@ -97,27 +100,38 @@ export class Pgwatch implements AsyncDisposable {
     options: ListenOptions = {},
   ): Promise<Listening> {
     const config = await this.#complete();
-    const { definedConsumers, discoverConsumers, Listening } = await listening();
     const found =
       'folder' in consumers
-        ? await discoverConsumers(consumers.folder)
-        : definedConsumers(consumers);
+        ? await (await import('../consumers/discover.ts')).discoverConsumers(consumers.folder)
+        : (await import('../consumers/defined.ts')).definedConsumers(consumers);
+    return this.#run(found, config, options);
+  }
+
+  /**
+   * Delivers notifications to a loop, instead of calling a handler:
+   * `for await (const delivery of pgwatch.subscribe({ consumer: 'email', channels: ['orders'] }))`.
+   * Each is settled by its ack() or nack(); one that is not counts as failed after the timeout.
+   * @returns begins with the first step of the loop, and ends when it is left
+   * @throws PgwatchError consumer_invalid; the first step throws as listen() does
+   */
+  subscribe<Payload = unknown>(
+    options: SubscribeOptions<Payload> & { batch: number },
+  ): Subscription<Payload, Delivery<Payload>[]>;
+  subscribe<Payload = unknown>(
+    options: SubscribeOptions<Payload> & { batch?: never },
+  ): Subscription<Payload, Delivery<Payload>>;
+  subscribe<Payload>(
+    options: SubscribeOptions<Payload>,
+  ): Subscription<Payload, Delivery<Payload>> | Subscription<Payload, Delivery<Payload>[]> {
     this.#requireOpen();
-    const twice = found.find(({ id }) => this.#running.has(id));
-    if (twice) {
-      throw new PgwatchError(
-        'consumer_running',
-        `${twice.id} already runs here: stop it first, or give the other consumer its own id.`,
-      );
-    }
-    const given = { config, consumers: found, reporter: this.#reporter, pool: this.#given.pool };
-    const begun = new Listening(given, options);
-    for (const { id } of found) this.#running.set(id, begun);
-    const forget = () => {
-      for (const { id } of found) this.#running.delete(id);
+    const { skipPlayback = false, batch } = options;
+    const start = async (consumer: Consumer, signal: AbortSignal) => {
+      const config = await this.#complete();
+      // What is open when the loop is left is given back at once.
+      return this.#run([consumer], { ...config, shutdownTimeoutMs: 0 }, { signal, skipPlayback });
     };
-    begun.done.then(forget, forget);
-    return begun;
+    if (batch !== undefined) return new Subscription(options, start, (deliveries) => deliveries);
+    return new Subscription(options, start, ([only]) => only as Delivery<Payload>);
   }
 
   /** Stops the consumers that run here, and closes all connections. The program's pool stays. */
@@ -129,6 +143,30 @@ export class Pgwatch implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #run(
+    consumers: readonly Consumer[],
+    config: Config,
+    options: ListenOptions,
+  ): Promise<Listening> {
+    const { Listening } = await import('./listening.ts');
+    this.#requireOpen();
+    const twice = consumers.find(({ id }) => this.#running.has(id));
+    if (twice) {
+      throw new PgwatchError(
+        'consumer_running',
+        `${twice.id} already runs here: stop it first, or give the other consumer its own id.`,
+      );
+    }
+    const { pool } = this.#given;
+    const begun = new Listening({ config, consumers, reporter: this.#reporter, pool }, options);
+    for (const { id } of consumers) this.#running.set(id, begun);
+    const forget = () => {
+      for (const { id } of consumers) this.#running.delete(id);
+    };
+    begun.done.then(forget, forget);
+    return begun;
   }
 
   /** Runs the work with a direct connection. */
@@ -174,14 +212,4 @@ export class Pgwatch implements AsyncDisposable {
  */
 export function createPgwatch(options: PgwatchOptions = {}): Pgwatch {
   return new Pgwatch(options);
-}
-
-/** Loaded when it is needed: whoever only publishes loads no daemon. */
-async function listening() {
-  const [defined, discover, own] = await Promise.all([
-    import('../consumers/defined.ts'),
-    import('../consumers/discover.ts'),
-    import('./listening.ts'),
-  ]);
-  return { ...defined, ...discover, ...own };
 }

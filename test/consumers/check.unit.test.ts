@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { checkConsumer } from '../../src/consumers/check.ts';
-import type { ConsumerContext } from '../../src/consumers/define.ts';
 import type { Notification } from '../../src/log/notification.ts';
 
 const check = (definition: object) => checkConsumer(definition, '/c/email.ts', '/c');
@@ -56,7 +55,7 @@ test('the handler is called on its definition, so "this" works', () => {
     },
   });
   const notification = {} as Notification;
-  consumer.handleBatch([notification], {} as ConsumerContext);
+  consumer.handleBatch([notification], {} as never);
   expect(seen).toEqual(['mine', notification]);
   expect(Object.isFrozen(consumer) && Object.isFrozen(consumer.channels)).toBe(true);
 });

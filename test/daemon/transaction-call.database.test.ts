@@ -53,7 +53,7 @@ async function call(
   const calling = {
     consumer: makeConsumer(definition as ConsumerDefinition & { id: string }),
     reporter,
-    tools: { makeDb: () => database as never, reporter },
+    tools: { makeDb: () => database as never, isFenced: () => false, reporter },
     answerMsMax: 60_000,
     failures: new FailureReports(reporter),
     meter: new Meter(),

@@ -15,6 +15,7 @@ import { emptyLog, useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();
 let told: string[];
+const opened: Pgwatch[] = [];
 const reporter: Reporter = {
   debug: () => {},
   info: (message) => told.push(`info: ${message}`),
@@ -25,11 +26,14 @@ const reporter: Reporter = {
 beforeEach(() => {
   told = [];
 });
-afterEach(() => emptyLog(database));
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((pgwatch) => pgwatch.close()));
+  await emptyLog(database);
+});
 
 function open(options: PgwatchOptions = { url: database.url }): Pgwatch {
   const pgwatch = createPgwatch({ reporter, pollInterval: '50ms', ...options });
-  onTestFinished(() => pgwatch.close());
+  opened.push(pgwatch);
   return pgwatch;
 }
 

@@ -37,9 +37,11 @@ export class Crew {
   readonly #careful: Careful;
 
   constructor(options: CrewOptions) {
-    const { life, brake, account, calling, isHeld } = options;
+    const { life, brake, account, isHeld } = options;
+    const tools = { ...options.calling.tools, isFenced: () => life.isFenced };
+    const calling = { ...options.calling, tools };
     this.#life = life;
-    this.workers = workersFor(options, account);
+    this.workers = workersFor({ ...options, calling }, account);
     this.#careful = new Careful({
       ...options,
       isOrdered: calling.consumer.order === 'key',

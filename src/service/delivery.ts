@@ -1,0 +1,167 @@
+import type { Duration } from '../config/define.ts';
+import type { CallLimits, ConsumerContext, Database } from '../consumers/define.ts';
+import { DeadLetter, RetryAfter } from '../consumers/outcome.ts';
+import { PgwatchError, textOf, toError } from '../errors.ts';
+import { shown } from '../kinds.ts';
+import type { Change } from '../log/change.ts';
+import type { Notification } from '../log/notification.ts';
+import { parseDurationMs } from '../time.ts';
+
+export type NackOptions = {
+  /** When to deliver it again, like '30s', instead of the backoff. Does not count as an attempt. */
+  retryAfter?: Duration;
+  /** True: it can never succeed, and becomes a dead letter. */
+  dead?: boolean;
+};
+
+/** What a delivery needs of the call that it is. */
+export type Context = ConsumerContext & CallLimits;
+
+/** A notification that a subscription has handed out. It is open until it is settled. */
+export class Delivery<Payload = unknown> {
+  readonly notification: Notification<Payload>;
+  readonly #context: Context;
+  readonly #timeoutMs: number;
+  readonly #settled = Promise.withResolvers<void>();
+  #isSettled = false;
+
+  constructor(notification: Notification<Payload>, context: Context, timeoutMs: number) {
+    this.notification = notification;
+    this.#context = context;
+    this.#timeoutMs = timeoutMs;
+    const { signal } = context;
+    const end = () => this.#settled.reject(toError(signal.reason));
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+    // Whoever called the handler waits for it; nobody else has to.
+    this.#settled.promise.catch(() => {});
+  }
+
+  get id(): number {
+    return this.notification.id;
+  }
+
+  get channel(): string {
+    return this.notification.channel;
+  }
+
+  get key(): string | null {
+    return this.notification.key;
+  }
+
+  get payload(): Payload {
+    return this.notification.payload;
+  }
+
+  /** The captured row change; null for an explicit notification. */
+  get change(): Change | null {
+    return this.notification.change;
+  }
+
+  get createdAt(): Date {
+    return this.notification.createdAt;
+  }
+
+  /** The same at every delivery and, unlike the id, unique forever: use it to deduplicate. */
+  get eventId(): string {
+    return this.notification.eventId;
+  }
+
+  get isReplay(): boolean {
+    return this.notification.isReplay;
+  }
+
+  /** The number of this attempt, from 1. */
+  get attempt(): number {
+    return this.notification.attempt;
+  }
+
+  /** Runs SQL; with transaction: true in the transaction that moves the position. */
+  get db(): Database {
+    return this.#context.db;
+  }
+
+  /** Aborts when the time is over, or the subscription has ended: it can no longer be settled. */
+  get signal(): AbortSignal {
+    return this.#context.signal;
+  }
+
+  /** Resolves once it is settled. Rejects with the failure. */
+  get settled(): Promise<void> {
+    return this.#settled.promise;
+  }
+
+  /**
+   * Its work is done. That is recorded soon after; if the process dies before, it is delivered
+   * again.
+   * @throws PgwatchError delivery_settled; delivery_lost if it no longer belongs to this
+   *   subscription, and will be delivered again
+   */
+  async ack(): Promise<void> {
+    this.#settle('ack');
+    this.#settled.resolve();
+  }
+
+  /**
+   * Its work has failed: it is delivered again after the backoff, or becomes a dead letter once all
+   * attempts are spent.
+   * @param error why; default: no reason is recorded
+   * @throws PgwatchError as ack(); TypeError if retryAfter is no duration
+   */
+  async nack(error?: unknown, { retryAfter, dead = false }: NackOptions = {}): Promise<void> {
+    const failure = failureOf(error, retryAfter, dead);
+    this.#settle('nack');
+    this.#settled.reject(failure);
+  }
+
+  /**
+   * Gives it more time.
+   * @param duration from now on; default: the timeout of the subscription
+   * @throws PgwatchError as ack()
+   */
+  extend(duration: Duration = this.#timeoutMs): void {
+    this.#requireOpen('extend');
+    const durationMs = parseDurationMs(duration);
+    if (durationMs === undefined) {
+      throw new TypeError(`extend() takes milliseconds or a text like '30s', not ${duration}.`);
+    }
+    this.#context.extend(durationMs);
+  }
+
+  #settle(how: string): void {
+    this.#requireOpen(how);
+    this.#isSettled = true;
+  }
+
+  #requireOpen(how: string): void {
+    const { id } = this;
+    if (this.#isSettled) {
+      throw new PgwatchError(
+        'delivery_settled',
+        `${how}() came too late: notification ${id} has already been settled by ack() or nack().`,
+      );
+    }
+    const { signal, isFenced } = this.#context;
+    if (!signal.aborted && !isFenced) return;
+    const reason = isFenced
+      ? 'another process has taken the consumer over'
+      : textOf(() => toError(signal.reason).message);
+    throw new PgwatchError(
+      'delivery_lost',
+      `${how}() came too late for notification ${id}: ${reason}. It is delivered again.`,
+    );
+  }
+}
+
+function failureOf(error: unknown, retryAfter: Duration | undefined, dead: boolean): Error {
+  const given = error === undefined ? new Error('nack() was given no reason') : toError(error);
+  if (dead)
+    return new DeadLetter(
+      textOf(() => given.message),
+      { cause: given.cause },
+    );
+  if (retryAfter === undefined) return given;
+  if (parseDurationMs(retryAfter) !== undefined)
+    return new RetryAfter(retryAfter, { cause: given });
+  throw new TypeError(`retryAfter must be milliseconds or like '30s', not ${shown(retryAfter)}.`);
+}
