@@ -4,6 +4,9 @@ import type { Queryable } from '../database/connect.ts';
 import { Pool } from '../database/pool.ts';
 import { usualTarget } from '../database/target.ts';
 import { PgwatchError } from '../errors.ts';
+import type { StatusReport } from '../inspect/status-report.ts';
+import type { WhyReport } from '../inspect/why/report.ts';
+import type { Pause } from '../log/by-hand/pause.ts';
 import { type NewNotification, notify, notifyMany, type PublishOptions } from '../log/publish.ts';
 import { type Reporter, StreamReporter } from '../reporter.ts';
 import type { Access } from './access.ts';
@@ -132,6 +135,60 @@ export class Pgwatch implements AsyncDisposable {
     };
     if (batch !== undefined) return new Subscription(options, start, (deliveries) => deliveries);
     return new Subscription(options, start, ([only]) => only as Delivery<Payload>);
+  }
+
+  /**
+   * The state of the log, the daemons and the consumers, like "pgwatch status --json".
+   * @param consumerIds default: all consumers
+   * @throws PgwatchError consumer_unknown
+   */
+  async status(consumerIds: readonly string[] | null = null): Promise<StatusReport> {
+    const { readStatus } = await import('../inspect/status.ts');
+    const { statusReport } = await import('../inspect/status-report.ts');
+    return this.#with({ mode: 'read', consumers: consumerIds ?? [] }, async (client, { schema }) =>
+      statusReport(await readStatus(client, schema, consumerIds)),
+    );
+  }
+
+  /**
+   * Why a notification has or has not arrived, like "pgwatch why --json".
+   * @param consumerId default: at each consumer
+   * @throws PgwatchError consumer_unknown
+   */
+  async why(id: number, consumerId: string | null = null): Promise<WhyReport> {
+    const { explain } = await import('../inspect/why/explain.ts');
+    const { whyReport } = await import('../inspect/why/report.ts');
+    const consumers = consumerId === null ? [] : [consumerId];
+    return this.#with({ mode: 'read', consumers }, async (client, config) =>
+      whyReport(id, await explain(client, config, { id, consumerId })),
+    );
+  }
+
+  /**
+   * Keeps every process from running a consumer: calls that are under way finish, and nothing more
+   * is delivered until it is resumed.
+   * @param until a time, or a number of milliseconds from now; default: until it is resumed
+   * @throws PgwatchError consumer_unknown; input_invalid if the time has passed
+   */
+  async pause(consumerId: string, until: Date | number | null = null): Promise<Pause> {
+    const { pauseConsumer } = await import('../log/by-hand/pause.ts');
+    return this.#with({ mode: 'change', consumers: [consumerId] }, async (client, { schema }) => {
+      const paused = await pauseConsumer(client, schema, { consumerId, until });
+      if (paused) return paused;
+      throw new PgwatchError('consumer_unknown', `The consumer "${consumerId}" has been removed.`);
+    });
+  }
+
+  /**
+   * Lets processes run a consumer again.
+   * @returns false if it was not paused
+   * @throws PgwatchError consumer_unknown
+   */
+  async resume(consumerId: string): Promise<boolean> {
+    const { resumeConsumer } = await import('../log/by-hand/pause.ts');
+    return this.#with({ mode: 'change', consumers: [consumerId] }, (client, { schema }) =>
+      resumeConsumer(client, schema, { consumerId }),
+    );
   }
 
   /** Stops the consumers that run here, and closes all connections. The program's pool stays. */

@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { PgwatchError } from '../../src/errors.ts';
-import { answerJson } from '../../src/inspect/why/answer-json.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
+import { answerReport } from '../../src/inspect/why/report.ts';
 import { collectReports, makeConsumer } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { findingsOf } from '../helpers/doctor.ts';
@@ -127,7 +127,7 @@ const UNREAD = ['waiting', 'late', 'leased', 'under_way'];
 /** As "why ID --json" prints them, without the cost of a command for each. */
 async function whyAnswers(id: number): Promise<Answer[]> {
   const { answers } = await explain(database.pool, database.config, { id, consumerId: null });
-  return JSON.parse(JSON.stringify(answers.map((answer) => answerJson(answer, id))));
+  return JSON.parse(JSON.stringify(answers.map((answer) => answerReport(answer, id))));
 }
 
 async function requireAgreement() {

@@ -11,6 +11,7 @@ import {
   type PgwatchOptions,
   type Reporter,
 } from '../../src/index.ts';
+import { runCli } from '../helpers/cli.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 
 const database = useDatabase();
@@ -216,4 +217,35 @@ test('refuses consumers that are not defined well', async () => {
   await expect(listen({ ...consumer, id: undefined })).rejects.toThrow('Consumer 1: it has no id');
   await expect(listen({ ...consumer, retries: 3 })).rejects.toThrow('unknown option "retries"');
   expect(told).toEqual([]);
+});
+
+describe('what the commands print with --json', () => {
+  const json = async (...args: string[]) =>
+    JSON.parse((await runCli([...args, '--json'], { env: { DATABASE_URL: database.url } })).stdout);
+  const asJson = (value: unknown) => JSON.parse(JSON.stringify(value));
+
+  test('status and why return', async () => {
+    const pgwatch = open();
+    const id = await pgwatch.notify('orders', 1);
+    await (await pgwatch.listen([recorder('email').consumer], { once: true })).done;
+    const { at: _, ...status } = asJson(await pgwatch.status());
+    expect(await json('status')).toMatchObject(status);
+    expect(status.consumers).toMatchObject([{ consumerId: 'email', unread: 0 }]);
+    expect(asJson(await pgwatch.why(id))).toEqual(await json('why', String(id)));
+    expect((await pgwatch.why(id, 'email')).consumers).toMatchObject([{ isArrived: true }]);
+    await expect(pgwatch.status(['mail'])).rejects.toThrow('Did you mean "email"?');
+  });
+
+  test('pause and resume do', async () => {
+    const pgwatch = open();
+    await (await pgwatch.listen([recorder('email').consumer], { once: true })).done;
+    const { pausedAt, pausedUntil } = await pgwatch.pause('email', 60_000);
+    expect(pausedUntil?.getTime()).toBeGreaterThan(pausedAt.getTime());
+    expect((await json('status')).consumers).toMatchObject([{ state: 'paused' }]);
+    expect([await pgwatch.resume('email'), await pgwatch.resume('email')]).toEqual([true, false]);
+    await expect(pgwatch.pause('email', new Date(0))).rejects.toMatchObject({
+      code: 'input_invalid',
+    });
+    await expect(pgwatch.pause('mail')).rejects.toMatchObject({ code: 'consumer_unknown' });
+  });
 });

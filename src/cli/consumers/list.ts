@@ -1,9 +1,9 @@
 import { readStatus } from '../../inspect/status.ts';
+import { consumerReport } from '../../inspect/status-report.ts';
 import { consumerChannel } from '../../log/positions/progress.ts';
 import { withDatabase } from '../database.ts';
 import { reporterFor } from '../options.ts';
 import { describeLag, describeOwner } from '../status/cells.ts';
-import { consumerJson } from '../status/json.ts';
 import { printJson, printTable } from '../table.ts';
 import type { ListOptions } from './options.ts';
 
@@ -12,7 +12,7 @@ export async function listConsumers(options: ListOptions): Promise<void> {
   const { at, consumers } = await withDatabase(options, { mode: 'read' }, (client, { schema }) =>
     readStatus(client, schema, null),
   );
-  if (options.json) return printJson(consumers.map((consumer) => consumerJson(consumer, at)));
+  if (options.json) return printJson(consumers.map((consumer) => consumerReport(consumer, at)));
   if (consumers.length === 0) {
     reporterFor(options).info(
       'There are no consumers yet. "pgwatch listen" registers the ones it runs.',

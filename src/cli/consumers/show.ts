@@ -1,13 +1,13 @@
 import type { ConsumerView } from '../../inspect/consumer-view.ts';
 import { placeOf } from '../../inspect/daemons.ts';
 import { readStatus } from '../../inspect/status.ts';
+import { consumerReport } from '../../inspect/status-report.ts';
 import { field, onOneLine } from '../../lines.ts';
 import type { Position } from '../../log/positions/position.ts';
 import { colorsFor } from '../../reporter.ts';
 import { errorText } from '../../words.ts';
 import { withDatabase } from '../database.ts';
 import { ago, describeLag, describeLeft, describeOwner, describeRate } from '../status/cells.ts';
-import { consumerJson } from '../status/json.ts';
 import { printJson } from '../table.ts';
 import type { ShowOptions } from './options.ts';
 
@@ -20,7 +20,7 @@ export async function showConsumer(ids: readonly string[], options: ShowOptions)
   );
   if (options.json) {
     const complete = (view: ConsumerView) => ({
-      ...consumerJson(view, at),
+      ...consumerReport(view, at),
       position: view.position,
     });
     return printJson(consumers.map(complete));

@@ -1,10 +1,10 @@
 import type { ClientBase } from 'pg';
 import { tableText } from '../../capture/table-name.ts';
 import { PgwatchError } from '../../errors.ts';
-import { answerJson } from '../../inspect/why/answer-json.ts';
 import { type Answer, ownReason } from '../../inspect/why/decide.ts';
 import { explain } from '../../inspect/why/explain.ts';
 import { describeReason } from '../../inspect/why/reason-text.ts';
+import { answerReport } from '../../inspect/why/report.ts';
 import { field, timeField } from '../../lines.ts';
 import { findIdsByEventId, findNotifications, type StoredNotification } from '../../log/find.ts';
 import { colorsFor } from '../../reporter.ts';
@@ -77,7 +77,7 @@ async function lookUp(
 
 function toJson({ notification, answers, ...stored }: Shown): Record<string, unknown> {
   const { isReplay, attempt, payload, unreadable, ...shown } = notification.toJSON();
-  const consumers = answers.map((answer) => answerJson(answer, notification.id));
+  const consumers = answers.map((answer) => answerReport(answer, notification.id));
   const content = unreadable === undefined ? { payload } : { payload, unreadable };
   return { ...shown, ...stored, ...content, consumers };
 }

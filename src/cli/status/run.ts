@@ -2,13 +2,13 @@ import { readInTheWay } from '../../database/in-the-way.ts';
 import { PgwatchError } from '../../errors.ts';
 import { findingsOf } from '../../inspect/findings.ts';
 import { readStatus, type Status } from '../../inspect/status.ts';
+import { statusReport } from '../../inspect/status-report.ts';
 import { jsonText, onOneLine } from '../../lines.ts';
 import { countOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
 import { type CommandResult, reporterFor } from '../options.ts';
 import { printJson } from '../table.ts';
 import { attentionFirst } from './attention.ts';
-import { statusJson } from './json.ts';
 import { statusLines } from './lines.ts';
 import type { StatusOptions } from './options.ts';
 import { watch } from './watch.ts';
@@ -24,7 +24,7 @@ export async function status(
   if (options.watch) {
     const linesOf = (found: Status) =>
       // If blocks are printed one after another, each ends with an empty line.
-      options.json ? [jsonText(statusJson(found), 0)] : [...statusLines(attended(found)), ''];
+      options.json ? [jsonText(statusReport(found), 0)] : [...statusLines(attended(found)), ''];
     return watch(options, { consumerIds, linesOf, intervalMs: options.interval ?? INTERVAL_MS });
   }
   const { inTheWay, ...found } = await withDatabase(
@@ -37,7 +37,7 @@ export async function status(
   );
   for (const sentence of inTheWay) reporterFor(options).warn(sentence);
   if (options.check) outcome.exitCode = check(found, options);
-  else if (options.json) printJson(statusJson(found));
+  else if (options.json) printJson(statusReport(found));
   else process.stdout.write(`${statusLines(found).join('\n')}\n`);
 }
 

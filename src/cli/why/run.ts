@@ -1,9 +1,9 @@
 import { readInTheWay } from '../../database/in-the-way.ts';
-import { answerJson } from '../../inspect/why/answer-json.ts';
 import type { Answer } from '../../inspect/why/decide.ts';
 import { type Explanation, explain } from '../../inspect/why/explain.ts';
-import { absenceAdvice, absenceText, describePresence } from '../../inspect/why/presence-text.ts';
+import { describePresence } from '../../inspect/why/presence-text.ts';
 import { describeReason } from '../../inspect/why/reason-text.ts';
+import { whyReport } from '../../inspect/why/report.ts';
 import { onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
 import { withDatabase } from '../database.ts';
@@ -35,7 +35,7 @@ export async function why(
   const reporter = reporterFor(options);
   outcome.exitCode = hasArrived(found, consumerId !== null) ? 0 : 1;
   for (const sentence of inTheWay) reporter.warn(sentence);
-  if (options.json) return printJson(toJson(id, found));
+  if (options.json) return printJson(whyReport(id, found));
   process.stdout.write(`${describe(id, found, consumerId !== null)}\n`);
   if (found.restored) reporter.warn(found.restored);
   if (found.answers.length === 0) {
@@ -91,18 +91,4 @@ function describe(id: number, { presence, answers }: Explanation, isNamed: boole
     blocks.push(`Not for: ${names.join(', ')} (other channels)`);
   }
   return [head, ...blocks].join('\n\n');
-}
-
-function toJson(id: number, { presence, restored, answers }: Explanation) {
-  const { code, ...found } = presence;
-  return {
-    id,
-    presence: code,
-    ...('entry' in found ? found.entry : found),
-    ...(presence.code === 'present'
-      ? {}
-      : { message: absenceText(presence), advice: absenceAdvice(presence) }),
-    restored,
-    consumers: answers.map((answer) => answerJson(answer, id)),
-  };
 }
