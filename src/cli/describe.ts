@@ -1,4 +1,4 @@
-import type { Delivery } from '../log/deliveries/dead-letters.ts';
+import type { FiledDelivery } from '../log/deliveries/dead-letters.ts';
 import { shortDuration } from '../time.ts';
 
 /**
@@ -12,7 +12,7 @@ export function describeState({
   replayedAt,
   lastFailedAt,
 }: Pick<
-  Delivery,
+  FiledDelivery,
   'state' | 'nextAttemptAt' | 'calledAttempt' | 'replayedAt' | 'lastFailedAt'
 >): string {
   const isReplay = replayedAt !== null && lastFailedAt === null;

@@ -20,6 +20,12 @@ export type Access = {
   consumers?: readonly string[];
 };
 
+/** Runs the work with a direct connection, like withAccess(). */
+export type RunAccess = <T>(
+  access: Access,
+  work: (client: Client, config: Config) => Promise<T>,
+) => Promise<T>;
+
 /**
  * Runs the work with a direct connection to the database of a config.
  * @throws PgwatchError connection_failed; server_unsuitable with a transaction pooler;

@@ -4,14 +4,11 @@ import type { Queryable } from '../database/connect.ts';
 import { Pool } from '../database/pool.ts';
 import { usualTarget } from '../database/target.ts';
 import { PgwatchError } from '../errors.ts';
-import type { StatusReport } from '../inspect/status-report.ts';
-import type { WhyReport } from '../inspect/why/report.ts';
-import type { Pause } from '../log/by-hand/pause.ts';
 import { type NewNotification, notify, notifyMany, type PublishOptions } from '../log/publish.ts';
 import { type Reporter, StreamReporter } from '../reporter.ts';
-import type { Access } from './access.ts';
 import type { Delivery } from './delivery.ts';
 import type { Listening, ListenOptions } from './listening.ts';
+import { Operations } from './operations.ts';
 import { checkGiven, configOf, type Given, type PgwatchOptions } from './options.ts';
 import type { SubscribeOptions } from './subscribe-options.ts';
 import { Subscription } from './subscription.ts';
@@ -27,7 +24,7 @@ export type InTransaction = {
  * It reports to the reporter given, writes nothing to stdout, handles no signals, and never ends
  * the process.
  */
-export class Pgwatch implements AsyncDisposable {
+export class Pgwatch extends Operations implements AsyncDisposable {
   readonly #given: Given;
   readonly #reporter: Reporter;
   readonly #running = new Map<string, Listening>();
@@ -37,6 +34,7 @@ export class Pgwatch implements AsyncDisposable {
 
   /** @throws PgwatchError config_invalid */
   constructor(options: PgwatchOptions = {}) {
+    super();
     this.#given = checkGiven(options);
     this.#reporter = this.#given.reporter ?? new StreamReporter({ level: 'warn' });
   }
@@ -48,7 +46,7 @@ export class Pgwatch implements AsyncDisposable {
   async migrate(): Promise<{ number: number; name: string }[]> {
     const { migrateUp } = await import('../database/migrate.ts');
     const report = (what: string) => this.#reporter.info(`Restored ${what}.`);
-    const applied = await this.#with({ mode: 'bare' }, (client, config) =>
+    const applied = await this.run({ mode: 'bare' }, (client, config) =>
       migrateUp(client, config, report),
     );
     return applied.map(({ number, name }) => ({ number, name }));
@@ -57,7 +55,7 @@ export class Pgwatch implements AsyncDisposable {
   /** The migrations, and which of them are applied. */
   async migrationStatus() {
     const { readMigrationStates } = await import('../database/migrate.ts');
-    return this.#with({ mode: 'bare' }, readMigrationStates);
+    return this.run({ mode: 'bare' }, readMigrationStates);
   }
 
   /**
@@ -76,7 +74,7 @@ export class Pgwatch implements AsyncDisposable {
     options: PublishOptions & InTransaction = {},
   ): Promise<number> {
     const { client, ...published } = options;
-    const { apiSchema } = await this.#complete();
+    const { apiSchema } = await this.complete();
     return this.#publish(client, (to) => notify(to, channel, payload, { ...published, apiSchema }));
   }
 
@@ -89,7 +87,7 @@ export class Pgwatch implements AsyncDisposable {
     notifications: readonly NewNotification[],
     { client }: InTransaction = {},
   ): Promise<number[]> {
-    const { apiSchema } = await this.#complete();
+    const { apiSchema } = await this.complete();
     return this.#publish(client, (to) => notifyMany(to, notifications, { apiSchema }));
   }
 
@@ -102,7 +100,7 @@ export class Pgwatch implements AsyncDisposable {
     consumers: readonly ConsumerDefinition[] | { folder: string },
     options: ListenOptions = {},
   ): Promise<Listening> {
-    const config = await this.#complete();
+    const config = await this.complete();
     const found =
       'folder' in consumers
         ? await (await import('../consumers/discover.ts')).discoverConsumers(consumers.folder)
@@ -129,66 +127,12 @@ export class Pgwatch implements AsyncDisposable {
     this.#requireOpen();
     const { skipPlayback = false, batch } = options;
     const start = async (consumer: Consumer, signal: AbortSignal) => {
-      const config = await this.#complete();
+      const config = await this.complete();
       // What is open when the loop is left is given back at once.
       return this.#run([consumer], { ...config, shutdownTimeoutMs: 0 }, { signal, skipPlayback });
     };
     if (batch !== undefined) return new Subscription(options, start, (deliveries) => deliveries);
     return new Subscription(options, start, ([only]) => only as Delivery<Payload>);
-  }
-
-  /**
-   * The state of the log, the daemons and the consumers, like "pgwatch status --json".
-   * @param consumerIds default: all consumers
-   * @throws PgwatchError consumer_unknown
-   */
-  async status(consumerIds: readonly string[] | null = null): Promise<StatusReport> {
-    const { readStatus } = await import('../inspect/status.ts');
-    const { statusReport } = await import('../inspect/status-report.ts');
-    return this.#with({ mode: 'read', consumers: consumerIds ?? [] }, async (client, { schema }) =>
-      statusReport(await readStatus(client, schema, consumerIds)),
-    );
-  }
-
-  /**
-   * Why a notification has or has not arrived, like "pgwatch why --json".
-   * @param consumerId default: at each consumer
-   * @throws PgwatchError consumer_unknown
-   */
-  async why(id: number, consumerId: string | null = null): Promise<WhyReport> {
-    const { explain } = await import('../inspect/why/explain.ts');
-    const { whyReport } = await import('../inspect/why/report.ts');
-    const consumers = consumerId === null ? [] : [consumerId];
-    return this.#with({ mode: 'read', consumers }, async (client, config) =>
-      whyReport(id, await explain(client, config, { id, consumerId })),
-    );
-  }
-
-  /**
-   * Keeps every process from running a consumer: calls that are under way finish, and nothing more
-   * is delivered until it is resumed.
-   * @param until a time, or a number of milliseconds from now; default: until it is resumed
-   * @throws PgwatchError consumer_unknown; input_invalid if the time has passed
-   */
-  async pause(consumerId: string, until: Date | number | null = null): Promise<Pause> {
-    const { pauseConsumer } = await import('../log/by-hand/pause.ts');
-    return this.#with({ mode: 'change', consumers: [consumerId] }, async (client, { schema }) => {
-      const paused = await pauseConsumer(client, schema, { consumerId, until });
-      if (paused) return paused;
-      throw new PgwatchError('consumer_unknown', `The consumer "${consumerId}" has been removed.`);
-    });
-  }
-
-  /**
-   * Lets processes run a consumer again.
-   * @returns false if it was not paused
-   * @throws PgwatchError consumer_unknown
-   */
-  async resume(consumerId: string): Promise<boolean> {
-    const { resumeConsumer } = await import('../log/by-hand/pause.ts');
-    return this.#with({ mode: 'change', consumers: [consumerId] }, (client, { schema }) =>
-      resumeConsumer(client, schema, { consumerId }),
-    );
   }
 
   /** Stops the consumers that run here, and closes all connections. The program's pool stays. */
@@ -226,13 +170,6 @@ export class Pgwatch implements AsyncDisposable {
     return begun;
   }
 
-  /** Runs the work with a direct connection. */
-  async #with<T>(access: Access, work: Parameters<typeof import('./access.ts').withAccess<T>>[2]) {
-    const config = await this.#complete();
-    const { withAccess } = await import('./access.ts');
-    return withAccess(config, access, work);
-  }
-
   async #publish<T>(client: Queryable | undefined, work: (to: Queryable) => Promise<T>) {
     if (client) return work(client);
     if (this.#given.pool) return work(this.#given.pool);
@@ -241,14 +178,14 @@ export class Pgwatch implements AsyncDisposable {
   }
 
   async #openPool(): Promise<Pool> {
-    const config = await this.#complete();
+    const config = await this.complete();
     const onError = (error: Error) =>
       this.#reporter.debug(`A connection for publishing failed: ${error.message}`);
     // With the settings of the user, because pgwatch.notify may be one of them.
     return new Pool({ ...usualTarget(config), size: config.poolSize, sessions: 'user', onError });
   }
 
-  #complete(): Promise<Config> {
+  protected complete(): Promise<Config> {
     this.#requireOpen();
     this.#config ??= configOf(this.#given);
     return this.#config;

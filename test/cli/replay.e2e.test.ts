@@ -87,7 +87,11 @@ test('replay watches until all are handled, and fails if one became a dead lette
   const second = await replay('email', '--key', 'order:0', '--json');
   await daemon.stop();
   expect(second.exitCode).toBe(1);
-  expect(JSON.parse(second.stdout)).toMatchObject({ filed: 3, isFinished: true, dead: 1 });
+  expect(JSON.parse(second.stdout)).toMatchObject({
+    filed: 3,
+    dead: 0,
+    outcome: { isFinished: true, dead: 1 },
+  });
   expect(second.said).toContain(
     'warning One of them is a dead letter: "pgwatch dlq list --consumer email".',
   );

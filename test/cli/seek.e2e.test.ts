@@ -110,7 +110,7 @@ test('if the position moves after the plan was made, seek says so and moves noth
   await other.query('update pgwatch.consumer_progress set epoch = epoch + 1; commit');
   const { said, exitCode } = await seeking;
   expect(said).toMatch(
-    /^error email has changed since the plan was made, .* run the command again/,
+    /^error email has changed since the plan was made, .* seek again for a new plan/,
   );
   expect([exitCode, await doneId()]).toEqual([1, ids[19]]);
   await other.end();
@@ -139,7 +139,7 @@ test('seek refuses an id beyond the newest, and reports a dead letter that stops
   expect(ahead).toMatchObject({ exitCode: 2, stdout: '' });
   expect(ahead.said).toBe(
     `error There is no notification ${newest + 2} yet: the newest notification is ${newest}. ` +
-      'To skip everything, use --to now.',
+      'To skip everything, seek to now.',
   );
   const future = await seek('email', '--to', '2999-01-01', '--yes');
   expect([future.exitCode, future.said]).toEqual([2, expect.stringContaining('in the future')]);

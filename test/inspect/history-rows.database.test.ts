@@ -1,8 +1,8 @@
 import type { Client } from 'pg';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { createTrigger } from '../../src/capture/create-trigger.ts';
-import { atToJson } from '../../src/cli/history/at.ts';
 import { type RowAt, rowAt } from '../../src/inspect/history/at.ts';
+import { rowAtReport } from '../../src/service/operations/history-at.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { createRole } from '../helpers/role.ts';
 import { historyOf } from './history-of.ts';
@@ -179,9 +179,9 @@ test('if the log has only changes of a row, the answer says that it is incomplet
   const found = await at(after);
   expect(found.row).toEqual({ id: 1, visits: 1 });
   const order = ['id', 'name', 'email', 'visits'];
-  expect(atToJson(found, after, order).warning).toMatch(/^This is not the whole row/);
+  expect(rowAtReport(found, after, order).warning).toMatch(/^This is not the whole row/);
   // A row with all columns changed is complete, and so are versions after a full one.
-  expect(atToJson(found, after, ['id', 'visits']).warning).toBeNull();
+  expect(rowAtReport(found, after, ['id', 'visits']).warning).toBeNull();
   await createTrigger(client, 'users');
   await client.query(`update users set visits = 2`);
   await createTrigger(client, 'users', { payload: 'changed' });

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import {
   countDeliveries,
-  type Delivery,
+  type FiledDelivery,
   listDeliveries,
   readDeliveries,
 } from '../../src/log/deliveries/dead-letters.ts';
@@ -22,7 +22,7 @@ beforeAll(async () => {
   ids.blocked = await addDelivery(database, { state: 'blocked', channel: 'users' });
 });
 
-async function listed(filter: Partial<DeliveryFilter>, limit = 50): Promise<Delivery[]> {
+async function listed(filter: Partial<DeliveryFilter>, limit = 50): Promise<FiledDelivery[]> {
   return listDeliveries(database.pool, 'pgwatch', { filter: { ...NO_FILTER, ...filter }, limit });
 }
 

@@ -1,10 +1,11 @@
 import { PgwatchError } from '../../errors.ts';
-import {
-  changeDeadLetters,
-  type DeadLetterAction,
-  type Picked,
-} from '../../log/by-hand/dead-letter-change.ts';
+import type { DeadLetterAction } from '../../log/by-hand/dead-letter-change.ts';
 import type { DeliveryFilter } from '../../log/deliveries/filter.ts';
+import {
+  type ChangedDeadLetters,
+  changeAll,
+  deadLetterReport,
+} from '../../service/operations/dead-letters.ts';
 import { countOf, someOf } from '../../words.ts';
 import { withDatabase } from '../database.ts';
 import { idsFrom } from '../ids.ts';
@@ -24,31 +25,18 @@ export async function change(
   options: ChangeOptions,
 ): Promise<void> {
   const filter = filterOf(action, ids, options);
-  const isDryRun = options.dryRun ?? false;
-  const picked: Picked[] = [];
-  await withDatabase(
+  const change = { action, filter, isDryRun: options.dryRun ?? false };
+  const changed = await withDatabase(
     options,
     { mode: 'change', consumers: filter.consumerIds ?? [] },
-    async (client, { schema }) => {
-      for await (const batch of changeDeadLetters(client, schema, { action, filter, isDryRun })) {
-        picked.push(...batch);
-      }
-    },
+    (client, { schema }) => changeAll(client, schema, change),
   );
-  const knownIds = new Set(picked.map(({ id }) => id));
-  const result: Result = {
-    action,
-    isDryRun,
-    changed: picked.filter(({ isChanged }) => isChanged),
-    left: picked.filter(({ isChanged }) => !isChanged),
-    unknownIds: (filter.ids ?? []).filter((id) => !knownIds.has(id)),
-  };
-  if (options.json) printJson(toJson(result));
-  else report(result, options);
-  if (result.unknownIds.length === 0) return;
+  if (options.json) printJson(deadLetterReport(change, changed));
+  else report(action, changed, options);
+  if (changed.unknownIds.length === 0) return;
   throw new PgwatchError(
     'dead_letter_unknown',
-    `There is no such dead letter: ${someOf(result.unknownIds.map(String))}. ` +
+    `There is no such dead letter: ${someOf(changed.unknownIds.map(String))}. ` +
       `It ${isNarrowed(filter) ? 'does not match the options, ' : ''}has been handled since, ` +
       'was discarded, or never failed.',
   );
@@ -79,28 +67,18 @@ function filterOf(
   return filter;
 }
 
-type Result = {
-  action: DeadLetterAction;
-  isDryRun: boolean;
-  changed: readonly Picked[];
-  left: readonly Picked[];
-  unknownIds: readonly number[];
-};
-
-function toJson({ action, isDryRun, changed, left, unknownIds }: Result): Record<string, unknown> {
-  const shown = ({ consumerId, id, key, state }: Picked) => ({ consumerId, id, key, state });
-  return {
-    dryRun: isDryRun,
-    [action === 'retry' ? 'retried' : 'discarded']: changed.map(shown),
-    left: left.map(shown),
-    unknown: unknownIds,
-  };
-}
-
-function report({ action, isDryRun, changed, left }: Result, options: ChangeOptions): void {
+function report(
+  action: DeadLetterAction,
+  { changed, left }: ChangedDeadLetters,
+  options: ChangeOptions,
+): void {
   const reporter = reporterFor(options);
-  const rows = [...changed, ...left];
-  if (isDryRun && rows.length > 0) printPicked(rows.slice(0, ROWS_SHOWN_MAX), action);
+  const isDryRun = options.dryRun ?? false;
+  const rows = [
+    ...changed.map((each) => ({ ...each, outcome: action })),
+    ...left.map((each) => ({ ...each, outcome: 'left alone' })),
+  ];
+  if (isDryRun && rows.length > 0) printRows(rows.slice(0, ROWS_SHOWN_MAX));
   const verb = isDryRun ? `Would ${action}` : DONE[action];
   const noun = changed.every(({ state }) => state === 'dead') ? 'dead letter' : 'notification';
   reporter.info(
@@ -117,22 +95,24 @@ function report({ action, isDryRun, changed, left }: Result, options: ChangeOpti
   }
 }
 
-function printPicked(picked: readonly Picked[], action: DeadLetterAction): void {
+type Row = ChangedDeadLetters['changed'][number] & { outcome: string };
+
+function printRows(rows: readonly Row[]): void {
   printTable(
     ['ID', 'CONSUMER', 'STATE', 'OUTCOME', 'KEY'],
-    picked.map(({ id, consumerId, state, isChanged, key }) => [
+    rows.map(({ id, consumerId, state, outcome, key }) => [
       String(id),
       consumerId,
       state,
-      isChanged ? action : 'left alone',
+      outcome,
       key ?? '-',
     ]),
   );
 }
 
-function byConsumer(picked: readonly Picked[]): string {
+function byConsumer(changed: ChangedDeadLetters['changed']): string {
   const counts = new Map<string, number>();
-  for (const { consumerId } of picked) counts.set(consumerId, (counts.get(consumerId) ?? 0) + 1);
+  for (const { consumerId } of changed) counts.set(consumerId, (counts.get(consumerId) ?? 0) + 1);
   return [...counts].map(([id, count]) => `${id} ${count.toLocaleString('en')}`).join(', ');
 }
 

@@ -1,6 +1,6 @@
 import {
   countDeliveries,
-  type Delivery,
+  type FiledDelivery,
   listDeliveries,
 } from '../../log/deliveries/dead-letters.ts';
 import type { DeliveryFilter, DeliveryState } from '../../log/deliveries/filter.ts';
@@ -39,11 +39,11 @@ export async function listDeadLetters(options: ListOptions): Promise<void> {
 }
 
 /** Leaves out less useful columns on a narrow terminal. */
-function printDeliveries(deliveries: readonly Delivery[], state: DeliveryState | 'all'): void {
+function printDeliveries(deliveries: readonly FiledDelivery[], state: DeliveryState | 'all'): void {
   const columns = stdoutColumns();
   const isWide = columns >= 120;
   const keyWidth = columns === Number.POSITIVE_INFINITY ? columns : isWide ? 32 : 16;
-  const shown: [heading: string, cell: (delivery: Delivery) => string, isShown?: boolean][] = [
+  const shown: [heading: string, cell: (delivery: FiledDelivery) => string, isShown?: boolean][] = [
     ['ID', ({ id }) => String(id)],
     ['CONSUMER', ({ consumerId }) => consumerId],
     ['CHANNEL', ({ channel }) => channel ?? '-', isWide],

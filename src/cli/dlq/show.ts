@@ -1,6 +1,6 @@
 import { PgwatchError } from '../../errors.ts';
 import { field, indented, onOneLine, timeField } from '../../lines.ts';
-import { type Delivery, readDeliveries } from '../../log/deliveries/dead-letters.ts';
+import { type FiledDelivery, readDeliveries } from '../../log/deliveries/dead-letters.ts';
 import type { ErrorRecord } from '../../log/deliveries/delivery.ts';
 import { NO_FILTER } from '../../log/deliveries/filter.ts';
 import type { Notification } from '../../log/notification.ts';
@@ -35,7 +35,7 @@ export async function showDeadLetters(idText: string, options: ShowOptions): Pro
   );
 }
 
-export type FoundDeadLetters = Delivery & { notification: Notification | null };
+export type FoundDeadLetters = FiledDelivery & { notification: Notification | null };
 
 function toJson({ notification, ...delivery }: FoundDeadLetters): Record<string, unknown> {
   if (!notification) return { ...delivery, notification };
@@ -58,14 +58,14 @@ export function deliveryText(found: readonly FoundDeadLetters[]): string {
   return blocks.join('\n\n');
 }
 
-function headingOf(delivery: Delivery): string {
+function headingOf(delivery: FiledDelivery): string {
   const { consumerId, state, attempts } = delivery;
   if (state === 'blocked')
     return `${consumerId}: blocked by an earlier notification with the same key`;
   return `${consumerId}: ${describeState(delivery)}, after ${countOf(attempts, 'attempt')}`;
 }
 
-function describeFailures(delivery: Delivery): string {
+function describeFailures(delivery: FiledDelivery): string {
   const { firstFailedAt, firstError, lastFailedAt, lastError } = delivery;
   if (!lastFailedAt) return field('failed', 'never');
   const isOnlyOne = firstFailedAt?.getTime() === lastFailedAt.getTime();

@@ -1,33 +1,24 @@
 import type { OtherHalf } from '../../inspect/history/key-change.ts';
-import type { RowImage, RowVersion } from '../../inspect/history/versions.ts';
+import type { RowImage } from '../../inspect/history/versions.ts';
 import { indented, jsonText, onOneLine } from '../../lines.ts';
 import { colorsFor } from '../../reporter.ts';
+import type { HistoryEntry } from '../../service/operations/history.ts';
 import { cutToWidth, stdoutColumns, widthOf } from '../table.ts';
 import { diffLines } from './diff.ts';
-
-/** For programs: the row before and after, and who changed it. */
-export function versionToJson(
-  version: RowVersion,
-  otherHalf: OtherHalf | null = null,
-): Record<string, unknown> {
-  const { source, ...shown } = version;
-  return { ...shown, otherHalf };
-}
 
 export type VersionView = {
   isFirst: boolean;
   isDiff: boolean;
   /** The order of the columns. */
   order: readonly string[];
-  otherHalf: OtherHalf | null;
 };
 
 /** A heading, and below it the changes. */
 export function versionText(
-  version: RowVersion,
-  { isFirst, isDiff, order, otherHalf }: VersionView,
+  version: HistoryEntry,
+  { isFirst, isDiff, order }: VersionView,
 ): string {
-  const { action, before, after, isAfterGap } = version;
+  const { action, before, after, isAfterGap, otherHalf } = version;
   const changed = inOrder(version.changed, order);
   const lines = isAfterGap ? ['    (before this, it was changed without a notification)'] : [];
   // Columns that are the same as in the previous version are not repeated.
@@ -69,7 +60,7 @@ function heading({
   userId,
   sessionId,
   xid,
-}: RowVersion): string {
+}: HistoryEntry): string {
   const colors = colorsFor(process.stdout);
   const who = [
     ...(userId === null ? [] : [`by ${userId}`]),

@@ -1,16 +1,14 @@
 import { field, onOneLine } from '../../lines.ts';
-import type { Stretch, StretchCount, StretchEntry } from '../../log/by-hand/replay-stretch.ts';
+import type { StretchEntry } from '../../log/by-hand/replay-stretch.ts';
 import { colorsFor } from '../../reporter.ts';
+import type { ReplayReport } from '../../service/operations/replay.ts';
 import { countOf } from '../../words.ts';
 import { printTable } from '../table.ts';
 
 /** Describes for people what a replay would do. */
-export function describeStretch(
-  stretch: Stretch,
-  count: StretchCount,
-  speed: number | null,
-): string {
-  const { settled, beforeChannel, keys, firstId, lastId, dead, waiting, open } = count;
+export function describeReplay(report: ReplayReport, speed: number | null): string {
+  const { consumerId, matching, beforeChannel, keys, firstId, lastId } = report;
+  const { dead, waiting, open } = report;
   const colors = colorsFor(process.stdout);
   const number = (value: number) => value.toLocaleString('en');
   const range = firstId === lastId ? `${firstId}` : `${firstId} to ${lastId}`;
@@ -20,17 +18,17 @@ export function describeStretch(
     ...(waiting > 0 ? [`${number(waiting)} that wait for a retry`] : []),
   ];
   return [
-    colors.bold(onOneLine(stretch.consumerId)),
+    colors.bold(onOneLine(consumerId)),
     field(
       'again',
-      settled === 0 ? 'none' : `${countOf(settled, 'notification')}, ${range}${about}`,
+      matching === 0 ? 'none' : `${countOf(matching, 'notification')}, ${range}${about}`,
     ),
     ...(beforeChannel > 0
       ? [field('first time', `${number(beforeChannel)} published before it read their channel`)]
       : []),
     ...(left.length > 0 ? [field('left alone', left.join(', '))] : []),
     ...(open > 0 ? [field('pending', `${number(open)} not handled yet arrive anyway`)] : []),
-    ...(settled > 0
+    ...(matching > 0
       ? [
           field('speed', speed === null ? 'as fast as possible' : `${speed}x the original pace`),
           field('effects', 'the handler runs again for each, side effects included'),

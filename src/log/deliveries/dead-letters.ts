@@ -9,7 +9,7 @@ import type { ErrorRecord } from './delivery.ts';
 import { type DeliveryFilter, type DeliveryState, filterSql, filterValues } from './filter.ts';
 
 /** A notification that a consumer did not handle at the first call. */
-export type Delivery = {
+export type FiledDelivery = {
   consumerId: string;
   /** The id of the notification. */
   id: number;
@@ -34,7 +34,7 @@ export async function listDeliveries(
   client: Queryable,
   schema: string,
   { filter, limit }: { filter: DeliveryFilter; limit: number },
-): Promise<Delivery[]> {
+): Promise<FiledDelivery[]> {
   // The limit comes first, so the channel is extracted from the copies of those rows only.
   const { rows } = await client.query(
     `select ${COLUMNS}, coalesce(d.notification ->> 'channel', (
@@ -72,7 +72,7 @@ export async function readDeliveries(
   client: Queryable,
   schema: string,
   filter: DeliveryFilter,
-): Promise<(Delivery & { notification: Notification | null })[]> {
+): Promise<(FiledDelivery & { notification: Notification | null })[]> {
   const { rows } = await client.query(
     `select ${COLUMNS}, found.row_3 as channel, found.*
      from ${qualified(schema, 'delivery')} as d
@@ -123,7 +123,7 @@ type DeliveryRow = QueryResultRow & {
   last_error: ErrorRecord | null;
 };
 
-function toDelivery(row: DeliveryRow): Delivery {
+function toDelivery(row: DeliveryRow): FiledDelivery {
   return {
     consumerId: row.consumer_id,
     id: safeId(row.id),

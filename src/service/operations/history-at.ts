@@ -1,26 +1,39 @@
 import type { RowAt } from '../../inspect/history/at.ts';
-import { columnLines, versionToJson } from './version.ts';
+import type { RowVersion } from '../../inspect/history/versions.ts';
 
-/** The row, one column per line. */
-export function atText({ row }: RowAt, order: readonly string[]): string {
-  return columnLines(row ?? {}, order)
-    .map((line) => line.trimStart())
-    .join('\n');
-}
+type Shown = Omit<RowVersion, 'source'>;
 
-/** What is known about the row at a time, and a sentence about it. */
-export function atToJson(found: RowAt, time: Date, order: readonly string[]) {
+/** What is known about a row at a time, and a sentence about it. */
+export type RowAtReport = Omit<RowAt, 'version' | 'next'> & {
+  at: Date;
+  /** The last version at that time. */
+  version: Shown | null;
+  /** The first later version. */
+  next: Shown | null;
+  sentence: string;
+  /** Why the row may have been different; null if it was certainly so. */
+  warning: string | null;
+};
+
+/** @param order the columns of the table; empty if they are not known */
+export function rowAtReport(found: RowAt, time: Date, order: readonly string[]): RowAtReport {
   const { state, row, version, next, coveredSince } = found;
   return {
     at: time,
     state,
     row,
-    version: version && versionToJson(version),
-    next: next && versionToJson(next),
+    version: shown(version),
+    next: shown(next),
     coveredSince,
     sentence: sentenceOf(found, time),
     warning: warningOf(found, order),
   };
+}
+
+function shown(version: RowVersion | null): Shown | null {
+  if (!version) return null;
+  const { source: _, ...rest } = version;
+  return rest;
 }
 
 function warningOf({ row, version, next }: RowAt, order: readonly string[]): string | null {
