@@ -1,8 +1,8 @@
 /** The public API: what consumer files, config files and publishing programs import. */
 export { createTrigger, dropTrigger, type TriggerPlace } from './capture/create-trigger.ts';
-export { defineConfig, type UserConfig } from './config/define.ts';
 export type { Operation, TriggerOptions } from './config/triggers.ts';
 export {
+  type Around,
   type BatchDefinition,
   type ConsumerContext,
   type ConsumerDefinition,
@@ -11,6 +11,12 @@ export {
   type RetryOptions,
   type SingleDefinition,
 } from './consumers/define.ts';
+export {
+  defineConfig,
+  type Hooks,
+  type NewDeadLetter,
+  type UserConfig,
+} from './consumers/hooks.ts';
 export { DeadLetter, RetryAfter } from './consumers/outcome.ts';
 export type { StandardSchema } from './consumers/schema.ts';
 export { type ErrorCode, PgwatchError } from './errors.ts';

@@ -11,7 +11,7 @@ import {
   wholeNumber,
 } from '../kinds.ts';
 import { suggest } from '../suggest.ts';
-import { type Config, ROLE_KINDS } from './define.ts';
+import { type Config, type Hook, ROLE_KINDS } from './define.ts';
 import { checkTriggerOptions } from './triggers.ts';
 
 /** Options from one place: the config file, the environment or the command line. */
@@ -32,6 +32,11 @@ const SCHEMA_NAME = 'a name of 1 to 63 bytes that neither begins with "pg_" nor 
 
 const url: Kind<string> = { parse: connectionString, expected: CONNECTION_STRING };
 const schema: Kind<string> = { parse: schemaName, expected: SCHEMA_NAME };
+
+const hook: Kind<Hook> = {
+  parse: (value) => (typeof value === 'function' ? (value as Hook) : undefined),
+  expected: 'a function',
+};
 
 /** The properties of a Config that options become, and what each must be. */
 const CHECKS: Record<
@@ -74,6 +79,8 @@ const CHECKS: Record<
   maxBatchBytes: { key: 'maxBatchBytes', kind: { parse: bytes, expected: "a size like '4MB'" } },
   poolSize: { key: 'poolSize', kind: fromText(wholeNumber(2, 1000)) },
   shutdownTimeout: { key: 'shutdownTimeoutMs', kind: duration('30s', { leastMs: 0 }) },
+  around: { key: 'around', kind: hook },
+  onDead: { key: 'onDead', kind: hook },
 };
 
 /** The names of all options, as in a config file. */

@@ -7,8 +7,8 @@ export type Duration = number | string;
 /** A number of bytes, or a text with a unit: '64KB', '4MB'. */
 export type ByteSize = number | string;
 
-/** The options in pgwatch.config.ts. Everything is optional. */
-export type UserConfig = {
+/** The options in pgwatch.config.ts, with hooks of any kind. Everything is optional. */
+export type ConfigOptions = {
   /** Connection string. Default: DATABASE_URL, or libpq's PGHOST, PGUSER and so on. */
   url?: string;
   /**
@@ -77,7 +77,12 @@ export type UserConfig = {
   poolSize?: number;
   /** How long running handlers may take to finish at shutdown. Default '30s'. */
   shutdownTimeout?: Duration;
+  around?: Hook;
+  onDead?: Hook;
 };
+
+/** A function of the program. What it takes is defined where consumers are. */
+export type Hook = (...args: never[]) => unknown;
 
 /** What roles may be allowed to do. */
 export const ROLE_KINDS = ['publish', 'consume', 'read', 'capture'] as const;
@@ -111,11 +116,8 @@ export type Config = Readonly<{
   maxBatchBytes: number;
   poolSize: number;
   shutdownTimeoutMs: number;
+  around: Hook | null;
+  onDead: Hook | null;
   /** The config file that was read; null if there is none. */
   file: string | null;
 }>;
-
-/** Gives a config file its types. Returns its argument. */
-export function defineConfig(config: UserConfig): UserConfig {
-  return config;
-}

@@ -40,6 +40,8 @@ const DEFAULTS = {
   maxBatchBytes: 4 * 1024 * 1024,
   poolSize: 10,
   shutdownTimeoutMs: 30_000,
+  around: null,
+  onDead: null,
   file: null,
 } satisfies Config;
 

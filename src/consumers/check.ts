@@ -3,9 +3,10 @@ import { name, shown, wholeNumber } from '../kinds.ts';
 import type { Notification } from '../log/notification.ts';
 import { consumerChannel, type From } from '../log/positions/progress.ts';
 import { suggest } from '../suggest.ts';
+import { surrounded } from './around.ts';
 import { checkDelivery } from './check-delivery.ts';
 import { checked } from './checked.ts';
-import type { Consumer, ConsumerContext, ConsumerDefinition } from './define.ts';
+import type { Around, Consumer, ConsumerContext, ConsumerDefinition } from './define.ts';
 
 /**
  * Checks the export of a consumer file and adds the defaults.
@@ -41,7 +42,7 @@ export function checkDefinition(
   if (typeof id !== 'string' || !/^[\w.:-]{1,100}$/.test(id)) {
     throw new Error(`id must be 1 to 100 letters, digits, ".", ":", "_" or "-", not ${shown(id)}`);
   }
-  return Object.freeze({
+  const consumer: Consumer = Object.freeze({
     id,
     channels: checkChannels(definition.channels, consumerChannel(id)),
     from: checkFrom(definition.from ?? 'start'),
@@ -53,6 +54,7 @@ export function checkDefinition(
     ...checkHandler(definition),
     onGap: checkOnGap(definition),
   });
+  return surrounded(consumer, checkAround(definition));
 }
 
 function checkChannels(channels: unknown, own: string): readonly string[] {
@@ -107,6 +109,12 @@ function checkOnGap(definition: ConsumerDefinition): Consumer['onGap'] {
   return onGap.bind(definition);
 }
 
+function checkAround(definition: ConsumerDefinition): Around | null {
+  const { around = null } = definition;
+  if (around !== null && typeof around !== 'function') throw new Error('around must be a function');
+  return around?.bind(definition) ?? null;
+}
+
 const OPTIONS: readonly string[] = [
   'id',
   'channels',
@@ -120,6 +128,7 @@ const OPTIONS: readonly string[] = [
   'instances',
   'schema',
   'onGap',
+  'around',
   'handle',
   'handleBatch',
   'batchSize',

@@ -132,7 +132,19 @@ type CommonDefinition<Payload> = {
    * again later, like a handler. Default: the daemon reports a warning.
    */
   onGap?(gap: Gap, context: ConsumerContext): unknown;
+  /** Surrounds each call of the handler. Default: nothing does. */
+  around?: Around;
 };
+
+/**
+ * Surrounds a call of a handler, for example with AsyncLocalStorage, a trace, or "set local" for
+ * row level security: it does what it likes, and makes the call once. The outcome of the call
+ * counts, whatever it returns; if it throws, the call has failed.
+ */
+export type Around = (
+  call: () => Promise<unknown>,
+  scope: { notifications: readonly Notification[]; context: ConsumerContext },
+) => unknown;
 
 /** A consumer that is called for one notification at a time. */
 export type SingleDefinition<Payload = unknown> = CommonDefinition<Payload> & {

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import type { Config } from '../config/define.ts';
+import { surrounded } from '../consumers/around.ts';
 import { consumerReporter } from '../consumers/context.ts';
 import type { Consumer } from '../consumers/define.ts';
+import { hooksOf } from '../consumers/hooks.ts';
 import { isStatementError } from '../database/connect.ts';
 import { isTransient } from '../database/connection-error.ts';
 import { Pool } from '../database/pool.ts';
@@ -15,6 +17,7 @@ import type { Reporter } from '../reporter.ts';
 import { backoffMs, formatDuration, sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Calling } from './calls/calling.ts';
+import { DeadLetterHook } from './calls/dead-letter-hook.ts';
 import { FailureReports } from './calls/failure-reports.ts';
 import { Meter } from './calls/meter.ts';
 import { plainDatabase } from './calls/plain-database.ts';
@@ -47,6 +50,7 @@ export class Daemon {
   readonly #options: Required<DaemonOptions>;
   readonly #lasting: Lasting;
   readonly #failures: FailureReports;
+  readonly #deadLetters: DeadLetterHook;
   /** Aborts the signal that handlers receive. */
   readonly #abandon = new AbortController();
   /** Aborts a little later, when the daemon no longer waits for anything. */
@@ -59,13 +63,16 @@ export class Daemon {
 
   constructor(options: DaemonOptions) {
     const { config, reporter } = options;
+    const hooks = hooksOf(config);
     this.#options = {
       readPage: pageReader(config.schema),
       skipPlayback: false,
       knownIds: [],
       ownPool: null,
       ...options,
+      consumers: options.consumers.map((each) => surrounded(each, hooks.around)),
     };
+    this.#deadLetters = new DeadLetterHook(hooks.onDead, reporter);
     this.#failures = new FailureReports(reporter);
     const ids = options.consumers.map(({ id }) => id);
     const pools = this.#makePools(options);
@@ -179,6 +186,7 @@ export class Daemon {
       this.#failures.close();
       const { settler, logPool, handlerPool } = this.#lasting;
       await settler.close();
+      await this.#deadLetters.untilIdle(this.#cutOff.signal);
       await Promise.all([logPool.close(), handlerPool.close()]);
       for (const timer of timers) clearTimeout(timer);
     }
@@ -230,6 +238,7 @@ export class Daemon {
       consumer,
       reporter,
       failures: this.#failures,
+      deadLetters: this.#deadLetters,
       meter: meters.get(consumer.id) ?? new Meter(),
       tools: {
         makeDb: (call) => plainDatabase(pool, call, (thrown) => this.#isOutage(thrown)),

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
 import type pg from 'pg';
 import { checkOptions, OPTION_NAMES, type OptionSource } from '../config/check.ts';
-import type { Config, UserConfig } from '../config/define.ts';
+import type { Config } from '../config/define.ts';
 import { completeConfig } from '../config/load.ts';
+import type { UserConfig } from '../consumers/hooks.ts';
 import { clientConfigOf } from '../database/target.ts';
 import { PgwatchError } from '../errors.ts';
 import { shown } from '../kinds.ts';

@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
+import { DeadLetterHook } from '../../src/daemon/calls/dead-letter-hook.ts';
 import { FailingKeys } from '../../src/daemon/calls/failing-keys.ts';
 import { FailureReports } from '../../src/daemon/calls/failure-reports.ts';
 import { Meter } from '../../src/daemon/calls/meter.ts';
@@ -56,6 +57,7 @@ async function call(
     tools: { makeDb: () => database as never, isFenced: () => false, reporter },
     answerMsMax: 60_000,
     failures: new FailureReports(reporter),
+    deadLetters: new DeadLetterHook(null, reporter),
     meter: new Meter(),
     abandon: new AbortController().signal,
   };

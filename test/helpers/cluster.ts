@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { inject, onTestFinished } from 'vitest';
-import type { UserConfig } from '../../src/config/define.ts';
+import type { UserConfig } from '../../src/consumers/hooks.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { connect } from '../../src/database/connect.ts';
 

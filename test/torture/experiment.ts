@@ -1,4 +1,4 @@
-import type { UserConfig } from '../../src/config/define.ts';
+import type { UserConfig } from '../../src/consumers/hooks.ts';
 import type { HandlerName } from './daemons/handlers.ts';
 import type { ConsumerSetup } from './daemons/setup.ts';
 import type { Finding } from './history/check.ts';

@@ -6,6 +6,7 @@ import type { DeliveryChange } from '../../log/deliveries/delivery.ts';
 import { Notification } from '../../log/notification.ts';
 import type { Reporter } from '../../reporter.ts';
 import { changeAfter, changeAfterLoss } from './change-after.ts';
+import type { DeadLetterHook } from './dead-letter-hook.ts';
 import type { FailureReports } from './failure-reports.ts';
 import type { Meter } from './meter.ts';
 import { reportFailure } from './report-failure.ts';
@@ -18,6 +19,7 @@ export type Calling = {
   tools: CallTools;
   reporter: Reporter;
   failures: FailureReports;
+  deadLetters: DeadLetterHook;
   meter: Meter;
   /** How long the server may take to answer between the calls of a transaction. */
   answerMsMax: number;

@@ -1,11 +1,20 @@
 import type { Consumer } from '../../consumers/define.ts';
 import { textOf } from '../../errors.ts';
 import { withCause } from '../../log/deliveries/error-record.ts';
+import { type LogRow, Notification } from '../../log/notification.ts';
 import { formatDuration } from '../../time.ts';
 import { publishTransition } from '../../transitions.ts';
+import type { DeadLetterHook } from './dead-letter-hook.ts';
 import type { FailureReports } from './failure-reports.ts';
 import type { Meter } from './meter.ts';
 import type { Task } from './task.ts';
+
+type Reporting = {
+  consumer: Consumer;
+  failures: FailureReports;
+  meter: Meter;
+  deadLetters: DeadLetterHook;
+};
 
 /**
  * Notes that a handler failed.
@@ -13,8 +22,8 @@ import type { Task } from './task.ts';
  * @returns a function that reports it; call it after the commit, when the commands it names work
  */
 export function reportFailure(
-  { consumer, failures, meter }: { consumer: Consumer; failures: FailureReports; meter: Meter },
-  { id, key, attempt }: Pick<Task, 'id' | 'key' | 'attempt'>,
+  { consumer, failures, meter, deadLetters }: Reporting,
+  { id, key, attempt, row }: Pick<Task, 'id' | 'key' | 'attempt'> & { row: LogRow | null },
   { error, delayMs }: { error: Error; delayMs: number | null },
 ): () => void {
   const where = textOf(() => error.stack)
@@ -40,7 +49,18 @@ export function reportFailure(
     attempt,
     isDead: delayMs === null,
   });
-  return () => failures.say(consumer.id, `${what} ${then}`, { notification: id, attempt });
+  return () => {
+    failures.say(consumer.id, `${what} ${then}`, { notification: id, attempt });
+    if (delayMs !== null) return;
+    deadLetters.tell(() => ({
+      consumerId: consumer.id,
+      notificationId: id,
+      key,
+      attempts: attempt,
+      error,
+      notification: row && new Notification(row, { isReplay: true, attempt }),
+    }));
+  };
 }
 
 /** How much of a message is reported; the delivery holds more of it. */

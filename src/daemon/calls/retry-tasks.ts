@@ -82,9 +82,9 @@ function endOf({ attempts, isSuspect }: DueDelivery, attemptsMax: number): End |
 }
 
 function giveUp(calling: Calling, delivery: DueDelivery, { name, message }: End): DeliveryChange {
-  const { notificationId, key, attempts } = delivery;
+  const { notificationId, key, attempts, row } = delivery;
   const error = Object.assign(new Error(message), { name, stack: '' });
-  const task = { id: notificationId, key, attempt: attempts };
+  const task = { id: notificationId, key, attempt: attempts, row };
   const report = reportFailure(calling, task, { error, delayMs: null });
   return { notificationId, key, state: 'dead', attempts, error: { name, message }, report };
 }

@@ -75,8 +75,8 @@ export function stretchOf(consumerId: string, selection: ReplaySelection): Stret
   const { since = null, until = null, channel = null, key = null, ids = null } = checked;
   if (!(since ?? until ?? channel ?? key ?? ids)) {
     throw invalid(
-      'replay() needs since, until, channel, key or ids. To repeat everything, move the position: ' +
-        `seek('${consumerId}', 'start')`,
+      'replay() needs since, until, channel, key or ids. To repeat everything, ' +
+        `move the position: seek('${consumerId}', 'start')`,
     );
   }
   return { consumerId, since, until, channel, key, ids };
@@ -115,7 +115,8 @@ export function checkedOptions<Values extends object>(
     if (!kind) {
       const names = Object.keys(kinds);
       throw invalid(
-        `${name} is not an option of ${of}.${suggest(name, names)} Options are: ${names.join(', ')}`,
+        `${name} is not an option of ${of}.${suggest(name, names)} ` +
+          `Options are: ${names.join(', ')}`,
       );
     }
     checked[name as keyof Values] = checkedValue(`${of}: ${name} must be`, kind, value);
