@@ -25,6 +25,7 @@ create table pgwatch.consumer_channel (
 create table pgwatch.consumer_progress (
   consumer_id text not null,
   channels text[] not null,
+  channel_patterns text[] default pgwatch.channel_patterns(channels) not null,
   done_id bigint not null,
   done_snapshot pg_snapshot not null,
   done_xid xid8,
@@ -356,6 +357,18 @@ begin
 end;
 $function$;
 
+CREATE OR REPLACE FUNCTION pgwatch.channel_is_read(channel text, channels text[], patterns text[])
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((channel = ANY (channels)) OR (((channel COLLATE "C") ~~ ANY (patterns)) AND ("left"(channel, 9) <> 'consumer:'::text)));
+
+CREATE OR REPLACE FUNCTION pgwatch.channel_patterns(channels text[])
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(SELECT replace(replace(replace(replace(c.c, '\'::text, '\\'::text), '%'::text, '\%'::text), '_'::text, '\_'::text), '*'::text, '%'::text) AS replace FROM unnest(channel_patterns.channels) c(c) WHERE (strpos(c.c, '*'::text) > 0));
+
 CREATE OR REPLACE FUNCTION pgwatch.checked_options(argument text, trigger_name text, table_name text, channel_name text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -607,7 +620,8 @@ cross join lateral (
   select count(*) as scanned, count(*) filter (where is_unread) as count,
     min(created_at) filter (where is_unread) as oldest_at
   from (
-    select found.created_at, found.channel = any(progress.channels)
+    select found.created_at, "pgwatch".channel_is_read(
+        found.channel, progress.channels, progress.channel_patterns)
       and not (found.id <= progress.done_id
         and pg_visible_in_snapshot(found.xid, progress.done_snapshot))
       and not coalesce(found.id <= progress.window_id
@@ -654,7 +668,8 @@ cross join lateral (
   select count(*) as scanned, count(*) filter (where is_wanted) as wanted,
     min(created_at) filter (where is_wanted) as oldest_at, min(id) as first_id, max(id) as last_id
   from (
-    select log.id, log.created_at, log.channel = any(progress.channels) as is_wanted
+    select log.id, log.created_at, "pgwatch".channel_is_read(
+        log.channel, progress.channels, progress.channel_patterns) as is_wanted
     from "pgwatch".notification_log as log
     where log.id > progress.reached_id
     order by log.id limit 100000
@@ -737,10 +752,15 @@ CREATE OR REPLACE FUNCTION pgwatch.doorbell_class()
  IMMUTABLE PARALLEL SAFE
 RETURN hashtext(('pgwatch doorbell '::text || 'pgwatch'::text));
 
+CREATE OR REPLACE FUNCTION pgwatch.doorbell_is_free(channel_name text)
+ RETURNS boolean
+ LANGUAGE sql
+RETURN (pg_try_advisory_lock(pgwatch.doorbell_class(), hashtext(channel_name)) AND pg_advisory_unlock(pgwatch.doorbell_class(), hashtext(channel_name)));
+
 CREATE OR REPLACE FUNCTION pgwatch.doorbell_is_quiet(channel_name text)
  RETURNS boolean
  LANGUAGE sql
-RETURN ((lower(COALESCE(current_setting('pgwatch.notify'::text, true), ''::text)) = 'off'::text) OR (pg_try_advisory_lock(pgwatch.doorbell_class(), hashtext(channel_name)) AND pg_advisory_unlock(pgwatch.doorbell_class(), hashtext(channel_name))));
+RETURN ((lower(COALESCE(current_setting('pgwatch.notify'::text, true), ''::text)) = 'off'::text) OR (pgwatch.doorbell_is_free(channel_name) AND pgwatch.doorbell_is_free('*'::text)));
 
 CREATE OR REPLACE FUNCTION pgwatch.doorbell_ring(channel_name text)
  RETURNS void
@@ -1056,7 +1076,7 @@ begin
             false)
           or not exists (
             select from %1$I.consumer_progress as c
-            where batch.channel = any(c.channels)
+            where %1$I.channel_is_read(batch.channel, c.channels, c.channel_patterns)
               and not %1$I.log_is_settled(batch.id, batch.xid, c, o.rebased_id)))
     ),
     deleted as (
@@ -1303,7 +1323,8 @@ begin
           select count(*) as count, min(log.id) as first_id, max(log.id) as last_id,
             min(log.created_at) as from, max(log.created_at) as until
           from %1$I.%2$I as log
-          where log.created_at < $1 and log.channel = any(c.channels)
+          where log.created_at < $1
+            and %1$I.channel_is_read(log.channel, c.channels, c.channel_patterns)
             and not %1$I.log_is_settled(log.id, log.xid, c, o.rebased_id)
         ) as missed
       ), '[]')
@@ -1661,7 +1682,7 @@ begin
         (select max(id) from %1$I.%2$I where id <= $1) as last_id
     ),
     consumer as (
-      select c as progress, c.consumer_id, c.channels, o.rebased_id,
+      select c as progress, c.consumer_id, c.channels, c.channel_patterns, o.rebased_id,
         greatest(c.done_id, coalesce(c.window_id, 0)) as reached_id,
         array(select pg_snapshot_xip(s)
           from unnest(array[before_window, c.window_snapshot]) as s) as running,
@@ -1681,17 +1702,18 @@ begin
           select channel from %1$I.%2$I
           where id > reached_id and id <= last_id order by id desc limit 10000
         ) as new
-        having count(*) = 10000 or bool_or(channel = any(channels)))
+        having count(*) = 10000 or bool_or(
+          %1$I.channel_is_read(channel, channels, channel_patterns)))
       or first_id <= reached_id and exists (
         select from %1$I.%2$I as late
         where late.xid = any(running) and late.id <= last_id
-          and late.channel = any(channels)
+          and %1$I.channel_is_read(late.channel, channels, channel_patterns)
           and not %1$I.log_is_settled(late.id, late.xid, progress, rebased_id))
       or first_id <= reached_id and exists (
         /* id + 0: only the index on xid helps, because these are few rows among many ids. */
         select from %1$I.%2$I as newest
         where newest.xid >= newer and newest.id + 0 <= least(reached_id, last_id)
-          and newest.channel = any(channels)
+          and %1$I.channel_is_read(newest.channel, channels, channel_patterns)
           and not %1$I.log_is_settled(newest.id, newest.xid, progress, rebased_id))
     union all
     select d.consumer_id, 'retry'
@@ -1862,7 +1884,8 @@ begin
     delete from "pgwatch".delivery as d
     using "pgwatch".consumer_progress as p, "pgwatch".notification_log as log
     where p.consumer_id = d.consumer_id and d.notification_id > p.done_id
-      and log.id = d.notification_id and log.channel = any(p.channels);
+      and log.id = d.notification_id
+      and "pgwatch".channel_is_read(log.channel, p.channels, p.channel_patterns);
     update "pgwatch".lease as l
     set notification_ids = array(
         select id from unnest(l.notification_ids) as id where id <= p.done_id order by id),
@@ -1977,6 +2000,10 @@ begin
     envelope_text := envelope_head || '"large_payload": true}';
   end if;
   perform pg_notify(channel_name, envelope_text);
+  /* Who sleeps on a pattern does not listen on the channels that it stands for. */
+  if not "pgwatch".doorbell_is_free('*') then
+    perform pg_notify('pgwatch', channel_name);
+  end if;
   /* An entry takes up to twice its size, since it cannot span two pages. */
   perform set_config('pgwatch.announced',
     (announced
@@ -3274,6 +3301,10 @@ grant execute on function public.notify_data_change() to capturer;
 
 grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xid8) to consumer;
 
+grant execute on function pgwatch.channel_is_read(text,text[],text[]) to consumer;
+
+grant execute on function pgwatch.channel_patterns(text[]) to consumer;
+
 grant execute on function pgwatch.cleanup_key() to consumer;
 
 grant execute on function pgwatch.column_types(oid) to consumer;
@@ -3359,6 +3390,10 @@ grant execute on function public.smart_notify(text,jsonb,text,uuid) to publisher
 grant execute on function public.smart_notify_many(text[],jsonb[],text[],uuid[]) to publisher;
 
 grant execute on function pgwatch.change_payload(text,jsonb,jsonb,jsonb,jsonb,xid8) to reader;
+
+grant execute on function pgwatch.channel_is_read(text,text[],text[]) to reader;
+
+grant execute on function pgwatch.channel_patterns(text[]) to reader;
 
 grant execute on function pgwatch.column_types(oid) to reader;
 

@@ -33,6 +33,8 @@ grant execute on function
   :"schema".type_kind(oid, name),
   :"schema".key_writing(oid, integer, oid),
   :"schema".doorbell_class(),
+  :"schema".channel_patterns(text[]),
+  :"schema".channel_is_read(text, text[], text[]),
   :"schema".log_is_settled(bigint, xid8, :"schema".consumer_progress, bigint),
   :"schema".daemon_class(),
   :"schema".delivery_notification(:"schema".notification_log),

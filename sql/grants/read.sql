@@ -13,6 +13,8 @@ grant execute on function
   :"schema".types_within(oid[]),
   :"schema".type_kind(oid, name),
   :"schema".key_writing(oid, integer, oid),
+  :"schema".channel_patterns(text[]),
+  :"schema".channel_is_read(text, text[], text[]),
   :"schema".log_is_settled(bigint, xid8, :"schema".consumer_progress, bigint),
   :"schema".daemon_class(),
   :"schema".consumer_lag(text[]),

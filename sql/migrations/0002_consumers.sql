@@ -2,8 +2,37 @@
 -- assigned before commit, so a lower id can become visible after a higher one.
 
 /*
+The LIKE patterns for those of the channels that are patterns, in which * stands for any characters,
+or none.
+*/
+create function :"schema".channel_patterns(channels text[])
+returns text[]
+language sql
+immutable
+parallel safe
+return array(
+  select replace(replace(replace(replace(c, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')
+  from unnest(channels) as c where strpos(c, '*') > 0);
+revoke all on function :"schema".channel_patterns(text[]) from public;
+
+/*
+Whether a channel is one of those that a consumer reads, given with their patterns. No pattern
+stands for the own channel of a consumer. Inlined.
+*/
+create function :"schema".channel_is_read(channel text, channels text[], patterns text[])
+returns boolean
+language sql
+immutable
+parallel safe
+return channel = any(channels)
+  or (channel collate "C" like any(patterns) and left(channel, 9) <> 'consumer:');
+revoke all on function :"schema".channel_is_read(text, text[], text[]) from public;
+
+/*
 One row for each consumer.
 
+channels                the channels and patterns that it reads, and its own, consumer:ID
+channel_patterns        those that are patterns, for channel_is_read()
 done_id, done_snapshot  H and S: every notification with id <= H that is visible in S is settled
 done_xid                N: every xid that existed when S was taken is below it; null: no such bound
 window_snapshot         T, an open window: everything visible in T with id <= window_id is settled.
@@ -25,6 +54,8 @@ paused_until            when the pause ends by itself; null: when it is resumed
 create table :"schema".consumer_progress (
   consumer_id text primary key,
   channels text[] not null,
+  channel_patterns text[] not null
+    generated always as (:"schema".channel_patterns(channels)) stored,
   done_id bigint not null,
   done_snapshot pg_snapshot not null,
   done_xid xid8,

@@ -10,17 +10,27 @@ return hashtext('pgwatch doorbell ' || :'schema');
 revoke all on function :"schema".doorbell_class() from public;
 
 /*
-True if no daemon has to be woken for a channel: none sleeps, or pgwatch.notify is off. A sleeping
-daemon holds a shared lock, so getting the exclusive lock means that none sleeps. Both calls are in
-one expression, so a cancelled query cannot keep the lock. Inlined.
+True if no daemon sleeps on a channel, or, for '*', on a pattern. A sleeping daemon holds a shared
+lock, so getting the exclusive lock means that none sleeps. Both calls are in one expression, so a
+cancelled query cannot keep the lock. Inlined.
+*/
+create function :"schema".doorbell_is_free(channel_name text)
+returns boolean
+language sql
+volatile
+return pg_try_advisory_lock(:"schema".doorbell_class(), hashtext(channel_name))
+  and pg_advisory_unlock(:"schema".doorbell_class(), hashtext(channel_name));
+revoke all on function :"schema".doorbell_is_free(text) from public;
+
+/*
+True if no daemon has to be woken for a channel: none sleeps, or pgwatch.notify is off. Inlined.
 */
 create function :"schema".doorbell_is_quiet(channel_name text)
 returns boolean
 language sql
 volatile
 return lower(coalesce(current_setting('pgwatch.notify', true), '')) = 'off'
-  or (pg_try_advisory_lock(:"schema".doorbell_class(), hashtext(channel_name))
-    and pg_advisory_unlock(:"schema".doorbell_class(), hashtext(channel_name)));
+  or (:"schema".doorbell_is_free(channel_name) and :"schema".doorbell_is_free('*'));
 revoke all on function :"schema".doorbell_is_quiet(text) from public;
 
 create function :"schema".doorbell_ring(channel_name text)
@@ -111,6 +121,10 @@ begin
     envelope_text := envelope_head || '"large_payload": true}';
   end if;
   perform pg_notify(channel_name, envelope_text);
+  /* Who sleeps on a pattern does not listen on the channels that it stands for. */
+  if not :"schema".doorbell_is_free('*') then
+    perform pg_notify(:'schema', channel_name);
+  end if;
   /* An entry takes up to twice its size, since it cannot span two pages. */
   perform set_config('pgwatch.announced',
     (announced

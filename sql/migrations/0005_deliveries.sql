@@ -217,7 +217,8 @@ cross join lateral (
   select count(*) as scanned, count(*) filter (where is_unread) as count,
     min(created_at) filter (where is_unread) as oldest_at
   from (
-    select found.created_at, found.channel = any(progress.channels)
+    select found.created_at, :"schema".channel_is_read(
+        found.channel, progress.channels, progress.channel_patterns)
       and not (found.id <= progress.done_id
         and pg_visible_in_snapshot(found.xid, progress.done_snapshot))
       and not coalesce(found.id <= progress.window_id
@@ -264,7 +265,8 @@ cross join lateral (
   select count(*) as scanned, count(*) filter (where is_wanted) as wanted,
     min(created_at) filter (where is_wanted) as oldest_at, min(id) as first_id, max(id) as last_id
   from (
-    select log.id, log.created_at, log.channel = any(progress.channels) as is_wanted
+    select log.id, log.created_at, :"schema".channel_is_read(
+        log.channel, progress.channels, progress.channel_patterns) as is_wanted
     from :"schema".notification_log as log
     where log.id > progress.reached_id
     order by log.id limit 100000
@@ -530,7 +532,8 @@ begin
     delete from :"schema".delivery as d
     using :"schema".consumer_progress as p, :"schema".notification_log as log
     where p.consumer_id = d.consumer_id and d.notification_id > p.done_id
-      and log.id = d.notification_id and log.channel = any(p.channels);
+      and log.id = d.notification_id
+      and :"schema".channel_is_read(log.channel, p.channels, p.channel_patterns);
     update :"schema".lease as l
     set notification_ids = array(
         select id from unnest(l.notification_ids) as id where id <= p.done_id order by id),

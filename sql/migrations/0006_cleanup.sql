@@ -81,7 +81,7 @@ begin
         (select max(id) from %1$I.%2$I where id <= $1) as last_id
     ),
     consumer as (
-      select c as progress, c.consumer_id, c.channels, o.rebased_id,
+      select c as progress, c.consumer_id, c.channels, c.channel_patterns, o.rebased_id,
         greatest(c.done_id, coalesce(c.window_id, 0)) as reached_id,
         array(select pg_snapshot_xip(s)
           from unnest(array[before_window, c.window_snapshot]) as s) as running,
@@ -101,17 +101,18 @@ begin
           select channel from %1$I.%2$I
           where id > reached_id and id <= last_id order by id desc limit 10000
         ) as new
-        having count(*) = 10000 or bool_or(channel = any(channels)))
+        having count(*) = 10000 or bool_or(
+          %1$I.channel_is_read(channel, channels, channel_patterns)))
       or first_id <= reached_id and exists (
         select from %1$I.%2$I as late
         where late.xid = any(running) and late.id <= last_id
-          and late.channel = any(channels)
+          and %1$I.channel_is_read(late.channel, channels, channel_patterns)
           and not %1$I.log_is_settled(late.id, late.xid, progress, rebased_id))
       or first_id <= reached_id and exists (
         /* id + 0: only the index on xid helps, because these are few rows among many ids. */
         select from %1$I.%2$I as newest
         where newest.xid >= newer and newest.id + 0 <= least(reached_id, last_id)
-          and newest.channel = any(channels)
+          and %1$I.channel_is_read(newest.channel, channels, channel_patterns)
           and not %1$I.log_is_settled(newest.id, newest.xid, progress, rebased_id))
     union all
     select d.consumer_id, 'retry'
@@ -191,7 +192,8 @@ begin
           select count(*) as count, min(log.id) as first_id, max(log.id) as last_id,
             min(log.created_at) as from, max(log.created_at) as until
           from %1$I.%2$I as log
-          where log.created_at < $1 and log.channel = any(c.channels)
+          where log.created_at < $1
+            and %1$I.channel_is_read(log.channel, c.channels, c.channel_patterns)
             and not %1$I.log_is_settled(log.id, log.xid, c, o.rebased_id)
         ) as missed
       ), '[]')
@@ -585,7 +587,7 @@ begin
             false)
           or not exists (
             select from %1$I.consumer_progress as c
-            where batch.channel = any(c.channels)
+            where %1$I.channel_is_read(batch.channel, c.channels, c.channel_patterns)
               and not %1$I.log_is_settled(batch.id, batch.xid, c, o.rebased_id)))
     ),
     deleted as (

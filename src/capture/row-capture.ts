@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import type { Names } from '../database/names.ts';
 import { PgwatchError } from '../errors.ts';
+import { channelTest } from '../log/channels.ts';
 import { readChannels } from '../log/positions/progress.ts';
 import { shellWord } from '../shell-word.ts';
 import {
@@ -75,7 +76,7 @@ async function readBy(
   triggers: readonly ExistingTrigger[],
 ): Promise<ExistingTrigger[]> {
   const channels = await readChannels(client, schema, consumerId);
-  return triggers.filter((trigger) => channels.includes(channelOf(trigger)));
+  return triggers.filter((trigger) => channelTest(channels)(channelOf(trigger)));
 }
 
 function channelOf({ args }: ExistingTrigger): string {

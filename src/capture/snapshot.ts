@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import { type Names, qualified } from '../database/names.ts';
 import { VALUE_FORMATS } from '../database/settings.ts';
 import { settingsSql, withTransaction } from '../database/transaction.ts';
-import { consumerChannel } from '../log/positions/progress.ts';
+import { consumerChannel } from '../log/channels.ts';
 import { readRowCapture } from './row-capture.ts';
 import { openSource, ROW_LOCK_TIMEOUT, requireKey } from './snapshot-source.ts';
 import { boundSql, progressTable, snapshotCopySql } from './snapshot-sql.ts';

@@ -1,7 +1,8 @@
 import { basename, dirname, relative, sep } from 'node:path';
 import { name, shown, wholeNumber } from '../kinds.ts';
+import { consumerChannel } from '../log/channels.ts';
 import type { Notification } from '../log/notification.ts';
-import { consumerChannel, type From } from '../log/positions/progress.ts';
+import type { From } from '../log/positions/progress.ts';
 import { suggest } from '../suggest.ts';
 import { surrounded } from './around.ts';
 import { checkDelivery } from './check-delivery.ts';

@@ -1,9 +1,10 @@
 import { relative } from 'node:path';
 import type { Client } from 'pg';
 import type { Consumer } from '../consumers/define.ts';
+import { consumerChannel } from '../log/channels.ts';
 import { readLags } from '../log/positions/lag.ts';
 import { findLostConsumers, type LostConsumer } from '../log/positions/lost-consumers.ts';
-import { consumerChannel, noteFrom, registerConsumer } from '../log/positions/progress.ts';
+import { noteFrom, registerConsumer } from '../log/positions/progress.ts';
 import { shellWord } from '../shell-word.ts';
 import { publishTransition } from '../transitions.ts';
 import { countOf } from '../words.ts';

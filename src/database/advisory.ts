@@ -39,8 +39,9 @@ export async function readAdvisoryHolders(
          (pg_catalog.hashtext('pgwatch doorbell ' || $1::text)::bigint & 4294967295)::oid,
          (pg_catalog.hashtext(channel)::bigint & 4294967295)::oid, 2
        from (
-         select distinct unnest(channels) as channel
-         from ${qualified(schema, 'consumer_progress')}) as c
+         select distinct case when strpos(read.channel, '*') > 0 then '*' else read.channel end
+           as channel
+         from ${qualified(schema, 'consumer_progress')}, unnest(channels) as read (channel)) as c
      )
      select p.what, l.pid, a.usename::text as role, nullif(a.application_name, '') as program,
        a.state, left(a.query, 60) as query, (extract(epoch from clock_timestamp()

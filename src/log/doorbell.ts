@@ -2,18 +2,18 @@ import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
 
 /**
- * True if the server's lock table has room for a lock per channel. Its size depends on the number
+ * True if the server's lock table has room for a lock per name. Its size depends on the number
  * of connections; a session that fills it stops all others, even in other databases, from working.
  */
 export async function mayArmDoorbell(
   client: Queryable,
-  channels: readonly string[],
+  names: readonly string[],
 ): Promise<boolean> {
-  if (channels.length <= LOCKS_MIN) return true;
+  if (names.length <= LOCKS_MIN) return true;
   const { rows } = await client.query<{ max: number }>(
     `select current_setting('max_locks_per_transaction')::integer as max`,
   );
-  return channels.length <= SHARES_MAX * (rows[0]?.max ?? 0);
+  return names.length <= SHARES_MAX * (rows[0]?.max ?? 0);
 }
 
 /** Always allowed, however small the lock table is. */
@@ -22,8 +22,9 @@ const LOCKS_MIN = 10;
 const SHARES_MAX = 4;
 
 /**
- * Takes the shared lock of each channel, which tells writers that a daemon is asleep and that they
+ * Takes the shared lock of each name, which tells writers that a daemon is asleep and that they
  * have to ring. Never waits: if another session holds a lock exclusively, releases all of them.
+ * @param names as made by doorbellNames()
  * @returns an xid above that of every transaction that may have found no daemon asleep: once all
  *   transactions below it have ended and been read, sleeping is safe. Null if the locks are not
  *   available.
@@ -31,20 +32,20 @@ const SHARES_MAX = 4;
 export async function armDoorbell(
   client: Queryable,
   schema: string,
-  channels: readonly string[],
+  names: readonly string[],
 ): Promise<bigint | null> {
   const { rows } = await client.query(
-    `select channel, pg_try_advisory_lock_shared(
-       ${qualified(schema, 'doorbell_class')}(), hashtext(channel)) as is_held
-     from unnest($1::text[]) as channel`,
-    [channels],
+    `select name, pg_try_advisory_lock_shared(
+       ${qualified(schema, 'doorbell_class')}(), hashtext(name)) as is_held
+     from unnest($1::text[]) as name`,
+    [names],
   );
-  const held = (rows as { channel: string; is_held: boolean }[]).filter((row) => row.is_held);
-  if (held.length < channels.length) {
+  const held = (rows as { name: string; is_held: boolean }[]).filter((row) => row.is_held);
+  if (held.length < names.length) {
     await disarmDoorbell(
       client,
       schema,
-      held.map((row) => row.channel),
+      held.map((row) => row.name),
     );
     return null;
   }
@@ -57,12 +58,12 @@ export async function armDoorbell(
 export async function disarmDoorbell(
   client: Queryable,
   schema: string,
-  channels: readonly string[],
+  names: readonly string[],
 ): Promise<void> {
-  if (channels.length === 0) return;
+  if (names.length === 0) return;
   await client.query(
-    `select pg_advisory_unlock_shared(${qualified(schema, 'doorbell_class')}(), hashtext(channel))
-     from unnest($1::text[]) as channel`,
-    [channels],
+    `select pg_advisory_unlock_shared(${qualified(schema, 'doorbell_class')}(), hashtext(name))
+     from unnest($1::text[]) as name`,
+    [names],
   );
 }

@@ -1,4 +1,5 @@
 import { qualified } from '../database/names.ts';
+import { isOneOfSql } from './channels.ts';
 import { type ContentColumn, contentTextSql, inlineTextSql, keyTextSql } from './content-sql.ts';
 
 /**
@@ -18,7 +19,7 @@ import { type ContentColumn, contentTextSql, inlineTextSql, keyTextSql } from '.
  */
 export function pageSql(
   schema: string,
-  condition = 'channel = any($7::text[])',
+  condition = isOneOfSql(schema, 'channel', '$7'),
   textBytesMax?: number,
 ): string {
   const log = qualified(schema, 'notification_log');
@@ -95,7 +96,7 @@ select ${columns.join(', ')}, bytes
 from (
   select ${ROW} from ${qualified(schema, 'notification_log')}
   where id > $1::bigint and id <= $2::bigint
-    and (channel = any($3::text[]) or id % 64 = 0)
+    and (${isOneOfSql(schema, 'channel', '$3')} or id % 64 = 0)
     and (id <= $5::bigint or pg_visible_in_snapshot(xid, $4::pg_snapshot))
 ) as row
 order by id`;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { ClientBase } from 'pg';
 import { statementName } from '../database/names.ts';
 import { AS_TEXT } from '../database/types.ts';
+import { channelTest } from './channels.ts';
 import { SHOWN_TEXT_BYTES_MAX } from './content-sql.ts';
 import { fetchContent, fillLong, isLeftOut } from './long-contents.ts';
 import { type LogRow, safeId } from './notification.ts';
@@ -48,7 +49,8 @@ export function pageReader(schema: string, text = pageSql(schema)): ReadPage {
   const readRows = rowReader(text);
   return async (client, request) => {
     const { channels, limit, contentMax } = request;
-    const isWanted = (row: LogRow) => channels.includes(row[3]);
+    const isRead = channelTest(channels);
+    const isWanted = (row: LogRow) => isRead(row[3]);
     // At worst, the server takes some seconds to write this many stored bytes as text.
     const bytes = Math.min(limit.bytes, STORED_BYTES_MAX);
     const raw = await readRows(client, { ...request, limit: { ...limit, bytes } }, channels);

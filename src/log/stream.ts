@@ -3,6 +3,7 @@ import Cursor from 'pg-cursor';
 import { lossOf } from '../database/passing.ts';
 import type { Clients } from '../database/pool.ts';
 import { AS_TEXT } from '../database/types.ts';
+import { channelTest } from './channels.ts';
 import { fetchContent, fillLong, isCut } from './long-contents.ts';
 import { type LogRow, safeId } from './notification.ts';
 import { contentLength, type Page } from './page.ts';
@@ -189,7 +190,8 @@ function toPage(
   place: { before: Position; window: Window; isLast: boolean; gone: ReadonlySet<StreamRow> },
 ): Page {
   const { before, window, isLast, gone } = place;
-  const isThere = (row: StreamRow) => options.channels.includes(row[3]) && !gone.has(row);
+  const isRead = channelTest(options.channels);
+  const isThere = (row: StreamRow) => isRead(row[3]) && !gone.has(row);
   const rows = part.filter(isThere) as unknown as LogRow[];
   const reached: Window = { ...window, id: idOf(part.at(-1)) ?? window.id };
   return {
@@ -213,7 +215,8 @@ async function fillPart(
   part: StreamRow[],
   complete: WeakSet<StreamRow>,
 ): Promise<{ taken: StreamRow[]; gone: ReadonlySet<StreamRow> }> {
-  const isOpen = (row: StreamRow) => channels.includes(row[3]) && !complete.has(row);
+  const isRead = channelTest(channels);
+  const isOpen = (row: StreamRow) => isRead(row[3]) && !complete.has(row);
   const large = part.filter((row) => isOpen(row) && Number(row[12]) > CONTENT_BYTES_MAX);
   const isLong = part.some((row) => isOpen(row) && isCut(row));
   if (large.length === 0 && !isLong) return { taken: part, gone: NONE };

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { inject, onTestFinished } from 'vitest';
-import type { UserConfig } from '../../src/consumers/hooks.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import type { UserConfig } from '../../src/consumers/hooks.ts';
 import { connect } from '../../src/database/connect.ts';
 
 /** An empty database, and the configuration for it. */

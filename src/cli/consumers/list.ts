@@ -1,6 +1,6 @@
 import { readStatus } from '../../inspect/status.ts';
 import { consumerReport } from '../../inspect/status-report.ts';
-import { consumerChannel } from '../../log/positions/progress.ts';
+import { consumerChannel } from '../../log/channels.ts';
 import { withDatabase } from '../database.ts';
 import { reporterFor } from '../options.ts';
 import { describeLag, describeOwner } from '../status/cells.ts';

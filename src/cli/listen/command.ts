@@ -138,7 +138,7 @@ async function listConsumers(
   consumers: readonly Consumer[],
   options: ListenOptions,
 ): Promise<void> {
-  const { consumerChannel } = await import('../../log/positions/progress.ts');
+  const { consumerChannel } = await import('../../log/channels.ts');
   const rows = consumers.map(({ id, app, channels, from, file }) => ({
     id,
     app,

@@ -12,6 +12,7 @@ import type { Config } from '../../config/define.ts';
 import { readHolders } from '../../database/holders.ts';
 import { patiently } from '../../database/patience.ts';
 import { PgwatchError } from '../../errors.ts';
+import { channelTest } from '../../log/channels.ts';
 import { readChannels } from '../../log/positions/progress.ts';
 import type { StreamReporter } from '../../reporter.ts';
 import { formatDuration } from '../../time.ts';
@@ -106,7 +107,7 @@ function warnAbout(
   reporter: StreamReporter,
 ): void {
   const name = tableText(table);
-  if (!channels.includes(channel)) {
+  if (!channelTest(channels)(channel)) {
     reporter.warn(
       `${consumerId} does not read the channel ${channel}: ` +
         `it gets these rows, but no later changes of ${name}.`,

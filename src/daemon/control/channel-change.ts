@@ -1,5 +1,5 @@
 import type { Consumer } from '../../consumers/define.ts';
-import { consumerChannel } from '../../log/positions/progress.ts';
+import { consumerChannel } from '../../log/channels.ts';
 import type { Reporter } from '../../reporter.ts';
 import { shellWord } from '../../shell-word.ts';
 

@@ -16,6 +16,7 @@ import { SQLSTATE } from '../../database/sqlstate.ts';
 import { directTarget } from '../../database/target.ts';
 import { beginWith, withTransaction } from '../../database/transaction.ts';
 import { toError } from '../../errors.ts';
+import { isPattern } from '../../log/channels.ts';
 import { backoffMs, sleep, withDeadline } from '../../time.ts';
 import { Bell, Turns } from '../../waiting.ts';
 
@@ -167,11 +168,13 @@ export class Control {
   async listen(channels: readonly string[]): Promise<string | null> {
     const { schema } = this.#config;
     const token = `probe ${randomUUID()}`;
+    // Whoever publishes rings on the doorbell's own channel for those who read patterns.
+    const names = channels.filter((channel) => !isPattern(channel));
     const heard = Promise.withResolvers<void>();
     const onNotification = ({ payload }: Notification) => payload === token && heard.resolve();
     this.#client.on('notification', onNotification);
     try {
-      await this.run((client) => listenOn(client, [schema, ...channels], token));
+      await this.run((client) => listenOn(client, [schema, ...names], token));
       // The time runs from here, because a slow server also takes long for the statements before.
       const onSilence = () => new SilenceError('no notification arrives');
       await withDeadline(heard.promise, PROBE_MS_MAX, onSilence);

@@ -1,4 +1,5 @@
 import type { Config } from '../../config/define.ts';
+import { channelTest } from '../../log/channels.ts';
 import type { Page, ReadPage } from '../../log/page.ts';
 import type { ConsumerState } from '../../log/positions/activity.ts';
 import { learnXid, type Position } from '../../log/positions/position.ts';
@@ -118,6 +119,7 @@ export class ConsumerRunner {
 
   async #follow(tail: Tail, stop: AbortSignal): Promise<void> {
     const { consumer } = this.#options.calling;
+    const isRead = channelTest(consumer.channels);
     const subscription = await tail.join(consumer.channels);
     if (!subscription) return;
     if (stop.aborted) {
@@ -133,7 +135,7 @@ export class ConsumerRunner {
       for (;;) {
         const page = await subscription.take();
         if (!page || stop.aborted) break;
-        const rows = page.rows.filter((row) => consumer.channels.includes(row[3]));
+        const rows = page.rows.filter((row) => isRead(row[3]));
         await this.#deliver({ ...page, rows });
       }
     } finally {

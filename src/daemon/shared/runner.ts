@@ -1,6 +1,7 @@
 import type { Config } from '../../config/define.ts';
 import type { Clients, Pool } from '../../database/pool.ts';
 import { withTransaction } from '../../database/transaction.ts';
+import { channelTest } from '../../log/channels.ts';
 import { takeBackAttempts } from '../../log/deliveries/attempts.ts';
 import { readHavingDead, readNextDueMs } from '../../log/deliveries/standing.ts';
 import { absorbLeases, type FreeLeases, freeLeases } from '../../log/leases/settle.ts';
@@ -271,7 +272,7 @@ export class SharedRunner {
    * something.
    */
   async #listen(signal: AbortSignal, tail: Tail): Promise<void> {
-    const { channels } = this.#options.calling.consumer;
+    const isRead = channelTest(this.#options.calling.consumer.channels);
     while (!signal.aborted) {
       // No contents: the process that takes a lease reads them.
       const subscription = await tail.join([]);
@@ -282,7 +283,7 @@ export class SharedRunner {
       publishTransition({ type: 'tail_joined', consumerId: this.#options.calling.consumer.id });
       this.work.ring();
       for (let page = await subscription.take(); page; page = await subscription.take()) {
-        if (page.rows.some((row) => channels.includes(row[3]))) this.work.ring();
+        if (page.rows.some((row) => isRead(row[3]))) this.work.ring();
       }
       signal.removeEventListener('abort', leave);
     }

@@ -1,9 +1,9 @@
 import type { Clients } from '../../database/pool.ts';
 import { withTransaction } from '../../database/transaction.ts';
+import { consumerChannel } from '../../log/channels.ts';
 import { SLOTS, shareConsumer } from '../../log/leases/lease.ts';
 import { changeOrder } from '../../log/leases/order.ts';
 import { readLiveDaemons } from '../../log/positions/daemons.ts';
-import { consumerChannel } from '../../log/positions/progress.ts';
 import { publishTransition } from '../../transitions.ts';
 import { someOf } from '../../words.ts';
 import type { Calling } from '../calls/calling.ts';

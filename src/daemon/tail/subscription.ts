@@ -1,3 +1,4 @@
+import { type ChannelTest, channelTest } from '../../log/channels.ts';
 import type { Page } from '../../log/page.ts';
 import type { Position } from '../../log/positions/position.ts';
 
@@ -12,7 +13,7 @@ export type QueueLimit = { rows: number; bytes: number };
 export class Subscription {
   /** The tail's position when it joined: the pages begin there. */
   readonly joint: Position;
-  readonly #channels: readonly string[];
+  readonly #isRead: ChannelTest;
   readonly #limit: QueueLimit;
   readonly #pages: Page[] = [];
   #rows = 0;
@@ -23,7 +24,7 @@ export class Subscription {
   /** @param channels the channels whose contents it needs */
   constructor(joint: Position, channels: readonly string[], limit: QueueLimit) {
     this.joint = joint;
-    this.#channels = channels;
+    this.#isRead = channelTest(channels);
     this.#limit = limit;
   }
 
@@ -35,7 +36,7 @@ export class Subscription {
     const { rows, bytes } = pageSize(page);
     const isFull = this.#rows + rows > this.#limit.rows || this.#bytes + bytes > this.#limit.bytes;
     if (this.#pages.length > 0 && isFull) this.end();
-    if (this.#channels.some((channel) => page.leftOut.has(channel))) this.end();
+    if ([...page.leftOut].some(this.#isRead)) this.end();
     if (!this.#isOpen) return false;
     this.#pages.push(page);
     this.#rows += rows;

@@ -1,5 +1,6 @@
 import type { Config } from '../../config/define.ts';
 import type { Clients } from '../../database/pool.ts';
+import { doorbellNames } from '../../log/channels.ts';
 import { JOINT_TEXT_MAX } from '../../log/content-sql.ts';
 import { armDoorbell, disarmDoorbell, mayArmDoorbell } from '../../log/doorbell.ts';
 import type { Page, ReadPage } from '../../log/page.ts';
@@ -34,6 +35,8 @@ export type TailOptions = {
  */
 export class Tail {
   readonly #options: TailOptions;
+  /** What it locks while it sleeps. */
+  readonly #names: readonly string[];
   readonly #subscriptions = new Set<Subscription>();
   readonly #joining = new Set<Joining>();
   /** Those in #joining that came before the snapshot of the current read was taken. */
@@ -44,6 +47,7 @@ export class Tail {
 
   constructor(options: TailOptions) {
     this.#options = options;
+    this.#names = doorbellNames(options.channels);
   }
 
   /**
@@ -74,10 +78,10 @@ export class Tail {
 
   /** Reads until the signal aborts, then ends all subscriptions. */
   async run(signal: AbortSignal): Promise<void> {
-    const { control, config, channels } = this.#options;
+    const { control, config } = this.#options;
     signal.addEventListener('abort', () => this.#onJoin(), { once: true });
     try {
-      const mayArm = await control.run((client) => mayArmDoorbell(client, channels));
+      const mayArm = await control.run((client) => mayArmDoorbell(client, this.#names));
       const pollMs = mayArm ? config.pollIntervalMs : Math.min(config.pollIntervalMs, OFTEN_MS);
       while (!signal.aborted) {
         if (this.#subscriptions.size === 0 && this.#joining.size === 0) {
@@ -110,13 +114,14 @@ export class Tail {
    * awake.
    */
   async #sleepArmed(signal: AbortSignal): Promise<void> {
-    const { control, config, channels } = this.#options;
+    const { control, config } = this.#options;
+    const names = this.#names;
     let hasTried = false;
     const newerXid = await control.run(async (client) => {
       // A canceled attempt may hold some of the locks already, and would take them twice.
-      if (hasTried) await disarmDoorbell(client, config.schema, channels);
+      if (hasTried) await disarmDoorbell(client, config.schema, names);
       hasTried = true;
-      return armDoorbell(client, config.schema, channels);
+      return armDoorbell(client, config.schema, names);
     });
     if (newerXid === null) return;
     let isSafe = false;
@@ -137,7 +142,7 @@ export class Tail {
     }
     publishTransition({ type: 'awake' });
     if (control.isClosed) return;
-    await control.run((client) => disarmDoorbell(client, config.schema, channels));
+    await control.run((client) => disarmDoorbell(client, config.schema, names));
   }
 
   async #poll(waitMs: number, signal: AbortSignal): Promise<void> {

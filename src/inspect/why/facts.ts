@@ -1,5 +1,6 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
+import { isReadSql } from '../../log/channels.ts';
 import type { ErrorRecord } from '../../log/deliveries/delivery.ts';
 import type { DeliveryState } from '../../log/deliveries/filter.ts';
 import { sameKeySql } from '../../log/deliveries/key-sql.ts';
@@ -128,7 +129,7 @@ select p.consumer_id as "consumerId", p.channels, p.is_shared as "isShared",
   case when ${IS_PAUSED} then p.paused_at end as "pausedAt",
   p.paused_until as "pausedUntil", p.saved_at as "savedAt", p.began_at as "beganAt",
   p.created_at as "registeredAt", to_jsonb(${reachedSql('p')}) as "reachedId",
-  coalesce(it.channel = any(p.channels), false) as "isWanted",
+  coalesce(${isReadSql(schema, 'p', 'it')}, false) as "isWanted",
   coalesce(${settledSql(schema, 'p', 'it')}, false) as "isSettled",
   coalesce(${skippedSql('p', 'it')}, false) as "isSkipped",
   ${wasReadSql(schema, 'p', 'it')} as "wasRead", ${readSinceSql(schema, 'p', 'it')} as "readSince",
@@ -168,7 +169,7 @@ cross join lateral (
 ) as its
 cross join lateral (
   select count(*)::float8 as seen,
-    (count(*) filter (where log.channel = any(p.channels)
+    (count(*) filter (where ${isReadSql(schema, 'p', 'log')}
       and not ${settledSql(schema, 'p', 'log')}))::float8 as ahead
   from (
     select id, xid, channel from ${log}
@@ -192,7 +193,7 @@ order by p.consumer_id`;
 
 /** True for consumers that still have to read it: only for them, earlier ones are counted. */
 function isAwaitedSql(schema: string): string {
-  return `it.channel = any(p.channels) and not ${settledSql(schema, 'p', 'it')}`;
+  return `${isReadSql(schema, 'p', 'it')} and not ${settledSql(schema, 'p', 'it')}`;
 }
 
 function deliveryJson(d: string): string {

@@ -1,5 +1,6 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
+import { isReadSql } from '../channels.ts';
 import type { Stretch } from './replay-stretch.ts';
 
 /** What a stretch asks for but the log or the consumer does not have. */
@@ -29,10 +30,10 @@ export async function readMissing(
          where not exists (select from ${log} as log where log.id = asked)
          order by asked)) as "unknownIds",
        to_jsonb(array(select log.id from ${log} as log
-         where log.id = any($2::bigint[]) and log.channel <> all(progress.channels)
+         where log.id = any($2::bigint[]) and not ${isReadSql(schema, 'progress', 'log')}
          order by log.id)) as "foreignIds",
        $3::text is not null and not exists (
-         select from ${log} as log where log.key = $3 and log.channel = any(progress.channels)
+         select from ${log} as log where log.key = $3 and ${isReadSql(schema, 'progress', 'log')}
        ) as "isKeyUnknown"
      from ${qualified(schema, 'consumer_progress')} as progress where consumer_id = $1`,
     [consumerId, ids ?? [], key],

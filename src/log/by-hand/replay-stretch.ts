@@ -1,5 +1,6 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
+import { isReadSql } from '../channels.ts';
 import { settledSql, wasReadSql } from '../positions/settled-sql.ts';
 
 /** Selects the notifications of a consumer to deliver again: those that match every condition. */
@@ -86,7 +87,7 @@ stretch as materialized (
     not ${wasReadSql(schema, 'progress', 'log')} as is_before_channel
   from ${qualified(schema, 'consumer_progress')} as progress
   cross join ${qualified(schema, 'origin')} as origin
-  join ${qualified(schema, 'notification_log')} as log on log.channel = any(progress.channels)
+  join ${qualified(schema, 'notification_log')} as log on ${isReadSql(schema, 'progress', 'log')}
   left join ${qualified(schema, 'delivery')} as d
     on d.consumer_id = progress.consumer_id and d.notification_id = log.id
   where progress.consumer_id = $1

@@ -1,5 +1,6 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
+import { isReadSql } from '../channels.ts';
 import { safeId } from '../notification.ts';
 import { isStoppedSql } from '../positions/running-sql.ts';
 import { reachedSql, settledSql } from '../positions/settled-sql.ts';
@@ -65,7 +66,7 @@ async function countBetween(
   const isBetween = `d.consumer_id = $1 and d.notification_id > $2 and d.notification_id <= $3`;
   const { rows } = await client.query(
     `with seen as (
-       select log.channel = any(progress.channels) as is_own,
+       select ${isReadSql(schema, 'progress', 'log')} as is_own,
          ${settledSql(schema, 'progress', 'log')} as is_settled
        from ${qualified(schema, 'consumer_progress')} as progress,
          ${qualified(schema, 'origin')} as origin,

@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
+import { isReadSql } from '../channels.ts';
 import { takeBack } from './take-back.ts';
 
 /**
@@ -42,7 +43,7 @@ export async function dropReread(
        join ${qualified(schema, 'consumer_progress')} as progress
          on progress.consumer_id = d.consumer_id
        join ${qualified(schema, 'notification_log')} as log
-         on log.id = d.notification_id and log.channel = any(progress.channels)
+         on log.id = d.notification_id and ${isReadSql(schema, 'progress', 'log')}
        where d.consumer_id = $1 and d.notification_id > $2
        order by d.notification_id for update of d)`,
     [consumerId, doneId],

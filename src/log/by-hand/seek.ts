@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { withTransaction } from '../../database/transaction.ts';
+import { isReadSql } from '../channels.ts';
 import { wakeOrphans } from '../deliveries/wake-orphans.ts';
 import { safeId } from '../notification.ts';
 import { type Beginning, beginningAt, type From } from '../positions/beginning.ts';
@@ -97,14 +98,14 @@ returning ${reachedSql('progress')}::text as id`;
 export function seekSql(schema: string, to: SeekTarget, parameter: string): Beginning {
   if (typeof to !== 'object' || to instanceof Date) return beginningAt(schema, to, parameter);
   const log = qualified(schema, 'notification_log');
-  const isOwn = 'channel = any(progress.channels)';
+  const isOwn = isReadSql(schema, 'progress', 'log');
   const nth = (way: string) => `order by id ${way} offset ${parameter}::bigint - 1 limit 1`;
   const reached = reachedSql('progress');
   const doneId =
     to.by > 0
-      ? `coalesce((select id from ${log} where id > ${reached} and ${isOwn} ${nth('')}),
+      ? `coalesce((select id from ${log} as log where id > ${reached} and ${isOwn} ${nth('')}),
           (select max(id) from ${log}), 0)`
       : `coalesce((
-          select id - 1 from ${log} where id <= ${reached} and ${isOwn} ${nth('desc')}), 0)`;
+          select id - 1 from ${log} as log where id <= ${reached} and ${isOwn} ${nth('desc')}), 0)`;
   return { doneId, doneSnapshot: 'pg_current_snapshot()', values: [Math.abs(to.by)] };
 }

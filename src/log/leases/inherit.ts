@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
+import { channelTest, isOneOfSql } from '../channels.ts';
 import { type DeliveryScope, unhandled } from '../deliveries/delivery.ts';
 import { fileChanges } from '../deliveries/file-changes.ts';
 import { readFiled } from '../deliveries/standing.ts';
@@ -57,7 +58,7 @@ async function fileUpToAhead(
        from ${qualified(schema, 'delivery')} as d
        join ${qualified(schema, 'notification_log')} as log on log.id = d.notification_id
        where d.consumer_id = progress.consumer_id and d.key is not null
-         and (log.channel = any($2) or d.state <> 'dead')
+         and (${isOneOfSql(schema, 'log.channel', '$2')} or d.state <> 'dead')
          and not ${settledSql(schema, 'progress', 'log')}) as ahead
      where consumer_id = $1`,
     [consumerId, channels],
@@ -71,13 +72,14 @@ async function fileUpToAhead(
   let position = toPosition(row);
   // A delivery may be on a channel that the consumer reads no longer.
   const read = [...new Set([...channels, ...row.channels])];
+  const isRead = channelTest(channels);
   while (ahead.size > 0) {
     const page = await readPage(client, { position, channels: read, limit: LIMIT, rebasedId });
     if (page.after === page.before) break;
     const ids = page.rows.map(([id]) => safeId(id));
     const filed = await readFiled(client, schema, consumerId, ids);
     const left = page.rows
-      .filter(([id, , , channel]) => channels.includes(channel) && !filed.has(safeId(id)))
+      .filter(([id, , , channel]) => isRead(channel) && !filed.has(safeId(id)))
       .map(([id, , , , key]) => unhandled({ id: safeId(id), key }, true));
     await fileChanges(client, schema, consumerId, left);
     for (const id of ids) ahead.delete(id);

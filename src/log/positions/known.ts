@@ -18,7 +18,9 @@ export async function readKnown(client: ClientBase, schema: string): Promise<Kno
      )
      select array(
          select channel from newest
-         union select unnest(channels) from ${qualified(schema, 'consumer_progress')} order by 1
+         union select read.channel
+         from ${qualified(schema, 'consumer_progress')}, unnest(channels) as read (channel)
+         where strpos(read.channel, '*') = 0 order by 1
        ) as channels,
        (select coalesce(json_agg(json_build_object('schema', t.schema, 'name', t.name)), '[]')
        from (

@@ -8,14 +8,6 @@ import { CLAIMED_ON } from './server-sql.ts';
 
 export type { From };
 
-/**
- * The channel that only this consumer reads, in addition to those it asks for. Notifications for it
- * alone, such as the rows of a snapshot, are published there.
- */
-export function consumerChannel(consumerId: string): string {
-  return `consumer:${consumerId}`;
-}
-
 /** Reads the channels that the consumer has read since it last ran. */
 export async function readChannels(
   client: Queryable,

@@ -36,7 +36,7 @@ export function wasReadSql(
   rebasedId = 'origin.rebased_id',
 ): string {
   const channel = `${qualified(schema, 'consumer_channel')} as c
-    where c.consumer_id = ${progress}.consumer_id and c.channel = ${log}.channel`;
+    where c.consumer_id = ${progress}.consumer_id and ${isNamedSql(schema, log)}`;
   const settledAt = (when: string) => settledAtSql(`c.${when}`, log, rebasedId);
   return `(select bool_or(
       not ${settledAt('since')} and (c.until_at is null or ${settledAt('until')}))
@@ -57,9 +57,15 @@ export function readSinceSql(
       'id', greatest(c.since_id, coalesce(c.since_window_id, 0))::float8 + 1,
       'ms', extract(epoch from c.since_at)::float8 * 1000)
     from ${qualified(schema, 'consumer_channel')} as c
-    where c.consumer_id = ${progress}.consumer_id and c.channel = ${log}.channel
+    where c.consumer_id = ${progress}.consumer_id and ${isNamedSql(schema, log)}
       and ${settledAtSql('c.since', log, rebasedId)}
     order by c.since_at limit 1)`;
+}
+
+/** Whether a row of consumer_channel, c, has the channel of a row of the log, or its pattern. */
+function isNamedSql(schema: string, log: string): string {
+  const patterns = `${qualified(schema, 'channel_patterns')}(array[c.channel])`;
+  return `${qualified(schema, 'channel_is_read')}(${log}.channel, array[c.channel], ${patterns})`;
 }
 
 function settledAtSql(position: string, log: string, rebasedId: string): string {

@@ -1,5 +1,5 @@
-import type { UserConfig } from '../../../src/consumers/hooks.ts';
 import type { ConsumerDefinition } from '../../../src/consumers/define.ts';
+import type { UserConfig } from '../../../src/consumers/hooks.ts';
 import type { Promised } from '../history/history.ts';
 import type { HandlerName } from './handlers.ts';
 
