@@ -26,6 +26,8 @@ export type { Notification } from './log/notification.ts';
 export { type NewNotification, notify, notifyMany, type PublishOptions } from './log/publish.ts';
 export type { Fields, Reporter } from './reporter.ts';
 export type { Delivery, NackOptions } from './service/delivery.ts';
+export type { EveryProcessOptions } from './service/every-process/options.ts';
+export type { ProcessSubscription } from './service/every-process/subscription.ts';
 export type { Listening, ListenOptions } from './service/listening.ts';
 export type { PgwatchOptions } from './service/options.ts';
 export { createPgwatch, type InTransaction, type Pgwatch } from './service/pgwatch.ts';

@@ -45,7 +45,7 @@ export function checkDefinition(
   }
   const consumer: Consumer = Object.freeze({
     id,
-    channels: checkChannels(definition.channels, consumerChannel(id)),
+    channels: checkChannels(definition.channels, [consumerChannel(id)]),
     from: checkFrom(definition.from ?? 'start'),
     // A computed Date differs with each start.
     fromText: definition.from instanceof Date ? 'a Date' : String(definition.from ?? 'start'),
@@ -58,15 +58,24 @@ export function checkDefinition(
   return surrounded(consumer, checkAround(definition));
 }
 
-function checkChannels(channels: unknown, own: string): readonly string[] {
+/**
+ * The channels, without duplicates.
+ * @param own channels to add
+ * @throws Error that says what they must be
+ */
+export function checkChannels(channels: unknown, own: readonly string[] = []): readonly string[] {
   if (!Array.isArray(channels) || channels.length === 0) {
     throw new Error("channels must be a list of at least one channel, like ['orders']");
   }
   for (const channel of channels) checked('a channel', name, channel);
-  return Object.freeze([...new Set([...(channels as string[]), own])]);
+  return Object.freeze([...new Set([...(channels as string[]), ...own])]);
 }
 
-function checkFrom(from: unknown): From {
+/**
+ * Where to begin.
+ * @throws Error that says what it must be
+ */
+export function checkFrom(from: unknown): From {
   if (from === 'start' || from === 'now') return from;
   if (typeof from === 'number' && Number.isSafeInteger(from) && from >= 0) return from;
   const time = from instanceof Date || typeof from === 'string' ? new Date(from) : undefined;

@@ -1,4 +1,4 @@
-import type { Gap } from '../log/gap.ts';
+import { type Gap, gapText } from '../log/gap.ts';
 import type { Call } from './context.ts';
 import { BEHIND, callOthers, HeldKeys, outcomeOfRest } from './held-keys.ts';
 import { DONE, failureOf, type Outcome, type Outcomes, outcomesOf } from './outcome.ts';
@@ -43,12 +43,6 @@ async function callOnGap({ consumer, context }: Call, gap: Gap): Promise<Outcome
   } catch (thrown) {
     return failureOf(thrown);
   }
-  const { count, firstId, lastId, from, until, removedAt } = gap;
-  context.reporter.warn(
-    `it will never receive up to ${count} of its notifications` +
-      ` (ids ${firstId} to ${lastId}, published from ${from.toISOString()} to` +
-      ` ${until.toISOString()}): they were removed from the log at ${removedAt.toISOString()},` +
-      ' before it had handled them. Define onGap to act on that.',
-  );
+  context.reporter.warn(gapText(gap));
   return DONE;
 }

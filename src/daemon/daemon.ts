@@ -6,15 +6,12 @@ import { consumerReporter } from '../consumers/context.ts';
 import type { Consumer } from '../consumers/define.ts';
 import { hooksOf } from '../consumers/hooks.ts';
 import { isStatementError } from '../database/connect.ts';
-import { isTransient } from '../database/connection-error.ts';
 import { Pool } from '../database/pool.ts';
 import { usualTarget } from '../database/target.ts';
-import { STANDSTILL_MAX } from '../database/transaction.ts';
-import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
+import { PgwatchError, toError } from '../errors.ts';
 import { pageReader, type ReadPage } from '../log/page.ts';
-import { LOG_PLANS } from '../log/plans.ts';
 import type { Reporter } from '../reporter.ts';
-import { backoffMs, formatDuration, sleep } from '../time.ts';
+import { formatDuration, sleep } from '../time.ts';
 import { publishTransition } from '../transitions.ts';
 import type { Calling } from './calls/calling.ts';
 import { DeadLetterHook } from './calls/dead-letter-hook.ts';
@@ -25,6 +22,8 @@ import { Suspicions } from './calls/suspicions.ts';
 import { CatchUpReports } from './catch-up-reports.ts';
 import type { Control } from './control/control.ts';
 import { heldText } from './control/held-text.ts';
+import { interruption, isFatal, reconnectMs } from './control/interruption.ts';
+import { answerMsMax, logSessions } from './control/log-sessions.ts';
 import { AtWork } from './owned/at-work.ts';
 import { Settler } from './owned/settler.ts';
 import { Patience } from './patience.ts';
@@ -108,7 +107,7 @@ export class Daemon {
     reporter,
     ownPool: own = null,
   }: DaemonOptions): Pick<Lasting, 'logPool' | 'handlerPool'> {
-    const { poolSize, heartbeatDeadlineMs } = config;
+    const { poolSize } = config;
     const logSize = Math.min(LOG_CONNECTIONS_MAX, Math.floor(poolSize / 2));
     const common = {
       ...usualTarget(config),
@@ -119,10 +118,7 @@ export class Daemon {
       logPool: new Pool({
         ...common,
         size: logSize,
-        settings: LOG_SETTINGS,
-        // A page is a bounded amount of work, but on a cold disk it may take longer than a
-        // heartbeat.
-        deadlineMs: ANSWER_DEADLINES_MAX * heartbeatDeadlineMs,
+        ...logSessions(config),
       }),
       handlerPool: new Pool({
         ...common,
@@ -198,37 +194,16 @@ export class Daemon {
     signal: AbortSignal,
   ): Promise<void> {
     if (signal.aborted) return;
-    if (this.#isFatal(error)) throw error;
+    if (isFatal(error, this.#hasConnected)) throw error;
     const { config, reporter } = this.#options;
     publishTransition({ type: 'disconnected', error });
-    const waitMs = backoffMs(failures, {
-      baseMs: config.reconnectDelayMs,
-      capMs: RECONNECT_MS_MAX,
-    });
-    const what = isStatementError(error)
-      ? `The database refused a statement: ${error.message}.`
-      : `The connection to the database was lost: ${error.message}.`;
-    const reason = error instanceof PgwatchError ? error.message : what;
+    const waitMs = reconnectMs(config, failures);
+    const reason = interruption(error);
     const held = await heldText(this.#lasting.logPool, config.schema, error);
     if (leftMs <= 0) throw new PgwatchError('connection_failed', `${reason}${held} ${GIVEN_UP}`);
     const nextMs = Math.min(waitMs, leftMs);
     reporter.warn(`${reason}${held} Trying again in ${formatDuration(nextMs)}.`);
     await sleep(nextMs, signal);
-  }
-
-  #isFatal(error: Error): boolean {
-    if (error instanceof PgwatchError) {
-      if (error.code === 'server_unsuitable' || error.code === 'position_missing') return false;
-      if (error.code !== 'connection_failed') return true;
-      return !this.#hasConnected && !isTransient(error);
-    }
-    // Syntax errors, access rule violations and programmer errors would occur in the next session
-    // too.
-    return (
-      (errorCodeOf(error) ?? '').startsWith('42') ||
-      error.name === 'AssertionError' ||
-      error instanceof TypeError
-    );
   }
 
   #callingFor(consumer: Consumer): Calling {
@@ -245,7 +220,7 @@ export class Daemon {
         reporter: consumerReporter(consumer, reporter),
         isFenced: () => false,
       },
-      answerMsMax: ANSWER_DEADLINES_MAX * this.#options.config.heartbeatDeadlineMs,
+      answerMsMax: answerMsMax(this.#options.config),
       abandon: this.#abandon.signal,
     };
   }
@@ -280,19 +255,10 @@ export class Daemon {
   }
 }
 
-const LOG_SETTINGS = {
-  ...LOG_PLANS,
-  // A transaction left idle while it settles would keep other daemons from taking over.
-  idle_in_transaction_session_timeout: STANDSTILL_MAX,
-};
 const LOG_CONNECTIONS_MAX = 4;
-/** How long the server may take for pgwatch's own work, in heartbeat deadlines. */
-const ANSWER_DEADLINES_MAX = 12;
 /** The database gets this long after handlers are abandoned, to save their positions. */
 const CUT_OFF_MS = 2000;
 const ONCE_PATIENCE_MS = 10_000;
 const GIVEN_UP =
   `Gave up after trying for ${formatDuration(ONCE_PATIENCE_MS)}: ` +
   'a run with --once does not wait for the database indefinitely.';
-/** Short, so that the daemon reconnects soon after the server has restarted. */
-const RECONNECT_MS_MAX = 2000;

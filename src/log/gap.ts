@@ -18,6 +18,16 @@ export type Gap = {
   removedAt: Date;
 };
 
+/** For people; begins where a sentence about whoever missed them goes on. */
+export function gapText({ count, firstId, lastId, from, until, removedAt }: Gap): string {
+  return (
+    `it will never receive up to ${count} of its notifications` +
+    ` (ids ${firstId} to ${lastId}, published from ${from.toISOString()} to` +
+    ` ${until.toISOString()}): they were removed from the log at ${removedAt.toISOString()},` +
+    ' before it had handled them. Define onGap to act on that.'
+  );
+}
+
 /** Reads the payload of a gap marker; see the SQL function log_gap_tell. */
 export function gapOf(payload: string | null): Gap {
   const { first_id, last_id, count, from, until, removed_at } = parseJson(payload ?? '{}') as {

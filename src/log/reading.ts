@@ -59,6 +59,22 @@ export async function readLastIdAt(
   return rows[0]?.id ? safeId(rows[0].id) : null;
 }
 
+/** How far the log goes back, and the highest id that was assigned. */
+export type LogBounds = { oldest: { id: number; createdAt: Date } | null; lastId: number };
+
+export async function readBounds(client: ClientBase, schema: string): Promise<LogBounds> {
+  const { rows } = await client.query<{ id: string | null; ms: number | null; last: string }>(
+    `select oldest.id::text, extract(epoch from oldest.created_at)::float8 * 1000 as ms,
+       (case when is_called then last_value else 0 end)::text as last
+     from ${qualified(schema, 'notification_log_id_seq')} left join (
+       select id, created_at from ${qualified(schema, 'notification_log')} order by id limit 1
+     ) as oldest on true`,
+  );
+  const { id = null, ms = null, last = '0' } = rows[0] ?? {};
+  const oldest = id === null || ms === null ? null : { id: safeId(id), createdAt: new Date(ms) };
+  return { oldest, lastId: safeId(last) };
+}
+
 /** False if the server has not reached the position: it is another server, or was set back. */
 export async function isStillThere(
   client: ClientBase,

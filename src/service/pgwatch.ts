@@ -7,6 +7,8 @@ import { PgwatchError } from '../errors.ts';
 import { type NewNotification, notify, notifyMany, type PublishOptions } from '../log/publish.ts';
 import { type Reporter, StreamReporter } from '../reporter.ts';
 import type { Delivery } from './delivery.ts';
+import { type EveryProcessOptions, everyProcess } from './every-process/options.ts';
+import { ProcessSubscription } from './every-process/subscription.ts';
 import type { Listening, ListenOptions } from './listening.ts';
 import { Operations } from './operations.ts';
 import { checkGiven, configOf, type Given, type PgwatchOptions } from './options.ts';
@@ -28,6 +30,7 @@ export class Pgwatch extends Operations implements AsyncDisposable {
   readonly #given: Given;
   readonly #reporter: Reporter;
   readonly #running = new Map<string, Listening>();
+  readonly #following = new Set<ProcessSubscription>();
   #config: Promise<Config> | undefined;
   #publishing: Promise<Pool> | undefined;
   #isClosed = false;
@@ -121,10 +124,19 @@ export class Pgwatch extends Operations implements AsyncDisposable {
   subscribe<Payload = unknown>(
     options: SubscribeOptions<Payload> & { batch?: never },
   ): Subscription<Payload, Delivery<Payload>>;
+  /**
+   * With every: 'process', each process receives all notifications, and there is nothing to settle:
+   * `for await (const { payload } of pgwatch.subscribe({ channels: ['prices'], every: 'process' }))`.
+   */
+  subscribe<Payload = unknown>(options: EveryProcessOptions): ProcessSubscription<Payload>;
   subscribe<Payload>(
-    options: SubscribeOptions<Payload>,
-  ): Subscription<Payload, Delivery<Payload>> | Subscription<Payload, Delivery<Payload>[]> {
+    options: SubscribeOptions<Payload> | EveryProcessOptions,
+  ):
+    | Subscription<Payload, Delivery<Payload>>
+    | Subscription<Payload, Delivery<Payload>[]>
+    | ProcessSubscription<Payload> {
     this.#requireOpen();
+    if ('every' in options) return this.#follow<Payload>(options);
     const { skipPlayback = false, batch } = options;
     const start = async (consumer: Consumer, signal: AbortSignal) => {
       const config = await this.complete();
@@ -135,10 +147,28 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     return new Subscription(options, start, ([only]) => only as Delivery<Payload>);
   }
 
+  #follow<Payload>(options: EveryProcessOptions): ProcessSubscription<Payload> {
+    const given = everyProcess(options);
+    const reporter = this.#reporter;
+    const subscription: ProcessSubscription<Payload> = new ProcessSubscription(given, {
+      reporter,
+      open: async (follow) => {
+        const config = await this.complete();
+        const { Follower } = await import('./every-process/follower.ts');
+        this.#requireOpen();
+        this.#following.add(subscription);
+        return new Follower({ config, reporter, ...follow });
+      },
+      onEnd: () => this.#following.delete(subscription),
+    });
+    return subscription;
+  }
+
   /** Stops the consumers that run here, and closes all connections. The program's pool stays. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all([...new Set(this.#running.values())].map((each) => each.stop()));
+    const running = new Set([...this.#running.values(), ...this.#following]);
+    await Promise.all([...running].map((each) => each.stop()));
     await (await this.#publishing)?.close();
   }
 

@@ -22,7 +22,7 @@ export type Proxy = {
   close(): Promise<void>;
 };
 
-export async function startProxy(serverUrl: string): Promise<Proxy> {
+export async function startProxy(serverUrl: string, port = 0): Promise<Proxy> {
   const target = new URL(serverUrl);
   const pairs = new Set<{ client: Socket; server: Socket }>();
   const swallowed: Socket[] = [];
@@ -56,7 +56,7 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
       });
     }
   });
-  listener.listen(0, '127.0.0.1');
+  listener.listen(port, '127.0.0.1');
   await once(listener, 'listening');
   const url = new URL(serverUrl);
   url.hostname = '127.0.0.1';
