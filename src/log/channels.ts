@@ -4,8 +4,8 @@ import { qualified } from '../database/names.ts';
 export type ChannelTest = (channel: string) => boolean;
 
 /**
- * The channel that only this consumer reads, in addition to those it asks for; no pattern stands for
- * it. Notifications for it alone, such as the rows of a snapshot, are published there.
+ * The channel that only this consumer reads, in addition to those it asks for; no pattern stands
+ * for it. Notifications for it alone, such as the rows of a snapshot, are published there.
  */
 export function consumerChannel(consumerId: string): string {
   return `${OWN_PREFIX}${consumerId}`;

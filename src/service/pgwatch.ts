@@ -126,7 +126,7 @@ export class Pgwatch extends Operations implements AsyncDisposable {
   ): Subscription<Payload, Delivery<Payload>>;
   /**
    * With every: 'process', each process receives all notifications, and there is nothing to settle:
-   * `for await (const { payload } of pgwatch.subscribe({ channels: ['prices'], every: 'process' }))`.
+   * `for await (const { payload } of pgwatch.subscribe({ channels, every: 'process' }))`.
    */
   subscribe<Payload = unknown>(options: EveryProcessOptions): ProcessSubscription<Payload>;
   subscribe<Payload>(

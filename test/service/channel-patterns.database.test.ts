@@ -11,7 +11,7 @@ import { runMain } from '../helpers/main.ts';
 import { until } from '../helpers/wait.ts';
 import { type Random, seededRandom } from '../racing/random.ts';
 
-/** Goal: a pattern like orders.* stands for the channels that it matches, wherever channels count. */
+/** Goal: a pattern like orders.* stands for the channels it matches, wherever channels count. */
 
 const database = useDatabase();
 const opened: Pgwatch[] = [];
@@ -149,7 +149,8 @@ test('SQL and JavaScript agree on what a pattern matches, whatever characters it
     return { channel: text(random, PARTS), channels };
   });
   const { rows } = await database.query(
-    `select pgwatch.channel_is_read(one ->> 'channel', list, pgwatch.channel_patterns(list)) as is_read
+    `select pgwatch.channel_is_read(
+       one ->> 'channel', list, pgwatch.channel_patterns(list)) as is_read
      from jsonb_array_elements($1::jsonb) with ordinality as c (one, place),
        lateral (select array(select jsonb_array_elements_text(one -> 'channels'))) as l (list)
      order by place`,

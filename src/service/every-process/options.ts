@@ -12,14 +12,14 @@ export type EveryProcessOptions = {
   /** The channels that it receives, one or more; patterns like 'orders.*' stand for several. */
   channels: readonly string[];
   /**
-   * Where it begins: 'now' (default); 'start', at the oldest notification in the log; or the id of a
-   * notification, a Date, or a time in ISO 8601 format.
+   * Where it begins: 'now' (default); 'start', at the oldest notification in the log; or the id of
+   * a notification, a Date, or a time in ISO 8601 format.
    */
   from?: 'now' | 'start' | number | Date | string;
   /**
-   * Called for notifications that were removed from the log before this process got there: after a
-   * day without a network, for example. The loop goes on once it returns, and throws what it throws.
-   * Default: a warning.
+   * Called for notifications that were removed from the log before this process got there: after
+   * days without a network, for example. The loop goes on once it returns, and throws what it
+   * throws. Default: a warning.
    */
   onGap?(gap: Gap): unknown;
   /** Ends it when it aborts, like leaving the loop. */
