@@ -23,7 +23,14 @@ export { type ErrorCode, PgwatchError } from './errors.ts';
 export type { CapturedTables, Change } from './log/change.ts';
 export type { Gap } from './log/gap.ts';
 export type { Notification } from './log/notification.ts';
-export { type NewNotification, notify, notifyMany, type PublishOptions } from './log/publish.ts';
+export {
+  type NewNotification,
+  notify,
+  notifyMany,
+  notifyQuery,
+  type PublishOptions,
+} from './log/publish.ts';
+export type { NotifyQuery } from './log/publish-sql.ts';
 export type { Fields, Reporter } from './reporter.ts';
 export type { Delivery, NackOptions } from './service/delivery.ts';
 export type { EveryProcessOptions } from './service/every-process/options.ts';
