@@ -1,4 +1,3 @@
-import { vouchFor } from '../database/query-rows.ts';
 import { PgwatchError } from '../errors.ts';
 import type { Notification } from '../log/notification.ts';
 import type { Reporter } from '../reporter.ts';
@@ -37,7 +36,7 @@ export class CallContext implements ConsumerContext, CallLimits {
   }
 
   get db(): Database {
-    this.#db ??= vouchFor(this.#tools.makeDb(this));
+    this.#db ??= this.#tools.makeDb(this);
     return this.#db;
   }
 

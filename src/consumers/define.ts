@@ -1,10 +1,4 @@
-import type {
-  QueryArrayConfig,
-  QueryArrayResult,
-  QueryConfig,
-  QueryResult,
-  QueryResultRow,
-} from 'pg';
+import type { Pool } from 'pg';
 import type { Duration } from '../config/define.ts';
 import type { Gap } from '../log/gap.ts';
 import type { Notification } from '../log/notification.ts';
@@ -12,26 +6,12 @@ import type { From } from '../log/positions/progress.ts';
 import type { Fields } from '../reporter.ts';
 import type { StandardSchema } from './schema.ts';
 
-/** Runs SQL with the calling convention of pg: usable wherever a pg client is expected. */
-export type Database = {
-  query<Row extends QueryResultRow = QueryResultRow>(
-    query: string | QueryConfig,
-    values?: unknown[],
-  ): Promise<QueryResult<Row>>;
-  query<Row extends unknown[] = unknown[]>(
-    query: QueryArrayConfig,
-    values?: unknown[],
-  ): Promise<QueryArrayResult<Row>>;
-  query<Row extends QueryResultRow = QueryResultRow>(
-    query: string | QueryConfig,
-    callback: (error: Error | null, result: QueryResult<Row>) => void,
-  ): void;
-  query<Row extends QueryResultRow = QueryResultRow>(
-    query: string | QueryConfig,
-    values: unknown[] | undefined,
-    callback: (error: Error | null, result: QueryResult<Row>) => void,
-  ): void;
-};
+/**
+ * Runs SQL with the calling convention of pg. In form it is a pool, so libraries that take a pool
+ * take it, too, and what they run belongs to the call. connect() lends a client that does the same,
+ * and end() does nothing. It takes no transactions of their own, no cursors, no streams.
+ */
+export type Database = Pool;
 
 /** The second argument of a handler. */
 export type ConsumerContext = {

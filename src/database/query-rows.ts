@@ -5,12 +5,6 @@ import type { Queryable } from './connect.ts';
 /** Clients whose query() is known to work like that of node-postgres. */
 const known = new WeakSet<object>();
 
-/** Declares that a client of ours works like one of node-postgres. */
-export function vouchFor<T extends object>(client: T): T {
-  known.add(client);
-  return client;
-}
-
 /**
  * Runs a statement that writes, on a client of the application. The client may return rows like
  * node-postgres, or bare ones. An unknown client runs a harmless query first: nothing is written if

@@ -15,6 +15,7 @@ import { destroySocket, isStatementError } from '../../database/connect.ts';
 import type { Pool } from '../../database/pool.ts';
 import { noteConnection } from '../../database/transaction-scope.ts';
 import { PgwatchError } from '../../errors.ts';
+import { CallPool } from './call-pool.ts';
 
 /** The call that queries belong to. */
 type PlainCall = { readonly givenUp: AbortSignal; noteCut(): void };
@@ -43,7 +44,16 @@ export function plainDatabase(
         }
       },
     );
-  return { query } as Database;
+  return new PlainDatabase(query as Database['query']);
+}
+
+class PlainDatabase extends CallPool {
+  override readonly query: Database['query'];
+
+  constructor(query: Database['query']) {
+    super('I');
+    this.query = query;
+  }
 }
 
 async function run(pool: Pool, { config, text }: QueryArguments, stop: AbortSignal) {

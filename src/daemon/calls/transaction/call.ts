@@ -155,7 +155,7 @@ async function callWithSavepoint(options: Calls, tasks: Task[]): Promise<Finishe
   options.savepoint = undefined;
   const db = new TransactionDatabase(client);
   const scope = {
-    owns: (connection: unknown) => connection === client || connection === db,
+    owns: (connection: unknown) => connection === client || db.isSame(connection),
     onOutside,
   };
   guard.stop();
@@ -163,7 +163,7 @@ async function callWithSavepoint(options: Calls, tasks: Task[]): Promise<Finishe
   const outcomes = await withinScope(scope, () =>
     callTasks(calling, tasks, { ...calling.tools, makeDb: () => db }),
   );
-  db.end();
+  db.close();
   progress.failure = db.failure;
   guard.start();
   const finished = outcomes.filter((outcome): outcome is Finished => outcome.type !== 'abandoned');

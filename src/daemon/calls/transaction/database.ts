@@ -8,12 +8,13 @@ import {
 import { mayPrepare } from '../../../database/clean-session.ts';
 import { bareWords } from '../../../database/statements.ts';
 import { PgwatchError, toError } from '../../../errors.ts';
+import { CallPool } from '../call-pool.ts';
 
 /**
  * The context.db of a handler with transaction: true: the transaction that moves the position, for
  * the duration of the call. The handler cannot end the transaction.
  */
-export class TransactionDatabase implements Database {
+export class TransactionDatabase extends CallPool {
   readonly #client: ClientBase;
   #hasEnded = false;
   #isUsed = false;
@@ -21,6 +22,7 @@ export class TransactionDatabase implements Database {
   #failure: Error | undefined;
 
   constructor(client: ClientBase) {
+    super('T');
     this.#client = client;
   }
 
@@ -40,14 +42,14 @@ export class TransactionDatabase implements Database {
   }
 
   /** Bound, because handlers destructure it from the context. */
-  readonly query = ((...given: unknown[]) =>
+  override readonly query = ((...given: unknown[]) =>
     answering(
       () => this.#read(given),
       (query) => this.#run(query),
     )) as Database['query'];
 
   /** Queries that the handler starts from now on fail. */
-  end(): void {
+  close(): void {
     this.#hasEnded = true;
   }
 
