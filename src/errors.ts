@@ -33,6 +33,7 @@ export type ErrorCode =
   | 'server_unsuitable'
   | 'table_locked'
   | 'table_unsuitable'
+  | 'transaction_missing'
   | 'undo_impossible'
   | 'usage';
 

@@ -19,6 +19,7 @@ export {
 } from './consumers/hooks.ts';
 export { DeadLetter, RetryAfter } from './consumers/outcome.ts';
 export type { StandardSchema } from './consumers/schema.ts';
+export type { AdaptedTransaction } from './database/adapted-transaction.ts';
 export { type ErrorCode, PgwatchError } from './errors.ts';
 export type { CapturedTables, Change } from './log/change.ts';
 export type { Gap } from './log/gap.ts';

@@ -76,7 +76,7 @@ test.each([
     'from the public door',
     'src/cli/main.ts',
     "import { notify } from '../index.ts';",
-    'files inside must not use the public door',
+    'files inside must not use a public door',
   ],
   ['of chalk elsewhere', 'src/cli/main.ts', "import chalk from 'chalk';", 'it belongs to'],
   [

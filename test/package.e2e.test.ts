@@ -116,7 +116,8 @@ defineConfig({ pollInterva: '10s' });
 `;
 
 const PUBLISHER = `
-import { notify, notifyMany, PgwatchError } from 'pgwatch';
+import { notify, notifyMany, notifyQuery, PgwatchError } from 'pgwatch';
+import { fromKysely, type KyselyTransaction } from 'pgwatch/adapters';
 import pg from 'pg';
 
 const client = new pg.Client();
@@ -125,6 +126,11 @@ try {
   const ids: number[] = await notifyMany(new pg.Pool(), [{ channel: 'greetings', payload: id }]);
   // @ts-expect-error a channel is a string
   await notify(client, 42, ids);
+  const { text, values } = notifyQuery('greetings', { text: 'hello' });
+  await client.query(text, values);
+  const publish = (trx: KyselyTransaction) => notify(fromKysely(trx), 'greetings', publish.name);
+  // @ts-expect-error a client is not a transaction of Kysely
+  fromKysely(client);
 } catch (error) {
   if (error instanceof PgwatchError && error.code === 'channel_invalid') throw error;
 }

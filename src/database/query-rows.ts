@@ -1,6 +1,10 @@
 import pg from 'pg';
 import { PgwatchError } from '../errors.ts';
+import { AdaptedTransaction } from './adapted-transaction.ts';
 import type { Queryable } from './connect.ts';
+
+/** What notify() publishes through: a pg client or pool, or a transaction of another library. */
+export type PublishClient = Queryable | AdaptedTransaction;
 
 /** Clients whose query() is known to work like that of node-postgres. */
 const known = new WeakSet<object>();
@@ -12,14 +16,13 @@ const known = new WeakSet<object>();
  * @throws PgwatchError input_invalid if it is not a suitable client
  */
 export async function queryRows(
-  client: Queryable,
+  client: PublishClient,
   text: string,
-  values: unknown[],
+  values: (string | null)[],
 ): Promise<Record<string, unknown>[]> {
   const { query } = (client ?? {}) as { query?: unknown };
   if (typeof query !== 'function') throw unsuitable(client, 'which has no query(text, values)');
-  const run = async (statement: string, given: unknown[]) =>
-    rowsIn(await (client.query(statement, given) as Promise<unknown>));
+  const run = async (...given: unknown[]) => rowsIn(await query.apply(client, given));
   if (!isKnown(client)) {
     if ((await run("select '1' as id", []))?.[0]?.id !== '1') {
       throw unsuitable(client, 'whose query(text, values) returns no rows');
@@ -29,8 +32,9 @@ export async function queryRows(
   return (await run(text, values)) ?? [];
 }
 
-function isKnown(client: Queryable): boolean {
-  if (client instanceof pg.Client || client instanceof pg.Pool || known.has(client)) return true;
+function isKnown(client: PublishClient): boolean {
+  if (client instanceof AdaptedTransaction || known.has(client)) return true;
+  if (client instanceof pg.Client || client instanceof pg.Pool) return true;
   // From another copy of node-postgres.
   const { getTypeParser, totalCount } = client as { getTypeParser?: unknown; totalCount?: unknown };
   return typeof getTypeParser === 'function' || typeof totalCount === 'number';
@@ -44,16 +48,17 @@ function rowsIn(result: unknown): Record<string, unknown>[] | undefined {
 }
 
 function unsuitable(client: unknown, fault: string): PgwatchError {
-  const name =
-    typeof client === 'object' && client !== null
-      ? `an object of ${client.constructor?.name ?? 'no class'}`
-      : typeof client === 'function'
-        ? 'a function'
-        : String(client);
   return new PgwatchError(
     'input_invalid',
-    `notify() takes a client or a pool of node-postgres, but was given ${name}, ${fault}. ` +
-      'Nothing was published. With another library, run ' +
-      `"select smart_notify('orders', '{"id": 42}')" in your transaction.`,
+    `notify() takes a client or a pool of node-postgres, but was given ${named(client)}, ` +
+      `${fault}. Nothing was published. With an ORM, use pgwatch/adapters; with another library, ` +
+      'run notifyQuery() in your transaction.',
   );
+}
+
+/** An object as messages name it. */
+export function named(given: unknown): string {
+  if (typeof given === 'function') return 'a function';
+  if (typeof given !== 'object' || given === null) return String(given);
+  return `an object of ${given.constructor?.name ?? 'no class'}`;
 }

@@ -1,8 +1,7 @@
-import type { Queryable } from '../database/connect.ts';
-import { queryRows } from '../database/query-rows.ts';
-import { fromSqlError, SQLSTATE } from '../database/sqlstate.ts';
+import { type PublishClient, queryRows } from '../database/query-rows.ts';
+import { fromSqlError, SQLSTATE, serverErrorIn } from '../database/sqlstate.ts';
 import { noteConnection } from '../database/transaction-scope.ts';
-import { errorCodeOf, PgwatchError } from '../errors.ts';
+import { PgwatchError } from '../errors.ts';
 import { safeId } from './notification.ts';
 import { checked, notAs, objectOf, toJson, type Unchecked } from './publish-checks.ts';
 import { type NotifyQuery, publishSql } from './publish-sql.ts';
@@ -20,9 +19,9 @@ export type NewNotification = PublishOptions & { channel: string; payload: unkno
 type Options = PublishOptions & { apiSchema?: string | undefined };
 
 /**
- * Publishes a notification through any pg client or pool. With a client, it is part of the caller's
- * transaction: it is delivered if, and only if, that transaction commits. With a pool, it is
- * published at once.
+ * Publishes a notification through any pg client or pool, or in a transaction of another library
+ * (see pgwatch/adapters). With a client, it is part of the caller's transaction: it is delivered
+ * if, and only if, that transaction commits. With a pool, it is published at once.
  * @param channel 1 to 63 bytes
  * @param payload anything that JSON can hold
  * @param options.apiSchema the schema of smart_notify; default 'public'
@@ -31,7 +30,7 @@ type Options = PublishOptions & { apiSchema?: string | undefined };
  *   permission_denied, schema_missing
  */
 export async function notify(
-  client: Queryable,
+  client: PublishClient,
   channel: string,
   payload: unknown,
   options: Options | null = {},
@@ -42,8 +41,8 @@ export async function notify(
 }
 
 /**
- * The statement with which notify() publishes, for every library that can run SQL: run it in your
- * transaction. It returns one row with the notification's id, as text, in the column
+ * The statement with which notify() publishes, for a library that pgwatch/adapters does not know:
+ * run it in your transaction. It returns one row with the notification's id, as text, in the column
  * id. Its values are strings or null; $1 to $4 occur once each, in order.
  * @param channel 1 to 63 bytes
  * @param payload anything that JSON can hold
@@ -67,7 +66,7 @@ export function notifyQuery(
  * @throws as notify
  */
 export async function notifyMany(
-  client: Queryable,
+  client: PublishClient,
   notifications: readonly NewNotification[],
   options: { apiSchema?: string } | null = {},
 ): Promise<number[]> {
@@ -90,7 +89,7 @@ function readNotify(channel: string, payload: unknown, options: Options | null) 
  * @throws as notify
  */
 export async function publishTexts(
-  client: Queryable,
+  client: PublishClient,
   notifications: readonly Unchecked[],
   apiSchema: string,
 ): Promise<number[]> {
@@ -107,7 +106,7 @@ export async function publishTexts(
 }
 
 function explain(thrown: unknown): Error {
-  const code = errorCodeOf(thrown) ?? '';
+  const { code } = serverErrorIn(thrown);
   if (code === SQLSTATE.undefinedFunction || code === SQLSTATE.undefinedSchema) {
     return new PgwatchError(
       'schema_missing',

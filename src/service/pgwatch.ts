@@ -1,7 +1,8 @@
 import type { Config } from '../config/define.ts';
 import type { Consumer, ConsumerDefinition } from '../consumers/define.ts';
-import type { Queryable } from '../database/connect.ts';
+import { requireTransaction } from '../database/open-transaction.ts';
 import { Pool } from '../database/pool.ts';
+import type { PublishClient } from '../database/query-rows.ts';
 import { usualTarget } from '../database/target.ts';
 import { PgwatchError } from '../errors.ts';
 import { type NewNotification, notify, notifyMany, type PublishOptions } from '../log/publish.ts';
@@ -17,8 +18,11 @@ import { Subscription } from './subscription.ts';
 
 /** Where a notification is published. */
 export type InTransaction = {
-  /** A pg client with an open transaction, of which the notification becomes part. */
-  client?: Queryable;
+  /**
+   * A pg client with an open transaction, or one of another library (see pgwatch/adapters), of
+   * which the notification becomes part.
+   */
+  client?: PublishClient;
 };
 
 /**
@@ -69,7 +73,7 @@ export class Pgwatch extends Operations implements AsyncDisposable {
    *   only if, it commits. Default: the notification is published at once.
    * @returns the notification's id
    * @throws PgwatchError channel_invalid, payload_invalid, input_invalid, event_id_taken,
-   *   permission_denied, schema_missing
+   *   permission_denied, schema_missing; transaction_missing if client is a pool, or has not begun
    */
   async notify(
     channel: string,
@@ -200,8 +204,11 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     return begun;
   }
 
-  async #publish<T>(client: Queryable | undefined, work: (to: Queryable) => Promise<T>) {
-    if (client) return work(client);
+  async #publish<T>(client: PublishClient | undefined, work: (to: PublishClient) => Promise<T>) {
+    if (client) {
+      await requireTransaction(client);
+      return work(client);
+    }
     if (this.#given.pool) return work(this.#given.pool);
     this.#publishing ??= this.#openPool();
     return (await this.#publishing).withClient(work);

@@ -66,8 +66,8 @@ test.each([
     code: 'input_invalid',
     message:
       `notify() takes a client or a pool of node-postgres, but was given ${name}, which has no ` +
-      'query(text, values). Nothing was published. With another library, run ' +
-      `"select smart_notify('orders', '{"id": 42}')" in your transaction.`,
+      'query(text, values). Nothing was published. With an ORM, use pgwatch/adapters; with ' +
+      'another library, run notifyQuery() in your transaction.',
   });
 });
 
