@@ -1,8 +1,10 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // Needs packages of its own: npm run test:orms.
+    exclude: [...configDefaults.exclude, 'test/orms/**'],
     globalSetup: ['test/helpers/global-setup.ts'],
     setupFiles: ['test/helpers/put-back.ts'],
     // Each file has a database of its own; two at a time is what two cores can carry.
