@@ -1,8 +1,8 @@
 import { field, indented, jsonText, timeField } from '../lines.ts';
-import type { Notification } from '../log/notification.ts';
+import type { LogNotification } from '../log/notification.ts';
 
 /** A notification for people: one field per line, the payload as indented JSON. */
-export function describeNotification(notification: Notification): string {
+export function describeNotification(notification: LogNotification): string {
   const { eventId, channel, key, createdAt } = notification;
   return [
     field('channel', channel),
@@ -14,6 +14,6 @@ export function describeNotification(notification: Notification): string {
 }
 
 /** The payload as indented JSON, or why it cannot be shown. */
-export function payloadField({ payload, unreadable }: Notification): string {
+export function payloadField({ payload, unreadable }: LogNotification): string {
   return `${field('payload', '')}\n${indented(unreadable ?? jsonText(payload, 2))}`;
 }

@@ -1,5 +1,5 @@
 import { toError } from '../errors.ts';
-import type { Notification } from '../log/notification.ts';
+import type { LogNotification } from '../log/notification.ts';
 import { formatDuration } from '../time.ts';
 import type { Call } from './context.ts';
 import { callWithGaps } from './gaps.ts';
@@ -27,7 +27,7 @@ function callPart(call: Call): Outcomes | Promise<Outcomes> {
 
 function callDirectly(
   call: Call,
-  notifications: readonly Notification[],
+  notifications: readonly LogNotification[],
 ): Outcomes | Promise<Outcomes> {
   const { consumer, context } = call;
   const count = notifications.length;
@@ -48,7 +48,7 @@ function callDirectly(
 
 /** Unreadable notifications become dead letters, as no retry can help; the others are passed on. */
 async function callReadable(call: Call): Promise<Outcomes> {
-  const entries = call.notifications.map((notification): Notification | Outcome => {
+  const entries = call.notifications.map((notification): LogNotification | Outcome => {
     const { unreadable } = notification;
     return unreadable === null ? notification : { type: 'dead', error: new DeadLetter(unreadable) };
   });
@@ -59,7 +59,7 @@ async function callReadable(call: Call): Promise<Outcomes> {
 async function callChecked(call: Call): Promise<Outcomes> {
   const { schema } = call.consumer;
   const checked = await Promise.all(
-    call.notifications.map(async (notification): Promise<Notification | Outcome> => {
+    call.notifications.map(async (notification): Promise<LogNotification | Outcome> => {
       try {
         return notification.withPayload(await checkPayload(schema as never, notification.payload));
       } catch (thrown) {

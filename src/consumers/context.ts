@@ -1,5 +1,5 @@
 import { PgwatchError } from '../errors.ts';
-import type { Notification } from '../log/notification.ts';
+import type { LogNotification } from '../log/notification.ts';
 import type { Reporter } from '../reporter.ts';
 import type { CallLimits, Consumer, ConsumerContext, Database } from './define.ts';
 
@@ -119,7 +119,7 @@ export class CallContext implements ConsumerContext, CallLimits {
 /** A call of a handler. */
 export type Call = {
   consumer: Consumer;
-  notifications: readonly Notification[];
+  notifications: readonly LogNotification[];
   context: CallContext;
   /** Aborts when the daemon no longer waits for handlers. */
   abandon: AbortSignal;

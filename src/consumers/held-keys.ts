@@ -1,4 +1,4 @@
-import type { Notification } from '../log/notification.ts';
+import type { LogNotification } from '../log/notification.ts';
 import type { Call } from './context.ts';
 import type { Consumer } from './define.ts';
 import { failureOf, type Outcome, type Outcomes } from './outcome.ts';
@@ -10,12 +10,12 @@ import { failureOf, type Outcome, type Outcomes } from './outcome.ts';
  */
 export async function callOthers(
   call: Call,
-  entries: readonly (Notification | Outcome)[],
+  entries: readonly (LogNotification | Outcome)[],
   callPart: (part: Call) => Outcomes | Promise<Outcomes>,
 ): Promise<Outcomes> {
   const held = new HeldKeys(call.consumer);
   const judged = entries.map((entry, index) => {
-    const { key } = call.notifications[index] as Notification;
+    const { key } = call.notifications[index] as LogNotification;
     if (isOutcome(entry)) held.note(key, entry);
     return !isOutcome(entry) && held.has(key) ? BEHIND : entry;
   });
@@ -25,7 +25,7 @@ export async function callOthers(
     const rest = outcomeOfRest(call, overReason);
     return judged.map((entry) => (isOutcome(entry) ? entry : rest));
   }
-  const notifications = judged.filter((entry): entry is Notification => !isOutcome(entry));
+  const notifications = judged.filter((entry): entry is LogNotification => !isOutcome(entry));
   const outcomes =
     notifications.length > 0 ? [...(await callPart({ ...call, notifications }))] : [];
   return judged.map((entry) => (isOutcome(entry) ? entry : (outcomes.shift() as Outcome)));
@@ -57,7 +57,7 @@ export class HeldKeys {
   }
 }
 
-function isOutcome(entry: Notification | Outcome): entry is Outcome {
+function isOutcome(entry: LogNotification | Outcome): entry is Outcome {
   return 'type' in entry;
 }
 

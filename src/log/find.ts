@@ -3,12 +3,12 @@ import { qualified } from '../database/names.ts';
 import { AS_TEXT } from '../database/types.ts';
 import { SHOWN_TEXT_BYTES_MAX } from './content-sql.ts';
 import { copySql } from './deliveries/copy.ts';
-import { isUnreadable, type LogRow, Notification, safeId } from './notification.ts';
+import { isUnreadable, LogNotification, type LogRow, safeId } from './notification.ts';
 import { COLUMNS, MICROSECONDS, rowTexts } from './page-sql.ts';
 
 /** A notification as it is stored. */
 export type StoredNotification = {
-  notification: Notification;
+  notification: LogNotification;
   xid: string;
   action: string | null;
   /** The table of a captured change; null for other notifications. */
@@ -88,7 +88,7 @@ function stored(found: [...LogRow, source: StoredNotification['source']]): Store
   let bytes = 0;
   for (const text of [payload, oldRow, newRow]) bytes += Buffer.byteLength(text ?? '');
   return {
-    notification: new Notification(row, { isReplay: true, attempt: 1 }),
+    notification: new LogNotification(row, { isReplay: true, attempt: 1 }),
     xid,
     action,
     table: schema !== undefined && name !== undefined ? { schema, name } : null,

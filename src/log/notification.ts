@@ -24,17 +24,39 @@ export type LogRow = [
   eventId: string | null,
 ];
 
-/** One notification. Payload, change and event id are computed when they are first needed. */
-export class Notification<Payload = unknown> {
+/** One notification, as handlers and loops receive it. */
+export interface Notification<Payload = unknown> {
   readonly id: number;
   readonly channel: string;
   /** What it is about; notifications with the same key keep their order. Null: it has no key. */
   readonly key: string | null;
   /**
+   * The published value; for a captured change, the object that the view pgwatch.notification
+   * shows.
+   */
+  readonly payload: Payload;
+  /** The captured row change; null for an explicit notification. */
+  readonly change: Change | null;
+  readonly createdAt: Date;
+  /** The same at every delivery and, unlike the id, unique forever: use it to deduplicate. */
+  readonly eventId: string;
+  /**
    * True if it was committed before this process took the consumer over: it was missed, or failed.
    */
   readonly isReplay: boolean;
   /** Which call of the handler this is, counted from 1; the same as in the context. */
+  readonly attempt: number;
+}
+
+/**
+ * A notification made of a row of the log. Payload, change and event id are computed when they are
+ * first needed.
+ */
+export class LogNotification<Payload = unknown> implements Notification<Payload> {
+  readonly id: number;
+  readonly channel: string;
+  readonly key: string | null;
+  readonly isReplay: boolean;
   readonly attempt: number;
   readonly #row: LogRow;
   #payload: { value: unknown } | undefined;
@@ -57,7 +79,6 @@ export class Notification<Payload = unknown> {
     return new Date(createdAt(this.#row));
   }
 
-  /** The same at every delivery and, unlike the id, unique forever: use it to deduplicate. */
   get eventId(): string {
     return this.#row[11] ?? derivedEventId(this.#row);
   }
@@ -70,10 +91,6 @@ export class Notification<Payload = unknown> {
     return isUnreadable(this.#row) ? unreadableText(this.id) : null;
   }
 
-  /**
-   * The published value; for a captured change, the object that the view pgwatch.notification
-   * shows.
-   */
   get payload(): Payload {
     this.#payload ??= {
       value: isUnreadable(this.#row)
@@ -85,7 +102,6 @@ export class Notification<Payload = unknown> {
     return this.#payload.value as Payload;
   }
 
-  /** The captured row change; null for an explicit notification. */
   get change(): Change | null {
     this.#change ??= { value: this.#hasChange ? changeOf(this.#row) : null };
     return this.#change.value;
@@ -102,9 +118,9 @@ export class Notification<Payload = unknown> {
   }
 
   /** The same notification with the payload that a schema returned. */
-  withPayload(value: unknown): Notification<Payload> {
+  withPayload(value: unknown): LogNotification<Payload> {
     const { isReplay, attempt } = this;
-    return new Notification<Payload>(this.#row, { isReplay, attempt, payload: { value } });
+    return new LogNotification<Payload>(this.#row, { isReplay, attempt, payload: { value } });
   }
 
   toJSON(): Record<string, unknown> {

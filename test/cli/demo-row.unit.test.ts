@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type DemoRow, headingLines, rowLine, rowOf } from '../../src/cli/demo/row.ts';
-import { type LogRow, Notification } from '../../src/log/notification.ts';
+import { LogNotification, type LogRow } from '../../src/log/notification.ts';
 import { colorsFor } from '../../src/reporter.ts';
 
 const plain = colorsFor({ isTTY: false });
@@ -60,7 +60,7 @@ test('a payload that NOTIFY cannot carry is marked as large', () => {
 });
 
 test('an update shows what has changed', () => {
-  const notification = new Notification(
+  const notification = new LogNotification(
     [
       '1',
       '1',
@@ -84,8 +84,8 @@ test('an update shows what has changed', () => {
   });
 });
 
-function explicit(payload: unknown): Notification {
+function explicit(payload: unknown): LogNotification {
   const head: [string, string, string, string, null] = ['1', '1', '0', 'orders', null];
   const log: LogRow = [...head, JSON.stringify(payload), null, null, null, null, null, null];
-  return new Notification(log, { isReplay: false, attempt: 1 });
+  return new LogNotification(log, { isReplay: false, attempt: 1 });
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { deliveryText, type FoundDeadLetters } from '../../src/cli/dlq/show.ts';
 import { jsonText, onOneLine } from '../../src/lines.ts';
-import { Notification } from '../../src/log/notification.ts';
+import { LogNotification } from '../../src/log/notification.ts';
 import { someOf } from '../../src/words.ts';
 
 /** Many characters that control terminals, among others. */
@@ -53,7 +53,7 @@ function foundOf({
     lastFailedAt: new Date(1),
     firstError: error,
     lastError: error,
-    notification: new Notification(
+    notification: new LogNotification(
       ['7', '700', '0', channel, key, json, null, null, null, null, null, uuid],
       { isReplay: true, attempt: 5 },
     ),

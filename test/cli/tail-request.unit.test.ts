@@ -3,7 +3,7 @@ import { fullText, jsonLine, lineFormat } from '../../src/cli/tail/line.ts';
 import type { TailOptions } from '../../src/cli/tail/options.ts';
 import { requestOf } from '../../src/cli/tail/request.ts';
 import { Where } from '../../src/cli/tail/where.ts';
-import { type LogRow, Notification } from '../../src/log/notification.ts';
+import { LogNotification, type LogRow } from '../../src/log/notification.ts';
 
 const of = (
   options: Partial<TailOptions>,
@@ -63,7 +63,7 @@ const ROW: LogRow = [
   null,
   null,
 ];
-const UPDATE = new Notification(ROW, { isReplay: false, attempt: 1 });
+const UPDATE = new LogNotification(ROW, { isReplay: false, attempt: 1 });
 
 test.each([
   ['id === 42 && channel === "data_change"', true],
@@ -91,7 +91,7 @@ test('a marker of removed notifications is shown as GAP', () => {
   row[5] = '{"removed":3}';
   row[6] = 'GAP';
   row[7] = null;
-  const gap = new Notification(row, { isReplay: false, attempt: 1 });
+  const gap = new LogNotification(row, { isReplay: false, attempt: 1 });
   expect(lineFormat(80)(gap)).toMatch(/ {2}GAP {2}\{"removed":3\}$/);
   expect(new Where('action === "GAP" && change === null').matches(gap)).toBe(true);
 });
@@ -104,7 +104,7 @@ test.each<[string, Partial<Record<number, string | null>>]>([
   ['both rows', { 8: `{"id": 1, "j": ${DEEP}}`, 9: `{"id": 1, "j": [${DEEP}]}` }],
 ])('however deep %s is nested, it is shown as far as possible', (_, columns) => {
   const row = Object.assign([...ROW], columns) as LogRow;
-  const deep = () => new Notification(row, { isReplay: false, attempt: 1 });
+  const deep = () => new LogNotification(row, { isReplay: false, attempt: 1 });
   expect(new Where('JSON.stringify(id) === "42" && payload !== null').matches(deep())).toBe(true);
   expect(lineFormat(80)(deep())).toContain('[{"a":');
   for (const text of [jsonLine(deep()), fullText(deep())]) {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseJson } from '../../src/json.ts';
-import { type LogRow, Notification } from '../../src/log/notification.ts';
+import { LogNotification, type LogRow } from '../../src/log/notification.ts';
 import { pageReader } from '../../src/log/page.ts';
 import type { Snapshot } from '../../src/log/positions/position.ts';
 import { useDatabase } from '../helpers/database.ts';
@@ -60,7 +60,7 @@ async function bothWays(work: () => Promise<unknown>) {
   );
   const inSql = view.map((row) => ({ ...row, payload: parseJson(row.payload) }));
   const inConsumer = page.rows.map((row: LogRow) => {
-    const notification = new Notification(row, { isReplay: false, attempt: 1 });
+    const notification = new LogNotification(row, { isReplay: false, attempt: 1 });
     const { id, eventId, channel, key, payload, createdAt } = notification;
     return { id, event_id: eventId, channel, key, payload, created_at: createdAt };
   });

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Queryable } from '../../src/database/connect.ts';
 import { conditionOf, type LogFilter } from '../../src/log/log-filter.ts';
-import { Notification } from '../../src/log/notification.ts';
+import { LogNotification } from '../../src/log/notification.ts';
 import { isStillThere, type ReadFrom, readPages, readStart } from '../../src/log/reading.ts';
 import { captureTable } from '../helpers/captured.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
@@ -44,7 +44,7 @@ async function read(
     const options = { schema: 'pgwatch', condition, rebasedId: 0, position, mode, signal };
     for await (const { rows } of readPages(client, options)) {
       for (const row of rows) {
-        seen.push(new Notification(row, { isReplay: false, attempt: 1 }).payload);
+        seen.push(new LogNotification(row, { isReplay: false, attempt: 1 }).payload);
       }
     }
   };

@@ -3,7 +3,7 @@ import { field, indented, onOneLine, timeField } from '../../lines.ts';
 import { type FiledDelivery, readDeliveries } from '../../log/deliveries/dead-letters.ts';
 import type { ErrorRecord } from '../../log/deliveries/delivery.ts';
 import { NO_FILTER } from '../../log/deliveries/filter.ts';
-import type { Notification } from '../../log/notification.ts';
+import type { LogNotification } from '../../log/notification.ts';
 import { colorsFor, printable } from '../../reporter.ts';
 import { countOf, errorText } from '../../words.ts';
 import { withDatabase } from '../database.ts';
@@ -35,7 +35,7 @@ export async function showDeadLetters(idText: string, options: ShowOptions): Pro
   );
 }
 
-export type FoundDeadLetters = FiledDelivery & { notification: Notification | null };
+export type FoundDeadLetters = FiledDelivery & { notification: LogNotification | null };
 
 function toJson({ notification, ...delivery }: FoundDeadLetters): Record<string, unknown> {
   if (!notification) return { ...delivery, notification };

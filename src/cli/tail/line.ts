@@ -1,5 +1,5 @@
 import { jsonText, onOneLine } from '../../lines.ts';
-import type { Change, Notification } from '../../log/notification.ts';
+import type { Change, LogNotification } from '../../log/notification.ts';
 import { colorsFor } from '../../reporter.ts';
 import { describeNotification } from '../detail.ts';
 import { cutToWidth, endOfWidth, stdoutColumns, widthOf } from '../table.ts';
@@ -7,21 +7,21 @@ import { cutToWidth, endOfWidth, stdoutColumns, widthOf } from '../table.ts';
 type Colors = ReturnType<typeof colorsFor>;
 
 /** Formats a notification as one or more lines for stdout. */
-export type Format = (notification: Notification) => string;
+export type Format = (notification: LogNotification) => string;
 
 /** The action that --action filters by; GAP for a marker of removed notifications. */
-export function actionOf({ change, isGap }: Notification): string | null {
+export function actionOf({ change, isGap }: LogNotification): string | null {
   return isGap ? 'GAP' : (change?.action ?? null);
 }
 
 /** For programs: what a handler gets, except what belongs to a delivery. */
-export function jsonLine(notification: Notification): string {
+export function jsonLine(notification: LogNotification): string {
   const { isReplay, attempt, ...shown } = notification.toJSON();
   return jsonText(shown, 0);
 }
 
 /** A heading, and below it the whole notification. */
-export function fullText(notification: Notification): string {
+export function fullText(notification: LogNotification): string {
   const heading = [`Notification ${notification.id}`, actionOf(notification) ?? '']
     .join('  ')
     .trim();

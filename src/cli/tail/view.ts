@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import type { Config } from '../../config/define.ts';
 import { destroySocket } from '../../database/connect.ts';
 import { conditionOf } from '../../log/log-filter.ts';
-import { Notification } from '../../log/notification.ts';
+import { LogNotification } from '../../log/notification.ts';
 import { requireOwnCluster } from '../../log/origin.ts';
 import type { Page } from '../../log/page.ts';
 import type { Position } from '../../log/positions/position.ts';
@@ -102,7 +102,7 @@ export class View {
     const { format, where, signal } = this.output;
     for (const row of page.rows) {
       if (this.#left === 0 || signal.aborted) return;
-      const notification = new Notification(row, { isReplay: false, attempt: 1 });
+      const notification = new LogNotification(row, { isReplay: false, attempt: 1 });
       if (!this.#isBetween(notification) || where?.matches(notification) === false) continue;
       this.#left -= 1;
       this.#hasWritten = true;
@@ -112,7 +112,7 @@ export class View {
     }
   }
 
-  #isBetween({ id, createdAt }: Notification): boolean {
+  #isBetween({ id, createdAt }: LogNotification): boolean {
     const { until } = this.#request;
     const [start, lastId] = [this.#start, this.#lastId];
     if (start && id > start.id && createdAt < start.time) return false;

@@ -1,6 +1,6 @@
 import { createContext, Script } from 'node:vm';
 import { PgwatchError, textOf, toError } from '../../errors.ts';
-import type { Notification } from '../../log/notification.ts';
+import type { LogNotification } from '../../log/notification.ts';
 import { actionOf } from './line.ts';
 
 /**
@@ -29,7 +29,7 @@ export class Where {
   }
 
   /** An expression that throws, or takes too long, does not match. */
-  matches(notification: Notification): boolean {
+  matches(notification: LogNotification): boolean {
     const { id, channel, key, payload, change, createdAt, eventId } = notification;
     const [action, table] = [actionOf(notification), change?.table ?? null];
     const values = { id, channel, key, payload, change, action, table, createdAt, eventId };

@@ -3,7 +3,7 @@ import { CallContext, type CallTools } from '../../consumers/context.ts';
 import type { Consumer } from '../../consumers/define.ts';
 import type { Ended, Outcomes } from '../../consumers/outcome.ts';
 import type { DeliveryChange } from '../../log/deliveries/delivery.ts';
-import { Notification } from '../../log/notification.ts';
+import { LogNotification } from '../../log/notification.ts';
 import type { Reporter } from '../../reporter.ts';
 import { changeAfter, changeAfterLoss } from './change-after.ts';
 import type { DeadLetterHook } from './dead-letter-hook.ts';
@@ -35,7 +35,7 @@ export function callTasks(
 ): Outcomes | Promise<Outcomes> {
   const { consumer, abandon } = calling;
   const attempt = tasks[0]?.attempt ?? 1;
-  const notifications = tasks.map((task) => new Notification(task.row, task));
+  const notifications = tasks.map((task) => new LogNotification(task.row, task));
   const context = new CallContext(consumer.id, attempt, tools);
   return callHandler({ consumer, notifications, context, abandon });
 }

@@ -1,7 +1,7 @@
 import type { Consumer } from '../../consumers/define.ts';
 import { textOf } from '../../errors.ts';
 import { withCause } from '../../log/deliveries/error-record.ts';
-import { type LogRow, Notification } from '../../log/notification.ts';
+import { LogNotification, type LogRow } from '../../log/notification.ts';
 import { formatDuration } from '../../time.ts';
 import { publishTransition } from '../../transitions.ts';
 import type { DeadLetterHook } from './dead-letter-hook.ts';
@@ -58,7 +58,7 @@ export function reportFailure(
       key,
       attempts: attempt,
       error,
-      notification: row && new Notification(row, { isReplay: true, attempt }),
+      notification: row && new LogNotification(row, { isReplay: true, attempt }),
     }));
   };
 }

@@ -2,7 +2,7 @@ import type { QueryResultRow } from 'pg';
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
 import { SHOWN_TEXT_BYTES_MAX } from '../content-sql.ts';
-import { type LogRow, Notification, safeId } from '../notification.ts';
+import { LogNotification, type LogRow, safeId } from '../notification.ts';
 import { COLUMNS as LOG_COLUMNS, MICROSECONDS, rowTexts } from '../page-sql.ts';
 import { copySql } from './copy.ts';
 import type { ErrorRecord } from './delivery.ts';
@@ -72,7 +72,7 @@ export async function readDeliveries(
   client: Queryable,
   schema: string,
   filter: DeliveryFilter,
-): Promise<(FiledDelivery & { notification: Notification | null })[]> {
+): Promise<(FiledDelivery & { notification: LogNotification | null })[]> {
   const { rows } = await client.query(
     `select ${COLUMNS}, found.row_3 as channel, found.*
      from ${qualified(schema, 'delivery')} as d
@@ -93,7 +93,7 @@ export async function readDeliveries(
     return {
       ...toDelivery(row),
       notification: isThere
-        ? new Notification(found, { isReplay: true, attempt: row.attempts })
+        ? new LogNotification(found, { isReplay: true, attempt: row.attempts })
         : null,
     };
   });

@@ -1,6 +1,6 @@
 import { PgwatchError } from '../../errors.ts';
 import { type Gap, gapText } from '../../log/gap.ts';
-import { Notification } from '../../log/notification.ts';
+import { LogNotification, type Notification } from '../../log/notification.ts';
 import type { Reporter } from '../../reporter.ts';
 import type { Follower } from './follower.ts';
 import type { EveryProcess } from './options.ts';
@@ -94,7 +94,7 @@ export class ProcessSubscription<Payload = unknown>
         if ('gap' in each) await this.#tellGap(each.gap);
         else {
           const { row, isReplay } = each;
-          const notification = new Notification<Payload>(row, { isReplay, attempt: 1 });
+          const notification = new LogNotification<Payload>(row, { isReplay, attempt: 1 });
           if (notification.unreadable === null) yield notification;
           else
             this.#following.reporter.warn(
