@@ -1,6 +1,12 @@
 /** The public API: what consumer files, config files and publishing programs import. */
 export { createTrigger, dropTrigger, type TriggerPlace } from './capture/create-trigger.ts';
 export type { Operation, TriggerOptions } from './config/triggers.ts';
+export type {
+  ChannelSchemas,
+  NewNotificationOn,
+  NotificationFrom,
+} from './consumers/channel-types.ts';
+export { Channels, defineChannels } from './consumers/channels.ts';
 export {
   type Around,
   type BatchDefinition,
@@ -33,12 +39,14 @@ export {
 } from './log/publish.ts';
 export type { NotifyQuery } from './log/publish-sql.ts';
 export type { Fields, Reporter } from './reporter.ts';
+export { createPgwatch } from './service/create.ts';
 export type { Delivery, NackOptions } from './service/delivery.ts';
 export type { EveryProcessOptions } from './service/every-process/options.ts';
 export type { ProcessSubscription } from './service/every-process/subscription.ts';
 export type { Listening, ListenOptions } from './service/listening.ts';
 export type { PgwatchOptions } from './service/options.ts';
-export { createPgwatch, type InTransaction, type Pgwatch } from './service/pgwatch.ts';
+export type { InTransaction, Pgwatch } from './service/pgwatch.ts';
+export type { PgwatchOn } from './service/pgwatch-on.ts';
 export type { SubscribeOptions } from './service/subscribe-options.ts';
 export type { Subscription } from './service/subscription.ts';
 export { subscribeTransitions, type Transition } from './transitions.ts';

@@ -61,7 +61,9 @@ async function callChecked(call: Call): Promise<Outcomes> {
   const checked = await Promise.all(
     call.notifications.map(async (notification): Promise<LogNotification | Outcome> => {
       try {
-        return notification.withPayload(await checkPayload(schema as never, notification.payload));
+        const own = schema?.schemaOf(notification.channel) ?? null;
+        if (own === null) return notification;
+        return notification.withPayload(await checkPayload(own, notification.payload));
       } catch (thrown) {
         return thrown instanceof PayloadRefused
           ? { type: 'dead', error: thrown }

@@ -2,6 +2,7 @@ import { duration, oneOf, shown, wholeNumber } from '../kinds.ts';
 import { type Backoff, backoffMs, parseDurationMs, TIMER_MS_MAX } from '../time.ts';
 import { checked } from './checked.ts';
 import type { Consumer, ConsumerDefinition } from './define.ts';
+import { isStandardSchema, type SchemaByChannel } from './schema.ts';
 
 type Delivery = Pick<
   Consumer,
@@ -78,9 +79,8 @@ function wait(attempt: number, baseMs = 1000): number {
 
 function checkSchema(schema: unknown): Consumer['schema'] {
   if (schema === null) return null;
-  // Some schemas are functions.
-  const standard = (schema as { '~standard'?: { validate?: unknown } })['~standard'];
-  if (typeof standard?.validate === 'function') return schema as Consumer['schema'];
+  if (isStandardSchema(schema)) return { schemaOf: () => schema };
+  if (typeof (schema as SchemaByChannel).schemaOf === 'function') return schema as SchemaByChannel;
   throw new Error('schema must be a Standard Schema, such as one of Zod, Valibot or ArkType');
 }
 

@@ -4,7 +4,7 @@ import type { Gap } from '../log/gap.ts';
 import type { Notification } from '../log/notification.ts';
 import type { From } from '../log/positions/progress.ts';
 import type { Fields } from '../reporter.ts';
-import type { StandardSchema } from './schema.ts';
+import type { SchemaByChannel, StandardSchema } from './schema.ts';
 
 /**
  * Runs SQL with the calling convention of pg. In form it is a pool, so libraries that take a pool
@@ -102,10 +102,10 @@ type CommonDefinition<Payload> = {
   /** 'one' (default): one process at a time runs it. 'shared': all processes split its work. */
   instances?: 'one' | 'shared';
   /**
-   * A Standard Schema (Zod, Valibot, ArkType, …): notifications whose payload does not match become
-   * dead letters.
+   * A Standard Schema (Zod, Valibot, ArkType, …), or what defineChannels() returns: notifications
+   * whose payload does not match become dead letters.
    */
-  schema?: StandardSchema<Payload>;
+  schema?: StandardSchema<Payload> | SchemaByChannel;
   /**
    * Called for notifications that were removed from the log before this consumer handled them, for
    * example by "pgwatch cleanup --force": they are never delivered. If it throws, it is called
@@ -165,7 +165,7 @@ export type Consumer = Readonly<{
   onDead: 'continue' | 'stop';
   isTransactional: boolean;
   isShared: boolean;
-  schema: StandardSchema | null;
+  schema: SchemaByChannel | null;
   /** False for a consumer with handle, which does not return a list of results. */
   isBatch: boolean;
   /** 1 for a consumer with handle. Null: as many as one read returns. */

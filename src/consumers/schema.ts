@@ -2,12 +2,12 @@
  * The interface of a Standard Schema (https://standardschema.dev, version 1), which Zod, Valibot,
  * ArkType and others implement.
  */
-export type StandardSchema<Output = unknown> = {
+export type StandardSchema<Output = unknown, Input = unknown> = {
   readonly '~standard': {
     readonly version: 1;
     readonly vendor: string;
     validate(value: unknown): SchemaResult<Output> | Promise<SchemaResult<Output>>;
-    readonly types?: { readonly input: unknown; readonly output: Output } | undefined;
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
   };
 };
 
@@ -19,6 +19,9 @@ type SchemaIssue = {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 };
+
+/** Has a schema for each channel, or none. */
+export type SchemaByChannel = { schemaOf(channel: string): StandardSchema | null };
 
 /** A payload that does not match the schema, with the issues the schema found and their paths. */
 export class PayloadRefused extends Error {
@@ -36,6 +39,12 @@ export async function checkPayload(schema: StandardSchema, payload: unknown): Pr
   const result = await schema['~standard'].validate(payload);
   if (result.issues) throw new PayloadRefused(result.issues);
   return result.value;
+}
+
+export function isStandardSchema(value: unknown): value is StandardSchema {
+  // Some schemas are functions.
+  const standard = (value as { '~standard'?: { validate?: unknown } } | null)?.['~standard'];
+  return typeof standard?.validate === 'function';
 }
 
 function describe({ message, path = [] }: SchemaIssue): string {

@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { checkOptions, OPTION_NAMES, type OptionSource } from '../config/check.ts';
 import type { Config } from '../config/define.ts';
 import { completeConfig } from '../config/load.ts';
+import { type AnyChannels, Channels } from '../consumers/channels.ts';
 import type { UserConfig } from '../consumers/hooks.ts';
 import { clientConfigOf } from '../database/target.ts';
 import { PgwatchError } from '../errors.ts';
@@ -18,6 +19,8 @@ export type PgwatchOptions = UserConfig & {
    * made with its options.
    */
   pool?: pg.Pool;
+  /** The channels and their schemas, as returned by defineChannels(). Default: any channel. */
+  channels?: AnyChannels;
   /** Receives what pgwatch has to tell. Default: warnings and errors are written to stderr. */
   reporter?: Reporter;
   /**
@@ -32,6 +35,7 @@ export type Given = {
   /** Only the options of a config file. */
   source: OptionSource;
   pool: pg.Pool | null;
+  channels: AnyChannels | null;
   reporter: Reporter | null;
   file: boolean | string;
 };
@@ -41,11 +45,11 @@ export function checkGiven(options: PgwatchOptions): Given {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw invalid(`createPgwatch() takes an object of options, not ${shown(options)}.`);
   }
-  const { pool = null, reporter = null, config: file = false, ...rest } = options;
+  const { pool = null, channels = null, reporter = null, config: file = false, ...rest } = options;
   const source = { options: rest, nameOf: (name: string) => name };
   const unknown = Object.keys(rest).find((name) => !OPTION_NAMES.includes(name));
   if (unknown !== undefined) {
-    const names = [...OPTION_NAMES, 'pool', 'reporter', 'config'];
+    const names = [...OPTION_NAMES, 'pool', 'channels', 'reporter', 'config'];
     throw invalid(
       `${unknown} is not an option of createPgwatch().${suggest(unknown, names)}` +
         ` Options are: ${names.join(', ')}.`,
@@ -53,11 +57,14 @@ export function checkGiven(options: PgwatchOptions): Given {
   }
   checkOptions(source);
   if (pool !== null) checkPool(pool, rest);
+  if (channels !== null && !(channels instanceof Channels)) {
+    throw invalid(`channels must be what defineChannels() returns, not ${shown(channels)}.`);
+  }
   if (reporter !== null) checkReporter(reporter);
   if (typeof file !== 'boolean' && typeof file !== 'string') {
     throw invalid(`config must be true, false or the path of a config file, not ${shown(file)}.`);
   }
-  return { source, pool, reporter, file };
+  return { source, pool, channels, reporter, file };
 }
 
 /**

@@ -82,6 +82,7 @@ export class Pgwatch extends Operations implements AsyncDisposable {
   ): Promise<number> {
     const { client, ...published } = options;
     const { apiSchema } = await this.complete();
+    await this.#given.channels?.check(channel, payload);
     return this.#publish(client, (to) => notify(to, channel, payload, { ...published, apiSchema }));
   }
 
@@ -95,6 +96,8 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     { client }: InTransaction = {},
   ): Promise<number[]> {
     const { apiSchema } = await this.complete();
+    const { channels } = this.#given;
+    for (const each of notifications) await channels?.check(each.channel, each.payload);
     return this.#publish(client, (to) => notifyMany(to, notifications, { apiSchema }));
   }
 
@@ -140,15 +143,18 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     | Subscription<Payload, Delivery<Payload>[]>
     | ProcessSubscription<Payload> {
     this.#requireOpen();
+    const { channels } = this.#given;
+    if (Array.isArray(options.channels)) channels?.requireKnown(options.channels);
     if ('every' in options) return this.#follow<Payload>(options);
     const { skipPlayback = false, batch } = options;
+    const checked = channels ? { schema: channels, ...options } : options;
     const start = async (consumer: Consumer, signal: AbortSignal) => {
       const config = await this.complete();
       // What is open when the loop is left is given back at once.
       return this.#run([consumer], { ...config, shutdownTimeoutMs: 0 }, { signal, skipPlayback });
     };
-    if (batch !== undefined) return new Subscription(options, start, (deliveries) => deliveries);
-    return new Subscription(options, start, ([only]) => only as Delivery<Payload>);
+    if (batch !== undefined) return new Subscription(checked, start, (deliveries) => deliveries);
+    return new Subscription(checked, start, ([only]) => only as Delivery<Payload>);
   }
 
   #follow<Payload>(options: EveryProcessOptions): ProcessSubscription<Payload> {
@@ -235,12 +241,4 @@ export class Pgwatch extends Operations implements AsyncDisposable {
       'It has been closed: create another one with createPgwatch().',
     );
   }
-}
-
-/**
- * Makes pgwatch available inside a program.
- * @throws PgwatchError config_invalid
- */
-export function createPgwatch(options: PgwatchOptions = {}): Pgwatch {
-  return new Pgwatch(options);
 }

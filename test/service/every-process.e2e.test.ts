@@ -8,8 +8,8 @@ import { isWhole } from '../helpers/whole.ts';
 import { chooseSeed, seededRandom } from '../racing/random.ts';
 
 /*
-Goal: with every: 'process', each process sees each committed notification once, those of a writer in
-order, although connections are cut and the server restarts in between.
+Goal: with every: 'process', each process sees each committed notification once, those of a writer
+in order, although connections are cut and the server restarts in between.
 */
 
 const database = useIsolatedServer();
