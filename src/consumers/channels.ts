@@ -45,8 +45,8 @@ export class Channels<Schemas extends ChannelSchemas> implements SchemaByChannel
       }
       if (schema === null || isStandardSchema(schema)) continue;
       throw invalid(
-        `defineChannels(): ${channel} must have a Standard Schema, such as one of Zod, Valibot or ` +
-          'ArkType, or null for any payload',
+        `defineChannels(): ${channel} must have a Standard Schema, such as one of Zod, Valibot ` +
+          'or ArkType, or null for any payload',
       );
     }
     this.#schemas = Object.freeze({ ...schemas });
