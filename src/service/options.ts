@@ -2,10 +2,8 @@ import { resolve } from 'node:path';
 import type pg from 'pg';
 import { checkOptions, OPTION_NAMES, type OptionSource } from '../config/check.ts';
 import type { Config } from '../config/define.ts';
-import { completeConfig } from '../config/load.ts';
 import { type AnyChannels, Channels } from '../consumers/channels.ts';
 import type { UserConfig } from '../consumers/hooks.ts';
-import { clientConfigOf } from '../database/target.ts';
 import { PgwatchError } from '../errors.ts';
 import { shown } from '../kinds.ts';
 import type { Reporter } from '../reporter.ts';
@@ -76,12 +74,11 @@ export async function configOf({ source, pool, file }: Given): Promise<Config> {
   const folder = resolve();
   const path = typeof file === 'string' ? file : undefined;
   const found = file ? await (await import('../config/file.ts')).findFile(folder, path) : undefined;
+  const { completeConfig } = await import('../config/load.ts');
   const config = completeConfig({ folder, file: found, given: source });
-  return pool === null ? config : Object.freeze({ ...config, ...placesOf(pool), tls: null });
-}
-
-function placesOf({ options }: pg.Pool): Pick<Config, 'url' | 'client'> {
-  return { url: null, client: clientConfigOf(options) };
+  if (pool === null) return config;
+  const { clientConfigOf } = await import('../database/target.ts');
+  return Object.freeze({ ...config, url: null, client: clientConfigOf(pool.options), tls: null });
 }
 
 function checkPool(pool: pg.Pool, { url, tls }: UserConfig): void {

@@ -1,15 +1,15 @@
 import type { Config } from '../config/define.ts';
 import type { Consumer, ConsumerDefinition } from '../consumers/define.ts';
 import { requireTransaction } from '../database/open-transaction.ts';
-import { Pool } from '../database/pool.ts';
+import type { Pool } from '../database/pool.ts';
 import type { PublishClient } from '../database/query-rows.ts';
-import { usualTarget } from '../database/target.ts';
 import { PgwatchError } from '../errors.ts';
 import { type NewNotification, notify, notifyMany, type PublishOptions } from '../log/publish.ts';
-import { type Reporter, StreamReporter } from '../reporter.ts';
+import type { Reporter } from '../reporter.ts';
 import type { Delivery } from './delivery.ts';
 import { type EveryProcessOptions, everyProcess } from './every-process/options.ts';
 import { ProcessSubscription } from './every-process/subscription.ts';
+import { LateReporter } from './late-reporter.ts';
 import type { Listening, ListenOptions } from './listening.ts';
 import { Operations } from './operations.ts';
 import { checkGiven, configOf, type Given, type PgwatchOptions } from './options.ts';
@@ -43,7 +43,7 @@ export class Pgwatch extends Operations implements AsyncDisposable {
   constructor(options: PgwatchOptions = {}) {
     super();
     this.#given = checkGiven(options);
-    this.#reporter = this.#given.reporter ?? new StreamReporter({ level: 'warn' });
+    this.#reporter = this.#given.reporter ?? new LateReporter();
   }
 
   /**
@@ -224,6 +224,8 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     const config = await this.complete();
     const onError = (error: Error) =>
       this.#reporter.debug(`A connection for publishing failed: ${error.message}`);
+    const { Pool } = await import('../database/pool.ts');
+    const { usualTarget } = await import('../database/target.ts');
     // With the settings of the user, because pgwatch.notify may be one of them.
     return new Pool({ ...usualTarget(config), size: config.poolSize, sessions: 'user', onError });
   }
