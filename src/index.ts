@@ -1,5 +1,6 @@
 /** The public API: what consumer files, config files and publishing programs import. */
-export { createTrigger, dropTrigger, type TriggerPlace } from './capture/create-trigger.ts';
+export type { TriggerPlace } from './capture/change-triggers.ts';
+export { createTrigger, dropTrigger } from './capture/create-trigger.ts';
 export type { Operation, TriggerOptions } from './config/triggers.ts';
 export type {
   ChannelSchemas,

@@ -5,11 +5,20 @@ import { SQLSTATE } from '../database/sqlstate.ts';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { applyChange } from './apply.ts';
 import { changesTo, changesToNone, exposureOf, type TriggerChange } from './changes.ts';
-import type { TriggerPlace } from './create-trigger.ts';
 import { readCaptures } from './existing.ts';
 import { planCapture } from './plan.ts';
 import { findTable } from './table.ts';
 import { parseTableName, readSearchPath } from './table-name.ts';
+
+/** Where pgwatch is installed, and how long to try while other sessions lock the table. */
+export type TriggerPlace = {
+  /** Default 'pgwatch'. */
+  schema?: string;
+  /** Default 'public'. */
+  apiSchema?: string;
+  /** In milliseconds. Default 30,000. Inside a transaction, its lock_timeout applies instead. */
+  patienceMs?: number;
+};
 
 /** Captures a table from now on; see createTrigger(). */
 export async function addTriggers(

@@ -1,16 +1,7 @@
 import type { ClientBase } from 'pg';
 import type { TriggerOptions } from '../config/triggers.ts';
+import type { TriggerPlace } from './change-triggers.ts';
 import type { TriggerChange } from './changes.ts';
-
-/** Where pgwatch is installed, and how long to try while other sessions lock the table. */
-export type TriggerPlace = {
-  /** Default 'pgwatch'. */
-  schema?: string;
-  /** Default 'public'. */
-  apiSchema?: string;
-  /** In milliseconds. Default 30,000. Inside a transaction, its lock_timeout applies instead. */
-  patienceMs?: number;
-};
 
 /**
  * Captures the changes of a table from now on, like "pgwatch trigger add". In a transaction of the

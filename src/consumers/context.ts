@@ -24,6 +24,7 @@ export class CallContext implements ConsumerContext, CallLimits {
   #db: Database | undefined;
   #timeIsOver: AbortController | undefined;
   #hasAskedForSignal = false;
+  #onOver: ((reason: Error) => void)[] | undefined;
   #isAbandoned = false;
   #isCut = false;
   #givenUp: AbortController | undefined;
@@ -50,6 +51,12 @@ export class CallContext implements ConsumerContext, CallLimits {
     return this.#tools.isFenced();
   }
 
+  onOver(callback: (reason: Error) => void): void {
+    this.#hasAskedForSignal = true;
+    if (this.overReason) callback(this.overReason);
+    else this.#onOver = [...(this.#onOver ?? []), callback];
+  }
+
   unlimit(): void {
     this.#overAt = Number.POSITIVE_INFINITY;
   }
@@ -68,7 +75,6 @@ export class CallContext implements ConsumerContext, CallLimits {
     return (this.#overAt ?? 0) - performance.now();
   }
 
-  /** Why the call's time is over; undefined while it is not. */
   get overReason(): Error | undefined {
     return this.#timeIsOver?.signal.reason;
   }
@@ -88,6 +94,7 @@ export class CallContext implements ConsumerContext, CallLimits {
   abort(reason: Error): void {
     this.#timeIsOver ??= new AbortController();
     this.#timeIsOver.abort(reason);
+    for (const callback of this.#onOver ?? []) callback(reason);
   }
 
   /**

@@ -40,6 +40,10 @@ export type ConsumerContext = {
 export type CallLimits = {
   /** True once the consumer, or the lease, of the call belongs to another process. */
   readonly isFenced: boolean;
+  /** Why the call's time is over; undefined while it is not. */
+  readonly overReason: Error | undefined;
+  /** Calls back, at once, when the time is over. Cheaper than asking for the signal. */
+  onOver(callback: (reason: Error) => void): void;
   /** Lets the call take as long as it likes, until limit() is called. */
   unlimit(): void;
   /** Lets the call take this many milliseconds from now on. */

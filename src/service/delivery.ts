@@ -29,10 +29,7 @@ export class Delivery<Payload = unknown> {
     this.notification = notification;
     this.#context = context;
     this.#timeoutMs = timeoutMs;
-    const { signal } = context;
-    const end = () => this.#settled.reject(toError(signal.reason));
-    if (signal.aborted) end();
-    else signal.addEventListener('abort', end, { once: true });
+    context.onOver((reason) => this.#settled.reject(reason));
     // Whoever called the handler waits for it; nobody else has to.
     this.#settled.promise.catch(() => {});
   }
@@ -141,11 +138,11 @@ export class Delivery<Payload = unknown> {
         `${how}() came too late: notification ${id} has already been settled by ack() or nack().`,
       );
     }
-    const { signal, isFenced } = this.#context;
-    if (!signal.aborted && !isFenced) return;
+    const { overReason, isFenced } = this.#context;
+    if (!overReason && !isFenced) return;
     const reason = isFenced
       ? 'another process has taken the consumer over'
-      : textOf(() => toError(signal.reason).message);
+      : textOf(() => (overReason as Error).message);
     throw new PgwatchError(
       'delivery_lost',
       `${how}() came too late for notification ${id}: ${reason}. It is delivered again.`,

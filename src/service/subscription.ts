@@ -110,14 +110,13 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
     const asked = this.#asked.shift();
     if (asked) asked.resolve(this.#handOut(waiting));
     else this.#waiting.push(waiting);
-    const results = await Promise.allSettled(deliveries.map(({ settled }) => settled));
-    const left = this.#waiting.indexOf(waiting);
-    if (left >= 0) this.#waiting.splice(left, 1);
-    const failures = results.map((each) =>
-      each.status === 'rejected' ? toError(each.reason) : undefined,
-    );
-    if (!isBatch && failures[0]) throw failures[0];
-    return failures;
+    try {
+      if (!isBatch) return await deliveries[0]?.settled;
+      return await Promise.allSettled(deliveries.map(({ settled }) => settled));
+    } finally {
+      const left = this.#waiting.indexOf(waiting);
+      if (left >= 0) this.#waiting.splice(left, 1);
+    }
   }
 
   #handOut({ deliveries, handOut }: Waiting<Payload>): IteratorResult<Item, void> {
