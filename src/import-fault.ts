@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { relative } from 'node:path';
+import { existsSync } from 'node:fs';
+import { basename, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 
@@ -18,8 +19,7 @@ export function describeFault(file: string, thrown: unknown): string {
       : '';
   const kind = thrown.name === 'Error' ? '' : `${thrown.name}: `;
   const message = oneLine(thrown.message);
-  const isCommonJs = thrown.message.startsWith('Cannot use import statement outside a module');
-  const hint = isCommonJs ? MODULE_HINT : (HINTS[(thrown as { code?: string }).code ?? ''] ?? '');
+  const hint = hintFor(thrown);
   const end = /[?!]$/.test(message + hint + elsewhere) ? '' : '.';
   return `${path}${line}: ${kind}${message}${hint}${elsewhere}${end}`;
 }
@@ -57,13 +57,29 @@ function syntaxErrorPlace(file: string, error: Error): SourcePlace | undefined {
   return line === undefined ? undefined : { path: file, line: Number(line) };
 }
 
+function hintFor({ message, code = '' }: Error & { code?: string }): string {
+  if (message.startsWith('Cannot use import statement outside a module')) return MODULE_HINT;
+  if (code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') return SYNTAX_HINT;
+  if (code !== 'ERR_MODULE_NOT_FOUND') return '';
+  const [, kind, wanted = ''] = /^Cannot find (module|package) '([^']+)'/.exec(message) ?? [];
+  if (kind === 'package') return /^[@~]\//.test(wanted) ? ALIAS_HINT : '';
+  const source = wanted.replace(/\.([cm]?)js$/, '.$1ts');
+  return source !== wanted && existsSync(source)
+    ? `; there is ${basename(source)}: import that, ${WITH_TSX}`
+    : '';
+}
+
 const OWN_FOLDERS = ['.', '../bin/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
 const MODULE_HINT =
   '; package.json makes it CommonJS: run "npm pkg set type=module", or name the file .mts';
 
-const HINTS: Record<string, string> = {
-  ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX:
-    '; Node.js runs TypeScript by stripping the types,' +
-    ' which does not work for enums, namespaces and parameter properties',
-};
+const WITH_TSX = 'or install tsx and set NODE_OPTIONS="--import tsx"';
+
+const SYNTAX_HINT =
+  '; Node.js runs TypeScript by stripping the types, which does not work for enums, namespaces ' +
+  `and parameter properties: use others, ${WITH_TSX}`;
+
+const ALIAS_HINT =
+  '; Node.js does not know the paths in tsconfig.json: use "imports" in package.json, whose ' +
+  `names begin with #, ${WITH_TSX}`;

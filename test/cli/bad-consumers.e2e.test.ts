@@ -55,13 +55,25 @@ const FAULTS: [what: string, file: string, content: string, message: string | Re
     'enum A { B }',
     ':1: SyntaxError: TypeScript enum is not supported in strip-only mode; Node.js runs ' +
       'TypeScript by stripping the types, which does not work for enums, namespaces and ' +
-      'parameter properties.',
+      'parameter properties: use others, or install tsx and set NODE_OPTIONS="--import tsx".',
   ],
   [
     'imports a missing file',
     'import.ts',
     'import "./gone.ts";',
     /: Cannot find module '\S+gone\.ts' imported from \S+import\.ts\.$/,
+  ],
+  [
+    'imports a .js file whose source is a .ts file',
+    'compiled.ts',
+    'import "./compiled.js";',
+    /: Cannot find module .*; there is compiled\.ts: import that, or install tsx and set NODE_/,
+  ],
+  [
+    'imports by a path of tsconfig.json',
+    'alias.ts',
+    'import "@/db.ts";',
+    /: Cannot find package '@\/db\.ts' .*: use "imports" in package\.json, .*, or install tsx/,
   ],
   [
     'exports nothing',
