@@ -138,16 +138,25 @@ export class Delivery<Payload = unknown> {
         `${how}() came too late: notification ${id} has already been settled by ack() or nack().`,
       );
     }
-    const { overReason, isFenced } = this.#context;
-    if (!overReason && !isFenced) return;
-    const reason = isFenced
-      ? 'another process has taken the consumer over'
-      : textOf(() => (overReason as Error).message);
+    const lost = lossOf(this.#context);
+    if (!lost) return;
+    const reason = textOf(() => lost.message);
     throw new PgwatchError(
       'delivery_lost',
       `${how}() came too late for notification ${id}: ${reason}. It is delivered again.`,
     );
   }
+}
+
+/**
+ * Why the deliveries of a call can no longer be settled; undefined if they can. Ends a call whose
+ * consumer belongs to another process: until then, the consumer cannot run here again.
+ */
+export function lossOf(context: Context): Error | undefined {
+  if (context.isFenced) {
+    context.abandon(new Error('another process has taken the consumer over'));
+  }
+  return context.overReason;
 }
 
 function failureOf(error: unknown, retryAfter: Duration | undefined, dead: boolean): Error {

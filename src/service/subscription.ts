@@ -1,7 +1,7 @@
 import type { Consumer } from '../consumers/define.ts';
 import { PgwatchError, toError } from '../errors.ts';
 import type { Notification } from '../log/notification.ts';
-import { type Context, Delivery } from './delivery.ts';
+import { type Context, Delivery, lossOf } from './delivery.ts';
 import type { Listening } from './listening.ts';
 import { type SubscribeOptions, subscribingConsumer } from './subscribe-options.ts';
 
@@ -9,7 +9,7 @@ import { type SubscribeOptions, subscribingConsumer } from './subscribe-options.
 export type Start = (consumer: Consumer, signal: AbortSignal) => Promise<Listening>;
 
 /** A call of the handler whose deliveries wait to be handed out. */
-type Waiting<Payload> = { deliveries: Delivery<Payload>[]; handOut(): void };
+type Waiting<Payload> = { deliveries: Delivery<Payload>[]; context: Context };
 
 /**
  * Deliveries of a consumer, to iterate over. As many are out at once as `concurrency`; the next one
@@ -56,7 +56,7 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
   async next(): Promise<IteratorResult<Item, void>> {
     if (this.#stop.signal.aborted) await this.#end();
     else this.#begin();
-    const ready = this.#waiting.shift();
+    const ready = this.#takeWaiting();
     if (ready) return this.#handOut(ready);
     if (this.#isOver) return this.#last();
     const asked = Promise.withResolvers<IteratorResult<Item, void>>();
@@ -106,7 +106,7 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
     // Its time begins when it is handed out.
     context.unlimit();
     const deliveries = notifications.map((each) => new Delivery(each, context, timeoutMs));
-    const waiting = { deliveries, handOut: () => context.limit(timeoutMs) };
+    const waiting = { deliveries, context };
     const asked = this.#asked.shift();
     if (asked) asked.resolve(this.#handOut(waiting));
     else this.#waiting.push(waiting);
@@ -119,8 +119,16 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
     }
   }
 
-  #handOut({ deliveries, handOut }: Waiting<Payload>): IteratorResult<Item, void> {
-    handOut();
+  /** The next call whose deliveries can still be settled. */
+  #takeWaiting(): Waiting<Payload> | undefined {
+    for (;;) {
+      const waiting = this.#waiting.shift();
+      if (!waiting || !lossOf(waiting.context)) return waiting;
+    }
+  }
+
+  #handOut({ deliveries, context }: Waiting<Payload>): IteratorResult<Item, void> {
+    context.limit(this.#consumer.timeoutMs);
     return { done: false, value: this.#itemOf(deliveries) };
   }
 

@@ -193,10 +193,10 @@ test('transaction: what it writes commits with the position, or not at all', asy
   expect(rows).toEqual([{ payload: 'a' }, { payload: 'b' }]);
 });
 
-test('after another process has taken over, nothing can be settled', async () => {
+test('after a takeover, open deliveries cannot be settled, and the loop goes on', async () => {
   const pgwatch = open();
   await publish(pgwatch, 'a');
-  const subscription = pgwatch.subscribe<string>(ORDERS);
+  const subscription = pgwatch.subscribe<string>({ ...ORDERS, concurrency: 2 });
   const delivery = await nextOf(subscription);
   await database.query('update pgwatch.consumer_progress set epoch = epoch + 1, owner = null');
   await pgwatch.notify('orders', 'b', { key: 'b' });
@@ -214,6 +214,13 @@ test('after another process has taken over, nothing can be settled', async () =>
   await expect(delivery.ack()).rejects.toMatchObject({
     message: expect.stringContaining('another process has taken the consumer over'),
   });
+  // One that was never handed out is lost, too.
+  for (const payload of ['a', 'b']) {
+    const again = await nextOf(subscription);
+    expect([again.payload, again.attempt]).toEqual([payload, 1]);
+    await again.ack();
+  }
+  await subscription.caughtUp();
 });
 
 describe('bad input', () => {
