@@ -1,3 +1,4 @@
+import type { WorldDoor } from './daemons/doors.ts';
 import type { Experiment } from './experiment.ts';
 import { type Round, runRound } from './round.ts';
 import type { TortureServer } from './server.ts';
@@ -7,6 +8,8 @@ export type CampaignOptions = {
   experiments: readonly Experiment[];
   /** Only this one; default all. */
   mutant?: string | undefined;
+  /** Only this one; default: the seed decides. */
+  door?: WorldDoor | undefined;
   seed: number;
   durationMs: number;
   /** Aborts when no further round is to begin. */
@@ -44,7 +47,7 @@ function shareOf({ experiments, durationMs, mutant }: CampaignOptions): number {
 }
 
 async function runExperiment(
-  { server, seed, mutant, onRound }: CampaignOptions,
+  { server, seed, mutant, door, onRound }: CampaignOptions,
   { experiment, pass, harmMs }: { experiment: Experiment; pass: number; harmMs: number },
 ): Promise<Round[]> {
   const rounds: Round[] = [];
@@ -54,6 +57,7 @@ async function runExperiment(
       server,
       experiment,
       mutant: variant,
+      door,
       seed: roundSeed,
       durationMs,
     });

@@ -163,9 +163,11 @@ test('the last call of a dead letter must be over before the next one of its key
   expect(isClean(check(history))).toBe(true);
   const late = [...history.handlings, line('begun', 'a'), line('failed', 'a')];
   expect(check({ ...history, handlings: late }).inversions).toEqual(['plain: b']);
-  // It was done, and came again because its process had died: that is not an inversion.
-  const again = [line('begun', 'a'), line('done', 'a'), ...late.slice(2)];
-  expect(check({ ...history, handlings: again }).inversions).toEqual([]);
+  // It was over, and came again because its process had died: that is not an inversion.
+  for (const at of ['done', 'refused'] as const) {
+    const again = [line('begun', 'a'), line(at, 'a'), ...late.slice(2)];
+    expect(check({ ...history, handlings: again }).inversions).toEqual([]);
+  }
 });
 
 /** Runs the test with histories and one of their committed notifications. */

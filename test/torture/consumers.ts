@@ -11,6 +11,9 @@ export const RECORDING: ConsumerSetup = {
 /** Like RECORDING, but its handler needs the database, and fails when the database does. */
 export const ASKING: ConsumerSetup = { ...RECORDING, id: 'asking', handler: 'writes an effect' };
 
+/** Like ASKING, in batches and one after the other. */
+export const BATCHED: ConsumerSetup = { ...ASKING, id: 'batched', options: {}, batch: 5 };
+
 /** Writes its effects in the transaction that moves its position. */
 export const EXACT: ConsumerSetup = {
   id: 'exact',
@@ -18,6 +21,9 @@ export const EXACT: ConsumerSetup = {
   options: { transaction: true },
   promised: { order: 'key', effects: 'exactly once' },
 };
+
+/** Like EXACT, in batches. */
+export const BATCHED_EXACT: ConsumerSetup = { ...EXACT, id: 'batched-exact', batch: 5 };
 
 /** Like RECORDING, with its work split among the daemons. */
 export const SHARED: ConsumerSetup = {

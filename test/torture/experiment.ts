@@ -1,6 +1,8 @@
 import type { UserConfig } from '../../src/consumers/hooks.ts';
+import type { Door } from './daemons/doors.ts';
 import type { HandlerName } from './daemons/handlers.ts';
-import type { ConsumerSetup } from './daemons/setup.ts';
+import type { ConsumerSetup, WrongLoop } from './daemons/setup.ts';
+import type { SourceChange } from './daemons/wrong-source.ts';
 import type { Finding } from './history/check.ts';
 import type { TortureServer } from './server.ts';
 import type { World } from './world.ts';
@@ -23,8 +25,15 @@ export type Experiment = {
 export type Mutation = {
   /** Finding one of these counts as catching it; other consequences do not count. */
   shows: readonly Finding[];
+  /** The door that it needs. Default: any. */
+  door?: Door;
+  /** Needs the door daemon. */
   reader?: string;
   handler?: HandlerName;
+  /** Needs the door subscribe. */
+  loop?: WrongLoop;
+  /** Changes of pgwatch's source, in the processes of daemons only. */
+  source?: readonly SourceChange[];
   /** Added to every consumer's definition, but not to what it promises. */
   options?: ConsumerSetup['options'];
   config?: UserConfig;

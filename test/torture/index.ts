@@ -1,13 +1,14 @@
 /*
 Harms pgwatch in every known way, and counts the consequences:
 
-  npm run torture -- --minutes 10 [--seed N] [--only NAME,…] [--mutant NAME] [--json]
+  npm run torture -- --minutes 10 [--seed N] [--only NAME,…] [--mutant NAME] [--door NAME] [--json]
 
 Each experiment runs with the right daemon, which may lose nothing, and with broken variants, each
 of which must be caught. Progress is printed on stderr, the result as one line on stdout.
 */
 import { parseArgs } from 'node:util';
 import { runCampaign } from './campaign.ts';
+import { WORLD_DOORS } from './daemons/doors.ts';
 import type { Experiment } from './experiment.ts';
 import { EXPERIMENTS } from './experiments.ts';
 import { TortureServer } from './server.ts';
@@ -19,11 +20,13 @@ const { values: options } = parseArgs({
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     only: { type: 'string' },
     mutant: { type: 'string' },
+    door: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
 const seed = Number(options.seed);
 const chosen = chooseExperiments(options.only?.split(','), options.mutant);
+const door = chooseDoor(options.door);
 const experiments = chosen.filter(({ unavailable }) => !unavailable?.());
 const skipped = chosen.filter((experiment) => !experiments.includes(experiment));
 console.error(`seed ${seed}`);
@@ -42,6 +45,7 @@ try {
     server,
     experiments,
     mutant: options.mutant,
+    door,
     seed,
     durationMs: Number(options.minutes) * 60_000,
     stop: interrupt.signal,
@@ -67,4 +71,11 @@ function chooseExperiments(names: string[] | undefined, mutant: string | undefin
   );
   if (found.length === 0) throw new Error(`There is no mutant "${mutant}".`);
   return found;
+}
+
+/** Throws on an unknown name. */
+function chooseDoor(name: string | undefined) {
+  const door = WORLD_DOORS.find((known) => known === name);
+  if (name === undefined || door) return door;
+  throw new Error(`There is no door "${name}": ${WORLD_DOORS.join(', ')}.`);
 }

@@ -18,6 +18,10 @@ export const BEFORE_THE_WORK: Record<string, Mutation> = {
     handler: 'returns before its work is done',
     shows: ['lost'],
   },
+  'a loop acknowledges before the work is done': {
+    loop: 'acknowledges before the work',
+    shows: ['lost'],
+  },
 };
 
 /** SQL that changes what pgwatch writes to rows. `statements` end by returning a row. */

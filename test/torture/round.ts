@@ -1,6 +1,7 @@
 import { withDeadline } from '../../src/time.ts';
+import { drawDoor, type WorldDoor } from './daemons/doors.ts';
 import { drain, readHistory } from './drain.ts';
-import type { Experiment } from './experiment.ts';
+import type { Experiment, Mutation } from './experiment.ts';
 import { check, isClean, type Verdict } from './history/check.ts';
 import type { TortureServer } from './server.ts';
 import { World, type WorldOptions } from './world.ts';
@@ -11,6 +12,8 @@ export type Round = {
   /** The mutant that was run; null: none. */
   mutant: string | null;
   seed: number;
+  /** How the daemons were run. */
+  door: WorldDoor;
   verdict: Verdict;
   /** For a mutant: whether one of its expected findings was found. */
   isCaught: boolean;
@@ -23,9 +26,11 @@ export type Round = {
   folder: string | null;
 };
 
-export type RoundOptions = Omit<WorldOptions, 'mutation'> & {
+export type RoundOptions = Omit<WorldOptions, 'mutation' | 'door'> & {
   experiment: Experiment;
   mutant: string | null;
+  /** Default: the seed decides. */
+  door?: WorldDoor | undefined;
 };
 
 /** Runs an experiment once, in a world of its own, and checks its history. */
@@ -42,7 +47,8 @@ export async function runRound(options: RoundOptions): Promise<Round> {
 async function runOn(server: TortureServer, options: RoundOptions): Promise<Round> {
   const { experiment, mutant, seed } = options;
   const mutation = mutant === null ? null : (experiment.mutants[mutant] ?? null);
-  const world = await World.open({ ...options, server, mutation });
+  const door = doorOf(mutation) ?? options.door ?? drawDoor(experiment.name, seed);
+  const world = await World.open({ ...options, server, mutation, door });
   const failures: string[] = [];
   try {
     const running = experiment.run(world).then(() => drain(world));
@@ -63,6 +69,7 @@ async function runOn(server: TortureServer, options: RoundOptions): Promise<Roun
     experiment: experiment.name,
     mutant,
     seed,
+    door,
     verdict,
     isCaught: mutation?.shows.some((kind) => verdict[kind].length > 0) ?? false,
     faults: world.faults,
@@ -70,6 +77,13 @@ async function runOn(server: TortureServer, options: RoundOptions): Promise<Roun
     failures,
     folder,
   };
+}
+
+/** The door that a mutant needs, if it needs one. */
+function doorOf(mutation: Mutation | null): WorldDoor | undefined {
+  if (mutation?.reader) return 'daemon';
+  if (mutation?.loop) return 'subscribe';
+  return mutation?.door;
 }
 
 const HANG_MS = 90_000;

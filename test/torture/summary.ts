@@ -5,6 +5,8 @@ import type { Round } from './round.ts';
 export type Summary = {
   notifications: number;
   faults: Record<string, number>;
+  /** The number of rounds without a mutant, by door. */
+  doors: Record<string, number>;
   lost: number;
   phantom: number;
   duplicateEffects: number;
@@ -31,6 +33,7 @@ export function summarize(
   for (const [kind, times] of clean.flatMap((round) => [...round.faults])) {
     faults[kind] = (faults[kind] ?? 0) + times;
   }
+  const doors = Map.groupBy(clean, ({ door }) => door);
   const mutants = Map.groupBy(
     rounds.filter(({ mutant }) => mutant !== null),
     ({ experiment, mutant }) => `${experiment}: ${mutant}`,
@@ -41,6 +44,7 @@ export function summarize(
   return {
     notifications: clean.reduce((total, { verdict }) => total + verdict.notifications, 0),
     faults,
+    doors: Object.fromEntries([...doors].map(([door, { length }]) => [door, length])),
     lost: count('lost'),
     phantom: count('phantom'),
     duplicateEffects: count('duplicateEffects'),
@@ -64,10 +68,12 @@ export function isPassed(summary: Summary): boolean {
 /** The summary in one line. */
 export function describeSummary(summary: Summary): string {
   const kinds = Object.entries(summary.faults).filter(([, times]) => times > 0);
+  const doors = Object.entries(summary.doors);
   const total = kinds.reduce((sum, [, times]) => sum + times, 0);
   return [
     `${summary.notifications} notifications`,
-    `${total} faults (${kinds.map(([kind, times]) => `${times} × ${kind}`).join(', ')})`,
+    `${total} faults (${timesOf(kinds)})`,
+    `doors ${timesOf(doors)}`,
     `lost ${summary.lost}`,
     `phantom ${summary.phantom}`,
     `duplicate effects ${summary.duplicateEffects} (same-transaction)`,
@@ -84,25 +90,30 @@ export function describeSummary(summary: Summary): string {
 
 /** A line for one round; more if something is wrong. */
 export function describeRound(round: Round): string {
-  const { experiment, mutant, seed, verdict, isCaught, faults, failures, folder, latencyMs } =
+  const { experiment, mutant, seed, door, verdict, isCaught, faults, failures, folder, latencyMs } =
     round;
   const findings = FINDINGS.map((kind) => [kind, verdict[kind]] as const);
   const wrong = findings.filter(([, found]) => found.length > 0);
   const counts = wrong.map(([kind, found]) => `${kind} ${found.length}`).join(', ') || 'clean';
   if (mutant !== null) {
-    return `  ${isCaught ? 'caught' : 'MISSED'} "${mutant}": ${counts}`;
+    return `  ${isCaught ? 'caught' : 'MISSED'} "${mutant}" (${door}): ${counts}`;
   }
   const latency = latencyMs === null ? '' : `, neighbours waited ${Math.round(latencyMs)} ms`;
-  const harm = [...faults].map(([kind, times]) => `${times} × ${kind}`).join(', ');
+  const harm = timesOf([...faults]);
   const collateral = verdict.collateral.length;
   const line =
-    `${experiment} (seed ${seed}): ${verdict.notifications} notifications, ` +
+    `${experiment} (seed ${seed}, ${door}): ${verdict.notifications} notifications, ` +
     `${harm || 'no faults'}: ${counts}, handled again ${verdict.repeated}${latency}` +
     `${collateral > 0 ? `, died with others ${collateral}` : ''}`;
   if (folder === null) return line;
   const examples = wrong.flatMap(([kind, found]) =>
     found.slice(0, 5).map((what) => `  ${kind}: ${what}`),
   );
-  const replay = `  The history is in ${folder}; again with --seed ${seed} --only ${experiment}`;
+  const again = `--seed ${seed} --only ${experiment} --door ${door}`;
+  const replay = `  The history is in ${folder}; again with ${again}`;
   return [line, ...examples, ...failures.map((what) => `  failed: ${what}`), replay].join('\n');
+}
+
+function timesOf(counts: readonly (readonly [string, number])[]): string {
+  return counts.map(([what, times]) => `${times} × ${what}`).join(', ');
 }

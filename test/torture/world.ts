@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Client } from 'pg';
 import { withConnection } from '../../src/database/connect.ts';
 import { type Random, seededRandom } from '../racing/random.ts';
+import { type Door, dealDoors, type WorldDoor } from './daemons/doors.ts';
 import type { ConsumerSetup, DaemonSetup } from './daemons/setup.ts';
 import { SupervisedDaemon } from './daemons/supervised-daemon.ts';
 import type { Mutation } from './experiment.ts';
@@ -15,6 +16,8 @@ import { runWriters, type WriterOptions } from './writers/writers.ts';
 export type WorldOptions = {
   server: TortureServer;
   seed: number;
+  /** How its daemons are run. */
+  door: WorldDoor;
   /** For how long an experiment harms it. */
   durationMs: number;
   /** What is broken on purpose; null: nothing. */
@@ -40,6 +43,7 @@ export class World {
   readonly daemons: SupervisedDaemon[] = [];
   readonly consumers: ConsumerSetup[];
   readonly #database: string;
+  readonly #dealDoor: () => Door;
   readonly #networks: Network[] = [];
   readonly #faultRecord: RecordWriter<{ fault: string; atMs: number }>;
 
@@ -50,6 +54,7 @@ export class World {
     this.isMutant = options.mutation !== null;
     this.mutation = options.mutation ?? {};
     this.random = seededRandom(options.seed);
+    this.#dealDoor = dealDoors(options.door, seededRandom(options.seed));
     this.#database = database;
     this.consumers = [];
     this.#faultRecord = new RecordWriter(join(this.folder, 'faults.jsonl'));
@@ -80,8 +85,11 @@ export class World {
       return {
         url: this.url,
         folder,
+        door: this.#dealDoor(),
         consumers,
         ...(mutation.reader ? { reader: mutation.reader } : {}),
+        ...(mutation.loop ? { wrongLoop: mutation.loop } : {}),
+        ...(mutation.source ? { wrongSource: mutation.source } : {}),
         ...others,
         config: { ...DAEMON_CONFIG, ...config, ...mutation.config },
       };

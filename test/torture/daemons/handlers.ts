@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConsumerContext } from '../../../src/consumers/define.ts';
+import { DeadLetter, RetryAfter } from '../../../src/consumers/outcome.ts';
 import type { Notification } from '../../../src/log/notification.ts';
 import type { Handling } from '../history/history.ts';
 import type { RecordWriter } from '../history/record.ts';
@@ -9,8 +10,10 @@ import type { Payload } from '../writers/transaction.ts';
 import { openPool, writeEffect } from './effect.ts';
 import { mirror } from './mirroring.ts';
 
-type TortureNotification = Notification<Payload>;
-type Work = (notification: TortureNotification, context: ConsumerContext) => Promise<void>;
+export type TortureNotification = Notification<Payload>;
+/** What handlers use of their context. */
+export type TortureContext = Pick<ConsumerContext, 'consumerId' | 'db'>;
+type Work = (notification: TortureNotification, context: TortureContext) => Promise<void>;
 
 /** How a consumer's handler works. The names of wrong ones say what is wrong. */
 export type HandlerName =
@@ -33,8 +36,7 @@ export const FIXED = 'fixed';
 /** Makes the handler of that name, which records what it does. */
 export function makeHandler(name: HandlerName, { record, url, folder }: Tools): Work {
   const recorded = (work: Work) => recording(record, work);
-  const suffer = (notification: TortureNotification, context: ConsumerContext) =>
-    work(notification, context, folder);
+  const suffer: Work = (notification, context) => work(notification, context, folder);
   switch (name) {
     case 'works':
       return recorded(suffer);
@@ -93,7 +95,7 @@ function mirroring(recorded: (work: Work) => Work): Work {
   };
 }
 
-/** Records that the handler was called, and that it returned or threw. */
+/** Records that the handler was called, and that it returned, threw, or refused. */
 function recording(record: RecordWriter<Handling>, work: Work): Work {
   return async (notification, context) => {
     const { token } = notification.payload;
@@ -103,7 +105,7 @@ function recording(record: RecordWriter<Handling>, work: Work): Work {
     try {
       await work(notification, context);
     } catch (thrown) {
-      note('failed');
+      note(thrown instanceof DeadLetter ? 'refused' : 'failed');
       throw thrown;
     }
     note('done');
@@ -113,7 +115,7 @@ function recording(record: RecordWriter<Handling>, work: Work): Work {
 /** Works for a moment, mostly none, and then does what the poison says. */
 async function work(
   { payload, attempt }: TortureNotification,
-  { db }: ConsumerContext,
+  { db }: TortureContext,
   folder: string,
 ): Promise<void> {
   const dice = Math.random();
@@ -129,6 +131,8 @@ async function work(
     (poison === 'throws once' && attempt === 1) ||
     (poison === 'throws until it is fixed' && !existsSync(join(folder, FIXED)));
   if (throws) throw new Error(`It ${poison}.`);
+  if (poison === 'is refused') throw new DeadLetter('It is refused.');
+  if (poison === 'asks to be called later' && Math.random() < 0.7) throw new RetryAfter(30);
 }
 
 /** Like a handler that computes for long: nothing else in the process runs meanwhile. */

@@ -1,4 +1,4 @@
-import { ASKING, EXACT } from '../consumers.ts';
+import { ASKING, BATCHED_EXACT, EXACT } from '../consumers.ts';
 import type { Experiment } from '../experiment.ts';
 import { underLoad } from '../load.ts';
 import { OVER_ANOTHER_CONNECTION } from '../mutations.ts';
@@ -10,7 +10,7 @@ export const cutCommits: Experiment = {
     const daemons = await world.openNetwork();
     const writers = await world.openNetwork();
     await underLoad(world, {
-      consumers: [ASKING, EXACT],
+      consumers: [ASKING, EXACT, BATCHED_EXACT],
       daemon: () => ({ url: daemons.url }),
       writers: { url: writers.url, retrying: 4 },
       async harm(signal) {

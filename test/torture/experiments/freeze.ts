@@ -34,6 +34,18 @@ export const freeze: Experiment = {
       sql: tamperSql('update', 'consumer_progress', 'new.epoch := old.epoch; return new;'),
       shows: ['duplicateEffects', 'setbacks'],
     },
+    'a loop settles what another process has taken over': {
+      door: 'subscribe',
+      source: [
+        { file: 'service/delivery.ts', right: 'if (context.isFenced)', wrong: 'if (false)' },
+        {
+          file: 'log/positions/save.ts',
+          right: 'progress.epoch = save.epoch\n    and save.server',
+          wrong: 'save.server',
+        },
+      ],
+      shows: ['duplicateEffects', 'setbacks'],
+    },
     ...OVER_ANOTHER_CONNECTION,
   },
 };

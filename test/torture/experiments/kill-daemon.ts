@@ -1,3 +1,4 @@
+import { BATCHED, EXACT, RECORDING } from '../consumers.ts';
 import type { Experiment } from '../experiment.ts';
 import { repeatedly, underLoad } from '../load.ts';
 import { BEFORE_THE_WORK, OVER_ANOTHER_CONNECTION } from '../mutations.ts';
@@ -7,6 +8,7 @@ export const killDaemon: Experiment = {
   name: 'kill-daemon',
   async run(world) {
     await underLoad(world, {
+      consumers: [RECORDING, EXACT, BATCHED],
       harm: (signal) =>
         repeatedly(world, [100, 700], signal, () => {
           world.daemons[0]?.kill();
@@ -17,5 +19,16 @@ export const killDaemon: Experiment = {
   mutants: {
     ...BEFORE_THE_WORK,
     ...OVER_ANOTHER_CONNECTION,
+    'what a loop gives back counts as done': {
+      door: 'subscribe',
+      source: [
+        {
+          file: 'service/delivery.ts',
+          right: 'this.#settled.reject(toError(signal.reason))',
+          wrong: 'this.#settled.resolve()',
+        },
+      ],
+      shows: ['lost'],
+    },
   },
 };

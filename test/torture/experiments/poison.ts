@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { changeDeadLetters } from '../../../src/log/by-hand/dead-letter-change.ts';
 import { NO_FILTER } from '../../../src/log/deliveries/filter.ts';
-import { EXACT, RECORDING, SHARED } from '../consumers.ts';
+import { BATCHED, EXACT, RECORDING, SHARED } from '../consumers.ts';
 import { FIXED } from '../daemons/handlers.ts';
 import type { ConsumerSetup } from '../daemons/setup.ts';
 import type { Experiment } from '../experiment.ts';
@@ -15,16 +15,16 @@ import type { World } from '../world.ts';
 import type { Poison } from '../writers/transaction.ts';
 
 /**
- * Some notifications make their handlers throw, hang, or kill their process, each time. Those
- * become dead letters, and no others do. Those that fail until their handler is fixed are then
- * retried manually.
+ * Some notifications make their handlers throw, refuse them, hang, or kill their process, each
+ * time. Those become dead letters, and no others do. Those that fail until their handler is fixed
+ * are then retried manually.
  */
 export const poison: Experiment = {
   name: 'poison',
   async run(world) {
     await underLoad(world, {
       daemons: 2,
-      consumers: [RECORDING, EXACT, SHARED].map(soonGivingUp),
+      consumers: [RECORDING, EXACT, SHARED, BATCHED].map(soonGivingUp),
       writers: {
         racing: 6,
         poison: SHARES,
@@ -89,6 +89,8 @@ const SHARES: Partial<Record<Poison, number>> = {
   throws: 0.01,
   'throws once': 0.01,
   'throws until it is fixed': 0.01,
+  'asks to be called later': 0.01,
+  'is refused': 0.005,
   'never returns': 0.0005,
   kills: 0.0005,
 };

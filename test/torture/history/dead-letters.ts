@@ -27,6 +27,8 @@ const ERRORS: Record<Poison | 'none', RegExp | null> = {
   throws: /It throws/,
   'throws once': null,
   'throws until it is fixed': null,
+  'asks to be called later': null,
+  'is refused': /It is refused/,
   'never returns': /did not return within/,
   'loses its backend': /terminating connection|lost during the call/,
   kills: /^$/,

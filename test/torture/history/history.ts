@@ -9,10 +9,11 @@ export type Attempt = { token: string; outcome: Outcome };
 
 /**
  * What a handler did, in order over all handlers and processes: it was called, it returned, it
- * threw. It also records which dead letters are about to be revived.
+ * threw, it refused the notification for good. It also records which dead letters are about to be
+ * revived.
  */
 export type Handling = {
-  at: 'begun' | 'done' | 'failed' | 'revived';
+  at: 'begun' | 'done' | 'failed' | 'refused' | 'revived';
   consumer: string;
   token: string;
   /** The process that it ran in. */

@@ -45,9 +45,10 @@ export function findOverlaps(stored: readonly Stored[], handlings: readonly Hand
 }
 
 /**
- * A notification is over with its first call that returned. A dead letter is over with its last
- * call that began before it was revived: later calls block nothing. A notification that was done,
- * and came again because its process had died, stays over even if it then becomes a dead letter.
+ * A notification is over with its first call that returned or refused it. Any other dead letter is
+ * over with its last call that began before it was revived: later calls block nothing. What was
+ * over, and came again because its process had died, stays over even if it then becomes a dead
+ * letter.
  */
 function timesOf(handlings: readonly Line[], dead: readonly string[]): Times {
   const times: Times = new Map();
@@ -59,7 +60,7 @@ function timesOf(handlings: readonly Line[], dead: readonly string[]): Times {
     }
     if (at === 'begun') known.last = place;
     const isOver = known.over < Number.POSITIVE_INFINITY;
-    if (!isOver && at === 'done') known.over = place;
+    if (!isOver && (at === 'done' || at === 'refused')) known.over = place;
     if (!isOver && at === 'revived') known.over = known.last;
   }
   const revived = new Set(handlings.filter(({ at }) => at === 'revived').map((line) => line.token));

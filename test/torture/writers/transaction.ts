@@ -12,6 +12,8 @@ export type Poison =
   | 'throws'
   | 'throws once'
   | 'throws until it is fixed'
+  | 'asks to be called later'
+  | 'is refused'
   | 'never returns'
   | 'loses its backend'
   | 'kills';
