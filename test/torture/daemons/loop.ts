@@ -107,4 +107,4 @@ async function settle(delivery: Delivery, failure: Error | undefined): Promise<v
 }
 
 /** The share of deliveries that make it leave the loop. */
-const LEFT_SHARE = 0.002;
+const LEFT_SHARE = 0.001;
