@@ -50,6 +50,8 @@ export type CallLimits = {
   limit(durationMs: number): void;
   /** Lets the call take at least this many milliseconds from now on. */
   extend(durationMs: number): void;
+  /** Closes its db, and cuts off queries that still run; a transaction has an end of its own. */
+  giveUp(): void;
   /** Ends the call without an outcome: the notification is delivered again, without an attempt. */
   abandon(reason: Error): void;
 };

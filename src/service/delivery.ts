@@ -78,7 +78,10 @@ export class Delivery<Payload = unknown> {
     return this.#context.db;
   }
 
-  /** Aborts when the time is over, or the subscription has ended: it can no longer be settled. */
+  /**
+   * Aborts when the time is over, or the subscription has ended: then it can no longer be settled,
+   * and db is closed.
+   */
   get signal(): AbortSignal {
     return this.#context.signal;
   }

@@ -114,6 +114,8 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
       if (!isBatch) return await deliveries[0]?.settled;
       return await Promise.allSettled(deliveries.map(({ settled }) => settled));
     } finally {
+      // Whoever still works on one does not know yet that it is lost.
+      if (context.overReason) context.giveUp();
       const left = this.#waiting.indexOf(waiting);
       if (left >= 0) this.#waiting.splice(left, 1);
     }

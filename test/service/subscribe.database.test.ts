@@ -223,6 +223,22 @@ test('after a takeover, open deliveries cannot be settled, and the loop goes on'
   await subscription.caughtUp();
 });
 
+test('a query that outlasts the timeout of its delivery is cut off', async () => {
+  const pgwatch = open();
+  await publish(pgwatch, 'a');
+  const subscription = pgwatch.subscribe<string>({ ...ORDERS, timeout: '100ms' });
+  const { db } = await nextOf(subscription);
+  await expect(db.query('select pg_sleep(3600)')).rejects.toThrow();
+  await expect(db.query('select 1')).rejects.toThrow('its context.db is closed');
+  await database.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and query like '%pg_sleep(3600)'`,
+  );
+  const again = await nextOf(subscription);
+  await again.db.query('select 1');
+  await again.ack();
+});
+
 describe('bad input', () => {
   test.each<[string, object, string]>([
     ['no consumer', { channels: ['a'] }, 'needs the option consumer'],
