@@ -85,6 +85,12 @@ function checkPool(pool: pg.Pool, { url, tls }: UserConfig): void {
   if (typeof pool !== 'object' || typeof pool.connect !== 'function' || !pool.options) {
     throw invalid(`pool must be a Pool of the package pg, not ${shown(pool)}.`);
   }
+  if (!tellsStatus(pool)) {
+    throw invalid(
+      'pool belongs to a pg that does not tell whether a transaction is open: it must be of pg ' +
+        '8.23 or newer, and not of pg.native.',
+    );
+  }
   const beside = Object.entries({ url, tls }).find(([, value]) => value !== undefined);
   if (beside) {
     throw invalid(
@@ -100,6 +106,11 @@ function checkPool(pool: pg.Pool, { url, tls }: UserConfig): void {
         'a handler that publishes through the pool would wait for its own connection.',
     );
   }
+}
+
+function tellsStatus(pool: pg.Pool): boolean {
+  const { Client } = pool as { Client?: { prototype?: Partial<pg.Client> } };
+  return typeof Client?.prototype?.getTransactionStatus === 'function';
 }
 
 function checkReporter(reporter: Reporter): void {

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -168,6 +169,7 @@ describe('with a pool of its own', () => {
 
   test.each([
     ['one connection', () => openPool(1), 'at least 2 connections'],
+    ['an old pg', () => new Pool({ Client: OldClient as never }), 'of pg 8.23 or newer'],
     ['another object', () => ({ query() {} }) as unknown as Pool, 'a Pool of the package pg'],
   ])('refuses %s', (_, make, reason) => {
     expect(() => createPgwatch({ pool: make() })).toThrow(reason);
@@ -185,6 +187,9 @@ describe('with a pool of its own', () => {
     );
   });
 });
+
+/** As of a pg that does not tell whether a transaction is open. */
+class OldClient extends EventEmitter {}
 
 describe('options', () => {
   test.each<[string, unknown, string]>([
