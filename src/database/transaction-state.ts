@@ -9,20 +9,22 @@ export type TransactionState = 'committed' | 'aborted' | 'in progress';
 
 /**
  * Reads which transaction is open on the connection; this assigns its xid.
- * @param idleMax how long it may be idle from now on before the server ends it, which releases its
- *   locks
+ * @param set.idleMax how long it may be idle from now on before the server ends it, which releases
+ *   its locks
+ * @param set.role the role to go on with; default: the current one
  */
 export async function readTransaction(
   client: ClientBase,
-  idleMax: string,
-): Promise<OpenTransaction> {
-  const { rows } = await client.query<OpenTransaction>(
+  { idleMax, role = null }: { idleMax: string; role?: string | null },
+): Promise<OpenTransaction & { role: string }> {
+  const { rows } = await client.query<OpenTransaction & { role: string }>(
     `select pg_backend_pid() as pid, pg_current_xact_id()::text as xid,
-       set_config('idle_in_transaction_session_timeout', $1, true)`,
-    [idleMax],
+       set_config('idle_in_transaction_session_timeout', $1, true),
+       set_config('role', coalesce($2, current_setting('role')), true) as role`,
+    [idleMax, role],
   );
-  const { pid, xid } = rows[0] as OpenTransaction;
-  return { pid, xid };
+  const { pid, xid, role: current } = rows[0] as OpenTransaction & { role: string };
+  return { pid, xid, role: current };
 }
 
 /**

@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import {
   type Around,
+  type ConsumerContext,
   type ConsumerDefinition,
   createPgwatch,
   type NewDeadLetter,
@@ -129,6 +130,23 @@ describe('around', () => {
     );
     expect(await errors(pgwatch)).toEqual(['too late']);
     expect((await database.query('select text from effect')).rows).toEqual([{ text: 'y' }]);
+  });
+
+  test('may set a role for row level security, which does not settle', async () => {
+    await database.query(`create role tenant; grant insert on effect to tenant`);
+    onTestFinished(async () => {
+      await database.query('drop owned by tenant; drop role tenant');
+    });
+    const around: Around = async (call, { context }) => {
+      await context.db.query('set local role tenant');
+      await call();
+    };
+    const handle = ({ payload }: { payload: string }, { db }: ConsumerContext) =>
+      db.query(`insert into effect values ($1 || ' by ' || current_user)`, [payload]);
+    const pgwatch = await run({ around }, { transaction: true, handle }, 'x', 'y');
+    expect(await errors(pgwatch)).toEqual([]);
+    const { rows } = await database.query('select text from effect order by text');
+    expect(rows.map(({ text }) => text)).toEqual(['x by tenant', 'y by tenant']);
   });
 
   test('a batch keeps its results', async () => {

@@ -100,8 +100,8 @@ async function callAndSettle(
   const own = withOwnTypes(client);
   // The server ends the session of a process that falls silent; otherwise its locks would remain.
   const idleMs = Math.min(consumer.timeoutMs + answerMsMax, TIMER_MS_MAX);
-  const transaction = await readTransaction(own, String(idleMs));
-  Object.assign(progress, transaction);
+  const { pid, xid, role } = await readTransaction(own, { idleMax: String(idleMs) });
+  Object.assign(progress, { pid, xid });
   const settled = [
     ...earlier,
     ...(await callInTransaction(
@@ -110,7 +110,7 @@ async function callAndSettle(
     )),
   ];
   options.guard.start();
-  await requireSameTransaction(own, transaction.xid);
+  await requireSameTransaction(own, { xid, role });
   const waitingKeys = await account.settleIn(own, settled);
   if (waitingKeys === null) {
     await client.query('rollback');
@@ -122,13 +122,17 @@ async function callAndSettle(
 }
 
 /**
- * Checks that the handlers have not ended the transaction. Shortens the idle timeout, too: a
+ * Checks that the handlers have not ended the transaction, and goes back to the role that it began
+ * with: a handler may have set one that must not write positions. Shortens the idle timeout, too: a
  * process that freezes from now on would block the next owner with what it settles.
  * @throws PgwatchError handler_failed if a handler has ended its transaction
  */
-async function requireSameTransaction(client: PoolClient, beganAt: string): Promise<void> {
-  const { xid } = await readTransaction(client, STANDSTILL_MAX);
-  if (xid === beganAt) return;
+async function requireSameTransaction(
+  client: PoolClient,
+  began: { xid: string; role: string },
+): Promise<void> {
+  const { xid } = await readTransaction(client, { idleMax: STANDSTILL_MAX, role: began.role });
+  if (xid === began.xid) return;
   throw new PgwatchError(
     'handler_failed',
     'The handler ended the transaction of context.db. Leave it open: pgwatch commits it, with ' +
