@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { Pool } from 'pg';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import {
   type Around,
@@ -7,7 +8,7 @@ import {
   createPgwatch,
   type NewDeadLetter,
   type Pgwatch,
-  type UserConfig,
+  type PgwatchOptions,
 } from '../../src/index.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 
@@ -25,11 +26,12 @@ afterEach(async () => {
   await emptyLog(database);
 });
 
-function open(options: UserConfig): Pgwatch {
+function open(options: PgwatchOptions): Pgwatch {
   const silent = () => {};
   const warn = (message: string) => told.push(message);
   const reporter = { debug: silent, info: silent, warn, error: silent };
-  const pgwatch = createPgwatch({ url: database.url, pollInterval: '50ms', reporter, ...options });
+  const place = options.pool ? {} : { url: database.url };
+  const pgwatch = createPgwatch({ ...place, pollInterval: '50ms', reporter, ...options });
   opened.push(pgwatch);
   return pgwatch;
 }
@@ -37,7 +39,7 @@ function open(options: UserConfig): Pgwatch {
 type Handling = Partial<ConsumerDefinition<string>> & Record<string, unknown>;
 
 /** Publishes payloads and handles them once; the first attempt is the last. */
-async function run(options: UserConfig, handling: Handling, ...payloads: string[]) {
+async function run(options: PgwatchOptions, handling: Handling, ...payloads: string[]) {
   const pgwatch = open(options);
   const consumer = { id: 'c', channels: ['c'], retry: { attempts: 1 }, ...handling };
   await pgwatch.notifyMany(payloads.map((payload) => ({ channel: 'c', payload })));
@@ -143,7 +145,10 @@ describe('around', () => {
     };
     const handle = ({ payload }: { payload: string }, { db }: ConsumerContext) =>
       db.query(`insert into effect values ($1 || ' by ' || current_user)`, [payload]);
-    const pgwatch = await run({ around }, { transaction: true, handle }, 'x', 'y');
+    // Nothing else is reset in a pool that is not pgwatch's own.
+    const pool = new Pool({ connectionString: database.url });
+    onTestFinished(() => pool.end());
+    const pgwatch = await run({ around, pool }, { transaction: true, handle }, 'x', 'y');
     expect(await errors(pgwatch)).toEqual([]);
     const { rows } = await database.query('select text from effect order by text');
     expect(rows.map(({ text }) => text)).toEqual(['x by tenant', 'y by tenant']);
