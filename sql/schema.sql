@@ -367,7 +367,7 @@ CREATE OR REPLACE FUNCTION pgwatch.channel_patterns(channels text[])
  RETURNS text[]
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN ARRAY(SELECT replace(replace(replace(replace(c.c, '\'::text, '\\'::text), '%'::text, '\%'::text), '_'::text, '\_'::text), '*'::text, '%'::text) AS replace FROM unnest(channel_patterns.channels) c(c) WHERE (strpos(c.c, '*'::text) > 0));
+RETURN ARRAY(SELECT replace(regexp_replace(c.c, '([\\%_])'::text, '\\\1'::text, 'g'::text), '*'::text, '%'::text) AS replace FROM unnest(channel_patterns.channels) c(c) WHERE (strpos(c.c, '*'::text) > 0));
 
 CREATE OR REPLACE FUNCTION pgwatch.checked_options(argument text, trigger_name text, table_name text, channel_name text)
  RETURNS jsonb

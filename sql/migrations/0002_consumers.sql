@@ -11,7 +11,7 @@ language sql
 immutable
 parallel safe
 return array(
-  select replace(replace(replace(replace(c, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')
+  select replace(regexp_replace(c, E'([\\\\%_])', E'\\\\\\1', 'g'), '*', '%')
   from unnest(channels) as c where strpos(c, '*') > 0);
 revoke all on function :"schema".channel_patterns(text[]) from public;
 

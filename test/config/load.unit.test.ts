@@ -11,6 +11,7 @@ test('without settings, everything has its default, and the config is frozen', a
   expect(config).toEqual({
     url: null,
     directUrl: null,
+    client: null,
     tls: null,
     schema: 'pgwatch',
     apiSchema: 'public',
@@ -28,6 +29,8 @@ test('without settings, everything has its default, and the config is frozen', a
     maxBatchBytes: 4 * 1024 * 1024,
     poolSize: 10,
     shutdownTimeoutMs: 30_000,
+    around: null,
+    onDead: null,
     file: null,
   });
   expect(Object.isFrozen(config) && Object.isFrozen(config.roles)).toBe(true);

@@ -61,9 +61,14 @@ async function copyToYounger({ withSequence }: { withSequence: boolean }): Promi
       `select to_jsonb(t)::text as row from pgwatch.${table} as t`,
     );
     if (table === 'log_origin') continue;
+    const columns = await younger.query(
+      `select string_agg(quote_ident(attname), ', ') as names from pg_attribute
+       where attrelid = 'pgwatch.${table}'::regclass and attnum > 0 and attgenerated = ''`,
+    );
+    const { names } = columns.rows[0] as { names: string };
     await younger.query(
-      `insert into pgwatch.${table} overriding system value
-       select r.* from unnest($1::text[]) as source,
+      `insert into pgwatch.${table} (${names}) overriding system value
+       select ${names} from unnest($1::text[]) as source,
          jsonb_populate_record(null::pgwatch.${table}, source::jsonb) as r`,
       [rows.map(({ row }) => row)],
     );

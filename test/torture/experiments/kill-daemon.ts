@@ -24,7 +24,7 @@ export const killDaemon: Experiment = {
       source: [
         {
           file: 'service/delivery.ts',
-          right: 'this.#settled.reject(toError(signal.reason))',
+          right: 'this.#settled.reject(reason)',
           wrong: 'this.#settled.resolve()',
         },
       ],
