@@ -34,7 +34,7 @@ test('without settings, everything has its default, and the config is frozen', a
     file: null,
   });
   expect(Object.isFrozen(config) && Object.isFrozen(config.roles)).toBe(true);
-  expect(Object.keys(config)).toHaveLength(OPTION_NAMES.length + 1);
+  expect(Object.keys(config)).toHaveLength(OPTION_NAMES.length + 2);
 });
 
 test('flags beat the environment, which beats the file, which beats the defaults', async () => {
