@@ -114,7 +114,7 @@ test('what was published while the connection was gone is a replay', async () =>
   await database.query(`
     begin;
     lock table pgwatch.migration in access exclusive mode;
-    select pg_terminate_backend(pid, 10_000) from pg_stat_activity
+    select pg_terminate_backend(pid, 10000) from pg_stat_activity
       where application_name = 'pgwatch control';
     select smart_notify('c', '2');
     commit`);

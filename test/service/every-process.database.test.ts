@@ -63,7 +63,7 @@ const numbers = (from: number, to: number) =>
 
 /** Ends all connections of pgwatch but those of this test. */
 const cut = () =>
-  database.query(`select pg_terminate_backend(pid, 10_000) from pg_stat_activity
+  database.query(`select pg_terminate_backend(pid, 10000) from pg_stat_activity
     where datname = current_database() and application_name in ('pgwatch', 'pgwatch control')
       and pid <> pg_backend_pid()`);
 
