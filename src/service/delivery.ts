@@ -86,6 +86,11 @@ export class Delivery<Payload = unknown> {
     return this.#context.signal;
   }
 
+  /** False once it is settled, or can no longer be: see ack(). */
+  get isOpen(): boolean {
+    return !this.#isSettled && !lossOf(this.#context);
+  }
+
   /** Resolves once it is settled. Rejects with the failure. */
   get settled(): Promise<void> {
     return this.#settled.promise;

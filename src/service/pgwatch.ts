@@ -14,7 +14,10 @@ import type { Listening, ListenOptions } from './listening.ts';
 import { Operations } from './operations.ts';
 import { checkGiven, configOf, type Given, type PgwatchOptions } from './options.ts';
 import type { SubscribeOptions } from './subscribe-options.ts';
-import { Subscription } from './subscription.ts';
+import { type Start, Subscription } from './subscription.ts';
+
+/** What close() stops. */
+type Running = { stop(): Promise<void> };
 
 /** Where a notification is published. */
 export type InTransaction = {
@@ -33,10 +36,12 @@ export type InTransaction = {
 export class Pgwatch extends Operations implements AsyncDisposable {
   readonly #given: Given;
   readonly #reporter: Reporter;
-  readonly #running = new Map<string, Listening>();
+  /** What runs each consumer. */
+  readonly #running = new Map<string, Running>();
   readonly #following = new Set<ProcessSubscription>();
   #config: Promise<Config> | undefined;
   #publishing: Promise<Pool> | undefined;
+  #closing: Promise<void> | undefined;
   #isClosed = false;
 
   /** @throws PgwatchError config_invalid */
@@ -142,19 +147,25 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     | Subscription<Payload, Delivery<Payload>>
     | Subscription<Payload, Delivery<Payload>[]>
     | ProcessSubscription<Payload> {
-    this.#requireOpen();
+    this.#requireRunning();
     const { channels } = this.#given;
     if (Array.isArray(options.channels)) channels?.requireKnown(options.channels);
     if ('every' in options) return this.#follow<Payload>(options);
     const { skipPlayback = false, batch } = options;
     const checked = channels ? { schema: channels, ...options } : options;
-    const start = async (consumer: Consumer, signal: AbortSignal) => {
+    const start: Start = async (consumer, signal) => {
       const config = await this.complete();
       // What is open when the loop is left is given back at once.
-      return this.#run([consumer], { ...config, shutdownTimeoutMs: 0 }, { signal, skipPlayback });
+      const impatient = { ...config, shutdownTimeoutMs: 0 };
+      const how = { signal, skipPlayback };
+      const listening = await this.#run([consumer], impatient, how, subscription);
+      return { listening, shutdownTimeoutMs: config.shutdownTimeoutMs };
     };
-    if (batch !== undefined) return new Subscription(checked, start, (deliveries) => deliveries);
-    return new Subscription(checked, start, ([only]) => only as Delivery<Payload>);
+    const subscription =
+      batch !== undefined
+        ? new Subscription<Payload, Delivery<Payload>[]>(checked, start, (all) => all)
+        : new Subscription(checked, start, ([only]) => only as Delivery<Payload>);
+    return subscription;
   }
 
   #follow<Payload>(options: EveryProcessOptions): ProcessSubscription<Payload> {
@@ -165,7 +176,7 @@ export class Pgwatch extends Operations implements AsyncDisposable {
       open: async (follow) => {
         const config = await this.complete();
         const { Follower } = await import('./every-process/follower.ts');
-        this.#requireOpen();
+        this.#requireRunning();
         this.#following.add(subscription);
         return new Follower({ config, reporter, ...follow });
       },
@@ -174,25 +185,34 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     return subscription;
   }
 
-  /** Stops the consumers that run here, and closes all connections. The program's pool stays. */
+  /**
+   * Stops the consumers and subscriptions that run here, each like its stop(), then closes all
+   * connections. Until they have stopped, handlers can publish. The program's pool stays.
+   */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    const running = new Set([...this.#running.values(), ...this.#following]);
-    await Promise.all([...running].map((each) => each.stop()));
-    await (await this.#publishing)?.close();
+    this.#closing ??= this.#close();
+    await this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  async #close(): Promise<void> {
+    const running = new Set([...this.#running.values(), ...this.#following]);
+    await Promise.all([...running].map((each) => each.stop()));
+    this.#isClosed = true;
+    await (await this.#publishing)?.close();
+  }
+
   async #run(
     consumers: readonly Consumer[],
     config: Config,
     options: ListenOptions,
+    owner?: Running,
   ): Promise<Listening> {
     const { Listening } = await import('./listening.ts');
-    this.#requireOpen();
+    this.#requireRunning();
     const twice = consumers.find(({ id }) => this.#running.has(id));
     if (twice) {
       throw new PgwatchError(
@@ -202,7 +222,7 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     }
     const { pool } = this.#given;
     const begun = new Listening({ config, consumers, reporter: this.#reporter, pool }, options);
-    for (const { id } of consumers) this.#running.set(id, begun);
+    for (const { id } of consumers) this.#running.set(id, owner ?? begun);
     const forget = () => {
       for (const { id } of consumers) this.#running.delete(id);
     };
@@ -236,11 +256,14 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     return this.#config;
   }
 
+  /** Once it is being closed, nothing begins to run. */
+  #requireRunning(): void {
+    if (this.#closing) throw new PgwatchError('closed', CLOSED);
+  }
+
   #requireOpen(): void {
-    if (!this.#isClosed) return;
-    throw new PgwatchError(
-      'closed',
-      'It has been closed: create another one with createPgwatch().',
-    );
+    if (this.#isClosed) throw new PgwatchError('closed', CLOSED);
   }
 }
+
+const CLOSED = 'It has been closed: create another one with createPgwatch().';

@@ -1,15 +1,22 @@
 import type { Consumer } from '../consumers/define.ts';
 import { PgwatchError, toError } from '../errors.ts';
 import type { Notification } from '../log/notification.ts';
+import { sleep } from '../time.ts';
 import { type Context, Delivery, lossOf } from './delivery.ts';
 import type { Listening } from './listening.ts';
 import { type SubscribeOptions, subscribingConsumer } from './subscribe-options.ts';
 
-/** Starts a consumer of this process; it stops when the signal aborts. */
-export type Start = (consumer: Consumer, signal: AbortSignal) => Promise<Listening>;
+/**
+ * Starts a consumer of this process; it stops when the signal aborts. With how long stop() waits
+ * for what is open.
+ */
+export type Start = (
+  consumer: Consumer,
+  signal: AbortSignal,
+) => Promise<{ listening: Listening; shutdownTimeoutMs: number }>;
 
-/** A call of the handler whose deliveries wait to be handed out. */
-type Waiting<Payload> = { deliveries: Delivery<Payload>[]; context: Context };
+/** A call of the handler, whose deliveries wait to be handed out, or are out. */
+type HandlerCall<Payload> = { deliveries: Delivery<Payload>[]; context: Context };
 
 /**
  * Deliveries of a consumer, to iterate over. As many are out at once as `concurrency`; the next one
@@ -21,9 +28,11 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
   readonly #start: Start;
   readonly #itemOf: (deliveries: Delivery<Payload>[]) => Item;
   readonly #stop = new AbortController();
-  readonly #waiting: Waiting<Payload>[] = [];
+  readonly #waiting: HandlerCall<Payload>[] = [];
   readonly #asked: PromiseWithResolvers<IteratorResult<Item, void>>[] = [];
-  #listening: Promise<Listening> | undefined;
+  readonly #out = new Set<HandlerCall<Payload>>();
+  #begun: ReturnType<Start> | undefined;
+  #stopping: Promise<void> | undefined;
   #ending: Promise<void> | undefined;
   #failure: Error | undefined;
   #isOver = false;
@@ -54,7 +63,8 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
    * @throws PgwatchError if the subscription cannot go on
    */
   async next(): Promise<IteratorResult<Item, void>> {
-    if (this.#stop.signal.aborted) await this.#end();
+    if (this.#stopping) await this.#stopping;
+    else if (this.#stop.signal.aborted) await this.#end();
     else this.#begin();
     const ready = this.#takeWaiting();
     if (ready) return this.#handOut(ready);
@@ -66,18 +76,22 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
 
   /** Ends it. What is open is given back at once; the promise resolves once that is done. */
   async return(): Promise<IteratorResult<Item, void>> {
-    await this.stop();
+    this.#stop.abort();
+    await this.#end();
     return { done: true, value: undefined };
   }
 
-  /** Ends it, like leaving the loop. */
+  /**
+   * Delivers nothing more, and waits until what is open is settled: up to shutdownTimeout, then it
+   * is given back. The loop ends once that is done.
+   */
   async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#end();
+    this.#stopping ??= this.#finishOpen();
+    await this.#stopping;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await this.return();
   }
 
   /**
@@ -85,20 +99,22 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
    * @throws PgwatchError closed if it ends before that
    */
   async caughtUp(): Promise<void> {
-    if (this.#stop.signal.aborted) throw new PgwatchError('closed', 'The subscription has ended.');
-    await (await this.#begin()).caughtUp();
+    if (this.#stopping || this.#stop.signal.aborted) {
+      throw new PgwatchError('closed', 'The subscription has ended.');
+    }
+    await (await this.#begin()).listening.caughtUp();
   }
 
-  #begin(): Promise<Listening> {
-    if (!this.#listening) {
-      this.#listening = this.#start(this.#consumer, this.#stop.signal);
-      const done = this.#listening.then((listening) => listening.done);
+  #begin(): ReturnType<Start> {
+    if (!this.#begun) {
+      this.#begun = this.#start(this.#consumer, this.#stop.signal);
+      const done = this.#begun.then(({ listening }) => listening.done);
       done.then(
         () => this.#finish(),
         (thrown: unknown) => this.#finish(toError(thrown)),
       );
     }
-    return this.#listening;
+    return this.#begun;
   }
 
   async #handle(notifications: Notification<Payload>[], context: Context): Promise<unknown> {
@@ -106,38 +122,55 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
     // Its time begins when it is handed out.
     context.unlimit();
     const deliveries = notifications.map((each) => new Delivery(each, context, timeoutMs));
-    const waiting = { deliveries, context };
-    const asked = this.#asked.shift();
-    if (asked) asked.resolve(this.#handOut(waiting));
-    else this.#waiting.push(waiting);
+    const call = { deliveries, context };
+    const asked = this.#stopping ? undefined : this.#asked.shift();
+    if (asked) asked.resolve(this.#handOut(call));
+    else this.#waiting.push(call);
     try {
       if (!isBatch) return await deliveries[0]?.settled;
       return await Promise.allSettled(deliveries.map(({ settled }) => settled));
     } finally {
       // Whoever still works on one does not know yet that it is lost.
       if (context.overReason) context.giveUp();
-      const left = this.#waiting.indexOf(waiting);
+      this.#out.delete(call);
+      const left = this.#waiting.indexOf(call);
       if (left >= 0) this.#waiting.splice(left, 1);
     }
   }
 
   /** The next call whose deliveries can still be settled. */
-  #takeWaiting(): Waiting<Payload> | undefined {
+  #takeWaiting(): HandlerCall<Payload> | undefined {
     for (;;) {
       const waiting = this.#waiting.shift();
       if (!waiting || !lossOf(waiting.context)) return waiting;
     }
   }
 
-  #handOut({ deliveries, context }: Waiting<Payload>): IteratorResult<Item, void> {
+  #handOut(call: HandlerCall<Payload>): IteratorResult<Item, void> {
+    const { deliveries, context } = call;
+    this.#out.add(call);
     context.limit(this.#consumer.timeoutMs);
     return { done: false, value: this.#itemOf(deliveries) };
+  }
+
+  async #finishOpen(): Promise<void> {
+    const out = [...this.#out].flatMap(({ deliveries }) => deliveries);
+    const open = out.filter(({ isOpen }) => isOpen).map(({ settled }) => settled);
+    const begun = await this.#begun?.catch(() => undefined);
+    if (begun && open.length > 0) {
+      const areSettled = new AbortController();
+      Promise.allSettled(open).then(() => areSettled.abort());
+      const over = AbortSignal.any([areSettled.signal, this.#stop.signal]);
+      await sleep(begun.shutdownTimeoutMs, over);
+    }
+    this.#stop.abort();
+    await this.#end();
   }
 
   #end(): Promise<void> {
     this.#ending ??= (async () => {
       // Its failure is thrown by next().
-      await (await this.#listening?.catch(() => undefined))?.stop();
+      await (await this.#begun?.catch(() => undefined))?.listening.stop();
       this.#finish();
     })();
     return this.#ending;

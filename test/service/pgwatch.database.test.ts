@@ -107,6 +107,34 @@ describe('a program', () => {
     await expect(pgwatch.listen([])).rejects.toMatchObject({ code: 'closed' });
   });
 
+  test('can publish from its handlers until they have ended', async () => {
+    const pgwatch = open();
+    const started = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    const consumer = defineConsumer({
+      id: 'email',
+      channels: ['orders'],
+      async handle() {
+        started.resolve();
+        await goOn.promise;
+        await pgwatch.notify('sent', 1);
+      },
+    });
+    const id = await pgwatch.notify('orders', 1);
+    await pgwatch.listen([consumer]);
+    await started.promise;
+    const closing = pgwatch.close();
+    await expect(pgwatch.listen([recorder('other').consumer])).rejects.toMatchObject({
+      code: 'closed',
+    });
+    goOn.resolve();
+    await closing;
+    await pgwatch.close();
+    const { consumers } = await open().why(id, 'email');
+    expect(consumers).toMatchObject([{ isArrived: true }]);
+    await expect(pgwatch.notify('orders', 1)).rejects.toMatchObject({ code: 'closed' });
+  });
+
   test('runs a consumer once at a time', async () => {
     const pgwatch = open();
     const { consumer } = recorder('email');

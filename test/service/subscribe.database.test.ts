@@ -3,6 +3,7 @@ import {
   createPgwatch,
   type Delivery,
   type Pgwatch,
+  type PgwatchOptions,
   type SubscribeOptions,
 } from '../../src/index.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
@@ -21,8 +22,9 @@ afterEach(async () => {
   told.length = 0;
 });
 
-function open(): Pgwatch {
+function open(options: PgwatchOptions = {}): Pgwatch {
   const pgwatch = createPgwatch({
+    ...options,
     url: database.url,
     pollInterval: '50ms',
     heartbeatInterval: '200ms',
@@ -79,6 +81,42 @@ test('leaving the loop gives back what is open, without an attempt', async () =>
   expect(again).toEqual(['a 1', 'b 1']);
   const { rows } = await database.query('select from pgwatch.delivery');
   expect(rows).toEqual([]);
+});
+
+describe.each([true, false])('with transaction: %s', (transaction) => {
+  test('stop() lets what is open be settled, and delivers nothing more', async () => {
+    const pgwatch = open();
+    await publish(pgwatch, 'a', 'b');
+    const seen: string[] = [];
+    const stopping = Promise.withResolvers<Promise<void>>();
+    const subscription = pgwatch.subscribe<string>({ ...ORDERS, transaction });
+    for await (const delivery of subscription) {
+      seen.push(`${delivery.payload} ${delivery.attempt}`);
+      stopping.resolve(subscription.stop());
+      await delivery.db.query('select pg_sleep(0.1)');
+      await delivery.ack();
+    }
+    await stopping.promise;
+    await expect(subscription.caughtUp()).rejects.toMatchObject({ code: 'closed' });
+    for await (const delivery of pgwatch.subscribe<string>(ORDERS)) {
+      seen.push(`${delivery.payload} ${delivery.attempt}`);
+      break;
+    }
+    expect(seen).toEqual(['a 1', 'b 1']);
+  });
+});
+
+test('what is not settled within shutdownTimeout is given back, without an attempt', async () => {
+  const pgwatch = open({ shutdownTimeout: '100ms' });
+  await publish(pgwatch, 'a');
+  const first = await nextOf(pgwatch.subscribe<string>(ORDERS));
+  await pgwatch.close();
+  await expect(first.ack()).rejects.toMatchObject({ code: 'delivery_lost' });
+  expect([first.isOpen, first.signal.aborted]).toEqual([false, true]);
+  const again = await nextOf(open().subscribe<string>(ORDERS));
+  expect([again.payload, again.attempt, again.isOpen]).toEqual(['a', 1, true]);
+  await again.ack();
+  expect(again.isOpen).toBe(false);
 });
 
 test('as many are out at once as the concurrency, and one of each key', async () => {

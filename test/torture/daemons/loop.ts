@@ -26,7 +26,6 @@ export class Loop {
   readonly #pgwatch: Pgwatch;
   readonly #consumer: TortureConsumer;
   readonly #options: LoopOptions;
-  readonly #open = new Set<Delivery<Payload>>();
 
   constructor(pgwatch: Pgwatch, consumer: TortureConsumer, options: LoopOptions) {
     this.#pgwatch = pgwatch;
@@ -40,7 +39,7 @@ export class Loop {
       const subscription = this.#subscribe();
       const leave = () => void this.#leave(subscription);
       stop.addEventListener('abort', leave, { once: true });
-      await this.#iterate(subscription, stop);
+      await this.#iterate(subscription);
       stop.removeEventListener('abort', leave);
     }
   }
@@ -52,10 +51,8 @@ export class Loop {
       : this.#pgwatch.subscribe<Payload>({ consumer, ...options, batch });
   }
 
-  async #iterate(subscription: Deliveries, stop: AbortSignal): Promise<void> {
+  async #iterate(subscription: Deliveries): Promise<void> {
     for await (const given of subscription) {
-      // It is leaving, and gives this back.
-      if (stop.aborted) continue;
       if (this.#options.mayGiveBack && Math.random() < LEFT_SHARE) return;
       void this.#handle([given].flat());
     }
@@ -64,8 +61,7 @@ export class Loop {
   /** Ends the loop: at once, or when everything that it works on is settled. */
   async #leave(subscription: Deliveries): Promise<void> {
     const givesBack = this.#options.mayGiveBack && Math.random() < 0.5;
-    if (!givesBack) await Promise.allSettled([...this.#open].map(({ settled }) => settled));
-    await subscription.stop();
+    await (givesBack ? subscription.return() : subscription.stop());
   }
 
   async #handle(deliveries: Delivery<Payload>[]): Promise<void> {
@@ -78,11 +74,9 @@ export class Loop {
       await settleAll(deliveries, []);
       await delay(20);
     }
-    for (const delivery of deliveries) this.#open.add(delivery);
     const notifications = deliveries.map(({ notification }) => notification);
     const failures = await handle(notifications, { consumerId, db: first.db });
     if (!isEarly) await settleAll(deliveries, failures);
-    for (const delivery of deliveries) this.#open.delete(delivery);
   }
 }
 
