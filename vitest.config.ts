@@ -3,8 +3,8 @@ import { configDefaults, defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // Needs packages of its own: npm run test:orms.
-    exclude: [...configDefaults.exclude, 'test/orms/**'],
+    // They need packages of their own: npm run test:orms, npm run test:examples.
+    exclude: [...configDefaults.exclude, 'test/orms/**', 'test/examples/**'],
     globalSetup: ['test/helpers/global-setup.ts'],
     setupFiles: ['test/helpers/put-back.ts'],
     // Each file has a database of its own; two at a time is what two cores can carry.
