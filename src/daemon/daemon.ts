@@ -33,7 +33,7 @@ import type { Lasting } from './session-options.ts';
 export type DaemonOptions = {
   config: Config;
   consumers: readonly Consumer[];
-  /** The ids of all consumers that have files, if the daemon does not run all of them. */
+  /** The ids of all consumers that have files, or run in the program, if not all run here. */
   knownIds?: readonly string[];
   reporter: Reporter;
   /** Default: pageReader. Tests pass faulty readers to check that the faults are caught. */

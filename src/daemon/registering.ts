@@ -54,17 +54,21 @@ async function warnOfLost(
   const count = `${lag.isExact ? '' : 'about '}${countOf(lag.unread, 'notification')}`;
   const gets = lag.unread > 0 ? ` and receives ${count} from the log` : '';
   const read = first.isSame ? 'the same channels' : 'some of its channels';
-  reporter.warn(`${id} is new${gets}. ${describeLost(lost, read)} ${remedies(lost, consumer)}`, {
-    consumer: id,
-  });
+  reporter.warn(
+    `${id} is new${gets}. ${describeLost(lost, read, consumer)} ${remedies(lost, consumer)}`,
+    {
+      consumer: id,
+    },
+  );
 }
 
-function describeLost(lost: readonly LostConsumer[], read: string): string {
+function describeLost(lost: readonly LostConsumer[], read: string, { file }: Consumer): string {
   const ids = lost.map(({ consumerId }) => consumerId);
   const more = ids.length - NAMED_MAX;
   const shown = more > 1 ? [...ids.slice(0, NAMED_MAX), `${more} others`] : ids;
-  const [reads, has] = ids.length === 1 ? ['reads', 'has'] : ['read', 'have'];
-  return `${LIST.format(shown)} ${reads} ${read} and no longer ${has} a consumer file.`;
+  const [reads, has, is] = ids.length === 1 ? ['reads', 'has', 'is'] : ['read', 'have', 'are'];
+  const gone = file === null ? `${is} not running` : `no longer ${has} a consumer file`;
+  return `${LIST.format(shown)} ${reads} ${read} and ${gone}.`;
 }
 
 function remedies([only, ...others]: readonly LostConsumer[], consumer: Consumer): string {

@@ -19,7 +19,7 @@ import type { SharingOptions } from './shared/sharing.ts';
 export type Setup = {
   config: Config;
   consumers: readonly Consumer[];
-  /** The ids of all consumers that have files, including those that this daemon does not run. */
+  /** The ids of consumers that have files, or run beside this daemon in its program. */
   knownIds: readonly string[];
   reporter: Reporter;
   /** Reads the log. */

@@ -34,15 +34,24 @@ export class Listening implements AsyncDisposable {
     given: {
       config: Config;
       consumers: readonly Consumer[];
+      /** The ids of the consumers that run beside these. */
+      knownIds: readonly string[];
       reporter: Reporter;
       pool: pg.Pool | null;
     },
     { signal, skipPlayback = false, once = false }: ListenOptions,
   ) {
-    const { config, consumers, reporter, pool } = given;
+    const { config, consumers, knownIds, reporter, pool } = given;
     this.#config = config;
     this.#consumerIds = consumers.map(({ id }) => id);
-    const daemon = new Daemon({ config, consumers, reporter, skipPlayback, ownPool: pool });
+    const daemon = new Daemon({
+      config,
+      consumers,
+      knownIds,
+      reporter,
+      skipPlayback,
+      ownPool: pool,
+    });
     this.#stopping = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal;
     const run = once ? daemon.runOnce(this.#stopping) : daemon.run(this.#stopping);
     this.done = run.finally(() => this.#ended.abort());

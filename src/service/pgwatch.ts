@@ -221,7 +221,9 @@ export class Pgwatch extends Operations implements AsyncDisposable {
       );
     }
     const { pool } = this.#given;
-    const begun = new Listening({ config, consumers, reporter: this.#reporter, pool }, options);
+    const knownIds = [...this.#running.keys()];
+    const reporter = this.#reporter;
+    const begun = new Listening({ config, consumers, knownIds, reporter, pool }, options);
     for (const { id } of consumers) this.#running.set(id, owner ?? begun);
     const forget = () => {
       for (const { id } of consumers) this.#running.delete(id);

@@ -10,6 +10,7 @@ import {
 import { createEmptyDatabase } from '../helpers/cluster.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { startProxy } from '../helpers/proxy.ts';
+import { createRole } from '../helpers/role.ts';
 import { until } from '../helpers/wait.ts';
 
 /** Goal: each process receives every notification once, whatever happens to its connections. */
@@ -81,6 +82,18 @@ test('each receives everything that is committed after ready(), and leaves no ro
     select consumer_id from pgwatch.consumer_progress
     union all select daemon_id::text from pgwatch.daemon`);
   expect(rows).toEqual([]);
+});
+
+test('a role that may only read is enough', async () => {
+  const role = await createRole(database, 'reader');
+  const owner = createPgwatch({ url: database.url, roles: { read: [role.name] } });
+  onTestFinished(() => owner.close());
+  await owner.migrate();
+  const { payloads, subscription } = await begun(open(role.url));
+  await publish(1);
+  await until('it is there', () => payloads.length === 1);
+  await subscription.stop();
+  expect(told).toEqual([]);
 });
 
 test('what commits late comes, too: nothing depends on the order of ids', async () => {

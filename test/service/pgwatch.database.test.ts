@@ -14,6 +14,7 @@ import {
 } from '../../src/index.ts';
 import { runCli } from '../helpers/cli.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
 let told: string[];
@@ -161,6 +162,25 @@ describe('a program', () => {
     await pgwatch.notify('orders', 2);
     await second.caughtUp();
     expect([mine.received.length, other.received.length]).toEqual([1, 1]);
+  });
+
+  test('is not told that a consumer that it runs may be a new one under another name', async () => {
+    await (await open().listen([recorder('first').consumer], { once: true })).done;
+    const pgwatch = open();
+    // Until then, the database does not know that the first one runs.
+    const client = await database.connect();
+    await client.query('begin; lock table pgwatch.daemon in share mode');
+    await pgwatch.listen([recorder('first').consumer]);
+    const listening = await pgwatch.listen([recorder('second').consumer]);
+    await until('it is new', () => told.some((line) => line.includes('second is new')));
+    await client.query('commit');
+    await listening.caughtUp();
+    expect(told.filter((line) => line.startsWith('warn'))).toEqual([]);
+    await pgwatch.close();
+    await (await open().listen([recorder('third').consumer], { once: true })).done;
+    expect(told.join('\n')).toContain(
+      'warn: third is new. first and second read the same channels and are not running.',
+    );
   });
 
   test('is told why its consumers end, and goes on', async () => {
