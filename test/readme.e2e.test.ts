@@ -1,11 +1,11 @@
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { makeProgram } from '../src/cli/program.ts';
 import { OPTION_NAMES } from '../src/config/check.ts';
 import { notify } from '../src/log/publish.ts';
-import { runCli } from './helpers/cli.ts';
+import { runCli, startCli } from './helpers/cli.ts';
 import { useDatabase } from './helpers/database.ts';
 import { addConsumers, addDelivery } from './helpers/deliveries.ts';
 import { makeProject } from './helpers/project.ts';
@@ -70,6 +70,14 @@ test('the first five minutes of the README work', async () => {
   }
   const { rows } = await database.query('select customer, cents from invoice');
   expect(rows).toEqual([{ customer: 7, cents: 1200 }]);
+
+  const service = blocks('ts').find((text) => text.includes('createPgwatch'));
+  writeFileSync(join(cwd, 'service.ts'), service ?? '');
+  const running = startCli(['service.ts'], { cwd, env, command: [process.execPath] });
+  await running.waitFor('add alan@example.com');
+  running.signal('SIGTERM');
+  const added = ['ada', 'grace', 'alan'].map((name) => `add ${name}@example.com\n`);
+  expect(await running.exited).toMatchObject({ exitCode: 0, stdout: added.join('') });
 });
 
 test('the commands for dead letters work', async () => {

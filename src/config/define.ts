@@ -57,7 +57,7 @@ export type ConfigOptions = {
   retention?: Duration;
   /** The time between polls while no doorbell rings. Default '5s'. */
   pollInterval?: Duration;
-  /** The wait before reconnecting, doubled after each attempt up to 30 s. Default '500ms'. */
+  /** The wait before reconnecting, doubled after each attempt up to 2 s. Default '500ms'. */
   reconnectDelay?: Duration;
   /** The time between checks that the control connection is alive. Default '5s'. */
   heartbeatInterval?: Duration;

@@ -7,7 +7,7 @@ import { makeProject } from './project.ts';
 /**
  * Compiles these files in strict mode, in a project that uses pgwatch. Returns the compiler's
  * messages, '' if there are none.
- * @param pgwatch 'types': only the types of a change; 'built': all of pgwatch, built before
+ * @param pgwatch 'types': only the types of a change; 'built': all of pgwatch, built before, and pg
  */
 export async function compile(
   files: Record<string, string>,
@@ -25,6 +25,9 @@ export async function compile(
   if (pgwatch === 'built') {
     mkdirSync(join(folder, 'node_modules'));
     symlinkSync(ROOT, join(folder, 'node_modules/pgwatch'));
+    for (const name of ['pg', '@types']) {
+      symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name));
+    }
   }
   const command = [join(ROOT, 'node_modules/.bin/tsc'), '-p'] as const;
   const { stdout, stderr } = await runCli([folder], { command });

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   createPgwatch,
   type Delivery,
@@ -16,9 +16,11 @@ const tell = (message: string) => told.push(message);
 
 const opened: Pgwatch[] = [];
 
+beforeAll(() => database.query('create table effect (payload text)'));
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((pgwatch) => pgwatch.close()));
   await emptyLog(database);
+  await database.query('truncate effect');
   told.length = 0;
 });
 
@@ -40,6 +42,14 @@ async function publish(pgwatch: Pgwatch, ...payloads: unknown[]): Promise<void> 
   await pgwatch.notifyMany(
     payloads.map((payload) => ({ channel: 'orders', payload, key: String(payload) })),
   );
+}
+
+const write = ({ db, payload }: Delivery<string>) =>
+  db.query('insert into effect values ($1)', [payload]);
+
+async function effects(): Promise<unknown[]> {
+  const { rows } = await database.query('select payload from effect order by 1');
+  return rows.map(({ payload }) => payload);
 }
 
 /** The next delivery of a subscription. */
@@ -212,11 +222,8 @@ test('batches: each delivery is settled on its own', async () => {
 
 test('transaction: what it writes commits with the position, or not at all', async () => {
   const pgwatch = open();
-  await database.query('create table if not exists effect (payload text)');
   await publish(pgwatch, 'a', 'b');
   const subscription = pgwatch.subscribe<string>({ ...ORDERS, transaction: true });
-  const write = ({ db, payload }: Delivery<string>) =>
-    db.query('insert into effect values ($1)', [payload]);
   const first = await nextOf(subscription);
   await write(first);
   await first.nack();
@@ -227,8 +234,43 @@ test('transaction: what it writes commits with the position, or not at all', asy
   await write(again);
   await again.ack();
   await subscription.caughtUp();
-  const { rows } = await database.query('select payload from effect order by 1');
-  expect(rows).toEqual([{ payload: 'a' }, { payload: 'b' }]);
+  expect(await effects()).toEqual(['a', 'b']);
+});
+
+test('transaction: leaving the loop undoes what was written', async () => {
+  const pgwatch = open();
+  await publish(pgwatch, 'a');
+  const subscribe = () => pgwatch.subscribe<string>({ ...ORDERS, transaction: true });
+  const leaving = (async () => {
+    for await (const delivery of subscribe()) {
+      await write(delivery);
+      throw new Error('the loop has failed');
+    }
+  })();
+  await expect(leaving).rejects.toThrow('the loop has failed');
+  const again = await nextOf(subscribe());
+  expect([again.payload, again.attempt, await effects()]).toEqual(['a', 1, []]);
+  await again.ack();
+});
+
+test('transaction: if one of a batch fails, it is undone, and delivered one by one', async () => {
+  const pgwatch = open();
+  await publish(pgwatch, 'a', 'b', 'c');
+  const subscription = pgwatch.subscribe<string>({ ...ORDERS, transaction: true, batch: 10 });
+  const batch = await nextOf(subscription);
+  for (const delivery of batch) await write(delivery);
+  await Promise.all(batch.map((each) => (each.payload === 'b' ? each.nack() : each.ack())));
+  const alone: string[] = [];
+  while (alone.length < 3) {
+    const [delivery, ...others] = await nextOf(subscription);
+    expect([delivery?.attempt, others]).toEqual([1, []]);
+    alone.push(delivery?.payload ?? '');
+    if (delivery) await write(delivery);
+    await delivery?.ack();
+  }
+  await subscription.caughtUp();
+  expect(alone).toEqual(['a', 'b', 'c']);
+  expect(await effects()).toEqual(['a', 'b', 'c']);
 });
 
 test('after a takeover, open deliveries cannot be settled, and the loop goes on', async () => {
