@@ -196,10 +196,11 @@ test('after a replay, retries of other keys wait for no slow call', async () => 
   const stretch = { ...whole, consumerId: 'c', ids: [done] };
   await fileReplay(client, 'pgwatch', { stretch, speed: null, max: 10 });
   releases[0]?.resolve();
-  await until('the slow call is made again', () => count('slow') === 2);
+  await until('the slow call is made again', () => count('slow') === 2 || `${calls}`);
   const before = count('fails');
-  await until('the other fails again', () => count('fails') > before + 2);
-  expect(count('done')).toBe(2);
+  await until('the other fails again', () => count('fails') > before + 2 || `${calls}`);
+  // The owner before the replay may deliver it, too, until it learns that it has lost the consumer.
+  expect([2, 3]).toContain(count('done'));
   releases[1]?.resolve();
 });
 
