@@ -134,7 +134,7 @@ export type Call = {
 
 /** Prints the messages of a consumer's handler, with the consumer's id. */
 export function consumerReporter(
-  { id }: Consumer,
+  { id }: Pick<Consumer, 'id'>,
   reporter: Reporter,
 ): ConsumerContext['reporter'] {
   const fields = { consumer: id };

@@ -3,9 +3,10 @@ import { Daemon } from '../../src/daemon/daemon.ts';
 import { PgwatchError } from '../../src/errors.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
 import { answerReport } from '../../src/inspect/why/report.ts';
-import { collectReports, makeConsumer } from '../helpers/daemon.ts';
+import { collectReports } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { findingsOf } from '../helpers/doctor.ts';
+import { makeConsumer } from '../helpers/doors/run.ts';
 import { runMain } from '../helpers/main.ts';
 import { type Random, seededRandom } from '../racing/random.ts';
 

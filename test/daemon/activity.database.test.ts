@@ -17,6 +17,11 @@ async function activities(): Promise<DaemonActivity[]> {
   return rows.map(({ activity }) => activity);
 }
 
+/** The activity of the daemon that runs the consumer. */
+async function activityOf(id: string): Promise<DaemonActivity | undefined> {
+  return (await activities()).find((activity) => activity?.consumers[id]);
+}
+
 test('a heartbeat says what a daemon runs, how much it has settled and how fast', async () => {
   await tail(
     { id: 'a', channels: ['a'], handle: () => {} },
@@ -27,15 +32,14 @@ test('a heartbeat says what a daemon runs, how much it has settled and how fast'
     publishRange(database, 1, 40, { channel: 'b', keys: 1000 }),
   ]);
   await until('both are counted', async () => {
-    const [activity] = await activities();
-    const counts = ['a', 'b'].map((id) => activity?.consumers[id]?.handled);
+    const [a, b] = [await activityOf('a'), await activityOf('b')];
+    const counts = [a?.consumers.a?.handled, b?.consumers.b?.handled];
     return counts.join() === '30,40' || counts.join();
   });
   await until('there is a rate', async () => {
-    const [activity] = await activities();
-    return (activity?.consumers.a?.rate ?? 0) > 0;
+    return ((await activityOf('a'))?.consumers.a?.rate ?? 0) > 0;
   });
-  const [activity] = await activities();
+  const activity = await activityOf('a');
   expect(activity).toMatchObject({ version: readVersion(), mode: 'doorbell', pollMs: 5000 });
   expect(activity?.consumers.a).toMatchObject({ state: 'tail', handled: 30, lastError: null });
 });

@@ -1,10 +1,13 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import { pageReader } from '../../src/log/page.ts';
 import { tellDaemons } from '../../src/log/positions/daemons.ts';
 import { startDaemon, startTailing, type TestDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addDelivery } from '../helpers/deliveries.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
 import { until } from '../helpers/wait.ts';
+
+const test = filesOnly('it tests parts of the daemon');
 
 /*
 Goal: with transaction: true nothing beyond the position is recorded in pgwatch.delivery: once such

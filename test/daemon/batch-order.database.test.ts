@@ -5,8 +5,11 @@ import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
+import { handlersOnly } from '../helpers/doors/only.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
+
+const graceTest = handlersOnly('a delivery cannot be settled once its signal has aborted');
 
 /* The order within a key if part of a batch does not succeed. */
 
@@ -18,7 +21,7 @@ const payloadsOf = (notifications: readonly Notification[]) =>
 
 const how = [{}, { instances: 'shared' as const }];
 
-test.each(some(how))(
+graceTest.each(some(how))(
   'a notification that pgwatch interrupts comes again before later ones of its key: %o',
   async (more) => {
     const calls: unknown[][] = [];

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { Brake } from '../../src/daemon/calls/brake.ts';
-import { collectReports, makeConsumer } from '../helpers/daemon.ts';
+import { collectReports } from '../helpers/daemon.ts';
+import { makeConsumer } from '../helpers/doors/run.ts';
 
 function makeBrake(onDead: 'stop' | 'continue' = 'stop') {
   const consumer = makeConsumer({ id: 'c', channels: ['c'], onDead, handle: () => {} });

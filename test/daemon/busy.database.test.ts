@@ -1,6 +1,9 @@
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { withDeadline } from '../../src/time.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
+
+const test = filesOnly('it tests parts of the daemon');
 
 const database = useDatabase();
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { startCli } from '../helpers/cli.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { requireNoOrphans } from '../helpers/delivering.ts';
+import { startListening } from '../helpers/doors/listening.ts';
 import { makeProject } from '../helpers/project.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
@@ -57,7 +57,7 @@ async function supervise(kind: Kind, isEnough = (_deaths: number) => false): Pro
   let deaths = 0;
   const supervising = (async () => {
     while (!stop.signal.aborted) {
-      const cli = startCli(['listen', '--database-url', database.url], { cwd });
+      const cli = startListening(database.url, { cwd });
       const onStop = () => cli.signal('SIGTERM');
       stop.signal.addEventListener('abort', onStop);
       if ((await cli.exited).exitCode === null) deaths += 1;

@@ -1,15 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { DeadLetter } from '../../src/consumers/outcome.ts';
-import { Daemon } from '../../src/daemon/daemon.ts';
 import {
   changeDeadLetters,
   type DeadLetterAction,
 } from '../../src/log/by-hand/dead-letter-change.ts';
 import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
-import { collectReports, makeConsumer } from '../helpers/daemon.ts';
+import { runOnce } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
+import type { TestDefinition } from '../helpers/doors/doors.ts';
+import { handlersOnly } from '../helpers/doors/only.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
@@ -175,14 +176,10 @@ describe.each(some([false, true]))("onDead: 'stop', transaction: %s:", (transact
 });
 
 describe.each(some([false, true]))('a run with --once, transaction: %s,', (transaction) => {
-  function once(definition: Parameters<typeof makeConsumer>[0]) {
-    const { reporter } = collectReports();
-    const consumers = [makeConsumer(definition)];
-    const daemon = new Daemon({ config: database.config, consumers, reporter });
-    return daemon.runOnce(new AbortController().signal);
-  }
+  const onceTest = handlersOnly('subscribe() has no once');
+  const once = (definition: TestDefinition) => runOnce(database.config, definition).ended;
 
-  test('handles everything pending and due, and reports what failed', async () => {
+  onceTest('handles everything pending and due, and reports what failed', async () => {
     const seen: unknown[] = [];
     const definition = {
       id: 'c',
@@ -206,7 +203,7 @@ describe.each(some([false, true]))('a run with --once, transaction: %s,', (trans
     ]);
   });
 
-  test('ends at a dead letter that stops the consumer, and reports it', async () => {
+  onceTest('ends at a dead letter that stops the consumer, and reports it', async () => {
     const { definition, payloads } = makeMendable({ onDead: 'stop', transaction });
     await publish(['a', 1], ['b', 'bad'], ['c', 2]);
     await expect(once(definition)).rejects.toThrow('Notifications failed: 1 of c');

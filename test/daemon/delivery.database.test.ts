@@ -1,19 +1,15 @@
 import { expect, test } from 'vitest';
-import { Daemon } from '../../src/daemon/daemon.ts';
 import type { Notification } from '../../src/log/notification.ts';
 import { pageReader, type ReadPage } from '../../src/log/page.ts';
-import {
-  collecting,
-  collectReports,
-  makeConsumer,
-  startDaemon,
-  startTailing,
-  useDaemons,
-} from '../helpers/daemon.ts';
+import { collecting, runOnce, startDaemon, startTailing, useDaemons } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { filesOnly, handlersOnly } from '../helpers/doors/only.ts';
 import { publish, publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 import { size, some } from '../helpers/whole.ts';
+
+const partTest = filesOnly('it tests parts of the daemon');
+const onceTest = handlersOnly('subscribe() has no once');
 
 const database = useDatabase({ maxBatchSize: 100 });
 const { tail, keep } = useDaemons(database);
@@ -181,7 +177,7 @@ test('handleBatch receives many notifications at once, in order', async () => {
 
 const PUBLISHED = size(100, 30);
 
-test('the number of queries does not grow with the number of consumers', async () => {
+partTest('the number of queries does not grow with the number of consumers', async () => {
   const measure = async (count: number) => {
     let reads = 0;
     const readPage: ReadPage = (client, request) => {
@@ -246,14 +242,11 @@ test('with skipPlayback missed notifications are never delivered', async () => {
   expect(seen).toEqual([6]);
 });
 
-test('with skipPlayback a run with --once skips them for good', async () => {
+onceTest('with skipPlayback a run with --once skips them for good', async () => {
   await publishRange(database, 1, 5);
   const { seen, definition } = collecting();
-  const { reporter } = collectReports();
-  const consumers = [makeConsumer(definition)];
   for (const skipPlayback of [true, false]) {
-    const daemon = new Daemon({ config: database.config, consumers, reporter, skipPlayback });
-    await daemon.runOnce(new AbortController().signal);
+    await runOnce(database.config, definition, { skipPlayback }).ended;
   }
   expect(seen).toEqual([]);
 });

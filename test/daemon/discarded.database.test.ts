@@ -10,8 +10,11 @@ import { forgetRemoved } from '../../src/log/retention/clean-log.ts';
 import type { TestDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
+
+const partTest = filesOnly('it tests parts of the daemon');
 
 /*
 A discarded notification is not handled. It is delivered again only by a replay or if the position
@@ -129,7 +132,7 @@ describe.each(some([{}, { transaction: true }, { instances: 'shared' as const }]
   });
 });
 
-test('a discarded notification is remembered while the log holds it', async () => {
+partTest('a discarded notification is remembered while the log holds it', async () => {
   const [kept, gone] = (await publish([null, 1], [null, 2])) as [number, number];
   await client.query(
     `insert into pgwatch.consumer_progress (consumer_id, channels, done_id, done_snapshot)

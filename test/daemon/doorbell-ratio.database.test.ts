@@ -1,8 +1,11 @@
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { startTailing } from '../helpers/daemon.ts';
 import { useIsolatedServer } from '../helpers/database.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
 import { until } from '../helpers/wait.ts';
 import { size } from '../helpers/whole.ts';
+
+const test = filesOnly('it measures writers');
 
 /*
 What NOTIFY costs writers: 16 writers, one notification per transaction, with a NOTIFY each and with

@@ -1,11 +1,14 @@
 import { setImmediate } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import type { Notification } from '../../src/log/notification.ts';
 import { pageReader, type ReadPage } from '../../src/log/page.ts';
 import { startDaemon, useDaemons } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
 import { publish } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
+
+const test = filesOnly('it tests parts of the daemon');
 
 /*
 Goal: a consumer that joins the tail receives everything once, whatever the tail is doing.

@@ -1,10 +1,13 @@
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { SessionPool } from '../../src/daemon/control/session-pool.ts';
 import { Pool } from '../../src/database/pool.ts';
 import { withTransaction } from '../../src/database/transaction.ts';
 import { collectReports } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
 import { until } from '../helpers/wait.ts';
+
+const test = filesOnly('it tests parts of the daemon');
 
 const database = useDatabase();
 

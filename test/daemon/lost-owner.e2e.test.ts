@@ -1,6 +1,7 @@
 import { beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Cli, startCli } from '../helpers/cli.ts';
+import type { Cli } from '../helpers/cli.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { startListening } from '../helpers/doors/listening.ts';
 import { makeProject } from '../helpers/project.ts';
 import { publish } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
@@ -30,7 +31,7 @@ const CONSUMER = `export default {
 async function startTwo(): Promise<[owner: Cli, other: Cli]> {
   const cwd = makeProject({ 'consumers/c.js': CONSUMER });
   const start = () =>
-    startCli(['listen', '--database-url', database.url], {
+    startListening(database.url, {
       cwd,
       env: { PGWATCH_HEARTBEAT_INTERVAL: '300ms' },
     });

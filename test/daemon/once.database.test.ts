@@ -1,11 +1,15 @@
-import { describe, expect, test } from 'vitest';
-import { Daemon } from '../../src/daemon/daemon.ts';
+import { describe, expect } from 'vitest';
 import { pauseConsumer } from '../../src/log/by-hand/pause.ts';
-import { collectReports, makeConsumer, useDaemons } from '../helpers/daemon.ts';
+import { runOnce as runThroughDoor, useDaemons } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
+import type { TestDefinition } from '../helpers/doors/doors.ts';
+import { handlersOnly } from '../helpers/doors/only.ts';
 import { startProxy } from '../helpers/proxy.ts';
+import { isWhole } from '../helpers/share.ts';
 import { until } from '../helpers/wait.ts';
-import { some, wholeTest } from '../helpers/whole.ts';
+import { some } from '../helpers/whole.ts';
+
+const test = handlersOnly('subscribe() has no once');
 
 const database = useDatabase();
 const { tail } = useDaemons(database);
@@ -13,17 +17,11 @@ const { tail } = useDaemons(database);
 const publish = (...keys: string[]) =>
   database.query(`select smart_notify('c', '{}', key => k) from unnest($1::text[]) as k`, [keys]);
 
-type Definition = Parameters<typeof makeConsumer>[0];
+const runOnce = (definition: TestDefinition, url = database.url) =>
+  runThroughDoor({ ...database.config, url }, definition).ended;
 
-function runOnce(definition: Definition, url = database.url): Promise<void> {
-  const { reporter } = collectReports();
-  const consumers = [makeConsumer(definition)];
-  const daemon = new Daemon({ config: { ...database.config, url }, consumers, reporter });
-  return daemon.runOnce(new AbortController().signal);
-}
-
-const fine: Definition = { id: 'c', channels: ['c'], handle() {} };
-const failing: Definition = {
+const fine: TestDefinition = { id: 'c', channels: ['c'], handle() {} };
+const failing: TestDefinition = {
   ...fine,
   retry: { attempts: 3, backoff: '1h' },
   handle() {
@@ -144,7 +142,7 @@ test('a run with --once succeeds despite old dead letters and new notifications'
   await runOnce({ ...fine, handle: ({ key }) => key === 'b' && publish('c').then(() => {}) });
 });
 
-wholeTest(
+handlersOnly('subscribe() has no once', isWhole)(
   'a run with --once fails if the server is unreachable, at the start or in the middle',
   async () => {
     const proxy = await startProxy(database.url);

@@ -9,6 +9,7 @@ import type { Notification } from '../../src/log/notification.ts';
 import { startDaemon, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
+import { handlersOnly } from '../helpers/doors/only.ts';
 import { seize } from '../helpers/owner.ts';
 import { startProxy } from '../helpers/proxy.ts';
 import { until } from '../helpers/wait.ts';
@@ -20,6 +21,8 @@ lost network) spends no attempt, however the handler is called; a call that fail
 Method: there is a single attempt; a call is stopped, and the next daemon has to call it as the
 first.
 */
+
+const graceTest = handlersOnly('a delivery cannot be settled once its signal has aborted');
 
 const database = useDatabase({ pollInterval: '100ms' });
 const { start, tail, publish, filed, untilFiled } = useDelivering(database);
@@ -117,15 +120,7 @@ test.each(
   ] as [string, Handle][]),
 )('a call whose handler %s spends no attempt, either', async (_, handle) => {
   await leave({}, true);
-  const begun = Promise.withResolvers<void>();
-  const daemon = startDaemon(impatient(), [
-    consumer((...args) => {
-      begun.resolve();
-      return handle(...args);
-    }),
-  ]);
-  await begun.promise;
-  await daemon.stop();
+  await stopDuringCall(handle);
   expect(await finish({})).toEqual([1]);
 });
 
@@ -134,7 +129,7 @@ async function lookLate(_: unknown, context: ConsumerContext): Promise<void> {
   context.signal.throwIfAborted();
 }
 
-test('if a batch is stopped, notifications that succeeded stay done', async () => {
+graceTest('if a batch is stopped, notifications that succeeded stay done', async () => {
   await leave({}, false);
   await publish(['b', 2]);
   const begun = Promise.withResolvers<void>();
@@ -161,14 +156,29 @@ test('if a batch is stopped, notifications that succeeded stay done', async () =
   expect(payloads).toEqual([1]);
 });
 
-test.each(
+/** Stops the daemon during the call, for which it waits briefly. */
+async function stopDuringCall(handle: Handle): Promise<void> {
+  const begun = Promise.withResolvers<void>();
+  const daemon = startDaemon(impatient(), [
+    consumer((...args) => {
+      begun.resolve();
+      return handle(...args);
+    }),
+  ]);
+  await begun.promise;
+  await daemon.stop();
+}
+
+test('the attempt of a handler that fails before the daemon stops waiting counts', async () => {
+  await leave({}, false);
+  await stopDuringCall(async () => {
+    throw new Error('never');
+  });
+  expect(await filed()).toMatchObject([{ state: 'dead', attempts: 1 }]);
+});
+
+graceTest.each(
   some([
-    [
-      'fails before the daemon stops waiting',
-      async () => {
-        throw new Error('never');
-      },
-    ],
     [
       'never read its signal',
       async () => {
@@ -187,15 +197,7 @@ test.each(
   ] as [string, Handle][]),
 )('the attempt of a handler that %s counts', async (_, handle) => {
   await leave({}, false);
-  const begun = Promise.withResolvers<void>();
-  const daemon = startDaemon(impatient(), [
-    consumer((...args) => {
-      begun.resolve();
-      return handle(...args);
-    }),
-  ]);
-  await begun.promise;
-  await daemon.stop();
+  await stopDuringCall(handle);
   expect(await filed()).toMatchObject([{ state: 'dead', attempts: 1 }]);
 });
 

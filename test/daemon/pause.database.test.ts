@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { ClientBase } from 'pg';
 import { describe, expect, test } from 'vitest';
-import { Daemon } from '../../src/daemon/daemon.ts';
 import { pauseConsumer, resumeConsumer } from '../../src/log/by-hand/pause.ts';
 import { seekPosition } from '../../src/log/by-hand/seek.ts';
 import { lockSharedConsumer, shareConsumer } from '../../src/log/leases/lease.ts';
@@ -11,12 +10,14 @@ import { readOwners } from '../../src/log/positions/daemons.ts';
 import { takeOver } from '../../src/log/positions/progress.ts';
 import {
   collecting,
-  collectReports,
-  makeConsumer,
+  runOnce as runThroughDoor,
   startTailing,
   useDaemons,
 } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
+import type { TestDefinition } from '../helpers/doors/doors.ts';
+import { handlersOnly } from '../helpers/doors/only.ts';
+import { makeConsumer } from '../helpers/doors/run.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
 
@@ -218,14 +219,10 @@ describe('a shared consumer', () => {
 });
 
 describe('a run with --once', () => {
-  const runOnce = (definition: Parameters<typeof makeConsumer>[0]) => {
-    const { reporter, reports } = collectReports();
-    const consumers = [makeConsumer(definition)];
-    const daemon = new Daemon({ config: database.config, consumers, reporter });
-    return { reports, ended: daemon.runOnce(new AbortController().signal) };
-  };
+  const onceTest = handlersOnly('subscribe() has no once');
+  const runOnce = (definition: TestDefinition) => runThroughDoor(database.config, definition);
 
-  test.for(some(['one', 'shared'] as const))(
+  onceTest.for(some(['one', 'shared'] as const))(
     'leaves a paused consumer alone: %s',
     async (instances) => {
       const { seen, definition } = collecting({ from: 'start', instances });
@@ -245,24 +242,25 @@ describe('a run with --once', () => {
     const { begun, letGo, definition } = gated({ from: 'start', instances });
     await publish(1, 2);
     const { ended, reports } = runOnce(definition);
-    // The test awaits it later.
-    ended.catch(() => {});
     await until('one is being handled', () => begun.length === 1);
     await pause();
     await until('it is known', () => reports.some((line) => line.includes('is paused')));
     return { begun, letGo, ended };
   };
 
-  test.for(some(['one', 'shared'] as const))('ends when it is paused: %s', async (instances) => {
-    const { begun, letGo, ended } = await pausedDuring(instances);
-    letGo(begun[0] as number);
-    await expect(ended).rejects.toThrow('1 notification unread, and it is paused until');
-    expect(begun).toHaveLength(1);
-  });
+  onceTest.for(some(['one', 'shared'] as const))(
+    'ends when it is paused: %s',
+    async (instances) => {
+      const { begun, letGo, ended } = await pausedDuring(instances);
+      letGo(begun[0] as number);
+      await expect(ended).rejects.toThrow('1 notification unread, and it is paused until');
+      expect(begun).toHaveLength(1);
+    },
+  );
 
   const shortened = 'because it was paused, moved or taken over during the run';
 
-  test.for(some(['one', 'shared'] as const))(
+  onceTest.for(some(['one', 'shared'] as const))(
     'fails if it was paused for a while, and has left something: %s',
     async (instances) => {
       const { begun, letGo, ended } = await pausedDuring(instances);
@@ -272,7 +270,7 @@ describe('a run with --once', () => {
     },
   );
 
-  test('fails if its position was moved back meanwhile', async () => {
+  onceTest('fails if its position was moved back meanwhile', async () => {
     const gate = Promise.withResolvers<void>();
     let calls = 0;
     const handle = async () => {

@@ -5,10 +5,14 @@ import { Pool } from '../../src/database/pool.ts';
 import { keepsSession, withOwnSettings } from '../../src/database/pooler.ts';
 import { collecting, startDaemon, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { filesOnly, handlersOnly } from '../helpers/doors/only.ts';
 import { findPgBouncer, type PgBouncer, startPgBouncer } from '../helpers/pgbouncer.ts';
 import { publish, publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
+
+const partTest = filesOnly('it tests parts of the daemon');
+const engineTest = handlersOnly('each subscription has an engine of its own');
 
 /*
 Goal: a daemon behind a pooler delivers everything and leaves nothing on the connections that it
@@ -62,7 +66,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
 
   const NOTHING = { channels: [], statements: [], settings: [], locks: 0 };
 
-  test.each(
+  partTest.each(
     some([
       [false, { pool_mode: 'transaction', default_pool_size: 1 }],
       [false, { pool_mode: 'transaction', default_pool_size: 4 }],
@@ -100,7 +104,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     await database.query('delete from pgwatch.consumer_progress');
   });
 
-  test.each(some([0, 1]))(
+  partTest.each(some([0, 1]))(
     'no session counts as lasting while others use the pooler, too (round robin: %i)',
     async (server_round_robin) => {
       const { url } = await startPooler({ ...TRANSACTION, server_round_robin });
@@ -119,41 +123,46 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     },
   );
 
-  test('without directUrl a daemon polls, says why, and leaves no session state', async () => {
-    const { url } = await startPooler(TRANSACTION);
-    const collectors = ['a', 'b', 'c'].map((id) => collecting({ id: `polled_${id}` }));
-    await publishRange(database, 1, 5000);
-    const config = { ...database.config, url, pollIntervalMs: 20, maxBatchSize: 100 };
-    const startedAt = performance.now();
-    const daemon = startDaemon(
-      config,
-      collectors.map(({ definition }) => definition),
-    );
-    await daemon.transitions.for({ type: 'listening', mode: 'poll' });
-    const knownMs = performance.now() - startedAt;
-    for (const { id } of collectors.map(({ definition }) => definition)) {
-      await daemon.transitions.for({ type: 'tail_joined', consumerId: id });
-    }
-    for (let n = 5001; n <= 5050; n++) await publish(database, n);
-    for (const { seen } of collectors) {
-      await until('everything is there', () => seen.length >= 5050 || `${seen.length} are`);
-      expect(seen).toEqual(numbers(5050));
-    }
-    console.log(`behind a transaction pooler: known after ${Math.round(knownMs)} ms`);
-    expect(knownMs).toBeLessThan(5000);
-    const host = `127.0.0.1:${new URL(url).port}`;
-    const warnings = daemon.reports.filter((line) => line.includes('warning'));
-    expect(warnings).toEqual([
-      expect.stringMatching(
-        `${host} is a pooler that .* Set directUrl to a connection that bypasses`,
-      ),
-    ]);
-    expect(await leftOnConnections(url, 3)).toEqual([NOTHING, NOTHING, NOTHING]);
-    await daemon.stop();
-    expect(daemon.reports.join('')).not.toMatch(/prepared statement|refused a statement|was lost/);
-  });
+  engineTest(
+    'without directUrl a daemon polls, says why, and leaves no session state',
+    async () => {
+      const { url } = await startPooler(TRANSACTION);
+      const collectors = ['a', 'b', 'c'].map((id) => collecting({ id: `polled_${id}` }));
+      await publishRange(database, 1, 5000);
+      const config = { ...database.config, url, pollIntervalMs: 20, maxBatchSize: 100 };
+      const startedAt = performance.now();
+      const daemon = startDaemon(
+        config,
+        collectors.map(({ definition }) => definition),
+      );
+      await daemon.transitions.for({ type: 'listening', mode: 'poll' });
+      const knownMs = performance.now() - startedAt;
+      for (const { id } of collectors.map(({ definition }) => definition)) {
+        await daemon.transitions.for({ type: 'tail_joined', consumerId: id });
+      }
+      for (let n = 5001; n <= 5050; n++) await publish(database, n);
+      for (const { seen } of collectors) {
+        await until('everything is there', () => seen.length >= 5050 || `${seen.length} are`);
+        expect(seen).toEqual(numbers(5050));
+      }
+      console.log(`behind a transaction pooler: known after ${Math.round(knownMs)} ms`);
+      expect(knownMs).toBeLessThan(5000);
+      const host = `127.0.0.1:${new URL(url).port}`;
+      const warnings = daemon.reports.filter((line) => line.includes('warning'));
+      expect(warnings).toEqual([
+        expect.stringMatching(
+          `${host} is a pooler that .* Set directUrl to a connection that bypasses`,
+        ),
+      ]);
+      expect(await leftOnConnections(url, 3)).toEqual([NOTHING, NOTHING, NOTHING]);
+      await daemon.stop();
+      expect(daemon.reports.join('')).not.toMatch(
+        /prepared statement|refused a statement|was lost/,
+      );
+    },
+  );
 
-  test.each(
+  partTest.each(
     some([
       [true, 'its own connection'],
       [false, 'a pooled connection'],
@@ -168,7 +177,7 @@ describe.skipIf(!program)('behind PgBouncer', () => {
     await control.close();
   });
 
-  test('a client is kept only with lasting sessions and enough connections', async () => {
+  partTest('a client is kept only with lasting sessions and enough connections', async () => {
     const { url } = await startPooler(TRANSACTION);
     for (const [size, each, isKept] of [
       [4, url, false],

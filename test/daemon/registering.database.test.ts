@@ -1,10 +1,13 @@
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { checkConsumer } from '../../src/consumers/check.ts';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { collectReports, useDaemons } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
 import { publishRange } from '../helpers/publish.ts';
+
+const test = filesOnly('it is about consumer files');
 
 const database = useDatabase();
 const { tail } = useDaemons(database);

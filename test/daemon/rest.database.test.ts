@@ -5,8 +5,11 @@ import { CLAIMED_ON } from '../../src/log/positions/server-sql.ts';
 import { collecting, startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { failing, useDelivering } from '../helpers/delivering.ts';
+import { handlersOnly } from '../helpers/doors/only.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
+
+const engineTest = handlersOnly('each subscription has an engine of its own');
 
 /*
 Whatever waits is woken by what it waits for: neither polling nor a heartbeat helps here.
@@ -174,40 +177,46 @@ function process(hang: (id: string) => unknown) {
   return { seen, consumers };
 }
 
-test('a consumer that hangs in a lost session does not return to where it cannot run', async () => {
-  const gate = Promise.withResolvers<void>();
-  const first = process((id) => id === 'a' && gate.promise);
-  const second = process(() => {});
-  const away = { ...database.config, reconnectDelayMs: 4000 };
-  const returning = keep(await startTailing(away, first.consumers));
-  await database.query(`select smart_notify('a', '1')`);
-  await until('it hangs', () => first.seen.length === 1);
-  const taking = start(...second.consumers);
-  await taking.transitions.for({ type: 'listening' });
-  await cutControl();
-  await until('all are taken over', () => second.seen.includes('a1'));
-  await returning.transitions.for({ type: 'consumer_owned', consumerId: 'y', epoch: 3 });
-  await database.query(`select smart_notify('a', '2')`);
-  await until('it is handled where it can run', () => second.seen.includes('a2'));
-  gate.resolve();
-});
+engineTest(
+  'a consumer that hangs in a lost session does not return to where it cannot run',
+  async () => {
+    const gate = Promise.withResolvers<void>();
+    const first = process((id) => id === 'a' && gate.promise);
+    const second = process(() => {});
+    const away = { ...database.config, reconnectDelayMs: 4000 };
+    const returning = keep(await startTailing(away, first.consumers));
+    await database.query(`select smart_notify('a', '1')`);
+    await until('it hangs', () => first.seen.length === 1);
+    const taking = start(...second.consumers);
+    await taking.transitions.for({ type: 'listening' });
+    await cutControl();
+    await until('all are taken over', () => second.seen.includes('a1'));
+    await returning.transitions.for({ type: 'consumer_owned', consumerId: 'y', epoch: 3 });
+    await database.query(`select smart_notify('a', '2')`);
+    await until('it is handled where it can run', () => second.seen.includes('a2'));
+    gate.resolve();
+  },
+);
 
-test('a consumer that hangs in a lost session goes to a process that can run it', async () => {
-  const gate = Promise.withResolvers<void>();
-  const first = process((id) => id === 'a' && gate.promise);
-  const second = process(() => {});
-  const returning = await tail(...first.consumers);
-  await database.query(`select smart_notify('a', '1')`);
-  await until('it hangs', () => first.seen.length === 1);
-  const waiting = start(...second.consumers);
-  await waiting.transitions.for({ type: 'consumer_standby', consumerId: 'a' });
-  await cutControl();
-  await returning.transitions.for({ type: 'connected' }, 2);
-  await until('it is handled where it can run', () => second.seen.includes('a1'));
-  gate.resolve();
-});
+engineTest(
+  'a consumer that hangs in a lost session goes to a process that can run it',
+  async () => {
+    const gate = Promise.withResolvers<void>();
+    const first = process((id) => id === 'a' && gate.promise);
+    const second = process(() => {});
+    const returning = await tail(...first.consumers);
+    await database.query(`select smart_notify('a', '1')`);
+    await until('it hangs', () => first.seen.length === 1);
+    const waiting = start(...second.consumers);
+    await waiting.transitions.for({ type: 'consumer_standby', consumerId: 'a' });
+    await cutControl();
+    await returning.transitions.for({ type: 'connected' }, 2);
+    await until('it is handled where it can run', () => second.seen.includes('a1'));
+    gate.resolve();
+  },
+);
 
-test('a stopping process passes on idle consumers while it waits for a handler', async () => {
+engineTest('a stopping process passes on idle consumers while it waits for a handler', async () => {
   const gate = Promise.withResolvers<void>();
   const first = process((id) => id === 'z' && gate.promise);
   const second = process(() => {});

@@ -1,12 +1,15 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, vi } from 'vitest';
 import { Retention } from '../../src/daemon/retention.ts';
 import { Pool } from '../../src/database/pool.ts';
 import { readPartitions } from '../../src/log/retention/partitions.ts';
 import { lockCleanup } from '../../src/log/retention/steps.ts';
 import { collectReports } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
 import { createPastDay, finishConsumer, forgetPast, publishPast } from '../helpers/past.ts';
 import { until } from '../helpers/wait.ts';
+
+const test = filesOnly('it tests parts of the daemon');
 
 const database = useDatabase({ retention: '30d' });
 afterEach(() => forgetPast(database));

@@ -11,9 +11,12 @@ import { SERVER } from '../../src/log/positions/server-sql.ts';
 import { useDaemons } from '../helpers/daemon.ts';
 import { restartServer, useIsolatedServer } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
 import { NOBODY, seize } from '../helpers/owner.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
+
+const partTest = filesOnly('it tests parts of the daemon');
 
 /*
 Goal: a notification whose handler crashes the server becomes a dead letter, although the crash
@@ -135,46 +138,49 @@ async function crash(): Promise<void> {
   );
 }
 
-test('positions and leases from before a crash are not saved after it; new ones are', async () => {
-  await addConsumers(database, ['c', 'shared']);
-  const { rows: sharedRows } = await database.query(
-    `update pgwatch.consumer_progress set is_shared = true
+partTest(
+  'positions and leases from before a crash are not saved after it; new ones are',
+  async () => {
+    await addConsumers(database, ['c', 'shared']);
+    const { rows: sharedRows } = await database.query(
+      `update pgwatch.consumer_progress set is_shared = true
      where consumer_id = 'shared' returning channels`,
-  );
-  const reader = {
-    consumerId: 'shared',
-    channels: sharedRows[0].channels,
-    isOrdered: true,
-    daemonId: NOBODY,
-  };
-  const scope = { consumerId: 'shared', isOrdered: true };
-  const take = async () => {
-    const client = await database.connect();
-    const { position, ...claim } = await seize(client, { consumerId: 'c', channels: ['c'] });
-    const fresh = { kind: 'page' as const, slot: null, notificationIds: [7] };
-    const taking = { consumerId: 'shared', daemonId: NOBODY, isStopping: false, count: 1 };
-    const leases = await insertLeases(client, 'pgwatch', 'shared', [fresh], taking);
-    const shared = await readSharedPosition(client, 'pgwatch', reader);
-    return { claim, position, leases, server: shared?.given.server };
-  };
-  const settle = async ({ claim, position, leases }: Awaited<ReturnType<typeof take>>) => {
-    const client = await database.connect();
-    const save = { ...claim, position: { ...position, doneId: position.doneId + 1 } };
-    const { savedIds } = await savePositions(client, 'pgwatch', [save]);
-    const change = underWay({ id: 7, key: null, attempt: 1 }, 0);
-    const isRecorded = await recordAttempts(client, 'pgwatch', scope, leases, [change]);
-    const rests = leases.map((lease) => ({ ...lease, notificationIds: [] }));
-    return [savedIds.size, isRecorded, await settleLeases(client, 'pgwatch', NOBODY, rests)];
-  };
-  const before = await take();
-  await crash();
-  expect(await settle(before)).toEqual([0, false, false]);
-  const behind = await take();
-  expect(behind.server).not.toBe(before.server);
-  expect(await settle(behind)).toEqual([1, true, true]);
-});
+    );
+    const reader = {
+      consumerId: 'shared',
+      channels: sharedRows[0].channels,
+      isOrdered: true,
+      daemonId: NOBODY,
+    };
+    const scope = { consumerId: 'shared', isOrdered: true };
+    const take = async () => {
+      const client = await database.connect();
+      const { position, ...claim } = await seize(client, { consumerId: 'c', channels: ['c'] });
+      const fresh = { kind: 'page' as const, slot: null, notificationIds: [7] };
+      const taking = { consumerId: 'shared', daemonId: NOBODY, isStopping: false, count: 1 };
+      const leases = await insertLeases(client, 'pgwatch', 'shared', [fresh], taking);
+      const shared = await readSharedPosition(client, 'pgwatch', reader);
+      return { claim, position, leases, server: shared?.given.server };
+    };
+    const settle = async ({ claim, position, leases }: Awaited<ReturnType<typeof take>>) => {
+      const client = await database.connect();
+      const save = { ...claim, position: { ...position, doneId: position.doneId + 1 } };
+      const { savedIds } = await savePositions(client, 'pgwatch', [save]);
+      const change = underWay({ id: 7, key: null, attempt: 1 }, 0);
+      const isRecorded = await recordAttempts(client, 'pgwatch', scope, leases, [change]);
+      const rests = leases.map((lease) => ({ ...lease, notificationIds: [] }));
+      return [savedIds.size, isRecorded, await settleLeases(client, 'pgwatch', NOBODY, rests)];
+    };
+    const before = await take();
+    await crash();
+    expect(await settle(before)).toEqual([0, false, false]);
+    const behind = await take();
+    expect(behind.server).not.toBe(before.server);
+    expect(await settle(behind)).toEqual([1, true, true]);
+  },
+);
 
-test('databases of one server count as different servers', async () => {
+partTest('databases of one server count as different servers', async () => {
   const url = new URL(database.url);
   url.pathname = '/template1';
   const text = `select ${SERVER} as server`;

@@ -1,11 +1,14 @@
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { type SettlementOwner, Settler } from '../../src/daemon/owned/settler.ts';
 import { Pool } from '../../src/database/pool.ts';
 import { registerConsumer } from '../../src/log/positions/progress.ts';
 import { StreamReporter } from '../../src/reporter.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
 import { seize } from '../helpers/owner.ts';
 import { until } from '../helpers/wait.ts';
+
+const test = filesOnly('it tests parts of the daemon');
 
 const database = useDatabase();
 

@@ -1,12 +1,15 @@
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { takeShared } from '../../src/daemon/shared/take.ts';
 import { TakePlace } from '../../src/daemon/shared/take-place.ts';
 import { insertLeases } from '../../src/log/leases/take.ts';
 import { pageReader } from '../../src/log/page.ts';
-import { makeConsumer } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addDelivery, addShared } from '../helpers/deliveries.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
+import { makeConsumer } from '../helpers/doors/run.ts';
 import { until } from '../helpers/wait.ts';
+
+const test = filesOnly('it tests parts of the daemon');
 
 const database = useDatabase();
 

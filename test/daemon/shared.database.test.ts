@@ -1,17 +1,19 @@
 import { expect, test } from 'vitest';
 import type { ConsumerContext } from '../../src/consumers/define.ts';
-import { Daemon } from '../../src/daemon/daemon.ts';
 import { changeDeadLetters } from '../../src/log/by-hand/dead-letter-change.ts';
 import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
-import { collectReports, makeConsumer, startDaemon, useDaemons } from '../helpers/daemon.ts';
+import { runOnce, startDaemon, useDaemons } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addDelivery } from '../helpers/deliveries.ts';
+import { handlersOnly } from '../helpers/doors/only.ts';
 import { publish, publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase({ maxBatchSize: 100, heartbeatInterval: '200ms' });
 const { start, tail } = useDaemons(database);
+
+const onceTest = handlersOnly('subscribe() has no once');
 
 type Seen = { process: number; payload: number; key: string };
 
@@ -144,7 +146,7 @@ test('a consumer switches between one process and several without loss', async (
   judge(seen, 1000);
 });
 
-test('--once handles everything pending, and reports what failed', async () => {
+onceTest('--once handles everything pending, and reports what failed', async () => {
   const seen: Seen[] = [];
   await publishRange(database, 1, 50, { keys: 5 });
   const definition = sharer(1, seen);
@@ -155,23 +157,15 @@ test('--once handles everything pending, and reports what failed', async () => {
       await definition.handle(notification, context);
     },
   };
-  const { reporter } = collectReports();
-  const daemon = new Daemon({
-    config: database.config,
-    consumers: [makeConsumer(failing)],
-    reporter,
-  });
-  await expect(daemon.runOnce(new AbortController().signal)).rejects.toThrow('1 of c');
+  await expect(runOnce(database.config, failing).ended).rejects.toThrow('1 of c');
   judge(seen, 49);
 });
 
-test('--once does not touch a consumer that another process runs alone', async () => {
+onceTest('--once does not touch a consumer that another process runs alone', async () => {
   const seen: Seen[] = [];
   await tail(sharer(1, seen, { instances: 'one' }));
-  const { reporter, reports } = collectReports();
-  const consumers = [makeConsumer(sharer(2, seen))];
-  const daemon = new Daemon({ config: database.config, consumers, reporter });
-  await daemon.runOnce(new AbortController().signal);
+  const { reports, ended } = runOnce(database.config, sharer(2, seen));
+  await ended;
   expect(reports.join('')).toContain('c is run by another process alone');
 });
 
@@ -196,13 +190,10 @@ test("with onDead: 'stop' a dead letter of one process stops the others", async 
   expect(first).toHaveLength(1);
 });
 
-test("--once reports that an earlier dead letter stops it, with onDead: 'stop'", async () => {
+onceTest("--once reports that an earlier dead letter stops it, with onDead: 'stop'", async () => {
   await addDelivery(database, { consumerId: 'c', channel: 'c' });
-  const { reporter } = collectReports();
-  const consumers = [makeConsumer(sharer(1, [], { onDead: 'stop' }))];
-  const daemon = new Daemon({ config: database.config, consumers, reporter });
-  const running = daemon.runOnce(new AbortController().signal);
-  await expect(running).rejects.toThrow('c: a dead letter has stopped it (onDead)');
+  const { ended } = runOnce(database.config, sharer(1, [], { onDead: 'stop' }));
+  await expect(ended).rejects.toThrow('c: a dead letter has stopped it (onDead)');
 });
 
 test("with onDead: 'stop' a dead letter stops all processes until it is discarded", async () => {

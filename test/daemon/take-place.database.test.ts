@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import { takeShared } from '../../src/daemon/shared/take.ts';
 import { TakePlace } from '../../src/daemon/shared/take-place.ts';
 import { settingsSql } from '../../src/database/transaction.ts';
@@ -6,10 +6,13 @@ import { settleLeases } from '../../src/log/leases/settle.ts';
 import { pageReader } from '../../src/log/page.ts';
 import { LOG_PLANS } from '../../src/log/plans.ts';
 import { blocksOf, canCountBlocks } from '../helpers/blocks.ts';
-import { makeConsumer } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addShared } from '../helpers/deliveries.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
+import { makeConsumer } from '../helpers/doors/run.ts';
 import { publish } from '../helpers/publish.ts';
+
+const test = filesOnly('it tests parts of the daemon');
 
 /*
 Goal: what a process remembers of leases and positions is a hint; if it is wrong, the next take is
@@ -118,7 +121,7 @@ test('a floor belongs to one server: another one assigns ids again', async () =>
   expect(place.floor).toBe(50);
 });
 
-test.skipIf(!canCountBlocks)(
+filesOnly('it tests parts of the daemon', canCountBlocks)(
   "an idle consumer scans none of a busy one's dead leases",
   async () => {
     const [idle] = await sharers('idle');

@@ -1,4 +1,4 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, vi } from 'vitest';
 import type { ConsumerDefinition } from '../../src/consumers/define.ts';
 import { DeadLetterHook } from '../../src/daemon/calls/dead-letter-hook.ts';
 import { FailingKeys } from '../../src/daemon/calls/failing-keys.ts';
@@ -7,8 +7,12 @@ import { Meter } from '../../src/daemon/calls/meter.ts';
 import type { Settled, Task } from '../../src/daemon/calls/task.ts';
 import { callInTransaction } from '../../src/daemon/calls/transaction/call.ts';
 import { StandstillGuard } from '../../src/database/standstill.ts';
-import { collectReports, makeConsumer } from '../helpers/daemon.ts';
+import { collectReports } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
+import { makeConsumer } from '../helpers/doors/run.ts';
+
+const test = filesOnly('it tests parts of the daemon');
 
 const database = useDatabase();
 const calls: number[][] = [];

@@ -6,8 +6,11 @@ import type { Notification } from '../../src/log/notification.ts';
 import { notify } from '../../src/log/publish.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { failing, useDelivering } from '../helpers/delivering.ts';
+import { handlersOnly } from '../helpers/doors/only.ts';
 import { until } from '../helpers/wait.ts';
 import { some } from '../helpers/whole.ts';
+
+const scopeTest = handlersOnly('a loop does not run within a call');
 
 const database = useDatabase({ pollInterval: '10m' });
 const { tail, publish, untilFiled } = useDelivering(database);
@@ -245,7 +248,7 @@ test('a dead letter leaves no effects, and later ones of its key continue', asyn
   await untilFiled('dead');
 });
 
-test.each(
+scopeTest.each(
   some([
     ['another client', (pool: Pool) => notify(pool, 'd', 1)],
     ["another consumer's context.db", () => elsewhere?.query('select 1')],

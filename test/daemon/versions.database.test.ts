@@ -7,7 +7,10 @@ import { takeOver } from '../../src/log/positions/progress.ts';
 import { type TestDaemon, useDaemons } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addConsumers } from '../helpers/deliveries.ts';
+import { filesOnly } from '../helpers/doors/only.ts';
 import { until } from '../helpers/wait.ts';
+
+const partTest = filesOnly('it tests parts of the daemon');
 
 /*
 Goal: while two versions of a shared consumer run, as during a rolling deployment, nothing is lost
@@ -127,7 +130,7 @@ async function mayRead(): Promise<boolean[]> {
   return [found.is === 'shared', taken !== null, owned !== null];
 }
 
-test.each([
+partTest.each([
   ['reads more channels and has lost its connection', ['a', 'b'], '20 s', false],
   ['reads only other channels', ['b'], '20 s', false],
   ['reads the same channels', ['a'], '20 s', true],
@@ -140,7 +143,7 @@ test.each([
   },
 );
 
-test('status omits a process that stands by for a newer version', async () => {
+partTest('status omits a process that stands by for a newer version', async () => {
   await notice(['a', 'b'], '20 s');
   // Both are alive: neither holds a lock.
   await database.query('update pgwatch.daemon set has_lock = false');

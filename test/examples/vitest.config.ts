@@ -1,11 +1,10 @@
-import { configDefaults, defineConfig } from 'vitest/config';
-import root from '../../vitest.config.ts';
+import { defineConfig } from 'vitest/config';
+import { SETTINGS } from '../../vitest.config.ts';
 
 export default defineConfig({
   test: {
-    ...root.test,
+    ...SETTINGS,
     include: ['test/examples/*.test.ts'],
-    exclude: configDefaults.exclude,
     // Each starts one or two services.
     testTimeout: 120_000,
   },

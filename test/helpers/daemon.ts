@@ -1,12 +1,10 @@
-import { afterEach } from 'vitest';
+import { afterEach, inject } from 'vitest';
 import type { Config } from '../../src/config/define.ts';
-import { checkConsumer } from '../../src/consumers/check.ts';
-import type { Consumer, ConsumerDefinition } from '../../src/consumers/define.ts';
-import { Daemon } from '../../src/daemon/daemon.ts';
 import type { Notification } from '../../src/log/notification.ts';
-import type { ReadPage } from '../../src/log/page.ts';
 import { type Reporter, StreamReporter } from '../../src/reporter.ts';
 import { emptyLog, type TestDatabase } from './database.ts';
+import type { TestDefinition } from './doors/doors.ts';
+import { type Run, runThrough } from './doors/run.ts';
 import { TransitionWatch } from './wait.ts';
 
 /** A daemon that runs inside the test. */
@@ -31,8 +29,6 @@ export type Daemons = {
   /** Stops all daemons now. */
   stopAll(): Promise<void>;
 };
-
-export type TestDefinition = ConsumerDefinition & { id: string };
 
 /**
  * Sets up the test file that calls it: after each test the daemons are stopped and the log is
@@ -70,11 +66,6 @@ export function useDaemons(
   };
 }
 
-/** A consumer as a file would define it. */
-export function makeConsumer(definition: TestDefinition): Consumer {
-  return checkConsumer(definition, '/consumers/test.ts', '/consumers');
-}
-
 /**
  * A consumer, c on channel c unless told otherwise, that collects the notifications it receives;
  * `seen` are their payloads.
@@ -90,24 +81,15 @@ export function collecting(rest: Partial<TestDefinition> = {}) {
   return { seen, notifications, definition };
 }
 
-/** Starts a daemon and returns at once. */
+/** Starts a daemon, through the door under test, and returns at once. */
 export function startDaemon(
   config: Config,
   definitions: readonly TestDefinition[],
-  options: { readPage?: ReadPage; skipPlayback?: boolean } = {},
+  options: Pick<Run, 'readPage' | 'skipPlayback'> = {},
 ): TestDaemon {
   const transitions = new TransitionWatch();
   const controller = new AbortController();
-  const { reporter, reports } = collectReports();
-  const daemon = new Daemon({
-    config,
-    consumers: definitions.map(makeConsumer),
-    reporter,
-    ...options,
-  });
-  const ended = daemon.run(controller.signal);
-  // A test that does not await it still sees the failure through stop().
-  ended.catch(() => {});
+  const { reports, ended } = run({ config, definitions, ...options }, controller.signal);
   return {
     transitions,
     reports,
@@ -117,6 +99,24 @@ export function startDaemon(
       await ended.finally(() => transitions.stop());
     },
   };
+}
+
+/** Runs a consumer, through the door under test, until everything that is there is handled. */
+export function runOnce(
+  config: Config,
+  definition: TestDefinition,
+  options: Pick<Run, 'skipPlayback'> = {},
+): Pick<TestDaemon, 'reports' | 'ended'> {
+  const never = new AbortController().signal;
+  return run({ config, definitions: [definition], once: true, ...options }, never);
+}
+
+function run(given: Omit<Run, 'reporter'>, signal: AbortSignal) {
+  const { reporter, reports } = collectReports();
+  const ended = runThrough(inject('door'), { ...given, reporter }, signal);
+  // A test that does not await it still sees the failure through stop().
+  ended.catch(() => {});
+  return { reports, ended };
 }
 
 /** Starts a daemon and returns once all its consumers follow the tail. */

@@ -6,8 +6,9 @@ import { loadConfig } from '../../src/config/load.ts';
 import { withConnection } from '../../src/database/connect.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { startEmbedded } from '../../src/embedded/server.ts';
+import type { Door } from './doors/doors.ts';
 import { trustSuperuser } from './isolated-data.ts';
-import { isWhole } from './whole.ts';
+import { isWhole, share } from './share.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -16,8 +17,8 @@ declare module 'vitest' {
     serverMajor: number;
     /** The data folder of an isolated server; made by the first test file that wants one. */
     isolatedTemplate: string;
-    /** Which share of the similar cases runs: 0, 1 or 2. */
-    share: number;
+    /** How the tests run consumers. */
+    door: Door;
   }
 }
 
@@ -50,8 +51,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 async function prepare(project: TestProject, server: Server, templateName: string): Promise<void> {
-  const share = Number(process.env.PGWATCH_TEST_SHARE ?? Math.floor(Math.random() * 3));
-  const cases = isWhole ? 'all cases' : `share ${share} of the cases that differ in a detail`;
+  const cases = isWhole
+    ? 'all cases'
+    : `share ${share} of the cases that differ in a detail or the door`;
   await withConnection({ url: server.url }, async (client) => {
     await client.query(`create database ${templateName}`);
     const { rows } = await client.query(
@@ -67,7 +69,6 @@ async function prepare(project: TestProject, server: Server, templateName: strin
   });
   await withConnection(config, (client) => migrateUp(client, config));
   project.provide('serverUrl', server.url);
-  project.provide('share', share);
   project.provide('templateName', templateName);
 }
 

@@ -1,7 +1,5 @@
-import { inject, test } from 'vitest';
-
-/** Whether all tests run, as in `npm run test:whole` and CI; `npm test` skips the slow ones. */
-export const isWhole = Boolean(process.env.PGWATCH_TEST_WHOLE);
+import { test } from 'vitest';
+import { isWhole, share } from './share.ts';
 
 /**
  * Selects from similar cases: all of them in a whole run, otherwise one in three (at least one),
@@ -12,7 +10,6 @@ export function some<T extends unknown[] | [unknown]>(cases: readonly T[]): T[];
 export function some<T>(cases: readonly T[]): T[];
 export function some<T>(cases: readonly T[]): T[] {
   if (isWhole) return [...cases];
-  const share = inject('share');
   const chosen = cases.filter((_, index) => (index + share) % 3 === 0);
   return chosen.length > 0 ? chosen : cases.slice(share % cases.length).slice(0, 1);
 }

@@ -5,8 +5,9 @@ import { explain } from '../../src/inspect/why/explain.ts';
 import { renameConsumer } from '../../src/log/by-hand/rename-consumer.ts';
 import { seekPosition } from '../../src/log/by-hand/seek.ts';
 import { notify } from '../../src/log/publish.ts';
-import { collectReports, makeConsumer } from '../helpers/daemon.ts';
+import { collectReports } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { makeConsumer } from '../helpers/doors/run.ts';
 import { some } from '../helpers/whole.ts';
 
 const database = useDatabase();

@@ -4,9 +4,10 @@ import { NOTHING_STANDING } from '../../src/inspect/standing.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { pauseConsumer } from '../../src/log/by-hand/pause.ts';
 import { readRegistered } from '../../src/log/positions/registered.ts';
-import { type TestDefinition, useDaemons } from '../helpers/daemon.ts';
+import { useDaemons } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addConsumers, addDelivery } from '../helpers/deliveries.ts';
+import type { TestDefinition } from '../helpers/doors/doors.ts';
 import { publish, publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 

@@ -11,9 +11,9 @@ import type { Claim } from '../../src/log/positions/progress.ts';
 import { type RowPlaces, savePositions } from '../../src/log/positions/save.ts';
 import { CLAIMED_ON } from '../../src/log/positions/server-sql.ts';
 import { blocksOf, canCountBlocks } from '../helpers/blocks.ts';
-import { makeConsumer } from '../helpers/daemon.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { addConsumers, addShared } from '../helpers/deliveries.ts';
+import { makeConsumer } from '../helpers/doors/run.ts';
 import { publishRange } from '../helpers/publish.ts';
 import { until } from '../helpers/wait.ts';
 

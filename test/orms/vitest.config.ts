@@ -1,6 +1,4 @@
-import { configDefaults, defineConfig } from 'vitest/config';
-import root from '../../vitest.config.ts';
+import { defineConfig } from 'vitest/config';
+import { SETTINGS } from '../../vitest.config.ts';
 
-export default defineConfig({
-  test: { ...root.test, include: ['test/orms/*.test.ts'], exclude: configDefaults.exclude },
-});
+export default defineConfig({ test: { ...SETTINGS, include: ['test/orms/*.test.ts'] } });

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import { connect } from '../../src/database/connect.ts';
 import { startCli } from '../helpers/cli.ts';
 import { restartServer, useIsolatedServer } from '../helpers/database.ts';
+import { isWhole } from '../helpers/share.ts';
 import { until } from '../helpers/wait.ts';
-import { isWhole } from '../helpers/whole.ts';
 import { chooseSeed, seededRandom } from '../racing/random.ts';
 
 /*
