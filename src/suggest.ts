@@ -11,6 +11,22 @@ export function suggest(name: string, candidates: readonly string[]): string {
   return ` Did you mean "${best.candidate}"?`;
 }
 
+/**
+ * Refuses the first of the given options that does not exist.
+ * @param of what takes the options, like "notify()"
+ * @returns what is wrong, in sentences; undefined if all are known
+ */
+export function unknownOption(
+  given: object,
+  known: readonly string[],
+  of: string,
+): string | undefined {
+  const name = Object.keys(given).find((each) => !known.includes(each));
+  if (name === undefined) return undefined;
+  const options = `Options are: ${known.join(', ')}.`;
+  return `${name} is not an option of ${of}.${suggest(name, known)} ${options}`;
+}
+
 function fold(name: string): string {
   return name.toLowerCase().replaceAll(/[-_]/g, '');
 }

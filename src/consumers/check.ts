@@ -125,8 +125,8 @@ function checkAround(definition: ConsumerDefinition): Around | null {
   return around?.bind(definition) ?? null;
 }
 
-const OPTIONS: readonly string[] = [
-  'id',
+/** The options that a consumer has whichever way it is run. */
+export const COMMON_OPTIONS = [
   'channels',
   'from',
   'order',
@@ -138,6 +138,11 @@ const OPTIONS: readonly string[] = [
   'instances',
   'schema',
   'onGap',
+] as const;
+
+const OPTIONS: readonly string[] = [
+  'id',
+  ...COMMON_OPTIONS,
   'around',
   'handle',
   'handleBatch',

@@ -53,7 +53,7 @@ export abstract class Operations {
   async why(id: number, consumerId: string | null = null): Promise<WhyReport> {
     const { explain } = await import('../inspect/why/explain.ts');
     const { whyReport } = await import('../inspect/why/report.ts');
-    const { checkedValue, id: idKind } = await import('./operations/selection.ts');
+    const { checkedValue, id: idKind } = await import('./checked-options.ts');
     const checked = checkedValue('why() takes', idKind, id);
     const consumers = consumerId === null ? [] : [consumerId];
     return this.#run({ mode: 'read', consumers }, async (client, config) =>
@@ -139,7 +139,8 @@ export abstract class Operations {
     to: SeekTarget,
     options: { live?: boolean; dryRun?: boolean } = {},
   ): Promise<SeekReport> {
-    const { checkedOptions, checkedTarget, flag } = await import('./operations/selection.ts');
+    const { checkedOptions, flag } = await import('./checked-options.ts');
+    const { checkedTarget } = await import('./operations/selection.ts');
     const { move, planMove, seekReport } = await import('./operations/seek.ts');
     const checked = checkedOptions('seek()', options, { live: flag, dryRun: flag });
     const { live = false, dryRun = false } = checked;
@@ -166,7 +167,8 @@ export abstract class Operations {
     selection: ReplaySelection,
     options: { speed?: number; dryRun?: boolean } = {},
   ): Promise<ReplayReport> {
-    const { checkedOptions, flag, speed, stretchOf } = await import('./operations/selection.ts');
+    const { checkedOptions, flag } = await import('./checked-options.ts');
+    const { speed, stretchOf } = await import('./operations/selection.ts');
     const { requestReplay } = await import('./operations/replay.ts');
     const checked = checkedOptions('replay()', options, { speed, dryRun: flag });
     const request = {

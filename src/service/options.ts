@@ -7,7 +7,7 @@ import type { UserConfig } from '../consumers/hooks.ts';
 import { PgwatchError } from '../errors.ts';
 import { shown } from '../kinds.ts';
 import type { Reporter } from '../reporter.ts';
-import { suggest } from '../suggest.ts';
+import { unknownOption } from '../suggest.ts';
 
 /** The options of createPgwatch(): those of a config file, and some that only a program has. */
 export type PgwatchOptions = UserConfig & {
@@ -45,14 +45,9 @@ export function checkGiven(options: PgwatchOptions): Given {
   }
   const { pool = null, channels = null, reporter = null, config: file = false, ...rest } = options;
   const source = { options: rest, nameOf: (name: string) => name };
-  const unknown = Object.keys(rest).find((name) => !OPTION_NAMES.includes(name));
-  if (unknown !== undefined) {
-    const names = [...OPTION_NAMES, 'pool', 'channels', 'reporter', 'config'];
-    throw invalid(
-      `${unknown} is not an option of createPgwatch().${suggest(unknown, names)}` +
-        ` Options are: ${names.join(', ')}.`,
-    );
-  }
+  const names = [...OPTION_NAMES, 'pool', 'channels', 'reporter', 'config'];
+  const unknown = unknownOption(options, names, 'createPgwatch()');
+  if (unknown) throw invalid(unknown);
   checkOptions(source);
   if (pool !== null) checkPool(pool, rest);
   if (channels !== null && !(channels instanceof Channels)) {

@@ -1,15 +1,18 @@
 import type { Config } from '../config/define.ts';
-import type { Consumer, ConsumerDefinition } from '../consumers/define.ts';
+import type { Consumer } from '../consumers/define.ts';
 import { requireTransaction } from '../database/open-transaction.ts';
 import type { Pool } from '../database/pool.ts';
 import type { PublishClient } from '../database/query-rows.ts';
 import { PgwatchError } from '../errors.ts';
+import { isObject, shown } from '../kinds.ts';
 import { type NewNotification, notify, notifyMany, type PublishOptions } from '../log/publish.ts';
 import type { Reporter } from '../reporter.ts';
+import { inputInvalid } from './checked-options.ts';
 import type { Delivery } from './delivery.ts';
 import { type EveryProcessOptions, everyProcess } from './every-process/options.ts';
 import { ProcessSubscription } from './every-process/subscription.ts';
 import { LateReporter } from './late-reporter.ts';
+import { type GivenConsumers, givenConsumers, listenOptions } from './listen-arguments.ts';
 import type { Listening, ListenOptions } from './listening.ts';
 import { Operations } from './operations.ts';
 import { checkGiven, configOf, type Given, type PgwatchOptions } from './options.ts';
@@ -109,18 +112,13 @@ export class Pgwatch extends Operations implements AsyncDisposable {
   /**
    * Runs consumers in this process: those given, or those in the files of a folder. They catch up
    * on what they have missed, then follow the log; connections that are lost are opened again.
-   * @throws PgwatchError consumer_invalid; consumer_running if one of them already runs here
+   * @throws PgwatchError consumer_invalid, input_invalid; consumer_running if one of them already
+   *   runs here
    */
-  async listen(
-    consumers: readonly ConsumerDefinition[] | { folder: string },
-    options: ListenOptions = {},
-  ): Promise<Listening> {
+  async listen(consumers: GivenConsumers, options: ListenOptions = {}): Promise<Listening> {
     const config = await this.complete();
-    const found =
-      'folder' in consumers
-        ? await (await import('../consumers/discover.ts')).discoverConsumers(consumers.folder)
-        : (await import('../consumers/defined.ts')).definedConsumers(consumers);
-    return this.#run(found, config, options);
+    const checked = listenOptions(options);
+    return this.#run(await givenConsumers(consumers), config, checked);
   }
 
   /**
@@ -128,7 +126,7 @@ export class Pgwatch extends Operations implements AsyncDisposable {
    * `for await (const delivery of pgwatch.subscribe({ consumer: 'email', channels: ['orders'] }))`.
    * Each is settled by its ack() or nack(); one that is not counts as failed after the timeout.
    * @returns begins with the first step of the loop, and ends when it is left
-   * @throws PgwatchError consumer_invalid; the first step throws as listen() does
+   * @throws PgwatchError consumer_invalid, input_invalid; the first step throws as listen() does
    */
   subscribe<Payload = unknown>(
     options: SubscribeOptions<Payload> & { batch: number },
@@ -148,6 +146,9 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     | Subscription<Payload, Delivery<Payload>[]>
     | ProcessSubscription<Payload> {
     this.#requireRunning();
+    if (!isObject(options)) {
+      throw inputInvalid(`subscribe() takes an object of options, not ${shown(options)}`);
+    }
     const { channels } = this.#given;
     if (Array.isArray(options.channels)) channels?.requireKnown(options.channels);
     if ('every' in options) return this.#follow<Payload>(options);

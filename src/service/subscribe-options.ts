@@ -1,25 +1,16 @@
-import { checkDefinition } from '../consumers/check.ts';
+import { COMMON_OPTIONS, checkDefinition } from '../consumers/check.ts';
 import type { Consumer, ConsumerDefinition } from '../consumers/define.ts';
 import { PgwatchError, toError } from '../errors.ts';
-import { isObject, shown } from '../kinds.ts';
+import { shown } from '../kinds.ts';
 import type { Notification } from '../log/notification.ts';
-import { suggest } from '../suggest.ts';
+import { unknownOption } from '../suggest.ts';
+import { abortSignal, checkedOptions, flag } from './checked-options.ts';
 import type { Context } from './delivery.ts';
 
 /** What a subscription receives, and how: the options of a consumer. */
 export type SubscribeOptions<Payload = unknown> = Pick<
   ConsumerDefinition<Payload>,
-  | 'channels'
-  | 'from'
-  | 'order'
-  | 'concurrency'
-  | 'retry'
-  | 'timeout'
-  | 'onDead'
-  | 'transaction'
-  | 'instances'
-  | 'schema'
-  | 'onGap'
+  (typeof COMMON_OPTIONS)[number]
 > & {
   /** Names its position in the database, like the id of a consumer file. */
   consumer: string;
@@ -35,21 +26,20 @@ export type Handle = (notifications: Notification[], context: Context) => Promis
 
 /**
  * The consumer that a subscription is to the daemon.
- * @throws PgwatchError consumer_invalid
+ * @throws PgwatchError consumer_invalid, input_invalid
  */
 export function subscribingConsumer(given: SubscribeOptions, handleBatch: Handle): Consumer {
-  if (!isObject(given)) throw invalid(`subscribe() takes options, not ${shown(given)}`);
-  const { consumer: id, batch, signal, skipPlayback: _, ...rest } = given;
-  const unknown = Object.keys(rest).find((name) => !OPTIONS.includes(name));
-  if (unknown !== undefined) {
-    throw invalid(`subscribe() has no option "${unknown}".${suggest(unknown, OPTIONS)}`);
-  }
+  const unknown = unknownOption(given, OPTIONS, 'subscribe()');
+  if (unknown) throw new PgwatchError('consumer_invalid', unknown);
+  const { consumer: id, batch, signal, skipPlayback, ...rest } = given;
   if (id === undefined) {
     throw invalid('subscribe() needs the option consumer, which names its position');
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalid(`subscribe(): signal must be an AbortSignal, not ${shown(signal)}`);
-  }
+  checkedOptions(
+    'subscribe()',
+    { signal, skipPlayback },
+    { signal: abortSignal, skipPlayback: flag },
+  );
   const handler =
     batch === undefined
       ? { handle: (one: Notification, context: Context) => handleBatch([one], context) }
@@ -65,20 +55,4 @@ function invalid(reason: string): PgwatchError {
   return new PgwatchError('consumer_invalid', `${reason}.`);
 }
 
-const OPTIONS: readonly string[] = [
-  'consumer',
-  'channels',
-  'from',
-  'order',
-  'concurrency',
-  'retry',
-  'timeout',
-  'onDead',
-  'transaction',
-  'instances',
-  'schema',
-  'onGap',
-  'batch',
-  'signal',
-  'skipPlayback',
-];
+const OPTIONS = ['consumer', ...COMMON_OPTIONS, 'batch', 'signal', 'skipPlayback'];

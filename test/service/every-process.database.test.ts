@@ -219,6 +219,17 @@ describe('what cleanup has removed before it got there', () => {
     );
   });
 
+  test('is told once, however late the next notification comes', async () => {
+    const gaps: Gap[] = [];
+    const { payloads, reopen } = await missed({ onGap: (gap) => void gaps.push(gap) });
+    onTestFinished((await reopen()).close);
+    await until('it is told', () => gaps.length === 1);
+    vi.setSystemTime(Date.now() + 600_000);
+    await publish('after');
+    await until('it goes on', () => payloads.length === 2);
+    expect(gaps).toHaveLength(1);
+  });
+
   test('ends the loop if onGap throws', async () => {
     const onGap = () => {
       throw new Error('cannot go on');
@@ -254,12 +265,16 @@ test('a database without the tables fails the first step', async () => {
 test.each([
   [{ ...EVERY, consumer: 'x' }, /it has no consumer, because its position is not in the database/],
   [{ ...EVERY, every: 'proces' }, /every must be 'process', not 'proces'/],
-  [{ ...EVERY, chanels: ['x'] }, /it has no option "chanels".* Did you mean "channels"\?/],
+  [
+    { ...EVERY, chanels: ['x'] },
+    /^chanels is not an option of .*every.* Did you mean "channels"\?/,
+  ],
   [{ ...EVERY, channels: [] }, /channels must be a list of at least one channel/],
   [{ ...EVERY, from: 'yesterday' }, /from must be 'start', 'now', a notification's id, or a time/],
   [{ ...EVERY, onGap: 'x' }, /onGap must be a function/],
 ])('%j is refused', (options, message) => {
-  expect(() => open().subscribe(options as unknown as EveryProcessOptions)).toThrow(
+  const refused = () => open().subscribe(options as unknown as EveryProcessOptions);
+  expect(refused).toThrow(
     expect.objectContaining({ code: 'consumer_invalid', message: expect.stringMatching(message) }),
   );
 });

@@ -272,6 +272,20 @@ test('refuses consumers that are not defined well', async () => {
   expect(told).toEqual([]);
 });
 
+test.each<[string, (pgwatch: Pgwatch) => unknown, string]>([
+  ['listen() to a single consumer', (on) => on.listen({ id: 'a' } as never), 'a list of consumers'],
+  ['listen() to a path', (on) => on.listen('consumers' as never), "or { folder: 'consumers' }"],
+  ['a folder that is none', (on) => on.listen({ folder: 3 } as never), 'the path of a folder'],
+  ['an option of listen()', (on) => on.listen([], { onc: true } as never), 'mean "once"?'],
+  ['no options of listen()', (on) => on.listen([], 'once' as never), 'an object of options'],
+  ['no options of subscribe()', (on) => on.subscribe('a' as never), 'an object of options'],
+])('refuses %s', async (_, call, message) => {
+  await expect((async () => call(open()))()).rejects.toMatchObject({
+    code: 'input_invalid',
+    message: expect.stringContaining(message),
+  });
+});
+
 describe('what the commands print with --json', () => {
   const json = async (...args: string[]) =>
     JSON.parse((await runCli([...args, '--json'], { env: { DATABASE_URL: database.url } })).stdout);

@@ -212,20 +212,24 @@ export class Follower {
     return async (client, request) => {
       const page = await readPage(client, request);
       const isNothing = page.after === page.before;
-      if (isNothing && request.position === this.#position) this.#note(page);
+      if (isNothing && request.position === this.#position) this.#note(reachedId(page.after));
       return page;
     };
   }
 
   async *#deliver(page: Page, gap: Gap | null, isReplay: boolean): AsyncGenerator<Followed, void> {
-    if (gap) yield { gap };
+    if (gap) {
+      yield { gap };
+      this.#note(gap.lastId);
+    }
     for (const row of page.rows) if (this.#isRead(row)) yield { row, isReplay };
     this.#position = page.after;
-    this.#note(page);
+    this.#note(reachedId(page.after));
   }
 
-  #note({ after }: Page): void {
-    const completeId = Math.max(this.#known.completeId, reachedId(after));
+  /** Up to that id, it has received what there was, or has been told of the gap. */
+  #note(id: number): void {
+    const completeId = Math.max(this.#known.completeId, id);
     this.#known = { completeId, at: new Date() };
   }
 }

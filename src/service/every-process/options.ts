@@ -3,7 +3,8 @@ import { PgwatchError, toError } from '../../errors.ts';
 import { shown } from '../../kinds.ts';
 import type { Gap } from '../../log/gap.ts';
 import type { From } from '../../log/positions/beginning.ts';
-import { suggest } from '../../suggest.ts';
+import { unknownOption } from '../../suggest.ts';
+import { abortSignal, checkedOptions } from '../checked-options.ts';
 
 /** What every process receives by itself: caches to invalidate, for example. */
 export type EveryProcessOptions = {
@@ -34,16 +35,15 @@ export type EveryProcess = {
   signal: AbortSignal | null;
 };
 
-/** @throws PgwatchError consumer_invalid */
+/** @throws PgwatchError consumer_invalid, input_invalid */
 export function everyProcess(options: EveryProcessOptions): EveryProcess {
   const { every, channels, from = 'now', onGap = null, signal = null } = options;
-  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
-  if (unknown !== undefined) throw invalid(unknownText(unknown));
+  if ('consumer' in options) throw invalid(NO_CONSUMER);
+  const unknown = unknownOption(options, OPTIONS, "subscribe() with every: 'process'");
+  if (unknown) throw new PgwatchError('consumer_invalid', unknown);
   if (every !== 'process') throw invalid(`every must be 'process', not ${shown(every)}`);
   if (onGap !== null && typeof onGap !== 'function') throw invalid('onGap must be a function');
-  if (signal !== null && !(signal instanceof AbortSignal)) {
-    throw invalid(`signal must be an AbortSignal, not ${shown(signal)}`);
-  }
+  checkedOptions('subscribe()', { signal: signal ?? undefined }, { signal: abortSignal });
   try {
     return { channels: checkChannels(channels), from: checkFrom(from), onGap, signal };
   } catch (thrown) {
@@ -51,15 +51,10 @@ export function everyProcess(options: EveryProcessOptions): EveryProcess {
   }
 }
 
-function unknownText(name: string): string {
-  return name === 'consumer'
-    ? 'it has no consumer, because its position is not in the database; leave out every to have one'
-    : `it has no option "${name}" with every: 'process'.${suggest(name, OPTIONS)} ` +
-        `Options are: ${OPTIONS.join(', ')}`;
-}
-
 function invalid(reason: string): PgwatchError {
   return new PgwatchError('consumer_invalid', `subscribe(): ${reason}.`);
 }
 
 const OPTIONS: readonly string[] = ['every', 'channels', 'from', 'onGap', 'signal'];
+const NO_CONSUMER =
+  'it has no consumer, because its position is not in the database; leave out every to have one';

@@ -40,7 +40,7 @@ export async function readChecked(
   return withTransaction(client, work, 'begin isolation level repeatable read read only');
 }
 
-/** Up to which id nothing is missing, and when that was known. */
+/** Up to which id nothing is missing without having been told, and when that was known. */
 export type Known = { completeId: number; at: Date };
 
 /**
@@ -59,9 +59,12 @@ export function gapAfter(
   return { firstId, lastId, count: lastId - firstId + 1, from: at, until, removedAt };
 }
 
-/** Whether something may have been removed since then: cleanup leaves what is young. */
+/**
+ * Whether something may have been removed since then: cleanup leaves what is young. A clock that
+ * was set back does not tell.
+ */
 export function mayLack({ at }: Known): boolean {
-  return Date.now() - at.getTime() > YOUNG_MS;
+  return Math.abs(Date.now() - at.getTime()) > YOUNG_MS;
 }
 
 const YOUNG_MS = 60_000;

@@ -8,11 +8,10 @@ import {
   type Picked,
 } from '../../log/by-hand/dead-letter-change.ts';
 import type { DeliveryFilter } from '../../log/deliveries/filter.ts';
+import { checkedOptions, flag } from '../checked-options.ts';
 import {
   type ChangeDeadLettersOptions,
-  checkedOptions,
   filterOf,
-  flag,
   type ListDeadLettersOptions,
 } from './selection.ts';
 

@@ -1,10 +1,10 @@
 import type { ClientBase } from 'pg';
 import type { Config } from '../../config/define.ts';
 import { PgwatchError } from '../../errors.ts';
-import { isObject, shown } from '../../kinds.ts';
+import { isObject, shown, wholeNumber } from '../../kinds.ts';
+import { checkedOptions, id, time } from '../checked-options.ts';
 import { findRow, type HistoryEntry, readRowAt, readVersions, writeUndo } from './history.ts';
 import type { RowAtReport } from './history-at.ts';
-import { checkedOptions, id, limit, time } from './selection.ts';
 
 /** The primary key of a row: a value, or the values by column if it has several. */
 export type RowId = string | number | bigint | Readonly<Record<string, unknown>>;
@@ -29,7 +29,7 @@ export function readHistory(
   rowId: RowId,
   options: HistoryOptions & { at?: Date; undo?: number },
 ): (client: ClientBase, config: Config) => Promise<Found> {
-  const kinds = { since: time, until: time, at: time, limit, undo: id };
+  const kinds = { since: time, until: time, at: time, limit: wholeNumber(1), undo: id };
   const { at, undo, ...checked } = checkedOptions('history()', options, kinds);
   const { since = null, until = null, limit: most = LIMIT_DEFAULT } = checked;
   if (at && undo !== undefined) throw invalid('history() takes at or undo, but not both');

@@ -1,19 +1,9 @@
 import type { Duration } from '../../config/define.ts';
-import { PgwatchError } from '../../errors.ts';
-import {
-  duration,
-  isObject,
-  type Kind,
-  listOf,
-  oneOf,
-  shown,
-  text,
-  wholeNumber,
-} from '../../kinds.ts';
+import { duration, isObject, type Kind, listOf, oneOf, text } from '../../kinds.ts';
 import type { Stretch } from '../../log/by-hand/replay-stretch.ts';
 import type { SeekTarget } from '../../log/by-hand/seek.ts';
 import type { DeliveryFilter, DeliveryState } from '../../log/deliveries/filter.ts';
-import { suggest } from '../../suggest.ts';
+import { checkedOptions, checkedValue, id, inputInvalid, time } from '../checked-options.ts';
 
 /** Selects dead letters: those that match everything given. */
 export type DeadLetterSelection = {
@@ -74,7 +64,7 @@ export function stretchOf(consumerId: string, selection: ReplaySelection): Stret
   const checked = checkedOptions('replay()', selection, REPLAY);
   const { since = null, until = null, channel = null, key = null, ids = null } = checked;
   if (!(since ?? until ?? channel ?? key ?? ids)) {
-    throw invalid(
+    throw inputInvalid(
       'replay() needs since, until, channel, key or ids. To repeat everything, ' +
         `move the position: seek('${consumerId}', 'start')`,
     );
@@ -97,53 +87,6 @@ export function endOf(until: Date | Duration | null): Date | number | null {
   if (until === null) return null;
   return checkedValue('pause(): until must be a Date or', END, until);
 }
-
-/**
- * The options that are given, each of its kind.
- * @throws PgwatchError input_invalid
- */
-export function checkedOptions<Values extends object>(
-  of: string,
-  given: object,
-  kinds: { [Name in keyof Values]: Kind<Values[Name]> },
-): Partial<Values> {
-  if (!isObject(given)) throw invalid(`${of} takes an object of options, not ${shown(given)}`);
-  const checked: Partial<Values> = {};
-  for (const [name, value] of Object.entries(given)) {
-    if (value === undefined) continue;
-    const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof Values] : undefined;
-    if (!kind) {
-      const names = Object.keys(kinds);
-      throw invalid(
-        `${name} is not an option of ${of}.${suggest(name, names)} ` +
-          `Options are: ${names.join(', ')}`,
-      );
-    }
-    checked[name as keyof Values] = checkedValue(`${of}: ${name} must be`, kind, value);
-  }
-  return checked;
-}
-
-/** @throws PgwatchError input_invalid */
-export function checkedValue<Value>(must: string, kind: Kind<Value>, value: unknown): Value {
-  const parsed = kind.parse(value);
-  if (parsed !== undefined) return parsed;
-  throw invalid(`${must} ${kind.expected}, not ${shown(value)}`);
-}
-
-function invalid(reason: string): PgwatchError {
-  return new PgwatchError('input_invalid', `${reason}.`);
-}
-
-/** A point in time. */
-export const time: Kind<Date> = {
-  parse: (value) => (value instanceof Date && !Number.isNaN(value.getTime()) ? value : undefined),
-  expected: 'a Date',
-};
-
-export const id = wholeNumber(1);
-export const flag = oneOf(true, false);
-export const limit = wholeNumber(1);
 
 const LONG = { leastMs: 0, mostMs: Number.MAX_SAFE_INTEGER, most: '2^53 ms' };
 const ids = listOf(id, 'ids of notifications');
