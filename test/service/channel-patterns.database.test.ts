@@ -1,34 +1,17 @@
-import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
-import {
-  createPgwatch,
-  defineConsumer,
-  type Pgwatch,
-  subscribeTransitions,
-} from '../../src/index.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { defineConsumer, subscribeTransitions } from '../../src/index.ts';
 import { channelTest } from '../../src/log/channels.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { useDatabase } from '../helpers/database.ts';
 import { runMain } from '../helpers/main.ts';
+import { useService } from '../helpers/service.ts';
 import { until } from '../helpers/wait.ts';
 import { type Random, seededRandom } from '../racing/random.ts';
 
 /** Goal: a pattern like orders.* stands for the channels it matches, wherever channels count. */
 
 const database = useDatabase();
-const opened: Pgwatch[] = [];
-
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((pgwatch) => pgwatch.close()));
-  await emptyLog(database);
-});
-
-/** Polls so rarely that only the doorbell can wake it. */
-function open(): Pgwatch {
-  const silent = () => {};
-  const reporter = { debug: silent, info: silent, warn: silent, error: silent };
-  const pgwatch = createPgwatch({ url: database.url, pollInterval: '1h', reporter });
-  opened.push(pgwatch);
-  return pgwatch;
-}
+/** They poll so rarely that only the doorbell can wake them. */
+const { open } = useService(database, { pollInterval: '1h' });
 
 function recorder(channels: string[], instances: 'one' | 'shared' = 'one') {
   const received: string[] = [];

@@ -10,31 +10,14 @@ import {
   type Pgwatch,
   type PgwatchOptions,
 } from '../../src/index.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { useService } from '../helpers/service.ts';
 
 const database = useDatabase();
-let told: string[];
-const opened: Pgwatch[] = [];
+beforeEach(() => database.query('create table effect (text text)'));
+afterEach(() => database.query('drop table effect'));
 
-beforeEach(async () => {
-  told = [];
-  await database.query('create table effect (text text)');
-});
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((pgwatch) => pgwatch.close()));
-  await database.query('drop table effect');
-  await emptyLog(database);
-});
-
-function open(options: PgwatchOptions): Pgwatch {
-  const silent = () => {};
-  const warn = (message: string) => told.push(message);
-  const reporter = { debug: silent, info: silent, warn, error: silent };
-  const place = options.pool ? {} : { url: database.url };
-  const pgwatch = createPgwatch({ ...place, pollInterval: '50ms', reporter, ...options });
-  opened.push(pgwatch);
-  return pgwatch;
-}
+const { open, told } = useService(database, { pollInterval: '50ms' });
 
 type Handling = Partial<ConsumerDefinition<string>> & Record<string, unknown>;
 

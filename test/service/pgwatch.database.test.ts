@@ -3,42 +3,21 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Pool } from 'pg';
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   createPgwatch,
   defineConsumer,
   type Notification,
   type Pgwatch,
   type PgwatchOptions,
-  type Reporter,
 } from '../../src/index.ts';
 import { runCli } from '../helpers/cli.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { useService } from '../helpers/service.ts';
 import { until } from '../helpers/wait.ts';
 
 const database = useDatabase();
-let told: string[];
-const opened: Pgwatch[] = [];
-const reporter: Reporter = {
-  debug: () => {},
-  info: (message) => told.push(`info: ${message}`),
-  warn: (message) => told.push(`warn: ${message}`),
-  error: (message) => told.push(`error: ${message}`),
-};
-
-beforeEach(() => {
-  told = [];
-});
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((pgwatch) => pgwatch.close()));
-  await emptyLog(database);
-});
-
-function open(options: PgwatchOptions = { url: database.url }): Pgwatch {
-  const pgwatch = createPgwatch({ reporter, pollInterval: '50ms', ...options });
-  opened.push(pgwatch);
-  return pgwatch;
-}
+const { open, told, warned } = useService(database, { pollInterval: '50ms' });
 
 function openPool(max = 4): Pool {
   const pool = new Pool({ connectionString: database.url, max });
@@ -175,7 +154,7 @@ describe('a program', () => {
     await until('it is new', () => told.some((line) => line.includes('second is new')));
     await client.query('commit');
     await listening.caughtUp();
-    expect(told.filter((line) => line.startsWith('warn'))).toEqual([]);
+    expect(warned()).toEqual([]);
     await pgwatch.close();
     await (await open().listen([recorder('third').consumer], { once: true })).done;
     expect(told.join('\n')).toContain(

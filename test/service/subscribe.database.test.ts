@@ -1,40 +1,18 @@
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import {
-  createPgwatch,
-  type Delivery,
-  type Pgwatch,
-  type PgwatchOptions,
-  type SubscribeOptions,
-} from '../../src/index.ts';
-import { emptyLog, useDatabase } from '../helpers/database.ts';
+import type { Delivery, Pgwatch, SubscribeOptions } from '../../src/index.ts';
+import { useDatabase } from '../helpers/database.ts';
+import { useService } from '../helpers/service.ts';
 
 /** Goal: deliveries of a loop are calls of a handler, which ack() and nack() settle. */
 
 const database = useDatabase();
-const told: string[] = [];
-const tell = (message: string) => told.push(message);
-
-const opened: Pgwatch[] = [];
-
 beforeAll(() => database.query('create table effect (payload text)'));
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((pgwatch) => pgwatch.close()));
-  await emptyLog(database);
-  await database.query('truncate effect');
-  told.length = 0;
-});
+afterEach(() => database.query('truncate effect'));
 
-function open(options: PgwatchOptions = {}): Pgwatch {
-  const pgwatch = createPgwatch({
-    ...options,
-    url: database.url,
-    pollInterval: '50ms',
-    heartbeatInterval: '200ms',
-    reporter: { debug: () => {}, info: () => {}, warn: tell, error: tell },
-  });
-  opened.push(pgwatch);
-  return pgwatch;
-}
+const { open, warned } = useService(database, {
+  pollInterval: '50ms',
+  heartbeatInterval: '200ms',
+});
 
 const ORDERS = { consumer: 'email', channels: ['orders'], retry: { backoff: 10 } };
 
@@ -186,7 +164,7 @@ test('nobody waits for a delivery that no step has asked for', async () => {
   expect([second.payload, second.attempt]).toEqual(['b', 1]);
   await second.ack();
   await subscription.caughtUp();
-  expect(told).toEqual([]);
+  expect(warned()).toEqual([]);
 });
 
 test('dead letters, and waits that it asks for', async () => {

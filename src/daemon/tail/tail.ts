@@ -9,7 +9,7 @@ import { type Position, snapshotXmin } from '../../log/positions/position.ts';
 import { sleep } from '../../time.ts';
 import { publishTransition } from '../../transitions.ts';
 import type { Control } from '../control/control.ts';
-import { Subscription } from './subscription.ts';
+import { TailSubscription } from './tail-subscription.ts';
 
 export type TailOptions = {
   config: Config;
@@ -37,7 +37,7 @@ export class Tail {
   readonly #options: TailOptions;
   /** What it locks while it sleeps. */
   readonly #names: readonly string[];
-  readonly #subscriptions = new Set<Subscription>();
+  readonly #subscriptions = new Set<TailSubscription>();
   readonly #joining = new Set<Joining>();
   /** Those in #joining that came before the snapshot of the current read was taken. */
   #due: readonly Joining[] = [];
@@ -56,9 +56,9 @@ export class Tail {
    * @param channels the channels whose contents are needed. Long content is not read here, because
    *   all other consumers would wait for it; it ends the subscription.
    */
-  async join(channels: readonly string[]): Promise<Subscription | undefined> {
+  async join(channels: readonly string[]): Promise<TailSubscription | undefined> {
     if (this.#hasEnded) return undefined;
-    const joined = new Promise<Subscription | undefined>((resolve) =>
+    const joined = new Promise<TailSubscription | undefined>((resolve) =>
       this.#joining.add({ channels, resolve }),
     );
     this.#onJoin();
@@ -71,7 +71,7 @@ export class Tail {
   }
 
   /** Ends a subscription. */
-  leave(subscription: Subscription): void {
+  leave(subscription: TailSubscription): void {
     subscription.end();
     this.#subscriptions.delete(subscription);
   }
@@ -179,7 +179,7 @@ export class Tail {
     const { maxBatchSize, maxBatchBytes } = this.#options.config;
     for (const joining of this.#due) {
       const limit = { rows: QUEUE_PAGES * maxBatchSize, bytes: QUEUE_PAGES * maxBatchBytes };
-      const subscription = new Subscription(joint, joining.channels, limit);
+      const subscription = new TailSubscription(joint, joining.channels, limit);
       this.#subscriptions.add(subscription);
       this.#joining.delete(joining);
       joining.resolve(subscription);
@@ -206,7 +206,7 @@ export class Tail {
 
 type Joining = {
   channels: readonly string[];
-  resolve: (subscription: Subscription | undefined) => void;
+  resolve: (subscription: TailSubscription | undefined) => void;
 };
 
 /** Awake: the pause after a read, longer after each empty one. */

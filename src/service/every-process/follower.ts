@@ -19,7 +19,7 @@ import { type Position, reachedId } from '../../log/positions/position.ts';
 import { isStillThere, readBounds } from '../../log/reading.ts';
 import type { Reporter } from '../../reporter.ts';
 import { formatDuration, sleep } from '../../time.ts';
-import { beginAt, gapAfter, type Known, mayLack, readChecked } from './place.ts';
+import { beginAt, gapAfter, mayLack, type Reached, readChecked } from './place.ts';
 
 export type FollowerOptions = {
   config: Config;
@@ -42,7 +42,7 @@ export class Follower {
   readonly #logPool: Pool;
   readonly #isRead: (row: LogRow) => boolean;
   #position: Position | undefined;
-  #known: Known = { completeId: 0, at: new Date() };
+  #known: Reached = { completeId: 0, at: new Date() };
   #hasConnected = false;
 
   constructor(options: FollowerOptions) {

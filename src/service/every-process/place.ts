@@ -30,7 +30,7 @@ export async function beginAt(
 export async function readChecked(
   client: ClientBase,
   request: PageRequest,
-  { schema, readPage, known }: { schema: string; readPage: ReadPage; known: Known },
+  { schema, readPage, known }: { schema: string; readPage: ReadPage; known: Reached },
 ): Promise<{ page: Page; gap: Gap | null }> {
   if (!mayLack(known)) return { page: await readPage(client, request), gap: null };
   const work = async () => {
@@ -41,14 +41,14 @@ export async function readChecked(
 }
 
 /** Up to which id nothing is missing without having been told, and when that was known. */
-export type Known = { completeId: number; at: Date };
+export type Reached = { completeId: number; at: Date };
 
 /**
  * What was removed from the log after that. It is not known what it was: other notifications count,
  * too, and ids that were never used.
  */
 export function gapAfter(
-  { completeId, at }: Known,
+  { completeId, at }: Reached,
   { oldest, lastId: last }: LogBounds,
 ): Gap | null {
   const firstId = completeId + 1;
@@ -63,7 +63,7 @@ export function gapAfter(
  * Whether something may have been removed since then: cleanup leaves what is young. A clock that
  * was set back does not tell.
  */
-export function mayLack({ at }: Known): boolean {
+export function mayLack({ at }: Reached): boolean {
   return Math.abs(Date.now() - at.getTime()) > YOUNG_MS;
 }
 

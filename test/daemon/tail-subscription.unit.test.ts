@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { Subscription } from '../../src/daemon/tail/subscription.ts';
+import { TailSubscription } from '../../src/daemon/tail/tail-subscription.ts';
 import { makePage, makePosition } from '../helpers/pages.ts';
 
 const subscribe = (limit = { rows: 4, bytes: 100 }) =>
-  new Subscription(makePosition(0), ['c'], limit);
+  new TailSubscription(makePosition(0), ['c'], limit);
 
 test('pages are taken in the order in which they were pushed', async () => {
   const subscription = subscribe();

@@ -10,7 +10,7 @@ export type QueueLimit = { rows: number; bytes: number };
  * consumer that falls behind loses the subscription, not notifications: it continues by reading
  * from its own position.
  */
-export class Subscription {
+export class TailSubscription {
   /** The tail's position when it joined: the pages begin there. */
   readonly joint: Position;
   readonly #isRead: ChannelTest;
